@@ -249,7 +249,7 @@ def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
         sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
 
 
-def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path: Path) -> None:
+def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path):
     with pytest.raises(ConfigError, match="--index: expected auto or exact"):
         recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
 

@@ -3,10 +3,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +22,11 @@ from mindref.study.case_study.numbers import (
     open_case_models,
     write_case_study,
 )
-from mindref.study.models.study_model import StudyModel, choose_user, open_built_in_model
+from mindref.study.models.study_model import choose_user, open_built_in_model
 from mindref.study.models.user_rules import split_last
+from tests.study.pairs import change_settings
 
 MODEL, SINGLE = open_case_models(None)
-assert SINGLE is not None
 STUDY = make_case_study(MODEL, SINGLE, top=10)
 
 needs_matplotlib = pytest.mark.skipif(
@@ -36,46 +34,33 @@ needs_matplotlib = pytest.mark.skipif(
 )
 
 
-def changed(study_model: StudyModel, **changes: Any) -> StudyModel:
-    config = replace(study_model.model.config, **changes)
-    return study_model._replace(model=study_model.model._replace(config=config))
+CHOSEN = [choose_user(MODEL, rule) for rule in module.RULES]
+USER = CHOSEN[0].user
 
 
-def user_of(study: CaseStudy, at: int) -> int:
-    return list(MODEL.user_ids).index(study.users[at].user)
-
-
-@pytest.mark.parametrize("at", [0, 1])
-def test_coupling_weights_equal_those_of_serving(at: int) -> None:
-    shown, user = STUDY.users[at], user_of(STUDY, at)
+@pytest.mark.parametrize("index", [0, 1])
+def test_coupling_weights_equal_those_of_serving(index: int) -> None:
+    shown, user = STUDY.users[index], CHOSEN[index].user
     known, target = split_last(MODEL, np.array([user]))
-    found = compute_interests(MODEL.model, known, MODEL.profiles[[user]], couplings=True)
-    assert found.couplings is not None
-    kept = found.couplings[0][found.mask[0]][:, found.active[0]]
-    np.testing.assert_allclose(np.array(shown.couplings).T, kept, rtol=1e-12)
+    interests = compute_interests(MODEL.model, known, MODEL.profiles[[user]], couplings=True)
+    couplings = interests.couplings[0][interests.mask[0]][:, interests.active[0]]
+    np.testing.assert_allclose(np.array(shown.couplings).T, couplings, rtol=1e-12)
     np.testing.assert_allclose(np.sum(shown.couplings, axis=0), 1, rtol=1e-12)
-    assert shown.strongest_interests == kept.argmax(axis=1).tolist()
+    assert shown.strongest_interests == couplings.argmax(axis=1).tolist()
     assert shown.behaviours == [MODEL.titles[i] for i in known.row(0)[-20:]]
     assert shown.target == MODEL.titles[target[0]]
 
 
 def test_users_are_chosen_by_the_rules() -> None:
-    most, least = (choose_user(MODEL, rule) for rule in module.RULES)
-    assert [shown.user for shown in STUDY.users] == [
-        MODEL.user_ids[most.user],
-        MODEL.user_ids[least.user],
-    ]
-    assert [shown.rule for shown in STUDY.users] == [most.rule, least.rule]
+    expected = [(MODEL.user_ids[chosen.user], chosen.rule) for chosen in CHOSEN]
+    assert [(shown.user, shown.rule) for shown in STUDY.users] == expected
 
 
 def test_a_list_has_the_best_unseen_items_of_its_vector() -> None:
-    user = user_of(STUDY, 0)
-    known, _ = split_last(MODEL, np.array([user]))
-    found, items = (
-        compute_interests(MODEL.model, known, MODEL.profiles[[user]]),
-        item_matrix(MODEL.model),
-    )
-    for vector, each in zip(found.vectors[0], STUDY.users[0].lists, strict=True):
+    known, _ = split_last(MODEL, np.array([USER]))
+    interests = compute_interests(MODEL.model, known, MODEL.profiles[[USER]])
+    items = item_matrix(MODEL.model)
+    for vector, each in zip(interests.vectors[0], STUDY.users[0].lists, strict=True):
         unseen = sorted(set(range(len(items))) - set(known.values.tolist()))
         best = sorted(unseen, key=lambda i: -float(items[i] @ vector))[:10]
         assert [item.title for item in each.items] == [MODEL.titles[i] for i in best]
@@ -89,8 +74,8 @@ def test_a_list_has_the_best_unseen_items_of_its_vector() -> None:
 
 
 def test_a_list_may_be_shorter_than_requested() -> None:
-    found = make_item_list(MODEL, "all", item_matrix(MODEL.model)[3], np.arange(50), 20)
-    assert len(found.items) == 10
+    short = make_item_list(MODEL, "all", item_matrix(MODEL.model)[3], np.arange(50), 20)
+    assert len(short.items) == 10
     assert make_item_list(MODEL, "none", item_matrix(MODEL.model)[3], np.arange(60), 20).items == []
 
 
@@ -101,18 +86,16 @@ def test_ranks_agree_with_the_lists() -> None:
         for item in (item for each in shown.lists for item in each.items):
             best[item.title] = max(item.score, best.get(item.title, -np.inf))
         assert sorted(best, key=lambda title: -best[title]).index(shown.target) == shown.rank - 1
-        assert shown.single is not None
         alone = [item.title for item in shown.single.items]
         assert alone.index(shown.target) == (shown.single_rank or 0) - 1
 
 
 def test_purity_is_larger_than_for_random_histories() -> None:
-    """What the picture shows is the user's: with groups the couplings sort, beyond chance."""
     study = make_case_study(MODEL, SINGLE, ["median", "longest", "most-separated"], top=10)
-    own = [shown.controls.user.purity for shown in study.users]
-    mixed = [shown.controls.random_history.purity for shown in study.users]
-    assert None not in own + mixed
-    assert np.mean(own) > np.mean(mixed) + 0.1  # type: ignore[arg-type]
+    real = [shown.controls.user.purity for shown in study.users]
+    random = [shown.controls.random_history.purity for shown in study.users]
+    assert None not in real + random
+    assert np.mean(real) > np.mean(random) + 0.1  # type: ignore[arg-type]
 
 
 def test_results_depend_on_logits_and_not_on_the_order() -> None:
@@ -123,28 +106,27 @@ def test_results_depend_on_logits_and_not_on_the_order() -> None:
 
 
 def test_equal_logits_give_equal_groupings() -> None:
-    user = user_of(STUDY, 0)
-    history = split_last(MODEL, np.array([user]))[0].values
-    own = controls.route_histories(MODEL, history[None], MODEL.profiles[user])
-    assert controls.grouping_similarity(own, own).tolist() == [1]
-    assert controls.matched_cosine(own, own) == pytest.approx(1)
-    swapped = own._replace(couplings=own.couplings[..., ::-1], vectors=own.vectors[:, ::-1])
-    assert controls.grouping_similarity(own, swapped).tolist() == [1]  # interests have no order
-    assert controls.matched_cosine(own, swapped) == pytest.approx(1)
+    history = split_last(MODEL, np.array([USER]))[0].values
+    first = controls.route_histories(MODEL, history[None], MODEL.profiles[USER])
+    swapped = first._replace(couplings=first.couplings[..., ::-1], vectors=first.vectors[:, ::-1])
+    for routed in (first, swapped):  # interests have no order
+        assert controls.grouping_similarity(first, routed).tolist() == [1]
+        assert controls.matched_cosine(first, routed) == pytest.approx(1)
 
 
 def test_routing_measures_agree_with_a_hand_computation() -> None:
     couplings = np.array([[[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.25, 0.75]]])
     vectors = np.array([[[1.0, 0.0], [1.0, 1.0]]])
-    assert MODEL.groups is not None
     one, other = (np.flatnonzero(MODEL.groups.of_item == k) for k in (0, 1))
     history = np.array([[one[0], one[1], one[2], other[0]]])
-    found = controls.measure_routing(MODEL, controls.RoutedHistories(history, couplings, vectors))
+    measured = controls.measure_routing(
+        MODEL, controls.RoutedHistories(history, couplings, vectors)
+    )
     shares = np.array([2.5, 1.5]) / 4
-    assert found.largest == (1 + 1 + 0.75 + 0.75) / 4
-    assert found.effective_number == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
-    assert found.similarity == pytest.approx(1 / np.sqrt(2))
-    assert found.purity == 3 / 4
+    assert measured.largest == (1 + 1 + 0.75 + 0.75) / 4
+    assert measured.effective_number == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+    assert measured.similarity == pytest.approx(1 / np.sqrt(2))
+    assert measured.purity == 3 / 4
 
 
 def test_random_behaviours_are_distinct_items_by_popularity() -> None:
@@ -164,9 +146,8 @@ def test_the_case_study_is_reproducible_and_is_json() -> None:
 
 
 def test_cosine_needs_two_interests_and_purity_needs_groups() -> None:
-    study = make_case_study(
-        open_built_in_model("single")._replace(groups=None), None, ["median"], top=5
-    )
+    ungrouped = open_built_in_model("single")._replace(groups=None)
+    study = make_case_study(ungrouped, None, ["median"], top=5)
     (shown,) = study.users
     assert (shown.controls.user.similarity, shown.controls.user.purity) == (None, None)
     assert (shown.groups, shown.single, shown.single_rank) == ([], None, None)
@@ -180,15 +161,12 @@ def test_cosine_needs_two_interests_and_purity_needs_groups() -> None:
 def test_a_baseline_must_be_comparable() -> None:
     with pytest.raises(ConfigError, match="baseline x: expected one interest, got 4"):
         module.check_baseline(MODEL, MODEL, "x")
-    assert SINGLE is not None
     other = SINGLE._replace(user_ids=["nobody", *SINGLE.user_ids[1:]])
-    with pytest.raises(
-        ConfigError, match="baseline x: expected the log of the run, got another log"
-    ):
+    with pytest.raises(ConfigError, match="baseline x: expected the log of the run, got another"):
         module.check_baseline(MODEL, other, "x")
     module.check_baseline(MODEL, SINGLE, "x")
     assert "has the same settings" in STUDY.notes[0]
-    notes = module.setting_differences(MODEL, changed(SINGLE, steps=7, sigma=0.25))
+    notes = module.setting_differences(MODEL, change_settings(SINGLE, steps=7, sigma=0.25))
     assert "sigma 0.25 instead of 0.5" in notes[0]
     assert "steps 7 instead of 400" in notes[0]
 
@@ -221,20 +199,25 @@ def test_without_matplotlib_the_error_names_the_extra(
 @pytest.mark.parametrize("ending", [".svg", ".png"])
 @pytest.mark.slow
 def test_figures_are_reproducible_to_the_byte(ending: str, tmp_path: Path) -> None:
-    first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
-    write_case_study(first, STUDY)
-    write_case_study(second, STUDY)
-    assert first.read_bytes() == second.read_bytes()
-    starts = {".svg": b"<?xml", ".png": b"\x89PNG"}
-    assert first.read_bytes().startswith(starts[ending])
-    assert b"<dc:date>" not in first.read_bytes()
+    for name in "ab":
+        write_case_study(tmp_path / f"{name}{ending}", STUDY)
+    first, second = (path.read_bytes() for path in tmp_path.iterdir())
+    assert first == second
+    assert first.startswith({".svg": b"<?xml", ".png": b"\x89PNG"}[ending])
+    assert b"<dc:date>" not in first
+
+
+def draw_text(folder: Path, study: CaseStudy) -> str:
+    """Return the text of the SVG of a case study, a line each."""
+    write_case_study(folder / "x.svg", study)
+    tags = ET.parse(folder / "x.svg").getroot().iter("{http://www.w3.org/2000/svg}text")
+    return "\n".join("".join(tag.itertext()) for tag in tags)
 
 
 @needs_matplotlib
 @pytest.mark.slow
 def test_the_figure_has_users_rules_titles_and_controls(tmp_path: Path) -> None:
-    write_case_study(tmp_path / "x.svg", STUDY)
-    words = letters(tmp_path / "x.svg")
+    words = draw_text(tmp_path, STUDY)
     for shown in STUDY.users:
         assert f"user {shown.user}: {shown.rule}"[:60] in words
         for title in shown.behaviours:
@@ -251,10 +234,7 @@ HOSTILE = ["$x^2$", "</script><b>&", "a\nb\tc", "‮abc", "电影", "x" * 300, "
 def test_hostile_titles_are_drawn_as_text(tmp_path: Path) -> None:
     shown = STUDY.users[0]
     behaviours = (HOSTILE * 9)[: len(shown.behaviours)]
-    write_case_study(
-        tmp_path / "x.svg", replace(STUDY, users=[replace(shown, behaviours=behaviours)])
-    )
-    words = letters(tmp_path / "x.svg")
+    words = draw_text(tmp_path, replace(STUDY, users=[replace(shown, behaviours=behaviours)]))
     for title in ("$x^2$", "</script><b>&", "a b c", "电影"):
         assert title in words
     assert "‮" not in words
@@ -272,14 +252,6 @@ def test_long_histories_have_dots_instead_of_digits(tmp_path: Path) -> None:
         single=None,
         single_rank=None,
     )
-    write_case_study(tmp_path / "x.svg", replace(STUDY, users=[long]))
-    words = letters(tmp_path / "x.svg")
+    words = draw_text(tmp_path, replace(STUDY, users=[long]))
     assert "single vector" not in words
-    digits: Callable[[str], bool] = lambda word: word == f"{shown.couplings[0][0]:.2f}"  # noqa: E731
-    assert not any(map(digits, words.split("\n")))
-
-
-def letters(path: Path) -> str:
-    """Return the text of an SVG, a line each."""
-    tags = ET.parse(path).getroot().iter("{http://www.w3.org/2000/svg}text")
-    return "\n".join("".join(tag.itertext()) for tag in tags)
+    assert f"{shown.couplings[0][0]:.2f}" not in words.split("\n")

@@ -1,75 +1,172 @@
-"""The extras in one piece: plain, repeatable, and in agreement with the trace."""
+"""Views beside the trace: summary of a user, cards of ambiguities, ledger, curves, variants."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mindref.config import Config
 from mindref.errors import ConfigError
-from mindref.study import derived_views
-from mindref.study.gradients import differences
-from mindref.study.gradients.ledger import make_ledger
-from mindref.study.tracing import TrainingPair, trace_pair
-from tests.study import small_pair
+from mindref.models import mind
+from mindref.study import ambiguities, derived_views, user_summary
+from mindref.study.tracing import TrainingPair
+from mindref.study.variants import find_variant, setups
+from mindref.study.variants.measures import MEASURES
+from tests.study import pairs
+
+
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_the_list_has_the_best_items_in_order(score: str) -> None:
+    pair = pairs.make_small_pair(0, score=score)
+    summary = user_summary.summarise_user(pair)
+    items, _ = mind.item_vectors(pair.params, np.arange(30), pair.catalogue)
+    each = summary.v[summary.active] @ items.T
+    whole = each.max(axis=0) if score == "max" else each.sum(axis=0)
+    order = sorted(range(30), key=lambda item: -whole[item])[:10]
+    assert [f.item for f in summary.top] == order
+    np.testing.assert_allclose([f.score for f in summary.top], whole[order])
+    assert [f.interest for f in summary.top] == each.argmax(axis=0)[order].tolist()
+
+
+def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
+    summary = user_summary.summarise_user(pairs.make_small_pair(0))._replace(
+        w=np.array([[0.5, 0.5, 0], [1, 0, 0], [9, 9, 9]]),
+        mask=np.array([True, True, False]),
+        v=np.array([[2.0, 0], [3, 3], [7, 8]]),
+        active=np.array([True, True, False]),
+    )
+    assert summary.entropy == pytest.approx(np.log(2) / 2)
+    assert summary.cosine == pytest.approx(np.sqrt(0.5))
+    assert summary.interests == 2
+
+
+def test_measures_agree_with_a_hand_computation() -> None:
+    ours = user_summary.summarise_user(pairs.make_small_pair(0))
+    theirs = ours._replace(v=1.5 * ours.v, d_bilinear=-2 * ours.d_bilinear, top=ours.top[:4])
+    numbers = {name: measure.of(ours, theirs) for name, measure in MEASURES.items()}
+    assert numbers["interest_shift"] == pytest.approx((0, 0.5))
+    assert numbers["gradient_cosine"] == pytest.approx((1, -1))
+    assert numbers["gradient_error"] == pytest.approx((0, 3))
+    assert numbers["shared"] == (10, 4)
+    assert numbers["min_behaviour_sum"] == pytest.approx((1, 1))
+
+
+def test_a_setup_has_its_padding_settings_and_target() -> None:
+    pair = pairs.make_small_pair(0, routing_gradient="last")
+    padded = setups.apply_setup(pair, find_variant("mask-after-softmax").setup).batch.histories
+    assert padded.mask.shape == (1, 39)
+    assert padded.mask.sum() == 9
+    assert np.ptp(padded.init_logits[0, 9:]) > 0
+    exact = setups.apply_setup(pair, find_variant("stop-gradient").setup)
+    assert exact.config.routing_gradient == "all"
+    turned = setups.apply_setup(pair, find_variant("power-before-sign").setup)
+    summary = user_summary.summarise_user(turned)
+    scores = summary.s[summary.active]
+    assert -scores.min() > abs(scores.max())
+    assert pair.batch.histories.mask.shape == (1, 9)
+
+
+def test_the_other_user_has_other_items() -> None:
+    pair = pairs.make_small_pair(0)
+    other = setups.other_user(pair)
+    assert not np.any(other.batch.histories.items == pair.batch.histories.items)
+    assert other.batch.histories.items.max() < 30
+
+
+CARD_PAIR = pairs.make_small_pair(0, interests=4, width=8, iterations=3)
+
+
+def card(name: str) -> ambiguities.Card:
+    (ambiguity,) = ambiguities.compute_cards(CARD_PAIR, [name])
+    return ambiguity
+
+
+def result(ambiguity: ambiguities.Card, reading: int, number: int = 0) -> float:
+    value = ambiguity.readings[reading].results[number][1]
+    assert isinstance(value, float)
+    return value
+
+
+def test_required_cards_exist() -> None:
+    wanted = {
+        "softmax-index",
+        "logits-at-serving",
+        "count-rounding",
+        "negative-score",
+        "padding",
+        "gradient-through-iterations",
+    }
+    assert wanted <= set(ambiguities.card_names())
+
+
+def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
+    for ambiguity in ambiguities.compute_cards(CARD_PAIR):
+        assert len(ambiguity.readings) >= 2
+        (ours,) = [reading for reading in ambiguity.readings if reading.ours]
+        assert ours.rule is not None
+        assert len({reading.name for reading in ambiguity.readings}) == len(ambiguity.readings)
+        for reading in ambiguity.readings:
+            assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
+            assert reading.name in ambiguity.summary
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", ambiguity.summary)
+        json.dumps(ambiguity.to_json(), allow_nan=False)
+
+
+def test_the_reading_of_mindref_equals_the_default_settings() -> None:
+    default = Config()
+    for row in ambiguities.read_cards():
+        (ours,) = [reading for reading in row["reading"] if reading.get("ours")]
+        assert "mutant" not in ours
+        for name, value in ours.get("config", {}).items():
+            assert getattr(default, name) == value, row["name"]
+
+
+def test_readings_have_different_results() -> None:
+    for ambiguity in ambiguities.compute_cards(CARD_PAIR):
+        if ambiguity.name in ("score", "hard-attention"):  # this user need not show them
+            continue
+        values = {str(reading.results) for reading in ambiguity.readings}
+        assert len(values) > 1, ambiguity.name
+
+
+def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests() -> None:
+    ambiguity = card("padding")
+    assert result(ambiguity, 0) == 0
+    assert result(ambiguity, 1) < 1e-12
+    assert result(ambiguity, 2) > 0.05
+
+
+def test_keyed_logits_do_not_depend_on_the_order() -> None:
+    ambiguity = card("logits-at-serving")
+    assert result(ambiguity, 0) < 1e-12
+    assert min(result(ambiguity, 1), result(ambiguity, 2)) > 0.01
+    cosines = ambiguity.readings[0].results[1][1]
+    np.testing.assert_allclose(cosines, 1)
+
+
+def test_interest_counts_of_nine_behaviours() -> None:
+    ambiguity = card("count-rounding")
+    assert [result(ambiguity, i) for i in range(5)] == [3, 4, 3, 2, 4]
+
+
+def test_the_gradient_is_compared_with_the_exact_gradient() -> None:
+    ambiguity = card("gradient-through-iterations")
+    assert result(ambiguity, 0, 2) == 0
+    assert result(ambiguity, 1, 2) > 0.01
+    assert result(ambiguity, 1, 1) < 1
+
+
+def test_an_unknown_card_name_gives_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="softmax-index"):
+        ambiguities.compute_cards(CARD_PAIR, ["softmax-axis"])
 
 
 def user(**changes: Any) -> TrainingPair:
-    return TrainingPair(
-        *small_pair.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes})
-    )
-
-
-NO_SLOPE = ("d_items", "d_v.mixed")  # rows of a table under numbers of their own; half of d_v
-
-
-@pytest.mark.parametrize("name", small_pair.SETTINGS)
-@pytest.mark.parametrize("gradient", ["all", "last"])
-@pytest.mark.slow(every=5)
-def test_every_gradient_of_the_trace_equals_its_finite_difference(name: str, gradient: str) -> None:
-    pair = user(**{**small_pair.SETTINGS[name], "routing_gradient": gradient})
-    if name == "uniform":  # all interests are one: whichever is taken
-        assert pair.config.attention == "mean"
-    values = trace_pair(pair, phases=("forward", "backward")).values
-    rng = np.random.default_rng(0)
-    checked = 0
-    for gradient_name, closed in values.items():
-        if not gradient_name.startswith(("d_", "from_")) or closed.dtype != np.float64:
-            continue
-        if gradient_name in NO_SLOPE or closed.size == 0:
-            continue
-        scale = np.abs(closed).max()
-        for index in rng.permutation(list(np.ndindex(closed.shape)))[:4]:
-            place = tuple(int(i) for i in index)
-            found = differences.finite_difference(
-                pair, differences.perturbed_tensor(gradient_name), place
-            )
-            tolerance = 1e-6 * scale + 1e-9
-            assert abs(found.difference - closed[place]) < tolerance, (gradient_name, place)
-        checked += 1
-    assert checked >= 15
-
-
-def test_gradients_of_table_rows_equal_finite_differences() -> None:
-    pair = user()
-    values = trace_pair(pair).values
-    for r, row in enumerate(values["d_items.rows"][::4]):
-        found = differences.finite_difference(pair, "items", (int(row), 1))
-        assert found.difference == pytest.approx(values["d_items"][4 * r, 1], rel=1e-6, abs=1e-9)
-
-
-def test_the_ledger_adds_up_to_the_trace() -> None:
-    pair = user(routing_gradient="all")
-    values = trace_pair(pair).values
-    for by in ("Se", "S", "e"):
-        found = make_ledger(pair, by)
-        total = np.sum([row.closed for row in found.rows], axis=0)
-        np.testing.assert_allclose(total, values[f"d_{by}"], rtol=1e-9, atol=1e-15)
-        if by == "Se":
-            for row in found.rows:
-                np.testing.assert_array_equal(row.closed, values[row.tensor])
+    return pairs.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes})
 
 
 @pytest.mark.slow

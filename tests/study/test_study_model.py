@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -30,26 +29,20 @@ from mindref.study.models.study_model import (
     open_study_model,
     sample_pair,
 )
+from tests.study.pairs import change_settings
 
 MODEL = open_study_model()
 
 
-def with_config(study_model: StudyModel, **changes: object) -> StudyModel:
-    config = dataclasses.replace(study_model.model.config, **changes)
-    return study_model._replace(model=study_model.model._replace(config=config))
-
-
 def with_rows(rows: list[list[int]]) -> StudyModel:
-    some = slice(len(rows))
-    names = MODEL.user_ids[some]
-    return MODEL._replace(histories=Ragged.of(rows), profiles=MODEL.profiles[some], user_ids=names)
+    profiles, names = MODEL.profiles[: len(rows)], MODEL.user_ids[: len(rows)]
+    return MODEL._replace(histories=Ragged.of(rows), profiles=profiles, user_ids=names)
 
 
 def test_the_built_in_model_is_complete() -> None:
     users, items = len(MODEL.user_ids), GROUPS * PER_GROUP
     assert (users, len(MODEL.histories), len(MODEL.profiles)) == (300, 300, 300)
     assert len(MODEL.item_ids) == len(set(MODEL.titles)) == len(MODEL.counts) == items
-    assert MODEL.groups is not None
     assert np.bincount(MODEL.groups.of_item).tolist() == [PER_GROUP] * GROUPS
     assert "The Silent Witness" in MODEL.titles
     arrays = [*flatten(MODEL.model.params).values(), MODEL.model.catalogue.weights]
@@ -101,22 +94,19 @@ print([name for name in ("numba", "scipy", "rich", "matplotlib") if name in sys.
     assert done.stdout == "[]\n"
 
 
-def test_interests_agree_with_the_shelves() -> None:
-    """What is looked at has something to show: most interests are of one shelf."""
-    assert MODEL.groups is not None
+def test_most_behaviours_of_an_interest_are_of_one_group() -> None:
     users = np.arange(len(MODEL.user_ids))
     known, _ = user_rules.split_last(MODEL, users)
-    found = compute_interests(MODEL.model, known, MODEL.profiles, couplings=True)
-    assert found.couplings is not None
-    owner = found.couplings.argmax(axis=2)
-    shelf = MODEL.groups.of_item[found.history]
-    shares = [
-        np.bincount(shelf[u][mine]).max() / mine.sum()
-        for u in users
+    interests = compute_interests(MODEL.model, known, MODEL.profiles, couplings=True)
+    strongest = interests.couplings.argmax(axis=2)
+    groups = MODEL.groups.of_item[interests.history]
+    purities = [
+        np.bincount(groups[user][members]).max() / members.sum()
+        for user in users
         for k in range(4)
-        if (mine := found.mask[u] & (owner[u] == k)).sum() > 1
+        if (members := interests.mask[user] & (strongest[user] == k)).sum() > 1
     ]
-    assert np.mean(shares) > 0.8
+    assert np.mean(purities) > 0.8
 
 
 @pytest.mark.parametrize("rule", user_rules.RULES)
@@ -134,33 +124,29 @@ def test_longest_and_median_choose_by_length() -> None:
 
 
 def test_separation_is_the_mean_cosine_of_the_vectors() -> None:
-    most, least = (
-        choose_user(MODEL, "most-separated").user,
-        choose_user(MODEL, "least-separated").user,
-    )
-    found = user_rules.user_interests(MODEL, np.array([most, least]))
-    for vectors, active, rule in zip(found.vectors, found.active, ("most", "least"), strict=True):
-        assert active.all()
-        cosines = np.corrcoef(vectors) * 0  # by hand, pair by pair
-        for j in range(4):
-            for k in range(4):
-                lengths = np.linalg.norm(vectors[j]) * np.linalg.norm(vectors[k])
-                cosines[j, k] = vectors[j] @ vectors[k] / lengths
-        mean = cosines[np.triu_indices(4, 1)].mean()
-        assert choose_user(MODEL, f"{rule}-separated").rule.endswith(f"mean cosine {mean:.3f}")
-    others = user_rules.measure_separation(MODEL, np.flatnonzero(MODEL.histories.lengths >= 3))
-    assert others[1].min() < 0.1 < 0.6 < others[1].max()
+    for rule in ("most-separated", "least-separated"):
+        chosen = choose_user(MODEL, rule)
+        interests = user_rules.user_interests(MODEL, np.array([chosen.user]))
+        assert interests.active.all()
+        (vectors,) = interests.vectors
+        units = [v / np.linalg.norm(v) for v in vectors]
+        mean = np.mean([units[j] @ units[k] for j in range(4) for k in range(j)])
+        assert chosen.rule.endswith(f"mean cosine {mean:.3f}")
+    users = np.flatnonzero(MODEL.histories.lengths >= 3)
+    cosines = user_rules.measure_separation(MODEL, users)[1]
+    assert cosines.min() < 0.1 < 0.6 < cosines.max()
 
 
 def test_the_rule_wrong_chooses_a_missed_target() -> None:
     user = choose_user(MODEL, "wrong").user
     known, target = user_rules.split_last(MODEL, np.array([user]))
-    found = compute_interests(MODEL.model, known, MODEL.profiles[[user]])
-    scores = (found.vectors[0][found.active[0]] @ item_matrix(MODEL.model).T).max(axis=0)
+    interests = compute_interests(MODEL.model, known, MODEL.profiles[[user]])
+    vectors = interests.vectors[0][interests.active[0]]
+    scores = (vectors @ item_matrix(MODEL.model).T).max(axis=0)
     scores[known.values] = -np.inf
-    place = np.argsort(-scores, kind="stable").tolist().index(target[0])
-    assert place >= user_rules.TOP
-    assert f"rank is {place + 1} of 60" in choose_user(MODEL, "wrong").rule
+    rank = np.argsort(-scores, kind="stable").tolist().index(target[0]) + 1
+    assert rank > user_rules.TOP
+    assert f"rank is {rank} of 60" in choose_user(MODEL, "wrong").rule
 
 
 def test_a_large_log_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,9 +182,9 @@ def test_a_training_pair_is_reproducible_and_has_gradients() -> None:
     assert histories.items[histories.mask].tolist() == row[:-1].tolist()
     assert first.batch.target.tolist() == [row[-1]]
     assert len(first.batch.negatives) == 8
-    arrays = [x for x in (*first.batch[1:], *histories)]
-    same = [x for x in (*second.batch[1:], *second.batch.histories)]
-    assert [x.tobytes() for x in arrays] == [x.tobytes() for x in same]
+    arrays = [*first.batch[1:], *histories]
+    repeated = [*second.batch[1:], *second.batch.histories]
+    assert [x.tobytes() for x in arrays] == [x.tobytes() for x in repeated]
     assert {x.dtype.name for x in arrays} == {"float64", "int64", "bool"}
     value, saved = mind.loss(MODEL.model.params, first.batch, *MODEL.model[1:])
     assert np.isfinite(value)
@@ -226,7 +212,7 @@ def test_expected_counts_agree_with_the_sampler() -> None:
 def test_the_text_describes_the_sampler_of_the_training(
     changes: dict[str, object], words: str
 ) -> None:
-    made = sample_pair(with_config(MODEL, **changes), 0)
+    made = sample_pair(change_settings(MODEL, **changes), 0)
     assert words in made.negatives
     assert len(made.batch.negatives) <= 8
 
@@ -247,15 +233,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_directory_opens_with_its_titles(run: Path) -> None:
     study_model = open_study_model(run)
     log = make_synthetic_log(users=60, items=120).log
-    assert log.titles is not None
     assert study_model.name == "run"
     assert study_model.titles == list(log.titles)
     assert study_model.histories.values.tolist() == log.interactions.values.tolist()
-    assert study_model.groups is not None
-    assert (
-        study_model.groups.names[study_model.groups.of_item[0]]
-        == log.item_features[0].values[log.item_features[0].codes.values[0]]
-    )
+    feature, groups = log.item_features[0], study_model.groups
+    assert groups.names[groups.of_item[0]] == feature.values[feature.codes.values[0]]
     config = study_model.model.config
     assert (config.dtype, config.logits) == ("float64", "keyed")
     made = sample_pair(study_model, choose_user(study_model, "longest").user)

@@ -1,40 +1,52 @@
-"""The variant bench: every entry deviates, as its source does, and the reference side is ours."""
+"""Variants of public code: each differs, and violates exactly the invariants of its entry."""
 
 from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mindref.conformance.mutants import loader
 from mindref.errors import ConfigError
 from mindref.models import mind
-from mindref.study import user_summary, variants
+from mindref.study import variants
 from mindref.study.steps import KINDS
+from mindref.study.tracing import TrainingPair, trace_pair
+from mindref.study.user_summary import summarise_user
 from mindref.study.variants import setups
 from mindref.study.variants.entries import Setup
-from tests.study import small_pair
+from mindref.study.variants.violations import (
+    PROPERTIES,
+    failed_invariants,
+    failed_properties,
+    variant_violations,
+)
+from tests.study.pairs import SETTINGS, make_built_in_pair, make_small_pair
+
+NAMES = variants.variant_names()
+PAIR_SETTINGS = {"interests": 4, "width": 8, "iterations": 3, "routing_gradient": "all"}
 
 
-def user(**changes: object) -> small_pair.TrainingPair:
-    settings = {"interests": 4, "width": 8, "iterations": 3, "routing_gradient": "all"}
-    return small_pair.make_small_pair(0, **{**settings, **changes})  # type: ignore[arg-type]
+def user(seed: int = 0, **changes: Any) -> TrainingPair:
+    return make_small_pair(seed, **{**PAIR_SETTINGS, **changes})
 
 
-def case(name: str, **changes: object) -> variants.VariantComparison:
-    (found,) = variants.compare_variants(user(**changes), [name])
-    return found
+def case(name: str, **changes: Any) -> variants.VariantComparison:
+    (comparison,) = variants.compare_variants(user(**changes), [name])
+    return comparison
 
 
-def numbers(found: variants.VariantComparison) -> dict[str, tuple[float, float]]:
-    measured = zip(found.entry.measures, found.measured, strict=True)
+def numbers(comparison: variants.VariantComparison) -> dict[str, tuple[float, float]]:
+    measured = zip(comparison.entry.measures, comparison.measured, strict=True)
     return {name: (m.reference, m.variant) for name, m in measured}
 
 
 def test_every_variant_names_a_repository_a_commit_and_a_date() -> None:
-    assert len(variants.variant_names()) >= 8
-    for name in variants.variant_names():
+    assert len(NAMES) >= 8
+    for name in NAMES:
         entry = variants.find_variant(name)
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)
         assert len(entry.title) <= 60
@@ -45,32 +57,42 @@ def test_every_variant_names_a_repository_a_commit_and_a_date() -> None:
             assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", seen.date)
 
 
+def test_every_variant_differs_and_violates_an_invariant_or_a_property() -> None:
+    comparisons = variants.compare_variants(user())
+    for comparison in comparisons:
+        name = comparison.entry.name
+        assert comparison.differs, name
+        assert any(m.reference != m.variant for m in comparison.measured), name
+        assert comparison.violations or comparison.failed_properties, name
+        json.dumps(comparison.to_json(), allow_nan=False)
+    failed = {x.kind for comparison in comparisons for x in comparison.failed_properties}
+    assert failed == {each.name for each in PROPERTIES}
+
+
 @pytest.mark.slow
-def test_every_variant_differs_and_is_json() -> None:
-    for found in variants.compare_variants(user()):
-        assert found.differs, found.entry.name
-        assert any(m.reference != m.variant for m in found.measured), found.entry.name
-        json.dumps(found.to_json(), allow_nan=False)
+def test_the_built_in_user_violates_all_listed_invariants() -> None:
+    for comparison in variants.compare_variants(make_built_in_pair()):
+        entry = comparison.entry
+        assert comparison.differs, entry.name
+        assert {each.kind for each in comparison.violations} == set(entry.violations), entry.name
 
 
 def test_the_reference_side_equals_the_reference() -> None:
     pair = user()
     loss, saved = mind.loss(*pair)
-    ours = user_summary.summarise_user(pair)
+    ours = summarise_user(pair)
     assert ours.loss == float(loss)
     np.testing.assert_array_equal(ours.w, saved.interests.routing.couplings[0])
     np.testing.assert_array_equal(ours.d_bilinear, mind.backward(saved).bilinear)
-    rebuilt = user_summary.summarise_user(
-        pair, variants.compare_variants.__globals__["loader"].build_mutant()
-    )
+    rebuilt = summarise_user(pair, loader.build_mutant())
     np.testing.assert_array_equal(rebuilt.v, ours.v)
 
 
 def test_over_behaviours_the_weights_of_a_behaviour_do_not_sum_to_one() -> None:
-    found = numbers(case("softmax-over-behaviours"))
-    assert found["min_behaviour_sum"][0] == pytest.approx(1)
-    assert found["min_behaviour_sum"][1] < 0.9
-    assert found["cosine"][1] > found["cosine"][0]
+    measured = numbers(case("softmax-over-behaviours"))
+    assert measured["min_behaviour_sum"][0] == pytest.approx(1)
+    assert measured["min_behaviour_sum"][1] < 0.9
+    assert measured["cosine"][1] > measured["cosine"][0]
 
 
 def test_zero_logits_give_equal_interests() -> None:
@@ -80,34 +102,27 @@ def test_zero_logits_give_equal_interests() -> None:
 
 def test_padding_zeroed_after_softmax_changes_interests_with_its_length() -> None:
     pair, built = user(), variants.build_variant("mask-after-softmax")
-    alone = user_summary.summarise_user(pair, built).v
-    gaps = [
-        np.linalg.norm(user_summary.summarise_user(setups.pad_history(pair, pads), built).v - alone)
-        for pads in (5, 30, 80)
-    ]
+    alone = summarise_user(pair, built).v
+    padded = [setups.pad_history(pair, pads) for pads in (5, 30, 80)]
+    gaps = [np.linalg.norm(summarise_user(x, built).v - alone) for x in padded]
     assert 0 < gaps[0] < gaps[1] < gaps[2]
-    ours = user_summary.summarise_user(pair).v
-    np.testing.assert_allclose(
-        user_summary.summarise_user(setups.pad_history(pair, 80)).v, ours, rtol=1e-12
-    )
+    reference = summarise_user(pair).v
+    np.testing.assert_allclose(summarise_user(padded[-1]).v, reference, rtol=1e-12)
 
 
 def test_kept_logits_depend_on_earlier_users_and_a_comparison_uses_fresh_modules() -> None:
     built = variants.build_variant("batch-summed-logits")
-    first, second = (
-        user_summary.summarise_user(user(), built),
-        user_summary.summarise_user(user(), built),
-    )
+    first, second = summarise_user(user(), built), summarise_user(user(), built)
     assert np.abs(first.v - second.v).max() > 1e-3
     assert case("batch-summed-logits").variant.loss == case("batch-summed-logits").variant.loss
-    fresh = user_summary.summarise_user(user(), variants.build_variant("batch-summed-logits"))
+    fresh = summarise_user(user(), variants.build_variant("batch-summed-logits"))
     np.testing.assert_array_equal(fresh.v, first.v)
 
 
 def test_stopping_the_gradient_changes_nothing_but_the_gradient() -> None:
-    found = case("stop-gradient", routing_gradient="last")
-    assert found.differs == ("gradient",)
-    assert 0.5 < numbers(found)["gradient_cosine"][1] < 0.9999
+    comparison = case("stop-gradient", routing_gradient="last")
+    assert comparison.differs == ("gradient",)
+    assert 0.5 < numbers(comparison)["gradient_cosine"][1] < 0.9999
 
 
 def test_wrong_powers_give_weight_to_the_worst_interest() -> None:
@@ -125,8 +140,8 @@ def test_wrong_counts_follow_their_formulas() -> None:
 
 
 def test_five_iterations_without_updates_equal_three() -> None:
-    found = case("no-update-after-iteration-three")
-    np.testing.assert_allclose(found.variant.w, user_summary.summarise_user(user()).w, rtol=1e-12)
+    comparison = case("no-update-after-iteration-three")
+    np.testing.assert_allclose(comparison.variant.w, summarise_user(user()).w, rtol=1e-12)
 
 
 def test_a_setup_is_described_as_text() -> None:
@@ -146,17 +161,76 @@ def test_an_unknown_name_gives_a_suggestion() -> None:
 
 def test_the_table_of_steps_names_every_variant_and_no_other() -> None:
     named = {name: kind.kind for kind in KINDS for name in kind.variants}
-    assert set(named) == set(variants.variant_names())
+    assert set(named) == set(NAMES)
     for kind in KINDS:
         assert set(variants.variants_of_step(kind.kind)) <= set(kind.variants), kind.kind
 
 
 def test_variants_are_found_by_step() -> None:
     assert "softmax-over-behaviours" in variants.variants_of_step("routing.weights")
-    every = {
-        name
-        for name in variants.variant_names()
-        if name in variants.variants_of_step(variants.find_variant(name).step)
-    }
-    assert every == set(variants.variant_names())
+    for name in NAMES:
+        assert name in variants.variants_of_step(variants.find_variant(name).step)
     assert variants.variants_of_step("no.such") == ()
+
+
+def kinds(pair: TrainingPair, name: str) -> set[str]:
+    entry = variants.find_variant(name)
+    violations = variant_violations(setups.apply_setup(pair, entry.setup), entry)
+    return {violation.kind for violation in violations}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_variant_violates_exactly_the_listed_invariants(name: str) -> None:
+    entry = variants.find_variant(name)
+    assert kinds(user(), name) == set(entry.violations)
+    assert bool(entry.no_violation) == (not entry.violations)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "changes", [{"routing_gradient": "last"}, {"interest_count": "fixed"}, {"normalise": True}]
+)
+def test_other_settings_violate_no_other_invariant(name: str, changes: dict[str, Any]) -> None:
+    assert kinds(user(1, **changes), name) <= set(variants.find_variant(name).violations)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.slow(every=3)
+def test_the_reference_violates_no_invariant(setting: str) -> None:
+    pair = user(0, **SETTINGS[setting])
+    assert failed_invariants(trace_pair(pair)) == ()
+    for name in NAMES:
+        scene = variants.find_variant(name).setup
+        assert failed_invariants(trace_pair(setups.apply_setup(pair, scene))) == (), name
+
+
+@pytest.mark.parametrize("setting", ["paper", "default", "unit"])
+def test_the_reference_violates_no_property(setting: str) -> None:
+    assert failed_properties(user(0, **SETTINGS[setting]), None) == ()
+
+
+def test_equal_interests_from_zero_logits_are_no_violation() -> None:
+    pair = user(0)
+    histories = pair.batch.histories
+    zero = histories._replace(init_logits=0 * histories.init_logits)
+    assert failed_properties(pair._replace(batch=pair.batch._replace(histories=zero)), None) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [
+        ("zeros-as-logits", {"distinct"}),
+        ("batch-summed-logits", {"repeatable", "independent-of-other-users"}),
+        (
+            "redrawn-at-every-call",
+            {"repeatable", "independent-of-other-users", "independent-of-padding"},
+        ),
+        ("mask-after-softmax", {"independent-of-padding"}),
+        ("stop-gradient", {"exact-gradient"}),
+        ("softmax-over-behaviours", set()),
+    ],
+)
+def test_properties_detect_mistakes_that_need_several_passes(name: str, failing: set[str]) -> None:
+    entry = variants.find_variant(name)
+    pair = setups.apply_setup(user(power=2.0), entry.setup)
+    assert {a.kind for a in failed_properties(pair, entry.mutant, entry.gradient)} == failing

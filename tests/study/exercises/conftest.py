@@ -22,8 +22,6 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 class CommandResult(NamedTuple):
-    """The exit code and output of a command."""
-
     exit_code: int
     output: str
 

@@ -1,21 +1,23 @@
-"""Grade answers in the test process, without a worker."""
+"""Write answers to a workspace; grade answers in the test process, without a worker."""
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from mindref.study.exercises import NAMES
 from mindref.study.exercises.answers import run_jobs
-from mindref.study.exercises.exercise import TASKS, Exercise, find_exercise, module_stem
+from mindref.study.exercises.exercise import Exercise, find_exercise
 from mindref.study.exercises.expected import make_job
 from mindref.study.exercises.report import ExerciseReport, make_exercise_report
+from mindref.study.exercises.workspace import Workspace
 
-WRITTEN = tuple(
-    n for n in NAMES if resources.files(TASKS).joinpath(f"{module_stem(n)}.toml").is_file()
-)
+
+def write_answer(workspace: Workspace, name: str, code: str | None = None) -> None:
+    """Write a file of an exercise: the code, or the solution."""
+    workspace.folder.mkdir(exist_ok=True)
+    text = find_exercise(name).solution if code is None else code
+    workspace.file_path(name).write_text(text, encoding="utf-8")
 
 
 def grade_file(exercise: Exercise, code: str, copy_array: Any = np.array) -> ExerciseReport:

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import mindref.study.exercises as package
+from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import Exercise, find_exercise
 from mindref.study.exercises.expected import compute_expected_cases
 from mindref.study.exercises.report import ExerciseReport
-from tests.study.exercises.learner import WRITTEN, grade_file
+from tests.study.exercises.learner import grade_file
 
 README = Path(package.__file__).parent / "README.md"
 BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
@@ -22,7 +23,6 @@ Kills = dict[str, dict[str, str]]
 
 @cache
 def make_reports(name: str) -> dict[str, ExerciseReport]:
-    """Return the report of every known mistake of an exercise."""
     exercise = find_exercise(name)
     return {mistake.name: grade_file(exercise, mistake.code) for mistake in exercise.mistakes}
 
@@ -45,7 +45,6 @@ def find_diagnoses(name: str) -> dict[str, str]:
 
 
 def find_groups(exercise: Exercise) -> dict[str, str]:
-    """Return the groups of cases and their reasons."""
     return {x.group.name: x.group.reason for x in compute_expected_cases(exercise.name)}
 
 
@@ -72,23 +71,20 @@ def format_kill(mistake: str, fails: dict[str, str], group: str) -> str:
 
 
 def make_text() -> str:
-    """Return the text between the marks."""
-    count = sum(len(find_exercise(name).mistakes) for name in WRITTEN)
-    right = sum(a == b for name in WRITTEN for a, b in find_diagnoses(name).items())
+    count = sum(len(find_exercise(name).mistakes) for name in NAMES)
+    right = sum(a == b for name in NAMES for a, b in find_diagnoses(name).items())
     parts = [
-        f"{count} known mistakes in {len(WRITTEN)} exercises; {right} have a right diagnosis.",
-        *("\n".join(format_exercise(name)) for name in WRITTEN),
+        f"{count} known mistakes in {len(NAMES)} exercises; {right} have a right diagnosis.",
+        *("\n".join(format_exercise(name)) for name in NAMES),
     ]
     return "\n\n".join(parts)
 
 
 def read_text() -> str:
-    """Return the text of the README between the marks."""
     return README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
 
 
 def write_text() -> None:
-    """Write the text between the marks."""
     head, _, after = README.read_text(encoding="utf-8").partition(BEGIN)
     tail = after.split(END)[1]
     README.write_text(f"{head}{BEGIN}\n{make_text()}\n{END}{tail}", encoding="utf-8")

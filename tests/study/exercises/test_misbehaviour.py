@@ -13,6 +13,7 @@ from mindref.study.exercises import sandbox, worker
 from mindref.study.exercises.commands import check_exercise
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.workspace import Workspace
+from tests.study.exercises.learner import write_answer
 
 NAME = "squash"
 RIGHT = find_exercise(NAME).solution
@@ -82,8 +83,7 @@ WRONG = {
 def check_edit(workspace: Workspace, old: str, new: str) -> tuple[int, str]:
     """Return exit code and report of the solution with an edit."""
     assert RIGHT.count(old) == 1
-    workspace.folder.mkdir(exist_ok=True)
-    workspace.file_path(NAME).write_text(RIGHT.replace(old, new), encoding="utf-8")
+    write_answer(workspace, NAME, RIGHT.replace(old, new))
     lines: list[str] = []
     code = check_exercise(NAME, workspace, lines.append)
     return code, " ".join(" ".join(lines).split())
@@ -103,12 +103,33 @@ def test_every_failure_has_another_message() -> None:
     assert len({message for _, message in WRONG.values()}) == len(WRONG)
 
 
-@pytest.mark.slow
-def test_an_endless_loop_is_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "SECONDS", 1.0)  # code that computes has more time
-    code, report = check_edit(workspace, LAST, "while True:\n        pass")
+LOOP = "while True:\n        pass"
+SLEEP = "import time\n\n    time.sleep(1000)"
+DEAF = "import signal as s, time\n\n    s.signal(s.SIGTERM, s.SIG_IGN)\n    time.sleep(99)"
+
+
+@pytest.mark.parametrize(
+    ("lines", "seconds", "patience", "message"),
+    [
+        pytest.param(LOOP, 1.0, sandbox.PATIENCE, "(an endless loop?)", marks=pytest.mark.slow),
+        (LOOP, 0.1, 1.0, "(an endless loop?)"),  # code that computes has `patience` seconds
+        (SLEEP, 1.0, sandbox.PATIENCE, "was stopped"),
+        (DEAF, 1.0, sandbox.PATIENCE, "was stopped"),
+    ],
+)
+def test_code_that_does_not_end_is_stopped(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: str,
+    seconds: float,
+    patience: float,
+    message: str,
+) -> None:
+    monkeypatch.setattr(sandbox, "SECONDS", seconds)
+    monkeypatch.setattr(sandbox, "PATIENCE", patience)
+    code, report = check_edit(workspace, LAST, lines)
     assert code == 1
-    assert "(an endless loop?)" in report
+    assert message in report
 
 
 def test_the_limits_are_set_before_the_file_is_read(workspace: Workspace) -> None:
@@ -138,32 +159,6 @@ def test_code_that_computes_has_more_time_on_a_busy_machine(
     lines = "for _ in range(10**5):\n        sums = sums + 0\n    "
     code, report = check_edit(workspace, LAST, lines + LAST)
     assert code == 0, report
-
-
-def test_code_that_computes_is_stopped_after_patience(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sandbox, "SECONDS", 0.1)
-    monkeypatch.setattr(sandbox, "PATIENCE", 1.0)
-    code, report = check_edit(workspace, LAST, "while True:\n        pass")
-    assert code == 1
-    assert "(an endless loop?)" in report
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        "import time\n\n    time.sleep(1000)",
-        "import signal as s, time\n\n    s.signal(s.SIGTERM, s.SIG_IGN)\n    time.sleep(99)",
-    ],
-)
-def test_code_that_sleeps_is_stopped_by_wall_time(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, lines: str
-) -> None:
-    monkeypatch.setattr(sandbox, "SECONDS", 1.0)
-    code, report = check_edit(workspace, LAST, lines)
-    assert code == 1
-    assert "was stopped" in report
 
 
 ESCAPES = """import subprocess, sys

@@ -25,49 +25,32 @@ LONG = 30.0
 class WatchProcess:
     """The command in a separate process, and its output lines."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-u", "-m", "mindref.study.exercises"]
-        self.process = subprocess.Popen(
-            [*command, "--exercise", NAME, "--watch"],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
         self.lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self.read_lines, daemon=True).start()
 
     def read_lines(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.lines.put(line)
 
     def wait_for(self, text: str) -> None:
-        """Read until a line contains a text."""
         while text not in self.lines.get(timeout=LONG):
             pass
 
     def send(self, text: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(text)
-        self.process.stdin.flush()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
+        print(text, end="", file=self.process.stdin, flush=True)
 
 
 @pytest.fixture
 def watching(workspace: Workspace) -> Iterator[WatchProcess]:
     """The command, which watches the starter."""
     workspace.create_file(find_exercise(NAME))
-    process = WatchProcess(workspace.folder.parent.absolute())
-    yield process
-    process.kill()
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.STDOUT}
+    command = [sys.executable, "-u", "-m", "mindref.study.exercises", "--exercise", NAME]
+    with subprocess.Popen([*command, "--watch"], text=True, **pipes) as process:
+        yield WatchProcess(process)
+        process.kill()
 
 
 def test_every_save_is_checked_and_q_exits_with_the_last_code(
@@ -122,5 +105,4 @@ def test_a_file_is_stable_after_two_equal_looks(tmp_path: Path) -> None:
         return False
 
     state = watch.wait_for_stable_file(path, None, wait)
-    assert state is not None
     assert state[2] == 3

@@ -8,30 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref.study.exercises import worker
+from mindref.study.exercises import NAMES, worker
 from mindref.study.exercises.answers import CaseAnswer, Job
 from mindref.study.exercises.commands import check_exercise
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.workspace import Workspace
-from tests.study.exercises.learner import WRITTEN
+from tests.study.exercises.learner import write_answer
 
 
 def read_cpu_seconds() -> float:
-    """Return the CPU time of this process and its children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(x.ru_utime + x.ru_stime for x in used)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.slow(every=3)
 def test_a_solution_passes_within_3_seconds(workspace: Workspace, name: str) -> None:
     exercise, lines = find_exercise(name), list[str]()
-    for needed in exercise.needs:
-        workspace.create_file(find_exercise(needed))
-        solution = find_exercise(needed).solution
-        workspace.file_path(needed).write_text(solution, encoding="utf-8")
-    workspace.create_file(exercise)
-    workspace.file_path(name).write_text(exercise.solution, encoding="utf-8")
+    for written in (*exercise.needs, name):
+        write_answer(workspace, written)
     started = read_cpu_seconds()
     assert check_exercise(name, workspace, lines.append) == 0, "\n".join(lines)
     assert read_cpu_seconds() - started < 3
@@ -79,7 +74,6 @@ def test_the_worker_imports_the_mindref_of_its_parent(
     (other / "mindref").mkdir(parents=True)
     (other / "mindref" / "__init__.py").write_text("raise ImportError\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(other))
-    exercise, lines = find_exercise("squash"), list[str]()
-    workspace.create_file(exercise)
-    workspace.file_path("squash").write_text(exercise.solution, encoding="utf-8")
+    lines: list[str] = []
+    write_answer(workspace, "squash")
     assert check_exercise("squash", workspace, lines.append) == 0, "\n".join(lines)

@@ -14,7 +14,7 @@ from mindref.study.derived_views import derive_views
 from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
 from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_reader import Open, Reader
 
 
 @pytest.fixture(scope="session")
@@ -46,19 +46,14 @@ def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Pat
 @pytest.fixture(scope="session")
 def derived() -> dict[str, Any]:
     """Everything beside the trace; the case study is of a user of the built-in model."""
-    found = derive_views(make_page_pair(), TITLES)
-    study = make_case_study(
-        open_built_in_model(), open_built_in_model(SINGLE_INTEREST), ["median"], top=12
-    ).to_dict()
-    found["case"] = study["users"][0] | {"notes": study["notes"]}
-    exercise = {
-        "name": "squash",
-        "title": "Squash",
-        "step": "routing.capsules",
-        "status": "started",
-    }
-    found["exercises"] = [exercise]
-    return found
+    views = derive_views(make_page_pair(), TITLES)
+    models = open_built_in_model(), open_built_in_model(SINGLE_INTEREST)
+    study = make_case_study(*models, ["median"], top=12).to_dict()
+    views["case"] = study["users"][0] | {"notes": study["notes"]}
+    views["exercises"] = [
+        {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "started"}
+    ]
+    return views
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +66,14 @@ def rich(
 
 
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Reader]]:
-    """A function that opens a file in a fresh, offline context; all are closed after the test."""
+def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open a file, or a page of given traces, offline; all pages are closed after the test."""
     contexts = []
 
-    def open_(path: Path, place: str = "", **settings: Any) -> Reader:
+    def open_(source: Path | list[dict[str, Any]], place: str = "", **settings: Any) -> Reader:
+        path = source if isinstance(source, Path) else tmp_path / "opened.html"
+        if not isinstance(source, Path):
+            write_page(source, path)
         context = browser.new_context(offline=True, **settings)
         contexts.append(context)
         return Reader(context.new_page(), path, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +27,17 @@ class Reader:
         page.goto(path.as_uri() + place)
         page.wait_for_selector("body[data-ready], #selfcheck.fails")
 
+    def selfcheck(self) -> str:
+        outcome: str = self.page.get_attribute("html", "data-selfcheck")
+        return outcome
+
+    def open_details(self) -> None:
+        self.page.evaluate("document.querySelectorAll('details').forEach(x => x.open = true)")
+
+    def reload(self) -> None:
+        self.page.reload()
+        self.page.wait_for_selector("body[data-ready]")
+
     def at(self, **place: Any) -> None:
         """Go to a place by its address, as a link would."""
         self.page.evaluate("hash => { location.hash = hash }", urlencode({"ask": 0} | place))
@@ -33,15 +45,14 @@ class Reader:
 
     def steps(self) -> list[str]:
         """Return the ids of all steps in the order of the list."""
-        found: list[str] = self.page.eval_on_selector_all(
+        ids: list[str] = self.page.eval_on_selector_all(
             "#step-list button[data-step]", "all => all.map(one => one.dataset.step)"
         )
-        return found
+        return ids
 
     def step(self) -> str:
-        """Return the id of the step at hand."""
-        found: str = self.page.inner_text("#step .position code")
-        return found
+        ids: str = self.page.inner_text("#step .position code")
+        return ids
 
     def cells(self) -> dict[str, dict[int, tuple[str, str]]]:
         """Return of each tensor of the step, by flat place: the value in full, and as shown."""
@@ -55,6 +66,9 @@ class Reader:
             later[0].click()
 
     def text(self) -> str:
-        """Return what the step shows, as text."""
-        found: str = self.page.inner_text("#step")
-        return found
+        ids: str = self.page.inner_text("#step")
+        return ids
+
+
+Open = Callable[..., Reader]
+"""The type of the fixture `opened`."""

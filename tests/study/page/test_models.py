@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
-from mindref.study.page import write_page
-from mindref.study.tracing import TrainingPair
 from tests.study.page.page_pair import make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Reader
-from tests.study.random_pair import make_random_pair as with_features
+from tests.study.page.page_reader import Open
+from tests.study.pairs import VARIED, make_random_pair
 
 pytestmark = pytest.mark.slow
 
-Open = Callable[..., Reader]
-MODELS: dict[str, dict[str, Any]] = {
-    "as trained by default": {"power": float("inf"), "routing_gradient": "last", "iterations": 6},
-    "normalised": {"normalise": True, "temperature": 0.1},
-    "over behaviours": {"routing_axis": "behaviours"},
-    "one round": {"iterations": 1},
-    "one interest": {"interests": 1},
-    "uniform": {"routing": "uniform"},
-    "unit capsules": {"squash": "unit"},
-    "no squash": {"squash": "none", "interest_count": "fixed"},
-    "rectified": {"last_relu": True, "hidden": (8, 8)},
-    "mean of the interests": {"attention": "mean"},
-    "fractional power": {"power": 0.5},
-}
+NAMES = (
+    *("normalised", "temperature", "softmax over behaviours", "one round", "one interest"),
+    *("all interests", "uniform", "unit", "no squash", "all rectified", "three layers"),
+    *("mean of interests", "odd power"),
+)
+DEFAULT = {"power": float("inf"), "routing_gradient": "last", "iterations": 6}
+MODELS = {"as trained by default": DEFAULT} | {name: VARIED[name] for name in NAMES}
 EDITS = "set:e:3:0.5;drop:1;S:2;K:2;r:4"
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_p4_every_kind_of_model_is_recomputed(opened: Open, tmp_path: Path, name: str) -> None:
-    write_page([trace_to_dict(make_page_pair(**MODELS[name]))], tmp_path / "model.html")
-    page = opened(tmp_path / "model.html", "#ask=0")
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+def test_p4_every_kind_of_model_is_recomputed(opened: Open, name: str) -> None:
+    page = opened([trace_to_dict(make_page_pair(**MODELS[name]))], "#ask=0")
+    assert page.selfcheck() == "pass"
     assert float(page.page.get_attribute("#selfcheck", "data-largest")) < 1e-12
     for place, every in (({}, 4), ({"edits": EDITS}, 9)):
         for step in page.steps()[::every]:
@@ -52,33 +38,28 @@ EDITED = {"none": "a capsule may have any length: holds", "unit": "no longer tha
 
 
 @pytest.mark.parametrize("squash", EDITED)
-def test_p9_invariants_hold_for_edited_numbers(opened: Open, tmp_path: Path, squash: str) -> None:
-    write_page([trace_to_dict(make_page_pair(squash=squash))], tmp_path / "model.html")
-    page = opened(tmp_path / "model.html", "#ask=0&step=routing[2].capsules&edits=S:2")
+def test_p9_invariants_hold_for_edited_numbers(opened: Open, squash: str) -> None:
+    trace = trace_to_dict(make_page_pair(squash=squash))
+    page = opened([trace], "#ask=0&step=routing[2].capsules&edits=S:2")
     assert EDITED[squash] in page.page.inner_text("#step .invariants")
 
 
-def test_p4_a_profile_keeps_its_shape_under_edits(opened: Open, tmp_path: Path) -> None:
-    write_page([trace_to_dict(with_features(3))], tmp_path / "profile.html")
-    page = opened(tmp_path / "profile.html", "#ask=0&step=interests.d_join")
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+def test_p4_a_profile_keeps_its_shape_under_edits(opened: Open) -> None:
+    page = opened([trace_to_dict(make_random_pair(3))], "#ask=0&step=interests.d_join")
+    assert page.selfcheck() == "pass"
     before = page.page.inner_text("#step figure[data-tensor=d_p] .shape")
     page.at(step="interests.d_join", edits="S:2")
     assert page.page.inner_text("#step figure[data-tensor=d_p] .shape") == before
     assert page.errors == []
 
 
-def without_behaviours(one: TrainingPair) -> TrainingPair:
-    """Return the same for a user who has done nothing yet: all places are padding."""
-    histories = one.batch.histories
-    empty = histories._replace(mask=np.zeros_like(histories.mask))
-    return one._replace(batch=one.batch._replace(histories=empty))
-
-
-def test_p4_a_user_without_behaviours_has_a_page(opened: Open, tmp_path: Path) -> None:
-    write_page([trace_to_dict(without_behaviours(make_page_pair()))], tmp_path / "empty.html")
-    page = opened(tmp_path / "empty.html", "#ask=0")
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+def test_p4_a_user_without_behaviours_has_a_page(opened: Open) -> None:
+    pair = make_page_pair()
+    histories = pair.batch.histories
+    padding = histories._replace(mask=np.zeros_like(histories.mask))
+    empty = pair._replace(batch=pair.batch._replace(histories=padding))
+    page = opened([trace_to_dict(empty)], "#ask=0")
+    assert page.selfcheck() == "pass"
     for step in page.steps()[::3]:
         page.at(step=step)
     for view in ("replay", "map"):
@@ -86,10 +67,9 @@ def test_p4_a_user_without_behaviours_has_a_page(opened: Open, tmp_path: Path) -
     assert page.errors == []
 
 
-def test_choosing_another_user_keeps_the_step(opened: Open, tmp_path: Path) -> None:
+def test_choosing_another_user_keeps_the_step(opened: Open) -> None:
     two = [trace_to_dict(make_page_pair(seed), user=f"u{seed}") for seed in (1, 2)]
-    write_page(two, tmp_path / "two.html")
-    page = opened(tmp_path / "two.html", "#ask=0&step=routing[2].weights&edits=S:2")
+    page = opened(two, "#ask=0&step=routing[2].weights&edits=S:2")
     before = page.cells()
     page.page.select_option("#user", "1")
     assert page.step() == "routing[2].weights"

@@ -20,11 +20,10 @@ from mindref.study.derived_views import derive_views
 from mindref.study.page import write_page
 from mindref.study.page.html_file import VIEWS
 from tests.study.page.page_pair import ITEMS, make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_reader import Open
 
 pytestmark = pytest.mark.slow
 
-Open = Callable[..., Reader]
 HOSTILE = [
     "<b>bold</b><img src=x onerror=alert(1)>",
     "\"quoted\" 'twice' & ampersand;",
@@ -41,22 +40,22 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory, derived: dict[str, Any]) -> Path:
-    titles = (HOSTILE * 6)[:ITEMS]
+    titles = [HOSTILE[(item + 2) % len(HOSTILE)] for item in range(ITEMS)]  # item 8: HOSTILE[0]
     path = tmp_path_factory.mktemp("hostile") / "page.html"
-    found = derive_views(make_page_pair(), titles)
-    found["case"] = copy.deepcopy(derived["case"]) | {"target": HOSTILE[2]}
-    for strip in (*found["case"]["lists"], found["case"]["single"]):
+    views = derive_views(make_page_pair(), titles)
+    views["case"] = copy.deepcopy(derived["case"]) | {"target": HOSTILE[2]}
+    for strip in (*views["case"]["lists"], views["case"]["single"]):
         for number, item in enumerate(strip["items"]):
             item["title"] = HOSTILE[number % len(HOSTILE)]
     one = trace_to_dict(make_page_pair(), titles, user=HOSTILE[2], chosen=HOSTILE[0])
-    write_page([one], path, derived=[found])
+    write_page([one], path, derived=[views])
     return path
 
 
 def test_p17_hostile_titles_are_text_with_scripts(opened: Open, hostile: Path) -> None:
     page = opened(hostile, "#ask=0", viewport={"width": 360, "height": 800})
     page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert page.selfcheck() == "pass"
     for step in ("ids", "routing[3].weights", "loss.value", "serve.scores"):
         page.at(step=step, cell="w[2]@7")
         assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -127,12 +126,8 @@ def test_p19_the_file_is_reproducible(tmp_path: Path, file: Path, trace: dict[st
     for seed, zone in (("1", "UTC"), ("77", "Pacific/Auckland")):
         out = tmp_path / f"{seed}.html"
         environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": zone}
-        subprocess.run(
-            [sys.executable, "-c", AGAIN, str(trace_path), str(out)],
-            env=environment,
-            check=True,
-            cwd=tmp_path,
-        )
+        command = [sys.executable, "-c", AGAIN, str(trace_path), str(out)]
+        subprocess.run(command, env=environment, check=True, cwd=tmp_path)
         assert out.read_bytes() == file.read_bytes()
 
 

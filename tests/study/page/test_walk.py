@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.study.page.page_reader import Reader
+from tests.study.page.page_reader import Open, Reader
 
-Open = Callable[..., Reader]
 STATE = """() => [document.querySelector('#step .position code').textContent,
   [...document.querySelectorAll('#step .results td[data-index]')].map(x => x.dataset.value).join(),
   document.querySelector('#step .results').textContent,
@@ -22,11 +20,11 @@ STATE = """() => [document.querySelector('#step .position code').textContent,
 @pytest.fixture(scope="module")
 def expected(shared: Reader) -> list[Any]:
     """The state at each step, reached by its address."""
-    found = []
+    states = []
     for step in shared.steps():
         shared.at(step=step)
-        found.append(shared.page.evaluate(STATE))
-    return found
+        states.append(shared.page.evaluate(STATE))
+    return states
 
 
 @pytest.mark.slow
@@ -91,13 +89,11 @@ def test_p6_a_reload_restores_the_place_the_number_and_the_edits(
     page = opened(file, "#ask=0")
     for state in expected[::11]:
         page.at(step=state[0])
-        page.page.reload()
-        page.page.wait_for_selector("body[data-ready]")
+        page.reload()
         assert page.page.evaluate(STATE) == state
     page.at(step="routing[2].weights", cell="w[2]@5", edits="set:b[1]:3:2.5;r:4", view="steps")
     before = page.page.inner_text("#columns")
-    page.page.reload()
-    page.page.wait_for_selector("body[data-ready]")
+    page.reload()
     assert page.page.inner_text("#columns") == before
     assert "edited" in before
 
@@ -117,7 +113,7 @@ def test_p6_an_unknown_address_opens_the_first_step(opened: Open, file: Path) ->
 @pytest.mark.slow(every=6)
 def test_p6_no_address_breaks_the_page(opened: Open, file: Path, place: str) -> None:
     page = opened(file, f"#ask=0&step=routing[2].weights&{place}")
-    assert page.page.get_attribute("html", "data-selfcheck") == "pass"
+    assert page.selfcheck() == "pass"
     assert page.step() == "routing[2].weights"
     assert page.errors == []
 
@@ -125,7 +121,7 @@ def test_p6_no_address_breaks_the_page(opened: Open, file: Path, place: str) -> 
 def test_p6_a_reload_restores_a_number_of_an_added_iteration(opened: Open, file: Path) -> None:
     page = opened(file, "#ask=0&step=routing[5].weights&edits=r:5&cell=w[5]@3")
     assert page.page.inner_text("#inspector .chosen").startswith("w[5][")
-    page.page.evaluate("document.getElementById('editor-box').open = true")
+    page.open_details()
     page.page.click("#reset")
     assert page.step() == "routing[3].weights", "the last iteration"
     assert page.page.get_attribute("#step-list [aria-current]", "data-step") == "routing[3].weights"

@@ -15,8 +15,6 @@ from mindref.study.tracing import TrainingPair
 
 
 class TracedUser(NamedTuple):
-    """One user's training pair, and its trace."""
-
     trace: Trace
     inputs: TrainingPair
 

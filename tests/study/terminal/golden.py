@@ -2,8 +2,8 @@
 
 The texts are compared byte for byte, except for last digits: another BLAS sums in another order.
 Residuals are not compared, and numbers with all their digits are compared to nine digits. Before
-you commit new texts, read `git diff tests/study/terminal/golden`. Other widths are tested in
-test_shape.py and test_widths.py.
+you commit new texts, read `git diff tests/study/terminal/golden`. Each kind of screen occurs once;
+every cell is tested in test_numbers.py, other widths in test_shape.py.
 """
 
 from __future__ import annotations
@@ -22,31 +22,20 @@ FOLDER = Path(__file__).parent / "golden"
 COLUMNS = 80
 
 SCRIPTS: dict[str, tuple[str, ...]] = {
-    "first": ("n", "n", "p", "g", "x", "?", "q"),
-    "routing": (
-        "g routing[2].weights",
-        "x w[Sheriff, 3]",
-        "d",
-        "p",
-        "?",
-        "1",
-        "? routing[3].weights",
-        "nothing of the kind",
-        "",
-        "b",
-        "x",
-        "b",
-        "q",
+    "walk": (
+        *("n", "x", "?"),
+        *("? routing[3].weights", "nothing of the kind", ""),
+        *("g d_s", "x d_z[2][3, 1] in order", "g serve.top", "n", "x best", "q"),
     ),
-    "gradients": ("g d_S", "x d_S[1, 2]", "all", "g d_z[2]", "x d_z[2][3, 1] in order", "b", "q"),
-    "serving": ("g serve.top", "n", "x best", "g 57", "all", "q"),
-    "lost": ("g rooting[2].weight", "x w[Night Fairy, 3]", "x w[1]", "frobnicate", "h", "l", "q"),
-    "variants": ("v", "v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
+    "help": (
+        *("g rooting[2].weight", "x w[Night Fairy, 3]", "frobnicate", "g", "h"),
+        *("v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
+    ),
 }
 
 ONCE: dict[str, dict[str, Any]] = {
-    "explained": {"step": "routing[3].weights", "explain": "w[3, 3]"},
-    "compared": {"step": "routing[3].weights", "diff": True},
+    "full": {"step": "routing[2].sums", "all_": True},
+    "compared": {"step": "routing[3].weights", "explain": "w[Murder at, 3]", "diff": True},
     "ledger": {"backward": True, "ledger": "S"},
 }
 
@@ -57,12 +46,12 @@ def make_text(name: str, user: TracedUser) -> str:
     if name in ONCE:
         print_view(*user, stdout=out, columns=COLUMNS, **ONCE[name])
     else:
-        run_session(*user, commands=SCRIPTS[name], stdout=out, columns=COLUMNS)
+        step = "profile.embed" if name == "help" else ""
+        run_session(*user, step=step, commands=SCRIPTS[name], stdout=out, columns=COLUMNS)
     return out.getvalue()
 
 
 def golden_path(name: str) -> Path:
-    """Return the file of a golden text."""
     return FOLDER / f"{name}.txt"
 
 
@@ -75,7 +64,6 @@ def remove_rounding(text: str) -> str:
 
 
 def main() -> None:
-    """Write all golden texts."""
     if sys.argv[1:] != ["--write"]:
         sys.exit("usage: python -m tests.study.terminal.golden --write")
     if os.environ.get("CI"):

@@ -10,15 +10,7 @@ from mindref.study.terminal import colour
 from mindref.study.terminal.widths import display_width
 from tests.study.terminal import golden
 from tests.study.terminal.conftest import RunCommands, Terminal, TracedUser
-from tests.study.terminal.golden import (
-    COLUMNS,
-    FOLDER,
-    ONCE,
-    SCRIPTS,
-    golden_path,
-    make_text,
-    remove_rounding,
-)
+from tests.study.terminal.golden import ONCE, SCRIPTS, golden_path, make_text, remove_rounding
 
 NAMES = (*SCRIPTS, *ONCE)
 RENEW = "read the difference, then run: python -m tests.study.terminal.golden --write"
@@ -29,12 +21,12 @@ def test_t1_a_session_prints_its_golden_text(name: str, film_club: TracedUser) -
     expected = golden_path(name).read_text(encoding="utf-8")
     actual = make_text(name, film_club)
     assert remove_rounding(actual) == remove_rounding(expected), RENEW
-    assert all(display_width(line) <= COLUMNS for line in actual.splitlines())
+    assert all(display_width(line) <= golden.COLUMNS for line in actual.splitlines())
 
 
 def test_t1_every_golden_text_belongs_to_a_session() -> None:
     expected = {golden_path(name).name for name in NAMES}
-    assert {path.name for path in FOLDER.iterdir()} == expected
+    assert {path.name for path in golden.FOLDER.iterdir()} == expected
 
 
 def test_t1_commands_of_a_file_and_typed_commands_print_the_same(run_commands: RunCommands) -> None:
@@ -57,11 +49,10 @@ def test_t1_colour_codes_are_the_only_difference_of_a_coloured_text(
     for code in {"0", *colour.CODES.values()}:
         coloured = coloured.replace(f"\x1b[{code}m", "")
     assert coloured == plain
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert run_commands(*commands, stdout=Terminal()) == plain
-    monkeypatch.delenv("NO_COLOR")
-    monkeypatch.setenv("TERM", "dumb")
-    assert run_commands(*commands, stdout=Terminal()) == plain
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as environment:
+            environment.setenv(name, value)
+            assert run_commands(*commands, stdout=Terminal()) == plain
 
 
 def test_t1_golden_texts_are_never_written_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:

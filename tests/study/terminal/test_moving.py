@@ -54,12 +54,32 @@ def test_t2_the_first_and_the_last_step_are_announced(stepper: Stepper) -> None:
     assert "last step" in stepper.answer("n")[0].text
 
 
-@pytest.mark.parametrize("wrong", ["rooting[2].weights", "0", "1000", "routing[9].weights", ""])
+def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper: Stepper) -> None:
+    stepper.columns = 200
+    stepper.answer("g 14")
+    lines = [" ".join(line.text.split()) for line in stepper.answer("l")]
+    phases = ("forward", "backward", "update", "serve")
+    steps = list(enumerate(stepper.trace.steps))
+    expected = {p: [f"{i + 1} {x.id} {x.title}" for i, x in steps if x.phase == p] for p in phases}
+    expected["forward"][13] = "> " + expected["forward"][13]
+    assert lines[: lines.index("")] == [x for phase in phases for x in (phase, *expected[phase])]
+
+
+@pytest.mark.parametrize("command", ["g e", "x d_S[1, 2]", "d", "v softmax-over-behaviours"])
+def test_t2_all_prints_the_last_view_in_full(command: str, stepper: Stepper) -> None:
+    stepper.answer("g routing[2].weights")
+    short = [line.text for line in stepper.answer(command)]
+    full = [line.text for line in stepper.answer("all")]
+    assert any("`all` to show" in line for line in short)
+    assert not any("`all` to show" in line for line in full)
+    assert len(full) > len(short) - 3
+    assert full[0] in short
+
+
+@pytest.mark.parametrize("wrong", ["rooting[2].weights", "0", "1000", "routing[9].weights"])
 def test_t2_an_unknown_step_is_an_error_with_the_three_closest(
     wrong: str, film_club: TracedUser
 ) -> None:
-    if not wrong:
-        return
     with pytest.raises(ConfigError, match="closest") as error:
         print_view(film_club.trace, film_club.inputs, step=wrong, stdout=io.StringIO())
     ids = {step.id for step in film_club.trace.steps}
@@ -104,6 +124,9 @@ def test_t2_backward_goes_to_the_gradient_and_returns(stepper: Stepper) -> None:
     assert partners["routing[2].d_weights"] == "routing[2].weights"
     assert partners["routing[3].capsules"] == "interests.d_join"
     assert len(partners) > 30
+    weights = stepper.answer("g routing[3].weights")
+    assert "routing[3].d_weights" in stepper.answer("b")[0].text
+    assert stepper.answer("b") == weights
     stepper.answer("g ids")
     assert "no gradient" in stepper.answer("b")[0].text
 

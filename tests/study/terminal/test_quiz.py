@@ -13,45 +13,39 @@ from mindref.study.trace import Question, Trace
 from tests.study.terminal.conftest import RunCommands, TracedUser
 
 
-def steps_with_question(trace: Trace) -> list[int]:
-    return [i for i, step in enumerate(trace.steps) if step.question is not None]
+def find_questions(trace: Trace) -> list[tuple[int, Question]]:
+    return [(i, step.question) for i, step in enumerate(trace.steps) if step.question]
 
 
-def numbers_of_choices(trace: Trace, step_index: int) -> np.ndarray:
+def numbers_of_choices(trace: Trace, step_index: int, question: Question) -> np.ndarray:
     """Return the number of each choice, computed from the trace."""
     step = trace.steps[step_index]
-    assert step.question is not None
-    text, count = step.question.text, len(step.question.choices)
     tensor = step.outputs[-1]
     if step.id == "serve.top":
         return trace.values["score"][trace.values["top"][0]]
     if step.kind == "interests.count":
-        return np.arange(count) + 1 == np.sum(trace.values["active"])
+        return np.arange(len(question.choices)) + 1 == np.sum(trace.values["active"])
     if step.kind == "routing.capsules":
         return np.linalg.norm(tensor.values, axis=1)
     if tensor.values.ndim == 1:
         return tensor.values
-    row = next(i for i, title in enumerate(trace.labels["behaviour"]) if title in text)
+    row = next(i for i, title in enumerate(trace.labels["behaviour"]) if title in question.text)
     return tensor.values[row]
 
 
 def test_t7_exactly_one_choice_has_the_largest_number(film_club: TracedUser) -> None:
-    indices = steps_with_question(film_club.trace)
-    assert len(indices) >= 8
-    for step_index in indices:
-        question = film_club.trace.steps[step_index].question
-        assert question is not None
+    questions = find_questions(film_club.trace)
+    assert len(questions) >= 8
+    for step_index, question in questions:
         assert len(set(question.choices)) == len(question.choices) >= 2
-        numbers = np.asarray(numbers_of_choices(film_club.trace, step_index), float)
+        numbers = np.asarray(numbers_of_choices(film_club.trace, step_index, question), float)
         best = np.flatnonzero(numbers == numbers.max())
         assert best.tolist() == [question.answer], film_club.trace.steps[step_index].id
 
 
 def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club: TracedUser) -> None:
     trace = film_club.trace
-    for step_index in steps_with_question(trace):
-        question = trace.steps[step_index].question
-        assert question is not None
+    for step_index, question in find_questions(trace):
         for choice in range(len(question.choices)):
             for reply in (str(choice + 1), question.choices[choice].upper()):
                 stepper = Stepper(trace, film_club.inputs)
@@ -66,15 +60,19 @@ def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club: TracedUser
                 assert stepper.step_index == step_index
 
 
-def test_t7_a_question_prints_no_number_of_the_result(film_club: TracedUser) -> None:
+def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(
+    film_club: TracedUser,
+) -> None:
     trace = film_club.trace
-    for step_index in steps_with_question(trace):
-        question = trace.steps[step_index].question
-        assert question is not None
-        lines = format_question(trace, step_index, question, 80)
+    for step_index, question in find_questions(trace):
+        stepper = Stepper(trace, film_club.inputs, columns=120)
+        lines = stepper.answer(f"? {trace.steps[step_index].id}")
         text = "\n".join(line.text for line in lines)
         assert not re.search(r"\d\.\d{3}", text)
         assert "^" not in text.replace("|^", "").replace(")^", "").replace("^2", "")
+        rows = [title for title in trace.labels["behaviour"] if title in question.text]
+        text = "\n".join(line.text for line in stepper.answer("1")[4:])
+        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)
 
 
 def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(
@@ -102,7 +100,6 @@ def test_t7_a_step_without_question_names_the_next_question(film_club: TracedUse
     answer = " ".join(line.text.strip() for line in stepper.answer("?"))
     assert "no question" in answer
     command = re.search(r"\? (\S+)", answer)
-    assert command is not None
     assert "Your answer" in "".join(line.text for line in stepper.answer(command[0]))
     stepper.answer(f"g {len(film_club.trace.steps)}")
     assert "no question before the end" in stepper.answer("?")[0].text
@@ -116,15 +113,3 @@ def test_t7_a_reply_is_the_number_or_the_text_of_a_choice(reply: str, choice: in
     assert parse_choice(question, reply) == choice
     if choice is not None:
         assert format_feedback(question, choice, 80)
-
-
-def test_t7_the_row_of_the_question_is_printed(film_club: TracedUser) -> None:
-    trace = film_club.trace
-    for step_index in steps_with_question(trace):
-        question = trace.steps[step_index].question
-        assert question is not None
-        rows = [title for title in trace.labels["behaviour"] if title in question.text]
-        stepper = Stepper(trace, film_club.inputs, columns=120)
-        stepper.answer(f"? {trace.steps[step_index].id}")
-        text = "\n".join(line.text for line in stepper.answer("1")[4:])
-        assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)

@@ -1,15 +1,119 @@
-"""T3: no line is wider than the terminal, whatever the titles are."""
+"""T3: no line is wider than the terminal; titles are truncated by display width."""
 
 from __future__ import annotations
 
 import unicodedata
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from mindref.study.terminal.cells import format_cell, parse_cell
+from mindref.study.terminal.lookup import find_step
 from mindref.study.terminal.screen import format_screen
-from mindref.study.terminal.widths import display_width
+from mindref.study.terminal.widths import (
+    align_left,
+    display_width,
+    escape_title,
+    split_clusters,
+    truncate_text,
+    wrap_text,
+)
 from tests.study.terminal.conftest import RunCommands, TracedUser
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+FLAG = "\U0001f1ec\U0001f1e7"
+THUMB = "\U0001f44d\U0001f3fd"
+HEART = "\u2764\ufe0f"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("Night Ferry", 11),
+        ("映画", 4),
+        ("e\u0301te\u0301", 3),
+        (FAMILY, 6),  # some terminals print three separate emoji
+        (FLAG, 2),
+        (HEART, 2),
+        ("한국", 4),
+        ("\u1112\u1161\u11ab", 2),  # the same syllable as separate letters
+        ("ｈａｌｆ", 8),
+        ("", 0),
+    ],
+)
+def test_t3_the_width_of_a_text_is_that_of_terminals(text: str, columns: int) -> None:
+    assert display_width(text) == columns
+
+
+@given(st.text(max_size=40))
+def test_t3_the_width_of_a_text_is_at_least_that_of_rich(text: str) -> None:
+    """rich has tables of a newer Unicode than Python 3.11; only characters of both are compared."""
+    common = "".join(
+        s for s in escape_title(text) if unicodedata.category(s) not in ("Mc", "Lo", "So")
+    )
+    assert display_width(common) >= cell_len(common)
+
+
+@given(st.text(max_size=40), st.integers(0, 30))
+def test_t3_a_truncated_text_fits_and_has_complete_characters(text: str, columns: int) -> None:
+    escaped = escape_title(text)
+    short = truncate_text(escaped, columns)
+    assert display_width(short) <= columns
+    if short != escaped and short:
+        every = list(split_clusters(escaped))
+        remaining = list(split_clusters(short.removesuffix("…")))
+        assert short.endswith("…")
+        assert remaining == every[: len(remaining)]
+    assert display_width(align_left(escaped, columns)) == columns
+
+
+@pytest.mark.parametrize(
+    "character", [FAMILY, FLAG, THUMB, HEART, "e\u0301", "映", "\u1112\u1161\u11ab"]
+)
+@pytest.mark.parametrize("columns", range(1, 12))
+def test_t3_no_character_is_split(character: str, columns: int) -> None:
+    short = truncate_text("a" + character * 5, columns).removesuffix("…")
+    assert short in ["a" + character * times for times in range(6)] + [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("red \x1b[31m title", "red \\x1b[31m title"),
+        ("two\nlines\ttab", "two\\nlines\\ttab"),
+        ("right \u202eto left", "right \\u202eto left"),
+        ("bell\x07 \x9b2J", "bell\\x07 \\x9b2J"),
+        ("no\xa0break\u3000wide", "no break wide"),
+        ("\u0301lonely", "\u25cc\u0301lonely"),
+        ("\u200dhidden", "\\u200dhidden"),
+        ("half \ud800 pair", "half \\ud800 pair"),
+        ("", "(no title)"),
+        (" \u2003 ", "(no title)"),
+        ("</script> [bold]x[/bold]", "</script> [bold]x[/bold]"),
+    ],
+)
+def test_t3_control_characters_of_a_title_are_escaped(text: str, escaped: str) -> None:
+    assert escape_title(text) == escaped
+
+
+@given(st.text(max_size=60))
+def test_t3_an_escaped_title_is_printable_and_is_not_escaped_again(text: str) -> None:
+    escaped = escape_title(text)
+    assert all(unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") for c in escaped)
+    assert escape_title(escaped) == escaped
+    escaped.encode()
+
+
+@given(st.text(alphabet="ab 映\u0301 " + FLAG, max_size=60), st.integers(2, 20))
+def test_t3_wrapped_lines_fit_and_have_every_character(text: str, columns: int) -> None:
+    escaped = escape_title(text)
+    lines = wrap_text(escaped, columns)
+    assert all(display_width(line) <= columns for line in lines)
+    assert "".join(lines).replace(" ", "") == escaped.replace(" ", "")
+
 
 WALK = ("l", "g routing[2].weights", "d", "x", "all", "?", "1", "g serve.top", "x", "b", "h", "q")
 
@@ -37,7 +141,7 @@ def test_t3_every_screen_fits_and_has_no_control_characters(
 
 def test_t3_columns_align_whatever_the_titles_are(hostile: TracedUser) -> None:
     """The numbers of a row end below the end of the heading, in columns of the terminal."""
-    step_index = next(i for i, s in enumerate(hostile.trace.steps) if s.id == "routing[2].weights")
+    step_index = find_step(hostile.trace, "routing[2].weights")
     lines = [line.text for line in format_screen(hostile.trace, step_index, 100, all_=True)]
     head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("behaviour"))
     count = len(hostile.trace.labels["behaviour"])
@@ -55,18 +159,9 @@ def test_t3_every_printed_cell_name_can_be_parsed(
     for trace in (hostile.trace, film_club.trace):
         for name in ("w[2]", "Se", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
             tensor = trace.tensors[name]
-            for flat in range(0, max(tensor.values.size, 1), 7):
-                index = tuple(int(i) for i in unravel(flat, tensor.values.shape))
+            for index in list(np.ndindex(tensor.values.shape))[::7]:
                 cell = parse_cell(trace, 0, format_cell(trace, tensor, index))
                 assert (cell.tensor.name, cell.position) == (name, index)
-
-
-def unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    out = []
-    for size in reversed(shape):
-        flat, position = divmod(flat, size)
-        out.append(position)
-    return tuple(reversed(out))
 
 
 @pytest.mark.parametrize(
@@ -87,9 +182,7 @@ def unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 def test_t3_a_cell_is_parsed_by_number_or_title(
     text: str, name: str, index: tuple[int, ...], film_club: TracedUser
 ) -> None:
-    steps = film_club.trace.steps
-    step_index = next(i for i, s in enumerate(steps) if s.id == "routing[2].weights")
-    cell = parse_cell(film_club.trace, step_index, text)
+    cell = parse_cell(film_club.trace, find_step(film_club.trace, "routing[2].weights"), text)
     assert (cell.tensor.name, cell.position) == (name, index)
 
 
@@ -106,7 +199,6 @@ def test_t3_a_cell_is_parsed_by_number_or_title(
     ],
 )
 def test_t3_an_unknown_cell_is_an_error_with_the_valid_positions(
-    text: str, message: str, film_club: TracedUser, run_commands: RunCommands
+    text: str, message: str, run_commands: RunCommands
 ) -> None:
-    answer = run_commands("g routing[2].weights", f"x {text}", columns=200)
-    assert message in answer
+    assert message in run_commands("g routing[2].weights", f"x {text}", columns=200)

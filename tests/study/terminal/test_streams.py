@@ -13,6 +13,7 @@ import pytest
 
 from mindref.cli import main
 from mindref.study.terminal import print_all_steps, run_session
+from mindref.study.trace import Trace
 from tests.study.terminal.conftest import RunCommands, Terminal, TracedUser
 
 STUDY = [sys.executable, "-m", "mindref", "study"]
@@ -39,20 +40,16 @@ def test_t4_a_closed_pipe_is_no_error() -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_t4_without_commands_the_first_screen_is_printed(run_commands: RunCommands) -> None:
-    text = run_commands()
-    assert " 1/" in text
-    assert "Three things to try next" in text
-
-
 def test_t4_a_terminal_input_with_a_piped_output_prints_only_the_first_screen(
-    film_club: TracedUser,
+    film_club: TracedUser, run_commands: RunCommands
 ) -> None:
     """`mindref study | less`: the pager reads the keyboard."""
     keyboard, out = Terminal("n\nn\n"), io.StringIO()
     run_session(*film_club, stdin=keyboard, stdout=out, columns=80)
     assert keyboard.tell() == 0
+    assert out.getvalue() == run_commands()
     assert " 1/" in out.getvalue()
+    assert "Three things to try next" in out.getvalue()
     assert " 2/" not in out.getvalue()
 
 
@@ -138,17 +135,7 @@ OTHERS = ("rich", "click", "scipy", "numba", "annoy", "safetensors", "hypothesis
 
 
 def run_with_numpy_only(path: Path, block: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    commands = [
-        "n",
-        "g routing[2].weights",
-        "x w[3, 2]",
-        "d",
-        "?",
-        "1",
-        "g d_S",
-        "x d_S[1, 2]",
-        "q",
-    ]
+    commands = ["n", "g routing[2].weights", "x w[3, 2]", "d", "?", "1", "g d_S", "x d_S[1, 2]"]
     code = NUMPY_ONLY.format(block=block, path=str(path), commands=commands, heavy=OTHERS)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
@@ -168,13 +155,9 @@ def test_t9_numpy_is_the_only_dependency_of_the_stepper(
 def test_t9_a_trace_read_from_json_prints_the_same_screens(
     film_club: TracedUser, run_commands: RunCommands
 ) -> None:
-    from mindref.study.trace import Trace
-
-    restored = Trace.from_json(film_club.trace.to_json())
+    restored = TracedUser(Trace.from_json(film_club.trace.to_json()), film_club.inputs)
     commands = ("g routing[3].weights", "x w[3, 2]", "d", "q")
-    assert run_commands(*commands, user=TracedUser(restored, film_club.inputs)) == run_commands(
-        *commands
-    )
+    assert run_commands(*commands, user=restored) == run_commands(*commands)
 
 
 def test_t10_the_first_screen_imports_no_heavy_package() -> None:

@@ -18,9 +18,8 @@ from mindref.study.terminal.difference import NOT_GRADIENTS, format_difference
 from mindref.study.terminal.lookup import find_producer
 from mindref.study.terminal.terms import format_explanation, format_group
 from mindref.study.trace import Tensor, Trace
-from mindref.study.tracing import TrainingPair, trace_pair
-from tests.study.small_pair import SETTINGS
-from tests.study.small_pair import make_small_pair as small
+from mindref.study.tracing import trace_pair
+from tests.study.pairs import SETTINGS, make_small_pair
 from tests.study.terminal.conftest import TracedUser
 
 CLOSE = 1e-12
@@ -32,7 +31,6 @@ def is_close(one: float, other: float) -> bool:
 
 
 def computed_cells(trace: Trace) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
-    """Yield every cell that is not an input."""
     for tensor in trace.tensors.values():
         if tensor.recipe["op"] != "input":
             yield from ((tensor, index) for index in np.ndindex(*np.shape(tensor.values)))
@@ -80,7 +78,7 @@ def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club: TracedUse
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_t6_cells_of_every_model_setting_are_explained(name: str) -> None:
-    trace = trace_pair(TrainingPair(*small(pads=2, **SETTINGS[name])))
+    trace = trace_pair(make_small_pair(pads=2, **SETTINGS[name]))
     for tensor, index in computed_cells(trace):
         explanation = explain_cell(trace.values, tensor.recipe, index)
         assert is_close(explanation.value, float(np.asarray(tensor.values)[index])), (
@@ -110,8 +108,8 @@ def test_t6_the_largest_terms_are_first_unless_in_order(film_club: TracedUser) -
     cell = TraceCell(tensor, find_producer(trace, "z[3]"), (0, 1))
     tables = {}
     for in_order in (False, True):
-        lines = [line.text for line in format_explanation(trace, None, cell, 100, True, in_order)]
-        rows = [line for line in lines if re.match(r"   [ \d]\d ", line)]
+        lines = format_explanation(trace, None, cell, 100, True, in_order)
+        rows = [line.text for line in lines if re.match(r"   [ \d]\d ", line.text)]
         tables[in_order] = [(int(row.split()[0]), float(row.split()[-1])) for row in rows]
     assert [position for position, _ in tables[True]] == list(range(1, 21))
     assert tables[False] == sorted(tables[True], key=lambda row: -abs(row[1]))
@@ -123,15 +121,14 @@ def gradient_cells(trace: Trace) -> Iterator[TraceCell]:
     for step_index, step in enumerate(trace.steps):
         for tensor in step.outputs:
             if step.phase == "backward" and tensor.name.startswith(("d_", "from_")):
-                shape = np.shape(tensor.values)
-                last = tuple(size - 1 for size in shape)
-                for index in {find_largest(tensor), tuple(0 for _ in shape), last}:
+                indices = list(np.ndindex(np.shape(tensor.values)))
+                for index in {find_largest(tensor), indices[0], indices[-1]}:
                     yield TraceCell(tensor, step_index, index)
 
 
 @pytest.mark.parametrize("settings", [{}, {"normalise": True, "temperature": 0.3}])
 def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> None:
-    inputs = TrainingPair(*small(power=2.0, iterations=3, routing_gradient="all", **settings))
+    inputs = make_small_pair(power=2.0, iterations=3, routing_gradient="all", **settings)
     trace = trace_pair(inputs)
     seen = set()
     for cell in gradient_cells(trace):
@@ -149,7 +146,7 @@ def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> 
 
 
 def test_t6_constant_coupling_weights_are_announced_as_stop_gradient() -> None:
-    inputs = TrainingPair(*small(scale=0.5, power=2.0, routing_gradient="last"))
+    inputs = make_small_pair(scale=0.5, power=2.0, routing_gradient="last")
     trace = trace_pair(inputs)
     tensor = trace.tensors["d_S"]
     cell = TraceCell(tensor, find_producer(trace, "d_S"), find_largest(tensor))

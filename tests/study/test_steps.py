@@ -1,25 +1,67 @@
-"""What a step says is true of the model at hand, whatever its settings."""
+"""Texts, equations and questions of the steps, for every setting of the model."""
 
 from __future__ import annotations
 
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import mindref.study
 from mindref.models.parameters import Catalogue
 from mindref.study import user_summary
+from mindref.study.equation import render_latex, render_mathml, tokenise_equation
+from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
+from mindref.study.steps.kind import StepKind
 from mindref.study.steps.option_texts import OPTION_TEXTS
 from mindref.study.top_items import find_top_items
 from mindref.study.trace import Step, Trace
 from mindref.study.tracing import TrainingPair, trace_pair
 from tests import spec_pages
-from tests.study.random_pair import VARIED, make_random_pair
+from tests.study.pairs import VARIED, make_random_pair
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_every_equation_is_well_formed_mathml(kind: StepKind) -> None:
+    ET.fromstring(render_mathml(kind.equation, {}))
+
+
+def test_a_symbol_is_linked_and_has_a_subscript() -> None:
+    mathml = render_mathml("w_ij = exp(b_ij)", {"w": "w[2]"})
+    assert '<msub data-symbol="w"><mi>w</mi><mi>ij</mi></msub>' in mathml
+    assert mathml.count("data-symbol") == 1, "b is no tensor here"
+
+
+def test_a_tensor_name_with_an_underscore_is_one_symbol() -> None:
+    known = {"o_t": "o_t", "o": "o", "d_o_t": "d_o_t"}
+    names = [x.text for x in tokenise_equation("d_o_t + o_t + o_s", known) if x.kind == "symbol"]
+    assert names == ["d_o_t", "o_t", "o"]
+    assert render_latex("d_o_t", known) == r"\partial o_{t}"
+    assert '<mrow data-symbol="o_t">' not in render_mathml("o_t", known)
+    assert '<msub data-symbol="o_t"><mi>o</mi><mi>t</mi></msub>' in render_mathml("o_t", known)
+
+
+def test_gradients_greek_letters_sums_powers_and_words_are_rendered() -> None:
+    text = "d_w'_ij = beta sum_k x_k^2 where K is large"
+    assert render_latex(text, {"d_w'": "", "x": ""}) == (
+        r"\partial w'_{ij} = \beta \sum_{k} x_{k} ^{2} \text{ where } K \text{ is } \text{ large }"
+    )
+    mathml = render_mathml(text, {"d_w'": "", "x": ""})
+    assert "<mo>∂</mo><mi>w′</mi>" in mathml
+    assert "<mi>β</mi>" in mathml
+
+
+def test_a_label_is_matched_as_a_whole() -> None:
+    text = find_span("mindref.ops.sampled_softmax:cross_entropy@sampled_softmax-R1").text
+    assert "sampled_softmax-R1 " in text.replace("\n", " ") + " "
+    assert "logaddexp" in text, "not the line of R10 or R18"
 
 
 def step(kind: str, user: TrainingPair | None = None, **changes: Any) -> Step:
-    """Return the first step of a kind, as it is said of a model."""
     trace = trace_pair(user or make_random_pair(3, **changes))
     return next(step for step in trace.steps if step.kind == kind)
 
@@ -71,10 +113,10 @@ def test_option_texts_name_existing_steps_and_rules() -> None:
 def test_the_equation_agrees_with_the_settings(
     kind: str, changes: dict[str, Any], equation: str
 ) -> None:
-    found = step(kind, **changes)
-    assert found.equation == equation
+    shown = step(kind, **changes)
+    assert shown.equation == equation
     known = {tensor.name for tensor in trace_pair(make_random_pair(3, **changes)).tensors.values()}
-    assert set(found.symbols.values()) <= known
+    assert set(shown.symbols.values()) <= known
 
 
 @pytest.mark.parametrize(
@@ -95,8 +137,8 @@ def test_the_equation_agrees_with_the_settings(
 def test_texts_that_are_wrong_for_a_setting_are_replaced(
     kind: str, changes: dict[str, Any], false: str
 ) -> None:
-    found = step(kind, **changes)
-    assert false not in found.title + found.why
+    shown = step(kind, **changes)
+    assert false not in shown.title + shown.why
     assert false in " ".join(x.title + x.why for x in trace_pair(make_random_pair(3)).steps)
 
 
@@ -118,32 +160,22 @@ def test_the_source_lines_of_a_lookup_agree_with_the_branch() -> None:
 def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> None:
     user = make_random_pair(3, **changes)
     trace = trace_pair(user)
-    shown = served_items(trace, user)
+    names = trace.labels["item"]
+    shown = [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
     best = user_summary.list_top_items(user, trace.values["v"], trace.values["active"])
-    assert shown == [found.item for found in best]
+    assert shown == [entry.item for entry in best]
     order = trace.values["top"]
     assert np.allclose(trace.values["best"][order], [f.score for f in best], rtol=0, atol=1e-12)
     assert trace.values["brought_by"][order].tolist() == [f.interest for f in best]
 
 
-def served_items(trace: Trace, user: TrainingPair) -> list[int]:
-    """Return the items of the list, which names places among those that are shown."""
-    names = trace.labels["item"]
-    return [int(names[place].removeprefix("item ")) for place in trace.values["top"]]
-
-
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_inactive_interests_have_no_influence_on_the_top_items(score: str) -> None:
-    found = find_top_items(
-        np.array([[-1.0], [0.0], [-2.0]]),
-        np.array([True, False, True]),
-        np.array([[1.0], [3.0]]),
-        n=2,
-        score=score,
-    )
-    assert found.brought_by.tolist() == [0, 0]
-    assert found.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
-    assert found.order.tolist() == [0, 1]
+    interests, active = np.array([[-1.0], [0.0], [-2.0]]), np.array([True, False, True])
+    top_items = find_top_items(interests, active, np.array([[1.0], [3.0]]), n=2, score=score)
+    assert top_items.brought_by.tolist() == [0, 0]
+    assert top_items.best.tolist() == ([-1, -3] if score == "max" else [-3, -9])
+    assert top_items.order.tolist() == [0, 1]
 
 
 def test_the_text_mentions_a_shortened_catalogue() -> None:
@@ -154,3 +186,41 @@ def test_the_text_mentions_a_shortened_catalogue() -> None:
 def test_the_range_of_ids_is_the_catalogue() -> None:
     ids = next(x for x in step("ids").invariants if "catalogue" in x.text)
     assert float(ids.check["high"]) == 29
+
+
+ASKED = {kind.kind: kind.question for kind in KINDS if kind.question}
+
+
+def one_of_two(**changes: Any) -> Trace:
+    """Return the trace of a user with two of four interests, whose every score is negative."""
+    user = make_random_pair(2, length=4, pads=2, **changes)
+    layers = list(user.params.layers)
+    layers[-1] = layers[-1]._replace(bias=layers[-1].bias - 1e3 * user.params.items[3])
+    target = np.array([3])
+    params = user.params._replace(layers=tuple(layers))
+    return trace_pair(user._replace(params=params, batch=user.batch._replace(target=target)))
+
+
+def test_t7_an_inactive_interest_is_never_the_answer() -> None:
+    trace = one_of_two()
+    assert trace.values["active"].tolist() == [True, True, False, False]
+    assert (trace.values["s"][:2] < 0).all()
+    for step in trace.steps:
+        ask = ASKED.get(step.kind)
+        if step.question and ask and ask.axis == "interest" and ask.how != "count":
+            assert step.question.answer < 2, step.id
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_t7_one_interest_gives_no_question_about_interests(length: int) -> None:
+    for step in trace_pair(make_random_pair(1, length=length)).steps:
+        ask = ASKED.get(step.kind)
+        if ask and ask.axis == "interest" and ask.how != "count":
+            assert step.question is None, step.id
+
+
+def test_the_package_docstring_lists_every_module() -> None:
+    folder = Path(mindref.study.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert modules | packages <= set(re.findall(r"[a-z_]+", mindref.study.__doc__ or ""))
