@@ -150,7 +150,10 @@ class GradientOfThirdIteration(Routing):
         "no update after the second iteration; one or two iterations have no gradient",
         "pytorch_ComiRec, torch-rechub, REMI, BaM",
         "routing-R5",
-        ("routing-no-update-after-the-third-iteration", "routing-last-only-from-three-iterations-on"),
+        (
+            "routing-no-update-after-the-third-iteration",
+            "routing-last-only-from-three-iterations-on",
+        ),
     )
 
     def num_iterations(self, iterations: int) -> int:
