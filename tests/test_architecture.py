@@ -1,10 +1,8 @@
 """Imports follow the data; importing mindref or asking for help loads nothing heavy."""
 
 import ast
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -43,13 +41,13 @@ DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
+def room(path):
     """Return the top-level module or folder that a file belongs to; the registry is its own."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts) if ".".join(parts) == REGISTRY else parts[0]
 
 
-def imported(path: Path) -> set[str]:
+def imported(path):
     """Return the rooms of mindref that a file imports, anywhere in it."""
     names = names_imported(path)
     registry = {REGISTRY} if any(n.startswith(f"mindref.{REGISTRY}") for n in names) else set()
@@ -57,7 +55,7 @@ def imported(path: Path) -> set[str]:
     return (others | registry) - {"__version__"}
 
 
-def names_imported(path: Path) -> set[str]:
+def names_imported(path):
     """Return the dotted names of mindref that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -83,7 +81,7 @@ def test_data_and_recall_never_see_a_model():
             assert not imported(path) & {"models", "ops", "backend", "training"}, path
 
 
-def comparisons_of_families(tree: ast.AST) -> Iterator[int]:
+def comparisons_of_families(tree):
     """Yield the lines that compare the name of a model family, or something called `model`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
@@ -97,7 +95,7 @@ def comparisons_of_families(tree: ast.AST) -> Iterator[int]:
             yield node.lineno
 
 
-def names_a_family(operand: ast.expr) -> bool:
+def names_a_family(operand):
     """Return whether an operand is a literal name of a family, or a variable `model`."""
     if isinstance(operand, ast.Tuple | ast.List | ast.Set):
         return any(names_a_family(element) for element in operand.elts)
@@ -210,7 +208,7 @@ def test_the_suite_lists_each_constant_once():
     assert {name: files for (name, _), files in found.items() if len(files) > 1} == {}
 
 
-def constants(tree: ast.Module) -> Iterator[tuple[str, tuple[Any, ...] | dict[Any, Any]]]:
+def constants(tree):
     """Yield each constant of a module that is a tuple or a table of plain values."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

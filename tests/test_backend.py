@@ -2,7 +2,6 @@
 
 import json
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,14 +29,14 @@ class Counting(NumpyBackend):
 
     name = "counting"
 
-    def __init__(self) -> None:
-        self.calls: dict[str, int] = {}
+    def __init__(self):
+        self.calls = {}
 
     @property
-    def ops(self) -> Any:
+    def ops(self):
         return SimpleNamespace(**{stem: self.counted(stem) for stem in OPERATORS})
 
-    def counted(self, stem: str) -> SimpleNamespace:
+    def counted(self, stem):
         module = getattr(mindref.ops, stem)
 
         def forward(*arrays, **numbers):
@@ -56,7 +55,7 @@ class Counting(NumpyBackend):
 class Sealed(SimpleNamespace):
     """Saved values that raise on access, except the allowed fields."""
 
-    def __init__(self, opened: Any, **printed: Any) -> None:
+    def __init__(self, opened, **printed):
         super().__init__(opened=opened, **printed)
 
 
@@ -66,11 +65,11 @@ class Automatic(NumpyBackend):
     name = "automatic"
 
     @property
-    def ops(self) -> Any:
+    def ops(self):
         forward_only = {stem: getattr(mindref.ops, stem).forward for stem in OPERATORS}
         return SimpleNamespace(**{k: SimpleNamespace(forward=f) for k, f in forward_only.items()})
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self):
         return Capabilities(OPERATORS, gradients="automatic")
 
 
@@ -84,22 +83,22 @@ class Moving(NumpyBackend):
 
     name = "moving"
 
-    def __init__(self, device: str = "nowhere") -> None:
+    def __init__(self, device="nowhere"):
         self.device = device
 
-    def on(self, device: str) -> "Moving":
+    def on(self, device):
         if device == "cuda":
             raise RuntimeError("no card in the slot")
         return Moving("cpu" if device == "auto" else device)
 
 
 class Leaving(NumpyBackend):
-    def __init__(self) -> None:
+    def __init__(self):
         raise SystemExit(0)
 
 
 class Unmakeable(NumpyBackend):
-    def __init__(self) -> None:
+    def __init__(self):
         raise RuntimeError("no such device")
 
 
@@ -175,7 +174,7 @@ print(names, len(claims.operators), [m for m in sys.modules if m.startswith("min
     assert python_output(script) == f"{list(list_backends())} {len(OPERATORS)} []\n"
 
 
-def tiny(backend: str, **options: Any) -> Trainer:
+def tiny(backend, **options):
     """Return a training of two steps."""
     settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
     config = Config.of("default", {**settings, **options, "backend": backend})

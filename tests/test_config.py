@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,14 +21,14 @@ DEFAULT = Config.of("default")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
-def presets_of_the_page() -> dict[str, list[Any]]:
+def presets_of_the_page():
     """Return setting -> values of `paper` and default, from the table of specs/model.md."""
     table = spec_pages.text("model").split("| setting | `paper` | default |")[1].split("\n\n")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines()[2:]]
     return {name: [value_of(paper), value_of(default)] for name, paper, default in rows}
 
 
-def value_of(cell: str) -> Any:
+def value_of(cell):
     word = cell.split(",")[0]
     names = {"true": True, "false": False, "infinity": math.inf}
     if word in names:

@@ -4,12 +4,9 @@ One setting at a time is put at an end of its range, then those together that pu
 The same of the ranking stage, which has settings of its own.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.models.registry import families_using
 from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
-from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks
 from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diverged
@@ -28,9 +24,9 @@ from mindref.training.loop import step_learning_rate
 from tests.runs import trained, trainer
 
 BACKENDS = (pytest.param("numba", marks=pytest.mark.slow), "numpy")
-SMALL: dict[str, Any] = {"dtype": "float32", "steps": 4, "evaluate_every": 4, "batch": 8}
+SMALL = {"dtype": "float32", "steps": 4, "evaluate_every": 4, "batch": 8}
 # ends whose cost is only size: as large as tells them from the usual ones on a small log
-SIZES: dict[str, Any] = {
+SIZES = {
     "width": 512,
     "window": 300,
     "negatives": 5000,
@@ -49,7 +45,7 @@ LAYERS = ("hidden", "attention_hidden")
 FIELDS = [field for field in dataclasses.fields(Config) if field.name not in ELSEWHERE]
 
 
-def ends(field: dataclasses.Field[Any]) -> list[Any]:
+def ends(field):
     """Return the ends of the range of a number; of the layers few, many and wide ones."""
     if field.name in LAYERS:
         return [(), (1,), (512,), (8,) * 64]
@@ -64,7 +60,7 @@ CASES = [
 ]
 
 
-TOGETHER: list[dict[str, Any]] = [
+TOGETHER = [
     {"learning_rate": 100, "initial": 1e3},
     {"learning_rate": 100, "temperature": 1e-6},
     {"initial": 1e3, "temperature": 1e-6},
@@ -81,18 +77,18 @@ TOGETHER: list[dict[str, Any]] = [
 ]
 
 
-def family_of(name: str) -> str:
+def family_of(name):
     """Return a family for which a setting means something: MIND where all know it."""
     of = families_using(name)
     return "mind" if not of or "mind" in of else str(of[0])
 
 
-def check(backend: str, changes: dict[str, Any]) -> None:
+def check(backend, changes):
     """Train some steps: every loss, parameter and figure is a finite number. Raises Diverged, too.
 
     None of these ends diverges within four steps; see tests/training/test_divergence.py.
     """
-    losses: list[float] = []
+    losses = []
     made = trainer(None, **{**SMALL, "backend": backend, **changes})
     made.train(Hooks(on_step=lambda step, loss: losses.append(loss)))
     assert np.isfinite(losses).all(), losses
@@ -105,25 +101,25 @@ def check(backend: str, changes: dict[str, Any]) -> None:
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("name", "value"), CASES)
-def test_an_end_of_a_range_is_held(name: str, value: Any, backend: str) -> None:
+def test_an_end_of_a_range_is_held(name, value, backend):
     check(backend, {"model": family_of(name), name: value})
 
 
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("changes", TOGETHER, ids=lambda changes: "-".join(changes))
-def test_ends_together_are_held(changes: dict[str, Any], backend: str) -> None:
+def test_ends_together_are_held(changes, backend):
     check(backend, changes)
 
 
-STAGE: dict[str, Any] = {"steps": 4, "batch": 8, "width": 8, "depth": 60, "recalled": 1}
+STAGE = {"steps": 4, "batch": 8, "width": 8, "depth": 60, "recalled": 1}
 DIN_CASES = [
     pytest.param({field.name: value}, id=f"{field.name}={str(value)[:20]}")
     for field in dataclasses.fields(DinConfig)
     if field.name not in ELSEWHERE
     for value in ends(field)
 ]
-DIN_TOGETHER: list[dict[str, Any]] = [
+DIN_TOGETHER = [
     {"learning_rate": 100, "start": "recall", "product": True},
     {"learning_rate": 100, "hidden": [8] * 64},
     {"learning_rate": 100, "hidden": [], "attention_hidden": []},
@@ -133,13 +129,13 @@ DIN_TOGETHER: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+def served(tmp_path_factory):
     """A recall run with the item table in float32."""
     run = tmp_path_factory.mktemp("extremes") / "run"
     return open_recall_run(trained(run, backend="numpy", dtype="float32"))
 
 
-def losses_of(served: ServedModel, changes: dict[str, Any]) -> list[float]:
+def losses_of(served, changes):
     """Return the losses of some steps of DIN; all parameters must be finite."""
     config = DinConfig(**{**STAGE, **changes})
     made = RerankTrainer(Path("of no use"), served, config, Path("not written"))
@@ -158,18 +154,18 @@ def losses_of(served: ServedModel, changes: dict[str, Any]) -> list[float]:
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("changes", DIN_CASES)
 @pytest.mark.slow(every=3)
-def test_an_end_of_a_range_of_din_is_held(served: ServedModel, changes: dict[str, Any]) -> None:
+def test_an_end_of_a_range_of_din_is_held(served, changes):
     assert np.isfinite(losses_of(served, changes)).all()
 
 
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("changes", DIN_TOGETHER, ids=lambda changes: "-".join(changes))
-def test_ends_of_din_together_are_held(served: ServedModel, changes: dict[str, Any]) -> None:
+def test_ends_of_din_together_are_held(served, changes):
     assert np.isfinite(losses_of(served, changes)).all()
 
 
 @pytest.mark.rules("numerics-R10")
-def test_ends_together_that_are_too_much_end_in_words(served: ServedModel) -> None:
+def test_ends_together_that_are_too_much_end_in_words(served):
     """Steps of 100 through 64 layers of attention leave float32, and that is told."""
     message = r"step 2: expected a finite loss, got nan .*lower --learning-rate"
     changes = {"learning_rate": 100, "normalise_attention": True, "attention_hidden": [8] * 64}

@@ -6,14 +6,13 @@ All operations of all works are refused one after the other under --kills; a sam
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.recommender import export
-from tests.cli.conftest import Cli, CommandResult
+from tests.cli.conftest import Cli
 from tests.cli.test_export import register_exporter
 from tests.full_disk import Disk
 from tests.numpy_exporter import Writer
@@ -22,7 +21,7 @@ from tests.runs import call, environment, options
 FEW = 5  # operations of each work that are refused unless all are asked for
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
 Files = dict[str, bytes]
-WORKS: dict[str, list[str]] = {
+WORKS = {
     "train": ["train", "--data", "shop.inter", "--out", "new", *TINY],
     "resume": ["train", "--resume", "run"],
     "index": ["recall", "run", "--history", "ITEM", "--index", "annoy"],
@@ -38,7 +37,7 @@ WORKS: dict[str, list[str]] = {
 TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # seconds stand in them
 
 
-def files(folder: Path) -> Files:
+def files(folder):
     """Return all files below a folder, hidden ones too; what holds seconds is only there or not."""
     return {
         str(path.relative_to(folder)): b"" if path.name in TIMED else path.read_bytes()
@@ -48,7 +47,7 @@ def files(folder: Path) -> Files:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory):
     """A folder with a log and a trained run, with files that are to be replaced."""
     folder = tmp_path_factory.mktemp("place") / "here"
     folder.mkdir()
@@ -60,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
+def here(place, tmp_path, monkeypatch):
     """Return what makes a fresh copy of the place, in which commands are called."""
     register_exporter(monkeypatch, Writer(), *export.KINDS)
     folder = tmp_path / "here"
@@ -75,19 +74,19 @@ def here(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     return fresh
 
 
-def called(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> CommandResult:
+def called(name, folder, capfd):
     """Call a work in this process."""
     item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
     return Cli(capfd)(*(item if word == "ITEM" else word for word in words_now(name, folder)))
 
 
-def words_now(name: str, folder: Path) -> list[str]:
+def words_now(name, folder):
     """Return what a user would type: a training that has begun is gone on with."""
     begun = name == "train" and (folder / "new" / "config.json").exists()
     return ["train", "--resume", "new"] if begun else WORKS[name]
 
 
-def refused(name: str, folder: Path, number: int, capfd: pytest.CaptureFixture[str]) -> Disk:
+def refused(name, folder, number, capfd):
     """Call a work while the disk is full from an operation on, and look at what it says."""
     with pytest.MonkeyPatch.context() as patch:
         disk = Disk(folder, number)

@@ -43,23 +43,23 @@ main(sys.argv[1:])
 class Training:
     """A training in a folder of its own, always called by the same relative names."""
 
-    def __init__(self, folder: Path, settings: list[str]) -> None:
+    def __init__(self, folder, settings):
         folder.mkdir()
         write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
         self.folder, self.run = folder, folder / "run"
         self.first = ["train", "--data", "shop.inter", "--out", "run", *settings]
 
     @property
-    def words(self) -> list[str]:
+    def words(self):
         """What a user would type now."""
         begun = (self.run / "config.json").exists()
         return ["train", "--resume", "run"] if begun else self.first
 
-    def start(self, *python: str) -> subprocess.Popen[str]:
+    def start(self, *python):
         """Begin, or go on."""
         return start_python(*(python or ("-m", "mindref")), *self.words, cwd=self.folder)
 
-    def kill_after(self, seconds: float) -> bool:
+    def kill_after(self, seconds):
         """Kill the training after some time; return whether it was still running."""
         with self.start() as child:
             try:
@@ -70,13 +70,13 @@ class Training:
             assert child.returncode in (0, -signal.SIGKILL)
             return child.returncode != 0
 
-    def kill_at_rename(self, number: int) -> None:
+    def kill_at_rename(self, number):
         """Let the training kill itself at a rename."""
         with self.start("-c", SUICIDE, str(number)) as child:
             child.communicate()
             assert child.returncode == -signal.SIGKILL
 
-    def finish(self) -> dict[str, bytes]:
+    def finish(self):
         """Go on to the end; return what lies in the run directory."""
         done = call(*self.words, cwd=self.folder)
         assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ class Training:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
+def whole(tmp_path_factory):
     """The files of a training that nobody disturbed, and the seconds it took."""
     training = Training(tmp_path_factory.mktemp("whole") / "run", SETTINGS)
     started = time.perf_counter()
@@ -97,7 +97,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], f
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def long(tmp_path_factory):
     """The files of a training long enough to be interrupted by hand."""
     return Training(tmp_path_factory.mktemp("long") / "run", LONG).finish()
 

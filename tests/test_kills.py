@@ -11,7 +11,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,21 +37,21 @@ class Work(NamedTuple):
     before: Callable[[Path], None] = lambda folder: None  # what lies there already
 
 
-def files(folder: Path, *names: str) -> Files:
+def files(folder, *names):
     """Return the files of a folder by name, but for hidden ones."""
     some = names or tuple(path.name for path in sorted(folder.glob("*")) if path.is_file())
     some = tuple(name for name in some if name[0] != "." and (folder / name).exists())
     return {name: (folder / name).read_bytes() for name in some}
 
 
-def train(folder: Path) -> list[str]:
+def train(folder):
     new = ["--data", "shop.inter", "--out", "new"]
     new += options(steps=30, evaluate_every=1, backend="numpy")
     begun = (folder / "new" / "config.json").exists()
     return ["train", "--quiet", *(["--resume", "new"] if begun else new)]
 
 
-def index(folder: Path) -> Files:
+def index(folder):
     """Return the file of the index, and its manifest but for the seconds it was timed with."""
     found = files(folder / "run" / "index")
     if "manifest.json" in found:
@@ -63,7 +63,7 @@ def index(folder: Path) -> Files:
     return found
 
 
-def old_lists(folder: Path) -> None:
+def old_lists(folder):
     (folder / "lists.tsv").write_text("of old\n")
 
 
@@ -89,14 +89,14 @@ WORKS = {
 
 
 @pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+def forge(tmp_path_factory):
     made = Forge(tmp_path_factory.mktemp("forge"))
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def place(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(forge, tmp_path_factory):
     """A folder with a trained run, called by the same relative names in every copy of it."""
     folder = tmp_path_factory.mktemp("place") / "here"
     folder.mkdir()
@@ -109,7 +109,7 @@ def place(forge: Forge, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def called(work: Work, folder: Path) -> list[str]:
+def called(work, folder):
     """Return the words of a work, its item one that the run knows."""
     item = (folder / "item").read_text()
     return [item if word == "x0001" else word for word in work.words(folder)]
@@ -153,12 +153,12 @@ def test_killed_at_random_moments(name, forge, place, tmp_path, request, record_
     assert hit > 0
 
 
-def everything(folder: Path) -> list[str]:
+def everything(folder):
     """Return the names of all that lies in a folder, temporary files and locks among them."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def check_between(name: str, found: Files, old: Files, new: Files) -> None:
+def check_between(name, found, old, new):
     """Every file that is there is that of before or that of after, whole."""
     if name == "train":  # its state moves on; what it holds is proved by where it ends
         return

@@ -28,7 +28,7 @@ LABEL = re.compile(r"\b([a-z_]+-R\d+)\b")
 
 
 @cache
-def cited_by_tests() -> dict[str, set[str]]:
+def cited_by_tests():
     """Return rule -> test files that carry `@pytest.mark.rules(rule)`."""
     cited = defaultdict(set)
     for path in sorted((REPOSITORY / "tests").rglob("test_*.py")):
@@ -40,7 +40,7 @@ def cited_by_tests() -> dict[str, set[str]]:
     return cited
 
 
-def cited_by_code() -> dict[str, set[str]]:
+def cited_by_code():
     """Return rule -> files of the package that name it."""
     cited = defaultdict(set)
     for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
@@ -51,7 +51,7 @@ def cited_by_code() -> dict[str, set[str]]:
     return cited
 
 
-def expand(text: str) -> str:
+def expand(text):
     """Write `x-R2, R6` out as `x-R2, x-R6`."""
     return re.sub(
         r"\b([a-z_]+)(-R\d+)((?:, R\d+)+)",
@@ -60,7 +60,7 @@ def expand(text: str) -> str:
     )
 
 
-def all_rules() -> set[str]:
+def all_rules():
     return {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
 
 

@@ -1,7 +1,5 @@
 """The tests are tested: the tests that cite the rule of a mutant must fail on the mutant."""
 
-from __future__ import annotations
-
 import ast
 import json
 import math
@@ -11,7 +9,6 @@ import shutil
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -21,8 +18,7 @@ import numpy as np
 import pytest
 
 from mindref.conformance.mutants import anchors
-from mindref.conformance.mutants.anchors import Edit
-from mindref.conformance.mutants.loader import SCOPES, Mutant
+from mindref.conformance.mutants.loader import SCOPES
 from mindref.conformance.runner.check import all_checks
 from mindref.study import ambiguities
 from mindref.study.variants import entries
@@ -47,9 +43,9 @@ EACH_OF_TESTS = pytest.mark.parametrize(
 )
 
 
-def edited(mutant: Mutant) -> dict[str, tuple[str, str]]:
+def edited(mutant):
     """Return file -> text before and after the edits of a mutant."""
-    by_file: dict[str, list[Edit]] = {}
+    by_file = {}
     for edit in mutant.edits:
         by_file.setdefault(edit.file, []).append(edit)
     texts = {file: (PACKAGE / file).read_text(encoding="utf-8") for file in by_file}
@@ -59,7 +55,7 @@ def edited(mutant: Mutant) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy(tmp_path_factory):
     """A copy of the tree, to be edited and restored."""
     folder = tmp_path_factory.mktemp("tree")
     for name in ("mindref", "tests", "specs"):
@@ -70,33 +66,33 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_rule_has_a_mutant_of_the_tests() -> None:
+def test_every_rule_has_a_mutant_of_the_tests():
     rules = {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
     broken = {mutant.rule for mutant in mutants.of_scope("tests")}
     assert broken == rules, f"without: {rules - broken}; unknown: {broken - rules}"
 
 
-def test_every_rule_that_the_suite_checks_has_a_mutant_of_the_suite() -> None:
+def test_every_rule_that_the_suite_checks_has_a_mutant_of_the_suite():
     rules = {rule for check in all_checks() for rule in check.rules}
     broken = {mutant.rule for mutant in mutants.of_scope("suite")}
     assert broken == rules, f"without: {rules - broken}; unknown: {broken - rules}"
 
 
-def test_the_study_shows_the_mutants_of_its_scope() -> None:
+def test_the_study_shows_the_mutants_of_its_scope():
     readings = [reading for card in ambiguities.read_cards() for reading in card["reading"]]
     shown = {reading["mutant"] for reading in readings if "mutant" in reading}
     shown |= {entry.mutant.name for entry in entries.variant_table().values()}
     assert shown == {mutant.name for mutant in mutants.of_scope("study")}
 
 
-def test_each_name_is_unique_and_each_description_has_text() -> None:
+def test_each_name_is_unique_and_each_description_has_text():
     names = Counter(mutant.name for mutant in mutants.MUTANTS)
     assert [name for name, count in names.items() if count > 1] == []
     assert [name for name in names if not NAME.fullmatch(name)] == []
     assert [mutant.name for mutant in mutants.MUTANTS if not mutant.description.strip()] == []
 
 
-def test_each_scope_is_known_and_the_suite_ships_its_mutants() -> None:
+def test_each_scope_is_known_and_the_suite_ships_its_mutants():
     assert {scope for mutant in mutants.MUTANTS for scope in mutant.scope} == set(SCOPES)
     assert {mutant.scope for mutant in mutants.ADDED} == {("tests",)}
     in_package = {mutant.page for mutant in mutants.SHIPPED}
@@ -104,20 +100,20 @@ def test_each_scope_is_known_and_the_suite_ships_its_mutants() -> None:
 
 
 @EACH
-def test_each_anchor_matches_one_statement_and_the_edits_change_the_code(mutant: Mutant) -> None:
+def test_each_anchor_matches_one_statement_and_the_edits_change_the_code(mutant):
     for file, (before, after) in edited(mutant).items():
         assert dumped(before) != ast.dump(ast.parse(after)), file
 
 
 @cache
-def dumped(text: str) -> str:
+def dumped(text):
     """Return the syntax tree of a text as a string, which has no comments."""
     return ast.dump(ast.parse(text))
 
 
-def test_no_mutant_uses_an_undefined_name(tmp_path: Path) -> None:
+def test_no_mutant_uses_an_undefined_name(tmp_path):
     """A stale name in an edit raises NameError, and any test kills that."""
-    texts: dict[str, str] = {}  # path below tmp_path -> text
+    texts = {}  # path below tmp_path -> text
     for mutant in mutants.MUTANTS:
         for file, (before, after) in edited(mutant).items():
             texts[f"mutants/{mutant.name}/{file}"] = after
@@ -133,7 +129,7 @@ def test_no_mutant_uses_an_undefined_name(tmp_path: Path) -> None:
     assert stale == []
 
 
-def test_no_mutant_uses_an_unknown_attribute_or_argument() -> None:
+def test_no_mutant_uses_an_unknown_attribute_or_argument():
     """A stale one raises AttributeError or TypeError, and any test kills that."""
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py"))
     known = {name for tree in trees for name in identifiers(tree)}
@@ -146,12 +142,12 @@ def test_no_mutant_uses_an_unknown_attribute_or_argument() -> None:
     assert stale == []
 
 
-def test_an_unknown_attribute_or_argument_is_found() -> None:
+def test_an_unknown_attribute_or_argument_is_found():
     code = "def f(x, *, own):\n    own.known = x.gone\n    return f(x.known, own=1, lost=2)"
     assert unknown_identifiers(ast.parse(code), {"known"}) == {"gone", "lost"}
 
 
-def identifiers(tree: ast.AST) -> set[str]:
+def identifiers(tree):
     """Return the attributes, arguments and names in a tree."""
     fields = {ast.Attribute: "attr", ast.keyword: "arg", ast.arg: "arg", ast.Name: "id"}
     fields |= {ast.FunctionDef: "name", ast.ClassDef: "name"}
@@ -159,7 +155,7 @@ def identifiers(tree: ast.AST) -> set[str]:
     return {name for name in bound if name}
 
 
-def unknown_identifiers(tree: ast.AST, known: set[str]) -> set[str]:
+def unknown_identifiers(tree, known):
     """Return the attributes and keyword arguments that are neither known nor bound in a tree."""
     bound = (ast.arg, ast.Name, ast.FunctionDef, ast.ClassDef)
     local = {
@@ -168,12 +164,12 @@ def unknown_identifiers(tree: ast.AST, known: set[str]) -> set[str]:
     return identifiers(tree) - known - local
 
 
-def node_names(node: ast.AST) -> set[str]:
+def node_names(node):
     """Return the name that a node binds or reads."""
     return {getattr(node, field) for field in ("arg", "id", "name") if hasattr(node, field)}
 
 
-def test_an_undefined_name_is_found(tmp_path: Path) -> None:
+def test_an_undefined_name_is_found(tmp_path):
     """Also of a local variable that is read before it is assigned."""
     right = "def f(x):\n    y = x\n    return y\n"
     texts = {"right.py": right, "stale.py": right.replace("= x", "= z")}
@@ -182,7 +178,7 @@ def test_an_undefined_name_is_found(tmp_path: Path) -> None:
     assert {path for path, _ in undefined} == {"stale.py", "early.py"}
 
 
-def undefined_names(folder: Path, texts: dict[str, str]) -> set[tuple[str, str]]:
+def undefined_names(folder, texts):
     """Write files below a folder; return (path, message of ruff) of each undefined name."""
     for path, text in texts.items():
         target = folder / path
@@ -196,7 +192,7 @@ def undefined_names(folder: Path, texts: dict[str, str]) -> set[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def forkserver() -> Iterator[Popen[str]]:
+def forkserver():
     """A process whose forks run tests."""
     command = [sys.executable, "-P", "-B", str(REPOSITORY / "tests" / "forkserver.py")]
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -206,9 +202,7 @@ def forkserver() -> Iterator[Popen[str]]:
         process.stdin.close()
 
 
-def test_the_tests_pass_without_a_mutant(
-    copy: Path, forkserver: Popen[str], request: pytest.FixtureRequest
-) -> None:
+def test_the_tests_pass_without_a_mutant(copy, forkserver, request):
     if not request.config.getoption("--mutants"):
         pytest.skip("run with --mutants")
     code, printed = run_tests(forkserver, copy, "softmax-R2", "")
@@ -216,7 +210,7 @@ def test_the_tests_pass_without_a_mutant(
 
 
 @pytest.fixture(scope="session")
-def to_run(request: pytest.FixtureRequest) -> dict[str, str]:
+def to_run(request):
     """Name -> fingerprint of the mutants to run: by default those that changed, and a sample."""
     option = request.config.getoption("--mutants")
     if not option:
@@ -236,13 +230,13 @@ def to_run(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @EACH_OF_TESTS
 def test_a_mutant_is_killed(
-    mutant: Mutant,
-    copy: Path,
-    forkserver: Popen[str],
-    to_run: dict[str, str],
-    request: pytest.FixtureRequest,
-    record_property: Callable[[str, object], None],
-) -> None:
+    mutant,
+    copy,
+    forkserver,
+    to_run,
+    request,
+    record_property,
+):
     if mutant.name not in to_run:
         option = request.config.getoption("--mutants")
         pytest.skip("recorded as killed" if option else "takes minutes; run with --mutants")
@@ -261,7 +255,7 @@ def test_a_mutant_is_killed(
     record_property("killed mutant", [mutant.name, to_run[mutant.name]])
 
 
-def run_with_retry(attempt: Callable[[], tuple[int, str]]) -> tuple[int, str]:
+def run_with_retry(attempt):
     """Run tests, and repeat them once if they took too long: the machine may have been busy."""
     code, printed = attempt()
     if code == TOO_LONG:
@@ -270,7 +264,7 @@ def run_with_retry(attempt: Callable[[], tuple[int, str]]) -> tuple[int, str]:
     return code, printed
 
 
-def test_a_recorded_mutant_runs_again_if_its_code_or_a_module_of_its_tests_changed() -> None:
+def test_a_recorded_mutant_runs_again_if_its_code_or_a_module_of_its_tests_changed():
     recorded = {name: "same" for name in map(str, range(100))}
     fingerprints = {**recorded, "5": "changed", "new": "same"}
     chosen = record.to_run(fingerprints, recorded, "commit")
@@ -279,7 +273,7 @@ def test_a_recorded_mutant_runs_again_if_its_code_or_a_module_of_its_tests_chang
     assert chosen != record.to_run(fingerprints, recorded, "another commit")
 
 
-def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path: Path) -> None:
+def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path):
     squash = PACKAGE / "ops" / "squash.py"
     reached = record.closure(frozenset([REPOSITORY / "tests" / "ops" / "test_routing.py"]))
     assert {squash, PACKAGE / "shapes.py", REPOSITORY / "tests" / "conftest.py"} <= reached
@@ -291,14 +285,14 @@ def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path: Path) -> None
     assert record.structure_of_text("x = 1") == record.structure_of_text("x = 1  # one")
 
 
-def test_a_survivor_leaves_the_record(tmp_path: Path) -> None:
+def test_a_survivor_leaves_the_record(tmp_path):
     path = tmp_path / "killed.json"
     record.write({"a": "1", "b": "2", "gone": "3"}, [], ["a", "b", "gone"], path)
     record.write({"a": "4"}, ["b"], ["a", "b"], path)
     assert record.read(path) == {"a": "4"}
 
 
-def test_commands_and_entry_points_count_as_imports() -> None:
+def test_commands_and_entry_points_count_as_imports():
     reached = record.closure(frozenset([PACKAGE / "cli" / "__init__.py"]))
     assert PACKAGE / "cli" / "train.py" in reached
     checks = record.closure(frozenset([PACKAGE / "conformance" / "runner" / "check.py"]))
@@ -309,12 +303,12 @@ def test_commands_and_entry_points_count_as_imports() -> None:
 @pytest.mark.parametrize(
     ("codes", "expected"), [([1, 0], 1), ([TOO_LONG, 1], 1), ([TOO_LONG, TOO_LONG, 1], TOO_LONG)]
 )
-def test_a_run_that_timed_out_is_repeated_once(codes: list[int], expected: int) -> None:
+def test_a_run_that_timed_out_is_repeated_once(codes, expected):
     next_code = iter(codes)
     assert run_with_retry(lambda: (next(next_code), "printed")) == (expected, "printed")
 
 
-def test_a_hanging_run_prints_its_stack(forkserver: Popen[str], tmp_path: Path) -> None:
+def test_a_hanging_run_prints_its_stack(forkserver, tmp_path):
     hangs = "import time\n\ndef test_hangs():\n    time.sleep(60)\n"
     (tmp_path / "test_hangs.py").write_text(hangs, encoding="utf-8")
     code, printed = run_in_fork(forkserver, tmp_path, ["-q", "-p", "no:xdist"], longest=2)
@@ -322,7 +316,7 @@ def test_a_hanging_run_prints_its_stack(forkserver: Popen[str], tmp_path: Path) 
     assert "(most recent call first)" in printed, "in the test, or before it on a busy machine"
 
 
-def test_a_run_that_ends_prints_no_stack(forkserver: Popen[str], tmp_path: Path) -> None:
+def test_a_run_that_ends_prints_no_stack(forkserver, tmp_path):
     (tmp_path / "test_fails.py").write_text(
         "def test_fails():\n    raise OSError\n", encoding="utf-8"
     )
@@ -332,8 +326,8 @@ def test_a_run_that_ends_prints_no_stack(forkserver: Popen[str], tmp_path: Path)
 
 
 def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
     differs = """
 def test_differs():
@@ -349,7 +343,7 @@ def test_differs():
     assert ended.returncode == 1, ended.stdout + ended.stderr
 
 
-def citing_files(rule: str, folder: str) -> list[str]:
+def citing_files(rule, folder):
     """Return the test files that cite a rule, in a folder or, without one, outside the kernels.
 
     Kernels differ from a wrong reference, so the tests of the reference must fail.
@@ -358,9 +352,7 @@ def citing_files(rule: str, folder: str) -> list[str]:
     return files if folder else [file for file in files if not file.startswith(REFERENCE_PEERS)]
 
 
-def run_tests(
-    forkserver: Popen[str], copy_of_tree: Path, rule: str, folder: str
-) -> tuple[int, str]:
+def run_tests(forkserver, copy_of_tree, rule, folder):
     """Run the tests that cite a rule on the copy, which is first on the import path.
 
     Tests marked as slow run only if the others let the mutant survive.
@@ -374,9 +366,7 @@ def run_tests(
     return code, printed
 
 
-def run_in_fork(
-    forkserver: Popen[str], folder: Path, options: list[str], **limits: float
-) -> tuple[int, str]:
+def run_in_fork(forkserver, folder, options, **limits):
     """Run tests in a folder; return the exit code and the end of what was printed."""
     out = folder / "printed.txt"
     request = {"folder": str(folder), "options": options, "out": str(out), **limits}

@@ -14,7 +14,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python run\n(.*?)^```$", README, re.M | re.S)
 
 
-def marked(name: str) -> str:
+def marked(name):
     """Return the command line below a mark, exactly as .ci/run takes it: two lines further."""
     lines = README.splitlines()
     (at,) = [i for i, line in enumerate(lines) if line == f"<!-- command: {name} -->"]

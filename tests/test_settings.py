@@ -6,7 +6,6 @@ that is given two trainers, one without and one with that value. A setting witho
 
 import dataclasses
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +16,9 @@ from mindref.config import Config
 from mindref.models import serving
 from mindref.models.parameters import flatten
 from mindref.recommender import evaluate_run
-from mindref.recommender.trainer import Trainer
 from mindref.run.training_data import sample_cases
 from tests import effects, family_effects, fitted_effects
-from tests.effects import Check, Effect, another, batch, every, gradient, is_now
+from tests.effects import Effect, another, batch, every, gradient, is_now
 from tests.runs import stepped, trainer
 
 
@@ -30,12 +28,12 @@ class Counting(NumpyBackend):
     name, asked = "counting", 0
 
     @property
-    def ops(self) -> Any:
+    def ops(self):
         self.asked += 1
         return mindref.ops
 
 
-NUMBERS: dict[str, Any] = {
+NUMBERS = {
     "learning_rate": 0.05,
     "decay": "linear",
     "beta1": 0.9,
@@ -44,7 +42,7 @@ NUMBERS: dict[str, Any] = {
 }
 
 
-def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any]:
+def by_hand(made, name, numbers):
     """Take two of seven steps; return a parameter and its expected value under Adam."""
     expected = flatten(made.state.params)[name].copy()
     first, second = np.zeros_like(expected), np.zeros_like(expected)
@@ -61,7 +59,7 @@ def by_hand(made: Trainer, name: str, numbers: dict[str, Any]) -> tuple[Any, Any
     return flatten(made.state.params)[name], expected
 
 
-def adam(name: str) -> Check:
+def adam(name):
     """Return the check of two steps with another setting of Adam."""
 
     def check(plain, changed):
@@ -78,15 +76,15 @@ def adam(name: str) -> Check:
     return check
 
 
-ADAM: dict[str, Any] = {**NUMBERS, "dtype": "float64"}
+ADAM = {**NUMBERS, "dtype": "float64"}
 
 
-def epochs(made: Trainer) -> list[int]:
+def epochs(made):
     """Train to the end; return the steps after which an epoch ended."""
     return [epoch.step for epoch in made.train().epochs]
 
 
-def ends(before: list[int], after: list[int]) -> Check:
+def ends(before, after):
     """Return the check of where the epochs end."""
 
     def check(plain, changed):
@@ -95,13 +93,13 @@ def ends(before: list[int], after: list[int]) -> Check:
     return check
 
 
-def stands_still(plain: Trainer, changed: Trainer) -> None:
+def stands_still(plain, changed):
     for made in (plain, changed):
         made.validate = lambda params: 0.5
     assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [3, 6])
 
 
-def validation(made: Trainer, metric: str, most: int = 10_000) -> float:
+def validation(made, metric, most=10_000):
     """Return a metric of the initial parameters on these cases."""
     cases = sample_cases(made.prepared.split.validation, most, made.config.seed)
     index = [int(metric.split("@")[1])]
@@ -110,20 +108,20 @@ def validation(made: Trainer, metric: str, most: int = 10_000) -> float:
     return reports["model"].metrics[metric]["value"]
 
 
-def another_metric(plain: Trainer, changed: Trainer) -> None:
+def another_metric(plain, changed):
     for made, metric in ((plain, "hit_rate@10"), (changed, "mrr@30")):
         assert made.validate(made.best) == pytest.approx(validation(made, metric), abs=1e-12)
     assert plain.validate(plain.best) != changed.validate(changed.best)
 
 
-def seven_cases(plain: Trainer, changed: Trainer) -> None:
+def seven_cases(plain, changed):
     found = changed.validate(changed.best)
     assert found == pytest.approx(validation(changed, "mrr@30", most=7), abs=1e-12)
     assert plain.validate(plain.best) == pytest.approx(validation(plain, "mrr@30"), abs=1e-12)
     assert found != plain.validate(plain.best)
 
 
-def types(made: Trainer) -> set[str]:
+def types(made):
     """Return the dtypes of all floating-point arrays, from parameters to served vectors."""
     visited, params = batch(made), flatten(made.state.params)
     logs = (visited.target_log_expected, visited.negative_log_expected)
@@ -132,7 +130,7 @@ def types(made: Trainer) -> set[str]:
     return {x.dtype.name for x in arrays}
 
 
-def asked(plain: Trainer, changed: Trainer) -> None:
+def asked(plain, changed):
     """The other backend computes the step, and the validation after it."""
     backend = changed.backend
     changed.validate(changed.best)
@@ -141,29 +139,29 @@ def asked(plain: Trainer, changed: Trainer) -> None:
     assert backend.asked == 2
 
 
-def histories(made: Trainer) -> Any:
+def histories(made):
     return batch(made).histories
 
 
-def served_size(axis: int) -> Any:
+def served_size(axis):
     """Return a function: the size of an axis of the served vectors."""
     return lambda made: effects.served(made).vectors.shape[axis]
 
 
-def size(name: str, axis: int) -> Any:
+def size(name, axis):
     """Return a function: the size of an axis of a parameter."""
     return lambda made: getattr(made.state.params, name).shape[axis]
 
 
-def widths(made: Trainer) -> list[int]:
+def widths(made):
     return [len(layer.bias) for layer in made.state.params.layers]
 
 
-def num_fields(made: Trainer) -> int:
+def num_fields(made):
     return made.prepared.task.catalogue.rows.shape[1]
 
 
-def negatives_are_targets(made: Trainer) -> bool:
+def negatives_are_targets(made):
     drawn = batch(made)
     return drawn.negatives is not None and np.array_equal(drawn.negatives, drawn.target)
 
@@ -175,7 +173,7 @@ DRAWN = (
 )
 """What the seed draws."""
 
-EFFECTS: dict[str, list[Effect]] = {
+EFFECTS = {
     **family_effects.EFFECTS,
     **fitted_effects.EFFECTS,
     "interests": [

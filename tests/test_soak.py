@@ -8,13 +8,13 @@ NUMBER, SIZE = "threads", "MB of this process"
 BOTH = ((NUMBER, 1), (SIZE, 100))
 
 
-def said(name: str, values: list[float]) -> dict[str, object]:
+def said(name, values):
     """Return what is said of values that were taken down, one a second."""
     (found,) = verdict([{"seconds": at, name: x} for at, x in enumerate(values, start=1)])
     return found
 
 
-def parts(warming: float, first: float, middle: float, last: float) -> list[float]:
+def parts(warming, first, middle, last):
     """Return twelve values: two of the warm-up, and three, four and three of the rest."""
     return [warming] * 2 + [first] * 3 + [middle] * 4 + [last] * 3
 

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,14 +27,14 @@ EMPTY_WORDS = frozenset(
 """Words that say nothing about a value; a local is named after a noun of the formula."""
 
 
-def definitions(tree: ast.Module) -> Iterator[str]:
+def definitions(tree):
     """Yield the public functions and classes that a module defines at its top level."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield node.name
 
 
-def defined_twice(files: dict[str, str]) -> dict[str, list[str]]:
+def defined_twice(files):
     """Return name -> modules, for each name that several of these modules define."""
     modules = defaultdict(set)
     for file, text in files.items():
@@ -45,7 +44,7 @@ def defined_twice(files: dict[str, str]) -> dict[str, list[str]]:
     return {n: sorted(fs) for n, fs in modules.items() if len(fs) > 1 and n not in SHARED}
 
 
-def empty_bindings(text: str) -> list[str]:
+def empty_bindings(text):
     """Return the variables and parameters of a module that are empty words."""
     bound = []
     for node in ast.walk(ast.parse(text)):

@@ -1,9 +1,6 @@
 """The steps in PyTorch and JAX compute the same function and Adam as the reference."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
@@ -42,14 +39,14 @@ TOLERANCE = {"torch-eager": 2e-2, "jax-jit": 2e-3}
 epsilon at another place, which matters in rows with tiny gradients; JAX uses our formula."""
 
 
-def subject(name: str, world: Workload) -> contenders.Contender:
+def subject(name, world):
     pytest.importorskip(FRAMEWORK_STEPS[name].framework)
     return contenders.make_contender(name, world)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_loss_equals_the_reference(name: str, shape: str) -> None:
+def test_the_loss_equals_the_reference(name, shape):
     world = Workload(SHAPES[shape])
     created, params = subject(name, world), world.params()
     for number in (0, 3):
@@ -63,7 +60,7 @@ def test_the_loss_equals_the_reference(name: str, shape: str) -> None:
 
 @pytest.mark.parametrize("shape", ["middle", "power", "no hidden layer"])
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_after_three_steps_equal_the_reference(name: str, shape: str) -> None:
+def test_parameters_after_three_steps_equal_the_reference(name, shape):
     world = Workload(SHAPES[shape])
     created, reference = subject(name, world), contenders.make_contender("numpy", world)
     start = flatten(world.params())
@@ -81,7 +78,7 @@ def test_parameters_after_three_steps_equal_the_reference(name: str, shape: str)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_item_rows_outside_the_batch_are_unchanged(name: str) -> None:
+def test_item_rows_outside_the_batch_are_unchanged(name):
     world = Workload(dataclasses.replace(MIDDLE, catalogue=3000, negatives=10))
     created, before = subject(name, world), world.params().items
     created.step(0)
@@ -97,7 +94,7 @@ def test_item_rows_outside_the_batch_are_unchanged(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_interests_and_top_n_lists_equal_the_reference(name: str) -> None:
+def test_interests_and_top_n_lists_equal_the_reference(name):
     world = Workload(MIDDLE)
     created, reference = subject(name, world), contenders.make_contender("numpy", world)
     users = created.interests(world.histories)
@@ -115,9 +112,9 @@ def test_interests_and_top_n_lists_equal_the_reference(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_float64_is_used_on_request(name: str) -> None:
+def test_float64_is_used_on_request(name):
     world = Workload(dataclasses.replace(SMALL, dtype="float64"))
-    created: Any = subject(name, world)
+    created = subject(name, world)
     loss = float(created.step(0))
     expected, _ = mind.loss(world.params(), world.batches[0], world.catalogue, world.config)
     assert abs(loss - expected) < 1e-12

@@ -1,13 +1,9 @@
 """Lower bound of a step: the formulas against explicit counts."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
-import pytest
 
 from mindref.bench import lower_bound
 from mindref.bench.lower_bound import BatchCounts
@@ -32,12 +28,12 @@ EXAMPLE = BatchCounts(
 )
 
 
-def product(m: float, k: float, n: float) -> float:
+def product(m, k, n):
     """Floating-point operations of a product of (m, k) and (k, n)."""
     return 2 * m * k * n
 
 
-def test_batch_counts_exclude_padding_and_repeated_items() -> None:
+def test_batch_counts_exclude_padding_and_repeated_items():
     world = Workload(dataclasses.replace(SMALL, interests=2))
     items = np.array([[3, 3, 9, 9], [3, 8, 0, 0]])
     mask = np.array([[True, True, True, True], [True, False, False, False]])
@@ -47,7 +43,7 @@ def test_batch_counts_exclude_padding_and_repeated_items() -> None:
     assert lower_bound.batch_counts(world, batch) == [2, 5, 4 * 2 + 1, 3, 2, 4, 3]
 
 
-def test_mean_counts_average_the_batches() -> None:
+def test_mean_counts_average_the_batches():
     world = Workload(SMALL)
     report = lower_bound.mean_counts(world)
     assert report.users == 6
@@ -56,7 +52,7 @@ def test_mean_counts_average_the_batches() -> None:
     assert report.interests == SMALL.interests
 
 
-def test_flops_equal_the_sum_over_the_matrix_products() -> None:
+def test_flops_equal_the_sum_over_the_matrix_products():
     report = lower_bound.step_flops(EXAMPLE)
     users, rows, d, s = 2, 3, 2, 3
     assert report["votes"] == product(4, d, d) * 3
@@ -68,7 +64,7 @@ def test_flops_equal_the_sum_over_the_matrix_products() -> None:
     assert report["attention"] == 2 * (2 * d * rows + 2 * d * users)
 
 
-def test_infinite_power_counts_one_interest_per_user_backward() -> None:
+def test_infinite_power_counts_one_interest_per_user_backward():
     report, pair = (lower_bound.step_flops(EXAMPLE._replace(one_winner=x)) for x in (True, False))
     areas = 2 * 5 + 5 * 2
     assert report["layers"] == 2 * areas * 3 + 2 * (2 * areas * 2)
@@ -76,7 +72,7 @@ def test_infinite_power_counts_one_interest_per_user_backward() -> None:
     assert report["votes"] == pair["votes"]
 
 
-def test_as_written_counts_share_no_item_and_skip_no_interest() -> None:
+def test_as_written_counts_share_no_item_and_skip_no_interest():
     plain = lower_bound.as_written_counts(EXAMPLE._replace(one_winner=True))
     report = lower_bound.step_flops(plain)
     assert report["votes"] == product(5, 2, 2) * 3
@@ -87,14 +83,14 @@ def test_as_written_counts_share_no_item_and_skip_no_interest() -> None:
     )
 
 
-def test_bytes_count_values_and_moments_read_and_written() -> None:
+def test_bytes_count_values_and_moments_read_and_written():
     report = lower_bound.step_bytes(EXAMPLE)
     assert report["table"] == 6 * 6 * 2 * 4
     assert report["matrices"] == 6 * (2 * 2 + 2 * 5 + 5 + 5 * 2 + 2) * 4
     assert report["batch"] == 5 * 8 + 7 * 4 + (2 + 3) * 12
 
 
-def test_the_bound_adds_arithmetic_and_memory_time() -> None:
+def test_the_bound_adds_arithmetic_and_memory_time():
     work, bytes_ = (
         sum(lower_bound.step_flops(EXAMPLE).values()),
         sum(lower_bound.step_bytes(EXAMPLE).values()),
@@ -102,7 +98,7 @@ def test_the_bound_adds_arithmetic_and_memory_time() -> None:
     assert math.isclose(lower_bound.bound_seconds(EXAMPLE, work / 2, bytes_ / 3), 2 + 3)
 
 
-def test_product_shapes_are_those_of_a_step() -> None:
+def test_product_shapes_are_those_of_a_step():
     shapes = lower_bound.product_shapes(EXAMPLE)
     assert (4, 2, 2) in shapes
     assert {(2, 2, 3), (2, 3, 2), (3, 2, 2)} <= set(shapes)
@@ -110,8 +106,8 @@ def test_product_shapes_are_those_of_a_step() -> None:
     assert len(shapes) == len(set(shapes))
 
 
-def test_rates_use_the_fastest_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def half_a_second(work: Any) -> float:
+def test_rates_use_the_fastest_run(monkeypatch):
+    def half_a_second(work):
         work()
         return 0.5
 

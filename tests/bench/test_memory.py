@@ -1,9 +1,5 @@
 """Resident memory of this process and its peak."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,7 +11,7 @@ linux = pytest.mark.skipif(not memory.STATUS.is_file(), reason="no /proc/self/st
 
 
 @linux
-def test_the_peak_includes_freed_memory_until_it_is_reset() -> None:
+def test_the_peak_includes_freed_memory_until_it_is_reset():
     memory.reset_peak()
     before = memory.resident_bytes()
     assert before is not None
@@ -33,9 +29,7 @@ def test_the_peak_includes_freed_memory_until_it_is_reset() -> None:
     assert after < peak - 0.9 * MANY
 
 
-def test_memory_is_unknown_without_a_status_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_memory_is_unknown_without_a_status_file(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
     monkeypatch.setattr(memory, "CLEAR", tmp_path / "no" / "such")
     memory.reset_peak()

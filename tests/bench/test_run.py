@@ -1,11 +1,8 @@
 """Complete runs on a tiny workload: rows, ratios, failures, scaling, threads."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
-from typing import Any
 
 import pytest
 
@@ -20,17 +17,17 @@ from tests.bench.tiny_workload import HERE, SMALL, plan
 class RecordingListener:
     """Records the progress messages."""
 
-    def __init__(self) -> None:
-        self.messages: list[str] = []
+    def __init__(self):
+        self.messages = []
 
-    def on_phase(self, text: str) -> None:
+    def on_phase(self, text):
         self.messages.append(text)
 
-    def on_round(self, task: str, turn: int, rounds: int) -> None:
+    def on_round(self, task, turn, rounds):
         self.messages.append(f"{task} {turn + 1}/{rounds}")
 
 
-def test_a_run_reports_every_task_of_every_contender() -> None:
+def test_a_run_reports_every_task_of_every_contender():
     tasks = ("step", "inference", "evaluation", "recall")
     listener = RecordingListener()
     result = run_bench(plan("numpy", f"{HERE}:Talking", tasks=tasks), listener)
@@ -52,7 +49,7 @@ def test_a_run_reports_every_task_of_every_contender() -> None:
     assert "recall 2/2" in listener.messages
 
 
-def test_bound_and_share_of_peak_follow_from_the_measured_rates() -> None:
+def test_bound_and_share_of_peak_follow_from_the_measured_rates():
     result = run_bench(plan("numpy"), RecordingListener())
     bound, row = result["lower_bound"], result["tasks"]["step"]["numpy"]
     work = sum(bound["flops"].values())
@@ -66,7 +63,7 @@ def test_bound_and_share_of_peak_follow_from_the_measured_rates() -> None:
     assert row["times_lower_bound"] > 1
 
 
-def test_a_failed_contender_is_a_row_and_the_others_are_timed() -> None:
+def test_a_failed_contender_is_a_row_and_the_others_are_timed():
     names = (f"{HERE}:Failing", "no_such_module:X", f"{HERE}:Leaving", "numpy")
     result = run_bench(plan(*names), RecordingListener())
     step, contenders = result["tasks"]["step"], result["contenders"]
@@ -78,7 +75,7 @@ def test_a_failed_contender_is_a_row_and_the_others_are_timed() -> None:
     assert "ended with 3" in {**step, **contenders}[names[2]].get("reason", str(step))
 
 
-def test_a_contender_with_another_loss_is_reported() -> None:
+def test_a_contender_with_another_loss_is_reported():
     wrong = f"{HERE}:Other"
     result = run_bench(plan("numpy", wrong), RecordingListener())
     same = {name: row["same_loss"] for name, row in result["tasks"]["step"].items()}
@@ -88,7 +85,7 @@ def test_a_contender_with_another_loss_is_reported() -> None:
     )
 
 
-def test_ratios_are_relative_to_the_chosen_base() -> None:
+def test_ratios_are_relative_to_the_chosen_base():
     other = f"{HERE}:Talking"
     result = run_bench(plan("numpy", other, base=other), RecordingListener())
     assert result["relative_to"] == other
@@ -98,19 +95,19 @@ def test_ratios_are_relative_to_the_chosen_base() -> None:
     assert step["numpy"]["ratio"]["median"] == pytest.approx(sum(rounds) / 2)
 
 
-def test_without_a_usable_contender_there_is_no_base() -> None:
+def test_without_a_usable_contender_there_is_no_base():
     result = run_bench(plan("no_such_module:X"), RecordingListener())
     assert result["relative_to"] is None
     assert result["tasks"]["step"] == {}
     assert result["lower_bound"] is None
 
 
-def test_slow_tasks_run_the_minimum_number_of_rounds() -> None:
+def test_slow_tasks_run_the_minimum_number_of_rounds():
     result = run_bench(plan("numpy", rounds=50, limit=1e-9), RecordingListener())
     assert len(result["tasks"]["step"]["numpy"]["seconds"]) == run.MIN_ROUNDS
 
 
-def test_scaling_varies_one_setting_only() -> None:
+def test_scaling_varies_one_setting_only():
     for number, (name, _) in scaling.SCALED_SETTINGS.items():
         result = scaling.vary_setting(number, SMALL)
         assert len(result) > 1 or machine.usable_cores() == 1
@@ -122,8 +119,8 @@ def test_scaling_varies_one_setting_only() -> None:
 
 @pytest.mark.slow
 def test_a_scaling_row_has_times_memory_and_ratio_to_the_first_value(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     monkeypatch.setitem(scaling.SCALED_SETTINGS, "B", ("batch", (2, 8)))
     names = ("numpy", f"{HERE}:Failing")
     result = run_bench(plan(*names, tasks=(), scaling=("B",)), RecordingListener())
@@ -141,9 +138,7 @@ def test_a_scaling_row_has_times_memory_and_ratio_to_the_first_value(
 
 
 @pytest.mark.parametrize("name", ["numba", "numpy", "mindref.kernels.backend:NumbaBackend"])
-def test_contenders_and_commands_set_the_same_thread_variables(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_contenders_and_commands_set_the_same_thread_variables(name, monkeypatch):
     for variable in (*BLAS_THREAD_VARIABLES, "MINDREF_THREADS"):
         monkeypatch.setenv(variable, "7")
     set_threads(3, name)
@@ -152,12 +147,12 @@ def test_contenders_and_commands_set_the_same_thread_variables(
     assert result["OPENBLAS_NUM_THREADS"] == ("1" if name == "numba" else "3")
 
 
-def test_torch_uses_the_requested_threads() -> None:
+def test_torch_uses_the_requested_threads():
     assert thread_environment("torch-eager", 3)["OMP_NUM_THREADS"] == "3"
     assert run.contender_environment("torch-eager", 1)["pinned_to_cores"] is None
 
 
-def test_the_jax_backend_may_use_other_devices() -> None:
+def test_the_jax_backend_may_use_other_devices():
     assert "JAX_PLATFORMS" not in thread_environment("jax", 3, "cuda")
     assert "JAX_PLATFORMS" not in run.contender_environment("jax", 3, "auto")["environment"]
     assert thread_environment("jax-jit", 3, "cuda")["JAX_PLATFORMS"] == "cpu", (
@@ -166,7 +161,7 @@ def test_the_jax_backend_may_use_other_devices() -> None:
 
 
 @pytest.mark.parametrize("name", ["jax-jit", "jax", "mindref_jax.backend:JaxBackend"])
-def test_jax_on_the_cpu_is_pinned_to_its_cores(name: str) -> None:
+def test_jax_on_the_cpu_is_pinned_to_its_cores(name):
     result = thread_environment(name, 3)
     assert (result["NPROC"], result["JAX_PLATFORMS"]) == ("3", "cpu")
     cores = machine.usable_cores()
@@ -184,12 +179,12 @@ def test_jax_on_the_cpu_is_pinned_to_its_cores(name: str) -> None:
     ],
 )
 def test_an_invalid_plan_is_rejected_before_any_process_starts(
-    names: tuple[str, ...], options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    names, options, message, monkeypatch
+):
     monkeypatch.setattr(run, "WorkerPool", None)
     with pytest.raises((BackendError, ConfigError), match=message):
         run_bench(plan(*names, **options), RecordingListener())
 
 
-def test_installed_contenders_include_the_built_in_backends() -> None:
+def test_installed_contenders_include_the_built_in_backends():
     assert {"numba", "numpy"} <= set(run.installed_contenders())

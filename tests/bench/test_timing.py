@@ -1,10 +1,7 @@
 """Rounds and statistics, with a fake clock."""
 
-from __future__ import annotations
-
 import gc
 from collections import Counter
-from collections.abc import Iterator
 from itertools import count, pairwise
 
 import pytest
@@ -13,22 +10,22 @@ from mindref.bench import timing
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_every_contender_runs_once_per_round_and_starts_equally_often(number: int) -> None:
+def test_every_contender_runs_once_per_round_and_starts_equally_often(number):
     orders = list(timing.round_orders(number, 12 * number))
     assert all(sorted(order) == list(range(number)) for order in orders)
     assert set(Counter(order[0] for order in orders).values()) == {12}
     assert set(Counter(order[-1] for order in orders).values()) == {12}
 
 
-def test_the_predecessor_of_a_contender_varies() -> None:
+def test_the_predecessor_of_a_contender_varies():
     before = Counter((a, b) for order in timing.round_orders(3, 6) for a, b in pairwise(order))
     assert set(before) == {(a, b) for a in range(3) for b in range(3) if a != b}
 
 
-def test_rounds_are_interleaved() -> None:
+def test_rounds_are_interleaved():
     ran, seconds = [], {"a": count(1), "b": count(10, 10)}
 
-    def run(name: str) -> float:
+    def run(name):
         ran.append(name)
         return float(next(seconds[name]))
 
@@ -37,10 +34,10 @@ def test_rounds_are_interleaved() -> None:
     assert ran == ["a", "b", "b", "a", "b", "a"]
 
 
-def test_a_failed_contender_is_not_run_again() -> None:
-    requests: list[str] = []
+def test_a_failed_contender_is_not_run_again():
+    requests = []
 
-    def run(name: str) -> float | None:
+    def run(name):
         requests.append(name)
         return None if name == "bad" and requests.count("bad") == 2 else 1.0
 
@@ -48,10 +45,10 @@ def test_a_failed_contender_is_not_run_again() -> None:
     assert requests.count("bad") == 2
 
 
-def test_rounds_stop_when_on_round_returns_false() -> None:
+def test_rounds_stop_when_on_round_returns_false():
     messages = []
 
-    def on_round(round_index: int) -> bool:
+    def on_round(round_index):
         messages.append(round_index)
         return round_index < 2
 
@@ -59,43 +56,43 @@ def test_rounds_stop_when_on_round_returns_false() -> None:
     assert messages == [0, 1, 2]
 
 
-def test_the_summary_has_median_quartiles_and_minimum() -> None:
+def test_the_summary_has_median_quartiles_and_minimum():
     assert timing.summarise_times([5, 1, 2, 3, 4]) == (3, 2, 4, 1)
     assert timing.summarise_times([7]) == (7, 7, 7, 7)
 
 
-def test_ratios_are_computed_per_round() -> None:
+def test_ratios_are_computed_per_round():
     assert timing.round_ratios([2, 9], [1, 3]) == [2, 3]
 
 
-def ticks(*times: float) -> Iterator[float]:
+def ticks(*times):
     return iter(times)
 
 
-def test_the_mean_divides_the_elapsed_time_by_the_repeats() -> None:
+def test_the_mean_divides_the_elapsed_time_by_the_repeats():
     clock, done = ticks(100.0, 106.0), []
     assert timing.mean_seconds(lambda: done.append(gc.isenabled()), 3, clock.__next__) == 2.0
     assert done == [False] * 3
     assert gc.isenabled()
 
 
-def test_the_lead_runs_untimed_just_before_the_work() -> None:
+def test_the_lead_runs_untimed_just_before_the_work():
     """Garbage collection comes before, because it lets the threads of a backend sleep."""
     clock, done = ticks(100.0, 106.0), list[str]()
 
-    def read() -> float:
+    def read():
         done.append("clock")
         return next(clock)
 
-    def lead() -> None:
+    def lead():
         done.append("on" if gc.isenabled() else "lead")
 
     assert timing.mean_seconds(lambda: done.append("work"), 2, read, lead) == 3.0
     assert done == ["lead", "clock", "work", "work", "clock"]
 
 
-def test_garbage_collection_is_enabled_again_after_an_error() -> None:
-    def fail() -> None:
+def test_garbage_collection_is_enabled_again_after_an_error():
+    def fail():
         raise ValueError("planted")
 
     with pytest.raises(ValueError, match="planted"):
@@ -103,6 +100,6 @@ def test_garbage_collection_is_enabled_again_after_an_error() -> None:
     assert gc.isenabled()
 
 
-def test_the_time_limit_follows_the_clock() -> None:
+def test_the_time_limit_follows_the_clock():
     goes_on = timing.time_limit(5.0, ticks(10.0, 14.9, 15.0).__next__)
     assert [goes_on(), goes_on()] == [True, False]

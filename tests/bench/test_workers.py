@@ -1,15 +1,11 @@
 """Worker processes: answers, failures, and that all of them end."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from time import sleep
-from typing import Any
 
 import pytest
 
@@ -23,16 +19,16 @@ from tests.bench.tiny_workload import HERE, SMALL
 BEGIN = {"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0}
 
 
-def start_worker(pool: WorkerPool, name: str) -> dict[str, Any] | None:
+def start_worker(pool, name):
     pool.start(name, worker_job(name, SMALL, ()), thread_environment(name, 1))
     return pool.wait_until_ready(name)
 
 
-def begin_step(pool: WorkerPool, name: str) -> dict[str, Any]:
+def begin_step(pool, name):
     return pool.request(name, do="begin", task="step", warm_up=1, limit=60.0)
 
 
-def test_a_worker_reports_its_facts_and_times_tasks() -> None:
+def test_a_worker_reports_its_facts_and_times_tasks():
     with WorkerPool() as pool:
         facts = start_worker(pool, "numpy")
         assert facts is not None
@@ -46,7 +42,7 @@ def test_a_worker_reports_its_facts_and_times_tasks() -> None:
 
 
 @pytest.mark.slow
-def test_versions_name_the_blas_of_numpy_and_scipy() -> None:
+def test_versions_name_the_blas_of_numpy_and_scipy():
     """NumPy and SciPy have a BLAS each; compiled kernels use SciPy's."""
     with WorkerPool() as pool:
         pool.start("numba", worker_job("numba", SMALL, ["step"]), thread_environment("numba", 1))
@@ -55,7 +51,7 @@ def test_versions_name_the_blas_of_numpy_and_scipy() -> None:
     assert {"blas", "blas_of_scipy"} <= set(facts["versions"])
 
 
-def test_a_worker_imports_the_mindref_of_its_parent(tmp_path: Path) -> None:
+def test_a_worker_imports_the_mindref_of_its_parent(tmp_path):
     """Another mindref may be installed beside a checkout."""
     copy, messages = tmp_path / "mindref", '{"who": "the copy"}'
     shutil.copytree(Path(mindref.__file__).parent, copy)
@@ -66,9 +62,7 @@ def test_a_worker_imports_the_mindref_of_its_parent(tmp_path: Path) -> None:
     assert done.stdout == "{'who': 'the copy'}\n", done.stderr
 
 
-def test_files_in_the_current_folder_shadow_no_library_but_may_be_backends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_in_the_current_folder_shadow_no_library_but_may_be_backends(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("random.py").write_text("raise ValueError")
     Path("own.py").write_text("from mindref.backend import NumpyBackend as Own")
@@ -80,11 +74,11 @@ def test_files_in_the_current_folder_shadow_no_library_but_may_be_backends(
 class RecordingTasks:
     """Records the bursts that are run."""
 
-    def __init__(self) -> None:
-        self.done: list[tuple[str, int]] = []
+    def __init__(self):
+        self.done = []
 
-    def burst(self, task: str, steps: int) -> Callable[[], None]:
-        def run() -> None:
+    def burst(self, task, steps):
+        def run():
             self.done.append((task, steps))
             sleep(0.01)
 
@@ -93,8 +87,8 @@ class RecordingTasks:
 
 @pytest.mark.parametrize(("lead", "least", "most"), [(0.0, 1, 1), (0.1, 2, 11)])
 @pytest.mark.slow
-def test_untimed_steps_run_before_a_burst(lead: float, least: int, most: int) -> None:
-    state: Any = object.__new__(WorkerState)
+def test_untimed_steps_run_before_a_burst(lead, least, most):
+    state = object.__new__(WorkerState)
     state.tasks = RecordingTasks()
     state.run("step", 7, lead)
     *before, timed = state.tasks.done
@@ -106,7 +100,7 @@ def test_untimed_steps_run_before_a_burst(lead: float, least: int, most: int) ->
     assert state.tasks.done == [("inference", 1)]
 
 
-def test_a_worker_survives_an_error_but_not_an_exit() -> None:
+def test_a_worker_survives_an_error_but_not_an_exit():
     failing, leaving = f"{HERE}:Failing", f"{HERE}:Leaving"
     with WorkerPool() as pool:
         for name in (failing, leaving):
@@ -119,11 +113,11 @@ def test_a_worker_survives_an_error_but_not_an_exit() -> None:
         assert pool.usable() == [failing]
 
 
-def test_ctrl_c_kills_all_workers() -> None:
+def test_ctrl_c_kills_all_workers():
     name = f"{HERE}:Sleeping"
-    workers: list[Worker] = []
+    workers = []
 
-    def interrupted() -> None:
+    def interrupted():
         with WorkerPool() as pool:
             for first in (name, "numpy"):
                 assert start_worker(pool, first) is not None
@@ -136,7 +130,7 @@ def test_ctrl_c_kills_all_workers() -> None:
     assert [worker.process.returncode for worker in workers] == [-9, -9]
 
 
-def test_a_busy_worker_ends_when_its_input_is_closed() -> None:
+def test_a_busy_worker_ends_when_its_input_is_closed():
     worker = Worker(worker_job(f"{HERE}:Sleeping", SMALL, ()), thread_environment("numpy", 1))
     try:
         worker.receive()
@@ -148,7 +142,7 @@ def test_a_busy_worker_ends_when_its_input_is_closed() -> None:
         worker.close()
 
 
-def test_a_worker_ends_when_its_parent_is_killed() -> None:
+def test_a_worker_ends_when_its_parent_is_killed():
     script = f"""
 import os
 from mindref.bench.workers import Worker
@@ -167,7 +161,7 @@ os.kill(os.getpid(), 9)
     assert wait_for_end(int(done.stderr))
 
 
-def wait_for_end(pid: int) -> bool:
+def wait_for_end(pid):
     """Wait for the end of a process that is not a child of this one."""
     for _ in range(600):
         try:

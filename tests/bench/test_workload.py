@@ -1,10 +1,7 @@
 """The synthetic workload follows its settings and is the same in every process."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +12,17 @@ from mindref.errors import ConfigError
 from tests.bench.tiny_workload import SMALL
 
 
-def world(**changes: Any) -> Workload:
+def world(**changes):
     return Workload(dataclasses.replace(SMALL, **changes))
 
 
-def test_settings_survive_json() -> None:
+def test_settings_survive_json():
     for settings in (SMALL, dataclasses.replace(SMALL, power=2.0, ragged=False)):
         assert WorkloadSettings.of(json.loads(json.dumps(settings.to_dict()))) == settings
 
 
-def test_a_workload_depends_only_on_its_seed() -> None:
-    def content(seed: int) -> list[bytes]:
+def test_a_workload_depends_only_on_its_seed():
+    def content(seed):
         created = world(seed=seed)
         params = created.params()
         arrays = [
@@ -39,12 +36,12 @@ def test_a_workload_depends_only_on_its_seed() -> None:
     assert not set(content(5)) & set(content(6))
 
 
-def test_all_batches_differ() -> None:
+def test_all_batches_differ():
     batches = world().batches
     assert len({batch.histories.items.tobytes() for batch in batches}) == len(batches)
 
 
-def test_batches_are_not_memorised() -> None:
+def test_batches_are_not_memorised():
     """After many steps the numbers are still like those of a training."""
     created = world(dtype="float32")
     subject = contenders.make_contender("numba", created)
@@ -55,7 +52,7 @@ def test_batches_are_not_memorised() -> None:
     assert (subject.params.items != created.params().items).any(), "no step was taken"
 
 
-def test_ragged_histories_have_all_lengths_and_full_ones_the_maximum() -> None:
+def test_ragged_histories_have_all_lengths_and_full_ones_the_maximum():
     lengths = world(users=300).histories.lengths
     assert set(lengths) == {1, 2, 3, 4, 5}
     assert abs(lengths.mean() - 3) < 0.5
@@ -64,7 +61,7 @@ def test_ragged_histories_have_all_lengths_and_full_ones_the_maximum() -> None:
     assert not world(batch=50).batches[0].histories.mask.all()
 
 
-def test_item_probabilities_follow_zipfs_law_in_random_order() -> None:
+def test_item_probabilities_follow_zipfs_law_in_random_order():
     chances = world(zipf=1.5).probabilities
     expected = np.arange(1, 41) ** -1.5
     assert np.allclose(np.sort(chances)[::-1], expected / expected.sum())
@@ -72,14 +69,14 @@ def test_item_probabilities_follow_zipfs_law_in_random_order() -> None:
     assert np.allclose(world(zipf=0.0).probabilities, 1 / 40)
 
 
-def test_items_are_drawn_with_their_probabilities() -> None:
+def test_items_are_drawn_with_their_probabilities():
     created = world(users=20_000, catalogue=5, zipf=1.0)
     values = created.histories.values
     shares = np.bincount(values, minlength=5) / len(values)
     assert np.allclose(shares, created.probabilities, atol=0.01)
 
 
-def test_a_batch_has_the_requested_sizes_and_dtype() -> None:
+def test_a_batch_has_the_requested_sizes_and_dtype():
     created = world(dtype="float64")
     batch, params = created.batches[0], created.params()
     assert batch.histories.init_logits.shape == (6, 5, 4)
@@ -89,6 +86,6 @@ def test_a_batch_has_the_requested_sizes_and_dtype() -> None:
     assert [layer.weight.shape for layer in params.layers] == [(4, 3), (3, 4)]
 
 
-def test_invalid_sizes_are_rejected() -> None:
+def test_invalid_sizes_are_rejected():
     with pytest.raises(ConfigError, match="width"):
         world(width=0)

@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -26,10 +26,10 @@ class CommandResult(NamedTuple):
 class Cli:
     """Calls commands in this process."""
 
-    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capfd):
         self.capfd = capfd
 
-    def __call__(self, *arguments: object) -> CommandResult:
+    def __call__(self, *arguments):
         """Return the exit code and the streams of a command."""
         self.capfd.readouterr()
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SIGNALS)}
@@ -44,19 +44,19 @@ class Cli:
         assert isinstance(ended.value.code, int)
         return CommandResult(ended.value.code, out, err)
 
-    def json(self, *arguments: object) -> Any:
+    def json(self, *arguments):
         """Return the JSON that a successful command prints."""
         result = self(*arguments, "--json")
         assert result.code == 0, result.err
         return json.loads(result.out)
 
-    def error(self, *arguments: object) -> str:
+    def error(self, *arguments):
         """Return the message of a command that exits with code 2 and prints no result."""
         result = self(*arguments)
         assert (result.code, result.out) == (2, "")
         return result.err
 
-    def error_line(self, *arguments: object) -> str:
+    def error_line(self, *arguments):
         """Return the message of such a command, which must be one line."""
         message = self.error(*arguments)
         assert message.startswith("Error: ")
@@ -65,19 +65,19 @@ class Cli:
 
 
 @pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
+def cli(capfd):
     """Return what calls commands in this process."""
     return Cli(capfd)
 
 
 @pytest.fixture
-def unread_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def unread_log(monkeypatch):
     """Reading a log fails the test."""
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shop(tmp_path_factory):
     """A log of 60 users as a file; files next to it hold titles, shelves and ages."""
     folder = tmp_path_factory.mktemp("shop")
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
@@ -85,7 +85,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_run(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(shop, tmp_path_factory):
     """A run trained by the command; a test that changes it uses a copy."""
     run = tmp_path_factory.mktemp("runs") / "run"
     with pytest.raises(SystemExit) as ended:
@@ -95,5 +95,5 @@ def trained_run(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(trained_run: Path, tmp_path: Path) -> Path:
+def run(trained_run, tmp_path):
     return Path(shutil.copytree(trained_run, tmp_path / "run"))

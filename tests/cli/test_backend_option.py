@@ -4,9 +4,6 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -48,7 +45,7 @@ class Levels(Operators):
 
 
 @pytest.fixture
-def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def own_module(tmp_path, monkeypatch):
     """A module with backends that counts the calls."""
     (tmp_path / f"{MODULE}.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -59,7 +56,7 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     sys.modules.pop(MODULE)
 
 
-def recall_command(run: Path) -> list[str]:
+def recall_command(run):
     """Return a recall command for one history."""
     row = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1:6]
     history = ",".join(line.split("\t")[0] for line in row)
@@ -67,7 +64,7 @@ def recall_command(run: Path) -> list[str]:
 
 
 @pytest.fixture(params=["evaluate", "recall"])
-def command(request: pytest.FixtureRequest, run: Path) -> list[str]:
+def command(request, run):
     """A command that loads a run."""
     return recall_command(run) if request.param == "recall" else ["evaluate", str(run)]
 

@@ -3,7 +3,6 @@
 import importlib.util
 import io
 import json
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,7 +10,6 @@ from rich.console import Console
 from mindref.bench import machine, report
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
-from tests.cli.conftest import Cli, CommandResult
 from tests.runs import environment, interrupt, start_python
 
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
@@ -19,11 +17,11 @@ QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
+def here(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
 
 
-def call(cli: Cli, *arguments: object, backends: str = "numpy") -> CommandResult:
+def call(cli, *arguments, backends="numpy"):
     return cli("bench", "--backends", backends, *SIZES.split(), *QUICK.split(), *arguments)
 
 
@@ -165,7 +163,7 @@ def test_the_progress_bar_is_on_stderr(monkeypatch):
     assert "step: timing" in streams[True].getvalue()
 
 
-def example() -> dict[str, Any]:
+def example():
     """Return an example of a result."""
     row = {
         "seconds": [0.001, 0.003], "median": 0.002, "low": 0.001, "high": 0.003, "least": 0.001,

@@ -21,13 +21,13 @@ NAMES = list(commands.COMMANDS)
 NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
 
 
-def command(name: str) -> click.Command:
+def command(name):
     module = importlib.import_module(f"mindref.cli.{name}")
     loaded = getattr(module, f"{name}_command")
     return loaded
 
 
-def options_of(name: str) -> list[click.Option]:
+def options_of(name):
     return [option for option in command(name).params if isinstance(option, click.Option)]
 
 

@@ -4,8 +4,6 @@ import json
 import re
 import shlex
 import signal
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -19,12 +17,12 @@ from tests.runs import call, content, interrupt, options, read_until, start
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
 
 
-def words(shop: Path, out: Path | str, *extra: str, **changes: Any) -> list[str]:
+def words(shop, out, *extra, **changes):
     return ["compare", str(shop), *FEW, "--out", str(out), *options(**changes), *extra]
 
 
 @pytest.fixture(scope="module")
-def finished_comparison(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def finished_comparison(shop, tmp_path_factory):
     """An uninterrupted comparison: its folder, and the result on standard output."""
     folder = tmp_path_factory.mktemp("compared")
     done = call(*words(shop, "out", "--json", "--quiet"), cwd=folder)
@@ -135,7 +133,7 @@ def test_settings_of_a_file_are_not_tuned(cli, shop, tmp_path):
 NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl")
 
 
-def files(out: Path) -> dict[str, dict[str, bytes]]:
+def files(out):
     """Return the bytes of all evaluated runs."""
     folders = sorted(path.parent for path in out.rglob("hits.safetensors"))
     return {str(folder.relative_to(out)): content(folder, NAMES) for folder in folders}

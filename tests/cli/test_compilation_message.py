@@ -1,7 +1,6 @@
 """The first run prints that it compiles; later runs use the cache and print nothing."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ from mindref import kernels
 from tests.runs import call, options
 
 
-def train(folder: Path, run: str, **changes: str) -> str:
+def train(folder, run, **changes):
     """Return the standard error of a training in a child process."""
     command = ["train", "--out", run, "--quiet", *options(steps=1, evaluate_every=1)]
     done = call(*command, cwd=folder, **changes)

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as xml
 
 import jsonschema
@@ -11,7 +9,6 @@ import pytest
 
 from mindref.backend import list_backends
 from mindref.conformance.report import json_report
-from tests.cli.conftest import Cli, CommandResult
 from tests.conformance import small
 from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, SMALL
 
@@ -22,13 +19,13 @@ WIDER = f'[[tolerance]]\ncheck = "{FORWARD}"\nfactor = 3\nreason = "a fast exp"\
 
 
 @pytest.fixture(autouse=True)
-def small_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def small_suite(monkeypatch, tmp_path):
     """Use four checks of one page, in an empty folder."""
     small.use(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 
-def conform(cli: Cli, backend: str, *arguments: object) -> CommandResult:
+def conform(cli, backend, *arguments):
     return cli("conform", "--backend", f"{SMALL}:{backend}", "--profile", "smoke", *arguments)
 
 
@@ -64,7 +61,7 @@ def test_arguments_select_the_checks(cli):
     assert "planned 4 = " in result.out
 
 
-def report_of(result: CommandResult) -> dict[str, Any]:
+def report_of(result):
     found = json.loads(result.out)
     jsonschema.Draft202012Validator(json_report.suite_report_schema()).validate(found)
     return found
@@ -93,7 +90,7 @@ def test_files_hold_the_same_report(cli, tmp_path):
     assert xml.fromstring(junit).get("failures") == "2"
 
 
-def expectation_options(tmp_path: Path, text: str) -> list[str]:
+def expectation_options(tmp_path, text):
     (tmp_path / "gaps.toml").write_text(text, encoding="utf-8")
     return ["--expectations", "gaps.toml"]
 

@@ -3,10 +3,7 @@
 import importlib
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -44,7 +41,7 @@ BACKEND = f"{MODULE}:Two"
 
 
 @pytest.fixture
-def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def two_devices(tmp_path, monkeypatch):
     """A backend with two devices that records which one it used."""
     (tmp_path / f"{MODULE}.py").write_text(CODE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -53,7 +50,7 @@ def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     sys.modules.pop(MODULE)
 
 
-def device_command(command: str, run: Path) -> list[object]:
+def device_command(command, run):
     """Return a command in which the backend computes interests of a run."""
     item = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[0]
     changes = ["--history", item, "--index", "exact"] if command == "recall" else []

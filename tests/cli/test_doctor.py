@@ -1,7 +1,6 @@
 """mindref doctor: on a working machine, and with broken packages."""
 
 import json
-from typing import Any
 
 import jsonschema
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from mindref.cli import doctor
 from mindref.doctor import examine
 from mindref.doctor.finding import Finding
-from tests.cli.conftest import Cli
 from tests.doctor.broken_packages import BACKENDS, install_broken_packages
 from tests.runs import call
 
@@ -68,9 +66,7 @@ def test_broken_packages_are_notes_with_reasons(tmp_path):
         assert checks[name]["state"] == "ok", checks[name]
 
 
-def run_doctor(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, findings: list[Finding], *arguments: str
-) -> Any:
+def run_doctor(cli, monkeypatch, findings, *arguments):
     """Return the output of the command for these findings, and the limit that it passes on."""
     limits = []
     monkeypatch.setattr(examine, "examine", lambda limit: limits.append(limit) or findings)

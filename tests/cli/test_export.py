@@ -2,9 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from mindref.recommender import export, export_check
 from tests.numpy_exporter import FILE, Writer
 from tests.runs import lose_log, trained
 
-SPOILT: dict[str, Callable[..., Any]] = {
+SPOILT = {
     "one number is off": lambda x, a: (x + 1e-3 * (np.arange(x.shape[2]) == 3), a),
     "one user's are another's": lambda x, a: (np.roll(x, 1, axis=0), a),
     "one interest is active that is not": lambda x, a: (x, a | (np.arange(a.shape[1]) == 3)),
@@ -25,7 +23,7 @@ SPOILT: dict[str, Callable[..., Any]] = {
 }
 
 
-def register_exporter(monkeypatch: pytest.MonkeyPatch, trained_run: object, *kinds: str) -> None:
+def register_exporter(monkeypatch, trained_run, *kinds):
     """Register a module as the only exporter of some kinds; None: a missing module."""
     real = metadata.entry_points
     offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
@@ -38,7 +36,7 @@ def register_exporter(monkeypatch: pytest.MonkeyPatch, trained_run: object, *kin
 
 
 @pytest.fixture
-def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
+def writer(monkeypatch):
     """A fake exporter that replaces the framework's."""
     trained_run = Writer()
     register_exporter(monkeypatch, trained_run, *export.KINDS)

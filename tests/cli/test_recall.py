@@ -1,7 +1,6 @@
 """mindref recall: selection of users, output formats, output files."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.runs import change_json
 NOT_CSV = "--history: expected item ids as one row of CSV"
 
 
-def history(run: Path, count: int = 9) -> str:
+def history(run, count=9):
     return ",".join(mindref.load(run).served.items.ids[:count])
 
 

@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,18 @@ SMALL = [
 SETTING = "din: expected a setting of din, got"
 
 
-def train_din_command(trained_run: Path, out: Path) -> list[str]:
+def train_din_command(trained_run, out):
     return ["train", "--model", "din", "--recall", str(trained_run), "--out", str(out), *SMALL]
 
 
 @pytest.fixture(scope="module")
-def trained_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(trained_run, tmp_path_factory):
     """A run only for these tests, because recall writes an index into it."""
     return Path(shutil.copytree(trained_run, tmp_path_factory.mktemp("own") / "run"))
 
 
 @pytest.fixture(scope="module")
-def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def din_run(trained_run, tmp_path_factory):
     """A DIN run for `trained_run`, trained by the command."""
     run = tmp_path_factory.mktemp("stages") / "din"
     with pytest.raises(SystemExit) as ended:
@@ -42,7 +41,7 @@ def din_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def fill(trained_run: Path, din_run: Path) -> Callable[[list[str]], list[object]]:
+def fill(trained_run, din_run):
     """Return a function that replaces RUN and STAGE by the folders of the two runs."""
     folders = {"RUN": trained_run, "STAGE": din_run}
     return lambda words: [folders.get(word, word) for word in words]

@@ -5,9 +5,7 @@ import os
 import pty
 import re
 import signal
-import subprocess
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +17,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 LONG = options(steps=4000, evaluate_every=20, backend="numpy")
 
 
-def start_long_training(folder: Path, **streams: int) -> subprocess.Popen[str]:
+def start_long_training(folder, **streams):
     """Start a long training in a folder."""
     return start("train", "--out", "run", *LONG, cwd=folder, start_new_session=True, **streams)
 

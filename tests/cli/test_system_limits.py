@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,7 @@ SOMEBODY = [
 ]
 
 
-def run_with_memory_limit(
-    folder: Path, megabytes: int, *arguments: str
-) -> subprocess.CompletedProcess[str]:
+def run_with_memory_limit(folder, megabytes, *arguments):
     """Run a command with an address space limit."""
     resource = pytest.importorskip("resource")
     size = megabytes * 2**20
@@ -73,7 +70,7 @@ def test_a_failed_thread_start_is_not_a_bug(cli, monkeypatch):
     assert error_text.startswith("Error: threads: expected one more thread, got none; raise")
 
 
-def fail_once(fail: Callable[..., None]) -> Callable[..., None]:
+def fail_once(fail):
     """Return an echo that fails at the first call only."""
     import click
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +13,14 @@ NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean(monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(name, "7")
     monkeypatch.setenv("MINDREF_THREADS", "7")
 
 
 @pytest.fixture
-def by_products(tmp_path: Path) -> Path:
+def by_products(tmp_path):
     """A run of `numpy`, whose bytes depend on the BLAS threads."""
     return trained(tmp_path / "run", backend="numpy")
 

@@ -13,7 +13,7 @@ NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @pytest.fixture(autouse=True)
-def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_devices(monkeypatch):
     """The environment of one of two processes."""
     for name in (*NAMES, "MINDREF_THREADS"):
         monkeypatch.setenv(name, "1")
@@ -44,7 +44,7 @@ class Counted(NumpyBackend):
 
     instances = 0
 
-    def __init__(self) -> None:
+    def __init__(self):
         Counted.instances += 1
 
 

@@ -17,7 +17,7 @@ from mindref.errors import ConfigError
 from tests.runs import call, content, kept_report, lose_log, options
 
 
-def settings(run: Path) -> dict[str, object]:
+def settings(run):
     found = json.loads((run / "config.json").read_text())["settings"]
     return found
 

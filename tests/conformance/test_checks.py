@@ -3,8 +3,6 @@
 A rule that no check can observe is listed with a reason.
 """
 
-from __future__ import annotations
-
 import importlib
 import re
 
@@ -12,7 +10,7 @@ import pytest
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of
-from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, ConformanceCheck, all_checks
+from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES
@@ -36,15 +34,13 @@ PRECISIONS = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def reference() -> BackendImplementation:
+def reference():
     return BackendImplementation(backend_of(None))
 
 
 @EACH_RUN
 @PRECISIONS
-def test_the_reference_passes(
-    check: ConformanceCheck, precision: Precision, reference: BackendImplementation
-) -> None:
+def test_the_reference_passes(check, precision, reference):
     result = run_check(check, reference, precision, ExampleBudget(SMOKE.examples, 0, shrink=False))
     assert result.status == "passed", result.message
     assert result.grade == "A"
@@ -54,14 +50,14 @@ def test_the_reference_passes(
 @EACH_RUN
 @PRECISIONS
 @pytest.mark.rules("conformance-R4")
-def test_no_trivial_implementation_passes(check: ConformanceCheck, precision: Precision) -> None:
+def test_no_trivial_implementation_passes(check, precision):
     assert accepted_trivial(check, precision, SMOKE.gate_examples) == []
 
 
 @EACH
 def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(
-    check: ConformanceCheck,
-) -> None:
+    check,
+):
     assert 0 < len(set(check.rules)) == len(check.rules)
     text = (check.run.__doc__ or "").strip()
     assert text == check.text  # one line, which is what the report shows
@@ -69,17 +65,17 @@ def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(
     assert not re.search(r"[.!?] [A-Z]", text)
 
 
-def rules() -> set[str]:
+def rules():
     return {rule for page in CHECKED_PAGES for rule in spec_pages.rules(page)}
 
 
-def cited() -> set[str]:
+def cited():
     return {rule for check in all_checks() for rule in check.rules}
 
 
-def unobservable() -> dict[str, str]:
+def unobservable():
     """Return rule -> why no check can test it, from all check modules."""
-    reasons: dict[str, str] = {}
+    reasons = {}
     for name in MODULES:
         module = importlib.import_module(f"{CHECKS_PACKAGE}.{name}")
         added = getattr(module, "NOT_OBSERVED", {})
@@ -89,12 +85,12 @@ def unobservable() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", CHECKED_PAGES)
-def test_every_rule_is_checked_or_listed_as_unobservable(page: str) -> None:
+def test_every_rule_is_checked_or_listed_as_unobservable(page):
     missing = set(spec_pages.rules(page)) - cited() - set(unobservable())
     assert not missing, f"no check, and no NOT_OBSERVED with a reason: {sorted(missing)}"
 
 
-def test_cited_and_unobservable_rules_are_rules_of_a_page_and_disjoint() -> None:
+def test_cited_and_unobservable_rules_are_rules_of_a_page_and_disjoint():
     assert cited() | set(unobservable()) <= rules()
     assert not cited() & set(unobservable())
     assert all(len(reason.split()) > 3 for reason in unobservable().values())

@@ -3,8 +3,6 @@
 For many seeds: python -m tests.conformance.false_alarms --seeds 200.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import pytest
@@ -15,13 +13,13 @@ from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.implementation import BackendImplementation
 from tests.conformance import false_alarms, kills
 from tests.conformance.correct import NAMES
-from tests.conformance.false_alarms import Line, checks_of, run_implementations
+from tests.conformance.false_alarms import checks_of, run_implementations
 
 SEEDS = range(2)
 
 
 @cache
-def lines(stem: str) -> dict[str, Line]:
+def lines(stem):
     """Return the results of all implementations, which run together."""
     implementations = false_alarms.correct_implementations()
     return {x.backend: x for x in run_implementations(stem, implementations, SEEDS)}
@@ -30,7 +28,7 @@ def lines(stem: str) -> dict[str, Line]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stem", OPERATORS)
 @pytest.mark.slow(every=7)
-def test_a_correct_implementation_passes_every_check(stem: str, name: str) -> None:
+def test_a_correct_implementation_passes_every_check(stem, name):
     line = lines(stem)[name]
     assert line.alarms == ()
     assert line.runs == len(SEEDS) * 2 * len(checks_of(stem)) > 0
@@ -38,7 +36,7 @@ def test_a_correct_implementation_passes_every_check(stem: str, name: str) -> No
 
 
 @pytest.mark.parametrize("rule", ["softmax-R1", "squash-R1"])
-def test_a_mutant_declared_correct_is_an_alarm(rule: str) -> None:
+def test_a_mutant_declared_correct_is_an_alarm(rule):
     mutant = next(v for v in suite_mutants() if v.rule == rule)
     stem = rule.partition("-")[0]
     implementations = {
@@ -54,20 +52,20 @@ def test_a_mutant_declared_correct_is_an_alarm(rule: str) -> None:
 
 
 def test_a_check_that_accepts_a_trivial_implementation_is_an_alarm(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     assert not false_alarms.run_trivial_implementations("conversion", [0]).alarms
     monkeypatch.setattr(false_alarms, "accepted_trivial", lambda *arguments: ["zeros"])
     line = false_alarms.run_trivial_implementations("conversion", [0])
     assert len(line.alarms) == line.runs == 2 * len(checks_of("conversion"))
 
 
-def test_every_check_runs_under_some_stem() -> None:
+def test_every_check_runs_under_some_stem():
     stems = (*OPERATORS, *false_alarms.composed_stems())
     assert sum(len(checks_of(stem)) for stem in stems) == len(all_checks())
 
 
-def test_a_check_with_a_small_fraction_runs_on_several_calls() -> None:
+def test_a_check_with_a_small_fraction_runs_on_several_calls():
     for check in all_checks():
         examples = false_alarms.example_budget(check, 1, 0).examples
         assert round(examples * check.fraction) >= 2
@@ -75,7 +73,7 @@ def test_a_check_with_a_small_fraction_runs_on_several_calls() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stem", OPERATORS)
-def test_the_page_reports_no_failure_in_200_runs(stem: str, name: str) -> None:
+def test_the_page_reports_no_failure_in_200_runs(stem, name):
     text = kills.TABLE.read_text(encoding="utf-8")
     rows = [row for row in text.splitlines() if row.startswith(f"| {stem} | {name} |")]
     assert len(rows) == 1, "run: python -m tests.conformance.false_alarms --write"

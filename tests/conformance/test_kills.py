@@ -1,13 +1,8 @@
 """The mutants test the suite: every mutant fails a check of the rule that it breaks."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
-from mindref.conformance.bounds import Precision
-from mindref.conformance.mutants.loader import Mutant, suite_mutants
+from mindref.conformance.mutants.loader import suite_mutants
 from tests import status
 from tests.conformance import kills
 
@@ -22,11 +17,11 @@ SLOW = pytest.mark.slow
         for x in suite_mutants()
     ],
 )
-def test_a_mutant_fails_a_check_that_cites_its_rule(mutant: Mutant, precision: Precision) -> None:
+def test_a_mutant_fails_a_check_that_cites_its_rule(mutant, precision):
     assert kills.killer(mutant, precision), f"{mutant.name} survives: {mutant.description}"
 
 
-def test_every_checked_rule_has_a_row_in_the_table() -> None:
+def test_every_checked_rule_has_a_row_in_the_table():
     text = kills.TABLE.read_text(encoding="utf-8")
     for page in kills.judged_pages():
         for rule in kills.rules_of(page):
@@ -35,22 +30,20 @@ def test_every_checked_rule_has_a_row_in_the_table() -> None:
             assert kills.line(dead) in text, "run: python -m tests.conformance.kills --write"
 
 
-def test_the_index_table_counts_the_rows() -> None:
+def test_the_index_table_counts_the_rows():
     rows = [kills.Row("squash-R1", 3, 2, (2, 2)), kills.Row("squash-R2", 1, 3, (3, 1))]
     text = "\n".join(map(kills.line, [*rows, kills.Row("softmax-R1", 1, 0, (0, 0))]))
     assert status.kills(text) == {"squash": [5, 3, "1 of 2"], "softmax": [0, 0, "0 of 1"]}
 
 
-def test_a_rule_without_a_mutant_is_not_covered() -> None:
+def test_a_rule_without_a_mutant_is_not_covered():
     assert not kills.Row("squash-R1", 3, 0, (0, 0)).covered
     assert not kills.Row("squash-R1", 3, 2, (2, 1)).covered
     assert kills.Row("squash-R1", 3, 2, (2, 2)).covered
 
 
 @pytest.mark.parametrize("name", ["kills", "false alarms"])
-def test_a_section_is_written_between_its_marks(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_section_is_written_between_its_marks(name, tmp_path, monkeypatch):
     sample = """<!-- kills: begin -->
 old kills
 <!-- kills: end -->

@@ -1,7 +1,5 @@
 """A package of another author: installed, found by its entry points, and tested."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -21,20 +19,20 @@ PLUGIN = Path(__file__).parent.parent / "plugin"
 Done = subprocess.CompletedProcess[str]
 
 
-def run(folder: Path, *words: str, env: dict[str, str] | None = None) -> Done:
+def run(folder, *words, env=None):
     """Run a module of Python in a folder."""
     command = [sys.executable, "-m", *words]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def run_pytest(folder: Path, *options: str, env: dict[str, str] | None = None) -> Done:
+def run_pytest(folder, *options, env=None):
     """Run the conformance suite with pytest and options `--mindref-...`."""
     words = ["pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "mindref.conformance"]
     return run(folder, *words, *(f"--mindref-{option}" for option in options), env=env)
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def installed(tmp_path_factory):
     """The environment of a process in which the package is installed."""
     folder = tmp_path_factory.mktemp("site")
     source = tmp_path_factory.mktemp("source") / "plugin"  # pip builds where the source is
@@ -45,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(folder)}
 
 
-def test_an_installed_backend_is_tested_by_name(installed: dict[str, str], tmp_path: Path) -> None:
+def test_an_installed_backend_is_tested_by_name(installed, tmp_path):
     words = ["conform", "--backend", "example", "--profile", "smoke", "--json"]
     done = run(tmp_path, "mindref", *words, env=installed)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
@@ -54,14 +52,12 @@ def test_an_installed_backend_is_tested_by_name(installed: dict[str, str], tmp_p
 
 
 @pytest.mark.slow
-def test_pytest_tests_an_installed_backend_from_any_folder(
-    installed: dict[str, str], tmp_path: Path
-) -> None:
+def test_pytest_tests_an_installed_backend_from_any_folder(installed, tmp_path):
     done = run_pytest(tmp_path, "backend=example", "profile=smoke", env=installed)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
-def usage_error(folder: Path, *options: str) -> str:
+def usage_error(folder, *options):
     """Return the message of pytest for invalid options."""
     done = run_pytest(folder, *options)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
@@ -84,9 +80,7 @@ def usage_error(folder: Path, *options: str) -> str:
     ],
 )
 @pytest.mark.slow(every=3)
-def test_an_invalid_option_ends_pytest_with_one_line(
-    options: list[str], message: str, tmp_path: Path
-) -> None:
+def test_an_invalid_option_ends_pytest_with_one_line(options, message, tmp_path):
     (tmp_path / "taken").write_text("", encoding="utf-8")
     error = usage_error(tmp_path, *options)
     assert error.startswith("ERROR: ")
@@ -101,9 +95,7 @@ def test_an_invalid_option_ends_pytest_with_one_line(
         ("seed=x", "invalid int value: 'x'"),
     ],
 )
-def test_an_invalid_option_value_prints_the_usage(
-    option: str, message: str, tmp_path: Path
-) -> None:
+def test_an_invalid_option_value_prints_the_usage(option, message, tmp_path):
     error = usage_error(tmp_path, option)
     assert error.startswith("ERROR: usage: ")
     (line,) = [line for line in error.splitlines() if "error: " in line]
@@ -119,9 +111,7 @@ def test_an_invalid_option_value_prints_the_usage(
         ("example_wrong_claims", "Capabilities"),
     ],
 )
-def test_a_broken_backend_ends_with_one_line(
-    name: str, word: str, installed: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_broken_backend_ends_with_one_line(name, word, installed, tmp_path):
     done = run(tmp_path, "mindref", "conform", "--backend", name, env=installed)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -131,16 +121,14 @@ def test_a_broken_backend_ends_with_one_line(
 
 
 @pytest.mark.slow
-def test_a_wrong_signature_is_quoted_in_the_failure(
-    installed: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_wrong_signature_is_quoted_in_the_failure(installed, tmp_path):
     words = ["conform", "--backend", "example_wrong_signature", "--profile", "smoke"]
     done = run(tmp_path, "mindref", *words, env=installed)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "TypeError" in done.stdout
 
 
-def test_broken_backends_do_not_affect_others(installed: dict[str, str], tmp_path: Path) -> None:
+def test_broken_backends_do_not_affect_others(installed, tmp_path):
     done = run(tmp_path, "mindref", "backends", "--json", env=installed)
     usable = {row["name"]: row["usable"] for row in json.loads(done.stdout)}
     assert usable["numpy"]
@@ -149,7 +137,7 @@ def test_broken_backends_do_not_affect_others(installed: dict[str, str], tmp_pat
 
 
 @pytest.mark.slow
-def test_pytest_uses_the_requested_device(installed: dict[str, str], tmp_path: Path) -> None:
+def test_pytest_uses_the_requested_device(installed, tmp_path):
     code = """
     from mindref.backend import NumpyBackend
     from mindref.errors import BackendError

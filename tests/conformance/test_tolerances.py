@@ -1,9 +1,6 @@
 """Tests of operators, model and gradient checker define no tolerance of their own."""
 
-from __future__ import annotations
-
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ NAMES = {"rtol", "atol", "rel", "abs", "tolerance"}
 LOOSE_UNLESS_TOLD = {"assert_allclose": "rtol", "approx": "rel"}  # their defaults are 1e-7, 1e-6
 
 
-def own_numbers(tree: ast.AST) -> Iterator[int]:
+def own_numbers(tree):
     """Yield the line of every tolerance that is a number, or a number times something."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
@@ -26,11 +23,11 @@ def own_numbers(tree: ast.AST) -> Iterator[int]:
             yield from [node.lineno] if own(node.value) else []
 
 
-def named_tolerance(key: ast.expr | None) -> bool:
+def named_tolerance(key):
     return isinstance(key, ast.Constant) and key.value in NAMES
 
 
-def own(value: ast.expr) -> bool:
+def own(value):
     """Return whether a literal other than 0 is the value, or a factor or a branch of it."""
     if isinstance(value, ast.BinOp):
         return own(value.left) or own(value.right)
@@ -39,7 +36,7 @@ def own(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value != 0
 
 
-def silent(tree: ast.AST) -> Iterator[int]:
+def silent(tree):
     """Yield the line of every comparison that leaves its tolerance to a library's default."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
@@ -51,13 +48,13 @@ def silent(tree: ast.AST) -> Iterator[int]:
 
 @pytest.mark.rules("numerics-R9")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_no_test_defines_its_own_tolerance(path: Path) -> None:
+def test_no_test_defines_its_own_tolerance(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert list(own_numbers(tree)) == [], "take them from mindref.conformance.tolerances"
     assert list(silent(tree)) == [], "say rtol, or rel or abs"
 
 
-def test_the_search_finds_forbidden_tolerances() -> None:
+def test_the_search_finds_forbidden_tolerances():
     lines = ["f(rtol=1e-3)", "f(atol=20 * same)", "d = {'rtol': 1e-9}", "atol = 1e-2 if x else 0"]
     assert sorted(own_numbers(ast.parse("\n".join(lines)))) == [1, 2, 3, 4]
     assert not list(own_numbers(ast.parse("f(rtol=0, atol=same * np.max(x, initial=1))")))

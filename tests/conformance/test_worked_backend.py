@@ -1,11 +1,8 @@
 """The backends of specs/backend.md: the worked one conforms, the walk-through is as quoted."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +13,14 @@ COMMAND = "conform --backend {module}:Mine --profile smoke"
 GAP = "..."
 
 
-def block(kind: str) -> str:
+def block(kind):
     """Return the text of a code block of the page."""
     match = re.search(rf"^```\w+ {kind}\n(.*?)^```$", spec_pages.text("backend"), re.M | re.S)
     assert match, f"specs/backend.md has no block {kind}"
     return match[1]
 
 
-def conform(folder: Path, module: str, text: str, *words: str) -> tuple[int, str]:
+def conform(folder, module, text, *words):
     """Return the exit code and the output of `mindref conform` for a backend with this text."""
     (folder / f"{module}.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "mindref", *COMMAND.format(module=module).split(), *words]
@@ -32,19 +29,19 @@ def conform(folder: Path, module: str, text: str, *words: str) -> tuple[int, str
     return done.returncode, done.stdout
 
 
-def test_the_backends_of_the_page_are_short() -> None:
+def test_the_backends_of_the_page_are_short():
     assert block("worked-backend").count("\n") < 60
     assert sum(bool(line.strip()) for line in block("first-try").splitlines()) < 60
 
 
-def test_the_worked_backend_conforms(tmp_path: Path) -> None:
+def test_the_worked_backend_conforms(tmp_path):
     code, output = conform(tmp_path, "mybackend", block("worked-backend"))
     assert code == 0, output
     assert "ops " in output
 
 
 @pytest.mark.slow
-def test_a_mutation_of_the_worked_backend_is_diagnosed(tmp_path: Path) -> None:
+def test_a_mutation_of_the_worked_backend_is_diagnosed(tmp_path):
     text = block("worked-backend")
     right = "return weights * (d_out - (weights * d_out).sum(axis, keepdims=True))"
     assert text.count(right) == 1
@@ -55,7 +52,7 @@ def test_a_mutation_of_the_worked_backend_is_diagnosed(tmp_path: Path) -> None:
     assert "your result equals the reference with this mistake" in " ".join(output.split())
 
 
-def corrected() -> str:
+def corrected():
     """Return the first try of the walk-through with its wrong function replaced."""
     text, right = block("first-try"), block("corrected")
     name = right.partition("(")[0]
@@ -65,13 +62,13 @@ def corrected() -> str:
     return text.replace(wrong[0], right)
 
 
-def stable_text(line: str) -> str:
+def stable_text(line):
     """Return a line without the digits that depend on the order of summation."""
     line = line.strip()
     return NUMBER.sub("#", line) if " is " in line and "±" in line else line
 
 
-def assert_quoted(kind: str, output: str) -> None:
+def assert_quoted(kind, output):
     """Assert that the output has every quoted line, in order, with gaps only at the dots."""
     lines = [stable_text(line) for line in output.splitlines()]
     start, gap = 0, True
@@ -84,11 +81,11 @@ def assert_quoted(kind: str, output: str) -> None:
         start, gap = index + 1, False
 
 
-def test_the_page_states_the_command() -> None:
+def test_the_page_states_the_command():
     assert f"`mindref {COMMAND.format(module='mytorch')} routing`" in spec_pages.text("backend")
 
 
-def test_the_walk_through_fails_and_conforms_as_quoted(tmp_path: Path) -> None:
+def test_the_walk_through_fails_and_conforms_as_quoted(tmp_path):
     pytest.importorskip("torch")
     for text, expected, report in (
         (block("first-try"), 1, "first-report"),

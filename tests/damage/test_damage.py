@@ -1,12 +1,8 @@
 """For any damage of a file of a run: the same answer, or an error that names the file."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,31 +14,31 @@ SAMPLES = {"mind": 97, "din": 43, "shards": 7}
 """Folders of which a sample is always tested: name -> one of how many queries."""
 
 
-def lines(wrong: list[Any]) -> str:
+def lines(wrong):
     return "\n".join(map(str, wrong))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.slow(every=3)
-def test_a_sample_of_damaged_files_is_same_or_named(name: str, tmp_path: Path) -> None:
+def test_a_sample_of_damaged_files_is_same_or_named(name, tmp_path):
     outcomes = list(sweep(MAKE[name](tmp_path), tmp_path / "copies", 2, every=SAMPLES[name]))
     assert len(outcomes) > 8
     assert lines([x for x in outcomes if not x.is_right]) == ""
     assert "named" in {x.end for x in outcomes}
 
 
-def sweep_in_child(name: str, folder: Path, count: int, kind: str, every: int) -> dict[str, Any]:
+def sweep_in_child(name, folder, count, kind, every):
     """Sweep in a child process, because a pipe may hang it and a huge file may kill it."""
     command = [sys.executable, "-m", "tests.damage.sweep", name, str(folder), str(count), kind]
-    options: Any = {"cwd": REPOSITORY, "env": environment(), "capture_output": True, "text": True}
+    options = {"cwd": REPOSITORY, "env": environment(), "capture_output": True, "text": True}
     done = subprocess.run([*command, str(every)], check=False, timeout=4000, **options)
     assert done.returncode == 0, done.stderr[-2000:]
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    summary = json.loads(done.stdout.splitlines()[-1])
     return summary
 
 
 @pytest.mark.slow
-def test_a_sample_of_files_that_may_hang_or_take_memory(tmp_path: Path) -> None:
+def test_a_sample_of_files_that_may_hang_or_take_memory(tmp_path):
     summary = sweep_in_child("mind", tmp_path, 1, "hazards", 17)
     assert summary["right"] > 5
     assert lines(summary["wrong"]) == ""
@@ -50,9 +46,7 @@ def test_a_sample_of_files_that_may_hang_or_take_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["usual", "hazards"])
 @pytest.mark.parametrize("name", MAKE)
-def test_every_damaged_file_is_same_or_named(
-    name: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_every_damaged_file_is_same_or_named(name, kind, tmp_path, request):
     if not request.config.getoption("--damage"):
         pytest.skip("takes minutes; run with --damage")
     summary = sweep_in_child(name, tmp_path, OFFSETS, kind, 1)
@@ -61,7 +55,7 @@ def test_every_damaged_file_is_same_or_named(
     assert lines(summary["wrong"]) == ""
 
 
-def test_a_wrong_outcome_is_detected() -> None:
+def test_a_wrong_outcome_is_detected():
     ends = ("same", "named", "ANOTHER ANSWER", "KeyError: 3")
     right = [Outcome("mind", "items.tsv", "missing", "serve", end).is_right for end in ends]
     assert right == [True, True, False, False]

@@ -11,7 +11,7 @@ from tests.data.logs import rows
 SEQUENCES = Ragged.of([[5, 0, 7, 5, 2], [], [3, 4]])
 
 
-def ints(*values: int) -> np.ndarray:
+def ints(*values):
     return np.array(values, dtype=np.int64)
 
 

@@ -16,7 +16,7 @@ ROWS = [[3], [0, 1, 2, 1], [], [5, 4], [2, 2, 0, 6, 1, 0, 2]]  # 0, 3, 0, 1, 6 c
 CUTS = {(r, p) for r, row in enumerate(ROWS) for p in range(1, len(row))}
 
 
-def drawn(cuts: TrainingExamples, size: int, seed: int = 0) -> list[tuple[int, int]]:
+def drawn(cuts, size, seed=0):
     row, position = cuts.draw(np.random.default_rng(seed), size)
     assert row.dtype == position.dtype == np.int64
     return list(zip(row.tolist(), position.tolist(), strict=True))

@@ -1,18 +1,16 @@
 """Arrays and tables in memory."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.data.frames import from_arrays, from_dataframe
-from mindref.data.log import InteractionLog
 from mindref.errors import DataError
 from tests.data.reading import rows, table, times, values
 
 USERS, ITEMS, TIMES = [7, 3, 7, 7], ["b", "a", "a", "b"], [5, 1, 2, 5]
-COLUMNS: dict[str, list[Any]] = {
+COLUMNS = {
     "who": USERS,
     "what": ITEMS,
     "when": TIMES,
@@ -21,7 +19,7 @@ COLUMNS: dict[str, list[Any]] = {
 }
 
 
-def frames(columns: dict[str, list[Any]] = COLUMNS) -> dict[str, Any]:
+def frames(columns=COLUMNS):
     """The same table in every library that is there."""
     pandas = pytest.importorskip("pandas")
     polars = pytest.importorskip("polars")
@@ -34,7 +32,7 @@ def frames(columns: dict[str, list[Any]] = COLUMNS) -> dict[str, Any]:
     }
 
 
-def assert_same(one: InteractionLog, other: InteractionLog) -> None:
+def assert_same(one, other):
     assert rows(one) == rows(other)
     assert list(one.user_ids) == list(other.user_ids)
     assert list(one.item_ids) == list(other.item_ids)

@@ -15,7 +15,7 @@ TARGETS = np.array([1, 3, 1, 7])
 DRAWN = ("uniform", "log_uniform", "unigram")
 
 
-def rng(seed: int = 0) -> np.random.Generator:
+def rng(seed=0):
     return np.random.default_rng(seed)
 
 

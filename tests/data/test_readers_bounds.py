@@ -76,7 +76,7 @@ def test_archives_with_other_compression_methods_are_refused(tmp_path, method):
         read_log(path)
 
 
-def constant(path: Path, count: int) -> Path:
+def constant(path, count):
     """Write a Parquet file with equal rows."""
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, "i1")), pa.array(["a"]))
@@ -145,7 +145,7 @@ def test_attribute_files_above_the_limit_are_refused(tmp_path, monkeypatch):
     assert values(read_log(log, item_file=plain), "attributes") == RED
 
 
-def bombs(folder: Path) -> dict[str, Path]:
+def bombs(folder):
     """Write files of about 1.6 MB that expand to 1.6 GB. A gzip file may have several members."""
     zeros, spaces = (gzip.compress(x * (16 * MIB), 9) * 100 for x in (b"\0", b" "))
     lines = gzip.compress((b" " * (MIB - 1) + b"\n") * 16, 9) * 100

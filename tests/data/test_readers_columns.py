@@ -1,7 +1,6 @@
 """Columns and times: names, positions, quotes, filters, time formats, unusual values."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ from mindref.errors import ConfigError, DataError
 from tests.data.reading import rows, table, times, values, write
 
 
-def moment(path: Path, text: str, form: str = "auto") -> float:
+def moment(path, text, form="auto"):
     log = table(path, [f'u,a,"{text}"'], columns={"time_format": form, "header": False})
     return times(log)[0]
 

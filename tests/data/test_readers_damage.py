@@ -7,7 +7,7 @@ from mindref.errors import ConfigError, DataError
 from tests.data.reading import CSV, rows, table, write
 
 
-def whole(count: int, first: int = 0) -> list[str]:
+def whole(count, first=0):
     return [f"u{i % 7},i{i},{i}" for i in range(first, first + count)]
 
 

@@ -1,7 +1,5 @@
 """Each format is recognised by its first lines, or the error shows them."""
 
-from pathlib import Path
-
 import pytest
 
 from mindref.data.readers import FORMATS, read_log
@@ -28,7 +26,7 @@ TABLES = [
 ]
 
 
-def form_of(path: Path, lines: list[str], **columns: str) -> str:
+def form_of(path, lines, **columns):
     return recognise_format(DataFile.of(write(path / "log", lines)), Columns(**columns))
 
 

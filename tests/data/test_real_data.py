@@ -1,11 +1,7 @@
 """The counts of real logs agree with what their publishers and our own parsing say."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from mindref.data.log import InteractionLog
 from mindref.data.readers import read_log
 
 pytestmark = pytest.mark.realdata
@@ -19,7 +15,7 @@ FOURSQUARE = {
 }
 TAOBAO = {"user": 1, "item": 2, "time": 5, "item_features": {"category": 3}}
 # path, options, users, items, events
-COUNTS: list[tuple[str, dict[str, Any], int, int, int]] = [
+COUNTS = [
     ("ml-1m", {}, 6040, 3706, 1_000_209),
     ("ml-100k", {}, 943, 1682, 100_000),
     ("ml-100k-recbole", {}, 943, 1682, 100_000),
@@ -45,7 +41,7 @@ COUNTS: list[tuple[str, dict[str, Any], int, int, int]] = [
 ]
 
 
-def read(folder: Path, name: str, **options: Any) -> InteractionLog:
+def read(folder, name, **options):
     if not (folder / name.split(":")[0]).exists():
         pytest.skip(f"no {name} among the real data sets")
     return read_log(f"{folder / name}", **options)

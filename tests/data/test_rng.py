@@ -10,7 +10,7 @@ SEEDS = (0, 1, 2**32 - 1, 2**32, 2**32 + 1, 5 + 2 * 2**32, 2**63 - 1)
 INDICES = (0, 1, 3, 64, 1000, 2**20, 2**32 - 1)
 
 
-def numbers(seed: int, purpose: str, index: int) -> tuple[float, ...]:
+def numbers(seed, purpose, index):
     return tuple(make_rng(seed, purpose, index).random(4))
 
 

@@ -4,28 +4,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.data import splits
-from mindref.data.log import InteractionLog, Ragged
-from mindref.data.splits import Split
+from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError
 from tests.data.logs import log_of, rows, rows_of
 
 ROWS = [[0, 1, 2, 3, 1], [2, 0, 3], [4, 5], [6]]
 
 
-def rng(seed: int = 0) -> np.random.Generator:
+def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def crowd(users: int, length: int = 10) -> InteractionLog:
+def crowd(users, length=10):
     """Users with `length` distinct items each."""
     return log_of(np.arange(users * length).reshape(users, length).tolist())
 
 
-def every_split(log: InteractionLog) -> list[Split]:
+def every_split(log):
     return [splits.make_split(name, log, rng()) for name in splits.PROTOCOLS]
 
 
-def timed(users: int = 6, length: int = 20) -> InteractionLog:
+def timed(users=6, length=20):
     """Interaction t of user u has time 10 t + u, so that the users are interleaved."""
     times = [10.0 * t + u for u in range(users) for t in range(length)]
     items = np.arange(users * length).reshape(users, length) % 50
@@ -209,7 +208,7 @@ def test_a_split_is_reproducible_and_does_not_change_the_log(drawn, seed):
     assert before == (log.interactions.values.tobytes(), log.interactions.offsets.tobytes())
 
 
-def plain(split: Split) -> list[object]:
+def plain(split):
     """Return all numbers of a split."""
     cases = (case._asdict().values() for case in (split.validation, split.test))
     parts = [split.train_users, split.train, *(part for case in cases for part in case)]

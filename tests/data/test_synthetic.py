@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.data.examples import count_items
-from mindref.data.log import Feature
 from mindref.data.readers import read_log
 from mindref.data.splits import split_leave_last_out
 from mindref.data.synthetic import (
-    SyntheticLog,
     SyntheticSettings,
     make_synthetic_log,
     write_synthetic_log,
@@ -20,11 +18,11 @@ from mindref.errors import ConfigError
 
 
 @cache
-def made() -> SyntheticLog:
+def made():
     return make_synthetic_log(seed=3, users=400)
 
 
-def listed(array: np.ndarray) -> list[object]:
+def listed(array):
     return list(array.tolist())
 
 
@@ -110,7 +108,7 @@ def test_true_interests_predict_much_better_than_popularity():
     assert planted >= 10 * popular
 
 
-def planted_scores(shop: SyntheticLog, user: int, seen: np.ndarray) -> np.ndarray:
+def planted_scores(shop, user, seen):
     """The probability of each next item, from the true interests and the history."""
     scores = np.zeros(len(shop.item_shelf))
     start = shop.user_interests.offsets[user]
@@ -123,7 +121,7 @@ def planted_scores(shop: SyntheticLog, user: int, seen: np.ndarray) -> np.ndarra
     return scores
 
 
-def is_hit(scores: np.ndarray, seen: np.ndarray, target: int, top: int = 10) -> bool:
+def is_hit(scores, seen, target, top=10):
     left = scores.copy()
     left[seen] = -1
     return bool((left > left[target]).sum() < top)
@@ -153,7 +151,7 @@ def test_reading_the_written_files_gives_the_same_log(tmp_path):
         assert (theirs.name, words(theirs)) == (ours.name, words(ours))
 
 
-def words(feature: Feature) -> list[str]:
+def words(feature):
     return [feature.values[code] for code in feature.codes.values]
 
 

@@ -10,11 +10,11 @@ from mindref.doctor.probe_runner import ProbeResult, ProbeRunner
 class FixedRunner(ProbeRunner):
     """Returns the same result for every probe."""
 
-    def __init__(self, result: ProbeResult) -> None:
+    def __init__(self, result):
         super().__init__(1)
         self.result = result
 
-    def run(self, probe: str, *arguments: str) -> ProbeResult:
+    def run(self, probe, *arguments):
         return self.result
 
 

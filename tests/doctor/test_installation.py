@@ -4,14 +4,11 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-import pytest
-
 import mindref
 from mindref.doctor import installation
-from mindref.doctor.finding import Finding
 
 
-def fake_versions(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
+def fake_versions(monkeypatch, **versions):
     """Let these packages have these versions, None for a missing package."""
     real_version = metadata.version
 
@@ -66,7 +63,7 @@ def test_mindref_without_metadata_is_a_problem(monkeypatch):
     assert installation.check_mindref().state == "note"
 
 
-def check_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> Finding:
+def check_variable(monkeypatch, name, value):
     with monkeypatch.context() as patch:
         for other in ("MINDREF_DATA", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT"):
             patch.delenv(other, raising=False)

@@ -14,7 +14,7 @@ ABORTED = "killed by SIGABRT"
 
 
 @pytest.fixture
-def broken_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def broken_packages(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", install_broken_packages(tmp_path, annoy="aborting"))
     return tmp_path
 

@@ -1,6 +1,5 @@
 """Probes of mindref's kernels: a wrong result fails."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,7 @@ from mindref.doctor.probe_runner import ProbeResult
 from mindref.kernels import matmul, squash
 
 
-def wrong_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+def wrong_product(a, b, out):
     np.copyto(out, a @ b + 1)
 
 
@@ -36,7 +35,7 @@ def test_a_wrong_kernel_fails(module, name, wrong, message, monkeypatch):
         probes.probe_kernels()
 
 
-def test_facts_name_libraries_threading_layers_and_the_size_of_the_cache(tmp_path: Path) -> None:
+def test_facts_name_libraries_threading_layers_and_the_size_of_the_cache(tmp_path):
     assert any("blas" in name for name in probes.probe_numpy()[1]["libraries"])
     layers = probes.probe_numba()[1]["layers"]
     assert set(layers) == {"tbb", "omp", "workqueue"}

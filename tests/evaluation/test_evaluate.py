@@ -8,19 +8,19 @@ import pytest
 from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, ShapeError
-from mindref.evaluation.evaluate import EvaluationReport, evaluate_top_n, write_predictions
+from mindref.evaluation.evaluate import evaluate_top_n, write_predictions
 from mindref.evaluation.top_n import TopN
 from tests import spec_pages
 
 PAGE = next(example for example in spec_pages.examples("metrics") if example["name"] == "lists")
 
 
-def ranked_of(items: list[list[int]]) -> TopN:
+def ranked_of(items):
     ids = np.array(items, np.int64)
     return TopN(ids, -np.sort(-np.ones(ids.shape)), np.zeros_like(ids))
 
 
-def judge(at: tuple[int, ...] = (1, 2)) -> EvaluationReport:
+def judge(at=(1, 2)):
     cases = EvaluationCases(np.arange(3), Ragged.of(PAGE["histories"]), Ragged.of(PAGE["targets"]))
     rng = np.random.default_rng(0)
     return evaluate_top_n(

@@ -182,7 +182,7 @@ def test_statistics_need_a_user_with_two_interests():
         interest_statistics.interest_recovery(couplings, mask, labels, rng)
 
 
-def couplings_of(found: list[int], interests: int = 3) -> np.ndarray:
+def couplings_of(found, interests=3):
     return np.eye(interests)[found] * 0.4 + 0.2
 
 
@@ -251,7 +251,7 @@ def test_labels_are_shuffled_within_their_user_and_only_among_the_counted():
     assert not (out == labels).all()
 
 
-def places(rows: list[list[float]], empty: float) -> np.ndarray:
+def places(rows, empty):
     """Return rows of different lengths as a padded array."""
     width = max(map(len, rows))
     return np.array([[*row, *[empty] * (width - len(row))] for row in rows])

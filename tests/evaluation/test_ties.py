@@ -15,7 +15,7 @@ CASES = EvaluationCases(
 )
 
 
-def log(times: np.ndarray | None) -> InteractionLog:
+def log(times):
     return InteractionLog(Ragged.of(ROWS), times, list("abcd"), list("wxyz"))
 
 

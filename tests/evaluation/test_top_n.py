@@ -1,7 +1,5 @@
 """The exact top-n search: the rules of specs/recall.md for every list."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,14 +8,12 @@ from hypothesis import strategies as st
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.evaluation import top_n
-from mindref.evaluation.top_n import TopN, exact_search
+from mindref.evaluation.top_n import exact_search
 from mindref.kernels import top_n as kernels
 from tests import spec_pages
 
 
-def brute(
-    interests: Any, active: Any, items: Any, n: int, exclude: Ragged | None, score: str
-) -> list[list[tuple[int, float, int]]]:
+def brute(interests, active, items, n, exclude, score):
     """Return the lists by the definition, with Python's own sort."""
     lists = []
     for c in range(len(interests)):
@@ -33,14 +29,14 @@ def brute(
     return lists
 
 
-def as_lists(ranked: TopN) -> list[list[tuple[int, float, int]]]:
+def as_lists(ranked):
     """Return the items without padding."""
     rows = zip(*(array.tolist() for array in ranked), strict=True)
     return [[place for place in zip(*row, strict=True) if place[0] >= 0] for row in rows]
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> dict[str, Any]:
+def problems(draw):
     """Small whole numbers: products are exact, and ties are many."""
     sizes = st.integers(1, 5)
     cases, interests, width, items = draw(sizes), draw(sizes), draw(sizes), draw(st.integers(1, 40))

@@ -1,7 +1,5 @@
 """Top-n lists by scores (recall-R40), compared with a naive sort."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +17,7 @@ from tests.runs import trained
 INF = float("inf")
 
 
-def naive(row: list[float], n: int, hidden: set[int]) -> list[tuple[int, float, int]]:
+def naive(row, n, hidden):
     """Return a list by the definition, with Python's sort, padded."""
     able = [(i, x) for i, x in enumerate(row) if i not in hidden and x != -INF]
     best = sorted(able, key=lambda place: (-place[1], place[0]))[:n]
@@ -27,7 +25,7 @@ def naive(row: list[float], n: int, hidden: set[int]) -> list[tuple[int, float, 
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> tuple[Any, int, Ragged | None]:
+def problems(draw):
     """Scores (C, N) with few different values, so that there are many ties, and excluded items."""
     cases, items = draw(st.integers(0, 4)), draw(st.integers(1, 30))
     values = st.sampled_from([-INF, -2.0, -0.0, 0.0, 0.5, 3.0, INF])

@@ -1,8 +1,5 @@
 """The studies, and a complete ablation."""
 
-from pathlib import Path
-from typing import Any
-
 import jsonschema
 import pytest
 
@@ -20,17 +17,17 @@ TURNED = studies.Study("turned", "The same", "?", "b", {"b": {}, "five": {"sigma
 
 
 @pytest.fixture(scope="module")
-def messages() -> list[str]:
+def messages():
     return []
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(tmp_path_factory):
     return tmp_path_factory.mktemp("ablated") / "out"
 
 
 @pytest.fixture(scope="module")
-def found(out: Path, messages: list[str]) -> dict[str, Any]:
+def found(out, messages):
     return run_ablation(
         AblationPlan(base(), [SIGMA, TURNED], 2, out), runs(RunListener(messages.append))
     )

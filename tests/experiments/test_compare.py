@@ -1,8 +1,6 @@
 """A complete comparison: trials, choice, seeds, table, resuming."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import numpy as np
@@ -19,17 +17,17 @@ from tests.experiments.tiny_experiment import ONE, TWO, base, compared, runs
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(tmp_path_factory):
     return tmp_path_factory.mktemp("compared") / "out"
 
 
 @pytest.fixture(scope="module")
-def found(out: Path) -> dict[str, Any]:
+def found(out):
     """The result of an uninterrupted comparison."""
     return compared(out)
 
 
-def run_folders(out: Path, name: str) -> set[str]:
+def run_folders(out, name):
     return {str(path.parent.relative_to(out)) for path in out.rglob(name)}
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.data.log import Floats
 from mindref.errors import RunError
 from mindref.experiments import paired_tests
 from mindref.experiments.contrasts import estimate_arms, overall_verdict
@@ -71,7 +70,7 @@ def test_every_case_has_the_same_weight():
     assert means.max() <= 1
 
 
-def sampled(tables: Floats, seed: int, resamples: int) -> Floats:
+def sampled(tables, seed, resamples):
     """Return the means (R, M) of samples of tables (M, S, U) in which every user has a case."""
     cases = all_cases(tables)
     drawn = paired_tests.draw_samples(tables, cases, np.random.default_rng(seed), resamples)
@@ -156,9 +155,7 @@ def test_seed_variance_beyond_users_widens_the_interval():
     assert high - low == pytest.approx(expected, rel=0.1)
 
 
-def draw_hits(
-    rng: np.random.Generator, users: int, effect: float, noise: float, seeds: int = 3
-) -> np.ndarray:
+def draw_hits(rng, users, effect, noise, seeds=3):
     """Draw the hits of two arms (2, S, U): users differ, arms differ by effect, seeds by noise."""
     ease = rng.beta(2, 5, users)
     shift = np.array([0, effect])[:, None] + noise * rng.standard_normal((2, seeds))

@@ -4,7 +4,6 @@ import json
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,17 +28,17 @@ from tests.experiments.tiny_experiment import base, runs
 from tests.runs import change_json, content, stop_after
 
 
-def plan_run(folder: Path, **changes: Any) -> PlannedRun:
+def plan_run(folder, **changes):
     return PlannedRun(folder, base(**changes), "a run")
 
 
 @contextmanager
-def stop_listener(step: int) -> Any:
+def stop_listener(step):
     yield stop_after(step)
 
 
 @pytest.fixture(scope="module")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_run(tmp_path_factory):
     """An uninterrupted run, evaluated."""
     folder = tmp_path_factory.mktemp("done") / "run"
     runs().evaluate_run(plan_run(folder))
@@ -47,7 +46,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(finished_run: Path, tmp_path: Path) -> Path:
+def copy(finished_run, tmp_path):
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 

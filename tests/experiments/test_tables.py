@@ -1,13 +1,12 @@
 """The tables of a result, Markdown, plot."""
 
 import importlib.util
-from typing import Any
 
 import pytest
 
 from mindref.experiments import plot, tables
 
-HEAD: dict[str, Any] = {
+HEAD = {
     "format": "mindref experiment 1",
     "mindref": "1.0",
     "command": "mindref compare log.csv --out o",
@@ -24,12 +23,12 @@ HEAD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def estimate_rows(value: float) -> dict[str, Any]:
+def estimate_rows(value):
     estimate = {"value": value, "low": value - 0.01, "high": value + 0.01, "sd": 0.002}
     return {f"hit_rate@{n}": estimate for n in (10, 20, 50, 100)}
 
 
-def difference_rows(difference: float, percent: float | None) -> dict[str, Any]:
+def difference_rows(difference, percent):
     first = {
         "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
         "percent": percent, "p": 0.04, "p_holm": 1e-7,
@@ -37,14 +36,14 @@ def difference_rows(difference: float, percent: float | None) -> dict[str, Any]:
     return {f"hit_rate@{n}": first for n in (10, 20, 50, 100)}
 
 
-def make_arm(label: str, **options: Any) -> dict[str, Any]:
+def make_arm(label, **options):
     trials = [{"settings": {}, "validation": 0.1, "diverged": ""}]
     expected = {"label": label, "settings": {"window": 5}, "trials": trials, "chosen": 0}
     results = {"metrics": estimate_rows(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
     return {**expected, **results, "verdict": "base", "runs": label, **options}
 
 
-COMPARED: dict[str, Any] = {
+COMPARED = {
     **HEAD,
     "kind": "compare",
     "at": [10, 20, 50, 100],
@@ -57,7 +56,7 @@ COMPARED: dict[str, Any] = {
         make_arm("wild", metrics=None, chosen=None, curve=[]),
     ],
 }
-ABLATED: dict[str, Any] = {
+ABLATED = {
     **HEAD,
     "kind": "ablate",
     "at": [10, 50],

@@ -3,13 +3,10 @@
 In this process, as a user's shell would call it: nothing of a run that was refused is left.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +14,7 @@ from hypothesis import strategies as st
 
 from mindref.cli import main
 from tests.fuzz.damage import several
-from tests.fuzz.logs import FORMS, Form, ids, name_of, rows
+from tests.fuzz.logs import FORMS, ids, name_of, rows
 from tests.fuzz.outcome import COUNTS, check_message, in_time
 from tests.fuzz.packed import PACKINGS, lay
 
@@ -26,7 +23,7 @@ SMALL += ["--quiet", "--window", "3"]
 MODELS = ["mind", "mind_plus", "youtube_dnn", "maxmf", "wals", "item_knn", "popularity", "random"]
 
 
-def call(*words: str | Path) -> tuple[int, str]:
+def call(*words):
     """Run a command in this process; return its exit code and what it printed as text."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace") for _ in "oe")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -39,7 +36,7 @@ def call(*words: str | Path) -> tuple[int, str]:
     return check(int(str(end.value.code)), *texts)
 
 
-def check(code: int, out: str, err: str) -> tuple[int, str]:
+def check(code, out, err):
     """Check the exit code and the last words."""
     assert code in (0, 2), (code, err[-2000:])
     assert "Traceback" not in err
@@ -53,12 +50,12 @@ def check(code: int, out: str, err: str) -> tuple[int, str]:
     return code, out
 
 
-def hidden(folder: Path) -> list[str]:
+def hidden(folder):
     """Return what a writer has left in the middle of it."""
     return [str(path) for path in folder.rglob("*") if path.name.endswith(".tmp")]
 
 
-def go(folder: Path, data: Path, words: list[str], users: list[str]) -> None:
+def go(folder, data, words, users):
     """Train on a log, judge the run and ask it; check what is left."""
     run = folder / "run"
     code, _ = call("train", "--data", data, "--out", run, *SMALL, *words)
@@ -78,9 +75,9 @@ def go(folder: Path, data: Path, words: list[str], users: list[str]) -> None:
 
 @settings(max_examples=settings.default.max_examples // 4)
 @given(data=st.data())
-def test_a_log_with_unusual_text_can_be_trained_and_served(data: st.DataObject) -> None:
+def test_a_log_with_unusual_text_can_be_trained_and_served(data):
     """Three events or more of some users, in ids of every kind, with every family."""
-    form: Form = FORMS["jsonl"]
+    form = FORMS["jsonl"]
     users = data.draw(st.lists(ids(form), min_size=1, max_size=4, unique=True))
     items = data.draw(st.lists(ids(form), min_size=1, max_size=5, unique=True))
     written = [
@@ -97,7 +94,7 @@ def test_a_log_with_unusual_text_can_be_trained_and_served(data: st.DataObject) 
 
 @settings(max_examples=settings.default.max_examples // 3)
 @given(data=st.data())
-def test_a_damaged_log_is_trained_on_or_refused(data: st.DataObject) -> None:
+def test_a_damaged_log_is_trained_on_or_refused(data):
     name = data.draw(st.sampled_from(list(FORMS)))
     written = data.draw(rows(FORMS[name]))
     raw = data.draw(several())(FORMS[name].write(written * 3))
@@ -108,7 +105,7 @@ def test_a_damaged_log_is_trained_on_or_refused(data: st.DataObject) -> None:
         go(folder, lay(folder, raw, packing), words, [])
 
 
-def test_every_check_of_an_outcome_can_fail(tmp_path: Path) -> None:
+def test_every_check_of_an_outcome_can_fail(tmp_path):
     with pytest.raises(AssertionError):
         check(70, "", "Error: x: this is a bug in mindref")
     with pytest.raises(AssertionError):
@@ -119,9 +116,9 @@ def test_every_check_of_an_outcome_can_fail(tmp_path: Path) -> None:
     assert hidden(tmp_path)
 
 
-def test_one_command_of_each_kind(tmp_path: Path) -> None:
+def test_one_command_of_each_kind(tmp_path):
     """One user, one item, one moment."""
-    log: Any = tmp_path / "log"
+    log = tmp_path / "log"
     log.write_text("u a 1\n" * 5)
     words = ["--format", "delimited", "--user=1", "--item=2", "--time=3", "--keep-duplicates"]
     go(tmp_path, log, words, ["u", "v"])

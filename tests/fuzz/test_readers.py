@@ -1,10 +1,7 @@
 """Readers on any bytes: a written log is read back, other bytes are read or refused."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +18,7 @@ from tests.fuzz.packed import PACKINGS, REFUSED, lay
 CASES = [pytest.param(form, id=form) for form in FORMS]
 
 
-def read(data: bytes, packing: str, **options: Any) -> Any:
+def read(data, packing, **options):
     """Return the log that is read of these bytes, or the error."""
     with tempfile.TemporaryDirectory() as folder:
         log = outcome(read_log, lay(Path(folder), data, packing), **options)
@@ -32,7 +29,7 @@ def read(data: bytes, packing: str, **options: Any) -> Any:
 
 @pytest.mark.parametrize("form", CASES)
 @given(data=st.data())
-def test_a_written_log_is_read_back(form: str, data: st.DataObject) -> None:
+def test_a_written_log_is_read_back(form, data):
     """Every id, order, tie and duplicate, for whatever ids a form can hold."""
     written = data.draw(rows(FORMS[form]))
     raw, packing = FORMS[form].write(written), data.draw(st.sampled_from(PACKINGS))
@@ -74,9 +71,9 @@ OPTIONS = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("form", CASES)
 @given(data=st.data())
-def test_a_damaged_log_is_read_or_refused(form: str, data: st.DataObject) -> None:
+def test_a_damaged_log_is_read_or_refused(form, data):
     raw = data.draw(several())(FORMS[form].write(data.draw(rows(FORMS[form]))))
-    options: dict[str, Any] = {"format": data.draw(st.sampled_from([name_of(form), "auto"]))}
+    options = {"format": data.draw(st.sampled_from([name_of(form), "auto"]))}
     if data.draw(st.booleans()):
         options["format"] = data.draw(st.sampled_from([*FORMATS, "auto"]))
         options["columns"] = data.draw(OPTIONS)
@@ -86,7 +83,7 @@ def test_a_damaged_log_is_read_or_refused(form: str, data: st.DataObject) -> Non
 
 
 @given(data=st.data())
-def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
+def test_a_damaged_archive_is_read_or_refused(data):
     form = data.draw(st.sampled_from(["delimited", "jsonl", "pairs"]))
     raw = FORMS[form].write(data.draw(rows(FORMS[form])))
     packings = [*(one for one in PACKINGS if one != "folder"), *REFUSED]
@@ -99,5 +96,5 @@ def test_a_damaged_archive_is_read_or_refused(data: st.DataObject) -> None:
 
 
 @given(raw=st.binary(max_size=300), form=st.sampled_from([*FORMATS, "auto"]))
-def test_random_bytes_are_read_or_refused(raw: bytes, form: str) -> None:
+def test_random_bytes_are_read_or_refused(raw, form):
     read(raw, "plain", format=form, max_bad_lines=1000)

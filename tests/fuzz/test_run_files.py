@@ -1,7 +1,5 @@
 """Run files with any values: a file is read or refused, and no other file is opened."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Callable
@@ -28,8 +26,8 @@ VECTORS = np.arange(12, dtype=np.float32).reshape(6, 2)
 Read = Callable[[Path], Any]
 
 
-def write_shard(path: Path) -> None:
-    fields: dict[str, Any] = {
+def write_shard(path):
+    fields = {
         **{"format": shard_file.FORMAT, "exclude_seen": True},
         **{"index": {"kind": "exact"}, "shard": [1, 2], "form": "tsv", "block": 8},
         **dict.fromkeys(("step", "users", "top"), 3),
@@ -39,7 +37,7 @@ def write_shard(path: Path) -> None:
 
 
 # kind -> name of a file of a run, its writer and its reader
-FILES: dict[str, tuple[str, Callable[[Path], object], Read]] = {
+FILES = {
     "configuration": ("config.json", trainer, load_config),
     "catalogue": (
         "items.tsv",
@@ -65,7 +63,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Read]] = {
 CASES = [pytest.param(kind, id=kind) for kind in FILES]
 
 
-def written(kind: str, run: Path) -> bytes:
+def written(kind, run):
     """Return the bytes of a file as mindref writes it."""
     name, write, _ = FILES[kind]
     write(run)
@@ -73,12 +71,12 @@ def written(kind: str, run: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def files(tmp_path_factory):
     """The bytes of each file as mindref writes it."""
     return {kind: written(kind, tmp_path_factory.mktemp("run")) for kind in FILES}
 
 
-def read(kind: str, data: bytes) -> Any:
+def read(kind, data):
     """Return what is read of these bytes, or the error."""
     name, _, reader = FILES[kind]
     with tempfile.TemporaryDirectory() as folder:
@@ -88,9 +86,7 @@ def read(kind: str, data: bytes) -> Any:
 
 @pytest.mark.parametrize("kind", CASES)
 @given(damage=several())
-def test_a_damaged_file_is_read_or_refused(
-    kind: str, files: dict[str, bytes], damage: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_file_is_read_or_refused(kind, files, damage):
     content = read(kind, damage(files[kind]))
     if isinstance(content, Items):
         assert len(content.ids) == len(content.counts) == len(content.titles)
@@ -98,9 +94,7 @@ def test_a_damaged_file_is_read_or_refused(
 
 @pytest.mark.parametrize("kind", ["configuration", "manifest", "shard"])
 @given(data=st.data())
-def test_files_with_changed_values_are_read_or_refused(
-    kind: str, files: dict[str, bytes], data: st.DataObject
-) -> None:
+def test_files_with_changed_values_are_read_or_refused(kind, files, data):
     changed = data.draw(spoiled(json.loads(files[kind])))
     try:
         raw = json.dumps(changed).encode()
@@ -112,5 +106,5 @@ def test_files_with_changed_values_are_read_or_refused(
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_a_written_file_is_read_back(kind: str, files: dict[str, bytes]) -> None:
+def test_a_written_file_is_read_back(kind, files):
     assert not isinstance(read(kind, files[kind]), Exception)

@@ -1,12 +1,9 @@
 """Any settings: they are valid, or an error names the invalid one."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +21,7 @@ from tests.fuzz.values import spoiled, values
 NAMES = [field.name for field in dataclasses.fields(Config)]
 
 
-def check_config(config: Any) -> None:
+def check_config(config):
     """Check what is no error: in range, and the same when it is written and read again."""
     if isinstance(config, Config):
         again = json.loads(json.dumps(config.family_settings(), allow_nan=False))
@@ -37,15 +34,13 @@ def check_config(config: Any) -> None:
 
 
 @given(st.dictionaries(st.sampled_from([*NAMES, "colour", ""]), values(), max_size=3))
-def test_any_changes_of_settings_are_valid_or_refused(changes: dict[str, Any]) -> None:
+def test_any_changes_of_settings_are_valid_or_refused(changes):
     check_config(outcome(Config.of, "default", changes))
     outcome(DinConfig.of, changes)
 
 
 @given(st.data(), st.sampled_from(list(PRESETS)))
-def test_settings_of_a_damaged_file_are_restored_or_refused(
-    data: st.DataObject, preset: str
-) -> None:
+def test_settings_of_a_damaged_file_are_restored_or_refused(data, preset):
     original = Config.of(preset).family_settings()
     value_read = data.draw(spoiled(original))
     if isinstance(value_read, dict):  # others are refused by whoever reads the file
@@ -65,7 +60,7 @@ last_relu = true
 
 
 @given(several(), st.sampled_from([TOML, "", "width = 0x1f\n" * 2, "hidden = '8'\n[a]\nb = 1\n"]))
-def test_a_damaged_file_of_settings_is_read_or_refused(damage: Any, text: str) -> None:
+def test_a_damaged_file_of_settings_is_read_or_refused(damage, text):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "settings.toml"
         path.write_bytes(damage(text.encode()))
@@ -73,14 +68,14 @@ def test_a_damaged_file_of_settings_is_read_or_refused(damage: Any, text: str) -
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")))
-def test_any_text_is_a_metric_or_refused(name: str) -> None:
+def test_any_text_is_a_metric_or_refused(name):
     value_read = outcome(parse_metric, name)
     if isinstance(value_read, tuple):
         assert value_read[1] == int(name.partition("@")[2])
 
 
 @given(st.one_of(st.text(max_size=20), st.sampled_from([",", '"', "a" * 200_000, "a," * 9000])))
-def test_any_text_is_a_history_or_refused(text: str) -> None:
+def test_any_text_is_a_history_or_refused(text):
     value_read = outcome(parse_item_ids, "--history", text)
     if isinstance(value_read, list):
         assert all(value_read)

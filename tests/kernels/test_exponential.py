@@ -1,9 +1,5 @@
 """Vectorised exponentials over the range of floats, compared with a wider dtype."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -12,7 +8,7 @@ from mindref.kernels.exponential import exp_inplace, exp_inplace_flush
 TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def arguments_below_zero() -> Any:
+def arguments_below_zero():
     """Return numbers <= 0: evenly spaced from -110, evenly spaced bits, and around limits."""
     even = np.linspace(-110, 0, 2_000_001, dtype=np.float32)
     bits = np.arange(0x80000000, 0xC2E00000, 1009, dtype=np.int64).astype(np.uint32)
@@ -24,7 +20,7 @@ def arguments_below_zero() -> Any:
     return np.concatenate([even, bits.view(np.float32), *near])
 
 
-def check_exponentials(x: Any, wide: Any, least: float, ulps: int) -> Any:
+def check_exponentials(x, wide, least, ulps):
     """Compare with exponentials in a wider dtype; arguments below `least` give zero."""
     got = x.copy()
     exp_inplace(got, x.dtype.type(0))
@@ -38,7 +34,7 @@ def check_exponentials(x: Any, wide: Any, least: float, ulps: int) -> Any:
 
 
 @pytest.mark.rules("routing-R2", "softmax-R3")
-def test_float32_exponentials_are_within_one_ulp() -> None:
+def test_float32_exponentials_are_within_one_ulp():
     """specs/numerics.md allows an error of one ULP statistically, and three at most."""
     x = arguments_below_zero()
     got, least_ulp = check_exponentials(x, np.float64, -104, 1)
@@ -46,7 +42,7 @@ def test_float32_exponentials_are_within_one_ulp() -> None:
 
 
 @pytest.mark.rules("routing-R2", "softmax-R3")
-def test_float64_exponentials_are_within_two_ulp() -> None:
+def test_float64_exponentials_are_within_two_ulp():
     """Compared with the machine's long double, or with NumPy if long double is float64."""
     even, borders = np.linspace(-750, 0, 1_000_001), -np.arange(0.5, 1080) * np.log(2)
     x = np.concatenate([even, -np.exp(np.linspace(-40, 6, 200_001)), borders, [-1e300, -np.inf]])
@@ -54,7 +50,7 @@ def test_float64_exponentials_are_within_two_ulp() -> None:
 
 
 @pytest.mark.rules("sampled_softmax-R11")
-def test_flushed_exponentials_are_the_same_if_normal_and_zero_otherwise() -> None:
+def test_flushed_exponentials_are_the_same_if_normal_and_zero_otherwise():
     """Except for results within one percent of the smallest normal number."""
     for dtype in (np.float32, np.float64):
         x = np.concatenate([np.linspace(-800, 0, 100_001), [-1e30, -np.inf]]).astype(dtype)
@@ -69,7 +65,7 @@ def test_flushed_exponentials_are_the_same_if_normal_and_zero_otherwise() -> Non
 
 
 @TYPES
-def test_the_exponent_is_the_difference_from_top(dtype: Any) -> None:
+def test_the_exponent_is_the_difference_from_top(dtype):
     x = np.random.default_rng(0).normal(size=1001).astype(dtype)
     top, plain = x.max(), x - x.max()
     exp_inplace(x, top)
@@ -80,7 +76,7 @@ def test_the_exponent_is_the_difference_from_top(dtype: Any) -> None:
 
 @TYPES
 @pytest.mark.rules("numerics-R5")
-def test_a_nan_does_not_change_other_elements(dtype: Any) -> None:
+def test_a_nan_does_not_change_other_elements(dtype):
     x = np.array([-1, np.nan, -2, -np.inf, 0], dtype)
     exp_inplace(x, dtype(0))
     assert np.isnan(x).tolist() == [False, True, False, False, False]

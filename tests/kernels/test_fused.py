@@ -1,9 +1,6 @@
 """Levels 2 and 3, fused: loss, gradients, interests and steps agree with the reference."""
 
-from __future__ import annotations
-
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +24,7 @@ from tests.kernels.cases import (
     small_world,
     with_negatives,
 )
-from tests.models.worlds import OPTIONS, World, world
+from tests.models.worlds import OPTIONS, world
 
 TWO_BLOCKS = BLOCK_USERS + 2  # users of two blocks, with two users in the second
 GRADIENTS_AND_POWERS = [
@@ -47,13 +44,13 @@ SHAPES = [  # users, length, interests, width
 ]
 
 
-def check_world(w: World, case: str) -> None:
+def check_world(w, case):
     subject = numba_implementation()
     for call in model_calls(w):
         agree_with_reference(call, subject, case)
 
 
-def test_the_test_data_has_several_blocks_of_users_and_items() -> None:
+def test_the_test_data_has_several_blocks_of_users_and_items():
     """The tests below depend on it."""
     assert len(list(block_slices(TWO_BLOCKS, BLOCK_USERS))) == 2
     assert max(users for users, *_ in SHAPES) > 2 * BLOCK_USERS
@@ -69,7 +66,7 @@ def test_the_test_data_has_several_blocks_of_users_and_items() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.slow(every=10)
-def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> None:
+def test_each_option_with_each_gradient_and_power(options):
     for settings in GRADIENTS_AND_POWERS:
         w = world(np.random.default_rng(3), (TWO_BLOCKS, 17, 5, 6), **{**settings, **options})
         check_world(w, str(settings))
@@ -77,7 +74,7 @@ def test_each_option_with_each_gradient_and_power(options: dict[str, Any]) -> No
 
 @pytest.mark.rules("model-R3", "model-R8", "model-R9", "model-R10", "model-R17")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_every_shape(shape: tuple[int, ...]) -> None:
+def test_every_shape(shape):
     for gradient in ("last", "all"):
         w = world(np.random.default_rng(1), shape, routing_gradient=gradient, hidden=[6, 5])
         check_world(w, gradient)
@@ -85,14 +82,14 @@ def test_every_shape(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.rules("sampled_softmax-R3", "sampled_softmax-R4", "sampled_softmax-R10")
 @pytest.mark.parametrize("ids", [[], [2], [2, 2, 2], "target", [*range(6)] * 3], ids=str)
-def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids: Any) -> None:
+def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids):
     w = small_world()
     check_world(with_negatives(w, [int(w.batch.target[0])] if ids == "target" else ids), str(ids))
 
 
 @pytest.mark.rules("sampled_softmax-R4", "sampled_softmax-R11")
 @TYPES
-def test_a_negative_drawn_twice_counts_twice(dtype: str) -> None:
+def test_a_negative_drawn_twice_counts_twice(dtype):
     """With equal logs, as in training, and once with another log."""
     w = with_negatives(small_world(dtype=dtype), [2, 0, 2, 5, 2, 0, 2])
     logs = np.array([-1, 0.5, -1, 2, 0.25, 0.5, -1], dtype)
@@ -100,8 +97,8 @@ def test_a_negative_drawn_twice_counts_twice(dtype: str) -> None:
 
 
 @pytest.mark.rules("model-R10", "routing-R3")
-def test_many_users_are_in_larger_blocks() -> None:
-    small: dict[str, Any] = {"items": 50, "negatives": 7, "length": 3, "width": 3, "interests": 2}
+def test_many_users_are_in_larger_blocks():
+    small = {"items": 50, "negatives": 7, "length": 3, "width": 3, "interests": 2}
     for gradient in ("last", "all"):
         w = large_world(8 * BLOCK_USERS + 2, **small, routing_gradient=gradient)
         blocks = list(block_slices(len(w.batch.target), users_per_block(len(w.batch.target))))
@@ -112,7 +109,7 @@ def test_many_users_are_in_larger_blocks() -> None:
 @pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R7")
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "uint64"])
 @pytest.mark.slow
-def test_ids_have_any_integer_dtype(dtype: str) -> None:
+def test_ids_have_any_integer_dtype(dtype):
     """One array at a time, and all of them: two dtypes need not have a common one."""
     w = small_world()
     items = np.where(w.histories.mask, w.histories.items, 0).astype(dtype)
@@ -136,7 +133,7 @@ def test_ids_have_any_integer_dtype(dtype: str) -> None:
 @pytest.mark.parametrize("way", ["columns", "apart", "unaligned"])
 @pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("gradient", ["last", "all"])
-def test_matrices_may_have_any_memory_layout(way: str, index: int, gradient: str) -> None:
+def test_matrices_may_have_any_memory_layout(way, index, gradient):
     """One at a time: the layers go to compiled code in a tuple, where all have one type."""
     axes, options = (TWO_BLOCKS, 6, 3, 4), {"dtype": "float32", "routing_gradient": gradient}
     w = world(np.random.default_rng(0), axes, **options)
@@ -148,13 +145,13 @@ def test_matrices_may_have_any_memory_layout(way: str, index: int, gradient: str
 
 
 @pytest.mark.slow
-def test_large_kernels_compile_once_for_any_alignment_and_writability() -> None:
+def test_large_kernels_compile_once_for_any_alignment_and_writability():
     w, narrow = (
         world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), dtype="float32", profile_width=x)
         for x in (2, 1)
     )
     check_world(w, "unchanged")
-    kernels: list[Any] = [forward_backward_block, block_layers_forward]
+    kernels = [forward_backward_block, block_layers_forward]
     before = [len(x.signatures) for x in kernels]
     layers = tuple(Layer(x, odd_layout(bias, "apart")) for x, bias in w.params.layers)
     logs = odd_layout(w.batch.target_log_expected, "apart")
@@ -174,7 +171,7 @@ def test_large_kernels_compile_once_for_any_alignment_and_writability() -> None:
 
 
 @pytest.mark.slow
-def test_a_model_without_layers() -> None:
+def test_a_model_without_layers():
     """The presets have at least one layer; parameters need not."""
     for gradient in ("last", "all"):
         w = world(np.random.default_rng(0), (TWO_BLOCKS, 6, 3, 4), routing_gradient=gradient)
@@ -182,7 +179,7 @@ def test_a_model_without_layers() -> None:
         check_world(w.with_params(layers=()), gradient)
 
 
-def test_buffers_and_state_start_at_a_cache_line() -> None:
+def test_buffers_and_state_start_at_a_cache_line():
     subject, w = numba_implementation(), large_world(dtype="float32")
     state = subject.backend.init(w.params, w.config)
     state, _ = subject.backend.step(state, w.batch, w.catalogue, w.config, 0.1)
@@ -194,14 +191,14 @@ def test_buffers_and_state_start_at_a_cache_line() -> None:
 
 
 @pytest.mark.rules("model-R17")
-def test_all_histories_empty() -> None:
+def test_all_histories_empty():
     for axis, gradient in product(("interests", "behaviours"), ("last", "all")):
         settings = {"routing_axis": axis, "routing_gradient": gradient}
         check_world(small_world(np.zeros((4, 6), bool), **settings), axis)
 
 
 @pytest.mark.rules("model-R2", "model-R10")
-def test_items_without_features_and_users_without_a_profile() -> None:
+def test_items_without_features_and_users_without_a_profile():
     w = small_world()
     check_world(w._replace(catalogue=catalogue_of_ids(6, "float64")), "no features")
     first = Layer(w.params.layers[0].weight[:5], w.params.layers[0].bias)
@@ -212,7 +209,7 @@ def test_items_without_features_and_users_without_a_profile() -> None:
 @pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
 @TYPES
 @pytest.mark.slow(every=2)
-def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
+def test_many_blocks_of_users_items_and_negatives(dtype):
     """In float32 with shorter item vectors.
 
     With the usual vectors, the routing of one user is close to a tie. A change of the items by half
@@ -228,7 +225,7 @@ def test_many_blocks_of_users_items_and_negatives(dtype: str) -> None:
 
 
 @pytest.mark.rules("numerics-R5")
-def test_a_nan_affects_only_users_of_that_item() -> None:
+def test_a_nan_affects_only_users_of_that_item():
     w = world(np.random.default_rng(2), (6, 6, 3, 5))
     items = w.params.items.copy()
     items[w.catalogue.rows[w.batch.histories.items[0, 0], 0]] = np.nan
@@ -244,7 +241,7 @@ def test_a_nan_affects_only_users_of_that_item() -> None:
     "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R13"
 )
 @pytest.mark.parametrize("features", [True, False])
-def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features: bool) -> None:
+def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features):
     """Large epsilon, so that every gradient counts. Six items of ten rows, or of one row."""
     for dtype in ("float64", "float32"):
         w = world(np.random.default_rng(5), (4, 6, 3, 5), dtype=dtype, beta1=0.7, beta2=0.8)
@@ -261,7 +258,7 @@ def test_steps_equal_adam_and_rows_without_gradient_are_unchanged(features: bool
 
 @pytest.mark.rules("embedding-R1", "optimiser-R1", "optimiser-R5")
 @pytest.mark.parametrize("weight", [0.5, 0.0])
-def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight: float) -> None:
+def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight):
     w = world(np.random.default_rng(5), (4, 6, 3, 5), beta1=0.7, beta2=0.8)
     single_rows = catalogue_of_ids(6, "float64")
     catalogue = single_rows._replace(weights=np.where(single_rows.rows == 2, weight, 1.0))
@@ -269,7 +266,7 @@ def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight: float) -> No
 
 
 @pytest.mark.rules("optimiser-R1")
-def test_large_parameters_are_updated_separately(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_parameters_are_updated_separately(monkeypatch):
     monkeypatch.setattr(adam, "LARGE_PARAMETER", 30)
     w = world(np.random.default_rng(5), (4, 6, 3, 5), hidden=[6, 5])
     sizes = [x.size for name, x in flatten(w.params).items() if "layers" in name]
@@ -279,7 +276,7 @@ def test_large_parameters_are_updated_separately(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.rules("embedding-R3", "optimiser-R1", "optimiser-R5")
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_row_shared_by_items_is_updated_once(threads: int) -> None:
+def test_a_row_shared_by_items_is_updated_once(threads):
     """Each row has the gradients of sixty items, and must be updated once with their sum."""
     w = large_world()
     rows = (np.arange(len(w.catalogue.rows)) % 50)[:, None]

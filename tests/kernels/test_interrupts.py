@@ -1,7 +1,5 @@
 """Ctrl-C and errors in threads: raised, no deadlock, and no write after the call returns."""
 
-from __future__ import annotations
-
 import gc
 from signal import SIGINT, pthread_kill, raise_signal
 from threading import Barrier, Lock, Thread, current_thread, get_ident
@@ -18,12 +16,12 @@ from mindref.kernels.fused.workspace import KernelWorkspace
 class FailingWork:
     """A function for 2000 blocks that fails in one thread, once all threads are running."""
 
-    def __init__(self, error: BaseException, threads: int, *, in_caller: bool) -> None:
+    def __init__(self, error, threads, *, in_caller):
         self.error, self.in_caller, self.caller = error, in_caller, current_thread()
         self.all_running, self.lock = Barrier(threads), Lock()
         self.started, self.running, self.seen = 0, 0, set[Any]()
 
-    def __call__(self, block: int) -> None:
+    def __call__(self, block):
         thread = current_thread()
         with self.lock:
             self.started, self.running = self.started + 1, self.running + 1
@@ -38,13 +36,13 @@ class FailingWork:
             with self.lock:
                 self.running -= 1
 
-    def fails_in(self, thread: Any) -> bool:
+    def fails_in(self, thread):
         return (thread is self.caller) == self.in_caller
 
 
-def check_ready(pool: KernelWorkspace) -> None:
+def check_ready(pool):
     """Require that the threads are ready for the next caller."""
-    done: list[int] = []
+    done = []
     pool.run_blocks(done.append, range(9))
     assert sorted(done) == list(range(9))
 
@@ -52,9 +50,7 @@ def check_ready(pool: KernelWorkspace) -> None:
 @pytest.mark.rules("backend-R12")
 @pytest.mark.parametrize("error", [ZeroDivisionError("no"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("in_caller", [True, False], ids=["in the caller", "in a worker"])
-def test_after_an_error_no_thread_starts_another_block(
-    error: BaseException, in_caller: bool
-) -> None:
+def test_after_an_error_no_thread_starts_another_block(error, in_caller):
     pool, work = KernelWorkspace(3), FailingWork(error, 3, in_caller=in_caller)
     with pytest.raises(type(error)):
         pool.run_blocks(work, range(2000))
@@ -67,10 +63,10 @@ def test_after_an_error_no_thread_starts_another_block(
 
 
 @pytest.mark.rules("backend-R12")
-def test_an_interrupt_during_join_is_raised_after_the_workers_finish() -> None:
+def test_an_interrupt_during_join_is_raised_after_the_workers_finish():
     pool, caller, running = KernelWorkspace(2), get_ident(), [0]
 
-    def work(block: int) -> None:
+    def work(block):
         if get_ident() == caller:
             while not running[0]:
                 sleep(0.001)
@@ -88,12 +84,12 @@ def test_an_interrupt_during_join_is_raised_after_the_workers_finish() -> None:
 
 
 @pytest.mark.rules("backend-R12")
-def test_no_interrupt_is_lost_or_causes_a_deadlock() -> None:
+def test_no_interrupt_is_lost_or_causes_a_deadlock():
     """At any time: between two tasks, while the caller waits, before the workers start."""
     pool, caller, running, interrupts = KernelWorkspace(3), get_ident(), [0], 0
     lock = Lock()
 
-    def work(block: int) -> None:
+    def work(block):
         if get_ident() == caller:
             sleep(0.0001 * (block % 3))
             return
@@ -103,7 +99,7 @@ def test_no_interrupt_is_lost_or_causes_a_deadlock() -> None:
         with lock:
             running[0] -= 1
 
-    def interrupt_after(delay: float) -> None:
+    def interrupt_after(delay):
         sleep(delay)
         pthread_kill(caller, SIGINT)
 
@@ -129,18 +125,18 @@ def test_no_interrupt_is_lost_or_causes_a_deadlock() -> None:
 class InterruptingLock:
     """A lock that raises SIGINT once, in the caller: before or after a given use."""
 
-    def __init__(self, caller: int, use: int, *, before: bool) -> None:
+    def __init__(self, caller, use, *, before):
         self.lock, self.caller, self.use, self.before = Lock(), caller, use, before
 
-    def __enter__(self) -> None:
+    def __enter__(self):
         self.interrupt(now=self.before)
         self.lock.acquire()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_):
         self.lock.release()
         self.interrupt(now=not self.before)
 
-    def interrupt(self, *, now: bool) -> None:
+    def interrupt(self, *, now):
         if now and get_ident() == self.caller:
             self.use -= 1
             if self.use == 0:
@@ -151,11 +147,11 @@ class InterruptingLock:
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("task_fails", [True, False])
 def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
-    use: int, before: bool, task_fails: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    use, before, task_fails, monkeypatch
+):
     caller, running = get_ident(), [0]
 
-    def work(block: int) -> None:
+    def work(block):
         if get_ident() != caller:
             running[0] += 1
             sleep(0.01)
@@ -174,17 +170,17 @@ def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
 
 
 @pytest.mark.rules("backend-R12")
-def test_an_interrupt_before_join_does_not_skip_join(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_before_join_does_not_skip_join(monkeypatch):
     pool, caller, running, joins = KernelWorkspace(2), get_ident(), [0], list[int]()
     join = ThreadPool.join
 
-    def interrupted(self: ThreadPool) -> None:
+    def interrupted(self):
         joins.append(1)
         if len(joins) == 1:
             raise_signal(SIGINT)
         join(self)
 
-    def work(block: int) -> None:
+    def work(block):
         if get_ident() == caller:
             while not running[0]:
                 sleep(0.001)
@@ -200,20 +196,20 @@ def test_an_interrupt_before_join_does_not_skip_join(monkeypatch: pytest.MonkeyP
     assert len(joins) == 2
 
 
-def test_an_interrupt_before_the_first_task_is_raised_as_an_interrupt() -> None:
+def test_an_interrupt_before_the_first_task_is_raised_as_an_interrupt():
     """Workers may run by then, and submit tasks; the caller waits for them."""
     pool, finished = KernelWorkspace(2), list[int]()
 
     class Interrupted:
-        def __init__(self, jobs: Any) -> None:
+        def __init__(self, jobs):
             self.jobs = jobs
 
-        def put(self, job: Any) -> None:
+        def put(self, job):
             self.jobs.put(job)
             sleep(0.02)
             raise_signal(SIGINT)
 
-    def task() -> None:
+    def task():
         sleep(0.1)
         pool.submit([lambda: None])
         finished.append(1)

@@ -1,9 +1,6 @@
 """Invalid inputs raise the error of the reference, before a compiled function reads them."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -27,10 +24,10 @@ from tests.models.worlds import World, world
 Damage = Callable[[World], World]
 
 
-def change_field(field: str) -> Callable[..., Damage]:
+def change_field(field):
     """Return a maker of functions that change arrays of a field of a world."""
 
-    def changer(**changes: Callable[[Any], Any]) -> Damage:
+    def changer(**changes):
         return lambda w: w._replace(**{field: change_fields(getattr(w, field), changes)})
 
     return changer
@@ -39,36 +36,36 @@ def change_field(field: str) -> Callable[..., Damage]:
 change_params, change_batch, change_catalogue = map(change_field, ("params", "batch", "catalogue"))
 
 
-def change_histories(**changes: Callable[[Any], Any]) -> Damage:
+def change_histories(**changes):
     """Return a function that changes arrays of the histories of a world."""
     return change_batch(histories=lambda h: change_fields(h, changes))
 
 
-def change_fields(x: Any, changes: dict[str, Callable[[Any], Any]]) -> Any:
+def change_fields(x, changes):
     return x._replace(**{name: change(getattr(x, name)) for name, change in changes.items()})
 
 
-def remove_last(x: Any) -> Any:
+def remove_last(x):
     return x[:-1]
 
 
-def remove_last_column(x: Any) -> Any:
+def remove_last_column(x):
     return x[..., :-1]
 
 
-def as_float32(x: Any) -> Any:
+def as_float32(x):
     return x.astype("float32")
 
 
-def out_of_range(x: Any) -> Any:
+def out_of_range(x):
     return np.full_like(x, 10**6)
 
 
-def change_first_layer(**changes: Callable[[Any], Any]) -> Damage:
+def change_first_layer(**changes):
     return change_params(layers=lambda layers: (change_fields(layers[0], changes), *layers[1:]))
 
 
-FORWARD_DAMAGE: dict[str, Damage] = {  # also invalid for interests, without a loss
+FORWARD_DAMAGE = {  # also invalid for interests, without a loss
     "logits of fewer users": change_histories(init_logits=remove_last),
     "logits of fewer interests": change_histories(init_logits=remove_last_column),
     "logits of another dtype": change_histories(init_logits=as_float32),
@@ -86,7 +83,7 @@ FORWARD_DAMAGE: dict[str, Damage] = {  # also invalid for interests, without a l
     "weights of another dtype": change_catalogue(weights=as_float32),
     "a row outside the table": change_params(items=lambda x: x[:5]),
 }
-LOSS_DAMAGE: dict[str, Damage] = {
+LOSS_DAMAGE = {
     "fewer targets": change_batch(target=remove_last),
     "an item out of range": change_batch(target=out_of_range),
     "fewer logs of targets": change_batch(target_log_expected=remove_last),
@@ -107,7 +104,7 @@ CASES += [(name, damage, 0) for name, damage in LOSS_DAMAGE.items()]
 @pytest.mark.parametrize(
     ("damage", "which"), [c[1:] for c in CASES], ids=[f"{c[0]}, {c[2]}" for c in CASES]
 )
-def test_invalid_inputs_raise(damage: Damage, which: int) -> None:
+def test_invalid_inputs_raise(damage, which):
     w = small_world()
     call = model_calls(damage(w))[which]
     with pytest.raises((ShapeError, ValueError, IndexError)):  # sometimes an error of NumPy
@@ -125,7 +122,7 @@ def test_invalid_inputs_raise(damage: Damage, which: int) -> None:
 
 
 @pytest.mark.rules("softmax-R7", "squash-R9")
-def test_an_invalid_axis_raises() -> None:
+def test_an_invalid_axis_raises():
     ops, x = NumbaBackend().ops, np.ones((2, 3))
     for axis in (1.0, True, None):
         with pytest.raises(ShapeError, match=f"an axis from -2 to 1, got {axis}"):
@@ -144,7 +141,7 @@ IDS = {  # how to change the ids, and the calls that read them
 @pytest.mark.rules("embedding-R7", "model-R18")
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bool"])
 @pytest.mark.parametrize("name", IDS)
-def test_ids_that_are_not_integers_raise(name: str, dtype: str) -> None:
+def test_ids_that_are_not_integers_raise(name, dtype):
     """A conversion to integers would make item 2 of 2.7, and item 1 of true."""
     damage, calls = IDS[name]
     damaged = damage(lambda x: (x % 2).astype(dtype))(small_world())
@@ -159,7 +156,7 @@ def test_ids_that_are_not_integers_raise(name: str, dtype: str) -> None:
 @pytest.mark.rules("model-R18", "embedding-R4")
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint64"])
 @pytest.mark.parametrize("name", IDS)
-def test_ids_out_of_range_raise_the_error_of_the_reference(name: str, dtype: str) -> None:
+def test_ids_out_of_range_raise_the_error_of_the_reference(name, dtype):
     w = small_world(np.ones((4, 6), bool))
     damage, calls = IDS[name]
     damaged = damage(lambda x: np.where(np.arange(x.size).reshape(x.shape) == 2, 77, x % 6))(w)
@@ -174,7 +171,7 @@ def test_ids_out_of_range_raise_the_error_of_the_reference(name: str, dtype: str
 
 
 @pytest.mark.rules("embedding-R7")
-def test_catalogue_rows_that_are_not_integers_raise() -> None:
+def test_catalogue_rows_that_are_not_integers_raise():
     damaged = change_catalogue(rows=lambda x: x.astype("float64"))(small_world())
     for which in (0, 1):
         call = model_calls(damaged)[which]
@@ -184,7 +181,7 @@ def test_catalogue_rows_that_are_not_integers_raise() -> None:
 
 
 @pytest.mark.rules("routing-R6")
-def test_a_matrix_for_each_pair_raises_the_error_of_the_operator() -> None:
+def test_a_matrix_for_each_pair_raises_the_error_of_the_operator():
     """The reference accepts it; the compiled code has one matrix for all pairs."""
     w = small_world()
     call = model_calls(change_params(bilinear=lambda x: np.tile(x, (6, 3, 1, 1)))(w))
@@ -198,7 +195,7 @@ def test_a_matrix_for_each_pair_raises_the_error_of_the_operator() -> None:
             numba_implementation().answer(call[which])
 
 
-def wrong_shapes(d_out: Any) -> Iterator[Any]:
+def wrong_shapes(d_out):
     """Yield gradients of another shape: an axis more or fewer, or an axis longer or shorter."""
     yield d_out[..., None]
     yield d_out[None]
@@ -212,7 +209,7 @@ def wrong_shapes(d_out: Any) -> Iterator[Any]:
 @pytest.mark.rules("notation-R1", "notation-R2")
 @pytest.mark.parametrize("stem", OPERATORS)
 @pytest.mark.slow(every=7)
-def test_a_gradient_of_another_shape_raises(stem: str) -> None:
+def test_a_gradient_of_another_shape_raises(stem):
     module = getattr(NumbaBackend().ops, stem)
     shapes = 0
     for call in cached_calls(CALLS[stem], 8, 0):
@@ -227,6 +224,6 @@ def test_a_gradient_of_another_shape_raises(stem: str) -> None:
     assert shapes >= 4
 
 
-def test_no_users_give_interests_of_shape_zero() -> None:
+def test_no_users_give_interests_of_shape_zero():
     w = first_users(world(np.random.default_rng(2), (3, 6, 3, 5)), 0)
     assert agree_with_reference(model_calls(w)[1])["interests"].shape == (0, 3, 5)

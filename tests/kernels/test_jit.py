@@ -1,13 +1,9 @@
 """How functions are compiled: one decorator, a cache if possible, nothing compiled on import."""
 
-from __future__ import annotations
-
 import ast
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numba
 import numpy as np
@@ -24,12 +20,12 @@ DECORATORS = {"jit", "jit_ordered", "jit_inline"}
 PREFETCH = "mindref.kernels.prefetch"  # its functions change no byte
 
 
-def output(code: str, folder: Path = REPOSITORY, **env: str) -> str:
+def output(code, folder=REPOSITORY, **env):
     """Return what a program prints."""
     return run_python("-c", code, folder=folder, **env).stdout
 
 
-def check_recompiled(code: str, folder: Path, before: str, after: str, change: Any) -> None:
+def check_recompiled(code, folder, before, after, change):
     """Run a program twice, of which the second uses the cache; then after a change, without."""
     cache = {"NUMBA_CACHE_DIR": str(folder / "kept")}
     assert output(code, folder, **cache) == f"{before} 0\n"
@@ -37,7 +33,7 @@ def check_recompiled(code: str, folder: Path, before: str, after: str, change: A
     assert output(change() or code, folder, **cache) == f"{after} 0\n"
 
 
-def compiled_functions(path: Path) -> dict[str, ast.FunctionDef]:
+def compiled_functions(path):
     """Return the compiled functions of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {
@@ -48,7 +44,7 @@ def compiled_functions(path: Path) -> dict[str, ast.FunctionDef]:
     }
 
 
-def foreign_names(path: Path) -> Iterator[str]:
+def foreign_names(path):
     """Yield names of other files that a compiled function uses and that are not compiled functions.
 
     The cache follows compiled functions to their files, but not numbers. Prefetch is exempt.
@@ -75,12 +71,12 @@ def foreign_names(path: Path) -> Iterator[str]:
                 yield f"{path.name}: {function} uses {part.id}"
 
 
-def test_compiled_functions_use_only_compiled_functions_of_other_files() -> None:
+def test_compiled_functions_use_only_compiled_functions_of_other_files():
     assert sum(len(compiled_functions(path)) for path in FILES) > 30
     assert [word for path in FILES for word in foreign_names(path)] == []
 
 
-def test_the_check_finds_a_number_or_module_of_another_file(tmp_path: Path) -> None:
+def test_the_check_finds_a_number_or_module_of_another_file(tmp_path):
     file = tmp_path / "some.py"
     text = "from mindref.kernels.routing_forward import TILE_USERS, gather_rows\n"
     text += "from mindref.kernels import squash as s\n"
@@ -91,13 +87,13 @@ def test_the_check_finds_a_number_or_module_of_another_file(tmp_path: Path) -> N
     assert list(foreign_names(file)) == ["some.py: f uses TILE_USERS", "some.py: g uses s"]
 
 
-def functions_with_decorator(decorator: str) -> list[ast.FunctionDef]:
+def functions_with_decorator(decorator):
     """Return the functions of all files with this decorator."""
     functions = [x for path in FILES for x in compiled_functions(path).values()]
     return [x for x in functions if decorator in map(ast.unparse, x.decorator_list)]
 
 
-def test_no_ordered_function_calls_an_inlined_function() -> None:
+def test_no_ordered_function_calls_an_inlined_function():
     """It would get the flags of its caller."""
     inlined = {function.name for function in functions_with_decorator("jit_inline")}
     assert len(inlined) > 5
@@ -116,7 +112,7 @@ CALLED = "from outer import three\nprint(three(1.0), sum(three.stats.cache_hits.
 
 @pytest.mark.parametrize("decorator", ["jit", "jit_inline"])
 @pytest.mark.slow
-def test_cached_code_is_recompiled_if_a_called_file_changes(decorator: str, tmp_path: Path) -> None:
+def test_cached_code_is_recompiled_if_a_called_file_changes(decorator, tmp_path):
     """Numba checks the file of a function, but not the files of functions that it calls."""
     for name, text in CHAIN.items():
         name_of_jit = decorator if name != "outer" else "jit"
@@ -124,7 +120,7 @@ def test_cached_code_is_recompiled_if_a_called_file_changes(decorator: str, tmp_
         (tmp_path / f"{name}.py").write_text(head + text)
     inner = tmp_path / "inner.py"
 
-    def change() -> None:
+    def change():
         inner.write_text(inner.read_text().replace("x + 1", "x + 2"))  # of the same size
         os.utime(inner, (1, 1))
 
@@ -139,9 +135,7 @@ ASK += "print(one(Pair(1.0)), sum(one.stats.cache_hits.values()))"
 
 @pytest.mark.parametrize(("old", "new"), [("Pair", "Two"), ("pairs", "twos")])
 @pytest.mark.slow
-def test_cached_code_with_unknown_class_names_is_recompiled(
-    old: str, new: str, tmp_path: Path
-) -> None:
+def test_cached_code_with_unknown_class_names_is_recompiled(old, new, tmp_path):
     """As after an upgrade: the index refers to argument types by class and module.
 
     Here the compiled function does not depend on the file of the class.
@@ -149,7 +143,7 @@ def test_cached_code_with_unknown_class_names_is_recompiled(
     (tmp_path / "one.py").write_text(ONE)
     (tmp_path / "pairs.py").write_text(PAIR)
 
-    def change() -> str:
+    def change():
         (tmp_path / "pairs.py").unlink()
         (tmp_path / "pairs.py".replace(old, new)).write_text(PAIR.replace(old, new))
         return ASK.replace(old, new)
@@ -176,19 +170,19 @@ print(long(Line(lines.Span(to=3.0, at=1.0))), sum(long.stats.cache_hits.values()
 
 
 @pytest.mark.slow
-def test_cached_code_is_recompiled_if_named_tuple_fields_are_reordered(tmp_path: Path) -> None:
+def test_cached_code_is_recompiled_if_named_tuple_fields_are_reordered(tmp_path):
     (tmp_path / "long.py").write_text(LONG)
     (tmp_path / "lines.py").write_text(LINE)
     (tmp_path / "spans.py").write_text(SPAN.format("to", "at"))
 
-    def change() -> None:
+    def change():
         (tmp_path / "spans.py").write_text(SPAN.format("at", "to"))
         os.utime(tmp_path / "spans.py", (1, 1))  # it is of the same size
 
     check_recompiled("import long", tmp_path, "2.0", "2.0", change)
 
 
-def test_cached_code_depends_on_the_decorator_prefetch_and_blas() -> None:
+def test_cached_code_depends_on_the_decorator_prefetch_and_blas():
     code = "from mindref.kernels import _jit\nfrom mindref.kernels.fused import user_block, adam\n"
     for module, needed in (("adam", ("_jit.py", "prefetch.py")), ("user_block", ("cython_blas.",))):
         files = output(f"{code}print(*_jit.dependencies_of_file[{module}.__file__])").split()
@@ -197,7 +191,7 @@ def test_cached_code_depends_on_the_decorator_prefetch_and_blas() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_the_decorator_module_imports_numba(path: Path) -> None:
+def test_only_the_decorator_module_imports_numba(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
     names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
@@ -205,7 +199,7 @@ def test_only_the_decorator_module_imports_numba(path: Path) -> None:
     assert known == (path.name in ("_jit.py", "prefetch.py"))
 
 
-def test_every_operator_is_compiled() -> None:
+def test_every_operator_is_compiled():
     ops = NumbaBackend().ops
     for stem in OPERATORS:
         assert compiled_functions(PACKAGE / "kernels" / f"{stem}.py") or stem == "routing"
@@ -213,16 +207,16 @@ def test_every_operator_is_compiled() -> None:
         assert callable(getattr(ops, stem).backward)
 
 
-def double_value(x: Any) -> Any:
+def double_value(x):
     return x + x
 
 
 def test_without_a_writable_folder_functions_compile_without_a_cache(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     njit = numba.njit
 
-    def homeless(*args: Any, **options: Any) -> Any:
+    def homeless(*args, **options):
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
         return njit(*args, **options)
@@ -231,27 +225,25 @@ def test_without_a_writable_folder_functions_compile_without_a_cache(
     assert _jit.jit(double_value)(np.float64(2)) == 4
 
 
-def test_functions_without_time_stamps_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(files: set[str]) -> Any:
+def test_functions_without_time_stamps_are_not_cached(monkeypatch):
+    def gone(files):
         raise FileNotFoundError("the files are those of an archive")
 
     monkeypatch.setattr(_jit, "file_stamps", gone)
-    made: Any = _jit.jit(double_value)
+    made = _jit.jit(double_value)
     assert made(np.float64(2)) == 4
     assert type(made._cache).__name__ == "NullCache"
 
 
-def halve_value(x: Any) -> Any:
+def halve_value(x):
     return x / 2
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError("no")])
-def test_a_failed_cache_write_does_not_stop_the_call(
-    error: OSError, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Any] = []
+def test_a_failed_cache_write_does_not_stop_the_call(error, monkeypatch):
+    asked = []
 
-    def full(*given: Any) -> None:
+    def full(*given):
         asked.append(given)
         raise error
 
@@ -263,8 +255,8 @@ def test_a_failed_cache_write_does_not_stop_the_call(
 
 
 @pytest.mark.rules("numerics-R13")
-def test_sums_may_be_reordered_but_infinity_and_nan_keep_their_meaning() -> None:
-    def looks(x: Any) -> Any:
+def test_sums_may_be_reordered_but_infinity_and_nan_keep_their_meaning():
+    def looks(x):
         return x == x, abs(x) < np.inf, 1 / (x - x)
 
     made = _jit.jit(looks)
@@ -283,7 +275,7 @@ print([str(path) for path in __import__("pathlib").Path(squash.__file__).parent.
 
 
 @pytest.fixture(scope="module")
-def copied_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copied_package(tmp_path_factory):
     """A folder with the package alone, as if installed there."""
     folder = tmp_path_factory.mktemp("site")
     ignore = shutil.ignore_patterns("__pycache__", "conformance", "golden")
@@ -292,9 +284,7 @@ def copied_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_files_are_written_only_with_a_cache_and_never_in_the_package(
-    copied_package: Path, tmp_path: Path
-) -> None:
+def test_files_are_written_only_with_a_cache_and_never_in_the_package(copied_package, tmp_path):
     """A cache in the package would stay behind when the package is removed."""
     env = {
         "PYTHONPATH": str(copied_package),
@@ -307,14 +297,14 @@ def test_files_are_written_only_with_a_cache_and_never_in_the_package(
     assert any("squash.squash_rows" in path.name for path in tmp_path.rglob("mindref/**/*.nb?"))
 
 
-def test_the_cache_folder_of_other_packages_is_unchanged() -> None:
+def test_the_cache_folder_of_other_packages_is_unchanged():
     before = numba.config.CACHE_DIR
     _jit.jit(double_value)
     assert before == numba.config.CACHE_DIR
 
 
 @pytest.mark.slow
-def test_without_a_home_folder_nothing_is_cached(copied_package: Path) -> None:
+def test_without_a_home_folder_nothing_is_cached(copied_package):
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "NUMBA_CACHE_DIR": ""}
     code = CACHED + "print(type(squash.squash_rows._cache).__name__)"
     printed = output(code, copied_package, PYTHONPATH=str(copied_package), **nowhere)
@@ -333,7 +323,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("numba", "llvmlite
 
 
 @pytest.mark.rules("backend-R3")
-def test_capabilities_are_read_without_importing_numba() -> None:
+def test_capabilities_are_read_without_importing_numba():
     assert output(IMPORTED) == "[]\n"
 
 
@@ -347,5 +337,5 @@ print(len(heard))
 """
 
 
-def test_importing_the_kernels_compiles_nothing() -> None:
+def test_importing_the_kernels_compiles_nothing():
     assert output(LISTENING, MINDREF_NUMBA_CACHE="0") == "0\n"

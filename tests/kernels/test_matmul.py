@@ -1,7 +1,5 @@
 """Matrix products within compiled code, and their arguments."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from tests.kernels.cases import odd_layout
 
 @pytest.mark.rules("model-R5")
 @pytest.mark.parametrize("layout", ["", "columns", "apart", "unaligned"])
-def test_readonly_contiguous_copies_only_if_needed(layout: str) -> None:
+def test_readonly_contiguous_copies_only_if_needed(layout):
     x = np.arange(12.0).reshape(3, 4)
     array = odd_layout(x, layout) if layout else x
     result = readonly_contiguous(array)
@@ -33,7 +31,7 @@ SIZES = [(3, 5, 2), (1, 5, 2), (3, 5, 1), (1, 5, 1), (3, 1, 2), (0, 5, 2), (3, 0
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("rows", "along", "columns"), SIZES)
-def test_products_equal_numpy(dtype: str, rows: int, along: int, columns: int) -> None:
+def test_products_equal_numpy(dtype, rows, along, columns):
     """Small integers, whose sums are exact in any order; earlier content of out is overwritten."""
     a = np.arange(rows * along, dtype=dtype).reshape(rows, along)
     b = np.arange(along * columns, dtype=dtype).reshape(along, columns)
@@ -49,7 +47,7 @@ def test_products_equal_numpy(dtype: str, rows: int, along: int, columns: int) -
 NAMES = {"matmul", "dot", "einsum", "inner", "vdot", "tensordot"}
 
 
-def lines_with_numpy_products(text: str) -> list[int]:
+def lines_with_numpy_products(text):
     """Return the lines of a program with a product of NumPy."""
     lines = []
     for node in ast.walk(ast.parse(text)):
@@ -64,11 +62,11 @@ def lines_with_numpy_products(text: str) -> list[int]:
 @pytest.mark.parametrize(
     "path", sorted(Path(fused.__file__).parent.glob("*.py")), ids=lambda x: x.name
 )
-def test_the_fused_step_uses_no_numpy_product(path: Path) -> None:
+def test_the_fused_step_uses_no_numpy_product(path):
     """Each library has its own threads, which spin for a while after a product."""
     assert lines_with_numpy_products(path.read_text(encoding="utf-8")) == []
 
 
-def test_the_check_finds_a_numpy_product() -> None:
+def test_the_check_finds_a_numpy_product():
     lines = ["a @ b", "a.dot(b)", "np.matmul(a, b, out=c)", "from numpy import inner", "a @= b"]
     assert lines_with_numpy_products("\n".join(lines)) == [1, 2, 3, 4, 5]

@@ -43,7 +43,7 @@ class WarmBackend(NamedTuple):
     state: Any
     config: Any
 
-    def used(self) -> tuple[int, int]:
+    def used(self):
         """Return the peak of memory during a step, and the memory that is held after it."""
         tracemalloc.start()
         try:
@@ -55,7 +55,7 @@ class WarmBackend(NamedTuple):
 
 
 @pytest.fixture(params=ROUTING_BUFFERS)
-def warm_backend(request: pytest.FixtureRequest) -> WarmBackend:
+def warm_backend(request):
     """The backend after two steps."""
     backend, config = (
         NumbaBackend(),
@@ -67,7 +67,7 @@ def warm_backend(request: pytest.FixtureRequest) -> WarmBackend:
     return WarmBackend(backend, state, config)
 
 
-def test_a_step_allocates_no_large_array_and_retains_nothing(warm_backend: WarmBackend) -> None:
+def test_a_step_allocates_no_large_array_and_retains_nothing(warm_backend):
     buffers = dict(warm_backend.backend.workspace().buffers)
     for name in (*LARGE_BUFFERS, *ROUTING_BUFFERS[warm_backend.config.routing_gradient]):
         assert buffers[name].nbytes > BOUND, f"the batch is too small for the buffer {name}"
@@ -78,12 +78,10 @@ def test_a_step_allocates_no_large_array_and_retains_nothing(warm_backend: WarmB
 
 
 @pytest.mark.parametrize("name", ["votes", "vectors", "d_vectors"])
-def test_the_bound_detects_a_temporary_as_large_as_a_buffer(
-    warm_backend: WarmBackend, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bound_detects_a_temporary_as_large_as_a_buffer(warm_backend, name, monkeypatch):
     user_blocks = FusedStep.user_blocks
 
-    def wasteful(step: FusedStep) -> Any:
+    def wasteful(step):
         step.work.buffers[name].copy()
         return user_blocks(step)
 
@@ -91,7 +89,7 @@ def test_the_bound_detects_a_temporary_as_large_as_a_buffer(
     assert warm_backend.used()[0] > BOUND
 
 
-def test_a_smaller_batch_allocates_no_buffer(warm_backend: WarmBackend) -> None:
+def test_a_smaller_batch_allocates_no_buffer(warm_backend):
     before = {name: x.nbytes for name, x in warm_backend.backend.workspace().buffers.items()}
     small = large_world(
         100, items=4000, negatives=500, width=WIDTH, interests=8, hidden=[64], dtype="float32"

@@ -1,9 +1,6 @@
 """Each compiled operator agrees with the reference, forward and backward."""
 
-from __future__ import annotations
-
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,18 +22,18 @@ from tests.ops.test_squash import extremes
 EXAMPLES = 25
 
 
-def check_drawn_calls(stem: str, dtype: str) -> None:
+def check_drawn_calls(stem, dtype):
     for call in cached_calls(CALLS[stem], EXAMPLES, 0):
         check_call(call.to(dtype))
 
 
-def normal_numbers(*shape: int) -> Any:
+def normal_numbers(*shape):
     return np.random.default_rng(sum(shape)).standard_normal(shape)
 
 
 @TYPES
 @pytest.mark.rules("embedding-R1", "embedding-R2", "embedding-R3", "embedding-R5", "embedding-R6")
-def test_embedding(dtype: str) -> None:
+def test_embedding(dtype):
     check_drawn_calls("embedding", dtype)
     table = normal_numbers(5, 3)
     for rows in ([[4, 4, 0], [4, 1, 1]], [[2]], np.zeros((0, 2)), np.zeros((2, 0))):
@@ -50,7 +47,7 @@ def test_embedding(dtype: str) -> None:
 @pytest.mark.rules(
     "softmax-R1", "softmax-R2", "softmax-R3", "softmax-R4", "softmax-R5", "softmax-R6"
 )
-def test_softmax(dtype: str) -> None:
+def test_softmax(dtype):
     check_drawn_calls("softmax", dtype)
     for shape, axis in product(((0, 3), (3, 0), (2, 1)), (0, 1)):
         arrays = {"logits": normal_numbers(*shape), "mask": np.ones(shape, bool)}
@@ -59,7 +56,7 @@ def test_softmax(dtype: str) -> None:
 
 @TYPES
 @pytest.mark.rules("squash-R1", "squash-R2", "squash-R3", "squash-R4", "squash-R6", "squash-R7")
-def test_squash(dtype: str) -> None:
+def test_squash(dtype):
     check_drawn_calls("squash", dtype)
     arrays = [np.zeros((2, 3)), *(normal_numbers(*x) for x in ((0, 3), (2, 1), (2, 3, 4)))]
     for kind in KINDS:
@@ -75,7 +72,7 @@ def test_squash(dtype: str) -> None:
     "routing-R8", "routing-R9", "routing-R11", "routing-R12", "routing-R13", "routing-R28",
     "routing-R32", "routing-R34", "routing-R35", "routing-R36",
 )  # fmt: skip
-def test_routing(dtype: str) -> None:
+def test_routing(dtype):
     check_drawn_calls("routing", dtype)
     shapes = ((0, 3, 2, 2), (2, 0, 2, 2), (3, 9, 4, 1), (3, 7, 5, 3), (TILE_USERS + 2, 2, 4, 2))
     for users, length, count, width in shapes:
@@ -100,7 +97,7 @@ def test_routing(dtype: str) -> None:
 @pytest.mark.rules(
     "relu_layer-R1", "relu_layer-R2", "relu_layer-R3", "relu_layer-R4", "relu_layer-R7"
 )
-def test_relu_layer(dtype: str) -> None:
+def test_relu_layer(dtype):
     check_drawn_calls("relu_layer", dtype)
     x = normal_numbers(4, 3)
     x[1] = np.nan
@@ -118,7 +115,7 @@ def test_relu_layer(dtype: str) -> None:
     "label_attention-R9", "label_attention-R10", "label_attention-R11", "label_attention-R12",
     "label_attention-R13", "label_attention-R17",
 )  # fmt: skip
-def test_label_attention(dtype: str) -> None:
+def test_label_attention(dtype):
     check_drawn_calls("label_attention", dtype)
     interests = normal_numbers(5, 3, 2)
     interests[1, 1] = interests[1, 0]  # a tie
@@ -135,7 +132,7 @@ def test_label_attention(dtype: str) -> None:
 
 @TYPES
 @pytest.mark.rules("sampled_softmax-R9", "sampled_softmax-R18")
-def test_sampled_softmax_finds_the_largest_logit_at_any_index(dtype: str) -> None:
+def test_sampled_softmax_finds_the_largest_logit_at_any_index(dtype):
     """Beside it the exponentials of the others vanish; without it, its own would be infinite."""
     all_small = np.full((19, 1), -0.9 * np.finfo(dtype).max, dtype)  # their sum is infinite
     one_large = [np.where(np.arange(19) == index, 800.0, 0.0)[:, None] for index in range(19)]
@@ -156,7 +153,7 @@ def test_sampled_softmax_finds_the_largest_logit_at_any_index(dtype: str) -> Non
 
 @TYPES
 @pytest.mark.rules("sampled_softmax-R11")
-def test_a_probability_below_the_smallest_normal_number_is_zero(dtype: str) -> None:
+def test_a_probability_below_the_smallest_normal_number_is_zero(dtype):
     """Operations with subnormal numbers are slow; normal probabilities do not change."""
     smallest, kind = np.log(float(np.finfo(dtype).tiny)), np.dtype(dtype).type
     logits = np.array([0, smallest + 1, smallest - 1, smallest - 10, -np.inf], dtype)
@@ -183,7 +180,7 @@ def test_a_probability_below_the_smallest_normal_number_is_zero(dtype: str) -> N
     "sampled_softmax-R5", "sampled_softmax-R6", "sampled_softmax-R7", "sampled_softmax-R8",
     "sampled_softmax-R10", "sampled_softmax-R11", "sampled_softmax-R12", "sampled_softmax-R18",
 )  # fmt: skip
-def test_sampled_softmax(dtype: str) -> None:
+def test_sampled_softmax(dtype):
     check_drawn_calls("sampled_softmax", dtype)
     for count in (0, 1, 16, 37):  # the search for the largest is vectorised
         ids = np.arange(count) % 7
@@ -204,7 +201,7 @@ def test_sampled_softmax(dtype: str) -> None:
 
 @TYPES
 @pytest.mark.rules("squash-R4", "squash-R5")
-def test_no_length_overflows_or_underflows(dtype: str) -> None:
+def test_no_length_overflows_or_underflows(dtype):
     for x in extremes(dtype):
         scale, length = kernel.scaled_length(x)
         size = np.longdouble(np.abs(x).max())
@@ -218,7 +215,7 @@ def test_no_length_overflows_or_underflows(dtype: str) -> None:
 @TYPES
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.rules("squash-R1", "squash-R2", "squash-R3", "squash-R4", "squash-R6", "squash-R7")
-def test_capsules_and_slopes_equal_the_operator(dtype: str, kind: str) -> None:
+def test_capsules_and_slopes_equal_the_operator(dtype, kind):
     vectors = [*extremes(dtype), np.zeros(3, dtype), np.array([np.nan, 1, 2], dtype)]
     vectors += [np.array([0.3, 0.4, 0], dtype), np.array([3, -4, 1], dtype), np.ones(1, dtype)]
     number = KINDS.index(kind)
@@ -237,7 +234,7 @@ def test_capsules_and_slopes_equal_the_operator(dtype: str, kind: str) -> None:
             )
 
 
-def squash_in_tile(x: Any, kind: int) -> tuple[Any, ...]:
+def squash_in_tile(x, kind):
     """Return capsule, direction and slopes of x as the last of six rows, of two users."""
     sums = np.broadcast_to(np.ones_like(x), (2, 3, len(x))).copy()
     sums[1, 2] = x
@@ -249,7 +246,7 @@ def squash_in_tile(x: Any, kind: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.rules("numerics-R13")
-def test_an_infinite_vector_gives_nan() -> None:
+def test_an_infinite_vector_gives_nan():
     x = np.array([np.inf, 1, 0])
     out, unit = np.empty(3), np.empty(3)
     kernel.squash_row(x, 0, out, unit)

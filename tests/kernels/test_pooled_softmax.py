@@ -3,10 +3,6 @@
 The conformance suite does not cover this operator; calls, tolerances and errors are defined here.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +23,7 @@ SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
 EACH_SHARPNESS = pytest.mark.parametrize("sharpness", SHARPNESS)
 
 
-def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> Any:
+def agree_with_reference(case, dtype="float64", **numbers):
     """Return the loss, which must agree with the reference, as the gradients; NaN matches NaN."""
     arrays = case.astype(dtype)
     before = [x.tobytes() for x in arrays]
@@ -56,15 +52,13 @@ def agree_with_reference(case: Case, dtype: str = "float64", **numbers: Any) -> 
 @EACH_OPTION
 @given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
 @pytest.mark.slow(every=6)
-def test_drawn_cases_agree_with_the_reference(
-    drawn: tuple[Case, Any], sharpness: float, dtype: str, options: dict[str, Any]
-) -> None:
+def test_drawn_cases_agree_with_the_reference(drawn, sharpness, dtype, options):
     agree_with_reference(drawn[0], dtype, sharpness=sharpness, **options)
 
 
 @pytest.mark.rules("pooled_softmax-R1", "pooled_softmax-R14", "pooled_softmax-R16")
 @pytest.mark.parametrize("sharpness", [0.0, 0.3, 1.0, np.inf])
-def test_several_blocks_of_users(sharpness: float) -> None:
+def test_several_blocks_of_users(sharpness):
     """Several blocks, the last one not full, and users of one to five interests."""
     rng = np.random.default_rng(0)
     users, count, negatives, width = 41, 5, BLOCK_PRODUCTS // 64, 3
@@ -83,7 +77,7 @@ def test_several_blocks_of_users(sharpness: float) -> None:
     "pooled_softmax-R16",
 )  # fmt: skip
 @EACH_SHARPNESS
-def test_inactive_and_equal_interests_and_numbers_of_every_size(sharpness: float) -> None:
+def test_inactive_and_equal_interests_and_numbers_of_every_size(sharpness):
     case = fixed_case()
     equal = case.interests.copy()
     equal[0, 3] = equal[0, 1]  # they share the weight, or the first has it
@@ -101,14 +95,14 @@ def test_inactive_and_equal_interests_and_numbers_of_every_size(sharpness: float
 
 @pytest.mark.rules("pooled_softmax-R5")
 @TYPES
-def test_a_small_sharpness_keeps_its_digits(dtype: str) -> None:
+def test_a_small_sharpness_keeps_its_digits(dtype):
     for sharpness in (1e-3, 1e-5, 1e-8, 1e-30, 1e-44, 1e-300):
         agree_with_reference(fixed_case(), dtype, sharpness=sharpness)
 
 
 @pytest.mark.rules("pooled_softmax-R13")
 @EACH_SHARPNESS
-def test_a_user_without_negatives_has_no_loss(sharpness: float) -> None:
+def test_a_user_without_negatives_has_no_loss(sharpness):
     for ids in ([], [1], [1, 1]):
         few = fixed_case().first_negatives(len(ids))
         few = few._replace(negative_ids=np.array(ids, np.int64))
@@ -125,9 +119,7 @@ def test_a_user_without_negatives_has_no_loss(sharpness: float) -> None:
     ("name", "index"),
     [("interests", (0, 2, 1)), ("target", (0, 3)), ("negatives", (2, 3)), ("negatives", (0, 3))],
 )
-def test_a_value_that_is_not_finite_makes_the_loss_nan(
-    name: str, index: tuple[int, ...], bad: float, sharpness: float
-) -> None:
+def test_a_value_that_is_not_finite_makes_the_loss_nan(name, index, bad, sharpness):
     x = getattr(fixed_case(), name).copy()
     x[index] = bad
     spoilt = fixed_case()._replace(**{name: x})
@@ -136,7 +128,7 @@ def test_a_value_that_is_not_finite_makes_the_loss_nan(
 
 @pytest.mark.rules("pooled_softmax-R25")
 @EACH_SHARPNESS
-def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None:
+def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness):
     one, ids = np.ones((1, 1)), np.array([1, 2])
     interests, active = np.array([[[1e200], [1e-200]]]), np.ones((1, 2), bool)
     for target, negative in ((1e-200, -1e200), (-1e200, 1e-200)):
@@ -149,9 +141,9 @@ def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None
     "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
     "pooled_softmax-R23", "pooled_softmax-R24",
 )  # fmt: skip
-def test_invalid_inputs_raise_the_error_of_the_reference() -> None:
+def test_invalid_inputs_raise_the_error_of_the_reference():
     case, fits = fixed_case(), {"sharpness": 1.0}
-    calls: list[tuple[Case, dict[str, float]]] = [
+    calls = [
         (case._replace(target=case.target[:2]), fits),
         (case._replace(target=case.target.astype("float32")), fits),
         (case._replace(active=case.active.astype(float)), fits),
@@ -171,7 +163,7 @@ def test_invalid_inputs_raise_the_error_of_the_reference() -> None:
         backward(np.ones(1), saved)
 
 
-def test_further_operators_are_exposed_but_not_claimed() -> None:
+def test_further_operators_are_exposed_but_not_claimed():
     ops = NumbaBackend().ops
     assert not set(mindref.ops.FURTHER) & set(OPERATORS)
     assert set(ops.__all__) == {*OPERATORS, *mindref.ops.FURTHER}

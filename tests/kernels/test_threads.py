@@ -1,23 +1,18 @@
 """The same bytes with any number of threads, and with buffers that earlier batches used."""
 
-from __future__ import annotations
-
 import gc
 import os
 from threading import Barrier
 from time import sleep
-from typing import Any
 from weakref import ref
 
 import numpy as np
 import pytest
 
-from mindref.conformance.runner.call import Answer, Call
-from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.call import Call
 from mindref.errors import ConfigError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
-from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import KernelWorkspace
 from tests.kernels.cases import (
     first_users,
@@ -26,26 +21,26 @@ from tests.kernels.cases import (
     numba_implementation,
     run_python,
 )
-from tests.models.worlds import World, world
+from tests.models.worlds import world
 
-SETTINGS: list[dict[str, Any]] = [
+SETTINGS = [
     {"dtype": "float32"},
     {"dtype": "float64", "routing_gradient": "all", "normalise": True, "power": 2.0},
 ]
 
 
-def model_answers(w: World, subject: BackendImplementation) -> list[Answer]:
+def model_answers(w, subject):
     """Return loss and gradients, interests, and the state after three steps."""
     return [subject.answer(call) for call in model_calls(w)]
 
 
-def as_bytes(results: list[Answer]) -> list[dict[str, bytes]]:
+def as_bytes(results):
     return [{name: x.tobytes() for name, x in answer.items()} for answer in results]
 
 
 @pytest.mark.rules("numerics-R8")
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_the_number_of_threads_changes_no_byte(settings: dict[str, Any]) -> None:
+def test_the_number_of_threads_changes_no_byte(settings):
     w = large_world(**settings)
     one_thread = as_bytes(model_answers(w, numba_implementation(1)))
     for threads in (2, 3):
@@ -55,9 +50,7 @@ def test_the_number_of_threads_changes_no_byte(settings: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "two", "", "1.5"])
-def test_the_number_of_threads_is_read_from_the_environment(
-    word: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_threads_is_read_from_the_environment(word, monkeypatch):
     monkeypatch.setenv("MINDREF_THREADS", "3")
     assert NumbaBackend().workspace().threads == 3
     monkeypatch.setenv("MINDREF_THREADS", word)
@@ -67,29 +60,29 @@ def test_the_number_of_threads_is_read_from_the_environment(
     assert NumbaBackend().workspace().threads == 1
 
 
-def test_blocks_are_shared_and_an_error_of_a_thread_is_raised() -> None:
+def test_blocks_are_shared_and_an_error_of_a_thread_is_raised():
     work = KernelWorkspace(3)
-    done: list[int] = []
+    done = []
     work.run_blocks(done.append, iter(range(40)))
     assert sorted(done) == list(range(40))
     with pytest.raises(ZeroDivisionError):
         work.run_blocks(lambda n: 1 // n, iter([1, 0]))
 
 
-def test_a_phase_starts_when_the_phase_before_is_done() -> None:
+def test_a_phase_starts_when_the_phase_before_is_done():
     """Including the tasks that tasks submit; a phase without tasks is skipped."""
     work, done, both = KernelWorkspace(3), list[str](), Barrier(2)
 
-    def slow(word: str) -> None:
+    def slow(word):
         both.wait(timeout=30)
         sleep(0.02)
         done.append(word)
 
-    def submit_two() -> None:
+    def submit_two():
         work.submit([lambda: done.append("submitted"), lambda: done.append("submitted")])
         slow("first")
 
-    def second() -> list[Task]:
+    def second():
         assert sorted(done) == ["first", "first", "submitted", "submitted"]
         return [lambda: done.append("second")] * 5
 
@@ -101,10 +94,10 @@ def test_a_phase_starts_when_the_phase_before_is_done() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_an_error_between_two_phases_is_raised_and_stops_the_run(threads: int) -> None:
+def test_an_error_between_two_phases_is_raised_and_stops_the_run(threads):
     work, done = KernelWorkspace(threads), list[int]()
 
-    def failing_phase() -> list[Task]:
+    def failing_phase():
         raise ZeroDivisionError("between")
 
     for before in ([lambda: done.append(1)] * 4, []):  # raised in the last task, or at once
@@ -118,11 +111,11 @@ def test_an_error_between_two_phases_is_raised_and_stops_the_run(threads: int) -
 
 
 @pytest.mark.slow
-def test_an_unreferenced_workspace_is_freed_at_once() -> None:
+def test_an_unreferenced_workspace_is_freed_at_once():
     """Not by the collector of cycles, which does not know the size of arrays."""
     w = large_world(dtype="float32")
 
-    def used_workspace() -> Any:
+    def used_workspace():
         backend = NumbaBackend()
         state = backend.init(w.params, w.config)
         backend.step(state, w.batch, w.catalogue, w.config, 0.01)
@@ -163,14 +156,14 @@ print(os.waitstatus_to_exitcode(status))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.slow
-def test_a_forked_child_has_new_threads() -> None:
+def test_a_forked_child_has_new_threads():
     done = run_python("-c", FORKED, check=False, MINDREF_THREADS="2")
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 @pytest.mark.rules("numerics-R8", "backend-R12")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_results_do_not_depend_on_earlier_batches(threads: int) -> None:
+def test_results_do_not_depend_on_earlier_batches(threads):
     """Large, small, other widths or dtypes, empty histories: as in a new workspace."""
     rng = np.random.default_rng
     small = {"routing_gradient": "all", "power": 2.0}
@@ -193,7 +186,7 @@ def test_results_do_not_depend_on_earlier_batches(threads: int) -> None:
 
 @pytest.mark.rules("numerics-R8", "backend-R12")
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_nan_in_buffers_does_not_affect_later_batches(settings: dict[str, Any]) -> None:
+def test_nan_in_buffers_does_not_affect_later_batches(settings):
     """NaN stays in the buffers; no product may add to the old content."""
     w, shared = large_world(**settings), numba_implementation()
     nan_world = w.with_params(items=w.params.items * np.nan)
@@ -206,7 +199,7 @@ def test_nan_in_buffers_does_not_affect_later_batches(settings: dict[str, Any]) 
 
 
 @pytest.mark.rules("backend-R12")
-def test_returned_arrays_are_not_overwritten() -> None:
+def test_returned_arrays_are_not_overwritten():
     subject = numba_implementation()
     w = large_world(dtype="float32")
     results = model_answers(w, subject)
@@ -221,7 +214,7 @@ def test_returned_arrays_are_not_overwritten() -> None:
 
 @pytest.mark.rules("numerics-R7")
 @pytest.mark.slow
-def test_inputs_are_unchanged_and_may_be_read_only() -> None:
+def test_inputs_are_unchanged_and_may_be_read_only():
     w = large_world(dtype="float32", normalise=True)
     arrays = [*w.arrays(), *w.catalogue]
     before = [x.tobytes() for x in arrays]
@@ -232,7 +225,7 @@ def test_inputs_are_unchanged_and_may_be_read_only() -> None:
 
 
 @pytest.mark.rules("model-R6")
-def test_inactive_interests_are_zero_after_a_larger_batch() -> None:
+def test_inactive_interests_are_zero_after_a_larger_batch():
     subject = numba_implementation()
     for length in (20, 2):  # the second batch has fewer active interests
         w = large_world(length=length, dtype="float32")

@@ -1,9 +1,5 @@
 """The compiled parts of exact top-n search, compared with Python's sort."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,14 +12,14 @@ from mindref.kernels import top_n
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def random_scores(rng: np.random.Generator, *shape: int) -> Any:
+def random_scores(rng, *shape):
     """Whole numbers, so that many are equal, or normal numbers."""
     if rng.random() < 0.5:
         return rng.integers(-4, 5, shape).astype(np.float32)
     return rng.standard_normal(shape).astype(np.float32)
 
 
-def expected_ids(scores: Any, count: int) -> list[int]:
+def expected_ids(scores, count):
     """Return the ids of the `count` largest scores above -inf, the lower id among equals."""
     ids = [i for i in range(len(scores)) if scores[i] > -np.inf]
     return sorted(sorted(ids, key=lambda i: (-scores[i], i))[:count])
@@ -31,7 +27,7 @@ def expected_ids(scores: Any, count: int) -> list[int]:
 
 @pytest.mark.rules("recall-R1", "recall-R4", "recall-R7")
 @given(SEEDS, st.integers(1, 9), st.sampled_from([1, 31, 32, 33, 100]))
-def test_pools_contain_the_top_n_of_all_blocks(seed: int, count: int, width: int) -> None:
+def test_pools_contain_the_top_n_of_all_blocks(seed, count, width):
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, 3, 3)  # of products of each user, none among them
     bounds = np.concatenate([[0], np.cumsum(rows)])
@@ -54,7 +50,7 @@ def test_pools_contain_the_top_n_of_all_blocks(seed: int, count: int, width: int
 
 @pytest.mark.rules("recall-R7")
 @given(SEEDS, st.integers(1, 40))
-def test_pruning_keeps_the_best_items_in_order_and_returns_a_floor(seed: int, count: int) -> None:
+def test_pruning_keeps_the_best_items_in_order_and_returns_a_floor(seed, count):
     rng = np.random.default_rng(seed)
     scores = random_scores(rng, 41)
     ids = np.arange(41)
@@ -68,13 +64,13 @@ def test_pruning_keeps_the_best_items_in_order_and_returns_a_floor(seed: int, co
 
 
 @given(SEEDS, st.integers(1, 30))
-def test_nth_largest_counts_ties(seed: int, m: int) -> None:
+def test_nth_largest_counts_ties(seed, m):
     scores = random_scores(np.random.default_rng(seed), 30)
     assert top_n.nth_largest(scores.copy(), m) == np.sort(scores)[-m]
 
 
 @pytest.mark.parametrize("scale", [1e-45, 1e-38, 1.0, 3e38])
-def test_pruning_with_subnormal_and_very_large_scores(scale: float) -> None:
+def test_pruning_with_subnormal_and_very_large_scores(scale):
     scores = (np.array([0.1, 1, -1, 0.5, 1, 0, -0.5]) * scale).astype(np.float32)
     for count in range(1, 7):
         ids = np.arange(7)
@@ -84,7 +80,7 @@ def test_pruning_with_subnormal_and_very_large_scores(scale: float) -> None:
 
 @pytest.mark.rules("recall-R1", "recall-R3", "recall-R5", "recall-R7", "recall-R8")
 @given(SEEDS, st.booleans())
-def test_candidates_are_sorted(seed: int, by_sum: bool) -> None:
+def test_candidates_are_sorted(seed, by_sum):
     rng = np.random.default_rng(seed)
     interests = rng.integers(-2, 3, (3, 2, 3)).astype(np.float64)
     items = rng.integers(-2, 3, (30, 3)).astype(np.float64)
@@ -107,13 +103,13 @@ def test_candidates_are_sorted(seed: int, by_sum: bool) -> None:
         assert best_interest[c].tolist() == [k for _, _, k in expected] + [-1] * (n - length)
 
 
-VALID: dict[str, Any] = {
+VALID = {
     "interests": np.ones((3, 2, 5)),
     "active": np.ones((3, 2), bool),
     "items": np.ones((9, 5)),
     "candidates": np.array([[0, 8, -1], [1, 2, 3], [-1, -1, -1]]),
 }
-INVALID: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+INVALID = {
     "an id beyond the items": ({"candidates": np.full((3, 2), 9)}, DataError),
     "ids that are no integers": ({"candidates": np.zeros((3, 2))}, DataError),
     "candidates of more cases": ({"candidates": np.zeros((4, 2), int)}, ShapeError),
@@ -131,7 +127,7 @@ INVALID: dict[str, tuple[dict[str, Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize(("change", "error"), INVALID.values(), ids=INVALID)
-def test_invalid_candidates_raise(change: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_candidates_raise(change, error):
     """Compiled code would read outside the arrays."""
     good = {**VALID, "n": 2}
     assert rescore_candidates(**good).items.tolist() == [[0, 8], [1, 2], [-1, -1]]

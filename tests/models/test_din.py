@@ -1,9 +1,5 @@
 """DIN: the composition, its loss and parameters, against loops over numbers and by hand."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,13 +20,13 @@ EXAMPLE = spec_pages.examples("din")[0]
 EVERY = pytest.mark.parametrize("options", DIN_OPTIONS, ids=str)
 
 
-def scores(w: World) -> Any:
+def scores(w):
     """Return the logits of a world."""
     return din.score_candidates(w.params, w.histories, w.batch.candidates, w.catalogue, w.config)
 
 
-def example_world() -> World:
-    def a(name: str) -> Any:
+def example_world():
+    def a(name):
         return np.array(EXAMPLE[name])
 
     attention, layers = (
@@ -47,7 +43,7 @@ def example_world() -> World:
 
 
 @pytest.mark.rules("din-R1", "din-R2", "din-R4", "din-R8")
-def test_the_worked_example_matches_the_page() -> None:
+def test_the_worked_example_matches_the_page():
     w = example_world()
     gradients = w.dense(w.gradients())
     got = {"logits": scores(w), "loss": w.loss()[0], "d_layers": gradients["layers.0.weight"]}
@@ -59,9 +55,7 @@ def test_the_worked_example_matches_the_page() -> None:
 @EVERY
 @given(rng=strategies.generators(), axes=strategies.distinct_sizes(3))
 @pytest.mark.slow(every=2)
-def test_it_agrees_with_loops_over_numbers(
-    rng: np.random.Generator, axes: tuple[int, ...], options: dict[str, Any]
-) -> None:
+def test_it_agrees_with_loops_over_numbers(rng, axes, options):
     w = din_world(rng, axes, **options)
     got = scores(w)
     for b, row in enumerate(w.batch.candidates):
@@ -72,7 +66,7 @@ def test_it_agrees_with_loops_over_numbers(
 
 @pytest.mark.rules("din-R4")
 @EVERY
-def test_every_user_and_candidate_has_the_same_weight(options: dict[str, Any]) -> None:
+def test_every_user_and_candidate_has_the_same_weight(options):
     w = din_world(np.random.default_rng(0), (4, 5, 3), **options)
     losses = []
     for b, m in np.ndindex(4, 3):
@@ -85,7 +79,7 @@ def test_every_user_and_candidate_has_the_same_weight(options: dict[str, Any]) -
 
 @pytest.mark.rules("din-R5")
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_the_loss_neither_overflows_nor_loses_its_digits(dtype: str) -> None:
+def test_the_loss_neither_overflows_nor_loses_its_digits(dtype):
     z = np.array([[1e30, -1e30, 1e30, -1e30, 0.0, 40.0]], dtype)
     labels = np.array([[True, False, False, True, True, True]])
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -98,7 +92,7 @@ def test_the_loss_neither_overflows_nor_loses_its_digits(dtype: str) -> None:
 
 @pytest.mark.rules("din-R5")
 @given(z=st.floats(-30, 30), label=st.booleans())
-def test_the_slope_is_that_of_the_loss(z: float, label: bool) -> None:
+def test_the_slope_is_that_of_the_loss(z, label):
     h = 1e-5
     losses, slopes = din.log_loss(np.array([[z - h, z, z + h]]), np.full((1, 3), label))
     difference = (losses[0, 2] - losses[0, 0]) / (2 * h)
@@ -108,7 +102,7 @@ def test_the_slope_is_that_of_the_loss(z: float, label: bool) -> None:
 @pytest.mark.rules("din-R6")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("label", [True, False])
-def test_a_logit_that_is_not_finite_makes_its_loss_nan(bad: float, label: bool) -> None:
+def test_a_logit_that_is_not_finite_makes_its_loss_nan(bad, label):
     losses, slopes = din.log_loss(np.array([[bad, 1.0]]), np.array([[label, True]]))
     assert np.isnan([losses[0, 0], slopes[0, 0]]).all()
     assert np.isfinite([losses[0, 1], slopes[0, 1]]).all()
@@ -116,7 +110,7 @@ def test_a_logit_that_is_not_finite_makes_its_loss_nan(bad: float, label: bool) 
 
 @pytest.mark.rules("din-R7")
 @EVERY
-def test_padding_is_never_looked_up_and_never_matters(options: dict[str, Any]) -> None:
+def test_padding_is_never_looked_up_and_never_matters(options):
     mask = np.array([[True, False, True], [False, False, False]])
     w = din_world(np.random.default_rng(0), (2, 3, 4), mask, **options)
     longer = w.with_histories(
@@ -138,14 +132,14 @@ def test_padding_is_never_looked_up_and_never_matters(options: dict[str, Any]) -
         ({"labels": np.zeros((3, 1), bool)}, "din: labels has shape (3, 1) but candidates (3, 4)"),
     ],
 )
-def test_invalid_candidates_and_labels_raise(change: dict[str, Any], message: str) -> None:
+def test_invalid_candidates_and_labels_raise(change, message):
     w = din_world(np.random.default_rng(0)).with_shared(**change)
     with raises_with(ShapeError, message):
         w.loss()
 
 
 @pytest.mark.rules("din-R9")
-def test_an_empty_batch_has_no_loss_and_no_candidates_have_no_scores() -> None:
+def test_an_empty_batch_has_no_loss_and_no_candidates_have_no_scores():
     w = din_world(np.random.default_rng(0), (2, 3, 0))
     assert scores(w).shape == (2, 0)
     with pytest.raises(ShapeError, match="din: candidates: expected at least one, got none"):
@@ -154,7 +148,7 @@ def test_an_empty_batch_has_no_loss_and_no_candidates_have_no_scores() -> None:
 
 @pytest.mark.rules("din-R10")
 @EVERY
-def test_every_parameter_has_one_name_and_comes_back(options: dict[str, Any]) -> None:
+def test_every_parameter_has_one_name_and_comes_back(options):
     w = din_world(np.random.default_rng(0), **options)
     named = flatten(w.params)
     again = flatten(unflatten(dict(reversed(named.items())), din.Params))
@@ -168,7 +162,7 @@ def test_every_parameter_has_one_name_and_comes_back(options: dict[str, Any]) ->
 
 @pytest.mark.rules("din-R11", "din-R12")
 @pytest.mark.parametrize("product", [False, True])
-def test_the_initial_values(product: bool) -> None:
+def test_the_initial_values(product):
     config = DinConfig(width=40, hidden=(300,), attention_hidden=(200,), product=product)
     params = flatten(din.init(np.random.default_rng(0), config, Sizes(500, 600, 400, 3)))
     joined = (120 if product else 80) + 3 * 8
@@ -200,6 +194,6 @@ def test_the_initial_values(product: bool) -> None:
         ({"decay": "cosine"}, "decay: expected linear or none, got 'cosine'"),
     ],
 )
-def test_a_setting_out_of_its_range_raises(change: dict[str, Any], message: str) -> None:
+def test_a_setting_out_of_its_range_raises(change, message):
     with raises_with(ConfigError, message):
         DinConfig(**change)

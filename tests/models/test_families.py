@@ -1,9 +1,5 @@
 """What MIND, MIND plus, YouTube DNN and MaxMF have in common: examples, loops, padding, dtypes."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,14 +34,14 @@ MODEL, PLUS, YOUTUBE = (
 )
 
 
-def example_world(family: Any, example: dict[str, Any]) -> World:
+def example_world(family, example):
     """Return the world of a worked example."""
 
-    def a(name: str) -> Any:
+    def a(name):
         return np.array(example[name])
 
     layers = (Layer(a("layer_weight"), a("layer_bias")),)
-    tables: list[Any] = [a("items"), a("profile")]
+    tables = [a("items"), a("profile")]
     if family is not youtube_dnn:
         tables.append(a("bilinear").reshape(-1, 2))
     if family is not mind:
@@ -54,7 +50,7 @@ def example_world(family: Any, example: dict[str, Any]) -> World:
     logits = a("init_logits") if family is mind else np.zeros((2, 4, 2))
     histories = mind.Histories(a("history"), a("mask"), logits, a("profile_rows"))
     logs = a("target_log_expected"), a("negative_log_expected")
-    batch: Any = mind.Batch(histories, a("target"), a("negatives"), *logs)
+    batch = mind.Batch(histories, a("target"), a("negatives"), *logs)
     if family is mind_plus:
         batch = mind_plus.Batch(batch, a("keep") if "keep" in example else None)
     catalogue = Catalogue(a("catalogue_rows"), a("catalogue_weights"))
@@ -77,7 +73,7 @@ EXAMPLES += [(youtube_dnn, {**YOUTUBE, "active": [[True]] * 2, **x}) for x in YO
     "youtube_dnn-R5", "youtube_dnn-R8", "youtube_dnn-R9",
 )  # fmt: skip
 @pytest.mark.parametrize(("family", "example"), EXAMPLES)
-def test_the_worked_example_matches_the_page(family: Any, example: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(family, example):
     w = example_world(family, example)
     vectors, active, saved = w.interests()
     gradients = w.gradients()
@@ -94,14 +90,14 @@ def test_the_worked_example_matches_the_page(family: Any, example: dict[str, Any
         assert gradients.items.rows.tolist() == [0, 1, 2, 4], "row 3 only pads"
 
 
-def loop_users(w: World) -> list[Any]:
+def loop_users(w):
     """Return the active interests of each user, computed in loops over numbers."""
     if w.family is youtube_dnn:
         return [[naive.user_vector(w, b)] for b in range(len(w.histories.mask))]
     return [naive.user_interests(w, b) for b in range(len(w.histories.mask))]
 
 
-def check_loops(w: World) -> None:
+def check_loops(w):
     """Compare the interests and the loss with loops over numbers."""
     out, active, _ = w.interests()
     users = loop_users(w)
@@ -121,7 +117,7 @@ def check_loops(w: World) -> None:
     "drawn", [worlds(), youtube_worlds(), *(plus_worlds(**x) for x in PLUS_LOSSES)], ids=str
 )
 @given(data=st.data())
-def test_it_agrees_with_loops_over_numbers(data: st.DataObject, drawn: Any) -> None:
+def test_it_agrees_with_loops_over_numbers(data, drawn):
     check_loops(data.draw(drawn))
 
 
@@ -130,7 +126,7 @@ def test_it_agrees_with_loops_over_numbers(data: st.DataObject, drawn: Any) -> N
 )
 @pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
 @pytest.mark.parametrize("keep", [False, True])
-def test_every_setting_of_mind_plus_agrees_with_loops(options: dict[str, Any], keep: bool) -> None:
+def test_every_setting_of_mind_plus_agrees_with_loops(options, keep):
     check_loops(plus_world(3, keep=keep, **{"attention": "pooled", **options}))
 
 
@@ -142,13 +138,13 @@ def test_every_setting_of_mind_plus_agrees_with_loops(options: dict[str, Any], k
     ids=["mind", "youtube_dnn", "mind_plus"],
 )
 @given(data=st.data())
-def test_padding_anywhere_changes_nothing(data: st.DataObject, drawn: Any, garbage: int) -> None:
+def test_padding_anywhere_changes_nothing(data, drawn, garbage):
     w = data.draw(drawn)
     histories = w.histories
     users, length = histories.mask.shape
     positions = np.sort(data.draw(st.permutations(range(length + 3)))[:length])
 
-    def spread(x: Any, fill: Any) -> Any:
+    def spread(x, fill):
         wide = np.full((users, length + 3, *x.shape[2:]), fill, x.dtype)
         wide[:, positions] = x
         return wide
@@ -166,7 +162,7 @@ def test_padding_anywhere_changes_nothing(data: st.DataObject, drawn: Any, garba
     compare_gradients(w, gradients, expected)
 
 
-def compare_gradients(w: World, gradients: Any, expected: Any) -> None:
+def compare_gradients(w, gradients, expected):
     """Compare gradients, of log weights of several columns less strictly."""
     got, rtol = w.dense(gradients), GRADIENT if w.family is mind_plus else same_math(np.float64)
     for name, x in w.dense(expected).items():
@@ -190,7 +186,7 @@ WITHOUT_BEHAVIOURS = [
 
 @pytest.mark.rules("model-R17", "mind_plus-R12", "youtube_dnn-R4", "youtube_dnn-R6")
 @pytest.mark.parametrize("w", WITHOUT_BEHAVIOURS)
-def test_without_behaviours_an_interest_depends_only_on_the_profile(w: World) -> None:
+def test_without_behaviours_an_interest_depends_only_on_the_profile(w):
     out, active, saved = w.interests()
     assert active.sum(axis=1).tolist() == [1, 1, 1]
     assert w.family is not youtube_dnn or not saved.pooled.weights.any()
@@ -214,7 +210,7 @@ REVIVED = [
 
 @pytest.mark.rules("model-R6", "mind_plus-R12")
 @pytest.mark.parametrize("w", REVIVED)
-def test_bias_and_profile_cannot_revive_an_inactive_interest(w: World) -> None:
+def test_bias_and_profile_cannot_revive_an_inactive_interest(w):
     layers = tuple(layer._replace(bias=layer.bias + 10) for layer in w.params.layers)
     out, active, _ = w.with_params(profile=w.params.profile + 10, layers=layers).interests()
     assert not active.all()
@@ -234,7 +230,7 @@ def test_bias_and_profile_cannot_revive_an_inactive_interest(w: World) -> None:
 )
 @pytest.mark.parametrize("where", ["history", "target", "negatives"])
 @pytest.mark.parametrize("item", [-1, 6])
-def test_an_item_outside_the_catalogue_raises(w: World, where: str, item: int) -> None:
+def test_an_item_outside_the_catalogue_raises(w, where, item):
     changed = {
         "history": w.with_histories(items=np.where(np.arange(5) == 2, item, np.ones((3, 5), int))),
         "target": w.with_shared(target=np.array([0, item, 1])),
@@ -257,7 +253,7 @@ def test_an_item_outside_the_catalogue_raises(w: World, where: str, item: int) -
     ],
     ids=["mind", "mind_plus", "youtube_dnn", "maxmf"],
 )
-def test_parameters_and_batch_are_unchanged_and_gradients_deterministic(w: World) -> None:
+def test_parameters_and_batch_are_unchanged_and_gradients_deterministic(w):
     before = [x.tobytes() for x in w.arrays()]
     for x in w.arrays():
         x.setflags(write=False)
@@ -275,7 +271,7 @@ SINGLE = [
 
 @pytest.mark.parametrize("drawn", SINGLE, ids=str)
 @given(data=st.data())
-def test_float32_stays_float32(data: st.DataObject, drawn: Any) -> None:
+def test_float32_stays_float32(data, drawn):
     w = data.draw(drawn)
     arrays = [w.loss()[0], *w.dense(w.gradients()).values()]
     if hasattr(w.params, "layers"):
@@ -302,7 +298,7 @@ COMPILED = [
 
 
 @pytest.mark.parametrize("w", COMPILED)
-def test_the_compiled_operators_agree_with_the_reference(w: World) -> None:
+def test_the_compiled_operators_agree_with_the_reference(w):
     backend = load_backend("numba")
     ops = operators_of(backend, w.config) if w.family is mind_plus else backend.ops
     loss, saved = w.loss()
@@ -320,7 +316,7 @@ def test_the_compiled_operators_agree_with_the_reference(w: World) -> None:
     ],
     ids=["mind_plus", "mind_plus with contexts", "youtube_dnn"],
 )
-def test_no_users_have_no_interests(w: World, interests: int) -> None:
+def test_no_users_have_no_interests(w, interests):
     nobody = mind.Histories(*(x[:0] for x in w.histories))
     out, active, _ = w.with_shared(histories=nobody).interests()
     assert (out.shape, active.shape) == ((0, interests, 5), (0, interests))

@@ -24,11 +24,11 @@ LOG = InteractionLog(
 USERS = np.arange(3)
 
 
-def config(**changes: object) -> Config:
+def config(**changes):
     return Config.of("default", {"dtype": "float64", **changes})
 
 
-def as_dense(names: list[str]) -> np.ndarray:
+def as_dense(names):
     """Return how much each row of the table counts in each item, (N, V)."""
     catalogue, rows = features.item_catalogue(LOG, config(item_features=names))
     dense = np.zeros((3, rows))

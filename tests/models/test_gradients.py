@@ -1,9 +1,5 @@
 """The gradients of all families that train by steps, against central differences."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -23,7 +19,6 @@ from tests.models.worlds import (
     OPTIONS,
     PLUS_LOSSES,
     PLUS_OPTIONS,
-    World,
     din_world,
     maxmf_world,
     maxmf_worlds,
@@ -42,7 +37,7 @@ EACH_DIN_OPTION = pytest.mark.parametrize("options", DIN_OPTIONS, ids=str)
 EACH_PAIR_LOSS = pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
 
 
-def with_last_couplings_constant(w: World) -> World:
+def with_last_couplings_constant(w):
     """Return a world of one iteration whose initial logits give the last couplings of this one.
 
     Softmax of the log of weights that sum to one is those weights, so its loss is the same number,
@@ -53,12 +48,12 @@ def with_last_couplings_constant(w: World) -> World:
     return once.with_config(iterations=1)
 
 
-def passed_of(layers: Any) -> list[Any]:
+def passed_of(layers):
     """Return the side of every rectifier."""
     return [layer.passed for layer in layers if layer.passed is not None]
 
 
-def sides(family: Any, saved: Any) -> list[Any]:
+def sides(family, saved):
     """Return the side of every kink: rectifiers, signs of scores, the interest that is largest."""
     if family is din:
         unit = saved.logits.attention
@@ -74,7 +69,7 @@ def sides(family: Any, saved: Any) -> list[Any]:
     return [*passed, scores > 0, np.argmax(np.where(active, scores, -np.inf), axis=1)]
 
 
-def check(w: World, seed: int = 0, only: str | None = None, **options: Any) -> None:
+def check(w, seed=0, only=None, **options):
     """Move all parameters at once, or one of them alone."""
     loss, saved = w.loss(**options)
     named = flatten(w.params)
@@ -82,13 +77,13 @@ def check(w: World, seed: int = 0, only: str | None = None, **options: Any) -> N
     last = getattr(w.config, "routing_gradient", "all") == "last" and w.family in (mind, mind_plus)
     differentiated = with_last_couplings_constant(w) if last else w
 
-    def function(*moved: Any) -> Any:
+    def function(*moved):
         arrays = {**named, **dict(zip(moving, moved, strict=True))}
         params = unflatten(arrays, type(w.params))
         out, other = differentiated._replace(params=params).loss(**options)
         return out, sides(w.family, other)
 
-    def backward(cotangent: Any) -> list[Any]:
+    def backward(cotangent):
         gradients = w.dense(w.family.backward(saved, float(cotangent)))
         return [gradients[name] for name in moving]
 
@@ -102,7 +97,7 @@ def check(w: World, seed: int = 0, only: str | None = None, **options: Any) -> N
 @EACH_GRADIENT
 @given(data=st.data())
 @pytest.mark.slow(every=3)
-def test_the_gradient_of_mind(data: st.DataObject, routing_gradient: str, power: float) -> None:
+def test_the_gradient_of_mind(data, routing_gradient, power):
     w = data.draw(worlds(power=power, routing_gradient=routing_gradient))
     if power in (0.5, 2.0):  # near a score of zero the power bends more than any step can follow
         saved = w.loss()[1]
@@ -115,43 +110,39 @@ def test_the_gradient_of_mind(data: st.DataObject, routing_gradient: str, power:
 @EACH_GRADIENT
 @given(data=st.data())
 @pytest.mark.slow(every=3)
-def test_the_gradient_of_mind_plus(
-    data: st.DataObject, routing_gradient: str, of_loss: dict[str, Any]
-) -> None:
+def test_the_gradient_of_mind_plus(data, routing_gradient, of_loss):
     check(data.draw(plus_worlds(routing_gradient=routing_gradient, **of_loss)))
 
 
 @pytest.mark.rules("youtube_dnn-R8", "youtube_dnn-R9")
 @given(w=youtube_worlds())
-def test_the_gradient_of_youtube_dnn(w: World) -> None:
+def test_the_gradient_of_youtube_dnn(w):
     check(w)
 
 
 @pytest.mark.rules("maxmf-R5", "maxmf-R14", "maxmf-R15")
 @EACH_PAIR_LOSS
 @given(w=maxmf_worlds())
-def test_the_gradient_of_maxmf(w: World, pair_loss: str) -> None:
+def test_the_gradient_of_maxmf(w, pair_loss):
     check(w, pair_loss=pair_loss)
 
 
 @pytest.mark.rules("din-R8")
 @EACH_DIN_OPTION
 @given(rng=strategies.generators(), axes=strategies.distinct_sizes(3))
-def test_the_gradient_of_din(
-    rng: np.random.Generator, axes: tuple[int, ...], options: dict[str, Any]
-) -> None:
+def test_the_gradient_of_din(rng, axes, options):
     check(din_world(rng, axes, **options))
 
 
 @pytest.mark.rules("din-R8")
 @EACH_DIN_OPTION
-def test_each_parameter_of_din_has_a_gradient(options: dict[str, Any]) -> None:
+def test_each_parameter_of_din_has_a_gradient(options):
     w = din_world(np.random.default_rng(2), (3, 4, 5), np.ones((3, 4), bool), **options)
     for name in flatten(w.params):
         check(w, only=name)
 
 
-def check_repeats(w: World) -> None:
+def check_repeats(w):
     """Check the gradient of a world where items repeat."""
     shared, histories = w.shared, w.histories
     assert len(set(histories.items[0])) < 17, "items repeat in a history"
@@ -163,9 +154,7 @@ def check_repeats(w: World) -> None:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @EACH_GRADIENT
-def test_the_gradient_of_mind_with_every_setting(
-    options: dict[str, Any], routing_gradient: str
-) -> None:
+def test_the_gradient_of_mind_with_every_setting(options, routing_gradient):
     settings = {"power": 3.0, "routing_gradient": routing_gradient, **options}
     mask = np.arange(17) < LENGTHS[:3]
     check_repeats(world(np.random.default_rng(1), (3, 17, 4, 5), mask, **settings))
@@ -175,9 +164,7 @@ def test_the_gradient_of_mind_with_every_setting(
 @pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
 @EACH_GRADIENT
 @pytest.mark.parametrize("keep", [False, True])
-def test_the_gradient_of_mind_plus_with_every_setting(
-    options: dict[str, Any], routing_gradient: str, keep: bool
-) -> None:
+def test_the_gradient_of_mind_plus_with_every_setting(options, routing_gradient, keep):
     settings = {"routing_gradient": routing_gradient, "attention": "pooled", **options}
     check_repeats(plus_world(3, keep=keep, **settings))
 
@@ -185,16 +172,14 @@ def test_the_gradient_of_mind_plus_with_every_setting(
 @pytest.mark.rules("youtube_dnn-R8", "youtube_dnn-R9")
 @pytest.mark.parametrize("options", LOSS_OPTIONS, ids=str)
 @pytest.mark.parametrize("recency", [False, True])
-def test_the_gradient_of_youtube_dnn_with_every_setting(
-    options: dict[str, Any], recency: bool
-) -> None:
+def test_the_gradient_of_youtube_dnn_with_every_setting(options, recency):
     mask = np.arange(17) < LENGTHS[:3]
     check_repeats(youtube_world(1, (3, 17, 5), mask, recency=recency, **options))
 
 
 @pytest.mark.rules("maxmf-R14")
 @EACH_PAIR_LOSS
-def test_users_repeat_and_target_and_negative_share_an_interest(pair_loss: str) -> None:
+def test_users_repeat_and_target_and_negative_share_an_interest(pair_loss):
     w = maxmf_world(np.random.default_rng(2), (9, 1, 3, 4), np.zeros((9, 1), bool))
     w = w._replace(batch=w.batch._replace(rows=np.array([1, 1, 1, 0, 3, 2, 0, 2, 2])))
     saved = w.loss(pair_loss=pair_loss)[1]
@@ -207,7 +192,7 @@ def test_users_repeat_and_target_and_negative_share_an_interest(pair_loss: str) 
 
 
 @pytest.mark.rules("model-R11")
-def test_the_two_gradients_of_routing_differ_and_the_losses_do_not() -> None:
+def test_the_two_gradients_of_routing_differ_and_the_losses_do_not():
     both = [
         world(np.random.default_rng(0), (3, 9, 3, 5), routing_gradient=kind)
         for kind in ("all", "last")
@@ -225,7 +210,7 @@ NAMED_ONCE = [
 
 @pytest.mark.rules("model-R10", "youtube_dnn-R8", "mind_plus-R18")
 @pytest.mark.parametrize("w", NAMED_ONCE)
-def test_the_gradient_of_the_table_lists_each_row_once(w: World) -> None:
+def test_the_gradient_of_the_table_lists_each_row_once(w):
     """It has the rows of all three uses with a weight above zero."""
     rows = w.gradients().items.rows
     assert (np.diff(rows) > 0).all()
@@ -236,14 +221,14 @@ def test_the_gradient_of_the_table_lists_each_row_once(w: World) -> None:
 
 @pytest.mark.rules("maxmf-R15", "maxmf-R16")
 @given(w=maxmf_worlds())
-def test_maxmf_lists_each_row_once_and_only_if_it_moves(w: World) -> None:
+def test_maxmf_lists_each_row_once_and_only_if_it_moves(w):
     for gradient in w.gradients():
         assert (np.diff(gradient.rows) > 0).all()
         assert gradient.values.any(axis=1).all()
 
 
 @pytest.mark.rules("maxmf-R16")
-def test_an_interest_that_was_not_chosen_keeps_still() -> None:
+def test_an_interest_that_was_not_chosen_keeps_still():
     w = maxmf_world(np.random.default_rng(0), (1, 1, 2, 3), np.zeros((1, 1), bool))
     users = np.zeros((8, 3))
     users[4] = 1.0  # interest 0 of user 2 is the best for whatever points that way
@@ -255,7 +240,7 @@ def test_an_interest_that_was_not_chosen_keeps_still() -> None:
 
 
 @pytest.mark.rules("maxmf-R5")
-def test_a_pair_in_order_moves_nothing() -> None:
+def test_a_pair_in_order_moves_nothing():
     w = maxmf_world(np.random.default_rng(0), (3, 5, 2, 4))
     known = np.ones((3, len(w.shared.negatives)), bool)
     loss, saved = w._replace(batch=w.batch._replace(is_known=known)).loss()
@@ -264,7 +249,7 @@ def test_a_pair_in_order_moves_nothing() -> None:
 
 
 @pytest.mark.rules("maxmf-R17")
-def test_moved_rows_are_shortened_and_no_others() -> None:
+def test_moved_rows_are_shortened_and_no_others():
     items = np.array([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0], [0.0, 0.0]])
     params = maxmf.Params(items.copy(), np.array([[0.0, -2.0]]))
     moved = RowGradient(np.array([0, 1, 3]), np.ones((3, 2)))
@@ -278,7 +263,7 @@ def test_moved_rows_are_shortened_and_no_others() -> None:
 
 @pytest.mark.rules("mind_plus-R19")
 @pytest.mark.parametrize("recency", ["shared", "interests"])
-def test_the_gradient_by_age_ends_where_behaviours_do(recency: str) -> None:
+def test_the_gradient_by_age_ends_where_behaviours_do(recency):
     settings = {"recency": recency, "contexts": 2, "interest_count": "fixed"}
     mask = np.arange(9) < np.array([[4], [1], [0]])
     d_positions = plus_world(0, (3, 9, 2, 5), mask, attention="pooled", **settings).gradients()[3]
@@ -288,7 +273,7 @@ def test_the_gradient_by_age_ends_where_behaviours_do(recency: str) -> None:
 
 
 @pytest.mark.rules("youtube_dnn-R9")
-def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_do() -> None:
+def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_do():
     mask = np.arange(9) < np.array([[4], [1], [0]])
     d_positions = youtube_world(0, (3, 9, 5), mask).gradients().positions
     assert d_positions.shape == (1, 9)
@@ -307,17 +292,17 @@ def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_
     ],
     ids=[*map(str, PLUS_OPTIONS), "youtube_dnn"],
 )
-def test_the_interests_alone_have_a_gradient(w: World) -> None:
+def test_the_interests_alone_have_a_gradient(w):
     """What a family hands to another loss; an inactive interest sends nothing back."""
     _, active, saved = w.interests()
     assert active.all() == (w.family is youtube_dnn)
 
-    def function(*moved: Any) -> Any:
+    def function(*moved):
         params = unflatten(dict(zip(flatten(w.params), moved, strict=True)), type(w.params))
         out, _, other = w._replace(params=params).interests()
         return out, passed_of(getattr(other, "head", other).layers)
 
-    def backward(cotangent: Any) -> list[Any]:
+    def backward(cotangent):
         name = "user_vectors" if w.family is youtube_dnn else "mind_plus_interests"
         gradients = getattr(w.family, f"{name}_backward")(cotangent, saved)
         return list(w.dense(w.family.Gradients(*gradients)).values())

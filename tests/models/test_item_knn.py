@@ -1,9 +1,5 @@
 """Item k-nearest-neighbours: what is similar to what, and what a history is answered with."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,25 +21,25 @@ CONFIG = Config.of("default")
 SAME = same_math(np.float64)
 
 
-def made(seed: int, users: int = 12, items: int = 9) -> list[list[int]]:
+def made(seed, users=12, items=9):
     """Return sequences with repeats; the last item is met by nobody, a user met nothing."""
     rng = np.random.default_rng(seed)
     rows = [rng.integers(0, items - 1, n).tolist() for n in rng.integers(1, 8, users - 1)]
     return [*rows, []]
 
 
-def fitted(rows: list[list[int]], items: int, **changes: Any) -> dict[str, Any]:
+def fitted(rows, items, **changes):
     return item_knn.fit_item_knn(Ragged.of(rows), Sizes(items, items, 0, 0), CONFIG, **changes)
 
 
 SMALL = fitted(made(5, users=20), 9, neighbours=4)
 
 
-def scored(histories: list[list[int]], arrays: Any = SMALL, **changes: Any) -> Any:
+def scored(histories, arrays=SMALL, **changes):
     return item_knn.score_neighbours(arrays, Ragged.of(histories), CONFIG, **changes)
 
 
-def dense(arrays: dict[str, Any]) -> Any:
+def dense(arrays):
     """Return the fitted similarities of items (N, N)."""
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
@@ -52,7 +48,7 @@ def dense(arrays: dict[str, Any]) -> Any:
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R9", "baselines-R11")
 @pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: case["similarity"])
-def test_the_worked_example_matches_the_page(case: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(case):
     items = EXAMPLE["items"]
     arrays = fitted(EXAMPLE["sequences"], items, similarity=case["similarity"], neighbours=items)
     found = scored([EXAMPLE["history"]], arrays, decay=EXAMPLE["decay"])
@@ -62,7 +58,7 @@ def test_the_worked_example_matches_the_page(case: dict[str, Any]) -> None:
 @pytest.mark.rules("baselines-R3", "baselines-R9")
 @pytest.mark.parametrize("similarity", item_knn.SIMILARITIES)
 @pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (100, 0.5), (0.2, 0.0)])
-def test_similarities_agree_with_loops_over_numbers(similarity: str, k1: float, b: float) -> None:
+def test_similarities_agree_with_loops_over_numbers(similarity, k1, b):
     rows = made(3)
     got = dense(fitted(rows, 9, similarity=similarity, k1=k1, b=b))
     assert_close(got, loops.similarities(rows, 9, similarity, 9, k1, b))
@@ -70,7 +66,7 @@ def test_similarities_agree_with_loops_over_numbers(similarity: str, k1: float, 
 
 @pytest.mark.rules("baselines-R10")
 @pytest.mark.parametrize("neighbours", [1, 3, 500])
-def test_each_item_keeps_its_most_similar_ones(neighbours: int) -> None:
+def test_each_item_keeps_its_most_similar_ones(neighbours):
     rows = made(4, users=40)
     whole, kept = (dense(fitted(rows, 9, neighbours=n)) for n in (9, neighbours))
     assert ((kept > 0).sum(axis=1) == np.minimum((whole > 0).sum(axis=1), neighbours)).all()
@@ -85,7 +81,7 @@ def test_each_item_keeps_its_most_similar_ones(neighbours: int) -> None:
     histories=st.lists(st.lists(st.integers(0, 8), max_size=9), max_size=5),
     decay=st.sampled_from([1.0, 0.9, 0.5]),
 )
-def test_scores_agree_with_loops_over_numbers(histories: list[list[int]], decay: float) -> None:
+def test_scores_agree_with_loops_over_numbers(histories, decay):
     scores = scored(histories, decay=decay)
     assert scores.shape == (len(histories), 9)
     for row, history in zip(scores, histories, strict=True):
@@ -93,21 +89,21 @@ def test_scores_agree_with_loops_over_numbers(histories: list[list[int]], decay:
 
 
 @pytest.mark.rules("baselines-R2")
-def test_a_history_has_the_same_scores_in_any_batch() -> None:
+def test_a_history_has_the_same_scores_in_any_batch():
     histories = made(6, users=8)
     for history, row in zip(histories, scored(histories, decay=0.8), strict=True):
         assert scored([history], decay=0.8).tobytes() == row.tobytes()
 
 
 @pytest.mark.rules("baselines-R15")
-def test_without_behaviours_every_score_is_zero() -> None:
+def test_without_behaviours_every_score_is_zero():
     scores = scored([[], [1]])
     assert not scores[0].any()
     assert scores[1].any()
 
 
 @pytest.mark.rules("baselines-R1")
-def test_the_same_sequences_give_the_same_arrays() -> None:
+def test_the_same_sequences_give_the_same_arrays():
     first, second = (fitted(made(7, users=30), 9) for _ in range(2))
     assert {name: x.tobytes() for name, x in first.items()} == {
         name: x.tobytes() for name, x in second.items()
@@ -117,7 +113,7 @@ def test_the_same_sequences_give_the_same_arrays() -> None:
 
 @pytest.mark.rules("baselines-R5")
 @pytest.mark.parametrize("item", [-1, 9])
-def test_an_item_outside_the_catalogue_raises(item: int) -> None:
+def test_an_item_outside_the_catalogue_raises(item):
     expected = f"items: rows: expected indices from 0 to 8, got {item}"
     with raises_exactly(ShapeError, expected):
         scored([[0], [item]])
@@ -127,24 +123,24 @@ def test_an_item_outside_the_catalogue_raises(item: int) -> None:
 
 @pytest.mark.rules("baselines-R6")
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.5, float("nan")])
-def test_a_decay_outside_its_range_raises(decay: float) -> None:
+def test_a_decay_outside_its_range_raises(decay):
     message = f"decay: expected a number above 0 and at most 1, got {decay}"
     with raises_exactly(ConfigError, message):
         scored([[0]], decay=decay)
 
 
 @pytest.mark.rules("baselines-R12")
-def test_an_unknown_similarity_raises() -> None:
+def test_an_unknown_similarity_raises():
     message = "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
     with raises_exactly(ConfigError, message):
         fitted([[0, 1]], 2, similarity="jaccard")
 
 
 @pytest.fixture
-def without_implicit(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_implicit(monkeypatch):
     """An environment without the package that fits."""
 
-    def missing(name: str) -> Any:
+    def missing(name):
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(interactions, "import_module", missing)
@@ -157,7 +153,7 @@ NEEDS_IMPLICIT = (
 
 
 @pytest.mark.rules("baselines-R4")
-def test_without_the_package_only_fitting_raises(without_implicit: None) -> None:
+def test_without_the_package_only_fitting_raises(without_implicit):
     with raises_exactly(ConfigError, NEEDS_IMPLICIT):
         fitted([[0, 1]], 2)
     scored([[0]])

@@ -1,7 +1,5 @@
 """Initial logits of specs/routing.md: their distribution, what they depend on, who uses which."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -13,7 +11,6 @@ from mindref.data.log import Ragged
 from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import serving_logits
-from mindref.shapes import Array
 from mindref.training.batch_loader import BatchLoader, Task
 from tests.assertions import assert_close
 
@@ -21,7 +18,7 @@ ITEMS, INTERESTS = 7, 3
 WORD = (1 << 64) - 1
 
 
-def looks_normal(x: Array, sigma: float) -> None:
+def looks_normal(x, sigma):
     """Require mean, deviation, shares within 1, 2 and 3 sigma, and a tail that is not cut off."""
     size = x.size
     assert abs(x.mean()) < STANDARD_ERRORS * sigma / math.sqrt(size)
@@ -34,7 +31,7 @@ def looks_normal(x: Array, sigma: float) -> None:
 
 @pytest.mark.rules("routing-R14")
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 5.0])
-def test_drawn_logits_are_normal_with_the_deviation_asked_for(sigma: float) -> None:
+def test_drawn_logits_are_normal_with_the_deviation_asked_for(sigma):
     x = draw_logits(np.random.default_rng(3), (100, 50, 8), sigma, "float64")
     looks_normal(x, sigma)
     for axis in range(3):  # no number is repeated along an axis
@@ -43,7 +40,7 @@ def test_drawn_logits_are_normal_with_the_deviation_asked_for(sigma: float) -> N
 
 
 @pytest.mark.rules("routing-R14")
-def test_drawn_logits_come_from_the_generator_and_move_it_on() -> None:
+def test_drawn_logits_come_from_the_generator_and_move_it_on():
     rng = np.random.default_rng(3)
     first, second, again = (
         draw_logits(x, (2, 4, 3), 1.0, "float32") for x in (rng, rng, np.random.default_rng(3))
@@ -55,7 +52,7 @@ def test_drawn_logits_come_from_the_generator_and_move_it_on() -> None:
 
 @pytest.mark.rules("routing-R15")
 @pytest.mark.parametrize("sigma", [0.1, 1.0])
-def test_keyed_logits_are_normal_and_independent(sigma: float) -> None:
+def test_keyed_logits_are_normal_and_independent(sigma):
     table = keyed_table(0, 20_000, 4, sigma, "float64")
     looks_normal(table, sigma)
     neighbours = [(table[1:], table[:-1]), (table[:, 1:], table[:, :-1])]
@@ -65,7 +62,7 @@ def test_keyed_logits_are_normal_and_independent(sigma: float) -> None:
 
 
 @pytest.mark.rules("routing-R15")
-def test_a_keyed_logit_depends_on_seed_item_and_interest_alone() -> None:
+def test_a_keyed_logit_depends_on_seed_item_and_interest_alone():
     small, large = (
         keyed_table(9, *sizes, 1.0, "float64") for sizes in [(ITEMS, INTERESTS), (1000, 8)]
     )
@@ -76,31 +73,31 @@ def test_a_keyed_logit_depends_on_seed_item_and_interest_alone() -> None:
 
 @pytest.mark.rules("routing-R15")
 @pytest.mark.parametrize("seed", [0, 1, 2**32 + 1, 2**40 + 7, 2**63 - 1])
-def test_keyed_logits_are_those_of_whole_number_arithmetic(seed: int) -> None:
+def test_keyed_logits_are_those_of_whole_number_arithmetic(seed):
     table = keyed_table(seed, ITEMS, INTERESTS, 2.0, "float64")
     expected = [[2.0 * one_logit(seed, i, k) for k in range(INTERESTS)] for i in range(ITEMS)]
     assert_close(table, expected, atol=0)
 
 
-def one_logit(seed: int, item: int, interest: int) -> float:
+def one_logit(seed, item, interest):
     key = mixed(mixed(mixed(seed) ^ item) ^ interest)
     a, c = (((mixed(key ^ n) >> 11) + 0.5) / 2.0**53 for n in (1, 2))
     return math.sqrt(-2 * math.log(a)) * math.cos(2 * math.pi * c)
 
 
-def mixed(x: int) -> int:
+def mixed(x):
     x = (x + 0x9E3779B97F4A7C15) & WORD
     x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & WORD
     x = ((x ^ x >> 27) * 0x94D049BB133111EB) & WORD
     return x ^ x >> 31
 
 
-def settings(logits: str) -> Config:
+def settings(logits):
     changes = {"logits": logits, "interests": INTERESTS, "width": 5, "batch": 16, "negatives": 4}
     return Config.of(changes={**changes, "window": 6, "sigma": 0.3})
 
 
-def of_training(config: Config, step: int) -> tuple[Array, Array]:
+def of_training(config, step):
     """Return the logits of a training batch and those that serving would give its histories."""
     sequences = Ragged.of([[0, 1, 2, 3], [4, 5, 6, 0, 1], [2, 2, 2]])
     catalogue = catalogue_of_ids(ITEMS, config.dtype)
@@ -111,7 +108,7 @@ def of_training(config: Config, step: int) -> tuple[Array, Array]:
 
 
 @pytest.mark.rules("routing-R16")
-def test_keyed_draws_afresh_in_every_training_step() -> None:
+def test_keyed_draws_afresh_in_every_training_step():
     config = settings("keyed")
     first, keyed = of_training(config, 0)
     second, _ = of_training(config, 1)
@@ -121,7 +118,7 @@ def test_keyed_draws_afresh_in_every_training_step() -> None:
 
 
 @pytest.mark.rules("routing-R17")
-def test_fixed_trains_on_the_logits_of_serving() -> None:
+def test_fixed_trains_on_the_logits_of_serving():
     for step in range(2):
         found, keyed = of_training(settings("fixed"), step)
         np.testing.assert_array_equal(found, keyed)
@@ -129,7 +126,7 @@ def test_fixed_trains_on_the_logits_of_serving() -> None:
 
 @pytest.mark.rules("routing-R16", "routing-R17")
 @pytest.mark.parametrize("logits", ["keyed", "fixed"])
-def test_serving_gives_an_item_the_same_logits_in_any_batch_and_place(logits: str) -> None:
+def test_serving_gives_an_item_the_same_logits_in_any_batch_and_place(logits):
     config = settings(logits)
     table = keyed_table(config.seed, ITEMS, INTERESTS, config.sigma, config.dtype)
     history = np.random.default_rng(1).integers(0, ITEMS, (5, 6))
@@ -140,7 +137,7 @@ def test_serving_gives_an_item_the_same_logits_in_any_batch_and_place(logits: st
 
 
 @pytest.mark.rules("routing-R18")
-def test_per_call_draws_in_serving_whatever_the_items() -> None:
+def test_per_call_draws_in_serving_whatever_the_items():
     config = settings("per_call")
     history = np.full((40, 6), 2)
     found = serving_logits(config, ITEMS, history)

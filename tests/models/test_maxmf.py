@@ -1,9 +1,5 @@
 """MaxMF: the score, the pair loss, the parameters. Gradient and serving have their own files."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,8 +18,8 @@ EXAMPLE = spec_pages.examples("maxmf")[0]
 EACH_PAIR_LOSS = pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
 
 
-def example() -> World:
-    def a(name: str) -> Any:
+def example():
+    def a(name):
         return np.array(EXAMPLE[name])
 
     config = Config.of("default", {"interests": 2, "width": 2, "dtype": "float64"})
@@ -34,11 +30,11 @@ def example() -> World:
     return World(params, batch, catalogue_of_ids(6, "float64"), config, Sizes(6, 6, 0, 0), maxmf)
 
 
-def loss_of(w: World, pair_loss: str = "warp", **changes: Any) -> float:
+def loss_of(w, pair_loss="warp", **changes):
     return float(w._replace(batch=w.batch._replace(**changes)).loss(pair_loss=pair_loss)[0])
 
 
-def ranked(at_target: float, at_negatives: list[float], **named: Any) -> Any:
+def ranked(at_target, at_negatives, **named):
     """Return loss and weights of one pair, whose trials are in the order given."""
     usable = named.pop("usable", [True] * len(at_negatives))
     scores = np.array([at_target]), np.array([at_negatives], float)
@@ -48,7 +44,7 @@ def ranked(at_target: float, at_negatives: list[float], **named: Any) -> Any:
 
 @pytest.mark.rules("maxmf-R1", "maxmf-R4", "maxmf-R6", "maxmf-R8", "maxmf-R9", "maxmf-R15")
 @EACH_PAIR_LOSS
-def test_the_worked_example_matches_the_page(pair_loss: str) -> None:
+def test_the_worked_example_matches_the_page(pair_loss):
     w = example()
     got = {"losses": naive.maxmf_losses(w, pair_loss), "loss": loss_of(w, pair_loss)}
     gradients = w.dense(w.gradients(pair_loss=pair_loss))
@@ -61,12 +57,12 @@ def test_the_worked_example_matches_the_page(pair_loss: str) -> None:
 )
 @EACH_PAIR_LOSS
 @given(w=maxmf_worlds())
-def test_it_agrees_with_loops_over_numbers(w: World, pair_loss: str) -> None:
+def test_it_agrees_with_loops_over_numbers(w, pair_loss):
     assert_close(loss_of(w, pair_loss), np.mean(naive.maxmf_losses(w, pair_loss)))
 
 
 @pytest.mark.rules("maxmf-R2")
-def test_of_equal_interests_the_first_is_the_best() -> None:
+def test_of_equal_interests_the_first_is_the_best():
     found = maxmf.best_interest_scores(np.array([[[1.0, 3.0]], [[5.0, 2.0]]]).transpose(1, 0, 2))
     assert found.best.tolist() == [[5.0, 3.0]]
     assert found.interest.tolist() == [[1, 0]]
@@ -75,7 +71,7 @@ def test_of_equal_interests_the_first_is_the_best() -> None:
 
 @pytest.mark.rules("maxmf-R3", "maxmf-R5")
 @EACH_PAIR_LOSS
-def test_within_the_margin_counts_and_beyond_it_does_not(pair_loss: str) -> None:
+def test_within_the_margin_counts_and_beyond_it_does_not(pair_loss):
     loss, weights = ranked(2.0, [1.5], items=2, pair_loss=pair_loss)
     assert (loss, weights.tolist()) == (0.5, [1.0])
     loss, weights = ranked(2.0, [1.0, -4.0], pair_loss=pair_loss)
@@ -87,7 +83,7 @@ def test_within_the_margin_counts_and_beyond_it_does_not(pair_loss: str) -> None
 
 
 @pytest.mark.rules("maxmf-R4")
-def test_an_unusable_negative_is_no_trial() -> None:
+def test_an_unusable_negative_is_no_trial():
     usable = [False, True, False, True]
     loss, weights = ranked(0.0, [5.0, -2.0, 7.0, 1.0], usable=usable, items=11)
     second_trial_of_ten = 2 * sum(1 / j for j in range(1, 6))
@@ -98,7 +94,7 @@ def test_an_unusable_negative_is_no_trial() -> None:
 
 
 @pytest.mark.rules("maxmf-R4")
-def test_known_items_of_the_batch_replace_those_of_the_history() -> None:
+def test_known_items_of_the_batch_replace_those_of_the_history():
     w = example()
     none = np.zeros((3, 4), bool)
     assert loss_of(w, is_known=maxmf.known_negatives(w.batch)) == loss_of(w)
@@ -114,7 +110,7 @@ def test_known_items_of_the_batch_replace_those_of_the_history() -> None:
 
 
 @pytest.mark.rules("maxmf-R6")
-def test_the_pairs_begin_apart_and_go_round() -> None:
+def test_the_pairs_begin_apart_and_go_round():
     assert warp.trial_order(3, 4).tolist() == [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1]]
     assert warp.trial_order(4, 2).tolist() == [[0, 1], [0, 1], [1, 0], [1, 0]]
     scores = np.zeros(2), np.array([[1.0, 2.0], [1.0, 2.0]])
@@ -126,7 +122,7 @@ def test_the_pairs_begin_apart_and_go_round() -> None:
 @pytest.mark.parametrize(
     ("trial", "rank"), [(1, 100), (2, 50), (3, 33), (51, 1), (100, 1), (150, 1)]
 )
-def test_the_weight_is_the_harmonic_number_of_the_rank(trial: int, rank: int) -> None:
+def test_the_weight_is_the_harmonic_number_of_the_rank(trial, rank):
     loss, weights = ranked(3.0, [-9.0] * (trial - 1) + [3.0, 9.0])
     expected = sum(1 / j for j in range(1, rank + 1))
     assert weights[trial - 1] == pytest.approx(expected, rel=SAME)
@@ -134,7 +130,7 @@ def test_the_weight_is_the_harmonic_number_of_the_rank(trial: int, rank: int) ->
 
 
 @pytest.mark.rules("maxmf-R10")
-def test_auc_is_the_mean_over_usable_negatives() -> None:
+def test_auc_is_the_mean_over_usable_negatives():
     usable = [True, True, False, True, True]
     loss, _ = ranked(1.0, [0.5, -1.0, 9.0, 2.0, 0.0], usable=usable, pair_loss="auc")
     assert loss == pytest.approx((0.5 + 0 + 2.0 + 0) / 4, rel=SAME)
@@ -144,7 +140,7 @@ def test_auc_is_the_mean_over_usable_negatives() -> None:
 @EACH_PAIR_LOSS
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_a_score_that_is_not_finite_is_not_a_perfect_order(bad: float, pair_loss: str) -> None:
+def test_a_score_that_is_not_finite_is_not_a_perfect_order(bad, pair_loss):
     assert ranked(0.0, [], pair_loss=pair_loss)[0] == 0
     assert np.isnan(ranked(bad, [0.0], pair_loss=pair_loss)[0])
     assert np.isnan(ranked(9.0, [0.0, bad], pair_loss=pair_loss)[0])
@@ -154,7 +150,7 @@ def test_a_score_that_is_not_finite_is_not_a_perfect_order(bad: float, pair_loss
 
 
 @pytest.mark.rules("maxmf-R12")
-def test_invalid_pairs_raise() -> None:
+def test_invalid_pairs_raise():
     with pytest.raises(ConfigError, match="pair_loss: expected warp or auc, got 'wrap'"):
         ranked(0.0, [1.0], pair_loss="wrap")
     nobody = np.zeros((0, 2))
@@ -169,7 +165,7 @@ def test_invalid_pairs_raise() -> None:
 
 
 @pytest.mark.rules("maxmf-R13")
-def test_the_tables_begin_with_vectors_of_length_near_one() -> None:
+def test_the_tables_begin_with_vectors_of_length_near_one():
     config = Config.of("default", {"interests": 3, "width": 16, "dtype": "float64"})
     params = maxmf.init(np.random.default_rng(0), config, Sizes(300, 400, 0, 0, users=500))
     assert params.items.shape == (400, 16)

@@ -1,9 +1,5 @@
 """MaxMF for users who are served: vectors fitted to a history, and whether they find anything."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,17 +19,17 @@ from tests.models.test_maxmf import EXAMPLE, example
 from tests.models.worlds import World, maxmf_world, maxmf_worlds
 
 
-def histories_of(items: Any, mask: Any) -> mind.Histories:
+def histories_of(items, mask):
     items, mask = np.array(items), np.array(mask, bool)
     return mind.Histories(items, mask, np.zeros((*items.shape, 1)), np.zeros((len(items), 0), int))
 
 
-def served(w: World) -> tuple[Any, Any]:
+def served(w):
     """Return the fitted interests of the users of a world, and which are active."""
     return maxmf.fit_interests(w.params, w.histories, w.catalogue, w.config)[:2]
 
 
-def check_alone(w: World, b: int, items: Any, expected: tuple[Any, Any]) -> None:
+def check_alone(w, b, items, expected):
     """Require that user b has these bytes if served alone, with these behaviours."""
     histories = histories_of([items], np.ones((1, len(items)), bool))
     vectors, active = served(w.with_shared(histories=histories))
@@ -41,7 +37,7 @@ def check_alone(w: World, b: int, items: Any, expected: tuple[Any, Any]) -> None
     assert active[0].tolist() == expected[1][b].tolist(), f"user {b}"
 
 
-def crowd(rng: Any, items: int, users: int, longest: int, **plain: Any) -> World:
+def crowd(rng, items, users, longest, **plain):
     """Return a world of users with histories of all lengths up to the longest, from none."""
     config = Config.of("default", {"model": "maxmf", "width": 6, "dtype": "float64", **plain})
     lengths = np.arange(users) % (longest + 1)
@@ -56,7 +52,7 @@ def crowd(rng: Any, items: int, users: int, longest: int, **plain: Any) -> World
 
 
 @pytest.mark.rules("maxmf-R18", "maxmf-R21", "maxmf-R22")
-def test_the_worked_example_matches_the_page() -> None:
+def test_the_worked_example_matches_the_page():
     vectors, active = served(example())
     assert_example({"interests": vectors}, EXAMPLE)
     assert active.tolist() == EXAMPLE["active"]
@@ -64,7 +60,7 @@ def test_the_worked_example_matches_the_page() -> None:
 
 @pytest.mark.rules("maxmf-R18")
 @given(w=maxmf_worlds())
-def test_a_user_has_an_interest_for_each_item_up_to_k(w: World) -> None:
+def test_a_user_has_an_interest_for_each_item_up_to_k(w):
     vectors, active = served(w)
     for b, (row, mask) in enumerate(zip(w.histories.items, w.histories.mask, strict=True)):
         count = max(1, min(w.config.interests, len(set(row[mask]))))
@@ -75,7 +71,7 @@ def test_a_user_has_an_interest_for_each_item_up_to_k(w: World) -> None:
 
 @pytest.mark.rules("maxmf-R19", "maxmf-R23")
 @given(w=maxmf_worlds(window=1))
-def test_the_same_items_give_the_same_bytes_in_any_batch(w: World) -> None:
+def test_the_same_items_give_the_same_bytes_in_any_batch(w):
     together, rng = served(w), np.random.default_rng(0)
     for b, (row, mask) in enumerate(zip(w.histories.items, w.histories.mask, strict=True)):
         items = rng.permutation(row[mask])
@@ -86,7 +82,7 @@ def test_the_same_items_give_the_same_bytes_in_any_batch(w: World) -> None:
 @pytest.mark.parametrize("interests", [1, 4])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.slow(every=2)
-def test_users_in_a_crowd_have_the_bytes_that_they_have_alone(interests: int, dtype: str) -> None:
+def test_users_in_a_crowd_have_the_bytes_that_they_have_alone(interests, dtype):
     """Histories of all lengths up to 70, in many blocks, on a catalogue larger than is compared."""
     rng = np.random.default_rng(0)
     w = crowd(rng, 700, 300, 70, interests=interests, dtype=dtype, width=40)
@@ -95,7 +91,7 @@ def test_users_in_a_crowd_have_the_bytes_that_they_have_alone(interests: int, dt
         check_alone(w, b, rng.permutation(w.histories.items[b][w.histories.mask[b]]), together)
 
 
-def farthest_first(directions: Any, count: int) -> Any:
+def farthest_first(directions, count):
     """Return the seeds of a user who has these directions (n, D), and of one who has two places."""
     padded = np.concatenate([directions, -9 * np.ones((2, directions.shape[1]))])
     mine = np.arange(len(padded)) < np.array([[len(directions)], [2]])
@@ -103,7 +99,7 @@ def farthest_first(directions: Any, count: int) -> Any:
 
 
 @pytest.mark.rules("maxmf-R20")
-def test_seeds_are_the_middle_one_and_then_the_farthest() -> None:
+def test_seeds_are_the_middle_one_and_then_the_farthest():
     angles = np.deg2rad([0, 10, 30, 170, 100])
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)  # the mean points to 50 degrees
     assert farthest_first(directions, 4) == [2, 3, 4, 0]
@@ -112,7 +108,7 @@ def test_seeds_are_the_middle_one_and_then_the_farthest() -> None:
 
 @pytest.mark.rules("maxmf-R20")
 @pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
-def test_seeds_go_by_direction_and_not_by_length(length: float) -> None:
+def test_seeds_go_by_direction_and_not_by_length(length):
     rng = np.random.default_rng(0)
     lengths = np.where(np.arange(9) % 2, length, 1)[:, None]
     items = rng.standard_normal((9, 4))
@@ -121,7 +117,7 @@ def test_seeds_go_by_direction_and_not_by_length(length: float) -> None:
     assert foldin.unit_directions(np.zeros((1, 2))).tolist() == [[0, 0]]
 
 
-def users_of(items: Any, own: Any, padding: int = 0) -> foldin.UserBlock:
+def users_of(items, own, padding=0):
     """Return one user who has some of the items and is compared with all of them at each step."""
     count, met = len(own), np.isin(np.arange(len(items)), own)
     places = np.concatenate([items[own], np.zeros((padding, items.shape[1]))])
@@ -131,13 +127,13 @@ def users_of(items: Any, own: Any, padding: int = 0) -> foldin.UserBlock:
 
 
 @pytest.mark.rules("maxmf-R20")
-def test_without_a_slope_the_vectors_are_the_items_of_the_seeds() -> None:
+def test_without_a_slope_the_vectors_are_the_items_of_the_seeds():
     items = 0.5 * np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
     fitted = foldin.fit_user_vectors(users_of(items, np.arange(3), 2), 2)  # there is no other item
     assert fitted.tolist() == [[items[1].tolist(), items[2].tolist()]]
 
 
-def pair_slope(vectors: Any, own: Any, others: Any) -> Any:
+def pair_slope(vectors, own, others):
     """Return the gradient of the mean hinge by the vectors (K, D), pair by pair."""
     of_own, of_others = vectors @ own.T, vectors @ others.T
     best, other_best = of_own.argmax(axis=0), of_others.argmax(axis=0)
@@ -148,7 +144,7 @@ def pair_slope(vectors: Any, own: Any, others: Any) -> Any:
     return total / (len(own) * len(others))
 
 
-def mean_hinge(vectors: Any, items: Any, own: Any) -> float:
+def mean_hinge(vectors, items, own):
     scores = [max(float(v @ e) for v in vectors) for e in items]
     others = [j for j in range(len(items)) if j not in own]
     return sum(max(0, 1 - scores[d] + scores[j]) for d in own for j in others) / (
@@ -162,29 +158,27 @@ def mean_hinge(vectors: Any, items: Any, own: Any) -> float:
     rng=strategies.generators(),
     padding=st.integers(0, 3),
 )
-def test_the_slope_is_that_of_the_mean_hinge(
-    sizes: tuple[int, ...], rng: np.random.Generator, padding: int
-) -> None:
+def test_the_slope_is_that_of_the_mean_hinge(sizes, rng, padding):
     count, most, width = sizes
     items = rng.standard_normal((count, width))
     own = np.sort(rng.permutation(count)[: rng.integers(1, count)])
     vectors = rng.standard_normal((most, width))
     users, active = users_of(items, own, padding), np.ones((1, most), bool)
 
-    def function(moved: Any) -> Any:
+    def function(moved):
         scores = moved @ items.T
         best = scores.max(axis=0)
         sides = scores.argmax(axis=0), 1 - best[:, None] + best > 0
         return np.array(mean_hinge(moved, items, own)), list(sides)
 
-    def backward(d: Any) -> Any:
+    def backward(d):
         return [d * foldin.margin_gradient(vectors[None], active, users, 0)[0]]
 
     kinked_gradients.check(function, backward, [vectors], np.random.default_rng(0))
 
 
 @pytest.mark.rules("maxmf-R2", "maxmf-R21")
-def test_the_lowest_of_equal_interests_has_the_slope() -> None:
+def test_the_lowest_of_equal_interests_has_the_slope():
     rng = np.random.default_rng(0)
     items, vectors = rng.standard_normal((7, 3)), rng.standard_normal((1, 3)).repeat(3, axis=0)
     users, active = users_of(items, [1, 4]), np.ones((1, 3), bool)
@@ -193,7 +187,7 @@ def test_the_lowest_of_equal_interests_has_the_slope() -> None:
     assert not slope[1:].any()
 
 
-def plainly(own: Any, others: Any, most: int) -> Any:
+def plainly(own, others, most):
     """Return the vectors of a user, fitted pair by pair; others: those compared at each step."""
     vectors = own[farthest_first(foldin.unit_directions(own), min(most, len(own)))]
     for step in range(21):
@@ -206,7 +200,7 @@ def plainly(own: Any, others: Any, most: int) -> Any:
 
 @pytest.mark.rules("maxmf-R22", "maxmf-R17")
 @given(rng=strategies.generators(), padding=st.integers(0, 3))
-def test_the_fit_is_twenty_steps_down_the_slope(rng: np.random.Generator, padding: int) -> None:
+def test_the_fit_is_twenty_steps_down_the_slope(rng, padding):
     items, own = rng.standard_normal((12, 3)), np.array([1, 4, 5, 9])
     fitted = foldin.fit_user_vectors(users_of(items, own, padding), 3)[0]
     expected = plainly(items[own], [np.delete(items, own, axis=0)] * 20, 3)
@@ -215,7 +209,7 @@ def test_the_fit_is_twenty_steps_down_the_slope(rng: np.random.Generator, paddin
 
 
 @pytest.mark.rules("maxmf-R20", "maxmf-R21", "maxmf-R22", "maxmf-R24")
-def test_behaviours_are_compared_with_the_items_drawn_and_no_others() -> None:
+def test_behaviours_are_compared_with_the_items_drawn_and_no_others():
     w = crowd(np.random.default_rng(0), 520, 21, 20, seed=3)
     drawn, items, (vectors, active) = foldin.comparison_items(3, 520), w.params.items, served(w)
     for b in (1, 3, 4, 9, 20):  # b behaviours
@@ -225,7 +219,7 @@ def test_behaviours_are_compared_with_the_items_drawn_and_no_others() -> None:
 
 
 @pytest.mark.rules("maxmf-R24")
-def test_the_items_compared_are_a_draw_from_the_seed() -> None:
+def test_the_items_compared_are_a_draw_from_the_seed():
     whole = foldin.comparison_items(5, 512)
     assert whole.tolist() == [list(range(512))] * 20, "every item of a small catalogue"
     drawn = foldin.comparison_items(5, 9_000)
@@ -241,7 +235,7 @@ def test_the_items_compared_are_a_draw_from_the_seed() -> None:
 
 @pytest.mark.rules("maxmf-R23")
 @pytest.mark.parametrize("item", [-1, 6])
-def test_an_item_outside_the_catalogue_raises(item: int) -> None:
+def test_an_item_outside_the_catalogue_raises(item):
     w = maxmf_world(np.random.default_rng(0), (1, 4, 2, 3))
     with pytest.raises(ShapeError, match="items: rows: expected indices from 0 to 5"):
         served(w.with_shared(histories=histories_of([[0, item]], [[True, True]])))
@@ -249,7 +243,7 @@ def test_an_item_outside_the_catalogue_raises(item: int) -> None:
 
 
 @pytest.mark.rules("maxmf-R14", "maxmf-R19")
-def test_a_user_outside_training_gets_items_of_the_groups_of_the_history() -> None:
+def test_a_user_outside_training_gets_items_of_the_groups_of_the_history():
     """Four groups of ten items; every user likes items of two groups."""
     rng = np.random.default_rng(0)
     config = Config.of("default", {"interests": 2, "width": 8})

@@ -1,7 +1,5 @@
 """MIND: profile, active interests, padding, limits, and each part replaced by its named option."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -13,11 +11,11 @@ from mindref.models import mind, serving
 from mindref.ops import squash
 from mindref.training.batch_loader import BatchLoader, Task
 from tests.assertions import assert_close
-from tests.models.worlds import World, loss_of, world, worlds
+from tests.models.worlds import loss_of, world, worlds
 
 
 @pytest.mark.rules("model-R2")
-def test_the_profile_is_its_features_side_by_side_in_their_order() -> None:
+def test_the_profile_is_its_features_side_by_side_in_their_order():
     params = world(np.random.default_rng(0), (2, 3, 4, 5)).params
     vectors, _ = mind.profile_vectors(params, np.array([[0, 2], [2, 1]]))
     q = params.profile
@@ -26,7 +24,7 @@ def test_the_profile_is_its_features_side_by_side_in_their_order() -> None:
 
 @pytest.mark.rules("model-R3", "model-R7", "model-R17")
 @pytest.mark.parametrize(("behaviours", "active"), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (9, 3)])
-def test_active_interests_count_behaviours_in_the_mask(behaviours: int, active: int) -> None:
+def test_active_interests_count_behaviours_in_the_mask(behaviours, active):
     w = world(np.random.default_rng(0), (1, 40, 3, 2))
     mask = np.arange(40)[None] < behaviours
     assert mind.active_interests(mask, w.config).sum() == active
@@ -36,7 +34,7 @@ def test_active_interests_count_behaviours_in_the_mask(behaviours: int, active: 
 
 @pytest.mark.rules("model-R5")
 @pytest.mark.parametrize("last_relu", [False, True])
-def test_only_last_relu_rectifies_the_last_layer(last_relu: bool) -> None:
+def test_only_last_relu_rectifies_the_last_layer(last_relu):
     w = world(np.random.default_rng(0), (5, 8, 3, 7), last_relu=last_relu, hidden=[6])
     out = w.interests()[0]
     assert (out < 0).any() != last_relu
@@ -45,7 +43,7 @@ def test_only_last_relu_rectifies_the_last_layer(last_relu: bool) -> None:
 
 @pytest.mark.rules("model-R8")
 @pytest.mark.parametrize("garbage", [0, 5, -3, 10**12])
-def test_a_padded_position_is_never_looked_up(garbage: int) -> None:
+def test_a_padded_position_is_never_looked_up(garbage):
     w = world(np.random.default_rng(0), (3, 6, 2, 4))
     mask = w.histories.mask
     assert not mask.all()
@@ -65,7 +63,7 @@ HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])
 
 @pytest.mark.rules("model-R12")
 @given(w=worlds(routing="uniform", routing_axis="interests"))
-def test_uniform_routing_is_one_iteration_of_equal_weights(w: World) -> None:
+def test_uniform_routing_is_one_iteration_of_equal_weights(w):
     _, active, saved = w.interests()
     share = active / active.sum(axis=1, keepdims=True)
     expected = w.histories.mask[:, :, None] * share[:, None, :]
@@ -75,7 +73,7 @@ def test_uniform_routing_is_one_iteration_of_equal_weights(w: World) -> None:
 
 @pytest.mark.rules("model-R13")
 @pytest.mark.parametrize("kind", squash.KINDS)
-def test_the_named_squash_reaches_routing(kind: str) -> None:
+def test_the_named_squash_reaches_routing(kind):
     w = world(np.random.default_rng(0), (2, 6, 2, 3), squash=kind)
     routed = w.interests()[2].routing
     assert len(routed.iterations) == w.config.iterations
@@ -86,7 +84,7 @@ def test_the_named_squash_reaches_routing(kind: str) -> None:
 
 @pytest.mark.rules("model-R14")
 @pytest.mark.parametrize("power", [0.5, 2.0, np.inf])
-def test_attention_mean_is_the_mean_of_the_active_interests(power: float) -> None:
+def test_attention_mean_is_the_mean_of_the_active_interests(power):
     w = world(np.random.default_rng(0), (3, 9, 4, 5), power=power, attention="mean")
     out, active, _ = w.interests()
     expected = out.sum(axis=1) / active.sum(axis=1, keepdims=True)
@@ -96,7 +94,7 @@ def test_attention_mean_is_the_mean_of_the_active_interests(power: float) -> Non
 
 
 @pytest.mark.rules("model-R15")
-def test_loss_full_compares_with_every_item_once() -> None:
+def test_loss_full_compares_with_every_item_once():
     w = world(np.random.default_rng(0), (3, 4, 2, 5), loss="full", batch=3, window=4, hidden=[])
     sequences = Ragged.of([[0, 1, 2, 3], [4, 5, 0], [2, 2, 1, 5, 3]])
     task = Task(sequences, np.zeros((3, 2), np.int64), w.catalogue, w.sizes)
@@ -112,7 +110,7 @@ def test_loss_full_compares_with_every_item_once() -> None:
 
 @pytest.mark.rules("model-R19")
 @pytest.mark.parametrize("normalise", [True, False])
-def test_with_normalise_what_is_served_has_length_one(normalise: bool) -> None:
+def test_with_normalise_what_is_served_has_length_one(normalise):
     w = world(np.random.default_rng(0), (3, 8, 3, 5), normalise=normalise)
     model = serving.Model(w.params, w.catalogue, w.config)
     served = serving.compute_interests(model, HISTORIES, w.histories.profile)
@@ -124,7 +122,7 @@ def test_with_normalise_what_is_served_has_length_one(normalise: bool) -> None:
 
 
 @pytest.mark.rules("model-R16")
-def test_a_user_is_served_the_same_alone_and_in_company() -> None:
+def test_a_user_is_served_the_same_alone_and_in_company():
     w = world(np.random.default_rng(0), (3, 8, 3, 5))
     model = serving.Model(w.params, w.catalogue, w.config)
     profile = w.histories.profile

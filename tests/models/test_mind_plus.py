@@ -1,10 +1,7 @@
 """MIND plus: it is MIND where nothing is added; its losses, its parts, its initial values."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +24,7 @@ from tests.models.worlds import OPTIONS, World, loss_of, plus_config, plus_world
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("routing_gradient", ["last", "all"])
 @pytest.mark.parametrize("power", [0.5, np.inf])
-def test_where_nothing_is_added_it_is_mind_bit_for_bit(
-    options: dict[str, Any], routing_gradient: str, power: float
-) -> None:
+def test_where_nothing_is_added_it_is_mind_bit_for_bit(options, routing_gradient, power):
     w = plus_world(0, routing_gradient=routing_gradient, power=power, **options)
     config = Config.of("default", {**dataclasses.asdict(w.config), "model": "mind"})
     p = w.params
@@ -46,14 +41,14 @@ def test_where_nothing_is_added_it_is_mind_bit_for_bit(
     np.testing.assert_array_equal(w.interests()[0], of_mind.interests()[0])
 
 
-def parts(gradient: Any) -> list[Any]:
+def parts(gradient):
     """Return the arrays of a gradient: rows and values of a table's."""
     return list(gradient) if isinstance(gradient, tuple) else [gradient]
 
 
 @pytest.mark.rules("mind_plus-R17")
 @pytest.mark.parametrize("sharpness", [0.0, 0.5, 1.0, np.inf])
-def test_the_pooled_loss_is_that_of_the_score_of_serving(sharpness: float) -> None:
+def test_the_pooled_loss_is_that_of_the_score_of_serving(sharpness):
     numbers = {"sharpness": sharpness, "temperature": 0.7}
     w = plus_world(0, attention="pooled", recency="interests", contexts=1, **numbers)
     out, active, _ = w.interests()
@@ -66,7 +61,7 @@ def test_the_pooled_loss_is_that_of_the_score_of_serving(sharpness: float) -> No
 
 @pytest.mark.rules("mind_plus-R17")
 @pytest.mark.parametrize("power", [0.5, 2.0, np.inf])
-def test_attention_mean_is_that_of_power_zero_and_ignores_sharpness(power: float) -> None:
+def test_attention_mean_is_that_of_power_zero_and_ignores_sharpness(power):
     w = plus_world(0, recency="interests", power=power, attention="mean")
     assert loss_of(w) == loss_of(w, attention="label", power=0.0)
     assert loss_of(w) != loss_of(w, attention="label")
@@ -77,7 +72,7 @@ SAME = same_math(np.float64)
 
 
 @pytest.mark.rules("mind_plus-R1")
-def test_ages_count_the_behaviours_that_follow_and_not_the_places() -> None:
+def test_ages_count_the_behaviours_that_follow_and_not_the_places():
     config = plus_config(recency="interests", interests=2, contexts=1)
     positions = np.arange(12.0).reshape(4, 3) + 1  # row a is 3 a + 1, 3 a + 2, 3 a + 3
     mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], bool)
@@ -90,7 +85,7 @@ def test_ages_count_the_behaviours_that_follow_and_not_the_places() -> None:
 @pytest.mark.rules("mind_plus-R3")
 @pytest.mark.parametrize(("recency", "own"), [("none", 0), ("shared", 1), ("interests", 3)])
 @pytest.mark.parametrize("count", [0, 2])
-def test_recency_sets_the_number_of_weights_of_an_age(recency: str, own: int, count: int) -> None:
+def test_recency_sets_the_number_of_weights_of_an_age(recency, own, count):
     config = plus_config(recency=recency, interests=3, contexts=count, window=5)
     positions = np.random.default_rng(0).standard_normal((5, own + count))
     assert ages.start(config).shape == positions.shape
@@ -106,7 +101,7 @@ def test_recency_sets_the_number_of_weights_of_an_age(recency: str, own: int, co
 
 @pytest.mark.rules("mind_plus-R4")
 @pytest.mark.parametrize("votes", ["matrix", "items"])
-def test_weights_that_differ_separate_interests_even_with_zero_logits(votes: str) -> None:
+def test_weights_that_differ_separate_interests_even_with_zero_logits(votes):
     for recency in ("none", "shared", "interests"):
         w = plus_world(0, recency=recency, votes=votes, contexts=1)
         out, active, _ = w.with_histories(init_logits=0 * w.histories.init_logits).interests()
@@ -118,7 +113,7 @@ def test_weights_that_differ_separate_interests_even_with_zero_logits(votes: str
 
 @pytest.mark.rules("mind_plus-R5")
 @pytest.mark.parametrize("recency", ["none", "shared", "interests"])
-def test_a_behaviour_older_than_the_table_raises(recency: str) -> None:
+def test_a_behaviour_older_than_the_table_raises(recency):
     w = plus_world(0, (2, 5, 2, 3), np.ones((2, 5), bool), recency=recency)
     with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
         w.with_params(positions=w.params.positions[:4]).interests()
@@ -131,7 +126,7 @@ def test_a_behaviour_older_than_the_table_raises(recency: str) -> None:
     [{}, {"squash": "unit"}, {"routing": "uniform"}, {"routing_axis": "behaviours"}],
     ids=str,
 )
-def test_a_context_is_routing_with_one_interest(options: dict[str, Any], count: int) -> None:
+def test_a_context_is_routing_with_one_interest(options, count):
     w = plus_world(0, contexts=count, recency="interests", iterations=3, **options)
     mask = w.histories.mask
     history, log_weights, of_contexts = parts_of_contexts(w)
@@ -151,7 +146,7 @@ def test_a_context_is_routing_with_one_interest(options: dict[str, Any], count: 
         assert_close(of_contexts.reshape(4, count, 5)[:, m], alone[:, 0], str(m))
 
 
-def parts_of_contexts(w: World) -> tuple[Any, Any, Any]:
+def parts_of_contexts(w):
     """Return vectors of the behaviours, log weights, and the contexts of a world with K = 4."""
     history, _ = mind.behaviour_vectors(w.params, w.histories, w.catalogue)
     log_weights, _ = ages.forward(w.params.positions, w.histories.mask, w.config)
@@ -160,7 +155,7 @@ def parts_of_contexts(w: World) -> tuple[Any, Any, Any]:
 
 
 @pytest.mark.rules("mind_plus-R8")
-def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix() -> None:
+def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix():
     w = plus_world(0, votes="items", recency="interests", contexts=2, iterations=3)
     identity = w.with_config(votes="matrix").with_params(bilinear=np.eye(5))
     assert w.params.bilinear.shape == w.gradients().bilinear.shape == (0, 0)
@@ -170,14 +165,14 @@ def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix() -> No
 
 
 @pytest.mark.rules("mind_plus-R11")
-def test_without_a_head_no_layer_is_learned() -> None:
+def test_without_a_head_no_layer_is_learned():
     w = plus_world(0, head="none")
     assert w.params.layers == ()
     assert w.gradients().layers == ()
 
 
 @pytest.mark.rules("mind_plus-R2")
-def test_the_weights_start_as_lines_of_equal_ratios() -> None:
+def test_the_weights_start_as_lines_of_equal_ratios():
     config = plus_config(recency="interests", interests=4, contexts=1, window=6)
     expected = [[-age * 0.03 * 3**column for column in range(5)] for age in range(6)]
     assert_close(ages.start(config), expected)
@@ -185,7 +180,7 @@ def test_the_weights_start_as_lines_of_equal_ratios() -> None:
 
 
 @pytest.mark.rules("mind_plus-R2")
-def test_one_column_is_the_slowest_line_and_no_column_is_none() -> None:
+def test_one_column_is_the_slowest_line_and_no_column_is_none():
     shared = ages.start(plus_config(recency="shared", window=4))
     assert_close(shared[:, 0], [0, -0.03, -0.06, -0.09], atol=0)
     assert ages.start(plus_config(window=4)).shape == (4, 0)
@@ -193,7 +188,7 @@ def test_one_column_is_the_slowest_line_and_no_column_is_none() -> None:
 
 @pytest.mark.rules("mind_plus-R13")
 @pytest.mark.parametrize("unused", [{"contexts": 1}, {"user_features": ["age"]}])
-def test_an_input_that_no_head_reads_raises(unused: dict[str, Any]) -> None:
+def test_an_input_that_no_head_reads_raises(unused):
     wanted = "layers or residual, which use contexts and user features"
     with raises_exactly(ConfigError, f"head: expected {wanted}, got none"):
         plus_config(head="none", **unused)
@@ -204,7 +199,7 @@ def test_an_input_that_no_head_reads_raises(unused: dict[str, Any]) -> None:
 @pytest.mark.rules("mind_plus-R20")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("count", [0, 2])
-def test_tables_and_matrix_start_as_those_of_mind(count: int, dtype: str) -> None:
+def test_tables_and_matrix_start_as_those_of_mind(count, dtype):
     config = plus_config(dtype=dtype, hidden=[30], width=8, contexts=count)
     sizes = Sizes(20, 25, 7, 2)
     found = flatten(mind_plus.init(np.random.default_rng(3), config, sizes))
@@ -221,7 +216,7 @@ def test_tables_and_matrix_start_as_those_of_mind(count: int, dtype: str) -> Non
 
 
 @pytest.mark.rules("mind_plus-R20")
-def test_what_is_left_out_does_not_change_how_the_rest_starts() -> None:
+def test_what_is_left_out_does_not_change_how_the_rest_starts():
     sizes = Sizes(20, 25, 0, 0)
     whole = flatten(mind_plus.init(np.random.default_rng(3), plus_config(), sizes))
     for changes, gone in (({"votes": "items"}, "bilinear"), ({"head": "none"}, "layers.0.weight")):
@@ -234,7 +229,7 @@ def test_what_is_left_out_does_not_change_how_the_rest_starts() -> None:
 
 @pytest.mark.rules("mind_plus-R22")
 @pytest.mark.parametrize("preset", ["best", "sparse"])
-def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset: str) -> None:
+def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset):
     table = spec_pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
     rows = [line.split("|")[1:5] for line in table.split("\n\n")[0].splitlines()[2:]]
     plain, found = (Config.of(name).to_dict() for name in ("default", preset))
@@ -248,7 +243,7 @@ def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset: str) -> Non
     assert {n: x for n, x in found.items() if x != plain[n]}.items() <= changed.items()
 
 
-def cell_of(value: object) -> str:
+def cell_of(value):
     """Return a setting as a cell of the table."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "none"
@@ -261,17 +256,17 @@ SEQUENCES = Ragged.of([[0, 1, 2, 3], [4, 5, 6, 0, 1, 7, 8, 8, 2], [2, 2, 2]])
 RATES = [0.1, 0.5, 0.9]
 
 
-def fed(dropout: float, step: int = 0, **changes: Any) -> mind_plus.Batch:
+def fed(dropout, step=0, **changes):
     """Return a batch from three sequences."""
     settings = {"batch": 64, "negatives": 8, "window": 7, "width": 24, **changes}
     config = plus_config(dropout=dropout, **settings)
     catalogue = catalogue_of_ids(ITEMS, config.dtype)
     task = Task(SEQUENCES, np.zeros((3, 0), np.int64), catalogue, Sizes(ITEMS, ITEMS, 0, 0))
-    found: mind_plus.Batch = BatchLoader(task, config).batch(step)
+    found = BatchLoader(task, config).batch(step)
     return found
 
 
-def kept(dropout: float, step: int = 0, **changes: Any) -> Any:
+def kept(dropout, step=0, **changes):
     """Return its factors."""
     found = fed(dropout, step, **changes).keep
     assert found is not None
@@ -281,9 +276,7 @@ def kept(dropout: float, step: int = 0, **changes: Any) -> Any:
 @pytest.mark.rules("mind_plus-R14")
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_entries_are_dropped_by_chance_and_the_others_count_for_them(
-    rate: float, dtype: str
-) -> None:
+def test_entries_are_dropped_by_chance_and_the_others_count_for_them(rate, dtype):
     keep = kept(rate, dtype=dtype)
     assert keep.shape == (64, 7, 24)
     assert keep.dtype == np.dtype(dtype)
@@ -296,7 +289,7 @@ def test_entries_are_dropped_by_chance_and_the_others_count_for_them(
 
 @pytest.mark.rules("mind_plus-R14")
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_entries_are_independent(axis: int) -> None:
+def test_entries_are_independent(axis):
     """Not whole behaviours, not the same entries of all behaviours, not those of all users."""
     ahead = np.moveaxis(kept(0.5), axis, 0)
     one, other = ahead[1:].ravel(), ahead[:-1].ravel()
@@ -304,7 +297,7 @@ def test_entries_are_independent(axis: int) -> None:
 
 
 @pytest.mark.rules("mind_plus-R14")
-def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
+def test_only_what_routing_and_contexts_are_given_is_dropped():
     """A batch without any entry left is one of users whose behaviours are zero vectors."""
     w = plus_world(0, recency="interests", contexts=2, attention="pooled")
     keep = np.zeros((4, 17, 5))
@@ -321,7 +314,7 @@ def test_only_what_routing_and_contexts_are_given_is_dropped() -> None:
 
 
 @pytest.mark.rules("mind_plus-R14", "mind_plus-R16")
-def test_factors_of_one_are_no_dropout() -> None:
+def test_factors_of_one_are_no_dropout():
     assert fed(0.0).keep is None
     w = plus_world(0, recency="interests", contexts=1)
     ones, twos = (
@@ -333,7 +326,7 @@ def test_factors_of_one_are_no_dropout() -> None:
 
 
 @pytest.mark.rules("mind_plus-R15")
-def test_the_same_seed_and_step_drop_the_same_entries() -> None:
+def test_the_same_seed_and_step_drop_the_same_entries():
     keep = kept(0.5, 3)
     assert kept(0.5, 3).tobytes() == keep.tobytes()
     assert kept(0.5, 4).tobytes() != keep.tobytes()
@@ -343,17 +336,17 @@ def test_the_same_seed_and_step_drop_the_same_entries() -> None:
 @pytest.mark.rules("mind_plus-R15")
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("logits", ["keyed", "fixed"])
-def test_dropout_changes_no_other_array_of_the_batch(rate: float, logits: str) -> None:
+def test_dropout_changes_no_other_array_of_the_batch(rate, logits):
     dropped, whole = fed(rate, 2, logits=logits).shared, fed(0.0, 2, logits=logits).shared
     assert_equal_arrays([*dropped.histories, *dropped[1:]], [*whole.histories, *whole[1:]])
 
 
 @pytest.mark.rules("mind_plus-R16")
-def test_serving_has_no_dropout() -> None:
+def test_serving_has_no_dropout():
     vectors = []
     for rate in (0.0, 0.9):
         w = plus_world(0, dropout=rate, recency="interests", contexts=1)
-        model: Any = serving.Model(w.params, w.catalogue, w.config)
+        model = serving.Model(w.params, w.catalogue, w.config)
         histories = Ragged.of([[0, 1, 2, 3], [], [5, 5, 4, 0, 2]])
         served = serving.compute_interests(model, histories, w.histories.profile[:3])
         vectors.append(served.vectors)

@@ -1,9 +1,6 @@
 """Parameters: shapes, initial values, names."""
 
-from __future__ import annotations
-
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +8,21 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.models import parameters
-from mindref.models.parameters import Gradients, Layer, Params, Sizes
+from mindref.models.parameters import Gradients, Layer, Sizes
 from mindref.ops.embedding import RowGradient
 
 SIZES = Sizes(items=300, item_rows=400, profile_rows=250, profile_features=3)
 CONFIG = Config.of("default", {"width": 100, "hidden": [160, 90], "profile_width": 20})
 
 
-def made(config: Config = CONFIG, sizes: Sizes = SIZES, seed: int = 0) -> Params:
+def made(config=CONFIG, sizes=SIZES, seed=0):
     return parameters.init(np.random.default_rng(seed), config, sizes)
 
 
 @pytest.mark.rules("model-R21")
 @pytest.mark.parametrize("hidden", [[], [30], [30, 20]])
 @pytest.mark.parametrize(("rows", "features"), [(250, 3), (0, 0)])
-def test_the_layers_lead_from_capsule_and_profile_to_the_width(
-    rows: int, features: int, hidden: list[int]
-) -> None:
+def test_the_layers_lead_from_capsule_and_profile_to_the_width(rows, features, hidden):
     config = Config.of("default", {"width": 8, "hidden": hidden, "profile_width": 5})
     params = made(config, Sizes(300, 400, rows, features))
     widths = [8 + features * 5, *hidden, 8]
@@ -48,7 +43,7 @@ def test_the_layers_lead_from_capsule_and_profile_to_the_width(
         ("layers.2.weight", 2 / 90),
     ],
 )
-def test_weights_start_normal_with_the_variance_of_the_page(name: str, variance: float) -> None:
+def test_weights_start_normal_with_the_variance_of_the_page(name, variance):
     x = parameters.flatten(made())[name].astype(np.float64)
     error = np.sqrt(2 / x.size)  # of a sample variance, relative
     np.testing.assert_allclose(x.var(), variance, rtol=STANDARD_ERRORS * error, err_msg="variance")
@@ -61,7 +56,7 @@ def test_weights_start_normal_with_the_variance_of_the_page(name: str, variance:
 
 
 @pytest.mark.rules("model-R20")
-def test_biases_are_zero_and_a_generator_draws_the_same_parameters_in_either_dtype() -> None:
+def test_biases_are_zero_and_a_generator_draws_the_same_parameters_in_either_dtype():
     assert not any(layer.bias.any() for layer in made().layers)
     narrow, same, other = (parameters.flatten(made(seed=s)) for s in (1, 1, 2))
     exact = Config.of("default", {**CONFIG.to_dict(), "dtype": "float64"})
@@ -75,7 +70,7 @@ def test_biases_are_zero_and_a_generator_draws_the_same_parameters_in_either_dty
 
 
 @pytest.mark.rules("model-R22")
-def test_flatten_names_every_array_once_and_unflatten_restores_them() -> None:
+def test_flatten_names_every_array_once_and_unflatten_restores_them():
     params = made()
     named = parameters.flatten(params)
     layers = [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
@@ -86,16 +81,16 @@ def test_flatten_names_every_array_once_and_unflatten_restores_them() -> None:
 
 
 @pytest.mark.rules("model-R22")
-def test_gradients_have_the_names_of_their_parameters() -> None:
+def test_gradients_have_the_names_of_their_parameters():
     params = made()
-    rows: Any = RowGradient(np.array([0]), params.items[:1])
+    rows = RowGradient(np.array([0]), params.items[:1])
     gradients = Gradients(rows, rows, params.bilinear, tuple(Layer(*x) for x in params.layers))
     named = parameters.flatten_gradients(gradients)
     assert list(named) == list(parameters.flatten(params))
     assert named["layers.1.bias"] is params.layers[1].bias
 
 
-def test_a_catalogue_of_ids_names_each_item_once() -> None:
+def test_a_catalogue_of_ids_names_each_item_once():
     catalogue = parameters.catalogue_of_ids(5, "float32")
     assert catalogue.rows.ravel().tolist() == [0, 1, 2, 3, 4]
     assert catalogue.weights.tolist() == [[1.0]] * 5

@@ -1,9 +1,5 @@
 """The families that know no history: popularity and chance."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -20,14 +16,14 @@ CONFIG = Config.of("default")
 
 @pytest.mark.rules("baselines-R7")
 @pytest.mark.parametrize("seed", range(4))
-def test_popularity_ranks_as_the_baseline_of_every_result(seed: int) -> None:
+def test_popularity_ranks_as_the_baseline_of_every_result(seed):
     rng = np.random.default_rng(seed)
     sequences = Ragged.of([rng.integers(0, 7, n) for n in rng.integers(0, 6, 5)])
     arrays = popularity.fit_popularity(sequences, Sizes(9, 9, 0, 0), CONFIG)
     assert len(set(arrays["counts"].tolist())) < 9, "equal counts"
     exclude = Ragged.of([[0, 1], []])
     vectors, active = popularity.constant_interests(arrays, exclude, CONFIG)
-    given_: Any = {"n": 9, "exclude": exclude}
+    given_ = {"n": 9, "exclude": exclude}
     ranked = top_n.search_top_n(vectors, active, popularity.count_vectors(arrays), **given_)
     expected = top_n.popularity_top_n(count_items(sequences, 9), 2, **given_)
     for got, want in zip(ranked, expected, strict=True):
@@ -35,7 +31,7 @@ def test_popularity_ranks_as_the_baseline_of_every_result(seed: int) -> None:
 
 
 @pytest.mark.rules("baselines-R2", "baselines-R8")
-def test_chance_answers_a_history_alike_in_any_batch_and_another_seed_otherwise() -> None:
+def test_chance_answers_a_history_alike_in_any_batch_and_another_seed_otherwise():
     arrays = random_scores.fit_random_scores(Ragged.of([[0]]), Sizes(50, 50, 0, 0), CONFIG)
     histories = Ragged.of([[1, 2], [2, 1], [], [1, 2]])
     together = random_scores.draw_random_scores(arrays, histories, CONFIG)
@@ -50,7 +46,7 @@ def test_chance_answers_a_history_alike_in_any_batch_and_another_seed_otherwise(
 
 
 @pytest.mark.rules("baselines-R8")
-def test_chance_is_uniform_over_items_at_every_rank() -> None:
+def test_chance_is_uniform_over_items_at_every_rank():
     cases, items = 1500, 8
     arrays = random_scores.fit_random_scores(Ragged.of([[0]]), Sizes(items, items, 0, 0), CONFIG)
     histories = Ragged.of([[at] for at in range(cases)])

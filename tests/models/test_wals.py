@@ -1,9 +1,5 @@
 """WALS: factors of items, and the vector that a history is folded in to."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,22 +22,22 @@ EXAMPLE = spec_pages.examples("baselines")[1]
 CONFIG = Config.of("default")
 
 
-def fitted(rows: list[list[int]], items: int, config: Config = CONFIG, **changes: Any) -> Any:
+def fitted(rows, items, config=CONFIG, **changes):
     return wals.fit_wals(Ragged.of(rows), Sizes(items, items, 0, 0), config, **changes)
 
 
-def folded(arrays: dict[str, Any], histories: list[list[int]], **changes: Any) -> Any:
+def folded(arrays, histories, **changes):
     return wals.user_factors(arrays, Ragged.of(histories), CONFIG, **changes)
 
 
-def given_arrays(factors: Any, regularization: float, alpha: float) -> dict[str, Any]:
+def given_arrays(factors, regularization, alpha):
     numbers = {"regularization": np.array(regularization), "alpha": np.array(alpha)}
     return {"items": np.asarray(factors), **numbers}
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R14")
 @pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: f"decay {case['decay']}")
-def test_the_worked_example_matches_the_page(case: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(case):
     arrays = given_arrays(EXAMPLE["items"], EXAMPLE["regularization"], EXAMPLE["alpha"])
     vectors, active = folded(arrays, EXAMPLE["histories"], decay=case["decay"])
     assert_example({"users": vectors[:, 0]}, case)
@@ -55,9 +51,7 @@ def test_the_worked_example_matches_the_page(case: dict[str, Any]) -> None:
     decay=st.sampled_from([1.0, 0.7]),
     alpha=st.sampled_from([0.5, 1.0, 20.0]),
 )
-def test_a_user_agrees_with_loops_over_numbers(
-    history: list[int], decay: float, alpha: float
-) -> None:
+def test_a_user_agrees_with_loops_over_numbers(history, decay, alpha):
     factors = np.random.default_rng(0).standard_normal((8, 3))
     vectors, _ = folded(given_arrays(factors, 0.3, alpha), [history], decay=decay)
     confidence = {i: alpha * w for i, w in loops.history_weights(history, decay).items()}
@@ -66,7 +60,7 @@ def test_a_user_agrees_with_loops_over_numbers(
 
 @pytest.mark.rules("baselines-R14")
 @pytest.mark.parametrize("alpha", [1.0, 15.0])
-def test_a_user_agrees_with_the_package_that_fits(alpha: float) -> None:
+def test_a_user_agrees_with_the_package_that_fits(alpha):
     rows = made(1, users=30)
     model = AlternatingLeastSquares(factors=4, regularization=0.5, alpha=alpha, num_threads=1)
     model.fit(interactions.interaction_weights(Ragged.of(rows), 9).tocsr(), show_progress=False)
@@ -79,7 +73,7 @@ def test_a_user_agrees_with_the_package_that_fits(alpha: float) -> None:
 
 @pytest.mark.rules("baselines-R3", "baselines-R13")
 @pytest.mark.parametrize(("alpha", "iterations"), [(1.0, 1), (6.0, 1), (6.0, 4)])
-def test_the_factors_of_items_agree_with_loops_over_numbers(alpha: float, iterations: int) -> None:
+def test_the_factors_of_items_agree_with_loops_over_numbers(alpha, iterations):
     rows = made(3)
     given_ = {"regularization": 0.7, "alpha": alpha, "iterations": iterations}
     arrays = fitted(rows, 9, factors=6, **given_)
@@ -90,7 +84,7 @@ def test_the_factors_of_items_agree_with_loops_over_numbers(alpha: float, iterat
 
 
 @pytest.mark.rules("baselines-R2")
-def test_a_history_has_the_same_vector_in_any_batch_and_order() -> None:
+def test_a_history_has_the_same_vector_in_any_batch_and_order():
     arrays = fitted(made(4, users=30), 9, factors=5)
     histories = made(6, users=8)
     together, active = folded(arrays, histories, decay=0.8)
@@ -103,7 +97,7 @@ def test_a_history_has_the_same_vector_in_any_batch_and_order() -> None:
 
 
 @pytest.mark.rules("baselines-R15")
-def test_without_behaviours_the_vector_is_zero_and_active() -> None:
+def test_without_behaviours_the_vector_is_zero_and_active():
     vectors, active = folded(SMALL, [[], [1]])
     assert not vectors[0].any()
     assert vectors[1].any()
@@ -114,7 +108,7 @@ SMALL = fitted(made(5, users=20), 9, factors=3)
 
 
 @pytest.mark.rules("baselines-R1")
-def test_the_same_sequences_and_seed_give_the_same_arrays() -> None:
+def test_the_same_sequences_and_seed_give_the_same_arrays():
     rows = made(7, users=30)
     other_seed = Config.of("default", {"seed": 1})
     first, second, third = (
@@ -128,7 +122,7 @@ def test_the_same_sequences_and_seed_give_the_same_arrays() -> None:
 
 @pytest.mark.rules("baselines-R5")
 @pytest.mark.parametrize("item", [-1, 9])
-def test_an_item_outside_the_catalogue_raises(item: int) -> None:
+def test_an_item_outside_the_catalogue_raises(item):
     message = f"items: rows: expected indices from 0 to 8, got {item}"
     with raises_exactly(ShapeError, message):
         folded(SMALL, [[0], [item]])
@@ -136,14 +130,14 @@ def test_an_item_outside_the_catalogue_raises(item: int) -> None:
 
 @pytest.mark.rules("baselines-R4")
 @pytest.mark.usefixtures("without_implicit")
-def test_without_the_package_only_fitting_raises() -> None:
+def test_without_the_package_only_fitting_raises():
     with raises_exactly(ConfigError, NEEDS_IMPLICIT):
         fitted([[0, 1]], 2)
     folded(SMALL, [[0]])
 
 
 @pytest.mark.parametrize("regularization", [0.0, 1e-12])
-def test_least_squares_without_one_answer_are_refused(regularization: float) -> None:
+def test_least_squares_without_one_answer_are_refused(regularization):
     message = "^regularization: expected as much as makes the least squares solvable, or fewer"
     with pytest.raises(ConfigError, match=message):
         fitted([[0, 1], [1, 2]], 3, factors=16, regularization=regularization)

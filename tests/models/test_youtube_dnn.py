@@ -1,7 +1,5 @@
 """YouTube DNN: the mean and its weights. test_families.py has what families share."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -15,13 +13,13 @@ from tests.models.worlds import youtube_world
 
 
 @pytest.mark.rules("youtube_dnn-R3")
-def test_recency_counts_the_behaviours_that_follow() -> None:
+def test_recency_counts_the_behaviours_that_follow():
     mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], bool)
     assert recency(mask).tolist() == [2, 1, 0, 1, 0]
 
 
 @pytest.mark.rules("youtube_dnn-R7")
-def test_the_target_is_no_query_and_the_settings_of_the_loss_count() -> None:
+def test_the_target_is_no_query_and_the_settings_of_the_loss_count():
     expected = youtube_world(0, (3, 9, 5)).loss()[0]
     for changes in ({"power": 0.0}, {"attention": "mean"}, {"iterations": 1}, {"squash": "none"}):
         assert youtube_world(0, (3, 9, 5), **changes).loss()[0] == expected, changes
@@ -30,7 +28,7 @@ def test_the_target_is_no_query_and_the_settings_of_the_loss_count() -> None:
 
 
 @pytest.mark.rules("youtube_dnn-R10")
-def test_a_behaviour_further_back_than_the_log_weights_raises() -> None:
+def test_a_behaviour_further_back_than_the_log_weights_raises():
     w = youtube_world(0, (2, 5, 3), np.ones((2, 5), bool))
     short = w.with_params(positions=w.params.positions[:, :4])
     with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
@@ -39,7 +37,7 @@ def test_a_behaviour_further_back_than_the_log_weights_raises() -> None:
 
 @pytest.mark.rules("youtube_dnn-R11")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_tables_and_layers_start_as_those_of_mind(dtype: str) -> None:
+def test_tables_and_layers_start_as_those_of_mind(dtype):
     config = Config.of("default", {"dtype": dtype, "hidden": [30], "width": 8})
     sizes = Sizes(20, 25, 7, 2)
     params = flatten(youtube_dnn.init(np.random.default_rng(3), config, sizes))
@@ -50,7 +48,7 @@ def test_tables_and_layers_start_as_those_of_mind(dtype: str) -> None:
 
 
 @pytest.mark.rules("youtube_dnn-R12")
-def test_log_weights_start_at_zero_and_exist_only_on_request() -> None:
+def test_log_weights_start_at_zero_and_exist_only_on_request():
     for kind, columns in (("none", 0), ("shared", 1)):
         config = Config.of("default", {"model": "youtube_dnn", "window": 6, "recency": kind})
         params = youtube_dnn.init(np.random.default_rng(3), config, Sizes(20, 20, 0, 0))

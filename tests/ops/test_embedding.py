@@ -1,7 +1,5 @@
 """Each rule of specs/embedding.md, and its worked example."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +9,6 @@ from mindref.conformance.strategies import distinct_sizes, generators, normal, r
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.ops import embedding
-from mindref.shapes import Array, Ints
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
 
@@ -19,7 +16,7 @@ SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Array, Ints, Array]:
+def cases(draw):
     """Draw a table, rows with repeats, and weights of which some are zero."""
     count, vectors, pooled, width = draw(distinct_sizes(4))
     rng = draw(generators())
@@ -30,7 +27,7 @@ def cases(draw: st.DrawFn) -> tuple[Array, Ints, Array]:
 
 @pytest.mark.rules("embedding-R1")
 @given(cases())
-def test_vectors_equal_the_loops(case: tuple[Array, Ints, Array]) -> None:
+def test_vectors_equal_the_loops(case):
     table, rows, weights = case
     expected = np.zeros((len(rows), table.shape[1]))
     for m, f in np.ndindex(rows.shape):
@@ -42,7 +39,7 @@ def test_vectors_equal_the_loops(case: tuple[Array, Ints, Array]) -> None:
 @pytest.mark.rules("embedding-R2")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(rng=generators())
-def test_one_row_of_weight_one_is_copied_exactly(dtype: type, rng: np.random.Generator) -> None:
+def test_one_row_of_weight_one_is_copied_exactly(dtype, rng):
     table, rows = normal(rng, 5, 3, dtype=dtype), rng.integers(0, 5, (7, 1))
     out, _ = embedding.forward(table, rows, np.ones((7, 1), dtype))
     assert out.tobytes() == table[rows[:, 0]].tobytes()
@@ -50,9 +47,7 @@ def test_one_row_of_weight_one_is_copied_exactly(dtype: type, rng: np.random.Gen
 
 @pytest.mark.rules("embedding-R3")
 @given(cases(), generators())
-def test_the_gradient_adds_up_all_uses_of_a_row(
-    case: tuple[Array, Ints, Array], rng: np.random.Generator
-) -> None:
+def test_the_gradient_adds_up_all_uses_of_a_row(case, rng):
     table, rows, weights = case
     _, saved = embedding.forward(table, rows, weights)
     d_out = rng.standard_normal((len(rows), table.shape[1]))
@@ -65,7 +60,7 @@ def test_the_gradient_adds_up_all_uses_of_a_row(
 
 @pytest.mark.rules("embedding-R4")
 @pytest.mark.parametrize("row", [-1, 3, 2**40])
-def test_a_row_outside_the_table_raises(row: int) -> None:
+def test_a_row_outside_the_table_raises(row):
     message = f"embedding: rows: expected indices from 0 to 2, got {row}"
     with raises_exactly(ShapeError, message):
         embedding.forward(np.zeros((3, 2)), np.array([[0], [row]]), np.ones((2, 1)))
@@ -73,9 +68,7 @@ def test_a_row_outside_the_table_raises(row: int) -> None:
 
 @pytest.mark.rules("embedding-R5", "embedding-R6")
 @given(cases(), generators())
-def test_the_gradient_lists_each_row_with_a_nonzero_weight_once_in_order(
-    case: tuple[Array, Ints, Array], rng: np.random.Generator
-) -> None:
+def test_the_gradient_lists_each_row_with_a_nonzero_weight_once_in_order(case, rng):
     table, rows, weights = case
     _, saved = embedding.forward(table, rows, weights)
     gradient = embedding.backward(rng.standard_normal((len(rows), table.shape[1])), saved)
@@ -84,21 +77,21 @@ def test_the_gradient_lists_each_row_with_a_nonzero_weight_once_in_order(
 
 
 @pytest.mark.rules("embedding-R7")
-def test_rows_that_are_not_integers_raise() -> None:
+def test_rows_that_are_not_integers_raise():
     message = "embedding: rows: expected integers, got float64"
     with raises_exactly(ShapeError, message):
         embedding.forward(np.zeros((3, 2)), np.zeros((2, 1)), np.ones((2, 1)))
 
 
 @pytest.mark.rules("embedding-R5")
-def test_no_vectors_give_a_gradient_without_rows() -> None:
+def test_no_vectors_give_a_gradient_without_rows():
     out, saved = embedding.forward(np.zeros((3, 2)), np.zeros((0, 1), int), np.ones((0, 1)))
     found = embedding.backward(out, saved)
     assert (out.shape, found.rows.shape, found.values.shape) == ((0, 2), (0,), (0, 2))
 
 
 @pytest.mark.rules("embedding-R1", "embedding-R3", "embedding-R5")
-def test_the_worked_example_matches_the_page() -> None:
+def test_the_worked_example_matches_the_page():
     (example,) = spec_pages.examples("embedding")
     table, weights, d_out = (np.array(example[n], float) for n in ("table", "weights", "d_out"))
     out, saved = embedding.forward(table, np.array(example["rows"]), weights)

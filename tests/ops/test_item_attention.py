@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -34,23 +34,23 @@ class Case(NamedTuple):
     layers: tuple[tuple[Array, Array], ...]
 
     @property
-    def arrays(self) -> list[Array]:
+    def arrays(self):
         """Everything that has a gradient, flat."""
         return [self.history, self.candidates, *(x for layer in self.layers for x in layer)]
 
-    def moved(self, history: Array, candidates: Array, *flat: Array) -> Case:
+    def moved(self, history, candidates, *flat):
         """The same case with other arrays."""
         layers = tuple(zip(flat[::2], flat[1::2], strict=True))
         return Case(history, candidates, self.mask, layers)
 
 
 def made(
-    rng: np.random.Generator,
-    axes: tuple[int, ...],
-    mask: Bools | None = None,
-    hidden: tuple[int, ...] = (5,),
-    dtype: Any = np.float64,
-) -> Case:
+    rng,
+    axes,
+    mask=None,
+    hidden=(5,),
+    dtype=np.float64,
+):
     b, l, m, d = axes  # noqa: E741  # the axis letters of specs/notation.md
     widths = (4 * d, *hidden, 1)
     layers = tuple(
@@ -62,17 +62,17 @@ def made(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw):
     axes = draw(strategies.distinct_sizes(4))
     mask = draw(strategies.masks(axes[0], axes[1]))
     return made(draw(strategies.generators()), axes, mask, draw(st.sampled_from(HIDDEN)))
 
 
-def forward(case: Case, normalise: bool = False) -> Array:
+def forward(case, normalise=False):
     return item_attention.forward(*case, normalise=normalise)[0]
 
 
-def backward(case: Case, d_out: Array, normalise: bool = False) -> list[Array]:
+def backward(case, d_out, normalise=False):
     _, saved = item_attention.forward(*case, normalise=normalise)
     d_history, d_candidates, d_layers = item_attention.backward(d_out, saved)
     return [d_history, d_candidates, *(x for layer in d_layers for x in layer)]
@@ -83,7 +83,7 @@ def backward(case: Case, d_out: Array, normalise: bool = False) -> list[Array]:
     "item_attention-R9",
 )  # fmt: skip
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["plain", "softmax"])
-def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected):
     history, candidates, d_out = (np.array(EXAMPLE[k]) for k in ("history", "candidates", "d_out"))
     layers = tuple((np.array(w), np.array(b)) for w, b in EXAMPLE["layers"])
     case = Case(history, candidates, np.array(EXAMPLE["mask"]), layers)
@@ -100,7 +100,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 )  # fmt: skip
 @EVERY
 @given(case=cases())
-def test_it_agrees_with_loops_over_numbers(case: Case, normalise: bool) -> None:
+def test_it_agrees_with_loops_over_numbers(case, normalise):
     out = forward(case, normalise)
     for b, real in enumerate(case.mask):
         for m, candidate in enumerate(case.candidates[b]):
@@ -112,27 +112,25 @@ def test_it_agrees_with_loops_over_numbers(case: Case, normalise: bool) -> None:
 @pytest.mark.rules("item_attention-R9")
 @EVERY
 @given(case=cases(), rng=strategies.generators())
-def test_the_gradient_agrees_with_central_differences(
-    case: Case, rng: np.random.Generator, normalise: bool
-) -> None:
+def test_the_gradient_agrees_with_central_differences(case, rng, normalise):
     """All arrays at once, and one at a time: no gradient hides behind a larger one."""
     for moving in ([*range(len(case.arrays))], *([i] for i in range(len(case.arrays)))):
 
-        def function(*moved: Any, moving: Any = moving) -> Any:
+        def function(*moved, moving=moving):
             changed = dict(zip(moving, moved, strict=True))
             arrays = [changed.get(i, x) for i, x in enumerate(case.arrays)]
             out, other = item_attention.forward(*case.moved(*arrays), normalise=normalise)
             passed = [other.passed, *(layer.passed for layer in other.layers)]
             return out, [side for side in passed if side is not None]
 
-        def gradients(d_out: Array, moving: Any = moving) -> list[Array]:
+        def gradients(d_out, moving=moving):
             return [backward(case, d_out, normalise)[i] for i in moving]
 
         kinked_gradients.check(function, gradients, [case.arrays[i] for i in moving], rng)
 
 
 @pytest.mark.rules("item_attention-R2")
-def test_every_layer_but_the_last_has_a_relu() -> None:
+def test_every_layer_but_the_last_has_a_relu():
     history, candidates = np.ones((1, 1, 1)), np.zeros((1, 1, 1))
     one = (np.array([[-1.0], [0.0], [0.0], [0.0]]), np.zeros(1))
     mask = np.ones((1, 1), bool)
@@ -142,7 +140,7 @@ def test_every_layer_but_the_last_has_a_relu() -> None:
 
 
 @pytest.mark.rules("item_attention-R4")
-def test_plain_weights_grow_with_the_behaviours_and_those_of_a_softmax_do_not() -> None:
+def test_plain_weights_grow_with_the_behaviours_and_those_of_a_softmax_do_not():
     case = made(np.random.default_rng(0), (1, 1, 2, 3))
     twice = case._replace(history=np.repeat(case.history, 2, axis=1), mask=np.ones((1, 2), bool))
     assert_close(forward(twice), 2 * forward(case), atol=0)
@@ -152,7 +150,7 @@ def test_plain_weights_grow_with_the_behaviours_and_those_of_a_softmax_do_not() 
 @pytest.mark.rules("item_attention-R5")
 @EVERY
 @pytest.mark.parametrize("padding", [np.nan, np.inf, 1e300, 0.0], ids=str)
-def test_padding_has_no_influence(padding: float, normalise: bool) -> None:
+def test_padding_has_no_influence(padding, normalise):
     mask = np.array([[True, False, True, False], [False] * 4])
     case = made(np.random.default_rng(0), (2, 4, 3, 5), mask)
     history = np.where(mask[..., None], case.history, padding)
@@ -171,7 +169,7 @@ def test_padding_has_no_influence(padding: float, normalise: bool) -> None:
 
 @pytest.mark.rules("item_attention-R5")
 @EVERY
-def test_a_nan_candidate_does_not_affect_padding(normalise: bool) -> None:
+def test_a_nan_candidate_does_not_affect_padding(normalise):
     case = made(np.random.default_rng(0), (1, 3, 2, 4), np.array([[True, False, True]]))
     broken = case._replace(candidates=np.where(np.arange(2)[:, None] == 0, np.nan, case.candidates))
     d_history = backward(broken, np.ones((1, 2, 4)), normalise)[0]
@@ -181,7 +179,7 @@ def test_a_nan_candidate_does_not_affect_padding(normalise: bool) -> None:
 
 @pytest.mark.rules("item_attention-R6")
 @EVERY
-def test_a_user_without_behaviours_has_a_zero_vector_and_no_gradient(normalise: bool) -> None:
+def test_a_user_without_behaviours_has_a_zero_vector_and_no_gradient(normalise):
     for length in (0, 3):
         mask = np.zeros((2, length), bool)
         case = made(np.random.default_rng(0), (2, length, 3, 4), mask)
@@ -204,13 +202,13 @@ def test_a_user_without_behaviours_has_a_zero_vector_and_no_gradient(normalise: 
         ({"layers": ((np.ones((20, 1)), np.ones(2)),)}, "layers.0.bias has shape (2,) but"),
     ],
 )  # fmt: skip
-def test_invalid_inputs_raise(change: dict[str, Any], message: str) -> None:
+def test_invalid_inputs_raise(change, message):
     case = made(np.random.default_rng(0), (2, 3, 4, 5))._replace(**change)
     with raises_with(ShapeError, f"item_attention: {message}"):
         forward(case)
 
 
-def test_float32_stays_float32_and_agrees_with_float64() -> None:
+def test_float32_stays_float32_and_agrees_with_float64():
     case = made(np.random.default_rng(0), (3, 4, 5, 6), dtype=np.float32)
     exact = case.moved(*(x.astype(np.float64) for x in case.arrays))
     out, expected = forward(case), forward(exact)

@@ -1,9 +1,5 @@
 """label_attention: values, the power and its limits, gradients, extreme numbers, errors."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -23,7 +19,7 @@ POWERS = [0.0, 0.5, 1.0, 2.0, 3.0, np.inf]
 
 
 @st.composite
-def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Any, ...]:
+def cases(draw, dtype=np.float64):
     """Draw interests (B, K, D), target (B, D), active (B, K) and a generator."""
     b, k, d = draw(strategies.distinct_sizes(3))
     rng = draw(strategies.generators())
@@ -41,7 +37,7 @@ def cases(draw: st.DrawFn, dtype: Any = np.float64) -> tuple[Any, ...]:
     "label_attention-R10",
 )  # fmt: skip
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=lambda case: f"p={case['power']}")
-def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected):
     interests, target, active, d_out = (
         np.array(EXAMPLE[k]) for k in ("interests", "target", "active", "d_out")
     )
@@ -56,7 +52,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 @pytest.mark.rules("label_attention-R1", "label_attention-R3", "label_attention-R7")
 @pytest.mark.parametrize("power", [*POWERS, 0.1, 1.5, 7.0])
 @given(case=cases())
-def test_it_agrees_with_loops_over_numbers(case: tuple[Any, ...], power: float) -> None:
+def test_it_agrees_with_loops_over_numbers(case, power):
     interests, target, active, _ = case
     out, saved = label_attention.forward(interests, target, active, power=power)
     for b, mine in enumerate(active):
@@ -71,13 +67,13 @@ def test_it_agrees_with_loops_over_numbers(case: tuple[Any, ...], power: float) 
 @pytest.mark.rules("label_attention-R8", "label_attention-R9", "label_attention-R10")
 @pytest.mark.parametrize("power", POWERS)
 @given(case=cases())
-def test_the_gradient_agrees_with_central_differences(case: tuple[Any, ...], power: float) -> None:
+def test_the_gradient_agrees_with_central_differences(case, power):
     interests, target, active, rng = case
     _, saved = label_attention.forward(interests, target, active, power=power)
     # the power has its kink at zero, and near it a square root is too steep for any step
     assume(power in (0, 1, 3) or np.abs(saved.scores[active]).min() > 0.05)
 
-    def function(*moved: Any) -> Any:
+    def function(*moved):
         out, other = label_attention.forward(*moved, active, power=power)
         best = np.argmax(np.where(active, other.scores, -np.inf), axis=1)
         return out, [other.scores > 0, best]
@@ -90,7 +86,7 @@ def test_the_gradient_agrees_with_central_differences(case: tuple[Any, ...], pow
 @pytest.mark.rules("label_attention-R4")
 @pytest.mark.parametrize("power", POWERS)
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
-def test_inactive_interests_have_no_influence(power: float, garbage: float) -> None:
+def test_inactive_interests_have_no_influence(power, garbage):
     rng = np.random.default_rng(1)
     interests, target, d_out = normal(rng, 2, 3, 4), normal(rng, 2, 4), normal(rng, 2, 4)
     active = np.array([[True, False, True], [False, True, False]])
@@ -106,7 +102,7 @@ def test_inactive_interests_have_no_influence(power: float, garbage: float) -> N
 
 @pytest.mark.rules("label_attention-R5", "label_attention-R6")
 @given(case=cases())
-def test_power_zero_is_the_mean_and_power_infinity_the_best_interest(case: tuple[Any, ...]) -> None:
+def test_power_zero_is_the_mean_and_power_infinity_the_best_interest(case):
     interests, target, active, _ = case
     mean, best = (
         label_attention.forward(interests, target, active, power=p)[0] for p in (0.0, np.inf)
@@ -120,7 +116,7 @@ def test_power_zero_is_the_mean_and_power_infinity_the_best_interest(case: tuple
 
 @pytest.mark.rules("label_attention-R10")
 @pytest.mark.parametrize("power", [0.0, np.inf])
-def test_constant_weights_give_no_gradient_of_the_query(power: float) -> None:
+def test_constant_weights_give_no_gradient_of_the_query(power):
     rng = np.random.default_rng(2)
     _, saved = label_attention.forward(
         normal(rng, 2, 3, 4), normal(rng, 2, 4), np.ones((2, 3), bool), power=power
@@ -132,7 +128,7 @@ def test_constant_weights_give_no_gradient_of_the_query(power: float) -> None:
 
 
 @pytest.mark.parametrize("power", POWERS)
-def test_a_single_interest_is_returned_unchanged(power: float) -> None:
+def test_a_single_interest_is_returned_unchanged(power):
     interests = normal(np.random.default_rng(3), 5, 1, 4)
     out, _ = label_attention.forward(
         interests, interests[::-1, 0], np.ones((5, 1), bool), power=power
@@ -141,7 +137,7 @@ def test_a_single_interest_is_returned_unchanged(power: float) -> None:
 
 
 @given(case=cases(np.float32), power=st.sampled_from(POWERS))
-def test_float32_stays_float32_and_agrees_with_float64(case: tuple[Any, ...], power: float) -> None:
+def test_float32_stays_float32_and_agrees_with_float64(case, power):
     interests, target, active, _ = case
     wide = interests.astype(np.float64), target.astype(np.float64)
     out, saved = label_attention.forward(interests, target, active, power=power)
@@ -165,28 +161,28 @@ ONES = read_only(np.ones((2, 3), bool))
         (np.ones((2, 5)), ONES * 1, "active: expected a mask of dtype bool, got int64"),
     ],
 )
-def test_invalid_arrays_raise(target: Any, active: Any, message: str) -> None:
+def test_invalid_arrays_raise(target, active, message):
     with raises_with(ShapeError, f"label_attention: {message}"):
         label_attention.forward(np.ones((2, 3, 5)), target, active, power=1.0)
 
 
 @pytest.mark.rules("label_attention-R15")
 @pytest.mark.parametrize("power", [-1.0, np.nan, -np.inf])
-def test_a_power_below_zero_raises(power: float) -> None:
+def test_a_power_below_zero_raises(power):
     message = f"label_attention: power: expected a number from 0 to infinity, got {power}"
     with raises_exactly(ShapeError, message):
         label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), ONES, power=power)
 
 
 @pytest.mark.rules("label_attention-R16")
-def test_a_user_without_an_active_interest_raises() -> None:
+def test_a_user_without_an_active_interest_raises():
     active = np.array([[True, False, False], [False, False, False]])
     message = "label_attention: active: expected an active interest for every user, got none"
     with raises_exactly(ShapeError, message):
         label_attention.forward(np.ones((2, 3, 5)), np.ones((2, 5)), active, power=1.0)
 
 
-def of_scores(scores: list[float], power: float, dtype: Any = np.float64) -> Any:
+def of_scores(scores, power, dtype=np.float64):
     """Return the weights of one user's interests with these scores: interests (s), target (1)."""
     interests = np.array(scores, dtype)[None, :, None]
     active = np.ones((1, len(scores)), bool)
@@ -196,14 +192,14 @@ def of_scores(scores: list[float], power: float, dtype: Any = np.float64) -> Any
 
 @pytest.mark.rules("label_attention-R2")
 @pytest.mark.parametrize("power", [0.3, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0])
-def test_a_larger_score_has_a_larger_weight_whatever_its_sign(power: float) -> None:
+def test_a_larger_score_has_a_larger_weight_whatever_its_sign(power):
     scores = [-2.0, -1.1, -0.4, 0.0, 0.3, 1.0, 1.7]
     assert (np.diff(of_scores(scores, power)) > 0).all()
     assert (np.diff(of_scores(scores[:3], power)) > 0).all(), "all negative"
 
 
 @pytest.mark.rules("label_attention-R5")
-def test_power_zero_gives_equal_weights_for_scores_of_any_sign() -> None:
+def test_power_zero_gives_equal_weights_for_scores_of_any_sign():
     np.testing.assert_allclose(
         of_scores([-3.0, 0.0, 5.0], 0.0), 1 / 3, rtol=rounding(np.float64), err_msg="even"
     )
@@ -220,13 +216,13 @@ def test_power_zero_gives_equal_weights_for_scores_of_any_sign() -> None:
         ([-9.0, 3.0, 9.0], 2),
     ],
 )
-def test_power_infinity_compares_scores_not_powers(scores: list[float], best: int) -> None:
+def test_power_infinity_compares_scores_not_powers(scores, best):
     assert of_scores(scores, np.inf).tolist() == [float(k == best) for k in range(3)]
 
 
 @pytest.mark.rules("label_attention-R11")
 @given(rng=strategies.generators(), power=st.sampled_from([20.0, 100.0, 1e3, 1e6]))
-def test_a_large_power_tends_to_the_largest_score(rng: np.random.Generator, power: float) -> None:
+def test_a_large_power_tends_to_the_largest_score(rng, power):
     sizes = np.exp(rng.uniform(np.log(1e-3), np.log(1e3), 6))
     scores = (sizes * rng.choice([-1, 1], 6)).astype(np.float32)
     scores[0] = 1.5 * np.float32(max(1.0, scores.max()))  # one well above the others and above 1
@@ -251,9 +247,7 @@ def test_a_large_power_tends_to_the_largest_score(rng: np.random.Generator, powe
         ([3e38, -3e38, 1.0], [1, 0, 0]),
     ],
 )
-def test_a_power_of_a_thousand_overflows_nowhere(
-    scores: list[float], expected: list[float], dtype: Any
-) -> None:
+def test_a_power_of_a_thousand_overflows_nowhere(scores, expected, dtype):
     weights = of_scores(scores, 1e3, dtype)
     np.testing.assert_allclose(
         weights, expected, rtol=0, atol=same_math(dtype), err_msg=str(scores)
@@ -261,7 +255,7 @@ def test_a_power_of_a_thousand_overflows_nowhere(
 
 
 @pytest.mark.rules("label_attention-R12")
-def test_a_score_of_zero_has_no_gradient_if_the_slope_is_infinite() -> None:
+def test_a_score_of_zero_has_no_gradient_if_the_slope_is_infinite():
     interests, target = np.array([[[0.0, 1.0], [1.0, 1.0]]]), np.array([[1.0, 0.0]])
     _, saved = label_attention.forward(interests, target, np.ones((1, 2), bool), power=0.5)
     d_interests, d_target = label_attention.backward(np.array([[1.0, 2.0]]), saved)
@@ -275,14 +269,14 @@ def test_a_score_of_zero_has_no_gradient_if_the_slope_is_infinite() -> None:
 
 
 @pytest.mark.rules("label_attention-R12")
-def test_the_slope_of_the_first_power_is_one_even_at_zero() -> None:
+def test_the_slope_of_the_first_power_is_one_even_at_zero():
     d = signed_power_backward(np.ones((1, 3)), np.array([[0.0, 2.0, -2.0]]), 1.0)
     assert d.tolist() == [[1, 1, 1]]
 
 
 @pytest.mark.rules("label_attention-R13")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_gradient_is_zero_if_the_slope_overflows(dtype: Any) -> None:
+def test_the_gradient_is_zero_if_the_slope_overflows(dtype):
     interests = np.array([[[20.0, 1.0], [20.0, 3.0], [1.0, 1.0]]], dtype)
     target = np.array([[1.0, 0.0]], dtype)
     _, saved = label_attention.forward(interests, target, np.ones((1, 3), bool), power=1e3)
@@ -298,7 +292,7 @@ def test_the_gradient_is_zero_if_the_slope_overflows(dtype: Any) -> None:
 @pytest.mark.rules("label_attention-R8", "label_attention-R9")
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0])
 @pytest.mark.parametrize("score", [0.01, 1.0, 50.0, 1e4, -0.01, -50.0, -1e4])
-def test_a_tie_has_a_gradient_at_any_score(score: float, power: float) -> None:
+def test_a_tie_has_a_gradient_at_any_score(score, power):
     """Away from a tie one weight is 1 at large scores, and a wrong slope would not show."""
     interests, target = np.array([[[score, 1.0], [score, -3.0]]]), np.array([[1.0, 0.0]])
     _, saved = label_attention.forward(interests, target, np.ones((1, 2), bool), power=power)
@@ -315,7 +309,7 @@ def test_a_tie_has_a_gradient_at_any_score(score: float, power: float) -> None:
 @pytest.mark.rules("label_attention-R17")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, np.inf])
-def test_a_score_that_is_not_finite_makes_only_that_user_nan(power: float, bad: float) -> None:
+def test_a_score_that_is_not_finite_makes_only_that_user_nan(power, bad):
     interests, target = np.ones((2, 3, 2)), np.ones((2, 2))
     interests[0, 1, 0] = bad
     with np.errstate(invalid="ignore"):

@@ -1,11 +1,7 @@
 """What subtracting log expected counts buys, by going through every set of a small catalogue."""
 
-from __future__ import annotations
-
 import itertools
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +12,6 @@ from mindref.conformance import strategies
 from mindref.conformance.strategies import normal
 from mindref.conformance.tolerances import WORKED_EXAMPLE
 from mindref.ops import sampled_softmax
-from mindref.shapes import Array, Ints
 from tests import spec_pages
 from tests.assertions import assert_close
 
@@ -25,9 +20,7 @@ LEARNT = spec_pages.examples("sampled_softmax")[1]
 
 @pytest.mark.rules("sampled_softmax-R13", "sampled_softmax-R3")
 @given(rng=strategies.generators(), sizes=strategies.distinct_sizes(3))
-def test_all_items_without_correction_give_the_full_softmax(
-    rng: np.random.Generator, sizes: tuple[int, ...]
-) -> None:
+def test_all_items_without_correction_give_the_full_softmax(rng, sizes):
     b, n, d = sizes
     user, items, ids = normal(rng, b, d), normal(rng, n, d), rng.integers(0, n, b)
     out, saved = sampled_softmax.forward(
@@ -48,7 +41,7 @@ CHANCE = np.array([0.5, 0.3, 0.2])
 SCORES = np.array([0.4, -1.1, 2.0])
 
 
-def sum_over_negatives(ids: tuple[int, ...], target: int, chance: Any = CHANCE) -> float:
+def sum_over_negatives(ids, target, chance=CHANCE):
     """Return sum over the negatives of exp(logit), read back from the loss."""
     log_expected = np.log(len(ids) * chance)
     out, _ = sampled_softmax.forward(
@@ -66,7 +59,7 @@ def sum_over_negatives(ids: tuple[int, ...], target: int, chance: Any = CHANCE) 
 @pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4")
 @pytest.mark.parametrize("target", [99, 0, 2])
 @pytest.mark.parametrize("draws", [1, 2, 4])
-def test_the_corrected_sum_is_unbiased(draws: int, target: int) -> None:
+def test_the_corrected_sum_is_unbiased(draws, target):
     expected = sum(
         float(np.prod(CHANCE[list(ids)])) * sum_over_negatives(ids, target)
         for ids in itertools.product(range(3), repeat=draws)
@@ -76,10 +69,10 @@ def test_the_corrected_sum_is_unbiased(draws: int, target: int) -> None:
 
 
 @pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3")
-def test_the_probability_is_that_of_the_target_given_the_set() -> None:
+def test_the_probability_is_that_of_the_target_given_the_set():
     # each item is in the set by itself with its own chance; the target is drawn from P
     included, p = np.array([0.7, 0.2, 0.5, 0.9]), np.array([0.1, 0.4, 0.3, 0.2])
-    joint: dict[tuple[int, ...], dict[int, float]] = {}
+    joint = {}
     for inside in itertools.product([False, True], repeat=4):
         chance = np.prod(np.where(inside, included, 1 - included))
         for target in range(4):
@@ -101,7 +94,7 @@ def test_the_probability_is_that_of_the_target_given_the_set() -> None:
             assert_close(np.exp(-out), mass / sum(row.values()), f"{target} {together}", atol=0)
 
 
-def sets(chance: Array, draws: int) -> Iterator[tuple[Ints, float]]:
+def sets(chance, draws):
     """Yield every set of draws with replacement, in any order, and how likely it is."""
     for ids in itertools.combinations_with_replacement(range(len(chance)), draws):
         counts = np.bincount(ids, minlength=len(chance))
@@ -109,7 +102,7 @@ def sets(chance: Array, draws: int) -> Iterator[tuple[Ints, float]]:
         yield np.array(ids), orders * float(np.prod(chance**counts))
 
 
-def learnt(shares: Array, chance: Array, draws: int, hits: str) -> Array:
+def learnt(shares, chance, draws, hits):
     """Return the softmax of the scores for which the expected loss of all draws is smallest.
 
     Two hundred users hold the targets in the shares of the catalogue, so their mean loss is the
@@ -120,7 +113,7 @@ def learnt(shares: Array, chance: Array, draws: int, hits: str) -> Array:
     ids = targets if hits == "out" else np.full(200, -1)  # no negative has this id: no hit
     log_expected = np.log(draws * chance)
 
-    def expected(scores: Array) -> tuple[float, Array]:
+    def expected(scores):
         loss, slope = 0.0, np.zeros(len(shares))
         for drawn, likely in sets(chance, draws):
             vectors = np.ones((200, 1)), scores[targets][:, None], scores[drawn][:, None]
@@ -139,7 +132,7 @@ def learnt(shares: Array, chance: Array, draws: int, hits: str) -> Array:
 
 @pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4")
 @pytest.mark.parametrize("case", LEARNT["cases"], ids=str)
-def test_the_scores_of_the_smallest_loss_match_the_page(case: dict[str, Any]) -> None:
+def test_the_scores_of_the_smallest_loss_match_the_page(case):
     copies = case["copies"]
     shares = np.tile(np.array(LEARNT["shares"]) / copies, copies)
     raised = shares ** (0.75 if case["sampler"] == "unigram" else 0.0)

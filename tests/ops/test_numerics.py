@@ -1,9 +1,5 @@
 """The rules of specs/numerics.md that hold for every operator: types, NaN, bytes, inputs."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -17,7 +13,7 @@ from tests.assertions import assert_equal_arrays, raises_exactly
 B, L, K, D, S = 3, 7, 4, 5, 6
 MASK = np.arange(L) < np.array([[5], [0], [7]])
 ACTIVE = np.arange(K) < np.array([[2], [1], [4]])
-WORDS: dict[str, dict[str, Any]] = {
+WORDS = {
     "softmax": {"axis": 1},
     "routing": {"iterations": 3, "gradient": "all"},
     "relu_layer": {"relu": True},
@@ -27,11 +23,11 @@ STEMS = pytest.mark.parametrize("stem", OPS)
 TYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def arguments(stem: str, dtype: str) -> list[Any]:
+def arguments(stem, dtype):
     """Return the arrays of one call, read-only; the same numbers in both types."""
     rng = np.random.default_rng(11)
 
-    def x(*shape: int) -> Any:
+    def x(*shape):
         return rng.standard_normal(shape).astype(np.float32).astype(dtype)
 
     arrays = {
@@ -49,7 +45,7 @@ def arguments(stem: str, dtype: str) -> list[Any]:
     return [read_only(array) for array in arrays]
 
 
-def results(stem: str, arrays: list[Any]) -> list[Any]:
+def results(stem, arrays):
     """Return the output and every gradient of a call."""
     out, saved = OPS[stem].forward(*arrays, **WORDS.get(stem, {}))
     d_out = np.random.default_rng(12).standard_normal(np.shape(out)).astype(out.dtype)
@@ -61,7 +57,7 @@ def results(stem: str, arrays: list[Any]) -> list[Any]:
 
 @STEMS
 @pytest.mark.rules("numerics-R1")
-def test_other_dtypes_raise(stem: str) -> None:
+def test_other_dtypes_raise(stem):
     arrays = arguments(stem, "float32")
     first = arrays[0]
     for wrong in (first.astype("float16"), first.astype("int64")):
@@ -72,13 +68,13 @@ def test_other_dtypes_raise(stem: str) -> None:
 @STEMS
 @TYPES
 @pytest.mark.rules("numerics-R2")
-def test_results_and_gradients_have_the_type_of_the_inputs(stem: str, dtype: str) -> None:
+def test_results_and_gradients_have_the_type_of_the_inputs(stem, dtype):
     assert {x.dtype.name for x in results(stem, arguments(stem, dtype))} == {dtype}
 
 
 @STEMS
 @pytest.mark.rules("numerics-R6")
-def test_float32_agrees_with_float64(stem: str) -> None:
+def test_float32_agrees_with_float64(stem):
     both = (results(stem, arguments(stem, dtype)) for dtype in ("float32", "float64"))
     for narrow, wide in zip(*both, strict=True):
         atol = same_math("float32") * np.max(np.abs(wide))
@@ -88,7 +84,7 @@ def test_float32_agrees_with_float64(stem: str) -> None:
 @STEMS
 @TYPES
 @pytest.mark.rules("numerics-R7", "numerics-R8")
-def test_inputs_are_unchanged_and_results_are_deterministic(stem: str, dtype: str) -> None:
+def test_inputs_are_unchanged_and_results_are_deterministic(stem, dtype):
     arrays = arguments(stem, dtype)
     before = [array.tobytes() for array in arrays]
     first = [np.asarray(x).tobytes() for x in results(stem, arrays)]
@@ -97,7 +93,7 @@ def test_inputs_are_unchanged_and_results_are_deterministic(stem: str, dtype: st
 
 
 @pytest.mark.rules("numerics-R8")
-def test_repeated_rows_are_added_in_a_fixed_order() -> None:
+def test_repeated_rows_are_added_in_a_fixed_order():
     rng = np.random.default_rng(5)
     rows, values = rng.integers(0, 3, 500), rng.standard_normal((500, 2)).astype(np.float32)
     first = embedding.sum_rows(rows, values).values.tobytes()
@@ -106,7 +102,7 @@ def test_repeated_rows_are_added_in_a_fixed_order() -> None:
 
 @pytest.mark.rules("numerics-R4")
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf])
-def test_masked_values_may_be_anything(garbage: float) -> None:
+def test_masked_values_may_be_anything(garbage):
     history, mask, bilinear, logits, active = arguments("routing", "float64")
     expected = results("routing", [history, mask, bilinear, logits, active])
     history = np.where(mask[..., None], history, garbage)
@@ -117,7 +113,7 @@ def test_masked_values_may_be_anything(garbage: float) -> None:
 @pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["squash", "unit"])
-def test_a_bad_component_makes_only_that_vector_nan(kind: str, bad: float) -> None:
+def test_a_bad_component_makes_only_that_vector_nan(kind, bad):
     x = np.ones((2, 3))
     x[0, 1] = bad
     out, _ = squash.forward(x, kind=kind)
@@ -127,7 +123,7 @@ def test_a_bad_component_makes_only_that_vector_nan(kind: str, bad: float) -> No
 
 @pytest.mark.rules("numerics-R5", "numerics-R13")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_bad_logit_makes_only_that_slice_nan(bad: float) -> None:
+def test_a_bad_logit_makes_only_that_slice_nan(bad):
     logits = np.array([[bad, 1.0, 2.0], [0.0, 1.0, 2.0]])
     out, _ = softmax.forward(logits, np.array([[True, True, False]]), axis=1)
     assert np.isnan(out).tolist() == [[True, True, False], [False] * 3]
@@ -154,7 +150,7 @@ SPOILT = [  # operator, argument, index in it, the part of the result that is co
 FINITE_LIMITS = [("softmax", 0), ("routing", 3), ("relu_layer", 2)]  # at -infinity: their pages
 
 
-def with_one(stem: str, argument: int, index: Any, value: float) -> list[Any]:
+def with_one(stem, argument, index, value):
     """Return the results of a call with one number replaced."""
     arrays = arguments(stem, "float64")
     arrays[argument] = arrays[argument].copy()
@@ -163,7 +159,7 @@ def with_one(stem: str, argument: int, index: Any, value: float) -> list[Any]:
         return results(stem, arrays)
 
 
-def apart(out: Any, part: Any) -> tuple[Any, Any]:
+def apart(out, part):
     """Return the part of a result, and all the rest of it."""
     inside = np.zeros(np.shape(out), bool)
     inside[part] = True
@@ -172,9 +168,7 @@ def apart(out: Any, part: Any) -> tuple[Any, Any]:
 
 @pytest.mark.rules("numerics-R5", "sampled_softmax-R18", "relu_layer-R7", "label_attention-R17")
 @pytest.mark.parametrize(("stem", "argument", "index", "part"), SPOILT)
-def test_a_nan_affects_only_dependent_results(
-    stem: str, argument: int, index: Any, part: Any
-) -> None:
+def test_a_nan_affects_only_dependent_results(stem, argument, index, part):
     out, *gradients = with_one(stem, argument, index, np.nan)
     own, others = apart(np.where(ACTIVE, out, np.nan) if stem == "softmax" else out, part)
     assert np.isnan(own).all()
@@ -187,9 +181,7 @@ def test_a_nan_affects_only_dependent_results(
 @pytest.mark.rules("numerics-R13", "sampled_softmax-R18")
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])
 @pytest.mark.parametrize(("stem", "argument", "index", "part"), SPOILT)
-def test_an_infinity_gives_infinity_or_nan_unless_a_limit_exists(
-    stem: str, argument: int, index: Any, part: Any, bad: float
-) -> None:
+def test_an_infinity_gives_infinity_or_nan_unless_a_limit_exists(stem, argument, index, part, bad):
     own, others = apart(with_one(stem, argument, index, bad)[0], part)
     limit = bad < 0 and (stem, argument) in FINITE_LIMITS
     assert np.isfinite(own).all() == limit
@@ -199,7 +191,7 @@ def test_an_infinity_gives_infinity_or_nan_unless_a_limit_exists(
 @STEMS
 @TYPES
 @pytest.mark.rules("numerics-R10")
-def test_finite_inputs_cause_no_warning_while_products_are_finite(stem: str, dtype: str) -> None:
+def test_finite_inputs_cause_no_warning_while_products_are_finite(stem, dtype):
     info = np.finfo(dtype)
     bound = float(info.max) ** 0.5 / 100  # two of them times the width stay below the largest
     scales = [0.0, float(info.smallest_subnormal), float(info.tiny), float(info.tiny) ** 0.5]
@@ -215,7 +207,7 @@ def test_finite_inputs_cause_no_warning_while_products_are_finite(stem: str, dty
 
 @pytest.mark.rules("numerics-R10")
 @TYPES
-def test_squash_and_softmax_accept_every_finite_number(dtype: str) -> None:
+def test_squash_and_softmax_accept_every_finite_number(dtype):
     info = np.finfo(dtype)
     x = np.array([[info.max, -info.max], [info.tiny, 0], [info.smallest_subnormal, 1]], dtype)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -244,7 +236,7 @@ ONE_DTYPE = "expected one dtype, float32 or float64, got "
         ),
     ],
 )  # fmt: skip
-def test_the_message_names_every_type(stem: str, argument: int, dtype: str, text: str) -> None:
+def test_the_message_names_every_type(stem, argument, dtype, text):
     arrays = arguments(stem, "float32")
     arrays[argument] = arrays[argument].astype(dtype)
     with raises_exactly(ShapeError, f"{stem}: {text}"):

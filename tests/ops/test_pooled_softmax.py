@@ -3,10 +3,6 @@
 test_sampled_softmax.py and test_sampled_softmax_extremes.py have the rules that both losses share.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,7 +36,7 @@ EVERY = pytest.mark.parametrize("sharpness", SHARPNESS)
     "pooled_softmax-R11", "pooled_softmax-R14", "pooled_softmax-R16",
 )  # fmt: skip
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=lambda c: f"beta={c['sharpness']}")
-def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected):
     numbers = {k: expected[k] for k in ("temperature", "normalise")}
     sharpness = float(expected["sharpness"])
     case = Case(*(np.array(EXAMPLE[k]) for k in Case._fields))
@@ -61,9 +57,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 @EACH_OPTION
 @given(drawn=cases())
 @pytest.mark.slow(every=3)
-def test_with_one_interest_it_is_the_sampled_softmax(
-    drawn: tuple[Case, np.random.Generator], sharpness: float, options: dict[str, Any]
-) -> None:
+def test_with_one_interest_it_is_the_sampled_softmax(drawn, sharpness, options):
     case, rng = drawn
     users = np.arange(len(case.active))
     interest = rng.integers(0, case.active.shape[1], len(users))
@@ -76,7 +70,7 @@ def test_with_one_interest_it_is_the_sampled_softmax(
 
 
 @pytest.mark.rules("pooled_softmax-R3")
-def test_among_equal_scores_only_the_first_interest_has_a_gradient() -> None:
+def test_among_equal_scores_only_the_first_interest_has_a_gradient():
     case = fixed_case()
     interests = case.interests.copy()
     interests[0, 3] = interests[0, 1]
@@ -89,9 +83,7 @@ def test_among_equal_scores_only_the_first_interest_has_a_gradient() -> None:
 @EVERY
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
-def test_inactive_interests_have_no_influence(
-    sharpness: float, normalise: bool, garbage: float
-) -> None:
+def test_inactive_interests_have_no_influence(sharpness, normalise, garbage):
     case, results = fixed_case(), []
     for value in (0.0, garbage):
         filled = np.where(case.active[..., None], case.interests, value)
@@ -101,7 +93,7 @@ def test_inactive_interests_have_no_influence(
     assert not results[1][1][~case.active].any(), "gradient of an inactive interest"
 
 
-def scores(products: Any, sharpness: float, dtype: Any = np.float64) -> Any:
+def scores(products, sharpness, dtype=np.float64):
     """Return the scores of products (K, S), all interests active."""
     x = np.array(products, dtype)[None]
     pooled, _ = pooled_softmax.pool_scores(x.copy(), np.ones(x.shape[:2], bool), sharpness)
@@ -111,7 +103,7 @@ def scores(products: Any, sharpness: float, dtype: Any = np.float64) -> Any:
 
 @pytest.mark.rules("pooled_softmax-R5")
 @TYPES
-def test_the_score_rises_from_the_mean_to_the_largest(dtype: Any) -> None:
+def test_the_score_rises_from_the_mean_to_the_largest(dtype):
     products = np.random.default_rng(0).standard_normal((4, 200)).astype(dtype)
     grid = [0.0, 1e-300, 1e-38, 1e-20, *np.geomspace(1e-12, 1e12, 97), 1e38, 1e300, np.inf]
     rows = np.array([scores(products, beta, dtype) for beta in grid])
@@ -130,7 +122,7 @@ def test_the_score_rises_from_the_mean_to_the_largest(dtype: Any) -> None:
 @pytest.mark.rules("pooled_softmax-R5")
 @TYPES
 @pytest.mark.parametrize("sharpness", [1e-3, 1e-5, 1e-8, 1e-30, 1e-44, 1e-300, 5e-324])
-def test_a_small_sharpness_keeps_its_digits(sharpness: float, dtype: Any) -> None:
+def test_a_small_sharpness_keeps_its_digits(sharpness, dtype):
     products = np.array([[0.5], [-1.25], [3.0]], dtype)
     mean, deviation = products.mean(), products - products.mean()
     # the first three cumulants; what comes after is below the cube of beta
@@ -142,7 +134,7 @@ def test_a_small_sharpness_keeps_its_digits(sharpness: float, dtype: Any) -> Non
 
 @pytest.mark.rules("pooled_softmax-R12")
 @pytest.mark.parametrize("sharpness", [0.0, 1e-9, 1.0, 1e300, np.inf])
-def test_products_at_the_end_of_the_floats_cause_no_warning(sharpness: float) -> None:
+def test_products_at_the_end_of_the_floats_cause_no_warning(sharpness):
     """Their gaps are beyond the largest float, which is weight 0."""
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         pooled = scores([[1.5e308], [-1.5e308], [1.5e308]], sharpness)
@@ -152,7 +144,7 @@ def test_products_at_the_end_of_the_floats_cause_no_warning(sharpness: float) ->
 
 @pytest.mark.rules("pooled_softmax-R12")
 @TYPES
-def test_finite_inputs_cause_no_warning(dtype: Any) -> None:
+def test_finite_inputs_cause_no_warning(dtype):
     case, info = fixed_case(), np.finfo(dtype)
     for scale in (0.0, info.smallest_subnormal, info.tiny, 1.0, 1e3, float(info.max) ** 0.5 / 100):
         scaled = Case(*(float(scale) * x if x.dtype == float else x for x in case)).astype(dtype)
@@ -164,7 +156,7 @@ def test_finite_inputs_cause_no_warning(dtype: Any) -> None:
 
 @pytest.mark.rules("pooled_softmax-R16")
 @TYPES
-def test_a_small_weight_keeps_its_digits(dtype: Any) -> None:
+def test_a_small_weight_keeps_its_digits(dtype):
     """An interest 30 below the best one learns exp(-30) of what that learns."""
     out, saved = forward(of_products([0.0, -30.0], [[0.0, -60.0]], dtype), 1.0)
     np.testing.assert_allclose(out, np.log(2), rtol=same_math(dtype), err_msg="loss")
@@ -176,9 +168,7 @@ def test_a_small_weight_keeps_its_digits(dtype: Any) -> None:
 @pytest.mark.rules("pooled_softmax-R16")
 @TYPES
 @pytest.mark.parametrize("sharpness", [0.0, 1e-300, 1.0, 1e300])
-def test_equal_scores_share_the_weight_at_every_finite_sharpness(
-    sharpness: float, dtype: Any
-) -> None:
+def test_equal_scores_share_the_weight_at_every_finite_sharpness(sharpness, dtype):
     _, saved = forward(of_products([2.0, 2.0], [[1.0, 1.0]], dtype), sharpness)
     assert saved.target_slopes[0, 0] == saved.target_slopes[0, 1] < 0
     assert saved.negative_slopes[0, 0, 0] == saved.negative_slopes[0, 1, 0] > 0
@@ -186,7 +176,7 @@ def test_equal_scores_share_the_weight_at_every_finite_sharpness(
 
 @pytest.mark.rules("pooled_softmax-R25")
 @pytest.mark.parametrize("sharpness", EXTREME_SHARPNESS)
-def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None:
+def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness):
     """The largest product alone would not show it: -infinity and -1, and the target is fine."""
     one, two = np.ones((1, 1)), np.array([1, 2])
     items = 1e-200 * one, -1e200 * one, two[:1], two[1:], np.zeros(1), np.zeros(1)
@@ -197,7 +187,7 @@ def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness: float) -> None
 
 @pytest.mark.rules("pooled_softmax-R22")
 @pytest.mark.parametrize("sharpness", [-1.0, -np.inf, np.nan])
-def test_a_sharpness_must_not_be_negative(sharpness: float) -> None:
+def test_a_sharpness_must_not_be_negative(sharpness):
     message = f"pooled_softmax: sharpness: expected a number from 0 to infinity, got {sharpness}"
     with raises_exactly(ShapeError, message):
         run(fixed_case(), sharpness)

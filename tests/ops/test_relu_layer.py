@@ -1,9 +1,5 @@
 """relu_layer: values, gradients, the slope at zero, errors."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,14 +16,14 @@ EXAMPLE = spec_pages.examples("relu_layer")[0]
 ROWS = strategies.distinct_sizes(3)
 
 
-def case(sizes: tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float64) -> list[Any]:
+def case(sizes, rng, dtype=np.float64):
     m, i, o = sizes
     return [normal(rng, *shape, dtype=dtype) for shape in ((m, i), (i, o), (o,))]
 
 
 @pytest.mark.rules("relu_layer-R1", "relu_layer-R2", "relu_layer-R3", "relu_layer-R4")
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["relu", "linear"])
-def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected):
     x, weight, bias, d_out = (np.array(EXAMPLE[k]) for k in ("x", "weight", "bias", "d_out"))
     out, saved = relu_layer.forward(x, weight, bias, relu=expected["relu"])
     got = dict(zip(("d_x", "d_weight", "d_bias"), relu_layer.backward(d_out, saved), strict=True))
@@ -36,9 +32,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 
 @pytest.mark.rules("relu_layer-R1", "relu_layer-R2")
 @given(sizes=ROWS, rng=strategies.generators(), relu=st.booleans())
-def test_it_agrees_with_loops_over_numbers(
-    sizes: tuple[int, ...], rng: np.random.Generator, relu: bool
-) -> None:
+def test_it_agrees_with_loops_over_numbers(sizes, rng, relu):
     x, weight, bias = case(sizes, rng)
     out, _ = relu_layer.forward(x, weight, bias, relu=relu)
     expected = [naive.layer(row, weight, bias, relu) for row in x]
@@ -47,13 +41,11 @@ def test_it_agrees_with_loops_over_numbers(
 
 @pytest.mark.rules("relu_layer-R4")
 @given(sizes=ROWS, rng=strategies.generators(), relu=st.booleans())
-def test_the_gradient_agrees_with_central_differences(
-    sizes: tuple[int, ...], rng: np.random.Generator, relu: bool
-) -> None:
+def test_the_gradient_agrees_with_central_differences(sizes, rng, relu):
     inputs = case(sizes, rng)
     _, saved = relu_layer.forward(*inputs, relu=relu)
 
-    def function(*moved: Any) -> Any:
+    def function(*moved):
         out, other = relu_layer.forward(*moved, relu=relu)
         return out, [] if other.passed is None else [other.passed]
 
@@ -61,7 +53,7 @@ def test_the_gradient_agrees_with_central_differences(
 
 
 @pytest.mark.rules("relu_layer-R3")
-def test_the_relu_has_no_gradient_at_zero_or_below() -> None:
+def test_the_relu_has_no_gradient_at_zero_or_below():
     x, weight, bias = np.array([[0.0], [-1.0], [2.0]]), np.ones((1, 1)), np.zeros(1)
     out, saved = relu_layer.forward(x, weight, bias, relu=True)
     d_x, d_weight, d_bias = relu_layer.backward(np.full((3, 1), 5.0), saved)
@@ -71,7 +63,7 @@ def test_the_relu_has_no_gradient_at_zero_or_below() -> None:
 
 
 @pytest.mark.rules("relu_layer-R7")
-def test_a_nan_stays_nan() -> None:
+def test_a_nan_stays_nan():
     x, weight, bias = np.array([[np.nan], [-1.0]]), np.ones((1, 1)), np.zeros(1)
     out, saved = relu_layer.forward(x, weight, bias, relu=True)
     d_x, d_weight, d_bias = relu_layer.backward(np.full((2, 1), 5.0), saved)
@@ -82,7 +74,7 @@ def test_a_nan_stays_nan() -> None:
 
 
 @pytest.mark.rules("relu_layer-R4")
-def test_no_rows_give_no_gradient() -> None:
+def test_no_rows_give_no_gradient():
     x, weight, bias = np.zeros((0, 2)), np.ones((2, 3)), np.ones(3)
     out, saved = relu_layer.forward(x, weight, bias, relu=True)
     d_x, d_weight, d_bias = relu_layer.backward(out, saved)
@@ -100,7 +92,7 @@ def test_no_rows_give_no_gradient() -> None:
         ((5,), (2,), "relu_layer: weight has shape (5,) but needs 2 axes"),
     ],
 )
-def test_shapes_that_disagree_raise(weight: Any, bias: Any, message: str) -> None:
+def test_shapes_that_disagree_raise(weight, bias, message):
     with raises_with(ShapeError, message):
         relu_layer.forward(np.ones((4, 5)), np.ones(weight), np.ones(bias), relu=True)
 
@@ -113,7 +105,7 @@ def test_shapes_that_disagree_raise(weight: Any, bias: Any, message: str) -> Non
         (("i8", "i8", "i8"), "x int64, weight int64, bias int64"),
     ],
 )
-def test_dtypes_that_differ_raise(types: tuple[str, ...], got: str) -> None:
+def test_dtypes_that_differ_raise(types, got):
     x, weight, bias = np.ones((4, 5), types[0]), np.ones((5, 2), types[1]), np.ones(2, types[2])
     message = f"relu_layer: expected one dtype, float32 or float64, got {got}"
     with raises_exactly(ShapeError, message):

@@ -1,9 +1,6 @@
 """What routing computes: Algorithm 1 against plain loops, then the rules of specs/routing.md."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -42,13 +39,13 @@ ROUNDS = st.integers(1, 5)
 )  # fmt: skip
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 def test_capsules_and_couplings_equal_the_loops(
-    weighted: bool,
-    general: bool,
-    axis: str,
-    data: st.DataObject,
-    rounds: int,
-    rng: np.random.Generator,
-) -> None:
+    weighted,
+    general,
+    axis,
+    data,
+    rounds,
+    rng,
+):
     case = data.draw(routing_cases(general=general))
     log_weights = draw_log_weights(rng, case, weighted)
     capsules, saved = run(case, log_weights, iterations=rounds, axis=axis)
@@ -70,9 +67,7 @@ def test_capsules_and_couplings_equal_the_loops(
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e300])
 @WEIGHTED
 @given(case=routing_cases(), rng=generators())
-def test_padding_has_no_influence(
-    weighted: bool, garbage: float, choice: str, case: RoutingCase, rng: np.random.Generator
-) -> None:
+def test_padding_has_no_influence(weighted, garbage, choice, case, rng):
     log_weights, results = draw_log_weights(rng, case, weighted), []
     for value in (0.0, garbage):
         other = case._replace(
@@ -91,7 +86,7 @@ def test_padding_has_no_influence(
 @AXES
 @pytest.mark.rules("routing-R6")
 @given(case=routing_cases(), pads=st.integers(1, 9))
-def test_the_amount_of_padding_has_no_influence(axis: str, case: RoutingCase, pads: int) -> None:
+def test_the_amount_of_padding_has_no_influence(axis, case, pads):
     width = ((0, 0), (0, pads), (0, 0))
     padded = case._replace(
         history=np.pad(case.history, width, constant_values=7),
@@ -103,7 +98,7 @@ def test_the_amount_of_padding_has_no_influence(axis: str, case: RoutingCase, pa
 
 @pytest.mark.rules("routing-R7")
 @given(routing_cases())
-def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(case: RoutingCase) -> None:
+def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(case):
     capsules, _ = run(case)
     for b in range(len(capsules)):
         history, mask, _, logits, active = (x[b : b + 1] for x in case)
@@ -118,7 +113,7 @@ TABLE = {0: 1, 1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 7: 2, 8: 3, 15: 3, 20: 4, 31: 4, 50
 
 @pytest.mark.rules("routing-R10")
 @pytest.mark.parametrize("most", [1, 2, 4, 8, 62, 63, 64, 100])
-def test_the_number_of_interests_is_the_floor_of_log2(most: int) -> None:
+def test_the_number_of_interests_is_the_floor_of_log2(most):
     """The table of the page, then every power of two and its neighbours, without a logarithm."""
     powers = [2**k + near for k in range(2, 63) for near in (-1, 0, 1)]
     lengths = np.array([*range(101), *powers, 2**63 - 1])
@@ -129,7 +124,7 @@ def test_the_number_of_interests_is_the_floor_of_log2(most: int) -> None:
 
 
 @pytest.mark.rules("routing-R10")
-def test_other_roundings_of_eq_9_match_the_page() -> None:
+def test_other_roundings_of_eq_9_match_the_page():
     assert math.floor(math.log2(1 + 3)) == math.ceil(math.log2(3)) == 2
     assert math.floor(math.log(20)) == 2
     narrow = np.float32(math.log(2**15)) / np.float32(math.log(2))  # no platform's own logarithm
@@ -139,9 +134,7 @@ def test_other_roundings_of_eq_9_match_the_page() -> None:
 @pytest.mark.rules("routing-R13", "routing-R34", "routing-R35")
 @WEIGHTED
 @given(case=routing_cases(), rng=generators())
-def test_a_user_without_behaviours_gets_zero_capsules_and_zero_gradients(
-    weighted: bool, case: RoutingCase, rng: np.random.Generator
-) -> None:
+def test_a_user_without_behaviours_gets_zero_capsules_and_zero_gradients(weighted, case, rng):
     case = case._replace(mask=case.mask & (np.arange(len(case.mask)) > 0)[:, None])
     capsules, saved = run(case, draw_log_weights(rng, case, weighted))
     d_history, d_bilinear, *others = routing.backward(rng.standard_normal(capsules.shape), saved)
@@ -154,9 +147,7 @@ def test_a_user_without_behaviours_gets_zero_capsules_and_zero_gradients(
 @AXES
 @pytest.mark.parametrize("length", [0, 4])
 @WEIGHTED
-def test_users_without_behaviours_have_zero_capsules_and_gradients(
-    weighted: bool, length: int, axis: str
-) -> None:
+def test_users_without_behaviours_have_zero_capsules_and_gradients(weighted, length, axis):
     case = ones_case(2, length, 3, 5)._replace(mask=np.zeros((2, length), bool))
     log_weights = np.ones((2, length, 5)) if weighted else None
     capsules, saved = run(case, log_weights, axis=axis)
@@ -167,7 +158,7 @@ def test_users_without_behaviours_have_zero_capsules_and_gradients(
 
 @pytest.mark.rules("routing-R19")
 @given(routing_cases())
-def test_routing_draws_no_random_numbers_and_has_no_state(case: RoutingCase) -> None:
+def test_routing_draws_no_random_numbers_and_has_no_state(case):
     first, _ = run(case)
     run(case._replace(history=2 * case.history))  # a call between, which must leave no trace
     np.testing.assert_array_equal(run(case)[0], first)
@@ -178,8 +169,8 @@ def test_routing_draws_no_random_numbers_and_has_no_state(case: RoutingCase) -> 
 @WEIGHTED
 @given(case=routing_cases(), rounds=ROUNDS, rng=generators())
 def test_a_single_interest_is_the_squashed_sum_of_all_votes_for_any_logits(
-    weighted: bool, kind: str, case: RoutingCase, rounds: int, rng: np.random.Generator
-) -> None:
+    weighted, kind, case, rounds, rng
+):
     active = np.arange(case.active.shape[1]) < np.ones((len(case.active), 1))
     case = case._replace(active=active, init_logits=10 * case.init_logits)
     log_weights = draw_log_weights(rng, case, weighted)
@@ -191,7 +182,7 @@ def test_a_single_interest_is_the_squashed_sum_of_all_votes_for_any_logits(
 
 @pytest.mark.rules("routing-R24")
 @given(routing_cases(), ROUNDS, st.floats(-2, 2))
-def test_equal_logits_keep_all_capsules_equal(case: RoutingCase, rounds: int, logit: float) -> None:
+def test_equal_logits_keep_all_capsules_equal(case, rounds, logit):
     equal = case._replace(init_logits=np.full(case.init_logits.shape, logit))
     capsules, _ = run(equal, iterations=rounds)
     assert_close(capsules, np.where(case.active[..., None], capsules[:, :1], 0))
@@ -200,9 +191,7 @@ def test_equal_logits_keep_all_capsules_equal(case: RoutingCase, rounds: int, lo
 @pytest.mark.rules("routing-R26", "routing-R38")
 @pytest.mark.parametrize("by", ["matrices", "log weights"])
 @given(data=st.data(), rng=generators())
-def test_distinct_matrices_or_log_weights_separate_interests_even_with_zero_logits(
-    by: str, data: st.DataObject, rng: np.random.Generator
-) -> None:
+def test_distinct_matrices_or_log_weights_separate_interests_even_with_zero_logits(by, data, rng):
     case = data.draw(routing_cases(general=by == "matrices"))
     case = case._replace(init_logits=np.zeros_like(case.init_logits))
     capsules, _ = run(case, draw_log_weights(rng, case, by == "log weights"))
@@ -215,7 +204,7 @@ def test_distinct_matrices_or_log_weights_separate_interests_even_with_zero_logi
 @pytest.mark.rules("routing-R27")
 @pytest.mark.parametrize("kind", squash.KINDS)
 @given(case=routing_cases())
-def test_the_kind_of_squash_is_used_in_every_iteration(kind: str, case: RoutingCase) -> None:
+def test_the_kind_of_squash_is_used_in_every_iteration(kind, case):
     _, saved = run(case, kind=kind)
     for iteration in saved.iterations:
         sums = np.einsum("blk,bld->bkd", iteration.weights.out, saved.votes)
@@ -226,9 +215,7 @@ def test_the_kind_of_squash_is_used_in_every_iteration(kind: str, case: RoutingC
 @CHOICES
 @pytest.mark.rules("routing-R33")
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
-def test_log_weights_of_zero_change_no_byte(
-    axis: str, choice: str, data: st.DataObject, rounds: int, rng: np.random.Generator
-) -> None:
+def test_log_weights_of_zero_change_no_byte(axis, choice, data, rounds, rng):
     case = data.draw(routing_cases(general=data.draw(st.booleans())))
     numbers = {"iterations": rounds, "axis": axis, "gradient": choice}
     capsules, saved = run(case, None, **numbers)
@@ -245,9 +232,7 @@ def test_log_weights_of_zero_change_no_byte(
 @CHOICES
 @pytest.mark.rules("routing-R32")
 @given(case=routing_cases(), rng=generators())
-def test_a_log_weight_of_minus_infinity_is_weight_zero(
-    choice: str, case: RoutingCase, rng: np.random.Generator
-) -> None:
+def test_a_log_weight_of_minus_infinity_is_weight_zero(choice, case, rng):
     nothing = np.full_like(case.init_logits, -np.inf)
     capsules, _ = run(case, nothing, gradient=choice)
     d_capsules = rng.standard_normal(capsules.shape)
@@ -280,6 +265,6 @@ def test_a_log_weight_of_minus_infinity_is_weight_zero(
         ),
     ],
 )
-def test_an_invalid_argument_raises(wrong: dict[str, Any], text: str) -> None:
+def test_an_invalid_argument_raises(wrong, text):
     with raises_exactly(ShapeError, text):
         run(ones_case(2, 3, 5, 4), **{"gradient": "last", **wrong})

@@ -1,9 +1,5 @@
 """The gradients of routing: all iterations, the last one, and the worked examples of the page."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -15,7 +11,6 @@ from mindref.conformance.tolerances import same_math
 from mindref.models.logits import keyed_table
 from mindref.ops import routing, squash
 from mindref.ops.votes import sum_votes
-from mindref.shapes import Array
 from tests import naive, spec_pages
 from tests.assertions import assert_close, assert_example
 from tests.ops.routing_calls import (
@@ -42,7 +37,7 @@ ROUNDS = st.integers(1, 4)
 STEPS = {"squash": gradient.STEP, "none": gradient.STEP, "unit": gradient.SHORT_STEP}
 
 
-def smooth(saved: routing.Saved, kind: str) -> bool:
+def smooth(saved, kind):
     """Return whether no sum is near zero, where squash bends; at zero itself it stays zero."""
     sums = [
         sum_votes(routing.apply_factors(turn.weights.out, saved.factors), saved.votes)
@@ -60,23 +55,23 @@ def smooth(saved: routing.Saved, kind: str) -> bool:
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
-    weighted: bool,
-    axis: str,
-    kind: str,
-    general: bool,
-    data: st.DataObject,
-    rounds: int,
-    rng: np.random.Generator,
-) -> None:
+    weighted,
+    axis,
+    kind,
+    general,
+    data,
+    rounds,
+    rng,
+):
     case = data.draw(routing_cases(general=general))
     numbers = {"iterations": rounds, "gradient": "all", "axis": axis, "kind": kind}
     weights = [normal_half(rng, case)] if weighted else []
     _, saved = run(case, *weights, **numbers)
     assume(smooth(saved, kind))
 
-    def forward(history: Array, bilinear: Array, logits: Array, *weights: Array) -> Array:
+    def forward(history, bilinear, logits, *weights):
         moved = RoutingCase(history, case.mask, bilinear, logits, case.active)
-        capsules: Array = run(moved, *weights, **numbers)[0]
+        capsules = run(moved, *weights, **numbers)[0]
         return capsules
 
     inputs = (case.history, case.bilinear, case.init_logits, *weights)
@@ -85,7 +80,7 @@ def test_all_is_the_derivative_of_the_whole_function(
     )
 
 
-def normal_half(rng: np.random.Generator, case: RoutingCase) -> Array:
+def normal_half(rng, case):
     return rng.standard_normal(case.init_logits.shape) / 2
 
 
@@ -95,14 +90,14 @@ def normal_half(rng: np.random.Generator, case: RoutingCase) -> Array:
 @given(data=st.data(), rounds=ROUNDS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
-    weighted: bool,
-    axis: str,
-    kind: str,
-    general: bool,
-    data: st.DataObject,
-    rounds: int,
-    rng: np.random.Generator,
-) -> None:
+    weighted,
+    axis,
+    kind,
+    general,
+    data,
+    rounds,
+    rng,
+):
     case = data.draw(routing_cases(general=general))
     numbers = {"iterations": rounds, "gradient": "last", "axis": axis, "kind": kind}
     weights = [normal_half(rng, case)] if weighted else []
@@ -110,12 +105,12 @@ def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
     assume(smooth(saved, kind))
     letters = "blk,lkde,ble->bkd" if general else "blk,de,ble->bkd"
 
-    def held(history: Array, bilinear: Array, *weights: Array) -> Array:
+    def held(history, bilinear, *weights):
         counted = saved.couplings * np.exp(weights[0]) if weights else saved.couplings
         masked = np.where(case.mask[..., None], history, 0)
         return squash.forward(np.einsum(letters, counted, bilinear, masked), kind=kind)[0]
 
-    def backward(d: Array) -> list[Array]:
+    def backward(d):
         d_history, d_bilinear, d_logits, *others = routing.backward(d, saved)
         np.testing.assert_array_equal(d_logits, 0)
         return [d_history, d_bilinear, *others]
@@ -129,9 +124,7 @@ def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
 @AXES
 @pytest.mark.rules("routing-R35", "routing-R36")
 @given(case=routing_cases(), rounds=st.integers(1, 3), rng=generators())
-def test_gradients_of_a_user_equal_the_loops(
-    choice: str, axis: str, case: RoutingCase, rounds: int, rng: np.random.Generator
-) -> None:
+def test_gradients_of_a_user_equal_the_loops(choice, axis, case, rounds, rng):
     """By a complex step through Algorithm 1; what is held constant loses its imaginary part."""
     log_weights = draw_log_weights(rng, case)
     assert log_weights is not None
@@ -141,7 +134,7 @@ def test_gradients_of_a_user_equal_the_loops(
     for b, real, active in list(users(case))[:1]:
         arguments, pairs = loop_arguments(case, b, real, active), np.ix_(real, active)
 
-        def loops(p: Any, arguments: Any = arguments) -> Any:
+        def loops(p, arguments=arguments):
             constant = choice == "last"
             return naive.capsules(*arguments, rounds, axis, log_weights=p, constant=constant)[0]
 
@@ -156,7 +149,7 @@ def test_gradients_of_a_user_equal_the_loops(
 )  # fmt: skip
 @CHOICES
 @pytest.mark.parametrize("number", [0, 2], ids=["plain", "weighted"])
-def test_the_worked_example_matches_the_page(number: int, choice: str) -> None:
+def test_the_worked_example_matches_the_page(number, choice):
     example = spec_pages.examples("routing")[number]
     history, bilinear, logits, d_capsules = (
         np.array(example[name], float)
@@ -184,7 +177,7 @@ def test_the_worked_example_matches_the_page(number: int, choice: str) -> None:
 
 
 @pytest.mark.rules("routing-R15")
-def test_the_worked_example_of_keyed_logits_matches_the_page() -> None:
+def test_the_worked_example_of_keyed_logits_matches_the_page():
     example = spec_pages.examples("routing")[1]
     sizes = (example[name] for name in ("seed", "items", "interests", "sigma"))
     assert_example({"logits": keyed_table(*sizes, "float64")}, example)

@@ -1,9 +1,5 @@
 """sampled_softmax, and the rules that it shares with pooled_softmax: values and gradients."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,7 +30,7 @@ EXAMPLE = spec_pages.examples("sampled_softmax")[0]
     "sampled_softmax-R5", "sampled_softmax-R6", "sampled_softmax-R7", "sampled_softmax-R11",
 )  # fmt: skip
 @pytest.mark.parametrize("expected", EXAMPLE["cases"], ids=["plain", "temperature and length one"])
-def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
+def test_the_worked_example_matches_the_page(expected):
     options = {k: expected[k] for k in ("temperature", "normalise")}
     arrays = [np.array(EXAMPLE[k]) for k in ("user", *Case._fields[2:])]
     out, saved = sampled_softmax.forward(*arrays, **options)
@@ -52,9 +48,7 @@ def test_the_worked_example_matches_the_page(expected: dict[str, Any]) -> None:
 @EACH
 @EACH_OPTION
 @given(drawn=cases())
-def test_it_agrees_with_loops_over_numbers(
-    drawn: tuple[Case, Any], sharpness: Any, options: dict[str, Any]
-) -> None:
+def test_it_agrees_with_loops_over_numbers(drawn, sharpness, options):
     case, losses = drawn[0], []
     for b, active in enumerate(case.active):
         sampled = sharpness == SAMPLED
@@ -74,13 +68,11 @@ def test_it_agrees_with_loops_over_numbers(
 @EACH
 @EACH_OPTION
 @given(drawn=cases())
-def test_the_gradient_agrees_with_central_differences(
-    drawn: tuple[Case, np.random.Generator], sharpness: Any, options: dict[str, Any]
-) -> None:
+def test_the_gradient_agrees_with_central_differences(drawn, sharpness, options):
     case, rng = drawn
     _, saved = forward(case, sharpness, **options)
 
-    def function(*moved: Any) -> Any:
+    def function(*moved):
         interests, target, negatives = moved
         changed = case._replace(interests=interests, target=target, negatives=negatives)
         out, other = forward(changed, sharpness, **options)
@@ -91,7 +83,7 @@ def test_the_gradient_agrees_with_central_differences(
             sides += [x > 0 for x in moved]
         return out, sides
 
-    def gradients(cotangent: Any) -> Any:
+    def gradients(cotangent):
         return backward(float(cotangent), saved, case)
 
     kinked_gradients.check(function, gradients, (case.interests, case.target, case.negatives), rng)
@@ -99,7 +91,7 @@ def test_the_gradient_agrees_with_central_differences(
 
 @pytest.mark.rules("sampled_softmax-R3", "pooled_softmax-R7")
 @EACH
-def test_an_accidental_hit_is_masked_for_that_user_only(sharpness: Any) -> None:
+def test_an_accidental_hit_is_masked_for_that_user_only(sharpness):
     case = fixed_case()  # the first negative is the target of the first user
     one, users = case.first_users(1), case._replace(target_ids=np.array([9, 9, 9])).first_users(1)
     out, d_interests, d_target, d_negatives = run(one, sharpness)
@@ -112,7 +104,7 @@ def test_an_accidental_hit_is_masked_for_that_user_only(sharpness: Any) -> None:
 
 @pytest.mark.rules("sampled_softmax-R4", "pooled_softmax-R8", "pooled_softmax-R14")
 @EACH
-def test_a_repeated_negative_counts_each_time(sharpness: Any) -> None:
+def test_a_repeated_negative_counts_each_time(sharpness):
     """Twice with a log is as good as once with a log that is smaller by log 2."""
     rng = np.random.default_rng(0)
     vectors = normal(rng, 2, 3, 4), np.ones((2, 3), bool), normal(rng, 2, 4)
@@ -128,7 +120,7 @@ def test_a_repeated_negative_counts_each_time(sharpness: Any) -> None:
 
 @pytest.mark.rules("sampled_softmax-R5", "pooled_softmax-R9")
 @EACH
-def test_the_gradient_is_divided_by_the_users_and_scales_with_d_out(sharpness: Any) -> None:
+def test_the_gradient_is_divided_by_the_users_and_scales_with_d_out(sharpness):
     case = fixed_case()
     d_interests = backward(2.0, forward(case, sharpness)[1], case)[0]
     _, d_alone, _, _ = run(case.first_users(1), sharpness)
@@ -137,7 +129,7 @@ def test_the_gradient_is_divided_by_the_users_and_scales_with_d_out(sharpness: A
 
 @pytest.mark.rules("sampled_softmax-R6", "pooled_softmax-R10")
 @EACH
-def test_the_temperature_divides_products_and_not_logs(sharpness: Any) -> None:
+def test_the_temperature_divides_products_and_not_logs(sharpness):
     case = fixed_case()
     cold, _ = forward(case, sharpness, temperature=0.25)
     expected, _ = forward(case._replace(interests=4 * case.interests), sharpness)
@@ -146,7 +138,7 @@ def test_the_temperature_divides_products_and_not_logs(sharpness: Any) -> None:
 
 @pytest.mark.rules("sampled_softmax-R7", "sampled_softmax-R8", "pooled_softmax-R11")
 @EACH
-def test_with_normalise_lengths_have_no_influence_and_no_gradient(sharpness: Any) -> None:
+def test_with_normalise_lengths_have_no_influence_and_no_gradient(sharpness):
     case = fixed_case()
     lengths = np.array([[7, 0.1, 3, 1e-100]])[..., None]
     items = {"target": 0.1 * case.target, "negatives": 1e-200 * case.negatives}
@@ -159,7 +151,7 @@ def test_with_normalise_lengths_have_no_influence_and_no_gradient(sharpness: Any
 
 @pytest.mark.rules("sampled_softmax-R8", "pooled_softmax-R11")
 @EACH
-def test_with_normalise_a_zero_vector_stays_zero_without_gradient(sharpness: Any) -> None:
+def test_with_normalise_a_zero_vector_stays_zero_without_gradient(sharpness):
     case = fixed_case()
     interests = case.interests.copy()
     interests[1, 0] = 0

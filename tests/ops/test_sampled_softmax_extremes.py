@@ -1,9 +1,5 @@
 """sampled_softmax and pooled_softmax at the edges: huge, tiny, empty, not finite, invalid."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,9 +34,7 @@ from tests.ops.loss_cases import (
         (-1e30, [-1e30, -1e30], np.log(3)),
     ],
 )
-def test_huge_logits_give_a_finite_loss(
-    target: float, negatives: list[float], expected: float, dtype: Any
-) -> None:
+def test_huge_logits_give_a_finite_loss(target, negatives, expected, dtype):
     out, *gradients = run(of_products([target], [[x] for x in negatives], dtype), SAMPLED)
     np.testing.assert_allclose(out, expected, rtol=same_math(dtype), atol=0, err_msg="loss")
     assert all(np.isfinite(d).all() for d in gradients)
@@ -49,7 +43,7 @@ def test_huge_logits_give_a_finite_loss(
 @pytest.mark.rules("pooled_softmax-R12")
 @TYPES
 @EACH_EXTREME
-def test_huge_products_give_a_finite_loss(sharpness: Any, dtype: Any) -> None:
+def test_huge_products_give_a_finite_loss(sharpness, dtype):
     size = 1e4 if sharpness == 0 else 1e30
     for target in ([size, -size], [-size, -size], [0.0, size]):
         case = of_products(target, [[size, size], [-size, 1.0]], dtype)
@@ -60,7 +54,7 @@ def test_huge_products_give_a_finite_loss(sharpness: Any, dtype: Any) -> None:
 
 
 @pytest.mark.rules("sampled_softmax-R9")
-def test_logits_at_the_end_of_the_floats_cause_no_warning() -> None:
+def test_logits_at_the_end_of_the_floats_cause_no_warning():
     out, saved = forward(of_products([0.0], [[1.5e308], [-1.5e308]]), SAMPLED)
     assert out == 1.5e308, "the gap of the negatives is beyond the largest float"
     assert saved.p_negatives.tolist() == [[1, 0]]
@@ -73,9 +67,7 @@ def test_logits_at_the_end_of_the_floats_cause_no_warning() -> None:
     ("name", "index"),
     [("interests", (0, 0, 1)), ("target", (0, 3)), ("negatives", (2, 3)), ("negatives", (0, 3))],
 )
-def test_a_product_that_is_not_finite_makes_the_loss_nan(
-    name: str, index: Any, bad: float, sharpness: Any
-) -> None:
+def test_a_product_that_is_not_finite_makes_the_loss_nan(name, index, bad, sharpness):
     case = fixed_case()
     x = getattr(case, name).copy()
     x[index] = bad
@@ -92,7 +84,7 @@ def test_a_product_that_is_not_finite_makes_the_loss_nan(
 
 @pytest.mark.rules("sampled_softmax-R12", "pooled_softmax-R15")
 @EACH_EXTREME
-def test_the_gradient_of_a_tiny_loss_keeps_its_digits(sharpness: Any) -> None:
+def test_the_gradient_of_a_tiny_loss_keeps_its_digits(sharpness):
     out, d_interests, d_target, d_negatives = run(of_products([0.0], [[-50.0]]), sharpness)
     got = [out, -d_target.sum(), d_negatives.sum(), d_interests.sum() / -50]
     assert_close(got, 4 * [np.exp(-50.0)], "of size exp(-50)", atol=0)
@@ -101,7 +93,7 @@ def test_the_gradient_of_a_tiny_loss_keeps_its_digits(sharpness: Any) -> None:
 @pytest.mark.rules("sampled_softmax-R10", "pooled_softmax-R13")
 @EACH_EXTREME
 @pytest.mark.parametrize("ids", [[], [1], [1, 1]])
-def test_a_user_without_negatives_has_no_loss(ids: list[int], sharpness: Any) -> None:
+def test_a_user_without_negatives_has_no_loss(ids, sharpness):
     rng = np.random.default_rng(0)
     vectors = normal(rng, 1, 2, 3), np.ones((1, 2), bool), normal(rng, 1, 3)
     negatives, logs = normal(rng, len(ids), 3), (np.array([0.5]), normal(rng, len(ids)))
@@ -111,9 +103,7 @@ def test_a_user_without_negatives_has_no_loss(ids: list[int], sharpness: Any) ->
 
 @EACH
 @given(drawn=cases(np.float32))
-def test_float32_stays_float32_and_agrees_with_float64(
-    drawn: tuple[Case, Any], sharpness: Any
-) -> None:
+def test_float32_stays_float32_and_agrees_with_float64(drawn, sharpness):
     out, *gradients = run(drawn[0], sharpness)
     assert {a.dtype for a in (out, *gradients)} == {np.dtype(np.float32)}
     near = same_math(np.float32)
@@ -122,7 +112,7 @@ def test_float32_stays_float32_and_agrees_with_float64(
 
 
 @EACH
-def test_results_are_deterministic_and_inputs_are_unchanged(sharpness: Any) -> None:
+def test_results_are_deterministic_and_inputs_are_unchanged(sharpness):
     case = fixed_case()
     before = [x.tobytes() for x in case]
     out, saved = forward(case, sharpness)
@@ -155,9 +145,7 @@ STEMS = pytest.mark.parametrize(
         ("target", np.ones((3, 5), int), "expected one dtype, float32 or float64"),
     ],
 )
-def test_invalid_arrays_raise(
-    name: str, value: Any, message: str, stem: str, sharpness: Any
-) -> None:
+def test_invalid_arrays_raise(name, value, message, stem, sharpness):
     users = "user (3, 5)" if sharpness == SAMPLED else "interests (3, 4, 5)"
     with raises_with(ShapeError, f"{stem}: {message.format(users=users)}"):
         run(fixed_case()._replace(**{name: value}), sharpness)
@@ -175,7 +163,7 @@ def test_invalid_arrays_raise(
         ),
     ],
 )
-def test_invalid_active_interests_raise(active: Any, message: str) -> None:
+def test_invalid_active_interests_raise(active, message):
     with raises_with(ShapeError, f"pooled_softmax: {message}"):
         run(fixed_case()._replace(active=active), 1.0)
 
@@ -184,9 +172,7 @@ def test_invalid_active_interests_raise(active: Any, message: str) -> None:
 @STEMS
 @pytest.mark.parametrize("name", ["target_log_expected", "negative_log_expected"])
 @pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
-def test_an_infinite_log_expected_count_raises(
-    name: str, value: float, stem: str, sharpness: Any
-) -> None:
+def test_an_infinite_log_expected_count_raises(name, value, stem, sharpness):
     log = getattr(fixed_case(), name).copy()
     log[1] = value
     message = f"{stem}: {name}: expected finite logs, got an infinite one or NaN"
@@ -197,9 +183,7 @@ def test_an_infinite_log_expected_count_raises(
 @pytest.mark.rules("sampled_softmax-R16", "pooled_softmax-R21")
 @STEMS
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
-def test_a_temperature_must_be_above_zero_and_finite(
-    temperature: float, stem: str, sharpness: Any
-) -> None:
+def test_a_temperature_must_be_above_zero_and_finite(temperature, stem, sharpness):
     message = f"{stem}: temperature: expected a finite number above 0, got {temperature}"
     with raises_exactly(ShapeError, message):
         run(fixed_case(), sharpness, temperature=temperature)
@@ -213,6 +197,6 @@ def test_a_temperature_must_be_above_zero_and_finite(
         (1.0, "pooled_softmax: interests: expected at least one user, got none"),
     ],
 )
-def test_an_empty_batch_raises(sharpness: Any, message: str) -> None:
+def test_an_empty_batch_raises(sharpness, message):
     with raises_exactly(ShapeError, message):
         run(fixed_case().first_users(0), sharpness)

@@ -1,9 +1,5 @@
 """Each rule of specs/softmax.md, and its worked example."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +11,6 @@ from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.kernels import softmax as kernel
 from mindref.ops import softmax
-from mindref.shapes import Array, Bools
 from tests import naive, spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
 
@@ -23,7 +18,7 @@ SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Array, Bools, int]:
+def cases(draw):
     """Draw logits of three different sizes, a mask that may leave nothing, and an axis."""
     shape = draw(distinct_sizes(3))
     rng = draw(generators())
@@ -33,7 +28,7 @@ def cases(draw: st.DrawFn) -> tuple[Array, Bools, int]:
 
 @pytest.mark.rules("softmax-R1", "softmax-R4", "softmax-R6")
 @given(cases())
-def test_weights_equal_the_loops(case: tuple[Array, Bools, int]) -> None:
+def test_weights_equal_the_loops(case):
     logits, mask, axis = case
     out, _ = softmax.forward(logits, mask, axis=axis)
     rows, masks, found = (np.moveaxis(x, axis, -1) for x in (logits, mask, out))
@@ -47,9 +42,7 @@ def test_weights_equal_the_loops(case: tuple[Array, Bools, int]) -> None:
 @pytest.mark.rules("softmax-R2")
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e308, 0.0])
 @given(case=cases())
-def test_a_masked_element_has_no_weight_and_no_influence(
-    garbage: float, case: tuple[Array, Bools, int]
-) -> None:
+def test_a_masked_element_has_no_weight_and_no_influence(garbage, case):
     logits, mask, axis = case
     out, _ = softmax.forward(logits, mask, axis=axis)
     again, _ = softmax.forward(np.where(mask, logits, garbage), mask, axis=axis)
@@ -60,9 +53,7 @@ def test_a_masked_element_has_no_weight_and_no_influence(
 @pytest.mark.rules("softmax-R3")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(case=cases())
-def test_a_common_shift_up_to_huge_logits_changes_nothing(
-    dtype: type, case: tuple[Array, Bools, int]
-) -> None:
+def test_a_common_shift_up_to_huge_logits_changes_nothing(dtype, case):
     logits, mask, axis = case
     whole = np.round(logits).astype(dtype)  # whole numbers, so that the shift is exact
     out, _ = softmax.forward(whole, mask, axis=axis)
@@ -73,7 +64,7 @@ def test_a_common_shift_up_to_huge_logits_changes_nothing(
 
 @pytest.mark.rules("softmax-R3")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_largest_floats_do_not_overflow(dtype: type) -> None:
+def test_the_largest_floats_do_not_overflow(dtype):
     largest = np.finfo(dtype).max
     logits = np.array([[largest, largest, -largest], [-largest, -largest, -largest]], dtype)
     out, _ = softmax.forward(logits, np.ones((2, 3), bool), axis=1)
@@ -82,9 +73,7 @@ def test_the_largest_floats_do_not_overflow(dtype: type) -> None:
 
 @pytest.mark.rules("softmax-R5")
 @given(case=cases(), rng=generators())
-def test_backward_is_the_derivative_and_zero_where_masked(
-    case: tuple[Array, Bools, int], rng: np.random.Generator
-) -> None:
+def test_backward_is_the_derivative_and_zero_where_masked(case, rng):
     logits, mask, axis = case
     _, saved = softmax.forward(logits, mask, axis=axis)
     d_logits = softmax.backward(rng.standard_normal(logits.shape), saved)
@@ -100,7 +89,7 @@ def test_backward_is_the_derivative_and_zero_where_masked(
 @pytest.mark.rules("softmax-R5", "numerics-R4")
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf])
 @pytest.mark.parametrize("module", [softmax, kernel])
-def test_the_gradient_at_a_masked_element_has_no_influence(module: Any, rubbish: float) -> None:
+def test_the_gradient_at_a_masked_element_has_no_influence(module, rubbish):
     logits, mask = np.array([[1.0, 2.0, 3.0]]), np.array([[True, True, False]])
     _, saved = module.forward(logits, mask, axis=1)
     clean, dirty = (module.backward(np.array([[1.0, -1.0, g]]), saved) for g in (0.0, rubbish))
@@ -110,7 +99,7 @@ def test_the_gradient_at_a_masked_element_has_no_influence(module: Any, rubbish:
 
 
 @pytest.mark.rules("softmax-R6")
-def test_a_mask_broadcasts_and_an_axis_counts_from_either_end() -> None:
+def test_a_mask_broadcasts_and_an_axis_counts_from_either_end():
     logits = np.arange(24.0).reshape(2, 3, 4)
     mask = np.array([[True], [False], [True]])
     wide = np.broadcast_to(mask, logits.shape)
@@ -122,13 +111,13 @@ def test_a_mask_broadcasts_and_an_axis_counts_from_either_end() -> None:
 
 
 @pytest.mark.rules("softmax-R4")
-def test_a_slice_of_minus_infinity_is_zero() -> None:
+def test_a_slice_of_minus_infinity_is_zero():
     out, _ = softmax.forward(np.full((1, 2), -np.inf), np.ones((1, 2), bool), axis=1)
     np.testing.assert_array_equal(out, 0)
 
 
 @pytest.mark.rules("softmax-R1", "softmax-R2", "softmax-R4", "softmax-R5")
-def test_the_worked_example_matches_the_page() -> None:
+def test_the_worked_example_matches_the_page():
     (example,) = spec_pages.examples("softmax")
     logits, d_weights = (np.array(example[n], float) for n in ("logits", "d_weights"))
     out, saved = softmax.forward(logits, np.array(example["mask"]), axis=example["axis"])
@@ -157,6 +146,6 @@ YES = np.ones((2, 3), bool)
         (YES * 1.0, 1, "mask: expected a mask of dtype bool, got float64"),
     ],
 )
-def test_invalid_inputs_raise(mask: Bools, axis: int, text: str) -> None:
+def test_invalid_inputs_raise(mask, axis, text):
     with raises_exactly(ShapeError, f"softmax: {text}"):
         softmax.forward(np.zeros((2, 3)), mask, axis=axis)

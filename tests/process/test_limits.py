@@ -1,16 +1,13 @@
 """Limits of control groups of both versions, and available memory: machine and container."""
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
 
 import pytest
 
 from mindref.process import cgroups, memory
 
 
-def tree(root: Path, expected: str, **files: str) -> tuple[Path, Path]:
+def tree(root, expected, **files):
     """Create folders of groups, and the membership file of a process."""
     for name, text in files.items():
         path = root.joinpath(*name.split("__"))
@@ -21,7 +18,7 @@ def tree(root: Path, expected: str, **files: str) -> tuple[Path, Path]:
     return root, root / "own"
 
 
-def test_the_lowest_limit_of_the_enclosing_groups_counts(tmp_path: Path) -> None:
+def test_the_lowest_limit_of_the_enclosing_groups_counts(tmp_path):
     root = tree(
         tmp_path, "0::/a/b\n", cpu_max="max 100000\n", a__cpu_max="150000 100000\n",
         a__b__cpu_max="200000 100000\n", a__memory_max="2000000000\n", a__b__memory_max="max\n",
@@ -30,7 +27,7 @@ def test_the_lowest_limit_of_the_enclosing_groups_counts(tmp_path: Path) -> None
     assert cgroups.cgroup_memory(*root) == 2_000_000_000
 
 
-def test_cgroups_version_1_has_a_folder_per_controller(tmp_path: Path) -> None:
+def test_cgroups_version_1_has_a_folder_per_controller(tmp_path):
     root = tree(tmp_path, "4:memory:/x\n3:cpu,cpuacct:/x\n1:name=systemd:/x\n")
     (tmp_path / "cpu" / "x").mkdir(parents=True)
     (tmp_path / "memory").mkdir()
@@ -46,7 +43,7 @@ def test_cgroups_version_1_has_a_folder_per_controller(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["max 100000", "0 0", "nonsense", "", "-1 100000"])
-def test_unlimited_groups_give_none(tmp_path: Path, text: str) -> None:
+def test_unlimited_groups_give_none(tmp_path, text):
     root = tree(tmp_path, "0::/../..\nnonsense\n", cpu_max=text, memory_max=text)
     assert cgroups.cgroup_cores(*root) is None
     assert cgroups.cgroup_memory(*root) is None
@@ -54,16 +51,14 @@ def test_unlimited_groups_give_none(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.rules("security-R7")
-def test_the_memory_of_this_machine_is_reported() -> None:
+def test_the_memory_of_this_machine_is_reported():
     assert 1 << 20 < memory.available_memory() < memory.UNKNOWN_MEMORY
 
 
 @pytest.mark.rules("security-R7")
 @pytest.mark.parametrize("version", [2, 1])
 @pytest.mark.parametrize("physical", [True, False])
-def test_container_limits_count_in_both_cgroup_versions(
-    version: int, physical: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_container_limits_count_in_both_cgroup_versions(version, physical, tmp_path, monkeypatch):
     expected = tmp_path / "own"
     expected.write_text("0::/\n" if version == 2 else "4:memory:/\n")
     name = "memory.max" if version == 2 else "memory/memory.limit_in_bytes"

@@ -1,8 +1,5 @@
 """Each public bug differs from the reference in one step, with the exact gradient."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,6 @@ from mindref import ops
 from mindref.backend import load_backend
 from mindref.conformance import gradient
 from mindref.conformance.tolerances import SAME_MATH
-from mindref.shapes import Array
 from tests.public_code import attention_bugs as attention
 from tests.public_code import loss_bugs as loss
 from tests.public_code import routing_bugs as routing
@@ -26,7 +22,7 @@ FLOATS = {"routing": (0, 2, 3), "label_attention": (0, 1), "sampled_softmax": (0
 CORRECT_OPERATORS = (Routing, attention.Attention, loss.Loss)
 
 
-def make_arguments(stem: str, **changes: Any) -> Arguments:
+def make_arguments(stem, **changes):
     """Return arguments on which all bugs of the operator differ, with changes."""
     rng = np.random.default_rng(4)
     if stem == "squash":
@@ -62,7 +58,7 @@ def make_arguments(stem: str, **changes: Any) -> Arguments:
     return arrays, {name: changes.get(name, x) for name, x in numbers.items()}
 
 
-def compute_results(operator: Any, call: Arguments) -> list[Array]:
+def compute_results(operator, call):
     """Return result and gradients."""
     arrays, numbers = call
     out, saved = operator.forward(*arrays, **numbers)
@@ -71,23 +67,23 @@ def compute_results(operator: Any, call: Arguments) -> list[Array]:
     return [out, *(gradients if isinstance(gradients, tuple) else (gradients,))]
 
 
-def distance(results: list[Array], right: list[Array]) -> float:
+def distance(results, right):
     """Return the largest relative difference over result and gradients."""
     pairs = zip(results, right, strict=True)
     return max(np.abs(a - b).max() / max(np.abs(b).max(), TOLERANCE) for a, b in pairs)
 
 
-def reference_results(stem: str, arguments: Arguments) -> list[Array]:
+def reference_results(stem, arguments):
     return compute_results(getattr(ops, stem), arguments)
 
 
-def error_of(operator: Any, arguments: Arguments) -> float:
+def error_of(operator, arguments):
     """Return the distance of an operator from the reference."""
     results = compute_results(operator, arguments)
     return distance(results, reference_results(operator.stem, arguments))
 
 
-UNAFFECTED: dict[Any, dict[str, Any]] = {
+UNAFFECTED = {
     routing.PositionsCompete: {  # one behaviour and one interest: the axis has no effect
         "history": np.ones((1, 1, 5)),
         "mask": np.ones((1, 1), bool),
@@ -121,7 +117,7 @@ UNAFFECTED: dict[Any, dict[str, Any]] = {
     loss.TemperatureUnused: {"temperature": 1.0},
     loss.OnlyUsersNormalised: {"normalise": False},
 }
-AFFECTED: dict[Any, dict[str, Any]] = {
+AFFECTED = {
     attention.PowerBeforeArgmax: {
         "power": np.inf,
         "interests": -np.eye(4, 5)[None] + np.zeros((3, 1, 1)),
@@ -131,38 +127,38 @@ AFFECTED: dict[Any, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("operator", CORRECT_OPERATORS)
-def test_an_operator_without_a_bug_matches_the_reference(operator: Any) -> None:
+def test_an_operator_without_a_bug_matches_the_reference(operator):
     for changes in ({}, {"gradient": "last"}, {"power": 0.0}, {"power": 0.5}, {"power": np.inf}):
         assert error_of(operator(), make_arguments(operator.stem, **changes)) < TOLERANCE
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_bug_changes_the_result(bug: Callable[[], Any]) -> None:
+def test_a_bug_changes_the_result(bug):
     arguments, operator = make_arguments(bug.stem, **AFFECTED.get(bug, {})), bug()
     compute_results(operator, arguments)  # stored values change the second call
     assert error_of(operator, arguments) > np.sqrt(TOLERANCE)
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_bug_is_correct_if_its_step_has_no_effect(bug: Callable[[], Any]) -> None:
+def test_a_bug_is_correct_if_its_step_has_no_effect(bug):
     assert error_of(bug(), make_arguments(bug.stem, **UNAFFECTED[bug])) < TOLERANCE
 
 
 @pytest.mark.parametrize("bug", [b for b in BUGS if b is not routing.LogitsStored])
-def test_the_gradient_of_a_bug_is_exact(bug: Callable[[], Any]) -> None:
+def test_the_gradient_of_a_bug_is_exact(bug):
     arguments, operator = make_arguments(bug.stem, **AFFECTED.get(bug, {})), bug()
     arrays, numbers = arguments
     moving = FLOATS.get(bug.stem, (0,))
     if bug is routing.EpsilonSquash:  # scale for finite differences
         arrays = [x * LENGTH / np.abs(x).max() for x in arrays]
 
-    def function(*moved: Array) -> Array:
+    def function(*moved):
         call_arrays = list(arrays)
         for index, x in zip(moving, moved, strict=True):
             call_arrays[index] = x
         return operator.forward(*call_arrays, **numbers)[0]
 
-    def slopes(cotangent: Array) -> Any:
+    def slopes(cotangent):
         gradients = operator.backward(cotangent, operator.forward(*arrays, **numbers)[1])
         return gradients if isinstance(gradients, tuple) else (gradients,)
 
@@ -172,7 +168,7 @@ def test_the_gradient_of_a_bug_is_exact(bug: Callable[[], Any]) -> None:
     )
 
 
-def test_gradient_of_third_iteration_is_zero_for_two_iterations() -> None:
+def test_gradient_of_third_iteration_is_zero_for_two_iterations():
     arguments = make_arguments("routing", iterations=2, gradient="last")
     out, d_history, d_bilinear, _ = compute_results(routing.GradientOfThirdIteration(), arguments)
     assert np.array_equal(out, compute_results(Routing(), arguments)[0])
@@ -181,7 +177,7 @@ def test_gradient_of_third_iteration_is_zero_for_two_iterations() -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_bug_is_a_backend_of_one_operator_with_a_rule_to_break(bug: Any) -> None:
+def test_a_bug_is_a_backend_of_one_operator_with_a_rule_to_break(bug):
     backend = load_backend(f"tests.public_code.bugs:{bug.__name__}")
     assert backend.capabilities().operators == (bug.stem,)
     assert bug.bug.name

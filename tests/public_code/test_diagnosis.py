@@ -1,9 +1,6 @@
 """The table of public bugs in specs/field.md is up to date, and at least ten bugs are named."""
 
-from __future__ import annotations
-
 import re
-from typing import Any
 
 import pytest
 
@@ -23,24 +20,24 @@ UNNAMED = {  # bug -> reason
 NAMED = [bug for bug in BUGS if bug.__name__ not in UNNAMED]
 
 
-def table_row(bug: Any) -> dict[str, str]:
+def table_row(bug):
     columns = ("what", "seen_in", "rule", "check", "names", "right")
     return dict(zip(columns, read_bugs()[bug.__name__], strict=True))
 
 
-def mutants_of_cell(cell: str) -> set[str]:
+def mutants_of_cell(cell):
     """Return the mutants in a cell, without the mutants of other failures."""
     mutants = cell.partition(", elsewhere ")[0]
     return set() if mutants == "nothing" else set(mutants.split(" or "))
 
 
-def test_the_table_has_one_row_per_bug() -> None:
+def test_the_table_has_one_row_per_bug():
     assert list(read_bugs()) == [bug.__name__ for bug in BUGS]
     for bug in BUGS:
         assert [table_row(bug)[column] for column in ("what", "seen_in", "rule")] == [*bug.bug[:3]]
 
 
-def test_equivalent_mutants_are_in_the_catalogue() -> None:
+def test_equivalent_mutants_are_in_the_catalogue():
     names = {mutant.name for mutant in suite_mutants()}
     assert {name for bug in BUGS for name in bug.bug.mutants} <= names
 
@@ -48,7 +45,7 @@ def test_equivalent_mutants_are_in_the_catalogue() -> None:
 @pytest.mark.rules("conformance-R16")
 @pytest.mark.parametrize("bug", BUGS)
 @pytest.mark.slow(every=3)
-def test_the_diagnosis_matches_the_table_and_names_the_bug(bug: Any) -> None:
+def test_the_diagnosis_matches_the_table_and_names_the_bug(bug):
     row = table_row(bug)
     mutants = set(rerun_check(bug, row["check"]))
     assert mutants == mutants_of_cell(row["names"])
@@ -56,7 +53,7 @@ def test_the_diagnosis_matches_the_table_and_names_the_bug(bug: Any) -> None:
     assert mutants & set(bug.bug.mutants) or bug not in NAMED
 
 
-def test_at_least_ten_bugs_are_named() -> None:
+def test_at_least_ten_bugs_are_named():
     right = [bug for bug in BUGS if table_row(bug)["right"] == "yes"]
     assert right == NAMED
     assert len(right) >= MIN_NAMED
@@ -65,7 +62,7 @@ def test_at_least_ten_bugs_are_named() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_each_failure_of_a_package_has_an_effect(package: Any) -> None:
+def test_each_failure_of_a_package_has_an_effect(package):
     _, body, _ = split_page(PAGE.read_text(encoding="utf-8"), package.name)
     assert f"--backend {package.backend} " in body
     rows = [re.split(r" \| ", line.strip("| ")) for line in body.splitlines() if "-R" in line[:22]]

@@ -1,7 +1,6 @@
 """Annoy: the extra coordinate, exact scores, and equal or zero vectors."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +12,14 @@ from tests import spec_pages
 from tests.runs import python_output
 
 
-def vectors(n: int, width: int = 8, seed: int = 0) -> Any:
+def vectors(n, width=8, seed=0):
     """Vectors as those of a factorisation: a common direction, and norms by popularity."""
     rng = np.random.default_rng(seed)
     lengths = np.exp(rng.standard_normal((n, 1)) / 2)
     return ((rng.standard_normal((n, width)) + 2) * lengths).astype(np.float32)
 
 
-def index_of(items: Any, effort: int = 100_000) -> ApproximateIndex:
+def index_of(items, effort=100_000):
     scaled = scale_by_longest(items)
     trees = annoy.Annoy().build(scaled, seed=1, n_jobs=1, n_trees=10)
     return ApproximateIndex("annoy", trees, items, effort)

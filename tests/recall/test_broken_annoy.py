@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -38,14 +37,14 @@ class AnnoyIndex:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory):
     """A run whose index was made by a correct build."""
     run = train_small_run(tmp_path_factory.mktemp("garbage") / "run")
     recall_lists(run, history=HISTORIES[0], kind="annoy")
     return run
 
 
-def asked(run: Path, kind: str, folder: Path | None) -> tuple[Any, str]:
+def asked(run, kind, folder):
     """Recall in a child process with the Annoy of this folder, if any. Return lists and stderr."""
     path = os.pathsep.join(map(str, [folder, REPOSITORY] if folder else [REPOSITORY]))
     words = ("recall", run, "--history", ",".join(HISTORIES[0]), "--index", kind, "--json")
@@ -54,7 +53,7 @@ def asked(run: Path, kind: str, folder: Path | None) -> tuple[Any, str]:
     return [x["item"] for x in json.loads(done.stdout)[0]["items"]], done.stderr
 
 
-def exactly(run: Path) -> list[str]:
+def exactly(run):
     """Return the lists of exact search."""
     (found,) = recall_lists(run, history=HISTORIES[0], kind="exact")
     return [x.item for x in found.items]

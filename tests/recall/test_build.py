@@ -2,8 +2,6 @@
 
 import json
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +17,12 @@ QUERIES = vectors(20, seed=1)
 THREE, TWO = {"n_trees": 3}, {"n_trees": 2}
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
+def manifest_of(folder):
     found = json.loads((folder / NAME).read_text())
     return found
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, recall: float, annoy_seconds: float) -> None:
+def measured(monkeypatch, recall, annoy_seconds):
     """Measure small catalogues, with these seconds per user and 1 s for exact search."""
     example_plugins.install(monkeypatch, annoy="mindref.recall.annoy:Annoy")
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
@@ -96,10 +94,10 @@ class Slow:
 
     kind, warning, recall, why = "slow", None, None, None
 
-    def __init__(self, items: Any) -> None:
+    def __init__(self, items):
         self.items, self.asked = items, list[tuple[int, int]]()
 
-    def candidates(self, queries: Any, n: int) -> Any:
+    def candidates(self, queries, n):
         self.asked.append((len(queries), n))
         time.sleep(0.1)
         found = ExactIndex(self.items).candidates(queries, n)

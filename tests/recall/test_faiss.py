@@ -3,7 +3,6 @@
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `
 KINDS = ("faiss-flat", "faiss-ivf")
 
 
-def built(folder: Path, kind: str, items: Any, **more: Any) -> Any:
+def built(folder, kind, items, **more):
     return build_index(items, QUERIES, directory=folder, kind=kind, **more)
 
 
@@ -71,7 +70,7 @@ def test_inverted_lists_are_chosen_by_exact_products_in_any_batch(tmp_path):
         np.testing.assert_array_equal(alone[0], together[q])
 
 
-def ids_of(structure: Any, number: int) -> Any:
+def ids_of(structure, number):
     lists = structure.index.invlists
     return faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
 

@@ -6,7 +6,7 @@ from mindref.recall import lists
 from mindref.recall.lists import Recommendation, UserList
 
 
-def said(interests: int) -> str:
+def said(interests):
     stream = io.StringIO()
     items = [Recommendation("a", "", 2.0, 0), Recommendation("b", "Bee", 1.0, 0)]
     lists.write_table(stream, UserList("u", 5, interests, [], [], items))

@@ -3,9 +3,6 @@
 import hashlib
 import json
 import tracemalloc
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ from tests.runs import change_json
 
 
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def built(tmp_path, monkeypatch):
     """An index of trees. After this, loading a file fails the test."""
     build_index(
         vectors(300), vectors(20, seed=1), directory=tmp_path, kind="annoy", options={"n_trees": 3}
@@ -32,7 +29,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def change(folder: Path, **facts: Any) -> None:
+def change(folder, **facts):
     with change_json(folder / manifest.NAME) as content:
         content.update(facts)
 
@@ -71,7 +68,7 @@ def test_other_item_vectors_are_refused(built):
         open_index(built, vectors(300)[:299])
 
 
-def peak(work: Callable[[], object]) -> int:
+def peak(work):
     """Return the peak memory of a function in bytes."""
     tracemalloc.start()
     try:

@@ -1,7 +1,5 @@
 """Merging K lists, and retrieval with an index that misses items."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,6 @@ from mindref.errors import DataError
 from mindref.evaluation import top_n
 from mindref.recall import merge_lists, retrieve_top_n
 from mindref.recall.retrieval import list_length
-from mindref.shapes import Array, Ints
 from tests.recall.test_annoy import index_of, vectors
 
 ITEMS = np.array([[3.0, 0], [0, 1], [1, 1], [2, 0], [0, 0]])
@@ -26,10 +23,10 @@ class Half:
     recall = None
     choice_reason = None
 
-    def __init__(self, items: Array, known: list[int]) -> None:
+    def __init__(self, items, known):
         self.items, self.known, self.asked = items, np.array(known), 0
 
-    def candidates(self, queries: Array, n: int) -> Ints:
+    def candidates(self, queries, n):
         self.asked = n
         order = np.argsort(-(queries @ self.items[self.known].T), axis=1, kind="stable")[:, :n]
         ids = np.full((len(queries), n), -1)
@@ -37,7 +34,7 @@ class Half:
         return ids
 
 
-def merged(lists: list[list[int]], exclude: Any = NONE, n: int = 4, score: str = "max") -> Any:
+def merged(lists, exclude=NONE, n=4, score="max"):
     active = np.ones((1, 2), np.bool_)
     hidden, ids = Ragged.of([exclude]), np.array([lists])
     return merge_lists(ids, INTERESTS[None], active, ITEMS, n=n, exclude=hidden, score=score)
@@ -96,7 +93,7 @@ def test_a_list_is_filled_by_over_fetching_or_by_an_exact_search(monkeypatch):
     assert ranked.items.tolist() == [[2, 1]]
 
 
-def check_retrieval(index: Any, items: Array, score: str) -> None:
+def check_retrieval(index, items, score):
     """Lists of an index that finds all items must be those of the exact search."""
     rng = np.random.default_rng(8)
     interests = vectors(60, seed=9).reshape(20, 3, 8)

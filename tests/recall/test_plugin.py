@@ -15,7 +15,7 @@ PLUGIN = Path(__file__).parent.parent / "plugin"
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
+def installed(tmp_path_factory):
     """The PYTHONPATH of a process in which the package is installed."""
     folder = tmp_path_factory.mktemp("site")
     source = tmp_path_factory.mktemp("source") / "plugin"  # pip builds where the source is

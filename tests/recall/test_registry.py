@@ -145,7 +145,7 @@ def test_an_index_has_the_digest_of_its_file(tmp_path, monkeypatch):
     assert file.name == f"half-{made.file_sha256[:12]}.index"
 
 
-def auto(monkeypatch: pytest.MonkeyPatch, took: dict[str, float]) -> None:
+def auto(monkeypatch, took):
     """Measure small catalogues, with these seconds per user."""
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
     monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])

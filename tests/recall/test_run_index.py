@@ -23,12 +23,12 @@ ANNOY, FAISS = "mindref.recall.annoy:Annoy", "mindref.recall.faiss:Ivf"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
+def run(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_no_partial_index_and_gives_exact_search(run, monkeyp
     assert [path.name for path in (run / "index").iterdir() if path.name != ".lock"] == []
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, **took: float) -> None:
+def measured(monkeypatch, **took):
     """Measure small catalogues, with these seconds per user and 1 s for exact search."""
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 50)
     for module in (bulk, run_index):

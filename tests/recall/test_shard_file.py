@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.runs import trained
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three(tmp_path_factory):
     """A folder with the three parts of a recall; copy it to change it."""
     folder = tmp_path_factory.mktemp("parts")
     run = trained(folder / "run")
@@ -25,22 +24,22 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(three: Path, tmp_path: Path) -> Path:
+def folder(three, tmp_path):
     return Path(shutil.copytree(three, tmp_path / "parts"))
 
 
-def files(folder: Path, *numbers: int) -> list[Path]:
+def files(folder, *numbers):
     return [folder / f"part-{i}" for i in numbers or (1, 2, 3)]
 
 
-def change(part: Path, **facts: Any) -> None:
+def change(part, **facts):
     """Change facts of a manifest; None removes one."""
     path = shard_file.manifest_path(part)
     changed = {**json.loads(path.read_text()), **facts}
     path.write_text(json.dumps({name: x for name, x in changed.items() if x is not None}))
 
 
-def refused(paths: list[Path], folder: Path, message: str) -> None:
+def refused(paths, folder, message):
     """Merging raises this and leaves the file that was there."""
     output = folder / "merged"
     output.write_text("as it was")
@@ -111,7 +110,7 @@ class Two(NumpyBackend):
 
     name, device_name = "two", "cpu"
 
-    def on(self, device: str) -> "Two":
+    def on(self, device):
         self.device_name = "cuda" if device == "auto" else device
         return self
 

@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,12 +12,12 @@ from tests.runs import trained
 
 
 @pytest.fixture(scope="module")
-def mind_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mind_run(tmp_path_factory):
     """A small recall run."""
     return trained(tmp_path_factory.mktemp("recall") / "run", backend="numpy")
 
 
-def begun(mind_run: Path, run: Path, **changes: Any) -> RerankTrainer:
+def begun(mind_run, run, **changes):
     config = DinConfig(**{**SMALL, **changes})
     made = RerankTrainer(mind_run, open_recall_run(mind_run), config, run)
     made.create()
@@ -26,7 +25,7 @@ def begun(mind_run: Path, run: Path, **changes: Any) -> RerankTrainer:
 
 
 @pytest.fixture(scope="module")
-def stage(mind_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stage(mind_run, tmp_path_factory):
     """A small DIN run of that recall run; copy it to change it."""
     run = tmp_path_factory.mktemp("stages") / "din"
     made = begun(mind_run, run)
@@ -36,6 +35,6 @@ def stage(mind_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def din(stage: Path, tmp_path: Path) -> Path:
+def din(stage, tmp_path):
     """A copy of that DIN run."""
     return Path(shutil.copytree(stage, tmp_path / "din"))

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,20 +23,20 @@ HISTORY = ITEMS[3:12]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "run", hidden=[32], user_features=("age",))
 
 
 @pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
+def run(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
-def answers(run: Path, **asked: Any) -> list[UserList]:
+def answers(run, **asked):
     return list(recall_lists(run, **asked))
 
 
-def manifest(run: Path) -> dict[str, Any]:
+def manifest(run):
     return json.loads((run / "index" / "manifest.json").read_text())
 
 
@@ -77,7 +76,7 @@ def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(ru
     assert len(answer.items) == len(ITEMS) - len(HISTORY), "never longer than the catalogue"
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def counted(monkeypatch):
     """Take note of every index that is built."""
     kinds = []
     original = run_index.build_index

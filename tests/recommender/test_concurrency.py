@@ -3,7 +3,6 @@
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,13 +19,13 @@ FORK = "ignore:This process .* is multi-threaded:DeprecationWarning"
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(request, tmp_path_factory):
     made = tmp_path_factory.mktemp("runs") / request.param
     return trained(made, model=request.param, steps=2, interests=4)
 
 
 @pytest.fixture(scope="module")
-def mind_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mind_run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "mind", steps=2, interests=4)
 
 

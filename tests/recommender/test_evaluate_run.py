@@ -1,7 +1,5 @@
 """The interest report of an evaluation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from mindref.models.serving import Interests
 from mindref.recommender.evaluate_run import interest_report
 
 
-def test_interests_without_coupling_weights_have_no_report() -> None:
+def test_interests_without_coupling_weights_have_no_report():
     history, mask = np.zeros((1, 3), np.int64), np.ones((1, 3), bool)
     interests = Interests(np.ones((1, 2, 4)), np.ones((1, 2), bool), None, history, mask)
     with pytest.raises(ValueError, match="interests without couplings"):

@@ -1,7 +1,6 @@
 """Families of models beside MIND: the same commands, the same files, and what is refused."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +100,7 @@ def test_a_setting_that_the_family_does_not_know_is_refused(settings, message):
     Config.of("default", {**settings, "model": "mind_plus"})
 
 
-def others(setting: dataclasses.Field[Any]) -> list[Any]:
+def others(setting):
     """Return values of a setting that are not its default."""
     default, options = setting.default, setting.metadata.get("options")
     if options:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from tests.runs import SMALL, SOURCE, loaded
 
 
 @pytest.fixture(scope="module")
-def table() -> dict[str, list[Any]]:
+def table():
     """The small log as columns, an event a row."""
     log = loaded().log
     users = np.repeat(np.arange(len(log.user_ids)), log.interactions.lengths)
@@ -35,19 +34,19 @@ def table() -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Path:
+def shop(tmp_path):
     """The small log as a file."""
     write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     return tmp_path / "shop.inter"
 
 
 @pytest.fixture(scope="module")
-def expected() -> list[str]:
+def expected():
     """What a model of the log says; every way to hand the same log over must say the same."""
     return recommended(MIND(**SMALL).fit(loaded().log))
 
 
-def recommended(model: MIND) -> list[str]:
+def recommended(model):
     return [x.item for x in model.recommend(user="customer-0001", n=8)]
 
 

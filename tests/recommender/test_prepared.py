@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mindref.config import Config
-from mindref.data.log import Feature, Ints, Ragged
+from mindref.data.log import Feature, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.models import serving
 from mindref.recommender.trainer import Trainer
@@ -20,7 +20,7 @@ USERS, LENGTH = 40, 6
 NAMES = np.random.default_rng(5).permutation(USERS)  # user u has value NAMES[u] of the feature
 
 
-def town(protocol: str) -> Trainer:
+def town(protocol):
     """A trainer of users who share no item and no value of their feature."""
     log = log_of(np.arange(USERS * LENGTH).reshape(USERS, LENGTH).tolist())
     feature = Feature("name", [f"n{n}" for n in range(USERS)], Ragged.of([[n] for n in NAMES]))
@@ -30,7 +30,7 @@ def town(protocol: str) -> Trainer:
     return Trainer(Source(IN_MEMORY), loaded, protocol, config)
 
 
-def of_users(users: Ints) -> Ints:
+def of_users(users):
     """Return the profile rows that these users must have; row 0 is the unknown value."""
     return NAMES[users][:, None] + 1
 
@@ -66,7 +66,7 @@ def test_a_case_carries_the_profile_of_its_own_user(protocol, monkeypatch):
                 assert same == (user == cases.users[c]), "and of nobody else"
 
 
-def cases_of(count: int) -> EvaluationCases:
+def cases_of(count):
     rows = Ragged.of([[c] * (c % 3) for c in range(count)])
     return EvaluationCases(
         np.arange(count) * 2, rows, Ragged.of([[c, 50 + c] for c in range(count)])

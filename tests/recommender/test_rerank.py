@@ -1,7 +1,5 @@
 """The ranking stage: the order, the gain from it, and what no inner product could keep of it."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -26,7 +24,7 @@ HISTORIES = Ragged.of([[3, 1, 4, 1], [], [5, 9, 2]])
 PROFILES = np.zeros((3, 0), np.int64)
 
 
-def made(items: int = 12, **settings: Any) -> Reranker:
+def made(items=12, **settings):
     config = DinConfig(
         **{"width": 4, "window": 3, "attention_hidden": (5,), "hidden": (6,), **settings}
     )
@@ -35,7 +33,7 @@ def made(items: int = 12, **settings: Any) -> Reranker:
     return Reranker(params, catalogue_of_ids(items, config.dtype), config)
 
 
-def ranked(rows: list[list[int]]) -> TopN:
+def ranked(rows):
     """Lists in falling order of made-up scores, -1 for an empty place."""
     items = np.array(rows)
     scores = np.where(items >= 0, -np.arange(items.shape[1], dtype=np.float32), -np.inf)
@@ -45,7 +43,7 @@ def ranked(rows: list[list[int]]) -> TopN:
 LISTS = ranked([[7, 2, 5, 0], [6, 8, -1, -1], [3, 11, 10, -1]])
 
 
-def score_one(reranker: Reranker, history: Any, items: Any) -> Any:
+def score_one(reranker, history, items):
     """DIN's scores of items for one history, alone."""
     users = mind.Histories(
         history[None], np.ones((1, len(history)), bool),

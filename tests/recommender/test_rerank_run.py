@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -91,9 +90,7 @@ def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(mind_run, din):
     assert again.load_trained().config == again.config
 
 
-def change_words(
-    folder: Path, names: tuple[str, ...] = ("model", "optimiser"), **changes: Any
-) -> None:
+def change_words(folder, names=("model", "optimiser"), **changes):
     """Change the words beside the arrays of these files."""
     for name in names:
         path = folder / f"{name}.safetensors"

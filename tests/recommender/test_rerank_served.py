@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -42,13 +41,13 @@ def test_a_list_is_the_best_of_the_candidates_by_din(mind_run, stage):
     assert moved
 
 
-def one_list(ranker: Any, candidates: Any, rows: Any, profiles: Any) -> Any:
+def one_list(ranker, candidates, rows, profiles):
     """DIN's scores of one list."""
     return score_lists(ranker, candidates, rows, profiles)[0]
 
 
 @pytest.fixture
-def trained_stage(stage: Path) -> Any:
+def trained_stage(stage):
     """The DIN run, its cases, and their profiles and 20 candidates."""
     made = open_reranker(stage).load_trained()
     return made, made.prepared.split.test, *made.candidates(made.prepared.split.test, 20)

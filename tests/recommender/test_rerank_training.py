@@ -1,7 +1,6 @@
 """Training DIN on what a run recalls: samples, their determinism, and that it learns."""
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from mindref.evaluation.top_n import TopN
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.recommender.rerank_trainer import (
-    Recall,
     prepare_recall_log,
     recall_function,
     rerank_task,
@@ -24,27 +22,27 @@ from mindref.recommender.serving import ServedModel
 from mindref.training.batch_loader import RerankBatchLoader, draw_without_replacement
 from tests.runs import trainer
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "width": 8, "window": 5, "attention_hidden": (4,), "hidden": (8,),
     "depth": 20, "recalled": 6, "popular": 3, "batch": 16, "steps": 4,
 }  # fmt: skip
 
 
 @cache
-def served() -> ServedModel:
+def served():
     """A small run, its log with it."""
     made = trainer(backend="numpy")  # which compiles nothing
     made.train()
     return ServedModel.from_trainer(made)
 
 
-def loader(recall: Recall | None = None, **changes: Any) -> RerankBatchLoader:
+def loader(recall=None, **changes):
     """Return the batches of DIN on a recall run, or on lists of another function."""
     task = rerank_task(recall or recall_function(served()), prepare_recall_log(served()).task)
     return RerankBatchLoader(task, DinConfig(**{**SMALL, **changes}))
 
 
-def listing(*items: int) -> Recall:
+def listing(*items):
     """Recall that lists these items for everybody, and then has no more."""
 
     def recall(histories, profiles, n):

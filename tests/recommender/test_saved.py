@@ -2,8 +2,6 @@
 
 import copy
 import pickle
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +52,7 @@ def test_a_model_is_saved_and_loaded(tmp_path):
 
 
 HISTORY = list(loaded().log.item_ids[3:12])
-WAYS: dict[str, Callable[[Any], Any]] = {
+WAYS = {
     "pickle": lambda x: pickle.loads(pickle.dumps(x)),
     "deepcopy": copy.deepcopy,
     "copy": copy.copy,
@@ -62,7 +60,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def fitted() -> bytes:
+def fitted():
     """A model that has answered nobody yet."""
     return pickle.dumps(MIND(**{**SMALL, "steps": 2}).fit(loaded().log))
 

@@ -1,14 +1,11 @@
 """A trained model answers for any history, at once and always alike."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import mindref
 from mindref import MIND
 from mindref.errors import ConfigError, DataError, MindrefError
-from mindref.recommender import Recommendation
 from tests.runs import REPOSITORY, SMALL, loaded, python_output, run_python, trained
 
 LOG = loaded().log
@@ -20,17 +17,17 @@ A_TEXT = "history: expected a list of item ids, got 'article"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory):
     changes = {"steps": 20, "evaluate_every": 10, "hidden": [32], "user_features": ("age",)}
     return trained(tmp_path_factory.mktemp("runs") / "run", **changes)
 
 
 @pytest.fixture
-def model(run: Path) -> MIND:
+def model(run):
     return mindref.load(run)
 
 
-def ids(found: list[Recommendation]) -> list[str]:
+def ids(found):
     return [x.item for x in found]
 
 

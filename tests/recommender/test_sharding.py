@@ -5,7 +5,6 @@ import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,28 +19,28 @@ BLOCK = 7  # 60 users in nine blocks
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory):
     changes = {"hidden": [32], "user_features": ("age",), "interests": 2}
     return trained(tmp_path_factory.mktemp("runs") / "run", **changes)
 
 
 @pytest.fixture(scope="module")
-def per_call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def per_call(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "run", logits="per_call", sigma=5.0)
 
 
 @pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
+def run(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
-def whole(run: Path, folder: Path, **asked: Any) -> bytes:
+def whole(run, folder, **asked):
     """Return the file of all users, without shares."""
     recall_all(run, folder / "whole", block=BLOCK, **asked)
     return (folder / "whole").read_bytes()
 
 
-def parted(run: Path, folder: Path, count: int, **asked: Any) -> list[Path]:
+def parted(run, folder, count, **asked):
     """Write all shares and return their files."""
     paths = [folder / f"part-{i}" for i in range(1, count + 1)]
     for i, path in enumerate(paths, 1):
@@ -128,7 +127,7 @@ def test_dask_writes_the_same_bytes(run, tmp_path):
     assert (tmp_path / "lists").read_bytes() == expected
 
 
-def die(*_: Any) -> None:
+def die(*_):
     """End the worker, as the system does when memory runs out."""
     os._exit(9)
 
@@ -138,7 +137,7 @@ class Dying(ProcessPoolExecutor):
 
     requested = 0
 
-    def submit(self, work: Any, *given: Any, **more: Any) -> Any:
+    def submit(self, work, *given, **more):
         self.requested += 1
         if self.requested == 2:
             super().submit(work, *given, **more).result()

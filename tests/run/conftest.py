@@ -9,7 +9,7 @@ from tests.runs import stop_after, trainer
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory):
     """A run that has been stopped after its second epoch; copy it to damage it."""
     run = tmp_path_factory.mktemp("runs") / "run"
     trainer(run, item_features=("shelf",), user_features=("age",)).train(stop_after(6))
@@ -17,5 +17,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
+def copy(finished, tmp_path):
     return Path(shutil.copytree(finished, tmp_path / "run"))

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +123,7 @@ def test_a_save_that_breaks_off_leaves_a_run_that_resumes_to_the_same_bytes(
     assert content(run) == content(whole)
 
 
-def break_before_the_model(monkeypatch: pytest.MonkeyPatch, run: Path, step: int) -> None:
+def break_before_the_model(monkeypatch, run, step):
     """Train until the epoch that ends with this step has its state on disk, but not its model."""
     save = checkpoint.save_model
 
@@ -189,7 +188,7 @@ def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatc
         resume_run(run)
 
 
-def first_two_are_better(monkeypatch: pytest.MonkeyPatch) -> None:
+def first_two_are_better(monkeypatch):
     """Let the first two epochs be the best so far, so that they write all files, and no third."""
 
     def judge(state, validate):
@@ -223,7 +222,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path, monkeypatch, name):
     assert content(run) == content(trained(tmp_path / "whole"))
 
 
-def full_writing(full: Callable[[], None]) -> Callable[[Path, bytes], None]:
+def full_writing(full):
     """Return a writer whose disk is full when half of the bytes are down."""
 
     def write(path, data):

@@ -3,8 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from mindref.run import array_files, checkpoint
 from tests.runs import change_json, content, trained
 
 Damage = Callable[[bytes], bytes]
-DAMAGES: dict[str, Damage] = {
+DAMAGES = {
     "truncated": lambda data: data[: len(data) // 2],
     "cut short": lambda data: data[:-3],
     "empty": lambda data: b"",
@@ -27,7 +25,7 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-def damage(path: Path, how: Damage) -> None:
+def damage(path, how):
     path.write_bytes(how(path.read_bytes()))
 
 
@@ -91,7 +89,7 @@ def test_flipped_bits_are_detected(copy):
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3)), "c": np.arange(4, dtype="i4")}
 WORDS = {"format": array_files.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2]}
 WORDS |= {"waited": 0}
-SWAPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+SWAPS = {
     "names": ({"a": ARRAYS["b"], "b": ARRAYS["a"]}, {}),
     "a name": ({"bb": ARRAYS["b"], "b": None}, {}),
     "shapes": ({"a": ARRAYS["a"].reshape(3, 2)}, {}),
@@ -138,7 +136,7 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
             load(folder)
 
 
-def as_format(path: Path, number: int) -> None:
+def as_format(path, number):
     """Write a file of a run again as another version of mindref would."""
     if path.suffix == ".json":
         words = json.loads(path.read_text())

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -32,7 +31,7 @@ with lock.lock_inside(Path(sys.argv[1])) as line:
 """
 
 
-def holder(folder: Path) -> subprocess.Popen[str]:
+def holder(folder):
     """Start a process that holds the lock of a folder until its standard input is closed."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": None}
     child = start_python("-c", HOLDER, folder, **pipes)
@@ -169,7 +168,7 @@ def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "run")
 
 
@@ -250,7 +249,7 @@ def test_two_trainings_of_one_run_at_once(tmp_path):
 
 
 @contextmanager
-def forked(work: Callable[[], int]) -> Iterator[int]:
+def forked(work):
     """Fork a child that works and ends with a code, 99 for an error; it is killed in the end."""
     child = os.fork()
     if not child:
@@ -267,12 +266,12 @@ def forked(work: Callable[[], int]) -> Iterator[int]:
             os.waitpid(child, 0)
 
 
-def code_of(child: int) -> int:
+def code_of(child):
     """Wait for a child; return its exit code."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def asleep() -> int:
+def asleep():
     """Do nothing until killed."""
     while True:
         signal.pause()
@@ -337,7 +336,7 @@ def test_a_forked_child_holds_no_lock_of_its_parent(waits, tmp_path):
             os.close(writing)
 
 
-def keep(folder: Path, had: threading.Event) -> None:
+def keep(folder, had):
     """Wait for a lock, say so when it is had, and keep it."""
     with lock.lock_inside(folder, wait=True):
         had.set()

@@ -1,14 +1,10 @@
 """Facts of a DIN run that are no texts are errors."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 from mindref.run.metadata import check_din_facts
 
-FACTS: dict[str, Any] = {"recall": {"run": "/run", "model": "0a"}, "log": "1b", "items": "2c"}
+FACTS = {"recall": {"run": "/run", "model": "0a"}, "log": "1b", "items": "2c"}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +16,7 @@ FACTS: dict[str, Any] = {"recall": {"run": "/run", "model": "0a"}, "log": "1b", 
         {"items": []},
     ],
 )
-def test_din_facts_must_be_texts(change: dict[str, Any]) -> None:
+def test_din_facts_must_be_texts(change):
     check_din_facts(FACTS)
     with pytest.raises(ValueError, match="recall run, log and items that are no texts"):
         check_din_facts({**FACTS, **change})

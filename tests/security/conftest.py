@@ -1,7 +1,5 @@
 """A small run with an Annoy index, and a copy of it for each test."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from tests.security.tampering import recall
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(tmp_path_factory):
     """A run with an Annoy index; tests change copies."""
     run = train_small_run(tmp_path_factory.mktemp("security") / "run", user_features=["age"])
     recall(run)
@@ -20,5 +18,5 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(trained_run: Path, tmp_path: Path) -> Path:
+def run(trained_run, tmp_path):
     return Path(shutil.copytree(trained_run, tmp_path / "run"))

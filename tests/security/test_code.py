@@ -1,13 +1,9 @@
 """No code of a run is executed: no module that it names is imported, no pickle is read."""
 
-from __future__ import annotations
-
 import ast
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,9 +26,7 @@ from mindref.backend import NumpyBackend as Thing
               ["train", "--resume", "RUN"]]
 )  # fmt: skip
 @pytest.mark.slow(every=3)
-def test_a_module_that_a_run_names_is_not_imported(
-    run: Path, tmp_path: Path, words: list[str]
-) -> None:
+def test_a_module_that_a_run_names_is_not_imported(run, tmp_path, words):
     """The module can be imported, but the user must name it with --backend."""
     (tmp_path / "evil.py").write_text(EVIL.format(place=str(tmp_path / "proof")))
     config, _ = checkpoint.load_config(run)
@@ -41,7 +35,7 @@ def test_a_module_that_a_run_names_is_not_imported(
     bind_arrays(run, checkpoint.run_identity(*checkpoint.load_config(run)))
     command = [sys.executable, "-m", "mindref", *(str(run) if x == "RUN" else x for x in words)]
     env = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}")
-    options: Any = {"capture_output": True, "text": True, "env": env, "cwd": tmp_path}
+    options = {"capture_output": True, "text": True, "env": env, "cwd": tmp_path}
     done = subprocess.run(command, check=False, **options)
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected an installed backend, got 'evil:Thing'" in done.stderr
@@ -53,7 +47,7 @@ def test_a_module_that_a_run_names_is_not_imported(
 
 
 @pytest.mark.rules("security-R9")
-def test_a_run_may_name_only_installed_backends() -> None:
+def test_a_run_may_name_only_installed_backends():
     for name in ("numpy", "mindref.backend:NumpyBackend", "mindref.kernels:X", "mindref:X"):
         check_installed(name, "here")
     for name in ("mindref.back:X", "mindref.backend.more:X", "os:system", "evil:x", ":", "a:b:c"):
@@ -65,7 +59,7 @@ FORBIDDEN = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "cloudp
 
 
 @pytest.mark.rules("security-R13")
-def test_no_module_loads_pickles() -> None:
+def test_no_module_loads_pickles():
     for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):

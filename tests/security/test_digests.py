@@ -1,11 +1,8 @@
 """Files that were edited, belong to another run or have another format raise errors."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ EXAMPLE = spec_pages.examples("security")[0]
 
 
 @pytest.mark.rules("security-R1")
-def test_the_digest_matches_the_page() -> None:
+def test_the_digest_matches_the_page():
     assert sealed(EXAMPLE["words"]) == EXAMPLE["sealed"]
     reordered = dict(reversed(EXAMPLE["words"].items()))
     assert sealed(reordered)["sha256"] == EXAMPLE["sealed"]["sha256"], "in any order"
@@ -34,7 +31,7 @@ def test_the_digest_matches_the_page() -> None:
 
 
 @pytest.mark.rules("security-R1")
-def test_settings_edited_by_hand_raise(run: Path) -> None:
+def test_settings_edited_by_hand_raise(run):
     before, stored = recommend(run), checkpoint.load_config(run)[0].window
     edit_json(run / "config.json", lambda words: words["settings"].update(window=3), seal=False)
     expected = r"config.json: expected the configuration of a run as it was written, got one that"
@@ -48,7 +45,7 @@ def test_settings_edited_by_hand_raise(run: Path) -> None:
 
 
 @pytest.mark.rules("security-R1")
-def test_an_edited_item_table_raises_and_resuming_restores_it(run: Path) -> None:
+def test_an_edited_item_table_raises_and_resuming_restores_it(run):
     path = run / "items.tsv"
     original = path.read_bytes()
     path.write_bytes(original.replace(b"the", b"thy", 1))
@@ -59,7 +56,7 @@ def test_an_edited_item_table_raises_and_resuming_restores_it(run: Path) -> None
 
 
 @pytest.mark.rules("security-R1")
-def test_an_edited_index_manifest_rebuilds_the_index(run: Path) -> None:
+def test_an_edited_index_manifest_rebuilds_the_index(run):
     edit_json(run / "index" / NAME, lambda words: words.update(effort=1), seal=False)
     first, second = (
         [line for line in recall(run).warnings if "built again" in line] for _ in range(2)
@@ -71,13 +68,11 @@ def test_an_edited_index_manifest_rebuilds_the_index(run: Path) -> None:
     assert not second
 
 
-def test_resuming_keeps_the_stored_titles_or_writes_those_of_the_log(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resuming_keeps_the_stored_titles_or_writes_those_of_the_log(run, monkeypatch):
     text = items.items_text
     before = (run / "items.tsv").read_bytes()
 
-    def renamed(ids: Any, counts: Any, titles: Any) -> str:
+    def renamed(ids, counts, titles):
         return text(ids, counts, ["new" for _ in titles])
 
     monkeypatch.setattr(items, "items_text", renamed)
@@ -90,7 +85,7 @@ def test_resuming_keeps_the_stored_titles_or_writes_those_of_the_log(
 
 @pytest.mark.rules("security-R2")
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "report.json"])
-def test_a_file_of_another_run_raises(run: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_of_another_run_raises(run, tmp_path, name):
     other = train_small_run(tmp_path / "other", user_features=["age"], seed=5)
     shutil.copy(other / name, run)
     with pytest.raises(RunError, match=rf"{name}: expected .* of the run of .*config.json, got"):
@@ -98,7 +93,7 @@ def test_a_file_of_another_run_raises(run: Path, tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.rules("security-R2")
-def test_the_run_identity_includes_the_log_but_not_its_path(run: Path) -> None:
+def test_the_run_identity_includes_the_log_but_not_its_path(run):
     config, read = checkpoint.load_config(run)
     stored = checkpoint.run_identity(config, read)
     elsewhere = {**read, "source": {"place": "/elsewhere", "options": {}}}
@@ -108,7 +103,7 @@ def test_the_run_identity_includes_the_log_but_not_its_path(run: Path) -> None:
 
 
 @pytest.mark.rules("security-R2")
-def test_a_run_without_a_newer_setting_keeps_its_identity(run: Path) -> None:
+def test_a_run_without_a_newer_setting_keeps_its_identity(run):
     """A run of an earlier mindref, before the setting `epsilon`, is served, resumed and copied."""
     before, (config, _) = recommend(run), checkpoint.load_config(run)
     edit_json(run / "config.json", lambda words: words["settings"].pop("epsilon"))
@@ -128,7 +123,7 @@ def test_a_run_without_a_newer_setting_keeps_its_identity(run: Path) -> None:
 
 @pytest.mark.rules("security-R3")
 @pytest.mark.parametrize("number", [1, 3, "2", None])
-def test_a_wrong_format_number_raises_before_the_digest(run: Path, number: Any) -> None:
+def test_a_wrong_format_number_raises_before_the_digest(run, number):
     edit_json(run / "config.json", lambda words: words.update(format=number), seal=False)
     expected = f"config.json: expected format 2, got {number}; use the mindref that wrote it, or"
     with pytest.raises(RunError, match=expected):

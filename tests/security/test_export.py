@@ -1,11 +1,7 @@
 """An exported folder holds exactly the files that its manifest lists, or raises."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +12,7 @@ from tests.security.tampering import edit_json
 
 
 @pytest.fixture
-def export(run: Path, tmp_path: Path) -> Path:
+def export(run, tmp_path):
     """A folder as `mindref export` writes it; its two files are of the run."""
     folder = tmp_path / "export"
     folder.mkdir()
@@ -28,7 +24,7 @@ def export(run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.rules("security-R15")
-def test_an_unlisted_file_in_an_export_raises(export: Path) -> None:
+def test_an_unlisted_file_in_an_export_raises(export):
     (export / "more.onnx").write_text("unlisted")
     with pytest.raises(RunError, match=r"more.onnx: expected a file that export.json lists, got"):
         verify_export(export)
@@ -36,7 +32,7 @@ def test_an_unlisted_file_in_an_export_raises(export: Path) -> None:
 
 @pytest.mark.rules("security-R3", "security-R15")
 @pytest.mark.parametrize("listed", [None, [1], {"a": 3}, {"a": {}}, "x"], ids=str)
-def test_a_malformed_export_manifest_raises(listed: Any, export: Path) -> None:
+def test_a_malformed_export_manifest_raises(listed, export):
     edit_json(export / "export.json", lambda manifest: manifest.update(files=listed))
     with pytest.raises(RunError, match=r"export/(export.json: expected the manifest|items.tsv)"):
         verify_export(export)
@@ -47,14 +43,14 @@ def test_a_malformed_export_manifest_raises(listed: Any, export: Path) -> None:
     ("text", "message"),
     [('{"format": 2}', "format: expected 1, got 2"), ("[]", "expected the manifest")],
 )
-def test_an_export_manifest_of_another_format_raises(text: str, message: str, export: Path) -> None:
+def test_an_export_manifest_of_another_format_raises(text, message, export):
     (export / "export.json").write_text(text)
     with pytest.raises(RunError, match=rf"export.json: {message}"):
         verify_export(export)
 
 
 @pytest.mark.rules("security-R15")
-def test_a_damaged_export_raises(export: Path) -> None:
+def test_a_damaged_export_raises(export):
     assert sorted(verify_export(export)["files"]) == ["items.tsv", "model.safetensors"]
     path = export / "model.safetensors"
     original = path.read_bytes()

@@ -1,11 +1,7 @@
 """Links out of a run, pipes and sockets are neither read nor written, and never block."""
 
-from __future__ import annotations
-
 import os
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,9 +15,7 @@ from tests.security.tampering import recall, recommend
 
 @pytest.mark.rules("security-R4")
 @pytest.mark.parametrize("name", ["items.tsv", "state.json", "index", "index/.lock", "more"])
-def test_a_link_out_of_the_run_raises_and_its_target_is_unchanged(
-    run: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_link_out_of_the_run_raises_and_its_target_is_unchanged(run, tmp_path, name):
     """Resuming would write to state.json, and recall to the lock."""
     victim = tmp_path / "victim"
     if name == "index":
@@ -41,7 +35,7 @@ def test_a_link_out_of_the_run_raises_and_its_target_is_unchanged(
 
 
 @pytest.mark.rules("security-R4")
-def test_links_within_a_run_and_to_a_run_are_followed(run: Path, tmp_path: Path) -> None:
+def test_links_within_a_run_and_to_a_run_are_followed(run, tmp_path):
     before = recommend(run)
     (run / "items.tsv").rename(run / "other.tsv")
     (run / "items.tsv").symlink_to("other.tsv")
@@ -50,13 +44,11 @@ def test_links_within_a_run_and_to_a_run_are_followed(run: Path, tmp_path: Path)
 
 
 @pytest.mark.rules("security-R5")
-def test_a_file_removed_during_the_scan_is_ignored(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_removed_during_the_scan_is_ignored(run, monkeypatch):
     """Training writes a temporary file and renames it, while another process reads the folder."""
     scandir = os.scandir
 
-    def late(folder: Path) -> Any:
+    def late(folder):
         (run / "state.json.tmp").touch()
         entries = list(scandir(folder))
         (run / "state.json.tmp").unlink()
@@ -71,7 +63,7 @@ def test_a_file_removed_during_the_scan_is_ignored(
 
 @pytest.mark.rules("security-R5")
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "index/manifest.json", "x"])
-def test_a_pipe_raises_without_waiting(run: Path, name: str) -> None:
+def test_a_pipe_raises_without_waiting(run, name):
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
     with pytest.raises(RunError, match=rf"{name}: expected a file or a folder, got a pipe"):
@@ -79,7 +71,7 @@ def test_a_pipe_raises_without_waiting(run: Path, name: str) -> None:
 
 
 @pytest.mark.rules("security-R5")
-def test_the_type_of_a_file_is_checked_before_it_is_opened(tmp_path: Path) -> None:
+def test_the_type_of_a_file_is_checked_before_it_is_opened(tmp_path):
     """A socket cannot be opened: without the check the test fails, where a pipe would hang."""
     (tmp_path / "socket").touch()
     replace_file(tmp_path / "socket", make_socket)

@@ -1,10 +1,7 @@
 """Text of run files is printed without control characters, in messages, tables and lists."""
 
-from __future__ import annotations
-
 import re
 from functools import partial
-from pathlib import Path
 
 import pytest
 from rich import console
@@ -23,7 +20,7 @@ NASTY = "\x1b[2J\x9b31m\x07\x7f\x00"
 
 
 @pytest.mark.rules("security-R12")
-def test_messages_and_tables_escape_control_characters() -> None:
+def test_messages_and_tables_escape_control_characters():
     text = errors.say(f"{NASTY} a", NASTY, NASTY, NASTY)
     assert text.isprintable()
     assert errors.say("a", "b", "c\nd", "e\nf") == "a: expected b, got c\\nd; e\nf"
@@ -33,9 +30,7 @@ def test_messages_and_tables_escape_control_characters() -> None:
 
 @pytest.mark.rules("security-R12")
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_printed_table_escapes_control_characters(
-    terminal: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_printed_table_escapes_control_characters(terminal, monkeypatch):
     if terminal:
         forced = partial(console.Console, force_terminal=True, color_system="standard")
         monkeypatch.setattr(console, "Console", forced)
@@ -44,7 +39,7 @@ def test_a_printed_table_escapes_control_characters(
     table.add_column(NASTY)
     table.add_row(NASTY, style="bold")
     table.add_row(link)
-    drawn: list[str] = []
+    drawn = []
     monkeypatch.setattr("click.echo", lambda text, **_: drawn.append(text))  # it strips styles here
     show_table(table)
     output = "".join(drawn)
@@ -56,16 +51,14 @@ def test_a_printed_table_escapes_control_characters(
 
 
 @pytest.mark.rules("security-R12")
-def test_the_error_of_an_unknown_backend_is_one_printable_line() -> None:
+def test_the_error_of_an_unknown_backend_is_one_printable_line():
     with pytest.raises(BackendError) as caught:
         check_installed("evil:x\nError: run this", "here")
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.rules("security-R12")
-def test_commands_escape_control_characters_of_run_files(
-    run: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_escape_control_characters_of_run_files(run, capfd):
     original = items.read_items(run / "items.tsv")
     digest = items.write_items(
         run / "items.tsv", original.ids, original.counts, [NASTY] * len(original.ids)

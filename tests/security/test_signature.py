@@ -1,12 +1,9 @@
 """The signature of an index: verified, created with a private key, absent without a home."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,14 +15,12 @@ from tests.security.tampering import edit_json, recall
 
 
 @pytest.mark.rules("security-R11")
-def test_an_index_signed_with_another_key_is_not_opened(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_signed_with_another_key_is_not_opened(run, tmp_path, monkeypatch):
     before = [x for answer in recall(run) for x in answer.items]
-    opened: list[str] = []
+    opened = []
     real = Annoy.load
 
-    def loading(self: Any, path: Path, dim: int, count: int) -> Any:
+    def loading(self, path, dim, count):
         opened.append(path.name)
         return real(self, path, dim, count)
 
@@ -41,7 +36,7 @@ def test_an_index_signed_with_another_key_is_not_opened(
 
 
 @pytest.mark.rules("security-R11")
-def test_a_forged_or_moved_signature_is_rejected(run: Path) -> None:
+def test_a_forged_or_moved_signature_is_rejected(run):
     path = run / "index" / NAME
     forged = ({"signature": x} for x in (None, "0" * 64, "\xe9" * 64))
     for values in (*forged, {"file_sha256": "0" * 64}):
@@ -53,9 +48,7 @@ def test_a_forged_or_moved_signature_is_rejected(run: Path) -> None:
 
 
 @pytest.mark.rules("security-R11")
-def test_the_key_is_created_once_and_private(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_is_created_once_and_private(tmp_path, monkeypatch):
     monkeypatch.delenv(signature.KEY)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     path = tmp_path / "mindref" / "key"
@@ -76,10 +69,10 @@ def test_the_key_is_created_once_and_private(
 
 
 @pytest.fixture
-def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+def homeless(monkeypatch):
     """A user id without name and home folder, as in a container."""
 
-    def home() -> Path:
+    def home():
         raise RuntimeError("Could not determine home directory.")
 
     for name in (signature.KEY, "XDG_STATE_HOME", "LOCALAPPDATA"):
@@ -89,7 +82,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.rules("security-R11")
 @pytest.mark.usefixtures("homeless")
-def test_without_a_home_folder_the_warning_names_the_variable(run: Path) -> None:
+def test_without_a_home_folder_the_warning_names_the_variable(run):
     assert (signature.key_path(), signature.read_key(), signature.make_key()) == (None, None, None)
     expected = "an index that you built, with a key (set MINDREF_KEY to a file: no home)"
     assert any(expected in line for line in recall(run).warnings)
@@ -97,9 +90,7 @@ def test_without_a_home_folder_the_warning_names_the_variable(run: Path) -> None
 
 @pytest.mark.rules("security-R11")
 @pytest.mark.parametrize("lacks", ["a key", "rights"])
-def test_an_index_that_cannot_be_stored_is_not_built(
-    run: Path, lacks: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_an_index_that_cannot_be_stored_is_not_built(run, lacks, monkeypatch, request):
     """The index of another user, who can open it, is not replaced."""
     before = (run / "index" / NAME).read_bytes()
     monkeypatch.setattr(run_index, "build_index", lambda *_, **__: pytest.fail("built"))
@@ -122,9 +113,7 @@ def test_an_index_that_cannot_be_stored_is_not_built(
 
 @pytest.mark.rules("security-R16")
 @pytest.mark.parametrize("size", [0, 31, 32, 64, 65, 1000])
-def test_a_key_needs_at_least_32_bytes(
-    run: Path, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_needs_at_least_32_bytes(run, size, monkeypatch):
     path = run.parent / "own.key"
     path.write_bytes(bytes(range(256)) * 4 if size == 1000 else b"k" * size)
     monkeypatch.setenv(signature.KEY, str(path))
@@ -141,11 +130,9 @@ def test_a_key_needs_at_least_32_bytes(
         assert signature.make_key() == path.read_bytes()
 
 
-def test_a_key_is_synced_before_it_is_linked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_is_synced_before_it_is_linked(tmp_path, monkeypatch):
     monkeypatch.setenv(signature.KEY, str(tmp_path / "key"))
-    done: list[str] = []
+    done = []
     for module, name in ((os, "fsync"), (os, "link")):
         real = getattr(module, name)
         monkeypatch.setattr(

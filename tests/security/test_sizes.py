@@ -1,11 +1,7 @@
 """Files that are too large or too deeply nested raise errors within bounded memory."""
 
-from __future__ import annotations
-
 import json
 import os
-from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors
@@ -20,7 +16,7 @@ from tests.security.tampering import edit_metadata, recall, recommend
 
 
 @pytest.mark.rules("security-R6")
-def test_a_json_file_above_the_size_limit_raises(run: Path) -> None:
+def test_a_json_file_above_the_size_limit_raises(run):
     """A terabyte of zeros takes no room on the disk."""
     os.truncate(run / "config.json", 1 << 40)
     with pytest.raises(RunError, match=r"config.json: expected .*, 16,777,216 bytes at the most"):
@@ -28,7 +24,7 @@ def test_a_json_file_above_the_size_limit_raises(run: Path) -> None:
 
 
 @pytest.mark.rules("security-R6")
-def test_a_header_above_the_size_limit_raises(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_above_the_size_limit_raises(run, monkeypatch):
     before = recommend(run)
     edit_metadata(run / array_files.MODEL, note=["x"] * 1000)
     assert recommend(run) == before
@@ -38,14 +34,14 @@ def test_a_header_above_the_size_limit_raises(run: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.rules("security-R6")
-def test_a_huge_line_of_the_item_table_raises(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_line_of_the_item_table_raises(run, monkeypatch):
     os.truncate(run / "items.tsv", 1 << 40)
     with pytest.raises(RunError, match=r"items.tsv, line \d+: expected .* whole lines"):
         load(run)
 
 
 @pytest.mark.rules("security-R7")
-def test_arrays_larger_than_memory_raise(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_larger_than_memory_raise(run, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(RunError, match=r"safetensors: expected arrays that fit its memory, 1,000"):
         load(run)
@@ -54,26 +50,26 @@ def test_arrays_larger_than_memory_raise(run: Path, monkeypatch: pytest.MonkeyPa
 class Unread:
     """An array file that fails the test if an array is read."""
 
-    def __init__(self, path: Path, framework: str) -> None:
+    def __init__(self, path, framework):
         self.file = safe_open(path, framework=framework)
         self.keys, self.metadata = self.file.keys, self.file.metadata
 
-    def __enter__(self) -> Unread:
+    def __enter__(self):
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error):
         pass
 
-    def get_tensor(self, name: str) -> None:
+    def get_tensor(self, name):
         raise AssertionError(f"{name} was read")
 
 
 @pytest.mark.rules("security-R7")
-def test_arrays_of_another_run_are_not_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_of_another_run_are_not_read(run, monkeypatch):
     """The header has the identity of the run. One array is as large as the disk."""
     path = run / array_files.MODEL
     with safe_open(path, framework="np") as file:
-        header: dict[str, Any] = {"__metadata__": file.metadata()}
+        header = {"__metadata__": file.metadata()}
     size = 1 << 36
     header["items"] = {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}
     text = json.dumps(header).encode()
@@ -90,7 +86,7 @@ def test_arrays_of_another_run_are_not_read(run: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "text", [NESTED, '{"a":' * 99_999, "9" * 99_999, '{"format": 1e999}', "\xff", "[" + "0," * 9]
 )
-def test_malformed_json_raises_or_warns(run: Path, name: str, text: str) -> None:
+def test_malformed_json_raises_or_warns(run, name, text):
     (run / name).write_text(text, encoding="latin-1")
     if name.startswith("index"):
         assert any(line.startswith(f"{run / name}: ") for line in recall(run).warnings)
@@ -100,7 +96,7 @@ def test_malformed_json_raises_or_warns(run: Path, name: str, text: str) -> None
 
 
 @pytest.mark.rules("security-R8")
-def test_json_too_deep_for_its_digest_raises(tmp_path: Path) -> None:
+def test_json_too_deep_for_its_digest_raises(tmp_path):
     """The depth that the reader accepts and the digest does not depends on the stack."""
     path = tmp_path / "x.json"
     for depth in range(500, 1000):

@@ -1,10 +1,5 @@
 """The log that a run names: not needed for a history, and an invalid path raises."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from mindref.errors import DataError, RunError
@@ -14,7 +9,7 @@ from tests.security.tampering import edit_json, recall, recommend
 
 
 @pytest.mark.rules("security-R14")
-def test_a_history_is_answered_without_the_log(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_is_answered_without_the_log(run, monkeypatch):
     before = recommend(run)
     elsewhere = {"place": "/nowhere/at/all.csv", "options": {}}
     edit_json(run / "config.json", lambda words: words.update(source=elsewhere))
@@ -37,7 +32,7 @@ def test_a_history_is_answered_without_the_log(run: Path, monkeypatch: pytest.Mo
     ],
     ids=str,
 )  # fmt: skip
-def test_an_invalid_source_in_the_configuration_raises(run: Path, source: dict[str, Any]) -> None:
+def test_an_invalid_source_in_the_configuration_raises(run, source):
     edit_json(run / "config.json", lambda words: words["source"].update(source))
     for use in (load, resume_run):
         with pytest.raises(RunError, match=r"config.json: expected the configuration of a run"):

@@ -1,10 +1,7 @@
 """A model or a state that does not fit its run raises, also with a correct digest."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +11,10 @@ from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
 from mindref.run import array_files
 from tests.damage.damaged_runs import train_small_run
-from tests.security.tampering import Edit, edit_metadata, edit_model_arrays, recommend
+from tests.security.tampering import edit_metadata, edit_model_arrays, recommend
 
 ROWS, WEIGHTS = "catalogue.rows", "catalogue.weights"
-EDITS: dict[str, Edit] = {
+EDITS = {
     "a row beyond the table": lambda x: x[ROWS].__setitem__((0, 0), 10**9),
     "a row before it": lambda x: x[ROWS].__setitem__((3, 0), -1),
     "rows of another type": lambda x: x.update({ROWS: x[ROWS].astype("i4")}),
@@ -37,17 +34,17 @@ EDITS: dict[str, Edit] = {
 
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("edit", EDITS.values(), ids=list(EDITS))
-def test_model_arrays_that_do_not_fit_the_settings_raise(run: Path, edit: Edit) -> None:
+def test_model_arrays_that_do_not_fit_the_settings_raise(run, edit):
     edit_model_arrays(run, edit)
     with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
         load(run)
 
 
-HEADERS: dict[str, list[Any]] = {
+HEADERS = {
     "step": ["x", -5, 2.5, True, None, [1], 1 << 62],
     "model": ["wals", "mind_plus", "none of ours", 5, None],
 }
-STATE_HEADERS: dict[str, list[Any]] = {
+STATE_HEADERS = {
     "best_step": ["x", 2.5, True],
     "best_value": ["x", None, 1 << 2000],
     "losses": [["a", "b"], [0.5], [0.5, -1], 5, None],
@@ -60,7 +57,7 @@ INVALID_STATE = [{name: x} for name, values in STATE_HEADERS.items() for x in va
 
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("changes", INVALID, ids=str)
-def test_invalid_metadata_of_a_model_raises(run: Path, changes: dict[str, Any]) -> None:
+def test_invalid_metadata_of_a_model_raises(run, changes):
     edit_metadata(run / array_files.MODEL, **changes)
     for use in (load, resume_run):
         with pytest.raises(RunError, match=r"model.safetensors: expected a model of"):
@@ -69,20 +66,20 @@ def test_invalid_metadata_of_a_model_raises(run: Path, changes: dict[str, Any]) 
 
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("changes", INVALID + INVALID_STATE, ids=lambda x: str(x)[:40])
-def test_invalid_metadata_of_a_state_raises(run: Path, changes: dict[str, Any]) -> None:
+def test_invalid_metadata_of_a_state_raises(run, changes):
     edit_metadata(run / array_files.STATE, **changes)
     with pytest.raises(RunError, match=r"optimiser.safetensors: expected a state of mindref"):
         resume_run(run)
 
 
-def wrapping(arrays: dict[str, Any]) -> Any:
+def wrapping(arrays):
     """Return inner starts of rows that leave a matrix, with no difference in int64 below 0."""
     starts = np.full(len(arrays["indptr"]) - 2, 1 << 62, np.int64)
     starts[-3:] = (1 << 63) - 1, -1 << 63, -1
     return starts
 
 
-FITTED: dict[str, dict[str, Edit]] = {
+FITTED = {
     "item_knn": {
         "a column beyond": lambda x: x["indices"].__setitem__(0, 10**9),
         "a column before": lambda x: x["indices"].__setitem__(0, -1),
@@ -103,7 +100,7 @@ FITTED: dict[str, dict[str, Edit]] = {
 
 @pytest.mark.rules("security-R10")
 @pytest.mark.parametrize("model", FITTED)
-def test_arrays_of_a_fitted_model_that_do_not_fit_raise(model: str, tmp_path: Path) -> None:
+def test_arrays_of_a_fitted_model_that_do_not_fit_raise(model, tmp_path):
     trained = train_small_run(tmp_path / "whole", model=model)
     assert recommend(trained)
     for number, edit in enumerate(FITTED[model].values()):

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import importlib.util
 import json
 import xml.etree.ElementTree as ET
@@ -15,7 +13,6 @@ from mindref.study.case_study import controls
 from mindref.study.case_study import numbers as module
 from mindref.study.case_study import plot as case_plot
 from mindref.study.case_study.numbers import (
-    CaseStudy,
     check_figure_path,
     make_case_study,
     make_item_list,
@@ -39,7 +36,7 @@ USER = CHOSEN[0].user
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_coupling_weights_equal_those_of_serving(index: int) -> None:
+def test_coupling_weights_equal_those_of_serving(index):
     shown, user = STUDY.users[index], CHOSEN[index].user
     known, target = split_last(MODEL, np.array([user]))
     interests = compute_interests(MODEL.model, known, MODEL.profiles[[user]], couplings=True)
@@ -51,12 +48,12 @@ def test_coupling_weights_equal_those_of_serving(index: int) -> None:
     assert shown.target == MODEL.titles[target[0]]
 
 
-def test_users_are_chosen_by_the_rules() -> None:
+def test_users_are_chosen_by_the_rules():
     expected = [(MODEL.user_ids[chosen.user], chosen.rule) for chosen in CHOSEN]
     assert [(shown.user, shown.rule) for shown in STUDY.users] == expected
 
 
-def test_a_list_has_the_best_unseen_items_of_its_vector() -> None:
+def test_a_list_has_the_best_unseen_items_of_its_vector():
     known, _ = split_last(MODEL, np.array([USER]))
     interests = compute_interests(MODEL.model, known, MODEL.profiles[[USER]])
     items = item_matrix(MODEL.model)
@@ -73,16 +70,16 @@ def test_a_list_has_the_best_unseen_items_of_its_vector() -> None:
         assert -1 <= each.mean_cosine <= 1
 
 
-def test_a_list_may_be_shorter_than_requested() -> None:
+def test_a_list_may_be_shorter_than_requested():
     short = make_item_list(MODEL, "all", item_matrix(MODEL.model)[3], np.arange(50), 20)
     assert len(short.items) == 10
     assert make_item_list(MODEL, "none", item_matrix(MODEL.model)[3], np.arange(60), 20).items == []
 
 
-def test_ranks_agree_with_the_lists() -> None:
+def test_ranks_agree_with_the_lists():
     whole = make_case_study(MODEL, SINGLE, top=60)
     for shown in whole.users:
-        best: dict[str, float] = {}
+        best = {}
         for item in (item for each in shown.lists for item in each.items):
             best[item.title] = max(item.score, best.get(item.title, -np.inf))
         assert sorted(best, key=lambda title: -best[title]).index(shown.target) == shown.rank - 1
@@ -90,7 +87,7 @@ def test_ranks_agree_with_the_lists() -> None:
         assert alone.index(shown.target) == (shown.single_rank or 0) - 1
 
 
-def test_purity_is_larger_than_for_random_histories() -> None:
+def test_purity_is_larger_than_for_random_histories():
     study = make_case_study(MODEL, SINGLE, ["median", "longest", "most-separated"], top=10)
     real = [shown.controls.user.purity for shown in study.users]
     random = [shown.controls.random_history.purity for shown in study.users]
@@ -98,14 +95,14 @@ def test_purity_is_larger_than_for_random_histories() -> None:
     assert np.mean(real) > np.mean(random) + 0.1  # type: ignore[arg-type]
 
 
-def test_results_depend_on_logits_and_not_on_the_order() -> None:
+def test_results_depend_on_logits_and_not_on_the_order():
     for shown in STUDY.users:
         assert shown.controls.reordered < 1e-12
         assert shown.controls.lowest_grouping <= shown.controls.grouping < 1
         assert 0 < shown.controls.match < 1
 
 
-def test_equal_logits_give_equal_groupings() -> None:
+def test_equal_logits_give_equal_groupings():
     history = split_last(MODEL, np.array([USER]))[0].values
     first = controls.route_histories(MODEL, history[None], MODEL.profiles[USER])
     swapped = first._replace(couplings=first.couplings[..., ::-1], vectors=first.vectors[:, ::-1])
@@ -114,7 +111,7 @@ def test_equal_logits_give_equal_groupings() -> None:
         assert controls.matched_cosine(first, routed) == pytest.approx(1)
 
 
-def test_routing_measures_agree_with_a_hand_computation() -> None:
+def test_routing_measures_agree_with_a_hand_computation():
     couplings = np.array([[[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.25, 0.75]]])
     vectors = np.array([[[1.0, 0.0], [1.0, 1.0]]])
     one, other = (np.flatnonzero(MODEL.groups.of_item == k) for k in (0, 1))
@@ -129,7 +126,7 @@ def test_routing_measures_agree_with_a_hand_computation() -> None:
     assert measured.purity == 3 / 4
 
 
-def test_random_behaviours_are_distinct_items_by_popularity() -> None:
+def test_random_behaviours_are_distinct_items_by_popularity():
     rng = np.random.default_rng(0)
     drawn = [controls.random_behaviours(MODEL, rng, 20) for _ in range(300)]
     assert all(len(set(each.tolist())) == 20 for each in drawn)
@@ -138,14 +135,14 @@ def test_random_behaviours_are_distinct_items_by_popularity() -> None:
     assert np.corrcoef(often, times)[0, 1] > 0.8
 
 
-def test_the_case_study_is_reproducible_and_is_json() -> None:
+def test_the_case_study_is_reproducible_and_is_json():
     again = make_case_study(MODEL, SINGLE, top=10)
     assert again == STUDY
     assert json.loads(json.dumps(STUDY.to_dict(), allow_nan=False)) == STUDY.to_dict()
     assert STUDY.to_dict()["users"][0]["lists"][0]["items"][0]["title"] in MODEL.titles
 
 
-def test_cosine_needs_two_interests_and_purity_needs_groups() -> None:
+def test_cosine_needs_two_interests_and_purity_needs_groups():
     ungrouped = open_built_in_model("single")._replace(groups=None)
     study = make_case_study(ungrouped, None, ["median"], top=5)
     (shown,) = study.users
@@ -158,7 +155,7 @@ def test_cosine_needs_two_interests_and_purity_needs_groups() -> None:
     assert shown.lists[0].commonest == ""
 
 
-def test_a_baseline_must_be_comparable() -> None:
+def test_a_baseline_must_be_comparable():
     with pytest.raises(ConfigError, match="baseline x: expected one interest, got 4"):
         module.check_baseline(MODEL, MODEL, "x")
     other = SINGLE._replace(user_ids=["nobody", *SINGLE.user_ids[1:]])
@@ -171,7 +168,7 @@ def test_a_baseline_must_be_comparable() -> None:
     assert "steps 7 instead of 400" in notes[0]
 
 
-def test_invalid_users_and_list_lengths_raise() -> None:
+def test_invalid_users_and_list_lengths_raise():
     with pytest.raises(DataError, match="the closest are"):
         make_case_study(MODEL, SINGLE, ["member-7"])
     for rules, top in (([], 10), (["median"], 0)):
@@ -180,14 +177,12 @@ def test_invalid_users_and_list_lengths_raise() -> None:
 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x", "x.svgz"])
-def test_an_unknown_file_ending_raises(name: str) -> None:
+def test_an_unknown_file_ending_raises(name):
     with pytest.raises(ConfigError, match=r"ending in .svg or .png or .json"):
         check_figure_path(Path(name))
 
 
-def test_without_matplotlib_the_error_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_matplotlib_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'mindref\[plot\]', or write .json"):
         write_case_study(tmp_path / "x.svg", STUDY)
@@ -198,7 +193,7 @@ def test_without_matplotlib_the_error_names_the_extra(
 @needs_matplotlib
 @pytest.mark.parametrize("ending", [".svg", ".png"])
 @pytest.mark.slow
-def test_figures_are_reproducible_to_the_byte(ending: str, tmp_path: Path) -> None:
+def test_figures_are_reproducible_to_the_byte(ending, tmp_path):
     for name in "ab":
         write_case_study(tmp_path / f"{name}{ending}", STUDY)
     first, second = (path.read_bytes() for path in tmp_path.iterdir())
@@ -207,7 +202,7 @@ def test_figures_are_reproducible_to_the_byte(ending: str, tmp_path: Path) -> No
     assert b"<dc:date>" not in first
 
 
-def draw_text(folder: Path, study: CaseStudy) -> str:
+def draw_text(folder, study):
     """Return the text of the SVG of a case study, a line each."""
     write_case_study(folder / "x.svg", study)
     tags = ET.parse(folder / "x.svg").getroot().iter("{http://www.w3.org/2000/svg}text")
@@ -216,7 +211,7 @@ def draw_text(folder: Path, study: CaseStudy) -> str:
 
 @needs_matplotlib
 @pytest.mark.slow
-def test_the_figure_has_users_rules_titles_and_controls(tmp_path: Path) -> None:
+def test_the_figure_has_users_rules_titles_and_controls(tmp_path):
     words = draw_text(tmp_path, STUDY)
     for shown in STUDY.users:
         assert f"user {shown.user}: {shown.rule}"[:60] in words
@@ -231,7 +226,7 @@ HOSTILE = ["$x^2$", "</script><b>&", "a\nb\tc", "‮abc", "电影", "x" * 300, "
 
 
 @needs_matplotlib
-def test_hostile_titles_are_drawn_as_text(tmp_path: Path) -> None:
+def test_hostile_titles_are_drawn_as_text(tmp_path):
     shown = STUDY.users[0]
     behaviours = (HOSTILE * 9)[: len(shown.behaviours)]
     words = draw_text(tmp_path, replace(STUDY, users=[replace(shown, behaviours=behaviours)]))
@@ -241,7 +236,7 @@ def test_hostile_titles_are_drawn_as_text(tmp_path: Path) -> None:
 
 
 @needs_matplotlib
-def test_long_histories_have_dots_instead_of_digits(tmp_path: Path) -> None:
+def test_long_histories_have_dots_instead_of_digits(tmp_path):
     shown = STUDY.users[0]
     long = replace(
         shown,

@@ -1,10 +1,7 @@
 """Views beside the trace: summary of a user, cards of ambiguities, ledger, curves, variants."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +10,13 @@ from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.study import ambiguities, derived_views, user_summary
-from mindref.study.tracing import TrainingPair
 from mindref.study.variants import find_variant, setups
 from mindref.study.variants.measures import MEASURES
 from tests.study import pairs
 
 
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_the_list_has_the_best_items_in_order(score: str) -> None:
+def test_the_list_has_the_best_items_in_order(score):
     pair = pairs.make_small_pair(0, score=score)
     summary = user_summary.summarise_user(pair)
     items, _ = mind.item_vectors(pair.params, np.arange(30), pair.catalogue)
@@ -32,7 +28,7 @@ def test_the_list_has_the_best_items_in_order(score: str) -> None:
     assert [f.interest for f in summary.top] == each.argmax(axis=0)[order].tolist()
 
 
-def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
+def test_entropy_and_cosine_agree_with_a_hand_computation():
     summary = user_summary.summarise_user(pairs.make_small_pair(0))._replace(
         w=np.array([[0.5, 0.5, 0], [1, 0, 0], [9, 9, 9]]),
         mask=np.array([True, True, False]),
@@ -44,7 +40,7 @@ def test_entropy_and_cosine_agree_with_a_hand_computation() -> None:
     assert summary.interests == 2
 
 
-def test_measures_agree_with_a_hand_computation() -> None:
+def test_measures_agree_with_a_hand_computation():
     ours = user_summary.summarise_user(pairs.make_small_pair(0))
     theirs = ours._replace(v=1.5 * ours.v, d_bilinear=-2 * ours.d_bilinear, top=ours.top[:4])
     numbers = {name: measure.of(ours, theirs) for name, measure in MEASURES.items()}
@@ -55,7 +51,7 @@ def test_measures_agree_with_a_hand_computation() -> None:
     assert numbers["min_behaviour_sum"] == pytest.approx((1, 1))
 
 
-def test_a_setup_has_its_padding_settings_and_target() -> None:
+def test_a_setup_has_its_padding_settings_and_target():
     pair = pairs.make_small_pair(0, routing_gradient="last")
     padded = setups.apply_setup(pair, find_variant("mask-after-softmax").setup).batch.histories
     assert padded.mask.shape == (1, 39)
@@ -70,7 +66,7 @@ def test_a_setup_has_its_padding_settings_and_target() -> None:
     assert pair.batch.histories.mask.shape == (1, 9)
 
 
-def test_the_other_user_has_other_items() -> None:
+def test_the_other_user_has_other_items():
     pair = pairs.make_small_pair(0)
     other = setups.other_user(pair)
     assert not np.any(other.batch.histories.items == pair.batch.histories.items)
@@ -80,18 +76,18 @@ def test_the_other_user_has_other_items() -> None:
 CARD_PAIR = pairs.make_small_pair(0, interests=4, width=8, iterations=3)
 
 
-def card(name: str) -> ambiguities.Card:
+def card(name):
     (ambiguity,) = ambiguities.compute_cards(CARD_PAIR, [name])
     return ambiguity
 
 
-def result(ambiguity: ambiguities.Card, reading: int, number: int = 0) -> float:
+def result(ambiguity, reading, number=0):
     value = ambiguity.readings[reading].results[number][1]
     assert isinstance(value, float)
     return value
 
 
-def test_required_cards_exist() -> None:
+def test_required_cards_exist():
     wanted = {
         "softmax-index",
         "logits-at-serving",
@@ -103,7 +99,7 @@ def test_required_cards_exist() -> None:
     assert wanted <= set(ambiguities.card_names())
 
 
-def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
+def test_every_card_has_two_readings_and_one_is_that_of_mindref():
     for ambiguity in ambiguities.compute_cards(CARD_PAIR):
         assert len(ambiguity.readings) >= 2
         (ours,) = [reading for reading in ambiguity.readings if reading.ours]
@@ -116,7 +112,7 @@ def test_every_card_has_two_readings_and_one_is_that_of_mindref() -> None:
         json.dumps(ambiguity.to_json(), allow_nan=False)
 
 
-def test_the_reading_of_mindref_equals_the_default_settings() -> None:
+def test_the_reading_of_mindref_equals_the_default_settings():
     default = Config()
     for row in ambiguities.read_cards():
         (ours,) = [reading for reading in row["reading"] if reading.get("ours")]
@@ -125,7 +121,7 @@ def test_the_reading_of_mindref_equals_the_default_settings() -> None:
             assert getattr(default, name) == value, row["name"]
 
 
-def test_readings_have_different_results() -> None:
+def test_readings_have_different_results():
     for ambiguity in ambiguities.compute_cards(CARD_PAIR):
         if ambiguity.name in ("score", "hard-attention"):  # this user need not show them
             continue
@@ -133,14 +129,14 @@ def test_readings_have_different_results() -> None:
         assert len(values) > 1, ambiguity.name
 
 
-def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests() -> None:
+def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests():
     ambiguity = card("padding")
     assert result(ambiguity, 0) == 0
     assert result(ambiguity, 1) < 1e-12
     assert result(ambiguity, 2) > 0.05
 
 
-def test_keyed_logits_do_not_depend_on_the_order() -> None:
+def test_keyed_logits_do_not_depend_on_the_order():
     ambiguity = card("logits-at-serving")
     assert result(ambiguity, 0) < 1e-12
     assert min(result(ambiguity, 1), result(ambiguity, 2)) > 0.01
@@ -148,29 +144,29 @@ def test_keyed_logits_do_not_depend_on_the_order() -> None:
     np.testing.assert_allclose(cosines, 1)
 
 
-def test_interest_counts_of_nine_behaviours() -> None:
+def test_interest_counts_of_nine_behaviours():
     ambiguity = card("count-rounding")
     assert [result(ambiguity, i) for i in range(5)] == [3, 4, 3, 2, 4]
 
 
-def test_the_gradient_is_compared_with_the_exact_gradient() -> None:
+def test_the_gradient_is_compared_with_the_exact_gradient():
     ambiguity = card("gradient-through-iterations")
     assert result(ambiguity, 0, 2) == 0
     assert result(ambiguity, 1, 2) > 0.01
     assert result(ambiguity, 1, 1) < 1
 
 
-def test_an_unknown_card_name_gives_a_suggestion() -> None:
+def test_an_unknown_card_name_gives_a_suggestion():
     with pytest.raises(ConfigError, match="softmax-index"):
         ambiguities.compute_cards(CARD_PAIR, ["softmax-axis"])
 
 
-def user(**changes: Any) -> TrainingPair:
+def user(**changes):
     return pairs.make_small_pair(0, 2, **{"iterations": 3, "power": 2.0, **changes})
 
 
 @pytest.mark.slow
-def test_derived_views_are_json_and_reproducible() -> None:
+def test_derived_views_are_json_and_reproducible():
     pair = user()
     once = json.dumps(derived_views.derive_views(pair), allow_nan=False)
     assert once == json.dumps(derived_views.derive_views(pair), allow_nan=False)
@@ -183,13 +179,13 @@ def test_derived_views_are_json_and_reproducible() -> None:
     assert "mask-after-softmax" not in plain
 
 
-def test_every_curve_has_a_small_error_at_the_default_step() -> None:
+def test_every_curve_has_a_small_error_at_the_default_step():
     for curve in derived_views.gradient_curves(user()):
         errors = dict(zip(curve.h, curve.float64, strict=True))
         assert errors[curve.chosen["float64"]] < 1e-6, curve.tensor
 
 
-def test_lists_have_titles() -> None:
+def test_lists_have_titles():
     titles = [f"Film {i}" for i in range(30)]
     read = derived_views.derive_views(user(), titles, ["no-log-q"])
     (case,) = read["variants"]
@@ -197,7 +193,7 @@ def test_lists_have_titles() -> None:
     assert read["reference"]["top"][0]["title"].startswith("Film")
 
 
-def test_an_unknown_variant_raises() -> None:
+def test_an_unknown_variant_raises():
     with pytest.raises(ConfigError, match="closest"):
         derived_views.derive_views(user(), only=["no-such"])
 
@@ -207,7 +203,7 @@ def test_an_unknown_variant_raises() -> None:
     [(0, {}), (1, {}), (9, {"interests": 1}), (9, {"iterations": 1}), (9, {"hidden": ()})],
 )
 @pytest.mark.slow(every=5)
-def test_users_with_edge_cases_have_derived_views(behaviours: int, changes: dict[str, Any]) -> None:
+def test_users_with_edge_cases_have_derived_views(behaviours, changes):
     pair = user(**changes)
     histories = pair.batch.histories
     mask = np.arange(histories.mask.shape[1])[None] < behaviours

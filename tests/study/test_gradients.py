@@ -1,32 +1,28 @@
 """Gradients: finite differences, the unrolled forward pass, and the ledger of 2R - 1 rows."""
 
-from __future__ import annotations
-
 import base64
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.errors import ConfigError
 from mindref.models import mind
-from mindref.ops import routing, softmax
-from mindref.shapes import Array
+from mindref.ops import routing
 from mindref.study.gradients import batched_differences, differences, ledger, unrolled
-from mindref.study.record import InstrumentedReference, instrument_reference
-from mindref.study.tracing import TrainingPair, trace_pair
+from mindref.study.record import instrument_reference
+from mindref.study.tracing import trace_pair
 from tests.study.pairs import SETTINGS, make_built_in_pair, make_small_pair
 
 NO_SLOPE = ("d_items", "d_v.mixed")  # table rows with their own numbers; half of d_v
 
 
-def make_exact_pair(**changes: Any) -> TrainingPair:
+def make_exact_pair(**changes):
     """Return a pair whose gradient goes through all iterations."""
     return make_small_pair(0, **{"power": 2.0, "routing_gradient": "all", **changes})
 
 
-def parameter_gradients(pair: TrainingPair) -> dict[str, Array]:
+def parameter_gradients(pair):
     """Return the gradients that the library computes, by tensor of the trace."""
     gradients = mind.backward(mind.loss(*pair)[1])
     layers = {f"W[{n}]": layer.weight for n, layer in enumerate(gradients.layers, start=1)}
@@ -38,7 +34,7 @@ def parameter_gradients(pair: TrainingPair) -> dict[str, Array]:
     return {"S": gradients.bilinear, **tables, **layers, **biases}
 
 
-def trace_gradients(pair: TrainingPair) -> dict[str, Array]:
+def trace_gradients(pair):
     """Return every gradient of the trace, by the tensor that a finite difference changes."""
     values = trace_pair(pair, phases=("forward", "backward")).values
     return {
@@ -52,7 +48,7 @@ def trace_gradients(pair: TrainingPair) -> dict[str, Array]:
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("gradient", ["all", "last"])
 @pytest.mark.slow(every=4)
-def test_gradients_equal_finite_differences(name: str, gradient: str) -> None:
+def test_gradients_equal_finite_differences(name, gradient):
     changes = {"iterations": 3, "power": 2.0, **SETTINGS[name], "routing_gradient": gradient}
     pair = make_small_pair(0, 2, **changes)
     rng = np.random.default_rng(0)
@@ -66,7 +62,7 @@ def test_gradients_equal_finite_differences(name: str, gradient: str) -> None:
                 assert difference == pytest.approx(closed[position], rel=1e-6, abs=1e-8), tensor
 
 
-def test_the_gradient_last_differs_from_the_exact_gradient() -> None:
+def test_the_gradient_last_differs_from_the_exact_gradient():
     pair = make_exact_pair(routing_gradient="last")
     gradient = parameter_gradients(pair)["S"]
     loose = differences.finite_difference(pair, "S", (1, 2), frozen=False)
@@ -76,7 +72,7 @@ def test_the_gradient_last_differs_from_the_exact_gradient() -> None:
     assert differences.slope_error(gradient[1, 2], loose.difference) > 1e-3
 
 
-def test_differences_of_single_uses_sum_to_the_total() -> None:
+def test_differences_of_single_uses_sum_to_the_total():
     pair = make_exact_pair(iterations=3)
     uses = ("Se@z[1]", "Se@b[2]", "Se@z[2]", "Se@b[3]", "Se@z[3]")
     parts = [differences.finite_difference(pair, use, (4, 1)).difference for use in uses]
@@ -85,7 +81,7 @@ def test_differences_of_single_uses_sum_to_the_total() -> None:
     assert min(np.abs(parts)) > 1e-6
 
 
-def test_the_target_is_used_twice() -> None:
+def test_the_target_is_used_twice():
     pair = make_exact_pair(routing_gradient="last")
     both, query, in_loss = (
         differences.finite_difference(pair, tensor, (2,)).difference
@@ -95,14 +91,14 @@ def test_the_target_is_used_twice() -> None:
     assert min(abs(query), abs(in_loss)) > 1e-6
 
 
-def test_a_difference_has_the_value_of_its_entry() -> None:
+def test_a_difference_has_the_value_of_its_entry():
     pair = make_small_pair(0)
     numeric = differences.finite_difference(pair, "S", (1, 2))
     assert numeric.value == pair.params.bilinear[1, 2]
     assert (numeric.tensor, numeric.index) == ("S", (1, 2))
 
 
-def test_a_step_over_a_kink_is_reduced() -> None:
+def test_a_step_over_a_kink_is_reduced():
     pair = make_exact_pair()
     affine = unrolled.forward(pair, {}).values["y[1]"][0]
     first = pair.params.layers[0]
@@ -129,20 +125,20 @@ def test_a_step_over_a_kink_is_reduced() -> None:
         ("w[9]", (0, 0), "w["),
     ],
 )
-def test_unknown_tensors_and_indices_raise(tensor: str, index: tuple[int, ...], hint: str) -> None:
+def test_unknown_tensors_and_indices_raise(tensor, index, hint):
     with pytest.raises(ConfigError) as raised:
         differences.finite_difference(make_small_pair(0), tensor, index)
     assert hint in str(raised.value)
 
 
-def curve_of_entry(factor: float = 1.0) -> differences.StepSizeCurve:
+def curve_of_entry(factor=1.0):
     """Return the curve of an entry of S, compared with `factor` times its gradient."""
     pair = make_exact_pair()
     gradient = float(parameter_gradients(pair)["S"][0, 2])
     return differences.step_size_curve(pair, "S", (0, 2), factor * gradient)
 
 
-def test_the_error_falls_and_rises_with_the_step() -> None:
+def test_the_error_falls_and_rises_with_the_step():
     curve = curve_of_entry()
     errors = dict(zip(curve.h, curve.float64, strict=True))
     assert (curve.h[0], curve.h[-1], len(curve.h)) == (1e-1, 1e-13, 25)
@@ -155,7 +151,7 @@ def test_the_error_falls_and_rises_with_the_step() -> None:
     assert curve == curve_of_entry()
 
 
-def test_a_wrong_gradient_has_a_large_error_for_every_step() -> None:
+def test_a_wrong_gradient_has_a_large_error_for_every_step():
     curve = curve_of_entry(1.001)
     errors = dict(zip(curve.h, curve.float64, strict=True))
     assert min(errors[h] for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)) > 9e-4
@@ -163,14 +159,14 @@ def test_a_wrong_gradient_has_a_large_error_for_every_step() -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("pads", [0, 3])
-def test_the_unrolled_pass_equals_the_loss_of_the_model(name: str, pads: int) -> None:
+def test_the_unrolled_pass_equals_the_loss_of_the_model(name, pads):
     for seed in range(5):
         pair = make_small_pair(seed, pads, **SETTINGS[name])
         loss, _ = mind.loss(*pair)
         np.testing.assert_allclose(unrolled.forward(pair, {}).losses, loss, rtol=1e-14)
 
 
-def test_copies_are_independent() -> None:
+def test_copies_are_independent():
     pair = make_small_pair(power=2.0)
     offsets = np.zeros((6, 9, 4))
     offsets[range(6), [0, 3, 8, 0, 3, 8], [0, 2, 3, 0, 2, 3]] = [0.1] * 3 + [-0.1] * 3
@@ -180,10 +176,10 @@ def test_copies_are_independent() -> None:
     assert len(set(together.tolist())) == 6
 
 
-def replace_in_copies(monkeypatch: pytest.MonkeyPatch, stem: str, name: str, function: Any) -> None:
+def replace_in_copies(monkeypatch, stem, name, function):
     """Replace a function of an operator in the copies that the ledger runs."""
 
-    def replaced() -> InstrumentedReference:
+    def replaced():
         copies = instrument_reference()
         setattr(getattr(copies.modules.ops, stem), name, function)
         return copies
@@ -193,7 +189,7 @@ def replace_in_copies(monkeypatch: pytest.MonkeyPatch, stem: str, name: str, fun
 
 @pytest.mark.parametrize("name", ["built-in user", *SETTINGS])
 @pytest.mark.parametrize("by", ["Se", "S", "e"])
-def test_rows_sum_to_the_total_and_equal_finite_differences(name: str, by: str) -> None:
+def test_rows_sum_to_the_total_and_equal_finite_differences(name, by):
     built_in = name == "built-in user"
     pair = make_built_in_pair() if built_in else make_small_pair(0, 2, **SETTINGS[name])
     table = ledger.make_ledger(pair, by)
@@ -209,7 +205,7 @@ def test_rows_sum_to_the_total_and_equal_finite_differences(name: str, by: str) 
 
 
 @pytest.mark.rules("routing-R11", "routing-R12")
-def test_sum_and_last_row_equal_the_gradients_of_the_reference() -> None:
+def test_sum_and_last_row_equal_the_gradients_of_the_reference():
     for gradient in ("all", "last"):
         pair = make_small_pair(3, 2, power=2.0, iterations=4, routing_gradient=gradient)
         table = ledger.make_ledger(pair, "S")
@@ -220,7 +216,7 @@ def test_sum_and_last_row_equal_the_gradients_of_the_reference() -> None:
         )
 
 
-def test_rows_are_in_backward_order_and_equal_the_trace() -> None:
+def test_rows_are_in_backward_order_and_equal_the_trace():
     pair = make_exact_pair(iterations=3)
     table = ledger.make_ledger(pair)
     assert [row.name for row in table.rows] == ["z3", "b3", "z2", "b2", "z1"]
@@ -236,8 +232,8 @@ def test_rows_are_in_backward_order_and_equal_the_trace() -> None:
     assert table.rows[0].share > max(row.share for row in table.rows[1:])
 
 
-def test_a_wrong_softmax_gradient_affects_only_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    def diagonal(d_out: Any, saved: softmax.Saved) -> Any:
+def test_a_wrong_softmax_gradient_affects_only_its_rows(monkeypatch):
+    def diagonal(d_out, saved):
         return saved.out * d_out
 
     pair = make_small_pair(0, power=0.0, iterations=3)
@@ -250,19 +246,19 @@ def test_a_wrong_softmax_gradient_affects_only_its_rows(monkeypatch: pytest.Monk
 
 
 def test_a_missing_part_of_the_gradient_changes_the_residual(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     pair = make_small_pair(0, power=2.0, iterations=3)
     real = routing.project_votes_backward
 
-    def lossy(d_votes: Any, history: Any, bilinear: Any) -> Any:
+    def lossy(d_votes, history, bilinear):
         return real(1.001 * d_votes, history, bilinear)
 
     replace_in_copies(monkeypatch, "routing", "project_votes_backward", lossy)
     assert ledger.make_ledger(pair, "S").residual == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_large_arrays_are_compared_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_arrays_are_compared_in_part(monkeypatch):
     monkeypatch.setattr(batched_differences, "MAX_ENTRIES", 10)
     table = ledger.make_ledger(make_small_pair(0, power=2.0, iterations=2))
     check = table.rows[0].check
@@ -273,7 +269,7 @@ def test_large_arrays_are_compared_in_part(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(largest) in indices.tolist()
 
 
-def test_rows_are_restored_from_json() -> None:
+def test_rows_are_restored_from_json():
     table = ledger.make_ledger(make_small_pair(0, power=2.0))
     content = json.loads(json.dumps(table.to_json(), allow_nan=False))
     read = [
@@ -287,7 +283,7 @@ def test_rows_are_restored_from_json() -> None:
     assert ledger.make_ledger(make_small_pair(0), "S").to_json()["rows"][0]["data"] is None
 
 
-def test_a_zero_gradient_has_a_ledger() -> None:
+def test_a_zero_gradient_has_a_ledger():
     """No unit of the last ReLU is active."""
     pair = make_small_pair(0, power=2.0, last_relu=True)
     shut = pair.params.layers[-1]
@@ -298,15 +294,15 @@ def test_a_zero_gradient_has_a_ledger() -> None:
     json.dumps(table.to_json(), allow_nan=False)
 
 
-def test_an_unknown_ledger_raises() -> None:
+def test_an_unknown_ledger_raises():
     with pytest.raises(ConfigError, match="Se or S or e"):
         ledger.make_ledger(make_small_pair(0), "W")
 
 
-def test_residuals_measure_a_wrong_total(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_residuals_measure_a_wrong_total(monkeypatch):
     real = ledger.record_terms
 
-    def other(pair: TrainingPair, gradient: str) -> ledger.RecordedTerms:
+    def other(pair, gradient):
         table = real(pair, gradient)
         return table._replace(totals={name: 1.01 * x for name, x in table.totals.items()})
 

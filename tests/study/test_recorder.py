@@ -1,9 +1,6 @@
 """The recorder changes nothing and misses nothing (X1, X2, X8)."""
 
-from __future__ import annotations
-
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +9,14 @@ import mindref.ops as reference
 from mindref.models import mind
 from mindref.models.parameters import flatten, flatten_gradients
 from mindref.study import record
-from mindref.study.record import InstrumentedReference, instrument_reference, read_probes
+from mindref.study.record import instrument_reference, read_probes
 from mindref.study.steps import KINDS
-from mindref.study.tracing import TrainingPair, trace_pair
+from mindref.study.tracing import trace_pair
 from mindref.training import optimiser
 from tests.study.pairs import VARIED, make_random_pair
 
 
-def results(pair: TrainingPair, copies: InstrumentedReference | None) -> list[Any]:
+def results(pair, copies):
     """Return everything that forward, backward and the optimiser compute."""
     model, adam = (copies.modules.mind, copies.modules.optimiser) if copies else (mind, optimiser)
     ops = copies.modules.ops if copies else reference
@@ -27,14 +24,14 @@ def results(pair: TrainingPair, copies: InstrumentedReference | None) -> list[An
     gradients = flatten_gradients(model.backward(saved, ops=ops))
     params = {name: x.copy() for name, x in flatten(pair.params).items()}
     state = adam.update(params, gradients, adam.init(params), learning_rate=0.01)
-    out: list[Any] = [loss, *params.values(), *state.first.values(), *state.second.values()]
+    out = [loss, *params.values(), *state.first.values(), *state.second.values()]
     for gradient in gradients.values():
         out += list(gradient) if hasattr(gradient, "rows") else [gradient]
     return out
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_x1_recording_changes_no_result(seed: int) -> None:
+def test_x1_recording_changes_no_result(seed):
     rng = np.random.default_rng(seed)
     settings = VARIED[list(VARIED)[seed % len(VARIED)]]
     sizes = {"length": int(rng.integers(0, 12)), "pads": int(rng.integers(0, 4)), "users": 3}
@@ -47,7 +44,7 @@ def test_x1_recording_changes_no_result(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", VARIED)
-def test_x2_the_trace_has_the_results_of_the_functions(name: str) -> None:
+def test_x2_the_trace_has_the_results_of_the_functions(name):
     pair = make_random_pair(7, **VARIED[name])
     trace = trace_pair(pair)
     loss, saved = mind.loss(*pair)
@@ -70,7 +67,7 @@ def test_x2_the_trace_has_the_results_of_the_functions(name: str) -> None:
         assert trace.values[tensor].tobytes() == np.asarray(value).tobytes(), tensor
 
 
-def test_recorded_arrays_are_copies() -> None:
+def test_recorded_arrays_are_copies():
     pair = make_random_pair()
     modules, recorder = instrument_reference()
     modules.mind.loss(*pair, ops=modules.ops)
@@ -79,7 +76,7 @@ def test_recorded_arrays_are_copies() -> None:
     assert event.arrays["bilinear"].any()
 
 
-def unmatched_events() -> tuple[set[str], set[str]]:
+def unmatched_events():
     """Return the recorded events that no step shows, and the shown events that no probe records."""
     copies = instrument_reference()
     results(make_random_pair(), copies)
@@ -88,7 +85,7 @@ def unmatched_events() -> tuple[set[str], set[str]]:
     return recorded - shown, shown - recorded
 
 
-def test_x8_each_event_is_recorded_once_and_shown_by_a_step() -> None:
+def test_x8_each_event_is_recorded_once_and_shown_by_a_step():
     for file in {probe.file for probe in read_probes()}:
         text = "\n".join(probe.text for probe in read_probes() if probe.file == file)
         events = re.findall(r'record\("([^"]+)"', text)
@@ -99,7 +96,7 @@ def test_x8_each_event_is_recorded_once_and_shown_by_a_step() -> None:
     assert without_probe == {"serve"}  # recorded by the trace, not by a probe
 
 
-def test_x8_each_kind_of_step_is_unique_and_has_its_own_equation() -> None:
+def test_x8_each_kind_of_step_is_unique_and_has_its_own_equation():
     kinds = [kind.kind for kind in KINDS]
     assert len(kinds) == len(set(kinds))
     equations = [kind.equation for kind in KINDS if not kind.kind.endswith(".embed")]
@@ -107,7 +104,7 @@ def test_x8_each_kind_of_step_is_unique_and_has_its_own_equation() -> None:
 
 
 @pytest.mark.parametrize("event", ["votes", "iteration", "d_sums"])
-def test_x8_a_missing_probe_is_detected(event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_x8_a_missing_probe_is_detected(event, monkeypatch):
     probes = tuple(x for x in read_probes() if f'record("{event}"' not in x.text)
     monkeypatch.setattr(record, "read_probes", lambda: probes)
     assert f"routing.{event}" in unmatched_events()[1]

@@ -1,11 +1,8 @@
 """Texts, equations and questions of the steps, for every setting of the model."""
 
-from __future__ import annotations
-
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,27 +13,25 @@ from mindref.study import user_summary
 from mindref.study.equation import render_latex, render_mathml, tokenise_equation
 from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
-from mindref.study.steps.kind import StepKind
 from mindref.study.steps.option_texts import OPTION_TEXTS
 from mindref.study.top_items import find_top_items
-from mindref.study.trace import Step, Trace
-from mindref.study.tracing import TrainingPair, trace_pair
+from mindref.study.tracing import trace_pair
 from tests import spec_pages
 from tests.study.pairs import VARIED, make_random_pair
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
-def test_every_equation_is_well_formed_mathml(kind: StepKind) -> None:
+def test_every_equation_is_well_formed_mathml(kind):
     ET.fromstring(render_mathml(kind.equation, {}))
 
 
-def test_a_symbol_is_linked_and_has_a_subscript() -> None:
+def test_a_symbol_is_linked_and_has_a_subscript():
     mathml = render_mathml("w_ij = exp(b_ij)", {"w": "w[2]"})
     assert '<msub data-symbol="w"><mi>w</mi><mi>ij</mi></msub>' in mathml
     assert mathml.count("data-symbol") == 1, "b is no tensor here"
 
 
-def test_a_tensor_name_with_an_underscore_is_one_symbol() -> None:
+def test_a_tensor_name_with_an_underscore_is_one_symbol():
     known = {"o_t": "o_t", "o": "o", "d_o_t": "d_o_t"}
     names = [x.text for x in tokenise_equation("d_o_t + o_t + o_s", known) if x.kind == "symbol"]
     assert names == ["d_o_t", "o_t", "o"]
@@ -45,7 +40,7 @@ def test_a_tensor_name_with_an_underscore_is_one_symbol() -> None:
     assert '<msub data-symbol="o_t"><mi>o</mi><mi>t</mi></msub>' in render_mathml("o_t", known)
 
 
-def test_gradients_greek_letters_sums_powers_and_words_are_rendered() -> None:
+def test_gradients_greek_letters_sums_powers_and_words_are_rendered():
     text = "d_w'_ij = beta sum_k x_k^2 where K is large"
     assert render_latex(text, {"d_w'": "", "x": ""}) == (
         r"\partial w'_{ij} = \beta \sum_{k} x_{k} ^{2} \text{ where } K \text{ is } \text{ large }"
@@ -55,18 +50,18 @@ def test_gradients_greek_letters_sums_powers_and_words_are_rendered() -> None:
     assert "<mi>β</mi>" in mathml
 
 
-def test_a_label_is_matched_as_a_whole() -> None:
+def test_a_label_is_matched_as_a_whole():
     text = find_span("mindref.ops.sampled_softmax:cross_entropy@sampled_softmax-R1").text
     assert "sampled_softmax-R1 " in text.replace("\n", " ") + " "
     assert "logaddexp" in text, "not the line of R10 or R18"
 
 
-def step(kind: str, user: TrainingPair | None = None, **changes: Any) -> Step:
+def step(kind, user=None, **changes):
     trace = trace_pair(user or make_random_pair(3, **changes))
     return next(step for step in trace.steps if step.kind == kind)
 
 
-def without_profile() -> TrainingPair:
+def without_profile():
     user = make_random_pair(3)
     histories = user.batch.histories._replace(profile=np.zeros((1, 0), np.int64))
     weight = user.params.layers[0].weight[: user.config.width]
@@ -75,13 +70,13 @@ def without_profile() -> TrainingPair:
     return user._replace(params=user.params._replace(layers=layers), batch=batch)
 
 
-def with_features() -> TrainingPair:
+def with_features():
     user = make_random_pair(3)
     rows = np.stack([np.arange(30), np.arange(30)[::-1]], axis=1)
     return user._replace(catalogue=Catalogue(rows, np.full((30, 2), 0.5)))
 
 
-def test_option_texts_name_existing_steps_and_rules() -> None:
+def test_option_texts_name_existing_steps_and_rules():
     kinds = {kind.kind for kind in KINDS}
     for case in OPTION_TEXTS:
         assert case.kind in kinds
@@ -110,9 +105,7 @@ def test_option_texts_name_existing_steps_and_rules() -> None:
         ("serve.scores", {"normalise": True}, "score_xk = sum_d E_xd v1_kd"),
     ],
 )
-def test_the_equation_agrees_with_the_settings(
-    kind: str, changes: dict[str, Any], equation: str
-) -> None:
+def test_the_equation_agrees_with_the_settings(kind, changes, equation):
     shown = step(kind, **changes)
     assert shown.equation == equation
     known = {tensor.name for tensor in trace_pair(make_random_pair(3, **changes)).tensors.values()}
@@ -134,15 +127,13 @@ def test_the_equation_agrees_with_the_settings(
         ("routing.d_votes", {"routing_gradient": "last"}, "term of each use"),
     ],
 )
-def test_texts_that_are_wrong_for_a_setting_are_replaced(
-    kind: str, changes: dict[str, Any], false: str
-) -> None:
+def test_texts_that_are_wrong_for_a_setting_are_replaced(kind, changes, false):
     shown = step(kind, **changes)
     assert false not in shown.title + shown.why
     assert false in " ".join(x.title + x.why for x in trace_pair(make_random_pair(3)).steps)
 
 
-def test_texts_without_user_features_do_not_mention_a_profile() -> None:
+def test_texts_without_user_features_do_not_mention_a_profile():
     user = without_profile()
     for kind in ("ids", "interests.join", "interests.d_join"):
         text = step(kind, user).title + step(kind, user).why
@@ -151,13 +142,13 @@ def test_texts_without_user_features_do_not_mention_a_profile() -> None:
     assert step("interests.join", user).equation == "x_kd = u_kd"
 
 
-def test_the_source_lines_of_a_lookup_agree_with_the_branch() -> None:
+def test_the_source_lines_of_a_lookup_agree_with_the_branch():
     assert "rows[:, 0]" in step("history.embed").source[-1].text
     assert "einsum" in step("history.embed", with_features()).source[-1].text
 
 
 @pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
-def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> None:
+def test_the_trace_of_serving_equals_the_top_items(changes):
     user = make_random_pair(3, **changes)
     trace = trace_pair(user)
     names = trace.labels["item"]
@@ -170,7 +161,7 @@ def test_the_trace_of_serving_equals_the_top_items(changes: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("score", ["max", "sum"])
-def test_inactive_interests_have_no_influence_on_the_top_items(score: str) -> None:
+def test_inactive_interests_have_no_influence_on_the_top_items(score):
     interests, active = np.array([[-1.0], [0.0], [-2.0]]), np.array([True, False, True])
     top_items = find_top_items(interests, active, np.array([[1.0], [3.0]]), n=2, score=score)
     assert top_items.brought_by.tolist() == [0, 0]
@@ -178,12 +169,12 @@ def test_inactive_interests_have_no_influence_on_the_top_items(score: str) -> No
     assert top_items.order.tolist() == [0, 1]
 
 
-def test_the_text_mentions_a_shortened_catalogue() -> None:
+def test_the_text_mentions_a_shortened_catalogue():
     assert "Of 300 films, the best films" in step("serve.scores", items=300).why
     assert "the best films and the target" not in step("serve.scores").why
 
 
-def test_the_range_of_ids_is_the_catalogue() -> None:
+def test_the_range_of_ids_is_the_catalogue():
     ids = next(x for x in step("ids").invariants if "catalogue" in x.text)
     assert float(ids.check["high"]) == 29
 
@@ -191,7 +182,7 @@ def test_the_range_of_ids_is_the_catalogue() -> None:
 ASKED = {kind.kind: kind.question for kind in KINDS if kind.question}
 
 
-def one_of_two(**changes: Any) -> Trace:
+def one_of_two(**changes):
     """Return the trace of a user with two of four interests, whose every score is negative."""
     user = make_random_pair(2, length=4, pads=2, **changes)
     layers = list(user.params.layers)
@@ -201,7 +192,7 @@ def one_of_two(**changes: Any) -> Trace:
     return trace_pair(user._replace(params=params, batch=user.batch._replace(target=target)))
 
 
-def test_t7_an_inactive_interest_is_never_the_answer() -> None:
+def test_t7_an_inactive_interest_is_never_the_answer():
     trace = one_of_two()
     assert trace.values["active"].tolist() == [True, True, False, False]
     assert (trace.values["s"][:2] < 0).all()
@@ -212,14 +203,14 @@ def test_t7_an_inactive_interest_is_never_the_answer() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_t7_one_interest_gives_no_question_about_interests(length: int) -> None:
+def test_t7_one_interest_gives_no_question_about_interests(length):
     for step in trace_pair(make_random_pair(1, length=length)).steps:
         ask = ASKED.get(step.kind)
         if ask and ask.axis == "interest" and ask.how != "count":
             assert step.question is None, step.id
 
 
-def test_the_package_docstring_lists_every_module() -> None:
+def test_the_package_docstring_lists_every_module():
     folder = Path(mindref.study.__file__).parent
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}

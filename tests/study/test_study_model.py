@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +20,6 @@ from mindref.study.models import built_in_training, user_rules
 from mindref.study.models.film_club import GROUPS, PER_GROUP
 from mindref.study.models.study_model import (
     BUILT_IN,
-    StudyModel,
     choose_user,
     model_to_float64,
     open_built_in_model,
@@ -34,12 +31,12 @@ from tests.study.pairs import change_settings
 MODEL = open_study_model()
 
 
-def with_rows(rows: list[list[int]]) -> StudyModel:
+def with_rows(rows):
     profiles, names = MODEL.profiles[: len(rows)], MODEL.user_ids[: len(rows)]
     return MODEL._replace(histories=Ragged.of(rows), profiles=profiles, user_ids=names)
 
 
-def test_the_built_in_model_is_complete() -> None:
+def test_the_built_in_model_is_complete():
     users, items = len(MODEL.user_ids), GROUPS * PER_GROUP
     assert (users, len(MODEL.histories), len(MODEL.profiles)) == (300, 300, 300)
     assert len(MODEL.item_ids) == len(set(MODEL.titles)) == len(MODEL.counts) == items
@@ -53,7 +50,7 @@ def test_the_built_in_model_is_complete() -> None:
 
 
 @pytest.mark.slow
-def test_training_reproduces_the_built_in_model(tmp_path: Path) -> None:
+def test_training_reproduces_the_built_in_model(tmp_path):
     """The log is the same to the byte; another BLAS sums products in another order.
 
     Three kernels of OpenBLAS (Haswell, SkylakeX, Nehalem) differ by 3e-15 of the largest number of
@@ -73,7 +70,7 @@ def test_training_reproduces_the_built_in_model(tmp_path: Path) -> None:
             assert (tmp_path / name).read_bytes() == (BUILT_IN / name).read_bytes(), name
 
 
-def test_the_built_in_files_are_small_and_contain_no_path() -> None:
+def test_the_built_in_files_are_small_and_contain_no_path():
     files = [path for path in BUILT_IN.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 60_000
     for path in files:
@@ -81,7 +78,7 @@ def test_the_built_in_files_are_small_and_contain_no_path() -> None:
         assert str(Path.cwd()).encode() not in path.read_bytes()
 
 
-def test_the_built_in_model_opens_without_compilation() -> None:
+def test_the_built_in_model_opens_without_compilation():
     script = """
 import sys
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
@@ -94,7 +91,7 @@ print([name for name in ("numba", "scipy", "rich", "matplotlib") if name in sys.
     assert done.stdout == "[]\n"
 
 
-def test_most_behaviours_of_an_interest_are_of_one_group() -> None:
+def test_most_behaviours_of_an_interest_are_of_one_group():
     users = np.arange(len(MODEL.user_ids))
     known, _ = user_rules.split_last(MODEL, users)
     interests = compute_interests(MODEL.model, known, MODEL.profiles, couplings=True)
@@ -110,20 +107,20 @@ def test_most_behaviours_of_an_interest_are_of_one_group() -> None:
 
 
 @pytest.mark.parametrize("rule", user_rules.RULES)
-def test_a_rule_is_reproducible_and_has_a_text(rule: str) -> None:
+def test_a_rule_is_reproducible_and_has_a_text(rule):
     first, second = choose_user(MODEL, rule), choose_user(MODEL, rule)
     assert first == second
     assert any(letter.isdigit() for letter in first.rule)
 
 
-def test_longest_and_median_choose_by_length() -> None:
+def test_longest_and_median_choose_by_length():
     study_model = with_rows([[1, 2], [1, 2, 3, 4, 5], [1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3]])
     assert choose_user(study_model, "longest") == (1, "the longest history of all, 5 behaviours")
     assert choose_user(study_model, "median").user == 2
     assert choose_user(study_model, "median").rule.endswith("of the median length, 4 behaviours")
 
 
-def test_separation_is_the_mean_cosine_of_the_vectors() -> None:
+def test_separation_is_the_mean_cosine_of_the_vectors():
     for rule in ("most-separated", "least-separated"):
         chosen = choose_user(MODEL, rule)
         interests = user_rules.user_interests(MODEL, np.array([chosen.user]))
@@ -137,7 +134,7 @@ def test_separation_is_the_mean_cosine_of_the_vectors() -> None:
     assert cosines.min() < 0.1 < 0.6 < cosines.max()
 
 
-def test_the_rule_wrong_chooses_a_missed_target() -> None:
+def test_the_rule_wrong_chooses_a_missed_target():
     user = choose_user(MODEL, "wrong").user
     known, target = user_rules.split_last(MODEL, np.array([user]))
     interests = compute_interests(MODEL.model, known, MODEL.profiles[[user]])
@@ -149,13 +146,13 @@ def test_the_rule_wrong_chooses_a_missed_target() -> None:
     assert f"rank is {rank} of 60" in choose_user(MODEL, "wrong").rule
 
 
-def test_a_large_log_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_log_is_sampled(monkeypatch):
     monkeypatch.setattr(user_rules, "MAX_MEASURED_USERS", 50)
     assert "of 50 users, drawn from 300" in choose_user(MODEL, "most-separated").rule
     assert choose_user(MODEL, "wrong") == choose_user(MODEL, "wrong")
 
 
-def test_a_user_is_chosen_by_id() -> None:
+def test_a_user_is_chosen_by_id():
     user = choose_user(MODEL, "member-007").user
     assert MODEL.user_ids[user] == "member-007"
     named = MODEL._replace(user_ids=["longest", *MODEL.user_ids[1:]])
@@ -163,7 +160,7 @@ def test_a_user_is_chosen_by_id() -> None:
     assert choose_user(named, "longest").user != 0
 
 
-def test_an_unknown_user_gives_three_suggestions() -> None:
+def test_an_unknown_user_gives_three_suggestions():
     with pytest.raises(DataError, match=r"one of the 300 users, got 'membr-042'") as error:
         choose_user(MODEL, "membr-042")
     assert str(error.value).count("member-") == 3
@@ -174,7 +171,7 @@ def test_an_unknown_user_gives_three_suggestions() -> None:
         choose_user(with_rows([[3]]), "median")
 
 
-def test_a_training_pair_is_reproducible_and_has_gradients() -> None:
+def test_a_training_pair_is_reproducible_and_has_gradients():
     user = choose_user(MODEL).user
     first, second = sample_pair(MODEL, user), sample_pair(MODEL, user)
     row = MODEL.histories.row(user)
@@ -192,7 +189,7 @@ def test_a_training_pair_is_reproducible_and_has_gradients() -> None:
     assert sample_pair(MODEL, user + 1).batch.negatives.tolist() != first.batch.negatives.tolist()
 
 
-def test_expected_counts_agree_with_the_sampler() -> None:
+def test_expected_counts_agree_with_the_sampler():
     batch = sample_pair(MODEL, 0).batch
     weight = np.maximum(MODEL.counts, 1) ** 0.75
     expected = np.log(8 * weight / weight.sum())
@@ -209,16 +206,14 @@ def test_expected_counts_agree_with_the_sampler() -> None:
         ({"sampler": "uniform"}, "8 draws with replacement (uniform)"),
     ],
 )
-def test_the_text_describes_the_sampler_of_the_training(
-    changes: dict[str, object], words: str
-) -> None:
+def test_the_text_describes_the_sampler_of_the_training(changes, words):
     made = sample_pair(change_settings(MODEL, **changes), 0)
     assert words in made.negatives
     assert len(made.batch.negatives) <= 8
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
     settings = {"steps": 5, "width": 8, "window": 6, "backend": "numpy", "logits": "per_call"}
@@ -230,7 +225,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_a_run_directory_opens_with_its_titles(run: Path) -> None:
+def test_a_run_directory_opens_with_its_titles(run):
     study_model = open_study_model(run)
     log = make_synthetic_log(users=60, items=120).log
     assert study_model.name == "run"
@@ -246,7 +241,7 @@ def test_a_run_directory_opens_with_its_titles(run: Path) -> None:
     assert np.isfinite(mind.loss(study_model.model.params, made.batch, *study_model.model[1:])[0])
 
 
-def test_row_weights_of_an_item_sum_to_one_in_float64(run: Path) -> None:
+def test_row_weights_of_an_item_sum_to_one_in_float64(run):
     served = ServedModel.load(run)
     assert served.model.catalogue.weights.dtype == np.float32
     rows = served.model.catalogue.rows[:, :1].repeat(4, axis=1)
@@ -256,7 +251,7 @@ def test_row_weights_of_an_item_sum_to_one_in_float64(run: Path) -> None:
     assert np.abs(model_to_float64(model).catalogue.weights.sum(axis=1) - 1).max() < 1e-15
 
 
-def test_a_moved_log_is_read_from_its_new_path(run: Path, tmp_path: Path) -> None:
+def test_a_moved_log_is_read_from_its_new_path(run, tmp_path):
     write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     here, there = open_study_model(run), open_study_model(run, tmp_path / "shop.inter")
     assert there.histories.values.tolist() == here.histories.values.tolist()
@@ -264,6 +259,6 @@ def test_a_moved_log_is_read_from_its_new_path(run: Path, tmp_path: Path) -> Non
         open_study_model(run, tmp_path / "nothing.inter")
 
 
-def test_a_folder_without_a_run_raises(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_raises(tmp_path):
     with pytest.raises(RunError, match="a run directory"):
         open_study_model(tmp_path)

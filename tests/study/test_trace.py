@@ -1,7 +1,5 @@
 """The trace: complete, consistent, exact, reproducible (X3 to X7); its invariants can fail."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json
@@ -30,12 +28,12 @@ SCHEMA = json.loads((resources.files("mindref.study") / "trace.schema.json").rea
 
 
 @pytest.fixture(params=VARIED, scope="module")
-def trace(request: pytest.FixtureRequest) -> Trace:
+def trace(request):
     return trace_pair(make_random_pair(3, **VARIED[request.param]))
 
 
-def test_x3_every_axis_has_a_name_and_one_size(trace: Trace) -> None:
-    sizes: dict[str, int] = {}
+def test_x3_every_axis_has_a_name_and_one_size(trace):
+    sizes = {}
     for tensor in trace.tensors.values():
         assert len(tensor.axes) == np.ndim(tensor.values), tensor.name
         for axis, size in zip(tensor.axes, np.shape(tensor.values), strict=True):
@@ -44,7 +42,7 @@ def test_x3_every_axis_has_a_name_and_one_size(trace: Trace) -> None:
         assert len(labels) == sizes.get(axis, len(labels)), axis
 
 
-def test_x4_every_step_has_title_reason_source_and_invariants(trace: Trace) -> None:
+def test_x4_every_step_has_title_reason_source_and_invariants(trace):
     for step in trace.steps:
         assert 0 < len(step.title) <= 90
         assert step.why
@@ -55,7 +53,7 @@ def test_x4_every_step_has_title_reason_source_and_invariants(trace: Trace) -> N
             assert invariant.holds, (step.id, invariant)
 
 
-def test_x4_source_lines_are_those_of_the_imported_modules() -> None:
+def test_x4_source_lines_are_those_of_the_imported_modules():
     for place, digest in current_hashes().items():
         span = find_span(place)
         assert span.module.startswith("mindref.")
@@ -65,25 +63,25 @@ def test_x4_source_lines_are_those_of_the_imported_modules() -> None:
         assert hashlib.sha256(span.text.encode()).hexdigest() == digest
 
 
-def test_x4_the_stored_hashes_are_current() -> None:
+def test_x4_the_stored_hashes_are_current():
     assert current_hashes() == recorded_hashes(), (
         "read the texts of the steps again, then sources --write"
     )
 
 
-def test_x4_every_rule_of_a_step_is_on_its_page() -> None:
+def test_x4_every_rule_of_a_step_is_on_its_page():
     for kind in KINDS:
         for rule in kind.rules.split():
             assert rule in spec_pages.rules(rule.partition("-")[0]), (kind.kind, rule)
 
 
-def test_an_unknown_source_anchor_raises() -> None:
+def test_an_unknown_source_anchor_raises():
     with pytest.raises(LookupError):
         find_span("mindref.ops.routing:forward@no such words")
 
 
 @pytest.mark.slow(every=4)
-def test_x5_the_json_is_valid_and_restores_every_byte(trace: Trace) -> None:
+def test_x5_the_json_is_valid_and_restores_every_byte(trace):
     text = trace.to_json()
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(text))
     again = Trace.from_json(text)
@@ -92,7 +90,7 @@ def test_x5_the_json_is_valid_and_restores_every_byte(trace: Trace) -> None:
         assert again.values[name].tobytes() == np.ascontiguousarray(tensor.values).tobytes()
 
 
-def test_x5_the_schema_rejects_a_missing_field() -> None:
+def test_x5_the_schema_rejects_a_missing_field():
     plain = json.loads(trace_pair(make_random_pair()).to_json())
     del plain["steps"][3]["invariants"][0]["residual"]
     with pytest.raises(jsonschema.ValidationError):
@@ -100,12 +98,12 @@ def test_x5_the_schema_rejects_a_missing_field() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "mindref.trace/2"}', "null"])
-def test_x5_other_texts_raise(text: str) -> None:
+def test_x5_other_texts_raise(text):
     with pytest.raises(DataError, match="trace"):
         Trace.from_json(text)
 
 
-def test_x6_the_json_does_not_depend_on_the_hash_seed() -> None:
+def test_x6_the_json_does_not_depend_on_the_hash_seed():
     code = (
         "import hashlib; from tests.study.pairs import make_random_pair\n"
         "from mindref.study.tracing import trace_pair\n"
@@ -120,36 +118,36 @@ def test_x6_the_json_does_not_depend_on_the_hash_seed() -> None:
     assert len(digests) == 1
 
 
-def test_x7_the_trace_of_a_large_model_is_small() -> None:
-    large: dict[str, Any] = {"interests": 7, "width": 64, "hidden": (64,), "length": 50}
+def test_x7_the_trace_of_a_large_model_is_small():
+    large = {"interests": 7, "width": 64, "hidden": (64,), "length": 50}
     text = trace_pair(make_random_pair(1, **large)).to_json()
     assert len(text.encode()) < 2_000_000
 
 
-def test_every_number_follows_from_its_recipe(trace: Trace) -> None:
+def test_every_number_follows_from_its_recipe(trace):
     for tensor in trace.tensors.values():
         if tensor.recipe["op"] != "input":
             recomputed = evaluate_recipe(tensor.recipe, trace.values)
             assert relative_difference(recomputed, tensor.values) < 1e-12, tensor.name
 
 
-def test_a_wrong_number_differs_from_its_recipe(trace: Trace) -> None:
+def test_a_wrong_number_differs_from_its_recipe(trace):
     values = dict(trace.values)
     values["Se"] = values["Se"] + 1e-9
     tensor = trace.tensors["z[1]"]
     assert relative_difference(evaluate_recipe(tensor.recipe, values), tensor.values) > 1e-12
 
 
-def test_every_question_has_one_right_answer(trace: Trace) -> None:
+def test_every_question_has_one_right_answer(trace):
     for question in (step.question for step in trace.steps if step.question):
         assert 0 <= question.answer < len(question.choices)
         assert "{" not in question.text
 
 
-def test_ids_are_unique_and_inputs_are_earlier_outputs(trace: Trace) -> None:
+def test_ids_are_unique_and_inputs_are_earlier_outputs(trace):
     ids = [step.id for step in trace.steps]
     assert len(ids) == len(set(ids))
-    seen: set[str] = set()
+    seen = set()
     for step in trace.steps:
         assert set(step.inputs) <= seen, step.id
         seen |= {tensor.name for tensor in step.outputs}
@@ -160,25 +158,25 @@ PADDED = trace_pair(make_random_pair(3, length=5, pads=2))
 Plant = Callable[[Any], None]
 
 
-def put(place: Any, value: float) -> Plant:
+def put(place, value):
     """Return what writes a value at a place."""
 
-    def plant(array: Any) -> None:
+    def plant(array):
         array[place] = value
 
     return plant
 
 
-def first_two_swapped(array: Any) -> None:
+def first_two_swapped(array):
     array[[0, 1]] = array[[1, 0]]
 
 
-def another_item(array: Any) -> None:
+def another_item(array):
     """Put the worst item in the place of the last of the list."""
     array[-1] = int(np.argmin(PADDED.values["best"]))
 
 
-PLANTED: list[tuple[str, str, str, Plant]] = [
+PLANTED = [
     ("ids", "between", "ids", put(0, 30)),
     ("ids", "between", "ids", put(0, -1)),
     ("history.embed", "sums", "history.weights", put((0, 0), 1.1)),
@@ -202,9 +200,7 @@ PLANTED: list[tuple[str, str, str, Plant]] = [
 
 
 @pytest.mark.parametrize(("step", "kind", "tensor", "plant"), PLANTED)
-def test_every_invariant_fails_for_a_wrong_number(
-    step: str, kind: str, tensor: str, plant: Plant
-) -> None:
+def test_every_invariant_fails_for_a_wrong_number(step, kind, tensor, plant):
     (invariants,) = (each.invariants for each in PADDED.steps if each.id == step)
     checks = [x.check for x in invariants if x.check["kind"] == kind]
     wrong = np.array(PADDED.values[tensor])
@@ -214,5 +210,5 @@ def test_every_invariant_fails_for_a_wrong_number(
     assert not all(RESIDUALS[kind](check, values) <= TOLERANCE for check in checks)
 
 
-def test_every_kind_of_invariant_is_tested() -> None:
+def test_every_kind_of_invariant_is_tested():
     assert {kind for _, kind, _, _ in PLANTED} == set(RESIDUALS)

@@ -1,10 +1,7 @@
 """Variants of public code: each differs, and violates exactly the invariants of its entry."""
 
-from __future__ import annotations
-
 import json
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +11,7 @@ from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.study import variants
 from mindref.study.steps import KINDS
-from mindref.study.tracing import TrainingPair, trace_pair
+from mindref.study.tracing import trace_pair
 from mindref.study.user_summary import summarise_user
 from mindref.study.variants import setups
 from mindref.study.variants.entries import Setup
@@ -30,21 +27,21 @@ NAMES = variants.variant_names()
 PAIR_SETTINGS = {"interests": 4, "width": 8, "iterations": 3, "routing_gradient": "all"}
 
 
-def user(seed: int = 0, **changes: Any) -> TrainingPair:
+def user(seed=0, **changes):
     return make_small_pair(seed, **{**PAIR_SETTINGS, **changes})
 
 
-def case(name: str, **changes: Any) -> variants.VariantComparison:
+def case(name, **changes):
     (comparison,) = variants.compare_variants(user(**changes), [name])
     return comparison
 
 
-def numbers(comparison: variants.VariantComparison) -> dict[str, tuple[float, float]]:
+def numbers(comparison):
     measured = zip(comparison.entry.measures, comparison.measured, strict=True)
     return {name: (m.reference, m.variant) for name, m in measured}
 
 
-def test_every_variant_names_a_repository_a_commit_and_a_date() -> None:
+def test_every_variant_names_a_repository_a_commit_and_a_date():
     assert len(NAMES) >= 8
     for name in NAMES:
         entry = variants.find_variant(name)
@@ -57,7 +54,7 @@ def test_every_variant_names_a_repository_a_commit_and_a_date() -> None:
             assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", seen.date)
 
 
-def test_every_variant_differs_and_violates_an_invariant_or_a_property() -> None:
+def test_every_variant_differs_and_violates_an_invariant_or_a_property():
     comparisons = variants.compare_variants(user())
     for comparison in comparisons:
         name = comparison.entry.name
@@ -70,14 +67,14 @@ def test_every_variant_differs_and_violates_an_invariant_or_a_property() -> None
 
 
 @pytest.mark.slow
-def test_the_built_in_user_violates_all_listed_invariants() -> None:
+def test_the_built_in_user_violates_all_listed_invariants():
     for comparison in variants.compare_variants(make_built_in_pair()):
         entry = comparison.entry
         assert comparison.differs, entry.name
         assert {each.kind for each in comparison.violations} == set(entry.violations), entry.name
 
 
-def test_the_reference_side_equals_the_reference() -> None:
+def test_the_reference_side_equals_the_reference():
     pair = user()
     loss, saved = mind.loss(*pair)
     ours = summarise_user(pair)
@@ -88,19 +85,19 @@ def test_the_reference_side_equals_the_reference() -> None:
     np.testing.assert_array_equal(rebuilt.v, ours.v)
 
 
-def test_over_behaviours_the_weights_of_a_behaviour_do_not_sum_to_one() -> None:
+def test_over_behaviours_the_weights_of_a_behaviour_do_not_sum_to_one():
     measured = numbers(case("softmax-over-behaviours"))
     assert measured["min_behaviour_sum"][0] == pytest.approx(1)
     assert measured["min_behaviour_sum"][1] < 0.9
     assert measured["cosine"][1] > measured["cosine"][0]
 
 
-def test_zero_logits_give_equal_interests() -> None:
+def test_zero_logits_give_equal_interests():
     reference, variant = numbers(case("zeros-as-logits", iterations=10))["interest_spread"]
     assert variant == 0 < reference
 
 
-def test_padding_zeroed_after_softmax_changes_interests_with_its_length() -> None:
+def test_padding_zeroed_after_softmax_changes_interests_with_its_length():
     pair, built = user(), variants.build_variant("mask-after-softmax")
     alone = summarise_user(pair, built).v
     padded = [setups.pad_history(pair, pads) for pads in (5, 30, 80)]
@@ -110,7 +107,7 @@ def test_padding_zeroed_after_softmax_changes_interests_with_its_length() -> Non
     np.testing.assert_allclose(summarise_user(padded[-1]).v, reference, rtol=1e-12)
 
 
-def test_kept_logits_depend_on_earlier_users_and_a_comparison_uses_fresh_modules() -> None:
+def test_kept_logits_depend_on_earlier_users_and_a_comparison_uses_fresh_modules():
     built = variants.build_variant("batch-summed-logits")
     first, second = summarise_user(user(), built), summarise_user(user(), built)
     assert np.abs(first.v - second.v).max() > 1e-3
@@ -119,13 +116,13 @@ def test_kept_logits_depend_on_earlier_users_and_a_comparison_uses_fresh_modules
     np.testing.assert_array_equal(fresh.v, first.v)
 
 
-def test_stopping_the_gradient_changes_nothing_but_the_gradient() -> None:
+def test_stopping_the_gradient_changes_nothing_but_the_gradient():
     comparison = case("stop-gradient", routing_gradient="last")
     assert comparison.differs == ("gradient",)
     assert 0.5 < numbers(comparison)["gradient_cosine"][1] < 0.9999
 
 
-def test_wrong_powers_give_weight_to_the_worst_interest() -> None:
+def test_wrong_powers_give_weight_to_the_worst_interest():
     raw = numbers(case("power-before-sign"))
     assert raw["weight_of_worst"][1] > raw["weight_of_best"][1]
     assert raw["weight_of_worst"][0] < raw["weight_of_best"][0]
@@ -134,17 +131,17 @@ def test_wrong_powers_give_weight_to_the_worst_interest() -> None:
     assert hard["weight_of_best"] == (1, 0)
 
 
-def test_wrong_counts_follow_their_formulas() -> None:
+def test_wrong_counts_follow_their_formulas():
     assert numbers(case("natural-log-count"))["count"] == (3, 2)  # nine behaviours
     assert numbers(case("count-rounded-up"))["count"] == (3, 4)
 
 
-def test_five_iterations_without_updates_equal_three() -> None:
+def test_five_iterations_without_updates_equal_three():
     comparison = case("no-update-after-iteration-three")
     np.testing.assert_allclose(comparison.variant.w, summarise_user(user()).w, rtol=1e-12)
 
 
-def test_a_setup_is_described_as_text() -> None:
+def test_a_setup_is_described_as_text():
     pair = user()
     scene = Setup({"power": 2.0}, 30, True, True)
     said = setups.describe_setup(pair, scene, [f"Film {i}" for i in range(30)])
@@ -154,33 +151,33 @@ def test_a_setup_is_described_as_text() -> None:
     assert setups.describe_setup(pair, Setup({}, 0, False, False)) == ""
 
 
-def test_an_unknown_name_gives_a_suggestion() -> None:
+def test_an_unknown_name_gives_a_suggestion():
     with pytest.raises(ConfigError, match="softmax-over-behaviours"):
         variants.find_variant("softmax-over-behaviour")
 
 
-def test_the_table_of_steps_names_every_variant_and_no_other() -> None:
+def test_the_table_of_steps_names_every_variant_and_no_other():
     named = {name: kind.kind for kind in KINDS for name in kind.variants}
     assert set(named) == set(NAMES)
     for kind in KINDS:
         assert set(variants.variants_of_step(kind.kind)) <= set(kind.variants), kind.kind
 
 
-def test_variants_are_found_by_step() -> None:
+def test_variants_are_found_by_step():
     assert "softmax-over-behaviours" in variants.variants_of_step("routing.weights")
     for name in NAMES:
         assert name in variants.variants_of_step(variants.find_variant(name).step)
     assert variants.variants_of_step("no.such") == ()
 
 
-def kinds(pair: TrainingPair, name: str) -> set[str]:
+def kinds(pair, name):
     entry = variants.find_variant(name)
     violations = variant_violations(setups.apply_setup(pair, entry.setup), entry)
     return {violation.kind for violation in violations}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_variant_violates_exactly_the_listed_invariants(name: str) -> None:
+def test_each_variant_violates_exactly_the_listed_invariants(name):
     entry = variants.find_variant(name)
     assert kinds(user(), name) == set(entry.violations)
     assert bool(entry.no_violation) == (not entry.violations)
@@ -190,13 +187,13 @@ def test_each_variant_violates_exactly_the_listed_invariants(name: str) -> None:
 @pytest.mark.parametrize(
     "changes", [{"routing_gradient": "last"}, {"interest_count": "fixed"}, {"normalise": True}]
 )
-def test_other_settings_violate_no_other_invariant(name: str, changes: dict[str, Any]) -> None:
+def test_other_settings_violate_no_other_invariant(name, changes):
     assert kinds(user(1, **changes), name) <= set(variants.find_variant(name).violations)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.slow(every=3)
-def test_the_reference_violates_no_invariant(setting: str) -> None:
+def test_the_reference_violates_no_invariant(setting):
     pair = user(0, **SETTINGS[setting])
     assert failed_invariants(trace_pair(pair)) == ()
     for name in NAMES:
@@ -205,11 +202,11 @@ def test_the_reference_violates_no_invariant(setting: str) -> None:
 
 
 @pytest.mark.parametrize("setting", ["paper", "default", "unit"])
-def test_the_reference_violates_no_property(setting: str) -> None:
+def test_the_reference_violates_no_property(setting):
     assert failed_properties(user(0, **SETTINGS[setting]), None) == ()
 
 
-def test_equal_interests_from_zero_logits_are_no_violation() -> None:
+def test_equal_interests_from_zero_logits_are_no_violation():
     pair = user(0)
     histories = pair.batch.histories
     zero = histories._replace(init_logits=0 * histories.init_logits)
@@ -230,7 +227,7 @@ def test_equal_interests_from_zero_logits_are_no_violation() -> None:
         ("softmax-over-behaviours", set()),
     ],
 )
-def test_properties_detect_mistakes_that_need_several_passes(name: str, failing: set[str]) -> None:
+def test_properties_detect_mistakes_that_need_several_passes(name, failing):
     entry = variants.find_variant(name)
     pair = setups.apply_setup(user(power=2.0), entry.setup)
     assert {a.kind for a in failed_properties(pair, entry.mutant, entry.gradient)} == failing

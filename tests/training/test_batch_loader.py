@@ -1,7 +1,5 @@
 """Batches that cannot be made are errors."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.training.batch_loader import Task, make_loader
 
 
-def test_a_reranker_without_candidates_is_an_error() -> None:
+def test_a_reranker_without_candidates_is_an_error():
     sequences = Ragged.of([[0, 1, 2, 3]] * 4)
     profiles, sizes = np.zeros((4, 0), np.int64), Sizes(4, 4, 0, 0)
     task = Task(sequences, profiles, catalogue_of_ids(4, "float32"), sizes)

@@ -1,10 +1,5 @@
 """Several processes of one training: who joins, who speaks, and that nobody waits for the dead."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from mindref.backend import Capabilities, NumpyBackend, load_backend
@@ -18,7 +13,6 @@ from mindref.training.distributed import (
     ONE_PROCESS,
     FailedElsewhere,
     ProcessLost,
-    Ranks,
     join_ranks,
 )
 from tests.fake_ranks import meet
@@ -30,25 +24,25 @@ class Sharing(NumpyBackend):
 
     name = "sharing"
 
-    def __init__(self, *levels: str) -> None:
+    def __init__(self, *levels):
         self.levels = levels
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self):
         return Capabilities((), self.levels)
 
-    def join(self, rank: int, world: int) -> Any:
+    def join(self, rank, world):
         return lambda word: [word] * world
 
 
 @pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> None:
+def third(monkeypatch):
     """The environment of the third process of four."""
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "2")
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_process_alone_asks_nothing_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_alone_asks_nothing_of_a_backend(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert join_ranks(load_backend("numpy")) is ONE_PROCESS
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -57,38 +51,36 @@ def test_a_process_alone_asks_nothing_of_a_backend(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize("backend", [NumpyBackend(), Sharing("ops"), reference_model()])
-def test_a_backend_that_cannot_share_is_refused(backend: Any, third: None) -> None:
+def test_a_backend_that_cannot_share_is_refused(backend, third):
     with pytest.raises(BackendError, match=r"several processes can share, got none \(WORLD_SIZE"):
         join_ranks(backend)
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_backend_that_can_share_is_joined(third: None) -> None:
+def test_a_backend_that_can_share_is_joined(third):
     ranks = join_ranks(Sharing("ops", "train"))
     assert (ranks.rank, ranks.world, ranks.first) == (2, 4, False)
     assert ranks.gather(7) == [7] * 4
 
 
 @pytest.mark.parametrize(("name", "word"), [("RANK", "4"), ("RANK", ""), ("WORLD_SIZE", "many")])
-def test_an_environment_that_makes_no_sense_is_refused(
-    name: str, word: str, third: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_that_makes_no_sense_is_refused(name, word, third, monkeypatch):
     monkeypatch.setenv(name, word)
     with pytest.raises(ConfigError, match=f"{name} in the environment: expected an integer"):
         join_ranks(Sharing("ops", "train"))
 
 
-def test_what_a_failed_join_raises_names_the_process(third: None) -> None:
-    backend: Any = Sharing("ops", "train")
+def test_what_a_failed_join_raises_names_the_process(third):
+    backend = Sharing("ops", "train")
     backend.join = lambda rank, world: 1 / 0
     with pytest.raises(BackendError, match="process 2 of 4 to join, got ZeroDivisionError"):
         join_ranks(backend)
 
 
-def test_the_first_process_works_and_the_others_are_told() -> None:
+def test_the_first_process_works_and_the_others_are_told():
     done = []
 
-    def work(ranks: Ranks) -> float:
+    def work(ranks):
         return ranks.broadcast_from_first(lambda: done.append(ranks.rank) or 0.1 + 0.2)
 
     assert meet(3, work) == [0.1 + 0.2] * 3
@@ -96,9 +88,9 @@ def test_the_first_process_works_and_the_others_are_told() -> None:
 
 
 @pytest.mark.parametrize("failing", [0, 2])
-def test_what_fails_for_one_fails_for_all_and_the_first_says_why(failing: int) -> None:
-    def work(ranks: Ranks) -> None:
-        def read() -> None:
+def test_what_fails_for_one_fails_for_all_and_the_first_says_why(failing):
+    def work(ranks):
+        def read():
             if ranks.rank == failing:
                 raise DataError("no such log")
 
@@ -112,14 +104,14 @@ def test_what_fails_for_one_fails_for_all_and_the_first_says_why(failing: int) -
     assert [type(x) for x in others] == [FailedElsewhere] * 2
 
 
-def test_words_that_differ_are_named() -> None:
+def test_words_that_differ_are_named():
     first, second = meet(2, lambda ranks: ranks.same({"--seed": 3, "log": f"{ranks.rank:x}"}))
     assert str(first) == "process 1 of 2: log: expected that of the first process, 0, got 1"
     assert isinstance(second, FailedElsewhere)
 
 
-def test_one_who_has_gone_is_missed_and_outlasted() -> None:
-    def work(ranks: Ranks) -> Any:
+def test_one_who_has_gone_is_missed_and_outlasted():
+    def work(ranks):
         if ranks.first:
             return ranks.gather("once")
         ranks.gather("once")
@@ -131,8 +123,8 @@ def test_one_who_has_gone_is_missed_and_outlasted() -> None:
     assert [type(x) for x in others] == [ProcessLost] * 2
 
 
-def test_all_stop_at_the_same_step() -> None:
-    def steps(ranks: Ranks) -> int:
+def test_all_stop_at_the_same_step():
+    def steps(ranks):
         taken = 0
         stop = ranks.polled(lambda: ranks.rank == 1 and taken >= 5)
         while not stop():
@@ -144,17 +136,17 @@ def test_all_stop_at_the_same_step() -> None:
     assert counts[0] >= 5
 
 
-def shared(run: Path, ranks: Ranks, **changes: Any) -> Trainer:
+def shared(run, ranks, **changes):
     """Return a trainer of one of several processes."""
     config = Config.of("default", {**SMALL, "backend": "numpy", **changes})
     return Trainer(SOURCE, loaded(), "leave_last_out", config, run, True, ranks=ranks)
 
 
 @pytest.mark.rules("backend-R17")
-def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
+def test_the_first_process_alone_writes_and_validates(tmp_path):
     validated = []
 
-    def work(ranks: Ranks) -> Trainer:
+    def work(ranks):
         made = shared(tmp_path / f"run{ranks.rank}", ranks)
         judge = made.validate
         made.validate = lambda params: validated.append(ranks.rank) or judge(params)
@@ -172,11 +164,11 @@ def test_the_first_process_alone_writes_and_validates(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("backend-R17")
-def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path) -> None:
-    def work(ranks: Ranks) -> Trainer:
+def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path):
+    def work(ranks):
         made = shared(tmp_path / f"run{ranks.rank}", ranks, evaluate_every=100, steps=100_000)
         ranks.broadcast_from_first(made.create)
-        taken: list[int] = []
+        taken = []
         made.train(
             Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5)
         )
@@ -190,12 +182,12 @@ def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path: Path
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path: Path) -> None:
+def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path):
     half = Hooks(stop=iter([False] * 4 + [True] * 9).__next__)
     trainer(tmp_path / "run", backend="numpy").train(half)
     written = tmp_path / "run" / "items.tsv"
 
-    def work(ranks: Ranks) -> Trainer:
+    def work(ranks):
         made = resume_run(tmp_path / "run", ranks=ranks)
         made.train()
         return made
@@ -212,12 +204,12 @@ def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path: Path
 
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize("at", ["before the first step", "in an epoch"])
-def test_processes_that_drift_apart_are_stopped(tmp_path: Path, at: str) -> None:
-    def work(ranks: Ranks) -> Any:
+def test_processes_that_drift_apart_are_stopped(tmp_path, at):
+    def work(ranks):
         made = shared(tmp_path / "run", ranks)
         ranks.broadcast_from_first(made.create)
 
-        def drift(step: int = 0, loss: float = 0.0) -> None:
+        def drift(step=0, loss=0.0):
             if ranks.rank == 1 and step == 2 * (at == "in an epoch"):
                 made.state.params.bilinear[0, 0] += 1e-6
 
@@ -231,8 +223,8 @@ def test_processes_that_drift_apart_are_stopped(tmp_path: Path, at: str) -> None
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_validation_that_fails_ends_all(tmp_path: Path) -> None:
-    def work(ranks: Ranks) -> Any:
+def test_a_validation_that_fails_ends_all(tmp_path):
+    def work(ranks):
         made = shared(tmp_path / "run", ranks)
         made.validate = lambda params: [][1] if ranks.first else 0.0
         return made.train()

@@ -1,10 +1,6 @@
 """A number that is none stops the training at once, and the error says where it came from."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +11,12 @@ from mindref.models import din
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten, unflatten
 from mindref.ops.embedding import RowGradient
-from mindref.recommender.rerank_trainer import RerankTrainer
-from mindref.recommender.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.trainer import Hooks, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import loop, optimiser
 from mindref.training.batch_loader import BatchLoader, make_loader
 from mindref.training.divergence import Diagnosis, Diverged, diagnose_batch, has_finite_squares
-from mindref.training.engine import Engine, make_engine
+from mindref.training.engine import make_engine
 from mindref.training.loop import step_learning_rate
 from tests.recommender.conftest import begun
 from tests.runs import content, loaded, trained, trainer
@@ -31,24 +26,24 @@ WHO = [("mind", "numba"), ("mind", "numpy"), ("mind_plus", "numba"), ("youtube_d
        ("maxmf", "numba")]  # fmt: skip
 
 
-def made(model: str, backend: str, **changes: Any) -> Trainer:
+def made(model, backend, **changes):
     return trainer(model=model, backend=backend, **changes)
 
 
-def engine(made: Trainer) -> tuple[Engine, Any]:
+def engine(made):
     """Return an engine before its first step, and the batch of that."""
     task, state = made.prepared.task, made.state
     given = (state.params, state.moments, task.catalogue, made.config)
     return make_engine(made.backend, *given), BatchLoader(task, made.config).batch(0)
 
 
-def bytes_of(engine: Engine) -> dict[str, bytes]:
+def bytes_of(engine):
     params, moments = engine.fetch_state()
     tables = {**flatten(params), **{f"m.{k}": x for k, x in moments.first.items()}}
     return {name: x.tobytes() for name, x in tables.items()}
 
 
-def first_step(trained: Trainer) -> tuple[Diverged, bool]:
+def first_step(trained):
     """Return the error of a first step that diverges, and whether the state has changed."""
     moving, batch = engine(trained)
     before = bytes_of(moving)
@@ -59,7 +54,7 @@ def first_step(trained: Trainer) -> tuple[Diverged, bool]:
 
 @pytest.mark.rules("optimiser-R14", "optimiser-R15")
 @pytest.mark.parametrize(("model", "backend"), WHO)
-def test_a_parameter_that_is_no_number_is_named_with_its_items(model: str, backend: str) -> None:
+def test_a_parameter_that_is_no_number_is_named_with_its_items(model, backend):
     trained = made(model, backend)
     wanted = BatchLoader(trained.prepared.task, trained.config).batch(0)
     item = int(getattr(wanted, "shared", wanted).target[3])
@@ -85,8 +80,8 @@ HUGE = [
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 @pytest.mark.parametrize(("model", "table", "size", "operator"), HUGE)
 def test_the_operator_is_named_where_a_number_is_the_first_to_overflow(
-    model: str, backend: str, table: str, size: float, operator: str
-) -> None:
+    model, backend, table, size, operator
+):
     trained = made(model, backend, hidden=[8, 8])
     huge = dict(flatten(trained.state.params))[table]
     huge[:] = np.sign(huge) * np.float32(size)
@@ -97,7 +92,7 @@ def test_the_operator_is_named_where_a_number_is_the_first_to_overflow(
     assert not moved
 
 
-def test_the_users_are_those_who_go_wrong_and_no_others() -> None:
+def test_the_users_are_those_who_go_wrong_and_no_others():
     """One behaviour is huge: it is in some histories, and nobody else's."""
     trained = made("mind", "numba", negatives=2)
     _, batch = engine(trained)
@@ -116,7 +111,7 @@ def test_the_users_are_those_who_go_wrong_and_no_others() -> None:
 
 @pytest.mark.rules("optimiser-R14")
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
-def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend: str) -> None:
+def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend):
     """Items are small and layers large: scores are usual, the gradient of an item is 1e22."""
     trained = made("mind", backend)
     params = trained.state.params
@@ -146,14 +141,14 @@ def test_a_gradient_that_is_none_stops_a_step_whose_loss_is_finite(backend: str)
     ("value", "well"),
     [(1.0, True), (-1e19, True), (2e19, False), (-2e19, False), (np.nan, False), (-np.inf, False)],
 )
-def test_a_gradient_is_bounded_if_its_square_is(value: float, well: bool) -> None:
+def test_a_gradient_is_bounded_if_its_square_is(value, well):
     x = np.array([[0.5, value], [1.0, -3.0]], np.float32)
     with np.errstate(all="ignore"):
         assert has_finite_squares(x) == has_finite_squares(RowGradient(np.array([0, 4]), x)) == well
         assert has_finite_squares(x[:0])
 
 
-def spoiled(path: Path, model: str, backend: str, at: int, monkeypatch: pytest.MonkeyPatch) -> Any:
+def spoiled(path, model, backend, at, monkeypatch):
     """Train with a rate that is no number in step `at`, from 0; return what was raised."""
     usual, kept = loop.step_learning_rate, dict[str, bytes]()
     trained = trainer(path, model=model, backend=backend)
@@ -169,9 +164,7 @@ def spoiled(path: Path, model: str, backend: str, at: int, monkeypatch: pytest.M
 @pytest.mark.rules("optimiser-R16")
 @pytest.mark.parametrize("at", [3, 5])  # in the middle of an epoch, and at its end
 @pytest.mark.parametrize(("model", "backend"), WHO)
-def test_the_last_epoch_stays_to_the_byte_and_serves(
-    model: str, backend: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_epoch_stays_to_the_byte_and_serves(model, backend, at, tmp_path, monkeypatch):
     """The loss of the very step is finite; the one after it, or the state, tells."""
     run = tmp_path / "run"
     error = spoiled(run, model, backend, at, monkeypatch)
@@ -193,9 +186,7 @@ def test_the_last_epoch_stays_to_the_byte_and_serves(
 
 # compiling 30 layers takes half a minute
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
-def test_the_largest_learning_rate_ends_before_anything_is_served(
-    tmp_path: Path, backend: str
-) -> None:
+def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path, backend):
     """Nothing is overwritten; a resumed run starts again and diverges at the same step."""
     run = tmp_path / "run"
     changes = {"learning_rate": 100.0, "hidden": [8] * 30, "backend": backend}
@@ -207,7 +198,7 @@ def test_the_largest_learning_rate_ends_before_anything_is_served(
 
 
 @pytest.mark.rules("optimiser-R15")
-def test_users_and_items_are_named_as_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_and_items_are_named_as_in_the_log(monkeypatch):
     usual, made = loop.step_learning_rate, trainer()
     log, split = loaded().log, made.prepared.split
     with monkeypatch.context() as patch:
@@ -227,7 +218,7 @@ def test_users_and_items_are_named_as_in_the_log(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.rules("optimiser-R14", "optimiser-R15")
-def test_the_ranking_stage_says_where_too(tmp_path: Path) -> None:
+def test_the_ranking_stage_says_where_too(tmp_path):
     mind_run = trained(tmp_path / "mind")
     stage = begun(mind_run, tmp_path / "din")
     task = stage.prepared.task
@@ -252,9 +243,7 @@ def test_the_ranking_stage_says_where_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.rules("optimiser-R16")
-def test_the_ranking_stage_keeps_no_state_that_is_not_finite(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_ranking_stage_keeps_no_state_that_is_not_finite(tmp_path, monkeypatch):
     stage = begun(trained(tmp_path / "mind"), tmp_path / "din")
     usual, last = optimiser.learning_rate, stage.config.steps - 1
     monkeypatch.setattr(
@@ -266,12 +255,12 @@ def test_the_ranking_stage_keeps_no_state_that_is_not_finite(
     assert not (tmp_path / "din" / "optimiser.safetensors").exists()
 
 
-def step_engine(trainer: RerankTrainer) -> None:
+def step_engine(trainer):
     """Take one step from the state of a trainer, with its first batch."""
     state, catalogue = trainer.state, trainer.task.catalogue
     given = trainer.backend, state.params, state.moments, catalogue, trainer.config
     make_engine(*given).step(make_loader(trainer.task, trainer.config).batch(0), 0.1)
 
 
-def copy_of(params: Any) -> Any:
+def copy_of(params):
     return unflatten({name: x.copy() for name, x in flatten(params).items()}, din.Params)

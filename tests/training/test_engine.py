@@ -10,9 +10,9 @@ import pytest
 from mindref.backend import OPERATORS, Capabilities
 from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
 from mindref.errors import BackendError
-from mindref.models.parameters import Gradients, Params, flatten, unflatten
+from mindref.models.parameters import Gradients, flatten, unflatten
 from mindref.training.batch_loader import BatchLoader
-from mindref.training.engine import Diverged, Engine, make_engine
+from mindref.training.engine import Diverged, make_engine
 from mindref.training.loop import step_learning_rate
 from mindref.training.optimiser import State as Moments
 from tests.runs import trainer
@@ -29,25 +29,25 @@ class Device:
 
     name = "device"
 
-    def __init__(self, *levels: str, fails: str = "") -> None:
+    def __init__(self, *levels, fails=""):
         self.levels, self.fails = levels, fails
-        self.inner: ComposedBackend = reference_model()
-        self.asked: list[str] = []
+        self.inner = reference_model()
+        self.asked = []
 
     @property
-    def ops(self) -> Any:
+    def ops(self):
         raise RuntimeError("no operators here")
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self):
         return Capabilities(OPERATORS, ("ops", *self.levels))
 
-    def to_numpy(self, x: Any) -> Any:
+    def to_numpy(self, x):
         return x.x if isinstance(x, Held) else x
 
-    def from_numpy(self, x: Any) -> Any:
+    def from_numpy(self, x):
         return Held(x)
 
-    def loss_and_gradients(self, *given: Any) -> tuple[Any, Gradients]:
+    def loss_and_gradients(self, *given):
         self.asked.append("loss_and_gradients")
         loss, found = self.inner.loss_and_gradients(*given)
         items = found.items._replace(values=Held(found.items.values))
@@ -55,30 +55,30 @@ class Device:
         layers = tuple(type(x)(Held(x.weight), Held(x.bias)) for x in found.layers)
         return Held(loss), Gradients(items, profile, Held(found.bilinear), layers)  # type: ignore[arg-type]
 
-    def init(self, params: Params, config: Any, moments: Any = None) -> Any:
+    def init(self, params, config, moments=None):
         return self.inner.init(params, config, moments)
 
-    def step(self, state: Any, *given: Any) -> tuple[Any, Any]:
+    def step(self, state, *given):
         self.asked.append("step")
         if self.fails == "raises":
             raise RuntimeError("out of memory")
         state, loss = self.inner.step(state, *given)
         return state, Held(loss * np.nan if self.fails == "diverges" else loss)
 
-    def parameters(self, state: Any) -> Any:
+    def parameters(self, state):
         return unflatten({k: Held(x) for k, x in flatten(state.params).items()})  # type: ignore[misc]
 
-    def moments(self, state: Any) -> Any:
+    def moments(self, state):
         step, first, second = self.inner.moments(state)
         counted = step + 1 if self.fails == "miscounts" else step
         return Moments(counted, held(first), held(second))
 
 
-def held(arrays: Any) -> Any:
+def held(arrays):
     return {name: Held(x) for name, x in arrays.items()}
 
 
-def engine(backend: Any, made: Any = None) -> tuple[Engine, BatchLoader, Any]:
+def engine(backend, made=None):
     """Return an engine at the first step of a small training, its batches and its settings."""
     made = made or trainer(dtype="float64")
     task, state = made.prepared.task, made.state
@@ -86,7 +86,7 @@ def engine(backend: Any, made: Any = None) -> tuple[Engine, BatchLoader, Any]:
     return make_engine(backend, *given), BatchLoader(task, made.config), made.config
 
 
-def after(backend: Any, steps: int = 3) -> tuple[list[float], dict[str, Any], Moments]:
+def after(backend, steps=3):
     """Return losses, parameters and moments after some steps."""
     moving, feed, config = engine(backend)
     losses = [moving.step(feed.batch(s), step_learning_rate(config, s)) for s in range(steps)]
@@ -98,9 +98,7 @@ def after(backend: Any, steps: int = 3) -> tuple[list[float], dict[str, Any], Mo
     ("levels", "asked"),
     [(("model",), "loss_and_gradients"), (("model", "train"), "step"), (("train",), "step")],
 )
-def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(
-    levels: tuple[str, ...], asked: str
-) -> None:
+def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(levels, asked):
     device = Device(*levels)
     losses, params, moments = after(device)
     expected, own, its = after(ComposedBackend(*parts(), levels=("ops",)))
@@ -113,14 +111,14 @@ def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(
         np.testing.assert_array_equal(moments.second[name], its.second[name])
 
 
-def parts() -> tuple[Any, Any, Any]:
+def parts():
     inner = reference_model()
     return inner.ops, inner.mind, inner.optimiser
 
 
 @pytest.mark.rules("backend-R15")
 @pytest.mark.parametrize("backend", [Device("train"), "numba"])
-def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend: Any) -> None:
+def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend):
     made = trainer(dtype="float64")
     backend = made.backend if backend == "numba" else backend
     _, whole, its = after(backend, 4)
@@ -136,14 +134,14 @@ def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend: Any) -> Non
         np.testing.assert_array_equal(moments.second[name], its.second[name], err_msg=name)
 
 
-def test_what_a_step_raises_is_said_with_the_step() -> None:
+def test_what_a_step_raises_is_said_with_the_step():
     moving, feed, config = engine(Device("train", fails="raises"))
     with pytest.raises(BackendError, match=r"device, step 1: .*RuntimeError: out of memory"):
         moving.step(feed.batch(0), step_learning_rate(config, 0))
 
 
 @pytest.mark.rules("backend-R15")
-def test_moments_of_another_step_are_an_error_that_names_the_backend() -> None:
+def test_moments_of_another_step_are_an_error_that_names_the_backend():
     """They would be kept as those of this step, and a training taken up from them."""
     with pytest.raises(
         BackendError, match=r"^backend device: moments: expected step 3, got step 4"
@@ -151,7 +149,7 @@ def test_moments_of_another_step_are_an_error_that_names_the_backend() -> None:
         after(Device("train", fails="miscounts"))
 
 
-def test_a_loss_that_is_no_number_ends_the_training() -> None:
+def test_a_loss_that_is_no_number_ends_the_training():
     moving, feed, config = engine(Device("train", fails="diverges"))
     with pytest.raises(Diverged, match="step 1: expected a finite loss, got nan"):
         moving.step(feed.batch(0), step_learning_rate(config, 0))
@@ -163,20 +161,20 @@ def test_a_loss_that_is_no_number_ends_the_training() -> None:
         moving.step(feed.batch(0), step_learning_rate(config, 0))
 
 
-def test_batches_come_in_their_order_and_errors_of_theirs_are_heard() -> None:
+def test_batches_come_in_their_order_and_errors_of_theirs_are_heard():
     made = trainer()
     feed = BatchLoader(made.prepared.task, made.config)
     for step, batch in enumerate(feed.prefetch(2, 5), start=2):
         np.testing.assert_array_equal(batch.target, feed.batch(step).target)
     assert list(feed.prefetch(3, 3)) == []
 
-    def broken(step: int) -> Any:
+    def broken(step):
         if step == 1:
             raise OSError("no such file")
         return step
 
     feed.batch = broken  # type: ignore[method-assign]
-    seen: list[Any] = []
+    seen = []
     with pytest.raises(OSError, match="no such file"):
         seen.extend(feed.prefetch(0, 3))
     assert seen == [0]

@@ -1,12 +1,8 @@
 """The loop: the same bytes whatever happens on the way, every setting, and what goes wrong."""
 
-from __future__ import annotations
-
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +12,13 @@ from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.errors import BackendError, ConfigError
 from mindref.models.family import family_of
-from mindref.models.parameters import Params, copy_params, flatten
+from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
 from mindref.recommender.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
 from mindref.training.batch_loader import BatchLoader
 from mindref.training.engine import Diverged
-from mindref.training.loop import Epoch, TrainingState
 from tests.runs import (
     REPOSITORY,
     SMALL,
@@ -40,7 +35,7 @@ from tests.runs import (
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path):
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -54,13 +49,13 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> 
     assert other["model.safetensors"] != content(tmp_path / "a")["model.safetensors"]
 
 
-def child(script: str, folder: Path) -> None:
+def child(script, folder):
     """Run a script in a process of its own."""
     command = [sys.executable, "-c", script, str(REPOSITORY), str(folder)]
     subprocess.run(command, env=environment(), check=True, timeout=120)
 
 
-def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
+def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path):
     """Also after the last one, which changes nothing, and with a stop at every step."""
     whole = content(trained(tmp_path / "whole"))
     trainer(tmp_path / "often").train(stop_after(0))
@@ -76,17 +71,17 @@ def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
     assert content(tmp_path / "whole") == whole
 
 
-def test_training_lowers_the_loss() -> None:
+def test_training_lowers_the_loss():
     epochs = trainer(steps=80, evaluate_every=40, batch=64, learning_rate=0.02).train().epochs
     assert epochs[1].loss < epochs[0].loss - 0.2
 
 
-def feed(**changes: Any) -> BatchLoader:
+def feed(**changes):
     made = trainer(**changes)
     return BatchLoader(made.prepared.task, made.config)
 
 
-def test_a_batch_depends_on_seed_and_step_alone() -> None:
+def test_a_batch_depends_on_seed_and_step_alone():
     one, other = feed(), feed()
     for step in (4, 0, 5):  # the other feed has been asked for other steps before
         other.batch(step + 1)
@@ -98,11 +93,11 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
     )
 
 
-def leaves(batch: Any) -> list[Any]:
+def leaves(batch):
     return [*batch.histories, *batch[1:]]
 
 
-def test_every_step_sees_another_batch() -> None:
+def test_every_step_sees_another_batch():
     batches = [feed().batch(step) for step in range(8)]
     for part in ("target", "negatives"):
         distinct = {getattr(batch, part).tobytes() for batch in batches}
@@ -111,13 +106,13 @@ def test_every_step_sees_another_batch() -> None:
     assert len(logits) == len(batches)
 
 
-def test_an_epoch_sees_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_sees_most_users(monkeypatch):
     """A generator seeded anew per batch would show the same few users for ever."""
     made = feed(batch=32)
-    rows: set[int] = set()
+    rows = set()
     draw = made.examples.draw
 
-    def noted(rng: np.random.Generator, size: int) -> Any:
+    def noted(rng, size):
         found = draw(rng, size)
         rows.update(found[0].tolist())
         return found
@@ -128,7 +123,7 @@ def test_an_epoch_sees_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(rows) >= 50, f"of 60 users only {len(rows)} were seen in 384 samples"
 
 
-def values(monkeypatch: pytest.MonkeyPatch, *given: float) -> None:
+def values(monkeypatch, *given):
     """Let validation say these values, one an epoch."""
     said = iter(given)
     monkeypatch.setattr(
@@ -136,14 +131,12 @@ def values(monkeypatch: pytest.MonkeyPatch, *given: float) -> None:
     )
 
 
-def test_the_best_epoch_is_served_and_the_first_of_equals_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_epoch_is_served_and_the_first_of_equals_stays(tmp_path, monkeypatch):
     values(monkeypatch, 0.1, 0.4, 0.4, 0.2)
-    kept: dict[int, Params] = {}
+    kept = {}
     made = trainer(tmp_path / "run", steps=8, evaluate_every=2)
 
-    def on_epoch(epoch: Epoch) -> None:
+    def on_epoch(epoch):
         kept[epoch.step] = copy_params(made.best)
 
     outcome = made.train(Hooks(on_epoch=on_epoch))
@@ -157,9 +150,7 @@ def test_the_best_epoch_is_served_and_the_first_of_equals_stays(
     assert not np.array_equal(served.items, state.params.items), "the last epoch is another"
 
 
-def test_patience_ends_a_training_that_stands_still(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
     values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
     made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2)
     outcome = made.train()
@@ -170,13 +161,13 @@ def test_patience_ends_a_training_that_stands_still(
     assert again.state.moments.step == 5, "resuming does not wake it"
 
 
-def test_without_patience_it_goes_to_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_patience_it_goes_to_the_last_step(monkeypatch):
     values(monkeypatch, *[0.0] * 6)
     assert trainer(steps=6, evaluate_every=1).train().epochs[-1].step == 6
 
 
-def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path: Path) -> None:
-    losses: list[float] = []
+def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path):
+    losses = []
     outcome = trainer().train(Hooks(on_step=lambda step, loss: losses.append(loss)))
     expected = [np.mean(losses[:3]), np.mean(losses[3:6]), np.mean(losses[6:])]
     np.testing.assert_allclose([epoch.loss for epoch in outcome.epochs], expected, rtol=1e-12)
@@ -187,11 +178,11 @@ class Failing(NumpyBackend):
 
     name = "failing"
 
-    def __init__(self, calls: int, error: Exception | None = None) -> None:
+    def __init__(self, calls, error=None):
         self.left, self.error = calls, error
 
     @property
-    def ops(self) -> Any:
+    def ops(self):
         self.left -= 1
         if self.left >= 0:
             return mindref.ops
@@ -203,19 +194,19 @@ class Failing(NumpyBackend):
 class Diverging:
     """The operators, but the softmax says NaN."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         return self if name == "sampled_softmax" else getattr(mindref.ops, name)
 
-    def forward(self, *arrays: Any, **numbers: Any) -> tuple[float, None]:
+    def forward(self, *arrays, **numbers):
         return float("nan"), None
 
 
 def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     made = trainer(tmp_path / "run", backend="numpy")
     made.backend = Failing(5)  # steps 1 to 4, and the validation after step 3 has its own
-    steps: list[int] = []
+    steps = []
     match = r"step 6: expected a finite loss, got nan; train anew with a lower --learn"
     with pytest.raises(Diverged, match=match):
         made.train(Hooks(on_step=lambda step, loss: steps.append(step)))
@@ -225,7 +216,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
     assert content(tmp_path / "run") == content(trained(tmp_path / "whole", backend="numpy"))
 
 
-def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
+def test_whatever_a_backend_raises_is_an_error_that_names_it():
     made = trainer()
     made.backend = Failing(2, RuntimeError("out of device memory"))
     message = "backend failing, step 3: expected arrays, got RuntimeError: out of device memory"
@@ -234,8 +225,8 @@ def test_whatever_a_backend_raises_is_an_error_that_names_it() -> None:
 
 
 def test_a_fault_of_the_reference_is_not_blamed_on_a_backend(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     made = trainer(backend="numpy")
     broken = dataclasses.replace(family_of("mind"), loss=lambda *_: 1 / 0)
     monkeypatch.setattr(engine, "family_of", lambda name: broken)
@@ -243,10 +234,10 @@ def test_a_fault_of_the_reference_is_not_blamed_on_a_backend(
         made.train()
 
 
-def test_a_state_is_not_shared_with_the_best_parameters() -> None:
+def test_a_state_is_not_shared_with_the_best_parameters():
     made = trainer(steps=1, evaluate_every=1)
     before = made.best.items.copy()
-    state: TrainingState = made.state
+    state = made.state
     assert not np.shares_memory(made.best.items, state.params.items)
     made.validate = lambda params: 0.5
     made.train()
@@ -254,7 +245,7 @@ def test_a_state_is_not_shared_with_the_best_parameters() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_makes_the_same_bytes_as_python(tmp_path: Path) -> None:
+def test_the_command_makes_the_same_bytes_as_python(tmp_path):
     done = call("train", "--quiet", "--out", "run", *options(steps=2), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     own = Trainer(
@@ -271,7 +262,7 @@ CHOICES = [
     for setting in dataclasses.fields(Config)
     for option in setting.metadata.get("options", ())
 ]
-OTHERS: list[tuple[str, Any]] = [
+OTHERS = [
     ("last_relu", True),
     ("normalise", True),
     ("hidden", ()),
@@ -294,7 +285,7 @@ OTHERS: list[tuple[str, Any]] = [
 ]
 
 
-def base_of(name: str, value: Any) -> dict[str, Any]:
+def base_of(name, value):
     """Return a family that knows a value of a setting: MIND, unless only others do."""
     families = families_allowing(name, value) or families_using(name)
     return {"model": families[0]} if families else {}
@@ -311,7 +302,7 @@ COMPILED_ANEW = ("dtype-float64", "routing_gradient-all", "normalise-True", "hid
         for x in [*CHOICES, *OTHERS]
     ],
 )
-def test_every_option_trains(name: str, value: Any) -> None:
+def test_every_option_trains(name, value):
     outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).train()
     assert [epoch.step for epoch in outcome.epochs] == [3]
     assert np.isfinite(outcome.epochs[0].loss)
@@ -323,13 +314,13 @@ def test_every_option_trains(name: str, value: Any) -> None:
         assert fitted or array.dtype == outcome.model.config.dtype, key
 
 
-def test_the_paper_s_preset_trains() -> None:
+def test_the_paper_s_preset_trains():
     config = Config.of("paper", SMALL)
     assert Trainer(SOURCE, loaded(), "leave_last_out", config).train().finished
 
 
 @pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
-def test_every_split_trains_and_is_judged(protocol: str) -> None:
+def test_every_split_trains_and_is_judged(protocol):
     made = Trainer(SOURCE, loaded(), protocol, Config.of("default", SMALL))
     made.train()
     assert 0 <= made.evaluate()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
@@ -343,26 +334,26 @@ def test_every_split_trains_and_is_judged(protocol: str) -> None:
         ("hit_rate@0", "--metric: expected"),
     ],
 )
-def test_a_validation_metric_is_checked_before_training(metric: str, message: str) -> None:
+def test_a_validation_metric_is_checked_before_training(metric, message):
     with pytest.raises(ConfigError, match=message):
         trainer(metric=metric)
 
 
-def test_validation_at_more_than_the_catalogue_is_that_of_the_whole_catalogue() -> None:
+def test_validation_at_more_than_the_catalogue_is_that_of_the_whole_catalogue():
     items = len(loaded().log.item_ids)
     beyond, whole = (trainer(metric=f"mrr@{n}") for n in (500, items))
     assert items < 500
     assert beyond.validate(beyond.best) == whole.validate(whole.best) > 0
 
 
-def test_a_feature_that_the_log_lacks_is_named_with_those_it_has() -> None:
+def test_a_feature_that_the_log_lacks_is_named_with_those_it_has():
     with pytest.raises(ConfigError, match=r"item_features: .*\(shelf\), got 'colour'"):
         trainer(item_features=("colour",))
     with pytest.raises(ConfigError, match=r"user_features: .*\(age\), got 'shelf'"):
         trainer(user_features=("shelf",))
 
 
-def test_features_change_what_is_learned() -> None:
+def test_features_change_what_is_learned():
     plain = trainer().train().model
     rich = trainer(item_features=("shelf",), user_features=("age",)).train().model
     assert len(rich.params.items) == len(plain.params.items) + 24

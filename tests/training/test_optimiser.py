@@ -1,9 +1,6 @@
 """Adam: against a loop over numbers, lazy rows, the schedule, errors that change nothing."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +17,14 @@ from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_with
 
 EXAMPLE = spec_pages.examples("optimiser")[0]
-SETTINGS: dict[str, float] = {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 0.01}
+SETTINGS = {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 0.01}
 
 
-def rows(indices: list[int], values: Any) -> RowGradient:
+def rows(indices, values):
     return RowGradient(np.array(indices, np.int64), np.array(values, dtype=np.float64))
 
 
-def adam(gradients: list[float | None], start: float, rate: float, b1: float, b2: float) -> float:
+def adam(gradients, start, rate, b1, b2):
     """One number through Algorithm 1, as the paper writes it; None: a step that leaves it out."""
     x, m, v = start, 0.0, 0.0
     for t, g in enumerate(gradients, 1):
@@ -43,7 +40,7 @@ def adam(gradients: list[float | None], start: float, rate: float, b1: float, b2
 @pytest.mark.rules(
     "optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R5", "optimiser-R6"
 )
-def test_the_worked_example_matches_the_page() -> None:
+def test_the_worked_example_matches_the_page():
     params = {"items": np.array(EXAMPLE["table"])}
     state = optimiser.init(params)
     settings = {k: EXAMPLE[k] for k in SETTINGS}
@@ -56,7 +53,7 @@ def test_the_worked_example_matches_the_page() -> None:
 
 @pytest.mark.rules("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4")
 @given(rng=strategies.generators(), steps=st.integers(1, 6))
-def test_it_agrees_with_a_loop_over_numbers(rng: np.random.Generator, steps: int) -> None:
+def test_it_agrees_with_a_loop_over_numbers(rng, steps):
     start = normal(rng, 4, 3)
     params = {"items": start.copy(), "bias": start[0].copy()}
     state = optimiser.init(params)
@@ -80,7 +77,7 @@ def test_it_agrees_with_a_loop_over_numbers(rng: np.random.Generator, steps: int
 @pytest.mark.rules("optimiser-R2", "optimiser-R3", "optimiser-R4")
 @pytest.mark.parametrize("step", [199, 1000, 10_000])
 @pytest.mark.parametrize("beta2", [0.95, 0.999, 0.99999])
-def test_a_late_step_is_corrected_as_the_first_is(step: int, beta2: float) -> None:
+def test_a_late_step_is_corrected_as_the_first_is(step, beta2):
     params = {"bias": np.array([3.0])}
     state = optimiser.State(step, {"bias": np.array([0.2])}, {"bias": np.array([0.01])})
     settings = {**SETTINGS, "beta2": beta2}
@@ -94,7 +91,7 @@ def test_a_late_step_is_corrected_as_the_first_is(step: int, beta2: float) -> No
 
 @pytest.mark.rules("optimiser-R7")
 @given(rng=strategies.generators())
-def test_naming_every_row_is_the_dense_update(rng: np.random.Generator) -> None:
+def test_naming_every_row_is_the_dense_update(rng):
     start = normal(rng, 5, 3)
     sparse, dense = {"items": start.copy()}, {"items": start.copy()}
     states = [optimiser.init(sparse), optimiser.init(dense)]
@@ -109,7 +106,7 @@ def test_naming_every_row_is_the_dense_update(rng: np.random.Generator) -> None:
         assert a["items"].tobytes() == b["items"].tobytes()
 
 
-def warmed(dtype: Any = np.float64) -> tuple[dict[str, Any], optimiser.State]:
+def warmed(dtype=np.float64):
     """Return a table of four rows and a state whose moments are all set."""
     params = {"items": normal(np.random.default_rng(0), 4, 3, dtype=dtype).copy()}
     g = normal(np.random.default_rng(1), 4, 3, dtype=dtype)
@@ -118,7 +115,7 @@ def warmed(dtype: Any = np.float64) -> tuple[dict[str, Any], optimiser.State]:
 
 @pytest.mark.rules("optimiser-R5")
 @pytest.mark.parametrize("named", [[], [2], [0, 3]])
-def test_rows_without_a_name_are_untouched_to_the_byte(named: list[int]) -> None:
+def test_rows_without_a_name_are_untouched_to_the_byte(named):
     params, state = warmed()
     arrays = params["items"], state.first["items"], state.second["items"]
     before = [x.copy() for x in arrays]
@@ -132,7 +129,7 @@ def test_rows_without_a_name_are_untouched_to_the_byte(named: list[int]) -> None
 
 
 @pytest.mark.rules("optimiser-R6")
-def test_a_row_named_with_zeros_moves_by_its_moments() -> None:
+def test_a_row_named_with_zeros_moves_by_its_moments():
     params, state = warmed()
     moments = state.first["items"], state.second["items"]
     first, second, items = (x[1].copy() for x in (*moments, params["items"]))
@@ -143,7 +140,7 @@ def test_a_row_named_with_zeros_moves_by_its_moments() -> None:
 
 
 @pytest.mark.rules("optimiser-R8")
-def test_moments_start_at_zero_in_the_shape_and_type_of_the_parameter() -> None:
+def test_moments_start_at_zero_in_the_shape_and_type_of_the_parameter():
     params = {"items": np.ones((3, 2), np.float32), "bias": np.ones(4)}
     state = optimiser.init(params)
     assert state.step == 0
@@ -156,7 +153,7 @@ def test_moments_start_at_zero_in_the_shape_and_type_of_the_parameter() -> None:
 
 
 @pytest.mark.rules("optimiser-R13")
-def test_float32_is_updated_in_float32() -> None:
+def test_float32_is_updated_in_float32():
     params, state = warmed(np.float32)
     exact = {"items": params["items"].astype(np.float64)}
     wide = optimiser.State(
@@ -177,13 +174,13 @@ def test_float32_is_updated_in_float32() -> None:
 
 
 @pytest.mark.rules("optimiser-R9")
-def test_the_rate_falls_in_a_line_or_stays() -> None:
+def test_the_rate_falls_in_a_line_or_stays():
     rates = [optimiser.learning_rate(0.4, "linear", step, 4) for step in range(4)]
     assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1], rel=rounding(np.float64))
     assert {optimiser.learning_rate(0.4, "none", step, 4) for step in range(4)} == {0.4}
 
 
-def test_a_parameter_without_a_gradient_stays_and_gradients_are_not_written_to() -> None:
+def test_a_parameter_without_a_gradient_stays_and_gradients_are_not_written_to():
     params, state = warmed()
     params["bias"] = np.ones(2)
     gradient = rows([0], np.ones((1, 3)))
@@ -203,9 +200,7 @@ def test_a_parameter_without_a_gradient_stays_and_gradients_are_not_written_to()
         ({"items": rows([2, 1], np.ones((2, 3)))}, "rows of items: expected each once, ascending"),
     ],
 )
-def test_a_gradient_that_does_not_fit_is_named_and_changes_nothing(
-    gradients: dict[str, Any], message: str
-) -> None:
+def test_a_gradient_that_does_not_fit_is_named_and_changes_nothing(gradients, message):
     params, state = warmed()
     arrays = [params["items"], state.first["items"], state.second["items"]]
     before = [x.tobytes() for x in arrays]

@@ -1,9 +1,5 @@
 """The array with error bounds behaves like a float64 array, and loses no error."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -26,11 +22,11 @@ UNIT = 2.0**-24
 SINGLE = Precision.of("float32")
 
 
-def array(value: Any, error: Any = 0.0, mode: str = "worst") -> Bounded:
+def array(value, error=0.0, mode="worst"):
     return Bounded(np.array(value, dtype=float), error, Arithmetic(SINGLE, mode))
 
 
-def test_a_bounded_array_behaves_like_a_float64_array() -> None:
+def test_a_bounded_array_behaves_like_a_float64_array():
     x = array([[1.0, 2, 3], [4, 5, 6]])
     assert (x.shape, x.ndim, x.size, len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
     assert common_float_dtype("test", x=x) == np.float64  # type: ignore[arg-type]
@@ -40,14 +36,14 @@ def test_a_bounded_array_behaves_like_a_float64_array() -> None:
     assert "error=" in repr(x)
 
 
-def test_inputs_are_exact_unless_later_dtypes_are_coarser() -> None:
+def test_inputs_are_exact_unless_later_dtypes_are_coarser():
     x = np.array([0.1, 3.0])
     assert not bounded_input(x, SINGLE, "worst").error.any()
     narrow = bounded_input(x, Precision.of(("float64", "float32", "float32")), "worst")
     np.testing.assert_array_equal(narrow.error, UNIT * x)
 
 
-def test_in_place_changes_modify_the_array() -> None:
+def test_in_place_changes_modify_the_array():
     x = array([1.0, 2, 3])
     same = x
     x += array([1.0, 1, 1], 0.5)
@@ -59,7 +55,7 @@ def test_in_place_changes_modify_the_array() -> None:
     assert (x.value[0], x.error[0]) == (7, 0)
 
 
-def test_slicing_and_moving_keep_errors_with_their_numbers() -> None:
+def test_slicing_and_moving_keep_errors_with_their_numbers():
     error = np.arange(6.0).reshape(2, 3)
     x = array(10 * error, error)
     rows, mask = np.array([1, 1, 0]), np.array([[True, False, True], [False, True, True]])
@@ -83,7 +79,7 @@ def test_slicing_and_moving_keep_errors_with_their_numbers() -> None:
         np.testing.assert_array_equal(np.abs(part.value), 10 * part.error)
 
 
-def test_zeros_and_representable_constants_are_exact() -> None:
+def test_zeros_and_representable_constants_are_exact():
     x = array([1.0, 2], 0.1)
     assert not np.zeros_like(x).error.any()
     assert np.zeros_like(x, shape=(3, 4)).shape == (3, 4)
@@ -92,7 +88,7 @@ def test_zeros_and_representable_constants_are_exact() -> None:
     np.testing.assert_allclose((array([3.0]) * 0.1).error, 2 * 0.3 * UNIT, rtol=UNIT)
 
 
-def test_an_operation_without_an_error_rule_raises() -> None:
+def test_an_operation_without_an_error_rule_raises():
     x = array([1.0, 2])
     for unknown in (np.cumsum, np.linalg.norm, np.sin, np.multiply.reduce):
         with pytest.raises(TypeError):
@@ -105,26 +101,26 @@ def test_an_operation_without_an_error_rule_raises() -> None:
         np.einsum("i->", x)
 
 
-def test_an_unknown_mode_raises() -> None:
+def test_an_unknown_mode_raises():
     with pytest.raises(ConfigError, match="expected statistical or worst, got best"):
         bounded_input([1.0], SINGLE, "best")
 
 
-def test_masked_numbers_and_their_errors_have_no_influence() -> None:
+def test_masked_numbers_and_their_errors_have_no_influence():
     logits = array([[1.0, np.nan, 2.0]], [[UNIT, np.inf, UNIT]])
     out, _ = softmax.forward(logits, np.array([[True, False, True]]), axis=1)
     assert np.isfinite(out.error).all()
     assert (out.value[0, 1], out.error[0, 1]) == (0, 0)
 
 
-def test_infinities_and_nan_are_exact_and_never_make_an_error_nan() -> None:
+def test_infinities_and_nan_are_exact_and_never_make_an_error_nan():
     x = array([np.inf, -np.inf, np.nan, 1.0], UNIT)
     for result in (x + 1.0, x * 2.0, np.exp(x), x - x, x * 0, x / x):
         assert not np.isnan(result.error).any()
         assert not result.error[~np.isfinite(result.value)].any()
 
 
-def test_the_bound_is_infinite_where_any_result_is_possible() -> None:
+def test_the_bound_is_infinite_where_any_result_is_possible():
     zero = array([0.05, 1.0], [0.1, 0.1])
     assert np.isinf((1 / zero).error).tolist() == [True, False]
     assert np.isinf(np.log(zero).error).tolist() == [True, False]
@@ -132,7 +128,7 @@ def test_the_bound_is_infinite_where_any_result_is_possible() -> None:
     assert np.isinf(value_and_error(huge)[1]).all()
 
 
-def test_large_errors_make_bounds_wider_than_first_order() -> None:
+def test_large_errors_make_bounds_wider_than_first_order():
     x, error = np.array([0.5, 1.0, 2.0]), np.array([0.4, 0.9, 1.5])
     for function, slope in ((np.exp, np.exp(x)), (np.log, 1 / x), (np.sqrt, 0.5 / np.sqrt(x))):
         bound = function(array(x, error)).error
@@ -140,14 +136,14 @@ def test_large_errors_make_bounds_wider_than_first_order() -> None:
         assert (bound >= np.maximum(farthest, slope * error)).all()
 
 
-def test_squash_of_zero_is_exact() -> None:
+def test_squash_of_zero_is_exact():
     for kind in squash.KINDS:
         out, saved = squash.forward(array(np.zeros((2, 3))), kind=kind)
         assert not out.error.any()
         assert not squash.backward(array(np.zeros((2, 3))), saved).error.any()
 
 
-def test_comparisons_are_masks_that_record_open_positions() -> None:
+def test_comparisons_are_masks_that_record_open_positions():
     x = array([-1.0, 1e-9, 1.0], 1e-6)
     mask = ~(x <= 0)
     assert mask.tolist() == [False, True, True]
@@ -156,11 +152,11 @@ def test_comparisons_are_masks_that_record_open_positions() -> None:
     assert (array([1.0, 2]) == array([1.0, 3])).tolist() == [True, False]
 
 
-def test_a_relu_of_uncertain_sign_allows_both_gradients() -> None:
+def test_a_relu_of_uncertain_sign_allows_both_gradients():
     x, weight, bias = np.array([[1.0, 1 / 3]]), np.array([[1.0], [-3.0]]), np.zeros(1)
     d_out = np.array([[2.0]])
 
-    def answer(wrap: Any) -> dict[str, Any]:
+    def answer(wrap):
         _, saved = relu_layer.forward(wrap(x), wrap(weight), wrap(bias), relu=True)
         return {"d_bias": relu_layer.backward(wrap(d_out), saved)[2]}
 
@@ -168,11 +164,11 @@ def test_a_relu_of_uncertain_sign_allows_both_gradients() -> None:
     assert value - allowed <= 0 <= 2 <= value + allowed
 
 
-def test_a_tie_of_interests_counts_as_a_doubt() -> None:
+def test_a_tie_of_interests_counts_as_a_doubt():
     target, active = np.array([[0.1, 0.7]]), np.ones((1, 2), bool)
 
-    def doubts(second: float) -> int:
-        def answer(wrap: Any) -> dict[str, Any]:
+    def doubts(second):
+        def answer(wrap):
             interests = wrap([[[0.3, 0.9], [0.3, second]]])
             out, _ = label_attention.forward(interests, wrap(target), active, power=np.inf)
             return {"out": out}
@@ -183,8 +179,8 @@ def test_a_tie_of_interests_counts_as_a_doubt() -> None:
     assert doubts(0.8) == 0
 
 
-def test_the_bound_is_twice_the_statistical_error_plus_that_of_the_reference() -> None:
-    def answer(wrap: Any) -> dict[str, Any]:
+def test_the_bound_is_twice_the_statistical_error_plus_that_of_the_reference():
+    def answer(wrap):
         return {"out": wrap([3.0]) * wrap([5.0]), "mask": np.array([True])}
 
     for types, mode, expected in (
@@ -197,23 +193,21 @@ def test_the_bound_is_twice_the_statistical_error_plus_that_of_the_reference() -
         assert parts["mask"].error == 0
 
 
-def test_a_row_sparse_gradient_becomes_a_table_with_its_errors() -> None:
+def test_a_row_sparse_gradient_becomes_a_table_with_its_errors():
     table = dense_table(RowGradient(np.array([0, 2]), array([[1.0], [2.0]], [[0.1], [0.2]])), 4)
     np.testing.assert_array_equal(table.value[:, 0], [1, 0, 2, 0])
     np.testing.assert_array_equal(table.error[:, 0], [0.1, 0, 0.2, 0])
 
 
 @pytest.mark.parametrize("shift", [1e-3, -1e-3, 0.5])
-def test_results_do_not_depend_on_the_maximum_used_for_scaling(
-    shift: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_do_not_depend_on_the_maximum_used_for_scaling(shift, monkeypatch):
     """This is why the largest counts as exact: another anchor gives the same results."""
     rng = np.random.default_rng(0)
     logits, x = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
     mask = np.ones((3, 4), bool)
     largest = np.max
 
-    def results() -> list[Any]:
+    def results():
         unit, saved = squash.forward(x, kind="squash")
         return [softmax.forward(logits, mask, axis=1)[0], unit, saved.across]
 

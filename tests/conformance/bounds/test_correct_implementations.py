@@ -1,10 +1,5 @@
 """Correct implementations are within the bound, small mistakes exceed it, values are exact."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -27,14 +22,14 @@ VISIBLE = {"float32": 1e-4, "float64": 1e-11}  # the scale mistakes that must be
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # extremes underflow on purpose
 
 
-def draw_answer(name: str, seed: int, types: str) -> Callable[[Any], dict[str, Any]]:
+def draw_answer(name, seed, types):
     """Return a call of a case whose inputs are representable in the dtype."""
     call = CASES[name](np.random.default_rng(seed), SCALES[seed % len(SCALES)])
     return lambda wrap: evaluate_reference(call, round_inputs(wrap, types))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_equal_the_reference_bit_for_bit(name: str) -> None:
+def test_values_equal_the_reference_bit_for_bit(name):
     for seed in SEEDS:
         answer = draw_answer(name, seed, "float32")
         expected = answer(lambda x: np.asarray(x))
@@ -47,7 +42,7 @@ def test_values_equal_the_reference_bit_for_bit(name: str) -> None:
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow(every=3)
-def test_correct_implementations_are_within_the_bound(name: str, types: str, mode: str) -> None:
+def test_correct_implementations_are_within_the_bound(name, types, mode):
     for seed in SEEDS:
         answer = draw_answer(name, seed, types)
         expected = allowances(answer, Precision.of(types), mode)
@@ -59,9 +54,7 @@ def test_correct_implementations_are_within_the_bound(name: str, types: str, mod
 @pytest.mark.parametrize("types", MIXED)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow(every=9)
-def test_correct_implementations_of_mixed_precision_are_within_the_bound(
-    name: str, types: Any
-) -> None:
+def test_correct_implementations_of_mixed_precision_are_within_the_bound(name, types):
     stored = types if isinstance(types, str) else types[0]
     for seed in SEEDS:
         answer = draw_answer(name, seed, stored)
@@ -74,9 +67,9 @@ def test_correct_implementations_of_mixed_precision_are_within_the_bound(
 
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
-def test_a_wrong_scale_exceeds_the_bound(name: str, types: str) -> None:
+def test_a_wrong_scale_exceeds_the_bound(name, types):
     """Holds for three of four draws, in every part that is not zero everywhere."""
-    seen: dict[str, list[bool]] = {}
+    seen = {}
     for seed in (1, 2, 5, 6):
         expected = allowances(draw_answer(name, seed, types), Precision.of(types), "statistical")
         for part, (value, allowed) in expected.parts.items():
@@ -86,7 +79,7 @@ def test_a_wrong_scale_exceeds_the_bound(name: str, types: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_worst_case_bound_exceeds_the_statistical_bound(name: str) -> None:
+def test_the_worst_case_bound_exceeds_the_statistical_bound(name):
     answer = draw_answer(name, 2, "float32")
     usual, worst = (allowances(answer, Precision.of("float32"), mode).parts for mode in MODES)
     for part in usual:

@@ -1,10 +1,5 @@
 """The model and an optimiser step run on arrays with error bounds."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -13,7 +8,7 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.reference import evaluate_reference
 from tests.conformance.bounds.cases import round_inputs
 from tests.conformance.bounds.rounded_arrays import implementations, parts_beyond_bound
-from tests.models.worlds import OPTIONS, World, world
+from tests.models.worlds import OPTIONS, world
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # extremes underflow on purpose
 
@@ -22,7 +17,7 @@ VISIBLE = {"float32": 1e-3, "float64": 1e-11}
 """The relative mistake in the loss and in each gradient that must be seen, in units of its peak."""
 
 
-def evaluate(w: World, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def evaluate(w, wrap):
     """Return interests, loss, gradients and the parameters after one step."""
     config = {"config": w.config}
     inputs = {"params": w.params, "batch": w.batch, "catalogue": w.catalogue}
@@ -39,17 +34,17 @@ def evaluate(w: World, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     return {name: x for answer in answers for name, x in answer.items()}
 
 
-def draw_world(option: int) -> World:
+def draw_world(option):
     rng = np.random.default_rng(option)
     return world(rng, (3, 5, 3, 4), iterations=1 + option % 4, **OPTIONS[option])
 
 
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("option", range(len(OPTIONS)))
-def test_correct_models_are_within_the_bound(option: int, types: str) -> None:
+def test_correct_models_are_within_the_bound(option, types):
     w = draw_world(option)
 
-    def answer(wrap: Any) -> dict[str, Any]:
+    def answer(wrap):
         return evaluate(w, round_inputs(wrap, types))
 
     expected = allowances(answer, Precision.of(types), "statistical")
@@ -58,9 +53,9 @@ def test_correct_models_are_within_the_bound(option: int, types: str) -> None:
 
 
 @pytest.mark.parametrize("types", TYPES)
-def test_a_wrong_scale_of_loss_or_gradient_exceeds_the_bound(types: str) -> None:
+def test_a_wrong_scale_of_loss_or_gradient_exceeds_the_bound(types):
     """Holds for most cases, because a drawn case may be badly conditioned."""
-    seen: dict[str, list[bool]] = {}
+    seen = {}
     for option in range(len(OPTIONS)):
         w = draw_world(option)
         expected = allowances(
@@ -74,14 +69,14 @@ def test_a_wrong_scale_of_loss_or_gradient_exceeds_the_bound(types: str) -> None
     assert {name: np.mean(draws) for name, draws in seen.items() if np.mean(draws) < 0.8} == {}
 
 
-def test_values_equal_those_of_the_model_without_errors() -> None:
+def test_values_equal_those_of_the_model_without_errors():
     w = draw_world(0)
     bounded = allowances(lambda wrap: evaluate(w, wrap), Precision.of("float32"), "worst")
     for name, expected in evaluate(w, lambda x: np.array(x)).items():
         np.testing.assert_array_equal(bounded.parts[name].value, expected, err_msg=name)
 
 
-def test_an_unused_row_stays_exact() -> None:
+def test_an_unused_row_stays_exact():
     w = draw_world(0)
     bounded = allowances(lambda wrap: evaluate(w, wrap), Precision.of("float32"), "worst")
     untouched = (bounded.parts["d_items"].value == 0).all(axis=1)

@@ -1,9 +1,6 @@
 """Dtypes and the table of functions agree with the specification page and NumPy."""
 
-from __future__ import annotations
-
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from tests import spec_pages
 
 
 @pytest.mark.rules("numerics-R9")
-def test_the_table_of_functions_on_the_page_matches_the_module() -> None:
+def test_the_table_of_functions_on_the_page_matches_the_module():
     table = spec_pages.text("numerics").split("| function | worst case")[1].split("\n\n")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines()[2:]]
     table_ulps = {
@@ -25,7 +22,7 @@ def test_the_table_of_functions_on_the_page_matches_the_module() -> None:
 
 
 @pytest.mark.parametrize("name", ["float64", "float32", "float16"])
-def test_units_and_ranges_are_those_of_numpy(name: str) -> None:
+def test_units_and_ranges_are_those_of_numpy(name):
     limits = np.finfo(name)
     assert TYPES[name].unit == limits.eps / 2
     assert TYPES[name].largest == limits.max
@@ -33,7 +30,7 @@ def test_units_and_ranges_are_those_of_numpy(name: str) -> None:
     assert TYPES[name].floor == small
 
 
-def test_bfloat16_has_the_range_of_float32_and_eight_bits() -> None:
+def test_bfloat16_has_the_range_of_float32_and_eight_bits():
     wide, narrow = TYPES["float32"], TYPES["bfloat16"]
     assert narrow.unit == 2.0**-8
     assert narrow.floor == wide.floor
@@ -41,20 +38,20 @@ def test_bfloat16_has_the_range_of_float32_and_eight_bits() -> None:
     assert narrow.largest == top
 
 
-def test_a_precision_has_one_two_or_three_names() -> None:
+def test_a_precision_has_one_two_or_three_names():
     assert Precision.of("float32") == ("float32", "float32", "float32")
     assert Precision.of(("bfloat16", "float32")) == ("bfloat16", "float32", "bfloat16")
     assert Precision.of(["float64", "float32", "float16"]) == ("float64", "float32", "float16")
 
 
 @pytest.mark.parametrize("names", ["float8", (), ("float32", "int"), ["float32"] * 4])
-def test_unknown_names_raise(names: object) -> None:
+def test_unknown_names_raise(names):
     with pytest.raises(ConfigError, match="precision: expected one to three of float64, float32"):
         Precision.of(names)  # type: ignore[arg-type]
 
 
-def test_an_answer_is_rounded_once_if_storage_is_finer() -> None:
-    def error(*types: str) -> Any:
+def test_an_answer_is_rounded_once_if_storage_is_finer():
+    def error(*types):
         bounded = allowances(
             lambda wrap: {"x": 2 * wrap(np.array([3.0]))}, Precision.of(types), "worst"
         )

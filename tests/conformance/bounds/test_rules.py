@@ -5,8 +5,6 @@ errors of operands are far larger than a rounding here, so that only the rule co
 also damaged, and the same test must detect the damage.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -37,20 +35,20 @@ DRAWS = 400
 """How often independent errors are drawn."""
 
 
-def carrying(a: Arithmetic, value: Any, share: float = SMALL) -> Bounded:
+def carrying(a, value, share=SMALL):
     """Return numbers with an error that is a fraction of their size."""
     return Bounded(value, share * np.abs(value), a)
 
 
-def positive(rng: np.random.Generator, *shape: int) -> Any:
+def positive(rng, *shape):
     return rng.uniform(0.5, 2, shape)
 
 
-def either(rng: np.random.Generator, *shape: int) -> Any:
+def either(rng, *shape):
     return rng.standard_normal(shape)
 
 
-ELEMENTWISE: dict[str, tuple[Function, list[Any]]] = {
+ELEMENTWISE = {
     "add": (np.add, [either, either]),
     "subtract": (np.subtract, [either, either]),
     "multiply": (np.multiply, [either, either]),
@@ -72,7 +70,7 @@ ELEMENTWISE: dict[str, tuple[Function, list[Any]]] = {
 }
 """Functions of numbers, and how their operands are drawn."""
 
-CONTRACTIONS: dict[str, tuple[Function, list[tuple[int, ...]]]] = {
+CONTRACTIONS = {
     "matmul": (np.matmul, [(3, 4), (4, 2)]),
     "stacked matmul": (np.matmul, [(2, 3, 4), (2, 4, 2)]),
     "einsum": (lambda x, y: np.einsum("bk,bkd->bd", x, y), [(3, 4), (3, 4, 2)]),
@@ -83,7 +81,7 @@ CONTRACTIONS: dict[str, tuple[Function, list[tuple[int, ...]]]] = {
 """Functions that add up, and the shapes of their operands."""
 
 
-def check_corners(function: Function, values: list[Any]) -> None:
+def check_corners(function, values):
     """Raise AssertionError unless the worst case equals the extreme corner."""
     a = Arithmetic(Precision.of("float64"), "worst")
     bound = function(*(carrying(a, x) for x in values)).error
@@ -98,7 +96,7 @@ def check_corners(function: Function, values: list[Any]) -> None:
     assert (bound <= farthest * SLACK + SMALL**2).all(), "wider than what happens"
 
 
-def check_spread(function: Function, values: list[Any], rng: np.random.Generator) -> None:
+def check_spread(function, values, rng):
     """Raise AssertionError unless the statistical error covers independent errors."""
     a = Arithmetic(Precision.of("float64"), "statistical")
     a.unit = SMALL  # so that all of the error is an element's own
@@ -114,20 +112,20 @@ def check_spread(function: Function, values: list[Any], rng: np.random.Generator
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_the_worst_case_of_an_element_is_its_extreme_corner(name: str) -> None:
+def test_the_worst_case_of_an_element_is_its_extreme_corner(name):
     function, draws = ELEMENTWISE[name]
     rng = np.random.default_rng(0)
     check_corners(function, [draw(rng, 50) for draw in draws])
 
 
-def positive_terms(name: str) -> tuple[Function, list[Any]]:
+def positive_terms(name):
     """Return a function that adds up, and operands whose errors can all have one sign."""
     function, shapes = CONTRACTIONS[name]
     rng = np.random.default_rng(1)
     return function, [positive(rng, *shape) for shape in shapes]
 
 
-def signed_terms(name: str) -> tuple[Function, list[Any], np.random.Generator]:
+def signed_terms(name):
     """Return a function that adds up, operands of both signs, and the generator of their errors."""
     function, shapes = CONTRACTIONS[name]
     rng = np.random.default_rng(2)
@@ -135,16 +133,16 @@ def signed_terms(name: str) -> tuple[Function, list[Any], np.random.Generator]:
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_the_worst_case_of_a_sum_has_all_errors_of_one_sign(name: str) -> None:
+def test_the_worst_case_of_a_sum_has_all_errors_of_one_sign(name):
     check_corners(*positive_terms(name))
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_the_statistical_error_of_a_sum_covers_independent_terms(name: str) -> None:
+def test_the_statistical_error_of_a_sum_covers_independent_terms(name):
     check_spread(*signed_terms(name))
 
 
-def coherent_over_bound(name: str) -> float:
+def coherent_over_bound(name):
     """Return how far a common error of all terms exceeds the statistical error."""
     function, shapes = CONTRACTIONS[name]
     rng = np.random.default_rng(3)
@@ -157,11 +155,11 @@ def coherent_over_bound(name: str) -> float:
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_inherited_errors_may_have_one_sign(name: str) -> None:
+def test_inherited_errors_may_have_one_sign(name):
     assert coherent_over_bound(name) <= SLACK
 
 
-def accumulated(mode: str, terms: int) -> float:
+def accumulated(mode, terms):
     """Return the error of a sum of exact ones in units of float32, divided by the sum."""
     a = Arithmetic(Precision.of(("float64", "float32", "float64")), mode)
     a.unit = 0
@@ -170,11 +168,11 @@ def accumulated(mode: str, terms: int) -> float:
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("statistical", 10), ("worst", 100)])
-def test_a_sum_of_n_terms_costs_n_or_root_n_roundings(mode: str, expected: int) -> None:
+def test_a_sum_of_n_terms_costs_n_or_root_n_roundings(mode, expected):
     assert accumulated(mode, 100) == expected
 
 
-def softmax_error(mode: str) -> tuple[Any, Any]:
+def softmax_error(mode):
     """Return the bound of each saturated weight, and the real effect of moved logits.
 
     Forward, the logits are wrong by SMALL; backward, the cotangent is.
@@ -194,7 +192,7 @@ def softmax_error(mode: str) -> tuple[Any, Any]:
     return np.array([out.error, back.error]), np.array(happens)
 
 
-def test_a_saturated_weight_hardly_depends_on_its_logit() -> None:
+def test_a_saturated_weight_hardly_depends_on_its_logit():
     """To first order, the bound of softmax is w (1 - w), as the true effect, and not w."""
     bound, happens = softmax_error("worst")
     rounding = 2.0**-48
@@ -202,12 +200,12 @@ def test_a_saturated_weight_hardly_depends_on_its_logit() -> None:
     assert (bound <= 2 * happens * SLACK + rounding).all()
 
 
-def no_propagation(a: Arithmetic, value: Any, *operands: Any) -> Any:
+def no_propagation(a, value, *operands):
     """Return a result that inherits no error of its operands: a damaged rule."""
     return a.rounded(value, 0.0)
 
 
-def first_operand_only(a: Arithmetic, value: Any, x: Any, y: Any) -> Any:
+def first_operand_only(a, value, x, y):
     """Return a product whose second factor counts as exact: a damaged rule."""
     return a.rounded(value, np.abs(y.value) * x.error)
 
@@ -220,9 +218,7 @@ PROPAGATED = ["add", "multiply", "divide", "exp", "log", "sqrt", "logaddexp"]
     [(name, no_propagation) for name in PROPAGATED]
     + [(name, first_operand_only) for name in ("multiply", "divide")],
 )
-def test_a_rule_that_drops_an_operand_is_detected(
-    name: str, rule: Function, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_that_drops_an_operand_is_detected(name, rule, monkeypatch):
     monkeypatch.setitem(elementwise.RULES, getattr(np, name), rule)
     function, draws = ELEMENTWISE[name]
     with pytest.raises(AssertionError, match="narrower"):
@@ -230,9 +226,7 @@ def test_a_rule_that_drops_an_operand_is_detected(
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_a_sum_rule_without_inherited_errors_is_detected(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sum_rule_without_inherited_errors_is_detected(name, monkeypatch):
     monkeypatch.setattr(sums, "inherited_error", lambda a, x, weights, contract: 0.0)
     with pytest.raises(AssertionError, match="narrower"):
         check_corners(*positive_terms(name))
@@ -241,32 +235,32 @@ def test_a_sum_rule_without_inherited_errors_is_detected(
 
 
 def test_inherited_errors_treated_as_independent_are_detected(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     monkeypatch.setattr(Arithmetic, "parts", lambda self, x: (x.error, 0 * x.error))
     assert all(coherent_over_bound(name) > SLACK for name in CONTRACTIONS)
 
 
-def test_a_sum_rule_with_one_rounding_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sum_rule_with_one_rounding_is_detected(monkeypatch):
     monkeypatch.setattr(Arithmetic, "terms", lambda self, count: self.accumulate)
     assert accumulated("statistical", 100) < 10
     assert accumulated("worst", 100) < 100
 
 
-def test_a_share_treated_as_a_quotient_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_treated_as_a_quotient_is_detected(monkeypatch):
     monkeypatch.setattr(functions, "Sum", lambda terms, axis: None)
     bound, happens = softmax_error("worst")
     assert (bound > 100 * happens).any(axis=(1, 2)).all()
 
 
-def test_a_share_rule_without_the_other_terms_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_rule_without_the_other_terms_is_detected(monkeypatch):
     monkeypatch.setattr(correlated, "joint_error_of_others", lambda a, x, axis: 0.0)
     bound, happens = softmax_error("worst")
     assert (happens > bound * SLACK + 2.0**-48).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize("mode", FACTOR)
-def test_a_sum_of_products_may_start_with_the_added_number(mode: str) -> None:
+def test_a_sum_of_products_may_start_with_the_added_number(mode):
     """A bias much larger than the products takes part in the rounding of each of them."""
     rng, count = np.random.default_rng(0), 8
     x, weight, bias = (

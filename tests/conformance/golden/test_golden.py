@@ -1,12 +1,9 @@
 """The files of golden values: made again, read back, damaged, written anew."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +26,7 @@ from mindref.conformance.golden.files import (
 from mindref.conformance.runner.call import Call, is_float_array, named_arrays
 from mindref.conformance.runner.compare import largest_error_ratio
 from mindref.conformance.runner.context import call_arrays
-from mindref.conformance.runner.reference import ExpectedArray, expected_answer
+from mindref.conformance.runner.reference import expected_answer
 from mindref.errors import DataError
 
 FOLDER = Path(golden.__file__).parent
@@ -39,12 +36,12 @@ EACH = pytest.mark.parametrize("stem", STEMS)
 
 
 @pytest.fixture(scope="module")
-def made_now() -> dict[str, dict[str, GoldenCase]]:
+def made_now():
     return {sheet.stem: sheet_cases(sheet) for sheet in golden.build_sheets()}
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def installed(tmp_path, monkeypatch):
     """A copy of the installed files, to be damaged."""
     folder = tmp_path / "installed"
     shutil.copytree(FOLDER, folder)
@@ -55,7 +52,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(tmp_path, monkeypatch):
     """A checkout without any files of answers; the process runs in it."""
     folder = tmp_path / golden.FOLDER
     folder.mkdir(parents=True)
@@ -63,14 +60,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+def run(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["golden", *words])
     golden.main()
 
 
-def apart(
-    allowed: dict[str, ExpectedArray], frozen: golden.Answer, now: golden.Answer
-) -> list[str]:
+def apart(allowed, frozen, now):
     """Return the parts that lie further apart than the running bound of float64 allows.
 
     Not bit for bit: `exp` and `log` are those of the platform, sums in the order of its BLAS.
@@ -79,9 +74,7 @@ def apart(
 
 
 @EACH
-def test_the_current_answers_match_the_golden_values(
-    stem: str, made_now: dict[str, dict[str, GoldenCase]]
-) -> None:
+def test_the_current_answers_match_the_golden_values(stem, made_now):
     frozen = golden.load_cases(stem)
     assert list(frozen) == list(made_now[stem])
     for name, (call, answer) in made_now[stem].items():
@@ -93,7 +86,7 @@ def test_the_current_answers_match_the_golden_values(
 
 
 @EACH
-def test_a_wrong_golden_value_is_detected(stem: str) -> None:
+def test_a_wrong_golden_value_is_detected(stem):
     for call, answer in golden.load_cases(stem).values():
         allowed = expected_answer(call, DOUBLE)
         for part, x in answer.items():
@@ -102,7 +95,7 @@ def test_a_wrong_golden_value_is_detected(stem: str) -> None:
 
 
 @EACH
-def test_float32_bounds_are_narrower_than_a_changed_answer(stem: str) -> None:
+def test_float32_bounds_are_narrower_than_a_changed_answer(stem):
     for call, answer in golden.load_cases(stem).values():
         for name, part in expected_answer(call, Precision.of("float32"), "worst").items():
             assert np.max(part.allowed, initial=0) < 0.01, name
@@ -110,7 +103,7 @@ def test_float32_bounds_are_narrower_than_a_changed_answer(stem: str) -> None:
 
 
 @EACH
-def test_golden_calls_are_exact_in_every_dtype(stem: str) -> None:
+def test_golden_calls_are_exact_in_every_dtype(stem):
     for name, (call, _) in golden.load_cases(stem).items():
         floats = [x for x in named_arrays(call_arrays(call)).values() if is_float_array(x)]
         assert all((x.astype(np.float16) == x).all() for x in floats)
@@ -118,7 +111,7 @@ def test_golden_calls_are_exact_in_every_dtype(stem: str) -> None:
 
 
 @EACH
-def test_json_and_safetensors_hold_the_same_numbers(stem: str) -> None:
+def test_json_and_safetensors_hold_the_same_numbers(stem):
     plain = sheet_from_json((FOLDER / f"{stem}.json").read_text(encoding="utf-8"))
     binary = sheet_from_safetensors(FOLDER / f"{stem}.safetensors")
     assert (plain.stem, plain.numbers) == (binary.stem, binary.numbers) == (stem, plain.numbers)
@@ -129,7 +122,7 @@ def test_json_and_safetensors_hold_the_same_numbers(stem: str) -> None:
 
 
 @pytest.mark.parametrize("power", [float("inf"), 0.5])
-def test_an_infinite_power_is_written_and_read(power: float, tmp_path: Path) -> None:
+def test_an_infinite_power_is_written_and_read(power, tmp_path):
     call = Call("label_attention", {"interests": np.ones((1, 2, 0))}, {"power": power})
     sheet = sheet_of("label_attention", {"some": GoldenCase(call, {"out": np.array(-0.0)})})
     text = sheet_json(sheet)
@@ -143,12 +136,12 @@ def test_an_infinite_power_is_written_and_read(power: float, tmp_path: Path) -> 
         assert again.call.cotangent is None
 
 
-def test_the_golden_calls_have_an_infinite_power_at_every_level() -> None:
+def test_the_golden_calls_have_an_infinite_power_at_every_level():
     assert golden.load_cases("label_attention")["largest"].call.numbers["power"] == float("inf")
     assert golden.load_cases("loss")["default"].call.numbers["config"].power == float("inf")
 
 
-def test_the_provenance_lists_every_file() -> None:
+def test_the_provenance_lists_every_file():
     provenance = json.loads((FOLDER / "PROVENANCE.json").read_text(encoding="utf-8"))
     files = {p.name for p in FOLDER.iterdir() if p.suffix in (".json", ".safetensors")}
     assert provenance["files"].keys() == files - {"PROVENANCE.json"}
@@ -162,7 +155,7 @@ def test_the_provenance_lists_every_file() -> None:
     assert all(provenance[k] for k in ("of", "date", "seed", "mindref", "spec", "numpy", "python"))
 
 
-def test_the_files_stay_small() -> None:
+def test_the_files_stay_small():
     sizes = [p.stat().st_size for p in FOLDER.iterdir() if p.suffix in (".json", ".safetensors")]
     assert max(sizes) < 30_000
     assert sum(sizes) < 200_000
@@ -170,7 +163,7 @@ def test_the_files_stay_small() -> None:
 
 @pytest.mark.rules("conformance-R15")
 @EACH
-def test_a_changed_byte_raises_with_the_file_name(stem: str, installed: Path) -> None:
+def test_a_changed_byte_raises_with_the_file_name(stem, installed):
     for name in (f"{stem}.json", f"{stem}.safetensors"):
         original = (installed / name).read_bytes()
         (installed / name).write_bytes(original[:-9] + bytes([original[-9] ^ 1]) + original[-8:])
@@ -181,7 +174,7 @@ def test_a_changed_byte_raises_with_the_file_name(stem: str, installed: Path) ->
 
 
 @pytest.mark.rules("conformance-R15")
-def test_a_missing_file_raises_with_its_name(installed: Path) -> None:
+def test_a_missing_file_raises_with_its_name(installed):
     (installed / "routing.json").unlink()
     with pytest.raises(DataError, match=r"routing\.json: expected a file, got FileNotFoundError"):
         golden.load_cases("routing")
@@ -192,22 +185,20 @@ def test_a_missing_file_raises_with_its_name(installed: Path) -> None:
 
 @pytest.mark.rules("conformance-R15")
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 3}'])
-def test_a_damaged_list_of_hashes_raises_with_its_name(content: str, installed: Path) -> None:
+def test_a_damaged_list_of_hashes_raises_with_its_name(content, installed):
     (installed / "PROVENANCE.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"PROVENANCE\.json: expected the hashes of all files"):
         golden.load_cases("softmax")
 
 
 @pytest.mark.rules("conformance-R15")
-def test_an_unlisted_golden_file_raises(installed: Path) -> None:
+def test_an_unlisted_golden_file_raises(installed):
     (installed / "more.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match=r"more\.json: expected sha256 in PROVENANCE"):
         golden.read_verified("more.json")
 
 
-def test_writing_prints_the_change_of_each_array(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writing_prints_the_change_of_each_array(checkout, monkeypatch, capsys):
     run(monkeypatch, "--write")
     first = capsys.readouterr().out.splitlines()
     assert all(line.endswith(": new") for line in first)
@@ -233,7 +224,7 @@ def test_writing_prints_the_change_of_each_array(
     }
 
 
-def test_differences_are_described() -> None:
+def test_differences_are_described():
     one, integers = np.array([1.0, 0.0]), np.array([1, 2])
     assert golden.describe_difference(None, one) == "new"
     assert golden.describe_difference(one, None) == "gone"
@@ -245,17 +236,13 @@ def test_differences_are_described() -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("--write", "more")])
-def test_invalid_arguments_print_the_usage(
-    words: tuple[str, ...], checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_arguments_print_the_usage(words, checkout, monkeypatch):
     with pytest.raises(SystemExit, match="usage, in a checkout of mindref: python -m mindref"):
         run(monkeypatch, *words)
     assert list(checkout.iterdir()) == []
 
 
-def test_outside_a_checkout_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_a_checkout_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="usage, in a checkout of mindref"):
         run(monkeypatch, "--write")

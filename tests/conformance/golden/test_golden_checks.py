@@ -1,10 +1,6 @@
 """The checks of golden values: correct implementations pass, and the frozen numbers decide."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +10,13 @@ from mindref.conformance.checks import golden as golden_checks
 from mindref.conformance.golden import golden
 from mindref.conformance.golden.files import GoldenCase
 from mindref.conformance.runner.call import is_float_array
-from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.failure import CheckFailed
 from mindref.conformance.runner.implementation import BackendImplementation
-from mindref.conformance.runner.reference import ExpectedArray, expected_answer
-from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.runner.reference import expected_answer
 from tests.conformance.correct import NAMES, composed_backend
 
 CHECKS = [check for check in all_checks() if check.name.startswith("golden/")]
@@ -30,20 +25,18 @@ TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh():
     golden_checks.golden_answer.cache_clear()
     yield
     golden_checks.golden_answer.cache_clear()
 
 
-def check_result(
-    check: ConformanceCheck, backend: Any, dtype: str = "float64", examples: int = 30
-) -> CheckResult:
+def check_result(check, backend, dtype="float64", examples=30):
     budget = ExampleBudget(examples, seed=0, shrink=False)
     return run_check(check, BackendImplementation(backend), Precision.of(dtype), budget)
 
 
-def test_there_is_a_check_for_each_file() -> None:
+def test_there_is_a_check_for_each_file():
     files = {
         name.removesuffix(".json") for name in golden.golden_hashes() if name.endswith(".json")
     }
@@ -52,16 +45,14 @@ def test_there_is_a_check_for_each_file() -> None:
 
 @TYPES
 @EACH
-def test_the_reference_and_correct_implementations_pass(
-    check: ConformanceCheck, dtype: str
-) -> None:
+def test_the_reference_and_correct_implementations_pass(check, dtype):
     for backend in (reference_model(), *map(composed_backend, NAMES)):
         result = check_result(check, backend, dtype)
         assert (result.status, result.grade) == ("passed", "A"), (backend.name, result.message)
         assert result.examples == len(golden.load_cases(check.stem))
 
 
-def moved(x: Any) -> Any:
+def moved(x):
     """Return an array with one changed number, by more than the worst case in float32."""
     changed = np.array(x)
     last = changed.reshape(-1)[-1:]
@@ -72,9 +63,7 @@ def moved(x: Any) -> Any:
 @pytest.mark.rules("conformance-R15")
 @TYPES
 @EACH
-def test_every_golden_part_is_compared(
-    check: ConformanceCheck, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_golden_part_is_compared(check, dtype, monkeypatch):
     precision = Precision.of(dtype)
     for name, (call, answer) in golden.load_cases(check.stem).items():
         for part, x in answer.items():
@@ -89,10 +78,8 @@ def test_every_golden_part_is_compared(
 
 @pytest.mark.rules("conformance-R15")
 @EACH
-def test_a_changed_reference_does_not_change_the_result(
-    check: ConformanceCheck, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def changed_answer(*arguments: Any) -> dict[str, ExpectedArray]:
+def test_a_changed_reference_does_not_change_the_result(check, monkeypatch):
+    def changed_answer(*arguments):
         parts = expected_answer(*arguments)
         return {name: part._replace(value=moved(part.value)) for name, part in parts.items()}
 
@@ -105,8 +92,8 @@ def test_a_changed_reference_does_not_change_the_result(
 
 
 def test_a_widened_tolerance_applies_to_golden_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     check = next(c for c in CHECKS if c.stem == "squash")
     cases = {
         name: GoldenCase(call, {**answer, "out": answer["out"] * (1 + 1e-6)})

@@ -1,7 +1,5 @@
 """An edit at an anchor changes the one statement that the anchor names, and nothing else."""
 
-from __future__ import annotations
-
 import ast
 import textwrap
 
@@ -55,7 +53,7 @@ SOURCE = textwrap.dedent(
 )
 
 
-def change(at: str, text: str, place: str = "new", statements: int = 1) -> tuple[str, str]:
+def change(at, text, place="new", statements=1):
     """Return the lines that an edit removes and the lines that it adds, without indentation."""
     edited = apply_edits(SOURCE, [Edit("f.py", at, text, place, statements)])
     ast.parse(edited)
@@ -114,30 +112,30 @@ TEXT = 'text = """two\nlines"""'
         ("forward: return total", "return 0", "return total", "return 0"),
     ],
 )
-def test_an_edit_replaces_the_named_statement(at: str, text: str, removed: str, added: str) -> None:
+def test_an_edit_replaces_the_named_statement(at, text, removed, added):
     assert change(at, text) == (removed, added)
 
 
-def test_a_compound_statement_is_replaced_with_its_body() -> None:
+def test_a_compound_statement_is_replaced_with_its_body():
     removed, added = change("forward: with", "return x")
     assert removed.startswith("with quiet():\ntry:")
     assert added == "return x"
 
 
-def test_statements_are_inserted_before_and_after() -> None:
+def test_statements_are_inserted_before_and_after():
     assert change("forward: total +=", "a = 1\nb = 2", "before") == ("", "a = 1\nb = 2")
     assert change("forward: page-R1", "a = 1", "after") == ("", "a = 1")
     assert change("forward: def", "a = 1", "before") == ("", "a = 1")
 
 
-def test_a_run_of_statements_is_replaced() -> None:
+def test_a_run_of_statements_is_replaced():
     removed = "total += x\ncheck(total)"
     assert change("forward: total +=", "", statements=2) == (removed, "pass")
     with pytest.raises(ValueError, match="fewer than 3 statements follow"):
         change("forward: total +=", "", statements=3)
 
 
-def test_several_edits_look_up_their_anchors_before_any_edit() -> None:
+def test_several_edits_look_up_their_anchors_before_any_edit():
     edits = [
         Edit("f.py", "forward: total =", "a = 1", "before"),
         Edit("f.py", "forward: total =", "b"),
@@ -158,17 +156,17 @@ def test_several_edits_look_up_their_anchors_before_any_edit() -> None:
         ("forward", "'forward' is not of the form 'FUNCTION: ANCHOR'"),
     ],
 )
-def test_an_anchor_must_match_exactly_one_statement(at: str, message: str) -> None:
+def test_an_anchor_must_match_exactly_one_statement(at, message):
     with pytest.raises(ValueError, match=message):
         change(at, "pass")
 
 
-def test_a_text_that_is_no_statement_raises() -> None:
+def test_a_text_that_is_no_statement_raises():
     with pytest.raises(ValueError, match="'forward: total =': the new text is no statement"):
         change("forward: total =", "if x:")
 
 
-def test_an_edit_of_a_table_has_one_text() -> None:
+def test_an_edit_of_a_table_has_one_text():
     assert read_edits({"at": "f.py::f: if", "new": "x"}) == (Edit("f.py", "f: if", "x"),)
     both = {"edits": [{"at": "f.py::f: if", "after": "x"}, {"at": "g: if", "new": ""}]}
     assert read_edits(both) == (Edit("f.py", "f: if", "x", "after"), Edit("f.py", "g: if", ""))
@@ -179,6 +177,6 @@ def test_an_edit_of_a_table_has_one_text() -> None:
         read_edits({"at": "f: if", "new": "x"})
 
 
-def test_a_comment_abbreviates_labels() -> None:
+def test_a_comment_abbreviates_labels():
     labels = ["routing-R2", "routing-R9", "numerics-R4"]
     assert labels_of("# 2, routing-R2, R9: and numerics-R4") == labels

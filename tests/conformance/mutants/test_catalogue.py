@@ -3,8 +3,6 @@
 tests/test_mutants.py tests names, rules and anchors; tests/conformance/test_kills.py runs them all.
 """
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 
@@ -15,11 +13,10 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants import anchors, loader
 from mindref.conformance.mutants.diagnosis import diagnose, similarity
 from mindref.conformance.mutants.loader import Edit, Mutant, backend_of, suite_mutants
-from mindref.conformance.runner.call import Answer, Call
+from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.implementation import BackendImplementation
-from mindref.conformance.runner.result import CheckResult
 from mindref.errors import ShapeError
 
 UNKNOWN = Mutant(
@@ -41,11 +38,11 @@ UNKNOWN = Mutant(
 """A mistake that is not in the catalogue."""
 
 
-def named(name: str) -> Mutant:
+def named(name):
     return next(v for v in suite_mutants() if v.name == name)
 
 
-def syntax_trees(mutant: Mutant) -> tuple[tuple[str, str], ...]:
+def syntax_trees(mutant):
     """Return the edited files of a mutant as syntax trees, without comments."""
     trees = []
     for file in sorted({edit.file for edit in mutant.edits}):
@@ -55,15 +52,13 @@ def syntax_trees(mutant: Mutant) -> tuple[tuple[str, str], ...]:
     return tuple(trees)
 
 
-def check_result(
-    implementation: BackendImplementation, name: str, dtype: str = "float64"
-) -> CheckResult:
+def check_result(implementation, name, dtype="float64"):
     check = next(c for c in all_checks() if c.name == name)
     budget = ExampleBudget(30, 0, shrink=False)
     return run_check(check, implementation, Precision.of(dtype), budget)
 
 
-def diagnosis_of(mutant: Mutant, check: str) -> str:
+def diagnosis_of(mutant, check):
     """Return the diagnosis of a check that the mutant fails."""
     implementation = BackendImplementation(backend_of(mutant))
     result = check_result(implementation, check)
@@ -71,18 +66,18 @@ def diagnosis_of(mutant: Mutant, check: str) -> str:
     return diagnose(implementation, result)
 
 
-def test_each_mutant_has_its_own_description() -> None:
+def test_each_mutant_has_its_own_description():
     descriptions = [v.description.strip() for v in suite_mutants()]
     assert len(set(descriptions)) == len(descriptions) >= 120
     assert not any(text == "" or text.endswith(".") for text in descriptions)
 
 
-def test_no_two_mutants_of_a_page_are_the_same_edit() -> None:
+def test_no_two_mutants_of_a_page_are_the_same_edit():
     made = Counter((v.page, syntax_trees(v)) for v in suite_mutants())
     assert max(made.values()) == 1
 
 
-def test_two_builds_share_no_state() -> None:
+def test_two_builds_share_no_state():
     mutant, call = named("routing-logits-kept-between-calls"), routing_call()
     first, second = (BackendImplementation(backend_of(mutant)) for _ in range(2))
     fresh = first.answer(call)["out"]
@@ -90,7 +85,7 @@ def test_two_builds_share_no_state() -> None:
     assert np.array_equal(second.answer(call)["out"], fresh)
 
 
-def test_the_reference_is_not_touched_by_a_mutant() -> None:
+def test_the_reference_is_not_touched_by_a_mutant():
     call = routing_call()
     before = BackendImplementation(backend_of()).answer(call)["out"]
     wrong = BackendImplementation(backend_of(named("squash-without-square"))).answer(call)["out"]
@@ -117,7 +112,7 @@ def test_the_reference_is_not_touched_by_a_mutant() -> None:
     ],
 )
 @pytest.mark.slow(every=3)
-def test_a_known_mistake_is_named(name: str, check: str) -> None:
+def test_a_known_mistake_is_named(name, check):
     mutant = named(name)
     diagnosis = diagnosis_of(mutant, check)
     prefix = "your result equals the reference with this mistake:"
@@ -126,7 +121,7 @@ def test_a_known_mistake_is_named(name: str, check: str) -> None:
 
 
 @pytest.mark.rules("conformance-R16")
-def test_an_unknown_mistake_is_not_named() -> None:
+def test_an_unknown_mistake_is_not_named():
     diagnosis = diagnosis_of(UNKNOWN, "routing/two_iterations_match_the_reference")
     assert diagnosis.startswith("no match among the known mistakes")
 
@@ -134,10 +129,10 @@ def test_an_unknown_mistake_is_not_named() -> None:
 class Lax(BackendImplementation):
     """Wrong for short capsules, and returns zeros for every invalid call."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(backend_of(named("squash-epsilon-under-the-root")))
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call):
         try:
             return super().answer(call)
         except ShapeError:
@@ -154,7 +149,7 @@ class Lax(BackendImplementation):
         ("notation/wrong_number_of_axes_raises[routing]", ""),
     ],
 )
-def test_an_answered_invalid_call_is_diagnosed_by_itself(check: str, name: str) -> None:
+def test_an_answered_invalid_call_is_diagnosed_by_itself(check, name):
     result = check_result(Lax(), check, "float32")
     assert result.evidence is not None
     assert result.evidence.kind == "answered"
@@ -165,7 +160,7 @@ def test_an_answered_invalid_call_is_diagnosed_by_itself(check: str, name: str) 
     assert bool(name) or diagnosis.startswith(expected)
 
 
-def routing_call() -> Call:
+def routing_call():
     rng = np.random.default_rng(0)
     arrays = {
         "history": rng.standard_normal((2, 3, 4)),
@@ -188,7 +183,5 @@ def routing_call() -> Call:
         ([0.0, 0.0], [0.0, 0.0], 0.0),
     ],
 )
-def test_finite_and_infinite_residuals_must_both_be_explained(
-    mine: list[float], theirs: list[float], share: float
-) -> None:
+def test_finite_and_infinite_residuals_must_both_be_explained(mine, theirs, share):
     assert similarity(np.array(mine), np.array(theirs)) == share

@@ -1,23 +1,18 @@
 """Changes since an earlier report, and the cause of each."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mindref.conformance.report import diff, json_report
-from mindref.conformance.runner.result import CheckResult
 from mindref.errors import ConfigError
 from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, report, result
 
 
-def report_json(*results: CheckResult, **changes: Any) -> dict[str, Any]:
+def report_json(*results, **changes):
     """Return a report as it is read from a file."""
     text = json_report.json_text(json_report.suite_report_json(report(*results, **changes)))
-    content: dict[str, Any] = json.loads(text)
+    content = json.loads(text)
     return content
 
 
@@ -27,13 +22,13 @@ OTHER = result(PROPERTY)
 OTHER_CHECK = result("softmax/other")
 
 
-def with_rule_text_changed() -> dict[str, Any]:
+def with_rule_text_changed():
     old = report_json(PASSED)
     old["rules"]["softmax-R1"]["digest"] = "0" * 12
     return old
 
 
-def with_strictness(**changes: Any) -> dict[str, Any]:
+def with_strictness(**changes):
     old = report_json(PASSED)
     return old | {"strictness": old["strictness"] | changes}
 
@@ -68,19 +63,17 @@ FACTOR = report_json(PASSED)["strictness"]["factor"]
         (report_json(result(FORWARD, "self_comparison")), [PASSED], "newly run"),
     ],
 )
-def test_a_change_of_a_result_has_one_cause(
-    old: dict[str, Any], new: list[CheckResult], why: str
-) -> None:
+def test_a_change_of_a_result_has_one_cause(old, new, why):
     assert [change.why for change in diff.report_changes(old, report_json(*new))] == [why]
 
 
-def test_another_message_is_no_change() -> None:
+def test_another_message_is_no_change():
     old = report_json(PASSED, result(GRADIENT, "failed", message="other words"))
     assert diff.report_changes(old, report_json(PASSED, result(GRADIENT, "failed"))) == []
     assert list(diff.change_lines([], old, old)) == ["no check has changed"]
 
 
-def test_change_lines_state_differences_in_order_of_importance() -> None:
+def test_change_lines_state_differences_in_order_of_importance():
     both = [PASSED._replace(precision=p) for p in ("float64", "float32")]
     old = report_json(result(GRADIENT, "failed"), OTHER, *both) | {"suite": "1.0", "seed": 0}
     failed = [r._replace(status="failed") for r in both]
@@ -101,12 +94,12 @@ def test_change_lines_state_differences_in_order_of_importance() -> None:
     ]
 
 
-def test_every_reason_is_in_the_published_form() -> None:
+def test_every_reason_is_in_the_published_form():
     form = json_report.suite_report_schema()["properties"]["changes"]["items"]["properties"]["why"]
     assert tuple(form["enum"]) == diff.WHYS
 
 
-def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> str:
+def read(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "old.json"
     path.write_text(text, encoding=encoding)
     with pytest.raises(ConfigError) as caught:
@@ -115,7 +108,7 @@ def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> str:
     return str(caught.value)
 
 
-def test_a_file_that_is_no_report_raises(tmp_path: Path) -> None:
+def test_a_file_that_is_no_report_raises(tmp_path):
     complete = report_json(PASSED)
     assert "got JSON of another kind; name a file that" in read(tmp_path, '{"format": "else"}')
     assert "JSON of another kind" in read(tmp_path, "[]")
@@ -145,14 +138,12 @@ def test_a_file_that_is_no_report_raises(tmp_path: Path) -> None:
         ({"selection": "softmax"}, "a report whose selection is not of type array"),
     ],
 )
-def test_a_report_with_a_wrong_type_raises(
-    changes: dict[str, Any], says: str, tmp_path: Path
-) -> None:
+def test_a_report_with_a_wrong_type_raises(changes, says, tmp_path):
     changed = {k: x for k, x in (report_json(PASSED) | changes).items() if x is not None}
     assert says in read(tmp_path, json.dumps(changed))
 
 
-def test_a_written_report_is_read(tmp_path: Path) -> None:
+def test_a_written_report_is_read(tmp_path):
     path = tmp_path / "old.json"
     path.write_text(json_report.json_text(report_json(PASSED)), encoding="utf-8")
     assert diff.read_earlier_report(path) == report_json(PASSED)

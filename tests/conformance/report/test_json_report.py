@@ -1,10 +1,7 @@
 """The JSON report has the published format, loses nothing, and has three versions."""
 
-from __future__ import annotations
-
 import json
 import math
-from typing import Any
 
 import jsonschema
 import pytest
@@ -17,11 +14,11 @@ from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report
 EVERY = tuple(result(status=status, check=f"softmax/{status}") for status in STATUSES)
 
 
-def valid(content: Any) -> bool:
+def valid(content):
     return jsonschema.Draft202012Validator(json_report.suite_report_schema()).is_valid(content)
 
 
-def test_a_report_has_the_published_format() -> None:
+def test_a_report_has_the_published_format():
     schema = json_report.suite_report_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     every_status = report(*EVERY, problems=("p",), remarks=("r",), selection=("softmax",))
@@ -33,7 +30,7 @@ def test_a_report_has_the_published_format() -> None:
     assert content["rules"]["softmax-R1"]["force"] == "must"
 
 
-def test_changes_have_the_published_format() -> None:
+def test_changes_have_the_published_format():
     content = json_report.suite_report_json(report(result()))
     change = {"check": PROPERTY, "precision": "float32", "was": "passed", "now": "failed"}
     assert valid(content | {"changes": [change | {"why": "backend regression"}]})
@@ -51,20 +48,20 @@ def test_changes_have_the_published_format() -> None:
         {"strictness": {"factor": 2.0, "ulps": "?"}},
     ],
 )
-def test_another_format_is_invalid(change: dict[str, Any]) -> None:
+def test_another_format_is_invalid(change):
     content = json.loads(json_report.json_text(json_report.suite_report_json(report(result()))))
     assert valid(content)
     assert not valid(content | change)
 
 
-def test_a_report_without_a_part_is_invalid() -> None:
+def test_a_report_without_a_part_is_invalid():
     content = json_report.suite_report_json(report(result()))
     for name in json_report.suite_report_schema()["required"]:
         assert not valid({key: x for key, x in content.items() if key != name}), name
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1 + 0.2, math.inf])
-def test_a_result_is_read_as_it_was_written(share: float) -> None:
+def test_a_result_is_read_as_it_was_written(share):
     original = result(
         GRADIENT, "failed", error_ratio=share, grade="-", message="m", diagnosis="d", factor=3
     )
@@ -76,7 +73,7 @@ def test_a_result_is_read_as_it_was_written(share: float) -> None:
 
 
 @pytest.mark.rules("conformance-R17")
-def test_every_report_has_three_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_report_has_three_versions(monkeypatch):
     for name, value in (("SPEC", "7.1"), ("SUITE", "8.2"), ("PROTOCOL", "9.3")):
         monkeypatch.setattr(versions, name, value)
     both = report(result(FORWARD), result(REFUSAL))

@@ -3,17 +3,12 @@
 Numbers in a script are those of the failure, bit for bit.
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,16 +17,14 @@ from mindref.backend import Capabilities, NumpyBackend
 from mindref.config import Config
 from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
-from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
+from mindref.conformance.mutants.loader import backend_of, suite_mutants
 from mindref.conformance.report import reproduction
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.failure import Evidence
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
-from mindref.conformance.runner.result import CheckResult
 from mindref.errors import RunError
 from tests.conformance import small
 from tests.conformance.runner.implementations import (
@@ -46,19 +39,19 @@ DOUBLE, SINGLE = Precision.of("float64"), Precision.of("float32")
 SETTINGS = RunSettings("smoke", 7)
 
 
-def failure_of(check: ConformanceCheck, backend: Any, precision: Precision = SINGLE) -> CheckResult:
+def failure_of(check, backend, precision=SINGLE):
     result = run_check(check, BackendImplementation(backend), precision, ExampleBudget(10))
     assert result.status != "passed"
     return result
 
 
-def script_text(result: CheckResult) -> str:
+def script_text(result):
     return reproduction.script_text(result, "mine:Mine", SETTINGS)
 
 
-def exit_code(result: CheckResult, backend: Any) -> int:
+def exit_code(result, backend):
     """Return the exit code of the script of a failure for a backend, in this process."""
-    script: dict[str, Any] = {"__name__": "script"}
+    script = {"__name__": "script"}
     exec(compile(script_text(result), "script", "exec"), script)
     script["import_backend"] = lambda name, device: backend
     arguments = (script[name] for name in ("BACKEND", "CALLS", "WRONG", "DEVICE"))
@@ -67,34 +60,32 @@ def exit_code(result: CheckResult, backend: Any) -> int:
     return code
 
 
-def exit_codes(
-    check: ConformanceCheck, wrong: Any, correct: Any, precision: Precision = SINGLE
-) -> tuple[int, int]:
+def exit_codes(check, wrong, correct, precision=SINGLE):
     """Return the exit codes of the script of a wrong backend, for it and for a correct one."""
     result = failure_of(check, wrong, precision)
     return exit_code(result, wrong), exit_code(result, correct)
 
 
-def named(name: str) -> ConformanceCheck:
+def named(name):
     return next(check for check in all_checks() if check.name == name)
 
 
 CORRECT = Squash(right)
 
 
-def scaled(x: Any, kind: str) -> Any:
+def scaled(x, kind):
     return (right(x) * x.dtype.type(1.01)).astype(x.dtype)
 
 
-def asymmetric(x: Any, kind: str) -> Any:
+def asymmetric(x, kind):
     return right(x) + np.abs(x)
 
 
-def raises(x: Any, kind: str) -> Any:
+def raises(x, kind):
     raise RuntimeError("no device")
 
 
-def writes(x: Any, kind: str) -> Any:
+def writes(x, kind):
     out = right(x)
     x += 1
     return out
@@ -114,15 +105,13 @@ def writes(x: Any, kind: str) -> Any:
     ],
 )
 @pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
-def test_the_script_exits_with_1_until_the_failure_is_fixed(
-    check: ConformanceCheck, forward: Callable[..., Any], precision: Precision
-) -> None:
+def test_the_script_exits_with_1_until_the_failure_is_fixed(check, forward, precision):
     assert exit_codes(check, Squash(forward), CORRECT, precision) == (1, 0)
 
 
 @pytest.mark.rules("conformance-R14")
-def test_an_interval_from_a_wrong_answer_does_not_reject_a_right_one() -> None:
-    def opposite(context: CheckContext, call: Call) -> None:
+def test_an_interval_from_a_wrong_answer_does_not_reject_a_right_one():
+    def opposite(context, call):
         """The opposite capsule has the opposite result, bit for bit."""
         other = context.run(call.change(x=-call.arrays["x"]))
         context.assert_exact(context.run(call), "out", -other["out"])
@@ -131,8 +120,8 @@ def test_an_interval_from_a_wrong_answer_does_not_reject_a_right_one() -> None:
 
 
 @pytest.mark.rules("conformance-R14")
-def test_a_failure_without_interval_is_fixed_by_right_answers() -> None:
-    def bounded(context: CheckContext, call: Call) -> None:
+def test_a_failure_without_interval_is_fixed_by_right_answers():
+    def bounded(context, call):
         """No number is larger than one."""
         context.assert_true((np.abs(context.run(call)["out"]) <= 1).all(), "too long")
 
@@ -145,8 +134,8 @@ def test_a_failure_without_interval_is_fixed_by_right_answers() -> None:
 
 
 @pytest.mark.rules("conformance-R14")
-def test_a_failure_with_right_answers_persists_until_they_change() -> None:
-    def never(context: CheckContext, call: Call) -> None:
+def test_a_failure_with_right_answers_persists_until_they_change():
+    def never(context, call):
         """What cannot be."""
         context.assert_true(False, "never", context.run(call), "out")
 
@@ -156,8 +145,8 @@ def test_a_failure_with_right_answers_persists_until_they_change() -> None:
 
 
 @pytest.mark.rules("conformance-R14")
-def test_the_script_of_an_invalid_call() -> None:
-    def refuses(context: CheckContext, call: Call) -> None:
+def test_the_script_of_an_invalid_call():
+    def refuses(context, call):
         """Another kind is refused."""
         context.assert_raises(call.change(kind="none"))
 
@@ -168,18 +157,18 @@ def test_the_script_of_an_invalid_call() -> None:
     assert [exit_code(result, backend) for backend in (lax, lazy, strict)] == [1, 1, 0]
 
 
-def later() -> Any:
+def later():
     raise NotImplementedError
 
 
 @pytest.mark.rules("conformance-R14")
-def test_read_only_arrays_are_read_only_in_the_script() -> None:
-    def needs(x: Any, kind: str) -> Any:
+def test_read_only_arrays_are_read_only_in_the_script():
+    def needs(x, kind):
         if not x.flags.writeable:
             raise ValueError("buffer source array is read-only")
         return right(x)
 
-    def frozen(context: CheckContext, call: Call) -> None:
+    def frozen(context, call):
         """Read-only arrays have the same answer."""
         context.assert_equal(context.run(call), context.run(call, read_only=True))
 
@@ -189,13 +178,13 @@ def test_read_only_arrays_are_read_only_in_the_script() -> None:
 
 
 @pytest.mark.rules("conformance-R14")
-def test_the_scripts_of_claims_and_conversions() -> None:
+def test_the_scripts_of_claims_and_conversions():
     class Narrow(Squash):
-        def to_numpy(self, x: Any) -> Any:
+        def to_numpy(self, x):
             return np.asarray(x, np.float32)
 
     class Claiming(Squash):
-        def capabilities(self) -> Capabilities:
+        def capabilities(self):
             return Capabilities(("squash", "softmax"), ("ops", "train"))
 
     reference = NumpyBackend()
@@ -205,10 +194,10 @@ def test_the_scripts_of_claims_and_conversions() -> None:
 
 
 @pytest.mark.rules("conformance-R14")
-def test_an_intermittent_failure_is_reproduced() -> None:
+def test_an_intermittent_failure_is_reproduced():
     calls = itertools.count(1)
 
-    def intermittent(x: Any, kind: str) -> Any:
+    def intermittent(x, kind):
         return right(x) if next(calls) % 3 else scaled(x, kind)
 
     assert exit_codes(unregistered_check(), Squash(intermittent), CORRECT) == (1, 0)
@@ -216,7 +205,7 @@ def test_an_intermittent_failure_is_reproduced() -> None:
 
 @pytest.mark.rules("conformance-R14", "backend-R10")
 @pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
-def test_the_script_of_a_missing_part(precision: Precision) -> None:
+def test_the_script_of_a_missing_part(precision):
     check = named("contract/saved_of_routing_has_couplings")
     without_part = backend_of(next(v for v in suite_mutants() if v.name == "couplings-not-saved"))
     assert exit_codes(check, without_part, NumpyBackend(), precision) == (1, 0)
@@ -228,7 +217,7 @@ ONE_OF_EACH_PAGE = {v.page: v for v in reversed(suite_mutants())}.values()
 @pytest.mark.rules("conformance-R14")
 @pytest.mark.parametrize("mutant", ONE_OF_EACH_PAGE, ids=lambda v: v.page)
 @pytest.mark.slow(every=3)
-def test_mutants_of_every_level_are_reproduced(mutant: Mutant) -> None:
+def test_mutants_of_every_level_are_reproduced(mutant):
     citing = [check for check in all_checks() if mutant.rule in check.rules]
     for examples, check in itertools.product((8, 30), citing):
         wrong = backend_of(mutant)
@@ -241,7 +230,7 @@ def test_mutants_of_every_level_are_reproduced(mutant: Mutant) -> None:
     pytest.fail(f"no check finds {mutant.name}")
 
 
-def imported_modules(text: str) -> set[str]:
+def imported_modules(text):
     """Return the modules that a script imports."""
     modules = set()
     for node in ast.walk(ast.parse(text)):
@@ -253,7 +242,7 @@ def imported_modules(text: str) -> set[str]:
 
 
 @pytest.mark.rules("conformance-R14")
-def test_the_script_imports_nothing_of_the_suite() -> None:
+def test_the_script_imports_nothing_of_the_suite():
     ops = imported_modules(script_text(failure_of(unregistered_check(), Squash(scaled))))
     loss_check = next(check for check in all_checks() if check.stem == "loss")
     without_loss = SimpleNamespace(name="mine", capabilities=NumpyBackend().capabilities)
@@ -265,7 +254,7 @@ def test_the_script_imports_nothing_of_the_suite() -> None:
 
 @pytest.mark.rules("conformance-R14")
 @pytest.mark.slow
-def test_the_script_runs_in_the_folder_of_the_backend(tmp_path: Path) -> None:
+def test_the_script_runs_in_the_folder_of_the_backend(tmp_path):
     backend, text = tmp_path / "mine.py", block("worked-backend")
     term = " - (weights * d_out).sum(axis, keepdims=True)"
     backend.write_text(text.replace(term, ""), encoding="utf-8")
@@ -282,7 +271,7 @@ def test_the_script_runs_in_the_folder_of_the_backend(tmp_path: Path) -> None:
     program = f"import sys, runpy; sys.modules['mindref.conformance'] = None; sys.argv = ['x'];\
 runpy.run_path({str(path)!r}, run_name='__main__')"
 
-    def ran() -> subprocess.CompletedProcess[str]:
+    def ran():
         command = [sys.executable, "-B", "-c", program]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
@@ -300,7 +289,7 @@ runpy.run_path({str(path)!r}, run_name='__main__')"
     assert gone.stderr.count("\n") == 1
 
 
-def test_the_header_states_failure_rule_and_versions() -> None:
+def test_the_header_states_failure_rule_and_versions():
     result = failure_of(unregistered_check(), Squash(scaled))._replace(diagnosis="scaled by 1.01")
     head = script_text(result).split('"""')[0]
     words = " ".join(line.removeprefix("#").strip() for line in head.splitlines())
@@ -313,11 +302,11 @@ def test_the_header_states_failure_rule_and_versions() -> None:
     assert max(len(line) for line in head.splitlines()) <= 100
 
 
-def evaluate_literal(x: Any) -> Any:
+def evaluate_literal(x):
     """Return the value of the literal of x."""
-    imports: reproduction.Imports = set()
+    imports = set()
     text = reproduction.value_literal(x, imports)
-    names: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
+    names = {"np": np, "inf": np.inf, "nan": np.nan}
     for module, name in imports:
         exec(f"from {module} import {name}", names)
     return eval(text, names)
@@ -343,7 +332,7 @@ CUBE = RNG.standard_normal((2, 3, 4))
         np.array([1, -(2**62)]),
     ],
 )
-def test_a_literal_makes_the_same_array_bit_for_bit(x: Any) -> None:
+def test_a_literal_makes_the_same_array_bit_for_bit(x):
     back = evaluate_literal(x)
     assert (back.dtype, back.shape) == (x.dtype, x.shape)
     assert back.tobytes() == x.tobytes()
@@ -351,7 +340,7 @@ def test_a_literal_makes_the_same_array_bit_for_bit(x: Any) -> None:
         assert back.strides == x.strides
 
 
-def test_a_literal_of_numbers_texts_and_nested_values() -> None:
+def test_a_literal_of_numbers_texts_and_nested_values():
     config = Config.of(changes={"interests": 3})
     for x in (None, True, 3, "softmax", 0.1, float("inf"), (1,), (1, (2.5, "a")), [1], {"a": (1,)}):
         assert evaluate_literal(x) == x
@@ -362,12 +351,12 @@ def test_a_literal_of_numbers_texts_and_nested_values() -> None:
         evaluate_literal({1})
 
 
-def test_file_names_have_no_brackets_and_slashes() -> None:
+def test_file_names_have_no_brackets_and_slashes():
     result = small.result("numerics/inputs[softmax]", precision="float16/float32")
     assert reproduction.file_name(result) == "numerics.inputs.softmax.float16-float32.py"
 
 
-def test_an_unwritable_folder_raises(tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     evidence = Evidence((Call("softmax", {}, {}),), kind="raised")
     result, folder = small.result(status="failed", evidence=evidence), tmp_path / "new" / "scripts"

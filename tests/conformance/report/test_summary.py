@@ -1,17 +1,14 @@
 """Results by page and rule; every mistake is reported once."""
 
-from __future__ import annotations
-
 from mindref.conformance.report import summary
-from mindref.conformance.runner.result import CheckResult
 from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report, result
 
 
-def failed(check: str, rule: str, **fields: object) -> CheckResult:
+def failed(check, rule, **fields):
     return result(check, "failed", rules=(rule,), message="m", **fields)
 
 
-def test_pages_and_rules_are_in_running_order() -> None:
+def test_pages_and_rules_are_in_running_order():
     full_report = report(
         result("softmax/first", rules=("softmax-R7",)),
         failed("routing/a", "routing-R9"),
@@ -27,14 +24,14 @@ def test_pages_and_rules_are_in_running_order() -> None:
     ]
 
 
-def test_a_failure_in_two_precisions_is_printed_once() -> None:
+def test_a_failure_in_two_precisions_is_printed_once():
     both = [failed(PROPERTY, "softmax-R2", precision=p) for p in ("float64", "float32")]
     (one,) = summary.report_failures(report(*both))
     assert one.precisions == ("float64", "float32")
     assert summary.failure_text_lines(one)[0] == f"{PROPERTY} [float64, float32]: What is asked."
 
 
-def test_a_repeated_diagnosis_is_printed_once() -> None:
+def test_a_repeated_diagnosis_is_printed_once():
     """Two failures without a known mistake are not the same mistake."""
     diagnosis_text = "your result equals the reference with this mistake: the mask is late"
     full_report = report(
@@ -49,19 +46,19 @@ def test_a_repeated_diagnosis_is_printed_once() -> None:
     assert diagnoses == [[diagnosis_text], same, ["no match"], unknown, []]
 
 
-def test_the_script_is_printed_as_a_shell_command() -> None:
+def test_the_script_is_printed_as_a_shell_command():
     full_report = report(failed(PROPERTY, "softmax-R2", script="my folder/a.py"))
     (failure,) = summary.report_failures(full_report)
     assert summary.failure_text_lines(failure)[-1] == "python 'my folder/a.py'"
 
 
-def test_a_single_failure_is_printed_with_its_rule() -> None:
+def test_a_single_failure_is_printed_with_its_rule():
     text = summary.result_text(failed(PROPERTY, "softmax-R2"))
     assert text.startswith(summary.rule_line("softmax-R2"))
     assert text.endswith("\nm")
 
 
-def test_results_with_one_reason_share_a_line() -> None:
+def test_results_with_one_reason_share_a_line():
     results = [
         result("a/x", "blocked", blocked_by="softmax-R1"),
         result("a/y", "blocked", blocked_by="softmax-R1"),
@@ -77,13 +74,13 @@ def test_results_with_one_reason_share_a_line() -> None:
     ]
 
 
-def test_why_a_check_neither_passed_nor_failed() -> None:
+def test_why_a_check_neither_passed_nor_failed():
     blocked = result("a/x", "blocked", blocked_by="softmax-R1", message="m")
     assert summary.not_passed_reason(blocked) == "blocked by softmax-R1: m"
     assert summary.not_passed_reason(result("a/x", "not_claimed", reason="r")) == "not claimed: r"
 
 
-def test_many_problems_with_one_text_are_shortened() -> None:
+def test_many_problems_with_one_text_are_shortened():
     strange = [
         f"mine/check_{i}[softmax] [float64] ran and is not in the manifest: install mindref again"
         for i in range(12)
@@ -102,21 +99,21 @@ def test_many_problems_with_one_text_are_shortened() -> None:
     assert summary.report_problems(report(problems=few)) == list(few)
 
 
-def test_the_count_line_shows_missing_results() -> None:
+def test_the_count_line_shows_missing_results():
     full_report = report(result(), result(PROPERTY, "not_claimed"))
     assert summary.count_line(full_report) == "planned 2 = 1 passed + 0 failed + 1 not claimed"
     short = full_report._replace(planned=3)
     assert summary.count_line(short) == "planned 3 ≠ 1 passed + 0 failed + 1 not claimed"
 
 
-def test_the_title_states_backend_settings_and_selection() -> None:
+def test_the_title_states_backend_settings_and_selection():
     backend, how, part = summary.title_lines(report(result(), selection=("softmax",)))
     assert backend.startswith("mine:Mine (mine 1.0) tested by mindref ")
     assert how == "profile smoke, seed 0, float64, device cpu"
     assert part == "only checks of softmax"
 
 
-def test_the_largest_error_ratio_is_of_passed_results() -> None:
+def test_the_largest_error_ratio_is_of_passed_results():
     results = [
         result(error_ratio=0.25),
         result(PROPERTY, error_ratio=0.5, grade="B"),

@@ -1,7 +1,5 @@
 """Markdown, JUnit and the terminal print the same report."""
 
-from __future__ import annotations
-
 import io
 from xml.etree import ElementTree as xml
 
@@ -9,13 +7,12 @@ from rich.console import Console
 
 from mindref.conformance import plugin
 from mindref.conformance.report import junit, markdown, terminal
-from mindref.conformance.runner.result import ConformanceReport
 from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report, result
 
 SCRIPT = "a-rather-long-name-of-a-folder-for-scripts/softmax.with.a.rather.long.name.float64.py"
 
 
-def made(**changes: object) -> ConformanceReport:
+def made(**changes):
     wrong = {"message": "out[0] is <nan>, expected 1\x00", "diagnosis": "late", "script": SCRIPT}
     return report(
         result(FORWARD, "failed", **wrong),
@@ -26,7 +23,7 @@ def made(**changes: object) -> ConformanceReport:
     )
 
 
-def test_markdown_has_verdict_badge_failures_and_a_table() -> None:
+def test_markdown_has_verdict_badge_failures_and_a_table():
     text = markdown.markdown_text(made(problems=("a stale_line",), remarks=("it *works*",)))
     lines = text.splitlines()
     assert lines[0] == "# mine:Mine does not conform"
@@ -42,14 +39,14 @@ def test_markdown_has_verdict_badge_failures_and_a_table() -> None:
     assert "| softmax | 1 | 1 |  | 1 | 1 |  |  |" in lines
 
 
-def test_markdown_of_a_backend_that_conforms_has_no_failures() -> None:
+def test_markdown_of_a_backend_that_conforms_has_no_failures():
     text = markdown.markdown_text(report(result()))
     assert text.startswith("# mine:Mine conforms\n")
     assert "## Failures" not in text
     assert "## Problems" not in text
 
 
-def test_junit_counts_match_the_report() -> None:
+def test_junit_counts_match_the_report():
     root = xml.fromstring(junit.junit_text(made()))
     assert root.attrib == {
         "name": "mindref conform mine:Mine", "tests": "5", "failures": "1", "skipped": "2",
@@ -68,7 +65,7 @@ def test_junit_counts_match_the_report() -> None:
     ]  # fmt: skip
 
 
-def test_junit_fails_for_problems_and_missing_results() -> None:
+def test_junit_fails_for_problems_and_missing_results():
     for wrong in ({"problems": ("stale",)}, {"planned": 2}):
         root = xml.fromstring(junit.junit_text(report(result(), **wrong)))
         assert root.get("failures") == "1"
@@ -76,7 +73,7 @@ def test_junit_fails_for_problems_and_missing_results() -> None:
         assert failure.get("type") == "run"
 
 
-def test_junit_merges_repeated_pages() -> None:
+def test_junit_merges_repeated_pages():
     results = [result("softmax/a"), result("routing/a", rules=("routing-R1",)), result("softmax/b")]
     root = xml.fromstring(junit.junit_text(report(*results)))
     assert [(s.get("name"), s.get("tests")) for s in root] == [
@@ -84,13 +81,13 @@ def test_junit_merges_repeated_pages() -> None:
     ]  # fmt: skip
 
 
-def terminal_lines(report_data: ConformanceReport, width: int = 60) -> list[str]:
+def terminal_lines(report_data, width=60):
     stream = io.StringIO()
     terminal.print_suite_report(report_data, Console(file=stream, width=width, color_system=None))
     return stream.getvalue().splitlines()
 
 
-def test_the_terminal_prints_rule_numbers_and_an_unwrapped_command() -> None:
+def test_the_terminal_prints_rule_numbers_and_an_unwrapped_command():
     lines = terminal_lines(made(problems=("a stale line",)))
     assert "softmax" in lines
     assert any(line.startswith("  softmax-R1 (must) ") for line in lines)
@@ -100,13 +97,13 @@ def test_the_terminal_prints_rule_numbers_and_an_unwrapped_command() -> None:
     assert max(len(line) for line in lines if "python" not in line and "table" not in line) <= 60
 
 
-def test_the_terminal_ends_with_counts_badge_and_verdict() -> None:
+def test_the_terminal_ends_with_counts_badge_and_verdict():
     assert terminal_lines(report(result()))[-3:] == [
         "planned 1 = 1 passed + 0 failed", "ops 1/1", "mine:Mine conforms",
     ]  # fmt: skip
 
 
-def test_every_text_format_shortens_repeated_problems() -> None:
+def test_every_text_format_shortens_repeated_problems():
     problem = "ran and is not in the manifest: install mindref again"
     long = made(problems=tuple(f"mine/check_{i} [float64] {problem}" for i in range(40)))
     texts = ["\n".join(lines) for lines in (terminal_lines(long, 200), plugin.problem_lines(long))]

@@ -1,12 +1,9 @@
 """One check: passed, failed, and too few comparisons."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +11,6 @@ import pytest
 import mindref
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner import compare
-from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.check_runner import (
     ExampleBudget,
     draw_calls,
@@ -24,7 +19,6 @@ from mindref.conformance.runner.check_runner import (
 )
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
-from mindref.conformance.runner.result import CheckResult
 from tests import spec_pages
 from tests.conformance.runner.implementations import (
     implementation,
@@ -38,16 +32,16 @@ BUDGET = ExampleBudget(10)
 PRECISIONS = pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
 
 
-def scaled(factor: float) -> Any:
+def scaled(factor):
     return lambda x, kind: (right(x) * x.dtype.type(factor)).astype(x.dtype)
 
 
 def check_result(
-    forward: Any = right,
-    check: ConformanceCheck | None = None,
-    precision: Precision = DOUBLE,
-    budget: ExampleBudget = BUDGET,
-) -> CheckResult:
+    forward=right,
+    check=None,
+    precision=DOUBLE,
+    budget=BUDGET,
+):
     """Return the result of a check, by default of agreement, for a backend with this squash."""
     return run_check(check or unregistered_check(), implementation(forward), precision, budget)
 
@@ -56,13 +50,13 @@ def check_result(
 @pytest.mark.parametrize(
     "check", [unregistered_check(), property_check()], ids=["agreement", "property"]
 )
-def test_a_right_formula_passes(check: Any, precision: Precision) -> None:
+def test_a_right_formula_passes(check, precision):
     result = check_result(check=check, precision=precision)
     assert (result.status, result.examples) == ("passed", 10), result.message
     assert 0 < result.error_ratio < 1 or precision == DOUBLE
 
 
-def test_a_failure_has_the_wrong_number_and_its_error_in_the_smallest_call() -> None:
+def test_a_failure_has_the_wrong_number_and_its_error_in_the_smallest_call():
     result = check_result(scaled(1.01))
     assert result.status == "failed"
     assert "out[0, 0] is" in result.message
@@ -76,8 +70,8 @@ def test_a_failure_has_the_wrong_number_and_its_error_in_the_smallest_call() -> 
 
 
 @pytest.mark.rules("conformance-R3")
-def test_a_check_that_compares_nothing_fails() -> None:
-    def compares_nothing(context: CheckContext, call: Call) -> None:
+def test_a_check_that_compares_nothing_fails():
+    def compares_nothing(context, call):
         """Nothing at all."""
 
     result = check_result(check=unregistered_check(compares_nothing))
@@ -86,10 +80,10 @@ def test_a_check_that_compares_nothing_fails() -> None:
 
 
 @pytest.mark.rules("conformance-R3")
-def test_a_check_that_rarely_compares_fails() -> None:
+def test_a_check_that_rarely_compares_fails():
     calls = []
 
-    def rarely(context: CheckContext, call: Call) -> None:
+    def rarely(context, call):
         """One example in three."""
         calls.append(call)
         if len(calls) % 3 == 0:
@@ -100,17 +94,17 @@ def test_a_check_that_rarely_compares_fails() -> None:
 
 
 @pytest.mark.rules("conformance-R5")
-def test_a_property_of_wrong_answers_is_blocked() -> None:
+def test_a_property_of_wrong_answers_is_blocked():
     result = check_result(scaled(1.01), property_check())
     assert (result.status, result.blocked_by) == ("blocked", "agreement")
 
 
-def test_a_broken_property_fails() -> None:
+def test_a_broken_property_fails():
     assert check_result(lambda x, kind: right(x) + np.abs(x), property_check()).status == "failed"
 
 
 @pytest.mark.rules("conformance-R6")
-def test_share_and_grade_are_those_of_the_page() -> None:
+def test_share_and_grade_are_those_of_the_page():
     example = spec_pages.examples("conformance")[0]
     for got, share, grade in zip(example["got"], example["share"], example["grade"], strict=True):
         context = CheckContext(implementation(), DOUBLE, 0)
@@ -125,7 +119,7 @@ def test_share_and_grade_are_those_of_the_page() -> None:
 
 
 @pytest.mark.rules("conformance-R6")
-def test_no_bound_applies_outside_the_range() -> None:
+def test_no_bound_applies_outside_the_range():
     beyond = ExpectedArray(np.array([1e300, 1.0]), np.array([np.inf, 1e-6]))
     for got in (3.0, np.inf, np.nan):
         assert compare.largest_error_ratio(np.array([got, 1.0]), beyond) == 0
@@ -136,7 +130,7 @@ def test_no_bound_applies_outside_the_range() -> None:
 
 @pytest.mark.rules("conformance-R6")
 @PRECISIONS
-def test_the_bound_depends_on_the_dtype(precision: Precision) -> None:
+def test_the_bound_depends_on_the_dtype(precision):
     eps = float(np.finfo(precision.input).eps)
     near, far = (check_result(scaled(1 + n * eps), precision=precision) for n in (2, 100))
     assert near.grade in "AB"
@@ -144,11 +138,11 @@ def test_the_bound_depends_on_the_dtype(precision: Precision) -> None:
 
 
 @pytest.mark.rules("conformance-R7")
-def test_the_seed_determines_the_calls() -> None:
-    def inputs(seed: int) -> list[bytes]:
-        recorded: list[bytes] = []
+def test_the_seed_determines_the_calls():
+    def inputs(seed):
+        recorded = []
 
-        def forward(x: Any, kind: str) -> Any:
+        def forward(x, kind):
             recorded.append(x.tobytes())
             return right(x)
 
@@ -170,18 +164,18 @@ def test_the_seed_determines_the_calls() -> None:
         (SystemExit(0), "SystemExit: 0"),
     ],
 )
-def test_an_exception_of_the_backend_is_quoted(error: BaseException, message: str) -> None:
-    def raises(x: Any, kind: str) -> Any:
+def test_an_exception_of_the_backend_is_quoted(error, message):
+    def raises(x, kind):
         raise error
 
     result = check_result(raises)
     assert (result.status, result.message) == ("failed", f"raised {message}")
 
 
-def test_a_nondeterministic_answer_fails() -> None:
+def test_a_nondeterministic_answer_fails():
     rng = np.random.default_rng(0)
 
-    def nondeterministic(x: Any, kind: str) -> Any:
+    def nondeterministic(x, kind):
         return right(x) * (1 if rng.random() < 0.9 else 1.5)
 
     assert check_result(nondeterministic, budget=ExampleBudget(60)).status == "failed"
@@ -196,16 +190,16 @@ def test_a_nondeterministic_answer_fails() -> None:
         (lambda x, kind: right(x).astype(np.float16), "numerics-R2"),
     ],
 )
-def test_a_broken_common_rule_is_named(forward: Any, rule: str) -> None:
+def test_a_broken_common_rule_is_named(forward, rule):
     result = check_result(forward, precision=SINGLE)
     assert (result.status, result.blocked_by) == ("blocked", rule)
 
 
 @pytest.mark.rules("backend-R12")
-def test_a_reused_buffer_is_detected() -> None:
-    buffers: dict[Any, Any] = {}
+def test_a_reused_buffer_is_detected():
+    buffers = {}
 
-    def reuses(x: Any, kind: str) -> Any:
+    def reuses(x, kind):
         buffer = buffers.setdefault((x.shape, x.dtype), np.empty_like(x))
         buffer[...] = right(x)
         return buffer
@@ -214,22 +208,22 @@ def test_a_reused_buffer_is_detected() -> None:
     assert (result.status, result.blocked_by) == ("blocked", "backend-R12")
 
 
-def test_a_wrong_shape_fails_with_both_shapes() -> None:
+def test_a_wrong_shape_fails_with_both_shapes():
     assert "expected (" in check_result(lambda x, kind: right(x)[:, :1]).message
 
 
-def test_draws_are_the_same_each_time() -> None:
+def test_draws_are_the_same_each_time():
     assert len(draw_calls(unregistered_check(), 5)) == 5
     first, second = (largest_call(unregistered_check(), "float32") for _ in range(2))
     assert first.dtype == np.float32
     assert first.arrays["x"].tobytes() == second.arrays["x"].tobytes()
 
 
-def test_a_broken_property_is_reported_before_wrong_answers() -> None:
+def test_a_broken_property_is_reported_before_wrong_answers():
     """All answers are slightly wrong; those of negative numbers break the property as well."""
     count = iter(range(1000))
 
-    def drifts(x: Any, kind: str) -> Any:
+    def drifts(x, kind):
         return right(x) * (1.001 if next(count) < 6 else np.where(x > 0, 1.1, 1.0))
 
     result = check_result(drifts, property_check())
@@ -251,7 +245,7 @@ print(digest.hexdigest())
 
 @pytest.mark.rules("conformance-R7")
 @pytest.mark.slow
-def test_draws_do_not_depend_on_loaded_modules(tmp_path: Path) -> None:
+def test_draws_do_not_depend_on_loaded_modules(tmp_path):
     """Hypothesis would take constants from a module in the current folder."""
     constants = "\n".join(f"x{i} = {i}; y{i} = {i / 7}" for i in range(1, 500))
     (tmp_path / "local.py").write_text(constants, encoding="utf-8")

@@ -1,9 +1,6 @@
 """Malformed claims end in one message; claims without a function are named."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -16,24 +13,24 @@ from tests.conformance.small import Right, overclaiming, right
 class Claiming(Right):
     """A backend with the given claims."""
 
-    def __init__(self, claims: Any) -> None:
+    def __init__(self, claims):
         super().__init__()
         self.claimed = claims
 
-    def capabilities(self) -> Any:
+    def capabilities(self):
         return self.claimed
 
 
 class Failing(Right):
-    def capabilities(self) -> Any:
+    def capabilities(self):
         raise OSError("no driver")
 
 
-def claims(**fields: Any) -> Capabilities:
+def claims(**fields):
     return Capabilities(**{"operators": ("softmax",), **fields})
 
 
-def test_the_claims_of_the_reference_are_valid() -> None:
+def test_the_claims_of_the_reference_are_valid():
     reference = claims_of(NumpyBackend(), "numpy")
     assert reference == NumpyBackend().capabilities()
     assert list(missing_members(NumpyBackend(), reference)) == []
@@ -56,20 +53,20 @@ def test_the_claims_of_the_reference_are_valid() -> None:
         (claims(dtypes=(("float32", "float32"),) * 2), "expected each precision once"),
     ],
 )
-def test_malformed_claims_raise(claimed: Any, says: str) -> None:
+def test_malformed_claims_raise(claimed, says):
     with pytest.raises(BackendError) as caught:
         claims_of(Claiming(claimed), "mine:Mine")
     assert "backend mine:Mine: capabilities()" in str(caught.value)
     assert says in str(caught.value)
 
 
-def test_a_backend_without_claims_raises_with_the_cause() -> None:
+def test_a_backend_without_claims_raises_with_the_cause():
     with pytest.raises(BackendError, match="got OSError: no driver"):
         claims_of(Failing(), "mine:Mine")
 
 
 @pytest.mark.rules("backend-R13")
-def test_every_claim_without_a_function_is_named() -> None:
+def test_every_claim_without_a_function_is_named():
     messages = list(missing_members(overclaiming, overclaiming.capabilities()))
     assert messages == [
         "operator squash is claimed, but ops has no squash",
@@ -81,7 +78,7 @@ def test_every_claim_without_a_function_is_named() -> None:
 
 
 @pytest.mark.rules("backend-R13")
-def test_a_source_of_gradients_must_exist() -> None:
+def test_a_source_of_gradients_must_exist():
     automatic = claims(gradients="automatic")
     (message,) = missing_members(right, automatic)
     assert "no method differentiate" in message
@@ -93,16 +90,16 @@ def test_a_source_of_gradients_must_exist() -> None:
 
 
 @pytest.mark.rules("backend-R16")
-def test_other_devices_need_the_method_on() -> None:
+def test_other_devices_need_the_method_on():
     assert list(missing_members(right, claims(devices=("cpu",)))) == []
     (message,) = missing_members(right, claims(devices=("cpu", "cuda")))
     assert message == "several devices are claimed, but the backend has no method on"
 
 
-def test_unreadable_operators_are_named() -> None:
+def test_unreadable_operators_are_named():
     class Broken(NumpyBackend):
         @property
-        def ops(self) -> Any:
+        def ops(self):
             raise ImportError("no framework")
 
     (message,) = missing_members(Broken(), claims())

@@ -1,9 +1,5 @@
 """Known gaps and widened tolerances are read strictly, applied, and reported when stale."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from mindref.conformance.runner import expectations
@@ -21,19 +17,19 @@ GAP = '[[expect]]\nrule = "softmax-R5"\nkind = "bug"\nreason = "doubled"\nlink =
 WIDER = f'[[tolerance]]\ncheck = "{FORWARD}"\nfactor = 3\nreason = "fast exp"\n'
 
 
-def of(tmp_path: Path, text: str) -> Expectations:
+def of(tmp_path, text):
     (tmp_path / "gaps.toml").write_text(text, encoding="utf-8")
     return read_expectations(tmp_path / "gaps.toml")
 
 
-def test_an_expected_failure_has_its_reason(tmp_path: Path) -> None:
+def test_an_expected_failure_has_its_reason(tmp_path):
     lines = of(tmp_path, GAP)
     (applied,) = apply_expectations(lines, [result(GRADIENT, "failed")])
     assert (applied.status, applied.reason) == ("expected", "bug: doubled (https://x.org)")
     assert stale_lines(lines, [applied]) == []
 
 
-def test_a_line_can_name_a_check_in_one_precision(tmp_path: Path) -> None:
+def test_a_line_can_name_a_check_in_one_precision(tmp_path):
     text = (
         f'[[expect]]\ncheck = "{PROPERTY}"\nprecision = "float32"\nkind = "never"\nreason = "r"\n'
     )
@@ -42,14 +38,14 @@ def test_a_line_can_name_a_check_in_one_precision(tmp_path: Path) -> None:
     assert [r.status for r in applied] == ["failed", "expected"]
 
 
-def test_results_blocked_by_an_expected_failure_are_expected(tmp_path: Path) -> None:
+def test_results_blocked_by_an_expected_failure_are_expected(tmp_path):
     blocked = result(PROPERTY, "blocked", blocked_by="softmax-R5")
     applied = apply_expectations(of(tmp_path, GAP), [result(GRADIENT, "failed"), blocked])
     assert [r.status for r in applied] == ["expected", "expected"]
     assert applied[1].reason.startswith("follows from softmax-R5")
 
 
-def test_results_blocked_by_another_failure_stay_blocked(tmp_path: Path) -> None:
+def test_results_blocked_by_another_failure_stay_blocked(tmp_path):
     cause = result(FORWARD, "failed")
     blocked = result(PROPERTY, "blocked", blocked_by="softmax-R1")
     applied = apply_expectations(of(tmp_path, GAP), [cause, blocked])
@@ -57,7 +53,7 @@ def test_results_blocked_by_another_failure_stay_blocked(tmp_path: Path) -> None
 
 
 @pytest.mark.rules("conformance-R10")
-def test_a_gap_that_passes_is_a_problem(tmp_path: Path) -> None:
+def test_a_gap_that_passes_is_a_problem(tmp_path):
     lines = of(tmp_path, GAP)
     (line,) = stale_lines(lines, apply_expectations(lines, [result(GRADIENT, "passed")]))
     assert "gaps.toml: [[expect]] 1: softmax-R5 passes now" in line
@@ -65,8 +61,8 @@ def test_a_gap_that_passes_is_a_problem(tmp_path: Path) -> None:
 
 @pytest.mark.rules("conformance-R10")
 def test_an_unmatched_line_is_a_problem_in_a_complete_run(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     lines = of(tmp_path, GAP + WIDER)
     (gap, wider) = stale_lines(lines, [result(PROPERTY)])
     assert "matches no check" in gap
@@ -78,7 +74,7 @@ def test_an_unmatched_line_is_a_problem_in_a_complete_run(
 
 @pytest.mark.rules("conformance-R10")
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_line_with_an_unknown_name_is_always_a_problem(partial: bool, tmp_path: Path) -> None:
+def test_a_line_with_an_unknown_name_is_always_a_problem(partial, tmp_path):
     check = GAP.replace('rule = "softmax-R5"', 'check = "softmax/no_more"')
     text = GAP.replace("R5", "R55") + check + WIDER.replace(FORWARD, "softmax/gone")
     rule, gap, wider = stale_lines(of(tmp_path, text), [result(PROPERTY)], partial=partial)
@@ -88,7 +84,7 @@ def test_a_line_with_an_unknown_name_is_always_a_problem(partial: bool, tmp_path
 
 
 @pytest.mark.rules("conformance-R11")
-def test_a_widened_tolerance_is_reported_and_lowers_the_grade(tmp_path: Path) -> None:
+def test_a_widened_tolerance_is_reported_and_lowers_the_grade(tmp_path):
     lines = of(tmp_path, WIDER)
     assert lines.factors == {FORWARD: 3.0}
     passed, failed, other = apply_expectations(
@@ -103,11 +99,11 @@ def test_a_widened_tolerance_is_reported_and_lowers_the_grade(tmp_path: Path) ->
     ]
 
 
-def test_without_a_file_nothing_is_expected() -> None:
+def test_without_a_file_nothing_is_expected():
     assert read_expectations(None) == Expectations()
 
 
-def row(**fields: str) -> str:
+def row(**fields):
     fields_of_row = {"rule": "softmax-R5", "kind": "bug", "reason": "r"} | fields
     return "[[expect]]\n" + "".join(f'{k} = "{v}"\n' for k, v in fields_of_row.items() if v != "-")
 
@@ -133,13 +129,13 @@ def row(**fields: str) -> str:
         (WIDER + WIDER, "expected one tolerance for a check"),
     ],
 )
-def test_an_invalid_line_raises_with_its_location(text: str, says: str, tmp_path: Path) -> None:
+def test_an_invalid_line_raises_with_its_location(text, says, tmp_path):
     with pytest.raises(ConfigError) as caught:
         of(tmp_path, text)
     assert "gaps.toml" in str(caught.value)
     assert says in str(caught.value)
 
 
-def test_a_missing_file_raises(tmp_path: Path) -> None:
+def test_a_missing_file_raises(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         read_expectations(tmp_path / "none.toml")

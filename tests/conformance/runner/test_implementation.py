@@ -1,9 +1,6 @@
 """Conversions, memory and automatic gradients of the backend contract."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +14,7 @@ from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
-from mindref.conformance.runner.result import CheckResult
 from mindref.ops import squash
-from mindref.shapes import Array
 
 NARROW = Precision.of(("float16", "float32"))
 X = np.array([[3.0, 4.0], [0.5, 0.0]])
@@ -32,15 +27,15 @@ class Framework:
 
     name = "framework"
 
-    def __init__(self, gradients: Any = None) -> None:
-        self.arguments: list[Any] = []
+    def __init__(self, gradients=None):
+        self.arguments = []
         self.gradients = gradients
         self.ops = SimpleNamespace(squash=SimpleNamespace(forward=squash.forward))
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self):
         return Capabilities(("squash",), gradients="automatic")
 
-    def differentiate(self, stem: str, arrays: Any, numbers: Any, d_out: Array) -> Any:
+    def differentiate(self, stem, arrays, numbers, d_out):
         self.arguments.append((stem, arrays, numbers, d_out))
         return self.gradients
 
@@ -48,18 +43,18 @@ class Framework:
 class Narrow(NumpyBackend):
     """A backend that converts arrays through another dtype."""
 
-    def from_numpy(self, x: Any) -> Any:
+    def from_numpy(self, x):
         return x.astype(np.float32).astype(x.dtype) if x.dtype.kind == "f" else x
 
 
-def check_result(name: str, backend: Any, dtype: str = "float64") -> CheckResult:
+def check_result(name, backend, dtype="float64"):
     check = next(c for c in all_checks() if c.name == name)
     budget = ExampleBudget(10, shrink=False)
     return run_check(check, BackendImplementation(backend), Precision.of(dtype), budget)
 
 
 @pytest.mark.rules("backend-R14")
-def test_automatic_gradients_are_those_that_differentiate_returns() -> None:
+def test_automatic_gradients_are_those_that_differentiate_returns():
     backend = Framework((2 * D_OUT,))
     answer = BackendImplementation(backend).answer(CALL)
     assert np.array_equal(answer["d_x"], 2 * D_OUT)
@@ -70,27 +65,27 @@ def test_automatic_gradients_are_those_that_differentiate_returns() -> None:
 
 
 @pytest.mark.rules("backend-R14")
-def test_a_gradient_of_none_means_zeros() -> None:
+def test_a_gradient_of_none_means_zeros():
     answer = BackendImplementation(Framework((None,))).answer(CALL)
     assert np.array_equal(answer["d_x"], np.zeros_like(X))
 
 
 @pytest.mark.rules("backend-R14")
-def test_an_extra_gradient_raises_with_the_expected_names() -> None:
+def test_an_extra_gradient_raises_with_the_expected_names():
     with pytest.raises(TypeError, match="expected the gradients of x, got 2"):
         BackendImplementation(Framework((D_OUT, None))).answer(CALL)
 
 
 @pytest.mark.rules("backend-R11")
 @pytest.mark.parametrize("x", [X, X[::2], X[:0], X > 1, X.astype(np.float32), np.array(-0.0)])
-def test_the_reference_converts_without_a_change(x: Array) -> None:
+def test_the_reference_converts_without_a_change(x):
     backend = NumpyBackend()
     y = backend.to_numpy(backend.from_numpy(x))
     assert (y.dtype, y.shape, y.tobytes()) == (x.dtype, x.shape, x.tobytes())
 
 
 @pytest.mark.rules("backend-R11")
-def test_a_conversion_through_another_dtype_fails() -> None:
+def test_a_conversion_through_another_dtype_fails():
     name = "contract/conversion_round_trip_is_exact"
     assert check_result(name, NumpyBackend()).status == "passed"
     result = check_result(name, Narrow())
@@ -100,7 +95,7 @@ def test_a_conversion_through_another_dtype_fails() -> None:
 
 @pytest.mark.rules("backend-R12")
 @pytest.mark.parametrize("kind", squash.KINDS)
-def test_the_reference_returns_new_memory(kind: str) -> None:
+def test_the_reference_returns_new_memory(kind):
     out, saved = squash.forward(X, kind=kind)
     assert not np.shares_memory(out, X)
     before = out.copy()
@@ -109,7 +104,7 @@ def test_the_reference_returns_new_memory(kind: str) -> None:
     assert np.array_equal(out, before)
 
 
-def test_operators_are_composed_by_the_reference() -> None:
+def test_operators_are_composed_by_the_reference():
     """A backend without levels 2 and 3 is tested, and a wrong operator shows in the gradients."""
     name = "contract/operators_compose_to_the_model"
     assert check_result(name, backend_of(None, levels=("ops",))).status == "passed"
@@ -122,22 +117,22 @@ class Routing:
 
     name = "routing"
 
-    def __init__(self, gradients: str, *, couplings: bool) -> None:
+    def __init__(self, gradients, *, couplings):
         self.gradients, self.couplings = gradients, couplings
         self.ops = SimpleNamespace(routing=SimpleNamespace(forward=self.forward))
 
-    def forward(self, *arrays: Any, **numbers: Any) -> Any:
+    def forward(self, *arrays, **numbers):
         out, saved = backend_of(None).ops.routing.forward(*arrays, **numbers)
         return out, saved if self.couplings else SimpleNamespace(couplings=None)
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self):
         return Capabilities(("routing",), gradients=self.gradients)
 
 
 @pytest.mark.rules("backend-R10")
 @pytest.mark.parametrize("gradients", ["derived", "automatic"])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
-def test_routing_returns_its_couplings(gradients: str, precision: str) -> None:
+def test_routing_returns_its_couplings(gradients, precision):
     (name,) = [c.name for c in all_checks() if "backend-R10" in c.rules]
     result = check_result(name, Routing(gradients, couplings=True), precision)
     assert result.status == "passed", result.message
@@ -150,31 +145,31 @@ class Half:
 
     name = "half"
 
-    def __init__(self) -> None:
+    def __init__(self):
         ops = backend_of(None).ops
         self.ops = SimpleNamespace(**{stem: rounding(getattr(ops, stem)) for stem in OPERATORS})
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self):
         return Capabilities(OPERATORS, dtypes=(("float16", "float32"),))
 
 
-def rounding(module: Any) -> SimpleNamespace:
-    def forward(*arrays: Any, **numbers: Any) -> Any:
+def rounding(module):
+    def forward(*arrays, **numbers):
         out, saved = module.forward(*map_floats(wide, arrays), **numbers)
         parts = {"couplings": narrow(saved.couplings)} if hasattr(saved, "couplings") else {}
         return narrow(out), SimpleNamespace(wide=saved, **parts)
 
-    def backward(d_out: Any, saved: Any) -> Any:
+    def backward(d_out, saved):
         return map_floats(narrow, module.backward(wide(np.asarray(d_out)), saved.wide))
 
     return SimpleNamespace(forward=forward, backward=backward)
 
 
-def wide(x: Any) -> Any:
+def wide(x):
     return x.astype(np.float32)
 
 
-def narrow(x: Any) -> Any:
+def narrow(x):
     return np.asarray(x).astype(np.float16)
 
 
@@ -182,7 +177,7 @@ def narrow(x: Any) -> Any:
 @pytest.mark.parametrize("precision", [NARROW, Precision.of(("float16", "float32", "float32"))])
 @pytest.mark.parametrize("stem", [*OPERATORS, "composition"])
 @pytest.mark.slow(every=4)
-def test_a_correct_narrow_backend_passes(stem: str, precision: Precision) -> None:
+def test_a_correct_narrow_backend_passes(stem, precision):
     settings, implementation = RunSettings("smoke"), BackendImplementation(Half())
     checks = [c for c in plan.planned_checks(all_checks(), precision) if c.stem == stem]
     assert checks

@@ -1,9 +1,6 @@
 """All checks of a backend: claims, fallback, attribution, complete reports."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +14,6 @@ from mindref.conformance.runner.attribution import (
 )
 from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import unclaimed_features
-from mindref.conformance.runner.result import CheckResult
 from tests.conformance import small
 from tests.conformance.runner.implementations import (
     Squash,
@@ -30,13 +26,13 @@ from tests.conformance.runner.implementations import (
 DOUBLE = (("float64", "float64"),)
 
 
-def result(check: str, *rules: str, status: str = "failed", **fields: Any) -> CheckResult:
+def result(check, *rules, status="failed", **fields):
     return small.result(check, status, rules=rules, **fields)
 
 
 def test_there_is_one_result_for_each_check_in_each_precision(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     results = run_checks(monkeypatch, Squash(right), unregistered_check(), property_check())
     precisions = ["float64", "float64", "float32", "float32"]
     assert [(r.precision, r.status) for r in results] == [(p, "passed") for p in precisions]
@@ -46,9 +42,7 @@ def test_there_is_one_result_for_each_check_in_each_precision(
 @pytest.mark.parametrize(
     ("claims", "reason"), [({"operators": ()}, "operator squash"), ({"levels": ()}, "level ops")]
 )
-def test_an_unclaimed_feature_is_not_passed_but_remarked(
-    claims: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unclaimed_feature_is_not_passed_but_remarked(claims, reason, monkeypatch):
     backend = Squash(right, dtypes=DOUBLE, **claims)
     results = run_checks(monkeypatch, backend, unregistered_check())
     assert [(r.status, r.reason) for r in results] == [("not_claimed", reason)]
@@ -58,7 +52,7 @@ def test_an_unclaimed_feature_is_not_passed_but_remarked(
 
 
 @pytest.mark.rules("conformance-R2")
-def test_an_unclaimed_option_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unclaimed_option_does_not_run(monkeypatch):
     option = unregistered_check(rules=("squash-R6",))
     (result,) = run_checks(monkeypatch, Squash(right, dtypes=DOUBLE), option)
     assert (result.status, result.reason) == ("not_claimed", "option squash-R6")
@@ -67,20 +61,18 @@ def test_an_unclaimed_option_does_not_run(monkeypatch: pytest.MonkeyPatch) -> No
     assert result.status == "passed"
 
 
-def reference_squash(x: Any, kind: str) -> Any:
+def reference_squash(x, kind):
     return mindref.ops.squash.forward(x, kind=kind)[0]
 
 
-def reference_in_a_thread(x: Any, kind: str) -> Any:
+def reference_in_a_thread(x, kind):
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(reference_squash, x, kind).result()
 
 
 @pytest.mark.rules("conformance-R8")
 @pytest.mark.parametrize("forward", [reference_squash, reference_in_a_thread])
-def test_a_backend_that_falls_back_to_the_reference_fails(
-    forward: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backend_that_falls_back_to_the_reference_fails(forward, monkeypatch):
     backend = Squash(forward, dtypes=DOUBLE)
     results = run_checks(monkeypatch, backend, unregistered_check(), property_check())
     assert [r.status for r in results] == ["failed", "passed"]
@@ -89,8 +81,8 @@ def test_a_backend_that_falls_back_to_the_reference_fails(
 
 @pytest.mark.rules("conformance-R8")
 def test_a_backend_named_like_the_reference_is_not_the_reference(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     class Fake(NumpyBackend):
         pass
 
@@ -99,13 +91,13 @@ def test_a_backend_named_like_the_reference_is_not_the_reference(
 
 
 @pytest.mark.rules("conformance-R8")
-def test_the_reference_is_not_compared_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_is_not_compared_with_itself(monkeypatch):
     results = run_checks(monkeypatch, NumpyBackend(), unregistered_check(), property_check())
     assert [r.status for r in results] == ["self_comparison", "passed"] * 2
 
 
 @pytest.mark.rules("conformance-R9")
-def test_a_failure_above_a_broken_operator_is_blocked_by_its_rule() -> None:
+def test_a_failure_above_a_broken_operator_is_blocked_by_its_rule():
     softmax = "softmax/weights_match_the_reference"
     results = block_explained([result(softmax, "softmax-R1"), result("routing/any", "routing-R1")])
     assert [(r.status, r.blocked_by) for r in results] == [
@@ -115,14 +107,14 @@ def test_a_failure_above_a_broken_operator_is_blocked_by_its_rule() -> None:
 
 
 @pytest.mark.rules("conformance-R9")
-def test_an_unexplained_failure_stays_failed() -> None:
+def test_an_unexplained_failure_stays_failed():
     loose = result("squash/x", "squash-R1", status="blocked", blocked_by="agreement", message="m")
     results = block_explained([loose, result("routing/any", "routing-R1")])
     assert [r.status for r in results] == ["failed", "failed"]
 
 
 @pytest.mark.rules("conformance-R9")
-def test_a_rule_of_all_operators_blocks_only_if_it_failed_itself() -> None:
+def test_a_rule_of_all_operators_blocks_only_if_it_failed_itself():
     blocked = result(
         "squash/x", "squash-R1", status="blocked", blocked_by="numerics-R7", message="writes"
     )
@@ -132,14 +124,14 @@ def test_a_rule_of_all_operators_blocks_only_if_it_failed_itself() -> None:
     assert (unexplained.status, unexplained.message) == ("failed", "numerics-R7: writes")
 
 
-def test_foundations_precede_the_pages_built_on_them() -> None:
+def test_foundations_precede_the_pages_built_on_them():
     assert foundations("model")[:3] == ["embedding", "softmax", "squash"]
     assert foundations("softmax") == []
 
 
 @pytest.mark.rules("conformance-R12")
-def test_a_narrow_dtype_runs_agreement_checks_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    def narrow(x: Any, kind: str) -> Any:
+def test_a_narrow_dtype_runs_agreement_checks_only(monkeypatch):
+    def narrow(x, kind):
         return right(x.astype(np.float32)).astype(x.dtype)
 
     claims = {"dtypes": (("float16", "float32"), ("float32", "float32"))}
@@ -153,7 +145,7 @@ def test_a_narrow_dtype_runs_agreement_checks_only(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.rules("conformance-R1")
-def test_an_incomplete_report_does_not_conform() -> None:
+def test_an_incomplete_report_does_not_conform():
     passed = small.result()
     assert small.report(passed).conforms
     assert not small.report(passed, planned=2).conforms
@@ -162,18 +154,18 @@ def test_an_incomplete_report_does_not_conform() -> None:
 
 @pytest.mark.rules("conformance-R1")
 @pytest.mark.parametrize("status", ["failed", "blocked"])
-def test_a_failure_does_not_conform(status: str) -> None:
+def test_a_failure_does_not_conform(status):
     assert not small.report(small.result(), small.result(small.GRADIENT, status)).conforms
     assert not small.report(small.result(), problems=("stale expectation",)).conforms
 
 
-def test_a_report_without_passed_checks_does_not_conform() -> None:
+def test_a_report_without_passed_checks_does_not_conform():
     assert not small.report(small.result(status="not_claimed")).conforms
 
 
 @pytest.mark.rules("conformance-R9")
-def test_a_wrong_signature_is_one_failure_per_operator() -> None:
-    def raised(check: str, rule: str) -> CheckResult:
+def test_a_wrong_signature_is_one_failure_per_operator():
+    def raised(check, rule):
         return result(check, rule, message="raised TypeError: forward() takes 1 argument")
 
     check = "notation/gradient_has_the_shape_of_its_argument"
@@ -185,7 +177,7 @@ def test_a_wrong_signature_is_one_failure_per_operator() -> None:
 
 
 @pytest.mark.rules("conformance-R9")
-def test_a_blocked_failure_is_blocked_by_the_cause_of_its_cause() -> None:
+def test_a_blocked_failure_is_blocked_by_the_cause_of_its_cause():
     diagnosis = "your result equals the reference with this mistake: late [mask-late, softmax-R2]"
     results = [
         result("softmax/a", "softmax-R2", diagnosis=diagnosis),

@@ -1,12 +1,8 @@
 """The six trivial implementations that no check may accept."""
 
-from __future__ import annotations
-
 import pytest
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.trivial_implementations import (
     TRIVIAL_IMPLEMENTATIONS,
     accepted_trivial,
@@ -17,14 +13,14 @@ DOUBLE = Precision.of("float64")
 
 
 @pytest.mark.rules("conformance-R4")
-def test_agreement_and_property_checks_reject_all() -> None:
+def test_agreement_and_property_checks_reject_all():
     assert accepted_trivial(unregistered_check(), DOUBLE) == []
     assert accepted_trivial(property_check(), DOUBLE) == []
 
 
 @pytest.mark.rules("conformance-R4")
-def test_a_check_of_shapes_accepts_most() -> None:
-    def shapely(context: CheckContext, call: Call) -> None:
+def test_a_check_of_shapes_accepts_most():
+    def shapely(context, call):
         """Only the number of axes."""
         context.assert_true(context.run(call)["out"].ndim == 2, "two axes")
 
@@ -33,7 +29,7 @@ def test_a_check_of_shapes_accepts_most() -> None:
 
 
 @pytest.mark.rules("conformance-R4")
-def test_the_trivial_implementations_are_those_of_the_page() -> None:
+def test_the_trivial_implementations_are_those_of_the_page():
     assert list(TRIVIAL_IMPLEMENTATIONS) == [
         "zeros",
         "constants",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -15,7 +14,7 @@ from mindref.study.exercises.workspace import Workspace
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(tmp_path, monkeypatch):
     """An empty workspace; the command uses the same folder."""
     monkeypatch.chdir(tmp_path)
     return Workspace()
@@ -30,10 +29,10 @@ Study = Callable[..., CommandResult]
 
 
 @pytest.fixture
-def study(workspace: Workspace) -> Study:
+def study(workspace):
     """Call the command and return its output and code, 2 for a usage error."""
 
-    def call(*words: str, answer: str | None = None) -> CommandResult:
+    def call(*words, answer=None):
         result = CliRunner().invoke(exercises_command, words, input=answer, standalone_mode=False)
         if isinstance(result.exception, MindrefError):
             return CommandResult(2, str(result.exception))

@@ -1,7 +1,5 @@
 """E6, E9: the commands for a learner's files, hints and solutions."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
@@ -10,15 +8,11 @@ import pytest
 
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import find_exercise
-from mindref.study.exercises.workspace import Workspace
-from tests.study.exercises.conftest import Study
 from tests.study.exercises.learner import write_answer
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_starting_prints_the_statement_and_creates_the_file(
-    workspace: Workspace, study: Study, name: str
-) -> None:
+def test_starting_prints_the_statement_and_creates_the_file(workspace, study, name):
     result = study("--exercise", name)
     assert result.exit_code == 0
     assert f"Exercise {find_exercise(name).number} of 24: {name}" in result.output
@@ -27,7 +21,7 @@ def test_starting_prints_the_statement_and_creates_the_file(
     assert workspace.file_path(name).read_text(encoding="utf-8") == find_exercise(name).starter
 
 
-def test_an_existing_file_is_never_overwritten(workspace: Workspace, study: Study) -> None:
+def test_an_existing_file_is_never_overwritten(workspace, study):
     study("--exercise", "squash")
     write_answer(workspace, "squash", "mine")
     for words in ([], ["--check"], ["--hint"], ["--solution", "--give-up"]):
@@ -38,7 +32,7 @@ def test_an_existing_file_is_never_overwritten(workspace: Workspace, study: Stud
     assert workspace.file_path("squash").read_text() == "mine"
 
 
-def test_reset_confirms_and_keeps_every_old_file(workspace: Workspace, study: Study) -> None:
+def test_reset_confirms_and_keeps_every_old_file(workspace, study):
     for text, backup in (("one", "squash.py.old"), ("two", "squash.py.old2")):
         study("--exercise", "squash")
         write_answer(workspace, "squash", text)
@@ -48,9 +42,7 @@ def test_reset_confirms_and_keeps_every_old_file(workspace: Workspace, study: St
     assert study("--exercise", "squash", "--reset", "--yes").exit_code == 0
 
 
-def test_a_wrong_answer_exits_with_1_and_a_right_one_with_0(
-    workspace: Workspace, study: Study
-) -> None:
+def test_a_wrong_answer_exits_with_1_and_a_right_one_with_0(workspace, study):
     study("--exercise", "squash")
     wrong = study("--exercise", "squash", "--check")
     assert wrong.exit_code == 1
@@ -62,7 +54,7 @@ def test_a_wrong_answer_exits_with_1_and_a_right_one_with_0(
     assert "Next: mindref study --exercise zero-init" in right.output
 
 
-def test_a_known_mistake_is_diagnosed(workspace: Workspace, study: Study) -> None:
+def test_a_known_mistake_is_diagnosed(workspace, study):
     mistake = next(x for x in find_exercise("squash-vjp").mistakes if x.name == "n-for-n-squared")
     study("--exercise", "squash-vjp")
     write_answer(workspace, "squash-vjp", mistake.code)
@@ -74,14 +66,12 @@ def test_a_known_mistake_is_diagnosed(workspace: Workspace, study: Study) -> Non
     assert "<-- d_sums[0, " in result.output
 
 
-def test_hints_repeat_after_the_last(study: Study) -> None:
+def test_hints_repeat_after_the_last(study):
     first = [study("--exercise", "squash", "--hint").output.split(":")[0] for _ in range(4)]
     assert first == ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Hint 1 of 3"]
 
 
-def test_the_solution_is_printed_after_passing_or_giving_up(
-    workspace: Workspace, study: Study
-) -> None:
+def test_the_solution_is_printed_after_passing_or_giving_up(workspace, study):
     refused = study("--exercise", "squash", "--solution")
     assert refused.exit_code == 2
     assert "--give-up" in refused.output
@@ -94,9 +84,7 @@ def test_the_solution_is_printed_after_passing_or_giving_up(
     assert study("--exercise", "mask", "--solution").output == find_exercise("mask").solution
 
 
-def test_the_list_shows_passed_exercises_and_the_next_one(
-    workspace: Workspace, study: Study
-) -> None:
+def test_the_list_shows_passed_exercises_and_the_next_one(workspace, study):
     write_answer(workspace, "routing-axis")
     study("--exercise", "routing-axis", "--check")
     result = study("--exercises")
@@ -107,9 +95,7 @@ def test_the_list_shows_passed_exercises_and_the_next_one(
     assert "1 of 24 passed. Begin one: mindref study --exercise squash" in result.output
 
 
-def test_passing_the_last_exercise_prints_a_closing_message(
-    workspace: Workspace, study: Study
-) -> None:
+def test_passing_the_last_exercise_prints_a_closing_message(workspace, study):
     for name in NAMES[:-1]:
         workspace.record(name, passed=True)
     write_answer(workspace, NAMES[-1])
@@ -128,9 +114,7 @@ def test_passing_the_last_exercise_prints_a_closing_message(
         (["--exercise", "squash", "--yes"], "--reset with it"),
     ],
 )
-def test_a_usage_error_exits_with_2_and_says_what_to_do(
-    study: Study, words: list[str], message: str
-) -> None:
+def test_a_usage_error_exits_with_2_and_says_what_to_do(study, words, message):
     result = study(*words)
     assert result.exit_code == 2
     assert message in result.output
@@ -147,9 +131,7 @@ def test_a_usage_error_exits_with_2_and_says_what_to_do(
     ],
 )
 @pytest.mark.slow(every=4)
-def test_both_commands_exit_with_the_code(
-    workspace: Workspace, module: list[str], words: list[str], code: int, message: str
-) -> None:
+def test_both_commands_exit_with_the_code(workspace, module, words, code, message):
     workspace.create_file(find_exercise("squash"))
     command = [sys.executable, "-m", *module, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -158,7 +140,7 @@ def test_both_commands_exit_with_the_code(
     assert "Traceback" not in done.stderr
 
 
-def test_damaged_files_are_errors_with_advice(workspace: Workspace, study: Study) -> None:
+def test_damaged_files_are_errors_with_advice(workspace, study):
     study("--exercise", "squash")
     workspace.file_path("squash").write_bytes(b"\xff\xfe")
     assert "a text in UTF-8" in study("--exercise", "squash", "--check").output

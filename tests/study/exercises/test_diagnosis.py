@@ -1,7 +1,5 @@
 """The report of a wrong answer: known mistake, factor, failed exercise."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -16,7 +14,7 @@ from tests.study.exercises.learner import grade_file
 WITH_NEEDS = [name for name in NAMES if find_exercise(name).needs]
 
 
-def report_of_edit(name: str, old: str, new: str) -> str:
+def report_of_edit(name, old, new):
     """Return the report of a solution with an edit, in one line."""
     exercise = find_exercise(name)
     assert exercise.solution.count(old) == 1
@@ -24,7 +22,7 @@ def report_of_edit(name: str, old: str, new: str) -> str:
     return " ".join(" ".join(format_report(report)).split())
 
 
-def test_a_known_mistake_in_other_code_is_diagnosed() -> None:
+def test_a_known_mistake_in_other_code_is_diagnosed():
     code = """
 import numpy as np
 
@@ -36,29 +34,29 @@ def squash(sums):
     assert report.mistake.name == "n-for-n-squared"
 
 
-def test_a_mistake_that_differs_in_one_case_is_not_diagnosed() -> None:
+def test_a_mistake_that_differs_in_one_case_is_not_diagnosed():
     code = find_exercise("squash").mistakes[0].code + "\n\n_wrong = squash\n"
     code += "def squash(sums):\n    return _wrong(sums) * (1 + (sums.shape[1] == 1))\n"
     assert grade_file(find_exercise("squash"), code).mistake is None
 
 
-def test_a_constant_factor_is_reported() -> None:
+def test_a_constant_factor_is_reported():
     text = report_of_edit("squash", "return sums * length", "return -sums * length")
     assert "capsules is the right answer times -1 in every case." in text
 
 
-def test_a_factor_that_depends_on_the_case_is_listed() -> None:
+def test_a_factor_that_depends_on_the_case_is_listed():
     old = 'np.einsum("blk,bkd->bld", weights, d_sums)'
     text = report_of_edit("aggregate-vjp", old, old + " / votes.shape[1]")
     assert "d_votes is the right answer times 0.25, 0.3333, 0.3333, 0.25 in the cases above" in text
 
 
-def test_no_factor_is_reported_for_a_nonlinear_change() -> None:
+def test_no_factor_is_reported_for_a_nonlinear_change():
     text = report_of_edit("squash", "return sums * length", "return (1 + sums) * length")
     assert "the right answer times" not in text
 
 
-def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one() -> None:
+def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one():
     text = report_of_edit("aggregate-vjp", '"blk,bkd->bld", weights', '"blk,bkd->bld", 2 * weights')
     assert "d_votes[user 0, behaviour" in text
     yours, right = re.search(r"yours (\S+) expected (\S+) finite", text).groups()  # type: ignore[union-attr]
@@ -67,7 +65,7 @@ def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one() -> None
 
 
 @pytest.mark.parametrize("name", WITH_NEEDS)
-def test_a_mistake_in_a_needed_exercise_is_reported_for_this_exercise(name: str) -> None:
+def test_a_mistake_in_a_needed_exercise_is_reported_for_this_exercise(name):
     """E11: the needed exercises are checked separately, in order."""
     needed = [find_exercise(other) for other in find_exercise(name).needs]
     right = [make_job(x, x.solution, f"{x.name}.py", x.needs) for x in needed]

@@ -1,7 +1,5 @@
 """E1 to E3: starters fail, solutions pass, known mistakes are killed and diagnosed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -17,14 +15,14 @@ each = pytest.mark.parametrize("name", NAMES)
 
 @each
 @pytest.mark.slow(every=3)
-def test_a_starter_runs_and_fails(name: str) -> None:
+def test_a_starter_runs_and_fails(name):
     report = grade_file(find_exercise(name), find_exercise(name).starter)
     assert not report.passed
     assert all(grade.failed != "runs" for grade in report.grades)
 
 
 @each
-def test_a_solution_passes_and_has_no_diagnosis(name: str) -> None:
+def test_a_solution_passes_and_has_no_diagnosis(name):
     report = grade_file(find_exercise(name), find_exercise(name).solution)
     assert [grade.text for grade in report.grades if grade.failed] == []
     assert report.passed
@@ -32,7 +30,7 @@ def test_a_solution_passes_and_has_no_diagnosis(name: str) -> None:
 
 
 @each
-def test_every_known_mistake_is_killed_and_diagnosed(name: str) -> None:
+def test_every_known_mistake_is_killed_and_diagnosed(name):
     reports, kills = matrix.make_reports(name), matrix.find_kills(name)
     assert len(kills) >= 4
     assert len(kills) == len(find_exercise(name).mistakes), "two mistakes share a name"
@@ -45,18 +43,18 @@ def test_every_known_mistake_is_killed_and_diagnosed(name: str) -> None:
     }
 
 
-def test_the_exercises_have_a_hundred_known_mistakes() -> None:
+def test_the_exercises_have_a_hundred_known_mistakes():
     assert sum(len(find_exercise(name).mistakes) for name in NAMES) >= 100
 
 
-def test_the_readme_has_the_current_kills() -> None:
+def test_the_readme_has_the_current_kills():
     assert matrix.read_text() == matrix.make_text(), (
         "run: python -m tests.study.exercises.matrix --write"
     )
 
 
 @each
-def test_the_closed_form_agrees_with_finite_differences(name: str) -> None:
+def test_the_closed_form_agrees_with_finite_differences(name):
     for expected in compute_expected_cases(name):
         for closed, differences in zip(expected.arrays, expected.differences, strict=True):
             if differences is not None:
@@ -65,7 +63,7 @@ def test_the_closed_form_agrees_with_finite_differences(name: str) -> None:
 
 
 @each
-def test_a_case_has_the_arguments_and_the_perturbed_inputs(name: str) -> None:
+def test_a_case_has_the_arguments_and_the_perturbed_inputs(name):
     exercise = find_exercise(name)
     perturbed = {part.gradient_of for part in exercise.returns} - {""}
     for expected in compute_expected_cases(name):
@@ -79,7 +77,7 @@ def test_a_case_has_the_arguments_and_the_perturbed_inputs(name: str) -> None:
 
 
 @each
-def test_the_terms_of_an_entry_make_the_entry(name: str) -> None:
+def test_the_terms_of_an_entry_make_the_entry(name):
     exercise, rng = find_exercise(name), np.random.default_rng(0)
     for expected in compute_expected_cases(name):
         for part, array in zip(exercise.returns, expected.arrays, strict=True):

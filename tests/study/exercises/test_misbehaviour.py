@@ -1,7 +1,5 @@
 """E5: every failure of a learner's file has its own message and exit code 1, in time."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys
@@ -12,7 +10,6 @@ import pytest
 from mindref.study.exercises import sandbox, worker
 from mindref.study.exercises.commands import check_exercise
 from mindref.study.exercises.exercise import find_exercise
-from mindref.study.exercises.workspace import Workspace
 from tests.study.exercises.learner import write_answer
 
 NAME = "squash"
@@ -80,18 +77,18 @@ WRONG = {
 }
 
 
-def check_edit(workspace: Workspace, old: str, new: str) -> tuple[int, str]:
+def check_edit(workspace, old, new):
     """Return exit code and report of the solution with an edit."""
     assert RIGHT.count(old) == 1
     write_answer(workspace, NAME, RIGHT.replace(old, new))
-    lines: list[str] = []
+    lines = []
     code = check_exercise(NAME, workspace, lines.append)
     return code, " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize("failure", WRONG)
 @pytest.mark.slow(every=5)
-def test_a_failure_has_its_message_and_exit_code_1(workspace: Workspace, failure: str) -> None:
+def test_a_failure_has_its_message_and_exit_code_1(workspace, failure):
     (old, new), message = WRONG[failure]
     code, report = check_edit(workspace, old, new)
     assert code == 1
@@ -99,7 +96,7 @@ def test_a_failure_has_its_message_and_exit_code_1(workspace: Workspace, failure
     assert not workspace.get_progress(NAME).passed
 
 
-def test_every_failure_has_another_message() -> None:
+def test_every_failure_has_another_message():
     assert len({message for _, message in WRONG.values()}) == len(WRONG)
 
 
@@ -118,13 +115,13 @@ DEAF = "import signal as s, time\n\n    s.signal(s.SIGTERM, s.SIG_IGN)\n    time
     ],
 )
 def test_code_that_does_not_end_is_stopped(
-    workspace: Workspace,
-    monkeypatch: pytest.MonkeyPatch,
-    lines: str,
-    seconds: float,
-    patience: float,
-    message: str,
-) -> None:
+    workspace,
+    monkeypatch,
+    lines,
+    seconds,
+    patience,
+    message,
+):
     monkeypatch.setattr(sandbox, "SECONDS", seconds)
     monkeypatch.setattr(sandbox, "PATIENCE", patience)
     code, report = check_edit(workspace, LAST, lines)
@@ -132,7 +129,7 @@ def test_code_that_does_not_end_is_stopped(
     assert message in report
 
 
-def test_the_limits_are_set_before_the_file_is_read(workspace: Workspace) -> None:
+def test_the_limits_are_set_before_the_file_is_read(workspace):
     lines = """import resource
     for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
         print("limit", *resource.getrlimit(kind))
@@ -143,7 +140,7 @@ def test_the_limits_are_set_before_the_file_is_read(workspace: Workspace) -> Non
 
 
 @pytest.mark.slow
-def test_the_cpu_limit_stops_a_worker_without_its_parent() -> None:
+def test_the_cpu_limit_stops_a_worker_without_its_parent():
     script = "from mindref.study.exercises import worker\nworker.CPU_SECONDS = 1\n"
     script += "worker.limit_resources()\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", script], check=False)
@@ -152,9 +149,7 @@ def test_the_cpu_limit_stops_a_worker_without_its_parent() -> None:
     assert worker.CPU_SECONDS < sandbox.SECONDS < 9
 
 
-def test_code_that_computes_has_more_time_on_a_busy_machine(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_that_computes_has_more_time_on_a_busy_machine(workspace, monkeypatch):
     monkeypatch.setattr(sandbox, "SECONDS", 0.1)  # less than the start takes
     lines = "for _ in range(10**5):\n        sums = sums + 0\n    "
     code, report = check_edit(workspace, LAST, lines + LAST)
@@ -166,21 +161,21 @@ ESCAPES = """import subprocess, sys
     """
 
 
-def test_a_grandchild_with_the_pipe_open_is_not_waited_for(workspace: Workspace) -> None:
+def test_a_grandchild_with_the_pipe_open_is_not_waited_for(workspace):
     started = time.monotonic()
     code, _ = check_edit(workspace, LAST, ESCAPES + LAST)
     assert code == 0
     assert time.monotonic() - started < 19, "the parent waited for the grandchild"
 
 
-def test_a_few_printed_lines_are_shown_and_the_answer_passes(workspace: Workspace) -> None:
+def test_a_few_printed_lines_are_shown_and_the_answer_passes(workspace):
     code, report = check_edit(workspace, LAST, f"print(sums.shape)\n    {LAST}")
     assert code == 0
     assert "| (1, 3, 4)" in report
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[[]]", '[[{"arrays": 1}]]', "null"])
-def test_answers_that_cannot_be_read_are_a_failure(workspace: Workspace, text: str) -> None:
+def test_answers_that_cannot_be_read_are_a_failure(workspace, text):
     """A learner's file can write to the folder of the answers."""
     new = f"import os, sys\n\n    open(sys.argv[1] + '/answers.json', 'w').write({text!r})"
     code, report = check_edit(workspace, LAST, f"{new}\n    os._exit(0)")

@@ -1,9 +1,6 @@
 """E4: right answers pass, in any memory layout and any style of code."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +27,7 @@ def {function}(*arguments):
 """
 
 
-def change_answer(name: str, change: str) -> str:
+def change_answer(name, change):
     """Return the solution with a change of every part of its answer."""
     exercise = find_exercise(name)
     return exercise.solution + WRAPPED.format(function=exercise.function, change=change)
@@ -42,31 +39,31 @@ def change_answer(name: str, change: str) -> str:
     ["x * (1 + 1e-12 * rng.uniform(-1, 1, x.shape))", "np.asfortranarray(x) if x.ndim else x"],
     ids=["rounding-noise", "fortran-order"],
 )
-def test_an_equal_answer_passes(name: str, change: str) -> None:
+def test_an_equal_answer_passes(name, change):
     assert grade_file(find_exercise(name), change_answer(name, change)).passed
 
 
-def copy_readonly(x: Any) -> Any:
+def copy_readonly(x):
     x = np.array(x, order="F")
     x.flags.writeable = False
     return x
 
 
 @each
-def test_a_solution_passes_with_read_only_inputs_in_fortran_order(name: str) -> None:
+def test_a_solution_passes_with_read_only_inputs_in_fortran_order(name):
     exercise = find_exercise(name)
     assert grade_file(exercise, exercise.solution, copy_array=copy_readonly).passed
 
 
 @each
-def test_an_answer_with_loops_and_another_order_of_sums_passes(name: str) -> None:
+def test_an_answer_with_loops_and_another_order_of_sums_passes(name):
     report = grade_file(find_exercise(name), RIGHT)
     assert [grade.text for grade in report.grades if grade.failed] == []
     assert report.passed
 
 
 @each
-def test_an_answer_with_a_hundredfold_error_fails(name: str) -> None:
+def test_an_answer_with_a_hundredfold_error_fails(name):
     relative = 100 * find_exercise(name).tolerance
     code = change_answer(name, f"x + {relative} * np.max(np.abs(x), initial=0)")
     report = grade_file(find_exercise(name), code)

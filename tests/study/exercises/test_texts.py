@@ -1,19 +1,15 @@
 """E6, E10: hints without code of the answer, explained symbols, commands that run."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
 import pytest
 
 from mindref.study.exercises import NAMES, page
-from mindref.study.exercises.exercise import AXES, Exercise, find_exercise
-from mindref.study.exercises.workspace import Workspace
+from mindref.study.exercises.exercise import AXES, find_exercise
 from mindref.study.steps import KINDS
 from tests import spec_pages
 from tests.study.exercises import matrix
-from tests.study.exercises.conftest import Study
 
 each = pytest.mark.parametrize("name", NAMES)
 
@@ -26,14 +22,14 @@ WORDS = {
 """Words in formulas that need no explanation: functions, plain words, letters of axes."""
 
 
-def answer_lines(exercise: Exercise) -> set[str]:
+def answer_lines(exercise):
     """Return the lines of the solution that the starter lacks, without blanks."""
     missing = set(exercise.solution.splitlines()) - set(exercise.starter.splitlines())
     return {line.replace(" ", "") for line in missing if len(line.replace(" ", "")) > 3}
 
 
 @each
-def test_three_hints_contain_no_line_of_the_answer(name: str) -> None:
+def test_three_hints_contain_no_line_of_the_answer(name):
     exercise = find_exercise(name)
     assert len(exercise.hints) == 3
     assert answer_lines(exercise)
@@ -44,14 +40,14 @@ def test_three_hints_contain_no_line_of_the_answer(name: str) -> None:
             assert len(right) < 12 or right not in hint.replace(" ", ""), right
 
 
-def find_formulas(text: str) -> list[str]:
+def find_formulas(text):
     """Return the texts in back quotes, and the indented blocks."""
     blocks = [block for block in text.split("\n\n") if block.startswith(" ")]
     prose = "\n\n".join(block for block in text.split("\n\n") if not block.startswith(" "))
     return re.findall(r"`([^`]+)`", prose) + blocks
 
 
-def find_symbols(text: str) -> set[str]:
+def find_symbols(text):
     """Return the symbols of a formula without their indices, and every index."""
     names = re.findall(r"[^\W\d]\w*", text)
     symbols = set()
@@ -61,13 +57,13 @@ def find_symbols(text: str) -> set[str]:
     return symbols
 
 
-def list_texts(exercise: Exercise) -> list[str]:
+def list_texts(exercise):
     specs = (*exercise.arguments, *exercise.returns)
     return [exercise.statement, *(x.meaning for x in specs)]
 
 
 @each
-def test_every_symbol_of_a_statement_is_explained(name: str) -> None:
+def test_every_symbol_of_a_statement_is_explained(name):
     exercise = find_exercise(name)
     specs = (*exercise.arguments, *exercise.returns)
     names = {exercise.function} | {x.name for x in specs}
@@ -80,7 +76,7 @@ def test_every_symbol_of_a_statement_is_explained(name: str) -> None:
 
 
 @each
-def test_every_explained_symbol_is_used(name: str) -> None:
+def test_every_explained_symbol_is_used(name):
     exercise = find_exercise(name)
     texts = [*list_texts(exercise), *exercise.hints]
     used = {symbol for text in texts for f in find_formulas(text) for symbol in find_symbols(f)}
@@ -88,7 +84,7 @@ def test_every_explained_symbol_is_used(name: str) -> None:
 
 
 @each
-def test_axes_rules_and_steps_exist(name: str) -> None:
+def test_axes_rules_and_steps_exist(name):
     exercise = find_exercise(name)
     assert set(exercise.steps) <= {kind.kind for kind in KINDS}
     for x in (*exercise.arguments, *exercise.returns):
@@ -98,13 +94,13 @@ def test_axes_rules_and_steps_exist(name: str) -> None:
 
 
 @each
-def test_a_statement_fits_a_terminal(name: str) -> None:
+def test_a_statement_fits_a_terminal(name):
     assert max(map(len, page.format_statement(find_exercise(name)))) < 80
     for text in (find_exercise(name).starter, find_exercise(name).solution):
         assert max(map(len, text.splitlines())) <= 100
 
 
-def find_commands() -> set[str]:
+def find_commands():
     """Return the commands in the texts of the exercises and in the messages of the package."""
     folder = Path(matrix.README).parent
     files = [*folder.glob("*.py"), *folder.glob("*.md"), *folder.glob("tasks/*")]
@@ -115,7 +111,7 @@ def find_commands() -> set[str]:
     return {" ".join(command.split()) for command in commands}
 
 
-def test_every_printed_command_runs(workspace: Workspace, study: Study) -> None:
+def test_every_printed_command_runs(workspace, study):
     commands = find_commands()
     assert "--exercise NAME" in commands
     for command in commands - {""}:
@@ -127,7 +123,7 @@ def test_every_printed_command_runs(workspace: Workspace, study: Study) -> None:
 
 
 @pytest.mark.slow
-def test_the_readme_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readme_can_be_written(tmp_path, monkeypatch):
     copy = tmp_path / "README.md"
     copy.write_text(matrix.README.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(matrix, "README", copy)
@@ -136,7 +132,7 @@ def test_the_readme_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @each
-def test_a_starter_imports_numpy_only(name: str) -> None:
+def test_a_starter_imports_numpy_only(name):
     """The package must not do the learner's work."""
     exercise = find_exercise(name)
     imports = set(re.findall(r"^(?:import|from) (\w+)", exercise.starter, re.M))

@@ -1,7 +1,5 @@
 """E11: the trainer of exercise 18 is that of the library and uses the given operators."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +19,7 @@ each = pytest.mark.parametrize(("gradient", "power"), [("all", 2.0), ("last", fl
 
 
 @each
-def test_the_losses_equal_those_of_the_engine_of_the_library(gradient: str, power: float) -> None:
+def test_the_losses_equal_those_of_the_engine_of_the_library(gradient, power):
     config, catalogue, sizes, batches = make_training_setup(gradient, power, 50)
     params = init(np.random.default_rng(6), config, sizes)
     library_engine = engine.make_engine(
@@ -37,11 +35,11 @@ def test_the_losses_equal_those_of_the_engine_of_the_library(gradient: str, powe
     assert np.mean(losses[-10:]) < np.mean(losses[:10]), "the loss does not decrease"
 
 
-def test_the_trainer_calls_the_given_operators_and_adam_step() -> None:
-    called: set[str] = set()
+def test_the_trainer_calls_the_given_operators_and_adam_step():
+    called = set()
 
-    def record_calls(name: str, function: object) -> object:
-        def recorded(*arguments: object, **options: object) -> object:
+    def record_calls(name, function):
+        def recorded(*arguments, **options):
             called.add(name)
             return function(*arguments, **options)  # type: ignore[operator]
 
@@ -67,7 +65,7 @@ def test_the_trainer_calls_the_given_operators_and_adam_step() -> None:
     assert called == functions | {"adam_step"}
 
 
-def test_an_adam_step_that_changes_nothing_gives_other_losses() -> None:
+def test_an_adam_step_that_changes_nothing_gives_other_losses():
     def no_step(*arrays):  # type: ignore[no-untyped-def]
         return arrays[:3]
 

@@ -1,21 +1,16 @@
 """E8: every save is detected, for any editor; q and Ctrl-C end the command."""
 
-from __future__ import annotations
-
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from mindref.study.exercises import watch
 from mindref.study.exercises.exercise import find_exercise
-from mindref.study.exercises.workspace import Workspace
 
 NAME = "routing-axis"
 LONG = 30.0
@@ -25,25 +20,25 @@ LONG = 30.0
 class WatchProcess:
     """The command in a separate process, and its output lines."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process):
         self.process = process
-        self.lines: queue.Queue[str] = queue.Queue()
+        self.lines = queue.Queue()
         threading.Thread(target=self.read_lines, daemon=True).start()
 
-    def read_lines(self) -> None:
+    def read_lines(self):
         for line in self.process.stdout or ():
             self.lines.put(line)
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text):
         while text not in self.lines.get(timeout=LONG):
             pass
 
-    def send(self, text: str) -> None:
+    def send(self, text):
         print(text, end="", file=self.process.stdin, flush=True)
 
 
 @pytest.fixture
-def watching(workspace: Workspace) -> Iterator[WatchProcess]:
+def watching(workspace):
     """The command, which watches the starter."""
     workspace.create_file(find_exercise(NAME))
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.STDOUT}
@@ -53,9 +48,7 @@ def watching(workspace: Workspace) -> Iterator[WatchProcess]:
         process.kill()
 
 
-def test_every_save_is_checked_and_q_exits_with_the_last_code(
-    watching: WatchProcess, workspace: Workspace
-) -> None:
+def test_every_save_is_checked_and_q_exits_with_the_last_code(watching, workspace):
     watching.wait_for("Watching")
     path = workspace.file_path(NAME)
     path.write_text("def def\n", encoding="utf-8")  # in place
@@ -73,33 +66,33 @@ def test_every_save_is_checked_and_q_exits_with_the_last_code(
     assert watching.process.wait(timeout=LONG) == 0
 
 
-def test_q_exits_with_1_for_a_wrong_answer(watching: WatchProcess) -> None:
+def test_q_exits_with_1_for_a_wrong_answer(watching):
     watching.wait_for("Watching")
     watching.send("q\n")
     assert watching.process.wait(timeout=LONG) == 1
 
 
-def test_ctrl_c_exits_with_130(watching: WatchProcess) -> None:
+def test_ctrl_c_exits_with_130(watching):
     watching.wait_for("Watching")
     watching.process.send_signal(signal.SIGINT)
     assert watching.process.wait(timeout=LONG) == 130
 
 
-def test_a_save_is_detected_within_a_second() -> None:
+def test_a_save_is_detected_within_a_second():
     assert 3 * watch.PAUSE < 1
 
 
-def test_a_missing_file_keeps_the_old_state(tmp_path: Path) -> None:
+def test_a_missing_file_keeps_the_old_state(tmp_path):
     state = (1, 2, 3)
     assert watch.wait_for_stable_file(tmp_path / "missing.py", state, lambda _: False) == state
 
 
-def test_a_file_is_stable_after_two_equal_looks(tmp_path: Path) -> None:
+def test_a_file_is_stable_after_two_equal_looks(tmp_path):
     path = tmp_path / "long.py"
     path.write_text("a", encoding="utf-8")
     contents = iter(["ab", "abc"])
 
-    def wait(seconds: float) -> bool:
+    def wait(seconds):
         path.write_text(next(contents, "abc"), encoding="utf-8")
         os.utime(path, (0, 0))
         return False

@@ -1,9 +1,6 @@
 """E1 and E7 in the worker process: solutions pass within 3 seconds."""
 
-from __future__ import annotations
-
 import resource
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,18 +9,17 @@ from mindref.study.exercises import NAMES, worker
 from mindref.study.exercises.answers import CaseAnswer, Job
 from mindref.study.exercises.commands import check_exercise
 from mindref.study.exercises.exercise import find_exercise
-from mindref.study.exercises.workspace import Workspace
 from tests.study.exercises.learner import write_answer
 
 
-def read_cpu_seconds() -> float:
+def read_cpu_seconds():
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(x.ru_utime + x.ru_stime for x in used)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.slow(every=3)
-def test_a_solution_passes_within_3_seconds(workspace: Workspace, name: str) -> None:
+def test_a_solution_passes_within_3_seconds(workspace, name):
     exercise, lines = find_exercise(name), list[str]()
     for written in (*exercise.needs, name):
         write_answer(workspace, written)
@@ -33,7 +29,7 @@ def test_a_solution_passes_within_3_seconds(workspace: Workspace, name: str) -> 
     assert workspace.get_progress(name).passed
 
 
-def test_written_jobs_and_answers_are_read_without_a_change(tmp_path: Path) -> None:
+def test_written_jobs_and_answers_are_read_without_a_change(tmp_path):
     case = {"x": np.array([[0.1, np.nan]]), "mask": np.array([True]), "power": np.inf, "word": "a"}
     job = Job("n", "n.py", "def f(): pass", "f", 2, (case, {}), ("other",))
     worker.write_jobs(tmp_path, [job])
@@ -53,27 +49,25 @@ def test_written_jobs_and_answers_are_read_without_a_change(tmp_path: Path) -> N
     assert result[0].views == ("x",)
 
 
-def test_a_wrong_number_of_answers_is_rejected(tmp_path: Path) -> None:
+def test_a_wrong_number_of_answers_is_rejected(tmp_path):
     job = Job("n", "n.py", "", "f", 1, ({}, {}))
     worker.write_answers(tmp_path, [[CaseAnswer(raised="E")]])
     assert worker.read_answers(tmp_path, [job]) is None
 
 
-def test_pickled_answers_are_rejected(tmp_path: Path) -> None:
+def test_pickled_answers_are_rejected(tmp_path):
     job = Job("n", "n.py", "", "f", 1, ({},))
     worker.write_answers(tmp_path, [[CaseAnswer(arrays=(np.ones(1),))]])
     np.savez(tmp_path / "answers.npz", **{"0.0.0": np.array([print], dtype=object)})
     assert worker.read_answers(tmp_path, [job]) is None
 
 
-def test_the_worker_imports_the_mindref_of_its_parent(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_worker_imports_the_mindref_of_its_parent(workspace, tmp_path, monkeypatch):
     """Another mindref is earlier on the path than the installed one."""
     other = tmp_path / "other"
     (other / "mindref").mkdir(parents=True)
     (other / "mindref" / "__init__.py").write_text("raise ImportError\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(other))
-    lines: list[str] = []
+    lines = []
     write_answer(workspace, "squash")
     assert check_exercise("squash", workspace, lines.append) == 0, "\n".join(lines)

@@ -1,11 +1,7 @@
 """One browser for all tests of the page; skipped with a reason where there is none."""
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,11 +10,11 @@ from mindref.study.derived_views import derive_views
 from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
 from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Open, Reader
+from tests.study.page.page_reader import Reader
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def browser():
     """A headless Chromium of the system, driven by playwright."""
     sync = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -31,12 +27,12 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def trace() -> dict[str, Any]:
+def trace():
     return trace_to_dict(make_page_pair())
 
 
 @pytest.fixture(scope="session")
-def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Path:
+def file(tmp_path_factory, trace):
     """The page of one user, without other views."""
     path = tmp_path_factory.mktemp("page") / "study.html"
     write_page([trace], path)
@@ -44,7 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory, trace: dict[str, Any]) -> Pat
 
 
 @pytest.fixture(scope="session")
-def derived() -> dict[str, Any]:
+def derived():
     """Everything beside the trace; the case study is of a user of the built-in model."""
     views = derive_views(make_page_pair(), TITLES)
     models = open_built_in_model(), open_built_in_model(SINGLE_INTEREST)
@@ -57,20 +53,18 @@ def derived() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def rich(
-    derived: dict[str, Any], trace: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def rich(derived, trace, tmp_path_factory):
     path = tmp_path_factory.mktemp("rich") / "study.html"
     write_page([trace], path, derived=[derived])
     return path
 
 
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+def opened(browser, tmp_path):
     """Open a file, or a page of given traces, offline; all pages are closed after the test."""
     contexts = []
 
-    def open_(source: Path | list[dict[str, Any]], place: str = "", **settings: Any) -> Reader:
+    def open_(source, place="", **settings):
         path = source if isinstance(source, Path) else tmp_path / "opened.html"
         if not isinstance(source, Path):
             write_page(source, path)
@@ -84,11 +78,11 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
 
 
 @pytest.fixture
-def unscripted(browser: Any) -> Iterator[Callable[[Path], Any]]:
+def unscripted(browser):
     """A function that opens a file in a browser that runs no scripts, and returns its page."""
     context = browser.new_context(offline=True, java_script_enabled=False)
 
-    def open_(path: Path) -> Any:
+    def open_(path):
         page = context.new_page()
         page.goto(path.as_uri())
         return page
@@ -98,7 +92,7 @@ def unscripted(browser: Any) -> Iterator[Callable[[Path], Any]]:
 
 
 @pytest.fixture(scope="module")
-def shared(browser: Any, file: Path) -> Iterator[Reader]:
+def shared(browser, file):
     """The page, opened once for the tests of a module that only read; questions are off."""
     context = browser.new_context(offline=True)
     yield Reader(context.new_page(), file, "#ask=0")

@@ -1,14 +1,8 @@
 """P14-P16: keyboard, screen reader, contrast, less motion, narrow screens."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from mindref.study.page.html_file import VIEWS as NAMED_VIEWS
-from tests.study.page.page_reader import Open, Reader
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +22,7 @@ REACHABLE = """() => { const all = [...document.querySelectorAll('*')];
     .map(x => all.indexOf(x)) }"""
 
 
-def test_p14_tab_reaches_every_control_in_reading_order(opened: Open, file: Path) -> None:
+def test_p14_tab_reaches_every_control_in_reading_order(opened, file):
     page = opened(file, PLACE).page
     page.evaluate("document.getElementById('editor-box').open = true")
     wanted, seen = page.evaluate(REACHABLE), []
@@ -42,7 +36,7 @@ def test_p14_tab_reaches_every_control_in_reading_order(opened: Open, file: Path
     assert seen == wanted, "every control once, in the order of the text, and no trap"
 
 
-def test_p14_arrow_keys_move_between_cells_and_enter_selects(opened: Open, file: Path) -> None:
+def test_p14_arrow_keys_move_between_cells_and_enter_selects(opened, file):
     page = opened(file, PLACE).page
     page.focus("#step td[aria-selected=true]")
     page.keyboard.press("ArrowRight")
@@ -57,7 +51,7 @@ NAMED = {"button", "slider", "checkbox", "combobox", "radio", "spinbutton", "gri
          "columnheader"}  # fmt: skip
 
 
-def unnamed(page: Any) -> list[Any]:
+def unnamed(page):
     """Return the nodes of the accessibility tree that need a name and have none."""
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
@@ -77,9 +71,7 @@ BAD_TABLES = """tables => tables.filter(t => !t.caption.textContent
   || (t.rows[0].cells.length > 2 && !t.tHead.querySelector('th[scope=col]'))).length"""
 
 
-def test_p14_every_control_has_a_name_and_every_table_headers(
-    opened: Open, file: Path, rich: Path
-) -> None:
+def test_p14_every_control_has_a_name_and_every_table_headers(opened, file, rich):
     page = opened(file, PLACE)
     for number, step in enumerate(page.steps()):
         page.at(step=step)
@@ -95,7 +87,7 @@ def test_p14_every_control_has_a_name_and_every_table_headers(
         assert page.page.eval_on_selector_all("#tab table", BAD_TABLES) == 0, view
 
 
-def test_p14_the_skip_link_focuses_the_current_step(opened: Open, file: Path) -> None:
+def test_p14_the_skip_link_focuses_the_current_step(opened, file):
     page = opened(file, f"{PLACE}&edits=S:2")
     page.page.focus(".skip")
     page.page.keyboard.press("Enter")
@@ -105,7 +97,7 @@ def test_p14_the_skip_link_focuses_the_current_step(opened: Open, file: Path) ->
     assert page.page.evaluate("document.activeElement.id") == "step"
 
 
-def test_p14_changes_are_announced(opened: Open, file: Path) -> None:
+def test_p14_changes_are_announced(opened, file):
     page = opened(file, PLACE).page
     assert page.get_attribute("#live", "aria-live") == "polite"
     page.click("#next")
@@ -146,9 +138,7 @@ CONTRAST = """(selector) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_p15_all_text_has_enough_contrast(
-    opened: Open, file: Path, rich: Path, scheme: str
-) -> None:
+def test_p15_all_text_has_enough_contrast(opened, file, rich, scheme):
     page = opened(file, PLACE, color_scheme=scheme)
     for step in page.steps():
         page.at(step=step, cell="w[2]@5", edits="" if len(step) % 2 else "S:2")
@@ -163,7 +153,7 @@ def test_p15_all_text_has_enough_contrast(
         assert ratio >= 4.5, (view, where)
 
 
-def test_p15_largest_and_negative_numbers_are_marked_without_colour(shared: Reader) -> None:
+def test_p15_largest_and_negative_numbers_are_marked_without_colour(shared):
     shared.at(step="routing[2].weights")
     rows = shared.page.query_selector_all("#step tbody tr")
     assert all(len(row.query_selector_all(".most")) == 1 for row in rows)
@@ -172,13 +162,13 @@ def test_p15_largest_and_negative_numbers_are_marked_without_colour(shared: Read
         assert text.startswith("−") == (float(value) < 0)
 
 
-def test_p15_reduced_motion_disables_play(opened: Open, file: Path) -> None:
+def test_p15_reduced_motion_disables_play(opened, file):
     assert opened(file, reduced_motion="reduce").page.is_disabled("#play")
     assert not opened(file, reduced_motion="no-preference").page.is_disabled("#play")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
-def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, rich: Path, width: int) -> None:
+def test_p16_no_page_scrolls_sideways(opened, file, rich, width):
     page = opened(file, "#ask=0", viewport={"width": width, "height": 800})
     for step in page.steps():
         page.at(step=step, cell="w[2]@5")
@@ -189,7 +179,7 @@ def test_p16_no_page_scrolls_sideways(opened: Open, file: Path, rich: Path, widt
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
 
 
-def test_p16_row_headers_of_a_wide_table_are_sticky(opened: Open, file: Path) -> None:
+def test_p16_row_headers_of_a_wide_table_are_sticky(opened, file):
     page = opened(file, "#step=routing.votes&ask=0", viewport={"width": 360, "height": 800}).page
     box = page.query_selector("figure[data-tensor='Se'] .scroll")
     head = page.query_selector("figure[data-tensor='Se'] tbody th")

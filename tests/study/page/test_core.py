@@ -1,20 +1,16 @@
 """P1-P5: nothing is loaded, the file is small, and its numbers are those of Python."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.study.page import html_file, write_page
 from tests.study.page.page_pair import array, flip_bit, make_page_pair, tensors, trace_to_dict
-from tests.study.page.page_reader import Open, Reader
 from tests.study.terminal.reading import is_rounded
 
 FOLDER = Path(html_file.__file__).parent
@@ -22,13 +18,13 @@ LINES = 300
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";$', re.MULTILINE)
 
 
-def test_every_script_and_style_is_included() -> None:
+def test_every_script_and_style_is_included():
     assert {path.stem for path in (FOLDER / "script").iterdir()} == set(html_file.SCRIPTS)
     assert {path.stem for path in (FOLDER / "style").iterdir()} == set(html_file.STYLES)
 
 
 @pytest.mark.parametrize("name", html_file.SCRIPTS)
-def test_a_script_is_short_and_imports_only_earlier_scripts(name: str) -> None:
+def test_a_script_is_short_and_imports_only_earlier_scripts(name):
     text = (FOLDER / "script" / f"{name}.js").read_text(encoding="utf-8")
     assert text.startswith("// "), "its first line says what it is for"
     assert text.count("\n") <= LINES
@@ -39,7 +35,7 @@ def test_a_script_is_short_and_imports_only_earlier_scripts(name: str) -> None:
     assert not re.search(r"^(import|export)\b", built, re.MULTILINE)
 
 
-def test_the_linked_script_has_no_comments() -> None:
+def test_the_linked_script_has_no_comments():
     text = html_file.link_modules(html_file.SCRIPTS)
     assert "/**" not in text
     assert "\n//" not in text
@@ -55,9 +51,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("place", ELSEWHERE)
 @pytest.mark.slow(every=3)
-def test_p1_the_page_makes_no_request_and_has_no_error(
-    opened: Open, file: Path, place: str
-) -> None:
+def test_p1_the_page_makes_no_request_and_has_no_error(opened, file, place):
     page = opened(file, **ELSEWHERE[place])
     for view in page.page.query_selector_all("#views button"):
         view.click()
@@ -65,7 +59,7 @@ def test_p1_the_page_makes_no_request_and_has_no_error(
     assert page.errors == []
 
 
-def test_p2_the_file_is_small(file: Path, rich: Path, tmp_path: Path) -> None:
+def test_p2_the_file_is_small(file, rich, tmp_path):
     """`rich` has all views."""
     assert max(file.stat().st_size, rich.stat().st_size) <= 400_000
     users = [trace_to_dict(make_page_pair(seed), user=f"u{seed}") for seed in range(5)]
@@ -73,7 +67,7 @@ def test_p2_the_file_is_small(file: Path, rich: Path, tmp_path: Path) -> None:
     assert (tmp_path / "five.html").stat().st_size <= 1_500_000
 
 
-def test_p3_the_policy_is_strict_and_nothing_is_loaded(file: Path) -> None:
+def test_p3_the_policy_is_strict_and_nothing_is_loaded(file):
     text = file.read_text(encoding="utf-8")
     assert "content=\"default-src 'none';" in text
     assert "unsafe" not in text.split("</head>")[0]
@@ -84,12 +78,12 @@ def test_p3_the_policy_is_strict_and_nothing_is_loaded(file: Path) -> None:
     assert re.findall(r'\bhref="([^"]*)"', text) == ["#step"]
 
 
-def test_p3_other_files_have_no_influence(opened: Open, file: Path, tmp_path: Path) -> None:
+def test_p3_other_files_have_no_influence(opened, file, tmp_path):
     shutil.copy(file, tmp_path / "moved.html")
     assert opened(tmp_path / "moved.html", "#ask=0").text() == opened(file, "#ask=0").text()
 
 
-def test_p4_the_page_recomputes_every_array(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p4_the_page_recomputes_every_array(shared, trace):
     line = shared.page.query_selector("#selfcheck")
     assert shared.selfcheck() == "pass"
     assert float(line.get_attribute("data-largest")) < 1e-12
@@ -103,9 +97,7 @@ def test_p4_the_page_recomputes_every_array(shared: Reader, trace: dict[str, Any
      ("loss", 0), ("d_S", 7), ("d_items", 11), ("score", 3), ("top", 0)],
 )  # fmt: skip
 @pytest.mark.slow(every=6)
-def test_p4_a_flipped_bit_is_detected(
-    opened: Open, file: Path, trace: dict[str, Any], tmp_path: Path, name: str, byte: int
-) -> None:
+def test_p4_a_flipped_bit_is_detected(opened, file, trace, tmp_path, name, byte):
     bad = tmp_path / "bad.html"
     bad.write_text(flip_bit(file.read_text(), tensors(trace)[name]["data"], byte), "utf-8")
     page = opened(bad)
@@ -114,9 +106,7 @@ def test_p4_a_flipped_bit_is_detected(
     assert name in page.page.inner_text("#selfcheck")
 
 
-def test_p4_a_wrong_number_with_a_correct_checksum_is_detected(
-    opened: Open, trace: dict[str, Any]
-) -> None:
+def test_p4_a_wrong_number_with_a_correct_checksum_is_detected(opened, trace):
     wrong = json.loads(json.dumps(trace))
     weights = tensors(wrong)["w[2]"]
     values = array(weights).copy()
@@ -127,7 +117,7 @@ def test_p4_a_wrong_number_with_a_correct_checksum_is_detected(
     assert "w[2]: differs by 1.0e−9" in page.page.inner_text("#selfcheck")
 
 
-def test_p4_a_damaged_content_block_is_detected(opened: Open, file: Path, tmp_path: Path) -> None:
+def test_p4_a_damaged_content_block_is_detected(opened, file, tmp_path):
     text = file.read_text()
     at = text.index('id="content">') + 400
     bad = tmp_path / "bad.html"
@@ -135,7 +125,7 @@ def test_p4_a_damaged_content_block_is_detected(opened: Open, file: Path, tmp_pa
     assert opened(bad).selfcheck() == "fail"
 
 
-def test_p5_every_cell_equals_the_number_of_python(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p5_every_cell_equals_the_number_of_python(shared, trace):
     seen = 0
     for step in trace["steps"]:
         shared.at(step=step["id"])

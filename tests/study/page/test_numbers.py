@@ -1,17 +1,12 @@
 """P8, P9, P12: cells are explained, edits give Python's numbers, both sums stand at a softmax."""
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from mindref.study.tracing import TrainingPair
 from tests.study.page.page_pair import array, make_page_pair, tensors, trace_to_dict
-from tests.study.page.page_reader import Open, Reader
 
 TERMS = """() => { const box = document.querySelector('.terms-of');
   const list = role => [...box.querySelectorAll(`ul[data-role=${role}] li`)]
@@ -21,7 +16,7 @@ TERMS = """() => { const box = document.querySelector('.terms-of');
     value: Number(document.querySelector('.chosen output').dataset.value)} }"""
 
 
-def total(listed: dict[str, Any]) -> float:
+def total(listed):
     """Return what the listed terms come to by the rule that is stated."""
     if listed["rule"] == "quotient":
         return math.fsum(listed["above"]) / math.fsum(listed["below"])
@@ -31,11 +26,11 @@ def total(listed: dict[str, Any]) -> float:
 
 
 @pytest.mark.slow
-def test_p8_the_terms_of_a_cell_give_its_value(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p8_the_terms_of_a_cell_give_its_value(shared, trace):
     rng = np.random.default_rng(8)
     floats = [x for x in tensors(trace).values() if x["dtype"] == "float64"]
     made = [x for x in floats if x["recipe"]["op"] != "input"]
-    rules: dict[str, int] = {}
+    rules = {}
     for number in range(200):
         tensor = made[number % len(made)]
         at = int(rng.integers(math.prod(tensor["shape"])))
@@ -51,9 +46,7 @@ def test_p8_the_terms_of_a_cell_give_its_value(shared: Reader, trace: dict[str, 
     assert rules["quotient"] > 5
 
 
-def test_p8_gradients_equal_finite_differences_of_the_page(
-    shared: Reader, trace: dict[str, Any]
-) -> None:
+def test_p8_gradients_equal_finite_differences_of_the_page(shared, trace):
     rng = np.random.default_rng(9)
     named = tensors(trace)
     for name in [
@@ -78,7 +71,7 @@ def test_p8_gradients_equal_finite_differences_of_the_page(
         assert abs(closed - moved) <= 1e-6 * max(abs(closed), abs(moved), 1e-3), name
 
 
-def test_p8_a_gradient_below_rounding_has_a_note(opened: Open, file: Path) -> None:
+def test_p8_a_gradient_below_rounding_has_a_note(opened, file):
     page, noted = opened(file, "#ask=0"), 0
     for row in range(10):  # one logit far ahead: the others of its row have next to no gradient
         edits = f"set:b[1]:{4 * row}:25"
@@ -91,7 +84,7 @@ def test_p8_a_gradient_below_rounding_has_a_note(opened: Open, file: Path) -> No
     assert noted
 
 
-def test_p8_stop_gradient_has_a_note(opened: Open) -> None:
+def test_p8_stop_gradient_has_a_note(opened):
     last = trace_to_dict(make_page_pair(routing_gradient="last"))
     page = opened([last], "#ask=0&cell=S@3")
     assert page.selfcheck() == "pass"
@@ -101,7 +94,7 @@ def test_p8_stop_gradient_has_a_note(opened: Open) -> None:
 SHOWN = ("w[{r}]", "v", "loss", "d_S", "d_Se", "S.value'", "best")
 
 
-def compare(page: Reader, one: TrainingPair, edits: str, iterations: int) -> None:
+def compare(page, one, edits, iterations):
     """Hold the edited page against what Python gives for the same change."""
     wanted = trace_to_dict(one)
     expected = tensors(wanted)
@@ -117,7 +110,7 @@ def compare(page: Reader, one: TrainingPair, edits: str, iterations: int) -> Non
         assert page.page.query_selector("#step p.badge"), "edited numbers are marked"
 
 
-def changed(rng: np.random.Generator) -> tuple[TrainingPair, str, int]:
+def changed(rng):
     """Return a world with one or two changes, the same changes for the page, and the rounds."""
     base = make_page_pair()
     params, batch, catalogue, config = base
@@ -157,12 +150,12 @@ def changed(rng: np.random.Generator) -> tuple[TrainingPair, str, int]:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.slow(every=10)
-def test_p9_edited_numbers_equal_those_of_python(shared: Reader, seed: int) -> None:
+def test_p9_edited_numbers_equal_those_of_python(shared, seed):
     one, edits, iterations = changed(np.random.default_rng(seed))
     compare(shared, one, edits, iterations)
 
 
-def test_p9_a_constant_cell_keeps_other_cells_computed(shared: Reader) -> None:
+def test_p9_a_constant_cell_keeps_other_cells_computed(shared):
     step = "routing[2].weights"
     shared.at(step=step, edits="S:2;K:3")
     alone = shared.cells()["w[2]"]
@@ -175,7 +168,7 @@ def test_p9_a_constant_cell_keeps_other_cells_computed(shared: Reader) -> None:
     assert shared.cells()["b[1]"][52][0] == "9"
 
 
-def test_p9_the_editor_shows_edits_and_the_number_of_interests(shared: Reader) -> None:
+def test_p9_the_editor_shows_edits_and_the_number_of_interests(shared):
     shared.at(step="ids", edits="r:5")
     assert shared.page.query_selector("#step .badge") is None, "ids do not depend on r"
     shared.at(step="ids", edits="K:2")
@@ -183,7 +176,7 @@ def test_p9_the_editor_shows_edits_and_the_number_of_interests(shared: Reader) -
     assert "number of interests, K′\t3\t2" in shared.page.inner_text("#editor .summary")
 
 
-def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:
+def test_p9_reset_restores_the_recorded_bytes(shared):
     shared.at(step="loss.value")
     before = shared.cells()
     shared.at(step="loss.value", edits="set:b[1]:3:0.25;r:5;S:2")
@@ -194,9 +187,7 @@ def test_p9_reset_restores_the_recorded_bytes(shared: Reader) -> None:
     assert shared.page.query_selector("#step .badge") is None
 
 
-def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(
-    opened: Open, file: Path
-) -> None:
+def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(opened, file):
     page = opened(file, "#step=routing.logits&cell=b[1]@5&ask=0")
     before = page.page.get_attribute("#inspector .gradient", "data-closed")
     page.open_details()
@@ -211,7 +202,7 @@ def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(
     assert "Effect of the edits" in page.page.inner_text("#editor")
 
 
-def test_p12_every_softmax_has_both_sums(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p12_every_softmax_has_both_sums(shared, trace):
     seen = 0
     for step in trace["steps"]:
         tables = [x for x in step["outputs"] if x["recipe"]["op"] == "softmax"]

@@ -1,7 +1,5 @@
 """P17-P19: hostile titles, paper and no scripts, the same bytes."""
 
-from __future__ import annotations
-
 import copy
 import getpass
 import json
@@ -9,9 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +16,6 @@ from mindref.study.derived_views import derive_views
 from mindref.study.page import write_page
 from mindref.study.page.html_file import VIEWS
 from tests.study.page.page_pair import ITEMS, make_page_pair, trace_to_dict
-from tests.study.page.page_reader import Open
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +34,7 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory, derived: dict[str, Any]) -> Path:
+def hostile(tmp_path_factory, derived):
     titles = [HOSTILE[(item + 2) % len(HOSTILE)] for item in range(ITEMS)]  # item 8: HOSTILE[0]
     path = tmp_path_factory.mktemp("hostile") / "page.html"
     views = derive_views(make_page_pair(), titles)
@@ -52,7 +47,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, derived: dict[str, Any]) -
     return path
 
 
-def test_p17_hostile_titles_are_text_with_scripts(opened: Open, hostile: Path) -> None:
+def test_p17_hostile_titles_are_text_with_scripts(opened, hostile):
     page = opened(hostile, "#ask=0", viewport={"width": 360, "height": 800})
     page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     assert page.selfcheck() == "pass"
@@ -72,15 +67,13 @@ def test_p17_hostile_titles_are_text_with_scripts(opened: Open, hostile: Path) -
     assert page.requests == [hostile.as_uri()]
 
 
-def test_p17_hostile_titles_are_text_without_scripts(
-    unscripted: Callable[[Path], Any], hostile: Path
-) -> None:
+def test_p17_hostile_titles_are_text_without_scripts(unscripted, hostile):
     page = unscripted(hostile)
     assert HOSTILE[0] in page.inner_text("body")
     assert page.query_selector("img, b b, style + style") is None
 
 
-def test_p18_a_print_has_the_step_and_its_table(opened: Open, file: Path) -> None:
+def test_p18_a_print_has_the_step_and_its_table(opened, file):
     page = opened(file, "#step=routing[2].weights&cell=w[2]@5&ask=0", color_scheme="dark").page
     page.emulate_media(media="print", color_scheme="light")
     assert page.is_visible("#step-title")
@@ -95,9 +88,7 @@ def test_p18_a_print_has_the_step_and_its_table(opened: Open, file: Path) -> Non
     assert page.get_attribute("html", "data-theme") is None, "the screen gets its colours back"
 
 
-def test_p18_without_scripts_the_page_has_table_and_steps(
-    unscripted: Callable[[Path], Any], file: Path, trace: dict[str, Any]
-) -> None:
+def test_p18_without_scripts_the_page_has_table_and_steps(unscripted, file, trace):
     page = unscripted(file)
     text = page.inner_text("body")
     last = [step for step in trace["steps"] if step["kind"] == "routing.weights"][-1]
@@ -120,7 +111,7 @@ write_page([json.load(open(sys.argv[1]))], sys.argv[2])
 """
 
 
-def test_p19_the_file_is_reproducible(tmp_path: Path, file: Path, trace: dict[str, Any]) -> None:
+def test_p19_the_file_is_reproducible(tmp_path, file, trace):
     trace_path = tmp_path / "trace.json"
     trace_path.write_text(json.dumps(trace), encoding="utf-8")
     for seed, zone in (("1", "UTC"), ("77", "Pacific/Auckland")):
@@ -131,7 +122,7 @@ def test_p19_the_file_is_reproducible(tmp_path: Path, file: Path, trace: dict[st
         assert out.read_bytes() == file.read_bytes()
 
 
-def test_p19_the_file_has_no_date_path_or_user_name(file: Path) -> None:
+def test_p19_the_file_has_no_date_path_or_user_name(file):
     text = file.read_text(encoding="utf-8")
     readable = re.sub(r"[A-Za-z0-9+/=]{60,}", "", text)
     assert not re.search(r"\b20[12]\d-\d\d-\d\d\b", readable)
@@ -141,7 +132,7 @@ def test_p19_the_file_has_no_date_path_or_user_name(file: Path) -> None:
     assert name == "root" or not re.search(rf"\b{re.escape(name)}\b", readable)
 
 
-def test_no_trace_or_too_many_derived_views_raise(tmp_path: Path, trace: dict[str, Any]) -> None:
+def test_no_trace_or_too_many_derived_views_raise(tmp_path, trace):
     with pytest.raises(ConfigError, match="page: traces"):
         write_page([], tmp_path / "none.html")
     with pytest.raises(ConfigError, match="page: derived"):

@@ -1,38 +1,30 @@
 """P10, P11 and the other views: what they show is what Python computed."""
 
-from __future__ import annotations
-
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.study.page.page_pair import array, flip_bit, make_page_pair, tensors, trace_to_dict
-from tests.study.page.page_reader import Open, Reader
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def page(opened: Open, rich: Path) -> Iterator[Reader]:
+def page(opened, rich):
     opened_page = opened(rich, "#ask=0", viewport={"width": 1440, "height": 900})
     yield opened_page
     assert opened_page.errors == []
 
 
-def numbers(page: Reader, selector: str, attribute: str) -> list[float]:
+def numbers(page, selector, attribute):
     script = "(all, name) => all.map(x => Number(x.getAttribute(name)))"
-    values: list[float] = page.page.eval_on_selector_all(selector, script, attribute)
+    values = page.page.eval_on_selector_all(selector, script, attribute)
     return values
 
 
-def test_p10_the_rows_of_the_ledger_sum_to_the_total(
-    page: Reader, derived: dict[str, Any], trace: dict[str, Any]
-) -> None:
+def test_p10_the_rows_of_the_ledger_sum_to_the_total(page, derived, trace):
     page.at(view="ledger")
     ledger = derived["ledger"]["Se"]
     errors = numbers(page, "#tab [data-fd]", "data-fd")
@@ -44,7 +36,7 @@ def test_p10_the_rows_of_the_ledger_sum_to_the_total(
     assert np.abs(shown - whole).max() <= 1e-9 * np.abs(whole).max()
 
 
-def test_p10_the_last_term_equals_stop_gradient(page: Reader) -> None:
+def test_p10_the_last_term_equals_stop_gradient(page):
     page.at(view="ledger")
     for box in page.page.query_selector_all("#tab input[type=checkbox]")[1:]:
         name = box.get_attribute("aria-label")
@@ -58,16 +50,14 @@ def test_p10_the_last_term_equals_stop_gradient(page: Reader) -> None:
 
 
 @pytest.mark.parametrize("by", ["S", "e"])
-def test_p10_the_other_ledgers_hold_too(page: Reader, by: str) -> None:
+def test_p10_the_other_ledgers_hold_too(page, by):
     page.at(view="ledger")
     page.page.select_option("#tab select", by)
     assert max(numbers(page, "#tab [data-fd]", "data-fd")) < 1e-6
     assert numbers(page, "#tab [data-residual]", "data-residual")[0] < 1e-9
 
 
-def test_p11_every_variant_differs_and_lists_its_violations(
-    page: Reader, derived: dict[str, Any]
-) -> None:
+def test_p11_every_variant_differs_and_lists_its_violations(page, derived):
     assert len(derived["variants"]) >= 8
     for case in derived["variants"]:
         page.at(view="variants", variant=case["name"])
@@ -95,14 +85,14 @@ def test_p11_every_variant_differs_and_lists_its_violations(
     assert page.errors == []
 
 
-def test_a_step_leads_to_its_variants(page: Reader, trace: dict[str, Any]) -> None:
+def test_a_step_leads_to_its_variants(page, trace):
     step = next(s for s in trace["steps"] if s["kind"] == "routing.weights")
     page.at(step=step["id"])
     page.page.click(f"#step .sources button >> text={step['variants'][0]}")
     assert page.page.get_attribute("#tab article", "data-variant") == step["variants"][0]
 
 
-def test_the_curve_has_a_table_with_its_numbers(page: Reader, derived: dict[str, Any]) -> None:
+def test_the_curve_has_a_table_with_its_numbers(page, derived):
     page.at(view="curve")
     for curve in derived["curves"]:
         page.page.select_option("#tab select", curve["tensor"])
@@ -113,9 +103,7 @@ def test_the_curve_has_a_table_with_its_numbers(page: Reader, derived: dict[str,
     assert page.page.query_selector("#tab svg[role=img]").get_attribute("aria-label")
 
 
-def test_every_ambiguity_lists_its_readings_and_that_of_mindref(
-    page: Reader, derived: dict[str, Any]
-) -> None:
+def test_every_ambiguity_lists_its_readings_and_that_of_mindref(page, derived):
     page.at(view="ambiguities")
     for card in derived["ambiguities"]:
         text = page.page.inner_text(f"#tab [data-card='{card['name']}']")
@@ -125,9 +113,7 @@ def test_every_ambiguity_lists_its_readings_and_that_of_mindref(
         assert text.count("reading of mindref") == 1
 
 
-def test_retrieval_shows_each_interest_and_the_single_vector(
-    page: Reader, derived: dict[str, Any]
-) -> None:
+def test_retrieval_shows_each_interest_and_the_single_vector(page, derived):
     page.at(view="retrieval")
     text = page.page.inner_text("#tab")
     case = derived["case"]
@@ -137,7 +123,7 @@ def test_retrieval_shows_each_interest_and_the_single_vector(
     assert f"is {case['rank']}" in text
 
 
-def test_replay_draws_new_logits_and_steps_through_iterations(page: Reader) -> None:
+def test_replay_draws_new_logits_and_steps_through_iterations(page):
     page.at(view="replay")
     page.page.click("text=Draw new logits")
     page.page.click("text=Draw new logits")
@@ -148,7 +134,7 @@ def test_replay_draws_new_logits_and_steps_through_iterations(page: Reader) -> N
     assert page.page.inner_text("#tab tbody tr >> nth=0").count("·") == 4
 
 
-def test_the_map_has_the_share_of_variance_and_a_table(page: Reader) -> None:
+def test_the_map_has_the_share_of_variance_and_a_table(page):
     page.at(view="map")
     assert "% of the variance" in page.page.inner_text("#tab")
     assert len(page.page.query_selector_all("#tab svg circle")) == 10
@@ -165,7 +151,7 @@ APART = """() => {
 }"""
 
 
-def test_the_map_states_its_factor_and_names_do_not_overlap(page: Reader) -> None:
+def test_the_map_states_its_factor_and_names_do_not_overlap(page):
     page.at(view="map")
     text = page.page.inner_text("#tab")
     factor = re.search(r"drawn ([\d.]+) times as long", text)
@@ -175,7 +161,7 @@ def test_the_map_states_its_factor_and_names_do_not_overlap(page: Reader) -> Non
     assert len(page.page.query_selector_all("#tab svg .capsule-name")) == 3
 
 
-def test_exercises_lead_to_their_step(page: Reader) -> None:
+def test_exercises_lead_to_their_step(page):
     page.at(view="exercises")
     assert "mindref study --exercise squash" in page.page.inner_text("#tab")
     assert "started" in page.page.inner_text("#tab")
@@ -183,14 +169,14 @@ def test_exercises_lead_to_their_step(page: Reader) -> None:
     assert page.step().startswith("routing[1]")
 
 
-def test_a_view_without_data_names_the_command(opened: Open, file: Path) -> None:
+def test_a_view_without_data_names_the_command(opened, file):
     page = opened(file, "#ask=0")
     for view in ("retrieval", "ledger", "variants", "curve", "ambiguities"):
         page.at(view=view)
         assert "mindref study --html" in page.page.inner_text("#tab"), view
 
 
-def test_the_inspector_lists_uses_in_the_same_step(page: Reader) -> None:
+def test_the_inspector_lists_uses_in_the_same_step(page):
     page.at(step="routing[1].capsules")
     page.page.click("#step figure[data-tensor='across[1]'] td[data-index]")
     used = page.page.inner_text("#inspector .next")
@@ -198,9 +184,7 @@ def test_the_inspector_lists_uses_in_the_same_step(page: Reader) -> None:
     assert "no step of" not in used
 
 
-def test_p4_a_flipped_bit_of_another_view_is_detected(
-    opened: Open, rich: Path, derived: dict[str, Any], tmp_path: Path
-) -> None:
+def test_p4_a_flipped_bit_of_another_view_is_detected(opened, rich, derived, tmp_path):
     data = derived["ledger"]["Se"]["rows"][0]["data"]["data"]
     bad = tmp_path / "bad.html"
     bad.write_text(flip_bit(rich.read_text(encoding="utf-8"), data, 0), encoding="utf-8")
@@ -208,7 +192,7 @@ def test_p4_a_flipped_bit_of_another_view_is_detected(
 
 
 @pytest.mark.parametrize("view", ["ledger", "curve", "variants", "retrieval", "ambiguities"])
-def test_p9_views_of_recorded_numbers_are_marked(page: Reader, view: str) -> None:
+def test_p9_views_of_recorded_numbers_are_marked(page, view):
     page.at(view=view)
     assert page.page.query_selector("#tab > .badge") is None
     page.at(view=view, edits="S:2;drop:1")

@@ -1,13 +1,6 @@
 """P6, P7, P13: every way to a step leads to the same state; symbols and questions."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
-
-from tests.study.page.page_reader import Open, Reader
 
 STATE = """() => [document.querySelector('#step .position code').textContent,
   [...document.querySelectorAll('#step .results td[data-index]')].map(x => x.dataset.value).join(),
@@ -18,7 +11,7 @@ STATE = """() => [document.querySelector('#step .position code').textContent,
 
 
 @pytest.fixture(scope="module")
-def expected(shared: Reader) -> list[Any]:
+def expected(shared):
     """The state at each step, reached by its address."""
     states = []
     for step in shared.steps():
@@ -28,7 +21,7 @@ def expected(shared: Reader) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_p6_the_address_leads_to_each_step(shared: Reader, expected: list[Any]) -> None:
+def test_p6_the_address_leads_to_each_step(shared, expected):
     steps = shared.steps()
     assert [state[0] for state in expected] == steps
     assert [state[3] for state in expected] == steps
@@ -53,9 +46,7 @@ BACK = {
 
 @pytest.mark.parametrize("way", FORWARD)
 @pytest.mark.slow(every=5)
-def test_p6_every_way_forward_reaches_the_same_state(
-    shared: Reader, expected: list[Any], way: str
-) -> None:
+def test_p6_every_way_forward_reaches_the_same_state(shared, expected, way):
     shared.at(step=expected[0][0])
     for state in expected[1:]:
         shared.page.evaluate(FORWARD[way])
@@ -64,16 +55,14 @@ def test_p6_every_way_forward_reaches_the_same_state(
 
 @pytest.mark.parametrize("way", BACK)
 @pytest.mark.slow(every=2)
-def test_p6_every_way_back_reaches_the_same_state(
-    shared: Reader, expected: list[Any], way: str
-) -> None:
+def test_p6_every_way_back_reaches_the_same_state(shared, expected, way):
     shared.at(step=expected[-1][0])
     for state in reversed(expected[:-1]):
         shared.page.evaluate(BACK[way])
         assert shared.page.evaluate(STATE) == state
 
 
-def test_p6_real_keys_work_after_a_click_on_a_step(shared: Reader, expected: list[Any]) -> None:
+def test_p6_real_keys_work_after_a_click_on_a_step(shared, expected):
     shared.page.click(f"#step-list button[data-step='{expected[3][0]}']")
     shared.page.keyboard.press("ArrowRight")
     assert shared.page.evaluate(STATE) == expected[4]
@@ -83,9 +72,7 @@ def test_p6_real_keys_work_after_a_click_on_a_step(shared: Reader, expected: lis
     assert shared.page.evaluate(STATE) == expected[0]
 
 
-def test_p6_a_reload_restores_the_place_the_number_and_the_edits(
-    opened: Open, file: Path, expected: list[Any]
-) -> None:
+def test_p6_a_reload_restores_the_place_the_number_and_the_edits(opened, file, expected):
     page = opened(file, "#ask=0")
     for state in expected[::11]:
         page.at(step=state[0])
@@ -98,7 +85,7 @@ def test_p6_a_reload_restores_the_place_the_number_and_the_edits(
     assert "edited" in before
 
 
-def test_p6_an_unknown_address_opens_the_first_step(opened: Open, file: Path) -> None:
+def test_p6_an_unknown_address_opens_the_first_step(opened, file):
     page = opened(file, "#step=nowhere&user=9&cell=zz@4&view=none&ask=0")
     assert page.step() == page.steps()[0]
     assert page.errors == []
@@ -111,14 +98,14 @@ def test_p6_an_unknown_address_opens_the_first_step(opened: Open, file: Path) ->
      "edits=;;;", "user=-1"],
 )  # fmt: skip
 @pytest.mark.slow(every=6)
-def test_p6_no_address_breaks_the_page(opened: Open, file: Path, place: str) -> None:
+def test_p6_no_address_breaks_the_page(opened, file, place):
     page = opened(file, f"#ask=0&step=routing[2].weights&{place}")
     assert page.selfcheck() == "pass"
     assert page.step() == "routing[2].weights"
     assert page.errors == []
 
 
-def test_p6_a_reload_restores_a_number_of_an_added_iteration(opened: Open, file: Path) -> None:
+def test_p6_a_reload_restores_a_number_of_an_added_iteration(opened, file):
     page = opened(file, "#ask=0&step=routing[5].weights&edits=r:5&cell=w[5]@3")
     assert page.page.inner_text("#inspector .chosen").startswith("w[5][")
     page.open_details()
@@ -153,7 +140,7 @@ LINKED = """([symbol, name]) => {
 
 
 @pytest.mark.slow
-def test_p7_a_symbol_marks_its_cells_code_and_entry(shared: Reader, trace: dict[str, Any]) -> None:
+def test_p7_a_symbol_marks_its_cells_code_and_entry(shared, trace):
     terms = code = 0
     for step in trace["steps"]:
         shared.at(step=step["id"])
@@ -170,7 +157,7 @@ def test_p7_a_symbol_marks_its_cells_code_and_entry(shared: Reader, trace: dict[
     assert code > 0.6 * terms  # the others are not named in the lines that are shown
 
 
-def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared: Reader) -> None:
+def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared):
     shared.at(step="routing[1].weights")
     for place in ("#step math [data-symbol=w]", "#step .code [data-symbol=w]"):
         shared.page.dispatch_event(place, "click")
@@ -178,7 +165,7 @@ def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared: Reader) -> None
         shared.page.dispatch_event(place, "click")
 
 
-def test_the_pointer_highlights_every_occurrence_of_a_symbol(shared: Reader) -> None:
+def test_the_pointer_highlights_every_occurrence_of_a_symbol(shared):
     shared.at(step="routing[1].weights")
     shared.page.dispatch_event("#step .terms [data-symbol=b]", "pointerover")
     lit = shared.page.eval_on_selector_all(".lit", "all => all.map(x => x.dataset.symbol)")
@@ -188,15 +175,13 @@ def test_the_pointer_highlights_every_occurrence_of_a_symbol(shared: Reader) -> 
     assert shared.page.query_selector(".lit") is None
 
 
-def test_a_link_to_a_cell_opens_its_page(shared: Reader) -> None:
+def test_a_link_to_a_cell_opens_its_page(shared):
     shared.at(step="serve.scores", cell="score@233")
     assert shared.page.query_selector("#step td[data-index='233'][aria-selected=true]")
     assert "rows 51 to 60 of 60" in shared.text()
 
 
-def test_p13_numbers_are_hidden_before_an_answer(
-    opened: Open, file: Path, trace: dict[str, Any]
-) -> None:
+def test_p13_numbers_are_hidden_before_an_answer(opened, file, trace):
     asked = [step for step in trace["steps"] if step["question"]]
     assert len(asked) >= 5
     page = opened(file)
@@ -219,6 +204,6 @@ def test_p13_numbers_are_hidden_before_an_answer(
     assert page.page.query_selector("#step .results"), "an answered question is not asked again"
 
 
-def test_p13_the_inspector_hides_numbers_of_a_hidden_table(opened: Open, file: Path) -> None:
+def test_p13_the_inspector_hides_numbers_of_a_hidden_table(opened, file):
     page = opened(file, "#step=routing[2].weights&cell=w[2]@3")
     assert page.page.query_selector("#inspector [data-value]") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -41,19 +41,19 @@ HOSTILE = (
 """Empty titles, control characters, wide, joined and combining characters, numbers, duplicates."""
 
 
-def trace_builtin_user() -> TracedUser:
+def trace_builtin_user():
     """Return the built-in user of `mindref study`."""
     subject = open_traced_user(None)
     return TracedUser(subject.trace, subject.pair)
 
 
 @pytest.fixture(scope="session")
-def film_club() -> TracedUser:
+def film_club():
     return trace_builtin_user()
 
 
 @pytest.fixture(scope="session")
-def hostile(film_club: TracedUser) -> TracedUser:
+def hostile(film_club):
     """The same user with hostile titles."""
     trace, inputs = film_club
     labels = dict(trace.labels)
@@ -67,7 +67,7 @@ def hostile(film_club: TracedUser) -> TracedUser:
 class Terminal(io.StringIO):
     """A stream with `isatty()` true."""
 
-    def isatty(self) -> bool:
+    def isatty(self):
         return True
 
 
@@ -75,10 +75,10 @@ RunCommands = Callable[..., str]
 
 
 @pytest.fixture
-def run_commands(film_club: TracedUser) -> RunCommands:
+def run_commands(film_club):
     """Return a function that runs commands for the built-in user and returns the output."""
 
-    def call(*commands: str, columns: int = 80, user: Any = None, **options: Any) -> str:
+    def call(*commands, columns=80, user=None, **options):
         trace, inputs = user or film_club
         out = options.pop("stdout", None) or io.StringIO()
         run_session(trace, inputs, commands=commands, stdout=out, columns=columns, **options)

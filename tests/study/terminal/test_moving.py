@@ -1,9 +1,6 @@
 """T2: move forwards, backwards, and to every step."""
 
-from __future__ import annotations
-
 import io
-from typing import Any
 
 import pytest
 
@@ -12,15 +9,14 @@ from mindref.study.terminal import print_view
 from mindref.study.terminal.lookup import find_gradient_step
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.stepper import Stepper
-from tests.study.terminal.conftest import RunCommands, TracedUser
 
 
 @pytest.fixture
-def stepper(film_club: TracedUser) -> Stepper:
+def stepper(film_club):
     return Stepper(film_club.trace, film_club.inputs)
 
 
-def test_t2_back_prints_the_previous_screen_again(stepper: Stepper) -> None:
+def test_t2_back_prints_the_previous_screen_again(stepper):
     screens = [stepper.screen()]
     while stepper.step_index < len(stepper.trace.steps) - 1:
         screens.append(stepper.answer("n"))
@@ -29,7 +25,7 @@ def test_t2_back_prints_the_previous_screen_again(stepper: Stepper) -> None:
     assert stepper.step_index == 0
 
 
-def test_t2_goto_reaches_every_step_by_number_id_and_tensor(stepper: Stepper) -> None:
+def test_t2_goto_reaches_every_step_by_number_id_and_tensor(stepper):
     for i, step in enumerate(stepper.trace.steps):
         screen = format_screen(stepper.trace, i, 80)
         for name in (str(i + 1), step.id, step.outputs[0].name):
@@ -40,7 +36,7 @@ def test_t2_goto_reaches_every_step_by_number_id_and_tensor(stepper: Stepper) ->
         assert f" {i + 1}/{len(stepper.trace.steps)}  " in screen[0].text
 
 
-def test_t2_a_number_alone_is_a_step_and_g_with_a_letter_a_tensor(stepper: Stepper) -> None:
+def test_t2_a_number_alone_is_a_step_and_g_with_a_letter_a_tensor(stepper):
     assert stepper.answer("14") == format_screen(stepper.trace, 13, 80)
     stepper.answer("g p")  # the profile, not goto and back
     assert stepper.trace.steps[stepper.step_index].id == "profile.embed"
@@ -48,13 +44,13 @@ def test_t2_a_number_alone_is_a_step_and_g_with_a_letter_a_tensor(stepper: Stepp
     assert stepper.trace.steps[stepper.step_index].id == "interests.count"
 
 
-def test_t2_the_first_and_the_last_step_are_announced(stepper: Stepper) -> None:
+def test_t2_the_first_and_the_last_step_are_announced(stepper):
     assert "first step" in stepper.answer("p")[0].text
     stepper.answer(f"g {len(stepper.trace.steps)}")
     assert "last step" in stepper.answer("n")[0].text
 
 
-def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper: Stepper) -> None:
+def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper):
     stepper.columns = 200
     stepper.answer("g 14")
     lines = [" ".join(line.text.split()) for line in stepper.answer("l")]
@@ -66,7 +62,7 @@ def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper: 
 
 
 @pytest.mark.parametrize("command", ["g e", "x d_S[1, 2]", "d", "v softmax-over-behaviours"])
-def test_t2_all_prints_the_last_view_in_full(command: str, stepper: Stepper) -> None:
+def test_t2_all_prints_the_last_view_in_full(command, stepper):
     stepper.answer("g routing[2].weights")
     short = [line.text for line in stepper.answer(command)]
     full = [line.text for line in stepper.answer("all")]
@@ -77,9 +73,7 @@ def test_t2_all_prints_the_last_view_in_full(command: str, stepper: Stepper) -> 
 
 
 @pytest.mark.parametrize("wrong", ["rooting[2].weights", "0", "1000", "routing[9].weights"])
-def test_t2_an_unknown_step_is_an_error_with_the_three_closest(
-    wrong: str, film_club: TracedUser
-) -> None:
+def test_t2_an_unknown_step_is_an_error_with_the_three_closest(wrong, film_club):
     with pytest.raises(ConfigError, match="closest") as error:
         print_view(film_club.trace, film_club.inputs, step=wrong, stdout=io.StringIO())
     ids = {step.id for step in film_club.trace.steps}
@@ -88,7 +82,7 @@ def test_t2_an_unknown_step_is_an_error_with_the_three_closest(
     assert set(near) <= ids
 
 
-def test_t2_a_session_continues_after_an_error(run_commands: RunCommands) -> None:
+def test_t2_a_session_continues_after_an_error(run_commands):
     text = run_commands("g rooting[2].weights", "frob", "x w[", "n", "q")
     assert "closest: routing[2].weights" in text
     assert " 2/" in text
@@ -103,16 +97,14 @@ def test_t2_a_session_continues_after_an_error(run_commands: RunCommands) -> Non
         ({"ledger": "Q"}, "ledger: expected"),
     ],
 )
-def test_t2_an_unknown_name_is_an_error_and_prints_nothing(
-    options: dict[str, Any], message: str, film_club: TracedUser
-) -> None:
+def test_t2_an_unknown_name_is_an_error_and_prints_nothing(options, message, film_club):
     out = io.StringIO()
     with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
         print_view(*film_club, **options, stdout=out)
     assert out.getvalue() == ""
 
 
-def test_t2_backward_goes_to_the_gradient_and_returns(stepper: Stepper) -> None:
+def test_t2_backward_goes_to_the_gradient_and_returns(stepper):
     trace = stepper.trace
     partners = {}
     for i, step in enumerate(trace.steps):
@@ -131,7 +123,7 @@ def test_t2_backward_goes_to_the_gradient_and_returns(stepper: Stepper) -> None:
     assert "no gradient" in stepper.answer("b")[0].text
 
 
-def test_t2_every_answer_ends_with_suggested_commands(stepper: Stepper) -> None:
+def test_t2_every_answer_ends_with_suggested_commands(stepper):
     for command in ("n", "p", "p", "g", "x", "d", "v", "b", "?", "l", "h", "all", "g nowhere"):
         lines = stepper.answer(command)
         assert lines

@@ -1,11 +1,8 @@
 """T5: a printed number is the rounded value, in every cell of every screen."""
 
-from __future__ import annotations
-
 import math
 import re
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,16 +25,14 @@ from mindref.study.terminal.number_format import (
     format_number,
 )
 from mindref.study.terminal.screen import format_screen
-from mindref.study.trace import Step, Tensor, Trace
 from mindref.study.tracing import trace_pair
 from tests.study.pairs import make_small_pair
-from tests.study.terminal.conftest import TracedUser
 from tests.study.terminal.reading import is_rounded, parse_screen
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
-def half_last_digit(text: str) -> Decimal:
+def half_last_digit(text):
     """Return half a unit in the last place of a printed number."""
     digits, _, power = text.partition("e")
     decimals = len(digits.partition(".")[2])
@@ -45,7 +40,7 @@ def half_last_digit(text: str) -> Decimal:
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=6), st.integers(0, 3))
-def test_t5_a_printed_number_is_the_rounded_value(values: list[float], extra: int) -> None:
+def test_t5_a_printed_number_is_the_rounded_value(values, extra):
     number_format = choose_format(values, extra)
     for value in values:
         text = format_number(value, number_format)
@@ -56,7 +51,7 @@ def test_t5_a_printed_number_is_the_rounded_value(values: list[float], extra: in
 
 
 @given(st.lists(st.floats(1e-3, 1e5, exclude_max=True), min_size=1))
-def test_t5_the_largest_number_of_a_table_has_three_significant_digits(values: list[float]) -> None:
+def test_t5_the_largest_number_of_a_table_has_three_significant_digits(values):
     text = format_number(max(values), choose_format(values))
     assert len(text.replace(".", "").lstrip("0")) >= 3
 
@@ -77,17 +72,17 @@ def test_t5_the_largest_number_of_a_table_has_three_significant_digits(values: l
         (np.int64(12), "d", "12"),
     ],
 )
-def test_t5_zero_differs_from_a_small_number(value: float, number_format: str, text: str) -> None:
+def test_t5_zero_differs_from_a_small_number(value, number_format, text):
     assert format_number(value, number_format) == text
 
 
-def test_t5_decimal_points_align() -> None:
+def test_t5_decimal_points_align():
     column = [align_number(value, ".3f").rjust(8) for value in (0.25, 0.0, -1.5)]
     assert column == ["   0.250", "   0    ", "  -1.500"]
 
 
 @given(st.floats(0, 1e300))
-def test_t6_exact_digits_parse_to_the_same_number(value: float) -> None:
+def test_t6_exact_digits_parse_to_the_same_number(value):
     assert float(format_exact(value)) == value
     assert format_magnitude(value) == "0" or float(format_magnitude(value)) == pytest.approx(
         value, rel=0.05
@@ -97,7 +92,7 @@ def test_t6_exact_digits_parse_to_the_same_number(value: float) -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.241, "+0.241"), (-0.241, "-0.241"), (0.0, "0"), (0.0001, "+0.000")]
 )
-def test_t5_a_change_has_its_sign(value: float, text: str) -> None:
+def test_t5_a_change_has_its_sign(value, text):
     assert format_change(value, ".3f") == text
 
 
@@ -115,25 +110,25 @@ def test_t5_a_change_has_its_sign(value: float, text: str) -> None:
         ([], ".3f"),
     ],
 )
-def test_t5_a_table_has_one_format(values: list[float], number_format: str) -> None:
+def test_t5_a_table_has_one_format(values, number_format):
     assert choose_format(np.array(values)) == number_format
 
 
 NUMBER = r"(-?\d[\d.]*(?:e[-+]\d+)?|-?inf|nan)"
 
 
-def print_step(trace: Trace, step_index: int, columns: int = 100) -> list[str]:
+def print_step(trace, step_index, columns=100):
     return [line.text for line in format_screen(trace, step_index, columns, all_=True)]
 
 
-def text_matches(trace: Trace, tensor: Tensor, text: str, value: Any) -> bool:
+def text_matches(trace, tensor, text, value):
     """Return whether a text is a value; the text of an index tensor is a title."""
     if tensor.name not in INDEX_TENSORS:
         return is_rounded(text, value)
     return trace.labels[INDEX_TENSORS[tensor.name]][int(value)].endswith(text)
 
 
-def check_tables(trace: Trace, step: Step, lines: list[str]) -> None:
+def check_tables(trace, step, lines):
     if step.id == "serve.top":
         return  # test_t5_the_top_items
     shapes = {tensor.name: np.shape(tensor.values) for tensor in step.outputs}
@@ -146,23 +141,21 @@ def check_tables(trace: Trace, step: Step, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 100, 400])
-def test_t5_every_cell_of_every_step_is_the_rounded_number(
-    columns: int, film_club: TracedUser
-) -> None:
+def test_t5_every_cell_of_every_step_is_the_rounded_number(columns, film_club):
     for i, step in enumerate(film_club.trace.steps):
         check_tables(film_club.trace, step, print_step(film_club.trace, i, columns))
 
 
 @pytest.mark.parametrize("settings", [{}, {"power": float("inf")}, {"normalise": True}])
 def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(
-    settings: dict[str, Any],
-) -> None:
+    settings,
+):
     trace = trace_pair(make_small_pair(pads=2, **settings))
     for i, step in enumerate(trace.steps):
         check_tables(trace, step, print_step(trace, i))
 
 
-def test_t5_the_top_items(film_club: TracedUser) -> None:
+def test_t5_the_top_items(film_club):
     trace = film_club.trace
     lines = print_step(trace, len(trace.steps) - 1, 120)
     first = next(i for i, line in enumerate(lines) if line.lstrip().startswith("place"))
@@ -175,7 +168,7 @@ def test_t5_the_top_items(film_club: TracedUser) -> None:
         assert interest == f"interest {trace.values['brought_by'][item] + 1}"
 
 
-def test_t5_step_numbers_residuals_sums_and_changes(film_club: TracedUser) -> None:
+def test_t5_step_numbers_residuals_sums_and_changes(film_club):
     trace = film_club.trace
     for i, step in enumerate(trace.steps):
         lines = print_step(trace, i, 200)
@@ -187,7 +180,7 @@ def test_t5_step_numbers_residuals_sums_and_changes(film_club: TracedUser) -> No
         check_change(trace, i, lines)
 
 
-def check_sums(step: Step, lines: list[str]) -> None:
+def check_sums(step, lines):
     sum_lines = [line for line in lines if line.startswith(" sum over ")]
     weights = [tensor for tensor in step.outputs if tensor.recipe["op"] == "softmax"]
     assert len(sum_lines) == sum(len(tensor.axes) for tensor in weights)
@@ -206,7 +199,7 @@ def check_sums(step: Step, lines: list[str]) -> None:
                 assert "need not be 1" in line
 
 
-def check_change(trace: Trace, step_index: int, lines: list[str]) -> None:
+def check_change(trace, step_index, lines):
     change_lines = [line for line in lines if line.startswith(" since iteration ")]
     previous = find_previous_iteration(trace, step_index)
     if previous is None:
@@ -223,7 +216,7 @@ def check_change(trace: Trace, step_index: int, lines: list[str]) -> None:
     assert f"since iteration {trace.steps[previous].number} " in change_lines[0]
 
 
-def test_t5_a_wrong_digit_fails_the_check(film_club: TracedUser) -> None:
+def test_t5_a_wrong_digit_fails_the_check(film_club):
     """`check_tables` fails if one digit of a row is changed."""
     trace = film_club.trace
     step_index = find_step(trace, "routing[2].weights")

@@ -1,7 +1,5 @@
 """T7: a question comes before its result, has one right answer, and every reply has feedback."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -9,15 +7,14 @@ import pytest
 
 from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
 from mindref.study.terminal.stepper import Stepper
-from mindref.study.trace import Question, Trace
-from tests.study.terminal.conftest import RunCommands, TracedUser
+from mindref.study.trace import Question
 
 
-def find_questions(trace: Trace) -> list[tuple[int, Question]]:
+def find_questions(trace):
     return [(i, step.question) for i, step in enumerate(trace.steps) if step.question]
 
 
-def numbers_of_choices(trace: Trace, step_index: int, question: Question) -> np.ndarray:
+def numbers_of_choices(trace, step_index, question):
     """Return the number of each choice, computed from the trace."""
     step = trace.steps[step_index]
     tensor = step.outputs[-1]
@@ -33,7 +30,7 @@ def numbers_of_choices(trace: Trace, step_index: int, question: Question) -> np.
     return tensor.values[row]
 
 
-def test_t7_exactly_one_choice_has_the_largest_number(film_club: TracedUser) -> None:
+def test_t7_exactly_one_choice_has_the_largest_number(film_club):
     questions = find_questions(film_club.trace)
     assert len(questions) >= 8
     for step_index, question in questions:
@@ -43,7 +40,7 @@ def test_t7_exactly_one_choice_has_the_largest_number(film_club: TracedUser) -> 
         assert best.tolist() == [question.answer], film_club.trace.steps[step_index].id
 
 
-def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club: TracedUser) -> None:
+def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club):
     trace = film_club.trace
     for step_index, question in find_questions(trace):
         for choice in range(len(question.choices)):
@@ -61,8 +58,8 @@ def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club: TracedUser
 
 
 def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(
-    film_club: TracedUser,
-) -> None:
+    film_club,
+):
     trace = film_club.trace
     for step_index, question in find_questions(trace):
         stepper = Stepper(trace, film_club.inputs, columns=120)
@@ -76,8 +73,8 @@ def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(
 
 
 def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(
-    run_commands: RunCommands,
-) -> None:
+    run_commands,
+):
     screen = run_commands("g routing[2].weights", "q")
     after_enter = run_commands("? routing[2].weights", "", "q")
     assert screen.partition("2].weights\n")[2] in after_enter.replace("Enter without a number", "")
@@ -87,15 +84,13 @@ def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(
 
 
 @pytest.mark.parametrize("reply", ["0", "9", "maybe", "interest"])
-def test_t7_an_invalid_reply_is_an_error_and_the_question_stays(
-    reply: str, run_commands: RunCommands
-) -> None:
+def test_t7_an_invalid_reply_is_an_error_and_the_question_stays(reply, run_commands):
     text = run_commands("? routing[2].weights", reply, "3", "q")
     assert "answer: expected a number from 1 to 4" in text
     assert " Right: " in text or " Wrong: " in text
 
 
-def test_t7_a_step_without_question_names_the_next_question(film_club: TracedUser) -> None:
+def test_t7_a_step_without_question_names_the_next_question(film_club):
     stepper = Stepper(film_club.trace, film_club.inputs)
     answer = " ".join(line.text.strip() for line in stepper.answer("?"))
     assert "no question" in answer
@@ -108,7 +103,7 @@ def test_t7_a_step_without_question_names_the_next_question(film_club: TracedUse
 @pytest.mark.parametrize(
     ("reply", "choice"), [("1", 0), (" 2 ", 1), ("Two", 1), ("3", None), ("", None), ("two!", None)]
 )
-def test_t7_a_reply_is_the_number_or_the_text_of_a_choice(reply: str, choice: int | None) -> None:
+def test_t7_a_reply_is_the_number_or_the_text_of_a_choice(reply, choice):
     question = Question("Which?", ("one", "two"), 1)
     assert parse_choice(question, reply) == choice
     if choice is not None:

@@ -1,30 +1,26 @@
 """T4, T9, T10: pipes and files, an environment with only NumPy, and the first screen."""
 
-from __future__ import annotations
-
 import io
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mindref.cli import main
 from mindref.study.terminal import print_all_steps, run_session
 from mindref.study.trace import Trace
-from tests.study.terminal.conftest import RunCommands, Terminal, TracedUser
+from tests.study.terminal.conftest import Terminal, TracedUser
 
 STUDY = [sys.executable, "-m", "mindref", "study"]
 
 
-def run_study(*words: str, typed: str = "", shell: str = "") -> subprocess.CompletedProcess[str]:
-    command: Any = ["bash", "-c", shell, "-", *STUDY, *words] if shell else [*STUDY, *words]
+def run_study(*words, typed="", shell=""):
+    command = ["bash", "-c", shell, "-", *STUDY, *words] if shell else [*STUDY, *words]
     return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60)
 
 
-def test_t4_a_pipe_receives_no_colours_and_no_prompt() -> None:
+def test_t4_a_pipe_receives_no_colours_and_no_prompt():
     done = run_study(typed="n\ng routing[2].weights\nx w[1, 3]\nq\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
@@ -33,7 +29,7 @@ def test_t4_a_pipe_receives_no_colours_and_no_prompt() -> None:
     assert "Three things to try next" in done.stdout
 
 
-def test_t4_a_closed_pipe_is_no_error() -> None:
+def test_t4_a_closed_pipe_is_no_error():
     done = run_study("--plain", shell='"$@" | head -1')
     assert done.returncode == 0
     assert done.stderr == ""
@@ -41,8 +37,8 @@ def test_t4_a_closed_pipe_is_no_error() -> None:
 
 
 def test_t4_a_terminal_input_with_a_piped_output_prints_only_the_first_screen(
-    film_club: TracedUser, run_commands: RunCommands
-) -> None:
+    film_club, run_commands
+):
     """`mindref study | less`: the pager reads the keyboard."""
     keyboard, out = Terminal("n\nn\n"), io.StringIO()
     run_session(*film_club, stdin=keyboard, stdout=out, columns=80)
@@ -53,13 +49,11 @@ def test_t4_a_terminal_input_with_a_piped_output_prints_only_the_first_screen(
     assert " 2/" not in out.getvalue()
 
 
-def test_t4_a_terminal_shows_a_prompt_until_the_end_of_the_input(
-    film_club: TracedUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_t4_a_terminal_shows_a_prompt_until_the_end_of_the_input(film_club, monkeypatch):
     typed = iter(["n", "", "x"])
     prompts = []
 
-    def read(prompt: str) -> str:
+    def read(prompt):
         prompts.append(prompt)
         try:
             return next(typed)
@@ -77,7 +71,7 @@ def test_t4_a_terminal_shows_a_prompt_until_the_end_of_the_input(
     assert text.rstrip().endswith(("write this step yourself", "exercise embedding-vjp"))
 
 
-def test_t4_plain_prints_every_step_without_questions(film_club: TracedUser) -> None:
+def test_t4_plain_prints_every_step_without_questions(film_club):
     out = Terminal()
     print_all_steps(*film_club, stdout=out, columns=80)
     text = out.getvalue()
@@ -88,7 +82,7 @@ def test_t4_plain_prints_every_step_without_questions(film_club: TracedUser) -> 
     assert "? predict" not in text
 
 
-def test_t4_an_ascii_stream_receives_question_marks_of_the_same_width(hostile: TracedUser) -> None:
+def test_t4_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
     run_session(*hostile, commands=["g routing[2].weights", "q"], stdout=out, columns=80)
@@ -105,9 +99,7 @@ def test_t4_an_ascii_stream_receives_question_marks_of_the_same_width(hostile: T
         (["--variant", "softmax-over-behavior"], "closest: softmax-over-behaviours"),
     ],
 )
-def test_t2_an_unknown_name_exits_with_2_and_suggests_the_closest(
-    words: list[str], error: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_t2_an_unknown_name_exits_with_2_and_suggests_the_closest(words, error, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["study", *words])
     out, err = capsys.readouterr()
@@ -134,15 +126,13 @@ print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
 OTHERS = ("rich", "click", "scipy", "numba", "annoy", "safetensors", "hypothesis", "matplotlib")
 
 
-def run_with_numpy_only(path: Path, block: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+def run_with_numpy_only(path, block):
     commands = ["n", "g routing[2].weights", "x w[3, 2]", "d", "?", "1", "g d_S", "x d_S[1, 2]"]
     code = NUMPY_ONLY.format(block=block, path=str(path), commands=commands, heavy=OTHERS)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
-def test_t9_numpy_is_the_only_dependency_of_the_stepper(
-    film_club: TracedUser, tmp_path: Path
-) -> None:
+def test_t9_numpy_is_the_only_dependency_of_the_stepper(film_club, tmp_path):
     path = tmp_path / "trace.json"
     path.write_text(film_club.trace.to_json(), encoding="utf-8")
     bare, full = run_with_numpy_only(path, OTHERS), run_with_numpy_only(path, ())
@@ -152,15 +142,13 @@ def test_t9_numpy_is_the_only_dependency_of_the_stepper(
     assert bare.stderr.strip() == "[]"
 
 
-def test_t9_a_trace_read_from_json_prints_the_same_screens(
-    film_club: TracedUser, run_commands: RunCommands
-) -> None:
+def test_t9_a_trace_read_from_json_prints_the_same_screens(film_club, run_commands):
     restored = TracedUser(Trace.from_json(film_club.trace.to_json()), film_club.inputs)
     commands = ("g routing[3].weights", "x w[3, 2]", "d", "q")
     assert run_commands(*commands, user=restored) == run_commands(*commands)
 
 
-def test_t10_the_first_screen_imports_no_heavy_package() -> None:
+def test_t10_the_first_screen_imports_no_heavy_package():
     """A measurement outside the tests shows about half a second for the first screen."""
     code = """
 import json, sys

@@ -1,11 +1,7 @@
 """T6: the printed terms of a cell add up to the printed cell."""
 
-from __future__ import annotations
-
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +13,24 @@ from mindref.study.terminal.cells import TraceCell, find_largest
 from mindref.study.terminal.difference import NOT_GRADIENTS, format_difference
 from mindref.study.terminal.lookup import find_producer
 from mindref.study.terminal.terms import format_explanation, format_group
-from mindref.study.trace import Tensor, Trace
 from mindref.study.tracing import trace_pair
 from tests.study.pairs import SETTINGS, make_small_pair
-from tests.study.terminal.conftest import TracedUser
 
 CLOSE = 1e-12
 VALUE = re.compile(r" (-?(?:\d[\d.]*(?:e[-+]\d+)?|inf))$")
 
 
-def is_close(one: float, other: float) -> bool:
+def is_close(one, other):
     return one == other or abs(one - other) <= CLOSE * max(1, abs(other))
 
 
-def computed_cells(trace: Trace) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+def computed_cells(trace):
     for tensor in trace.tensors.values():
         if tensor.recipe["op"] != "input":
             yield from ((tensor, index) for index in np.ndindex(*np.shape(tensor.values)))
 
 
-def parse_group(lines: list[str]) -> tuple[list[float], str, float]:
+def parse_group(lines):
     """Return the printed terms of a group, the word before the total, and the total."""
     matches = [(line.split()[0], VALUE.search(line)) for line in lines]
     numbers = [(word, float(value[1])) for word, value in matches if value]
@@ -46,7 +40,7 @@ def parse_group(lines: list[str]) -> tuple[list[float], str, float]:
 
 
 @pytest.mark.slow
-def test_t6_the_printed_terms_of_every_cell_add_up(film_club: TracedUser) -> None:
+def test_t6_the_printed_terms_of_every_cell_add_up(film_club):
     trace, count = film_club.trace, 0
     for tensor, index in computed_cells(trace):
         explanation = explain_cell(trace.values, tensor.recipe, index)
@@ -64,7 +58,7 @@ def test_t6_the_printed_terms_of_every_cell_add_up(film_club: TracedUser) -> Non
     assert count > 10_000
 
 
-def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club: TracedUser) -> None:
+def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club):
     trace = film_club.trace
     for name in ("y[1]", "z[3]", "d_S", "w[2]", "d_b[1]", "loss"):
         tensor = trace.tensors[name]
@@ -77,7 +71,7 @@ def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club: TracedUse
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_t6_cells_of_every_model_setting_are_explained(name: str) -> None:
+def test_t6_cells_of_every_model_setting_are_explained(name):
     trace = trace_pair(make_small_pair(pads=2, **SETTINGS[name]))
     for tensor, index in computed_cells(trace):
         explanation = explain_cell(trace.values, tensor.recipe, index)
@@ -87,11 +81,11 @@ def test_t6_cells_of_every_model_setting_are_explained(name: str) -> None:
         )
 
 
-def test_t6_every_recipe_function_has_an_explanation() -> None:
+def test_t6_every_recipe_function_has_an_explanation():
     assert CELLS.keys() == ARRAYS.keys()
 
 
-def test_t6_the_value_in_the_heading_has_all_digits(film_club: TracedUser) -> None:
+def test_t6_the_value_in_the_heading_has_all_digits(film_club):
     trace = film_club.trace
     for name, tensor in trace.tensors.items():
         index = find_largest(tensor)
@@ -102,7 +96,7 @@ def test_t6_the_value_in_the_heading_has_all_digits(film_club: TracedUser) -> No
         assert (text == "yes") == bool(value) if value.dtype == bool else float(text) == value
 
 
-def test_t6_the_largest_terms_are_first_unless_in_order(film_club: TracedUser) -> None:
+def test_t6_the_largest_terms_are_first_unless_in_order(film_club):
     trace = film_club.trace
     tensor = trace.tensors["z[3]"]
     cell = TraceCell(tensor, find_producer(trace, "z[3]"), (0, 1))
@@ -116,7 +110,7 @@ def test_t6_the_largest_terms_are_first_unless_in_order(film_club: TracedUser) -
     assert tables[False] != tables[True]
 
 
-def gradient_cells(trace: Trace) -> Iterator[TraceCell]:
+def gradient_cells(trace):
     """Yield three cells of every gradient: the largest, the first, the last."""
     for step_index, step in enumerate(trace.steps):
         for tensor in step.outputs:
@@ -127,7 +121,7 @@ def gradient_cells(trace: Trace) -> Iterator[TraceCell]:
 
 
 @pytest.mark.parametrize("settings", [{}, {"normalise": True, "temperature": 0.3}])
-def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> None:
+def test_t6_every_gradient_has_a_finite_difference(settings):
     inputs = make_small_pair(power=2.0, iterations=3, routing_gradient="all", **settings)
     trace = trace_pair(inputs)
     seen = set()
@@ -145,7 +139,7 @@ def test_t6_every_gradient_has_a_finite_difference(settings: dict[str, Any]) -> 
     assert {"d_S", "d_items", "d_w[2]", "d_o", "d_query", "from_a[1]"} <= seen
 
 
-def test_t6_constant_coupling_weights_are_announced_as_stop_gradient() -> None:
+def test_t6_constant_coupling_weights_are_announced_as_stop_gradient():
     inputs = make_small_pair(scale=0.5, power=2.0, routing_gradient="last")
     trace = trace_pair(inputs)
     tensor = trace.tensors["d_S"]

@@ -1,7 +1,5 @@
 """T8: the alarms of a variant are exactly the invariants that fail."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -11,12 +9,11 @@ from mindref.study.record import instrument_reference
 from mindref.study.terminal.variants import format_variant
 from mindref.study.tracing import trace_pair
 from mindref.study.variants import setups
-from tests.study.terminal.conftest import RunCommands, TracedUser
 
 ALARM = re.compile(r" alarm  no longer true: (.*?)  \(residual[^)]*\)(?:  at (.*))?")
 
 
-def printed_alarms(user: TracedUser, name: str) -> set[tuple[str, str]]:
+def printed_alarms(user, name):
     """Return step and text of every printed alarm; a probe has no step."""
     lines = [line.text for line in format_variant(user.trace, user.inputs, name, 4000)]
     matches = [match for line in lines if (match := ALARM.fullmatch(line))]
@@ -30,7 +27,7 @@ def printed_alarms(user: TracedUser, name: str) -> set[tuple[str, str]]:
     }
 
 
-def failing_invariants(user: TracedUser, name: str) -> set[tuple[str, str]]:
+def failing_invariants(user, name):
     """Return step and text of every invariant that fails in a new trace of the variant."""
     entry = variants.find_variant(name)
     copies = instrument_reference(entry.mutant)
@@ -47,15 +44,15 @@ def failing_invariants(user: TracedUser, name: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", variants.variant_names())
 @pytest.mark.slow(every=5)
-def test_t8_the_alarms_are_the_invariants_that_fail(name: str, film_club: TracedUser) -> None:
+def test_t8_the_alarms_are_the_invariants_that_fail(name, film_club):
     assert printed_alarms(film_club, name) == failing_invariants(film_club, name)
 
 
-def test_t8_the_reference_breaks_no_invariant(film_club: TracedUser) -> None:
+def test_t8_the_reference_breaks_no_invariant(film_club):
     assert all(x.holds for step in film_club.trace.steps for x in step.invariants)
 
 
-def test_t8_the_repositories_of_a_variant_are_printed(run_commands: RunCommands) -> None:
+def test_t8_the_repositories_of_a_variant_are_printed(run_commands):
     text = run_commands("v softmax-over-behaviours", columns=200)
     for source in variants.find_variant("softmax-over-behaviours").seen:
         assert f"{source.repository}, at commit {source.commit} of {source.date}" in text
@@ -63,9 +60,7 @@ def test_t8_the_repositories_of_a_variant_are_printed(run_commands: RunCommands)
     assert text.count("variant") > 2
 
 
-def test_t8_every_variant_of_a_step_is_in_the_list(
-    film_club: TracedUser, run_commands: RunCommands
-) -> None:
+def test_t8_every_variant_of_a_step_is_in_the_list(film_club, run_commands):
     of_steps = {name for step in film_club.trace.steps for name in step.variants}
     assert of_steps <= set(variants.variant_names())
     text = run_commands("g routing[1].weights", "v")
