@@ -108,7 +108,7 @@ def run_python(
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 

@@ -133,7 +133,7 @@ TIMED = (
 @pytest.mark.parametrize(("asked", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("auto", "cuda")])
 @pytest.mark.slow(every=3)
 def test_conform_tests_on_the_requested_device(cli, two_devices, asked, device):
-    report = cli.json(*JUDGED, "--device", asked)
+    report = json.loads(cli(*JUDGED, "--json", "--device", asked).out)
     assert two_devices.used == {device}
     assert report["backend"]["device"] == device
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
@@ -158,7 +158,7 @@ def test_a_failure_script_uses_the_device_of_the_failure(cli, two_devices, tmp_p
 
 @pytest.mark.slow
 def test_each_contender_is_timed_on_its_device(cli, two_devices):
-    found = cli.json(*TIMED, "--device", "auto")
+    found = json.loads(cli(*TIMED, "--json", "--device", "auto").out)
     assert found["contenders"][BACKEND]["device"] == "cuda"
     assert found["settings"]["device"] == "auto"
     pair = cli(*TIMED, "--backends", f"numpy,{BACKEND}", "--device", "auto").out
