@@ -234,7 +234,7 @@ def test_indexable_explains_the_measurement(cli, trained_run, din_run, tmp_path)
     assert list(found["by_rank"]) == ["4", "8", "16", "32"]
     result = cli("evaluate", din_run, "--indexable")
     assert f"form a matrix of rank {found['rank']}" in result.out
-    assert f"finds {found['by_rank']['8']['found']:.1%} of each user's top-10 items" in result.out
+    assert f"finds {found['by_rank']['8']['overlap']:.1%} of each user's top-10 items" in result.out
     assert f"mean cosine of {found['turning']:.3f}" in result.out
     assert f"interests have rank {found['recall']['rank']}. The nearest" in result.out
     moved = Path(shutil.copytree(trained_run, tmp_path / "moved"))
