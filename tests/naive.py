@@ -126,15 +126,18 @@ def derivative(function: Callable[..., Any], arrays: Sequence[Any], cotangent: A
     return gradients
 
 
+def attention_weights(scores: Vector, p: float) -> list[float]:
+    """Return the weights of label-aware attention from the scores of active interests (K',)."""
+    if p == math.inf:
+        return [float(k == scores.index(max(scores))) for k in range(len(scores))]
+    if p == 0:
+        return [1 / len(scores)] * len(scores)
+    return softmax([math.copysign(abs(s) ** p, s) for s in scores])
+
+
 def attention(interests: Matrix, target: Vector, p: float) -> list[float]:
     """Return the user's vector from active interests (K', D)."""
-    scores = [dot(v, target) for v in interests]
-    if p == math.inf:
-        weights = [float(k == scores.index(max(scores))) for k in range(len(scores))]
-    elif p == 0:
-        weights = [1 / len(scores)] * len(scores)
-    else:
-        weights = softmax([math.copysign(abs(s) ** p, s) for s in scores])
+    weights = attention_weights([dot(v, target) for v in interests], p)
     return weighted(weights, interests, len(target))
 
 

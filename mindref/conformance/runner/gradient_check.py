@@ -37,10 +37,10 @@ def assert_gradients_follow(
         got = context.run(call.change(cotangent=np.asarray(cotangent)))
         return [got[f"d_{name}"] for name in names]
 
-    compare_with_differences(context, forward, backward, [call.arrays[n] for n in names], step)
+    assert_matches_differences(context, forward, backward, [call.arrays[n] for n in names], step)
 
 
-def compare_with_differences(
+def assert_matches_differences(
     context: CheckContext, function: Any, slopes: Any, inputs: list[Any], step: float
 ) -> None:
     """Compare gradients with central differences; a difference is a failure of the check."""

@@ -25,8 +25,9 @@ def squash(sums):
 def from_zero_logits(votes, interests, iterations):
     zeros, differences = np.zeros((votes.shape[1], interests)), np.zeros(iterations)
     for t in range(iterations):
-        users = [naive.capsules(user, np.eye(votes.shape[2]), zeros, t + 1) for user in votes]
-        capsules, weights = (np.array(arrays) for arrays in zip(*users, strict=True))
+        users = [naive.capsules(user, zeros, t + 1) for user in votes]
+        capsules = np.array([u for u, _ in users])
+        weights = np.array([couplings[-1] for _, couplings in users])
         differences[t] = np.ptp(capsules, axis=1).max()
     return differences, weights, capsules
 
@@ -43,7 +44,8 @@ def route(history, mask, bilinear, init_logits, iterations):
     for b, rows in enumerate(mask):
         if rows.any():
             logits = init_logits[b, rows]
-            out[b], _ = naive.capsules(history[b, rows], bilinear, logits, iterations)
+            votes = naive.votes_of(history[b, rows], bilinear)
+            out[b], _ = naive.capsules(votes, logits, iterations)
     return out
 
 
@@ -254,7 +256,7 @@ def train_with_yours(functions, gradient, power, steps):
 def user_vector(history, bilinear, init_logits, target, power):
     out = np.zeros(target.shape)
     for b, vectors in enumerate(history):
-        capsules, _ = naive.capsules(vectors, bilinear, init_logits[b], 3)
+        capsules, _ = naive.capsules(naive.votes_of(vectors, bilinear), init_logits[b], 3)
         out[b] = naive.attention(capsules, target[b], power)
     return out
 

@@ -17,7 +17,7 @@ from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.gradient_check import compare_with_differences
+from mindref.conformance.runner.gradient_check import assert_matches_differences
 from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 
@@ -134,7 +134,7 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
     def slopes(cotangent: Any) -> list[Any]:
         return [cotangent * first[f"d_{name}"] for name in params]
 
-    compare_with_differences(context, loss, slopes, list(params.values()), SHORT_STEP)
+    assert_matches_differences(context, loss, slopes, list(params.values()), SHORT_STEP)
 
 
 @add_comparison(
