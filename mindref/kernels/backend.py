@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -57,6 +57,15 @@ class NumbaState(NamedTuple):
     moments: Moments
 
 
+@cache
+def compiled_operators() -> SimpleNamespace:
+    """Return the modules of this package with the names of the operators of mindref.ops."""
+    from mindref.ops import FURTHER, OPS
+
+    stems = (*OPS, *FURTHER)
+    return SimpleNamespace(**{x: importlib.import_module(f"mindref.kernels.{x}") for x in stems})
+
+
 class NumbaBackend:
     """Compiled operators; levels 2 and 3 without padding and with reused buffers."""
 
@@ -74,9 +83,9 @@ class NumbaBackend:
         return type(self), (self.threads,)
 
     @property
-    def ops(self) -> ModuleType:
-        """The modules of `mindref.kernels.operators`."""
-        return importlib.import_module("mindref.kernels.operators")
+    def ops(self) -> SimpleNamespace:
+        """The compiled operators under the names of the reference."""
+        return compiled_operators()
 
     def capabilities(self) -> Capabilities:
         """Claim everything except the general matrices of routing."""

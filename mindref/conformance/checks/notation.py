@@ -9,6 +9,7 @@ import numpy as np
 
 from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.draws.operators import for_each_operator
+from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check
 from mindref.conformance.runner.context import CheckContext
@@ -19,17 +20,11 @@ NOT_OBSERVED = {
     "notation-R7": "a backend that breaks it fails every gradient check",
 }
 
-LETTERS = {
-    "embedding": ("VD", "MF", "MF"),
-    "routing": ("BLD", "BL", "DD", "BLK", "BK"),
-    "relu_layer": ("MI", "IO", "O"),
-    "label_attention": ("BKD", "BD", "BK"),
-    "sampled_softmax": ("BD", "BD", "SD", "B", "S", "B", "S"),
-}
-"""Operator -> axis letters of its arrays; arrays of softmax and squash may have any axes."""
+WITH_AXES = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.axes)
+"""Operators whose arrays have named axes; arrays of softmax and squash may have any axes."""
 
 
-@for_each_operator("notation-R1", stems=LETTERS)
+@for_each_operator("notation-R1", stems=WITH_AXES)
 def disagreeing_axes_raise(context: CheckContext, call: Call) -> None:
     """An axis that is one longer than its letter, or of size 1, must raise."""
     context.run(call)
@@ -37,7 +32,7 @@ def disagreeing_axes_raise(context: CheckContext, call: Call) -> None:
         context.assert_raises(wrong)
 
 
-@for_each_operator("notation-R2", stems=LETTERS)
+@for_each_operator("notation-R2", stems=WITH_AXES)
 def wrong_number_of_axes_raises(context: CheckContext, call: Call) -> None:
     """An array with one axis too many or too few must raise."""
     context.run(call)
@@ -66,7 +61,8 @@ def gradient_of_general_matrices_has_their_shape(context: CheckContext, call: Ca
 
 def calls_with_wrong_axis(call: Call) -> Iterator[Call]:
     """Yield the call with one axis resized that must agree with another axis."""
-    words = dict(zip(call.arrays, LETTERS[call.stem], strict=True))
+    axes = ARGUMENTS[call.stem].axes
+    words = {name: axes[name][-x.ndim :] for name, x in call.arrays.items()}
     counts = Counter("".join(words.values()))
     for name, word in words.items():
         for axis, letter in enumerate(word):

@@ -13,33 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
-
-AXIS_LETTERS = {
-    "routing": {
-        "history": "bld",
-        "mask": "bl",
-        "bilinear": "lkde",
-        "init_logits": "blk",
-        "active": "bk",
-        "log_weights": "blk",
-        "out": "bkd",
-        "couplings": "blk",
-    },
-    "label_attention": {"interests": "bkd", "target": "bd", "active": "bk", "out": "bd"},
-    "sampled_softmax": {
-        "user": "bd",
-        "target": "bd",
-        "negatives": "sd",
-        "target_ids": "b",
-        "negative_ids": "s",
-        "target_log_expected": "b",
-        "negative_log_expected": "s",
-        "out": "",
-    },
-}
-"""Operator -> argument or result -> its axes; leading axes may be missing."""
 
 
 def take_along(letters: str, letter: str, index: Any) -> Change:
@@ -61,7 +37,7 @@ def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
 
 def select_axis(call: Call, letter: str, index: Any) -> Call:
     """Return the call with an index selected along an axis."""
-    axes = AXIS_LETTERS[call.stem]
+    axes = ARGUMENTS[call.stem].axes
     arrays = {n: take_along(axes[n], letter, index)(x) for n, x in call.arrays.items()}
     cotangent = call.cotangent
     if cotangent is not None:
@@ -71,7 +47,7 @@ def select_axis(call: Call, letter: str, index: Any) -> Call:
 
 def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
     """Return for each part of an answer the function that selects along an axis."""
-    axes = AXIS_LETTERS[stem]
+    axes = ARGUMENTS[stem].axes
     selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
     return selectors | {f"d_{name}": change for name, change in selectors.items()}
 

@@ -17,6 +17,7 @@ from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.checks.sampled_softmax.agreement import sampled_softmax_calls
 from mindref.conformance.checks.softmax import softmax_calls
 from mindref.conformance.checks.squash import squash_calls
+from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner.check import Run, add_check, name_run
 
 CALLS = {
@@ -30,8 +31,8 @@ CALLS = {
 }
 """Operator -> strategy of its calls."""
 
-MASKED = {"softmax": ("mask",), "routing": ("mask", "active"), "label_attention": ("active",)}
-"""Operator -> its masks, for operators with masks."""
+MASKED = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.masks)
+"""Operators with masks."""
 
 
 def for_each_operator(

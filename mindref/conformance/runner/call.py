@@ -12,23 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mindref.conformance.operators import ARGUMENTS
+
 AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
 """The parts of an answer by name: "out", "d_history", ...; plain NumPy arrays."""
-
-GRADIENTS = {
-    "embedding": ("table",),
-    "softmax": ("logits",),
-    "squash": ("x",),
-    "routing": ("history", "bilinear", "init_logits", "log_weights"),
-    "relu_layer": ("x", "weight", "bias"),
-    "label_attention": ("interests", "target"),
-    "sampled_softmax": ("user", "target", "negatives"),
-}
-"""Stem -> the arguments that have a gradient, in the order in which backward returns them.
-
-An optional argument that is missing has no gradient: see `Call.differentiable`.
-"""
 
 MODEL = ("loss", "interests")
 TRAIN = ("training",)
@@ -50,7 +38,9 @@ class Call(NamedTuple):
     @property
     def differentiable(self) -> tuple[str, ...]:
         """Return the arguments of this call that have a gradient, in the order of backward."""
-        return tuple(name for name in GRADIENTS.get(self.stem, ()) if name in self.arrays)
+        arguments = ARGUMENTS.get(self.stem)
+        names = arguments.differentiable if arguments else ()
+        return tuple(name for name in names if name in self.arrays)
 
     @property
     def dtype(self) -> np.dtype[Any]:

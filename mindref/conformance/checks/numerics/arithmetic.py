@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.conformance.draws.operators import CALLS, MASKED, for_each_operator
+from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import compare
 from mindref.conformance.runner.call import Call, is_float_array, map_floats
 from mindref.conformance.runner.context import CheckContext
@@ -52,7 +53,7 @@ def results_have_the_dtype_of_the_inputs(context: CheckContext, call: Call) -> N
 def non_boolean_masks_raise(context: CheckContext, call: Call) -> None:
     """A mask of integers or floats must raise."""
     context.run(call)
-    for name in MASKED[call.stem]:
+    for name in ARGUMENTS[call.stem].masks:
         for dtype in (np.int64, np.uint8, call.dtype):
             context.assert_raises(call.change(**{name: call.arrays[name].astype(dtype)}))
 
