@@ -35,13 +35,16 @@ class Config:
     model: str = choice_setting("mind", registry.RECALL_FAMILIES, "model family (specs/README.md)")
     interests: int = number_setting(4, 1, 64, "K, maximum number of interests per user")
     width: int = number_setting(64, 1, 4096, "d, width of item vectors and interests")
-    window: int = number_setting(10, 1, 10_000, "L, most recent behaviours that routing uses")
+    window: int = number_setting(
+        10, 1, 10_000, "L, number of most recent behaviours that routing uses"
+    )
     iterations: int = number_setting(6, 1, 100, "r, routing iterations")
     sigma: float = number_setting(0.1, 0, 1e6, "standard deviation of the initial logits")
     logits: str = choice_setting(
         "keyed",
         ("keyed", "fixed", "per_call"),
-        "initial logits: keyed by (seed, item, interest), fixed by interest, or drawn per call",
+        "initial logits: keyed (drawn in training, keyed in serving), fixed (keyed in both) or"
+        " per_call (drawn in both)",
     )
     interest_count: str = choice_setting(
         "log2", ("log2", "fixed"), "number of active interests: log2 of the history length, or K"
@@ -73,7 +76,10 @@ class Config:
         float("inf"), 0, float("inf"), "p, exponent of label-aware attention"
     )
     sharpness: float = number_setting(
-        1.0, 0, float("inf"), "attention=pooled: from the mean (0) to the maximum (inf)"
+        1.0,
+        0,
+        float("inf"),
+        "with attention=pooled: 0 pools the interests by their mean, inf by their maximum",
     )
     recency: str = choice_setting(
         "none",
@@ -81,14 +87,19 @@ class Config:
         "learned weights by age of a behaviour: none, shared by all interests, or per interest",
     )
     votes: str = choice_setting(
-        "matrix", ("matrix", "items"), "votes: S e, or the item vectors themselves"
+        "matrix",
+        ("matrix", "items"),
+        "votes of routing: item vectors times the matrix S, or the item vectors",
     )
     head: str = choice_setting(
         "layers",
         ("layers", "residual", "none"),
-        "interest from capsule: layers, layers plus capsule (residual), or capsule (none)",
+        "how an interest is computed from its capsule: layers, layers plus capsule (residual), or"
+        " the capsule itself (none)",
     )
-    contexts: int = number_setting(0, 0, 64, "pooled vectors concatenated to each capsule")
+    contexts: int = number_setting(
+        0, 0, 64, "number of pooled history vectors concatenated to each capsule"
+    )
     dropout: float = number_setting(
         0.0, 0, 0.99, "fraction of behaviour vector entries set to 0 in training"
     )
@@ -98,7 +109,7 @@ class Config:
     loss: str = choice_setting(
         "sampled", ("sampled", "full"), "softmax over sampled negatives, or the whole catalogue"
     )
-    temperature: float = number_setting(1.0, 1e-6, 1e6, "divides the inner products in the loss")
+    temperature: float = number_setting(1.0, 1e-6, 1e6, "divisor of the inner products in the loss")
     normalise: bool = free_setting(False, "normalise user and item vectors to length 1")
     pair_loss: str = choice_setting(
         "warp", ("warp", "auc"), "loss of an item pair: weighted by the rank, or unweighted"
@@ -108,7 +119,7 @@ class Config:
     )
     neighbours: int = number_setting(500, 1, 1_000_000, "most similar items stored per item")
     k1: float = number_setting(
-        1.2, 0, 1e6, "bm25: saturation of the interaction count (larger: slower)"
+        1.2, 0, 1e6, "bm25: a larger value saturates at a larger interaction count"
     )
     b: float = number_setting(
         0.25, 0, 1, "bm25: normalisation by history length (0: none, 1: full)"
@@ -134,7 +145,7 @@ class Config:
     cuts: str = choice_setting(
         "interaction",
         ("interaction", "user"),
-        "draw training targets uniformly from interactions, or users",
+        "draw each training target uniformly over interactions, or first over users",
     )
     batch: int = number_setting(512, 1, 1_000_000, "training examples per step")
     steps: int = number_setting(3000, 1, 1_000_000_000, "maximum number of training steps")
@@ -148,7 +159,10 @@ class Config:
         1e-8, 1e-30, 1, "Adam: added to the square root of the second moment"
     )
     initial: float = number_setting(
-        1.0, 0, 1e3, "scale of the initial item vectors and S, in units of 1 / sqrt(d)"
+        1.0,
+        0,
+        1e3,
+        "scale of the initial item vectors and of the routing matrix S, in units of 1 / sqrt(d)",
     )
     evaluate_every: int = number_setting(
         500, 1, 1_000_000_000, "steps between validations, each with a checkpoint"

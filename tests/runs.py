@@ -15,7 +15,7 @@ from typing import Any
 from mindref.config import Config
 from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run.files import sealed
-from mindref.run.source import Loaded, Source
+from mindref.run.source import LoadedLog, Source
 from mindref.training.engine import make_engine
 from mindref.training.loop import count_step, fetch_arrays, step_learning_rate
 
@@ -34,7 +34,7 @@ RESULT = ("model.safetensors", "optimiser.safetensors", "state.json", "metrics.j
 
 
 @cache
-def loaded() -> Loaded:
+def loaded() -> LoadedLog:
     """The log, read once."""
     return SOURCE.read()
 

@@ -43,7 +43,7 @@ OPTIONS = (
         "--at-least",
         metavar="COL=X",
         multiple=True,
-        help="Use only rows with at least this number.",
+        help="Use only rows whose value in COL is at least X.",
     ),
     click.option(
         "--time-format",
@@ -71,8 +71,8 @@ OPTIONS = (
         "--max-bad-lines",
         type=click.IntRange(0),
         metavar="N",
-        help="Maximum number of damaged lines to skip, from 0 [default: none in the first 100"
-        " lines; in the whole file 10 or 0.1 %, whichever is larger].",
+        help="Maximum number of damaged lines to skip, from 0 [default: 0 in the first 100"
+        " lines; in the file, the larger of 10 and 0.1 %].",
     ),
     click.option(
         "--keep-duplicates", is_flag=True, help="Keep rows that repeat user, item and time."

@@ -58,8 +58,8 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
     return click.option(
         "--preset",
         type=click.Choice(list(PRESETS)),
-        help="Initial settings: default (best measured for MIND), paper (as in the paper), best"
-        " (mind_plus for long histories) or sparse (mind_plus for short histories).",
+        help="Initial settings: default (MIND, tuned), paper (MIND as in the paper), best"
+        " (mind_plus, long histories) or sparse (mind_plus, short histories).",
     )(function)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from mindref.run.training_data import Prepared
+    from mindref.run.training_data import PreparedLog
 
 
 def print_stderr(line: str) -> None:
@@ -25,7 +25,7 @@ def trust_option(backend: str) -> list[str]:
     return ["--backend", backend] if ":" in backend else []
 
 
-def example_user_option(prepared: Prepared) -> str:
+def example_user_option(prepared: PreparedLog) -> str:
     """Return the option for the first user of the test cases.
 
     If the id of the user has control characters, return --all-users.

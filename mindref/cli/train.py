@@ -78,7 +78,8 @@ if TYPE_CHECKING:
     "--recall",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="RUN",
-    help="With --model din: the run whose candidates DIN reranks. DIN uses its log and split.",
+    help="With --model din: the run whose candidates DIN reranks. DIN uses the log and"
+    " split of that run.",
 )
 @training_options
 @device_option

@@ -54,7 +54,7 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @st.composite
 def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
-    """Draw (B, L), true for a behaviour: padding right, left or scattered, empty histories."""
+    """Draw a mask (B, L). Padding is right, left or scattered; some histories are empty."""
     counts = draw(st.lists(st.integers(0, length), min_size=users, max_size=users))
     mask = np.arange(length) < np.array(counts)[:, None]
     padding = draw(st.sampled_from(("right", "left", "scattered")))

@@ -1,4 +1,4 @@
-"""Tolerances between two results; the only place for them, each with its reason."""
+"""All tolerances between two results, each with its reason. No other module defines one."""
 
 from __future__ import annotations
 

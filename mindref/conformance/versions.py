@@ -1,4 +1,4 @@
-"""Three versions that change for three reasons.
+"""Versions of the specification, the checks and the protocol.
 
 A report contains all of them, so that two reports can be compared (`mindref conform --diff`).
 """

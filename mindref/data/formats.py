@@ -32,7 +32,7 @@ class Format(NamedTuple):
     is_binary: bool = False
 
     def recognises(self, head: Any) -> bool:
-        """Return whether the first bytes and lines (`detect.Head`) are of this format."""
+        """Return whether the first bytes and lines (`readers/head.py`) are of this format."""
         return bool(self._function("is")(head))
 
     def read(self, source: Any) -> Any:

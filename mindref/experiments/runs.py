@@ -23,7 +23,7 @@ from mindref.recommender.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
 from mindref.run.metadata import is_count, is_number
-from mindref.run.source import Loaded, Source, fingerprint
+from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
 
@@ -62,7 +62,7 @@ class ExperimentRuns:
     def __init__(
         self,
         source: Source,
-        loaded: Loaded,
+        loaded: LoadedLog,
         protocol: str,
         exclude_seen: bool = True,
         device: str = "cpu",

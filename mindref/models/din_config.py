@@ -47,11 +47,19 @@ class DinConfig:
     profile_width: int = number_setting(8, 1, 4096, "width of the vector of a user feature")
 
     start: str = choice_setting(
-        "drawn", ("drawn", "recall"), "initial item table: drawn, or a copy of the run's table"
+        "drawn",
+        ("drawn", "recall"),
+        "initial item table: drawn, or a copy of the item table of the recall run",
     )
-    depth: int = number_setting(200, 1, 1_000_000, "n, candidates recalled for a history")
-    recalled: int = number_setting(15, 0, 1_000_000, "recalled negatives per example")
-    popular: int = number_setting(4, 0, 1_000_000, "negatives per example drawn by popularity")
+    depth: int = number_setting(
+        200, 1, 1_000_000, "n, number of candidates that the recall run returns for a history"
+    )
+    recalled: int = number_setting(
+        15, 0, 1_000_000, "number of negatives per example from the recalled items"
+    )
+    popular: int = number_setting(
+        4, 0, 1_000_000, "number of negatives per example drawn by popularity"
+    )
     alpha: float = number_setting(0.75, 0, 10, "popularity: power of the item's count")
     batch: int = number_setting(128, 1, 1_000_000, "examples per step")
     steps: int = number_setting(3000, 0, 1_000_000_000, "steps of training")

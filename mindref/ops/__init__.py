@@ -1,6 +1,6 @@
 """The reference: every operator in NumPy, forward and backward, pure.
 
-In the order of the data flow (each is a module, a page in specs/ and a test of the same stem):
+Operators in the order of the data flow (each has a module, a page and a test of the same stem):
 
     embedding -> routing (uses softmax, squash) -> relu_layer -> label_attention -> sampled_softmax
 

@@ -31,7 +31,7 @@ class Saved(NamedTuple):
     mask: Bools  # (B, L)
     first: Array  # (4 D, O) weight of the first layer
     passed: Bools | None  # (B M L, O) where its ReLU is not zero; None without a ReLU
-    layers: tuple[relu_layer.Saved, ...]  # all but the first
+    layers: tuple[relu_layer.Saved, ...]  # from the second layer on
     weights: Array  # (B, M, L)
     softmax: softmax.Saved | None  # with `normalise`
 
@@ -55,7 +55,8 @@ def forward(
     (users, length, width), count = e.shape, c.shape[1]
     first, bias = layers[0]
     of_behaviour, of_candidate, of_product = split_first_layer(first)  # 2 (D, O) each
-    rows = (users * count * length, width)  # no -1: there may be no users
+    # explicit sizes: reshape cannot infer -1 beside an axis of size 0
+    rows = (users * count * length, width)
     x = pair_products(e, c).reshape(rows) @ of_product  # 3 (B M L, O)
     x = x.reshape(users, count, length, x.shape[1])
     x += (e @ of_behaviour)[:, None]  # 3
@@ -84,7 +85,7 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, tuple[Affine, ..
     """Return d_history (B, L, D), d_candidates (B, M, D) and the gradients of the layers."""
     e, c, mask, first, passed, saved_layers, weights, softmax_saved = saved
     d_weights = d_out @ e.swapaxes(1, 2)  # 7 (B, M, L)
-    d_e = weights.swapaxes(1, 2) @ d_out  # 7, item_attention-R9: as the value (B, L, D)
+    d_e = weights.swapaxes(1, 2) @ d_out  # 7, item_attention-R9: gradient of e as value (B, L, D)
     if softmax_saved is not None:
         d_scores = softmax.backward(d_weights, softmax_saved)  # 6
     else:
@@ -103,7 +104,7 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, tuple[Affine, ..
     d_products = (d_x @ of_product.T).reshape(users, count, length, e.shape[2])  # 3
     d_sums = d_x.reshape(users, count, length, d_x.shape[1])
     d_sum_e, d_sum_c = d_sums.sum(axis=1), d_sums.sum(axis=2)  # 3 (B, L, O), (B, M, O)
-    # item_attention-R9: gradient as the key, through the products and directly
+    # item_attention-R9: gradient of e as key: through e * c, and through the linear terms
     d_e += np.einsum("bmld,bmd->bld", d_products, c) + d_sum_e @ of_behaviour.T  # 3
     d_c = np.einsum("bmld,bld->bmd", d_products, e) + d_sum_c @ of_candidate.T  # 3
     d_weight_e, d_weight_c = (

@@ -2,7 +2,7 @@
 
 Spec: specs/label_attention.md. Source: Li et al., CIKM 2019, section 3.4.
 Differences: the power keeps the sign of the score; in the paper no score is negative. p = infinity
-is the argmax of the score itself. No p overflows.
+selects the interest with the largest score. No p overflows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from mindref.shapes import Array, Bools, bind_axes, common_float_dtype, require_
 
 
 class Saved(NamedTuple):
-    """Both inputs, for the gradients of each other, and the scores for the slope of the power."""
+    """Both inputs (each enters the gradient of the other), the scores, and the weights.
+
+    The derivative of the power needs the scores.
+    """
 
     interests: Array  # (B, K, D) zero where inactive
     target: Array  # (B, D)
@@ -51,7 +54,7 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
     """Return d_interests (B, K, D) and d_target (B, D) of the target as the query.
 
-    With p = 0 or infinity the weights are constant and d_target is zero.
+    If p is 0 or infinity, the weights are constant, so d_target is zero.
     """
     interests, target, scores, s3, power = saved
     d_weights = np.einsum("bd,bkd->bk", d_out, interests)  # 4
@@ -68,8 +71,9 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
 def gaps_below_largest(scores: Array, active: Bools, power: float) -> Array:
     """Return a - max a for a = sign(s) |s|^p, over the active interests, without overflow (B, K).
 
-    Softmax depends only on differences. Both terms are divided by the larger base before the power,
-    so each stays in [-1, 1]. Only their difference is scaled back, and it may be -infinity.
+    Softmax depends only on differences. s and the largest score are divided by base, the larger of
+    their absolute values, so each power is in [-1, 1]. The difference of the two powers is then
+    multiplied by base^p; the product may be -infinity.
     """
     if power == 0:
         return np.zeros_like(scores)  # label_attention-R5: equal weights
@@ -92,7 +96,7 @@ def signed_power(x: Array, power: float) -> Array:
 def one_hot_of_largest(scores: Array, active: Bools) -> Array:
     """Return one at the largest active score, the lowest index on ties, zero elsewhere (B, K).
 
-    NaN for a user with an active score that is not finite: the largest is then undefined.
+    If an active score of a user is not finite, all weights of the user are NaN.
     """
     best = np.argmax(np.where(active, scores, -np.inf), axis=1)  # label_attention-R6
     weights = (np.arange(scores.shape[1]) == best[:, None]).astype(scores.dtype)
@@ -103,8 +107,8 @@ def one_hot_of_largest(scores: Array, active: Bools) -> Array:
 def signed_power_backward(d_powered: Array, scores: Array, power: float) -> Array:
     """Return d_scores = d_powered p |s|^(p - 1).
 
-    Zero where the slope or the product is infinite: at s = 0 for p < 1, and beyond the largest
-    float. There the weights are step functions, as for p = infinity.
+    d_scores is zero where p |s|^(p - 1) or the product is infinite: at s = 0 for p < 1, and beyond
+    the largest float. There the weights are step functions, as for p = infinity.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
         slope = power * np.abs(scores) ** (power - 1)  # label_attention-R12

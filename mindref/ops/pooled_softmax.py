@@ -24,16 +24,17 @@ from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype, re
 
 
 class Saved(NamedTuple):
-    """The vectors, for the gradients of each other, and the slopes of the losses."""
+    """The vectors (each enters the gradients of the others), and the slopes of the losses."""
 
-    interests: Array  # (B, K, D) as used: zero where inactive, unit length if normalised
+    interests: Array  # (B, K, D) after normalisation, if any; zero where inactive
     active: Bools  # (B, K)
-    target: Array  # (B, D) as used
-    negatives: Array  # (S, D) as used
+    target: Array  # (B, D) after normalisation, if any
+    negatives: Array  # (S, D) after normalisation, if any
     units: tuple[squash.Saved | None, ...]  # of interests, target, negatives
-    # slopes of the loss with respect to products / temperature
-    target_slopes: Array  # (B, K) v_k . e_t: <= 0
-    negative_slopes: Array  # (B, K, S) v_k . e_s: >= 0, zero for a hit
+    # derivatives of each user's loss
+    target_slopes: Array  # (B, K) with respect to v_k . e_t / temperature; never positive
+    # (B, K, S) with respect to v_k . e_s / temperature; never negative, zero for an accidental hit
+    negative_slopes: Array
     temperature: float
 
 
@@ -56,7 +57,8 @@ def forward(
     active (B, K): true for the interests of the user, at least one each. sharpness in
     [0, infinity]: how an item's score pools over interests. 0 is the mean, 1 log-sum-exp minus a
     constant, infinity the largest (lowest index on ties). Ids, log expected counts, temperature and
-    normalise as in sampled_softmax. Raises ShapeError if an argument is invalid.
+    normalise have the same meaning as in sampled_softmax. Raises ShapeError if an argument is
+    invalid.
     """
     logs = (target_log_expected, negative_log_expected)
     check_loss_arrays(interests, active, target, negatives, target_ids, negative_ids, *logs)
@@ -99,8 +101,8 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     """Return d_interests (B, K, D), d_target (B, D), d_negatives (S, D); a row per negative."""
     interests, active, target, negatives, units, target_slopes, negative_slopes, temperature = saved
     users, count, width = interests.shape
-    scale = d_out / users / temperature  # 7: mean over the batch; 2
-    flat = negative_slopes.reshape(users * count, len(negatives))  # 6 to 3 (B K, S)
+    scale = d_out / users / temperature  # 7: mean over the batch; 2: / temperature
+    flat = negative_slopes.reshape(users * count, len(negatives))  # steps 6 to 3, (B K, S)
 
     # 2: the gradient of each factor of a product is the other factor
     d_interests = (flat @ negatives).reshape(interests.shape)
@@ -141,9 +143,10 @@ def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array
         products[...] = np.arange(active.shape[1])[:, None] == best
         return np.where(finite, scores, np.nan), products
 
-    sharpness = min(float(sharpness), float(info.max))  # 0 times infinity would be NaN
+    # a larger number would be infinite in float32, and 0 times infinity is NaN
+    sharpness = min(float(sharpness), float(info.max))
     largest = np.max(products, axis=1, keepdims=True)  # (B, 1, S)
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite gaps have weight 0; NaN: R25
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite gap gives weight 0; NaN: R25
         products -= largest
         products *= sharpness  # <= 0: pooled_softmax-R12
     # the log of a mean near 1 has a rounding error of 1 ULP of 1, and the division by a small

@@ -15,7 +15,7 @@ from mindref.shapes import Array, Bools, bind_axes, common_float_dtype
 
 
 class Saved(NamedTuple):
-    """Input and weight, for the gradients of each other, and the sign of the output."""
+    """Input and weight (each enters the gradient of the other), and the sign of the output."""
 
     x: Array  # (M, I)
     weight: Array  # (I, O)
@@ -23,9 +23,10 @@ class Saved(NamedTuple):
 
 
 def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array, Saved]:
-    """Return max(0, x weight + bias) (M, O) of x (M, I), or without the maximum if not `relu`.
+    """Return max(0, x weight + bias) (M, O). If `relu` is false, return x weight + bias.
 
-    weight (I, O), bias (O,), all of one dtype. Raises ShapeError if shapes or dtypes disagree.
+    x (M, I), weight (I, O), bias (O,), all of one dtype. Raises ShapeError if shapes or dtypes
+    disagree.
     """
     bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))  # relu_layer-R5
     common_float_dtype("relu_layer", x=x, weight=weight, bias=bias)  # relu_layer-R6

@@ -78,7 +78,7 @@ def forward(
     axis: str = "interests",
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
-    """Return capsules (B, K, D), of length below one, of behaviours (B, L, D).
+    """Return capsules (B, K, D) of behaviours (B, L, D); with kind="squash", |capsule| < 1.
 
     mask (B, L): true for a behaviour, false for padding. bilinear: S (D, D), or (L, K, D, D) for
     the general capsule routing of section 3.3.1. init_logits (B, L, K): N(0, sigma^2) in the
@@ -113,7 +113,10 @@ def forward(
 
 
 def exp_log_weights(log_weights: Array, allowed: Bools) -> Array:
-    """Return exp(log_weights) (B, L, K), zero where not allowed, whatever the input there."""
+    """Return exp(log_weights) (B, L, K).
+
+    The result is zero at padding and inactive interests, even if log_weights is NaN there.
+    """
     masked = np.where(allowed, log_weights, -np.inf)  # routing-R34, numerics-R4
     with np.errstate(over="ignore"):  # an overflow is infinite, numerics-R13
         return np.exp(masked)

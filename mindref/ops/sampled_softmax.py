@@ -1,8 +1,8 @@
 """Sampled softmax loss of the target item against negatives that the batch shares.
 
 Spec: specs/sampled_softmax.md. Source: Li et al., CIKM 2019, eq. 10-11; Jean et al. 2015 for the
-correction. Differences: the result is a loss, the mean of -log. Log expected counts are subtracted
-from every logit. Accidental hits are masked. Temperature and normalisation are options.
+correction. Differences: the result is a loss, the mean of -log p(target). Log expected counts are
+subtracted from every logit. Accidental hits are masked. Temperature and normalisation are options.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from mindref.shapes import Array, Ints, bind_axes, common_float_dtype
 
 
 class Saved(NamedTuple):
-    """The vectors, for the gradients of each other, and the probabilities of the negatives.
+    """The vectors (each enters the gradients of the others), and the negatives' probabilities.
 
     The probability of the target is not saved: backward needs one minus it, which is the sum of the
     probabilities of the negatives.
     """
 
-    user: Array  # (B, D) as used: of unit length if normalised
-    target: Array  # (B, D) as used
-    negatives: Array  # (S, D) as used
+    user: Array  # (B, D) after normalisation, if any
+    target: Array  # (B, D) after normalisation, if any
+    negatives: Array  # (S, D) after normalisation, if any
     units: tuple[squash.Saved | None, ...]  # of user, target, negatives; None without normalising
     p_negatives: Array  # (B, S) zero for a hit
     temperature: float
@@ -98,19 +98,21 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
 def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, Array]:
     """Return losses (B,), and probabilities p of negatives (B, S), of target and negative logits.
 
-    A negative logit of -infinity is masked. A target logit of NaN has the loss NaN.
-    `pooled_softmax` uses this function with other logits. -log softmax of the target is computed as
-    log(1 + exp(log-sum-exp of the negatives - target)).
+    A negative with the logit -infinity has probability 0. If the target logit is NaN, the loss is
+    NaN. `pooled_softmax` uses this function with other logits. The loss -log p(target) is computed
+    as log(1 + exp(log-sum-exp(negative logits) - target logit)).
     """
     largest = np.max(negative_logits, axis=1, initial=-np.inf)  # (B,)
     # without a negative: sampled_softmax-R10, pooled_softmax-R13
     largest = np.where(np.isfinite(largest), largest, target_logits)
-    with np.errstate(over="ignore", divide="ignore"):  # an infinite gap is weight 0
+    # exp of a difference of -infinity is 0; without an unmasked negative, log 0 is -infinity
+    with np.errstate(over="ignore", divide="ignore"):
         # sampled_softmax-R9, pooled_softmax-R12
         exponentials = np.exp(negative_logits - largest[:, None])
         # a repeated id adds twice: sampled_softmax-R4, pooled_softmax-R8
         log_sum = np.log(exponentials.sum(axis=1))
-    gap = largest - target_logits  # before the log is added: a large term would absorb it
+    # subtracted before log_sum is added: rounding in a large logit would lose log_sum
+    gap = largest - target_logits
     with np.errstate(invalid="ignore"):  # a NaN is possible here
         losses = np.logaddexp(0, gap + log_sum)  # sampled_softmax-R1 (B,)
     p_negatives = exponentials * np.exp(gap - losses)[:, None]  # (B, S)
@@ -118,12 +120,15 @@ def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, 
 
 
 def to_unit_length(x: Array, normalise: bool) -> tuple[Array, squash.Saved | None]:
-    """Return rows of length one, zero for zero, or x itself if not `normalise`."""
+    """Return x / |x| for each row x (zero for zero); if `normalise` is false, return x."""
     return squash.forward(x, kind="unit") if normalise else (x, None)  # sampled_softmax-R7
 
 
 def to_unit_length_backward(d_out: Array, saved: squash.Saved | None) -> Array:
-    """Return the gradient of x: the part across the direction, divided by the length."""
+    """Return the gradient of x: the part of d_out orthogonal to x, divided by |x|.
+
+    Without normalisation (saved is None), the gradient of x is d_out.
+    """
     return d_out if saved is None else squash.backward(d_out, saved)  # sampled_softmax-R8
 
 

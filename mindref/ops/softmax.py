@@ -51,7 +51,7 @@ def backward(d_out: Array, saved: Saved) -> Array:
     d_out = np.where(mask, d_out, 0)  # 1, softmax-R5, numerics-R4: 0 times NaN would be NaN
     inner = np.sum(out * d_out, axis=axis, keepdims=True)  # 5, 4
     d_logits = out * (d_out - inner)  # 3, 2, softmax-R5
-    return np.where(mask, d_logits, 0)  # 1, softmax-R5: the same
+    return np.where(mask, d_logits, 0)  # 1, softmax-R5: as above, 0 times NaN would be NaN
 
 
 def check_inputs(logits: Array, mask: Bools, axis: int) -> None:

@@ -17,7 +17,7 @@ KINDS = ("squash", "unit", "none")
 
 
 class Saved(NamedTuple):
-    """The direction of x, and the slopes across and along it; all finite for finite x."""
+    """The direction of x, and the factors of backward; all finite for finite x."""
 
     unit: Array  # (..., D) x / |x|, zero where x is zero
     across: Array  # (..., 1) new length / old length
@@ -27,9 +27,9 @@ class Saved(NamedTuple):
 def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
     """Return x |x| / (1 + |x|^2) for vectors x (..., D), float32 or float64.
 
-    kind "squash" is the operator. The named options "unit" (length one) and "none" (x itself)
-    replace it. All three map zero to zero. Raises ShapeError for another kind or dtype, and for an
-    array without an axis.
+    kind="squash" computes this formula; "unit" returns x / |x|; "none" returns a copy of x. All
+    three map zero to zero. Raises ShapeError for another kind or dtype, and for an array without an
+    axis.
     """
     check_inputs(x, kind)
     if kind == "none":  # squash-R7
@@ -42,7 +42,7 @@ def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
     inside = norm <= 1
     r = np.where(inside, norm, 1 / np.where(inside, 1, norm))  # squash-R4: 1 / inf is 0
     gain = np.where(inside, r * r, 1) / (1 + r * r)  # 3: new length, squash-R1, R5
-    across = r / (1 + r * r)  # new length / old length: n / (1 + n^2), the same in r
+    across = r / (1 + r * r)  # new length / old length: n / (1 + n^2) = r / (1 + r^2)
     along = 2 * across / (1 + r * r) * np.where(inside, 1, r * r)  # 2 n / (1 + n^2)^2
     return unit * gain, Saved(unit, across, along)  # 4
 

@@ -13,7 +13,10 @@ from mindref.shapes import Array
 
 
 def project_votes(history: Array, bilinear: Array) -> Array:
-    """Return the votes S e of behaviours e (B, L, D): S is (D, D), or (L, K, D, D) for pairs."""
+    """Return the votes S e of behaviours e (B, L, D).
+
+    S is (D, D), or (L, K, D, D) with one matrix for each pair of behaviour and interest.
+    """
     if bilinear.ndim == 2:
         return history @ bilinear.T  # (B, L, D)
     return np.einsum("lkde,ble->blkd", bilinear, history)  # routing-R25, R26 (B, L, K, D)
@@ -30,7 +33,7 @@ def project_votes_backward(d_votes: Array, history: Array, bilinear: Array) -> t
 
 
 def sum_votes(weights: Array, votes: Array) -> Array:
-    """Return sum_l weights[b, l, k] votes[b, l, (k,) :], (B, K, D)."""
+    """Return sum_l weights[b, l, k] v (B, K, D), where v is votes[b, l] or votes[b, l, k]."""
     if votes.ndim == 3:
         return weights.transpose(0, 2, 1) @ votes
     return np.einsum("blk,blkd->bkd", weights, votes)
@@ -44,7 +47,7 @@ def vote_agreement(votes: Array, capsules: Array) -> Array:
 
 
 def spread_to_votes(weights: Array, capsules: Array, votes: Array) -> Array:
-    """Return the gradient of votes through `sum_votes` or `vote_agreement`, in their shape."""
+    """Return the gradient of votes through `sum_votes` or `vote_agreement`, shaped as votes."""
     if votes.ndim == 3:
         return weights @ capsules
     return weights[..., None] * capsules[:, None]

@@ -98,7 +98,7 @@ class AnnoyTrees:
                 neighbours = self.trees.get_nns_by_vector(query, n, nodes)
                 row[: len(neighbours)] = neighbours
 
-        top_n.run_in_parts(search_rows, len(queries), QUERIES_PER_TASK)
+        top_n.run_slices(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
 
     def save(self, path: Path) -> None:

@@ -92,7 +92,7 @@ class FlatStructure:
             with single_openmp_thread():
                 ids[rows] = self.index.search(as_float32(queries[rows]), num_ids)[1]
 
-        top_n.run_in_parts(search_rows, len(queries), QUERIES_PER_TASK)
+        top_n.run_slices(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
 
     def save(self, path: Path) -> None:
@@ -147,7 +147,7 @@ class IvfStructure:
             with single_openmp_thread():
                 ids[rows] = self.search_lists(*inputs, n)
 
-        top_n.run_in_parts(search_rows, len(float32_queries), QUERIES_PER_TASK)
+        top_n.run_slices(search_rows, len(float32_queries), QUERIES_PER_TASK)
         return ids
 
     def search_lists(self, queries: Array, lists: Ints, scores: Array, n: int) -> Ints:

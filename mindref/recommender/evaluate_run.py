@@ -29,7 +29,7 @@ from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.serving import ServedModel, recommend_batch
-from mindref.run.source import Loaded, Source, fingerprint, translate_items
+from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
 from mindref.shapes import Bools
 
 LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
@@ -124,7 +124,7 @@ def evaluate_lists(
 def evaluate_model(
     model: Model,
     evaluation_set: EvaluationSet,
-    loaded: Loaded,
+    loaded: LoadedLog,
     which: str = "test",
     list_lengths: Sequence[int] = LIST_LENGTHS,
     backend: Backend | None = None,
@@ -154,7 +154,7 @@ def evaluate_model(
     return words, model_report, ranked
 
 
-def true_interest_labels(loaded: Loaded, cases: EvaluationCases, window: int) -> Ints | None:
+def true_interest_labels(loaded: LoadedLog, cases: EvaluationCases, window: int) -> Ints | None:
     """Return the true interest of each behaviour in the window (C, L), None if unknown."""
     true_interests = loaded.true_interests
     if true_interests is None:
@@ -256,7 +256,7 @@ def evaluate_run(
     }
 
 
-def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: Loaded) -> list[str]:
+def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: LoadedLog) -> list[str]:
     """Return a warning if the targets may be training examples: same log, another split."""
     if protocol in (None, facts["protocol"]) or fingerprint(loaded.log) != facts["log"]:
         return []
@@ -267,7 +267,7 @@ def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: Loade
 
 
 def translate_cases(
-    cases: EvaluationCases, loaded: Loaded, served: ServedModel
+    cases: EvaluationCases, loaded: LoadedLog, served: ServedModel
 ) -> tuple[EvaluationCases, dict[str, int]]:
     """Return cases in the ids of the run's catalogue, and the number of unknown items."""
     histories, lost = translate_items(cases.histories, loaded.log, served.items.ids)

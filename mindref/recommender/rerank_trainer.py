@@ -28,8 +28,8 @@ from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.run import array_files, checkpoint, files, report, validate
 from mindref.run.array_files import MODEL
 from mindref.run.metadata import is_count, is_number
-from mindref.run.source import Loaded
-from mindref.run.training_data import Prepared, prepare_training
+from mindref.run.source import LoadedLog
+from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.shapes import Array
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.engine import make_engine
@@ -143,7 +143,7 @@ def rerank_task(recall: Recall, task: Task) -> Task:
     return task._replace(candidates=lambda *arguments: recall(*arguments).items)
 
 
-def prepare_recall_log(served: ServedModel) -> Prepared:
+def prepare_recall_log(served: ServedModel) -> PreparedLog:
     """Return the log of a recall run, prepared as for the training of that run.
 
     Raises DataError for another log: its test cases may be training examples of the run.
@@ -151,7 +151,7 @@ def prepare_recall_log(served: ServedModel) -> Prepared:
     if not served.has_training_log:
         expected = "the one that the run was trained on"
         raise DataError(say("log", expected, "another", "name the log of the recall run"))
-    return prepare_training(Loaded(served.log), served.facts["protocol"], served.model.config)
+    return prepare_training(LoadedLog(served.log), served.facts["protocol"], served.model.config)
 
 
 def initial_rerank_state(

@@ -16,7 +16,7 @@ from mindref.models.family import check_trainable
 from mindref.recommender.evaluate_run import EvaluationSet, evaluate_model, make_validator
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.run import checkpoint, report
-from mindref.run.source import Loaded, Source, fingerprint
+from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training, sample_cases
 from mindref.training.distributed import ONE_PROCESS, Ranks
 from mindref.training.loop import initial_state
@@ -32,7 +32,7 @@ class Trainer(TrainingRun):
     def __init__(
         self,
         source: Source,
-        loaded: Loaded,
+        loaded: LoadedLog,
         protocol: str,
         config: Config,
         run: Path | None = None,

@@ -23,7 +23,7 @@ from mindref.run import array_files, atomic, checkpoint, items, validate
 from mindref.run.atomic import write_text
 from mindref.run.folder import WRITTEN, make_folder
 from mindref.run.source import fingerprint
-from mindref.run.training_data import Prepared
+from mindref.run.training_data import PreparedLog
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.distributed import ONE_PROCESS, Ranks
 from mindref.training.divergence import Diverged, name_ids
@@ -50,7 +50,7 @@ class TrainingOutcome(NamedTuple):
     """Result of a training."""
 
     model: Model  # model of the best epoch; for a reranker, of the last step
-    prepared: Prepared
+    prepared: PreparedLog
     epochs: list[Epoch]
     finished: bool  # False: stopped before the last step; resume continues
 
@@ -61,7 +61,7 @@ class TrainingRun:
     def __init__(
         self,
         config: Any,
-        prepared: Prepared,
+        prepared: PreparedLog,
         task: Task,
         state: TrainingState,
         run: Path | None,

@@ -19,7 +19,7 @@ IN_MEMORY = "memory"  # arrays or a DataFrame, which cannot be read again
 SYNTHETIC = ("seed", "users", "items")  # options of the built-in catalogue
 
 
-class Loaded(NamedTuple):
+class LoadedLog(NamedTuple):
     """A log, and the true interest of each interaction if the log is synthetic."""
 
     log: InteractionLog
@@ -50,7 +50,7 @@ class Source:
         """Return the source with a new path and the same reading options."""
         return Source.of(path, {} if self.location in (BUILT_IN, IN_MEMORY) else self.options)
 
-    def again(self) -> Loaded:
+    def again(self) -> LoadedLog:
         """Read the log of a run again. Raises as `read`, with advice for a log that has moved."""
         try:
             return self.read()
@@ -59,7 +59,7 @@ class Source:
                 f"{error}; if the log of the run has moved, name it with --data"
             ) from error
 
-    def read(self) -> Loaded:
+    def read(self) -> LoadedLog:
         """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""
         if self.location == IN_MEMORY:
             todo = "name the log with --data"
@@ -72,10 +72,10 @@ class Source:
                 got = f"none, and {', '.join(unknown)}"
                 raise ConfigError(say("data", "a log for the reading options", got))
             synthetic = make_synthetic_log(**self.options)
-            return Loaded(synthetic.log, synthetic.true_interests)
+            return LoadedLog(synthetic.log, synthetic.true_interests)
         from mindref.data.readers import read_log
 
-        return Loaded(read_log(self.location, **self.options))
+        return LoadedLog(read_log(self.location, **self.options))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for config.json."""
@@ -129,7 +129,7 @@ OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", "kee
 
 def open_fit_data(
     data: Any, items: Any, times: Any, reading: dict[str, Any]
-) -> tuple[Source, Loaded]:
+) -> tuple[Source, LoadedLog]:
     """Return the source and the log of the data passed to `fit`."""
     table = isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names")
     is_complete = data is None or table or isinstance(data, str | Path | InteractionLog)
@@ -141,15 +141,15 @@ def open_fit_data(
         return source, source.read()
     if isinstance(data, InteractionLog):
         check_options("a log", reading, ())
-        return Source(IN_MEMORY), Loaded(data)
+        return Source(IN_MEMORY), LoadedLog(data)
     from mindref.data.frames import from_arrays, from_dataframe
 
     if table:
         check_options("a table", reading, OF_TABLES)
-        return Source(IN_MEMORY), Loaded(from_dataframe(data, **reading))
+        return Source(IN_MEMORY), LoadedLog(from_dataframe(data, **reading))
     if items is not None:
         check_options("arrays", reading, OF_ARRAYS)
-        return Source(IN_MEMORY), Loaded(from_arrays(data, items, times, **reading))
+        return Source(IN_MEMORY), LoadedLog(from_arrays(data, items, times, **reading))
     expected = "a path, a DataFrame, an InteractionLog, or users with items beside them"
     raise ConfigError(say("fit: data", expected, type(data).__name__))
 

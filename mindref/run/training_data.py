@@ -17,7 +17,7 @@ from mindref.run.source import Loaded
 from mindref.training.batch_loader import Task
 
 
-class Prepared(NamedTuple):
+class PreparedLog(NamedTuple):
     """A split log with features as table rows."""
 
     loaded: Loaded
@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
     counts: Ints  # (N,) training interactions of each item
 
 
-def prepare_training(loaded: Loaded, protocol: str, config: Config) -> Prepared:
+def prepare_training(loaded: Loaded, protocol: str, config: Config) -> PreparedLog:
     """Return the split log with its features as table rows. Raises DataError or ConfigError."""
     log = loaded.log
     split = make_split(protocol, log, make_rng(config.seed, "split"))
@@ -39,7 +39,7 @@ def prepare_training(loaded: Loaded, protocol: str, config: Config) -> Prepared:
         catalogue,
         features.data_sizes(log, item_rows, vocabulary)._replace(users=len(split.train)),
     )
-    return Prepared(loaded, split, task, vocabulary, count_items(split.train, len(log.item_ids)))
+    return PreparedLog(loaded, split, task, vocabulary, count_items(split.train, len(log.item_ids)))
 
 
 def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCases:

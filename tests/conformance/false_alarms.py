@@ -28,7 +28,7 @@ from mindref.conformance.runner.plan import PROFILES, unclaimed_reason
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from tests.conformance.correct import NAMES, composed_backend
-from tests.conformance.kills import PRECISIONS, write_section
+from tests.conformance.mutant_kills import PRECISIONS, write_section
 
 EXAMPLES = 3
 NULLS = "nulls"

@@ -11,7 +11,7 @@ from mindref.backend import OPERATORS
 from mindref.conformance.mutants.loader import backend_of, suite_mutants
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.implementation import BackendImplementation
-from tests.conformance import false_alarms, kills
+from tests.conformance import false_alarms, mutant_kills
 from tests.conformance.correct import NAMES
 from tests.conformance.false_alarms import checks_of, run_implementations
 
@@ -74,7 +74,7 @@ def test_a_check_with_a_small_fraction_runs_on_several_calls():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stem", OPERATORS)
 def test_the_page_reports_no_failure_in_200_runs(stem, name):
-    text = kills.TABLE.read_text(encoding="utf-8")
+    text = mutant_kills.TABLE.read_text(encoding="utf-8")
     rows = [row for row in text.splitlines() if row.startswith(f"| {stem} | {name} |")]
     assert len(rows) == 1, "run: python -m tests.conformance.false_alarms --write"
     _, _, _, seeds, *_, alarms, _ = (cell.strip() for cell in rows[0].split("|"))

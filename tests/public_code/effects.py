@@ -46,7 +46,7 @@ EFFECTS = {
     "label_attention-R6": "hard attention selects another interest than the best one",
     "label_attention-R7": "the vector of a user is not a weighted mean of the interests",
     "label_attention-R8": "the gradient of an interest is NaN or incomplete",
-    "label_attention-R9": "the target gets no gradient as the query",
+    "label_attention-R9": "the target gets no gradient from its use as attention query",
     "label_attention-R10": "items are trained through constant attention weights",
     "label_attention-R11": "large powers overflow: the first interest is selected, or NaN results",
     "label_attention-R12": "an interest orthogonal to the target makes the batch NaN",

@@ -163,7 +163,7 @@ def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) ->
 
 
 def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values | None:
-    """Return the error of operands with correlated errors; None if none is known."""
+    """Return the error of a result of operands with correlated errors; None if no rule applies."""
     all_bounded = all(isinstance(x, Bounded) for x in inputs)
     if ufunc not in (np.true_divide, np.subtract) or not all_bounded:
         return None

@@ -17,7 +17,10 @@ Doubts = npt.NDArray[np.bool_]
 
 
 class Choice(np.ndarray[Any, Any]):
-    """A mask with its open positions; only `~` keeps them, other operations drop them."""
+    """A boolean mask that marks its open positions.
+
+    `~` keeps the marks; every other operation removes them.
+    """
 
     COMPARISONS: ClassVar = (
         *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
@@ -52,6 +55,6 @@ def doubts_of(mask: Any) -> Doubts | None:
 
 
 def compare_with_doubts(a: Arithmetic, value: Doubts, x: Operand, y: Operand) -> Doubts:
-    """Return the result of a comparison with its open positions."""
+    """Return the mask of a comparison, marked where the errors of x and y leave it open."""
     gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities: not open
     return with_doubts(value, gap < a.factor * (x.error + y.error))

@@ -1,7 +1,7 @@
 """The error of a result, element by element: from the operands, and from rounding.
 
-First order for small errors. For large errors, slopes are taken at the far end of the error
-interval, so that a bound becomes too wide rather than too narrow.
+For small errors, a bound is a first-order approximation. For large errors, slopes are taken at the
+far end of the error interval, so that a bound becomes too wide rather than too narrow.
 """
 
 from __future__ import annotations

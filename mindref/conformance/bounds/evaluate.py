@@ -70,7 +70,7 @@ def value_and_error(x: Any) -> tuple[Array, Array]:
 def allowances(
     function: Callable[[Wrap], Mapping[str, Any]], precision: Precision, mode: str
 ) -> Allowances:
-    """Return the error bound of each part of the answer `function(wrap)` in a precision.
+    """Run `function(wrap)` in a precision; return each part of its result with an error bound.
 
     The bound is the error in this mode (doubled if statistical) plus the error of the reference
     itself in float64. If results are stored in a finer dtype than the inputs, the answer is rounded

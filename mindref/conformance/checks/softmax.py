@@ -33,7 +33,7 @@ def softmax_calls(draw: st.DrawFn, *, scales: tuple[float, ...] = SCALES) -> Cal
 
 @add_check("softmax-R2", draws=softmax_calls(), gradient=True)
 def masked_logits_have_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN, infinity or any number at a masked position must change no byte; its weight is 0."""
+    """NaN or any number at a masked position must not change any byte; its weight must be 0."""
     logits, mask = call.arrays["logits"], full_mask(call)
     garbage = context.rng.choice([np.nan, np.inf, -np.inf, 1e30], size=logits.shape)
     dirty = np.where(mask, logits, garbage.astype(logits.dtype))
@@ -115,7 +115,7 @@ def slices_are_shifted_independently(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R3", draws=softmax_calls(scales=(1.0,)), gradient=True)
 def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding an integer to the logits of a slice must change neither its weights nor gradient."""
+    """Adding an integer to the logits of a slice must not change its weights or its gradient."""
     eighths = np.rint(8 * call.arrays["logits"]) / 8  # so that sums are exact
     first = context.run(call.change(logits=eighths))
     raised = eighths + slice_integers(context, call)
@@ -172,7 +172,7 @@ def masked_positions_have_zero_gradient(context: CheckContext, call: Call) -> No
 
 @add_check("softmax-R5", draws=softmax_calls(), gradient=True)
 def cotangent_at_masked_positions_has_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN or infinity in the cotangent of masked positions must change no byte."""
+    """NaN or infinity in the cotangent of masked positions must not change any gradient byte."""
     cotangent = np.asarray(call.cotangent)
     garbage = context.rng.choice([np.nan, np.inf, -np.inf], size=cotangent.shape)
     dirty = np.where(full_mask(call), cotangent, garbage.astype(cotangent.dtype))

@@ -1,7 +1,8 @@
 """Which numbers of an answer depend on one number of a call, by operator.
 
-Written from the specification pages. Cases that the pages leave open are neither in `lost` nor in
-`spared`: inactive interests of an affected user, and gradients that add up affected numbers.
+Written from the specification pages. If the pages do not define whether a number becomes NaN, the
+number is neither in `lost` nor in `spared`. Examples are inactive interests of an affected user,
+and gradients that sum affected numbers.
 """
 
 from __future__ import annotations

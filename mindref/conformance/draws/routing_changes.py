@@ -19,7 +19,7 @@ def with_garbage(rng: np.random.Generator, x: Array, mask: Bools) -> Array:
 
 
 def first_interests(count: int, users: int, interests: int) -> Bools:
-    """Return (B, K), true for the first interests."""
+    """Return active (B, K): true for the first `count` interests."""
     return np.broadcast_to(np.arange(interests) < count, (users, interests))
 
 

@@ -15,7 +15,7 @@ NEW = 1000  # an id that no target has
 
 
 def with_hit(call: Call) -> Call:
-    """Return the call with the first user's target as first negative, with a high probability."""
+    """Return the call whose first negative has the first user's target id and a large logit."""
     ids = replace_at(call.arrays["negative_ids"], 0, call.arrays["target_ids"][0])
     negatives = replace_at(call.arrays["negatives"], 0, 2 * call.arrays["user"][0])
     return call.change(negative_ids=ids, negatives=negatives)
@@ -33,7 +33,10 @@ def with_distinct_ids(call: Call) -> Call:
 
 
 def logs_as_coordinate(call: Call, temperature: float) -> Call:
-    """Return the call with minus the log counts times the temperature as an item coordinate."""
+    """Return the call with its log expected counts moved into a new coordinate of the items.
+
+    The coordinate is minus temperature times log count; it is 1 in the user's vectors.
+    """
     user = call.arrays["user"]
     longer: dict[str, Any] = {"user": np.concatenate((user, np.ones_like(user[:, :1])), axis=1)}
     for name, log in zip(("target", "negatives"), LOGS, strict=True):
@@ -64,7 +67,7 @@ def divide_by(x: AnyArray, by: float) -> AnyArray:
 
 
 def full_catalogue(context: CheckContext, call: Call) -> Call:
-    """Return the call with its negatives as the complete catalogue and targets from it."""
+    """Return the call whose negatives are the complete catalogue, with targets drawn from it."""
     negatives = call.arrays["negatives"]
     ids = context.rng.integers(len(negatives), size=len(call.arrays["target_ids"]))
     return call.forward_only().change(

@@ -124,7 +124,10 @@ def label_attention_cases(draw: GridDraw) -> Calls:
 
 
 def sampled_softmax_cases(draw: GridDraw) -> Calls:
-    """Return a hit, a repeated negative and log counts, with temperature and normalising."""
+    """Return calls with an accidental hit, a repeated negative and log expected counts.
+
+    The calls differ in `temperature` and `normalise`.
+    """
     arrays = {
         "user": draw(2, 3),
         "target": draw(2, 3),

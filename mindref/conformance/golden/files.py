@@ -36,7 +36,7 @@ class GoldenCase(NamedTuple):
 
 
 class GoldenSheet(NamedTuple):
-    """The content of a file."""
+    """The content of a golden file."""
 
     stem: str
     numbers: dict[str, dict[str, Any]]  # case -> keyword arguments
@@ -44,7 +44,7 @@ class GoldenSheet(NamedTuple):
 
 
 def sheet_of(stem: str, cases: dict[str, GoldenCase]) -> GoldenSheet:
-    """Return the content of a file."""
+    """Return the content of the golden file of an operator or level, from its cases."""
     arrays: NamedArrays = {}
     for name, (call, answer) in cases.items():
         parts: dict[str, Any] = {"arrays": call.arrays, "answer": answer}

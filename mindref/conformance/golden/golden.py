@@ -1,7 +1,8 @@
 """Make, write, load and compare the golden values.
 
-`python -m mindref.conformance.golden.golden --write` in a checkout makes them again. It prints for
-each array how many units in the last place (ULP) the new numbers differ from the old.
+In a checkout, `python -m mindref.conformance.golden.golden --write` recomputes the golden values.
+For each array it prints by how many units in the last place (ULP) the new numbers differ from the
+old ones.
 """
 
 from __future__ import annotations

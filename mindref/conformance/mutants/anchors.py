@@ -20,8 +20,9 @@ parts, in this order, and must match exactly one statement of FUNCTION:
 
 `new` replaces the statement. If `new` is a header without a body ("for iteration in range(3):"),
 then it replaces the header and the body stays. If `new` is empty, the statement is removed.
-`before` and `after` insert statements next to the named one. `statements = N` extends a replacement
-to N consecutive statements. Every other comment and line of the source stays as it is.
+`before` and `after` insert statements next to the statement that `at` names. `statements = N`
+extends a replacement to N consecutive statements. Every other comment and line of the source stays
+as it is.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ BRANCHES = {  # a branch can be parsed only after another one
 
 
 class Edit(NamedTuple):
-    """One change of a file: `text` goes before, after or in the place of the statement `at`."""
+    """Insert `text` before or after the statement `anchor` of a file, or replace the statement."""
 
     file: str  # relative to the package
     anchor: str

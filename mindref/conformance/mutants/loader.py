@@ -77,7 +77,7 @@ class BuiltModules(NamedTuple):
     ops: Any
     mind: ModuleType
     optimiser: ModuleType
-    composed: ModuleType  # makes a backend of the others
+    composed: ModuleType  # builds a backend from the three modules above
 
 
 @cache

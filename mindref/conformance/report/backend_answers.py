@@ -55,7 +55,7 @@ def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
 
 
 def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 1 composed to the model by the reference: loss and gradients (backend-R6)."""
+    """Level 1: loss and gradients of the model composed of the backend's operators (backend-R6)."""
     from mindref.models import mind
 
     params, batch, catalogue = call["arrays"].values()

@@ -80,7 +80,7 @@ def schema_violations(
     declared = form.get("type", [])
     types = [declared] if isinstance(declared, str) else declared
     if types and not any(isinstance(x, TYPES[word]) for word in types):
-        yield f"whose {name} is not of type {' or '.join(types)}"
+        yield f"in which {name} is not of type {' or '.join(types)}"
     elif isinstance(x, dict):
         above = f"{name}." if name else ""
         yield from (f"without {above}{key}" for key in form.get("required", []) if key not in x)

@@ -1,4 +1,4 @@
-"""The report for a person at a terminal: failures first, the summary last."""
+"""The report as terminal output: failures first, the summary last."""
 
 from __future__ import annotations
 

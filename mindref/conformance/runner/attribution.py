@@ -42,7 +42,7 @@ def block_one(result: CheckResult, position: int, results: list[CheckResult]) ->
 
 
 def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a blocked result with its cause, or as failed if no failure is its cause."""
+    """Return a blocked result with the rule that caused it; failed if no failure caused it."""
     if result.blocked_by == "agreement":
         pages = (result.page, operator_of(result))
         causes = [r for r in results if r.page in pages and has_failed(r) and is_agreement(r)]

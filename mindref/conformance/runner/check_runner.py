@@ -155,7 +155,7 @@ def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call
 
 @lru_cache(maxsize=1024)  # drawing is slow, and each precision uses the same calls
 def cached_calls(strategy: st.SearchStrategy[Call], count: int, seed: int) -> tuple[Call, ...]:
-    """Return calls of a strategy, the smallest first."""
+    """Return at most `count` calls drawn from a strategy; the first is the simplest."""
     calls: list[Call] = []
     run_hypothesis(strategy, calls.append, count, seed, WITHOUT_SHRINKING)
     return tuple(calls)

@@ -56,7 +56,7 @@ class ComposedBackend:
         self.name, self.levels = name, levels
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator with every option, and the levels of the constructor."""
+        """Return claims for every operator and option, and for the levels passed to `__init__`."""
         return Capabilities(OPERATORS, self.levels, options=OPTIONS)
 
     def to_numpy(self, x: Any) -> Any:

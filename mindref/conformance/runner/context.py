@@ -39,7 +39,7 @@ class CallAnswer(dict[str, AnyArray]):
 
 
 class CheckContext:
-    """The context of one example of one check."""
+    """Runs the calls of one example of one check, and compares the answers."""
 
     def __init__(
         self, implementation: Implementation, precision: Precision, seed: int, factor: float = 1
@@ -265,7 +265,7 @@ class CheckContext:
         want: ExpectedArray | None = None,
         kind: str = "fact",
     ) -> Evidence:
-        """Return the calls so far, the wrong part, and the expected interval."""
+        """Return the evidence of a failure: calls so far, wrong part and expected interval."""
         call_index = next((i for i, a in self.answers if any(x is got for x in a.values())), -1)
         answers = tuple((i, dict(a)) for i, a in self.answers)
         evidence = Evidence(tuple(self.calls), part, got, call_index=call_index, kind=kind)

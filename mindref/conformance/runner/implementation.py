@@ -13,7 +13,7 @@ from mindref.conformance.runner.call import Answer, Call
 
 
 class Implementation(Protocol):
-    """Anything that answers calls."""
+    """An object whose method `answer` runs a call and returns the result."""
 
     name: str
 

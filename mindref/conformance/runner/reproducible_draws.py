@@ -31,4 +31,4 @@ def without_source_constants() -> Iterator[None]:
 
 
 def draw_no_constant(*args: Any, **options: Any) -> None:
-    """Replace the method of Hypothesis that draws a constant."""
+    """Return None: draw no constant. Replaces Hypothesis's method that may draw one."""

@@ -1,6 +1,6 @@
 """Trivially wrong implementations that every check must reject before it tests a backend.
 
-A check that accepts one of them proves nothing about any backend.
+A check that accepts a trivial implementation cannot test a backend.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from mindref.evaluation.top_n.baselines import popularity_top_n, random_top_n
 from mindref.evaluation.top_n.by_score import top_n_by_score
 from mindref.evaluation.top_n.checks import check_search_inputs, check_values
 from mindref.evaluation.top_n.exact_search import rescore_candidates, search_top_n
-from mindref.evaluation.top_n.list_union import run_in_parts, unite_lists
+from mindref.evaluation.top_n.list_union import run_slices, unite_lists
 from mindref.evaluation.top_n.result import TopN
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "top_n_by_score",
     "check_search_inputs",
     "check_values",
-    "run_in_parts",
+    "run_slices",
     "popularity_top_n",
     "random_top_n",
     "rescore_candidates",

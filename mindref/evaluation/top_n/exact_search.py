@@ -14,7 +14,7 @@ import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.evaluation.top_n.checks import check_candidates, check_search_inputs
-from mindref.evaluation.top_n.list_union import CASES_PER_TASK, run_in_parts
+from mindref.evaluation.top_n.list_union import CASES_PER_TASK, run_slices
 from mindref.evaluation.top_n.result import TopN, empty_top_n, row_range
 from mindref.shapes import Array, Bools, Ints
 
@@ -64,7 +64,7 @@ def rescore_candidates(
         for target, source in zip(result, rescore_checked(*inputs, n, score), strict=True):
             target[part] = source
 
-    run_in_parts(rescore_part, len(candidates), CASES_PER_TASK)
+    run_slices(rescore_part, len(candidates), CASES_PER_TASK)
     return result
 
 

@@ -37,14 +37,14 @@ def unite_lists(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
         rows = np.ascontiguousarray(excluded.offsets), np.ascontiguousarray(excluded.values)
         widths.append(kernels.union_lists(lists[part], *rows, is_used, ids[part]))
 
-    run_in_parts(unite_part, len(lists), CASES_PER_TASK * 8)
+    run_slices(unite_part, len(lists), CASES_PER_TASK * 8)
     if min(widths, default=0) < 0:
         got = f"{lists.min()} to {lists.max()}"
         raise DataError(say("top_n: lists", f"item ids from -1 to {n_items - 1}", got))
     return np.ascontiguousarray(ids[:, : max(widths, default=0)])
 
 
-def run_in_parts(work: Callable[[slice], None], size: int, length: int) -> None:
+def run_slices(work: Callable[[slice], None], size: int, length: int) -> None:
     """Call `work` for slices of `length` that cover `size` rows.
 
     Uses MINDREF_THREADS threads (default 1). The slices do not depend on the number of threads.

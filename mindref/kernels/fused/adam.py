@@ -1,6 +1,6 @@
 """One Adam step on the rows with a gradient, in one pass over memory.
 
-Spec: specs/optimiser.md; the function `update` of `mindref.training.optimiser`.
+Spec: specs/optimiser.md. Computes `update` of `mindref.training.optimiser` after a fused step.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class AdamUpdate:
     """
 
     def __init__(self, step: FusedStep, moments: State, learning_rate: float) -> None:
-        """Store the arguments; moments: the state before the step."""
+        """Store the arguments; moments: the state of Adam before the step."""
         self.step, self.moments, self.learning_rate = step, moments, learning_rate
         # of second moments, to detect a value that is not finite
         self.square_sums: list[float] = []

@@ -1,7 +1,7 @@
 """From histories to interests, without padding, in blocks of users.
 
-Spec: specs/model.md; `mindref.models.mind.interests` in two phases (thread_pool.py). The borders of
-blocks depend only on sizes, and no two tasks write to the same memory:
+Spec: specs/model.md. Computes `mindref.models.mind.interests` in two phases (thread_pool.py). Block
+boundaries depend only on array sizes, and no two tasks write to the same memory:
 
     1. prepare_batch   layout of the batch; then vectors of the distinct items and their votes
     2. user_blocks     routing and layers of each block of users
@@ -33,7 +33,7 @@ from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK_ITEMS = 1024
-"""Distinct items of a block."""
+"""Number of distinct items per block."""
 
 
 class FusedForward:
@@ -65,7 +65,8 @@ class FusedForward:
         several = self.dynamic and config.iterations > 1  # after one iteration, "all" is "last"
         self.exact = several and config.routing_gradient == "all"
         self.kept_iterations = config.iterations if self.exact and keep_iterations else 1
-        self.identity_rows: list[bool] = []  # of a block of items: item i has table row i
+        # for each block of items: whether each item i has one table row, row i, with weight 1
+        self.identity_rows: list[bool] = []
 
     def run(self) -> tuple[Array, Bools]:
         """Return interests (B, K, D) and active (B, K), in new arrays."""
@@ -106,7 +107,8 @@ class FusedForward:
 
     def look_up_block(self, items: slice) -> None:
         """Write vectors of distinct items, and votes of items of histories."""
-        rows, votes = self.item_rows[items], self.votes[items]  # fewer items, or none, have votes
+        # only history items have votes, so the slice of votes may be shorter or empty
+        rows, votes = self.item_rows[items], self.votes[items]
         valid, identity = look_up_items_and_votes(
             *self.catalogue,
             self.layout.items[items],
@@ -121,14 +123,14 @@ class FusedForward:
         self.identity_rows.append(identity)
 
     def look_up_ids(self, ids: Ints, vectors: Array) -> None:
-        """Write the vectors (M, D) of items (M,) without the distinct items of the layout."""
+        """Write the vectors (M, D) of items (M,), which may differ from the items of the layout."""
         rows = np.empty((len(ids), self.catalogue.rows.shape[1]), self.catalogue.rows.dtype)
         weights = np.empty(rows.shape, self.dtype)
         valid, _ = look_up_items(*self.catalogue, ids, self.params.items, rows, weights, vectors)
         self.require_valid(valid, rows)
 
     def require_valid(self, valid: bool, rows: Ints) -> None:
-        """Raise ShapeError, which names the row, for a row outside the table."""
+        """Raise ShapeError if a row is outside the table; the message contains the row."""
         if not valid:
             check_row_indices("embedding", rows, len(self.params.items))
 

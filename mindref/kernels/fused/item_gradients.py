@@ -8,8 +8,8 @@ Spec: specs/routing.md, Backward; specs/speed.md. The two ways:
                   to all its behaviours, times the coupling weight. The vector is projected back
                   once, and d_S needs one weighted sum of behaviours. No vote has a gradient.
 
-Both have two parts: `backward_users` for a block of users, and `backward_items` for a block of
-items after all users.
+Both classes have two methods: `backward_users` for a block of users, and `backward_items` for a
+block of items. `backward_items` is called after `backward_users` of all blocks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ItemGradients(Protocol):
     d_bilinears: Array  # (parts, D, D), whose sum is the gradient of S
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
-        """Take the gradient of a block's capsules as far as possible without other users."""
+        """Compute each part of the backward pass that needs only the users of this block."""
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms | None:
         """Write d_vectors (M, D) of a block of items, or return the terms of its sum."""

@@ -64,7 +64,10 @@ def sum_item_gradients(
 
 @jit
 def sum_vote_gradients(order: Ints, bounds: Ints, values: Array, sums: Array) -> None:
-    """Write into sums (M, D) the values (N, D) of the uses from bounds[m] to bounds[m + 1]."""
+    """For each m, write to sums[m] the sum of values[n] over n in order[bounds[m]:bounds[m + 1]].
+
+    values (N, D), sums (M, D).
+    """
     for m in range(sums.shape[0]):
         first = values[order[bounds[m]]]  # each item is used at least once
         for d in range(sums.shape[1]):
@@ -77,9 +80,9 @@ def sum_vote_gradients(order: Ints, bounds: Ints, values: Array, sums: Array) ->
 
 @jit
 def add_partial_rows(parts: Array, item_index: Ints, first_item: int, sums: Array) -> None:
-    """Add value t to the row of its item, if the row is in sums: item_index[t] - first_item.
+    """For each t, add value t to row item_index[t] - first_item of sums, if this row exists.
 
-    The values (T, D) are the sums of their parts (P, T, D).
+    Value t is the sum of parts[p, t] over p; parts (P, T, D).
     """
     for t in range(parts.shape[1]):
         m = item_index[t] - first_item
@@ -102,11 +105,12 @@ def sum_capsule_terms(
     d_projected: Array,
     sums: Array,
 ) -> None:
-    """Write into sums (M, D) the gradient of the uses from bounds[m] to bounds[m + 1]: routing-R12.
+    """For each m, write to sums[m] the gradient over the uses order[bounds[m]:bounds[m + 1]].
 
-    Behaviour n is a use by user b = user_index[n]. The capsules of user b have the rows
-    user_rows[b] of d_projected (R, D). Row r belongs to the capsule in slot slots[r] of (B, K), and
-    the gradient of behaviour n is couplings[n, k] times that row.
+    Behaviour n is a use by user b = user_index[n]. The capsules of user b have the rows from
+    user_rows[b, 0] to user_rows[b, 1] of d_projected (R, D). Row r belongs to the capsule in slot
+    slots[r] = b K + k. Row r adds couplings[n, k] * d_projected[r] to the gradient of behaviour n
+    (routing-R12). sums (M, D).
     """
     sums[:] = 0
     for m in range(sums.shape[0]):

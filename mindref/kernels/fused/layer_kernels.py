@@ -29,7 +29,7 @@ class LayerBuffers(NamedTuple):
     layers: tuple[Layer, ...]
     relus: tuple[bool, ...]  # whether a ReLU follows the layer
     x: tuple[Array, ...]  # the input of each layer, and the output of the last layer
-    passed: tuple[Bools, ...]  # where the sum of a layer is above zero
+    passed: tuple[Bools, ...]  # where the pre-activation is positive or NaN
     profile: Array  # (B, P)
     active_slots: Ints  # (B K,) slots of the R active interests, ascending; the tail is unused
 
@@ -43,7 +43,7 @@ class LayerGradients(NamedTuple):
     d_biases: tuple[Array, ...]
     rows: Ints  # (B K,) rows of a block that have a gradient, relative to the block's first row
     slots: Ints  # (B K,) slots of these rows
-    user_rows: Ints  # (B, 2) first row of a user with a gradient, and the row after the last
+    user_rows: Ints  # (B, 2) of each user: first row with a gradient, and one past the last
 
 
 class UserBlockRows(NamedTuple):

@@ -24,14 +24,14 @@ from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK_USERS = 128
-"""Users of a block; twice as many if that leaves four blocks."""
+"""Number of users per block; doubled if the batch then has at least four full blocks."""
 
 
 def users_per_block(users: int) -> int:
-    """Return the number of users of a block.
+    """Return the number of users per block.
 
-    Small blocks fit the cache of a core; large blocks make the matrix products faster. Four blocks
-    keep four threads busy. With more blocks, some threads are idle at 1,024 users.
+    Small blocks fit the cache of a core; large blocks make the matrix products faster. At 1,024
+    users there are four blocks, which keep four threads busy. A fifth thread would be idle.
     """
     return 2 * BLOCK_USERS if users >= 8 * BLOCK_USERS else BLOCK_USERS
 

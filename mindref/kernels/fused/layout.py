@@ -117,7 +117,7 @@ def find_active_interests(
     """Write active (B, K), the slots (B K,) of active interests, and the first row of each block.
 
     active_by_length (L + 1, K): the active interests of a user by the number of behaviours.
-    block_users: the users of a block. Returns the number of behaviours.
+    block_users: number of users per block. Returns the number of behaviours.
     """
     behaviours, row = 0, 0
     for b in range(mask.shape[0]):
@@ -175,7 +175,7 @@ class DistinctNegatives(NamedTuple):
 
 
 LARGE_LOG = 32
-"""Negatives with a larger log expected count are not merged: adding log m would be inexact."""
+"""Negatives with a larger |log expected count| are not merged: subtracting log m is inexact."""
 
 
 def merge_negatives(work: KernelWorkspace, batch: Batch, layout: Layout) -> DistinctNegatives:
@@ -212,10 +212,11 @@ def merge_duplicates(
     log_expected: Array,
     times: Ints,
 ) -> int:
-    """Write each drawn negative once, unless its logs differ; return the number written.
+    """Merge repeated negatives with equal logs; return the number of negatives after merging.
 
-    Returns -1 if a log is not finite. `numbers` has one entry for each item of the catalogue. All
-    entries are zero before and after.
+    logs: log expected counts. A negative is not merged if |log| > LARGE_LOG. Returns -1 if a log is
+    not finite. `numbers` has one entry for each item of the catalogue. All entries are zero before
+    and after.
     """
     count, finite_logs = 0, True
     for log in target_logs:

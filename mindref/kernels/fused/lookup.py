@@ -24,9 +24,10 @@ def look_up_items(
 ) -> tuple[bool, bool]:
     """Write rows, weights (M, F) and vectors (M, D) of items (M,).
 
-    Returns two flags: all rows are in the table; each item i has one table row, i, with weight 1.
-    catalogue_rows and catalogue_weights (N, F) are the catalogue. Rows are written even if one of
-    them is not in the table.
+    Returns two flags: whether all rows are in the table, and whether each item i has only one table
+    row, row i, with weight 1. catalogue_rows and catalogue_weights (N, F): the table rows of each
+    item of the catalogue, and the weights of these rows. Rows are written even if one of them is
+    not in the table.
     """
     count, width = rows.shape[0], vectors.shape[1]
     valid, identity = copy_catalogue_rows(

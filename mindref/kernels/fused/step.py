@@ -1,7 +1,7 @@
 """From a batch to its loss and all gradients, without padding, in blocks of users.
 
-Spec: specs/model.md; `loss` and `backward` of `mindref.models.mind` in three phases. Phase p + 1
-starts when all tasks of phase p are done (thread_pool.py):
+Spec: specs/model.md. Computes `loss` and `backward` of `mindref.models.mind` in three phases. Phase
+p + 1 starts when all tasks of phase p are done (thread_pool.py):
 
     1. prepare_batch   layout; vectors of items and negatives, votes of history items; buffers
     2. user_blocks     for each block of users: routing, layers, attention, loss, and backward to
@@ -76,7 +76,7 @@ class FusedStep:
         """Return the loss and all gradients, in new arrays."""
         self.work.run_phases([self.prepare_batch, self.user_blocks, self.item_blocks])
         items, profile = self.item_gradient(), self.profile_gradient()
-        # sums over the blocks, in ascending order, in new arrays
+        # sum the parts of all blocks, in ascending order of blocks, into new arrays
         dense = {name: np.add.reduce(x, axis=0) for name, x in self.gradient_parts().items()}
         layers = tuple(
             Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
@@ -113,7 +113,10 @@ class FusedStep:
         self.work.submit(partial(self.look_up_negatives, negatives) for negatives in blocks)
 
     def look_up_negatives(self, negatives: slice) -> None:
-        """Write the vectors of negatives, independently of the vectors of the distinct items."""
+        """Write the vectors of a block of negatives, from the embedding table.
+
+        `forward.vectors` cannot be read here: other tasks of this phase may still write them.
+        """
         self.forward.look_up_ids(self.distinct.ids[negatives], self.negatives.vectors[negatives])
         if self.unit_kind is not None:
             normalise_rows(self.negatives, negatives.start, negatives.stop, self.unit_kind)

@@ -1,8 +1,8 @@
 """Threads that run the tasks of one phase after another.
 
 Each thread takes the next task until no task is left. The thread that finishes the last task of a
-phase starts the next phase while the other threads wait for its tasks. If control returned to the
-caller between phases, two threads would have to wake up instead of one.
+phase starts the next phase, while the other threads wait for tasks of the next phase. Control does
+not return to the caller between phases: that would need two thread wake-ups instead of one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class ThreadPool:
         self.phases, self.threads = phases, threads
         self.tasks: SimpleQueue[Task | None] = SimpleQueue()
         self.lock, self.unfinished = Lock(), 0  # tasks that are not done
-        self.num_workers = 0  # running threads without the caller, which receives Ctrl-C
+        # running workers; the calling thread, which receives Ctrl-C, is not counted
+        self.num_workers = 0
         self.exited: SimpleQueue[None] = SimpleQueue()  # one token for each worker that exited
         self.errors: list[BaseException] = []
         self.stopped = self.finished = False  # finished: all phases are done without an error
@@ -80,7 +81,7 @@ class ThreadPool:
             self.exited.put(None)
 
     def mark_done(self) -> None:
-        """Mark a task done; the last task of a phase starts the next phase."""
+        """Mark a task done; if it was the last task of its phase, start the next phase."""
         with self.lock:
             self.unfinished -= 1
             last = self.unfinished == 0

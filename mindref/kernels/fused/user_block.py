@@ -32,7 +32,7 @@ class LossVectors(NamedTuple):
     """The user vectors, targets or negatives in the products of the loss."""
 
     vectors: Array  # (M, D)
-    used: Array  # (M, D) of length one with `normalise`, else the same array
+    used: Array  # (M, D) unit vectors with `normalise`; otherwise `vectors` itself
     unit: Array  # (M, D) directions, only with `normalise`; see ops/squash.py
     across: Array  # (M,) slopes, only with `normalise`
     along: Array  # (M,)
@@ -42,11 +42,11 @@ class LossInputs(NamedTuple):
     """The inputs of the loss that are the same for all blocks of users."""
 
     item_vectors: Array  # (M, D) of the distinct items
-    target_index: Ints  # (B,) of the distinct item
-    negative_index: Ints  # (S,)
+    target_index: Ints  # (B,) index of the distinct item
+    negative_index: Ints  # (S,) index of the distinct item
     target_log_expected: Array  # (B,)
     negative_log_expected: Array  # (S,)
-    negatives: Array  # (S, D) of length one with `normalise`
+    negatives: Array  # (S, D) unit vectors with `normalise`
 
 
 class BlockOutputs(NamedTuple):

@@ -1,9 +1,9 @@
 """Buffers that are reused from step to step, and the threads that fill them (thread_pool.py).
 
 Memory that is returned to the system and faulted in again costs up to a factor of two. Arrays are
-therefore kept under a name, and grow when necessary. Work is cut into blocks. Their borders
-depend only on sizes, and no two blocks write to the same memory. Results therefore have the same
-bytes with any number of threads.
+therefore kept under a name, and grow when necessary. Work is cut into blocks. Block boundaries
+depend only on array sizes, not on the number of threads. No two blocks write to the same memory.
+Results therefore have the same bytes with any number of threads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class KernelWorkspace:
         """Create an empty workspace; threads: by default MINDREF_THREADS, or one."""
         self.threads = threads or configured_threads()
         self.buffers: dict[str, Any] = {}
-        self.views: dict[str, Any] = {}  # the last view of each buffer: most shapes repeat
+        self.views: dict[str, Any] = {}  # last view of each buffer, reused for an equal shape
         self.results: dict[str, tuple[Any, Any]] = {}  # of `cached`: name -> key and result
         self.queues = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
         for jobs in self.queues:
@@ -75,7 +75,7 @@ class KernelWorkspace:
         finally:
             try:
                 pool.join()
-            except KeyboardInterrupt:  # it may have come before `join` could catch it
+            except KeyboardInterrupt:  # Ctrl-C may arrive outside the `try` in `join`
                 pool.join()
                 raise
             finally:
@@ -108,7 +108,7 @@ def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_queued_jobs(jobs: SimpleQueue[Any]) -> None:
-    """Run jobs until None arrives. This costs half as much as the futures of an executor."""
+    """Run jobs until None arrives. A queue takes half the time of the futures of an executor."""
     while (job := jobs.get()) is not None:
         job()
         del job  # it references the buffers of a step

@@ -122,20 +122,20 @@ def test_a_file_that_is_no_report_raises(tmp_path):
     ("changes", "says"),
     [
         ({"rules": None}, "got a report without rules; name a file that --output has written"),
-        ({"rules": "softmax-R1"}, "a report whose rules is not of type object"),
+        ({"rules": "softmax-R1"}, "a report in which rules is not of type object"),
         (
             {"rules": {"softmax-R1": "must"}},
-            "a report whose rules.softmax-R1 is not of type object",
+            "a report in which rules.softmax-R1 is not of type object",
         ),
-        ({"results": 3}, "a report whose results is not of type array"),
-        ({"results": ["softmax"]}, "a report whose results[0] is not of type object"),
+        ({"results": 3}, "a report in which results is not of type array"),
+        ({"results": ["softmax"]}, "a report in which results[0] is not of type object"),
         ({"results": [{"check": PROPERTY}]}, "a report without results[0].rules"),
         ({"backend": {}}, "a report without backend.name"),
         (
             {"strictness": {"factor": "2", "ulps": ""}},
-            "a report whose strictness.factor is not of type number",
+            "a report in which strictness.factor is not of type number",
         ),
-        ({"selection": "softmax"}, "a report whose selection is not of type array"),
+        ({"selection": "softmax"}, "a report in which selection is not of type array"),
     ],
 )
 def test_a_report_with_a_wrong_type_raises(changes, says, tmp_path):

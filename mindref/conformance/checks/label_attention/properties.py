@@ -97,7 +97,7 @@ def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) ->
 
 @add_check("label_attention-R4", draws=label_attention_calls(), gradient=True)
 def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN or any number in an inactive interest must change no byte and get gradient 0."""
+    """NaN or a number in an inactive interest must not change any byte and must get gradient 0."""
     inactive = ~call.arrays["active"][..., None]
     interests = np.where(inactive, 0, call.arrays["interests"])
     got = context.run(call.change(interests=interests))
@@ -109,7 +109,7 @@ def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> N
 
 @add_check("label_attention-R5", draws=label_attention_calls(powers=(0.0,)), gradient=True)
 def power_zero_ignores_the_target(context: CheckContext, call: Call) -> None:
-    """With p = 0, another target must change no byte."""
+    """With p = 0, another target must not change any byte of the answer."""
     got, target = context.run(call), call.arrays["target"]
     for other in (-target, np.zeros_like(target)):
         context.assert_equal(context.run(call.change(target=other)), got)

@@ -50,7 +50,7 @@ def profile_features_keep_their_order(context: CheckContext, call: Call) -> None
 
 @add_check("model-R4", draws=serving_calls(features=2), stem="interests")
 def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Call) -> None:
-    """If the rows of the first layer after the first D are 0, the profile has no influence."""
+    """If rows D and later of the first weight are 0, the profile must not change any byte."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
     of_capsule = np.arange(len(first.weight))[:, None] < params.items.shape[1]
@@ -92,7 +92,7 @@ def last_relu_clips_the_last_layer(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R12", draws=serving_calls(routing="uniform"), stem="interests")
 def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) -> None:
-    """With routing="uniform", other initial logits must change no byte."""
+    """With routing="uniform", other initial logits must not change any byte of the answer."""
     histories = call.arrays["histories"]
     loud = histories._replace(init_logits=8 * histories.init_logits + 1)
     first = context.run(call)

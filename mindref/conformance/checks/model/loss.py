@@ -28,7 +28,7 @@ BEYOND = (-1, ITEMS, 10**6)
 
 @add_check("model-R8", draws=loss_calls(), gradient=True)
 def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
-    """Any item id at padding must change no byte of loss, gradients and listed rows."""
+    """Item ids at padding must not change any byte of loss, gradients and listed rows."""
     batch = call.arrays["batch"]
     items, mask, *other_fields = batch.histories
     garbage = context.rng.choice([-1, 0, 1, ITEMS, 10**9], size=items.shape)
@@ -48,7 +48,7 @@ def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None
 
 @add_check("model-R1", draws=loss_calls(), gradient=True)
 def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None:
-    """Another feature row of weight 0 must change no byte of loss and gradients."""
+    """Another feature row of weight 0 must not change any byte of loss and gradients."""
     rows, weights = call.arrays["catalogue"]
     other = context.rng.integers(0, len(call.arrays["params"].items), rows.shape)
     changed = Catalogue(np.where(weights == 0, other, rows), weights)
@@ -58,7 +58,7 @@ def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None
 
 @add_check("model-R14", draws=loss_calls(attention="mean"), gradient=True)
 def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
-    """With attention="mean", another power must change no byte of loss and gradients."""
+    """With attention="mean", another power must not change any byte of loss and gradients."""
     config, first = call.numbers["config"], context.run(call)
     for power in (0.0, 1.0, 3.0, np.inf):
         other = call.change(config=replace_settings(config, power=power))

@@ -97,7 +97,7 @@ def results_share_no_memory(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R10", gradient=True)
 def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None:
-    """Finite inputs, up to where products reach the largest float, must give finite results."""
+    """If all products of the formulas are finite, finite inputs must give finite results."""
     # warnings are not part of an answer
     context.run(call)
     for question in calls_over_range(call):

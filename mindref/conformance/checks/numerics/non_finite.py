@@ -18,7 +18,7 @@ GARBAGE = (np.nan, np.inf, -np.inf, 1e30)
 
 @for_each_operator("numerics-R4", stems=MASKED, gradient=True)
 def masked_values_have_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN, infinity or any number at a masked position must change no byte."""
+    """NaN, infinity or any number at a masked position must not change any byte of the answer."""
     clean = context.run(call)
     for name, out in masked_out(call).items():
         x = call.arrays[name]
@@ -29,7 +29,7 @@ def masked_values_have_no_influence(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R5", gradient=True)
 def nan_reaches_only_dependent_results(context: CheckContext, call: Call) -> None:
-    """A NaN must make exactly the results NaN that are computed from it."""
+    """If one input number is NaN, exactly the results that are computed from it must be NaN."""
     clean = context.run(call)
     for name in REACHES[call.stem]:
         position = draw_position(context, call, name)

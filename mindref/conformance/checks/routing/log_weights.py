@@ -80,7 +80,7 @@ def zero_log_weights_change_nothing(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R34", draws=WEIGHTED, gradient=True)
 def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) -> None:
-    """Log weights at padding or inactive interests must change no byte and get gradient 0."""
+    """Masked log weights (padding or inactive) must not change any byte and must get gradient 0."""
     log_weights = call.arrays["log_weights"]
     excluded = ~(call.arrays["mask"][:, :, None] & call.arrays["active"][:, None, :])
     garbage = context.rng.choice(GARBAGE, size=log_weights.shape).astype(call.dtype)

@@ -80,7 +80,7 @@ def kind_none_is_linear_in_one_iteration(context: CheckContext, call: Call) -> N
 
 @add_check("routing-R27", draws=routing_calls(iterations=(1,), kind="unit"), gradient=True)
 def kind_unit_ignores_the_scale_of_the_history(context: CheckContext, call: Call) -> None:
-    """With kind="unit" and one iteration, a doubled history must change no byte of the capsules."""
+    """With kind="unit" and one iteration, doubling the history must not change any capsule byte."""
     longer = context.run(call.change(history=2 * call.arrays["history"]))
     context.assert_equal(longer, context.run(call), "out")
 

@@ -91,7 +91,7 @@ def capsule_norm_is_at_most_one(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R6", draws=routing_calls(), gradient=True)
 def padding_has_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN, infinity or any number at padding must change no byte and get gradient 0."""
+    """NaN, infinity or any number at padding must not change any byte and must get gradient 0."""
     mask, rng = call.arrays["mask"], context.rng
     dirty = {n: with_garbage(rng, call.arrays[n], ~mask) for n in ("history", "init_logits")}
     zeros = {n: np.where(mask[..., None], x, 0) for n, x in dirty.items()}
@@ -123,7 +123,7 @@ def inactive_interests_take_no_part(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R7", draws=routing_calls(), gradient=True)
 def logits_of_inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
-    """Initial logits of inactive interests must change no byte and get gradient 0."""
+    """Initial logits of inactive interests must not change any byte and must get gradient 0."""
     inactive = ~call.arrays["active"][:, None, :]
     logits = call.arrays["init_logits"]
     dirty = np.where(inactive, with_garbage(context.rng, logits, np.array(True)), logits)
@@ -212,7 +212,7 @@ def equal_initial_logits_keep_interests_equal(context: CheckContext, call: Call)
 
 @add_check("routing-R28", draws=routing_calls(), gradient=True)
 def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call: Call) -> None:
-    """Another finite cotangent of an inactive interest must change no byte of a gradient."""
+    """Another finite cotangent of an inactive interest must not change any byte of a gradient."""
     active = replace_at(call.arrays["active"], np.s_[:, 1:2], False)
     call = call.change(active=active)
     other = np.where(active[..., None], np.asarray(call.cotangent), 1000).astype(call.dtype)
@@ -264,7 +264,8 @@ def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str)
     logits = logits_before_last_iteration(context, call.forward_only())
     second = context.run(call.change(init_logits=logits, iterations=1))
     rough, fine = context.expected(first.call), context.expected(second.call)
-    for name in parts:  # the second call was computed from answers like the first
+    # the logits of the second call come from capsules with errors like those of `first`
+    for name in parts:
         want = ExpectedArray(second[name], 2 * rough[name].allowed + fine[name].allowed)
         worst = partial(context.worst_case, first.call, first.call, second.call, name)
         context.assert_close(name, first[name], want, worst)

@@ -1,4 +1,7 @@
-"""Compare sampled softmax with the reference; invalid arguments. Spec: specs/sampled_softmax.md."""
+"""Compare sampled softmax with the reference; test invalid arguments.
+
+Spec: specs/sampled_softmax.md.
+"""
 
 from __future__ import annotations
 

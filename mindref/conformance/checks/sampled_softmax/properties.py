@@ -122,7 +122,7 @@ def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> N
 
 @add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
-    """With normalise=True, scaling a vector by a power of two must change no byte of the loss."""
+    """With normalise=True, multiplying a vector by 2^n must not change any byte of the loss."""
     got = context.run(call)
     for name, factor in zip(VECTORS, (2, 4, 0.5), strict=True):
         longer = got.call.arrays[name] * call.dtype.type(factor)

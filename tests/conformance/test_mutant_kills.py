@@ -4,12 +4,12 @@ import pytest
 
 from mindref.conformance.mutants.loader import suite_mutants
 from tests import status
-from tests.conformance import kills
+from tests.conformance import mutant_kills
 
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("precision", kills.PRECISIONS, ids=str)
+@pytest.mark.parametrize("precision", mutant_kills.PRECISIONS, ids=str)
 @pytest.mark.parametrize(
     "mutant",
     [  # a check of level "train" draws whole trainings, which takes seconds
@@ -18,28 +18,32 @@ SLOW = pytest.mark.slow
     ],
 )
 def test_a_mutant_fails_a_check_that_cites_its_rule(mutant, precision):
-    assert kills.killer(mutant, precision), f"{mutant.name} survives: {mutant.description}"
+    assert mutant_kills.killer(mutant, precision), f"{mutant.name} survives: {mutant.description}"
 
 
 def test_every_checked_rule_has_a_row_in_the_table():
-    text = kills.TABLE.read_text(encoding="utf-8")
-    for page in kills.judged_pages():
-        for rule in kills.rules_of(page):
+    text = mutant_kills.TABLE.read_text(encoding="utf-8")
+    for page in mutant_kills.judged_pages():
+        for rule in mutant_kills.rules_of(page):
             wrong = sum(v.rule == rule for v in suite_mutants())
-            dead = kills.Row(rule, len(kills.citing(rule)), wrong, (wrong, wrong))
-            assert kills.line(dead) in text, "run: python -m tests.conformance.kills --write"
+            dead = mutant_kills.Row(rule, len(mutant_kills.citing(rule)), wrong, (wrong, wrong))
+            command = "python -m tests.conformance.mutant_kills --write"
+            assert mutant_kills.line(dead) in text, f"run: {command}"
 
 
 def test_the_index_table_counts_the_rows():
-    rows = [kills.Row("squash-R1", 3, 2, (2, 2)), kills.Row("squash-R2", 1, 3, (3, 1))]
-    text = "\n".join(map(kills.line, [*rows, kills.Row("softmax-R1", 1, 0, (0, 0))]))
+    rows = [
+        mutant_kills.Row("squash-R1", 3, 2, (2, 2)),
+        mutant_kills.Row("squash-R2", 1, 3, (3, 1)),
+    ]
+    text = "\n".join(map(mutant_kills.line, [*rows, mutant_kills.Row("softmax-R1", 1, 0, (0, 0))]))
     assert status.kills(text) == {"squash": [5, 3, "1 of 2"], "softmax": [0, 0, "0 of 1"]}
 
 
 def test_a_rule_without_a_mutant_is_not_covered():
-    assert not kills.Row("squash-R1", 3, 0, (0, 0)).covered
-    assert not kills.Row("squash-R1", 3, 2, (2, 1)).covered
-    assert kills.Row("squash-R1", 3, 2, (2, 2)).covered
+    assert not mutant_kills.Row("squash-R1", 3, 0, (0, 0)).covered
+    assert not mutant_kills.Row("squash-R1", 3, 2, (2, 1)).covered
+    assert mutant_kills.Row("squash-R1", 3, 2, (2, 2)).covered
 
 
 @pytest.mark.parametrize("name", ["kills", "false alarms"])
@@ -55,6 +59,6 @@ after
 """
     page = tmp_path / "coverage.md"
     page.write_text(sample, encoding="utf-8")
-    monkeypatch.setattr(kills, "TABLE", page)
-    kills.write_section(name, ["new", "table"])
+    monkeypatch.setattr(mutant_kills, "TABLE", page)
+    mutant_kills.write_section(name, ["new", "table"])
     assert page.read_text(encoding="utf-8") == sample.replace(f"old {name}", "new\ntable")

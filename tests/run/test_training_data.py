@@ -10,7 +10,7 @@ from mindref.data.log import Feature, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.models import serving
 from mindref.recommender.trainer import Trainer
-from mindref.run.source import IN_MEMORY, Loaded, Source
+from mindref.run.source import IN_MEMORY, LoadedLog, Source
 from mindref.run.training_data import sample_cases
 from mindref.training.batch_loader import BatchLoader
 from tests.data.logs import log_of
@@ -26,7 +26,7 @@ def town(protocol):
     feature = Feature("name", [f"n{n}" for n in range(USERS)], Ragged.of([[n] for n in NAMES]))
     changes = {**SMALL, "user_features": ("name",), "interest_count": "fixed"}
     config = Config.of("default", changes)
-    loaded = Loaded(replace(log, user_features=[feature]))
+    loaded = LoadedLog(replace(log, user_features=[feature]))
     return Trainer(Source(IN_MEMORY), loaded, protocol, config)
 
 

@@ -1,4 +1,4 @@
-"""Which mutants a check of their rule kills: python -m tests.conformance.kills --write.
+"""Which mutants a check of their rule kills: python -m tests.conformance.mutant_kills --write.
 
 A rule is covered if every mutant that breaks it fails a check that cites the rule, in float64 and
 in float32. The table goes into specs/coverage.md.
@@ -95,5 +95,5 @@ def write_section(name: str, lines: Iterable[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--write"]:
-        sys.exit("usage: python -m tests.conformance.kills --write")
+        sys.exit("usage: python -m tests.conformance.mutant_kills --write")
     write_section("kills", table())

@@ -1,6 +1,6 @@
 """kill -9 at random moments of training, index build, export and bulk recall.
 
-    python -m pytest -q tests/test_kills.py --kills 100
+    python -m pytest -q tests/test_random_kills.py --kills 100
 
 Each work is killed at moments drawn over its whole length. What was there before is there after:
 the file or folder of old is whole, or the new one is. The same command then ends in the same bytes,
@@ -18,9 +18,9 @@ from typing import NamedTuple
 import pytest
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from tests.killing import Forge
+from tests.killed_commands import Forge
 from tests.runs import options
-from tests.test_kill import NAMES
+from tests.test_process_kill import NAMES
 
 pytestmark = pytest.mark.skipif(
     not hasattr(__import__("signal"), "SIGKILL"), reason="this system has no SIGKILL to survive"

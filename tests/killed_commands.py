@@ -30,7 +30,7 @@ class Forge:
         plugin = fake_exporter.offer(folder / "plugin")
         here = os.pathsep.join([str(plugin), environment()["PYTHONPATH"]])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.killing"],
+            [sys.executable, "-m", "tests.killed_commands"],
             cwd=Path(__file__).parent.parent,
             env={**environment(), "PYTHONPATH": here, "MINDREF_THREADS": "1"},
             stdin=PIPE,
