@@ -13,21 +13,21 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, Split, make_split
 from mindref.models import features
 from mindref.models.features import Vocabulary
-from mindref.run.source import Loaded
+from mindref.run.source import LoadedLog
 from mindref.training.batch_loader import Task
 
 
 class PreparedLog(NamedTuple):
     """A split log with features as table rows."""
 
-    loaded: Loaded
+    loaded: LoadedLog
     split: Split
     task: Task
     vocabulary: Vocabulary
     counts: Ints  # (N,) training interactions of each item
 
 
-def prepare_training(loaded: Loaded, protocol: str, config: Config) -> PreparedLog:
+def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> PreparedLog:
     """Return the split log with its features as table rows. Raises DataError or ConfigError."""
     log = loaded.log
     split = make_split(protocol, log, make_rng(config.seed, "split"))

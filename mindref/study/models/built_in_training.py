@@ -19,7 +19,7 @@ from mindref.data.log import InteractionLog
 from mindref.recommender.trainer import Trainer
 from mindref.run import array_files, checkpoint
 from mindref.run.atomic import write_text
-from mindref.run.source import IN_MEMORY, Loaded, Source
+from mindref.run.source import IN_MEMORY, LoadedLog, Source
 from mindref.study.models.film_club import film_club, make_film_log
 from mindref.study.models.study_model import BUILT_IN, LOG, SEVERAL_INTERESTS, SINGLE_INTEREST
 
@@ -75,7 +75,7 @@ def write_built_in_models(folder: Path = BUILT_IN) -> None:
 def train_built_in_model(log: InteractionLog, **changes: Any) -> Trainer:
     """Return the trainer of a small model after training."""
     config = Config.of("default", {**SETTINGS, **changes})
-    trainer = Trainer(Source(IN_MEMORY), Loaded(log), "leave_last_out", config)
+    trainer = Trainer(Source(IN_MEMORY), LoadedLog(log), "leave_last_out", config)
     trainer.train()
     return trainer
 
