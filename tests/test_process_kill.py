@@ -139,7 +139,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, whole, moment,
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.slow(every=2)
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(tmp_path, long, times):
     training = Training(tmp_path / "run", LONG)
     with training.start() as child:

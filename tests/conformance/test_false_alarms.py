@@ -27,7 +27,7 @@ def lines(stem):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stem", OPERATORS)
-@pytest.mark.slow(every=7)
+@pytest.mark.slow(every=14)
 def test_a_correct_implementation_passes_every_check(stem, name):
     line = lines(stem)[name]
     assert line.alarms == ()

@@ -43,6 +43,7 @@ def installed(tmp_path_factory):
     return {**os.environ, "PYTHONPATH": str(folder)}
 
 
+@pytest.mark.slow
 def test_an_installed_backend_is_tested_by_name(installed, tmp_path):
     words = ["conform", "--backend", "example", "--profile", "smoke", "--json"]
     done = run(tmp_path, "mindref", *words, env=installed)

@@ -74,6 +74,7 @@ def test_each_option_with_each_gradient_and_power(options):
 
 @pytest.mark.rules("model-R3", "model-R8", "model-R9", "model-R10", "model-R17")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.slow(every=2)
 def test_every_shape(shape):
     for gradient in ("last", "all"):
         w = world(np.random.default_rng(1), shape, routing_gradient=gradient, hidden=[6, 5])

@@ -54,7 +54,7 @@ def test_p6_every_way_forward_reaches_the_same_state(shared, expected, way):
 
 
 @pytest.mark.parametrize("way", BACK)
-@pytest.mark.slow(every=2)
+@pytest.mark.slow
 def test_p6_every_way_back_reaches_the_same_state(shared, expected, way):
     shared.at(step=expected[-1][0])
     for state in reversed(expected[:-1]):
