@@ -22,8 +22,13 @@ from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable
 
 ENTRY_POINT_GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
-    *("embedding", "softmax", "squash", "routing", "relu_layer"),
-    *("label_attention", "sampled_softmax"),
+    "embedding",
+    "softmax",
+    "squash",
+    "routing",
+    "relu_layer",
+    "label_attention",
+    "sampled_softmax",
 )
 DEFAULT_OPTIONS = (
     "squash-R6",

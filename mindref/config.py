@@ -43,8 +43,8 @@ class Config:
     logits: str = choice_setting(
         "keyed",
         ("keyed", "fixed", "per_call"),
-        "initial logits: keyed (drawn in training, keyed in serving), fixed (keyed in both) or"
-        " per_call (drawn in both)",
+        "initial logits: keyed (new in every training step; a function of seed, item and interest"
+        " in serving), fixed (that function in both) or per_call (new in both)",
     )
     interest_count: str = choice_setting(
         "log2", ("log2", "fixed"), "number of active interests: log2 of the history length, or K"

@@ -19,9 +19,10 @@ def assert_close(got: Any, expected: Any, message: str = "", *, atol: float = VA
 
 
 def assert_equal_arrays(got: Any, expected: Any) -> None:
-    """Compare several arrays, bit for bit."""
+    """Compare several arrays: dtype, shape and bytes."""
     for x, y in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(x, y)
+        np.testing.assert_array_equal(x, y, strict=True)
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes(), "zeros or NaNs differ in bits"
 
 
 def assert_example(values: Mapping[str, Any], example: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""A process that has everything imported and forks commands, so that a kill hits their work.
+"""A process that has everything imported and forks commands, so that a kill interrupts their work.
 
-Started as a program it reads a line of JSON (folder, words) for each command, forks a child that
-runs it there, says the child's number, and then how it ended.
+As a program it reads one line of JSON (folder, words) for each command. It forks a child that runs
+the command in the folder, prints the process id of the child, and then prints its exit code.
 """
 
 import io
@@ -23,8 +23,8 @@ from tests import fake_exporter
 from tests.runs import environment, options
 
 
-class Forge:
-    """The process; `run` runs a command to its end, or kills it after some seconds."""
+class CommandServer:
+    """The process that forks commands; `run` waits for a command or kills it after some seconds."""
 
     def __init__(self, folder: Path) -> None:
         plugin = fake_exporter.offer(folder / "plugin")
@@ -39,30 +39,30 @@ class Forge:
         )
 
     def run(self, folder: Path, *words: object, after: float | None = None) -> tuple[int, str]:
-        """Return the exit code, -9 for one that was killed, and what was said."""
-        out = folder / "said.txt"
-        self.say([str(folder), [str(word) for word in words]])
-        child = self.hear()
+        """Return the exit code, -9 for one that was killed, and the output."""
+        out = folder / "output.txt"
+        self.send([str(folder), [str(word) for word in words]])
+        child = self.receive()
         if after is not None:
             time.sleep(after)
             os.kill(child, signal.SIGKILL)
-            self.say("killed")
+            self.send("killed")
         else:
-            self.say("wait")
-        code = self.hear()
-        said = out.read_text(encoding="utf-8") if out.exists() else ""
+            self.send("wait")
+        code = self.receive()
+        output = out.read_text(encoding="utf-8") if out.exists() else ""
         out.unlink(missing_ok=True)
-        return code, said
+        return code, output
 
-    def say(self, value: Any) -> None:
+    def send(self, value: Any) -> None:
         self.process.stdin.write(json.dumps(value) + "\n")
         self.process.stdin.flush()
 
-    def hear(self) -> int:
+    def receive(self) -> int:
         return int(self.process.stdout.readline())
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
@@ -71,11 +71,11 @@ class Forge:
 def warm(main: Callable[[list[str]], Any]) -> None:
     """Compile, or load what was compiled, once for all children; no thread is left by that."""
     with tempfile.TemporaryDirectory() as name:
-        run, said = f"{name}/run", io.StringIO()
+        run, output = f"{name}/run", io.StringIO()
         small = options(steps=1, evaluate_every=1, backend="numpy")
-        with redirect_stdout(said), redirect_stderr(said), suppress(SystemExit):
+        with redirect_stdout(output), redirect_stderr(output), suppress(SystemExit):
             main(["train", "--out", run, "--quiet", *small])
-        with redirect_stdout(said), redirect_stderr(said), suppress(SystemExit):
+        with redirect_stdout(output), redirect_stderr(output), suppress(SystemExit):
             main(["recall", run, "--all-users", "--index", "annoy", "--output", f"{name}/lists"])
     assert threading.active_count() == 1
 
@@ -98,8 +98,12 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             os.chdir(folder)
-            said = os.open("said.txt", os.O_WRONLY | os.O_CREAT)
-            for descriptor, other in ((0, os.open(os.devnull, os.O_RDONLY)), (1, said), (2, said)):
+            output = os.open("output.txt", os.O_WRONLY | os.O_CREAT)
+            for descriptor, other in (
+                (0, os.open(os.devnull, os.O_RDONLY)),
+                (1, output),
+                (2, output),
+            ):
                 os.dup2(other, descriptor)
             sys.argv = ["mindref", *words]
             main(words)

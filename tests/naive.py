@@ -214,7 +214,7 @@ def age_weights(w: Any, n: int, interests: int) -> tuple[Any, Any]:
     return of_interests, of_contexts
 
 
-def heard_vectors(w: Any, b: int) -> list[list[float]]:
+def user_votes(w: Any, b: int) -> list[list[float]]:
     """Return the votes (n, D) of user b, oldest first, after dropout."""
     keep = getattr(w.batch, "keep", None)
     vectors = []
@@ -227,7 +227,7 @@ def heard_vectors(w: Any, b: int) -> list[list[float]]:
 
 def user_interests(w: Any, b: int) -> list[list[float]]:
     """Return the active interests (K', D) of user b, of MIND or MIND plus."""
-    config, votes = w.config, heard_vectors(w, b)
+    config, votes = w.config, user_votes(w, b)
     n, count = len(votes), interest_count(len(votes), config.interests)
     if config.interest_count == "fixed":
         count = config.interests if n else 1

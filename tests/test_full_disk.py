@@ -135,6 +135,7 @@ def test_a_full_disk_at_every_operation(name, here, capfd, request):
 
 @pytest.mark.rules("faults-R1")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.slow(every=2)
 def test_a_stream_on_a_full_disk(place, stream):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

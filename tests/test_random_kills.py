@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from tests.killed_commands import Forge
+from tests.killed_commands import CommandServer
 from tests.runs import options
 from tests.test_process_kill import NAMES
 
@@ -89,20 +89,20 @@ WORKS = {
 
 
 @pytest.fixture(scope="module")
-def forge(tmp_path_factory):
-    made = Forge(tmp_path_factory.mktemp("forge"))
-    yield made
-    made.close()
+def command_server(tmp_path_factory):
+    server = CommandServer(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
-def place(forge, tmp_path_factory):
+def place(command_server, tmp_path_factory):
     """A folder with a trained run, called by the same relative names in every copy of it."""
     folder = tmp_path_factory.mktemp("place") / "here"
     folder.mkdir()
     write_synthetic_log(make_synthetic_log(users=200, items=150), folder)
     settings = ["--data", "shop.inter", *options(backend="numpy", width=16)]
-    code, said = forge.run(folder, "train", "--out", "run", "--quiet", *settings)
+    code, said = command_server.run(folder, "train", "--out", "run", "--quiet", *settings)
     assert code == 0, said
     item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
     (folder / "item").write_text(item)
@@ -118,7 +118,7 @@ def called(work, folder):
 @pytest.mark.rules("faults-R3")
 @pytest.mark.parametrize("name", WORKS)
 @pytest.mark.slow
-def test_killed_at_random_moments(name, forge, place, tmp_path, request, record_property):
+def test_killed_at_random_moments(name, command_server, place, tmp_path, request, record_property):
     asked = request.config.getoption
     many = asked("--kills") or (20 if asked("--kill") else FEW)
     work, hit = WORKS[name], 0
@@ -127,7 +127,7 @@ def test_killed_at_random_moments(name, forge, place, tmp_path, request, record_
     work.before(folder)
     old = work.found(folder)
     started = time.perf_counter()
-    code, said = forge.run(folder, *called(work, folder))
+    code, said = command_server.run(folder, *called(work, folder))
     seconds = time.perf_counter() - started
     assert code == 0, said
     expected, names = work.found(folder), everything(folder)
@@ -137,12 +137,12 @@ def test_killed_at_random_moments(name, forge, place, tmp_path, request, record_
         shutil.copytree(place, folder)
         work.before(folder)
         after = (moment + rng.random()) / many * seconds
-        code, said = forge.run(folder, *called(work, folder), after=after)
+        code, said = command_server.run(folder, *called(work, folder), after=after)
         assert code in (0, -9), said
         hit += code == -9
         check_between(name, work.found(folder), old, expected)
         if name != "export" or not work.found(folder):
-            code, said = forge.run(folder, *called(work, folder))
+            code, said = command_server.run(folder, *called(work, folder))
             assert code == 0, (moment, said)
         assert work.found(folder) == expected, f"moment {moment} of {many}"
         assert everything(folder) == names, f"moment {moment} of {many}"

@@ -1,4 +1,4 @@
-"""What a soak says of its numbers: which have grown, by how much they may, and from when on."""
+"""The verdict of a soak: which numbers have grown beyond their bounds after the warm-up."""
 
 import pytest
 

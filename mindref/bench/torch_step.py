@@ -128,8 +128,16 @@ class TorchEagerContender:
         batch = self.workload.batches[number]
         items, mask, logits, _ = batch.histories
         history = torch.from_numpy(np.where(mask, items, self.model.pad))
-        initial, target, negatives, *logs = map(torch.from_numpy, (logits, *batch[1:]))
-        loss = self.model.loss(history, initial, target, negatives, (logs[0], logs[1]))
+        loss = self.model.loss(
+            history,
+            torch.from_numpy(logits),
+            torch.from_numpy(batch.target),
+            torch.from_numpy(batch.negatives),
+            (
+                torch.from_numpy(batch.target_log_expected),
+                torch.from_numpy(batch.negative_log_expected),
+            ),
+        )
         loss.backward()
         for optimiser in (self.table_optimiser, self.matrix_optimiser):
             optimiser.step()

@@ -36,8 +36,18 @@ from mindref.cli.stderr import print_stderr
 from mindref.errors import MindrefError, say
 
 COMMANDS = (
-    *("train", "evaluate", "recall", "export", "compare", "ablate"),
-    *("backends", "indexes", "conform", "study", "bench", "doctor"),
+    "train",
+    "evaluate",
+    "recall",
+    "export",
+    "compare",
+    "ablate",
+    "backends",
+    "indexes",
+    "conform",
+    "study",
+    "bench",
+    "doctor",
 )
 
 

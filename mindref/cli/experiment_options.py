@@ -113,8 +113,17 @@ class ExperimentRequest:
     def __init__(self, options: dict[str, Any]) -> None:
         """Remove the options of this module from `options`; settings remain."""
         names = (
-            *("data", "protocol", "exclude_seen", "seeds", "out", "markdown", "picture"),
-            *("device", "threads", "quiet", "as_json"),
+            "data",
+            "protocol",
+            "exclude_seen",
+            "seeds",
+            "out",
+            "markdown",
+            "picture",
+            "device",
+            "threads",
+            "quiet",
+            "as_json",
         )
         self.options = {name: options.pop(name) for name in names}
         preset, file = options.pop("preset"), options.pop("config_file")

@@ -109,8 +109,7 @@ def resume_reranker_training(
     from mindref.cli.training_output import train_and_report
     from mindref.recommender import rerank_trainer
 
-    options = {"data": data, "device": flags.device, "backend": backend}
-    trainer = rerank_trainer.resume_reranker(run, recall, **options)
+    trainer = rerank_trainer.resume_reranker(run, recall, data, flags.device, backend)
     return train_and_report(trainer, flags.quiet, flags.as_json, print_rerank_report)
 
 

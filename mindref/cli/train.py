@@ -155,7 +155,15 @@ def train_command(
     backend, ranks = join_processes(config.backend, device, quiet)
     make = partial(
         new_trainer,
-        *(data, reading, split, config, out, exclude_seen is not False, device, ranks, backend),
+        data,
+        reading,
+        split,
+        config,
+        out,
+        exclude_seen is not False,
+        device,
+        ranks,
+        backend,
     )
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
 

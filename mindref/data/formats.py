@@ -12,8 +12,18 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 COLUMN_OPTIONS = (
-    *("user", "item", "time", "title", "item_features", "user_features", "keep", "at_least"),
-    *("time_format", "delimiter", "header", "separator"),
+    "user",
+    "item",
+    "time",
+    "title",
+    "item_features",
+    "user_features",
+    "keep",
+    "at_least",
+    "time_format",
+    "delimiter",
+    "header",
+    "separator",
 )
 """The fields of `readers.columns.Columns`; a test compares them."""
 LAYOUT_OPTIONS = ("delimiter", "header")
@@ -47,21 +57,30 @@ class Format(NamedTuple):
 
 FORMATS = {
     log_format.name: log_format
-    for log_format in (  # name, help, module, tier
+    for log_format in (
         Format(
-            *("movielens", "user::item::rating::time", "movielens", 4),
+            name="movielens",
+            help="user::item::rating::time",
+            module="movielens",
+            tier=4,
             without_effect=LAYOUT_OPTIONS,
             item_file="movies.dat",
             user_file="users.dat",
         ),
         Format(
-            *("movielens-tab", "user, item, rating, time between tabs (u.data)", "movielens", 4),
+            name="movielens-tab",
+            help="user, item, rating, time between tabs (u.data)",
+            module="movielens",
+            tier=4,
             without_effect=LAYOUT_OPTIONS,
             item_file="u.item",
             user_file="u.user",
         ),
         Format(
-            *("recbole", "tabs under a header of name:type (.inter)", "recbole", 3),
+            name="recbole",
+            help="tabs under a header of name:type (.inter)",
+            module="recbole",
+            tier=3,
             without_effect=LAYOUT_OPTIONS,
             item_file=".item",
             user_file=".user",
@@ -72,13 +91,42 @@ FORMATS = {
             module="delimited",
             tier=5,
         ),
-        Format("pairs", "user item", "pairs", 6, COLUMN_OPTIONS),
         Format(
-            *("sequences", "user item item ...", "sequences", 6, COLUMN_OPTIONS),
+            name="pairs",
+            help="user item",
+            module="pairs",
+            tier=6,
+            without_effect=COLUMN_OPTIONS,
+        ),
+        Format(
+            name="sequences",
+            help="user item item ...",
+            module="sequences",
+            tier=6,
+            without_effect=COLUMN_OPTIONS,
             item_file="_item2attributes.json",
         ),
-        Format("sessions", "item item ...", "sequences", 6, COLUMN_OPTIONS),
-        Format("jsonl", "a JSON object a line", "jsonl", 2, LAYOUT_OPTIONS),
-        Format("parquet", "a Parquet file", "parquet", 1, LAYOUT_OPTIONS, is_binary=True),
+        Format(
+            name="sessions",
+            help="item item ...",
+            module="sequences",
+            tier=6,
+            without_effect=COLUMN_OPTIONS,
+        ),
+        Format(
+            name="jsonl",
+            help="a JSON object a line",
+            module="jsonl",
+            tier=2,
+            without_effect=LAYOUT_OPTIONS,
+        ),
+        Format(
+            name="parquet",
+            help="a Parquet file",
+            module="parquet",
+            tier=1,
+            without_effect=LAYOUT_OPTIONS,
+            is_binary=True,
+        ),
     )
 }

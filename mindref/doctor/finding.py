@@ -11,7 +11,7 @@ BUG = "this is a bug in mindref doctor: please report it"
 
 
 class Finding(NamedTuple):
-    """The state of one subject, and what to do about it."""
+    """The result of one check of `mindref doctor`: a state, a summary, and an action if needed."""
 
     name: str
     state: str  # ok; note: missing or slow, but not needed; problem: mindref cannot work

@@ -18,8 +18,11 @@ REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+) *>= *([0-9.]+)$")
 EXTRA = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*;.*extra *== *["']([^"']+)["']""")
 FRAMEWORKS = {"torch": "torch", "jax": "jax"}  # dependencies of the backends with these names
 MINDREF_VARIABLES = (
-    *("MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK"),
-    *("MINDREF_KEY", "MINDREF_DATA"),
+    "MINDREF_THREADS",
+    "MINDREF_NUMBA_CACHE",
+    "MINDREF_TRACEBACK",
+    "MINDREF_KEY",
+    "MINDREF_DATA",
 )
 """Variables that mindref reads; the last one is read by its tests."""
 

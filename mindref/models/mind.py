@@ -130,7 +130,13 @@ def loss(
     power = config.power if config.attention == "label" else 0.0  # model-R14
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
     out, s5 = ops.sampled_softmax.forward(  # 5 ()
-        *(user, target, negatives, *batch[1:]),
+        user,
+        target,
+        negatives,
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
         temperature=config.temperature,
         normalise=config.normalise,
     )

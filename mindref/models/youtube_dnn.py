@@ -127,7 +127,13 @@ def loss(
     target, s2 = mind.item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
     out, s4 = ops.sampled_softmax.forward(  # 4, youtube_dnn-R7: the vector itself, no query
-        *(users[:, 0], target, negatives, *batch[1:]),
+        users[:, 0],
+        target,
+        negatives,
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
         temperature=config.temperature,
         normalise=config.normalise,
     )

@@ -224,9 +224,15 @@ def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path)
         raise RunError(say(str(run), expected, got, "train the reranker anew"))
 
 
-def resume_reranker(run: Path, recall: Path | None = None, **options: Any) -> RerankTrainer:
+def resume_reranker(
+    run: Path,
+    recall: Path | None = None,
+    data: Path | None = None,
+    device: str = "cpu",
+    backend: str | None = None,
+) -> RerankTrainer:
     """Return the trainer of a DIN run at its last state on disk; arguments of `open_reranker`."""
-    trainer = open_reranker(run, recall, **options)
+    trainer = open_reranker(run, recall, data, device, backend)
     trainer.restore(run)
     if recall is not None:  # remember the new path
         facts = {**trainer.load_facts(run), "recall": trainer.facts()["recall"]}

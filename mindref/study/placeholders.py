@@ -100,6 +100,7 @@ def numbered_values(context: TraceContext, number: int) -> dict[str, Any]:
     for r in range(context.iterations - 1, 0, -1):
         paths += [] if last_only else [f"from_a[{r}]:id", f"from_z[{r}]:id"]
     return {
+        # number 0: the step interests.join returns the input of layer 1
         "in": "input" if number <= 1 else f"hidden-{number - 1}",
         "out": "width" if number == context.layers else f"hidden-{number}",
         "through": "passed_through(d_x[t]:kn; y[t]:kn)" if rectified else "d_x[t]:kn",

@@ -17,6 +17,7 @@ FINDINGS = [
 ]
 
 
+@pytest.mark.slow
 def test_this_machine_has_no_problem(cli, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     result = cli("doctor")

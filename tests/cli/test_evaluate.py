@@ -94,7 +94,9 @@ def test_an_invalid_value_is_one_line_before_evaluation(
     cli, trained_run, tmp_path, monkeypatch, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mindref.recommender.evaluate_run.evaluate_lists", None)
+    # the file of --predictions is checked before the run is loaded
+    unused = "evaluate_run" if "--predictions" in arguments else "evaluate_lists"
+    monkeypatch.setattr(f"mindref.recommender.evaluate_run.{unused}", None)
     words = [trained_run if word == "RUN" else word for word in arguments]
     assert message in cli.error_line("evaluate", *words)
 

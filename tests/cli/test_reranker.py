@@ -133,7 +133,8 @@ def test_invalid_options_are_one_line_before_a_run_is_created(
 def test_a_damaged_run_and_another_log_are_rejected(cli, run, shop, tmp_path):
     log = tmp_path / "shop.inter"
     log.write_text("".join(shop.read_text().splitlines(keepends=True)[:-1]))
-    assert "log: expected the one that the run was trained on, got another" in cli.error(
+    message = "log: expected the one that the run was trained on, got another"
+    assert f"{message}; name the log of the recall run" in cli.error(
         *train_din_command(run, tmp_path / "din"), "--data", log
     )
     model = run / "model.safetensors"
@@ -271,7 +272,8 @@ def test_several_processes_are_rejected(cli, trained_run, tmp_path, monkeypatch)
 def test_the_help_shows_the_defaults_of_din(cli):
     text = " ".join(cli("train", "--help").out.split())
     assert "recent behaviours that routing uses [1 to 10000; default 10] (din: 50)" in text
-    assert "din: n, candidates recalled for a history [1 to 1000000; default 200]" in text
+    depth = "din: n, number of candidates that the recall run returns for a history"
+    assert f"{depth} [1 to 1000000; default 200]" in text
     assert "--depth" not in cli("compare", "--help").out
     assert "(din:" not in cli("compare", "--help").out
 

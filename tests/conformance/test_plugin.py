@@ -16,8 +16,6 @@ INSTALLED = ", ".join(sorted(list_backends()))
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
 
-Done = subprocess.CompletedProcess[str]
-
 
 def run(folder, *words, env=None):
     """Run a module of Python in a folder."""

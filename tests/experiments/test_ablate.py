@@ -73,6 +73,7 @@ def test_equal_settings_are_trained_once(out, found, messages):
 
 
 @pytest.mark.rules("experiments-R9", "experiments-R10")
+@pytest.mark.slow
 def test_every_arm_has_an_effect_a_cost_and_a_verdict(found):
     jsonschema.Draft202012Validator(results.result_schema()).validate(found)
     for study in found["studies"]:
@@ -89,6 +90,7 @@ def test_every_arm_has_an_effect_a_cost_and_a_verdict(found):
 
 
 @pytest.mark.rules("experiments-R21")
+@pytest.mark.slow
 def test_only_the_cost_depends_on_the_machine(tmp_path, found):
     again = run_ablation(AblationPlan(base(), [SIGMA, TURNED], 2, tmp_path), runs())
     assert {**again, "cost": 0} == {**found, "cost": 0}

@@ -3,7 +3,7 @@
 An outcome must be a correct result or an error of mindref. The message of an error must have the
 form of mindref/errors.py and must be printable. Time and memory are bounded. Any other outcome
 (a traceback, a hang, a partial file) is a bug. The input of a bug becomes a test of the module;
-tests/data/test_readers_unusual.py has many.
+tests/data/test_readers_columns.py has many.
 
 - outcome.py: run a function on an input, within a time limit
 - invariants.py: properties of every log

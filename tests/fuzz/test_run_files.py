@@ -2,9 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +21,6 @@ from tests.fuzz.values import spoiled
 from tests.runs import trainer
 
 VECTORS = np.arange(12, dtype=np.float32).reshape(6, 2)
-Read = Callable[[Path], Any]
 
 
 def write_shard(path):

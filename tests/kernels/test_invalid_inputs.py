@@ -1,7 +1,5 @@
 """Invalid inputs raise the error of the reference, before a compiled function reads them."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -19,9 +17,7 @@ from tests.kernels.cases import (
     numba_implementation,
     small_world,
 )
-from tests.models.worlds import World, world
-
-Damage = Callable[[World], World]
+from tests.models.worlds import world
 
 
 def change_field(field):

@@ -31,5 +31,6 @@ def test_no_index_is_out_of_bounds():
 
 
 @pytest.mark.parametrize("env", [NO_JIT, BOUNDS_CHECK], ids=str)
+@pytest.mark.slow(every=2)
 def test_an_index_out_of_bounds_is_detected(env):
     assert "IndexError" in run_python("-c", OUT_OF_BOUNDS, check=False, **env).stderr

@@ -1,11 +1,9 @@
-"""Neighbours and least squares once more, with loops over lists, written from the page."""
+"""Item neighbours and weighted least squares, with loops over lists, written from the page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from tests.naive import Vector, dot
 
@@ -58,17 +56,34 @@ def score(similar: Sequence[Vector], history: Sequence[int], decay: float) -> li
     return [sum(w * similar[i][j] for i, w in known.items()) for j in range(len(similar))]
 
 
+def solve(left: list[list[float]], right: list[float]) -> list[float]:
+    """The x with left x = right, by Gaussian elimination; left is positive definite."""
+    rows = [[*row, value] for row, value in zip(left, right, strict=True)]
+    for d, pivot in enumerate(rows):
+        for row in rows[d + 1 :]:
+            factor = row[d] / pivot[d]
+            row[:] = [x - factor * y for x, y in zip(row, pivot, strict=True)]
+    x = [0.0] * len(rows)
+    for d in reversed(range(len(rows))):
+        solved = sum(rows[d][c] * x[c] for c in range(d + 1, len(rows)))
+        x[d] = (rows[d][-1] - solved) / rows[d][d]
+    return x
+
+
 def fold_in(
     factors: Sequence[Vector], confidence: dict[int, float], regularization: float
 ) -> list[float]:
     """The vector with the least sum of confidence times squared error, over all items."""
-    left, right = regularization * np.eye(len(factors[0])), np.zeros(len(factors[0]))
-    for i, y in enumerate(np.asarray(factors)):
+    width = len(factors[0])
+    left = [[regularization * (c == d) for c in range(width)] for d in range(width)]
+    right = [0.0] * width
+    for i, y in enumerate(factors):
         weight = confidence.get(i, 1.0)
-        left += weight * np.outer(y, y)
-        right += weight * y * (i in confidence)
-    solution: list[float] = np.linalg.solve(left, right).tolist()
-    return solution
+        for d in range(width):
+            right[d] += weight * y[d] * (i in confidence)
+            for c in range(width):
+                left[d][c] += weight * y[d] * y[c]
+    return solve(left, right)
 
 
 def alternate(
@@ -79,7 +94,7 @@ def alternate(
     alpha: float,
     iterations: int,
 ) -> list[list[float]]:
-    """The factors of items after so many rounds: users first, then items."""
+    """The factors of items after so many iterations: users first, then items."""
     met = [set(row) for row in rows]
     of_item = [{u: alpha for u, mine in enumerate(met) if i in mine} for i in range(len(factors))]
     for _ in range(iterations):

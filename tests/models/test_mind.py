@@ -130,3 +130,18 @@ def test_a_user_is_served_the_same_alone_and_in_company():
     for b in range(3):
         alone = serving.compute_interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
         assert_close(alone.vectors[0], together[b], f"user {b}", atol=0)
+
+
+@pytest.mark.rules("model-R16")
+def test_the_order_of_behaviours_has_no_influence():
+    w = world(np.random.default_rng(0), (1, 9, 3, 5))
+    model = serving.Model(w.params, w.catalogue, w.config)
+    history = np.array(HISTORIES.row(0))
+    assert len(history) <= w.config.window
+    permuted = np.random.default_rng(1).permutation(history)
+    assert permuted.tolist() != history.tolist()
+    vectors, permuted_vectors = (
+        serving.compute_interests(model, Ragged.of([row]), w.histories.profile).vectors
+        for row in (history, permuted)
+    )
+    assert_close(permuted_vectors, vectors)

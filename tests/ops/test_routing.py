@@ -26,7 +26,7 @@ from tests.ops.routing_calls import (
     users,
 )
 
-ROUNDS = st.integers(1, 5)
+ITERATIONS = st.integers(1, 5)
 
 
 @AXES
@@ -37,24 +37,24 @@ ROUNDS = st.integers(1, 5)
     "routing-R9", "routing-R20", "routing-R21", "routing-R22", "routing-R25", "routing-R32",
     "routing-R37",
 )  # fmt: skip
-@given(data=st.data(), rounds=ROUNDS, rng=generators())
+@given(data=st.data(), iterations=ITERATIONS, rng=generators())
 def test_capsules_and_couplings_equal_the_loops(
     weighted,
     general,
     axis,
     data,
-    rounds,
+    iterations,
     rng,
 ):
     case = data.draw(routing_cases(general=general))
     log_weights = draw_log_weights(rng, case, weighted)
-    capsules, saved = run(case, log_weights, iterations=rounds, axis=axis)
-    expected, couplings = np.zeros_like(capsules), np.zeros((rounds, *case.init_logits.shape))
+    capsules, saved = run(case, log_weights, iterations=iterations, axis=axis)
+    expected, couplings = np.zeros_like(capsules), np.zeros((iterations, *case.init_logits.shape))
     for b, real, active in users(case):
         pairs = np.ix_(real, active)
         of_user = log_weights[b][pairs] if log_weights is not None else None
         arguments = loop_arguments(case, b, real, active)
-        u, w = naive.capsules(*arguments, rounds, axis, log_weights=of_user)
+        u, w = naive.capsules(*arguments, iterations, axis, log_weights=of_user)
         expected[b, active] = u
         couplings[(slice(None), b, *pairs)] = w
     assert_close(capsules, expected, "capsules")
@@ -167,24 +167,24 @@ def test_routing_draws_no_random_numbers_and_has_no_state(case):
 @pytest.mark.rules("routing-R23", "routing-R32")
 @pytest.mark.parametrize("kind", squash.KINDS)
 @WEIGHTED
-@given(case=routing_cases(), rounds=ROUNDS, rng=generators())
+@given(case=routing_cases(), iterations=ITERATIONS, rng=generators())
 def test_a_single_interest_is_the_squashed_sum_of_all_votes_for_any_logits(
-    weighted, kind, case, rounds, rng
+    weighted, kind, case, iterations, rng
 ):
     active = np.arange(case.active.shape[1]) < np.ones((len(case.active), 1))
     case = case._replace(active=active, init_logits=10 * case.init_logits)
     log_weights = draw_log_weights(rng, case, weighted)
-    capsules, _ = run(case, log_weights, iterations=rounds, kind=kind)
+    capsules, _ = run(case, log_weights, iterations=iterations, kind=kind)
     counts = np.where(case.mask, 1 if log_weights is None else np.exp(log_weights[:, :, 0]), 0)
     sums = np.einsum("bl,de,ble->bd", counts, case.bilinear, case.history)
     assert_close(capsules[:, 0], squash.forward(sums, kind=kind)[0])
 
 
 @pytest.mark.rules("routing-R24")
-@given(routing_cases(), ROUNDS, st.floats(-2, 2))
-def test_equal_logits_keep_all_capsules_equal(case, rounds, logit):
+@given(routing_cases(), ITERATIONS, st.floats(-2, 2))
+def test_equal_logits_keep_all_capsules_equal(case, iterations, logit):
     equal = case._replace(init_logits=np.full(case.init_logits.shape, logit))
-    capsules, _ = run(equal, iterations=rounds)
+    capsules, _ = run(equal, iterations=iterations)
     assert_close(capsules, np.where(case.active[..., None], capsules[:, :1], 0))
 
 
@@ -214,10 +214,10 @@ def test_the_kind_of_squash_is_used_in_every_iteration(kind, case):
 @AXES
 @CHOICES
 @pytest.mark.rules("routing-R33")
-@given(data=st.data(), rounds=ROUNDS, rng=generators())
-def test_log_weights_of_zero_change_no_byte(axis, choice, data, rounds, rng):
+@given(data=st.data(), iterations=ITERATIONS, rng=generators())
+def test_log_weights_of_zero_change_no_byte(axis, choice, data, iterations, rng):
     case = data.draw(routing_cases(general=data.draw(st.booleans())))
-    numbers = {"iterations": rounds, "axis": axis, "gradient": choice}
+    numbers = {"iterations": iterations, "axis": axis, "gradient": choice}
     capsules, saved = run(case, None, **numbers)
     again, saved_again = run(case, np.zeros_like(case.init_logits), **numbers)
     d_capsules = rng.standard_normal(capsules.shape)

@@ -32,7 +32,7 @@ EACH_OPTION = pytest.mark.parametrize(
         for general in (False, True)
     ],
 )
-ROUNDS = st.integers(1, 4)
+ITERATIONS = st.integers(1, 4)
 # a direction turns the faster the shorter its vector is
 STEPS = {"squash": gradient.STEP, "none": gradient.STEP, "unit": gradient.SHORT_STEP}
 
@@ -40,8 +40,8 @@ STEPS = {"squash": gradient.STEP, "none": gradient.STEP, "unit": gradient.SHORT_
 def smooth(saved, kind):
     """Return whether no sum is near zero, where squash bends; at zero itself it stays zero."""
     sums = [
-        sum_votes(routing.apply_factors(turn.weights.out, saved.factors), saved.votes)
-        for turn in saved.iterations
+        sum_votes(routing.apply_factors(iteration.weights.out, saved.factors), saved.votes)
+        for iteration in saved.iterations
     ]
     lengths, least = np.linalg.norm(sums, axis=-1), 0.3 if kind == "unit" else 0.03
     return bool(np.min(np.where(lengths > 0, lengths, 1), initial=1) > least)
@@ -52,7 +52,7 @@ def smooth(saved, kind):
 @pytest.mark.rules(
     "routing-R9", "routing-R11", "routing-R25", "routing-R27", "routing-R28", "routing-R35"
 )
-@given(data=st.data(), rounds=ROUNDS, rng=generators())
+@given(data=st.data(), iterations=ITERATIONS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_all_is_the_derivative_of_the_whole_function(
     weighted,
@@ -60,11 +60,11 @@ def test_all_is_the_derivative_of_the_whole_function(
     kind,
     general,
     data,
-    rounds,
+    iterations,
     rng,
 ):
     case = data.draw(routing_cases(general=general))
-    numbers = {"iterations": rounds, "gradient": "all", "axis": axis, "kind": kind}
+    numbers = {"iterations": iterations, "gradient": "all", "axis": axis, "kind": kind}
     weights = [normal_half(rng, case)] if weighted else []
     _, saved = run(case, *weights, **numbers)
     assume(smooth(saved, kind))
@@ -87,7 +87,7 @@ def normal_half(rng, case):
 @EACH_OPTION
 @WEIGHTED
 @pytest.mark.rules("routing-R12", "routing-R36")
-@given(data=st.data(), rounds=ROUNDS, rng=generators())
+@given(data=st.data(), iterations=ITERATIONS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
     weighted,
@@ -95,11 +95,11 @@ def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
     kind,
     general,
     data,
-    rounds,
+    iterations,
     rng,
 ):
     case = data.draw(routing_cases(general=general))
-    numbers = {"iterations": rounds, "gradient": "last", "axis": axis, "kind": kind}
+    numbers = {"iterations": iterations, "gradient": "last", "axis": axis, "kind": kind}
     weights = [normal_half(rng, case)] if weighted else []
     capsules, saved = run(case, *weights, **numbers)
     assume(smooth(saved, kind))
@@ -123,12 +123,12 @@ def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
 @CHOICES
 @AXES
 @pytest.mark.rules("routing-R35", "routing-R36")
-@given(case=routing_cases(), rounds=st.integers(1, 3), rng=generators())
-def test_gradients_of_a_user_equal_the_loops(choice, axis, case, rounds, rng):
+@given(case=routing_cases(), iterations=st.integers(1, 3), rng=generators())
+def test_gradients_of_a_user_equal_the_loops(choice, axis, case, iterations, rng):
     """By a complex step through Algorithm 1; what is held constant loses its imaginary part."""
     log_weights = draw_log_weights(rng, case)
     assert log_weights is not None
-    capsules, saved = run(case, log_weights, iterations=rounds, gradient=choice, axis=axis)
+    capsules, saved = run(case, log_weights, iterations=iterations, gradient=choice, axis=axis)
     d_capsules = rng.standard_normal(capsules.shape)
     d_log_weights = routing.backward(d_capsules, saved)[3]
     for b, real, active in list(users(case))[:1]:
@@ -136,7 +136,7 @@ def test_gradients_of_a_user_equal_the_loops(choice, axis, case, rounds, rng):
 
         def loops(p, arguments=arguments):
             constant = choice == "last"
-            return naive.capsules(*arguments, rounds, axis, log_weights=p, constant=constant)[0]
+            return naive.capsules(*arguments, iterations, axis, log_weights=p, constant=constant)[0]
 
         (expected,) = naive.derivative(loops, [log_weights[b][pairs]], d_capsules[b, active])
         atol = same_math(np.float64) * np.abs(d_capsules).max()
@@ -159,11 +159,11 @@ def test_the_worked_example_matches_the_page(number, choice):
     masks = np.ones((1, len(history)), bool), np.ones((1, logits.shape[1]), bool)
     case = RoutingCase(history[None], masks[0], bilinear, logits[None], masks[1])
     weights = None if log_weights is None else log_weights[None]
-    rounds = example["iterations"]
-    capsules, saved = run(case, weights, iterations=rounds, gradient=choice)
+    iterations = example["iterations"]
+    capsules, saved = run(case, weights, iterations=iterations, gradient=choice)
     couplings = np.array([x.weights.out[0] for x in saved.iterations])
     votes = naive.votes_of(history, bilinear)
-    loops = naive.capsules(votes, logits, rounds, log_weights=log_weights)
+    loops = naive.capsules(votes, logits, iterations, log_weights=log_weights)
     assert_close(capsules[0], loops[0])
     assert_close(couplings, loops[1])
     got = {"capsules": capsules[0], "weights": couplings, "couplings": couplings[-1]}

@@ -1,7 +1,5 @@
 """Each public bug differs from the reference in one step, with the exact gradient."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -17,7 +15,6 @@ from tests.public_code.routing import Routing
 
 TOLERANCE = SAME_MATH[np.dtype(np.float64)]
 LENGTH = 3.0  # length of a capsule for which finite differences detect the bug
-Arguments = tuple[list[Any], dict[str, Any]]
 FLOATS = {"routing": (0, 2, 3), "label_attention": (0, 1), "sampled_softmax": (0, 1, 2)}
 CORRECT_OPERATORS = (Routing, attention.Attention, loss.Loss)
 

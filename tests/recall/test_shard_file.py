@@ -1,4 +1,4 @@
-"""Parts are merged only if they are whole, complete and of one recall."""
+"""Shards are merged only if they are whole, complete and of one recall."""
 
 import json
 import shutil
@@ -15,26 +15,26 @@ from tests.runs import trained
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
-    """A folder with the three parts of a recall; copy it to change it."""
-    folder = tmp_path_factory.mktemp("parts")
+    """A folder with the three shards of a recall; copy it to change it."""
+    folder = tmp_path_factory.mktemp("shards")
     run = trained(folder / "run")
     for i in (1, 2, 3):
-        recall_all(run, folder / f"part-{i}", shard=(i, 3), block=7)
+        recall_all(run, folder / f"shard-{i}", shard=(i, 3), block=7)
     return folder
 
 
 @pytest.fixture
 def folder(three, tmp_path):
-    return Path(shutil.copytree(three, tmp_path / "parts"))
+    return Path(shutil.copytree(three, tmp_path / "shards"))
 
 
 def files(folder, *numbers):
-    return [folder / f"part-{i}" for i in numbers or (1, 2, 3)]
+    return [folder / f"shard-{i}" for i in numbers or (1, 2, 3)]
 
 
-def change(part, **facts):
+def change(shard_path, **facts):
     """Change facts of a manifest; None removes one."""
-    path = shard_file.manifest_path(part)
+    path = shard_file.manifest_path(shard_path)
     changed = {**json.loads(path.read_text()), **facts}
     path.write_text(json.dumps({name: x for name, x in changed.items() if x is not None}))
 
@@ -55,30 +55,30 @@ def refused(paths, folder, message):
     [
         ((1, 3), r"--merge: expected all 3 shards, got 2, without 2; recall --shard 2/3"),
         ((2,), "got 1, without 1, 3"),
-        ((1, 2, 2, 3), "shard 2 of 3: expected one file, got .*part-2 and .*part-2"),
+        ((1, 2, 2, 3), "shard 2 of 3: expected one file, got .*shard-2 and .*shard-2"),
     ],
 )
-def test_missing_and_doubled_parts_are_named(folder, numbers, message):
+def test_missing_and_doubled_shards_are_named(folder, numbers, message):
     refused(files(folder, *numbers), folder, message)
-    change(folder / "part-1", shard=[1, 10**12])  # refused as quickly
+    change(folder / "shard-1", shard=[1, 10**12])  # refused as quickly
     expected = "expected all 1000000000000 shards, got 1, without 2, 3, 4, 5"
     refused(files(folder, 1), folder, expected)
 
 
 @pytest.mark.rules("recall-R37")
 @pytest.mark.parametrize("damage", ["cut", "longer", "changed", "missing"])
-def test_a_damaged_part_is_named(folder, damage):
-    part = folder / "part-2"
-    whole = part.read_bytes()
+def test_a_damaged_shard_is_named(folder, damage):
+    shard_path = folder / "shard-2"
+    whole = shard_path.read_bytes()
     if damage == "missing":
-        part.unlink()
+        shard_path.unlink()
     else:
         bad = {"cut": whole[:-9], "longer": whole + b"\n", "changed": whole[:-2] + b"x\n"}
-        part.write_bytes(bad[damage])
+        shard_path.write_bytes(bad[damage])
     message = "no file" if damage == "missing" else "expected sha256 [0-9a-f]{64}, got"
-    refused(files(folder), folder, rf"part-2: .*{message}")
+    refused(files(folder), folder, rf"shard-2: .*{message}")
     with pytest.raises(RunError, match=message):  # before a byte is written, too
-        shard_file.verify_shard(part)
+        shard_file.verify_shard(shard_path)
 
 
 @pytest.mark.rules("recall-R37")
@@ -100,9 +100,9 @@ def test_a_damaged_part_is_named(folder, damage):
         ("shard", [2, 4]),
     ],
 )
-def test_a_part_of_another_recall_is_named_with_what_differs(folder, fact, value):
-    change(folder / "part-2", **{fact: value})
-    refused(files(folder), folder, rf"part-2: {fact}.*: expected .*, as of .*part-1, got ")
+def test_a_shard_of_another_recall_is_named_with_what_differs(folder, fact, value):
+    change(folder / "shard-2", **{fact: value})
+    refused(files(folder), folder, rf"shard-2: {fact}.*: expected .*, as of .*shard-1, got ")
 
 
 class Two(NumpyBackend):
@@ -116,7 +116,7 @@ class Two(NumpyBackend):
 
 
 @pytest.mark.rules("recall-R37")
-def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
+def test_shards_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
     run, paths = trained(tmp_path / "run"), files(tmp_path, 1, 2)
     for i, device in enumerate(("cpu", "auto"), 1):
         asked = {"backend": f"{__name__}:Two", "device": device}
@@ -124,7 +124,7 @@ def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
     refused(
         paths,
         tmp_path,
-        "part-2: device: expected 'cpu', as of .*part-1, got 'cuda'; results of devices",
+        "shard-2: device: expected 'cpu', as of .*shard-1, got 'cuda'; results of devices",
     )
 
 
@@ -138,7 +138,7 @@ def test_parts_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
     ],
 )
 def test_a_manifest_that_is_none_is_an_error(folder, text, message):
-    path = shard_file.manifest_path(folder / "part-2")
+    path = shard_file.manifest_path(folder / "shard-2")
     path.unlink()
     if text is not None:
         path.write_text(text)
@@ -156,21 +156,21 @@ def test_a_manifest_that_is_none_is_an_error(folder, text, message):
     ],
 )
 def test_an_invalid_fact_is_an_error(folder, facts, message):
-    change(folder / "part-1", **facts)
-    refused(files(folder), folder, f"part-1.*: {message}")
+    change(folder / "shard-1", **facts)
+    refused(files(folder), folder, f"shard-1.*: {message}")
 
 
 def test_manifests_are_passed_over_and_nothing_and_itself_cannot_be_merged(folder):
-    shard_file.merge_shards(sorted(folder.glob("part-*")), folder / "merged")
+    shard_file.merge_shards(sorted(folder.glob("shard-*")), folder / "merged")
     header, *rows = (folder / "merged").read_text().splitlines()
     assert header.startswith("user\t")
     assert len(rows) == 60 * 20
     with pytest.raises(ConfigError, match="--merge: expected the shard files, got none"):
         shard_file.merge_shards([], folder / "merged")
-    for output in (folder / "part-1", shard_file.manifest_path(folder / "part-2")):
+    for output in (folder / "shard-1", shard_file.manifest_path(folder / "shard-2")):
         with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
             shard_file.merge_shards(files(folder), output)
-    assert shard_file.verify_shard(folder / "part-2")
+    assert shard_file.verify_shard(folder / "shard-2")
 
 
 @pytest.mark.rules("recall-R37")
@@ -180,12 +180,12 @@ def test_a_file_that_changes_while_it_is_joined_is_an_error(folder, monkeypatch,
 
     def changing(path):
         found = original(path)
-        if path.name == "part-3":
-            part = folder / "part-2"
-            part.write_bytes(change(part.read_bytes()))
+        if path.name == "shard-3":
+            shard_path = folder / "shard-2"
+            shard_path.write_bytes(change(shard_path.read_bytes()))
         return found
 
     monkeypatch.setattr(shard_file, "verify_shard", changing)
-    with pytest.raises(RunError, match=r"part-2: expected sha256 [0-9a-f]{64}, got other bytes"):
+    with pytest.raises(RunError, match=r"shard-2: expected sha256 [0-9a-f]{64}, got other bytes"):
         shard_file.merge_shards(files(folder), folder / "merged")
     assert not (folder / "merged").exists()

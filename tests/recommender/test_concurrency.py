@@ -1,4 +1,4 @@
-"""Many threads, children of a fork, spawned processes: all hear what one thread hears alone."""
+"""Many threads, forked and spawned processes get the same results as one thread."""
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor

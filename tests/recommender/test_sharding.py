@@ -248,11 +248,6 @@ def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
         sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
 
 
-def test_a_broken_kind_is_refused_before_the_run_is_read(tmp_path):
-    with pytest.raises(ConfigError, match="--index: expected auto or exact"):
-        recall_all(tmp_path / "no run", tmp_path / "lists", kind="fast")
-
-
 def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path):
     folder = tmp_path / "lists.shards"
     folder.mkdir()

@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import import_module, resources
-from typing import Any
 
 import jsonschema
 import numpy as np
@@ -155,7 +153,6 @@ def test_ids_are_unique_and_inputs_are_earlier_outputs(trace):
 
 
 PADDED = trace_pair(make_random_pair(3, length=5, pads=2))
-Plant = Callable[[Any], None]
 
 
 def put(place, value):

@@ -150,14 +150,20 @@ def test_a_gradient_is_bounded_if_its_square_is(value, well):
 
 def spoiled(path, model, backend, at, monkeypatch):
     """Train with a rate that is no number in step `at`, from 0; return what was raised."""
-    usual, kept = loop.step_learning_rate, dict[str, bytes]()
+    usual, kept, steps = loop.step_learning_rate, dict[str, bytes](), []
     trained = trainer(path, model=model, backend=backend)
     with monkeypatch.context() as patch:
         diverging = lambda c, n: usual(c, n) if n != at else float("nan")  # noqa: E731
         patch.setattr(loop, "step_learning_rate", diverging)
         with pytest.raises(Diverged) as error:
-            trained.train(Hooks(on_epoch=lambda epoch: kept.update(content(path, SAVED))))
+            trained.train(
+                Hooks(
+                    on_epoch=lambda epoch: kept.update(content(path, SAVED)),
+                    on_step=lambda step, loss: steps.append(step),
+                )
+            )
     assert content(path, SAVED) == kept
+    assert steps == list(range(1, at + 2)), "the losses before and of step `at` are finite"
     return error.value
 
 
@@ -179,14 +185,14 @@ def test_the_last_epoch_stays_to_the_byte_and_serves(model, backend, at, tmp_pat
     again = re.escape(f"mindref train --resume {run} diverges again")
     assert re.search(rf"; the run is as it was after step 3, and {again}$", str(error))
     assert len(mindref.load(run).recommend(list(loaded().log.item_ids[3:9]), 5)) == 5
-    if model == "mind":
+    if model in ("mind", "mind_plus"):
         assert resume_run(run).train().finished
-        assert content(run) == content(trained(tmp_path / "whole", backend=backend))
+        assert content(run) == content(trained(tmp_path / "whole", model=model, backend=backend))
 
 
 # compiling 30 layers takes half a minute
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
-def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path, backend):
+def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path, backend, recwarn):
     """Nothing is overwritten; a resumed run starts again and diverges at the same step."""
     run = tmp_path / "run"
     changes = {"learning_rate": 100.0, "hidden": [8] * 30, "backend": backend}
@@ -195,6 +201,7 @@ def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path, back
         with pytest.raises(Diverged, match=r"step 2: expected a finite loss.*learning.rate"):
             resumed.train()
         assert sorted(path.name for path in run.iterdir()) == ["config.json", "items.tsv"]
+    assert [str(warning.message) for warning in recwarn] == [], "overflow causes no warning"
 
 
 @pytest.mark.rules("optimiser-R15")

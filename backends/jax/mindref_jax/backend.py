@@ -5,7 +5,6 @@ Spec: specs/backend.md. JAX is imported at the first access to `ops` or a level.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from mindref.backend import OPERATORS, Capabilities, FrameworkBackend
@@ -22,7 +21,9 @@ class JaxBackend(FrameworkBackend):
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Call a function of this package with 64-bit dtypes, on the device; imports JAX."""
-        with importlib.import_module("mindref_jax.devices").compute_on(self.device):
+        from mindref_jax.devices import compute_on
+
+        with compute_on(self.device):
             return super().call(function, *arguments)
 
     def on(self, device: str) -> JaxBackend:
@@ -31,21 +32,25 @@ class JaxBackend(FrameworkBackend):
         Raises BackendError if JAX finds no such device.
         """
         try:
-            devices = importlib.import_module("mindref_jax.devices")
+            from mindref_jax.devices import find_device
         except ModuleNotFoundError as error:
             todo = "pip install 'mindref[jax]', or ./backends/jax in a checkout"
             raise BackendError(say("backend jax", "JAX", error, todo)) from error
-        return JaxBackend(devices.find_device(device))
+        return JaxBackend(find_device(device))
 
     @property
     def device_name(self) -> str:
         """The device in use: cpu or cuda."""
-        return str(importlib.import_module("mindref_jax.devices").platform_name(self.device))
+        from mindref_jax.devices import platform_name
+
+        return platform_name(self.device)
 
     @property
     def ops(self) -> Any:
         """The operators as functions of NumPy arrays."""
-        return importlib.import_module("mindref_jax.arrays").make_operators(self.device)
+        from mindref_jax.arrays import make_operators
+
+        return make_operators(self.device)
 
     def capabilities(self) -> Capabilities:
         """Return all operators with all default options, and all three levels."""

@@ -33,8 +33,13 @@ def sampled_softmax(
     for invalid arguments. While JAX traces, log expected counts are not checked.
     """
     check_inputs(
-        *(user, target, negatives, target_ids, negative_ids),
-        *(target_log_expected, negative_log_expected),
+        user,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
         temperature=temperature,
     )
     if normalise:  # sampled_softmax-R7, R8

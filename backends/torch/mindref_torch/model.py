@@ -113,7 +113,13 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         power = self.config.power if self.config.attention == "label" else 0.0  # model-R14
         user = label_attention(users, target, active, power=power)  # 4
         return sampled_softmax(  # 5
-            *(user, target, negatives, *batch[1:]),
+            user,
+            target,
+            negatives,
+            batch.target,
+            batch.negatives,
+            batch.target_log_expected,
+            batch.negative_log_expected,
             temperature=self.config.temperature,
             normalise=self.config.normalise,
         )

@@ -98,4 +98,4 @@ def check_options(iterations: int, gradient: str, axis: str, kind: str) -> None:
         raise ShapeError(say("routing: iterations", "an integer from 1", iterations))
     require_choice("routing: gradient", GRADIENTS, gradient)  # routing-R30
     require_choice("routing: axis", AXES, axis)  # routing-R31
-    require_choice("routing: kind", KINDS, kind)
+    require_choice("squash: kind", KINDS, kind)

@@ -23,7 +23,12 @@ class Choice(np.ndarray[Any, Any]):
     """
 
     COMPARISONS: ClassVar = (
-        *(np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal),
+        np.less,
+        np.less_equal,
+        np.greater,
+        np.greater_equal,
+        np.equal,
+        np.not_equal,
     )
     doubts: Doubts
 

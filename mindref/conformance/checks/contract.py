@@ -158,7 +158,13 @@ def loss_of_served(served: CallAnswer, call: Call) -> Array:
     interests = served["interests"].astype(np.float64)
     user, _ = label_attention.forward(interests, target, served["active"], power=power)
     loss, _ = sampled_softmax.forward(
-        *(user, target, negatives, batch.target, *batch[2:]),
+        user,
+        target,
+        negatives,
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
         temperature=config.temperature,
         normalise=config.normalise,
     )

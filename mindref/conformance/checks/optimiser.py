@@ -137,15 +137,17 @@ def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Cal
 # agreement, from simple to compound
 
 
-@add_comparison(
-    "optimiser-R4", "optimiser-R3", "optimiser-R8", draws=draw_trainings(steps=1), stem="training"
-)
+@add_comparison("optimiser-R4", "optimiser-R3", "optimiser-R8", draws=draw_trainings(steps=1))
 def one_step_matches_the_reference() -> None:
     """After one step, the loss and every parameter must match the reference."""
 
 
 @add_comparison(
-    *("optimiser-R1", "optimiser-R2", "optimiser-R3", "optimiser-R4", "optimiser-R13"),
+    "optimiser-R1",
+    "optimiser-R2",
+    "optimiser-R3",
+    "optimiser-R4",
+    "optimiser-R13",
     draws=draw_trainings(steps=2) | draw_trainings(steps=3, **SLOW_ERROR_GROWTH),
 )
 def two_and_three_steps_match_the_reference() -> None:

@@ -93,8 +93,11 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
         return end, end, margin + replacement
     first, end = unit.first, unit.end
     if edit.statements > 1:
-        index = next((i for i, node in enumerate(unit.block) if node is unit.node), 0)
-        after = unit.block[index:]
+        if unit.node not in unit.block:
+            raise ValueError(
+                f"{location}: `statements` needs a statement, not a branch or decorator"
+            )
+        after = unit.block[unit.block.index(unit.node) :]
         if edit.statements > len(after):
             raise ValueError(f"{location}: fewer than {edit.statements} statements follow")
         end = source.of_node[id(after[edit.statements - 1])].end

@@ -37,7 +37,7 @@ Imports = set[tuple[str, str]]
 Ranges = dict[str, tuple[AnyArray, AnyArray]]
 """Part of an answer -> the smallest and the largest allowed value."""
 
-SUITE_IMPORT = re.compile(r"^from mindref\.conformance\.report\.backend_answers import .*\n", re.M)
+SUITE_IMPORT = re.compile(r"^from mindref\.conformance\.runner\.backend_answers import .*\n", re.M)
 """The line of the template that the text of backend_answers.py replaces."""
 
 COMPARED = ("outside", "fact", "missing")
@@ -113,12 +113,12 @@ def header_lines(result: CheckResult, backend: str, settings: RunSettings) -> li
 @cache
 def template_source() -> str:
     """Return the part that is the same in every script, with the code that it imports."""
-    folder = resources.files("mindref.conformance.report")
+    folder = resources.files("mindref.conformance")
     template, answers = (
-        folder.joinpath(f"{name}.py").read_text(encoding="utf-8")
-        for name in ("reproduction_template", "backend_answers")
+        folder.joinpath(path).read_text(encoding="utf-8")
+        for path in ("report/reproduction_template.py", "runner/backend_answers.py")
     )
-    code = answers.partition("import numpy as np\n\n")[2]
+    _, code = answers.split("import numpy as np\n\n")
     return SUITE_IMPORT.sub(lambda line: code, template)  # conformance-R14
 
 

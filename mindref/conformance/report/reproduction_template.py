@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.report.backend_answers import Answer, answer_call, arrays_in, call_dtype
+from mindref.conformance.runner.backend_answers import Answer, answer_call, arrays_in, call_dtype
 
 TIMES = 20  # repetitions: a wrong answer may be intermittent
 

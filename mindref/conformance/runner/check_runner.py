@@ -99,10 +99,19 @@ def run_check(
             break
     if tally.failure is not None and effort.shrink:
         shrink_failure(trial, count, tally)
-    facts = (check.name, check.rules, check.level, check.gradient, str(precision), "passed")
-    grade, seconds = tally.grade if factor == 1 else "C", time.perf_counter() - began
-    counts = (tally.effective, tally.error_ratio, grade)
-    result = CheckResult(*facts, check.text, *counts, seconds=seconds)
+    result = CheckResult(
+        check=check.name,
+        rules=check.rules,
+        level=check.level,
+        gradient=check.gradient,
+        precision=str(precision),
+        status="passed",
+        text=check.text,
+        examples=tally.effective,
+        error_ratio=tally.error_ratio,
+        grade=tally.grade if factor == 1 else "C",
+        seconds=time.perf_counter() - began,
+    )
     return final_result(check, result, tally)
 
 

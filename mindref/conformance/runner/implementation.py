@@ -1,6 +1,6 @@
 """The implementation under test: one function from a call to an answer.
 
-Spec: specs/backend.md. The backend does the arithmetic; `report.backend_answers` calls its members.
+Spec: specs/backend.md. The backend does the arithmetic; `backend_answers` calls its members.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from mindref.backend import Capabilities
-from mindref.conformance.report import backend_answers
+from mindref.conformance.runner import backend_answers
 from mindref.conformance.runner.call import Answer, Call
 
 

@@ -69,8 +69,15 @@ def run_planned_check(
     settings: RunSettings,
 ) -> CheckResult:
     """Return the result of one check: not claimed, self-comparison, or that of its run."""
-    facts = (check.name, check.rules, check.level, check.gradient, str(precision))
-    nothing = CheckResult(*facts, "", check.text)
+    nothing = CheckResult(
+        check=check.name,
+        rules=check.rules,
+        level=check.level,
+        gradient=check.gradient,
+        precision=str(precision),
+        status="",
+        text=check.text,
+    )
     reason = unclaimed_reason(check, implementation)
     if reason:
         return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2

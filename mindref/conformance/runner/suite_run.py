@@ -64,8 +64,9 @@ class SuiteRun:
         """Return the result of one check before it is attributed to other failures."""
         key = (check.name, str(precision))
         if key not in self.unattributed:
-            parts = (check, self.implementation, precision, self.settings)
-            self.unattributed[key] = plan.run_planned_check(*parts)
+            self.unattributed[key] = plan.run_planned_check(
+                check, self.implementation, precision, self.settings
+            )
         return self.unattributed[key]
 
     def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
@@ -92,8 +93,9 @@ class SuiteRun:
             return result
         from mindref.conformance.report import reproduction
 
-        run = (self.name, self.settings, self.scripts, self.device)
-        path = reproduction.write_script(result, *run)
+        path = reproduction.write_script(
+            result, self.name, self.settings, self.scripts, self.device
+        )
         return result._replace(script=str(path))
 
     def report(self, on_result: plan.Progress = lambda result: None) -> ConformanceReport:
@@ -113,10 +115,20 @@ class SuiteRun:
         problems: Iterable[str],
     ) -> ConformanceReport:
         """Return the report of these results and problems."""
-        header = (self.name, package_version(self.name), self.settings.seed, self.settings.profile)
-        claims, precisions = dict(self.claimed._asdict()), tuple(map(str, self.precisions))
-        content = (tuple(results), planned, tuple(remarks), tuple(problems))
-        return ConformanceReport(*header, claims, *content, self.words, precisions, self.device)
+        return ConformanceReport(
+            backend=self.name,
+            version=package_version(self.name),
+            seed=self.settings.seed,
+            profile=self.settings.profile,
+            claims=dict(self.claimed._asdict()),
+            results=tuple(results),
+            planned=planned,
+            remarks=tuple(remarks),
+            problems=tuple(problems),
+            selection=self.words,
+            precisions=tuple(map(str, self.precisions)),
+            device=self.device,
+        )
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
         """Yield what prevents conformance apart from failed checks."""

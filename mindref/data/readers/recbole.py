@@ -23,8 +23,14 @@ from mindref.errors import DataError, say
 
 # options that need one interaction per row
 INTERACTION_OPTIONS = (
-    *("time", "time_format", "title", "item_features", "user_features", "separator"),
-    *("keep", "at_least"),
+    "time",
+    "time_format",
+    "title",
+    "item_features",
+    "user_features",
+    "separator",
+    "keep",
+    "at_least",
 )
 TYPES = ("token", "token_seq", "float", "float_seq")
 

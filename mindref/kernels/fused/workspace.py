@@ -36,7 +36,7 @@ class KernelWorkspace:
         self.queues = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
         for jobs in self.queues:
             Thread(target=run_queued_jobs, args=(jobs,), daemon=True).start()
-        self.pool: Any = None  # of the current call
+        self.pool: Any = None  # the pool of the current call, or None
         finalize(self, stop_threads, self.queues)
 
     def array(self, name: str, *shape: int, dtype: Any) -> Any:

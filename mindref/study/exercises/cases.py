@@ -45,7 +45,7 @@ class EntryTerms(NamedTuple):
     def name_numbers(
         text: str, values: Iterable[Any], numbers: Iterable[int] | None = None
     ) -> tuple[tuple[str, float], ...]:
-        """Return values with names: a text with the index of the value, or with a number."""
+        """Return each value with its name: `text` with the index of the value, or its number."""
         pairs = enumerate(values) if numbers is None else zip(numbers, values, strict=True)
         return tuple((text.format(k), float(x)) for k, x in pairs)
 

@@ -26,7 +26,7 @@ class ExerciseCase(NamedTuple):
 
 
 class CaseGroup(NamedTuple):
-    """The purpose of some cases."""
+    """Cases with a common purpose, and that purpose."""
 
     name: str  # one word or two
     reason: str  # the mistakes that only these cases find

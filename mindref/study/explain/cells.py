@@ -23,12 +23,31 @@ from mindref.study.explain.arithmetic import (
 from mindref.study.recipes import Recipe
 
 FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {
-    name.removeprefix("explain_"): function
-    for module in (explain_model, explain_loss)
-    for name, function in vars(module).items()
-    if name.startswith("explain_") and function.__module__ == module.__name__
+    "softmax": explain_model.explain_softmax,
+    "unit": explain_model.explain_unit,
+    "across": explain_model.explain_across,
+    "along": explain_model.explain_along,
+    "size": explain_model.explain_size,
+    "count": explain_model.explain_count,
+    "gaps": explain_model.explain_gaps,
+    "through_power": explain_model.explain_through_power,
+    "one_hot": explain_model.explain_one_hot,
+    "concat": explain_model.explain_concat,
+    "front": explain_model.explain_front,
+    "back": explain_model.explain_back,
+    "relu": explain_model.explain_relu,
+    "passed_through": explain_model.explain_passed_through,
+    "hits": explain_loss.explain_hits,
+    "without_hits": explain_loss.explain_without_hits,
+    "loss": explain_loss.explain_loss,
+    "tail": explain_loss.explain_tail,
+    "scatter": explain_loss.explain_scatter,
+    "adam": explain_loss.explain_adam,
+    "max": explain_loss.explain_max,
+    "winner": explain_loss.explain_winner,
+    "order": explain_loss.explain_order,
 }
-"""The explanation of each recipe function: `explain_softmax` for "softmax"."""
+"""The explanation of each recipe function, in the order of `recipe_arrays.FUNCTIONS`."""
 
 
 def explain_cell(values: Values, recipe: Recipe, index: tuple[int, ...]) -> Explanation:

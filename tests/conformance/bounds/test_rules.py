@@ -6,8 +6,6 @@ also damaged, and the same test must detect the damage.
 """
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +24,6 @@ from mindref.conformance.bounds.arithmetic import FACTOR, Arithmetic
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.ops import softmax
 
-Function = Callable[..., Any]
 SMALL = 1e-6
 """A relative error that is far above rounding and far below one."""
 SLACK = 1 + 100 * SMALL

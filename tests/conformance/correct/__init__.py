@@ -8,7 +8,8 @@ reversed_order   whole arrays; padding and inactive interests are computed, then
 ragged           only real behaviours and active interests are computed; matrix products, scattered
                  sums; Jacobians as matrices
 
-Gradients by a framework are the third freedom: backends/torch and backends/jax pass the suite.
+The suite also runs with gradients of a framework: backends/torch and backends/jax. They are tested
+only where they are installed.
 """
 
 from __future__ import annotations

@@ -135,6 +135,13 @@ def test_a_run_of_statements_is_replaced():
         change("forward: total +=", "", statements=3)
 
 
+@pytest.mark.parametrize("at", ["forward: elif", "forward: except", "Saved.double: @property"])
+def test_a_branch_or_decorator_begins_no_run_of_statements(at):
+    message = f"f.py: '{at}': `statements` needs a statement, not a branch or decorator"
+    with pytest.raises(ValueError, match=message):
+        change(at, "", statements=2)
+
+
 def test_several_edits_look_up_their_anchors_before_any_edit():
     edits = [
         Edit("f.py", "forward: total =", "a = 1", "before"),

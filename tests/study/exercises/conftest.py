@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -23,9 +22,6 @@ def workspace(tmp_path, monkeypatch):
 class CommandResult(NamedTuple):
     exit_code: int
     output: str
-
-
-Study = Callable[..., CommandResult]
 
 
 @pytest.fixture

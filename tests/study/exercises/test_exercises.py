@@ -63,6 +63,12 @@ def test_the_closed_form_agrees_with_finite_differences(name):
 
 
 @each
+def test_each_difference_step_is_the_step_of_a_case(name):
+    steps = find_exercise(name).task.difference_steps
+    assert set(steps) <= {expected.case.name for expected in compute_expected_cases(name)}
+
+
+@each
 def test_a_case_has_the_arguments_and_the_perturbed_inputs(name):
     exercise = find_exercise(name)
     perturbed = {part.gradient_of for part in exercise.returns} - {""}

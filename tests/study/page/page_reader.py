@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -51,8 +50,8 @@ class Reader:
         return ids
 
     def step(self) -> str:
-        ids: str = self.page.inner_text("#step .position code")
-        return ids
+        step_id: str = self.page.inner_text("#step .position code")
+        return step_id
 
     def cells(self) -> dict[str, dict[int, tuple[str, str]]]:
         """Return of each tensor of the step, by flat place: the value in full, and as shown."""
@@ -66,9 +65,5 @@ class Reader:
             later[0].click()
 
     def text(self) -> str:
-        ids: str = self.page.inner_text("#step")
-        return ids
-
-
-Open = Callable[..., Reader]
-"""The type of the fixture `opened`."""
+        text: str = self.page.inner_text("#step")
+        return text

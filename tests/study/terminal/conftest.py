@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -69,9 +68,6 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
-
-
-RunCommands = Callable[..., str]
 
 
 @pytest.fixture

@@ -102,7 +102,8 @@ def constant_weight_gradients_match_the_reference() -> None:
 
 
 @add_check(
-    *("label_attention-R8", "label_attention-R9"),
+    "label_attention-R8",
+    "label_attention-R9",
     draws=label_attention_calls(powers=SMOOTH_POWERS, spreads=(1.0, 0.5)),
     gradient=True,
     fraction=0.5,

@@ -100,7 +100,13 @@ def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) ->
 
 
 @add_comparison(
-    *("model-R1", "model-R2", "model-R3", "model-R4", "model-R5", "model-R6", "model-R7"),
+    "model-R1",
+    "model-R2",
+    "model-R3",
+    "model-R4",
+    "model-R5",
+    "model-R6",
+    "model-R7",
     draws=serving_calls(),
     stem="interests",
 )

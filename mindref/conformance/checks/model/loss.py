@@ -115,7 +115,9 @@ def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call)
 
 
 @add_check(
-    *("model-R9", "model-R10", "model-R11"),
+    "model-R9",
+    "model-R10",
+    "model-R11",
     draws=loss_calls(routing_gradient="all", power=1.0) | loss_calls(iterations=1, power=1.0),
     gradient=True,
     fraction=0.5,
@@ -138,7 +140,10 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
 
 
 @add_comparison(
-    *("model-R9", "model-R1", "model-R2", "model-R4"),
+    "model-R9",
+    "model-R1",
+    "model-R2",
+    "model-R4",
     draws=loss_calls(iterations=1, power=1.0),
     gradient=True,
 )
@@ -152,8 +157,15 @@ def three_iteration_model_gradients_match() -> None:
 
 
 @add_comparison(
-    *("model-R10", "model-R5", "model-R6", "model-R8", "model-R9", "model-R11", "model-R12"),
-    *("model-R13", "model-R14"),
+    "model-R10",
+    "model-R5",
+    "model-R6",
+    "model-R8",
+    "model-R9",
+    "model-R11",
+    "model-R12",
+    "model-R13",
+    "model-R14",
     draws=loss_calls(),
     gradient=True,
 )

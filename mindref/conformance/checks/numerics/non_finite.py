@@ -47,14 +47,14 @@ def nan_reaches_only_dependent_results(context: CheckContext, call: Call) -> Non
 def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
     """An infinity must give infinity or NaN in the results computed from it, and only there."""
     call = call.forward_only()
-    if call.stem == "relu_layer":  # after the ReLU, -infinity has the finite limit 0
+    if call.stem == "relu_layer":  # the ReLU of -infinity is 0, which is finite
         call = call.change(relu=False)
     clean = context.run(call)
     for name in REACHES[call.stem]:
         position = draw_position(context, call, name)
         if position is None:
             continue
-        # a logit of -infinity has the finite limit 0
+        # exp(-infinity) is 0, so -infinity as a logit gives finite results
         for bad in (np.inf,) if "logits" in name else (np.inf, -np.inf):
             got = context.run(call.change(**{name: replace_at(call.arrays[name], position, bad)}))
             reach = REACHES[call.stem][name](call, position)

@@ -170,14 +170,14 @@ def distinct_log_weights_give_distinct_interests(context: CheckContext, call: Ca
 def log_weights_of_wrong_shape_raise(context: CheckContext, call: Call) -> None:
     """Log weights of another shape or another dtype must raise."""
     context.run(call)
-    for wrong in misfitting_log_weights(call.arrays["log_weights"]):
+    for wrong in misfitting_log_weights(call):
         context.assert_raises(call.change(log_weights=wrong))
 
 
-def misfitting_log_weights(x: AnyArray) -> list[AnyArray]:
+def misfitting_log_weights(call: Call) -> list[AnyArray]:
     """Return log weights of other shapes and of another dtype."""
+    x = call.arrays["log_weights"]
     firsts = [np.take(x, [0], axis) for axis in range(3)]
     longer = [np.concatenate((x, first), axis) for axis, first in enumerate(firsts)]
     single = [first for axis, first in enumerate(firsts) if x.shape[axis] > 1]
-    other = np.float32 if x.dtype == np.float64 else np.float64
-    return [*longer, *single, x[0], x.astype(other)]
+    return [*longer, *single, x[0], x.astype(call.other_dtype)]

@@ -132,7 +132,7 @@ def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
 @add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
     """With normalise=True, scaled axis vectors must have the loss of unit vectors."""
-    call, length = call, call.dtype.type(3)
+    length = call.dtype.type(3)
     units = {n: axis_vectors(context, call.arrays[n]) for n in VECTORS}
     plain = context.run(call.change(normalise=False, **units))
     scaled = {n: length * x for n, x in units.items()}

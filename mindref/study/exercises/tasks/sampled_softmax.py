@@ -11,8 +11,13 @@ from mindref.shapes import Array
 from mindref.study.exercises.cases import Cases, EntryTerms, ExerciseTask, Inputs
 
 ORDER = (
-    *("user", "target", "negatives", "target_ids", "negative_ids"),
-    *("target_log_expected", "negative_log_expected"),
+    "user",
+    "target",
+    "negatives",
+    "target_ids",
+    "negative_ids",
+    "target_log_expected",
+    "negative_log_expected",
 )
 OF_USER = ("user", "target", "target_ids", "target_log_expected")
 

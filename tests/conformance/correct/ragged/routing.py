@@ -53,9 +53,9 @@ def forward(
     for b, user_votes in enumerate(projected.by_user):
         pairs = np.ix_(np.flatnonzero(mask[b]), np.flatnonzero(active[b]))
         counts = 1 if log_weights is None else np.exp(log_weights[b][pairs])
-        rounds = route(user_votes, init_logits[b][pairs], iterations, axis, kind, counts)
-        couplings[b][pairs], _, out[b, pairs[1][0]] = rounds[-1]
-        users.append(User(pairs, user_votes, rounds, counts))
+        saved_iterations = route(user_votes, init_logits[b][pairs], iterations, axis, kind, counts)
+        couplings[b][pairs], _, out[b, pairs[1][0]] = saved_iterations[-1]
+        users.append(User(pairs, user_votes, saved_iterations, counts))
     counted = log_weights is not None
     return out, Saved(projected, users, couplings, history.shape, gradient, axis, counted)
 
@@ -63,15 +63,15 @@ def forward(
 def route(
     user_votes: Array, logits: Array, iterations: int, axis: str, kind: str, counts: Any
 ) -> Any:
-    """Make the rounds of one user from the votes and the logits (n, K')."""
-    rounds: list[Any] = []
+    """Return the iterations of one user, computed from the votes and the logits (n, K')."""
+    saved_iterations: list[Any] = []
     for _ in range(iterations):
-        if rounds:  # 5: the update of the round before
-            logits = logits + votes.agree(user_votes, rounds[-1][2])
+        if saved_iterations:  # 5: the update of the iteration before
+            logits = logits + votes.agree(user_votes, saved_iterations[-1][2])
         weights = coupled(logits, axis)
         capsules, jacobians = squash.forward(votes.gather(counts * weights, user_votes), kind=kind)
-        rounds.append((weights, jacobians, capsules))
-    return rounds
+        saved_iterations.append((weights, jacobians, capsules))
+    return saved_iterations
 
 
 def coupled(logits: Array, axis: str) -> Array:
@@ -90,19 +90,19 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
         found = unroll(d_active, user, saved.gradient, saved.axis)
         v, d_logits[b][user.pairs], d_log_weights[b][user.pairs] = found
         d_votes.append(v)
-        pairs = user.pairs[0][:, 0]
-        d_history[b, pairs] = saved.projected.before(v, pairs, user.pairs[1][0])
+        positions = user.pairs[0][:, 0]
+        d_history[b, positions] = saved.projected.before(v, positions, user.pairs[1][0])
     gradients = (d_history, saved.projected.d_bilinear(d_votes), d_logits, d_log_weights)
     return gradients if saved.counted else gradients[:3]
 
 
 def unroll(u: Array, user: User, gradient: str, axis: str) -> tuple[Array, Array, Array]:
     """Return V, of the shape of the votes, B (n, K') and Λ (n, K') of one user."""
-    _, user_votes, rounds, counts = user
-    v, d_logits = np.zeros_like(user_votes), np.zeros_like(rounds[-1][0])
+    _, user_votes, saved_iterations, counts = user
+    v, d_logits = np.zeros_like(user_votes), np.zeros_like(saved_iterations[-1][0])
     d_log_weights = np.zeros_like(d_logits)
     later = False
-    for weights, jacobians, capsules in reversed(rounds):
+    for weights, jacobians, capsules in reversed(saved_iterations):
         if later:  # 5
             v += votes.spread(d_logits, capsules, user_votes)
             u = votes.gather(d_logits, user_votes)

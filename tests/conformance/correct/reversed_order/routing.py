@@ -41,14 +41,14 @@ def forward(
     if log_weights is not None:
         factors = np.exp(np.where(allowed, log_weights, 0)).astype(history.dtype)
         counted = factors[..., None] * votes  # as often as they count
-    logits, rounds = init_logits, []
-    for turn in range(iterations):
-        if turn:  # 5: the update of the round before
-            logits = contract("blkd,bkd->blk", votes, rounds[-1][2]) + logits
+    logits, saved_iterations = init_logits, []
+    for iteration in range(iterations):
+        if iteration:  # 5: the update of the iteration before
+            logits = contract("blkd,bkd->blk", votes, saved_iterations[-1][2]) + logits
         w, of_softmax = softmax.forward(logits, allowed, axis=1 if axis == "behaviours" else 2)
         capsules, of_squash = squash.forward(contract("blk,blkd->bkd", w, counted), kind=kind)
-        rounds.append((of_softmax, of_squash, capsules))
-    return capsules, Saved(history, bilinear, votes, rounds, w, gradient, factors)
+        saved_iterations.append((of_softmax, of_squash, capsules))
+    return capsules, Saved(history, bilinear, votes, saved_iterations, w, gradient, factors)
 
 
 def vote(history: Array, bilinear: Array, interests: int) -> Array:
@@ -60,14 +60,14 @@ def vote(history: Array, bilinear: Array, interests: int) -> Array:
 
 
 def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
-    history, bilinear, votes, rounds, couplings, gradient, factors = saved
+    history, bilinear, votes, saved_iterations, couplings, gradient, factors = saved
     d_votes, d_logits = np.zeros_like(votes), np.zeros_like(couplings)
     d_counted = np.zeros_like(votes)
     counted = votes if factors is None else factors[..., None] * votes
-    last = len(rounds) - 1
-    for turn in range(last, -1, -1):
-        of_softmax, of_squash, capsules = rounds[turn]
-        if turn < last:  # 5
+    last = len(saved_iterations) - 1
+    for iteration in range(last, -1, -1):
+        of_softmax, of_squash, capsules = saved_iterations[iteration]
+        if iteration < last:  # 5
             d_votes = d_logits[..., None] * capsules[:, None] + d_votes
             d_capsules = contract("blk,blkd->bkd", d_logits, votes)
         d_sums = squash.backward(d_capsules, of_squash)  # 4

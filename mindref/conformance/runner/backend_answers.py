@@ -13,12 +13,6 @@ import numpy as np
 Answer = dict[str, Any]
 
 
-def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the parts of the answer of a backend by name."""
-    answer: Answer = globals().get(f"answer_{call['stem']}", answer_operator)(backend, call)
-    return answer
-
-
 def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
     """Level 1: forward; with d_out also backward, or the framework's own gradient."""
     operator = getattr(backend.ops, call["stem"])
@@ -109,6 +103,20 @@ def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
         losses.append(loss_value(loss, call, numpy))
     params_now = flatten(backend.parameters(state))
     return {"losses": np.array(losses), **{name: numpy(x) for name, x in params_now.items()}}
+
+
+ANSWERS = {
+    "composition": answer_composition,
+    "loss": answer_loss,
+    "interests": answer_interests,
+    "training": answer_training,
+}
+"""Stem of a call that is not an operator -> the function that answers it."""
+
+
+def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
+    """Return the parts of the answer of a backend by name."""
+    return ANSWERS.get(call["stem"], answer_operator)(backend, call)
 
 
 def numpy_of(backend: Any) -> Any:
