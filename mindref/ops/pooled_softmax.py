@@ -101,7 +101,7 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     """Return d_interests (B, K, D), d_target (B, D), d_negatives (S, D); a row per negative."""
     interests, active, target, negatives, units, target_slopes, negative_slopes, temperature = saved
     users, count, width = interests.shape
-    scale = d_out / users / temperature  # 7: mean over the batch; 2: / temperature
+    scale = d_out / users / temperature  # 7: mean over the batch; 2: the temperature
     flat = negative_slopes.reshape(users * count, len(negatives))  # steps 6 to 3, (B K, S)
 
     # 2: the gradient of each factor of a product is the other factor
@@ -123,9 +123,9 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
 def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array, Array]:
     """Return scores (B, S) of items and the weights (B, K, S) of interests in each score.
 
-    products (B, K, S) of interests and items, overwritten. The weights are not negative and sum to
-    one; they are the derivative of the score with respect to the products. An item with a product
-    that is not finite has the score NaN: pooling could hide that product.
+    products (B, K, S) of interests and items are overwritten by the weights. The weights are not
+    negative and sum to one; they are the derivative of the score with respect to the products. An
+    item with a product that is not finite has the score NaN: pooling could hide that product.
     """
     finite = np.isfinite(products).all(axis=1)  # pooled_softmax-R25 (B, S)
     info = np.finfo(products.dtype)

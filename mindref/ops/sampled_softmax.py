@@ -82,7 +82,7 @@ def forward(
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     """Return d_user (B, D), d_target (B, D), d_negatives (S, D); one row per drawn negative."""
     scale = d_out / len(saved.user)  # 5: mean over the batch
-    # 4, 3: a hit has p = 0 (B, S)
+    # 4, 3: an accidental hit has p = 0 (B, S)
     d_negative_logits = saved.p_negatives * scale / saved.temperature
     d_target_logits = -d_negative_logits.sum(axis=1)  # 4, sampled_softmax-R12 (B,)
     d_user = d_target_logits[:, None] * saved.target + d_negative_logits @ saved.negatives  # 2
@@ -96,7 +96,7 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
 
 
 def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, Array]:
-    """Return losses (B,), and probabilities p of negatives (B, S), of target and negative logits.
+    """Return the losses (B,), and the probabilities p (B, S) of the negatives, from logits.
 
     A negative with the logit -infinity has probability 0. If the target logit is NaN, the loss is
     NaN. `pooled_softmax` uses this function with other logits. The loss -log p(target) is computed

@@ -171,7 +171,7 @@ def build_batch(
 
 
 def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
-    """Return parameters of the scale that training reaches: unit items, non-zero biases."""
+    """Return parameters as large as after training: items of variance 1, non-zero biases."""
     items, profile = (rng.standard_normal(x.shape) for x in (params.items, params.profile))
     layers = tuple(Layer(x.weight, 0.3 * rng.standard_normal(x.bias.shape)) for x in params.layers)
     return Params(items, profile, params.bilinear, layers)

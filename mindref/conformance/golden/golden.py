@@ -84,7 +84,7 @@ def read_shipped(name: str) -> bytes:
 
 
 def damaged_error(name: str, expected: str, got: str) -> DataError:
-    """Return the error of a missing or damaged file."""
+    """Return the DataError that reports a missing or damaged file."""
     return DataError(say(f"golden values: {name}", expected, got, "install mindref again"))
 
 

@@ -6,7 +6,7 @@ of a function or class ("forward", "Saved", "Model.step"), or "module". ANCHOR h
 parts, in this order, and must match exactly one statement of FUNCTION:
 
 - the label of a rule ("routing-R2") in a comment on the lines of the statement, or in the comment
-  lines directly above the statement. Of a statement with a body only the lines of the header count.
+  lines directly above the statement. If the statement has a body, only its header counts.
   "# routing-R2, R9" has two labels.
 - the form of the statement, optionally followed by one identifier or string that it contains:
 

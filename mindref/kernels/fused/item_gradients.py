@@ -39,7 +39,7 @@ class ItemGradients(Protocol):
         """Compute each part of the backward pass that needs only the users of this block."""
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms | None:
-        """Write d_vectors (M, D) of a block of items, or return the terms of its sum."""
+        """Write d_vectors (M, D) of a block of items, or return the terms whose sum it is."""
 
 
 class ViaVotes:

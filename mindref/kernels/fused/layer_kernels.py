@@ -183,7 +183,7 @@ def add_profile_gradients(d_joined: Array, slots: Ints, count: int, d_profile: A
 
 @jit
 def scatter_rows(rows: Array, slots: Ints, first: int, stop: int, out: Array) -> None:
-    """Write rows (M, D or more) to their slots (M,), ascending, of out (B K, D).
+    """Write row m of `rows` (M, D or more) to `out[slots[m]]`; the slots ascend.
 
     Every other slot from `first` to `stop` becomes zero.
     """

@@ -138,7 +138,7 @@ class Layers:
 
 
 class GradientRows(NamedTuple):
-    """The capsules of a block of users that have a gradient."""
+    """Those capsules of a block of users that have a gradient."""
 
     rows: slice  # of the rows of all users
     slots: Ints  # (M,) ascending

@@ -222,7 +222,7 @@ class FusedStep:
         return self.dtype.type(sum(self.losses) / self.users)  # sampled_softmax-R5
 
     def gradient_parts(self) -> dict[str, Array]:
-        """Return the parts of the gradients of matrices and biases, by name of the parameter."""
+        """Return the gradients of matrices and biases by name, one part for each block of users."""
         parts = {"bilinear": self.item_gradients.d_bilinears}
         for i in range(len(self.params.layers)):
             parts[f"layers.{i}.weight"] = self.layer_gradients.d_weights[i]
