@@ -116,7 +116,10 @@ def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
         (["--model", "din", "--recall", "RUN", "--start", "recall"], "items: expected shape"),
         (["--model", "din", "--recall", "RUN", "--out", "STAGE"], "no run there, got one; choose"),
         *(
-            (["--model", "din", "--recall", "RUN", *words], f"{SETTING} {words[0][2:]}")
+            (
+                ["--model", "din", "--recall", "RUN", "--steps", "1", *words],
+                f"{SETTING} {words[0][2:]}",
+            )
             for words in (["--interests", "4"], ["--sampler", "uniform"], ["--normalise"])
         ),
         (["--model", "din", "--recall", "RUN", "--out", "/dev/null/x"], "a writable location"),
