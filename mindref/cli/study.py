@@ -10,11 +10,7 @@ import click
 
 from mindref.cli.settings import check_output_file
 from mindref.errors import ConfigError, say
-from mindref.study.exercises.options import (
-    ExerciseOptions,
-    exercise_options,
-    run_exercise_command,
-)
+from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")

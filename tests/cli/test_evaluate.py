@@ -83,10 +83,7 @@ def test_list_lengths_below_1_are_rejected(trained_run, index):
         (["RUN", "--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
         (["RUN", "--format", "recbole"], "data: expected a log for the reading options, got none"),
         (["RUN", "--predictions", "/dev/null/x"], "--predictions: expected a writable location"),
-        (
-            ["RUN", "--predictions", "no/x"],
-            "--predictions: expected a file in an existing folder",
-        ),
+        (["RUN", "--predictions", "no/x"], "--predictions: expected a file in an existing folder"),
         (["none"], "expected a run directory, got no config.json in it; name the folder"),
     ],
 )
