@@ -15,7 +15,8 @@ from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.models.registry import families_using
-from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
+from mindref.recommender.rerank_trainer import RerankTrainer
+from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks
 from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diverged
@@ -132,13 +133,13 @@ DIN_TOGETHER = [
 def served(tmp_path_factory):
     """A recall run with the item table in float32."""
     run = tmp_path_factory.mktemp("extremes") / "run"
-    return open_recall_run(trained(run, backend="numpy", dtype="float32"))
+    return ServedModel.load(trained(run, backend="numpy", dtype="float32"))
 
 
 def losses_of(served, changes):
     """Return the losses of some steps of DIN; all parameters must be finite."""
     config = DinConfig(**{**STAGE, **changes})
-    made = RerankTrainer(Path("of no use"), served, config, Path("not written"))
+    made = RerankTrainer(Path("of no use"), served, config, None)
     given = made.backend, made.state.params, made.state.moments, made.task.catalogue, config
     engine, loader, losses = make_engine(*given), make_loader(made.task, config), []
     for _ in range(config.steps):

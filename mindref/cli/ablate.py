@@ -9,6 +9,7 @@ import click
 
 from mindref.cli.bench import split_names
 from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
+from mindref.cli.tables import print_table
 
 
 @click.command("ablate", cls=RecordedCommand, short_help="Measure the effect of each setting.")
@@ -49,14 +50,8 @@ def show_studies(studies: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([study._asdict() for study in studies]))
         return
-    from rich.table import Table
-
-    from mindref.cli.tables import show_table
-
-    table = Table()
-    for heading in ("study", "question", "arms (base first)"):
-        table.add_column(heading)
+    rows = []
     for study in studies:
         arms = [study.base, *(label for label in study.arms if label != study.base)]
-        table.add_row(study.name, f"{study.title}. {study.question}", ", ".join(arms))
-    show_table(table)
+        rows.append((study.name, f"{study.title}. {study.question}", ", ".join(arms)))
+    print_table(("study", "question", "arms (base first)"), rows, left=3)

@@ -104,7 +104,9 @@ def evaluate_command(
             allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
         refuse_other_options(f"{run}, a DIN run", allowed, words)
-        reranker.print_evaluation(run, indexable, recall, data, device, threads, as_json, backend)
+        reranker.print_evaluation(
+            run, indexable, recall, threads, as_json, data=data, device=device, backend=backend
+        )
         return
     for option, value in (("--indexable", indexable), ("--recall", recall)):
         if value:

@@ -27,6 +27,7 @@ from mindref.cli.settings import (
 )
 from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, stop_on_signals
 from mindref.cli.stderr import print_stderr
+from mindref.cli.tables import print_table
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 
@@ -199,22 +200,8 @@ class ExperimentRequest:
             click.echo(json.dumps(result))
         else:
             for table in tables.result_tables(result):
-                print_table(table)
+                click.echo(table.title)  # rich would wrap it at the width of the table
+                print_table(table.heads, table.rows, width=FILE_WIDTH)
+                for note in table.notes:
+                    click.echo(note)
             click.echo(f"result: {file}")
-
-
-def print_table(result_table: Any) -> None:
-    """Print a table with its title above and its notes below."""
-    from rich.table import Table
-
-    from mindref.cli.tables import show_table
-
-    click.echo(result_table.title)  # rich would wrap it at the width of the table
-    table = Table()
-    for column, heading in enumerate(result_table.heads):
-        table.add_column(heading, justify="left" if column == 0 else "right")
-    for row in result_table.rows:
-        table.add_row(*row)
-    show_table(table, FILE_WIDTH)
-    for note in result_table.notes:
-        click.echo(note)

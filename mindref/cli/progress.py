@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import click
+
 from mindref.cli.signals import StopRequest
 from mindref.cli.stderr import print_stderr
-from mindref.cli.tables import show_table
+from mindref.cli.tables import print_table
 from mindref.models.family import family_of
 from mindref.recommender.training_run import Hooks
 from mindref.training.loop import Epoch
@@ -146,17 +148,33 @@ def print_metrics(
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]], cases: int, which: str = "test"
 ) -> None:
     """Print a table with a row per metric and a column per model, with 95 % intervals."""
-    from rich.table import Table
-
+    rows = [
+        (metric, *(format_estimate(metrics[name][metric]) for name in metrics))
+        for metric in next(iter(metrics.values()))
+    ]
     title = f"{cases} {which} cases, each ranks the whole catalogue; 95 % bootstrap intervals"
-    table = Table(title=title)
-    table.add_column("metric")
-    for name in metrics:
-        table.add_column(name, justify="right")
-    for metric in next(iter(metrics.values())):
-        cells = [format_estimate(metrics[name][metric]) for name in metrics]
-        table.add_row(metric, *cells)
-    show_table(table)
+    print_table(("metric", *metrics), rows, title=title)
+
+
+def print_gains(report: Mapping[str, Any]) -> None:
+    """Print the metrics with the order of recall and of DIN, and the difference."""
+    if report["all"] is None:
+        click.echo("no test case has its target among the candidates: there is no metric")
+        return
+    orders = ("before", "after", "gain")
+    rows = [
+        (part, metric, *(format_estimate(report[part][order][metric]) for order in orders))
+        for part in ("all", "within")
+        for metric in report[part]["before"]
+    ]
+    heads = ("cases", "metric", "order of recall", "order of din", "gain")
+    title = f"{report['candidates']} candidates per case; 95 % bootstrap intervals"
+    print_table(heads, rows, title=title, left=2, no_wrap=True)
+    all_cases, within = (f"{report[part]['cases']:,}" for part in ("all", "within"))
+    click.echo(
+        f"all: {all_cases} test cases with a target; within: the {within} cases whose target is"
+        " among the candidates"
+    )
 
 
 def format_estimate(estimate: Mapping[str, float]) -> str:
@@ -199,12 +217,10 @@ def tie_lines(groups: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 def print_history_table(buckets: Mapping[str, Mapping[str, float]]) -> None:
     """Print a table with a row per range of history lengths."""
-    from rich.table import Table
-
     names = [name for name in next(iter(buckets.values())) if name.startswith(("hit_rate", "ndcg"))]
-    table = Table(title="metrics of the model by number of behaviours in the history")
-    for name in ("behaviours", "cases", *names):
-        table.add_column(name, justify="right")
-    for bucket, row in buckets.items():
-        table.add_row(bucket, f"{row['cases']:.0f}", *[f"{row[name]:.4f}" for name in names])
-    show_table(table)
+    rows = [
+        (bucket, f"{row['cases']:.0f}", *(f"{row[name]:.4f}" for name in names))
+        for bucket, row in buckets.items()
+    ]
+    title = "metrics of the model by number of behaviours in the history"
+    print_table(("behaviours", "cases", *names), rows, title=title, left=0)

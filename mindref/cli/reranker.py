@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,25 +19,18 @@ from mindref.cli.settings import (
     run_threads,
     set_threads,
 )
-from mindref.cli.stderr import example_user_option, trust_option
 from mindref.config import Config
-from mindref.errors import ConfigError, printable, say
+from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
 from mindref.process.threads import is_multiprocess
+
+if TYPE_CHECKING:
+    from mindref.recommender.rerank_trainer import RerankTrainer
 
 DIN_SETTINGS = {setting.name for setting in dataclasses.fields(DinConfig)} - {
     setting.name for setting in dataclasses.fields(Config)
 }
 """Settings that only DIN has."""
-
-
-class TrainingFlags(NamedTuple):
-    """Options of `mindref train` that are no settings."""
-
-    device: str
-    threads: int | None
-    quiet: bool
-    as_json: bool
 
 
 def reranker_config(config_file: Path | None, options: Mapping[str, Any]) -> DinConfig:
@@ -61,20 +53,19 @@ def refuse_reranker_options(recall: Path | None, options: Mapping[str, Any]) -> 
         raise ConfigError(say(option, f"--model {DIN} with it", options["model"] or "none"))
 
 
-def start_reranker_training(
+def new_reranker(
     recall: Path | None,
     out: Callable[[], Path],
     config: DinConfig,
-    data: Path | None,
-    flags: TrainingFlags,
     unused: Mapping[str, Any],
-    backend: str | None,
-) -> int:
-    """Train a new reranker on the candidates of a recall run; return the exit code.
+    threads: int | None,
+    **options: Any,
+) -> RerankTrainer:
+    """Return the trainer of a new run on the candidates of a recall run; the run is locked.
 
     out: returns the new run directory, after all other checks; unused: options that the recall run
-    determines; backend: confirms trust in the backend of the recall run. Raises ConfigError,
-    RunError or DataError before the first step.
+    determines; options: data, device and backend as in `open_reranker`. Raises ConfigError,
+    RunError or DataError.
     """
     if recall is None:
         todo = "create one with mindref train"
@@ -84,33 +75,31 @@ def start_reranker_training(
         todo = "log, split and seen items are those of the recall run"
         raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(refused), todo))
     check_one_process()
-    check_same_backend(backend, recall)
-    set_threads(flags.threads, run_backend(recall))
-    from mindref.cli.training_output import train_and_report
-    from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
+    check_same_backend(options["backend"], recall)
+    set_threads(threads, run_backend(recall))
+    from mindref.recommender.rerank_trainer import RerankTrainer
+    from mindref.recommender.serving import ServedModel
 
-    run, served = out(), open_recall_run(recall, data, flags.device, backend)
-    trainer = RerankTrainer(recall, served, config, run)
+    run = out()
+    trainer = RerankTrainer(recall, ServedModel.load(recall, **options), config, run)
     lock_folder(run, make=True)
     trainer.create()
-    return train_and_report(trainer, flags.quiet, flags.as_json, print_rerank_report)
+    return trainer
 
 
-def resume_reranker_training(
-    run: Path, recall: Path | None, data: Path | None, flags: TrainingFlags, backend: str | None
-) -> int:
-    """Resume a stopped training of a reranker; return the exit code."""
+def resumed_reranker(
+    run: Path, recall: Path | None, threads: int | None, **options: Any
+) -> RerankTrainer:
+    """Return the trainer of a stopped training; the run is locked. Options as `new_reranker`."""
     check_one_process()
     recall_run = recall or recall_run_of(run)
-    check_same_backend(backend, recall_run)
+    check_same_backend(options["backend"], recall_run)
     name = run_backend(recall_run)
-    set_threads(run_threads(run, flags.threads, name), name)
+    set_threads(run_threads(run, threads, name), name)
     lock_folder(run)
-    from mindref.cli.training_output import train_and_report
-    from mindref.recommender import rerank_trainer
+    from mindref.recommender.rerank_trainer import resume_reranker
 
-    trainer = rerank_trainer.resume_reranker(run, recall, data, flags.device, backend)
-    return train_and_report(trainer, flags.quiet, flags.as_json, print_rerank_report)
+    return resume_reranker(run, recall, **options)
 
 
 def check_same_backend(backend: str | None, recall: Path) -> None:
@@ -144,23 +133,22 @@ def print_evaluation(
     run: Path,
     indexable: bool,
     recall: Path | None,
-    data: Path | None,
-    device: str,
     threads: int | None,
     as_json: bool,
-    backend: str | None,
+    **options: Any,
 ) -> None:
-    """Print the report of a DIN run, or measure why an index cannot hold its scores."""
+    """Print the report of a DIN run, or measure why an index cannot hold its scores.
+
+    options: data, device and backend as in `open_reranker`.
+    """
     if indexable:
         recall_run = recall or recall_run_of(run)
-        check_same_backend(backend, recall_run)
+        check_same_backend(options["backend"], recall_run)
         set_threads(threads, run_backend(recall_run))
         from mindref.recommender.din_indexability import measure_indexability
         from mindref.recommender.rerank_trainer import open_reranker
 
-        report = measure_indexability(
-            open_reranker(run, recall, data, device, backend).load_trained()
-        )
+        report = measure_indexability(open_reranker(run, recall, **options).load_trained())
     else:
         set_threads(None)
         from mindref.recommender.rerank_trainer import load_rerank_report
@@ -172,45 +160,9 @@ def print_evaluation(
         for line in indexability_lines(report):
             click.echo(line)
     else:
+        from mindref.cli.progress import print_gains
+
         print_gains(report)
-
-
-def print_rerank_report(trainer: Any, summary: dict[str, Any]) -> None:
-    """Print the gains, the run directory and a suggested next command."""
-    print_gains(summary)
-    words = ["mindref", "recall", str(trainer.recall_run), "--rerank", str(trainer.run)]
-    words += [example_user_option(trainer.prepared), *trust_option(trainer.backend_name)]
-    click.echo(f"run: {trainer.run}")
-    click.echo(f"next: {printable(shlex.join(words))}")
-
-
-def print_gains(report: Mapping[str, Any]) -> None:
-    """Print the metrics with the order of recall and of DIN, and the difference."""
-    from rich.table import Table
-
-    from mindref.cli import progress
-    from mindref.cli.tables import show_table
-
-    if report["all"] is None:
-        click.echo("no test case has its target among the candidates: there is no metric")
-        return
-    title = f"{report['candidates']} candidates per case; 95 % bootstrap intervals"
-    table = Table(title=title)
-    for name in ("cases", "metric"):
-        table.add_column(name, no_wrap=True)
-    for name in ("order of recall", "order of din", "gain"):
-        table.add_column(name, justify="right")
-    for part in ("all", "within"):
-        rows = report[part]
-        for metric in rows["before"]:
-            estimates = (rows[order][metric] for order in ("before", "after", "gain"))
-            table.add_row(part, metric, *map(progress.format_estimate, estimates))
-    show_table(table)
-    all_cases, within = (f"{report[part]['cases']:,}" for part in ("all", "within"))
-    click.echo(
-        f"all: {all_cases} test cases with a target; within: the {within} cases whose target is"
-        " among the candidates"
-    )
 
 
 def indexability_lines(report: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,27 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.segment import Segments
     from rich.table import Table
+
+
+def print_table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    left: int = 1,
+    no_wrap: bool = False,
+    width: int = 110,
+) -> None:
+    """Print a table; the first `left` columns are aligned left, and not wrapped if `no_wrap`."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    for column, name in enumerate(heads):
+        is_left = column < left
+        table.add_column(name, justify="left" if is_left else "right", no_wrap=no_wrap and is_left)
+    for row in rows:
+        table.add_row(*row)
+    show_table(table, width)
 
 
 def show_table(table: Table, width: int = 110) -> None:

@@ -116,13 +116,14 @@ def train_command(
     """
     reading = take_reading(options)
     choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset}
-    flags = reranker.TrainingFlags(device, threads, quiet, as_json)
     if resume is not None:
         changes = {**choices, "out": out, "config": config_file, **options}
         if is_reranker_run(resume):
             trusted = changes.pop("backend")  # compared with the backend of the recall run
             refuse_changed_settings(changes, reading)
-            return reranker.resume_reranker_training(resume, recall, data, flags, trusted)
+            inputs: dict[str, Any] = {"data": data, "device": device, "backend": trusted}
+            din_trainer = reranker.resumed_reranker(resume, recall, threads, **inputs)
+            return train_and_report(din_trainer, quiet, as_json)
         name = run_backend(resume)
         if changes["backend"] == name:  # not a change: the user trusts the code of this backend
             del changes["backend"]
@@ -139,12 +140,12 @@ def train_command(
         trainer = make_trainer(ranks, with_folder_lock(resume, make) if ranks.first else make)
         return run_training(trainer, quiet, as_json)
     if is_reranker(options["model"]):
-        trusted = options.pop("backend")  # of the recall run; DIN has no such setting
+        # the backend is that of the recall run; DIN has no such setting
+        inputs = {"data": data, "device": device, "backend": options.pop("backend")}
         din_config = reranker.reranker_config(config_file, options)
         new_run, unused = partial(choose_run_directory, out), choices | reading
-        return reranker.start_reranker_training(
-            recall, new_run, din_config, data, flags, unused, trusted
-        )
+        din_trainer = reranker.new_reranker(recall, new_run, din_config, unused, threads, **inputs)
+        return train_and_report(din_trainer, quiet, as_json)
     reranker.refuse_reranker_options(recall, options)
     config = config_from_options(preset, config_file, options)
     set_threads(threads, config.backend)

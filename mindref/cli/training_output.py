@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,12 +19,7 @@ if TYPE_CHECKING:
 SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere, or of no interest
 
 
-def train_and_report(
-    trainer: TrainingRun,
-    quiet: bool,
-    as_json: bool,
-    print_result: Callable[[Any, dict[str, Any]], None] | None = None,
-) -> int:
+def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
     """Train with progress, print the report; return the exit code."""
     from mindref.cli import progress
 
@@ -47,7 +41,7 @@ def train_and_report(
     if as_json:
         click.echo(json.dumps(summary))
     else:
-        (print_result or print_report)(trainer, summary)
+        print_report(trainer, summary)
     return 0
 
 
@@ -62,13 +56,19 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
     """Print the metrics, the run directory and a suggested next command."""
     from mindref.cli import progress
 
-    progress.print_metrics(summary["metrics"]["test"], summary["cases"])
-    for line in progress.interests_lines(summary["interests"]):
-        click.echo(line)
-    best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
-    click.echo(f"run: {trainer.run}{best}")
-    words = ["mindref", "recall", str(trainer.run), example_user_option(trainer.prepared)]
-    click.echo(f"next: {printable(shlex.join([*words, *trust_option(trainer.backend_name)]))}")
+    run, best, words = str(trainer.run), "", ["mindref", "recall"]
+    if trainer.family.reranks:
+        progress.print_gains(summary)
+        words += [summary["recall"], "--rerank", run]
+    else:
+        progress.print_metrics(summary["metrics"]["test"], summary["cases"])
+        for line in progress.interests_lines(summary["interests"]):
+            click.echo(line)
+        best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
+        words += [run]
+    click.echo(f"run: {run}{best}")
+    words += [example_user_option(trainer.prepared), *trust_option(trainer.backend_name)]
+    click.echo(f"next: {printable(shlex.join(words))}")
 
 
 def print_reading(log: Any) -> None:

@@ -41,14 +41,6 @@ class Gradients(NamedTuple):
     layers: tuple[Layer, ...]
 
 
-class Reranker(NamedTuple):
-    """A trained DIN."""
-
-    params: Params
-    catalogue: Catalogue
-    config: DinConfig
-
-
 class Batch(NamedTuple):
     """Input of a training step."""
 

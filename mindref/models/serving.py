@@ -33,7 +33,7 @@ class Model(NamedTuple):
 
     params: Any  # of its family
     catalogue: Catalogue
-    config: Config
+    config: Any  # settings of the family
 
 
 class Interests(NamedTuple):

@@ -11,8 +11,7 @@ import numpy as np
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
-from mindref.models.din import Reranker
-from mindref.models.serving import compute_interests
+from mindref.models.serving import Model, compute_interests
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.build import MIN_MEASURED_ITEMS
 from mindref.recall.lists import UserList
@@ -55,7 +54,7 @@ class BulkRecall:
         requested: RequestedUsers,
         n: int,
         exclude: bool,
-        reranker: Reranker | None = None,
+        reranker: Model | None = None,
     ) -> None:
         self.served, self.index, self.requested = served, index, requested
         self.n, self.exclude, self.reranker = n, exclude, reranker
@@ -140,13 +139,11 @@ def recall_lists(
     registry.check_kind(kind, "--index")
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)  # a missing plugin is an error before slow work
-    served = ServedModel.load(run, backend, device).load_backend()
+    served = ServedModel.load(run, backend, device, data).load_backend()
     din = None if reranker is None else load_reranker(reranker, run)
     if din is not None and n > din.config.depth:
         expected = f"at most the {din.config.depth} candidates of the DIN run"
         raise ConfigError(say("--top", expected, n))
-    if data is not None:
-        served.source = served.source.moved(data)
     requested = resolve_users(served, users, history)
     notes: list[str] = []
     index = open_run_index(served, run / INDEX, kind, notes)

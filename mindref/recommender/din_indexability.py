@@ -14,8 +14,7 @@ from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
 from mindref.errors import ConfigError, say
 from mindref.models import din
-from mindref.models.din import Reranker
-from mindref.models.serving import compute_interests, item_matrix
+from mindref.models.serving import Model, compute_interests, item_matrix
 from mindref.recommender.rerank import score_lists
 from mindref.recommender.rerank_trainer import RerankTrainer
 from mindref.recommender.serving import ServedModel
@@ -25,7 +24,7 @@ from mindref.shapes import Array
 USERS, CANDIDATES = 400, 20
 
 
-def score_catalogue(model: Reranker, histories: Ragged, profiles: Ints) -> Array:
+def score_catalogue(model: Model, histories: Ragged, profiles: Ints) -> Array:
     """Return DIN's logit of every item of the catalogue for every history (C, N), in float64."""
     items = np.arange(len(model.catalogue.rows), dtype=np.int64)
     every = np.broadcast_to(items, (len(histories), len(items)))
@@ -62,9 +61,7 @@ def top_items(scores: Array, n: int) -> Ints:
     return np.argpartition(-scores, n - 1, axis=1)[:, :n]
 
 
-def user_vector_cosines(
-    model: Reranker, histories: Ragged, profiles: Ints, candidates: Ints
-) -> Array:
+def user_vector_cosines(model: Model, histories: Ragged, profiles: Ints, candidates: Ints) -> Array:
     """Return the mean cosine between the user's vectors for two candidates of a list, (C,).
 
     candidates (C, M), M at least 2, without -1. The result is 1 for a model with one vector per
@@ -116,7 +113,7 @@ def measure_indexability(trainer: RerankTrainer, users: int = USERS) -> dict[str
     the users. Both are None if no list is full. `recall`: the control with at most as many rows as
     users, or None; see `retained_of_recall`.
     """
-    config, reranker = trainer.config, trainer.reranker()
+    config, reranker = trainer.config, trainer.model()
     cases = sample_cases(trainer.prepared.split.test, users, config.seed)
     profiles, listed = trainer.candidates(cases, CANDIDATES)
     scores = score_catalogue(reranker, cases.histories, profiles)

@@ -55,10 +55,7 @@ def recommend_cases(
 ) -> tuple[TopN, Interests | None]:
     """Return the top-n items of each case, and the interests."""
     arguments = (model, evaluation_set.cases.histories, evaluation_set.profiles)
-    ranked, user_interests = recommend_batch(
-        *arguments, n=n, exclude=evaluation_set.hidden, backend=backend
-    )
-    return ranked, user_interests
+    return recommend_batch(*arguments, n=n, exclude=evaluation_set.hidden, backend=backend)
 
 
 def parse_metric(name: str) -> tuple[str, int]:

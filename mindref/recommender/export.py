@@ -62,9 +62,7 @@ def export_run(
     """
     writer, versions = load_exporter(kind)
     require_contract_family(checkpoint.load_config(run)[0], f"export {run}")
-    served = ServedModel.load(run)
-    if data is not None:
-        served.source = served.source.moved(data)
+    served = ServedModel.load(run, data=data)
     with atomic.explain_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     with lock.lock_output(output) as warning, atomic.atomic_folder(output) as folder:

@@ -17,14 +17,14 @@ from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation import metrics
 from mindref.evaluation.top_n import TopN
 from mindref.models import din
-from mindref.models.din import Reranker
+from mindref.models.serving import Model
 from mindref.shapes import Array
 
 PAIRS = 1 << 18  # pairs of behaviour and candidate per block: bounds memory
 
 
 def rerank(
-    model: Reranker, ranked: TopN, histories: Ragged, profiles: Ints, n: int | None = None
+    model: Model, ranked: TopN, histories: Ragged, profiles: Ints, n: int | None = None
 ) -> TopN:
     """Return the lists sorted by DIN's scores, with the interests of the items.
 
@@ -43,7 +43,7 @@ def rerank(
     return TopN(items, np.take_along_axis(scores, order, 1), interests)
 
 
-def score_lists(model: Reranker, items: Ints, histories: Ragged, profiles: Ints) -> Array:
+def score_lists(model: Model, items: Ints, histories: Ragged, profiles: Ints) -> Array:
     """Return DIN's score of each item of each list (C, n), -inf for an empty position."""
     config = model.config
     history, mask = pad_histories(histories, config.window)

@@ -17,23 +17,21 @@ from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.evaluation.top_n import TopN
 from mindref.models import features
-from mindref.models.din import Reranker
 from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
 from mindref.models.parameters import Sizes
-from mindref.recommender.evaluate_run import EvaluationSet, recommend_cases
+from mindref.models.serving import Model
 from mindref.recommender.rerank import rerank, rerank_gain
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
+from mindref.recommender.serving import ServedModel, recommend_batch
+from mindref.recommender.training_run import TrainingRun
 from mindref.run import array_files, checkpoint, files, report, validate
 from mindref.run.array_files import MODEL
 from mindref.run.metadata import is_count, is_number
 from mindref.run.source import LoadedLog
 from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.shapes import Array
-from mindref.training.batch_loader import Task, make_loader
-from mindref.training.engine import make_engine
-from mindref.training.loop import TrainingState, initial_state, train_steps
+from mindref.training.batch_loader import make_loader
+from mindref.training.loop import initial_state
 
 LIST_LENGTH = 10  # N of the metrics
 
@@ -42,17 +40,25 @@ Recall = Callable[[Ragged, Ints, int], TopN]
 
 
 class RerankTrainer(TrainingRun):
-    """Training of DIN on the candidates of a recall run."""
+    """Training of DIN on the candidates of a recall run, without a run directory if `run` is None.
 
-    def __init__(self, recall_run: Path, served: ServedModel, config: DinConfig, run: Path) -> None:
-        self.recall_run, self.served = recall_run, served
-        if served.scores_only:
-            got = f"a run of {served.model.config.model}, which has only scores"
-            raise ConfigError(say("--recall", "a run with vectors of items", got))
+    Raises ConfigError or DataError, before the first step, for a recall run that does not fit.
+    """
+
+    load_config = staticmethod(checkpoint.load_din_config)
+
+    def __init__(
+        self, recall_run: Path, served: ServedModel, config: DinConfig, run: Path | None
+    ) -> None:
+        self.recall_run, self.served = recall_run, served.load_backend()
+        served.require_vectors("--recall", "a run with vectors of items")
         prepared = prepare_recall_log(served)
         self.recall = recall_function(served, served.facts["exclude_seen"])
-        task = rerank_task(self.recall, prepared.task)
-        state = initial_rerank_state(config, task.sizes, self.item_table(config))
+        task = prepared.task._replace(candidates=lambda *inputs: self.recall(*inputs).items)
+        state = initial_state(config, task.sizes)
+        if config.start == "recall":
+            items = copy_item_table(served.model, state.params.items)
+            state = state._replace(params=state.params._replace(items=items))
         make_loader(task, config)  # its checks, before a run directory is created
         super().__init__(config, prepared, task, state, run, load_backend("numpy"))
 
@@ -61,43 +67,16 @@ class RerankTrainer(TrainingRun):
         """The backend of the recall run."""
         return self.served.backend_name
 
-    def item_table(self, config: DinConfig) -> Array | None:
-        """Return the initial item table, None for a drawn one."""
-        if config.start == "drawn":
-            return None
-        model = self.served.model.config.model
-        if not family_of(model).by_steps:
-            expected, got = "drawn, or a run with a table of items", f"a run of {model}"
-            raise ConfigError(say("start", expected, got))
-        table: Array = self.served.model.params.items  # din-R27
-        return table
-
     def facts(self) -> dict[str, Any]:
         """Return the facts of config.json, which are stored with the settings."""
         digest = recall_model_digest(self.recall_run)
         recall = {"run": str(self.recall_run.resolve()), "model": digest}
         return {"recall": recall, **super().facts()}
 
-    def load_facts(self, run: Path) -> dict[str, Any]:
-        """Return the facts on disk."""
-        return checkpoint.load_din_config(run)[1]
-
-    def reranker(self) -> Reranker:
-        """Return the model of the last step."""
-        return Reranker(self.state.params, self.task.catalogue, self.config)
-
-    def train(self, hooks: Hooks | None = None) -> TrainingOutcome:
-        """Train to the last step or until the hooks stop it; the model is written at the end."""
-        outcome = super().train(hooks)
-        if outcome.finished and self.run is not None:
-            self.write_model(self.run, self.state.params, self.config.steps)
-        return outcome
-
     def load_trained(self) -> RerankTrainer:
         """Return self with the parameters of the last step. Raises RunError if there are none."""
         if self.run is not None:
-            model = load_reranker(self.run, self.recall_run)
-            self.state = self.state._replace(params=model.params)
+            self.best = load_reranker(self.run, self.recall_run).params
         return self
 
     def candidates(self, cases: EvaluationCases, n: int) -> tuple[Ints, TopN]:
@@ -113,7 +92,7 @@ class RerankTrainer(TrainingRun):
         """
         cases, depth = self.prepared.split.test, self.config.depth
         profiles, before = self.candidates(cases, depth)  # din-R26
-        after = rerank(self.reranker(), before, cases.histories, profiles)
+        after = rerank(self.model(), before, cases.histories, profiles)
         length, rng = min(LIST_LENGTH, depth), make_rng(self.config.seed, "bootstrap")
         try:
             gains = rerank_gain(before, after, cases, list_lengths=(length,), rng=rng)
@@ -121,26 +100,18 @@ class RerankTrainer(TrainingRun):
             gains = {"candidates": depth, "all": None, "within": None}
         summary: dict[str, Any] = {"recall": str(self.recall_run)}
         summary |= {"steps": self.state.moments.step, **gains}
-        if self.run is not None:
-            report.save_report(self.run, summary, self.identity)
-        return summary
+        return self.save_report(summary)
 
 
 def recall_function(served: ServedModel, exclude_seen: bool = True) -> Recall:
     """Return the function that recalls with a trained run."""
 
     def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
-        zeros = histories.lengths * 0  # placeholder: users and counts are not used
-        cases = EvaluationCases(zeros, histories, histories)
-        evaluation_set = EvaluationSet(cases, profiles, zeros, exclude_seen)
-        return recommend_cases(served.model, evaluation_set, n, served.backend)[0]
+        exclude, backend = histories if exclude_seen else None, served.backend
+        options: Any = {"n": n, "exclude": exclude, "backend": backend}
+        return recommend_batch(served.model, histories, profiles, **options)[0]
 
     return recall
-
-
-def rerank_task(recall: Recall, task: Task) -> Task:
-    """Return the task with the candidates of a recall run."""
-    return task._replace(candidates=lambda *arguments: recall(*arguments).items)
 
 
 def prepare_recall_log(served: ServedModel) -> PreparedLog:
@@ -154,42 +125,21 @@ def prepare_recall_log(served: ServedModel) -> PreparedLog:
     return prepare_training(LoadedLog(served.log), served.facts["protocol"], served.model.config)
 
 
-def initial_rerank_state(
-    config: DinConfig, sizes: Sizes, items: Array | None = None
-) -> TrainingState:
-    """Return the state before the first step; items (V, D): initial item table, None to draw it."""
-    if items is None and config.start == "recall":
-        raise ConfigError(say("start", "drawn, or a table to start from", config.start))
-    state = initial_state(config, sizes)
-    if items is None:
-        return state
-    if items.shape != state.params.items.shape:
-        raise ConfigError(say("items", f"shape {state.params.items.shape}", items.shape))
-    copy = items.astype(config.dtype)  # steps change it in place
-    return state._replace(params=state.params._replace(items=copy))
+def copy_item_table(model: Model, drawn: Array) -> Array:
+    """Return a copy of the item table of a recall model, with the dtype of the drawn table (V, D).
 
-
-def train_reranker(
-    recall: Recall,
-    task: Task,
-    config: DinConfig,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-    items: Array | None = None,
-) -> Reranker:
-    """Train DIN for `config.steps` steps without a run directory; return the model.
-
-    items (V, D): initial item table. Raises Diverged for a loss or a gradient that is not finite;
-    ConfigError or DataError before the first step.
+    Raises ConfigError for a model without a table, or with one of another shape.
     """
-    task = rerank_task(recall, task)
-    state = initial_rerank_state(config, task.sizes, items)
-    numpy, params, moments = load_backend("numpy"), state.params, state.moments
-    engine = make_engine(numpy, params, moments, task.catalogue, config)
-    state = train_steps(task, state, config, engine, validate=None, on_step=on_step)
-    return Reranker(state.params, task.catalogue, config)
+    name = model.config.model
+    if not family_of(name).by_steps:
+        raise ConfigError(say("start", "drawn, or a run with a table of items", f"a run of {name}"))
+    items: Array = model.params.items
+    if items.shape != drawn.shape:
+        raise ConfigError(say("items", f"shape {drawn.shape}", items.shape))
+    return items.astype(drawn.dtype)  # din-R27: a copy, because steps change it in place
 
 
-def load_reranker(run: Path, recall_run: Path) -> Reranker:
+def load_reranker(run: Path, recall_run: Path) -> Model:
     """Return the DIN model of a run, for reranking the items of `recall_run`.
 
     Raises RunError for a model that is damaged, not trained to its end, or of another recall run.
@@ -200,7 +150,7 @@ def load_reranker(run: Path, recall_run: Path) -> Reranker:
     params, catalogue, _ = checkpoint.load_best(run, identity, config.model)
     sizes = Sizes(**checkpoint.load_config(recall_run)[1]["sizes"])
     validate.check_model(run / MODEL, params, catalogue, config, sizes)
-    return Reranker(params, catalogue, config)
+    return Model(params, catalogue, config)
 
 
 def recall_model_digest(recall_run: Path) -> str:
@@ -224,18 +174,12 @@ def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path)
         raise RunError(say(str(run), expected, got, "train the reranker anew"))
 
 
-def resume_reranker(
-    run: Path,
-    recall: Path | None = None,
-    data: Path | None = None,
-    device: str = "cpu",
-    backend: str | None = None,
-) -> RerankTrainer:
+def resume_reranker(run: Path, recall: Path | None = None, **options: Any) -> RerankTrainer:
     """Return the trainer of a DIN run at its last state on disk; arguments of `open_reranker`."""
-    trainer = open_reranker(run, recall, data, device, backend)
+    trainer = open_reranker(run, recall, **options)
     trainer.restore(run)
     if recall is not None:  # remember the new path
-        facts = {**trainer.load_facts(run), "recall": trainer.facts()["recall"]}
+        facts = {**checkpoint.load_din_config(run)[1], "recall": trainer.facts()["recall"]}
         checkpoint.save_config(run, trainer.config, facts)
     return trainer
 
@@ -249,28 +193,16 @@ def open_reranker(
 ) -> RerankTrainer:
     """Return the trainer of a DIN run, untrained.
 
-    recall, data: new paths of the recall run and its log, if they have moved; backend: as in
-    `open_recall_run`. Raises RunError or DataError for another recall run or log.
+    recall, data: new paths of the recall run and its log, if they have moved. backend: named by the
+    user, who thereby trusts its code (security-R9); else that of the recall run. Raises RunError or
+    DataError for another recall run or log.
     """
     config, facts = checkpoint.load_din_config(run)
     path = recall or Path(facts["recall"]["run"])
     check_same_recall_run(run, facts, path)
-    trainer = RerankTrainer(path, open_recall_run(path, data, device, backend), config, run)
+    trainer = RerankTrainer(path, ServedModel.load(path, backend, device, data), config, run)
     trainer.identity = checkpoint.run_identity(config, facts)
     return trainer
-
-
-def open_recall_run(
-    run: Path, data: Path | None = None, device: str = "cpu", backend: str | None = None
-) -> ServedModel:
-    """Return the trained model of a recall run; data: new path of its log, if it has moved.
-
-    backend: named by the user, who thereby trusts its code (security-R9); else that of the run.
-    """
-    served = ServedModel.load(run, backend, device).load_backend()
-    if data is not None:
-        served.source = served.source.moved(data)
-    return served
 
 
 def load_rerank_report(run: Path) -> dict[str, Any]:

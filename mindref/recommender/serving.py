@@ -72,10 +72,13 @@ class ServedModel:
         return cls(*arguments, backend=trainer.config.backend, device=trainer.device)
 
     @classmethod
-    def load(cls, run: Path, backend: str | None = None, device: str = "cpu") -> ServedModel:
-        """Return the model of a run directory; backend: by default that of the run.
+    def load(
+        cls, run: Path, backend: str | None = None, device: str = "cpu", data: Path | None = None
+    ) -> ServedModel:
+        """Return the model of a run directory.
 
-        Raises RunError for a damaged run.
+        backend: by default that of the run; data: new path of the log, if it has moved. Raises
+        RunError for a damaged run.
         """
         config, facts = checkpoint.load_config(run)
         items = catalogue_file.read_items(run / "items.tsv", facts["items"])
@@ -89,6 +92,8 @@ class ServedModel:
             raise RunError(say(subject, f"{len(catalogue.rows)} items", got, catalogue_file.TODO))
         vocabulary = Vocabulary(facts["user_features"])
         source = Source.from_metadata(facts["source"])
+        if data is not None:
+            source = source.moved(data)
         model = Model(params, catalogue, config)
         return cls(model, items, vocabulary, source, facts, step, backend=backend, device=device)
 
@@ -124,15 +129,19 @@ class ServedModel:
     @cached_property
     def item_vectors(self) -> Array:
         """Vectors of all items (N, D). Raises ConfigError for a family that has none."""
-        if self.scores_only:
-            got = f"a run of {self.model.config.model}, which has only scores"
-            raise ConfigError(say("items", "a model with vectors of items", got))
+        self.require_vectors("items", "a model with vectors of items")
         return item_matrix(self.model)
 
     @property
     def scores_only(self) -> bool:
         """Whether the family of the model has only scores, and no vectors for an index."""
         return not family_of(self.model.config.model).has_vectors
+
+    def require_vectors(self, subject: str, expected: str) -> None:
+        """Raise ConfigError for a family that has only scores."""
+        if self.scores_only:
+            got = f"a run of {self.model.config.model}, which has only scores"
+            raise ConfigError(say(subject, expected, got))
 
     @cached_property
     def users(self) -> dict[str, int]:
@@ -164,9 +173,7 @@ class ServedModel:
 
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories. Raises ConfigError for a family that has none."""
-        if self.scores_only:
-            got = f"a run of {self.model.config.model}, which has only scores"
-            raise ConfigError(say("interests", "a model with vectors of users", got))
+        self.require_vectors("interests", "a model with vectors of users")
         rows, _ = self.encode(histories)
         return self.compute_interests(rows, self.unknown_profile(len(rows)), couplings=True)
 
@@ -218,9 +225,8 @@ class ServedModel:
         exclude = rows if exclude_seen else None
         vectors = None if self.scores_only else self.item_vectors
         options: Any = {"n": n, "exclude": exclude, "backend": self.backend, "rng": self.rng}
-        return self.recommendations(
-            recommend_batch(self.model, rows, profile, items=vectors, **options).ranked, 0
-        )
+        ranked, _ = recommend_batch(self.model, rows, profile, items=vectors, **options)
+        return self.recommendations(ranked, 0)
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
         """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""
@@ -246,13 +252,6 @@ class ServedModel:
         ]
 
 
-class Recommended(NamedTuple):
-    """Top-n lists with their interests; None for a family that has only scores."""
-
-    ranked: TopN
-    interests: Interests | None
-
-
 def recommend_batch(
     model: Model,
     histories: Ragged,
@@ -264,25 +263,22 @@ def recommend_batch(
     rng: np.random.Generator | None = None,
     index: Index | None = None,
     items: Array | None = None,
-) -> Recommended:
-    """Return the top-n items of each history (C rows), with profiles (C, G).
+) -> tuple[TopN, Interests | None]:
+    """Return the top-n items of each history (C rows), with profiles (C, G), and the interests.
 
+    The interests are None for a family that has only scores.
     exclude: items that must not appear, per case; rng: generator of logits drawn per call. With
     `index` the index searches; else search is exact over `items` (N, D), by default the model's.
     """
     if not family_of(model.config.model).has_vectors:
-        return Recommended(recommend_by_scores(model, histories, n, exclude), None)
+        return recommend_by_scores(model, histories, n, exclude), None
     user_interests = compute_interests(model, histories, profiles, backend, rng)
     options: Any = {"n": n, "exclude": exclude, "score": model.config.score}
+    queries = user_interests.vectors, user_interests.active
     if index is not None:
-        return Recommended(
-            search(index, user_interests.vectors, user_interests.active, **options), user_interests
-        )
+        return search(index, *queries, **options), user_interests
     vectors = item_matrix(model) if items is None else items
-    return Recommended(
-        top_n.search_top_n(user_interests.vectors, user_interests.active, vectors, **options),
-        user_interests,
-    )
+    return top_n.search_top_n(*queries, vectors, **options), user_interests
 
 
 def recommend_by_scores(model: Model, histories: Ragged, n: int, exclude: Ragged | None) -> TopN:

@@ -29,6 +29,8 @@ REPORT = report.NAME  # of the test cases, in the run directory
 class Trainer(TrainingRun):
     """Training of a family that recalls, with a validation metric and a report."""
 
+    load_config = staticmethod(checkpoint.load_config)
+
     def __init__(
         self,
         source: Source,
@@ -77,10 +79,6 @@ class Trainer(TrainingRun):
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
         }
 
-    def load_facts(self, run: Path) -> dict[str, Any]:
-        """Return the facts of the run on disk."""
-        return checkpoint.load_config(run)[1]
-
     def check_alike(self) -> None:
         """Raise MindrefError unless all processes have the same settings and the same log."""
         if self.ranks.several:
@@ -94,10 +92,7 @@ class Trainer(TrainingRun):
         test = self.evaluation_set(self.prepared.split.test)
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
-        summary = {**words, "best_step": self.state.best_step, "epochs": epochs}
-        if self.run is not None:
-            report.save_report(self.run, summary, self.identity)
-        return summary
+        return self.save_report({**words, "best_step": self.state.best_step, "epochs": epochs})
 
 
 def resume_run(

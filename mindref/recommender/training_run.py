@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from mindref.errors import RunError, say
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params
 from mindref.models.serving import Model
-from mindref.run import array_files, atomic, checkpoint, items, validate
+from mindref.run import array_files, atomic, checkpoint, items, report, validate
 from mindref.run.atomic import write_text
 from mindref.run.folder import WRITTEN, make_folder
 from mindref.run.source import fingerprint
@@ -57,6 +57,9 @@ class TrainingOutcome(NamedTuple):
 
 class TrainingRun:
     """One training, with or without a run directory."""
+
+    load_config: ClassVar[Any]
+    """(run) -> settings and facts of config.json."""
 
     def __init__(
         self,
@@ -113,13 +116,15 @@ class TrainingRun:
         """Return the report on the test cases, as plain values, and write it."""
         raise NotImplementedError
 
-    def load_facts(self, run: Path) -> dict[str, Any]:
-        """Return the facts of the run on disk."""
-        raise NotImplementedError
+    def save_report(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """Write a report into the run directory, if any, and return it."""
+        if self.run is not None:
+            report.save_report(self.run, summary, self.identity)
+        return summary
 
     def restore(self, run: Path) -> None:
         """Load the last state on disk; without one, training starts from the first step."""
-        facts = self.load_facts(run)
+        _, facts = self.load_config(run)
         self.identity = checkpoint.run_identity(self.config, facts)
         if self.ranks.first:
             atomic.remove_leftovers(run, *WRITTEN)
@@ -183,12 +188,14 @@ class TrainingRun:
                 self.state = fit_model(self.task, config, validate=validate_once, on_epoch=on_epoch)
             return TrainingOutcome(self.model(), self.prepared, self.epochs, True)
         self.train_by_steps(callbacks, on_epoch)
-        if self.family.reranks:  # no epoch is validated
-            self.best = self.state.params
         if self.state.losses[1]:  # stopped within an epoch
             self.save(self.state, False)
         step = self.state.moments.step
         finished = step >= config.steps or out_of_patience(self.state, config)
+        if self.family.reranks:  # no epoch is validated: the model is that of the last step
+            self.best = self.state.params
+            if finished and self.run is not None:
+                self.write_model(self.run, self.best, step)
         return TrainingOutcome(self.model(), self.prepared, self.epochs, finished)
 
     def train_by_steps(

@@ -19,12 +19,8 @@ from mindref.recall import shard_file
 from mindref.recommender import load, rerank_trainer
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.rerank_trainer import (
-    RerankTrainer,
-    load_rerank_report,
-    load_reranker,
-    open_recall_run,
-)
+from mindref.recommender.rerank_trainer import RerankTrainer, load_rerank_report, load_reranker
+from mindref.recommender.serving import ServedModel
 from mindref.recommender.sharding import recall_all
 from mindref.recommender.trainer import Hooks, Trainer, resume_run
 from mindref.run import array_files, checkpoint
@@ -136,7 +132,7 @@ def trained_reranker(folder: Path) -> DamagedFolder:
 
     def train(run: Path, **changes: Any) -> Path:
         config = DinConfig(**STAGE | changes)
-        trainer = RerankTrainer(recalled, open_recall_run(recalled), config, run)
+        trainer = RerankTrainer(recalled, ServedModel.load(recalled), config, run)
         trainer.create()
         trainer.train(Hooks())
         trainer.evaluate()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mindref.models.din_config import DinConfig
-from mindref.recommender.rerank_trainer import RerankTrainer, open_recall_run
+from mindref.recommender.rerank_trainer import RerankTrainer
+from mindref.recommender.serving import ServedModel
 from tests.recommender.test_rerank_training import SMALL
 from tests.runs import trained
 
@@ -19,7 +20,7 @@ def mind_run(tmp_path_factory):
 
 def begun(mind_run, run, **changes):
     config = DinConfig(**{**SMALL, **changes})
-    made = RerankTrainer(mind_run, open_recall_run(mind_run), config, run)
+    made = RerankTrainer(mind_run, ServedModel.load(mind_run), config, run)
     made.create()
     return made
 

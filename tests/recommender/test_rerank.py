@@ -8,9 +8,9 @@ from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.evaluation.top_n import TopN
 from mindref.models import din, mind
-from mindref.models.din import Reranker
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Sizes, catalogue_of_ids
+from mindref.models.serving import Model
 from mindref.recommender import rerank as stage
 from mindref.recommender.din_indexability import (
     retained_by_rank,
@@ -30,7 +30,7 @@ def made(items=12, **settings):
     )
     rng = np.random.default_rng(0)
     params = lively(rng, din.init(rng, config, Sizes(items, items, 0, 0)))
-    return Reranker(params, catalogue_of_ids(items, config.dtype), config)
+    return Model(params, catalogue_of_ids(items, config.dtype), config)
 
 
 def ranked(rows):

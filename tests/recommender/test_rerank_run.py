@@ -10,13 +10,11 @@ import pytest
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender import rerank_trainer
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.rerank_trainer import (
     RerankTrainer,
     load_rerank_report,
     load_reranker,
-    open_recall_run,
     resume_reranker,
 )
 from mindref.recommender.serving import ServedModel
@@ -47,7 +45,7 @@ def test_a_stage_is_a_run_directory_and_is_loaded_as_it_was_trained(mind_run, tm
     found = load_reranker(run, mind_run)
     assert found.config == load_din_config(run)[0] == made.config == DinConfig(**SMALL)
     np.testing.assert_equal(flatten(found.params), flatten(made.state.params))
-    np.testing.assert_equal(found.catalogue, made.reranker().catalogue)
+    np.testing.assert_equal(found.catalogue, made.model().catalogue)
 
 
 @pytest.mark.rules("din-R22")
@@ -200,8 +198,6 @@ def test_the_item_table_starts_as_that_of_the_run(mind_run, tmp_path):
     before = begins.served.model.params.items.copy()
     begins.train(Hooks())
     np.testing.assert_array_equal(begins.served.model.params.items, before)
-    with pytest.raises(ConfigError, match="start: expected drawn, or a table to start from"):
-        rerank_trainer.initial_rerank_state(DinConfig(start="recall"), begins.task.sizes)
 
 
 def test_a_run_of_scores_is_refused_and_one_that_was_fitted_has_no_table(tmp_path):
@@ -218,7 +214,7 @@ def test_a_run_of_scores_is_refused_and_one_that_was_fitted_has_no_table(tmp_pat
 
 
 def test_a_log_that_changed_is_refused(mind_run, tmp_path):
-    served = open_recall_run(mind_run)
+    served = ServedModel.load(mind_run)
     served.facts["log"] = "another"
     with pytest.raises(DataError, match="log: expected the one that the run was trained on"):
         RerankTrainer(mind_run, served, DinConfig(**SMALL), tmp_path / "din")

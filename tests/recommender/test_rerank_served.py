@@ -78,7 +78,7 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mi
         profile = features.user_profiles(
             served.log, served.vocabulary, cases.users[case : case + 1]
         )
-        order = np.argsort(-one_list(made.reranker(), dense, rows, profile), kind="stable")
+        order = np.argsort(-one_list(made.model(), dense, rows, profile), kind="stable")
         target = cases.targets.row(case)
         np.testing.assert_array_equal(listed_by_stage[case], dense[0])
         within += int(np.isin(dense, target).any())
@@ -105,7 +105,7 @@ def test_where_no_target_is_recalled_there_is_nothing_to_judge(mind_run, tmp_pat
 def test_the_demonstration_is_of_the_parameters_that_were_trained(mind_run, stage, tmp_path):
     found = din_indexability.measure_indexability(open_reranker(stage).load_trained(), users=30)
     made = open_reranker(stage)
-    made.state = made.state._replace(params=load_reranker(stage, mind_run).params)
+    made.best = load_reranker(stage, mind_run).params
     assert found == din_indexability.measure_indexability(made, users=30)
     assert found != din_indexability.measure_indexability(open_reranker(stage), users=30), (
         "those of before the training"
@@ -146,7 +146,7 @@ def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(tra
 
 def test_cutting_a_list_comes_after_ordering_it(trained_stage, mind_run, stage):
     made, cases, profiles, before = trained_stage
-    given = made.reranker(), before, cases.histories, profiles
+    given = made.model(), before, cases.histories, profiles
     for part, whole in zip(rerank(*given, 5), rerank(*given), strict=True):
         np.testing.assert_array_equal(part, whole[:, :5])
     with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):

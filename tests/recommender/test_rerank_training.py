@@ -1,6 +1,7 @@
 """Training DIN on what a run recalls: samples, their determinism, and that it learns."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +10,11 @@ from mindref.data.batches import pad_examples
 from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, MindrefError
-from mindref.evaluation.top_n import TopN
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender.rerank_trainer import (
-    prepare_recall_log,
-    recall_function,
-    rerank_task,
-    train_reranker,
-)
+from mindref.recommender.rerank_trainer import RerankTrainer, prepare_recall_log, recall_function
 from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import Hooks
 from mindref.training.batch_loader import RerankBatchLoader, draw_without_replacement
 from tests.runs import trainer
 
@@ -36,22 +32,29 @@ def served():
     return ServedModel.from_trainer(made)
 
 
-def loader(recall=None, **changes):
+def candidates_of_run(histories, profiles, n):
+    return recall_function(served())(histories, profiles, n).items
+
+
+def loader(candidates=candidates_of_run, **changes):
     """Return the batches of DIN on a recall run, or on lists of another function."""
-    task = rerank_task(recall or recall_function(served()), prepare_recall_log(served()).task)
+    task = prepare_recall_log(served()).task._replace(candidates=candidates)
     return RerankBatchLoader(task, DinConfig(**{**SMALL, **changes}))
 
 
 def listing(*items):
-    """Recall that lists these items for everybody, and then has no more."""
+    """Candidates: these items for everybody, and then no more."""
 
-    def recall(histories, profiles, n):
-        row = np.full(n, -1)
-        row[: len(items)] = items
-        lists = np.tile(row, (len(histories), 1))
-        return TopN(lists, -np.cumsum(np.ones(lists.shape), axis=1), np.zeros_like(lists))
+    def candidates(histories, profiles, n):
+        return np.tile([*items, *[-1] * (n - len(items))], (len(histories), 1))
 
-    return recall
+    return candidates
+
+
+def din_trainer(**changes):
+    """Return a trainer without a run directory."""
+    config = DinConfig(**{**SMALL, **changes})
+    return RerankTrainer(Path("unused"), served(), config, None)
 
 
 @pytest.mark.rules("din-R14")
@@ -85,19 +88,18 @@ def test_the_popular_ones_are_drawn_by_count(alpha):
 @pytest.mark.rules("din-R15")
 def test_recalled_ones_are_what_the_run_lists_for_the_cut_and_none_twice():
     asked = []
-    real = recall_function(served())
 
-    def recall(histories, profiles, n):
-        asked.append((histories, profiles, n))
-        return real(histories, profiles, n)
+    def candidates(*inputs):
+        asked.append(inputs)
+        return candidates_of_run(*inputs)
 
-    made = loader(recall)
+    made = loader(candidates)
     batch, sequences = made.batch(0), made.task.sequences
     rows, positions = TrainingExamples(sequences).draw(make_rng(0, "batch", 0), 16)
     histories, profiles, n = asked[0]
     assert n == 20
     np.testing.assert_array_equal(profiles, made.task.profiles[rows])
-    lists = real(histories, profiles, 20).items
+    lists = candidates_of_run(histories, profiles, 20)
     for b, (row, position) in enumerate(zip(rows, positions, strict=True)):
         before = sequences.row(row)[:position]
         np.testing.assert_array_equal(histories.row(b), before)
@@ -145,43 +147,31 @@ def test_a_batch_is_a_function_of_seed_and_step():
 
 @pytest.mark.rules("din-R17")
 def test_two_trainings_are_one_and_another_seed_is_another():
-    given = recall_function(served()), loader().task
-    one, again, other = (
-        flatten(train_reranker(*given, DinConfig(**SMALL, seed=seed)).params) for seed in (0, 0, 1)
-    )
+    one, again, other = (flatten(din_trainer(seed=n).train().model.params) for n in (0, 0, 1))
     np.testing.assert_equal(again, one)
     assert not np.array_equal(one["items"], other["items"])
 
 
 def test_the_loss_falls_in_the_dtype_of_the_settings():
     losses = []
-    given = recall_function(served()), loader().task
-    config = DinConfig(**{**SMALL, "steps": 60, "learning_rate": 0.02, "batch": 64})
-    train_reranker(*given, config, lambda step, loss: losses.append(loss))
+    made = din_trainer(steps=60, learning_rate=0.02, batch=64)
+    made.train(Hooks(lambda step, loss: losses.append(loss)))
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 0.05
     for dtype in ("float32", "float64"):
-        trained = train_reranker(*given, DinConfig(steps=1, batch=8, dtype=dtype))
-        assert trained.params.items.dtype == np.dtype(dtype)
+        model = din_trainer(steps=1, dtype=dtype).train().model
+        assert model.params.items.dtype == np.dtype(dtype)
 
 
-def test_a_table_to_start_from_is_copied_and_must_fit():
-    table = served().model.params.items
-    kept = table.copy()
-    given = recall_function(served()), loader().task
-    start = train_reranker(*given, DinConfig(**{**SMALL, "steps": 0}), items=table)
-    np.testing.assert_array_equal(start.params.items, table)
-    train_reranker(*given, DinConfig(**SMALL), items=table)
-    np.testing.assert_array_equal(table, kept)
+def test_settings_that_do_not_fit_the_recall_run_are_refused():
     with pytest.raises(ConfigError, match=r"items: expected shape \(\d+, 9\)"):
-        train_reranker(*given, DinConfig(**{**SMALL, "width": 9}), items=table)
+        din_trainer(start="recall", width=9)
     with pytest.raises(ConfigError, match="recalled: expected at most depth and the catalogue, 20"):
         loader(recalled=21)
 
 
 def test_a_training_that_diverges_says_so():
-    config = DinConfig(**{**SMALL, "learning_rate": 100.0, "steps": 200, "decay": "none"})
-    given = recall_function(served()), loader().task, config
-    table = np.full_like(served().model.params.items, 1e30)
+    made = din_trainer()
+    made.state.params.items[:] = 1e30
     with pytest.raises(MindrefError, match=r"step \d+: expected a finite loss, got nan"):
-        train_reranker(*given, items=table)
+        made.train()
