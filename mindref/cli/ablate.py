@@ -14,12 +14,9 @@ from mindref.cli.tables import print_table
 
 @click.command("ablate", cls=RecordedCommand, short_help="Measure the effect of each setting.")
 @click.option(
-    "--studies",
-    default="all",
-    show_default=True,
-    metavar="A,B,...",
+    "--studies", default="all", show_default=True, metavar="A,B,...",
     help="Names of studies, or all. --list prints them.",
-)
+)  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="Print the studies and their arms, then exit.")
 @experiment_options
 def ablate_command(studies: str, listed: bool, **options: Any) -> int:

@@ -13,6 +13,7 @@ import click
 
 from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS, TASKS
 from mindref.cli.settings import (
+    FILE,
     Decorator,
     check_output_file,
     device_option,
@@ -51,9 +52,8 @@ def number_option(name: str, low: float, high: float, default: float, text: str)
 )  # fmt: skip
 @device_option
 @click.option(
-    "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...",
-    help="Tasks to time.",
-)  # fmt: skip
+    "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...", help="Tasks to time."
+)
 @click.option(
     "--relative-to", "base", metavar="NAME",
     help="Contender that the others are compared with [default: numba, else numpy].",
@@ -99,7 +99,7 @@ def number_option(name: str, low: float, high: float, default: float, text: str)
     help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",
 )  # fmt: skip
 @click.option(
-    "--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--plot", "picture", type=FILE, metavar="FILE",
     help="Plot the result as .png, .svg or .pdf; needs the extra `plot`.",
 )  # fmt: skip
 @json_option

@@ -14,25 +14,20 @@ from mindref.experiments.model_arms import PAPER_MODELS, PAPER_OPPONENT, model_a
 
 @click.command("compare", cls=RecordedCommand, short_help="Tune and compare models.")
 @click.option(
-    "--models",
-    metavar="A,B,...",
+    "--models", metavar="A,B,...",
     help="Models to compare: a family of --model, or one of"
     f" {', '.join(named_models())}. `-1` means one interest. Settings given here replace those of"
     f" the models [default, as in the paper: {','.join(PAPER_MODELS)}].",
-)
+)  # fmt: skip
 @click.option(
-    "--opponent",
-    metavar="NAME",
+    "--opponent", metavar="NAME",
     help=f"Model that the others are compared with [default: {PAPER_OPPONENT}, else the first].",
-)
+)  # fmt: skip
 @click.option(
-    "--trials",
-    type=click.IntRange(1, 1000),
-    default=4,
-    metavar="N",
+    "--trials", type=click.IntRange(1, 1000), default=4, metavar="N",
     help="Tuning trials per model: the given settings, then settings from a grid; the best on"
     " validation is used. Settings given as options are not tuned [1 to 1000; default 4].",
-)
+)  # fmt: skip
 @experiment_options
 def compare_command(models: str | None, opponent: str | None, trials: int, **options: Any) -> int:
     """Tune and train models on DATA and compare their hit rates at 10, 20, 50 and 100.

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli.settings import (
+    FILE,
+    FOLDER,
     check_output_file,
     check_writable,
     device_option,
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from mindref.conformance.runner.suite_run import SuiteRun
 
 PROFILES = ("smoke", "standard", "deep")
-FILE = click.Path(path_type=Path, dir_okay=False)
 FILES = ("output", "markdown", "junit", "badge")
 
 
@@ -44,7 +45,7 @@ FILES = ("output", "markdown", "junit", "badge")
 )  # fmt: skip
 @click.option("--expectations", type=FILE, help="TOML file of known gaps and wider tolerances.")
 @click.option(
-    "--scripts", type=click.Path(path_type=Path, file_okay=False), default="conform-failures",
+    "--scripts", type=FOLDER, default="conform-failures",
     show_default=True, help="Folder for scripts that reproduce the failures.",
 )  # fmt: skip
 @click.option("--diff", "older", type=FILE, help="Show the changes since this JSON report.")

@@ -17,13 +17,9 @@ COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 @click.command("doctor", short_help="Check this installation.")
 @click.option(
-    "--limit",
-    type=click.IntRange(1, 3600),
-    default=60,
-    show_default=True,
-    metavar="SECONDS",
+    "--limit", type=click.IntRange(1, 3600), default=60, show_default=True, metavar="SECONDS",
     help="Time limit of each part that is loaded in a separate process [1 to 3600].",
-)
+)  # fmt: skip
 @json_option
 def doctor_command(limit: int, as_json: bool) -> int:
     """Check everything that mindref needs, and print what to do about each finding.

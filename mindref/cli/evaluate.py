@@ -11,6 +11,9 @@ import click
 from mindref.cli import reranker
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.settings import (
+    FILE,
+    FOLDER,
+    PATH,
     backend_option,
     check_output_file,
     device_option,
@@ -29,46 +32,37 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
 
 
 @click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="The log [default: the log of the run]."
-)
+@click.argument("run", type=FOLDER)
+@click.option("--data", type=PATH, help="The log [default: the log of the run].")
 @reading_options
 @click.option(
-    "--split",
-    "protocol",
-    type=click.Choice(PROTOCOLS),
+    "--split", "protocol", type=click.Choice(PROTOCOLS),
     help="Protocol that splits the log [default: the protocol of the run].",
-)
+)  # fmt: skip
 @click.option(
     "--cases", type=click.Choice(["test", "validation"]), default="test", show_default=True,
     help="Evaluation cases to use.",
 )  # fmt: skip
 @click.option(
-    "--exclude-seen/--include-seen",
-    default=None,
+    "--exclude-seen/--include-seen", default=None,
     help="Exclude items of the user's history from the lists [default: as in training].",
-)
+)  # fmt: skip
 @click.option(
     "--at", "lengths", default="10,20,50", show_default=True, metavar="N,N,...",
     help="Values of n for top-n metrics, each from 1.",
 )  # fmt: skip
 @click.option(
-    "--predictions",
-    type=click.Path(path_type=Path, dir_okay=False),
+    "--predictions", type=FILE,
     help="Write the top-n lists as TSV: user, rank, item, score, interest.",
-)
+)  # fmt: skip
 @click.option(
-    "--indexable",
-    is_flag=True,
+    "--indexable", is_flag=True,
     help="DIN runs only: measure on 400 test cases why an index cannot hold DIN's scores.",
-)
+)  # fmt: skip
 @click.option(
-    "--recall",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="RUN",
+    "--recall", type=FOLDER, metavar="RUN",
     help="DIN runs only: new location of the recall run, if it has moved.",
-)
+)  # fmt: skip
 @backend_option
 @device_option
 @threads_option

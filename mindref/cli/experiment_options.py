@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,11 +14,15 @@ from mindref.cli.bench import check_picture
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.settings import (
+    FILE,
+    FOLDER,
+    PATH,
     check_output_file,
     check_writable,
     config_from_options,
     device_option,
     json_option,
+    quiet_option,
     read_toml,
     set_threads,
     settings_options,
@@ -38,53 +41,33 @@ if TYPE_CHECKING:
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal
 OPTIONS = (
-    click.argument("data", type=click.Path(path_type=Path), required=False),
+    click.argument("data", type=PATH, required=False),
     reading_options,
     click.option(
-        "--split",
-        "protocol",
-        type=click.Choice(PROTOCOLS),
-        default=PROTOCOLS[0],
+        "--split", "protocol", type=click.Choice(PROTOCOLS), default=PROTOCOLS[0],
         show_default=True,
         help="Protocol that splits the log into training, validation and test.",
     ),
     click.option(
-        "--exclude-seen/--include-seen",
-        default=True,
-        show_default=True,
+        "--exclude-seen/--include-seen", default=True, show_default=True,
         help="Exclude items of the user's history from the top-n lists.",
     ),
     click.option(
-        "--seeds",
-        type=click.IntRange(1, 100),
-        default=3,
-        metavar="N",
+        "--seeds", type=click.IntRange(1, 100), default=3, metavar="N",
         help="Number of seeds per arm, starting at --seed [1 to 100; default 3].",
     ),
+    click.option("--out", type=FOLDER, help="Output folder (required). Existing runs are resumed."),
+    click.option("--markdown", type=FILE, metavar="FILE", help="Write the tables as Markdown."),
     click.option(
-        "--out",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Output folder (required). Existing runs are resumed.",
-    ),
-    click.option(
-        "--markdown",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Write the tables as Markdown.",
-    ),
-    click.option(
-        "--plot",
-        "picture",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
+        "--plot", "picture", type=FILE, metavar="FILE",
         help="Draw the result as .png, .svg or .pdf; needs the extra `plot`.",
     ),
     settings_options,
     device_option,
     threads_option,
-    click.option("--quiet", is_flag=True, help="Print no progress on standard error."),
+    quiet_option,
     json_option,
-)
+)  # fmt: skip
 
 
 def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:

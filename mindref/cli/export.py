@@ -9,29 +9,27 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import check_writable, json_option, set_threads
+from mindref.cli.settings import FOLDER, check_writable, json_option, moved_log_option, set_threads
 from mindref.cli.stderr import print_stderr
 
 KINDS = ("onnx", "torch")
 
 
 @click.command("export", short_help="Write a run as files for serving without mindref.")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", type=FOLDER)
 @click.option(
     "--to", "kind", type=click.Choice(KINDS), required=True,
     help="File type: ONNX, or torch.export (.pt2).",
 )  # fmt: skip
 @click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False),
+    "--output", type=FOLDER,
     help="New or empty output folder [default: export-onnx or export-torch in RUN].",
 )  # fmt: skip
 @click.option(
     "--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N",
     help="Number of users of the log for the comparison with the reference [1 to 1000000].",
 )  # fmt: skip
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="New location of the log, if it has moved."
-)
+@moved_log_option
 @json_option
 def export_command(
     run: Path, kind: str, output: Path | None, users: int, data: Path | None, as_json: bool

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
+from mindref.cli.settings import FILE
 from mindref.data.formats import FORMATS
 from mindref.errors import ConfigError, say
 
-FILE = click.Path(path_type=Path, dir_okay=False)
 OPTIONS = (
     click.option(
-        "--format",
-        type=click.Choice(["auto", *FORMATS]),
+        "--format", type=click.Choice(["auto", *FORMATS]),
         help="Format of the log [default: detected].",
     ),
     click.option(
@@ -25,29 +23,22 @@ OPTIONS = (
     click.option("--time", metavar="COL", help="Column of the time."),
     click.option("--title", metavar="COL", help="Column of the item title."),
     click.option(
-        "--item-column",
-        metavar="NAME=COL",
-        multiple=True,
+        "--item-column", metavar="NAME=COL", multiple=True,
         help="Add an item feature from a column. Repeat for several features.",
     ),
     click.option(
-        "--user-column",
-        metavar="NAME=COL",
-        multiple=True,
+        "--user-column", metavar="NAME=COL", multiple=True,
         help="Add a user feature from a column. Repeat for several features.",
     ),
     click.option(
         "--keep", metavar="COL=V,...", multiple=True, help="Use only rows with one of these values."
     ),
     click.option(
-        "--at-least",
-        metavar="COL=X",
-        multiple=True,
+        "--at-least", metavar="COL=X", multiple=True,
         help="Use only rows whose value in COL is at least X.",
     ),
     click.option(
-        "--time-format",
-        metavar="F",
+        "--time-format", metavar="F",
         help="seconds, ms, iso, day-first, or a pattern such as %d/%m/%Y [default: detected].",
     ),
     click.option("--delimiter", metavar="D", help="Text between columns [default: detected]."),
@@ -56,28 +47,22 @@ OPTIONS = (
         "--header/--no-header", default=None, help="Whether the first line holds column names."
     ),
     click.option(
-        "--items",
-        "item_file",
-        type=FILE,
+        "--items", "item_file", type=FILE,
         help="File with item titles and features [default: detected next to known data sets].",
     ),
     click.option(
-        "--users",
-        "user_file",
-        type=FILE,
+        "--users", "user_file", type=FILE,
         help="File with user features [default: detected next to known data sets].",
     ),
     click.option(
-        "--max-bad-lines",
-        type=click.IntRange(0),
-        metavar="N",
-        help="Maximum number of damaged lines to skip, from 0 [default: 0 in the first 100"
-        " lines; in the file, the larger of 10 and 0.1 %].",
+        "--max-bad-lines", type=click.IntRange(0), metavar="N",
+        help="Maximum number of damaged lines to skip, from 0 [default: 0 in the first 100 lines;"
+        " in the file, the larger of 10 and 0.1 %].",
     ),
     click.option(
         "--keep-duplicates", is_flag=True, help="Keep rows that repeat user, item and time."
     ),
-)
+)  # fmt: skip
 PLAIN = ("format", "max_bad_lines")
 LOG_COLUMNS = ("user", "item", "time", "title")
 COLUMN_FORMATS = ("time_format", "delimiter", "separator", "header")

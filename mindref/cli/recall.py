@@ -11,10 +11,14 @@ from typing import Any
 import click
 
 from mindref.cli.settings import (
+    FILE,
+    FOLDER,
+    PATH,
     backend_option,
     check_output_file,
     device_option,
     json_option,
+    moved_log_option,
     refuse_other_options,
     run_backend,
     set_threads,
@@ -27,48 +31,33 @@ FORMATS = ("table", "tsv", "jsonl")
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
-@click.argument("run", nargs=-1, metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run", nargs=-1, metavar="RUN", type=PATH)
 @click.option("--user", metavar="ID", help="A user id of the run's log.")
 @click.option("--history", metavar="ITEM,...", help="Item ids as one CSV row, oldest first.")
 @click.option("--all-users", is_flag=True, help="All users of the run's log.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="New location of the log, if it has moved."
-)
+@moved_log_option
 @click.option(
     "--top", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
     help="Number of items per user, n [1 to 100000].",
 )  # fmt: skip
 @click.option(
-    "--rerank",
-    "reranker",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIN_RUN",
+    "--rerank", "reranker", type=FOLDER, metavar="DIN_RUN",
     help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
-)
+)  # fmt: skip
 @click.option(
-    "--index",
-    "kind",
-    metavar="KIND",
-    default="auto",
-    show_default=True,
-    help="Search index: auto, exact, or a kind that `mindref indexes` lists. auto uses exact search"
-    " on small catalogues and the fastest accurate kind, by measurement, on large ones.",
-)
+    "--index", "kind", metavar="KIND", default="auto", show_default=True,
+    help="Search index: auto, exact, or a kind that `mindref indexes` lists. auto uses exact"
+    " search on small catalogues and the fastest accurate kind, by measurement, on large ones.",
+)  # fmt: skip
 @click.option(
-    "--exclude-seen/--include-seen",
-    default=True,
-    show_default=True,
+    "--exclude-seen/--include-seen", default=True, show_default=True,
     help="Exclude items of the user's history.",
-)
+)  # fmt: skip
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
+    "--format", "form", type=click.Choice(FORMATS),
     help="Output format [default: table; tsv for --all-users].",
-)
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file."
-)
+)  # fmt: skip
+@click.option("--output", type=FILE, help="Write to this file.")
 @click.option(
     "--shard", metavar="I/N", help="With --all-users: only shard I of N, from 1, for --merge."
 )

@@ -32,6 +32,10 @@ DIN = RERANK_FAMILIES[0]
 THREADED_BACKEND = "numba"
 """The backend with its own thread pool."""
 
+PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -52,7 +56,7 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
     function = click.option(
         "--config",
         "config_file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         help="TOML file with settings. Options on the command line override it.",
     )(function)
     return click.option(
@@ -282,6 +286,10 @@ device_option = click.option(
     show_default=True,
     help="Device of the backend; auto: a GPU if available. Not stored with the run.",
 )
+moved_log_option = click.option(
+    "--data", type=PATH, help="New location of the log, if it has moved."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print only JSON on standard output."
 )

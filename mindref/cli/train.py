@@ -13,11 +13,14 @@ from mindref.cli import reranker
 from mindref.cli.locking import lock_folder, with_folder_lock
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.settings import (
+    FOLDER,
+    PATH,
     check_writable,
     config_from_options,
     device_option,
     is_reranker_run,
     json_option,
+    quiet_option,
     run_backend,
     run_threads,
     set_threads,
@@ -46,45 +49,34 @@ if TYPE_CHECKING:
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="The log: a file, or a folder with one log."
-)
+@click.option("--data", type=PATH, help="The log: a file, or a folder with one log.")
 @reading_options
 @click.option(
-    "--split",
-    "protocol",
-    type=click.Choice(PROTOCOLS),
+    "--split", "protocol", type=click.Choice(PROTOCOLS),
     help="Protocol that splits the log into training, validation and test [default:"
     " leave_last_out].",
-)
+)  # fmt: skip
 @click.option(
-    "--exclude-seen/--include-seen",
-    default=None,
+    "--exclude-seen/--include-seen", default=None,
     help="Exclude items of the user's history from the top-n lists [default: exclude].",
+)  # fmt: skip
+@click.option(
+    "--out", type=FOLDER, help="Run directory to create [default: the next free runs/NNN]."
 )
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Run directory to create [default: the next free runs/NNN].",
-)
-@click.option(
-    "--resume",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="RUN",
+    "--resume", type=FOLDER, metavar="RUN",
     help="Resume a stopped run. Its settings cannot be changed. If the log has moved, give its new"
     " location with --data.",
-)
+)  # fmt: skip
 @click.option(
-    "--recall",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="RUN",
-    help="With --model din: the run whose candidates DIN reranks. DIN uses the log and"
-    " split of that run.",
-)
+    "--recall", type=FOLDER, metavar="RUN",
+    help="With --model din: the run whose candidates DIN reranks. DIN uses the log and split of"
+    " that run.",
+)  # fmt: skip
 @training_options
 @device_option
 @threads_option
-@click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
+@quiet_option
 @json_option
 @first_process_reports
 def train_command(
