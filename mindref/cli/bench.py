@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def integer_option(name: str, low: int, high: int, default: int, text: str) -> Decorator:
-    """Return an option for an integer."""
+def integer_option(
+    name: str, low: int, high: int, default: int, text: str, *parameter: str
+) -> Decorator:
+    """Return an option for an integer; parameter: its name in the function, if another."""
     kind = click.IntRange(low, high)
     text = f"{text} [{low} to {high}; default {default}]."
-    return click.option(name, type=kind, default=default, metavar="N", help=text)
+    return click.option(name, *parameter, type=kind, default=default, metavar="N", help=text)
 
 
 def number_option(name: str, low: float, high: float, default: float, text: str) -> Decorator:
@@ -61,7 +63,9 @@ def number_option(name: str, low: float, high: float, default: float, text: str)
 @integer_option("--rounds", 1, 100_000, 30, "Rounds; every contender runs once per round")
 @integer_option("--burst", 1, 100_000, 50, "Training steps timed together in a round")
 @number_option("--lead", 0, 3600, 0.25, "Seconds of untimed steps before a burst, at least 1 step")
-@integer_option("--warmup", 1, 1000, 2, "Untimed runs of each task; for a step, of all 8 batches")
+@integer_option(
+    "--warmup", 1, 1000, 2, "Untimed runs of each task; for a step, of all 8 batches", "warm_up"
+)
 @number_option("--limit", 1, 86_400, 60, "Seconds for warm-up and for rounds; at least 3 rounds")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N",
@@ -105,20 +109,13 @@ def number_option(name: str, low: float, high: float, default: float, text: str)
 @json_option
 def bench_command(
     backends: str | None,
-    device: str,
     tasks: str,
-    base: str | None,
-    rounds: int,
-    burst: int,
-    lead: float,
-    warmup: int,
-    limit: float,
     threads: int | None,
     hidden: str,
     scaling: str,
     picture: Path | None,
     as_json: bool,
-    **sizes: Any,
+    **options: Any,
 ) -> int:
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
@@ -139,18 +136,14 @@ def bench_command(
 
     num_threads = min(2, usable_cores()) if threads is None else threads
     widths = tuple(positive_integer("--hidden", word) for word in split_names(hidden))
+    how = {name: options.pop(name) for name in BenchPlan._fields if name in options}
+    names = split_names(backends) if backends is not None else installed_contenders(how["device"])
     plan = BenchPlan(
-        names=split_names(backends) if backends is not None else installed_contenders(device),
-        settings=WorkloadSettings(**sizes, hidden=widths, threads=num_threads),
+        names=names,
+        settings=WorkloadSettings(**options, hidden=widths, threads=num_threads),
         tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
-        rounds=rounds,
-        warm_up=warmup,
-        burst=burst,
-        lead=lead,
-        limit=limit,
-        base=base,
         scaling=check_names_known("--scaling", scaling, tuple(SCALED_SETTINGS)),
-        device=device,
+        **how,
     )
     check_bench_plan(plan)
     with bench_progress() as listener:

@@ -69,16 +69,11 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
 @json_option
 def evaluate_command(
     run: Path,
-    data: Path | None,
-    protocol: str | None,
     cases: str,
-    exclude_seen: bool | None,
     lengths: str,
     predictions: Path | None,
     indexable: bool,
     recall: Path | None,
-    backend: str | None,
-    device: str,
     threads: int | None,
     as_json: bool,
     **options: Any,
@@ -98,29 +93,19 @@ def evaluate_command(
             allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
         refuse_other_options(f"{run}, a DIN run", allowed, words)
-        reranker.print_evaluation(
-            run, indexable, recall, threads, as_json, data=data, device=device, backend=backend
-        )
+        inputs = {name: options[name] for name in ("data", "device", "backend")}
+        reranker.print_evaluation(run, indexable, recall, threads, as_json, **inputs)
         return
     for option, value in (("--indexable", indexable), ("--recall", recall)):
         if value:
             raise ConfigError(say(option, "a DIN run, made with --model din", run))
-    set_threads(threads, backend or run_backend(run))
+    set_threads(threads, options["backend"] or run_backend(run))
     check_output_file("--predictions", predictions)
     from mindref.recommender.evaluate_run import evaluate_run
 
-    report = evaluate_run(
-        run,
-        data=data,
-        reading=take_reading(options),
-        protocol=protocol,
-        which=cases,
-        exclude_seen=exclude_seen,
-        list_lengths=parse_lengths("--at", lengths),
-        predictions=predictions,
-        backend=backend,
-        device=device,
-    )
+    numbers, reading = parse_lengths("--at", lengths), take_reading(options)
+    inputs = {"which": cases, "list_lengths": numbers, "predictions": predictions, **options}
+    report = evaluate_run(run, reading=reading, **inputs)
     for line in report["warnings"]:
         print_stderr(line)
     if as_json:
@@ -130,11 +115,9 @@ def evaluate_command(
 
     progress.print_metrics(report["metrics"][cases], report["cases"], cases)
     progress.print_history_table(report["by_history_length"])
-    for line in progress.tie_lines(report["by_tie"]):
-        click.echo(line)
-    for line in progress.interests_lines(report["interests"]):
-        click.echo(line)
-    for line in note_lines(report["notes"], hidden=report["exclude_seen"]):
+    lines = progress.tie_lines(report["by_tie"])
+    lines += progress.interests_lines(report["interests"])
+    for line in lines + note_lines(report["notes"], hidden=report["exclude_seen"]):
         click.echo(line)
 
 

@@ -37,7 +37,7 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.option("--all-users", is_flag=True, help="All users of the run's log.")
 @moved_log_option
 @click.option(
-    "--top", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
+    "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
     help="Number of items per user, n [1 to 100000].",
 )  # fmt: skip
 @click.option(
@@ -71,19 +71,14 @@ def recall_command(
     user: str | None,
     history: str | None,
     all_users: bool,
-    data: Path | None,
-    top: int,
     reranker: Path | None,
-    kind: str,
-    exclude_seen: bool,
     form: str | None,
     output: Path | None,
     shard: str | None,
     merge: bool,
-    backend: str | None,
-    device: str,
     threads: int | None,
     as_json: bool,
+    **query: Any,
 ) -> None:
     """Print the top-n items of RUN for one user or history, with titles and interests.
 
@@ -102,7 +97,7 @@ def recall_command(
         return
     if len(run) != 1:
         raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
-    set_threads(threads, backend or run_backend(run[0]))
+    set_threads(threads, query["backend"] or run_backend(run[0]))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
@@ -110,8 +105,6 @@ def recall_command(
     number = parse_shard(shard, all_users, output)
     check_output_file("--output", output)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
-    query: dict[str, Any] = {"data": data, "n": top, "kind": kind}
-    query |= {"exclude_seen": exclude_seen, "backend": backend, "device": device}
     if number is not None and output is not None:
         if reranker is not None:
             todo = "rerank all users in one process"

@@ -144,20 +144,13 @@ def train_command(
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
-    split = protocol or PROTOCOLS[0]
     backend, ranks = join_processes(config.backend, device, quiet)
-    make = partial(
-        new_trainer,
-        data,
-        reading,
-        split,
-        config,
-        out,
-        exclude_seen is not False,
-        device,
-        ranks,
-        backend,
-    )
+    kept: dict[str, Any] = {
+        "protocol": protocol or PROTOCOLS[0],
+        "exclude_seen": exclude_seen is not False,
+    }
+    computed_by: dict[str, Any] = {"device": device, "ranks": ranks, "backend": backend}
+    make = partial(new_trainer, data, reading, config, out, **kept, **computed_by)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
 
 
@@ -186,15 +179,14 @@ def join_processes(name: str, device: str, quiet: bool) -> tuple[Backend, Ranks]
 def new_trainer(
     data: Path | None,
     reading: dict[str, Any],
-    protocol: str,
     config: Config,
     out: Path | None,
-    exclude_seen: bool,
-    device: str,
+    *,
     ranks: Ranks,
     backend: Backend,
+    **options: Any,
 ) -> Trainer:
-    """Return a trainer for a new run: check the settings, read the log."""
+    """Return a trainer for a new run: check the settings, read the log. Options as `Trainer`."""
     from mindref.models.family import check_trainable
     from mindref.recommender.evaluate_run import parse_metric
     from mindref.recommender.trainer import Trainer
@@ -207,7 +199,8 @@ def new_trainer(
     loaded = source.read()
     if ranks.first:
         print_reading(loaded.log)
-    return Trainer(source, loaded, protocol, config, run, exclude_seen, device, ranks, backend)
+    options |= {"ranks": ranks, "backend": backend}
+    return Trainer(source, loaded, config=config, run=run, **options)
 
 
 def choose_run_directory(out: Path | None) -> Path:
