@@ -88,20 +88,11 @@ def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli,
     assert result.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        *(
-            (words, "Try 'mindref bench --help'")
-            for words in (["--rounds", "0"], ["--batch", "x"], ["--zipf", "-1"])
-        ),
-        (["--power", "nan"], "power"),
-    ],
-)
-def test_numbers_out_of_range_are_usage_errors(arguments, message, cli):
-    result = call(cli, *arguments)
+@pytest.mark.parametrize("arguments", ["--rounds 0", "--batch x", "--zipf -1", "--power nan"])
+def test_numbers_out_of_range_are_usage_errors(arguments, cli):
+    result = call(cli, *arguments.split())
     assert (result.code, result.out) == (2, "")
-    assert message in result.err
+    assert ("power" if "nan" in arguments else "Try 'mindref bench --help'") in result.err
 
 
 def test_a_missing_matplotlib_is_reported_with_the_extra(cli, monkeypatch):

@@ -43,15 +43,10 @@ def test_other_list_lengths(cli, trained_run):
     found = cli.json("evaluate", trained_run, "--at", "3, 7")
     names = set(found["metrics"]["test"]["model"])
     assert {name.split("@")[1] for name in names} == {"3", "7"}
-    assert {name.split("@")[0] for name in names} == {
-        "hit_rate", "recall", "ndcg", "mrr", "coverage",
-    }  # fmt: skip
-
-
-def test_a_list_longer_than_the_catalogue_holds_the_whole_catalogue(cli, trained_run):
-    found = cli.json("evaluate", trained_run, "--include-seen", "--at", "111,5000")["metrics"][
-        "test"
-    ]["model"]
+    kinds = {name.split("@")[0] for name in names}
+    assert kinds == {"hit_rate", "recall", "ndcg", "mrr", "coverage"}
+    found = cli.json("evaluate", trained_run, "--include-seen", "--at", "111,5000")
+    found = found["metrics"]["test"]["model"]  # 111: the whole catalogue
     assert found["hit_rate@111"]["value"] == found["hit_rate@5000"]["value"] == 1
     assert found["mrr@111"] == found["mrr@5000"]
 
@@ -77,14 +72,14 @@ def test_list_lengths_below_1_are_rejected(trained_run, index):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["RUN", "--at", "0"], "--at: expected positive integers, comma separated, got '0'"),
-        (["RUN", "--at", "ten"], "--at: expected positive integers"),
-        (["RUN", "--at", ""], "--at: expected positive integers"),
-        (["RUN", "--data", "nowhere"], "nowhere: expected a file or a folder, got nothing there"),
-        (["RUN", "--format", "recbole"], "data: expected a log for the reading options, got none"),
-        (["RUN", "--predictions", "/dev/null/x"], "--predictions: expected a writable location"),
-        (["RUN", "--predictions", "no/x"], "--predictions: expected a file in an existing folder"),
-        (["none"], "expected a run directory, got no config.json in it; name the folder"),
+        ("RUN --at 0", "--at: expected positive integers, comma separated, got '0'"),
+        ("RUN --at ten", "--at: expected positive integers"),
+        ("RUN --at=", "--at: expected positive integers"),
+        ("RUN --data nowhere", "nowhere: expected a file or a folder, got nothing there"),
+        ("RUN --format recbole", "data: expected a log for the reading options, got none"),
+        ("RUN --predictions /dev/null/x", "--predictions: expected a writable location"),
+        ("RUN --predictions no/x", "--predictions: expected a file in an existing folder"),
+        ("none", "expected a run directory, got no config.json in it; name the folder"),
     ],
 )
 def test_an_invalid_value_is_one_line_before_evaluation(
@@ -94,7 +89,7 @@ def test_an_invalid_value_is_one_line_before_evaluation(
     # the file of --predictions is checked before the run is loaded
     unused = "evaluate_run" if "--predictions" in arguments else "evaluate_lists"
     monkeypatch.setattr(f"mindref.recommender.evaluate_run.{unused}", None)
-    words = [trained_run if word == "RUN" else word for word in arguments]
+    words = [trained_run if word == "RUN" else word for word in arguments.split()]
     assert message in cli.error_line("evaluate", *words)
 
 
@@ -112,13 +107,10 @@ def test_validation_cases_other_splits_and_seen_items(cli, trained_run):
 
 def test_predictions_equal_the_recall_lists(cli, trained_run, tmp_path):
     file = tmp_path / "lists.tsv"
-    result = cli(
-        "evaluate", trained_run, "--predictions", file, "--at", "5", "--cases", "test", "--json"
-    )
-    assert result.code == 0
+    report = cli.json("evaluate", trained_run, "--predictions", file, "--at", "5")
     lines = [line.split("\t") for line in file.read_text().splitlines()]
     assert lines[0] == ["user", "rank", "item", "score", "interest"]
-    assert len(lines) == 1 + 5 * json.loads(result.out)["cases"]
+    assert len(lines) == 1 + 5 * report["cases"]
     model = mindref.load(trained_run)
     log = model.served.log
     user = lines[1][0]

@@ -1,6 +1,7 @@
 """mindref recall: selection of users, output formats, output files."""
 
 import json
+import shlex
 
 import pytest
 
@@ -9,6 +10,7 @@ from mindref.cli.recall import parse_item_ids
 from mindref.run.items import text_digest
 from tests.runs import change_json
 
+SELECTION = "expected one of --user, --history, --all-users"
 NOT_CSV = "--history: expected item ids as one row of CSV"
 
 
@@ -55,23 +57,6 @@ def test_a_file_has_the_same_content_as_stdout(cli, run, tmp_path, form):
     result = cli(*arguments, "--output", tmp_path / "lists")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert (tmp_path / "lists").read_text(encoding="utf-8") == printed.out
-
-
-@pytest.mark.parametrize(
-    ("output", "message"),
-    [
-        ("/dev/null/x", "--output: expected a writable location"),
-        ("none/lists.tsv", "--output: expected a file in an existing folder"),
-    ],
-)
-def test_an_unwritable_output_is_rejected_before_recall(
-    cli, run, tmp_path, monkeypatch, output, message
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "mindref.recommender.bulk.recall_lists", lambda *_, **__: pytest.fail("worked")
-    )
-    assert message in cli.error("recall", run, "--all-users", "--output", output)
 
 
 @pytest.mark.parametrize(
@@ -127,24 +112,45 @@ def test_seen_items_are_listed_on_request(cli, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--user", "nobody"], "--user: expected one of the 60 users of the log, got nobody"),
-        (["--user", "a", "--data", "nowhere"], "nowhere: expected a file or a folder"),
-        (["--user", "a", "--top", "100001"], "100001 is not in the range"),
-        (["--user", "a", "--index", "fast"], "--index: expected auto or exact or annoy"),
-        *((["--history", text], NOT_CSV) for text in ("a\nb", '"a', '"a"b')),
-        *(
-            (words, "expected one of --user, --history, --all-users")
-            for words in ([], ["--user", "a", "--all-users"], ["--user", "a", "--history", ""])
-        ),
-        (
-            ["--all-users", "--shard", "1/1", "--output", "/dev/null"],
-            "--output: expected a file, got /dev/null",
-        ),
+        ("--user nobody", "--user: expected one of the 60 users of the log, got nobody"),
+        ("--user a --data nowhere", "nowhere: expected a file or a folder"),
+        ("--user a --top 100001", "100001 is not in the range"),
+        ("--user a --index fast", "--index: expected auto or exact or annoy"),
+        *((f"--history {shlex.quote(text)}", NOT_CSV) for text in ("a\nb", '"a', '"a"b')),
+        *((words, SELECTION) for words in ("", "--user a --all-users", "--user a --history ''")),
+        ("--all-users --shard 1/1 --output /dev/null", "--output: expected a file, got /dev/null"),
+        ("--all-users --shard 1/2", "--shard: expected --all-users and --output with it"),
+        ("--user a --shard 1/2 --output x", "--shard: expected --all-users"),
+        ("--all-users --output x --shard 0/2", "expected I/N with I from 1 to N"),
+        ("--all-users --output x --shard 3/2", "expected I/N with I from 1 to N"),
+        ("--all-users --output x --shard half", "expected I/N, such as 1/4"),
+        (f"--all-users --output x --shard 1/{10**9}", "expected I/N with I from 1"),
+        (f"--all-users --output x --shard 1/{'9' * 5000}", "expected I/N with I from"),
+        ("--merge", "--merge: expected --output, the file to write, got none"),
+        ("--merge --all-users", "--merge: expected only the files of the shards and --output"),
+        ("--merge --output x --top 3 --json", "got --top, --json"),
+        ("--merge --output x", "the manifest of a shard of a bulk recall, got no file"),
+        ("'a second run' --all-users", "expected one RUN, got 2."),
     ],
 )
-def test_an_invalid_value_is_rejected(cli, run, arguments, message):
-    assert message in cli.error("recall", run, *arguments)
+def test_an_invalid_value_is_rejected(cli, run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in cli.error("recall", run, *shlex.split(arguments))
     assert "expected one RUN, got 0." in cli.error("recall", "--all-users")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/dev/null/x", "--output: expected a writable location"),
+        ("none/lists.tsv", "--output: expected a file in an existing folder"),
+    ],
+)
+def test_an_unwritable_output_is_rejected_before_recall(cli, run, monkeypatch, output, message):
+    monkeypatch.chdir(run.parent)
+    monkeypatch.setattr("mindref.recommender.bulk.recall_lists", None)
+    assert message in cli.error("recall", run, "--all-users", "--output", output)
 
 
 def test_a_warning_goes_to_standard_error(cli, run):
@@ -181,31 +187,3 @@ def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
     result = cli("recall", "--merge", *paths, "--output", tmp_path / "lists")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert (tmp_path / "lists").read_text() == cli(*arguments).out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--all-users", "--shard", "1/2"], "--shard: expected --all-users and --output with it"),
-        (["--user", "a", "--shard", "1/2", "--output", "x"], "--shard: expected --all-users"),
-        (["--all-users", "--output", "x", "--shard", "0/2"], "expected I/N with I from 1 to N"),
-        (["--all-users", "--output", "x", "--shard", "3/2"], "expected I/N with I from 1 to N"),
-        (["--all-users", "--output", "x", "--shard", "half"], "expected I/N, such as 1/4"),
-        (["--merge"], "--merge: expected --output, the file to write, got none"),
-        (["--merge", "--all-users"], "--merge: expected only the files of the shards and --output"),
-        (["--merge", "--output", "x", "--top", "3", "--json"], "got --top, --json"),
-        (["--all-users", "--output", "x", "--shard", f"1/{10**9}"], "expected I/N with I from 1"),
-        (
-            ["--all-users", "--output", "x", "--shard", f"1/{'9' * 5000}"],
-            "expected I/N with I from",
-        ),
-        (["--merge", "--output", "x"], "the manifest of a shard of a bulk recall, got no file"),
-        (["a second run", "--all-users"], "expected one RUN, got 2."),
-    ],
-)
-def test_an_invalid_shard_is_rejected(
-    cli, run, tmp_path, monkeypatch, arguments,
-    message):  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    assert message in cli.error("recall", run, *arguments)
-    assert not (tmp_path / "x").exists()

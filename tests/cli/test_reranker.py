@@ -18,6 +18,7 @@ SMALL = [
 ]  # fmt: skip
 
 SETTING = "din: expected a setting of din, got"
+DIN_OF_RUN = "--model din --recall RUN"
 
 
 def train_din_command(trained_run, out):
@@ -42,16 +43,15 @@ def din_run(trained_run, tmp_path_factory):
 
 @pytest.fixture
 def fill(trained_run, din_run):
-    """Return a function that replaces RUN and STAGE by the folders of the two runs."""
+    """Return a function that splits a command and replaces RUN and STAGE by the two runs."""
     folders = {"RUN": trained_run, "STAGE": din_run}
-    return lambda words: [folders.get(word, word) for word in words]
+    return lambda text: [folders.get(word, word) for word in shlex.split(text)]
 
 
 def test_training_prints_both_orders_and_the_next_command(cli, trained_run, tmp_path):
     result = cli(*train_din_command(trained_run, tmp_path / "din"))
     assert result.code == 0, result.err
-    for word in ("20 candidates per case", "order of recall", "gain", "hit_rate@10", "ndcg@10",
-                 "gauc", "within"):  # fmt: skip
+    for word in ("20 candidates per case", "order of recall", "gain", "ndcg@10", "within"):
         assert word in result.out, word
     assert f"next: mindref recall {trained_run} --rerank {tmp_path / 'din'} --user=" in result.out
     assert "step 4/4  loss 0." in result.err
@@ -88,41 +88,25 @@ def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "din"], "--recall: expected a run whose candidates DIN reranks, got none"),
-        (["--recall", "RUN"], "--recall: expected --model din with it, got none"),
-        (["--recall", "RUN", "--model", "maxmf"], "expected --model din with it, got maxmf"),
-        (["--attention-hidden", "4"], "--attention-hidden: expected --model din with it"),
-        (["--no-product"], "--product: expected --model din with it, got none"),
-        (["--model", "din", "--recall", "nowhere"], "nowhere: expected a run directory, got no"),
-        (["--model", "din", "--recall", "STAGE"], "expected a recall run, got a DIN run"),
-        (
-            ["--model", "din", "--recall", "RUN", "--split", "paper"],
-            "settings of DIN, got --split; log",
-        ),
-        (
-            ["--model", "din", "--recall", "RUN", "--include-seen"],
-            "settings of DIN, got --exclude-seen",
-        ),
-        (
-            ["--model", "din", "--recall", "RUN", "--preset", "paper"],
-            "settings of DIN, got --preset",
-        ),
-        (
-            ["--model", "din", "--recall", "RUN", "--format", "recbole"],
-            "settings of DIN, got --format",
-        ),
-        (["--model", "din", "--recall", "RUN", "--recalled", "300"], "recalled: expected at most"),
-        (["--model", "din", "--recall", "RUN", "--depth", "0"], "depth: expected 1 to 1000000"),
-        (["--model", "din", "--recall", "RUN", "--start", "recall"], "items: expected shape"),
-        (["--model", "din", "--recall", "RUN", "--out", "STAGE"], "no run there, got one; choose"),
-        *(
-            (
-                ["--model", "din", "--recall", "RUN", "--steps", "1", *words],
-                f"{SETTING} {words[0][2:]}",
-            )
-            for words in (["--interests", "4"], ["--sampler", "uniform"], ["--normalise"])
-        ),
-        (["--model", "din", "--recall", "RUN", "--out", "/dev/null/x"], "a writable location"),
+        ("--model din", "--recall: expected a run whose candidates DIN reranks, got none"),
+        ("--recall RUN", "--recall: expected --model din with it, got none"),
+        ("--recall RUN --model maxmf", "expected --model din with it, got maxmf"),
+        ("--attention-hidden 4", "--attention-hidden: expected --model din with it"),
+        ("--no-product", "--product: expected --model din with it, got none"),
+        ("--model din --recall nowhere", "nowhere: expected a run directory, got no"),
+        ("--model din --recall STAGE", "expected a recall run, got a DIN run"),
+        (f"{DIN_OF_RUN} --split paper", "settings of DIN, got --split; log"),
+        (f"{DIN_OF_RUN} --include-seen", "settings of DIN, got --exclude-seen"),
+        (f"{DIN_OF_RUN} --preset paper", "settings of DIN, got --preset"),
+        (f"{DIN_OF_RUN} --format recbole", "settings of DIN, got --format"),
+        (f"{DIN_OF_RUN} --recalled 300", "recalled: expected at most"),
+        (f"{DIN_OF_RUN} --depth 0", "depth: expected 1 to 1000000"),
+        (f"{DIN_OF_RUN} --start recall", "items: expected shape"),
+        (f"{DIN_OF_RUN} --out STAGE", "no run there, got one; choose"),
+        (f"{DIN_OF_RUN} --interests 4 --steps 1", f"{SETTING} interests"),
+        (f"{DIN_OF_RUN} --sampler uniform --steps 1", f"{SETTING} sampler"),
+        (f"{DIN_OF_RUN} --normalise --steps 1", f"{SETTING} normalise"),
+        (f"{DIN_OF_RUN} --out /dev/null/x", "a writable location"),
     ],
 )
 def test_invalid_options_are_one_line_before_a_run_is_created(
@@ -193,12 +177,8 @@ def test_reranked_lists_have_the_order_of_din(cli, trained_run, din_run, tmp_pat
     assert scores[0] not in [x["score"] for x in plain["items"]]
     assert {x["item"] for x in found["items"]} <= {x["item"] for x in plain["items"]}
     out = tmp_path / "lists.tsv"
-    assert (
-        cli(
-            "recall", trained_run, "--all-users", "--rerank", din_run, "--top", 5, "--output", out
-        ).code
-        == 0
-    )
+    bulk = ("recall", trained_run, "--all-users", "--rerank", din_run)
+    assert cli(*bulk, "--top", 5, "--output", out).code == 0
     rows = [line.split("\t") for line in out.read_text().splitlines()[1:]]
     assert len(rows) == 60 * 5
     first = [row[2] for row in rows if row[0] == "customer-0001"]
@@ -213,22 +193,17 @@ def test_reranked_lists_have_the_order_of_din(cli, trained_run, din_run, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["RUN", "--rerank", "STAGE", "--user", "customer-0001", "--top", "21"],
-            "--top: expected at",
-        ),
-        (["RUN", "--rerank", "RUN", "--user", "customer-0001"], "a DIN run, got a recall run"),
-        (["RUN", "--rerank", "nowhere", "--all-users"], "nowhere: expected a DIN run, got no"),
-        (
-            ["RUN", "--rerank", "STAGE", "--all-users", "--output", "x", "--shard", "1/2"],
-            "--shard: expected lists without reranking, got --rerank",
-        ),
-        (["OTHER", "--rerank", "STAGE", "--history", ""], "another model; train the reranker anew"),
+        ("RUN --rerank STAGE --user customer-0001 --top 21", "--top: expected at"),
+        ("RUN --rerank RUN --user customer-0001", "a DIN run, got a recall run"),
+        ("RUN --rerank nowhere --all-users", "nowhere: expected a DIN run, got no"),
+        ("RUN --rerank STAGE --all-users --output x --shard 1/2", "expected lists without rerank"),
+        ("OTHER --rerank STAGE --history ''", "another model; train the reranker anew"),
     ],
 )
 def test_lists_that_cannot_be_reranked_are_one_line(cli, fill, tmp_path, arguments, message):
-    if arguments[0] == "OTHER":
-        arguments = [str(trained(tmp_path / "other", backend="numpy")), *arguments[1:]]
+    if "OTHER" in arguments:
+        other = trained(tmp_path / "other", backend="numpy")
+        arguments = arguments.replace("OTHER", shlex.quote(str(other)))
     assert message in cli.error("recall", *fill(arguments))
 
 
@@ -249,20 +224,14 @@ def test_indexable_explains_the_measurement(cli, trained_run, din_run, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["STAGE", "--at", "5"], "a DIN run: expected only --json or --indexable, got --at"),
-        (["STAGE", "--indexable", "--cases", "test"], "or --json, got --cases"),
-        (["RUN", "--indexable"], "--indexable: expected a DIN run, made with --model din"),
-        (["RUN", "--recall", "x"], "--recall: expected a DIN run, made with --model din"),
+        ("STAGE --at 5", "a DIN run: expected only --json or --indexable, got --at"),
+        ("STAGE --indexable --cases test", "or --json, got --cases"),
+        ("RUN --indexable", "--indexable: expected a DIN run, made with --model din"),
+        ("RUN --recall x", "--recall: expected a DIN run, made with --model din"),
     ],
 )
 def test_options_without_effect_are_rejected(cli, fill, arguments, message):
     assert message in cli.error("evaluate", *fill(arguments))
-
-
-def test_a_damaged_report_is_an_error(cli, din_run, tmp_path):
-    run = Path(shutil.copytree(din_run, tmp_path / "din"))
-    (run / "report.json").write_text("[1]")
-    assert "report.json: expected a report of mindref, got other JSON" in cli.error("evaluate", run)
 
 
 def test_several_processes_are_rejected(cli, trained_run, tmp_path, monkeypatch):
