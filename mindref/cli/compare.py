@@ -9,7 +9,7 @@ import click
 from mindref.cli.bench import split_names
 from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
 from mindref.errors import ConfigError, say
-from mindref.experiments.model_arms import PAPER_MODELS, PAPER_OPPONENT, model_arm, named_models
+from mindref.experiments.arms import PAPER_MODELS, PAPER_OPPONENT, model_arm, named_models
 
 
 @click.command("compare", cls=RecordedCommand, short_help="Tune and compare models.")

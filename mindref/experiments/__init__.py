@@ -5,16 +5,12 @@ with the same seeds, in separate run directories, evaluated on the same test cas
 with its opponent user by user. Finished runs are never trained again, so that the same command
 resumes an experiment.
 
-    arms          arms and the directories of their runs
-    runs          train, resume or load a run
+    arms          arms, the directories of their runs, the models of `mindref compare` (models.toml)
+    runs          train, resume or load a run; time of training steps
     first_hits    the rank of the first hit of each test case
-    step_clock    time of training steps
-    tuning        equally many trials for every model, chosen on validation
-    paired_tests  means, bootstrap intervals, paired tests
-    contrasts     the estimates of all arms of a table
-    model_arms    the models of `mindref compare` (models.toml)
+    paired_tests  means, bootstrap intervals, paired tests, the estimates of all arms of a table
     studies       the studies of `mindref ablate` (studies.toml)
-    compare       the paper's table
+    compare       the paper's table; equally many trials for every model, chosen on validation
     ablate        one study after the other
     results       parts that all results share
     tables        results as tables and Markdown

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mindref.bench.machine import processor_name
 from mindref.config import Config
 from mindref.errors import RunError, say
-from mindref.experiments import contrasts, results
+from mindref.experiments import paired_tests, results
 from mindref.experiments.arms import (
     Arm,
     PlannedRun,
@@ -21,12 +21,10 @@ from mindref.experiments.arms import (
     experiment_seeds,
     run_directory,
 )
-from mindref.experiments.contrasts import Estimates, overall_verdict
 from mindref.experiments.first_hits import FirstHits
-from mindref.experiments.paired_tests import EvaluatedCases
+from mindref.experiments.paired_tests import Estimates, EvaluatedCases, overall_verdict
 from mindref.experiments.results import EvaluatedRuns
-from mindref.experiments.runs import EndedRun, ExperimentRuns
-from mindref.experiments.step_clock import seconds_per_thousand
+from mindref.experiments.runs import EndedRun, ExperimentRuns, seconds_per_thousand
 from mindref.experiments.studies import Study, StudyArms, study_arms
 from mindref.process.threads import usable_cores
 
@@ -89,7 +87,7 @@ def study_estimates(
         for arm in study.arms
         if arm.folder != study.base.folder and {arm.folder, study.base.folder} <= set(hits)
     }
-    return contrasts.estimate_arms(hits, list(pairs), ABLATION_LENGTHS)
+    return paired_tests.estimate_arms(hits, list(pairs), ABLATION_LENGTHS)
 
 
 def study_result(

@@ -1,18 +1,26 @@
-"""Arms of an experiment: labelled settings and the directories of their runs.
+"""Arms of an experiment: labelled settings, directories of their runs, models of models.toml.
 
-Spec: specs/experiments.md, R17.
+Spec: specs/experiments.md, R17 and R22.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mindref.config import Config
+from mindref.config import Config, known_settings
+from mindref.errors import ConfigError, say
+from mindref.models.registry import RECALL_FAMILIES
+from mindref.presets import PRESETS
 
+PAPER_MODELS = ("wals", "youtube_dnn", "maxmf", "mind-1", "mind")  # columns of the paper's table 2
+PAPER_OPPONENT = "youtube_dnn"
 MAX_NAME = 120  # characters of a folder name
 BASE_FOLDER = "base"  # folder of the arm without changes
 
@@ -86,3 +94,38 @@ def run_directory(out: Path, arm: Arm, trial: int, seed: int) -> Path:
 def experiment_seeds(base: Config, count: int) -> tuple[int, ...]:
     """Return `count` seeds: the seed of the settings and the following integers."""
     return tuple(range(base.seed, base.seed + count))
+
+
+@cache
+def read_models() -> dict[str, Any]:
+    """Return the content of models.toml."""
+    file = resources.files("mindref.experiments").joinpath("models.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def named_models() -> list[str]:
+    """Return the names in models.toml that are not model families."""
+    return [name for name in read_models()["models"] if name not in RECALL_FAMILIES]
+
+
+def model_arm(name: str, fixed_settings: Collection[str] = ()) -> Arm:
+    """Return the arm of a model. fixed_settings: names set on the command line, for all models.
+
+    Raises ConfigError for a name that is neither a family nor in models.toml.
+    """
+    models = read_models()["models"]
+    names = tuple(dict.fromkeys((*RECALL_FAMILIES, *models)))
+    if name not in names:
+        raise ConfigError(say("--models", f"some of {', '.join(names)}", repr(name)))
+    entry = models.get(name, {})
+    recipe = {**PRESETS[entry.get("preset", "default")], **entry.get("start", {})}
+    identity = {"model": recipe.get("model", name), **entry.get("settings", {})}
+    dropped = {"steps", *fixed_settings}
+    start = {k: x for k, x in recipe.items() if k not in dropped}  # experiments-R22
+    tunable = known_settings(str(identity["model"])) - {*fixed_settings, *identity}
+    grid = {
+        setting: tuple(values)
+        for setting, values in entry.get("grid", read_models()["grid"]).items()
+        if setting in tunable
+    }
+    return Arm(name, {**start, **identity}, safe_file_name(name), grid)

@@ -1,18 +1,22 @@
 """The paper's table: models tuned alike, on the same test cases, compared with one opponent.
 
-Spec: specs/experiments.md. Source: paper, section 4.2 and table 2. Differs: several seeds,
-intervals and tests; settings are chosen on validation cases, with equally many trials per model.
+Spec: specs/experiments.md, R11, R12 and R22. Source: paper, section 4.2 and table 2. Differs:
+several seeds, intervals and tests; settings are chosen on validation cases, with equally many
+trials per model, drawn from its grid by a hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, prefix_errors, say
-from mindref.experiments import contrasts, results
+from mindref.experiments import paired_tests, results
 from mindref.experiments.arms import (
     Arm,
     PlannedRun,
@@ -23,9 +27,9 @@ from mindref.experiments.arms import (
 )
 from mindref.experiments.first_hits import FirstHits
 from mindref.experiments.runs import EndedRun, ExperimentRuns
-from mindref.experiments.tuning import arm_trials, best_trial
 
 COMPARISON_LENGTHS = (10, 20, 50, 100)  # n of the hit rates
+Grid = Mapping[str, tuple[Any, ...]]
 
 
 class ComparisonPlan(NamedTuple):
@@ -130,7 +134,7 @@ def comparison_result(
         todo = "choose another --opponent, or lower its learning rate"
         raise RunError(say(plan.opponent, "an opponent with a result", "training diverged", todo))
     pairs = [(label, plan.opponent) for label in hits if label != plan.opponent]
-    estimates, differences, cases = contrasts.estimate_arms(hits, pairs, COMPARISON_LENGTHS)
+    estimates, differences, cases = paired_tests.estimate_arms(hits, pairs, COMPARISON_LENGTHS)
     rows = []
     for model, trial_runs, number, final in zip(models, tuned, chosen, finals, strict=True):
         label = model.arm.label
@@ -162,3 +166,46 @@ def comparison_result(
         "at": list(COMPARISON_LENGTHS),
         "arms": rows,
     }
+
+
+def arm_trials(base: Config, arm: Arm, count: int) -> list[dict[str, Any]]:
+    """Return the settings of `count` trials of an arm, or fewer if its grid has fewer.
+
+    Trial 0 has the given settings, so that tuning cannot make a model worse. A trial depends only
+    on its number: with a larger `count` the first trials stay the same.
+    """
+    grid = {name: values for name, values in arm.grid.items() if values}
+    seen: set[str] = set()  # trials as drawn, and their complete settings
+    trials: list[dict[str, Any]] = []
+    draws = range(50 * math.prod(map(len, grid.values())))
+    for trial in chain([{}], (draw_trial(grid, number) for number in draws)):
+        if len(trials) == count:
+            break
+        if repr(trial) in seen:
+            continue
+        full = repr(arm_config(base, {**arm.settings, **trial}))
+        if full not in seen:  # experiments-R11
+            trials.append(trial)
+        seen |= {repr(trial), full}
+    return trials
+
+
+def draw_trial(grid: Grid, number: int) -> dict[str, Any]:
+    """Return one value for each setting of a grid."""
+    return {name: draw_value(values, name, number) for name, values in grid.items()}
+
+
+def draw_value(values: Sequence[Any], name: str, number: int) -> Any:
+    """Return a value chosen by a hash of the setting's name and the number.
+
+    The choice does not depend on the machine or the model: models that share a setting try the same
+    values.
+    """
+    digest = hashlib.sha256(f"{name} {number}".encode()).digest()
+    return values[int.from_bytes(digest[:8], "big") % len(values)]  # experiments-R11
+
+
+def best_trial(values: Sequence[float | None]) -> int | None:
+    """Return the trial with the best validation, the first of equals; None if all diverged."""
+    candidates = [i for i, value in enumerate(values) if value is not None]
+    return max(candidates, key=lambda i: (values[i], -i)) if candidates else None  # experiments-R12

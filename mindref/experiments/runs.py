@@ -1,10 +1,12 @@
 """The runs of an experiment: trained, resumed, or found finished.
 
-Spec: specs/experiments.md, R13 to R16, R19. The log is read once, before `ExperimentRuns` is made.
+Spec: specs/experiments.md, R13 to R16, R19, R20. The log is read once, before `ExperimentRuns` is
+made.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +18,6 @@ from mindref.errors import RunError, prefix_errors, say
 from mindref.experiments import first_hits
 from mindref.experiments.arms import PlannedRun
 from mindref.experiments.first_hits import FirstHits
-from mindref.experiments.step_clock import StepClock
 from mindref.models.family import check_trainable
 from mindref.recommender.evaluate_run import parse_metric
 from mindref.recommender.trainer import REPORT, Hooks, Trainer
@@ -26,6 +27,7 @@ from mindref.run.metadata import is_count, is_number
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
+from mindref.training.loop import Epoch
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
@@ -234,3 +236,33 @@ def valid_progress(fields: Mapping[str, Any]) -> bool:
         and (fields["value"] is None or is_number(fields["value"]))
         and all(is_count(step) and is_number(value) for step, value in fields["curve"])
     )
+
+
+class StepClock:
+    """Sums the seconds of training steps, without validation, checkpoints and the first step."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
+        self.seconds, self.steps = 0.0, 0
+        self.last: float | None = None  # end of the previous step; None: not comparable
+
+    def timing_hooks(self, hooks: Hooks) -> Hooks:
+        """Return hooks that time the steps and call the given hooks."""
+
+        def on_step(step: int, loss: float) -> None:
+            if self.last is not None:
+                self.seconds += self.now() - self.last
+                self.steps += 1
+            hooks.on_step(step, loss)
+            self.last = self.now()
+
+        def on_epoch(epoch: Epoch) -> None:
+            hooks.on_epoch(epoch)
+            self.last = self.now()  # experiments-R20: excludes validation and checkpoint
+
+        return Hooks(on_step, on_epoch, hooks.stop)
+
+
+def seconds_per_thousand(seconds: float, steps: int) -> float | None:
+    """Return the seconds of 1,000 steps, None if no step was timed."""
+    return 1000 * seconds / steps if steps else None

@@ -8,8 +8,8 @@ import signal
 import jsonschema
 import pytest
 
-from mindref.experiments import model_arms, results
-from mindref.experiments.model_arms import model_arm
+from mindref.experiments import arms, results
+from mindref.experiments.arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from tests.runs import call, content, interrupt, options, read_until, start
@@ -105,7 +105,7 @@ def test_an_invalid_comparison_is_rejected_before_the_log_is_read(
 
 def test_the_help_names_every_model_and_preset(cli):
     result = " ".join(cli("compare", "--help").out.split())
-    for name in (*RECALL_FAMILIES, *model_arms.read_models()["models"]):
+    for name in (*RECALL_FAMILIES, *arms.read_models()["models"]):
         assert re.search(rf"[ |\[(]{name}[ ,|\].]", result), name
     assert all(f"{name} (" in result for name in PRESETS)
 

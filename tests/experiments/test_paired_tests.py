@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from mindref.errors import RunError
 from mindref.experiments import paired_tests
-from mindref.experiments.contrasts import estimate_arms, overall_verdict
 from mindref.experiments.first_hits import FirstHits
-from mindref.experiments.paired_tests import EvaluatedCases
+from mindref.experiments.paired_tests import EvaluatedCases, estimate_arms, overall_verdict
 from tests import spec_pages
 from tests.experiments.tiny_experiment import all_cases, hits
 

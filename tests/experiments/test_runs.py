@@ -12,8 +12,14 @@ from mindref.errors import MindrefError, RunError
 from mindref.evaluation import metrics
 from mindref.experiments import first_hits
 from mindref.experiments.arms import PlannedRun
-from mindref.experiments.runs import PROGRESS_FILE, ExperimentStopped, RunListener, read_progress
-from mindref.experiments.step_clock import StepClock, seconds_per_thousand
+from mindref.experiments.runs import (
+    PROGRESS_FILE,
+    ExperimentStopped,
+    RunListener,
+    StepClock,
+    read_progress,
+    seconds_per_thousand,
+)
 from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run import lock
