@@ -12,7 +12,9 @@ from mindref.cli.settings import check_writable
 from mindref.cli.train import refuse_changed_settings
 from mindref.config import Config
 from mindref.errors import ConfigError
-from tests.runs import call, content, kept_report, options
+from tests.runs import content, kept_report, options
+
+OTHER = "mindref.conformance.mutants.trained:no_log_q"
 
 
 def settings(run):
@@ -56,10 +58,7 @@ def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkey
 
 def test_the_help_lists_the_families_of_a_setting(cli):
     text = " ".join(cli("train", "--help").out.split())
-    assert (
-        "--k1 X bm25: a larger value saturates at a larger interaction count [0 to 1000000.0; "
-        in text
-    )
+    assert "--k1 X bm25: a larger value saturates at a larger interaction count [0 to 1" in text
     assert "default 1.2; item_knn only]" in text
     assert "or per interest [default none; mind_plus and youtube_dnn only]" in text
     assert "--last-relu / --no-last-relu apply ReLU after the last layer too [default off]" in text
@@ -95,18 +94,15 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     run = tmp_path / "run"
     arguments = ["--batch", "8", "--negatives", "8", "--width", "4", "--metric", "hit_rate@5"]
     arguments += ["--backend", "numpy"]
-    result = cli(
-        "train", "--data", shop, "--out", run, "--quiet", "--config", file, "--steps", 2, *arguments
-    )
-    assert result.code == 0, result.err
+    command = ["train", "--data", shop, "--quiet", "--config", file, *arguments, "--out"]
+    assert cli(*command, run, "--steps", 2).code == 0
     found = settings(run)
     assert found["steps"] == 2, "the option"
     assert (found["window"], found["hidden"], found["power"]) == (7, [4, 3], "inf"), "the file"
     assert found["last_relu"] is True, "the preset of the file"
     assert found["learning_rate"] == 0.005, "the default"
     again = tmp_path / "again"
-    cli("train", "--data", shop, "--out", again, "--quiet", "--config", file, "--preset", "default",
-        "--no-last-relu", "--hidden", "6", "--steps", 1, *arguments)  # fmt: skip
+    cli(*command, again, "--preset", "default", "--no-last-relu", "--hidden", "6", "--steps", 1)
     found = settings(again)
     assert (found["last_relu"], found["hidden"], found["window"]) == (False, [6], 7)
     assert found["routing_gradient"] == "last", "the preset of the options"
@@ -130,9 +126,8 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
 )
 def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message):
     (tmp_path / "settings.toml").write_text(text)
-    assert message in cli.error_line(
-        "train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run"
-    )
+    command = ("train", "--config", tmp_path / "settings.toml", "--out", tmp_path / "run")
+    assert message in cli.error_line(*command)
     assert not (tmp_path / "run").exists()
 
 
@@ -168,10 +163,7 @@ def test_an_invalid_value_is_one_line_before_a_run_is_created(
         (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
         (["--out", "run"], "expected no run there, got one; choose another --out"),
         (["--model", "wals", "--item-features", "shelf"], "model wals: item_features: expected"),
-        (
-            ["--model", "youtube_dnn", "--backend", "mindref.conformance.mutants.trained:no_log_q"],
-            "expected the model mind, got the model youtube_dnn",
-        ),
+        (["--model", "youtube_dnn", "--backend", OTHER], "expected the model mind, got the model"),
     ],
 )
 def test_settings_are_checked_before_the_log_is_read(
@@ -202,19 +194,12 @@ def test_damaged_lines_are_reported(cli, tmp_path):
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "numpy",
-        pytest.param("numba", marks=pytest.mark.slow),  # compiling 30 layers takes half a minute
-    ],
-)
+# compiling 30 layers takes half a minute
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 def test_a_diverged_training_suggests_a_change(cli, shop, tmp_path, backend):
-    error_text = cli.error(
-        "train", "--data", shop, "--out", tmp_path / "run",
-        *options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40),
-        "--backend", backend,
-    )  # fmt: skip
+    wild = options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40)
+    command = ["train", "--data", shop, "--out", tmp_path / "run", *wild]
+    error_text = cli.error(*command, "--backend", backend)
     assert "learning rate" in error_text or "--learning-rate" in error_text
     assert "Warning" not in error_text
 
@@ -229,11 +214,11 @@ def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     assert result.out.endswith("run --all-users\n")
 
 
-def test_the_next_free_run_directory_is_used(shop, tmp_path):
+def test_the_next_free_run_directory_is_used(cli, shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "007").mkdir(parents=True)
-    few = options(steps=1)
-    done = call("train", "--data", shop, "--quiet", "--json", *few, cwd=tmp_path)
-    assert json.loads(done.stdout)["run"] == "runs/008"
+    found = cli.json("train", "--data", shop, "--quiet", *options(steps=1))
+    assert found["run"] == "runs/008"
     assert (tmp_path / "runs" / "008" / "config.json").exists()
 
 

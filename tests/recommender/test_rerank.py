@@ -25,9 +25,8 @@ PROFILES = np.zeros((3, 0), np.int64)
 
 
 def made(items=12, **settings):
-    config = DinConfig(
-        **{"width": 4, "window": 3, "attention_hidden": (5,), "hidden": (6,), **settings}
-    )
+    small = {"width": 4, "window": 3, "attention_hidden": (5,), "hidden": (6,)}
+    config = DinConfig(**small | settings)
     rng = np.random.default_rng(0)
     params = lively(rng, din.init(rng, config, Sizes(items, items, 0, 0)))
     return Model(params, catalogue_of_ids(items, config.dtype), config)
@@ -82,9 +81,8 @@ def test_equal_scores_keep_the_order_of_recall():
     some = made()
     last = some.params.layers[-1]
     flat = (*some.params.layers[:-1], last._replace(weight=np.zeros_like(last.weight)))
-    after = rerank(
-        some._replace(params=some.params._replace(layers=flat)), LISTS, HISTORIES, PROFILES
-    )
+    equal = some._replace(params=some.params._replace(layers=flat))
+    after = rerank(equal, LISTS, HISTORIES, PROFILES)
     np.testing.assert_array_equal(after.items, LISTS.items)
 
 
@@ -136,9 +134,8 @@ def test_the_gain_of_the_area_is_that_of_each_case():
     items = np.array([[5, 7, 2, 0], [8, 6, 1, -1], [3, 11, 10, -1]])
     after = TopN(items, before.scores, before.interests)
     cases = EvaluationCases(np.arange(3), Ragged.of([[]] * 3), Ragged.of([[5], [8], [9]]))
-    found = rerank_gain(before, after, cases, list_lengths=(1,), rng=np.random.default_rng(0))[
-        "within"
-    ]
+    found = rerank_gain(before, after, cases, list_lengths=(1,), rng=np.random.default_rng(0))
+    found = found["within"]
     # areas 1/3 of 4 candidates, 1/2 of 3; then 1 and 1; weighted by the candidates
     assert found["before"]["gauc"]["value"] == pytest.approx((4 / 3 + 3 / 2) / 7)
     assert found["after"]["gauc"]["value"] == pytest.approx(1)
@@ -184,9 +181,8 @@ def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank():
 @pytest.mark.rules("din-R20")
 @pytest.mark.parametrize(("ranks", "n"), [([0], 1), ([13], 1), ([1], 16), ([1], 0)])
 def test_a_rank_or_a_list_beyond_the_matrix_is_named(ranks, n):
-    with pytest.raises(
-        ConfigError, match="retained_by_rank: expected ranks from 1 to 12 and n to 15"
-    ):
+    message = "retained_by_rank: expected ranks from 1 to 12 and n to 15"
+    with pytest.raises(ConfigError, match=message):
         retained_by_rank(np.ones((12, 15)), ranks, n)
 
 

@@ -157,9 +157,7 @@ def test_a_stage_ranks_for_no_other_run(mind_run, stage, tmp_path):
     other = trained(tmp_path / "other", backend="numpy", seed=1)
     moved = Path(shutil.copytree(mind_run, tmp_path / "moved"))
     assert load_reranker(stage, moved).config == DinConfig(**SMALL)
-    with pytest.raises(
-        RunError, match=r"expected the run that it was trained for, .*, another mod"
-    ):
+    with pytest.raises(RunError, match=r"the run that it was trained for, .*, another mod"):
         load_reranker(stage, other)
     with pytest.raises(RunError, match="another model; train the reranker anew"):
         resume_reranker(Path(shutil.copytree(stage, tmp_path / "copy")), other)

@@ -32,18 +32,13 @@ def test_a_list_is_the_best_of_the_candidates_by_din(mind_run, stage):
     for user, (old, new) in enumerate(zip(plain, after, strict=True)):
         candidates = np.array([[served.dense[x.item] for x in old.items]])
         rows, profiles, _ = served.encode_users([names[user]])
-        scores = one_list(ranker, candidates, rows, profiles)
+        scores = score_lists(ranker, candidates, rows, profiles)[0]
         order = np.argsort(-scores, kind="stable")[:6]
         assert [x.item for x in new.items] == [old.items[i].item for i in order]
         np.testing.assert_allclose([x.score for x in new.items], scores[order], rtol=1e-4)
         assert [x.interest for x in new.items] == [old.items[i].interest for i in order]
         moved |= {x.item for x in new.items} != {x.item for x in old.items[:6]}
     assert moved
-
-
-def one_list(ranker, candidates, rows, profiles):
-    """DIN's scores of one list."""
-    return score_lists(ranker, candidates, rows, profiles)[0]
 
 
 @pytest.fixture
@@ -75,10 +70,9 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mi
         listed = served.recommend(history, 20, exclude_seen=exclude_seen)
         dense = np.array([[served.dense[x.item] for x in listed]])
         rows, _ = served.encode([history])
-        profile = features.user_profiles(
-            served.log, served.vocabulary, cases.users[case : case + 1]
-        )
-        order = np.argsort(-one_list(made.model(), dense, rows, profile), kind="stable")
+        user = cases.users[case : case + 1]
+        profile = features.user_profiles(served.log, served.vocabulary, user)
+        order = np.argsort(-score_lists(made.model(), dense, rows, profile)[0], kind="stable")
         target = cases.targets.row(case)
         np.testing.assert_array_equal(listed_by_stage[case], dense[0])
         within += int(np.isin(dense, target).any())
@@ -107,9 +101,8 @@ def test_the_demonstration_is_of_the_parameters_that_were_trained(mind_run, stag
     made = open_reranker(stage)
     made.best = load_reranker(stage, mind_run).params
     assert found == din_indexability.measure_indexability(made, users=30)
-    assert found != din_indexability.measure_indexability(open_reranker(stage), users=30), (
-        "those of before the training"
-    )
+    untrained = open_reranker(stage)
+    assert found != din_indexability.measure_indexability(untrained, users=30)
     assert (found["users"], found["shape"]) == (30, [30, found["items"]])
     assert list(found["by_rank"]) == ["4", "8", "16", "30"], "width 8, and no more than there are"
     assert found["by_rank"]["30"]["overlap"] == 1

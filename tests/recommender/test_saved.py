@@ -12,43 +12,31 @@ from mindref.errors import MindrefError, RunError
 from tests.runs import SMALL, loaded
 
 
-def test_a_run_keeps_all_and_is_loaded(tmp_path):
-    model = MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    for again in (mindref.load(tmp_path / "run"), MIND.load(str(tmp_path / "run"))):
+def test_a_model_is_saved_and_loaded_whole(tmp_path):
+    run, saved, copied = (tmp_path / name for name in ("run", "saved", "copy"))
+    model = MIND(**SMALL).fit(loaded().log, run=run)
+    model.save(saved)
+    history = loaded().log.item_ids[3:9]
+    for again in (mindref.load(run), MIND.load(str(run)), mindref.load(saved)):
         assert again.config == model.config
         assert again.report == model.report
-        history = loaded().log.item_ids[3:9]
         assert again.recommend(history, 20) == model.recommend(history, 20)
         assert again.similar_items(history[0]) == model.similar_items(history[0])
         np.testing.assert_equal(again.interests([history]), model.interests([history]))
-    with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
-        again.recommend(user="customer-0001")
-    model.save(tmp_path / "saved")
-    for path in (tmp_path / "saved").iterdir():
-        assert path.read_bytes() == (tmp_path / "run" / path.name).read_bytes(), path.name
-
-
-def test_a_model_is_saved_and_loaded(tmp_path):
-    model = MIND(**SMALL).fit(loaded().log)
-    model.save(tmp_path / "run")
-    again = mindref.load(tmp_path / "run")
-    assert again.config == model.config
-    assert again.report == model.report
-    history = loaded().log.item_ids[3:9]
-    assert again.recommend(history, 20) == model.recommend(history, 20)
-    with pytest.raises(RunError, match="arrays given in memory"):
-        again.recommend(user="customer-0001")
+        with pytest.raises(RunError, match="arrays given in memory; name the log with --data"):
+            again.recommend(user="customer-0001")
+    again.save(copied)
+    for path in saved.iterdir():
+        for folder in (run, copied):
+            assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
     with pytest.raises(RunError, match="expected no run there"):
-        model.save(tmp_path / "run")
-    again.save(tmp_path / "copy")
-    for path in (tmp_path / "run").iterdir():
-        assert path.read_bytes() == (tmp_path / "copy" / path.name).read_bytes(), path.name
+        model.save(saved)
     with pytest.raises(MindrefError, match="a trained model, got none"):
         MIND().save(tmp_path / "none")
     for text in ("{", "[]"):
-        (tmp_path / "run" / "report.json").write_text(text)
+        (run / "report.json").write_text(text)
         with pytest.raises(RunError, match=r"report\.json: expected a report"):
-            mindref.load(tmp_path / "run")
+            mindref.load(run)
 
 
 HISTORY = list(loaded().log.item_ids[3:12])

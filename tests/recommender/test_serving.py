@@ -6,7 +6,8 @@ import pytest
 import mindref
 from mindref import MIND
 from mindref.errors import ConfigError, DataError, MindrefError
-from tests.runs import REPOSITORY, SMALL, loaded, python_output, run_python, trained
+from mindref.run.source import Source
+from tests.runs import SMALL, loaded, trained
 
 LOG = loaded().log
 ITEMS = list(LOG.item_ids)
@@ -102,21 +103,6 @@ def test_the_same_history_has_the_same_interests_in_any_batch(model):
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.slow
-def test_the_same_history_has_the_same_interests_in_any_process(run, model):
-    script = (
-        "import sys, mindref\n"
-        "model = mindref.load(sys.argv[1])\n"
-        "print(model.interests([sys.argv[2].split()]).vectors.tobytes().hex())\n"
-    )
-    arguments = (script, run, " ".join(HISTORY))
-    one, other = (python_output(*arguments, PYTHONHASHSEED=seed) for seed in ("1", "2"))
-    assert one == other
-    vectors = np.frombuffer(bytes.fromhex(one), np.float32)
-    own = model.interests([HISTORY]).vectors.ravel()
-    np.testing.assert_allclose(vectors, own, rtol=1e-4, atol=1e-6)
-
-
 def test_histories_may_be_any_iterable_of_sequences(model):
     expected = model.interests([HISTORY, HISTORY[:2]]).vectors
     given = (tuple(h) for h in (HISTORY, HISTORY[:2]))
@@ -169,19 +155,11 @@ def test_an_invalid_request_is_an_error(model, ask, error, message):
         ask(model)
 
 
-def test_serving_changes_no_file(run, model):
+def test_serving_changes_no_file_and_reads_the_log_only_for_users(run, monkeypatch):
     before = {path: path.read_bytes() for path in sorted(run.rglob("*"))}
-    model.recommend(user="customer-0001")
+    mindref.load(run).recommend(user="customer-0001")
+    monkeypatch.setattr(Source, "read", None)
+    model = mindref.load(run)
+    assert len(model.recommend(HISTORY)) == 10
     model.similar_items(ITEMS[0])
     assert {path: path.read_bytes() for path in sorted(run.rglob("*"))} == before
-
-
-def test_another_process_serves_without_reading_the_log(run):
-    script = (
-        "import sys, mindref\n"
-        "from mindref.run.source import Source\n"
-        "Source.read = lambda self: sys.exit('the log was read')\n"
-        "print(len(mindref.load(sys.argv[1]).recommend(sys.argv[2].split())))\n"
-    )
-    done = run_python("-c", script, run, " ".join(HISTORY), cwd=REPOSITORY)
-    assert (done.stdout, done.stderr) == ("10\n", "")
