@@ -69,6 +69,10 @@ OPTIONS = (
     json_option,
 )  # fmt: skip
 
+NAMES = ("data", "protocol", "exclude_seen", "seeds", "out", "markdown", "picture", "device",
+         "threads", "quiet", "as_json")  # fmt: skip
+"""Parameters of these options, except for settings and reading options."""
+
 
 def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of this module."""
@@ -96,20 +100,7 @@ class ExperimentRequest:
 
     def __init__(self, options: dict[str, Any]) -> None:
         """Remove the options of this module from `options`; settings remain."""
-        names = (
-            "data",
-            "protocol",
-            "exclude_seen",
-            "seeds",
-            "out",
-            "markdown",
-            "picture",
-            "device",
-            "threads",
-            "quiet",
-            "as_json",
-        )
-        self.options = {name: options.pop(name) for name in names}
+        self.options = {name: options.pop(name) for name in NAMES}
         preset, file = options.pop("preset"), options.pop("config_file")
         self.reading = take_reading(options)
         self.config: Config = config_from_options(preset, file, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -28,15 +27,14 @@ def show_progress(config: Any, first: int, quiet: bool, stop: StopRequest) -> It
     if quiet:
         yield Hooks(stop=stop)
     elif not family_of(config.model).by_steps:
-
-        def on_fitted(epoch: Epoch) -> None:
-            print_stderr(f"fitted  {value_line(config, epoch)}")
-
-        yield Hooks(on_epoch=on_fitted, stop=stop)
+        yield Hooks(
+            on_epoch=lambda epoch: print_stderr(f"fitted  {value_line(config, epoch)}"), stop=stop
+        )
     elif is_terminal():
         yield from progress_bar(config, first, stop)
     else:
-        yield from progress_lines(config, first, stop)
+        meter = TrainingMeter(config, first)
+        yield Hooks(meter.add, lambda epoch: print_stderr(epoch_line(config, epoch, meter)), stop)
 
 
 def is_terminal() -> bool:
@@ -70,26 +68,14 @@ def progress_bar(config: Any, first: int, stop: StopRequest) -> Iterator[Hooks]:
         yield Hooks(on_step, on_epoch, stop)
 
 
-def progress_lines(config: Any, first: int, stop: StopRequest) -> Iterator[Hooks]:
-    """Yield hooks that print one line per epoch."""
-    meter = TrainingMeter(config, first)
-
-    def on_epoch(epoch: Epoch) -> None:
-        print_stderr(epoch_line(config, epoch, meter))
-
-    yield Hooks(meter.add, on_epoch, stop)
-
-
-class TolerantStderr(io.TextIOBase):
+class TolerantStderr:
     """Standard error for the progress bar; errors while writing are ignored (faults-R11)."""
 
     def __init__(self) -> None:
         self.stream = sys.stderr  # rich replaces sys.stderr while the bar is shown
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # read-only, as in TextIOBase
-        """The encoding of standard error."""
-        return self.stream.encoding
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
         """Write a text; ignore errors."""
@@ -101,14 +87,6 @@ class TolerantStderr(io.TextIOBase):
         """Flush; ignore errors."""
         with suppress(OSError):
             self.stream.flush()
-
-    def isatty(self) -> bool:
-        """Return whether standard error is a terminal."""
-        return self.stream.isatty()
-
-    def fileno(self) -> int:
-        """Return the file descriptor, from which rich reads the width."""
-        return self.stream.fileno()
 
 
 class TrainingMeter:

@@ -65,7 +65,10 @@ def study_command(
     All numbers are float64 and are computed by the functions that also train.
     """
     selected = {**views, "user": users, "run": run}
-    refuse_user_options(exercise_settings, [name for name, x in selected.items() if x])
+    about_user = [name for name, x in selected.items() if x]
+    if about_user and (exercise_settings.exercise or exercise_settings.exercises):
+        option = "--exercise" if exercise_settings.exercise else "--exercises"
+        raise ConfigError(say(option, "no options about a user", about_user[0].strip("_")))
     code = run_exercise_command(exercise_settings)
     if code is not None:
         return code
@@ -75,8 +78,8 @@ def study_command(
     if views["case_study"]:
         draw_case_study(run, baseline, data, users, views["case_study"])
     if views["html"]:
-        page_users = users or ("median",)
-        write_html(views["html"], run, baseline, data, page_users, exercise_settings.folder)
+        request = (run, baseline, data, users or ("median",))
+        write_html(views["html"], exercise_settings.folder, *request)
     if not outputs or views["json_to"]:
         show_user(run, data, users[0] if users else "", views)
     return 0
@@ -96,13 +99,6 @@ def check_combination(users: tuple[str, ...], views: dict[str, Any], outputs: li
             check_output_file(option_name(name), views[name])
         elif name != "json_to":
             raise ConfigError(say(option_name(name), "a file", "-"))
-
-
-def refuse_user_options(settings: ExerciseOptions, given_options: list[str]) -> None:
-    """Raise ConfigError for options about a user, if an exercise is given."""
-    option = "--exercise" if settings.exercise else "--exercises" if settings.exercises else ""
-    if option and given_options:
-        raise ConfigError(say(option, "no options about a user", given_options[0].strip("_")))
 
 
 def check_required(
@@ -129,12 +125,19 @@ def show_user(run: Path | None, data: Path | None, user: str, views: dict[str, A
 
     commands = read_script(views["script"])
     subject = open_traced_user(run, data, user or "median")
+    if str(views["json_to"]) == "-":
+        click.echo(subject.trace.to_json(), nl=False)
+        return
     if views["json_to"]:
-        write_trace(subject.trace.to_json(), views["json_to"])
+        from mindref.run import atomic
+
+        atomic.write_text(views["json_to"], subject.trace.to_json())
         return
     from mindref.study import terminal
 
-    start = study_command_line(run, data, user)
+    words = ["mindref", "study", *([str(run)] if run else [])]
+    words += ["--data", str(data)] if data else []
+    start = shlex.join([*words, *(["--user", user] if user else [])])
     if views["plain"]:
         terminal.print_all_steps(subject.trace, subject.pair, start=start)
     elif any(views[name] for name in SINGLE_VIEWS):
@@ -143,13 +146,6 @@ def show_user(run: Path | None, data: Path | None, user: str, views: dict[str, A
         terminal.print_view(subject.trace, subject.pair, start=start, **view)
     else:
         terminal.run_session(subject.trace, subject.pair, commands=commands, start=start)
-
-
-def study_command_line(run: Path | None, data: Path | None, user: str) -> str:
-    """Return the command that opens the same user of the same model."""
-    words = [str(run)] if run else []
-    words += ["--data", str(data)] if data else []
-    return shlex.join(["mindref", "study", *words, *(["--user", user] if user else [])])
 
 
 def read_script(script: Path | None) -> list[str] | None:
@@ -162,33 +158,14 @@ def read_script(script: Path | None) -> list[str] | None:
         raise ConfigError(say("--script", "a text file", f"{script}: {error}")) from error
 
 
-def write_trace(text: str, path: Path) -> None:
-    """Write the JSON of a trace."""
-    from mindref.run import atomic
-
-    if str(path) == "-":
-        click.echo(text, nl=False)
-    else:
-        atomic.write_text(path, text)
-
-
-def write_html(
-    path: Path,
-    run: Path | None,
-    baseline: Path | None,
-    data: Path | None,
-    users: tuple[str, ...],
-    folder: Path,
-) -> None:
+def write_html(path: Path, folder: Path, *request: Any) -> None:
     """Write the page of some users; the folder holds the exercise files."""
     from mindref.study.exercises.workspace import Workspace
     from mindref.study.page import write_page
     from mindref.study.page_users import make_page_users
 
-    page_users = make_page_users(run, baseline, data, users, Workspace(folder))
-    write_page(
-        [user.trace for user in page_users], path, derived=[user.derived for user in page_users]
-    )
+    users = make_page_users(*request, workspace=Workspace(folder))
+    write_page([user.trace for user in users], path, derived=[user.derived for user in users])
     click.echo(f"wrote {path}: open it in a browser, no network is needed")
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,8 @@ class MIND:
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_fit_data(data, items, times, reading)
-        trainer = Trainer(
-            source, loaded, protocol, self.config, Path(run) if run else None, exclude_seen, device
-        )
+        folder = Path(run) if run else None
+        trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)
         with new_run_lock(trainer.run):
             trainer.create()
             trainer.train(hooks)
@@ -94,22 +93,17 @@ class MIND:
         RunError if the folder contains a run, MindrefError before `fit` or `load`.
         """
         served, folder = self.served, Path(run)
-        with new_run_lock(folder):
-            self.write(served, folder)
-
-    def write(self, served: ServedModel, folder: Path) -> None:
-        """Write the run directory of a served model."""
         ids, counts, titles = served.items
-        digest = catalogue.write_items(
-            folder / "items.tsv", ids, np.array(counts, np.int64), titles
-        )
-        model, facts = served.model, {**served.facts, "items": digest}
-        identity = checkpoint.run_identity(model.config, facts)
-        arguments = (model.params, model.catalogue, served.step, model.config.model)
-        checkpoint.save_model(folder, *arguments, identity)
-        if self.report:
-            report.save_report(folder, self.report, identity)
-        checkpoint.save_config(folder, model.config, facts)  # last: it makes the folder a run
+        model, items = served.model, folder / "items.tsv"
+        with new_run_lock(folder):
+            digest = catalogue.write_items(items, ids, np.array(counts, np.int64), titles)
+            facts = {**served.facts, "items": digest}
+            identity = checkpoint.run_identity(model.config, facts)
+            arguments = (model.params, model.catalogue, served.step, model.config.model)
+            checkpoint.save_model(folder, *arguments, identity)
+            if self.report:
+                report.save_report(folder, self.report, identity)
+            checkpoint.save_config(folder, model.config, facts)  # last: it makes the folder a run
 
     @property
     def served(self) -> ServedModel:
@@ -158,7 +152,8 @@ class MIND:
         model._served = ServedModel.load(folder, backend, device)
         model.config = model._served.model.config
         identity = checkpoint.run_identity(model.config, model._served.facts)
-        model.report = read_report(folder, identity)
+        with suppress(FileNotFoundError):  # a run may have no report
+            model.report = report.load_report(folder, identity, "remove it")
         return model
 
 
@@ -181,14 +176,6 @@ def new_run_lock(run: Path | None) -> Iterator[None]:
 def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
     """Return the model of a run directory. Raises as `MIND.load`."""
     return MIND.load(run, device=device, backend=backend)
-
-
-def read_report(run: Path, identity: str) -> dict[str, Any]:
-    """Return the content of report.json, empty if there is none. Raises RunError for damage."""
-    try:
-        return report.load_report(run, identity, "remove it")
-    except FileNotFoundError:
-        return {}
 
 
 def check_iterable(name: str, values: Any) -> Iterable[Any]:

@@ -91,10 +91,12 @@ def export_run(
             "files": file_entries(folder),
         }
         facts = files.write_sealed(folder / MANIFEST, facts, files.FEWER)
-    return {
-        **facts,
-        "warnings": [*filter(None, [warning]), *logit_warnings(served), *checked_users.warnings],
-    }
+    warnings = [warning] if warning else []
+    if served.model.config.logits == "per_call":  # a file cannot draw
+        warnings += [
+            "the run draws initial logits anew for every request; the file has the keyed ones"
+        ]
+    return {**facts, "warnings": warnings + checked_users.warnings}
 
 
 def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
@@ -130,19 +132,24 @@ def exporter_errors(kind: str) -> Iterator[None]:
 def tower_signature(parts: UserTower) -> dict[str, Any]:
     """Return inputs and outputs of a tower; named sizes are variable and may be 0."""
     config = parts.config
-    inputs = [
-        tensor_entry("items", "int64", "batch", "length"),
-        tensor_entry("mask", "bool", "batch", "length"),
+    sequence, interests = ["batch", "length"], ["batch", config.interests]
+    inputs: list[tuple[str, str, list[Any]]] = [
+        ("items", "int64", sequence),
+        ("mask", "bool", sequence),
     ]
     if parts.features:
-        inputs.append(tensor_entry("profile", "int64", "batch", parts.features))
-    interests, width = config.interests, parts.items.shape[1]
+        inputs.append(("profile", "int64", ["batch", parts.features]))
+    outputs = [
+        ("interests", "float32", [*interests, parts.items.shape[1]]),
+        ("active", "bool", interests),
+    ]
+    entries = [
+        [{"name": name, "type": dtype, "shape": shape} for name, dtype, shape in tensors]
+        for tensors in (inputs, outputs)
+    ]
     return {
-        "inputs": inputs,
-        "outputs": [
-            tensor_entry("interests", "float32", "batch", interests, width),
-            tensor_entry("active", "bool", "batch", interests),
-        ],
+        "inputs": entries[0],
+        "outputs": entries[1],
         "order": "oldest first",
         "window": config.window,  # the tower ignores older behaviours
         "logits": "keyed",
@@ -151,16 +158,10 @@ def tower_signature(parts: UserTower) -> dict[str, Any]:
     }
 
 
-def tensor_entry(name: str, dtype: str, *shape: int | str) -> dict[str, Any]:
-    """Return the entry of one input or output."""
-    return {"name": name, "type": dtype, "shape": list(shape)}
-
-
 def item_matrix_entry(parts: UserTower) -> dict[str, Any]:
     """Return file and shape of the item matrix, and the scoring rule."""
-    count, width = parts.items.shape
     return {
-        "items": {"file": ITEMS, "array": "items", "shape": [count, width], "ids": IDS},
+        "items": {"file": ITEMS, "array": "items", "shape": list(parts.items.shape), "ids": IDS},
         "score": {
             "product": "inner",
             "interests": parts.config.score,  # max or sum, over the active ones
@@ -187,23 +188,13 @@ def run_entry(run: Path, served: ServedModel) -> dict[str, Any]:
     }
 
 
-def logit_warnings(served: ServedModel) -> list[str]:
-    """Return a warning if the run serves with logits that a file cannot contain."""
-    if served.model.config.logits != "per_call":
-        return []
-    return ["the run draws initial logits anew for every request; the file has the keyed ones"]
-
-
 def verify_export(folder: Path) -> dict[str, Any]:
     """Return the content of export.json after every file was compared with it.
 
     Raises RunError with the name of a file that is damaged, missing or not listed.
     """
-    path, description, todo = (
-        folder / MANIFEST,
-        "the manifest of an exported folder",
-        "export it again",
-    )
+    path, todo = folder / MANIFEST, "export it again"
+    description = "the manifest of an exported folder"
     files.check_folder(folder)
     try:
         words = files.read_json(path, description, todo)
@@ -212,9 +203,8 @@ def verify_export(folder: Path) -> dict[str, Any]:
         facts = files.unsealed(path, words, description, todo)
         # never outside the folder
         listed_files = {Path(name).name: x for name, x in facts["files"].items()}
-        for name in sorted(
-            {x.name for x in folder.iterdir()} - {MANIFEST, lock.NAME, *listed_files}
-        ):
+        names = {x.name for x in folder.iterdir()}
+        for name in sorted(names - {MANIFEST, lock.NAME, *listed_files}):
             expected = f"a file that {MANIFEST} lists"  # security-R15
             raise RunError(say(str(folder / name), expected, "another", todo))
         for name, x in listed_files.items():  # security-R15

@@ -7,8 +7,8 @@ other dtype. The difference of the two is the rounding error, from which the bou
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -130,14 +130,11 @@ def other_dtype_model(model: Model) -> Model:
 
 
 def exported_interests(run: Run, window: int, users: CheckedUsers) -> tuple[Array, Bools]:
-    """Return interests and active of a file, computed in blocks."""
-    blocks = [run(*inputs) for inputs in input_blocks(users, window)]
-    interests_, active = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return interests_, active
+    """Return interests and active of a file, computed in blocks.
 
-
-def input_blocks(users: CheckedUsers, window: int) -> Iterator[list[Any]]:
-    """Yield the inputs of a file: histories longer than the window, with invalid ids as padding."""
+    The histories are longer than the window, and padded with invalid ids.
+    """
+    blocks = []
     for first in range(0, len(users.histories), BLOCK):
         which = np.arange(first, min(first + BLOCK, len(users.histories)))
         rows = users.histories.take(which)
@@ -145,7 +142,9 @@ def input_blocks(users: CheckedUsers, window: int) -> Iterator[list[Any]]:
         items, mask = pad_histories(rows, places)
         strange = np.resize(np.array(NOTHING), items.shape)
         profiles = [users.profiles[which]] if users.profiles.shape[1] else []
-        yield [np.where(mask, items, strange), mask, *profiles]
+        blocks.append(run(np.where(mask, items, strange), mask, *profiles))
+    interests_, active = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return interests_, active
 
 
 def largest_relative_difference(exported: Array, true: Array) -> float:
