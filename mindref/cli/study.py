@@ -79,7 +79,7 @@ def study_command(
         draw_case_study(run, baseline, data, users, views["case_study"])
     if views["html"]:
         request = (run, baseline, data, users or ("median",))
-        write_html(views["html"], exercise_settings.folder, *request)
+        write_html(views["html"], exercise_settings.folder, request)
     if not outputs or views["json_to"]:
         show_user(run, data, users[0] if users else "", views)
     return 0
@@ -158,13 +158,13 @@ def read_script(script: Path | None) -> list[str] | None:
         raise ConfigError(say("--script", "a text file", f"{script}: {error}")) from error
 
 
-def write_html(path: Path, folder: Path, *request: Any) -> None:
-    """Write the page of some users; the folder holds the exercise files."""
+def write_html(path: Path, folder: Path, request: tuple[Any, Any, Any, Any]) -> None:
+    """Write the page of users; folder: exercise files; request: run, baseline, data, users."""
     from mindref.study.exercises.workspace import Workspace
     from mindref.study.page import write_page
     from mindref.study.page_users import make_page_users
 
-    users = make_page_users(*request, workspace=Workspace(folder))
+    users = make_page_users(*request, Workspace(folder))
     write_page([user.trace for user in users], path, derived=[user.derived for user in users])
     click.echo(f"wrote {path}: open it in a browser, no network is needed")
 

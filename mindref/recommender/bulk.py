@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,18 +78,12 @@ class BulkRecall:
         # not the generator of `served`, whose state changes with every request
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
         length = self.n if self.reranker is None else self.reranker.config.depth  # din-R25
-        ranked, user_interests = recommend_batch(
-            served.model,
-            rows,
-            requested.profiles[which],
-            n=min(length, len(served.items.ids)),
-            exclude=rows if self.exclude else None,
-            backend=served.backend,
-            rng=rng,
-            index=self.index,
-        )
+        profiles, exclude = requested.profiles[which], rows if self.exclude else None
+        options: Any = {"n": min(length, len(served.items.ids)), "exclude": exclude, "rng": rng}
+        options |= {"backend": served.backend, "index": self.index}
+        ranked, user_interests = recommend_batch(served.model, rows, profiles, **options)
         if self.reranker is not None:
-            ranked = rerank(self.reranker, ranked, rows, requested.profiles[which], self.n)
+            ranked = rerank(self.reranker, ranked, rows, profiles, self.n)
         for case, user in enumerate(which):
             recent = [served.items.label(int(i)) for i in rows.row(case)[-RECENT:]]
             yield UserList(
@@ -158,10 +152,9 @@ def resolve_users(
     if history is not None:
         rows, unknown = served.encode_history(history, "--history")
         listed = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
-        warnings = [f"{len(unknown)} of {len(history)} items are not in the catalogue: {listed}"]
-        return RequestedUsers(
-            [""], rows, served.unknown_profile(1), unknown, warnings if unknown else []
-        )
+        warning = f"{len(unknown)} of {len(history)} items are not in the catalogue: {listed}"
+        warnings, profiles = [warning] if unknown else [], served.unknown_profile(1)
+        return RequestedUsers([""], rows, profiles, unknown, warnings)
     names = list(users) if users is not None else list(served.log.user_ids)
     rows, profiles, lost = served.encode_users(names)
     return RequestedUsers(names, rows, profiles, [], log_warnings(served, len(rows.values), lost))
@@ -171,14 +164,12 @@ def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours:
     """Return warnings on the log of the users."""
     lines = []
     if not served.has_training_log:
-        lines.append(
-            f"{served.source.location} is not the log that the run was trained on, or changed"
-        )
+        location = served.source.location
+        lines.append(f"{location} is not the log that the run was trained on, or changed")
     if unknown_behaviours:
-        lines.append(
-            f"{unknown_behaviours} of {known_behaviours + unknown_behaviours} behaviours"
-            " are of items that the run does not know, and are left out"
-        )
+        counts = f"{unknown_behaviours} of {known_behaviours + unknown_behaviours}"
+        text = "behaviours are of items that the run does not know, and are left out"
+        lines.append(f"{counts} {text}")
     return lines
 
 
@@ -192,15 +183,8 @@ def open_run_index(
             raise ConfigError(say("--index", "auto or exact", got))
         return ExactIndex(np.zeros((len(served.items.ids), 0), served.model.config.dtype))
     config = served.model.config
-    return open_or_build(
-        folder,
-        kind,
-        served.item_vectors,
-        lambda: probe_interests(served),
-        seed=config.seed,
-        interests=config.interests,
-        notes=notes,
-    )
+    inputs = folder, kind, served.item_vectors, lambda: probe_interests(served)
+    return open_or_build(*inputs, seed=config.seed, interests=config.interests, notes=notes)
 
 
 def probe_interests(served: ServedModel) -> Array:

@@ -69,13 +69,9 @@ def user_vector_cosines(model: Model, histories: Ragged, profiles: Ints, candida
     """
     config = model.config
     history, mask = pad_histories(histories, config.window)
-    arguments = (
-        din.histories_without_logits(history, mask, profiles, config),
-        candidates,
-        model.catalogue,
-        config,
-    )
-    users = din.logits(model.params, *arguments)[1].users.astype(np.float64)  # (C, M, D)
+    inputs = din.histories_without_logits(history, mask, profiles, config), candidates
+    _, saved = din.logits(model.params, *inputs, model.catalogue, config)
+    users = saved.users.astype(np.float64)  # (C, M, D)
     lengths = np.linalg.norm(users, axis=2, keepdims=True)
     units = users / np.where(lengths > 0, lengths, 1)
     # sum over ordered pairs, including (i, i)
@@ -121,14 +117,11 @@ def measure_indexability(trainer: RerankTrainer, users: int = USERS) -> dict[str
     width = config.width  # D, the width of DIN's item vectors; also D / 2, 2 D and 4 D
     ranks = sorted({max(1, min(r, most)) for r in (width // 2, width, 2 * width, 4 * width)})
     n = min(10, scores.shape[1])
-    full = (listed.items >= 0).all(axis=1)
-    rows = np.flatnonzero(full)
+    rows = np.flatnonzero((listed.items >= 0).all(axis=1))
     cosines: Array = np.zeros(0)
     if len(rows):
-        chosen = select_cases(cases, rows)
-        cosines = user_vector_cosines(
-            reranker, chosen.histories, profiles[rows], listed.items[rows]
-        )
+        histories = select_cases(cases, rows).histories
+        cosines = user_vector_cosines(reranker, histories, profiles[rows], listed.items[rows])
     return {
         "users": len(scores),
         "items": scores.shape[1],

@@ -64,10 +64,8 @@ def parse_metric(name: str) -> tuple[str, int]:
     n = int(length_text) if length_text.isdecimal() and len(length_text) < 10 else 0
     if kind not in metrics.METRICS or not 1 <= n <= LONGEST:
         allowed = " or ".join(f"{metric}@N" for metric in metrics.METRICS)
-        todo = "for example --metric hit_rate@50"
-        raise ConfigError(
-            say("--metric", f"{allowed} with N from 1 to {LONGEST}", repr(name), todo)
-        )
+        expected, todo = f"{allowed} with N from 1 to {LONGEST}", "for example --metric hit_rate@50"
+        raise ConfigError(say("--metric", expected, repr(name), todo))
     return kind, n
 
 
@@ -95,26 +93,18 @@ def evaluate_lists(
     """Return the reports of model, popularity and random, and the lists of the model."""
     n, items = max(list_lengths), len(model.catalogue.rows)
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
-    cases = len(evaluation_set.cases.users)
-    chance = make_rng(model.config.seed, "baseline")
+    cases, chance = len(evaluation_set.cases.users), make_rng(model.config.seed, "baseline")
+    options: Any = {"n": n, "exclude": evaluation_set.hidden}
     lists = {
         "model": ranked,
-        "popularity": top_n.popularity_top_n(
-            evaluation_set.counts, cases, n=n, exclude=evaluation_set.hidden
-        ),
-        "random": top_n.random_top_n(chance, items, cases, n=n, exclude=evaluation_set.hidden),
+        "popularity": top_n.popularity_top_n(evaluation_set.counts, cases, **options),
+        "random": top_n.random_top_n(chance, items, cases, **options),
     }
-    reports = {
-        # the same bootstrap samples for all three, so that they are comparable
-        name: evaluate_top_n(
-            top_n_lists,
-            evaluation_set.cases,
-            items,
-            list_lengths=list_lengths,
-            rng=make_rng(model.config.seed, "bootstrap"),
-        )
-        for name, top_n_lists in lists.items()
-    }
+    reports = {}
+    for name, top_n_lists in lists.items():
+        rng = make_rng(model.config.seed, "bootstrap")  # the same samples: they are comparable
+        inputs = (top_n_lists, evaluation_set.cases, items)
+        reports[name] = evaluate_top_n(*inputs, list_lengths=list_lengths, rng=rng)
     return reports, ranked
 
 
@@ -139,13 +129,12 @@ def evaluate_model(
         labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
     model_report = reports["model"]
+    cases, tied = evaluation_set.cases, evaluation_set.tied
     words = {
         "metrics": {which: {name: report.metrics for name, report in reports.items()}},
         "cases": model_report.cases,
         "by_history_length": model_report.by_history_length,
-        "by_tie": metrics_by_tie(
-            ranked, evaluation_set.cases, evaluation_set.tied, tuple(list_lengths)
-        ),
+        "by_tie": metrics_by_tie(ranked, cases, tied, tuple(list_lengths)),
         "interests": about,
     }
     return words, model_report, ranked
@@ -153,13 +142,11 @@ def evaluate_model(
 
 def true_interest_labels(loaded: LoadedLog, cases: EvaluationCases, window: int) -> Ints | None:
     """Return the true interest of each behaviour in the window (C, L), None if unknown."""
-    true_interests = loaded.true_interests
-    if true_interests is None:
+    if loaded.true_interests is None:
         return None
-    lengths = cases.histories.lengths
-    rows = [true_interests.row(int(u))[:n] for u, n in zip(cases.users, lengths, strict=True)]
-    labels, _ = pad_histories(Ragged.of(rows), window)
-    return labels
+    users = zip(cases.users, cases.histories.lengths, strict=True)
+    rows = [loaded.true_interests.row(int(user))[:n] for user, n in users]
+    return pad_histories(Ragged.of(rows), window)[0]
 
 
 def interest_report(
@@ -170,15 +157,11 @@ def interest_report(
     true_labels (C, L): true interests of the behaviours in the window. The result is empty if no
     user has two active interests. The interests must have coupling weights.
     """
-    if user_interests.couplings is None:
+    vectors, active, couplings, _, mask = user_interests
+    if couplings is None:
         raise ValueError("interests without couplings")
     try:
-        state = interest_statistics(
-            user_interests.vectors,
-            user_interests.active,
-            user_interests.couplings,
-            user_interests.mask,
-        )
+        state = interest_statistics(vectors, active, couplings, mask)
     except DataError:  # K = 1, or histories too short for two interests
         return {}
     words: dict[str, Any] = {
@@ -190,9 +173,7 @@ def interest_report(
     }
     if true_labels is not None:
         with suppress(DataError):  # no user has behaviours of two true interests in the window
-            words["recovery"] = interest_recovery(
-                user_interests.couplings, user_interests.mask, true_labels, rng
-            )._asdict()
+            words["recovery"] = interest_recovery(couplings, mask, true_labels, rng)._asdict()
     return words
 
 
@@ -231,10 +212,8 @@ def evaluate_run(
     split_cases: EvaluationCases = getattr(split, which)
     cases, notes = translate_cases(split_cases, loaded, served)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
-    counts = np.array(served.items.counts, np.int64)
-    evaluation_set = EvaluationSet(
-        cases, profiles, counts, exclude_seen, tied_targets(loaded.log, split_cases)
-    )
+    counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
+    evaluation_set = EvaluationSet(cases, profiles, counts, exclude_seen, tied)
     words, model_report, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )

@@ -105,12 +105,11 @@ def compare_values(
     before: dict[str, Floats], after: dict[str, Floats], rng: np.random.Generator
 ) -> dict[str, Any]:
     """Return estimates of two tables of values per case, and of their difference."""
-    compared_names = [name for name in before if name.startswith(("hit_rate@", "ndcg@"))]
+    names = [name for name in before if name.startswith(("hit_rate@", "ndcg@"))]
+    gain = {name: after[name] - before[name] for name in names}  # din-R19: case by case
     tables = {
-        "before": {name: before[name] for name in compared_names},
-        "after": {name: after[name] for name in compared_names},
-        "gain": {
-            name: after[name] - before[name] for name in compared_names
-        },  # din-R19: case by case
+        "before": {name: before[name] for name in names},
+        "after": {name: after[name] for name in names},
+        "gain": gain,
     }
     return {name: metrics.bootstrap_estimates(values, rng) for name, values in tables.items()}

@@ -82,11 +82,8 @@ def recall_all(
     """
     target, size = Path(output), block or bulk.USERS_PER_BLOCK
     check_request(target, form, shard, executor, count, size)
-    log_path = None if data is None else str(Path(data).resolve())
-    computed_by = backend, device
-    request = ShardRequest(
-        str(Path(run).resolve()), log_path, n, kind, exclude_seen, *computed_by, form, size
-    )
+    paths = str(Path(run).resolve()), None if data is None else str(Path(data).resolve())
+    request = ShardRequest(*paths, n, kind, exclude_seen, backend, device, form, size)
     opened = open_run(request)
     if shard is not None:
         message = write_shard(opened, target, *shard)
@@ -99,14 +96,9 @@ def recall_all(
     resolved_request = request._replace(kind=opened.answers.index.kind)
     with opened_runs_lock:
         opened_runs[resolved_request] = opened  # for worker threads and forked workers
+    shards = count or min(MAX_SHARDS, max(1, opened.blocks))
     try:
-        write_all_shards(
-            executor,
-            resolved_request,
-            opened,
-            target,
-            count or min(MAX_SHARDS, max(1, opened.blocks)),
-        )
+        write_all_shards(executor, resolved_request, opened, target, shards)
     finally:
         with opened_runs_lock:
             opened_runs.pop(resolved_request, None)
@@ -136,16 +128,9 @@ def check_request(
 
 def open_run(request: ShardRequest) -> OpenedRun:
     """Return a run with its log and its index; an index that does not match is built again."""
-    run = Path(request.run)
-    answers = bulk.recall_lists(
-        run,
-        data=None if request.data is None else Path(request.data),
-        n=request.top,
-        kind=request.kind,
-        exclude_seen=request.exclude_seen,
-        backend=request.backend,
-        device=request.device,
-    )
+    run, data = Path(request.run), None if request.data is None else Path(request.data)
+    query = {name: getattr(request, name) for name in ("kind", "exclude_seen", "backend", "device")}
+    answers = bulk.recall_lists(run, data=data, n=request.top, **query)
     served, users = answers.served, len(answers.requested.names)
     facts = ShardManifest(
         format=shard_file.FORMAT,
@@ -157,11 +142,8 @@ def open_run(request: ShardRequest) -> OpenedRun:
         backend=served.backend_name,
         device=device_name(served.backend, request.device),
         index=index_facts(answers),
-        top=request.top,
-        exclude_seen=request.exclude_seen,
-        form=request.form,
-        block=request.block,
         shard=[1, 1],
+        **{name: getattr(request, name) for name in ("top", "exclude_seen", "form", "block")},
     )
     return OpenedRun(answers, facts, count_blocks(users, request.block))
 
