@@ -21,8 +21,7 @@ from mindref.experiments.arms import (
     experiment_seeds,
     run_directory,
 )
-from mindref.experiments.first_hits import FirstHits
-from mindref.experiments.paired_tests import Estimates, EvaluatedCases, overall_verdict
+from mindref.experiments.paired_tests import Estimates, overall_verdict
 from mindref.experiments.results import EvaluatedRuns
 from mindref.experiments.runs import EndedRun, ExperimentRuns, seconds_per_thousand
 from mindref.experiments.studies import Study, StudyArms, study_arms
@@ -61,7 +60,13 @@ def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> dict[str, Any]:
     if not hits:
         todo = "lower the learning rate"
         raise RunError(say("ablate", "an arm with a result", "none: all diverged", todo))
-    estimates, differences, cases = study_estimates(studies, hits)
+    pairs = {  # by folder; each pair once
+        (arm.folder, study.base.folder): None
+        for study in studies
+        for arm in study.arms
+        if arm.folder != study.base.folder and {arm.folder, study.base.folder} <= set(hits)
+    }
+    estimates, differences, cases = paired_tests.estimate_arms(hits, list(pairs), ABLATION_LENGTHS)
     return {
         **results.result_head("ablate", plan.base, runs, cases, seeds),
         "at": list(ABLATION_LENGTHS),
@@ -75,19 +80,6 @@ def planned_run(plan: AblationPlan, arm: Arm, seed: int) -> PlannedRun:
     description = f"{describe_settings(arm.settings)}, seed {seed}"
     directory = run_directory(plan.out, arm, 0, seed)
     return PlannedRun(directory, arm_config(plan.base, arm.settings, seed), description)
-
-
-def study_estimates(
-    studies: Sequence[StudyArms], hits: dict[str, list[FirstHits]]
-) -> tuple[dict[str, Estimates], dict[tuple[str, str], Estimates], EvaluatedCases]:
-    """Return the estimates of arms, and the differences of pairs, by folder; each pair once."""
-    pairs = {
-        (arm.folder, study.base.folder): None
-        for study in studies
-        for arm in study.arms
-        if arm.folder != study.base.folder and {arm.folder, study.base.folder} <= set(hits)
-    }
-    return paired_tests.estimate_arms(hits, list(pairs), ABLATION_LENGTHS)
 
 
 def study_result(
@@ -118,9 +110,8 @@ def study_result(
 
 def arm_verdict(arm: Arm, base: Arm, against: Estimates | None) -> str:
     """Return the verdict on an arm."""
-    if arm is base:
-        return "base"
-    return overall_verdict(against) if against is not None else "no result"
+    verdict = overall_verdict(against) if against is not None else "no result"
+    return "base" if arm is base else verdict
 
 
 def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> dict[str, Any]:

@@ -65,10 +65,7 @@ def run_comparison(plan: ComparisonPlan, runs: ExperimentRuns) -> dict[str, Any]
     trials = sum(len(model.trials) for model in models)
     runs.total += trials + len(models) * (len(seeds) - 1)
     tuned = [
-        [
-            runs.train_run(trial_run(plan, model, number, seeds[0]))
-            for number in range(len(model.trials))
-        ]
+        [runs.train_run(trial_run(plan, model, n, seeds[0])) for n in range(len(model.trials))]
         for model in models
     ]
     chosen = [best_trial([run.value for run in trial_runs]) for trial_runs in tuned]
@@ -89,13 +86,11 @@ def models_with_trials(plan: ComparisonPlan) -> list[ModelTrials]:
         raise ConfigError(say("models", "each once", ", ".join(labels)))
     if plan.opponent not in labels:
         raise ConfigError(say("--opponent", " or ".join(labels), plan.opponent))
-    return [model_with_trials(plan, arm) for arm in plan.arms]
-
-
-def model_with_trials(plan: ComparisonPlan, arm: Arm) -> ModelTrials:
-    """Return a model and its trials. Raises ConfigError, with its name, for an invalid setting."""
-    with prefix_errors(f"model {arm.label}"):
-        return ModelTrials(arm, arm_trials(plan.base, arm, plan.trials))
+    models = []
+    for arm in plan.arms:
+        with prefix_errors(f"model {arm.label}"):
+            models.append(ModelTrials(arm, arm_trials(plan.base, arm, plan.trials)))
+    return models
 
 
 def trial_run(plan: ComparisonPlan, model: ModelTrials, number: int, seed: int) -> PlannedRun:
@@ -157,15 +152,11 @@ def comparison_result(
     return {
         **results.result_head("compare", plan.base, runs, cases, seeds),
         "opponent": plan.opponent,
-        "tuning": {
-            "trials": plan.trials,
-            "metric": plan.base.metric,
-            "seed": plan.base.seed,
-            "cases": "validation",
-        },
+        "tuning": {"trials": plan.trials, "metric": plan.base.metric, "seed": plan.base.seed,
+                   "cases": "validation"},
         "at": list(COMPARISON_LENGTHS),
         "arms": rows,
-    }
+    }  # fmt: skip
 
 
 def arm_trials(base: Config, arm: Arm, count: int) -> list[dict[str, Any]]:

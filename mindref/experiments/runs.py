@@ -90,7 +90,7 @@ class ExperimentRuns:
             check_free(directory)
             return
         config, facts = checkpoint.load_config(directory)
-        required = self.required_metadata()
+        required = {"protocol": self.protocol, "exclude_seen": self.exclude_seen, "log": self.log}
         expected = {**planned.config.to_dict(), **required}
         stored = {**config.to_dict(), **{name: facts[name] for name in required}}
         for name, value in expected.items():
@@ -114,10 +114,6 @@ class ExperimentRuns:
             return checkpoint.run_identity(*checkpoint.load_config(planned.directory))
         except RunError:
             return ""
-
-    def required_metadata(self) -> dict[str, Any]:
-        """Return the metadata that a run must have: protocol, seen items, log."""
-        return {"protocol": self.protocol, "exclude_seen": self.exclude_seen, "log": self.log}
 
     def make_trainer(self, planned: PlannedRun) -> Trainer:
         """Return the trainer of a run with the last state on disk, or before the first step."""

@@ -36,7 +36,7 @@ def paper_table(result: dict[str, Any]) -> ResultTable:
         cells = [relative_rate(arm, f"hit_rate@{n}") for n in PAPER_LENGTHS]
         rows.append((arm["label"], *cells))
     note = f"in brackets: change relative to {result['opponent']} in percent"
-    heads = ("model", *map(rate_heading, PAPER_LENGTHS))
+    heads = ("model", *(f"HR@{n}" for n in PAPER_LENGTHS))
     return ResultTable(f"hit rate: {data_description(result)}", (note,), heads, rows)
 
 
@@ -86,7 +86,7 @@ def ablation_table(result: dict[str, Any]) -> ResultTable:
     metrics = [f"hit_rate@{n}" for n in result["at"]]
     heads = ["study", "arm"]
     for n in result["at"]:
-        heads += [rate_heading(n), "effect", "p, Holm"]
+        heads += [f"HR@{n}", "effect", "p, Holm"]
     cost = result["cost"]
     rows = []
     for study in result["studies"]:
@@ -111,11 +111,8 @@ def effect_cells(arm: dict[str, Any], metric: str) -> tuple[str, str, str]:
     """Return the cells of one metric of an arm."""
     if arm["metrics"] is None:
         return ("diverged", "", "")
-    value = f"{arm['metrics'][metric]['value']:.4f}"
-    if arm["against"] is None:
-        return (value, "", "")
-    against = arm["against"][metric]
-    return (value, difference_cells(against)[0], format_p(against["p_holm"]))
+    difference, _, p_holm = difference_cells((arm["against"] or {}).get(metric))
+    return (f"{arm['metrics'][metric]['value']:.4f}", difference, p_holm)
 
 
 def estimate_cells(estimate: dict[str, Any]) -> tuple[str, str]:
@@ -137,11 +134,6 @@ def format_p(p: float) -> str:
     if p < MIN_PROBABILITY:
         return f"<{MIN_PROBABILITY:.0e}"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
-
-
-def rate_heading(n: int) -> str:
-    """Return the paper's name of the hit rate at n."""
-    return f"HR@{n}"
 
 
 def data_description(result: dict[str, Any]) -> str:
@@ -169,26 +161,15 @@ def statistics_notes(result: dict[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def result_markdown(result: dict[str, Any]) -> str:
-    """Return a result as Markdown, starting with the command."""
-    log = result["data"]["log"][:12]
-    head = f"`{result['command']}` (mindref {result['mindref']}, log {log})\n"
-    return "\n".join([head, *(table_markdown(table) for table in result_tables(result))])
-
-
-def table_markdown(table: ResultTable) -> str:
-    """Return a table as Markdown."""
-    lines = [f"**{table.title}**", "", f"| {' | '.join(table.heads)} |"]
-    lines.append("|" + "---|" * len(table.heads))
-    lines += [f"| {' | '.join(escape_cells(row))} |" for row in table.rows]
-    return "\n".join([*lines, "", *(f"{note[0].upper()}{note[1:]}.  " for note in table.notes), ""])
-
-
-def escape_cells(cells: Sequence[str]) -> list[str]:
-    """Return cells with bars and line breaks escaped for Markdown."""
-    return [cell.replace("|", "\\|").replace("\n", " ") for cell in cells]
-
-
 def write_markdown(result: dict[str, Any], path: Path) -> None:
-    """Write a result as Markdown. Raises RunError if the file cannot be written."""
-    atomic.write_text(path, result_markdown(result))
+    """Write a result as Markdown, the command first. Raises RunError for an unwritable file."""
+    log = result["data"]["log"][:12]
+    lines = [f"`{result['command']}` (mindref {result['mindref']}, log {log})", ""]
+    for table in result_tables(result):
+        lines += [f"**{table.title}**", "", f"| {' | '.join(table.heads)} |"]
+        lines.append("|" + "---|" * len(table.heads))
+        for row in table.rows:
+            cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", *(f"{note[0].upper()}{note[1:]}.  " for note in table.notes), ""]
+    atomic.write_text(path, "\n".join(lines))
