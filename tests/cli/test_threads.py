@@ -1,12 +1,14 @@
-"""Numbers of threads, and the number that a run stores because it affects the last bits."""
+"""Numbers of threads: of one process, of several, and the number that a run stores."""
 
 import json
 import os
 
 import pytest
 
+from mindref.backend import NumpyBackend
 from mindref.cli.settings import run_backend, run_threads, set_threads, usable_cores
 from mindref.errors import ConfigError
+from mindref.run.files import sealed
 from tests.runs import trained
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -20,6 +22,20 @@ def clean(monkeypatch):
 
 
 @pytest.fixture
+def two_processes(monkeypatch):
+    """The environment of one of two processes that torchrun has started."""
+    for name in (*NAMES, "MINDREF_THREADS"):
+        monkeypatch.setenv(name, "1")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+
+
+def blas_threads():
+    (number,) = {os.environ[name] for name in NAMES}
+    return number
+
+
+@pytest.fixture
 def by_products(tmp_path):
     """A run of `numpy`, whose bytes depend on the BLAS threads."""
     return trained(tmp_path / "run", backend="numpy")
@@ -27,13 +43,13 @@ def by_products(tmp_path):
 
 def test_the_environment_overrides_the_default_of_one_thread(monkeypatch):
     set_threads(None, "numpy")
-    assert [os.environ[name] for name in NAMES] == ["7"] * 3
+    assert blas_threads() == "7"
     for name in NAMES:
         monkeypatch.delenv(name)
     set_threads(None, "numpy")
-    assert [os.environ[name] for name in NAMES] == ["1"] * 3
+    assert blas_threads() == "1"
     set_threads(2, "numpy")
-    assert [os.environ[name] for name in NAMES] == ["2"] * 3
+    assert blas_threads() == "2"
     assert os.environ["MINDREF_THREADS"] == "1", "one of the two owns the cores"
 
 
@@ -43,10 +59,10 @@ def test_numba_uses_all_cores_and_blas_one_thread(monkeypatch):
     monkeypatch.delenv("MINDREF_THREADS")
     set_threads(None, "numba")
     assert os.environ["MINDREF_THREADS"] == str(usable_cores())
-    assert [os.environ[name] for name in NAMES] == ["1"] * 3
+    assert blas_threads() == "1"
     set_threads(3, "numba")
     assert os.environ["MINDREF_THREADS"] == "3"
-    assert [os.environ[name] for name in NAMES] == ["1"] * 3
+    assert blas_threads() == "1"
 
 
 def test_a_numba_run_resumes_with_any_number_of_threads(trained_run, cli):
@@ -74,3 +90,62 @@ def test_an_unreadable_run_is_rejected_later_and_one_from_python_has_no_number(t
         (tmp_path / "config.json").write_text(content)
         assert run_threads(tmp_path, 2) == 2
         assert run_threads(tmp_path, None) is None
+
+
+@pytest.mark.rules("backend-R17")
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_backend_without_join_is_rejected_once(rank, cli, two_processes, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    result = cli("train", "--out", tmp_path / "run")
+    assert result.code == 2
+    assert result.out == ""
+    assert not (tmp_path / "run").exists()
+    if rank == "0":
+        assert result.err == (
+            "Error: backend numba: expected one whose step several processes can share, got none"
+            " (WORLD_SIZE is 2); start one process, or choose another --backend, such as torch\n"
+        )
+    else:
+        assert result.err == ""
+
+
+class Counted(NumpyBackend):
+    """A backend that counts its instances."""
+
+    instances = 0
+
+    def __init__(self):
+        Counted.instances += 1
+
+
+@pytest.mark.rules("backend-R17")
+def test_the_joined_backend_trains(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    small = ("--steps", 2, "--evaluate-every", 1, "--batch", 8, "--negatives", 9)
+    for arguments in (("--out", tmp_path / "run", *small), ("--resume", tmp_path / "run")):
+        monkeypatch.setattr(Counted, "instances", 0)
+        result = cli("train", *arguments, "--backend", f"{__name__}:Counted", "--quiet")
+        assert (result.code, Counted.instances) == (0, 1)
+
+
+@pytest.mark.parametrize("local_processes", [1, usable_cores(), 100 * usable_cores()])
+def test_processes_share_the_cores(local_processes, two_processes, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(local_processes))
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")  # torchrun sets OMP_NUM_THREADS=1 by itself
+    set_threads(None, "torch")
+    assert blas_threads() == str(max(1, usable_cores() // local_processes))
+    set_threads(5, "torch")
+    assert blas_threads() == "5"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    set_threads(None, "torch")
+    assert blas_threads() == "3", "the environment overrides the share of the cores"
+
+
+def test_threads_may_change_with_the_number_of_processes(two_processes, tmp_path, monkeypatch):
+    arguments = {"threads": "64", "settings": {"backend": "torch"}}
+    (tmp_path / "config.json").write_text(json.dumps(sealed(arguments)))
+    assert run_threads(tmp_path, 3) == 3
+    assert run_threads(tmp_path, None) == max(1, usable_cores() // 2)
+    monkeypatch.delenv("WORLD_SIZE")
+    assert run_threads(tmp_path, None) == 64
