@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
+import mindref.cli
 from mindref.cli import main, signals
 from mindref.run.source import Source
+from tests import spec_pages
 from tests.runs import options, read_until, start
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -18,7 +20,6 @@ LONG = options(steps=4000, evaluate_every=20, backend="numpy")
 
 
 def start_long_training(folder, **streams):
-    """Start a long training in a folder."""
     return start("train", "--out", "run", *LONG, cwd=folder, start_new_session=True, **streams)
 
 
@@ -129,10 +130,10 @@ def test_a_command_can_run_in_a_thread(arguments, tmp_path):
 
 
 @pytest.mark.rules("faults-R9")
-def test_the_exit_codes_are_documented():
-    import mindref.cli
-
+def test_the_exit_codes_are_documented_and_specified():
     text = " ".join(str(mindref.cli.__doc__).split())
     for number, code in CODES.items():
         name = "Ctrl-C" if number == signal.SIGINT else number.name
         assert f"{code} stopped by {name}" in text
+    (example,) = spec_pages.examples("faults")
+    assert example["codes"] == {number.name: code for number, code in CODES.items()}
