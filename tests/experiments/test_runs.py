@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref.errors import MindrefError, RunError
+from mindref.errors import RunError
 from mindref.evaluation import metrics
 from mindref.experiments import first_hits
 from mindref.experiments.arms import PlannedRun
@@ -104,12 +104,6 @@ def test_lost_hits_are_only_evaluated_again_and_a_lost_state_is_an_error(copy, f
         runs().evaluate_run(plan_run(copy))
 
 
-def test_a_stop_request_prevents_new_runs(tmp_path):
-    with pytest.raises(ExperimentStopped):
-        runs(RunListener(stop=lambda: True)).train_run(plan_run(tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.rules("security-R1")
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -183,28 +177,6 @@ def test_a_folder_with_another_run_is_rejected(finished_run, changes, makes, by_
     for work in (made.check_run, made.train_run):
         with pytest.raises(RunError, match=by_name):
             work(plan_run(finished_run, **changes))
-
-
-@pytest.mark.rules("experiments-R16")
-def test_a_folder_with_other_files_is_rejected(tmp_path):
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match=r"expected a new or empty folder, got 1 others"):
-        runs().check_run(plan_run(tmp_path))
-
-
-@pytest.mark.rules("experiments-R16")
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"item_features": ["brand"]}, "brand"),
-        ({"metric": "luck@10"}, "luck@10"),
-        ({"backend": "nobody"}, "nobody"),
-    ],
-)
-def test_invalid_settings_are_found_before_training(tmp_path, changes, error):
-    with pytest.raises(MindrefError, match=error):
-        runs().check_run(plan_run(tmp_path / "run", **changes))
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.rules("experiments-R19")

@@ -114,9 +114,8 @@ def test_histories_may_be_any_iterable_of_sequences(model):
 def test_similar_items_are_those_of_the_largest_cosine(model):
     found = model.similar_items(ITEMS[5], n=200)
     assert sorted(ids(found)) == sorted(item for item in ITEMS if item != ITEMS[5])
-    units = model.served.item_vectors / np.linalg.norm(
-        model.served.item_vectors, axis=1, keepdims=True
-    )
+    items = model.served.item_vectors
+    units = items / np.linalg.norm(items, axis=1, keepdims=True)
     cosines = units @ units[5]
     expected = [cosines[ITEMS.index(x.item)] for x in found]
     np.testing.assert_allclose([x.score for x in found], expected, atol=1e-6)
@@ -125,13 +124,14 @@ def test_similar_items_are_those_of_the_largest_cosine(model):
 
 def test_an_untrained_model_is_an_error():
     model = MIND(**SMALL)
-    for ask in (
-        lambda: model.recommend(HISTORY),
-        lambda: model.interests([HISTORY]),
-        lambda: model.similar_items(ITEMS[0]),
-    ):
+    requests = (
+        (model.recommend, HISTORY),
+        (model.interests, [HISTORY]),
+        (model.similar_items, "x"),
+    )
+    for ask, argument in ways:
         with pytest.raises(MindrefError, match=r"MIND: expected a trained model, got none; call"):
-            ask()
+            ask(argument)
 
 
 @pytest.mark.parametrize(
