@@ -16,16 +16,12 @@ from tests.runs import options
 
 
 class CommandResult(NamedTuple):
-    """The exit code and output of a command."""
-
     code: int
     out: str
     err: str
 
 
 class Cli:
-    """Calls commands in this process."""
-
     def __init__(self, capfd):
         self.capfd = capfd
 
@@ -66,7 +62,6 @@ class Cli:
 
 @pytest.fixture
 def cli(capfd):
-    """Return what calls commands in this process."""
     return Cli(capfd)
 
 

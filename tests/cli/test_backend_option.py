@@ -57,7 +57,6 @@ def own_module(tmp_path, monkeypatch):
 
 
 def recall_command(run):
-    """Return a recall command for one history."""
     row = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1:6]
     history = ",".join(line.split("\t")[0] for line in row)
     return ["recall", str(run), "--history", history, "--index", "exact"]
@@ -65,7 +64,6 @@ def recall_command(run):
 
 @pytest.fixture(params=["evaluate", "recall"])
 def command(request, run):
-    """A command that loads a run."""
     return recall_command(run) if request.param == "recall" else ["evaluate", str(run)]
 
 

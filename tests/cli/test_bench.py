@@ -155,7 +155,6 @@ def test_the_progress_bar_is_on_stderr(monkeypatch):
 
 
 def example():
-    """Return an example of a result."""
     row = {
         "seconds": [0.001, 0.003], "median": 0.002, "low": 0.001, "high": 0.003, "least": 0.001,
         "rate": 128_000.0, "ratio": {"median": 1.0, "low": 0.5, "high": 2.0, "least": 0.5},

@@ -127,7 +127,6 @@ NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl"
 
 
 def files(out):
-    """Return the bytes of all evaluated runs."""
     folders = sorted(path.parent for path in out.rglob("hits.safetensors"))
     return {str(folder.relative_to(out)): content(folder, NAMES) for folder in folders}
 

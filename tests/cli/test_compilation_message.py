@@ -10,7 +10,6 @@ from tests.runs import call, options
 
 
 def train(folder, run, **changes):
-    """Return the standard error of a training in a child process."""
     command = ["train", "--out", run, "--quiet", *options(steps=1, evaluate_every=1)]
     done = call(*command, cwd=folder, **changes)
     assert done.returncode == 0, done.stderr

@@ -100,34 +100,20 @@ def test_a_known_gap_conforms_until_it_is_fixed(cli, tmp_path):
     result = conform(cli, "wrong_gradient", *expectation_options(tmp_path, GAP))
     assert result.code == 0
     assert "2 expected: bug: doubled" in result.out
-    problem = "problem: gaps.toml: [[expect]] 1: "
-    unknown_check = GAP.replace('rule = "softmax-R5"', 'check = "softmax/no_more"')
-    unknown_rule = "no check of this suite cites a rule softmax-R55; correct the name"
-    for selection, gap, message in (
-        ([], GAP, f"{problem}softmax-R5 passes now; remove"),
-        ([], GAP.replace("R5", "R55"), unknown_rule),
-        (["softmax-R1"], unknown_check, f"{problem}this suite has no check softmax/no_more"),
-    ):
-        result = conform(cli, "right", *selection, *expectation_options(tmp_path, gap))
-        assert result.code == 1
-        assert message in " ".join(result.out.split())
+    result = conform(cli, "right", *expectation_options(tmp_path, GAP))
+    assert result.code == 1
+    message = "problem: gaps.toml: [[expect]] 1: softmax-R5 passes now; remove"
+    assert message in " ".join(result.out.split())
 
 
 @pytest.mark.rules("conformance-R11")
-def test_a_widened_tolerance_is_reported_with_its_reason(cli, tmp_path):
-    arguments = expectation_options(tmp_path, WIDER)
-    result = conform(cli, "right", *arguments)
+def test_a_widened_tolerance_accepts_larger_errors_and_is_reported(cli, tmp_path):
+    result = conform(cli, "right", *expectation_options(tmp_path, WIDER))
     assert result.code == 0
     flat = " ".join(result.out.split())
     assert f"remark: error bound of {FORWARD} widened by a factor of 3: a fast exp" in flat
     assert "· 2 with widened tolerance" in result.out
-    found = report_of(conform(cli, "right", "--json", *arguments))
-    loose = [row for row in found["results"] if row["check"] == FORWARD]
-    assert [(row["grade"], row["factor"]) for row in loose] == [("C", 3.0), ("C", 3.0)]
 
-
-@pytest.mark.rules("conformance-R11")
-def test_a_widened_tolerance_accepts_larger_errors(cli, tmp_path):
     def code(factor, reason="a fast exp"):
         text = WIDER.replace("3", factor).replace("a fast exp", reason)
         return conform(cli, "rounding", FORWARD, *expectation_options(tmp_path, text)).code

@@ -33,7 +33,6 @@ def trained_run(trained_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def din_run(trained_run, tmp_path_factory):
-    """A DIN run for `trained_run`, trained by the command."""
     run = tmp_path_factory.mktemp("stages") / "din"
     with pytest.raises(SystemExit) as ended:
         main([*train_din_command(trained_run, run), "--quiet", "--json"])

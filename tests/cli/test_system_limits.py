@@ -24,7 +24,6 @@ SOMEBODY = [
 
 
 def train_with_memory_limit(folder, megabytes):
-    """Train with an address space limit."""
     resource = pytest.importorskip("resource")
     size = megabytes * 2**20
     limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))  # noqa: E731

@@ -111,8 +111,6 @@ def test_a_backend_without_join_is_rejected_once(rank, cli, two_processes, tmp_p
 
 
 class Counted(NumpyBackend):
-    """A backend that counts its instances."""
-
     instances = 0
 
     def __init__(self):

@@ -32,7 +32,6 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(out):
-    """The result of an uninterrupted comparison."""
     return compared(out)
 
 

@@ -40,7 +40,6 @@ def stop_listener(step):
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
-    """An uninterrupted run, evaluated."""
     folder = tmp_path_factory.mktemp("done") / "run"
     runs().evaluate_run(plan_run(folder))
     return folder

@@ -19,7 +19,6 @@ TWO = Arm("two", {"interests": 1}, "two", {"learning_rate": (0.001, 0.02)})
 
 
 def base(**changes: Any) -> Config:
-    """Return the small settings."""
     return Config.of("default", {**SMALL, **changes})
 
 
@@ -36,7 +35,6 @@ def compared(
     trials: int = 2,
     **changes: Any,
 ) -> dict[str, Any]:
-    """Return the result of a small comparison."""
     plan = ComparisonPlan(base(**changes), arms, seeds, trials, arms[0].label, out)
     return run_comparison(plan, runs(listener))
 

@@ -14,7 +14,6 @@ from tests.runs import trained
 
 @pytest.fixture(scope="module")
 def mind_run(tmp_path_factory):
-    """A small recall run."""
     return trained(tmp_path_factory.mktemp("recall") / "run", backend="numpy")
 
 

@@ -25,7 +25,6 @@ def answer(model: Any, question: tuple[str, int]) -> Any:
 
 
 def serially(model: Any, questions: list[tuple[str, int]]) -> list[Any]:
-    """Return the answers, one after the other."""
     return [answer(model, question) for question in questions]
 
 

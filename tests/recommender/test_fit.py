@@ -35,7 +35,6 @@ def table():
 
 @pytest.fixture
 def shop(tmp_path):
-    """The small log as a file."""
     write_synthetic_log(make_synthetic_log(users=60, items=120), tmp_path)
     return tmp_path / "shop.inter"
 

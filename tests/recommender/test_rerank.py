@@ -43,7 +43,6 @@ LISTS = ranked([[7, 2, 5, 0], [6, 8, -1, -1], [3, 11, 10, -1]])
 
 
 def score_one(reranker, history, items):
-    """DIN's scores of items for one history, alone."""
     users = mind.Histories(
         history[None], np.ones((1, len(history)), bool),
         np.zeros((1, len(history), 0), np.float32), PROFILES[:1],

@@ -52,7 +52,6 @@ def listing(*items):
 
 
 def din_trainer(**changes):
-    """Return a trainer without a run directory."""
     config = DinConfig(**{**SMALL, **changes})
     return RerankTrainer(Path("unused"), served(), config, None)
 

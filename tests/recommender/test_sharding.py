@@ -35,13 +35,11 @@ def run(made, tmp_path):
 
 
 def whole(run, folder, **asked):
-    """Return the file of all users, without shares."""
     recall_all(run, folder / "whole", block=BLOCK, **asked)
     return (folder / "whole").read_bytes()
 
 
 def parted(run, folder, count, **asked):
-    """Write all shares and return their files."""
     paths = [folder / f"part-{i}" for i in range(1, count + 1)]
     for i, path in enumerate(paths, 1):
         recall_all(run, path, shard=(i, count), block=BLOCK, **asked)
