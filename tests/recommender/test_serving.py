@@ -124,11 +124,7 @@ def test_similar_items_are_those_of_the_largest_cosine(model):
 
 def test_an_untrained_model_is_an_error():
     model = MIND(**SMALL)
-    requests = (
-        (model.recommend, HISTORY),
-        (model.interests, [HISTORY]),
-        (model.similar_items, "x"),
-    )
+    ways = ((model.recommend, HISTORY), (model.interests, [HISTORY]), (model.similar_items, "x"))
     for ask, argument in ways:
         with pytest.raises(MindrefError, match=r"MIND: expected a trained model, got none; call"):
             ask(argument)
