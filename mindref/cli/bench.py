@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS, TASKS
-from mindref.cli.settings import (
-    FILE,
-    Decorator,
-    check_output_file,
-    device_option,
-    json_option,
-    set_threads,
-)
+from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, say
 from mindref.process.threads import usable_cores
@@ -32,14 +25,16 @@ FORMATS = (".png", ".svg", ".pdf")
 
 def integer_option(
     name: str, low: int, high: int, default: int, text: str, *parameter: str
-) -> Decorator:
+) -> settings.Decorator:
     """Return an option for an integer; parameter: its name in the function, if another."""
     kind = click.IntRange(low, high)
     text = f"{text} [{low} to {high}; default {default}]."
     return click.option(name, *parameter, type=kind, default=default, metavar="N", help=text)
 
 
-def number_option(name: str, low: float, high: float, default: float, text: str) -> Decorator:
+def number_option(
+    name: str, low: float, high: float, default: float, text: str
+) -> settings.Decorator:
     """Return an option for a number."""
     text = f"{text} [{low:g} to {high:g}; default {default:g}]."
     kind = click.FloatRange(low, high)
@@ -52,7 +47,7 @@ def number_option(name: str, low: float, high: float, default: float, text: str)
     help=f"Contenders: installed backends, module:object, {', '.join(FRAMEWORK_STEPS)} [default:"
     " all that are installed].",
 )  # fmt: skip
-@device_option
+@settings.device_option
 @click.option(
     "--tasks", default=",".join(TASKS), show_default=True, metavar="A,B,...", help="Tasks to time."
 )
@@ -103,10 +98,10 @@ def number_option(name: str, low: float, high: float, default: float, text: str)
     help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",
 )  # fmt: skip
 @click.option(
-    "--plot", "picture", type=FILE, metavar="FILE",
+    "--plot", "picture", type=settings.FILE, metavar="FILE",
     help="Plot the result as .png, .svg or .pdf; needs the extra `plot`.",
 )  # fmt: skip
-@json_option
+@settings.json_option
 def bench_command(
     backends: str | None,
     tasks: str,
@@ -129,7 +124,7 @@ def bench_command(
 
     Exit code 0: at least one contender was timed; 1: none; 2: none supports the device.
     """
-    set_threads(None)
+    settings.set_threads(None)
     check_picture(picture)
     from mindref.bench.run import BenchPlan, installed_contenders, run_bench
     from mindref.bench.workload import WorkloadSettings
@@ -178,10 +173,10 @@ def check_bench_plan(plan: Any) -> None:
     for option, got in (("--backends", plan.names), ("--tasks", plan.tasks)):
         if not got:
             raise ConfigError(say(option, "at least one", "none"))
-    settings = plan.settings
-    if settings.top + settings.length > settings.catalogue:
-        expected = f"at most {settings.catalogue - settings.length}: --catalogue less --length"
-        raise ConfigError(say("--top", expected, settings.top, "lower it, or raise --catalogue"))
+    sizes = plan.settings
+    if sizes.top + sizes.length > sizes.catalogue:
+        expected = f"at most {sizes.catalogue - sizes.length}: --catalogue less --length"
+        raise ConfigError(say("--top", expected, sizes.top, "lower it, or raise --catalogue"))
 
 
 def check_picture(path: Path | None) -> None:
@@ -190,7 +185,7 @@ def check_picture(path: Path | None) -> None:
         return
     from mindref.bench.report import check_plot
 
-    check_output_file("--plot", path)
+    settings.check_output_file("--plot", path)
     if path.suffix not in FORMATS:
         raise ConfigError(say("--plot", f"a file ending in {', '.join(FORMATS)}", path))
     check_plot()

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.settings import (
-    FILE,
-    FOLDER,
-    check_output_file,
-    check_writable,
-    device_option,
-    json_option,
-    set_threads,
-)
+from mindref.cli import settings
 
 if TYPE_CHECKING:
     from mindref.conformance.runner.result import CheckResult, ConformanceReport
@@ -34,7 +26,7 @@ FILES = ("output", "markdown", "junit", "badge")
     "--backend", "name", required=True, metavar="NAME|MODULE:OBJECT",
     help="Backend to test: an installed name, or module:object, also from the current folder.",
 )  # fmt: skip
-@device_option
+@settings.device_option
 @click.option(
     "--profile", type=click.Choice(PROFILES), default="standard", show_default=True,
     help="Number of random examples per check.",
@@ -43,17 +35,21 @@ FILES = ("output", "markdown", "junit", "badge")
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, metavar="N",
     help="Seed of all random examples [0 to 2^63 - 1].",
 )  # fmt: skip
-@click.option("--expectations", type=FILE, help="TOML file of known gaps and wider tolerances.")
 @click.option(
-    "--scripts", type=FOLDER, default="conform-failures",
+    "--expectations", type=settings.FILE, help="TOML file of known gaps and wider tolerances."
+)
+@click.option(
+    "--scripts", type=settings.FOLDER, default="conform-failures",
     show_default=True, help="Folder for scripts that reproduce the failures.",
 )  # fmt: skip
-@click.option("--diff", "older", type=FILE, help="Show the changes since this JSON report.")
-@click.option("--output", type=FILE, help="Also write the JSON report to this file.")
-@click.option("--markdown", type=FILE, help="Write the report as Markdown.")
-@click.option("--junit", type=FILE, help="Write the report as JUnit XML.")
-@click.option("--badge", type=FILE, help="Write the text for a badge.")
-@json_option
+@click.option(
+    "--diff", "older", type=settings.FILE, help="Show the changes since this JSON report."
+)
+@click.option("--output", type=settings.FILE, help="Also write the JSON report to this file.")
+@click.option("--markdown", type=settings.FILE, help="Write the report as Markdown.")
+@click.option("--junit", type=settings.FILE, help="Write the report as JUnit XML.")
+@click.option("--badge", type=settings.FILE, help="Write the text for a badge.")
+@settings.json_option
 def conform_command(
     words: tuple[str, ...],
     name: str,
@@ -74,7 +70,7 @@ def conform_command(
 
     Exit code 0: the backend conforms; 1: it does not.
     """
-    set_threads(None, name)
+    settings.set_threads(None, name)
     from mindref.conformance import requirements
 
     requirements.require_extra()
@@ -104,9 +100,9 @@ def conform_command(
 
 def check_files(files: dict[str, Path | None], scripts: Path) -> None:
     """Raise ConfigError for a file that cannot be written. Called before the checks run."""
-    check_writable("--scripts", scripts)
+    settings.check_writable("--scripts", scripts)
     for name in FILES:
-        check_output_file(f"--{name}", files[name])
+        settings.check_output_file(f"--{name}", files[name])
 
 
 def save_reports(

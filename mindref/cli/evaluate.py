@@ -8,22 +8,8 @@ from typing import Any
 
 import click
 
-from mindref.cli import reranker
+from mindref.cli import reranker, settings
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.settings import (
-    FILE,
-    FOLDER,
-    PATH,
-    backend_option,
-    check_output_file,
-    device_option,
-    is_reranker_run,
-    json_option,
-    refuse_other_options,
-    run_backend,
-    set_threads,
-    threads_option,
-)
 from mindref.cli.stderr import print_stderr
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
@@ -32,8 +18,8 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
 
 
 @click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
-@click.argument("run", type=FOLDER)
-@click.option("--data", type=PATH, help="The log [default: the log of the run].")
+@click.argument("run", type=settings.FOLDER)
+@click.option("--data", type=settings.PATH, help="The log [default: the log of the run].")
 @reading_options
 @click.option(
     "--split", "protocol", type=click.Choice(PROTOCOLS),
@@ -52,7 +38,7 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
     help="Values of n for top-n metrics, each from 1.",
 )  # fmt: skip
 @click.option(
-    "--predictions", type=FILE,
+    "--predictions", type=settings.FILE,
     help="Write the top-n lists as TSV: user, rank, item, score, interest.",
 )  # fmt: skip
 @click.option(
@@ -60,13 +46,13 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
     help="DIN runs only: measure on 400 test cases why an index cannot hold DIN's scores.",
 )  # fmt: skip
 @click.option(
-    "--recall", type=FOLDER, metavar="RUN",
+    "--recall", type=settings.FOLDER, metavar="RUN",
     help="DIN runs only: new location of the recall run, if it has moved.",
 )  # fmt: skip
-@backend_option
-@device_option
-@threads_option
-@json_option
+@settings.backend_option
+@settings.device_option
+@settings.threads_option
+@settings.json_option
 def evaluate_command(
     run: Path,
     cases: str,
@@ -86,21 +72,21 @@ def evaluate_command(
     For a DIN run (mindref train --model din) the report of its training is printed: the metrics
     with the order of recall and with the order of DIN.
     """
-    if is_reranker_run(run):
+    if settings.is_reranker_run(run):
         allowed: tuple[str, ...] = ("run", "indexable", "as_json")
         words = "--json or --indexable"
         if indexable:
             allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
-        refuse_other_options(f"{run}, a DIN run", allowed, words)
+        settings.refuse_other_options(f"{run}, a DIN run", allowed, words)
         inputs = {name: options[name] for name in ("data", "device", "backend")}
         reranker.print_evaluation(run, indexable, recall, threads, as_json, **inputs)
         return
     for option, value in (("--indexable", indexable), ("--recall", recall)):
         if value:
             raise ConfigError(say(option, "a DIN run, made with --model din", run))
-    set_threads(threads, options["backend"] or run_backend(run))
-    check_output_file("--predictions", predictions)
+    settings.set_threads(threads, options["backend"] or settings.run_backend(run))
+    settings.check_output_file("--predictions", predictions)
     from mindref.recommender.evaluate_run import evaluate_run
 
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)

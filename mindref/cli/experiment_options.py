@@ -10,24 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mindref.cli import settings
 from mindref.cli.bench import check_picture
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.settings import (
-    FILE,
-    FOLDER,
-    PATH,
-    check_output_file,
-    check_writable,
-    config_from_options,
-    device_option,
-    json_option,
-    quiet_option,
-    read_toml,
-    set_threads,
-    settings_options,
-    threads_option,
-)
 from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, stop_on_signals
 from mindref.cli.stderr import print_stderr
 from mindref.cli.tables import print_table
@@ -41,7 +27,7 @@ if TYPE_CHECKING:
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal
 OPTIONS = (
-    click.argument("data", type=PATH, required=False),
+    click.argument("data", type=settings.PATH, required=False),
     reading_options,
     click.option(
         "--split", "protocol", type=click.Choice(PROTOCOLS), default=PROTOCOLS[0],
@@ -56,17 +42,21 @@ OPTIONS = (
         "--seeds", type=click.IntRange(1, 100), default=3, metavar="N",
         help="Number of seeds per arm, starting at --seed [1 to 100; default 3].",
     ),
-    click.option("--out", type=FOLDER, help="Output folder (required). Existing runs are resumed."),
-    click.option("--markdown", type=FILE, metavar="FILE", help="Write the tables as Markdown."),
     click.option(
-        "--plot", "picture", type=FILE, metavar="FILE",
+        "--out", type=settings.FOLDER, help="Output folder (required). Existing runs are resumed."
+    ),
+    click.option(
+        "--markdown", type=settings.FILE, metavar="FILE", help="Write the tables as Markdown."
+    ),
+    click.option(
+        "--plot", "picture", type=settings.FILE, metavar="FILE",
         help="Draw the result as .png, .svg or .pdf; needs the extra `plot`.",
     ),
-    settings_options,
-    device_option,
-    threads_option,
-    quiet_option,
-    json_option,
+    settings.settings_options,
+    settings.device_option,
+    settings.threads_option,
+    settings.quiet_option,
+    settings.json_option,
 )  # fmt: skip
 
 NAMES = ("data", "protocol", "exclude_seen", "seeds", "out", "markdown", "picture", "device",
@@ -103,11 +93,11 @@ class ExperimentRequest:
         self.options = {name: options.pop(name) for name in NAMES}
         preset, file = options.pop("preset"), options.pop("config_file")
         self.reading = take_reading(options)
-        self.config: Config = config_from_options(preset, file, options)
-        in_file = {} if file is None else read_toml(file)
+        self.config: Config = settings.config_from_options(preset, file, options)
+        in_file = {} if file is None else settings.read_toml(file)
         set_by_user = (name for name, value in options.items() if value is not None)
         self.fixed_settings = {*in_file, *set_by_user}
-        set_threads(self.options["threads"], self.config.backend)
+        settings.set_threads(self.options["threads"], self.config.backend)
         self.check()
 
     def check(self) -> None:
@@ -120,8 +110,8 @@ class ExperimentRequest:
         if self.options["data"] is None and self.reading:
             got = ", ".join(self.reading)
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
-        check_writable("--out", out)
-        check_output_file("--markdown", self.options["markdown"])
+        settings.check_writable("--out", out)
+        settings.check_output_file("--markdown", self.options["markdown"])
         check_picture(self.options["picture"])
         parse_metric(self.config.metric)
 

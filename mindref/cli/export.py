@@ -9,28 +9,28 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import FOLDER, check_writable, json_option, moved_log_option, set_threads
+from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
 
 KINDS = ("onnx", "torch")
 
 
 @click.command("export", short_help="Write a run as files for serving without mindref.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=settings.FOLDER)
 @click.option(
     "--to", "kind", type=click.Choice(KINDS), required=True,
     help="File type: ONNX, or torch.export (.pt2).",
 )  # fmt: skip
 @click.option(
-    "--output", type=FOLDER,
+    "--output", type=settings.FOLDER,
     help="New or empty output folder [default: export-onnx or export-torch in RUN].",
 )  # fmt: skip
 @click.option(
     "--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N",
     help="Number of users of the log for the comparison with the reference [1 to 1000000].",
 )  # fmt: skip
-@moved_log_option
-@json_option
+@settings.moved_log_option
+@settings.json_option
 def export_command(
     run: Path, kind: str, output: Path | None, users: int, data: Path | None, as_json: bool
 ) -> int:
@@ -51,9 +51,9 @@ def export_command(
     The exported file is run and compared with the backend `numpy`: on users of the log, or on
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.
     """
-    set_threads(None)
+    settings.set_threads(None)
     output = output if output is not None else run / f"export-{kind}"
-    check_writable("--output", output)
+    settings.check_writable("--output", output)
     from mindref.recommender.export import ExportDiffers, export_run
 
     try:

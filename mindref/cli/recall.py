@@ -10,20 +10,7 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import (
-    FILE,
-    FOLDER,
-    PATH,
-    backend_option,
-    check_output_file,
-    device_option,
-    json_option,
-    moved_log_option,
-    refuse_other_options,
-    run_backend,
-    set_threads,
-    threads_option,
-)
+from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, printable, say
 
@@ -31,17 +18,17 @@ FORMATS = ("table", "tsv", "jsonl")
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
-@click.argument("run", nargs=-1, metavar="RUN", type=PATH)
+@click.argument("run", nargs=-1, metavar="RUN", type=settings.PATH)
 @click.option("--user", metavar="ID", help="A user id of the run's log.")
 @click.option("--history", metavar="ITEM,...", help="Item ids as one CSV row, oldest first.")
 @click.option("--all-users", is_flag=True, help="All users of the run's log.")
-@moved_log_option
+@settings.moved_log_option
 @click.option(
     "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
     help="Number of items per user, n [1 to 100000].",
 )  # fmt: skip
 @click.option(
-    "--rerank", "reranker", type=FOLDER, metavar="DIN_RUN",
+    "--rerank", "reranker", type=settings.FOLDER, metavar="DIN_RUN",
     help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
 )  # fmt: skip
 @click.option(
@@ -57,15 +44,15 @@ FORMATS = ("table", "tsv", "jsonl")
     "--format", "form", type=click.Choice(FORMATS),
     help="Output format [default: table; tsv for --all-users].",
 )  # fmt: skip
-@click.option("--output", type=FILE, help="Write to this file.")
+@click.option("--output", type=settings.FILE, help="Write to this file.")
 @click.option(
     "--shard", metavar="I/N", help="With --all-users: only shard I of N, from 1, for --merge."
 )
 @click.option("--merge", is_flag=True, help="RUN... are the files of all shards: merge them.")
-@backend_option
-@device_option
-@threads_option
-@json_option
+@settings.backend_option
+@settings.device_option
+@settings.threads_option
+@settings.json_option
 def recall_command(
     run: tuple[Path, ...],
     user: str | None,
@@ -92,18 +79,18 @@ def recall_command(
     """
     if merge:
         words = "the files of the shards and --output"
-        refuse_other_options("--merge", ("run", "merge", "output"), words)
+        settings.refuse_other_options("--merge", ("run", "merge", "output"), words)
         write_merged_lists(run, output)
         return
     if len(run) != 1:
         raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
-    set_threads(threads, query["backend"] or run_backend(run[0]))
+    settings.set_threads(threads, query["backend"] or settings.run_backend(run[0]))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
     items = parse_item_ids("--history", history) if history is not None else None
     number = parse_shard(shard, all_users, output)
-    check_output_file("--output", output)
+    settings.check_output_file("--output", output)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
     if number is not None and output is not None:
         if reranker is not None:
@@ -145,7 +132,7 @@ def write_merged_lists(paths: tuple[Path, ...], output: Path | None) -> None:
     """Write the lists of all shards to one file. Raises ConfigError without --output."""
     if output is None:
         raise ConfigError(say("--merge", "--output, the file to write", "none"))
-    check_output_file("--output", output)
+    settings.check_output_file("--output", output)
     from mindref.recall import shard_file
 
     shard_file.merge_shards(paths, output)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import FOLDER, check_output_file, moved_log_option
+from mindref.cli import settings
 from mindref.errors import ConfigError, say
 from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
@@ -17,14 +17,14 @@ SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
 
 
 @click.command("study", short_help="Inspect every step of the algorithm; exercises.")
-@click.argument("run", type=FOLDER, required=False)
+@click.argument("run", type=settings.FOLDER, required=False)
 @click.option(
     "--user", "users", multiple=True, metavar="WHO",
     help="User to inspect: median, longest, most-separated, least-separated, wrong (the next item"
     " is not recommended), or a user id of the log [default: median]. Repeat it for --html and"
     " --case-study.",
 )  # fmt: skip
-@moved_log_option
+@settings.moved_log_option
 @click.option("--at", metavar="STEP", default="", help="Print one step, by its id or number.")
 @click.option("--explain", metavar="CELL", default="", help="Explain a number, as 'w[2, 1]'.")
 @click.option("--variant", metavar="NAME", default="", help="Show the steps under a deviation.")
@@ -44,8 +44,9 @@ SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
     help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json.",
 )  # fmt: skip
 @click.option(
-    "--baseline", type=FOLDER, help="Run with --interests 1 for comparison in the case study."
-)
+    "--baseline", type=settings.FOLDER,
+    help="Run with --interests 1 for comparison in the case study.",
+)  # fmt: skip
 @exercise_options
 def study_command(
     run: Path | None,
@@ -96,7 +97,7 @@ def check_combination(users: tuple[str, ...], views: dict[str, Any], outputs: li
         raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
     for name in outputs:
         if str(views[name]) != "-":
-            check_output_file(option_name(name), views[name])
+            settings.check_output_file(option_name(name), views[name])
         elif name != "json_to":
             raise ConfigError(say(option_name(name), "a file", "-"))
 

@@ -9,24 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli import reranker
+from mindref.cli import reranker, settings
 from mindref.cli.locking import lock_folder, with_folder_lock
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.settings import (
-    FOLDER,
-    PATH,
-    check_writable,
-    config_from_options,
-    device_option,
-    is_reranker_run,
-    json_option,
-    quiet_option,
-    run_backend,
-    run_threads,
-    set_threads,
-    threads_option,
-    training_options,
-)
 from mindref.cli.stderr import print_stderr
 from mindref.cli.torchrun import (
     exit_immediately,
@@ -49,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
-@click.option("--data", type=PATH, help="The log: a file, or a folder with one log.")
+@click.option("--data", type=settings.PATH, help="The log: a file, or a folder with one log.")
 @reading_options
 @click.option(
     "--split", "protocol", type=click.Choice(PROTOCOLS),
@@ -61,23 +46,23 @@ if TYPE_CHECKING:
     help="Exclude items of the user's history from the top-n lists [default: exclude].",
 )  # fmt: skip
 @click.option(
-    "--out", type=FOLDER, help="Run directory to create [default: the next free runs/NNN]."
+    "--out", type=settings.FOLDER, help="Run directory to create [default: the next free runs/NNN]."
 )
 @click.option(
-    "--resume", type=FOLDER, metavar="RUN",
+    "--resume", type=settings.FOLDER, metavar="RUN",
     help="Resume a stopped run. Its settings cannot be changed. If the log has moved, give its new"
     " location with --data.",
 )  # fmt: skip
 @click.option(
-    "--recall", type=FOLDER, metavar="RUN",
+    "--recall", type=settings.FOLDER, metavar="RUN",
     help="With --model din: the run whose candidates DIN reranks. DIN uses the log and split of"
     " that run.",
 )  # fmt: skip
-@training_options
-@device_option
-@threads_option
-@quiet_option
-@json_option
+@settings.training_options
+@settings.device_option
+@settings.threads_option
+@settings.quiet_option
+@settings.json_option
 @first_process_reports
 def train_command(
     data: Path | None,
@@ -110,20 +95,20 @@ def train_command(
     choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset}
     if resume is not None:
         changes = {**choices, "out": out, "config": config_file, **options}
-        if is_reranker_run(resume):
+        if settings.is_reranker_run(resume):
             trusted = changes.pop("backend")  # compared with the backend of the recall run
             refuse_changed_settings(changes, reading)
             inputs: dict[str, Any] = {"data": data, "device": device, "backend": trusted}
             din_trainer = reranker.resumed_reranker(resume, recall, threads, **inputs)
             return train_and_report(din_trainer, quiet, as_json)
-        name = run_backend(resume)
+        name = settings.run_backend(resume)
         if changes["backend"] == name:  # not a change: the user trusts the code of this backend
             del changes["backend"]
         else:
             from mindref.backend import check_installed
 
             check_installed(name, f"{resume}: backend")
-        set_threads(run_threads(resume, threads), name)
+        settings.set_threads(settings.run_threads(resume, threads), name)
         refuse_changed_settings({**changes, "recall": recall}, reading)
         from mindref.recommender.trainer import resume_run as resume_trainer
 
@@ -139,8 +124,8 @@ def train_command(
         din_trainer = reranker.new_reranker(recall, new_run, din_config, unused, threads, **inputs)
         return train_and_report(din_trainer, quiet, as_json)
     reranker.refuse_reranker_options(recall, options)
-    config = config_from_options(preset, config_file, options)
-    set_threads(threads, config.backend)
+    config = settings.config_from_options(preset, config_file, options)
+    settings.set_threads(threads, config.backend)
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
@@ -209,7 +194,7 @@ def choose_run_directory(out: Path | None) -> Path:
 
     run = out or next_run_directory(Path("runs"))
     check_free(run)
-    check_writable("--out", run)
+    settings.check_writable("--out", run)
     return run
 
 
