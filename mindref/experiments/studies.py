@@ -57,6 +57,7 @@ def parse_studies(content: Mapping[str, Any]) -> dict[str, Study]:
         if values := fields.pop("values", None):
             setting = fields.pop("setting", name)
             fields["arms"] = {format_value(value): {setting: value} for value in values}
+            fields.setdefault("base", format_value(getattr(Config.of(), setting)))
         try:
             study = Study(name, **fields)
         except TypeError as error:
