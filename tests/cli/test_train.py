@@ -65,8 +65,8 @@ def test_the_command_offers_exactly_the_split_protocols():
 def test_the_help_lists_the_families_of_a_setting(cli):
     text = " ".join(cli("train", "--help").out.split())
     assert (
-        "--k1 X bm25: a larger value saturates at a larger interaction count [0 to 1000000.0; "
-        in text
+        "--k1 X bm25: how much the popularity of an item reduces its weight; 0: not at all [0 to"
+        " 1000000.0; " in text
     )
     assert "default 1.2; item_knn only]" in text
     assert "or per interest [default none; mind_plus and youtube_dnn only]" in text
