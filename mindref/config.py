@@ -43,8 +43,9 @@ class Config:
     logits: str = choice_setting(
         "keyed",
         ("keyed", "fixed", "per_call"),
-        "initial logits: keyed (new in every training step; a function of seed, item and interest"
-        " in serving), fixed (that function in both) or per_call (new in both)",
+        "initial routing logits. keyed: a new draw in each training step; in serving a function of"
+        " seed, item and interest. fixed: this function in training too. per_call: a new draw in"
+        " each training step and each call",
     )
     interest_count: str = choice_setting(
         "log2", ("log2", "fixed"), "number of active interests: log2 of the history length, or K"
@@ -119,7 +120,7 @@ class Config:
     )
     neighbours: int = number_setting(500, 1, 1_000_000, "most similar items stored per item")
     k1: float = number_setting(
-        1.2, 0, 1e6, "bm25: a larger value saturates at a larger interaction count"
+        1.2, 0, 1e6, "bm25: how much the popularity of an item reduces its weight; 0: not at all"
     )
     b: float = number_setting(
         0.25, 0, 1, "bm25: normalisation by history length (0: none, 1: full)"
@@ -129,8 +130,8 @@ class Config:
         10.0, 0, 1e6, "an interaction has the weight 1 + confidence, any other item 1"
     )
     sweeps: int = number_setting(15, 1, 10_000, "sweeps of alternating least squares")
-    fade: float = number_setting(
-        1.0, 1e-6, 1, "a behaviour followed by n others has the weight fade^n"
+    history_decay: float = number_setting(
+        1.0, 1e-6, 1, "a behaviour followed by n others has the weight history_decay^n"
     )
     item_features: tuple[str, ...] = free_setting((), "item features averaged into the item vector")
     user_features: tuple[str, ...] = free_setting((), "user features joined to each capsule")
@@ -142,10 +143,11 @@ class Config:
         "unigram", ("unigram", "log_uniform", "uniform", "in_batch"), "distribution of negatives"
     )
     alpha: float = number_setting(0.75, 0, 10, "sampler=unigram: exponent of the item count")
-    cuts: str = choice_setting(
+    target_sampling: str = choice_setting(
         "interaction",
         ("interaction", "user"),
-        "draw each training target uniformly over interactions, or first over users",
+        "training targets. interaction: every interaction has the same chance. user: every user has"
+        " the same chance, and then every interaction of the user",
     )
     batch: int = number_setting(512, 1, 1_000_000, "training examples per step")
     steps: int = number_setting(3000, 1, 1_000_000_000, "maximum number of training steps")
@@ -158,7 +160,7 @@ class Config:
     epsilon: float = number_setting(
         1e-8, 1e-30, 1, "Adam: added to the square root of the second moment"
     )
-    initial: float = number_setting(
+    init_scale: float = number_setting(
         1.0,
         0,
         1e3,

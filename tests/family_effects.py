@@ -81,7 +81,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
 POOLED = Effect("pooled", effects.in_training_alone, PLUS)
 
 EFFECTS: dict[str, list[Effect]] = {
-    "initial": [Effect(0.5, half_the_size)],
+    "init_scale": [Effect(0.5, half_the_size)],
     "model": [
         Effect("mind_plus", is_now(mind_plus.Params, lambda made: type(made.state.params))),
         Effect("youtube_dnn", is_now(1, lambda made: effects.served(made).vectors.shape[1])),

@@ -75,7 +75,7 @@ def of_neighbours(plain: Trainer, changed: Trainer) -> None:
         np.testing.assert_allclose(found[kept], np.asarray(expected)[kept], rtol=SAME)
         most = np.minimum((np.asarray(expected) > 0).sum(axis=1), config.neighbours)
         np.testing.assert_array_equal(kept.sum(axis=1), most)
-        expected = [loops.score(found, known, config.fade) for known in histories(made)]
+        expected = [loops.score(found, known, config.history_decay) for known in histories(made)]
         np.testing.assert_allclose(answers(made), expected, rtol=SAME, atol=VANISHING)
 
 
@@ -92,7 +92,7 @@ def of_least_squares(plain: Trainer, changed: Trainer) -> None:
         exact = factors.astype(float).tolist()
         vectors = []
         for known in histories(made):
-            weights = loops.history_weights(known, config.fade)
+            weights = loops.history_weights(known, config.history_decay)
             trusted = {item: config.confidence * w for item, w in weights.items()}
             vectors.append(loops.fold_in(exact, trusted, config.regularization))
         np.testing.assert_allclose(answers(made), vectors, rtol=1e-4, atol=1e-5)
@@ -129,5 +129,5 @@ EFFECTS: dict[str, list[Effect]] = {
     "regularization": [Effect(5.0, SQUARES, WALS)],
     "confidence": [Effect(20.0, SQUARES, WALS)],
     "sweeps": [Effect(1, SQUARES, WALS)],
-    "fade": [Effect(0.5, NEIGHBOURS, KNN), Effect(0.5, SQUARES, WALS)],
+    "history_decay": [Effect(0.5, NEIGHBOURS, KNN), Effect(0.5, SQUARES, WALS)],
 }

@@ -62,19 +62,19 @@ CASES = [
 
 
 TOGETHER = [
-    {"learning_rate": 100, "initial": 1e3},
+    {"learning_rate": 100, "init_scale": 1e3},
     {"learning_rate": 100, "temperature": 1e-6},
-    {"initial": 1e3, "temperature": 1e-6},
-    {"initial": 1e3, "temperature": 1e-6, "loss": "full", "power": 1},
-    {"initial": 1e3, "hidden": [8] * 20},
-    {"initial": 0, "normalise": True, "temperature": 1e-6},
-    {"initial": 1e3, "normalise": True, "routing_gradient": "all"},
-    {"sigma": 1e6, "initial": 1e3, "routing_gradient": "all", "squash": "none"},
-    {"sigma": 0, "initial": 0, "power": 0},
+    {"init_scale": 1e3, "temperature": 1e-6},
+    {"init_scale": 1e3, "temperature": 1e-6, "loss": "full", "power": 1},
+    {"init_scale": 1e3, "hidden": [8] * 20},
+    {"init_scale": 0, "normalise": True, "temperature": 1e-6},
+    {"init_scale": 1e3, "normalise": True, "routing_gradient": "all"},
+    {"sigma": 1e6, "init_scale": 1e3, "routing_gradient": "all", "squash": "none"},
+    {"sigma": 0, "init_scale": 0, "power": 0},
     {"epsilon": 1e-30, "beta1": 0, "beta2": 0, "learning_rate": 1},
     {"alpha": 10, "negatives": 1, "batch": 1},
     {"interests": 64, "window": 1, "interest_count": "fixed"},
-    {"iterations": 40, "initial": 1e3, "squash": "unit", "routing_axis": "behaviours"},
+    {"iterations": 40, "init_scale": 1e3, "squash": "unit", "routing_axis": "behaviours"},
 ]
 
 

@@ -213,7 +213,7 @@ EFFECTS = {
         Effect("in_batch", is_now(True, negatives_are_targets)),
     ],
     "alpha": [Effect(0.0, effects.all_alike), Effect(2.0, effects.by_popularity_squared)],
-    "cuts": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
+    "target_sampling": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
     "batch": [Effect(24, effects.more_samples)],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
     "learning_rate": [Effect(0.02, adam("learning_rate"))],

@@ -269,9 +269,9 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Number of threads [1 to 1024; default: with backend numba MINDREF_THREADS or all cores;"
-    " with other backends OPENBLAS_NUM_THREADS or 1. Each process of a distributed training:"
-    " OPENBLAS_NUM_THREADS or an equal share of the cores].",
+    help="Number of threads [1 to 1024; default: $MINDREF_THREADS, else all cores; with a backend"
+    " other than numba $OPENBLAS_NUM_THREADS, else 1; in distributed training"
+    " $OPENBLAS_NUM_THREADS, else an equal share of the cores for each process].",
 )
 backend_option = click.option(
     "--backend",

@@ -49,7 +49,7 @@ class DinConfig:
     start: str = choice_setting(
         "drawn",
         ("drawn", "recall"),
-        "initial item table: drawn, or a copy of the item table of the recall run",
+        "initial item table: random numbers (drawn), or a copy of the recall run's table (recall)",
     )
     depth: int = number_setting(
         200, 1, 1_000_000, "n, number of candidates that the recall run returns for a history"

@@ -105,5 +105,5 @@ FAMILY = FittedFamily(
     check_arrays=check_similarities,
     require_packages=require_library,  # baselines-R4
     fit_settings={"similarity": "similarity", "neighbours": "neighbours", "k1": "k1", "b": "b"},
-    serving_settings={"decay": "fade"},
+    serving_settings={"decay": "history_decay"},
 )

@@ -101,7 +101,7 @@ def init(rng: np.random.Generator, config: Config, sizes: Sizes, extra_inputs: i
     def normal(shape: tuple[int, int], variance: float) -> Array:
         return (np.sqrt(variance) * rng.standard_normal(shape)).astype(config.dtype)
 
-    variance = config.initial**2 / width  # model-R20
+    variance = config.init_scale**2 / width  # model-R20
     items = normal((sizes.item_rows, width), variance)
     profile = normal((sizes.profile_rows, config.profile_width), variance)
     bilinear = normal((width, width), variance)

@@ -22,7 +22,7 @@ class FamilyEntry(NamedTuple):
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
-VECTOR_LOSS = ("temperature", "normalise", "initial")
+VECTOR_LOSS = ("temperature", "normalise", "init_scale")
 """Settings of the families that learn vectors by a softmax loss."""
 
 ENTRIES = (
@@ -55,13 +55,13 @@ ENTRIES = (
         "wals",
         "weighted alternating least squares (Hu et al., ICDM 2008)",
         "wals",
-        ("regularization", "confidence", "sweeps", "fade"),
+        ("regularization", "confidence", "sweeps", "history_decay"),
     ),
     FamilyEntry(
         "item_knn",
         "item k-nearest-neighbours (Sarwar et al., WWW 2001)",
         "item_knn",
-        ("similarity", "neighbours", "k1", "b", "fade"),
+        ("similarity", "neighbours", "k1", "b", "history_decay"),
     ),
     FamilyEntry("popularity", "the most frequent items, the same for every user", "popularity"),
     FamilyEntry("random", "a random order of the catalogue per history", "random_scores"),

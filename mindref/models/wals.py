@@ -133,5 +133,5 @@ FAMILY = FittedFamily(
         "alpha": "confidence",
         "iterations": "sweeps",
     },
-    serving_settings={"decay": "fade"},
+    serving_settings={"decay": "history_decay"},
 )

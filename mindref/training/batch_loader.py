@@ -49,7 +49,7 @@ class BatchLoader:
 
     def make_examples(self) -> TrainingExamples:
         """Return the examples of the training sequences."""
-        return TrainingExamples(self.task.sequences, by=self.config.cuts)
+        return TrainingExamples(self.task.sequences, by=self.config.target_sampling)
 
     def make_negatives(self) -> None:
         """Prepare the sampler of negatives and the table of fixed initial logits."""

@@ -47,7 +47,7 @@ def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
         ("--studies sigmoid", "--studies: expected all, or some of sigma, power"),
         ("--studies=", "--studies: expected all, or names of studies, got none; --list"),
         ("--studies sigma", "--out: expected a folder for the runs, got none"),
-        ("--model wals --studies initial", "study initial, arm 0.1: initial: expected"),
+        ("--model wals --studies init_scale", "study init_scale, arm 0.1: init_scale: expected"),
     ],
 )
 def test_invalid_options_are_rejected_before_the_log_is_read(
