@@ -94,7 +94,7 @@ class ExperimentRequest:
         preset, file = options.pop("preset"), options.pop("config_file")
         self.reading = take_reading(options)
         self.config: Config = settings.config_from_options(preset, file, options)
-        in_file = {} if file is None else settings.read_toml(file)
+        in_file = settings.read_settings_file(file)
         set_by_user = (name for name, value in options.items() if value is not None)
         self.fixed_settings = {*in_file, *set_by_user}
         settings.set_threads(self.options["threads"], self.config.backend)

@@ -144,21 +144,18 @@ def config_from_options(
 
 
 def read_settings_file(path: Path | None) -> dict[str, Any]:
-    """Return the settings in a TOML file, {} without one. Raises ConfigError for other keys."""
-    settings = read_toml(path) if path is not None else {}
+    """Return the settings in a TOML file, {} without one. Raises ConfigError for other content."""
+    if path is None:
+        return {}
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # an integer may be too long for Python
+        raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
     for name in NOT_SETTINGS:
         if name in settings:
             todo = f"give --{name} on the command line"
             raise ConfigError(say(f"--config {path}", "only settings", name, todo))
     return settings
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the settings in a TOML file. Raises ConfigError if it is not valid TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # an integer may be too long for Python
-        raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
 
 
 def check_writable(option: str, path: Path | None) -> None:
@@ -229,18 +226,20 @@ def read_run_config(run: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+def run_setting(run: Path, name: str, default: Any = None) -> Any:
+    """Return a setting of a run; the default if it is missing or the run cannot be read."""
+    settings = read_run_config(run).get("settings")
+    return settings.get(name, default) if isinstance(settings, dict) else default
+
+
 def run_backend(run: Path) -> str:
     """Return the backend of a run. For an unreadable run return the default backend."""
-    settings = read_run_config(run).get("settings")
-    if not isinstance(settings, dict):
-        return THREADED_BACKEND
-    return str(settings.get("backend", THREADED_BACKEND))
+    return str(run_setting(run, "backend", THREADED_BACKEND))
 
 
 def is_reranker_run(run: Path) -> bool:
     """Return whether a run directory holds a DIN reranker; False if it cannot be read."""
-    settings = read_run_config(run).get("settings")
-    return isinstance(settings, dict) and is_reranker(settings.get("model"))
+    return is_reranker(run_setting(run, "model"))
 
 
 def run_threads(run: Path, requested: int | None, backend: str | None = None) -> int | None:

@@ -76,9 +76,8 @@ def resume_hint(trainer: TrainingRun) -> str:
 
 def lost_process_message(error: BaseException, trainer: Trainer) -> str:
     """Return the error message when another process has ended."""
-    ranks = trainer.ranks
-    loss = "only the running epoch is lost"
-    return f"one of the {ranks.world} processes ended ({error}); {loss}. {resume_hint(trainer)}"
+    message = f"one of the {trainer.ranks.world} processes ended ({error})"
+    return f"{message}; only the running epoch is lost. {resume_hint(trainer)}"
 
 
 def train_silently(trainer: Trainer) -> int:

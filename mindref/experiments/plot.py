@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,14 @@ def result_panels(result: dict[str, Any]) -> list[tuple[float, Panel]]:
     lengths = result["at"]
     if result["kind"] == "compare":
         arms = result["arms"]
-        rates = [(panel_height(arms), rates_panel(arms, n)) for n in lengths]
-        return [*rates, (3.0, curves_panel("validation", arms))]
+        rates = [(panel_height(arms), partial(rates_panel, arms=arms, n=n)) for n in lengths]
+        return [*rates, (3.0, partial(curves_panel, title="validation", arms=arms))]
     panels: list[tuple[float, Panel]] = []
     for study in result["studies"]:
-        panels.append((panel_height(study["arms"]), effects_panel(study, lengths)))
+        arms = study["arms"]
+        panels.append((panel_height(arms), partial(effects_panel, study=study, lengths=lengths)))
         if study["curves"]:
-            panels.append((3.0, curves_panel(study["title"], study["arms"])))
+            panels.append((3.0, partial(curves_panel, title=study["title"], arms=arms)))
     return panels
 
 
@@ -56,28 +58,20 @@ def panel_height(arms: list[dict[str, Any]]) -> float:
     return 0.8 + 0.3 * len(arms)
 
 
-def rates_panel(arms: list[dict[str, Any]], n: int) -> Panel:
-    """Return a panel of hit rates at n with their intervals."""
-
-    def panel(axis: Any) -> None:
-        draw_points(axis, arms, "metrics", f"hit_rate@{n}", "value", 0.0)
-        label_arms(axis, arms, f"hit rate at {n}, 95 % intervals")
-
-    return panel
+def rates_panel(axis: Any, arms: list[dict[str, Any]], n: int) -> None:
+    """Draw the hit rates at n with their intervals."""
+    draw_points(axis, arms, "metrics", f"hit_rate@{n}", "value", 0.0)
+    label_arms(axis, arms, f"hit rate at {n}, 95 % intervals")
 
 
-def effects_panel(study: dict[str, Any], lengths: list[int]) -> Panel:
-    """Return a panel of the effects of a study with their intervals."""
-
-    def panel(axis: Any) -> None:
-        axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
-        for i, n in enumerate(lengths):
-            shift = 0.2 * (i - (len(lengths) - 1) / 2)
-            draw_points(axis, study["arms"], "against", f"hit_rate@{n}", "difference", shift)
-        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        label_arms(axis, study["arms"], f"{study['title']}: effect against {study['base']}")
-
-    return panel
+def effects_panel(axis: Any, study: dict[str, Any], lengths: list[int]) -> None:
+    """Draw the effects of a study with their intervals."""
+    axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
+    for i, n in enumerate(lengths):
+        shift = 0.2 * (i - (len(lengths) - 1) / 2)
+        draw_points(axis, study["arms"], "against", f"hit_rate@{n}", "difference", shift)
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    label_arms(axis, study["arms"], f"{study['title']}: effect against {study['base']}")
 
 
 def draw_points(
@@ -100,16 +94,12 @@ def label_arms(axis: Any, arms: list[dict[str, Any]], title: str) -> None:
     axis.set_title(title, loc="left").set_parse_math(False)
 
 
-def curves_panel(title: str, arms: list[dict[str, Any]]) -> Panel:
-    """Return a panel of validation curves, the mean over seeds, one line per arm."""
-
-    def panel(axis: Any) -> None:
-        for arm, style in zip(arms, LINE_STYLES * len(arms), strict=False):
-            steps, values = [x[0] for x in arm["curve"]], [x[1] for x in arm["curve"]]
-            axis.plot(steps, values, style, label=arm["label"])
-        axis.set_xlabel("step")
-        axis.set_ylabel("validation")
-        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        axis.set_title(f"{title}: validation during training", loc="left").set_parse_math(False)
-
-    return panel
+def curves_panel(axis: Any, title: str, arms: list[dict[str, Any]]) -> None:
+    """Draw the validation curves, the mean over seeds, one line per arm."""
+    for arm, style in zip(arms, LINE_STYLES * len(arms), strict=False):
+        steps, values = [x[0] for x in arm["curve"]], [x[1] for x in arm["curve"]]
+        axis.plot(steps, values, style, label=arm["label"])
+    axis.set_xlabel("step")
+    axis.set_ylabel("validation")
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axis.set_title(f"{title}: validation during training", loc="left").set_parse_math(False)

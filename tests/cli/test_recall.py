@@ -153,14 +153,6 @@ def test_an_unwritable_output_is_rejected_before_recall(cli, run, monkeypatch, o
     assert message in cli.error("recall", run, "--all-users", "--output", output)
 
 
-def test_a_warning_goes_to_standard_error(cli, run):
-    (run / "index").write_text("a file stands where the folder would")
-    result = cli("recall", run, "--history", history(run), "--json")
-    assert result.code == 0
-    assert "No index is kept" in result.err
-    json.loads(result.out)
-
-
 def test_control_characters_in_titles_are_escaped(cli, run):
     lines = (run / "items.tsv").read_text().splitlines()
     changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
