@@ -60,31 +60,25 @@ def device_command(command, run):
 @pytest.mark.rules("backend-R16")
 @pytest.mark.parametrize("command", ["evaluate", "recall"])
 def test_a_run_is_loaded_on_the_requested_device(cli, run, two_devices, command):
-    arguments = device_command(command, run)
-    for changes, device in (
-        ([], "cpu"),
-        (["--device", "cuda"], "cuda"),
-        (["--device", "auto"], "cuda"),
-    ):
+    for words, device in (("", "cpu"), ("--device cuda", "cuda"), ("--device auto", "cuda")):
         two_devices.used.clear()
-        assert cli(*arguments, *changes).code == 0
+        assert cli(*device_command(command, run), *words.split()).code == 0
         assert two_devices.used == {device}
 
 
 @pytest.mark.rules("backend-R16")
 def test_a_training_is_resumed_on_another_device(cli, shop, two_devices, tmp_path):
-    run, estimates = tmp_path / "run", tmp_path / "alone"
+    run, alone = tmp_path / "run", tmp_path / "alone"
     arguments = ["train", "--data", shop, "--quiet", *options(backend=BACKEND)]
-    assert cli(*arguments, "--out", estimates, "--device", "cuda").code == 0
+    assert cli(*arguments, "--out", alone, "--device", "cuda").code == 0
     assert two_devices.used == {"cuda"}
-    result = json.loads((estimates / "config.json").read_text(encoding="utf-8"))
-    assert "cuda" not in str(result), "no setting"
+    assert "cuda" not in (alone / "config.json").read_text(encoding="utf-8"), "no setting"
     two_devices.used.clear()
     assert cli(*arguments, "--out", run).code == 0
     again = ("train", "--resume", run, "--backend", BACKEND)
     assert cli(*again, "--device", "cuda", "--quiet").code == 0
     assert two_devices.used == {"cpu", "cuda"}
-    assert content(run, RESULT) == content(estimates, RESULT)
+    assert content(run, RESULT) == content(alone, RESULT)
 
 
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recall"])

@@ -23,7 +23,7 @@ SPOILT = {
 }
 
 
-def register_exporter(monkeypatch, trained_run, *kinds):
+def register_exporter(monkeypatch, module, *kinds):
     """Register a module as the only exporter of some kinds; None: a missing module."""
     real = metadata.entry_points
     offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
@@ -32,15 +32,15 @@ def register_exporter(monkeypatch, trained_run, *kinds):
         return offered if asked.get("group") == export.GROUP else real(**asked)
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
-    monkeypatch.setitem(sys.modules, "a_writer", trained_run)
+    monkeypatch.setitem(sys.modules, "a_writer", module)
 
 
 @pytest.fixture
 def writer(monkeypatch):
     """A fake exporter that replaces the framework's."""
-    trained_run = Writer()
-    register_exporter(monkeypatch, trained_run, *export.KINDS)
-    return trained_run
+    fake = Writer()
+    register_exporter(monkeypatch, fake, *export.KINDS)
+    return fake
 
 
 def test_kinds_and_tolerance_equal_those_of_the_library_and_the_specification():
@@ -53,9 +53,8 @@ def test_files_are_in_the_run_by_default(cli, run, writer):
     result = cli("export", run, "--to", "onnx")
     assert (result.code, result.err) == (0, "")
     folder = run / "export-onnx"
-    assert {path.name for path in folder.iterdir()} == {
-        *(FILE, "items.safetensors", "items.tsv", "export.json")
-    }
+    names = {FILE, "items.safetensors", "items.tsv", "export.json"}
+    assert {path.name for path in folder.iterdir()} == names
     assert "checked on 60 users of the log and one empty history" in result.out
     manifest = json.loads((folder / "export.json").read_text())
     assert manifest["checked"]["agrees"]
@@ -128,9 +127,8 @@ def test_a_reference_that_is_not_finite_is_reported(cli, run, writer, monkeypatc
 def test_an_error_of_the_framework_is_not_reported_as_a_bug(cli, run, writer):
     writer.spoil = lambda *answers: {}["shape"]
     before = sorted(run.iterdir())
-    assert "--to torch: expected a file that runs, got KeyError: 'shape'; another" in cli.error(
-        "export", run, "--to", "torch"
-    )
+    message = "--to torch: expected a file that runs, got KeyError: 'shape'; another"
+    assert message in cli.error("export", run, "--to", "torch")
     assert sorted(run.iterdir()) == before
 
 

@@ -86,10 +86,7 @@ def test_the_compiled_operators_train_to_what_the_reference_does(model):
     ("settings", "message"),
     [
         ({"contexts": 2}, "contexts: expected 0, or --model mind_plus, got 2"),
-        (
-            {"recency": "shared"},
-            "recency: expected none, or --model mind_plus or youtube_dnn, got shared",
-        ),
+        ({"recency": "shared"}, "none, or --model mind_plus or youtube_dnn, got shared"),
         ({"attention": "pooled"}, "attention: expected label or mean, or --model mind_plus"),
     ],
     ids=str,
@@ -136,11 +133,9 @@ def test_a_family_refuses_what_it_cannot_train_with():
     with pytest.raises(ConfigError, match="expected one process, got several"):
         check_trainable(backend_of("numpy"), config, several=True)
     check_trainable(other, Config.of("default"), several=True)
+    features = {"model": "popularity", "item_features": ["genre"]}
     for changes, message in (
-        (
-            {"model": "popularity", "item_features": ["genre"]},
-            "model popularity: item_features: expected none",
-        ),
+        (features, "model popularity: item_features: expected none"),
         ({"model": "maxmf", "loss": "full"}, "maxmf: loss: expected sampled: its rank is counted"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -50,8 +50,8 @@ def recommended(model):
 
 
 def test_arrays_and_lists_without_times_in_order(table, expected):
-    users, items, times = (np.array(table[name]) for name in ("user", "item", "time"))
-    assert recommended(MIND(**SMALL).fit(users, items, times)) == expected
+    arrays = [np.array(table[name]) for name in ("user", "item", "time")]
+    assert recommended(MIND(**SMALL).fit(*arrays)) == expected
     assert recommended(MIND(**SMALL).fit(table["user"], table["item"])) == expected
 
 
@@ -81,13 +81,6 @@ def test_usual_names_are_found_whatever_the_order_of_the_rows(table, expected):
         names_of = [found.log.item_ids[i] for i in found.log.interactions.row(other)]
         assert names_of == [log.item_ids[i] for i in log.interactions.row(one)]
     assert recommended(MIND(**SMALL).fit(frame)) == expected
-
-
-def test_columns_are_named(table, expected):
-    frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
-    assert recommended(MIND(**SMALL).fit(frame, user="who", item="what", time="when")) == expected
-    with pytest.raises(DataError, match="a column of the user"):
-        MIND(**SMALL).fit(frame)
 
 
 def test_the_built_in_catalogue_is_there_without_any_data():
@@ -176,11 +169,14 @@ def test_data_that_cannot_be_used_is_an_error(arguments, message):
         MIND(**SMALL).fit(*arguments)
 
 
-def test_columns_of_a_file_are_named_as_those_of_a_table(tmp_path, table, expected):
-    frame = pd.DataFrame(table).rename(columns={"user": "who", "item": "what", "time": "when"})
-    frame.to_csv(tmp_path / "log.csv", index=False)
+def test_columns_of_a_table_or_a_file_are_named(tmp_path, table, expected):
     named = {"user": "who", "item": "what", "time": "when"}
-    assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **named)) == expected
+    frame = pd.DataFrame(table).rename(columns=named)
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    for log in (frame, tmp_path / "log.csv"):
+        assert recommended(MIND(**SMALL).fit(log, **named)) == expected
+    with pytest.raises(DataError, match="a column of the user"):
+        MIND(**SMALL).fit(frame)
     both = {"columns": Columns(user="who", time="when"), "item": "what"}
     assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **both)) == expected
 
