@@ -99,12 +99,6 @@ def test_an_unavailable_device_is_one_line_before_the_log_is_read(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("command", ["evaluate", "recall"])
-def test_a_cpu_only_backend_rejects_other_devices(cli, run, two_devices, command):
-    message = cli.error_line(*device_command(command, run)[:-1], "numpy", "--device", "cuda")
-    assert message.startswith("Error: backend numpy: device: expected cpu or auto, got cuda; ")
-
-
 def test_the_recommender_uses_the_device(run, two_devices, tmp_path):
     import mindref
 

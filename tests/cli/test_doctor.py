@@ -5,7 +5,6 @@ import json
 import jsonschema
 import pytest
 
-from mindref.cli import doctor
 from mindref.doctor import examine
 from mindref.doctor.finding import Finding
 from tests.doctor.broken_packages import BACKENDS, install_broken_packages
@@ -95,7 +94,3 @@ def test_lines_are_plain_without_rich(cli, monkeypatch):
         "python           ok       CPython 3",
         "index annoy      note     wrong",
     ]
-
-
-def test_every_state_has_a_colour():
-    assert set(doctor.COLOURS) == {"ok", "note", "problem"}

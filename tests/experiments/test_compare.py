@@ -199,14 +199,6 @@ def test_the_first_of_equal_trials_is_chosen_and_never_a_diverged_one():
 
 
 @pytest.mark.rules("experiments-R22")
-def test_settings_given_by_the_user_are_not_tuned():
-    assert set(arms.model_arm("mind").grid) >= {"learning_rate", "window"}
-    assert "window" not in arms.model_arm("mind", {"window"}).grid
-    assert not set(arms.model_arm("mind-1").settings) & set(arms.model_arm("mind-1").grid)
-    assert arms.model_arm("mind-1").settings["interests"] == 1
-
-
-@pytest.mark.rules("experiments-R22")
 def test_settings_that_define_a_model_are_not_tuned(monkeypatch):
     content = {"grid": {"window": [5], "beyond": [1]}, "models": {"a": {"settings": {"window": 7}}}}
     monkeypatch.setattr(arms, "read_models", lambda: content)

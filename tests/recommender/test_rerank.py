@@ -214,15 +214,3 @@ def test_turning_is_the_mean_cosine_over_pairs_of_candidates():
         for b in range(a)
     ]
     np.testing.assert_allclose(found[2], np.mean(cosines), rtol=1e-9)
-
-
-@pytest.mark.rules("din-R21")
-def test_a_user_of_one_vector_does_not_turn():
-    """With weights that no candidate changes, DIN is sum pooling."""
-    some = made(attention_hidden=(), dtype="float64")
-    (layer,) = some.params.attention
-    constant = (layer._replace(weight=np.zeros_like(layer.weight), bias=np.ones(1)),)
-    pooled = some._replace(params=some.params._replace(attention=constant))
-    candidates = np.array([[7, 2], [6, 8], [3, 11]])
-    found = user_vector_cosines(pooled, HISTORIES, PROFILES, candidates)
-    np.testing.assert_allclose(found, [1, 0, 1], atol=1e-12)

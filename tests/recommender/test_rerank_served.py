@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from mindref.conformance.tolerances import same_math
-from mindref.errors import ConfigError
 from mindref.evaluation import metrics
 from mindref.models import features
 from mindref.models.serving import compute_interests
 from mindref.recommender import din_indexability
 from mindref.recommender.bulk import recall_lists
-from mindref.recommender.rerank import rerank, score_lists
+from mindref.recommender.rerank import score_lists
 from mindref.recommender.rerank_trainer import load_rerank_report, load_reranker, open_reranker
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks
@@ -135,12 +134,3 @@ def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(tra
     # a matrix with no more rows than its width is no control
     assert din_indexability.retained_of_recall(*asked, width, 5) is None
     assert din_indexability.retained_of_recall(*asked, width + 1, 5) is not None
-
-
-def test_cutting_a_list_comes_after_ordering_it(trained_stage, mind_run, stage):
-    made, cases, profiles, before = trained_stage
-    given = made.model(), before, cases.histories, profiles
-    for part, whole in zip(rerank(*given, 5), rerank(*given), strict=True):
-        np.testing.assert_array_equal(part, whole[:, :5])
-    with pytest.raises(ConfigError, match="--top: expected at most the 20 candidates of the DIN"):
-        recall_lists(mind_run, history=[], n=21, reranker=stage)

@@ -134,7 +134,7 @@ def test_an_item_that_followed_is_a_positive_however_it_came():
 
 
 @pytest.mark.rules("din-R17")
-def test_a_batch_is_a_function_of_seed_and_step():
+def test_batches_and_trainings_are_functions_of_the_seed():
     first, again, other = loader(), loader(), loader(seed=1)
     later = first.batch(5).candidates
     np.testing.assert_array_equal(again.batch(5).candidates, later)
@@ -142,10 +142,6 @@ def test_a_batch_is_a_function_of_seed_and_step():
     np.testing.assert_array_equal(first.batch(5).candidates, later)
     assert not np.array_equal(other.batch(5).candidates, later)
     assert not np.array_equal(first.batch(6).candidates, later)
-
-
-@pytest.mark.rules("din-R17")
-def test_two_trainings_are_one_and_another_seed_is_another():
     one, again, other = (flatten(din_trainer(seed=n).train().model.params) for n in (0, 0, 1))
     np.testing.assert_equal(again, one)
     assert not np.array_equal(one["items"], other["items"])
