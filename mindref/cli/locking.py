@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from mindref.cli.stderr import print_stderr
 from mindref.run import atomic, lock
-
-T = TypeVar("T")
 
 
 def lock_folder(folder: Path, *, make: bool = False) -> None:
@@ -25,16 +21,6 @@ def lock_folder(folder: Path, *, make: bool = False) -> None:
     line = click.get_current_context().with_resource(lock.lock_inside(folder))  # faults-R4
     if line:
         print_stderr(line)
-
-
-def with_folder_lock(folder: Path, make: Callable[[], T]) -> Callable[[], T]:
-    """Wrap `make` so that it runs under the folder's lock."""
-
-    def make_locked() -> T:
-        lock_folder(folder)
-        return make()
-
-    return make_locked
 
 
 def release_locks() -> None:

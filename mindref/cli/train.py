@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli import reranker, settings
-from mindref.cli.locking import lock_folder, with_folder_lock
+from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.stderr import print_stderr
 from mindref.cli.torchrun import (
@@ -113,9 +113,13 @@ def train_command(
         from mindref.recommender.trainer import resume_run as resume_trainer
 
         backend, ranks = join_processes(name, device, quiet)
-        make = partial(resume_trainer, resume, data, device, ranks, backend)
-        trainer = make_trainer(ranks, with_folder_lock(resume, make) if ranks.first else make)
-        return run_training(trainer, quiet, as_json)
+
+        def make_resumed() -> Trainer:
+            if ranks.first:
+                lock_folder(resume)
+            return resume_trainer(resume, data, device, ranks, backend)
+
+        return run_training(make_trainer(ranks, make_resumed), quiet, as_json)
     if is_reranker(options["model"]):
         # the backend is that of the recall run; DIN has no such setting
         inputs = {"data": data, "device": device, "backend": options.pop("backend")}
