@@ -61,7 +61,9 @@ def export_command(
     except ExportDiffers as error:
         print_stderr(str(error))
         if as_json:
-            click.echo(json.dumps({"checked": json_facts(error.verdict._asdict())}))
+            facts = error.verdict._asdict().items()  # null for a number that is not finite
+            finite = {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts}
+            click.echo(json.dumps({"checked": finite}))
         return 1
     for line in result["warnings"]:
         print_stderr(line)
@@ -70,11 +72,6 @@ def export_command(
         return 0
     print_export(result, output)
     return 0
-
-
-def json_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return facts as JSON values: null for a number that is not finite."""
-    return {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts.items()}
 
 
 def print_export(result: dict[str, Any], output: Path) -> None:

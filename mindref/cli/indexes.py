@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
@@ -29,12 +28,9 @@ def indexes_command(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        click.echo(f"{row['name']:<12} {index_line(row)}")
-
-
-def index_line(row: dict[str, Any]) -> str:
-    """Return the description of a kind of index."""
-    if not row["usable"]:
-        return f"not usable: {row['reason']}"
-    when = "only on request" if row["order"] is None else "tried by auto"
-    return f"{row['version'] or 'built in'}, {when}"
+        if row["usable"]:
+            when = "only on request" if row["order"] is None else "tried by auto"
+            text = f"{row['version'] or 'built in'}, {when}"
+        else:
+            text = f"not usable: {row['reason']}"
+        click.echo(f"{row['name']:<12} {text}")

@@ -96,7 +96,10 @@ def recall_command(
         if reranker is not None:
             todo = "rerank all users in one process"
             raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
-        write_shard_lists(run[0], output, form, number, query)
+        from mindref.recommender.sharding import recall_all
+
+        for line in recall_all(run[0], output, form=form, shard=number, **query):
+            print_stderr(printable(line))
     else:
         users = [user] if user is not None else None
         query |= {"users": users, "history": items, "reranker": reranker}
@@ -116,16 +119,6 @@ def print_lists(run: Path, output: Path | None, form: str, query: dict[str, Any]
             print_stderr(line)
     else:
         lists.write_lists(sys.stdout, answers, answers.index, form)
-
-
-def write_shard_lists(
-    run: Path, output: Path, form: str, shard: tuple[int, int], query: dict[str, Any]
-) -> None:
-    """Write the lists of one shard of the users."""
-    from mindref.recommender.sharding import recall_all
-
-    for line in recall_all(run, output, form=form, shard=shard, **query):
-        print_stderr(printable(line))
 
 
 def write_merged_lists(paths: tuple[Path, ...], output: Path | None) -> None:

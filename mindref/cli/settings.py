@@ -36,6 +36,9 @@ PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
+METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
+"""Type of a setting -> placeholder of the value in the help."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -67,11 +70,6 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
     )(function)
 
 
-def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of all settings, including those of DIN."""
-    return settings_options(function, reranks=True)
-
-
 def setting_option(
     setting: dataclasses.Field[Any],
     before: str = "",
@@ -95,7 +93,7 @@ def setting_option(
     elif isinstance(default, int | float):
         kind = type(default)
     return click.option(
-        f"--{name}", type=kind, default=None, metavar=value_metavar(default), help=text
+        f"--{name}", type=kind, default=None, metavar=METAVARS.get(type(default)), help=text
     )
 
 
@@ -116,13 +114,6 @@ def setting_help(setting: dataclasses.Field[Any]) -> str:
 def format_default(default: Any) -> str:
     """Return a default in the form in which it is typed."""
     return ",".join(map(str, default)) or "none" if isinstance(default, tuple) else str(default)
-
-
-def value_metavar(default: Any) -> str | None:
-    """Return the placeholder of a value in the help."""
-    if isinstance(default, tuple):
-        return "A,B,..."
-    return {int: "N", float: "X"}.get(type(default))
 
 
 NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "device", "quiet", "json", "config")

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     help="With --model din: the run whose candidates DIN reranks. DIN uses the log and split of"
     " that run.",
 )  # fmt: skip
-@settings.training_options
+@partial(settings.settings_options, reranks=True)
 @settings.device_option
 @settings.threads_option
 @settings.quiet_option

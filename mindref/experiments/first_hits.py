@@ -5,7 +5,6 @@ Spec: specs/experiments.md, R1, R2 and R15. A case is a hit at N if this rank is
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from mindref.evaluation import metrics
 from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.trainer import Trainer
 from mindref.run import array_files
-from mindref.run.files import MALFORMED
+from mindref.run.files import MALFORMED, file_digest
 
 FILE = "hits.safetensors"
 DEPTH = 100  # length of the top-n lists
@@ -44,7 +43,8 @@ def find_first_hits(trainer: Trainer) -> FirstHits:
 
 def save_hits(run: Path, hits: FirstHits) -> None:
     """Write the hits of a run and the digest of its model."""
-    metadata = {"format": array_files.FORMAT, "hits": FORMAT, "model": model_digest(run)}
+    model = file_digest(run / array_files.MODEL)
+    metadata = {"format": array_files.FORMAT, "hits": FORMAT, "model": model}
     array_files.save_arrays(run / FILE, hits._asdict(), metadata)
 
 
@@ -53,7 +53,7 @@ def load_hits(run: Path) -> FirstHits | None:
     try:
         arrays, metadata = array_files.load_arrays(run / FILE)
         stored = metadata["hits"], metadata["model"]
-        if stored != (FORMAT, model_digest(run)):  # experiments-R15
+        if stored != (FORMAT, file_digest(run / array_files.MODEL)):  # experiments-R15
             return None
         hits = FirstHits(arrays["users"], arrays["first"])
         return hits if valid_hits(hits) else None
@@ -68,8 +68,3 @@ def valid_hits(hits: FirstHits) -> bool:
     if not same_shape or users.dtype != np.int64 or first.dtype != np.int64:
         return False
     return bool((users[1:] > users[:-1]).all() and ((first >= 0) & (first <= DEPTH)).all())
-
-
-def model_digest(run: Path) -> str:
-    """Return the sha256 of the model file."""
-    return hashlib.sha256((run / array_files.MODEL).read_bytes()).hexdigest()
