@@ -1,59 +1,49 @@
 """--backend of evaluate and recall: another backend than that of the run."""
 
-import importlib
 import json
 import os
-import sys
 
 import pytest
 
-from mindref.cli.settings import BLAS_THREAD_VARIABLES, usable_cores
-
-MODULE = "a_backend_of_somebody_else"
-CODE = """
 from mindref.backend import OPERATORS, Capabilities, NumpyBackend
+from mindref.cli.settings import BLAS_THREAD_VARIABLES, usable_cores
 from mindref.conformance.runner.composed_backend import reference_model
 
+
 class Operators(NumpyBackend):
-    name = "of_operators"
-    asked, error = 0, None
+    name, calls, error = "of_operators", 0, None
 
     @property
     def ops(self):
-        type(self).asked += 1
-        if self.error is not None:
-            raise self.error
-        return super().ops
+        return self.counted(super().ops)
+
+    @classmethod
+    def counted(cls, value):
+        cls.calls += 1
+        if cls.error is not None:
+            raise cls.error
+        return value
+
 
 class Levels(Operators):
-    name = "of_levels"
-    made = 0
+    name, ops = "of_levels", NumpyBackend.ops
 
     def capabilities(self):
         return Capabilities(OPERATORS, ("ops", "model"))
 
     def interests(self, *given):
-        type(self).made += 1
-        if self.error is not None:
-            raise self.error
-        return type(self).change(*reference_model().interests(*given))
+        return self.change(*self.counted(reference_model().interests(*given)))
 
     @staticmethod
     def change(vectors, active):
         return vectors, active
-"""
 
 
-@pytest.fixture
-def own_module(tmp_path, monkeypatch):
-    """A module with backends that counts the calls."""
-    (tmp_path / f"{MODULE}.py").write_text(CODE)
-    monkeypatch.syspath_prepend(tmp_path)
+@pytest.fixture(autouse=True)
+def own_threads(monkeypatch):
     for name in BLAS_THREAD_VARIABLES:
         monkeypatch.setenv(name, "7")
     monkeypatch.setenv("MINDREF_THREADS", "")  # undone at the end, whatever a command sets
-    yield importlib.import_module(MODULE)
-    sys.modules.pop(MODULE)
 
 
 def recall_command(run):
@@ -67,14 +57,14 @@ def command(request, run):
     return recall_command(run) if request.param == "recall" else ["evaluate", str(run)]
 
 
-@pytest.mark.parametrize(("name", "count"), [("Operators", "asked"), ("Levels", "made")])
-def test_another_backend_is_evaluated_and_recalls_the_same_items(cli, run, own_module, name, count):
+@pytest.mark.parametrize("backend", [Operators, Levels])
+def test_another_backend_is_evaluated_and_recalls_the_same_items(cli, run, backend):
     for command in (recall_command(run), ["evaluate", run]):
         expected = cli.json(*command)
-        setattr(getattr(own_module, name), count, 0)
-        result = cli(*command, "--json", "--backend", f"{MODULE}:{name}")
+        backend.calls = 0
+        result = cli(*command, "--json", "--backend", f"{__name__}:{backend.__name__}")
         assert (result.code, result.err) == (0, "")
-        assert getattr(getattr(own_module, name), count) > 0
+        assert backend.calls > 0
         found = json.loads(result.out)
         if command[0] == "recall":
             items = [[x["item"] for x in answer[0]["items"]] for answer in (found, expected)]
@@ -85,11 +75,11 @@ def test_another_backend_is_evaluated_and_recalls_the_same_items(cli, run, own_m
             assert value["value"] == pytest.approx(reference[metric]["value"], abs=1e-3), metric
 
 
-def test_threads_are_set_for_the_named_backend(cli, own_module, command, monkeypatch):
+def test_threads_are_set_for_the_named_backend(cli, command, monkeypatch):
     for options, pool, products in (
         ([], usable_cores(), "1"),
         (["--backend", "numba", "--threads", 2], 2, "1"),
-        (["--backend", f"{MODULE}:Operators"], 1, "7"),
+        (["--backend", f"{__name__}:Operators"], 1, "7"),
         (["--backend", "numpy", "--threads", 3], 1, "3"),
     ):
         for name in BLAS_THREAD_VARIABLES:
@@ -102,16 +92,16 @@ def test_threads_are_set_for_the_named_backend(cli, own_module, command, monkeyp
 
 @pytest.mark.rules("backend-R4", "backend-R5")
 @pytest.mark.parametrize("error", [RuntimeError("no device"), SystemExit(3)], ids=repr)
-@pytest.mark.parametrize("name", ["Operators", "Levels"])
-def test_an_error_of_a_backend_is_one_line(cli, own_module, command, name, error, monkeypatch):
-    backend = getattr(own_module, name)
-    backend.error = error
-    message = cli.error_line(*command, "--backend", f"{MODULE}:{name}")
+@pytest.mark.parametrize("backend", [Operators, Levels])
+def test_an_error_of_a_backend_is_one_line(cli, command, backend, error, monkeypatch):
+    name = f"{__name__}:{backend.__name__}"
+    monkeypatch.setattr(backend, "error", error)
+    message = cli.error_line(*command, "--backend", name)
     assert message.startswith(f"Error: backend {backend.name}, ")
     assert f"{type(error).__name__}: {error}" in message
     assert "bug in mindref" not in message
     monkeypatch.setattr(backend, "capabilities", lambda self: 1 / 0)
-    assert f"backend {backend.name}" in cli.error_line(*command, "--backend", f"{MODULE}:{name}")
+    assert f"backend {backend.name}" in cli.error_line(*command, "--backend", name)
     assert "backend: expected one of " in cli.error_line(*command, "--backend", "abacus")
 
 
@@ -125,8 +115,8 @@ def test_an_error_of_a_backend_is_one_line(cli, own_module, command, name, error
         lambda vectors, active: (1.0, True),
     ],
 )
-def test_invalid_interests_are_one_line(cli, run, own_module, change, monkeypatch):
-    monkeypatch.setattr(own_module.Levels, "change", staticmethod(change))
-    error_text = cli.error(*recall_command(run), "--backend", f"{MODULE}:Levels")
+def test_invalid_interests_are_one_line(cli, run, change, monkeypatch):
+    monkeypatch.setattr(Levels, "change", staticmethod(change))
+    error_text = cli.error(*recall_command(run), "--backend", f"{__name__}:Levels")
     assert "backend of_levels" in error_text
     assert "bug" not in error_text

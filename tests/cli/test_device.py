@@ -1,22 +1,21 @@
 """--device of the commands: the device of the backend, not stored with a run."""
 
-import importlib
 import json
-import sys
 from types import SimpleNamespace
 
 import pytest
 
-from mindref.bench.run import installed_contenders
-from tests.runs import RESULT, change_json, content, options
-
-MODULE = "a_backend_of_two_devices"
-CODE = """
 from mindref.backend import NumpyBackend
+from mindref.bench.run import installed_contenders
 from mindref.errors import BackendError
-from mindref.run.files import sealed
+from tests.runs import RESULT, change_json, content, environment, options
+
+BACKEND = f"{__name__}:Two"
+
 
 class Two(NumpyBackend):
+    """A backend with two devices that records which one it used."""
+
     name, used, there = "two", set(), ("cpu", "cuda")
 
     def __init__(self, device="nowhere"):
@@ -36,22 +35,21 @@ class Two(NumpyBackend):
     def ops(self):
         self.used.add(self.device)
         return super().ops
-"""
-BACKEND = f"{MODULE}:Two"
+
+
+class One(Two):
+    there = ("cpu",)
 
 
 @pytest.fixture
-def two_devices(tmp_path, monkeypatch):
-    """A backend with two devices that records which one it used."""
-    (tmp_path / f"{MODULE}.py").write_text(CODE)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes of the bench
-    yield importlib.import_module(MODULE).Two
-    sys.modules.pop(MODULE)
+def two_devices(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # of the processes of the bench
+    monkeypatch.setattr(Two, "there", Two.there)
+    Two.used.clear()
+    return Two
 
 
 def device_command(command, run):
-    """Return a command in which the backend computes interests of a run."""
     item = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[0]
     changes = ["--history", item, "--index", "exact"] if command == "recall" else []
     return [command, run, *changes, "--json", "--backend", BACKEND]
@@ -154,13 +152,9 @@ def test_each_contender_is_timed_on_its_device(cli, two_devices):
 
 
 @pytest.mark.parametrize("arguments", [JUDGED, TIMED])
-def test_an_unavailable_device_is_rejected_by_conform_and_bench(
-    cli, two_devices, arguments, tmp_path
-):
-    (tmp_path / f"{MODULE}.py").write_text(CODE.replace('("cpu", "cuda")', '("cpu",)'))
-    two_devices.there = ("cpu",)
-    message = cli.error(*arguments, "--device", "cuda")
-    assert message.rstrip().endswith("backend two: no cuda")
+def test_an_unavailable_device_is_rejected_by_conform_and_bench(cli, two_devices, arguments):
+    one_device = [str(word).replace(":Two", ":One") for word in arguments]
+    assert cli.error(*one_device, "--device", "cuda").rstrip().endswith("backend two: no cuda")
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch-eager"])
