@@ -117,10 +117,7 @@ class MIND:
 
         Items that are not in the catalogue are ignored.
         """
-        rows = list(check_iterable("histories", histories))
-        for history in rows:
-            check_iterable("history", history)
-        return self.served.interests(rows)
+        return self.served.interests(histories)
 
     def recommend(
         self,
@@ -131,8 +128,6 @@ class MIND:
         exclude_seen: bool = True,
     ) -> list[Recommendation]:
         """Return the top-n items for a history of item ids, or for a user of the log."""
-        if history is not None:
-            check_iterable("history", history)
         return self.served.recommend(history, n, user=user, exclude_seen=exclude_seen)
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
@@ -176,11 +171,3 @@ def new_run_lock(run: Path | None) -> Iterator[None]:
 def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
     """Return the model of a run directory. Raises as `MIND.load`."""
     return MIND.load(run, device=device, backend=backend)
-
-
-def check_iterable(name: str, values: Any) -> Iterable[Any]:
-    """Return the values if they are iterable. Raises ConfigError if not."""
-    if not isinstance(values, Iterable):
-        expected = "a list of item ids" if name == "history" else "a list of lists of item ids"
-        raise ConfigError(say(name, expected, repr(values)))
-    return values

@@ -151,8 +151,11 @@ class ServedModel:
     def encode(self, histories: Iterable[Sequence[str]]) -> tuple[Ragged, list[str]]:
         """Return histories as dense ids without unknown items, and the unknown items."""
         rows, unknown = [], []
+        if not isinstance(histories, Iterable):
+            raise ConfigError(say("histories", "a list of lists of item ids", repr(histories)))
         for history in histories:
-            if isinstance(history, str | bytes):  # else its characters would be read as items
+            # the characters of a text would be read as items
+            if isinstance(history, str | bytes) or not isinstance(history, Iterable):
                 raise ConfigError(say("history", "a list of item ids", repr(history)))
             names = [id_as_text(item, "history") for item in history]
             unknown += [name for name in names if name not in self.dense]
