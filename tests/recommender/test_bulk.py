@@ -76,9 +76,8 @@ def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(ru
     assert len(answer.items) == len(ITEMS) - len(HISTORY), "never longer than the catalogue"
 
 
-@pytest.fixture
-def built(monkeypatch):
-    """The kinds of the indexes that are built."""
+def counted(monkeypatch):
+    """Return the kinds of the indexes that are built from now on."""
     kinds, original = [], run_index.build_index
 
     def building(*arguments, **options):
@@ -87,6 +86,11 @@ def built(monkeypatch):
 
     monkeypatch.setattr(run_index, "build_index", building)
     return kinds
+
+
+@pytest.fixture
+def built(monkeypatch):
+    return counted(monkeypatch)
 
 
 def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
