@@ -7,8 +7,6 @@ import pytest
 
 import mindref
 from mindref.cli.recall import parse_item_ids
-from mindref.run.items import text_digest
-from tests.runs import change_json
 
 SELECTION = "expected one of --user, --history, --all-users"
 NOT_CSV = "--history: expected item ids as one row of CSV"
@@ -151,21 +149,6 @@ def test_an_unwritable_output_is_rejected_before_recall(cli, run, monkeypatch, o
     monkeypatch.chdir(run.parent)
     monkeypatch.setattr("mindref.recommender.bulk.recall_lists", None)
     assert message in cli.error("recall", run, "--all-users", "--output", output)
-
-
-def test_control_characters_in_titles_are_escaped(cli, run):
-    lines = (run / "items.tsv").read_text().splitlines()
-    changed = [line.rsplit("\t", 1)[0] + "\tred \x1b[31m\\nalarm\x07" for line in lines[1:]]
-    text = "\n".join([lines[0], *changed]) + "\n"
-    (run / "items.tsv").write_text(text)
-    with change_json(run / "config.json") as config:
-        config["items"] = text_digest(text)
-    table = cli("recall", run, "--history", history(run)).out
-    assert "\x1b" not in table
-    assert "\x07" not in table
-    tsv = cli("recall", run, "--history", history(run), "--format", "tsv").out.splitlines()
-    assert len(tsv) == 21
-    assert {len(line.split("\t")) for line in tsv} == {6}
 
 
 def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
