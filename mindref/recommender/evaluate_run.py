@@ -157,9 +157,8 @@ def interest_report(
     true_labels (C, L): true interests of the behaviours in the window. The result is empty if no
     user has two active interests. The interests must have coupling weights.
     """
-    vectors, active, couplings, _, mask = user_interests
-    if couplings is None:
-        raise ValueError("interests without couplings")
+    vectors, active, _, _, mask = user_interests
+    couplings: Any = user_interests.couplings
     try:
         state = interest_statistics(vectors, active, couplings, mask)
     except DataError:  # K = 1, or histories too short for two interests
