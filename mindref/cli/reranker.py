@@ -75,8 +75,7 @@ def new_reranker(
         todo = "log, split and seen items are those of the recall run"
         raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(refused), todo))
     check_one_process()
-    check_same_backend(options["backend"], recall)
-    set_threads(threads, run_backend(recall))
+    use_recall_backend(recall, options["backend"], threads)
     from mindref.recommender.rerank_trainer import RerankTrainer
     from mindref.recommender.serving import ServedModel
 
@@ -93,24 +92,25 @@ def resumed_reranker(
     """Return the trainer of a stopped training; the run is locked. Options as `new_reranker`."""
     check_one_process()
     recall_run = recall or recall_run_of(run)
-    check_same_backend(options["backend"], recall_run)
-    name = run_backend(recall_run)
-    set_threads(run_threads(run, threads, name), name)
+    threads = run_threads(run, threads, run_backend(recall_run))
+    use_recall_backend(recall_run, options["backend"], threads)
     lock_folder(run)
     from mindref.recommender.rerank_trainer import resume_reranker
 
     return resume_reranker(run, recall, **options)
 
 
-def check_same_backend(backend: str | None, recall: Path) -> None:
-    """Raise ConfigError for a backend other than that of the recall run: candidates would differ.
+def use_recall_backend(recall: Path, backend: str | None, threads: int | None) -> None:
+    """Set the number of threads for the backend of a recall run.
 
-    Naming the same backend confirms trust in its code (security-R9).
+    Raises ConfigError for another backend: candidates would differ. Naming the same backend
+    confirms trust in its code (security-R9).
     """
     name = run_backend(recall)
     if backend not in (None, name):
         todo = "remove the option, or name this backend to confirm that you trust it"
         raise ConfigError(say("--backend", f"{name}, the backend of {recall}", backend, todo))
+    set_threads(threads, name)
 
 
 def check_one_process() -> None:
@@ -142,9 +142,7 @@ def print_evaluation(
     options: data, device and backend as in `open_reranker`.
     """
     if indexable:
-        recall_run = recall or recall_run_of(run)
-        check_same_backend(options["backend"], recall_run)
-        set_threads(threads, run_backend(recall_run))
+        use_recall_backend(recall or recall_run_of(run), options["backend"], threads)
         from mindref.recommender.din_indexability import measure_indexability
         from mindref.recommender.rerank_trainer import open_reranker
 

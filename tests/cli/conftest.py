@@ -42,9 +42,13 @@ class Cli:
 
     def json(self, *arguments):
         """Return the JSON that a successful command prints."""
-        result = self(*arguments, "--json")
+        return json.loads(self.succeed(*arguments, "--json").out)
+
+    def succeed(self, *arguments):
+        """Return the result of a command that exits with code 0."""
+        result = self(*arguments)
         assert result.code == 0, result.err
-        return json.loads(result.out)
+        return result
 
     def error(self, *arguments):
         """Return the message of a command that exits with code 2 and prints no result."""

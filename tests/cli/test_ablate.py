@@ -10,8 +10,7 @@ from tests.runs import options
 
 
 def test_the_studies_are_listed(cli):
-    result = cli("ablate", "--list")
-    assert result.code == 0
+    result = cli.succeed("ablate", "--list")
     for name in studies.read_studies():
         assert f" {name} " in result.out
     assert "inf, 0, 0.5, 1, 2, 4" in result.out
@@ -24,8 +23,7 @@ def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
     out, file, picture = tmp_path / "out", tmp_path / "t.md", tmp_path / "p.png"
     arguments = ["ablate", shop, "--studies", "last_relu,score", "--seeds", "2", "--out", out]
     changes = ["--markdown", file, "--plot", picture]
-    result = cli(*arguments, *changes, *options(steps=4))
-    assert result.code == 0, result.err
+    result = cli.succeed(*arguments, *changes, *options(steps=4))
     assert "run 6 of 6: score sum, seed 1" in result.err
     for text in ("ablation: 58 test cases", "s/1,000 steps", "verdict", "rectified", "base"):
         assert text in result.out

@@ -32,8 +32,7 @@ def test_every_module_with_a_command_is_listed():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_a_module_and_help(name, cli):
-    result = cli(name, "--help")
-    assert result.code == 0
+    result = cli.succeed(name, "--help")
     assert result.err == ""
     assert result.out.startswith(f"Usage: mindref {name} ")
     assert cli(name, "-h").out == result.out
@@ -138,8 +137,7 @@ def test_backends_are_listed_and_an_unusable_one_with_its_reason(cli, monkeypatc
 
     backend = SimpleNamespace(capabilities=broken)
     monkeypatch.setattr("mindref.backend.load_backend", lambda name: backend)
-    result = cli("backends")
-    assert result.code == 0
+    result = cli.succeed("backends")
     assert "not usable: RuntimeError: no device" in result.out
 
 

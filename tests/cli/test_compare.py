@@ -46,8 +46,7 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
     out, _ = finished_comparison
     file, picture = tmp_path / "t.md", tmp_path / "p.svg"
     changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
-    result = cli(*words(shop, out, *changes))
-    assert result.code == 0, result.err
+    result = cli.succeed(*words(shop, out, *changes))
     assert "read 60 users" in result.err
     assert "run 6 of 6: mind-1, trial" in result.err
     assert result.err.count("already trained") == 6
@@ -114,8 +113,7 @@ def test_settings_of_a_file_are_not_tuned(cli, shop, tmp_path):
     file = tmp_path / "s.toml"
     file.write_text("window = 4\n")
     changes = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
-    result = cli(*words(shop, tmp_path / "out", *changes, steps=2))
-    assert result.code == 0, result.err
+    result = cli.succeed(*words(shop, tmp_path / "out", *changes, steps=2))
     found = json.loads(result.out)
     assert found["settings"]["window"] == 4
     tuned = set(found["arms"][0]["trials"][1]["settings"])

@@ -22,8 +22,7 @@ def test_evaluation_repeats_the_metrics_of_the_training(cli, trained_run):
 
 def test_the_printed_report_is_complete(cli, run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    result = cli("evaluate", run)
-    assert result.code == 0
+    result = cli.succeed("evaluate", run)
     for word in ("hit_rate@10", "popularity", "behaviours", "8-15", "interests of "):
         assert word in result.out, word
     assert " test cases, each ranks the whole catalogue" in result.out

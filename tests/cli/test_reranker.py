@@ -48,8 +48,7 @@ def fill(trained_run, din_run):
 
 
 def test_training_prints_both_orders_and_the_next_command(cli, trained_run, tmp_path):
-    result = cli(*train_din_command(trained_run, tmp_path / "din"))
-    assert result.code == 0, result.err
+    result = cli.succeed(*train_din_command(trained_run, tmp_path / "din"))
     for word in ("20 candidates per case", "order of recall", "gain", "ndcg@10", "within"):
         assert word in result.out, word
     assert f"next: mindref recall {trained_run} --rerank {tmp_path / 'din'} --user=" in result.out
@@ -76,8 +75,7 @@ def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('model = "din"\nwidth = 8\nsteps = 2\nattention_hidden = [4]\nbatch = 4\n')
     command = ["train", "--model", "din", "--recall", trained_run, "--out", tmp_path / "din"]
-    result = cli(*command, "--quiet", "--config", file, "--steps", 1)
-    assert result.code == 0, result.err
+    cli.succeed(*command, "--quiet", "--config", file, "--steps", 1)
     found = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
     assert (found["steps"], found["width"], found["attention_hidden"]) == (1, 8, [4])
     assert (found["window"], found["hidden"], found["learning_rate"]) == (50, [64, 32], 0.001)
@@ -119,8 +117,7 @@ def test_invalid_options_are_one_line_before_a_run_is_created(
 def test_a_moved_log_can_be_given(cli, run, tmp_path):
     folder = lose_log(run)
     assert "nothing there" in cli(*train_din_command(run, tmp_path / "din")).err
-    result = cli(*train_din_command(run, tmp_path / "din"), "--data", folder, "--quiet")
-    assert result.code == 0, result.err
+    cli.succeed(*train_din_command(run, tmp_path / "din"), "--data", folder, "--quiet")
     assert cli("train", "--resume", tmp_path / "din", "--data", folder, "--quiet").code == 0
 
 
@@ -249,8 +246,7 @@ def test_a_module_backend_must_be_named_in_every_command(cli, tmp_path, monkeypa
             f"--backend: expected {name}, the backend of {trained_run}, "
             "got numpy; remove the option" in cli.error(*arguments, "--backend", "numpy")
         )
-        result = cli(*arguments, "--backend", name)
-        assert result.code == 0, result.err
+        result = cli.succeed(*arguments, "--backend", name)
         if arguments[0] == "train":
             advised = shlex.split(result.out.splitlines()[-1].removeprefix("next: mindref "))
             assert cli(*advised).code == 0

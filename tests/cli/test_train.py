@@ -23,8 +23,7 @@ def settings(run):
 
 def test_training_prints_a_table_and_the_next_command(cli, shop, tmp_path):
     run = tmp_path / "my run"
-    result = cli("train", "--data", shop, "--out", run, *options())
-    assert result.code == 0
+    result = cli.succeed("train", "--data", shop, "--out", run, *options())
     for name in ("hit_rate@10", "ndcg@50", "coverage@20", "model", "popularity", "random"):
         assert name in result.out, name
     assert f"run: {run} (best at step " in result.out
@@ -67,8 +66,7 @@ def test_the_help_lists_the_families_of_a_setting(cli):
 
 def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path):
     run, command = tmp_path / "run", ["train", "--data", shop, *options(), "--out"]
-    result = cli(*command, run, "--json")
-    assert result.code == 0
+    result = cli.succeed(*command, run, "--json")
     found = json.loads(result.out)
     assert "step 7/7" in result.err
     assert found == {"run": str(run), **kept_report(run)}
@@ -189,8 +187,7 @@ def test_damaged_lines_are_reported(cli, tmp_path):
     error_text = cli.error("train", "--data", log, *arguments)
     assert "--max-bad-lines N" in error_text
     assert re.search(r"log.csv, line 11: ", error_text)
-    result = cli("train", "--data", log, "--max-bad-lines", 1, *arguments)
-    assert result.code == 0
+    result = cli.succeed("train", "--data", log, "--max-bad-lines", 1, *arguments)
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
 
 
@@ -208,8 +205,9 @@ def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [{"user": "\x1b[2J", "item": f"i{i}\x1b]0;x", "time": i} for i in range(9)]
     log.write_text("\n".join(map(json.dumps, rows)))
-    result = cli("train", "--data", log, "--out", tmp_path / "run", "--steps=2", "--width=4")
-    assert result.code == 0
+    result = cli.succeed(
+        "train", "--data", log, "--out", tmp_path / "run", "--steps=2", "--width=4"
+    )
     assert "\x1b" not in result.out + result.err
     assert result.out.endswith("run --all-users\n")
 
@@ -240,8 +238,7 @@ def test_resume_rejects_other_settings(cli, run, arguments):
 
 def test_resume_of_a_finished_run_prints_its_report(cli, run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    result = cli("train", "--resume", run, "--quiet", "--json")
-    assert result.code == 0
+    result = cli.succeed("train", "--resume", run, "--quiet", "--json")
     report = kept_report(run)
     assert json.loads(result.out) == {"run": str(run), **report}
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
