@@ -48,16 +48,6 @@ def test_a_stage_is_a_run_directory_and_is_loaded_as_it_was_trained(mind_run, tm
     np.testing.assert_equal(found.catalogue, made.model().catalogue)
 
 
-@pytest.mark.rules("din-R22")
-def test_a_setting_that_din_does_not_know_is_refused():
-    assert DinConfig.of({}) == DinConfig()
-    assert DinConfig.of({"window": 7, "hidden": "4,3"}) == DinConfig(window=7, hidden=(4, 3))
-    with pytest.raises(ConfigError, match="setting of din, got interests; known: width, window"):
-        DinConfig.of({"interests": 4})
-    with pytest.raises(ConfigError, match="got windo; did you mean window"):
-        DinConfig.of({"windo": 4})
-
-
 @pytest.mark.rules("din-R23")
 @pytest.mark.parametrize("step", [1, 3])
 def test_a_stopped_training_goes_on_to_the_same_bytes(step, mind_run, stage, tmp_path):
