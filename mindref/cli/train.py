@@ -134,12 +134,9 @@ def train_command(
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
     backend, ranks = join_processes(config.backend, device, quiet)
-    split_options: dict[str, Any] = {
-        "protocol": protocol or PROTOCOLS[0],
-        "exclude_seen": exclude_seen is not False,
-    }
-    computed_by: dict[str, Any] = {"device": device, "ranks": ranks, "backend": backend}
-    make = partial(new_trainer, data, reading, config, out, **split_options, **computed_by)
+    inputs = {"protocol": protocol or PROTOCOLS[0], "exclude_seen": exclude_seen is not False}
+    inputs |= {"device": device, "ranks": ranks, "backend": backend}
+    make = partial(new_trainer, data, reading, config, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
 
 
