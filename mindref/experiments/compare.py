@@ -149,14 +149,14 @@ def comparison_result(
             }
         )
     seeds = experiment_seeds(plan.base, plan.seeds)
+    tuning = {"trials": plan.trials, "metric": plan.base.metric, "seed": plan.base.seed}
     return {
         **results.result_head("compare", plan.base, runs, cases, seeds),
         "opponent": plan.opponent,
-        "tuning": {"trials": plan.trials, "metric": plan.base.metric, "seed": plan.base.seed,
-                   "cases": "validation"},
+        "tuning": tuning | {"cases": "validation"},
         "at": list(COMPARISON_LENGTHS),
         "arms": rows,
-    }  # fmt: skip
+    }
 
 
 def arm_trials(base: Config, arm: Arm, count: int) -> list[dict[str, Any]]:
