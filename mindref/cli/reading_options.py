@@ -56,8 +56,8 @@ OPTIONS = (
     ),
     click.option(
         "--max-bad-lines", type=click.IntRange(0), metavar="N",
-        help="Number of damaged lines to skip before the reader gives up [default: 10, or 0.1 % of"
-        " the lines if that is more; but none of the first 100 lines].",
+        help="Number of damaged lines, from 0, to skip before the reader gives up [default: 10, or"
+        " 0.1 % of the lines if that is more; but none of the first 100 lines].",
     ),
     click.option(
         "--keep-duplicates", is_flag=True, help="Keep rows that repeat user, item and time."
