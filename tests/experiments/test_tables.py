@@ -23,23 +23,17 @@ HEAD = {
 }  # fmt: skip
 
 
-def estimate_rows(value):
-    estimate = {"value": value, "low": value - 0.01, "high": value + 0.01, "sd": 0.002}
-    return {f"hit_rate@{n}": estimate for n in (10, 20, 50, 100)}
-
-
-def difference_rows(difference, percent):
-    first = {
-        "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
-        "percent": percent, "p": 0.04, "p_holm": 1e-7,
-    }  # fmt: skip
-    return {f"hit_rate@{n}": first for n in (10, 20, 50, 100)}
+def difference_rows(percent):
+    row = {"difference": 0.05, "low": 0.04, "high": 0.06, "percent": percent}
+    return {f"hit_rate@{n}": {**row, "p": 0.04, "p_holm": 1e-7} for n in (10, 20, 50, 100)}
 
 
 def make_arm(label, **options):
     trials = [{"settings": {}, "validation": 0.1, "diverged": ""}]
     expected = {"label": label, "settings": {"window": 5}, "trials": trials, "chosen": 0}
-    results = {"metrics": estimate_rows(0.3), "against": None, "curve": [[10, 0.1], [20, 0.2]]}
+    estimate = {"value": 0.3, "low": 0.29, "high": 0.31, "sd": 0.002}
+    metrics = {f"hit_rate@{n}": estimate for n in (10, 20, 50, 100)}
+    results = {"metrics": metrics, "against": None, "curve": [[10, 0.1], [20, 0.2]]}
     return {**expected, **results, "verdict": "base", "runs": label, **options}
 
 
@@ -51,8 +45,8 @@ COMPARED = {
     "tuning": {"trials": 3, "metric": "hit_rate@50", "seed": 0, "cases": "validation"},
     "arms": [
         make_arm("b|c"),
-        make_arm("mind", against=difference_rows(0.05, 20.0)),
-        make_arm("none", against=difference_rows(0.05, None)),
+        make_arm("mind", against=difference_rows(20.0)),
+        make_arm("none", against=difference_rows(None)),
         make_arm("wild", metrics=None, chosen=None, curve=[]),
     ],
 }
@@ -65,7 +59,7 @@ ABLATED = {
             "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x", "curves": True,
             "arms": [
                 make_arm("x"),
-                make_arm("y", against=difference_rows(0.05, 20.0), verdict="better"),
+                make_arm("y", against=difference_rows(20.0), verdict="better"),
                 make_arm("z", metrics=None, verdict="no result"),
             ],
         }
