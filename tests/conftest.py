@@ -115,7 +115,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 KILLED: dict[str, str] = {}
-"""Mutant -> fingerprint, of this run."""
+"""Mutant -> fingerprint of its rule, of this run."""
 SURVIVORS: set[str] = set()
 """Mutants that the tests did not kill in this run."""
 
@@ -126,7 +126,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         from tests import mutants
         from tests.mutants import record
 
-        record.write(KILLED, SURVIVORS, [mutant.name for mutant in mutants.of_scope("tests")])
+        record.write(KILLED, SURVIVORS, mutants.of_scope("tests"))
 
 
 def labels(item: pytest.Item) -> set[str]:

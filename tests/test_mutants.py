@@ -211,21 +211,23 @@ def test_the_tests_pass_without_a_mutant(copy, forkserver, request):
 
 @pytest.fixture(scope="session")
 def to_run(request):
-    """Name -> fingerprint of the mutants to run: by default those that changed, and a sample."""
+    """Name -> fingerprint of its rule, of the mutants to run; by default of changed rules."""
     option = request.config.getoption("--mutants")
     if not option:
         return {}
-    fingerprints = {
-        mutant.name: record.fingerprint(
-            mutant,
-            [after for _, after in edited(mutant).values()],
-            citing_files(mutant.rule, mutant.tests),
-        )
-        for mutant in mutants.of_scope("tests")
-    }
+    parts = {}
+    for mutant in mutants.of_scope("tests"):
+        after = [text for _, text in edited(mutant).values()]
+        tests = citing_files(mutant.rule, mutant.tests)
+        parts.setdefault(mutant.rule, []).append(record.fingerprint(mutant, after, tests))
+    fingerprints = {rule: record.hash_of(sorted(of_rule)) for rule, of_rule in parts.items()}
     recorded = {} if option == "all" else record.read()
-    chosen = record.to_run(fingerprints, recorded, record.head())
-    return {name: fingerprints[name] for name in chosen}
+    chosen = record.to_run(fingerprints, recorded, mutants.of_scope("tests"), record.head())
+    return {
+        mutant.name: fingerprints[mutant.rule]
+        for mutant in mutants.of_scope("tests")
+        if mutant.name in chosen
+    }
 
 
 @EACH_OF_TESTS
@@ -264,13 +266,20 @@ def run_with_retry(attempt):
     return code, printed
 
 
-def test_a_recorded_mutant_runs_again_if_its_code_or_a_module_of_its_tests_changed():
-    recorded = {name: "same" for name in map(str, range(100))}
+def mutants_of_rules(*rules):
+    """Two mutants of each rule."""
+    example = mutants.MUTANTS[0]
+    return [example._replace(rule=rule, name=f"{rule}-{i}") for rule in rules for i in (1, 2)]
+
+
+def test_a_recorded_mutant_runs_again_if_its_rule_changed():
+    recorded = {rule: "same" for rule in map(str, range(100))}
     fingerprints = {**recorded, "5": "changed", "new": "same"}
-    chosen = record.to_run(fingerprints, recorded, "commit")
-    assert {"5", "new"} <= chosen
-    assert len(chosen) == 2 + record.SAMPLE, "and a sample of the others"
-    assert chosen != record.to_run(fingerprints, recorded, "another commit")
+    catalogue = mutants_of_rules(*fingerprints)
+    chosen = record.to_run(fingerprints, recorded, catalogue, "commit")
+    assert {"5-1", "5-2", "new-1", "new-2"} <= chosen
+    assert len(chosen) == 4 + record.SAMPLE, "and a sample of the others"
+    assert chosen != record.to_run(fingerprints, recorded, catalogue, "another commit")
 
 
 def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path):
@@ -285,11 +294,14 @@ def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path):
     assert record.structure_of_text("x = 1") == record.structure_of_text("x = 1  # one")
 
 
-def test_a_survivor_leaves_the_record(tmp_path):
+def test_a_rule_is_recorded_if_all_its_mutants_were_killed(tmp_path):
     path = tmp_path / "killed.json"
-    record.write({"a": "1", "b": "2", "gone": "3"}, [], ["a", "b", "gone"], path)
-    record.write({"a": "4"}, ["b"], ["a", "b"], path)
-    assert record.read(path) == {"a": "4"}
+    catalogue = mutants_of_rules("a", "b", "c", "d")
+    record.write({mutant.name: "1" for mutant in catalogue}, set(), catalogue, path)
+    assert record.read(path) == dict.fromkeys("abcd", "1")
+    killed = {"a-1": "2", "a-2": "2", "b-1": "2", "c-1": "2"}
+    record.write(killed, {"b-2"}, mutants_of_rules("a", "b", "c"), path)
+    assert record.read(path) == {"a": "2", "c": "1"}, "b has a survivor, c ran in part, d is gone"
 
 
 def test_commands_and_entry_points_count_as_imports():

@@ -1,8 +1,8 @@
 """The record of kills: which mutants need not run again.
 
-`killed.json` maps the name of a mutant to a fingerprint: a hash of the mutated code, of the tests
-that must kill the mutant, and of every module of the repository that these tests import. A mutant
-runs again as soon as one of these has changed. Comments and docstrings do not count.
+`killed.json` maps a rule to a fingerprint: a hash of the code of its mutants, of the tests that
+must kill them, and of every module of the repository that these tests import. The mutants of a rule
+run again as soon as one of these has changed. Comments and docstrings do not count.
 
 The fingerprint has Python files and the mutant alone. A change of another input of the tests (a
 specification page, a golden file) does not start the mutants again.
@@ -43,24 +43,48 @@ MODULE = re.compile(r"(mindref|tests)(\.\w+)*[.:]?")
 
 
 def read(path: Path = RECORD) -> dict[str, str]:
-    """Return name -> fingerprint of the recorded kills; empty without a record."""
+    """Return rule -> fingerprint of the recorded kills; empty without a record."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def write(
-    kills: dict[str, str], survivors: Iterable[str], known: Iterable[str], path: Path = RECORD
+    killed: dict[str, str], survivors: set[str], mutants: Iterable[Mutant], path: Path = RECORD
 ) -> None:
-    """Add kills to the record; remove survivors and mutants that do not exist any more."""
-    names_to_keep = set(known) - set(survivors)
-    merged = {n: p for n, p in {**read(path), **kills}.items() if n in names_to_keep}
-    path.write_text(json.dumps(dict(sorted(merged.items())), indent=0) + "\n", encoding="utf-8")
+    """Record the rules whose mutants were all killed; remove those that have a survivor or none.
+
+    killed: the name of a mutant -> the fingerprint of its rule.
+    """
+    record = {}
+    for rule, names in names_by_rule(mutants).items():
+        if names <= set(killed):
+            record[rule] = killed[min(names)]
+        elif not names & survivors and rule in read(path):
+            record[rule] = read(path)[rule]
+    path.write_text(json.dumps(dict(sorted(record.items())), indent=0) + "\n", encoding="utf-8")
 
 
-def to_run(fingerprints: dict[str, str], recorded: dict[str, str], commit: str) -> set[str]:
-    """Return the mutants without a valid record, and a sample of the others."""
-    valid = sorted(n for n, print_ in fingerprints.items() if recorded.get(n) == print_)
-    sample = random.Random(commit).sample(valid, min(SAMPLE, len(valid)))
-    return (set(fingerprints) - set(valid)) | set(sample)
+def to_run(
+    fingerprints: dict[str, str],
+    recorded: dict[str, str],
+    mutants: Iterable[Mutant],
+    commit: str,
+) -> set[str]:
+    """Return the names of the mutants of rules without a valid record, and a sample of the others.
+
+    fingerprints: of every rule.
+    """
+    valid, others = set(), set()
+    for rule, names in names_by_rule(mutants).items():
+        (valid if recorded.get(rule) == fingerprints[rule] else others).update(names)
+    return others | set(random.Random(commit).sample(sorted(valid), min(SAMPLE, len(valid))))
+
+
+def names_by_rule(mutants: Iterable[Mutant]) -> dict[str, set[str]]:
+    """Return rule -> names of its mutants."""
+    names: dict[str, set[str]] = {}
+    for mutant in mutants:
+        names.setdefault(mutant.rule, set()).add(mutant.name)
+    return names
 
 
 def head() -> str:
@@ -75,6 +99,11 @@ def fingerprint(mutant: Mutant, mutated: Iterable[str], tests: Sequence[str]) ->
     files |= {REPOSITORY / "mindref" / edit.file for edit in mutant.edits}
     parts = [mutant.rule, mutant.tests, *map(structure_of_text, mutated)]
     parts += [structure(file) for file in sorted(closure(frozenset(files)))]
+    return hash_of(parts)
+
+
+def hash_of(parts: Iterable[str]) -> str:
+    """Return the SHA-256 of strings, in hexadecimal."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -170,4 +199,4 @@ def structure_of_text(text: str) -> str:
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 first.value.value = ""
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hash_of([ast.dump(tree)])
