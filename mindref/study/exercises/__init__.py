@@ -1,6 +1,6 @@
 """The exercises of `mindref study --exercise NAME`, and the checks of a learner's answer.
 
-tasks       one exercise each: texts and solution (.toml), and its cases (.py) of the same stem
+tasks       texts and solution of each exercise (.toml), and the cases of several (.py)
 cases       the types that a module of `tasks` uses
 exercise    read the texts of an exercise
 expected    the reference answers of the cases, and finite differences

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from mindref.conformance.mutants import anchors
 from mindref.errors import ConfigError, say
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.cases import ExerciseTask
+from mindref.study.exercises.tasks import find_task
 from mindref.study.suggest import nearest_names
 
 TASKS = "mindref.study.exercises.tasks"
@@ -87,8 +87,7 @@ class Exercise(NamedTuple):
     @property
     def task(self) -> ExerciseTask:
         """Return the cases."""
-        module = importlib.import_module(f"{TASKS}.{module_stem(self.cases_of)}")
-        return cast(ExerciseTask, module.TASK)
+        return find_task(self.cases_of)
 
 
 def module_stem(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from mindref.shapes import Array
 from mindref.study.exercises.answers import Job
-from mindref.study.exercises.cases import Inputs, LossFunction
+from mindref.study.exercises.cases import Inputs
 from mindref.study.exercises.exercise import Exercise, find_exercise
 
 DIFFERENCE_STEP = 1e-3
@@ -64,7 +65,7 @@ def compute_expected_case(exercise: Exercise, group: CaseGroup, case: ExerciseCa
         result = exercise.task.compute_answer(case.inputs)
         arrays = tuple(np.asarray(x) for x in (result if isinstance(result, tuple) else (result,)))
         differences = tuple(
-            compute_differences(exercise.task.make_loss(case.inputs), case, part.gradient_of)
+            compute_differences(exercise.task.compute_loss, case, part.gradient_of)
             if part.gradient_of
             else None
             for part in exercise.returns
@@ -72,7 +73,9 @@ def compute_expected_case(exercise: Exercise, group: CaseGroup, case: ExerciseCa
     return ExpectedCase(group, case, arrays, differences)
 
 
-def compute_differences(loss: LossFunction, case: ExerciseCase, name: str) -> Array:
+def compute_differences(
+    loss: Callable[[Inputs, Inputs], float], case: ExerciseCase, name: str
+) -> Array:
     """Return the gradient of the loss with respect to an argument, by central differences.
 
     Three central differences with steps h, h/2 and h/4 are extrapolated (Richardson). The error is
@@ -84,7 +87,7 @@ def compute_differences(loss: LossFunction, case: ExerciseCase, name: str) -> Ar
     def perturbed_loss(index: tuple[int, ...], h: float) -> float:
         perturbed = x.copy()
         perturbed[index] += h
-        return loss({**case.inputs, name: perturbed})
+        return loss(case.inputs, {**case.inputs, name: perturbed})
 
     for index in np.ndindex(x.shape):
         steps = (case.step, case.step / 2, case.step / 4)
