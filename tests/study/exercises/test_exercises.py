@@ -38,9 +38,8 @@ def test_every_known_mistake_is_killed_and_diagnosed(name):
         assert [answer.raised for answer in report.answers if answer.stage] == []
         assert kills[mistake], f"{mistake} passes"
     assert {m: n for m, n in matrix.find_diagnoses(name).items() if m != n} == {}
-    assert set(matrix.find_groups(find_exercise(name))) == {
-        g for row in kills.values() for g in row
-    }
+    groups = {expected.group.name for expected in compute_expected_cases(name)}
+    assert groups == {group for row in kills.values() for group in row}
 
 
 def test_the_exercises_have_a_hundred_known_mistakes():
