@@ -2,14 +2,12 @@
 
 tasks       texts and solution of each exercise (.toml), and the cases of several (.py)
 cases       the types that a module of `tasks` uses
-exercise    read the texts of an exercise
+exercise    read the texts of an exercise, and print its statement
 expected    the reference answers of the cases, and finite differences
-answers     run a learner's function on the cases
-sandbox     run it in a process with limits (`worker`)
-grader      the checks of an answer, in order
-diagnosis   the known mistake that an answer equals
+worker      run a learner's function on the cases
+sandbox     start the worker in a process with limits
+grader      the checks of an answer, in order, and the known mistake that it equals
 report      the report of a check, as text
-page        the statement of an exercise, as text
 workspace   the learner's folder: files and progress
 commands    list, start, check, hint, solution, reset
 watch       check again after each save

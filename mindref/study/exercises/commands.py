@@ -10,11 +10,17 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from mindref.errors import MindrefError, say
-from mindref.study.exercises import NAMES, page, sandbox
-from mindref.study.exercises.answers import CaseAnswer, Job
-from mindref.study.exercises.exercise import Exercise, find_exercise
+from mindref.study.exercises import NAMES, sandbox
+from mindref.study.exercises.exercise import (
+    WIDTH,
+    Exercise,
+    find_exercise,
+    format_statement,
+    wrap_paragraphs,
+)
 from mindref.study.exercises.expected import make_job
 from mindref.study.exercises.report import ExerciseReport, format_report, make_exercise_report
+from mindref.study.exercises.worker import CaseAnswer
 from mindref.study.exercises.workspace import Workspace
 
 Echo = Callable[[str], None]
@@ -27,8 +33,7 @@ def list_exercises(workspace: Workspace, echo: Echo) -> int:
         begun = name in progress or workspace.file_path(name).exists()
         state = "passed" if name in progress and progress[name].passed else "begun" if begun else ""
         line = f" {number:2}  {name:20} {state:7} {find_exercise(name).title}"
-        for part in textwrap.wrap(line, page.WIDTH, subsequent_indent=" " * 34):
-            echo(part)
+        echo(textwrap.fill(line, WIDTH, subsequent_indent=" " * 34))
     passed = sum(x.passed for x in progress.values())
     begin = f"mindref study --exercise {choose_next_exercise(workspace)}"
     echo(f" {passed} of {len(NAMES)} passed. Begin one: {begin}")
@@ -46,8 +51,7 @@ def choose_next_exercise(workspace: Workspace, after: str = "") -> str:
 def start_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Print the statement and create the learner's file, unless it exists."""
     exercise = find_exercise(name)
-    for line in page.format_statement(exercise):
-        echo(line)
+    echo("\n".join(format_statement(exercise)))
     created = workspace.create_file(exercise)
     note = "" if created else " (it already exists and was not changed)"
     echo("")
@@ -74,7 +78,10 @@ def check_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Run the learner's file on every case and print the report."""
     exercise = find_exercise(name)
     needed = [find_exercise(other) for other in exercise.needs]
-    jobs = [make_learner_job(x, workspace) for x in (*needed, exercise)]
+    jobs = [
+        make_job(x, workspace.read_file(x.name), str(workspace.file_path(x.name)))
+        for x in (*needed, exercise)
+    ]
     # before the check, which may be interrupted
     workspace.record(name, checks=workspace.get_progress(name).checks + 1)
     result = sandbox.run_sandboxed(jobs)
@@ -89,8 +96,7 @@ def check_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     failed = report.exercise
     if failed is not exercise:
         echo(f" The first failure is in exercise {failed.number}, {failed.name}:")
-    for line in format_report(report):
-        echo(line)
+    echo("\n".join(format_report(report)))
     if report.passed:
         return mark_passed(exercise, workspace, echo)
     if workspace.read_file(failed.name) == failed.starter:
@@ -108,12 +114,6 @@ def find_first_failure(
         if not report.passed:
             break
     return report
-
-
-def make_learner_job(exercise: Exercise, workspace: Workspace) -> Job:
-    """Return the job of the learner's file. Raises DataError if there is no file."""
-    text = workspace.read_file(exercise.name)
-    return make_job(exercise, text, str(workspace.file_path(exercise.name)), exercise.needs)
 
 
 def mark_passed(exercise: Exercise, workspace: Workspace, echo: Echo) -> int:
@@ -135,8 +135,7 @@ def print_hint(name: str, workspace: Workspace, echo: Echo) -> int:
     workspace.record(name, hints=count + 1)
     number = count % len(exercise.hints)
     echo(f"Hint {number + 1} of {len(exercise.hints)}:")
-    for line in page.wrap_paragraphs(exercise.hints[number]):
-        echo(line)
+    echo("\n".join(wrap_paragraphs(exercise.hints[number])))
     return 0
 
 

@@ -6,12 +6,18 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mindref.study.exercises.answers import CaseAnswer
-from mindref.study.exercises.diagnosis import EQUAL, find_factors, find_known_mistake
-from mindref.study.exercises.exercise import Exercise, KnownMistake
+from mindref.study.exercises.exercise import WIDTH, Exercise, KnownMistake
 from mindref.study.exercises.expected import ExpectedCase, compute_expected_cases
-from mindref.study.exercises.grader import RULES, Grade, format_entry, grade_answers
-from mindref.study.exercises.page import WIDTH
+from mindref.study.exercises.grader import (
+    EQUAL,
+    RULES,
+    Grade,
+    find_factors,
+    find_known_mistake,
+    format_entry,
+    grade_answers,
+)
+from mindref.study.exercises.worker import CaseAnswer
 
 COLUMNS = ("shape", "dtype", "finite")
 
@@ -58,7 +64,7 @@ def format_report(report: ExerciseReport) -> Iterator[str]:
 
 def format_case_table(report: ExerciseReport) -> Iterator[str]:
     """Yield a line for each case."""
-    names = [expected.case.name for expected in report.expected_cases]
+    names = [expected.name for expected in report.expected_cases]
     width = max(map(len, names))
     heads = "".join(f"{name:8}" for name in COLUMNS)
     yield f" {'case':{width}}  {heads}max rel. error"
@@ -88,8 +94,8 @@ def format_check(name: str, grade: Grade) -> str:
 def format_failure(report: ExerciseReport) -> Iterator[str]:
     """Yield the failure of the first rule, and the terms of a wrong entry."""
     expected, grade = report.expected_cases[report.first], report.grades[report.first]
-    yield f" {grade.failed} ({expected.case.name}):"
-    purpose = f"purpose of this case: {expected.group.reason}"
+    yield f" {grade.failed} ({expected.name}):"
+    purpose = f"purpose of this case: {expected.purpose}"
     yield from textwrap.wrap(purpose, WIDTH, initial_indent="   ", subsequent_indent="   ")
     if grade.failed != "values":
         yield from textwrap.wrap(grade.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
@@ -103,7 +109,7 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
         values += f"   finite difference {differences[grade.entry]:.10g}"
     yield f"   {format_entry(part, grade.entry)}:"
     yield f"   {values}"
-    terms = report.exercise.task.explain_entry(expected.case.inputs, part.name, grade.entry)
+    terms = report.exercise.task.explain_entry(expected.inputs, part.name, grade.entry)
     yield f"   expected is the {HOW[terms.how]}"
     printed = terms.numbers[:12]
     width = max(len(name) for name, _ in printed)

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from mindref.process.child import child_command
 from mindref.study.exercises import worker
-from mindref.study.exercises.answers import CaseAnswer, Job
+from mindref.study.exercises.worker import CaseAnswer, Job
 
 SECONDS = 7.0
 """Wall time for code that sleeps; CPU_SECONDS of `worker` ends an endless loop earlier."""

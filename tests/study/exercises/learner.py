@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mindref.study.exercises.answers import run_jobs
 from mindref.study.exercises.exercise import Exercise, find_exercise
 from mindref.study.exercises.expected import make_job
 from mindref.study.exercises.report import ExerciseReport, make_exercise_report
+from mindref.study.exercises.worker import run_jobs
 from mindref.study.exercises.workspace import Workspace
 
 
@@ -22,10 +22,7 @@ def write_answer(workspace: Workspace, name: str, code: str | None = None) -> No
 
 def grade_file(exercise: Exercise, code: str, copy_array: Any = np.array) -> ExerciseReport:
     """Return the report of a file; needed exercises use their solutions."""
-    jobs = []
-    for name in exercise.needs:
-        needed = find_exercise(name)
-        job = make_job(needed, needed.solution, f"{name}.py", needed.needs)
-        jobs.append(job._replace(cases=()))
-    jobs.append(make_job(exercise, code, f"{exercise.name}.py", exercise.needs))
+    needed = [find_exercise(name) for name in exercise.needs]
+    jobs = [make_job(x, x.solution)._replace(cases=()) for x in needed]
+    jobs.append(make_job(exercise, code))
     return make_exercise_report(exercise, run_jobs(jobs, copy_array=copy_array)[-1])

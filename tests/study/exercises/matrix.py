@@ -34,7 +34,7 @@ def find_kills(name: str) -> Kills:
         row: dict[str, str] = {}
         for expected, grade in zip(report.expected_cases, report.grades, strict=True):
             if grade.failed:
-                row.setdefault(expected.group.name, grade.failed)
+                row.setdefault(expected.group, grade.failed)
         kills[mistake] = row
     return kills
 
@@ -47,13 +47,11 @@ def find_diagnoses(name: str) -> dict[str, str]:
 def format_rows(name: str) -> Iterator[str]:
     """Yield a row of the table for each group of cases of an exercise."""
     kills = find_kills(name)
-    groups = {x.group: None for x in compute_expected_cases(name)}
-    for group in groups:
-        row = [
-            format_kill(x, fails, group.name) for x, fails in kills.items() if group.name in fails
-        ]
+    groups = {(x.group, x.purpose): None for x in compute_expected_cases(name)}
+    for group, purpose in groups:
+        row = [format_kill(x, fails, group) for x, fails in kills.items() if group in fails]
         number = find_exercise(name).number
-        yield f"| {number}. {name} | {group.name} | {group.reason} | {', '.join(row)} |"
+        yield f"| {number}. {name} | {group} | {purpose} | {', '.join(row)} |"
 
 
 def format_kill(mistake: str, fails: dict[str, str], group: str) -> str:

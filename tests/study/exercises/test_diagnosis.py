@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from mindref.study.exercises import NAMES, answers
+from mindref.study.exercises import NAMES
 from mindref.study.exercises.commands import find_first_failure
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.expected import make_job
 from mindref.study.exercises.report import format_report
+from mindref.study.exercises.worker import run_jobs
 from tests.study.exercises.learner import grade_file
 
 WITH_NEEDS = [name for name in NAMES if find_exercise(name).needs]
@@ -68,12 +69,12 @@ def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one():
 def test_a_mistake_in_a_needed_exercise_is_reported_for_this_exercise(name):
     """E11: the needed exercises are checked separately, in order."""
     needed = [find_exercise(other) for other in find_exercise(name).needs]
-    right = [make_job(x, x.solution, f"{x.name}.py", x.needs) for x in needed]
-    assert find_first_failure(needed, answers.run_jobs(right)).passed
+    right = [make_job(x, x.solution) for x in needed]
+    assert find_first_failure(needed, run_jobs(right)).passed
     for i, exercise in enumerate(needed):
         for mistake in exercise.mistakes:
-            wrong = make_job(exercise, mistake.code, "wrong.py", exercise.needs)
+            wrong = make_job(exercise, mistake.code)
             jobs = [*right[:i], wrong, *right[i + 1 :]]
-            report = find_first_failure(needed, answers.run_jobs(jobs))
+            report = find_first_failure(needed, run_jobs(jobs))
             assert report.exercise is exercise, mistake.name
             assert report.mistake.name == mistake.name

@@ -38,7 +38,7 @@ def test_every_known_mistake_is_killed_and_diagnosed(name):
         assert [answer.raised for answer in report.answers if answer.stage] == []
         assert kills[mistake], f"{mistake} passes"
     assert {m: n for m, n in matrix.find_diagnoses(name).items() if m != n} == {}
-    groups = {expected.group.name for expected in compute_expected_cases(name)}
+    groups = {expected.group for expected in compute_expected_cases(name)}
     assert groups == {group for row in kills.values() for group in row}
 
 
@@ -58,13 +58,13 @@ def test_the_closed_form_agrees_with_finite_differences(name):
         for closed, differences in zip(expected.arrays, expected.differences, strict=True):
             if differences is not None:
                 error = np.max(relative_errors(differences, closed), initial=0)
-                assert error < GRADIENT / 10, expected.case.name
+                assert error < GRADIENT / 10, expected.name
 
 
 @each
 def test_each_difference_step_is_the_step_of_a_case(name):
     steps = find_exercise(name).task.difference_steps
-    assert set(steps) <= {expected.case.name for expected in compute_expected_cases(name)}
+    assert set(steps) <= {expected.name for expected in compute_expected_cases(name)}
 
 
 @each
@@ -72,10 +72,10 @@ def test_a_case_has_the_arguments_and_the_perturbed_inputs(name):
     exercise = find_exercise(name)
     perturbed = {part.gradient_of for part in exercise.returns} - {""}
     for expected in compute_expected_cases(name):
-        inputs = expected.case.inputs
+        inputs = expected.inputs
         assert {x.name for x in exercise.arguments} | perturbed == set(inputs)
         for x in exercise.arguments:
-            assert np.ndim(inputs[x.name]) == len(x.axes), (expected.case.name, x.name)
+            assert np.ndim(inputs[x.name]) == len(x.axes), (expected.name, x.name)
         for part, array in zip(exercise.returns, expected.arrays, strict=True):
             assert array.ndim == len(part.axes)
             assert array.dtype == np.float64
@@ -89,6 +89,6 @@ def test_the_terms_of_an_entry_make_the_entry(name):
             indices = list(np.ndindex(array.shape))
             for i in rng.permutation(len(indices))[:10]:
                 index = indices[i]
-                terms = exercise.task.explain_entry(expected.case.inputs, part.name, index)
+                terms = exercise.task.explain_entry(expected.inputs, part.name, index)
                 scale = max(abs(value) for _, value in terms.numbers)
                 assert abs(terms.value - array[index]) <= 1e-9 * max(scale, 1e-3), (part, index)

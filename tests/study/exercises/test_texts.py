@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mindref.study.exercises import NAMES, page
-from mindref.study.exercises.exercise import AXES, find_exercise
+from mindref.study.exercises import NAMES
+from mindref.study.exercises.exercise import AXES, find_exercise, format_statement
 from mindref.study.steps import KINDS
 from tests import spec_pages
 from tests.study.exercises import matrix
@@ -95,7 +95,7 @@ def test_axes_rules_and_steps_exist(name):
 
 @each
 def test_a_statement_fits_a_terminal(name):
-    assert max(map(len, page.format_statement(find_exercise(name)))) < 80
+    assert max(map(len, format_statement(find_exercise(name)))) < 80
     for text in (find_exercise(name).starter, find_exercise(name).solution):
         assert max(map(len, text.splitlines())) <= 100
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mindref.study.exercises import NAMES, worker
-from mindref.study.exercises.answers import CaseAnswer, Job
 from mindref.study.exercises.commands import check_exercise
 from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.worker import CaseAnswer, Job
 from tests.study.exercises.learner import write_answer
 
 
