@@ -6,21 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.study.terminal.axes import get_axes
+from mindref.study.terminal.axes import (
+    choose_format,
+    format_change,
+    format_magnitude,
+    format_number,
+    get_axes,
+)
 from mindref.study.terminal.lookup import (
     find_matching_tensor,
     find_previous_iteration,
     select_main_tensor,
 )
-from mindref.study.terminal.number_format import (
-    choose_format,
-    format_change,
-    format_magnitude,
-    format_number,
-)
 from mindref.study.terminal.tables import count_noun
-from mindref.study.terminal.text import Line, label_lines
-from mindref.study.terminal.widths import display_width, truncate_text
+from mindref.study.terminal.text import Line, display_width, label_lines, truncate_text
 from mindref.study.trace import Invariant, Step, Tensor, Trace
 
 MARGIN = 20  # columns of "sum over interests"

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.study.terminal import checks
-from mindref.study.terminal.axes import get_axes, is_titled_vector
+from mindref.study.terminal.axes import choose_format, format_number, get_axes, is_titled_vector
 from mindref.study.terminal.lookup import (
     find_gradient_step,
     find_previous_iteration,
     select_main_tensor,
 )
-from mindref.study.terminal.number_format import choose_format, format_number
 from mindref.study.terminal.tables import (
     TableLayout,
     format_omitted,
@@ -21,8 +20,15 @@ from mindref.study.terminal.tables import (
     format_top_items,
     format_vectors,
 )
-from mindref.study.terminal.text import Line, fit_lines, label_lines, wrap_lines
-from mindref.study.terminal.widths import display_width, escape_title, wrap_text
+from mindref.study.terminal.text import (
+    Line,
+    display_width,
+    escape_title,
+    fit_lines,
+    label_lines,
+    wrap_lines,
+    wrap_text,
+)
 from mindref.study.trace import Step, Tensor, Trace
 
 SOURCE_LINES = 3  # lines of source on a screen, unless `all`

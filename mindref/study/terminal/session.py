@@ -9,20 +9,40 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from mindref.errors import ConfigError, say
-from mindref.study.terminal import colour
-from mindref.study.terminal.banner import format_banner
-from mindref.study.terminal.cells import parse_cell
-from mindref.study.terminal.compare import compare_iterations
-from mindref.study.terminal.ledger import format_ledger
-from mindref.study.terminal.lookup import find_gradient_step, find_step
+from mindref.study.terminal.commands import suggest_shell_commands
+from mindref.study.terminal.compare import compare_iterations, format_ledger, format_variant
+from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.stepper import Stepper
-from mindref.study.terminal.suggestions import suggest_shell_commands
 from mindref.study.terminal.terms import format_explanation
-from mindref.study.terminal.text import Line
-from mindref.study.terminal.variants import format_variant
-from mindref.study.terminal.widths import replace_unencodable
+from mindref.study.terminal.text import (
+    Line,
+    escape_title,
+    fit_lines,
+    render_lines,
+    replace_unencodable,
+    supports_colour,
+    wrap_lines,
+)
 from mindref.study.trace import Trace
+
+FACTS = (("model", "model"), ("user", "user"), ("chosen", "chosen"), ("target", "target"))
+
+
+def format_banner(trace: Trace, columns: int) -> list[Line]:
+    """Return the model, the user, why this user was chosen, and the number of steps."""
+    about = trace.metadata
+    facts = [
+        f"{word} {escape_title(str(about[key]))}"
+        for key, word in FACTS
+        if about.get(key) is not None
+    ]
+    count = len(trace.steps)
+    lines = wrap_lines("; ".join(facts) + ".", columns) if facts else []
+    text = f"{count} steps of one user and one training pair: forward, backward, update, serving."
+    text += " In a table ^ marks the largest number of a row. 0 without a point is exactly zero."
+    return fit_lines([*lines, *wrap_lines(text, columns), Line("")], columns)
+
 
 PROMPT = "> "
 START = "mindref study"
@@ -165,6 +185,6 @@ def write_lines(lines: Iterable[Line], stdout: TextIO | None, colours: bool | No
         return
     encoding = getattr(stdout, "encoding", None) or "utf-8"
     encodable = [Line(replace_unencodable(line.text, encoding), line.style) for line in lines]
-    with_colours = colour.supports_colour(stdout) if colours is None else colours
-    stdout.write(colour.render_lines(encodable, with_colours))
+    with_colours = supports_colour(stdout) if colours is None else colours
+    stdout.write(render_lines(encodable, with_colours))
     stdout.flush()

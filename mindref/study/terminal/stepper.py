@@ -11,20 +11,52 @@ from typing import Any
 from mindref.data.quoting import quote_text
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.study.terminal import commands
-from mindref.study.terminal.cells import parse_cell
-from mindref.study.terminal.compare import compare_iterations
-from mindref.study.terminal.lookup import find_gradient_step, find_step
-from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
-from mindref.study.terminal.screen import format_screen
-from mindref.study.terminal.suggestions import Suggestions, suggest_commands, suggest_shell_commands
-from mindref.study.terminal.terms import format_explanation, suggest_after_cell
-from mindref.study.terminal.text import Line, fit_lines, wrap_lines
-from mindref.study.terminal.variants import (
+from mindref.study.terminal.commands import Suggestions, suggest_commands, suggest_shell_commands
+from mindref.study.terminal.compare import (
+    compare_iterations,
     format_variant,
     format_variant_list,
     suggest_after_variant,
 )
-from mindref.study.trace import Trace
+from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
+from mindref.study.terminal.screen import format_heading, format_screen
+from mindref.study.terminal.terms import format_explanation, suggest_after_cell
+from mindref.study.terminal.text import Line, escape_title, fit_lines, wrap_lines
+from mindref.study.trace import Question, Trace
+
+
+def format_question(trace: Trace, step_index: int, question: Question, columns: int) -> list[Line]:
+    """Return the heading of a step, its question and the choices, without any result."""
+    lines = [
+        *format_heading(trace, step_index, columns),
+        Line(""),
+        *wrap_lines(question.text, columns, "ask"),
+    ]
+    for number, choice in enumerate(question.choices, start=1):
+        lines += wrap_lines(f"{number}  {escape_title(choice)}", columns, indent=3)
+    last = len(question.choices)
+    prompt = f"Your answer, 1 to {last}, then Enter. Enter without a number shows the result."
+    return fit_lines([*lines, *wrap_lines(prompt, columns)], columns)
+
+
+def parse_choice(question: Question, reply: str) -> int | None:
+    """Return the choice that a reply names, counted from 0, or None if it names none."""
+    word = reply.strip().casefold()
+    if word.isdecimal() and 1 <= int(word) <= len(question.choices):
+        return int(word) - 1
+    texts = [escape_title(choice).casefold() for choice in question.choices]
+    return texts.index(word) if texts.count(word) == 1 else None
+
+
+def format_feedback(question: Question, choice: int, columns: int) -> list[Line]:
+    """Return whether a choice is right, and the right choice."""
+    answer = f"{question.answer + 1}  {escape_title(question.choices[question.answer])}"
+    if choice == question.answer:
+        return fit_lines(wrap_lines(f"Right: {answer}", columns, "ok"), columns)
+    chosen = f"{choice + 1}  {escape_title(question.choices[choice])}"
+    lines = wrap_lines(f"Wrong: your answer was {chosen}", columns, "bad")
+    return fit_lines([*lines, *wrap_lines(f"The answer is {answer}", columns, "ok")], columns)
+
 
 View = Callable[[bool], list[Line]]  # the argument: print in full
 

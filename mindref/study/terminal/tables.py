@@ -14,15 +14,16 @@ import numpy as np
 from mindref.study.terminal.axes import (
     INDEX_TENSORS,
     Axis,
+    align_number,
+    choose_format,
+    format_number,
     format_position,
     format_row_label,
     get_axes,
     get_labelled_axis,
     select_active,
 )
-from mindref.study.terminal.number_format import align_number, choose_format, format_number
-from mindref.study.terminal.text import Line
-from mindref.study.terminal.widths import align_left, align_right, display_width
+from mindref.study.terminal.text import Line, align_left, align_right, display_width
 from mindref.study.trace import Tensor, Trace
 
 INDENT = 3

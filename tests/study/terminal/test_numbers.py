@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.study.terminal.axes import INDEX_TENSORS
-from mindref.study.terminal.lookup import (
-    find_matching_tensor,
-    find_previous_iteration,
-    find_step,
-    select_main_tensor,
-)
-from mindref.study.terminal.number_format import (
+from mindref.study.terminal.axes import (
+    INDEX_TENSORS,
     align_number,
     choose_format,
     format_change,
     format_exact,
     format_magnitude,
     format_number,
+)
+from mindref.study.terminal.lookup import (
+    find_matching_tensor,
+    find_previous_iteration,
+    find_step,
+    select_main_tensor,
 )
 from mindref.study.terminal.screen import format_screen
 from mindref.study.tracing import trace_pair

@@ -5,8 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
-from mindref.study.terminal.stepper import Stepper
+from mindref.study.terminal.stepper import Stepper, format_feedback, format_question, parse_choice
 from mindref.study.trace import Question
 
 
