@@ -12,13 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.shapes import Array
-from mindref.study.exercises.exercise import (
-    AXES,
-    ArraySpec,
-    Exercise,
-    KnownMistake,
-    find_exercise,
-)
+from mindref.study.exercises.exercise import AXES, ArraySpec, Exercise, KnownMistake, find_exercise
 from mindref.study.exercises.expected import ExpectedCase, make_job
 from mindref.study.exercises.worker import CaseAnswer, run_jobs
 

@@ -133,7 +133,7 @@ def select_pinned_titles(trace: Trace, step_index: int) -> frozenset[str]:
     question = escape_title(step.question.text if step.question else "")
     titles = set()
     for axis in get_axes(trace, select_main_tensor(step))[:1]:
-        titles |= {axis.titles[change.position[0]]} if change and change.position else set()
+        titles |= {axis.titles[change[1][0]]} if change and change[1] else set()
         if axis.shows_number:
             titles |= {title for title in axis.titles if escape_title(title) in question}
     return frozenset(titles)
@@ -188,14 +188,10 @@ def select_active_keys(trace: Trace, step_index: int) -> str:
 def format_keys(trace: Trace, step_index: int, columns: int) -> Line:
     """Return the line of keys: long texts, else short texts, else without the least needed keys."""
     letters = select_active_keys(trace, step_index)
-    for short in (False, True):
-        words = {letter: f"{letter} {(long, brief)[short]}" for letter, long, brief in KEYS}
-        line = " " + "  ".join(words[letter] for letter in letters)
-        if len(line) <= columns:
-            return Line(line, "dim")
+    long, short = ({key[0]: f"{key[0]} {key[k]}" for key in KEYS} for k in (1, 2))
+    attempts = [(long, letters), (short, letters)]
     for letter, _, _ in reversed(KEYS):
         letters = letters.replace(letter, "")
-        line = " " + "  ".join(words[letter] for letter in letters)
-        if len(line) <= columns:
-            break
-    return Line(line, "dim")
+        attempts.append((short, letters))
+    lines = [" " + "  ".join(map(words.__getitem__, active)) for words, active in attempts]
+    return Line(next(line for line in lines if len(line) <= columns), "dim")

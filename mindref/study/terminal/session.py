@@ -76,7 +76,7 @@ def run_session(
         write_lines([Line(""), *stepper.answer(text)], stdout)
         if stepper.ended:
             return
-    write_lines([Line(""), *stepper.quit()], stdout)
+    write_lines([Line(""), *stepper.run_quit()], stdout)
 
 
 def read_session_commands(

@@ -62,7 +62,7 @@ View = Callable[[bool], list[Line]]  # the argument: print in full
 
 
 class Stepper:
-    """The current step of a session; `answer` runs a command."""
+    """The current step of a session; `answer` runs a command of `commands.HELP` by its word."""
 
     def __init__(
         self,
@@ -77,20 +77,6 @@ class Stepper:
         self.ended = False
         self.question_index: int | None = None  # the step whose question awaits a reply
         self.view: View = self.screen
-        self.commands = {
-            "n": self.next,
-            "p": self.back,
-            "g": self.goto,
-            "x": self.explain,
-            "d": self.diff,
-            "v": self.variant,
-            "b": self.backward,
-            "?": self.predict,
-            "all": self.all,
-            "l": self.list_steps,
-            "h": self.help,
-            "q": self.quit,
-        }
 
     def answer(self, text: str) -> list[Line]:
         """Return the lines for a command, or for the reply to a question.
@@ -102,9 +88,10 @@ class Stepper:
                 return self.reply(text)
             self.question_index = None
             lines: list[Line] = []
-            for name, argument in commands.parse_commands(text):
+            for letter, argument in commands.parse_commands(text):
                 if not self.ended:
-                    lines += ([Line("")] if lines else []) + self.commands[name](argument)
+                    run_command = getattr(self, f"run_{commands.HELP[letter][0]}")
+                    lines += ([Line("")] if lines else []) + run_command(argument)
             return lines
         except MindrefError as error:
             return fit_lines(wrap_lines(str(error), self.columns, "bad"), self.columns)
@@ -132,19 +119,19 @@ class Stepper:
         """Return a text as lines followed by three suggested commands."""
         return self.add_suggestions(wrap_lines(text, self.columns))
 
-    def next(self, argument: str) -> list[Line]:
+    def run_next(self, argument: str) -> list[Line]:
         """Go to the next step."""
         if self.step_index == len(self.trace.steps) - 1:
             return self.add_suggestions_to("This is the last step.")
         return self.move_to(self.step_index + 1)
 
-    def back(self, argument: str) -> list[Line]:
+    def run_back(self, argument: str) -> list[Line]:
         """Go to the previous step."""
         if self.step_index == 0:
             return self.add_suggestions_to("This is the first step.")
         return self.move_to(self.step_index - 1)
 
-    def goto(self, argument: str) -> list[Line]:
+    def run_goto(self, argument: str) -> list[Line]:
         """Go to a step by number, id or tensor."""
         if not argument:
             step = self.trace.steps[self.step_index]
@@ -153,7 +140,7 @@ class Stepper:
             return self.add_suggestions_to(text)
         return self.move_to(find_step(self.trace, argument))
 
-    def explain(self, argument: str) -> list[Line]:
+    def run_explain(self, argument: str) -> list[Line]:
         """Return the terms of a cell."""
         text, in_order = commands.split_option(argument, "in order")
         cell = parse_cell(self.trace, self.step_index, text)
@@ -164,10 +151,10 @@ class Stepper:
 
         return self.show(view)
 
-    def diff(self, argument: str) -> list[Line]:
+    def run_diff(self, argument: str) -> list[Line]:
         """Return the changes since the previous iteration, or those of a variant."""
         if argument:
-            return self.variant(argument)
+            return self.run_variant(argument)
 
         def view(all_: bool) -> list[Line]:
             lines = compare_iterations(self.trace, self.step_index, self.columns, all_)
@@ -175,7 +162,7 @@ class Stepper:
 
         return self.show(view)
 
-    def variant(self, argument: str) -> list[Line]:
+    def run_variant(self, argument: str) -> list[Line]:
         """Return the list of variants, or run one variant."""
         if not argument:
             lines = format_variant_list(self.trace, self.step_index, self.columns)
@@ -188,7 +175,7 @@ class Stepper:
 
         return self.show(view)
 
-    def backward(self, argument: str) -> list[Line]:
+    def run_backward(self, argument: str) -> list[Line]:
         """Go to the gradient of the current tensor, or from a gradient to its tensor."""
         gradient = find_gradient_step(self.trace, self.step_index)
         if gradient is None:
@@ -197,7 +184,7 @@ class Stepper:
             return self.add_suggestions_to(text)
         return self.move_to(gradient)
 
-    def predict(self, argument: str) -> list[Line]:
+    def run_predict(self, argument: str) -> list[Line]:
         """Return the question of the next step, or of a named step, before its result."""
         steps = self.trace.steps
         target = find_step(self.trace, argument) if argument else self.step_index + 1
@@ -224,20 +211,20 @@ class Stepper:
         feedback = format_feedback(question, choice, self.columns)
         return [*feedback, Line(""), *self.move_to(self.step_index)]
 
-    def all(self, argument: str) -> list[Line]:
+    def run_all(self, argument: str) -> list[Line]:
         """Return the last view in full."""
         return self.view(True)
 
-    def list_steps(self, argument: str) -> list[Line]:
+    def run_list(self, argument: str) -> list[Line]:
         """Return the list of steps."""
         lines = commands.format_step_list(self.trace, self.step_index, self.columns)
         return self.add_suggestions(lines)
 
-    def help(self, argument: str) -> list[Line]:
+    def run_help(self, argument: str) -> list[Line]:
         """Return the effect of each command."""
         return self.add_suggestions(commands.format_help(self.columns))
 
-    def quit(self, argument: str = "") -> list[Line]:
+    def run_quit(self, argument: str = "") -> list[Line]:
         """End the session, with three suggested shell commands."""
         self.ended = True
         return suggest_shell_commands(self.trace, self.step_index, self.columns, self.start)

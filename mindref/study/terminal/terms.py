@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -234,19 +234,15 @@ def format_factor_heading(factor: Factor, k: int, varying: list[tuple[int, int]]
 MARGIN = 18
 
 
-class PerturbedEntry(NamedTuple):
-    """The entry that is perturbed to compute the finite difference."""
-
-    tensor: str  # a name of mindref.study.gradients.differences
-    position: tuple[int, ...]
-
-
 NOT_GRADIENTS = ("d_v.mixed", "d_items.rows")
 """d_v.mixed is a part of d_v, and d_items.rows has numbers of rows."""
 
 
-def find_perturbed_entry(trace: Trace, cell: TraceCell) -> PerturbedEntry | None:
-    """Return the entry to perturb, or None if the cell is no gradient of the loss."""
+def find_perturbed_entry(trace: Trace, cell: TraceCell) -> tuple[str, tuple[int, ...]] | None:
+    """Return tensor and index of the entry to perturb, None if the cell is no gradient of the loss.
+
+    The name of the tensor is one of mindref.study.gradients.differences.
+    """
     name, index = cell.tensor.name, cell.position
     in_backward = trace.steps[cell.step_index].phase == "backward"
     if name in NOT_GRADIENTS or not in_backward or not name.startswith(("d_", "from_")):
@@ -255,7 +251,7 @@ def find_perturbed_entry(trace: Trace, cell: TraceCell) -> PerturbedEntry | None
 
     if name == "d_items":  # a row of the gradient has another number than its row of the table
         index = (int(trace.values["d_items.rows"][index[0]]), *index[1:])
-    return PerturbedEntry(perturbed_tensor(name), index)
+    return perturbed_tensor(name), index
 
 
 def format_difference(inputs: Any, trace: Trace, cell: TraceCell, columns: int) -> list[Line]:
@@ -270,13 +266,13 @@ def format_difference(inputs: Any, trace: Trace, cell: TraceCell, columns: int) 
 
     closed = float(cell.tensor.values[cell.position])
     try:
-        result = finite_difference(inputs, entry.tensor, entry.position)
+        result = finite_difference(inputs, *entry)
     except ConfigError as error:
         return label_lines("finite difference".ljust(MARGIN), f"none: {error}", columns)
     slope = result.difference
     note = ", smaller because of a kink nearby" if result.kink else ""
     rows = [
-        (f"value of {entry.tensor}", format_exact(result.value)),
+        (f"value of {entry[0]}", format_exact(result.value)),
         ("closed form", format_exact(closed)),
         ("finite difference", f"{format_exact(slope)}  (step {result.step:g}{note})"),
         ("relative error", format_magnitude(slope_error(closed, slope))),

@@ -115,12 +115,7 @@ DEAF = "import signal as s, time\n\n    s.signal(s.SIGTERM, s.SIG_IGN)\n    time
     ],
 )
 def test_code_that_does_not_end_is_stopped(
-    workspace,
-    monkeypatch,
-    lines,
-    seconds,
-    patience,
-    message,
+    workspace, monkeypatch, lines, seconds, patience, message
 ):
     monkeypatch.setattr(sandbox, "SECONDS", seconds)
     monkeypatch.setattr(sandbox, "PATIENCE", patience)

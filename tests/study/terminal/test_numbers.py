@@ -147,9 +147,7 @@ def test_t5_every_cell_of_every_step_is_the_rounded_number(columns, film_club):
 
 
 @pytest.mark.parametrize("settings", [{}, {"power": float("inf")}, {"normalise": True}])
-def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(
-    settings,
-):
+def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(settings):
     trace = trace_pair(make_small_pair(pads=2, **settings))
     for i, step in enumerate(trace.steps):
         check_tables(trace, step, print_step(trace, i))

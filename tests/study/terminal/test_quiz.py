@@ -56,9 +56,7 @@ def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club):
                 assert stepper.step_index == step_index
 
 
-def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(
-    film_club,
-):
+def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(film_club):
     trace = film_club.trace
     for step_index, question in find_questions(trace):
         stepper = Stepper(trace, film_club.inputs, columns=120)
@@ -71,9 +69,7 @@ def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(
         assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)
 
 
-def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(
-    run_commands,
-):
+def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(run_commands):
     screen = run_commands("g routing[2].weights", "q")
     after_enter = run_commands("? routing[2].weights", "", "q")
     assert screen.partition("2].weights\n")[2] in after_enter.replace("Enter without a number", "")

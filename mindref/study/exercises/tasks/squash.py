@@ -52,10 +52,7 @@ def make_squash_vjp_cases(rng: Generator) -> Cases:
             "K=3 D=4, norms .3 1 4": draw([0.3, 1, 4]),
             "2 users, norms .3 to 4": draw([0.3, 1, 4], [2, 0.5, 3]),
         },
-        "short and long": {
-            "norms 1e-4": draw([1e-4, 2e-4, 1e-4]),
-            "norms 30": draw([30, 20, 40]),
-        },
+        "short and long": {"norms 1e-4": draw([1e-4, 2e-4, 1e-4]), "norms 30": draw([30, 20, 40])},
         "zero vector": {"a single zero vector": draw([0])},
         "K = 1": {"K=1 D=4, norm .5": draw([0.5])},
     }
