@@ -20,40 +20,31 @@ PAUSE = 0.1
 FileState = tuple[int, int, int] | None
 
 
-class QuitListener(threading.Thread):
-    """Waits for a line with q on standard input; without standard input it never ends."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        super().__init__(daemon=True)
-        self.descriptor, self.quit = descriptor, threading.Event()
-
-    def run(self) -> None:
-        """Read lines until q or the end."""
-        if self.descriptor is None:
-            return
-        text = b""
-        with suppress(OSError):
-            # sys.stdin has a lock that this thread would hold at exit
-            while data := os.read(self.descriptor, 256):
-                *lines, text = (text + data).split(b"\n")
-                if any(line.strip().lower() == b"q" for line in lines):
-                    self.quit.set()
-                    return
+def wait_for_quit(descriptor: int, quit_event: threading.Event) -> None:
+    """Set the event after a line with q; return at the end of standard input."""
+    text = b""
+    with suppress(OSError):
+        # sys.stdin has a lock that this thread would hold at exit
+        while data := os.read(descriptor, 256):
+            *lines, text = (text + data).split(b"\n")
+            if any(line.strip().lower() == b"q" for line in lines):
+                quit_event.set()
+                return
 
 
-def watch_exercise(
-    name: str, workspace: Workspace, echo: Echo, *, listener: QuitListener | None = None
-) -> int:
+def watch_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Check now and after every save; return the code of the last check, 130 after Ctrl-C."""
     path = workspace.file_path(name)
     state = get_file_state(path)  # before the check: the file may be saved during the check
     code = check_exercise(name, workspace, echo)
-    listener = listener or QuitListener(find_stdin())
-    listener.start()
+    quit_event, descriptor = threading.Event(), find_stdin()
+    if descriptor is not None:
+        arguments = (descriptor, quit_event)
+        threading.Thread(target=wait_for_quit, args=arguments, daemon=True).start()
     echo(f" Watching {path}: save it to check again, q and Enter to end.")
     try:
-        while not listener.quit.wait(PAUSE):
-            new_state = wait_for_stable_file(path, state, listener.quit.wait)
+        while not quit_event.wait(PAUSE):
+            new_state = wait_for_stable_file(path, state, quit_event.wait)
             if new_state != state:
                 state = new_state
                 echo(f" Saved at {time.strftime('%H:%M:%S')}:")

@@ -186,67 +186,49 @@ def limit_resources() -> None:
             continue
 
 
-def write_jobs(folder: Path, jobs: list[Job]) -> None:
-    """Write jobs for `read_jobs`."""
-    arrays: dict[str, Any] = {}
-    rows = []
-    for j, job in enumerate(jobs):
-        cases = []
-        for c, case in enumerate(job.cases):
-            row: dict[str, Any] = {}
-            for name, x in case.items():
-                row[name] = None if isinstance(x, np.ndarray) else x
-                if isinstance(x, np.ndarray):
-                    arrays[f"{j}.{c}.{name}"] = x
-            cases.append(row)
-        rows.append({**job._asdict(), "cases": cases})
-    (folder / "jobs.json").write_text(json.dumps(rows), encoding="utf-8")
-    np.savez(folder / "inputs.npz", **arrays)
+def write_rows(folder: Path, stem: str, rows: Any) -> None:
+    """Write JSON values and arrays for `read_rows`; the JSON file is written last, atomically."""
+    arrays: list[Array] = []
+
+    def name_array(x: Array) -> dict[str, int]:
+        arrays.append(x)
+        return {"array": len(arrays) - 1}
+
+    text = json.dumps(rows, default=name_array)
+    np.savez_compressed(folder / f"{stem}.npz", *arrays)
+    temporary = folder / f"{stem}.tmp"
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, folder / f"{stem}.json")
+
+
+def read_rows(folder: Path, stem: str) -> Any:
+    """Return the values that `write_rows` wrote; a NamedTuple is a list."""
+    text = (folder / f"{stem}.json").read_text(encoding="utf-8")
+    with np.load(folder / f"{stem}.npz", allow_pickle=False) as arrays:
+        return json.loads(
+            text, object_hook=lambda x: arrays[f"arr_{x['array']}"] if "array" in x else x
+        )
 
 
 def read_jobs(folder: Path) -> list[Job]:
     """Return the jobs that the parent wrote."""
-    rows = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))
-    with np.load(folder / "inputs.npz", allow_pickle=False) as arrays:
-        for j, row in enumerate(rows):
-            row["needs"] = tuple(row["needs"])
-            row["cases"] = tuple(
-                {n: arrays[f"{j}.{c}.{n}"] if x is None else x for n, x in case.items()}
-                for c, case in enumerate(row["cases"])
-            )
-    return [Job(**row) for row in rows]
+    return [Job(*tuples_of(row)) for row in read_rows(folder, "jobs")]
 
 
-def write_answers(folder: Path, answers: list[list[CaseAnswer]]) -> None:
-    """Write answers for `read_answers`; the JSON file is written last, and atomically."""
-    arrays: dict[str, Any] = {}
-    rows = []
-    for j, job_answers in enumerate(answers):
-        for a, answer in enumerate(job_answers):
-            arrays |= {f"{j}.{a}.{p}": x for p, x in enumerate(answer.arrays)}
-        rows.append([{**x._asdict(), "arrays": len(x.arrays)} for x in job_answers])
-    np.savez_compressed(folder / "answers.npz", **arrays)
-    temporary = folder / "answers.tmp"
-    temporary.write_text(json.dumps(rows), encoding="utf-8")
-    os.replace(temporary, folder / "answers.json")
+def tuples_of(row: list[Any]) -> list[Any]:
+    """Return the fields of a NamedTuple, of which every list is a tuple."""
+    return [tuple(x) if isinstance(x, list) else x for x in row]
 
 
 def read_answers(folder: Path, jobs: list[Job]) -> list[list[CaseAnswer]] | None:
     """Return the answers of a worker, or None if they cannot be read."""
     try:
-        rows = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
-        answers = []
-        with np.load(folder / "answers.npz", allow_pickle=False) as arrays:
-            for j, (row, job) in enumerate(zip(rows, jobs, strict=True)):
-                job_answers = []
-                for a, (x, _) in enumerate(zip(row, job.cases, strict=True)):
-                    x["arrays"] = tuple(arrays[f"{j}.{a}.{p}"] for p in range(x["arrays"]))
-                    x["modified"], x["views"] = tuple(x["modified"]), tuple(x["views"])
-                    job_answers.append(CaseAnswer(**x))
-                answers.append(job_answers)
+        rows = read_rows(folder, "answers")
+        answers = [[CaseAnswer(*tuples_of(x)) for x in row] for row in rows]
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
-    return answers
+    counts = [len(job.cases) for job in jobs]
+    return answers if [len(row) for row in answers] == counts else None
 
 
 def main(folder_name: str) -> None:
@@ -254,6 +236,6 @@ def main(folder_name: str) -> None:
     folder = Path(folder_name)
     jobs = read_jobs(folder)
     limit_resources()
-    write_answers(folder, run_jobs(jobs))
+    write_rows(folder, "answers", run_jobs(jobs))
     sys.stdout.flush()
     os._exit(0)  # do not wait for threads or exit handlers of the learner's code

@@ -156,7 +156,7 @@ ESCAPES = """import subprocess, sys
     """
 
 
-def test_a_grandchild_with_the_pipe_open_is_not_waited_for(workspace):
+def test_a_grandchild_with_the_output_open_is_not_waited_for(workspace):
     started = time.monotonic()
     code, _ = check_edit(workspace, LAST, ESCAPES + LAST)
     assert code == 0
