@@ -21,11 +21,9 @@ from mindref.study.terminal.lookup import (
     find_previous_iteration,
     select_main_tensor,
 )
-from mindref.study.terminal.tables import INDENT, LABEL, format_omitted
+from mindref.study.terminal.tables import INDENT, LABEL, format_omitted, format_row
 from mindref.study.terminal.text import (
     Line,
-    align_left,
-    align_right,
     display_width,
     fit_lines,
     label_lines,
@@ -98,14 +96,11 @@ def format_side_by_side(
 
 def format_columns(rows: Sequence[tuple[str, ...]], columns: int) -> list[Line]:
     """Return rows of texts, the first a heading: names flush left, numbers flush right."""
-    widths = [max(display_width(row[k]) for row in rows) for k in range(len(rows[0]))]
-    number_width = sum(widths[1:]) + 3 * (len(widths) - 1)
-    label = min(widths[0], max(columns - INDENT - number_width, min(LABEL, columns // 3)))
-    lines = []
-    for i, row in enumerate(rows):
-        cells = "".join("   " + align_right(row[k], widths[k]) for k in range(1, len(row)))
-        lines.append(Line(" " * INDENT + align_left(row[0], label) + cells, "" if i else "dim"))
-    return lines
+    longest, *widths = (max(map(display_width, column)) + 3 for column in zip(*rows, strict=True))
+    label = min(longest - 3, max(columns - INDENT - sum(widths), min(LABEL, columns // 3)))
+    styles = ("dim", *("" for _ in rows[1:]))
+    pairs = zip(rows, styles, strict=True)
+    return [format_row(row[0], label, row[1:], widths, style) for row, style in pairs]
 
 
 def make_measurement_row(name: str, reference: float, variant: float) -> tuple[str, ...]:
