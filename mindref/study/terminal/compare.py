@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,23 +52,13 @@ def compare_iterations(
         return fit_lines([*wrap_lines(text, columns), *wrap_lines(todo, columns)], columns)
     heads = (f"t={trace.steps[previous].number}", f"t={step.number}")
     title = f"{tensor.name} and {old.name}: largest changes first (iterations t)"
-    return fit_lines(
-        [
-            *wrap_lines(title, columns, "title"),
-            *format_side_by_side(trace, tensor, old.values, tensor.values, heads, columns, all_),
-        ],
-        columns,
-    )
+    lines = wrap_lines(title, columns, "title")
+    lines += format_side_by_side(trace, tensor, old.values, tensor.values, heads, columns, all_)
+    return fit_lines(lines, columns)
 
 
 def format_side_by_side(
-    trace: Trace,
-    tensor: Tensor,
-    old: Any,
-    new: Any,
-    heads: tuple[str, str],
-    columns: int,
-    all_: bool = False,
+    trace: Trace, tensor: Tensor, old: Any, new: Any, heads: Sequence[str], columns: int, all_: bool
 ) -> list[Line]:
     """Return a row for each cell that differs: its titles, both values, and the change."""
     old, new = np.asarray(old), np.asarray(new)
@@ -81,10 +72,9 @@ def format_side_by_side(
     rows = []
     for flat in order if all_ else order[:FEW]:
         index = tuple(int(i) for i in np.unravel_index(flat, new.shape))
-        gap = float(new[index]) - float(old[index])
         values = (align_number(x[index].item(), number_format) for x in (old, new))
-        path = format_cell_path(trace, tensor, index)
-        rows.append((path, *values, format_change(gap, choose_format(change))))
+        gap = format_change(float(change[index]), choose_format(change))
+        rows.append((format_cell_path(trace, tensor, index), *values, gap))
     lines = format_columns([("", *heads, "change"), *rows], columns)
     if len(rows) < len(order):
         lines.append(format_omitted(len(order) - len(rows), "cell"))
@@ -117,9 +107,8 @@ def format_variant_list(trace: Trace, step_index: int, columns: int) -> list[Lin
 
     every = list(variants.variant_names())
     current = [name for name in trace.steps[step_index].variants if name in every]
-    lines = wrap_lines(
-        "What public implementations compute differently. `v NAME` runs one.", columns
-    )
+    text = "What public implementations compute differently. `v NAME` runs one."
+    lines = wrap_lines(text, columns)
     for name in [*current, *(other for other in every if other not in current)]:
         entry = variants.find_variant(name)
         mark, style = (">", "bold") if name in current else (" ", "")
@@ -160,9 +149,9 @@ def format_variant_heading(case: VariantComparison, columns: int) -> list[Line]:
         commit = f"{source.repository}, at commit {source.commit} of {source.date}{note}"
         facts.append(("seen", commit))
     facts.append(("setup", f"for both sides: {case.setup}" if case.setup else ""))
-    return lines + [
-        line for name, text in facts if text for line in label_lines(name.ljust(6), text, columns)
-    ]
+    for name, text in facts:
+        lines += label_lines(name.ljust(6), text, columns) if text else []
+    return lines
 
 
 LIST_SUGGESTION = ("v", "list all variants")
@@ -183,19 +172,11 @@ def format_first_difference(
     tensor = Tensor(name, COMPARED_AXES[name], ours, {})
     heads = ("reference", "variant")
     title = "w of the last iteration" if name == "w" else name
-    labelled = remove_padding_titles(trace)
-    return [
-        Line(f" {title}, largest differences first", "bold"),
-        *format_side_by_side(labelled, tensor, ours, theirs, heads, columns, all_),
-    ]
-
-
-def remove_padding_titles(trace: Trace) -> Trace:
-    """Return a trace with titles for the real behaviours and none for padding."""
     titles = trace.labels.get("behaviour", [])
-    mask = trace.values.get("mask", [True] * len(titles))
-    real = [title for title, is_real in zip(titles, mask, strict=True) if is_real]
-    return Trace(trace.metadata, {**trace.labels, "behaviour": real}, ())
+    real = list(compress(titles, trace.values.get("mask", [True] * len(titles))))
+    labelled = Trace(trace.metadata, {**trace.labels, "behaviour": real}, ())
+    lines = [Line(f" {title}, largest differences first", "bold")]
+    return lines + format_side_by_side(labelled, tensor, ours, theirs, heads, columns, all_)
 
 
 def format_measurements(case: VariantComparison, columns: int) -> list[Line]:
@@ -213,22 +194,19 @@ def format_measurements(case: VariantComparison, columns: int) -> list[Line]:
 
 def format_alarms(case: VariantComparison, columns: int) -> list[Line]:
     """Return the invariants that the variant breaks, or why none of them is broken."""
-    lines = (
-        [] if case.violations else label_lines("no alarm", case.entry.no_violation, columns, "bad")
-    )
+    messages = []
     for text in dict.fromkeys(alarm.text for alarm in case.violations):
         alarms = [alarm for alarm in case.violations if alarm.text == text]
         residual = format_magnitude(max(alarm.residual for alarm in alarms))
         tolerance = format_magnitude(alarms[0].tolerance)
-        size = f"(residual up to {residual}, allowed {tolerance})"
         steps = ", ".join(alarm.step for alarm in alarms)
-        message = f"no longer true: {text}  {size}  at {steps}"
-        lines += label_lines("alarm", message, columns, "bad")
+        messages.append(f"{text}  (residual up to {residual}, allowed {tolerance})  at {steps}")
     for probe in case.failed_properties:
         residual, tolerance = map(format_magnitude, (probe.residual, probe.tolerance))
-        message = f"no longer true: {probe.text}  (residual {residual}, allowed {tolerance})"
-        lines += label_lines("alarm", message, columns, "bad")
-    return lines
+        messages.append(f"{probe.text}  (residual {residual}, allowed {tolerance})")
+    quiet = [] if case.violations else [("no alarm", case.entry.no_violation)]
+    alarms_or_none = [*quiet, *(("alarm", f"no longer true: {text}") for text in messages)]
+    return [line for x in alarms_or_none for line in label_lines(*x, columns, "bad")]
 
 
 def suggest_after_variant(trace: Trace, name: str) -> list[tuple[str, str]]:
@@ -250,10 +228,10 @@ def format_ledger(inputs: Any, tensor_name: str, columns: int) -> list[Line]:
     ledger = make_ledger(inputs, tensor_name).to_json()
     lines = wrap_lines(ledger["title"], columns, "title")
     lines += wrap_lines(ledger["definition"], columns)
-    rows = [("use", "norm/total", "cosine", "error")]
+    rows: list[tuple[str, ...]] = [("use", "norm/total", "cosine", "error")]
     for row in ledger["rows"]:
         mark = " *" if row["kept_by_last"] else ""
-        numbers = (format_number(row["share"], ".3f"), format_number(row["cosine"], ".3f"))
+        numbers = (format_number(row[key], ".3f") for key in ("share", "cosine"))
         label = f"{row['name']}{mark}  {row['title']}"
         rows.append((label, *numbers, format_magnitude(row["fd_error"])))
     lines += [Line(""), *format_columns(rows, columns), Line("")]

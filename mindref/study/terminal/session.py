@@ -26,26 +26,20 @@ from mindref.study.terminal.text import (
 )
 from mindref.study.trace import Trace
 
-FACTS = (("model", "model"), ("user", "user"), ("chosen", "chosen"), ("target", "target"))
+PROMPT = "> "
+START = "mindref study"
 
 
 def format_banner(trace: Trace, columns: int) -> list[Line]:
     """Return the model, the user, why this user was chosen, and the number of steps."""
     about = trace.metadata
-    facts = [
-        f"{word} {escape_title(str(about[key]))}"
-        for key, word in FACTS
-        if about.get(key) is not None
-    ]
+    keys = [key for key in ("model", "user", "chosen", "target") if about.get(key) is not None]
+    facts = "; ".join(f"{key} {escape_title(str(about[key]))}" for key in keys)
     count = len(trace.steps)
-    lines = wrap_lines("; ".join(facts) + ".", columns) if facts else []
+    lines = wrap_lines(f"{facts}.", columns) if facts else []
     text = f"{count} steps of one user and one training pair: forward, backward, update, serving."
     text += " In a table ^ marks the largest number of a row. 0 without a point is exactly zero."
     return fit_lines([*lines, *wrap_lines(text, columns), Line("")], columns)
-
-
-PROMPT = "> "
-START = "mindref study"
 
 
 def run_session(
@@ -140,7 +134,7 @@ def print_view(
     if ledger:
         lines += [*format_ledger(inputs, ledger, columns), Line("")]
     if not lines:
-        lines = [*format_screen(trace, step_index, columns, all_)[:-1]]  # without the keys
+        lines = format_screen(trace, step_index, columns, all_)[:-1]  # without the keys
     closing = suggest_shell_commands(trace, step_index, columns, start)
     write_lines([*lines, *closing], stdout or sys.stdout)
 
@@ -150,10 +144,10 @@ def find_backward_step(trace: Trace, step_index: int) -> int:
     gradient = find_gradient_step(trace, step_index)
     if gradient is not None:
         return gradient if trace.steps[step_index].phase == "forward" else step_index
-    backward_steps = [i for i, step in enumerate(trace.steps) if step.phase == "backward"]
-    if not backward_steps:
-        raise ConfigError(say("--backward", "a trace with gradients", "none"))
-    return backward_steps[0]
+    for i, step in enumerate(trace.steps):
+        if step.phase == "backward":
+            return i
+    raise ConfigError(say("--backward", "a trace with gradients", "none"))
 
 
 def print_all_steps(
@@ -165,13 +159,12 @@ def print_all_steps(
     start: str = START,
 ) -> None:
     """Print every step in full, without questions, colours and keys."""
-    columns, stdout = columns or get_terminal_width(), stdout or sys.stdout
-    write_lines(format_banner(trace, columns), stdout, colours=False)
-    for step_index in range(len(trace.steps)):
-        screen = format_screen(trace, step_index, columns, all_=True)
-        write_lines([*screen[:-1]], stdout, colours=False)
-    last = len(trace.steps) - 1
-    write_lines(suggest_shell_commands(trace, last, columns, start), stdout, colours=False)
+    columns, count = columns or get_terminal_width(), len(trace.steps)
+    lines = format_banner(trace, columns)
+    for step_index in range(count):
+        lines += format_screen(trace, step_index, columns, all_=True)[:-1]
+    lines += suggest_shell_commands(trace, count - 1, columns, start)
+    write_lines(lines, stdout or sys.stdout, colours=False)
 
 
 def get_terminal_width() -> int:

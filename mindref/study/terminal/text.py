@@ -73,22 +73,17 @@ def measure_cluster(cluster: str) -> int:
 
     Some terminals print the parts separately, and a short line is better than a long one.
     """
-    if is_flag_half(cluster[0]):
+    if is_flag_half(cluster[0]) or (WIDE_FORM in cluster and "\u200d" not in cluster):
         return 2
-    if WIDE_FORM in cluster and "\u200d" not in cluster:
-        return 2
-    return sum(
-        1 if character == WIDE_FORM else measure_character(character) for character in cluster
-    )
+    return sum(map(measure_character, cluster))
 
 
 def measure_character(character: str) -> int:
     """Return the columns of a single character."""
-    if (
-        unicodedata.category(character) in ("Mn", "Me")
-        or character in JOINERS
-        or "\u1160" <= character <= "\u11ff"
-    ):
+    if character == WIDE_FORM:
+        return 1
+    hangul_part = "\u1160" <= character <= "\u11ff"
+    if hangul_part or character in JOINERS or unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
@@ -146,14 +141,10 @@ def wrap_text(text: str, columns: int, indent: str = "") -> list[str]:
 
 def replace_unencodable(text: str, encoding: str) -> str:
     """Return a text of the same width with "?" for each cluster outside an encoding."""
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return "".join(
-            cluster if is_encodable(cluster, encoding) else "?" * measure_cluster(cluster)
-            for cluster in split_clusters(text)
-        )
-    return text
+    if is_encodable(text, encoding):
+        return text
+    clusters = split_clusters(text)
+    return "".join(c if is_encodable(c, encoding) else "?" * measure_cluster(c) for c in clusters)
 
 
 def is_encodable(text: str, encoding: str) -> bool:
