@@ -46,7 +46,7 @@ def run_sandboxed(jobs: list[Job]) -> SandboxResult:
     """Run jobs in a worker and return its result, after SECONDS or a little more."""
     with tempfile.TemporaryDirectory(prefix="mindref-exercise-") as name:
         folder = Path(name)
-        worker.write_rows(folder, "jobs", jobs)
+        worker.store_rows(folder, "jobs", jobs)
         code, printed, count = run_worker(folder)
         answers = worker.read_answers(folder, jobs) if code == 0 else None
     if count > PRINTED:

@@ -186,8 +186,8 @@ def limit_resources() -> None:
             continue
 
 
-def write_rows(folder: Path, stem: str, rows: Any) -> None:
-    """Write JSON values and arrays for `read_rows`; the JSON file is written last, atomically."""
+def store_rows(folder: Path, stem: str, rows: Any) -> None:
+    """Write JSON values and arrays for `load_rows`; the JSON file is written last, atomically."""
     arrays: list[Array] = []
 
     def name_array(x: Array) -> dict[str, int]:
@@ -201,8 +201,8 @@ def write_rows(folder: Path, stem: str, rows: Any) -> None:
     os.replace(temporary, folder / f"{stem}.json")
 
 
-def read_rows(folder: Path, stem: str) -> Any:
-    """Return the values that `write_rows` wrote; a NamedTuple is a list."""
+def load_rows(folder: Path, stem: str) -> Any:
+    """Return the values that `store_rows` wrote; a NamedTuple is a list."""
     text = (folder / f"{stem}.json").read_text(encoding="utf-8")
     with np.load(folder / f"{stem}.npz", allow_pickle=False) as arrays:
         return json.loads(
@@ -212,7 +212,7 @@ def read_rows(folder: Path, stem: str) -> Any:
 
 def read_jobs(folder: Path) -> list[Job]:
     """Return the jobs that the parent wrote."""
-    return [Job(*tuples_of(row)) for row in read_rows(folder, "jobs")]
+    return [Job(*tuples_of(row)) for row in load_rows(folder, "jobs")]
 
 
 def tuples_of(row: list[Any]) -> list[Any]:
@@ -223,7 +223,7 @@ def tuples_of(row: list[Any]) -> list[Any]:
 def read_answers(folder: Path, jobs: list[Job]) -> list[list[CaseAnswer]] | None:
     """Return the answers of a worker, or None if they cannot be read."""
     try:
-        rows = read_rows(folder, "answers")
+        rows = load_rows(folder, "answers")
         answers = [[CaseAnswer(*tuples_of(x)) for x in row] for row in rows]
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
@@ -236,6 +236,6 @@ def main(folder_name: str) -> None:
     folder = Path(folder_name)
     jobs = read_jobs(folder)
     limit_resources()
-    write_rows(folder, "answers", run_jobs(jobs))
+    store_rows(folder, "answers", run_jobs(jobs))
     sys.stdout.flush()
     os._exit(0)  # do not wait for threads or exit handlers of the learner's code

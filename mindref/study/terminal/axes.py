@@ -95,11 +95,6 @@ def choose_format(values: Any, extra_digits: int = 0) -> str:
     if array.dtype.kind != "f":
         return "d"
     largest = float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
-    return choose_format_for(largest, extra_digits)
-
-
-def choose_format_for(largest: float, extra_digits: int = 0) -> str:
-    """Return the format for numbers with a largest magnitude."""
     if largest and not SMALLEST <= largest < LARGEST:
         return f".{2 + extra_digits}e"
     digits = 2 - math.floor(math.log10(largest)) if largest else DECIMALS

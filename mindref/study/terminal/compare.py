@@ -22,7 +22,7 @@ from mindref.study.terminal.lookup import (
     find_previous_iteration,
     select_main_tensor,
 )
-from mindref.study.terminal.tables import INDENT, LABEL, format_omitted, format_row
+from mindref.study.terminal.tables import INDENT, LABEL, format_omitted, format_table_row
 from mindref.study.terminal.text import (
     Line,
     display_width,
@@ -90,7 +90,7 @@ def format_columns(rows: Sequence[tuple[str, ...]], columns: int) -> list[Line]:
     label = min(longest - 3, max(columns - INDENT - sum(widths), min(LABEL, columns // 3)))
     styles = ("dim", *("" for _ in rows[1:]))
     pairs = zip(rows, styles, strict=True)
-    return [format_row(row[0], label, row[1:], widths, style) for row, style in pairs]
+    return [format_table_row(row[0], label, row[1:], widths, style) for row, style in pairs]
 
 
 def make_measurement_row(name: str, reference: float, variant: float) -> tuple[str, ...]:

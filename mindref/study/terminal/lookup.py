@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,9 +136,8 @@ def parse_index(trace: Trace, tensor: Any, text: str) -> tuple[int, ...]:
     axes = get_axes(trace, tensor)
     pieces = text.split(",")
     for groups in join_neighbours(pieces, len(axes)):
-        index = [
-            parse_position(axis.titles, group) for axis, group in zip(axes, groups, strict=True)
-        ]
+        pairs = zip(axes, groups, strict=True)
+        index = [parse_position(axis.titles, group) for axis, group in pairs]
         if all(isinstance(i, int) for i in index):
             return tuple(index)  # type: ignore[arg-type]
     raise ConfigError(describe_bad_index(tensor, axes, text, pieces))
@@ -158,11 +158,9 @@ def describe_bad_index(tensor: Any, axes: list[Axis], text: str, pieces: list[st
 
 def join_neighbours(pieces: list[str], count: int) -> Iterator[list[str]]:
     """Yield every way to join neighbouring pieces into `count` groups."""
-    if count == 1:
-        yield [",".join(pieces)]
-    for first in range(1, len(pieces) - count + 2 if count > 1 else 0):
-        for groups in join_neighbours(pieces[first:], count - 1):
-            yield [",".join(pieces[:first]), *groups]
+    for cuts in combinations(range(1, len(pieces)), count - 1) if count else ():
+        bounds = pairwise((0, *cuts, len(pieces)))
+        yield [",".join(pieces[first:end]) for first, end in bounds]
 
 
 def parse_position(titles: tuple[str, ...], text: str) -> int | str:

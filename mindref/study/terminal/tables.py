@@ -169,9 +169,9 @@ def format_grid(grid: TableGrid, layout: TableLayout) -> list[Line]:
             free -= widths[end]
             end += 1
         block, block_widths = slice(first, end), widths[first:end]
-        lines.append(format_row(corner, label, heads[block], block_widths, "dim"))
+        lines.append(format_table_row(corner, label, heads[block], block_widths, "dim"))
         for i in rows:
-            lines.append(format_row(labels[i], label, grid.texts[i][block], block_widths))
+            lines.append(format_table_row(labels[i], label, grid.texts[i][block], block_widths))
         lines += [format_omitted(omitted, "row")] if omitted else []
         if end < count and not layout.all_:
             return [*lines, format_omitted(count - end, "column")]
@@ -179,7 +179,7 @@ def format_grid(grid: TableGrid, layout: TableLayout) -> list[Line]:
     return lines
 
 
-def format_row(
+def format_table_row(
     name: str, label: int, cells: Sequence[str], widths: Sequence[int], style: str = ""
 ) -> Line:
     """Return a row of a table: the name flush left, the cells flush right."""

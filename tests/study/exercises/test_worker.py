@@ -32,7 +32,7 @@ def test_a_solution_passes_within_3_seconds(workspace, name):
 def test_written_jobs_and_answers_are_read_without_a_change(tmp_path):
     case = {"x": np.array([[0.1, np.nan]]), "mask": np.array([True]), "power": np.inf, "word": "a"}
     job = Job("n", "n.py", "def f(): pass", "f", 2, (case, {}), ("other",))
-    worker.write_rows(tmp_path, "jobs", [job])
+    worker.store_rows(tmp_path, "jobs", [job])
     (restored,) = worker.read_jobs(tmp_path)
     assert restored._replace(cases=()) == job._replace(cases=())
     assert list(restored.cases[0]) == list(case)
@@ -42,7 +42,7 @@ def test_written_jobs_and_answers_are_read_without_a_change(tmp_path):
         CaseAnswer(arrays=(np.ones(2), np.array(1.5)), views=("x",)),
         CaseAnswer(raised="E: x"),
     ]
-    worker.write_rows(tmp_path, "answers", [answers])
+    worker.store_rows(tmp_path, "answers", [answers])
     (result,) = worker.read_answers(tmp_path, [job]) or [[]]
     assert result[1] == answers[1]
     assert [x.tolist() for x in result[0].arrays] == [[1, 1], 1.5]
@@ -52,9 +52,9 @@ def test_written_jobs_and_answers_are_read_without_a_change(tmp_path):
 def test_a_wrong_number_of_answers_and_pickled_answers_are_rejected(tmp_path):
     job = Job("n", "n.py", "", "f", 1, ({}, {}))
     answers = [CaseAnswer(arrays=(np.ones(1),))]
-    worker.write_rows(tmp_path, "answers", [answers])
+    worker.store_rows(tmp_path, "answers", [answers])
     assert worker.read_answers(tmp_path, [job]) is None
-    worker.write_rows(tmp_path, "answers", [answers * 2])
+    worker.store_rows(tmp_path, "answers", [answers * 2])
     assert worker.read_answers(tmp_path, [job]) is not None
     np.savez(tmp_path / "answers.npz", *np.full((2, 1), print, dtype=object))
     assert worker.read_answers(tmp_path, [job]) is None
