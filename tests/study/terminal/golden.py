@@ -23,13 +23,11 @@ COLUMNS = 80
 
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "walk": (
-        *("n", "x", "?"),
-        *("? routing[3].weights", "nothing of the kind", ""),
-        *("g d_s", "x d_z[2][3, 1] in order", "g serve.top", "n", "x best", "q"),
+        *("n", "? routing[3].weights", "nothing of the kind", ""),
+        *("g d_s", "x d_S[1, 2] in order", "g serve.top", "x best", "q"),
     ),
     "help": (
-        *("g rooting[2].weight", "x w[Night Fairy, 3]", "frobnicate", "g", "h"),
-        *("v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
+        *("frobnicate", "g", "h", "v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
     ),
 }
 
