@@ -43,6 +43,16 @@ AXES = {
 """The name of one position along an axis; specs/notation.md."""
 
 
+ARGUMENTS = {
+    "history": ("BLD", "behaviours"),
+    "mask": ("BL", "true for a behaviour, false for padding"),
+    "bilinear": ("DE", "the matrix `S`"),
+    "init_logits": ("BLK", "initial logits"),
+    "iterations": ("", "number of iterations"),
+}
+"""Arguments of several exercises: axes and meaning."""
+
+
 class ArraySpec(NamedTuple):
     """An argument of the learner's function, or a part of its answer."""
 
@@ -125,11 +135,16 @@ def read_exercise(name: str) -> Exercise:
     else:
         starter = edit_solution(solution, {"edits": row["starter"]}, "starter")
     for key in ("arguments", "returns"):
-        row[key] = [ArraySpec(**x) for x in row[key]]
+        row[key] = [make_array_spec(x) for x in row[key]]
     gradient = any(part.gradient_of for part in row["returns"])
     defaults = {"tolerance": GRADIENT if gradient else FORWARD, "cases_of": name}
     texts = {"starter": starter, "solution": solution, "mistakes": mistakes}
     return Exercise(name=name, **{**defaults, **row, **texts})
+
+
+def make_array_spec(entry: str | dict[str, str]) -> ArraySpec:
+    """Return an argument or result from its table, or a shared argument from its name."""
+    return ArraySpec(entry, *ARGUMENTS[entry]) if isinstance(entry, str) else ArraySpec(**entry)
 
 
 def complete_file(name: str, headline: str, code: str) -> str:
