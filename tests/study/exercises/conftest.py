@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -19,11 +19,6 @@ def workspace(tmp_path, monkeypatch):
     return Workspace()
 
 
-class CommandResult(NamedTuple):
-    exit_code: int
-    output: str
-
-
 @pytest.fixture
 def study(workspace):
     """Call the command and return its output and code, 2 for a usage error."""
@@ -31,9 +26,9 @@ def study(workspace):
     def call(*words, answer=None):
         result = CliRunner().invoke(exercises_command, words, input=answer, standalone_mode=False)
         if isinstance(result.exception, MindrefError):
-            return CommandResult(2, str(result.exception))
+            return SimpleNamespace(exit_code=2, output=str(result.exception))
         if result.exception is not None:
             raise result.exception
-        return CommandResult(result.return_value or 0, result.output)
+        return SimpleNamespace(exit_code=result.return_value or 0, output=result.output)
 
     return call

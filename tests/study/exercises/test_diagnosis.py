@@ -41,20 +41,24 @@ def test_a_mistake_that_differs_in_one_case_is_not_diagnosed():
     assert grade_file(find_exercise("squash"), code).mistake is None
 
 
-def test_a_constant_factor_is_reported():
-    text = report_of_edit("squash", "return sums * length", "return -sums * length")
-    assert "capsules is the right answer times -1 in every case." in text
+VOTES = 'np.einsum("blk,bkd->bld", weights, d_sums)'
 
 
-def test_a_factor_that_depends_on_the_case_is_listed():
-    old = 'np.einsum("blk,bkd->bld", weights, d_sums)'
-    text = report_of_edit("aggregate-vjp", old, old + " / votes.shape[1]")
-    assert "d_votes is the right answer times 0.25, 0.3333, 0.3333, 0.25 in the cases above" in text
-
-
-def test_no_factor_is_reported_for_a_nonlinear_change():
-    text = report_of_edit("squash", "return sums * length", "return (1 + sums) * length")
-    assert "the right answer times" not in text
+@pytest.mark.parametrize(
+    ("name", "old", "new", "factor"),
+    [
+        ("squash", "return sums *", "return -sums *", "capsules is {} -1 in every case."),
+        ("squash", "return sums *", "return (1 + sums) *", ""),  # a nonlinear change has no factor
+        (
+            *("aggregate-vjp", VOTES, VOTES + " / votes.shape[1]"),
+            "d_votes is {} 0.25, 0.3333, 0.3333, 0.25 in the cases above",
+        ),
+    ],
+)
+def test_a_factor_of_every_case_is_reported(name, old, new, factor):
+    text, words = report_of_edit(name, old, new), "the right answer times"
+    assert factor.format(words) in text
+    assert (words in text) == bool(factor)
 
 
 def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one():

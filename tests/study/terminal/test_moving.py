@@ -88,22 +88,6 @@ def test_t2_a_session_continues_after_an_error(run_commands):
     assert " 2/" in text
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"explain": "w[1][99, 1]"}, "behaviour: expected a number from 1 to"),
-        ({"explain": "nothing[1]"}, "cell: expected a cell such as"),
-        ({"variant": "soft-over-behaviours"}, "closest: softmax-over-behaviours"),
-        ({"ledger": "Q"}, "ledger: expected"),
-    ],
-)
-def test_t2_an_unknown_name_is_an_error_and_prints_nothing(options, message, film_club):
-    out = io.StringIO()
-    with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
-        print_view(*film_club, **options, stdout=out)
-    assert out.getvalue() == ""
-
-
 def test_t2_backward_goes_to_the_gradient_and_returns(stepper):
     trace = stepper.trace
     partners = {}
