@@ -9,8 +9,7 @@ sandbox     start the worker in a process with limits
 grader      the checks of an answer, in order, and the known mistake that it equals
 report      the report of a check, as text
 workspace   the learner's folder: files and progress
-commands    list, start, check, hint, solution, reset
-watch       check again after each save
+commands    list, start, check, watch, hint, solution, reset
 options     the options of the command line
 
 README.md in this folder: how to write an exercise, and which cases kill which mistakes.

@@ -110,7 +110,7 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
     yield f"   {format_entry(part, grade.entry)}:"
     yield f"   {values}"
     terms = report.exercise.task.explain_entry(expected.inputs, part.name, grade.entry)
-    yield f"   expected is the {HOW[terms.how]}"
+    yield f"   expected is the {QUOTIENT if terms.how == 'quotient' else f'{terms.how} of'}"
     printed = terms.numbers[:12]
     width = max(len(name) for name, _ in printed)
     for name, value in printed:
@@ -119,11 +119,7 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
         yield f"     and {len(terms.numbers) - len(printed)} more"
 
 
-HOW = {
-    "sum": "sum of",
-    "product": "product of",
-    "quotient": "first of these numbers divided by the sum of the others",
-}
+QUOTIENT = "first of these numbers divided by the sum of the others"
 
 
 def format_factor(report: ExerciseReport) -> Iterator[str]:
