@@ -43,14 +43,6 @@ class Grade(NamedTuple):
         return RULES.index(self.failed) if self.failed else len(RULES)
 
 
-def grade_answers(
-    exercise: Exercise, expected_cases: Sequence[ExpectedCase], answers: list[CaseAnswer]
-) -> list[Grade]:
-    """Return a grade for every case."""
-    pairs = zip(expected_cases, answers, strict=True)
-    return [grade_answer(exercise, expected, answer) for expected, answer in pairs]
-
-
 def grade_answer(exercise: Exercise, expected: ExpectedCase, answer: CaseAnswer) -> Grade:
     """Return the grade of one answer, rule by rule."""
     if answer.raised:
@@ -58,19 +50,15 @@ def grade_answer(exercise: Exercise, expected: ExpectedCase, answer: CaseAnswer)
     if answer.structure:
         text = f"expected {describe_returns(exercise)}, got {answer.structure}"
         return Grade("structure", text)
-    checks = (("shape", compare_shape), ("dtype", compare_dtype), ("finite", find_nonfinite))
-    for rule, check in checks:
+    for rule in ("shape", "dtype", "finite"):
         for number, part in enumerate(exercise.returns):
-            text, index = check(part, answer.arrays[number], expected.arrays[number])
+            text, index = find_fault(rule, part, answer.arrays[number], expected.arrays[number])
             if text:
                 return Grade(rule, text, number, index)
-    if answer.modified:
-        text = f"your code changed its input {answer.modified[0]}: work on a copy"
-        return Grade("inputs", text)
-    if answer.views:
-        text = f"the answer shares memory with the input {answer.views[0]}: return a new array"
-        return Grade("inputs", text)
-    return grade_values(exercise, expected, answer)
+    faults = [f"your code changed its input {name}: work on a copy" for name in answer.modified]
+    text = "the answer shares memory with the input {}: return a new array"
+    faults += [text.format(name) for name in answer.views]
+    return Grade("inputs", faults[0]) if faults else grade_values(exercise, expected, answer)
 
 
 def describe_answer_error(answer: CaseAnswer) -> str:
@@ -94,24 +82,14 @@ def describe_returns(exercise: Exercise) -> str:
     return f"a tuple of {len(names)} arrays, ({', '.join(names)})"
 
 
-def compare_shape(part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
-    """Return a message for another shape, even if it would broadcast."""
-    if got.shape == want.shape:
-        return "", ()
-    axes = ", ".join(f"{AXES[x]}={n}" for x, n in zip(part.axes, want.shape, strict=True))
-    return f"{part.name} has shape {got.shape}, expected {want.shape}: ({axes})", ()
-
-
-def compare_dtype(part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
-    """Return a message for another dtype."""
-    if got.dtype == want.dtype:
-        return "", ()
-    return f"{part.name} is {got.dtype}, expected {want.dtype}", ()
-
-
-def find_nonfinite(part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
-    """Return a message and the index of the first entry that is not finite."""
-    bad = ~np.isfinite(got)
+def find_fault(rule: str, part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
+    """Return the message of a broken rule and the index of its entry; "" if the rule holds."""
+    if rule == "shape" and got.shape != want.shape:  # even if it would broadcast
+        axes = ", ".join(f"{AXES[x]}={n}" for x, n in zip(part.axes, want.shape, strict=True))
+        return f"{part.name} has shape {got.shape}, expected {want.shape}: ({axes})", ()
+    if rule == "dtype" and got.dtype != want.dtype:
+        return f"{part.name} is {got.dtype}, expected {want.dtype}", ()
+    bad = ~np.isfinite(got) if rule == "finite" else np.zeros(got.shape, bool)
     if not bad.any():
         return "", ()
     index = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -201,7 +179,7 @@ def equal_answers(x: CaseAnswer, y: CaseAnswer) -> bool:
         return False
     if [(a.shape, a.dtype) for a in x.arrays] != [(a.shape, a.dtype) for a in y.arrays]:
         return False
-    return all(equal_arrays(a, b) for a, b in zip(x.arrays, y.arrays, strict=True))
+    return all(map(equal_arrays, x.arrays, y.arrays))
 
 
 def equal_arrays(a: np.ndarray, b: np.ndarray) -> bool:

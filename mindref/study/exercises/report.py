@@ -15,7 +15,7 @@ from mindref.study.exercises.grader import (
     find_factors,
     find_known_mistake,
     format_entry,
-    grade_answers,
+    grade_answer,
 )
 from mindref.study.exercises.worker import CaseAnswer
 
@@ -45,7 +45,8 @@ class ExerciseReport(NamedTuple):
 def make_exercise_report(exercise: Exercise, answers: list[CaseAnswer]) -> ExerciseReport:
     """Grade answers and find the known mistake that they equal."""
     expected_cases = compute_expected_cases(exercise.name)
-    grades = grade_answers(exercise, expected_cases, answers)
+    pairs = zip(expected_cases, answers, strict=True)
+    grades = [grade_answer(exercise, expected, answer) for expected, answer in pairs]
     failed = any(grade.failed for grade in grades)
     mistake = find_known_mistake(exercise, answers) if failed else None
     return ExerciseReport(exercise, expected_cases, answers, grades, mistake)

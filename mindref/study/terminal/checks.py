@@ -29,14 +29,12 @@ def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
     """Return the sums of the coupling weights, the invariants, and the largest change."""
     step = trace.steps[step_index]
     lines: list[Line] = []
-    printed: list[Invariant] = []
-    for tensor in step.outputs:
-        if tensor.recipe["op"] == "softmax":
-            sum_checks = find_sum_check(step, tensor)
-            printed += sum_checks
-            lines += format_sums(tensor, sum_checks, columns)
+    weights = [tensor for tensor in step.outputs if tensor.recipe["op"] == "softmax"]
+    sum_checks = [find_sum_check(step, tensor) for tensor in weights]
+    for tensor, invariants in zip(weights, sum_checks, strict=True):
+        lines += format_sums(tensor, invariants, columns)
     for invariant in step.invariants:
-        if invariant not in printed:
+        if [invariant] not in sum_checks:
             word, style = ("ok ", "ok") if invariant.holds else ("NOT", "bad")
             text = f"{invariant.text}  ({format_residual(invariant)})"
             lines += label_lines(word, text, columns, style)
@@ -66,24 +64,21 @@ def format_sums(tensor: Tensor, sum_checks: list[Invariant], columns: int) -> li
     for k in sorted(range(len(out)), key=lambda k: out[k] != over):
         totals = np.atleast_1d(np.asarray(tensor.values).sum(axis=k))
         name = f"sum over {tensor.axes[k]}s".ljust(MARGIN)
+        numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
+        text, style = f"{numbers}  (need not be 1)", ""
         if out[k] == over:
             other_axes = [axis for axis in tensor.axes if axis != tensor.axes[k]]
-            text, style = format_softmax_sum(totals, other_axes, sum_checks)
-        else:
-            numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
-            text, style = f"{numbers}  (need not be 1)", ""
+            text, style = format_softmax_sum(totals, numbers, other_axes, sum_checks)
         lines += label_lines(name, text, columns, style)
     return lines
 
 
 def format_softmax_sum(
-    totals: Any, other_axes: list[str], sum_checks: list[Invariant]
+    totals: Any, text: str, other_axes: list[str], sum_checks: list[Invariant]
 ) -> tuple[str, str]:
     """Return the sums over the axis of the softmax, as one number if they agree, and a style."""
     nonzero = totals[totals != 0]
-    if not len(nonzero) or np.abs(nonzero - nonzero[0]).max() > 1e-9:
-        text = "  ".join(format_number(total, choose_format(totals)) for total in totals)
-    else:
+    if len(nonzero) and not np.abs(nonzero - nonzero[0]).max() > 1e-9:
         text = format_number(nonzero[0], ".3f")
         if len(nonzero) < len(totals):
             text += f" for {count_noun(len(nonzero), other_axes[0])}"
