@@ -27,11 +27,8 @@ from mindref.study.trace import Question, Trace
 
 def format_question(trace: Trace, step_index: int, question: Question, columns: int) -> list[Line]:
     """Return the heading of a step, its question and the choices, without any result."""
-    lines = [
-        *format_heading(trace, step_index, columns),
-        Line(""),
-        *wrap_lines(question.text, columns, "ask"),
-    ]
+    lines = [*format_heading(trace, step_index, columns), Line("")]
+    lines += wrap_lines(question.text, columns, "ask")
     for number, choice in enumerate(question.choices, start=1):
         lines += wrap_lines(f"{number}  {escape_title(choice)}", columns, indent=3)
     last = len(question.choices)
@@ -52,13 +49,10 @@ def format_feedback(question: Question, choice: int, columns: int) -> list[Line]
     """Return whether a choice is right, and the right choice."""
     answer = f"{question.answer + 1}  {escape_title(question.choices[question.answer])}"
     if choice == question.answer:
-        return fit_lines(wrap_lines(f"Right: {answer}", columns, "ok"), columns)
+        return wrap_lines(f"Right: {answer}", columns, "ok")
     chosen = f"{choice + 1}  {escape_title(question.choices[choice])}"
     lines = wrap_lines(f"Wrong: your answer was {chosen}", columns, "bad")
-    return fit_lines([*lines, *wrap_lines(f"The answer is {answer}", columns, "ok")], columns)
-
-
-View = Callable[[bool], list[Line]]  # the argument: print in full
+    return lines + wrap_lines(f"The answer is {answer}", columns, "ok")
 
 
 class Stepper:
@@ -76,7 +70,7 @@ class Stepper:
         self.start = start  # the command that opens this user again
         self.ended = False
         self.question_index: int | None = None  # the step whose question awaits a reply
-        self.view: View = self.screen
+        self.view: Callable[[bool], list[Line]] = self.screen  # the argument: print in full
 
     def answer(self, text: str) -> list[Line]:
         """Return the lines for a command, or for the reply to a question.
@@ -96,10 +90,10 @@ class Stepper:
         except MindrefError as error:
             return fit_lines(wrap_lines(str(error), self.columns, "bad"), self.columns)
 
-    def show(self, view: View) -> list[Line]:
-        """Return the lines of a view, and store the view for `all`."""
-        self.view = view
-        return view(False)
+    def show(self, make_lines: Callable[[bool], list[Line]], first: Suggestions = ()) -> list[Line]:
+        """Return the lines of a view with suggested commands, and store the view for `all`."""
+        self.view = lambda all_: self.add_suggestions(make_lines(all_), first)
+        return self.view(False)
 
     def screen(self, all_: bool = False) -> list[Line]:
         """Return the screen of the current step."""
@@ -107,8 +101,8 @@ class Stepper:
 
     def move_to(self, step_index: int) -> list[Line]:
         """Go to a step and return its screen."""
-        self.step_index, self.question_index = step_index, None
-        return self.show(self.screen)
+        self.step_index, self.question_index, self.view = step_index, None, self.screen
+        return self.screen()
 
     def add_suggestions(self, lines: list[Line], first: Suggestions = ()) -> list[Line]:
         """Return lines followed by three suggested commands."""
@@ -144,36 +138,29 @@ class Stepper:
         """Return the terms of a cell."""
         text, in_order = commands.split_option(argument, "in order")
         cell = parse_cell(self.trace, self.step_index, text)
-
-        def view(all_: bool) -> list[Line]:
-            lines = format_explanation(self.trace, self.inputs, cell, self.columns, all_, in_order)
-            return self.add_suggestions(lines, suggest_after_cell(self.trace, cell))
-
-        return self.show(view)
+        arguments = (self.trace, self.inputs, cell)
+        return self.show(
+            lambda all_: format_explanation(*arguments, self.columns, all_, in_order),
+            suggest_after_cell(self.trace, cell),
+        )
 
     def run_diff(self, argument: str) -> list[Line]:
         """Return the changes since the previous iteration, or those of a variant."""
         if argument:
             return self.run_variant(argument)
-
-        def view(all_: bool) -> list[Line]:
-            lines = compare_iterations(self.trace, self.step_index, self.columns, all_)
-            return self.add_suggestions(lines)
-
-        return self.show(view)
+        arguments = (self.trace, self.step_index)
+        return self.show(lambda all_: compare_iterations(*arguments, self.columns, all_))
 
     def run_variant(self, argument: str) -> list[Line]:
         """Return the list of variants, or run one variant."""
         if not argument:
             lines = format_variant_list(self.trace, self.step_index, self.columns)
             return self.add_suggestions(lines)
-        name = argument.strip()
-
-        def view(all_: bool) -> list[Line]:
-            lines = format_variant(self.trace, self.inputs, name, self.columns, all_)
-            return self.add_suggestions(lines, suggest_after_variant(self.trace, name))
-
-        return self.show(view)
+        arguments = (self.trace, self.inputs, argument)
+        return self.show(
+            lambda all_: format_variant(*arguments, self.columns, all_),
+            suggest_after_variant(self.trace, argument),
+        )
 
     def run_backward(self, argument: str) -> list[Line]:
         """Go to the gradient of the current tensor, or from a gradient to its tensor."""
