@@ -52,6 +52,39 @@ ARGUMENTS = {
 }
 """Arguments of several exercises: axes and meaning."""
 
+SYMBOLS = {
+    "<q, t>": "inner product",
+    "<S e_i, u_k>": "inner product: the sum over the components of S e_i times u_k",
+    "a_k": "power of the score, with the sign of the score",
+    "b_ij": "logit of behaviour i for interest j",
+    "b_ik": "logit of behaviour i for interest k",
+    "d": "before a symbol: the gradient of the loss with respect to it",
+    "e": "vector of the target item",
+    "e_i": "vector of behaviour i",
+    "E_s": "expected count of negative s",
+    "E_t": "expected count of the target",
+    "h_k": "attention weight of interest k",
+    "i": "index of a behaviour",
+    "j": "index of an interest, in a sum",
+    "k": "index of an interest",
+    "n_s": "vector of negative s",
+    "p": "the power",
+    "q": "a user vector",
+    "r": "number of iterations",
+    "S": "the matrix that maps a behaviour to its vote",
+    "s": "index of a drawn negative",
+    "S e_i": "vote of behaviour i, a vector",
+    "s_k": "score of interest k",
+    "t": "vector of the user's target item",
+    "u_k": "capsule of interest k",
+    "v_k": "interest k",
+    "w_ik": "coupling weight of behaviour i for interest k",
+    "y": "logit of the target",
+    "z_k": "sum of interest k",
+    "z_s": "logit of negative s",
+}
+"""Symbols of several exercises, with their meaning."""
+
 
 class ArraySpec(NamedTuple):
     """An argument of the learner's function, or a part of its answer."""
@@ -136,6 +169,8 @@ def read_exercise(name: str) -> Exercise:
         starter = edit_solution(solution, {"edits": row["starter"]}, "starter")
     for key in ("arguments", "returns"):
         row[key] = [make_array_spec(x) for x in row[key]]
+    entries = [{x: SYMBOLS[x]} if isinstance(x, str) else x for x in row.get("symbols", [])]
+    row["symbols"] = {symbol: meaning for x in entries for symbol, meaning in x.items()}
     gradient = any(part.gradient_of for part in row["returns"])
     defaults = {"tolerance": GRADIENT if gradient else FORWARD, "cases_of": name}
     texts = {"starter": starter, "solution": solution, "mistakes": mistakes}
