@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from mindref.cli.study import study_command
 from mindref.errors import MindrefError
-from mindref.study.exercises.__main__ import exercises_command
 from mindref.study.exercises.workspace import Workspace
 
 
@@ -24,7 +24,7 @@ def study(workspace):
     """Call the command and return its output and code, 2 for a usage error."""
 
     def call(*words, answer=None):
-        result = CliRunner().invoke(exercises_command, words, input=answer, standalone_mode=False)
+        result = CliRunner().invoke(study_command, words, input=answer, standalone_mode=False)
         if isinstance(result.exception, MindrefError):
             return SimpleNamespace(exit_code=2, output=str(result.exception))
         if result.exception is not None:

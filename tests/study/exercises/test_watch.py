@@ -42,7 +42,7 @@ def watching(workspace):
     """The command, which watches the starter."""
     workspace.create_file(find_exercise(NAME))
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.STDOUT}
-    command = [sys.executable, "-u", "-m", "mindref.study.exercises", "--exercise", NAME]
+    command = [sys.executable, "-u", "-m", "mindref", "study", "--exercise", NAME]
     with subprocess.Popen([*command, "--watch"], text=True, **pipes) as process:
         yield WatchProcess(process)
         process.kill()
