@@ -95,15 +95,13 @@ def check_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     ]
     # before the check, which may be interrupted
     workspace.record(name, checks=workspace.get_progress(name).checks + 1)
-    result = sandbox.run_sandboxed(jobs)
-    if result.printed:
-        echo(" Your code printed:")
-        for line in result.printed.splitlines()[:20]:
-            echo(f" | {line}")
-    if result.answers is None:
-        echo(f" {workspace.file_path(name)}: {result.failure}.")
+    answers, failure, printed = sandbox.run_sandboxed(jobs)
+    if printed:
+        echo("\n | ".join([" Your code printed:", *printed.splitlines()[:20]]))
+    if answers is None:
+        echo(f" {workspace.file_path(name)}: {failure}.")
         return 1
-    report = find_first_failure((*needed, exercise), result.answers)
+    report = find_first_failure((*needed, exercise), answers)
     failed = report.exercise
     if failed is not exercise:
         echo(f" The first failure is in exercise {failed.number}, {failed.name}:")

@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from mindref.process.child import child_command
 from mindref.study.exercises import worker
@@ -34,16 +34,12 @@ WORKER = "mindref.study.exercises.worker"
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class SandboxResult(NamedTuple):
-    """The result of a worker: answers, or the reason of its failure."""
+def run_sandboxed(jobs: list[Job]) -> tuple[list[list[CaseAnswer]] | None, str, str]:
+    """Run jobs in a worker, for SECONDS or a little more.
 
-    answers: list[list[CaseAnswer]] | None
-    failure: str  # a sentence for the learner; empty with answers
-    printed: str  # the beginning of the output
-
-
-def run_sandboxed(jobs: list[Job]) -> SandboxResult:
-    """Run jobs in a worker and return its result, after SECONDS or a little more."""
+    Return the answers, None after a failure; the failure as a sentence for the learner, empty with
+    answers; the beginning of the output.
+    """
     with tempfile.TemporaryDirectory(prefix="mindref-exercise-") as name:
         folder = Path(name)
         worker.store_rows(folder, "jobs", jobs)
@@ -51,9 +47,9 @@ def run_sandboxed(jobs: list[Job]) -> SandboxResult:
         answers = worker.read_answers(folder, jobs) if code == 0 else None
     if count > PRINTED:
         text = f"your code printed more than {PRINTED >> 20} MB: remove the print"
-        return SandboxResult(None, text, printed)
+        return None, text, printed
     failure = "" if answers is not None else describe_worker_failure(code)
-    return SandboxResult(answers, failure, printed)
+    return answers, failure, printed
 
 
 def run_worker(folder: Path) -> tuple[int | None, str, int]:

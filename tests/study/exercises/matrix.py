@@ -12,7 +12,7 @@ from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.expected import compute_expected_cases
 from mindref.study.exercises.report import ExerciseReport
-from tests.study.exercises.learner import grade_file
+from tests.study.exercises.conftest import grade_file
 
 README = Path(package.__file__).parent / "README.md"
 BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"

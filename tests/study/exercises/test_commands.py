@@ -8,7 +8,7 @@ import pytest
 
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import find_exercise
-from tests.study.exercises.learner import write_answer
+from tests.study.exercises.conftest import write_answer
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,7 @@ from mindref.study.exercises import NAMES, sandbox, worker
 from mindref.study.exercises.commands import check_exercise
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.worker import CaseAnswer, Job
-from tests.study.exercises.learner import write_answer
+from tests.study.exercises.conftest import write_answer
 
 NAME = "squash"
 RIGHT = find_exercise(NAME).solution
