@@ -32,7 +32,6 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 
 ONCE: dict[str, dict[str, Any]] = {
-    "full": {"step": "routing[2].sums", "all_": True},
     "compared": {"step": "routing[3].weights", "explain": "w[Murder at, 3]", "diff": True},
     "ledger": {"backward": True, "ledger": "S"},
 }
