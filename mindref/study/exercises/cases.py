@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,6 @@ Inputs = dict[str, Any]
 The finite differences may perturb a further input. Example: the function returns a gradient with
 respect to the logits, but its argument is the weights.
 """
-
-LossFunction = Callable[[Inputs], float]
-
 
 Cases = Mapping[str, Mapping[str, Inputs]]
 """The inputs of each case, by group and name: {"K = 1": {"K=1 D=4, norm .5": inputs}}."""
@@ -41,24 +38,16 @@ class EntryTerms(NamedTuple):
             return values[0] / sum(values[1:])
         return float(np.prod(values)) if self.how == "product" else sum(values)
 
-    @staticmethod
-    def name_numbers(
-        text: str, values: Iterable[Any], numbers: Iterable[int] | None = None
-    ) -> tuple[tuple[str, float], ...]:
-        """Return each value with its name: `text` with the index of the value, or its number."""
-        pairs = enumerate(values) if numbers is None else zip(numbers, values, strict=True)
-        return tuple((text.format(k), float(x)) for k, x in pairs)
+    @classmethod
+    def of_sum(cls, text: str, values: Iterable[Any], *first: tuple[str, float]) -> EntryTerms:
+        """Return the sum of `first` and of values; `text` with the index names a value."""
+        return cls("sum", (*first, *((text.format(k), float(x)) for k, x in enumerate(values))))
 
     @classmethod
-    def of_sum(
-        cls,
-        text: str,
-        values: Iterable[Any],
-        *first: tuple[str, float],
-        numbers: Iterable[int] | None = None,
-    ) -> EntryTerms:
-        """Return the sum of `first` and of values with names of `name_numbers`."""
-        return cls("sum", (*first, *cls.name_numbers(text, values, numbers)))
+    def of_softmax(cls, text: str, gaps: Array, k: int) -> EntryTerms:
+        """Return the quotient of the exponential of gap k and the sum of all exponentials."""
+        numbers = tuple((text.format(j), float(x)) for j, x in enumerate(np.exp(gaps)))
+        return cls("quotient", (numbers[k], *numbers))
 
     @classmethod
     def of_squash(cls, name: str, z: Array, index: int) -> EntryTerms:
@@ -67,33 +56,27 @@ class EntryTerms(NamedTuple):
         return cls("product", ((name, float(z[index])), ("n / (1 + n^2)", n / (1 + n * n))))
 
 
-class ExerciseTask:
-    """The cases of an exercise and their reference answers; one subclass in each module of `tasks`.
+def unknown_loss(inputs: Inputs, perturbed: Inputs) -> float:
+    """Raise NotImplementedError: the answer of the exercise is no gradient."""
+    raise NotImplementedError
 
-    A module of `tasks` has a name TASK with an instance of its subclass.
-    """
 
-    difference_steps: ClassVar[Mapping[str, float]] = {}
+class ExerciseTask(NamedTuple):
+    """The cases of an exercise and their reference answers."""
+
+    make_cases: Callable[[np.random.Generator], Cases]  # draws every random number from it
+    compute_answer: Callable[[Inputs], Any]  # an array or a tuple, computed by `mindref.ops`
+    explain_entry: Callable[[Inputs, str, tuple[int, ...]], EntryTerms]  # inputs, part, index
+    compute_loss: Callable[[Inputs, Inputs], float] = unknown_loss
+    """For a gradient: of inputs and perturbed inputs; constants of the loss are of the inputs."""
+
+    difference_steps: Mapping[str, float] = {}
     """The step of the finite differences of a case, if the function has a large curvature."""
 
-    def make_cases(self, rng: np.random.Generator) -> Cases:
-        """Return the cases. All random numbers are drawn from rng."""
-        raise NotImplementedError
 
-    def compute_answer(self, inputs: Inputs) -> Array | tuple[Array, ...]:
-        """Return the right answer, computed by `mindref.ops`."""
-        raise NotImplementedError
-
-    def explain_entry(self, inputs: Inputs, part: str, index: tuple[int, ...]) -> EntryTerms:
-        """Return the numbers that make one entry of a part of the right answer."""
-        raise NotImplementedError
-
-    def make_loss(self, inputs: Inputs) -> LossFunction:
-        """Return the loss as a function of perturbed inputs, for an answer that is a gradient.
-
-        Constants of the loss are computed from `inputs`, which are not perturbed.
-        """
-        raise NotImplementedError
+def inner_product(x: Array, y: Array) -> float:
+    """Return the sum over all entries of x times y: a loss whose gradient by y is x."""
+    return float(np.sum(x * y))
 
 
 def make_mask(lengths: Sequence[int], size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -6,18 +6,35 @@ MindrefError, which the command line turns into exit code 2.
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
-from mindref.errors import MindrefError, say
-from mindref.study.exercises import NAMES, page, sandbox
-from mindref.study.exercises.answers import CaseAnswer, Job
-from mindref.study.exercises.exercise import Exercise, find_exercise
+from mindref.errors import DataError, MindrefError, say
+from mindref.study.exercises import NAMES, sandbox
+from mindref.study.exercises.exercise import (
+    WIDTH,
+    Exercise,
+    find_exercise,
+    format_statement,
+    wrap_paragraphs,
+)
 from mindref.study.exercises.expected import make_job
 from mindref.study.exercises.report import ExerciseReport, format_report, make_exercise_report
+from mindref.study.exercises.worker import CaseAnswer
 from mindref.study.exercises.workspace import Workspace
 
 Echo = Callable[[str], None]
+
+PAUSE = 0.1
+"""Seconds between two looks at the file."""
+
+FileState = tuple[int, int, int] | None
 
 
 def list_exercises(workspace: Workspace, echo: Echo) -> int:
@@ -27,8 +44,7 @@ def list_exercises(workspace: Workspace, echo: Echo) -> int:
         begun = name in progress or workspace.file_path(name).exists()
         state = "passed" if name in progress and progress[name].passed else "begun" if begun else ""
         line = f" {number:2}  {name:20} {state:7} {find_exercise(name).title}"
-        for part in textwrap.wrap(line, page.WIDTH, subsequent_indent=" " * 34):
-            echo(part)
+        echo(textwrap.fill(line, WIDTH, subsequent_indent=" " * 34))
     passed = sum(x.passed for x in progress.values())
     begin = f"mindref study --exercise {choose_next_exercise(workspace)}"
     echo(f" {passed} of {len(NAMES)} passed. Begin one: {begin}")
@@ -46,8 +62,7 @@ def choose_next_exercise(workspace: Workspace, after: str = "") -> str:
 def start_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Print the statement and create the learner's file, unless it exists."""
     exercise = find_exercise(name)
-    for line in page.format_statement(exercise):
-        echo(line)
+    echo("\n".join(format_statement(exercise)))
     created = workspace.create_file(exercise)
     note = "" if created else " (it already exists and was not changed)"
     echo("")
@@ -74,23 +89,23 @@ def check_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Run the learner's file on every case and print the report."""
     exercise = find_exercise(name)
     needed = [find_exercise(other) for other in exercise.needs]
-    jobs = [make_learner_job(x, workspace) for x in (*needed, exercise)]
+    jobs = [
+        make_job(x, workspace.read_file(x.name), str(workspace.file_path(x.name)))
+        for x in (*needed, exercise)
+    ]
     # before the check, which may be interrupted
     workspace.record(name, checks=workspace.get_progress(name).checks + 1)
-    result = sandbox.run_sandboxed(jobs)
-    if result.printed:
-        echo(" Your code printed:")
-        for line in result.printed.splitlines()[:20]:
-            echo(f" | {line}")
-    if result.answers is None:
-        echo(f" {workspace.file_path(name)}: {result.failure}.")
+    answers, failure, printed = sandbox.run_sandboxed(jobs)
+    if printed:
+        echo("\n | ".join([" Your code printed:", *printed.splitlines()[:20]]))
+    if answers is None:
+        echo(f" {workspace.file_path(name)}: {failure}.")
         return 1
-    report = find_first_failure((*needed, exercise), result.answers)
+    report = find_first_failure((*needed, exercise), answers)
     failed = report.exercise
     if failed is not exercise:
         echo(f" The first failure is in exercise {failed.number}, {failed.name}:")
-    for line in format_report(report):
-        echo(line)
+    echo("\n".join(format_report(report)))
     if report.passed:
         return mark_passed(exercise, workspace, echo)
     if workspace.read_file(failed.name) == failed.starter:
@@ -108,12 +123,6 @@ def find_first_failure(
         if not report.passed:
             break
     return report
-
-
-def make_learner_job(exercise: Exercise, workspace: Workspace) -> Job:
-    """Return the job of the learner's file. Raises DataError if there is no file."""
-    text = workspace.read_file(exercise.name)
-    return make_job(exercise, text, str(workspace.file_path(exercise.name)), exercise.needs)
 
 
 def mark_passed(exercise: Exercise, workspace: Workspace, echo: Echo) -> int:
@@ -135,8 +144,7 @@ def print_hint(name: str, workspace: Workspace, echo: Echo) -> int:
     workspace.record(name, hints=count + 1)
     number = count % len(exercise.hints)
     echo(f"Hint {number + 1} of {len(exercise.hints)}:")
-    for line in page.wrap_paragraphs(exercise.hints[number]):
-        echo(line)
+    echo("\n".join(wrap_paragraphs(exercise.hints[number])))
     return 0
 
 
@@ -150,3 +158,66 @@ def print_solution(name: str, workspace: Workspace, echo: Echo, *, give_up: bool
         workspace.record(name, gave_up=True)
     echo(exercise.solution.rstrip("\n"))
     return 0
+
+
+def wait_for_quit(descriptor: int, quit_event: threading.Event) -> None:
+    """Set the event after a line with q; return at the end of standard input."""
+    text = b""
+    with suppress(OSError):
+        # sys.stdin has a lock that this thread would hold at exit
+        while data := os.read(descriptor, 256):
+            *lines, text = (text + data).split(b"\n")
+            if any(line.strip().lower() == b"q" for line in lines):
+                quit_event.set()
+                return
+
+
+def watch_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
+    """Check now and after every save; return the code of the last check, 130 after Ctrl-C."""
+    path = workspace.file_path(name)
+    state = get_file_state(path)  # before the check: the file may be saved during the check
+    code = check_exercise(name, workspace, echo)
+    quit_event, descriptor = threading.Event(), find_stdin()
+    if descriptor is not None:
+        arguments = (descriptor, quit_event)
+        threading.Thread(target=wait_for_quit, args=arguments, daemon=True).start()
+    echo(f" Watching {path}: save it to check again, q and Enter to end.")
+    try:
+        while not quit_event.wait(PAUSE):
+            new_state = wait_for_stable_file(path, state, quit_event.wait)
+            if new_state != state:
+                state = new_state
+                echo(f" Saved at {time.strftime('%H:%M:%S')}:")
+                with suppress(DataError):  # an editor is replacing the file
+                    code = check_exercise(name, workspace, echo)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def wait_for_stable_file(path: Path, state: FileState, wait: Callable[[float], bool]) -> FileState:
+    """Return the state of a file after two equal looks; `state` while there is no file."""
+    current = get_file_state(path)
+    while current is not None and current != state:
+        wait(PAUSE / 2)
+        previous, current = current, get_file_state(path)
+        if previous == current:
+            return current
+    return state
+
+
+def get_file_state(path: Path) -> FileState:
+    """Return modification time, inode and size of a file, None without a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def find_stdin() -> int | None:
+    """Return the descriptor of standard input, None without one."""
+    try:
+        return sys.stdin.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,18 +1,23 @@
-"""Read the texts of an exercise: statement, hints, solution and known mistakes."""
+"""Read the texts of an exercise, and print its statement."""
 
 from __future__ import annotations
 
-import importlib
+import textwrap
 import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from mindref.conformance.mutants import anchors
 from mindref.errors import ConfigError, say
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.cases import ExerciseTask
+from mindref.study.exercises.tasks import find_task
 from mindref.study.suggest import nearest_names
+
+WIDTH = 79
+"""Columns of the printed texts."""
 
 TASKS = "mindref.study.exercises.tasks"
 FORWARD = 4e-12
@@ -36,6 +41,49 @@ AXES = {
     "P": "use",
 }
 """The name of one position along an axis; specs/notation.md."""
+
+
+ARGUMENTS = {
+    "history": ("BLD", "behaviours"),
+    "mask": ("BL", "true for a behaviour, false for padding"),
+    "bilinear": ("DE", "the matrix `S`"),
+    "init_logits": ("BLK", "initial logits"),
+    "iterations": ("", "number of iterations"),
+}
+"""Arguments of several exercises: axes and meaning."""
+
+SYMBOLS = {
+    "<q, t>": "inner product",
+    "<S e_i, u_k>": "inner product: the sum over the components of S e_i times u_k",
+    "a_k": "power of the score, with the sign of the score",
+    "b_ij": "logit of behaviour i for interest j",
+    "b_ik": "logit of behaviour i for interest k",
+    "d": "before a symbol: the gradient of the loss with respect to it",
+    "e": "vector of the target item",
+    "e_i": "vector of behaviour i",
+    "E_s": "expected count of negative s",
+    "E_t": "expected count of the target",
+    "h_k": "attention weight of interest k",
+    "i": "index of a behaviour",
+    "j": "index of an interest, in a sum",
+    "k": "index of an interest",
+    "n_s": "vector of negative s",
+    "p": "the power",
+    "q": "a user vector",
+    "r": "number of iterations",
+    "S": "the matrix that maps a behaviour to its vote",
+    "s": "index of a drawn negative",
+    "S e_i": "vote of behaviour i, a vector",
+    "s_k": "score of interest k",
+    "t": "vector of the user's target item",
+    "u_k": "capsule of interest k",
+    "v_k": "interest k",
+    "w_ik": "coupling weight of behaviour i for interest k",
+    "y": "logit of the target",
+    "z_k": "sum of interest k",
+    "z_s": "logit of negative s",
+}
+"""Symbols of several exercises, with their meaning."""
 
 
 class ArraySpec(NamedTuple):
@@ -62,22 +110,22 @@ class Exercise(NamedTuple):
 
     name: str
     title: str
-    steps: tuple[str, ...]  # ids of the trace
-    rules: tuple[str, ...]  # labels of the specification
+    steps: list[str]  # ids of the trace
+    rules: list[str]  # labels of the specification
     function: str
-    arguments: tuple[ArraySpec, ...]
-    returns: tuple[ArraySpec, ...]
+    arguments: list[ArraySpec]
+    returns: list[ArraySpec]
     statement: str
-    symbols: dict[str, str]
-    groups: dict[str, str]  # the groups of its cases, and the mistakes that only this group finds
     starter: str
     solution: str
-    hints: tuple[str, ...]
-    mistakes: tuple[KnownMistake, ...]
+    hints: list[str]
+    mistakes: list[KnownMistake]
     tolerance: float
-    needs: tuple[str, ...]  # exercises whose functions are in the first argument
-    starter_mistake: str  # for a bug to find: the mistake that the starter has
     cases_of: str  # the exercise with the cases: this one or another
+    symbols: Mapping[str, str] = {}
+    groups: Mapping[str, str] = {}  # of its cases, and the mistakes that only this group finds
+    needs: Sequence[str] = ()  # exercises whose functions are in the first argument
+    starter_mistake: str = ""  # for a bug to find: the mistake that the starter has
 
     @property
     def number(self) -> int:
@@ -87,8 +135,7 @@ class Exercise(NamedTuple):
     @property
     def task(self) -> ExerciseTask:
         """Return the cases."""
-        module = importlib.import_module(f"{TASKS}.{module_stem(self.cases_of)}")
-        return cast(ExerciseTask, module.TASK)
+        return find_task(self.cases_of)
 
 
 def module_stem(name: str) -> str:
@@ -114,35 +161,25 @@ def read_exercise(name: str) -> Exercise:
     """Return the exercise of a TOML file. Raises ValueError for an edit without its anchor."""
     path = resources.files(TASKS).joinpath(f"{module_stem(name)}.toml")
     row = tomllib.loads(path.read_text(encoding="utf-8"))
-    solution = complete_file(name, row["headline"], row["solution"])
-    mistakes = tuple(make_mistake(key, x, solution) for key, x in row["mistake"].items())
-    starter_mistake = row.get("starter_mistake", "")
-    if starter_mistake:
-        starter = next(x.code for x in mistakes if x.name == starter_mistake)
+    solution = complete_file(name, row.pop("headline"), row["solution"])
+    mistakes = [make_mistake(key, x, solution) for key, x in row.pop("mistake").items()]
+    if "starter_mistake" in row:
+        starter = next(x.code for x in mistakes if x.name == row["starter_mistake"])
     else:
         starter = edit_solution(solution, {"edits": row["starter"]}, "starter")
-    returns = tuple(ArraySpec(**x) for x in row["returns"])
-    by_default = GRADIENT if any(part.gradient_of for part in returns) else FORWARD
-    return Exercise(
-        name=name,
-        title=row["title"],
-        steps=tuple(row["steps"]),
-        rules=tuple(row["rules"]),
-        function=row["function"],
-        arguments=tuple(ArraySpec(**x) for x in row["arguments"]),
-        returns=returns,
-        statement=row["statement"].strip(),
-        symbols=row.get("symbols", {}),
-        groups=row.get("groups", {}),
-        starter=starter,
-        solution=solution,
-        hints=tuple(hint.strip() for hint in row["hints"]),
-        mistakes=mistakes,
-        tolerance=row.get("tolerance", by_default),
-        needs=tuple(row.get("needs", ())),
-        starter_mistake=starter_mistake,
-        cases_of=row.get("cases_of", name),
-    )
+    for key in ("arguments", "returns"):
+        row[key] = [make_array_spec(x) for x in row[key]]
+    entries = [{x: SYMBOLS[x]} if isinstance(x, str) else x for x in row.get("symbols", [])]
+    row["symbols"] = {symbol: meaning for x in entries for symbol, meaning in x.items()}
+    gradient = any(part.gradient_of for part in row["returns"])
+    defaults = {"tolerance": GRADIENT if gradient else FORWARD, "cases_of": name}
+    texts = {"starter": starter, "solution": solution, "mistakes": mistakes}
+    return Exercise(name=name, **{**defaults, **row, **texts})
+
+
+def make_array_spec(entry: str | dict[str, str]) -> ArraySpec:
+    """Return an argument or result from its table, or a shared argument from its name."""
+    return ArraySpec(entry, *ARGUMENTS[entry]) if isinstance(entry, str) else ArraySpec(**entry)
 
 
 def complete_file(name: str, headline: str, code: str) -> str:
@@ -161,3 +198,60 @@ def make_mistake(name: str, row: dict[str, Any], solution: str) -> KnownMistake:
 def edit_solution(solution: str, row: dict[str, Any], name: str) -> str:
     """Return the solution with the edits of a table, each at its anchor."""
     return anchors.apply_edits(solution, anchors.read_edits(row, name))
+
+
+def format_statement(exercise: Exercise) -> Iterator[str]:
+    """Yield the lines that are printed at the start of an exercise."""
+    yield f"Exercise {exercise.number} of {len(NAMES)}: {exercise.name}"
+    yield exercise.title
+    yield ""
+    yield from format_list_entry("steps", ", ".join(exercise.steps))
+    yield from format_list_entry("rules", ", ".join(exercise.rules))
+    yield ""
+    yield from wrap_paragraphs(exercise.statement)
+    yield ""
+    yield from textwrap.wrap(f"Write {format_call(exercise)}", WIDTH, subsequent_indent=" " * 8)
+    yield "  arguments"
+    if exercise.needs:
+        names = ", ".join(map(module_stem, exercise.needs))
+        yield from format_list_entry("functions", f"your functions: {names}")
+    for spec in exercise.arguments:
+        yield from format_list_entry(spec.name, describe_array_spec(spec))
+    yield "  returns"
+    for spec in exercise.returns:
+        yield from format_list_entry(spec.name, describe_array_spec(spec))
+    if exercise.symbols:
+        yield "  symbols"
+        for symbol, meaning in exercise.symbols.items():
+            yield from format_list_entry(symbol, meaning)
+
+
+def format_call(exercise: Exercise) -> str:
+    """Return the call of the learner's function."""
+    first = ["functions"] if exercise.needs else []
+    return f"{exercise.function}({', '.join(first + [x.name for x in exercise.arguments])})"
+
+
+def describe_array_spec(spec: ArraySpec) -> str:
+    """Return shape, meaning and axes of an argument or a result."""
+    if not spec.axes:
+        return spec.meaning
+    letters = ", ".join(spec.axes.replace("E", "D"))  # the same size; E only in formulas
+    return f"({letters}) {spec.meaning}; axes {', '.join(AXES[a] for a in spec.axes)}"
+
+
+def format_list_entry(name: str, text: str) -> list[str]:
+    """Return an entry of a list as wrapped lines."""
+    indent = " " * 20
+    return textwrap.wrap(f"    {name:15} {text}", WIDTH, subsequent_indent=indent)
+
+
+def wrap_paragraphs(text: str) -> Iterator[str]:
+    """Yield a text as wrapped paragraphs; an indented block is not changed."""
+    for number, block in enumerate(text.split("\n\n")):
+        if number:
+            yield ""
+        if block.startswith(" "):
+            yield from block.splitlines()
+        else:
+            yield from textwrap.wrap(" ".join(block.split()), WIDTH)

@@ -1,16 +1,20 @@
-"""The checks of an answer, in order. The report shows the first check that fails."""
+"""The checks of an answer in order, and the known mistake that an answer equals.
+
+The report shows the first check that fails.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from mindref.shapes import Array
-from mindref.study.exercises.answers import CaseAnswer
-from mindref.study.exercises.exercise import AXES, ArraySpec, Exercise
-from mindref.study.exercises.expected import ExpectedCase
+from mindref.study.exercises.exercise import AXES, ArraySpec, Exercise, KnownMistake, find_exercise
+from mindref.study.exercises.expected import ExpectedCase, make_job
+from mindref.study.exercises.worker import CaseAnswer, run_jobs
 
 RULES = ("runs", "structure", "shape", "dtype", "finite", "inputs", "values")
 
@@ -19,6 +23,9 @@ SMALL = 0.01
 
 ZERO = 1e-3
 """The same for arrays without a large entry: the smallest denominator of a relative error."""
+
+EQUAL = 1e-9
+"""Relative tolerance of two answers that count as equal."""
 
 
 class Grade(NamedTuple):
@@ -36,14 +43,6 @@ class Grade(NamedTuple):
         return RULES.index(self.failed) if self.failed else len(RULES)
 
 
-def grade_answers(
-    exercise: Exercise, expected_cases: Sequence[ExpectedCase], answers: list[CaseAnswer]
-) -> list[Grade]:
-    """Return a grade for every case."""
-    pairs = zip(expected_cases, answers, strict=True)
-    return [grade_answer(exercise, expected, answer) for expected, answer in pairs]
-
-
 def grade_answer(exercise: Exercise, expected: ExpectedCase, answer: CaseAnswer) -> Grade:
     """Return the grade of one answer, rule by rule."""
     if answer.raised:
@@ -51,19 +50,15 @@ def grade_answer(exercise: Exercise, expected: ExpectedCase, answer: CaseAnswer)
     if answer.structure:
         text = f"expected {describe_returns(exercise)}, got {answer.structure}"
         return Grade("structure", text)
-    checks = (("shape", compare_shape), ("dtype", compare_dtype), ("finite", find_nonfinite))
-    for rule, check in checks:
+    for rule in ("shape", "dtype", "finite"):
         for number, part in enumerate(exercise.returns):
-            text, index = check(part, answer.arrays[number], expected.arrays[number])
+            text, index = find_fault(rule, part, answer.arrays[number], expected.arrays[number])
             if text:
                 return Grade(rule, text, number, index)
-    if answer.modified:
-        text = f"your code changed its input {answer.modified[0]}: work on a copy"
-        return Grade("inputs", text)
-    if answer.views:
-        text = f"the answer shares memory with the input {answer.views[0]}: return a new array"
-        return Grade("inputs", text)
-    return grade_values(exercise, expected, answer)
+    faults = [f"your code changed its input {name}: work on a copy" for name in answer.modified]
+    text = "the answer shares memory with the input {}: return a new array"
+    faults += [text.format(name) for name in answer.views]
+    return Grade("inputs", faults[0]) if faults else grade_values(exercise, expected, answer)
 
 
 def describe_answer_error(answer: CaseAnswer) -> str:
@@ -87,24 +82,14 @@ def describe_returns(exercise: Exercise) -> str:
     return f"a tuple of {len(names)} arrays, ({', '.join(names)})"
 
 
-def compare_shape(part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
-    """Return a message for another shape, even if it would broadcast."""
-    if got.shape == want.shape:
-        return "", ()
-    axes = ", ".join(f"{AXES[x]}={n}" for x, n in zip(part.axes, want.shape, strict=True))
-    return f"{part.name} has shape {got.shape}, expected {want.shape}: ({axes})", ()
-
-
-def compare_dtype(part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
-    """Return a message for another dtype."""
-    if got.dtype == want.dtype:
-        return "", ()
-    return f"{part.name} is {got.dtype}, expected {want.dtype}", ()
-
-
-def find_nonfinite(part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
-    """Return a message and the index of the first entry that is not finite."""
-    bad = ~np.isfinite(got)
+def find_fault(rule: str, part: ArraySpec, got: Array, want: Array) -> tuple[str, tuple[int, ...]]:
+    """Return the message of a broken rule and the index of its entry; "" if the rule holds."""
+    if rule == "shape" and got.shape != want.shape:  # even if it would broadcast
+        axes = ", ".join(f"{AXES[x]}={n}" for x, n in zip(part.axes, want.shape, strict=True))
+        return f"{part.name} has shape {got.shape}, expected {want.shape}: ({axes})", ()
+    if rule == "dtype" and got.dtype != want.dtype:
+        return f"{part.name} is {got.dtype}, expected {want.dtype}", ()
+    bad = ~np.isfinite(got) if rule == "finite" else np.zeros(got.shape, bool)
     if not bad.any():
         return "", ()
     index = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -140,3 +125,68 @@ def format_entry(part: ArraySpec, index: tuple[int, ...]) -> str:
         return part.name
     words = (f"{AXES[axis]} {i}" for axis, i in zip(part.axes, index, strict=True))
     return f"{part.name}[{', '.join(words)}]"
+
+
+def find_known_mistake(exercise: Exercise, answers: list[CaseAnswer]) -> KnownMistake | None:
+    """Return the known mistake with the same answers in every case, or None."""
+    for number, mistake in enumerate(exercise.mistakes):
+        # most mistakes differ in the first case; all cases may take seconds
+        if all(
+            all(map(equal_answers, answers, run_known_mistake(exercise.name, number, count)))
+            for count in (1, len(answers))
+        ):
+            return mistake
+    return None
+
+
+def find_factors(
+    expected_cases: Sequence[ExpectedCase], answers: list[CaseAnswer], part: int
+) -> list[float]:
+    """Return the factor of a part in every case; an empty list if one case has no factor."""
+    factors = []
+    for expected, answer in zip(expected_cases, answers, strict=True):
+        if answer.raised or part >= len(answer.arrays):
+            return []
+        got, right = answer.arrays[part], expected.arrays[part]
+        size = float(np.sum(right * right))
+        if got.shape != right.shape or not size:
+            return []
+        factor = float(np.sum(got * right)) / size
+        if not np.isfinite(factor) or not factor or not equal_arrays(got, factor * right):
+            return []
+        factors.append(factor)
+    return factors
+
+
+@cache
+def run_known_mistake(name: str, number: int, count: int) -> list[CaseAnswer]:
+    """Return the answers of a known mistake to the first `count` cases of an exercise.
+
+    The code runs in this process, because it is part of this package.
+    """
+    exercise = find_exercise(name)
+    needed = [find_exercise(other) for other in exercise.needs]
+    jobs = [make_job(x, x.solution)._replace(cases=()) for x in needed]
+    job = make_job(exercise, exercise.mistakes[number].code)
+    return run_jobs([*jobs, job._replace(cases=job.cases[:count])])[-1]
+
+
+def equal_answers(x: CaseAnswer, y: CaseAnswer) -> bool:
+    """Return whether two answers are the same, the kind of failure included."""
+    if x.raised or y.raised:
+        return bool(x.raised and y.raised) and x.raised.split(":")[0] == y.raised.split(":")[0]
+    if (x.structure, x.modified, x.views) != (y.structure, y.modified, y.views):
+        return False
+    if [(a.shape, a.dtype) for a in x.arrays] != [(a.shape, a.dtype) for a in y.arrays]:
+        return False
+    return all(map(equal_arrays, x.arrays, y.arrays))
+
+
+def equal_arrays(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are equal, up to EQUAL times their largest entry."""
+    if not np.issubdtype(a.dtype, np.floating):
+        return bool(np.array_equal(a, b))
+    finite = np.abs(b[np.isfinite(b)])
+    return bool(
+        np.allclose(a, b, rtol=EQUAL, atol=EQUAL * np.max(finite, initial=1e-3), equal_nan=True)
+    )

@@ -90,7 +90,7 @@ def run_exercise_command(settings: ExerciseOptions) -> int | None:
     check_exercise_options(settings)
     if settings.exercise is None and not settings.exercises:
         return None
-    from mindref.study.exercises import commands, watch
+    from mindref.study.exercises import commands
     from mindref.study.exercises.workspace import Workspace
 
     workspace, echo, name = Workspace(settings.folder), click.echo, settings.exercise
@@ -107,5 +107,5 @@ def run_exercise_command(settings: ExerciseOptions) -> int | None:
     if settings.check:
         return commands.check_exercise(name, workspace, echo)
     if settings.watch:
-        return watch.watch_exercise(name, workspace, echo)
+        return commands.watch_exercise(name, workspace, echo)
     return commands.start_exercise(name, workspace, echo)

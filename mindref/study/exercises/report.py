@@ -6,12 +6,18 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mindref.study.exercises.answers import CaseAnswer
-from mindref.study.exercises.diagnosis import EQUAL, find_factors, find_known_mistake
-from mindref.study.exercises.exercise import Exercise, KnownMistake
+from mindref.study.exercises.exercise import WIDTH, Exercise, KnownMistake
 from mindref.study.exercises.expected import ExpectedCase, compute_expected_cases
-from mindref.study.exercises.grader import RULES, Grade, format_entry, grade_answers
-from mindref.study.exercises.page import WIDTH
+from mindref.study.exercises.grader import (
+    EQUAL,
+    RULES,
+    Grade,
+    find_factors,
+    find_known_mistake,
+    format_entry,
+    grade_answer,
+)
+from mindref.study.exercises.worker import CaseAnswer
 
 COLUMNS = ("shape", "dtype", "finite")
 
@@ -39,7 +45,8 @@ class ExerciseReport(NamedTuple):
 def make_exercise_report(exercise: Exercise, answers: list[CaseAnswer]) -> ExerciseReport:
     """Grade answers and find the known mistake that they equal."""
     expected_cases = compute_expected_cases(exercise.name)
-    grades = grade_answers(exercise, expected_cases, answers)
+    pairs = zip(expected_cases, answers, strict=True)
+    grades = [grade_answer(exercise, expected, answer) for expected, answer in pairs]
     failed = any(grade.failed for grade in grades)
     mistake = find_known_mistake(exercise, answers) if failed else None
     return ExerciseReport(exercise, expected_cases, answers, grades, mistake)
@@ -58,7 +65,7 @@ def format_report(report: ExerciseReport) -> Iterator[str]:
 
 def format_case_table(report: ExerciseReport) -> Iterator[str]:
     """Yield a line for each case."""
-    names = [expected.case.name for expected in report.expected_cases]
+    names = [expected.name for expected in report.expected_cases]
     width = max(map(len, names))
     heads = "".join(f"{name:8}" for name in COLUMNS)
     yield f" {'case':{width}}  {heads}max rel. error"
@@ -88,8 +95,8 @@ def format_check(name: str, grade: Grade) -> str:
 def format_failure(report: ExerciseReport) -> Iterator[str]:
     """Yield the failure of the first rule, and the terms of a wrong entry."""
     expected, grade = report.expected_cases[report.first], report.grades[report.first]
-    yield f" {grade.failed} ({expected.case.name}):"
-    purpose = f"purpose of this case: {expected.group.reason}"
+    yield f" {grade.failed} ({expected.name}):"
+    purpose = f"purpose of this case: {expected.purpose}"
     yield from textwrap.wrap(purpose, WIDTH, initial_indent="   ", subsequent_indent="   ")
     if grade.failed != "values":
         yield from textwrap.wrap(grade.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
@@ -103,8 +110,8 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
         values += f"   finite difference {differences[grade.entry]:.10g}"
     yield f"   {format_entry(part, grade.entry)}:"
     yield f"   {values}"
-    terms = report.exercise.task.explain_entry(expected.case.inputs, part.name, grade.entry)
-    yield f"   expected is the {HOW[terms.how]}"
+    terms = report.exercise.task.explain_entry(expected.inputs, part.name, grade.entry)
+    yield f"   expected is the {QUOTIENT if terms.how == 'quotient' else f'{terms.how} of'}"
     printed = terms.numbers[:12]
     width = max(len(name) for name, _ in printed)
     for name, value in printed:
@@ -113,11 +120,7 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
         yield f"     and {len(terms.numbers) - len(printed)} more"
 
 
-HOW = {
-    "sum": "sum of",
-    "product": "product of",
-    "quotient": "first of these numbers divided by the sum of the others",
-}
+QUOTIENT = "first of these numbers divided by the sum of the others"
 
 
 def format_factor(report: ExerciseReport) -> Iterator[str]:

@@ -6,15 +6,14 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from mindref.process.child import child_command
 from mindref.study.exercises import worker
-from mindref.study.exercises.answers import CaseAnswer, Job
+from mindref.study.exercises.worker import CaseAnswer, Job
 
 SECONDS = 7.0
 """Wall time for code that sleeps; CPU_SECONDS of `worker` ends an endless loop earlier."""
@@ -35,72 +34,53 @@ WORKER = "mindref.study.exercises.worker"
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class SandboxResult(NamedTuple):
-    """The result of a worker: answers, or the reason of its failure."""
+def run_sandboxed(jobs: list[Job]) -> tuple[list[list[CaseAnswer]] | None, str, str]:
+    """Run jobs in a worker, for SECONDS or a little more.
 
-    answers: list[list[CaseAnswer]] | None
-    failure: str  # a sentence for the learner; empty with answers
-    printed: str  # the beginning of the output
-
-
-class OutputReader(threading.Thread):
-    """Reads the output of a worker, so that the worker never blocks, and keeps the beginning."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(daemon=True)
-        self.stream, self.beginning, self.count = stream, b"", 0
-
-    def run(self) -> None:
-        """Read to the end."""
-        with suppress(OSError, ValueError):  # the stream was closed: the worker is ended
-            while data := os.read(self.stream.fileno(), 1 << 16):
-                self.count += len(data)
-                self.beginning = (self.beginning + data)[: 4 * SHOWN]
-
-
-def run_sandboxed(jobs: list[Job]) -> SandboxResult:
-    """Run jobs in a worker and return its result, after SECONDS or a little more."""
+    Return the answers, None after a failure; the failure as a sentence for the learner, empty with
+    answers; the beginning of the output.
+    """
     with tempfile.TemporaryDirectory(prefix="mindref-exercise-") as name:
         folder = Path(name)
-        worker.write_jobs(folder, jobs)
-        code, printed, reader = run_worker(folder)
+        worker.store_rows(folder, "jobs", jobs)
+        code, printed, count = run_worker(folder)
         answers = worker.read_answers(folder, jobs) if code == 0 else None
-    if reader.count > PRINTED:
+    if count > PRINTED:
         text = f"your code printed more than {PRINTED >> 20} MB: remove the print"
-        return SandboxResult(None, text, printed)
+        return None, text, printed
     failure = "" if answers is not None else describe_worker_failure(code)
-    return SandboxResult(answers, failure, printed)
+    return answers, failure, printed
 
 
-def run_worker(folder: Path) -> tuple[int | None, str, OutputReader]:
-    """Run a worker until it ends or must be killed; return its exit code, None if it is killed."""
+def run_worker(folder: Path) -> tuple[int | None, str, int]:
+    """Run a worker until it ends or must be killed.
+
+    Return its exit code, None if it is killed; the beginning of its output; the size of the output.
+    """
     environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        child_command(WORKER, str(folder)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        start_new_session=True,  # its child processes are killed with it
-    )
-    if process.stdout is None:
-        raise OSError("no pipe to the worker")
-    reader = OutputReader(process.stdout)
-    reader.start()
-    try:
-        code = wait_for_worker(process, reader)
-    finally:
-        kill_worker(process)
-        reader.join(timeout=0.5)  # do not wait for a grandchild that has the pipe open
-        process.stdout.close()
-    return code, reader.beginning.decode("utf-8", "replace")[:SHOWN], reader
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            child_command(WORKER, str(folder)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # its child processes are killed with it
+        )
+        try:
+            code = wait_for_worker(process, output)
+        finally:
+            kill_worker(process)
+        count = os.fstat(output.fileno()).st_size
+        output.seek(0)
+        return code, output.read(4 * SHOWN).decode("utf-8", "replace")[:SHOWN], count
 
 
-def wait_for_worker(process: subprocess.Popen[bytes], reader: OutputReader) -> int | None:
+def wait_for_worker(process: subprocess.Popen[bytes], output: IO[bytes]) -> int | None:
     """Return the exit code of a worker, None if it takes too long or prints too much."""
     deadline, used = time.monotonic() + SECONDS, -1.0  # the first look has no earlier CPU time
     last_deadline = time.monotonic() + PATIENCE
-    while reader.count <= PRINTED:
+    while os.fstat(output.fileno()).st_size <= PRINTED:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=0.05)
         now = time.monotonic()

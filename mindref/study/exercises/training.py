@@ -93,22 +93,16 @@ def update_parameters(
     config: Config,
 ) -> optimiser.State:
     """Take an Adam step and return the new moments; `adam_step` updates the item table."""
-    first, second, items = moments.first["items"], moments.second["items"], gradients["items"]
+    numbers = {"beta1": config.beta1, "beta2": config.beta2, "epsilon": config.epsilon}
+    items = gradients["items"]
     if adam_step is not None and isinstance(items, RowGradient):
         gradients = {name: x for name, x in gradients.items() if name != "items"}
-        numbers = (rate, config.beta1, config.beta2, config.epsilon)
-        arrays = (params.items.copy(), first.copy(), second.copy(), moments.step)
-        new = adam_step(*arrays, items.rows, items.values, *numbers)
-        params.items[:], first[:], second[:] = new
-    return optimiser.update(
-        flatten(params),
-        gradients,
-        moments,
-        learning_rate=rate,
-        beta1=config.beta1,
-        beta2=config.beta2,
-        epsilon=config.epsilon,
-    )
+        tables = (params.items, moments.first["items"], moments.second["items"])
+        copies = (x.copy() for x in tables)
+        new = adam_step(*copies, moments.step, items.rows, items.values, rate, *numbers.values())
+        for table, new_table in zip(tables, new, strict=True):
+            table[:] = new_table
+    return optimiser.update(flatten(params), gradients, moments, learning_rate=rate, **numbers)
 
 
 @cache

@@ -6,6 +6,7 @@ A file is created once and never overwritten, except by `reset_file`, which keep
 from __future__ import annotations
 
 import json
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,15 +26,6 @@ class Progress(NamedTuple):
     passed: bool = False  # passed at least once
     hints: int = 0  # printed so far
     gave_up: bool = False
-
-
-def find_free_path(path: Path) -> Path:
-    """Return a path that does not exist: the path itself, or the path with a number appended."""
-    number, free_path = 1, path
-    while free_path.exists():
-        number += 1
-        free_path = path.with_name(f"{path.name}{number}")
-    return free_path
 
 
 class Workspace:
@@ -63,7 +55,8 @@ class Workspace:
         path = self.file_path(exercise.name)
         if self.create_file(exercise):
             return None
-        backup = find_free_path(path.with_suffix(".py.old"))
+        suffixes = chain([".py.old"], (f".py.old{number}" for number in count(2)))
+        backup = next(x for x in map(path.with_suffix, suffixes) if not x.exists())
         with atomic.explain_errors(path):
             path.replace(backup)
         self.create_file(exercise)

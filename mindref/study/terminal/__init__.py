@@ -4,13 +4,13 @@ run_session       read commands from a terminal, a file or a pipe, and print a s
 print_view        print one step, or one cell, variant or ledger
 print_all_steps   print every step in full, without questions and colours
 
-text, widths, number_format, axes, tables   lines, columns, numbers and tables
-lookup, cells, commands                     parse typed text
-screen, checks                              a step, and the invariants that hold at it
-terms, difference                           one cell term by term, and its finite difference
-compare, variants, ledger                   two iterations, a variant, the gradient ledger
-quiz, suggestions, banner, colour           questions, next commands, first lines, colours
-stepper                                     one command in, lines out
+text, axes, tables   lines and their widths, axes and numbers, tables
+lookup, commands     parse typed text; suggest the next commands
+screen, checks       a step, and the invariants that hold at it
+terms                one cell term by term, and its finite difference
+compare              two iterations, a variant, the gradient ledger
+stepper              one command in, lines out; questions and feedback
+session              read commands and print
 """
 
 from mindref.study.terminal.session import print_all_steps, print_view, run_session

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mindref.study.terminal.axes import get_axes
+from mindref.study.terminal.axes import (
+    choose_format,
+    format_change,
+    format_magnitude,
+    format_number,
+    get_axes,
+)
 from mindref.study.terminal.lookup import (
     find_matching_tensor,
     find_previous_iteration,
     select_main_tensor,
 )
-from mindref.study.terminal.number_format import (
-    choose_format,
-    format_change,
-    format_magnitude,
-    format_number,
-)
 from mindref.study.terminal.tables import count_noun
-from mindref.study.terminal.text import Line, label_lines
-from mindref.study.terminal.widths import display_width, truncate_text
+from mindref.study.terminal.text import Line, display_width, label_lines, truncate_text
 from mindref.study.trace import Invariant, Step, Tensor, Trace
 
 MARGIN = 20  # columns of "sum over interests"
@@ -30,14 +29,12 @@ def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
     """Return the sums of the coupling weights, the invariants, and the largest change."""
     step = trace.steps[step_index]
     lines: list[Line] = []
-    printed: list[Invariant] = []
-    for tensor in step.outputs:
-        if tensor.recipe["op"] == "softmax":
-            sum_checks = find_sum_check(step, tensor)
-            printed += sum_checks
-            lines += format_sums(tensor, sum_checks, columns)
+    weights = [tensor for tensor in step.outputs if tensor.recipe["op"] == "softmax"]
+    sum_checks = [find_sum_check(step, tensor) for tensor in weights]
+    for tensor, invariants in zip(weights, sum_checks, strict=True):
+        lines += format_sums(tensor, invariants, columns)
     for invariant in step.invariants:
-        if invariant not in printed:
+        if [invariant] not in sum_checks:
             word, style = ("ok ", "ok") if invariant.holds else ("NOT", "bad")
             text = f"{invariant.text}  ({format_residual(invariant)})"
             lines += label_lines(word, text, columns, style)
@@ -46,10 +43,8 @@ def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
 
 def format_residual(invariant: Invariant) -> str:
     """Return the residual of an invariant, and its tolerance if it does not hold."""
-    tolerance = f", allowed {format_magnitude(invariant.tolerance)}"
-    return f"residual {format_magnitude(invariant.residual)}" + (
-        "" if invariant.holds else tolerance
-    )
+    allowed = "" if invariant.holds else f", allowed {format_magnitude(invariant.tolerance)}"
+    return f"residual {format_magnitude(invariant.residual)}{allowed}"
 
 
 def find_sum_check(step: Step, tensor: Tensor) -> list[Invariant]:
@@ -69,24 +64,21 @@ def format_sums(tensor: Tensor, sum_checks: list[Invariant], columns: int) -> li
     for k in sorted(range(len(out)), key=lambda k: out[k] != over):
         totals = np.atleast_1d(np.asarray(tensor.values).sum(axis=k))
         name = f"sum over {tensor.axes[k]}s".ljust(MARGIN)
+        numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
+        text, style = f"{numbers}  (need not be 1)", ""
         if out[k] == over:
             other_axes = [axis for axis in tensor.axes if axis != tensor.axes[k]]
-            text, style = format_softmax_sum(totals, other_axes, sum_checks)
-        else:
-            numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
-            text, style = f"{numbers}  (need not be 1)", ""
+            text, style = format_softmax_sum(totals, numbers, other_axes, sum_checks)
         lines += label_lines(name, text, columns, style)
     return lines
 
 
 def format_softmax_sum(
-    totals: Any, other_axes: list[str], sum_checks: list[Invariant]
+    totals: Any, text: str, other_axes: list[str], sum_checks: list[Invariant]
 ) -> tuple[str, str]:
     """Return the sums over the axis of the softmax, as one number if they agree, and a style."""
     nonzero = totals[totals != 0]
-    if not len(nonzero) or np.abs(nonzero - nonzero[0]).max() > 1e-9:
-        text = "  ".join(format_number(total, choose_format(totals)) for total in totals)
-    else:
+    if len(nonzero) and not np.abs(nonzero - nonzero[0]).max() > 1e-9:
         text = format_number(nonzero[0], ".3f")
         if len(nonzero) < len(totals):
             text += f" for {count_noun(len(nonzero), other_axes[0])}"
@@ -99,54 +91,41 @@ def format_softmax_sum(
     return f"{text}   {word}   {format_residual(sum_checks[0])}", style
 
 
-class LargestChange(NamedTuple):
-    """The cell with the largest change since the previous iteration."""
+def find_largest_change(trace: Trace, step_index: int) -> tuple[Any, tuple[int, ...]] | None:
+    """Return the change of the main tensor since the previous iteration, and its largest index.
 
-    iteration: int  # the previous one
-    position: tuple[int, ...]
-    change: float
-    number_format: str
-    tensor: Tensor
-
-
-def find_largest_change(trace: Trace, step_index: int) -> LargestChange | None:
-    """Return the largest change since the same step of the previous iteration, None without one."""
+    None for a step without a previous iteration; a change that is not finite counts as zero.
+    """
     previous = find_previous_iteration(trace, step_index)
-    if previous is None:
-        return None
     tensor = select_main_tensor(trace.steps[step_index])
-    old = find_matching_tensor(tensor, trace.steps[previous])
+    old = None if previous is None else find_matching_tensor(tensor, trace.steps[previous])
     if old is None:
         return None
     change = np.asarray(tensor.values, float) - np.asarray(old.values, float)
     change = np.where(np.isfinite(change), change, 0)
-    unravelled = np.unravel_index(int(np.abs(change).argmax()), change.shape)
-    index = tuple(int(i) for i in unravelled)
-    iteration = trace.steps[previous].number
-    return LargestChange(iteration, index, float(change[index]), choose_format(change), tensor)
+    index = np.unravel_index(int(np.abs(change).argmax()), change.shape)
+    return change, tuple(int(i) for i in index)
 
 
 def format_largest_change(trace: Trace, step_index: int, columns: int) -> list[Line]:
     """Return the line of the largest change since the same step of the previous iteration."""
     largest = find_largest_change(trace, step_index)
-    if largest is None:
+    previous = find_previous_iteration(trace, step_index)
+    if largest is None or previous is None:
         return []
-    name = f"since iteration {largest.iteration}".ljust(MARGIN)
-    if not largest.change:
+    (change, index), step = largest, trace.steps[step_index]
+    name = f"since iteration {trace.steps[previous].number}".ljust(MARGIN)
+    if not change[index]:
         return label_lines(name, "no change", columns)
-    several = len(trace.steps[step_index].outputs) > 1
-    head = f"largest change in {largest.tensor.name}: " if several else "largest change: "
-    size = format_change(largest.change, largest.number_format)
-    path = format_cell_path(trace, largest.tensor, largest.position)
+    tensor = select_main_tensor(step)
+    head = f"largest change in {tensor.name}: " if len(step.outputs) > 1 else "largest change: "
+    size = format_change(float(change[index]), choose_format(change))
+    path = format_cell_path(trace, tensor, index)
     room = columns - MARGIN - 3 - len(head) - len(size) - 2
-    short = path if room < display_width(path) // 2 else shorten_cell_path(path, room)
-    return label_lines(name, f"{head}{short}  {size}", columns)
-
-
-def shorten_cell_path(path: str, columns: int) -> str:
-    """Return "Night Ferry -> interest 4" with a truncated title and the end complete."""
-    title, arrow, end = path.rpartition(" -> ")
-    return truncate_text(title, max(columns - display_width(arrow + end), 1)) + arrow + end
+    if room >= display_width(path) // 2:  # truncate the title in "Night Ferry -> interest 4"
+        title, arrow, end = path.rpartition(" -> ")
+        path = truncate_text(title, max(room - display_width(arrow + end), 1)) + arrow + end
+    return label_lines(name, f"{head}{path}  {size}", columns)
 
 
 def format_cell_path(trace: Trace, tensor: Tensor, index: tuple[int, ...]) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.study.terminal import checks
-from mindref.study.terminal.axes import get_axes, is_titled_vector
+from mindref.study.terminal.axes import choose_format, format_number, get_axes, is_titled_vector
+from mindref.study.terminal.commands import HELP
 from mindref.study.terminal.lookup import (
     find_gradient_step,
     find_previous_iteration,
     select_main_tensor,
 )
-from mindref.study.terminal.number_format import choose_format, format_number
 from mindref.study.terminal.tables import (
     TableLayout,
     format_omitted,
@@ -21,24 +21,20 @@ from mindref.study.terminal.tables import (
     format_top_items,
     format_vectors,
 )
-from mindref.study.terminal.text import Line, fit_lines, label_lines, wrap_lines
-from mindref.study.terminal.widths import display_width, escape_title, wrap_text
+from mindref.study.terminal.text import (
+    Line,
+    display_width,
+    escape_title,
+    fit_lines,
+    label_lines,
+    wrap_lines,
+    wrap_text,
+)
 from mindref.study.trace import Step, Tensor, Trace
 
 SOURCE_LINES = 3  # lines of source on a screen, unless `all`
 SOURCE_INDENT = 7
-KEYS = (  # letter, long and short text; on a narrow screen the last of this list go first
-    ("h", "help", "help"),
-    ("q", "quit", "quit"),
-    ("n", "next", "next"),
-    ("x", "explain a cell", "explain"),
-    ("b", "backward", "backward"),
-    ("?", "predict", "predict"),
-    ("v", "variant", "variant"),
-    ("p", "back", "back"),
-    ("d", "diff", "diff"),
-    ("g", "goto", "goto"),
-)
+NEEDED = "hqnxb?vpdg"  # on a narrow screen the last of these keys go first
 ORDER = "npgxdvb?hq"
 
 
@@ -48,9 +44,9 @@ def format_screen(trace: Trace, step_index: int, columns: int, all_: bool = Fals
     lines = [
         *format_heading(trace, step_index, columns),
         *format_source(step, columns, all_),
-        *format_inputs(step, columns),
-        Line(""),
     ]
+    lines += label_lines("from", ", ".join(step.inputs), columns) if step.inputs else []
+    lines.append(Line(""))
     layout = TableLayout(columns, all_, select_pinned_titles(trace, step_index))
     for tensors in group_tensors(trace, step.outputs):
         lines += format_output(trace, tensors, layout)
@@ -103,20 +99,14 @@ def format_source_line(text: str, columns: int) -> list[Line]:
     return [Line(" " * SOURCE_INDENT + piece, "dim") for piece in pieces]
 
 
-def format_inputs(step: Step, columns: int) -> list[Line]:
-    """Return the names of the tensors that a step reads."""
-    return label_lines("from", ", ".join(step.inputs), columns) if step.inputs else []
-
-
 def group_tensors(trace: Trace, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     """Return the tensors in groups that share a table: titled vectors along the same axis."""
     groups: list[list[Tensor]] = []
     for tensor in tensors:
         same_axes = groups and groups[-1][0].axes == tensor.axes
-        if is_titled_vector(trace, tensor) and same_axes:
-            groups[-1].append(tensor)
-        else:
-            groups.append([tensor])
+        if not (is_titled_vector(trace, tensor) and same_axes):
+            groups.append([])
+        groups[-1].append(tensor)
     return groups
 
 
@@ -127,7 +117,7 @@ def select_pinned_titles(trace: Trace, step_index: int) -> frozenset[str]:
     question = escape_title(step.question.text if step.question else "")
     titles = set()
     for axis in get_axes(trace, select_main_tensor(step))[:1]:
-        titles |= {axis.titles[change.position[0]]} if change and change.position else set()
+        titles |= {axis.titles[change[1][0]]} if change and change[1] else set()
         if axis.shows_number:
             titles |= {title for title in axis.titles if escape_title(title) in question}
     return frozenset(titles)
@@ -155,13 +145,10 @@ def format_output(trace: Trace, tensors: list[Tensor], layout: TableLayout) -> l
 
 def format_links(step: Step, columns: int) -> list[Line]:
     """Return the variants and exercises of a step."""
-    lines: list[Line] = []
-    if step.variants:
-        lines += label_lines("v", "variants: " + ", ".join(step.variants), columns, "dim")
-    if step.exercises:
-        command = "mindref study --exercise "
-        lines += label_lines("do", command + ", ".join(step.exercises), columns, "dim")
-    return lines
+    command = "mindref study --exercise "
+    links = [("v", "variants: ", step.variants), ("do", command, step.exercises)]
+    texts = [(name, text + ", ".join(names)) for name, text, names in links if names]
+    return [line for name, text in texts for line in label_lines(name, text, columns, "dim")]
 
 
 def select_active_keys(trace: Trace, step_index: int) -> str:
@@ -182,14 +169,9 @@ def select_active_keys(trace: Trace, step_index: int) -> str:
 def format_keys(trace: Trace, step_index: int, columns: int) -> Line:
     """Return the line of keys: long texts, else short texts, else without the least needed keys."""
     letters = select_active_keys(trace, step_index)
-    for short in (False, True):
-        words = {letter: f"{letter} {(long, brief)[short]}" for letter, long, brief in KEYS}
-        line = " " + "  ".join(words[letter] for letter in letters)
-        if len(line) <= columns:
-            return Line(line, "dim")
-    for letter, _, _ in reversed(KEYS):
-        letters = letters.replace(letter, "")
-        line = " " + "  ".join(words[letter] for letter in letters)
-        if len(line) <= columns:
-            break
-    return Line(line, "dim")
+    attempts = [[f"{letter} {HELP[letter][0]}" for letter in letters]]
+    for letter in reversed(NEEDED):
+        attempts.append([text for text in attempts[-1] if text[0] != letter])
+    long = [text + " a cell" * (text[0] == "x") for text in attempts[0]]
+    lines = [" " + "  ".join(texts) for texts in (long, *attempts)]
+    return Line(next(line for line in lines if len(line) <= columns), "dim")

@@ -9,23 +9,37 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from mindref.errors import ConfigError, say
-from mindref.study.terminal import colour
-from mindref.study.terminal.banner import format_banner
-from mindref.study.terminal.cells import parse_cell
-from mindref.study.terminal.compare import compare_iterations
-from mindref.study.terminal.ledger import format_ledger
-from mindref.study.terminal.lookup import find_gradient_step, find_step
+from mindref.study.terminal.commands import suggest_shell_commands
+from mindref.study.terminal.compare import compare_iterations, format_ledger, format_variant
+from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.stepper import Stepper
-from mindref.study.terminal.suggestions import suggest_shell_commands
 from mindref.study.terminal.terms import format_explanation
-from mindref.study.terminal.text import Line
-from mindref.study.terminal.variants import format_variant
-from mindref.study.terminal.widths import replace_unencodable
+from mindref.study.terminal.text import (
+    Line,
+    escape_title,
+    fit_lines,
+    render_lines,
+    replace_unencodable,
+    supports_colour,
+    wrap_lines,
+)
 from mindref.study.trace import Trace
 
 PROMPT = "> "
 START = "mindref study"
+
+
+def format_banner(trace: Trace, columns: int) -> list[Line]:
+    """Return the model, the user, why this user was chosen, and the number of steps."""
+    about = trace.metadata
+    keys = [key for key in ("model", "user", "chosen", "target") if about.get(key) is not None]
+    facts = "; ".join(f"{key} {escape_title(str(about[key]))}" for key in keys)
+    count = len(trace.steps)
+    lines = wrap_lines(f"{facts}.", columns) if facts else []
+    text = f"{count} steps of one user and one training pair: forward, backward, update, serving."
+    text += " In a table ^ marks the largest number of a row. 0 without a point is exactly zero."
+    return fit_lines([*lines, *wrap_lines(text, columns), Line("")], columns)
 
 
 def run_session(
@@ -56,7 +70,7 @@ def run_session(
         write_lines([Line(""), *stepper.answer(text)], stdout)
         if stepper.ended:
             return
-    write_lines([Line(""), *stepper.quit()], stdout)
+    write_lines([Line(""), *stepper.run_quit()], stdout)
 
 
 def read_session_commands(
@@ -120,7 +134,7 @@ def print_view(
     if ledger:
         lines += [*format_ledger(inputs, ledger, columns), Line("")]
     if not lines:
-        lines = [*format_screen(trace, step_index, columns, all_)[:-1]]  # without the keys
+        lines = format_screen(trace, step_index, columns, all_)[:-1]  # without the keys
     closing = suggest_shell_commands(trace, step_index, columns, start)
     write_lines([*lines, *closing], stdout or sys.stdout)
 
@@ -130,10 +144,10 @@ def find_backward_step(trace: Trace, step_index: int) -> int:
     gradient = find_gradient_step(trace, step_index)
     if gradient is not None:
         return gradient if trace.steps[step_index].phase == "forward" else step_index
-    backward_steps = [i for i, step in enumerate(trace.steps) if step.phase == "backward"]
-    if not backward_steps:
-        raise ConfigError(say("--backward", "a trace with gradients", "none"))
-    return backward_steps[0]
+    for i, step in enumerate(trace.steps):
+        if step.phase == "backward":
+            return i
+    raise ConfigError(say("--backward", "a trace with gradients", "none"))
 
 
 def print_all_steps(
@@ -145,13 +159,12 @@ def print_all_steps(
     start: str = START,
 ) -> None:
     """Print every step in full, without questions, colours and keys."""
-    columns, stdout = columns or get_terminal_width(), stdout or sys.stdout
-    write_lines(format_banner(trace, columns), stdout, colours=False)
-    for step_index in range(len(trace.steps)):
-        screen = format_screen(trace, step_index, columns, all_=True)
-        write_lines([*screen[:-1]], stdout, colours=False)
-    last = len(trace.steps) - 1
-    write_lines(suggest_shell_commands(trace, last, columns, start), stdout, colours=False)
+    columns, count = columns or get_terminal_width(), len(trace.steps)
+    lines = format_banner(trace, columns)
+    for step_index in range(count):
+        lines += format_screen(trace, step_index, columns, all_=True)[:-1]
+    lines += suggest_shell_commands(trace, count - 1, columns, start)
+    write_lines(lines, stdout or sys.stdout, colours=False)
 
 
 def get_terminal_width() -> int:
@@ -165,6 +178,6 @@ def write_lines(lines: Iterable[Line], stdout: TextIO | None, colours: bool | No
         return
     encoding = getattr(stdout, "encoding", None) or "utf-8"
     encodable = [Line(replace_unencodable(line.text, encoding), line.style) for line in lines]
-    with_colours = colour.supports_colour(stdout) if colours is None else colours
-    stdout.write(colour.render_lines(encodable, with_colours))
+    with_colours = supports_colour(stdout) if colours is None else colours
+    stdout.write(render_lines(encodable, with_colours))
     stdout.flush()

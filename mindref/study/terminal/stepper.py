@@ -11,26 +11,52 @@ from typing import Any
 from mindref.data.quoting import quote_text
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.study.terminal import commands
-from mindref.study.terminal.cells import parse_cell
-from mindref.study.terminal.compare import compare_iterations
-from mindref.study.terminal.lookup import find_gradient_step, find_step
-from mindref.study.terminal.quiz import format_feedback, format_question, parse_choice
-from mindref.study.terminal.screen import format_screen
-from mindref.study.terminal.suggestions import Suggestions, suggest_commands, suggest_shell_commands
-from mindref.study.terminal.terms import format_explanation, suggest_after_cell
-from mindref.study.terminal.text import Line, fit_lines, wrap_lines
-from mindref.study.terminal.variants import (
+from mindref.study.terminal.commands import Suggestions, suggest_commands, suggest_shell_commands
+from mindref.study.terminal.compare import (
+    compare_iterations,
     format_variant,
     format_variant_list,
     suggest_after_variant,
 )
-from mindref.study.trace import Trace
+from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
+from mindref.study.terminal.screen import format_heading, format_screen
+from mindref.study.terminal.terms import format_explanation, suggest_after_cell
+from mindref.study.terminal.text import Line, escape_title, fit_lines, wrap_lines
+from mindref.study.trace import Question, Trace
 
-View = Callable[[bool], list[Line]]  # the argument: print in full
+
+def format_question(trace: Trace, step_index: int, question: Question, columns: int) -> list[Line]:
+    """Return the heading of a step, its question and the choices, without any result."""
+    lines = [*format_heading(trace, step_index, columns), Line("")]
+    lines += wrap_lines(question.text, columns, "ask")
+    for number, choice in enumerate(question.choices, start=1):
+        lines += wrap_lines(f"{number}  {escape_title(choice)}", columns, indent=3)
+    last = len(question.choices)
+    prompt = f"Your answer, 1 to {last}, then Enter. Enter without a number shows the result."
+    return fit_lines([*lines, *wrap_lines(prompt, columns)], columns)
+
+
+def parse_choice(question: Question, reply: str) -> int | None:
+    """Return the choice that a reply names, counted from 0, or None if it names none."""
+    word = reply.strip().casefold()
+    if word.isdecimal() and 1 <= int(word) <= len(question.choices):
+        return int(word) - 1
+    texts = [escape_title(choice).casefold() for choice in question.choices]
+    return texts.index(word) if texts.count(word) == 1 else None
+
+
+def format_feedback(question: Question, choice: int, columns: int) -> list[Line]:
+    """Return whether a choice is right, and the right choice."""
+    answer = f"{question.answer + 1}  {escape_title(question.choices[question.answer])}"
+    if choice == question.answer:
+        return wrap_lines(f"Right: {answer}", columns, "ok")
+    chosen = f"{choice + 1}  {escape_title(question.choices[choice])}"
+    lines = wrap_lines(f"Wrong: your answer was {chosen}", columns, "bad")
+    return lines + wrap_lines(f"The answer is {answer}", columns, "ok")
 
 
 class Stepper:
-    """The current step of a session; `answer` runs a command."""
+    """The current step of a session; `answer` runs a command of `commands.HELP` by its word."""
 
     def __init__(
         self,
@@ -44,21 +70,7 @@ class Stepper:
         self.start = start  # the command that opens this user again
         self.ended = False
         self.question_index: int | None = None  # the step whose question awaits a reply
-        self.view: View = self.screen
-        self.commands = {
-            "n": self.next,
-            "p": self.back,
-            "g": self.goto,
-            "x": self.explain,
-            "d": self.diff,
-            "v": self.variant,
-            "b": self.backward,
-            "?": self.predict,
-            "all": self.all,
-            "l": self.list_steps,
-            "h": self.help,
-            "q": self.quit,
-        }
+        self.view: Callable[[bool], list[Line]] = self.screen  # the argument: print in full
 
     def answer(self, text: str) -> list[Line]:
         """Return the lines for a command, or for the reply to a question.
@@ -70,17 +82,18 @@ class Stepper:
                 return self.reply(text)
             self.question_index = None
             lines: list[Line] = []
-            for name, argument in commands.parse_commands(text):
+            for letter, argument in commands.parse_commands(text):
                 if not self.ended:
-                    lines += ([Line("")] if lines else []) + self.commands[name](argument)
+                    run_command = getattr(self, f"run_{commands.HELP[letter][0]}")
+                    lines += ([Line("")] if lines else []) + run_command(argument)
             return lines
         except MindrefError as error:
             return fit_lines(wrap_lines(str(error), self.columns, "bad"), self.columns)
 
-    def show(self, view: View) -> list[Line]:
-        """Return the lines of a view, and store the view for `all`."""
-        self.view = view
-        return view(False)
+    def show(self, make_lines: Callable[[bool], list[Line]], first: Suggestions = ()) -> list[Line]:
+        """Return the lines of a view with suggested commands, and store the view for `all`."""
+        self.view = lambda all_: self.add_suggestions(make_lines(all_), first)
+        return self.view(False)
 
     def screen(self, all_: bool = False) -> list[Line]:
         """Return the screen of the current step."""
@@ -88,8 +101,8 @@ class Stepper:
 
     def move_to(self, step_index: int) -> list[Line]:
         """Go to a step and return its screen."""
-        self.step_index, self.question_index = step_index, None
-        return self.show(self.screen)
+        self.step_index, self.question_index, self.view = step_index, None, self.screen
+        return self.screen()
 
     def add_suggestions(self, lines: list[Line], first: Suggestions = ()) -> list[Line]:
         """Return lines followed by three suggested commands."""
@@ -100,19 +113,19 @@ class Stepper:
         """Return a text as lines followed by three suggested commands."""
         return self.add_suggestions(wrap_lines(text, self.columns))
 
-    def next(self, argument: str) -> list[Line]:
+    def run_next(self, argument: str) -> list[Line]:
         """Go to the next step."""
         if self.step_index == len(self.trace.steps) - 1:
             return self.add_suggestions_to("This is the last step.")
         return self.move_to(self.step_index + 1)
 
-    def back(self, argument: str) -> list[Line]:
+    def run_back(self, argument: str) -> list[Line]:
         """Go to the previous step."""
         if self.step_index == 0:
             return self.add_suggestions_to("This is the first step.")
         return self.move_to(self.step_index - 1)
 
-    def goto(self, argument: str) -> list[Line]:
+    def run_goto(self, argument: str) -> list[Line]:
         """Go to a step by number, id or tensor."""
         if not argument:
             step = self.trace.steps[self.step_index]
@@ -121,42 +134,35 @@ class Stepper:
             return self.add_suggestions_to(text)
         return self.move_to(find_step(self.trace, argument))
 
-    def explain(self, argument: str) -> list[Line]:
+    def run_explain(self, argument: str) -> list[Line]:
         """Return the terms of a cell."""
         text, in_order = commands.split_option(argument, "in order")
         cell = parse_cell(self.trace, self.step_index, text)
+        arguments = (self.trace, self.inputs, cell)
+        return self.show(
+            lambda all_: format_explanation(*arguments, self.columns, all_, in_order),
+            suggest_after_cell(self.trace, cell),
+        )
 
-        def view(all_: bool) -> list[Line]:
-            lines = format_explanation(self.trace, self.inputs, cell, self.columns, all_, in_order)
-            return self.add_suggestions(lines, suggest_after_cell(self.trace, cell))
-
-        return self.show(view)
-
-    def diff(self, argument: str) -> list[Line]:
+    def run_diff(self, argument: str) -> list[Line]:
         """Return the changes since the previous iteration, or those of a variant."""
         if argument:
-            return self.variant(argument)
+            return self.run_variant(argument)
+        arguments = (self.trace, self.step_index)
+        return self.show(lambda all_: compare_iterations(*arguments, self.columns, all_))
 
-        def view(all_: bool) -> list[Line]:
-            lines = compare_iterations(self.trace, self.step_index, self.columns, all_)
-            return self.add_suggestions(lines)
-
-        return self.show(view)
-
-    def variant(self, argument: str) -> list[Line]:
+    def run_variant(self, argument: str) -> list[Line]:
         """Return the list of variants, or run one variant."""
         if not argument:
             lines = format_variant_list(self.trace, self.step_index, self.columns)
             return self.add_suggestions(lines)
-        name = argument.strip()
+        arguments = (self.trace, self.inputs, argument)
+        return self.show(
+            lambda all_: format_variant(*arguments, self.columns, all_),
+            suggest_after_variant(self.trace, argument),
+        )
 
-        def view(all_: bool) -> list[Line]:
-            lines = format_variant(self.trace, self.inputs, name, self.columns, all_)
-            return self.add_suggestions(lines, suggest_after_variant(self.trace, name))
-
-        return self.show(view)
-
-    def backward(self, argument: str) -> list[Line]:
+    def run_backward(self, argument: str) -> list[Line]:
         """Go to the gradient of the current tensor, or from a gradient to its tensor."""
         gradient = find_gradient_step(self.trace, self.step_index)
         if gradient is None:
@@ -165,7 +171,7 @@ class Stepper:
             return self.add_suggestions_to(text)
         return self.move_to(gradient)
 
-    def predict(self, argument: str) -> list[Line]:
+    def run_predict(self, argument: str) -> list[Line]:
         """Return the question of the next step, or of a named step, before its result."""
         steps = self.trace.steps
         target = find_step(self.trace, argument) if argument else self.step_index + 1
@@ -192,20 +198,20 @@ class Stepper:
         feedback = format_feedback(question, choice, self.columns)
         return [*feedback, Line(""), *self.move_to(self.step_index)]
 
-    def all(self, argument: str) -> list[Line]:
+    def run_all(self, argument: str) -> list[Line]:
         """Return the last view in full."""
         return self.view(True)
 
-    def list_steps(self, argument: str) -> list[Line]:
+    def run_list(self, argument: str) -> list[Line]:
         """Return the list of steps."""
         lines = commands.format_step_list(self.trace, self.step_index, self.columns)
         return self.add_suggestions(lines)
 
-    def help(self, argument: str) -> list[Line]:
+    def run_help(self, argument: str) -> list[Line]:
         """Return the effect of each command."""
         return self.add_suggestions(commands.format_help(self.columns))
 
-    def quit(self, argument: str = "") -> list[Line]:
+    def run_quit(self, argument: str = "") -> list[Line]:
         """End the session, with three suggested shell commands."""
         self.ended = True
         return suggest_shell_commands(self.trace, self.step_index, self.columns, self.start)

@@ -14,15 +14,16 @@ import numpy as np
 from mindref.study.terminal.axes import (
     INDEX_TENSORS,
     Axis,
+    align_number,
+    choose_format,
+    format_number,
     format_position,
     format_row_label,
     get_axes,
     get_labelled_axis,
     select_active,
 )
-from mindref.study.terminal.number_format import align_number, choose_format, format_number
-from mindref.study.terminal.text import Line
-from mindref.study.terminal.widths import align_left, align_right, display_width
+from mindref.study.terminal.text import Line, align_left, align_right, display_width
 from mindref.study.trace import Tensor, Trace
 
 INDENT = 3
@@ -150,31 +151,62 @@ def append_marks(texts: list[list[str]], marks: Any) -> list[list[str]]:
 
 def format_grid(grid: TableGrid, layout: TableLayout) -> list[Line]:
     """Return the first block of columns that fits the width; with `all_` every block."""
-    cell = max((display_width(text) for row in grid.texts for text in row), default=1)
-    heads = choose_headings(grid, cell, layout.columns)
+    labels = [format_row_label(grid.rows, i) for i in range(len(grid.texts))]
+    longest = max(map(display_width, labels))
+    heads, corner = choose_headings(grid, longest, layout.columns)
     widths = measure_columns(grid, heads)
-    label = choose_label_width(grid, heads, layout.columns, sum(widths))
-    first, count = 0, len(heads)
+    # labels give way to the cells down to `LABEL`
+    remaining = layout.columns - INDENT - sum(widths)
+    least = min(LABEL, layout.columns * 2 // 5)
+    label = min(max(longest, display_width(corner)), max(remaining, least))
+    corner = corner if display_width(corner) <= label else grid.rows.name
+    rows = select_table_rows(grid, layout)
+    first, count, omitted = 0, len(heads), len(grid.texts) - len(rows)
     lines: list[Line] = []
     while first < count:
         end, free = first + 1, layout.columns - INDENT - label - widths[first]
         while end < count and widths[end] <= free:
             free -= widths[end]
             end += 1
-        lines += format_block(grid, heads, range(first, end), label, widths, layout)
+        block, block_widths = slice(first, end), widths[first:end]
+        lines.append(format_table_row(corner, label, heads[block], block_widths, "dim"))
+        for i in rows:
+            lines.append(format_table_row(labels[i], label, grid.texts[i][block], block_widths))
+        lines += [format_omitted(omitted, "row")] if omitted else []
         if end < count and not layout.all_:
             return [*lines, format_omitted(count - end, "column")]
         first = end
     return lines
 
 
+def format_table_row(
+    name: str, label: int, cells: Sequence[str], widths: Sequence[int], style: str = ""
+) -> Line:
+    """Return a row of a table: the name flush left, the cells flush right."""
+    numbers = "".join(map(align_right, cells, widths))
+    return Line(" " * INDENT + align_left(name, label) + numbers, style)
+
+
 def measure_columns(grid: TableGrid, heads: list[str]) -> list[int]:
     """Return the width of each column: one width for a tensor, separate widths for vectors."""
-    widths = [
-        max(display_width(head), *(display_width(row[j]) for row in grid.texts)) + 2
-        for j, head in enumerate(heads)
-    ]
+    columns = zip(heads, *grid.texts, strict=True)
+    widths = [max(map(display_width, column)) + 2 for column in columns]
     return [max(widths)] * len(widths) if grid.columns.name else widths
+
+
+def choose_headings(grid: TableGrid, longest_label: int, columns: int) -> tuple[list[str], str]:
+    """Return the column headings, numbers if the titles are too wide, and the corner heading."""
+    down, across = grid.rows.name, grid.columns.name
+    titles = list(grid.columns.titles)
+    numbers = [str(i + 1) for i in range(len(titles))]
+    longest = max(map(display_width, titles))
+    cell = max((display_width(text) for row in grid.texts for text in row), default=1)
+    label = min(longest_label, LABEL)
+    fits = INDENT + label + len(titles) * (max(longest, cell) + 2) <= columns
+    heads = titles if fits or longest <= cell or not across else numbers
+    if not across or heads != numbers:
+        return heads, down
+    return heads, f"{down} | {across}" if down else across
 
 
 def format_omitted(count: int, noun: str, suffix: str = "") -> Line:
@@ -186,64 +218,6 @@ def format_omitted(count: int, noun: str, suffix: str = "") -> Line:
 def count_noun(number: int, noun: str) -> str:
     """Return "1 row" or "2 rows"."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def number_positions(axis: Axis) -> list[str]:
-    """Return the numbers of the positions, from 1."""
-    return [str(i + 1) for i in range(len(axis.titles))]
-
-
-def choose_headings(grid: TableGrid, cell: int, columns: int) -> list[str]:
-    """Return the column headings: titles, or numbers if the titles are too wide."""
-    titles = list(grid.columns.titles)
-    longest = max(display_width(title) for title in titles)
-    label = min(measure_row_labels(grid), LABEL)
-    fits = INDENT + label + len(titles) * (max(longest, cell) + 2) <= columns
-    use_titles = fits or longest <= cell or not grid.columns.name
-    return titles if use_titles else number_positions(grid.columns)
-
-
-def measure_row_labels(grid: TableGrid) -> int:
-    """Return the width of the longest row label."""
-    count = len(grid.rows.titles)
-    return max(display_width(format_row_label(grid.rows, i)) for i in range(count))
-
-
-def choose_label_width(grid: TableGrid, heads: list[str], columns: int, cells: int) -> int:
-    """Return the width of the row labels, which give way to the cells down to `LABEL`."""
-    needed = max(measure_row_labels(grid), display_width(format_corner(grid, heads)))
-    remaining = columns - INDENT - cells
-    return min(needed, max(remaining, min(LABEL, columns * 2 // 5)))
-
-
-def format_corner(grid: TableGrid, heads: list[str]) -> str:
-    """Return the corner heading: the row axis, and the column axis if its headings are numbers."""
-    down, across = grid.rows.name, grid.columns.name
-    if across and heads == number_positions(grid.columns):
-        return f"{down} | {across}" if down else across
-    return down
-
-
-def format_block(
-    grid: TableGrid,
-    heads: list[str],
-    block: range,
-    label: int,
-    widths: list[int],
-    layout: TableLayout,
-) -> list[Line]:
-    """Return heading and rows of a block of columns."""
-    margin = " " * INDENT
-    corner = format_corner(grid, heads)
-    corner = corner if display_width(corner) <= label else grid.rows.name
-    heading = "".join(align_right(heads[j], widths[j]) for j in block)
-    lines = [Line(margin + align_left(corner, label) + heading, "dim")]
-    rows = select_table_rows(grid, layout)
-    for i in rows:
-        cells = "".join(align_right(grid.texts[i][j], widths[j]) for j in block)
-        lines.append(Line(margin + align_left(format_row_label(grid.rows, i), label) + cells))
-    omitted = len(grid.texts) - len(rows)
-    return [*lines, format_omitted(omitted, "row")] if omitted else lines
 
 
 def select_table_rows(grid: TableGrid, layout: TableLayout) -> list[int]:

@@ -1,31 +1,39 @@
-"""One cell term by term: the numbers that are read, the terms and the total.
+"""One cell term by term, and its finite difference.
 
 Terms have all their digits, so that the printed terms add up to the printed total.
 """
 
 from __future__ import annotations
 
-import math
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from mindref.errors import ConfigError
 from mindref.study.explain.arithmetic import Factor, Group, Term
 from mindref.study.explain.cells import explain_cell
 from mindref.study.terminal.axes import (
     INDEX_TENSORS,
     Axis,
+    choose_format,
+    format_exact,
+    format_magnitude,
+    format_number,
     format_row_label,
     get_axes,
     get_labelled_axis,
 )
-from mindref.study.terminal.cells import TraceCell, format_cell
-from mindref.study.terminal.difference import format_difference
-from mindref.study.terminal.number_format import choose_format_for, format_exact, format_number
-from mindref.study.terminal.tables import INDENT, count_noun
-from mindref.study.terminal.text import Line, fit_lines, label_lines, wrap_lines
-from mindref.study.terminal.widths import align_left, align_right, display_width
+from mindref.study.terminal.lookup import TraceCell, format_cell
+from mindref.study.terminal.tables import INDENT, count_noun, format_table_row
+from mindref.study.terminal.text import (
+    Line,
+    align_left,
+    display_width,
+    fit_lines,
+    label_lines,
+    wrap_lines,
+)
 from mindref.study.trace import Tensor, Trace
 
 FEW = 10  # terms of one form, unless `all`
@@ -48,14 +56,15 @@ def format_explanation(
     value = tensor.values[cell.position]
     name = format_cell(trace, tensor, cell.position)
     title = format_index_title(trace, tensor, value)
-    lines = wrap_lines(f"{name} = {format_all_digits(value)}{title}", columns, "title")
+    is_float = value.dtype.kind == "f"
+    digits = format_exact(float(value)) if is_float else format_number(value, "d")
+    lines = wrap_lines(f"{name} = {digits}{title}", columns, "title")
     lines += wrap_lines(f"of step {cell.step_index + 1}, {step.id}:  {step.equation}", columns)
     explanation = explain_cell(trace.values, tensor.recipe, cell.position)
     for group in explanation.groups:
         lines += [Line(""), *format_group(trace, group, columns, all_, in_order)]
     if explanation.final_step:
-        adds_value = explanation.groups and value.dtype.kind == "f"
-        equals = f" = {format_exact(explanation.value)}" if adds_value else ""
+        equals = f" = {format_exact(explanation.value)}" if explanation.groups and is_float else ""
         lines += [Line(""), *wrap_lines(explanation.final_step + equals, columns)]
     readers = [f"{i + 1} {s.id}" for i, s in enumerate(trace.steps) if tensor.name in s.inputs]
     notes = format_difference(inputs, trace, cell, columns)
@@ -87,13 +96,6 @@ def format_index_title(trace: Trace, tensor: Tensor, value: Any) -> str:
     return f"  (counted from 0: {format_row_label(axis, int(value)).strip()})"
 
 
-def format_all_digits(value: Any) -> str:
-    """Return a float with all its digits; integers and bools as they are."""
-    if value.dtype.kind == "f":
-        return format_exact(float(value))
-    return format_number(value, "d")
-
-
 def format_group(
     trace: Trace, group: Group, columns: int, all_: bool, in_order: bool
 ) -> list[Line]:
@@ -101,7 +103,8 @@ def format_group(
     lines = wrap_lines(group.title + ":", columns, indent=INDENT) if group.title else []
     values = (*(term.value for term in group.terms), group.total)
     point = max(map(count_integer_digits, values))
-    for _, same_kind in groupby(group.terms, get_term_kind):
+    # terms of one form and the same tensors share a table
+    for _, same_kind in groupby(group.terms, lambda x: (x.form, *(f.name for f in x.factors))):
         terms = list(same_kind)
         if not in_order:
             terms.sort(key=lambda term: -abs(term.value))
@@ -109,11 +112,6 @@ def format_group(
         lines += format_terms(trace, terms, count, columns, point)
     word = "largest" if group.largest else "total"
     return [*lines, format_total(word, group.total, columns, point, "bold")]
-
-
-def get_term_kind(term: Term) -> tuple[str, ...]:
-    """Return the form and the tensors of a term; terms of the same kind share a table."""
-    return (term.form, *(factor.name for factor in term.factors))
 
 
 def count_integer_digits(value: float) -> int:
@@ -129,8 +127,7 @@ def align_exact(value: float, point: int) -> str:
 def format_total(word: str, value: float, columns: int, point: int, style: str = "") -> Line:
     """Return the line of a sum below the terms."""
     room = columns - VALUE - INDENT - 2
-    text = f"{' ' * INDENT}{align_left(word, room)}  {align_exact(value, point)}"
-    return Line(text, style)
+    return Line(f"{' ' * INDENT}{align_left(word, room)}  {align_exact(value, point)}", style)
 
 
 def format_terms(
@@ -149,21 +146,17 @@ def format_terms(
     long_form = display_width(form) > VALUE - 6
     above = wrap_lines(f"{form}:", columns, "dim", INDENT) if long_form else []
     room = columns - VALUE - INDENT - 2
-    widths = [max(map(display_width, column)) for column in factor_columns]
+    widths = [max(map(display_width, column)) + 2 for column in factor_columns]
     least = min(max(map(display_width, labels)), 12)
-    while widths and room - sum(widths) - 2 * len(widths) < least:
+    while widths and room - sum(widths) < least:
         widths.pop()  # too narrow for this factor
-    label_width = room - sum(widths) - 2 * len(widths)
     values = [" " * max(point - 1, 0) + ("" if above else form)]
     values += [align_exact(term.value, point) for term in printed]
     lines = []
     for i, (label, value) in enumerate(zip(labels, values, strict=True)):
-        numbers = "".join(
-            "  " + align_right(column[i], width)
-            for column, width in zip(factor_columns, widths, strict=False)
-        )
-        text = f"{' ' * INDENT}{align_left(label, label_width)}{numbers}  {value}"
-        lines.append(Line(text, "" if i else "dim"))
+        cells = [column[i] for column in factor_columns]
+        row = format_table_row(label, room - sum(widths), cells, widths)
+        lines.append(Line(f"{row.text}  {value}", "" if i else "dim"))
     if count < len(terms):
         omitted = f"...  ({count_noun(len(terms) - count, 'more term')}, `all` to show)"
         subtotal = sum(term.value for term in terms[count:])
@@ -205,12 +198,9 @@ def make_factor_column(
 ) -> list[str]:
     """Return a heading of the tensor of factor k, then its number in each term."""
     factors = [term.factors[k] for term in terms]
-    kind = np.asarray(trace.values[factors[0].name]).dtype.kind
-    values: list[Any] = [factor.value for factor in factors]
-    if kind != "f":
-        values = [bool(value) if kind == "b" else int(value) for value in values]
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
-    number_format = choose_format_for(largest)
+    dtype = np.asarray(trace.values[factors[0].name]).dtype
+    values = np.array([factor.value for factor in factors]).astype(dtype)
+    number_format = choose_format(values)
     heading = format_factor_heading(factors[0], k, varying)
     return [heading, *(format_number(value, number_format) for value in values)]
 
@@ -219,3 +209,57 @@ def format_factor_heading(factor: Factor, k: int, varying: list[tuple[int, int]]
     """Return the name of a tensor with its index, "*" for an axis that varies."""
     index = ["*" if (k, axis) in varying else str(i + 1) for axis, i in enumerate(factor.position)]
     return factor.name + (f"[{', '.join(index)}]" if index else "")
+
+
+MARGIN = 18
+
+
+NOT_GRADIENTS = ("d_v.mixed", "d_items.rows")
+"""d_v.mixed is a part of d_v, and d_items.rows has numbers of rows."""
+
+
+def find_perturbed_entry(trace: Trace, cell: TraceCell) -> tuple[str, tuple[int, ...]] | None:
+    """Return tensor and index of the entry to perturb, None if the cell is no gradient of the loss.
+
+    The name of the tensor is one of mindref.study.gradients.differences.
+    """
+    name, index = cell.tensor.name, cell.position
+    in_backward = trace.steps[cell.step_index].phase == "backward"
+    if name in NOT_GRADIENTS or not in_backward or not name.startswith(("d_", "from_")):
+        return None
+    from mindref.study.gradients.differences import perturbed_tensor
+
+    if name == "d_items":  # a row of the gradient has another number than its row of the table
+        index = (int(trace.values["d_items.rows"][index[0]]), *index[1:])
+    return perturbed_tensor(name), index
+
+
+def format_difference(inputs: Any, trace: Trace, cell: TraceCell, columns: int) -> list[Line]:
+    """Return value, gradient, finite difference and relative error; no lines for other cells.
+
+    The finite difference evaluates the loss on both sides of the value, without any gradient.
+    """
+    entry = find_perturbed_entry(trace, cell)
+    if entry is None or inputs is None:
+        return []
+    from mindref.study.gradients.differences import finite_difference, slope_error
+
+    closed = float(cell.tensor.values[cell.position])
+    try:
+        result = finite_difference(inputs, *entry)
+    except ConfigError as error:
+        return label_lines("finite difference".ljust(MARGIN), f"none: {error}", columns)
+    slope = result.difference
+    note = ", smaller because of a kink nearby" if result.kink else ""
+    rows = [
+        (f"value of {entry[0]}", format_exact(result.value)),
+        ("closed form", format_exact(closed)),
+        ("finite difference", f"{format_exact(slope)}  (step {result.step:g}{note})"),
+        ("relative error", format_magnitude(slope_error(closed, slope))),
+    ]
+    lines = [line for name, text in rows for line in label_lines(name.ljust(MARGIN), text, columns)]
+    if inputs.config.routing_gradient == "last":
+        text = 'routing_gradient="last" takes the coupling weights of the last iteration as'
+        text += " constants (stop-gradient); the finite difference does the same"
+        lines += label_lines("constant".ljust(MARGIN), text, columns)
+    return lines

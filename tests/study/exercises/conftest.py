@@ -1,14 +1,20 @@
-"""A workspace in a temporary folder, and the command as a learner calls it."""
+"""A workspace in a temporary folder, the command of a learner, and files of answers."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from mindref.cli.study import study_command
 from mindref.errors import MindrefError
-from mindref.study.exercises.__main__ import exercises_command
+from mindref.study.exercises.exercise import Exercise, find_exercise
+from mindref.study.exercises.expected import make_job
+from mindref.study.exercises.report import ExerciseReport, make_exercise_report
+from mindref.study.exercises.worker import run_jobs
 from mindref.study.exercises.workspace import Workspace
 
 
@@ -19,21 +25,31 @@ def workspace(tmp_path, monkeypatch):
     return Workspace()
 
 
-class CommandResult(NamedTuple):
-    exit_code: int
-    output: str
-
-
 @pytest.fixture
 def study(workspace):
     """Call the command and return its output and code, 2 for a usage error."""
 
     def call(*words, answer=None):
-        result = CliRunner().invoke(exercises_command, words, input=answer, standalone_mode=False)
+        result = CliRunner().invoke(study_command, words, input=answer, standalone_mode=False)
         if isinstance(result.exception, MindrefError):
-            return CommandResult(2, str(result.exception))
+            return SimpleNamespace(exit_code=2, output=str(result.exception))
         if result.exception is not None:
             raise result.exception
-        return CommandResult(result.return_value or 0, result.output)
+        return SimpleNamespace(exit_code=result.return_value or 0, output=result.output)
 
     return call
+
+
+def write_answer(workspace: Workspace, name: str, code: str | None = None) -> None:
+    """Write a file of an exercise: the code, or the solution."""
+    workspace.folder.mkdir(exist_ok=True)
+    text = find_exercise(name).solution if code is None else code
+    workspace.file_path(name).write_text(text, encoding="utf-8")
+
+
+def grade_file(exercise: Exercise, code: str, copy_array: Any = np.array) -> ExerciseReport:
+    """Return the report of a file; needed exercises use their solutions."""
+    needed = [find_exercise(name) for name in exercise.needs]
+    jobs = [make_job(x, x.solution)._replace(cases=()) for x in needed]
+    jobs.append(make_job(exercise, code))
+    return make_exercise_report(exercise, run_jobs(jobs, copy_array=copy_array)[-1])

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import mindref.study.exercises as package
 from mindref.study.exercises import NAMES
-from mindref.study.exercises.exercise import Exercise, find_exercise
+from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.expected import compute_expected_cases
 from mindref.study.exercises.report import ExerciseReport
-from tests.study.exercises.learner import grade_file
+from tests.study.exercises.conftest import grade_file
 
 README = Path(package.__file__).parent / "README.md"
 BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
@@ -34,7 +34,7 @@ def find_kills(name: str) -> Kills:
         row: dict[str, str] = {}
         for expected, grade in zip(report.expected_cases, report.grades, strict=True):
             if grade.failed:
-                row.setdefault(expected.group.name, grade.failed)
+                row.setdefault(expected.group, grade.failed)
         kills[mistake] = row
     return kills
 
@@ -44,24 +44,14 @@ def find_diagnoses(name: str) -> dict[str, str]:
     return {n: x.mistake.name if x.mistake else "" for n, x in make_reports(name).items()}
 
 
-def find_groups(exercise: Exercise) -> dict[str, str]:
-    return {x.group.name: x.group.reason for x in compute_expected_cases(exercise.name)}
-
-
-def format_exercise(name: str) -> Iterator[str]:
-    """Yield the section of one exercise."""
-    exercise, kills = find_exercise(name), find_kills(name)
-    yield f"### {exercise.number}. {name}: {exercise.title}"
-    yield ""
-    yield "| group of cases | purpose | known mistakes that it kills |"
-    yield "|---|---|---|"
-    for group, reason in find_groups(exercise).items():
+def format_rows(name: str) -> Iterator[str]:
+    """Yield a row of the table for each group of cases of an exercise."""
+    kills = find_kills(name)
+    groups = {(x.group, x.purpose): None for x in compute_expected_cases(name)}
+    for group, purpose in groups:
         row = [format_kill(x, fails, group) for x, fails in kills.items() if group in fails]
-        yield f"| {group} | {reason} | {', '.join(row)} |"
-    wrong = [f"{x} as {other or 'none'}" for x, other in find_diagnoses(name).items() if x != other]
-    if wrong:
-        yield ""
-        yield f"Wrong diagnoses: {', '.join(wrong)}."
+        number = find_exercise(name).number
+        yield f"| {number}. {name} | {group} | {purpose} | {', '.join(row)} |"
 
 
 def format_kill(mistake: str, fails: dict[str, str], group: str) -> str:
@@ -71,13 +61,18 @@ def format_kill(mistake: str, fails: dict[str, str], group: str) -> str:
 
 
 def make_text() -> str:
-    count = sum(len(find_exercise(name).mistakes) for name in NAMES)
-    right = sum(a == b for name in NAMES for a, b in find_diagnoses(name).items())
-    parts = [
-        f"{count} known mistakes in {len(NAMES)} exercises; {right} have a right diagnosis.",
-        *("\n".join(format_exercise(name)) for name in NAMES),
+    pairs = [(name, pair) for name in NAMES for pair in find_diagnoses(name).items()]
+    wrong = [f"{name}: {x} as {other or 'none'}" for name, (x, other) in pairs if x != other]
+    right = len(pairs) - len(wrong)
+    lines = [
+        f"{len(pairs)} known mistakes in {len(NAMES)} exercises; {right} have a right diagnosis.",
+        *(f"Wrong diagnosis: {text}." for text in wrong),
+        "",
+        "| exercise | group of cases | purpose | known mistakes that it kills |",
+        "|---|---|---|---|",
+        *(row for name in NAMES for row in format_rows(name)),
     ]
-    return "\n\n".join(parts)
+    return "\n".join(lines)
 
 
 def read_text() -> str:

@@ -1,6 +1,6 @@
-"""Right answers of all exercises with loops, or with sums of another order than the solutions.
+"""Right answers of all exercises by loops over users, and sums of another order than the solutions.
 
-A forward exercise is answered with tests/naive.py.
+Forward answers are those of tests/naive.py; gradients are its derivatives along complex numbers.
 """
 
 import math
@@ -58,148 +58,121 @@ def label_attention(interests, target, active, power):
     return weights, out
 
 
-def sampled_softmax(
-    user, target, negatives, target_ids, negative_ids, target_log_expected, negative_log_expected
-):
+def sampled_softmax(user, target, negatives, target_ids, negative_ids, log_t, log_s):
     losses = []
-    for b in range(len(user)):
-        y = math.fsum(user[b] * target[b]) - target_log_expected[b]
-        gaps = [
-            math.fsum(user[b] * negatives[s]) - negative_log_expected[s] - y
-            for s in reversed(range(len(negatives)))
-            if negative_ids[s] != target_ids[b]
-        ]
-        largest = max([0.0, *gaps])
-        losses.append(largest + math.log(math.fsum(math.exp(x - largest) for x in [0.0, *gaps])))
+    for b, q in enumerate(user):
+        y = math.fsum(q * target[b]) - log_t[b]
+        rows = np.flatnonzero(negative_ids != target_ids[b])[::-1]
+        gaps = [0.0, *(math.fsum(q * negatives[s]) - log_s[s] - y for s in rows)]
+        losses.append(max(gaps) + math.log(math.fsum(math.exp(x - max(gaps)) for x in gaps)))
     return np.array(losses), sum(losses) / len(losses)
 
 
 def softmax_vjp(weights, d_weights):
     out = np.zeros(weights.shape)
-    for b, i, k in np.ndindex(weights.shape):
-        for other in reversed(range(weights.shape[2])):
-            slope = weights[b, i, other] * ((1.0 if other == k else 0.0) - weights[b, i, k])
-            out[b, i, k] += d_weights[b, i, other] * slope
+    for index in np.ndindex(weights.shape[:2]):
+        allowed = weights[index] > 0
+        logits, cotangent = np.log(weights[index][allowed]), d_weights[index][allowed]
+        out[index][allowed] = naive.derivative(naive.softmax, [logits], cotangent)[0]
     return out
 
 
 def squash_vjp(sums, d_capsules):
-    out = np.zeros(sums.shape)
-    for index in np.ndindex(sums.shape[:2]):
-        n = np.sqrt(sum(x * x for x in reversed(sums[index])))
-        if n > 0:  # the complete Jacobian
-            radial = np.outer(sums[index] / n, sums[index] / n)
-            tangential = np.eye(len(radial)) - radial
-            jacobian = n / (1 + n * n) * tangential + 2 * n / (1 + n * n) ** 2 * radial
-            out[index] = jacobian @ d_capsules[index]
-    return out
+    pairs = zip(sums.reshape(-1, sums.shape[2]), d_capsules.reshape(-1, sums.shape[2]), strict=True)
+    rows = [naive.derivative(naive.squash, [z], g)[0] for z, g in pairs]
+    return np.reshape(rows, sums.shape)
 
 
 def aggregate_vjp(weights, votes, d_sums):
-    d_weights, d_votes = np.zeros(weights.shape), np.zeros(votes.shape)
-    users, behaviours, interests = weights.shape
-    for b in range(users):
-        for i in range(behaviours):
-            for k in reversed(range(interests)):
-                d_weights[b, i, k] = sum(reversed(d_sums[b, k] * votes[b, i]))
-                d_votes[b, i] += weights[b, i, k] * d_sums[b, k]
-    return d_weights, d_votes
+    return map_users(lambda w, v: w.T @ v, (weights, votes), d_sums)
 
 
 def agreement_vjp(votes, capsules, d_agreement, d_votes_so_far):
-    d_votes, d_capsules = np.array(d_votes_so_far), np.zeros(capsules.shape)
-    users, behaviours, interests = d_agreement.shape
-    for b in range(users):
-        for i in reversed(range(behaviours)):
-            for k in reversed(range(interests)):
-                d_votes[b, i] += d_agreement[b, i, k] * capsules[b, k]
-                d_capsules[b, k] += d_agreement[b, i, k] * votes[b, i]
-    return d_votes, d_capsules
+    d_votes, d_capsules = map_users(lambda v, u: v @ u.T, (votes, capsules), d_agreement)
+    return d_votes + d_votes_so_far, d_capsules
 
 
-def route_vjp_last(functions, *inputs):
-    def stop_gradient(weights, d_weights):
-        return np.zeros(weights.shape)
+def map_users(function, arrays, cotangents):
+    """Return the gradients of a function of each user's arrays, stacked."""
+    users = zip(*arrays, cotangents, strict=True)
+    gradients = [naive.derivative(function, user, cotangent) for *user, cotangent in users]
+    return tuple(map(np.stack, zip(*gradients, strict=True)))
 
-    stopped = SimpleNamespace(squash_vjp=functions.squash_vjp, softmax_vjp=stop_gradient)
-    _, d_bilinear, d_history, d_logits = route_vjp_full(stopped, *inputs)
-    return d_history, d_bilinear, d_logits
+
+def route_vjp_last(functions, history, mask, bilinear, init_logits, iterations, d_capsules):
+    def capsules(behaviours, matrix):
+        votes = naive.votes_of(behaviours, matrix)
+        return naive.capsules(votes, logits, iterations, constant=True)[0]
+
+    d_history, d_bilinear = np.zeros(history.shape), np.zeros(bilinear.shape)
+    for b, rows in enumerate(mask):
+        logits = init_logits[b, rows]
+        gradients = naive.derivative(capsules, [history[b, rows], bilinear], d_capsules[b])
+        d_history[b, rows] = gradients[0]
+        d_bilinear += gradients[1]
+    return d_history, d_bilinear, np.zeros(init_logits.shape)
+
+
+def route_with_copies(history, copies, logits):
+    """Return the capsules of a user; each use of the matrix has its copy."""
+    for t in range(len(copies) // 2 + 1):
+        votes = naive.votes_of(history, copies[2 * t])
+        weights = np.transpose([naive.softmax(row) for row in logits])
+        capsules = [naive.squash(naive.weighted(w, votes, len(copies[0]))) for w in weights]
+        if 2 * t + 1 < len(copies):
+            votes = naive.votes_of(history, copies[2 * t + 1])
+            logits = logits + np.array([[naive.dot(v, u) for u in capsules] for v in votes])
+    return capsules
 
 
 def route_vjp_full(functions, history, mask, bilinear, init_logits, iterations, d_capsules):
-    votes = history @ bilinear.T
-    logits = [np.array(init_logits)]
-    steps = []
-    for _ in range(iterations):
-        exps = np.exp(logits[-1])
-        weights = exps / sum(exps[:, :, k : k + 1] for k in range(exps.shape[2]))
-        weights[~mask] = 0
-        sums = sum(weights[:, i, :, None] * votes[:, i, None] for i in range(votes.shape[1]))
-        n = np.linalg.norm(sums, axis=2, keepdims=True)
-        steps.append((weights, sums, sums * (n / (1 + n**2))))
-        logits.append(logits[-1] + votes @ steps[-1][2].swapaxes(1, 2))
-    rows = np.zeros((2 * iterations - 1, *bilinear.shape))
-    d_history, d_logits = np.zeros(history.shape), np.zeros(init_logits.shape)
-    for iteration in range(iterations - 1, -1, -1):
-        weights, sums, capsules = steps[iteration]
-        uses = []
-        if iteration < iterations - 1:
-            d_capsules = sum(
-                d_logits[:, i, :, None] * votes[:, i, None] for i in range(votes.shape[1])
-            )
-            uses.append((2 * iteration + 1, d_logits @ capsules))
-        d_sums = functions.squash_vjp(sums, d_capsules)
-        uses.append((2 * iteration, weights @ d_sums))
-        d_logits = functions.softmax_vjp(weights, votes @ d_sums.swapaxes(1, 2)) + d_logits
-        for row, d_votes in uses:
-            d_history += d_votes @ bilinear
-            for b in range(len(history)):
-                rows[row] += d_votes[b].T @ history[b]
-    return rows, sum(rows[::-1]), d_history, d_logits
+    copies = np.stack([bilinear] * (2 * iterations - 1))
+    d_history, ledger = np.zeros(history.shape), np.zeros(copies.shape)
+    d_logits = np.zeros(init_logits.shape)
+    for b, rows in enumerate(mask):
+        user = history[b, rows], copies, init_logits[b, rows]
+        gradients = naive.derivative(route_with_copies, user, d_capsules[b])
+        d_history[b, rows], d_logits[b, rows] = gradients[0], gradients[2]
+        ledger += gradients[1]
+    return ledger, sum(ledger[::-1]), d_history, d_logits
 
 
 def label_attention_vjp(interests, target, active, power, d_user, d_target_so_far):
-    d_interests, d_target = np.zeros(interests.shape), d_target_so_far.copy()
-    for b in range(len(target)):
-        indices = [k for k in range(active.shape[1]) if active[b, k]]
-        rows = interests[b, indices]
-        scores = rows @ target[b]
-        if power == np.inf:
-            weights, jacobian = (scores == scores.max()) * 1.0, np.zeros((len(indices),) * 2)
-        else:
-            powers = np.sign(scores) * np.abs(scores) ** power if power else 0 * scores
-            weights = np.exp(powers) / np.exp(powers)[::-1].sum()
-            jacobian = np.diag(weights) - np.outer(weights, weights)
-            jacobian = jacobian * (power * np.abs(scores) ** (power - 1) if power else 0)
-        d_scores = (rows @ d_user[b]) @ jacobian
-        for row, k in enumerate(indices):
-            d_interests[b, k] = d_scores[row] * target[b] + weights[row] * d_user[b]
-            d_target[b] += d_scores[row] * interests[b, k]
+    def attend(vectors, query):
+        scores = np.array([naive.dot(v, query) for v in vectors])
+        if 0 < power < np.inf:
+            signs = np.sign(scores.real)  # signs * scores is the magnitude, with its derivative
+            return naive.weighted(naive.softmax(signs * (signs * scores) ** power), vectors, width)
+        return naive.weighted(naive.attention_weights(list(scores.real), power), vectors, width)
+
+    d_interests, d_target, width = (
+        np.zeros(interests.shape),
+        d_target_so_far.copy(),
+        target.shape[1],
+    )
+    for b, rows in enumerate(active):
+        gradients = naive.derivative(attend, [interests[b, rows], target[b]], d_user[b])
+        d_interests[b, rows] = gradients[0]
+        d_target[b] += gradients[1]
     return d_interests, d_target
 
 
 def sampled_softmax_vjp(user, target, negatives, target_ids, negative_ids, log_t, log_s, d_loss):
-    d_user, d_target = np.zeros(user.shape), np.zeros(target.shape)
-    d_negatives = np.zeros(negatives.shape)
-    for b in range(len(user)):
-        candidates = [s for s in range(len(negatives)) if negative_ids[s] != target_ids[b]]
-        target_exp = np.exp(user[b] @ target[b] - log_t[b])
-        exps = {s: np.exp(negatives[s] @ user[b] - log_s[s]) for s in candidates}
-        total = target_exp + sum(exps[s] for s in reversed(candidates))
-        for s in candidates:
-            d_logit = exps[s] / total / len(user) * d_loss
-            d_user[b] += d_logit * (negatives[s] - target[b])
-            d_target[b] -= d_logit * user[b]
-            d_negatives[s] += d_logit * user[b]
-    return d_user, d_target, d_negatives
+    def mean_loss(users, targets, drawn):
+        losses = []
+        for b, q in enumerate(users):
+            rows = np.flatnonzero(negative_ids != target_ids[b])[::-1]
+            logits = [naive.dot(drawn[s], q) - log_s[s] for s in rows]
+            losses.append(-np.log(naive.softmax([naive.dot(targets[b], q) - log_t[b], *logits])[0]))
+        return sum(losses) / len(losses)
+
+    return tuple(naive.derivative(mean_loss, [user, target, negatives], d_loss))
 
 
 def embedding_vjp(rows, weights, d_out, count):
     d_table = np.zeros((count, d_out.shape[1]))
-    for m in reversed(range(rows.shape[0])):
-        for f in reversed(range(rows.shape[1])):
-            for d in range(d_out.shape[1]):
-                d_table[rows[m, f], d] += d_out[m, d] * weights[m, f]
+    for m, f, d in reversed(list(np.ndindex(*rows.shape, d_out.shape[1]))):
+        d_table[rows[m, f], d] += d_out[m, d] * weights[m, f]
     return d_table
 
 
@@ -262,6 +235,5 @@ def user_vector(history, bilinear, init_logits, target, power):
 
 
 def bilinear_gradient(history, mask, bilinear, init_logits, d_capsules, iterations):
-    functions = SimpleNamespace(squash_vjp=squash_vjp)
     inputs = history, mask, bilinear, init_logits, iterations, d_capsules
-    return route_vjp_last(functions, *inputs)[1]
+    return route_vjp_last(None, *inputs)[1]

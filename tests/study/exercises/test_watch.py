@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from mindref.study.exercises import watch
+from mindref.study.exercises import commands
 from mindref.study.exercises.exercise import find_exercise
 
 NAME = "routing-axis"
@@ -42,7 +42,7 @@ def watching(workspace):
     """The command, which watches the starter."""
     workspace.create_file(find_exercise(NAME))
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE) | {"stderr": subprocess.STDOUT}
-    command = [sys.executable, "-u", "-m", "mindref.study.exercises", "--exercise", NAME]
+    command = [sys.executable, "-u", "-m", "mindref", "study", "--exercise", NAME]
     with subprocess.Popen([*command, "--watch"], text=True, **pipes) as process:
         yield WatchProcess(process)
         process.kill()
@@ -79,12 +79,12 @@ def test_ctrl_c_exits_with_130(watching):
 
 
 def test_a_save_is_detected_within_a_second():
-    assert 3 * watch.PAUSE < 1
+    assert 3 * commands.PAUSE < 1
 
 
 def test_a_missing_file_keeps_the_old_state(tmp_path):
     state = (1, 2, 3)
-    assert watch.wait_for_stable_file(tmp_path / "missing.py", state, lambda _: False) == state
+    assert commands.wait_for_stable_file(tmp_path / "missing.py", state, lambda _: False) == state
 
 
 def test_a_file_is_stable_after_two_equal_looks(tmp_path):
@@ -97,5 +97,5 @@ def test_a_file_is_stable_after_two_equal_looks(tmp_path):
         os.utime(path, (0, 0))
         return False
 
-    state = watch.wait_for_stable_file(path, None, wait)
+    state = commands.wait_for_stable_file(path, None, wait)
     assert state[2] == 3

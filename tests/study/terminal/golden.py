@@ -23,18 +23,15 @@ COLUMNS = 80
 
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "walk": (
-        *("n", "x", "?"),
-        *("? routing[3].weights", "nothing of the kind", ""),
-        *("g d_s", "x d_z[2][3, 1] in order", "g serve.top", "n", "x best", "q"),
+        *("n", "? routing[3].weights", "nothing of the kind", ""),
+        *("g d_s", "x d_S[1, 2] in order", "g serve.top", "x best", "q"),
     ),
     "help": (
-        *("g rooting[2].weight", "x w[Night Fairy, 3]", "frobnicate", "g", "h"),
-        *("v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
+        *("frobnicate", "g", "h", "v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
     ),
 }
 
 ONCE: dict[str, dict[str, Any]] = {
-    "full": {"step": "routing[2].sums", "all_": True},
     "compared": {"step": "routing[3].weights", "explain": "w[Murder at, 3]", "diff": True},
     "ledger": {"backward": True, "ledger": "S"},
 }

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from mindref.study.terminal import colour
-from mindref.study.terminal.widths import display_width
+from mindref.study.terminal.text import CODES, display_width
 from tests.study.terminal import golden
 from tests.study.terminal.conftest import Terminal
 from tests.study.terminal.golden import ONCE, SCRIPTS, golden_path, make_text, remove_rounding
@@ -42,7 +41,7 @@ def test_t1_colour_codes_are_the_only_difference_of_a_coloured_text(run_commands
     coloured = run_commands(*commands, stdout=Terminal())
     assert "\x1b[" not in plain
     assert "\x1b[" in coloured
-    for code in {"0", *colour.CODES.values()}:
+    for code in {"0", *CODES.values()}:
         coloured = coloured.replace(f"\x1b[{code}m", "")
     assert coloured == plain
     for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.study.terminal.axes import INDEX_TENSORS
-from mindref.study.terminal.lookup import (
-    find_matching_tensor,
-    find_previous_iteration,
-    find_step,
-    select_main_tensor,
-)
-from mindref.study.terminal.number_format import (
+from mindref.study.terminal.axes import (
+    INDEX_TENSORS,
     align_number,
     choose_format,
     format_change,
     format_exact,
     format_magnitude,
     format_number,
+)
+from mindref.study.terminal.lookup import (
+    find_matching_tensor,
+    find_previous_iteration,
+    find_step,
+    select_main_tensor,
 )
 from mindref.study.terminal.screen import format_screen
 from mindref.study.tracing import trace_pair
@@ -147,9 +147,7 @@ def test_t5_every_cell_of_every_step_is_the_rounded_number(columns, film_club):
 
 
 @pytest.mark.parametrize("settings", [{}, {"power": float("inf")}, {"normalise": True}])
-def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(
-    settings,
-):
+def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(settings):
     trace = trace_pair(make_small_pair(pads=2, **settings))
     for i, step in enumerate(trace.steps):
         check_tables(trace, step, print_step(trace, i))

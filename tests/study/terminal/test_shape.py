@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mindref.study.terminal.cells import format_cell, parse_cell
-from mindref.study.terminal.lookup import find_step
+from mindref.study.terminal.lookup import find_step, format_cell, parse_cell
 from mindref.study.terminal.screen import format_screen
-from mindref.study.terminal.widths import (
+from mindref.study.terminal.text import (
     align_left,
     display_width,
     escape_title,

@@ -96,6 +96,7 @@ def test_t4_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
     [
         (["--at", "rooting[2].weights"], "closest: routing[2].weights"),
         (["--at", "ids", "--explain", "w[1][99, 2]"], "behaviour: expected a number from 1 to"),
+        (["--explain", "nothing[1]"], "cell: expected a cell such as"),
         (["--variant", "softmax-over-behavior"], "closest: softmax-over-behaviours"),
     ],
 )

@@ -9,10 +9,13 @@ import pytest
 from mindref.study.explain.cells import FUNCTIONS as CELLS
 from mindref.study.explain.cells import explain_cell
 from mindref.study.recipe_arrays import FUNCTIONS as ARRAYS
-from mindref.study.terminal.cells import TraceCell, find_largest
-from mindref.study.terminal.difference import NOT_GRADIENTS, format_difference
-from mindref.study.terminal.lookup import find_producer
-from mindref.study.terminal.terms import format_explanation, format_group
+from mindref.study.terminal.lookup import TraceCell, find_largest, find_producer
+from mindref.study.terminal.terms import (
+    NOT_GRADIENTS,
+    format_difference,
+    format_explanation,
+    format_group,
+)
 from mindref.study.tracing import trace_pair
 from tests.study.pairs import SETTINGS, make_small_pair
 

@@ -6,7 +6,7 @@ import pytest
 
 from mindref.study import variants
 from mindref.study.record import instrument_reference
-from mindref.study.terminal.variants import format_variant
+from mindref.study.terminal.compare import format_variant
 from mindref.study.tracing import trace_pair
 from mindref.study.variants import setups
 
