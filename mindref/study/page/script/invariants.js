@@ -1,7 +1,6 @@
 // The invariants of a step, evaluated for edited numbers; the same kinds as in Python.
 
-import { flat, unflat } from "./numbers.js";
-import { rowsOver, lengthOf } from "./operators.js";
+import { flat, lengthOf, rowsOver, unflat } from "./numbers.js";
 
 /** Return name and axis letters of a reference such as w[2]:ik. */
 function splitReference(reference) {
