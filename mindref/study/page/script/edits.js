@@ -4,6 +4,7 @@
 //   S:2               the matrix S scaled
 
 import { indexTrace } from "./data.js";
+import { range } from "./numbers.js";
 import { recompute } from "./recompute.js";
 import { unroll } from "./unroll.js";
 
@@ -67,10 +68,7 @@ const CHANGES = {
   },
   K: ({ value }, { replace, replaced, labels }) => {
     replaced.set("b[1]", widened(replace("b[1]"), value));
-    labels.interest = Array.from(
-      { length: value },
-      (_, k) => labels.interest[k] ?? `interest ${k + 1}`,
-    );
+    labels.interest = range(value).map((k) => labels.interest[k] ?? `interest ${k + 1}`);
   },
 };
 

@@ -2,7 +2,7 @@
 
 import { button, byId, h, put } from "./dom.js";
 import { cellName, explain } from "./explain.js";
-import { six, tiny, unflat, allDigits } from "./numbers.js";
+import { allDigits, shapeText, six, tiny, unflat } from "./numbers.js";
 import { hue, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 import { centredDifference } from "./recompute.js";
@@ -52,11 +52,7 @@ function quantities(trace, step, goTo) {
   );
   if (entries.length === 0) return null;
   const items = entries.map(([symbol, name]) => {
-    const tensor = trace.tensors.get(name);
     const from = trace.steps[trace.stepOf.get(name)];
-    const shape = tensor.shape.length
-      ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
-      : "one number";
     const origin =
       from === step ? "computed in this step" : ["from ", button(from.id, () => goTo(from.id))];
     return h(
@@ -65,7 +61,7 @@ function quantities(trace, step, goTo) {
       h("b", name),
       " ",
       meaning(name),
-      h("span.note", ` (${shape}; `, origin, ")"),
+      h("span.note", ` (${shapeText(trace.tensors.get(name))}; `, origin, ")"),
     );
   });
   return h(

@@ -2,7 +2,7 @@
 
 import { button, h, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
-import { allDigits, flat, printer, six, unflat } from "./numbers.js";
+import { allDigits, flat, printer, range, shapeText, six, unflat } from "./numbers.js";
 import { hue, meaning, POSITIONS_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 import { foot, overColumns, sumCells, sumsNote } from "./softmax_sums.js";
@@ -33,8 +33,6 @@ function present(trace, { rows, rowAxes }) {
   const padded = rowAxes[0] === "behaviour" && rowAxes.length === 1 && mask?.length === rows.length;
   return padded ? ([i]) => mask[i] : () => true;
 }
-
-const range = (n) => Array.from({ length: n }, (_, k) => k);
 
 /** Return the figure of a tensor.
  *
@@ -85,14 +83,11 @@ function pageOfSelection(tensor, plan) {
 }
 
 function caption(tensor, edited, symbol) {
-  const shape = tensor.shape.length
-    ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
-    : "one number";
   return h(
     "figcaption",
     h("span.name", { "data-symbol": symbol }, tensor.name),
     h("span.meaning", meaning(tensor.name)),
-    h("span.shape", `${shape}, ${tensor.dtype}`),
+    h("span.shape", `${shapeText(tensor)}, ${tensor.dtype}`),
     edited && h("strong.badge", "edited"),
   );
 }

@@ -2,7 +2,7 @@
 
 import { unpacked } from "./data.js";
 import { dataTable, h, put, titled } from "./dom.js";
-import { brief, six } from "./numbers.js";
+import { brief, range, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements; the first is the row header. */
@@ -71,19 +71,6 @@ export function chooser(text, options, chosen, act) {
   return h("label.pick", `${text} `, select);
 }
 
-/** Return the cosine of two lists of numbers. */
-export function cosine(x, y) {
-  let [xy, xx, yy] = [0, 0, 0];
-  for (let k = 0; k < x.length; k += 1) {
-    xy += x[k] * y[k];
-    xx += x[k] * x[k];
-    yy += y[k] * y[k];
-  }
-  return xx === 0 || yy === 0 ? 0 : xy / Math.sqrt(xx * yy);
-}
-
-export const norm = (x) => Math.sqrt(x.reduce((a, b) => a + b * b, 0));
-
 /** Return the rows of a matrix as lists. */
 export const rowsOf = ({ shape, data }) =>
-  Array.from({ length: shape[0] }, (_, k) => data.subarray(k * shape[1], (k + 1) * shape[1]));
+  range(shape[0]).map((k) => data.subarray(k * shape[1], (k + 1) * shape[1]));
