@@ -56,7 +56,7 @@ def derive_views(
         "format": FORMAT,
         "reference": user_summary.summarise_user(pair).to_json(titles),
         "ledger": {by: make_ledger(pair, by).to_json() for by in ("Se", "S", "e")},
-        "curves": [curve.to_json() for curve in gradient_curves(pair)],
+        "curves": [dataclasses.asdict(curve) for curve in gradient_curves(pair)],
         "variants": [case.to_json(titles) for case in cases],
         "ambiguities": [
             card.to_json(titles) for card in ambiguities.compute_cards(pair, titles=titles)

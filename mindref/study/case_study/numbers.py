@@ -74,9 +74,7 @@ class UserStudy:
     behaviours: list[str]  # n titles, oldest first, the last `window` before the target
     groups: list[str]  # of the behaviours, empty without groups
     couplings: list[list[float]]  # (K', n) rows interests, columns behaviours
-    strongest_interests: list[
-        int
-    ]  # interest with the largest coupling weight of each behaviour, from 0
+    strongest_interests: list[int]  # largest coupling weight of each behaviour, from 0
     lists: list[ItemList]  # one for each interest
     single: ItemList | None  # of the single-vector model
     distinct: int  # different items in `strips`
@@ -214,11 +212,8 @@ def target_rank(study_model: StudyModel, user: int) -> int:
 
 def item_group(study_model: StudyModel, item: int) -> str:
     """Return the group of an item, empty without groups."""
-    return (
-        ""
-        if study_model.groups is None
-        else study_model.groups.names[study_model.groups.of_item[item]]
-    )
+    groups = study_model.groups
+    return "" if groups is None else groups.names[groups.of_item[item]]
 
 
 def make_item_list(

@@ -10,8 +10,8 @@ derivative; h is reduced until no kink lies between x - h and x + h.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -47,21 +47,13 @@ RELATIVE_ERROR_FLOOR = 1e-8
 """The smallest denominator of a relative error."""
 
 
-@dataclass(frozen=True)
-class FiniteDifference:
+class FiniteDifference(NamedTuple):
     """The derivative of the loss with respect to one number, by finite differences."""
 
-    tensor: str
-    index: tuple[int, ...]
     value: float  # of the number
     difference: float  # (loss(+h) - loss(-h)) / 2h
     step: float  # the h used
     kink: bool  # whether a kink reduced h
-    frozen: bool  # whether the last coupling weights were constant
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -78,38 +70,22 @@ class StepSizeCurve:
     chosen: dict[str, float]  # dtype -> the default h
     best: dict[str, float]  # dtype -> the h with the smallest error
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
 
-
-def finite_difference(
-    pair: TrainingPair,
-    tensor: str,
-    index: Sequence[int],
-    step: float = 0,
-    frozen: bool | None = None,
-) -> FiniteDifference:
+def finite_difference(pair: TrainingPair, tensor: str, index: Sequence[int]) -> FiniteDifference:
     """Return the centred difference of the loss with respect to one entry of a tensor.
 
-    tensor: a name of the trace ("S", "w[2]") or of unrolled.py. step: h > 0; 0: the default of
-    float64. frozen: whether the last coupling weights are constant; default: as in the gradient of
-    the model. Raises ConfigError for a tensor without influence on the loss and for an index
-    outside the tensor.
+    tensor: a name of the trace ("S", "w[2]") or of unrolled.py. Raises ConfigError for a tensor
+    without influence on the loss and for an index outside the tensor.
     """
-    array = find_array(pair, tensor)
-    value = entry_value(tensor, array, index)
-    frozen = pair.config.routing_gradient == "last" if frozen is None else frozen
+    array = find_array(pair, tensor, index)
+    frozen = pair.config.routing_gradient == "last"  # the last coupling weights are constant
     if tensor in named_inputs.input_arrays(pair) and not frozen:
         evaluate = loss_evaluator(pair, tensor, index)
     else:
         weights = unrolled.last_coupling_weights(pair) if frozen else None
         evaluate = unrolled_evaluator(pair, tensor, one_hot_array(array, index), index, weights)
-    h = step or STEP["float64"]
-    slope, used = smooth_difference(evaluate, h)
-    return FiniteDifference(
-        tensor, tuple(int(i) for i in index), value, slope, used, used < h, frozen
-    )
+    slope, used = smooth_difference(evaluate, STEP["float64"])
+    return FiniteDifference(float(array[tuple(index)]), slope, used, used < STEP["float64"])
 
 
 def step_size_curve(
@@ -119,8 +95,7 @@ def step_size_curve(
 
     closed: the exact gradient (routing_gradient="all").
     """
-    array = find_array(pair, tensor)
-    entry_value(tensor, array, index)
+    array = find_array(pair, tensor, index)
     errors: dict[str, tuple[float, ...]] = {}
     corners: tuple[bool, ...] = ()
     offsets = np.concatenate([h * one_hot_array(array, index) for h in CURVE_STEPS])
@@ -128,7 +103,7 @@ def step_size_curve(
         both = unrolled.forward(pair, {tensor: np.concatenate([offsets, -offsets])}, dtype)
         up, down = np.split(both.losses.astype(np.float64), 2)
         slopes = (up - down) / (2 * np.array(CURVE_STEPS))
-        errors[dtype] = tuple(round_error(slope_error(closed, float(slope))) for slope in slopes)
+        errors[dtype] = tuple(float(f"{slope_error(closed, float(x)):.3g}") for x in slopes)
         if dtype == "float64":
             plus_sides, minus_sides = np.split(both.sides, 2)
             corners = tuple(bool(x) for x in (plus_sides != minus_sides).any(axis=1))
@@ -151,11 +126,6 @@ def perturbed_tensor(gradient: str) -> str:
     if name == "from_a":
         return f"Se@b[{int(number.rstrip(']')) + 1}]"
     return PERTURBED.get(gradient, f"{name.removeprefix('d_')}{bracket}{number}")
-
-
-def round_error(error: float) -> float:
-    """Return an error with three digits, for a plot."""
-    return float(f"{error:.3g}")
 
 
 def slope_error(closed: float, slope: float) -> float:
@@ -212,27 +182,18 @@ def kink_sides(saved: Any) -> bytes:
     return b"".join(passed) + (chosen.tobytes() if hard or 0 < attention.power < 1 else b"")
 
 
-def entry_value(tensor: str, array: Array, index: Sequence[int]) -> float:
-    """Return the number at an index of a tensor. Raises ConfigError for an index outside it."""
-    inside = len(index) == array.ndim and all(
-        0 <= i < size for i, size in zip(index, array.shape, strict=True)
-    )
-    if not inside:
-        raise ConfigError(say(tensor, f"an index within {array.shape}", tuple(index)))
-    return float(array[tuple(index)])
-
-
-def find_array(pair: TrainingPair, tensor: str) -> Array:
-    """Return a tensor by name, without the axis of users."""
-    is_input = named_inputs.input_arrays(pair)
-    if tensor in is_input:
-        return is_input[tensor]
-    values = unrolled.forward(pair, {}).values
-    if tensor not in values:
-        tensor_names = (*is_input, *values)
-        hint = suggest_names(tensor, tensor_names)
+def find_array(pair: TrainingPair, tensor: str, index: Sequence[int]) -> Array:
+    """Return a tensor by name, without the axis of users; the index must lie within it."""
+    arrays = named_inputs.input_arrays(pair)
+    if tensor not in arrays:
+        arrays |= {name: x[0] for name, x in unrolled.forward(pair, {}).values.items()}
+    if tensor not in arrays:
+        hint = suggest_names(tensor, arrays)
         raise ConfigError(say("tensor", "a tensor with influence on the loss", tensor, hint))
-    return values[tensor][0]
+    shape = arrays[tensor].shape
+    if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+        raise ConfigError(say(tensor, f"an index within {shape}", tuple(index)))
+    return arrays[tensor]
 
 
 def one_hot_array(array: Array, index: Sequence[int]) -> Array:
