@@ -10,6 +10,7 @@ derivative; h is reduced until no kink lies between x - h and x + h.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 from mindref.errors import ConfigError, say
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study.gradients import named_inputs, unrolled
+from mindref.study.gradients import unrolled
 from mindref.study.suggest import suggest_names
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def finite_difference(pair: TrainingPair, tensor: str, index: Sequence[int]) -> 
     """
     array = find_array(pair, tensor, index)
     frozen = pair.config.routing_gradient == "last"  # the last coupling weights are constant
-    if tensor in named_inputs.input_arrays(pair) and not frozen:
+    if tensor in input_arrays(pair) and not frozen:
         evaluate = loss_evaluator(pair, tensor, index)
     else:
         weights = unrolled.last_coupling_weights(pair) if frozen else None
@@ -150,7 +151,7 @@ def loss_evaluator(
     """Return a function from a change of an input to the loss and the sides of its kinks."""
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        loss, saved = mind.loss(*named_inputs.perturb_input(pair, tensor, index, by))
+        loss, saved = mind.loss(*perturb_input(pair, tensor, index, by))
         return float(loss), kink_sides(saved)
 
     return evaluate
@@ -163,14 +164,33 @@ def unrolled_evaluator(
 
     one: (1, *shape), 1 at the index. weights: constant coupling weights of the last iteration.
     """
-    is_input = tensor in named_inputs.input_arrays(pair)
+    is_input = tensor in input_arrays(pair)
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        plus_sides = named_inputs.perturb_input(pair, tensor, index, by) if is_input else pair
+        plus_sides = perturb_input(pair, tensor, index, by) if is_input else pair
         done = unrolled.forward(plus_sides, {} if is_input else {tensor: by * one}, weights=weights)
         return float(done.losses[0]), done.sides.tobytes()
 
     return evaluate
+
+
+def input_arrays(pair: TrainingPair) -> dict[str, Array]:
+    """Return the inputs of the loss by name, without the axis of users; the arrays are views."""
+    params, batch = pair.params, pair.batch
+    arrays = {"S": params.bilinear, "items": params.items, "profile": params.profile}
+    for number, layer in enumerate(params.layers, start=1):
+        arrays |= {f"W[{number}]": layer.weight, f"bias[{number}]": layer.bias}
+    if pair.config.routing == "dynamic":  # model-R12: nothing else reads them
+        arrays["b[1]"] = batch.histories.init_logits[0]
+    target = batch.target_log_expected[0, ...]  # a view with no axes
+    return arrays | {"logq_t": target, "logq": batch.negative_log_expected}
+
+
+def perturb_input(pair: TrainingPair, name: str, index: Sequence[int], by: float) -> TrainingPair:
+    """Return a training pair with `by` added to one number; the argument is unchanged."""
+    pair = pair._replace(params=deepcopy(pair.params), batch=deepcopy(pair.batch))
+    input_arrays(pair)[name][tuple(index)] += by
+    return pair
 
 
 def kink_sides(saved: Any) -> bytes:
@@ -184,7 +204,7 @@ def kink_sides(saved: Any) -> bytes:
 
 def find_array(pair: TrainingPair, tensor: str, index: Sequence[int]) -> Array:
     """Return a tensor by name, without the axis of users; the index must lie within it."""
-    arrays = named_inputs.input_arrays(pair)
+    arrays = input_arrays(pair)
     if tensor not in arrays:
         arrays |= {name: x[0] for name, x in unrolled.forward(pair, {}).values.items()}
     if tensor not in arrays:
