@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindref.study.steps.kind import (
-    InvariantSpec,
-    OutputSpec,
-    QuestionSpec,
-    StepKind,
-    check_bounds,
-)
+from mindref.study.steps.kind import InvariantSpec, OutputSpec, QuestionSpec, StepKind, check_bounds
 
 ADAM = "mindref.training.optimiser:update"
 
