@@ -68,6 +68,14 @@ export function dataTable(kind, caption, head, rows, cell = (x) => h("td", x)) {
   return h(kind, caption, h("thead", h("tr", top)), h("tbody", body));
 }
 
+/** Create a section with a name for screen readers. */
+export const section = (kind, label, ...parts) =>
+  h(`section.${kind}`, { "aria-label": label }, ...parts);
+
+/** Create a box that scrolls sideways, not the page; `kind` adds classes. */
+export const scroller = (label, content, kind = "") =>
+  h(`div.scroll${kind}`, { role: "region", tabindex: 0, "aria-label": label }, content);
+
 export const byId = (id) => document.getElementById(id);
 
 /** Replace the content of an element. */

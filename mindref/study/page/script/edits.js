@@ -43,13 +43,8 @@ function resized(trace, most) {
 
 function parse(text) {
   const [kind, ...parts] = text.split(":");
-  if (kind === "set")
-    return {
-      kind,
-      name: parts.slice(0, -2).join(":"),
-      index: Number(parts.at(-2)),
-      value: Number(parts.at(-1)),
-    };
+  const [index, value] = parts.slice(-2).map(Number);
+  if (kind === "set") return { kind, name: parts.slice(0, -2).join(":"), index, value };
   return { kind, value: Number(parts[0]) };
 }
 

@@ -108,13 +108,8 @@ function header() {
   byId("user").addEventListener("change", (event) => {
     const user = Number(event.target.value);
     const same = sources.traces[user].steps.some((step) => step.id === state.step);
-    change({
-      user,
-      edits: [],
-      cell: null,
-      symbol: null,
-      step: same ? state.step : sources.traces[user].steps[0].id,
-    });
+    const step = same ? state.step : sources.traces[user].steps[0].id;
+    change({ user, edits: [], cell: null, symbol: null, step });
     announce(`User ${sources.traces[user].metadata.user}`);
   });
   byId("slider").addEventListener("input", (event) =>
@@ -131,12 +126,8 @@ function header() {
 
 /** Show the model, the user and the target, and how the user was chosen. */
 function showAbout() {
-  const { metadata } = recorded();
-  const parts = [
-    `Model: ${metadata.model}.`,
-    `User ${metadata.user}, ${metadata.chosen}.`,
-    `Target: ${metadata.target}.`,
-  ];
+  const { model, user, chosen, target } = recorded().metadata;
+  const parts = [`Model: ${model}.`, `User ${user}, ${chosen}.`, `Target: ${target}.`];
   put(byId("about"), ...parts.flatMap((part) => [h("bdi", part), " "]));
 }
 

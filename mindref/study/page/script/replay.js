@@ -1,6 +1,6 @@
 // Replay: coupling weights of all iterations, with redrawn logits and controls.
 
-import { button, h, put, titled, unseen } from "./dom.js";
+import { button, h, put, scroller, titled, unseen } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
 import { cosine, minus, range, six } from "./numbers.js";
@@ -57,15 +57,15 @@ function table(trace, order, strongest, visible, iterations) {
   const w = range(iterations).map((k) => trace.tensors.get(`w[${k + 1}]`));
   const width = w[0].shape[1];
   const groups = w.map((_, k) =>
-    h("th", { scope: "colgroup", colspan: width, class: "group" }, `iteration ${k + 1}`),
+    h("th.group", { scope: "colgroup", colspan: width }, `iteration ${k + 1}`),
   );
   const names = w.flatMap((_, k) =>
     range(width).map((j) =>
       h(
-        "th",
-        { scope: "col", class: j ? "" : "group" },
+        j ? "th" : "th.group",
+        { scope: "col" },
         unseen(`iteration ${k + 1}, interest `),
-        String(j + 1),
+        `${j + 1}`,
       ),
     ),
   );
@@ -77,28 +77,20 @@ function table(trace, order, strongest, visible, iterations) {
       h("td.owner", strongest[i] < 0 ? "none" : `interest ${strongest[i] + 1}`),
     ),
   );
-  return h(
-    "div.scroll.framed",
-    { role: "region", tabindex: 0, "aria-label": "coupling weights of all iterations" },
+  const both = { scope: "col", rowspan: 2 };
+  const top = h("tr", h("th", both, "film"), groups, h("th", both, "largest weight"));
+  const title = "coupling weights of all iterations";
+  const sorting = "rows sorted by the interest with the largest final weight";
+  return scroller(
+    title,
     h(
       "table.replay",
       { colour: hue("w") },
-      h(
-        "caption.unseen",
-        "coupling weights of all iterations; rows sorted by the interest with the largest final weight",
-      ),
-      h(
-        "thead",
-        h(
-          "tr",
-          h("th", { scope: "col", rowspan: 2 }, "film"),
-          groups,
-          h("th", { scope: "col", rowspan: 2 }, "largest weight"),
-        ),
-        h("tr", names),
-      ),
+      h("caption.unseen", `${title}; ${sorting}`),
+      h("thead", top, h("tr", names)),
       h("tbody", body),
     ),
+    ".framed",
   );
 }
 
@@ -107,10 +99,10 @@ function cells(tensor, i, visible) {
   const top = Math.max(...row);
   const shade = shader("w");
   return [...row].map((x, j) => {
-    if (!visible) return h("td", { class: j ? "" : "group" }, "·");
+    if (!visible) return h(j ? "td" : "td.group", "·");
     const cell = h(
-      "td",
-      { class: j ? "" : "group", "data-number": String(x) },
+      j ? "td" : "td.group",
+      { "data-number": String(x) },
       x.toFixed(2),
       x === top && x > 0 && h("span.most", { "aria-hidden": "true" }, "▲"),
     );

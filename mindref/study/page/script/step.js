@@ -1,7 +1,7 @@
 // The main column: one step.
 
 import { residual } from "./invariants.js";
-import { button, byId, h, prose, put } from "./dom.js";
+import { button, byId, h, prose, put, section } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
@@ -75,9 +75,9 @@ const figureOf = (trace, recorded, step, name) =>
   });
 
 function results(trace, recorded, step) {
-  return h(
-    "section.results",
-    { "aria-label": "results" },
+  return section(
+    "results",
+    "results",
     step.outputs.map(({ name }) => figureOf(trace, recorded, step, name)),
     moves(trace, step),
     invariants(trace, step),
@@ -114,12 +114,8 @@ function invariants(trace, step) {
     return [h(holds ? "li.holds" : "li.fails", text, h("span.residual", how))];
   });
   if (items.length === 0) return null;
-  return h(
-    "section.invariants",
-    { "aria-label": "invariants" },
-    h("h3", stale ? "Invariants of the edited numbers" : "Invariants"),
-    h("ul", items),
-  );
+  const title = stale ? "Invariants of the edited numbers" : "Invariants";
+  return section("invariants", "invariants", h("h3", title), h("ul", items));
 }
 
 /** Return the tensors that the step reads, each folded. */
@@ -143,7 +139,7 @@ function inputs(trace, recorded, step) {
     box.addEventListener("toggle", draw);
     return box;
   });
-  return h("section.inputs", { "aria-label": "inputs" }, boxes);
+  return section("inputs", "inputs", boxes);
 }
 
 function references(step) {

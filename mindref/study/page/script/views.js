@@ -1,25 +1,16 @@
 // Parts of the views: tables, a note for missing data, heat maps, lists, choices.
 
 import { unpacked } from "./data.js";
-import { dataTable, h, put, titled } from "./dom.js";
+import { dataTable, h, put, scroller, titled } from "./dom.js";
 import { brief, range, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements; the first is the row header. */
-export function plainTable(caption, head, rows, visible = true) {
+export function plainTable(caption, head, rows) {
   const cell = (x) =>
     typeof x === "number" ? h("td.figure", { "data-number": String(x) }, six(x)) : h("td", x);
-  return h(
-    "div.scroll",
-    { role: "region", tabindex: 0, "aria-label": caption },
-    dataTable(
-      "table.plain-table",
-      h("caption", { class: visible ? "" : "unseen" }, h("span", caption)),
-      head,
-      rows,
-      cell,
-    ),
-  );
+  const title = h("caption", h("span", caption));
+  return scroller(caption, dataTable("table.plain-table", title, head, rows, cell));
 }
 
 const TO_WRITE = "mindref study --html page.html";
