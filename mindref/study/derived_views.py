@@ -27,19 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = "mindref.derived-views/1"
 CURVE_TENSORS = (
-    "S",
-    "e",
-    "Se",
-    "b[1]",
-    "w[{r}]",
-    "z[{r}]",
-    "v",
-    "target",
-    "neg",
-    "s",
-    "h",
-    "q",
-    "o",
+    *("S", "e", "Se", "b[1]", "w[{r}]", "z[{r}]", "v", "target", "neg", "s", "h", "q", "o"),
 )
 """Tensors with a step-size curve; the weight and bias of every layer have one too."""
 

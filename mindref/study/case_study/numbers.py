@@ -120,15 +120,14 @@ def open_case_models(
 def check_baseline(study_model: StudyModel, single: StudyModel, baseline_name: str) -> None:
     """Raise ConfigError unless the baseline has one interest and the users and items of the run."""
     count = single.model.config.interests
+    subject = f"baseline {baseline_name}"
     if count != 1:
         todo = "pass a run that was trained with --interests 1"
-        raise ConfigError(say(f"baseline {baseline_name}", "one interest", count, todo))
-    for field in ("item_ids", "user_ids"):
-        if list(getattr(study_model, field)) != list(getattr(single, field)):
-            todo = "train it on the log of the run"
-            raise ConfigError(
-                say(f"baseline {baseline_name}", "the log of the run", "another log", todo)
-            )
+        raise ConfigError(say(subject, "one interest", count, todo))
+    ids, other = ((list(x.item_ids), list(x.user_ids)) for x in (study_model, single))
+    if ids != other:
+        todo = "train it on the log of the run"
+        raise ConfigError(say(subject, "the log of the run", "another log", todo))
 
 
 def make_case_study(
@@ -231,13 +230,13 @@ def make_item_list(
     count = len(best)
     groups = [item_group(study_model, i) for i in best]
     commonest = max(dict.fromkeys(groups), key=groups.count, default="")
-    listed = zip(best, cosines, groups, strict=True)
+    listed = [
+        RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), of)
+        for i, cosine, of in zip(best, cosines, groups, strict=True)
+    ]
     return ItemList(
         name,
-        [
-            RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), of)
-            for i, cosine, of in listed
-        ],
+        listed,
         float((between.sum() - np.trace(between)) / max(count * (count - 1), 1)),
         commonest,
         groups.count(commonest) if commonest else 0,

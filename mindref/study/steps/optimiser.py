@@ -12,9 +12,7 @@ ADAM = "mindref.training.optimiser:update"
 def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> StepKind:
     """Return the Adam step of a parameter; `name` is the parameter in the optimiser."""
     x = letters
-    before = (
-        f"{symbol}:{x}" if symbol == "S" else "input"
-    )  # the trace has only some rows of the table
+    before = f"{symbol}:{x}" if symbol == "S" else "input"  # only some rows are in the trace
 
     def of_config(setting: str) -> Any:
         return lambda arrays, context: getattr(context.config, setting)

@@ -40,7 +40,7 @@ class Violation(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {**self._asdict(), "residual": json_arrays.number_to_json(self.residual)}
+        return json_arrays.numbers_to_json(self._asdict())
 
 
 class CallProperty(NamedTuple):
