@@ -61,15 +61,13 @@ class Card(NamedTuple):
         listed = ", ".join([first, *other_results[:-1]])
         return f"For this user, {self.sentence} {listed} and {other_results[-1]}."
 
-    def to_json(
-        self, titles: Sequence[str] | None = None, with_arrays: bool = False
-    ) -> dict[str, Any]:
-        """Return JSON values; the arrays of each reading only if `with_arrays`."""
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values, without the arrays of the readings."""
         readings = [
             {
                 **reading._asdict(),
                 "seen": list(reading.seen),
-                "outcome": reading.outcome.to_json(titles) if with_arrays else None,
+                "outcome": None,
                 "results": [
                     {"name": name, "value": result_to_json(x)} for name, x in reading.results
                 ],

@@ -46,9 +46,7 @@ def derive_views(
         "ledger": {by: make_ledger(pair, by).to_json() for by in ("Se", "S", "e")},
         "curves": [dataclasses.asdict(curve) for curve in gradient_curves(pair)],
         "variants": [case.to_json(titles) for case in cases],
-        "ambiguities": [
-            card.to_json(titles) for card in ambiguities.compute_cards(pair, titles=titles)
-        ],
+        "ambiguities": [card.to_json() for card in ambiguities.compute_cards(pair, titles=titles)],
     }
 
 

@@ -43,16 +43,12 @@ def build_trace(
     for event in events:
         recorded[event.name] = event
         for kind in KINDS:
-            names = kind.event.split()
-            if names[-1] == event.name and kind.absent_if not in context.flags:
-                merged = {name.rpartition(".")[2]: recorded[name].arrays for name in names}
-                arrays = event.arrays if len(names) == 1 else merged
-                output_names = adapt_step_kind(kind, context)
-                steps.append(
-                    builder.make_step(
-                        output_names, event.number, pad_behaviour_rows(event, arrays, builder.mask)
-                    )
-                )
+            if kind.events[-1] == event.name and kind.absent_if not in context.flags:
+                merged = {name.rpartition(".")[2]: recorded[name].arrays for name in kind.events}
+                arrays = event.arrays if len(merged) == 1 else merged
+                adapted = adapt_step_kind(kind, context)
+                padded = pad_behaviour_rows(event, arrays, builder.mask)
+                steps.append(builder.make_step(adapted, event.number, padded))
     return Trace(metadata, builder.labels, steps)
 
 
@@ -152,16 +148,14 @@ class TraceBuilder:
             if how != "finite" and not all(n in self.values for n in tensors_read(data)):
                 continue
             check = {"kind": how, **data}
-            out.append(
-                Invariant(filled(text), RESIDUALS[how](check, self.values), TOLERANCE, check)
-            )
+            residual = RESIDUALS[how](check, self.values)
+            out.append(Invariant(filled(text), residual, TOLERANCE, check))
         computed = [tensor for tensor in outputs if tensor.recipe["op"] != "input"]
         if computed:
             deviation = max(self.recipe_error(tensor) for tensor in computed)
             check = {"kind": "recomputed", "of": [x.name for x in computed]}
-            out.append(
-                Invariant("every number follows from its inputs", deviation, TOLERANCE, check)
-            )
+            text = "every number follows from its inputs"
+            out.append(Invariant(text, deviation, TOLERANCE, check))
         return tuple(out)
 
     def recipe_error(self, tensor: Tensor) -> float:

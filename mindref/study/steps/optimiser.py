@@ -22,7 +22,6 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
 
     return StepKind(
         f"update.{symbol}",
-        f"update.{name}.before update.{name}.after",
         title,
         why,
         f"first' = beta1 first + (1 - beta1) d_{symbol}; second' = beta2 second + (1 - beta2)"
@@ -69,6 +68,7 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
         ),
         phase="update",
         exercises=("adam-step",),
+        event=f"update.{name}.before update.{name}.after",
     )
 
 
@@ -88,7 +88,6 @@ ROWS = adam_step(
 )
 SCORE = StepKind(
     "serve.scores",
-    "serve",
     "serving: score of every film for every interest",
     "The score of a film is the best score of any interest.",
     "score_xk = sum_d E_xd v_kd",
@@ -109,10 +108,10 @@ SCORE = StepKind(
         ),
     ),
     phase="serve",
+    event="serve",
 )
 TOP = StepKind(
     "serve.top",
-    "serve",
     "the films with the largest scores",
     "Each film has the interest with the best score. This list includes films of the history;"
     " `mindref recall` removes them.",
@@ -130,6 +129,7 @@ TOP = StepKind(
         "Which interest has the best score for the first film?", "score", "top", "interest"
     ),
     phase="serve",
+    event="serve",
 )
 
 OPTIMISER_AND_SERVING = (MATRIX, ROWS, SCORE, TOP)

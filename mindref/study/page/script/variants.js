@@ -97,8 +97,8 @@ function sides(trace, comparison) {
       { "data-side": name },
       h("h3", name),
       h("p.figure", `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
-      x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
-      x.top && [h("h4", "Top items"), itemList(x.top, true)],
+      x.w && heat(trace, x.w, "w", { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
+      x.top && [h("h4", "Top items"), itemList(x.top)],
     );
   return h(
     "div.cards.two",

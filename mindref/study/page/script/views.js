@@ -29,24 +29,19 @@ export function redrawable(render) {
 }
 
 /** Return the heat map of an array; the name of a tensor gives the colour. */
-export function heat(trace, array, name, labels = {}, softmax = null) {
+export function heat(trace, array, name, recipe = { op: "display" }) {
   const decoded = typeof array.data === "number" ? unpacked(array) : array;
-  const tensor = { ...decoded, name, recipe: softmax ?? { op: "display" } };
-  return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, {
-    readOnly: true,
-  });
+  return tensorFigure(trace, { ...decoded, name, recipe }, { readOnly: true });
 }
 
-/** Return an ordered list of titles with scores. */
-export function itemList(items, interest = false) {
+/** Return an ordered list of titles with scores and interests. */
+export function itemList(items) {
   const line = (item) =>
     h(
       "li",
       titled(item.title),
       h("span.figure", ` ${brief(item.score)}`),
-      interest &&
-        item.interest !== undefined &&
-        h("span.note", `, by interest ${item.interest + 1}`),
+      h("span.note", `, by interest ${item.interest + 1}`),
     );
   return h("ol.ranking", items.map(line));
 }
