@@ -1,10 +1,12 @@
 """The trace of one computation, and its JSON format "mindref.trace/1" (trace.schema.json).
 
-Arrays are stored as base64, to the last bit. The JSON does not depend on the hash seed.
+Arrays are stored as base64, so that reading a trace restores every bit. The JSON is reproducible:
+it does not depend on the hash seed, and reading and writing it gives the same bytes.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,12 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.errors import DataError, say
 from mindref.study import json_arrays
 from mindref.study.equation import render_latex, render_mathml
 from mindref.study.recipes import Recipe
 from mindref.study.sources import Span
 
 FORMAT = "mindref.trace/1"
+DTYPES = {"float64": "<f8", "int64": "<i8", "bool": "|b1"}
 
 
 class Tensor(NamedTuple):
@@ -107,6 +111,20 @@ class Trace:
         plain = {"format": FORMAT, "metadata": self.metadata, "labels": self.labels, "steps": steps}
         return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
+    @classmethod
+    def from_json(cls, text: str) -> Trace:
+        """Return the trace of a text that `to_json` returned. Raises DataError for another text."""
+        try:
+            plain = json.loads(text)
+            if plain["format"] != FORMAT:
+                raise DataError(say("trace: format", FORMAT, plain["format"]))
+            return cls(
+                plain["metadata"], plain["labels"], [step_from_json(x) for x in plain["steps"]]
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            got = f"{type(error).__name__}: {error}"
+            raise DataError(say("trace", f"JSON of the format {FORMAT}", got)) from error
+
 
 def axis_labels(labels: Mapping[str, list[str]], axis: str, size: int) -> list[str]:
     """Return the label of each position of an axis; numbers for an axis without labels."""
@@ -150,3 +168,30 @@ def invariant_to_json(invariant: Invariant) -> dict[str, Any]:
     residual = json_arrays.number_to_json(invariant.residual)
     plain = invariant._asdict() | {"residual": residual, "holds": invariant.holds}
     return {name: plain[name] for name in ("text", "residual", "tolerance", "holds", "check")}
+
+
+def step_from_json(plain: dict[str, Any]) -> Step:
+    """Return the step that `step_to_json` wrote."""
+    question, checks = plain["question"], plain["invariants"]
+    fields: dict[str, Any] = {
+        name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()
+    } | {
+        "number": plain["number"] or 0,
+        "equation": plain["equation"]["plain"],
+        "symbols": plain["equation"]["symbols"],
+        "source": tuple(Span(**span) for span in plain["source"]),
+        "outputs": tuple(tensor_from_json(tensor) for tensor in plain["outputs"]),
+        "invariants": tuple(
+            Invariant(x["text"], float(x["residual"]), x["tolerance"], x["check"]) for x in checks
+        ),
+        "question": question
+        and Question(question["text"], tuple(question["choices"]), question["answer"]),
+    }
+    return Step(**fields)
+
+
+def tensor_from_json(plain: dict[str, Any]) -> Tensor:
+    """Return the tensor that `tensor_to_json` wrote, to the last bit."""
+    values = np.frombuffer(base64.b64decode(plain["data"]), DTYPES[plain["dtype"]])
+    values = values.reshape(plain["shape"]).astype(plain["dtype"])
+    return Tensor(plain["name"], tuple(plain["axes"]), values, plain["recipe"])

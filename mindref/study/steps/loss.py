@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindref.study.steps.forward import MIND, lookup_step
+from mindref.study.steps.forward import lookup_step
 from mindref.study.steps.kind import (
     InvariantSpec,
     OutputSpec,
@@ -185,5 +185,3 @@ TO_LOSS = (
     LOSS,
 )
 """In reading order; a trace has them in the order of the computation."""
-
-__all__ = ["MIND", "TO_LOSS"]
