@@ -6,11 +6,10 @@ The trace, in the order in which it is made:
     record          copies of the reference that record intermediate values (probes.toml)
     tracing         the trace of a training pair: forward, backward, optimiser, serving
     steps           the table of steps; placeholders are the values of its placeholders
-    trace_builder   recorded events and the table of steps make the trace
+    trace_builder   recorded events and the table of steps make the trace, with its questions
     recipes         how the cells of a tensor are computed; recipe_arrays evaluates recipes
     invariants      properties of the numbers and their residuals
     equation        equations as text, MathML and LaTeX; sources finds the source lines
-    questions       questions about the result of a step
     trace           the trace and its JSON; traced_user is the trace of one user
 
 Front ends: `terminal`, and `page` with the data of `page_users`.

@@ -11,13 +11,10 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from mindref.conformance.mutants import loader
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
 from mindref.models.logits import draw_logits, history_logits, keyed_table
-from mindref.shapes import Array
 from mindref.study import json_arrays
 from mindref.study import user_summary as outcomes
 from mindref.study.suggest import suggest_names
@@ -64,15 +61,13 @@ class Card(NamedTuple):
         listed = ", ".join([first, *other_results[:-1]])
         return f"For this user, {self.sentence} {listed} and {other_results[-1]}."
 
-    def to_json(
-        self, titles: Sequence[str] | None = None, with_arrays: bool = False
-    ) -> dict[str, Any]:
-        """Return JSON values; the arrays of each reading only if `with_arrays`."""
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values, without the arrays of the readings."""
         readings = [
             {
                 **reading._asdict(),
                 "seen": list(reading.seen),
-                "outcome": reading.outcome.to_json(titles) if with_arrays else None,
+                "outcome": None,
                 "results": [
                     {"name": name, "value": result_to_json(x)} for name, x in reading.results
                 ],
@@ -174,20 +169,11 @@ def second_call_results(
     """Return the difference between two calls; the second call has the history reversed."""
     second = outcomes.summarise_user(replace_logits(reverse_history(pair), logits, 1))
     moved = MEASURES["interest_shift"].of(first, second)[1]
-    units, other_units = (unit_interests(o) for o in (first, second))
-    best = tuple(float(x) for x in (units @ other_units.T).max(axis=1))
+    best = tuple(float(x) for x in (first.units @ second.units.T).max(axis=1))
     return [
         ("relative change of the interests between two calls", moved),
         ("cosine of each interest with the most similar interest of the second call", best),
     ]
-
-
-def unit_interests(outcome: UserSummary) -> Array:
-    """Return the active interests, normalised to length one."""
-    active_interests = outcome.v[outcome.active]
-    return active_interests / np.maximum(
-        np.linalg.norm(active_interests, axis=1, keepdims=True), 1e-300
-    )
 
 
 def reverse_history(pair: TrainingPair) -> TrainingPair:
@@ -223,8 +209,5 @@ def format_result(x: float | tuple[float, ...]) -> str:
 
 def result_to_json(x: float | tuple[float, ...]) -> Any:
     """Return a result as JSON values."""
-    return (
-        json_arrays.number_to_json(x)
-        if isinstance(x, float)
-        else [json_arrays.number_to_json(y) for y in x]
-    )
+    each = [json_arrays.number_to_json(y) for y in (x if isinstance(x, tuple) else (x,))]
+    return each if isinstance(x, tuple) else each[0]

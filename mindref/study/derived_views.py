@@ -27,19 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = "mindref.derived-views/1"
 CURVE_TENSORS = (
-    "S",
-    "e",
-    "Se",
-    "b[1]",
-    "w[{r}]",
-    "z[{r}]",
-    "v",
-    "target",
-    "neg",
-    "s",
-    "h",
-    "q",
-    "o",
+    *("S", "e", "Se", "b[1]", "w[{r}]", "z[{r}]", "v", "target", "neg", "s", "h", "q", "o"),
 )
 """Tensors with a step-size curve; the weight and bias of every layer have one too."""
 
@@ -56,11 +44,9 @@ def derive_views(
         "format": FORMAT,
         "reference": user_summary.summarise_user(pair).to_json(titles),
         "ledger": {by: make_ledger(pair, by).to_json() for by in ("Se", "S", "e")},
-        "curves": [curve.to_json() for curve in gradient_curves(pair)],
+        "curves": [dataclasses.asdict(curve) for curve in gradient_curves(pair)],
         "variants": [case.to_json(titles) for case in cases],
-        "ambiguities": [
-            card.to_json(titles) for card in ambiguities.compute_cards(pair, titles=titles)
-        ],
+        "ambiguities": [card.to_json() for card in ambiguities.compute_cards(pair, titles=titles)],
     }
 
 

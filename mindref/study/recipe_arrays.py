@@ -34,9 +34,7 @@ def evaluate_sum(recipe: Recipe, values: Values) -> Any:
         has = [letter for letter in recipe["out"] if letter in letters]
         product = np.einsum(f"{letters}->{''.join(has)}", *arrays)
         lacks = [n for n, letter in enumerate(recipe["out"]) if letter not in has]
-        total = total + term["sign"] * np.expand_dims(
-            product, lacks
-        )  # a bias is added to every row
+        total = total + term["sign"] * np.expand_dims(product, lacks)  # a bias: to every row
     return total
 
 
@@ -67,11 +65,8 @@ def evaluate_across(recipe: Recipe, x: Any) -> Any:
     n = vector_lengths(x)
     if recipe["kind"] == "squash":
         return n / (1 + n * n)
-    return (
-        np.ones_like(n)
-        if recipe["kind"] == "none"
-        else np.where(n == 0, 0, 1 / np.where(n == 0, 1, n))
-    )
+    inverse = np.where(n == 0, 0, 1 / np.where(n == 0, 1, n))
+    return np.ones_like(n) if recipe["kind"] == "none" else inverse
 
 
 def evaluate_along(recipe: Recipe, x: Any) -> Any:

@@ -45,7 +45,7 @@ def find_span(anchor: str) -> Span:
     module, _, name = target.partition(":")
     thing = getattr(importlib.import_module(module), name)
     lines, first = inspect.getsourcelines(thing)
-    low, high = statement_lines(lines, text, anchor) if text else function_lines(lines)
+    low, high = statement_lines(lines, text, anchor) if text else (0, len(lines) - 1)
     piece = textwrap.dedent("".join(lines[low : high + 1])).rstrip("\n")
     digest = hashlib.sha256(piece.encode()).hexdigest()
     return Span(module, name, first + low, first + high, piece, digest)
@@ -65,11 +65,6 @@ def statement_lines(lines: list[str], text: str, anchor: str) -> tuple[int, int]
     ]
     around = [(low, high) for low, high in spans if low <= index <= high]
     return min(around, key=lambda both: both[1] - both[0]) if around else (index, index)
-
-
-def function_lines(lines: list[str]) -> tuple[int, int]:
-    """Return the first and last line of a function."""
-    return 0, len(lines) - 1
 
 
 def current_hashes() -> dict[str, str]:

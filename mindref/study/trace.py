@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.errors import DataError, say
+from mindref.study import json_arrays
 from mindref.study.equation import render_latex, render_mathml
 from mindref.study.recipes import Recipe
 from mindref.study.sources import Span
@@ -158,22 +159,13 @@ def step_to_json(step: Step) -> dict[str, Any]:
 
 def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
     """Return a tensor as JSON values."""
-    kind = np.asarray(tensor.values).dtype.name
-    stored = np.ascontiguousarray(tensor.values, DTYPES[kind])
-    return {
-        "name": tensor.name,
-        "symbol": tensor.symbol,
-        "axes": list(tensor.axes),
-        "shape": list(np.shape(tensor.values)),
-        "dtype": kind,
-        "data": base64.b64encode(stored.tobytes()).decode(),
-        "recipe": tensor.recipe,
-    }
+    array = json_arrays.array_to_json(np.asarray(tensor.values), tensor.axes)
+    return {"name": tensor.name, "symbol": tensor.symbol, **array, "recipe": tensor.recipe}
 
 
 def invariant_to_json(invariant: Invariant) -> dict[str, Any]:
     """Return an invariant as JSON values; an infinite residual is written as a word."""
-    residual = invariant.residual if np.isfinite(invariant.residual) else str(invariant.residual)
+    residual = json_arrays.number_to_json(invariant.residual)
     plain = invariant._asdict() | {"residual": residual, "holds": invariant.holds}
     return {name: plain[name] for name in ("text", "residual", "tolerance", "holds", "check")}
 

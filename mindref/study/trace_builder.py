@@ -5,7 +5,7 @@ Steps are in the order of the computation. A trace has one user, so the axis of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,18 +14,20 @@ import numpy as np
 from mindref.study.equation import tokenise_equation
 from mindref.study.invariants import RESIDUALS, TOLERANCE, relative_difference
 from mindref.study.placeholders import TraceContext, fill_placeholders
-from mindref.study.questions import make_question
-from mindref.study.recipe_arrays import evaluate_recipe
+from mindref.study.recipe_arrays import evaluate_recipe, vector_lengths
 from mindref.study.recipes import parse_recipe, recipe_inputs
 from mindref.study.record import Event
 from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
-from mindref.study.steps.kind import AXES, OutputSpec, StepKind
+from mindref.study.steps.kind import AXES, OutputSpec, QuestionSpec, StepKind
 from mindref.study.steps.option_texts import adapt_step_kind
-from mindref.study.trace import Invariant, Step, Tensor, Trace, axis_labels, tensor_symbol
+from mindref.study.trace import Invariant, Question, Step, Tensor, Trace, axis_labels, tensor_symbol
 
 PER_BEHAVIOUR = ("ids", "history.lookup")
 """Events without rows for padding; the builder adds rows of zeros."""
+
+MIN_MARGIN = 1e-9
+"""The right answer of a question must exceed the second answer by this margin."""
 
 
 def build_trace(
@@ -41,16 +43,12 @@ def build_trace(
     for event in events:
         recorded[event.name] = event
         for kind in KINDS:
-            names = kind.event.split()
-            if names[-1] == event.name and kind.absent_if not in context.flags:
-                merged = {name.rpartition(".")[2]: recorded[name].arrays for name in names}
-                arrays = event.arrays if len(names) == 1 else merged
-                output_names = adapt_step_kind(kind, context)
-                steps.append(
-                    builder.make_step(
-                        output_names, event.number, pad_behaviour_rows(event, arrays, builder.mask)
-                    )
-                )
+            if kind.events[-1] == event.name and kind.absent_if not in context.flags:
+                merged = {name.rpartition(".")[2]: recorded[name].arrays for name in kind.events}
+                arrays = event.arrays if len(merged) == 1 else merged
+                adapted = adapt_step_kind(kind, context)
+                padded = pad_behaviour_rows(event, arrays, builder.mask)
+                steps.append(builder.make_step(adapted, event.number, padded))
     return Trace(metadata, builder.labels, steps)
 
 
@@ -150,16 +148,14 @@ class TraceBuilder:
             if how != "finite" and not all(n in self.values for n in tensors_read(data)):
                 continue
             check = {"kind": how, **data}
-            out.append(
-                Invariant(filled(text), RESIDUALS[how](check, self.values), TOLERANCE, check)
-            )
+            residual = RESIDUALS[how](check, self.values)
+            out.append(Invariant(filled(text), residual, TOLERANCE, check))
         computed = [tensor for tensor in outputs if tensor.recipe["op"] != "input"]
         if computed:
             deviation = max(self.recipe_error(tensor) for tensor in computed)
             check = {"kind": "recomputed", "of": [x.name for x in computed]}
-            out.append(
-                Invariant("every number follows from its inputs", deviation, TOLERANCE, check)
-            )
+            text = "every number follows from its inputs"
+            out.append(Invariant(text, deviation, TOLERANCE, check))
         return tuple(out)
 
     def recipe_error(self, tensor: Tensor) -> float:
@@ -205,3 +201,39 @@ def value_at_path(arrays: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         value = value[name] if isinstance(value, Mapping) else getattr(value, name)
     return value
+
+
+def make_question(
+    ask: QuestionSpec | None, values: Mapping[str, Any], labels: Callable[[str, int], list[str]]
+) -> Question | None:
+    """Return the question with choices and answer; None if the margin is too small."""
+    if ask is None:
+        return None
+    numbers = np.asarray(values[ask.tensor])
+    row = ""
+    if ask.how == "count":
+        choices = tuple(str(n + 1) for n in range(len(numbers)))
+        return Question(ask.text, choices, int(numbers.sum()) - 1)
+    if ask.how == "longest":
+        numbers = vector_lengths(numbers)
+    if ask.how == "top":
+        numbers = numbers[values["top"][0]]
+    if ask.row_axis:
+        live = values["active"] if ask.axis == "interest" else np.ones(numbers.shape[1], bool)
+        row_index = row_of_widest_margin(numbers[:, live])
+        row, numbers = labels(ask.row_axis, len(numbers))[row_index], numbers[row_index]
+    if ask.how == "strongest":
+        numbers = np.abs(numbers)
+    if ask.axis == "interest":  # an inactive interest has 0, which exceeds a negative number
+        numbers = np.where(values["active"], numbers, -np.inf)
+    best = int(np.argmax(numbers))
+    ahead = numbers[best] - np.delete(numbers, best).max(initial=-np.inf)
+    if not ahead > MIN_MARGIN or np.isfinite(numbers).sum() < 2:
+        return None
+    return Question(ask.text.format(row=row), tuple(labels(ask.axis, len(numbers))), best)
+
+
+def row_of_widest_margin(numbers: Any) -> int:
+    """Return the row with the widest margin between its largest and second largest number."""
+    ordered = np.sort(numbers, axis=1)
+    return int(np.argmax(ordered[:, -1] - ordered[:, -2])) if numbers.shape[1] > 1 else 0

@@ -57,16 +57,17 @@ class UserSummary(NamedTuple):
         return float(-np.sum(shares * logs) / max(len(shares), 1))
 
     @property
+    def units(self) -> Array:
+        """Return the active interests (K', D), normalised to length one."""
+        interests = self.v[self.active]
+        return interests / np.maximum(np.linalg.norm(interests, axis=1, keepdims=True), 1e-300)
+
+    @property
     def cosine(self) -> float:
         """Return the mean cosine between two active interests; NaN for a single interest."""
-        active_interests = self.v[self.active]
-        units = active_interests / np.maximum(
-            np.linalg.norm(active_interests, axis=1, keepdims=True), 1e-300
-        )
-        pairs = np.triu_indices(len(active_interests), 1)
-        return (
-            float(np.mean((units @ units.T)[pairs])) if len(active_interests) > 1 else float("nan")
-        )
+        units = self.units
+        pairs = np.triu_indices(len(units), 1)
+        return float(np.mean((units @ units.T)[pairs])) if len(units) > 1 else float("nan")
 
     def to_json(self, titles: Sequence[str] | None = None, gradient: bool = True) -> dict[str, Any]:
         """Return JSON values. gradient: whether to include the norm of the gradient of S."""
@@ -106,12 +107,6 @@ def summarise_user(pair: TrainingPair, built: BuiltModules | None = None) -> Use
         list_top_items(pair, users[0], active[0]),
         gradients.bilinear,
     )
-
-
-def edited_loss(pair: TrainingPair, built: BuiltModules) -> float:
-    """Return the loss, computed by edited modules."""
-    listed, _ = built.mind.loss(*pair, built.ops)
-    return float(listed)
 
 
 def list_top_items(pair: TrainingPair, interests: Array, active: Bools) -> tuple[ListedItem, ...]:

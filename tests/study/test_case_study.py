@@ -37,7 +37,8 @@ USER = CHOSEN[0].user
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_coupling_weights_equal_those_of_serving(index):
-    shown, user = STUDY.users[index], CHOSEN[index].user
+    shown, (user, rule) = STUDY.users[index], CHOSEN[index]
+    assert (shown.user, shown.rule) == (MODEL.user_ids[user], rule)
     known, target = split_last(MODEL, np.array([user]))
     interests = compute_interests(MODEL.model, known, MODEL.profiles[[user]], couplings=True)
     couplings = interests.couplings[0][interests.mask[0]][:, interests.active[0]]
@@ -46,11 +47,6 @@ def test_coupling_weights_equal_those_of_serving(index):
     assert shown.strongest_interests == couplings.argmax(axis=1).tolist()
     assert shown.behaviours == [MODEL.titles[i] for i in known.row(0)[-20:]]
     assert shown.target == MODEL.titles[target[0]]
-
-
-def test_users_are_chosen_by_the_rules():
-    expected = [(MODEL.user_ids[chosen.user], chosen.rule) for chosen in CHOSEN]
-    assert [(shown.user, shown.rule) for shown in STUDY.users] == expected
 
 
 def test_a_list_has_the_best_unseen_items_of_its_vector():

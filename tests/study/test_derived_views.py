@@ -193,11 +193,6 @@ def test_lists_have_titles():
     assert read["reference"]["top"][0]["title"].startswith("Film")
 
 
-def test_an_unknown_variant_raises():
-    with pytest.raises(ConfigError, match="closest"):
-        derived_views.derive_views(user(), only=["no-such"])
-
-
 @pytest.mark.parametrize(
     ("behaviours", "changes"),
     [(0, {}), (1, {}), (9, {"interests": 1}), (9, {"iterations": 1}), (9, {"hidden": ()})],

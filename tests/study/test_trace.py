@@ -78,10 +78,13 @@ def test_an_unknown_source_anchor_raises():
         find_span("mindref.ops.routing:forward@no such words")
 
 
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
 @pytest.mark.slow(every=4)
 def test_x5_the_json_is_valid_and_restores_every_byte(trace):
     text = trace.to_json()
-    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(text))
+    VALIDATOR.validate(json.loads(text))
     again = Trace.from_json(text)
     assert again.to_json() == text
     for name, tensor in trace.tensors.items():
@@ -91,8 +94,7 @@ def test_x5_the_json_is_valid_and_restores_every_byte(trace):
 def test_x5_the_schema_rejects_a_missing_field():
     plain = json.loads(trace_pair(make_random_pair()).to_json())
     del plain["steps"][3]["invariants"][0]["residual"]
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(SCHEMA).validate(plain)
+    assert not VALIDATOR.is_valid(plain)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "mindref.trace/2"}', "null"])

@@ -34,13 +34,9 @@ class RoutingMeasures:
     """Four measures of a routing result; means over several draws."""
 
     largest: float  # mean of the largest coupling weight of a behaviour, 1 / K' to 1
-    effective_number: (
-        float  # effective number of interests, 1 to K': exp of the entropy of their shares
-    )
+    effective_number: float  # exp of the entropy of the shares of the interests, 1 to K'
     similarity: float | None  # mean cosine between interests; None for a single interest
-    purity: (
-        float | None
-    )  # share of behaviours in the most frequent group of their interest; None without groups
+    purity: float | None  # see `group_purity`; None without groups
 
 
 @dataclass(frozen=True)
@@ -49,9 +45,7 @@ class Controls:
 
     user: RoutingMeasures
     redrawn: RoutingMeasures  # the same history, new initial logits
-    grouping: (
-        float  # mean adjusted Rand index between the groupings with new logits and this grouping
-    )
+    grouping: float  # mean adjusted Rand index of the groupings with new logits and this one
     lowest_grouping: float  # minimum of these indices
     match: float  # mean cosine of an interest with the assigned interest after a redraw
     random_history: RoutingMeasures  # as many items, drawn by popularity from the log

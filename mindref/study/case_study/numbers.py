@@ -74,9 +74,7 @@ class UserStudy:
     behaviours: list[str]  # n titles, oldest first, the last `window` before the target
     groups: list[str]  # of the behaviours, empty without groups
     couplings: list[list[float]]  # (K', n) rows interests, columns behaviours
-    strongest_interests: list[
-        int
-    ]  # interest with the largest coupling weight of each behaviour, from 0
+    strongest_interests: list[int]  # largest coupling weight of each behaviour, from 0
     lists: list[ItemList]  # one for each interest
     single: ItemList | None  # of the single-vector model
     distinct: int  # different items in `strips`
@@ -122,15 +120,14 @@ def open_case_models(
 def check_baseline(study_model: StudyModel, single: StudyModel, baseline_name: str) -> None:
     """Raise ConfigError unless the baseline has one interest and the users and items of the run."""
     count = single.model.config.interests
+    subject = f"baseline {baseline_name}"
     if count != 1:
         todo = "pass a run that was trained with --interests 1"
-        raise ConfigError(say(f"baseline {baseline_name}", "one interest", count, todo))
-    for field in ("item_ids", "user_ids"):
-        if list(getattr(study_model, field)) != list(getattr(single, field)):
-            todo = "train it on the log of the run"
-            raise ConfigError(
-                say(f"baseline {baseline_name}", "the log of the run", "another log", todo)
-            )
+        raise ConfigError(say(subject, "one interest", count, todo))
+    ids, other = ((list(x.item_ids), list(x.user_ids)) for x in (study_model, single))
+    if ids != other:
+        todo = "train it on the log of the run"
+        raise ConfigError(say(subject, "the log of the run", "another log", todo))
 
 
 def make_case_study(
@@ -214,11 +211,8 @@ def target_rank(study_model: StudyModel, user: int) -> int:
 
 def item_group(study_model: StudyModel, item: int) -> str:
     """Return the group of an item, empty without groups."""
-    return (
-        ""
-        if study_model.groups is None
-        else study_model.groups.names[study_model.groups.of_item[item]]
-    )
+    groups = study_model.groups
+    return "" if groups is None else groups.names[groups.of_item[item]]
 
 
 def make_item_list(
@@ -236,13 +230,13 @@ def make_item_list(
     count = len(best)
     groups = [item_group(study_model, i) for i in best]
     commonest = max(dict.fromkeys(groups), key=groups.count, default="")
-    listed = zip(best, cosines, groups, strict=True)
+    listed = [
+        RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), of)
+        for i, cosine, of in zip(best, cosines, groups, strict=True)
+    ]
     return ItemList(
         name,
-        [
-            RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), of)
-            for i, cosine, of in listed
-        ],
+        listed,
         float((between.sum() - np.trace(between)) / max(count * (count - 1), 1)),
         commonest,
         groups.count(commonest) if commonest else 0,

@@ -75,24 +75,47 @@ class Cell:
             yield i, self.factor(k, self.cell_index(k, **{letter: i}))
 
 
-def sum_terms(terms: list[Term]) -> float:
-    """Return the sum in the order of the terms."""
-    out = 0.0
-    for term in terms:
-        out += term.value
-    return out
-
-
 def group_of_sum(terms: list[Term], title: str = "") -> Group:
-    """Return a group whose total is the sum of its terms."""
-    return Group(title, tuple(terms), sum_terms(terms))
+    """Return a group whose total is the sum of its terms, in their order."""
+    total = 0.0
+    for term in terms:  # `sum` would compensate for rounding
+        total += term.value
+    return Group(title, tuple(terms), total)
 
 
-def explain_by_group(group: Group) -> Explanation:
+def group_of_largest(terms: list[Term], title: str) -> Group:
+    """Return a group whose total is the maximum of its terms."""
+    return Group(title, tuple(terms), max(term.value for term in terms), largest=True)
+
+
+def total_of(group: Group) -> Explanation:
     """Return the explanation of a cell that equals the total of a group."""
     return Explanation((group,), "", group.total)
+
+
+def sum_of(terms: list[Term], title: str = "") -> Explanation:
+    """Return the explanation of a cell that equals the sum of some terms."""
+    return total_of(group_of_sum(terms, title))
+
+
+def quotient_of(terms: list[Term], numerator: int) -> Explanation:
+    """Return the explanation of one exp over the sum of all exps."""
+    group = group_of_sum(terms, "exp of each logit minus the largest logit")
+    above = terms[numerator].value
+    return Explanation((group,), f"{above!r} / {group.total!r}", above / group.total)
+
+
+def copy_factor(factor: Factor) -> Explanation:
+    """Return the explanation of a cell that copies another cell."""
+    return sum_of([Term("{}", (factor,), factor.value)])
 
 
 def all_factors(cell: Cell, k: int) -> list[Factor]:
     """Return all cells of tensor k, in order."""
     return [cell.factor(k, index) for index in np.ndindex(*cell.arrays[k].shape)]
+
+
+def active_factors(cell: Cell) -> list[Factor]:
+    """Return the cells of tensor 0 where tensor 1, a mask, is true."""
+    pairs = zip(all_factors(cell, 0), all_factors(cell, 1), strict=True)
+    return [factor for factor, mask in pairs if mask.value]

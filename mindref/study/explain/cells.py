@@ -10,44 +10,17 @@ import itertools
 import math
 from collections.abc import Callable
 
-from mindref.study.explain import loss as explain_loss
-from mindref.study.explain import model as explain_model
-from mindref.study.explain.arithmetic import (
-    Cell,
-    Explanation,
-    Term,
-    Values,
-    explain_by_group,
-    group_of_sum,
-)
+from mindref.study.explain import loss, model
+from mindref.study.explain.arithmetic import Cell, Explanation, Term, Values, sum_of
 from mindref.study.recipes import Recipe
 
 FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {
-    "softmax": explain_model.explain_softmax,
-    "unit": explain_model.explain_unit,
-    "across": explain_model.explain_across,
-    "along": explain_model.explain_along,
-    "size": explain_model.explain_size,
-    "count": explain_model.explain_count,
-    "gaps": explain_model.explain_gaps,
-    "through_power": explain_model.explain_through_power,
-    "one_hot": explain_model.explain_one_hot,
-    "concat": explain_model.explain_concat,
-    "front": explain_model.explain_front,
-    "back": explain_model.explain_back,
-    "relu": explain_model.explain_relu,
-    "passed_through": explain_model.explain_passed_through,
-    "hits": explain_loss.explain_hits,
-    "without_hits": explain_loss.explain_without_hits,
-    "loss": explain_loss.explain_loss,
-    "tail": explain_loss.explain_tail,
-    "scatter": explain_loss.explain_scatter,
-    "adam": explain_loss.explain_adam,
-    "max": explain_loss.explain_max,
-    "winner": explain_loss.explain_winner,
-    "order": explain_loss.explain_order,
+    name.removeprefix("explain_"): function
+    for module in (model, loss)
+    for name, function in vars(module).items()
+    if name.startswith("explain_")
 }
-"""The explanation of each recipe function, in the order of `recipe_arrays.FUNCTIONS`."""
+"""The explanation of each recipe function of `recipe_arrays.FUNCTIONS`: `explain_NAME`."""
 
 
 def explain_cell(values: Values, recipe: Recipe, index: tuple[int, ...]) -> Explanation:
@@ -76,4 +49,4 @@ def explain_sum(cell: Cell) -> Explanation:
             value = part["sign"] * math.prod(f.value for f in factors)
             sign = "- " if part["sign"] < 0 else ""
             terms.append(Term(sign + " x ".join(["{}"] * len(factors)), factors, value))
-    return explain_by_group(group_of_sum(terms))
+    return sum_of(terms)

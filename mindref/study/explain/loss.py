@@ -14,10 +14,13 @@ from mindref.study.explain.arithmetic import (
     Group,
     Term,
     all_factors,
-    explain_by_group,
+    copy_factor,
+    group_of_largest,
     group_of_sum,
+    quotient_of,
+    sum_of,
+    total_of,
 )
-from mindref.study.explain.model import copy_factor, group_of_largest
 
 
 def explain_hits(cell: Cell) -> Explanation:
@@ -54,11 +57,7 @@ def explain_loss(cell: Cell) -> Explanation:
 
 def explain_tail(cell: Cell) -> Explanation:
     """Explain the probability of a negative."""
-    terms, _ = exp_terms(cell)
-    group = group_of_sum(terms, "exp of each logit minus the largest logit")
-    numerator = terms[1 + cell.index[0]].value
-    text = f"{numerator!r} / {group.total!r}"
-    return Explanation((group,), text, numerator / group.total)
+    return quotient_of(exp_terms(cell)[0], 1 + cell.index[0])
 
 
 def explain_scatter(cell: Cell) -> Explanation:
@@ -74,7 +73,7 @@ def explain_scatter(cell: Cell) -> Explanation:
             share = (int(n), int(f)) if cell.arrays[k + 2].ndim == 2 else (int(f),)
             factors = cell.factor(k, index), cell.factor(k + 2, share)
             terms.append(Term("{} x {}", factors, factors[1].value * factors[0].value))
-    return explain_by_group(group_of_sum(terms, "all uses of this row"))
+    return sum_of(terms, "all uses of this row")
 
 
 def as_matrix(x: Any) -> Any:
@@ -91,9 +90,7 @@ def explain_adam(cell: Cell) -> Explanation:
     small = recipe["epsilon"] * root
     move = -rate * first.value / (math.sqrt(second.value) + small)
     form = f"- {rate:.6g} x {{}} / (sqrt({{}}) + {small:.6g})"
-    return explain_by_group(
-        group_of_sum([Term("{}", (value,), value.value), Term(form, (first, second), move)])
-    )
+    return sum_of([Term("{}", (value,), value.value), Term(form, (first, second), move)])
 
 
 def active_scores(cell: Cell) -> tuple[Group, Factor]:
@@ -107,7 +104,7 @@ def active_scores(cell: Cell) -> tuple[Group, Factor]:
 
 def explain_max(cell: Cell) -> Explanation:
     """Explain the score of an item: the largest over the active interests."""
-    return explain_by_group(active_scores(cell)[0])
+    return total_of(active_scores(cell)[0])
 
 
 def explain_winner(cell: Cell) -> Explanation:

@@ -7,12 +7,15 @@ import math
 from mindref.study.explain.arithmetic import (
     Cell,
     Explanation,
-    Factor,
     Group,
     Term,
+    active_factors,
     all_factors,
-    explain_by_group,
+    copy_factor,
+    group_of_largest,
     group_of_sum,
+    quotient_of,
+    sum_of,
 )
 
 
@@ -26,10 +29,7 @@ def explain_softmax(cell: Cell) -> Explanation:
     logits = {i: b for i, b in cell.factors_along(0, over) if i in allowed}
     top = max(b.value for b in logits.values())
     terms = [Term(f"exp({{}} - {top:.6g})", (b,), math.exp(b.value - top)) for b in logits.values()]
-    group = group_of_sum(terms, "exp of each logit minus the largest logit")
-    numerator = terms[allowed.index(position)].value
-    text = f"{numerator!r} / {group.total!r}"
-    return Explanation((group,), text, numerator / group.total)
+    return quotient_of(terms, allowed.index(position))
 
 
 def squared_coordinates(cell: Cell) -> Group:
@@ -75,13 +75,13 @@ def explain_along(cell: Cell) -> Explanation:
 def explain_size(cell: Cell) -> Explanation:
     """Explain a count of unmasked positions."""
     terms = [Term("{}", (mask,), mask.value) for mask in all_factors(cell, 0)]
-    return explain_by_group(group_of_sum(terms, "1 for each film, 0 for padding"))
+    return sum_of(terms, "1 for each film, 0 for padding")
 
 
 def explain_count(cell: Cell) -> Explanation:
     """Explain whether an interest is active: its number is at most K'."""
     n, most = int(cell.arrays[0].sum()), cell.recipe["interests"]
-    group = explain_size(cell).groups[0]
+    groups = explain_size(cell).groups
     if cell.recipe["rule"] == "log2":
         k = max(1, min(most, n.bit_length() - 1))
         text = f"K' = max(1, min({most}, floor(log2 {n}))) = {k}"
@@ -90,7 +90,7 @@ def explain_count(cell: Cell) -> Explanation:
         text = f"K' = {k}, whatever the length of the history"
     interest = cell.index[0] + 1
     relation = "<=" if interest <= k else ">"
-    return Explanation((group,), f"{text}; {interest} {relation} {k}", float(interest <= k))
+    return Explanation(groups, f"{text}; {interest} {relation} {k}", float(interest <= k))
 
 
 def raise_number_with_sign(x: float, power: float) -> float:
@@ -102,14 +102,11 @@ def explain_gaps(cell: Cell) -> Explanation:
     """Explain sign(s) |s|^p minus its maximum over the active interests."""
     power = float(cell.recipe["power"])
     score = cell.matching_factor(0)
-    active = [
-        s for s, on in zip(all_factors(cell, 0), all_factors(cell, 1), strict=True) if on.value
-    ]
-    top = max(active, key=lambda s: s.value)
+    top = max(active_factors(cell), key=lambda s: s.value)
     form = f"sign(s) |s|^{power:g} of s = {{}}"
     terms = [Term(form, (score,), raise_number_with_sign(score.value, power))]
     terms.append(Term(f"- {form}, the largest", (top,), -raise_number_with_sign(top.value, power)))
-    return explain_by_group(group_of_sum(terms))
+    return sum_of(terms)
 
 
 def explain_through_power(cell: Cell) -> Explanation:
@@ -119,29 +116,18 @@ def explain_through_power(cell: Cell) -> Explanation:
         return Explanation((), "the derivative is infinite at 0, so the gradient is set to 0", 0.0)
     slope = power * abs(s.value) ** (power - 1)
     form = f"{{}} x {power:g} |s|^{power - 1:g} of s = {{}}"
-    return explain_by_group(group_of_sum([Term(form, (d, s), d.value * slope)]))
+    return sum_of([Term(form, (d, s), d.value * slope)])
 
 
 def explain_one_hot(cell: Cell) -> Explanation:
     """Explain whether an interest is the one with the largest score."""
-    pairs = zip(all_factors(cell, 0), all_factors(cell, 1), strict=True)
-    active = [s for s, on in pairs if on.value]
+    active = active_factors(cell)
     group = group_of_largest(
         [Term("{}", (s,), s.value) for s in active], "the largest active score"
     )
     best = max(active, key=lambda s: s.value).position == cell.index
     text = "the largest score, so 1" if best else "another score is larger, so 0"
     return Explanation((group,), text, float(best))
-
-
-def group_of_largest(terms: list[Term], title: str) -> Group:
-    """Return a group whose total is the maximum of its terms."""
-    return Group(title, tuple(terms), max(term.value for term in terms), largest=True)
-
-
-def copy_factor(factor: Factor) -> Explanation:
-    """Explain a cell that copies another cell."""
-    return explain_by_group(group_of_sum([Term("{}", (factor,), factor.value)]))
 
 
 def explain_concat(cell: Cell) -> Explanation:
@@ -164,7 +150,7 @@ def explain_back(cell: Cell) -> Explanation:
     columns = (cell.arrays[0].shape[1] - first) // features  # columns of a feature
     column = first + cell.index[0] * columns + cell.index[1]
     factors = [cell.factor(0, (j, column)) for j in range(len(cell.arrays[0]))]
-    return explain_by_group(group_of_sum([Term("{}", (x,), x.value) for x in factors]))
+    return sum_of([Term("{}", (x,), x.value) for x in factors])
 
 
 def explain_relu(cell: Cell) -> Explanation:

@@ -1,6 +1,5 @@
 """Gradients compared with finite differences of the loss.
 
-named_inputs         the inputs of the loss by tensor name, and a change of one number
 unrolled             the forward pass without loops, so that any intermediate number can be changed
 differences          the difference with respect to one number, and its error by step size
 batched_differences  many differences at once, compared with a gradient formula

@@ -10,15 +10,16 @@ derivative; h is reduced until no kink lies between x - h and x + h.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mindref.errors import ConfigError, say
 from mindref.models import mind
 from mindref.shapes import Array
-from mindref.study.gradients import named_inputs, unrolled
+from mindref.study.gradients import unrolled
 from mindref.study.suggest import suggest_names
 
 if TYPE_CHECKING:
@@ -47,21 +48,13 @@ RELATIVE_ERROR_FLOOR = 1e-8
 """The smallest denominator of a relative error."""
 
 
-@dataclass(frozen=True)
-class FiniteDifference:
+class FiniteDifference(NamedTuple):
     """The derivative of the loss with respect to one number, by finite differences."""
 
-    tensor: str
-    index: tuple[int, ...]
     value: float  # of the number
     difference: float  # (loss(+h) - loss(-h)) / 2h
     step: float  # the h used
     kink: bool  # whether a kink reduced h
-    frozen: bool  # whether the last coupling weights were constant
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -78,38 +71,22 @@ class StepSizeCurve:
     chosen: dict[str, float]  # dtype -> the default h
     best: dict[str, float]  # dtype -> the h with the smallest error
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
 
-
-def finite_difference(
-    pair: TrainingPair,
-    tensor: str,
-    index: Sequence[int],
-    step: float = 0,
-    frozen: bool | None = None,
-) -> FiniteDifference:
+def finite_difference(pair: TrainingPair, tensor: str, index: Sequence[int]) -> FiniteDifference:
     """Return the centred difference of the loss with respect to one entry of a tensor.
 
-    tensor: a name of the trace ("S", "w[2]") or of unrolled.py. step: h > 0; 0: the default of
-    float64. frozen: whether the last coupling weights are constant; default: as in the gradient of
-    the model. Raises ConfigError for a tensor without influence on the loss and for an index
-    outside the tensor.
+    tensor: a name of the trace ("S", "w[2]") or of unrolled.py. Raises ConfigError for a tensor
+    without influence on the loss and for an index outside the tensor.
     """
-    array = find_array(pair, tensor)
-    value = entry_value(tensor, array, index)
-    frozen = pair.config.routing_gradient == "last" if frozen is None else frozen
-    if tensor in named_inputs.input_arrays(pair) and not frozen:
+    array = find_array(pair, tensor, index)
+    frozen = pair.config.routing_gradient == "last"  # the last coupling weights are constant
+    if tensor in input_arrays(pair) and not frozen:
         evaluate = loss_evaluator(pair, tensor, index)
     else:
         weights = unrolled.last_coupling_weights(pair) if frozen else None
         evaluate = unrolled_evaluator(pair, tensor, one_hot_array(array, index), index, weights)
-    h = step or STEP["float64"]
-    slope, used = smooth_difference(evaluate, h)
-    return FiniteDifference(
-        tensor, tuple(int(i) for i in index), value, slope, used, used < h, frozen
-    )
+    slope, used = smooth_difference(evaluate, STEP["float64"])
+    return FiniteDifference(float(array[tuple(index)]), slope, used, used < STEP["float64"])
 
 
 def step_size_curve(
@@ -119,8 +96,7 @@ def step_size_curve(
 
     closed: the exact gradient (routing_gradient="all").
     """
-    array = find_array(pair, tensor)
-    entry_value(tensor, array, index)
+    array = find_array(pair, tensor, index)
     errors: dict[str, tuple[float, ...]] = {}
     corners: tuple[bool, ...] = ()
     offsets = np.concatenate([h * one_hot_array(array, index) for h in CURVE_STEPS])
@@ -128,7 +104,7 @@ def step_size_curve(
         both = unrolled.forward(pair, {tensor: np.concatenate([offsets, -offsets])}, dtype)
         up, down = np.split(both.losses.astype(np.float64), 2)
         slopes = (up - down) / (2 * np.array(CURVE_STEPS))
-        errors[dtype] = tuple(round_error(slope_error(closed, float(slope))) for slope in slopes)
+        errors[dtype] = tuple(float(f"{slope_error(closed, float(x)):.3g}") for x in slopes)
         if dtype == "float64":
             plus_sides, minus_sides = np.split(both.sides, 2)
             corners = tuple(bool(x) for x in (plus_sides != minus_sides).any(axis=1))
@@ -153,11 +129,6 @@ def perturbed_tensor(gradient: str) -> str:
     return PERTURBED.get(gradient, f"{name.removeprefix('d_')}{bracket}{number}")
 
 
-def round_error(error: float) -> float:
-    """Return an error with three digits, for a plot."""
-    return float(f"{error:.3g}")
-
-
 def slope_error(closed: float, slope: float) -> float:
     """Return |closed - slope| over the larger of both, at least over `RELATIVE_ERROR_FLOOR`."""
     return abs(closed - slope) / max(abs(closed), abs(slope), RELATIVE_ERROR_FLOOR)
@@ -180,7 +151,7 @@ def loss_evaluator(
     """Return a function from a change of an input to the loss and the sides of its kinks."""
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        loss, saved = mind.loss(*named_inputs.perturb_input(pair, tensor, index, by))
+        loss, saved = mind.loss(*perturb_input(pair, tensor, index, by))
         return float(loss), kink_sides(saved)
 
     return evaluate
@@ -193,14 +164,33 @@ def unrolled_evaluator(
 
     one: (1, *shape), 1 at the index. weights: constant coupling weights of the last iteration.
     """
-    is_input = tensor in named_inputs.input_arrays(pair)
+    is_input = tensor in input_arrays(pair)
 
     def evaluate(by: float) -> tuple[float, bytes]:
-        plus_sides = named_inputs.perturb_input(pair, tensor, index, by) if is_input else pair
+        plus_sides = perturb_input(pair, tensor, index, by) if is_input else pair
         done = unrolled.forward(plus_sides, {} if is_input else {tensor: by * one}, weights=weights)
         return float(done.losses[0]), done.sides.tobytes()
 
     return evaluate
+
+
+def input_arrays(pair: TrainingPair) -> dict[str, Array]:
+    """Return the inputs of the loss by name, without the axis of users; the arrays are views."""
+    params, batch = pair.params, pair.batch
+    arrays = {"S": params.bilinear, "items": params.items, "profile": params.profile}
+    for number, layer in enumerate(params.layers, start=1):
+        arrays |= {f"W[{number}]": layer.weight, f"bias[{number}]": layer.bias}
+    if pair.config.routing == "dynamic":  # model-R12: nothing else reads them
+        arrays["b[1]"] = batch.histories.init_logits[0]
+    target = batch.target_log_expected[0, ...]  # a view with no axes
+    return arrays | {"logq_t": target, "logq": batch.negative_log_expected}
+
+
+def perturb_input(pair: TrainingPair, name: str, index: Sequence[int], by: float) -> TrainingPair:
+    """Return a training pair with `by` added to one number; the argument is unchanged."""
+    pair = pair._replace(params=deepcopy(pair.params), batch=deepcopy(pair.batch))
+    input_arrays(pair)[name][tuple(index)] += by
+    return pair
 
 
 def kink_sides(saved: Any) -> bytes:
@@ -212,27 +202,18 @@ def kink_sides(saved: Any) -> bytes:
     return b"".join(passed) + (chosen.tobytes() if hard or 0 < attention.power < 1 else b"")
 
 
-def entry_value(tensor: str, array: Array, index: Sequence[int]) -> float:
-    """Return the number at an index of a tensor. Raises ConfigError for an index outside it."""
-    inside = len(index) == array.ndim and all(
-        0 <= i < size for i, size in zip(index, array.shape, strict=True)
-    )
-    if not inside:
-        raise ConfigError(say(tensor, f"an index within {array.shape}", tuple(index)))
-    return float(array[tuple(index)])
-
-
-def find_array(pair: TrainingPair, tensor: str) -> Array:
-    """Return a tensor by name, without the axis of users."""
-    is_input = named_inputs.input_arrays(pair)
-    if tensor in is_input:
-        return is_input[tensor]
-    values = unrolled.forward(pair, {}).values
-    if tensor not in values:
-        tensor_names = (*is_input, *values)
-        hint = suggest_names(tensor, tensor_names)
+def find_array(pair: TrainingPair, tensor: str, index: Sequence[int]) -> Array:
+    """Return a tensor by name, without the axis of users; the index must lie within it."""
+    arrays = input_arrays(pair)
+    if tensor not in arrays:
+        arrays |= {name: x[0] for name, x in unrolled.forward(pair, {}).values.items()}
+    if tensor not in arrays:
+        hint = suggest_names(tensor, arrays)
         raise ConfigError(say("tensor", "a tensor with influence on the loss", tensor, hint))
-    return values[tensor][0]
+    shape = arrays[tensor].shape
+    if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+        raise ConfigError(say(tensor, f"an index within {shape}", tuple(index)))
+    return arrays[tensor]
 
 
 def one_hot_array(array: Array, index: Sequence[int]) -> Array:

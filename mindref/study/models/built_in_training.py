@@ -51,11 +51,8 @@ def write_built_in_models(folder: Path = BUILT_IN) -> None:
     """Write the log and both models into a folder. Raises RunError where it cannot be written."""
     events, ages = film_club()
     log = make_film_log(events, ages)
-    trainers = {
-        SEVERAL_INTERESTS: train_built_in_model(log),
-        SINGLE_INTEREST: train_built_in_model(log, interests=1),
-    }
-    for name, trainer in trainers.items():
+    for name, changes in ((SEVERAL_INTERESTS, {}), (SINGLE_INTEREST, {"interests": 1})):
+        trainer = train_built_in_model(log, **changes)
         run = folder / name
         run.mkdir(parents=True, exist_ok=True)
         write_text(run / "items.tsv", trainer.catalogue)

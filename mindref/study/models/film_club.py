@@ -8,7 +8,6 @@ shelf before the next shelf, watches no film twice, and sometimes watches a film
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,20 +22,14 @@ STAY = 0.4  # chance that the next film is of the same shelf
 STRAY = 0.04  # share of films of other shelves
 
 
-class Member(NamedTuple):
-    """One member of the club."""
-
-    age: int
-    films: Ints
-
-
 def film_club(seed: int = 0, members: int = 300) -> tuple[Ragged, Ints]:
     """Draw the films of each member, oldest first, and the age band of each (U,)."""
     rng = np.random.default_rng(seed)
     taste = np.asarray(np.exp(rng.normal(0.0, 0.7, (len(AGE_BANDS), GROUPS))))
     appeal = rng.normal(0.0, 0.5, GROUPS * PER_GROUP)
     club = [draw_member(rng, taste, appeal) for _ in range(members)]
-    return Ragged.of([member.films for member in club]), np.array([member.age for member in club])
+    ages, films = zip(*club, strict=True)
+    return Ragged.of(list(films)), np.array(ages)
 
 
 def make_film_log(events: Ragged, ages: Ints) -> InteractionLog:
@@ -50,21 +43,17 @@ def make_film_log(events: Ragged, ages: Ints) -> InteractionLog:
         item_ids=[f"film-{i + 1:02}" for i in films],
         titles=[film_title(i) for i in films],
         item_features=[
-            single_value_feature("shelf", shelves, np.array([film_shelf(i) for i in films]))
+            single_value_feature("shelf", shelves, np.array([i // PER_GROUP for i in films]))
         ],
         user_features=[single_value_feature("age", AGE_BANDS, ages)],
     )
 
 
-def film_shelf(film: int) -> int:
-    """Return the shelf of a film."""
-    return film // PER_GROUP
-
-
 def film_title(film: int) -> str:
     """Return the title of a film; the topics of a shelf alternate."""
-    number, topic = divmod(film % PER_GROUP, TOPICS)
-    return SHELVES[film_shelf(film)].title(topic, number)
+    shelf, position = divmod(film, PER_GROUP)
+    number, topic = divmod(position, TOPICS)
+    return SHELVES[shelf].title(topic, number)
 
 
 def single_value_feature(name: str, values: Sequence[str], codes: Ints) -> Feature:
@@ -72,8 +61,8 @@ def single_value_feature(name: str, values: Sequence[str], codes: Ints) -> Featu
     return Feature(name, values, Ragged(np.arange(len(codes) + 1), codes))
 
 
-def draw_member(rng: np.random.Generator, taste: Floats, appeal: Floats) -> Member:
-    """Draw a member and the films of the member, in order."""
+def draw_member(rng: np.random.Generator, taste: Floats, appeal: Floats) -> tuple[int, Ints]:
+    """Draw the age of a member and the films of the member, in order."""
     age = int(rng.integers(len(AGE_BANDS)))
     count = 1 + int(rng.choice(len(INTERESTS), p=INTERESTS))
     chance = taste[age] / taste[age].sum()
@@ -87,7 +76,7 @@ def draw_member(rng: np.random.Generator, taste: Floats, appeal: Floats) -> Memb
     films = draw_films(
         rng, [rng.permutation(queue).tolist() for queue in queues], other_films.tolist()
     )
-    return Member(age, np.array(films))
+    return age, np.array(films)
 
 
 def draw_films(

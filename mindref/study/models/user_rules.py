@@ -61,17 +61,21 @@ def median_history(study_model: StudyModel, users: Ints) -> ChosenUser:
 
 def most_separated(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The most separated interests: the lowest mean cosine between them."""
-    users, cosines, scope = measure_separation(study_model, users)
-    index = int(np.argmin(cosines))
-    text = f"the most separated interests {scope}: mean cosine {cosines[index]:.3f}"
-    return ChosenUser(int(users[index]), text)
+    return choose_by_separation(study_model, users, "most", np.argmin)
 
 
 def least_separated(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The least separated interests: the highest mean cosine between them."""
+    return choose_by_separation(study_model, users, "least", np.argmax)
+
+
+def choose_by_separation(
+    study_model: StudyModel, users: Ints, word: str, choose: Callable[[Floats], np.intp]
+) -> ChosenUser:
+    """Return the user whose mean cosine between interests `choose` selects."""
     users, cosines, scope = measure_separation(study_model, users)
-    index = int(np.argmax(cosines))
-    text = f"the least separated interests {scope}: mean cosine {cosines[index]:.3f}"
+    index = int(choose(cosines))
+    text = f"the {word} separated interests {scope}: mean cosine {cosines[index]:.3f}"
     return ChosenUser(int(users[index]), text)
 
 
@@ -106,10 +110,10 @@ def sample_users(study_model: StudyModel, users: Ints) -> tuple[Ints, str]:
     """Return at most `MAX_MEASURED_USERS` users in the order of the log, and a text about them."""
     if len(users) <= MAX_MEASURED_USERS:
         return users, f"of {len(users)} users"
-    drawn = make_rng(study_model.model.config.seed, "study").permutation(len(users))[
-        :MAX_MEASURED_USERS
-    ]
-    return users[np.sort(drawn)], f"of {MAX_MEASURED_USERS} users, drawn from {len(users)}"
+    order = make_rng(study_model.model.config.seed, "study").permutation(len(users))
+    return users[
+        np.sort(order[:MAX_MEASURED_USERS])
+    ], f"of {MAX_MEASURED_USERS} users, drawn from {len(users)}"
 
 
 def user_interests(study_model: StudyModel, users: Ints) -> Interests:
@@ -146,8 +150,7 @@ def target_ranks(study_model: StudyModel, users: Ints, items: Array) -> Ints:
     vectors, active, *_ = user_interests(study_model, users)
     scores = item_scores(vectors @ items.T, active, study_model.model.config.score)
     target_score = np.take_along_axis(scores, target[:, None], axis=1)
-    before = (scores > target_score) | (
-        (scores == target_score) & (np.arange(len(items)) < target[:, None])
-    )
+    lower_id = np.arange(len(items)) < target[:, None]
+    before = (scores > target_score) | ((scores == target_score) & lower_id)
     before[np.repeat(np.arange(len(history)), history.lengths), history.values] = False
     return before.sum(axis=1)

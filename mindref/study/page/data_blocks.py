@@ -68,11 +68,6 @@ def replace_arrays(value: Any, arrays: dict[str, int]) -> Any:
     return value
 
 
-def decode_tensor(tensor: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a tensor, little-endian, in C order."""
-    return base64.b64decode(tensor["data"])
-
-
 def long_texts(value: Any) -> Iterator[str]:
     """Yield every long text of nested lists and objects."""
     if isinstance(value, str):

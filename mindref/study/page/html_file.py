@@ -21,41 +21,15 @@ from mindref.study.page.data_blocks import pack_blocks
 from mindref.study.page.noscript import render_noscript
 
 STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
-SCRIPTS = (  # in the order of their imports
-    "data",
-    "dom",
-    "numbers",
-    "quantities",
-    "state",
-    "sum_recipe",
-    "operators",
-    "recompute",
-    "unroll",
-    "edits",
-    "explain",
-    "softmax_sums",
-    "table",
-    "equation",
-    "invariants",
-    "prediction",
-    "inspector",
-    "editor",
-    "step",
-    "step_list",
-    "self_check",
-    "tabs",
-    "views",
-    "replay",
-    "map",
-    "retrieval",
-    "ledger",
-    "variants",
-    "curve",
-    "ambiguities",
-    "exercises",
-    "keys",
-    "main",
+SCRIPTS = (
+    *("data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators"),
+    *("recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation"),
+    *("invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check"),
+    *("tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve"),
+    *("ambiguities", "exercises", "keys", "main"),
 )
+"""The scripts, in the order of their imports."""
+
 VIEWS = {
     "steps": "Step by step",
     "replay": "Replay",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
-
-from mindref.study.page.data_blocks import decode_tensor
 
 
 def render_noscript(trace: Mapping[str, Any]) -> str:
@@ -30,7 +29,7 @@ def render_routing_table(trace: Mapping[str, Any]) -> str:
     if not weight_tensors:
         return ""
     last = weight_tensors[-1]
-    weights = np.frombuffer(decode_tensor(last), "<f8").reshape(last["shape"])
+    weights = np.frombuffer(b64decode(last["data"]), "<f8").reshape(last["shape"])
     columns = "".join(
         f'<th scope="col">{isolate_direction(x)}</th>' for x in position_labels(trace, last, 1)
     )

@@ -17,7 +17,6 @@ def first_user_profile(arrays: Any, context: Any) -> Any:
 
 LOGITS = StepKind(
     "loss.d_logits",
-    "loss.d_logits",
     "gradient of the loss with respect to the logits",
     "Gradient descent lowers each negative in proportion to its probability and raises the target.",
     "d_o_s = beta prob_s",
@@ -32,7 +31,6 @@ LOGITS = StepKind(
 )
 VECTORS = StepKind(
     "loss.d_vectors",
-    "loss.d_unit",
     "gradient of the loss with respect to the user vector and the item vectors",
     "Each vector receives the other factor of the inner product, times the gradient of the logit.",
     "d_q_d = d_o_t t_d + sum_s d_o_s neg_sd",
@@ -49,10 +47,10 @@ VECTORS = StepKind(
         OutputSpec("d_{neg}", "d_o:s {q}:d", "d_negatives", "sd"),
     ),
     exercises=("sampled-softmax-vjp",),
+    event="loss.d_unit",
 )
 LENGTHS = StepKind(
     "loss.d_unit",
-    "loss.d_vectors",
     "gradient through the normalisation to length 1",
     "The component along the vector vanishes, because the length is constant.",
     "d_q_d = (d_q1_d - sum_e q1_e d_q1_e q1_d) / |q|",
@@ -73,10 +71,10 @@ LENGTHS = StepKind(
         ),
     ),
     absent_if="plain",
+    event="loss.d_vectors",
 )
 USER = StepKind(
     "attention.d_user",
-    "attention.d_out",
     "gradient of the loss with respect to the attention weights",
     "An interest with attention weight 0 receives no gradient from this step.",
     "d_h_k = sum_d d_q_d v_kd",
@@ -88,10 +86,10 @@ USER = StepKind(
         OutputSpec("{d_mixed}", "h:k d_q:d", "d_interests", "kd"),
     ),
     exercises=("label-attention-vjp",),
+    event="attention.d_out",
 )
 GAPS = StepKind(
     "attention.d_scores",
-    "attention.d_gaps",
     "gradient of the loss with respect to the scores",
     "The softmax subtracts the weighted mean, so the gradients sum to 0.",
     "d_g_k = h_k (d_h_k - sum_j h_j d_h_j)",
@@ -104,10 +102,10 @@ GAPS = StepKind(
     ),
     (check_sum("the gradients through a softmax sum to 0", "d_g:k", "k", 0),),
     exercises=("softmax-vjp", "label-attention-vjp"),
+    event="attention.d_gaps",
 )
 SCORES = StepKind(
     "attention.d_interests",
-    "attention.d_scores",
     "gradient of the loss with respect to the interests",
     "An interest is used as value and as key; the target is used as query and as label.",
     "d_v_kd = h_k d_q_d + d_s_k t_d",
@@ -119,9 +117,9 @@ SCORES = StepKind(
         OutputSpec("d_query", "d_s:k v:kd", "d_target", "d"),
     ),
     exercises=("label-attention-vjp",),
+    event="attention.d_scores",
 )
 ACTIVE = StepKind(
-    "interests.d_active",
     "interests.d_active",
     "an inactive interest receives no gradient",
     "The forward pass set the interest to 0, so its input has no influence on the loss.",
@@ -133,7 +131,6 @@ ACTIVE = StepKind(
     (check_zero("the gradient of an inactive interest is 0", "{d_last}:kd", "active:k"),),
 )
 LAYER = StepKind(
-    "layers.d_affine",
     "layers.d_affine",
     "gradient of the loss with respect to weights, bias and input of a layer",
     "Where the ReLU returned 0, the gradient is 0.",
@@ -150,7 +147,6 @@ LAYER = StepKind(
 )
 JOIN = StepKind(
     "interests.d_join",
-    "interests.d_join",
     "gradient of the loss with respect to capsules and profile",
     "The profile is joined to every interest, so its gradient is the sum over the interests.",
     "d_u_kd = d_x_kd",
@@ -166,7 +162,6 @@ JOIN = StepKind(
 )
 ITEMS = StepKind(
     "items.gradient",
-    "gradients",
     "gradient of the loss with respect to the item table",
     "History, target and negatives use one table; the gradients of all uses of a row are summed.",
     "d_items_rd = sum over the uses of row r",
@@ -191,6 +186,7 @@ ITEMS = StepKind(
     ),
     (InvariantSpec("every number is finite", "finite", {"of": "d_items"}),),
     exercises=("embedding-vjp",),
+    event="gradients",
 )
 
 BACKWARD = tuple(

@@ -21,7 +21,6 @@ def lookup_step(use: str, letter: str, name: str, title: str, why: str) -> StepK
     mask = "mask:i" if use == "history" else ""
     return StepKind(
         f"{use}.embed",
-        f"{use}.lookup",
         title,
         why,
         f"{name.partition('.')[0]}_{letter}d = sum_f weights_{letter}f rows_{letter}fd"
@@ -38,11 +37,11 @@ def lookup_step(use: str, letter: str, name: str, title: str, why: str) -> StepK
         ),
         (check_sum("the weights of a film sum to 1", f"{use}.weights:{letter}f", "f", 1, mask),),
         exercises=("embedding-vjp",),
+        event=f"{use}.lookup",
     )
 
 
 IDS = StepKind(
-    "ids",
     "ids",
     "the history: film ids, the latest last",
     "The input of the model is the profile and the last {window} films of the user.",
@@ -62,7 +61,6 @@ HISTORY = lookup_step(
 )
 PROFILE = StepKind(
     "profile.embed",
-    "profile.lookup",
     "each user feature gets a vector",
     "The profile is joined to every capsule after routing.",
     "p_gq = row_gq",
@@ -72,9 +70,9 @@ PROFILE = StepKind(
     (OutputSpec("p", "input", "out", "gq"),),
     (InvariantSpec("every number is finite", "finite", {"of": "p"}),),
     absent_if="no_profile",
+    event="profile.lookup",
 )
 COUNT = StepKind(
-    "interests.count",
     "interests.count",
     "number of active interests for the length of the history",
     "A short history has little evidence for many interests, so K' grows with the logarithm of n.",
@@ -92,7 +90,6 @@ COUNT = StepKind(
 )
 JOIN = StepKind(
     "interests.join",
-    "interests.join",
     "the profile is joined to every capsule",
     "The layers can then adapt each interest to the user features.",
     "x = (u_k, p)",
@@ -103,7 +100,6 @@ JOIN = StepKind(
 )
 AFFINE = StepKind(
     "layers",
-    "layers.affine",
     "a linear layer maps each interest",
     "All interests use the same layers.",
     "y_kn = sum_m x_km W_mn + bias_n",
@@ -115,10 +111,10 @@ AFFINE = StepKind(
         OutputSpec("bias[t]", "input", "bias", "n"),
         OutputSpec("y[t]", "x[t-1]:km W[t]:mn + bias[t]:n", "out", "kn"),
     ),
+    event="layers.affine",
 )
 RELU = StepKind(
     "layers.relu",
-    "layers.rectified",
     "ReLU: negative numbers become 0",
     "Without the ReLU, two layers would equal one linear layer.",
     "x_kn = max(0, y_kn)",
@@ -127,9 +123,9 @@ RELU = StepKind(
     ("mindref.ops.relu_layer:forward@relu_layer-R2",),
     (OutputSpec("x[t]", "relu(y[t]:kn)", "out", "kn"),),
     (check_bounds("no number is negative", "x[t]", 0, float("inf")),),
+    event="layers.rectified",
 )
 ACTIVE = StepKind(
-    "interests.active",
     "interests.active",
     "the interests; inactive interests are set to 0",
     "Bias and profile would give an inactive interest a non-zero vector.",

@@ -59,7 +59,6 @@ class StepKind(NamedTuple):
     """A kind of step: texts, source anchors, output tensors, invariants, question."""
 
     kind: str  # such as "routing.weights"; the id of a step adds the iteration in brackets
-    event: str  # event of the recorder, such as "routing.iteration"
     title: str
     why: str
     equation: str
@@ -73,6 +72,12 @@ class StepKind(NamedTuple):
     variants: tuple[str, ...] = ()
     exercises: tuple[str, ...] = ()
     absent_if: str = ""  # flag of the context that removes the step
+    event: str = ""  # events of the recorder, such as "routing.iteration"; default: the kind
+
+    @property
+    def events(self) -> list[str]:
+        """Return the events with the arrays of the step; the last of them makes the step."""
+        return (self.event or self.kind).split()
 
 
 def check_sum(text: str, of: str, over: str, equals: float, mask: str = "") -> InvariantSpec:

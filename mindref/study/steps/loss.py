@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindref.study.steps.forward import MIND, lookup_step
+from mindref.study.steps.forward import lookup_step
 from mindref.study.steps.kind import (
     InvariantSpec,
     OutputSpec,
@@ -32,7 +32,6 @@ NEGATIVES = lookup_step(
 )
 DRAW = StepKind(
     "negatives.draw",
-    "batch",
     "the sampled negatives and their expected counts",
     "Popular films are sampled often. Without a correction their scores would become too low.",
     "logq_s = log(expected count of s)",
@@ -46,10 +45,10 @@ DRAW = StepKind(
         OutputSpec("logq", "input", "negative_log_expected", "s"),
     ),
     (InvariantSpec("every log is finite", "finite", {"of": "logq"}),),
+    event="batch",
 )
 SCORES = StepKind(
     "attention.scores",
-    "attention.forward",
     "score of each interest for the target",
     "Label-aware attention is used in training only, because serving has no target.",
     "s_k = sum_d v_kd t_d",
@@ -61,10 +60,10 @@ SCORES = StepKind(
     QuestionSpec(
         "Which interest has the largest score for the target?", "s", "largest", "interest"
     ),
+    event="attention.forward",
 )
 POWER = StepKind(
     "attention.power",
-    "attention.forward",
     "signed power p of the scores",
     "A larger p gives more weight to the best interest; p = 0 gives equal weights.",
     "g_k = sign(s_k) |s_k|^p - max_j sign(s_j) |s_j|^p",
@@ -75,10 +74,10 @@ POWER = StepKind(
     variants=("power-before-sign", "power-multiplies"),
     exercises=("label-attention",),
     absent_if="no_gaps",
+    event="attention.forward",
 )
 ATTENTION_WEIGHTS = StepKind(
     "attention.weights",
-    "attention.forward",
     "attention weight of each interest for the target",
     "The interest with the largest weight receives most of the gradient.",
     "h_k = exp(g_k) / sum_j exp(g_j)",
@@ -92,10 +91,10 @@ ATTENTION_WEIGHTS = StepKind(
     ),
     variants=("power-before-argmax",),
     exercises=("label-attention",),
+    event="attention.forward",
 )
 USER = StepKind(
     "attention.user",
-    "attention.forward",
     "user vector for this target",
     "The loss uses this weighted sum. Serving uses each interest separately.",
     "q_d = sum_k h_k v_kd",
@@ -104,9 +103,9 @@ USER = StepKind(
     (f"{ATTENTION}:forward@label_attention-R7",),
     (OutputSpec("q", "h:k v:kd", "out", "d"),),
     exercises=("label-attention",),
+    event="attention.forward",
 )
 UNIT = StepKind(
-    "loss.unit",
     "loss.unit",
     "user vector and item vectors are normalised to length 1",
     "The score is then a cosine (option --normalise).",
@@ -122,7 +121,6 @@ UNIT = StepKind(
     absent_if="plain",
 )
 OUTPUTS = StepKind(
-    "loss.logits",
     "loss.logits",
     "a logit for the target and for each negative",
     "The logit is the score of the film minus a correction for sampling: its log expected count.",
@@ -140,7 +138,6 @@ OUTPUTS = StepKind(
 )
 HITS = StepKind(
     "loss.hits",
-    "loss.hits",
     "mask accidental hits: negatives equal to the target",
     "The gradient would otherwise both raise and lower the score of the target.",
     "l_s = o_s, or minus infinity where s is the target",
@@ -155,7 +152,6 @@ HITS = StepKind(
 )
 LOSS = StepKind(
     "loss.value",
-    "loss.loss",
     "loss: minus the log probability of the target",
     "The loss is 0 for probability 1, and log(1 + negatives) for equal probabilities.",
     "loss = log(1 + sum_s exp(l_s - o_t))",
@@ -172,6 +168,7 @@ LOSS = StepKind(
     ),
     QuestionSpec("Which negative has the largest probability?", "prob", "largest", "negative"),
     exercises=("sampled-softmax",),
+    event="loss.loss",
 )
 
 TO_LOSS = (
@@ -188,5 +185,3 @@ TO_LOSS = (
     LOSS,
 )
 """In reading order; a trace has them in the order of the computation."""
-
-__all__ = ["MIND", "TO_LOSS"]

@@ -1,11 +1,10 @@
-"""One step of Adam for two parameters."""
+"""The last steps: one step of Adam for two parameters, and serving."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mindref.study.steps.kind import InvariantSpec, OutputSpec, StepKind, check_bounds
-from mindref.study.steps.serving import SCORE, TOP
+from mindref.study.steps.kind import InvariantSpec, OutputSpec, QuestionSpec, StepKind, check_bounds
 
 ADAM = "mindref.training.optimiser:update"
 
@@ -13,9 +12,7 @@ ADAM = "mindref.training.optimiser:update"
 def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> StepKind:
     """Return the Adam step of a parameter; `name` is the parameter in the optimiser."""
     x = letters
-    before = (
-        f"{symbol}:{x}" if symbol == "S" else "input"
-    )  # the trace has only some rows of the table
+    before = f"{symbol}:{x}" if symbol == "S" else "input"  # only some rows are in the trace
 
     def of_config(setting: str) -> Any:
         return lambda arrays, context: getattr(context.config, setting)
@@ -25,7 +22,6 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
 
     return StepKind(
         f"update.{symbol}",
-        f"update.{name}.before update.{name}.after",
         title,
         why,
         f"first' = beta1 first + (1 - beta1) d_{symbol}; second' = beta2 second + (1 - beta2)"
@@ -72,6 +68,7 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
         ),
         phase="update",
         exercises=("adam-step",),
+        event=f"update.{name}.before update.{name}.after",
     )
 
 
@@ -89,4 +86,50 @@ ROWS = adam_step(
     "Adam updates the used rows of the item table",
     "An unused row keeps its value and its moments.",
 )
+SCORE = StepKind(
+    "serve.scores",
+    "serving: score of every film for every interest",
+    "The score of a film is the best score of any interest.",
+    "score_xk = sum_d E_xd v_kd",
+    "section 3.6, eq. 3",
+    "recall-R1 recall-R5",
+    ("mindref.study.top_items:find_top_items@products =",),
+    (
+        OutputSpec("E", "input", "items", "xd"),
+        OutputSpec("score", "E:xd v:kd", "products", "xk"),
+        OutputSpec("best", "max(score:xk; active:k)", "best", "x"),
+        OutputSpec("brought_by", "winner(score:xk; active:k)", "brought_by", "x"),
+    ),
+    (
+        InvariantSpec(
+            "no interest has a larger score",
+            "most",
+            {"of": "best", "among": "score", "where": "active"},
+        ),
+    ),
+    phase="serve",
+    event="serve",
+)
+TOP = StepKind(
+    "serve.top",
+    "the films with the largest scores",
+    "Each film has the interest with the best score. This list includes films of the history;"
+    " `mindref recall` removes them.",
+    "top = the N largest best_x",
+    "section 3.6",
+    "recall-R7",
+    ("mindref.study.top_items:find_top_items@order =",),
+    (OutputSpec("top", "order(best:x; n={n})", "order", "y"),),
+    (
+        InvariantSpec(
+            "no film outside the list has a larger score", "ordered", {"of": "top", "by": "best"}
+        ),
+    ),
+    QuestionSpec(
+        "Which interest has the best score for the first film?", "score", "top", "interest"
+    ),
+    phase="serve",
+    event="serve",
+)
+
 OPTIMISER_AND_SERVING = (MATRIX, ROWS, SCORE, TOP)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mindref.study.steps.forward import MIND
-from mindref.study.steps.kind import QuestionSpec, StepKind
+from mindref.study.steps.kind import OutputSpec, QuestionSpec, StepKind
 from mindref.study.steps.loss import ATTENTION
+from mindref.study.steps.optimiser import SCORE, TOP
 from mindref.study.steps.routing import ROUTING, WEIGHTS
-from mindref.study.steps.serving import adapt_serving_step
 
 if TYPE_CHECKING:
     from mindref.study.placeholders import TraceContext
@@ -216,3 +216,26 @@ def adapt_step_kind(kind: StepKind, context: TraceContext) -> StepKind:
 def option_anchors() -> list[str]:
     """Return the source anchors that only some settings use."""
     return [anchor for each in OPTION_TEXTS for anchor in each.fields.get("code", ())]
+
+
+def adapt_serving_step(kind: StepKind, context: TraceContext) -> StepKind:
+    """Return a serving step adapted to the settings of the model; other steps are unchanged."""
+    if kind.kind == TOP.kind and context.config.score == "sum":
+        title = "the films with the largest sums of scores over the interests"
+        return kind._replace(title=title, paper="not in the paper")
+    if kind.kind != SCORE.kind:
+        return kind
+    items, score, best, brought_by = kind.outputs
+    why, checks, rules = kind.why, kind.checks, kind.rules
+    if context.config.score == "sum":
+        why = "The score of a film is the sum of its scores for all active interests."
+        best, checks, rules = best._replace(recipe="score:xk active:k"), (), "recall-R3 recall-R5"
+    outs: tuple[OutputSpec, ...] = (items, score, best, brought_by)
+    if context.config.normalise:
+        why += " Interests and item vectors have length 1 (--normalise)."
+        unit = OutputSpec("v1", "unit(v:kd; kind=unit)", "interests", "kd")
+        outs = (items, unit, score._replace(recipe="E:xd v1:kd"), best, brought_by)
+    if context.traced_items < context.items:
+        why += f" Of {context.items} films, the best films and the target are displayed."
+    equation = kind.equation.replace("v_kd", "v1_kd") if context.config.normalise else kind.equation
+    return kind._replace(why=why, checks=checks, rules=rules, outputs=outs, equation=equation)

@@ -16,7 +16,6 @@ ROUTING = "mindref.ops.routing"
 
 VOTES = StepKind(
     "routing.votes",
-    "routing.votes",
     "each film votes: S e, with one matrix S for all films",
     "Histories have any length, so no pair of film and interest has a matrix of its own.",
     "Se_id = sum_e S_de e_ie",
@@ -28,7 +27,6 @@ VOTES = StepKind(
 )
 MASK = StepKind(
     "routing.mask",
-    "routing.start",
     "mask: ignore padding and unused interests",
     "A masked pair has the coupling weight 0.",
     "allowed_ik = mask_i active_k",
@@ -38,10 +36,10 @@ MASK = StepKind(
     (OutputSpec("allowed", "mask:i active:k", "allowed", "ik"),),
     variants=("mask-after-softmax",),
     exercises=("mask",),
+    event="routing.start",
 )
 LOGITS = StepKind(
     "routing.logits",
-    "routing.start",
     "the initial routing logits are small random numbers",
     "From equal logits, all interests would stay equal in every iteration.",
     "b_ik ~ N(0, sigma^2)",
@@ -52,10 +50,10 @@ LOGITS = StepKind(
     (InvariantSpec("every number is finite", "finite", {"of": "b[1]"}),),
     variants=("zeros-as-logits", "redrawn-at-every-call", "batch-summed-logits"),
     exercises=("zero-init",),
+    event="routing.start",
 )
 WEIGHTS = StepKind(
     "routing.weights",
-    "routing.iteration",
     "each film divides one vote among the interests",
     "The coupling weights of a film sum to 1, so the interests compete for the film.",
     "w_ik = exp(b_ik) / sum_j exp(b_ij)",
@@ -86,10 +84,10 @@ WEIGHTS = StepKind(
         "inactive-interests-are-means",
     ),
     exercises=("routing-axis", "softmax-vjp"),
+    event="routing.iteration",
 )
 SUMS = StepKind(
     "routing.sums",
-    "routing.iteration",
     "each interest sums the weighted votes",
     "A film with a large coupling weight has a large influence on the sum.",
     "z_kd = sum_i w_ik Se_id",
@@ -99,10 +97,10 @@ SUMS = StepKind(
     (OutputSpec("z[t]", "w[t]:ik Se:id", "sums", "kd"),),
     (check_zero("the sum of an inactive interest is 0", "z[t]:kd", "active:k"),),
     exercises=("aggregate-vjp",),
+    event="routing.iteration",
 )
 CAPSULES = StepKind(
     "routing.capsules",
-    "routing.iteration",
     "squash: length below 1, same direction",
     "The length of a capsule measures the support for an interest; a long sum has a length near 1.",
     "u_kd = |z_k|^2 / (1 + |z_k|^2) z_kd / |z_k|",
@@ -126,10 +124,10 @@ CAPSULES = StepKind(
     QuestionSpec("Which interest has the longest capsule?", "u[t]", "longest", "interest"),
     variants=("normalise-between-iterations",),
     exercises=("squash", "squash-vjp"),
+    event="routing.iteration",
 )
 AGREEMENT = StepKind(
     "routing.agreement",
-    "routing.update",
     "agreement of each vote with each capsule",
     "If a vote and a capsule have similar directions, the next coupling weight is larger.",
     "a_ik = sum_d Se_id u_kd",
@@ -146,9 +144,9 @@ AGREEMENT = StepKind(
         "behaviour",
     ),
     exercises=("agreement-vjp",),
+    event="routing.update",
 )
 UPDATE = StepKind(
-    "routing.update",
     "routing.update",
     "the agreement is added to the routing logits",
     "The agreements of all iterations accumulate on the initial logits.",

@@ -7,7 +7,6 @@ from mindref.study.steps.routing import ROUTING
 
 UPDATE = StepKind(
     "routing.d_update",
-    "routing.d_update",
     "gradient of the loss with respect to the capsules, through the next logits",
     "Stop-gradient omits this path: the capsules of an iteration change the next coupling weights.",
     "d_u_kd = sum_i d_b'_ik Se_id",
@@ -22,7 +21,6 @@ UPDATE = StepKind(
     exercises=("agreement-vjp", "route-vjp-full"),
 )
 SUMS = StepKind(
-    "routing.d_sums",
     "routing.d_sums",
     "gradient of the loss with respect to the sums z, through squash",
     "The part along the capsule changes its length; the perpendicular part changes its direction.",
@@ -48,7 +46,6 @@ SUMS = StepKind(
     exercises=("squash-vjp", "route-vjp-last"),
 )
 WEIGHTS = StepKind(
-    "routing.d_weights",
     "routing.d_weights",
     "gradient of the loss with respect to the logits, through the softmax",
     "The coupling weights of a film sum to 1, so the gradients of each row sum to 0.",
@@ -76,7 +73,6 @@ WEIGHTS = StepKind(
     exercises=("softmax-vjp", "route-vjp-full"),
 )
 VOTES = StepKind(
-    "routing.d_votes",
     "routing.d_votes",
     "gradient of the loss with respect to the votes, S and the item vectors",
     "The votes have 2r - 1 uses in r iterations; the gradient ledger shows the term of each use.",

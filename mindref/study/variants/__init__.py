@@ -8,20 +8,6 @@ violations  the invariants and properties that a variant violates
 """
 
 from mindref.study.variants.comparison import VariantComparison, compare_variants
-from mindref.study.variants.entries import (
-    VariantEntry,
-    build_variant,
-    find_variant,
-    variant_names,
-    variants_of_step,
-)
+from mindref.study.variants.entries import find_variant, variant_names
 
-__all__ = [
-    "VariantComparison",
-    "VariantEntry",
-    "compare_variants",
-    "build_variant",
-    "find_variant",
-    "variant_names",
-    "variants_of_step",
-]
+__all__ = ["VariantComparison", "compare_variants", "find_variant", "variant_names"]

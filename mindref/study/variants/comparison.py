@@ -64,17 +64,18 @@ class VariantComparison(NamedTuple):
             "rule": mutant.rule,
             "step": entry.step,
             "seen": [seen._asdict() for seen in entry.seen],
-            "setup": {"text": self.setup, "changes": setup_changes(entry)},
+            "setup": {
+                "text": self.setup,
+                "changes": json_arrays.numbers_to_json(entry.setup.config),
+            },
             "reference": self.reference.to_json(titles) if entry.setup.changes_reference else None,
             "variant": self.variant.to_json(titles, entry.gradient),
-            "measured": [measured_to_json(m) for m in self.measured],
+            "measured": [json_arrays.numbers_to_json(m._asdict()) for m in self.measured],
             "differs": list(self.differs),
             "violations": [violation.to_json() for violation in self.violations],
             "no_violation_text": self.no_violation_text,
             "failed_properties": [violation.to_json() for violation in self.failed_properties],
-            "largest": {
-                name: json_arrays.number_to_json(gap) for name, gap in self.largest.items()
-            },
+            "largest": json_arrays.numbers_to_json(self.largest),
         }
 
 
@@ -137,19 +138,3 @@ def largest_differences(
     if gradient:
         pairs["gradient"] = (reference.d_bilinear, variant.d_bilinear)
     return {name: float(np.abs(a - b).max(initial=0)) for name, (a, b) in pairs.items()}
-
-
-def setup_changes(entry: VariantEntry) -> dict[str, Any]:
-    """Return the changed settings as JSON values."""
-    settings = entry.setup.config.items()
-    return {k: json_arrays.number_to_json(v) if isinstance(v, float) else v for k, v in settings}
-
-
-def measured_to_json(measured: MeasuredPair) -> dict[str, Any]:
-    """Return a measured number as JSON values."""
-    numbers = {
-        k: json_arrays.number_to_json(v)
-        for k, v in measured._asdict().items()
-        if isinstance(v, float)
-    }
-    return {"name": measured.name, "text": measured.text, **numbers}

@@ -99,13 +99,3 @@ def find_variant(name: str) -> VariantEntry:
         todo = suggest_names(name, variant_names())
         raise ConfigError(say("variant", "a name of the list of variants", name, todo))
     return variant_table()[name]
-
-
-def variants_of_step(kind: str) -> tuple[str, ...]:
-    """Return the names of the variants of a kind of step, such as "routing.weights"."""
-    return tuple(name for name, entry in variant_table().items() if entry.step == kind)
-
-
-def build_variant(name: str) -> loader.BuiltModules:
-    """Return fresh modules with the edit of a variant; two calls share no state."""
-    return loader.build_mutant(find_variant(name).mutant)

@@ -33,16 +33,14 @@ class Violation(NamedTuple):
     """An invariant or a property that a variant violates."""
 
     step: str  # id of the step; "property" for a property
-    kind: (
-        str  # "kind of step: kind of invariant", as in catalogue.toml; or the name of the property
-    )
+    kind: str  # "kind of step: kind of invariant" (catalogue.toml), or the name of the property
     text: str
     residual: float
     tolerance: float
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {**self._asdict(), "residual": json_arrays.number_to_json(self.residual)}
+        return json_arrays.numbers_to_json(self._asdict())
 
 
 class CallProperty(NamedTuple):
@@ -136,13 +134,13 @@ def gradient_slope_error(pair: TrainingPair, built: BuiltModules) -> float:
     size = float(np.linalg.norm(gradient))
     if not size:
         return 0.0
-    losses = [
-        outcomes.edited_loss(
-            pair._replace(params=pair.params._replace(bilinear=pair.params.bilinear + by)), built
-        )
-        for by in (STEP * gradient / size, -STEP * gradient / size)
-    ]
-    return abs((losses[0] - losses[1]) / (2 * STEP) - size) / size
+
+    def loss_after(by: Array) -> float:
+        params = pair.params._replace(bilinear=pair.params.bilinear + by)
+        return float(built.mind.loss(*pair._replace(params=params), built.ops)[0])
+
+    step = STEP * gradient / size
+    return abs((loss_after(step) - loss_after(-step)) / (2 * STEP) - size) / size
 
 
 def max_difference(one: Any, other: Any) -> float:

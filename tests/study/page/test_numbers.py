@@ -49,21 +49,8 @@ def test_p8_the_terms_of_a_cell_give_its_value(shared, trace):
 def test_p8_gradients_equal_finite_differences_of_the_page(shared, trace):
     rng = np.random.default_rng(9)
     named = tensors(trace)
-    for name in [
-        "S",
-        "e",
-        "Se",
-        "b[1]",
-        "w[3]",
-        "z[2]",
-        "v",
-        "W[1]",
-        "bias[2]",
-        "s",
-        "q",
-        "o",
-        "t",
-    ]:
+    names = ["S", "e", "Se", "b[1]", "w[3]", "z[2]", "v", "W[1]", "bias[2]", "s", "q", "o", "t"]
+    for name in names:
         at = int(rng.integers(math.prod(named[name]["shape"])))
         shared.at(step=trace["steps"][0]["id"], cell=f"{name}@{at}")
         box = shared.page.query_selector("#inspector .gradient")

@@ -42,19 +42,15 @@ function card(entry) {
 }
 
 function results(entry) {
-  const names = [...new Set(entry.readings.flatMap((r) => (r.results ?? []).map((x) => x.name)))];
+  const names = [...new Set(entry.readings.flatMap((r) => r.results.map((x) => x.name)))];
   if (names.length === 0) return null;
+  const valueOf = (reading, name) => reading.results.find((x) => x.name === name)?.value;
   const rows = names.map((name) => [
     name,
-    ...entry.readings.map((r) =>
-      formatResult((r.results ?? []).find((x) => x.name === name)?.value),
-    ),
+    ...entry.readings.map((r) => formatResult(valueOf(r, name))),
   ]);
-  return plainTable(
-    entry.results_title || "results",
-    ["", ...entry.readings.map((r) => (r.ours ? `${r.name} (mindref)` : r.name))],
-    rows,
-  );
+  const head = ["", ...entry.readings.map((r) => (r.ours ? `${r.name} (mindref)` : r.name))];
+  return plainTable(entry.results_title, head, rows);
 }
 
 function formatResult(value) {

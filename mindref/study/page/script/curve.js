@@ -1,6 +1,6 @@
 // Step-size curve: the error of a finite difference as a function of its step h.
 
-import { chart, h, svg } from "./dom.js";
+import { chart, disc, h, square, stroke, svg, words } from "./dom.js";
 import { tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { cellName } from "./explain.js";
@@ -69,44 +69,30 @@ function drawing(curve) {
   const y = (v) => HIGH - EDGE_DOWN - ((v - low) / (high - low || 1)) * (HIGH - EDGE_DOWN - 16);
   const line = (list, kind) => [
     svg("polyline", {
-      points: list.map(([a, b]) => `${x(a)},${y(b)}`).join(" "),
+      points: list.map(([a, b]) => [x(a), y(b)]).join(" "),
       class: `curve ${kind}`,
     }),
     list.map(([a, b]) =>
-      kind === "float64"
-        ? svg("circle", { cx: x(a), cy: y(b), r: 3.5, class: kind })
-        : svg("rect", { x: x(a) - 3, y: y(b) - 3, width: 6, height: 6, class: kind }),
+      kind === "float64" ? disc(x(a), y(b), 3.5, kind) : square(x(a), y(b), kind),
     ),
   ];
   const grid = [];
   for (let v = low; v <= high; v += 2)
     grid.push(
-      svg("line", { x1: EDGE_LEFT, x2: WIDE - 16, y1: y(v), y2: y(v), class: "grid" }),
-      svg("text", { x: EDGE_LEFT - 8, y: y(v) + 4, class: "tick end" }, `1e${v}`),
+      stroke(EDGE_LEFT, y(v), WIDE - 16, y(v), "grid"),
+      words(EDGE_LEFT - 8, y(v) + 4, `1e${v}`, "tick end"),
     );
   for (let v = Math.ceil(left); v <= right; v += 2)
-    grid.push(svg("text", { x: x(v), y: HIGH - EDGE_DOWN + 18, class: "tick middle" }, `1e${v}`));
-  const chosen = Object.entries(curve.chosen ?? {}).map(([kind, step]) =>
-    svg(
+    grid.push(words(x(v), HIGH - EDGE_DOWN + 18, `1e${v}`, "tick middle"));
+  const chosen = Object.entries(curve.chosen ?? {}).map(([kind, step]) => {
+    const at = x(Math.log10(step));
+    const above = kind === "float64" ? 10 : 26;
+    return svg(
       "g",
-      svg("line", {
-        x1: x(Math.log10(step)),
-        x2: x(Math.log10(step)),
-        y1: 12,
-        y2: HIGH - EDGE_DOWN,
-        class: `chosen-line ${kind}`,
-      }),
-      svg(
-        "text",
-        {
-          x: x(Math.log10(step)) - 5,
-          y: HIGH - EDGE_DOWN - (kind === "float64" ? 10 : 26),
-          class: "tick end",
-        },
-        `chosen, ${kind}`,
-      ),
-    ),
-  );
+      stroke(at, 12, at, HIGH - EDGE_DOWN, `chosen-line ${kind}`),
+      words(at - 5, HIGH - EDGE_DOWN - above, `chosen, ${kind}`, "tick end"),
+    );
+  });
   return chart(
     WIDE,
     HIGH,
@@ -115,7 +101,7 @@ function drawing(curve) {
     line(wide, "float32"),
     line(narrow, "float64"),
     chosen,
-    svg("text", { x: WIDE / 2, y: HIGH - 6, class: "tick middle" }, "step h"),
-    svg("text", { x: WIDE - 16, y: HIGH - 6, class: "tick end" }, "● float64   ■ float32"),
+    words(WIDE / 2, HIGH - 6, "step h", "tick middle"),
+    words(WIDE - 16, HIGH - 6, "● float64   ■ float32", "tick end"),
   );
 }

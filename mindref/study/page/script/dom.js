@@ -52,6 +52,13 @@ export const chart = (width, height, label, ...parts) =>
     ...parts,
   );
 
+// the parts of a chart
+export const stroke = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
+export const words = (x, y, text, kind) => svg("text", { x, y, class: kind }, text);
+export const disc = (cx, cy, r, kind) => svg("circle", { cx, cy, r, class: kind });
+export const square = (x, y, kind) =>
+  svg("rect", { x: x - 3, y: y - 3, width: 6, height: 6, class: kind });
+
 /** Create a table: texts of the head, and rows with a row header, then cells made by `cell`. */
 export function dataTable(kind, caption, head, rows, cell = (x) => h("td", x)) {
   const top = head.map((name) => (name ? h("th", { scope: "col" }, name) : h("td")));
@@ -60,6 +67,14 @@ export function dataTable(kind, caption, head, rows, cell = (x) => h("td", x)) {
   );
   return h(kind, caption, h("thead", h("tr", top)), h("tbody", body));
 }
+
+/** Create a section with a name for screen readers. */
+export const section = (kind, label, ...parts) =>
+  h(`section.${kind}`, { "aria-label": label }, ...parts);
+
+/** Create a box that scrolls sideways, not the page; `kind` adds classes. */
+export const scroller = (label, content, kind = "") =>
+  h(`div.scroll${kind}`, { role: "region", tabindex: 0, "aria-label": label }, content);
 
 export const byId = (id) => document.getElementById(id);
 

@@ -1,6 +1,6 @@
 // The editor panel; every change is recomputed at once.
 
-import { announce, button, byId, dataTable, h, put } from "./dom.js";
+import { announce, button, byId, dataTable, h, put, section } from "./dom.js";
 import { cellName, label } from "./explain.js";
 import { six, unflat, allDigits } from "./numbers.js";
 import { change, state } from "./state.js";
@@ -115,26 +115,27 @@ function scaleOfS(trace) {
 /** List the edits and their effect on the results. */
 function summary(trace, recorded) {
   if (state.edits.length === 0) return null;
-  const items = state.edits.map((edit, k) =>
-    h(
+  const items = state.edits.map((edit, k) => {
+    const name = { "aria-label": `undo ${edit}` };
+    return h(
       "li",
       h("code", edit),
       " ",
-      button("undo", () => undo(k), { "aria-label": `undo ${edit}` }),
-    ),
-  );
+      button("undo", () => undo(k), name),
+    );
+  });
   const rows = [
     ["loss", first(recorded, "loss"), first(trace, "loss")],
     ["number of interests, K′", active(recorded), active(trace)],
     ["entropy of the last coupling weights", entropy(recorded), entropy(trace)],
   ].filter(([, before, now]) => before !== undefined && now !== undefined);
-  return h(
-    "section.summary",
-    { "aria-label": "effect of the edits" },
+  const cell = (x) => h("td", six(x));
+  const caption = h("caption", "Effect of the edits");
+  return section(
+    "summary",
+    "effect of the edits",
     h("ul.edits", items),
-    dataTable("table", h("caption", "Effect of the edits"), ["", "recorded", "now"], rows, (x) =>
-      h("td", six(x)),
-    ),
+    dataTable("table", caption, ["", "recorded", "now"], rows, cell),
     button("Restore the recorded numbers", reset, { class: "main", id: "reset" }),
   );
 }

@@ -4,6 +4,7 @@
 //   S:2               the matrix S scaled
 
 import { indexTrace } from "./data.js";
+import { range } from "./numbers.js";
 import { recompute } from "./recompute.js";
 import { unroll } from "./unroll.js";
 
@@ -42,13 +43,8 @@ function resized(trace, most) {
 
 function parse(text) {
   const [kind, ...parts] = text.split(":");
-  if (kind === "set")
-    return {
-      kind,
-      name: parts.slice(0, -2).join(":"),
-      index: Number(parts.at(-2)),
-      value: Number(parts.at(-1)),
-    };
+  const [index, value] = parts.slice(-2).map(Number);
+  if (kind === "set") return { kind, name: parts.slice(0, -2).join(":"), index, value };
   return { kind, value: Number(parts[0]) };
 }
 
@@ -67,10 +63,7 @@ const CHANGES = {
   },
   K: ({ value }, { replace, replaced, labels }) => {
     replaced.set("b[1]", widened(replace("b[1]"), value));
-    labels.interest = Array.from(
-      { length: value },
-      (_, k) => labels.interest[k] ?? `interest ${k + 1}`,
-    );
+    labels.interest = range(value).map((k) => labels.interest[k] ?? `interest ${k + 1}`);
   },
 };
 

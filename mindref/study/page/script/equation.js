@@ -1,6 +1,6 @@
 // The equation and the source lines of a step; their symbols are linked to the tensors.
 
-import { button, h } from "./dom.js";
+import { button, h, section } from "./dom.js";
 import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
@@ -11,12 +11,7 @@ export function equation(step) {
   math.append(mathOf(mathml, symbols));
   math.querySelector("math")?.setAttribute("alttext", plain);
   const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name));
-  return h(
-    "section.equation",
-    { "aria-label": "equation" },
-    math,
-    terms.length > 0 && h("p.terms", terms),
-  );
+  return section("equation", "equation", math, terms.length > 0 && h("p.terms", terms));
 }
 
 function mathOf(mathml, symbols) {
@@ -76,17 +71,10 @@ export function code(step) {
     h(
       "figure.code",
       h("figcaption", `${spans[0].module}.${spans[0].function}, ${lineNumbers(spans)}`),
-      h(
-        "pre",
-        { tabindex: 0 },
-        h(
-          "code",
-          spans.map((span) => lines(span, names, step.equation.symbols)),
-        ),
-      ),
+      h("pre", { tabindex: 0 }, h("code", ...spans.map((span) => lines(span, names, step)))),
     ),
   );
-  return h("section.source", { "aria-label": "source lines" }, blocks);
+  return section("source", "source lines", blocks);
 }
 
 /** Group consecutive spans of the same function. */
@@ -108,11 +96,9 @@ function lineNumbers(spans) {
   return `${ranges.length > 1 || spans[0].first !== spans[0].last ? "lines" : "line"} ${ranges.join(", ")}`;
 }
 
-function lines(source, names, symbols) {
+function lines(source, names, { equation: { symbols } }) {
   const rows = source.text.replace(/\n$/, "").split("\n");
-  const indent = Math.min(
-    ...rows.filter((row) => row.trim()).map((row) => row.match(/^ */)[0].length),
-  );
+  const indent = Math.min(...rows.filter((row) => row.trim()).map((row) => row.search(/\S/)));
   return rows.map((row, k) =>
     h(
       "span",
@@ -130,15 +116,8 @@ function linkIdentifiers(text, names, symbols) {
   const out = run.split(/([A-Za-z_][A-Za-z_0-9.]*)/).map((word) => {
     const symbol = names[word];
     if (symbol === undefined) return word;
-    return h(
-      "span.term",
-      {
-        "data-symbol": symbol,
-        colour: hue(symbols[symbol]),
-        on: { click: () => mark(symbol) },
-      },
-      word,
-    );
+    const link = { "data-symbol": symbol, colour: hue(symbols[symbol]) };
+    return h("span.term", { ...link, on: { click: () => mark(symbol) } }, word);
   });
   return [...out, comment && h("span.comment", comment)];
 }

@@ -1,21 +1,20 @@
 // The inspector: the terms, the gradient and the uses of the selected number.
 
-import { button, byId, h, put } from "./dom.js";
+import { button, byId, h, put, section } from "./dom.js";
 import { cellName, explain } from "./explain.js";
-import { six, tiny, unflat, allDigits } from "./numbers.js";
+import { allDigits, shapeText, six, tiny, unflat } from "./numbers.js";
 import { hue, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
-import { centredDifference } from "./recompute.js";
+import { centredDifference, reads } from "./recompute.js";
 
 const MAX_TERMS = 12; // terms listed one by one; the others are summed in one line
 
 /** Show the selected cell, or the symbols of the step. */
 export function showInspector(trace, recorded, step, goTo) {
-  const panel = byId("inspector");
   const tensor = state.cell && trace.tensors.get(state.cell.name);
   if (!tensor || !(state.cell.index < tensor.data.length)) {
     put(
-      panel,
+      byId("inspector"),
       h("h2", "Selected number"),
       h("p.note", "Select a table cell to see its terms, its gradient and the steps that use it."),
       quantities(trace, step, goTo),
@@ -24,7 +23,7 @@ export function showInspector(trace, recorded, step, goTo) {
   }
   const cell = unflat(tensor.shape, state.cell.index);
   put(
-    panel,
+    byId("inspector"),
     h("h2", "Selected number"),
     h(
       "p.chosen",
@@ -52,11 +51,7 @@ function quantities(trace, step, goTo) {
   );
   if (entries.length === 0) return null;
   const items = entries.map(([symbol, name]) => {
-    const tensor = trace.tensors.get(name);
     const from = trace.steps[trace.stepOf.get(name)];
-    const shape = tensor.shape.length
-      ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
-      : "one number";
     const origin =
       from === step ? "computed in this step" : ["from ", button(from.id, () => goTo(from.id))];
     return h(
@@ -65,15 +60,11 @@ function quantities(trace, step, goTo) {
       h("b", name),
       " ",
       meaning(name),
-      h("span.note", ` (${shape}; `, origin, ")"),
+      h("span.note", ` (${shapeText(trace.tensors.get(name))}; `, origin, ")"),
     );
   });
-  return h(
-    "section.quantities",
-    { "aria-label": "symbols of this step" },
-    h("h3", "Symbols of this step"),
-    h("ul", items),
-  );
+  const title = h("h3", "Symbols of this step");
+  return section("quantities", "symbols of this step", title, h("ul", items));
 }
 
 function was(recorded, tensor) {
@@ -103,9 +94,8 @@ function terms(trace, tensor) {
 function list(all, role) {
   const sorted = [...all].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const most = sorted.reduce((top, t) => Math.max(top, Math.abs(t.value)), 0);
-  const body = h("ul.list", { "data-role": role });
   const draw = (terms) => terms.map((term) => item(term, most));
-  body.append(...draw(sorted.slice(0, MAX_TERMS)));
+  const body = h("ul.list", { "data-role": role }, draw(sorted.slice(0, MAX_TERMS)));
   const remaining = sorted.slice(MAX_TERMS);
   if (remaining.length) {
     const total = remaining.reduce((a, t) => a + t.value, 0);
@@ -138,13 +128,10 @@ function gradient(trace, tensor, index, cell) {
   const { value: moved, noise } = centredDifference(trace, tensor.name, index);
   const off = Math.abs(value - moved) / Math.max(Math.abs(value), Math.abs(moved), 1e-8);
   const open = () => change({ cell: { name: closed.name, index } });
+  const digits = { "data-closed": allDigits(value), "data-moved": allDigits(moved) };
   return h(
     "section.gradient",
-    {
-      "data-closed": allDigits(value),
-      "data-moved": allDigits(moved),
-      "aria-label": "gradient",
-    },
+    { ...digits, "aria-label": "gradient" },
     h("h3", "Gradient"),
     h(
       "dl",
@@ -169,42 +156,31 @@ function closedOf(trace, tensor) {
 }
 
 function why(trace, tensor, noise) {
-  if (noise) {
-    return "The gradient is smaller than the rounding error of the finite difference.";
-  }
-  if (trace.metadata.config.routing_gradient === "last") {
+  if (noise) return "The gradient is smaller than the rounding error of the finite difference.";
+  if (trace.metadata.config.routing_gradient === "last")
     return "They differ: the gradient of this model treats the coupling weights of the last iteration as constant (stop-gradient). The finite difference does not.";
-  }
-  if (trace.cells?.size) {
+  if (trace.cells?.size)
     return "They differ: an edit sets an intermediate number to a constant. The finite difference does not pass through this number; the formula of the gradient does.";
-  }
   return `They differ: a kink of the loss is near, or ${tensor.name} has a use that this gradient does not include.`;
-}
-
-/** Return whether a recipe reads a tensor, in a term or as a whole. */
-function reads({ of, terms }, name) {
-  const factors = (terms ?? []).flatMap((term) => term.factors ?? []);
-  return [...factors, ...(Array.isArray(of) ? of : [])].some((factor) => factor.of === name);
 }
 
 /** List the steps that use a tensor; first the step that computes it, if it uses it too. */
 function next(trace, tensor, goTo) {
   const producer = trace.stepOf.get(tensor.name);
-  const ownUses = trace.steps[producer].outputs.filter(({ recipe }) => reads(recipe, tensor.name));
-  const links = (trace.readers.get(tensor.name) ?? []).map((index) =>
-    h(
-      "li",
-      button(trace.steps[index].id, () => goTo(trace.steps[index].id)),
-      " ",
-      h("span.titled", trace.steps[index].title),
-    ),
+  const ownUses = trace.steps[producer].outputs.filter(({ recipe }) =>
+    reads(recipe).includes(tensor.name),
   );
+  const links = (trace.readers.get(tensor.name) ?? []).map((index) => {
+    const { id, title } = trace.steps[index];
+    return h(
+      "li",
+      button(id, () => goTo(id)),
+      " ",
+      h("span.titled", title),
+    );
+  });
   if (ownUses.length > 0)
     links.unshift(h("li", `in the same step, for ${ownUses.map(({ name }) => name).join(", ")}`));
-  return h(
-    "section.next",
-    { "aria-label": "used by" },
-    h("h3", "Used by"),
-    links.length ? h("ul", links) : h("p.note", "no step of this trace"),
-  );
+  const content = links.length ? h("ul", links) : h("p.note", "no step of this trace");
+  return section("next", "used by", h("h3", "Used by"), content);
 }

@@ -1,10 +1,10 @@
 // Gradient ledger: the gradient through routing as a sum of terms, each with its own finite difference.
 
 import { announce, button, h } from "./dom.js";
-import { six, tiny } from "./numbers.js";
+import { cosine, norm, six, tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { unpacked } from "./data.js";
-import { chooser, cosine, heat, missing, norm, plainTable, redrawable } from "./views.js";
+import { chooser, heat, missing, plainTable, redrawable } from "./views.js";
 
 const BY = [
   ["Se", "the votes S e"],

@@ -81,12 +81,8 @@ function draw(changed) {
   if (any("user", "edits", "cell", "step", "seen", "ask")) {
     const hidden =
       numbersHidden(step) && step.outputs.some((tensor) => tensor.name === state.cell?.name);
-    if (hidden)
-      put(
-        byId("inspector"),
-        h("h2", "Selected number"),
-        h("p.note", "Answer or skip the question first."),
-      );
+    const note = h("p.note", "Answer or skip the question first.");
+    if (hidden) put(byId("inspector"), h("h2", "Selected number"), note);
     else showInspector(trace, recorded(), step, goTo);
   }
   if (any("symbol", "cell", "step")) showMarks();
@@ -97,38 +93,23 @@ function draw(changed) {
 }
 
 function markCell() {
+  const { name, index } = state.cell ?? {};
   for (const cell of document.querySelectorAll("#step td[data-index]")) {
-    const name = cell.closest("figure").dataset.tensor;
-    cell.setAttribute(
-      "aria-selected",
-      String(
-        Boolean(
-          state.cell && name === state.cell.name && Number(cell.dataset.index) === state.cell.index,
-        ),
-      ),
-    );
+    const same = cell.closest("figure").dataset.tensor === name;
+    cell.ariaSelected = String(same && Number(cell.dataset.index) === index);
   }
 }
 
 function header() {
-  const options = sources.traces.map((trace, k) =>
-    h(
-      "option",
-      { value: String(k) },
-      `${trace.metadata.user}${trace.metadata.variant ? `, ${trace.metadata.variant}` : ""}`,
-    ),
+  const options = sources.traces.map(({ metadata: { user, variant } }, k) =>
+    h("option", { value: String(k) }, [user, variant].filter(Boolean).join(", ")),
   );
   put(byId("user"), options);
   byId("user").addEventListener("change", (event) => {
     const user = Number(event.target.value);
     const same = sources.traces[user].steps.some((step) => step.id === state.step);
-    change({
-      user,
-      edits: [],
-      cell: null,
-      symbol: null,
-      step: same ? state.step : sources.traces[user].steps[0].id,
-    });
+    const step = same ? state.step : sources.traces[user].steps[0].id;
+    change({ user, edits: [], cell: null, symbol: null, step });
     announce(`User ${sources.traces[user].metadata.user}`);
   });
   byId("slider").addEventListener("input", (event) =>
@@ -145,16 +126,9 @@ function header() {
 
 /** Show the model, the user and the target, and how the user was chosen. */
 function showAbout() {
-  const { metadata } = recorded();
-  const parts = [
-    `Model: ${metadata.model}.`,
-    `User ${metadata.user}, ${metadata.chosen}.`,
-    `Target: ${metadata.target}.`,
-  ];
-  put(
-    byId("about"),
-    parts.map((part) => [h("bdi", part), " "]),
-  );
+  const { model, user, chosen, target } = recorded().metadata;
+  const parts = [`Model: ${model}.`, `User ${user}, ${chosen}.`, `Target: ${target}.`];
+  put(byId("about"), ...parts.flatMap((part) => [h("bdi", part), " "]));
 }
 
 /** Move the focus to the view; following the link would reset the address. */

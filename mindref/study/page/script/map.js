@@ -1,22 +1,19 @@
 // Map of interests: votes and capsules in the plane of the two main directions of the votes.
 // The origin is not moved. All capsules are drawn longer by one factor.
 
-import { chart, h, svg } from "./dom.js";
+import { chart, disc, h, square, stroke, svg, words } from "./dom.js";
 import { label } from "./explain.js";
-import { brief } from "./numbers.js";
+import { brief, cosine, dot, norm, range } from "./numbers.js";
 import { hue } from "./quantities.js";
 import { strongestInterests } from "./replay.js";
 import { TABS } from "./tabs.js";
 import { iterationsOf } from "./unroll.js";
-import { cosine, norm, plainTable, rowsOf } from "./views.js";
+import { plainTable, rowsOf } from "./views.js";
 
 /** Return the first two principal directions of the rows and their share of the variance. */
 export function plane(rows) {
   const width = rows[0].length;
-  const centre = Array.from(
-    { length: width },
-    (_, k) => rows.reduce((a, row) => a + row[k], 0) / rows.length,
-  );
+  const centre = range(width).map((k) => rows.reduce((a, row) => a + row[k], 0) / rows.length);
   let residual = rows.map((row) => Array.from(row, (x, k) => x - centre[k]));
   const all = residual.reduce((a, row) => a + norm(row) ** 2, 0);
   const axes = [0, 1].map((number) => {
@@ -25,17 +22,17 @@ export function plane(rows) {
     return axis;
   });
   const unexplained = residual.reduce((a, row) => a + norm(row) ** 2, 0);
-  const project = (row) => axes.map((axis) => axis.reduce((a, x, k) => a + x * row[k], 0));
+  const project = (row) => axes.map((axis) => dot(axis, row));
   return { project, share: all > 0 ? 1 - unexplained / all : 1 };
 }
 
 /** Power iteration from a fixed start, so that the picture is reproducible. */
 function direction(rows, number) {
-  let axis = Array.from({ length: rows[0].length }, (_, k) => Math.cos(1 + k * (number + 1)));
+  let axis = range(rows[0].length).map((k) => Math.cos(1 + k * (number + 1)));
   for (let i = 0; i < 200; i += 1) {
     const next = new Array(axis.length).fill(0);
     for (const row of rows) {
-      const along = row.reduce((a, x, k) => a + x * axis[k], 0);
+      const along = dot(row, axis);
       row.forEach((x, k) => {
         next[k] += along * x;
       });
@@ -48,7 +45,7 @@ function direction(rows, number) {
 }
 
 function minusAlong(row, axis) {
-  const along = row.reduce((a, x, k) => a + x * axis[k], 0);
+  const along = dot(row, axis);
   return row.map((x, k) => x - along * axis[k]);
 }
 
@@ -56,10 +53,7 @@ TABS.map = ({ trace }) => {
   const mask = trace.tensors.get("mask");
   const votes = rowsOf(trace.tensors.get("Se"));
   const used = [...votes.keys()].filter((i) => !mask || mask.data[i]);
-  if (used.length === 0) {
-    const none = "This user has no behaviours.";
-    return [h("h2", "Interests map"), h("p", none)];
-  }
+  if (used.length === 0) return [h("h2", "Interests map"), h("p", "This user has no behaviours.")];
   const { project, share } = plane(used.map((i) => votes[i]));
   const iterations = iterationsOf(trace);
   const strongest = strongestInterests(trace.tensors.get(`w[${iterations}]`));
@@ -105,7 +99,7 @@ TABS.map = ({ trace }) => {
 
 /** Return the capsules of each interest as points, scaled by one factor, and the factor. */
 function capsules(trace, iterations, project, dots) {
-  const capsulesByIteration = Array.from({ length: iterations }, (_, r) =>
+  const capsulesByIteration = range(iterations).map((r) =>
     rowsOf(trace.tensors.get(`u[${r + 1}]`)),
   );
   const paths = Array.from(capsulesByIteration[0], (_, j) => ({
@@ -149,10 +143,7 @@ function drawing(dots, paths, varianceText) {
   const span = Math.max(high[0] - low[0], high[1] - low[1]) || 1;
   const scale = (SIZE - 2 * EDGE) / span;
   const spot = (p) => [EDGE + (p[0] - low[0]) * scale, SIZE - EDGE - (p[1] - low[1]) * scale];
-  const marks = dots.map(({ point }) => {
-    const [x, y] = spot(point);
-    return svg("circle", { cx: x, cy: y, r: 5, class: "vote" });
-  });
+  const marks = dots.map(({ point }) => disc(...spot(point), 5, "vote"));
   const zero = spot([0, 0]);
   const lines = paths.map(({ points }) => {
     const spots = points.map(spot);
@@ -160,9 +151,7 @@ function drawing(dots, paths, varianceText) {
       "g",
       svg("polyline", { points: [zero, spots.at(-1)].join(" "), class: "spoke" }),
       svg("polyline", { points: spots.join(" "), class: "path" }),
-      spots.map(([a, b]) =>
-        svg("rect", { x: a - 3, y: b - 3, width: 6, height: 6, class: "capsule" }),
-      ),
+      spots.map(([x, y]) => square(x, y, "capsule")),
     );
   });
   const points = [...dots.map((d) => d.point), ...paths.flatMap((path) => path.points)];
@@ -184,9 +173,9 @@ function drawing(dots, paths, varianceText) {
     SIZE,
     SIZE,
     `Map of votes and interests. ${varianceText} The table has the same numbers.`,
-    svg("line", { x1: zero[0] - 7, x2: zero[0] + 7, y1: zero[1], y2: zero[1], class: "zero" }),
-    svg("line", { x1: zero[0], x2: zero[0], y1: zero[1] - 7, y2: zero[1] + 7, class: "zero" }),
-    svg("text", { x: zero[0] - 9, y: zero[1] + 16, class: "tick end" }, "0"),
+    stroke(zero[0] - 7, zero[1], zero[0] + 7, zero[1], "zero"),
+    stroke(zero[0], zero[1] - 7, zero[0], zero[1] + 7, "zero"),
+    words(zero[0] - 9, zero[1] + 16, "0", "tick end"),
     lines,
     marks,
     names,
@@ -223,13 +212,6 @@ function placeNames(spots, names) {
 const drawName = ({ text, kind, wide, tip, x, y, shift }) =>
   svg(
     "g",
-    shift > 2 &&
-      svg("line", {
-        x1: tip[0],
-        y1: tip[1],
-        x2: x > tip[0] ? x - 1 : x + wide,
-        y2: y - 4,
-        class: `lead ${kind}-lead`,
-      }),
-    svg("text", { x, y, class: kind }, text),
+    shift > 2 && stroke(...tip, x > tip[0] ? x - 1 : x + wide, y - 4, "lead"),
+    words(x, y, text, kind),
   );

@@ -64,3 +64,36 @@ export function unflat(shape, index) {
   }
   return cell;
 }
+
+/** Return the flat indices of the cells along one axis through a cell. */
+export function rowAt(tensor, axis, index) {
+  const length = tensor.shape[axis];
+  const stride = tensor.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const first = index - (Math.floor(index / stride) % length) * stride;
+  return Array.from({ length }, (_, k) => first + k * stride);
+}
+
+/** Return the flat indices along one axis, one list for each row. */
+export function rowsOver(tensor, axis) {
+  const rows = [...tensor.data.keys()].map((index) => rowAt(tensor, axis, index));
+  return rows.filter((row, index) => row[0] === index);
+}
+
+/** Return the Euclidean norm of some cells of a tensor. */
+export const lengthOf = (x, indices) =>
+  Math.sqrt(indices.reduce((a, index) => a + x.data[index] * x.data[index], 0));
+
+/** Return [0, 1, ..., n - 1]. */
+export const range = (n) => Array.from({ length: n }, (_, k) => k);
+
+/** Return the inner product of two lists of numbers. */
+export const dot = (x, y) => x.reduce((a, value, k) => a + value * y[k], 0);
+
+export const norm = (x) => Math.sqrt(dot(x, x));
+
+/** Return the cosine of two lists of numbers; 0 if a list is zero. */
+export const cosine = (x, y) => dot(x, y) / (Math.sqrt(dot(x, x) * dot(y, y)) || 1);
+
+/** Return the axes and sizes of a tensor as text. */
+export const shapeText = ({ axes, shape }) =>
+  shape.length ? `${axes.join(" × ")}, ${shape.join(" × ")}` : "one number";

@@ -6,15 +6,12 @@ import { evaluate } from "./operators.js";
 /** Return the largest difference of two tensors, relative to the larger of 1 and the number. */
 export function difference(computed, recorded) {
   if (computed.data.length !== recorded.data.length) return Infinity;
-  let largest = 0;
-  for (let i = 0; i < computed.data.length; i += 1) {
-    const a = computed.data[i];
+  return computed.data.reduce((largest, a, i) => {
     const b = recorded.data[i];
-    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
+    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return largest;
     const off = Math.abs(a - b) / Math.max(1, Math.abs(b));
-    largest = off > largest || Number.isNaN(off) ? (Number.isNaN(off) ? Infinity : off) : largest;
-  }
-  return largest;
+    return Math.max(largest, Number.isNaN(off) ? Infinity : off);
+  }, 0);
 }
 
 /** Recompute every recorded tensor from the recorded tensors before it. */
@@ -100,29 +97,15 @@ const readsAny = (recipe, names) => names.size > 0 && reads(recipe).some((name) 
 export function centredDifference(trace, name, index) {
   const tensor = trace.tensors.get(name);
   const step = 1e-5 * Math.max(1, Math.abs(tensor.data[index]));
+  const toLoss = { ...trace, steps: trace.steps.slice(0, trace.stepOf.get("loss") + 1) };
+  const cells = new Map([...(trace.cells ?? [])].filter(([other]) => other !== name));
   const side = (by) => {
     const data = Float64Array.from(tensor.data);
     data[index] += by;
-    return lossUnder(trace, new Map([[name, { shape: tensor.shape, data }]]));
+    const moved = new Map([[name, { shape: tensor.shape, data }]]);
+    return recompute(toLoss, moved, new Set(), cells).tensors.get("loss").data[0];
   };
   const loss = Math.abs(trace.tensors.get("loss").data[0]);
   const noise = (16 * Number.EPSILON * Math.max(1, loss)) / step;
   return { value: (side(step) - side(-step)) / (2 * step), noise };
-}
-
-/** Return the loss with some tensors replaced; only its dependencies are computed. */
-function lossUnder(trace, replaced) {
-  const now = new Map(replaced);
-  const get = (name) => now.get(name) ?? trace.tensors.get(name);
-  for (const step of trace.steps) {
-    for (const tensor of step.outputs) {
-      if (!replaced.has(tensor.name) && reads(tensor.recipe).some((name) => now.has(name))) {
-        const computed = evaluate(tensor.recipe, get);
-        const constants = trace.cells?.get(tensor.name);
-        now.set(tensor.name, { ...tensor, ...withCells(tensor, computed, constants) });
-      }
-      if (tensor.name === "loss") return get("loss").data[0];
-    }
-  }
-  return NaN;
 }

@@ -1,14 +1,14 @@
 // Replay: coupling weights of all iterations, with redrawn logits and controls.
 
-import { button, h, put, titled, unseen } from "./dom.js";
+import { button, h, put, scroller, titled, unseen } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
-import { minus, six } from "./numbers.js";
+import { cosine, minus, range, six } from "./numbers.js";
 import { hue, shader } from "./quantities.js";
 import { TABS } from "./tabs.js";
 import { recompute } from "./recompute.js";
 import { iterationsOf } from "./unroll.js";
-import { cosine, plainTable, rowsOf } from "./views.js";
+import { plainTable, rowsOf } from "./views.js";
 
 /** Return the interest with the largest weight of each behaviour; -1 for none. */
 export function strongestInterests(w) {
@@ -31,12 +31,13 @@ TABS.replay = ({ trace, derived }) => {
     value: String(iterations),
     "aria-label": "number of iterations",
   });
-  const rangeText = h("output", `iterations 1 to ${iterations}`);
-  slider.addEventListener("input", () => {
+  const rangeText = h("output");
+  const draw = () => {
     rangeText.textContent = `iterations 1 to ${slider.value}`;
     put(box, table(trace, order, strongest, Number(slider.value), iterations));
-  });
-  put(box, table(trace, order, strongest, iterations, iterations));
+  };
+  slider.addEventListener("input", draw);
+  draw();
   return [
     h("h2", "Replay: coupling weights of every iteration"),
     h(
@@ -53,18 +54,18 @@ TABS.replay = ({ trace, derived }) => {
 const weightOf = (w, i) => Math.max(...rowsOf(w)[i]);
 
 function table(trace, order, strongest, visible, iterations) {
-  const w = Array.from({ length: iterations }, (_, k) => trace.tensors.get(`w[${k + 1}]`));
+  const w = range(iterations).map((k) => trace.tensors.get(`w[${k + 1}]`));
   const width = w[0].shape[1];
   const groups = w.map((_, k) =>
-    h("th", { scope: "colgroup", colspan: width, class: "group" }, `iteration ${k + 1}`),
+    h("th.group", { scope: "colgroup", colspan: width }, `iteration ${k + 1}`),
   );
   const names = w.flatMap((_, k) =>
-    Array.from({ length: width }, (_, j) =>
+    range(width).map((j) =>
       h(
-        "th",
-        { scope: "col", class: j ? "" : "group" },
+        j ? "th" : "th.group",
+        { scope: "col" },
         unseen(`iteration ${k + 1}, interest `),
-        String(j + 1),
+        `${j + 1}`,
       ),
     ),
   );
@@ -76,28 +77,20 @@ function table(trace, order, strongest, visible, iterations) {
       h("td.owner", strongest[i] < 0 ? "none" : `interest ${strongest[i] + 1}`),
     ),
   );
-  return h(
-    "div.scroll.framed",
-    { role: "region", tabindex: 0, "aria-label": "coupling weights of all iterations" },
+  const both = { scope: "col", rowspan: 2 };
+  const top = h("tr", h("th", both, "film"), groups, h("th", both, "largest weight"));
+  const title = "coupling weights of all iterations";
+  const sorting = "rows sorted by the interest with the largest final weight";
+  return scroller(
+    title,
     h(
       "table.replay",
       { colour: hue("w") },
-      h(
-        "caption.unseen",
-        "coupling weights of all iterations; rows sorted by the interest with the largest final weight",
-      ),
-      h(
-        "thead",
-        h(
-          "tr",
-          h("th", { scope: "col", rowspan: 2 }, "film"),
-          groups,
-          h("th", { scope: "col", rowspan: 2 }, "largest weight"),
-        ),
-        h("tr", names),
-      ),
+      h("caption.unseen", `${title}; ${sorting}`),
+      h("thead", top, h("tr", names)),
       h("tbody", body),
     ),
+    ".framed",
   );
 }
 
@@ -106,10 +99,10 @@ function cells(tensor, i, visible) {
   const top = Math.max(...row);
   const shade = shader("w");
   return [...row].map((x, j) => {
-    if (!visible) return h("td", { class: j ? "" : "group" }, "·");
+    if (!visible) return h(j ? "td" : "td.group", "·");
     const cell = h(
-      "td",
-      { class: j ? "" : "group", "data-number": String(x) },
+      j ? "td" : "td.group",
+      { "data-number": String(x) },
       x.toFixed(2),
       x === top && x > 0 && h("span.most", { "aria-hidden": "true" }, "▲"),
     );
@@ -127,23 +120,14 @@ function redraws(trace) {
   const results = h("div");
   const lines = [];
   const draw = () => {
-    const again = recompute(
-      trace,
-      new Map([["b[1]", redrawn(start, lines.length + 1)]]),
-      new Set(),
-      trace.cells,
-    );
+    const logits = new Map([["b[1]", redrawn(start, lines.length + 1)]]);
+    const again = recompute(trace, logits, new Set(), trace.cells);
     lines.push(compared(trace, again, `draw ${lines.length + 1}`));
     const count = trace.tensors.get("v").shape[0];
-    const head = [
-      "",
-      ...Array.from({ length: count }, (_, j) => `interest ${j + 1}`),
-      "films that change interest",
-    ];
-    put(
-      results,
-      plainTable("Largest cosine with a new interest (1 is the same direction)", head, lines),
-    );
+    const interests = range(count).map((j) => `interest ${j + 1}`);
+    const title = "Largest cosine with a new interest (1 is the same direction)";
+    const head = ["", ...interests, "films that change interest"];
+    put(results, plainTable(title, head, lines));
   };
   return h(
     "section",
@@ -174,10 +158,7 @@ function compared(trace, again, name) {
   const match = before.map((x) => after.map((y) => cosine(x, y)));
   const best = match.map((row) => row.indexOf(Math.max(...row)));
   const w = `w[${iterationsOf(trace)}]`;
-  const [old, now] = [
-    strongestInterests(trace.tensors.get(w)),
-    strongestInterests(again.tensors.get(w)),
-  ];
+  const [old, now] = [trace, again].map((t) => strongestInterests(t.tensors.get(w)));
   const assigned = old.filter((j) => j >= 0).length;
   const changed = old.filter((j, i) => j >= 0 && best[j] !== now[i]).length;
   const matches = before.map((x, j) =>
@@ -208,29 +189,24 @@ function measured(caseControls) {
       "The case study has controls over many draws: ",
       h("code", "mindref study --html page.html"),
     );
-  const measures = (m) => [
-    m.largest,
-    m.effective_number,
-    m.similarity ?? "one interest",
-    m.purity ?? "no groups",
-  ];
+  const mean = `mean of ${caseControls.draws} draws`;
   const rows = [
-    ["this user", ...measures(caseControls.user)],
-    [`new logits, mean of ${caseControls.draws} draws`, ...measures(caseControls.redrawn)],
-    [`random films, mean of ${caseControls.draws} draws`, ...measures(caseControls.random_history)],
+    ["this user", caseControls.user],
+    [`new logits, ${mean}`, caseControls.redrawn],
+    [`random films, ${mean}`, caseControls.random_history],
+  ].map(([name, m]) => [
+    ...[name, m.largest, m.effective_number],
+    ...[m.similarity ?? "one interest", m.purity ?? "no groups"],
+  ]);
+  const head = [
+    "",
+    "mean of the largest weight of a film",
+    "effective number of interests",
+    "cosine between interests",
+    "share of films in the most frequent group",
   ];
   return [
-    plainTable(
-      "Comparison with controls",
-      [
-        "",
-        "mean of the largest weight of a film",
-        "effective number of interests",
-        "cosine between interests",
-        "share of films in the most frequent group",
-      ],
-      rows,
-    ),
+    plainTable("Comparison with controls", head, rows),
     h(
       "p",
       `Adjusted Rand index between the groupings with new logits and this grouping: mean ${six(caseControls.grouping)}, minimum ${six(caseControls.lowest_grouping)} (1 is the same grouping, 0 is chance). If the order of the history changes, a weight changes by at most ${six(caseControls.reordered)}: routing ignores the order.`,

@@ -1,6 +1,6 @@
 // Retrieval: the top items of each interest, and of a single-vector model.
 
-import { chart, h, svg, titled } from "./dom.js";
+import { chart, disc, h, stroke, titled, words } from "./dom.js";
 import { brief, minus } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
@@ -71,31 +71,20 @@ function distribution(lists) {
   const x = (c) => LEFT + ((c - low) / (high - low || 1)) * (WIDE - LEFT - 30);
   const rows = cosines.map((list) => counted(list, low));
   const marks = rows.flatMap((bins, k) => [
-    svg("text", { x: LEFT - 14, y: ROW * k + 30, class: "tick end" }, lists[k].name),
-    svg("line", { x1: LEFT, x2: WIDE - 20, y1: ROW * k + 26, y2: ROW * k + 26, class: "grid" }),
-    ...bins.map(([index, n]) =>
-      svg("circle", { cx: x(index), cy: ROW * k + 26, r: 3 + 3 * Math.sqrt(n), class: "float64" }),
-    ),
-    ...bins.map(([index, n]) =>
-      svg("text", { x: x(index), y: ROW * k + 12, class: "tick middle" }, String(n)),
-    ),
+    words(LEFT - 14, ROW * k + 30, lists[k].name, "tick end"),
+    stroke(LEFT, ROW * k + 26, WIDE - 20, ROW * k + 26, "grid"),
+    ...bins.map(([index, n]) => disc(x(index), ROW * k + 26, 3 + 3 * Math.sqrt(n), "float64")),
+    ...bins.map(([index, n]) => words(x(index), ROW * k + 12, String(n), "tick middle")),
   ]);
   const ticks = [];
   for (let c = low; c <= high + 1e-9; c += 4 * BIN)
-    ticks.push(
-      svg(
-        "text",
-        { x: x(c), y: ROW * lists.length + 16, class: "tick middle" },
-        minus(c.toFixed(2)),
-      ),
-    );
+    ticks.push(words(x(c), ROW * lists.length + 16, minus(c.toFixed(2)), "tick middle"));
   const table = lists.map((list, k) => [
     list.name,
     rows[k].map(([index, n]) => `${n} at ${minus(index.toFixed(2))}`).join(", "),
   ]);
   const label = "distribution of films by cosine; the table below has the same numbers";
   const picture = chart(WIDE, ROW * lists.length + 24, label, marks, ticks);
-  picture.classList.add("wide-chart");
   return h(
     "section",
     h("h3", "Distribution of cosines"),

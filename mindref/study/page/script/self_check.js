@@ -1,6 +1,6 @@
 // The self-check line: whether every array of the file follows from its inputs.
 
-import { byId, dataTable, h, put } from "./dom.js";
+import { byId, dataTable, h, put, scroller } from "./dom.js";
 import { tiny } from "./numbers.js";
 import { selfCheck } from "./recompute.js";
 
@@ -47,9 +47,6 @@ function arrayTable(result) {
     row.recomputed ? tiny(row.off) : "input",
   ]);
   const caption = h("caption.unseen", "all arrays and their differences");
-  return h(
-    "div.scroll",
-    { tabindex: 0, role: "region", "aria-label": "all arrays" },
-    dataTable("table", caption, ["array", "step", "difference"], rows),
-  );
+  const head = ["array", "step", "difference"];
+  return scroller("all arrays", dataTable("table", caption, head, rows));
 }

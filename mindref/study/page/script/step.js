@@ -1,7 +1,7 @@
 // The main column: one step.
 
 import { residual } from "./invariants.js";
-import { button, byId, h, prose, put } from "./dom.js";
+import { button, byId, h, prose, put, section } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
@@ -65,20 +65,20 @@ export const PHASES = {
   serve: "serving",
 };
 
+const symbolOf = (step, name) =>
+  Object.entries(step.equation.symbols).find(([, other]) => other === name)?.[0];
+
+const figureOf = (trace, recorded, step, name) =>
+  tensorFigure(trace, trace.tensors.get(name), {
+    symbol: symbolOf(step, name),
+    recorded: recorded.tensors.get(name) ?? null,
+  });
+
 function results(trace, recorded, step) {
-  const symbols = Object.fromEntries(
-    Object.entries(step.equation.symbols).map(([symbol, name]) => [name, symbol]),
-  );
-  const figures = step.outputs.map((tensor) =>
-    tensorFigure(trace, tensor, {
-      symbol: symbols[tensor.name],
-      recorded: recorded.tensors.get(tensor.name) ?? null,
-    }),
-  );
-  return h(
-    "section.results",
-    { "aria-label": "results" },
-    figures,
+  return section(
+    "results",
+    "results",
+    step.outputs.map(({ name }) => figureOf(trace, recorded, step, name)),
     moves(trace, step),
     invariants(trace, step),
   );
@@ -96,14 +96,9 @@ function moves(trace, step) {
     });
     const by = tensor.data[most] - before.data[most];
     const cell = unflat(tensor.shape, most).map((k, axis) => label(trace, tensor.axes[axis], k));
-    return [
-      h(
-        "p.moves",
-        `Largest change of ${match[1]} since the previous iteration: `,
-        h("bdi", cell.join(" → ")),
-        ` ${by > 0 ? "+" : ""}${minus(by.toFixed(3))}.`,
-      ),
-    ];
+    const text = `Largest change of ${match[1]} since the previous iteration: `;
+    const change = ` ${by > 0 ? "+" : ""}${minus(by.toFixed(3))}.`;
+    return [h("p.moves", text, h("bdi", cell.join(" → ")), change)];
   });
 }
 
@@ -114,80 +109,45 @@ function invariants(trace, step) {
     const off = stale ? residual(trace, invariant) : invariant.residual;
     if (off === undefined) return [];
     const holds = stale ? off <= invariant.tolerance : invariant.holds;
-    const how = h(
-      "span.residual",
-      ` (deviation ${tiny(off)}, tolerance ${tiny(invariant.tolerance)})`,
-    );
-    return [
-      h(
-        "li",
-        { class: holds ? "holds" : "fails" },
-        `${invariant.text}: ${holds ? "holds" : "FAILS"}`,
-        how,
-      ),
-    ];
+    const text = `${invariant.text}: ${holds ? "holds" : "FAILS"}`;
+    const how = ` (deviation ${tiny(off)}, tolerance ${tiny(invariant.tolerance)})`;
+    return [h(holds ? "li.holds" : "li.fails", text, h("span.residual", how))];
   });
   if (items.length === 0) return null;
-  return h(
-    "section.invariants",
-    { "aria-label": "invariants" },
-    h("h3", stale ? "Invariants of the edited numbers" : "Invariants"),
-    h("ul", items),
-  );
+  const title = stale ? "Invariants of the edited numbers" : "Invariants";
+  return section("invariants", "invariants", h("h3", title), h("ul", items));
 }
 
 /** Return the tensors that the step reads, each folded. */
 function inputs(trace, recorded, step) {
-  const symbols = Object.fromEntries(
-    Object.entries(step.equation.symbols).map(([symbol, name]) => [name, symbol]),
-  );
-  const inputNames = step.inputs.filter((name) => trace.tensors.has(name));
-  const symbolNames = Object.values(step.equation.symbols).filter(
-    (name) =>
-      trace.tensors.has(name) &&
-      !inputNames.includes(name) &&
-      !step.outputs.some((t) => t.name === name),
-  );
-  const all = [...inputNames, ...symbolNames];
+  const outputs = step.outputs.map(({ name }) => name);
+  const names = new Set([...step.inputs, ...Object.values(step.equation.symbols)]);
+  const all = [...names].filter((name) => trace.tensors.has(name) && !outputs.includes(name));
   if (all.length === 0) return null;
   const boxes = all.map((name) => {
-    const tensor = trace.tensors.get(name);
-    const symbol = symbols[name];
+    const axes = trace.tensors.get(name).axes.join(" × ") || "one number";
+    const symbol = { "data-symbol": symbolOf(step, name) };
     const box = h(
       "details.input",
-      h(
-        "summary",
-        { "data-symbol": symbol },
-        `reads ${name}`,
-        h("span.shape", ` ${tensor.axes.join(" × ") || "one number"}`),
-      ),
+      h("summary", symbol, `reads ${name}`, h("span.shape", ` ${axes}`)),
     );
     const draw = () => {
-      if (box.open && !box.querySelector("figure")) {
-        box.append(
-          tensorFigure(trace, tensor, { symbol, recorded: recorded.tensors.get(name) ?? null }),
-        );
-        showMarks();
-      }
+      if (!box.open || box.querySelector("figure")) return;
+      box.append(figureOf(trace, recorded, step, name));
+      showMarks();
     };
     box.addEventListener("toggle", draw);
     return box;
   });
-  return h("section.inputs", { "aria-label": "inputs" }, boxes);
+  return section("inputs", "inputs", boxes);
 }
 
 function references(step) {
   const rows = [
     ["paper", step.paper],
-    ["rules", (step.rules ?? []).join(", ")],
-    ["variants of public code", (step.variants ?? []).map((name) => variantButton(name))],
-    [
-      "exercises",
-      (step.exercises ?? []).map((name) => `mindref study --exercise ${name}`).join(", "),
-    ],
+    ["rules", step.rules.join(", ")],
+    ["variants of public code", step.variants.map((name) => variantButton(name))],
+    ["exercises", step.exercises.map((name) => `mindref study --exercise ${name}`).join(", ")],
   ].filter(([, text]) => text.length);
-  return h(
-    "dl.sources",
-    rows.map(([name, text]) => [h("dt", name), h("dd", text)]),
-  );
+  return h("dl.sources", ...rows.flatMap(([name, text]) => [h("dt", name), h("dd", text)]));
 }

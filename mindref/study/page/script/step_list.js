@@ -45,8 +45,7 @@ function entry(trace, step, index, goTo) {
 export function showPosition(trace, index) {
   for (const button of byId("step-list").querySelectorAll("button[data-step]")) {
     const current = button.dataset.step === trace.steps[index].id;
-    if (current) button.setAttribute("aria-current", "step");
-    else button.removeAttribute("aria-current");
+    button.ariaCurrent = current ? "step" : null;
     if (current && button.offsetParent) scrollIntoList(button);
   }
   const slider = byId("slider");

@@ -1,8 +1,8 @@
 // A tensor as a table with titles, digits and colours.
 
-import { button, h, titled, unseen } from "./dom.js";
+import { button, h, scroller, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
-import { allDigits, flat, printer, six, unflat } from "./numbers.js";
+import { allDigits, flat, printer, range, shapeText, six, unflat } from "./numbers.js";
 import { hue, meaning, POSITIONS_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 import { foot, overColumns, sumCells, sumsNote } from "./softmax_sums.js";
@@ -34,8 +34,6 @@ function present(trace, { rows, rowAxes }) {
   return padded ? ([i]) => mask[i] : () => true;
 }
 
-const range = (n) => Array.from({ length: n }, (_, k) => k);
-
 /** Return the figure of a tensor.
  *
  * `recorded` is the tensor without edits; a `readOnly` figure cannot be inspected; a large tensor
@@ -65,7 +63,10 @@ export function tensorFigure(trace, tensor, { symbol, recorded, readOnly = false
     caption(tensor, edited, symbol),
     empty
       ? h("p.note", "Empty: an axis has size 0.")
-      : scroller(tensor, grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly })),
+      : scroller(
+          `${tensor.name}, scrolls if it is wide`,
+          grid(trace, tensor, plan, { rows, columns, symbol, recorded: before, readOnly }),
+        ),
     ...pageButtons(plan, open, turnPage),
   );
   if (tensor.recipe.op === "softmax") figure.append(sumsNote(tensor));
@@ -85,42 +86,29 @@ function pageOfSelection(tensor, plan) {
 }
 
 function caption(tensor, edited, symbol) {
-  const shape = tensor.shape.length
-    ? `${tensor.axes.join(" × ")}, ${tensor.shape.join(" × ")}`
-    : "one number";
   return h(
     "figcaption",
     h("span.name", { "data-symbol": symbol }, tensor.name),
     h("span.meaning", meaning(tensor.name)),
-    h("span.shape", `${shape}, ${tensor.dtype}`),
+    h("span.shape", `${shapeText(tensor)}, ${tensor.dtype}`),
     edited && h("strong.badge", "edited"),
   );
 }
 
-function scroller(tensor, table) {
-  const name = `${tensor.name}, scrolls if it is wide`;
-  return h("div.scroll", { role: "region", "aria-label": name, tabindex: 0 }, table);
-}
-
-function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) {
+function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly }) {
   const print = printer(tensor);
   const shade = shader(tensor.name);
   const labelAxis = POSITIONS_OF[tensor.name];
   const labelOf = labelAxis && ((x) => label(trace, labelAxis, x));
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
-  const marks = largest(tensor, plan);
+  const look = { print, shade, top, symbol, marks: largest(tensor, plan), recorded, labelOf };
   const dropped = (k) => state.edits.includes(`drop:${k}`);
   const leftOut = (axis, k) =>
     plan.rowAxes[axis] === "behaviour" && dropped(k) && h("span.idle", "left out");
   const softmax = tensor.recipe.op === "softmax";
   const across = softmax && overColumns(tensor) && sumCells(tensor);
-  const table = h("table", { role: "grid", class: tensor.dtype === "bool" ? "flags" : "numbers" });
-  table.append(
-    h(
-      "caption.unseen",
-      `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.join(" by ") || "one number"}`,
-    ),
-  );
+  const name = `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.join(" by ") || "one number"}`;
+  const table = h("table", { role: "grid" }, h("caption.unseen", name));
   if (plan.columnAxis) table.append(head(trace, plan, columns, across));
   const body = h("tbody");
   for (const row of rows) {
@@ -134,17 +122,7 @@ function grid(trace, tensor, plan, { rows, columns, symbol, before, readOnly }) 
     for (const k of columns) {
       const cell = plan.columnAxis ? [...row, k] : row;
       const index = flat(tensor.shape, cell);
-      line.append(
-        cellOf(tensor, index, {
-          print,
-          shade,
-          top,
-          symbol,
-          marked: marks.has(index),
-          recorded: before,
-          labelOf,
-        }),
-      );
+      line.append(cellOf(tensor, index, look));
     }
     if (across) line.append(across[row[0]]);
     body.append(line);
@@ -165,19 +143,13 @@ function head(trace, plan, columns, across) {
   const names = columns.map((k) =>
     h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k)), idle(k)),
   );
-  return h(
-    "thead",
-    h(
-      "tr",
-      corner,
-      names,
-      across && h("th", { scope: "col", class: "sum" }, `sum over ${plan.columnAxis}s`),
-    ),
-  );
+  const sum = across && h("th.sum", { scope: "col" }, `sum over ${plan.columnAxis}s`);
+  return h("thead", h("tr", corner, names, sum));
 }
 
-function cellOf(tensor, index, { print, shade, top, symbol, marked, recorded, labelOf }) {
+function cellOf(tensor, index, { print, shade, top, symbol, marks, recorded, labelOf }) {
   const x = tensor.data[index];
+  const marked = marks.has(index);
   const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids have no magnitude
   const share = sized && top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
   const colours = shade(share, x < 0);

@@ -30,8 +30,7 @@ export function showTab(trace, recorded, goTo) {
   byId("tab").hidden = steps;
   for (const button of document.querySelectorAll("#views button")) {
     const current = button.dataset.view === (steps ? "steps" : state.view);
-    if (current) button.setAttribute("aria-current", "page");
-    else button.removeAttribute("aria-current");
+    button.ariaCurrent = current ? "page" : null;
     if (current) scrollIntoRow(byId("views"), button);
   }
   if (steps) put(byId("tab"));

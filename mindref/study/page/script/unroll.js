@@ -24,13 +24,8 @@ export function unroll(trace, count) {
   for (const step of trace.steps) {
     const iteration = Number(step.id.match(ITERATION)?.[1] ?? 0);
     if (!iteration) {
-      steps.push(
-        withIterationTerms(
-          renamed(step, names, (k) => (k === last ? count : k), changed),
-          count,
-          changed,
-        ),
-      );
+      const outer = renamed(step, names, (k) => (k === last ? count : k), changed);
+      steps.push(withIterationTerms(outer, count, changed));
       continue;
     }
     const key = step.phase;

@@ -80,27 +80,13 @@ function violations(comparison) {
     const steps = same.map((a) =>
       h("code", { "data-violation": a.step, "data-text": text }, a.step),
     );
-    return h(
-      "li.fails",
-      text,
-      h(
-        "span.residual",
-        ": ",
-        steps.flatMap((x, k) => (k ? [", ", x] : [x])),
-        `; largest deviation ${tiny(worst)}`,
-      ),
-    );
+    const listed = steps.flatMap((x, k) => [k ? ", " : ": ", x]);
+    const deviation = `; largest deviation ${tiny(worst)}`;
+    return h("li.fails", text, h("span.residual", listed, deviation));
   });
-  return h(
-    "section",
-    h(
-      "h3",
-      comparison.violations.length === 1
-        ? "One invariant fails"
-        : `${comparison.violations.length} invariants fail`,
-    ),
-    h("ul.sums", items),
-  );
+  const count = comparison.violations.length;
+  const title = count === 1 ? "One invariant fails" : `${count} invariants fail`;
+  return h("section", h("h3", title), h("ul.sums", items));
 }
 
 function sides(trace, comparison) {
@@ -111,8 +97,8 @@ function sides(trace, comparison) {
       { "data-side": name },
       h("h3", name),
       h("p.figure", `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
-      x.w && heat(trace, x.w, "w", {}, { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
-      x.top && [h("h4", "Top items"), itemList(x.top, true)],
+      x.w && heat(trace, x.w, "w", { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
+      x.top && [h("h4", "Top items"), itemList(x.top)],
     );
   return h(
     "div.cards.two",

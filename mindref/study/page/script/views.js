@@ -1,25 +1,16 @@
 // Parts of the views: tables, a note for missing data, heat maps, lists, choices.
 
 import { unpacked } from "./data.js";
-import { dataTable, h, put, titled } from "./dom.js";
-import { brief, six } from "./numbers.js";
+import { dataTable, h, put, scroller, titled } from "./dom.js";
+import { brief, range, six } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements; the first is the row header. */
-export function plainTable(caption, head, rows, visible = true) {
+export function plainTable(caption, head, rows) {
   const cell = (x) =>
     typeof x === "number" ? h("td.figure", { "data-number": String(x) }, six(x)) : h("td", x);
-  return h(
-    "div.scroll",
-    { role: "region", tabindex: 0, "aria-label": caption },
-    dataTable(
-      "table.plain-table",
-      h("caption", { class: visible ? "" : "unseen" }, h("span", caption)),
-      head,
-      rows,
-      cell,
-    ),
-  );
+  const title = h("caption", h("span", caption));
+  return scroller(caption, dataTable("table.plain-table", title, head, rows, cell));
 }
 
 const TO_WRITE = "mindref study --html page.html";
@@ -38,24 +29,19 @@ export function redrawable(render) {
 }
 
 /** Return the heat map of an array; the name of a tensor gives the colour. */
-export function heat(trace, array, name, labels = {}, softmax = null) {
+export function heat(trace, array, name, recipe = { op: "display" }) {
   const decoded = typeof array.data === "number" ? unpacked(array) : array;
-  const tensor = { ...decoded, name, recipe: softmax ?? { op: "display" } };
-  return tensorFigure({ ...trace, labels: { ...trace.labels, ...labels } }, tensor, {
-    readOnly: true,
-  });
+  return tensorFigure(trace, { ...decoded, name, recipe }, { readOnly: true });
 }
 
-/** Return an ordered list of titles with scores. */
-export function itemList(items, interest = false) {
+/** Return an ordered list of titles with scores and interests. */
+export function itemList(items) {
   const line = (item) =>
     h(
       "li",
       titled(item.title),
       h("span.figure", ` ${brief(item.score)}`),
-      interest &&
-        item.interest !== undefined &&
-        h("span.note", `, by interest ${item.interest + 1}`),
+      h("span.note", `, by interest ${item.interest + 1}`),
     );
   return h("ol.ranking", items.map(line));
 }
@@ -71,19 +57,6 @@ export function chooser(text, options, chosen, act) {
   return h("label.pick", `${text} `, select);
 }
 
-/** Return the cosine of two lists of numbers. */
-export function cosine(x, y) {
-  let [xy, xx, yy] = [0, 0, 0];
-  for (let k = 0; k < x.length; k += 1) {
-    xy += x[k] * y[k];
-    xx += x[k] * x[k];
-    yy += y[k] * y[k];
-  }
-  return xx === 0 || yy === 0 ? 0 : xy / Math.sqrt(xx * yy);
-}
-
-export const norm = (x) => Math.sqrt(x.reduce((a, b) => a + b * b, 0));
-
 /** Return the rows of a matrix as lists. */
 export const rowsOf = ({ shape, data }) =>
-  Array.from({ length: shape[0] }, (_, k) => data.subarray(k * shape[1], (k + 1) * shape[1]));
+  range(shape[0]).map((k) => data.subarray(k * shape[1], (k + 1) * shape[1]));
