@@ -211,9 +211,7 @@ def double_value(x):
     return x + x
 
 
-def test_without_a_writable_folder_functions_compile_without_a_cache(
-    monkeypatch,
-):
+def test_without_a_writable_folder_functions_compile_without_a_cache(monkeypatch):
     njit = numba.njit
 
     def homeless(*args, **options):

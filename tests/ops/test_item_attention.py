@@ -44,13 +44,7 @@ class Case(NamedTuple):
         return Case(history, candidates, self.mask, layers)
 
 
-def made(
-    rng,
-    axes,
-    mask=None,
-    hidden=(5,),
-    dtype=np.float64,
-):
+def made(rng, axes, mask=None, hidden=(5,), dtype=np.float64):
     b, l, m, d = axes  # noqa: E741  # the axis letters of specs/notation.md
     widths = (4 * d, *hidden, 1)
     layers = tuple(

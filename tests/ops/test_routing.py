@@ -38,14 +38,7 @@ ITERATIONS = st.integers(1, 5)
     "routing-R37",
 )  # fmt: skip
 @given(data=st.data(), iterations=ITERATIONS, rng=generators())
-def test_capsules_and_couplings_equal_the_loops(
-    weighted,
-    general,
-    axis,
-    data,
-    iterations,
-    rng,
-):
+def test_capsules_and_couplings_equal_the_loops(weighted, general, axis, data, iterations, rng):
     case = data.draw(routing_cases(general=general))
     log_weights = draw_log_weights(rng, case, weighted)
     capsules, saved = run(case, log_weights, iterations=iterations, axis=axis)

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import BackendError, DataError, RunError
-from mindref.recall import (
-    ExactIndex,
-    build,
-    build_index,
-    nearest_items,
-    open_index,
-    registry,
-)
+from mindref.recall import ExactIndex, build, build_index, nearest_items, open_index, registry
 from mindref.recall.build import write_plugin_index
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES

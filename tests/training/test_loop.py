@@ -201,9 +201,7 @@ class Diverging:
         return float("nan"), None
 
 
-def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(
-    tmp_path,
-):
+def test_a_loss_that_is_no_number_ends_the_training_and_the_last_epoch_stays(tmp_path):
     made = trainer(tmp_path / "run", backend="numpy")
     made.backend = Failing(5)  # steps 1 to 4, and the validation after step 3 has its own
     steps = []
@@ -224,9 +222,7 @@ def test_whatever_a_backend_raises_is_an_error_that_names_it():
         made.train()
 
 
-def test_a_fault_of_the_reference_is_not_blamed_on_a_backend(
-    monkeypatch,
-):
+def test_a_fault_of_the_reference_is_not_blamed_on_a_backend(monkeypatch):
     made = trainer(backend="numpy")
     broken = dataclasses.replace(family_of("mind"), loss=lambda *_: 1 / 0)
     monkeypatch.setattr(engine, "family_of", lambda name: broken)
