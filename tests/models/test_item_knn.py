@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mindref.config import Config
-from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, item_knn
@@ -18,7 +17,6 @@ from tests.models import baselines_loops as loops
 
 EXAMPLE = spec_pages.examples("baselines")[0]
 CONFIG = Config.of("default")
-SAME = same_math(np.float64)
 
 
 def made(seed, users=12, items=9):
