@@ -34,28 +34,6 @@ def test_a_target_named_twice_counts_once():
     assert metrics.count_distinct(Ragged.of([[], []])).tolist() == [0, 0]
 
 
-GAIN = 1 / np.log2([2, 3, 4, 5])
-
-
-@pytest.mark.rules("metrics-R4", "metrics-R5", "metrics-R6", "metrics-R7", "metrics-R8")
-@pytest.mark.parametrize(
-    ("metric", "n", "expected"),
-    [
-        (metrics.hit_rate_at, 1, [0, 0, 1]),
-        (metrics.hit_rate_at, 2, [1, 0, 1]),
-        (metrics.hit_rate_at, 4, [1, 0, 1]),
-        (metrics.recall_at, 2, [1 / 5, 0, 2 / 3]),  # over all targets
-        (metrics.recall_at, 4, [2 / 5, 0, 1]),
-        (metrics.ndcg_at, 4, [(GAIN[1] + GAIN[3]) / GAIN.sum(), 0, 1]),  # of min(R, 4) targets
-        (metrics.ndcg_at, 2, [GAIN[1] / GAIN[:2].sum(), 0, 1]),  # two of two places
-        (metrics.mrr_at, 4, [1 / 2, 0, 1]),  # the rank of the first hit
-        (metrics.mrr_at, 1, [0, 0, 1]),
-    ],
-)
-def test_a_metric_by_hand(metric, n, expected):
-    np.testing.assert_allclose(metric(HIT, R, n), expected)
-
-
 @pytest.mark.rules("metrics-R9")
 def test_coverage_counts_each_item_once_and_no_padding():
     items = np.array([[0, 1, 2], [1, -1, -1]])
