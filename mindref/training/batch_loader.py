@@ -139,13 +139,12 @@ class RerankBatchLoader(BatchLoader):
     def batch(self, step: int) -> din.Batch:
         """Return the batch of a step, a function of the recall run, the seed and the step."""
         config, (rng, rows, positions) = self.config, self.draw_examples(step)
-        task, candidates_of = self.task, self.task.candidates
-        if candidates_of is None:
-            raise ValueError("the task of a reranker needs candidates")
+        task = self.task
+        assert task.candidates is not None  # RerankTrainer sets it
         laid = pad_examples(task.sequences, rows, positions, config.window)
         before = slice_rows(task.sequences, rows, np.zeros_like(positions), positions)
         profiles = task.profiles[rows]
-        listed = candidates_of(before, profiles, config.depth)  # din-R15
+        listed = task.candidates(before, profiles, config.depth)  # din-R15
         hard = draw_without_replacement(rng, listed, config.recalled)
         drawn_items = self.sampler.draw(rng, laid.target).ids.reshape(config.batch, -1)
         popular, spare = np.split(drawn_items, [config.popular], axis=1)

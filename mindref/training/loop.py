@@ -43,7 +43,7 @@ class Epoch(NamedTuple):
 def initial_state(config: Any, sizes: Sizes) -> TrainingState:
     """Return the state before the first step."""
     family, rng = family_of(config.model), make_rng(config.seed, "parameters")
-    params = family.draw_parameters(rng, config, sizes)
+    params = family.init(rng, config, sizes)
     return TrainingState(params, optimiser.init(flatten(params)), 0, -1.0, 0)
 
 
