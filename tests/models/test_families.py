@@ -122,8 +122,9 @@ def test_it_agrees_with_loops_over_numbers(data, drawn):
 
 
 @pytest.mark.rules(
-    "mind_plus-R8", "mind_plus-R9", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14"
-)
+    "mind_plus-R6", "mind_plus-R7", "mind_plus-R8", "mind_plus-R9", "mind_plus-R11",
+    "mind_plus-R12", "mind_plus-R14",
+)  # fmt: skip
 @pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
 @pytest.mark.parametrize("keep", [False, True])
 def test_every_setting_of_mind_plus_agrees_with_loops(options, keep):
