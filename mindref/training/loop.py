@@ -57,9 +57,8 @@ def fit_model(
     """Return the state of a family that is fitted in one call: a training of one epoch."""
     params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
-    state, epoch = validate_epoch(
-        TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate
-    )
+    fitted = TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1))
+    state, epoch = validate_epoch(fitted, validate)
     on_epoch(state, epoch)
     return state
 
