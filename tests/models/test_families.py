@@ -244,6 +244,22 @@ def test_an_item_outside_the_catalogue_raises(w, where, item):
         changed.loss()
 
 
+ALL = np.ones((2, 5), bool)
+
+
+@pytest.mark.rules("mind_plus-R5", "youtube_dnn-R10")
+@pytest.mark.parametrize("recency", ["none", "shared", "interests", "youtube_dnn"])
+def test_a_behaviour_older_than_the_table_raises(recency):
+    if recency == "youtube_dnn":
+        w = youtube_world(0, (2, 5, 3), ALL)
+        positions = w.params.positions[:, :4]
+    else:
+        w = plus_world(0, (2, 5, 2, 3), ALL, recency=recency)
+        positions = w.params.positions[:4]
+    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
+        w.with_params(positions=positions).interests()
+
+
 @pytest.mark.parametrize(
     "w",
     [

@@ -9,7 +9,7 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
-from mindref.errors import ConfigError, ShapeError
+from mindref.errors import ConfigError
 from mindref.models import mind, mind_plus, parameters, serving
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import Sizes, catalogue_of_ids, flatten
@@ -81,14 +81,6 @@ def test_weights_that_differ_separate_interests_even_with_zero_logits(votes):
         assert several.any()
         alike = np.allclose(out[several, 0], out[several, 1], rtol=SAME)
         assert alike == (recency != "interests"), recency
-
-
-@pytest.mark.rules("mind_plus-R5")
-@pytest.mark.parametrize("recency", ["none", "shared", "interests"])
-def test_a_behaviour_older_than_the_table_raises(recency):
-    w = plus_world(0, (2, 5, 2, 3), np.ones((2, 5), bool), recency=recency)
-    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
-        w.with_params(positions=w.params.positions[:4]).interests()
 
 
 @pytest.mark.rules("mind_plus-R2")

@@ -46,7 +46,7 @@ def test_a_small_catalogue_is_searched_exactly_without_a_measurement(tmp_path, m
     ("recall", "seconds", "kind"),
     [(0.95, 0.5, "annoy"), (0.94, 0.5, "exact"), (0.99, 2.0, "exact")],
 )
-def test_auto_chooses_annoy_only_with_enough_recall_and_speed(
+def test_auto_chooses_annoy_with_enough_recall_and_speed(
     tmp_path, monkeypatch, recall, seconds, kind
 ):
     measured(monkeypatch, recall, seconds)

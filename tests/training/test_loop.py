@@ -35,14 +35,10 @@ from tests.runs import (
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path):
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path\n"
-        "from tests.runs import trained\n"
-        "trained(Path(sys.argv[2]))\n"
-    )
+    lines = ["import sys; sys.path.insert(0, sys.argv[1])", "from pathlib import Path"]
+    lines += ["from tests.runs import trained", "trained(Path(sys.argv[2]))"]
     for name in ("a", "b"):
-        child(script, tmp_path / name)
+        child("\n".join(lines), tmp_path / name)
     assert content(tmp_path / "a") == content(tmp_path / "b")
     other = content(trained(tmp_path / "c", seed=1))
     assert other["model.safetensors"] != content(tmp_path / "a")["model.safetensors"]
@@ -278,9 +274,8 @@ def test_every_option_trains(name, value):
     assert np.isfinite(outcome.epochs[0].loss)
     for key, array in flatten(outcome.model.params).items():
         assert np.isfinite(array).all(), key
-        fitted = not family_of(
-            outcome.model.config.model
-        ).by_steps  # at once: in the types that it needs
+        # a fitted family has the dtypes that it needs
+        fitted = not family_of(outcome.model.config.model).by_steps
         assert fitted or array.dtype == outcome.model.config.dtype, key
 
 
