@@ -127,7 +127,7 @@ def test_tables_and_matrix_start_as_those_of_mind(count, dtype):
     assert {x.dtype for x in found.values()} == {np.dtype(dtype)}
 
 
-@pytest.mark.rules("mind_plus-R20")
+@pytest.mark.rules("mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
 def test_what_is_left_out_does_not_change_how_the_rest_starts():
     sizes = Sizes(20, 25, 0, 0)
     whole = flatten(mind_plus.init(np.random.default_rng(3), plus_config(), sizes))
