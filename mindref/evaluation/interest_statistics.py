@@ -126,12 +126,8 @@ def interest_recovery(
         raise DataError(say("interest_recovery", "a user with two true interests", "none"))
     strongest, labels, counted = strongest[eligible], labels[eligible], counted[eligible]
     measured = clustering_scores(contingency(strongest, labels, counted, sizes))
-    chance = [
-        clustering_scores(
-            contingency(strongest, shuffle_labels(labels, counted, rng), counted, sizes)
-        )  # metrics-R18
-        for _ in range(shuffles)
-    ]
+    shuffled = (shuffle_labels(labels, counted, rng) for _ in range(shuffles))  # metrics-R18
+    chance = [clustering_scores(contingency(strongest, x, counted, sizes)) for x in shuffled]
     ari_chance, purity_chance = np.mean(chance, axis=0)
     return InterestRecovery(
         int(eligible.sum()), measured[0], float(ari_chance), measured[1], float(purity_chance)
@@ -157,10 +153,7 @@ def clustering_scores(table: Ints) -> tuple[float, float]:
 def adjusted_rand(table: Ints) -> Floats:
     """Return the adjusted Rand index of each table (C, K, P), (C,); Hubert and Arabie 1985."""
     same_in_both = count_pairs(table).sum(axis=(1, 2))
-    rows, columns = (
-        count_pairs(table.sum(axis=2)).sum(axis=1),
-        count_pairs(table.sum(axis=1)).sum(axis=1),
-    )
+    rows, columns = (count_pairs(table.sum(axis=axis)).sum(axis=1) for axis in (2, 1))
     all_pairs = count_pairs(table.sum(axis=(1, 2)))
     expected = rows * columns / np.where(all_pairs > 0, all_pairs, 1)
     maximum = (rows + columns) / 2 - expected

@@ -8,7 +8,6 @@ unchanged.
 
 Modules without an operator of the same name:
 
-    operators.py              all operators, as the backend exposes them
     fused/                    levels 2 and 3 of the backend contract
     routing_forward.py        the iterations of routing
     routing_backward.py       the gradient of routing

@@ -139,12 +139,8 @@ def sum_weighted_votes(votes: Array, bounds: Ints, weights: Array, z: Array) -> 
         fours = bounds[u] + (bounds[u + 1] - bounds[u]) // 4 * 4
         for n in range(bounds[u], fours, 4):
             for k in range(z.shape[1]):
-                w0, w1, w2, w3 = (
-                    weights[k, n],
-                    weights[k, n + 1],
-                    weights[k, n + 2],
-                    weights[k, n + 3],
-                )
+                w0, w1 = weights[k, n], weights[k, n + 1]
+                w2, w3 = weights[k, n + 2], weights[k, n + 3]
                 for d in range(z.shape[2]):
                     two = w0 * votes[n, d] + w1 * votes[n + 1, d]
                     z[u, k, d] += two + w2 * votes[n + 2, d] + w3 * votes[n + 3, d]

@@ -40,6 +40,9 @@ class Family:
     """Base class: the attributes of every family."""
 
     name: str  # as in the setting `model`
+    params: type[Any] = dict  # NamedTuple of arrays and layers, or dict
+    init: Callable[..., Any] = lambda rng, config, sizes: {}
+    """(rng, config, sizes) -> parameters before the first step."""
     routes: bool = False  # has initial logits and coupling weights
     reads_features: bool = True  # of items and users; else only ids
     in_contract: bool = False  # backends compute it, not only its operators (specs/backend.md)
@@ -57,16 +60,7 @@ class Family:
     @property
     def has_vectors(self) -> bool:
         """Whether scores are inner products of user and item vectors, which an index can search."""
-        raise NotImplementedError
-
-    @property
-    def parameters(self) -> type[Any]:
-        """Type of the parameters: a NamedTuple of arrays and layers, or dict."""
-        raise NotImplementedError
-
-    def draw_parameters(self, rng: np.random.Generator, config: Any, sizes: Sizes) -> Any:
-        """Return the parameters before the first step."""
-        raise NotImplementedError
+        return not self.reranks and getattr(self, "scores", None) is None
 
     def num_logits(self, config: Any) -> int:
         """Return the number of initial logits of a behaviour: K, or 0 if the family has none."""
@@ -79,8 +73,6 @@ class SteppedFamily(Family):
 
     by_steps: ClassVar[bool] = True
 
-    params: type[Any]  # NamedTuple
-    init: Callable[..., Any]  # (rng, config, sizes) -> parameters
     loss: Callable[..., tuple[Array, Any]]  # (params, batch, catalogue, config, ops) -> (), saved
     backward: Callable[..., Tables]  # (saved, d_out, ops=) -> gradient of every parameter
     interests: Callable[..., tuple[Array, Bools, Any]] | None = None
@@ -91,31 +83,12 @@ class SteppedFamily(Family):
     history_length: Callable[[Any], int] = lambda config: int(config.window)
     """Return how many behaviours of a training history are laid out in the batch."""
 
-    @property
-    def has_vectors(self) -> bool:
-        """True: `interests` and the item table."""
-        return True
-
-    @property
-    def parameters(self) -> type[Any]:
-        """The NamedTuple of the parameters."""
-        return self.params
-
-    def draw_parameters(self, rng: np.random.Generator, config: Any, sizes: Sizes) -> Any:
-        """Return the initial parameters."""
-        return self.init(rng, config, sizes)
-
 
 @dataclass(frozen=True, kw_only=True)
 class RerankFamily(SteppedFamily):
     """A family that is trained on candidates of a recall run, and reranks them."""
 
-    reranks: ClassVar[bool] = True
-
-    @property
-    def has_vectors(self) -> bool:
-        """False: the user vector depends on the candidate."""
-        return False
+    reranks: ClassVar[bool] = True  # the user vector depends on the candidate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,20 +109,6 @@ class FittedFamily(Family):
     serving_settings: Mapping[str, str] = field(default_factory=dict)
     """Argument of `fit`, or of `interests` and `scores` -> the setting that has its value."""
     reads_features: bool = False
-
-    @property
-    def has_vectors(self) -> bool:
-        """Whether the family has user and item vectors."""
-        return self.scores is None
-
-    @property
-    def parameters(self) -> type[Any]:
-        """The type dict."""
-        return dict
-
-    def draw_parameters(self, rng: np.random.Generator, config: Any, sizes: Sizes) -> Any:
-        """Return no parameters: `fit` makes them."""
-        return {}
 
     def fit_sequences(self, sequences: Ragged, sizes: Sizes, config: Any) -> dict[str, Any]:
         """Return the parameters fitted to training sequences (T rows), with the settings."""

@@ -82,9 +82,7 @@ def user_profiles(log: InteractionLog, vocabulary: Vocabulary, users: Ints) -> I
         feature = next((f for f in log.user_features if f.name == name), None)
         column = np.full(len(users), start, np.int64)  # model-R34
         if feature is not None:
-            row_of = np.array(
-                [row_of_value.get(value, start) for value in feature.values], np.int64
-            )
+            row_of = np.array([row_of_value.get(x, start) for x in feature.values], np.int64)
             has = feature.codes.lengths[users] > 0
             firsts = feature.codes.values[feature.codes.offsets[users[has]]]  # model-R35
             column[has] = row_of[firsts]

@@ -36,10 +36,7 @@ def keyed_table(seed: int, items: int, interests: int, sigma: float, dtype: str)
     with np.errstate(over="ignore"):  # 64-bit arithmetic must wrap around
         # routing-R15
         key = mix_words(mix_words(mix_words(np.array(seed, np.uint64)) ^ item) ^ interest)
-        first, second = (
-            uniform_numbers(mix_words(key ^ np.uint64(1))),
-            uniform_numbers(mix_words(key ^ np.uint64(2))),
-        )
+        first, second = (uniform_numbers(mix_words(key ^ np.uint64(n))) for n in (1, 2))
     normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)  # Box and Muller
     table = (sigma * normal).astype(dtype)
     table.flags.writeable = False

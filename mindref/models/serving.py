@@ -74,11 +74,8 @@ def compute_interests(
             make = with_couplings if composed else without_couplings
             blocks.append(make(model, users, backend))
     vectors, active, *couplings_blocks = zip(*blocks, strict=True)
-    weights = (
-        np.concatenate(couplings_blocks[0])
-        if couplings and couplings_blocks[0][0] is not None
-        else None
-    )
+    routed = couplings and couplings_blocks[0][0] is not None
+    weights = np.concatenate(couplings_blocks[0]) if routed else None
     return Interests(np.concatenate(vectors), np.concatenate(active), weights, history, mask)
 
 

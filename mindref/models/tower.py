@@ -48,15 +48,10 @@ def user_tower(model: Model, features: int) -> UserTower:
         logits = keyed_table(*table_key)  # routing-R15
     else:
         logits = np.zeros((count, config.interests), config.dtype)  # model-R12
-    return UserTower(
-        to_float32(items),
-        to_float32(logits),
-        to_float32(params.profile),
-        to_float32(params.bilinear),
-        tuple(Layer(to_float32(layer.weight), to_float32(layer.bias)) for layer in params.layers),
-        features,
-        config,
-    )
+    profile, bilinear = to_float32(params.profile), to_float32(params.bilinear)
+    layers = tuple(Layer(*map(to_float32, layer)) for layer in params.layers)
+    tables = (to_float32(items), to_float32(logits), profile, bilinear)
+    return UserTower(*tables, layers, features, config)
 
 
 def to_float32(x: Array) -> Array:

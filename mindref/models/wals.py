@@ -44,6 +44,7 @@ def fit_wals(
     squares have no unique solution. An example is regularization 0 with more factors than items.
     """
     make = import_implicit("cpu.als").AlternatingLeastSquares
+    weights = interaction_weights(sequences, sizes.items)
     with one_thread():
         model = make(
             factors=factors,
@@ -55,8 +56,7 @@ def fit_wals(
             random_state=make_rng(config.seed, "parameters"),
         )
         try:
-            # baselines-R13
-            model.fit(interaction_weights(sequences, sizes.items), show_progress=False)
+            model.fit(weights, show_progress=False)  # baselines-R13
         except ValueError as error:  # implicit: the solve failed
             raise unsolvable_error(regularization) from error
     return {
@@ -86,9 +86,7 @@ def user_factors(
     exact = factors.astype(np.float64)
     gram = exact.T @ exact + float(arrays["regularization"]) * np.eye(exact.shape[1])
     users = np.zeros((len(histories), 1, exact.shape[1]), factors.dtype)
-    for case in range(
-        len(histories)
-    ):  # baselines-R2: one solve per user, so the batch has no influence
+    for case in range(len(histories)):  # baselines-R2: one solve per user
         part = slice(*confidence.indptr[case : case + 2])
         met = exact[confidence.indices[part]]
         try:

@@ -58,14 +58,12 @@ def first_violator_weights(violates: Bools, usable: Bools, items: int) -> Array:
     if not violates.any():
         return np.zeros(violates.shape)
     order = trial_order(*violates.shape)  # (B, S) negative of each trial
-    violates_in_order = np.take_along_axis(violates, order, axis=1)
+    in_order = np.take_along_axis(violates, order, axis=1)
     trials = np.cumsum(np.take_along_axis(usable, order, axis=1), axis=1)  # maxmf-R4
-    turn = violates_in_order.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
+    turn = in_order.argmax(axis=1)[:, None]  # maxmf-R6 (B, 1)
     tried = np.maximum(np.take_along_axis(trials, turn, axis=1), 1)
     rank = np.maximum((items - 1) // tried, 1)  # maxmf-R7 (B, 1)
-    weight = np.where(
-        violates_in_order.any(axis=1, keepdims=True), harmonic_numbers(items)[rank], 0
-    )
+    weight = np.where(in_order.any(axis=1, keepdims=True), harmonic_numbers(items)[rank], 0)
     weights = np.zeros(violates.shape)
     np.put_along_axis(weights, np.take_along_axis(order, turn, axis=1), weight, axis=1)
     return weights

@@ -55,6 +55,17 @@ class FaissPlugin:
         return f"faiss {faiss.__version__}"  # pip and conda packages have different names
 
 
+class FaissStructure:
+    """A faiss index."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        faiss.write_index(self.index, os.fspath(path))
+
+
 class Flat(FaissPlugin):
     """The plugin that compares a query with every item."""
 
@@ -72,13 +83,10 @@ class Flat(FaissPlugin):
         return FlatStructure(map_index(path, faiss.IO_FLAG_MMAP_IFC, faiss.IndexFlatIP, dim, count))
 
 
-class FlatStructure:
+class FlatStructure(FaissStructure):
     """All items. The effort has no effect."""
 
     min_effort = max_effort = 1
-
-    def __init__(self, index: Any) -> None:
-        self.index = index
 
     def candidates(self, queries: Array, n: int, effort: int) -> Ints:
         """Return the top n + SPARE ids of each query (Q, D).
@@ -94,10 +102,6 @@ class FlatStructure:
 
         top_n.run_slices(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
-
-    def save(self, path: Path) -> None:
-        """Write it to a file."""
-        faiss.write_index(self.index, os.fspath(path))
 
 
 class Ivf(FaissPlugin):
@@ -124,11 +128,11 @@ class Ivf(FaissPlugin):
         return IvfStructure(map_index(path, faiss.IO_FLAG_MMAP, faiss.IndexIVFFlat, dim, count))
 
 
-class IvfStructure:
+class IvfStructure(FaissStructure):
     """Items in inverted lists. Effort: number of lists to search for 50 items."""
 
     def __init__(self, index: Any) -> None:
-        self.index = index
+        super().__init__(index)
         self.min_effort, self.max_effort = min(8, index.nlist), index.nlist
         self.centres = index.quantizer.reconstruct_n(0, index.nlist)  # (lists, D)
 
@@ -161,10 +165,6 @@ class IvfStructure:
         # the C function: the Python wrapper takes nprobe from the index, which threads share
         self.index.search_preassigned_c(len(queries), query, n, *pointers, False, parameters, None)
         return ids
-
-    def save(self, path: Path) -> None:
-        """Write it to a file."""
-        faiss.write_index(self.index, os.fspath(path))
 
 
 def map_index(path: Path, flags: int, index_class: type, dim: int, count: int) -> Any:

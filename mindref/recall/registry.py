@@ -81,15 +81,10 @@ def describe_plugin(kind: str) -> dict[str, Any]:
     try:
         plugin = load_plugin(kind)
         reason, version = failure_reason(plugin), plugin_version(plugin)
-    except BackendError as error:
-        return {
-            "name": kind,
-            "usable": False,
-            "reason": str(error),
-            "hint": install_command(kind) or "",
-        }
-    if reason:
         hint = getattr(plugin, "hint", "")
+    except BackendError as error:
+        reason, hint = str(error), install_command(kind) or ""
+    if reason:
         return {"name": kind, "usable": False, "reason": reason, "hint": hint}
     return {"name": kind, "usable": True, "version": version, "order": plugin.order}
 

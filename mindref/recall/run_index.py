@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from mindref.errors import BackendError, ConfigError, RunError, say
 from mindref.recall import ExactIndex, Index, build_index, open_index, registry
@@ -54,13 +53,9 @@ def open_or_build(
                 notes.append(warning)
             if (index := matching_index(folder, vectors, kind)[0]) is not None:
                 return index  # another process has built it
-            build_options: Any = {
-                "directory": folder,
-                "kind": kind,
-                "seed": seed,
-                "interests": interests,
-            }
-            return build_index(vectors, draw_queries(), **build_options)
+            return build_index(
+                vectors, draw_queries(), directory=folder, kind=kind, seed=seed, interests=interests
+            )
     except RunError as error:  # such as a run that can only be read: search needs no file
         return ExactIndex(vectors, f"{error}. {EXACT}")
 

@@ -102,7 +102,7 @@ def load_best(
 
 def params_type(words: Mapping[str, Any]) -> type[Any]:
     """Return the type of the parameters of a file; without a family name the family is MIND."""
-    kind: type[Any] = family_of(words.get("model", "mind")).parameters  # model-R37
+    kind: type[Any] = family_of(words.get("model", "mind")).params  # model-R37
     return kind
 
 

@@ -88,13 +88,9 @@ class BatchLoader:
             shape = (*laid.history.shape, self.family.num_logits(config))
             logits = draw_logits(rng, shape, config.sigma, config.dtype)
         histories = mind.Histories(laid.history, laid.mask, logits, self.task.profiles[rows])
-        batch = mind.Batch(
-            histories,
-            laid.target,
-            drawn_set.ids,
-            drawn_set.target_log_expected.astype(config.dtype),
-            drawn_set.log_expected.astype(config.dtype),
-        )
+        logs = (drawn_set.target_log_expected, drawn_set.log_expected)
+        logs_of_dtype = (x.astype(config.dtype) for x in logs)
+        batch = mind.Batch(histories, laid.target, drawn_set.ids, *logs_of_dtype)
         draw = Draw(rng, rows, self.task.sequences, self.task.sizes, config)
         return self.family.make_batch(batch, draw)  # mind_plus-R15: its draws come last
 
@@ -139,13 +135,12 @@ class RerankBatchLoader(BatchLoader):
     def batch(self, step: int) -> din.Batch:
         """Return the batch of a step, a function of the recall run, the seed and the step."""
         config, (rng, rows, positions) = self.config, self.draw_examples(step)
-        task, candidates_of = self.task, self.task.candidates
-        if candidates_of is None:
-            raise ValueError("the task of a reranker needs candidates")
+        task = self.task
+        assert task.candidates is not None  # RerankTrainer sets it
         laid = pad_examples(task.sequences, rows, positions, config.window)
         before = slice_rows(task.sequences, rows, np.zeros_like(positions), positions)
         profiles = task.profiles[rows]
-        listed = candidates_of(before, profiles, config.depth)  # din-R15
+        listed = task.candidates(before, profiles, config.depth)  # din-R15
         hard = draw_without_replacement(rng, listed, config.recalled)
         drawn_items = self.sampler.draw(rng, laid.target).ids.reshape(config.batch, -1)
         popular, spare = np.split(drawn_items, [config.popular], axis=1)

@@ -17,7 +17,7 @@ import mindref.ops as reference
 from mindref.data.log import InteractionLog
 from mindref.errors import MindrefError, say
 from mindref.models import mind
-from mindref.models.parameters import Catalogue
+from mindref.models.parameters import Catalogue, flatten_gradients
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array, Ints
 from mindref.training import optimiser
@@ -189,25 +189,13 @@ def replay_batch(
     loss, saved = family.loss(params, batch, catalogue, config, watch)
     if not np.isfinite(loss):
         return watch.first or f"the computation after {watch.last}", False, None
-    gradients = gradients_by_name(family.backward(saved, d_out, ops=watch))
+    gradients = flatten_gradients(family.backward(saved, d_out, ops=watch))
     well = all(has_finite_squares(x) for x in gradients.values())
     if well:
         return "", True, gradients
     if all(all_finite(x) for x in gradients.values()):
         return "the square of a gradient", False, gradients
     return watch.first or f"the computation after {watch.last}", False, gradients
-
-
-def gradients_by_name(gradients: Any) -> dict[str, Any]:
-    """Return gradients by name; names of layers include the layer index."""
-    by_name: dict[str, Any] = {}
-    for name, x in gradients._asdict().items():
-        if isinstance(x, tuple) and not isinstance(x, RowGradient):
-            for i, layer in enumerate(x):
-                by_name |= {f"{name}.{i}.{part}": y for part, y in zip("wb", layer, strict=True)}
-        else:
-            by_name[name] = x
-    return by_name
 
 
 def diverging_users(

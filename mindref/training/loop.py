@@ -43,7 +43,7 @@ class Epoch(NamedTuple):
 def initial_state(config: Any, sizes: Sizes) -> TrainingState:
     """Return the state before the first step."""
     family, rng = family_of(config.model), make_rng(config.seed, "parameters")
-    params = family.draw_parameters(rng, config, sizes)
+    params = family.init(rng, config, sizes)
     return TrainingState(params, optimiser.init(flatten(params)), 0, -1.0, 0)
 
 
@@ -57,9 +57,8 @@ def fit_model(
     """Return the state of a family that is fitted in one call: a training of one epoch."""
     params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
-    state, epoch = validate_epoch(
-        TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate
-    )
+    fitted = TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1))
+    state, epoch = validate_epoch(fitted, validate)
     on_epoch(state, epoch)
     return state
 

@@ -10,13 +10,6 @@ from mindref.evaluation import top_n
 from mindref.evaluation.top_n import baselines
 
 
-@pytest.mark.rules("metrics-R24")
-def test_popularity_ranks_by_count_for_every_user():
-    ranked = top_n.popularity_top_n(np.array([3, 9, 0, 9]), 2, n=3, exclude=Ragged.of([[], [1]]))
-    assert ranked.items.tolist() == [[1, 3, 0], [3, 0, 2]]
-    assert ranked.scores.tolist() == [[9, 9, 3], [9, 3, 0]]
-
-
 @pytest.mark.rules("metrics-R25")
 def test_random_lists_are_uniform_and_do_not_depend_on_blocks():
     exclude = Ragged.of([[0, 5]] * 4000)

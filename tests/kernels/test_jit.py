@@ -63,9 +63,8 @@ def foreign_names(path):
     for function, node in compiled_functions(path).items():
         parts = [part for line in node.body for part in ast.walk(line)]
         notes = [x.annotation for x in parts if isinstance(x, ast.AnnAssign)]
-        annotations = {
-            part for note in notes for part in ast.walk(note)
-        }  # types of names cost nothing
+        # types of names cost nothing
+        annotations = {part for note in notes for part in ast.walk(note)}
         for part in parts:
             if isinstance(part, ast.Name) and part.id in names and part not in annotations:
                 yield f"{path.name}: {function} uses {part.id}"
@@ -211,9 +210,7 @@ def double_value(x):
     return x + x
 
 
-def test_without_a_writable_folder_functions_compile_without_a_cache(
-    monkeypatch,
-):
+def test_without_a_writable_folder_functions_compile_without_a_cache(monkeypatch):
     njit = numba.njit
 
     def homeless(*args, **options):
@@ -286,11 +283,8 @@ def copied_package(tmp_path_factory):
 @pytest.mark.slow
 def test_files_are_written_only_with_a_cache_and_never_in_the_package(copied_package, tmp_path):
     """A cache in the package would stay behind when the package is removed."""
-    env = {
-        "PYTHONPATH": str(copied_package),
-        "NUMBA_CACHE_DIR": "",
-        "XDG_CACHE_HOME": str(tmp_path),
-    }
+    env = {"PYTHONPATH": str(copied_package), "XDG_CACHE_HOME": str(tmp_path)}
+    env["NUMBA_CACHE_DIR"] = ""
     assert output(CACHED, copied_package, MINDREF_NUMBA_CACHE="0", **env) == "[]\n"
     assert not list(tmp_path.rglob("*.nb?"))
     assert output(CACHED, copied_package, **env) == "[]\n"

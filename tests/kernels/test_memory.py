@@ -57,10 +57,8 @@ class WarmBackend(NamedTuple):
 @pytest.fixture(params=ROUTING_BUFFERS)
 def warm_backend(request):
     """The backend after two steps."""
-    backend, config = (
-        NumbaBackend(),
-        dataclasses.replace(WORLD.config, routing_gradient=request.param),
-    )
+    backend = NumbaBackend()
+    config = dataclasses.replace(WORLD.config, routing_gradient=request.param)
     state = backend.init(WORLD.params, config)
     for _ in range(2):
         backend.step(state, WORLD.batch, WORLD.catalogue, config, 0.01)
@@ -90,13 +88,10 @@ def test_the_bound_detects_a_temporary_as_large_as_a_buffer(warm_backend, name, 
 
 
 def test_a_smaller_batch_allocates_no_buffer(warm_backend):
-    before = {name: x.nbytes for name, x in warm_backend.backend.workspace().buffers.items()}
+    backend = warm_backend.backend
+    before = {name: x.nbytes for name, x in backend.workspace().buffers.items()}
     small = large_world(
         100, items=4000, negatives=500, width=WIDTH, interests=8, hidden=[64], dtype="float32"
     )
-    warm_backend.backend.step(
-        warm_backend.state, small.batch, small.catalogue, warm_backend.config, 0.01
-    )
-    assert {
-        name: x.nbytes for name, x in warm_backend.backend.workspace().buffers.items()
-    } == before
+    backend.step(warm_backend.state, small.batch, small.catalogue, warm_backend.config, 0.01)
+    assert {name: x.nbytes for name, x in backend.workspace().buffers.items()} == before

@@ -3,6 +3,8 @@
 The conformance suite does not cover this operator; calls, tolerances and errors are defined here.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +22,6 @@ from tests.kernels.cases import TYPES, largest_finite
 from tests.ops.loss_cases import EACH_OPTION, NAMES, Case, cases, fixed_case
 
 SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
-EACH_SHARPNESS = pytest.mark.parametrize("sharpness", SHARPNESS)
 
 
 def agree_with_reference(case, dtype="float64", **numbers):
@@ -73,68 +74,41 @@ def test_several_blocks_of_users(sharpness):
 
 
 @pytest.mark.rules(
-    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R12", "pooled_softmax-R15",
-    "pooled_softmax-R16",
+    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R5", "pooled_softmax-R12",
+    "pooled_softmax-R13", "pooled_softmax-R15", "pooled_softmax-R16", "pooled_softmax-R25",
 )  # fmt: skip
-@EACH_SHARPNESS
-def test_inactive_and_equal_interests_and_numbers_of_every_size(sharpness):
+@pytest.mark.parametrize("sharpness", [*SHARPNESS, 1e-3, 1e-5, 1e-8, 1e-30, 1e-44])
+def test_special_calls_agree_with_the_reference(sharpness):
+    for case, options in special_calls():
+        agree_with_reference(case, sharpness=sharpness, **options)
+    agree_with_reference(fixed_case(), "float32", sharpness=sharpness)
+
+
+def special_calls():
+    """Yield calls with equal, inactive, huge and non-finite interests, and with few negatives."""
     case = fixed_case()
     equal = case.interests.copy()
     equal[0, 3] = equal[0, 1]  # they share the weight, or the first has it
     equal[0, [0, 2]] = -10 * equal[0, 1]
-    not_read = [
-        np.where(case.active[..., None], case.interests, garbage) for garbage in (np.nan, np.inf)
-    ]
-    scaled = [scale * case.interests for scale in (0.0, 1e-200, 20.0, 1e4, 1e150)]
-    for interests in (equal, *not_read, *scaled):
-        agree_with_reference(case._replace(interests=interests), sharpness=sharpness)
-    for interests in not_read:
-        other = case._replace(interests=interests)
-        agree_with_reference(other, sharpness=sharpness, normalise=True)
-
-
-@pytest.mark.rules("pooled_softmax-R5")
-@TYPES
-def test_a_small_sharpness_keeps_its_digits(dtype):
-    for sharpness in (1e-3, 1e-5, 1e-8, 1e-30, 1e-44, 1e-300):
-        agree_with_reference(fixed_case(), dtype, sharpness=sharpness)
-
-
-@pytest.mark.rules("pooled_softmax-R13")
-@EACH_SHARPNESS
-def test_a_user_without_negatives_has_no_loss(sharpness):
-    for ids in ([], [1], [1, 1]):
-        few = fixed_case().first_negatives(len(ids))
-        few = few._replace(negative_ids=np.array(ids, np.int64))
-        agree_with_reference(few, sharpness=sharpness)
-        out, saved = forward(*few.first_users(1), sharpness=sharpness)
-        assert out == 0
-        assert not any(d.any() for d in backward(1.0, saved))
-
-
-@pytest.mark.rules("pooled_softmax-R25")
-@EACH_SHARPNESS
-@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [("interests", (0, 2, 1)), ("target", (0, 3)), ("negatives", (2, 3)), ("negatives", (0, 3))],
-)
-def test_a_value_that_is_not_finite_makes_the_loss_nan(name, index, bad, sharpness):
-    x = getattr(fixed_case(), name).copy()
-    x[index] = bad
-    spoilt = fixed_case()._replace(**{name: x})
-    assert np.isnan(agree_with_reference(spoilt, sharpness=sharpness))
-
-
-@pytest.mark.rules("pooled_softmax-R25")
-@EACH_SHARPNESS
-def test_an_infinity_of_weight_zero_makes_the_loss_nan(sharpness):
-    one, ids = np.ones((1, 1)), np.array([1, 2])
-    interests, active = np.array([[[1e200], [1e-200]]]), np.ones((1, 2), bool)
-    for target, negative in ((1e-200, -1e200), (-1e200, 1e-200)):
-        items = target * one, negative * one, ids[:1], ids[1:], np.zeros(1), np.zeros(1)
-        with np.errstate(over="ignore"):
-            assert np.isnan(forward(interests, active, *items, sharpness=sharpness)[0])
+    scaled = [scale * case.interests for scale in (0.0, 1e-200, 1.0, 20.0, 1e4, 1e150)]
+    for interests in (equal, *scaled):
+        yield case._replace(interests=interests), {}
+    for garbage in (np.nan, np.inf):
+        not_read = np.where(case.active[..., None], case.interests, garbage)
+        for normalise in (False, True):
+            yield case._replace(interests=not_read), {"normalise": normalise}
+    for ids in ([], [1], [1, 1]):  # none, or only hits of the first user
+        few = case.first_negatives(len(ids))
+        yield few._replace(negative_ids=np.array(ids, np.int64)), {}
+    places = [("interests", (0, 2, 1)), ("target", (0, 3)), ("negatives", (2, 3))]
+    for (name, index), bad in product([*places, ("negatives", (0, 3))], (np.inf, -np.inf, np.nan)):
+        x = getattr(case, name).copy()
+        x[index] = bad
+        yield case._replace(**{name: x}), {}
+    interests, ids, zero = np.array([[[1e200], [1e-200]]]), np.array([1, 2]), np.zeros(1)
+    for target, negative in ((1e-200, -1e200), (-1e200, 1e-200)):  # an infinity of weight zero
+        items = np.array([[target]]), np.array([[negative]]), ids[:1], ids[1:], zero, zero
+        yield Case(interests, np.ones((1, 2), bool), *items), {}
 
 
 @pytest.mark.rules(

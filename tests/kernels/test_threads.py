@@ -60,15 +60,6 @@ def test_the_number_of_threads_is_read_from_the_environment(word, monkeypatch):
     assert NumbaBackend().workspace().threads == 1
 
 
-def test_blocks_are_shared_and_an_error_of_a_thread_is_raised():
-    work = KernelWorkspace(3)
-    done = []
-    work.run_blocks(done.append, iter(range(40)))
-    assert sorted(done) == list(range(40))
-    with pytest.raises(ZeroDivisionError):
-        work.run_blocks(lambda n: 1 // n, iter([1, 0]))
-
-
 def test_a_phase_starts_when_the_phase_before_is_done():
     """Including the tasks that tasks submit; a phase without tasks is skipped."""
     work, done, both = KernelWorkspace(3), list[str](), Barrier(2)

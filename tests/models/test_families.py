@@ -122,8 +122,9 @@ def test_it_agrees_with_loops_over_numbers(data, drawn):
 
 
 @pytest.mark.rules(
-    "mind_plus-R8", "mind_plus-R9", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14"
-)
+    "mind_plus-R6", "mind_plus-R7", "mind_plus-R8", "mind_plus-R9", "mind_plus-R11",
+    "mind_plus-R12", "mind_plus-R14",
+)  # fmt: skip
 @pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
 @pytest.mark.parametrize("keep", [False, True])
 def test_every_setting_of_mind_plus_agrees_with_loops(options, keep):
@@ -241,6 +242,22 @@ def test_an_item_outside_the_catalogue_raises(w, where, item):
     message = f"items: rows: expected indices from 0 to 5, got {item}"
     with raises_exactly(ShapeError, message):
         changed.loss()
+
+
+ALL = np.ones((2, 5), bool)
+
+
+@pytest.mark.rules("mind_plus-R5", "youtube_dnn-R10")
+@pytest.mark.parametrize("recency", ["none", "shared", "interests", "youtube_dnn"])
+def test_a_behaviour_older_than_the_table_raises(recency):
+    if recency == "youtube_dnn":
+        w = youtube_world(0, (2, 5, 3), ALL)
+        positions = w.params.positions[:, :4]
+    else:
+        w = plus_world(0, (2, 5, 2, 3), ALL, recency=recency)
+        positions = w.params.positions[:4]
+    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
+        w.with_params(positions=positions).interests()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 
 from mindref.config import Config
 from mindref.data.log import Feature, InteractionLog, Ragged
-from mindref.errors import ConfigError
 from mindref.models import features
 from mindref.models.features import Vocabulary
 
@@ -67,11 +66,3 @@ def test_a_value_that_training_did_not_know_is_unknown():
     vocabulary = Vocabulary({"age": ["ancient", "old"], "height": ["tall"]})
     found = features.user_profiles(LOG, vocabulary, USERS)
     np.testing.assert_array_equal(found, [[2, 3], [0, 3], [0, 3]])
-
-
-def test_a_feature_that_the_data_lack_is_refused_with_those_it_has():
-    with pytest.raises(ConfigError) as caught:
-        features.item_catalogue(LOG, config(item_features=["colour"]))
-    assert str(caught.value) == (
-        "item_features: expected features of the data (genre, brand), got 'colour'"
-    )

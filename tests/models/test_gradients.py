@@ -6,9 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mindref.conformance import strategies
-from mindref.conformance.tolerances import VANISHING
 from mindref.models import din, maxmf, mind, mind_plus, warp, youtube_dnn
-from mindref.models.parameters import catalogue_of_ids, flatten, unflatten
+from mindref.models.parameters import flatten, unflatten
 from mindref.ops.embedding import RowGradient
 from tests import kinked_gradients
 from tests.assertions import assert_close
@@ -227,27 +226,6 @@ def test_maxmf_lists_each_row_once_and_only_if_it_moves(w):
         assert gradient.values.any(axis=1).all()
 
 
-@pytest.mark.rules("maxmf-R16")
-def test_an_interest_that_was_not_chosen_keeps_still():
-    w = maxmf_world(np.random.default_rng(0), (1, 1, 2, 3), np.zeros((1, 1), bool))
-    users = np.zeros((8, 3))
-    users[4] = 1.0  # interest 0 of user 2 is the best for whatever points that way
-    w = w.with_params(items=np.abs(w.params.items) + 0.1, users=users)
-    batch = w.batch._replace(rows=np.array([2]))
-    gradients = w._replace(batch=batch, catalogue=catalogue_of_ids(6, "float64")).gradients()
-    assert gradients.users.rows.tolist() == [4]
-    assert len(gradients.items.rows) == 2, "the target and the first violator"
-
-
-@pytest.mark.rules("maxmf-R5")
-def test_a_pair_in_order_moves_nothing():
-    w = maxmf_world(np.random.default_rng(0), (3, 5, 2, 4))
-    known = np.ones((3, len(w.shared.negatives)), bool)
-    loss, saved = w._replace(batch=w.batch._replace(is_known=known)).loss()
-    assert loss == 0
-    assert [len(gradient.rows) for gradient in maxmf.backward(saved)] == [0, 0]
-
-
 @pytest.mark.rules("maxmf-R17")
 def test_moved_rows_are_shortened_and_no_others():
     items = np.array([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0], [0.0, 0.0]])
@@ -259,29 +237,6 @@ def test_moved_rows_are_shortened_and_no_others():
     assert_close(params.items, expected, atol=0)
     np.testing.assert_array_equal(params.items[1:], items[1:], "untouched to the bit")
     assert params.users.tolist() == [[0.0, -1.0]]
-
-
-@pytest.mark.rules("mind_plus-R19")
-@pytest.mark.parametrize("recency", ["shared", "interests"])
-def test_the_gradient_by_age_ends_where_behaviours_do(recency):
-    settings = {"recency": recency, "contexts": 2, "interest_count": "fixed"}
-    mask = np.arange(9) < np.array([[4], [1], [0]])
-    d_positions = plus_world(0, (3, 9, 2, 5), mask, attention="pooled", **settings).gradients()[3]
-    assert d_positions.shape == (9, {"shared": 3, "interests": 4}[recency])
-    assert d_positions[:4].all()
-    assert not d_positions[4:].any()
-
-
-@pytest.mark.rules("youtube_dnn-R9")
-def test_the_gradient_of_the_log_weights_sums_to_zero_and_ends_where_behaviours_do():
-    mask = np.arange(9) < np.array([[4], [1], [0]])
-    d_positions = youtube_world(0, (3, 9, 5), mask).gradients().positions
-    assert d_positions.shape == (1, 9)
-    assert d_positions[0, :4].all()
-    assert not d_positions[0, 4:].any()
-    np.testing.assert_allclose(d_positions.sum(), 0, rtol=0, atol=VANISHING)
-    without = youtube_world(0, (3, 9, 5), recency=False).gradients()
-    assert without.positions.shape == (0, 9)
 
 
 @pytest.mark.parametrize(

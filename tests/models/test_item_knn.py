@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mindref.config import Config
-from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
-from mindref.errors import ConfigError, ShapeError
-from mindref.models import interactions, item_knn
+from mindref.errors import ConfigError
+from mindref.models import item_knn
 from mindref.models.parameters import Sizes
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
@@ -18,7 +17,6 @@ from tests.models import baselines_loops as loops
 
 EXAMPLE = spec_pages.examples("baselines")[0]
 CONFIG = Config.of("default")
-SAME = same_math(np.float64)
 
 
 def made(seed, users=12, items=9):
@@ -88,20 +86,6 @@ def test_scores_agree_with_loops_over_numbers(histories, decay):
         assert_close(row, loops.score(dense(SMALL), history, decay), str(history))
 
 
-@pytest.mark.rules("baselines-R2")
-def test_a_history_has_the_same_scores_in_any_batch():
-    histories = made(6, users=8)
-    for history, row in zip(histories, scored(histories, decay=0.8), strict=True):
-        assert scored([history], decay=0.8).tobytes() == row.tobytes()
-
-
-@pytest.mark.rules("baselines-R15")
-def test_without_behaviours_every_score_is_zero():
-    scores = scored([[], [1]])
-    assert not scores[0].any()
-    assert scores[1].any()
-
-
 @pytest.mark.rules("baselines-R1")
 def test_the_same_sequences_give_the_same_arrays():
     first, second = (fitted(made(7, users=30), 9) for _ in range(2))
@@ -109,16 +93,6 @@ def test_the_same_sequences_give_the_same_arrays():
         name: x.tobytes() for name, x in second.items()
     }
     assert [x.dtype for x in first.values()] == [np.float64, np.int64, np.int64]
-
-
-@pytest.mark.rules("baselines-R5")
-@pytest.mark.parametrize("item", [-1, 9])
-def test_an_item_outside_the_catalogue_raises(item):
-    expected = f"items: rows: expected indices from 0 to 8, got {item}"
-    with raises_exactly(ShapeError, expected):
-        scored([[0], [item]])
-    with raises_exactly(ShapeError, expected):
-        fitted([[0], [item]], 9)
 
 
 @pytest.mark.rules("baselines-R6")
@@ -134,26 +108,3 @@ def test_an_unknown_similarity_raises():
     message = "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
     with raises_exactly(ConfigError, message):
         fitted([[0, 1]], 2, similarity="jaccard")
-
-
-@pytest.fixture
-def without_implicit(monkeypatch):
-    """An environment without the package that fits."""
-
-    def missing(name):
-        raise ModuleNotFoundError(f"No module named {name!r}")
-
-    monkeypatch.setattr(interactions, "import_module", missing)
-
-
-NEEDS_IMPLICIT = (
-    "model: expected the package implicit, which fits item_knn and wals, got none installed;"
-    " pip install 'mindref[baselines]'"
-)
-
-
-@pytest.mark.rules("baselines-R4")
-def test_without_the_package_only_fitting_raises(without_implicit):
-    with raises_exactly(ConfigError, NEEDS_IMPLICIT):
-        fitted([[0, 1]], 2)
-    scored([[0]])

@@ -41,23 +41,6 @@ def test_only_last_relu_rectifies_the_last_layer(last_relu):
     assert (out > 0).any()
 
 
-@pytest.mark.rules("model-R8")
-@pytest.mark.parametrize("garbage", [0, 5, -3, 10**12])
-def test_a_padded_position_is_never_looked_up(garbage):
-    w = world(np.random.default_rng(0), (3, 6, 2, 4))
-    mask = w.histories.mask
-    assert not mask.all()
-    items = np.where(mask, np.clip(w.histories.items, 1, 3), garbage)
-    w = w.with_shared(target=np.ones(3, int), negatives=np.array([2]))
-    w = w.with_shared(negative_log_expected=np.zeros(1)).with_histories(items=items)
-    zeros = w.with_histories(items=np.where(mask, items, 0))
-    assert w.loss()[0] == zeros.loss()[0]
-    gradient, reached = w.gradients().items, [*items[mask], 1, 2]
-    counted = w.catalogue.weights[reached] > 0
-    assert set(gradient.rows) == set(w.catalogue.rows[reached][counted])
-    assert gradient.values.tobytes() == zeros.gradients().items.values.tobytes()
-
-
 HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])
 
 

@@ -9,11 +9,11 @@ import pytest
 from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
-from mindref.errors import ConfigError, ShapeError
+from mindref.errors import ConfigError
 from mindref.models import mind, mind_plus, parameters, serving
-from mindref.models.mind_plus import ages, contexts
+from mindref.models.mind_plus import ages
 from mindref.models.parameters import Sizes, catalogue_of_ids, flatten
-from mindref.ops import pooled_softmax, routing
+from mindref.ops import pooled_softmax
 from mindref.training.batch_loader import BatchLoader, Task
 from tests import spec_pages
 from tests.assertions import assert_close, assert_equal_arrays, raises_exactly
@@ -71,34 +71,6 @@ def test_attention_mean_is_that_of_power_zero_and_ignores_sharpness(power):
 SAME = same_math(np.float64)
 
 
-@pytest.mark.rules("mind_plus-R1")
-def test_ages_count_the_behaviours_that_follow_and_not_the_places():
-    config = plus_config(recency="interests", interests=2, contexts=1)
-    positions = np.arange(12.0).reshape(4, 3) + 1  # row a is 3 a + 1, 3 a + 2, 3 a + 3
-    mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1]], bool)
-    found, _ = ages.forward(positions, mask, config)
-    expected = [[7, 0, 4, 1, 0], [0, 0, 0, 0, 0], [0, 4, 0, 0, 1]]
-    np.testing.assert_array_equal(found[..., 0], expected)
-    np.testing.assert_array_equal(found[mask], found[mask][:, :1] + [0, 1, 2])
-
-
-@pytest.mark.rules("mind_plus-R3")
-@pytest.mark.parametrize(("recency", "own"), [("none", 0), ("shared", 1), ("interests", 3)])
-@pytest.mark.parametrize("count", [0, 2])
-def test_recency_sets_the_number_of_weights_of_an_age(recency, own, count):
-    config = plus_config(recency=recency, interests=3, contexts=count, window=5)
-    positions = np.random.default_rng(0).standard_normal((5, own + count))
-    assert ages.start(config).shape == positions.shape
-    found, _ = ages.forward(positions, np.ones((1, 5), bool), config)
-    back = positions[::-1]
-    of_interests = {
-        "none": np.zeros((5, 3)),
-        "shared": back[:, [0, 0, 0]] if own else None,
-        "interests": back[:, :own],
-    }[recency]
-    np.testing.assert_array_equal(found[0], np.concatenate([of_interests, back[:, own:]], axis=1))
-
-
 @pytest.mark.rules("mind_plus-R4")
 @pytest.mark.parametrize("votes", ["matrix", "items"])
 def test_weights_that_differ_separate_interests_even_with_zero_logits(votes):
@@ -109,66 +81,6 @@ def test_weights_that_differ_separate_interests_even_with_zero_logits(votes):
         assert several.any()
         alike = np.allclose(out[several, 0], out[several, 1], rtol=SAME)
         assert alike == (recency != "interests"), recency
-
-
-@pytest.mark.rules("mind_plus-R5")
-@pytest.mark.parametrize("recency", ["none", "shared", "interests"])
-def test_a_behaviour_older_than_the_table_raises(recency):
-    w = plus_world(0, (2, 5, 2, 3), np.ones((2, 5), bool), recency=recency)
-    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
-        w.with_params(positions=w.params.positions[:4]).interests()
-
-
-@pytest.mark.rules("mind_plus-R6", "mind_plus-R7")
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"squash": "unit"}, {"routing": "uniform"}, {"routing_axis": "behaviours"}],
-    ids=str,
-)
-def test_a_context_is_routing_with_one_interest(options, count):
-    w = plus_world(0, contexts=count, recency="interests", iterations=3, **options)
-    mask = w.histories.mask
-    history, log_weights, of_contexts = parts_of_contexts(w)
-    assert of_contexts.shape == (4, count * 5)
-    assert not of_contexts[1].any(), "no behaviours"
-    arrays = (
-        history,
-        mask,
-        w.params.bilinear,
-        np.full((*mask.shape, 1), 3.0),
-        np.ones((4, 1), bool),
-    )
-    for m in range(count):
-        one = log_weights[..., 4 + m : 5 + m]
-        numbers = {"iterations": 2, "gradient": "last", "kind": w.config.squash}
-        alone, _ = routing.forward(*arrays, one, **numbers)
-        assert_close(of_contexts.reshape(4, count, 5)[:, m], alone[:, 0], str(m))
-
-
-def parts_of_contexts(w):
-    """Return vectors of the behaviours, log weights, and the contexts of a world with K = 4."""
-    history, _ = mind.behaviour_vectors(w.params, w.histories, w.catalogue)
-    log_weights, _ = ages.forward(w.params.positions, w.histories.mask, w.config)
-    given_ = (w.params.bilinear, history, w.histories.mask, log_weights[..., 4:], w.config)
-    return history, log_weights, contexts.forward(*given_, mind_plus.reference)[0]
-
-
-@pytest.mark.rules("mind_plus-R8")
-def test_votes_of_items_are_those_of_the_identity_and_there_is_no_matrix():
-    w = plus_world(0, votes="items", recency="interests", contexts=2, iterations=3)
-    identity = w.with_config(votes="matrix").with_params(bilinear=np.eye(5))
-    assert w.params.bilinear.shape == w.gradients().bilinear.shape == (0, 0)
-    assert w.loss()[0] == identity.loss()[0]
-    assert identity.gradients().bilinear.any()
-    np.testing.assert_array_equal(w.gradients().items.values, identity.gradients().items.values)
-
-
-@pytest.mark.rules("mind_plus-R11")
-def test_without_a_head_no_layer_is_learned():
-    w = plus_world(0, head="none")
-    assert w.params.layers == ()
-    assert w.gradients().layers == ()
 
 
 @pytest.mark.rules("mind_plus-R2")
@@ -215,7 +127,7 @@ def test_tables_and_matrix_start_as_those_of_mind(count, dtype):
     assert {x.dtype for x in found.values()} == {np.dtype(dtype)}
 
 
-@pytest.mark.rules("mind_plus-R20")
+@pytest.mark.rules("mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
 def test_what_is_left_out_does_not_change_how_the_rest_starts():
     sizes = Sizes(20, 25, 0, 0)
     whole = flatten(mind_plus.init(np.random.default_rng(3), plus_config(), sizes))

@@ -16,7 +16,8 @@ from mindref.models.parameters import Sizes
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
 from tests.models import baselines_loops as loops
-from tests.models.test_item_knn import NEEDS_IMPLICIT, made, without_implicit  # noqa: F401
+from tests.models import test_item_knn as knn
+from tests.models.test_item_knn import made
 
 EXAMPLE = spec_pages.examples("baselines")[1]
 CONFIG = Config.of("default")
@@ -83,27 +84,6 @@ def test_the_factors_of_items_agree_with_loops_over_numbers(alpha, iterations):
     np.testing.assert_allclose(arrays["items"], expected, rtol=SOLVED, atol=SOLVED)
 
 
-@pytest.mark.rules("baselines-R2")
-def test_a_history_has_the_same_vector_in_any_batch_and_order():
-    arrays = fitted(made(4, users=30), 9, factors=5)
-    histories = made(6, users=8)
-    together, active = folded(arrays, histories, decay=0.8)
-    assert together.shape == (8, 1, 5)
-    assert active.shape == (8, 1)
-    for history, vector in zip(histories, together, strict=True):
-        assert folded(arrays, [history], decay=0.8)[0].tobytes() == vector.tobytes()
-    forth, back = (folded(arrays, [order])[0] for order in ([1, 4, 2], [2, 4, 1]))
-    assert forth.tobytes() == back.tobytes()
-
-
-@pytest.mark.rules("baselines-R15")
-def test_without_behaviours_the_vector_is_zero_and_active():
-    vectors, active = folded(SMALL, [[], [1]])
-    assert not vectors[0].any()
-    assert vectors[1].any()
-    assert active.all()
-
-
 SMALL = fitted(made(5, users=20), 9, factors=3)
 
 
@@ -120,22 +100,6 @@ def test_the_same_sequences_and_seed_give_the_same_arrays():
     assert wals.item_factors(SMALL) is SMALL["items"]
 
 
-@pytest.mark.rules("baselines-R5")
-@pytest.mark.parametrize("item", [-1, 9])
-def test_an_item_outside_the_catalogue_raises(item):
-    message = f"items: rows: expected indices from 0 to 8, got {item}"
-    with raises_exactly(ShapeError, message):
-        folded(SMALL, [[0], [item]])
-
-
-@pytest.mark.rules("baselines-R4")
-@pytest.mark.usefixtures("without_implicit")
-def test_without_the_package_only_fitting_raises():
-    with raises_exactly(ConfigError, NEEDS_IMPLICIT):
-        fitted([[0, 1]], 2)
-    folded(SMALL, [[0]])
-
-
 @pytest.mark.parametrize("regularization", [0.0, 1e-12])
 def test_least_squares_without_one_answer_are_refused(regularization):
     message = "^regularization: expected as much as makes the least squares solvable, or fewer"
@@ -144,3 +108,59 @@ def test_least_squares_without_one_answer_are_refused(regularization):
     singular = given_arrays(np.zeros((3, 2)), 0.0, 1.0)
     with pytest.raises(ConfigError, match=message):
         folded(singular, [[0]])
+
+
+BOTH = pytest.mark.parametrize(
+    ("fit", "serve"),
+    [
+        (knn.fitted, lambda histories, **x: knn.scored(histories, **x)),
+        (fitted, lambda histories, **x: folded(SMALL, histories, **x)[0]),
+    ],
+    ids=["item_knn", "wals"],
+)
+
+
+@BOTH
+@pytest.mark.rules("baselines-R2")
+def test_a_history_has_the_same_result_in_any_batch(fit, serve):
+    histories = made(6, users=8)
+    for history, result in zip(histories, serve(histories, decay=0.8), strict=True):
+        assert serve([history], decay=0.8).tobytes() == result.tobytes()
+
+
+@pytest.mark.rules("baselines-R2")
+def test_the_order_of_a_history_has_no_influence_on_its_vector():
+    forth, back = (folded(SMALL, [order])[0] for order in ([1, 4, 2], [2, 4, 1]))
+    assert forth.tobytes() == back.tobytes()
+
+
+@BOTH
+@pytest.mark.rules("baselines-R15")
+def test_without_behaviours_the_result_is_zero(fit, serve):
+    nothing, something = serve([[], [1]])
+    assert not nothing.any()
+    assert something.any()
+    assert folded(SMALL, [[], [1]])[1].tolist() == [[True], [True]]
+
+
+@BOTH
+@pytest.mark.rules("baselines-R5")
+@pytest.mark.parametrize("item", [-1, 9])
+def test_an_item_outside_the_catalogue_raises(fit, serve, item):
+    message = f"items: rows: expected indices from 0 to 8, got {item}"
+    for call in (serve, lambda rows: fit(rows, 9)):
+        with raises_exactly(ShapeError, message):
+            call([[0], [item]])
+
+
+@BOTH
+@pytest.mark.rules("baselines-R4")
+def test_without_the_package_only_fitting_raises(fit, serve, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(interactions, "import_module", missing)
+    message = "model: expected the package implicit, which fits item_knn and wals, got none"
+    with raises_exactly(ConfigError, f"{message} installed; pip install 'mindref[baselines]'"):
+        fit([[0, 1]], 2)
+    serve([[0]])

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from mindref.config import Config
-from mindref.errors import ShapeError
 from mindref.models import parameters, youtube_dnn
 from mindref.models.parameters import Sizes, flatten
 from mindref.models.recency import recency
-from tests.assertions import raises_exactly
 from tests.models.worlds import youtube_world
 
 
@@ -25,14 +23,6 @@ def test_the_target_is_no_query_and_the_settings_of_the_loss_count():
         assert youtube_world(0, (3, 9, 5), **changes).loss()[0] == expected, changes
     for changes in ({"temperature": 0.5}, {"normalise": True}):
         assert youtube_world(0, (3, 9, 5), **changes).loss()[0] != expected, changes
-
-
-@pytest.mark.rules("youtube_dnn-R10")
-def test_a_behaviour_further_back_than_the_log_weights_raises():
-    w = youtube_world(0, (2, 5, 3), np.ones((2, 5), bool))
-    short = w.with_params(positions=w.params.positions[:, :4])
-    with raises_exactly(ShapeError, "positions: rows: expected indices from 0 to 3, got 4"):
-        short.interests()
 
 
 @pytest.mark.rules("youtube_dnn-R11")

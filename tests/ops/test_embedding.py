@@ -6,13 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.conformance.strategies import distinct_sizes, generators, normal, read_only
-from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.ops import embedding
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
-
-SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
 
 @st.composite

@@ -54,15 +54,7 @@ def smooth(saved, kind):
 )
 @given(data=st.data(), iterations=ITERATIONS, rng=generators())
 @pytest.mark.slow(every=3)
-def test_all_is_the_derivative_of_the_whole_function(
-    weighted,
-    axis,
-    kind,
-    general,
-    data,
-    iterations,
-    rng,
-):
+def test_all_is_the_derivative_of_routing(weighted, axis, kind, general, data, iterations, rng):
     case = data.draw(routing_cases(general=general))
     numbers = {"iterations": iterations, "gradient": "all", "axis": axis, "kind": kind}
     weights = [normal_half(rng, case)] if weighted else []
@@ -90,13 +82,7 @@ def normal_half(rng, case):
 @given(data=st.data(), iterations=ITERATIONS, rng=generators())
 @pytest.mark.slow(every=3)
 def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
-    weighted,
-    axis,
-    kind,
-    general,
-    data,
-    iterations,
-    rng,
+    weighted, axis, kind, general, data, iterations, rng
 ):
     case = data.draw(routing_cases(general=general))
     numbers = {"iterations": iterations, "gradient": "last", "axis": axis, "kind": kind}

@@ -7,14 +7,12 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import distinct_sizes, generators, normal
-from mindref.conformance.tolerances import VANISHING, same_math
+from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.kernels import softmax as kernel
 from mindref.ops import softmax
 from tests import naive, spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
-
-SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 
 
 @st.composite

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import distinct_sizes, generators, normal
-from mindref.conformance.tolerances import VANISHING, rounding, same_math
+from mindref.conformance.tolerances import rounding, same_math
 from mindref.errors import ShapeError
 from mindref.ops import squash
 from tests import naive, spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
 
-SAME = {"rtol": same_math(np.float64), "atol": VANISHING}
 TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 

@@ -132,14 +132,8 @@ def test_the_trees_depend_on_the_seed(tmp_path):
     assert first == again != other
 
 
-def test_saved_trees_give_the_same_lists(tmp_path):
-    items = vectors(300)
-    index = index_of(items, effort=60)
-    index.structure.save(tmp_path / "trees")
-    trees = annoy.Annoy().load(tmp_path / "trees", 8, 300)
-    loaded, queries = ApproximateIndex("annoy", trees, items, 60), vectors(9, seed=7)
-    found, expected = (nearest_items(x, queries, 9) for x in (loaded, index))
-    np.testing.assert_array_equal(found.ids, expected.ids)
+def test_a_file_of_other_items_is_refused(tmp_path):
+    index_of(vectors(300)).structure.save(tmp_path / "trees")
     with pytest.raises(ValueError, match="300 items, not 299"):
         annoy.Annoy().load(tmp_path / "trees", 8, 299)
 

@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 from mindref.errors import BackendError, DataError, RunError
-from mindref.recall import (
-    ExactIndex,
-    build,
-    build_index,
-    nearest_items,
-    open_index,
-    registry,
-)
+from mindref.recall import ExactIndex, build_index, nearest_items, open_index, registry
 from mindref.recall.build import write_plugin_index
 from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES
 from tests.recall.test_merge import check_retrieval
+from tests.recall.test_registry import auto
 from tests.runs import python_output
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
@@ -149,7 +143,7 @@ def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
         open_index(tmp_path, items)
 
 
-def test_the_version_is_that_of_the_library_and_without_it_the_error_names_the_extra(
+def test_the_version_is_that_of_faiss_and_without_it_the_error_names_the_extra(
     tmp_path, monkeypatch
 ):
     plugin = registry.load_plugin("faiss-ivf")
@@ -173,9 +167,7 @@ def test_few_items_have_few_inverted_lists(tmp_path, count):
 
 
 def test_auto_reports_which_libraries_are_missing(tmp_path, monkeypatch):
-    took = {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5}
-    monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
-    monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])
+    auto(monkeypatch, {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5})
     index = built(tmp_path, "auto", vectors(300))
     assert index.kind == "faiss-ivf"
     assert index.choice_reason.startswith("exact search 1 users/s; faiss-ivf 2 with ")

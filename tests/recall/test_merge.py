@@ -1,4 +1,4 @@
-"""Merging K lists, and retrieval with an index that misses items."""
+"""Exact search as an index, merging K lists, and retrieval with an index that misses items."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.evaluation import top_n
-from mindref.recall import merge_lists, retrieve_top_n
+from mindref.recall import ExactIndex, merge_lists, nearest_items, retrieve_top_n
 from mindref.recall.retrieval import list_length
 from tests.recall.test_annoy import index_of, vectors
 
@@ -50,6 +50,20 @@ def test_an_item_is_merged_once_with_its_best_score():
     assert ranked.interests.tolist() == [[0, 1, -1, -1]]
     # an excluded item, and ties by id
     assert merged([[3, 0], [2, 1]], exclude=np.array([0])).items.tolist() == [[1, 2, 3, -1]]
+
+
+@pytest.mark.rules("recall-R10", "recall-R8")
+def test_search_finds_the_largest_products():
+    rng = np.random.default_rng(0)
+    items, queries = rng.standard_normal((50, 6)), rng.standard_normal((4, 6))
+    found = nearest_items(ExactIndex(items), queries, 60)
+    products = queries @ items.T
+    assert found.ids[:, :50].tolist() == np.argsort(-products, axis=1).tolist()
+    np.testing.assert_allclose(found.scores[:, :50], -np.sort(-products, axis=1))
+    assert (found.ids[:, 50:] == -1).all()
+    assert np.isneginf(found.scores[:, 50:]).all()
+    few = ExactIndex(items).candidates(queries, 9)
+    assert few.tolist() == np.argsort(-products, axis=1)[:, :9].tolist()
 
 
 @pytest.mark.rules("recall-R20")

@@ -228,8 +228,10 @@ def test_a_probe_increases_the_effort_until_recall_is_enough(tmp_path, monkeypat
 def test_a_plugin_that_fails_its_self_test_gives_exact_search(tmp_path, monkeypatch):
     install(monkeypatch, early=f"{HERE}:Early")
     auto(monkeypatch, {"exact": 1.0, "early": 0.1})
+    build_index(ITEMS, QUERIES, directory=tmp_path, kind="early")
     monkeypatch.setattr(Half, "broken", "it is Monday")
     expected = "early does not work here: it is Monday; exact search is used"
+    assert open_index(tmp_path, ITEMS).warning == expected
     for kind in ("early", "auto"):
         index = build_index(ITEMS, QUERIES, directory=tmp_path, kind=kind)
         assert (index.kind, index.warning) == ("exact", expected)

@@ -9,12 +9,7 @@ from mindref.errors import BackendError, ConfigError, DataError, MindrefError
 from mindref.models.parameters import flatten
 from mindref.recommender.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_state
-from mindref.training.distributed import (
-    ONE_PROCESS,
-    FailedElsewhere,
-    ProcessLost,
-    join_ranks,
-)
+from mindref.training.distributed import ONE_PROCESS, FailedElsewhere, ProcessLost, join_ranks
 from tests.fake_ranks import meet
 from tests.runs import SMALL, SOURCE, loaded, trainer
 

@@ -8,13 +8,13 @@ compiled (mindref/kernels/top_n.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation.top_n.checks import check_candidates, check_search_inputs
-from mindref.evaluation.top_n.list_union import CASES_PER_TASK, run_slices
+from mindref.errors import DataError, say
+from mindref.evaluation.top_n.checks import check_candidates, check_exclude, check_search_inputs
 from mindref.evaluation.top_n.result import TopN, empty_top_n, row_range
 from mindref.shapes import Array, Bools, Ints
 
@@ -22,6 +22,7 @@ from mindref.shapes import Array, Bools, Ints
 QUERIES_PER_BLOCK = 512
 ITEMS_PER_BLOCK = 256
 SPARE = 16  # candidates beyond n, for items whose scores differ only in the last bits
+CASES_PER_TASK = 64
 
 
 def search_top_n(
@@ -173,3 +174,39 @@ class TopNSearch:
         pairs = np.stack([np.repeat(np.arange(len(rows)), rows.lengths), columns], axis=1)
         ends = np.cumsum(np.bincount(block, minlength=blocks))
         yield from np.split(pairs[np.argsort(block)], ends[:-1])
+
+
+def unite_lists(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
+    """Return the distinct ids of each row of lists (C, M) that are not excluded: recall-R4, R18.
+
+    The order is that of first appearance. -1 is no item and pads the rows. The result has as many
+    columns as the longest row. Raises DataError for an id outside the catalogue.
+    """
+    from mindref.kernels import list_union as kernels
+
+    check_exclude(exclude, len(lists), n_items)
+    lists = np.ascontiguousarray(lists, np.int64)
+    ids = np.empty_like(lists)
+    widths = []
+
+    def unite_part(part: slice) -> None:
+        excluded = row_range(exclude, part.start, part.stop)
+        is_used = np.zeros(n_items, np.int16)
+        rows = np.ascontiguousarray(excluded.offsets), np.ascontiguousarray(excluded.values)
+        widths.append(kernels.union_lists(lists[part], *rows, is_used, ids[part]))
+
+    run_slices(unite_part, len(lists), CASES_PER_TASK * 8)
+    if min(widths, default=0) < 0:
+        got = f"{lists.min()} to {lists.max()}"
+        raise DataError(say("top_n: lists", f"item ids from -1 to {n_items - 1}", got))
+    return np.ascontiguousarray(ids[:, : max(widths, default=0)])
+
+
+def run_slices(work: Callable[[slice], None], size: int, length: int) -> None:
+    """Call `work` for slices of `length` that cover `size` rows.
+
+    Uses MINDREF_THREADS threads (default 1). The slices do not depend on the number of threads.
+    """
+    from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
+
+    KernelWorkspace(1 if size <= length else None).run_blocks(work, block_slices(size, length))

@@ -134,11 +134,8 @@ def mind_plus_interests(
     x, s6 = head.forward(capsules, profile, context_vectors, params.layers, config, ops)  # 6 and 7
     out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
     looked_up = (histories.profile.size, params.profile.shape[1])
-    return (
-        out,
-        active,
-        SavedMindPlusInterests(s1, keep, s2, looked_up, s3, s4, s5, s6, active, mask, learned),
-    )
+    saved = (s1, keep, s2, looked_up, s3, s4, s5, s6, active, mask, learned)
+    return out, active, SavedMindPlusInterests(*saved)
 
 
 def mind_plus_interests_backward(
