@@ -1,9 +1,9 @@
 """Benchmark: training steps, inference, evaluation and recall of all backends in one run.
 
-    choices      names of tasks, scaled sizes and framework steps
+    choices      names of tasks, scaled sizes and contenders
     workload     a synthetic batch and catalogue, the same in every process
-    contenders   what is timed: backends, and the framework steps
-    torch_step, jax_step    a training step written directly in PyTorch (eager) and JAX (jitted)
+    contenders   what is timed: backends, and the step of `torch_step`
+    torch_step   a training step written directly in eager PyTorch
     tasks        the timed tasks of a contender
     worker       the process of one contender; `workers` starts and controls these processes
     timing       interleaved rounds and summaries of times

@@ -1,15 +1,14 @@
-"""Contenders of a benchmark: installed backends, and training steps written in a framework."""
+"""Contenders of a benchmark: installed backends, and a training step in eager PyTorch."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any, Protocol
 
 import numpy as np
 
 from mindref.backend import device_name, load_backend
-from mindref.bench.choices import FRAMEWORK_STEPS
+from mindref.bench.choices import TORCH_STEP
 from mindref.bench.workload import Workload
 from mindref.data.log import Ragged
 from mindref.evaluation import top_n
@@ -34,10 +33,7 @@ class Contender(Protocol):
         """The current parameters as NumPy arrays."""
 
     def step(self, number: int) -> Any:
-        """Take a step with a batch of the workload; return the loss, possibly still computing."""
-
-    def wait(self) -> None:
-        """Wait until all steps are done."""
+        """Take a step with a batch of the workload; return the loss."""
 
     def interests(self, histories: Ragged) -> tuple[Any, Any]:
         """Return interests (C, K, D) and active (C, K)."""
@@ -69,9 +65,6 @@ class BackendContender:
         workload = self.workload
         return self.engine.step(workload.batches[number], workload.config.learning_rate)
 
-    def wait(self) -> None:
-        """Return; a step is done when it returns."""
-
     def interests(self, histories: Ragged) -> tuple[Array, Bools]:
         """Return interests (C, K, D) and active (C, K)."""
         model = serving.Model(self.params, self.workload.catalogue, self.workload.config)
@@ -85,17 +78,15 @@ class BackendContender:
 
 
 def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
-    """Return the contender of this name. Framework steps run on the CPU only.
+    """Return the contender of this name; the PyTorch step runs on the CPU only.
 
     Raises BackendError or any error of the import.
     """
-    if name not in FRAMEWORK_STEPS:
+    if name != TORCH_STEP:
         return BackendContender(name, workload, device)
-    step = FRAMEWORK_STEPS[name]
-    importlib.import_module(step.framework)
-    module, _, name = step.contender.partition(":")
-    contender: Contender = getattr(importlib.import_module(module), name)(workload)
-    return contender
+    from mindref.bench.torch_step import TorchEagerContender
+
+    return TorchEagerContender(workload)
 
 
 def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
@@ -110,14 +101,14 @@ def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str
     variables["MINDREF_THREADS"] = str(threads) if own_pool else "1"
     if uses_jax(name):
         variables["NPROC"] = str(threads)
-        if device == "cpu" or name in FRAMEWORK_STEPS:
+        if device == "cpu":
             variables["JAX_PLATFORMS"] = "cpu"
     return variables
 
 
 def uses_jax(name: str) -> bool:
-    """Return whether a contender computes with JAX: the framework step or the backend."""
-    return name in ("jax", "jax-jit") or name.startswith("mindref_jax.")
+    """Return whether a contender computes with JAX."""
+    return name == "jax" or name.startswith("mindref_jax.")
 
 
 def pin_to_cores(threads: int) -> bool:

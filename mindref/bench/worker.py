@@ -90,7 +90,7 @@ class WorkerState:
 
         is_step = task == "step"
         burst = self.tasks.burst(task, steps)
-        seconds = timing.mean_seconds(burst, 1, lead=lead_in if is_step else None)
+        seconds = timing.measure_seconds(burst, lead=lead_in if is_step else None)
         return {"seconds": seconds / (steps if is_step else 1)}
 
 
