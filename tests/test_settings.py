@@ -17,7 +17,7 @@ from mindref.models import serving
 from mindref.models.parameters import flatten
 from mindref.recommender import evaluate_run
 from mindref.run.training_data import sample_cases
-from tests import effects, family_effects, fitted_effects
+from tests import effects, family_effects
 from tests.effects import Effect, another, batch, every, gradient, is_now
 from tests.runs import stepped, trainer
 
@@ -33,13 +33,7 @@ class Counting(NumpyBackend):
         return mindref.ops
 
 
-NUMBERS = {
-    "learning_rate": 0.05,
-    "decay": "linear",
-    "beta1": 0.9,
-    "beta2": 0.99,
-    "epsilon": 0.1,
-}
+NUMBERS = {"learning_rate": 0.05, "decay": "linear", "beta1": 0.9, "beta2": 0.99, "epsilon": 0.1}
 
 
 def by_hand(made, name, numbers):
@@ -175,32 +169,31 @@ DRAWN = (
 
 EFFECTS = {
     **family_effects.EFFECTS,
-    **fitted_effects.EFFECTS,
     "interests": [
         Effect(2, is_now(2, lambda m: histories(m).init_logits.shape[2], served_size(1)))
     ],
     "width": [Effect(5, is_now(5, size("items", 1), size("bilinear", 0), served_size(2)))],
     "window": [Effect(3, effects.window_of_three)],
-    "iterations": [Effect(1, effects.one_round)],
+    "iterations": [Effect(1, effects.in_both)],
     "sigma": [
         Effect(0.2, effects.twice_the_noise),
         Effect(0.2, effects.twice_the_noise, {"logits": "fixed"}),
         Effect(0.2, effects.twice_the_noise, {"logits": "per_call"}),
     ],
     "logits": [Effect("fixed", effects.keyed_in_training), Effect("per_call", effects.in_serving)],
-    "interest_count": [Effect("fixed", effects.all_interests)],
-    "routing": [Effect("uniform", effects.equal_weights)],
-    "routing_axis": [Effect("behaviours", effects.shared_among_behaviours)],
+    "interest_count": [Effect("fixed", effects.in_both)],
+    "routing": [Effect("uniform", effects.in_both)],
+    "routing_axis": [Effect("behaviours", effects.in_both)],
     "routing_gradient": [Effect("all", effects.another_gradient)],
     "squash": [Effect("unit", effects.in_both), Effect("none", effects.in_both)],
     "hidden": [Effect((5, 6), is_now([5, 6, 8], widths))],
-    "last_relu": [Effect(True, effects.no_number_below_zero)],
-    "attention": [Effect("mean", effects.attention_alone), family_effects.POOLED],
-    "power": [Effect(0.0, effects.attention_alone), Effect(2.0, effects.in_training)],
-    "score": [Effect("sum", effects.sums_of_products)],
+    "last_relu": [Effect(True, effects.in_both)],
+    "attention": [Effect("mean", effects.in_training_alone), family_effects.POOLED],
+    "power": [Effect(x, effects.in_training_alone) for x in (0.0, 2.0)],
+    "score": [Effect("sum", another(effects.scores))],
     "loss": [Effect("full", effects.the_whole_catalogue)],
-    "temperature": [Effect(1e6, effects.all_items_alike, {"loss": "full"})],
-    "normalise": [Effect(True, effects.of_length_one)],
+    "temperature": [Effect(1e6, effects.in_training, {"loss": "full"})],
+    "normalise": [Effect(True, effects.in_both)],
     "item_features": [Effect(("shelf",), every(effects.in_both, is_now(2, num_fields)))],
     "user_features": [
         Effect(("age",), every(effects.in_both, is_now(1, lambda m: histories(m).profile.shape[1])))
@@ -208,11 +201,11 @@ EFFECTS = {
     "profile_width": [Effect(3, is_now(3, size("profile", 1)), {"user_features": ("age",)})],
     "negatives": [Effect(24, effects.more_negatives)],
     "sampler": [
-        Effect("uniform", effects.all_alike),
+        Effect("uniform", effects.by_probability),
         Effect("log_uniform", another(lambda made: batch(made).negatives)),
         Effect("in_batch", is_now(True, negatives_are_targets)),
     ],
-    "alpha": [Effect(0.0, effects.all_alike), Effect(2.0, effects.by_popularity_squared)],
+    "alpha": [Effect(alpha, effects.by_probability) for alpha in (0.0, 2.0)],
     "cuts": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
     "batch": [Effect(24, effects.more_samples)],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],

@@ -12,7 +12,6 @@ tests/data/test_readers_columns.py has many.
 - damage.py: changes of bytes
 - values.py: changes of settings and of values in files
 - test_*.py: the properties of readers, settings, run files and commands
-- guided.py: a coverage-guided fuzzer, to be started by hand; needs atheris
 
 The usual tests include a few derandomised inputs. A campaign draws 3000 new inputs per property,
 and prints the numbers of accepted and refused inputs:
