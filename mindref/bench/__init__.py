@@ -4,12 +4,11 @@
     workload     a synthetic batch and catalogue, the same in every process
     contenders   what is timed: backends, and the step of `torch_step`
     torch_step   a training step written directly in eager PyTorch
-    tasks        the timed tasks of a contender
-    worker       the process of one contender; `workers` starts and controls these processes
+    worker       the process of one contender and its timed tasks; `workers` controls the processes
     timing       interleaved rounds and summaries of times
     lower_bound  lower bound on the time of a step
     row_metrics  throughput, ratios and lower bounds of the rows
-    machine, memory    facts about the machine, memory of a process
+    machine      facts about the machine, memory of a process
     run          a whole run; `scaling` varies one size; `report` prints tables and plots
 
 Each contender has a separate process: the number of BLAS threads is fixed when BLAS is loaded, and

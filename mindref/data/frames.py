@@ -14,7 +14,7 @@ from mindref.data.assemble import Interaction, RawLog, assemble_log
 from mindref.data.log import Floats, InteractionLog
 from mindref.data.quoting import join_names
 from mindref.data.readers.columns import usual_columns
-from mindref.data.readers.values import id_text
+from mindref.data.readers.table import id_text
 from mindref.data.side_info import SideInfo
 from mindref.data.times import to_unix_seconds
 from mindref.errors import DataError, say

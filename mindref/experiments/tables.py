@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mindref.experiments.arms import describe_settings
 from mindref.experiments.paired_tests import MIN_PROBABILITY
-from mindref.run import atomic
+from mindref.run import atomic, lock
 
 PAPER_LENGTHS = (10, 50, 100)  # n of the paper's table
 
@@ -191,4 +191,5 @@ def escape_cells(cells: Sequence[str]) -> list[str]:
 
 def write_markdown(result: dict[str, Any], path: Path) -> None:
     """Write a result as Markdown. Raises RunError if the file cannot be written."""
-    atomic.write_text(path, result_markdown(result))
+    with lock.lock_output(path):  # faults-R8
+        atomic.write_text(path, result_markdown(result))

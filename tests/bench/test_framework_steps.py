@@ -14,16 +14,9 @@ from mindref.models.parameters import flatten
 from tests.bench.tiny_workload import SMALL
 
 MIDDLE = WorkloadSettings(
-    batch=32,
-    length=20,
-    width=16,
-    hidden=(24,),
-    negatives=40,
-    catalogue=300,
-    users=50,
-    top=9,
+    batch=32, length=20, width=16, hidden=(24,), negatives=40, catalogue=300, users=50, top=9,
     threads=1,
-)
+)  # fmt: skip
 SHAPES = {
     "middle": MIDDLE,
     "full": dataclasses.replace(MIDDLE, ragged=False),

@@ -6,8 +6,7 @@ from mindref.data.formats import FORMATS
 from mindref.data.quoting import quote_text
 from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.head import Head, is_binary
-from mindref.data.readers.lines import read_first_lines
+from mindref.data.readers.lines import Head, is_binary, read_first_lines
 from mindref.errors import DataError, say
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from mindref.data.assemble import Interaction, RawLog
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.head import Head
-from mindref.data.readers.lines import read_text_lines
+from mindref.data.readers.lines import Head, read_text_lines
 from mindref.data.readers.pairs import rows_of_words, split_words
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
