@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.data.examples import TrainingExamples
+from mindref.data.rng import make_rng
 from mindref.models import mind, serving
 from mindref.models.family import family_of
 from mindref.models.logits import keyed_table
@@ -55,7 +57,6 @@ def served(made: Trainer) -> serving.Interests:
 
 
 def another(path: Callable[[Trainer], Any]) -> Check:
-    """Return the check that something is not what it was."""
 
     def check(plain: Trainer, changed: Trainer) -> None:
         before, after = np.asarray(path(plain)), np.asarray(path(changed))
@@ -76,7 +77,6 @@ def is_now(value: Any, *paths: Callable[[Trainer], Any]) -> Check:
 
 
 def every(*checks: Check) -> Check:
-    """Return all checks as one."""
 
     def check(plain: Trainer, changed: Trainer) -> None:
         for some in checks:
@@ -89,20 +89,6 @@ in_training = another(loss)
 in_serving = another(lambda made: served(made).vectors)
 in_both = every(in_training, in_serving)
 by_probability = another(lambda made: batch(made).negative_log_expected)
-by_user = every(
-    another(lambda made: batch(made).target), another(lambda made: batch(made).target_log_expected)
-)
-
-
-def window_of_three(plain: Trainer, changed: Trainer) -> None:
-    long, short = (batch(made).histories for made in (plain, changed))
-    lengths = long.mask.sum(axis=1)
-    assert short.items.shape[1] == 3
-    assert lengths.max() > 3
-    for row, (known, length) in enumerate(zip(long.items, lengths, strict=True)):
-        kept = short.items[row][short.mask[row]]
-        np.testing.assert_array_equal(kept, known[max(length - 3, 0) : length])
-    np.testing.assert_array_equal(served(changed).mask.sum(axis=1).max(), 3)
 
 
 def twice_the_noise(plain: Trainer, changed: Trainer) -> None:
@@ -126,8 +112,19 @@ def keyed_in_training(plain: Trainer, changed: Trainer) -> None:
     np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
 
 
+def by_user(plain: Trainer, changed: Trainer) -> None:
+    """The targets are those of the other cuts, and so is what in_batch corrects by."""
+    task, seen = changed.prepared.task, batch(changed)
+    cuts = TrainingExamples(task.sequences, by="user")
+    rows, positions = cuts.draw(make_rng(changed.config.seed, "batch", 0), changed.config.batch)
+    targets = [task.sequences.row(r)[p] for r, p in zip(rows, positions, strict=True)]
+    np.testing.assert_array_equal(seen.target, targets)
+    chance = cuts.target_probability(task.sizes.items)[seen.target]
+    np.testing.assert_allclose(np.exp(seen.target_log_expected), 16 * chance, rtol=1e-5)
+    another(lambda made: batch(made).target)(plain, changed)
+
+
 def gradient(made: Trainer, name: str = "bilinear") -> Any:
-    """Return a gradient of the next step."""
     seen = batch(made, made.state.moments.step)
     _, saved = mind.loss(made.state.params, seen, made.prepared.task.catalogue, made.config)
     return flatten_gradients(mind.backward(saved))[name]
@@ -149,19 +146,6 @@ def the_whole_catalogue(plain: Trainer, changed: Trainer) -> None:
     assert len(batch(plain).negatives) == 16
 
 
-def more_negatives(plain: Trainer, changed: Trainer) -> None:
-    few, many = batch(plain), batch(changed)
-    assert (len(few.negatives), len(many.negatives)) == (16, 24)
-    more = many.target_log_expected - few.target_log_expected
-    np.testing.assert_allclose(more, np.log(24 / 16), rtol=1e-5)
-
-
 def scores(made: Trainer) -> Any:
-    """Return the scores of the items that are recommended to the test cases."""
     cases = made.evaluation_set(made.prepared.split.test)
     return evaluate_run.recommend_cases(made.model(), cases, 5)[0].scores
-
-
-def more_samples(plain: Trainer, changed: Trainer) -> None:
-    assert (len(batch(plain).target), len(batch(changed).target)) == (16, 24)
-    assert len(batch(changed).histories.items) == 24

@@ -34,17 +34,14 @@ def half_is_dropped(plain: Trainer, changed: Trainer) -> None:
 
 
 def columns(made: Trainer) -> int:
-    """Return how many log weights an age has."""
     return made.state.params.positions.shape[1]
 
 
 def matrix(made: Trainer) -> int:
-    """Return the size of the matrix S."""
     return made.state.params.bilinear.size
 
 
 def inputs(made: Trainer) -> int:
-    """Return the number of inputs of the first layer."""
     return len(made.state.params.layers[0].weight)
 
 

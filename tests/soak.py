@@ -1,6 +1,6 @@
 """Train, evaluate, recall and export in cycles, and watch that nothing grows.
 
-    python -m tests.soak --minutes 60
+    python -m tests.soak 60      # minutes
 
 After every cycle it takes down the resident set (RSS) of this process, its descriptors, threads and
 children, and the files in its folders of temporary files, of runs and of compiled functions. The
@@ -9,7 +9,6 @@ fails (exit code 1) if the median RSS has grown by more than 2 % and 4 MB, or th
 anything else at all. Linux only: the numbers are those of /proc.
 """
 
-import argparse
 import gc
 import os
 import shutil
@@ -30,10 +29,7 @@ Sample = dict[str, float]
 
 
 def main() -> int:
-    """Soak, print the figures, return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long [default: 60]")
-    minutes = parser.parse_args().minutes
+    minutes = float(sys.argv[1]) if sys.argv[1:] else 60.0
     with tempfile.TemporaryDirectory() as name:
         samples = soak(Path(name), 60 * minutes)
     rows = verdict(samples)

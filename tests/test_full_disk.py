@@ -107,7 +107,6 @@ def refused(name, folder, number, capfd):
 
 
 def killed(name, folder, number):
-    """Kill a work before an operation, in a forked process."""
     words = words_now(name, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the threads of pytest-xdist
@@ -176,28 +175,3 @@ def test_a_stream_on_a_full_disk(place, stream):
     assert done.returncode == 2
     assert done.stderr.startswith("Error: standard output: expected a writable location")
     assert "No space left on device; check" in done.stderr
-
-
-@pytest.mark.parametrize("kilobytes", [16, 32, 44, 56])
-@pytest.mark.slow
-def test_a_small_file_system(place, tmp_path, kilobytes):
-    """A real one: it takes so much of a training and no more; then it grows."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(small)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        words = ["train", "--data", place / "shop.inter", "--out", "run", *TINY]
-        done = call(*words, cwd=small)
-        assert done.returncode == 2, done.stderr
-        assert "No space left on device; check that the folder exists" in done.stderr
-        assert [x for x in small.rglob(".*") if x.is_file()] == []
-        subprocess.run([*mount[:4], "remount,size=4m", str(small)], check=True)
-        begun = (small / "run" / "config.json").exists()
-        done = call(*(["train", "--resume", "run"] if begun else words), cwd=small)
-        assert done.returncode == 0, done.stderr
-        for name in ("model.safetensors", "optimiser.safetensors", "metrics.jsonl"):
-            assert (small / "run" / name).read_bytes() == (place / "run" / name).read_bytes()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)

@@ -5,9 +5,8 @@
     contenders   what is timed: backends, and the step of `torch_step`
     torch_step   a training step written directly in eager PyTorch
     worker       the process of one contender and its timed tasks; `workers` controls the processes
-    timing       interleaved rounds and summaries of times
+    timing       interleaved rounds, summaries of times, ratios of rows
     lower_bound  lower bound on the time of a step
-    row_metrics  throughput, ratios and lower bounds of the rows
     machine      facts about the machine, memory of a process
     run          a whole run; `scaling` varies one size; `report` prints tables and plots
 

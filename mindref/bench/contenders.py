@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,28 +22,12 @@ from mindref.training.engine import make_engine
 LEVELS = ("train", "model", "ops")  # highest first
 
 
-class Contender(Protocol):
-    """An implementation to time, with separate parameters."""
-
-    level: str  # level of the backend contract that computes the steps
-    device: str
-
-    @property
-    def params(self) -> Params:
-        """The current parameters as NumPy arrays."""
-
-    def step(self, number: int) -> Any:
-        """Take a step with a batch of the workload; return the loss."""
-
-    def interests(self, histories: Ragged) -> tuple[Any, Any]:
-        """Return interests (C, K, D) and active (C, K)."""
-
-    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of each user (C, n), by the maximum over the interests."""
-
-
 class BackendContender:
-    """A backend, trained as in `mindref train`: with the highest level that it claims."""
+    """A backend, trained as in `mindref train`: with the highest level that it claims.
+
+    A contender has its own parameters, the level of the backend contract that computes its steps
+    (`level`), a `device`, and the methods of this class.
+    """
 
     def __init__(self, name: str, workload: Workload, device: str = "cpu") -> None:
         self.backend, self.workload = load_backend(name, device), workload
@@ -57,11 +41,11 @@ class BackendContender:
 
     @property
     def params(self) -> Params:
-        """The current parameters."""
+        """The current parameters as NumPy arrays."""
         return self.engine.fetch_state()[0]
 
     def step(self, number: int) -> Any:
-        """Take a step with a batch of the workload."""
+        """Take a step with a batch of the workload; return the loss."""
         workload = self.workload
         return self.engine.step(workload.batches[number], workload.config.learning_rate)
 
@@ -73,11 +57,11 @@ class BackendContender:
         return users.vectors, users.active
 
     def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of the whole catalogue by the exact search of mindref."""
+        """Return the top-n items of each user (C, n) by the exact search of mindref."""
         return top_n.search_top_n(*users, self.params.items, n=n, exclude=exclude).items
 
 
-def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
+def make_contender(name: str, workload: Workload, device: str = "cpu") -> Any:
     """Return the contender of this name; the PyTorch step runs on the CPU only.
 
     Raises BackendError or any error of the import.

@@ -10,13 +10,8 @@ from mindref.backend import list_backends
 from mindref.bench import machine, timing
 from mindref.bench.choices import TORCH_STEP
 from mindref.bench.contenders import thread_environment, uses_jax
-from mindref.bench.row_metrics import (
-    add_bound_ratios,
-    add_loss_agreement,
-    add_rates,
-    add_ratios,
-    lower_bound_report,
-)
+from mindref.bench.lower_bound import add_bound_ratios, lower_bound_report
+from mindref.bench.timing import add_loss_agreement, add_ratios
 from mindref.bench.worker import LOWER_BOUND
 from mindref.bench.workers import WorkerFailed, WorkerPool
 from mindref.bench.workload import WorkloadSettings
@@ -138,7 +133,9 @@ def time_contenders(
     for task in plan.tasks:
         rows = time_task(pool, plan, task, listener)
         measured = rows.pop(LOWER_BOUND, None)
-        add_rates(rows, task, plan.settings)
+        count = plan.settings.batch if task == "step" else plan.settings.users
+        for row in timing.timed_rows(rows):
+            row["rate"] = count / row["median"]  # examples or users per second
         add_ratios(rows, base)
         if task == "step":  # first steps start from equal parameters, so losses must agree
             add_loss_agreement(rows, base)

@@ -31,7 +31,6 @@ import numpy as np
 
 from mindref.backend import import_from_cwd
 from mindref.bench import contenders, machine, timing
-from mindref.bench.contenders import Contender
 from mindref.bench.lower_bound import MachineRates, mean_counts
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
@@ -42,7 +41,7 @@ LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machin
 class ContenderTasks:
     """The tasks of one contender on one workload."""
 
-    def __init__(self, contender: Contender, workload: Workload) -> None:
+    def __init__(self, contender: Any, workload: Workload) -> None:
         self.contender, self.workload = contender, workload
         self.counter = count()
         self.users: Any = None

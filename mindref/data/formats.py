@@ -64,7 +64,7 @@ FORMATS = {
             "delimited", "fields between delimiters, columns known by a header or named by options",
             "delimited", tier=5,
         ),
-        Format("pairs", "user item", "pairs", tier=6, without_effect=COLUMN_OPTIONS),
+        Format("pairs", "user item", "sequences", tier=6, without_effect=COLUMN_OPTIONS),
         Format(
             "sequences", "user item item ...", "sequences", tier=6,
             without_effect=COLUMN_OPTIONS, item_file="_item2attributes.json",

@@ -127,9 +127,7 @@ def column_array(frame: Any, name: str) -> npt.NDArray[Any]:
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise DataError(say("table", f"a column {name!r}", f"none ({error})")) from error
     except Exception as error:
-        if (
-            type(error).__name__ != "ColumnNotFoundError"
-        ):  # of polars, which mindref does not import
+        if type(error).__name__ != "ColumnNotFoundError":  # of polars, which is not imported here
             raise
         raise DataError(say("table", f"a column {name!r}", "none")) from error
 

@@ -72,7 +72,6 @@ def files(tmp_path_factory):
 
 
 def read(kind, data):
-    """Return what is read of these bytes, or the error."""
     name, _, reader = FILES[kind]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / name).write_bytes(data)

@@ -6,16 +6,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
 from mindref.run import array_files, checkpoint
+from tests.damage.damage_ops import raise_format
 from tests.runs import change_json, content, trained
 
 Damage = Callable[[bytes], bytes]
-DAMAGES = {
+DAMAGES: dict[str, Damage] = {
     "truncated": lambda data: data[: len(data) // 2],
     "cut short": lambda data: data[:-3],
     "empty": lambda data: b"",
@@ -118,19 +119,9 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
             load(folder)
 
 
-def as_format(path, number):
-    """Write a file of a run again as another version of mindref would."""
-    if path.suffix == ".json":
-        words = json.loads(path.read_text())
-        path.write_text(json.dumps({"format": number, "new": words}))
-    else:
-        header = json.dumps({"format": number, "new": "words"})
-        save_file(load_file(path), path, metadata={array_files.HEADER: header})
-
-
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
 def test_a_file_of_a_newer_format_is_refused(copy, name):
-    as_format(copy / name, 3)
+    raise_format(copy / name)
     message = f"{name}: expected format 2, got 3; use the mindref that wrote it"
     with pytest.raises(RunError, match=message):
         resume_run(copy)

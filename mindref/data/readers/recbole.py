@@ -14,7 +14,7 @@ from mindref.data.readers import table
 from mindref.data.readers.columns import Columns, find_column, refuse_options, usual_columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, read_first_lines, read_text_lines
-from mindref.data.readers.pairs import split_words
+from mindref.data.readers.sequences import split_words
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
