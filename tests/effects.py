@@ -1,4 +1,8 @@
-"""What settings change in model and batches: checks of two trainers, without and with a value."""
+"""What settings change in model and batches: checks of two trainers, without and with a value.
+
+tests/models/test_families.py compares the models with loops over numbers under each of their
+options. The checks of these options are therefore that training, serving or both change.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
 from mindref.data.examples import TrainingExamples
 from mindref.data.rng import make_rng
@@ -17,7 +20,6 @@ from mindref.models.parameters import flatten_gradients
 from mindref.recommender import evaluate_run
 from mindref.recommender.trainer import Trainer
 from mindref.training.batch_loader import BatchLoader
-from tests.runs import trainer
 
 Check = Callable[[Trainer, Trainer], None]
 
@@ -55,7 +57,6 @@ def served(made: Trainer) -> serving.Interests:
 
 
 def another(path: Callable[[Trainer], Any]) -> Check:
-    """Return the check that something is not what it was."""
 
     def check(plain: Trainer, changed: Trainer) -> None:
         before, after = np.asarray(path(plain)), np.asarray(path(changed))
@@ -76,7 +77,6 @@ def is_now(value: Any, *paths: Callable[[Trainer], Any]) -> Check:
 
 
 def every(*checks: Check) -> Check:
-    """Return all checks as one."""
 
     def check(plain: Trainer, changed: Trainer) -> None:
         for some in checks:
@@ -88,29 +88,7 @@ def every(*checks: Check) -> Check:
 in_training = another(loss)
 in_serving = another(lambda made: served(made).vectors)
 in_both = every(in_training, in_serving)
-
-
-def window_of_three(plain: Trainer, changed: Trainer) -> None:
-    long, short = (batch(made).histories for made in (plain, changed))
-    lengths = long.mask.sum(axis=1)
-    assert short.items.shape[1] == 3
-    assert lengths.max() > 3
-    for row, (known, length) in enumerate(zip(long.items, lengths, strict=True)):
-        kept = short.items[row][short.mask[row]]
-        np.testing.assert_array_equal(kept, known[max(length - 3, 0) : length])
-    np.testing.assert_array_equal(served(changed).mask.sum(axis=1).max(), 3)
-
-
-def one_round(plain: Trainer, changed: Trainer) -> None:
-    """After one round the coupling weights are the softmax of the initial logits."""
-    in_training(plain, changed)
-    found = served(changed)
-    logits = serving.serving_logits(
-        changed.config, changed.prepared.task.sizes.items, found.history
-    )
-    powers = np.exp(logits.astype(float)) * found.active[:, None]
-    expected = powers / powers.sum(axis=2, keepdims=True)
-    np.testing.assert_allclose(found.couplings[found.mask], expected[found.mask], rtol=1e-5)
+by_probability = another(lambda made: batch(made).negative_log_expected)
 
 
 def twice_the_noise(plain: Trainer, changed: Trainer) -> None:
@@ -134,118 +112,6 @@ def keyed_in_training(plain: Trainer, changed: Trainer) -> None:
     np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
 
 
-def all_interests(plain: Trainer, changed: Trainer) -> None:
-    assert served(changed).active.all()
-    assert not served(plain).active.all()
-    in_training(plain, changed)
-
-
-def equal_weights(plain: Trainer, changed: Trainer) -> None:
-    found = served(changed)
-    equal = found.active[:, None] / found.active.sum(axis=1)[:, None, None]
-    expected = np.broadcast_to(equal, found.couplings.shape)
-    np.testing.assert_allclose(found.couplings[found.mask], expected[found.mask], rtol=1e-6)
-    in_both(plain, changed)
-
-
-def shared_among_behaviours(plain: Trainer, changed: Trainer) -> None:
-    found = served(changed)
-    np.testing.assert_allclose(found.couplings.sum(axis=1)[found.active], 1, rtol=1e-5)
-    in_both(plain, changed)
-
-
-def gradient(made: Trainer, name: str = "bilinear") -> Any:
-    """Return a gradient of the next step."""
-    seen = batch(made, made.state.moments.step)
-    _, saved = mind.loss(made.state.params, seen, made.prepared.task.catalogue, made.config)
-    return flatten_gradients(mind.backward(saved))[name]
-
-
-def another_gradient(plain: Trainer, changed: Trainer) -> None:
-    assert loss(plain) == loss(changed)
-    another(gradient)(plain, changed)
-
-
-def no_number_below_zero(plain: Trainer, changed: Trainer) -> None:
-    assert (served(changed).vectors >= 0).all()
-    assert (served(plain).vectors < 0).any()
-    in_training(plain, changed)
-
-
-def attention_alone(plain: Trainer, changed: Trainer) -> None:
-    """Both `attention = "mean"` and p = 0 are the mean of the interests, in training alone."""
-    in_training(plain, changed)
-    assert loss(changed) == pytest.approx(loss(trainer(attention="mean")), rel=1e-6)
-    np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
-
-
-def in_training_alone(plain: Trainer, changed: Trainer) -> None:
-    in_training(plain, changed)
-    np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
-
-
-def sums_of_products(plain: Trainer, changed: Trainer) -> None:
-    test_cases = changed.evaluation_set(changed.prepared.split.test)
-    ranked, found = evaluate_run.recommend_cases(changed.model(), test_cases, 5)
-    vectors = serving.item_matrix(changed.model())
-    for case, items in enumerate(ranked.items):
-        products = vectors[items] @ found.vectors[case][found.active[case]].T
-        np.testing.assert_allclose(ranked.scores[case], products.sum(axis=1), rtol=1e-4)
-    test_cases = plain.evaluation_set(plain.prepared.split.test)
-    highest, _ = evaluate_run.recommend_cases(plain.model(), test_cases, 5)
-    assert not np.allclose(highest.scores, ranked.scores)
-
-
-def the_whole_catalogue(plain: Trainer, changed: Trainer) -> None:
-    items = np.arange(changed.prepared.task.sizes.items)
-    np.testing.assert_array_equal(batch(changed).negatives, items)
-    assert len(batch(plain).negatives) == 16
-
-
-def all_items_alike(plain: Trainer, changed: Trainer) -> None:
-    """Products that are divided by a million do not tell items apart."""
-    assert loss(changed) == pytest.approx(np.log(changed.prepared.task.sizes.items), rel=1e-5)
-    in_training(plain, changed)
-
-
-def of_length_one(plain: Trainer, changed: Trainer) -> None:
-    for before, after in (
-        (served(plain).vectors, served(changed).vectors),
-        (serving.item_matrix(plain.model()), serving.item_matrix(changed.model())),
-    ):
-        lengths = np.linalg.norm(before, axis=-1, keepdims=True)
-        units = np.divide(before, lengths, where=lengths > 0, out=np.zeros_like(before))
-        np.testing.assert_allclose(after, units, rtol=1e-5)
-    in_both(plain, changed)
-
-
-def more_negatives(plain: Trainer, changed: Trainer) -> None:
-    few, many = batch(plain), batch(changed)
-    assert (len(few.negatives), len(many.negatives)) == (16, 24)
-    more = many.target_log_expected - few.target_log_expected
-    np.testing.assert_allclose(more, np.log(24 / 16), rtol=1e-5)
-
-
-def expected_counts(made: Trainer) -> Any:
-    """Return exp(log_expected) of the negatives, and the counts of their items in training."""
-    seen = batch(made)
-    return np.exp(seen.negative_log_expected), made.prepared.counts[seen.negatives]
-
-
-def all_alike(plain: Trainer, changed: Trainer) -> None:
-    for some in (batch(changed).negative_log_expected, batch(changed).target_log_expected):
-        np.testing.assert_allclose(np.exp(some), 16 / changed.prepared.task.sizes.items, rtol=1e-5)
-    assert np.ptp(expected_counts(plain)[0]) > 0.01, "by popularity"
-
-
-def by_popularity_squared(plain: Trainer, changed: Trainer) -> None:
-    for made, alpha in ((plain, 0.75), (changed, 2.0)):
-        weights = np.maximum(made.prepared.counts, 1) ** alpha
-        found, counts = expected_counts(made)
-        expected = 16 * np.maximum(counts, 1) ** alpha / weights.sum()
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
 def by_user(plain: Trainer, changed: Trainer) -> None:
     """The targets are those of the other cuts, and so is what in_batch corrects by."""
     task, seen = changed.prepared.task, batch(changed)
@@ -258,6 +124,28 @@ def by_user(plain: Trainer, changed: Trainer) -> None:
     another(lambda made: batch(made).target)(plain, changed)
 
 
-def more_samples(plain: Trainer, changed: Trainer) -> None:
-    assert (len(batch(plain).target), len(batch(changed).target)) == (16, 24)
-    assert len(batch(changed).histories.items) == 24
+def gradient(made: Trainer, name: str = "bilinear") -> Any:
+    seen = batch(made, made.state.moments.step)
+    _, saved = mind.loss(made.state.params, seen, made.prepared.task.catalogue, made.config)
+    return flatten_gradients(mind.backward(saved))[name]
+
+
+def another_gradient(plain: Trainer, changed: Trainer) -> None:
+    assert loss(plain) == loss(changed)
+    another(gradient)(plain, changed)
+
+
+def in_training_alone(plain: Trainer, changed: Trainer) -> None:
+    in_training(plain, changed)
+    np.testing.assert_array_equal(served(plain).vectors, served(changed).vectors)
+
+
+def the_whole_catalogue(plain: Trainer, changed: Trainer) -> None:
+    items = np.arange(changed.prepared.task.sizes.items)
+    np.testing.assert_array_equal(batch(changed).negatives, items)
+    assert len(batch(plain).negatives) == 16
+
+
+def scores(made: Trainer) -> Any:
+    cases = made.evaluation_set(made.prepared.split.test)
+    return evaluate_run.recommend_cases(made.model(), cases, 5)[0].scores

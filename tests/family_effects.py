@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
-from mindref.models import maxmf, mind_plus
+from mindref.data.log import Ragged
+from mindref.models import item_knn, maxmf, mind_plus, serving, wals
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten
 from mindref.recommender.trainer import Trainer
 from tests import effects
 from tests.effects import Effect, every, is_now
-from tests.runs import trainer
 
 PLUS: dict[str, Any] = {"model": "mind_plus"}
 
@@ -34,32 +33,16 @@ def half_is_dropped(plain: Trainer, changed: Trainer) -> None:
     effects.in_training_alone(plain, changed)
 
 
-def items_for_votes(plain: Trainer, changed: Trainer) -> None:
-    """The same as an S that is the identity; there is no S."""
-    effects.in_both(plain, changed)
-    identity = plain.state.params._replace(bilinear=np.eye(8, dtype=np.float32))
-    plain.state = plain.state._replace(params=identity)
-    assert effects.loss(changed) == pytest.approx(effects.loss(plain), rel=1e-6)
-    assert changed.state.params.bilinear.size == 0
-
-
-def capsules_and_layers(plain: Trainer, changed: Trainer) -> None:
-    """Residual: what the layers make, added to the capsules, which are the interests of none."""
-    effects.in_both(plain, changed)
-    bare = trainer(model="mind_plus", head="none")
-    sums = effects.served(bare).vectors + effects.served(plain).vectors
-    np.testing.assert_allclose(effects.served(changed).vectors, sums, rtol=1e-5, atol=1e-6)
-
-
-def bare_capsules(plain: Trainer, changed: Trainer) -> None:
-    effects.in_both(plain, changed)
-    assert changed.state.params.layers == ()
-    assert np.linalg.norm(effects.served(changed).vectors, axis=-1).max() < 1
-
-
 def columns(made: Trainer) -> int:
-    """Return how many log weights an age has."""
     return made.state.params.positions.shape[1]
+
+
+def matrix(made: Trainer) -> int:
+    return made.state.params.bilinear.size
+
+
+def inputs(made: Trainer) -> int:
+    return len(made.state.params.layers[0].weight)
 
 
 def params(made: Trainer) -> tuple[Any, ...]:
@@ -70,6 +53,49 @@ def params(made: Trainer) -> tuple[Any, ...]:
     return (dict, *sorted(found)) if isinstance(found, dict) else (type(found),)
 
 
+def answers(made: Trainer) -> Any:
+    """Return the vectors of some users, or their scores by a family without vectors."""
+    if made.config.model == "wals":
+        return effects.served(made).vectors[:SOME, 0]
+    known = made.prepared.split.test.histories
+    return np.concatenate(list(serving.score_histories(made.model(), known)))[:SOME]
+
+
+def fits_and_answers(plain: Trainer, changed: Trainer) -> None:
+    """Arrays and answers are those of the family's functions with the settings as arguments.
+
+    tests/models compares these functions with loops over numbers.
+    """
+    for made in (plain, changed):
+        made.train()
+        task, config, known = made.prepared.task, made.config, made.prepared.split.test.histories
+        expected: Any
+        if config.model == "wals":
+            numbers = {"regularization": config.regularization, "alpha": config.confidence}
+            numbers |= {"factors": config.width, "iterations": config.sweeps}
+            expected = wals.fit_wals(task.sequences, task.sizes, config, **numbers)
+        else:
+            names = ("similarity", "neighbours", "k1", "b")
+            numbers = {name: getattr(config, name) for name in names}
+            expected = item_knn.fit_item_knn(task.sequences, task.sizes, config, **numbers)
+        np.testing.assert_equal(made.state.params, expected)
+        histories = Ragged.of([known.row(at)[-config.window :] for at in range(SOME)])
+        serve = wals.user_factors if config.model == "wals" else item_knn.score_neighbours
+        served: Any = serve(expected, histories, config, decay=config.history_decay)
+        vectors = served[0][:, 0] if config.model == "wals" else served
+        np.testing.assert_allclose(answers(made), vectors, rtol=1e-6)
+    assert not np.allclose(answers(plain), answers(changed), rtol=1e-4)
+
+
+def mean_of_hinges(plain: Trainer, changed: Trainer) -> None:
+    given = changed.state.params, effects.fed(changed), changed.prepared.task.catalogue
+    assert effects.loss(changed) == maxmf.loss(*given, plain.config, pair_loss="auc")[0]
+    effects.in_training_alone(plain, changed)
+
+
+SOME = 12  # users whose answers are compared
+KNN: dict[str, Any] = {"model": "item_knn"}
+WALS: dict[str, Any] = {"model": "wals", "sweeps": 2}
 KINDS: dict[str, tuple[Any, ...]] = {
     "maxmf": (maxmf.Params,),
     "wals": (dict, "alpha", "items", "regularization"),
@@ -95,18 +121,20 @@ EFFECTS: dict[str, list[Effect]] = {
         Effect("shared", every(effects.in_both, is_now(1, columns)), PLUS),
         Effect("interests", every(effects.in_both, is_now(4, columns)), PLUS),
     ],
-    "votes": [Effect("items", items_for_votes, PLUS)],
-    "head": [Effect("residual", capsules_and_layers, PLUS), Effect("none", bare_capsules, PLUS)],
-    "contexts": [
-        Effect(
-            2,
-            every(
-                effects.in_both,
-                is_now(2, columns),
-                is_now(24, lambda made: len(made.state.params.layers[0].weight)),
-            ),
-            PLUS,
-        )
+    "votes": [Effect("items", every(effects.in_both, is_now(0, matrix)), PLUS)],
+    "head": [
+        Effect("residual", effects.in_both, PLUS),
+        Effect("none", every(effects.in_both, is_now((), lambda m: m.state.params.layers)), PLUS),
     ],
+    "contexts": [Effect(2, every(effects.in_both, is_now(2, columns), is_now(24, inputs)), PLUS)],
     "dropout": [Effect(0.5, half_is_dropped, PLUS)],
+    "pair_loss": [Effect("auc", mean_of_hinges, {"model": "maxmf"})],
+    "similarity": [Effect(name, fits_and_answers, KNN) for name in ("tfidf", "cosine")],
+    "neighbours": [Effect(3, fits_and_answers, KNN)],
+    "k1": [Effect(50.0, fits_and_answers, KNN)],
+    "b": [Effect(0.0, fits_and_answers, KNN)],
+    "regularization": [Effect(5.0, fits_and_answers, WALS)],
+    "confidence": [Effect(20.0, fits_and_answers, WALS)],
+    "sweeps": [Effect(1, fits_and_answers, WALS)],
+    "history_decay": [Effect(0.5, fits_and_answers, base) for base in (KNN, WALS)],
 }

@@ -1,8 +1,9 @@
-"""A disk that is full from the n-th operation on, for code of this process that writes below it."""
+"""A disk that is full from its n-th operation, or a process that is killed before it."""
 
 import errno
 import io
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ class Disk:
     """Counts what a folder is asked to take: opening, writing, fsync, rename, a new folder.
 
     From operation `full_from` on it takes no more; removing works, as on any full disk. `failed`
-    holds the kinds of operation that were refused.
+    holds the kinds of operation that were refused. With `kill`, this process is killed instead.
     """
 
-    def __init__(self, folder: Path, full_from: int = 0) -> None:
-        self.folder, self.full_from = str(folder.resolve()), full_from
+    def __init__(self, folder: Path, full_from: int = 0, kill: bool = False) -> None:
+        self.folder, self.full_from, self.kill = str(folder.resolve()), full_from, kill
         self.count, self.failed = 0, list[str]()
 
     def take(self, what: str, path: Any, *, named: bool = True) -> None:
@@ -27,13 +28,15 @@ class Disk:
             return
         self.count += 1
         if self.full_from and self.count >= self.full_from:
+            if self.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
             self.failed.append(what)
             words = (errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise OSError(*words, os.fspath(path)) if named else OSError(*words)
 
     def mount(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put it in the place of the system's calls."""
-        real_open, real_os_open, real_fsync = io.open, os.open, os.fsync
+        real_open, real_os_open, real_fsync, real_send = io.open, os.open, os.fsync, os.sendfile
 
         def opening(file, mode="r", *given, **more):
             if isinstance(file, int) or not set(mode) & set("wxa+"):
@@ -53,10 +56,15 @@ class Disk:
             self.take("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), named=False)
             real_fsync(descriptor)
 
+        def sendfile(descriptor, *given):  # copies a file
+            self.take("write", os.readlink(f"/proc/self/fd/{descriptor}"), named=False)
+            return real_send(descriptor, *given)
+
         monkeypatch.setattr(io, "open", opening)
         monkeypatch.setattr("builtins.open", opening)
         monkeypatch.setattr(os, "open", os_opening)
         monkeypatch.setattr(os, "fsync", fsync)
+        monkeypatch.setattr(os, "sendfile", sendfile)
         for name, at in (("replace", 1), ("rename", 1), ("mkdir", 0)):
             monkeypatch.setattr(os, name, self.taking(name, getattr(os, name), at))
 

@@ -184,7 +184,6 @@ def pooled_loss(
 
 
 def item(w: Any, i: int) -> list[float]:
-    """Return the vector of an item; w has parameters and a catalogue."""
     rows = [w.params.items[r] for r in w.catalogue.rows[i]]
     return weighted(w.catalogue.weights[i], rows, w.params.items.shape[1])
 
@@ -195,7 +194,6 @@ def profile(w: Any, b: int) -> list[float]:
 
 
 def behaviours(w: Any, b: int) -> list[int]:
-    """Return the positions of the behaviours of user b."""
     return [i for i, real in enumerate(w.histories.mask[b]) if real]
 
 
@@ -255,7 +253,6 @@ def head(capsule: list[float], tail: list[float], layers: Any, config: Any) -> l
 
 
 def user_vector(w: Any, b: int) -> list[float]:
-    """Return the vector (D,) of user b, of YouTube DNN."""
     n, x = len(behaviours(w, b)), [0.0] * w.config.width
     if n:
         weights = [1 / n] * n
@@ -294,7 +291,6 @@ def pair_loss_of(at_target: float, negatives: list[float], items: int, pair_loss
 
 
 def maxmf_losses(w: Any, pair_loss: str = "warp") -> list[float]:
-    """Return the loss of each pair of the batch, of MaxMF."""
     shared, count, losses = w.batch.shared, w.config.interests, []
     pairs, drawn = len(w.batch.rows), len(shared.negatives)
     for b, row in enumerate(w.batch.rows):
@@ -332,7 +328,6 @@ def din_logit(w: Any, b: int, i: int) -> float:
 
 
 def din_loss(w: Any) -> float:
-    """Return the mean log loss of a batch of DIN."""
     losses = []
     for b, row in enumerate(w.batch.candidates):
         for i, label in zip(row, w.batch.labels[b], strict=True):

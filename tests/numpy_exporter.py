@@ -40,6 +40,20 @@ class Writer:
         return lambda *arrays: self.spoil(*answers(parts, *arrays))
 
 
+made = Writer()
+require, write, open_file = made.require, made.write, made.open_file
+
+
+def offer(folder: Path) -> Path:
+    """Make a folder that offers this module to whoever has it on PYTHONPATH; return the folder."""
+    about = folder / "offered-0.dist-info"
+    about.mkdir(parents=True)
+    words = f"[mindref.exporters]\nonnx = {__name__}\n"
+    (about / "entry_points.txt").write_text(words, encoding="utf-8")
+    (about / "METADATA").write_text("Name: offered\nVersion: 0\n", encoding="utf-8")
+    return folder
+
+
 def answers(parts: UserTower, items: Ints, mask: Bools, profile: Ints | None = None) -> Answers:
     """Return interests and which are active, by the operators of the reference."""
     so_far = mask.cumsum(1)

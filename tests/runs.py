@@ -35,7 +35,6 @@ RESULT = ("model.safetensors", "optimiser.safetensors", "state.json", "metrics.j
 
 @cache
 def loaded() -> LoadedLog:
-    """The log, read once."""
     return SOURCE.read()
 
 
@@ -48,7 +47,6 @@ def trainer(run: Path | None = None, **changes: Any) -> Trainer:
 
 
 def trained(run: Path, **changes: Any) -> Path:
-    """Train into a folder and return it."""
     trainer(run, **changes).train()
     return run
 
@@ -94,7 +92,6 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def call(*words: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a process of its own."""
     return run_python("-m", "mindref", *words, cwd=cwd, **more)
 
 

@@ -29,5 +29,4 @@ def rules(page: str) -> dict[str, str]:
 
 
 def examples(page: str) -> list[dict[str, Any]]:
-    """Return the worked examples of a page as data."""
     return [json.loads(m["body"]) for m in EXAMPLE.finditer(text(page))]

@@ -36,12 +36,10 @@ def table() -> str:
 
 
 def reading_order() -> list[str]:
-    """Return the pages in the order of the numbered list of the index."""
     return re.findall(r"^\d+\. \[([a-z_]+)\]", INDEX.read_text(encoding="utf-8"), re.M)
 
 
 def mistakes() -> Counter[str]:
-    """Count the mutants of the tests for each rule."""
     return Counter(mutant.rule for mutant in of_scope("tests"))
 
 
@@ -55,13 +53,11 @@ def kills(text: str) -> dict[str, list[int | str]]:
 
 
 def totals(rules: list[tuple[int, int, bool]]) -> list[int | str]:
-    """Return the sums over the rules of a page."""
     variants, killed, covered = (sum(column) for column in zip(*rules, strict=True))
     return [variants, killed, f"{covered} of {len(rules)}"]
 
 
 def write() -> None:
-    """Put the table between its marks."""
     text = INDEX.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]

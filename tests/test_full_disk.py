@@ -1,15 +1,20 @@
-"""A full disk at every write: the message helps, the state of before survives, and one goes on.
+"""A full disk or a kill at every write: the state of before survives, and one goes on.
 
-All operations of all works are refused one after the other under --kills; a sample otherwise.
+All operations of all works fail one after the other under --kills 1; otherwise a sample, and every
+kill of a work with few operations.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
+from mindref.cli import main
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.recommender import export
 from tests.cli.conftest import Cli
@@ -18,7 +23,7 @@ from tests.full_disk import Disk
 from tests.numpy_exporter import Writer
 from tests.runs import call, environment, options
 
-FEW = 5  # operations of each work that are refused unless all are asked for
+FEW = 5  # operations of each work that fail unless all are asked for
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
 Files = dict[str, bytes]
 WORKS = {
@@ -74,16 +79,12 @@ def here(place, tmp_path, monkeypatch):
     return fresh
 
 
-def called(name, folder, capfd):
-    """Call a work in this process."""
-    item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
-    return Cli(capfd)(*(item if word == "ITEM" else word for word in words_now(name, folder)))
-
-
 def words_now(name, folder):
     """Return what a user would type: a training that has begun is gone on with."""
-    begun = name == "train" and (folder / "new" / "config.json").exists()
-    return ["train", "--resume", "new"] if begun else WORKS[name]
+    if name == "train" and (folder / "new" / "config.json").exists():
+        return ["train", "--resume", "new"]
+    item = (folder / "run" / "items.tsv").read_text().split("\n")[1].split("\t")[0]
+    return [item if word == "ITEM" else word for word in WORKS[name]]
 
 
 def refused(name, folder, number, capfd):
@@ -91,7 +92,7 @@ def refused(name, folder, number, capfd):
     with pytest.MonkeyPatch.context() as patch:
         disk = Disk(folder, number)
         disk.mount(patch)
-        said = called(name, folder, capfd)
+        said = Cli(capfd)(*words_now(name, folder))
     if not number or not disk.failed:
         assert said.code == 0, said.err
     elif said.code == 0:  # what can be done without: a lock, an index, the fsync of a folder
@@ -105,32 +106,57 @@ def refused(name, folder, number, capfd):
     return disk
 
 
-@pytest.mark.rules("faults-R1", "faults-R2")
-@pytest.mark.parametrize("name", WORKS)
+def killed(name, folder, number):
+    words = words_now(name, folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the threads of pytest-xdist
+        child = os.fork()
+    if child == 0:
+        try:
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            Disk(folder, number, kill=True).mount(pytest.MonkeyPatch())
+            main(words)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, number
+
+
+@pytest.mark.rules("faults-R1", "faults-R2", "faults-R3", "faults-R8")
+@pytest.mark.parametrize(
+    ("fault", "name"), [(fault, name) for fault in ("full", "killed") for name in WORKS]
+)
 @pytest.mark.slow(every=4)
-def test_a_full_disk_at_every_operation(name, here, capfd, request):
+def test_a_fault_at_every_operation(fault, name, here, capfd, request):
     folder = here()
     before = files(folder)
     whole = refused(name, folder, 0, capfd)
     after = files(folder)
     assert whole.count >= 4, "it writes something"
     numbers = range(1, whole.count + 1)
-    if not request.config.getoption("--kills"):
+    is_short = fault == "killed" and whole.count < 30
+    if not is_short and not request.config.getoption("--kills"):
         numbers = range(1, whole.count + 1, -(-whole.count // FEW))
     for number in numbers:
         folder = here()
-        disk = refused(name, folder, number, capfd)
-        assert disk.failed, f"operation {number} of {whole.count}"
+        if fault == "killed":
+            killed(name, folder, number)
+        else:
+            assert refused(name, folder, number, capfd).failed, f"{number} of {whole.count}"
         for path, data in files(folder).items():
-            assert not path.split("/")[-1].startswith("."), f"{path} is left, from {number} on"
+            hidden = any(part.startswith(".") for part in path.split("/"))
+            assert not hidden or fault == "killed", f"{path} is left, from {number} on"
             is_state = name in ("train", "resume")
-            assert is_state or data in (before.get(path), after.get(path)), path
+            assert is_state or hidden or data in (before.get(path), after.get(path)), path
         assert set(before) <= set(files(folder)), "nothing of before is lost"
         if name != "export" or not (folder / "out").exists():
-            said = called(name, folder, capfd)
+            said = Cli(capfd)(*words_now(name, folder))
             assert said.code == 0, (number, said.err)
+        for path in folder.rglob("*.lock") if fault == "killed" else ():
+            path.unlink()  # of a killed process: it hinders nobody
         assert files(folder) == after, f"after operation {number} of {whole.count}"
-    print(f"\n{name}: {len(numbers)} of {whole.count} operations refused")
+    print(f"\n{name}: {len(numbers)} of {whole.count} operations, {fault}")
 
 
 @pytest.mark.rules("faults-R1")
@@ -149,28 +175,3 @@ def test_a_stream_on_a_full_disk(place, stream):
     assert done.returncode == 2
     assert done.stderr.startswith("Error: standard output: expected a writable location")
     assert "No space left on device; check" in done.stderr
-
-
-@pytest.mark.parametrize("kilobytes", [16, 32, 44, 56])
-@pytest.mark.slow
-def test_a_small_file_system(place, tmp_path, kilobytes):
-    """A real one: it takes so much of a training and no more; then it grows."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(small)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        words = ["train", "--data", place / "shop.inter", "--out", "run", *TINY]
-        done = call(*words, cwd=small)
-        assert done.returncode == 2, done.stderr
-        assert "No space left on device; check that the folder exists" in done.stderr
-        assert [x for x in small.rglob(".*") if x.is_file()] == []
-        subprocess.run([*mount[:4], "remount,size=4m", str(small)], check=True)
-        begun = (small / "run" / "config.json").exists()
-        done = call(*(["train", "--resume", "run"] if begun else words), cwd=small)
-        assert done.returncode == 0, done.stderr
-        for name in ("model.safetensors", "optimiser.safetensors", "metrics.jsonl"):
-            assert (small / "run" / name).read_bytes() == (place / "run" / name).read_bytes()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)

@@ -1,4 +1,7 @@
-"""Killed at any moment, or stopped by Ctrl-C, a training still ends in the same bytes."""
+"""Killed at any moment, or stopped by Ctrl-C, a training still ends in the same bytes.
+
+tests/test_full_disk.py kills every work before each of its file operations.
+"""
 
 import json
 import random
@@ -11,11 +14,8 @@ from pathlib import Path
 import pytest
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from tests.runs import call, content, interrupt, options, start_python
+from tests.runs import call, content, interrupt, options, start
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive"
-)
 MOMENTS = 20
 # every step ends an epoch, so that most of the time goes into saving
 SETTINGS = options(steps=30, evaluate_every=1)
@@ -24,20 +24,6 @@ NAMES = (
     *("model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl", "items.tsv"),
     *("config.json", "report.json"),
 )
-# kills its own process at the n-th rename, when the new file is written and the old one still there
-SUICIDE = """
-import os, signal, sys
-from pathlib import Path
-number, replace = [int(sys.argv.pop(1))], Path.replace
-def killing(self, target):
-    number[0] -= 1
-    if number[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return replace(self, target)
-Path.replace = killing
-from mindref.cli import main
-main(sys.argv[1:])
-"""
 
 
 class Training:
@@ -55,26 +41,15 @@ class Training:
         begun = (self.run / "config.json").exists()
         return ["train", "--resume", "run"] if begun else self.first
 
-    def start(self, *python):
-        """Begin, or go on."""
-        return start_python(*(python or ("-m", "mindref")), *self.words, cwd=self.folder)
-
     def kill_after(self, seconds):
-        """Kill the training after some time; return whether it was still running."""
-        with self.start() as child:
+        """Kill the training after some time, if it still runs."""
+        with start(*self.words, cwd=self.folder) as child:
             try:
                 child.wait(timeout=seconds)
             except subprocess.TimeoutExpired:
                 child.kill()
             child.communicate()
             assert child.returncode in (0, -signal.SIGKILL)
-            return child.returncode != 0
-
-    def kill_at_rename(self, number):
-        """Let the training kill itself at a rename."""
-        with self.start("-c", SUICIDE, str(number)) as child:
-            child.communicate()
-            assert child.returncode == -signal.SIGKILL
 
     def finish(self):
         """Go on to the end; return what lies in the run directory."""
@@ -102,35 +77,12 @@ def long(tmp_path_factory):
     return Training(tmp_path_factory.mktemp("long") / "run", LONG).finish()
 
 
-@pytest.mark.slow
-def test_killed_twice_and_resumed_it_ends_in_the_same_bytes(tmp_path, whole):
-    expected, seconds = whole
-    training = Training(tmp_path / "run", SETTINGS)
-    training.kill_after(0.6 * seconds)
-    training.kill_after(0.5 * seconds)
-    assert training.finish() == expected
-
-
-@pytest.mark.rules("faults-R3")
-@pytest.mark.parametrize("number", range(1, 11))
-@pytest.mark.slow(every=10, start=5)
-def test_killed_while_saving_it_ends_in_the_same_bytes(tmp_path, whole, number, request):
-    """1: items.tsv, 2: config.json, 3 to 6: the first epoch's metrics, state, words and model."""
-    if number not in (2, 6) and not request.config.getoption("--kill"):
-        pytest.skip("takes minutes; run with --kill")
-    training = Training(tmp_path / "run", SETTINGS)
-    training.kill_at_rename(number)
-    assert (training.run / "config.json").exists() == (number > 2)
-    assert list(training.run.glob(".*.tmp")), "the kill came between writing and renaming"
-    assert training.finish() == whole[0]
-
-
 @pytest.mark.parametrize("moment", range(MOMENTS))
-def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, whole, moment, request):
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, moment, request):
     """One moment is drawn in each twentieth of a training's life, from its first import on."""
     if not request.config.getoption("--kill"):
         pytest.skip("takes minutes; run with --kill")
-    expected, seconds = whole
+    expected, seconds = request.getfixturevalue("whole")
     rng = random.Random(moment)
     training = Training(tmp_path / "run", SETTINGS)
     training.kill_after((moment + rng.random()) / MOMENTS * seconds)
@@ -142,7 +94,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, whole, moment,
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_going_on_ends_in_the_same_bytes(tmp_path, long, times):
     training = Training(tmp_path / "run", LONG)
-    with training.start() as child:
+    with start(*training.words, cwd=training.folder) as child:
         last = interrupt(child, "step 40/", times).splitlines()[-1]
     assert last.startswith("Stopped at ")
     assert "saved. Resume with: mindref train --resume run" in last

@@ -1,15 +1,13 @@
 """Benchmark: training steps, inference, evaluation and recall of all backends in one run.
 
-    choices      names of tasks, scaled sizes and framework steps
+    choices      names of tasks, scaled sizes and contenders
     workload     a synthetic batch and catalogue, the same in every process
-    contenders   what is timed: backends, and the framework steps
-    torch_step, jax_step    a training step written directly in PyTorch (eager) and JAX (jitted)
-    tasks        the timed tasks of a contender
-    worker       the process of one contender; `workers` starts and controls these processes
-    timing       interleaved rounds and summaries of times
+    contenders   what is timed: backends, and the step of `torch_step`
+    torch_step   a training step written directly in eager PyTorch
+    worker       the process of one contender and its timed tasks; `workers` controls the processes
+    timing       interleaved rounds, summaries of times, ratios of rows
     lower_bound  lower bound on the time of a step
-    row_metrics  throughput, ratios and lower bounds of the rows
-    machine, memory    facts about the machine, memory of a process
+    machine      facts about the machine, memory of a process
     run          a whole run; `scaling` varies one size; `report` prints tables and plots
 
 Each contender has a separate process: the number of BLAS threads is fixed when BLAS is loaded, and

@@ -1,4 +1,4 @@
-"""Names that a benchmark accepts: tasks, scaled settings, framework steps. Imports no NumPy."""
+"""Names that a benchmark accepts: tasks, scaled settings, contenders. Imports no NumPy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ class TimedTask(NamedTuple):
 
     text: str
     rate: str
-
-
-class FrameworkStep(NamedTuple):
-    """A training step written directly in a framework."""
-
-    contender: str  # module:class
-    framework: str  # the package that it needs
 
 
 TASKS = {
@@ -37,8 +30,5 @@ SCALED_SETTINGS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """Name on the command line -> setting of the workload and its values."""
 
-FRAMEWORK_STEPS = {
-    "torch-eager": FrameworkStep("mindref.bench.torch_step:TorchEagerContender", "torch"),
-    "jax-jit": FrameworkStep("mindref.bench.jax_step:JaxJitContender", "jax"),
-}
-"""Contenders beside the installed backends: name -> step."""
+TORCH_STEP = "torch-eager"
+"""The contender beside the installed backends: the step of `torch_step`."""

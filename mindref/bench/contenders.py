@@ -1,15 +1,14 @@
-"""Contenders of a benchmark: installed backends, and training steps written in a framework."""
+"""Contenders of a benchmark: installed backends, and a training step in eager PyTorch."""
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mindref.backend import device_name, load_backend
-from mindref.bench.choices import FRAMEWORK_STEPS
+from mindref.bench.choices import TORCH_STEP
 from mindref.bench.workload import Workload
 from mindref.data.log import Ragged
 from mindref.evaluation import top_n
@@ -23,31 +22,12 @@ from mindref.training.engine import make_engine
 LEVELS = ("train", "model", "ops")  # highest first
 
 
-class Contender(Protocol):
-    """An implementation to time, with separate parameters."""
-
-    level: str  # level of the backend contract that computes the steps
-    device: str
-
-    @property
-    def params(self) -> Params:
-        """The current parameters as NumPy arrays."""
-
-    def step(self, number: int) -> Any:
-        """Take a step with a batch of the workload; return the loss, possibly still computing."""
-
-    def wait(self) -> None:
-        """Wait until all steps are done."""
-
-    def interests(self, histories: Ragged) -> tuple[Any, Any]:
-        """Return interests (C, K, D) and active (C, K)."""
-
-    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of each user (C, n), by the maximum over the interests."""
-
-
 class BackendContender:
-    """A backend, trained as in `mindref train`: with the highest level that it claims."""
+    """A backend, trained as in `mindref train`: with the highest level that it claims.
+
+    A contender has its own parameters, the level of the backend contract that computes its steps
+    (`level`), a `device`, and the methods of this class.
+    """
 
     def __init__(self, name: str, workload: Workload, device: str = "cpu") -> None:
         self.backend, self.workload = load_backend(name, device), workload
@@ -61,16 +41,13 @@ class BackendContender:
 
     @property
     def params(self) -> Params:
-        """The current parameters."""
+        """The current parameters as NumPy arrays."""
         return self.engine.fetch_state()[0]
 
     def step(self, number: int) -> Any:
-        """Take a step with a batch of the workload."""
+        """Take a step with a batch of the workload; return the loss."""
         workload = self.workload
         return self.engine.step(workload.batches[number], workload.config.learning_rate)
-
-    def wait(self) -> None:
-        """Return; a step is done when it returns."""
 
     def interests(self, histories: Ragged) -> tuple[Array, Bools]:
         """Return interests (C, K, D) and active (C, K)."""
@@ -80,22 +57,20 @@ class BackendContender:
         return users.vectors, users.active
 
     def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of the whole catalogue by the exact search of mindref."""
+        """Return the top-n items of each user (C, n) by the exact search of mindref."""
         return top_n.search_top_n(*users, self.params.items, n=n, exclude=exclude).items
 
 
-def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
-    """Return the contender of this name. Framework steps run on the CPU only.
+def make_contender(name: str, workload: Workload, device: str = "cpu") -> Any:
+    """Return the contender of this name; the PyTorch step runs on the CPU only.
 
     Raises BackendError or any error of the import.
     """
-    if name not in FRAMEWORK_STEPS:
+    if name != TORCH_STEP:
         return BackendContender(name, workload, device)
-    step = FRAMEWORK_STEPS[name]
-    importlib.import_module(step.framework)
-    module, _, name = step.contender.partition(":")
-    contender: Contender = getattr(importlib.import_module(module), name)(workload)
-    return contender
+    from mindref.bench.torch_step import TorchEagerContender
+
+    return TorchEagerContender(workload)
 
 
 def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
@@ -110,14 +85,14 @@ def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str
     variables["MINDREF_THREADS"] = str(threads) if own_pool else "1"
     if uses_jax(name):
         variables["NPROC"] = str(threads)
-        if device == "cpu" or name in FRAMEWORK_STEPS:
+        if device == "cpu":
             variables["JAX_PLATFORMS"] = "cpu"
     return variables
 
 
 def uses_jax(name: str) -> bool:
-    """Return whether a contender computes with JAX: the framework step or the backend."""
-    return name in ("jax", "jax-jit") or name.startswith("mindref_jax.")
+    """Return whether a contender computes with JAX."""
+    return name == "jax" or name.startswith("mindref_jax.")
 
 
 def pin_to_cores(threads: int) -> bool:

@@ -1,16 +1,8 @@
 """Lower bound on the time of a training step: arithmetic at the GEMM peak plus memory traffic.
 
-The bound "distinct items once" is (FLOPs of the step) / (measured GEMM rate) + (bytes to move) /
-(measured copy rate). It counts the matrix products of the equations: no padding, each distinct item
-once, active interests only. Activations are free, because they may stay in the caches. Routing is
-counted with routing_gradient "last".
-
-An implementation can need less: `numba` avoids two products of the votes and merges equal negatives
-(specs/speed.md). This is not subtracted, so that all contenders have the same bound.
-
-`as_written_counts` gives the sizes for the bound "as written": one vote per behaviour, and all K
-interests forward and backward. A real step is slower than the bound, because small products and
-other arithmetic run below the GEMM peak.
+specs/speed.md (A step, Lower bound) defines the bounds "distinct items once" and "as written".
+Activations are free, because they may stay in the caches. Routing is counted with routing_gradient
+"last". What `numba` avoids is not subtracted, so that all contenders have the same bound.
 """
 
 from __future__ import annotations
@@ -24,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.bench import timing
 from mindref.bench.workload import Workload, WorkloadSettings
 from mindref.models.mind import Batch, active_interests
 
@@ -183,3 +176,28 @@ def fastest_run(work: Callable[[], Any]) -> float:
         work()
         seconds.append(time.perf_counter() - started)
     return min(seconds)
+
+
+def lower_bound_report(values: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    """Return the lower bound of a step and its parts."""
+    counts = BatchCounts(**{**values, "widths": tuple(values["widths"])})
+    gemm, copy = measured["gemm"], measured["copy"]
+    as_written = as_written_counts(counts)
+    return {
+        "counts": counts._asdict(),
+        "flops": step_flops(counts),
+        "bytes": step_bytes(counts),
+        "gemm_flops_per_second": gemm,
+        "copy_bytes_per_second": copy,
+        "seconds": bound_seconds(counts, gemm, copy),
+        "seconds_as_written": bound_seconds(as_written, gemm, copy),
+    }
+
+
+def add_bound_ratios(rows: dict[str, dict[str, Any]], bound: dict[str, Any]) -> None:
+    """Add to each row its share of the GEMM peak and its time relative to both bounds."""
+    work = sum(bound["flops"].values())
+    for row in timing.timed_rows(rows):
+        row["share_of_peak"] = work / row["median"] / bound["gemm_flops_per_second"]
+        row["times_lower_bound"] = row["median"] / bound["seconds"]
+        row["times_as_written"] = row["median"] / bound["seconds_as_written"]

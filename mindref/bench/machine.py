@@ -1,4 +1,8 @@
-"""Facts about the machine and the installed packages, for benchmark reports."""
+"""Facts about the machine, the installed packages and the memory of this process.
+
+Linux reports resident memory and its peak in /proc/self/status and can reset the peak. On other
+systems the peak counts from the start of the process, and the resident memory is unknown.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,19 +19,12 @@ from mindref.process import memory
 from mindref.process.threads import usable_cores
 
 INSTRUCTION_VARIABLES = (
-    "OPENBLAS_CORETYPE",
-    "OPENBLAS_L2_SIZE",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "NUMBA_CPU_NAME",
-    "NUMBA_CPU_FEATURES",
-    "NUMBA_OPT",
-    "NPY_DISABLE_CPU_FEATURES",
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "XLA_FLAGS",
+    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "NUMBA_CPU_NAME"),
+    *("NUMBA_CPU_FEATURES", "NUMBA_OPT", "NPY_DISABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY"),
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "XLA_FLAGS"),
 )
 """Variables that select the instructions of BLAS, Numba, NumPy and the frameworks."""
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
@@ -66,3 +64,36 @@ def installed_versions() -> dict[str, str]:
             blas = sys.modules[name].show_config(mode="dicts")["Build Dependencies"]["blas"]
             versions[key] = f"{blas.get('name', '?')} {blas.get('version', '?')}"
     return versions
+
+
+def resident_bytes() -> int | None:
+    """Return the resident bytes of this process, or None if unknown."""
+    return read_status("VmRSS")
+
+
+def peak_bytes() -> int | None:
+    """Return the peak bytes since `reset_peak`, or since the start of the process."""
+    peak = read_status("VmHWM")
+    if peak is not None:
+        return peak
+    with suppress(ImportError):  # no such module on Windows
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(usage) * (1 if sys.platform == "darwin" else 1024)
+    return None
+
+
+def reset_peak() -> None:
+    """Reset the peak to the resident memory, if the system supports it."""
+    with suppress(OSError):
+        CLEAR.write_text("5", encoding="ascii")
+
+
+def read_status(name: str) -> int | None:
+    """Return an entry of /proc/self/status in bytes; None if it cannot be read."""
+    try:
+        entry = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="ascii"), re.M)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(entry[1]) * 1024 if entry else None

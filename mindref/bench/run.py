@@ -8,15 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 from mindref.backend import list_backends
 from mindref.bench import machine, timing
-from mindref.bench.choices import FRAMEWORK_STEPS
+from mindref.bench.choices import TORCH_STEP
 from mindref.bench.contenders import thread_environment, uses_jax
-from mindref.bench.row_metrics import (
-    add_bound_ratios,
-    add_loss_agreement,
-    add_rates,
-    add_ratios,
-    lower_bound_report,
-)
+from mindref.bench.lower_bound import add_bound_ratios, lower_bound_report
+from mindref.bench.timing import add_loss_agreement, add_ratios
 from mindref.bench.worker import LOWER_BOUND
 from mindref.bench.workers import WorkerFailed, WorkerPool
 from mindref.bench.workload import WorkloadSettings
@@ -59,13 +54,12 @@ def installed_contenders(device: str = "cpu") -> tuple[str, ...]:
     """Return the names of all installed contenders; for `cuda` those that support devices."""
     if device == "cuda":
         return tuple(name for name in sorted(list_backends()) if supports_devices(name))
-    steps = [name for name, x in FRAMEWORK_STEPS.items() if find_spec(x.framework) is not None]
-    return (*sorted(list_backends()), *steps)
+    return (*sorted(list_backends()), *([TORCH_STEP] if find_spec("torch") is not None else []))
 
 
 def supports_devices(name: str) -> bool:
     """Return whether a contender may support other devices than the CPU, without creating it."""
-    if name in FRAMEWORK_STEPS:
+    if name == TORCH_STEP:
         return False
     if ":" in name:  # unknown until its worker loads it
         return True
@@ -77,7 +71,7 @@ def supports_devices(name: str) -> bool:
 
 def check_plan(plan: BenchPlan) -> None:
     """Raise BackendError or ConfigError for a plan that cannot run, before anything starts."""
-    contenders = {*list_backends(), *FRAMEWORK_STEPS}
+    contenders = {*list_backends(), TORCH_STEP}
     for name in plan.names:
         if name not in contenders and ":" not in name:
             expected = f"one of {', '.join(sorted(contenders))}, or module:object"
@@ -139,7 +133,9 @@ def time_contenders(
     for task in plan.tasks:
         rows = time_task(pool, plan, task, listener)
         measured = rows.pop(LOWER_BOUND, None)
-        add_rates(rows, task, plan.settings)
+        count = plan.settings.batch if task == "step" else plan.settings.users
+        for row in timing.timed_rows(rows):
+            row["rate"] = count / row["median"]  # examples or users per second
         add_ratios(rows, base)
         if task == "step":  # first steps start from equal parameters, so losses must agree
             add_loss_agreement(rows, base)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mindref.bench.choices import SCALED_SETTINGS
-from mindref.bench.row_metrics import add_ratios
+from mindref.bench.timing import add_ratios
 from mindref.bench.workers import WorkerPool
 from mindref.bench.workload import WorkloadSettings
 from mindref.process.threads import usable_cores
@@ -49,24 +49,13 @@ def contender_rows(
     facts = start_workers(pool, jobs, plan._replace(tasks=("step",)), listener)
     times = time_task(pool, plan, "step", listener, f"scaling {size}, {name}")
     add_ratios(times, keys[min(settings)])
-    return [
-        {"contender": name, "size": size, "value": value}
-        | scaling_row(facts.get(key), times.get(key), pool.reasons.get(key), settings[value])
-        for value, key in keys.items()
-    ]
-
-
-def scaling_row(
-    facts: dict[str, Any] | None,
-    row: dict[str, Any] | None,
-    reason: str | None,
-    settings: WorkloadSettings,
-) -> dict[str, Any]:
-    """Return the report of one value."""
-    if facts is None or row is None:
-        return {"error": reason or "not timed"}
-    if "error" in row:
-        return {"error": row["error"]}
-    # bytes of the tables, behaviours of a batch
-    sizes = {"tables": facts["tables"], "behaviours": facts["behaviours"]}
-    return {**row, "rate": settings.batch / row["median"], **sizes}
+    rows = []
+    for value, key in keys.items():
+        row = times.get(key, {"error": pool.reasons.get(key, "not timed")})
+        if "error" in row:
+            row = {"error": row["error"]}
+        else:  # bytes of the tables, behaviours of a batch
+            row |= {name: facts[key][name] for name in ("tables", "behaviours")}
+            row["rate"] = settings[value].batch / row["median"]
+        rows.append({"contender": name, "size": size, "value": value} | row)
+    return rows

@@ -10,11 +10,13 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Clock = Callable[[], float]
+Rows = dict[str, dict[str, Any]]  # contender -> row
+LOSS_TOLERANCE = 1e-3  # relative difference of first losses that counts as another function
 
 
 class TimeSummary(NamedTuple):
@@ -70,15 +72,14 @@ def round_ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
     return [seconds / base_seconds for seconds, base_seconds in zip(times, base, strict=True)]
 
 
-def mean_seconds(
+def measure_seconds(
     work: Callable[[], object],
-    repeats: int,
     clock: Clock = time.perf_counter,
     lead: Callable[[], object] | None = None,
 ) -> float:
-    """Return the mean seconds of repeated runs, without garbage collection.
+    """Return the seconds of a run without garbage collection.
 
-    lead: called just before the timed runs, not timed.
+    lead: called just before the run, not timed.
     """
     gc.collect()
     was_on = gc.isenabled()
@@ -87,9 +88,8 @@ def mean_seconds(
         if lead is not None:
             lead()
         started = clock()
-        for _ in range(repeats):
-            work()
-        return (clock() - started) / repeats
+        work()
+        return clock() - started
     finally:
         if was_on:
             gc.enable()
@@ -99,3 +99,26 @@ def time_limit(limit: float, clock: Clock = time.perf_counter) -> Callable[[], b
     """Return a function that returns whether less than `limit` seconds have passed since now."""
     started = clock()
     return lambda: clock() - started < limit
+
+
+def add_ratios(rows: Rows, base: str | None) -> None:
+    """Add the ratio of each row's time to the base's time, per round."""
+    base_row = rows.get(base, {}) if base is not None else {}
+    for row in timed_rows(rows):
+        if "seconds" in base_row:
+            ratios = round_ratios(row["seconds"], base_row["seconds"])
+            row["ratio"] = summarise_times(ratios)._asdict()
+
+
+def add_loss_agreement(rows: Rows, base: str | None) -> None:
+    """Add whether the first loss of each row equals the base's. If not, the functions differ."""
+    base_row = rows.get(base, {}) if base is not None else {}
+    for row in timed_rows(rows):
+        if "answer" in base_row:
+            difference = abs(row["answer"] - base_row["answer"])
+            row["same_loss"] = difference <= LOSS_TOLERANCE * abs(base_row["answer"])
+
+
+def timed_rows(rows: Rows) -> Sequence[dict[str, Any]]:
+    """Return the rows with times."""
+    return [row for row in rows.values() if "seconds" in row]

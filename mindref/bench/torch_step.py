@@ -144,9 +144,6 @@ class TorchEagerContender:
             optimiser.zero_grad(set_to_none=True)
         return loss.detach().numpy()
 
-    def wait(self) -> None:
-        """Return; a step is done when it returns."""
-
     @property
     def params(self) -> Params:
         """The current parameters."""

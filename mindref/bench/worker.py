@@ -20,21 +20,92 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TextIO
 
+import numpy as np
+
 from mindref.backend import import_from_cwd
-from mindref.bench import contenders, memory, timing
+from mindref.bench import contenders, machine, timing
 from mindref.bench.lower_bound import MachineRates, mean_counts
-from mindref.bench.machine import installed_versions
-from mindref.bench.tasks import ContenderTasks
-from mindref.bench.workload import Workload, WorkloadSettings
+from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
 
 LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machine
+
+
+class ContenderTasks:
+    """The tasks of one contender on one workload."""
+
+    def __init__(self, contender: Any, workload: Workload) -> None:
+        self.contender, self.workload = contender, workload
+        self.counter = count()
+        self.users: Any = None
+        self.functions: dict[str, Callable[[], Any]] = {
+            "step": self.step,
+            "inference": self.inference,
+            "evaluation": self.evaluation,
+            "recall": self.recall,
+        }
+
+    def step(self) -> Any:
+        """Take a step with the next batch."""
+        return self.contender.step(next(self.counter) % NUM_BATCHES)
+
+    def inference(self) -> Any:
+        """Return the interests of all users."""
+        return self.contender.interests(self.workload.histories)
+
+    def evaluation(self) -> Any:
+        """Return interests, then the top-n items without seen items, of all users."""
+        users = self.contender.interests(self.workload.histories)
+        return self.contender.top(users, self.workload.settings.top, self.workload.histories)
+
+    def recall(self) -> Any:
+        """Return the top-n items of all users from given interests."""
+        if self.users is None:
+            self.users = self.inference()
+        return self.contender.top(self.users, self.workload.settings.top, None)
+
+    def warm_up(self, task: str, times: int, limit: float) -> float:
+        """Run a task untimed, so that everything is compiled; return a summary of the first result.
+
+        A step goes through all batches each time, because a framework may compile for each batch
+        size. The warm-up stops after `limit` seconds. The summary is compared between contenders:
+        see `summarise_answer`.
+        """
+        started = time.perf_counter()
+        first = summarise_answer(self.functions[task]())
+        for _ in range(times * (NUM_BATCHES if task == "step" else 1) - 1):
+            if time.perf_counter() - started > limit:
+                break
+            self.functions[task]()
+        return first
+
+    def burst(self, task: str, steps: int) -> Callable[[], None]:
+        """Return the function to time in a round: `steps` steps, or one run of another task."""
+        work, repeats = self.functions[task], steps if task == "step" else 1
+
+        def run() -> None:
+            for _ in range(repeats):
+                work()
+
+        return run
+
+
+def summarise_answer(answer: Any) -> float:
+    """Return a number that identifies a result: the loss, or the mean size of the interests.
+
+    For lists of items it is their length, because the order of equal scores may differ.
+    """
+    if isinstance(answer, tuple):  # interests and active
+        return float(np.abs(np.asarray(answer[0], np.float64)).mean())
+    values = np.asarray(answer)
+    return float(values) if values.ndim == 0 else float(values.size)
 
 
 class WorkerState:
@@ -50,13 +121,13 @@ class WorkerState:
         workload = Workload(settings)
         _ = workload.batches, workload.histories, workload.catalogue
         gc.collect()
-        self.before = memory.resident_bytes()
+        self.before = machine.resident_bytes()
         contender = contenders.make_contender(name, workload, device)
         self.tasks = ContenderTasks(contender, workload)
         self.facts = {
             "level": contender.level,
             "device": contender.device,
-            "versions": installed_versions(),
+            "versions": machine.installed_versions(),
             "tables": 3 * int(contender.params.items.nbytes),  # values and two moments
             "behaviours": mean_counts(workload).behaviours,
         }
@@ -66,11 +137,11 @@ class WorkerState:
         if command["do"] == "begin":
             started = time.perf_counter()
             answer = self.tasks.warm_up(command["task"], command["warm_up"], command["limit"])
-            memory.reset_peak()  # exclude the memory of compilation
+            machine.reset_peak()  # exclude the memory of compilation
             return {"answer": answer, "seconds": time.perf_counter() - started}
         if command["do"] == "run":
             return self.run(command["task"], command["steps"], command["lead"])
-        peak = memory.peak_bytes()
+        peak = machine.peak_bytes()
         is_measured = peak is not None and self.before is not None
         return {"memory": peak - self.before if is_measured else None}  # type: ignore[operator]
 
@@ -90,7 +161,7 @@ class WorkerState:
 
         is_step = task == "step"
         burst = self.tasks.burst(task, steps)
-        seconds = timing.mean_seconds(burst, 1, lead=lead_in if is_step else None)
+        seconds = timing.measure_seconds(burst, lead=lead_in if is_step else None)
         return {"seconds": seconds / (steps if is_step else 1)}
 
 

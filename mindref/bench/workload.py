@@ -64,23 +64,10 @@ class WorkloadSettings:
 
     def config(self) -> Config:
         """Return the training settings for these sizes. Raises ConfigError."""
-        return Config.of(
-            "default",
-            {
-                "batch": self.batch,
-                "window": self.length,
-                "width": self.width,
-                "interests": self.interests,
-                "iterations": self.iterations,
-                "hidden": self.hidden,
-                "negatives": self.negatives,
-                "power": self.power,
-                "dtype": self.dtype,
-                "seed": self.seed,
-                "learning_rate": LEARNING_RATE,
-                "decay": "none",
-            },
-        )
+        names = ("batch", "width", "interests", "iterations", "hidden", "negatives", "power")
+        changes = {name: getattr(self, name) for name in (*names, "dtype", "seed")}
+        changes |= {"window": self.length, "learning_rate": LEARNING_RATE, "decay": "none"}
+        return Config.of("default", changes)
 
 
 class Workload:

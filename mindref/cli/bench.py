@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS, TASKS
+from mindref.bench.choices import SCALED_SETTINGS, TASKS, TORCH_STEP
 from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, say
@@ -44,8 +44,8 @@ def number_option(
 @click.command("bench", short_help="Time all installed backends in one interleaved run.")
 @click.option(
     "--backends", metavar="A,B,...",
-    help=f"Contenders: installed backends, module:object, {', '.join(FRAMEWORK_STEPS)} [default:"
-    " all that are installed].",
+    help=f"Contenders: installed backends, module:object, {TORCH_STEP} [default: all"
+    " that are installed].",
 )  # fmt: skip
 @settings.device_option
 @click.option(
@@ -115,8 +115,8 @@ def bench_command(
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
     Each contender runs in a separate process on the same synthetic batches, whose item ids follow
-    Zipf's law. The contenders take turns. torch-eager and jax-jit are steps written directly in
-    PyTorch and JAX, on the CPU.
+    Zipf's law. The contenders take turns. torch-eager is a step written directly in PyTorch, on
+    the CPU.
 
     The tables show median and quartiles over the rounds, the ratio per round, and the memory of the
     process (without GPU memory). A training step is also compared with its lower bound: measured

@@ -10,7 +10,7 @@ import click
 from mindref.cli.settings import json_option
 
 if TYPE_CHECKING:
-    from mindref.doctor.finding import Finding
+    from mindref.doctor.checks import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -30,14 +30,13 @@ def doctor_command(limit: int, as_json: bool) -> int:
     Exit code 0: mindref works here; 1: a problem prevents it.
     """
     from mindref.doctor import examine
-    from mindref.doctor.finding import installation_works
 
     findings = examine.examine(limit)
     if as_json:
         click.echo(json.dumps(examine.report_json(findings)))
     else:
         print_findings(findings)
-    return 0 if installation_works(findings) else 1
+    return 0 if examine.installation_works(findings) else 1
 
 
 def print_findings(findings: list[Finding]) -> None:

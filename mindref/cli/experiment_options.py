@@ -155,6 +155,7 @@ class ExperimentRequest:
 
         options = self.options
         file = options["out"] / f"{result['kind']}.json"
+        atomic.remove_leftovers(file.parent, file.name)  # faults-R8
         atomic.write_json(file, result)
         if options["markdown"] is not None:
             tables.write_markdown(result, options["markdown"])

@@ -18,20 +18,9 @@ from mindref.errors import DataError, say
 Interaction = tuple[str, str, float]  # user, item, seconds
 
 NOTES = (
-    "lines",
-    "bad_lines",
-    "filtered",
-    "empty_rows",
-    "shorter_rows",
-    "duplicates",
-    "ties",
-    "single_interaction_users",
-    "unknown_items",
-    "unused_items",
-    "titled_items",
-    "interactions",
-    "users",
-    "items",
+    *("lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties"),
+    *("single_interaction_users", "unknown_items", "unused_items", "titled_items"),
+    *("interactions", "users", "items"),
 )
 """Names of the counts in `InteractionLog.notes`."""
 

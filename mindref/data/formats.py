@@ -12,18 +12,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 COLUMN_OPTIONS = (
-    "user",
-    "item",
-    "time",
-    "title",
-    "item_features",
-    "user_features",
-    "keep",
-    "at_least",
-    "time_format",
-    "delimiter",
-    "header",
-    "separator",
+    *("user", "item", "time", "title", "item_features", "user_features", "keep", "at_least"),
+    *("time_format", "delimiter", "header", "separator"),
 )
 """The fields of `readers.columns.Columns`; a test compares them."""
 LAYOUT_OPTIONS = ("delimiter", "header")
@@ -42,7 +32,7 @@ class Format(NamedTuple):
     is_binary: bool = False
 
     def recognises(self, head: Any) -> bool:
-        """Return whether the first bytes and lines (`readers/head.py`) are of this format."""
+        """Return whether the first bytes and lines (`readers/lines.py`) are of this format."""
         return bool(self._function("is")(head))
 
     def read(self, source: Any) -> Any:
@@ -59,74 +49,31 @@ FORMATS = {
     log_format.name: log_format
     for log_format in (
         Format(
-            name="movielens",
-            help="user::item::rating::time",
-            module="movielens",
-            tier=4,
-            without_effect=LAYOUT_OPTIONS,
-            item_file="movies.dat",
-            user_file="users.dat",
+            "movielens", "user::item::rating::time", "movielens", tier=4,
+            without_effect=LAYOUT_OPTIONS, item_file="movies.dat", user_file="users.dat",
         ),
         Format(
-            name="movielens-tab",
-            help="user, item, rating, time between tabs (u.data)",
-            module="movielens",
-            tier=4,
-            without_effect=LAYOUT_OPTIONS,
-            item_file="u.item",
-            user_file="u.user",
+            "movielens-tab", "user, item, rating, time between tabs (u.data)", "movielens", tier=4,
+            without_effect=LAYOUT_OPTIONS, item_file="u.item", user_file="u.user",
         ),
         Format(
-            name="recbole",
-            help="tabs under a header of name:type (.inter)",
-            module="recbole",
-            tier=3,
-            without_effect=LAYOUT_OPTIONS,
-            item_file=".item",
-            user_file=".user",
+            "recbole", "tabs under a header of name:type (.inter)", "recbole", tier=3,
+            without_effect=LAYOUT_OPTIONS, item_file=".item", user_file=".user",
         ),
         Format(
-            name="delimited",
-            help="fields between delimiters, columns known by a header or named by options",
-            module="delimited",
-            tier=5,
+            "delimited", "fields between delimiters, columns known by a header or named by options",
+            "delimited", tier=5,
         ),
+        Format("pairs", "user item", "sequences", tier=6, without_effect=COLUMN_OPTIONS),
         Format(
-            name="pairs",
-            help="user item",
-            module="pairs",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
+            "sequences", "user item item ...", "sequences", tier=6,
+            without_effect=COLUMN_OPTIONS, item_file="_item2attributes.json",
         ),
+        Format("sessions", "item item ...", "sequences", tier=6, without_effect=COLUMN_OPTIONS),
+        Format("jsonl", "a JSON object a line", "jsonl", tier=2, without_effect=LAYOUT_OPTIONS),
         Format(
-            name="sequences",
-            help="user item item ...",
-            module="sequences",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
-            item_file="_item2attributes.json",
-        ),
-        Format(
-            name="sessions",
-            help="item item ...",
-            module="sequences",
-            tier=6,
-            without_effect=COLUMN_OPTIONS,
-        ),
-        Format(
-            name="jsonl",
-            help="a JSON object a line",
-            module="jsonl",
-            tier=2,
-            without_effect=LAYOUT_OPTIONS,
-        ),
-        Format(
-            name="parquet",
-            help="a Parquet file",
-            module="parquet",
-            tier=1,
-            without_effect=LAYOUT_OPTIONS,
-            is_binary=True,
+            "parquet", "a Parquet file", "parquet", tier=1,
+            without_effect=LAYOUT_OPTIONS, is_binary=True,
         ),
     )
-}
+}  # fmt: skip

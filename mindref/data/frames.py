@@ -14,7 +14,7 @@ from mindref.data.assemble import Interaction, RawLog, assemble_log
 from mindref.data.log import Floats, InteractionLog
 from mindref.data.quoting import join_names
 from mindref.data.readers.columns import usual_columns
-from mindref.data.readers.values import id_text
+from mindref.data.readers.table import id_text
 from mindref.data.side_info import SideInfo
 from mindref.data.times import to_unix_seconds
 from mindref.errors import DataError, say
@@ -127,9 +127,7 @@ def column_array(frame: Any, name: str) -> npt.NDArray[Any]:
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise DataError(say("table", f"a column {name!r}", f"none ({error})")) from error
     except Exception as error:
-        if (
-            type(error).__name__ != "ColumnNotFoundError"
-        ):  # of polars, which mindref does not import
+        if type(error).__name__ != "ColumnNotFoundError":  # of polars, which is not imported here
             raise
         raise DataError(say("table", f"a column {name!r}", "none")) from error
 

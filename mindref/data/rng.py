@@ -9,15 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 PURPOSES = (
-    "parameters",
-    "split",
-    "batch",
-    "serving",
-    "bootstrap",
-    "baseline",
-    "validation",
-    "probe",
-    "study",
+    *("parameters", "split", "batch", "serving", "bootstrap", "baseline", "validation"),
+    *("probe", "study"),
 )
 
 

@@ -93,11 +93,7 @@ def split_paper(
         return _make_cases(log.interactions, users, targets, targets + 1)
 
     return Split(
-        train,
-        log.interactions.take(train),
-        make_cases(validation),
-        make_cases(test),
-        "paper",
+        train, log.interactions.take(train), make_cases(validation), make_cases(test), "paper"
     )
 
 
@@ -116,11 +112,7 @@ def split_comirec(
         return _make_cases(log.interactions, users, lengths * 4 // 5, lengths)  # data-R32
 
     return Split(
-        train,
-        log.interactions.take(train),
-        make_cases(validation),
-        make_cases(test),
-        "comirec",
+        train, log.interactions.take(train), make_cases(validation), make_cases(test), "comirec"
     )
 
 

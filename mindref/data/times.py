@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from mindref.data.quoting import quote_text
@@ -50,10 +51,8 @@ def parse_day_first(text: str) -> float:
 
 def parse_seconds_or_date(text: str) -> float:
     """Return the seconds of a number of seconds or of an ISO date."""
-    try:
+    with suppress(ValueError):
         return parse_seconds(text)
-    except ValueError:
-        pass
     try:
         return parse_iso_date(text)
     except ValueError:

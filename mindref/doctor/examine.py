@@ -1,46 +1,36 @@
-"""Runs all checks, in the order of their dependencies."""
+"""Runs all checks, in the order of their dependencies; probes run in child processes.
+
+A child process and its children are killed after a time limit. The output of third-party code is
+discarded; the answer of a probe is one line of JSON.
+"""
 
 from __future__ import annotations
 
 import json
-import tempfile
+import os
+import signal
+import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import mindref
-from mindref.doctor import installation, machine
-from mindref.doctor.finding import Finding, capture_finding, installation_works
-from mindref.doctor.probe_runner import ProbeRunner
-from mindref.doctor.probes import BUILT_IN, PROBES, REINSTALL
+from mindref.doctor.checks import LOCAL_CHECKS, Finding, capture_finding
+from mindref.doctor.probes import PLUGINS, failed_probe
+from mindref.process.child import child_command
 from mindref.process.threads import usable_cores
 
 FORMAT = "mindref doctor 1"
 LIMIT = 60.0  # seconds per probe: enough for a cold cache and a large framework
-LOCAL_CHECKS = {
-    "mindref": installation.check_mindref,
-    "python": installation.check_python,
-    "packages": installation.check_packages,
-    "extras": installation.check_extras,
-    "variables": installation.check_variables,
-    "processor": machine.check_processor,
-    "memory": machine.check_memory_size,
-    # `mindref train` creates its runs in the current folder by default
-    "folder": lambda: machine.check_folder_writable("folder", Path.cwd()),
-    "temporary": lambda: machine.check_folder_writable("temporary", Path(tempfile.gettempdir())),
-    "home": machine.check_home,
-    "output": machine.check_output_encoding,
-}
 CORE_PROBES = {  # title -> probe and argument
-    "numpy": ("numpy", ""),
+    "numpy": ("numpy",),
     "scipy": ("import", "scipy.sparse"),
     "safetensors": ("import", "safetensors.numpy"),
-    "numba": ("numba", ""),
-    "kernels": ("kernels", ""),
+    "numba": ("numba",),
+    "kernels": ("kernels",),
 }
-PLUGINS = ("backend", "index", "export")  # probes of registered names
 
 
 def examine(limit: float = LIMIT) -> list[Finding]:
@@ -50,54 +40,92 @@ def examine(limit: float = LIMIT) -> list[Finding]:
     """
     runner = ProbeRunner(limit)
 
-    def start(title: str, probe: str, argument: str = "") -> Future[Finding]:
-        return pool.submit(
-            capture_finding, title, partial(check_probe, runner, title, probe, argument)
-        )
+    def start(title: str, *probe: str) -> Future[Finding]:
+        return pool.submit(capture_finding, title, partial(runner.run, *probe))
 
     with ThreadPoolExecutor(max(2, usable_cores())) as pool:
         try:
-            listed = pool.submit(capture_finding, "registered", partial(check_registered, runner))
+            listed = start("registered", "registered")
             core = [start(title, *probe) for title, probe in CORE_PROBES.items()]
             local = [capture_finding(name, check) for name, check in LOCAL_CHECKS.items()]
-            registered = listed.result().facts
-            plugins = [
-                start(f"{kind} {name}", kind, name)
-                for kind in PLUGINS
-                for name in registered.get(kind, ())
-            ]
-            probed = [future.result() for future in (*core, listed, *plugins)]
-            return [*local, *probed]
+            names = {kind: listed.result().facts.get(kind, ()) for kind in PLUGINS}
+            plugins = [start(f"{kind} {x}", kind, x) for kind in PLUGINS for x in names[kind]]
+            return [*local, *(future.result() for future in (*core, listed, *plugins))]
         finally:
             runner.close()  # after Ctrl-C, kill probes that hang
 
 
-def check_registered(runner: ProbeRunner) -> Finding:
-    """Return the names of backends, index kinds and export kinds."""
-    finding = check_probe(runner, "registered", "registered")
-    if finding.state == "ok":
-        _ = [list(finding.facts[kind]) for kind in PLUGINS]  # raises for unexpected facts
-        missing = [name for name in BUILT_IN if name not in finding.facts["backend"]]
-        if missing:
-            summary = f"no entry point of the built-in {', '.join(missing)}; {finding.summary}"
-            todo = REINSTALL.format("mindref")
-            return finding._replace(state="problem", summary=summary, todo=todo)
-    return finding
+class ProbeRunner:
+    """Runs probes in child processes, and kills the running ones when it is closed."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit  # seconds
+        self.running: set[subprocess.Popen[str]] = set()
+        self.closed = False
+
+    def run(self, probe: str, argument: str = "") -> Finding:
+        """Return the finding of a probe. A crash, an exit or a timeout is a failed probe."""
+        if self.closed:
+            return failed_probe(probe, argument, "the runner is closed")
+        try:
+            child = subprocess.Popen(
+                child_command("mindref.doctor.probes", probe, argument),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,  # so that its children can be killed with it
+            )
+        except OSError as error:
+            return failed_probe(probe, argument, f"no process could be started ({error})")
+        self.running.add(child)
+        try:
+            out, err = child.communicate(timeout=self.limit)
+        except subprocess.TimeoutExpired:
+            return failed_probe(probe, argument, f"no answer within {self.limit:g} seconds")
+        finally:
+            kill_session(child)
+            self.running.discard(child)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=5)
+            for stream in (child.stdout, child.stderr):
+                with suppress(OSError, AttributeError):
+                    stream.close()  # type: ignore[union-attr]  # a stray process may hold it open
+        for line in reversed(out.splitlines()):
+            with suppress(ValueError, TypeError):
+                return Finding(**json.loads(line))
+        last_line = (err.strip().splitlines() or ["no message"])[-1]
+        return failed_probe(probe, argument, f"{describe_exit(child.returncode)}: {last_line}")
+
+    def close(self) -> None:
+        """Kill all running children."""
+        self.closed = True
+        for child in list(self.running):
+            kill_session(child)
 
 
-def check_probe(runner: ProbeRunner, title: str, probe: str, argument: str = "") -> Finding:
-    """Run a probe in a child process and return its finding.
+def describe_exit(code: int) -> str:
+    """Return how a process ended, as text."""
+    if code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(-code).name}"
+    return f"killed by signal {-code}"
 
-    The failure of a probe of something that mindref needs is a problem, of a plugin a note.
-    """
-    result = runner.run(probe, *([argument] if argument else []))
-    if not result.reason:
-        return Finding.of(title, result.summary, result.todo, result.facts)
-    todo = result.todo or PROBES[probe][1].format(argument.partition(".")[0])
-    if probe == "backend" and argument in BUILT_IN:
-        todo = REINSTALL.format("mindref")
-    needed = probe not in PLUGINS or argument in BUILT_IN
-    return Finding.of(title, f"not usable: {result.reason}", todo, problem=needed)
+
+def kill_session(child: subprocess.Popen[str]) -> None:
+    """Kill a child and the processes of its session."""
+    with suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+
+
+def installation_works(findings: list[Finding]) -> bool:
+    """Return whether no finding is a problem."""
+    return all(finding.state != "problem" for finding in findings)
 
 
 def report_json(findings: list[Finding]) -> dict[str, Any]:

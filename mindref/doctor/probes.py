@@ -1,7 +1,4 @@
-"""The checks that run in child processes, because they may crash or hang: the list `PROBES`.
-
-A probe returns a summary, facts (JSON values) and what to do ("" if it is ok), or it raises.
-"""
+"""The checks that run in child processes, because they may crash or hang: the list `PROBES`."""
 
 from __future__ import annotations
 
@@ -11,12 +8,14 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from mindref.doctor.checks import Finding
 from mindref.errors import FOREIGN_ERRORS, MindrefError
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 
-Result = tuple[str, dict[str, Any], str]
+PLUGINS = ("backend", "index", "export")  # probes of registered names
 BUILT_IN = ("numpy", "numba")
 """Backends that mindref needs: the reference, and the default for training and search."""
 
@@ -27,15 +26,7 @@ THREADING_LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"
 """Numba's thread pools, which mindref does not use -> module that can be imported if installed."""
 
 
-class ProbeFailed(MindrefError):
-    """A failure for which the probe knows what to do."""
-
-    def __init__(self, reason: str, todo: str) -> None:
-        super().__init__(reason)
-        self.todo = todo
-
-
-def probe_numpy() -> Result:
+def probe_numpy() -> Finding:
     """Multiply matrices in both dtypes; return the BLAS, its threads and the SIMD extensions."""
     import numpy as np
 
@@ -57,7 +48,7 @@ def probe_numpy() -> Result:
     summary += f"; SIMD: {', '.join(extensions[-6:]) or 'none'}"
     configuration = str(build.get("openblas configuration", ""))
     facts = {"blas": blas, "configuration": configuration, "simd": extensions, "threads": threads}
-    return summary, {**facts, "libraries": loaded_libraries()}, ""
+    return Finding.of(summary, "", {**facts, "libraries": loaded_libraries()})
 
 
 def loaded_libraries() -> list[str]:
@@ -69,13 +60,13 @@ def loaded_libraries() -> list[str]:
     return sorted(name for name in names if ".so" in name and any(x in name for x in words))
 
 
-def probe_import(module: str) -> Result:
+def probe_import(module: str) -> Finding:
     """Import a module."""
     importlib.import_module(module)
-    return "can be imported", {}, ""
+    return Finding.of("can be imported")
 
 
-def probe_numba() -> Result:
+def probe_numba() -> Finding:
     """Compile and call a function; return the target processor and its features."""
     import llvmlite.binding as llvm  # type: ignore[import-untyped]
     import numba
@@ -105,10 +96,11 @@ def probe_numba() -> Result:
             layers[name] = "installed"
         except FOREIGN_ERRORS as error:
             layers[name] = " ".join(str(error).split())
-    return summary, {"compiles": compiles, "for": cpu, "features": features, "layers": layers}, ""
+    facts = {"compiles": compiles, "for": cpu, "features": features, "layers": layers}
+    return Finding.of(summary, "", facts)
 
 
-def probe_kernels() -> Result:
+def probe_kernels() -> Finding:
     """Compare a kernel and a matrix product with the reference; return threads and cache state."""
     import numpy as np
 
@@ -134,23 +126,24 @@ def probe_kernels() -> Result:
     summary = f"same results as the reference, {threads} thread(s); "
     if cache != "none":
         action = {"used": "loaded from", "filled": "compiled and cached in"}[cache]
-        return f"{summary}{action} {folder}", facts, ""
+        return Finding.of(f"{summary}{action} {folder}", "", facts)
     todo = "every process compiles for some seconds: unset MINDREF_NUMBA_CACHE, or set"
     todo += " NUMBA_CACHE_DIR to a writable folder"
-    return summary + (f"not cached in {folder}" if folder else "not cached"), facts, todo
+    return Finding.of(
+        summary + (f"not cached in {folder}" if folder else "not cached"), todo, facts
+    )
 
 
 def folder_size(folder: str) -> int:
     """Return the bytes of all files below a folder."""
     size = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # another process has just replaced it
-                size += os.lstat(os.path.join(path, name)).st_size
+    for path in Path(folder).rglob("*") if folder else ():
+        with suppress(OSError):  # another process has just replaced it
+            size += path.lstat().st_size if path.is_file() else 0
     return size
 
 
-def probe_registered() -> Result:
+def probe_registered() -> Finding:
     """Return the names of backends, index kinds and export kinds, without importing them."""
     from mindref import backend
     from mindref.recall import registry
@@ -161,10 +154,15 @@ def probe_registered() -> Result:
         "index": sorted(registry.installed_plugins()),
         "export": sorted(export.KINDS),
     }
-    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in facts.items()), facts, ""
+    summary = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in facts.items())
+    missing = [name for name in BUILT_IN if name not in facts["backend"]]
+    if not missing:
+        return Finding.of(summary, "", facts)
+    summary = f"no entry point of the built-in {', '.join(missing)}; {summary}"
+    return Finding.of(summary, REINSTALL.format("mindref"), facts, problem=True)
 
 
-def probe_backend(name: str) -> Result:
+def probe_backend(name: str) -> Finding:
     """Load a backend with its framework and compare an operator; return levels and device."""
     import numpy as np
 
@@ -183,32 +181,36 @@ def probe_backend(name: str) -> Result:
             raise ArithmeticError("its squash differs from the specification")
     levels, device = list(row["levels"]), device_name(backend, "auto")
     facts = {"levels": levels, "device": device}
-    return f"{', '.join(levels)}; computes on {device}", facts, ""
+    return Finding.of(f"{', '.join(levels)}; computes on {device}", "", facts)
 
 
-def probe_index(kind: str) -> Result:
+def probe_index(kind: str) -> Finding:
     """Load a kind of index, which tests itself; return its version and whether `auto` tries it."""
     from mindref.recall import registry
 
     row = registry.describe_plugin(kind)
     if not row["usable"]:
         hint = row["hint"] or "correct or remove the package that registers it"
-        raise ProbeFailed(row["reason"], f"exact search is used instead; {hint}")
+        return Finding.of(
+            f"not usable: {' '.join(row['reason'].split())}",
+            f"exact search is used instead; {hint}",
+        )
     when = "only on request" if row["order"] is None else "tried by auto"
     facts = {"version": row["version"], "order": row["order"]}
-    return f"{row['version'] or 'built in'}, {when}", facts, ""
+    return Finding.of(f"{row['version'] or 'built in'}, {when}", "", facts)
 
 
-def probe_export(kind: str) -> Result:
+def probe_export(kind: str) -> Finding:
     """Load the writer of a kind of file; return the packages that it needs."""
     from mindref.recommender.export import load_exporter
 
     versions = load_exporter(kind)[1]
-    return "with " + ", ".join(f"{x} {v}" for x, v in versions.items()), {"versions": versions}, ""
+    summary = "with " + ", ".join(f"{x} {v}" for x, v in versions.items())
+    return Finding.of(summary, "", {"versions": versions})
 
 
 REINSTALL = "pip install --force-reinstall --no-cache-dir {}"
-PROBES: dict[str, tuple[Callable[..., Result], str]] = {
+PROBES: dict[str, tuple[Callable[..., Finding], str]] = {
     "numpy": (probe_numpy, f"{REINSTALL.format('numpy')}, built for this processor"),
     "import": (probe_import, REINSTALL),
     "numba": (probe_numba, REINSTALL.format("numba llvmlite")),
@@ -221,19 +223,25 @@ PROBES: dict[str, tuple[Callable[..., Result], str]] = {
 """Name -> probe, and what to do if it fails; {} is replaced by the argument."""
 
 
-def main(name: str, *arguments: str) -> None:
-    """Run a probe and print its result in one line; other output goes to standard error."""
+def failed_probe(probe: str, argument: str, reason: str) -> Finding:
+    """Return the finding of a probe that failed: a problem, or a note for a plugin."""
+    todo = PROBES[probe][1].format(argument.partition(".")[0])
+    if probe == "backend" and argument in BUILT_IN:
+        todo = REINSTALL.format("mindref")
+    needed = probe not in PLUGINS or argument in BUILT_IN
+    return Finding.of(f"not usable: {reason}", todo, problem=needed)
+
+
+def main(probe: str, argument: str) -> None:
+    """Run a probe and print its finding in one line; other output goes to standard error."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    probe, _ = PROBES[name]
-    answer: dict[str, Any] = {"reason": ""}
     try:
-        answer["summary"], answer["facts"], answer["todo"] = probe(*arguments)
+        finding = PROBES[probe][0](*([argument] if argument else []))
     except FOREIGN_ERRORS as error:
-        is_message = isinstance(error, MindrefError)
-        text = str(error) if is_message else f"{type(error).__name__}: {error}"
-        answer |= {"reason": " ".join(text.split()), "todo": getattr(error, "todo", "")}
-    print(json.dumps(answer), file=stream, flush=True)
+        text = str(error) if isinstance(error, MindrefError) else f"{type(error).__name__}: {error}"
+        finding = failed_probe(probe, argument, " ".join(text.split()))
+    print(json.dumps(finding._asdict()), file=stream, flush=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # a framework may crash at a normal exit

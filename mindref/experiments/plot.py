@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mindref.run import atomic
+from mindref.run import atomic, lock
 
 Panel = Callable[[Any], None]  # draws on an axis
 RC_SETTINGS = {"svg.hashsalt": "mindref", "svg.fonttype": "none", "font.size": 8}
@@ -33,7 +33,7 @@ def draw_result(result: dict[str, Any], path: Path) -> None:
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axis, (_, panel) in zip(axes, panels, strict=True):
             panel(axis)
-        with atomic.open_atomic(path) as stream:
+        with lock.lock_output(path), atomic.open_atomic(path) as stream:  # faults-R8
             figure.savefig(stream, format=kind, metadata=metadata[kind], dpi=120)
 
 

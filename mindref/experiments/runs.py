@@ -182,6 +182,9 @@ class ExperimentRuns:
         with lock.lock_inside(planned.directory) as warning:  # faults-R4
             if warning:
                 self.listener.print_line(warning)
+            else:
+                names = (PROGRESS_FILE, first_hits.FILE)
+                atomic.remove_leftovers(planned.directory, *names)  # faults-R8
             yield
 
     def train_to_end(self, trainer: Trainer, before: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mindref.experiments.arms import describe_settings
 from mindref.experiments.paired_tests import MIN_PROBABILITY
-from mindref.run import atomic
+from mindref.run import atomic, lock
 
 PAPER_LENGTHS = (10, 50, 100)  # n of the paper's table
 
@@ -172,4 +172,5 @@ def write_markdown(result: dict[str, Any], path: Path) -> None:
             cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", *(f"{note[0].upper()}{note[1:]}.  " for note in table.notes), ""]
-    atomic.write_text(path, "\n".join(lines))
+    with lock.lock_output(path):  # faults-R8
+        atomic.write_text(path, "\n".join(lines))

@@ -172,14 +172,17 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
     description = f"shard {number} of {count}: {user_range} of {facts.users}"
     if shard_file.is_complete_shard(path, facts):  # recall-R38
         return f"{description}, there already"
-    with locks.lock_output(path) as warning, atomic.atomic_path(path) as temporary:
-        # the old manifest belongs to another file
-        shard_file.manifest_path(path).unlink(missing_ok=True)
-        with temporary.open("xb") as stream:
-            user_lists = opened.answers.blocks(start, stop, facts.block)
-            lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
-        written = replace(facts, sha256=file_digest(temporary), size=temporary.stat().st_size)
-    written.write(path)
+    manifest = shard_file.manifest_path(path)
+    with locks.lock_output(path) as warning:
+        if not warning:
+            atomic.remove_leftovers(path.parent, manifest.name)  # faults-R8
+        with atomic.atomic_path(path) as temporary:
+            manifest.unlink(missing_ok=True)  # the old manifest belongs to another file
+            with temporary.open("xb") as stream:
+                user_lists = opened.answers.blocks(start, stop, facts.block)
+                lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
+            written = replace(facts, sha256=file_digest(temporary), size=temporary.stat().st_size)
+        written.write(path)
     return f"{warning}\n{description}" if warning else description
 
 

@@ -173,11 +173,8 @@ def check_fits(run: Path, state: TrainingState, fresh: TrainingState) -> None:
         loaded_kinds = {name: (x.shape, x.dtype.name) for name, x in loaded.items()}
         expected_kinds = {name: (x.shape, x.dtype.name) for name, x in expected.items()}
         if loaded_kinds != expected_kinds:
-            name = next(
-                n
-                for n in {**expected_kinds, **loaded_kinds}
-                if expected_kinds.get(n) != loaded_kinds.get(n)
-            )
+            names = {**expected_kinds, **loaded_kinds}
+            name = next(n for n in names if expected_kinds.get(n) != loaded_kinds.get(n))
             subject, got = f"{run / STATE}: {name}", loaded_kinds.get(name, "none")
             raise RunError(
                 say(subject, str(expected_kinds.get(name, "none")), got, retrain_hint(run))

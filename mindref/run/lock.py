@@ -87,9 +87,7 @@ def hold_lock(path: Path, label: str, *, wait: bool = False, leftovers: str = ""
     finally:
         if descriptor is not None and taker == os.getpid():  # a forked child does not hold the lock
             with suppress(OSError):
-                if is_at(
-                    descriptor, path
-                ):  # else the file was removed, and the lock is another file
+                if is_at(descriptor, path):  # else the file was removed and is another one now
                     path.unlink()  # before the release: the next process makes a new file
             close_lock_file(descriptor)
 

@@ -16,13 +16,7 @@ FACTS = {
     "items": str,  # sha256 of items.tsv
 }
 IDENTITY_FACTS = (
-    "protocol",
-    "exclude_seen",
-    "threads",
-    "processes",
-    "sizes",
-    "user_features",
-    "log",
+    *("protocol", "exclude_seen", "threads", "processes", "sizes", "user_features", "log"),
 )
 """Facts that identify a run; the other facts are the path of the log and the catalogue."""
 

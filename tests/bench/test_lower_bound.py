@@ -12,20 +12,9 @@ from mindref.models.mind import Batch, Histories
 from tests.bench.tiny_workload import SMALL
 
 EXAMPLE = BatchCounts(
-    users=2,
-    behaviours=5,
-    pairs=7,
-    rows=3,
-    voting=4,
-    touched=6,
-    negatives=3,
-    width=2,
-    widths=(2, 5, 2),
-    interests=4,
-    iterations=3,
-    one_winner=False,
-    itemsize=4,
-)
+    users=2, behaviours=5, pairs=7, rows=3, voting=4, touched=6, negatives=3, width=2,
+    widths=(2, 5, 2), interests=4, iterations=3, one_winner=False, itemsize=4,
+)  # fmt: skip
 
 
 def product(m, k, n):

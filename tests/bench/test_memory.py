@@ -3,36 +3,36 @@
 import numpy as np
 import pytest
 
-from mindref.bench import memory
+from mindref.bench import machine
 
 MANY = 1 << 26
 
-linux = pytest.mark.skipif(not memory.STATUS.is_file(), reason="no /proc/self/status here")
+linux = pytest.mark.skipif(not machine.STATUS.is_file(), reason="no /proc/self/status here")
 
 
 @linux
 def test_the_peak_includes_freed_memory_until_it_is_reset():
-    memory.reset_peak()
-    before = memory.resident_bytes()
+    machine.reset_peak()
+    before = machine.resident_bytes()
     assert before is not None
     held = np.ones(MANY, np.uint8)
-    now = memory.resident_bytes()
+    now = machine.resident_bytes()
     assert now is not None
     assert now - before > 0.9 * MANY
     del held
-    peak = memory.peak_bytes()
+    peak = machine.peak_bytes()
     assert peak is not None
     assert peak - before > 0.9 * MANY
-    memory.reset_peak()
-    after = memory.peak_bytes()
+    machine.reset_peak()
+    after = machine.peak_bytes()
     assert after is not None
     assert after < peak - 0.9 * MANY
 
 
 def test_memory_is_unknown_without_a_status_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
-    monkeypatch.setattr(memory, "CLEAR", tmp_path / "no" / "such")
-    memory.reset_peak()
-    assert memory.resident_bytes() is None
-    peak = memory.peak_bytes()
+    monkeypatch.setattr(machine, "STATUS", tmp_path / "none")
+    monkeypatch.setattr(machine, "CLEAR", tmp_path / "no" / "such")
+    machine.reset_peak()
+    assert machine.resident_bytes() is None
+    peak = machine.peak_bytes()
     assert peak is None or peak > 1 << 20

@@ -69,10 +69,10 @@ def ticks(*times):
     return iter(times)
 
 
-def test_the_mean_divides_the_elapsed_time_by_the_repeats():
+def test_a_run_is_timed_without_garbage_collection():
     clock, done = ticks(100.0, 106.0), []
-    assert timing.mean_seconds(lambda: done.append(gc.isenabled()), 3, clock.__next__) == 2.0
-    assert done == [False] * 3
+    assert timing.measure_seconds(lambda: done.append(gc.isenabled()), clock.__next__) == 6.0
+    assert done == [False]
     assert gc.isenabled()
 
 
@@ -87,8 +87,8 @@ def test_the_lead_runs_untimed_just_before_the_work():
     def lead():
         done.append("on" if gc.isenabled() else "lead")
 
-    assert timing.mean_seconds(lambda: done.append("work"), 2, read, lead) == 3.0
-    assert done == ["lead", "clock", "work", "work", "clock"]
+    assert timing.measure_seconds(lambda: done.append("work"), read, lead) == 6.0
+    assert done == ["lead", "clock", "work", "clock"]
 
 
 def test_garbage_collection_is_enabled_again_after_an_error():
@@ -96,7 +96,7 @@ def test_garbage_collection_is_enabled_again_after_an_error():
         raise ValueError("planted")
 
     with pytest.raises(ValueError, match="planted"):
-        timing.mean_seconds(fail, 1)
+        timing.measure_seconds(fail)
     assert gc.isenabled()
 
 

@@ -79,7 +79,6 @@ Sleeping = backend("sleeping", sleep)
 
 
 def twice_the_loss(*arrays: Any, **numbers: Any) -> Any:
-    """Return another loss."""
     out, saved = ops.sampled_softmax.forward(*arrays, **numbers)
     return out * 2, saved
 

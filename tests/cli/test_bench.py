@@ -127,7 +127,7 @@ def test_the_tables_show_the_result():
     assert "lower bound, as written: 1.44 ms, one vote per behaviour" in text
     assert "Warning: OPENBLAS_CORETYPE=Haswell is set." in text
     assert "│ numba │ 1,000 │ 2 │ 1 to 3 │ 1.00 │ 128,000 │ 2.00 │ 90 │ 10 │" in text
-    assert "jax-jit has no thread limit; it is pinned to cores: 1" in text
+    assert "jax has no thread limit; it is pinned to cores: 1" in text
 
 
 def test_ctrl_c_stops_the_benchmark_and_its_processes():
@@ -177,7 +177,7 @@ def example():
         "settings": settings,
         "contenders": {
             "numba": {"usable": True},
-            "jax-jit": {"usable": True, "pinned_to_cores": 1},
+            "jax": {"usable": True, "pinned_to_cores": 1},
             "torch-eager": {"usable": False, "reason": "ImportError"},
         },
         "relative_to": "numba",

@@ -162,5 +162,5 @@ def test_bench_rejects_a_device_for_cpu_only_contenders(cli, name):
     message = cli.error("bench", "--backends", name, "--device", "cuda")
     expected = f"Error: --backends {name}: device: expected cpu or auto, got cuda"
     assert message.startswith(expected)
-    assert not {"numpy", "numba", "torch-eager", "jax-jit"} & set(installed_contenders("cuda"))
+    assert not {"numpy", "numba", "torch-eager"} & set(installed_contenders("cuda"))
     assert {"numpy", "numba"} <= set(installed_contenders("auto"))

@@ -6,13 +6,13 @@ import jsonschema
 import pytest
 
 from mindref.doctor import examine
-from mindref.doctor.finding import Finding
+from mindref.doctor.checks import Finding
 from tests.doctor.broken_packages import BACKENDS, install_broken_packages
 from tests.runs import call
 
 FINDINGS = [
-    Finding.of("python", "CPython 3"),
-    Finding.of("index annoy", "wrong", "build it [anew]"),
+    Finding("python", "ok", "CPython 3"),
+    Finding("index annoy", "note", "wrong", "build it [anew]"),
 ]
 
 
@@ -77,7 +77,7 @@ def test_only_a_problem_changes_the_exit_code(cli, monkeypatch):
     result, limit = run_doctor(cli, monkeypatch, FINDINGS)
     assert (result.code, limit) == (0, 60)
     assert result.out.endswith("note: index annoy: build it [anew]\nmindref works here; notes: 1\n")
-    bad = [*FINDINGS, Finding.of("numba", "SIGILL", "install another", problem=True)]
+    bad = [*FINDINGS, Finding("numba", "problem", "SIGILL", "install another")]
     result, limit = run_doctor(cli, monkeypatch, bad, "--limit", "7")
     assert (result.code, limit) == (1, 7)
     assert result.out.endswith("mindref does not work here; problems: 1; notes: 1\n")

@@ -120,28 +120,35 @@ def raise_format(path: Path) -> None:
 
 NESTED = "[" * 200_000
 DIGITS = "9" * 100_000
+TEXTS = {
+    "nested JSON": NESTED,
+    "nested objects": '{"format":' * 100_000,
+    "a number of many digits": f'{{"format": {DIGITS}}}',
+    "control characters": '{"format": "\x1b[2J\x9b2J"}',
+}
+MAKERS: dict[str, Callable[[Path], object]] = {
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a socket": make_socket,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+}
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "a link out of the folder": link_outside,
+    "no rights": lambda path: path.chmod(0),
+    "read-only": lambda path: path.chmod(0o444),
+    "huge, then zeros": partial(os.truncate, length=HUGE),
+    "huge, all zeros": replace_by_zeros,
+    "a huge array": replace_by_huge_array,
+}
 
 
 def replacement_ops(path: Path) -> Iterator[DamageOp]:
     """Yield operations that replace the file by something else."""
-    yield DamageOp("missing", Path.unlink)
-    yield DamageOp("a folder", partial(replace_file, make=Path.mkdir))
-    yield DamageOp("a pipe", partial(replace_file, make=os.mkfifo))
-    yield DamageOp("a socket", partial(replace_file, make=make_socket))
-    yield DamageOp("a device", partial(replace_file, make=lambda x: x.symlink_to("/dev/zero")))
-    yield DamageOp(
-        "a link to nothing", partial(replace_file, make=lambda x: x.symlink_to("nothing"))
-    )
-    yield DamageOp("a link to itself", partial(replace_file, make=lambda x: x.symlink_to(x.name)))
-    yield DamageOp("a link out of the folder", link_outside)
-    yield DamageOp("no rights", lambda x: x.chmod(0))
-    yield DamageOp("read-only", lambda x: x.chmod(0o444))
-    yield DamageOp("huge, then zeros", partial(os.truncate, length=HUGE))
-    yield DamageOp("huge, all zeros", replace_by_zeros)
-    yield DamageOp("a huge array", replace_by_huge_array)
-    yield DamageOp("nested JSON", lambda x: x.write_text(NESTED))
-    yield DamageOp("nested objects", lambda x: x.write_text('{"format":' * 100_000))
-    yield DamageOp("a number of many digits", lambda x: x.write_text(f'{{"format": {DIGITS}}}'))
-    yield DamageOp("control characters", lambda x: x.write_text('{"format": "\x1b[2J\x9b2J"}'))
+    yield from (DamageOp(name, change) for name, change in CHANGES.items())
+    yield from (DamageOp(name, partial(replace_file, make=x)) for name, x in MAKERS.items())
+    yield from (DamageOp(name, partial(Path.write_text, data=x)) for name, x in TEXTS.items())
     if path.suffix in (".json", ".safetensors"):
         yield DamageOp("a newer format", raise_format)

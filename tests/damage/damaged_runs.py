@@ -67,7 +67,6 @@ def plain_lists(answers: Any) -> list[Any]:
 
 
 def load_and_recommend(run: Path) -> Any:
-    """Load the run and recommend. Return lists, report and settings."""
     model = load(run)
     lists = plain_lists(model.recommend(history, 10) for history in HISTORIES)
     return lists, model.report, model.config
@@ -93,7 +92,6 @@ def resume_and_serve(run: Path) -> Any:
 
 
 def digest(table: Any) -> str:
-    """Return the sha256 of arrays by name."""
     return array_files.arrays_digest({n: np.ascontiguousarray(x) for n, x in table.items()}, {})
 
 

@@ -72,7 +72,6 @@ def judge_message(text: str, copy: Path, file: str) -> str:
 
 
 def operations(subject: DamagedFolder, file: str, count: int) -> Iterator[DamageOp]:
-    """Yield all operations on a file."""
     path = subject.folder / file
     yield from byte_ops(path, count)
     for description, folder in subject.others.items():

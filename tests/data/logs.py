@@ -1,8 +1,9 @@
-"""Small invented logs for the tests of this folder."""
+"""Small invented logs for the tests of this folder, and a chi-square test of draws."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from mindref.data.log import InteractionLog, Ragged
@@ -33,3 +34,16 @@ def rows(min_users: int = 1, min_length: int = 0, max_length: int = 12) -> st.Se
     """Draw rows of items, with repeats, and with empty rows if min_length is 0."""
     row = st.lists(st.integers(0, ITEMS - 1), min_size=min_length, max_size=max_length)
     return st.lists(row, min_size=min_users, max_size=8)
+
+
+def agrees(counts: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]) -> bool:
+    """Compare counts with probabilities by chi-square.
+
+    The statistic has mean f and variance 2 f for f degrees of freedom; six deviations above the
+    mean is out of reach for a right sampler (less than one in a million at the sizes used here).
+    """
+    expected = counts.sum() * probability
+    assert expected.min() >= 5, "too few draws for chi-square"
+    freedom = len(counts) - 1
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    return statistic < freedom + 6 * np.sqrt(2 * freedom)

@@ -1,6 +1,5 @@
 """Write small invented logs, and read them."""
 
-import gzip
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from mindref.data.log import InteractionLog
 from mindref.data.readers import read_log
+from tests.fuzz.packed import archive, pack
 
 PACKINGS = ("plain", "gzip", "zip")
 CSV = {"user": 1, "item": 2, "time": 3}  # the columns of `user,item,time` lines
@@ -18,24 +18,17 @@ def write(path: Path, content: str | bytes | Sequence[str], packing: str = "plai
     if not isinstance(content, str | bytes):
         content = "".join(line + "\n" for line in content)
     data = content.encode() if isinstance(content, str) else content
-    if packing == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("inner.txt", data)
-    else:
-        path.write_bytes(gzip.compress(data) if packing == "gzip" else data)
+    packed = archive({"inner.txt": data}) if packing == "zip" else pack(data, packing)
+    path.write_bytes(packed)
     return path
 
 
 def zipped(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """Write an archive of these files."""
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data, compress_type=method)
+    path.write_bytes(archive(files, method))
     return path
 
 
 def table(path: Path, content: str | bytes | Sequence[str], **options: Any) -> InteractionLog:
-    """Read `user,item,time` lines."""
     columns = {**CSV, **options.pop("columns", {})}
     return read_log(write(path / "log.csv", content), columns=columns, **options)
 

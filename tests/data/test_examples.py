@@ -9,8 +9,7 @@ from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
-from tests.data.logs import ITEMS, log_of, rows, rows_of
-from tests.data.statistics import agrees
+from tests.data.logs import ITEMS, agrees, log_of, rows, rows_of
 
 ROWS = [[3], [0, 1, 2, 1], [], [5, 4], [2, 2, 0, 6, 1, 0, 2]]  # 0, 3, 0, 1, 6 cuts
 CUTS = {(r, p) for r, row in enumerate(ROWS) for p in range(1, len(row))}

@@ -8,7 +8,7 @@ from mindref.data.log import Ragged
 from mindref.data.negatives import KINDS, draw_probabilities, make_sampler
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
-from tests.data.statistics import agrees
+from tests.data.logs import agrees
 
 COUNTS = np.array([3, 50, 0, 7, 50, 1, 0, 120])
 TARGETS = np.array([1, 3, 1, 7])

@@ -1,8 +1,6 @@
 """From interactions in file order to a log: ids, order, duplicates, item files."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mindref.data.frames import from_arrays
 from mindref.data.readers import read_log
@@ -46,16 +44,6 @@ def test_interactions_are_sorted_by_time_with_ties_in_file_order(tmp_path):
     log = table(tmp_path, ["u,c,5", "v,x,1", "u,b,-2", "u,a,5", "v,y,1", "u,d,0.5", "u,b,5"])
     assert rows(log) == {"u": ["b", "d", "c", "a", "b"], "v": ["x", "y"]}
     assert times(log) == [-2, 0.5, 5, 5, 5, 1, 1]
-
-
-@pytest.mark.rules("data-R3", "data-R4")
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), min_size=1))
-def test_the_sort_is_stable(events):
-    log = from_arrays(*zip(*events, strict=True))
-    expected = {}
-    for user, item, _ in sorted(dict.fromkeys(events), key=lambda event: event[2]):
-        expected.setdefault(str(user), []).append(str(item))
-    assert rows(log) == expected
 
 
 @pytest.mark.rules("data-R4")

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mindref.data.readers import bounded_stream, parquet, read_log, sequences
-from mindref.data.readers.bounded_stream import MIN_LIMIT
+from mindref.data.readers import data_file, parquet, read_log, sequences
+from mindref.data.readers.data_file import MIN_LIMIT
 from mindref.data.readers.lines import MAX_LINE_BYTES
 from mindref.errors import DataError
 from tests.data.reading import values, write, zipped
@@ -55,7 +55,7 @@ def test_a_compressed_file_that_expands_too_much_is_refused(tmp_path, packing):
 @pytest.mark.rules("data-R73")
 def test_a_compressed_log_within_the_limit_is_read(tmp_path, monkeypatch):
     """A compressed file with a high ratio, and a large one."""
-    monkeypatch.setattr(bounded_stream, "MIN_LIMIT", MIB)
+    monkeypatch.setattr(data_file, "MIN_LIMIT", MIB)
     few = b"u a\n" + b"u b\n" * 20_000
     assert len(few) > 100 * len(gzip.compress(few))
     assert (

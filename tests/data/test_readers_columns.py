@@ -1,9 +1,11 @@
 """Columns and times: names, positions, quotes, filters, time formats, unusual values."""
 
+import dataclasses
 import json
 
 import pytest
 
+from mindref.data.formats import COLUMN_OPTIONS, FORMATS
 from mindref.data.readers import Columns, read_log
 from mindref.errors import ConfigError, DataError
 from tests.data.reading import rows, table, times, values, write
@@ -104,13 +106,6 @@ def test_quoted_fields_may_contain_delimiters_quotes_and_line_ends(tmp_path):
     assert rows(log) == {"u": ['a, "b"', "c\nd", '12" record']}
 
 
-def test_an_unclosed_quote_damages_one_line(tmp_path):
-    lines = ["u,a,0", *['u,"open,1'] * 3, *[f"u,i{n},{n}" for n in range(2, 30)]]
-    log = table(tmp_path, lines, max_bad_lines=3)
-    assert log.notes["bad_lines"] == 3
-    assert log.notes["interactions"] == 29
-
-
 def test_features_may_come_from_the_item_file_the_user_file_and_the_log(tmp_path):
     items = write(tmp_path / "items.tsv", ["movieId\ttitle\tgenres", "a\tAlpha\tx|y"])
     users = write(tmp_path / "users.csv", ["user_id,town", "u,Ys", "w,Ker"])
@@ -173,13 +168,9 @@ def test_blanks_around_a_field_are_stripped(tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"separator": ""},
-        {"delimiter": ""},
-        {"delimiter": '"'},
-        {"delimiter": "\n"},
-        {"separator": 1},
-        {"keep": ["a"]},
-        {"item_features": ["kind"]},
+        *({"separator": value} for value in ("", 1)),
+        *({"delimiter": value} for value in ("", '"', "\n")),
+        *({name: ["kind"]} for name in ("keep", "item_features")),
         {"usr": 1},
     ],
 )
@@ -315,3 +306,8 @@ def test_ids_of_bytes_in_parquet_are_their_text(tmp_path):
     bad = pa.table({"user": [b"u", b"\xff"], "item": [b"a", b"b"]})
     parquet.write_table(bad, tmp_path / "log")
     assert rows(read_log(tmp_path / "log", max_bad_lines=1)) == {"u": ["a"]}
+
+
+def test_the_column_options_are_the_fields_of_columns():
+    assert set(COLUMN_OPTIONS) == {field.name for field in dataclasses.fields(Columns)}
+    assert all(set(one.without_effect) <= set(COLUMN_OPTIONS) for one in FORMATS.values())

@@ -8,11 +8,7 @@ from hypothesis import strategies as st
 from mindref.data.examples import count_items
 from mindref.data.readers import read_log
 from mindref.data.splits import split_leave_last_out
-from mindref.data.synthetic import (
-    SyntheticSettings,
-    make_synthetic_log,
-    write_synthetic_log,
-)
+from mindref.data.synthetic import SyntheticSettings, make_synthetic_log, write_synthetic_log
 from mindref.data.synthetic_titles import SHELVES, TOPICS
 from mindref.errors import ConfigError
 

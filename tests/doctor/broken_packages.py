@@ -17,7 +17,7 @@ MODULES = {
     "hangs": "import time\nprint('soon')\ntime.sleep(600)\n",
     "leaves": "import os\nos._exit(0)\n",
     "exits": "raise SystemExit(0)\n",
-    "loud": 'print(\'{"facts": {"all": "is well"}, "reason": ""}\')\nThing = None\n',
+    "loud": 'print(\'{"name": "", "state": "ok", "summary": "all is well"}\')\nThing = None\n',
     "wrong": """
 from types import SimpleNamespace
 from mindref import ops

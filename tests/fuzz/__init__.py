@@ -5,15 +5,6 @@ form of mindref/errors.py and must be printable. Time and memory are bounded. An
 (a traceback, a hang, a partial file) is a bug. The input of a bug becomes a test of the module;
 tests/data/test_readers_columns.py has many.
 
-- outcome.py: run a function on an input, within a time limit
-- invariants.py: properties of every log
-- logs.py: logs of every format, with the expected result
-- packed.py: the same bytes, compressed, in archives and in folders
-- damage.py: changes of bytes
-- values.py: changes of settings and of values in files
-- test_*.py: the properties of readers, settings, run files and commands
-- guided.py: a coverage-guided fuzzer, to be started by hand; needs atheris
-
 The usual tests include a few derandomised inputs. A campaign draws 3000 new inputs per property,
 and prints the numbers of accepted and refused inputs:
 

@@ -61,7 +61,6 @@ def replace(data: bytes, old: bytes, new: bytes, count: int) -> bytes:
 
 
 def damages() -> st.SearchStrategy[Damage]:
-    """Draw one damage; it makes bytes of any bytes."""
     flips = st.lists(st.tuples(SHARE, st.integers(1, 255)), min_size=1, max_size=4)
     piece = st.sampled_from(TOKENS) | st.binary(min_size=1, max_size=8)
     byte = st.sampled_from([b"9", b"a", b"\0", b" ", b'"', b",", b"[", b"\t"])

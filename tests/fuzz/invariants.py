@@ -11,7 +11,6 @@ from mindref.data.log import InteractionLog, Ragged
 
 
 def check_log(log: InteractionLog) -> None:
-    """Raise AssertionError for a log that is not one."""
     users, items = len(log.user_ids), len(log.item_ids)
     check_rows(log.interactions, users, items)
     assert users >= 1

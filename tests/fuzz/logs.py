@@ -148,5 +148,4 @@ FORMS = {
 
 
 def name_of(form: str) -> str:
-    """Return the name that `--format` takes."""
     return form.split()[0]

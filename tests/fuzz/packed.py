@@ -29,7 +29,6 @@ def pack(data: bytes, packing: str) -> bytes:
 
 
 def archive(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Return the bytes of a zip archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archived:
         for name, data in files.items():

@@ -37,7 +37,6 @@ def call(*words):
 
 
 def check(code, out, err):
-    """Check the exit code and the last words."""
     assert code in (0, 2), (code, err[-2000:])
     assert "Traceback" not in err
     strange = [char for char in out + err if not char.isprintable() and char not in "\n\t"]

@@ -19,7 +19,6 @@ CASES = [pytest.param(form, id=form) for form in FORMS]
 
 
 def read(data, packing, **options):
-    """Return the log that is read of these bytes, or the error."""
     with tempfile.TemporaryDirectory() as folder:
         log = outcome(read_log, lay(Path(folder), data, packing), **options)
     if isinstance(log, InteractionLog):

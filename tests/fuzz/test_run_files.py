@@ -60,21 +60,18 @@ FILES = {
 CASES = [pytest.param(kind, id=kind) for kind in FILES]
 
 
-def written(kind, run):
-    """Return the bytes of a file as mindref writes it."""
-    name, write, _ = FILES[kind]
-    write(run)
-    return (run / name).read_bytes()
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """The bytes of each file as mindref writes it."""
-    return {kind: written(kind, tmp_path_factory.mktemp("run")) for kind in FILES}
+    raw = {}
+    for kind, (name, write, _) in FILES.items():
+        run = tmp_path_factory.mktemp("run")
+        write(run)
+        raw[kind] = (run / name).read_bytes()
+    return raw
 
 
 def read(kind, data):
-    """Return what is read of these bytes, or the error."""
     name, _, reader = FILES[kind]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / name).write_bytes(data)

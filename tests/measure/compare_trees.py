@@ -29,12 +29,9 @@ def time_bursts(batch: int, threads: int) -> None:
     from mindref.bench.workload import Workload, WorkloadSettings
 
     source = Path(mindref.__file__).resolve()
-    assert source.is_relative_to(os.environ["PYTHONPATH"]), (
-        f"a tree without mindref: found {source}"
-    )
-    contender = contenders.make_contender(
-        "numba", Workload(WorkloadSettings(batch=batch, threads=threads))
-    )
+    assert source.is_relative_to(os.environ["PYTHONPATH"]), f"no mindref in the tree: {source}"
+    workload = Workload(WorkloadSettings(batch=batch, threads=threads))
+    contender = contenders.make_contender("numba", workload)
     for number in range(16):
         contender.step(number % 8)
     print("ready", flush=True)
@@ -51,11 +48,8 @@ def time_bursts(batch: int, threads: int) -> None:
 
 def start_process(tree: Path, batch: int, threads: int) -> subprocess.Popen[str]:
     """Start a process that imports mindref from a tree."""
-    settings = {
-        "PYTHONPATH": str(tree),
-        "OPENBLAS_NUM_THREADS": "1",
-        "MINDREF_THREADS": str(threads),
-    }
+    settings = {"PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
+    settings["MINDREF_THREADS"] = str(threads)
     words = [sys.executable, "-P", __file__, "--serve", "--batch", batch, "--threads", threads]
     pipe: Any = subprocess.PIPE
     started = subprocess.Popen(
@@ -85,9 +79,8 @@ def main() -> None:
     if options.serve:
         time_bursts(options.batch, options.threads)
         return
-    processes = [
-        start_process(tree.resolve(), options.batch, options.threads) for tree in options.trees
-    ]
+    trees, numbers = (tree.resolve() for tree in options.trees), (options.batch, options.threads)
+    processes = [start_process(tree, *numbers) for tree in trees]
     milliseconds = np.zeros((len(processes), options.rounds))
     for round_index in range(options.rounds):
         for n in np.roll(np.arange(len(processes)), round_index):

@@ -9,8 +9,6 @@ faiss searches each of the K = 4 interests of a user; the four lists are not mer
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 import faiss
 import numpy as np
@@ -19,13 +17,6 @@ from mindref.evaluation import top_n
 
 WIDTH, INTERESTS, TOP, THREADS = 64, 4, 100, 2
 SIZES = ((4_000, 8192), (100_000, 1024))  # items, users
-
-
-def measure_seconds(work: Callable[[], Any]) -> float:
-    """Return the seconds of a call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -46,7 +37,9 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(10):
             for name, work in contenders.items():
-                times[name].append(measure_seconds(work))
+                start = time.perf_counter()
+                work()
+                times[name].append(time.perf_counter() - start)
         rates = ", ".join(f"{name} {users / min(took):,.0f}" for name, took in times.items())
         print(f"{items:,} items: users per second: {rates}")
 

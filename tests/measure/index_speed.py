@@ -75,21 +75,13 @@ def run_workload(run: Path) -> SearchWorkload:
     )
 
 
-def time_search(workload: SearchWorkload, index: Any) -> tuple[float, Any]:
-    """Return the seconds of the search, and the lists."""
-    started = time.perf_counter()
-    ranked = retrieve_top_n(
-        index, workload.interests, workload.active, n=TOP, exclude=workload.seen
-    )
-    return time.perf_counter() - started, ranked
-
-
 def main(source: str, *kinds: str) -> None:
     """Print a line for each kind of index."""
     workload = (
         run_workload(Path(source)) if Path(source).is_dir() else synthetic_workload(int(source))
     )
     users, (count, width) = len(workload.active), workload.items.shape
+    users_of = workload.interests, workload.active
     print(f"{count:,} items of width {width}, {users:,} users", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         indexes: dict[str, Any] = {"exact": ExactIndex(workload.items)}
@@ -109,8 +101,9 @@ def main(source: str, *kinds: str) -> None:
         lists: dict[str, Any] = {}
         for _ in range(3 if count < 500_000 else 1):
             for kind, index in indexes.items():
-                took, lists[kind] = time_search(workload, index)
-                times[kind].append(took)
+                started = time.perf_counter()
+                lists[kind] = retrieve_top_n(index, *users_of, n=TOP, exclude=workload.seen)
+                times[kind].append(time.perf_counter() - started)
         for kind, took in times.items():
             recall = recall_of_scores(lists[kind].scores, lists["exact"].scores)
             speed = f"{users / min(took):8,.0f} users/s"

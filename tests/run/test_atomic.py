@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -105,30 +101,6 @@ def test_an_error_in_the_block_leaves_no_folder(tmp_path):
     with pytest.raises(KeyboardInterrupt), atomic.atomic_folder(tmp_path / "run") as building:
         stopped(building)
     assert os.listdir(tmp_path) == []
-
-
-WRITER = """
-import sys
-from mindref.run import atomic
-for number in range(1_000_000):
-    atomic.write_bytes(sys.argv[1], bytes([number % 251]) * 300_000)
-    print(flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_a_kill_leaves_one_whole_file_and_sweep_removes_the_rest(tmp_path):
-    for delay in (0.0, 0.003, 0.007):
-        command = [sys.executable, "-c", WRITER, str(tmp_path / "a")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-            writer.stdout.readline()
-            time.sleep(delay)
-            writer.send_signal(signal.SIGKILL)
-        data = (tmp_path / "a").read_bytes()
-        assert len(data) == 300_000
-        assert len(set(data)) == 1
-    atomic.remove_leftovers(tmp_path)
-    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_json_holds_names_that_utf_8_cannot(tmp_path):

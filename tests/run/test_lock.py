@@ -267,12 +267,10 @@ def forked(work):
 
 
 def code_of(child):
-    """Wait for a child; return its exit code."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def asleep():
-    """Do nothing until killed."""
     while True:
         signal.pause()
 

@@ -24,11 +24,7 @@ def test_a_link_out_of_the_run_raises_and_its_target_is_unchanged(run, tmp_path,
         victim.write_text("precious")
         (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(victim)
-    for use in (
-        load,
-        resume_run,
-        recall,
-    ):
+    for use in (load, resume_run, recall):
         with pytest.raises(RunError, match=rf"{name}: expected a file of this folder, got a link"):
             use(run)
     assert victim.is_dir() or victim.read_text() == "precious"

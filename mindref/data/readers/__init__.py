@@ -14,8 +14,7 @@ from mindref.data.log import InteractionLog
 from mindref.data.readers import side_files
 from mindref.data.readers.columns import Columns, refuse_options
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.detect import check_lines, recognise_format
-from mindref.data.readers.folder import find_log, find_side_files
+from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.data.side_info import SideInfo

@@ -8,11 +8,9 @@ from typing import Any
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.head import Head
-from mindref.data.readers.lines import Lines, read_first_lines, read_text_lines
-from mindref.data.readers.table import ReaderInput
+from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
+from mindref.data.readers.table import ReaderInput, values_as_text
 from mindref.data.readers.tally import Tally
-from mindref.data.readers.values import values_as_text
 from mindref.errors import DataError, say
 
 

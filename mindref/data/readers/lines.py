@@ -1,19 +1,21 @@
-"""The numbered lines of a text file."""
+"""The numbered lines of a text file, and the beginning from which readers recognise it."""
 
 from __future__ import annotations
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from typing import IO
 
+from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.tally import Tally
 from mindref.errors import DataError, say
 
 Lines = Iterator[tuple[int, str]]
 
+START_BYTES = 4
 HEAD_LINES = 100  # lines from which the format is recognised
 MAX_LINE_BYTES = 1 << 24
 LATIN1 = "iso-8859-1"
@@ -88,3 +90,34 @@ def stop_after_long_line(lines: Iterator[bytes]) -> Iterator[bytes]:
         yield line
         if len(line) > MAX_LINE_BYTES:
             return
+
+
+class Head:
+    """The beginning of an unpacked file, read when it is needed, and the options of the caller."""
+
+    def __init__(self, file: DataFile, columns: Columns) -> None:
+        self.file = file
+        self.columns = columns
+
+    @cached_property
+    def start(self) -> bytes:
+        """The first bytes, at most START_BYTES. Errors: DataError for an unreadable file."""
+        with self.file.open() as stream:
+            return stream.read(START_BYTES)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The first lines that are not blank, none for a binary file. Errors: as `start`."""
+        lines = read_first_lines(self.file)
+        return [] if is_binary(lines) else lines
+
+    @property
+    def first_line(self) -> str:
+        """The first line that is not blank, or an empty text."""
+        return next(iter(self.lines), "")
+
+
+def is_binary(lines: Sequence[str]) -> bool:
+    """Return whether lines contain a zero byte, or many bytes that are not UTF-8."""
+    text = "".join(lines)
+    return "\0" in text or text.count("\ufffd") > len(text) // 4

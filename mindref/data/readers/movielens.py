@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.head import Head, is_float
-from mindref.data.readers.lines import LATIN1, read_text_lines
+from mindref.data.readers.lines import LATIN1, Head, read_text_lines
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
@@ -19,25 +18,9 @@ from mindref.data.side_info import SideInfo
 RATINGS = ["user", "item", "rating", "time"]
 # the order of the flags in u.item
 GENRES = (
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
+    *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
+    *("Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 
 
@@ -53,6 +36,15 @@ def is_movielens_tab(head: Head) -> bool:
     fields = head.first_line.split("\t")
     matches = len(fields) == 4 and all(map(is_float, fields))
     return matches and not head.columns.has_user_and_item
+
+
+def is_float(text: str) -> bool:
+    """Return whether a field is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_movielens(source: ReaderInput) -> RawLog:

@@ -13,9 +13,8 @@ from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import table
 from mindref.data.readers.columns import Columns, find_column, refuse_options, usual_columns
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.head import Head
-from mindref.data.readers.lines import read_first_lines, read_text_lines
-from mindref.data.readers.pairs import split_words
+from mindref.data.readers.lines import Head, read_first_lines, read_text_lines
+from mindref.data.readers.sequences import split_words
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
@@ -23,13 +22,7 @@ from mindref.errors import DataError, say
 
 # options that need one interaction per row
 INTERACTION_OPTIONS = (
-    "time",
-    "time_format",
-    "title",
-    "item_features",
-    "user_features",
-    "separator",
-    "keep",
+    *("time", "time_format", "title", "item_features", "user_features", "separator", "keep"),
     "at_least",
 )
 TYPES = ("token", "token_seq", "float", "float_seq")

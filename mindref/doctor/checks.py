@@ -1,0 +1,286 @@
+"""Checks that need no child process: versions, variables, processor, memory, folders, output."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mindref
+from mindref.bench.machine import processor_name
+from mindref.errors import FOREIGN_ERRORS, MindrefError
+from mindref.process.cgroups import cgroup_cores, cgroup_memory, read_lines
+from mindref.process.memory import MIN_ADDRESS_SPACE, total_memory
+from mindref.process.threads import BLAS_THREAD_VARIABLES, usable_cores
+from mindref.run import atomic
+
+BUG = "this is a bug in mindref doctor: please report it"
+CORE = ("numpy", "scipy", "numba", "llvmlite", "annoy", "click", "rich", "safetensors")
+REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+) *>= *([0-9.]+)$")
+EXTRA = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*;.*extra *== *["']([^"']+)["']""")
+FRAMEWORKS = {"torch": "torch", "jax": "jax"}  # dependencies of the backends with these names
+MINDREF_VARIABLES = (
+    *("MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK", "MINDREF_KEY"),
+    "MINDREF_DATA",  # read by the tests
+)
+PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
+OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)
+LOW_MEMORY = 1 << 30  # bytes; the built-in catalogue needs less
+LOW_DISK = 200_000_000  # bytes
+
+
+class Finding(NamedTuple):
+    """The result of one check of `mindref doctor`: a state, a summary, and an action if needed."""
+
+    name: str
+    state: str  # ok; note: missing or slow, but not needed; problem: mindref cannot work
+    summary: str
+    todo: str = ""  # empty if nothing needs to be done
+    facts: dict[str, Any] = {}  # noqa: RUF012  # JSON values; never modified
+
+    @classmethod
+    def of(
+        cls,
+        summary: str,
+        todo: str = "",
+        facts: Mapping[str, Any] | None = None,
+        problem: bool = False,
+    ) -> Finding:
+        """Return a finding without a name: ok without `todo`, else a problem or a note."""
+        state = "problem" if problem else "note" if todo else "ok"
+        return cls("", state, summary, todo, dict(facts or {}))
+
+
+def capture_finding(name: str, check: Callable[[], Finding]) -> Finding:
+    """Return the finding of a check; a note if the check itself fails."""
+    try:
+        return check()._replace(name=name)
+    except FOREIGN_ERRORS as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        return Finding(name, "note", f"the check failed ({cause})", BUG)
+
+
+def check_mindref() -> Finding:
+    """Return version and location of mindref."""
+    folder = Path(mindref.__file__).resolve().parent
+    version, read_only = installed_version("mindref"), not os.access(folder, os.W_OK)
+    facts = {"version": mindref.__version__, "place": str(folder), "read_only": read_only}
+    summary, todo = f"{mindref.__version__} in {folder}{', read-only' if read_only else ''}", ""
+    if version is None:
+        summary += ", not installed"
+        todo = "pip install it: backends and indexes are found by its metadata"
+    elif version != mindref.__version__:
+        summary += f", but the installed metadata is of version {version}"
+        todo = "pip install it again: backends and indexes are found by the metadata"
+    return Finding.of(summary, todo, facts, problem=version is None)
+
+
+def check_python() -> Finding:
+    """Return the interpreter and the system."""
+    name, version = platform.python_implementation(), platform.python_version()
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    libc = " ".join(platform.libc_ver()).strip()
+    facts = {"version": version, "executable": sys.executable, "system": system, "libc": libc}
+    summary = f"{name} {version} ({sys.executable}) on {', '.join(filter(None, (system, libc)))}"
+    bad = name != "CPython" or sys.version_info < (3, 11)
+    return Finding.of(summary, "use CPython 3.11 or newer" if bad else "", facts, problem=bad)
+
+
+def check_packages() -> Finding:
+    """Return the versions of the required packages."""
+    versions = {name: installed_version(name) for name in CORE}
+    lowest = {name.lower(): version for name, version in read_requirements(REQUIREMENT).items()}
+    bad = [name for name, version in versions.items() if version is None]
+    installed = [(x, version_numbers(version)) for x, version in versions.items() if version]
+    bad += [x for x, numbers in installed if numbers < version_numbers(lowest.get(x, ""))]
+    needed = [f"'{x}>={lowest[x]}'" if x in lowest else x for x in bad]
+    summary = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
+    todo = f"pip install --upgrade {' '.join(needed)}" if needed else ""
+    return Finding.of(summary, todo, versions, problem=bool(needed))
+
+
+def check_extras() -> Finding:
+    """Return the versions of optional packages, and the extras that install the missing ones."""
+    extras = {x: extra for x, extra in read_requirements(EXTRA).items() if extra != "test"}
+    extras |= FRAMEWORKS
+    versions = {name: installed_version(name) for name in extras}
+    available = [f"{name} {version}" for name, version in versions.items() if version]
+    missing = [f"{name} (mindref[{extras[name]}])" for name, x in versions.items() if not x]
+    summary = ", ".join(available) or "none"
+    summary += f"; not installed: {', '.join(missing)}" if missing else ""
+    return Finding.of(summary, "", versions)
+
+
+def check_variables() -> Finding:
+    """Return the environment variables that affect mindref."""
+    ours = ("MINDREF_", "NUMBA_")
+    names = sorted(x for x in os.environ if x in OTHER_VARIABLES or x.startswith(ours))
+    values = {name: os.environ[name] for name in names}
+    unknown = [x for x in names if x.startswith("MINDREF_") and x not in MINDREF_VARIABLES]
+    summary, todo = ", ".join(f"{name}={x}" for name, x in values.items()) or "none", ""
+    if unknown:
+        todo = f"mindref does not read {', '.join(unknown)}, only {', '.join(MINDREF_VARIABLES)}"
+    elif values.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        todo = "unset NUMBA_DISABLE_JIT: without compilation everything is about 100 times slower"
+    return Finding.of(summary, todo, values)
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed package, None if it is not installed."""
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(name) or "unknown"  # None: metadata without a version
+    return None
+
+
+def read_requirements(pattern: re.Pattern[str]) -> dict[str, str]:
+    """Return package -> second group of a pattern, of the requirements in mindref's metadata."""
+    lines: list[str] = []
+    with suppress(metadata.PackageNotFoundError):
+        lines = metadata.requires("mindref") or []
+    return {match[1]: match[2] for match in map(pattern.match, lines) if match}
+
+
+def version_numbers(version: str) -> list[int]:
+    """Return the leading numbers of a version."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return [int(part) for part in match[0].split(".")] if match else []
+
+
+def check_processor() -> Finding:
+    """Return the processor, the usable cores, and the CPU limit of control groups."""
+    cores, usable, granted = os.cpu_count() or 1, usable_cores(), cgroup_cores()
+    facts = {"model": processor_name(), "cores": cores, "usable": usable, "granted": granted}
+    summary, todo = f"{processor_name()}, {usable} of {cores} cores usable", ""
+    if granted is not None and granted < usable:
+        threads = max(1, math.floor(granted))
+        summary += f", limited to {granted:g} by a cgroup"
+        todo = f"--threads {threads}: more threads than the limit wait for each other"
+    return Finding.of(summary, todo, facts)
+
+
+def check_memory_size() -> Finding:
+    """Return the memory of the machine and the limits on it."""
+    total, free, limits = total_memory(), free_memory(), memory_limits()
+    facts = {"total": total, "available": free, "limits": limits}
+    sizes = [f"{name} {format_gigabytes(size)}" for name, size in limits.items()]
+    summary = ", ".join([format_gigabytes(total), f"{format_gigabytes(free)} available", *sizes])
+    if limits.get("RLIMIT_AS", MIN_ADDRESS_SPACE) < MIN_ADDRESS_SPACE:  # faults-R13
+        todo = "raise it with ulimit -v: no command can start"
+        return Finding.of(summary, todo, facts, problem=True)
+    is_low = any(x is not None and x < LOW_MEMORY for x in (total, free, *limits.values()))
+    todo = "less than 1 GB: lower --batch, --negatives and --window, or raise the limit"
+    return Finding.of(summary, todo if is_low else "", facts)
+
+
+def memory_limits() -> dict[str, int]:
+    """Return name -> value of the memory limits."""
+    limits = {"cgroup": cgroup_memory()}
+    with suppress(ImportError):
+        import resource
+
+        for name in ("RLIMIT_AS", "RLIMIT_DATA"):
+            soft = resource.getrlimit(getattr(resource, name))[0]
+            limits[name] = None if soft == resource.RLIM_INFINITY else soft
+    return {name: size for name, size in limits.items() if size is not None}
+
+
+def free_memory() -> int | None:
+    """Return the bytes available without swapping, None if unknown."""
+    lines = (x.split() for x in read_lines(Path("/proc/meminfo")) if x.startswith("MemAvailable:"))
+    return next((int(words[1]) * 1024 for words in lines), None)
+
+
+def format_gigabytes(size: int | None) -> str:
+    """Return a size as text."""
+    return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
+
+
+def check_folder_writable(folder: Path, other: str = "use another folder, or --out") -> Finding:
+    """Return whether files can be written, flushed, renamed and locked in a folder."""
+    try:
+        inner = Path(tempfile.mkdtemp(prefix=".mindref-doctor-", dir=folder))
+    except OSError as error:
+        return Finding.of(f"{folder} is not writable ({error.strerror})", other)
+    try:
+        atomic.write_bytes(inner / "written", b"content")  # flushed, fsynced, renamed
+        if (inner / "written").read_bytes() != b"content":
+            raise OSError("the content read differs from the content written")
+        lock_error = try_lock(inner / "written")
+        free = shutil.disk_usage(folder).free
+    except (OSError, MindrefError) as error:
+        summary = f"{folder}: a file cannot be written durably ({error})"
+        return Finding.of(summary, f"a run in this folder would be lost: {other}", problem=True)
+    finally:
+        shutil.rmtree(inner, ignore_errors=True)
+    facts = {"path": str(folder), "locks": lock_error, "free": free}
+    summary, todo = f"{folder} is writable, {free / 1e9:.1f} GB free", ""
+    if lock_error:
+        summary += f"; no file locks ({lock_error})"
+        todo = "do not let two processes write to the same run, export or list"
+    elif free < LOW_DISK:
+        todo = "free disk space: a run stores its parameters four times"
+    return Finding.of(summary, todo, facts)
+
+
+def try_lock(path: Path) -> str:
+    """Return why a file cannot be locked, "" if it can."""
+    try:
+        import fcntl
+
+        with path.open("rb+") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return "not supported by this system"
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def check_home() -> Finding:
+    """Return whether the home folder, which holds compiled functions, is writable."""
+    try:
+        folder = Path.home()
+    except RuntimeError as error:
+        return Finding.of(f"no home folder ({error})", "set HOME, or NUMBA_CACHE_DIR")
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Finding.of(f"{folder} is writable", "", {"path": str(folder)})
+    state = "is not writable" if folder.is_dir() else "is not a folder"
+    return Finding.of(f"{folder} {state}", "set NUMBA_CACHE_DIR to a writable folder")
+
+
+def check_output_encoding() -> Finding:
+    """Return the encoding of standard output."""
+    encoding = str(getattr(sys.stdout, "encoding", None) or "unknown")
+    is_terminal = False
+    with suppress(AttributeError, ValueError, OSError):
+        is_terminal = sys.stdout.isatty()
+    summary = f"{encoding}, {'terminal' if is_terminal else 'not a terminal'}"
+    is_unicode = encoding.lower().replace("-", "") in ("utf8", "utf16", "cp65001")
+    todo = "set PYTHONUTF8=1: other characters are printed as \\u....; files are UTF-8"
+    facts = {"encoding": encoding, "terminal": is_terminal}
+    return Finding.of(summary, "" if is_unicode else todo, facts)
+
+
+LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
+    "mindref": check_mindref,
+    "python": check_python,
+    "packages": check_packages,
+    "extras": check_extras,
+    "variables": check_variables,
+    "processor": check_processor,
+    "memory": check_memory_size,
+    # `mindref train` creates its runs in the current folder by default
+    "folder": lambda: check_folder_writable(Path.cwd()),
+    "temporary": lambda: check_folder_writable(Path(tempfile.gettempdir()), "set TMPDIR"),
+    "home": check_home,
+    "output": check_output_encoding,
+}
