@@ -229,14 +229,7 @@ def to_run(request):
 
 
 @EACH_OF_TESTS
-def test_a_mutant_is_killed(
-    mutant,
-    copy,
-    forkserver,
-    to_run,
-    request,
-    record_property,
-):
+def test_a_mutant_is_killed(mutant, copy, forkserver, to_run, request, record_property):
     if mutant.name not in to_run:
         option = request.config.getoption("--mutants")
         pytest.skip("recorded as killed" if option else "takes minutes; run with --mutants")
@@ -325,9 +318,7 @@ def test_a_run_that_ends_prints_no_stack(forkserver, tmp_path):
     assert "(most recent call first)" not in printed
 
 
-def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(
-    tmp_path,
-):
+def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(tmp_path):
     shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
     differs = """
 def test_differs():

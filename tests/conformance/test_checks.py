@@ -55,9 +55,7 @@ def test_no_trivial_implementation_passes(check, precision):
 
 
 @EACH
-def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(
-    check,
-):
+def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(check):
     assert 0 < len(set(check.rules)) == len(check.rules)
     text = (check.run.__doc__ or "").strip()
     assert text == check.text  # one line, which is what the report shows

@@ -51,9 +51,7 @@ def test_a_mutant_declared_correct_is_an_alarm(rule):
     assert false_alarms.alarm_texts(wrong)[0].startswith(f"wrong {stem}/")
 
 
-def test_a_check_that_accepts_a_trivial_implementation_is_an_alarm(
-    monkeypatch,
-):
+def test_a_check_that_accepts_a_trivial_implementation_is_an_alarm(monkeypatch):
     assert not false_alarms.run_trivial_implementations("conversion", [0]).alarms
     monkeypatch.setattr(false_alarms, "accepted_trivial", lambda *arguments: ["zeros"])
     line = false_alarms.run_trivial_implementations("conversion", [0])

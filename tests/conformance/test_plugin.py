@@ -89,10 +89,7 @@ def test_an_invalid_option_ends_pytest_with_one_line(options, message, tmp_path)
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [
-        ("profile=nonsense", "invalid choice: 'nonsense'"),
-        ("seed=x", "invalid int value: 'x'"),
-    ],
+    [("profile=nonsense", "invalid choice: 'nonsense'"), ("seed=x", "invalid int value: 'x'")],
 )
 def test_an_invalid_option_value_prints_the_usage(option, message, tmp_path):
     error = usage_error(tmp_path, option)

@@ -69,9 +69,7 @@ def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> Non
 
 
 @add_check(
-    "optimiser-R6",
-    draws=draw_trainings(steps=1, becomes=with_zero_gradient_step),
-    fraction=0.5,
+    "optimiser-R6", draws=draw_trainings(steps=1, becomes=with_zero_gradient_step), fraction=0.5
 )
 def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> None:
     """A looked-up row with gradient 0 must still move, by its moments; other rows must not."""
@@ -200,10 +198,7 @@ def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """
     first, second = layers
     up = np.sqrt(np.finfo(first.weight.dtype).max, dtype=first.weight.dtype) * 1e5
-    return (
-        Layer(first.weight / up, first.bias / up),
-        Layer(second.weight * up, second.bias),
-    )
+    return (Layer(first.weight / up, first.bias / up), Layer(second.weight * up, second.bias))
 
 
 def unused_rows(call: Call) -> tuple[Bools, Bools]:

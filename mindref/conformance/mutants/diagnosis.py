@@ -143,11 +143,7 @@ def deviation_pool(
     return make_pool(implementation, calls, [expected_or_none(call, precision) for call in calls])
 
 
-def make_pool(
-    implementation: Implementation,
-    calls: Sequence[Call],
-    wants: Wants,
-) -> Pool:
+def make_pool(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Pool:
     """Return calls with the expected answers and the deviation of an implementation."""
     return Pool(calls, wants, deviation_of(implementation, calls, wants))
 
@@ -196,11 +192,7 @@ def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArra
         return None
 
 
-def deviation_of(
-    implementation: Implementation,
-    calls: Sequence[Call],
-    wants: Wants,
-) -> Parts:
+def deviation_of(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Parts:
     """Return the deviation of an implementation by call and part."""
     deviation: Parts = {}
     for number, (call, want) in enumerate(zip(calls, wants, strict=True)):

@@ -231,9 +231,7 @@ def test_a_sum_rule_without_inherited_errors_is_detected(name, monkeypatch):
         check_spread(*signed_terms(name))
 
 
-def test_inherited_errors_treated_as_independent_are_detected(
-    monkeypatch,
-):
+def test_inherited_errors_treated_as_independent_are_detected(monkeypatch):
     monkeypatch.setattr(Arithmetic, "parts", lambda self, x: (x.error, 0 * x.error))
     assert all(coherent_over_bound(name) > SLACK for name in CONTRACTIONS)
 

@@ -92,9 +92,7 @@ def test_a_changed_reference_does_not_change_the_result(check, monkeypatch):
     assert any(check_result(c, reference_model(), examples=2).status == "failed" for c in pages)
 
 
-def test_a_widened_tolerance_applies_to_golden_values(
-    monkeypatch,
-):
+def test_a_widened_tolerance_applies_to_golden_values(monkeypatch):
     check = next(c for c in CHECKS if c.stem == "squash")
     cases = {
         name: GoldenCase(call, {**answer, "out": answer["out"] * (1 + 1e-6)})

@@ -36,12 +36,7 @@ def scaled(factor):
     return lambda x, kind: (right(x) * x.dtype.type(factor)).astype(x.dtype)
 
 
-def check_result(
-    forward=right,
-    check=None,
-    precision=DOUBLE,
-    budget=BUDGET,
-):
+def check_result(forward=right, check=None, precision=DOUBLE, budget=BUDGET):
     """Return the result of a check, by default of agreement, for a backend with this squash."""
     return run_check(check or unregistered_check(), implementation(forward), precision, budget)
 

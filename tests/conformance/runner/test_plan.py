@@ -30,9 +30,7 @@ def result(check, *rules, status="failed", **fields):
     return small.result(check, status, rules=rules, **fields)
 
 
-def test_there_is_one_result_for_each_check_in_each_precision(
-    monkeypatch,
-):
+def test_there_is_one_result_for_each_check_in_each_precision(monkeypatch):
     results = run_checks(monkeypatch, Squash(right), unregistered_check(), property_check())
     precisions = ["float64", "float64", "float32", "float32"]
     assert [(r.precision, r.status) for r in results] == [(p, "passed") for p in precisions]
@@ -80,9 +78,7 @@ def test_a_backend_that_falls_back_to_the_reference_fails(forward, monkeypatch):
 
 
 @pytest.mark.rules("conformance-R8")
-def test_a_backend_named_like_the_reference_is_not_the_reference(
-    monkeypatch,
-):
+def test_a_backend_named_like_the_reference_is_not_the_reference(monkeypatch):
     class Fake(NumpyBackend):
         pass
 
