@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from mindref.backend import OPERATORS
 from mindref.conformance.bounds import Precision
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES, unclaimed_reason
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from tests import spec_pages
 
 TABLE = spec_pages.SPECS / "coverage.md"

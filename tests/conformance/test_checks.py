@@ -10,9 +10,9 @@ import pytest
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.ops import OPS

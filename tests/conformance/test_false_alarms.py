@@ -9,8 +9,8 @@ import pytest
 
 from mindref.backend import OPERATORS
 from mindref.conformance.mutants.loader import backend_of, suite_mutants
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
-from mindref.conformance.runner.implementation import BackendImplementation
 from tests.conformance import false_alarms, mutant_kills
 from tests.conformance.correct import NAMES
 from tests.conformance.false_alarms import checks_of, run_implementations

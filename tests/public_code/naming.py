@@ -10,9 +10,9 @@ import re
 from typing import NamedTuple
 
 from mindref.conformance.bounds import Precision
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES, RunSettings
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.suite_run import SuiteRun, add_diagnosis

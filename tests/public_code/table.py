@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import NamedTuple
 
-from mindref.conformance.report import badge, summary
+from mindref.conformance.report import summary
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
 from mindref.conformance.runner.suite_run import run_suite
@@ -80,8 +80,8 @@ def package_part(package: Package) -> Iterator[str]:
         yield f"    mindref conform --backend {name} --profile {PROFILE}"
     by = summary.title_lines(plain)[0].partition(" tested ")[2]
     yield f"\nTested {by}, seed {plain.seed}, in {' and '.join(plain.precisions)}.\n"
-    yield f"- as it is: **{badge.badge_text(plain)}**: {summary.count_line(plain)}"
-    yield f"- tidy: **{badge.badge_text(tidy)}**: {summary.count_line(tidy)}\n"
+    yield f"- as it is: **{summary.badge_text(plain)}**: {summary.count_line(plain)}"
+    yield f"- tidy: **{summary.badge_text(tidy)}**: {summary.count_line(tidy)}\n"
     yield from rule_table(claimed_results(plain), claimed_results(tidy))
     folded = [x.reason for x in summary.folded_results(plain) if x.status == "not_claimed"]
     yield "\nNot claimed: " + ", ".join(folded) + "."

@@ -19,8 +19,8 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.claims import missing_members
 from mindref.conformance.runner.context import CallAnswer, CheckContext
-from mindref.conformance.runner.failure import CheckFailed
 from mindref.conformance.runner.reference import ExpectedArray
+from mindref.conformance.runner.result import CheckFailed
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.errors import FOREIGN_ERRORS
 from mindref.models import mind

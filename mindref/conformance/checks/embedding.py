@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref.conformance.draws.small_integers import as_small_integers
+from mindref.conformance.draws.call_changes import as_small_integers
 from mindref.conformance.runner.call import Call, map_floats
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext

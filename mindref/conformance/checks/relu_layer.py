@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from mindref.conformance.draws.axes import replace_at
-from mindref.conformance.draws.small_integers import as_small_integers
+from mindref.conformance.draws.call_changes import as_small_integers, replace_at
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext

@@ -21,14 +21,15 @@ from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
 from mindref.conformance.runner.call import (
     Answer,
     AnyArray,
+    BackendImplementation,
     Call,
+    Implementation,
     copy_call,
     is_float_array,
     named_arrays,
 )
 from mindref.conformance.runner.check import RESTS_ON, ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import draw_calls
-from mindref.conformance.runner.implementation import BackendImplementation, Implementation
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer, reference_answer
 from mindref.conformance.runner.result import CheckResult
 from mindref.errors import FOREIGN_ERRORS

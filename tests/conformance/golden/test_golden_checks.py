@@ -9,14 +9,13 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.checks import golden as golden_checks
 from mindref.conformance.golden import golden
 from mindref.conformance.golden.files import GoldenCase
-from mindref.conformance.runner.call import is_float_array
+from mindref.conformance.runner.call import BackendImplementation, is_float_array
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.failure import CheckFailed
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.reference import expected_answer
+from mindref.conformance.runner.result import CheckFailed
 from tests.conformance.correct import NAMES, composed_backend
 
 CHECKS = [check for check in all_checks() if check.name.startswith("golden/")]

@@ -13,10 +13,9 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants import anchors, loader
 from mindref.conformance.mutants.diagnosis import diagnose, similarity
 from mindref.conformance.mutants.loader import Edit, Mutant, backend_of, suite_mutants
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import BackendImplementation, Call
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.errors import ShapeError
 
 UNKNOWN = Mutant(

@@ -19,12 +19,11 @@ from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of, suite_mutants
 from mindref.conformance.report import reproduction
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import BackendImplementation, Call
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.failure import Evidence
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import Evidence
 from mindref.errors import RunError
 from tests.conformance import small
 from tests.conformance.runner.implementations import (

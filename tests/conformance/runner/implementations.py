@@ -11,10 +11,9 @@ import pytest
 from hypothesis import strategies as st
 
 from mindref.conformance.runner import suite_run
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import BackendImplementation, Call
 from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.strategies import distinct_sizes, generators, normal

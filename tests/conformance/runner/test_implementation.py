@@ -9,10 +9,9 @@ from mindref.backend import OPERATORS, Capabilities, NumpyBackend
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of, suite_mutants
 from mindref.conformance.runner import plan
-from mindref.conformance.runner.call import Call, map_floats
+from mindref.conformance.runner.call import BackendImplementation, Call, map_floats
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
 from mindref.ops import squash
 

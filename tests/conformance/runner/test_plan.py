@@ -12,7 +12,7 @@ from mindref.conformance.runner.attribution import (
     block_explained,
     foundations,
 )
-from mindref.conformance.runner.implementation import BackendImplementation
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.plan import unclaimed_features
 from tests.conformance import small
 from tests.conformance.runner.implementations import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref.conformance.draws.axes import replace_at
+from mindref.conformance.draws.call_changes import replace_at
 from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison

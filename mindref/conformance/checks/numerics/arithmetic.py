@@ -6,7 +6,6 @@ import numpy as np
 
 from mindref.conformance.draws.operators import CALLS, MASKED, for_each_operator
 from mindref.conformance.operators import ARGUMENTS
-from mindref.conformance.runner import compare
 from mindref.conformance.runner.call import Call, is_float_array, map_floats
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.plan import FULL_PRECISIONS
@@ -66,7 +65,7 @@ def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
         value, allowed = expected[name].value, expected[name].allowed
         largest = np.max(np.abs(value), initial=0, where=np.isfinite(value))
         wide = expected[name]._replace(allowed=np.maximum(allowed, same_math(call.dtype) * largest))
-        ratio = compare.largest_error_ratio(got[name], wide)
+        ratio = wide.largest_error_ratio(got[name])
         message = f"{name} is off by {ratio:.3g} times the tolerance SAME_MATH"
         context.assert_true(ratio <= 1, message, got, name)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref.conformance.draws.axes import replace_at
+from mindref.conformance.draws.call_changes import replace_at
 from mindref.conformance.draws.nan_reach import REACHES, NanReach, masked_out
 from mindref.conformance.draws.operators import MASKED, for_each_operator
 from mindref.conformance.runner.call import Call

@@ -12,7 +12,7 @@ from mindref.conformance.checks.routing.gradient import (
 )
 from mindref.conformance.checks.routing.options import assert_interests_differ
 from mindref.conformance.checks.routing.properties import assert_equals_last_iteration
-from mindref.conformance.draws.axes import select_axis
+from mindref.conformance.draws.call_changes import select_axis
 from mindref.conformance.draws.routing_changes import GARBAGE, first_interests
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison

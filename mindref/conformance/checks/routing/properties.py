@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from mindref.conformance.checks.routing.agreement import routing_calls
-from mindref.conformance.draws.axes import (
+from mindref.conformance.draws.call_changes import (
     answer_selectors,
     assert_selection_matches,
     replace_at,

@@ -10,7 +10,7 @@ from mindref.conformance.checks.sampled_softmax.agreement import (
     WITH_NEGATIVES,
     sampled_softmax_calls,
 )
-from mindref.conformance.draws.axes import assert_selection_matches, replace_at, select_axis
+from mindref.conformance.draws.call_changes import assert_selection_matches, replace_at, select_axis
 from mindref.conformance.draws.sampled_softmax_changes import (
     LOGS,
     NEW,
