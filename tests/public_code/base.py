@@ -9,21 +9,12 @@ so its gradient is the exact gradient of the wrong function.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mindref.backend import Capabilities
 from mindref.shapes import Array, Bools
-
-
-class Bug(NamedTuple):
-    """A deviation read in public code."""
-
-    name: str
-    seen_in: str  # implementations with the bug, as named in field.md
-    rule: str  # label of the broken rule
-    mutants: tuple[str, ...] = ()  # equivalent mutants of the catalogue
 
 
 class BuggyOperator:
@@ -33,7 +24,10 @@ class BuggyOperator:
     """
 
     stem = ""
-    bug = Bug("none: no known bug", "", "")
+    deviation = ""  # what the bug does
+    seen_in = ""  # implementations with the bug, as named in field.md
+    rule = ""  # label of the broken rule
+    mutants: tuple[str, ...] = ()  # equivalent mutants of the catalogue
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mindref.ops.sampled_softmax import check_inputs
 from mindref.shapes import Array, Bools, Ints
-from tests.public_code.base import Bug, BuggyOperator, direction, unit_rows_backward
+from tests.public_code.base import BuggyOperator, direction, unit_rows_backward
 
 
 class Saved(NamedTuple):
@@ -79,48 +79,36 @@ class Loss(BuggyOperator):
 
 
 class NoCorrection(Loss):
-    bug = Bug(
-        "no log-Q correction",
-        "EasyRec, TorchEasyRec, torch-rechub, CoreRec",
-        "sampled_softmax-R2",
-        ("no-log-q",),
-    )
+    deviation = "no log-Q correction"
+    seen_in, rule = "EasyRec, TorchEasyRec, torch-rechub, CoreRec", "sampled_softmax-R2"
+    mutants = ("no-log-q",)
 
     def correction(self, log_expected: Array) -> Array:
         return np.zeros_like(log_expected)
 
 
 class AccidentalHitsKept(Loss):
-    bug = Bug(
-        "accidental hits are kept",
-        "torch-rechub, REMI, TorchEasyRec",
-        "sampled_softmax-R3",
-        ("hits-kept",),
-    )
+    deviation = "accidental hits are kept"
+    seen_in, rule = "torch-rechub, REMI, TorchEasyRec", "sampled_softmax-R3"
+    mutants = ("hits-kept",)
 
     def hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
         return np.zeros((len(target_ids), len(negative_ids)), bool)
 
 
 class TemperatureUnused(Loss):
-    bug = Bug(
-        "the temperature is accepted and not used",
-        "torch-rechub",
-        "sampled_softmax-R6",
-        ("temperature-unused",),
-    )
+    deviation = "the temperature is accepted and not used"
+    seen_in, rule = "torch-rechub", "sampled_softmax-R6"
+    mutants = ("temperature-unused",)
 
     def divisor(self, temperature: float) -> float:
         return 1.0
 
 
 class OnlyUsersNormalised(Loss):
-    bug = Bug(
-        "users are normalised to length one, items are not",
-        "fun-rec",
-        "sampled_softmax-R7",
-        ("only-users-normalised",),
-    )
+    deviation = "users are normalised to length one, items are not"
+    seen_in, rule = "fun-rec", "sampled_softmax-R7"
+    mutants = ("only-users-normalised",)
 
     def normalised(self, normalise: bool) -> tuple[bool, ...]:
         return (normalise, False, False)

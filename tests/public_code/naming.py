@@ -37,18 +37,12 @@ class BugDiagnosis(NamedTuple):
     @property
     def right(self) -> bool:
         """Return whether an equivalent mutant is named and no other mutant."""
-        return bool(set(self.mutants) & set(self.bug.bug.mutants)) and not self.other_mutants
+        return bool(set(self.mutants) & set(self.bug.mutants)) and not self.other_mutants
 
 
 def named_mutants(diagnosis: str) -> tuple[str, ...]:
     """Return the mutants that a diagnosis names; empty if there is only a nearest mutant."""
     return tuple(MISTAKE.findall(diagnosis)) if diagnosis.startswith(NAMING) else ()
-
-
-def command(bug: type[BuggyOperator]) -> str:
-    """Return the command that creates the report."""
-    backend = f"tests.public_code.bugs:{bug.__name__}"
-    return f"mindref conform --backend {backend} --profile {PROFILE} {bug.stem}"
 
 
 def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
@@ -62,7 +56,7 @@ def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
 def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
     """Return the diagnosis of a bug."""
     results = [(r.check, named_mutants(r.diagnosis)) for r in failures(bug)]
-    right = [(check, names) for check, names in results if set(names) & set(bug.bug.mutants)]
+    right = [(check, names) for check, names in results if set(names) & set(bug.mutants)]
     with_mutants = [(check, names) for check, names in results if names]
     check, mutants = (right or with_mutants or results)[0]
     wrong = {name for other, names in with_mutants if (other, names) not in right for name in names}

@@ -177,6 +177,6 @@ def test_gradient_of_third_iteration_is_zero_for_two_iterations():
 def test_a_bug_is_a_backend_of_one_operator_with_a_rule_to_break(bug):
     backend = load_backend(f"tests.public_code.bugs:{bug.__name__}")
     assert backend.capabilities().operators == (bug.stem,)
-    assert bug.bug.name
-    assert bug.bug.seen_in
-    assert bug.bug.rule.startswith(bug.stem)
+    assert bug.deviation
+    assert bug.seen_in
+    assert bug.rule.startswith(bug.stem)
