@@ -10,6 +10,7 @@ import pytest
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of
+from mindref.conformance.runner import manifest
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
@@ -61,6 +62,10 @@ def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(check):
     assert text == check.text  # one line, which is what the report shows
     assert re.fullmatch(r"\S.*[^.]\.", text)
     assert not re.search(r"[.!?] [A-Z]", text)
+
+
+def test_the_shipped_manifest_is_current():
+    assert manifest.load_manifest() == manifest.build_manifest(spec_pages.SPECS)
 
 
 def rules():
