@@ -96,10 +96,7 @@ def test_a_failure_is_blocked_by_a_failure_that_explains_it_and_stays_failed_oth
     for results, expected in (
         ([softmax, above], [("failed", ""), ("blocked", "softmax-R1")]),
         ([loose, above], [("failed", ""), ("failed", "")]),
-        (
-            [writes, result("numerics/x", "numerics-R7")],
-            [("blocked", "numerics-R7"), ("failed", "")],
-        ),
+        ([writes, inputs], [("blocked", "numerics-R7"), ("failed", "")]),
         ([writes], [("failed", "")]),
     ):
         assert causes(block_explained(results)) == expected
