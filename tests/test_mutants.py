@@ -148,7 +148,6 @@ def test_an_unknown_attribute_or_argument_is_found():
 
 
 def identifiers(tree):
-    """Return the attributes, arguments and names in a tree."""
     fields = {ast.Attribute: "attr", ast.keyword: "arg", ast.arg: "arg", ast.Name: "id"}
     fields |= {ast.FunctionDef: "name", ast.ClassDef: "name"}
     bound = (getattr(node, fields.get(type(node), ""), None) for node in ast.walk(tree))
@@ -165,7 +164,6 @@ def unknown_identifiers(tree, known):
 
 
 def node_names(node):
-    """Return the name that a node binds or reads."""
     return {getattr(node, field) for field in ("arg", "id", "name") if hasattr(node, field)}
 
 
@@ -193,7 +191,6 @@ def undefined_names(folder, texts):
 
 @pytest.fixture(scope="module")
 def forkserver():
-    """A process whose forks run tests."""
     command = [sys.executable, "-P", "-B", str(REPOSITORY / "tests" / "forkserver.py")]
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
     with Popen(command, stdin=PIPE, stdout=PIPE, env=env, text=True) as process:

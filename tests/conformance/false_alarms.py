@@ -38,8 +38,6 @@ Implementations = dict[str, BackendImplementation]
 
 
 class Alarm(NamedTuple):
-    """A check that a correct implementation did not pass."""
-
     backend: str
     check: str
     precision: str
@@ -48,8 +46,6 @@ class Alarm(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The results of one implementation of one operator."""
-
     backend: str
     stem: str
     seeds: int
@@ -60,7 +56,6 @@ class Line(NamedTuple):
 
 
 def correct_implementations() -> Implementations:
-    """Return the correct implementations, with the model composed of their operators."""
     return {name: BackendImplementation(composed_backend(name)) for name in NAMES}
 
 
@@ -95,7 +90,6 @@ def run_trivial_implementations(stem: str, seeds: Sequence[int]) -> Line:
 
 
 def add_result(line: Line, precision: Precision, result: CheckResult, seed: int) -> Line:
-    """Return the line with one more result."""
     share = list(line.share)
     index = PRECISIONS.index(precision)
     share[index] = max(share[index], result.error_ratio)
@@ -113,12 +107,10 @@ def checks_of(stem: str) -> list[ConformanceCheck]:
 
 
 def composed_stems() -> tuple[str, ...]:
-    """Return the stems of checks of a backend as a whole."""
     return tuple(dict.fromkeys(c.stem for c in all_checks() if c.stem not in OPERATORS))
 
 
 def lines(options: argparse.Namespace) -> Iterator[Line]:
-    """Yield a line for each operator and implementation."""
     implementations = correct_implementations()
     plan = [(stem, options.seeds) for stem in options.stems or OPERATORS]
     plan += [(stem, options.levels) for stem in composed_stems() if options.levels]
@@ -132,14 +124,12 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
 
 
 def heading() -> list[str]:
-    """Return the two lines above the table."""
     shares = [f"largest share, {p}" for p in PRECISIONS]
     cells = ["tested", "implementation", "seeds", "checks run", *shares, "grade B", "false alarms"]
     return ["| " + " | ".join(cells) + " |", "|---|---|" + "--:|" * (len(cells) - 2)]
 
 
 def row(line: Line) -> str:
-    """Return one line of the table."""
     grades = [*(f"{share:.2f}" for share in line.share), line.below_a]
     numbers = ["", "", ""] if line.backend == NULLS else grades
     counts = [line.seeds, line.runs, *numbers, len(line.alarms)]
@@ -147,12 +137,10 @@ def row(line: Line) -> str:
 
 
 def alarm_texts(line: Line) -> list[str]:
-    """Return each false alarm as text."""
     return [" ".join(map(str, alarm)) for alarm in line.alarms]
 
 
 def arguments() -> argparse.Namespace:
-    """Return the options of the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     counts = {"seeds": 200, "first": 0, "examples": EXAMPLES, "levels": 0, "nulls": 0}

@@ -97,7 +97,6 @@ unclaiming = Right(operators=())
 
 
 def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> CheckResult:
-    """Return a result without a run."""
     rules = {PROPERTY: "softmax-R2", GRADIENT: "softmax-R5", REFUSAL: "softmax-R7"}
     cited, gradient = (rules.get(check, "softmax-R1"),), check == GRADIENT
     text = "What is asked."
@@ -105,7 +104,6 @@ def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> Chec
 
 
 def report(*results: CheckResult, **changes: Any) -> ConformanceReport:
-    """Return a complete report of these results, with changes."""
     claims = dict(Capabilities(("softmax",))._asdict())
     precisions = tuple(dict.fromkeys(r.precision for r in results))
     complete = ConformanceReport(

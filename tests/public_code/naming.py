@@ -27,8 +27,6 @@ MISTAKE = re.compile(r"\[([\w-]+), [a-z_]+-R\d+")
 
 
 class BugDiagnosis(NamedTuple):
-    """The diagnosis of one bug."""
-
     bug: type[BuggyOperator]
     check: str  # first check that names the bug, else names a mutant, else fails
     mutants: tuple[str, ...]  # several if their results are equal for the calls of the check
@@ -46,7 +44,6 @@ def named_mutants(diagnosis: str) -> tuple[str, ...]:
 
 
 def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
-    """Return the failures of the report in float64."""
     judgement = SuiteRun(
         f"tests.public_code.bugs:{bug.__name__}", (bug.stem,), RunSettings(PROFILE)
     )
@@ -54,7 +51,6 @@ def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
 
 
 def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
-    """Return the diagnosis of a bug."""
     results = [(r.check, named_mutants(r.diagnosis)) for r in failures(bug)]
     right = [(check, names) for check, names in results if set(names) & set(bug.mutants)]
     with_mutants = [(check, names) for check, names in results if names]
@@ -64,7 +60,6 @@ def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
 
 
 def rerun_check(bug: type[BuggyOperator], name: str) -> tuple[str, ...]:
-    """Run one check and return the mutants that it names."""
     check = next(c for c in all_checks() if c.name == name)
     subject = BackendImplementation(bug())
     result = run_check(check, subject, PRECISION, EFFORT)

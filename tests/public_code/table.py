@@ -114,7 +114,6 @@ PART_NAMES = (*(package.name for package in PACKAGES), "bugs")
 
 
 def split_page(text: str, part: str) -> tuple[str, str, str]:
-    """Return the text before a part of the page, the part, and the text after it."""
     begin, end = f"<!-- {part}: begin -->\n", f"<!-- {part}: end -->"
     head, tail_part = text.split(begin)
     body, tail = tail_part.split(end)
@@ -122,7 +121,6 @@ def split_page(text: str, part: str) -> tuple[str, str, str]:
 
 
 def package_part(package: Package) -> Iterator[str]:
-    """Test a package and yield the lines of its part."""
     names = (package.backend, package.tidy)
     plain, tidy = (run_suite(name, (), RunSettings(PROFILE)) for name in names)
     versions = [f"{name} {metadata.version(name)}" for name in (*package.beside, "numpy")]
@@ -141,7 +139,6 @@ def package_part(package: Package) -> Iterator[str]:
 
 
 def claimed_results(report: ConformanceReport) -> list[CheckResult]:
-    """Return the results that are claimed."""
     return [r for r in report.results if r.status != "not_claimed"]
 
 
@@ -172,7 +169,6 @@ def rule_row(rule: str, plain: list[CheckResult], tidy: list[CheckResult]) -> st
 
 
 def effect(rule: str, failed: list[CheckResult], tidy: list[CheckResult]) -> str:
-    """Return the effect of the failures of a rule on a model."""
     if all(r.message.startswith(NOT_IMPLEMENTED) for r in failed):
         return "not available"
     if all(last_digits(r.message) for r in failed):
@@ -190,7 +186,6 @@ def last_digits(message: str) -> bool:
 
 
 def failures(results: list[CheckResult]) -> list[CheckResult]:
-    """Return the failed results."""
     return [r for r in results if r.status == "failed"]
 
 
@@ -222,7 +217,6 @@ def likely_mistake(failed: list[CheckResult]) -> str:
 
 
 def bug_table() -> Iterator[str]:
-    """Yield the table of the public bugs."""
     diagnoses = [diagnose_bug(bug) for bug in BUGS]
     right = sum(one.right for one in diagnoses)
     yield f"{right} of {len(diagnoses)} are named.\n"
@@ -233,7 +227,6 @@ def bug_table() -> Iterator[str]:
 
 
 def bug_row(one: BugDiagnosis) -> str:
-    """Return the row of a bug."""
     bug, mutants = one.bug, [f"`{name}`" for name in one.mutants]
     if one.other_mutants:
         mutants.append("elsewhere " + ", ".join(f"`{name}`" for name in one.other_mutants))
@@ -269,7 +262,6 @@ def write(parts: list[str]) -> None:
 
 
 def is_installed(package: Package) -> bool:
-    """Return whether a package is installed."""
     return importlib.util.find_spec(package.module) is not None
 
 

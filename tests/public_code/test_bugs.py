@@ -56,7 +56,6 @@ def make_arguments(stem, **changes):
 
 
 def compute_results(operator, call):
-    """Return result and gradients."""
     arrays, numbers = call
     out, saved = operator.forward(*arrays, **numbers)
     d_out = np.cos(np.arange(out.size)).reshape(out.shape)
@@ -65,7 +64,6 @@ def compute_results(operator, call):
 
 
 def distance(results, right):
-    """Return the largest relative difference over result and gradients."""
     pairs = zip(results, right, strict=True)
     return max(np.abs(a - b).max() / max(np.abs(b).max(), TOLERANCE) for a, b in pairs)
 
@@ -75,7 +73,6 @@ def reference_results(stem, arguments):
 
 
 def error_of(operator, arguments):
-    """Return the distance of an operator from the reference."""
     results = compute_results(operator, arguments)
     return distance(results, reference_results(operator.stem, arguments))
 

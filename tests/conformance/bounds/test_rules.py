@@ -79,7 +79,6 @@ CONTRACTIONS = {
 
 
 def check_corners(function, values):
-    """Raise AssertionError unless the worst case equals the extreme corner."""
     a = Arithmetic(Precision.of("float64"), "worst")
     bound = function(*(carrying(a, x) for x in values)).error
     plain = function(*values)
@@ -94,7 +93,6 @@ def check_corners(function, values):
 
 
 def check_spread(function, values, rng):
-    """Raise AssertionError unless the statistical error covers independent errors."""
     a = Arithmetic(Precision.of("float64"), "statistical")
     a.unit = SMALL  # so that all of the error is an element's own
     bound = function(*(carrying(a, x) for x in values)).error

@@ -58,7 +58,6 @@ def check_result(implementation, name, dtype="float64"):
 
 
 def diagnosis_of(mutant, check):
-    """Return the diagnosis of a check that the mutant fails."""
     implementation = BackendImplementation(backend_of(mutant))
     result = check_result(implementation, check)
     assert result.status == "failed", result.message

@@ -230,7 +230,6 @@ def test_mutants_of_every_level_are_reproduced(mutant):
 
 
 def imported_modules(text):
-    """Return the modules that a script imports."""
     modules = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -302,7 +301,6 @@ def test_the_header_states_failure_rule_and_versions():
 
 
 def evaluate_literal(x):
-    """Return the value of the literal of x."""
     imports = set()
     text = reproduction.value_literal(x, imports)
     names = {"np": np, "inf": np.inf, "nan": np.nan}

@@ -67,7 +67,6 @@ def unregistered_check(
     rules: tuple[str, ...] = ("squash-R1",),
     name: str = "squash/made",
 ) -> ConformanceCheck:
-    """Return a check that is not registered."""
     return ConformanceCheck(name, rules, run, calls(), False, agreement, "squash", 1.0)
 
 

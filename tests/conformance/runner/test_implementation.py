@@ -40,8 +40,6 @@ class Framework:
 
 
 class Narrow(NumpyBackend):
-    """A backend that converts arrays through another dtype."""
-
     def from_numpy(self, x):
         return x.astype(np.float32).astype(x.dtype) if x.dtype.kind == "f" else x
 
