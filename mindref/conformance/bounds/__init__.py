@@ -27,13 +27,6 @@ from mindref.conformance.bounds.evaluate import (
 from mindref.conformance.bounds.precision import Precision
 
 __all__ = [
-    "Allowances",
-    "Allowed",
-    "Bounded",
-    "Precision",
-    "allowances",
-    "bounded_input",
-    "dense_table",
-    "run_bounded",
-    "value_and_error",
-]
+    "Allowances", "Allowed", "Bounded", "Precision", "allowances", "bounded_input", "dense_table",
+    "run_bounded", "value_and_error",
+]  # fmt: skip

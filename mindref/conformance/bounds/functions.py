@@ -118,18 +118,9 @@ def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 MOVES = (
-    np.broadcast_to,
-    np.expand_dims,
-    np.moveaxis,
-    np.ravel,
-    np.repeat,
-    np.reshape,
-    np.squeeze,
-    np.swapaxes,
-    np.take,
-    np.transpose,
-    np.zeros_like,
-)
+    np.broadcast_to, np.expand_dims, np.moveaxis, np.ravel, np.repeat, np.reshape, np.squeeze,
+    np.swapaxes, np.take, np.transpose, np.zeros_like,
+)  # fmt: skip
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: bounded_where,

@@ -58,7 +58,7 @@ def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
     context.assert_exact(got, "profile", params.profile, mask=profile[:, None])
 
 
-@add_check("optimiser-R5", "optimiser-R6", draws=draw_trainings(steps=2), fraction=0.5)
+@add_check("optimiser-R5, R6", draws=draw_trainings(steps=2), fraction=0.5)
 def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> None:
     """A row of the first batch that the second does not look up must not move in step two."""
     first, second = call.arrays["batches"]
@@ -135,17 +135,13 @@ def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Cal
 # agreement, from simple to compound
 
 
-@add_comparison("optimiser-R4", "optimiser-R3", "optimiser-R8", draws=draw_trainings(steps=1))
+@add_comparison("optimiser-R4, R3, R8", draws=draw_trainings(steps=1))
 def one_step_matches_the_reference() -> None:
     """After one step, the loss and every parameter must match the reference."""
 
 
 @add_comparison(
-    "optimiser-R1",
-    "optimiser-R2",
-    "optimiser-R3",
-    "optimiser-R4",
-    "optimiser-R13",
+    "optimiser-R1, R2, R3, R4, R13",
     draws=draw_trainings(steps=2) | draw_trainings(steps=3, **SLOW_ERROR_GROWTH),
 )
 def two_and_three_steps_match_the_reference() -> None:
@@ -173,8 +169,7 @@ def skipped_row_keeps_its_moments() -> None:
 
 
 @add_comparison(
-    "optimiser-R6",
-    "optimiser-R1",
+    "optimiser-R6, R1",
     draws=draw_trainings(steps=2, becomes=with_zero_gradients_between, **SLOW_ERROR_GROWTH),
     fraction=0.5,
 )

@@ -104,14 +104,9 @@ def run_check(
             break
     if tally.failure is not None and effort.shrink:
         shrink_failure(trial, count, tally)
-    result = CheckResult(
-        check=check.name,
-        rules=check.rules,
-        level=check.level,
-        gradient=check.gradient,
-        precision=str(precision),
-        status="passed",
-        text=check.text,
+    result = check.result(
+        precision,
+        "passed",
         examples=tally.effective,
         error_ratio=tally.error_ratio,
         grade=tally.grade if factor == 1 else "C",

@@ -84,15 +84,7 @@ def run_planned_check(
     settings: RunSettings,
 ) -> CheckResult:
     """Return the result of one check: not claimed, self-comparison, or that of its run."""
-    nothing = CheckResult(
-        check=check.name,
-        rules=check.rules,
-        level=check.level,
-        gradient=check.gradient,
-        precision=str(precision),
-        status="",
-        text=check.text,
-    )
+    nothing = check.result(precision)
     reason = unclaimed_reason(check, implementation)
     if reason:
         return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2

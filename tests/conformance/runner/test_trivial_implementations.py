@@ -30,11 +30,6 @@ def test_a_check_of_shapes_accepts_most():
 
 @pytest.mark.rules("conformance-R4")
 def test_the_trivial_implementations_are_those_of_the_page():
-    assert list(TRIVIAL_IMPLEMENTATIONS) == [
-        "zeros",
-        "constants",
-        "another input",
-        "the input itself",
-        "a changed input",
-        "the answer before",
-    ]
+    numbers = ["zeros", "constants", "another input"]
+    memory = ["the input itself", "a changed input", "the answer before"]
+    assert list(TRIVIAL_IMPLEMENTATIONS) == numbers + memory

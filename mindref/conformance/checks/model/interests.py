@@ -99,17 +99,7 @@ def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) ->
     context.assert_equal(context.run(call.change(histories=loud)), first)
 
 
-@add_comparison(
-    "model-R1",
-    "model-R2",
-    "model-R3",
-    "model-R4",
-    "model-R5",
-    "model-R6",
-    "model-R7",
-    draws=serving_calls(),
-    stem="interests",
-)
+@add_comparison("model-R1, R2, R3, R4, R5, R6, R7", draws=serving_calls(), stem="interests")
 def interests_match_the_reference() -> None:
     """For every named option, the interests and the active mask must match the reference."""
 

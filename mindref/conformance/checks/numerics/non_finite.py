@@ -43,7 +43,7 @@ def nan_reaches_only_dependent_results(context: CheckContext, call: Call) -> Non
         assert_unchanged_elsewhere(context, clean, got, reach)
 
 
-@for_each_operator("numerics-R13", "numerics-R5")
+@for_each_operator("numerics-R13, R5")
 def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
     """An infinity must give infinity or NaN in the results computed from it, and only there."""
     call = call.forward_only()

@@ -60,12 +60,12 @@ def log_weights_match_the_reference() -> None:
     """With log weights, forward must match the reference."""
 
 
-@add_comparison("routing-R32", "routing-R9", draws=routing_calls(weighted=True, axis="behaviours"))
+@add_comparison("routing-R32, R9", draws=routing_calls(weighted=True, axis="behaviours"))
 def log_weights_with_axis_behaviours_match() -> None:
     """With log weights and axis="behaviours", forward must match the reference."""
 
 
-@add_comparison("routing-R32", "routing-R25", draws=routing_calls(weighted=True, general=True))
+@add_comparison("routing-R32, R25", draws=routing_calls(weighted=True, general=True))
 def log_weights_with_general_routing_match() -> None:
     """With log weights and a matrix for each pair, forward must match the reference."""
 
@@ -109,8 +109,7 @@ def log_weight_gradients_match_the_reference() -> None:
 
 
 @add_comparison(
-    "routing-R35",
-    "routing-R9",
+    "routing-R35, R9",
     draws=routing_calls(weighted=True, gradients=("all",), axis="behaviours"),
     gradient=True,
 )
@@ -119,8 +118,7 @@ def log_weight_gradients_with_axis_behaviours_match() -> None:
 
 
 @add_comparison(
-    "routing-R35",
-    "routing-R25",
+    "routing-R35, R25",
     draws=routing_calls(weighted=True, gradients=("all",), general=True),
     gradient=True,
 )

@@ -63,7 +63,7 @@ PLAIN_WITH_NEGATIVES = sampled_softmax_calls(temperatures=(1.0,), normalise=(Fal
 PLAIN = sampled_softmax_calls(temperatures=(1.0,), normalise=(False,))
 
 
-@add_comparison("sampled_softmax-R1", "sampled_softmax-R2", draws=PLAIN)
+@add_comparison("sampled_softmax-R1, R2", draws=PLAIN)
 def plain_loss_matches_the_reference() -> None:
     """With temperature 1 and without normalising, the loss must match the reference."""
 
