@@ -37,22 +37,14 @@ NULLS = "nulls"
 Implementations = dict[str, BackendImplementation]
 
 
-class Alarm(NamedTuple):
-    backend: str
-    check: str
-    precision: str
-    seed: int
-    message: str
-
-
 class Line(NamedTuple):
     backend: str
     stem: str
     seeds: int
-    runs: int  # checks times seeds times precisions
-    share: tuple[float, ...]  # largest error ratio in each of PRECISIONS
-    below_a: int  # passed with a grade below A
-    alarms: tuple[Alarm, ...]
+    runs: int = 0  # checks times seeds times precisions
+    share: tuple[float, ...] = (0.0, 0.0)  # largest error ratio in each of PRECISIONS
+    below_a: int = 0  # passed with a grade below A
+    alarms: tuple[str, ...] = ()  # "backend check precision seed message" of each false alarm
 
 
 def correct_implementations() -> Implementations:
@@ -63,13 +55,12 @@ def run_implementations(
     stem: str, implementations: Implementations, seeds: Sequence[int], examples: int = EXAMPLES
 ) -> list[Line]:
     """Return a line for each implementation: every check of `stem`, under every seed."""
-    lines = {name: Line(name, stem, len(seeds), 0, (0.0,) * 2, 0, ()) for name in implementations}
+    lines = {name: Line(name, stem, len(seeds)) for name in implementations}
     for seed, check, precision in product(seeds, checks_of(stem), PRECISIONS):
+        budget = example_budget(check, examples, seed)
         for name, implementation in implementations.items():
             if not unclaimed_reason(check, implementation):
-                result = run_check(
-                    check, implementation, precision, example_budget(check, examples, seed)
-                )
+                result = run_check(check, implementation, precision, budget)
                 lines[name] = add_result(lines[name], precision, result, seed)
     return list(lines.values())
 
@@ -81,12 +72,14 @@ def example_budget(check: ConformanceCheck, examples: int, seed: int) -> Example
 
 def run_trivial_implementations(stem: str, seeds: Sequence[int]) -> Line:
     """Return a line for the trivial implementations; a check that accepts one is an alarm."""
-    alarms, checks, gates = [], checks_of(stem), PROFILES["smoke"].gate_examples
-    for seed, check, precision in product(seeds, checks, PRECISIONS):
-        for trivial in accepted_trivial(check, precision, gates, seed):
-            alarms.append(Alarm(NULLS, check.name, str(precision), seed, f"accepts {trivial}"))
+    checks, gates = checks_of(stem), PROFILES["smoke"].gate_examples
+    alarms = tuple(
+        f"{NULLS} {check.name} {precision} {seed} accepts {trivial}"
+        for seed, check, precision in product(seeds, checks, PRECISIONS)
+        for trivial in accepted_trivial(check, precision, gates, seed)
+    )
     runs = len(seeds) * len(checks) * len(PRECISIONS)
-    return Line(NULLS, stem, len(seeds), runs, (0.0,) * 2, 0, tuple(alarms))
+    return Line(NULLS, stem, len(seeds), runs, alarms=alarms)
 
 
 def add_result(line: Line, precision: Precision, result: CheckResult, seed: int) -> Line:
@@ -97,7 +90,7 @@ def add_result(line: Line, precision: Precision, result: CheckResult, seed: int)
     if result.status == "passed":
         return line._replace(below_a=line.below_a + (result.grade != "A"))
     message = f"{result.status} {result.blocked_by} {result.message}"
-    alarm = Alarm(line.backend, result.check, str(precision), seed, message)
+    alarm = f"{line.backend} {result.check} {precision} {seed} {message}"
     return line._replace(alarms=(*line.alarms, alarm))
 
 
@@ -136,10 +129,6 @@ def row(line: Line) -> str:
     return "| " + " | ".join([line.stem, line.backend, *map(str, counts)]) + " |"
 
 
-def alarm_texts(line: Line) -> list[str]:
-    return [" ".join(map(str, alarm)) for alarm in line.alarms]
-
-
 def arguments() -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
@@ -158,7 +147,7 @@ def main() -> None:
     print(*table, sep="\n")
     for line in lines(options):
         table.append(row(line))
-        print(table[-1], *alarm_texts(line), sep="\n", flush=True)
+        print(table[-1], *line.alarms, sep="\n", flush=True)
         alarms += len(line.alarms)
     print(f"{alarms} false alarms, {time.perf_counter() - start:.0f} s")
     if options.write:
