@@ -8,7 +8,7 @@ import numpy as np
 
 from mindref.ops.sampled_softmax import check_inputs
 from mindref.shapes import Array, Bools, Ints
-from tests.public_code.base import BuggyOperator, direction, unit_rows_backward
+from tests.public_code.base import BuggyOperator, squash, squash_backward
 
 
 class Saved(NamedTuple):
@@ -42,7 +42,7 @@ class Loss(BuggyOperator):
         target_correction, negative_correction = (self.correction(x) for x in logs)
         inputs, unit = (user, target, negatives), self.normalised(normalise)
         vectors = u, t, n = tuple(
-            direction(x) if yes else x for x, yes in zip(inputs, unit, strict=True)
+            squash(x, kind="unit") if yes else x for x, yes in zip(inputs, unit, strict=True)
         )
         divisor = self.divisor(temperature)
         y = np.einsum("bd,bd->b", u, t) / divisor - target_correction
@@ -63,7 +63,7 @@ class Loss(BuggyOperator):
         d_y = -d_z.sum(axis=1, keepdims=True)
         gradients = (d_y * t + d_z @ n, d_y * u, d_z.T @ u)
         parts = zip(gradients, saved.inputs, saved.unit, strict=True)
-        return tuple(unit_rows_backward(d, x) if yes else d for d, x, yes in parts)
+        return tuple(squash_backward(d, x, kind="unit") if yes else d for d, x, yes in parts)
 
     def correction(self, log_expected: Array) -> Array:
         return log_expected

@@ -10,10 +10,10 @@ from mindref.errors import ShapeError
 from mindref.shapes import Array, Bools, common_float_dtype
 from tests.public_code.base import (
     BuggyOperator,
-    direction,
     softmax,
     softmax_backward,
-    unit_rows_backward,
+    squash,
+    squash_backward,
 )
 from tests.public_code.routing import Routing, Saved
 
@@ -111,10 +111,10 @@ class UnitBetweenIterations(Routing):
     mutants = ("routing-length-one-between-iterations",)
 
     def inner_squash(self, z: Array) -> Array:
-        return direction(z)
+        return squash(z, kind="unit")
 
     def inner_squash_backward(self, d_u: Array, z: Array) -> Array:
-        return unit_rows_backward(d_u, z)
+        return squash_backward(d_u, z, kind="unit")
 
 
 class AlwaysThreeIterations(Routing):
