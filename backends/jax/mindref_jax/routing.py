@@ -35,7 +35,8 @@ def routing(
     coupling weights of the last iteration are constant; with "all" JAX differentiates every
     iteration. Raises ShapeError for wrong shapes, dtypes or options.
     """
-    check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis, kind)
+    options = {"iterations": iterations, "gradient": gradient, "axis": axis, "kind": kind}
+    check_inputs(history, mask, bilinear, init_logits, active, **options)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
@@ -75,16 +76,8 @@ def vote_agreement(votes: Any, capsules: Any) -> Any:
 
 
 def check_inputs(
-    history: Any,
-    mask: Any,
-    bilinear: Any,
-    init_logits: Any,
-    active: Any,
-    iterations: int,
-    gradient: str,
-    axis: str = "interests",
-    kind: str = "squash",
+    *arrays: Any, iterations: int, gradient: str, axis: str = "interests", kind: str = "squash"
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
-    reference.check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
-    check_squash_inputs(history, kind)
+    reference.check_inputs(*arrays, iterations, gradient, axis)
+    check_squash_inputs(arrays[0], kind)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mindref.conformance.bounds import sums
 from mindref.conformance.bounds.choice import doubts_of, without_doubts
-from mindref.conformance.bounds.correlated import Sum
+from mindref.conformance.bounds.sums import Sum
 
 
 def first_bounded(arrays: Sequence[Any]) -> Any:

@@ -48,14 +48,12 @@ def failure_sections(report: ConformanceReport) -> Iterator[str]:
 
 def table_lines(report: ConformanceReport) -> Iterator[str]:
     """Yield a row for each page: its counts and the largest error ratio."""
-    used = summary.largest_ratios(report)
     names = [summary.WORDS.get(status, status) for status in STATUSES]
     yield from ("", "## Pages", "")
     yield "| page | " + " | ".join(names) + " | largest error / error bound |"
     yield "|---" * (len(names) + 2) + "|"
-    for page, shares in used.items():
-        counts = summary.page_counts(report, page, STATUSES)
-        yield f"| {page} | " + " | ".join(counts) + f" | {summary.ratios_line(shares)} |"
+    for row in summary.page_rows(report, STATUSES):
+        yield f"| {' | '.join(row)} |"
 
 
 def escape_markdown(text: str) -> str:

@@ -193,27 +193,19 @@ def next_steps(report: ConformanceReport) -> list[str]:
     return lines
 
 
-def largest_ratios(report: ConformanceReport) -> dict[str, dict[str, CheckResult]]:
-    """Return page -> precision -> the passed result with the largest error ratio."""
-    ratios: dict[str, dict[str, CheckResult]] = {}
-    for result in report.results:
-        row = ratios.setdefault(result.page, {})
-        if result.status == "passed":
-            best = row.get(result.precision, result)
-            row[result.precision] = max(best, result, key=lambda r: r.error_ratio)
-    return ratios
-
-
-def page_counts(report: ConformanceReport, page: str, statuses: Iterable[str]) -> list[str]:
-    """Return the number of results of a page with each status; "" for none."""
-    counts = Counter(r.status for r in report.results if r.page == page)
-    return [str(counts[status] or "") for status in statuses]
-
-
-def ratios_line(row: dict[str, CheckResult]) -> str:
-    """Return the largest error ratios of a page by precision."""
-    used = {precision: r for precision, r in row.items() if r.error_ratio}
-    return ", ".join(f"{name} {r.error_ratio:.0%} ({r.grade})" for name, r in used.items())
+def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[list[str]]:
+    """Yield for each page: its name, the number of results by status, its largest error ratios."""
+    for page in dict.fromkeys(r.page for r in report.results):
+        results = [r for r in report.results if r.page == page]
+        counts = Counter(r.status for r in results)
+        ratios: dict[str, CheckResult] = {}  # by precision, of passed results
+        for result in results:
+            if result.status == "passed":
+                best = ratios.get(result.precision, result)
+                ratios[result.precision] = max(best, result, key=lambda r: r.error_ratio)
+        used = {precision: r for precision, r in ratios.items() if r.error_ratio}
+        text = ", ".join(f"{name} {r.error_ratio:.0%} ({r.grade})" for name, r in used.items())
+        yield [page, *(str(counts[status] or "") for status in statuses), text]
 
 
 def badge_text(report: ConformanceReport) -> str:

@@ -70,7 +70,6 @@ def page_table(report: ConformanceReport) -> Table:
     for status in statuses:
         table.add_column(summary.WORDS.get(status, status), justify="right")
     table.add_column("largest error / error bound")
-    for page, shares in summary.largest_ratios(report).items():
-        counts = summary.page_counts(report, page, statuses)
-        table.add_row(page, *counts, summary.ratios_line(shares))
+    for row in summary.page_rows(report, statuses):
+        table.add_row(*row)
     return table

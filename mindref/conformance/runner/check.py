@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 MODULES = (
     "embedding", "softmax", "squash", "routing.properties", "routing.agreement", "routing.gradient",
-    "routing.options", "routing.log_weights", "relu_layer", "label_attention.properties",
-    "label_attention.agreement", "sampled_softmax.properties", "sampled_softmax.agreement",
-    "notation", "numerics.arithmetic", "numerics.non_finite", "model.interests", "model.serving",
-    "model.loss", "optimiser", "contract", "golden",
+    "routing.options", "relu_layer", "label_attention.properties", "label_attention.agreement",
+    "sampled_softmax.properties", "sampled_softmax.agreement", "notation", "numerics",
+    "model.interests", "model.loss", "optimiser", "contract", "golden",
 )  # fmt: skip
 """Modules of `mindref.conformance.checks` in running order: a module follows those it rests on."""
 

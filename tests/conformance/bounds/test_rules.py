@@ -13,7 +13,6 @@ import pytest
 from mindref.conformance.bounds import (
     Bounded,
     Precision,
-    correlated,
     elementwise,
     functions,
     run_bounded,
@@ -247,7 +246,7 @@ def test_a_share_treated_as_a_quotient_is_detected(monkeypatch):
 
 
 def test_a_share_rule_without_the_other_terms_is_detected(monkeypatch):
-    monkeypatch.setattr(correlated, "joint_error_of_others", lambda a, x, axis: 0.0)
+    monkeypatch.setattr(sums, "joint_error_of_others", lambda a, x, axis: 0.0)
     bound, happens = softmax_error("worst")
     assert (happens > bound * SLACK + 2.0**-48).any(axis=(1, 2)).all()
 
