@@ -1,4 +1,4 @@
-"""One check: passed, failed, and too few comparisons."""
+"""One check: passed, failed, too few comparisons, and the six trivial implementations."""
 
 import os
 import subprocess
@@ -18,6 +18,10 @@ from mindref.conformance.runner.check_runner import (
 )
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
+from mindref.conformance.runner.trivial_implementations import (
+    TRIVIAL_IMPLEMENTATIONS,
+    accepted_trivial,
+)
 from tests import spec_pages
 from tests.conformance.runner.implementations import (
     implementation,
@@ -222,6 +226,29 @@ def test_a_broken_property_is_reported_before_wrong_answers():
 
     result = check_result(drifts, property_check())
     assert (result.status, result.blocked_by) == ("failed", "")
+
+
+@pytest.mark.rules("conformance-R4")
+def test_agreement_and_property_checks_reject_all():
+    assert accepted_trivial(unregistered_check(), DOUBLE) == []
+    assert accepted_trivial(property_check(), DOUBLE) == []
+
+
+@pytest.mark.rules("conformance-R4")
+def test_a_check_of_shapes_accepts_most():
+    def shapely(context, call):
+        """Only the number of axes."""
+        context.assert_true(context.run(call)["out"].ndim == 2, "two axes")
+
+    accepted = accepted_trivial(unregistered_check(shapely), DOUBLE)
+    assert accepted == ["zeros", "constants", "another input", "the answer before"]
+
+
+@pytest.mark.rules("conformance-R4")
+def test_the_trivial_implementations_are_those_of_the_page():
+    numbers = ["zeros", "constants", "another input"]
+    memory = ["the input itself", "a changed input", "the answer before"]
+    assert list(TRIVIAL_IMPLEMENTATIONS) == numbers + memory
 
 
 DRAW = """
