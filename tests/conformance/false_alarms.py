@@ -27,7 +27,7 @@ from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.plan import PROFILES, unclaimed_reason
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
-from tests.conformance.correct import NAMES, composed_backend
+from tests.conformance.correct import NAME, correct_backend
 from tests.conformance.mutant_kills import PRECISIONS, write_section
 
 EXAMPLES = 3
@@ -48,7 +48,7 @@ class Line(NamedTuple):
 
 
 def correct_implementations() -> Implementations:
-    return {name: BackendImplementation(composed_backend(name)) for name in NAMES}
+    return {NAME: BackendImplementation(correct_backend())}
 
 
 def run_implementations(

@@ -14,7 +14,7 @@ from mindref.backend import Capabilities
 from mindref.conformance.runner import attribution, check, manifest, suite_run
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
-from tests.conformance.correct.reversed_order import softmax
+from tests.conformance.correct import softmax
 
 SMALL = "tests.conformance.small"
 SPECS = Path(__file__).parents[2] / "specs"

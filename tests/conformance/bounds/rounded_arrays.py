@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.conformance.bounds.precision import TYPES, Precision
-from tests.conformance.correct.reversed_order.sums import broadcast_axes
+from tests.conformance.correct.sums import broadcast_axes
 
 Add = Callable[[Any], Any]
 
