@@ -35,7 +35,8 @@ def routing(
     coupling weights of the last iteration are constant; with "all" JAX differentiates every
     iteration. Raises ShapeError for wrong shapes, dtypes or options.
     """
-    options = {"iterations": iterations, "gradient": gradient, "axis": axis, "kind": kind}
+    options: dict[str, Any] = {"iterations": iterations, "gradient": gradient}
+    options |= {"axis": axis, "kind": kind}
     check_inputs(history, mask, bilinear, init_logits, active, **options)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
@@ -79,5 +80,6 @@ def check_inputs(
     *arrays: Any, iterations: int, gradient: str, axis: str = "interests", kind: str = "squash"
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
-    reference.check_inputs(*arrays, iterations, gradient, axis)
+    arguments = (*arrays, iterations, gradient, axis)
+    reference.check_inputs(*arguments)
     check_squash_inputs(arrays[0], kind)

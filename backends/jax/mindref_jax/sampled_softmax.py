@@ -67,7 +67,7 @@ def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
 
 def check_inputs(*arrays: Any, temperature: float = 1.0, normalise: bool = False) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    *vectors_and_ids, target_log_expected, negative_log_expected = arrays
-    logs = [values_or_default(x, 0) for x in (target_log_expected, negative_log_expected)]
-    reference.check_inputs(*vectors_and_ids, logs[0], logs[1], temperature)
+    logs = [values_or_default(x, 0) for x in arrays[5:]]
+    arguments = (*arrays[:5], *logs, temperature)
+    reference.check_inputs(*arguments)
     require_float_dtype("sampled_softmax", user=arrays[0])

@@ -6,7 +6,7 @@ parameters after one, two and three steps.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -39,8 +39,8 @@ NOT_OBSERVED = {
 }
 """Rules of the page that no call of a backend can show -> reason."""
 
-SLOW_ERROR_GROWTH: dict[str, Any] = {"iterations": 1, "hidden": ()}
-"""Settings in which errors grow slowly, for three steps."""
+draw_stable = partial(draw_trainings, iterations=1, hidden=())
+"""Draws trainings in which errors grow slowly, for three steps."""
 
 MOVED = 1e-3
 """Fraction of the learning rate above which a row has certainly moved."""
@@ -141,27 +141,20 @@ def one_step_matches_the_reference() -> None:
 
 
 @add_comparison(
-    "optimiser-R1, R2, R3, R4, R13",
-    draws=draw_trainings(steps=2) | draw_trainings(steps=3, **SLOW_ERROR_GROWTH),
+    "optimiser-R1, R2, R3, R4, R13", draws=draw_trainings(steps=2) | draw_stable(steps=3)
 )
 def two_and_three_steps_match_the_reference() -> None:
     """After two or three steps, losses and parameters must match the reference."""
 
 
-@add_comparison(
-    "optimiser-R2",
-    draws=draw_trainings(steps=3, becomes=with_late_item, **SLOW_ERROR_GROWTH),
-    fraction=0.5,
-)
+@add_comparison("optimiser-R2", draws=draw_stable(steps=3, becomes=with_late_item), fraction=0.5)
 def late_row_uses_the_global_step_count() -> None:
     """A row first looked up in step three must be bias-corrected by the global step count."""
 
 
 @add_comparison(
     "optimiser-R5",
-    draws=draw_trainings(
-        steps=3, becomes=with_skipped_item, beta1=0.5, beta2=0.9, **SLOW_ERROR_GROWTH
-    ),
+    draws=draw_stable(steps=3, becomes=with_skipped_item, beta1=0.5, beta2=0.9),
     fraction=0.25,
 )
 def skipped_row_keeps_its_moments() -> None:
@@ -170,7 +163,7 @@ def skipped_row_keeps_its_moments() -> None:
 
 @add_comparison(
     "optimiser-R6, R1",
-    draws=draw_trainings(steps=2, becomes=with_zero_gradients_between, **SLOW_ERROR_GROWTH),
+    draws=draw_stable(steps=2, becomes=with_zero_gradients_between),
     fraction=0.5,
 )
 def moments_decay_in_a_zero_gradient_step() -> None:
@@ -178,9 +171,7 @@ def moments_decay_in_a_zero_gradient_step() -> None:
 
 
 @add_comparison(
-    "optimiser-R7",
-    draws=draw_trainings(steps=2, becomes=with_every_row_used, **SLOW_ERROR_GROWTH),
-    fraction=0.5,
+    "optimiser-R7", draws=draw_stable(steps=2, becomes=with_every_row_used), fraction=0.5
 )
 def table_with_every_row_used_matches() -> None:
     """If every row is looked up in each step, the table must match the reference."""

@@ -114,11 +114,13 @@ def distinguishing_calls(
     """Return the calls that distinguish the mistakes, and a description of these calls."""
     count = POOL[check.level]
     calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
-    pool, description = deviation_pool(implementation, calls, precision), f"over {count} calls"
+    wants = [expected_or_none(call, precision) for call in calls]
+    pool, description = make_pool(implementation, calls, wants), f"over {count} calls"
     if not pool.wrong and result.evidence is not None:
         # only the calls of the failure show the deviation
         calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
-        pool = deviation_pool(implementation, calls, precision)
+        wants += [expected_or_none(call, precision) for call in result.evidence.calls]
+        pool = make_pool(implementation, calls, wants)
     return pool, description
 
 
@@ -135,13 +137,6 @@ def describe_mutant(mutant: Mutant) -> str:
     """Return what a mutant does, the rule it breaks, and public code with the same mistake."""
     seen = f", seen in {mutant.seen}" if mutant.seen else ""
     return f"{mutant.description} [{mutant.name}, {mutant.rule}{seen}]"
-
-
-def deviation_pool(
-    implementation: Implementation, calls: Sequence[Call], precision: Precision
-) -> Pool:
-    """Run the calls on an implementation, and return its deviation."""
-    return make_pool(implementation, calls, [expected_or_none(call, precision) for call in calls])
 
 
 def make_pool(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Pool:

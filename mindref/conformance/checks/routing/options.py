@@ -5,6 +5,7 @@ Another softmax axis, a matrix for each pair, other kinds of squash, log weights
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -105,7 +106,8 @@ def routing_with_kind_unit_matches_the_reference() -> None:
     """With kind="unit", capsules and gradients must match the reference."""
 
 
-WEIGHTED = routing_calls(weighted=True)
+draw_weighted = partial(routing_calls, weighted=True)
+WEIGHTED = draw_weighted()
 INPUTS_AND_WEIGHTS = (*INPUTS, "d_log_weights")
 
 
@@ -127,7 +129,7 @@ def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
     return call.change(log_weights=log_weights), without_log_weights(call).change(history=longer)
 
 
-@add_check("routing-R32", draws=routing_calls(weighted=True, iterations=(1,)))
+@add_check("routing-R32", draws=draw_weighted(iterations=(1,)))
 def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: Call) -> None:
     """In one iteration, a log weight must multiply its behaviour, not its coupling weights."""
     weighted, longer = map(context.run, weighted_and_scaled(context, call))
@@ -147,12 +149,12 @@ def log_weights_match_the_reference() -> None:
     """With log weights, forward must match the reference."""
 
 
-@add_comparison("routing-R32, R9", draws=routing_calls(weighted=True, axis="behaviours"))
+@add_comparison("routing-R32, R9", draws=draw_weighted(axis="behaviours"))
 def log_weights_with_axis_behaviours_match() -> None:
     """With log weights and axis="behaviours", forward must match the reference."""
 
 
-@add_comparison("routing-R32, R25", draws=routing_calls(weighted=True, general=True))
+@add_comparison("routing-R32, R25", draws=draw_weighted(general=True))
 def log_weights_with_general_routing_match() -> None:
     """With log weights and a matrix for each pair, forward must match the reference."""
 
@@ -179,7 +181,7 @@ def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) 
 
 @add_check(
     "routing-R35",
-    draws=routing_calls(weighted=True, iterations=(1, 2, 3), gradients=("all",)),
+    draws=draw_weighted(iterations=(1, 2, 3), gradients=("all",)),
     gradient=True,
     fraction=0.3,
 )
@@ -188,47 +190,39 @@ def log_weight_gradients_match_finite_differences(context: CheckContext, call: C
     assert_normalised_gradients_follow(context, call)
 
 
-@add_comparison(
-    "routing-R35", draws=routing_calls(weighted=True, gradients=("all",)), gradient=True
-)
+@add_comparison("routing-R35", draws=draw_weighted(gradients=("all",)), gradient=True)
 def log_weight_gradients_match_the_reference() -> None:
     """With log weights and gradient="all", every gradient must match the reference."""
 
 
 @add_comparison(
-    "routing-R35, R9",
-    draws=routing_calls(weighted=True, gradients=("all",), axis="behaviours"),
-    gradient=True,
+    "routing-R35, R9", draws=draw_weighted(gradients=("all",), axis="behaviours"), gradient=True
 )
 def log_weight_gradients_with_axis_behaviours_match() -> None:
     """With log weights and axis="behaviours", every gradient must match the reference."""
 
 
 @add_comparison(
-    "routing-R35, R25",
-    draws=routing_calls(weighted=True, gradients=("all",), general=True),
-    gradient=True,
+    "routing-R35, R25", draws=draw_weighted(gradients=("all",), general=True), gradient=True
 )
 def log_weight_gradients_with_general_routing_match() -> None:
     """With log weights and a matrix for each pair, every gradient must match the reference."""
 
 
-@add_check("routing-R36", draws=routing_calls(weighted=True, gradients=("last",)), gradient=True)
+@add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
     """With gradient="last", gradients must be those of one iteration from the last logits."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
 
-@add_check("routing-R36", draws=routing_calls(weighted=True, iterations=(1,)), gradient=True)
+@add_check("routing-R36", draws=draw_weighted(iterations=(1,)), gradient=True)
 def gradients_all_and_last_agree_with_log_weights(context: CheckContext, call: Call) -> None:
     """With one iteration and log weights, gradient="all" and gradient="last" must agree."""
     assert_all_equals_last(context, call, *INPUTS_AND_WEIGHTS)
 
 
-@add_comparison(
-    "routing-R36", draws=routing_calls(weighted=True, gradients=("last",)), gradient=True
-)
+@add_comparison("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_with_log_weights_matches() -> None:
     """With log weights and gradient="last", every gradient must match the reference."""
 
