@@ -148,7 +148,6 @@ def test_an_unknown_attribute_or_argument_is_found():
 
 
 def identifiers(tree):
-    """Return the attributes, arguments and names in a tree."""
     fields = {ast.Attribute: "attr", ast.keyword: "arg", ast.arg: "arg", ast.Name: "id"}
     fields |= {ast.FunctionDef: "name", ast.ClassDef: "name"}
     bound = (getattr(node, fields.get(type(node), ""), None) for node in ast.walk(tree))
@@ -165,7 +164,6 @@ def unknown_identifiers(tree, known):
 
 
 def node_names(node):
-    """Return the name that a node binds or reads."""
     return {getattr(node, field) for field in ("arg", "id", "name") if hasattr(node, field)}
 
 
@@ -193,7 +191,6 @@ def undefined_names(folder, texts):
 
 @pytest.fixture(scope="module")
 def forkserver():
-    """A process whose forks run tests."""
     command = [sys.executable, "-P", "-B", str(REPOSITORY / "tests" / "forkserver.py")]
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
     with Popen(command, stdin=PIPE, stdout=PIPE, env=env, text=True) as process:
@@ -231,14 +228,7 @@ def to_run(request):
 
 
 @EACH_OF_TESTS
-def test_a_mutant_is_killed(
-    mutant,
-    copy,
-    forkserver,
-    to_run,
-    request,
-    record_property,
-):
+def test_a_mutant_is_killed(mutant, copy, forkserver, to_run, request, record_property):
     if mutant.name not in to_run:
         option = request.config.getoption("--mutants")
         pytest.skip("recorded as killed" if option else "takes minutes; run with --mutants")
@@ -337,9 +327,7 @@ def test_a_run_that_ends_prints_no_stack(forkserver, tmp_path):
     assert "(most recent call first)" not in printed
 
 
-def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(
-    tmp_path,
-):
+def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(tmp_path):
     shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
     differs = """
 def test_differs():

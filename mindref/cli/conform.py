@@ -109,14 +109,14 @@ def save_reports(
     report: ConformanceReport, content: dict[str, Any], files: dict[str, Path | None]
 ) -> None:
     """Write the requested files atomically."""
-    from mindref.conformance.report import badge, json_report, junit, markdown
+    from mindref.conformance.report import json_report, junit, markdown, summary
     from mindref.run.atomic import write_text
 
     texts: dict[str, Callable[[], str]] = {
         "output": lambda: json_report.json_text(content),
         "markdown": lambda: markdown.markdown_text(report),
         "junit": lambda: junit.junit_text(report),
-        "badge": lambda: badge.badge_text(report) + "\n",
+        "badge": lambda: summary.badge_text(report) + "\n",
     }
     for name in FILES:
         path = files[name]

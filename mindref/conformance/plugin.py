@@ -146,14 +146,14 @@ class RunSummary:
         """Print the summary, as `mindref conform` does."""
         if not self.rows:
             return
-        from mindref.conformance.report import badge, summary
+        from mindref.conformance.report import summary
 
         report = self.report()
         terminalreporter.section("mindref conform")
         for line in [*summary.title_lines(report), *problem_lines(report)]:
             terminalreporter.line(line)
         terminalreporter.line(summary.count_line(report))
-        terminalreporter.line(badge.badge_text(report))
+        terminalreporter.line(summary.badge_text(report))
         for line in summary.next_steps(report):
             terminalreporter.line(line)
         terminalreporter.line(f"{report.backend} {summary.verdict_text(report)}")

@@ -21,13 +21,13 @@ from typing import NamedTuple
 
 from mindref.backend import OPERATORS
 from mindref.conformance.bounds import Precision
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES, unclaimed_reason
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
-from tests.conformance.correct import NAMES, composed_backend
+from tests.conformance.correct import NAME, correct_backend
 from tests.conformance.mutant_kills import PRECISIONS, write_section
 
 EXAMPLES = 3
@@ -37,44 +37,30 @@ NULLS = "nulls"
 Implementations = dict[str, BackendImplementation]
 
 
-class Alarm(NamedTuple):
-    """A check that a correct implementation did not pass."""
-
-    backend: str
-    check: str
-    precision: str
-    seed: int
-    message: str
-
-
 class Line(NamedTuple):
-    """The results of one implementation of one operator."""
-
     backend: str
     stem: str
     seeds: int
-    runs: int  # checks times seeds times precisions
-    share: tuple[float, ...]  # largest error ratio in each of PRECISIONS
-    below_a: int  # passed with a grade below A
-    alarms: tuple[Alarm, ...]
+    runs: int = 0  # checks times seeds times precisions
+    share: tuple[float, ...] = (0.0, 0.0)  # largest error ratio in each of PRECISIONS
+    below_a: int = 0  # passed with a grade below A
+    alarms: tuple[str, ...] = ()  # "backend check precision seed message" of each false alarm
 
 
 def correct_implementations() -> Implementations:
-    """Return the correct implementations, with the model composed of their operators."""
-    return {name: BackendImplementation(composed_backend(name)) for name in NAMES}
+    return {NAME: BackendImplementation(correct_backend())}
 
 
 def run_implementations(
     stem: str, implementations: Implementations, seeds: Sequence[int], examples: int = EXAMPLES
 ) -> list[Line]:
     """Return a line for each implementation: every check of `stem`, under every seed."""
-    lines = {name: Line(name, stem, len(seeds), 0, (0.0,) * 2, 0, ()) for name in implementations}
+    lines = {name: Line(name, stem, len(seeds)) for name in implementations}
     for seed, check, precision in product(seeds, checks_of(stem), PRECISIONS):
+        budget = example_budget(check, examples, seed)
         for name, implementation in implementations.items():
             if not unclaimed_reason(check, implementation):
-                result = run_check(
-                    check, implementation, precision, example_budget(check, examples, seed)
-                )
+                result = run_check(check, implementation, precision, budget)
                 lines[name] = add_result(lines[name], precision, result, seed)
     return list(lines.values())
 
@@ -86,16 +72,17 @@ def example_budget(check: ConformanceCheck, examples: int, seed: int) -> Example
 
 def run_trivial_implementations(stem: str, seeds: Sequence[int]) -> Line:
     """Return a line for the trivial implementations; a check that accepts one is an alarm."""
-    alarms, checks, gates = [], checks_of(stem), PROFILES["smoke"].gate_examples
-    for seed, check, precision in product(seeds, checks, PRECISIONS):
-        for trivial in accepted_trivial(check, precision, gates, seed):
-            alarms.append(Alarm(NULLS, check.name, str(precision), seed, f"accepts {trivial}"))
+    checks, gates = checks_of(stem), PROFILES["smoke"].gate_examples
+    alarms = tuple(
+        f"{NULLS} {check.name} {precision} {seed} accepts {trivial}"
+        for seed, check, precision in product(seeds, checks, PRECISIONS)
+        for trivial in accepted_trivial(check, precision, gates, seed)
+    )
     runs = len(seeds) * len(checks) * len(PRECISIONS)
-    return Line(NULLS, stem, len(seeds), runs, (0.0,) * 2, 0, tuple(alarms))
+    return Line(NULLS, stem, len(seeds), runs, alarms=alarms)
 
 
 def add_result(line: Line, precision: Precision, result: CheckResult, seed: int) -> Line:
-    """Return the line with one more result."""
     share = list(line.share)
     index = PRECISIONS.index(precision)
     share[index] = max(share[index], result.error_ratio)
@@ -103,7 +90,7 @@ def add_result(line: Line, precision: Precision, result: CheckResult, seed: int)
     if result.status == "passed":
         return line._replace(below_a=line.below_a + (result.grade != "A"))
     message = f"{result.status} {result.blocked_by} {result.message}"
-    alarm = Alarm(line.backend, result.check, str(precision), seed, message)
+    alarm = f"{line.backend} {result.check} {precision} {seed} {message}"
     return line._replace(alarms=(*line.alarms, alarm))
 
 
@@ -113,12 +100,10 @@ def checks_of(stem: str) -> list[ConformanceCheck]:
 
 
 def composed_stems() -> tuple[str, ...]:
-    """Return the stems of checks of a backend as a whole."""
     return tuple(dict.fromkeys(c.stem for c in all_checks() if c.stem not in OPERATORS))
 
 
 def lines(options: argparse.Namespace) -> Iterator[Line]:
-    """Yield a line for each operator and implementation."""
     implementations = correct_implementations()
     plan = [(stem, options.seeds) for stem in options.stems or OPERATORS]
     plan += [(stem, options.levels) for stem in composed_stems() if options.levels]
@@ -132,27 +117,19 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
 
 
 def heading() -> list[str]:
-    """Return the two lines above the table."""
     shares = [f"largest share, {p}" for p in PRECISIONS]
     cells = ["tested", "implementation", "seeds", "checks run", *shares, "grade B", "false alarms"]
     return ["| " + " | ".join(cells) + " |", "|---|---|" + "--:|" * (len(cells) - 2)]
 
 
 def row(line: Line) -> str:
-    """Return one line of the table."""
     grades = [*(f"{share:.2f}" for share in line.share), line.below_a]
     numbers = ["", "", ""] if line.backend == NULLS else grades
     counts = [line.seeds, line.runs, *numbers, len(line.alarms)]
     return "| " + " | ".join([line.stem, line.backend, *map(str, counts)]) + " |"
 
 
-def alarm_texts(line: Line) -> list[str]:
-    """Return each false alarm as text."""
-    return [" ".join(map(str, alarm)) for alarm in line.alarms]
-
-
 def arguments() -> argparse.Namespace:
-    """Return the options of the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     counts = {"seeds": 200, "first": 0, "examples": EXAMPLES, "levels": 0, "nulls": 0}
@@ -170,7 +147,7 @@ def main() -> None:
     print(*table, sep="\n")
     for line in lines(options):
         table.append(row(line))
-        print(table[-1], *alarm_texts(line), sep="\n", flush=True)
+        print(table[-1], *line.alarms, sep="\n", flush=True)
         alarms += len(line.alarms)
     print(f"{alarms} false alarms, {time.perf_counter() - start:.0f} s")
     if options.write:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from tests import spec_pages
 
 TABLE = spec_pages.SPECS / "coverage.md"
@@ -24,8 +24,6 @@ BUDGET = ExampleBudget(30, seed=0, shrink=False)  # the examples of the profile 
 
 
 class Row(NamedTuple):
-    """The counts of one rule."""
-
     rule: str
     checks: int
     mutants: int
@@ -38,7 +36,6 @@ class Row(NamedTuple):
 
 
 def citing(rule: str) -> list[ConformanceCheck]:
-    """Return the checks that cite a rule."""
     return [check for check in all_checks() if rule in check.rules]
 
 
@@ -54,7 +51,6 @@ def killer(mutant: Mutant, precision: Precision) -> str:
 
 
 def row(rule: str) -> Row:
-    """Return the counts of a rule."""
     wrong = [v for v in suite_mutants() if v.rule == rule]
     killed = tuple(sum(bool(killer(v, p)) for v in wrong) for p in PRECISIONS)
     return Row(rule, len(citing(rule)), len(wrong), killed)
@@ -78,7 +74,6 @@ def judged_pages() -> list[str]:
 
 
 def table() -> Iterator[str]:
-    """Yield the lines of the whole table."""
     yield "| rule | checks | mutants | killed in float64 | killed in float32 | covered |"
     yield "|---|--:|--:|--:|--:|---|"
     for page in judged_pages():

@@ -14,6 +14,7 @@ from mindref.backend import Capabilities
 from mindref.conformance.runner import attribution, check, manifest, suite_run
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
+from tests.conformance.correct import softmax
 
 SMALL = "tests.conformance.small"
 SPECS = Path(__file__).parents[2] / "specs"
@@ -38,32 +39,17 @@ def use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
 
 
-def forward(logits: Any, mask: Any, *, axis: int = -1) -> Any:
-    mask = np.broadcast_to(mask, logits.shape)
-    top = np.max(logits, axis=axis, keepdims=True, initial=-np.inf, where=mask)
-    shift = np.where(np.isfinite(top), top, 0)
-    weights = np.exp(logits - shift, where=mask, out=np.zeros_like(logits))
-    total = weights.sum(axis, keepdims=True)
-    weights = weights / np.where(total > 0, total, 1)
-    return weights.astype(logits.dtype), (weights.astype(logits.dtype), axis)
-
-
-def backward(d_out: Any, saved: Any) -> Any:
-    weights, axis = saved
-    return weights * (d_out - (weights * d_out).sum(axis, keepdims=True))
-
-
 def doubled(d_out: Any, saved: Any) -> Any:
-    weights, axis = saved
+    weights, _, axis = saved
     return weights * (d_out - 2 * (weights * d_out).sum(axis, keepdims=True))
 
 
-def unmasked(logits: Any, mask: Any, *, axis: int = -1) -> Any:
-    return forward(logits, np.ones_like(mask), axis=axis)
+def unmasked(logits: Any, mask: Any, *, axis: int) -> Any:
+    return softmax.forward(logits, np.ones_like(mask), axis=axis)
 
 
-def loose(logits: Any, mask: Any, *, axis: int = -1) -> Any:
-    weights, saved = forward(logits, mask, axis=axis)
+def loose(logits: Any, mask: Any, *, axis: int) -> Any:
+    weights, saved = softmax.forward(logits, mask, axis=axis)
     off = 1 + 6 * np.finfo(logits.dtype).eps
     return (weights * off).astype(logits.dtype), saved
 
@@ -74,7 +60,9 @@ class Right:
     name = "right"
     to_numpy = from_numpy = staticmethod(lambda x: x)
 
-    def __init__(self, forward: Any = forward, backward: Any = backward, **claims: Any) -> None:
+    def __init__(
+        self, forward: Any = softmax.forward, backward: Any = softmax.backward, **claims: Any
+    ) -> None:
         self.ops = SimpleNamespace(softmax=SimpleNamespace(forward=forward, backward=backward))
         self.claims = claims
 
@@ -97,7 +85,6 @@ unclaiming = Right(operators=())
 
 
 def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> CheckResult:
-    """Return a result without a run."""
     rules = {PROPERTY: "softmax-R2", GRADIENT: "softmax-R5", REFUSAL: "softmax-R7"}
     cited, gradient = (rules.get(check, "softmax-R1"),), check == GRADIENT
     text = "What is asked."
@@ -105,7 +92,6 @@ def result(check: str = FORWARD, status: str = "passed", **changes: Any) -> Chec
 
 
 def report(*results: CheckResult, **changes: Any) -> ConformanceReport:
-    """Return a complete report of these results, with changes."""
     claims = dict(Capabilities(("softmax",))._asdict())
     precisions = tuple(dict.fromkeys(r.precision for r in results))
     complete = ConformanceReport(

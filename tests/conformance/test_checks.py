@@ -10,9 +10,10 @@ import pytest
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of
+from mindref.conformance.runner import manifest
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.ops import OPS
@@ -55,14 +56,16 @@ def test_no_trivial_implementation_passes(check, precision):
 
 
 @EACH
-def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(
-    check,
-):
+def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(check):
     assert 0 < len(set(check.rules)) == len(check.rules)
     text = (check.run.__doc__ or "").strip()
     assert text == check.text  # one line, which is what the report shows
     assert re.fullmatch(r"\S.*[^.]\.", text)
     assert not re.search(r"[.!?] [A-Z]", text)
+
+
+def test_the_shipped_manifest_is_current():
+    assert manifest.load_manifest() == manifest.build_manifest(spec_pages.SPECS)
 
 
 def rules():

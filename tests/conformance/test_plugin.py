@@ -18,13 +18,11 @@ PLUGIN = Path(__file__).parent.parent / "plugin"
 
 
 def run(folder, *words, env=None):
-    """Run a module of Python in a folder."""
     command = [sys.executable, "-m", *words]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def run_pytest(folder, *options, env=None):
-    """Run the conformance suite with pytest and options `--mindref-...`."""
     words = ["pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "mindref.conformance"]
     return run(folder, *words, *(f"--mindref-{option}" for option in options), env=env)
 
@@ -57,7 +55,6 @@ def test_pytest_tests_an_installed_backend_from_any_folder(installed, tmp_path):
 
 
 def usage_error(folder, *options):
-    """Return the message of pytest for invalid options."""
     done = run_pytest(folder, *options)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert done.stdout == "", "nothing is collected"
@@ -89,10 +86,7 @@ def test_an_invalid_option_ends_pytest_with_one_line(options, message, tmp_path)
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [
-        ("profile=nonsense", "invalid choice: 'nonsense'"),
-        ("seed=x", "invalid int value: 'x'"),
-    ],
+    [("profile=nonsense", "invalid choice: 'nonsense'"), ("seed=x", "invalid int value: 'x'")],
 )
 def test_an_invalid_option_value_prints_the_usage(option, message, tmp_path):
     error = usage_error(tmp_path, option)

@@ -14,7 +14,6 @@ GAP = "..."
 
 
 def block(kind):
-    """Return the text of a code block of the page."""
     match = re.search(rf"^```\w+ {kind}\n(.*?)^```$", spec_pages.text("backend"), re.M | re.S)
     assert match, f"specs/backend.md has no block {kind}"
     return match[1]

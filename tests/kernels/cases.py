@@ -18,9 +18,8 @@ import pytest
 
 from mindref.config import Config
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner.call import Answer, Call
+from mindref.conformance.runner.call import Answer, BackendImplementation, Call
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.reference import reference_answer
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.kernels.backend import NumbaBackend

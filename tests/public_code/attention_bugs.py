@@ -8,7 +8,7 @@ import numpy as np
 
 from mindref.ops.label_attention import check_inputs
 from mindref.shapes import Array, Bools
-from tests.public_code.base import Bug, BuggyOperator, softmax, softmax_backward
+from tests.public_code.base import BuggyOperator, softmax, softmax_backward
 
 WIDE = np.longdouble  # dtype of powers, so that correct powers do not overflow
 
@@ -71,12 +71,9 @@ def one_hot_of_largest(scores: Array, active: Bools) -> Array:
 
 
 class PowerBeforeArgmax(Attention):
-    bug = Bug(
-        "argmax for p >= 100, but of the powers",
-        "DeepMatch, fun-rec",
-        "label_attention-R6",
-        ("power-before-argmax",),
-    )
+    deviation = "argmax for p >= 100, but of the powers"
+    seen_in, rule = "DeepMatch, fun-rec", "label_attention-R6"
+    mutants = ("power-before-argmax",)
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         if power < 100:
@@ -91,12 +88,10 @@ class PowerBeforeArgmax(Attention):
 
 
 class RawPower(Attention):
-    bug = Bug(
-        "the power of a signed score",
-        "PaddleRec, DeepMatch, fun-rec, Wang-Yu-Qing, DeepMatch-Torch",
-        "label_attention-R2",
-        ("power-loses-the-sign",),
-    )
+    deviation = "the power of a signed score"
+    seen_in = "PaddleRec, DeepMatch, fun-rec, Wang-Yu-Qing, DeepMatch-Torch"
+    rule = "label_attention-R2"
+    mutants = ("power-loses-the-sign",)
 
     def raised(self, scores: Array, power: float) -> Array:
         return scores**power
@@ -106,12 +101,9 @@ class RawPower(Attention):
 
 
 class PowerMultiplied(Attention):
-    bug = Bug(
-        "the score is multiplied by p",
-        "EasyRec, TorchEasyRec",
-        "label_attention-R2",
-        ("power-multiplies",),
-    )
+    deviation = "the score is multiplied by p"
+    seen_in, rule = "EasyRec, TorchEasyRec", "label_attention-R2"
+    mutants = ("power-multiplies",)
 
     def raised(self, scores: Array, power: float) -> Array:
         return power * scores
@@ -121,9 +113,8 @@ class PowerMultiplied(Attention):
 
 
 class AlwaysArgmax(Attention):
-    bug = Bug(
-        "only the best interest, for every p", "ComiRec, torch-rechub, REMI", "label_attention-R3"
-    )
+    deviation = "only the best interest, for every p"
+    seen_in, rule = "ComiRec, torch-rechub, REMI", "label_attention-R3"
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return one_hot_of_largest(scores, active)
@@ -133,24 +124,18 @@ class AlwaysArgmax(Attention):
 
 
 class InactiveAttended(Attention):
-    bug = Bug(
-        "inactive interests are in the softmax",
-        "fun-rec",
-        "label_attention-R3",
-        ("inactive-interests-are-read", "softmax-masked-after-the-sum"),
-    )
+    deviation = "inactive interests are in the softmax"
+    seen_in, rule = "fun-rec", "label_attention-R3"
+    mutants = ("inactive-interests-are-read", "softmax-masked-after-the-sum")
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return super().weigh(scores, np.ones_like(active), power)
 
 
 class SizeOneAxis(Attention):
-    bug = Bug(
-        "softmax over an axis of size one: all weights are 1",
-        "deep_ctr",
-        "label_attention-R3",
-        ("attention-over-an-axis-of-one",),
-    )
+    deviation = "softmax over an axis of size one: all weights are 1"
+    seen_in, rule = "deep_ctr", "label_attention-R3"
+    mutants = ("attention-over-an-axis-of-one",)
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return active.astype(scores.dtype)

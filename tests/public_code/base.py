@@ -2,28 +2,20 @@
 
 The functions are written from the specification and from public code (specs/field.md). They do not
 use the code of `mindref.ops` or the catalogue of mutants, so the bugs test the diagnosis
-independently. Each operator of a base class is correct. A bug replaces one step and its derivative,
-so its gradient is the exact gradient of the wrong function.
+independently. Softmax and squash are those of tests/conformance/correct. Each operator of a base
+class is correct. A bug replaces one step and its derivative, so its gradient is the exact gradient
+of the wrong function.
 """
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from mindref.backend import Capabilities
 from mindref.shapes import Array, Bools
-
-
-class Bug(NamedTuple):
-    """A deviation read in public code."""
-
-    name: str
-    seen_in: str  # implementations with the bug, as named in field.md
-    rule: str  # label of the broken rule
-    mutants: tuple[str, ...] = ()  # equivalent mutants of the catalogue
+from tests.conformance.correct import softmax as _softmax
+from tests.conformance.correct import squash as _squash
 
 
 class BuggyOperator:
@@ -33,7 +25,10 @@ class BuggyOperator:
     """
 
     stem = ""
-    bug = Bug("none: no known bug", "", "")
+    deviation = ""  # what the bug does
+    seen_in = ""  # implementations with the bug, as named in field.md
+    rule = ""  # label of the broken rule
+    mutants: tuple[str, ...] = ()  # equivalent mutants of the catalogue
 
     @property
     def name(self) -> str:
@@ -55,11 +50,7 @@ class BuggyOperator:
 
 def softmax(logits: Array, allowed: Bools, axis: int) -> Array:
     """Return the softmax over an axis of the allowed positions; zero if no position is allowed."""
-    masked_logits = np.where(allowed, logits, -np.inf)
-    top = np.max(masked_logits, axis=axis, keepdims=True, initial=-np.inf)
-    exponentials = np.exp(masked_logits - np.where(top == -np.inf, 0, top))
-    total = exponentials.sum(axis=axis, keepdims=True)
-    return exponentials / np.where(total == 0, 1, total)
+    return _softmax.forward(logits, allowed, axis=axis)[0]
 
 
 def softmax_backward(d_weights: Array, weights: Array, axis: int) -> Array:
@@ -67,37 +58,10 @@ def softmax_backward(d_weights: Array, weights: Array, axis: int) -> Array:
     return weights * (d_weights - inner)
 
 
-def row_lengths(x: Array) -> Array:
-    """Return the lengths (..., 1) without squares of tiny or huge numbers."""
-    top = np.max(np.abs(x), axis=-1, keepdims=True, initial=0)
-    scale = np.where((top > 0) & np.isfinite(top), top, 1)
-    return scale * np.sqrt(((x / scale) ** 2).sum(axis=-1, keepdims=True))
+def squash(x: Array, kind: str = "squash") -> Array:
+    """Return the squash of vectors (..., D); kind "unit": their directions."""
+    return _squash.forward(x, kind=kind)[0]
 
 
-def direction(x: Array) -> Array:
-    n = row_lengths(x)
-    return x / np.where(n > 0, n, 1)
-
-
-def unit_rows_backward(d_out: Array, x: Array) -> Array:
-    """Return the derivative of `direction`: the orthogonal part of d_out / length; zero at zero."""
-    n, a = row_lengths(x), direction(x)
-    across = d_out - a * (a * d_out).sum(axis=-1, keepdims=True)
-    return np.where(n > 0, across / np.where(n > 0, n, 1), 0)
-
-
-def squash(x: Array) -> Array:
-    return x * squash_factor(row_lengths(x))
-
-
-def squash_backward(d_out: Array, x: Array) -> Array:
-    n, a = row_lengths(x), direction(x)
-    along = (a * d_out).sum(axis=-1, keepdims=True)
-    slope = 2 * squash_factor(n) ** 2 / np.where(n > 0, n, 1)  # 2 n / (1 + n^2)^2
-    return squash_factor(n) * (d_out - a * along) + slope * a * along
-
-
-def squash_factor(n: Array) -> Array:
-    """Return n / (1 + n^2), computed from the smaller of n and 1 / n."""
-    r = np.minimum(n, 1 / np.where(n > 0, n, 1))
-    return r / (1 + r * r)
+def squash_backward(d_out: Array, x: Array, kind: str = "squash") -> Array:
+    return _squash.backward(d_out, _squash.forward(x, kind=kind)[1])

@@ -9,6 +9,6 @@ BUGS: tuple[type[BuggyOperator], ...] = tuple(
     value
     for module in (routing_bugs, attention_bugs, loss_bugs)
     for value in vars(module).values()
-    if isinstance(value, type) and "bug" in vars(value) and value.__module__ == module.__name__
+    if isinstance(value, type) and "rule" in vars(value) and value.__module__ == module.__name__
 )
 globals().update({bug.__name__: bug for bug in BUGS})

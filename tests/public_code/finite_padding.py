@@ -35,8 +35,6 @@ def fit(x: Any, mask: Any) -> bool:
 
 
 class FinitePaddingAdapter:
-    """An adapter that replaces masked positions by zeros."""
-
     module = ""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mindref.ops.sampled_softmax import check_inputs
 from mindref.shapes import Array, Bools, Ints
-from tests.public_code.base import Bug, BuggyOperator, direction, unit_rows_backward
+from tests.public_code.base import BuggyOperator, squash, squash_backward
 
 
 class Saved(NamedTuple):
@@ -42,7 +42,7 @@ class Loss(BuggyOperator):
         target_correction, negative_correction = (self.correction(x) for x in logs)
         inputs, unit = (user, target, negatives), self.normalised(normalise)
         vectors = u, t, n = tuple(
-            direction(x) if yes else x for x, yes in zip(inputs, unit, strict=True)
+            squash(x, kind="unit") if yes else x for x, yes in zip(inputs, unit, strict=True)
         )
         divisor = self.divisor(temperature)
         y = np.einsum("bd,bd->b", u, t) / divisor - target_correction
@@ -63,7 +63,7 @@ class Loss(BuggyOperator):
         d_y = -d_z.sum(axis=1, keepdims=True)
         gradients = (d_y * t + d_z @ n, d_y * u, d_z.T @ u)
         parts = zip(gradients, saved.inputs, saved.unit, strict=True)
-        return tuple(unit_rows_backward(d, x) if yes else d for d, x, yes in parts)
+        return tuple(squash_backward(d, x, kind="unit") if yes else d for d, x, yes in parts)
 
     def correction(self, log_expected: Array) -> Array:
         return log_expected
@@ -79,48 +79,36 @@ class Loss(BuggyOperator):
 
 
 class NoCorrection(Loss):
-    bug = Bug(
-        "no log-Q correction",
-        "EasyRec, TorchEasyRec, torch-rechub, CoreRec",
-        "sampled_softmax-R2",
-        ("no-log-q",),
-    )
+    deviation = "no log-Q correction"
+    seen_in, rule = "EasyRec, TorchEasyRec, torch-rechub, CoreRec", "sampled_softmax-R2"
+    mutants = ("no-log-q",)
 
     def correction(self, log_expected: Array) -> Array:
         return np.zeros_like(log_expected)
 
 
 class AccidentalHitsKept(Loss):
-    bug = Bug(
-        "accidental hits are kept",
-        "torch-rechub, REMI, TorchEasyRec",
-        "sampled_softmax-R3",
-        ("hits-kept",),
-    )
+    deviation = "accidental hits are kept"
+    seen_in, rule = "torch-rechub, REMI, TorchEasyRec", "sampled_softmax-R3"
+    mutants = ("hits-kept",)
 
     def hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
         return np.zeros((len(target_ids), len(negative_ids)), bool)
 
 
 class TemperatureUnused(Loss):
-    bug = Bug(
-        "the temperature is accepted and not used",
-        "torch-rechub",
-        "sampled_softmax-R6",
-        ("temperature-unused",),
-    )
+    deviation = "the temperature is accepted and not used"
+    seen_in, rule = "torch-rechub", "sampled_softmax-R6"
+    mutants = ("temperature-unused",)
 
     def divisor(self, temperature: float) -> float:
         return 1.0
 
 
 class OnlyUsersNormalised(Loss):
-    bug = Bug(
-        "users are normalised to length one, items are not",
-        "fun-rec",
-        "sampled_softmax-R7",
-        ("only-users-normalised",),
-    )
+    deviation = "users are normalised to length one, items are not"
+    seen_in, rule = "fun-rec", "sampled_softmax-R7"
+    mutants = ("only-users-normalised",)
 
     def normalised(self, normalise: bool) -> tuple[bool, ...]:
         return (normalise, False, False)

@@ -10,9 +10,9 @@ import re
 from typing import NamedTuple
 
 from mindref.conformance.bounds import Precision
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import PROFILES, RunSettings
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.suite_run import SuiteRun, add_diagnosis
@@ -27,8 +27,6 @@ MISTAKE = re.compile(r"\[([\w-]+), [a-z_]+-R\d+")
 
 
 class BugDiagnosis(NamedTuple):
-    """The diagnosis of one bug."""
-
     bug: type[BuggyOperator]
     check: str  # first check that names the bug, else names a mutant, else fails
     mutants: tuple[str, ...]  # several if their results are equal for the calls of the check
@@ -37,7 +35,7 @@ class BugDiagnosis(NamedTuple):
     @property
     def right(self) -> bool:
         """Return whether an equivalent mutant is named and no other mutant."""
-        return bool(set(self.mutants) & set(self.bug.bug.mutants)) and not self.other_mutants
+        return bool(set(self.mutants) & set(self.bug.mutants)) and not self.other_mutants
 
 
 def named_mutants(diagnosis: str) -> tuple[str, ...]:
@@ -45,14 +43,7 @@ def named_mutants(diagnosis: str) -> tuple[str, ...]:
     return tuple(MISTAKE.findall(diagnosis)) if diagnosis.startswith(NAMING) else ()
 
 
-def command(bug: type[BuggyOperator]) -> str:
-    """Return the command that creates the report."""
-    backend = f"tests.public_code.bugs:{bug.__name__}"
-    return f"mindref conform --backend {backend} --profile {PROFILE} {bug.stem}"
-
-
 def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
-    """Return the failures of the report in float64."""
     judgement = SuiteRun(
         f"tests.public_code.bugs:{bug.__name__}", (bug.stem,), RunSettings(PROFILE)
     )
@@ -60,9 +51,8 @@ def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
 
 
 def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
-    """Return the diagnosis of a bug."""
     results = [(r.check, named_mutants(r.diagnosis)) for r in failures(bug)]
-    right = [(check, names) for check, names in results if set(names) & set(bug.bug.mutants)]
+    right = [(check, names) for check, names in results if set(names) & set(bug.mutants)]
     with_mutants = [(check, names) for check, names in results if names]
     check, mutants = (right or with_mutants or results)[0]
     wrong = {name for other, names in with_mutants if (other, names) not in right for name in names}
@@ -70,7 +60,6 @@ def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:
 
 
 def rerun_check(bug: type[BuggyOperator], name: str) -> tuple[str, ...]:
-    """Run one check and return the mutants that it names."""
     check = next(c for c in all_checks() if c.name == name)
     subject = BackendImplementation(bug())
     result = run_check(check, subject, PRECISION, EFFORT)

@@ -9,23 +9,19 @@ import numpy as np
 from mindref.errors import ShapeError
 from mindref.shapes import Array, Bools, common_float_dtype
 from tests.public_code.base import (
-    Bug,
     BuggyOperator,
-    direction,
     softmax,
     softmax_backward,
-    unit_rows_backward,
+    squash,
+    squash_backward,
 )
 from tests.public_code.routing import Routing, Saved
 
 
 class PositionsCompete(Routing):
-    bug = Bug(
-        "softmax over the positions, padding zeroed afterwards",
-        "pytorch_ComiRec, torch-rechub, rec_pangu, REMI, BaM",
-        "routing-R2",
-        ("routing-padding-zeroed-after-the-softmax",),
-    )
+    deviation = "softmax over the positions, padding zeroed afterwards"
+    seen_in, rule = "pytorch_ComiRec, torch-rechub, rec_pangu, REMI, BaM", "routing-R2"
+    mutants = ("routing-padding-zeroed-after-the-softmax",)
 
     def weigh(self, b: Array, allowed: Bools) -> Array:
         return np.where(allowed, softmax(b, np.ones_like(allowed), 1), 0)
@@ -36,12 +32,9 @@ class PositionsCompete(Routing):
 
 
 class LogitsStored(Routing):
-    bug = Bug(
-        "logits stored as a variable that every call adds to",
-        "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
-        "routing-R19",
-        ("routing-logits-kept-between-calls",),
-    )
+    deviation = "logits stored as a variable that every call adds to"
+    seen_in, rule = "DeepMatch up to 0.2.0, fun-rec, deep_ctr", "routing-R19"
+    mutants = ("routing-logits-kept-between-calls",)
 
     def __init__(self) -> None:
         self.stored: dict[tuple[int, ...], Array] = {}
@@ -56,12 +49,9 @@ class LogitsStored(Routing):
 
 
 class UpdateSummedOverBatch(Routing):
-    bug = Bug(
-        "the agreement is summed over the users of the batch",
-        "DeepMatch up to 0.2.0, fun-rec, deep_ctr",
-        "routing-R20",
-        ("routing-update-summed-over-the-batch",),
-    )
+    deviation = "the agreement is summed over the users of the batch"
+    seen_in, rule = "DeepMatch up to 0.2.0, fun-rec, deep_ctr", "routing-R20"
+    mutants = ("routing-update-summed-over-the-batch",)
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return b + agreement.sum(axis=0)
@@ -71,12 +61,9 @@ class UpdateSummedOverBatch(Routing):
 
 
 class AddedToWeights(Routing):
-    bug = Bug(
-        "the agreement is added to the softmax weights",
-        "TorchEasyRec",
-        "routing-R8",
-        ("routing-agreement-added-to-the-weights",),
-    )
+    deviation = "the agreement is added to the softmax weights"
+    seen_in, rule = "TorchEasyRec", "routing-R8"
+    mutants = ("routing-agreement-added-to-the-weights",)
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return w + agreement
@@ -86,9 +73,9 @@ class AddedToWeights(Routing):
 
 
 class LogitsReplaced(Routing):
-    bug = Bug(
-        "the agreement replaces the logits", "EasyRec", "routing-R8", ("routing-logits-replaced",)
-    )
+    deviation = "the agreement replaces the logits"
+    seen_in, rule = "EasyRec", "routing-R8"
+    mutants = ("routing-logits-replaced",)
 
     def update(self, b: Array, w: Array, agreement: Array) -> Array:
         return agreement
@@ -98,18 +85,18 @@ class LogitsReplaced(Routing):
 
 
 class BiasedVotes(Routing):
-    bug = Bug(
-        "the votes have a bias: S e + c", "ComiRec", "routing-R1", ("routing-vote-with-a-bias",)
-    )
+    deviation = "the votes have a bias: S e + c"
+    seen_in, rule = "ComiRec", "routing-R1"
+    mutants = ("routing-vote-with-a-bias",)
 
     def project_votes(self, e: Array, s: Array) -> Array:
         return e @ s.T + np.cos(np.arange(len(s))).astype(s.dtype)
 
 
 class NoMatrix(Routing):
-    bug = Bug(
-        "no S: the vote is the behaviour", "RecLearn", "routing-R1", ("routing-without-a-matrix",)
-    )
+    deviation = "no S: the vote is the behaviour"
+    seen_in, rule = "RecLearn", "routing-R1"
+    mutants = ("routing-without-a-matrix",)
 
     def project_votes(self, e: Array, s: Array) -> Array:
         return e.copy()
@@ -119,41 +106,32 @@ class NoMatrix(Routing):
 
 
 class UnitBetweenIterations(Routing):
-    bug = Bug(
-        "capsules of length one instead of squash between iterations",
-        "EasyRec, TorchEasyRec",
-        "routing-R4",
-        ("routing-length-one-between-iterations",),
-    )
+    deviation = "capsules of length one instead of squash between iterations"
+    seen_in, rule = "EasyRec, TorchEasyRec", "routing-R4"
+    mutants = ("routing-length-one-between-iterations",)
 
     def inner_squash(self, z: Array) -> Array:
-        return direction(z)
+        return squash(z, kind="unit")
 
     def inner_squash_backward(self, d_u: Array, z: Array) -> Array:
-        return unit_rows_backward(d_u, z)
+        return squash_backward(d_u, z, kind="unit")
 
 
 class AlwaysThreeIterations(Routing):
-    bug = Bug(
-        "three iterations, for every r",
-        "ComiRec, RecLearn",
-        "routing-R5",
-        ("routing-always-three-iterations",),
-    )
+    deviation = "three iterations, for every r"
+    seen_in, rule = "ComiRec, RecLearn", "routing-R5"
+    mutants = ("routing-always-three-iterations",)
 
     def num_iterations(self, iterations: int) -> int:
         return 3
 
 
 class GradientOfThirdIteration(Routing):
-    bug = Bug(
-        "no update after the second iteration; one or two iterations have no gradient",
-        "pytorch_ComiRec, torch-rechub, REMI, BaM",
-        "routing-R5",
-        (
-            "routing-no-update-after-the-third-iteration",
-            "routing-last-only-from-three-iterations-on",
-        ),
+    deviation = "no update after the second iteration; one or two iterations have no gradient"
+    seen_in, rule = "pytorch_ComiRec, torch-rechub, REMI, BaM", "routing-R5"
+    mutants = (
+        "routing-no-update-after-the-third-iteration",
+        "routing-last-only-from-three-iterations-on",
     )
 
     def num_iterations(self, iterations: int) -> int:
@@ -167,12 +145,9 @@ class GradientOfThirdIteration(Routing):
 
 
 class ZeroLogits(Routing):
-    bug = Bug(
-        "routing starts from zero logits",
-        "CoreRec, DeepMatch-Torch",
-        "routing-R5",
-        ("routing-starts-from-zero",),
-    )
+    deviation = "routing starts from zero logits"
+    seen_in, rule = "CoreRec, DeepMatch-Torch", "routing-R5"
+    mutants = ("routing-starts-from-zero",)
 
     def start_logits(self, init_logits: Array) -> Array:
         return np.zeros_like(init_logits)
@@ -182,12 +157,10 @@ class ZeroLogits(Routing):
 
 
 class InactiveCompete(Routing):
-    bug = Bug(
-        "inactive interests get weight in the softmax and are zeroed afterwards",
-        "torch-rechub's argument for masking afterwards, on an axis where it is wrong",
-        "routing-R7",
-        ("routing-inactive-zeroed-after-each-softmax",),
-    )
+    deviation = "inactive interests get weight in the softmax and are zeroed afterwards"
+    seen_in = "torch-rechub's argument for masking afterwards, on an axis where it is wrong"
+    rule = "routing-R7"
+    mutants = ("routing-inactive-zeroed-after-each-softmax",)
 
     def weigh(self, b: Array, allowed: Bools) -> Array:
         return np.where(allowed, softmax(b, behaviours(allowed), 2), 0)
@@ -203,12 +176,9 @@ def behaviours(allowed: Bools) -> Bools:
 
 
 class EpsilonSquash(BuggyOperator):
-    bug = Bug(
-        "1e-9 is added to the squared length under the root",
-        "DeepMatch, ComiRec, torch-rechub and derived code",
-        "squash-R5",
-        ("squash-epsilon-under-the-root",),
-    )
+    deviation = "1e-9 is added to the squared length under the root"
+    seen_in, rule = "DeepMatch, ComiRec, torch-rechub and derived code", "squash-R5"
+    mutants = ("squash-epsilon-under-the-root",)
     stem = "squash"
 
     def forward(self, x: Array, *, kind: str = "squash") -> tuple[Array, Any]:

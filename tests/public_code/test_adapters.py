@@ -52,9 +52,7 @@ def test_an_adapter_is_short(name):
 
 
 @pytest.mark.parametrize("gradient", ["last", "all"])
-def test_torch_rechub_is_right_on_full_histories_for_three_iterations_over_behaviours(
-    gradient,
-):
+def test_torch_rechub_is_right_on_full_histories_for_three_iterations_over_behaviours(gradient):
     options = {**FULL, "iterations": 3, "gradient": gradient, "axis": "behaviours"}
     assert adapter_error("torch_rechub", "rechub_backend", "routing", **options) < EPSILON
 

@@ -38,18 +38,16 @@ class Operator(NamedTuple):
     differentiable: tuple[int, ...]
 
 
+DIFFERENTIABLE = {
+    embedding: (0,), softmax: (0,), squash: (0,), routing: (0, 2, 3), relu_layer: (0, 1, 2),
+    label_attention: (0, 1), sampled_softmax: (0, 1, 2),
+}  # fmt: skip
+"""Module of an operator -> the indices of its differentiable arguments."""
+
 OPERATORS = {
-    "embedding": Operator(embedding.embedding, embedding.check_inputs, (0,)),
-    "softmax": Operator(softmax.softmax, softmax.check_inputs, (0,)),
-    "squash": Operator(squash.squash, squash.check_inputs, (0,)),
-    "routing": Operator(routing.routing, routing.check_inputs, (0, 2, 3)),
-    "relu_layer": Operator(relu_layer.relu_layer, relu_layer.check_inputs, (0, 1, 2)),
-    "label_attention": Operator(
-        label_attention.label_attention, label_attention.check_inputs, (0, 1)
-    ),
-    "sampled_softmax": Operator(
-        sampled_softmax.sampled_softmax, sampled_softmax.check_inputs, (0, 1, 2)
-    ),
+    stem: Operator(getattr(module, stem), module.check_inputs, indices)
+    for module, indices in DIFFERENTIABLE.items()
+    for stem in [module.__name__.rpartition(".")[2]]
 }
 
 

@@ -35,7 +35,9 @@ def routing(
     coupling weights of the last iteration are constant; with "all" JAX differentiates every
     iteration. Raises ShapeError for wrong shapes, dtypes or options.
     """
-    check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis, kind)
+    options: dict[str, Any] = {"iterations": iterations, "gradient": gradient}
+    options |= {"axis": axis, "kind": kind}
+    check_inputs(history, mask, bilinear, init_logits, active, **options)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
@@ -75,16 +77,9 @@ def vote_agreement(votes: Any, capsules: Any) -> Any:
 
 
 def check_inputs(
-    history: Any,
-    mask: Any,
-    bilinear: Any,
-    init_logits: Any,
-    active: Any,
-    iterations: int,
-    gradient: str,
-    axis: str = "interests",
-    kind: str = "squash",
+    *arrays: Any, iterations: int, gradient: str, axis: str = "interests", kind: str = "squash"
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
-    reference.check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
-    check_squash_inputs(history, kind)
+    arguments = (*arrays, iterations, gradient, axis)
+    reference.check_inputs(*arguments)
+    check_squash_inputs(arrays[0], kind)

@@ -32,16 +32,8 @@ def sampled_softmax(
     temperature, a Python number. With `normalise` all vectors have length one. Raises ShapeError
     for invalid arguments. While JAX traces, log expected counts are not checked.
     """
-    check_inputs(
-        user,
-        target,
-        negatives,
-        target_ids,
-        negative_ids,
-        target_log_expected,
-        negative_log_expected,
-        temperature=temperature,
-    )
+    arrays = (user, target, negatives, target_ids, negative_ids)
+    check_inputs(*arrays, target_log_expected, negative_log_expected, temperature=temperature)
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
@@ -73,20 +65,9 @@ def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
     return jnp.where(has_negatives, losses, target_logit * 0)  # sampled_softmax-R10
 
 
-def check_inputs(
-    user: Any,
-    target: Any,
-    negatives: Any,
-    target_ids: Any,
-    negative_ids: Any,
-    target_log_expected: Any,
-    negative_log_expected: Any,
-    *,
-    temperature: float = 1.0,
-    normalise: bool = False,
-) -> None:
+def check_inputs(*arrays: Any, temperature: float = 1.0, normalise: bool = False) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    logs = [values_or_default(x, 0) for x in (target_log_expected, negative_log_expected)]
-    vectors, ids = (user, target, negatives), (target_ids, negative_ids)
-    reference.check_inputs(*vectors, *ids, logs[0], logs[1], temperature)
-    require_float_dtype("sampled_softmax", user=user)
+    logs = [values_or_default(x, 0) for x in arrays[5:]]
+    arguments = (*arrays[:5], *logs, temperature)
+    reference.check_inputs(*arguments)
+    require_float_dtype("sampled_softmax", user=arrays[0])

@@ -24,7 +24,6 @@ SAME = SAME_MATH[np.dtype(np.float64)]
 
 
 def cut_histories(batch: Batch, length: int) -> Batch:
-    """Return a batch with histories cut to a length."""
     items, mask, logits, profile = batch.histories
     return batch._replace(
         histories=Histories(items[:, :length], mask[:, :length], logits[:, :length], profile)
@@ -67,7 +66,6 @@ def test_loss_and_interests_do_not_depend_on_the_shapes() -> None:
 
 
 def reference_results(batch: Batch) -> dict[str, np.ndarray]:
-    """Return the results of the reference for a batch."""
     arguments = (WORKLOAD.params(), batch, WORKLOAD.catalogue, WORKLOAD.config)
     loss, saved = mind.loss(*arguments)
     table = mind.backward(saved).items

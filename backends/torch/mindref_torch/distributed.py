@@ -51,11 +51,8 @@ def join(rank: int, world: int) -> Callable[[str], list[str]]:
     The function sends one text and returns the texts of all processes in the order of their ranks.
     """
     global process_group
-    num_gpus, local_world_size = (
-        torch.cuda.device_count(),
-        int(os.environ.get("LOCAL_WORLD_SIZE", world)),
-    )
-    use_nccl = num_gpus >= local_world_size and dist.is_nccl_available()
+    local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    use_nccl = torch.cuda.device_count() >= local_world_size and dist.is_nccl_available()
     if use_nccl:  # NCCL needs one GPU per process; with gloo processes can share a GPU
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)))
     dist.init_process_group(

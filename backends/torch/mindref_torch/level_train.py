@@ -52,20 +52,15 @@ def init(
     model = build_module(params, empty_catalogue, config, device)
     if compiled:
         compile_steps(model)
-    parameters = dict(model.named_parameters())
-    if moments is None:
-        first, second = (
-            {name: torch.zeros_like(x.data) for name, x in parameters.items()} for _ in range(2)
-        )
-        # optimiser-R8
-        return State(model, first, second, distributed_model=distributed.distribute_model(model))
-    first, second = (
-        {name: to_tensor(table[name], device) for name in parameters}
-        for table in (moments.first, moments.second)
-    )
-    return State(
-        model, first, second, moments.step, distributed_model=distributed.distribute_model(model)
-    )
+    state = State(model, {}, {}, distributed_model=distributed.distribute_model(model))
+    for name, x in model.named_parameters():
+        if moments is None:  # optimiser-R8
+            state.first[name], state.second[name] = (torch.zeros_like(x.data) for _ in range(2))
+        else:
+            tables = (moments.first, moments.second)
+            state.first[name], state.second[name] = (to_tensor(t[name], device) for t in tables)
+    state.step = 0 if moments is None else moments.step
+    return state
 
 
 def step(

@@ -30,12 +30,8 @@ def squash(x: Tensor, *, kind: str = "squash") -> Tensor:
         raise ShapeError(say("squash: x", "at least one axis", "a number"))  # squash-R9
     if kind == "none" or x.shape[-1] == 0:
         return x.clone()  # squash-R7
-    direction, length = direction_and_length(x)
-    return (
-        unit_from_direction(x, direction, length)
-        if kind == "unit"
-        else squash_from_direction(x, direction, length)
-    )
+    from_direction = unit_from_direction if kind == "unit" else squash_from_direction
+    return from_direction(x, *direction_and_length(x))
 
 
 def direction_and_length(x: Tensor) -> tuple[Tensor, Tensor]:

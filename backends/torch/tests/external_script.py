@@ -29,7 +29,6 @@ optimisers = [torch.optim.SparseAdam(tables, lr=0.02), torch.optim.AdamW(matrice
 
 
 def draw_batch() -> Batch:
-    """Draw histories, targets and negatives."""
     items = torch.randint(ITEMS, (USERS, LENGTH), device=device)
     lengths = torch.randint(1, LENGTH + 1, (USERS, 1), device=device)
     histories = Histories(

@@ -8,8 +8,8 @@ import torch
 from sample_model import make_batch, make_model
 
 from mindref.conformance.bounds.precision import TYPES, Precision
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import (
     RunSettings,
     claimed_precisions,

@@ -87,7 +87,6 @@ def test_every_tensor_is_on_the_device_of_the_parameters(power: float, changes: 
 
 
 def run_operators(backend: TorchBackend) -> bool:
-    """Compute the result and the gradients of each operator."""
     rng, ops = np.random.default_rng(0), backend.ops
     x, mask = rng.normal(size=(2, 3, 4)), np.ones((2, 3), bool)
     square, active = rng.normal(size=(4, 4)), np.ones((2, 2), bool)

@@ -50,7 +50,6 @@ main(sys.argv[2:])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small log."""
     path = tmp_path_factory.mktemp("shop")
     write_synthetic_log(make_synthetic_log(users=60, items=120), path)
     return path
@@ -58,7 +57,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def single_process_run(folder: Path) -> Path:
-    """The run of one process."""
     return train_run(folder, "alone", 1)
 
 
@@ -74,7 +72,6 @@ def run_command(folder: Path, count: int, *arguments: object) -> subprocess.Comp
 
 
 def train_arguments(name: str, **changes: object) -> list[object]:
-    """Return the arguments of a new training."""
     settings = {**SETTINGS, **{key.replace("_", "-"): x for key, x in changes.items()}}
     options = [argument for key, x in settings.items() for argument in (f"--{key}", x)]
     return ["train", "--data", "shop.inter", "--out", name, *options]
@@ -89,7 +86,6 @@ def train_run(folder: Path, name: str, count: int, **changes: object) -> Path:
 
 
 def read_losses(run: Path) -> np.ndarray:
-    """Return the loss of each step."""
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return np.array([json.loads(line)["loss"] for line in lines])
 

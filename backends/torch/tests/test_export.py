@@ -76,7 +76,6 @@ def make_histories() -> Ragged:
 
 
 def make_profiles(features: int, count: int) -> Ints:
-    """Return rows of the profile table."""
     return np.random.default_rng(5).integers(PROFILES, size=(count, features))
 
 
@@ -119,7 +118,6 @@ def reference_interests(options: int) -> tuple[Model, Ints, Interests]:
 
 
 def write_and_open(kind: str, model: Model, features: int, folder: Path) -> export.RunTower:
-    """Write a tower and open the file."""
     make_model = export.write(kind, user_tower(model, features), folder)
     return export.open_file(kind, folder / make_model["file"])
 
@@ -201,7 +199,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_export(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of `mindref export`."""
     capfd.readouterr()
     with pytest.raises(SystemExit) as ended:
         main(["export", *map(str, words)])

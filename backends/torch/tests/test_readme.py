@@ -30,7 +30,6 @@ def test_the_example_trains_saves_and_serves(tmp_path: Path) -> None:
 
 
 def untrained_loss(model: torch.nn.Module, batch: object) -> torch.Tensor:
-    """Return the loss of an untrained model of the same shape."""
     torch.manual_seed(1)
     with torch.no_grad():
         return type(model)(model.config, model.rows, model.weights)(batch)

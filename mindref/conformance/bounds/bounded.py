@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mindref.conformance.bounds import correlated, functions, sums
+from mindref.conformance.bounds import functions, sums
 from mindref.conformance.bounds.arithmetic import Arithmetic, Operand, Values, finite_errors
 from mindref.conformance.bounds.choice import Choice, compare_with_doubts, without_doubts
 from mindref.conformance.bounds.elementwise import RULES
@@ -156,7 +156,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
 def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:
     """Return what later operations need about how a result was made."""
     if ufunc is np.multiply:
-        return correlated.Product(*inputs)
+        return sums.Product(*inputs)
     if ufunc is np.matmul:
         return sums.Contraction(np.shape(operands[0].value)[-1])
     return None
@@ -168,13 +168,13 @@ def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values
     if ufunc not in (np.true_divide, np.subtract) or not all_bounded:
         return None
     (x, y), a = inputs, inputs[0].arithmetic
-    if not isinstance(y.origin, correlated.Sum):
+    if not isinstance(y.origin, sums.Sum):
         return None
     terms, axis = y.origin
     if ufunc is np.true_divide and terms is x:
-        return correlated.share_error(a, value, x.operand(x), y.operand(y), axis)
-    if ufunc is np.subtract and isinstance(terms.origin, correlated.Product):
+        return sums.share_error(a, value, x.operand(x), y.operand(y), axis)
+    if ufunc is np.subtract and isinstance(terms.origin, sums.Product):
         weights, other = terms.origin
         if other is x and isinstance(weights, Bounded) and weights.shape == x.shape:
-            return correlated.distance_error(a, value, x.operand(x), weights.operand(weights), axis)
+            return sums.distance_error(a, value, x.operand(x), weights.operand(weights), axis)
     return None

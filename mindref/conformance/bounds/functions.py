@@ -13,7 +13,7 @@ import numpy as np
 
 from mindref.conformance.bounds import sums
 from mindref.conformance.bounds.choice import doubts_of, without_doubts
-from mindref.conformance.bounds.correlated import Sum
+from mindref.conformance.bounds.sums import Sum
 
 
 def first_bounded(arrays: Sequence[Any]) -> Any:
@@ -118,18 +118,9 @@ def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 MOVES = (
-    np.broadcast_to,
-    np.expand_dims,
-    np.moveaxis,
-    np.ravel,
-    np.repeat,
-    np.reshape,
-    np.squeeze,
-    np.swapaxes,
-    np.take,
-    np.transpose,
-    np.zeros_like,
-)
+    np.broadcast_to, np.expand_dims, np.moveaxis, np.ravel, np.repeat, np.reshape, np.squeeze,
+    np.swapaxes, np.take, np.transpose, np.zeros_like,
+)  # fmt: skip
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: bounded_where,

@@ -19,8 +19,8 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.claims import missing_members
 from mindref.conformance.runner.context import CallAnswer, CheckContext
-from mindref.conformance.runner.failure import CheckFailed
 from mindref.conformance.runner.reference import ExpectedArray
+from mindref.conformance.runner.result import CheckFailed
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.errors import FOREIGN_ERRORS
 from mindref.models import mind
@@ -157,17 +157,8 @@ def loss_of_served(served: CallAnswer, call: Call) -> Array:
     power = config.power if config.attention == "label" else 0.0
     interests = served["interests"].astype(np.float64)
     user, _ = label_attention.forward(interests, target, served["active"], power=power)
-    loss, _ = sampled_softmax.forward(
-        user,
-        target,
-        negatives,
-        batch.target,
-        batch.negatives,
-        batch.target_log_expected,
-        batch.negative_log_expected,
-        temperature=config.temperature,
-        normalise=config.normalise,
-    )
+    options = {"temperature": config.temperature, "normalise": config.normalise}
+    loss, _ = sampled_softmax.forward(user, target, negatives, *batch[1:], **options)
     return np.asarray(loss)
 
 
@@ -175,13 +166,8 @@ def after_adam(gradients: CallAnswer, call: Call) -> Mapping[str, Array]:
     """Return the parameters after the first step of Adam in float64 on given gradients."""
     config = call.numbers["config"]
     after = {n: x.astype(np.float64) for n, x in flatten(call.arrays["params"]).items()}
-    optimiser.update(
-        after,
-        {name: gradients[f"d_{name}"].astype(np.float64) for name in after},
-        optimiser.init(after),
-        learning_rate=call.numbers["learning_rate"],
-        beta1=config.beta1,
-        beta2=config.beta2,
-        epsilon=config.epsilon,
-    )
+    d_after = {name: gradients[f"d_{name}"].astype(np.float64) for name in after}
+    settings = {name: getattr(config, name) for name in ("beta1", "beta2", "epsilon")}
+    settings["learning_rate"] = call.numbers["learning_rate"]
+    optimiser.update(after, d_after, optimiser.init(after), **settings)
     return after

@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from mindref.conformance.draws.axes import replace_at
-from mindref.conformance.draws.small_integers import as_small_integers
+from mindref.conformance.draws.call_changes import as_small_integers, replace_at
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
@@ -60,7 +59,7 @@ def relu_blocks_gradients_at_zero_and_below(context: CheckContext, call: Call) -
         context.assert_exact(got, name, 0)
 
 
-@add_check("relu_layer-R4", "relu_layer-R3", draws=relu_layer_calls(), gradient=True)
+@add_check("relu_layer-R4, R3", draws=relu_layer_calls(), gradient=True)
 def gradients_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
     """For small integers, every gradient must be the exact sum over the rows."""
     call = as_small_integers(call)
@@ -82,7 +81,7 @@ def row_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
     context.assert_same(context.run(moved), first, through=rows)
 
 
-@add_check("relu_layer-R1", "relu_layer-R4", draws=relu_layer_calls(), gradient=True)
+@add_check("relu_layer-R1, R4", draws=relu_layer_calls(), gradient=True)
 def empty_batch_of_rows_is_allowed(context: CheckContext, call: Call) -> None:
     """An empty batch must give an empty result and zero gradients of W and b."""
     context.run(call)
@@ -143,7 +142,7 @@ def relu_layer_gradient_matches_finite_differences(context: CheckContext, call: 
     assert_gradients_follow(context, call)
 
 
-@add_comparison("relu_layer-R1", "relu_layer-R2", draws=relu_layer_calls())
+@add_comparison("relu_layer-R1, R2", draws=relu_layer_calls())
 def relu_layer_matches_the_reference() -> None:
     """With or without ReLU, the result of forward must match the reference."""
 

@@ -101,7 +101,7 @@ def softmax_does_not_overflow_at_the_largest_float(context: CheckContext, call: 
     context.assert_exact(got, "d_logits", 0)
 
 
-@add_check("softmax-R3", "softmax-R6", draws=softmax_calls())
+@add_check("softmax-R3, R6", draws=softmax_calls())
 def slices_are_shifted_independently(context: CheckContext, call: Call) -> None:
     """A large offset that differs between slices must not affect the weights of any slice."""
     context.run(call)
@@ -216,12 +216,12 @@ def softmax_gradient_matches_finite_differences(context: CheckContext, call: Cal
     assert_gradients_follow(context, call)
 
 
-@add_comparison("softmax-R1", "softmax-R6", draws=softmax_calls())
+@add_comparison("softmax-R1, R6", draws=softmax_calls())
 def weights_match_the_reference() -> None:
     """The weights of forward must match the reference."""
 
 
-@add_comparison("softmax-R5", "softmax-R6", draws=softmax_calls(), parts=("d_logits",))
+@add_comparison("softmax-R5, R6", draws=softmax_calls(), parts=("d_logits",))
 def softmax_gradient_matches_the_reference() -> None:
     """For a random cotangent, the gradient of the logits must match the reference."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindref.conformance.draws.axes import select_axis
-from mindref.conformance.draws.small_integers import as_small_integers
+from mindref.conformance.draws.call_changes import as_small_integers, select_axis
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.shapes import Array, Bools
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.draws.axes import replace_at, select_axis
+from mindref.conformance.draws.call_changes import replace_at, select_axis
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.context import CheckContext
 

@@ -21,27 +21,10 @@ from mindref.models.parameters import Catalogue, unflatten
 
 NamedArrays = dict[str, AnyArray]
 SETTINGS = (
-    "interests",
-    "width",
-    "iterations",
-    "interest_count",
-    "routing",
-    "routing_axis",
-    "routing_gradient",
-    "squash",
-    "hidden",
-    "last_relu",
-    "attention",
-    "power",
-    "loss",
-    "temperature",
-    "normalise",
-    "profile_width",
-    "beta1",
-    "beta2",
-    "epsilon",
-    "dtype",
-)
+    "interests", "width", "iterations", "interest_count", "routing", "routing_axis",
+    "routing_gradient", "squash", "hidden", "last_relu", "attention", "power", "loss",
+    "temperature", "normalise", "profile_width", "beta1", "beta2", "epsilon", "dtype",
+)  # fmt: skip
 """Settings that a call of level 2 or 3 depends on."""
 
 

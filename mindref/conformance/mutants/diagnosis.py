@@ -21,14 +21,15 @@ from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
 from mindref.conformance.runner.call import (
     Answer,
     AnyArray,
+    BackendImplementation,
     Call,
+    Implementation,
     copy_call,
     is_float_array,
     named_arrays,
 )
 from mindref.conformance.runner.check import RESTS_ON, ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import draw_calls
-from mindref.conformance.runner.implementation import BackendImplementation, Implementation
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer, reference_answer
 from mindref.conformance.runner.result import CheckResult
 from mindref.errors import FOREIGN_ERRORS
@@ -113,11 +114,13 @@ def distinguishing_calls(
     """Return the calls that distinguish the mistakes, and a description of these calls."""
     count = POOL[check.level]
     calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
-    pool, description = deviation_pool(implementation, calls, precision), f"over {count} calls"
+    wants = [expected_or_none(call, precision) for call in calls]
+    pool, description = make_pool(implementation, calls, wants), f"over {count} calls"
     if not pool.wrong and result.evidence is not None:
         # only the calls of the failure show the deviation
         calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
-        pool = deviation_pool(implementation, calls, precision)
+        wants += [expected_or_none(call, precision) for call in result.evidence.calls]
+        pool = make_pool(implementation, calls, wants)
     return pool, description
 
 
@@ -136,18 +139,7 @@ def describe_mutant(mutant: Mutant) -> str:
     return f"{mutant.description} [{mutant.name}, {mutant.rule}{seen}]"
 
 
-def deviation_pool(
-    implementation: Implementation, calls: Sequence[Call], precision: Precision
-) -> Pool:
-    """Run the calls on an implementation, and return its deviation."""
-    return make_pool(implementation, calls, [expected_or_none(call, precision) for call in calls])
-
-
-def make_pool(
-    implementation: Implementation,
-    calls: Sequence[Call],
-    wants: Wants,
-) -> Pool:
+def make_pool(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Pool:
     """Return calls with the expected answers and the deviation of an implementation."""
     return Pool(calls, wants, deviation_of(implementation, calls, wants))
 
@@ -196,11 +188,7 @@ def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArra
         return None
 
 
-def deviation_of(
-    implementation: Implementation,
-    calls: Sequence[Call],
-    wants: Wants,
-) -> Parts:
+def deviation_of(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Parts:
     """Return the deviation of an implementation by call and part."""
     deviation: Parts = {}
     for number, (call, want) in enumerate(zip(calls, wants, strict=True)):

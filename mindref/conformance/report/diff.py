@@ -26,21 +26,10 @@ TYPES |= {"integer": int, "number": int | float, "null": type(None)}
 """Type of a JSON Schema -> type of Python."""
 
 WHYS = (
-    "backend regression",
-    "tightened tolerance",
-    "changed rule",
-    "changed check",
-    "changed suite",
-    "other examples",
-    "new rule",
-    "new check",
-    "still fails",
-    "no longer claimed",
-    "no longer run",
-    "newly claimed",
-    "newly run",
-    "fixed",
-)
+    "backend regression", "tightened tolerance", "changed rule", "changed check", "changed suite",
+    "other examples", "new rule", "new check", "still fails", "no longer claimed", "no longer run",
+    "newly claimed", "newly run", "fixed",
+)  # fmt: skip
 """Causes of a change, the most important first."""
 
 

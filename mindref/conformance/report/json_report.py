@@ -15,7 +15,7 @@ import mindref
 from mindref.conformance import versions
 from mindref.conformance.bounds.arithmetic import FACTOR
 from mindref.conformance.bounds.precision import ULPS
-from mindref.conformance.report import badge
+from mindref.conformance.report import summary
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
 
@@ -46,7 +46,7 @@ def suite_report_json(report: ConformanceReport) -> dict[str, Any]:
         "complete": report.complete,
         "planned": report.planned,
         "counts": {status: counts[status] for status in STATUSES},
-        "badge": badge.badge_text(report),
+        "badge": summary.badge_text(report),
         "remarks": list(report.remarks),
         "problems": list(report.problems),
         "rules": rule_digests(report),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mindref.conformance.report import badge, summary
+from mindref.conformance.report import summary
 from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 
@@ -16,7 +16,7 @@ def markdown_text(report: ConformanceReport) -> str:
 def markdown_lines(report: ConformanceReport) -> Iterator[str]:
     """Yield the lines of the report."""
     yield f"# {report.backend} {summary.verdict_text(report)}"
-    yield from ("", f"**{badge.badge_text(report)}**", "")
+    yield from ("", f"**{summary.badge_text(report)}**", "")
     yield from (f"{line}  " for line in summary.title_lines(report))
     yield summary.count_line(report)
     yield from section_lines("Next steps", summary.next_steps(report))
@@ -48,14 +48,12 @@ def failure_sections(report: ConformanceReport) -> Iterator[str]:
 
 def table_lines(report: ConformanceReport) -> Iterator[str]:
     """Yield a row for each page: its counts and the largest error ratio."""
-    used = summary.largest_ratios(report)
     names = [summary.WORDS.get(status, status) for status in STATUSES]
     yield from ("", "## Pages", "")
     yield "| page | " + " | ".join(names) + " | largest error / error bound |"
     yield "|---" * (len(names) + 2) + "|"
-    for page, shares in used.items():
-        counts = summary.page_counts(report, page, STATUSES)
-        yield f"| {page} | " + " | ".join(counts) + f" | {summary.ratios_line(shares)} |"
+    for row in summary.page_rows(report, STATUSES):
+        yield f"| {' | '.join(row)} |"
 
 
 def escape_markdown(text: str) -> str:

@@ -22,13 +22,12 @@ import numpy as np
 import mindref
 from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner import compare, manifest
+from mindref.conformance.runner import manifest
 from mindref.conformance.runner.call import Answer, AnyArray, Call
 from mindref.conformance.runner.claims import LEVELS
-from mindref.conformance.runner.failure import Evidence
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.reference import expected_answer
-from mindref.conformance.runner.result import CheckResult
+from mindref.conformance.runner.result import CheckResult, Evidence
 from mindref.run import atomic
 
 Imports = set[tuple[str, str]]
@@ -181,7 +180,7 @@ def allowed_ranges(call: Call, result: CheckResult) -> Ranges:
     except Exception:  # a call for which the reference must or does raise
         return {}
     wide = {n: e._replace(allowed=result.factor * e.allowed) for n, e in expected.items()}
-    return {name: compare.allowed_interval(want) for name, want in wide.items()}
+    return {name: want.interval() for name, want in wide.items()}
 
 
 def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:

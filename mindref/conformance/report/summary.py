@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
 import mindref
 from mindref.conformance import versions
 from mindref.conformance.runner import manifest
+from mindref.conformance.runner.plan import FULL_PRECISIONS
 from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
 
 COMMAND = "python "
@@ -25,6 +26,15 @@ CHECK_PROBLEM = re.compile(r"[\w/]+(?:\[\w+\])? \[[\w/]+\] (.*)")
 
 WORDS = {"not_claimed": "not claimed", "self_comparison": "self-comparison"}
 """Status -> its words in texts."""
+
+
+PARTS: dict[str, Callable[[CheckResult], bool]] = {
+    "ops": lambda r: r.level == "ops" and not r.gradient,
+    "gradients": lambda r: r.level == "ops" and r.gradient,
+    "model": lambda r: r.level == "model",
+    "train": lambda r: r.level == "train",
+}
+"""Part of the badge -> whether it counts a result."""
 
 
 class Failure(NamedTuple):
@@ -183,24 +193,48 @@ def next_steps(report: ConformanceReport) -> list[str]:
     return lines
 
 
-def largest_ratios(report: ConformanceReport) -> dict[str, dict[str, CheckResult]]:
-    """Return page -> precision -> the passed result with the largest error ratio."""
-    ratios: dict[str, dict[str, CheckResult]] = {}
-    for result in report.results:
-        row = ratios.setdefault(result.page, {})
-        if result.status == "passed":
-            best = row.get(result.precision, result)
-            row[result.precision] = max(best, result, key=lambda r: r.error_ratio)
-    return ratios
+def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[list[str]]:
+    """Yield for each page: its name, the number of results by status, its largest error ratios."""
+    for page in dict.fromkeys(r.page for r in report.results):
+        results = [r for r in report.results if r.page == page]
+        counts = Counter(r.status for r in results)
+        ratios: dict[str, CheckResult] = {}  # by precision, of passed results
+        for result in results:
+            if result.status == "passed":
+                best = ratios.get(result.precision, result)
+                ratios[result.precision] = max(best, result, key=lambda r: r.error_ratio)
+        used = {precision: r for precision, r in ratios.items() if r.error_ratio}
+        text = ", ".join(f"{name} {r.error_ratio:.0%} ({r.grade})" for name, r in used.items())
+        yield [page, *(str(counts[status] or "") for status in statuses), text]
 
 
-def page_counts(report: ConformanceReport, page: str, statuses: Iterable[str]) -> list[str]:
-    """Return the number of results of a page with each status; "" for none."""
-    counts = Counter(r.status for r in report.results if r.page == page)
-    return [str(counts[status] or "") for status in statuses]
+def badge_text(report: ConformanceReport) -> str:
+    """Return the badge: "ops 41/41 · gradients 38/41 · model 12/12 · train 6/6".
+
+    It counts rules whose checks all passed, out of the claimed rules. Dtypes narrower than float32
+    are counted separately.
+    """
+    logic = [r for r in report.results if r.precision.split("/")[0] in FULL_PRECISIONS]
+    parts = [badge_part(name, list(filter(of, logic))) for name, of in PARTS.items()]
+    narrow = [p for p in report.precisions if p.split("/")[0] not in FULL_PRECISIONS]
+    parts += [badge_part(p, [r for r in report.results if r.precision == p]) for p in narrow]
+    only = f"{', '.join(report.selection)}: " if report.selection else ""
+    loosened = sum(r.grade == "C" for r in report.results)
+    parts += [f"{loosened} with widened tolerance"] * bool(loosened)
+    return only + " · ".join(filter(None, parts))
 
 
-def ratios_line(row: dict[str, CheckResult]) -> str:
-    """Return the largest error ratios of a page by precision."""
-    used = {precision: r for precision, r in row.items() if r.error_ratio}
-    return ", ".join(f"{name} {r.error_ratio:.0%} ({r.grade})" for name, r in used.items())
+def badge_part(name: str, results: list[CheckResult]) -> str:
+    """Return one part of the badge, or "" without any check."""
+    if not results:
+        return ""
+    statuses_by_rule: dict[str, list[str]] = {}
+    for result in results:
+        if result.status not in ("not_claimed", "self_comparison"):
+            for rule in result.rules:
+                statuses_by_rule.setdefault(rule, []).append(result.status)
+    if not statuses_by_rule:
+        itself = any(r.status == "self_comparison" for r in results)
+        return f"{name} {'the reference itself' if itself else 'not claimed'}"
+    num_passed = sum(set(statuses) == {"passed"} for statuses in statuses_by_rule.values())
+    return f"{name} {num_passed}/{len(statuses_by_rule)}"

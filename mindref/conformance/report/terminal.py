@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mindref.conformance.report import badge, summary
+from mindref.conformance.report import summary
 from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 STYLES = {"blocked": "yellow", "expected": "cyan", "not_claimed": "dim", "self_comparison": "dim"}
@@ -27,7 +27,7 @@ def print_suite_report(report: ConformanceReport, console: Console) -> None:
         print_wrapped(console, f"problem: {line}", "red")
     console.print(page_table(report))
     print_wrapped(console, summary.count_line(report), "" if report.complete else "red")
-    print_wrapped(console, badge.badge_text(report), "bold")
+    print_wrapped(console, summary.badge_text(report), "bold")
     for line in summary.next_steps(report):
         print_wrapped(console, line, "yellow")
     word = summary.verdict_text(report)
@@ -70,7 +70,6 @@ def page_table(report: ConformanceReport) -> Table:
     for status in statuses:
         table.add_column(summary.WORDS.get(status, status), justify="right")
     table.add_column("largest error / error bound")
-    for page, shares in summary.largest_ratios(report).items():
-        counts = summary.page_counts(report, page, statuses)
-        table.add_row(page, *counts, summary.ratios_line(shares))
+    for row in summary.page_rows(report, statuses):
+        table.add_row(*row)
     return table

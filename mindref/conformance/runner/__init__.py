@@ -9,8 +9,7 @@ In the order of a run:
     check_runner    run one check on many drawn calls with Hypothesis
     trivial_implementations  wrong implementations that every check must reject
     context         what a check may do: run calls and compare answers
-    call            one call of an operator: arrays, numbers and a cotangent
-    implementation  a backend behind one function from a call to an answer
+    call            one call of an operator, and a backend as a function from calls to answers
     reference       the expected answer of a call, with an error bound for every number
     attribution     which failure explains which other failure
     expectations    known gaps and widened tolerances of a backend

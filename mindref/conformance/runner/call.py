@@ -1,18 +1,21 @@
-"""One call of an implementation, and the names of the parts of its answer.
+"""One call, the names of the parts of its answer, and an implementation that answers calls.
 
-Spec: specs/backend.md. Arrays are named, in the order of the positional arguments.
+Spec: specs/backend.md. Arrays are named, in the order of the positional arguments. The backend does
+the arithmetic; `backend_answers` calls its members.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from mindref.backend import Capabilities
 from mindref.conformance.operators import ARGUMENTS
+from mindref.conformance.runner import backend_answers
 
 AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
@@ -135,3 +138,27 @@ def copy_call(call: Call, read_only: bool = False) -> Call:
 
     cotangent = map_arrays(copy_array, call.cotangent)
     return call._replace(arrays=map_arrays(copy_array, call.arrays), cotangent=cotangent)
+
+
+class Implementation(Protocol):
+    """An object whose method `answer` runs a call and returns the result."""
+
+    name: str
+
+    def answer(self, call: Call) -> Answer:
+        """Return the parts of the answer by name."""
+
+
+class BackendImplementation:
+    """A backend as an implementation."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.name = str(backend.name)
+        self.claims: Capabilities = backend.capabilities()
+
+    def answer(self, call: Call) -> Answer:
+        """Call the member of the backend that answers this call."""
+        fields: dict[str, Any] = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
+        fields |= {"d_out": call.cotangent, "gradients": call.differentiable}
+        return backend_answers.answer_call(self.backend, fields)

@@ -14,35 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import strategies as st
 
 from mindref.backend import OPERATORS
+from mindref.conformance.mutants.source_units import labels_of
 from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.result import CheckResult
 
 if TYPE_CHECKING:
     from mindref.conformance.runner.context import CheckContext
 
 MODULES = (
-    "embedding",
-    "softmax",
-    "squash",
-    "routing.properties",
-    "routing.agreement",
-    "routing.gradient",
-    "routing.options",
-    "routing.log_weights",
-    "relu_layer",
-    "label_attention.properties",
-    "label_attention.agreement",
-    "sampled_softmax.properties",
-    "sampled_softmax.agreement",
-    "notation",
-    "numerics.arithmetic",
-    "numerics.non_finite",
-    "model.interests",
-    "model.serving",
-    "model.loss",
-    "optimiser",
-    "contract",
-    "golden",
-)
+    "embedding", "softmax", "squash", "routing.properties", "routing.agreement", "routing.gradient",
+    "routing.options", "relu_layer", "label_attention.properties", "label_attention.agreement",
+    "sampled_softmax.properties", "sampled_softmax.agreement", "notation", "numerics",
+    "model.interests", "model.loss", "optimiser", "contract", "golden",
+)  # fmt: skip
 """Modules of `mindref.conformance.checks` in running order: a module follows those it rests on."""
 
 CHECKS_PACKAGE = "mindref.conformance.checks"
@@ -101,6 +85,11 @@ class ConformanceCheck(NamedTuple):
         """Return the requirement of the check in one sentence."""
         return (self.run.__doc__ or "").strip().split("\n")[0]
 
+    def result(self, precision: object, status: str = "", **fields: Any) -> CheckResult:
+        """Return a result of this check in a precision."""
+        identity = (self.name, self.rules, self.level, self.gradient)
+        return CheckResult(*identity, str(precision), status, self.text, **fields)
+
 
 CHECKS: dict[str, ConformanceCheck] = {}
 
@@ -113,11 +102,11 @@ def add_check(
     agreement: bool = False,
     fraction: float = 1.0,
 ) -> Callable[[Run], Run]:
-    """Register the decorated function as a check of these rules.
+    """Register the decorated function as a check of these rules, such as "routing-R2, R9".
 
     `stem`: by default that of the page of the first rule.
     """
-
+    rules = tuple(label for rule in rules for label in labels_of(rule))
     page_stem = STEMS.get(page_of(rules), page_of(rules))
 
     def enter(function: Run) -> Run:

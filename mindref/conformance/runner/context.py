@@ -15,16 +15,21 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner import compare
-from mindref.conformance.runner.call import AnyArray, Call, call_arrays, copy_call, named_arrays
-from mindref.conformance.runner.failure import (
+from mindref.conformance.runner.call import (
+    AnyArray,
+    Call,
+    Implementation,
+    call_arrays,
+    copy_call,
+    named_arrays,
+)
+from mindref.conformance.runner.reference import ExpectedArray, expected_answer
+from mindref.conformance.runner.result import (
     CheckFailed,
     CommonRuleFailed,
     Evidence,
     PropertyOnWrongAnswers,
 )
-from mindref.conformance.runner.implementation import Implementation
-from mindref.conformance.runner.reference import ExpectedArray, expected_answer
 from mindref.errors import FOREIGN_ERRORS
 
 Change = Callable[[AnyArray], AnyArray]
@@ -141,12 +146,12 @@ class CheckContext:
         if got.shape != want.value.shape:
             message = f"{name} has shape {got.shape}, expected {want.value.shape}"
             raise CheckFailed(message, self.evidence(name, got))
-        ratio = compare.largest_error_ratio(got, want)
+        ratio = want.largest_error_ratio(got)
         self.compared += int(np.count_nonzero(np.isfinite(want.allowed)))
         if ratio > 1:
             wide = want._replace(allowed=np.maximum(worst(), want.allowed))
-            if compare.largest_error_ratio(got, wide) > 1:  # conformance-R6
-                message = compare.describe_deviation(name, got, want)
+            if wide.largest_error_ratio(got) > 1:  # conformance-R6
+                message = want.describe_deviation(name, got)
                 raise CheckFailed(message, self.evidence(name, got, wide))
             self.grade = "B"
         self.error_ratio = max(self.error_ratio, ratio)
@@ -213,7 +218,7 @@ class CheckContext:
         self.compared += int(np.count_nonzero(np.broadcast_to(mask, got[name].shape)))
         if not np.array_equal(got[name], want, equal_nan=want.dtype.kind == "f"):
             exact = ExpectedArray(want, np.zeros(want.shape))
-            message = compare.describe_deviation(name, got[name], exact)
+            message = exact.describe_deviation(name, got[name])
             if want.dtype.kind == "f":  # numbers outside `mask` may be anything
                 want = np.where(mask, want, 0)
             expected = ExpectedArray(want, np.where(np.broadcast_to(mask, want.shape), 0.0, np.inf))
@@ -272,7 +277,7 @@ class CheckContext:
         evidence = evidence._replace(read_only=tuple(self.read_only_calls), answers=answers)
         if want is None:
             return evidence
-        low, high = compare.allowed_interval(want)
+        low, high = want.interval()
         kind = "outside" if call_index >= 0 else "fact"  # computed from an answer
         return evidence._replace(low=low, high=high, kind=kind)
 

@@ -13,7 +13,7 @@ import numpy as np
 from mindref.conformance import gradient
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.failure import CheckFailed
+from mindref.conformance.runner.result import CheckFailed
 
 
 def assert_gradients_follow(

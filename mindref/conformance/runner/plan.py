@@ -6,18 +6,23 @@ reject every trivial implementation, before it runs on the backend.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
 
-from mindref.backend import NumpyBackend
+import mindref
+from mindref.backend import OPERATORS, NumpyBackend
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner import fallback
+from mindref.conformance.runner.call import BackendImplementation, Call, Implementation
 from mindref.conformance.runner.check import NEEDS, ConformanceCheck
 from mindref.conformance.runner.check_runner import ExampleBudget, largest_call, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.manifest import rule_force
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
+from mindref.errors import FOREIGN_ERRORS
 
 FULL_PRECISIONS = ("float64", "float32")
 
@@ -41,6 +46,16 @@ class RunSettings(NamedTuple):
 
 
 Progress = Callable[[CheckResult], None]
+
+PACKAGE = Path(mindref.__file__).parent
+OPERATOR_FUNCTIONS = {
+    str(PACKAGE / "ops" / f"{stem}.py"): ("forward", "backward") for stem in OPERATORS
+}
+COMPOSITION = {
+    str(PACKAGE / "models" / "mind.py"): ("loss", "backward", "interests"),
+    str(PACKAGE / "training" / "optimiser.py"): ("update",),
+}
+"""Functions of the reference that answer calls; its helper functions may be used freely."""
 
 
 def claimed_precisions(implementation: BackendImplementation) -> list[Precision]:
@@ -69,21 +84,13 @@ def run_planned_check(
     settings: RunSettings,
 ) -> CheckResult:
     """Return the result of one check: not claimed, self-comparison, or that of its run."""
-    nothing = CheckResult(
-        check=check.name,
-        rules=check.rules,
-        level=check.level,
-        gradient=check.gradient,
-        precision=str(precision),
-        status="",
-        text=check.text,
-    )
+    nothing = check.result(precision)
     reason = unclaimed_reason(check, implementation)
     if reason:
         return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2
     if check.agreement:
         call = largest_call(check, precision.input)
-        if fallback.reference_answered(implementation, call):
+        if reference_answered(implementation, call):
             return reference_result(nothing, implementation)
     profile, seed = PROFILES[settings.profile], settings.seed
     leaks = accepted_trivial(check, precision, profile.gate_examples, seed)
@@ -92,6 +99,34 @@ def run_planned_check(
         return nothing._replace(status="failed", message=message)
     effort, factor = ExampleBudget(profile.examples, seed), settings.factors.get(check.name, 1.0)
     return run_check(check, implementation, precision, effort, factor)
+
+
+def reference_answered(implementation: Implementation, call: Call) -> bool:
+    """Run a call and return whether a function of the reference ran.
+
+    Covers this thread and the threads that the call starts, but not threads that already run.
+    """
+    seen = False
+    is_composed = call.stem == "composition"
+    functions = OPERATOR_FUNCTIONS | ({} if is_composed else COMPOSITION)
+
+    def notice(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal seen
+        if event == "call":
+            names = functions.get(frame.f_code.co_filename, ())
+            seen = seen or frame.f_code.co_name in names
+
+    before, before_threads = sys.getprofile(), threading.getprofile()
+    sys.setprofile(notice)
+    threading.setprofile(notice)
+    try:
+        implementation.answer(call)
+    except FOREIGN_ERRORS:
+        return seen
+    finally:
+        sys.setprofile(before)
+        threading.setprofile(before_threads)
+    return seen
 
 
 def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.conformance.bounds import Precision, allowances, dense_table
-from mindref.conformance.runner.call import Answer, Call, map_floats
+from mindref.conformance.runner.call import Answer, AnyArray, Call, map_floats
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.models.parameters import flatten, flatten_gradients
 from mindref.shapes import Array
@@ -27,6 +27,52 @@ class ExpectedArray(NamedTuple):
 
     value: Array  # float64; bool or integers for parts of that type
     allowed: Array  # error bound
+
+    def largest_error_ratio(self, got: AnyArray) -> float:
+        """Return the largest |error| / error bound; infinity if only one number is finite.
+
+        An expected infinity or NaN must not be answered by a finite number (numerics-R13), and vice
+        versa.
+        """
+        return float(np.max(self.error_ratios(got), initial=0.0))
+
+    def error_ratios(self, got: AnyArray) -> AnyArray:
+        """Return |got - value| / allowed of each number; 0 if equal or if no bound applies."""
+        value = np.asarray(self.value)
+        if value.dtype.kind in "biu":
+            return np.where(got == value, 0.0, np.inf)
+        got = got.astype(np.float64)
+        with np.errstate(all="ignore"):
+            apart = np.abs(got - value)
+            shares = np.where(apart == 0, 0.0, apart / self.allowed)
+        strange = ~np.isfinite(value)
+        shares = np.where(strange, np.where(np.isfinite(got), np.inf, 0.0), shares)
+        shares = np.where(np.isnan(shares) | (~strange & ~np.isfinite(got)), np.inf, shares)
+        return np.where(~strange & np.isinf(self.allowed), 0.0, shares)  # no bound applies
+
+    def interval(self) -> tuple[AnyArray, AnyArray]:
+        """Return the smallest and the largest allowed value."""
+        value = np.asarray(self.value)
+        if value.dtype.kind in "biu":
+            return value, value
+        with np.errstate(all="ignore"):
+            return value - self.allowed, value + self.allowed
+
+    def describe_deviation(self, name: str, got: AnyArray) -> str:
+        """Return a description of the largest error: position, answer and expected interval."""
+        shares = self.error_ratios(got)
+        position = np.unravel_index(int(np.argmax(shares)), shares.shape)
+        label = f"{name}[{', '.join(map(str, position))}]" if position else name
+        value, share = np.asarray(self.value)[position], float(shares[position])
+        if np.asarray(self.value).dtype.kind in "biu":
+            return f"{label} is {got[position]}, expected {value}"
+        allowed = float(np.asarray(self.allowed)[position])
+        off = int(np.sum(shares > 1))
+        text = f"{label} is {float(got[position]):.9g}, expected {float(value):.9g}"
+        text += f" ± {allowed:.2g}" if allowed else " exactly"
+        if np.isfinite(share):
+            text += f" ({share:.3g} times the error bound)"
+        return text + (f"; {off} of {shares.size} numbers are outside" if shares.size > 1 else "")
 
 
 def expected_answer(

@@ -1,16 +1,56 @@
-"""The result of one check, and the report of a run."""
+"""The failures that a check raises, with evidence; the result of a check; the report of a run."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import NamedTuple
 
-from mindref.conformance.runner.failure import Evidence
+from mindref.conformance.runner.call import Answer, AnyArray, Call
 
 STATUSES = ("passed", "failed", "expected", "blocked", "not_claimed", "self_comparison")
 """expected: fails, as the expectations say; blocked: fails because of another failure;
 not_claimed: did not run; self_comparison: the reference compared with itself, which proves nothing.
 """
+
+
+class Evidence(NamedTuple):
+    """The calls that a check made, and what is wrong with one of the answers."""
+
+    calls: tuple[Call, ...]
+    part: str = ""  # name of the wrong part; "" if no part is wrong
+    got: AnyArray | None = None
+    low: AnyArray | None = None  # smallest and largest allowed value
+    high: AnyArray | None = None
+    call_index: int = -1  # index in `calls` of the call with the wrong answer
+    kind: str = "fact"
+    """"outside": a number is outside its interval; "raised": an unexpected exception; "answered":
+    an invalid call did not raise; "missing": a part is missing; "common_rule": a rule of all
+    operators is broken; "fact": none of these.
+    """
+    source: tuple[int, AnyArray] | None = None
+    """For a property: index of the call whose answer was expected, and which of its numbers."""
+    read_only: tuple[int, ...] = ()  # indices of calls with read-only arrays
+    answers: tuple[tuple[int, Answer], ...] = ()  # index of the call, answer
+
+
+class CheckFailed(AssertionError):
+    """The implementation breaks the rules of the check."""
+
+    def __init__(self, message: str, evidence: Evidence) -> None:
+        super().__init__(message)
+        self.evidence = evidence
+
+
+class CommonRuleFailed(CheckFailed):
+    """The implementation breaks a rule of all operators, so that the check proves nothing."""
+
+    def __init__(self, rule: str, message: str, evidence: Evidence) -> None:
+        super().__init__(message, evidence)
+        self.rule = rule
+
+
+class PropertyOnWrongAnswers(CheckFailed):
+    """A property holds, but the answers differ from the reference."""
 
 
 class CheckResult(NamedTuple):

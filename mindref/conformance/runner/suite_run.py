@@ -14,8 +14,8 @@ from typing import Any
 from mindref.backend import device_name, import_from_cwd, list_backends, load_backend, on_device
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner import attribution, claims, expectations, manifest, plan
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, select_checks
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
 from mindref.errors import ConfigError, say
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.conformance.bounds.precision import TYPES, Precision
-from tests.conformance.correct.reversed_order.sums import broadcast_axes
+from tests.conformance.correct.sums import broadcast_axes
 
 Add = Callable[[Any], Any]
 
@@ -28,7 +28,6 @@ def round_to(x: Any, unit: float) -> Any:
 
 
 def from_the_front(terms: Any, keep: Add) -> Any:
-    """Add up the last axis one after the other."""
     total = np.zeros_like(terms[..., 0]) if terms.shape[-1] == 0 else terms[..., 0]
     for i in range(1, terms.shape[-1]):
         total = keep(total + terms[..., i])
@@ -36,12 +35,10 @@ def from_the_front(terms: Any, keep: Add) -> Any:
 
 
 def from_the_back(terms: Any, keep: Add) -> Any:
-    """Add up the last axis from its end."""
     return from_the_front(terms[..., ::-1], keep)
 
 
 def in_pairs(terms: Any, keep: Add) -> Any:
-    """Add up the last axis in halves of halves."""
     count = terms.shape[-1]
     if count <= 2:
         return from_the_front(terms, keep)
@@ -109,7 +106,6 @@ class RoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(np.asarray(total))
 
     def contracted(self, subscripts: str, x: Any, y: Any) -> Any:
-        """Return einsum of two arrays."""
         words, result = subscripts.split("->")
         first, second = words.split(",")
         letters = result + "".join(sorted(set(first + second) - set(result)))
@@ -164,7 +160,6 @@ def plain(x: Any) -> Any:
 
 
 def maker(order: str, types: str | Sequence[str]) -> Callable[[Any], RoundedArray]:
-    """Return what wraps inputs as RoundedArray."""
     precision = Precision.of(types)
     return lambda x: RoundedArray(x, order, precision)
 
@@ -176,7 +171,6 @@ def implementations(types: str) -> Iterator[Callable[[Any], Any]]:
 
 
 def parts_beyond_bound(result: dict[str, Any], expected: Any) -> list[str]:
-    """Return the parts of a result with an error above the bound."""
     errors = {
         part: np.abs(np.asarray(plain(result[part]), float) - value)
         for part, (value, _) in expected.parts.items()

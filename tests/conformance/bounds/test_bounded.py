@@ -60,22 +60,10 @@ def test_slicing_and_moving_keep_errors_with_their_numbers():
     x = array(10 * error, error)
     rows, mask = np.array([1, 1, 0]), np.array([[True, False, True], [False, True, True]])
     for part in (
-        x[1],
-        x[rows],
-        x[mask],
-        x[:, None],
-        x[..., 1:],
-        x.T,
-        x.reshape(-1),
-        x.copy(),
-        x.astype(float, copy=False),
-        np.broadcast_to(x, (4, 2, 3)),
-        np.concatenate([x, x], axis=1),
-        np.take(x, 1, axis=0),
-        np.where(mask, x, 0),
-        -x,
-        np.abs(x),
-    ):
+        x[1], x[rows], x[mask], x[:, None], x[..., 1:], x.T, x.reshape(-1), x.copy(), -x, np.abs(x),
+        x.astype(float, copy=False), np.broadcast_to(x, (4, 2, 3)), np.take(x, 1, axis=0),
+        np.concatenate([x, x], axis=1), np.where(mask, x, 0),
+    ):  # fmt: skip
         np.testing.assert_array_equal(np.abs(part.value), 10 * part.error)
 
 

@@ -13,7 +13,6 @@ import pytest
 from mindref.conformance.bounds import (
     Bounded,
     Precision,
-    correlated,
     elementwise,
     functions,
     run_bounded,
@@ -79,7 +78,6 @@ CONTRACTIONS = {
 
 
 def check_corners(function, values):
-    """Raise AssertionError unless the worst case equals the extreme corner."""
     a = Arithmetic(Precision.of("float64"), "worst")
     bound = function(*(carrying(a, x) for x in values)).error
     plain = function(*values)
@@ -94,7 +92,6 @@ def check_corners(function, values):
 
 
 def check_spread(function, values, rng):
-    """Raise AssertionError unless the statistical error covers independent errors."""
     a = Arithmetic(Precision.of("float64"), "statistical")
     a.unit = SMALL  # so that all of the error is an element's own
     bound = function(*(carrying(a, x) for x in values)).error
@@ -231,9 +228,7 @@ def test_a_sum_rule_without_inherited_errors_is_detected(name, monkeypatch):
         check_spread(*signed_terms(name))
 
 
-def test_inherited_errors_treated_as_independent_are_detected(
-    monkeypatch,
-):
+def test_inherited_errors_treated_as_independent_are_detected(monkeypatch):
     monkeypatch.setattr(Arithmetic, "parts", lambda self, x: (x.error, 0 * x.error))
     assert all(coherent_over_bound(name) > SLACK for name in CONTRACTIONS)
 
@@ -251,7 +246,7 @@ def test_a_share_treated_as_a_quotient_is_detected(monkeypatch):
 
 
 def test_a_share_rule_without_the_other_terms_is_detected(monkeypatch):
-    monkeypatch.setattr(correlated, "joint_error_of_others", lambda a, x, axis: 0.0)
+    monkeypatch.setattr(sums, "joint_error_of_others", lambda a, x, axis: 0.0)
     bound, happens = softmax_error("worst")
     assert (happens > bound * SLACK + 2.0**-48).any(axis=(1, 2)).all()
 

@@ -1,15 +1,12 @@
-"""Correct implementations that compute in another order than the reference.
+"""A correct implementation that computes in another order than the reference.
 
-A conformance suite that fails one of them raises a false alarm. Each is written from the pages and
-computes in the dtype of its inputs:
+A conformance suite that fails it raises a false alarm. It is written from the pages and computes in
+the dtype of its inputs, on whole arrays: padding and inactive interests are computed, then masked.
+Every sum runs from its last term to its first, with one rounding per term; the algebra differs.
 
-reversed_order   whole arrays; padding and inactive interests are computed, then masked; every sum
-                 from its last term to its first, one rounding per term; other algebra
-ragged           only real behaviours and active interests are computed; matrix products, scattered
-                 sums; Jacobians as matrices
-
-The suite also runs with gradients of a framework: backends/torch and backends/jax. They are tested
-only where they are installed.
+The suite also runs with an implementation that computes only real behaviours and active interests
+(the backend numba), and with gradients of a framework (backends/torch and backends/jax, where they
+are installed).
 """
 
 from __future__ import annotations
@@ -22,20 +19,20 @@ from mindref.backend import OPERATORS
 from mindref.conformance.runner.composed_backend import ComposedBackend
 from mindref.models import mind
 from mindref.training import optimiser
-from tests.conformance.correct import checks
 
-NAMES = ("reversed_order", "ragged")
-
-
-def composed_backend(name: str) -> ComposedBackend:
-    """Return a backend of all levels, composed of the operators of one implementation."""
-    operators = {stem: checked_operator(name, stem) for stem in OPERATORS}
-    return ComposedBackend(SimpleNamespace(**operators), mind, optimiser, name=name)
+NAME = "reversed_order"
 
 
-def checked_operator(name: str, stem: str) -> SimpleNamespace:
+def correct_backend() -> ComposedBackend:
+    """Return a backend of all levels, composed of the operators of this package."""
+    operators = {stem: checked_operator(stem) for stem in OPERATORS}
+    return ComposedBackend(SimpleNamespace(**operators), mind, optimiser, name=NAME)
+
+
+def checked_operator(stem: str) -> SimpleNamespace:
     """Return an operator that checks its arguments before it computes."""
-    module, check = importlib.import_module(f"{__name__}.{name}.{stem}"), getattr(checks, stem)
+    module = importlib.import_module(f"{__name__}.{stem}")
+    check = getattr(importlib.import_module(f"{__name__}.checks"), stem)
 
     def forward(*arrays: Any, **numbers: Any) -> Any:
         check(*arrays, **numbers)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mindref.conformance.bounds import Precision
+from mindref.conformance.golden.golden import load_cases
 from mindref.conformance.mutants import anchors, loader
 from mindref.conformance.mutants.diagnosis import diagnose, similarity
 from mindref.conformance.mutants.loader import Edit, Mutant, backend_of, suite_mutants
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.errors import ShapeError
 
 UNKNOWN = Mutant(
@@ -36,6 +36,8 @@ UNKNOWN = Mutant(
     ),
 )
 """A mistake that is not in the catalogue."""
+
+ROUTING_CALL = load_cases("routing")["all_iterations"].call.forward_only()
 
 
 def named(name):
@@ -59,7 +61,6 @@ def check_result(implementation, name, dtype="float64"):
 
 
 def diagnosis_of(mutant, check):
-    """Return the diagnosis of a check that the mutant fails."""
     implementation = BackendImplementation(backend_of(mutant))
     result = check_result(implementation, check)
     assert result.status == "failed", result.message
@@ -78,7 +79,7 @@ def test_no_two_mutants_of_a_page_are_the_same_edit():
 
 
 def test_two_builds_share_no_state():
-    mutant, call = named("routing-logits-kept-between-calls"), routing_call()
+    mutant, call = named("routing-logits-kept-between-calls"), ROUTING_CALL
     first, second = (BackendImplementation(backend_of(mutant)) for _ in range(2))
     fresh = first.answer(call)["out"]
     assert not np.array_equal(first.answer(call)["out"], fresh)
@@ -86,7 +87,7 @@ def test_two_builds_share_no_state():
 
 
 def test_the_reference_is_not_touched_by_a_mutant():
-    call = routing_call()
+    call = ROUTING_CALL
     before = BackendImplementation(backend_of()).answer(call)["out"]
     wrong = BackendImplementation(backend_of(named("squash-without-square"))).answer(call)["out"]
     assert not np.array_equal(wrong, before)
@@ -158,18 +159,6 @@ def test_an_answered_invalid_call_is_diagnosed_by_itself(check, name):
     expected = f"[{name}, " if name else "no match among the known mistakes"
     assert expected in diagnosis
     assert bool(name) or diagnosis.startswith(expected)
-
-
-def routing_call():
-    rng = np.random.default_rng(0)
-    arrays = {
-        "history": rng.standard_normal((2, 3, 4)),
-        "mask": np.ones((2, 3), bool),
-        "bilinear": rng.standard_normal((4, 4)),
-        "init_logits": rng.standard_normal((2, 3, 5)),
-        "active": np.ones((2, 5), bool),
-    }
-    return Call("routing", arrays, {"iterations": 3, "gradient": "last"})
 
 
 @pytest.mark.rules("conformance-R16")

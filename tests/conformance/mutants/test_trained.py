@@ -13,7 +13,6 @@ TRAINED = "mindref.conformance.mutants.trained"
 
 
 def parameters(**changes):
-    """Return the parameters after a short training."""
     run = trainer(dtype="float64", **changes)
     run.train()
     return flatten(run.state.params)

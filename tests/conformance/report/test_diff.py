@@ -10,7 +10,6 @@ from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, report, result
 
 
 def report_json(*results, **changes):
-    """Return a report as it is read from a file."""
     text = json_report.json_text(json_report.suite_report_json(report(*results, **changes)))
     content = json.loads(text)
     return content

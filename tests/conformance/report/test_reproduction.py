@@ -19,12 +19,11 @@ from mindref.conformance import versions
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of, suite_mutants
 from mindref.conformance.report import reproduction
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import BackendImplementation, Call
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.failure import Evidence
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.result import Evidence
 from mindref.errors import RunError
 from tests.conformance import small
 from tests.conformance.runner.implementations import (
@@ -231,7 +230,6 @@ def test_mutants_of_every_level_are_reproduced(mutant):
 
 
 def imported_modules(text):
-    """Return the modules that a script imports."""
     modules = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -303,7 +301,6 @@ def test_the_header_states_failure_rule_and_versions():
 
 
 def evaluate_literal(x):
-    """Return the value of the literal of x."""
     imports = set()
     text = reproduction.value_literal(x, imports)
     names = {"np": np, "inf": np.inf, "nan": np.nan}

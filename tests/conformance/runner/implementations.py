@@ -11,10 +11,9 @@ import pytest
 from hypothesis import strategies as st
 
 from mindref.conformance.runner import suite_run
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import BackendImplementation, Call
 from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.context import CheckContext
-from mindref.conformance.runner.implementation import BackendImplementation
 from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.strategies import distinct_sizes, generators, normal
@@ -68,7 +67,6 @@ def unregistered_check(
     rules: tuple[str, ...] = ("squash-R1",),
     name: str = "squash/made",
 ) -> ConformanceCheck:
-    """Return a check that is not registered."""
     return ConformanceCheck(name, rules, run, calls(), False, agreement, "squash", 1.0)
 
 

@@ -1,4 +1,4 @@
-"""One check: passed, failed, and too few comparisons."""
+"""One check: passed, failed, too few comparisons, and the six trivial implementations."""
 
 import os
 import subprocess
@@ -10,7 +10,6 @@ import pytest
 
 import mindref
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner import compare
 from mindref.conformance.runner.check_runner import (
     ExampleBudget,
     draw_calls,
@@ -19,6 +18,10 @@ from mindref.conformance.runner.check_runner import (
 )
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
+from mindref.conformance.runner.trivial_implementations import (
+    TRIVIAL_IMPLEMENTATIONS,
+    accepted_trivial,
+)
 from tests import spec_pages
 from tests.conformance.runner.implementations import (
     implementation,
@@ -36,12 +39,7 @@ def scaled(factor):
     return lambda x, kind: (right(x) * x.dtype.type(factor)).astype(x.dtype)
 
 
-def check_result(
-    forward=right,
-    check=None,
-    precision=DOUBLE,
-    budget=BUDGET,
-):
+def check_result(forward=right, check=None, precision=DOUBLE, budget=BUDGET):
     """Return the result of a check, by default of agreement, for a backend with this squash."""
     return run_check(check or unregistered_check(), implementation(forward), precision, budget)
 
@@ -109,7 +107,7 @@ def test_share_and_grade_are_those_of_the_page():
     for got, share, grade in zip(example["got"], example["share"], example["grade"], strict=True):
         context = CheckContext(implementation(), DOUBLE, 0)
         want = ExpectedArray(np.array(example["value"]), np.array(example["allowed"]))
-        assert compare.largest_error_ratio(np.array(got), want) == pytest.approx(share)
+        assert want.largest_error_ratio(np.array(got)) == pytest.approx(share)
         if grade == "-":
             with pytest.raises(AssertionError, match="out is"):
                 context.assert_close("out", np.array(got), want, lambda: np.array(example["worst"]))
@@ -122,10 +120,10 @@ def test_share_and_grade_are_those_of_the_page():
 def test_no_bound_applies_outside_the_range():
     beyond = ExpectedArray(np.array([1e300, 1.0]), np.array([np.inf, 1e-6]))
     for got in (3.0, np.inf, np.nan):
-        assert compare.largest_error_ratio(np.array([got, 1.0]), beyond) == 0
-        assert compare.largest_error_ratio(np.array([got, np.inf]), beyond) == np.inf
+        assert beyond.largest_error_ratio(np.array([got, 1.0])) == 0
+        assert beyond.largest_error_ratio(np.array([got, np.inf])) == np.inf
     infinite = ExpectedArray(np.array([np.inf]), np.array([np.inf]))
-    assert compare.largest_error_ratio(np.array([3.0]), infinite) == np.inf
+    assert infinite.largest_error_ratio(np.array([3.0])) == np.inf
 
 
 @pytest.mark.rules("conformance-R6")
@@ -228,6 +226,29 @@ def test_a_broken_property_is_reported_before_wrong_answers():
 
     result = check_result(drifts, property_check())
     assert (result.status, result.blocked_by) == ("failed", "")
+
+
+@pytest.mark.rules("conformance-R4")
+def test_agreement_and_property_checks_reject_all():
+    assert accepted_trivial(unregistered_check(), DOUBLE) == []
+    assert accepted_trivial(property_check(), DOUBLE) == []
+
+
+@pytest.mark.rules("conformance-R4")
+def test_a_check_of_shapes_accepts_most():
+    def shapely(context, call):
+        """Only the number of axes."""
+        context.assert_true(context.run(call)["out"].ndim == 2, "two axes")
+
+    accepted = accepted_trivial(unregistered_check(shapely), DOUBLE)
+    assert accepted == ["zeros", "constants", "another input", "the answer before"]
+
+
+@pytest.mark.rules("conformance-R4")
+def test_the_trivial_implementations_are_those_of_the_page():
+    numbers = ["zeros", "constants", "another input"]
+    memory = ["the input itself", "a changed input", "the answer before"]
+    assert list(TRIVIAL_IMPLEMENTATIONS) == numbers + memory
 
 
 DRAW = """

@@ -11,8 +11,6 @@ from tests.conformance.small import Right, overclaiming, right
 
 
 class Claiming(Right):
-    """A backend with the given claims."""
-
     def __init__(self, claims):
         super().__init__()
         self.claimed = claims

@@ -60,9 +60,7 @@ def test_a_gap_that_passes_is_a_problem(tmp_path):
 
 
 @pytest.mark.rules("conformance-R10")
-def test_an_unmatched_line_is_a_problem_in_a_complete_run(
-    tmp_path,
-):
+def test_an_unmatched_line_is_a_problem_in_a_complete_run(tmp_path):
     lines = of(tmp_path, GAP + WIDER)
     (gap, wider) = stale_lines(lines, [result(PROPERTY)])
     assert "matches no check" in gap

@@ -49,9 +49,7 @@ def test_a_claim_without_a_function_prevents_conformance():
 
 
 @pytest.mark.rules("conformance-R1")
-def test_a_missing_check_of_the_manifest_is_a_problem(
-    monkeypatch,
-):
+def test_a_missing_check_of_the_manifest_is_a_problem(monkeypatch):
     row = {"rules": ["softmax-R1"], "text": "", "level": "ops", "agreement": False}
     checks = manifest.load_manifest()["checks"] | {"softmax/lost": row}
     shipped = manifest.load_manifest() | {"checks": checks}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref.conformance.draws.axes import replace_at
+from mindref.conformance.draws.call_changes import replace_at
 from mindref.conformance.gradient import SHORT_STEP
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
@@ -64,9 +64,7 @@ SMOOTH = label_attention_calls(powers=(*SMOOTH_POWERS, 5.0))
 CONSTANT = label_attention_calls(powers=CONSTANT_POWERS)
 
 
-@add_comparison(
-    "label_attention-R1", "label_attention-R3", draws=label_attention_calls(powers=(1.0,))
-)
+@add_comparison("label_attention-R1, R3", draws=label_attention_calls(powers=(1.0,)))
 def power_one_matches_the_reference() -> None:
     """With p = 1, the softmax of the plain scores, forward must match the reference."""
 
@@ -81,7 +79,7 @@ def large_powers_match_the_reference() -> None:
     """With p = 30 and 100 and scores of any size, forward must match the reference."""
 
 
-@add_comparison("label_attention-R5", "label_attention-R6", draws=CONSTANT)
+@add_comparison("label_attention-R5, R6", draws=CONSTANT)
 def power_zero_and_infinity_match_the_reference() -> None:
     """With p = 0 and p = infinity, forward must match the reference."""
 
@@ -102,8 +100,7 @@ def constant_weight_gradients_match_the_reference() -> None:
 
 
 @add_check(
-    "label_attention-R8",
-    "label_attention-R9",
+    "label_attention-R8, R9",
     draws=label_attention_calls(powers=SMOOTH_POWERS, spreads=(1.0, 0.5)),
     gradient=True,
     fraction=0.5,

@@ -16,7 +16,7 @@ from mindref.conformance.checks.label_attention.agreement import (
     POWERS,
     label_attention_calls,
 )
-from mindref.conformance.draws.axes import assert_selection_matches, replace_at
+from mindref.conformance.draws.call_changes import assert_selection_matches, replace_at
 from mindref.conformance.draws.label_attention_changes import (
     assert_same_part,
     assert_takes_all,

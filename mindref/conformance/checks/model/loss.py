@@ -37,7 +37,7 @@ def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
     context.assert_equal(context.run(call.change(batch=batch._replace(histories=other))), first)
 
 
-@add_check("model-R10", "model-R8", draws=loss_calls(), gradient=True)
+@add_check("model-R10, R8", draws=loss_calls(), gradient=True)
 def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None:
     """The gradient of the item table must list exactly the rows in use, ascending."""
     _, batch, catalogue = call.arrays.values()
@@ -88,7 +88,7 @@ def unknown_item_raises(context: CheckContext, call: Call) -> None:
         context.assert_raises(call.change(batch=batch._replace(histories=histories)))
 
 
-@add_comparison("model-R1", "model-R9", "model-R10", draws=loss_calls(), parts=("loss",))
+@add_comparison("model-R1, R9, R10", draws=loss_calls(), parts=("loss",))
 def model_loss_matches_the_reference() -> None:
     """For every named option, the loss of a batch must match the reference."""
 
@@ -115,9 +115,7 @@ def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call)
 
 
 @add_check(
-    "model-R9",
-    "model-R10",
-    "model-R11",
+    "model-R9, R10, R11",
     draws=loss_calls(routing_gradient="all", power=1.0) | loss_calls(iterations=1, power=1.0),
     gradient=True,
     fraction=0.5,
@@ -139,36 +137,17 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
     assert_matches_differences(context, loss, slopes, list(params.values()), SHORT_STEP)
 
 
-@add_comparison(
-    "model-R9",
-    "model-R1",
-    "model-R2",
-    "model-R4",
-    draws=loss_calls(iterations=1, power=1.0),
-    gradient=True,
-)
+@add_comparison("model-R9, R1, R2, R4", draws=loss_calls(iterations=1, power=1.0), gradient=True)
 def one_iteration_model_gradients_match() -> None:
     """With one iteration and power 1, every gradient must match the reference."""
 
 
-@add_comparison("model-R11", "model-R13", draws=loss_calls(iterations=3, hidden=()), gradient=True)
+@add_comparison("model-R11, R13", draws=loss_calls(iterations=3, hidden=()), gradient=True)
 def three_iteration_model_gradients_match() -> None:
     """With three iterations, every gradient must match the reference."""
 
 
-@add_comparison(
-    "model-R10",
-    "model-R5",
-    "model-R6",
-    "model-R8",
-    "model-R9",
-    "model-R11",
-    "model-R12",
-    "model-R13",
-    "model-R14",
-    draws=loss_calls(),
-    gradient=True,
-)
+@add_comparison("model-R10, R5, R6, R8, R9, R11, R12, R13, R14", draws=loss_calls(), gradient=True)
 def model_gradients_match_the_reference() -> None:
     """For every named option, the gradient of every parameter must match the reference."""
 

@@ -81,22 +81,22 @@ def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: 
     return read_only(history)
 
 
-@add_comparison("routing-R5", "routing-R3", draws=routing_calls(iterations=(1,)))
+@add_comparison("routing-R5, R3", draws=routing_calls(iterations=(1,)))
 def one_iteration_matches_the_reference() -> None:
     """One iteration, from the initial logits, must match the reference."""
 
 
-@add_comparison("routing-R5", "routing-R8", draws=routing_calls(iterations=(2,)))
+@add_comparison("routing-R5, R8", draws=routing_calls(iterations=(2,)))
 def two_iterations_match_the_reference() -> None:
     """Two iterations, with one update of the logits, must match the reference."""
 
 
-@add_comparison("routing-R5", "routing-R8", draws=routing_calls(iterations=(3,)))
+@add_comparison("routing-R5, R8", draws=routing_calls(iterations=(3,)))
 def three_iterations_match_the_reference() -> None:
     """Three iterations must match the reference."""
 
 
-@add_comparison("routing-R5", "routing-R8", draws=routing_calls(iterations=(4, 5)))
+@add_comparison("routing-R5, R8", draws=routing_calls(iterations=(4, 5)))
 def four_and_five_iterations_match_the_reference() -> None:
     """Four and five iterations must match the reference."""
 

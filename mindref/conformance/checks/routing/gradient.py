@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.checks.routing.agreement import GRADIENTS, ITERATIONS, routing_calls
 from mindref.conformance.checks.routing.properties import assert_equals_last_iteration
-from mindref.conformance.draws.axes import select_axis
+from mindref.conformance.draws.call_changes import select_axis
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, agreement_run, name_run
 from mindref.conformance.runner.context import CheckContext

@@ -1,17 +1,28 @@
-"""Checks of the optional features of routing. Spec: specs/routing.md.
+"""Checks of the optional features of routing: rules that say (may). Spec: specs/routing.md.
 
-Another softmax axis, a matrix for each pair, other kinds of squash: rules that say (may).
+Another softmax axis, a matrix for each pair, other kinds of squash, log weights of behaviours.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from mindref.conformance.checks.routing.agreement import routing_calls
-from mindref.conformance.checks.routing.properties import assert_couplings_sum_to_one
-from mindref.conformance.runner.call import Call
+from mindref.conformance.checks.routing.gradient import (
+    INPUTS,
+    assert_all_equals_last,
+    assert_normalised_gradients_follow,
+)
+from mindref.conformance.checks.routing.properties import (
+    assert_couplings_sum_to_one,
+    assert_equals_last_iteration,
+)
+from mindref.conformance.draws.call_changes import select_axis
+from mindref.conformance.draws.routing_changes import GARBAGE, first_interests
+from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 
@@ -93,3 +104,159 @@ def routing_with_kind_none_matches_the_reference() -> None:
 @add_comparison("routing-R27", draws=routing_calls(kind="unit"), gradient=True)
 def routing_with_kind_unit_matches_the_reference() -> None:
     """With kind="unit", capsules and gradients must match the reference."""
+
+
+draw_weighted = partial(routing_calls, weighted=True)
+WEIGHTED = draw_weighted()
+INPUTS_AND_WEIGHTS = (*INPUTS, "d_log_weights")
+
+
+def without_log_weights(call: Call) -> Call:
+    """Return the call without log weights."""
+    arrays = {name: x for name, x in call.arrays.items() if name != "log_weights"}
+    return call._replace(arrays=arrays)
+
+
+def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
+    """Return a call with log weights, equal for all interests, and a call with scaled behaviours.
+
+    The weights are powers of two from 1/2 to 4, so that the scaled behaviours are exact.
+    """
+    history, logits = call.arrays["history"], call.arrays["init_logits"]
+    powers = context.rng.integers(-1, 3, (*logits.shape[:2], 1))
+    log_weights = np.broadcast_to(powers * np.log(2), logits.shape).astype(call.dtype)
+    longer = np.ldexp(history, powers).astype(call.dtype)
+    return call.change(log_weights=log_weights), without_log_weights(call).change(history=longer)
+
+
+@add_check("routing-R32", draws=draw_weighted(iterations=(1,)))
+def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: Call) -> None:
+    """In one iteration, a log weight must multiply its behaviour, not its coupling weights."""
+    weighted, longer = map(context.run, weighted_and_scaled(context, call))
+    context.assert_same(weighted, longer)
+
+
+@add_check("routing-R32", draws=WEIGHTED)
+def single_interest_is_the_weighted_sum(context: CheckContext, call: Call) -> None:
+    """With one active interest, the capsule must be the squashed weighted sum of the votes."""
+    active = first_interests(1, *call.arrays["active"].shape)
+    weighted, longer = weighted_and_scaled(context, call.change(active=active))
+    context.assert_same(context.run(weighted), context.run(longer.change(iterations=1)), "out")
+
+
+@add_comparison("routing-R32", draws=WEIGHTED)
+def log_weights_match_the_reference() -> None:
+    """With log weights, forward must match the reference."""
+
+
+@add_comparison("routing-R32, R9", draws=draw_weighted(axis="behaviours"))
+def log_weights_with_axis_behaviours_match() -> None:
+    """With log weights and axis="behaviours", forward must match the reference."""
+
+
+@add_comparison("routing-R32, R25", draws=draw_weighted(general=True))
+def log_weights_with_general_routing_match() -> None:
+    """With log weights and a matrix for each pair, forward must match the reference."""
+
+
+@add_check("routing-R33", draws=WEIGHTED, gradient=True)
+def zero_log_weights_change_nothing(context: CheckContext, call: Call) -> None:
+    """Log weights of 0 must give the capsules and gradients of a call without log weights."""
+    zero = np.zeros_like(call.arrays["log_weights"])
+    weighted = context.run(call.change(log_weights=zero))
+    context.assert_same(weighted, context.run(without_log_weights(call)))
+
+
+@add_check("routing-R34", draws=WEIGHTED, gradient=True)
+def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) -> None:
+    """Masked log weights (padding or inactive) must not change any byte and must get gradient 0."""
+    log_weights = call.arrays["log_weights"]
+    excluded = ~(call.arrays["mask"][:, :, None] & call.arrays["active"][:, None, :])
+    garbage = context.rng.choice(GARBAGE, size=log_weights.shape).astype(call.dtype)
+    got = context.run(call.change(log_weights=np.where(excluded, 0, log_weights)))
+    dirty = np.where(excluded, garbage, log_weights)
+    context.assert_equal(context.run(call.change(log_weights=dirty)), got)
+    context.assert_exact(got, "d_log_weights", 0, mask=excluded)
+
+
+@add_check(
+    "routing-R35",
+    draws=draw_weighted(iterations=(1, 2, 3), gradients=("all",)),
+    gradient=True,
+    fraction=0.3,
+)
+def log_weight_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
+    """The gradients must match central differences of the backend's own forward (float64)."""
+    assert_normalised_gradients_follow(context, call)
+
+
+@add_comparison("routing-R35", draws=draw_weighted(gradients=("all",)), gradient=True)
+def log_weight_gradients_match_the_reference() -> None:
+    """With log weights and gradient="all", every gradient must match the reference."""
+
+
+@add_comparison(
+    "routing-R35, R9", draws=draw_weighted(gradients=("all",), axis="behaviours"), gradient=True
+)
+def log_weight_gradients_with_axis_behaviours_match() -> None:
+    """With log weights and axis="behaviours", every gradient must match the reference."""
+
+
+@add_comparison(
+    "routing-R35, R25", draws=draw_weighted(gradients=("all",), general=True), gradient=True
+)
+def log_weight_gradients_with_general_routing_match() -> None:
+    """With log weights and a matrix for each pair, every gradient must match the reference."""
+
+
+@add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
+def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
+    """With gradient="last", gradients must be those of one iteration from the last logits."""
+    got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
+    context.assert_exact(got, "d_init_logits", 0)
+
+
+@add_check("routing-R36", draws=draw_weighted(iterations=(1,)), gradient=True)
+def gradients_all_and_last_agree_with_log_weights(context: CheckContext, call: Call) -> None:
+    """With one iteration and log weights, gradient="all" and gradient="last" must agree."""
+    assert_all_equals_last(context, call, *INPUTS_AND_WEIGHTS)
+
+
+@add_comparison("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
+def gradient_last_with_log_weights_matches() -> None:
+    """With log weights and gradient="last", every gradient must match the reference."""
+
+
+@add_check("routing-R37", draws=WEIGHTED)
+def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
+    """Adding log 2 to the log weights of a behaviour must equal repeating the behaviour."""
+    log_weights = call.arrays["log_weights"]
+    places = np.arange(log_weights.shape[1])
+    position = int(context.rng.integers(len(places)))
+    log_two = np.where(places == position, np.log(2), 0)[:, None]
+    counted = call.change(log_weights=(log_weights + log_two).astype(call.dtype))
+    twice = select_axis(call, "l", np.append(places, position))
+    context.assert_same(context.run(counted), context.run(twice), "out")
+
+
+@add_check("routing-R38", draws=WEIGHTED)
+def distinct_log_weights_give_distinct_interests(context: CheckContext, call: Call) -> None:
+    """From zero logits, distinct log weights must give distinct interests."""
+    assert_interests_differ(context, call, "log weights")
+
+
+@add_check("routing-R39", draws=WEIGHTED)
+def log_weights_of_wrong_shape_raise(context: CheckContext, call: Call) -> None:
+    """Log weights of another shape or another dtype must raise."""
+    context.run(call)
+    for wrong in misfitting_log_weights(call):
+        context.assert_raises(call.change(log_weights=wrong))
+
+
+def misfitting_log_weights(call: Call) -> list[AnyArray]:
+    """Return log weights of other shapes and of another dtype."""
+    x = call.arrays["log_weights"]
+    firsts = [np.take(x, [0], axis) for axis in range(3)]
+    longer = [np.concatenate((x, first), axis) for axis, first in enumerate(firsts)]
+    single = [first for axis, first in enumerate(firsts) if x.shape[axis] > 1]
+    return [*longer, *single, x[0], x.astype(call.other_dtype)]

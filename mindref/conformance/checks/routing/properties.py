@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from mindref.conformance.checks.routing.agreement import routing_calls
-from mindref.conformance.draws.axes import (
+from mindref.conformance.draws.call_changes import (
     answer_selectors,
     assert_selection_matches,
     replace_at,
@@ -72,7 +72,7 @@ def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -
     context.assert_same(twice, context.run(longer), "out")
 
 
-@add_check("routing-R4", "routing-R8", "routing-R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
+@add_check("routing-R4, R8, R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
 def iteration_starts_from_the_updated_logits(context: CheckContext, call: Call) -> None:
     """The last iteration must equal one iteration from the logits after the earlier iterations."""
     assert_equals_last_iteration(context, call, "out")
@@ -192,7 +192,7 @@ def single_interest_ignores_iterations_and_logits(context: CheckContext, call: C
     context.assert_same(context.run(call), context.run(plain))
 
 
-@add_check("routing-R23", "routing-R3", draws=routing_calls(iterations=(1,)))
+@add_check("routing-R23, R3", draws=routing_calls(iterations=(1,)))
 def votes_that_sum_to_a_unit_vector_give_half_of_it(context: CheckContext, call: Call) -> None:
     """If the votes of one interest sum to a unit vector, the capsule is exactly half of it."""
     context.run(call)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.shapes import Array, Bools
-from tests.conformance.correct.reversed_order import softmax, squash
-from tests.conformance.correct.reversed_order.sums import contract
+from tests.conformance.correct import softmax, squash
+from tests.conformance.correct.sums import contract
 
 
 class Saved(NamedTuple):

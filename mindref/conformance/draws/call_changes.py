@@ -1,4 +1,4 @@
-"""Permute or select users, positions and interests of a call, by the letter of their axis.
+"""Changes of any call: permute or select by the letter of an axis, or round to small integers.
 
     select_axis(call, "l", order)                   the call with its positions in that order
     answer_selectors("routing", "l", order)         the same selection for each part of an answer
@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance.operators import ARGUMENTS
-from mindref.conformance.runner.call import AnyArray, Call
+from mindref.conformance.runner.call import AnyArray, Call, map_floats
 from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
+
+LARGEST = 4
+"""Products of three and sums of hundreds stay far below 2^11, where float16 starts to round."""
 
 
 def take_along(letters: str, letter: str, index: Any) -> Change:
@@ -59,3 +62,14 @@ def assert_selection_matches(
     selected = context.run(select_axis(got.call, letter, index))
     selectors = answer_selectors(got.call.stem, letter, index)
     context.assert_same(selected, got, *parts, through=selectors)
+
+
+def as_small_integers(call: Call) -> Call:
+    """Return the call with every float rounded to an integer from -4 to 4."""
+    arrays = map_floats(round_to_small, call.arrays)
+    return call._replace(arrays=arrays, cotangent=map_floats(round_to_small, call.cotangent))
+
+
+def round_to_small(x: Any) -> Any:
+    """Return doubled numbers, rounded and clipped to small integers of the same dtype."""
+    return np.clip(np.rint(2 * x), -LARGEST, LARGEST).astype(x.dtype)

@@ -1,1 +1,0 @@
-"""Checks of rules about the arithmetic of every operator. Spec: specs/numerics.md."""
