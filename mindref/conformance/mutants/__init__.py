@@ -1,18 +1,17 @@
 """The catalogue of mutants: wrong implementations, each with one mistake that breaks one rule.
 
 A page that the conformance suite checks has a file `<page>.toml` here; any other page has one in
-tests/mutants/ of the repository. The header of a mutant is the rule that it breaks, such as
-`[[routing-R3]]`.
+tests/mutants/ of the repository. The header of a mutant is the rule that it breaks and the wrong
+behaviour in one sentence, such as `[squash-R1."the length becomes sigmoid(n)"]`. Its values:
 
-- `name`: unique over all files. Default: the page and the words of `what`.
+- `name`: unique over all files. Default: the page and the words of the sentence.
 - `scope`: the uses of the mutant, by default "suite" here and "tests" in tests/mutants/:
 
     suite   the conformance suite must kill it, and diagnosis.py compares it with a failure.
     tests   the tests that cite the rule must fail on it (tests/test_mutants.py).
     study   `mindref study` shows it.
 
-- `what`: the wrong behaviour in one sentence; `does`: the effect on a model; `seen`: public code
-  with this mistake. Both of the latter are optional.
+- `does`: the effect on a model; `seen`: public code with this mistake. Both are optional.
 - `at` and `new` (or `before`, `after`): the edited statement and its replacement; or `edits`, a
   list of such edits. anchors.py has the format.
 - `tests`: optional, the folder or file whose tests must fail, such as "tests/kernels/".
