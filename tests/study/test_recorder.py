@@ -1,4 +1,4 @@
-"""The recorder changes nothing and misses nothing (X1, X2, X8)."""
+"""The recorder changes nothing and misses nothing."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ def results(pair, copies):
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_x1_recording_changes_no_result(seed):
+def test_recording_changes_no_result(seed):
     rng = np.random.default_rng(seed)
     settings = VARIED[list(VARIED)[seed % len(VARIED)]]
     sizes = {"length": int(rng.integers(0, 12)), "pads": int(rng.integers(0, 4)), "users": 3}
@@ -45,7 +45,7 @@ def test_x1_recording_changes_no_result(seed):
 
 
 @pytest.mark.parametrize("name", VARIED)
-def test_x2_the_trace_has_the_results_of_the_functions(name):
+def test_the_trace_has_the_results_of_the_functions(name):
     pair = make_random_pair(7, **VARIED[name])
     trace = trace_pair(pair)
     loss, saved = mind.loss(*pair)
@@ -92,7 +92,7 @@ def recorded_events(text):
     return [ast.literal_eval(call.args[0]) for call in calls if ast.unparse(call.func) == "record"]
 
 
-def test_x8_each_event_is_recorded_once_and_shown_by_a_step():
+def test_each_event_is_recorded_once_and_shown_by_a_step():
     for file in {probe.file for probe in read_probes()}:
         text = "\n".join(probe.text for probe in read_probes() if probe.file == file)
         events = recorded_events(text)
@@ -103,7 +103,7 @@ def test_x8_each_event_is_recorded_once_and_shown_by_a_step():
     assert without_probe == {"serve"}  # recorded by the trace, not by a probe
 
 
-def test_x8_each_kind_of_step_is_unique_and_has_its_own_equation():
+def test_each_kind_of_step_is_unique_and_has_its_own_equation():
     kinds = [kind.kind for kind in KINDS]
     assert len(kinds) == len(set(kinds))
     equations = [kind.equation for kind in KINDS if not kind.kind.endswith(".embed")]
@@ -111,7 +111,7 @@ def test_x8_each_kind_of_step_is_unique_and_has_its_own_equation():
 
 
 @pytest.mark.parametrize("event", ["votes", "iteration", "d_sums"])
-def test_x8_a_missing_probe_is_detected(event, monkeypatch):
+def test_a_missing_probe_is_detected(event, monkeypatch):
     probes = tuple(x for x in read_probes() if event not in recorded_events(x.text))
     monkeypatch.setattr(record, "read_probes", lambda: probes)
     assert f"routing.{event}" in unmatched_events()[1]

@@ -192,7 +192,7 @@ def one_of_two(**changes):
     return trace_pair(user._replace(params=params, batch=user.batch._replace(target=target)))
 
 
-def test_t7_an_inactive_interest_is_never_the_answer():
+def test_an_inactive_interest_is_never_the_answer():
     trace = one_of_two()
     assert trace.values["active"].tolist() == [True, True, False, False]
     assert (trace.values["s"][:2] < 0).all()
@@ -203,7 +203,7 @@ def test_t7_an_inactive_interest_is_never_the_answer():
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_t7_one_interest_gives_no_question_about_interests(length):
+def test_one_interest_gives_no_question_about_interests(length):
     for step in trace_pair(make_random_pair(1, length=length)).steps:
         ask = ASKED.get(step.kind)
         if ask and ask.axis == "interest" and ask.how != "count":

@@ -1,4 +1,4 @@
-"""The trace: complete, consistent, exact, reproducible (X3 to X7); its invariants can fail."""
+"""The trace: complete, consistent, exact, reproducible; its invariants can fail."""
 
 import hashlib
 import inspect
@@ -30,7 +30,7 @@ def trace(request):
     return trace_pair(make_random_pair(3, **VARIED[request.param]))
 
 
-def test_x3_every_axis_has_a_name_and_one_size(trace):
+def test_every_axis_has_a_name_and_one_size(trace):
     sizes = {}
     for tensor in trace.tensors.values():
         assert len(tensor.axes) == np.ndim(tensor.values), tensor.name
@@ -40,7 +40,7 @@ def test_x3_every_axis_has_a_name_and_one_size(trace):
         assert len(labels) == sizes.get(axis, len(labels)), axis
 
 
-def test_x4_every_step_has_title_reason_source_and_invariants(trace):
+def test_every_step_has_title_reason_source_and_invariants(trace):
     for step in trace.steps:
         assert 0 < len(step.title) <= 90
         assert step.why
@@ -51,7 +51,7 @@ def test_x4_every_step_has_title_reason_source_and_invariants(trace):
             assert invariant.holds, (step.id, invariant)
 
 
-def test_x4_source_lines_are_those_of_the_imported_modules():
+def test_source_lines_are_those_of_the_imported_modules():
     for place, digest in current_hashes().items():
         span = find_span(place)
         assert span.module.startswith("mindref.")
@@ -61,13 +61,13 @@ def test_x4_source_lines_are_those_of_the_imported_modules():
         assert hashlib.sha256(span.text.encode()).hexdigest() == digest
 
 
-def test_x4_the_stored_hashes_are_current():
+def test_the_stored_hashes_are_current():
     assert current_hashes() == recorded_hashes(), (
         "read the texts of the steps again, then sources --write"
     )
 
 
-def test_x4_every_rule_of_a_step_is_on_its_page():
+def test_every_rule_of_a_step_is_on_its_page():
     for kind in KINDS:
         for rule in kind.rules.split():
             assert rule in spec_pages.rules(rule.partition("-")[0]), (kind.kind, rule)
@@ -82,7 +82,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 @pytest.mark.slow(every=4)
-def test_x5_the_json_is_valid_and_restores_every_byte(trace):
+def test_the_json_is_valid_and_restores_every_byte(trace):
     text = trace.to_json()
     VALIDATOR.validate(json.loads(text))
     again = Trace.from_json(text)
@@ -91,19 +91,19 @@ def test_x5_the_json_is_valid_and_restores_every_byte(trace):
         assert again.values[name].tobytes() == np.ascontiguousarray(tensor.values).tobytes()
 
 
-def test_x5_the_schema_rejects_a_missing_field():
+def test_the_schema_rejects_a_missing_field():
     plain = json.loads(trace_pair(make_random_pair()).to_json())
     del plain["steps"][3]["invariants"][0]["residual"]
     assert not VALIDATOR.is_valid(plain)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "mindref.trace/2"}', "null"])
-def test_x5_other_texts_raise(text):
+def test_other_texts_raise(text):
     with pytest.raises(DataError, match="trace"):
         Trace.from_json(text)
 
 
-def test_x6_the_json_does_not_depend_on_the_hash_seed():
+def test_the_json_does_not_depend_on_the_hash_seed():
     code = (
         "import hashlib; from tests.study.pairs import make_random_pair\n"
         "from mindref.study.tracing import trace_pair\n"
@@ -118,7 +118,7 @@ def test_x6_the_json_does_not_depend_on_the_hash_seed():
     assert len(digests) == 1
 
 
-def test_x7_the_trace_of_a_large_model_is_small():
+def test_the_trace_of_a_large_model_is_small():
     large = {"interests": 7, "width": 64, "hidden": (64,), "length": 50}
     text = trace_pair(make_random_pair(1, **large)).to_json()
     assert len(text.encode()) < 2_000_000

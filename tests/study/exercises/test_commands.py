@@ -1,4 +1,4 @@
-"""E6, E9: the commands for a learner's files, hints and solutions."""
+"""The commands for a learner's files, hints and solutions."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""E1 to E4: starters fail, right answers pass, known mistakes are killed and reported."""
+"""Starters fail, right answers pass, known mistakes are killed and reported."""
 
 import re
 from pathlib import Path
@@ -211,7 +211,7 @@ def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one():
 
 @pytest.mark.parametrize("name", WITH_NEEDS)
 def test_a_mistake_in_a_needed_exercise_is_reported_for_this_exercise(name):
-    """E11: the needed exercises are checked separately, in order."""
+    """The needed exercises are checked separately, in order."""
     needed = [find_exercise(other) for other in find_exercise(name).needs]
     right = [make_job(x, x.solution) for x in needed]
     assert find_first_failure(needed, run_jobs(right)).passed

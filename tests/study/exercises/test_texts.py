@@ -1,4 +1,4 @@
-"""E6, E10: hints without code of the answer, explained symbols, commands that run."""
+"""Hints without code of the answer, explained symbols, commands that run."""
 
 import re
 from pathlib import Path

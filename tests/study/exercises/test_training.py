@@ -1,4 +1,4 @@
-"""E11: the trainer of exercise 18 is that of the library and uses the given operators."""
+"""The trainer of exercise 18 is that of the library and uses the given operators."""
 
 from types import SimpleNamespace
 

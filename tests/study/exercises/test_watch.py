@@ -1,4 +1,4 @@
-"""E8: every save is detected, for any editor; q and Ctrl-C end the command."""
+"""Every save is detected, for any editor; q and Ctrl-C end the command."""
 
 import os
 import queue

@@ -1,4 +1,4 @@
-"""P14-P16: keyboard, screen reader, contrast, less motion, narrow screens."""
+"""Keyboard, screen reader, contrast, less motion, narrow screens."""
 
 import pytest
 
@@ -22,7 +22,7 @@ REACHABLE = """() => { const all = [...document.querySelectorAll('*')];
     .map(x => all.indexOf(x)) }"""
 
 
-def test_p14_tab_reaches_every_control_in_reading_order(opened, file):
+def test_tab_reaches_every_control_in_reading_order(opened, file):
     page = opened(file, PLACE).page
     page.evaluate("document.getElementById('editor-box').open = true")
     wanted, seen = page.evaluate(REACHABLE), []
@@ -36,7 +36,7 @@ def test_p14_tab_reaches_every_control_in_reading_order(opened, file):
     assert seen == wanted, "every control once, in the order of the text, and no trap"
 
 
-def test_p14_arrow_keys_move_between_cells_and_enter_selects(opened, file):
+def test_arrow_keys_move_between_cells_and_enter_selects(opened, file):
     page = opened(file, PLACE).page
     page.focus("#step td[aria-selected=true]")
     page.keyboard.press("ArrowRight")
@@ -71,7 +71,7 @@ BAD_TABLES = """tables => tables.filter(t => !t.caption.textContent
   || (t.rows[0].cells.length > 2 && !t.tHead.querySelector('th[scope=col]'))).length"""
 
 
-def test_p14_every_control_has_a_name_and_every_table_headers(opened, file, rich):
+def test_every_control_has_a_name_and_every_table_headers(opened, file, rich):
     page = opened(file, PLACE)
     for number, step in enumerate(page.steps()):
         page.at(step=step)
@@ -87,7 +87,7 @@ def test_p14_every_control_has_a_name_and_every_table_headers(opened, file, rich
         assert page.page.eval_on_selector_all("#tab table", BAD_TABLES) == 0, view
 
 
-def test_p14_the_skip_link_focuses_the_current_step(opened, file):
+def test_the_skip_link_focuses_the_current_step(opened, file):
     page = opened(file, f"{PLACE}&edits=S:2")
     page.page.focus(".skip")
     page.page.keyboard.press("Enter")
@@ -97,7 +97,7 @@ def test_p14_the_skip_link_focuses_the_current_step(opened, file):
     assert page.page.evaluate("document.activeElement.id") == "step"
 
 
-def test_p14_changes_are_announced(opened, file):
+def test_changes_are_announced(opened, file):
     page = opened(file, PLACE).page
     assert page.get_attribute("#live", "aria-live") == "polite"
     page.click("#next")
@@ -138,7 +138,7 @@ CONTRAST = """(selector) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_p15_all_text_has_enough_contrast(opened, file, rich, scheme):
+def test_all_text_has_enough_contrast(opened, file, rich, scheme):
     page = opened(file, PLACE, color_scheme=scheme)
     for step in page.steps():
         page.at(step=step, cell="w[2]@5", edits="" if len(step) % 2 else "S:2")
@@ -153,7 +153,7 @@ def test_p15_all_text_has_enough_contrast(opened, file, rich, scheme):
         assert ratio >= 4.5, (view, where)
 
 
-def test_p15_largest_and_negative_numbers_are_marked_without_colour(shared):
+def test_largest_and_negative_numbers_are_marked_without_colour(shared):
     shared.at(step="routing[2].weights")
     rows = shared.page.query_selector_all("#step tbody tr")
     assert all(len(row.query_selector_all(".most")) == 1 for row in rows)
@@ -162,13 +162,13 @@ def test_p15_largest_and_negative_numbers_are_marked_without_colour(shared):
         assert text.startswith("−") == (float(value) < 0)
 
 
-def test_p15_reduced_motion_disables_play(opened, file):
+def test_reduced_motion_disables_play(opened, file):
     assert opened(file, reduced_motion="reduce").page.is_disabled("#play")
     assert not opened(file, reduced_motion="no-preference").page.is_disabled("#play")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
-def test_p16_no_page_scrolls_sideways(opened, file, rich, width):
+def test_no_page_scrolls_sideways(opened, file, rich, width):
     page = opened(file, "#ask=0", viewport={"width": width, "height": 800})
     for step in page.steps():
         page.at(step=step, cell="w[2]@5")
@@ -179,7 +179,7 @@ def test_p16_no_page_scrolls_sideways(opened, file, rich, width):
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
 
 
-def test_p16_row_headers_of_a_wide_table_are_sticky(opened, file):
+def test_row_headers_of_a_wide_table_are_sticky(opened, file):
     page = opened(file, "#step=routing.votes&ask=0", viewport={"width": 360, "height": 800}).page
     box = page.query_selector("figure[data-tensor='Se'] .scroll")
     head = page.query_selector("figure[data-tensor='Se'] tbody th")

@@ -1,4 +1,4 @@
-"""P1-P5: nothing is loaded, the file is small, and its numbers are those of Python."""
+"""Nothing is loaded, the file is small, and its numbers are those of Python."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("place", ELSEWHERE)
 @pytest.mark.slow(every=3)
-def test_p1_the_page_makes_no_request_and_has_no_error(opened, file, place):
+def test_the_page_makes_no_request_and_has_no_error(opened, file, place):
     page = opened(file, **ELSEWHERE[place])
     for view in page.page.query_selector_all("#views button"):
         view.click()
@@ -59,7 +59,7 @@ def test_p1_the_page_makes_no_request_and_has_no_error(opened, file, place):
     assert page.errors == []
 
 
-def test_p2_the_file_is_small(file, rich, tmp_path):
+def test_the_file_is_small(file, rich, tmp_path):
     """`rich` has all views."""
     assert max(file.stat().st_size, rich.stat().st_size) <= 400_000
     users = [trace_to_dict(make_page_pair(seed), user=f"u{seed}") for seed in range(5)]
@@ -67,7 +67,7 @@ def test_p2_the_file_is_small(file, rich, tmp_path):
     assert (tmp_path / "five.html").stat().st_size <= 1_500_000
 
 
-def test_p3_the_policy_is_strict_and_nothing_is_loaded(file):
+def test_the_policy_is_strict_and_nothing_is_loaded(file):
     text = file.read_text(encoding="utf-8")
     assert "content=\"default-src 'none';" in text
     assert "unsafe" not in text.split("</head>")[0]
@@ -78,12 +78,12 @@ def test_p3_the_policy_is_strict_and_nothing_is_loaded(file):
     assert re.findall(r'\bhref="([^"]*)"', text) == ["#step"]
 
 
-def test_p3_other_files_have_no_influence(opened, file, tmp_path):
+def test_other_files_have_no_influence(opened, file, tmp_path):
     shutil.copy(file, tmp_path / "moved.html")
     assert opened(tmp_path / "moved.html", "#ask=0").text() == opened(file, "#ask=0").text()
 
 
-def test_p4_the_page_recomputes_every_array(shared, trace):
+def test_the_page_recomputes_every_array(shared, trace):
     line = shared.page.query_selector("#selfcheck")
     assert shared.selfcheck() == "pass"
     assert float(line.get_attribute("data-largest")) < 1e-12
@@ -97,7 +97,7 @@ def test_p4_the_page_recomputes_every_array(shared, trace):
      ("loss", 0), ("d_S", 7), ("d_items", 11), ("score", 3), ("top", 0)],
 )  # fmt: skip
 @pytest.mark.slow(every=6)
-def test_p4_a_flipped_bit_is_detected(opened, file, trace, tmp_path, name, byte):
+def test_a_flipped_bit_is_detected(opened, file, trace, tmp_path, name, byte):
     bad = tmp_path / "bad.html"
     bad.write_text(flip_bit(file.read_text(), tensors(trace)[name]["data"], byte), "utf-8")
     page = opened(bad)
@@ -106,7 +106,7 @@ def test_p4_a_flipped_bit_is_detected(opened, file, trace, tmp_path, name, byte)
     assert name in page.page.inner_text("#selfcheck")
 
 
-def test_p4_a_wrong_number_with_a_correct_checksum_is_detected(opened, trace):
+def test_a_wrong_number_with_a_correct_checksum_is_detected(opened, trace):
     wrong = json.loads(json.dumps(trace))
     weights = tensors(wrong)["w[2]"]
     values = array(weights).copy()
@@ -117,7 +117,7 @@ def test_p4_a_wrong_number_with_a_correct_checksum_is_detected(opened, trace):
     assert "w[2]: differs by 1.0e−9" in page.page.inner_text("#selfcheck")
 
 
-def test_p4_a_damaged_content_block_is_detected(opened, file, tmp_path):
+def test_a_damaged_content_block_is_detected(opened, file, tmp_path):
     text = file.read_text()
     at = text.index('id="content">') + 400
     bad = tmp_path / "bad.html"
@@ -125,7 +125,7 @@ def test_p4_a_damaged_content_block_is_detected(opened, file, tmp_path):
     assert opened(bad).selfcheck() == "fail"
 
 
-def test_p5_every_cell_equals_the_number_of_python(shared, trace):
+def test_every_cell_equals_the_number_of_python(shared, trace):
     seen = 0
     for step in trace["steps"]:
         shared.at(step=step["id"])

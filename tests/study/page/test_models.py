@@ -19,7 +19,7 @@ EDITS = "set:e:3:0.5;drop:1;S:2;K:2;r:4"
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_p4_every_kind_of_model_is_recomputed(opened, name):
+def test_every_kind_of_model_is_recomputed(opened, name):
     page = opened([trace_to_dict(make_page_pair(**MODELS[name]))], "#ask=0")
     assert page.selfcheck() == "pass"
     assert float(page.page.get_attribute("#selfcheck", "data-largest")) < 1e-12
@@ -35,13 +35,13 @@ EDITED = {"none": "a capsule may have any length: holds", "unit": "no longer tha
 
 
 @pytest.mark.parametrize("squash", EDITED)
-def test_p9_invariants_hold_for_edited_numbers(opened, squash):
+def test_invariants_hold_for_edited_numbers(opened, squash):
     trace = trace_to_dict(make_page_pair(squash=squash))
     page = opened([trace], "#ask=0&step=routing[2].capsules&edits=S:2")
     assert EDITED[squash] in page.page.inner_text("#step .invariants")
 
 
-def test_p4_a_profile_keeps_its_shape_under_edits(opened):
+def test_a_profile_keeps_its_shape_under_edits(opened):
     page = opened([trace_to_dict(make_random_pair(3))], "#ask=0&step=interests.d_join")
     assert page.selfcheck() == "pass"
     before = page.page.inner_text("#step figure[data-tensor=d_p] .shape")
@@ -50,7 +50,7 @@ def test_p4_a_profile_keeps_its_shape_under_edits(opened):
     assert page.errors == []
 
 
-def test_p4_a_user_without_behaviours_has_a_page(opened):
+def test_a_user_without_behaviours_has_a_page(opened):
     pair = make_page_pair()
     histories = pair.batch.histories
     padding = histories._replace(mask=np.zeros_like(histories.mask))

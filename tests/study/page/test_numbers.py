@@ -1,4 +1,4 @@
-"""P8, P9, P12: cells are explained, edits give Python's numbers, both sums stand at a softmax."""
+"""Cells are explained, edits give Python's numbers, both sums stand at a softmax."""
 
 import math
 
@@ -26,7 +26,7 @@ def total(listed):
 
 
 @pytest.mark.slow
-def test_p8_the_terms_of_a_cell_give_its_value(shared, trace):
+def test_the_terms_of_a_cell_give_its_value(shared, trace):
     rng = np.random.default_rng(8)
     floats = [x for x in tensors(trace).values() if x["dtype"] == "float64"]
     made = [x for x in floats if x["recipe"]["op"] != "input"]
@@ -46,7 +46,7 @@ def test_p8_the_terms_of_a_cell_give_its_value(shared, trace):
     assert rules["quotient"] > 5
 
 
-def test_p8_gradients_equal_finite_differences_of_the_page(shared, trace):
+def test_gradients_equal_finite_differences_of_the_page(shared, trace):
     rng = np.random.default_rng(9)
     named = tensors(trace)
     names = ["S", "e", "Se", "b[1]", "w[3]", "z[2]", "v", "W[1]", "bias[2]", "s", "q", "o", "t"]
@@ -58,7 +58,7 @@ def test_p8_gradients_equal_finite_differences_of_the_page(shared, trace):
         assert abs(closed - moved) <= 1e-6 * max(abs(closed), abs(moved), 1e-3), name
 
 
-def test_p8_a_gradient_below_rounding_has_a_note(opened, file):
+def test_a_gradient_below_rounding_has_a_note(opened, file):
     page, noted = opened(file, "#ask=0"), 0
     for row in range(10):  # one logit far ahead: the others of its row have next to no gradient
         edits = f"set:b[1]:{4 * row}:25"
@@ -71,7 +71,7 @@ def test_p8_a_gradient_below_rounding_has_a_note(opened, file):
     assert noted
 
 
-def test_p8_stop_gradient_has_a_note(opened):
+def test_stop_gradient_has_a_note(opened):
     last = trace_to_dict(make_page_pair(routing_gradient="last"))
     page = opened([last], "#ask=0&cell=S@3")
     assert page.selfcheck() == "pass"
@@ -137,12 +137,12 @@ def changed(rng):
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.slow(every=10)
-def test_p9_edited_numbers_equal_those_of_python(shared, seed):
+def test_edited_numbers_equal_those_of_python(shared, seed):
     one, edits, iterations = changed(np.random.default_rng(seed))
     compare(shared, one, edits, iterations)
 
 
-def test_p9_a_constant_cell_keeps_other_cells_computed(shared):
+def test_a_constant_cell_keeps_other_cells_computed(shared):
     step = "routing[2].weights"
     shared.at(step=step, edits="S:2;K:3")
     alone = shared.cells()["w[2]"]
@@ -155,7 +155,7 @@ def test_p9_a_constant_cell_keeps_other_cells_computed(shared):
     assert shared.cells()["b[1]"][52][0] == "9"
 
 
-def test_p9_the_editor_shows_edits_and_the_number_of_interests(shared):
+def test_the_editor_shows_edits_and_the_number_of_interests(shared):
     shared.at(step="ids", edits="r:5")
     assert shared.page.query_selector("#step .badge") is None, "ids do not depend on r"
     shared.at(step="ids", edits="K:2")
@@ -163,7 +163,7 @@ def test_p9_the_editor_shows_edits_and_the_number_of_interests(shared):
     assert "number of interests, K′\t3\t2" in shared.page.inner_text("#editor .summary")
 
 
-def test_p9_reset_restores_the_recorded_bytes(shared):
+def test_reset_restores_the_recorded_bytes(shared):
     shared.at(step="loss.value")
     before = shared.cells()
     shared.at(step="loss.value", edits="set:b[1]:3:0.25;r:5;S:2")
@@ -174,7 +174,7 @@ def test_p9_reset_restores_the_recorded_bytes(shared):
     assert shared.page.query_selector("#step .badge") is None
 
 
-def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(opened, file):
+def test_an_edit_in_the_panel_is_marked_and_updates_the_gradient(opened, file):
     page = opened(file, "#step=routing.logits&cell=b[1]@5&ask=0")
     before = page.page.get_attribute("#inspector .gradient", "data-closed")
     page.open_details()
@@ -189,7 +189,7 @@ def test_p9_an_edit_in_the_panel_is_marked_and_updates_the_gradient(opened, file
     assert "Effect of the edits" in page.page.inner_text("#editor")
 
 
-def test_p12_every_softmax_has_both_sums(shared, trace):
+def test_every_softmax_has_both_sums(shared, trace):
     seen = 0
     for step in trace["steps"]:
         tables = [x for x in step["outputs"] if x["recipe"]["op"] == "softmax"]

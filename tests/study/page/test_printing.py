@@ -1,4 +1,4 @@
-"""P17-P19: hostile titles, paper and no scripts, the same bytes."""
+"""Hostile titles, paper and no scripts, the same bytes."""
 
 import copy
 import getpass
@@ -47,7 +47,7 @@ def hostile(tmp_path_factory, derived):
     return path
 
 
-def test_p17_hostile_titles_are_text_with_scripts(opened, hostile):
+def test_hostile_titles_are_text_with_scripts(opened, hostile):
     page = opened(hostile, "#ask=0", viewport={"width": 360, "height": 800})
     page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     assert page.selfcheck() == "pass"
@@ -67,13 +67,13 @@ def test_p17_hostile_titles_are_text_with_scripts(opened, hostile):
     assert page.requests == [hostile.as_uri()]
 
 
-def test_p17_hostile_titles_are_text_without_scripts(unscripted, hostile):
+def test_hostile_titles_are_text_without_scripts(unscripted, hostile):
     page = unscripted(hostile)
     assert HOSTILE[0] in page.inner_text("body")
     assert page.query_selector("img, b b, style + style") is None
 
 
-def test_p18_a_print_has_the_step_and_its_table(opened, file):
+def test_a_print_has_the_step_and_its_table(opened, file):
     page = opened(file, "#step=routing[2].weights&cell=w[2]@5&ask=0", color_scheme="dark").page
     page.emulate_media(media="print", color_scheme="light")
     assert page.is_visible("#step-title")
@@ -88,7 +88,7 @@ def test_p18_a_print_has_the_step_and_its_table(opened, file):
     assert page.get_attribute("html", "data-theme") is None, "the screen gets its colours back"
 
 
-def test_p18_without_scripts_the_page_has_table_and_steps(unscripted, file, trace):
+def test_without_scripts_the_page_has_table_and_steps(unscripted, file, trace):
     page = unscripted(file)
     text = page.inner_text("body")
     last = [step for step in trace["steps"] if step["kind"] == "routing.weights"][-1]
@@ -111,7 +111,7 @@ write_page([json.load(open(sys.argv[1]))], sys.argv[2])
 """
 
 
-def test_p19_the_file_is_reproducible(tmp_path, file, trace):
+def test_the_file_is_reproducible(tmp_path, file, trace):
     trace_path = tmp_path / "trace.json"
     trace_path.write_text(json.dumps(trace), encoding="utf-8")
     for seed, zone in (("1", "UTC"), ("77", "Pacific/Auckland")):
@@ -122,7 +122,7 @@ def test_p19_the_file_is_reproducible(tmp_path, file, trace):
         assert out.read_bytes() == file.read_bytes()
 
 
-def test_p19_the_file_has_no_date_path_or_user_name(file):
+def test_the_file_has_no_date_path_or_user_name(file):
     text = file.read_text(encoding="utf-8")
     readable = re.sub(r"[A-Za-z0-9+/=]{60,}", "", text)
     assert not re.search(r"\b20[12]\d-\d\d-\d\d\b", readable)

@@ -1,4 +1,4 @@
-"""P10, P11 and the other views: what they show is what Python computed."""
+"""Views beside the steps: they show what Python computed."""
 
 import math
 import re
@@ -24,7 +24,7 @@ def numbers(page, selector, attribute):
     return values
 
 
-def test_p10_the_rows_of_the_ledger_sum_to_the_total(page, derived, trace):
+def test_the_rows_of_the_ledger_sum_to_the_total(page, derived, trace):
     page.at(view="ledger")
     ledger = derived["ledger"]["Se"]
     errors = numbers(page, "#tab [data-fd]", "data-fd")
@@ -36,7 +36,7 @@ def test_p10_the_rows_of_the_ledger_sum_to_the_total(page, derived, trace):
     assert np.abs(shown - whole).max() <= 1e-9 * np.abs(whole).max()
 
 
-def test_p10_the_last_term_equals_stop_gradient(page):
+def test_the_last_term_equals_stop_gradient(page):
     page.at(view="ledger")
     for box in page.page.query_selector_all("#tab input[type=checkbox]")[1:]:
         name = box.get_attribute("aria-label")
@@ -50,14 +50,14 @@ def test_p10_the_last_term_equals_stop_gradient(page):
 
 
 @pytest.mark.parametrize("by", ["S", "e"])
-def test_p10_the_other_ledgers_hold_too(page, by):
+def test_the_other_ledgers_hold_too(page, by):
     page.at(view="ledger")
     page.page.select_option("#tab select", by)
     assert max(numbers(page, "#tab [data-fd]", "data-fd")) < 1e-6
     assert numbers(page, "#tab [data-residual]", "data-residual")[0] < 1e-9
 
 
-def test_p11_every_variant_differs_and_lists_its_violations(page, derived):
+def test_every_variant_differs_and_lists_its_violations(page, derived):
     assert len(derived["variants"]) >= 8
     for case in derived["variants"]:
         page.at(view="variants", variant=case["name"])
@@ -184,7 +184,7 @@ def test_the_inspector_lists_uses_in_the_same_step(page):
     assert "no step of" not in used
 
 
-def test_p4_a_flipped_bit_of_another_view_is_detected(opened, rich, derived, tmp_path):
+def test_a_flipped_bit_of_another_view_is_detected(opened, rich, derived, tmp_path):
     data = derived["ledger"]["Se"]["rows"][0]["data"]["data"]
     bad = tmp_path / "bad.html"
     bad.write_text(flip_bit(rich.read_text(encoding="utf-8"), data, 0), encoding="utf-8")
@@ -192,7 +192,7 @@ def test_p4_a_flipped_bit_of_another_view_is_detected(opened, rich, derived, tmp
 
 
 @pytest.mark.parametrize("view", ["ledger", "curve", "variants", "retrieval", "ambiguities"])
-def test_p9_views_of_recorded_numbers_are_marked(page, view):
+def test_views_of_recorded_numbers_are_marked(page, view):
     page.at(view=view)
     assert page.page.query_selector("#tab > .badge") is None
     page.at(view=view, edits="S:2;drop:1")

@@ -1,4 +1,4 @@
-"""P6, P7, P13: every way to a step leads to the same state; symbols and questions."""
+"""Every way to a step leads to the same state; symbols and questions."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def expected(shared):
 
 
 @pytest.mark.slow
-def test_p6_the_address_leads_to_each_step(shared, expected):
+def test_the_address_leads_to_each_step(shared, expected):
     steps = shared.steps()
     assert [state[0] for state in expected] == steps
     assert [state[3] for state in expected] == steps
@@ -46,7 +46,7 @@ PREVIOUS = {
 
 @pytest.mark.parametrize("way", [*NEXT, *PREVIOUS])
 @pytest.mark.slow(every=7)
-def test_p6_every_way_to_a_neighbour_reaches_the_same_state(shared, expected, way):
+def test_every_way_to_a_neighbour_reaches_the_same_state(shared, expected, way):
     first, *others = expected if way in NEXT else expected[::-1]
     shared.at(step=first[0])
     for state in others:
@@ -54,7 +54,7 @@ def test_p6_every_way_to_a_neighbour_reaches_the_same_state(shared, expected, wa
         assert shared.page.evaluate(STATE) == state
 
 
-def test_p6_real_keys_work_after_a_click_on_a_step(shared, expected):
+def test_real_keys_work_after_a_click_on_a_step(shared, expected):
     shared.page.click(f"#step-list button[data-step='{expected[3][0]}']")
     shared.page.keyboard.press("ArrowRight")
     assert shared.page.evaluate(STATE) == expected[4]
@@ -64,7 +64,7 @@ def test_p6_real_keys_work_after_a_click_on_a_step(shared, expected):
     assert shared.page.evaluate(STATE) == expected[0]
 
 
-def test_p6_a_reload_restores_the_place_the_number_and_the_edits(opened, file, expected):
+def test_a_reload_restores_the_place_the_number_and_the_edits(opened, file, expected):
     page = opened(file, "#ask=0")
     for state in expected[::11]:
         page.at(step=state[0])
@@ -77,7 +77,7 @@ def test_p6_a_reload_restores_the_place_the_number_and_the_edits(opened, file, e
     assert "edited" in before
 
 
-def test_p6_an_unknown_address_opens_the_first_step(opened, file):
+def test_an_unknown_address_opens_the_first_step(opened, file):
     page = opened(file, "#step=nowhere&user=9&cell=zz@4&view=none&ask=0")
     assert page.step() == page.steps()[0]
     assert page.errors == []
@@ -90,14 +90,14 @@ def test_p6_an_unknown_address_opens_the_first_step(opened, file):
      "edits=;;;", "user=-1"],
 )  # fmt: skip
 @pytest.mark.slow(every=6)
-def test_p6_no_address_breaks_the_page(opened, file, place):
+def test_no_address_breaks_the_page(opened, file, place):
     page = opened(file, f"#ask=0&step=routing[2].weights&{place}")
     assert page.selfcheck() == "pass"
     assert page.step() == "routing[2].weights"
     assert page.errors == []
 
 
-def test_p6_a_reload_restores_a_number_of_an_added_iteration(opened, file):
+def test_a_reload_restores_a_number_of_an_added_iteration(opened, file):
     page = opened(file, "#ask=0&step=routing[5].weights&edits=r:5&cell=w[5]@3")
     assert page.page.inner_text("#inspector .chosen").startswith("w[5][")
     page.open_details()
@@ -132,7 +132,7 @@ LINKED = """([symbol, name]) => {
 
 
 @pytest.mark.slow
-def test_p7_a_symbol_marks_its_cells_code_and_entry(shared, trace):
+def test_a_symbol_marks_its_cells_code_and_entry(shared, trace):
     terms = code = 0
     for step in trace["steps"]:
         shared.at(step=step["id"])
@@ -149,7 +149,7 @@ def test_p7_a_symbol_marks_its_cells_code_and_entry(shared, trace):
     assert code > 0.6 * terms  # the others are not named in the lines that are shown
 
 
-def test_p7_a_click_on_the_formula_or_the_code_marks_too(shared):
+def test_a_click_on_the_formula_or_the_code_marks_too(shared):
     shared.at(step="routing[1].weights")
     for place in ("#step math [data-symbol=w]", "#step .code [data-symbol=w]"):
         shared.page.dispatch_event(place, "click")
@@ -173,7 +173,7 @@ def test_a_link_to_a_cell_opens_its_page(shared):
     assert "rows 51 to 60 of 60" in shared.text()
 
 
-def test_p13_numbers_are_hidden_before_an_answer(opened, file, trace):
+def test_numbers_are_hidden_before_an_answer(opened, file, trace):
     asked = [step for step in trace["steps"] if step["question"]]
     assert len(asked) >= 5
     page = opened(file)
@@ -196,6 +196,6 @@ def test_p13_numbers_are_hidden_before_an_answer(opened, file, trace):
     assert page.page.query_selector("#step .results"), "an answered question is not asked again"
 
 
-def test_p13_the_inspector_hides_numbers_of_a_hidden_table(opened, file):
+def test_the_inspector_hides_numbers_of_a_hidden_table(opened, file):
     page = opened(file, "#step=routing[2].weights&cell=w[2]@3")
     assert page.page.query_selector("#inspector [data-value]") is None

@@ -1,4 +1,4 @@
-"""T1: scripted sessions print their golden texts."""
+"""Scripted sessions print their golden texts."""
 
 import sys
 
@@ -14,26 +14,26 @@ RENEW = "read the difference, then run: python -m tests.study.terminal.golden --
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_t1_a_session_prints_its_golden_text(name, film_club):
+def test_a_session_prints_its_golden_text(name, film_club):
     expected = golden_path(name).read_text(encoding="utf-8")
     actual = make_text(name, film_club)
     assert remove_rounding(actual) == remove_rounding(expected), RENEW
     assert all(display_width(line) <= golden.COLUMNS for line in actual.splitlines())
 
 
-def test_t1_every_golden_text_belongs_to_a_session():
+def test_every_golden_text_belongs_to_a_session():
     expected = {golden_path(name).name for name in NAMES}
     assert {path.name for path in golden.FOLDER.iterdir()} == expected
 
 
-def test_t1_commands_of_a_file_and_typed_commands_print_the_same(run_commands):
+def test_commands_of_a_file_and_typed_commands_print_the_same(run_commands):
     typed = run_commands("n", "g 5", "x Se[2, 3]", "q")
     lines = ["# a walk\n", "n\n", "\n", "g 5\r\n", "x Se[2, 3]", "q\n", "n\n"]
     assert run_commands(*lines) == typed
     assert run_commands("n n n") == run_commands("n", "n", "n")  # several letters on one line
 
 
-def test_t1_colour_codes_are_the_only_difference_of_a_coloured_text(run_commands, monkeypatch):
+def test_colour_codes_are_the_only_difference_of_a_coloured_text(run_commands, monkeypatch):
     commands = ("g routing[2].weights", "?", "q")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -50,7 +50,7 @@ def test_t1_colour_codes_are_the_only_difference_of_a_coloured_text(run_commands
             assert run_commands(*commands, stdout=Terminal()) == plain
 
 
-def test_t1_golden_texts_are_never_written_in_ci(monkeypatch):
+def test_golden_texts_are_never_written_in_ci(monkeypatch):
     monkeypatch.setenv("CI", "true")
     monkeypatch.setattr(sys, "argv", ["golden", "--write"])
     with pytest.raises(SystemExit, match="never written"):
@@ -70,5 +70,5 @@ def test_t1_golden_texts_are_never_written_in_ci(monkeypatch):
         ("0.368 ^", "0.369 ^", False),
     ],
 )
-def test_t1_only_residuals_and_last_digits_may_differ(one, other, equal):
+def test_only_residuals_and_last_digits_may_differ(one, other, equal):
     assert (remove_rounding(one) == remove_rounding(other)) is equal

@@ -1,4 +1,4 @@
-"""T5: a printed number is the rounded value, in every cell of every screen."""
+"""A printed number is the rounded value, in every cell of every screen."""
 
 import math
 import re
@@ -40,7 +40,7 @@ def half_last_digit(text):
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=6), st.integers(0, 3))
-def test_t5_a_printed_number_is_the_rounded_value(values, extra):
+def test_a_printed_number_is_the_rounded_value(values, extra):
     number_format = choose_format(values, extra)
     for value in values:
         text = format_number(value, number_format)
@@ -51,7 +51,7 @@ def test_t5_a_printed_number_is_the_rounded_value(values, extra):
 
 
 @given(st.lists(st.floats(1e-3, 1e5, exclude_max=True), min_size=1))
-def test_t5_the_largest_number_of_a_table_has_three_significant_digits(values):
+def test_the_largest_number_of_a_table_has_three_significant_digits(values):
     text = format_number(max(values), choose_format(values))
     assert len(text.replace(".", "").lstrip("0")) >= 3
 
@@ -72,17 +72,17 @@ def test_t5_the_largest_number_of_a_table_has_three_significant_digits(values):
         (np.int64(12), "d", "12"),
     ],
 )
-def test_t5_zero_differs_from_a_small_number(value, number_format, text):
+def test_zero_differs_from_a_small_number(value, number_format, text):
     assert format_number(value, number_format) == text
 
 
-def test_t5_decimal_points_align():
+def test_decimal_points_align():
     column = [align_number(value, ".3f").rjust(8) for value in (0.25, 0.0, -1.5)]
     assert column == ["   0.250", "   0    ", "  -1.500"]
 
 
 @given(st.floats(0, 1e300))
-def test_t6_exact_digits_parse_to_the_same_number(value):
+def test_exact_digits_parse_to_the_same_number(value):
     assert float(format_exact(value)) == value
     assert format_magnitude(value) == "0" or float(format_magnitude(value)) == pytest.approx(
         value, rel=0.05
@@ -92,7 +92,7 @@ def test_t6_exact_digits_parse_to_the_same_number(value):
 @pytest.mark.parametrize(
     ("value", "text"), [(0.241, "+0.241"), (-0.241, "-0.241"), (0.0, "0"), (0.0001, "+0.000")]
 )
-def test_t5_a_change_has_its_sign(value, text):
+def test_a_change_has_its_sign(value, text):
     assert format_change(value, ".3f") == text
 
 
@@ -110,7 +110,7 @@ def test_t5_a_change_has_its_sign(value, text):
         ([], ".3f"),
     ],
 )
-def test_t5_a_table_has_one_format(values, number_format):
+def test_a_table_has_one_format(values, number_format):
     assert choose_format(np.array(values)) == number_format
 
 
@@ -130,7 +130,7 @@ def text_matches(trace, tensor, text, value):
 
 def check_tables(trace, step, lines):
     if step.id == "serve.top":
-        return  # test_t5_the_top_items
+        return  # test_the_top_items
     shapes = {tensor.name: np.shape(tensor.values) for tensor in step.outputs}
     printed = parse_screen(lines, shapes)
     assert printed.keys() == shapes.keys()
@@ -141,19 +141,19 @@ def check_tables(trace, step, lines):
 
 
 @pytest.mark.parametrize("columns", [60, 100, 400])
-def test_t5_every_cell_of_every_step_is_the_rounded_number(columns, film_club):
+def test_every_cell_of_every_step_is_the_rounded_number(columns, film_club):
     for i, step in enumerate(film_club.trace.steps):
         check_tables(film_club.trace, step, print_step(film_club.trace, i, columns))
 
 
 @pytest.mark.parametrize("settings", [{}, {"power": float("inf")}, {"normalise": True}])
-def test_t5_every_cell_of_a_user_without_titles_is_the_rounded_number(settings):
+def test_every_cell_of_a_user_without_titles_is_the_rounded_number(settings):
     trace = trace_pair(make_small_pair(pads=2, **settings))
     for i, step in enumerate(trace.steps):
         check_tables(trace, step, print_step(trace, i))
 
 
-def test_t5_the_top_items(film_club):
+def test_the_top_items(film_club):
     trace = film_club.trace
     lines = print_step(trace, len(trace.steps) - 1, 120)
     first = next(i for i, line in enumerate(lines) if line.lstrip().startswith("place"))
@@ -166,7 +166,7 @@ def test_t5_the_top_items(film_club):
         assert interest == f"interest {trace.values['brought_by'][item] + 1}"
 
 
-def test_t5_step_numbers_residuals_sums_and_changes(film_club):
+def test_step_numbers_residuals_sums_and_changes(film_club):
     trace = film_club.trace
     for i, step in enumerate(trace.steps):
         lines = print_step(trace, i, 200)
@@ -214,7 +214,7 @@ def check_change(trace, step_index, lines):
     assert f"since iteration {trace.steps[previous].number} " in change_lines[0]
 
 
-def test_t5_a_wrong_digit_fails_the_check(film_club):
+def test_a_wrong_digit_fails_the_check(film_club):
     """`check_tables` fails if one digit of a row is changed."""
     trace = film_club.trace
     step_index = find_step(trace, "routing[2].weights")

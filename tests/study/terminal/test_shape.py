@@ -1,4 +1,4 @@
-"""T3: no line is wider than the terminal; titles are truncated by display width."""
+"""No line is wider than the terminal; titles are truncated by display width."""
 
 import unicodedata
 
@@ -40,12 +40,12 @@ HEART = "\u2764\ufe0f"
         ("", 0),
     ],
 )
-def test_t3_the_width_of_a_text_is_that_of_terminals(text, columns):
+def test_the_width_of_a_text_is_that_of_terminals(text, columns):
     assert display_width(text) == columns
 
 
 @given(st.text(max_size=40))
-def test_t3_the_width_of_a_text_is_at_least_that_of_rich(text):
+def test_the_width_of_a_text_is_at_least_that_of_rich(text):
     """rich has tables of a newer Unicode than Python 3.11; only characters of both are compared."""
     common = "".join(
         s for s in escape_title(text) if unicodedata.category(s) not in ("Mc", "Lo", "So")
@@ -54,7 +54,7 @@ def test_t3_the_width_of_a_text_is_at_least_that_of_rich(text):
 
 
 @given(st.text(max_size=40), st.integers(0, 30))
-def test_t3_a_truncated_text_fits_and_has_complete_characters(text, columns):
+def test_a_truncated_text_fits_and_has_complete_characters(text, columns):
     escaped = escape_title(text)
     short = truncate_text(escaped, columns)
     assert display_width(short) <= columns
@@ -70,7 +70,7 @@ def test_t3_a_truncated_text_fits_and_has_complete_characters(text, columns):
     "character", [FAMILY, FLAG, THUMB, HEART, "e\u0301", "映", "\u1112\u1161\u11ab"]
 )
 @pytest.mark.parametrize("columns", range(1, 12))
-def test_t3_no_character_is_split(character, columns):
+def test_no_character_is_split(character, columns):
     short = truncate_text("a" + character * 5, columns).removesuffix("…")
     assert short in ["a" + character * times for times in range(6)] + [""]
 
@@ -91,12 +91,12 @@ def test_t3_no_character_is_split(character, columns):
         ("</script> [bold]x[/bold]", "</script> [bold]x[/bold]"),
     ],
 )
-def test_t3_control_characters_of_a_title_are_escaped(text, escaped):
+def test_control_characters_of_a_title_are_escaped(text, escaped):
     assert escape_title(text) == escaped
 
 
 @given(st.text(max_size=60))
-def test_t3_an_escaped_title_is_printable_and_is_not_escaped_again(text):
+def test_an_escaped_title_is_printable_and_is_not_escaped_again(text):
     escaped = escape_title(text)
     assert all(unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") for c in escaped)
     assert escape_title(escaped) == escaped
@@ -104,7 +104,7 @@ def test_t3_an_escaped_title_is_printable_and_is_not_escaped_again(text):
 
 
 @given(st.text(alphabet="ab 映\u0301 " + FLAG, max_size=60), st.integers(2, 20))
-def test_t3_wrapped_lines_fit_and_have_every_character(text, columns):
+def test_wrapped_lines_fit_and_have_every_character(text, columns):
     escaped = escape_title(text)
     lines = wrap_text(escaped, columns)
     assert all(display_width(line) <= columns for line in lines)
@@ -115,7 +115,7 @@ WALK = ("l", "g routing[2].weights", "d", "x", "all", "?", "1", "g serve.top", "
 
 
 @pytest.mark.parametrize("columns", [20, 33, 40, 60, 79, 80, 81, 100, 120, 200])
-def test_t3_no_line_is_wider_than_the_terminal(columns, hostile, run_commands):
+def test_no_line_is_wider_than_the_terminal(columns, hostile, run_commands):
     for user in (hostile, None):
         for line in run_commands(*WALK, columns=columns, user=user).splitlines():
             assert display_width(line) <= columns, line
@@ -123,7 +123,7 @@ def test_t3_no_line_is_wider_than_the_terminal(columns, hostile, run_commands):
 
 @pytest.mark.parametrize("columns", [24, 80])
 @pytest.mark.parametrize("all_", [False, True])
-def test_t3_every_screen_fits_and_has_no_control_characters(columns, all_, hostile):
+def test_every_screen_fits_and_has_no_control_characters(columns, all_, hostile):
     for step_index in range(len(hostile.trace.steps)):
         for line in format_screen(hostile.trace, step_index, columns, all_):
             assert display_width(line.text) <= columns
@@ -131,7 +131,7 @@ def test_t3_every_screen_fits_and_has_no_control_characters(columns, all_, hosti
             assert "\u202e" not in line.text
 
 
-def test_t3_columns_align_whatever_the_titles_are(hostile):
+def test_columns_align_whatever_the_titles_are(hostile):
     """The numbers of a row end below the end of the heading, in columns of the terminal."""
     step_index = find_step(hostile.trace, "routing[2].weights")
     lines = [line.text for line in format_screen(hostile.trace, step_index, 100, all_=True)]
@@ -145,7 +145,7 @@ def test_t3_columns_align_whatever_the_titles_are(hostile):
     assert len(set(ends)) <= 5  # a number or a zero, in one of four columns
 
 
-def test_t3_every_printed_cell_name_can_be_parsed(hostile, film_club):
+def test_every_printed_cell_name_can_be_parsed(hostile, film_club):
     for trace in (hostile.trace, film_club.trace):
         for name in ("w[2]", "Se", "h", "loss", "score", "d_w[1]", "history.rows", "d_items"):
             tensor = trace.tensors[name]
@@ -169,7 +169,7 @@ def test_t3_every_printed_cell_name_can_be_parsed(hostile, film_club):
         ("W[1][2, 3]", "W[1]", (1, 2)),
     ],
 )
-def test_t3_a_cell_is_parsed_by_number_or_title(text, name, index, film_club):
+def test_a_cell_is_parsed_by_number_or_title(text, name, index, film_club):
     cell = parse_cell(film_club.trace, find_step(film_club.trace, "routing[2].weights"), text)
     assert (cell.tensor.name, cell.position) == (name, index)
 
@@ -186,5 +186,5 @@ def test_t3_a_cell_is_parsed_by_number_or_title(text, name, index, film_club):
         ("loss[1]", "0 positions"),
     ],
 )
-def test_t3_an_unknown_cell_is_an_error_with_the_valid_positions(text, message, run_commands):
+def test_an_unknown_cell_is_an_error_with_the_valid_positions(text, message, run_commands):
     assert message in run_commands("g routing[2].weights", f"x {text}", columns=200)

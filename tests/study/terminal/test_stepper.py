@@ -1,6 +1,6 @@
-"""T2: move forwards, backwards, and to every step.
+"""Move forwards, backwards, and to every step.
 
-T7: a question comes before its result, has one right answer, and every reply has feedback.
+A question comes before its result, has one right answer, and every reply has feedback.
 """
 
 import io
@@ -22,7 +22,7 @@ def stepper(film_club):
     return Stepper(film_club.trace, film_club.inputs)
 
 
-def test_t2_back_prints_the_previous_screen_again(stepper):
+def test_back_prints_the_previous_screen_again(stepper):
     screens = [stepper.screen()]
     while stepper.step_index < len(stepper.trace.steps) - 1:
         screens.append(stepper.answer("n"))
@@ -31,7 +31,7 @@ def test_t2_back_prints_the_previous_screen_again(stepper):
     assert stepper.step_index == 0
 
 
-def test_t2_goto_reaches_every_step_by_number_id_and_tensor(stepper):
+def test_goto_reaches_every_step_by_number_id_and_tensor(stepper):
     for i, step in enumerate(stepper.trace.steps):
         screen = format_screen(stepper.trace, i, 80)
         for name in (str(i + 1), step.id, step.outputs[0].name):
@@ -42,7 +42,7 @@ def test_t2_goto_reaches_every_step_by_number_id_and_tensor(stepper):
         assert f" {i + 1}/{len(stepper.trace.steps)}  " in screen[0].text
 
 
-def test_t2_a_number_alone_is_a_step_and_g_with_a_letter_a_tensor(stepper):
+def test_a_number_alone_is_a_step_and_g_with_a_letter_a_tensor(stepper):
     assert stepper.answer("14") == format_screen(stepper.trace, 13, 80)
     stepper.answer("g p")  # the profile, not goto and back
     assert stepper.trace.steps[stepper.step_index].id == "profile.embed"
@@ -50,13 +50,13 @@ def test_t2_a_number_alone_is_a_step_and_g_with_a_letter_a_tensor(stepper):
     assert stepper.trace.steps[stepper.step_index].id == "interests.count"
 
 
-def test_t2_the_first_and_the_last_step_are_announced(stepper):
+def test_the_first_and_the_last_step_are_announced(stepper):
     assert "first step" in stepper.answer("p")[0].text
     stepper.answer(f"g {len(stepper.trace.steps)}")
     assert "last step" in stepper.answer("n")[0].text
 
 
-def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper):
+def test_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper):
     stepper.columns = 200
     stepper.answer("g 14")
     lines = [" ".join(line.text.split()) for line in stepper.answer("l")]
@@ -68,7 +68,7 @@ def test_t2_the_list_has_every_step_by_phase_and_marks_the_current_one(stepper):
 
 
 @pytest.mark.parametrize("command", ["g e", "x d_S[1, 2]", "d", "v softmax-over-behaviours"])
-def test_t2_all_prints_the_last_view_in_full(command, stepper):
+def test_all_prints_the_last_view_in_full(command, stepper):
     stepper.answer("g routing[2].weights")
     short = [line.text for line in stepper.answer(command)]
     full = [line.text for line in stepper.answer("all")]
@@ -79,7 +79,7 @@ def test_t2_all_prints_the_last_view_in_full(command, stepper):
 
 
 @pytest.mark.parametrize("wrong", ["rooting[2].weights", "0", "1000", "routing[9].weights"])
-def test_t2_an_unknown_step_is_an_error_with_the_three_closest(wrong, film_club):
+def test_an_unknown_step_is_an_error_with_the_three_closest(wrong, film_club):
     with pytest.raises(ConfigError, match="closest") as error:
         print_view(film_club.trace, film_club.inputs, step=wrong, stdout=io.StringIO())
     ids = {step.id for step in film_club.trace.steps}
@@ -88,13 +88,13 @@ def test_t2_an_unknown_step_is_an_error_with_the_three_closest(wrong, film_club)
     assert set(near) <= ids
 
 
-def test_t2_a_session_continues_after_an_error(run_commands):
+def test_a_session_continues_after_an_error(run_commands):
     text = run_commands("g rooting[2].weights", "frob", "x w[", "n", "q")
     assert "closest: routing[2].weights" in text
     assert " 2/" in text
 
 
-def test_t2_backward_goes_to_the_gradient_and_returns(stepper):
+def test_backward_goes_to_the_gradient_and_returns(stepper):
     trace = stepper.trace
     partners = {}
     for i, step in enumerate(trace.steps):
@@ -113,7 +113,7 @@ def test_t2_backward_goes_to_the_gradient_and_returns(stepper):
     assert "no gradient" in stepper.answer("b")[0].text
 
 
-def test_t2_every_answer_ends_with_suggested_commands(stepper):
+def test_every_answer_ends_with_suggested_commands(stepper):
     for command in ("n", "p", "p", "g", "x", "d", "v", "b", "?", "l", "h", "all", "g nowhere"):
         lines = stepper.answer(command)
         assert lines
@@ -144,7 +144,7 @@ def numbers_of_choices(trace, step_index, question):
     return tensor.values[row]
 
 
-def test_t7_exactly_one_choice_has_the_largest_number(film_club):
+def test_exactly_one_choice_has_the_largest_number(film_club):
     questions = find_questions(film_club.trace)
     assert len(questions) >= 8
     for step_index, question in questions:
@@ -154,7 +154,7 @@ def test_t7_exactly_one_choice_has_the_largest_number(film_club):
         assert best.tolist() == [question.answer], film_club.trace.steps[step_index].id
 
 
-def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club):
+def test_feedback_distinguishes_right_and_wrong_replies(film_club):
     trace = film_club.trace
     for step_index, question in find_questions(trace):
         for choice in range(len(question.choices)):
@@ -171,7 +171,7 @@ def test_t7_feedback_distinguishes_right_and_wrong_replies(film_club):
                 assert stepper.step_index == step_index
 
 
-def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(film_club):
+def test_a_question_prints_no_number_of_the_result_and_the_result_its_row(film_club):
     trace = film_club.trace
     for step_index, question in find_questions(trace):
         stepper = Stepper(trace, film_club.inputs, columns=120)
@@ -184,7 +184,7 @@ def test_t7_a_question_prints_no_number_of_the_result_and_the_result_its_row(fil
         assert all(re.search(rf"^ +\d+ {title} ", text, re.MULTILINE) for title in rows)
 
 
-def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(run_commands):
+def test_enter_prints_the_result_and_a_command_cancels_the_question(run_commands):
     screen = run_commands("g routing[2].weights", "q")
     after_enter = run_commands("? routing[2].weights", "", "q")
     assert screen.partition("2].weights\n")[2] in after_enter.replace("Enter without a number", "")
@@ -194,13 +194,13 @@ def test_t7_enter_prints_the_result_and_a_command_cancels_the_question(run_comma
 
 
 @pytest.mark.parametrize("reply", ["0", "9", "maybe", "interest"])
-def test_t7_an_invalid_reply_is_an_error_and_the_question_stays(reply, run_commands):
+def test_an_invalid_reply_is_an_error_and_the_question_stays(reply, run_commands):
     text = run_commands("? routing[2].weights", reply, "3", "q")
     assert "answer: expected a number from 1 to 4" in text
     assert " Right: " in text or " Wrong: " in text
 
 
-def test_t7_a_step_without_question_names_the_next_question(film_club):
+def test_a_step_without_question_names_the_next_question(film_club):
     stepper = Stepper(film_club.trace, film_club.inputs)
     answer = " ".join(line.text.strip() for line in stepper.answer("?"))
     assert "no question" in answer
@@ -213,7 +213,7 @@ def test_t7_a_step_without_question_names_the_next_question(film_club):
 @pytest.mark.parametrize(
     ("reply", "choice"), [("1", 0), (" 2 ", 1), ("Two", 1), ("3", None), ("", None), ("two!", None)]
 )
-def test_t7_a_reply_is_the_number_or_the_text_of_a_choice(reply, choice):
+def test_a_reply_is_the_number_or_the_text_of_a_choice(reply, choice):
     question = Question("Which?", ("one", "two"), 1)
     assert parse_choice(question, reply) == choice
     if choice is not None:

@@ -1,4 +1,4 @@
-"""T4, T9, T10: pipes and files, an environment with only NumPy, and the first screen."""
+"""Pipes and files, an environment with only NumPy, and the first screen."""
 
 import io
 import json
@@ -20,7 +20,7 @@ def run_study(*words, typed="", shell=""):
     return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60)
 
 
-def test_t4_a_pipe_receives_no_colours_and_no_prompt():
+def test_a_pipe_receives_no_colours_and_no_prompt():
     done = run_study(typed="n\ng routing[2].weights\nx w[1, 3]\nq\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
@@ -29,16 +29,14 @@ def test_t4_a_pipe_receives_no_colours_and_no_prompt():
     assert "Three things to try next" in done.stdout
 
 
-def test_t4_a_closed_pipe_is_no_error():
+def test_a_closed_pipe_is_no_error():
     done = run_study("--plain", shell='"$@" | head -1')
     assert done.returncode == 0
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_t4_a_terminal_input_with_a_piped_output_prints_only_the_first_screen(
-    film_club, run_commands
-):
+def test_a_terminal_input_with_a_piped_output_prints_only_the_first_screen(film_club, run_commands):
     """`mindref study | less`: the pager reads the keyboard."""
     keyboard, out = Terminal("n\nn\n"), io.StringIO()
     run_session(*film_club, stdin=keyboard, stdout=out, columns=80)
@@ -49,7 +47,7 @@ def test_t4_a_terminal_input_with_a_piped_output_prints_only_the_first_screen(
     assert " 2/" not in out.getvalue()
 
 
-def test_t4_a_terminal_shows_a_prompt_until_the_end_of_the_input(film_club, monkeypatch):
+def test_a_terminal_shows_a_prompt_until_the_end_of_the_input(film_club, monkeypatch):
     typed = iter(["n", "", "x"])
     prompts = []
 
@@ -71,7 +69,7 @@ def test_t4_a_terminal_shows_a_prompt_until_the_end_of_the_input(film_club, monk
     assert text.rstrip().endswith(("write this step yourself", "exercise embedding-vjp"))
 
 
-def test_t4_plain_prints_every_step_without_questions(film_club):
+def test_plain_prints_every_step_without_questions(film_club):
     out = Terminal()
     print_all_steps(*film_club, stdout=out, columns=80)
     text = out.getvalue()
@@ -82,7 +80,7 @@ def test_t4_plain_prints_every_step_without_questions(film_club):
     assert "? predict" not in text
 
 
-def test_t4_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
+def test_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
     run_session(*hostile, commands=["g routing[2].weights", "q"], stdout=out, columns=80)
@@ -100,7 +98,7 @@ def test_t4_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
         (["--variant", "softmax-over-behavior"], "closest: softmax-over-behaviours"),
     ],
 )
-def test_t2_an_unknown_name_exits_with_2_and_suggests_the_closest(words, error, capsys):
+def test_an_unknown_name_exits_with_2_and_suggests_the_closest(words, error, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["study", *words])
     out, err = capsys.readouterr()
@@ -133,7 +131,7 @@ def run_with_numpy_only(path, block):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
-def test_t9_numpy_is_the_only_dependency_of_the_stepper(film_club, tmp_path):
+def test_numpy_is_the_only_dependency_of_the_stepper(film_club, tmp_path):
     path = tmp_path / "trace.json"
     path.write_text(film_club.trace.to_json(), encoding="utf-8")
     bare, full = run_with_numpy_only(path, OTHERS), run_with_numpy_only(path, ())
@@ -143,13 +141,13 @@ def test_t9_numpy_is_the_only_dependency_of_the_stepper(film_club, tmp_path):
     assert bare.stderr.strip() == "[]"
 
 
-def test_t9_a_trace_read_from_json_prints_the_same_screens(film_club, run_commands):
+def test_a_trace_read_from_json_prints_the_same_screens(film_club, run_commands):
     restored = TracedUser(Trace.from_json(film_club.trace.to_json()), film_club.inputs)
     commands = ("g routing[3].weights", "x w[3, 2]", "d", "q")
     assert run_commands(*commands, user=restored) == run_commands(*commands)
 
 
-def test_t10_the_first_screen_imports_no_heavy_package():
+def test_the_first_screen_imports_no_heavy_package():
     """A measurement outside the tests shows about half a second for the first screen."""
     code = """
 import json, sys

@@ -1,4 +1,4 @@
-"""T6: the printed terms of a cell add up to the printed cell."""
+"""The printed terms of a cell add up to the printed cell."""
 
 import math
 import re
@@ -43,7 +43,7 @@ def parse_group(lines):
 
 
 @pytest.mark.slow
-def test_t6_the_printed_terms_of_every_cell_add_up(film_club):
+def test_the_printed_terms_of_every_cell_add_up(film_club):
     trace, count = film_club.trace, 0
     for tensor, index in computed_cells(trace):
         explanation = explain_cell(trace.values, tensor.recipe, index)
@@ -61,7 +61,7 @@ def test_t6_the_printed_terms_of_every_cell_add_up(film_club):
     assert count > 10_000
 
 
-def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club):
+def test_few_printed_terms_and_their_omitted_rest_add_up(film_club):
     trace = film_club.trace
     for name in ("y[1]", "z[3]", "d_S", "w[2]", "d_b[1]", "loss"):
         tensor = trace.tensors[name]
@@ -74,7 +74,7 @@ def test_t6_few_printed_terms_and_their_omitted_rest_add_up(film_club):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_t6_cells_of_every_model_setting_are_explained(name):
+def test_cells_of_every_model_setting_are_explained(name):
     trace = trace_pair(make_small_pair(pads=2, **SETTINGS[name]))
     for tensor, index in computed_cells(trace):
         explanation = explain_cell(trace.values, tensor.recipe, index)
@@ -84,11 +84,11 @@ def test_t6_cells_of_every_model_setting_are_explained(name):
         )
 
 
-def test_t6_every_recipe_function_has_an_explanation():
+def test_every_recipe_function_has_an_explanation():
     assert CELLS.keys() == ARRAYS.keys()
 
 
-def test_t6_the_value_in_the_heading_has_all_digits(film_club):
+def test_the_value_in_the_heading_has_all_digits(film_club):
     trace = film_club.trace
     for name, tensor in trace.tensors.items():
         index = find_largest(tensor)
@@ -99,7 +99,7 @@ def test_t6_the_value_in_the_heading_has_all_digits(film_club):
         assert (text == "yes") == bool(value) if value.dtype == bool else float(text) == value
 
 
-def test_t6_the_largest_terms_are_first_unless_in_order(film_club):
+def test_the_largest_terms_are_first_unless_in_order(film_club):
     trace = film_club.trace
     tensor = trace.tensors["z[3]"]
     cell = TraceCell(tensor, find_producer(trace, "z[3]"), (0, 1))
@@ -124,7 +124,7 @@ def gradient_cells(trace):
 
 
 @pytest.mark.parametrize("settings", [{}, {"normalise": True, "temperature": 0.3}])
-def test_t6_every_gradient_has_a_finite_difference(settings):
+def test_every_gradient_has_a_finite_difference(settings):
     inputs = make_small_pair(power=2.0, iterations=3, routing_gradient="all", **settings)
     trace = trace_pair(inputs)
     seen = set()
@@ -142,7 +142,7 @@ def test_t6_every_gradient_has_a_finite_difference(settings):
     assert {"d_S", "d_items", "d_w[2]", "d_o", "d_query", "from_a[1]"} <= seen
 
 
-def test_t6_constant_coupling_weights_are_announced_as_stop_gradient():
+def test_constant_coupling_weights_are_announced_as_stop_gradient():
     inputs = make_small_pair(scale=0.5, power=2.0, routing_gradient="last")
     trace = trace_pair(inputs)
     tensor = trace.tensors["d_S"]

@@ -1,4 +1,4 @@
-"""T8: the alarms of a variant are exactly the invariants that fail."""
+"""The alarms of a variant are exactly the invariants that fail."""
 
 import re
 
@@ -44,15 +44,15 @@ def failing_invariants(user, name):
 
 @pytest.mark.parametrize("name", variants.variant_names())
 @pytest.mark.slow(every=5)
-def test_t8_the_alarms_are_the_invariants_that_fail(name, film_club):
+def test_the_alarms_are_the_invariants_that_fail(name, film_club):
     assert printed_alarms(film_club, name) == failing_invariants(film_club, name)
 
 
-def test_t8_the_reference_breaks_no_invariant(film_club):
+def test_the_reference_breaks_no_invariant(film_club):
     assert all(x.holds for step in film_club.trace.steps for x in step.invariants)
 
 
-def test_t8_the_repositories_of_a_variant_are_printed(run_commands):
+def test_the_repositories_of_a_variant_are_printed(run_commands):
     text = run_commands("v softmax-over-behaviours", columns=200)
     for source in variants.find_variant("softmax-over-behaviours").seen:
         assert f"{source.repository}, at commit {source.commit} of {source.date}" in text
@@ -60,7 +60,7 @@ def test_t8_the_repositories_of_a_variant_are_printed(run_commands):
     assert text.count("variant") > 2
 
 
-def test_t8_every_variant_of_a_step_is_in_the_list(film_club, run_commands):
+def test_every_variant_of_a_step_is_in_the_list(film_club, run_commands):
     of_steps = {name for step in film_club.trace.steps for name in step.variants}
     assert of_steps <= set(variants.variant_names())
     text = run_commands("g routing[1].weights", "v")
