@@ -19,7 +19,8 @@ from mindref.evaluation import top_n
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
 from mindref.recall.approximate import ApproximateIndex, scale_by_longest
-from mindref.recall.index import EFFORT_ITEMS, ExactIndex, Index, Plugin
+from mindref.recall.exact import ExactIndex
+from mindref.recall.index import EFFORT_ITEMS, Index, Plugin
 from mindref.recall.manifest import Manifest
 from mindref.recall.probe import (
     MIN_RECALL,

@@ -1,6 +1,6 @@
-"""Interfaces of an index and of a plugin (entry points `mindref.indexes`); the exact index.
+"""Interfaces of an index and of a plugin (entry points `mindref.indexes`).
 
-Spec: specs/recall.md, recall-R10, R28 to R33. A plugin returns candidates. Scores, order and
+Spec: specs/recall.md, recall-R28 to R33. A plugin returns candidates. Scores, order and
 merging of lists are computed by mindref, in the same way for every kind.
 """
 
@@ -96,20 +96,3 @@ def nearest_items(index: Index, queries: Array, n: int) -> Neighbours:
     ids = top_n.unite_lists(index.candidates(queries, n), excluded, len(index.items))
     ranked = top_n.rescore_candidates(queries[:, None], active, index.items, ids, n=n)  # recall-R13
     return Neighbours(ranked.items, ranked.scores)
-
-
-class ExactIndex:
-    """Index kind `exact`: the exact top-n search over item vectors (N, D)."""
-
-    kind = "exact"
-    recall: float | None = 1.0
-
-    def __init__(self, items: Array, warning: str | None = None, why: str | None = None) -> None:
-        self.items = items
-        self.warning = warning  # why exact search replaces a plugin, or None
-        self.choice_reason = why  # what `auto` went by, or None
-
-    def candidates(self, queries: Array, n: int) -> Ints:
-        """Return the n items with the largest products for each query (Q, D), ties by lower id."""
-        active = np.ones((len(queries), 1), np.bool_)
-        return top_n.search_top_n(queries[:, None], active, self.items, n=n).items  # recall-R10

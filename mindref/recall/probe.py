@@ -12,7 +12,8 @@ import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.recall.approximate import ApproximateIndex
-from mindref.recall.index import EFFORT_ITEMS, ExactIndex, Index, nearest_items
+from mindref.recall.exact import ExactIndex
+from mindref.recall.index import EFFORT_ITEMS, Index, nearest_items
 from mindref.recall.retrieval import retrieve_top_n
 from mindref.shapes import Array
 

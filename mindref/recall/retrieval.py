@@ -11,7 +11,8 @@ from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.evaluation.top_n import TopN
 from mindref.evaluation.top_n.result import empty_top_n
-from mindref.recall.index import ExactIndex, Index
+from mindref.recall.exact import ExactIndex
+from mindref.recall.index import Index
 from mindref.shapes import Array, Bools, Ints
 
 
