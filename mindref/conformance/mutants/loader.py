@@ -98,18 +98,20 @@ def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
     tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
     rules = [item for table in tables for item in table.items()]
     return tuple(
-        read_mutant(rule, what, row, scope) for rule, rows in rules for what, row in rows.items()
+        read_mutant(rule, sentence, row, scope)
+        for rule, rows in rules
+        for sentence, row in rows.items()
     )
 
 
-def read_mutant(rule: str, what: str, row: dict[str, Any], scope: str) -> Mutant:
+def read_mutant(rule: str, sentence: str, row: dict[str, Any], scope: str) -> Mutant:
     """Return a mutant from the table with this header in the catalogue; scope: the default."""
-    words = re.findall(r"[a-z0-9]+", what.lower())
+    words = re.findall(r"[a-z0-9]+", sentence.lower())
     return Mutant(
         name=row.get("name") or "-".join([rule.partition("-")[0].replace("_", "-"), *words]),
         rule=rule,
         scope=tuple(row.get("scope", [scope])),
-        description=what,
+        description=sentence,
         does=row.get("does", ""),
         seen=row.get("seen", ""),
         edits=anchors.read_edits(row),

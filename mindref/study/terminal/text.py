@@ -85,7 +85,8 @@ def measure_character(character: str) -> int:
     hangul_part = "\u1160" <= character <= "\u11ff"
     if hangul_part or character in JOINERS or unicodedata.category(character) in ("Mn", "Me"):
         return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    counting_rod = "\U0001d360" <= character <= "\U0001d376"  # wide from Unicode 16 on
+    return 2 if counting_rod or unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def take_columns(text: str, columns: int) -> str:

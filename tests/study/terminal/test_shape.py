@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -45,6 +45,7 @@ def test_the_width_of_a_text_is_that_of_terminals(text, columns):
 
 
 @given(st.text(max_size=40))
+@example("\U0001d360")
 def test_the_width_of_a_text_is_at_least_that_of_rich(text):
     """rich has tables of a newer Unicode than Python 3.11; only characters of both are compared."""
     common = "".join(
