@@ -116,18 +116,20 @@ class Config:
         "warp", ("warp", "auc"), "loss of an item pair: weighted by the rank, or unweighted"
     )
     similarity: str = choice_setting(
-        "bm25", ("bm25", "tfidf", "cosine"), "weights of the user-item matrix for item similarity"
+        "bm25",
+        ("bm25", "tfidf", "cosine"),
+        "weights of the user-item matrix before item similarities",
     )
     neighbours: int = number_setting(500, 1, 1_000_000, "most similar items stored per item")
     k1: float = number_setting(
-        1.2, 0, 1e6, "bm25: how much the popularity of an item reduces its weight; 0: not at all"
+        1.2, 0, 1e6, "bm25: how much a popular item loses weight; 0: not at all"
     )
     b: float = number_setting(
-        0.25, 0, 1, "bm25: normalisation by history length (0: none, 1: full)"
+        0.25, 0, 1, "bm25: how much the weight depends on the popularity (0: not at all, 1: fully)"
     )
     regularization: float = number_setting(10.0, 0, 1e6, "L2 regularisation of least squares")
     confidence: float = number_setting(
-        10.0, 0, 1e6, "an interaction has the weight 1 + confidence, any other item 1"
+        10.0, 0, 1e6, "weight of an interaction in least squares; any other item has weight 1"
     )
     sweeps: int = number_setting(15, 1, 10_000, "sweeps of alternating least squares")
     history_decay: float = number_setting(

@@ -60,9 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--record-kills", action="store_true", help="write tests/mutants/killed.json")
     parser.addoption("--damage", action="store_true", help="damage runs at many places")
-    parser.addoption("--kill", action="store_true", help="kill a training twenty times, resume")
+    parser.addoption("--kill", action="store_true", help="kill commands at many moments, resume")
     parser.addoption("--fuzz", action="store_true", help="3000 inputs a property of tests/fuzz")
-    parser.addoption("--kills", type=int, default=0, help="kill each work so many times")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,7 +1,7 @@
 """A full disk or a kill at every write: the state of before survives, and one goes on.
 
-All operations of all works fail one after the other under --kills 1; otherwise a sample, and every
-kill of a work with few operations.
+With --kill all operations of all commands fail, one in each attempt. Without it a sample fails, and
+every operation of a killed command with few operations.
 """
 
 import os
@@ -136,7 +136,7 @@ def test_a_fault_at_every_operation(fault, name, here, capfd, request):
     assert whole.count >= 4, "it writes something"
     numbers = range(1, whole.count + 1)
     is_short = fault == "killed" and whole.count < 30
-    if not is_short and not request.config.getoption("--kills"):
+    if not is_short and not request.config.getoption("--kill"):
         numbers = range(1, whole.count + 1, -(-whole.count // FEW))
     for number in numbers:
         folder = here()

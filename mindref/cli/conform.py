@@ -68,7 +68,7 @@ def conform_command(
     checks. Each failure is reported with the rule, the numbers, the likely mistake, and a script
     that reproduces it without this suite.
 
-    Exit code 0: the backend conforms; 1: it does not.
+    Exit code 0: the backend conforms; 1: it does not; 2: it was not tested.
     """
     settings.set_threads(None, name)
     from mindref.conformance import requirements

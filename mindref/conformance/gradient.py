@@ -1,8 +1,8 @@
 """Compare a hand-derived gradient with a central difference, by random projection in float64.
 
 All inputs with a gradient move along one random direction, the output is projected on one random
-cotangent, and one number is compared. A cotangent of ones must not be used: behind a softmax its
-gradient is zero, so that a backward with a wrong factor would pass.
+cotangent, and one number is compared. A cotangent of ones must not be used: the outputs of a
+softmax have a constant sum, so the gradient is zero, and a backward with a wrong factor would pass.
 """
 
 from __future__ import annotations

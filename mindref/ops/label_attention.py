@@ -32,8 +32,9 @@ class Saved(NamedTuple):
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Saved]:
     """Return the user's vector (B, D) for a target item (B, D), from interests (B, K, D).
 
-    active (B, K): true for the interests of the user, at least one each. power p in [0, infinity]:
-    0 is the mean, infinity selects the interest with the largest score (lowest index on ties).
+    active (B, K): true for the active interests of a user, at least one each. power p from 0 to
+    infinity: 0 is the mean, infinity selects the interest with the largest score (lowest index on
+    ties).
     Raises ShapeError if a shape, a dtype or the power is invalid.
     """
     check_inputs(interests, target, active, power)

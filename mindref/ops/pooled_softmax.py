@@ -3,7 +3,7 @@
 Spec: specs/pooled_softmax.md. Source: Li et al., CIKM 2019, eq. 3 (the maximum over interests
 scores an item) and eq. 10-11; Weston, Weiss and Yee 2013 train on that maximum. Difference: the
 paper attends to the interests with the target as the query, and scores the negatives with the same
-user vector. Here each item, negatives included, is scored by the interests that fit the item.
+user vector. Here the score of every item pools its own products with the active interests.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array
         products[...] = np.arange(active.shape[1])[:, None] == best
         return np.where(finite, scores, np.nan), products
 
-    # a larger number would be infinite in float32, and 0 times infinity is NaN
+    # sharpness past the largest float32 would become infinite, and 0 times infinity is NaN
     sharpness = min(float(sharpness), float(info.max))
     largest = np.max(products, axis=1, keepdims=True)  # (B, 1, S)
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite gap gives weight 0; NaN: R25

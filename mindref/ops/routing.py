@@ -82,8 +82,8 @@ def forward(
 
     mask (B, L): true for a behaviour, false for padding. bilinear: S (D, D), or (L, K, D, D) for
     the general capsule routing of section 3.3.1. init_logits (B, L, K): N(0, sigma^2) in the
-    paper. active (B, K): true for the interests of the user. log_weights (B, L, K): optional, the
-    log of the weight of each behaviour for each interest, finite where mask and active are true.
+    paper. active (B, K): true for the active interests of a user. log_weights (B, L, K): optional,
+    the log of the weight of each behaviour for each interest, finite where mask and active hold.
     iterations: at least 1. gradient: "all" (exact) or "last" (the coupling weights of the last
     iteration are constants). axis: "interests" or "behaviours". kind: of squash, see ops/squash.py.
     A capsule is zero if the interest is inactive or the user has no behaviours.

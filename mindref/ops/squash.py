@@ -1,7 +1,7 @@
 """Squash: maps the length of a vector to [0, 1) and keeps its direction.
 
 Spec: specs/squash.md. Source: Sabour et al. 2017, eq. 1; Li et al., CIKM 2019, eq. 7.
-Difference: no epsilon. x n / (1 + n^2) with n = |x| is the same function and needs none.
+Difference: no epsilon. Written as x n / (1 + n^2), n = |x|, the function divides by no length.
 """
 
 from __future__ import annotations

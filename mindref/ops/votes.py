@@ -47,7 +47,11 @@ def vote_agreement(votes: Array, capsules: Array) -> Array:
 
 
 def spread_to_votes(weights: Array, capsules: Array, votes: Array) -> Array:
-    """Return the gradient of votes through `sum_votes` or `vote_agreement`, shaped as votes."""
+    """Return the gradient of votes, of their shape.
+
+    Backward of `sum_votes`: its weights and the gradient of its result. Backward of
+    `vote_agreement`: the gradient of its result, and its capsules.
+    """
     if votes.ndim == 3:
         return weights @ capsules
     return weights[..., None] * capsules[:, None]

@@ -57,7 +57,7 @@ def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkey
 
 def test_the_help_lists_the_families_of_a_setting(cli):
     text = " ".join(cli("train", "--help").out.split())
-    assert "--k1 X bm25: how much the popularity of an item reduces its weight; 0: not" in text
+    assert "--k1 X bm25: how much a popular item loses weight; 0: not at all" in text
     assert "default 1.2; item_knn only]" in text
     assert "or per interest [default none; mind_plus and youtube_dnn only]" in text
     assert "--last-relu / --no-last-relu apply ReLU after the last layer too [default off]" in text

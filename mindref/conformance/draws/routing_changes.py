@@ -12,7 +12,7 @@ GARBAGE = (np.nan, np.inf, -np.inf, 1e30, 0.0)
 
 
 def with_garbage(rng: np.random.Generator, x: Array, mask: Bools) -> Array:
-    """Return x with NaN, infinities and large numbers where `mask`, of one axis less, is true."""
+    """Return x (..., D) with NaN, infinities, 1e30 or zeros where `mask` (...,) is true."""
     garbage = rng.choice(GARBAGE, size=x.shape).astype(x.dtype)
     return np.where(mask[..., None], garbage, x)
 

@@ -86,7 +86,7 @@ def with_zero_gradients_between(call: Call) -> Call:
 
 
 def zero_gradient_batch(batch: Batch) -> Batch:
-    """Return a batch that looks up rows as before and has zero gradients."""
+    """Return a batch with zero gradients: every target and negative is the first target."""
     target = np.repeat(batch.target[:1], len(batch.target))
     return batch._replace(target=target, negatives=np.repeat(target[:1], len(batch.negatives)))
 

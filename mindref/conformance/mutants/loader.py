@@ -173,7 +173,7 @@ def run_module(
 
     def import_module(imported: str, *arguments: Any) -> Any:
         names = arguments[2] if len(arguments) > 2 else None
-        if imported in modules and names:  # from mindref.ops.votes import project
+        if imported in modules and names:  # from mindref.ops.votes import project_votes
             return modules[imported]
         if imported == "mindref.ops":  # from mindref.ops import squash; import mindref.ops as it
             ops = operators_namespace(modules)

@@ -178,7 +178,7 @@ def next_steps(report: ConformanceReport) -> list[str]:
     lines, counts = [], report.counts()
     failed = report_failures(report)
     if failed:
-        count = f"{counts['failed']} checks failed"
+        count = f"{len(failed)} check{'s' * (len(failed) > 1)} failed"
         lines.append(f"{count}: {report.backend} claims the rules above and breaks them.")
         first = f"Next: correct the first failure, {failed[0].result.check}"
         again = f", then run `mindref conform --backend {report.backend} {failed[0].result.page}`."

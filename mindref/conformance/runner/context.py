@@ -278,7 +278,7 @@ class CheckContext:
         if want is None:
             return evidence
         low, high = want.interval()
-        kind = "outside" if call_index >= 0 else "fact"  # computed from an answer
+        kind = "outside" if call_index >= 0 else "fact"  # fact: `got` is computed from an answer
         return evidence._replace(low=low, high=high, kind=kind)
 
 

@@ -31,8 +31,8 @@ class ExpectedArray(NamedTuple):
     def largest_error_ratio(self, got: AnyArray) -> float:
         """Return the largest |error| / error bound; infinity if only one number is finite.
 
-        An expected infinity or NaN must not be answered by a finite number (numerics-R13), and vice
-        versa.
+        If the expected number is infinite or NaN, the answer must not be finite (numerics-R13). If
+        it is finite, the answer must be finite.
         """
         return float(np.max(self.error_ratios(got), initial=0.0))
 

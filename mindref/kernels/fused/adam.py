@@ -232,7 +232,10 @@ def sum_and_update_rows(
 
 @jit
 def update_dense_parameters(parts: Any, tables: Any, numbers: AdamNumbers) -> Any:
-    """Update all rows of parameters, (V, D) and moments each, with the sums of (P, V, D)."""
+    """Update all rows of dense parameters (V, D) and of their moments.
+
+    The gradient of parameter i is the sum of parts[i] (P, V, D) over P.
+    """
     total = parts[0].dtype.type(0)
     for i in range(len(parts)):
         total += update_parameter(parts[i], tables[i], numbers)

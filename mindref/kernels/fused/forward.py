@@ -81,7 +81,7 @@ class FusedForward:
     # Phase 1
 
     def prepare_batch(self) -> Iterator[Task]:
-        """Yield the tasks of phase 1; both submit more tasks."""
+        """Yield the two tasks of phase 1. Each of them submits more tasks."""
         yield self.lay_out_and_look_up
         yield self.prepare_users
 

@@ -79,10 +79,10 @@ class ViaVotes:
 
 
 class ViaCapsules:
-    """Through the weighted sums z of votes, whose coupling weights are constants."""
+    """The gradient of items by way of the sums z of votes; the coupling weights are constants."""
 
     def __init__(self, forward: FusedForward, layer_gradients: LayerGradients) -> None:
-        """Allocate one row for each capsule, B K at most."""
+        """Allocate B K rows; only a capsule with a gradient uses its row."""
         self.forward, self.layer_gradients = forward, layer_gradients
         rows, width = forward.users * forward.count, forward.width
         self.d_z, self.d_projected, self.item_sums = (

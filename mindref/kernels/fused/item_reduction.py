@@ -12,7 +12,7 @@ from mindref.shapes import Array, Ints
 
 
 class CapsuleTerms(NamedTuple):
-    """Gradients that capsules contribute to a block of items: arguments of `sum_capsule_terms`."""
+    """Arguments of `sum_capsule_terms`: what the capsules contribute to gradients of items."""
 
     order: Ints
     bounds: Ints

@@ -1,8 +1,8 @@
 """The layers of a block of users, compiled: from capsules to interests, and backward.
 
-Spec: specs/model.md, steps 4 to 6. A slot is an index b K + k of (B K,). Only active interests have
-a row in the buffers of layers.py; row r belongs to the interest in slot active_slots[r]. Backward
-keeps the rows to which attention gives a weight.
+Spec: specs/model.md, steps 4 to 6. Slot b K + k is the place of interest k of user b in an array
+(B K,). Only active interests have a row in the buffers of layers.py: row r is of the interest in
+slot active_slots[r]. Backward keeps the rows whose attention weight is not zero.
 """
 
 from __future__ import annotations

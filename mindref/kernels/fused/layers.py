@@ -1,7 +1,7 @@
 """Buffers of the layers between capsules and interests.
 
 Spec: specs/model.md, steps 4 to 6. Only active interests have a row. In the backward pass only
-interests with an attention weight have a row: with p = infinity that is one row per user.
+interests whose attention weight is not zero have one: with p = infinity, one row per user.
 """
 
 from __future__ import annotations

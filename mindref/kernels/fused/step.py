@@ -101,7 +101,7 @@ class FusedStep:
         self.work.submit([self.merge_and_look_up_negatives, *self.forward.lookup_tasks()])
 
     def merge_and_look_up_negatives(self) -> None:
-        """Find each negative once, allocate its arrays, and submit the lookups."""
+        """Merge equal negatives, allocate the arrays of the distinct ones, submit their lookups."""
         self.distinct = merge_negatives(self.work, self.batch, self.forward.layout)
         count, buffer = len(self.distinct.ids), self.forward.buffer
         self.negatives = allocate_vectors(
@@ -122,7 +122,7 @@ class FusedStep:
             normalise_rows(self.negatives, negatives.start, negatives.stop, self.unit_kind)
 
     def prepare_users(self) -> None:
-        """Allocate the arrays that have a row or a part for each user or block of users."""
+        """Allocate the arrays with a row for each user, and those with a part for each block."""
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
         create = partial(layers.allocate_gradients, self.work, self.params.layers)

@@ -2,7 +2,7 @@
 
 Each thread takes the next task until no task is left. The thread that finishes the last task of a
 phase starts the next phase, while the other threads wait for tasks of the next phase. Control does
-not return to the caller between phases: that would need two thread wake-ups instead of one.
+not return to the caller between phases: a return would cost a second wake-up of a thread.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class KernelWorkspace:
         return view
 
     def cached(self, name: str, key: Any, create: Callable[[], Any]) -> Any:
-        """Return the result under this name if its key is equal; otherwise create a new result."""
+        """Return the result stored under a name with this key; create and store it if missing."""
         entry = self.results.get(name)
         if entry is None or entry[0] != key:
             entry = self.results[name] = key, create()

@@ -1,6 +1,6 @@
 """Checks of the gradients of routing. Spec: specs/routing.md.
 
-Gradients are tested by number of iterations and by input, so that a report locates the mistake.
+Numbers of iterations and inputs have checks of their own, so that a report locates the mistake.
 """
 
 from __future__ import annotations
