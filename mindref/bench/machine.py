@@ -24,7 +24,7 @@ INSTRUCTION_VARIABLES = (
     *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "XLA_FLAGS"),
 )
 """Variables that select the instructions of BLAS, Numba, NumPy and the frameworks."""
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+STATUS_FILE, PEAK_RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 PACKAGES = ("mindref", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
@@ -87,13 +87,13 @@ def peak_bytes() -> int | None:
 def reset_peak() -> None:
     """Reset the peak to the resident memory, if the system supports it."""
     with suppress(OSError):
-        CLEAR.write_text("5", encoding="ascii")
+        PEAK_RESET_FILE.write_text("5", encoding="ascii")
 
 
 def read_status(name: str) -> int | None:
     """Return an entry of /proc/self/status in bytes; None if it cannot be read."""
     try:
-        entry = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="ascii"), re.M)
+        entry = re.search(rf"^{name}:\s+(\d+) kB", STATUS_FILE.read_text(encoding="ascii"), re.M)
     except (OSError, UnicodeDecodeError):
         return None
     return int(entry[1]) * 1024 if entry else None

@@ -19,7 +19,7 @@ class TrainingExamples:
 
     def __init__(self, sequences: Ragged, *, by: str = "interaction", min_history: int = 1) -> None:
         if by not in ("interaction", "user"):
-            raise ConfigError(say("cuts by", "interaction or user", repr(by)))
+            raise ConfigError(say("target_sampling", "interaction or user", repr(by)))
         if min_history < 1:
             raise ConfigError(say("min_history", "an integer of at least 1", min_history))
         self.sequences = sequences

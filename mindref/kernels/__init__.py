@@ -9,6 +9,7 @@ unchanged.
 Modules without an operator of the same name:
 
     fused/                    levels 2 and 3 of the backend contract
+    backend.py                all operators, as the backend exposes them
     routing_forward.py        the iterations of routing
     routing_backward.py       the gradient of routing
     exponential.py            vectorised exponentials

@@ -13,6 +13,7 @@ from mindref.evaluation.top_n import TopN
 from mindref.evaluation.top_n.result import empty_top_n
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import Index
+from mindref.recall.merge import merge_lists
 from mindref.shapes import Array, Bools, Ints
 
 
@@ -90,24 +91,3 @@ def count_excluded(rows: Ragged, n_items: int) -> Ints:
     cases = np.repeat(np.arange(len(rows)), rows.lengths)
     distinct = np.unique(cases * n_items + rows.values) // n_items
     return np.bincount(distinct, minlength=len(rows))
-
-
-def merge_lists(
-    lists: Ints,
-    interests: Array,
-    active: Bools,
-    items: Array,
-    *,
-    n: int,
-    exclude: Ragged,
-    score: str = "max",
-) -> TopN:
-    """Return the top n of the lists (C, K, M) of each case; ids, -1 for none.
-
-    Every item of any list is scored with all active interests (C, K, D), active (C, K). So an item
-    has its exact score and its best interest even if the list of that interest lacks the item.
-    """
-    side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
-    united = top_n.unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
-    # recall-R19
-    return top_n.rescore_candidates(interests, active, items, united, n=n, score=score)

@@ -65,9 +65,8 @@ class Card(NamedTuple):
         """Return JSON values, without the arrays of the readings."""
         readings = [
             {
-                **reading._asdict(),
+                **{key: x for key, x in reading._asdict().items() if key != "outcome"},
                 "seen": list(reading.seen),
-                "outcome": None,
                 "results": [
                     {"name": name, "value": result_to_json(x)} for name, x in reading.results
                 ],

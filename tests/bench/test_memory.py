@@ -7,7 +7,7 @@ from mindref.bench import machine
 
 MANY = 1 << 26
 
-linux = pytest.mark.skipif(not machine.STATUS.is_file(), reason="no /proc/self/status here")
+linux = pytest.mark.skipif(not machine.STATUS_FILE.is_file(), reason="no /proc/self/status here")
 
 
 @linux
@@ -30,8 +30,8 @@ def test_the_peak_includes_freed_memory_until_it_is_reset():
 
 
 def test_memory_is_unknown_without_a_status_file(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "STATUS", tmp_path / "none")
-    monkeypatch.setattr(machine, "CLEAR", tmp_path / "no" / "such")
+    monkeypatch.setattr(machine, "STATUS_FILE", tmp_path / "none")
+    monkeypatch.setattr(machine, "PEAK_RESET_FILE", tmp_path / "no" / "such")
     machine.reset_peak()
     assert machine.resident_bytes() is None
     peak = machine.peak_bytes()

@@ -17,7 +17,7 @@ from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner.call import AnyArray, Call, map_floats
 from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
 
-LARGEST = 4
+LARGEST_INTEGER = 4
 """Products of three and sums of hundreds stay far below 2^11, where float16 starts to round."""
 
 
@@ -65,11 +65,11 @@ def assert_selection_matches(
 
 
 def as_small_integers(call: Call) -> Call:
-    """Return the call with every float rounded to an integer from -4 to 4."""
+    """Return the call in integers -4 to 4: no dtype rounds and every order of summation agrees."""
     arrays = map_floats(round_to_small, call.arrays)
     return call._replace(arrays=arrays, cotangent=map_floats(round_to_small, call.cotangent))
 
 
 def round_to_small(x: Any) -> Any:
     """Return doubled numbers, rounded and clipped to small integers of the same dtype."""
-    return np.clip(np.rint(2 * x), -LARGEST, LARGEST).astype(x.dtype)
+    return np.clip(np.rint(2 * x), -LARGEST_INTEGER, LARGEST_INTEGER).astype(x.dtype)

@@ -28,7 +28,7 @@ WORDS = {"not_claimed": "not claimed", "self_comparison": "self-comparison"}
 """Status -> its words in texts."""
 
 
-PARTS: dict[str, Callable[[CheckResult], bool]] = {
+BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
     "ops": lambda r: r.level == "ops" and not r.gradient,
     "gradients": lambda r: r.level == "ops" and r.gradient,
     "model": lambda r: r.level == "model",
@@ -215,7 +215,7 @@ def badge_text(report: ConformanceReport) -> str:
     are counted separately.
     """
     logic = [r for r in report.results if r.precision.split("/")[0] in FULL_PRECISIONS]
-    parts = [badge_part(name, list(filter(of, logic))) for name, of in PARTS.items()]
+    parts = [badge_part(name, list(filter(of, logic))) for name, of in BADGE_PARTS.items()]
     narrow = [p for p in report.precisions if p.split("/")[0] not in FULL_PRECISIONS]
     parts += [badge_part(p, [r for r in report.results if r.precision == p]) for p in narrow]
     only = f"{', '.join(report.selection)}: " if report.selection else ""

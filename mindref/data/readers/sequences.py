@@ -1,6 +1,4 @@
-"""Formats `pairs` (`user item` lines, as SASRec's data), `sequences` (one user per line) and
-`sessions` (one session per line), oldest first.
-"""
+"""Formats `pairs`, `sequences` and `sessions`: items oldest first."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
 """Top-n lists over the whole catalogue: exact search by interests or by scores, and baselines.
 
-exact_search  `search_top_n`, the exact top-n search; `unite_lists` and `rescore_candidates`
-baselines     `top_n_by_score`, for models that compute scores; popularity and random lists
+exact_search  `search_top_n`, by interests; `top_n_by_score`; `unite_lists` and `rescore_candidates`
+baselines     popularity and random lists
 
 Spec: specs/recall.md. Importing this package compiles nothing and does not import Numba.
 """
 
-from mindref.evaluation.top_n.baselines import popularity_top_n, random_top_n, top_n_by_score
+from mindref.evaluation.top_n.baselines import popularity_top_n, random_top_n
 from mindref.evaluation.top_n.checks import check_search_inputs, check_values
 from mindref.evaluation.top_n.exact_search import (
     rescore_candidates,
     run_slices,
     search_top_n,
+    top_n_by_score,
     unite_lists,
 )
 from mindref.evaluation.top_n.result import TopN

@@ -1,6 +1,6 @@
-"""Top-n lists without vectors: by scores of all items, and of the baselines popularity and random.
+"""Top-n lists of the baselines popularity and random.
 
-Spec: specs/recall.md, recall-R40; specs/metrics.md, metrics-R24 and R25.
+Spec: specs/metrics.md, metrics-R24 and R25.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.errors import DataError, say
 from mindref.evaluation.top_n.checks import check_exclude, check_list_length
+from mindref.evaluation.top_n.exact_search import mask_excluded, without_interests
 from mindref.evaluation.top_n.result import TopN, row_range
-from mindref.shapes import Array, Bools, Ints
+from mindref.shapes import Bools, Ints
 
 BLOCK = 1 << 22  # numbers in memory at once, 16 or 32 MB
 SPARE = 16  # additional draws per list
@@ -70,29 +70,6 @@ def random_top_n(
     )
 
 
-def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> TopN:
-    """Return the top n items of each case by scores (C, N), ties in the order of ids.
-
-    exclude: excluded items of each case. Raises ShapeError, ConfigError, and DataError for NaN.
-    """
-    check_list_length(n, "top_n_by_score")
-    check_exclude(exclude, *scores.shape)
-    if np.isnan(scores).any():
-        raise DataError(say("top_n_by_score: scores", "numbers", "NaN"))
-    masked = scores.astype(np.float64)  # a copy
-    mask_excluded(masked, exclude)
-    list_length = min(n, masked.shape[1])
-    ids = np.full((len(masked), n), -1)
-    for case, row in enumerate(masked):
-        threshold = np.partition(row, -list_length)[-list_length]  # the n-th largest score
-        candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
-        # recall-R40: ids ascend
-        best = candidates[np.argsort(-row[candidates], kind="stable")][:list_length]
-        ids[case, : len(best)] = best
-    top_scores = np.take_along_axis(masked, np.maximum(ids, 0), axis=1)
-    return without_interests(ids, np.where(ids >= 0, top_scores, -np.inf))
-
-
 def not_excluded(part: slice, n_items: int, exclude: Ragged | None, columns: Ints) -> Bools:
     """Return which of the ids `columns` (R, W) of a block of cases are not excluded."""
     masked = np.zeros((len(columns), n_items), np.float32)
@@ -117,14 +94,3 @@ def first_allowed(ids: Ints, allowed: Bools, n: int) -> Ints:
     first_ids = np.full((len(ids), n), -1)
     first_ids[row, rank[row, column]] = ids[row, column]
     return first_ids
-
-
-def mask_excluded(scores: Array, hidden: Ragged | None) -> None:
-    """Set the scores (C, N) of excluded items to -inf."""
-    if hidden is not None:
-        scores[np.repeat(np.arange(len(hidden)), hidden.lengths), hidden.values] = -np.inf
-
-
-def without_interests(ids: Ints, scores: Array) -> TopN:
-    """Return lists of a model without interests: the interest is 0."""
-    return TopN(ids, scores, np.where(ids >= 0, 0, -1))

@@ -1,9 +1,9 @@
-"""The exact top-n search: in bounded memory, with the same result for any block size.
+"""Exact top-n lists: by interests, with the same result for any block size, or by given scores.
 
-Spec: specs/recall.md. Scores are first computed by large matrix products, whose last bits depend on
-the shape of the product. So SPARE additional candidates are kept. The scores of all candidates are
-then recomputed, one product at a time, and sorted. All steps except the matrix products are
-compiled (mindref/kernels/top_n.py).
+Spec: specs/recall.md. Scores of interests are first computed by large matrix products, whose last
+bits depend on the shape of the product. So SPARE additional candidates are kept. The scores of all
+candidates are then recomputed, one product at a time, and sorted. All steps except the matrix
+products are compiled (mindref/kernels/top_n.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.errors import DataError, say
-from mindref.evaluation.top_n.checks import check_candidates, check_exclude, check_search_inputs
+from mindref.evaluation.top_n.checks import (
+    check_candidates,
+    check_exclude,
+    check_list_length,
+    check_search_inputs,
+)
 from mindref.evaluation.top_n.result import TopN, empty_top_n, row_range
 from mindref.shapes import Array, Bools, Ints
 
@@ -174,6 +179,40 @@ class TopNSearch:
         pairs = np.stack([np.repeat(np.arange(len(rows)), rows.lengths), columns], axis=1)
         ends = np.cumsum(np.bincount(block, minlength=blocks))
         yield from np.split(pairs[np.argsort(block)], ends[:-1])
+
+
+def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> TopN:
+    """Return the top n items of each case by scores (C, N), ties in the order of ids.
+
+    exclude: excluded items of each case. Raises ShapeError, ConfigError, and DataError for NaN.
+    """
+    check_list_length(n, "top_n_by_score")
+    check_exclude(exclude, *scores.shape)
+    if np.isnan(scores).any():
+        raise DataError(say("top_n_by_score: scores", "numbers", "NaN"))
+    masked = scores.astype(np.float64)  # a copy
+    mask_excluded(masked, exclude)
+    list_length = min(n, masked.shape[1])
+    ids = np.full((len(masked), n), -1)
+    for case, row in enumerate(masked):
+        threshold = np.partition(row, -list_length)[-list_length]  # the n-th largest score
+        candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
+        # recall-R40: ids ascend
+        best = candidates[np.argsort(-row[candidates], kind="stable")][:list_length]
+        ids[case, : len(best)] = best
+    top_scores = np.take_along_axis(masked, np.maximum(ids, 0), axis=1)
+    return without_interests(ids, np.where(ids >= 0, top_scores, -np.inf))
+
+
+def mask_excluded(scores: Array, hidden: Ragged | None) -> None:
+    """Set the scores (C, N) of excluded items to -inf."""
+    if hidden is not None:
+        scores[np.repeat(np.arange(len(hidden)), hidden.lengths), hidden.values] = -np.inf
+
+
+def without_interests(ids: Ints, scores: Array) -> TopN:
+    """Return lists of a model without interests: the interest is 0."""
+    return TopN(ids, scores, np.where(ids >= 0, 0, -1))
 
 
 def unite_lists(lists: Ints, exclude: Ragged, n_items: int) -> Ints:

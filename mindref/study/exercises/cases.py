@@ -75,7 +75,7 @@ class ExerciseTask(NamedTuple):
 
 
 def inner_product(x: Array, y: Array) -> float:
-    """Return the sum over all entries of x times y: a loss whose gradient by y is x."""
+    """Return the sum over all entries of x times y; the gradient with respect to y is x."""
     return float(np.sum(x * y))
 
 

@@ -19,7 +19,7 @@ from mindref.study.suggest import nearest_names
 WIDTH = 79
 """Columns of the printed texts."""
 
-TASKS = "mindref.study.exercises.tasks"
+TASKS_PACKAGE = "mindref.study.exercises.tasks"
 FORWARD = 4e-12
 """Largest relative error of a value: another order of summation causes up to 1e-12."""
 
@@ -159,7 +159,7 @@ def join_with_or(names: list[str]) -> str:
 @cache
 def read_exercise(name: str) -> Exercise:
     """Return the exercise of a TOML file. Raises ValueError for an edit without its anchor."""
-    path = resources.files(TASKS).joinpath(f"{module_stem(name)}.toml")
+    path = resources.files(TASKS_PACKAGE).joinpath(f"{module_stem(name)}.toml")
     row = tomllib.loads(path.read_text(encoding="utf-8"))
     solution = complete_file(name, row.pop("headline"), row["solution"])
     mistakes = [make_mistake(key, x, solution) for key, x in row.pop("mistake").items()]

@@ -30,6 +30,8 @@ MEMORY = 2 << 30
 WRITTEN = 64 << 20
 """Size of the largest file that the code may write, in bytes."""
 
+ARRAY_KEY = "<array>"  # the key of an array in JSON; no argument can have this name
+
 LARGEST = 10**6
 """Largest number of entries of a recorded array; right answers have less than a thousandth."""
 
@@ -190,9 +192,11 @@ def store_rows(folder: Path, stem: str, rows: Any) -> None:
     """Write JSON values and arrays for `load_rows`; the JSON file is written last, atomically."""
     arrays: list[Array] = []
 
-    def name_array(x: Array) -> dict[str, int]:
+    def name_array(x: Any) -> dict[str, int]:
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"a {type(x).__name__} is neither JSON nor an array")
         arrays.append(x)
-        return {"array": len(arrays) - 1}
+        return {ARRAY_KEY: len(arrays) - 1}
 
     text = json.dumps(rows, default=name_array)
     np.savez_compressed(folder / f"{stem}.npz", *arrays)
@@ -206,7 +210,7 @@ def load_rows(folder: Path, stem: str) -> Any:
     text = (folder / f"{stem}.json").read_text(encoding="utf-8")
     with np.load(folder / f"{stem}.npz", allow_pickle=False) as arrays:
         return json.loads(
-            text, object_hook=lambda x: arrays[f"arr_{x['array']}"] if "array" in x else x
+            text, object_hook=lambda x: arrays[f"arr_{x[ARRAY_KEY]}"] if ARRAY_KEY in x else x
         )
 
 

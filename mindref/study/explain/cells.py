@@ -15,12 +15,31 @@ from mindref.study.explain.arithmetic import Cell, Explanation, Term, Values, su
 from mindref.study.recipes import Recipe
 
 FUNCTIONS: dict[str, Callable[[Cell], Explanation]] = {
-    name.removeprefix("explain_"): function
-    for module in (model, loss)
-    for name, function in vars(module).items()
-    if name.startswith("explain_")
+    "softmax": model.explain_softmax,
+    "unit": model.explain_unit,
+    "across": model.explain_across,
+    "along": model.explain_along,
+    "size": model.explain_size,
+    "count": model.explain_count,
+    "gaps": model.explain_gaps,
+    "through_power": model.explain_through_power,
+    "one_hot": model.explain_one_hot,
+    "concat": model.explain_concat,
+    "front": model.explain_front,
+    "back": model.explain_back,
+    "relu": model.explain_relu,
+    "passed_through": model.explain_passed_through,
+    "hits": loss.explain_hits,
+    "without_hits": loss.explain_without_hits,
+    "loss": loss.explain_loss,
+    "tail": loss.explain_tail,
+    "scatter": loss.explain_scatter,
+    "adam": loss.explain_adam,
+    "max": loss.explain_max,
+    "winner": loss.explain_winner,
+    "order": loss.explain_order,
 }
-"""The explanation of each recipe function of `recipe_arrays.FUNCTIONS`: `explain_NAME`."""
+"""The explanation of each recipe function, in the order of `recipe_arrays.FUNCTIONS`."""
 
 
 def explain_cell(values: Values, recipe: Recipe, index: tuple[int, ...]) -> Explanation:

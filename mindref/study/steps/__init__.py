@@ -9,6 +9,6 @@ from mindref.study.steps.backward import BACKWARD
 from mindref.study.steps.forward import FORWARD
 from mindref.study.steps.kind import StepKind
 from mindref.study.steps.loss import TO_LOSS
-from mindref.study.steps.optimiser import OPTIMISER_AND_SERVING
+from mindref.study.steps.update_and_serving import UPDATE_AND_SERVING
 
-KINDS: tuple[StepKind, ...] = (*FORWARD, *TO_LOSS, *BACKWARD, *OPTIMISER_AND_SERVING)
+KINDS: tuple[StepKind, ...] = (*FORWARD, *TO_LOSS, *BACKWARD, *UPDATE_AND_SERVING)

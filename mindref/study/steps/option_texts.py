@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mindref.study.steps.forward import MIND
 from mindref.study.steps.kind import OutputSpec, QuestionSpec, StepKind
 from mindref.study.steps.loss import ATTENTION
-from mindref.study.steps.optimiser import SCORE, TOP
 from mindref.study.steps.routing import ROUTING, WEIGHTS
+from mindref.study.steps.update_and_serving import SCORE, TOP
 
 if TYPE_CHECKING:
     from mindref.study.placeholders import TraceContext

@@ -4,7 +4,8 @@ run_session       read commands from a terminal, a file or a pipe, and print a s
 print_view        print one step, or one cell, variant or ledger
 print_all_steps   print every step in full, without questions and colours
 
-text, axes, tables   lines and their widths, axes and numbers, tables
+text, tables         lines and their widths, tables
+numbers_and_axes     number formats; axes with their titles
 lookup, commands     parse typed text; suggest the next commands
 screen, checks       a step, and the invariants that hold at it
 terms                one cell term by term, and its finite difference

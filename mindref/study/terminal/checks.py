@@ -6,23 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from mindref.study.terminal.axes import (
+from mindref.study.terminal.lookup import (
+    find_matching_tensor,
+    find_previous_iteration,
+    select_main_tensor,
+)
+from mindref.study.terminal.numbers_and_axes import (
     choose_format,
     format_change,
     format_magnitude,
     format_number,
     get_axes,
 )
-from mindref.study.terminal.lookup import (
-    find_matching_tensor,
-    find_previous_iteration,
-    select_main_tensor,
-)
 from mindref.study.terminal.tables import count_noun
 from mindref.study.terminal.text import Line, display_width, label_lines, truncate_text
 from mindref.study.trace import Invariant, Step, Tensor, Trace
 
-MARGIN = 20  # columns of "sum over interests"
+NAME_WIDTH = 20  # columns of "sum over interests"
 
 
 def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
@@ -63,7 +63,7 @@ def format_sums(tensor: Tensor, sum_checks: list[Invariant], columns: int) -> li
     lines = []
     for k in sorted(range(len(out)), key=lambda k: out[k] != over):
         totals = np.atleast_1d(np.asarray(tensor.values).sum(axis=k))
-        name = f"sum over {tensor.axes[k]}s".ljust(MARGIN)
+        name = f"sum over {tensor.axes[k]}s".ljust(NAME_WIDTH)
         numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
         text, style = f"{numbers}  (need not be 1)", ""
         if out[k] == over:
@@ -114,14 +114,14 @@ def format_largest_change(trace: Trace, step_index: int, columns: int) -> list[L
     if largest is None or previous is None:
         return []
     (change, index), step = largest, trace.steps[step_index]
-    name = f"since iteration {trace.steps[previous].number}".ljust(MARGIN)
+    name = f"since iteration {trace.steps[previous].number}".ljust(NAME_WIDTH)
     if not change[index]:
         return label_lines(name, "no change", columns)
     tensor = select_main_tensor(step)
     head = f"largest change in {tensor.name}: " if len(step.outputs) > 1 else "largest change: "
     size = format_change(float(change[index]), choose_format(change))
     path = format_cell_path(trace, tensor, index)
-    room = columns - MARGIN - 3 - len(head) - len(size) - 2
+    room = columns - NAME_WIDTH - 3 - len(head) - len(size) - 2
     if room >= display_width(path) // 2:  # truncate the title in "Night Ferry -> interest 4"
         title, arrow, end = path.rpartition(" -> ")
         path = truncate_text(title, max(room - display_width(arrow + end), 1)) + arrow + end

@@ -109,7 +109,7 @@ def format_step_list(trace: Trace, step_index: int, columns: int) -> list[Line]:
     return fit_lines(lines, columns)
 
 
-COUNT = 3
+NUM_SUGGESTIONS = 3
 Suggestions = Sequence[tuple[str, str]]  # a command, and its effect
 
 
@@ -168,7 +168,7 @@ def format_suggestions(head: str, suggestions: Suggestions, columns: int) -> lis
     """Return the first three suggestions as lines: command and effect."""
     lines = wrap_lines(head, columns, "dim")
     left = columns // 2 - 5
-    for command, text in suggestions[:COUNT]:
+    for command, text in suggestions[:NUM_SUGGESTIONS]:
         if display_width(command) <= left and display_width(text) <= columns - columns // 2:
             lines.append(Line(f"   {align_left(command, left)}  {text}"))
         else:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mindref.study.terminal.axes import (
-    align_number,
-    choose_format,
-    format_change,
-    format_magnitude,
-    format_number,
-)
 from mindref.study.terminal.checks import format_cell_path
 from mindref.study.terminal.lookup import (
     find_matching_tensor,
     find_previous_iteration,
     select_main_tensor,
+)
+from mindref.study.terminal.numbers_and_axes import (
+    align_number,
+    choose_format,
+    format_change,
+    format_magnitude,
+    format_number,
 )
 from mindref.study.terminal.tables import INDENT, LABEL, format_omitted, format_table_row
 from mindref.study.terminal.text import (

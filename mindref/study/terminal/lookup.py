@@ -11,7 +11,7 @@ import numpy as np
 from mindref.data.quoting import quote_text
 from mindref.errors import ConfigError, say
 from mindref.study.suggest import suggest_names
-from mindref.study.terminal.axes import INDEX_TENSORS, Axis, get_axes
+from mindref.study.terminal.numbers_and_axes import INDEX_TENSORS, Axis, get_axes
 from mindref.study.terminal.text import escape_title
 from mindref.study.trace import Step, Tensor, Trace
 

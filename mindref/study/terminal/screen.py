@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.study.terminal import checks
-from mindref.study.terminal.axes import choose_format, format_number, get_axes, is_titled_vector
 from mindref.study.terminal.commands import HELP
 from mindref.study.terminal.lookup import (
     find_gradient_step,
     find_previous_iteration,
     select_main_tensor,
+)
+from mindref.study.terminal.numbers_and_axes import (
+    choose_format,
+    format_number,
+    get_axes,
+    is_titled_vector,
 )
 from mindref.study.terminal.tables import (
     TableLayout,

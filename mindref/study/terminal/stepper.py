@@ -56,7 +56,7 @@ def format_feedback(question: Question, choice: int, columns: int) -> list[Line]
 
 
 class Stepper:
-    """The current step of a session; `answer` runs a command of `commands.HELP` by its word."""
+    """The current step of a session; `answer` runs a command of `commands.HELP` by its letter."""
 
     def __init__(
         self,
@@ -71,6 +71,20 @@ class Stepper:
         self.ended = False
         self.question_index: int | None = None  # the step whose question awaits a reply
         self.view: Callable[[bool], list[Line]] = self.screen  # the argument: print in full
+        self.commands: dict[str, Callable[[str], list[Line]]] = {
+            "n": self.run_next,
+            "p": self.run_back,
+            "g": self.run_goto,
+            "x": self.run_explain,
+            "d": self.run_diff,
+            "v": self.run_variant,
+            "b": self.run_backward,
+            "?": self.run_predict,
+            "all": self.run_all,
+            "l": self.run_list,
+            "h": self.run_help,
+            "q": self.run_quit,
+        }
 
     def answer(self, text: str) -> list[Line]:
         """Return the lines for a command, or for the reply to a question.
@@ -84,8 +98,7 @@ class Stepper:
             lines: list[Line] = []
             for letter, argument in commands.parse_commands(text):
                 if not self.ended:
-                    run_command = getattr(self, f"run_{commands.HELP[letter][0]}")
-                    lines += ([Line("")] if lines else []) + run_command(argument)
+                    lines += ([Line("")] if lines else []) + self.commands[letter](argument)
             return lines
         except MindrefError as error:
             return fit_lines(wrap_lines(str(error), self.columns, "bad"), self.columns)

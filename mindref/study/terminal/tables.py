@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.study.terminal.axes import (
+from mindref.study.terminal.numbers_and_axes import (
     INDEX_TENSORS,
     Axis,
     align_number,

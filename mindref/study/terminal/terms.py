@@ -13,7 +13,8 @@ import numpy as np
 from mindref.errors import ConfigError
 from mindref.study.explain.arithmetic import Factor, Group, Term
 from mindref.study.explain.cells import explain_cell
-from mindref.study.terminal.axes import (
+from mindref.study.terminal.lookup import TraceCell, format_cell
+from mindref.study.terminal.numbers_and_axes import (
     INDEX_TENSORS,
     Axis,
     choose_format,
@@ -24,7 +25,6 @@ from mindref.study.terminal.axes import (
     get_axes,
     get_labelled_axis,
 )
-from mindref.study.terminal.lookup import TraceCell, format_cell
 from mindref.study.terminal.tables import INDENT, count_noun, format_table_row
 from mindref.study.terminal.text import (
     Line,
@@ -211,8 +211,7 @@ def format_factor_heading(factor: Factor, k: int, varying: list[tuple[int, int]]
     return factor.name + (f"[{', '.join(index)}]" if index else "")
 
 
-MARGIN = 18
-
+ROW_WIDTH = 18  # columns of "finite difference" and a space
 
 NOT_GRADIENTS = ("d_v.mixed", "d_items.rows")
 """d_v.mixed is a part of d_v, and d_items.rows has numbers of rows."""
@@ -248,7 +247,7 @@ def format_difference(inputs: Any, trace: Trace, cell: TraceCell, columns: int) 
     try:
         result = finite_difference(inputs, *entry)
     except ConfigError as error:
-        return label_lines("finite difference".ljust(MARGIN), f"none: {error}", columns)
+        return label_lines("finite difference".ljust(ROW_WIDTH), f"none: {error}", columns)
     slope = result.difference
     note = ", smaller because of a kink nearby" if result.kink else ""
     rows = [
@@ -257,9 +256,9 @@ def format_difference(inputs: Any, trace: Trace, cell: TraceCell, columns: int) 
         ("finite difference", f"{format_exact(slope)}  (step {result.step:g}{note})"),
         ("relative error", format_magnitude(slope_error(closed, slope))),
     ]
-    lines = [line for name, text in rows for line in label_lines(name.ljust(MARGIN), text, columns)]
+    lines = [x for name, text in rows for x in label_lines(name.ljust(ROW_WIDTH), text, columns)]
     if inputs.config.routing_gradient == "last":
         text = 'routing_gradient="last" takes the coupling weights of the last iteration as'
         text += " constants (stop-gradient); the finite difference does the same"
-        lines += label_lines("constant".ljust(MARGIN), text, columns)
+        lines += label_lines("constant".ljust(ROW_WIDTH), text, columns)
     return lines

@@ -199,14 +199,14 @@ def test_a_solution_passes_within_3_seconds(workspace, name):
 
 
 def test_written_jobs_and_answers_are_read_without_a_change(tmp_path):
-    case = {"x": np.array([[0.1, np.nan]]), "mask": np.array([True]), "power": np.inf, "word": "a"}
+    case = {"x": np.array([[0.1, np.nan]]), "mask": np.array([True]), "power": np.inf, "array": "a"}
     job = Job("n", "n.py", "def f(): pass", "f", 2, (case, {}), ("other",))
     worker.store_rows(tmp_path, "jobs", [job])
     (restored,) = worker.read_jobs(tmp_path)
     assert restored._replace(cases=()) == job._replace(cases=())
     assert list(restored.cases[0]) == list(case)
     assert restored.cases[0]["x"].tobytes() == case["x"].tobytes()  # type: ignore[attr-defined]
-    assert (restored.cases[0]["power"], restored.cases[0]["word"]) == (np.inf, "a")
+    assert (restored.cases[0]["power"], restored.cases[0]["array"]) == (np.inf, "a")
     answers = [
         CaseAnswer(arrays=(np.ones(2), np.array(1.5)), views=("x",)),
         CaseAnswer(raised="E: x"),
@@ -216,6 +216,8 @@ def test_written_jobs_and_answers_are_read_without_a_change(tmp_path):
     assert result[1] == answers[1]
     assert [x.tolist() for x in result[0].arrays] == [[1, 1], 1.5]
     assert result[0].views == ("x",)
+    with pytest.raises(TypeError, match="int64"):
+        worker.store_rows(tmp_path, "answers", [CaseAnswer(line=np.int64(3))])  # type: ignore[arg-type]
 
 
 def test_a_wrong_number_of_answers_and_pickled_answers_are_rejected(tmp_path):

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.study.terminal.axes import (
+from mindref.study.terminal.lookup import (
+    find_matching_tensor,
+    find_previous_iteration,
+    find_step,
+    select_main_tensor,
+)
+from mindref.study.terminal.numbers_and_axes import (
     INDEX_TENSORS,
     align_number,
     choose_format,
@@ -17,12 +23,6 @@ from mindref.study.terminal.axes import (
     format_exact,
     format_magnitude,
     format_number,
-)
-from mindref.study.terminal.lookup import (
-    find_matching_tensor,
-    find_previous_iteration,
-    find_step,
-    select_main_tensor,
 )
 from mindref.study.terminal.screen import format_screen
 from mindref.study.tracing import trace_pair

@@ -11,6 +11,7 @@ import pytest
 
 from mindref.errors import ConfigError
 from mindref.study.terminal import print_view
+from mindref.study.terminal.commands import HELP
 from mindref.study.terminal.lookup import find_gradient_step
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.stepper import Stepper, format_feedback, format_question, parse_choice
@@ -120,6 +121,7 @@ def test_every_answer_ends_with_suggested_commands(stepper):
         stepper.question_index = None
         text = "\n".join(line.text for line in lines[-8:])
         assert "Try" in text or "q quit" in text or "closest" in text or "Enter" in text, command
+    assert stepper.commands.keys() == HELP.keys()
     assert "Three things to try next" in stepper.answer("q")[0].text
     assert stepper.ended
 

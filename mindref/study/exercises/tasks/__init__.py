@@ -10,9 +10,10 @@ from mindref.study.exercises.cases import ExerciseTask
 
 
 def find_task(name: str) -> ExerciseTask:
-    """Return the cases of an exercise."""
+    """Return the cases of an exercise. Raises KeyError for a name without cases."""
     from mindref.study.exercises.tasks import (
         attention,
+        embedding,
         routing,
         sampled_softmax,
         softmax,
@@ -21,5 +22,6 @@ def find_task(name: str) -> ExerciseTask:
         votes,
     )
 
-    modules = (softmax, squash, votes, routing, attention, sampled_softmax, training)
-    return next(module.TASKS[name] for module in modules if name in module.TASKS)
+    modules = (softmax, squash, votes, routing, attention, sampled_softmax, embedding, training)
+    tasks = {name: task for module in modules for name, task in module.TASKS.items()}
+    return tasks[name]
