@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,12 +22,28 @@ from mindref.training.engine import make_engine
 LEVELS = ("train", "model", "ops")  # highest first
 
 
-class BackendContender:
-    """A backend, trained as in `mindref train`: with the highest level that it claims.
+class Contender(Protocol):
+    """An implementation to time, with separate parameters."""
 
-    A contender has its own parameters, the level of the backend contract that computes its steps
-    (`level`), a `device`, and the methods of this class.
-    """
+    level: str  # level of the backend contract that computes the steps
+    device: str
+
+    @property
+    def params(self) -> Params:
+        """The current parameters as NumPy arrays."""
+
+    def step(self, number: int) -> Any:
+        """Take a step with a batch of the workload; return the loss."""
+
+    def interests(self, histories: Ragged) -> tuple[Any, Any]:
+        """Return interests (C, K, D) and active (C, K)."""
+
+    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
+        """Return the top-n items of each user (C, n), by the maximum over the interests."""
+
+
+class BackendContender:
+    """A backend, trained as in `mindref train`: with the highest level that it claims."""
 
     def __init__(self, name: str, workload: Workload, device: str = "cpu") -> None:
         self.backend, self.workload = load_backend(name, device), workload
@@ -61,7 +77,7 @@ class BackendContender:
         return top_n.search_top_n(*users, self.params.items, n=n, exclude=exclude).items
 
 
-def make_contender(name: str, workload: Workload, device: str = "cpu") -> Any:
+def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
     """Return the contender of this name; the PyTorch step runs on the CPU only.
 
     Raises BackendError or any error of the import.

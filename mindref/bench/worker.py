@@ -41,7 +41,7 @@ LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machin
 class ContenderTasks:
     """The tasks of one contender on one workload."""
 
-    def __init__(self, contender: Any, workload: Workload) -> None:
+    def __init__(self, contender: contenders.Contender, workload: Workload) -> None:
         self.contender, self.workload = contender, workload
         self.counter = count()
         self.users: Any = None

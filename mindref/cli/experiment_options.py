@@ -124,7 +124,7 @@ class ExperimentRequest:
 
         options = self.options
         quiet = options["quiet"]
-        lock_folder(options["out"], make=True)
+        warning = lock_folder(options["out"], make=True)
         source = Source.of(options["data"], self.reading)
         loaded = source.read()
         if not quiet:
@@ -145,17 +145,18 @@ class ExperimentRequest:
             done = f"{len(runs.ended)} of {runs.total} runs are done"
             print_stderr(f"Stopped; {done}, and all is saved. Resume with: {typed_command()}")
             return signal_exit_code(end) if isinstance(end, KeyboardInterrupt) else stop.code
-        self.report_result(result)
+        self.report_result(result, warning)
         return 0
 
-    def report_result(self, result: dict[str, Any]) -> None:
-        """Write the result to the requested files and print it."""
+    def report_result(self, result: dict[str, Any], warning: str) -> None:
+        """Write the result to the requested files and print it; `warning` as in lock_folder."""
         from mindref.experiments import plot, tables
         from mindref.run import atomic
 
         options = self.options
         file = options["out"] / f"{result['kind']}.json"
-        atomic.remove_leftovers(file.parent, file.name)  # faults-R8
+        if not warning:
+            atomic.remove_leftovers(file.parent, file.name)  # faults-R8
         atomic.write_json(file, result)
         if options["markdown"] is not None:
             tables.write_markdown(result, options["markdown"])

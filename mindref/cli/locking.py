@@ -10,10 +10,10 @@ from mindref.cli.stderr import print_stderr
 from mindref.run import atomic, lock
 
 
-def lock_folder(folder: Path, *, make: bool = False) -> None:
+def lock_folder(folder: Path, *, make: bool = False) -> str:
     """Lock a folder, or warn where locks do not work. Raises RunError with the lock's owner.
 
-    make: create the folder if it is missing.
+    make: create the folder if it is missing. Returns the printed warning, or "".
     """
     if make:
         with atomic.explain_errors(folder):
@@ -21,6 +21,7 @@ def lock_folder(folder: Path, *, make: bool = False) -> None:
     line = click.get_current_context().with_resource(lock.lock_inside(folder))  # faults-R4
     if line:
         print_stderr(line)
+    return line
 
 
 def release_locks() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -75,6 +75,8 @@ class TolerantStderr:
         self.stream = sys.stderr  # rich replaces sys.stderr while the bar is shown
 
     def __getattr__(self, name: str) -> Any:
+        if name == "stream":  # not set yet, as in copy.copy
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
@@ -82,6 +84,10 @@ class TolerantStderr:
         with suppress(OSError):
             self.stream.write(text)
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts; ignore errors."""
+        self.write("".join(lines))
 
     def flush(self) -> None:
         """Flush; ignore errors."""

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from mindref.doctor.checks import Finding
@@ -137,9 +136,10 @@ def probe_kernels() -> Finding:
 def folder_size(folder: str) -> int:
     """Return the bytes of all files below a folder."""
     size = 0
-    for path in Path(folder).rglob("*") if folder else ():
-        with suppress(OSError):  # another process has just replaced it
-            size += path.lstat().st_size if path.is_file() else 0
+    for path, _, names in os.walk(folder):  # ignores a folder that was just removed
+        for name in names:
+            with suppress(OSError):  # another process has just replaced it
+                size += os.lstat(os.path.join(path, name)).st_size
     return size
 
 

@@ -73,6 +73,8 @@ class SteppedFamily(Family):
 
     by_steps: ClassVar[bool] = True
 
+    params: type[Any] = field()  # required; NamedTuple
+    init: Callable[..., Any] = field()  # required
     loss: Callable[..., tuple[Array, Any]]  # (params, batch, catalogue, config, ops) -> (), saved
     backward: Callable[..., Tables]  # (saved, d_out, ops=) -> gradient of every parameter
     interests: Callable[..., tuple[Array, Bools, Any]] | None = None

@@ -12,6 +12,7 @@ from mindref.experiments import arms, results
 from mindref.experiments.arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
+from mindref.run import lock
 from tests.runs import call, content, interrupt, options, read_until, start
 
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
@@ -42,8 +43,10 @@ def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison
     assert all(len(arm["trials"]) == 2 for arm in found["arms"])
 
 
-def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path):
+def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path, monkeypatch):
     out, _ = finished_comparison
+    monkeypatch.setattr(lock, "SYSTEM", None)
+    (leftover := out / ".compare.json.0123456789ab.tmp").touch()
     file, picture = tmp_path / "t.md", tmp_path / "p.svg"
     changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
     result = cli.succeed(*words(shop, out, *changes))
@@ -54,6 +57,7 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
         assert text in result.out
         assert text in file.read_text()
     assert picture.read_text().startswith("<?xml")
+    assert leftover.exists(), "only the holder of the lock removes temporary files"
     (out / "compare.json").unlink()
 
 

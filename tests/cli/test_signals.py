@@ -1,16 +1,19 @@
 """Signals that end a command: exit codes, saved state, restored handlers."""
 
+import copy
 import json
 import os
 import pty
 import re
 import signal
 import threading
+from unittest.mock import Mock
 
 import pytest
 
 import mindref.cli
 from mindref.cli import main, signals
+from mindref.cli.progress import TolerantStderr
 from mindref.run.source import Source
 from tests import spec_pages
 from tests.runs import options, read_until, start
@@ -54,6 +57,13 @@ def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path):
         child.send_signal(signal.SIGHUP)
         assert child.wait(timeout=60) == 129
     assert json.loads((tmp_path / "run" / "state.json").read_text())["step"] >= 40
+
+
+@pytest.mark.rules("faults-R11")
+def test_no_write_to_a_closed_terminal_raises(monkeypatch):
+    monkeypatch.setattr("sys.stderr", stream := Mock(**{"write.side_effect": OSError}))
+    copy.copy(TolerantStderr()).writelines(["line 1\n", "line 2\n"])
+    stream.write.assert_called_once_with("line 1\nline 2\n")
 
 
 @pytest.mark.rules("faults-R10")

@@ -197,6 +197,16 @@ def test_rows_sum_to_the_total_and_equal_finite_differences(name, by):
         assert row.norm > 0
 
 
+@pytest.mark.parametrize("name", ["S", "W[1]", "b[1]"])
+def test_a_change_of_an_input_copies_only_its_array(name):
+    pair = make_exact_pair()
+    inputs = differences.input_arrays(pair)
+    changed = differences.input_arrays(differences.perturb_input(pair, name, (0, 0), 0.5))
+    assert changed[name][0, 0] == inputs[name][0, 0] + 0.5
+    copied = {x for x in inputs if not np.shares_memory(inputs[x], changed[x])}
+    assert copied - {"profile"} == {name}
+
+
 @pytest.mark.rules("routing-R11", "routing-R12")
 def test_sum_and_last_row_equal_the_gradients_of_the_reference():
     for gradient in ("all", "last"):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Ints
-from mindref_jax.model import Batch, Histories, ItemRows
+from mindref_jax.model import Histories, ItemRows
 from mindref_jax.shapes import check_row_indices
 
 MARKING_LIMIT = 50
@@ -65,7 +65,8 @@ def prepare_batch(
     numbered, profile = number_histories(
         histories, ItemRows(*(x[:num_behaviours] for x in item_rows)), sizes[1]
     )
-    return PreparedBatch(Batch(numbered, target, negatives, *batch[3:]), items, profile)
+    rows = batch._replace(histories=numbered, target=target, negatives=negatives)
+    return PreparedBatch(rows, items, profile)
 
 
 def prepare_histories(

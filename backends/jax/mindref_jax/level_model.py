@@ -30,9 +30,9 @@ def loss_and_gradients(
     """
     flat_params = flatten(params)
     prepared = check_and_prepare(flat_params, batch, catalogue, config)
-    loss, gradients = differentiate_loss(
-        read_tables(flat_params, prepared), prepared.arrays, batch[1:3], config
-    )
+    ids = batch.target, batch.negatives
+    tables = read_tables(flat_params, prepared)
+    loss, gradients = differentiate_loss(tables, prepared.arrays, ids, config)
     for name, rows in zip(TABLES, (prepared.items, prepared.profile), strict=True):
         values = np.asarray(gradients[name])[: rows.num_written]
         gradients[name] = RowGradient(rows.written[: rows.num_written], values)

@@ -62,7 +62,7 @@ def step(
     rate = learning_rate * root / (1 - config.beta1**count)  # optimiser-R3
     rows = {name: x[:2] for name, x in zip(TABLES, prepared[1:], strict=True)}
     (params, first, second), loss = take_step(
-        state[:3], rows, prepared.arrays, batch[1:3], (rate, root), config
+        state[:3], rows, prepared.arrays, (batch.target, batch.negatives), (rate, root), config
     )
     return State(params, first, second, count if np.isfinite(loss) else state.step), loss
 

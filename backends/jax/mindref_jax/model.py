@@ -109,9 +109,8 @@ def compiled_loss(params: Params, batch: Any, catalogue: Any, config: Config) ->
         look_up_items(ids, catalogue) for ids in (histories.items, batch.target, batch.negatives)
     )
     numbered = histories._replace(items=behaviours)
-    return loss_from_rows(
-        params, Batch(numbered, target, negatives, *batch[3:]), batch[1:3], config
-    )
+    rows = batch._replace(histories=numbered, target=target, negatives=negatives)
+    return loss_from_rows(params, rows, (batch.target, batch.negatives), config)
 
 
 @partial(jax.jit, static_argnames="config")
@@ -142,7 +141,8 @@ def loss_from_rows(params: Params, batch: Any, ids: tuple[Any, Any], config: Con
     power = config.power if config.attention == "label" else 0.0  # model-R14
     user = label_attention(users, target, active, power=power)  # 4, model-R9
     options: Any = {"temperature": config.temperature, "normalise": config.normalise}
-    return sampled_softmax(user, target, negatives, *ids, *batch[3:], **options)  # 5
+    logs = batch.target_log_expected, batch.negative_log_expected
+    return sampled_softmax(user, target, negatives, *ids, *logs, **options)  # 5
 
 
 def interests_from_rows(params: Params, histories: Any, config: Config) -> tuple[Any, Any]:

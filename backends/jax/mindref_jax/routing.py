@@ -35,9 +35,7 @@ def routing(
     coupling weights of the last iteration are constant; with "all" JAX differentiates every
     iteration. Raises ShapeError for wrong shapes, dtypes or options.
     """
-    options: dict[str, Any] = {"iterations": iterations, "gradient": gradient}
-    options |= {"axis": axis, "kind": kind}
-    check_inputs(history, mask, bilinear, init_logits, active, **options)
+    check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis, kind)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
@@ -77,9 +75,16 @@ def vote_agreement(votes: Any, capsules: Any) -> Any:
 
 
 def check_inputs(
-    *arrays: Any, iterations: int, gradient: str, axis: str = "interests", kind: str = "squash"
+    history: Any,
+    mask: Any,
+    bilinear: Any,
+    init_logits: Any,
+    active: Any,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
-    arguments = (*arrays, iterations, gradient, axis)
-    reference.check_inputs(*arguments)
-    check_squash_inputs(arrays[0], kind)
+    reference.check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
+    check_squash_inputs(history, kind)

@@ -65,9 +65,20 @@ def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
     return jnp.where(has_negatives, losses, target_logit * 0)  # sampled_softmax-R10
 
 
-def check_inputs(*arrays: Any, temperature: float = 1.0, normalise: bool = False) -> None:
+def check_inputs(
+    user: Any,
+    target: Any,
+    negatives: Any,
+    target_ids: Any,
+    negative_ids: Any,
+    target_log_expected: Any,
+    negative_log_expected: Any,
+    *,
+    temperature: float = 1.0,
+    normalise: bool = False,
+) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    logs = [values_or_default(x, 0) for x in arrays[5:]]
-    arguments = (*arrays[:5], *logs, temperature)
-    reference.check_inputs(*arguments)
-    require_float_dtype("sampled_softmax", user=arrays[0])
+    logs = [values_or_default(x, 0) for x in (target_log_expected, negative_log_expected)]
+    arrays = (user, target, negatives, target_ids, negative_ids)
+    reference.check_inputs(*arrays, logs[0], logs[1], temperature)
+    require_float_dtype("sampled_softmax", user=user)

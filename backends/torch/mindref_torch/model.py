@@ -114,7 +114,9 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         user = label_attention(users, target, active, power=power)  # 4
         config = self.config
         options: Any = {"temperature": config.temperature, "normalise": config.normalise}
-        return sampled_softmax(user, target, negatives, *batch[1:], **options)  # 5
+        ids = batch.target, batch.negatives
+        logs = batch.target_log_expected, batch.negative_log_expected
+        return sampled_softmax(user, target, negatives, *ids, *logs, **options)  # 5
 
     def batch_item_ids(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ids of all behaviours (M,), of the targets (B,) and of the negatives (S,)."""

@@ -158,7 +158,9 @@ def loss_of_served(served: CallAnswer, call: Call) -> Array:
     interests = served["interests"].astype(np.float64)
     user, _ = label_attention.forward(interests, target, served["active"], power=power)
     options = {"temperature": config.temperature, "normalise": config.normalise}
-    loss, _ = sampled_softmax.forward(user, target, negatives, *batch[1:], **options)
+    ids = batch.target, batch.negatives
+    logs = batch.target_log_expected, batch.negative_log_expected
+    loss, _ = sampled_softmax.forward(user, target, negatives, *ids, *logs, **options)
     return np.asarray(loss)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from mindref.errors import ConfigError, say
 from mindref.models import mind
+from mindref.models.parameters import flatten
 from mindref.shapes import Array
 from mindref.study.gradients import unrolled
 from mindref.study.suggest import suggest_names
@@ -188,7 +189,11 @@ def input_arrays(pair: TrainingPair) -> dict[str, Array]:
 
 def perturb_input(pair: TrainingPair, name: str, index: Sequence[int], by: float) -> TrainingPair:
     """Return a training pair with `by` added to one number; the argument is unchanged."""
-    pair = pair._replace(params=deepcopy(pair.params), batch=deepcopy(pair.batch))
+    params, batch, array = pair.params, pair.batch, input_arrays(pair)[name]
+    arrays = (*flatten(params).values(), *batch.histories, *batch[1:])
+    # deepcopy does not copy the arrays in its memo: all but the one to change
+    memo = {id(x): x for x in arrays if not np.may_share_memory(x, array)}
+    pair = pair._replace(params=deepcopy(params, memo), batch=deepcopy(batch, memo))
     input_arrays(pair)[name][tuple(index)] += by
     return pair
 
