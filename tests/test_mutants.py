@@ -38,11 +38,9 @@ NO_TESTS = 5
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 EACH = pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
-EACH_OF_TESTS = pytest.mark.parametrize(
-    "mutant", mutants.of_scope("tests"), ids=lambda mutant: mutant.name
-)
 
 
+@cache
 def edited(mutant):
     """Return file -> text before and after the edits of a mutant."""
     by_file = {}
@@ -206,32 +204,30 @@ def test_the_tests_pass_without_a_mutant(copy, forkserver, request):
     assert code in (0, NO_TESTS), printed
 
 
-@pytest.fixture(scope="session")
-def to_run(request):
-    """Name -> fingerprint of its rule, of the mutants to run; by default of changed rules."""
-    option = request.config.getoption("--mutants")
+def pytest_generate_tests(metafunc):
+    """Give the mutants that `--mutants` chooses to the test that kills them; without it, none."""
+    if "rule_fingerprint" in metafunc.fixturenames:
+        chosen = mutants_to_run(metafunc.config.getoption("--mutants"))
+        rows = [pytest.param(mutant, text, id=mutant.name) for mutant, text in chosen]
+        metafunc.parametrize(("mutant", "rule_fingerprint"), rows)
+
+
+def mutants_to_run(option):
+    """Return (mutant, fingerprint of its rule) of changed rules and a sample, or of all rules."""
     if not option:
-        return {}
-    parts = {}
-    for mutant in mutants.of_scope("tests"):
+        return []
+    catalogue, parts = mutants.of_scope("tests"), {}
+    for mutant in catalogue:
         after = [text for _, text in edited(mutant).values()]
         tests = citing_files(mutant.rule, mutant.tests)
         parts.setdefault(mutant.rule, []).append(record.fingerprint(mutant, after, tests))
     fingerprints = {rule: record.hash_of(sorted(of_rule)) for rule, of_rule in parts.items()}
     recorded = {} if option == "all" else record.read()
-    chosen = record.to_run(fingerprints, recorded, mutants.of_scope("tests"), record.head())
-    return {
-        mutant.name: fingerprints[mutant.rule]
-        for mutant in mutants.of_scope("tests")
-        if mutant.name in chosen
-    }
+    chosen = record.to_run(fingerprints, recorded, catalogue, record.head())
+    return [(mutant, fingerprints[mutant.rule]) for mutant in catalogue if mutant.name in chosen]
 
 
-@EACH_OF_TESTS
-def test_a_mutant_is_killed(mutant, copy, forkserver, to_run, request, record_property):
-    if mutant.name not in to_run:
-        option = request.config.getoption("--mutants")
-        pytest.skip("recorded as killed" if option else "takes minutes; run with --mutants")
+def test_a_mutant_is_killed(mutant, rule_fingerprint, copy, forkserver, record_property):
     texts = edited(mutant)
     try:
         for file, (_, after) in texts.items():
@@ -244,7 +240,7 @@ def test_a_mutant_is_killed(mutant, copy, forkserver, to_run, request, record_pr
             (copy / "mindref" / file).write_text(before, encoding="utf-8")
     # 1: tests ran and failed; 2 and more: they did not run
     assert code == 1, f"the tests of {mutant.rule} ended with {code}\n{printed}"
-    record_property("killed mutant", [mutant.name, to_run[mutant.name]])
+    record_property("killed mutant", [mutant.name, rule_fingerprint])
 
 
 def run_with_retry(attempt):

@@ -8,6 +8,7 @@ import pytest
 from mindref.study.tracing import TrainingPair
 from tests.study.page.page_pair import array, make_page_pair, tensors, trace_to_dict
 
+pytestmark = pytest.mark.slow
 TERMS = """() => { const box = document.querySelector('.terms-of');
   const list = role => [...box.querySelectorAll(`ul[data-role=${role}] li`)]
     .map(x => Number(x.dataset.term));
@@ -25,7 +26,6 @@ def total(listed):
     return math.fsum(listed["sum"])
 
 
-@pytest.mark.slow
 def test_the_terms_of_a_cell_give_its_value(shared, trace):
     rng = np.random.default_rng(8)
     floats = [x for x in tensors(trace).values() if x["dtype"] == "float64"]
@@ -136,7 +136,6 @@ def changed(rng):
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.slow(every=10)
 def test_edited_numbers_equal_those_of_python(shared, seed):
     one, edits, iterations = changed(np.random.default_rng(seed))
     compare(shared, one, edits, iterations)

@@ -2,6 +2,7 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
 STATE = """() => [document.querySelector('#step .position code').textContent,
   [...document.querySelectorAll('#step .results td[data-index]')].map(x => x.dataset.value).join(),
   document.querySelector('#step .results').textContent,
@@ -20,7 +21,6 @@ def expected(shared):
     return states
 
 
-@pytest.mark.slow
 def test_the_address_leads_to_each_step(shared, expected):
     steps = shared.steps()
     assert [state[0] for state in expected] == steps
@@ -45,7 +45,6 @@ PREVIOUS = {
 
 
 @pytest.mark.parametrize("way", [*NEXT, *PREVIOUS])
-@pytest.mark.slow(every=7)
 def test_every_way_to_a_neighbour_reaches_the_same_state(shared, expected, way):
     first, *others = expected if way in NEXT else expected[::-1]
     shared.at(step=first[0])
@@ -89,7 +88,6 @@ def test_an_unknown_address_opens_the_first_step(opened, file):
      "edits=r:1e9", "edits=K:2.5", "edits=__proto__:3", "edits=S:abc", "edits=set:w[9]:1:2",
      "edits=;;;", "user=-1"],
 )  # fmt: skip
-@pytest.mark.slow(every=6)
 def test_no_address_breaks_the_page(opened, file, place):
     page = opened(file, f"#ask=0&step=routing[2].weights&{place}")
     assert page.selfcheck() == "pass"
@@ -131,7 +129,6 @@ LINKED = """([symbol, name]) => {
     done(found) })) }"""
 
 
-@pytest.mark.slow
 def test_a_symbol_marks_its_cells_code_and_entry(shared, trace):
     terms = code = 0
     for step in trace["steps"]:
