@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.data.examples import TrainingExamples
+from mindref.data.negatives import draw_probabilities
 from mindref.data.rng import make_rng
 from mindref.models import mind, serving
 from mindref.models.family import family_of
@@ -19,6 +20,7 @@ from mindref.models.logits import keyed_table
 from mindref.models.parameters import flatten_gradients
 from mindref.recommender import evaluate_run
 from mindref.recommender.trainer import Trainer
+from mindref.run.training_data import sample_cases
 from mindref.training.batch_loader import BatchLoader
 
 Check = Callable[[Trainer, Trainer], None]
@@ -89,6 +91,28 @@ in_training = another(loss)
 in_serving = another(lambda made: served(made).vectors)
 in_both = every(in_training, in_serving)
 by_probability = another(lambda made: batch(made).negative_log_expected)
+
+
+def unigram_powers(plain: Trainer, changed: Trainer) -> None:
+    """A negative's expected count follows from its number of interactions, to the power alpha."""
+    for made in (plain, changed):
+        drawn = batch(made)
+        chance = draw_probabilities("unigram", made.prepared.counts, made.config.alpha)
+        counts = np.exp(drawn.negative_log_expected)
+        np.testing.assert_allclose(counts, 16 * chance[drawn.negatives], rtol=1e-5)
+    by_probability(plain, changed)
+
+
+def validation(plain: Trainer, changed: Trainer) -> None:
+    """The validation metric is the reported metric of the sampled validation cases."""
+    for made in (plain, changed):
+        config, split = made.config, made.prepared.split
+        cases = sample_cases(split.validation, config.validation_users, config.seed)
+        lists = {"list_lengths": [int(config.metric.partition("@")[2])]}
+        reports, _ = evaluate_run.evaluate_lists(made.model(), made.evaluation_set(cases), **lists)
+        expected = reports["model"].metrics[config.metric]["value"]
+        np.testing.assert_allclose(made.validate(made.best), expected, rtol=0, atol=1e-12)
+    another(lambda made: made.validate(made.best))(plain, changed)
 
 
 def twice_the_noise(plain: Trainer, changed: Trainer) -> None:

@@ -88,8 +88,11 @@ def fits_and_answers(plain: Trainer, changed: Trainer) -> None:
 
 
 def mean_of_hinges(plain: Trainer, changed: Trainer) -> None:
-    given = changed.state.params, effects.fed(changed), changed.prepared.task.catalogue
+    fed, task = effects.fed(changed), changed.prepared.task
+    given = changed.state.params, fed, task.catalogue
     assert effects.loss(changed) == maxmf.loss(*given, plain.config, pair_loss="auc")[0]
+    expected = [np.isin(fed.shared.negatives, task.sequences.row(int(row))) for row in fed.rows]
+    np.testing.assert_array_equal(fed.is_known, expected)
     effects.in_training_alone(plain, changed)
 
 

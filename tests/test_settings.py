@@ -56,10 +56,6 @@ def stands_still(plain, changed):
     assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [3, 6])
 
 
-def validated(made):
-    return made.validate(made.best)
-
-
 def types(made):
     """Return the dtypes of all floating-point arrays, from parameters to served vectors."""
     visited, params = batch(made), flatten(made.state.params)
@@ -157,7 +153,7 @@ EFFECTS = {
         Effect("log_uniform", another(lambda made: batch(made).negatives)),
         Effect("in_batch", is_now(True, negatives_are_targets)),
     ],
-    "alpha": [Effect(alpha, effects.by_probability) for alpha in (0.0, 2.0)],
+    "alpha": [Effect(alpha, effects.unigram_powers) for alpha in (0.0, 2.0)],
     "target_sampling": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
     "batch": [Effect(24, is_now(24, lambda m: len(batch(m).target)))],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
@@ -168,8 +164,8 @@ EFFECTS = {
     "epsilon": adam(0.01),
     "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
     "patience": [Effect(1, stands_still)],
-    "metric": [Effect("mrr@30", another(validated))],
-    "validation_users": [Effect(7, another(validated), {"metric": "mrr@30"})],
+    "metric": [Effect("mrr@30", effects.validation)],
+    "validation_users": [Effect(7, effects.validation, {"metric": "mrr@30"})],
     "seed": [Effect(1, every(*map(another, DRAWN), effects.in_serving))],
     "dtype": [Effect("float64", is_now({"float64"}, types))],
     "backend": [Effect("tests.test_backend:Counting", asked)],
