@@ -82,6 +82,7 @@ def test_the_factors_of_items_agree_with_loops_over_numbers(alpha, iterations):
     users, factors = (0.01 * rng.random((n, 6), np.float32) for n in (len(rows), 9))
     expected = loops.alternate(rows, users.tolist(), factors.tolist(), **given_)
     np.testing.assert_allclose(arrays["items"], expected, rtol=SOLVED, atol=SOLVED)
+    assert (arrays["regularization"], arrays["alpha"]) == (0.7, alpha)
 
 
 SMALL = fitted(made(5, users=20), 9, factors=3)
