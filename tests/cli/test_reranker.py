@@ -73,7 +73,8 @@ def test_json_and_the_stored_report(cli, trained_run, din_run, tmp_path):
 @pytest.mark.rules("din-R22")
 def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
     file = tmp_path / "settings.toml"
-    file.write_text('model = "din"\nwidth = 8\nwindow = 7\nattention_hidden = [4]\nbatch = 4\n')
+    settings = ("width = 8", "window = 7", "attention_hidden = [4]", "batch = 4", "steps = 2")
+    file.write_text("\n".join(('model = "din"', *settings)))
     command = ["train", "--model", "din", "--recall", trained_run, "--out", tmp_path / "din"]
     cli.succeed(*command, "--quiet", "--config", file, "--steps", 1)
     found = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
