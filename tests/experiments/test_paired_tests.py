@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from mindref.errors import RunError
 from mindref.experiments import paired_tests
@@ -220,6 +221,8 @@ def test_tiny_p_values_keep_their_digits():
     assert paired_tests.sign_flip_test(np.zeros(5, int)) == 1
     count = np.repeat([1, -1, 2, -2, 3], [9000, 8800, 700, 650, 30])
     assert 0 < paired_tests.sign_flip_test(count) < 0.05
+    many = np.repeat([1, -1], [1050, 950])
+    assert paired_tests.sign_flip_test(many) == pytest.approx(2 * binom.sf(1049, 2000, 0.5))
 
 
 @pytest.mark.rules("experiments-R9")
