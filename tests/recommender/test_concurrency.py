@@ -129,8 +129,10 @@ def test_forked_processes_get_the_same_results(mind_run, threads, monkeypatch):
 
 
 @pytest.mark.rules("recall-R41")
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
 @pytest.mark.slow
-def test_a_spawned_process_gets_the_same_results(mind_run):
+def test_a_spawned_process_gets_the_same_results(mind_run, hash_seed, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
     model = mindref.load(mind_run)
     expected = serially(model, QUESTIONS)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
