@@ -14,20 +14,21 @@ import pytest
 class Disk:
     """Counts what a folder is asked to take: opening, writing, fsync, rename, a new folder.
 
-    From operation `full_from` on it takes no more; removing works, as on any full disk. `failed`
-    holds the kinds of operation that were refused. With `kill`, this process is killed instead.
+    From operation `full_from` on it takes no more; removing works, as on any full disk. `kinds`
+    holds the kind of each operation, `failed` the kinds of the operations that were refused. With
+    `kill`, this process is killed instead.
     """
 
     def __init__(self, folder: Path, full_from: int = 0, kill: bool = False) -> None:
         self.folder, self.full_from, self.kill = str(folder.resolve()), full_from, kill
-        self.count, self.failed = 0, list[str]()
+        self.kinds, self.failed = list[str](), list[str]()
 
     def take(self, what: str, path: Any, *, named: bool = True) -> None:
         """Count an operation on a path, and refuse it once the disk is full."""
         if not os.path.abspath(os.fspath(path)).startswith(self.folder):
             return
-        self.count += 1
-        if self.full_from and self.count >= self.full_from:
+        self.kinds.append(what)
+        if self.full_from and len(self.kinds) >= self.full_from:
             if self.kill:
                 os.kill(os.getpid(), signal.SIGKILL)
             self.failed.append(what)
