@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from mindref.backend import OPERATORS
+from mindref.backend import OPERATORS, load_backend
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
@@ -48,7 +48,9 @@ class Line(NamedTuple):
 
 
 def correct_implementations() -> Implementations:
-    return {NAME: BackendImplementation(correct_backend())}
+    """Return one in reversed order, and one that computes no padding (the backend numba)."""
+    backends = {NAME: correct_backend(), "numba": load_backend("numba")}
+    return {name: BackendImplementation(backend) for name, backend in backends.items()}
 
 
 def run_implementations(

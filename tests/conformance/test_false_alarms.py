@@ -28,10 +28,10 @@ def lines(stem):
 @pytest.mark.parametrize("stem", OPERATORS)
 @pytest.mark.slow(every=14)
 def test_a_correct_implementation_passes_every_check(stem):
-    line = lines(stem)[NAME]
-    assert line.alarms == ()
-    assert line.runs == len(SEEDS) * 2 * len(checks_of(stem)) > 0
-    assert all(0 < share <= 1 for share in line.share) or line.below_a
+    for line in lines(stem).values():
+        assert line.alarms == ()
+        assert all(0 < share <= 1 for share in line.share) or line.below_a
+    assert lines(stem)[NAME].runs == len(SEEDS) * 2 * len(checks_of(stem)) > 0
 
 
 @pytest.mark.parametrize("rule", ["softmax-R1", "squash-R1"])
