@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.bounds import Precision
 from mindref.conformance.golden import golden
+from mindref.conformance.golden.cases import GOLDEN_CASES
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, name_run
 from mindref.conformance.runner.context import CheckContext
@@ -46,33 +47,17 @@ def golden_answer(
     return {part: of_the_day[part]._replace(value=x) for part, x in answer.items()}
 
 
-SUBJECTS = {
-    "embedding": ("R1, R3", "Item vectors and their gradients"),
-    "softmax": ("R1, R5", "Weights and their gradients"),
-    "squash": ("R1, R2", "Squashed vectors and their gradients"),
-    "routing": (
-        "R5, R3, R4, R8, R11, R12",
-        "Capsules, coupling weights and both kinds of gradients",
-    ),
-    "relu_layer": ("R1, R2, R4", "Layer outputs and gradients, with and without ReLU,"),
-    "label_attention": ("R3, R2, R8, R9", "User vectors and their gradients, for five powers,"),
-    "sampled_softmax": ("R1, R2, R3, R11", "Losses and their gradients"),
-    "interests": ("R4, R5, R6", "The interests of a small model"),
-    "loss": ("R9, R10", "The loss of a small model and all its gradients"),
-    "training": ("R1, R4", "Losses and parameters after some steps"),
-}
-"""Stem -> rules of its page, and the subject of the requirement."""
-
-
 def add_golden_checks() -> None:
     """Register a check of each stem."""
-    for stem, (rules, subject) in SUBJECTS.items():
+    for stem, cases in GOLDEN_CASES.items():
         page = {"interests": "model", "loss": "model", "training": "optimiser"}.get(stem, stem)
         name = "interests_match" if stem == "interests" else f"{stem}_matches"
-        text = f"{subject} must match the golden values."
+        text = f"{cases.subject} must match the golden values."
         run = name_run(partial(compare_with_golden), __name__, name, text)
         gradient = stem not in ("interests", "training")
-        add_check(f"{page}-{rules}", draws=golden_calls(stem), stem=stem, gradient=gradient)(run)
+        add_check(f"{page}-{cases.rules}", draws=golden_calls(stem), stem=stem, gradient=gradient)(
+            run
+        )
 
 
 add_golden_checks()

@@ -7,7 +7,7 @@ exactly, so that one file serves all dtypes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -195,22 +195,42 @@ def training_cases(draw: GridDraw) -> Calls:
     return {"three_steps": training_call(steps, RATE), "a_silent_step": silent(silent_step)}
 
 
-MAKERS: dict[str, Callable[[GridDraw], Calls]] = {
-    "embedding": embedding_cases,
-    "softmax": softmax_cases,
-    "squash": squash_cases,
-    "routing": routing_golden_cases,
-    "relu_layer": relu_layer_cases,
-    "label_attention": label_attention_cases,
-    "sampled_softmax": sampled_softmax_cases,
-    "loss": loss_cases,
-    "interests": interests_cases,
-    "training": training_cases,
+class GoldenCases(NamedTuple):
+    """The golden calls of a stem, and what they test."""
+
+    make_calls: Callable[[GridDraw], Calls]
+    rules: str  # rules of its page that the check cites
+    subject: str  # of the requirement "... must match the golden values."
+
+
+GOLDEN_CASES = {
+    "embedding": GoldenCases(embedding_cases, "R1, R3", "Item vectors and their gradients"),
+    "softmax": GoldenCases(softmax_cases, "R1, R5", "Weights and their gradients"),
+    "squash": GoldenCases(squash_cases, "R1, R2", "Squashed vectors and their gradients"),
+    "routing": GoldenCases(
+        routing_golden_cases,
+        "R5, R3, R4, R8, R11, R12",
+        "Capsules, coupling weights and both kinds of gradients",
+    ),
+    "relu_layer": GoldenCases(
+        relu_layer_cases, "R1, R2, R4", "Layer outputs and gradients, with and without ReLU,"
+    ),
+    "label_attention": GoldenCases(
+        label_attention_cases,
+        "R3, R2, R8, R9",
+        "User vectors and their gradients, for five powers,",
+    ),
+    "sampled_softmax": GoldenCases(
+        sampled_softmax_cases, "R1, R2, R3, R11", "Losses and their gradients"
+    ),
+    "interests": GoldenCases(interests_cases, "R4, R5, R6", "The interests of a small model"),
+    "loss": GoldenCases(loss_cases, "R9, R10", "The loss of a small model and all its gradients"),
+    "training": GoldenCases(training_cases, "R1, R4", "Losses and parameters after some steps"),
 }
-"""Stem -> the function that makes its calls."""
+"""Stem -> its golden calls."""
 
 
 def all_cases() -> Iterator[tuple[str, Calls]]:
     """Yield stem and calls by name; each stem draws from the seed anew."""
-    for stem, make_calls in MAKERS.items():
-        yield stem, make_calls(GridDraw())
+    for stem, cases in GOLDEN_CASES.items():
+        yield stem, cases.make_calls(GridDraw())

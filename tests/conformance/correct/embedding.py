@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from mindref.ops.embedding import RowGradient
-from mindref.shapes import Array, Ints
+from mindref.ops.embedding import RowGradient, check_row_indices
+from mindref.shapes import Array, Ints, bind_axes, common_float_dtype
 from tests.conformance.correct.sums import contract
+
+
+def check_inputs(table: Any, rows: Any, weights: Any) -> None:
+    sizes = bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
+    common_float_dtype("embedding", table=table, weights=weights)
+    check_row_indices("embedding", rows, sizes["V"])
 
 
 def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Any]:

@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from mindref.ops import label_attention as reference
 from mindref.shapes import Array, Bools
 from tests.conformance.correct import softmax
 from tests.conformance.correct.sums import contract
+
+
+def check_inputs(*arrays: Any, power: float) -> None:
+    reference.check_inputs(*arrays, power)
 
 
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Any]:

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from mindref.shapes import Array
+from mindref.shapes import Array, bind_axes, common_float_dtype
 from tests.conformance.correct.sums import contract, total
+
+
+def check_inputs(x: Any, weight: Any, bias: Any, *, relu: bool) -> None:
+    bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
+    common_float_dtype("relu_layer", x=x, weight=weight, bias=bias)
 
 
 def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array, Any]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.ops import routing as reference
 from mindref.shapes import Array, Bools
 from tests.conformance.correct import softmax, squash
 from tests.conformance.correct.sums import contract
@@ -19,6 +20,13 @@ class Saved(NamedTuple):
     couplings: Array
     gradient: str
     factors: Array | None  # exp of the log weights (B, L, K)
+
+
+def check_inputs(
+    *arrays: Any, iterations: int, gradient: str, axis: str = "interests", kind: str = "squash"
+) -> None:
+    reference.check_inputs(*arrays[:5], iterations, gradient, axis, *arrays[5:])
+    squash.check_inputs(arrays[0], kind=kind)
 
 
 def forward(

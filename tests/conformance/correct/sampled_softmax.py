@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from mindref.ops import sampled_softmax as reference
 from mindref.shapes import Array, Ints
 from tests.conformance.correct import squash
 from tests.conformance.correct.sums import contract, total
+
+
+def check_inputs(*arrays: Any, temperature: float = 1.0, normalise: bool = False) -> None:
+    reference.check_inputs(*arrays, temperature)
 
 
 def forward(

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from mindref.ops import softmax as reference
 from mindref.shapes import Array, Bools
 from tests.conformance.correct.sums import total
+
+
+def check_inputs(*arrays: Any, axis: int) -> None:
+    reference.check_inputs(*arrays, axis)
 
 
 def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Any]:
