@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mindref.cli.study import study_command
+from mindref.cli import mindref_group
 from mindref.errors import MindrefError
 from mindref.study.exercises.exercise import Exercise, find_exercise
 from mindref.study.exercises.expected import make_job
@@ -30,7 +30,9 @@ def study(workspace):
     """Call the command and return its output and code, 2 for a usage error."""
 
     def call(*words, answer=None):
-        result = CliRunner().invoke(study_command, words, input=answer, standalone_mode=False)
+        result = CliRunner().invoke(
+            mindref_group, ["study", *words], input=answer, standalone_mode=False
+        )
         if isinstance(result.exception, MindrefError):
             return SimpleNamespace(exit_code=2, output=str(result.exception))
         if result.exception is not None:
