@@ -45,7 +45,7 @@ require, write, open_file = made.require, made.write, made.open_file
 
 
 def offer(folder: Path) -> Path:
-    """Make a folder that offers this module to whoever has it on PYTHONPATH; return the folder."""
+    """Make a folder that registers this module for programs with the folder on PYTHONPATH."""
     about = folder / "offered-0.dist-info"
     about.mkdir(parents=True)
     words = f"[mindref.exporters]\nonnx = {__name__}\n"

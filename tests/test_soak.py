@@ -21,7 +21,7 @@ def parts(warming, first, middle, last):
         *((SIZE, parts(x, x, x, y), False) for x, y in ((100, 103.9), (1000, 1020), (100, 50))),
         # what grows in the warm-up alone does not grow, and what was larger in it hides nothing
         *((NUMBER, parts(*values), values[3] > 5) for values in ((1, 5, 5, 5), (9, 5, 5, 6))),
-        (NUMBER, parts(5, 5, 9, 5), False),  # what came and went between
+        (NUMBER, parts(5, 5, 9, 5), False),  # a temporary increase
         # one sample counts of a number and not of a size
         *(
             (name, [*parts(100, 100, 100, 100)[:-1], 200], name == NUMBER)

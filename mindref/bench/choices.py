@@ -31,4 +31,4 @@ SCALED_SETTINGS: dict[str, tuple[str, tuple[int, ...]]] = {
 """Name on the command line -> setting of the workload and its values."""
 
 TORCH_STEP = "torch-eager"
-"""The contender beside the installed backends: the step of `torch_step`."""
+"""The contender that is not an installed backend: the step of `torch_step`."""

@@ -130,7 +130,7 @@ def test_the_joined_backend_trains(cli, tmp_path, monkeypatch):
 @pytest.mark.parametrize("local_processes", [1, usable_cores(), 100 * usable_cores()])
 def test_processes_share_the_cores(local_processes, two_processes, monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(local_processes))
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS")  # torchrun sets OMP_NUM_THREADS=1 by itself
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")  # torchrun sets OMP_NUM_THREADS=1
     set_threads(None, "torch")
     assert blas_threads() == str(max(1, usable_cores() // local_processes))
     set_threads(5, "torch")

@@ -25,7 +25,7 @@ class BuggyOperator:
     """
 
     stem = ""
-    deviation = ""  # what the bug does
+    deviation = ""  # effect of the bug
     seen_in = ""  # implementations with the bug, as named in field.md
     rule = ""  # label of the broken rule
     mutants: tuple[str, ...] = ()  # equivalent mutants of the catalogue

@@ -14,7 +14,7 @@ not_claimed: did not run; self_comparison: the reference compared with itself, w
 
 
 class Evidence(NamedTuple):
-    """The calls that a check made, and what is wrong with one of the answers."""
+    """The calls that a check made, and the wrong part of one answer."""
 
     calls: tuple[Call, ...]
     part: str = ""  # name of the wrong part; "" if no part is wrong

@@ -12,7 +12,7 @@ from mindref.shapes import Array, Ints
 
 
 class CapsuleTerms(NamedTuple):
-    """Arguments of `sum_capsule_terms`: what the capsules contribute to gradients of items."""
+    """Arguments of `sum_capsule_terms`, which adds terms of capsules to gradients of items."""
 
     order: Ints
     bounds: Ints

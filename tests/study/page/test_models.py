@@ -9,10 +9,10 @@ from tests.study.pairs import VARIED, make_random_pair
 pytestmark = pytest.mark.slow
 
 NAMES = (
-    *("normalised", "temperature", "softmax over behaviours", "one round", "one interest"),
-    *("all interests", "uniform", "unit", "no squash", "all rectified", "three layers"),
-    *("mean of interests", "odd power"),
-)
+    "normalised", "temperature", "softmax over behaviours", "one round", "one interest",
+    "all interests", "uniform", "unit", "no squash", "all rectified", "three layers",
+    "mean of interests", "odd power",
+)  # fmt: skip
 DEFAULT = {"power": float("inf"), "routing_gradient": "last", "iterations": 6}
 MODELS = {"as trained by default": DEFAULT} | {name: VARIED[name] for name in NAMES}
 EDITS = "set:e:3:0.5;drop:1;S:2;K:2;r:4"

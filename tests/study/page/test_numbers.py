@@ -1,4 +1,4 @@
-"""Cells are explained, edits give Python's numbers, both sums stand at a softmax."""
+"""Cells are explained, edits give Python's numbers, each softmax shows both sums."""
 
 import math
 

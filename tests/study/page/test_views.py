@@ -1,4 +1,4 @@
-"""Views beside the steps: they show what Python computed."""
+"""Views other than the steps: they show the numbers of Python."""
 
 import math
 import re
