@@ -24,7 +24,7 @@ from tests.full_disk import Disk
 from tests.numpy_exporter import Writer
 from tests.runs import call, environment, options
 
-FEW = 5  # operations of each work that fail unless all are asked for
+FEW = 5  # operations of each command that fail without --kill
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
 Files = dict[str, bytes]
 WORKS = {
@@ -36,10 +36,10 @@ WORKS = {
     "export": ["export", "run", "--to", "onnx", "--output", "out", "--users", "20"],
     "evaluate": ["evaluate", "run", "--predictions", "ranked.tsv"],
     "compare": [
-        *("compare", "shop.inter", "--models", "popularity,random", "--seeds", "1"),
-        *("--out", "arms", "--markdown", "tables.md", "--metric", "hit_rate@10"),
+        "compare", "shop.inter", "--models", "popularity,random", "--seeds", "1",
+        "--out", "arms", "--markdown", "tables.md", "--metric", "hit_rate@10",
     ],
-}
+}  # fmt: skip
 LOCKED_ONCE = ("index", "bulk", "share", "export", "compare")
 """Works that, called again, do not lock each folder again: a complete one is read."""
 TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # seconds stand in them

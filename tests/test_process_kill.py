@@ -21,9 +21,9 @@ MOMENTS = 20
 SETTINGS = options(steps=30, evaluate_every=1)
 LONG = options(steps=400, evaluate_every=40)
 NAMES = (
-    *("model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl", "items.tsv"),
-    *("config.json", "report.json"),
-)
+    "model.safetensors", "optimiser.safetensors", "state.json", "metrics.jsonl", "items.tsv",
+    "config.json", "report.json",
+)  # fmt: skip
 
 
 class Training:

@@ -27,7 +27,7 @@ def after_two_steps(made):
 
 
 def adam(value):
-    """Return the effects of a setting of Adam: one backend has its own steps, one the reference's.
+    """Return the effects of a setting of Adam: of a compiled step and of the reference.
 
     tests/training/test_optimiser.py and tests/kernels compare the steps with the formula.
     """

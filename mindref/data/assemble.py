@@ -18,10 +18,10 @@ from mindref.errors import DataError, say
 Interaction = tuple[str, str, float]  # user, item, seconds
 
 NOTES = (
-    *("lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties"),
-    *("single_interaction_users", "unknown_items", "unused_items", "titled_items"),
-    *("interactions", "users", "items"),
-)
+    "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties",
+    "single_interaction_users", "unknown_items", "unused_items", "titled_items",
+    "interactions", "users", "items",
+)  # fmt: skip
 """Names of the counts in `InteractionLog.notes`."""
 
 

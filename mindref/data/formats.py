@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 COLUMN_OPTIONS = (
-    *("user", "item", "time", "title", "item_features", "user_features", "keep", "at_least"),
-    *("time_format", "delimiter", "header", "separator"),
-)
+    "user", "item", "time", "title", "item_features", "user_features", "keep", "at_least",
+    "time_format", "delimiter", "header", "separator",
+)  # fmt: skip
 """The fields of `readers.columns.Columns`; a test compares them."""
 LAYOUT_OPTIONS = ("delimiter", "header")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 PURPOSES = (
-    *("parameters", "split", "batch", "serving", "bootstrap", "baseline", "validation"),
-    *("probe", "study"),
-)
+    "parameters", "split", "batch", "serving", "bootstrap", "baseline", "validation",
+    "probe", "study",
+)  # fmt: skip
 
 
 def make_rng(seed: int, purpose: str, index: int = 0) -> np.random.Generator:

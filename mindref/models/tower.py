@@ -44,8 +44,9 @@ def user_tower(model: Model, features: int) -> UserTower:
     count = len(model.catalogue.rows)
     items, _ = mind.item_vectors(params, np.arange(count, dtype=np.int64), model.catalogue)
     if config.routing == "dynamic":
-        table_key = (config.seed, count, config.interests, config.sigma, config.dtype)
-        logits = keyed_table(*table_key)  # routing-R15
+        logits = keyed_table(  # routing-R15
+            config.seed, count, config.interests, config.sigma, config.dtype
+        )
     else:
         logits = np.zeros((count, config.interests), config.dtype)  # model-R12
     profile, bilinear = to_float32(params.profile), to_float32(params.bilinear)

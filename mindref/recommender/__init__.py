@@ -99,8 +99,9 @@ class MIND:
             digest = catalogue.write_items(items, ids, np.array(counts, np.int64), titles)
             facts = {**served.facts, "items": digest}
             identity = checkpoint.run_identity(model.config, facts)
-            arguments = (model.params, model.catalogue, served.step, model.config.model)
-            checkpoint.save_model(folder, *arguments, identity)
+            checkpoint.save_model(
+                folder, model.params, model.catalogue, served.step, model.config.model, identity
+            )
             if self.report:
                 report.save_report(folder, self.report, identity)
             checkpoint.save_config(folder, model.config, facts)  # last: it makes the folder a run

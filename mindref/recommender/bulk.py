@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,9 +79,16 @@ class BulkRecall:
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
         length = self.n if self.reranker is None else self.reranker.config.depth  # din-R25
         profiles, exclude = requested.profiles[which], rows if self.exclude else None
-        options: Any = {"n": min(length, len(served.items.ids)), "exclude": exclude, "rng": rng}
-        options |= {"backend": served.backend, "index": self.index}
-        ranked, user_interests = recommend_batch(served.model, rows, profiles, **options)
+        ranked, user_interests = recommend_batch(
+            served.model,
+            rows,
+            profiles,
+            n=min(length, len(served.items.ids)),
+            exclude=exclude,
+            backend=served.backend,
+            rng=rng,
+            index=self.index,
+        )
         if self.reranker is not None:
             ranked = rerank(self.reranker, ranked, rows, profiles, self.n)
         for case, user in enumerate(which):
@@ -183,8 +190,15 @@ def open_run_index(
             raise ConfigError(say("--index", "auto or exact", got))
         return ExactIndex(np.zeros((len(served.items.ids), 0), served.model.config.dtype))
     config = served.model.config
-    inputs = folder, kind, served.item_vectors, lambda: probe_interests(served)
-    return open_or_build(*inputs, seed=config.seed, interests=config.interests, notes=notes)
+    return open_or_build(
+        folder,
+        kind,
+        served.item_vectors,
+        lambda: probe_interests(served),
+        seed=config.seed,
+        interests=config.interests,
+        notes=notes,
+    )
 
 
 def probe_interests(served: ServedModel) -> Array:

@@ -69,11 +69,11 @@ def user_vector_cosines(model: Model, histories: Ragged, profiles: Ints, candida
     """
     config = model.config
     history, mask = pad_histories(histories, config.window)
-    inputs = din.histories_without_logits(history, mask, profiles, config), candidates
-    _, saved = din.logits(model.params, *inputs, model.catalogue, config)
-    users = saved.users.astype(np.float64)  # (C, M, D)
-    lengths = np.linalg.norm(users, axis=2, keepdims=True)
-    units = users / np.where(lengths > 0, lengths, 1)
+    users = din.histories_without_logits(history, mask, profiles, config)
+    _, saved = din.logits(model.params, users, candidates, model.catalogue, config)
+    vectors = saved.users.astype(np.float64)  # (C, M, D)
+    lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
+    units = vectors / np.where(lengths > 0, lengths, 1)
     # sum over ordered pairs, including (i, i)
     m, alike = units.shape[1], (units.sum(axis=1) ** 2).sum(axis=1)
     return (alike - (units**2).sum(axis=(1, 2))) / (m * (m - 1))  # din-R21

@@ -54,8 +54,14 @@ def recommend_cases(
     model: Model, evaluation_set: EvaluationSet, n: int, backend: Backend | None = None
 ) -> tuple[TopN, Interests | None]:
     """Return the top-n items of each case, and the interests."""
-    arguments = (model, evaluation_set.cases.histories, evaluation_set.profiles)
-    return recommend_batch(*arguments, n=n, exclude=evaluation_set.hidden, backend=backend)
+    return recommend_batch(
+        model,
+        evaluation_set.cases.histories,
+        evaluation_set.profiles,
+        n=n,
+        exclude=evaluation_set.hidden,
+        backend=backend,
+    )
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -94,17 +100,18 @@ def evaluate_lists(
     n, items = max(list_lengths), len(model.catalogue.rows)
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
     cases, chance = len(evaluation_set.cases.users), make_rng(model.config.seed, "baseline")
-    options: Any = {"n": n, "exclude": evaluation_set.hidden}
+    counts, hidden = evaluation_set.counts, evaluation_set.hidden
     lists = {
         "model": ranked,
-        "popularity": top_n.popularity_top_n(evaluation_set.counts, cases, **options),
-        "random": top_n.random_top_n(chance, items, cases, **options),
+        "popularity": top_n.popularity_top_n(counts, cases, n=n, exclude=hidden),
+        "random": top_n.random_top_n(chance, items, cases, n=n, exclude=hidden),
     }
     reports = {}
     for name, top_n_lists in lists.items():
         rng = make_rng(model.config.seed, "bootstrap")  # the same samples: they are comparable
-        inputs = (top_n_lists, evaluation_set.cases, items)
-        reports[name] = evaluate_top_n(*inputs, list_lengths=list_lengths, rng=rng)
+        reports[name] = evaluate_top_n(
+            top_n_lists, evaluation_set.cases, items, list_lengths=list_lengths, rng=rng
+        )
     return reports, ranked
 
 

@@ -107,9 +107,11 @@ def recall_function(served: ServedModel, exclude_seen: bool = True) -> Recall:
     """Return the function that recalls with a trained run."""
 
     def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
-        exclude, backend = histories if exclude_seen else None, served.backend
-        options: Any = {"n": n, "exclude": exclude, "backend": backend}
-        return recommend_batch(served.model, histories, profiles, **options)[0]
+        exclude = histories if exclude_seen else None
+        ranked, _ = recommend_batch(
+            served.model, histories, profiles, n=n, exclude=exclude, backend=served.backend
+        )
+        return ranked
 
     return recall
 

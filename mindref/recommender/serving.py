@@ -51,10 +51,9 @@ class ServedModel:
         device: str = "cpu",
     ) -> None:
         self.model, self.items, self.vocabulary = model, items, vocabulary
-        self.source = source
+        self.source, self._log = source, log
         self.facts = facts  # from config.json, without the settings
         self.step = step  # of the parameters
-        self._log = log
         self.backend_name, self.device = backend or model.config.backend, device
         self.backend_from_run = backend is None  # True: the run selects the backend
         self.rng = make_rng(model.config.seed, "serving")  # its state changes with every request
@@ -225,10 +224,16 @@ class ServedModel:
             profile = self.unknown_profile(1)
         else:
             rows, profile, _ = self.encode_users([user])
-        exclude = rows if exclude_seen else None
-        vectors = None if self.scores_only else self.item_vectors
-        options: Any = {"n": n, "exclude": exclude, "backend": self.backend, "rng": self.rng}
-        ranked, _ = recommend_batch(self.model, rows, profile, items=vectors, **options)
+        ranked, _ = recommend_batch(
+            self.model,
+            rows,
+            profile,
+            n=n,
+            exclude=rows if exclude_seen else None,
+            backend=self.backend,
+            rng=self.rng,
+            items=None if self.scores_only else self.item_vectors,
+        )
         return self.recommendations(ranked, 0)
 
     def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
@@ -241,9 +246,8 @@ class ServedModel:
         units = self.item_vectors / np.where(length > 0, length, 1)
         query = units[dense][None, None]
         itself = Ragged.of([[dense]])
-        return self.recommendations(
-            top_n.search_top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself), 0
-        )
+        ranked = top_n.search_top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself)
+        return self.recommendations(ranked, 0)
 
     def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:
         """Return the list of one case with external ids and titles."""
@@ -269,19 +273,19 @@ def recommend_batch(
 ) -> tuple[TopN, Interests | None]:
     """Return the top-n items of each history (C rows), with profiles (C, G), and the interests.
 
-    The interests are None for a family that has only scores.
-    exclude: items that must not appear, per case; rng: generator of logits drawn per call. With
-    `index` the index searches; else search is exact over `items` (N, D), by default the model's.
+    A family that has only scores has no interests: None. exclude: items that must not appear, per
+    case; rng: generator of logits drawn per call. With `index` the index searches; else search is
+    exact over `items` (N, D), by default the model's.
     """
     if not family_of(model.config.model).has_vectors:
         return recommend_by_scores(model, histories, n, exclude), None
     user_interests = compute_interests(model, histories, profiles, backend, rng)
-    options: Any = {"n": n, "exclude": exclude, "score": model.config.score}
-    queries = user_interests.vectors, user_interests.active
+    interests, active, score = user_interests.vectors, user_interests.active, model.config.score
     if index is not None:
-        return search(index, *queries, **options), user_interests
+        return search(index, interests, active, n=n, exclude=exclude, score=score), user_interests
     vectors = item_matrix(model) if items is None else items
-    return top_n.search_top_n(*queries, vectors, **options), user_interests
+    ranked = top_n.search_top_n(interests, active, vectors, n=n, exclude=exclude, score=score)
+    return ranked, user_interests
 
 
 def recommend_by_scores(model: Model, histories: Ragged, n: int, exclude: Ragged | None) -> TopN:

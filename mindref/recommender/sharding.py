@@ -82,8 +82,10 @@ def recall_all(
     """
     target, size = Path(output), block or bulk.USERS_PER_BLOCK
     check_request(target, form, shard, executor, count, size)
-    paths = str(Path(run).resolve()), None if data is None else str(Path(data).resolve())
-    request = ShardRequest(*paths, n, kind, exclude_seen, backend, device, form, size)
+    log = None if data is None else str(Path(data).resolve())
+    request = ShardRequest(
+        str(Path(run).resolve()), log, n, kind, exclude_seen, backend, device, form, size
+    )
     opened = open_run(request)
     if shard is not None:
         message = write_shard(opened, target, *shard)
@@ -128,9 +130,16 @@ def check_request(
 
 def open_run(request: ShardRequest) -> OpenedRun:
     """Return a run with its log and its index; an index that does not match is built again."""
-    run, data = Path(request.run), None if request.data is None else Path(request.data)
-    query = {name: getattr(request, name) for name in ("kind", "exclude_seen", "backend", "device")}
-    answers = bulk.recall_lists(run, data=data, n=request.top, **query)
+    run = Path(request.run)
+    answers = bulk.recall_lists(
+        run,
+        data=None if request.data is None else Path(request.data),
+        n=request.top,
+        kind=request.kind,
+        exclude_seen=request.exclude_seen,
+        backend=request.backend,
+        device=request.device,
+    )
     served, users = answers.served, len(answers.requested.names)
     facts = ShardManifest(
         format=shard_file.FORMAT,

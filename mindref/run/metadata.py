@@ -16,8 +16,8 @@ FACTS = {
     "items": str,  # sha256 of items.tsv
 }
 IDENTITY_FACTS = (
-    *("protocol", "exclude_seen", "threads", "processes", "sizes", "user_features", "log"),
-)
+    "protocol", "exclude_seen", "threads", "processes", "sizes", "user_features", "log",
+)  # fmt: skip
 """Facts that identify a run; the other facts are the path of the log and the catalogue."""
 
 OPTIONS: dict[str, tuple[type, ...]] = {

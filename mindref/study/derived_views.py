@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "mindref.derived-views/1"
 CURVE_TENSORS = (
-    *("S", "e", "Se", "b[1]", "w[{r}]", "z[{r}]", "v", "target", "neg", "s", "h", "q", "o"),
-)
+    "S", "e", "Se", "b[1]", "w[{r}]", "z[{r}]", "v", "target", "neg", "s", "h", "q", "o",
+)  # fmt: skip
 """Tensors with a step-size curve; the weight and bias of every layer have one too."""
 
 

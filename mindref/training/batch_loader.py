@@ -88,9 +88,13 @@ class BatchLoader:
             shape = (*laid.history.shape, self.family.num_logits(config))
             logits = draw_logits(rng, shape, config.sigma, config.dtype)
         histories = mind.Histories(laid.history, laid.mask, logits, self.task.profiles[rows])
-        logs = (drawn_set.target_log_expected, drawn_set.log_expected)
-        logs_of_dtype = (x.astype(config.dtype) for x in logs)
-        batch = mind.Batch(histories, laid.target, drawn_set.ids, *logs_of_dtype)
+        batch = mind.Batch(
+            histories,
+            laid.target,
+            drawn_set.ids,
+            drawn_set.target_log_expected.astype(config.dtype),
+            drawn_set.log_expected.astype(config.dtype),
+        )
         draw = Draw(rng, rows, self.task.sequences, self.task.sizes, config)
         return self.family.make_batch(batch, draw)  # mind_plus-R15: its draws come last
 

@@ -187,8 +187,9 @@ def diagnose_step(engine: Any, batch: Any) -> Diagnosis:
         params, moments = engine.fetch_state()
         tables = divergence.tables_by_name(flatten(params), moments)
         family = family_of(engine.config.model)
-        arguments = (params, batch, engine.catalogue, engine.config, tables)
-        return divergence.diagnose_batch(family, *arguments)
+        return divergence.diagnose_batch(
+            family, params, batch, engine.catalogue, engine.config, tables
+        )
     except Exception:  # a failed diagnosis must not mask the divergence
         return Diagnosis()
 

@@ -18,9 +18,9 @@ from tests.runs import REPOSITORY, environment, options
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
 # no entry in /etc/passwd, and may read everything (an environment may be its owner's alone)
 SOMEBODY = [
-    *("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"),
-    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
-]
+    "setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
+    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+]  # fmt: skip
 
 
 def train_with_memory_limit(folder, megabytes):

@@ -80,9 +80,9 @@ def test_the_models_table_has_intervals_and_p_values():
     sheet = tables.result_tables(COMPARED)[1]
     assert len(sheet.rows) == 3 * 4
     assert sheet.rows[4] == (
-        *("mind", "10", "0.3000 [0.2900, 0.3100]", "0.0020"),
-        *("+0.0500 [+0.0400, +0.0600]", "0.040", "1e-07"),
-    )
+        "mind", "10", "0.3000 [0.2900, 0.3100]", "0.0020",
+        "+0.0500 [+0.0400, +0.0600]", "0.040", "1e-07",
+    )  # fmt: skip
     assert "95%, bootstrap over users, t over seeds; p:" in sheet.notes[0]
     notes = tables.result_tables({**COMPARED, "seeds": [0]})[1].notes
     assert "one seed: the intervals exclude the variance" in notes[1]

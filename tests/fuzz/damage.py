@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 Damage = Callable[[bytes], bytes]
 
 TOKENS = [
-    *(b"\0", b"\x1b[2J", b"\r", b"\n", b"\n\n", b"\r\n", b'"', b'""', b"\\", b",", b";", b"|"),
-    *(b"\t", b" ", b"::", b":token", b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xef\xbb\xbf"),
-    *(b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06", b"PAR1", b"\x1a"),
-    *(b"nan", b"inf", b"-inf", b"1e999", b"9" * 400, b"9" * 5000, b"-0", b"0x10", b"1_0", b"true"),
-    *(b"null", b"{", b"}", b"[" * 2000, b'{"a":' * 2000, b"[]", b'"\\ud800"', b"NaN", b"Infinity"),
-    *(b"9223372036854775807", b"9223372036854775808", b"-9223372036854775809", b"1e308"),
-    *("\u2028".encode(), "\x85".encode(), "\u202e".encode(), "\ufeff".encode(), b"\x0b", b"\x1c"),
-    *(b"2012-13-45", b"0001-01-01T00:00+23:59", b"9999-12-31T23:59:59-23:59", b"31/2/2012"),
-    *(b"\n[x]\n", b"= 0xFF\n", b"0x" + b"f" * 4000, b"user", b"item", b"time", b"title", b"../"),
-]
+    b"\0", b"\x1b[2J", b"\r", b"\n", b"\n\n", b"\r\n", b'"', b'""', b"\\", b",", b";", b"|",
+    b"\t", b" ", b"::", b":token", b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xef\xbb\xbf",
+    b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06", b"PAR1", b"\x1a",
+    b"nan", b"inf", b"-inf", b"1e999", b"9" * 400, b"9" * 5000, b"-0", b"0x10", b"1_0", b"true",
+    b"null", b"{", b"}", b"[" * 2000, b'{"a":' * 2000, b"[]", b'"\\ud800"', b"NaN", b"Infinity",
+    b"9223372036854775807", b"9223372036854775808", b"-9223372036854775809", b"1e308",
+    "\u2028".encode(), "\x85".encode(), "\u202e".encode(), "\ufeff".encode(), b"\x0b", b"\x1c",
+    b"2012-13-45", b"0001-01-01T00:00+23:59", b"9999-12-31T23:59:59-23:59", b"31/2/2012",
+    b"\n[x]\n", b"= 0xFF\n", b"0x" + b"f" * 4000, b"user", b"item", b"time", b"title", b"../",
+]  # fmt: skip
 ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252", "utf-7", "shift_jis", "cp500")
 
 

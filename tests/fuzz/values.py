@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 NASTY: list[Any] = [
-    *(None, True, False, 0, -1, 1, 2**31, 2**63 - 1, 2**63, 10**400, 10**5000, 0.5, -0.0, 1e308),
-    *(float("nan"), float("inf"), float("-inf"), "", " ", "inf", "nan", "1", "1_0", "9" * 5000),
-    *("\ud800", "\0", "\x1b[2J", "\n", "../../x", "/", "x" * 300_000, "\u0661", "none", "a,b"),
-    *([], [[]], [None], {}, {"a": 1}, [0], [-1], [1e9], [10**18], ["x"], [1] * 1000, [[[[[1]]]]]),
-]
+    None, True, False, 0, -1, 1, 2**31, 2**63 - 1, 2**63, 10**400, 10**5000, 0.5, -0.0, 1e308,
+    float("nan"), float("inf"), float("-inf"), "", " ", "inf", "nan", "1", "1_0", "9" * 5000,
+    "\ud800", "\0", "\x1b[2J", "\n", "../../x", "/", "x" * 300_000, "\u0661", "none", "a,b",
+    [], [[]], [None], {}, {"a": 1}, [0], [-1], [1e9], [10**18], ["x"], [1] * 1000, [[[[[1]]]]],
+]  # fmt: skip
 
 
 def values() -> st.SearchStrategy[Any]:

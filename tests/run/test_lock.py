@@ -158,8 +158,8 @@ def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
         assert set(left.values()) < set(os.listdir(tmp_path))
     with lock.lock_output(tmp_path / "lists.tsv"):
         assert sorted(os.listdir(tmp_path)) == [
-            *(".lists.tsv.lock", left["lists.tsv2"], left["other"])
-        ]
+            ".lists.tsv.lock", left["lists.tsv2"], left["other"],
+        ]  # fmt: skip
         with pytest.raises(RunError), lock.lock_output(tmp_path / "lists.tsv"):
             pytest.fail("two make one file")
         with lock.lock_output(tmp_path / "other"):

@@ -140,9 +140,18 @@ def loss_from_rows(params: Params, batch: Any, ids: tuple[Any, Any], config: Con
     negatives = item_vectors(table, batch.negatives)  # 3
     power = config.power if config.attention == "label" else 0.0  # model-R14
     user = label_attention(users, target, active, power=power)  # 4, model-R9
-    options: Any = {"temperature": config.temperature, "normalise": config.normalise}
-    logs = batch.target_log_expected, batch.negative_log_expected
-    return sampled_softmax(user, target, negatives, *ids, *logs, **options)  # 5
+    target_ids, negative_ids = ids
+    return sampled_softmax(
+        user,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        batch.target_log_expected,
+        batch.negative_log_expected,
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )  # 5
 
 
 def interests_from_rows(params: Params, histories: Any, config: Config) -> tuple[Any, Any]:

@@ -32,8 +32,16 @@ def sampled_softmax(
     temperature, a Python number. With `normalise` all vectors have length one. Raises ShapeError
     for invalid arguments. While JAX traces, log expected counts are not checked.
     """
-    arrays = (user, target, negatives, target_ids, negative_ids)
-    check_inputs(*arrays, target_log_expected, negative_log_expected, temperature=temperature)
+    check_inputs(
+        user,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+        temperature=temperature,
+    )
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
@@ -78,7 +86,14 @@ def check_inputs(
     normalise: bool = False,
 ) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
-    logs = [values_or_default(x, 0) for x in (target_log_expected, negative_log_expected)]
-    arrays = (user, target, negatives, target_ids, negative_ids)
-    reference.check_inputs(*arrays, logs[0], logs[1], temperature)
+    reference.check_inputs(
+        user,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        values_or_default(target_log_expected, 0),
+        values_or_default(negative_log_expected, 0),
+        temperature,
+    )
     require_float_dtype("sampled_softmax", user=user)

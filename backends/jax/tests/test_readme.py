@@ -27,6 +27,6 @@ def test_the_example_trains_saves_and_serves(tmp_path: Path) -> None:
     assert float(learnt) < 0.7
     assert shapes == "(32, 3, 16) (32, 3) False"
     assert set(np.load(tmp_path / "mind.npz")) == {
-        *("items", "profile", "bilinear"),
+        "items", "profile", "bilinear",
         *(f"layers.{i}.{name}" for i in (0, 1) for name in ("weight", "bias")),
-    }
+    }  # fmt: skip

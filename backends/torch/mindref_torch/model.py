@@ -6,7 +6,7 @@ Spec: specs/model.md. The state_dict has the parameter names that mindref uses i
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -112,11 +112,17 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         users, active = self.interests_from_vectors(history, profile, batch.histories)
         power = self.config.power if self.config.attention == "label" else 0.0  # model-R14
         user = label_attention(users, target, active, power=power)  # 4
-        config = self.config
-        options: Any = {"temperature": config.temperature, "normalise": config.normalise}
-        ids = batch.target, batch.negatives
-        logs = batch.target_log_expected, batch.negative_log_expected
-        return sampled_softmax(user, target, negatives, *ids, *logs, **options)  # 5
+        return sampled_softmax(
+            user,
+            target,
+            negatives,
+            batch.target,
+            batch.negatives,
+            batch.target_log_expected,
+            batch.negative_log_expected,
+            temperature=self.config.temperature,
+            normalise=self.config.normalise,
+        )  # 5
 
     def batch_item_ids(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ids of all behaviours (M,), of the targets (B,) and of the negatives (S,)."""

@@ -23,9 +23,9 @@ def test_the_example_trains_saves_and_serves(tmp_path: Path) -> None:
     model, batch, loss = names["model"], names["batch"], names["loss"]
     assert names["interests"].shape == (32, 3, 16)
     assert set(torch.load(tmp_path / "mind.pt")) == {
-        *("items", "profile", "bilinear"),
+        "items", "profile", "bilinear",
         *(f"layers.{i}.{name}" for i in (0, 1) for name in ("weight", "bias")),
-    }
+    }  # fmt: skip
     assert loss.item() < 0.7 * untrained_loss(model, batch).item()
 
 

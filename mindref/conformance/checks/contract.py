@@ -157,10 +157,17 @@ def loss_of_served(served: CallAnswer, call: Call) -> Array:
     power = config.power if config.attention == "label" else 0.0
     interests = served["interests"].astype(np.float64)
     user, _ = label_attention.forward(interests, target, served["active"], power=power)
-    options = {"temperature": config.temperature, "normalise": config.normalise}
-    ids = batch.target, batch.negatives
-    logs = batch.target_log_expected, batch.negative_log_expected
-    loss, _ = sampled_softmax.forward(user, target, negatives, *ids, *logs, **options)
+    loss, _ = sampled_softmax.forward(
+        user,
+        target,
+        negatives,
+        batch.target,
+        batch.negatives,
+        batch.target_log_expected,
+        batch.negative_log_expected,
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )
     return np.asarray(loss)
 
 

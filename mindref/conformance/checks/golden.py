@@ -55,9 +55,8 @@ def add_golden_checks() -> None:
         text = f"{cases.subject} must match the golden values."
         run = name_run(partial(compare_with_golden), __name__, name, text)
         gradient = stem not in ("interests", "training")
-        add_check(f"{page}-{cases.rules}", draws=golden_calls(stem), stem=stem, gradient=gradient)(
-            run
-        )
+        rules = f"{page}-{cases.rules}"
+        add_check(rules, draws=golden_calls(stem), stem=stem, gradient=gradient)(run)
 
 
 add_golden_checks()

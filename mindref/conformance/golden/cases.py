@@ -196,7 +196,7 @@ def training_cases(draw: GridDraw) -> Calls:
 
 
 class GoldenCases(NamedTuple):
-    """The golden calls of a stem, and what they test."""
+    """The golden calls of a stem, with the rules and the requirement of their check."""
 
     make_calls: Callable[[GridDraw], Calls]
     rules: str  # rules of its page that the check cites

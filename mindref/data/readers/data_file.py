@@ -29,9 +29,9 @@ RATIO = 100  # above MIN_LIMIT: bytes per byte on disk; logs have about ten
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods decompress without a bound
 # errors of the libraries for damaged archives, among them NotImplementedError and UnicodeError
 ARCHIVE_ERRORS = (
-    *(OSError, EOFError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile),
-    *(zlib.error, lzma.LZMAError, struct.error),
-)
+    OSError, EOFError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile,
+    zlib.error, lzma.LZMAError, struct.error,
+)  # fmt: skip
 
 
 class DataFile(NamedTuple):

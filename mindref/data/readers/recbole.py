@@ -22,9 +22,9 @@ from mindref.errors import DataError, say
 
 # options that need one interaction per row
 INTERACTION_OPTIONS = (
-    *("time", "time_format", "title", "item_features", "user_features", "separator", "keep"),
+    "time", "time_format", "title", "item_features", "user_features", "separator", "keep",
     "at_least",
-)
+)  # fmt: skip
 TYPES = ("token", "token_seq", "float", "float_seq")
 
 

@@ -16,10 +16,10 @@ README.md in this folder: how to write an exercise, and which cases kill which m
 """
 
 NAMES = (
-    *("routing-axis", "squash", "zero-init", "mask", "route"),
-    *("softmax-vjp", "squash-vjp", "aggregate-vjp", "agreement-vjp"),
-    *("route-vjp-last", "route-vjp-full", "label-attention", "label-attention-vjp"),
-    *("sampled-softmax", "sampled-softmax-vjp", "embedding-vjp", "adam-step", "train-with-yours"),
-    *("bug-1", "bug-2", "bug-3", "bug-4", "bug-5", "bug-6"),
-)
+    "routing-axis", "squash", "zero-init", "mask", "route",
+    "softmax-vjp", "squash-vjp", "aggregate-vjp", "agreement-vjp",
+    "route-vjp-last", "route-vjp-full", "label-attention", "label-attention-vjp",
+    "sampled-softmax", "sampled-softmax-vjp", "embedding-vjp", "adam-step", "train-with-yours",
+    "bug-1", "bug-2", "bug-3", "bug-4", "bug-5", "bug-6",
+)  # fmt: skip
 """In the order of study. The number of an exercise is its position in this list, from 1."""

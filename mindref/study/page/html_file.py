@@ -22,12 +22,12 @@ from mindref.study.page.noscript import render_noscript
 
 STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
 SCRIPTS = (
-    *("data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators"),
-    *("recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation"),
-    *("invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check"),
-    *("tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve"),
-    *("ambiguities", "exercises", "keys", "main"),
-)
+    "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
+    "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
+    "invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check",
+    "tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve",
+    "ambiguities", "exercises", "keys", "main",
+)  # fmt: skip
 """The scripts, in the order of their imports."""
 
 VIEWS = {

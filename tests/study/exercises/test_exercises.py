@@ -190,7 +190,9 @@ VOTES = 'np.einsum("blk,bkd->bld", weights, d_sums)'
         ("squash", "return sums *", "return -sums *", "capsules is {} -1 in every case."),
         ("squash", "return sums *", "return (1 + sums) *", ""),  # a nonlinear change has no factor
         (
-            *("aggregate-vjp", VOTES, VOTES + " / votes.shape[1]"),
+            "aggregate-vjp",
+            VOTES,
+            VOTES + " / votes.shape[1]",
             "d_votes is {} 0.25, 0.3333, 0.3333, 0.25 in the cases above",
         ),
     ],

@@ -14,11 +14,11 @@ from tests.study.exercises import matrix
 each = pytest.mark.parametrize("name", NAMES)
 
 WORDS = {
-    *("exp", "log", "sum", "sqrt", "sign", "max", "min", "mean", "if", "and", "or", "otherwise"),
-    *("in", "of", "by", "over", "the", "not", "is", "where", "every", "iteration", "votes", "zero"),
-    *("mask", "false", "true", "squash", "grows", "needed", "after", "last", "active", "interests"),
-    *("NaN", "D", "K", "L", "B", "so", "far"),
-}
+    "exp", "log", "sum", "sqrt", "sign", "max", "min", "mean", "if", "and", "or", "otherwise",
+    "in", "of", "by", "over", "the", "not", "is", "where", "every", "iteration", "votes", "zero",
+    "mask", "false", "true", "squash", "grows", "needed", "after", "last", "active", "interests",
+    "NaN", "D", "K", "L", "B", "so", "far",
+}  # fmt: skip
 """Words in formulas that need no explanation: functions, plain words, letters of axes."""
 
 

@@ -23,13 +23,13 @@ COLUMNS = 80
 
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "walk": (
-        *("n", "? routing[3].weights", "nothing of the kind", ""),
-        *("g d_s", "x d_S[1, 2] in order", "g serve.top", "x best", "q"),
+        "n", "? routing[3].weights", "nothing of the kind", "",
+        "g d_s", "x d_S[1, 2] in order", "g serve.top", "x best", "q",
     ),
     "help": (
-        *("frobnicate", "g", "h", "v softmax-over-behaviours", "d softmax-over-behaviour", "q"),
+        "frobnicate", "g", "h", "v softmax-over-behaviours", "d softmax-over-behaviour", "q",
     ),
-}
+}  # fmt: skip
 
 ONCE: dict[str, dict[str, Any]] = {
     "compared": {"step": "routing[3].weights", "explain": "w[Murder at, 3]", "diff": True},
