@@ -32,147 +32,142 @@ class Config:
     """
 
     # the model (specs/model.md)
-    model: str = choice_setting("mind", registry.RECALL_FAMILIES, "model family (specs/README.md)")
+    model: str = choice_setting(
+        "mind", registry.RECALL_FAMILIES, "model family to train (see specs/README.md)"
+    )
     interests: int = number_setting(4, 1, 64, "K, maximum number of interests per user")
     width: int = number_setting(64, 1, 4096, "d, width of item vectors and interests")
     window: int = number_setting(
-        10, 1, 10_000, "L, number of most recent behaviours that routing uses"
+        10, 1, 10_000, "L, history length: the model reads the L most recent items of a user"
     )
-    iterations: int = number_setting(6, 1, 100, "r, routing iterations")
-    sigma: float = number_setting(0.1, 0, 1e6, "standard deviation of the initial logits")
-    logits: str = choice_setting(
-        "keyed",
-        ("keyed", "fixed", "per_call"),
-        "initial routing logits. keyed: a new draw in each training step; in serving a function of"
-        " seed, item and interest. fixed: this function in training too. per_call: a new draw in"
-        " each training step and each call",
-    )
-    interest_count: str = choice_setting(
-        "log2", ("log2", "fixed"), "number of active interests: log2 of the history length, or K"
-    )
-    routing: str = choice_setting(
-        "dynamic", ("dynamic", "uniform"), "coupling weights: updated by routing, or all equal"
-    )
-    routing_axis: str = choice_setting(
-        "interests", ("interests", "behaviours"), "axis of the softmax over the routing logits"
-    )
-    routing_gradient: str = choice_setting(
-        "last", ("last", "all"), "routing iterations to differentiate: the last one, or all"
-    )
-    squash: str = choice_setting(
-        "squash", ("squash", "unit", "none"), "capsule length: squashed, one, or unchanged"
-    )
-    hidden: tuple[int, ...] = free_setting(
-        (256,),
-        "widths of the hidden ReLU layers, comma separated: up to 64 layers, each 1 to 65536",
-    )
+    iterations: int = number_setting(6, 1, 100, "r, number of routing iterations")
+    sigma: float = number_setting(0.1, 0, 1e6, "standard deviation of the initial routing logits")
+    logits: str = choice_setting("keyed", ("keyed", "fixed", "per_call"),
+        "initial routing logits. keyed: new random numbers in each training step; in serving, a"
+        " function of seed, item and interest. fixed: this function in training and serving."
+        " per_call: new random numbers in each training step and in each serving call")  # fmt: skip
+    interest_count: str = choice_setting("log2", ("log2", "fixed"),
+        "number of active interests of a user. log2: log2 of the number of history items, rounded"
+        " down, at least 1 and at most K. fixed: K, or 1 if the history is empty")  # fmt: skip
+    routing: str = choice_setting("dynamic", ("dynamic", "uniform"),
+        "coupling weights of routing. dynamic: computed by the routing iterations. uniform: the"
+        " same for all active interests")  # fmt: skip
+    routing_axis: str = choice_setting("interests", ("interests", "behaviours"),
+        "softmax of the routing logits: over the interests for each history item, or over the"
+        " history items (behaviours) for each interest")  # fmt: skip
+    routing_gradient: str = choice_setting("last", ("last", "all"),
+        "gradient of routing. last: only through the last iteration, with constant coupling"
+        " weights. all: through all iterations")  # fmt: skip
+    squash: str = choice_setting("squash", ("squash", "unit", "none"),
+        "length of a capsule (the output of routing) whose sum of votes has length n. squash:"
+        " n^2 / (1 + n^2). unit: 1. none: n")  # fmt: skip
+    hidden: tuple[int, ...] = free_setting((256,),
+        "widths of the hidden ReLU layers, separated by commas: at most 64 widths, each from 1 to"
+        " 65536")  # fmt: skip
     last_relu: bool = free_setting(False, "apply ReLU after the last layer too")
-    attention: str = choice_setting(
-        "label",
-        ("label", "mean", "pooled"),
-        "how training combines interests into a user vector: label-aware attention, mean,"
-        " or pooled (mind_plus only)",
-    )
-    power: float = number_setting(
-        float("inf"), 0, float("inf"), "p, exponent of label-aware attention"
-    )
-    sharpness: float = number_setting(
-        1.0,
-        0,
-        float("inf"),
-        "with attention=pooled: 0 pools the interests by their mean, inf by their maximum",
-    )
-    recency: str = choice_setting(
-        "none",
-        ("none", "shared", "interests"),
-        "learned weights by age of a behaviour: none, shared by all interests, or per interest",
-    )
-    votes: str = choice_setting(
-        "matrix",
-        ("matrix", "items"),
-        "votes of routing: item vectors times the matrix S, or the item vectors",
-    )
-    head: str = choice_setting(
-        "layers",
-        ("layers", "residual", "none"),
-        "how an interest is computed from its capsule: layers, layers plus capsule (residual), or"
-        " the capsule itself (none)",
-    )
-    contexts: int = number_setting(
-        0, 0, 64, "number of pooled history vectors concatenated to each capsule"
-    )
+    attention: str = choice_setting("label", ("label", "mean", "pooled"),
+        "how training combines the interests. label: one user vector, by label-aware attention."
+        " mean: one user vector, the mean. pooled: one score per item, the soft maximum of its"
+        " products with the interests (mind_plus only)")  # fmt: skip
+    power: float = number_setting(float("inf"), 0, float("inf"),
+        "p, exponent of the scores in label-aware attention; 0: equal weights for all interests,"
+        " inf: only the interest with the highest score")  # fmt: skip
+    sharpness: float = number_setting(1.0, 0, float("inf"),
+        "with --attention pooled: sharpness of the soft maximum of an item's products with the"
+        " interests; 0: mean of the products, inf: their maximum")  # fmt: skip
+    recency: str = choice_setting("none", ("none", "shared", "interests"),
+        "learned weight of a history item by its age (the number of later items). none: no weight."
+        " shared: the same for all interests. interests: one for each interest")  # fmt: skip
+    votes: str = choice_setting("matrix", ("matrix", "items"),
+        "votes, the vectors that routing adds up: item vectors times the matrix S (matrix), or item"
+        " vectors (items)")  # fmt: skip
+    head: str = choice_setting("layers", ("layers", "residual", "none"),
+        "how an interest is computed from its capsule (the output of routing). layers: by the ReLU"
+        " layers. residual: capsule plus output of the layers. none: the interest is the"
+        " capsule")  # fmt: skip
+    contexts: int = number_setting(0, 0, 64,
+        "number of context vectors. Each is a sum of the votes of all history items, with learned"
+        " weights. The layers read each capsule together with all context vectors")  # fmt: skip
     dropout: float = number_setting(
-        0.0, 0, 0.99, "fraction of behaviour vector entries set to 0 in training"
+        0.0, 0, 0.99, "probability that training sets a component of a history item's vector to 0"
     )
-    score: str = choice_setting(
-        "max", ("max", "sum"), "serving: item score as maximum or sum over the interests"
+    score: str = choice_setting("max", ("max", "sum"),
+        "score of an item in serving: the maximum, or the sum, of the inner products of item and"
+        " interests")  # fmt: skip
+    loss: str = choice_setting("sampled", ("sampled", "full"),
+        "items in the softmax of the loss: the target and sampled negatives (sampled), or the whole"
+        " catalogue (full)")  # fmt: skip
+    temperature: float = number_setting(
+        1.0, 1e-6, 1e6, "softmax temperature of the loss: divisor of the inner products"
     )
-    loss: str = choice_setting(
-        "sampled", ("sampled", "full"), "softmax over sampled negatives, or the whole catalogue"
+    normalise: bool = free_setting(
+        False, "scale user and item vectors to length 1 in the loss and in serving"
     )
-    temperature: float = number_setting(1.0, 1e-6, 1e6, "divisor of the inner products in the loss")
-    normalise: bool = free_setting(False, "normalise user and item vectors to length 1")
-    pair_loss: str = choice_setting(
-        "warp", ("warp", "auc"), "loss of an item pair: weighted by the rank, or unweighted"
+    pair_loss: str = choice_setting("warp", ("warp", "auc"),
+        "loss of a pair of target and negative: weighted by the estimated rank of the target"
+        " (warp), or unweighted (auc)")  # fmt: skip
+    similarity: str = choice_setting("bm25", ("bm25", "tfidf", "cosine"),
+        "weights of the user-item matrix from which item similarities are computed")  # fmt: skip
+    neighbours: int = number_setting(
+        500, 1, 1_000_000, "number of most similar items that are stored for each item"
     )
-    similarity: str = choice_setting(
-        "bm25",
-        ("bm25", "tfidf", "cosine"),
-        "weights of the user-item matrix before item similarities",
-    )
-    neighbours: int = number_setting(500, 1, 1_000_000, "most similar items stored per item")
     k1: float = number_setting(
-        1.2, 0, 1e6, "bm25: how much a popular item loses weight; 0: not at all"
+        1.2, 0, 1e6, "with --similarity bm25: how much a popular item loses weight; 0: not at all"
     )
-    b: float = number_setting(
-        0.25, 0, 1, "bm25: how much the weight depends on the popularity (0: not at all, 1: fully)"
+    b: float = number_setting(0.25, 0, 1,
+        "with --similarity bm25: how much the effect of k1 depends on the popularity of an item; 0:"
+        " not at all, 1: fully")  # fmt: skip
+    regularization: float = number_setting(
+        10.0, 0, 1e6, "weight of the L2 regularisation in alternating least squares"
     )
-    regularization: float = number_setting(10.0, 0, 1e6, "L2 regularisation of least squares")
-    confidence: float = number_setting(
-        10.0, 0, 1e6, "weight of an interaction in least squares; any other item has weight 1"
-    )
-    sweeps: int = number_setting(15, 1, 10_000, "sweeps of alternating least squares")
-    history_decay: float = number_setting(
-        1.0, 1e-6, 1, "a behaviour followed by n others has the weight history_decay^n"
-    )
-    item_features: tuple[str, ...] = free_setting((), "item features averaged into the item vector")
-    user_features: tuple[str, ...] = free_setting((), "user features joined to each capsule")
-    profile_width: int = number_setting(8, 1, 4096, "width of a user feature's vector")
+    confidence: float = number_setting(10.0, 0, 1e6,
+        "in alternating least squares, the weight of items that the user interacted with; all other"
+        " items have weight 1")  # fmt: skip
+    sweeps: int = number_setting(15, 1, 10_000, "number of passes of alternating least squares")
+    history_decay: float = number_setting(1.0, 1e-6, 1,
+        "in serving, a history item with n later items has the weight history_decay^n; 1: all"
+        " history items have the same weight")  # fmt: skip
+    item_features: tuple[str, ...] = free_setting((),
+        "names of the item features to use; the vector of an item is the mean of the vectors of its"
+        " id and its features")  # fmt: skip
+    user_features: tuple[str, ...] = free_setting((),
+        "names of the user features to use; the layers read the vectors of these features as"
+        " additional inputs")  # fmt: skip
+    profile_width: int = number_setting(8, 1, 4096, "width of the vector of each user feature")
 
     # negatives and training (specs/data.md, specs/optimiser.md)
-    negatives: int = number_setting(512, 1, 10_000_000, "sampled negatives shared by a batch")
-    sampler: str = choice_setting(
-        "unigram", ("unigram", "log_uniform", "uniform", "in_batch"), "distribution of negatives"
+    negatives: int = number_setting(
+        512, 1, 10_000_000, "number of sampled negatives, which all examples of a batch share"
     )
-    alpha: float = number_setting(0.75, 0, 10, "sampler=unigram: exponent of the item count")
-    target_sampling: str = choice_setting(
-        "interaction",
-        ("interaction", "user"),
-        "training targets. interaction: every interaction has the same chance. user: every user has"
-        " the same chance, and then every interaction of the user",
-    )
-    batch: int = number_setting(512, 1, 1_000_000, "training examples per step")
+    sampler: str = choice_setting("unigram", ("unigram", "log_uniform", "uniform", "in_batch"),
+        "distribution of negatives. unigram: by item count to the power --alpha. log_uniform: by"
+        " popularity rank. uniform: all items equally. in_batch: the negatives are the targets of"
+        " the batch")  # fmt: skip
+    alpha: float = number_setting(0.75, 0, 10,
+        "exponent of the item count if negatives are drawn by popularity (--sampler unigram or"
+        " --model din)")  # fmt: skip
+    target_sampling: str = choice_setting("interaction", ("interaction", "user"),
+        "how training targets are drawn. interaction: all interactions are equally likely. user:"
+        " all users are equally likely, then all interactions of the drawn user")  # fmt: skip
+    batch: int = number_setting(512, 1, 1_000_000, "number of training examples per step")
     steps: int = number_setting(3000, 1, 1_000_000_000, "maximum number of training steps")
     learning_rate: float = number_setting(5e-3, 0, 100, "learning rate of Adam at the first step")
     decay: str = choice_setting(
-        "linear", ("linear", "none"), "learning rate: linear decay to 0, or constant"
+        "linear", ("linear", "none"), "learning rate: linear decrease to 0, or constant (none)"
     )
-    beta1: float = number_setting(0.9, 0, 0.999999, "Adam: decay of the first moment")
-    beta2: float = number_setting(0.999, 0, 0.9999999, "Adam: decay of the second moment")
+    beta1: float = number_setting(0.9, 0, 0.999999, "Adam: decay rate of the first moment")
+    beta2: float = number_setting(0.999, 0, 0.9999999, "Adam: decay rate of the second moment")
     epsilon: float = number_setting(
-        1e-8, 1e-30, 1, "Adam: added to the square root of the second moment"
+        1e-8, 1e-30, 1, "Adam: number added to the square root of the second moment"
     )
-    init_scale: float = number_setting(
-        1.0,
-        0,
-        1e3,
-        "scale of the initial item vectors and of the routing matrix S, in units of 1 / sqrt(d)",
-    )
+    init_scale: float = number_setting(1.0, 0, 1e3,
+        "standard deviation of the initial vectors of items and user features, and of the initial"
+        " routing matrix S, in units of 1 / sqrt(d)")  # fmt: skip
     evaluate_every: int = number_setting(
-        500, 1, 1_000_000_000, "steps between validations, each with a checkpoint"
+        500, 1, 1_000_000_000, "number of steps between validations; each also writes a checkpoint"
     )
     patience: int = number_setting(
-        0, 0, 1_000_000, "stop after this many validations without improvement; 0: never stop"
+        0, 0, 1_000_000, "stop training after this many validations without improvement; 0: never"
     )
     metric: str = free_setting("hit_rate@50", "validation metric that selects the best checkpoint")
     validation_users: int = number_setting(
@@ -182,7 +177,9 @@ class Config:
     dtype: str = choice_setting(
         "float32", ("float32", "float64"), "dtype of parameters and arithmetic"
     )
-    backend: str = free_setting("numba", "backend that computes: installed name or module:object")
+    backend: str = free_setting(
+        "numba", "backend that computes the model: an installed name, or module:object"
+    )
 
     def __post_init__(self) -> None:
         for setting, value in coerce_fields(self):

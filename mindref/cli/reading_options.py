@@ -14,53 +14,52 @@ from mindref.errors import ConfigError, say
 OPTIONS = (
     click.option(
         "--format", type=click.Choice(["auto", *FORMATS]),
-        help="Format of the log [default: detected].",
+        help="Format of the log; auto detects the format [default: auto].",
     ),
     click.option(
-        "--user", metavar="COL", help="Column of the user id: a name, or a position from 1."
+        "--user", metavar="COL", help="Column of the user id: name, or position from 1."
     ),
-    click.option("--item", metavar="COL", help="Column of the item id."),
-    click.option("--time", metavar="COL", help="Column of the time."),
-    click.option("--title", metavar="COL", help="Column of the item title."),
+    click.option("--item", metavar="COL", help="Column of the item id: name, or position from 1."),
+    click.option("--time", metavar="COL", help="Column of the time: name, or position from 1."),
+    click.option("--title", metavar="COL", help="Column of item titles: name, or position from 1."),
     click.option(
         "--item-column", metavar="NAME=COL", multiple=True,
-        help="Add an item feature from a column. Repeat for several features.",
+        help="Read the item feature NAME from column COL. Repeat the option for more features.",
     ),
     click.option(
         "--user-column", metavar="NAME=COL", multiple=True,
-        help="Add a user feature from a column. Repeat for several features.",
+        help="Read the user feature NAME from column COL. Repeat the option for more features.",
     ),
-    click.option(
-        "--keep", metavar="COL=V,...", multiple=True, help="Use only rows with one of these values."
+    click.option("--keep", metavar="COL=V,...", multiple=True,
+        help="Use only the rows of the log whose value in column COL is one of the values V,...",
     ),
-    click.option(
-        "--at-least", metavar="COL=X", multiple=True,
-        help="Use only rows whose value in COL is at least X.",
+    click.option("--at-least", metavar="COL=X", multiple=True,
+        help="Use only the rows of the log whose value in column COL is at least X.",
     ),
-    click.option(
-        "--time-format", metavar="F",
-        help="seconds, ms, iso, day-first, or a pattern such as %d/%m/%Y [default: detected].",
+    click.option("--time-format", metavar="F",
+        help="Format of the times: seconds, ms (milliseconds), iso, day-first, or a pattern such as"
+        " %d/%m/%Y [default: detected].",
     ),
-    click.option("--delimiter", metavar="D", help="Text between columns [default: detected]."),
+    click.option("--delimiter", metavar="D", help="Text between two columns [default: detected]."),
     click.option("--separator", metavar="D", help="Text between values of a feature [default: |]."),
-    click.option(
-        "--header/--no-header", default=None, help="Whether the first line holds column names."
+    click.option("--header/--no-header", default=None,
+        help="Whether the first line contains column names [default: detected].",
     ),
-    click.option(
-        "--items", "item_file", type=FILE,
-        help="File with item titles and features [default: detected next to known data sets].",
+    click.option("--items", "item_file", type=FILE,
+        help="File with item titles and item features [default: for MovieLens, RecBole and S3-Rec"
+        " data, the item file in the folder of the log].",
     ),
-    click.option(
-        "--users", "user_file", type=FILE,
-        help="File with user features [default: detected next to known data sets].",
+    click.option("--users", "user_file", type=FILE,
+        help="File with user features [default: for MovieLens and RecBole data, the user file in"
+        " the folder of the log].",
     ),
     click.option(
         "--max-bad-lines", type=click.IntRange(0), metavar="N",
-        help="Number of damaged lines, from 0, to skip before the reader gives up [default: 10, or"
-        " 0.1 % of the lines if that is more; but none of the first 100 lines].",
+        help="Maximum number of damaged lines to skip per file [from 0; default: 0 within the"
+        " first 100 lines; then 10 or 0.1 % of the lines read, whichever is more].",
     ),
-    click.option(
-        "--keep-duplicates", is_flag=True, help="Keep rows that repeat user, item and time."
+    click.option("--keep-duplicates", is_flag=True,
+        help="Keep all rows with the same user, item and time [default: keep only the first].",
     ),
 )  # fmt: skip
 PLAIN = ("format", "max_bad_lines")

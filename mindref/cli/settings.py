@@ -50,7 +50,7 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
     din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if reranks else {}
     common = {setting.name for setting in dataclasses.fields(Config)}
     for setting in reversed([s for s in din_settings.values() if s.name not in common]):
-        function = setting_option(setting, "din: ")(function)
+        function = setting_option(setting, "with --model din: ")(function)
     for setting in reversed(dataclasses.fields(Config)):
         choices = () if setting.name != "model" or not reranks else (DIN,)
         function = setting_option(
@@ -60,13 +60,13 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
         "--config",
         "config_file",
         type=FILE,
-        help="TOML file with settings. Options on the command line override it.",
+        help="TOML file with settings. Options on the command line override the file.",
     )(function)
     return click.option(
         "--preset",
         type=click.Choice(list(PRESETS)),
-        help="Initial settings: default (MIND, tuned), paper (MIND as in the paper), best"
-        " (mind_plus, long histories) or sparse (mind_plus, short histories).",
+        help="Settings to start from: default (tuned MIND), paper (MIND as in the paper), best"
+        " (mind_plus for long histories) or sparse (mind_plus for short histories).",
     )(function)
 
 
@@ -84,7 +84,7 @@ def setting_option(
     name, meta, default = setting.name.replace("_", "-"), setting.metadata, setting.default
     text = before + setting_help(setting)
     if other is not None and other.default != default:
-        text += f" (din: {format_default(other.default)})"
+        text += f" (with --model din: {format_default(other.default)})"
     if isinstance(default, bool):
         return click.option(f"--{name}/--no-{name}", default=None, help=text)
     kind: Any = str
@@ -259,9 +259,9 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Number of threads [1 to 1024; default: $MINDREF_THREADS, else all cores; with a backend"
-    " other than numba $OPENBLAS_NUM_THREADS, else 1; in distributed training"
-    " $OPENBLAS_NUM_THREADS, else an equal share of the cores for each process].",
+    help="Number of threads, 1 to 1024. Default with the backend numba: $MINDREF_THREADS, else all"
+    " cores. Default with other backends: $OPENBLAS_NUM_THREADS, else 1 (with torchrun: an equal"
+    " share of the cores for each process).",
 )
 backend_option = click.option(
     "--backend",
@@ -274,10 +274,10 @@ device_option = click.option(
     type=click.Choice(["cpu", "cuda", "auto"]),
     default="cpu",
     show_default=True,
-    help="Device of the backend; auto: a GPU if available. Not stored with the run.",
+    help="Device that computes; auto: a GPU if there is one. A run does not store the device.",
 )
 moved_log_option = click.option(
-    "--data", type=PATH, help="New location of the log, if it has moved."
+    "--data", type=PATH, help="New path of the log, if the log has moved."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
 json_option = click.option(

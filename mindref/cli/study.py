@@ -63,7 +63,7 @@ def study_command(
     Commands at the prompt: n next, p back, g STEP, x CELL explains a number, d differences,
     v NAME a deviation, b the gradient, ? a question, l all steps, h help, q quit.
 
-    All numbers are float64 and are computed by the functions that also train.
+    All numbers are float64 and are computed by the reference implementation.
     """
     selected = {**views, "user": users, "run": run}
     about_user = [name for name, x in selected.items() if x]

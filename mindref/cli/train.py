@@ -34,29 +34,29 @@ if TYPE_CHECKING:
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
-@click.option("--data", type=settings.PATH, help="The log: a file, or a folder with one log.")
+@click.option("--data", type=settings.PATH, help="Log to read: a file, or a folder with one log.")
 @reading_options
 @click.option(
     "--split", "protocol", type=click.Choice(PROTOCOLS),
-    help="Protocol that splits the log into training, validation and test [default:"
-    " leave_last_out].",
+    help="Protocol that splits the log into training, validation and test data (specs/data.md)"
+    " [default: leave_last_out].",
 )  # fmt: skip
 @click.option(
     "--exclude-seen/--include-seen", default=None,
-    help="Exclude items of the user's history from the top-n lists [default: exclude].",
+    help="Whether top-n lists exclude the items of the user's history [default: exclude].",
 )  # fmt: skip
 @click.option(
-    "--out", type=settings.FOLDER, help="Run directory to create [default: the next free runs/NNN]."
+    "--out", type=settings.FOLDER, help="Run directory to create [default: runs/001, runs/002...]."
 )
 @click.option(
     "--resume", type=settings.FOLDER, metavar="RUN",
-    help="Resume a stopped run. Its settings cannot be changed. If the log has moved, give its new"
-    " location with --data.",
+    help="Resume the stopped run RUN. Settings cannot be changed. If the log has moved, give the"
+    " new path of the log with --data.",
 )  # fmt: skip
 @click.option(
     "--recall", type=settings.FOLDER, metavar="RUN",
-    help="With --model din: the run whose candidates DIN reranks. DIN uses the log and split of"
-    " that run.",
+    help="With --model din: RUN is the recall run: DIN reranks its top items. DIN uses the log and"
+    " the split of the recall run.",
 )  # fmt: skip
 @partial(settings.settings_options, reranks=True)
 @settings.device_option
@@ -81,15 +81,15 @@ def train_command(
 ) -> int:
     """Train a model on a log and evaluate it on held-out interactions.
 
-    The default model is MIND. Without --data the model is trained on a built-in synthetic catalogue
-    with known user interests. All files are stored in a run directory. Ctrl-C saves the state;
-    --resume continues the training.
+    The default model is MIND. Without --data, the built-in synthetic log is used.
+    All files are written to a run directory. Ctrl-C saves the state and stops the training.
+    --resume RUN continues the training.
 
-    --model din trains DIN, a reranker for the candidates of --recall RUN. It has a separate
-    run directory. Use it with mindref recall RUN --rerank DIN_RUN.
+    --model din --recall RUN trains DIN, which reranks the top items of RUN. DIN is stored in a new
+    run directory, DIN_RUN. mindref recall RUN --rerank DIN_RUN then prints reranked items.
 
-    Several processes can share the training if the backend supports it. Each process computes a
-    part of every batch: torchrun --nproc-per-node N -m mindref train --backend torch ...
+    With the backend torch, several processes can compute one training. Each process computes a part
+    of every batch. Command: torchrun --nproc-per-node N -m mindref train --backend torch ...
     """
     reading = take_reading(options)
     choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset}

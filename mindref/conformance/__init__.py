@@ -1,21 +1,21 @@
 """Conformance suite: check any implementation of MIND against the specification.
 
-Authors of backends may import it. Subpackages and modules:
+Authors of backends may import this package. It has these subpackages and modules:
 
-checks/      the checks, by stem of the specification page
-runner/      run the checks of a backend, from its name to a report
-bounds/      arrays that carry an error bound; the reference runs on them unchanged
-draws/       Hypothesis strategies that draw calls, and changes of calls
-golden/      golden values: calls with their stored answers
-mutants/     the mutant catalogue, and the diagnosis of a failure by it
-report/      terminal, JSON, Markdown, JUnit, badge, difference to an earlier report, scripts
-plugin.py    options of pytest; `test_backend.py` has the checks as tests
+checks/      the checks, grouped by specification page
+runner/      run the checks of a backend, from the name of the backend to a report
+bounds/      arrays that carry an error bound; the code of the reference runs on them
+draws/       Hypothesis strategies that draw calls, and functions that change calls
+golden/      golden values: calls with the stored answers of the reference
+mutants/     the catalogue of mutants, and the diagnosis of a failed check
+report/      write reports (terminal, JSON, Markdown, JUnit), comparisons, reproduction scripts
+plugin.py    options of the suite in pytest; `test_backend.py` runs each check as a test
 requirements.py  the libraries that the suite needs
-versions.py  versions of specification, suite and protocol
+versions.py  version numbers of the specification, of the checks and of the protocol
 
-Useful in any test of a backend, and used in the tests of this repository:
+The tests of this repository also use these modules, which help in any test of a backend:
 
 tolerances   tolerances between two results, each with its reason
-gradient     comparison of a hand-derived gradient with a central difference
+gradient     compare a hand-derived gradient with a central difference
 strategies   Hypothesis strategies for sizes, masks, active interests and seeded arrays
 """

@@ -1,8 +1,8 @@
 """Compare a hand-derived gradient with a central difference, by random projection in float64.
 
-All inputs with a gradient move along one random direction, the output is projected on one random
-cotangent, and one number is compared. A cotangent of ones must not be used: the outputs of a
-softmax have a constant sum, so the gradient is zero, and a backward with a wrong factor would pass.
+All inputs move along one random direction. The sum of output times a random cotangent (`d_out`) is
+one number. Its derivative, computed from the gradient, is compared with a central difference. The
+cotangent must not be ones: a softmax sums to 1, so its gradient is 0, and wrong factors would pass.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from mindref.conformance.tolerances import GRADIENT
 from mindref.shapes import Array
 
-STEP = 4e-3  # along a direction of length one over all inputs together; see tolerances.GRADIENT
-SHORT_STEP = 1e-3  # for functions with kinks: fewer draws cross one; rounding is near 1e-12
+STEP = 4e-3  # length of a step over all inputs together; tolerances.GRADIENT explains the value
+SHORT_STEP = 1e-3  # for functions with kinks, which a short step crosses less often
 
 
 def check_gradient(
@@ -29,8 +29,8 @@ def check_gradient(
 ) -> None:
     """Raise AssertionError unless `gradient(cotangent)` is the derivative of `function(*inputs)`.
 
-    `function` maps the inputs to one array. `gradient` maps a cotangent of its shape to one
-    gradient for each input, in order. All arrays are float64.
+    `function` maps the inputs to one array. `gradient` maps a cotangent of the shape of this array
+    to one gradient for each input, in the order of the inputs. All arrays are float64.
     """
     out = np.asarray(function(*inputs))
     cotangent = rng.standard_normal(out.shape)  # numerics-R12
@@ -51,8 +51,8 @@ def check_gradient(
 
     parts = [float(np.sum(d * v)) for d, v in zip(gradients, directions, strict=True)]
     analytic = sum(parts)
-    # Near a large curvature the first step is too long. At a quarter of it, the error of a right
-    # gradient has almost vanished, and the error of a wrong one is unchanged.
+    # Where the curvature is large, `step` is too long. With a quarter of `step`, a right gradient
+    # has almost no error, and the error of a wrong gradient is unchanged.
     for h in (step, step / 4):
         numeric = romberg(central(h), central(h / 2), central(h / 4))
         scale = max(abs(numeric), sum(abs(part) for part in parts), 1e-4)

@@ -1,6 +1,6 @@
-"""The arguments of the operators: their axes, which have a gradient, and which are masks.
+"""The arguments of each operator: their axes, which of them have a gradient, which are masks.
 
-Spec: specs/notation.md has the letters of the axes.
+specs/notation.md defines the letters of the axes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 
 class Arguments(NamedTuple):
-    """What the checks of all operators know about the arguments of one operator."""
+    """The arguments of one operator, as the checks that run on all operators need them."""
 
-    axes: dict[str, str]  # argument or result -> its axes; leading axes may be missing
+    axes: dict[str, str]  # argument or result -> its axes; an array may lack the first axes
     differentiable: tuple[str, ...]  # arguments with a gradient, in the order of `backward`
     masks: tuple[str, ...] = ()
 
@@ -54,4 +54,4 @@ ARGUMENTS = {
         ("user", "target", "negatives"),
     ),
 }
-"""Stem of an operator -> its arguments. An optional argument may be missing in a call."""
+"""Stem (name) of an operator -> its arguments. A call may omit an optional argument."""

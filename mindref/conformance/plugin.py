@@ -1,7 +1,7 @@
 """The conformance suite in pytest: `pytest --pyargs mindref.conformance --mindref-backend NAME`.
 
-pytest loads this module in every environment where mindref is installed. It imports nothing heavy
-and does nothing unless a backend is named. The tests are in `test_backend.py`.
+pytest loads this module in every environment where mindref is installed. Unless a backend is named,
+it adds only options and a marker, and imports nothing slow. The tests are in `test_backend.py`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from mindref.conformance.runner.suite_run import SuiteRun
 
 RESULT, PLANNED = "mindref", "mindref_planned"
-"""Properties of a test's report, which also travel from the workers of pytest-xdist."""
+"""Names of user properties in a test report, which pytest-xdist sends to the main process."""
 
 KEY = pytest.StashKey[Any]()
-"""Key under which a session stores its run."""
+"""Key in the stash of pytest under which a session stores its SuiteRun."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the suite; each begins with the name of the project."""
+    """Add the options of the suite, which all begin with `--mindref-`."""
     group = parser.getgroup("mindref", "mindref: test a backend against the specification")
     add = group.addoption
     add("--mindref-backend", metavar="NAME", help="name of an installed backend, or module:object")
@@ -65,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker; collect results if a backend is named."""
+    """Declare the marker `mindref`. If a backend is named, collect the results of its checks."""
     config.addinivalue_line("markers", "mindref(*rules): a check of mindref that cites these rules")
     collecting = config.getoption("collectonly")
     if config.getoption("--mindref-backend") and not collecting and not is_worker(config):
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Raise a usage error in one line, before collection, for invalid options."""
+    """If an option is invalid, raise a usage error of one line before tests are collected."""
     if not session.config.getoption("--mindref-backend") or is_worker(session.config):
         return
     from mindref.errors import MindrefError
@@ -86,15 +86,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def session_run(config: pytest.Config) -> SuiteRun:
-    """Return the run of this session, built on first use. Raises MindrefError."""
+    """Return the SuiteRun of this session, which the first call builds. Raises MindrefError."""
     if KEY not in config.stash:
         config.stash[KEY] = build_run(config)
-    judgement: SuiteRun = config.stash[KEY]
-    return judgement
+    suite_run: SuiteRun = config.stash[KEY]
+    return suite_run
 
 
 def build_run(config: pytest.Config) -> SuiteRun:
-    """Return the run that the options describe. Raises MindrefError."""
+    """Return a new SuiteRun with the settings of the options. Raises MindrefError."""
     from mindref.conformance import requirements
     from mindref.errors import ConfigError, say
 
@@ -122,7 +122,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 class RunSummary:
-    """Results of every check; the session fails if some are missing."""
+    """Collects the result of every check. If the report does not conform, the session fails."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -175,7 +175,7 @@ class RunSummary:
 
 
 def problem_lines(report: ConformanceReport) -> list[str]:
-    """Return remarks and problems; a partial run is a problem, too."""
+    """Return lines of remarks and problems. Planned checks that did not run are a problem, too."""
     from mindref.conformance.report import summary
 
     missing = report.planned - len(report.results)
@@ -188,5 +188,5 @@ def problem_lines(report: ConformanceReport) -> list[str]:
 
 
 def selected_words(config: pytest.Config) -> tuple[str, ...]:
-    """Return the selected pages, rules or checks."""
+    """Return the pages, rules or checks that `--mindref-words` selects."""
     return tuple(word for word in config.getoption("--mindref-words").split(",") if word)

@@ -12,7 +12,7 @@ INSTALL = "pip install 'mindref[conformance]'"
 
 def require_extra() -> None:
     """Raise ConfigError unless the extra `conformance` is installed."""
-    lacking = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
-    if lacking:
-        got = f"no {', '.join(lacking)}"
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if missing:
+        got = f"no {', '.join(missing)}"
         raise ConfigError(say("conform", "the extra conformance", got, INSTALL))

@@ -1,8 +1,8 @@
 """Hypothesis strategies for property tests: sizes, masks, active interests and seeded arrays.
 
-Sizes are small and pairwise different, so that a confusion of two axes raises. Arrays are
-read-only, so that every test also proves that inputs are not written to. Needs the extra
-`conformance`.
+Sizes are small and pairwise different, so that code which confuses two axes raises an error. Arrays
+are read-only, so that code which writes to an input raises an error, too. This module needs the
+extra `conformance`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mindref.shapes import Array, Bools
 
 POOL = (1, 2, 3, 5, 7, 4, 6, 8)
-"""Sizes to draw from; failing examples shrink to the first ones."""
+"""Sizes to draw from. Hypothesis shrinks failing examples towards the first sizes."""
 
 
 class RoutingCase(NamedTuple):
@@ -30,19 +30,19 @@ class RoutingCase(NamedTuple):
 
 
 def distinct_sizes(count: int, pool: tuple[int, ...] = POOL) -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw `count` pairwise different sizes from 1 on: `B, L, K, D = data.draw(...)`."""
+    """Draw `count` different sizes from `pool`, as in `B, L, K, D = data.draw(...)`."""
     return st.permutations(pool).map(lambda order: tuple(order[:count]))
 
 
 def generators() -> st.SearchStrategy[np.random.Generator]:
-    """Draw a generator for bulk numbers; a failing example prints its seed."""
+    """Draw a random generator that fills arrays; a failing example prints its seed."""
     return st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 def normal(
     rng: np.random.Generator, *shape: int, dtype: npt.DTypeLike = np.float64, scale: float = 1.0
 ) -> Array:
-    """Return a read-only array of N(0, scale^2)."""
+    """Return a read-only array of numbers from N(0, scale^2)."""
     return read_only((scale * rng.standard_normal(shape)).astype(dtype))
 
 
@@ -54,7 +54,7 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @st.composite
 def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
-    """Draw a mask (B, L). Padding is right, left or scattered; some histories are empty."""
+    """Draw a mask (B, L). Padding is right, left or scattered; a history may be empty."""
     counts = draw(st.lists(st.integers(0, length), min_size=users, max_size=users))
     mask = np.arange(length) < np.array(counts)[:, None]
     padding = draw(st.sampled_from(("right", "left", "scattered")))
@@ -67,7 +67,7 @@ def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
 
 @st.composite
 def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
-    """Draw (B, K), true for the first K' interests of each user, K' from 1 to K."""
+    """Draw a mask (B, K) that is true for the first K' interests of each user, 1 <= K' <= K."""
     counts = draw(st.lists(st.integers(1, interests), min_size=users, max_size=users))
     active = np.arange(interests) < np.array(counts)[:, None]
     return read_only(active)
@@ -77,7 +77,7 @@ def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
 def routing_cases(
     draw: st.DrawFn, *, general: bool = False, dtype: npt.DTypeLike = np.float64
 ) -> RoutingCase:
-    """Draw the arrays of a call of routing; `general`: a matrix for each position and interest."""
+    """Draw the arrays of a routing call; if `general`, each position and interest has a matrix."""
     b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng = draw(generators())
     matrices = (l, k, d, d) if general else (d, d)

@@ -1,7 +1,7 @@
 """One test for each check and precision of the backend that `--mindref-backend` names.
 
-The options are in `plugin.py`. A check runs when its test runs. Only after a failure, the other
-checks of its precision run as well, to find the cause.
+A precision is a choice of dtypes. The options are in `plugin.py`. A check runs when its test runs.
+If a check fails, all other checks of its precision run immediately, to find the cause.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from mindref.errors import MindrefError
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each planned check, with the name that reports use."""
+    """Make one test for each planned check and precision, under the name that reports use."""
     try:
-        judgement = session_run(metafunc.config)
+        suite_run = session_run(metafunc.config)
     except MindrefError as error:
         raise pytest.Collector.CollectError(f"Error: {error}") from None
     if "check" in metafunc.fixturenames:
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 check, precision, id=f"{check.name}[{precision}]",
                 marks=pytest.mark.mindref(*check.rules),
             )
-            for check, precision in judgement.planned()
+            for check, precision in suite_run.planned()
         ]  # fmt: skip
         metafunc.parametrize(("check", "precision"), cases)
 
@@ -36,11 +36,11 @@ def test_check(check: Any, precision: Any, request: pytest.FixtureRequest) -> No
     """Run one check in one precision."""
     from mindref.conformance.report import json_report, summary
 
-    judgement = session_run(request.config)
-    result = judgement.result(check, precision)
+    suite_run = session_run(request.config)
+    result = suite_run.result(check, precision)
     request.node.user_properties += [
         (RESULT, json.dumps(json_report.result_json(result))),
-        (PLANNED, str(len(judgement.keys()))),
+        (PLANNED, str(len(suite_run.keys()))),
     ]
     if result.status == "failed":
         pytest.fail(summary.result_text(result), pytrace=False)
@@ -51,10 +51,10 @@ def test_check(check: Any, precision: Any, request: pytest.FixtureRequest) -> No
 
 
 def test_claimed_members_exist(request: pytest.FixtureRequest) -> None:
-    """Test backend-R13: claimed operators, gradients and levels exist."""
+    """Test backend-R13: the backend has every operator, gradient and level that it claims."""
     from mindref.conformance.runner import claims
 
-    judgement = session_run(request.config)
-    broken = list(claims.missing_members(judgement.implementation.backend, judgement.claimed))
+    suite_run = session_run(request.config)
+    broken = list(claims.missing_members(suite_run.implementation.backend, suite_run.claimed))
     if broken:
         pytest.fail("\n".join(broken), pytrace=False)

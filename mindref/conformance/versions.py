@@ -1,6 +1,6 @@
 """Versions of the specification, the checks and the protocol.
 
-A report contains all of them, so that two reports can be compared (`mindref conform --diff`).
+A report contains these three versions, so that two reports can be compared (`conform --diff`).
 """
 
 SPEC = "1.0"  # conformance-R17

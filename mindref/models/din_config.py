@@ -1,7 +1,7 @@
-"""The settings of DIN, with range and help.
+"""The settings of the reranker DIN: default, range and help text of each.
 
-Spec: specs/din.md. `mindref.config.Config` has the settings of the recall families. Item and user
-features are those of the recall run.
+Spec: specs/din.md. `mindref.config.Config` has the settings of the recall families. DIN uses the
+item and user features of the recall run, which is the run whose items DIN reranks.
 """
 
 from __future__ import annotations
@@ -32,39 +32,39 @@ class DinConfig:
     beta2: ClassVar[float] = 0.999
     epsilon: ClassVar[float] = 1e-8
 
-    width: int = number_setting(64, 1, 4096, "d, width of items")
+    width: int = number_setting(64, 1, 4096, "d, width of item vectors")
     window: int = number_setting(
-        50, 1, 10_000, "L, number of most recent behaviours in the attention"
+        50, 1, 10_000, "L, history length: the attention reads the L most recent items of a user"
     )
     attention_hidden: tuple[int, ...] = free_setting(
-        (32,), "widths of the activation unit's layers"
+        (32,), "widths of the hidden layers that compute attention weights, separated by commas"
     )
-    hidden: tuple[int, ...] = free_setting((64, 32), "widths of the layers before the logit")
-    normalise_attention: bool = free_setting(False, "softmax of the attention over the behaviours")
+    hidden: tuple[int, ...] = free_setting((64, 32), "widths of the hidden layers of the score")
+    normalise_attention: bool = free_setting(False, "normalise attention weights by softmax")
     product: bool = free_setting(
-        False, "the product of user and candidate is an input of the layers"
+        False, "the layers also read the componentwise product of user and candidate vector"
     )
-    profile_width: int = number_setting(8, 1, 4096, "width of the vector of a user feature")
+    profile_width: int = number_setting(8, 1, 4096, "width of the vector of each user feature")
 
-    start: str = choice_setting(
-        "drawn",
-        ("drawn", "recall"),
-        "initial item table: random numbers (drawn), or a copy of the recall run's table (recall)",
+    init_items: str = choice_setting(
+        "random",
+        ("random", "recall"),
+        "initial item vectors: random, or copied from the recall run",
     )
-    depth: int = number_setting(
-        200, 1, 1_000_000, "n, number of candidates that the recall run returns for a history"
+    candidates: int = number_setting(200, 1, 1_000_000,
+        "n, number of candidates: for each history, DIN reranks the top n items of the recall"
+        " run")  # fmt: skip
+    recalled_negatives: int = number_setting(15, 0, 1_000_000,
+        "number of negatives per example, drawn from the top n items of the recall run (n:"
+        " --candidates)")  # fmt: skip
+    popular_negatives: int = number_setting(
+        4, 0, 1_000_000, "number of negatives per example, drawn from all items by popularity"
     )
-    recalled: int = number_setting(
-        15, 0, 1_000_000, "number of negatives per example from the recalled items"
-    )
-    popular: int = number_setting(
-        4, 0, 1_000_000, "number of negatives per example drawn by popularity"
-    )
-    alpha: float = number_setting(0.75, 0, 10, "popularity: power of the item's count")
-    batch: int = number_setting(128, 1, 1_000_000, "examples per step")
-    steps: int = number_setting(3000, 0, 1_000_000_000, "steps of training")
-    learning_rate: float = number_setting(1e-3, 0, 100, "of Adam at the first step")
-    decay: str = choice_setting("linear", ("linear", "none"), "learning rate schedule")
+    alpha: float = number_setting(0.75, 0, 10, "exponent of the item count for popular negatives")
+    batch: int = number_setting(128, 1, 1_000_000, "number of training examples per step")
+    steps: int = number_setting(3000, 0, 1_000_000_000, "number of training steps")
+    learning_rate: float = number_setting(1e-3, 0, 100, "learning rate of Adam at the first step")
+    decay: str = choice_setting("linear", ("linear", "none"), "decay of the learning rate")
     seed: int = number_setting(0, 0, 2**63 - 1, "seed of all random numbers")
     dtype: str = choice_setting(
         "float32", ("float32", "float64"), "dtype of parameters and arithmetic"
@@ -72,8 +72,9 @@ class DinConfig:
 
     def __post_init__(self) -> None:
         list(coerce_fields(self))  # din-R13
-        if self.recalled + self.popular < 1:  # din-R13: positives without negatives give no order
-            raise ConfigError(say("recalled and popular", "at least one negative", "none"))
+        if self.recalled_negatives + self.popular_negatives < 1:  # din-R13
+            names = "recalled_negatives and popular_negatives"
+            raise ConfigError(say(names, "at least one negative", "none"))
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> DinConfig:

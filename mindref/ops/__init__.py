@@ -1,12 +1,12 @@
-"""The reference: every operator in NumPy, forward and backward, pure.
+"""The reference implementation: each operator in NumPy, as pure functions `forward` and `backward`.
 
-Operators in the order of the data flow (each has a module, a page and a test of the same stem):
+The operators in the order of the data flow (module, page and test have the name of the operator):
 
     embedding -> routing (uses softmax, squash) -> relu_layer -> label_attention -> sampled_softmax
 
-A module has `forward(arrays..., *, numbers) -> (out, Saved)` and `backward(d_out, saved)`.
-
-No backend needs `item_attention`, the operator of DIN (specs/din.md), or the operators in FURTHER.
+Each module defines `forward(arrays..., *, numbers) -> (out, Saved)` and `backward(d_out, saved)`.
+Saved contains the values of the forward pass that backward reads. A backend need not implement the
+operators in FURTHER, or `item_attention`, which the reranker DIN uses (specs/din.md).
 """
 
 from mindref.ops import (
@@ -29,7 +29,7 @@ OPS = {  # notation-R6, R7
     "label_attention": label_attention,
     "sampled_softmax": sampled_softmax,
 }
-"""Stem -> module of every operator that a backend must have, in the order of the specification."""
+"""Every operator that a backend must have: name -> module, in the order of the specification."""
 
 FURTHER = {"pooled_softmax": pooled_softmax}
-"""Stem -> module of the operators of models that are not in the paper."""
+"""Operators outside the paper that a backend may implement: name -> module."""

@@ -1,7 +1,7 @@
-"""Vectors of items: a weighted sum of rows of one table.
+"""Embedding: the vector of an item is a weighted sum of rows of one table.
 
 Spec: specs/embedding.md. Source: Li et al., CIKM 2019, embedding and pooling layer.
-Difference: the pooling weights are an argument, so a field of several values counts as one field.
+Difference: weights are an argument. With weights 1/n, a feature of n values counts as one feature.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from mindref.shapes import Array, Ints, bind_axes, common_float_dtype
 
 
 class RowGradient(NamedTuple):
-    """A gradient of a table; rows that are not listed have gradient zero."""
+    """The gradient of a table. Table rows that are not in `rows` have gradient zero."""
 
     rows: Ints  # (R,) distinct, ascending
     values: Array  # (R, D)
 
     def dense(self, count: int) -> Array:
-        """Return the gradient as a table of `count` rows."""
+        """Return the gradient of the whole table, which has `count` rows."""
         table = np.zeros((count, self.values.shape[1]), self.values.dtype)
         table[self.rows] = self.values
         return table
 
 
 class Saved(NamedTuple):
-    """The table is not saved: the gradient does not depend on its values."""
+    """The values that `backward` reads. The gradient does not depend on the values of the table."""
 
     rows: Ints  # (M, F)
     weights: Array  # (M, F)
@@ -36,16 +36,16 @@ class Saved(NamedTuple):
 
 
 def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
-    """Return weighted sums of table rows (M, D): out[m] = sum_f weights[m, f] table[rows[m, f]].
+    """Return sums of table rows (M, D): out[m] = sum_f weights[m, f] * table[rows[m, f]].
 
     table (V, D) float; rows (M, F) integers in [0, V); weights (M, F) >= 0, of the table's dtype.
-    With F = 1 and weights of one, this is a lookup. Raises ShapeError if shapes or dtypes disagree,
+    If F and all weights are 1, the sum is a lookup. Raises ShapeError if shapes or dtypes disagree,
     if a row is outside the table, or if rows are not integers.
     """
     sizes = bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
     common_float_dtype("embedding", table=table, weights=weights)
     check_row_indices("embedding", rows, sizes["V"])
-    if sizes["F"] == 1:  # embedding-R2: one row of weight w is that row times w
+    if sizes["F"] == 1:  # embedding-R2: the sum is one row times its weight
         out = table[rows[:, 0]] * weights  # 1, 2, embedding-R2 (M, D)
     else:
         out = np.einsum("mf,mfd->md", weights, table[rows])  # 1, 2, embedding-R1 (M, D)
@@ -53,9 +53,9 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
 
 
 def backward(d_out: Array, saved: Saved) -> RowGradient:
-    """Return the gradient of the table: d_out (M, D) is added to the rows of each sum.
+    """Return the gradient of the table: weights[m, f] * d_out[m] is added to row rows[m, f].
 
-    A row whose weights are all zero is not listed, so a lazy optimiser does not update it.
+    A row whose weights are all zero is not listed, because the optimiser updates all listed rows.
     """
     rows, weights, width = saved
     d_rows = weights[:, :, None] * d_out[:, None, :]  # 2 (M, F, D)
@@ -66,17 +66,17 @@ def backward(d_out: Array, saved: Saved) -> RowGradient:
 
 
 def sum_rows(rows: Ints, values: Array) -> RowGradient:
-    """Return one entry per distinct row: the sum of its values (M, D), in stable order."""
+    """For each distinct row, return the sum of its values (M, D), added in the order of `rows`."""
     order = np.argsort(rows, kind="stable")  # numerics-R8: a fixed order of summation
     ordered = rows[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))  # embedding-R5: start of each row
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))  # embedding-R5: first entry of each row
     if len(first) == 0:
         return RowGradient(ordered, values)
     return RowGradient(ordered[first], np.add.reduceat(values[order], first, axis=0))
 
 
 def sum_uses(*uses: RowGradient) -> RowGradient:
-    """Return the gradient of a table that is used several times: the sum over the uses."""
+    """Return the sum of the gradients `uses`: one gradient for each use of the same table."""
     rows = np.concatenate([use.rows for use in uses])
     return sum_rows(rows, np.concatenate([use.values for use in uses]))
 

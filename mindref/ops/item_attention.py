@@ -1,8 +1,8 @@
-"""The local activation unit: a user's vector for each candidate, by attention over behaviours.
+"""Compute a user vector for each candidate item, by attention over the user's behaviours.
 
-Spec: specs/item_attention.md. Source: Zhou et al., KDD 2018 (DIN), eq. 3 and Fig. 2.
-Differences: ReLU layers instead of PReLU and Dice, and the product e * c instead of the outer
-product. With `normalise` the weights are a softmax; the paper has no softmax.
+Spec: specs/item_attention.md. Source: Zhou et al., KDD 2018 (DIN), eq. 3 and Fig. 2. Differences:
+ReLU replaces PReLU and Dice. The elementwise product e * c of behaviour e and candidate c replaces
+the outer product. With `normalise`, a softmax computes the weights; the paper has no softmax.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from mindref.ops import relu_layer, softmax
 from mindref.shapes import Array, Bools, bind_axes, common_float_dtype, require_bool
 
 Affine = tuple[Array, Array]
-"""Weight (I, O) and bias (O,) of one layer."""
+"""The weight (I, O) and the bias (O,) of one layer with I inputs and O outputs."""
 
 PARTS = 4
-"""Parts of the input of the first layer: e, e - c, e * c, c, each of width D."""
+"""The first layer's input for behaviour e and candidate c has 4 parts: e, e - c, e * c and c."""
 
 
 class Saved(NamedTuple):
-    """Inputs, weights, and values of the layers; backward computes the products e * c again."""
+    """The values that `backward` reads; products of behaviours and candidates are recomputed."""
 
     history: Array  # (B, L, D) zero at padding
     candidates: Array  # (B, M, D)
     mask: Bools  # (B, L)
     first: Array  # (4 D, O) weight of the first layer
-    passed: Bools | None  # (B M L, O) where its ReLU is not zero; None without a ReLU
-    layers: tuple[relu_layer.Saved, ...]  # from the second layer on
-    weights: Array  # (B, M, L)
-    softmax: softmax.Saved | None  # with `normalise`
+    passed: Bools | None  # (B M L, O) where the first ReLU is not zero; None if no ReLU
+    layers: tuple[relu_layer.Saved, ...]  # of the second and later layers
+    weights: Array  # (B, M, L) of the behaviours
+    softmax: softmax.Saved | None  # None without `normalise`
 
 
 def forward(
@@ -44,18 +44,18 @@ def forward(
     *,
     normalise: bool = False,
 ) -> tuple[Array, Saved]:
-    """Return a vector of the user for each candidate (B, M, D), from behaviours and candidates.
+    """Return one user vector for each candidate (B, M, D): a weighted sum of the behaviours.
 
-    history (B, L, D) and candidates (B, M, D) of one dtype; mask (B, L): true for a behaviour;
-    layers from 4 D to 1, at least one. Padding may have any value. Raises ShapeError if shapes or
-    dtypes disagree.
+    history (B, L, D): behaviours; padding may have any value. candidates (B, M, D): in the dtype of
+    history. mask (B, L): true for a behaviour. layers: at least one, the first with 4 D inputs, the
+    last with one output. Raises ShapeError if shapes or dtypes disagree.
     """
     check_inputs(history, candidates, mask, layers)
     e, c = np.where(mask[..., None], history, 0), candidates  # 1, item_attention-R5 (B, L, D)
     (users, length, width), count = e.shape, c.shape[1]
     first, bias = layers[0]
     of_behaviour, of_candidate, of_product = split_first_layer(first)  # 2 (D, O) each
-    # explicit sizes: reshape cannot infer -1 beside an axis of size 0
+    # sizes are explicit, because reshape cannot infer -1 if another axis has size 0
     rows = (users * count * length, width)
     x = pair_products(e, c).reshape(rows) @ of_product  # 3 (B M L, O)
     x = x.reshape(users, count, length, x.shape[1])
@@ -64,7 +64,7 @@ def forward(
     x = x.reshape(rows[0], x.shape[3])
     passed = None
     if len(layers) > 1:
-        passed = ~(x <= 0)  # 4: the slope at zero is zero, and a NaN passes, as in relu_layer
+        passed = ~(x <= 0)  # 4: ReLU has slope 0 at 0; a NaN passes, as in relu_layer
         x = np.maximum(x, 0)  # 4, item_attention-R2
     saved_layers = []
     for i, (weight, bias) in enumerate(layers[1:], start=2):  # 5
@@ -76,16 +76,16 @@ def forward(
         weights, softmax_saved = softmax.forward(scores, mask_rows, axis=2)  # 6, item_attention-R4
     else:
         weights = np.where(mask_rows, scores, 0)  # 6, item_attention-R4, R5
-    # a sum over the behaviours of the user: independent of order, and zero for an empty history
+    # the order of the behaviours does not matter, and the sum over an empty history is zero
     out = weights @ e  # 7, item_attention-R3, R6, R7, R8 (B, M, D)
     return out, Saved(e, c, mask, first, passed, tuple(saved_layers), weights, softmax_saved)
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, tuple[Affine, ...]]:
-    """Return d_history (B, L, D), d_candidates (B, M, D) and the gradients of the layers."""
+    """Return d_history (B, L, D), d_candidates (B, M, D), and the gradient of each layer."""
     e, c, mask, first, passed, saved_layers, weights, softmax_saved = saved
     d_weights = d_out @ e.swapaxes(1, 2)  # 7 (B, M, L)
-    d_e = weights.swapaxes(1, 2) @ d_out  # 7, item_attention-R9: gradient of e as value (B, L, D)
+    d_e = weights.swapaxes(1, 2) @ d_out  # 7, item_attention-R9: gradient through the sum (B, L, D)
     if softmax_saved is not None:
         d_scores = softmax.backward(d_weights, softmax_saved)  # 6
     else:
@@ -104,7 +104,7 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, tuple[Affine, ..
     d_products = (d_x @ of_product.T).reshape(users, count, length, e.shape[2])  # 3
     d_sums = d_x.reshape(users, count, length, d_x.shape[1])
     d_sum_e, d_sum_c = d_sums.sum(axis=1), d_sums.sum(axis=2)  # 3 (B, L, O), (B, M, O)
-    # item_attention-R9: gradient of e as key: through e * c, and through the linear terms
+    # item_attention-R9: add the gradient of e through e * c and through the linear terms
     d_e += np.einsum("bmld,bmd->bld", d_products, c) + d_sum_e @ of_behaviour.T  # 3
     d_c = np.einsum("bmld,bld->bmd", d_products, e) + d_sum_c @ of_candidate.T  # 3
     d_weight_e, d_weight_c = (
@@ -118,22 +118,22 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array, tuple[Affine, ..
 
 
 def pair_products(e: Array, c: Array) -> Array:
-    """Return the products of every behaviour with every candidate (B, M, L, D)."""
+    """Return the elementwise products of each behaviour e and each candidate c (B, M, L, D)."""
     return e[:, None] * c[:, :, None]
 
 
 def split_first_layer(first: Array) -> tuple[Array, Array, Array]:
-    """Return the weights (D, O) of e, of c and of e * c in the first layer.
+    """Return the first layer's weights (D, O) of behaviour e, candidate c and product e * c.
 
-    The parts e and e - c contain e; the parts c and e - c contain c. By linearity, e and c are
-    projected once each, not once per pair.
+    The input contains e twice, as e and e - c, and c twice, as e - c and c. The two weights of
+    e are combined, and those of c. Each e and each c is then projected once, not once per pair.
     """
     behaviour, difference, product, candidate = np.split(first, PARTS)
     return behaviour + difference, candidate - difference, product
 
 
 def flatten_rows(x: Array) -> Array:
-    """Return all vectors as rows of one matrix."""
+    """Return x (B, M, D) as a matrix of B M rows."""
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 

@@ -1,8 +1,8 @@
-"""Label-aware attention: a weighted sum of interests, with the target item as the query.
+"""Label-aware attention: the target item is the query for a weighted sum of a user's interests.
 
 Spec: specs/label_attention.md. Source: Li et al., CIKM 2019, section 3.4.
-Differences: the power keeps the sign of the score; in the paper no score is negative. p = infinity
-selects the interest with the largest score. No p overflows.
+Differences: the power p keeps the sign of a score; the paper does not mention negative scores.
+p = infinity selects the interest with the largest score. No value of p causes an overflow.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mindref.shapes import Array, Bools, bind_axes, common_float_dtype, require_
 
 
 class Saved(NamedTuple):
-    """Both inputs (each enters the gradient of the other), the scores, and the weights.
+    """The values that `backward` reads: the inputs, the scores, the weights and the power.
 
-    The derivative of the power needs the scores.
+    The derivative of sign(s) |s|^p is computed from the scores s.
     """
 
     interests: Array  # (B, K, D) zero where inactive
@@ -30,11 +30,11 @@ class Saved(NamedTuple):
 
 
 def forward(interests: Array, target: Array, active: Bools, *, power: float) -> tuple[Array, Saved]:
-    """Return the user's vector (B, D) for a target item (B, D), from interests (B, K, D).
+    """Return one user vector for each target (B, D): a weighted sum of interests (B, K, D).
 
-    active (B, K): true for the active interests of a user, at least one each. power p from 0 to
-    infinity: 0 is the mean, infinity selects the interest with the largest score (lowest index on
-    ties).
+    active (B, K): true for the active interests; each user needs at least one. power: the exponent
+    p from 0 to infinity. p = 0 takes the mean of the interests. p = infinity selects the interest
+    with the largest score; on ties, the first.
     Raises ShapeError if a shape, a dtype or the power is invalid.
     """
     check_inputs(interests, target, active, power)
@@ -53,7 +53,7 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
-    """Return d_interests (B, K, D) and d_target (B, D) of the target as the query.
+    """Return d_interests (B, K, D) and d_target (B, D), the gradient of the target as the query.
 
     If p is 0 or infinity, the weights are constant, so d_target is zero.
     """
@@ -70,32 +70,32 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
 
 
 def gaps_below_largest(scores: Array, active: Bools, power: float) -> Array:
-    """Return a - max a for a = sign(s) |s|^p, over the active interests, without overflow (B, K).
+    """For powers a = sign(s) |s|^p of scores s, return a - max a (B, K), max over active interests.
 
-    Softmax depends only on differences. s and the largest score are divided by base, the larger of
-    their absolute values, so each power is in [-1, 1]. The difference of the two powers is then
-    multiplied by base^p; the product may be -infinity.
+    Softmax needs only differences of powers. To prevent overflow, s and the largest score are
+    divided by base, the larger of their absolute values. Both powers are then in [-1, 1]. Their
+    difference is multiplied by base^p; the product may be -infinity.
     """
     if power == 0:
-        return np.zeros_like(scores)  # label_attention-R5: equal weights
+        return np.zeros_like(scores)  # label_attention-R5: zeros give equal weights
     largest = np.max(np.where(active, scores, -np.inf), axis=1, keepdims=True)  # (B, 1)
     base = np.maximum(np.abs(scores), np.abs(largest))  # (B, K)
     divisor = np.where(base > 0, base, 1)
-    # in [-2, 0]
+    # the gap of an active interest is in [-2, 0]
     gap = signed_power(scores / divisor, power) - signed_power(largest / divisor, power)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         scaled = gap * base**power
-    return np.where(gap == 0, 0, scaled).astype(scores.dtype)  # label_attention-R11: no 0 x inf
+    return np.where(gap == 0, 0, scaled).astype(scores.dtype)  # label_attention-R11: 0 * inf is NaN
 
 
 def signed_power(x: Array, power: float) -> Array:
-    """Return sign(x) |x|^p, so that a larger score has a larger power."""
+    """Return sign(x) |x|^p, which increases with x for p > 0."""
     with np.errstate(under="ignore"):
         return (np.sign(x) * np.abs(x) ** power).astype(x.dtype)  # label_attention-R2
 
 
 def one_hot_of_largest(scores: Array, active: Bools) -> Array:
-    """Return one at the largest active score, the lowest index on ties, zero elsewhere (B, K).
+    """Return (B, K): one at the largest active score (on ties, the first), and zero elsewhere.
 
     If an active score of a user is not finite, all weights of the user are NaN.
     """
@@ -106,16 +106,16 @@ def one_hot_of_largest(scores: Array, active: Bools) -> Array:
 
 
 def signed_power_backward(d_powered: Array, scores: Array, power: float) -> Array:
-    """Return d_scores = d_powered p |s|^(p - 1).
+    """Return d_scores = d_powered p |s|^(p - 1), the gradient with respect to scores s.
 
-    d_scores is zero where p |s|^(p - 1) or the product is infinite: at s = 0 for p < 1, and beyond
-    the largest float. There the weights are step functions, as for p = infinity.
+    If the slope p |s|^(p - 1) or the product is infinite (s = 0 and p < 1, or overflow), d_scores
+    is zero. There the weights are treated as step functions of the score, as for p = infinity.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
         slope = power * np.abs(scores) ** (power - 1)  # label_attention-R12
         d_scores = d_powered * slope
         infinite = np.isinf(slope) | np.isinf(d_scores)
-        # label_attention-R13; NaN stays, R17
+        # label_attention-R13; 0 * d_powered keeps a NaN, R17
         d_scores = np.where(infinite, 0 * d_powered, d_scores)
     return d_scores.astype(scores.dtype)
 
@@ -130,7 +130,7 @@ def check_inputs(interests: Array, target: Array, active: Bools, power: float) -
     )
     common_float_dtype("label_attention", interests=interests, target=target)
     require_bool("label_attention", active=active)
-    if not power >= 0:  # label_attention-R15; also NaN
+    if not power >= 0:  # label_attention-R15; rejects NaN, too
         raise ShapeError(say("label_attention: power", "a number from 0 to infinity", power))
     if not active.any(axis=1).all():  # label_attention-R16
         none = say("label_attention: active", "an active interest for every user", "none")

@@ -1,9 +1,9 @@
-"""Pooled softmax: the loss of the serving score, which pools over the interests of a user.
+"""Softmax loss on the score of serving: the pooled inner products of an item with the interests.
 
-Spec: specs/pooled_softmax.md. Source: Li et al., CIKM 2019, eq. 3 (the maximum over interests
-scores an item) and eq. 10-11; Weston, Weiss and Yee 2013 train on that maximum. Difference: the
-paper attends to the interests with the target as the query, and scores the negatives with the same
-user vector. Here the score of every item pools its own products with the active interests.
+Spec: specs/pooled_softmax.md. Sources: Li et al., CIKM 2019, eq. 3 (the score is the maximum over
+interests) and 10-11; Weston, Weiss and Yee 2013 (training on the maximum). Difference: the paper
+computes one user vector by attention to the target and scores all negatives with this vector. Here
+each item has its own score: its inner products with the active interests, pooled.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype, re
 
 
 class Saved(NamedTuple):
-    """The vectors (each enters the gradients of the others), and the slopes of the losses."""
+    """The values that `backward` reads. A slope is a derivative of the loss of one user."""
 
-    interests: Array  # (B, K, D) after normalisation, if any; zero where inactive
+    interests: Array  # (B, K, D) normalised if `normalise` is true; zero where inactive
     active: Bools  # (B, K)
-    target: Array  # (B, D) after normalisation, if any
-    negatives: Array  # (S, D) after normalisation, if any
-    units: tuple[squash.Saved | None, ...]  # of interests, target, negatives
-    # derivatives of each user's loss
-    target_slopes: Array  # (B, K) with respect to v_k . e_t / temperature; never positive
-    # (B, K, S) with respect to v_k . e_s / temperature; never negative, zero for an accidental hit
+    target: Array  # (B, D) normalised if `normalise` is true
+    negatives: Array  # (S, D) normalised if `normalise` is true
+    units: tuple[squash.Saved | None, ...]  # of the normalised interests, target and negatives
+    # (B, K) slope with respect to v_k . e / temperature for the target e; never above zero
+    target_slopes: Array
+    # (B, K, S) the same slope for each negative e; 0 for an accidental hit
     negative_slopes: Array
     temperature: float
 
@@ -54,17 +54,17 @@ def forward(
 ) -> tuple[Array, Saved]:
     """Return the mean loss () of interests (B, K, D), targets (B, D) and shared negatives (S, D).
 
-    active (B, K): true for the interests of the user, at least one each. sharpness in
-    [0, infinity]: how an item's score pools over interests. 0 is the mean, 1 log-sum-exp minus a
-    constant, infinity the largest (lowest index on ties). Ids, log expected counts, temperature and
-    normalise have the same meaning as in sampled_softmax. Raises ShapeError if an argument is
-    invalid.
+    active (B, K): true for the active interests; each user needs at least one. sharpness, from 0 to
+    infinity, selects the pooling of products. The value 0 is the mean. Infinity is the maximum (on
+    ties, the first). Value 1 is log-sum-exp minus the log of the number of active interests. Ids,
+    log expected counts, temperature and normalise have the same meaning as in sampled_softmax.
+    Raises ShapeError if an argument is invalid.
     """
     logs = (target_log_expected, negative_log_expected)
     check_loss_arrays(interests, active, target, negatives, target_ids, negative_ids, *logs)
     check_loss_numbers(sharpness, temperature)
     interests = np.where(active[..., None], interests, 0)  # pooled_softmax-R4
-    # 1: each vector to length one, if `normalise` (pooled_softmax-R11)
+    # 1: with `normalise`, divide each vector by its length (pooled_softmax-R11)
     (interests, interests_unit), (target, target_unit), (negatives, negatives_unit) = (
         to_unit_length(x, normalise) for x in (interests, target, negatives)
     )
@@ -77,7 +77,7 @@ def forward(
     )
     target_products /= temperature
     negative_products /= temperature
-    # 3: pooled, for target and negatives alike (pooled_softmax-R1, R17, R18)
+    # 3: pool target and negatives in the same way (pooled_softmax-R1, R17, R18)
     # (B, 1), (B, K, 1)
     target_scores, target_weights = pool_scores(target_products, active, sharpness)
     scores, weights = pool_scores(negative_products, active, sharpness)  # (B, S), (B, K, S)
@@ -90,7 +90,7 @@ def forward(
 
     losses, p = cross_entropy(target_logits, negative_logits)  # 6 (B,), (B, S)
     out = losses.mean(dtype=interests.dtype)  # 7, pooled_softmax-R9
-    weights *= p[:, None, :]  # in place: the largest array
+    weights *= p[:, None, :]  # in place, because this array is the largest
     negative_probability = p.sum(axis=1)  # pooled_softmax-R15 (B,)
     units = (interests_unit, target_unit, negatives_unit)
     slopes = (-negative_probability[:, None] * target_weights[..., 0], weights)
@@ -98,13 +98,13 @@ def forward(
 
 
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
-    """Return d_interests (B, K, D), d_target (B, D), d_negatives (S, D); a row per negative."""
+    """Return d_interests (B, K, D), d_target (B, D), d_negatives (S, D): one row per negative."""
     interests, active, target, negatives, units, target_slopes, negative_slopes, temperature = saved
     users, count, width = interests.shape
     scale = d_out / users / temperature  # 7: mean over the batch; 2: the temperature
-    flat = negative_slopes.reshape(users * count, len(negatives))  # steps 6 to 3, (B K, S)
+    flat = negative_slopes.reshape(users * count, len(negatives))  # 6 to 3 are done: see Saved
 
-    # 2: the gradient of each factor of a product is the other factor
+    # 2: the gradient of a product v . e is e with respect to v, and v with respect to e
     d_interests = (flat @ negatives).reshape(interests.shape)
     d_interests += target_slopes[..., None] * target[:, None, :]  # pooled_softmax-R16
     d_target = np.einsum("bk,bkd->bd", target_slopes, interests)
@@ -123,34 +123,34 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
 def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array, Array]:
     """Return scores (B, S) of items and the weights (B, K, S) of interests in each score.
 
-    products (B, K, S) of interests and items are overwritten by the weights. The weights are not
-    negative and sum to one; they are the derivative of the score with respect to the products. An
-    item with a product that is not finite has the score NaN: pooling could hide that product.
+    products (B, K, S), of interests and items, is overwritten by the weights. The weights are the
+    derivative of the score with respect to the products: >= 0, with sum one over the interests. If
+    a product is not finite, the score is NaN, because pooling could hide that product.
     """
     finite = np.isfinite(products).all(axis=1)  # pooled_softmax-R25 (B, S)
     info = np.finfo(products.dtype)
     inverse_count = (1 / active.sum(axis=1, keepdims=True)).astype(products.dtype)  # (B, 1)
-    if sharpness < float(info.tiny):  # pooled_softmax-R2, R5: products with it would underflow
+    if sharpness < float(info.tiny):  # pooled_softmax-R2, R5: sharpness * product underflows
         mean_weights = np.where(active, inverse_count, 0)  # (B, K)
         scores = np.einsum("bk,bks->bs", mean_weights, products)
         products[...] = mean_weights[..., None]
         return np.where(finite, scores, np.nan), products
 
-    products[~active] = -np.inf  # pooled_softmax-R4: weight 0, never the largest
+    products[~active] = -np.inf  # pooled_softmax-R4: inactive products have weight 0
     if np.isinf(sharpness):
         best = np.argmax(products, axis=1)[:, None]  # pooled_softmax-R3 (B, 1, S)
         scores = np.take_along_axis(products, best, axis=1)[:, 0]
         products[...] = np.arange(active.shape[1])[:, None] == best
         return np.where(finite, scores, np.nan), products
 
-    # sharpness past the largest float32 would become infinite, and 0 times infinity is NaN
+    # a sharpness above the largest number of the dtype is reduced, because 0 * infinity is NaN
     sharpness = min(float(sharpness), float(info.max))
     largest = np.max(products, axis=1, keepdims=True)  # (B, 1, S)
-    with np.errstate(over="ignore", invalid="ignore"):  # an infinite gap gives weight 0; NaN: R25
+    with np.errstate(over="ignore", invalid="ignore"):  # a gap of -inf has weight 0; for NaN: R25
         products -= largest
         products *= sharpness  # <= 0: pooled_softmax-R12
-    # the log of a mean near 1 has a rounding error of 1 ULP of 1, and the division by a small
-    # sharpness would make the error large: pooled_softmax-R5
+    # Use expm1 and log1p: if the mean of exp(products) is near 1, its rounding error is 1 ULP.
+    # Dividing its log by a small sharpness would enlarge this error (pooled_softmax-R5).
     shifted_sums = np.expm1(products)
     shifted_sums[~active] = 0
     # pooled_softmax-R1
@@ -198,8 +198,8 @@ def check_loss_arrays(
 
 
 def check_loss_numbers(sharpness: float, temperature: float) -> None:
-    """Raise ShapeError if the numbers of `forward` are invalid."""
-    if not sharpness >= 0:  # pooled_softmax-R22; also NaN
+    """Raise ShapeError if the sharpness or the temperature is invalid."""
+    if not sharpness >= 0:  # pooled_softmax-R22; rejects NaN, too
         raise ShapeError(say("pooled_softmax: sharpness", "a number from 0 to infinity", sharpness))
     if not 0 < temperature < np.inf:  # pooled_softmax-R21
         raise ShapeError(say("pooled_softmax: temperature", "a finite number above 0", temperature))

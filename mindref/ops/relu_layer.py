@@ -1,8 +1,8 @@
 """A linear layer with bias, with or without a ReLU.
 
 Spec: specs/relu_layer.md. Source: Li et al., CIKM 2019, Fig. 2 (several ReLU layers).
-Difference: with `relu=False` the last layer is linear. This is the default because it is more
-accurate (specs/evidence.md, default settings). The paper has a ReLU after every layer.
+Difference: the paper has a ReLU after each layer. By default our models have no ReLU after the last
+layer (`relu=False`), because they are then more accurate (specs/evidence.md, default settings).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from mindref.shapes import Array, Bools, bind_axes, common_float_dtype
 
 
 class Saved(NamedTuple):
-    """Input and weight (each enters the gradient of the other), and the sign of the output."""
+    """The values that `backward` reads: input, weight, and where the ReLU is not zero."""
 
     x: Array  # (M, I)
     weight: Array  # (I, O)
-    passed: Bools | None  # (M, O) where the output is positive or NaN; None for a linear layer
+    passed: Bools | None  # (M, O) where the output is positive or NaN; None without a ReLU
 
 
 def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array, Saved]:
-    """Return max(0, x weight + bias) (M, O). If `relu` is false, return x weight + bias.
+    """Return max(0, x @ weight + bias) (M, O). If `relu` is false, return x @ weight + bias.
 
     x (M, I), weight (I, O), bias (O,), all of one dtype. Raises ShapeError if shapes or dtypes
     disagree.
@@ -33,7 +33,7 @@ def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array,
     out = x @ weight + bias  # 1, relu_layer-R1
     if not relu:
         return out, Saved(x, weight, None)
-    passed = ~(out <= 0)  # relu_layer-R3: the slope at zero is zero; NaN passes, relu_layer-R7
+    passed = ~(out <= 0)  # relu_layer-R3: ReLU has slope 0 at 0; relu_layer-R7: NaN passes
     rectified = np.maximum(out, 0)  # 2, relu_layer-R2
     return rectified, Saved(x, weight, passed)
 

@@ -1,9 +1,9 @@
-"""Behaviour-to-interest dynamic routing: from a user's behaviours to K interest capsules.
+"""Behaviour-to-interest dynamic routing maps a user's behaviours to K interest capsules.
 
 Spec: specs/routing.md. Source: Li et al., CIKM 2019, section 3.3, eq. 4-9 and Algorithm 1.
 Differences: initial logits and active interests are arguments. Behaviours outside the mask have no
-influence. The logit update after the last iteration is not made, because nothing reads it. The
-argument log_weights, which the paper lacks, weighs each behaviour.
+influence. The last iteration does not update the logits, because nothing would read the update. The
+argument log_weights, which the paper lacks, scales the coupling weights.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ from mindref.ops.votes import (
 )
 from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype, require_bool
 
-AXES = {"interests": 2, "behaviours": 1}
-GRADIENTS = ("all", "last")
+AXES = {"interests": 2, "behaviours": 1}  # the axis of logits (B, L, K) that the softmax runs over
+GRADIENTS = ("all", "last")  # values of the option `gradient` of `forward`
 
 
 class Iteration(NamedTuple):
-    """The values of one iteration: steps 2 to 4."""
+    """The values of one iteration, steps 2 to 4, that `backward` reads."""
 
     weights: softmax.Saved  # coupling weights (B, L, K)
-    squash: squash.Saved  # of z (B, K, D)
+    squash: squash.Saved  # of the sums z (B, K, D)
     capsules: Array  # (B, K, D)
 
 
 class Saved(NamedTuple):
-    """The values for backward; gradient "last" reads only the final iteration."""
+    """The values that `backward` reads; with gradient="last", only the last iteration is read."""
 
     history: Array  # (B, L, D) zero at padding
     bilinear: Array  # (D, D) or (L, K, D, D)
     votes: Array  # (B, L, D) or (B, L, K, D)
     iterations: tuple[Iteration, ...]
     gradient: str
-    # exp(log_weights) (B, L, K), zero outside the mask or where inactive
+    # exp(log_weights) (B, L, K), zero at padding and inactive interests; None without log_weights
     factors: Array | None = None
 
     @property
     def couplings(self) -> Array:
-        """Coupling weights of the last iteration (B, L, K)."""
+        """Return the coupling weights of the last iteration (B, L, K)."""
         return self.iterations[-1].weights.out
 
 
 def count_active_interests(lengths: Ints, interests: int) -> Ints:
-    """Return K' = max(1, min(K, floor(log2 n))) for histories of n behaviours, in integers.
+    """Return the number K' = max(1, min(K, floor(log2 n))) of active interests for n behaviours.
 
-    Source: eq. 9, which names no rounding; floor is our choice. n is the number of behaviours given
-    to routing, after the window (|I_u| in the paper). n = 0 gives 1.
+    Source: eq. 9, which names no rounding; floor is our choice. n (|I_u| in the paper) is the
+    number of behaviours that routing receives: at most the last L. If n = 0, K' is 1.
     """
-    # 2, 4, .. 2^K; no count of 64 bits reaches 2^63
+    # the powers 2, 4, .. 2^K, without those that exceed the largest int64, 2^63 - 1
     powers = 2 ** np.arange(1, min(interests, 62) + 1, dtype=np.int64)
-    # number of powers that do not exceed n
+    # floor(log2 n) is the number of powers that do not exceed n
     floor_log2 = np.searchsorted(powers, lengths, side="right")
     return np.clip(floor_log2, 1, interests).astype(np.int64)  # routing-R10
 
@@ -78,15 +78,15 @@ def forward(
     axis: str = "interests",
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
-    """Return capsules (B, K, D) of behaviours (B, L, D); with kind="squash", |capsule| < 1.
+    """Return the capsules (B, K, D) of histories (B, L, D); with kind="squash", |capsule| < 1.
 
     mask (B, L): true for a behaviour, false for padding. bilinear: S (D, D), or (L, K, D, D) for
-    the general capsule routing of section 3.3.1. init_logits (B, L, K): N(0, sigma^2) in the
-    paper. active (B, K): true for the active interests of a user. log_weights (B, L, K): optional,
-    the log of the weight of each behaviour for each interest, finite where mask and active hold.
-    iterations: at least 1. gradient: "all" (exact) or "last" (the coupling weights of the last
-    iteration are constants). axis: "interests" or "behaviours". kind: of squash, see ops/squash.py.
-    A capsule is zero if the interest is inactive or the user has no behaviours.
+    the general capsule routing of section 3.3.1. init_logits (B, L, K): in the paper, drawn from
+    N(0, sigma^2). active (B, K): true for the active interests of a user. log_weights (B, L, K):
+    optional logs of factors of the coupling weights, finite where mask and active are true.
+    iterations: at least 1. gradient: "all" is exact; with "last", the coupling weights of the last
+    iteration are constants. axis: the softmax runs over "interests" or "behaviours". kind: see
+    ops/squash.py. A capsule is zero if its interest is inactive or its user has no behaviours.
     Raises ShapeError if a shape, a dtype or an option is invalid.
     """
     check_inputs(
@@ -105,8 +105,8 @@ def forward(
         z = sum_votes(weighted_couplings, votes)  # 3, routing-R3, R21, R23 (B, K, D)
         capsules, s4 = squash.forward(z, kind=kind)  # 4, routing-R4, R22, R27
         saved_iterations.append(Iteration(s2, s4, capsules))
-        if iteration < iterations - 1:  # routing-R5: nothing reads a last update
-            # 5, routing-R8, R20, R24; a new array: numerics-R7 (B, L, K)
+        if iteration < iterations - 1:  # routing-R5: no update after the last iteration
+            # 5, routing-R8, R20, R24; logits (B, L, K) become a new array: numerics-R7
             agreement = vote_agreement(votes, capsules)
             logits = logits + agreement
     return capsules, Saved(history, bilinear, votes, tuple(saved_iterations), gradient, factors)
@@ -118,29 +118,29 @@ def exp_log_weights(log_weights: Array, allowed: Bools) -> Array:
     The result is zero at padding and inactive interests, even if log_weights is NaN there.
     """
     masked = np.where(allowed, log_weights, -np.inf)  # routing-R34, numerics-R4
-    with np.errstate(over="ignore"):  # an overflow is infinite, numerics-R13
+    with np.errstate(over="ignore"):  # an overflow gives infinity, numerics-R13
         return np.exp(masked)
 
 
 def apply_factors(x: Array, factors: Array | None) -> Array:
-    """Return x times exp(log_weights) (B, L, K), or x if there are no log weights."""
+    """Return x times the factors exp(log_weights) (B, L, K). Without log_weights, return x."""
     return x if factors is None else x * factors  # routing-R33
 
 
 def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
     """Return d_history (B, L, D), d_bilinear (shape of bilinear), d_init_logits (B, L, K).
 
-    With log_weights, a fourth result is d_log_weights (B, L, K). With gradient="last" the coupling
-    weights of the last iteration are constants, so d_init_logits is zero; log weights are not
-    constants. A finite d_capsules of an inactive interest has no influence.
+    With log_weights, the fourth result is d_log_weights (B, L, K). With gradient="last", the last
+    coupling weights are constants, so d_init_logits is zero, but d_log_weights is not. A finite
+    d_capsules of an inactive interest has no influence.
     """
     history, bilinear, votes, iterations, gradient, factors = saved
     d_votes = np.zeros_like(votes)
-    d_logits = np.zeros_like(saved.couplings)  # from later iterations (B, L, K)
+    d_logits = np.zeros_like(saved.couplings)  # accumulates over iterations, last first (B, L, K)
     d_log_weights = np.zeros_like(d_logits)
     for iteration in reversed(range(len(iterations))):
         weights, s4, capsules = iterations[iteration]
-        if iteration < len(iterations) - 1:  # 5: logits + vote_agreement(votes, capsules)
+        if iteration < len(iterations) - 1:  # 5: logits + agreement
             votes_from_agreement = spread_to_votes(d_logits, capsules, votes)
             d_votes += votes_from_agreement
             d_capsules = sum_votes(d_logits, votes)
@@ -152,7 +152,7 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
             d_log_weights += np.where(
                 weights.mask, weighted_couplings * vote_agreement(votes, d_z), 0
             )
-        if gradient == "last":  # routing-R12: constant weights, earlier iterations have no gradient
+        if gradient == "last":  # routing-R12: earlier iterations affect only the constant weights
             break
         d_weights = vote_agreement(votes, d_z)
         d_weights = apply_factors(d_weights, factors)  # 3, routing-R35

@@ -1,8 +1,8 @@
 """Sampled softmax loss of the target item against negatives that the batch shares.
 
-Spec: specs/sampled_softmax.md. Source: Li et al., CIKM 2019, eq. 10-11; Jean et al. 2015 for the
-correction. Differences: the result is a loss, the mean of -log p(target). Log expected counts are
-subtracted from every logit. Accidental hits are masked. Temperature and normalisation are options.
+Spec: specs/sampled_softmax.md. Sources: Li et al., CIKM 2019, eq. 10-11; Jean et al. 2015 (sampling
+correction). Differences: the result is a loss, the mean of -log p(target). Log expected counts are
+subtracted from all logits. Accidental hits are masked. Temperature and normalisation are options.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mindref.shapes import Array, Ints, bind_axes, common_float_dtype
 
 
 class Saved(NamedTuple):
-    """The vectors (each enters the gradients of the others), and the negatives' probabilities.
+    """The values that `backward` reads, among them the probabilities of the negatives.
 
-    The probability of the target is not saved: backward needs one minus it, which is the sum of the
+    The probability p of the target is not saved. Backward needs only 1 - p, which is the sum of the
     probabilities of the negatives.
     """
 
-    user: Array  # (B, D) after normalisation, if any
-    target: Array  # (B, D) after normalisation, if any
-    negatives: Array  # (S, D) after normalisation, if any
-    units: tuple[squash.Saved | None, ...]  # of user, target, negatives; None without normalising
-    p_negatives: Array  # (B, S) zero for a hit
+    user: Array  # (B, D) normalised if `normalise` is true
+    target: Array  # (B, D) normalised if `normalise` is true
+    negatives: Array  # (S, D) normalised if `normalise` is true
+    units: tuple[squash.Saved | None, ...]  # of user, target, negatives; None without `normalise`
+    p_negatives: Array  # (B, S) zero for an accidental hit
     temperature: float
 
 
@@ -46,10 +46,10 @@ def forward(
     """Return the mean loss () of users (B, D), target items (B, D) and shared negatives (S, D).
 
     A negative whose id in negative_ids (S,) equals the target's id in target_ids (B,) is an
-    accidental hit. target_log_expected (B,) and negative_log_expected (S,): logs of the expected
-    counts of the items in the sample, zero for a full softmax. temperature > 0 divides the
-    products. normalise divides users and items by their lengths first. Raises ShapeError if an
-    argument is invalid or the batch is empty.
+    accidental hit. target_log_expected (B,) and negative_log_expected (S,): for each item, the log
+    of its expected count among the drawn negatives; zero for a full softmax. temperature > 0
+    divides the inner products. normalise: first divide each vector by its length. Raises ShapeError
+    if an argument is invalid or the batch is empty.
     """
     check_inputs(
         user,
@@ -80,9 +80,9 @@ def forward(
 
 
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
-    """Return d_user (B, D), d_target (B, D), d_negatives (S, D); one row per drawn negative."""
+    """Return d_user (B, D), d_target (B, D), d_negatives (S, D): a row per drawn negative."""
     scale = d_out / len(saved.user)  # 5: mean over the batch
-    # 4, 3: an accidental hit has p = 0 (B, S)
+    # 4, 3: an accidental hit has probability 0 (B, S)
     d_negative_logits = saved.p_negatives * scale / saved.temperature
     d_target_logits = -d_negative_logits.sum(axis=1)  # 4, sampled_softmax-R12 (B,)
     d_user = d_target_logits[:, None] * saved.target + d_negative_logits @ saved.negatives  # 2
@@ -103,24 +103,24 @@ def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, 
     as log(1 + exp(log-sum-exp(negative logits) - target logit)).
     """
     largest = np.max(negative_logits, axis=1, initial=-np.inf)  # (B,)
-    # without a negative: sampled_softmax-R10, pooled_softmax-R13
+    # if no negative is unmasked, use the target logit: sampled_softmax-R10, pooled_softmax-R13
     largest = np.where(np.isfinite(largest), largest, target_logits)
-    # exp of a difference of -infinity is 0; without an unmasked negative, log 0 is -infinity
+    # the exponential of -infinity is 0; if all negatives are masked, log 0 is -infinity
     with np.errstate(over="ignore", divide="ignore"):
         # sampled_softmax-R9, pooled_softmax-R12
         exponentials = np.exp(negative_logits - largest[:, None])
-        # a repeated id adds twice: sampled_softmax-R4, pooled_softmax-R8
+        # an id that was drawn twice counts twice: sampled_softmax-R4, pooled_softmax-R8
         log_sum = np.log(exponentials.sum(axis=1))
-    # subtracted before log_sum is added: rounding in a large logit would lose log_sum
+    # first subtract the target logit: log_sum added to a large logit would be lost by rounding
     gap = largest - target_logits
-    with np.errstate(invalid="ignore"):  # a NaN is possible here
+    with np.errstate(invalid="ignore"):  # a NaN operand is possible
         losses = np.logaddexp(0, gap + log_sum)  # sampled_softmax-R1 (B,)
     p_negatives = exponentials * np.exp(gap - losses)[:, None]  # (B, S)
     return losses, p_negatives
 
 
 def to_unit_length(x: Array, normalise: bool) -> tuple[Array, squash.Saved | None]:
-    """Return x / |x| for each row x (zero for zero); if `normalise` is false, return x."""
+    """Return x / |x| for each row x (zero if x is zero). If `normalise` is false, return x."""
     return squash.forward(x, kind="unit") if normalise else (x, None)  # sampled_softmax-R7
 
 

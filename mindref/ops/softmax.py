@@ -1,7 +1,7 @@
 """Softmax over one axis, with a mask.
 
 Spec: specs/softmax.md. Source: Sabour et al. 2017, eq. 3; Li et al., CIKM 2019, Algorithm 1.
-Difference: masked elements have no influence. A slice with only masked elements is zero.
+Difference: elements where the mask is false have no influence, and their weights are zero.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from mindref.shapes import Array, Bools, common_float_dtype, require_axis, requi
 
 
 class Saved(NamedTuple):
-    """The output, which determines the Jacobian, and the mask."""
+    """The values that `backward` reads. The Jacobian of softmax depends only on its output."""
 
-    out: Array  # the shape of the logits
+    out: Array  # of the shape of the logits
     axis: int
     mask: Bools | bool = True  # broadcasts to the logits
 
 
 def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
-    """Return weights that sum to one over `axis`, among the elements where the mask is true.
+    """Return weights that sum to one along `axis`, over the elements where the mask is true.
 
-    logits: any shape, float32 or float64; mask: bool, broadcastable to the logits. A masked logit
-    may have any value, NaN included. The weights have the shape of the logits. A slice without a
-    true element is zero. Raises ShapeError if the dtype, the mask or the axis is invalid.
+    logits: any shape, float32 or float64. mask: bool, broadcastable to the logits. Where the mask
+    is false, a logit may have any value, NaN included, and its weight is zero. The weights have the
+    shape of the logits. Raises ShapeError if the dtype, the mask or the axis is invalid.
     """
     check_inputs(logits, mask, axis)
     masked = np.where(mask, logits, -np.inf)  # 1, softmax-R2
     largest = np.max(masked, axis=axis, keepdims=True, initial=-np.inf)  # 2, softmax-R6
-    # 2, softmax-R4: an empty slice has no maximum
+    # 2, softmax-R4: if the mask is false for a whole slice, its maximum is -infinity
     largest = np.where(largest == -np.inf, 0, largest)
-    # infinity - infinity is NaN, as numerics-R5 demands; -infinity has weight 0, numerics-R10
+    # numerics-R5: infinity - infinity must be NaN; numerics-R10: a logit -infinity has weight 0
     with np.errstate(invalid="ignore", over="ignore"):
-        exponentials = np.exp(masked - largest)  # 3, softmax-R3: the largest is exp(0)
+        exponentials = np.exp(masked - largest)  # 3, softmax-R3: the largest result is exp(0)
     total = np.sum(exponentials, axis=axis, keepdims=True)  # 4, softmax-R6
     out = exponentials / np.where(
         total == 0, 1, total
@@ -46,12 +46,12 @@ def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
 
 
 def backward(d_out: Array, saved: Saved) -> Array:
-    """Return d_logits = out (d_out - <out, d_out>); zero wherever the mask was false."""
+    """Return d_logits = out * (d_out - <out, d_out>). Where the mask is false, it is zero."""
     out, axis, mask = saved
     d_out = np.where(mask, d_out, 0)  # 1, softmax-R5, numerics-R4: 0 times NaN would be NaN
     inner = np.sum(out * d_out, axis=axis, keepdims=True)  # 5, 4
     d_logits = out * (d_out - inner)  # 3, 2, softmax-R5
-    return np.where(mask, d_logits, 0)  # 1, softmax-R5: as above, 0 times NaN would be NaN
+    return np.where(mask, d_logits, 0)  # 1, softmax-R5: 0 times NaN would be NaN
 
 
 def check_inputs(logits: Array, mask: Bools, axis: int) -> None:
@@ -63,7 +63,7 @@ def check_inputs(logits: Array, mask: Bools, axis: int) -> None:
         size not in (1, logit_size)
         for size, logit_size in zip(
             mask.shape[::-1], logits.shape[::-1], strict=False
-        )  # missing: 1
+        )  # a missing axis counts as size 1
     ):
         expected = f"a shape that broadcasts to the logits' {logits.shape}"
         raise ShapeError(say("softmax: mask", expected, mask.shape))  # softmax-R8

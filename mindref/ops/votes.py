@@ -1,8 +1,8 @@
-"""The votes of behaviours, and the contractions of votes in routing.
+"""Compute the votes S e of behaviours e, and the products with votes that routing needs.
 
-Spec: specs/routing.md, forward steps 1, 3 and 5. Votes are (B, L, D) if one matrix serves all
-interests (B2I routing). They are (B, L, K, D) if there is a matrix for each pair of behaviour and
-interest (general capsule routing).
+Spec: specs/routing.md, forward steps 1, 3 and 5. If one matrix S serves all interests
+(behaviour-to-interest routing), votes have the shape (B, L, D). If each pair of behaviour and
+interest has a matrix (general capsule routing), votes have the shape (B, L, K, D).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from mindref.shapes import Array
 
 
 def project_votes(history: Array, bilinear: Array) -> Array:
-    """Return the votes S e of behaviours e (B, L, D).
+    """Return the votes S e of the behaviours e in history (B, L, D).
 
-    S is (D, D), or (L, K, D, D) with one matrix for each pair of behaviour and interest.
+    bilinear: S (D, D), or (L, K, D, D) with one matrix for each pair of behaviour and interest.
     """
     if bilinear.ndim == 2:
         return history @ bilinear.T  # (B, L, D)
@@ -33,24 +33,24 @@ def project_votes_backward(d_votes: Array, history: Array, bilinear: Array) -> t
 
 
 def sum_votes(weights: Array, votes: Array) -> Array:
-    """Return sum_l weights[b, l, k] v (B, K, D), where v is votes[b, l] or votes[b, l, k]."""
+    """Return (B, K, D): the sum over l of weights[b, l, k] times votes[b, l] or votes[b, l, k]."""
     if votes.ndim == 3:
         return weights.transpose(0, 2, 1) @ votes
     return np.einsum("blk,blkd->bkd", weights, votes)
 
 
 def vote_agreement(votes: Array, capsules: Array) -> Array:
-    """Return the inner product of each vote with each capsule, (B, L, K)."""
+    """Return (B, L, K): inner products of capsules[b, k] with votes[b, l] or votes[b, l, k]."""
     if votes.ndim == 3:
         return votes @ capsules.transpose(0, 2, 1)
     return np.einsum("blkd,bkd->blk", votes, capsules)
 
 
 def spread_to_votes(weights: Array, capsules: Array, votes: Array) -> Array:
-    """Return the gradient of votes, of their shape.
+    """Return the gradient with respect to votes, in the shape of votes.
 
-    Backward of `sum_votes`: its weights and the gradient of its result. Backward of
-    `vote_agreement`: the gradient of its result, and its capsules.
+    For the backward of `sum_votes`, pass the gradient of its result as capsules. For the backward
+    of `vote_agreement`, pass the gradient of its result as weights.
     """
     if votes.ndim == 3:
         return weights @ capsules

@@ -77,7 +77,7 @@ class BulkRecall:
         rows = requested.histories.take(which)
         # not the generator of `served`, whose state changes with every request
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
-        length = self.n if self.reranker is None else self.reranker.config.depth  # din-R25
+        length = self.n if self.reranker is None else self.reranker.config.candidates  # din-R25
         profiles, exclude = requested.profiles[which], rows if self.exclude else None
         ranked, user_interests = recommend_batch(
             served.model,
@@ -142,8 +142,8 @@ def recall_lists(
         registry.load_plugin(kind)  # a missing plugin is an error before slow work
     served = ServedModel.load(run, backend, device, data).load_backend()
     din = None if reranker is None else load_reranker(reranker, run)
-    if din is not None and n > din.config.depth:
-        expected = f"at most the {din.config.depth} candidates of the DIN run"
+    if din is not None and n > din.config.candidates:
+        expected = f"at most the {din.config.candidates} candidates of the DIN run"
         raise ConfigError(say("--top", expected, n))
     requested = resolve_users(served, users, history)
     notes: list[str] = []

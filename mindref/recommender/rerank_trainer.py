@@ -56,7 +56,7 @@ class RerankTrainer(TrainingRun):
         self.recall = recall_function(served, served.facts["exclude_seen"])
         task = prepared.task._replace(candidates=lambda *inputs: self.recall(*inputs).items)
         state = initial_state(config, task.sizes)
-        if config.start == "recall":
+        if config.init_items == "recall":
             items = copy_item_table(served.model, state.params.items)
             state = state._replace(params=state.params._replace(items=items))
         make_loader(task, config)  # its checks, before a run directory is created
@@ -90,7 +90,7 @@ class RerankTrainer(TrainingRun):
 
         `all` and `within` are None if no case has a target among its candidates.
         """
-        cases, depth = self.prepared.split.test, self.config.depth
+        cases, depth = self.prepared.split.test, self.config.candidates
         profiles, before = self.candidates(cases, depth)  # din-R26
         after = rerank(self.model(), before, cases.histories, profiles)
         length, rng = min(LIST_LENGTH, depth), make_rng(self.config.seed, "bootstrap")
@@ -134,7 +134,9 @@ def copy_item_table(model: Model, drawn: Array) -> Array:
     """
     name = model.config.model
     if not family_of(name).by_steps:
-        raise ConfigError(say("start", "drawn, or a run with a table of items", f"a run of {name}"))
+        raise ConfigError(
+            say("init_items", "random, or a run with a table of items", f"a run of {name}")
+        )
     items: Array = model.params.items
     if items.shape != drawn.shape:
         raise ConfigError(say("items", f"shape {drawn.shape}", items.shape))

@@ -126,13 +126,13 @@ class RerankBatchLoader(BatchLoader):
         return TrainingExamples(self.task.sequences)
 
     def make_negatives(self) -> None:
-        """Make the sampler of popular negatives. Raises ConfigError if `recalled` is too large."""
+        """Make the sampler. Raises ConfigError if `recalled_negatives` is too large."""
         task, config, items = self.task, self.config, self.task.sizes.items
-        if config.recalled > min(config.depth, items):
-            expected = f"at most depth and the catalogue, {min(config.depth, items)}"
-            raise ConfigError(say("recalled", expected, config.recalled))
+        if config.recalled_negatives > min(config.candidates, items):
+            expected = f"at most candidates and the catalogue, {min(config.candidates, items)}"
+            raise ConfigError(say("recalled_negatives", expected, config.recalled_negatives))
         # one spare popular item for each recalled item that a short list may lack
-        size = config.batch * (config.popular + config.recalled)
+        size = config.batch * (config.popular_negatives + config.recalled_negatives)
         counts = count_items(task.sequences, items)
         self.sampler = make_sampler("unigram", counts, size=size, alpha=config.alpha)
 
@@ -144,10 +144,10 @@ class RerankBatchLoader(BatchLoader):
         laid = pad_examples(task.sequences, rows, positions, config.window)
         before = slice_rows(task.sequences, rows, np.zeros_like(positions), positions)
         profiles = task.profiles[rows]
-        listed = task.candidates(before, profiles, config.depth)  # din-R15
-        hard = draw_without_replacement(rng, listed, config.recalled)
+        listed = task.candidates(before, profiles, config.candidates)  # din-R15
+        hard = draw_without_replacement(rng, listed, config.recalled_negatives)
         drawn_items = self.sampler.draw(rng, laid.target).ids.reshape(config.batch, -1)
-        popular, spare = np.split(drawn_items, [config.popular], axis=1)
+        popular, spare = np.split(drawn_items, [config.popular_negatives], axis=1)
         hard = np.where(hard < 0, spare, hard)  # din-R15: an empty position of a short list
         candidates = np.concatenate([laid.target[:, None], hard, popular], axis=1)  # din-R14
         labels = candidates == laid.target[:, None]  # din-R16

@@ -13,8 +13,8 @@ from mindref.training import loop
 from tests.runs import lose_log, trained
 
 SMALL = [
-    "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--depth", "20",
-    "--recalled", "6", "--popular", "3", "--batch", "16", "--steps", "4",
+    "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--steps", "4",
+    "--candidates", "20", "--recalled-negatives", "6", "--popular-negatives", "3", "--batch", "16",
 ]  # fmt: skip
 
 SETTING = "din: expected a setting of din, got"
@@ -59,11 +59,15 @@ def test_training_prints_both_orders_and_the_next_command(cli, trained_run, tmp_
 
 def test_json_and_the_stored_report(cli, trained_run, din_run, tmp_path):
     found = cli.json(
-        *train_din_command(trained_run, tmp_path / "din"), "--product", "--start", "recall"
+        *train_din_command(trained_run, tmp_path / "din"), "--product", "--init-items", "recall"
     )
     assert cli.json("evaluate", tmp_path / "din") == found
     settings = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
-    assert (settings["product"], settings["start"], settings["hidden"]) == (True, "recall", [8])
+    assert (settings["product"], settings["init_items"], settings["hidden"]) == (
+        True,
+        "recall",
+        [8],
+    )
     again = cli("evaluate", tmp_path / "din")
     assert (again.code, again.err) == (0, "")
     for name in ("before", "after", "gain"):
@@ -97,9 +101,9 @@ def test_default_settings_are_those_of_din(cli, trained_run, tmp_path):
         (f"{DIN_OF_RUN} --include-seen", "settings of DIN, got --exclude-seen"),
         (f"{DIN_OF_RUN} --preset paper", "settings of DIN, got --preset"),
         (f"{DIN_OF_RUN} --format recbole", "settings of DIN, got --format"),
-        (f"{DIN_OF_RUN} --recalled 300", "recalled: expected at most"),
-        (f"{DIN_OF_RUN} --depth 0", "depth: expected 1 to 1000000"),
-        (f"{DIN_OF_RUN} --start recall", "items: expected shape"),
+        (f"{DIN_OF_RUN} --recalled-negatives 300", "recalled_negatives: expected at most"),
+        (f"{DIN_OF_RUN} --candidates 0", "candidates: expected 1 to 1000000"),
+        (f"{DIN_OF_RUN} --init-items recall", "items: expected shape"),
         (f"{DIN_OF_RUN} --out STAGE", "no run there, got one; choose"),
         (f"{DIN_OF_RUN} --interests 4 --steps 1", f"{SETTING} interests"),
         (f"{DIN_OF_RUN} --sampler uniform --steps 1", f"{SETTING} sampler"),
@@ -221,11 +225,11 @@ def test_several_processes_are_rejected(cli, trained_run, tmp_path, monkeypatch)
 
 def test_the_help_shows_the_defaults_of_din(cli):
     text = " ".join(cli("train", "--help").out.split())
-    assert "recent behaviours that routing uses [1 to 10000; default 10] (din: 50)" in text
-    depth = "din: n, number of candidates that the recall run returns for a history"
-    assert f"{depth} [1 to 1000000; default 200]" in text
-    assert "--depth" not in cli("compare", "--help").out
-    assert "(din:" not in cli("compare", "--help").out
+    assert "most recent items of a user [1 to 10000; default 10] (with --model din: 50)" in text
+    depth = "din: n, number of candidates: for each history, DIN reranks the top n items of the"
+    assert f"{depth} recall run [1 to 1000000; default 200]" in text
+    assert "--candidates" not in cli("compare", "--help").out
+    assert "din:" not in cli("compare", "--help").out
 
 
 @pytest.mark.rules("security-R9")

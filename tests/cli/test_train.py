@@ -57,9 +57,9 @@ def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkey
 
 def test_the_help_lists_the_families_of_a_setting(cli):
     text = " ".join(cli("train", "--help").out.split())
-    assert "--k1 X bm25: how much a popular item loses weight; 0: not at all" in text
+    assert "--k1 X with --similarity bm25: how much a popular item loses weight; 0:" in text
     assert "default 1.2; item_knn only]" in text
-    assert "or per interest [default none; mind_plus and youtube_dnn only]" in text
+    assert "interests: one for each interest [default none; mind_plus and youtube_dnn only]" in text
     assert "--last-relu / --no-last-relu apply ReLU after the last layer too [default off]" in text
     assert "--width N d, width of item vectors and interests [1 to 4096; default 64]" in text
 
@@ -191,10 +191,10 @@ def test_damaged_lines_are_reported(cli, tmp_path):
     assert re.search(r"^  damaged: .*log.csv, line 11: ", result.err, re.M)
 
 
-# compiling 30 layers takes half a minute
+# compiling many layers takes seconds
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 def test_a_diverged_training_suggests_a_change(cli, shop, tmp_path, backend):
-    wild = options(learning_rate=100.0, hidden=[8] * 30, steps=40, evaluate_every=40)
+    wild = options(learning_rate=100.0, hidden=[8] * 16, steps=40, evaluate_every=40)
     command = ["train", "--data", shop, "--out", tmp_path / "run", *wild]
     error_text = cli.error(*command, "--backend", backend)
     assert "learning rate" in error_text or "--learning-rate" in error_text

@@ -167,7 +167,10 @@ def test_the_initial_values(product):
         ({"attention_hidden": (4, 0)}, "attention_hidden: expected at most 64 widths from 1"),
         ({"hidden": (0,)}, "hidden: expected at most 64 widths from 1 to 65,536"),
         ({"product": 1}, "product: expected true or false, got 1"),
-        ({"recalled": 0, "popular": 0}, "recalled and popular: expected at least one negative"),
+        (
+            {"recalled_negatives": 0, "popular_negatives": 0},
+            "recalled_negatives and popular_negatives: expected at least one negative",
+        ),
         ({"decay": "cosine"}, "decay: expected linear or none, got 'cosine'"),
     ],
 )

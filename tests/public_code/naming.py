@@ -44,10 +44,10 @@ def named_mutants(diagnosis: str) -> tuple[str, ...]:
 
 
 def failures(bug: type[BuggyOperator]) -> list[CheckResult]:
-    judgement = SuiteRun(
+    suite_run = SuiteRun(
         f"tests.public_code.bugs:{bug.__name__}", (bug.stem,), RunSettings(PROFILE)
     )
-    return [r for r in judgement.all_of(PRECISION).values() if r.status == "failed"]
+    return [r for r in suite_run.all_of(PRECISION).values() if r.status == "failed"]
 
 
 def diagnose_bug(bug: type[BuggyOperator]) -> BugDiagnosis:

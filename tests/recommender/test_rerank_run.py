@@ -177,7 +177,7 @@ def test_a_recall_run_that_has_moved_is_named_once(mind_run, stage, din, tmp_pat
 @pytest.mark.rules("din-R27")
 def test_the_item_table_starts_as_that_of_the_run(mind_run, tmp_path):
     drawn = begun(mind_run, tmp_path / "drawn").state.params
-    begins = begun(mind_run, tmp_path / "begun", start="recall")
+    begins = begun(mind_run, tmp_path / "begun", init_items="recall")
     np.testing.assert_array_equal(begins.state.params.items, begins.served.model.params.items)
     assert not np.array_equal(drawn.items, begins.served.model.params.items)
     for name, x in flatten(drawn).items():
@@ -194,8 +194,8 @@ def test_a_run_of_scores_is_refused_and_one_that_was_fitted_has_no_table(tmp_pat
         begun(scores, tmp_path / "din")
     assert not (tmp_path / "din").exists()
     fitted = trained(tmp_path / "popularity", model="popularity")
-    with pytest.raises(ConfigError, match="start: expected drawn, or a run with a table of items"):
-        begun(fitted, tmp_path / "din", start="recall")
+    with pytest.raises(ConfigError, match="init_items: expected random, or a run with a table"):
+        begun(fitted, tmp_path / "din", init_items="recall")
     made = begun(fitted, tmp_path / "din")
     assert made.train().finished
     assert made.evaluate()["all"]["cases"] > 0

@@ -20,7 +20,7 @@ from tests.runs import trainer
 
 SMALL = {
     "width": 8, "window": 5, "attention_hidden": (4,), "hidden": (8,),
-    "depth": 20, "recalled": 6, "popular": 3, "batch": 16, "steps": 4,
+    "candidates": 20, "recalled_negatives": 6, "popular_negatives": 3, "batch": 16, "steps": 4,
 }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_a_sample_is_what_followed_then_what_was_recalled_then_what_is_popular()
 @pytest.mark.rules("din-R14")
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_the_popular_ones_are_drawn_by_count(alpha):
-    made = loader(recalled=0, popular=400, alpha=alpha)
+    made = loader(recalled_negatives=0, popular_negatives=400, alpha=alpha)
     drawn = np.concatenate([made.batch(step).candidates[:, 1:].ravel() for step in range(4)])
     items = made.task.sizes.items
     counts = np.maximum(count_items(made.task.sequences, items), 1)
@@ -125,7 +125,7 @@ def test_an_empty_place_is_filled_by_popularity():
 
 @pytest.mark.rules("din-R16")
 def test_an_item_that_followed_is_a_positive_however_it_came():
-    batch = loader(listing(*range(20)), recalled=20, batch=64).batch(0)
+    batch = loader(listing(*range(20)), recalled_negatives=20, batch=64).batch(0)
     expected = batch.candidates == batch.candidates[:, :1]
     np.testing.assert_array_equal(batch.labels, expected)
     assert batch.labels[:, 0].all()
@@ -160,6 +160,8 @@ def test_the_loss_falls_in_the_dtype_of_the_settings():
 
 def test_settings_that_do_not_fit_the_recall_run_are_refused():
     with pytest.raises(ConfigError, match=r"items: expected shape \(\d+, 9\)"):
-        din_trainer(start="recall", width=9)
-    with pytest.raises(ConfigError, match="recalled: expected at most depth and the catalogue, 20"):
-        loader(recalled=21)
+        din_trainer(init_items="recall", width=9)
+    with pytest.raises(
+        ConfigError, match="recalled_negatives: expected at most candidates and the catalogue, 20"
+    ):
+        loader(recalled_negatives=21)

@@ -1,13 +1,13 @@
-"""Arrays that carry an error bound; the reference runs on them unchanged.
+"""Arrays that carry an error bound. The code of the reference runs on them without changes.
 
 One pass through operators, model and optimiser gives a bound for every output and every gradient.
-A bound may be too wide where errors cancel, but it is never too narrow.
+If errors cancel, a bound may be too wide. In mode "worst", a bound is never too narrow.
 
-precision    float dtypes, and the accuracy of elementary functions in them
-arithmetic   how errors add up, and what a rounding adds
-elementwise  the error of sums, products, exp, ... element by element
+precision    float dtypes, and the accuracy of elementary functions in each dtype
+arithmetic   rules for adding errors, and the error of one rounding
+elementwise  the error of elementwise functions: x + y, x y, exp, ...
 sums         the error of sums of products, of maxima, and of correlated operands
-choice       masks that record where the errors leave a comparison open
+choice       masks that record at which positions errors could change a comparison
 functions    the NumPy functions that the operators call
 bounded      the array class
 evaluate     run the reference and return values and error bounds

@@ -1,8 +1,8 @@
 """Rules for the error of sums, and for the rounding error of an operation.
 
-Two models of the same roundings. "worst": errors add up, and n roundings cost n units; no
-implementation can exceed this. "statistical": roundings are independent, so that their squares add
-up, and n of them cost the root of n. Source: Higham and Mary 2019; Ipsen and Zhou 2020.
+A unit is the largest relative error of one rounding. In mode "worst", errors are added: n roundings
+have at most the error of n units. In mode "statistical", squares of errors are added: n independent
+roundings have the error of sqrt(n) units. Source: Higham and Mary 2019; Ipsen and Zhou 2020.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from mindref.conformance.bounds.precision import MODES, TYPES, ULPS, Precision
 from mindref.errors import ConfigError, say
 
-Values = Any  # a float64 array, or one number for all its elements
+Values = Any  # a float64 array, or one number that applies to all elements
 
 FACTOR = {"worst": 1, "statistical": 2}
-"""Allowed multiple of an error: two in the statistical mode, which is about the typical case."""
+"""Allowed multiple of an error: 2 in the statistical mode, which estimates a typical error."""
 
 
 class Operand(NamedTuple):
@@ -29,7 +29,7 @@ class Operand(NamedTuple):
 
 
 class Arithmetic:
-    """The error rules of one precision and mode; `doubts` counts open comparisons."""
+    """Error rules of one precision and mode. `doubts` counts argmax results that may be wrong."""
 
     def __init__(self, precision: Precision, mode: str) -> None:
         """Prepare the rules. Raises ConfigError for an unknown mode."""
@@ -52,16 +52,16 @@ class Arithmetic:
         return total
 
     def terms(self, count: Values) -> Values:
-        """Return the cost of adding `count` terms, relative to the sum of their magnitudes."""
+        """Return the rounding error of adding `count` terms, relative to the sum of magnitudes."""
         return self.accumulate * (np.sqrt(count) if self.statistical else count)
 
     def parts(self, x: Operand) -> tuple[Values, Values]:
-        """Return the part of an error that is an element's own last rounding, and the rest."""
+        """Return the error of the last rounding, which is at most one unit, and the remainder."""
         last_rounding = np.minimum(x.error, self.unit * np.abs(x.value))
         return last_rounding, np.sqrt(x.error - last_rounding) * np.sqrt(x.error + last_rounding)
 
     def rounded(self, value: Values, error: Values, name: str | None = None) -> Values:
-        """Return the error of a result after the function `name` (or + - * /) rounded it."""
+        """Return the error of a result with its rounding by function `name`; None: + - * /."""
         size = np.abs(value)
         rounding = self.unit * size + self.floor * (size != 0)
         if name is not None:
@@ -72,7 +72,7 @@ class Arithmetic:
         return self.join(error, rounding)
 
     def constant(self, value: Values) -> Operand:
-        """Return a constant of a formula, rounded to the dtype unless it is representable."""
+        """Return a constant of a formula with its error: 0 if the dtype represents it exactly."""
         array = np.asarray(value)
         if array.dtype.kind != "f" or self.unit <= TYPES["float64"].unit:
             return Operand(value, 0.0)
@@ -82,13 +82,13 @@ class Arithmetic:
         return Operand(value, np.where(inexact, self.unit * np.abs(array), 0.0))
 
     def input(self, value: Values) -> Values:
-        """Return the error of an input: 0, unless later dtypes are coarser."""
+        """Return the error of an input: 0, unless sums or results have a coarser dtype."""
         input_unit = TYPES[self.precision.input].unit
         return (self.unit if input_unit < self.unit else 0.0) * np.abs(value)
 
 
-def finite_errors(value: Values, error: Values) -> Values:
-    """Return the error in the shape of value, never NaN; infinity and NaN count as exact."""
+def errors_without_nan(value: Values, error: Values) -> Values:
+    """Return the error in the shape of `value`, without NaN; 0 for infinite and NaN values."""
     if np.shape(error) != np.shape(value):
         error = np.broadcast_to(error, np.shape(value)).copy()
     if not math.isfinite(np.sum(error)):

@@ -1,7 +1,7 @@
-"""The array class that carries an error bound: the reference runs on it unchanged.
+"""The array class that carries an error bound. The code of the reference runs on it.
 
-Values are float64 and equal to the numbers that the reference computes. Comparisons return plain
-masks, which record where the errors leave the result open.
+Values are float64 and equal to the numbers that the reference computes. A comparison returns a
+boolean mask, which also records at which positions errors could change the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.conformance.bounds import functions, sums
-from mindref.conformance.bounds.arithmetic import Arithmetic, Operand, Values, finite_errors
+from mindref.conformance.bounds.arithmetic import Arithmetic, Operand, Values, errors_without_nan
 from mindref.conformance.bounds.choice import Choice, compare_with_doubts, without_doubts
 from mindref.conformance.bounds.elementwise import RULES
 from mindref.shapes import Array
@@ -22,9 +22,9 @@ EXACT = (np.isfinite, np.isinf, np.isnan, np.signbit)
 
 
 class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
-    """Values and errors of one shape. Behaves like a float64 array in the operators.
+    """Values, and errors of the same shape. The operators use a Bounded like a float64 array.
 
-    An operation without an error rule raises TypeError, so that no error is lost.
+    An operation without an error rule raises TypeError, so that no error bound is lost.
     """
 
     dtype = np.dtype(np.float64)
@@ -36,12 +36,12 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         """Store values and errors without a copy, and the operation that made them."""
         self.value = np.asarray(value)
         self.shape, self.ndim, self.size = self.value.shape, self.value.ndim, self.value.size
-        self.error: Array = finite_errors(self.value, error)
+        self.error: Array = errors_without_nan(self.value, error)
         self.arithmetic = arithmetic
         self.origin = origin
 
     def like(self, value: Values, error: Values, origin: Any = None) -> Bounded:
-        """Return other numbers under the same rules."""
+        """Return a Bounded of other values and errors, with the same error rules."""
         return Bounded(value, error, self.arithmetic, origin)
 
     @property
@@ -58,11 +58,11 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return f"Bounded({self.value!r}, error={self.error!r})"
 
     def __getitem__(self, index: Any) -> Bounded:
-        """Return a part; a view where NumPy returns a view."""
+        """Return a part of the array, which is a view if NumPy returns a view."""
         return self.like(self.value[index], self.error[index])
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        """Assign numbers with their errors to a part."""
+        """Assign numbers and their errors to a part of the array."""
         operand = self.operand(new)
         self.value[index], self.error[index] = operand.value, operand.error
         self.origin = None
@@ -82,7 +82,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(self.value.transpose(*axes), self.error.transpose(*axes))
 
     def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Bounded:
-        """Return the array; raises TypeError for another dtype than float64."""
+        """Return the array. Raises TypeError for any dtype except float64."""
         if np.dtype(dtype) != self.dtype:
             raise TypeError(f"a Bounded is float64 and becomes no {np.dtype(dtype)}")
         return self.copy() if copy else self
@@ -134,7 +134,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(value, error, origin_of(ufunc, inputs, operands))
 
     def error_of(self, ufunc: Any, value: Any, inputs: Any, operands: list[Operand]) -> Values:
-        """Return the error of a result, or None without a rule."""
+        """Return the error of a result, or None if `ufunc` has no error rule."""
         if ufunc is np.matmul:
             count = np.shape(operands[0].value)[-1]
             return sums.contraction_error(self.arithmetic, value, operands, np.matmul, count)
@@ -154,7 +154,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:
-    """Return what later operations need about how a result was made."""
+    """Return how a product was computed, for later error rules; None for any other result."""
     if ufunc is np.multiply:
         return sums.Product(*inputs)
     if ufunc is np.matmul:
@@ -163,7 +163,7 @@ def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) ->
 
 
 def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values | None:
-    """Return the error of a result of operands with correlated errors; None if no rule applies."""
+    """Return the error of x / sum x or x - sum w x, whose operands are correlated; else None."""
     all_bounded = all(isinstance(x, Bounded) for x in inputs)
     if ufunc not in (np.true_divide, np.subtract) or not all_bounded:
         return None
@@ -172,9 +172,9 @@ def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values
         return None
     terms, axis = y.origin
     if ufunc is np.true_divide and terms is x:
-        return sums.share_error(a, value, x.operand(x), y.operand(y), axis)
+        return sums.quotient_error(a, value, x.operand(x), y.operand(y), axis)
     if ufunc is np.subtract and isinstance(terms.origin, sums.Product):
         weights, other = terms.origin
         if other is x and isinstance(weights, Bounded) and weights.shape == x.shape:
-            return sums.distance_error(a, value, x.operand(x), weights.operand(weights), axis)
+            return sums.difference_error(a, value, x.operand(x), weights.operand(weights), axis)
     return None

@@ -1,7 +1,7 @@
-"""Masks that record where the errors of the compared numbers leave the result open.
+"""Masks with open positions, at which the errors of compared numbers could change the result.
 
-At such a position, another implementation within its error may get the opposite result. A selection
-by the mask may then be either value.
+At an open position, another implementation whose numbers are within their error bounds may get the
+opposite result. If such a mask selects one of two values, both values are allowed there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Doubts = npt.NDArray[np.bool_]
 
 
 class Choice(np.ndarray[Any, Any]):
-    """A boolean mask that marks its open positions.
+    """A boolean mask with a second mask, `doubts`, which is true at the open positions.
 
-    `~` keeps the marks; every other operation removes them.
+    `~` keeps `doubts`; the result of every other operation is a plain mask.
     """
 
     COMPARISONS: ClassVar = (
@@ -33,7 +33,7 @@ class Choice(np.ndarray[Any, Any]):
     doubts: Doubts
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Apply a universal function to the plain masks."""
+        """Apply a universal function to the masks without `doubts`."""
         result = getattr(ufunc, method)(*(without_doubts(x) for x in inputs), **options)
         if ufunc is np.invert:
             return with_doubts(result, self.doubts)
@@ -55,11 +55,11 @@ def without_doubts(mask: Any) -> Any:
 
 
 def doubts_of(mask: Any) -> Doubts | None:
-    """Return where the mask is open; None for nowhere."""
+    """Return the open positions of a mask; None if no position is open."""
     return getattr(mask, "doubts", None)
 
 
 def compare_with_doubts(a: Arithmetic, value: Doubts, x: Operand, y: Operand) -> Doubts:
-    """Return the mask of a comparison, marked where the errors of x and y leave it open."""
-    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities: not open
+    """Return the mask of a comparison. A position is open if |x - y| is less than the errors."""
+    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities, which are not open
     return with_doubts(value, gap < a.factor * (x.error + y.error))

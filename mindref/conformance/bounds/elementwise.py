@@ -1,7 +1,7 @@
-"""The error of a result, element by element: from the operands, and from rounding.
+"""The errors of elementwise functions, which come from the operands and from rounding.
 
-For small errors, a bound is a first-order approximation. For large errors, slopes are taken at the
-far end of the error interval, so that a bound becomes too wide rather than too narrow.
+For small errors, a bound is a first-order approximation. For large errors, the function's slope is
+taken at the far end of the error interval, so that the bound may be too wide but not too narrow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def add_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
 
 
 def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of x y; an exact zero gives an exact zero, other products may underflow."""
+    """Return the error of x y. If non-zero factors give 0, add the underflow threshold."""
     of_x, of_y = np.abs(y.value) * x.error, np.abs(x.value) * y.error
     error = joint_error(a, x, y, of_x, of_y) + a.factor * x.error * y.error
     vanished = (value == 0) & (x.value != 0) & (y.value != 0)
@@ -30,7 +30,7 @@ def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Valu
 
 
 def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of x / y; infinity if y may be zero."""
+    """Return the error of x / y, which is infinite if y has an error and may be zero."""
     least = np.abs(y.value) - a.factor * y.error
     error = a.join(x.error, np.abs(value) * y.error) / np.where(least > 0, least, 1)
     wide = np.where(least > 0, error, np.where(y.error == 0, 0, np.inf))
@@ -60,7 +60,7 @@ def log_error(a: Arithmetic, value: Values, x: Operand) -> Values:
 
 
 def sqrt_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of sqrt: an error e of v is e / (sqrt(v) + sqrt(v - e))."""
+    """Return the error of sqrt: an error e of x becomes e / (sqrt(x) + sqrt(x - e))."""
     far = a.factor * x.error
     lower = np.sqrt(np.maximum(x.value - far, 0))
     between = np.maximum(value + lower, np.sqrt(far))
@@ -81,7 +81,7 @@ def power_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
 
 
 def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of log(e^x + e^y): each argument counts by its fraction of the sum."""
+    """Return the error of log(e^x + e^y): the error of x is multiplied by e^x / (e^x + e^y)."""
     of_x, of_y = np.exp(x.value - value), np.exp(y.value - value)
     grown = [
         np.minimum(part * np.exp(np.minimum(a.factor * z.error, 700)), 1) * z.error
@@ -91,14 +91,14 @@ def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Val
 
 
 def extreme_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of max or min: the other operand counts by how far it may exceed."""
+    """Return the error of max or min: how far the error of an operand may move the result."""
     gaps = [np.where(z.value == value, 0, np.abs(value - z.value)) for z in (x, y)]
     far = [np.maximum(a.factor * z.error - gap, 0) for z, gap in zip((x, y), gaps, strict=True)]
     return np.maximum(*far) / a.factor
 
 
 def error_quotient(part: Values, total: Values) -> Values:
-    """Return part / |whole|, with 0 / 0 = 0 and infinity for any other division by zero."""
+    """Return part / |total|, with 0 / 0 = 0 and infinity for any other division by zero."""
     size = np.abs(total)
     zero = np.where(part == 0, 0.0, np.inf)
     return np.where(size > 0, part / np.where(size > 0, size, 1), zero)
@@ -117,8 +117,8 @@ RULES: dict[Any, Rule] = {
     np.logaddexp: logaddexp_error,
     np.maximum: extreme_error,
     np.minimum: extreme_error,
-    # 2 if the number may be on the other side of zero
+    # the error is 2 if the number may be on the other side of zero
     np.sign: lambda a, _, x: np.where(np.abs(x.value) < a.factor * x.error, 2.0, 0.0),
     **dict.fromkeys((np.absolute, np.negative, np.positive), lambda a, _, x: x.error),
 }
-"""Universal function -> the error of its result."""
+"""Universal function of NumPy -> the rule that returns the error of its result."""

@@ -17,26 +17,26 @@ Wrap = Callable[[Any], Bounded]
 
 
 class Allowed(NamedTuple):
-    """The expected answer of an implementation, and its error bound."""
+    """One part (a named array) of the expected answer, and its error bound."""
 
     value: Array
     error: Array  # infinite where no bound applies
 
 
 class Allowances(NamedTuple):
-    """The expected answers of one call by name."""
+    """The expected answer of one call."""
 
-    parts: dict[str, Allowed]
-    doubts: int  # number of open choices between interests; with any, no bound applies
+    parts: dict[str, Allowed]  # by name, such as "out" or "d_history"
+    doubts: int  # number of argmax results that errors may change; if not 0, no bound applies
 
 
 def bounded_input(x: Any, precision: Precision, mode: str) -> Bounded:
-    """Return an exact input; float32 and float64 become float64."""
+    """Return an array as a float64 input of a computation in this precision and mode."""
     return input_wrapper(Arithmetic(precision, mode))(x)
 
 
 def input_wrapper(arithmetic: Arithmetic) -> Wrap:
-    """Return the function that makes inputs under these rules."""
+    """Return the function that converts an array to an input with these error rules."""
 
     def wrap(x: Any) -> Bounded:
         value = np.array(x, dtype=np.float64)
@@ -46,9 +46,9 @@ def input_wrapper(arithmetic: Arithmetic) -> Wrap:
 
 
 def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str) -> Any:
-    """Return `function(wrap)`, where `wrap` makes an exact input of an array.
+    """Return `function(wrap)`, where `wrap` converts an array to an input that carries errors.
 
-    run_bounded(lambda wrap: softmax.forward(wrap(logits), mask, axis=1), precision, mode)
+    Example: run_bounded(lambda wrap: squash.forward(wrap(x), kind="squash"), precision, mode)
     """
     return function(input_wrapper(Arithmetic(precision, mode)))
 
@@ -56,7 +56,7 @@ def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str
 def value_and_error(x: Any) -> tuple[Array, Array]:
     """Return values and errors of a result; a plain array has no error.
 
-    The error is infinite where the value leaves the range of the dtypes of the precision.
+    If a value may exceed the range of a dtype of the precision, its error is infinite.
     """
     if not isinstance(x, Bounded):
         plain = np.asarray(x)
@@ -73,8 +73,8 @@ def allowances(
     """Run `function(wrap)` in a precision; return each part of its result with an error bound.
 
     The bound is the error in this mode (doubled if statistical) plus the error of the reference
-    itself in float64. If results are stored in a finer dtype than the inputs, the answer is rounded
-    once more, to the dtype of the inputs (numerics-R2).
+    itself in float64. If the dtype of stored results is finer than that of the inputs, an answer is
+    also rounded to the dtype of the inputs (numerics-R2), and the bound includes this rounding.
     """
     arithmetic = Arithmetic(precision, mode)
     with np.errstate(all="ignore"):  # some calls contain infinities and NaN
@@ -92,7 +92,7 @@ def allowances(
 def answer_error(value: Array, error: Array, precision: Precision) -> Array:
     """Return the error of an answer after its rounding to the dtype of the inputs.
 
-    One rounding is not statistical: it costs at most one unit.
+    Both modes add the largest error of this rounding, because a single rounding has no average.
     """
     input_type = TYPES[precision.input]
     exact = value.dtype.kind != "f" or input_type.unit <= TYPES[precision.store].unit

@@ -1,7 +1,7 @@
 """The NumPy functions that the reference calls, for arrays that carry errors.
 
-Each takes the arguments of NumPy's function that the operators use. A function that moves numbers
-moves their errors alike. Sums and maxima have separate rules in `sums.py`.
+Each function accepts those arguments of NumPy's function that the operators use. If a function only
+moves numbers, it moves their errors in the same way. sums.py has the rules of sums and maxima.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def first_bounded(arrays: Sequence[Any]) -> Any:
 
 
 def bounded_where(condition: Any, x: Any, y: Any) -> Any:
-    """np.where; if the condition is open, the error covers both values."""
+    """np.where. If the condition may be wrong at a position, the error there covers both values."""
     bounded = first_bounded((x, y))
     (x_value, x_error), (y_value, y_error) = bounded.operand(x), bounded.operand(y)
     doubts, condition = doubts_of(condition), without_doubts(condition)
@@ -45,7 +45,7 @@ def bounded_concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 
 def bounded_einsum(subscripts: str, *arrays: Any, **options: Any) -> Any:
-    """np.einsum with an explicit result; raises TypeError unless it is of two arrays."""
+    """np.einsum of two arrays, with "->" in the subscripts. Raises TypeError for anything else."""
     if len(arrays) != 2 or options:
         raise TypeError("einsum of Bounded takes two arrays and no options")
     bounded, (x, y) = first_bounded(arrays), arrays
@@ -73,7 +73,7 @@ def bounded_sum(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any 
 
 
 def bounded_mean(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
-    """np.mean: the sum divided by the number of terms, which is exact."""
+    """np.mean: the sum divided by the number of terms. This number has no error."""
     added = bounded_sum(x, axis, keepdims=keepdims)
     value = np.mean(x.value, axis=axis, keepdims=keepdims)
     count = x.size // max(np.size(value), 1)
@@ -92,24 +92,24 @@ def bounded_add_reduceat(x: Any, indices: Any, axis: int = 0) -> Any:
 
 
 def bounded_max(x: Any, axis: Any = None, *, keepdims: bool = False, initial: Any = -np.inf) -> Any:
-    """np.max, as an exact number.
+    """np.max, with error 0.
 
-    The operators use the maximum only to shift or scale, and undo it afterwards. Their results do
-    not depend on the maximum, so its error is not theirs.
+    The operators use a maximum only to shift or scale numbers, and undo the shift or scale later.
+    So the error of the maximum does not change their results.
     """
     value = np.max(x.value, axis=axis, keepdims=keepdims, initial=initial)
     return x.like(value, 0.0)
 
 
 def bounded_argmax(x: Any, axis: int) -> Any:
-    """np.argmax; counts a doubt for each position where another element may be the largest."""
+    """np.argmax. If another element may be the largest, `arithmetic.doubts` increases by one."""
     doubts = sums.doubtful_maxima(x.operand(x), axis, x.arithmetic.factor)
     x.arithmetic.doubts += int(np.count_nonzero(doubts))
     return np.argmax(x.value, axis=axis)
 
 
 def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that moves errors as it moves values."""
+    """Return a version of a NumPy function that moves the errors in the same way as the values."""
 
     def moved(x: Any, *args: Any, **options: Any) -> Any:
         return x.like(function(x.value, *args, **options), function(x.error, *args, **options))
@@ -135,4 +135,4 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.size: lambda x: x.size,
     **{function: move_errors(function) for function in MOVES},
 }
-"""NumPy function -> its version for numbers with errors."""
+"""NumPy function -> its version for arrays that carry errors."""

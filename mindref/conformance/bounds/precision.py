@@ -1,7 +1,7 @@
 """Properties of float dtypes: rounding, range, and the accuracy of elementary functions.
 
-Spec: specs/numerics.md, the table of functions. Source of the worst case: the full profile of
-OpenCL. Libraries are better than that on average; the statistical number is the average.
+Spec: specs/numerics.md, the table of functions. The worst-case errors are those of the full profile
+of OpenCL. The statistical errors are average errors of libraries, which are smaller.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ class Type(NamedTuple):
     """A float dtype, by the properties that determine errors."""
 
     unit: float  # the largest relative error of one rounding
-    floor: float  # below it no bound applies: results may be flushed to zero
-    largest: float  # larger results are infinite
+    floor: float  # smaller results may be flushed to zero, so no relative bound applies to them
+    largest: float  # the largest finite number
 
 
 TYPES = {
     "float64": Type(2.0**-53, 2.0**-1022, (2 - 2.0**-52) * 2.0**1023),
     "float32": Type(2.0**-24, 2.0**-126, (2 - 2.0**-23) * 2.0**127),
-    "float16": Type(2.0**-11, 2.0**-24, 65504.0),  # hardware keeps its subnormals: they are needed
+    "float16": Type(2.0**-11, 2.0**-24, 65504.0),  # hardware does not flush subnormals of float16
     "bfloat16": Type(2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
 }
 """The dtypes that a backend may claim, by name."""
@@ -36,7 +36,7 @@ class Ulps(NamedTuple):
 
     worst: float
     statistical: float
-    absolute: bool = False  # also allowed: as many units at 1, near a zero of the function
+    absolute: bool = False  # also allow as many units of the number 1: a result may be near 0
 
 
 ULPS = {  # numerics-R9
@@ -46,7 +46,7 @@ ULPS = {  # numerics-R9
     "logaddexp": Ulps(3, 1, absolute=True),
     "power": Ulps(16, 1),
 }
-"""The elementary functions of the operators; + - * / are correctly rounded, 0.5."""
+"""Errors of the elementary functions that the operators use. + - * / have the error 0.5."""
 
 
 class Precision(NamedTuple):
@@ -58,7 +58,7 @@ class Precision(NamedTuple):
 
     @classmethod
     def of(cls, types: str | Sequence[str]) -> Precision:
-        """Return the precision of one dtype, of (input, accumulate), or of all three by name.
+        """Return the precision of one dtype name, of (input, accumulate), or of all three names.
 
         With two names, results are stored in the dtype of the inputs. Raises ConfigError for an
         unknown name and for any other number of names.
@@ -72,7 +72,7 @@ class Precision(NamedTuple):
         return cls(names[0], names[-1], names[0])
 
     def __str__(self) -> str:
-        """Return the dtypes in short: one name where all are equal, else two or three."""
+        """Return the names of the dtypes with "/" between them; one name if all are equal."""
         if self.store != self.input:
             return "/".join(self)
         return self.input if self.accumulate == self.input else f"{self.input}/{self.accumulate}"

@@ -1,15 +1,15 @@
 """The error of sums and of sums of products.
 
-A sum of n terms costs n roundings (or the root of n) of the sum of magnitudes. No order of addition
-exceeds this. The sum of magnitudes is what makes cancellation visible.
+In any order of addition, n terms have a rounding error of at most n units of the sum of magnitudes
+(statistical mode: sqrt(n) units). If terms cancel, this error is large relative to the sum.
 
-The errors of the terms have two parts. The last rounding of each term is independent of the others.
-The rest may come from one source: every logit of a user depends on the same capsule. That part adds
-up in full even in the statistical mode; otherwise six iterations of routing would exceed the bound.
+The error of a term has two parts. The last rounding of a term is independent of the other terms.
+The remaining error may have a source that several terms share, such as a capsule on which all
+logits depend. So these errors are added, not their squares, even in the statistical mode. Otherwise
+six iterations of routing would exceed the bound.
 
-In x / sum x and in x - sum w x the operands have correlated errors. Both occur in softmax, forward
-and backward. With independent errors, the errors of numerator and sum would remain where the true
-ones cancel: a weight near one hardly depends on its logit.
+The operands of x / sum x (softmax forward) and x - sum w x (softmax backward) have correlated
+errors, which cancel in part: a weight near one hardly depends on its logit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Contract = Callable[[Any, Any], Any]
 
 
 class Contraction(NamedTuple):
-    """The origin of a matrix product."""
+    """Origin of an array that a matrix product returned."""
 
     products: int  # number of products added for each element
 
@@ -35,11 +35,11 @@ def contraction_error(
 ) -> Values:
     """Return the error of `contract(x, y)`, which adds `count` products for each result."""
     x, y = factors
-    gauge = contract(np.abs(x.value) + x.error, np.abs(y.value) + y.error)
+    magnitude_sum = contract(np.abs(x.value) + x.error, np.abs(y.value) + y.error)
     errors = [
         inherited_error(a, x, y.value, contract),
         inherited_error(a, y, x.value, lambda error, weights: contract(weights, error)),
-        a.terms(count) * gauge,
+        a.terms(count) * magnitude_sum,
     ]
     if np.any(x.error) and np.any(y.error):
         errors.append(a.factor * contract(x.error, y.error))
@@ -49,10 +49,10 @@ def contraction_error(
 def initial_term_errors(
     a: Arithmetic, inputs: Sequence[Any], operands: Sequence[Operand]
 ) -> list[Values]:
-    """Return the cost of a sum of products that starts with the number added to it.
+    """Return the error of `products + number` if the sum of the products starts with the number.
 
-    Examples are a bias as one more row of the weight, or products added to a logit one by one. The
-    number takes part in as many roundings as there are products.
+    An implementation may store a bias as one more row of the weight, or add products to a logit one
+    by one. Then the number takes part in one rounding for each product.
     """
     return [
         a.terms(x.origin.products) * np.abs(other.value)
@@ -64,7 +64,7 @@ def initial_term_errors(
 def underflow_error(
     a: Arithmetic, value: Values, x: Operand, y: Operand, contract: Contract
 ) -> Values:
-    """Return the underflow threshold where a sum is zero although some products are not."""
+    """Return the underflow threshold where a sum is 0 although a product has non-zero factors."""
     if np.all(value):
         return 0.0
     alive = [(z.value != 0).astype(np.float64) for z in (x, y)]
@@ -75,13 +75,13 @@ def sum_error(
     a: Arithmetic, value: Values, x: Operand, add: Callable[[Any], Any], count: Any
 ) -> Any:
     """Return the error of `add(x)`, which adds `count` terms for each result."""
-    gauge = add(np.abs(x.value) + x.error)
+    magnitude_sum = add(np.abs(x.value) + x.error)
     inherited = inherited_error(a, x, 1.0, lambda e, _: add(e))
-    return a.rounded(value, a.join(inherited, a.terms(count) * gauge))
+    return a.rounded(value, a.join(inherited, a.terms(count) * magnitude_sum))
 
 
 def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contract) -> Values:
-    """Return the error of a sum of terms x weights that comes from the terms."""
+    """Return the error of sum(terms * weights) that the errors of the terms cause."""
     if not np.any(x.error):
         return 0.0
     weights = np.abs(weights)
@@ -93,7 +93,7 @@ def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contra
 
 
 def root_sum_squares(errors: Values, weights: Values, contract: Contract) -> Values:
-    """Return the root of the sum of squares, scaled so that no square underflows."""
+    """Return sqrt(sum((errors * weights)^2)), scaled so that no square underflows."""
     peaks = [np.max(part, initial=0) for part in (errors, weights)]
     if 0 in peaks or not np.isfinite(peaks).all():
         return contract(errors, weights)
@@ -123,21 +123,21 @@ def contraction_length(subscripts: str, shapes: list[tuple[int, ...]]) -> int:
 
 
 class Product(NamedTuple):
-    """The origin of an elementwise product."""
+    """Origin of an array that is the elementwise product of x and y."""
 
     x: Any
     y: Any
 
 
 class Sum(NamedTuple):
-    """The origin of a sum along one axis, which is kept with size one."""
+    """Origin of an array that is a sum along one axis, with keepdims=True."""
 
     terms: Any
     axis: int
 
 
-def share_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: int) -> Values:
-    """Return the error of x / sum x: an element counts by 1 minus its fraction of the sum."""
+def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: int) -> Values:
+    """Return the error of x / sum x, in which an element's error is multiplied by 1 - x / sum x."""
     least = total.value - a.factor * total.error
     own_error = np.abs(1 - value) * x.error
     error_of_others = np.abs(value) * joint_error_of_others(a, x, axis)
@@ -145,13 +145,15 @@ def share_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: 
     error = a.join(own_error, error_of_others, roundings) / np.where(least > 0, least, 1)
     anything = np.where((total.value == 0) & (total.error == 0), 0, np.inf)
     error = np.where(least > 0, error, anything)
-    if np.all(x.value >= 0):  # then x / sum x is from 0 to 1, whatever the error of its logit
+    if np.all(x.value >= 0):  # then x / sum x is from 0 to 1, however large the error of x is
         error = np.minimum(error, 1 / a.factor)
     return a.rounded(value, error)
 
 
-def distance_error(a: Arithmetic, value: Values, x: Operand, weights: Operand, axis: int) -> Values:
-    """Return the error of x - sum w x: an element counts by 1 minus its weight."""
+def difference_error(
+    a: Arithmetic, value: Values, x: Operand, weights: Operand, axis: int
+) -> Values:
+    """Return the error of x - sum w x, in which an element's error is multiplied by 1 - w."""
 
     def add(errors: Values, factors: Values) -> Values:
         return np.sum(errors * factors, axis=axis, keepdims=True)
@@ -160,8 +162,8 @@ def distance_error(a: Arithmetic, value: Values, x: Operand, weights: Operand, a
     weighted = Operand(weights.value * x.value, np.abs(weights.value) * x.error)
     of_weights = inherited_error(a, weights, x.value, add)
     second = a.factor * add(x.error, weights.error)
-    gauge = add(np.abs(weights.value), np.abs(x.value))
-    roundings = (a.terms(np.shape(x.value)[axis]) + a.unit) * gauge
+    magnitude_sum = add(np.abs(weights.value), np.abs(x.value))
+    roundings = (a.terms(np.shape(x.value)[axis]) + a.unit) * magnitude_sum
     of_others = joint_error_of_others(a, weighted, axis)
     return a.rounded(value, a.join(own_error, of_others, of_weights, second, roundings))
 

@@ -1,6 +1,6 @@
-"""The checks of the conformance suite, by stem of the specification page.
+"""The checks of the conformance suite: one module or package for each specification page.
 
-A stem is a module, or a package with the modules `agreement` (compare with the reference) and
-`properties` (algebraic properties and exact cases). `contract` tests a backend as a whole, `golden`
-compares with the golden values.
+Packages of operators have the modules `agreement`, which compares answers with the reference, and
+`properties`, which tests algebraic properties and calls with known answers. The module
+`contract` tests a backend as a whole. The module `golden` compares a backend with golden values.
 """

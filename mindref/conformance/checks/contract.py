@@ -1,6 +1,6 @@
-"""Checks of a backend as a whole: its claims, its conversions, and how its levels fit together.
+"""Checks of a backend as a whole: claims, array conversions, and agreement between its levels.
 
-Spec: specs/backend.md. Other checks test whether the claimed functions compute the right numbers.
+Spec: specs/backend.md. Other modules test the numbers that the claimed functions return.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from mindref.shapes import Array
 from mindref.training import optimiser
 
 NOT_OBSERVED = {
-    **{f"backend-R{n}": "the registry finds and loads a backend" for n in (1, 2, 3, 4, 5, 7)},
-    "backend-R8": "it concerns the names of the reference's operators",
-    "backend-R9": "the train command raises; no backend is called",
-    "backend-R16": "devices depend on the machine; the claims check tests that `on` exists",
-    "backend-R14": "a backend with automatic gradients that breaks it fails every gradient check",
+    **{f"backend-R{n}": "the rule is about loading a backend" for n in (1, 2, 3, 4, 5, 7)},
+    "backend-R8": "the rule concerns the names of the reference's operators",
+    "backend-R9": "`mindref train` raises the error without a call of the backend",
+    "backend-R16": "devices depend on the machine; the check claimed_members_exist requires `on`",
+    "backend-R14": "if `differentiate` breaks the rule, every gradient check fails",
     "backend-R18": "the suite calls a backend from one thread of one process",
-    "backend-R17": "the suite tests one process; the train command compares several at every epoch",
+    "backend-R17": "the suite tests one process; `mindref train` compares its processes",
 }
-"""Rules of the page that no check here can show -> reason."""
+"""Rules of specs/backend.md that the suite cannot test -> reason."""
 
 NUMBERS = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
-"""Numbers that a conversion through another dtype does not preserve."""
+"""Numbers that a dtype may lack: integers have no NaN, infinity or -0.0, float16 has no 1e-40."""
 
 
 @st.composite
 def conversion_calls(draw: st.DrawFn) -> Call:
-    """Draw an array with special numbers: contiguous, transposed, sliced, empty or scalar."""
+    """Draw an array with `NUMBERS` in it, or a transposed, sliced, empty or scalar part of it."""
     rng, shape = draw(generators()), draw(distinct_sizes(3))
     x = np.array(normal(rng, *shape))
     x.reshape(-1)[: len(NUMBERS)] = NUMBERS[: x.size]
@@ -55,12 +55,12 @@ def conversion_calls(draw: st.DrawFn) -> Call:
 
 
 COMPOSITION = loss_calls().map(lambda call: call._replace(stem="composition"))
-"""Calls of the loss and its gradients, to be composed of the operators."""
+"""Calls whose loss and gradients the reference model computes with the backend's operators."""
 
 
 @add_check("backend-R13", draws=st.just(Call("contract", {}, {})), stem="contract")
 def claimed_members_exist(context: CheckContext, call: Call) -> None:
-    """Each claimed operator, gradient and level must have its functions and methods."""
+    """Every function and method that a claimed operator, gradient or level needs must exist."""
     backend = tested_backend(context)
     context.assert_true(hasattr(backend, "capabilities"), "the backend has no capabilities()")
     for lack in missing_members(backend, backend.capabilities()):
@@ -69,7 +69,7 @@ def claimed_members_exist(context: CheckContext, call: Call) -> None:
 
 @add_check("backend-R11", draws=conversion_calls(), stem="conversion")
 def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
-    """to_numpy(from_numpy(x)) must have the bytes, shape and dtype of x, NaN and -0.0 included."""
+    """to_numpy(from_numpy(x)) must keep the dtype, shape and bytes of x, even of NaN and -0.0."""
     backend, x = tested_backend(context), call.arrays["x"]
     for x_or_mask in (x, np.isfinite(x)):
         back = convert_both_ways(context, backend, x_or_mask)
@@ -80,25 +80,25 @@ def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
         )
         context.assert_true(
             back.tobytes() == x_or_mask.tobytes(),
-            f"{array_description(x_or_mask)} has other bytes after both conversions",
+            f"{array_description(x_or_mask)} has other bytes after to_numpy(from_numpy(x))",
         )
 
 
 @add_check("backend-R10", draws=routing_calls(), stem="routing", agreement=True)
 def saved_of_routing_has_couplings(context: CheckContext, call: Call) -> None:
     """Routing must save `couplings`, the coupling weights of the last iteration."""
-    # a backend with automatic gradients serves as well (backend-R9), so it is tested, too
+    # automatic gradients are no exception: serving (backend-R9) reads `couplings` (backend-R10)
     context.assert_agrees(call, "couplings")
 
 
 @add_comparison("backend-R6", draws=COMPOSITION, stem="composition", gradient=True)
 def operators_compose_to_the_model() -> None:
-    """Composed by the reference, the operators must give its loss and its gradients."""
+    """A model composed of backend operators must have the loss and gradients of the reference."""
 
 
 @add_check("backend-R13", draws=loss_calls(), stem="loss", fraction=0.5)
 def loss_uses_the_served_interests(context: CheckContext, call: Call) -> None:
-    """The loss must be that of the interests which the backend serves for the same histories."""
+    """The loss must equal the loss computed from the interests that the backend serves."""
     params, batch, catalogue = call.arrays.values()
     users = {"params": params, "histories": batch.histories, "catalogue": catalogue}
     got, served = context.run(call), context.run(Call("interests", users, call.numbers))
@@ -107,7 +107,7 @@ def loss_uses_the_served_interests(context: CheckContext, call: Call) -> None:
 
 @add_check("backend-R13", draws=draw_trainings(steps=1), stem="training", fraction=0.5)
 def step_is_adam_on_the_loss_gradients(context: CheckContext, call: Call) -> None:
-    """The first step must be Adam on the gradients that the backend returns for the batch."""
+    """The first training step must apply Adam to the gradients that the backend returns."""
     params, (batch,), catalogue = call.arrays.values()
     arrays = {"params": params, "batch": batch, "catalogue": catalogue}
     config = {"config": call.numbers["config"]}
@@ -117,17 +117,17 @@ def step_is_adam_on_the_loss_gradients(context: CheckContext, call: Call) -> Non
 
 @add_check("backend-R15", draws=draw_trainings(steps=3), stem="training", fraction=0.5)
 def training_resumes_from_parameters_and_moments(context: CheckContext, call: Call) -> None:
-    """Training resumed from saved parameters and moments must end in the same bytes."""
+    """A resumed training must end in the same bytes as a training without interruption."""
     context.assert_equal(context.run(call.change(pause=1)), context.run(call))
 
 
 def tested_backend(context: CheckContext) -> Any:
-    """Return the backend under test; None for a trivial implementation."""
+    """Return the backend, or None for an implementation that returns wrong answers on purpose."""
     return getattr(context.implementation, "backend", None)
 
 
 def convert_both_ways(context: CheckContext, backend: Any, x: Array) -> Any:
-    """Return an array after both conversions; an exception is a failure of the check."""
+    """Return to_numpy(from_numpy(x)); an exception makes the check fail."""
     try:
         return backend.to_numpy(backend.from_numpy(x))
     except FOREIGN_ERRORS as error:
@@ -141,15 +141,15 @@ def array_description(x: Any) -> str:
 
 
 def assert_close_to(context: CheckContext, got: CallAnswer, expected: Mapping[str, Array]) -> None:
-    """Compare parts of an answer with numbers computed from other answers of the backend."""
+    """Compare an answer with `expected`, which is computed from other answers of the backend."""
     for name, value in expected.items():
-        allowed = 2 * context.expected(got.call)[name].allowed  # both sides are rounded
+        allowed = 2 * context.expected(got.call)[name].allowed  # got and value are both rounded
         worst = partial(context.worst_case, got.call, got.call, name)
         context.assert_close(name, got[name], ExpectedArray(value, allowed), worst)
 
 
 def loss_of_served(served: CallAnswer, call: Call) -> Array:
-    """Return the float64 loss of served interests."""
+    """Return the loss of the served interests, computed in float64."""
     params, batch, catalogue = call.to(np.float64).arrays.values()
     config = call.numbers["config"]
     target, _ = mind.item_vectors(params, batch.target, catalogue)
@@ -172,7 +172,7 @@ def loss_of_served(served: CallAnswer, call: Call) -> Array:
 
 
 def after_adam(gradients: CallAnswer, call: Call) -> Mapping[str, Array]:
-    """Return the parameters after the first step of Adam in float64 on given gradients."""
+    """Return the parameters after one step of Adam with `gradients`, computed in float64."""
     config = call.numbers["config"]
     after = {n: x.astype(np.float64) for n, x in flatten(call.arrays["params"]).items()}
     d_after = {name: gradients[f"d_{name}"].astype(np.float64) for name in after}

@@ -18,7 +18,7 @@ WEIGHTS = ("ones", "means", "mixed")
 
 @st.composite
 def embedding_calls(draw: st.DrawFn) -> Call:
-    """Draw a table, row indices with repeats, weights with zeros among them, a cotangent."""
+    """Draw a table, row indices that repeat, weights that may be 0, and a cotangent (d_out)."""
     (v, d, m, f), rng = draw(distinct_sizes(4)), draw(generators())
     weights = drawn_weights(draw(st.sampled_from(WEIGHTS)), rng, m, f)
     arrays = {"table": normal(rng, v, d), "rows": rng.integers(0, v, (m, f)), "weights": weights}
@@ -26,7 +26,7 @@ def embedding_calls(draw: st.DrawFn) -> Call:
 
 
 def drawn_weights(how: str, rng: np.random.Generator, m: int, f: int) -> Array:
-    """Return weights (M, F): all one, those of a mean, or any from zero on."""
+    """Return weights (M, F): all 1 ("ones"), all 1 / F ("means"), or random ("mixed")."""
     if how == "mixed":
         return rng.random((m, f)) * (rng.random((m, f)) < 0.7)
     return np.full((m, f), 1.0 if how == "ones" else 1 / f)
@@ -34,7 +34,7 @@ def drawn_weights(how: str, rng: np.random.Generator, m: int, f: int) -> Array:
 
 @add_check("embedding-R2", draws=embedding_calls())
 def lookup_with_weight_one_copies_the_row(context: CheckContext, call: Call) -> None:
-    """A single row with weight 1 must be copied bit for bit."""
+    """A vector that uses one row with weight 1 must equal the row bit for bit."""
     rows, weights = call.arrays["rows"][:, :1], np.ones_like(call.arrays["weights"][:, :1])
     got = context.run(call.change(rows=rows, weights=weights))
     context.assert_exact(got, "out", call.arrays["table"][rows[:, 0]])
@@ -42,7 +42,7 @@ def lookup_with_weight_one_copies_the_row(context: CheckContext, call: Call) -> 
 
 @add_check("embedding-R2", "backend-R12", draws=embedding_calls())
 def lookup_of_adjacent_rows_is_not_a_view(context: CheckContext, call: Call) -> None:
-    """Looking up the whole table in order must return a copy of it, not a view."""
+    """A look-up of all rows in order must return a copy of the table, not a view."""
     table = call.arrays["table"]
     rows = np.arange(len(table))[:, None]
     got = context.run(call.change(rows=rows, weights=np.ones_like(table[:, :1])))
@@ -51,7 +51,7 @@ def lookup_of_adjacent_rows_is_not_a_view(context: CheckContext, call: Call) -> 
 
 @add_check("embedding-R1", draws=embedding_calls())
 def weighted_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
-    """For small integers, where no sum is rounded, the weighted sum must be exact."""
+    """Weighted sums of small integers, which no dtype rounds, must be exact."""
     call = as_small_integers(call)
     table, rows, weights = call.arrays.values()
     context.assert_exact(context.run(call), "out", np.einsum("mf,mfd->md", weights, table[rows]))
@@ -59,7 +59,7 @@ def weighted_sums_of_small_integers_are_exact(context: CheckContext, call: Call)
 
 @add_check("embedding-R3", draws=embedding_calls(), gradient=True)
 def gradient_of_a_repeated_row_is_summed(context: CheckContext, call: Call) -> None:
-    """For small integers, the gradient of a row must be the exact sum over all its uses."""
+    """For small integers, a row's gradient must be the exact sum over all uses of the row."""
     call = as_small_integers(call)
     table, rows, weights = call.arrays.values()
     assert call.cotangent is not None
@@ -70,11 +70,11 @@ def gradient_of_a_repeated_row_is_summed(context: CheckContext, call: Call) -> N
 
 @add_check("notation-R5", draws=embedding_calls(), stem="embedding", gradient=True)
 def row_zero_is_not_padding(context: CheckContext, call: Call) -> None:
-    """Row 0 is not padding: it must be looked up and must receive its gradient."""
+    """Row 0 must be looked up and must receive a gradient like any other row."""
     context.run(call)
     zeros = as_small_integers(call.change(rows=np.zeros_like(call.arrays["rows"])))
     ones = map_floats(lambda x: np.where(x == 0, 1, x).astype(x.dtype), zeros.arrays)
-    zeros = zeros._replace(arrays=ones)  # a zero would hide a mistake
+    zeros = zeros._replace(arrays=ones)  # a product with 0 would hide mistakes
     total = zeros.arrays["weights"].sum(axis=1, keepdims=True)
     got = context.run(zeros)
     context.assert_exact(got, "out", total * zeros.arrays["table"][0])
@@ -88,26 +88,26 @@ def row_indices_are_unique_and_ascending(context: CheckContext, call: Call) -> N
     """The row indices of a row-sparse gradient must be unique and ascending."""
     got = context.run(call)
     rows = got.get("rows", np.empty(0, int))  # a dense gradient lists no rows
-    message = f"the listed rows are {rows.tolist()}, expected unique and ascending"
+    message = f"the gradient lists the rows {rows.tolist()}, expected unique and ascending"
     context.assert_true((np.diff(rows) > 0).all(), message, got, "rows")
 
 
 @add_check("embedding-R6", draws=embedding_calls(), gradient=True)
 def row_with_weight_zero_has_no_gradient(context: CheckContext, call: Call) -> None:
-    """A row that is used only with weight 0 must not be listed and must have gradient 0."""
+    """A row used only with weight 0 must have gradient 0, and the gradient must not list it."""
     rows = call.arrays["rows"]
     silent = rows.reshape(-1)[0]
     context.run(call)
     got = context.run(call.change(weights=np.where(rows == silent, 0, call.arrays["weights"])))
     listed = got.get("rows", np.empty(0, int))
-    message = f"row {silent} has weight 0 and is listed"
+    message = f"row {silent} has weight 0, but the gradient lists it"
     context.assert_true(silent not in listed, message, got, "rows")
     context.assert_exact(got, "d_table", 0, mask=np.arange(len(got["d_table"]))[:, None] == silent)
 
 
 @add_check("embedding-R1, R3", draws=embedding_calls(), gradient=True)
 def reordering_vectors_reorders_results(context: CheckContext, call: Call) -> None:
-    """Reordering the vectors must reorder the result and must not change the table gradient."""
+    """Reordering the look-ups must reorder the result and must not change the table gradient."""
     order = context.rng.permutation(len(call.arrays["rows"]))
     assert call.cotangent is not None
     moved = {name: call.arrays[name][order] for name in ("rows", "weights")}
@@ -118,7 +118,7 @@ def reordering_vectors_reorders_results(context: CheckContext, call: Call) -> No
 
 @add_check("embedding-R1, R3", draws=embedding_calls(), gradient=True)
 def empty_batches_and_empty_rows_are_allowed(context: CheckContext, call: Call) -> None:
-    """An empty batch must give no vectors, and a vector of no rows must be zero."""
+    """An empty batch must give no vectors, and a vector without rows must be zero."""
     assert call.cotangent is not None
     context.run(call)
     rows, weights = call.arrays["rows"], call.arrays["weights"]
@@ -133,7 +133,7 @@ def empty_batches_and_empty_rows_are_allowed(context: CheckContext, call: Call) 
 
 @add_check("embedding-R4", draws=embedding_calls())
 def row_outside_the_table_raises(context: CheckContext, call: Call) -> None:
-    """A row index below 0 or beyond the last row must raise."""
+    """A row index below 0 or beyond the last row must raise an error."""
     context.run(call)
     rows, count = call.arrays["rows"], len(call.arrays["table"])
     position = context.rng.integers(rows.size)
@@ -145,7 +145,7 @@ def row_outside_the_table_raises(context: CheckContext, call: Call) -> None:
 
 @add_check("embedding-R7", draws=embedding_calls())
 def non_integer_rows_raise(context: CheckContext, call: Call) -> None:
-    """Row indices of type float or bool must raise, even if the numbers are whole."""
+    """Row indices of dtype float or bool must raise an error, even if their values are integers."""
     context.run(call)
     for dtype in (np.float64, np.float32, np.bool_):
         context.assert_raises(call.change(rows=(call.arrays["rows"] > 0).astype(dtype)))
@@ -153,15 +153,15 @@ def non_integer_rows_raise(context: CheckContext, call: Call) -> None:
 
 @add_check("embedding-R3", draws=embedding_calls(), gradient=True, fraction=0.3)
 def embedding_gradient_matches_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradient must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradient must match central differences of the backend's forward."""
     assert_gradients_follow(context, call)
 
 
 @add_comparison("embedding-R1", draws=embedding_calls())
 def vectors_match_the_reference() -> None:
-    """The vectors of forward must match the reference."""
+    """The vectors that forward returns must match the reference."""
 
 
 @add_comparison("embedding-R3", draws=embedding_calls(), parts=("d_table",))
 def embedding_gradient_matches_the_reference() -> None:
-    """For a random cotangent, the gradient of the table must match the reference."""
+    """For a random cotangent d_out, the gradient of the table must match the reference."""

@@ -1,7 +1,7 @@
-"""Checks against the golden values; they test the reference like any other backend.
+"""Compare every backend, the reference included, with the golden values of the package.
 
-The numbers are from files (mindref/conformance/golden), the error bound is computed at run time.
-Options that a backend may leave out do not occur in the golden calls.
+The values are read from files (mindref/conformance/golden). The error bounds are computed at run
+time. The golden calls use no option that a backend may leave out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mindref.conformance.runner.reference import ExpectedArray, expected_answer
 
 
 def golden_calls(stem: str) -> st.SearchStrategy[Call]:
-    """Draw one of the golden calls; the file is read when the first one is drawn."""
+    """Draw golden calls of `stem`, which is an operator, "interests", "loss" or "training"."""
 
     def stored_calls() -> st.SearchStrategy[Call]:
         return st.sampled_from([case.call for case in golden.load_cases(stem).values()])
@@ -29,7 +29,7 @@ def golden_calls(stem: str) -> st.SearchStrategy[Call]:
 
 
 def compare_with_golden(context: CheckContext, call: Call) -> None:
-    """Run the call, and compare every part of the answer with the golden one."""
+    """Run a golden call, and compare every part of the answer with the golden values."""
     for mode in ("statistical", "worst"):
         golden_parts = golden_answer(call.stem, golden.case_name(call), context.precision, mode)
         widened = context.widen(golden_parts)
@@ -41,14 +41,14 @@ def compare_with_golden(context: CheckContext, call: Call) -> None:
 def golden_answer(
     stem: str, name: str, precision: Precision, mode: str
 ) -> dict[str, ExpectedArray]:
-    """Return the golden answer of a case with an error bound for each number."""
+    """Return the golden answer of a case, with statistical or worst-case error bounds."""
     call, answer = golden.load_cases(stem)[name]
-    of_the_day = expected_answer(call, precision, mode)
-    return {part: of_the_day[part]._replace(value=x) for part, x in answer.items()}
+    expected = expected_answer(call, precision, mode)
+    return {part: expected[part]._replace(value=x) for part, x in answer.items()}
 
 
 def add_golden_checks() -> None:
-    """Register a check of each stem."""
+    """Register one check for each stem in `GOLDEN_CASES`."""
     for stem, cases in GOLDEN_CASES.items():
         page = {"interests": "model", "loss": "model", "training": "optimiser"}.get(stem, stem)
         name = "interests_match" if stem == "interests" else f"{stem}_matches"

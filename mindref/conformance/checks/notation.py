@@ -15,18 +15,18 @@ from mindref.conformance.runner.check import add_check
 from mindref.conformance.runner.context import CheckContext
 
 NOT_OBSERVED = {
-    "notation-R3": "messages are not part of the backend contract",
-    "notation-R6": "a backend that breaks it fails every check of the operator",
-    "notation-R7": "a backend that breaks it fails every gradient check",
+    "notation-R3": "the backend contract does not define the messages of errors",
+    "notation-R6": "a backend that breaks the rule fails every check of the operator",
+    "notation-R7": "a backend that breaks the rule fails every gradient check",
 }
 
 WITH_AXES = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.axes)
-"""Operators whose arrays have named axes; arrays of softmax and squash may have any axes."""
+"""Operators whose arrays have fixed axis letters; softmax and squash accept any axes."""
 
 
 @for_each_operator("notation-R1", stems=WITH_AXES)
 def disagreeing_axes_raise(context: CheckContext, call: Call) -> None:
-    """An axis that is one longer than its letter, or of size 1, must raise."""
+    """If two sizes of an axis letter differ, even if one is 1, the call must raise an error."""
     context.run(call)
     for wrong in calls_with_wrong_axis(call):
         context.assert_raises(wrong)
@@ -34,7 +34,7 @@ def disagreeing_axes_raise(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("notation-R2", stems=WITH_AXES)
 def wrong_number_of_axes_raises(context: CheckContext, call: Call) -> None:
-    """An array with one axis too many or too few must raise."""
+    """An array with one axis too many or too few must raise an error."""
     context.run(call)
     for name, x in call.arrays.items():
         context.assert_raises(call.change(**{name: x[None]}))
@@ -55,12 +55,12 @@ def gradient_has_the_shape_of_its_argument(context: CheckContext, call: Call) ->
     "notation-R4", "routing-R25", draws=routing_calls(general=True), stem="routing", gradient=True
 )
 def gradient_of_general_matrices_has_their_shape(context: CheckContext, call: Call) -> None:
-    """The gradient of a matrix for each position and interest must have that shape."""
+    """With a matrix for each position and interest, gradients must have their inputs' shapes."""
     gradient_has_the_shape_of_its_argument(context, call)
 
 
 def calls_with_wrong_axis(call: Call) -> Iterator[Call]:
-    """Yield the call with one axis resized that must agree with another axis."""
+    """Yield copies of the call, each with one resized axis that must agree with another axis."""
     axes = ARGUMENTS[call.stem].axes
     words = {name: axes[name][-x.ndim :] for name, x in call.arrays.items()}
     counts = Counter("".join(words.values()))
@@ -73,7 +73,7 @@ def calls_with_wrong_axis(call: Call) -> Iterator[Call]:
 
 
 def resize_axis(x: AnyArray, axis: int, size: int) -> AnyArray:
-    """Return x with another size of an axis; its last entry is repeated, or zeros are added."""
+    """Return x with `axis` cut to `size` or extended by its last entry (zeros if it is empty)."""
     if x.shape[axis] == 0:
         return np.zeros([*x.shape[:axis], size, *x.shape[axis + 1 :]], x.dtype)
     return np.take(x, np.minimum(np.arange(size), x.shape[axis] - 1), axis=axis)

@@ -1,7 +1,7 @@
 """Checks of the arithmetic of every operator. Spec: specs/numerics.md.
 
-Dtypes, inputs, memory, determinism, masked values, NaN and infinity. Operator pages repeat some of
-the rules.
+The checks test dtypes, unchanged inputs, shared memory, determinism, masked values, NaN and
+infinity. The pages of the operators repeat some of the rules.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from mindref.conformance.runner.plan import FULL_PRECISIONS
 from mindref.conformance.tolerances import same_math
 
 NOT_OBSERVED = {
-    "numerics-R9": "it concerns the tests of this repository",
-    "numerics-R11": "about our own checker of gradients",
-    "numerics-R12": "about our own checker of gradients",
+    "numerics-R9": "the rule concerns the tests of this repository",
+    "numerics-R11": "the rule concerns the gradient checker of the suite",
+    "numerics-R12": "the rule concerns the gradient checker of the suite",
 }
 
-# softmax and squash have one array
+# softmax and squash have only one float array, so its dtype cannot differ from another
 MIXED = tuple(stem for stem in CALLS if stem not in ("softmax", "squash"))
 
 
 @for_each_operator("numerics-R1")
 def integer_arrays_raise(context: CheckContext, call: Call) -> None:
-    """Integers in place of floats must raise; they must not be converted."""
+    """Integer arrays in place of float arrays must raise an error and must not be converted."""
     context.run(call)
     integers = map_floats(lambda x: np.clip(np.nan_to_num(x), -9, 9).astype(np.int64), call.arrays)
     context.assert_raises(call._replace(arrays=integers).forward_only())
@@ -37,7 +37,7 @@ def integer_arrays_raise(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R1", stems=MIXED)
 def mixed_dtypes_raise(context: CheckContext, call: Call) -> None:
-    """One float array of another dtype must raise; it must not be converted."""
+    """If float arrays differ in dtype, the call must raise an error, not convert an array."""
     context.run(call)
     for name, x in call.arrays.items():
         if is_float_array(x):
@@ -56,7 +56,7 @@ def results_have_the_dtype_of_the_inputs(context: CheckContext, call: Call) -> N
 
 @for_each_operator("numerics-R3", stems=MASKED)
 def non_boolean_masks_raise(context: CheckContext, call: Call) -> None:
-    """A mask of integers or floats must raise."""
+    """A mask of integers or floats must raise an error."""
     context.run(call)
     for name in ARGUMENTS[call.stem].masks:
         for dtype in (np.int64, np.uint8, call.dtype):
@@ -65,7 +65,7 @@ def non_boolean_masks_raise(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R6", gradient=True)
 def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
-    """Results must match float64 within SAME_MATH of the largest entry or the error bound."""
+    """Results must match float64 results within error bound or SAME_MATH times largest entry."""
     got, expected = context.run(call), context.expected(call)
     for name in [name for name in expected if name in got]:
         value, allowed = expected[name].value, expected[name].allowed
@@ -84,7 +84,7 @@ def inputs_are_not_modified(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R8", gradient=True)
 def same_inputs_give_the_same_bytes(context: CheckContext, call: Call) -> None:
-    """A repeated call must give the same bytes, after other calls and for ties too."""
+    """A repeated call must give the same bytes, even after other calls and even if scores tie."""
     first, tie = context.run(call), context.run(all_ones_call(call))
     other = other_numbers_call(call)
     for between in (call, other, all_ones_call(call), other.forward_only()):
@@ -96,25 +96,25 @@ def same_inputs_give_the_same_bytes(context: CheckContext, call: Call) -> None:
 @for_each_operator("backend-R12", gradient=True)
 def results_share_no_memory(context: CheckContext, call: Call) -> None:
     """A result must share no memory with an input or an earlier result."""
-    for question in (call, other_numbers_call(call), call.forward_only()):
-        context.run(question)  # context.run compares the memory of all earlier answers
+    for other_call in (call, other_numbers_call(call), call.forward_only()):
+        context.run(other_call)  # `run` itself raises if the answer shares memory
 
 
 @for_each_operator("numerics-R10", gradient=True)
 def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None:
     """If all products of the formulas are finite, finite inputs must give finite results."""
-    # warnings are not part of an answer
+    # the rule also forbids warnings; no check can test this, because an answer has no warnings
     context.run(call)
-    for question in calls_over_range(call):
-        for name, x in context.run(question).items():
+    for other_call in calls_over_range(call):
+        for name, x in context.run(other_call).items():
             context.assert_true(np.isfinite(x).all(), f"{name} is not finite", None, name)
 
 
 def calls_over_range(call: Call) -> list[Call]:
-    """Return the call with its floats scaled up to where the longest products are finite.
+    """Return calls with float arrays scaled from 0 to the largest scale that keeps products finite.
 
-    A product has four factors. Each iteration of routing adds two votes of two factors each,
-    forward and backward: a gradient through R iterations has 4 R - 2 factors.
+    A gradient of routing through r iterations has products of 4 r - 2 factors. Each iteration adds
+    two votes S e of two factors each. The code uses 4 r factors, with r = 1 for other operators.
     """
     info = np.finfo(call.dtype)
     factors = 4 * call.numbers.get("iterations", 1)
@@ -124,30 +124,30 @@ def calls_over_range(call: Call) -> list[Call]:
 
 
 def claimed_dtypes(context: CheckContext) -> tuple[str, ...]:
-    """Return the dtypes float64 and float32, as far as the backend claims them."""
+    """Return float64 and float32, each only if the backend claims it."""
     claims = getattr(context.implementation, "claims", None)
     types = FULL_PRECISIONS if claims is None else {entry[0] for entry in claims.dtypes}
     return tuple(dtype for dtype in FULL_PRECISIONS if dtype in types)
 
 
 def all_ones_call(call: Call) -> Call:
-    """Return a call of the same shapes in which every number is one, so that scores tie."""
+    """Return a call with ones in every float array and an infinite power, so that scores tie."""
     numbers = {**call.numbers, **({"power": np.inf} if "power" in call.numbers else {})}
     return call._replace(arrays=map_floats(np.ones_like, call.arrays), numbers=numbers)
 
 
 def other_numbers_call(call: Call) -> Call:
-    """Return a call of the same shapes with other numbers."""
+    """Return the call with all float arrays except the cotangent multiplied by 0.75."""
     return scale_floats(call, 0.75)
 
 
 def scale_floats(call: Call, scale: float) -> Call:
-    """Return the call with all float arrays scaled, but not the cotangent."""
-    with np.errstate(all="ignore"):  # garbage at masked positions
+    """Return the call with all float arrays except the cotangent multiplied by `scale`."""
+    with np.errstate(all="ignore"):  # masked positions may hold NaN and infinity
         return call._replace(arrays=map_floats(lambda x: x * x.dtype.type(scale), call.arrays))
 
 
-GARBAGE = (np.nan, np.inf, -np.inf, 1e30)
+GARBAGE = (np.nan, np.inf, -np.inf, 1e30)  # written to masked positions
 
 
 @for_each_operator("numerics-R4", stems=MASKED, gradient=True)
@@ -171,15 +171,15 @@ def nan_reaches_only_dependent_results(context: CheckContext, call: Call) -> Non
             continue
         got = context.run(call.change(**{name: replace_at(call.arrays[name], position, np.nan)}))
         reach = REACHES[call.stem][name](call, position)
-        for part, lost in reach.lost.items():
+        for part, becomes_nan in reach.becomes_nan.items():
             message = f"{name}{list(position)} is NaN, but {part} is not"
-            context.assert_true(np.isnan(got[part][lost]).all(), message)
+            context.assert_true(np.isnan(got[part][becomes_nan]).all(), message)
         assert_unchanged_elsewhere(context, clean, got, reach)
 
 
 @for_each_operator("numerics-R13, R5")
 def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
-    """An infinity must give infinity or NaN in the results computed from it, and only there."""
+    """If one input is infinite, exactly the results computed from it must be infinite or NaN."""
     call = call.forward_only()
     if call.stem == "relu_layer":  # the ReLU of -infinity is 0, which is finite
         call = call.change(relu=False)
@@ -192,14 +192,14 @@ def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
         for bad in (np.inf,) if "logits" in name else (np.inf, -np.inf):
             got = context.run(call.change(**{name: replace_at(call.arrays[name], position, bad)}))
             reach = REACHES[call.stem][name](call, position)
-            finite = np.isfinite(got["out"][reach.lost["out"]])
+            finite = np.isfinite(got["out"][reach.becomes_nan["out"]])
             message = f"{name}{list(position)} is {bad}, but out is finite"
             context.assert_true(not finite.any(), message)
             assert_unchanged_elsewhere(context, clean, got, reach)
 
 
 def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ...] | None:
-    """Return a random unmasked position of an array, or None if there is none."""
+    """Return a random unmasked position of an array, or None if all positions are masked."""
     x = call.arrays[name]
     out = np.broadcast_to(masked_out(call).get(name, False), x.shape)
     free = np.argwhere(~out)
@@ -209,7 +209,7 @@ def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ..
 def assert_unchanged_elsewhere(
     context: CheckContext, clean: CallAnswer, got: CallAnswer, reach: NanReach
 ) -> None:
-    """Compare the spared parts of an answer with the answer without the bad number."""
-    shared = [name for name in reach.spared if name in got]
-    parts = {name: np.where(reach.spared[name], got[name], clean[name]) for name in shared}
+    """Where `reach.unchanged` is true, compare `got` with the reference for the call of `clean`."""
+    shared = [name for name in reach.unchanged if name in got]
+    parts = {name: np.where(reach.unchanged[name], got[name], clean[name]) for name in shared}
     context.assert_matches(CallAnswer(clean.call, {**clean, **parts}), tuple(shared))

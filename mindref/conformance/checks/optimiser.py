@@ -1,7 +1,7 @@
-"""Checks of training, level 3: some steps of Adam with row-sparse gradients.
+"""Checks of training (level 3 of the backend contract): Adam steps with row-sparse gradients.
 
-Spec: specs/optimiser.md. The update is not part of the contract: its rules are tested by the
-parameters after one, two and three steps.
+Spec: specs/optimiser.md. The contract has no separate function for the update. The checks therefore
+compare the parameters after one, two and three steps.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from mindref.models.parameters import Layer, flatten, flatten_gradients
 from mindref.shapes import Bools
 
 NOT_OBSERVED = {
-    "optimiser-R9": "the learning rate is an argument of a step",
+    "optimiser-R9": "each step receives the learning rate as an argument",
     **{
-        f"optimiser-R{n}": "gradients stay inside the backend between loss and update"
+        f"optimiser-R{n}": "a step of the backend passes its gradients to the update internally"
         for n in (10, 11, 12)
     },
     **{
-        f"optimiser-R{n}": "the train command raises for numbers that are not finite"
+        f"optimiser-R{n}": "the rule concerns the errors and files of `mindref train`"
         for n in (15, 16)
     },
 }
-"""Rules of the page that no call of a backend can show -> reason."""
+"""Rules of specs/optimiser.md that no call of a backend can test -> reason."""
 
 draw_stable = partial(draw_trainings, iterations=1, hidden=())
-"""Draws trainings in which errors grow slowly, for three steps."""
+"""Draws trainings in which rounding errors stay small, even over three steps."""
 
 MOVED = 1e-3
-"""Fraction of the learning rate above which a row has certainly moved."""
+"""A parameter has moved if it changed by more than this fraction of the learning rate."""
 
 
-# properties and exact cases
+# properties and known answers
 
 
 @add_check("optimiser-R5", draws=draw_trainings(), fraction=0.5)
 def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
-    """Table rows that no batch looks up must keep their bytes through training."""
+    """Table rows that no batch looks up must keep their bytes during training."""
     params, got = call.arrays["params"], context.run(call)
     items, profile = unused_rows(call)
     context.assert_exact(got, "items", params.items, mask=items[:, None])
@@ -60,7 +60,7 @@ def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
 
 @add_check("optimiser-R5, R6", draws=draw_trainings(steps=2), fraction=0.5)
 def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> None:
-    """A row of the first batch that the second does not look up must not move in step two."""
+    """In step two, rows that the second batch does not look up must keep their bytes."""
     first, second = call.arrays["batches"]
     before, after = context.run(call.change(batches=(first,))), context.run(call)
     items, profile = unused_rows(call.change(batches=(second,)))
@@ -69,10 +69,10 @@ def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> Non
 
 
 @add_check(
-    "optimiser-R6", draws=draw_trainings(steps=1, becomes=with_zero_gradient_step), fraction=0.5
+    "optimiser-R6", draws=draw_trainings(steps=1, change_call=with_zero_gradient_step), fraction=0.5
 )
 def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> None:
-    """A looked-up row with gradient 0 must still move, by its moments; other rows must not."""
+    """A looked-up row with gradient 0 must move by its moments, and other rows must not move."""
     params, batches, catalogue = call.arrays.values()
     before, after = context.run(call.change(batches=batches[:1])), context.run(call)
     looked_up = np.isin(np.arange(len(params.items)), looked_up_rows(batches[1], catalogue))
@@ -93,7 +93,7 @@ def zero_learning_rate_moves_nothing(context: CheckContext, call: Call) -> None:
 
 @add_check("optimiser-R8", "numerics-R8", draws=draw_trainings(), fraction=0.5)
 def training_keeps_no_state_of_earlier_runs(context: CheckContext, call: Call) -> None:
-    """A repeated training must give the same bytes after another training."""
+    """A training must give the same bytes when it is repeated after another training."""
     first = context.run(call)
     context.run(call.change(batches=call.arrays["batches"][::-1], learning_rate=1.0))
     context.assert_equal(context.run(call), first)
@@ -109,7 +109,7 @@ def non_finite_loss_skips_the_step(context: CheckContext, call: Call) -> None:
     config = call.numbers["config"]
     loss, _ = reference_model().loss_and_gradients(params, first, catalogue, config)
     if np.isfinite(loss):
-        return  # this routing ignores the logits
+        return  # uniform routing ignores the logits, so the loss is finite
     got = context.run(call.change(batches=(first, last)))
     context.assert_true(not np.isfinite(got["losses"][0]), "the loss is finite", got, "losses")
     for name in flatten(params):
@@ -127,12 +127,12 @@ def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Cal
     with np.errstate(over="ignore"):
         fits = all(map(squares_are_finite, flatten_gradients(gradients).values()))
     if fits:
-        return  # no hidden unit is active
+        return  # without an active hidden unit, no gradient is large
     got = context.run(call.change(params=params))
     context.assert_true(not np.isfinite(got["losses"]).any(), "the loss is finite", got, "losses")
 
 
-# agreement, from simple to compound
+# agreement with the reference, from simple to complex trainings
 
 
 @add_comparison("optimiser-R4, R3, R8", draws=draw_trainings(steps=1))
@@ -147,40 +147,42 @@ def two_and_three_steps_match_the_reference() -> None:
     """After two or three steps, losses and parameters must match the reference."""
 
 
-@add_comparison("optimiser-R2", draws=draw_stable(steps=3, becomes=with_late_item), fraction=0.5)
+@add_comparison(
+    "optimiser-R2", draws=draw_stable(steps=3, change_call=with_late_item), fraction=0.5
+)
 def late_row_uses_the_global_step_count() -> None:
-    """A row first looked up in step three must be bias-corrected by the global step count."""
+    """The bias correction of a row first used in step three must use the global step count."""
 
 
 @add_comparison(
     "optimiser-R5",
-    draws=draw_stable(steps=3, becomes=with_skipped_item, beta1=0.5, beta2=0.9),
+    draws=draw_stable(steps=3, change_call=with_skipped_item, beta1=0.5, beta2=0.9),
     fraction=0.25,
 )
 def skipped_row_keeps_its_moments() -> None:
-    """A row looked up in steps one and three must keep its moments in step two."""
+    """A row used in steps one and three, but not in two, must keep its moments in step two."""
 
 
 @add_comparison(
     "optimiser-R6, R1",
-    draws=draw_stable(steps=2, becomes=with_zero_gradients_between),
+    draws=draw_stable(steps=2, change_call=with_zero_gradients_between),
     fraction=0.5,
 )
 def moments_decay_in_a_zero_gradient_step() -> None:
-    """After a step of zero gradients between two others, parameters must match the reference."""
+    """If all gradients of the second of three steps are 0, parameters must match the reference."""
 
 
 @add_comparison(
-    "optimiser-R7", draws=draw_stable(steps=2, becomes=with_every_row_used), fraction=0.5
+    "optimiser-R7", draws=draw_stable(steps=2, change_call=with_every_row_used), fraction=0.5
 )
 def table_with_every_row_used_matches() -> None:
     """If every row is looked up in each step, the table must match the reference."""
 
 
 def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """Return two layers with the same function, the first scaled down and the second up.
+    """Return the layers, the first scaled down, the second scaled up; the output does not change.
 
-    The gradient of the first is then too large to be squared.
+    The gradient of the first layer is then so large that its square overflows.
     """
     first, second = layers
     up = np.sqrt(np.finfo(first.weight.dtype).max, dtype=first.weight.dtype) * 1e5
@@ -188,7 +190,7 @@ def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def unused_rows(call: Call) -> tuple[Bools, Bools]:
-    """Return which rows of the item and profile tables no batch looks up."""
+    """Return masks of the rows of the item table and the profile table that no batch looks up."""
     params, batches, catalogue = call.arrays.values()
     items, profile = np.ones(len(params.items), bool), np.ones(len(params.profile), bool)
     for batch in batches:

@@ -15,14 +15,14 @@ from mindref.conformance.strategies import distinct_sizes, generators, normal
 
 SCALES = (1.0, 0.1, 3.0)
 MIN_DISTANCE = 1e-4
-"""Relative to the scale: pre-activations nearer to zero are not drawn; rounding may flip them."""
+"""Smallest |x W + b| / scale of a draw; rounding may change the sign of smaller values."""
 
 
 @st.composite
 def relu_layer_calls(
     draw: st.DrawFn, *, relu: tuple[bool, ...] = (True, False), close: float = MIN_DISTANCE
 ) -> Call:
-    """Draw rows, a weight, a bias and a cotangent, no pre-activation within `close` of zero."""
+    """Draw x, W, b and a cotangent (d_out) with every |x W + b| above `close` times the scale."""
     (m, i, o), rng = draw(distinct_sizes(3)), draw(generators())
     scale = draw(st.sampled_from(SCALES))
     x, bias = normal(rng, m, i, scale=scale), normal(rng, o, scale=scale)
@@ -34,14 +34,14 @@ def relu_layer_calls(
 
 @add_check("relu_layer-R1", draws=relu_layer_calls(relu=(False,)))
 def affine_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
-    """For small integers, where no sum is rounded, x W + b must be exact."""
+    """For small integers, which no dtype rounds, x W + b must be exact."""
     call = as_small_integers(call)
     context.assert_exact(context.run(call), "out", pre_activations(call))
 
 
 @add_check("relu_layer-R2", draws=relu_layer_calls())
 def relu_clips_at_zero(context: CheckContext, call: Call) -> None:
-    """With relu=True the result must be max(x W + b, 0), with relu=False it is x W + b."""
+    """The result must be max(x W + b, 0) with relu=True, and x W + b with relu=False."""
     call = as_small_integers(call)
     sums = pre_activations(call)
     context.assert_exact(context.run(call.change(relu=True)), "out", np.maximum(sums, 0))
@@ -61,7 +61,7 @@ def relu_blocks_gradients_at_zero_and_below(context: CheckContext, call: Call) -
 
 @add_check("relu_layer-R4, R3", draws=relu_layer_calls(), gradient=True)
 def gradients_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
-    """For small integers, every gradient must be the exact sum over the rows."""
+    """For small integers, all gradients must be exact; d_weight and d_bias are sums over rows."""
     call = as_small_integers(call)
     x, weight, _ = call.arrays.values()
     passed = np.asarray(call.cotangent) * ((pre_activations(call) > 0) | (not call.numbers["relu"]))
@@ -88,12 +88,12 @@ def empty_batch_of_rows_is_allowed(context: CheckContext, call: Call) -> None:
     got = context.run(call.change(x=call.arrays["x"][:0], cotangent=np.asarray(call.cotangent)[:0]))
     context.assert_exact(got, "d_weight", np.zeros_like(call.arrays["weight"]))
     context.assert_exact(got, "d_bias", np.zeros_like(call.arrays["bias"]))
-    context.assert_true(got["out"].shape == (0, len(got["d_bias"])), "out has rows", got, "out")
+    context.assert_true(got["out"].shape == (0, len(got["d_bias"])), "out is not empty", got, "out")
 
 
 @add_check("relu_layer-R7", "numerics-R5", draws=relu_layer_calls(), gradient=True)
 def relu_propagates_nan(context: CheckContext, call: Call) -> None:
-    """A NaN bias must give NaN in its column and must pass the whole cotangent."""
+    """A NaN bias must make its column of the result NaN and must not block the gradient."""
     context.run(call)
     call = as_small_integers(call)
     bias = replace_at(call.arrays["bias"], 0, np.nan)
@@ -105,7 +105,7 @@ def relu_propagates_nan(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R2", "numerics-R13", draws=relu_layer_calls(), gradient=True)
 def relu_maps_minus_infinity_to_zero(context: CheckContext, call: Call) -> None:
-    """A bias of -infinity must give zeros after the ReLU, with gradient 0."""
+    """With ReLU, a bias of -infinity must give a zero column in the result, d_weight and d_bias."""
     context.run(call)
     bias = replace_at(call.arrays["bias"], 0, -np.inf)
     got = context.run(call.change(bias=bias, relu=True))
@@ -116,7 +116,7 @@ def relu_maps_minus_infinity_to_zero(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R5", draws=relu_layer_calls())
 def shapes_that_would_broadcast_raise(context: CheckContext, call: Call) -> None:
-    """Arrays of shapes that NumPy would broadcast must raise."""
+    """Arrays whose shapes disagree must raise an error, even if NumPy can broadcast them."""
     context.run(call)
     x, weight, bias = call.arrays.values()
     wide = np.concatenate([weight, weight], axis=1)
@@ -128,7 +128,7 @@ def shapes_that_would_broadcast_raise(context: CheckContext, call: Call) -> None
 
 @add_check("relu_layer-R6", draws=relu_layer_calls())
 def mixed_or_integer_arrays_raise(context: CheckContext, call: Call) -> None:
-    """Arrays of different float dtypes, or of integers, must raise."""
+    """Arrays of different float dtypes and arrays of integers must raise an error."""
     context.run(call)
     for name, x in call.arrays.items():
         context.assert_raises(call.change(**{name: x.astype(call.other_dtype)}))
@@ -138,7 +138,7 @@ def mixed_or_integer_arrays_raise(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R4", draws=relu_layer_calls(close=0.02), gradient=True, fraction=0.3)
 def relu_layer_gradient_matches_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradient must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradient must match central differences of the backend's forward."""
     assert_gradients_follow(context, call)
 
 
@@ -149,7 +149,7 @@ def relu_layer_matches_the_reference() -> None:
 
 @add_comparison("relu_layer-R4", draws=relu_layer_calls(), parts=("d_x", "d_weight", "d_bias"))
 def relu_layer_gradients_match_the_reference() -> None:
-    """For a random cotangent, every gradient must match the reference."""
+    """For a random cotangent d_out, every gradient must match the reference."""
 
 
 def pre_activations(call: Call) -> AnyArray:

@@ -1,4 +1,4 @@
-"""Checks of softmax. Spec: specs/softmax.md."""
+"""Checks of softmax. A slice holds the logits of one softmax. Spec: specs/softmax.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAR = 1e4
 
 @st.composite
 def softmax_calls(draw: st.DrawFn, *, scales: tuple[float, ...] = SCALES) -> Call:
-    """Draw logits of three axes, a mask of that or a broadcast shape, an axis, a cotangent."""
+    """Draw 3-d logits, a mask of equal or broadcastable shape, an axis, and a cotangent (d_out)."""
     shape, rng = draw(distinct_sizes(3)), draw(generators())
     axis = draw(st.sampled_from((0, 1, 2, -1)))
     mask = rng.random(shape) < draw(st.sampled_from((0.3, 0.7, 1.0)))
@@ -33,7 +33,7 @@ def softmax_calls(draw: st.DrawFn, *, scales: tuple[float, ...] = SCALES) -> Cal
 
 @add_check("softmax-R2", draws=softmax_calls(), gradient=True)
 def masked_logits_have_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN or any number at a masked position must not change any byte; its weight must be 0."""
+    """A masked logit, even NaN, must not change any byte of the answer and must get weight 0."""
     logits, mask = call.arrays["logits"], full_mask(call)
     garbage = context.rng.choice([np.nan, np.inf, -np.inf, 1e30], size=logits.shape)
     dirty = np.where(mask, logits, garbage.astype(logits.dtype))
@@ -44,7 +44,7 @@ def masked_logits_have_no_influence(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R2", draws=softmax_calls(), gradient=True)
 def removing_masked_positions_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Removing the masked positions of a slice must change neither its weights nor its gradient."""
+    """Removing masked positions must change neither weights nor gradients of other positions."""
     axis = call.numbers["axis"] % 3
     left = np.argwhere(np.any(full_mask(call), axis=axis, keepdims=True))
     context.run(call)
@@ -64,15 +64,15 @@ def removing_masked_positions_changes_nothing(context: CheckContext, call: Call)
 def fully_masked_slice_is_zero(context: CheckContext, call: Call) -> None:
     """If a slice is fully masked, its weights and its gradient must be 0, not NaN."""
     context.run(call)
-    lost = random_slices(context, call)
-    got = context.run(call.change(mask=full_mask(call) & ~lost))
-    context.assert_exact(got, "out", 0, mask=lost)
-    context.assert_exact(got, "d_logits", 0, mask=lost)
+    masked_slices = random_slices(context, call)
+    got = context.run(call.change(mask=full_mask(call) & ~masked_slices))
+    context.assert_exact(got, "out", 0, mask=masked_slices)
+    context.assert_exact(got, "d_logits", 0, mask=masked_slices)
 
 
 @add_check("softmax-R1", draws=softmax_calls(), gradient=True)
 def single_unmasked_position_has_weight_one(context: CheckContext, call: Call) -> None:
-    """If one position of a slice is unmasked, its weight must be 1 and its gradient 0."""
+    """If exactly one position of a slice is unmasked, it must have weight 1 and gradient 0."""
     context.run(call)
     winner = one_in_each_slice(context, call)
     got = context.run(call.change(mask=winner))
@@ -86,7 +86,7 @@ def weights_of_each_slice_sum_to_one(context: CheckContext, call: Call) -> None:
     got, axis = context.run(call), call.numbers["axis"]
     allowed = context.expected(call)["out"].allowed.sum(axis=axis)
     apart = np.abs(got["out"].astype(np.float64).sum(axis=axis) - full_mask(call).any(axis=axis))
-    message = f"the weights of a slice sum to 1 only within {apart.max():.2g}"
+    message = f"the sum of the weights of a slice is off by {apart.max():.2g}"
     context.assert_true((apart <= allowed).all(), message, got, "out")
 
 
@@ -115,8 +115,8 @@ def slices_are_shifted_independently(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R3", draws=softmax_calls(scales=(1.0,)), gradient=True)
 def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding an integer to the logits of a slice must not change its weights or its gradient."""
-    eighths = np.rint(8 * call.arrays["logits"]) / 8  # so that sums are exact
+    """Adding one integer to all logits of a slice must change neither weights nor gradients."""
+    eighths = np.rint(8 * call.arrays["logits"]) / 8  # multiples of 1/8, so that sums are exact
     first = context.run(call.change(logits=eighths))
     raised = eighths + slice_integers(context, call)
     context.assert_same(first, context.run(call.change(logits=raised)))
@@ -124,22 +124,22 @@ def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Ca
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)
 def permuting_axes_permutes_the_result(context: CheckContext, call: Call) -> None:
-    """If the axes and `axis` are permuted, the result must be permuted in the same way."""
+    """If all arrays and `axis` are transposed, the result must be transposed in the same way."""
     order = context.rng.permutation(3)
     back, axis = np.argsort(order), int(np.argsort(order)[call.numbers["axis"]])
-    turned = call.change(
+    transposed = call.change(
         logits=np.transpose(call.arrays["logits"], order),
         mask=np.transpose(full_mask(call), order),
         cotangent=np.transpose(np.asarray(call.cotangent), order),
         axis=axis,
     )
     through = {name: lambda x: np.transpose(x, back) for name in ("out", "d_logits")}
-    context.assert_same(context.run(call), context.run(turned), through=through)
+    context.assert_same(context.run(call), context.run(transposed), through=through)
 
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)
 def negative_axis_equals_positive_axis(context: CheckContext, call: Call) -> None:
-    """A negative `axis` must give the same bytes as the positive number of the same axis."""
+    """For logits with three axes, `axis` - 3 must give the same bytes as `axis`."""
     axis = call.numbers["axis"] % 3
     positive, negative = (call.change(axis=number) for number in (axis, axis - 3))
     context.assert_equal(context.run(positive), context.run(negative))
@@ -147,7 +147,7 @@ def negative_axis_equals_positive_axis(context: CheckContext, call: Call) -> Non
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)
 def slice_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """A single slice must match the same slice of the full array."""
+    """Slices must give the same results when they are computed without the other slices."""
     batch = (call.numbers["axis"] + 1) % 3
     index = [int(context.rng.integers(call.arrays["logits"].shape[batch]))]
 
@@ -181,7 +181,7 @@ def cotangent_at_masked_positions_has_no_influence(context: CheckContext, call: 
 
 @add_check("softmax-R5", draws=softmax_calls(), gradient=True)
 def adding_a_constant_to_the_cotangent_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding an integer to the cotangent of a slice must not change the gradient."""
+    """Adding one integer to the whole cotangent of a slice must not change the gradient."""
     eighths = np.rint(8 * np.asarray(call.cotangent)) / 8
     first = context.run(call.change(cotangent=eighths))
     raised = eighths + slice_integers(context, call)
@@ -190,19 +190,19 @@ def adding_a_constant_to_the_cotangent_changes_nothing(context: CheckContext, ca
 
 @add_check("softmax-R7", draws=softmax_calls())
 def axis_out_of_range_raises(context: CheckContext, call: Call) -> None:
-    """For logits with three axes, `axis` of 3 or -4 must raise."""
+    """For logits with three axes, `axis` = 3 and `axis` = -4 must raise an error."""
     context.assert_each_raises(call, axis=(3, -4))
 
 
 @add_check("softmax-R7", draws=softmax_calls())
 def non_integer_axis_raises(context: CheckContext, call: Call) -> None:
-    """An `axis` of 0.5, 1.0 or None must raise."""
+    """An `axis` of 0.5, 1.0 or None must raise an error."""
     context.assert_each_raises(call, axis=(0.5, 1.0, None))
 
 
 @add_check("softmax-R8", draws=softmax_calls())
 def mask_of_wrong_shape_raises(context: CheckContext, call: Call) -> None:
-    """A mask that does not broadcast to the shape of the logits must raise."""
+    """A mask that does not broadcast to the shape of the logits must raise an error."""
     context.run(call)
     mask = full_mask(call)
     for axis in range(3):
@@ -212,18 +212,18 @@ def mask_of_wrong_shape_raises(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R5", draws=softmax_calls(), gradient=True, fraction=0.3)
 def softmax_gradient_matches_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradient must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradient must match central differences of the backend's forward."""
     assert_gradients_follow(context, call)
 
 
 @add_comparison("softmax-R1, R6", draws=softmax_calls())
 def weights_match_the_reference() -> None:
-    """The weights of forward must match the reference."""
+    """The weights that forward returns must match the reference."""
 
 
 @add_comparison("softmax-R5, R6", draws=softmax_calls(), parts=("d_logits",))
 def softmax_gradient_matches_the_reference() -> None:
-    """For a random cotangent, the gradient of the logits must match the reference."""
+    """For a random cotangent d_out, the gradient of the logits must match the reference."""
 
 
 def full_mask(call: Call) -> Bools:
@@ -232,7 +232,7 @@ def full_mask(call: Call) -> Bools:
 
 
 def select_positions(call: Call, places: Any) -> Call:
-    """Return the call with only these positions of each axis."""
+    """Return the call restricted to `places[n]`, the positions to keep along axis n."""
     grid = np.ix_(*places)
     return call.change(
         logits=call.arrays["logits"][grid],
@@ -242,9 +242,9 @@ def select_positions(call: Call, places: Any) -> Call:
 
 
 def random_slices(context: CheckContext, call: Call) -> Bools:
-    """Return a mask that is true for some complete slices, at least one."""
-    heads = np.take(full_mask(call), [0], axis=call.numbers["axis"])
-    chosen = context.rng.random(heads.shape) < 0.5
+    """Return a mask that is true for a random choice of whole slices, at least one."""
+    first_entries = np.take(full_mask(call), [0], axis=call.numbers["axis"])
+    chosen = context.rng.random(first_entries.shape) < 0.5
     chosen.reshape(-1)[0] = True
     return np.broadcast_to(chosen, call.arrays["logits"].shape)
 
@@ -256,6 +256,6 @@ def one_in_each_slice(context: CheckContext, call: Call) -> Bools:
 
 
 def slice_integers(context: CheckContext, call: Call) -> AnyArray:
-    """Return an integer from -8 to 8 for each slice, broadcastable to the logits."""
+    """Return a random integer from -8 to 8 for each slice, in a shape that broadcasts to logits."""
     drawn = context.rng.integers(-8, 9, call.arrays["logits"].shape)
     return np.take(drawn, [0], axis=call.numbers["axis"]).astype(call.dtype)

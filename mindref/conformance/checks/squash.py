@@ -14,7 +14,7 @@ from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import rounding
 
-LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)
+LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms of drawn vectors, up to a factor of 0.5 to 1.5
 PLAIN = (1.0, 0.5, 2.0)
 
 
@@ -22,7 +22,7 @@ PLAIN = (1.0, 0.5, 2.0)
 def squash_calls(
     draw: st.DrawFn, *, kind: str = "squash", lengths: tuple[float, ...] = LENGTHS
 ) -> Call:
-    """Draw vectors of similar norm with one to three axes, some zero, and a cotangent."""
+    """Draw an array (one to three axes) of vectors of similar norm, some zero, and a cotangent."""
     shape, rng = draw(st.integers(1, 3).flatmap(distinct_sizes)), draw(generators())
     x = np.array(normal(rng, *shape))
     x *= draw(st.sampled_from(lengths)) / np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
@@ -41,7 +41,7 @@ def zero_vector_stays_zero_with_zero_gradient(context: CheckContext, call: Call)
 
 @add_check("squash-R1, R2", draws=squash_calls(), gradient=True)
 def unit_vector_along_an_axis_is_halved(context: CheckContext, call: Call) -> None:
-    """A unit vector along an axis must be halved exactly, and so must the cotangent."""
+    """For a unit vector x along a coordinate, out must be x / 2 and d_x must be d_out / 2."""
     context.run(call)
     call = as_small_integers(call).change(x=axis_capsules(context, call.arrays["x"]))
     got = context.run(call)
@@ -51,7 +51,7 @@ def unit_vector_along_an_axis_is_halved(context: CheckContext, call: Call) -> No
 
 @add_check("squash-R4", draws=squash_calls(), gradient=True)
 def squash_does_not_overflow_at_the_largest_float(context: CheckContext, call: Call) -> None:
-    """The largest float along an axis must give exactly the unit vector and a finite gradient."""
+    """The largest float in one coordinate must give exactly a unit vector and finite gradients."""
     context.run(call)
     axes = axis_capsules(context, call.arrays["x"])
     got = context.run(call.change(x=axes * np.finfo(call.dtype).max))
@@ -61,7 +61,7 @@ def squash_does_not_overflow_at_the_largest_float(context: CheckContext, call: C
 
 @add_check("squash-R4", draws=squash_calls(), gradient=True)
 def norm_beyond_the_largest_float_keeps_the_direction(context: CheckContext, call: Call) -> None:
-    """If the norm exceeds the largest float, the result must be the finite unit vector."""
+    """If the norm of x exceeds the largest float, the result must be the unit vector along x."""
     context.run(call)
     signs = np.where(call.arrays["x"] < 0, -1, 1).astype(call.dtype)
     got = context.run(call.change(x=signs * np.finfo(call.dtype).max))
@@ -94,38 +94,40 @@ def short_vectors_scale_with_the_squared_norm(context: CheckContext, call: Call)
 
 @add_check("squash-R5", draws=squash_calls())
 def short_vector_along_an_axis_is_squared(context: CheckContext, call: Call) -> None:
-    """A short vector of norm n along an axis must give a vector of norm n^2."""
+    """A short vector of norm n along a coordinate must give a vector of norm n^2."""
     context.run(call)
     axes, least = axis_capsules(context, call.arrays["x"]), np.finfo(call.dtype).minexp // 2 + 1
     for exponent in (-30, -40, least):
         got = context.run(call.change(x=np.ldexp(axes, exponent)))
         expected = np.ldexp(axes, 2 * exponent)
         near = np.abs(got["out"] - expected) <= rounding(call.dtype) * np.abs(expected)
-        message = f"a vector of norm 2^{exponent} does not get its squared norm"
+        message = f"a vector of norm n = 2^{exponent} does not become a vector of norm n^2"
         context.assert_true(near.all(), message, got, "out")
 
 
 @add_check("squash-R1, R2", draws=squash_calls(), gradient=True)
 def permuting_or_negating_components_commutes(context: CheckContext, call: Call) -> None:
-    """Permuting or negating components must do the same to the result and the gradient."""
+    """If components of x and d_out are permuted or negated, out and d_x must change likewise."""
     width = call.arrays["x"].shape[-1]
     order = context.rng.permutation(width)
     signs = context.rng.choice([-1, 1], width).astype(call.dtype)
 
-    def turned(x: AnyArray) -> AnyArray:
+    def flip_signs(x: AnyArray) -> AnyArray:
         return signs * x[..., order]
 
-    second = call.change(x=turned(call.arrays["x"]), cotangent=turned(np.asarray(call.cotangent)))
+    second = call.change(
+        x=flip_signs(call.arrays["x"]), cotangent=flip_signs(np.asarray(call.cotangent))
+    )
     first, other = context.run(call), context.run(second)
-    upright = CallAnswer(second, {name: signs * x for name, x in other.items()})
+    restored = CallAnswer(second, {name: signs * x for name, x in other.items()})
     back = np.argsort(order)
     through = {name: lambda x: x[..., back] for name in ("out", "d_x")}
-    context.assert_same(first, upright, through=through)
+    context.assert_same(first, restored, through=through)
 
 
 @add_check("squash-R1, R2", draws=squash_calls(), gradient=True)
 def vector_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """A single vector must match the same vector of the full array."""
+    """A single vector must give the same result as the same vector in a larger array."""
     x, g = (a.reshape(-1, a.shape[-1]) for a in (call.arrays["x"], np.asarray(call.cotangent)))
     k = int(context.rng.integers(len(x)))
 
@@ -138,13 +140,13 @@ def vector_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> No
 
 @add_check("squash-R8", draws=squash_calls())
 def unknown_kind_raises(context: CheckContext, call: Call) -> None:
-    """A `kind` that is not one of the three must raise."""
+    """A `kind` other than "squash", "unit" and "none" must raise an error."""
     context.assert_each_raises(call, kind=("tanh", "", "SQUASH"))
 
 
 @add_check("squash-R9", draws=squash_calls())
 def scalar_input_raises(context: CheckContext, call: Call) -> None:
-    """An array without any axis must raise."""
+    """A number, which is an array without axes, must raise an error."""
     context.run(call)
     number = np.array(call.arrays["x"].reshape(-1)[0])
     context.assert_raises(call.change(x=number, cotangent=number))
@@ -152,9 +154,9 @@ def scalar_input_raises(context: CheckContext, call: Call) -> None:
 
 @add_check("squash-R2", draws=squash_calls(lengths=PLAIN), gradient=True, fraction=0.3)
 def squash_gradient_matches_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradient must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradient must match central differences of the backend's forward."""
     x = call.arrays["x"]
-    nonzero = np.where(~x.any(axis=-1, keepdims=True), np.ones_like(x), x)  # squash has a kink at 0
+    nonzero = np.where(~x.any(axis=-1, keepdims=True), np.ones_like(x), x)  # not smooth at 0
     assert_gradients_follow(context, call.change(x=nonzero), step=SHORT_STEP)
 
 
@@ -165,12 +167,12 @@ def squash_matches_the_reference() -> None:
 
 @add_comparison("squash-R2", draws=squash_calls(), parts=("d_x",))
 def squash_gradient_matches_the_reference() -> None:
-    """For a random cotangent, the gradient of x must match the reference."""
+    """For a random cotangent d_out, the gradient of x must match the reference."""
 
 
 @add_check("squash-R6", draws=squash_calls(kind="unit"), gradient=True)
 def kind_unit_gives_norm_one_or_zero(context: CheckContext, call: Call) -> None:
-    """With kind="unit", a vector along an axis must become the unit vector; zero stays zero."""
+    """With kind="unit", a vector along a coordinate must become a unit vector; 0 must stay 0."""
     context.run(call)
     assert_zero_capsules(context, call)
     axes = axis_capsules(context, call.arrays["x"])
@@ -210,7 +212,7 @@ def kind_none_returns_a_copy(context: CheckContext, call: Call) -> None:
 
 
 def assert_zero_capsules(context: CheckContext, call: Call) -> None:
-    """Run the call with some vectors zero, and require zero results and gradients."""
+    """Set some vectors to zero, and require that their results and gradients are zero."""
     x = call.arrays["x"]
     zero = context.rng.random((*x.shape[:-1], 1)) < 0.5
     zero.reshape(-1)[0] = True
@@ -220,7 +222,7 @@ def assert_zero_capsules(context: CheckContext, call: Call) -> None:
 
 
 def axis_capsules(context: CheckContext, x: AnyArray) -> AnyArray:
-    """Return unit vectors in the shape of x, each along a random axis and sign."""
+    """Return unit vectors in the shape of x, each along a random coordinate with random sign."""
     chosen = context.rng.integers(x.shape[-1], size=(*x.shape[:-1], 1))
     signs = context.rng.choice([-1, 1], chosen.shape)
     return (signs * (np.arange(x.shape[-1]) == chosen)).astype(x.dtype)

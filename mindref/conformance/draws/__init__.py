@@ -1,4 +1,4 @@
-"""Hypothesis strategies that draw calls, and changes of calls that properties need.
+"""Hypothesis strategies that draw calls, and functions that change calls to test properties.
 
-The strategies of an operator are in its check module; those of models and trainings are here.
+An operator's strategy is in its check module. The strategies of models and trainings are here.
 """

@@ -1,10 +1,10 @@
-"""Changes of any call: permute or select by the letter of an axis, or round to small integers.
+"""Functions that change any call: select indices along an axis, or round to small integers.
 
-    select_axis(call, "l", order)                   the call with its positions in that order
-    answer_selectors("routing", "l", order)         the same selection for each part of an answer
-    assert_selection_matches(context, got, "l", order)   the selected call has the selected answer
+    select_axis(call, "l", order)                   the call with its positions in this order
+    answer_selectors("routing", "l", order)         functions that select `order` in answers
+    assert_selection_matches(context, got, "l", order)   the answer must have this order, too
 
-Spec: specs/notation.md.
+Spec: specs/notation.md, which defines the axis letters.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mindref.conformance.runner.call import AnyArray, Call, map_floats
 from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
 
 LARGEST_INTEGER = 4
-"""Products of three and sums of hundreds stay far below 2^11, where float16 starts to round."""
+"""For all drawn sizes, sums of products of integers up to 4 are exact in every dtype."""
 
 
 def take_along(letters: str, letter: str, index: Any) -> Change:
-    """Return a function that selects an index along an axis; arrays without the axis are kept."""
+    """Return a function that selects `index` along axis `letter` of arrays that have this axis."""
 
     def take(x: AnyArray) -> AnyArray:
         axes = letters[len(letters) - x.ndim :]
@@ -39,7 +39,7 @@ def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
 
 
 def select_axis(call: Call, letter: str, index: Any) -> Call:
-    """Return the call with an index selected along an axis."""
+    """Return the call with `index` selected along the axis `letter` of every array."""
     axes = ARGUMENTS[call.stem].axes
     arrays = {n: take_along(axes[n], letter, index)(x) for n, x in call.arrays.items()}
     cotangent = call.cotangent
@@ -49,7 +49,7 @@ def select_axis(call: Call, letter: str, index: Any) -> Call:
 
 
 def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
-    """Return for each part of an answer the function that selects along an axis."""
+    """Return part of the answer -> function that selects `index` along the axis `letter`."""
     axes = ARGUMENTS[stem].axes
     selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
     return selectors | {f"d_{name}": change for name, change in selectors.items()}
@@ -58,18 +58,18 @@ def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
 def assert_selection_matches(
     context: CheckContext, got: CallAnswer, letter: str, index: Any, *parts: str
 ) -> None:
-    """Require that a selected call has the selected parts of the answer to the whole call."""
+    """Select `index` in the call of `got`; the answer must be `got` with `index` selected."""
     selected = context.run(select_axis(got.call, letter, index))
     selectors = answer_selectors(got.call.stem, letter, index)
     context.assert_same(selected, got, *parts, through=selectors)
 
 
 def as_small_integers(call: Call) -> Call:
-    """Return the call in integers -4 to 4: no dtype rounds and every order of summation agrees."""
+    """Return the call with floats replaced by integers from -4 to 4; sums of products are exact."""
     arrays = map_floats(round_to_small, call.arrays)
     return call._replace(arrays=arrays, cotangent=map_floats(round_to_small, call.cotangent))
 
 
 def round_to_small(x: Any) -> Any:
-    """Return doubled numbers, rounded and clipped to small integers of the same dtype."""
+    """Return 2 x, rounded to integers and clipped to -4 to 4, in the dtype of x."""
     return np.clip(np.rint(2 * x), -LARGEST_INTEGER, LARGEST_INTEGER).astype(x.dtype)

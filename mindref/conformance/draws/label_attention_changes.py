@@ -1,7 +1,7 @@
-"""Changes of a label-aware attention call, and comparisons, that properties need.
+"""Functions that change and compare calls of label-aware attention, to test its properties.
 
-Spec: specs/label_attention.md. `with_scores` makes the score a separate coordinate, so that scores
-are exact. `with_weights_exposed` adds coordinates that reveal the attention weights in the result.
+Spec: specs/label_attention.md. `with_scores` makes each score the first coordinate of its interest.
+`with_weights_exposed` adds coordinates in which the result contains the attention weights.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from mindref.conformance.runner.reference import ExpectedArray
 
 
 def with_coordinates(x: AnyArray, coordinates: AnyArray, front: bool = False) -> AnyArray:
-    """Return x with more coordinates appended, or prepended."""
+    """Return x with `coordinates` appended, or prepended if `front` is true."""
     shape = (*x.shape[:-1], np.shape(coordinates)[-1])
     coordinates = np.broadcast_to(coordinates, shape).astype(x.dtype)
     return np.concatenate((coordinates, x) if front else (x, coordinates), axis=-1)
 
 
 def with_scores(call: Call, scores: AnyArray) -> Call:
-    """Return the call with exact scores (B, K) as first coordinate, where the target is 1.
+    """Return the call with `scores` (B, K) prepended to the interests as a first coordinate.
 
-    The other coordinates of the target are 0. The cotangent of the first coordinate is 0.
+    The target is 1 in this coordinate and 0 in all others. The cotangent is 0 in this coordinate.
     """
     interests, target = call.arrays["interests"], call.arrays["target"]
     unit = with_coordinates(np.zeros_like(target), np.ones(1), front=True)
@@ -35,7 +35,7 @@ def with_scores(call: Call, scores: AnyArray) -> Call:
 
 
 def with_weights_exposed(call: Call) -> Call:
-    """Return the call, forward only, with one more coordinate for each interest."""
+    """Return the forward call with unit vector k appended to interest k (zeros to the target)."""
     interests, target = call.arrays["interests"], call.arrays["target"]
     unit_vectors = np.eye(interests.shape[1])
     wider = with_coordinates(target, 0 * unit_vectors[0])
@@ -44,7 +44,7 @@ def with_weights_exposed(call: Call) -> Call:
 
 
 def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, AnyArray]:
-    """Return the weights (B, K) from the answer to a `with_weights_exposed` call, and bounds."""
+    """Return weights (B, K) in the answer to a `with_weights_exposed` call, and error bounds."""
     k = got.call.arrays["active"].shape[1]
     allowed = context.expected(got.call)["out"].allowed
     return got["out"][:, -k:].astype(np.float64), allowed[:, -k:]
@@ -53,7 +53,7 @@ def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, A
 def assert_same_part(
     context: CheckContext, first: CallAnswer, second: CallAnswer, part: Change
 ) -> None:
-    """Compare a part of two results."""
+    """Compare the coordinates that `part` selects from two results."""
     allowed = part(context.expected(first.call)["out"].allowed)
     allowed = allowed + part(context.expected(second.call)["out"].allowed)
     expected = ExpectedArray(part(second["out"]), allowed)
@@ -61,8 +61,8 @@ def assert_same_part(
     context.assert_close("out", part(first["out"]), expected, lambda: worst)
 
 
-def assert_takes_all(context: CheckContext, call: Call) -> None:
-    """Require that the result is exactly the active interest of the largest first coordinate."""
+def assert_selects_largest(context: CheckContext, call: Call) -> None:
+    """Require that the result is exactly the active interest with the largest score."""
     interests, active = call.arrays["interests"], call.arrays["active"]
     best = np.argmax(np.where(active, interests[..., 0], -np.inf), axis=1)
     got, users = context.run(call), np.arange(len(best))
@@ -73,7 +73,7 @@ def assert_takes_all(context: CheckContext, call: Call) -> None:
 
 
 def distant_scores(context: CheckContext, call: Call) -> AnyArray:
-    """Return scores (B, K), pairwise different for a user, of magnitude at least 2."""
+    """Return scores (B, K) of magnitude at least 2; the scores of a user are all different."""
     users, k = call.arrays["active"].shape
     size = np.concatenate((np.arange(2, 10), -np.arange(2, 10)))
     return context.rng.permuted(np.tile(size, (users, 1)), axis=1)[:, :k].astype(float)

@@ -1,8 +1,8 @@
-"""Draw small complete models for levels 2 and 3, away from points without derivative.
+"""Draw small complete models for backend levels 2 and 3, whose losses are differentiable.
 
 A model case has items with features, some of weight 0, and users with and without behaviours.
-Targets occur in their own history and among the negatives. Negatives repeat. Padding has ids
-outside the catalogue.
+Some targets occur in the history of the user and among the negatives. Negatives repeat. The item
+ids in padded positions may be outside the catalogue.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mindref.models.parameters import Catalogue, Layer, Params, Sizes, init
 from mindref.shapes import Bools, Ints
 
 ITEMS, ROWS, PROFILES = 6, 10, 5
-POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # 17 behaviours have four interests
+POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # with 17 behaviours, up to four interests are active (log2)
 TRIES = 30
 """Number of cases that are built from one seed before the example is rejected."""
 
@@ -40,7 +40,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"temperature": 0.5},
     {"normalise": True, "temperature": 0.3},
 )
-"""Each named option of the model by itself."""
+"""Settings to draw: the default, or other values of one option of the model."""
 
 
 class ModelCase(NamedTuple):
@@ -54,7 +54,7 @@ class ModelCase(NamedTuple):
 
 @st.composite
 def draw_settings(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
-    """Draw layers, iterations, power and gradient, and one of `OPTIONS`, unless fixed."""
+    """Draw layers, iterations, power, gradient and one of `OPTIONS`; `fixed` has precedence."""
     drawn = {
         "hidden": draw(st.sampled_from(((9,), (), (11, 8)))),
         "iterations": draw(st.integers(1, 4)),
@@ -75,7 +75,7 @@ def draw_models(
     accept: Callable[[ModelCase], bool] | None = None,
     **fixed: Any,
 ) -> ModelCase:
-    """Draw a case of `steps` batches with `features` of users, away from kinks."""
+    """Draw a case of `steps` batches, with `features` user features, that `accept` accepts."""
     axes, chosen = draw(distinct_sizes(4, pool)), draw(draw_settings(**fixed))
     mask = draw(masks(*axes[:2]))
     count = draw(st.integers(0, 2)) if features is None else features
@@ -85,7 +85,7 @@ def draw_models(
 
 
 def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
-    """Build cases until one is accepted; reject the example if none is."""
+    """Return the first accepted case of at most `TRIES`, or reject the Hypothesis example."""
     *how, accept = parts
     for _ in range(TRIES):
         world = build_case(rng, *how)
@@ -95,14 +95,14 @@ def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
 
 
 def losses_are_differentiable(world: ModelCase) -> bool:
-    """Return whether the losses of a case are away from points without derivative."""
+    """Return whether the loss of each batch is differentiable at the parameters and near them."""
     params, batches, catalogue, config = world
     return all(is_differentiable(params, batch, catalogue, config) for batch in batches)
 
 
 @st.composite
 def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
-    """Draw users with 0 to 17 behaviours, one of each."""
+    """Draw a call for the interests of 18 users, who have 0, 1, ..., 17 behaviours."""
     rng, interests = draw(generators()), draw(st.integers(1, 6))
     mask = np.arange(17) < np.arange(18)[:, None]
     chosen = {**draw(draw_settings()), "iterations": 1, "hidden": (), "power": 0.0, **fixed}
@@ -111,24 +111,24 @@ def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
 
 
 def loss_calls(**fixed: Any) -> st.SearchStrategy[Call]:
-    """Draw calls of the loss of a batch and its gradients."""
+    """Draw calls that compute the loss of a batch and its gradients."""
     return draw_models(**fixed).map(loss_call)
 
 
 def serving_calls(**fixed: Any) -> st.SearchStrategy[Call]:
-    """Draw calls of the interests of users."""
+    """Draw calls that compute the interests of users."""
     return draw_models(**fixed).map(serving_call)
 
 
 def loss_call(world: ModelCase) -> Call:
-    """Return the call of the loss of the first batch."""
+    """Return the call that computes the loss of the first batch of a case."""
     params, (batch, *_), catalogue, _ = world
     arrays = {"params": params, "batch": batch, "catalogue": catalogue}
     return Call("loss", arrays, {"config": world.config})
 
 
 def serving_call(world: ModelCase) -> Call:
-    """Return the call of the interests of the users of the first batch."""
+    """Return the call that computes the interests of the users of the first batch."""
     histories = world.batches[0].histories
     arrays = {"params": world.params, "histories": histories, "catalogue": world.catalogue}
     return Call("interests", arrays, {"config": world.config})
@@ -142,7 +142,7 @@ def build_case(
     steps: int,
     chosen: Mapping[str, Any],
 ) -> ModelCase:
-    """Return a case with this mask in its first batch and permutations of it in the others."""
+    """Return a case; batch 0 has `mask`, later batches `mask` with each column shuffled."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
     config = Config.of("default", {**fixed, **chosen})
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
@@ -155,7 +155,7 @@ def build_case(
 def build_batch(
     rng: np.random.Generator, axes: tuple[int, ...], mask: Bools, features: int
 ) -> Batch:
-    """Return a batch of some of the items, so that another batch may lack them."""
+    """Return a batch that uses a random subset of the items."""
     users, length, interests, _ = axes
     ids = rng.choice(ITEMS, size=int(rng.integers(2, ITEMS + 1)), replace=False)
     items = np.where(mask, rng.choice(ids, mask.shape), rng.choice([-9, 0, 10**6]))
@@ -171,14 +171,14 @@ def build_batch(
 
 
 def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
-    """Return parameters as large as after training: items of variance 1, non-zero biases."""
+    """Return parameters as large as after training: table entries of variance 1, biases not 0."""
     items, profile = (rng.standard_normal(x.shape) for x in (params.items, params.profile))
     layers = tuple(Layer(x.weight, 0.3 * rng.standard_normal(x.bias.shape)) for x in params.layers)
     return Params(items, profile, params.bilinear, layers)
 
 
 def build_catalogue(rng: np.random.Generator) -> Catalogue:
-    """Return a catalogue with one or two features for each item; a missing one has weight 0."""
+    """Return a catalogue; an item has one or two features, and a missing feature has weight 0."""
     rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ROWS, (ITEMS, 2))])
     used = np.ones((ITEMS, 3), int)
     used[:, 2] = rng.integers(0, 2, ITEMS)
@@ -187,7 +187,7 @@ def build_catalogue(rng: np.random.Generator) -> Catalogue:
 
 
 def full_softmax_batch(one: Batch) -> Batch:
-    """Return a batch with every item as a negative once, without correction (model-R15)."""
+    """Return a batch with every item once as a negative, without log-Q correction (model-R15)."""
     logs = np.zeros(len(one.target)), np.zeros(ITEMS)
     return Batch(one.histories, one.target, np.arange(ITEMS), *logs)
 
@@ -200,12 +200,12 @@ def looked_up_rows(batch: Batch, catalogue: Catalogue) -> Ints:
 
 
 def with_full_softmax(call: Call) -> Call:
-    """Return a loss call with every item as a negative once (model-R15)."""
+    """Return a loss call with every item once as a negative (model-R15)."""
     return call.change(batch=full_softmax_batch(call.arrays["batch"]))
 
 
 def expected_active(call: Call) -> Bools:
-    """Return which interests are active, in integer arithmetic (model-R3, R7, R17)."""
+    """Return the mask of active interests, computed with integers (model-R3, R7, R17)."""
     mask, config = call.arrays["histories"].mask, call.numbers["config"]
     counts = [int(n) for n in mask.sum(axis=1)]
     if config.interest_count == "log2":
@@ -216,7 +216,7 @@ def expected_active(call: Call) -> Bools:
 
 
 def with_layers(call: Call, layers: tuple[Layer, ...]) -> Call:
-    """Return the call with other layers."""
+    """Return the call with `layers` in place of the layers of its parameters."""
     return call.change(params=call.arrays["params"]._replace(layers=layers))
 
 

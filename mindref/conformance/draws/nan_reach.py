@@ -1,8 +1,8 @@
-"""Which numbers of an answer depend on one number of a call, by operator.
+"""The reach of a NaN: which numbers of an answer become NaN if one number of the call is NaN.
 
-Written from the specification pages. If the pages do not define whether a number becomes NaN, the
-number is neither in `lost` nor in `spared`. Examples are inactive interests of an affected user,
-and gradients that sum affected numbers.
+The reach follows the specification pages. If the pages do not define whether a number becomes NaN,
+the number is in neither `becomes_nan` nor `unchanged`. Examples are the inactive interests of users
+with a NaN, and gradients that sum over a NaN.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Position = tuple[int, ...]
 
 
 class NanReach(NamedTuple):
-    """Masks by part of the answer."""
+    """For each part of the answer, masks of the numbers that a NaN must or must not change."""
 
-    lost: dict[str, Bools]  # numbers that a NaN makes NaN
-    spared: dict[str, Bools]  # numbers that stay unchanged
+    becomes_nan: dict[str, Bools]  # numbers that must become NaN
+    unchanged: dict[str, Bools]  # numbers that must stay unchanged
 
 
 def masked_out(call: Call) -> dict[str, Bools]:
-    """Return for each masked array where its masks exclude it."""
+    """Return array name -> mask that is true where the array is masked, for arrays with a mask."""
     arrays = call.arrays
     if call.stem == "softmax":
         return {"logits": ~np.broadcast_to(arrays["mask"], arrays["logits"].shape)}
@@ -40,26 +40,26 @@ def masked_out(call: Call) -> dict[str, Bools]:
 
 
 def component_mask(mask: Bools, x: Any) -> Bools:
-    """Return a mask of vectors as a mask of their components."""
+    """Return `mask`, which has one entry for each vector, repeated to the shape of x (..., D)."""
     return np.broadcast_to(mask[..., None], x.shape)
 
 
 def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
-    """Return a mask of this shape that is true at an index."""
+    """Return a mask of this shape that is true only at `index`."""
     mask = np.zeros(shape, bool)
     mask[index] = True
     return mask
 
 
-def reach_of_part(lost: Bools, *spared: str, **further: Bools) -> NanReach:
-    """Return a reach: NaN in `lost` of the result, and nowhere else in it or in these gradients."""
-    return NanReach({"out": lost}, {n: ~lost for n in ("out", *spared)} | further)
+def reach_of_part(becomes_nan: Bools, *unchanged: str, **further: Bools) -> NanReach:
+    """Return a reach: `out` is NaN in `becomes_nan`; outside, `out` and `unchanged` stay equal."""
+    return NanReach({"out": becomes_nan}, {n: ~becomes_nan for n in ("out", *unchanged)} | further)
 
 
 def table_reach(call: Call, position: Position) -> NanReach:
-    """A number of the table reaches that component of every vector that uses the row.
+    """If table[i, j] is NaN, component j of every vector that uses row i must be NaN.
 
-    That includes uses with weight 0. The gradient does not depend on the table.
+    This also holds for a row that is used with weight 0. The gradient does not depend on the table.
     """
     table, rows, _ = call.arrays.values()
     users = (rows == position[0]).any(axis=1)
@@ -68,15 +68,15 @@ def table_reach(call: Call, position: Position) -> NanReach:
 
 
 def weights_reach(call: Call, position: Position) -> NanReach:
-    """A weight reaches its vector, and the gradient of the row that it multiplies."""
+    """If weights[m, f] is NaN, vector m of `out` and the gradient of row rows[m, f] must be NaN."""
     table, rows, _ = call.arrays.values()
     row = mask_at(table.shape, rows[position])
     reach = reach_of_part(mask_at((len(rows), table.shape[1]), position[0]), d_table=~row)
-    return NanReach({**reach.lost, "d_table": row}, reach.spared)
+    return NanReach({**reach.becomes_nan, "d_table": row}, reach.unchanged)
 
 
 def slice_reach(call: Call, position: Position) -> NanReach:
-    """A logit reaches the unmasked positions of its slice; gradients at masked ones are open."""
+    """If a logit is NaN, unmasked weights of its slice must be NaN; other slices stay the same."""
     index: list[Any] = list(position)
     index[call.numbers["axis"]] = slice(None)
     slice_mask = mask_at(call.arrays["logits"].shape, *index)
@@ -84,47 +84,51 @@ def slice_reach(call: Call, position: Position) -> NanReach:
 
 
 def capsule_reach(call: Call, position: Position) -> NanReach:
-    """A component reaches its capsule."""
+    """If a component of a vector is NaN, all components of its capsule must be NaN."""
     return reach_of_part(mask_at(call.arrays["x"].shape, *position[:-1]), "d_x")
 
 
 def history_reach(call: Call, position: Position) -> NanReach:
-    """A number of a user reaches the active capsules of the user; inactive ones are open."""
+    """If a behaviour contains NaN, the active capsules of its user must be NaN."""
     return users_reach(call, mask_at(call.arrays["mask"].shape[:1], position[0]))
 
 
 def logits_reach(call: Call, position: Position) -> NanReach:
-    """A logit does the same, unless one interest alone is active: routing-R23."""
+    """A NaN logit of a user with two or more active capsules must make them NaN (routing-R23)."""
     reach = history_reach(call, position)
     single = call.arrays["active"][position[0]].sum() == 1
-    return NanReach({"out": np.zeros_like(reach.lost["out"])}, reach.spared) if single else reach
+    return (
+        NanReach({"out": np.zeros_like(reach.becomes_nan["out"])}, reach.unchanged)
+        if single
+        else reach
+    )
 
 
 def bilinear_reach(call: Call, position: Position) -> NanReach:
-    """A number of the matrix reaches every user who has a behaviour; everything else is open."""
-    return NanReach(users_reach(call, call.arrays["mask"].any(axis=1)).lost, {})
+    """If an element of S is NaN, the active capsules of all users with behaviours must be NaN."""
+    return NanReach(users_reach(call, call.arrays["mask"].any(axis=1)).becomes_nan, {})
 
 
 def users_reach(call: Call, users: Bools) -> NanReach:
-    """Return the reach of a number that affects these users (B,) of routing."""
+    """Return the reach of a NaN in a routing call that affects the users in mask `users` (B,)."""
     history, _, _, logits, active = call.arrays.values()
     out = np.broadcast_to(users[:, None, None], (*active.shape, history.shape[-1]))
-    spared = {
+    unchanged = {
         n: np.broadcast_to(~users[:, None, None], x.shape)
         for n, x in (("d_history", history), ("d_init_logits", logits))
     }
-    return NanReach({"out": out & active[..., None]}, {"out": ~out, **spared})
+    return NanReach({"out": out & active[..., None]}, {"out": ~out, **unchanged})
 
 
 def row_reach(call: Call, position: Position) -> NanReach:
-    """A number of a row of a layer reaches that row."""
+    """If an element of x is NaN, its row of the result must be NaN."""
     x, bias = call.arrays["x"], call.arrays["bias"]
     row = mask_at((len(x), len(bias)), position[0])
     return reach_of_part(row, d_x=~mask_at(x.shape, position[0]))
 
 
 def column_reach(call: Call, position: Position) -> NanReach:
-    """A weight or bias reaches the column of its output, also in the gradients of W and b."""
+    """If a weight or bias is NaN, its result column must be NaN; other columns stay the same."""
     x, weight, bias = call.arrays.values()
     columns = mask_at(bias.shape, position[-1])
     column = np.broadcast_to(columns, (len(x), len(bias)))
@@ -132,27 +136,31 @@ def column_reach(call: Call, position: Position) -> NanReach:
 
 
 def interests_reach(call: Call, position: Position) -> NanReach:
-    """A number of an interest reaches its user; with p = 0 only that component."""
+    """If component j of an interest is NaN, its user's result must be NaN (only j if p = 0)."""
     interests, target, _ = call.arrays.values()
     user = mask_at(target.shape, position[0])
-    lost = mask_at(target.shape, position[0], position[2]) if call.numbers["power"] == 0 else user
-    spared = {"out": ~user, "d_target": ~user}
-    return NanReach({"out": lost}, spared | {"d_interests": ~mask_at(interests.shape, position[0])})
+    becomes_nan = (
+        mask_at(target.shape, position[0], position[2]) if call.numbers["power"] == 0 else user
+    )
+    unchanged = {"out": ~user, "d_target": ~user}
+    return NanReach(
+        {"out": becomes_nan}, unchanged | {"d_interests": ~mask_at(interests.shape, position[0])}
+    )
 
 
 def query_reach(call: Call, position: Position) -> NanReach:
-    """A number of the target reaches its user; with p = 0 no result depends on it."""
+    """If a target has a NaN, its user's result must be NaN; if p = 0, no result may change."""
     reach = interests_reach(call, (position[0], 0, position[1]))
     if call.numbers["power"] > 0:
         return reach
-    none_lost = np.zeros_like(reach.lost["out"])
-    return NanReach({"out": none_lost}, {**reach.spared, "out": ~none_lost})
+    none_nan = np.zeros_like(reach.becomes_nan["out"])
+    return NanReach({"out": none_nan}, {**reach.unchanged, "out": ~none_nan})
 
 
 def loss_reach(call: Call, position: Position) -> NanReach:
-    """A number of a user or target reaches the mean loss; gradients of other users are spared.
+    """If a user or target is NaN, the mean loss must be NaN; other users' gradients stay the same.
 
-    Whether it does for a user without negatives (sampled_softmax-R10) is open.
+    If all negatives are hits of the user (sampled_softmax-R10), the loss is in neither mask.
     """
     user, _, _, ids, negative_ids = list(call.arrays.values())[:5]
     rival = bool((negative_ids != ids[position[0]]).any())
@@ -161,7 +169,7 @@ def loss_reach(call: Call, position: Position) -> NanReach:
 
 
 def negatives_reach(call: Call, position: Position) -> NanReach:
-    """A number of a negative reaches the mean loss, even if it is the target of every user."""
+    """A NaN in a negative must make the mean loss NaN, even if all users mask the negative."""
     return NanReach({"out": np.array(True)}, {})
 
 
@@ -174,4 +182,4 @@ REACHES: dict[str, dict[str, Callable[[Call, Position], NanReach]]] = {
     "label_attention": {"interests": interests_reach, "target": query_reach},
     "sampled_softmax": {"user": loss_reach, "target": loss_reach, "negatives": negatives_reach},
 }
-"""Operator -> argument -> the reach of one number of it."""
+"""Operator -> argument -> function that returns the reach of one number of the argument."""

@@ -1,7 +1,7 @@
-"""Distance of a model call from the points where the model has no derivative.
+"""Tests whether a model call is away from the points where the loss has no derivative.
 
-At the zero of a ReLU, at a tie of scores and at a score of zero, two correct implementations may
-take different sides. Their gradients then differ by more than rounding.
+Such points are a ReLU input of 0, a tie of scores and a score of 0. Near such a point, rounding may
+change a sign or the order of scores. Even correct gradients then differ by more than rounding.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from mindref.models.parameters import Catalogue, Params
 from mindref.shapes import Array
 
 MIN_PRE_ACTIVATION = 2e-3
-"""Smallest allowed |x W + b| before a ReLU; the float32 error is at most a hundredth of it."""
+"""Smallest allowed |x W + b| before a ReLU: at least 100 times the error of float32."""
 MIN_SCORE = 0.03
-"""Smallest allowed |score|, or gap of the two largest scores, where the power has a kink."""
+"""Smallest allowed |score|, or, for infinite power, gap between the two largest scores."""
 MIN_LENGTH = 0.1
 """Smallest allowed norm of a vector that is normalised."""
 MAX_STEP_ERROR = 0.02
-"""Largest worst-case error in float32, as a fraction of the learning rate."""
+"""Largest allowed worst-case error in float32, as a fraction of the learning rate."""
 FLOAT32 = Precision.of("float32")
 
 
 def is_differentiable(params: Params, batch: Batch, catalogue: Catalogue, config: Config) -> bool:
-    """Return whether the loss of a batch is away from every point without derivative."""
+    """Return whether the loss is differentiable at these parameters and near them."""
     _, saved = mind.loss(params, batch, catalogue, config)
     return (
         rectifiers_are_away(params, saved)
@@ -42,10 +42,10 @@ def is_differentiable(params: Params, batch: Batch, catalogue: Catalogue, config
 
 
 def is_well_conditioned(call: Call) -> bool:
-    """Return whether every step is differentiable and float32 errors stay small.
+    """Return whether the loss of every step is differentiable and float32 errors stay small.
 
-    Adam divides by the magnitude of a gradient, so that an error grows from step to step. If it
-    reached a fraction of the step itself, a wrong step could not be distinguished from a right one.
+    Adam divides by the magnitude of a gradient, so that an error grows from step to step. If an
+    error were nearly as large as a step, a wrong step could not be distinguished from a right step.
     """
     params, batches, catalogue = call.arrays.values()
     config, rate = call.numbers["config"], call.numbers["learning_rate"]
@@ -60,7 +60,7 @@ def is_well_conditioned(call: Call) -> bool:
 
 
 def rectifiers_are_away(params: Params, saved: Saved) -> bool:
-    """Return whether no pre-activation of an active interest is near the zero of its ReLU."""
+    """Return whether the ReLU inputs of all active interests are far from 0."""
     active = saved.interests.active.reshape(-1)
     for layer, saved_layer in zip(params.layers, saved.interests.layers, strict=True):
         sums = (saved_layer.x @ layer.weight + layer.bias)[active]
@@ -70,7 +70,7 @@ def rectifiers_are_away(params: Params, saved: Saved) -> bool:
 
 
 def scores_are_away(saved: Saved, config: Config) -> bool:
-    """Return whether no score is near a kink of the power, and the largest score is unique."""
+    """Return whether the attention weights are differentiable at the scores and near them."""
     scores, active = saved.attention.scores, saved.interests.active
     power = saved.attention.power
     if np.isinf(power):
@@ -81,7 +81,7 @@ def scores_are_away(saved: Saved, config: Config) -> bool:
 
 
 def user_vectors_are_long(saved: Saved, config: Config) -> bool:
-    """Return whether every user vector that is normalised has a sufficient norm."""
+    """Return whether every user vector that is normalised has a norm above `MIN_LENGTH`."""
     attention = saved.attention
     users = np.einsum("bk,bkd->bd", attention.weights.out, attention.interests)
     return not config.normalise or smallest_magnitude(np.linalg.norm(users, axis=1)) > MIN_LENGTH

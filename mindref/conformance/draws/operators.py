@@ -1,7 +1,7 @@
 """The calls of each operator, for checks of rules that hold for all operators.
 
-Such a check is registered once for each operator, as `numerics/inputs_are_not_modified[routing]`.
-An operator that is not claimed is then reported as such.
+Each check is registered once per operator, as `numerics/inputs_are_not_modified[routing]`. If a
+backend does not claim an operator, the report lists the checks of this operator as not claimed.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ CALLS = {
     "label_attention": label_attention_calls(),
     "sampled_softmax": sampled_softmax_calls(),
 }
-"""Operator -> strategy of its calls."""
+"""Operator -> strategy that draws calls of the operator."""
 
 MASKED = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.masks)
-"""Operators with masks."""
+"""Operators that have a mask among their arguments."""
 
 
 def for_each_operator(
     *rules: str, stems: Iterable[str] = tuple(CALLS), **options: Any
 ) -> Callable[[Run], Run]:
-    """Register the decorated function as a check of each operator, with its calls."""
+    """Register the decorated function as one check for each operator in `stems`."""
 
     def enter(function: Run) -> Run:
         for stem in stems:

@@ -1,4 +1,4 @@
-"""Changes of a routing call that properties need. Spec: specs/routing.md."""
+"""Functions that change a routing call to test properties. Spec: specs/routing.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mindref.conformance.draws.call_changes import as_small_integers, select_axi
 from mindref.conformance.runner.call import AnyArray, Call
 from mindref.shapes import Array, Bools
 
-GARBAGE = (np.nan, np.inf, -np.inf, 1e30, 0.0)
+GARBAGE = (np.nan, np.inf, -np.inf, 1e30, 0.0)  # written to masked positions
 
 
 def with_garbage(rng: np.random.Generator, x: Array, mask: Bools) -> Array:
@@ -18,7 +18,7 @@ def with_garbage(rng: np.random.Generator, x: Array, mask: Bools) -> Array:
 
 
 def first_interests(count: int, users: int, interests: int) -> Bools:
-    """Return active (B, K): true for the first `count` interests."""
+    """Return the mask `active` (B, K), which is true for the first `count` interests."""
     return np.broadcast_to(np.arange(interests) < count, (users, interests))
 
 
@@ -28,27 +28,27 @@ def keep_first_capsule(capsules: AnyArray) -> AnyArray:
 
 
 def repeat_first_capsule(capsules: AnyArray) -> AnyArray:
-    """Return the capsules (B, K, D) with the first interest at every position."""
+    """Return the capsules (B, K, D) with each user's first capsule in place of all capsules."""
     return np.broadcast_to(capsules[:, :1], capsules.shape)
 
 
 def with_equal_logits(call: Call, active: Bools) -> Call:
-    """Return the call, forward only, with equal logits of all interests for each behaviour."""
+    """Return the forward call in which each behaviour has equal logits for all interests."""
     logits = call.arrays["init_logits"]
     same = np.repeat(logits[..., :1], logits.shape[2], axis=2)
     return call.forward_only().change(init_logits=same, active=active)
 
 
 def with_exact_votes(call: Call) -> Call:
-    """Return the call in halves and quarters, so small that its votes are not rounded."""
+    """Return the forward call with multiples of 1/2 in e and of 1/4 in S: votes S e are exact."""
     call = as_small_integers(call.forward_only())
     mask, history = call.arrays["mask"], call.arrays["history"]
     history = np.where(mask[..., None], history, 0) / 2
     return call.change(history=history, bilinear=call.arrays["bilinear"] / 4)
 
 
-def single_unit_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
-    """Return the call of one interest whose behaviours cancel except for `unit`."""
+def unit_sum_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
+    """Return a call with one active interest; the behaviours of each user sum to `unit`."""
     history, (users, interests) = call.arrays["history"], call.arrays["active"].shape
     last = np.broadcast_to(unit.astype(call.dtype), (users, 1, len(unit)))
     history = np.concatenate((history, -history, last), axis=1)
@@ -62,7 +62,7 @@ def single_unit_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
 
 
 def with_padding(rng: np.random.Generator, call: Call, count: int = 3) -> Call:
-    """Return the call with padded positions of garbage appended."""
+    """Return the call with `count` padded positions appended, which contain garbage."""
     places = call.arrays["mask"].shape[1]
     longer = select_axis(call, "l", np.arange(places + count) % places)
     new = np.arange(places + count) >= places

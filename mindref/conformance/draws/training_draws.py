@@ -1,4 +1,4 @@
-"""Draw some training steps for level 3, away from points without derivative."""
+"""Draw trainings of a few steps for backend level 3, in which every loss is differentiable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STABLE_SETTINGS: dict[str, tuple[Any, ...]] = {
     "beta2": (0.999, 0.9),
     "epsilon": (0.1, 0.02, 0.5),
 }
-"""Settings under which several training steps stay well conditioned."""
+"""Setting -> values to draw. These values keep rounding errors small over several steps."""
 
 
 @st.composite
@@ -38,31 +38,31 @@ def draw_trainings(
     /,
     *,
     steps: int | None = None,
-    becomes: Callable[[Call], Call] = lambda call: call,
+    change_call: Callable[[Call], Call] = lambda call: call,
     **fixed: Any,
 ) -> Call:
-    """Draw calls of some training steps in which rounding errors stay small.
+    """Draw calls of one to three training steps in which rounding errors stay small.
 
-    `becomes` changes a drawn call before it is accepted.
+    `change_call` changes each drawn call before `is_well_conditioned` accepts or rejects the call.
     """
     count = draw(st.integers(1, 3)) if steps is None else steps
     rate = draw(st.sampled_from((0.1, 0.01)))
-    calm = {name: draw(st.sampled_from(values)) for name, values in STABLE_SETTINGS.items()}
+    stable = {name: draw(st.sampled_from(values)) for name, values in STABLE_SETTINGS.items()}
 
     def make_call(world: ModelCase) -> Call:
-        return becomes(training_call(world, rate))
+        return change_call(training_call(world, rate))
 
     def accept(world: ModelCase) -> bool:
         return is_well_conditioned(make_call(world))
 
-    models = draw_models(steps=count, pool=POOL[:6], accept=accept, **{**calm, **fixed})
+    models = draw_models(steps=count, pool=POOL[:6], accept=accept, **{**stable, **fixed})
     return make_call(draw(models))
 
 
 def training_call(world: ModelCase, learning_rate: float) -> Call:
-    """Return the call of one step for each batch.
+    """Return the call of a training with one step for each batch.
 
-    If `pause` is not 0, training is resumed from parameters and moments after so many steps.
+    If a call has `pause` n > 0, it stops after n steps and resumes from parameters and moments.
     """
     arrays = {"params": world.params, "batches": world.batches, "catalogue": world.catalogue}
     numbers = {"config": world.config, "learning_rate": learning_rate, "pause": 0}
@@ -72,15 +72,15 @@ def training_call(world: ModelCase, learning_rate: float) -> Call:
 def with_zero_gradient_step(call: Call) -> Call:
     """Return a training with one more step, in which every gradient is zero (optimiser-R6).
 
-    All users have one target, and all negatives are that target, so that no negative remains and
-    the loss is log 1. Rows are looked up as before.
+    In this step, all users share one target, and all negatives equal it. Every negative is masked
+    as an accidental hit, so the loss is log 1 = 0. The histories are those of the last batch.
     """
     batches = call.arrays["batches"]
     return call.change(batches=(*batches, zero_gradient_batch(batches[-1])))
 
 
 def with_zero_gradients_between(call: Call) -> Call:
-    """Return a training of two steps with a step of zero gradients between (optimiser-R6)."""
+    """Return a training of three steps; all gradients of step two are zero (optimiser-R6)."""
     first, last = call.arrays["batches"]
     return call.change(batches=(first, zero_gradient_batch(first), last))
 
@@ -92,13 +92,13 @@ def zero_gradient_batch(batch: Batch) -> Batch:
 
 
 def with_late_item(call: Call) -> Call:
-    """Return a training that uses its last item in the last step only (optimiser-R2)."""
+    """Return a training that uses the last item only in the last step (optimiser-R2)."""
     *early, last = call.arrays["batches"]
     return call.change(batches=(*map(without_last_item, early), with_last_item(last)))
 
 
 def with_skipped_item(call: Call) -> Call:
-    """Return a training that uses its last item in the first and last step (optimiser-R5)."""
+    """Return a training that uses the last item only in the first and last step (optimiser-R5)."""
     first, *between, last = call.arrays["batches"]
     middle = map(without_last_item, between)
     return call.change(batches=(with_last_item(first), *middle, with_last_item(last)))
@@ -121,7 +121,7 @@ def with_last_item(batch: Batch) -> Batch:
 
 
 def with_every_row_used(call: Call) -> Call:
-    """Return a training on items without features, each of them a negative (optimiser-R7)."""
+    """Return a training without item features, with every item a negative (optimiser-R7)."""
     params = call.arrays["params"]
     ids = np.arange(ITEMS)[:, None]
     catalogue = Catalogue(ids, np.ones(ids.shape, call.dtype))

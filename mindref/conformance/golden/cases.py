@@ -1,7 +1,7 @@
-"""The calls of the golden values: two or three users, padding, inactive interests, hits.
+"""The calls of the golden values: two or three users, padding, inactive interests, accidental hits.
 
-Numbers are drawn once from a fixed seed and rounded to a grid of 1/64. Every float dtype holds them
-exactly, so that one file serves all dtypes.
+Numbers are drawn from a fixed seed and rounded to a grid of 1/64. float64, float32 and float16
+represent these numbers exactly, so that one file serves these dtypes.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from mindref.shapes import Array
 
 SEED = 20260101
 GRID = 64
-"""Grid steps per unit: numbers below 32 then have at most the 11 significant bits of float16."""
+"""Grid steps per unit. On this grid, numbers below 32 need at most 11 bits, and float16 has 11."""
 
 Calls = dict[str, Call]
 
-# (B, L); the last user has no behaviour
+# (B, L), true for behaviours; the last user has no behaviour
 MASK = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], bool)
 ACTIVE = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]], bool)  # (B, K)
 
 
 class GridDraw:
-    """Draws numbers on the grid, in the order of the calls."""
+    """A callable that draws numbers on the grid from one generator with a fixed seed."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(SEED)
@@ -51,7 +51,7 @@ def on_grid(x: Array) -> Array:
 
 
 def embedding_cases(draw: GridDraw) -> Calls:
-    """Return a plain look-up with repeats, and means with values of weight 0."""
+    """Return a lookup of single rows, one of them twice, and means of two rows, one of weight 0."""
     table = draw(5, 2)
     rows = np.array([[0, 4], [2, 4], [0, 1]])
     weights = np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]])
@@ -64,7 +64,7 @@ def embedding_cases(draw: GridDraw) -> Calls:
 
 
 def softmax_cases(draw: GridDraw) -> Calls:
-    """Return scattered masks with an empty slice, one shared mask, and distant logits."""
+    """Return calls with a scattered mask, one mask for all columns, and logits far apart."""
     logits, cotangent = draw(3, 4), draw(3, 4)
     far = {"logits": np.array([[1000.0, 999.0, -1000.0]]), "mask": np.ones((1, 3), bool)}
     masked, shared = ({"logits": logits, "mask": mask} for mask in (MASK, MASK[:, :1]))
@@ -76,7 +76,7 @@ def softmax_cases(draw: GridDraw) -> Calls:
 
 
 def squash_cases(draw: GridDraw) -> Calls:
-    """Return capsules of norm zero, small, one and large."""
+    """Return capsules whose norm is zero, small, one or large, and a batch of capsules."""
     x = np.array([[0.0, 0.0, 0.0], [0.015625, 0.0, -0.03125], [0.0, -1.0, 0.0], [24.0, -7.0, 3.0]])
     return {
         "lengths": Call("squash", {"x": x}, {"kind": "squash"}, draw(4, 3)),
@@ -85,7 +85,7 @@ def squash_cases(draw: GridDraw) -> Calls:
 
 
 def routing_golden_cases(draw: GridDraw) -> Calls:
-    """Return three users with padding and inactive interests, for one and three iterations."""
+    """Return calls of three users with padding and inactive interests; one or three iterations."""
     arrays = {
         "history": draw(3, 4, 2),
         "mask": MASK,
@@ -113,7 +113,7 @@ def relu_layer_cases(draw: GridDraw) -> Calls:
 
 
 def label_attention_cases(draw: GridDraw) -> Calls:
-    """Return inactive interests under every kind of power."""
+    """Return a call with inactive interests for each of five powers."""
     arrays = {"interests": draw(3, 3, 2), "target": draw(3, 2), "active": ACTIVE}
     cotangent = draw(3, 2)
     powers = {"mean": 0.0, "root": 0.5, "plain": 1.0, "square": 2.0, "largest": float("inf")}
@@ -155,9 +155,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "others": {"iterations": 2, "hidden": (), "power": 1.0, "routing_gradient": "all"}
     | {"interest_count": "fixed", "temperature": 0.5, "normalise": True},
 }
-"""Settings of the calls of levels 2 and 3."""
-RATE = 0.125
-ADAM = {"beta1": 0.75, "beta2": 0.875, "epsilon": 0.0625}  # exact in every type
+"""Name of a case of level 2 or 3 (specs/backend.md) -> settings of its model."""
+RATE = 0.125  # the learning rate
+ADAM = {"beta1": 0.75, "beta2": 0.875, "epsilon": 0.0625}  # exact in every dtype
 
 
 def golden_model(
@@ -166,7 +166,7 @@ def golden_model(
     name: str,
     accept: Callable[[ModelCase], bool] = losses_are_differentiable,
 ) -> ModelCase:
-    """Return an accepted case on the grid: three users, one without behaviours."""
+    """Draw cases of three users, one without behaviours; return the first that `accept` accepts."""
     while True:
         drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, {**MODELS[name], **ADAM})
         case = ModelCase(*map_floats(on_grid, tuple(drawn)))
@@ -175,17 +175,17 @@ def golden_model(
 
 
 def loss_cases(draw: GridDraw) -> Calls:
-    """Return the default, the settings of the paper, and other options."""
+    """Return a loss call for each model of MODELS."""
     return {name: loss_call(golden_model(draw, 1, name)) for name in MODELS}
 
 
 def interests_cases(draw: GridDraw) -> Calls:
-    """Return the calls of `loss_cases` for serving."""
+    """Return a serving call for each model of MODELS."""
     return {name: serving_call(golden_model(draw, 1, name)) for name in MODELS}
 
 
 def training_cases(draw: GridDraw) -> Calls:
-    """Return three steps, and a step followed by one of zero gradients."""
+    """Return a training of three steps, and one of two steps; all gradients of step 2 are zero."""
 
     def silent(world: ModelCase) -> Call:
         return with_zero_gradient_step(training_call(world, RATE))
@@ -196,11 +196,11 @@ def training_cases(draw: GridDraw) -> Calls:
 
 
 class GoldenCases(NamedTuple):
-    """The golden calls of a stem, with the rules and the requirement of their check."""
+    """The golden calls of a stem (an operator or a level), and the rules that their check cites."""
 
     make_calls: Callable[[GridDraw], Calls]
     rules: str  # rules of its page that the check cites
-    subject: str  # of the requirement "... must match the golden values."
+    subject: str  # replaces "..." in the requirement "... must match the golden values."
 
 
 GOLDEN_CASES = {
@@ -227,10 +227,10 @@ GOLDEN_CASES = {
     "loss": GoldenCases(loss_cases, "R9, R10", "The loss of a small model and all its gradients"),
     "training": GoldenCases(training_cases, "R1, R4", "Losses and parameters after some steps"),
 }
-"""Stem -> its golden calls."""
+"""Stem of an operator, or "loss", "interests" or "training" -> its golden calls."""
 
 
 def all_cases() -> Iterator[tuple[str, Calls]]:
-    """Yield stem and calls by name; each stem draws from the seed anew."""
+    """Yield each stem with its calls by name. The draws of each stem start from the same seed."""
     for stem, cases in GOLDEN_CASES.items():
         yield stem, cases.make_calls(GridDraw())

@@ -1,4 +1,4 @@
-"""Calls and answers as named arrays, in JSON and in safetensors with the same numbers.
+"""Convert calls and answers to JSON and safetensors files with the same named arrays.
 
 An array is named "case/arrays/history", "case/d_out" or "case/answer/d_history". Parts of
 parameters and batches have dotted names, such as "case/arrays/params.layers.0.weight".
@@ -25,7 +25,7 @@ SETTINGS = (
     "routing_gradient", "squash", "hidden", "last_relu", "attention", "power", "loss",
     "temperature", "normalise", "profile_width", "beta1", "beta2", "epsilon", "dtype",
 )  # fmt: skip
-"""Settings that a call of level 2 or 3 depends on."""
+"""Settings of the model that a call of level 2 or 3 depends on."""
 
 
 class GoldenCase(NamedTuple):
@@ -44,7 +44,7 @@ class GoldenSheet(NamedTuple):
 
 
 def sheet_of(stem: str, cases: dict[str, GoldenCase]) -> GoldenSheet:
-    """Return the content of the golden file of an operator or level, from its cases."""
+    """Return the content of a golden file from its cases: name -> call with answer."""
     arrays: NamedArrays = {}
     for name, (call, answer) in cases.items():
         parts: dict[str, Any] = {"arrays": call.arrays, "answer": answer}
@@ -66,12 +66,12 @@ def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def sheet_cases(sheet: GoldenSheet) -> dict[str, GoldenCase]:
-    """Return the calls and answers of a file."""
+    """Return the calls and answers of a golden file by name."""
     return {name: sheet_case(sheet, name) for name in sheet.numbers}
 
 
 def sheet_case(sheet: GoldenSheet, case: str) -> GoldenCase:
-    """Return one call with its answer."""
+    """Return the call of this name in a golden file, with its answer."""
     case_arrays = strip_prefix(sheet.arrays, f"{case}/")
     arrays, answer = strip_prefix(case_arrays, "arrays/"), strip_prefix(case_arrays, "answer/")
     numbers = dict(sheet.numbers[case])
@@ -89,7 +89,7 @@ def strip_prefix(arrays: NamedArrays, prefix: str) -> NamedArrays:
 
 
 def nested_arrays(arrays: NamedArrays) -> dict[str, Any]:
-    """Return parameters, batches and catalogue from their dotted names."""
+    """Return parameters, histories, batches and catalogue, built from arrays with dotted names."""
     parts: dict[str, Any] = {"params": unflatten(strip_prefix(arrays, "params."))}
     if "histories.items" in arrays:
         parts["histories"] = Histories(**strip_prefix(arrays, "histories."))
@@ -109,14 +109,14 @@ def batch_from_arrays(arrays: NamedArrays) -> Batch:
 
 
 def sheet_json(sheet: GoldenSheet) -> str:
-    """Return a file as JSON, one array a line, with all digits of floats."""
+    """Return a golden file as JSON text: one array on each line, all digits of each float."""
     lines = ",\n".join(f"  {json.dumps(name)}: {array_json(x)}" for name, x in sheet.arrays.items())
     stem, numbers = json.dumps(sheet.stem), json.dumps(sheet.numbers)
     return f'{{\n "stem": {stem},\n "numbers": {numbers},\n "arrays": {{\n{lines}\n }}\n}}\n'
 
 
 def array_json(x: AnyArray) -> str:
-    """Return shape, dtype and numbers of an array in C order."""
+    """Return an array as JSON text: its shape, its dtype, and its numbers in C order."""
     words = {"shape": list(x.shape), "dtype": x.dtype.name, "values": x.reshape(-1).tolist()}
     return json.dumps(words, allow_nan=False)
 
@@ -132,7 +132,7 @@ def sheet_from_json(text: str) -> GoldenSheet:
 
 
 def sheet_safetensors(sheet: GoldenSheet) -> bytes:
-    """Return a file as safetensors, with keyword arguments as JSON in its metadata."""
+    """Return a golden file as safetensors bytes; the metadata has the keyword arguments as JSON."""
     words = json.dumps({"stem": sheet.stem, "numbers": sheet.numbers})
     arrays = {name: np.ascontiguousarray(x) for name, x in sheet.arrays.items()}
     arrays = {name: x.reshape(sheet.arrays[name].shape) for name, x in arrays.items()}

@@ -1,8 +1,8 @@
 """Make, write, load and compare the golden values.
 
 In a checkout, `python -m mindref.conformance.golden.golden --write` recomputes the golden values.
-For each array it prints by how many units in the last place (ULP) the new numbers differ from the
-old ones.
+For each array, this command prints the difference between new and old numbers in units in the last
+place (ULP).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COMMAND = "python -m mindref.conformance.golden.golden --write"
 
 
 def build_sheets() -> Iterator[GoldenSheet]:
-    """Yield the content of each file with the current answers of the reference."""
+    """Yield the content of each golden file, with answers that the reference computes now."""
     for stem, calls in cases.all_cases():
         golden_cases = {}
         for name, call in calls.items():
@@ -53,12 +53,12 @@ def build_sheets() -> Iterator[GoldenSheet]:
 
 @cache
 def load_cases(stem: str) -> dict[str, GoldenCase]:
-    """Return the shipped calls and answers of a stem. Raises DataError for a damaged file."""
+    """Return the stored calls and answers of a stem. Raises DataError if the file is damaged."""
     return sheet_cases(sheet_from_json(read_verified(f"{stem}.json").decode()))
 
 
 def read_verified(name: str) -> bytes:
-    """Return the bytes of a shipped file. Raises DataError for another SHA-256."""
+    """Return the bytes of a shipped file. Raises DataError if its SHA-256 is wrong."""
     recorded, content = golden_hashes().get(name, "in PROVENANCE.json"), read_shipped(name)
     actual = hashlib.sha256(content).hexdigest()
     if actual != recorded:  # conformance-R15
@@ -67,7 +67,7 @@ def read_verified(name: str) -> bytes:
 
 
 def golden_hashes() -> dict[str, str]:
-    """Return the SHA-256 of each shipped file. Raises DataError for a damaged list."""
+    """Return the SHA-256 of each shipped file. Raises DataError if PROVENANCE.json is damaged."""
     content = read_shipped(PROVENANCE)
     try:
         return dict(json.loads(content)["files"])
@@ -89,18 +89,18 @@ def damaged_error(name: str, expected: str, got: str) -> DataError:
 
 
 def case_name(call: Call) -> str:
-    """Return the name of a golden call, whatever its dtype now."""
+    """Return the name of a golden call, which may have been converted to another dtype."""
     return case_names(call.stem)[call_digest(call)]
 
 
 @cache
 def case_names(stem: str) -> dict[bytes, str]:
-    """Return digest of the call -> name of the case, for one stem."""
+    """Return a mapping for one stem: digest of a call -> name of its case."""
     return {call_digest(case.call): name for name, case in load_cases(stem).items()}
 
 
 def call_digest(call: Call) -> bytes:
-    """Return a digest of a call; the same in every dtype, as all of them hold the numbers."""
+    """Return a digest of a golden call, which does not depend on the dtype of the call."""
     exact = call.to(np.float64)
     digest = hashlib.sha256(repr(exact.numbers).encode())
     for name, x in named_arrays(exact.arrays).items():
@@ -125,7 +125,7 @@ def provenance(files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def write_golden(folder: Path) -> Iterator[str]:
-    """Write all files into a folder; yield for each array how far it is from the old one."""
+    """Write all files into a folder; yield a line about the change of each array."""
     files: dict[str, bytes] = {}
     for sheet in build_sheets():
         before = folder / f"{sheet.stem}.json"
@@ -142,7 +142,7 @@ def write_golden(folder: Path) -> Iterator[str]:
 
 
 def describe_difference(old: AnyArray | None, new: AnyArray | None) -> str:
-    """Return how far an array is from its old numbers, in words."""
+    """Return a description of how much an array differs from its old numbers."""
     if old is None or new is None:
         return "new" if old is None else "gone"
     if old.shape != new.shape or old.dtype != new.dtype:
@@ -159,7 +159,7 @@ def ulps(old: AnyArray, new: AnyArray) -> float:
 
 
 def main() -> None:
-    """Write the files of the checkout in the current folder."""
+    """Write the golden files of the checkout whose root is the current folder."""
     folder = Path.cwd() / FOLDER
     if sys.argv[1:] != ["--write"] or not folder.is_dir():
         sys.exit(f"usage, in a checkout of mindref: {COMMAND}")

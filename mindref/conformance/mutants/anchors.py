@@ -1,4 +1,4 @@
-"""Edit Python source at a named statement, without a quotation of the source.
+"""Edit Python source at a statement that is named, not quoted.
 
 An edit names a statement by `at = "FILE::FUNCTION: ANCHOR"`. FILE is relative to mindref/. In a
 list of edits, an edit without FILE uses the file of the edit above. FUNCTION is the qualified name
@@ -6,7 +6,7 @@ of a function or class ("forward", "Saved", "Model.step"), or "module". ANCHOR h
 parts, in this order, and must match exactly one statement of FUNCTION:
 
 - the label of a rule ("routing-R2") in a comment on the lines of the statement, or in the comment
-  lines directly above the statement. If the statement has a body, only its header counts.
+  lines directly above the statement. If the statement has a body, comments in the body are ignored.
   "# routing-R2, R9" has two labels.
 - the form of the statement, optionally followed by one identifier or string that it contains:
 
@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 from mindref.conformance.mutants.source_units import AnchoredSource, parse_source
 
 POSITIONS = ("new", "before", "after")
-BRANCHES = {  # a branch can be parsed only after another one
+BRANCHES = {  # branch -> source that a text with this branch needs above it
     "elif": "if 0:\n    pass\n",
     "except": "try:\n    pass\n",
 }
@@ -54,7 +54,7 @@ class Edit(NamedTuple):
 
 
 def apply_edits(text: str, edits: Sequence[Edit]) -> str:
-    """Return a text with every edit made; each anchor is looked up in the text before any edit.
+    """Return a text with every edit made. Each anchor is looked up in the text without any edit.
 
     Raises ValueError unless each anchor matches exactly one statement and no two edits overlap.
     """
@@ -72,7 +72,7 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
 
 
 def probes_outside(text: str, edits: Sequence[Edit], probes: Sequence[Edit]) -> list[Edit]:
-    """Return the probes that lie outside the statements that the edits replace."""
+    """Return the probes (insertions) that are not inside a statement that an edit replaces."""
     source = parse_source(text)
     replaced = [splice_of(source, edit)[:2] for edit in edits]
     starts = {probe: splice_of(source, probe)[0] for probe in probes}
@@ -80,7 +80,7 @@ def probes_outside(text: str, edits: Sequence[Edit], probes: Sequence[Edit]) -> 
 
 
 def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
-    """Return the bytes that an edit replaces, by first and last offset, and with what."""
+    """Return start and end offsets of the bytes that an edit replaces, and the new bytes."""
     unit = source.find(edit.anchor, edit.file)
     location = f"{edit.file}: {edit.anchor!r}"
     text, column = edit.text.strip("\n"), source.column(unit.first)
@@ -112,9 +112,9 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
 
 
 def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
-    """Return the edits of a table of a catalogue: `edits`, or the one edit of the table itself.
+    """Return the edits of a mutant's table: its list `edits`, or the one edit in the table itself.
 
-    file: the file of a first edit that names none.
+    `file` is the file of the first edit if this edit names no file.
     """
     edits: list[Edit] = []
     for edit in row.get("edits", [row]):
@@ -123,7 +123,7 @@ def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
 
 
 def read_edit(row: Mapping[str, Any], file: str) -> Edit:
-    """Return one edit; raise ValueError unless it has exactly one of POSITIONS, and a file."""
+    """Return one edit. Raises ValueError unless it has exactly one of POSITIONS, and a file."""
     positions = [position for position in POSITIONS if position in row]
     stem, separator, anchor = row.get("at", "").partition(".py::")
     if separator:
@@ -146,14 +146,14 @@ def is_valid_source(text: str) -> bool:
 
 
 def indent_text(text: str, margin: str) -> str:
-    """Return a text with a margin before each line but the first, strings of several lines kept."""
+    """Return a text with `margin` before each line but the first, except lines within strings."""
     within: set[int] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.STRING:
                 within.update(range(token.start[0] + 1, token.end[0] + 1))
     except (tokenize.TokenError, IndentationError):
-        pass  # a header ends without its body
+        pass  # the text is a header without a body
     lines = text.split("\n")
     unchanged = (n == 0 or not line or n + 1 in within for n, line in enumerate(lines))
     return "\n".join(line if k else margin + line for line, k in zip(lines, unchanged, strict=True))

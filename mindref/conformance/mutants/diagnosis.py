@@ -1,11 +1,11 @@
-"""Diagnose a failed check: which known mistake explains the answers.
+"""Diagnose a failed check: find the known mistake that explains the answers.
 
-The implementation under test and every mutant run the same calls. For each, the deviation is its
-answer minus the answer of the reference, call by call and part by part. A mistake is named only if
-it explains at least 99 % of the deviation of the implementation.
+The implementation under test and every mutant run the same calls. A deviation is an answer minus
+the answer of the reference, for each call and part. A mutant is named only if its deviation
+explains at least 99 % of the deviation of the implementation.
 
-The calls are those of the failed check. If the implementation is right on all of them, the calls of
-the failure are added. If an invalid call did not raise, only the invalid calls are compared.
+The calls are drawn as for the failed check. If the implementation is right on all drawn calls, the
+calls that failed are added. If an invalid call did not raise, only invalid calls are compared.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ from mindref.conformance.runner.result import CheckResult
 from mindref.errors import FOREIGN_ERRORS
 
 MIN_EXPLAINED = 0.99
-"""Smallest fraction of the deviation that a mistake must explain before it is named."""
+"""Smallest fraction of the deviation that a mutant must explain to be named."""
 
 POOL = {"ops": 16, "model": 16, "train": 4}
-"""Level -> number of compared calls; training calls are slow."""
+"""Level -> number of compared calls, which is small for "train" because its calls are slow."""
 
 FEW, HALF = 2, 0.5
-"""Number of wrong calls that a mutant runs first, and the fraction needed to run the others."""
+"""If a mutant explains more than HALF of the deviation on FEW wrong calls, it runs all calls."""
 
 Wants = Sequence[dict[str, ExpectedArray] | None]
 """The expected answer of each call, or None if the reference raises."""
 
 Parts = dict[tuple[int, str], AnyArray]
-"""(call, part) -> deviation; zero where it is within the error bound."""
+"""(index of a call, part) -> deviation, which is zero where it is within the error bound."""
 
 
 class Pool(NamedTuple):
     """Calls, the expected answers, and the deviation of an implementation."""
 
     calls: Sequence[Call]
-    wants: Wants
-    lacking: Parts
+    expected: Wants  # the expected answers
+    deviation: Parts  # the deviation of the implementation under test
 
     @property
     def wrong(self) -> bool:
         """Return whether any answer deviates."""
-        return any(part.any() for part in self.lacking.values())
+        return any(part.any() for part in self.deviation.values())
 
     def first_wrong(self, count: int) -> Pool:
         """Return only the first calls whose answers deviate."""
-        wrong = sorted({key[0] for key, part in self.lacking.items() if part.any()})[:count]
+        wrong = sorted({key[0] for key, part in self.deviation.items() if part.any()})[:count]
         numbers = {call: number for number, call in enumerate(wrong)}
-        lacking = {(numbers[c], n): x for (c, n), x in self.lacking.items() if c in numbers}
-        return Pool([self.calls[c] for c in wrong], [self.wants[c] for c in wrong], lacking)
+        deviation = {(numbers[c], n): x for (c, n), x in self.deviation.items() if c in numbers}
+        return Pool([self.calls[c] for c in wrong], [self.expected[c] for c in wrong], deviation)
 
 
 class Match(NamedTuple):
@@ -78,7 +78,7 @@ class Match(NamedTuple):
 
 
 def diagnose(implementation: Implementation, result: CheckResult, seed: int = 0) -> str:
-    """Return which mistake of the catalogue explains a failed result, or that none does."""
+    """Return a text: which mutants explain a failed result, or that no mutant explains it."""
     check = next(c for c in all_checks() if c.name == result.check)
     precision = Precision.of(result.precision.split("/"))
     if result.evidence is not None and result.evidence.kind == "answered":
@@ -111,16 +111,16 @@ def distinguishing_calls(
     precision: Precision,
     seed: int,
 ) -> tuple[Pool, str]:
-    """Return the calls that distinguish the mistakes, and a description of these calls."""
+    """Return calls that show the deviation of the implementation, and a description of them."""
     count = POOL[check.level]
     calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
-    wants = [expected_or_none(call, precision) for call in calls]
-    pool, description = make_pool(implementation, calls, wants), f"over {count} calls"
+    expected = [expected_or_none(call, precision) for call in calls]
+    pool, description = make_pool(implementation, calls, expected), f"over {count} calls"
     if not pool.wrong and result.evidence is not None:
-        # only the calls of the failure show the deviation
+        # all drawn answers are right: only the calls that failed show the deviation
         calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
-        wants += [expected_or_none(call, precision) for call in result.evidence.calls]
-        pool = make_pool(implementation, calls, wants)
+        expected += [expected_or_none(call, precision) for call in result.evidence.calls]
+        pool = make_pool(implementation, calls, expected)
     return pool, description
 
 
@@ -139,15 +139,15 @@ def describe_mutant(mutant: Mutant) -> str:
     return f"{mutant.description} [{mutant.name}, {mutant.rule}{seen}]"
 
 
-def make_pool(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Pool:
+def make_pool(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Pool:
     """Return calls with the expected answers and the deviation of an implementation."""
-    return Pool(calls, wants, deviation_of(implementation, calls, wants))
+    return Pool(calls, expected, deviation_of(implementation, calls, expected))
 
 
 def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
-    """Return every candidate with the fraction of the deviation that it explains, the best first.
+    """Return each candidate mutant with the fraction that it explains, the largest fraction first.
 
-    A candidate that explains less than half of the first wrong calls is not run on the others.
+    Only a candidate that explains more than HALF of the first FEW wrong calls runs on all calls.
     """
     matches, few = [], pool.first_wrong(FEW)
     for mutant in candidate_mutants(check):
@@ -160,12 +160,12 @@ def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
 
 def fraction_explained_by(mutant: Mutant, pool: Pool) -> float:
     """Return the fraction of the deviation that a mutant explains."""
-    other = deviation_of(mutant_implementation(mutant), pool.calls, pool.wants)
-    return explained_fraction(pool.lacking, other)
+    other = deviation_of(mutant_implementation(mutant), pool.calls, pool.expected)
+    return explained_fraction(pool.deviation, other)
 
 
 def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
-    """Return the mutants that may show in this check: of its page and the pages below it."""
+    """Return the mutants of the page of this check and of the pages that it is built on."""
     pages = {check.page, check.stem, *RESTS_ON.get(check.stem, ()), "numerics"}
     if check.level != "ops":
         pages |= {"model", "optimiser"} | set(RESTS_ON["model"]) | {"softmax", "squash"}
@@ -174,7 +174,7 @@ def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
 
 @cache
 def mutant_implementation(mutant: Mutant) -> Implementation:
-    """Return a mutant as an implementation."""
+    """Return a mutant as an implementation, which runs calls."""
     return BackendImplementation(backend_of(mutant))
 
 
@@ -188,10 +188,10 @@ def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArra
         return None
 
 
-def deviation_of(implementation: Implementation, calls: Sequence[Call], wants: Wants) -> Parts:
+def deviation_of(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Parts:
     """Return the deviation of an implementation by call and part."""
     deviation: Parts = {}
-    for number, (call, want) in enumerate(zip(calls, wants, strict=True)):
+    for number, (call, want) in enumerate(zip(calls, expected, strict=True)):
         answer = answer_or_empty(implementation, call)
         for name, expectation in (want or {}).items():
             if name in answer and answer[name].shape == expectation.value.shape:
@@ -214,18 +214,18 @@ def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
 
 
 def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
-    """Return got - value: 0 within the error bound, infinity if one of them is not finite."""
+    """Return got - value: 0 within the error bound, infinity if only one of them is finite."""
     value = np.asarray(want.value, np.float64)
     with np.errstate(all="ignore"):
         off = got.astype(np.float64) - value
-    strange = ~np.isfinite(value)
-    off = np.where(strange, np.where(np.isfinite(got), np.inf, 0), off)
+    non_finite = ~np.isfinite(value)
+    off = np.where(non_finite, np.where(np.isfinite(got), np.inf, 0), off)
     off = np.where(np.isnan(off), np.inf, off)
     return np.where(np.abs(off) <= want.allowed, 0, off)
 
 
 def explained_fraction(deviation: Parts, other: Parts) -> float:
-    """Return the mean fraction of a deviation that another deviation explains."""
+    """Return the fraction of a deviation that `other` explains, averaged over calls and parts."""
     fractions = []
     for key, x in deviation.items():
         y = other.get(key, np.zeros(1))
@@ -237,8 +237,8 @@ def explained_fraction(deviation: Parts, other: Parts) -> float:
 def similarity(x: AnyArray, y: AnyArray) -> float:
     """Return 1 - |x - y|^2 / max(|x|^2, |y|^2), at least 0.
 
-    Infinite entries must agree. The result is the smaller of the two fractions, infinite and
-    finite.
+    For infinite entries, the fraction that agrees is used instead. If there are finite and infinite
+    entries, the result is the smaller of the two numbers.
     """
     if x.shape != y.shape:
         return 0.0

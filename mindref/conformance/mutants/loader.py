@@ -1,8 +1,8 @@
-"""Read the catalogue of mutants, and build any of them as a copy of the reference.
+"""Read the catalogue of mutants, and build a mutant as an edited copy of the reference.
 
-A mutant edits statements of the package (anchors.py). It is built by running edited copies of the
-reference's modules that import one another, so that routing uses the edited squash. Nothing is
-entered in `sys.modules`, and the reference itself is not changed.
+A mutant edits statements of the package (anchors.py). To build it, copies of the reference's
+modules are edited and run. They import one another, so that routing uses an edited squash.
+`sys.modules` and the reference itself are not changed.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ MODULES = (
     "conformance.runner.composed_backend",
 )
 FILES = {f"mindref.{name}": f"{name.replace('.', '/')}.py" for name in MODULES}
-"""Module -> file, each after the modules that it imports."""
+"""Module -> its file. Each module comes after the modules that it imports."""
 
 SCOPES = ("suite", "tests", "study")
-"""The uses of a mutant; see the package."""
+"""The uses of a mutant, which the docstring of this package explains."""
 
-LEVEL_OF = {  # other files: "ops"
+LEVEL_OF = {  # file -> level of its mutants; other files have the level "ops"
     "models/layers.py": "model",
     "models/mind.py": "model",
     "training/optimiser.py": "train",
     "conformance/runner/composed_backend.py": "train",
 }
-LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # rules that show in no single operator
+LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # rules of the model or of training
 
 
 class Mutant(NamedTuple):
@@ -54,8 +54,8 @@ class Mutant(NamedTuple):
     rule: str  # the rule that it breaks, such as "routing-R2"
     scope: tuple[str, ...]  # of SCOPES
     description: str  # completes "your result equals the reference with this mistake: ..."
-    does: str  # what it does to a model; may be empty
-    seen: str  # who does it in public code; may be empty
+    does: str  # the effect of the mistake on a model; may be empty
+    seen: str  # public code that has the mistake; may be empty
     edits: tuple[Edit, ...]
     tests: str = ""  # scope "tests": the folder or file of the tests that must fail; empty: all
 
@@ -66,13 +66,13 @@ class Mutant(NamedTuple):
 
     @property
     def level(self) -> str:
-        """Return the lowest level of the contract at which the mistake shows."""
+        """Return the lowest level of the contract at which the mistake has an effect."""
         concerned = [LEVEL_OF.get(edit.file, "ops") for edit in self.edits]
         return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=list(LEVELS).index)
 
 
 class BuiltModules(NamedTuple):
-    """The modules of a mutant, in place of the modules of the reference."""
+    """The modules of a mutant, which replace the modules of the reference."""
 
     ops: Any
     mind: ModuleType
@@ -93,7 +93,7 @@ def shipped_mutants() -> tuple[Mutant, ...]:
 
 
 def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
-    """Return the mutants in the *.toml files of a folder, sorted by file; scope: the default."""
+    """Return the mutants in the *.toml files of a folder; `scope` is the default scope."""
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
     rules = [item for table in tables for item in table.items()]
@@ -105,7 +105,7 @@ def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
 
 
 def read_mutant(rule: str, sentence: str, row: dict[str, Any], scope: str) -> Mutant:
-    """Return a mutant from the table with this header in the catalogue; scope: the default."""
+    """Return the mutant with the header (rule, sentence) and the table `row`."""
     words = re.findall(r"[a-z0-9]+", sentence.lower())
     return Mutant(
         name=row.get("name") or "-".join([rule.partition("-")[0].replace("_", "-"), *words]),
@@ -124,12 +124,12 @@ def build_mutant(
     probes: tuple[Edit, ...] = (),
     names: Mapping[str, Any] = MappingProxyType({}),
 ) -> BuiltModules:
-    """Return fresh modules with the edits of a mutant; None: the reference, unedited.
+    """Return new modules with the edits of a mutant; without a mutant, the unedited reference.
 
-    probes: further edits; a probe within a statement that the mutant replaces is left out. names:
-    global names of every module, for probes to call. Two calls share no state, so that a mutant
-    with state starts anew. Raises ValueError for an edit whose anchor does not match exactly one
-    statement.
+    `probes` are further edits; a probe inside a statement that the mutant replaces is left out.
+    `names` are global names in every module, which probes can call. Results of two calls share no
+    state, so that a mutant with state starts anew. Raises ValueError unless each anchor matches
+    exactly one statement.
     """
     edits = mutant.edits if mutant else ()
     modules: dict[str, Any] = {}
@@ -144,9 +144,9 @@ def build_mutant(
 def backend_of(
     mutant: Mutant | None = None, levels: tuple[str, ...] | None = None
 ) -> ComposedBackend:
-    """Return a mutant as a backend that claims the levels up to its own, or these levels.
+    """Return a mutant as a backend that claims `levels`, by default the levels up to its own.
 
-    None is the reference itself, rebuilt, with all three levels.
+    Without a mutant, the backend is the unedited reference, with all three levels.
     """
     order = tuple(LEVELS)
     claimed = order[: order.index(mutant.level) + 1] if mutant else order
@@ -158,7 +158,7 @@ def backend_of(
 
 
 def operators_namespace(modules: dict[str, Any]) -> SimpleNamespace:
-    """Return a replacement of the package `mindref.ops` with the operators built so far."""
+    """Return a replacement of the package `mindref.ops` that has the operators in `modules`."""
     operators = {stem: modules.get(f"mindref.ops.{stem}") for stem in OPERATORS}
     return SimpleNamespace(**{stem: module for stem, module in operators.items() if module})
 
@@ -169,7 +169,7 @@ def run_module(
     modules: dict[str, Any],
     names: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModuleType:
-    """Run the code of a module; its imports of the reference return the `modules` built before."""
+    """Run the code of a module; its imports of the reference return modules of `modules`."""
 
     def import_module(imported: str, *arguments: Any) -> Any:
         names = arguments[2] if len(arguments) > 2 else None

@@ -1,4 +1,4 @@
-"""The statements of a source file, and the one that an anchor names; anchors.py has the format."""
+"""Find the statement of a source file that an anchor names. anchors.py defines the format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME_FIELDS |= {ast.alias: "name", ast.Constant: "value"}
 LABEL = re.compile(r"\b([a-z_]+)-R\d+\b")
 LABELS = re.compile(r"\b([a-z_]+)-(R\d+)((?:(?:,| and) R\d+)*)")
 LABELLED = re.compile(r"(?:([a-z_]+-R\d+)\b)?\s*(.*?)\s*(?:(?<!\S)(\d+))?")
-"""An anchor: label, form, ordinal."""
+"""Matches an anchor; the groups are label, form and ordinal."""
 
 KEYWORD = re.compile(rb"(?:async\s+)?(\w+)")
 
@@ -26,18 +26,18 @@ class Unit(NamedTuple):
     """A statement, a branch of a statement or a decorator; offsets are in bytes."""
 
     function: str  # the qualified name of the function or class
-    form: str
-    names: tuple[str, ...]  # identifiers and short strings of the header, in their order
-    labels: tuple[str, ...]
+    form: str  # the form in an anchor, such as "return" or "weights, s2 ="
+    names: tuple[str, ...]  # identifiers and short strings of the header, in source order
+    labels: tuple[str, ...]  # the rules in its comments
     node: Any
-    first: int  # offset of the first byte, of a decorator if there is one
+    first: int  # offset of the first byte, including decorators
     start: int  # offset of the first byte of the header
     colon: int  # offset after the header; 0 if there is no body
     end: int  # offset after the last byte
     block: tuple[Any, ...]  # the statements of the same block; empty for a branch or decorator
 
     def matches(self, label: str, form: str) -> bool:
-        """Return whether the label, if any, and the form, if any, are those of this unit."""
+        """Return whether this unit has the label and the form. An empty string matches always."""
         if label and label not in self.labels:
             return False
         return form in ("", self.form) or form in (f"{self.form} {name}" for name in self.names)
@@ -71,7 +71,7 @@ class AnchoredSource:
         return self.starts[line - 1] + column
 
     def walk(self, node: Any, function: str, block: tuple[Any, ...]) -> Iterator[Unit]:
-        """Yield the units of a node, without the node itself."""
+        """Yield the units inside a node, but not the unit of the node itself."""
         for field in ("body", "handlers", "orelse", "finalbody", "cases"):
             children = getattr(node, field, None)
             if isinstance(children, list):
@@ -81,7 +81,7 @@ class AnchoredSource:
     def of(
         self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
     ) -> Iterator[Unit]:
-        """Yield the unit of a node and those within it."""
+        """Yield the unit of a node and the units inside this node."""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             function = f"{function}.{node.name}" if function else node.name
             for decorator in node.decorator_list:
@@ -102,7 +102,7 @@ class AnchoredSource:
         self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
     ) -> Unit:
         """Return the unit of a statement or branch."""
-        pattern = getattr(node, "pattern", None)  # a case node has no position
+        pattern = getattr(node, "pattern", None)  # a `case` node has no position
         line, column = (pattern or node).lineno, (pattern or node).col_offset
         start = self.offset(line, column)
         if pattern is not None:
@@ -154,7 +154,7 @@ class AnchoredSource:
         return tuple(label for comment in comments for label in labels_of(comment))
 
     def find(self, statement: str, file: str = "source") -> Unit:
-        """Return the one unit that an anchor names; raise ValueError for none or several."""
+        """Return the unit that an anchor names. Raises ValueError if no unit or several match."""
         function, separator, anchor = statement.partition(": ")
         matched = LABELLED.fullmatch(anchor.strip())
         if not separator or matched is None or not anchor.strip():
@@ -183,7 +183,7 @@ def parse_source(text: str) -> AnchoredSource:
 
 
 def labels_of(comment: str) -> list[str]:
-    """Return the labels of a comment; "routing-R2, R9" are two."""
+    """Return the labels of a comment; "routing-R2, R9" has two labels."""
     labels = []
     for page, first, further in LABELS.findall(comment):
         labels += [f"{page}-{number}" for number in [first, *re.findall(r"R\d+", further)]]
@@ -191,7 +191,7 @@ def labels_of(comment: str) -> list[str]:
 
 
 def form_of(node: Any, source: bytes) -> str:
-    """Return what an anchor calls a statement or branch that begins with this source."""
+    """Return the form (in an anchor) of a statement or branch that begins with this source."""
     if isinstance(node, ast.Assign):
         return " = ".join(map(target_text, node.targets)) + " ="
     if isinstance(node, ast.AnnAssign):
@@ -207,7 +207,7 @@ def form_of(node: Any, source: bytes) -> str:
 
 
 def form_of_expression(value: ast.expr) -> str:
-    """Return what an anchor calls a statement that is an expression."""
+    """Return the form (in an anchor) of a statement that is an expression."""
     if isinstance(value, ast.Call):
         return f"{ast.unparse(value.func)}("
     if isinstance(value, ast.Constant):

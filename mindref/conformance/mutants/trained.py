@@ -1,11 +1,11 @@
 """Train a mutant, to measure the effect of its mistake.
 
-Each mutant is a backend here, under its name with underscores:
+Each mutant is a backend in this module. Its name here has underscores instead of hyphens:
 
     mindref train --backend mindref.conformance.mutants.trained:no_log_q
 
 The backend is the reference with the edits of the mutant, so it is slower than the default backend.
-If the edits leave backward unchanged, backward is that of the reference on the edited saved values.
+If the edits do not change backward, backward uses the values that the edited forward saved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mindref.conformance.runner.composed_backend import ComposedBackend
 
 
 def __getattr__(name: str) -> ComposedBackend:
-    """Return the backend of a mutant; AttributeError for an unknown name."""
+    """Return the backend of a mutant. Raises AttributeError for an unknown name."""
     mutants = {mutant.name.replace("-", "_"): mutant for mutant in suite_mutants()}
     if name not in mutants:
         near = difflib.get_close_matches(name, mutants, n=3, cutoff=0)

@@ -1,4 +1,4 @@
-"""Report formats of a run: each module is a format, and `summary` is the source of the texts.
+"""Formats of the report of a run: terminal, JSON, Markdown and JUnit. `summary` has their texts.
 
-A script of `reproduction` contains `reproduction_template` and `runner.backend_answers`.
+A script that `reproduction` writes contains `reproduction_template` and `backend_answers`.
 """

@@ -1,7 +1,7 @@
 """Changes since an earlier report, and whether the suite or the backend caused them.
 
-Both reports are plain values in the format of `schema.json`. If a rule was rewritten or an error
-bound tightened in between, a new failure is not a regression of the backend.
+Both reports are plain values in the format of `schema.json`. If a rule was rewritten or an
+error bound tightened between the two reports, a new failure is not a regression of the backend.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WHYS = (
     "other examples", "new rule", "new check", "still fails", "no longer claimed", "no longer run",
     "newly claimed", "newly run", "fixed",
 )  # fmt: skip
-"""Causes of a change, the most important first."""
+"""Causes of a change, with the most important cause first."""
 
 
 class Change(NamedTuple):
@@ -72,9 +72,9 @@ def read_earlier_report(path: Path) -> ReportJson:
 def schema_violations(
     x: Any, form: dict[str, Any], definitions: dict[str, Any], name: str = ""
 ) -> Iterator[str]:
-    """Yield what the published format requires and a report lacks or has in another type.
+    """Yield a message for each required field that a report lacks, and for each wrong type.
 
-    Names and numbers are not compared: an older suite may have had others.
+    Values are not compared, because an older suite may have had other names and numbers.
     """
     form = definitions[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
     declared = form.get("type", [])
@@ -122,7 +122,7 @@ def classify_change(
 
 
 def new_check_reason(now: Row, old: ReportJson) -> str:
-    """Return why a check is in the new report only."""
+    """Return why a check is in the new report, but not in the old report."""
     chosen_then = bool(old["selection"]) or now["precision"] not in old["precisions"]
     if any(row["check"] == now["check"] for row in old["results"]) or chosen_then:
         return "newly run"
@@ -142,7 +142,7 @@ def change_reason(was: Row, now: Row, old: ReportJson, new: ReportJson) -> str:
 
 
 def new_failure_cause(was: Row, now: Row, old: ReportJson, new: ReportJson) -> str:
-    """Return why a check that passed fails now."""
+    """Return why a check that passed in the old report fails in the new report."""
     if any(rule_digest(old, rule) != rule_digest(new, rule) for rule in now["rules"]):
         return "changed rule"
     if (was["rules"], was["text"]) != (now["rules"], now["text"]):
@@ -161,7 +161,7 @@ def rule_digest(report: ReportJson, rule: str) -> str:
 
 
 def is_tightened(was: Row, now: Row, old: ReportJson, new: ReportJson) -> bool:
-    """Return whether the suite or the expectations allow a smaller error than before."""
+    """Return whether the suite or the expectations file allow a smaller error than before."""
     then, today = old["strictness"], new["strictness"]
     looser = today["factor"] * now["factor"] >= then["factor"] * was["factor"]
     return not looser or then["ulps"] != today["ulps"]

@@ -10,11 +10,11 @@ from mindref.conformance.report import summary
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
 
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped."""
+"""Characters that XML 1.0 cannot contain, even if they are escaped."""
 
 
 def junit_text(report: ConformanceReport) -> str:
-    """Return the XML of a report: failures fail, and results without a verdict are skipped."""
+    """Return the XML of a report. Checks without a verdict (blocked, not claimed) are skipped."""
     root = xml.Element("testsuites", name=f"mindref conform {strip_illegal(report.backend)}")
     results = sorted(report.results, key=lambda r: r.page)
     for page, group in groupby(results, key=lambda r: r.page):
@@ -68,5 +68,5 @@ def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
 
 
 def strip_illegal(text: str) -> str:
-    """Return text with the characters that XML cannot hold replaced."""
+    """Return text in which "?" replaces each character that XML cannot contain."""
     return ILLEGAL.sub("?", text)

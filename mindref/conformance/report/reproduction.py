@@ -1,8 +1,8 @@
-"""A failure as one Python file that reproduces it: rule, calls with exact numbers, verdict.
+"""Write a Python script that reproduces a failure: rule, calls with exact numbers, verdict.
 
-The script imports NumPy and the backend. For levels 2 and 3 it also imports the tuples of mindref
-that hold parameters and batches. It needs nothing of the suite. It exits with 1 while the failure
-is present, and with 0 when it is gone.
+The script imports NumPy and the backend, but not the suite. For levels 2 and 3, it also imports the
+tuples of mindref that contain parameters and batches. If the failure is still present, the script
+exits with 1, otherwise with 0.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def header_lines(result: CheckResult, backend: str, settings: RunSettings) -> li
 
 @cache
 def template_source() -> str:
-    """Return the part that is the same in every script, with the code that it imports."""
+    """Return the code that is the same in every script, including the text of backend_answers."""
     folder = resources.files("mindref.conformance")
     template, answers = (
         folder.joinpath(path).read_text(encoding="utf-8")
@@ -122,7 +122,7 @@ def template_source() -> str:
 
 
 def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> str:
-    """Return one call as a literal; `read_only` makes its arrays read-only."""
+    """Return the Python source of one call. If `read_only`, its arrays become read-only."""
     parts = {
         "stem": repr(call.stem),
         "arrays": value_literal(call.arrays, imports),
@@ -137,7 +137,7 @@ def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> st
 
 
 def expectation_literal(result: CheckResult, evidence: Evidence, imports: Imports) -> str:
-    """Return what was expected as a literal."""
+    """Return the Python source of the expected answer."""
     names = ("part", "call_index", "low", "high")
     fields = {name: getattr(evidence, name) for name in names}
     fields |= {"source": source_literal(evidence)} | recheck_rule(result, evidence)
@@ -147,9 +147,9 @@ def expectation_literal(result: CheckResult, evidence: Evidence, imports: Import
 def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
     """Return how the script decides whether the failure is still present.
 
-    An interval is used if the reference is inside it: an interval made from other answers may be
-    wrong. Without an interval, all answers must match the reference. If they did already, they must
-    change.
+    If the failure's interval overlaps the reference's, the script uses the failure's interval.
+    Otherwise that interval may come from wrong answers, so all answers must match the reference. If
+    all answers of the failed check match the reference already, at least one answer must change.
     """
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
@@ -164,7 +164,7 @@ def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
 
 
 def source_literal(evidence: Evidence) -> tuple[int, AnyArray | None] | None:
-    """Return the answer that a property refers to; None as index takes all of it."""
+    """Return the index of the call whose answer is expected, and of its numbers (None: all)."""
     if evidence.source is None:
         return None
     call_index, index = evidence.source
@@ -177,7 +177,7 @@ def allowed_ranges(call: Call, result: CheckResult) -> Ranges:
     """Return the interval of each part of the reference's answer; empty if the reference raises."""
     try:
         expected = expected_answer(call, Precision.of(result.precision.split("/")), "worst")
-    except Exception:  # a call for which the reference must or does raise
+    except Exception:  # the reference raises for this call
         return {}
     wide = {n: e._replace(allowed=result.factor * e.allowed) for n, e in expected.items()}
     return {name: want.interval() for name, want in wide.items()}
@@ -194,7 +194,7 @@ def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
 
 
 def non_finite_interval(low: AnyArray, high: AnyArray) -> AnyArray:
-    """Return where an interval is that of an infinity or NaN."""
+    """Return where an interval is that of an expected infinity or NaN."""
     return ~((low < high) | np.isfinite(low))
 
 
@@ -205,7 +205,7 @@ def is_outside(answer: Answer, ranges: Ranges) -> bool:
 
 
 def dict_literal(parts: dict[str, str]) -> str:
-    """Return a dict of literals, one line each."""
+    """Return the source of a dict with one item on each line; `parts` are sources."""
     lines = [f"    {name!r}: {value}," for name, value in parts.items()]
     return "\n".join(["{", *lines, "}"])
 

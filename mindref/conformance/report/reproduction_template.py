@@ -1,6 +1,6 @@
-"""The part of every reproduction script that is the same: load a backend, run calls, compare.
+"""The code that is the same in every reproduction script: load a backend, run calls, compare.
 
-This file is copied into each script, with the text of `backend_answers` in place of its import.
+Each script contains this file; the text of `backend_answers` replaces the line that imports it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from mindref.conformance.runner.backend_answers import Answer, answer_call, arrays_in, call_dtype
 
-TIMES = 20  # repetitions: a wrong answer may be intermittent
+TIMES = 20  # number of repetitions, because a wrong answer may be intermittent
 
 
 def import_backend(name: str, device: str) -> Any:
@@ -63,7 +63,7 @@ def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[
 
 
 def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, Any]:
-    """Return the smallest and the largest allowed value; a property takes them from an answer."""
+    """Return the smallest and largest allowed values: stored, or around the `source` answer."""
     low, high = wrong["low"], wrong["high"]
     if wrong["source"] is None:
         return low, high
@@ -81,17 +81,19 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return where a part is outside; an expected infinity or NaN may be either of them."""
+    """Return where numbers are outside the interval. If inf or NaN is expected, both are inside."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)
-    strange = ~((low < high) | np.isfinite(low))
+    non_finite = ~((low < high) | np.isfinite(low))
     inside = (low <= got) & (got <= high) & np.isfinite(got)
-    return ~((np.isneginf(low) & np.isposinf(high)) | np.where(strange, ~np.isfinite(got), inside))
+    return ~(
+        (np.isneginf(low) & np.isposinf(high)) | np.where(non_finite, ~np.isfinite(got), inside)
+    )
 
 
 def compare_part(part: str, got: Any, low: Any, high: Any) -> str:
-    """Return what of a part is outside its interval, or ""."""
+    """Return a message about the first number of a part that is outside its interval, or ""."""
     if got.shape != np.shape(low):
         return f"{part} has shape {got.shape}, expected {np.shape(low)}"
     off = np.argwhere(outside_range(got, low, high))
@@ -108,7 +110,7 @@ def remaining_error(wrong: dict[str, Any], answers: list[Answer]) -> str:
     part, answer = wrong["part"], answers[wrong["call_index"]]
     if wrong["kind"] == "outside" and part in answer:
         return compare_part(part, answer[part], *allowed_range(wrong, answers))
-    if wrong["kind"] == "same":  # each answer is right, and yet a rule is broken
+    if wrong["kind"] == "same":  # each answer matched the reference, but the check failed
         same = all(same_bytes(was, now) for was, now in zip(wrong["was"], answers, strict=True))
         return "all answers are unchanged; see the comment at the top of this file" * same
     for number, (answer, allowed) in enumerate(zip(answers, wrong["allowed"], strict=True)):

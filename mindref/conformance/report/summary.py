@@ -1,4 +1,4 @@
-"""Results by page and rule, the source of every text format."""
+"""Texts about the results by page and rule, which every text format of the report uses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ COMMAND = "python "
 """Prefix of a line that is a command to copy and run."""
 
 MANY = 10
-"""Number of problems with the same text that are printed."""
+"""Largest number of problems with the same text that are printed."""
 
 CHECK_PROBLEM = re.compile(r"[\w/]+(?:\[\w+\])? \[[\w/]+\] (.*)")
-"""A problem of one check in one precision; the group is its text."""
+"""Matches a problem of one check in one precision; the group is the text of the problem."""
 
 WORDS = {"not_claimed": "not claimed", "self_comparison": "self-comparison"}
-"""Status -> its words in texts."""
+"""Status -> its words in texts. Other statuses are written as they are."""
 
 
 BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
@@ -34,7 +34,7 @@ BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
     "model": lambda r: r.level == "model",
     "train": lambda r: r.level == "train",
 }
-"""Part of the badge -> whether it counts a result."""
+"""Part of the badge -> function that returns whether this part includes a result."""
 
 
 class Failure(NamedTuple):
@@ -46,18 +46,18 @@ class Failure(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """Results that share one line."""
+    """Results with the same status and reason, which the report prints in one line."""
 
     status: str
-    many: int
+    num_results: int
     reason: str
 
 
 def report_failures(report: ConformanceReport) -> list[Failure]:
-    """Return the failures, with pages in the order in which they rest on one another.
+    """Return the failures by page. A page comes after the pages that it is built on.
 
-    Within a page, rules are in the order of their checks: properties and exact cases before
-    agreement.
+    Within a page, rules are in the order of their checks: checks of properties and of exact cases
+    come before checks of agreement with the reference.
     """
     failed = [r for r in report.results if r.status == "failed"]
     pages = list(dict.fromkeys(r.page for r in report.results))
@@ -116,7 +116,7 @@ def folded_results(report: ConformanceReport) -> list[Folded]:
 def folded_line(fold: Folded) -> str:
     """Return results with the same reason in one line."""
     joint = " by " if fold.status == "blocked" else ": "
-    return f"{fold.many} {WORDS.get(fold.status, fold.status)}{joint}{fold.reason}"
+    return f"{fold.num_results} {WORDS.get(fold.status, fold.status)}{joint}{fold.reason}"
 
 
 def not_passed_reason(result: CheckResult) -> str:
@@ -128,7 +128,7 @@ def not_passed_reason(result: CheckResult) -> str:
 
 
 def report_problems(report: ConformanceReport) -> list[str]:
-    """Return the problems; many problems with the same text are shortened."""
+    """Return the problems. If more than MANY have the same text, the others are only counted."""
     counts = Counter(map(problem_of_check, report.problems))
     lines, seen = [], Counter[str]()
     for line in report.problems:
@@ -211,8 +211,8 @@ def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[li
 def badge_text(report: ConformanceReport) -> str:
     """Return the badge: "ops 41/41 · gradients 38/41 · model 12/12 · train 6/6".
 
-    It counts rules whose checks all passed, out of the claimed rules. Dtypes narrower than float32
-    are counted separately.
+    Each part counts the rules whose checks all passed, out of the claimed rules. Each precision
+    narrower than float32 has a separate part.
     """
     logic = [r for r in report.results if r.precision.split("/")[0] in FULL_PRECISIONS]
     parts = [badge_part(name, list(filter(of, logic))) for name, of in BADGE_PARTS.items()]
@@ -225,7 +225,7 @@ def badge_text(report: ConformanceReport) -> str:
 
 
 def badge_part(name: str, results: list[CheckResult]) -> str:
-    """Return one part of the badge, or "" without any check."""
+    """Return one part of the badge, or "" if there are no results."""
     if not results:
         return ""
     statuses_by_rule: dict[str, list[str]] = {}

@@ -10,20 +10,19 @@ from mindref.conformance.runner.check import RESTS_ON, all_checks
 from mindref.conformance.runner.result import CheckResult
 
 NAMED = re.compile(r"^your .*?\[[\w-]+, ([a-z_]+-R\d+)")
-"""A diagnosis that names a mutant, and the rule that the mutant breaks."""
+"""Matches a diagnosis that names a mutant; the group is the rule that the mutant breaks."""
 
 
 def block_explained(results: list[CheckResult]) -> list[CheckResult]:
     """Return the results of one precision; a failure that follows from another becomes blocked.
 
-    A failure is blocked by one of:
+    An agreement check compares answers with the reference. A failure is blocked by one of:
 
-    - a failed agreement check of a page that this page rests on;
-    - a failed forward agreement check of the same page, if the failure concerns gradients;
+    - a failed agreement check of a page that its page is built on, as routing is on softmax;
+    - a failed agreement check of forward on the same page, if the failure concerns gradients;
     - an earlier failed agreement check of the same page;
-    - a broken rule of all operators that the check detected.
-
-    A failure without such a cause stays failed.
+    - a failed check of a rule of all operators, if this failure breaks that rule, too;
+    - an earlier failure of the same operator with the same error message.
     """
     return [block_one(result, position, results) for position, result in enumerate(results)]
 
@@ -42,7 +41,7 @@ def block_one(result: CheckResult, position: int, results: list[CheckResult]) ->
 
 
 def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a blocked result with the rule that caused it; failed if no failure caused it."""
+    """Return a blocked result with the rule of its cause. Without a cause, it becomes failed."""
     if result.blocked_by == "agreement":
         pages = (result.page, operator_of(result))
         causes = [r for r in results if r.page in pages and has_failed(r) and is_agreement(r)]
@@ -56,7 +55,7 @@ def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> Che
 
 
 def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
-    """Return a failed agreement check of a page that this one rests on, lowest page first."""
+    """Return a failed agreement check of a page that the result's page is built on."""
     for page in foundations(result.check) or foundations(operator_of(result)):
         if cause := failed_agreement(page, results, gradient=result.gradient):
             return cause
@@ -66,13 +65,13 @@ def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResul
 def failed_agreement(
     page: str, results: list[CheckResult], *, gradient: bool
 ) -> CheckResult | None:
-    """Return a failed agreement check of a page; of gradients only for a failure of gradients."""
+    """Return a failed agreement check of a page, or None. gradient=False omits gradient checks."""
     failed = (r for r in results if r.page == page and has_failed(r) and is_agreement(r))
     return next((r for r in failed if gradient or not r.gradient), None)
 
 
 def same_check_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
-    """Return a failure of `name[softmax]` for `name[routing]`, which contains a softmax."""
+    """For `x[routing]`, return a failure of `x[softmax]`, because routing is built on softmax."""
     question, of_all, _ = result.check.partition("[")
     for page in foundations(operator_of(result)) if of_all else ():
         for other in results:
@@ -104,8 +103,8 @@ def same_error_before(
 def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
     """Return the results of one precision, attributed to the mutants that their diagnoses name.
 
-    If a failure that cites the broken rule has the same diagnosis, the other failures with that
-    diagnosis are blocked by the rule.
+    Several failures may have the same diagnosis. If one of them cites the rule that the mutant
+    breaks, this rule blocks the failures that do not cite it.
     """
     attributed = []
     for result in results:
@@ -118,7 +117,7 @@ def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
 
 
 def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a blocked result with the root cause, if its cause is blocked itself."""
+    """Return a result. If a blocked result blocks it, `blocked_by` becomes the root cause."""
     passed = [""]
     while result.status == "blocked" and result.blocked_by not in passed:
         causes = [r for r in results if result.blocked_by in r.rules]
@@ -139,7 +138,7 @@ def broken_rule(result: CheckResult) -> str:
 
 
 def foundations(page: str) -> list[str]:
-    """Return the pages that a page rests on, lowest page first."""
+    """Return the pages that a page is built on, directly or indirectly, lowest page first."""
     pages: list[str] = []
     for under in RESTS_ON.get(page, ()):
         pages += [p for p in [*foundations(under), under] if p not in pages]
@@ -157,17 +156,17 @@ def has_failed(result: CheckResult) -> bool:
 
 
 def is_agreement(result: CheckResult) -> bool:
-    """Return whether a result is that of a check of agreement with the reference."""
+    """Return whether the check of a result compares answers with the reference."""
     return result.check in agreement_checks()
 
 
 @cache
 def check_operators() -> dict[str, str]:
-    """Return check name -> operator, for the checks of operators."""
+    """Return a mapping from the name of each check of an operator to this operator."""
     return {c.name: c.stem for c in all_checks() if c.stem in OPERATORS}
 
 
 @cache
 def agreement_checks() -> set[str]:
-    """Return the names of the checks of agreement with the reference."""
+    """Return the names of the checks that compare answers with the reference."""
     return {c.name for c in all_checks() if c.agreement}

@@ -1,7 +1,7 @@
-"""Answer one call with a backend: call its members, and name the parts of the answer.
+"""Run one call on a backend: call members of the backend, and name the parts of the answer.
 
 Spec: specs/backend.md. The suite and its reproduction scripts run this code. A script contains the
-text of this file, so that this file imports nothing of the suite.
+text of this file, so this file must not import the suite.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 
 
 def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 1: forward; with d_out also backward, or the framework's own gradient."""
+    """Return the answer of an operator (level 1): forward and, with d_out, its gradients."""
     operator = getattr(backend.ops, call["stem"])
     arrays, d_out = call["arrays"], call["d_out"]
     out, saved = operator.forward(*arrays.values(), **call["numbers"])
@@ -40,7 +40,7 @@ def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
         raise TypeError(f"expected the gradients of {', '.join(names)}, got {len(gradients)}")
     for name, gradient in zip(names, gradients, strict=True):
         like = call["arrays"][name]
-        if gradient is None:  # backend-R14: an argument without influence
+        if gradient is None:  # backend-R14: the argument has no influence
             gradient = np.zeros_like(like)
         answer[f"d_{name}"] = full_gradient(gradient, like.shape, np.asarray)
         if hasattr(gradient, "rows"):
@@ -49,7 +49,7 @@ def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
 
 
 def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 1: loss and gradients of the model composed of the backend's operators (backend-R6)."""
+    """Return loss and gradients of the model composed of the backend's operators (backend-R6)."""
     from mindref.models import mind
 
     params, batch, catalogue = call["arrays"].values()
@@ -59,7 +59,7 @@ def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 2: the loss of a batch and its gradient with respect to every parameter."""
+    """Return the loss of a batch and its gradient with respect to every parameter (level 2)."""
     parts = (*call["arrays"].values(), call["numbers"]["config"])
     return model_parts(call, numpy_of(backend), *backend.loss_and_gradients(*parts))
 
@@ -76,14 +76,14 @@ def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> 
 
 
 def answer_interests(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 2: the interests of users, and which of them are active."""
+    """Return the interests of users, and which of them are active (level 2)."""
     vectors, active = backend.interests(*call["arrays"].values(), call["numbers"]["config"])
     numpy = numpy_of(backend)
     return {"interests": numpy(vectors), "active": numpy(active)}
 
 
 def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
-    """Level 3: the losses of a few steps, and the parameters after them."""
+    """Return the losses of a few training steps, and the parameters after them (level 3)."""
     from mindref.models.parameters import flatten, unflatten
     from mindref.training.optimiser import State
 
@@ -120,7 +120,7 @@ def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def numpy_of(backend: Any) -> Any:
-    """Return the function from an array of levels 2 and 3 to a NumPy array."""
+    """Return the function that converts an array of levels 2 and 3 to a NumPy array."""
     return lambda x: np.asarray(backend.to_numpy(x))
 
 
@@ -136,7 +136,7 @@ def call_dtype(call: dict[str, Any]) -> Any:
 
 
 def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
-    """Return a gradient as a dense array, from a row-sparse or a dense one."""
+    """Return a row-sparse or dense gradient as a dense array."""
     if not hasattr(gradient, "rows"):
         return numpy(gradient)
     values = numpy(gradient.values)
@@ -146,7 +146,7 @@ def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
 
 
 def arrays_in(x: Any) -> list[Any]:
-    """Return every array in a nest of tuples and dicts."""
+    """Return every array in nested tuples and dicts."""
     if isinstance(x, np.ndarray):
         return [x]
     parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()

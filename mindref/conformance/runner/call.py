@@ -1,7 +1,7 @@
-"""One call, the names of the parts of its answer, and an implementation that answers calls.
+"""A call of an operator or of a level, its answer, and implementations that answer calls.
 
-Spec: specs/backend.md. Arrays are named, in the order of the positional arguments. The backend does
-the arithmetic; `backend_answers` calls its members.
+Spec: specs/backend.md. The arrays of a call are named, in the order of the positional arguments.
+`backend_answers` calls the members of a backend, which compute the answer.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
 """The parts of an answer by name: "out", "d_history", ...; plain NumPy arrays."""
 
-MODEL = ("loss", "interests")
-TRAIN = ("training",)
+MODEL = ("loss", "interests")  # stems of level 2, "model"
+TRAIN = ("training",)  # stem of level 3, "train"
 
 
 class Call(NamedTuple):
     """One call: a stem, its arrays and numbers, and an optional cotangent."""
 
-    stem: str
+    stem: str  # an operator such as "routing", or "loss", "interests", "training", ...
     arrays: dict[str, Any]
     numbers: dict[str, Any]
     cotangent: AnyArray | None = None  # d_out, if gradients are computed
@@ -67,7 +67,7 @@ class Call(NamedTuple):
 
     def to(self, dtype: npt.DTypeLike) -> Call:
         """Return the call with its float arrays converted to a dtype."""
-        with np.errstate(over="ignore"):  # beyond the range of a narrow dtype: infinite
+        with np.errstate(over="ignore"):  # numbers beyond the range of the dtype become infinite
             arrays = map_floats(lambda x: x.astype(dtype), self.arrays)
             cotangent = map_floats(lambda x: x.astype(dtype), self.cotangent)
         return Call(self.stem, arrays, numbers_in_dtype(self.numbers, dtype), cotangent)
@@ -78,12 +78,12 @@ class Call(NamedTuple):
 
 
 def is_float_array(x: Any) -> bool:
-    """Return whether x is an array of floats of any width, bfloat16 of ml_dtypes included."""
+    """Return whether x is an array of floats of any width, including bfloat16 of ml_dtypes."""
     return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
 
 
 def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
-    """Return x with `change` applied to every array in a nest of tuples and dicts."""
+    """Return x with `change` applied to every array in nested tuples and dicts."""
     if isinstance(x, np.ndarray):
         return change(x)
     if isinstance(x, dict):
@@ -95,12 +95,12 @@ def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
 
 
 def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
-    """Return x with `change` applied to every float array in a nest of tuples and dicts."""
+    """Return x with `change` applied to every float array in nested tuples and dicts."""
     return map_arrays(lambda array: change(array) if is_float_array(array) else array, x)
 
 
 def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
-    """Return the numbers of a call, with the dtype of its configuration set."""
+    """Return the numbers of a call. If `dtype` is float32 or float64, the configuration gets it."""
     name = np.dtype(dtype).name
     if "config" not in numbers or name not in ("float32", "float64"):
         return numbers
@@ -109,7 +109,7 @@ def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str,
 
 
 def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:
-    """Return every array in a nest of tuples and dicts by its dotted name."""
+    """Return every array in nested tuples and dicts by its dotted name."""
     if isinstance(x, np.ndarray):
         return {name: x}
     arrays: dict[str, AnyArray] = {}
@@ -124,7 +124,7 @@ def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:
 
 
 def call_arrays(call: Call) -> dict[str, Any]:
-    """Return all arrays of a call, the cotangent included."""
+    """Return all arrays of a call, including the cotangent under the name "d_out"."""
     return {**call.arrays, "d_out": call.cotangent}
 
 
@@ -150,7 +150,7 @@ class Implementation(Protocol):
 
 
 class BackendImplementation:
-    """A backend as an implementation."""
+    """Adapts a backend to the protocol Implementation."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend

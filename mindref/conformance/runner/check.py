@@ -1,7 +1,7 @@
-"""Registry of the checks: a function, the rules that it tests, and the calls that it runs on.
+"""Registry of the checks. A check has a function, the rules that it tests, and calls to run on.
 
-The name of a check is its stem and its function, such as `routing/padding_has_no_influence`.
-Expectations, reports and reproduction scripts refer to it; it is stable across versions.
+The name of a check is its module and its function, such as `routing/padding_has_no_influence`.
+Expectations, reports and reproduction scripts use this name, which is stable across versions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODULES = (
     "sampled_softmax.properties", "sampled_softmax.agreement", "notation", "numerics",
     "model.interests", "model.loss", "optimiser", "contract", "golden",
 )  # fmt: skip
-"""Modules of `mindref.conformance.checks` in running order: a module follows those it rests on."""
+"""Modules of `mindref.conformance.checks` in running order, such as softmax before routing."""
 
 CHECKS_PACKAGE = "mindref.conformance.checks"
 
@@ -46,13 +46,13 @@ RESTS_ON = {
     "golden/training_matches": ("optimiser",),
     "contract/step_is_adam_on_the_loss_gradients": ("optimiser",),
 }
-"""Page or check name -> pages that it is built on: a failure there explains a failure here."""
+"""Page or name of a check -> pages that it is built on, whose failures explain its failures."""
 
 STEMS = {"model": "loss", "optimiser": "training"}
-"""Page -> the usual stem of its checks, where it is not the page."""
+"""Page -> the default stem of its checks, if this is not the name of the page."""
 
 NEEDS: dict[str, tuple[str, ...]] = {"composition": OPERATORS, "contract": (), "conversion": ()}
-"""Stem of level "ops" that is not an operator -> the operators that it needs."""
+"""Stem of level "ops" that is not an operator -> the operators that a backend must have for it."""
 
 
 Run = Callable[["CheckContext", Call], None]
@@ -62,13 +62,13 @@ class ConformanceCheck(NamedTuple):
     """One check of the conformance suite."""
 
     name: str
-    rules: tuple[str, ...]  # cited rules; the most specific one first
+    rules: tuple[str, ...]  # cited rules; the most specific rule first
     run: Run
     draws: st.SearchStrategy[Call]
     gradient: bool  # whether it tests gradients
     agreement: bool  # whether it compares with the reference
-    stem: str  # operator, or "loss", "interests", "training"
-    fraction: float  # fraction of the examples of the profile
+    stem: str  # operator, or "loss", "interests", "training", or a key of NEEDS
+    fraction: float  # the fraction of the profile's examples that it runs on
 
     @property
     def page(self) -> str:
@@ -104,7 +104,7 @@ def add_check(
 ) -> Callable[[Run], Run]:
     """Register the decorated function as a check of these rules, such as "routing-R2, R9".
 
-    `stem`: by default that of the page of the first rule.
+    `stem` is by default the stem of the page of the first rule.
     """
     rules = tuple(label for rule in rules for label in labels_of(rule))
     page_stem = STEMS.get(page_of(rules), page_of(rules))
@@ -126,8 +126,8 @@ def add_comparison(
 ) -> Callable[[Callable[[], None]], Run]:
     """Register a check that compares the answer with the reference.
 
-    The decorated function has the name and the requirement of the check. `parts`: the compared
-    parts, by default all. A part "d_..." is a gradient.
+    The name and the docstring of the decorated function become the name and the requirement of the
+    check. `parts` are the compared parts, by default all. A part "d_..." is a gradient.
     """
     tests_gradient = gradient or any(part.startswith("d_") for part in parts)
     register = add_check(*rules, gradient=tests_gradient, agreement=True, **options)

@@ -1,7 +1,7 @@
 """Run one check on many calls that Hypothesis draws, and return one result.
 
-Hypothesis draws the structure of a call and shrinks a failing call. Bulk numbers come from
-generators with drawn seeds. The same seed draws the same calls.
+Hypothesis draws the structure of a call and shrinks a failing call. The numbers in arrays come from
+random generators, whose seeds Hypothesis draws. Two runs with the same seed draw the same calls.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from mindref.conformance.runner.result import (
 from mindref.errors import FOREIGN_ERRORS
 
 MIN_EFFECTIVE = 0.5
-"""Smallest fraction of the examples in which something must have been compared."""
+"""Smallest fraction of the examples in which a check must have compared a number."""
 
 MIN_DRAWN, MAX_CACHED = 5, 100
-"""The least number of calls that is drawn at once, and the largest that is kept."""
+"""The smallest number of calls that is drawn at once, and the largest number of cached calls."""
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)
@@ -47,7 +47,7 @@ class ExampleBudget(NamedTuple):
     examples: int
     seed: int = 0
     shrink: bool = True
-    any_failure: bool = False  # stop at any failure, also one of a common rule
+    any_failure: bool = False  # stop at any failure, even of a common rule only
 
 
 class ExampleTally:
@@ -66,14 +66,14 @@ class ExampleTally:
         self.grade = max(self.grade, context.grade)
 
     def fail(self, failure: CheckFailed) -> CheckFailed:
-        """Store a failure; a failure of a common rule does not replace one of the check itself."""
+        """Store a failure. A failure of the check itself has priority over one of a common rule."""
         if self.failure is None or is_own_failure(failure) or not is_own_failure(self.failure):
             self.failure = failure
         return failure
 
 
 def is_own_failure(failure: CheckFailed) -> bool:
-    """Return whether the check itself failed, rather than a common rule or the reference test."""
+    """Return whether the check itself failed, not a common rule or the test of the first answer."""
     return not isinstance(failure, PropertyOnWrongAnswers | CommonRuleFailed)
 
 
@@ -94,7 +94,7 @@ def run_check(
     effort: ExampleBudget,
     factor: float = 1.0,
 ) -> CheckResult:
-    """Return the result of a check in one precision; never raises for what a backend does."""
+    """Return the result of a check in one precision. An exception of the backend is a failure."""
     tally, began = ExampleTally(), time.perf_counter()
     trial = Trial(check, implementation, precision, effort.seed, factor)
     count = max(1, round(effort.examples * check.fraction))
@@ -116,7 +116,7 @@ def run_check(
 
 
 def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | None:
-    """Return the failure of one call, or None; the tally records either."""
+    """Run a check on one call. Return the failure or None, and record it in the tally."""
     check, precision = trial.check, trial.precision
     context = CheckContext(trial.implementation, precision, trial.seed, trial.factor)
     try:
@@ -124,7 +124,7 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
         if not check.agreement:
             context.assert_first_matches()  # conformance-R5
     except CheckFailed as failure:
-        if not failure.evidence.calls:  # about the backend as a whole: no call was made
+        if not failure.evidence.calls:  # the failure concerns the whole backend, without a call
             failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
         return tally.fail(failure)
     except FOREIGN_ERRORS as error:  # missing parts, or shapes that cannot be compared
@@ -151,7 +151,7 @@ def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
 
 
 def call_for_check(check: ConformanceCheck, call: Call) -> Call:
-    """Return a drawn call; without its cotangent unless the check tests gradients."""
+    """Return a drawn call. If the check tests no gradients, the call has no cotangent."""
     return call if check.gradient else call.forward_only()
 
 
@@ -177,7 +177,7 @@ def run_hypothesis(
     seed: int,
     phases: tuple[Phase, ...],
 ) -> None:
-    """Run a function on the calls that Hypothesis draws; raise its error for the smallest call."""
+    """Run `example` on drawn calls. If it raises, raise its error for the smallest failing call."""
 
     def test(call: Call) -> None:
         example(call)
@@ -199,11 +199,11 @@ def run_hypothesis(
 
 @contextmanager
 def without_source_constants() -> Iterator[None]:
-    """Draw the same calls whatever modules are loaded, within the `with` block.
+    """Within the `with` block, draw calls that do not depend on the modules that are loaded.
 
-    Hypothesis takes every twentieth number from constants in the source of modules that are loaded
-    and not installed. The same seed would then draw other calls for a backend in the current folder
-    than for an installed one, and others under pytest. Hypothesis has no setting for this.
+    By default, Hypothesis takes every twentieth number from constants in the source of modules that
+    are loaded but not installed. So the calls of a seed would depend on whether a backend is
+    installed, and on whether pytest runs. Hypothesis has no setting for this.
     """
     before = getattr(HypothesisProvider, CONSTANT_METHOD, None)
     if before is None:  # a version of Hypothesis without these constants
@@ -217,7 +217,7 @@ def without_source_constants() -> Iterator[None]:
 
 
 def draw_no_constant(*args: Any, **options: Any) -> None:
-    """Return None: draw no constant. Replaces Hypothesis's method that may draw one."""
+    """Return None, so that Hypothesis draws no constant. Replaces a method of Hypothesis."""
 
 
 def largest_call(check: ConformanceCheck, dtype: str) -> Call:

@@ -1,7 +1,7 @@
 """Validate the capabilities that a backend claims, before any check runs.
 
-Spec: specs/backend.md. Malformed capabilities end the run with one message. A claim without the
-function behind it is a problem of the report, and the checks of that function fail too.
+Spec: specs/backend.md. Malformed capabilities end the run with one message. If a claimed function
+is missing, the report lists a problem, and the checks of this function fail, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEVELS = {
     "model": ("loss_and_gradients", "interests"),
     "train": ("init", "step", "parameters", "moments"),
 }
-"""Level -> the methods that it needs; each level follows those that it is built on."""
+"""Level -> the methods that a backend of this level must have. Levels are in ascending order."""
 
 GRADIENTS = ("derived", "automatic")
 
@@ -55,15 +55,15 @@ def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -
     expected = f"a tuple of {', '.join(words)}"
     if not isinstance(claimed, tuple | list) or not all(isinstance(w, str) for w in claimed):
         raise BackendError(say(f"{location}: {claim}", expected, repr(claimed)))
-    strange = [word for word in claimed if word not in words]
-    if strange:
-        raise BackendError(say(f"{location}: {claim}", expected, ", ".join(map(repr, strange))))
+    unknown = [word for word in claimed if word not in words]
+    if unknown:
+        raise BackendError(say(f"{location}: {claim}", expected, ", ".join(map(repr, unknown))))
     if len(set(claimed)) != len(claimed):
         raise BackendError(say(f"{location}: {claim}", "each word once", repr(claimed)))
 
 
 def check_dtypes(location: str, claimed: Any) -> None:
-    """Raise BackendError unless the dtypes are pairs or triples of known names, each once."""
+    """Raise BackendError unless each entry is one to three known dtypes, and entries differ."""
     location = f"{location}: dtypes"
     expected = '(dtype of inputs, dtype of accumulation), such as ("float32", "float32")'
     if not isinstance(claimed, tuple | list) or not claimed:
@@ -82,7 +82,7 @@ def check_dtypes(location: str, claimed: Any) -> None:
 
 
 def check_dtype_available(location: str, name: str) -> None:
-    """Raise BackendError for a dtype that NumPy lacks here: bfloat16 needs ml_dtypes."""
+    """Raise BackendError for bfloat16 if ml_dtypes, which adds it to NumPy, is not installed."""
     if name == "bfloat16" and importlib.util.find_spec("ml_dtypes") is None:
         raise BackendError(say(location, "a dtype of NumPy", name, "pip install ml_dtypes"))
     if name == "bfloat16":
@@ -90,7 +90,7 @@ def check_dtype_available(location: str, name: str) -> None:
 
 
 def missing_members(backend: Any, claims: Capabilities) -> Iterator[str]:
-    """Yield each claim without a function behind it (backend-R13)."""
+    """Yield a message for each claimed operator or method that is missing (backend-R13)."""
     try:
         ops = backend.ops
     except FOREIGN_ERRORS as error:  # code of a backend may raise anything
@@ -109,7 +109,7 @@ def missing_members(backend: Any, claims: Capabilities) -> Iterator[str]:
 
 
 def missing_methods(backend: Any, claims: Capabilities) -> Iterator[str]:
-    """Yield each missing method that a level, automatic gradients or devices need."""
+    """Yield a message for each missing method that a claimed level, gradient or device needs."""
     automatic = claims.gradients == "automatic" and claims.operators
     if automatic and not has_method(backend, "differentiate"):
         yield "automatic gradients are claimed, but the backend has no method differentiate"

@@ -1,7 +1,7 @@
-"""A complete backend composed of operators, the model's composition and an optimiser.
+"""A complete backend that is composed of operators, a model and an optimiser.
 
-Spec: specs/backend.md, levels 2 and 3. Composed of the original modules it is the reference;
-composed of an edited module it is a mutant.
+Spec: specs/backend.md, levels 2 and 3. If these modules are the original ones, the backend is the
+reference. If a module is edited, the backend is a mutant.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mindref.training import optimiser
 
 
 class ComposedState(NamedTuple):
-    """The state of training; the arrays belong to this state alone."""
+    """The state of training. No other state shares its arrays."""
 
     params: Params
     moments: Any  # the state of the optimiser
@@ -82,7 +82,7 @@ class ComposedBackend:
         return out, active
 
     def init(self, params: Params, config: Config, moments: Any = None) -> ComposedState:
-        """Return the state before the first step, or after those of `moments`, with copies."""
+        """Return a state with copies of `params`; with `moments`, it continues a training."""
         copies_of_params = copy_params(params)
         if moments is None:
             return ComposedState(copies_of_params, self.optimiser.init(flatten(copies_of_params)))
@@ -116,12 +116,12 @@ class ComposedBackend:
         return copy_params(state.params)
 
     def moments(self, state: ComposedState) -> Any:
-        """Return the moments of a state; the next step overwrites them."""
+        """Return the moments (step, first, second) of a state; the next step overwrites them."""
         return state.moments
 
 
 def squares_are_finite(gradient: Any) -> bool:
-    """Return whether the squares of a gradient are finite, also for arrays of `bounds`."""
+    """Return whether all squares of a gradient are finite. Accepts arrays of `bounds`, too."""
     x = gradient.values if isinstance(gradient, RowGradient) else gradient
     return bool(np.isfinite(x * x).all())
 

@@ -1,7 +1,7 @@
-"""What a check may do: run calls, and compare the answers.
+"""The functions that checks use: run calls, and compare the answers.
 
-Every call goes through `CheckContext.run`. It also tests the rules of all operators: inputs keep
-their bytes, answers share no memory, and dtypes are those of the inputs.
+`CheckContext.run` runs every call. It also tests the rules of all operators: inputs keep their
+bytes, answers share no memory, and the dtypes of answers are those of the inputs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class CheckContext:
         self.expected_cache: list[tuple[Call, str, dict[str, ExpectedArray]]] = []
 
     def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
-        """Return the answer of the implementation. An exception is a failure of the check."""
+        """Return the answer of the implementation. If it raises, the check fails."""
         self.read_only_calls += [len(self.calls)] * read_only
         self.calls.append(call)
         passed = copy_call(call, read_only)
@@ -79,7 +79,7 @@ class CheckContext:
         return got
 
     def run_silently(self, call: Call) -> dict[str, AnyArray]:
-        """Return an answer without warnings; overflow is tested in the answer itself."""
+        """Return an answer without warnings. Checks find an overflow in the numbers themselves."""
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.implementation.answer(call)
@@ -116,11 +116,11 @@ class CheckContext:
         return parts
 
     def widen(self, parts: Mapping[str, ExpectedArray]) -> dict[str, ExpectedArray]:
-        """Return the parts with their error bounds times the factor of the expectations."""
+        """Return the parts with error bounds multiplied by the factor of the expectations file."""
         return {n: e._replace(allowed=self.factor * e.allowed) for n, e in parts.items()}
 
     def assert_agrees(self, call: Call, *parts: str) -> CallAnswer:
-        """Run a call, and compare its parts (default: all) with the reference."""
+        """Run a call, and compare parts of its answer (default: all) with the reference."""
         got = self.run(call)
         self.assert_matches(got, parts)
         return got
@@ -142,7 +142,7 @@ class CheckContext:
     def assert_close(
         self, name: str, got: AnyArray, want: ExpectedArray, worst: Callable[[], AnyArray]
     ) -> None:
-        """Compare a part with a value and its error bound; beyond it the worst case decides."""
+        """Compare a part with a value. If its error exceeds the bound, use the worst-case bound."""
         if got.shape != want.value.shape:
             message = f"{name} has shape {got.shape}, expected {want.value.shape}"
             raise CheckFailed(message, self.evidence(name, got))
@@ -157,7 +157,7 @@ class CheckContext:
         self.error_ratio = max(self.error_ratio, ratio)
 
     def assert_within(self, name: str, got: AnyArray, value: Any, allowed: AnyArray) -> None:
-        """Compare numbers computed from answers with a value; the worst case is twice as wide."""
+        """Compare numbers computed from answers with a value; worst-case bound: 2 * `allowed`."""
         want = ExpectedArray(np.asarray(value), allowed)
         self.assert_close(name, got, want, lambda: 2 * allowed)
 
@@ -168,9 +168,9 @@ class CheckContext:
         *parts: str,
         through: Mapping[str, Change] | None = None,
     ) -> None:
-        """Compare two answers part by part, after `through` has changed the second one.
+        """Compare two answers by part, after functions in `through` changed the second answer.
 
-        They may differ by the sum of their error bounds.
+        The answers may differ by the sum of their error bounds.
         """
         allowed_first, allowed_second = self.expected(first.call), self.expected(second.call)
         for name in parts or tuple(n for n in second if n != "rows"):
@@ -182,7 +182,7 @@ class CheckContext:
                 self.assert_close(name, first[name], want, worst)
 
     def worst_case_of_both(self, first: Call, second: Call, name: str, change: Change) -> AnyArray:
-        """Return the sum of the worst-case bounds of a part and of a changed part."""
+        """Return the worst-case bound of `first` plus the changed worst-case bound of `second`."""
         return self.worst_case(first, name) + change(self.worst_case(second, name))
 
     def assert_equal(
@@ -200,7 +200,7 @@ class CheckContext:
 
     @contextmanager
     def record_source(self, other: CallAnswer, name: str, change: Change) -> Iterator[None]:
-        """Add to a failure which numbers of another answer were expected, if it is a selection."""
+        """If the comparison fails, record which numbers of `other` were expected, if possible."""
         try:
             yield
         except CheckFailed as error:
@@ -208,7 +208,7 @@ class CheckContext:
             index = gather_index(change, other[name])
             if call_index >= 0 and index is not None:
                 error.evidence = error.evidence._replace(source=(call_index, index))
-            else:  # computed from another answer, which may be the wrong one
+            else:  # the expected numbers were computed from an answer that may be wrong
                 error.evidence = error.evidence._replace(kind="fact")
             raise
 
@@ -234,7 +234,7 @@ class CheckContext:
             raise CheckFailed(message, self.evidence(part, value))
 
     def assert_raises(self, call: Call) -> None:
-        """Run an invalid call; the implementation must raise."""
+        """Run an invalid call. The implementation must raise, but not NotImplementedError."""
         self.calls.append(call)
         self.compared += 1
         try:
@@ -248,14 +248,14 @@ class CheckContext:
         raise CheckFailed(message, self.evidence(kind="answered"))
 
     def assert_each_raises(self, call: Call, **values: Sequence[Any]) -> None:
-        """Run a call, then with each invalid value of a number; the implementation must raise."""
+        """Run a valid call. With each invalid value of a number, the implementation must raise."""
         self.run(call)
         for name, invalid in values.items():
             for value in invalid:
                 self.assert_raises(call.change(**{name: value}))
 
     def assert_first_matches(self) -> None:
-        """Compare the first answer with the reference: wrong answers prove no property."""
+        """Compare the first answer with the reference, because wrong answers prove no property."""
         if self.first_answer is None:
             return
         try:
@@ -278,12 +278,12 @@ class CheckContext:
         if want is None:
             return evidence
         low, high = want.interval()
-        kind = "outside" if call_index >= 0 else "fact"  # fact: `got` is computed from an answer
+        kind = "outside" if call_index >= 0 else "fact"  # -1: `got` is computed from answers
         return evidence._replace(low=low, high=high, kind=kind)
 
 
 def gather_index(change: Change, x: AnyArray) -> AnyArray | None:
-    """Return the flat index that a change gathers from x, or None if it does anything else."""
+    """Return the flat index in x of what `change` selects; None if `change` computes numbers."""
     index = np.asarray(change(np.arange(x.size).reshape(x.shape)))
     if index.dtype.kind != "i" or not np.isin(index, np.arange(x.size)).all():
         return None

@@ -1,11 +1,11 @@
 """Known gaps and widened tolerances of a backend, read from a TOML file.
 
-Spec: specs/conformance.md. A line that matches no check, or only checks that pass, is a problem of
-the report: the file must describe the backend as it is today.
+Spec: specs/conformance.md. If an [[expect]] table matches no check, or only checks that pass, the
+report lists a problem, because the file must describe the current backend.
 
     [[expect]]
-    rule = "routing-R9"          # or check = "routing/..."; precision = "..." limits the line
-    kind = "notyet"              # notimpl: could be done; notyet: waits for others; never; bug
+    rule = "routing-R9"          # or check = "routing/..."; optional: precision = "float32"
+    kind = "notyet"              # notimpl: could be done; notyet: others must act first; never; bug
     reason = "..."
     link = "https://..."         # optional
 
@@ -30,7 +30,7 @@ KINDS = ("notimpl", "notyet", "never", "bug")
 FAILING = ("failed", "blocked")
 WITHOUT_RUN = ("not_claimed", "self_comparison")
 WIDEST = 16.0
-"""The largest factor: with a larger one, a wrong gradient of a mutant could pass in float32."""
+"""Largest allowed factor. With a larger factor, a wrong gradient of a mutant passes in float32."""
 
 FIELDS = {
     "expect": {"check", "rule", "precision", "kind", "reason", "link"},
@@ -50,13 +50,13 @@ class Expectation(NamedTuple):
     link: str = ""
 
     def matches(self, result: CheckResult) -> bool:
-        """Return whether this line applies to a result."""
+        """Return whether this table applies to a result."""
         applies = result.check == self.check if self.check else self.rule in result.rules
         return applies and self.precision in ("", result.precision)
 
     @property
     def target(self) -> str:
-        """Return the check or rule of this line, with its precision."""
+        """Return the check or rule that this table names, with the precision."""
         return (self.check or self.rule) + (f" [{self.precision}]" if self.precision else "")
 
     @property
@@ -66,7 +66,7 @@ class Expectation(NamedTuple):
 
 
 class Tolerance(NamedTuple):
-    """An error bound that is widened by hand."""
+    """The error bound of a check, multiplied by a factor from the expectations file."""
 
     location: str
     check: str
@@ -115,7 +115,7 @@ def read_expectations(path: Path | None) -> Expectations:
 def table_rows(
     path: Path, content: dict[str, Any], name: str
 ) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Yield position and content of each table of a name. Raises ConfigError for unknown fields."""
+    """Yield location and content of each [[name]] table. Raises ConfigError for unknown fields."""
     tables = content.get(name, [])
     if not isinstance(tables, list) or not all(isinstance(row, dict) for row in tables):
         raise ConfigError(say(str(path), f"tables [[{name}]]", f"{name} = {tables!r}"))
@@ -129,7 +129,7 @@ def table_rows(
 
 
 def parse_gap(location: str, row: dict[str, Any]) -> Expectation:
-    """Return one known gap."""
+    """Return the known gap of one [[expect]] table."""
     texts = {name: required_text(location, name, row[name]) for name in row}
     if ("check" in texts) == ("rule" in texts):
         got = "both" if "check" in texts else "neither"
@@ -141,7 +141,7 @@ def parse_gap(location: str, row: dict[str, Any]) -> Expectation:
 
 
 def parse_tolerance(location: str, row: dict[str, Any]) -> Tolerance:
-    """Return one widened tolerance."""
+    """Return the widened tolerance of one [[tolerance]] table."""
     check, factor = required_text(location, "check", row.get("check", "")), row.get("factor")
     if not check:
         raise ConfigError(say(location, "check = the name of a check", "none"))
@@ -153,7 +153,7 @@ def parse_tolerance(location: str, row: dict[str, Any]) -> Tolerance:
 
 
 def required_reason(location: str, row: dict[str, Any]) -> str:
-    """Return the reason of a line. Raises ConfigError without one."""
+    """Return the reason of a table. Raises ConfigError if the table has no reason."""
     reason = required_text(location, "reason", row.get("reason", "")).strip()
     if not reason:
         raise ConfigError(say(location, "a reason", "none", 'add reason = "..."'))
@@ -170,14 +170,14 @@ def required_text(location: str, name: str, value: Any) -> str:
 def apply_expectations(
     expectations: Expectations, results: Iterable[CheckResult]
 ) -> list[CheckResult]:
-    """Return the results with expected failures marked and tolerances explained."""
+    """Return the results. Expected failures and widened tolerances are marked with their reason."""
     expected = (mark_expected(expectations, result) for result in results)
     marked = [mark_loosened(expectations, result) for result in expected]
     return [mark_following(result, marked) for result in marked]
 
 
 def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResult:
-    """Return a failure as expected if a line applies to it."""
+    """Return a result. If an [[expect]] table applies to a failure, the status is "expected"."""
     line = next((gap for gap in expectations.gaps if gap.matches(result)), None)
     if line is None or result.status not in FAILING:
         return result
@@ -185,7 +185,7 @@ def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResul
 
 
 def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> CheckResult:
-    """Return a result as expected if only expected failures block it."""
+    """Return a result. If only expected failures block it, the status is "expected"."""
     if result.status != "blocked":
         return result
     failing = [r for r in results if r.status in ("failed", "expected")]
@@ -210,10 +210,10 @@ def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResul
 def stale_lines(
     expectations: Expectations, results: Sequence[CheckResult], *, partial: bool = False
 ) -> list[str]:
-    """Return the lines that match no check, or no check that fails.
+    """Return a message for each table that matches no check, or no check that fails.
 
-    In a partial run, a line that matches no check may concern a check that was not selected. A line
-    about a check or rule that does not exist is reported in any run.
+    In a partial run, a table that matches no check is not reported, because its check may not be
+    selected. A table about a check or rule that does not exist is always reported.
     """
     gaps = [line for line in expectations.gaps if not unknown_reason(line.check, line.rule)]
     tolerances = [over for over in expectations.tolerances if not unknown_reason(over.check)]
@@ -233,7 +233,7 @@ def stale_lines(
 
 
 def unknown_names(expectations: Expectations) -> Iterator[str]:
-    """Yield each line that names a check or rule that this suite does not have."""
+    """Yield a message for each table that names a check or rule that this suite does not have."""
     reasons = [(line.location, unknown_reason(line.check, line.rule)) for line in expectations.gaps]
     reasons += [(over.location, unknown_reason(over.check)) for over in expectations.tolerances]
     for location, reason in reasons:

@@ -1,7 +1,7 @@
 """Compare the gradients of a backend with central differences of the backend's forward.
 
-This tests the reference as well. It needs float64: in float32 a central difference has too few
-digits.
+The comparison does not use the reference, so it can show that a gradient of the reference is wrong.
+It needs float64, because a central difference in float32 has too few digits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def assert_gradients_follow(
 ) -> None:
     """Compare every gradient of the call with central differences of the backend's forward.
 
-    The first call is the one given, so that its answer is compared with the reference later. In
-    dtypes other than float64 nothing else is done.
+    `call` itself runs first, because the first answer is compared with the reference later. In
+    dtypes other than float64, no gradient is compared.
     """
     context.run(call)
     if context.precision.input != "float64":
@@ -43,7 +43,7 @@ def assert_gradients_follow(
 def assert_matches_differences(
     context: CheckContext, function: Any, slopes: Any, inputs: list[Any], step: float
 ) -> None:
-    """Compare gradients with central differences; a difference is a failure of the check."""
+    """Compare gradients with central differences. If they differ, the check fails."""
     try:
         gradient.check_gradient(function, slopes, inputs, context.rng, step=step)
     except CheckFailed:

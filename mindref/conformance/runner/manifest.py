@@ -1,9 +1,9 @@
 """Manifest of the suite: every check, and the text of every rule that a check cites.
 
-An installed suite has no specification pages: the manifest provides the rule texts that reports
-quote, and the list of checks that a run must contain. A test compares it with the pages.
+An installed suite has no specification pages. So the manifest provides the rule texts that reports
+quote, and the list of checks that a run must contain. A test compares the manifest with the pages.
 
-Write it in a checkout with `python -m mindref.conformance.runner.manifest`.
+In a checkout, `python -m mindref.conformance.runner.manifest` writes the manifest.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def build_manifest(specs: Path) -> dict[str, Any]:
 
 
 def manifest_entry(check: ConformanceCheck) -> dict[str, Any]:
-    """Return the manifest entry of a check, which determines its precisions."""
+    """Return the manifest entry of a check. Level and agreement decide its precisions."""
     entry = {"rules": list(check.rules), "text": check.text, "level": check.level}
     return {**entry, "agreement": check.agreement}
 

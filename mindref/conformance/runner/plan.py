@@ -1,7 +1,7 @@
 """Select the checks of a backend, and run one of them.
 
-Spec: specs/conformance.md. A check that is claimed must not be answered by the reference, and must
-reject every trivial implementation, before it runs on the backend.
+Spec: specs/conformance.md. Before a claimed check runs on the backend, it must reject every trivial
+implementation. Before an agreement check, one call tests that the backend runs no reference code.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.errors import FOREIGN_ERRORS
 
-FULL_PRECISIONS = ("float64", "float32")
+FULL_PRECISIONS = ("float64", "float32")  # dtypes in which every check runs
 
 
 class Profile(NamedTuple):
-    """How many examples a run uses."""
+    """The number of examples on which each check runs."""
 
     examples: int
     gate_examples: int  # examples for the trivial implementations before each check
@@ -38,7 +38,7 @@ PROFILES = {"smoke": Profile(5, 2), "standard": Profile(30, 3), "deep": Profile(
 
 
 class RunSettings(NamedTuple):
-    """Everything that a run depends on, apart from the backend."""
+    """The settings of a run; `factors` maps a check to the factor of its error bound."""
 
     profile: str = "standard"
     seed: int = 0
@@ -55,11 +55,11 @@ COMPOSITION = {
     str(PACKAGE / "models" / "mind.py"): ("loss", "backward", "interests"),
     str(PACKAGE / "training" / "optimiser.py"): ("update",),
 }
-"""Functions of the reference that answer calls; its helper functions may be used freely."""
+"""Functions of the reference that a backend must not call. Their helper functions are allowed."""
 
 
 def claimed_precisions(implementation: BackendImplementation) -> list[Precision]:
-    """Return the claimed precisions: float64, float32, then the narrow ones."""
+    """Return the claimed precisions: float64, float32, then narrower dtypes."""
     claimed = [Precision.of(entry) for entry in implementation.claims.dtypes]
     order = {name: number for number, name in enumerate(FULL_PRECISIONS)}
     return sorted(claimed, key=lambda p: order.get(p.input, len(order)))
@@ -73,7 +73,7 @@ def planned_checks(
 
 
 def covers_check(precision: Precision, level: str, *, agreement: bool) -> bool:
-    """Return whether a check runs in this precision; narrow ones run agreement checks only."""
+    """Return whether a check runs: dtypes below float32 have only agreement checks of ops."""
     return precision.input in FULL_PRECISIONS or (agreement and level == "ops")  # conformance-R12
 
 
@@ -83,7 +83,7 @@ def run_planned_check(
     precision: Precision,
     settings: RunSettings,
 ) -> CheckResult:
-    """Return the result of one check: not claimed, self-comparison, or that of its run."""
+    """Return the result of one check: not claimed, self-comparison, or the result of its run."""
     nothing = check.result(precision)
     reason = unclaimed_reason(check, implementation)
     if reason:
@@ -93,9 +93,9 @@ def run_planned_check(
         if reference_answered(implementation, call):
             return reference_result(nothing, implementation)
     profile, seed = PROFILES[settings.profile], settings.seed
-    leaks = accepted_trivial(check, precision, profile.gate_examples, seed)
-    if leaks:
-        message = f"the check accepts {', '.join(leaks)}: a bug of the suite; please report it"
+    accepted = accepted_trivial(check, precision, profile.gate_examples, seed)
+    if accepted:
+        message = f"the check accepts {', '.join(accepted)}: a bug of the suite; please report it"
         return nothing._replace(status="failed", message=message)
     effort, factor = ExampleBudget(profile.examples, seed), settings.factors.get(check.name, 1.0)
     return run_check(check, implementation, precision, effort, factor)
@@ -104,7 +104,7 @@ def run_planned_check(
 def reference_answered(implementation: Implementation, call: Call) -> bool:
     """Run a call and return whether a function of the reference ran.
 
-    Covers this thread and the threads that the call starts, but not threads that already run.
+    Observes the current thread and threads that the call starts, not older threads.
     """
     seen = False
     is_composed = call.stem == "composition"
@@ -130,7 +130,7 @@ def reference_answered(implementation: Implementation, call: Call) -> bool:
 
 
 def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:
-    """Return the result of a check that the reference answered; only NumpyBackend may do so."""
+    """The reference answered a call: return self-comparison for NumpyBackend, else a failure."""
     if type(implementation.backend) is NumpyBackend:  # conformance-R8
         reason = "the reference compared with itself proves nothing"
         return nothing._replace(status="self_comparison", reason=reason)
@@ -139,14 +139,14 @@ def reference_result(nothing: CheckResult, implementation: BackendImplementation
 
 
 def unclaimed_reason(check: ConformanceCheck, implementation: BackendImplementation) -> str:
-    """Return the missing claim because of which a check does not run, or ""."""
+    """Return the claim that a check needs and the backend lacks, or ""."""
     claims = implementation.claims
     if check.level not in claims.levels:
         return f"level {check.level}"
     if check.level == "ops":
-        lacking = set(NEEDS.get(check.stem, (check.stem,))) - set(claims.operators)
-        if lacking:
-            return f"operator {min(lacking)}"
+        unclaimed = set(NEEDS.get(check.stem, (check.stem,))) - set(claims.operators)
+        if unclaimed:
+            return f"operator {min(unclaimed)}"
     if check.stem == "composition" and claims.gradients != "derived":
         return "derived gradients"
     missing = [r for r in check.rules if rule_force(r) == "may" and r not in claims.options]

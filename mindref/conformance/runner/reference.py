@@ -1,8 +1,8 @@
 """The expected answer of a call: the reference, run on arrays that carry an error bound.
 
-Spec: specs/numerics.md. One float64 pass through mindref.ops and mindref.models gives value and
-error. A result may be off by twice its statistical error (grade A). Beyond that, but within the
-worst-case error, it passes with grade B.
+Spec: specs/numerics.md. One float64 pass through mindref.ops and mindref.models computes values and
+errors. If a number deviates by at most twice its statistical error, it passes with grade A. If it
+deviates more, but within the worst-case error, it passes with grade B.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mindref.shapes import Array
 class ExpectedArray(NamedTuple):
     """The expected numbers of one part of an answer."""
 
-    value: Array  # float64; bool or integers for parts of that type
+    value: Array  # float64, or bool or integers if the part has this type
     allowed: Array  # error bound
 
     def largest_error_ratio(self, got: AnyArray) -> float:
-        """Return the largest |error| / error bound; infinity if only one number is finite.
+        """Return the largest |error| / error bound.
 
         If the expected number is infinite or NaN, the answer must not be finite (numerics-R13). If
-        it is finite, the answer must be finite.
+        it is finite, the answer must be finite. If the answer breaks this, the ratio is infinite.
         """
         return float(np.max(self.error_ratios(got), initial=0.0))
 
@@ -45,10 +45,10 @@ class ExpectedArray(NamedTuple):
         with np.errstate(all="ignore"):
             apart = np.abs(got - value)
             shares = np.where(apart == 0, 0.0, apart / self.allowed)
-        strange = ~np.isfinite(value)
-        shares = np.where(strange, np.where(np.isfinite(got), np.inf, 0.0), shares)
-        shares = np.where(np.isnan(shares) | (~strange & ~np.isfinite(got)), np.inf, shares)
-        return np.where(~strange & np.isinf(self.allowed), 0.0, shares)  # no bound applies
+        non_finite = ~np.isfinite(value)
+        shares = np.where(non_finite, np.where(np.isfinite(got), np.inf, 0.0), shares)
+        shares = np.where(np.isnan(shares) | (~non_finite & ~np.isfinite(got)), np.inf, shares)
+        return np.where(~non_finite & np.isinf(self.allowed), 0.0, shares)  # no bound applies
 
     def interval(self) -> tuple[AnyArray, AnyArray]:
         """Return the smallest and the largest allowed value."""
@@ -83,7 +83,7 @@ def expected_answer(
 
 
 class CallKey:
-    """A call in one precision and mode; equal to any other with the same content."""
+    """Cache key: a call in one precision and mode. Keys with the same content are equal."""
 
     def __init__(self, call: Call, precision: Precision, mode: str) -> None:
         self.call, self.precision, self.mode = call, precision, mode
@@ -99,7 +99,7 @@ class CallKey:
 
 
 def hash_content(content: Any, x: Any) -> None:
-    """Hash a nest of tuples, dicts and arrays, the memory layout of arrays included."""
+    """Hash nested tuples, dicts and arrays, including the memory layout of the arrays."""
     if isinstance(x, np.ndarray):
         content.update(repr((x.dtype.str, x.shape, x.strides)).encode())
         content.update(x.tobytes())
@@ -113,9 +113,9 @@ def hash_content(content: Any, x: Any) -> None:
 
 @lru_cache(maxsize=1024)  # checks of a page share calls
 def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
-    """Return the expected answer; callers must not write to it."""
+    """Return the expected answer. Callers must not change its arrays, because they are cached."""
     call, precision, mode = question.call, question.precision, question.mode
-    if call.stem == "composition":  # an operator gets answers, in the dtype of the inputs
+    if call.stem == "composition":  # results between operators have the dtype of the inputs
         precision = precision._replace(store=precision.input)
     allowed = allowances(lambda wrap: evaluate_reference(call, wrap), precision, mode)
     return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}
@@ -173,7 +173,7 @@ def interests_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def training_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return losses and parameters of some steps (level 3)."""
+    """Return the losses of some training steps, and the parameters after them (level 3)."""
     params, batches, catalogue = call.arrays.values()
     model, config = reference_model(), call.numbers["config"]
     state, losses = model.init(params, config), []

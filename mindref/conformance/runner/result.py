@@ -1,4 +1,4 @@
-"""The failures that a check raises, with evidence; the result of a check; the report of a run."""
+"""Failures that checks raise, the evidence of failures, results of checks, and reports of runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from mindref.conformance.runner.call import Answer, AnyArray, Call
 
 STATUSES = ("passed", "failed", "expected", "blocked", "not_claimed", "self_comparison")
-"""expected: fails, as the expectations say; blocked: fails because of another failure;
-not_claimed: did not run; self_comparison: the reference compared with itself, which proves nothing.
+"""expected: a failure that the expectations file lists; blocked: another failure explains it;
+not_claimed: a check that did not run; self_comparison: the reference compared with itself.
 """
 
 
@@ -25,10 +25,10 @@ class Evidence(NamedTuple):
     kind: str = "fact"
     """"outside": a number is outside its interval; "raised": an unexpected exception; "answered":
     an invalid call did not raise; "missing": a part is missing; "common_rule": a rule of all
-    operators is broken; "fact": none of these.
+    operators is broken; "fact": any other failure, such as a wrong number computed from answers.
     """
     source: tuple[int, AnyArray] | None = None
-    """For a property: index of the call whose answer was expected, and which of its numbers."""
+    """If another answer has the expected numbers: index of its call, flat index of the numbers."""
     read_only: tuple[int, ...] = ()  # indices of calls with read-only arrays
     answers: tuple[tuple[int, Answer], ...] = ()  # index of the call, answer
 
@@ -42,7 +42,7 @@ class CheckFailed(AssertionError):
 
 
 class CommonRuleFailed(CheckFailed):
-    """The implementation breaks a rule of all operators, so that the check proves nothing."""
+    """The implementation breaks a rule of all operators, so the check itself proves nothing."""
 
     def __init__(self, rule: str, message: str, evidence: Evidence) -> None:
         super().__init__(message, evidence)
@@ -65,10 +65,10 @@ class CheckResult(NamedTuple):
     text: str  # the requirement
     examples: int = 0
     error_ratio: float = 0.0  # largest error / error bound
-    grade: str = "A"  # A statistical bound; B worst case; C widened by hand
+    grade: str = "A"  # A: within the statistical bound; B: worst-case bound; C: widened bound
     message: str = ""
-    blocked_by: str = ""  # a rule
-    reason: str = ""  # of an expectation or a tolerance, or the missing claim
+    blocked_by: str = ""  # the rule whose failure explains this failure
+    reason: str = ""  # the reason of an expectation or tolerance, or the missing claim
     diagnosis: str = ""
     script: str = ""  # path of the reproduction script
     seconds: float = 0.0
@@ -90,7 +90,7 @@ class ConformanceReport(NamedTuple):
     """The report of a run: all data that the report formats print."""
 
     backend: str
-    version: str  # of its package; "" if unknown
+    version: str  # name and version of the backend's package; "" if unknown
     seed: int
     profile: str
     claims: dict[str, object]
@@ -114,7 +114,7 @@ class ConformanceReport(NamedTuple):
 
     @property
     def conforms(self) -> bool:
-        """Return whether no check failed or is blocked, and there is no problem."""
+        """Return whether the run is complete, with a pass and without failure, block or problem."""
         counts = self.counts()
         bad = counts["failed"] + counts["blocked"] + len(self.problems)
         return self.complete and not bad and counts["passed"] > 0

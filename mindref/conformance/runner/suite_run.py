@@ -1,7 +1,7 @@
 """A complete run of the conformance suite: from the name of a backend to a report.
 
-Spec: specs/conformance.md. The planned checks come from the manifest of the suite, not from the
-checks that happened to run (conformance-R1).
+Spec: specs/conformance.md. The manifest of the suite defines the planned checks, so that a check
+that does not run is noticed (conformance-R1).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SuiteRun:
         return self.unattributed[key]
 
     def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
-        """Return the final result of one check; a failure needs all results of its precision."""
+        """Return the final result of one check. If it fails, all checks of its precision run."""
         raw = self.run(check, precision)
         if raw.status not in expectations.FAILING:
             return expectations.apply_expectations(self.expected, [raw])[0]
@@ -88,7 +88,7 @@ class SuiteRun:
         return self.final_results[str(precision)]
 
     def with_script(self, result: CheckResult) -> CheckResult:
-        """Return a failure with the path of its reproduction script."""
+        """Write the reproduction script of a failure; return the result with the script's path."""
         if result.status != "failed" or self.scripts is None or result.evidence is None:
             return result
         from mindref.conformance.report import reproduction
@@ -131,7 +131,7 @@ class SuiteRun:
         )
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
-        """Yield what prevents conformance apart from failed checks."""
+        """Yield each problem that prevents conformance. A failed check is not a problem."""
         yield from claims.missing_members(self.implementation.backend, self.claimed)
         yield from expectations.stale_lines(self.expected, results, partial=bool(self.words))
         ran = {(r.check, r.precision) for r in results}
@@ -162,10 +162,10 @@ def run_suite(
 ) -> ConformanceReport:
     """Return the report of a backend, given by its name or as `module:object`, on a device.
 
-    `words` select pages, rules or checks; without words every check runs. With a folder `scripts`,
-    each failure is written there as a script. `on_result` is called after each check. Raises
-    BackendError for a backend that cannot be loaded, ConfigError for unknown words or bad
-    expectations.
+    `words` select pages, rules or checks; without words every check runs. If `scripts` is a folder,
+    a script for each failure is written there. `on_result` is called after each check. Raises
+    BackendError for a backend that cannot be loaded, ConfigError for unknown words or an invalid
+    expectations file.
     """
     return SuiteRun(name, words, settings, expectations_path, scripts, device).report(on_result)
 
@@ -202,9 +202,9 @@ def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
 
 
 def add_diagnosis(implementation: BackendImplementation, result: CheckResult) -> CheckResult:
-    """Return a failure with its diagnosis: the mutant that explains it, or that none does."""
+    """Return a failure with its diagnosis: the mutant that explains it, or that no mutant does."""
     raised = result.evidence is not None and result.evidence.kind == "raised"
-    if result.status != "failed" or raised:  # the exception says more than a comparison
+    if result.status != "failed" or raised:  # the exception explains the failure already
         return result
     from mindref.conformance.mutants.diagnosis import diagnose
 

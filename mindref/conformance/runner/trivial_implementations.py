@@ -17,7 +17,7 @@ from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.reference import reference_answer
 
 Wrong = Callable[[Call, Answer, Answer], Answer]
-"""From a call, the right answer, and the right answer to the call before, to the wrong answer."""
+"""Function of a call, its right answer and the previous right answer; returns a wrong answer."""
 
 
 class TrivialImplementation:
@@ -29,7 +29,7 @@ class TrivialImplementation:
         self.previous: Answer = {}
 
     def answer(self, call: Call) -> Answer:
-        """Return a wrong answer of the right shapes; also for a call that must raise."""
+        """Return a wrong answer of the right shapes, even if the call must raise."""
         try:
             right = {name: np.array(x) for name, x in reference_answer(call).items()}
         except Exception:
@@ -77,12 +77,12 @@ def write_input(call: Call, right: Answer, previous: Answer) -> Answer:
 
 
 def previous_answer(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return the right answer to the previous call; zeros at first."""
+    """Return the right answer to the previous call, or zeros for the first call."""
     return previous or zeros(call, right, previous)
 
 
 MAX_EXAMPLES = 30
-"""Examples that a trivial implementation must pass before the check counts as too weak."""
+"""If a trivial implementation passes this number of examples, the check is too weak."""
 
 # conformance-R4
 TRIVIAL_IMPLEMENTATIONS: dict[str, Wrong] = {
@@ -96,7 +96,7 @@ TRIVIAL_IMPLEMENTATIONS: dict[str, Wrong] = {
 
 
 def first_float_array(call: Call) -> Any:
-    """Return the first float array of a call that has an element."""
+    """Return the first non-empty float array of a call, or None."""
     arrays = named_arrays(call.arrays).values()
     return next((x for x in arrays if is_float_array(x) and x.size), None)
 
@@ -106,8 +106,8 @@ def accepted_trivial(
 ) -> list[str]:
     """Return the names of the trivial implementations that the check accepts; must be empty.
 
-    A few examples may prove little, such as a gradient of zero. A trivial implementation that
-    passes them is tested again on as many examples as a standard run has.
+    The right answers of a few examples may be trivial, such as a gradient of zero. So a trivial
+    implementation that passes them is tested again on as many examples as in a standard run.
     """
     accepted = []
     for name in TRIVIAL_IMPLEMENTATIONS:

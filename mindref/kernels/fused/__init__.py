@@ -1,16 +1,16 @@
-"""Levels 2 and 3 of the backend contract, fused: no padding, one projection per distinct item.
+"""The model and its training step, fused: no padding, one projection for each distinct item.
 
-step             from a batch to its loss and all gradients, in three phases
-forward          from histories to interests, in two phases
-adam             one Adam step on the rows with a gradient
-user_block       compiled: a block of users from capsules to losses and back to capsules
-item_gradients   from the gradient of capsules to the gradients of items and of S
+step             computes the loss and all gradients of a batch, in three phases (see thread_pool)
+forward          computes interests from histories, in two phases
+adam             makes one Adam step on dense parameters and on table rows with a gradient
+user_block       compiled: forward from capsules to losses, and backward, for a block of users
+item_gradients   computes the gradients of items and of the matrix S from the gradient of capsules
 item_reduction   compiled: sums of gradients over all uses of an item
 layers           buffers of the layers between capsules and interests
-layer_kernels    compiled: the layers of a block of users, forward and backward
-layout           ragged layout of a batch; distinct items are numbered
+layer_kernels    compiled: forward and backward of the layers, for a block of users
+layout           layout of a batch without padding; numbers its distinct items
 lookup           compiled: vectors of items, and their votes
-checks           shapes, dtypes and ids of the inputs
+checks           checks shapes, dtypes and ids of the inputs
 workspace        buffers that are reused from step to step
-thread_pool      the threads, and the tasks of a phase
+thread_pool      threads that run phases; a phase is a list of tasks that run in any order
 """

@@ -1,6 +1,6 @@
-"""One Adam step on the rows with a gradient, in one pass over memory.
+"""Update parameters with Adam, in one pass over memory. Skip table rows without a gradient.
 
-Spec: specs/optimiser.md. Computes `update` of `mindref.training.optimiser` after a fused step.
+Spec: specs/optimiser.md. The result is that of `update` in `mindref.training.optimiser`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from mindref.training.optimiser import State
 
 
 class AdamNumbers(NamedTuple):
-    """The scalars of a step, in the dtype of the parameters."""
+    """The scalars of one Adam step, in the dtype of the parameters."""
 
-    rate: Any
+    rate: Any  # learning rate times both bias corrections
     beta1: Any
     beta2: Any
     one_minus_beta1: Any
     one_minus_beta2: Any
-    epsilon: Any  # times the root of the bias correction: optimiser-R4
+    epsilon: Any  # epsilon * sqrt(1 - beta2^step): optimiser-R4
 
 
 class ParameterTables(NamedTuple):
-    """A parameter and its moments."""
+    """A parameter, and its first and second moments in Adam, all of one shape."""
 
     params: Array
     first: Array
@@ -45,7 +45,7 @@ class ParameterTables(NamedTuple):
 
 
 def adam_numbers(step: int, learning_rate: float, config: Config, dtype: Any) -> AdamNumbers:
-    """Return the scalars of step number `step`, from 1."""
+    """Return the scalars of step number `step`; the first step has number 1."""
     root = math.sqrt(1 - config.beta2**step)  # optimiser-R2, R13
     numbers = (
         learning_rate * root / (1 - config.beta1**step),  # optimiser-R3
@@ -61,18 +61,18 @@ def adam_numbers(step: int, learning_rate: float, config: Config, dtype: Any) ->
 class AdamUpdate:
     """A fused step followed by the update of its parameters in place.
 
-    Phases 1 and 2 are those of `FusedStep`. Phase 3 sums the gradients of items and, where
-    possible, updates their rows in the same task. Phase 4 updates the remaining parameters.
+    A phase is a list of tasks. Phases 1 and 2 are those of `FusedStep`. Phase 3 sums the gradients
+    of items and updates parameters that do not need all sums. Phase 4 updates the other parameters.
     """
 
     def __init__(self, step: FusedStep, moments: State, learning_rate: float) -> None:
-        """Store the arguments; moments: the state of Adam before the step."""
+        """Store the arguments. moments: the state of Adam before the step."""
         self.step, self.moments, self.learning_rate = step, moments, learning_rate
-        # of second moments, to detect a value that is not finite
+        # sums of second moments, to detect a value that is not finite
         self.square_sums: list[float] = []
 
     def run(self) -> tuple[Any, State]:
-        """Take the step; return the loss, and the moments after the step.
+        """Make the step; return the loss, and the moments after the step.
 
         If the loss is not finite, no parameter changes. The loss is NaN if a gradient or its square
         is not finite (optimiser-R14).
@@ -85,18 +85,18 @@ class AdamUpdate:
             return self.loss, self.moments
         after = self.moments._replace(step=self.moments.step + 1)
         sums_finite = math.isfinite(sum(self.square_sums))
-        valid = sums_finite or moments_are_finite(after)  # only the sum may overflow
+        valid = sums_finite or moments_are_finite(after)  # a sum of finite values may overflow
         return self.loss if valid else self.loss * np.nan, after
 
     # Phase 2
 
     def user_blocks(self) -> Iterator[Task]:
-        """Yield the blocks of users, and the preparation of the update."""
+        """Yield the tasks of phase 2 of `FusedStep`, and a task that prepares the update."""
         yield from self.step.user_blocks()
         yield self.prepare_update
 
     def prepare_update(self) -> None:
-        """Prepare the parts of the update that need no gradient."""
+        """Prepare scalars, tables and tasks of the update, before the gradients are complete."""
         step, before = self.step, self.moments
         self.numbers = adam_numbers(before.step + 1, self.learning_rate, step.config, step.dtype)
         params = flatten(step.params)
@@ -115,7 +115,7 @@ class AdamUpdate:
             for names in (*single, small)
             if names
         ]
-        self.identity_rows = all(step.forward.identity_rows)  # each row has one item's gradient
+        self.identity_rows = all(step.forward.identity_rows)  # each item i has only table row i
         block_task = self.update_items if self.identity_rows else step.sum_block_gradients
         blocks = block_slices(len(step.d_vectors), BLOCK_ITEMS)
         self.tasks = [partial(block_task, items) for items in blocks]
@@ -123,15 +123,15 @@ class AdamUpdate:
             self.tasks += [partial(self.update_dense, *arrays) for arrays in self.dense]
 
     def is_plain(self, name: str) -> bool:
-        """Return whether all tables of a parameter are C-contiguous and aligned."""
+        """Return whether a parameter and its moments are C-contiguous and aligned."""
         return all(x.flags.c_contiguous and x.flags.aligned for x in self.tables[name])
 
     # Phase 3
 
     def item_tasks(self) -> Iterator[Task]:
-        """Yield the blocks of items, and the updates whose gradients are complete."""
+        """Yield a task for each block of items, and the updates whose gradients are complete."""
         self.loss = self.step.mean_loss()
-        tasks, self.tasks = self.tasks, []  # the tasks reference this object: break the cycle
+        tasks, self.tasks = self.tasks, []  # remove the reference cycle with this object
         if not math.isfinite(self.loss):
             return
         yield from tasks
@@ -154,21 +154,21 @@ class AdamUpdate:
     # Tasks
 
     def update_dense(self, parts: tuple[Array, ...], tables: tuple[ParameterTables, ...]) -> None:
-        """Update matrices and biases, in one call."""
+        """Update matrices and biases in one compiled call."""
         self.square_sums.append(update_dense_parameters(parts, tables, self.numbers))
 
     def update_items(self, items: slice) -> None:
-        """Sum the gradients of a block of items, and update their rows."""
+        """Sum the gradients of a block of items, and update the table rows of these items."""
         terms, rows = self.step.gradient_terms(items), self.step.forward.item_rows[items, 0]
         square_sum = sum_and_update_rows(*terms, rows, self.tables["items"], self.numbers)
         self.square_sums.append(square_sum)
 
     def update_profile(self) -> None:
-        """Update the rows of user features."""
+        """Update the rows of the table of user features."""
         self.update_table("profile", *self.step.profile_gradient())
 
     def update_table(self, name: str, rows: Ints, values: Array) -> None:
-        """Update some rows of a table."""
+        """Update the rows `rows` of the table `name` with the gradients `values`."""
         self.square_sums.append(update_rows(rows, values, self.tables[name], self.numbers))
 
 
@@ -178,21 +178,21 @@ def moments_are_finite(moments: State) -> bool:
 
 
 LARGE_PARAMETER = 1 << 16
-"""Smaller parameters are updated together in one call."""
+"""Parameters with fewer elements are updated together in one compiled call."""
 
 
 def as_matrices(x: Array, *parts: int) -> Array:
-    """Return vectors as matrices of one row, and matrices unchanged; `parts` is a leading axis."""
+    """Return x (*parts, D) as (*parts, 1, D). If x is (*parts, V, D), return x unchanged."""
     shape = x.shape[len(parts) :]
     return x if len(shape) > 1 else x.reshape(*parts, 1, *shape)
 
 
 @jit
 def update_rows(rows: Ints, gradient: Array, tables: ParameterTables, numbers: AdamNumbers) -> Any:
-    """Update the rows (R,) of all three tables (V, D) with gradients (R, D), in place.
+    """Update the rows (R,) of a parameter and its moments (V, D) with gradients (R, D), in place.
 
-    Returns the sum of the updated second moments. They are never negative, so the sum is finite
-    only if all of them are.
+    Returns the sum of the updated second moments. Second moments are never negative, so a
+    finite sum means that all of them are finite.
     """
     params, first, second = tables
     rate, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon = numbers
@@ -225,7 +225,7 @@ def sum_and_update_rows(
     tables: ParameterTables,
     numbers: AdamNumbers,
 ) -> Any:
-    """Write the gradients (M, D) of items as `sum_item_gradients`, then update their rows (M,)."""
+    """Write gradients (M, D) with `sum_item_gradients`, then update the rows (M,) of the items."""
     sum_item_gradients(capsule_terms, target_terms, num_history_items, first_item, gradient)
     return update_rows(rows, gradient, tables, numbers)
 
@@ -244,7 +244,7 @@ def update_dense_parameters(parts: Any, tables: Any, numbers: AdamNumbers) -> An
 
 @jit
 def update_parameter(parts: Array, tables: ParameterTables, numbers: AdamNumbers) -> Any:
-    """Update all rows of three tables (V, D) with the sum of parts (P, V, D), in their order."""
+    """Update a parameter (V, D). Its gradient is the sum of parts (P, V, D), added in order."""
     total, width = parts.dtype.type(0), parts.shape[2]
     row_index, gradient = np.empty(1, np.int64), np.empty((1, width), parts.dtype)
     for row in range(parts.shape[1]):

@@ -1,8 +1,8 @@
-"""Checks of shapes, dtypes and ids, before a compiled function is called.
+"""Check shapes, dtypes and ids before a compiled function is called.
 
-A compiled function does not check its arguments: with a wrong shape it would read or write other
-memory. The checks and their messages are those of the reference operators. A check is skipped if
-all shapes and dtypes are those of the call before.
+A compiled function does not check its arguments. With a wrong shape, it would access memory of
+other arrays. The checks and their messages are those of the reference operators. If all shapes and
+dtypes are those of the previous call, the checks of shapes and dtypes are skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, bind_axes, common_float_dtype
 
 InputKey = tuple[Any, ...]
-"""Shapes, dtypes and settings of a call. Equal keys of consecutive calls are the same object."""
+"""Shapes, dtypes and settings of a call. Consecutive calls with equal keys share one object."""
 
 
 def check_model_inputs(
@@ -31,7 +31,7 @@ def check_model_inputs(
     catalogue: Catalogue,
     config: Config,
 ) -> InputKey:
-    """Return the key of the inputs. Raises ShapeError if they do not fit the model."""
+    """Return the key of the inputs. Raises ShapeError if the inputs do not fit the model."""
     table, profile, bilinear, layers = params
     arrays = (table, profile, bilinear, *sum(layers, ()), *histories, *catalogue)
     key = input_key(arrays), len(layers), config
@@ -51,7 +51,7 @@ def check_model_inputs(
 def check_model_shapes(
     params: Params, histories: Histories, catalogue: Catalogue, config: Config
 ) -> None:
-    """Raise ShapeError unless parameters, histories and catalogue fit each other."""
+    """Raise ShapeError if parameters, histories and catalogue do not fit each other."""
     table, rows, weights = params.items, catalogue.rows, catalogue.weights
     bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
     common_float_dtype("embedding", table=table, weights=weights)
@@ -107,15 +107,15 @@ def check_loss_inputs(work: KernelWorkspace, params: Params, batch: Batch, confi
 
 
 def input_key(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the shapes and dtypes of arrays."""
+    """Return the shape and the dtype of each array."""
     return tuple((x.shape, x.dtype) for x in arrays)
 
 
 def check_integers(name: str, ids: Any) -> None:
-    """Raise ShapeError unless ids are integers: copying would turn any number into an integer."""
+    """Raise ShapeError unless ids are integers, because a later copy casts any number to int64."""
     check_row_indices(name, ids[:0], 0)
 
 
 def item_vector_probe(table: Array, *shape: int) -> Array:
-    """Return an array like item vectors (*shape, D), without their memory."""
+    """Return zeros (*shape, D) of the dtype of item vectors, using almost no memory."""
     return np.broadcast_to(np.zeros(table.shape[1], table.dtype), (*shape, table.shape[1]))

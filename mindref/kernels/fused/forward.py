@@ -1,10 +1,10 @@
-"""From histories to interests, without padding, in blocks of users.
+"""Compute interests from histories, without padding, in blocks of users.
 
-Spec: specs/model.md. Computes `mindref.models.mind.interests` in two phases (thread_pool.py). Block
-boundaries depend only on array sizes, and no two tasks write to the same memory:
+Spec: specs/model.md. The result is that of `mindref.models.mind.interests`. Block boundaries depend
+only on array sizes. No two tasks write to the same memory. There are two phases (thread_pool.py):
 
-    1. prepare_batch   layout of the batch; then vectors of the distinct items and their votes
-    2. user_blocks     routing and layers of each block of users
+    1. prepare_batch   number the distinct items, then compute their vectors and votes
+    2. user_blocks     compute routing and layers of each block of users
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK_ITEMS = 1024
-"""Number of distinct items per block."""
+"""Number of distinct items in a block."""
 
 
 class FusedForward:
-    """The forward pass from histories to interests."""
+    """Computes the forward pass from histories to interests."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class FusedForward:
     ) -> None:
         """Check the inputs.
 
-        other_items: more items whose vectors are needed. keep_iterations: keep the values of every
-        iteration if the gradient of routing needs them.
+        other_items: ids of further items that need vectors, such as targets. keep_iterations:
+        if the gradient of routing needs the values of all iterations, keep these values.
         """
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
         self.histories, self.other_items, self.dtype = histories, other_items, params.items.dtype
@@ -62,7 +62,7 @@ class FusedForward:
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
         self.dynamic = config.routing == "dynamic"
-        several = self.dynamic and config.iterations > 1  # after one iteration, "all" is "last"
+        several = self.dynamic and config.iterations > 1  # with one iteration, "all" equals "last"
         self.exact = several and config.routing_gradient == "all"
         self.kept_iterations = config.iterations if self.exact and keep_iterations else 1
         # for each block of items: whether each item i has one table row, row i, with weight 1
@@ -74,7 +74,7 @@ class FusedForward:
         return self.interests.copy(), self.layers.active.copy()
 
     def buffer(self, name: str, *shape: int) -> Array:
-        """Return a buffer of the dtype of the parameters."""
+        """Return the buffer `name` in this shape, in the dtype of the parameters."""
         array: Array = self.work.array(name, *shape, dtype=self.dtype)
         return array
 
@@ -86,7 +86,7 @@ class FusedForward:
         yield self.prepare_users
 
     def lay_out_and_look_up(self) -> None:
-        """Lay out the batch, and submit the lookups of its items."""
+        """Lay out the batch, then submit the lookups of the items of the batch."""
         self.lay_out()
         self.work.submit(self.lookup_tasks())
 
@@ -101,12 +101,12 @@ class FusedForward:
         self.votes = self.buffer("votes", self.layout.num_history_items, self.width)
 
     def lookup_tasks(self) -> Iterator[Task]:
-        """Yield the lookups of blocks of items; they need only the layout."""
+        """Yield one lookup for each block of items; a lookup needs only the layout."""
         for items in block_slices(len(self.layout.items), BLOCK_ITEMS):
             yield partial(self.look_up_block, items)
 
     def look_up_block(self, items: slice) -> None:
-        """Write vectors of distinct items, and votes of items of histories."""
+        """Write the vectors of a block of distinct items, and the votes of history items."""
         # only history items have votes, so the slice of votes may be shorter or empty
         rows, votes = self.item_rows[items], self.votes[items]
         valid, identity = look_up_items_and_votes(
@@ -123,19 +123,19 @@ class FusedForward:
         self.identity_rows.append(identity)
 
     def look_up_ids(self, ids: Ints, vectors: Array) -> None:
-        """Write the vectors (M, D) of items (M,), which may differ from the items of the layout."""
+        """Write the vectors (M, D) of the items `ids` (M,); the layout is not used."""
         rows = np.empty((len(ids), self.catalogue.rows.shape[1]), self.catalogue.rows.dtype)
         weights = np.empty(rows.shape, self.dtype)
         valid, _ = look_up_items(*self.catalogue, ids, self.params.items, rows, weights, vectors)
         self.require_valid(valid, rows)
 
     def require_valid(self, valid: bool, rows: Ints) -> None:
-        """Raise ShapeError if a row is outside the table; the message contains the row."""
+        """If `valid` is false, raise a ShapeError that names a row outside the table."""
         if not valid:
             check_row_indices("embedding", rows, len(self.params.items))
 
     def prepare_users(self) -> None:
-        """Prepare the parts that need only histories: profiles, buffers, initial logits."""
+        """Prepare profiles, buffers and initial logits. This task does not read the layout."""
         work, histories = self.work, self.histories
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
         width = looked_up.shape[1] * looked_up.shape[2]
@@ -155,22 +155,22 @@ class FusedForward:
         work.submit([self.copy_logits])
 
     def active_by_length(self) -> Bools:
-        """Return the active interests of a user with 0, 1, .. behaviours (L + 1, K)."""
+        """Return (L + 1, K): row n marks the active interests of a user with n behaviours."""
         return mind.active_after(np.arange(self.histories.mask.shape[1] + 1), self.config)
 
     def allocate_routing_values(self, behaviours: int) -> RoutingValues:
-        """Return buffers for the iterations that are kept."""
+        """Return buffers for the routing values of the iterations that are kept."""
         shape = (self.kept_iterations, self.users, self.count)
         return RoutingValues(
             couplings=self.buffer("couplings", self.kept_iterations, behaviours, self.count),
             capsules=self.buffer("capsules", *shape, self.width),
             unit=self.buffer("unit", *shape, self.width),
-            across=self.buffer("across", *shape),
-            along=self.buffer("along", *shape),
+            across=self.buffer("across", *shape),  # slope of squash orthogonal to z
+            along=self.buffer("along", *shape),  # slope of squash along z
         )
 
     def copy_logits(self) -> None:
-        """Write the initial logits and the user of each behaviour."""
+        """Write the initial logits and the user index of each behaviour."""
         histories = self.histories
         copy_initial_logits(histories.mask, histories.init_logits, self.logits, self.user_index)
         if not self.dynamic:

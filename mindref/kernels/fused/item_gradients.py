@@ -1,15 +1,15 @@
-"""From the gradient of capsules to the gradients of history items and of S.
+"""Compute the gradients of history items and of the matrix S from the gradient of capsules.
 
-Spec: specs/routing.md, Backward; specs/speed.md. The two ways:
+Spec: specs/routing.md, Backward; specs/speed.md. Two classes compute these gradients:
 
-    ViaVotes      Every behaviour has a gradient of its vote, to which all iterations contribute.
-                  The vote gradients of an item are summed, then projected back to the item.
-    ViaCapsules   The coupling weights are constants (routing-R12). A capsule contributes one vector
-                  to all its behaviours, times the coupling weight. The vector is projected back
-                  once, and d_S needs one weighted sum of behaviours. No vote has a gradient.
+    ViaVotes      for exact gradients. Each routing iteration adds to the gradient of each vote
+                  S e. The vote gradients of an item are summed; the sum is multiplied by S.
+    ViaCapsules   for constant coupling weights (routing-R12). The gradient d_z of a sum z, the
+                  input of squash, is multiplied by S once. Each behaviour of the user receives
+                  d_z S times its coupling weight. Gradients of votes are not computed.
 
-Both classes have two methods: `backward_users` for a block of users, and `backward_items` for a
-block of items. `backward_items` is called after `backward_users` of all blocks.
+`backward_users` runs for each block of users. After that, `backward_items` runs for each block of
+items.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from mindref.shapes import Array, Ints
 
 
 class ItemGradients(Protocol):
-    """A way from capsules to items."""
+    """The interface of `ViaVotes` and `ViaCapsules`."""
 
-    d_bilinears: Array  # (parts, D, D), whose sum is the gradient of S
+    d_bilinears: Array  # (parts, D, D): the gradient of S is the sum of the parts
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
-        """Compute each part of the backward pass that needs only the users of this block."""
+        """Run the part of the backward pass that needs only this block of users."""
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms | None:
-        """Write d_vectors (M, D) of a block of items, or return the terms whose sum it is."""
+        """Write the gradients (M, D) of a block of items to d_vectors, or return their terms."""
 
 
 class ViaVotes:
-    """Through the votes of each behaviour."""
+    """Gradients of items, computed from a gradient of the vote of each behaviour."""
 
     def __init__(self, forward: FusedForward) -> None:
-        """Allocate a gradient of each vote."""
+        """Allocate the buffers; d_votes has one row for each behaviour."""
         self.forward = forward
         behaviours, width = len(forward.layout.order), forward.width
         self.d_capsules = forward.buffer("d_capsules", forward.users, forward.count, width)
@@ -56,9 +56,9 @@ class ViaVotes:
         self.d_bilinears = forward.buffer("d_bilinears", parts, width, width)
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
-        """Write the gradients of votes: backward through all iterations."""
+        """Run backward through all routing iterations, and write the gradients of votes."""
         forward = self.forward
-        slots = (users.start * forward.count, users.stop * forward.count)
+        slots = (users.start * forward.count, users.stop * forward.count)  # see layer_kernels.py
         d_capsules = self.d_capsules.reshape(-1, forward.width)
         scatter_rows(rows.d_joined, rows.slots, *slots, d_capsules)
         layout, options = forward.layout, (AXES[forward.config.routing_axis] == 1, forward.exact)
@@ -68,7 +68,7 @@ class ViaVotes:
         route_users_backward(users.start, users.stop, *inputs, *options, *values, *outputs)
 
     def backward_items(self, items: slice, d_vectors: Array) -> None:
-        """Sum the gradients of votes by item, then project the sums to items and to S."""
+        """Sum the vote gradients of each item; from the sums, write gradients of items and of S."""
         forward, layout = self.forward, self.forward.layout
         d_votes = np.empty(d_vectors.shape, d_vectors.dtype)
         bounds = layout.bounds[items.start : items.stop + 1]
@@ -79,10 +79,10 @@ class ViaVotes:
 
 
 class ViaCapsules:
-    """The gradient of items by way of the sums z of votes; the coupling weights are constants."""
+    """Gradients of items, from one vector d_z S per capsule; coupling weights are constants."""
 
     def __init__(self, forward: FusedForward, layer_gradients: LayerGradients) -> None:
-        """Allocate B K rows; only a capsule with a gradient uses its row."""
+        """Allocate buffers of B K rows; only capsules with a gradient use a row."""
         self.forward, self.layer_gradients = forward, layer_gradients
         rows, width = forward.users * forward.count, forward.width
         self.d_z, self.d_projected, self.item_sums = (
@@ -91,7 +91,7 @@ class ViaCapsules:
         self.d_bilinears = forward.buffer("d_bilinears", forward.layers.num_blocks, width, width)
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
-        """Write d_z, its projection to items, and a part of the gradient of S."""
+        """Write gradients d_z of sums z, products d_z S, and one part of the gradient of S."""
         forward = self.forward
         layout, d_bilinear = forward.layout, self.d_bilinears[forward.layers.block_number(users)]
         inputs = (rows.slots, layout.starts, layout.item_index, forward.vectors)
@@ -101,7 +101,7 @@ class ViaCapsules:
         project_capsule_gradients(*inputs, *values, *outputs)
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms:
-        """Return the terms of each item: projected gradients times coupling weights."""
+        """Return the terms of each item's gradient: coupling weights times vectors d_z S."""
         layout, gradients = self.forward.layout, self.layer_gradients
         return CapsuleTerms(
             layout.order,
@@ -115,7 +115,7 @@ class ViaCapsules:
 
 
 def item_gradients_of(forward: FusedForward, layer_gradients: LayerGradients) -> ItemGradients:
-    """Return the way that the gradient of routing needs."""
+    """Return `ViaVotes` if routing needs exact gradients, otherwise `ViaCapsules`."""
     if forward.exact:
         return ViaVotes(forward)
     return ViaCapsules(forward, layer_gradients)  # routing-R12
@@ -135,12 +135,12 @@ def project_capsule_gradients(
     d_projected: Array,
     d_bilinear: Array,
 ) -> None:
-    """Write d_z, item_sums and d_projected (M, D) of the capsules in slots (M,), and d_S (D, D).
+    """Write d_z, item_sums, d_projected (M, D) of M capsules, and the gradient d_bilinear (D, D).
 
-    d_capsules (M, D or more). d_z and item_sums: see `last_iteration_backward`. With
-    z = S item_sum, d_projected = d_z S is the gradient of item_sum, and d_S = d_z^T item_sums.
+    slots (M,): b K + k for the capsule of interest k of user b. d_z, item_sums, d_capsules: see
+    `last_iteration_backward`. z = S item_sum: d_projected = d_z S, d_bilinear = d_z^T item_sums.
     """
-    last = (values.unit[-1], values.across[-1], values.along[-1])
+    last = (values.unit[-1], values.across[-1], values.along[-1])  # slopes: see ops/squash.py
     last_iteration_backward(
         slots, starts, item_index, vectors, values.couplings[-1], *last, d_capsules, d_z, item_sums
     )

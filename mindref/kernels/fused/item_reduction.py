@@ -1,4 +1,4 @@
-"""Sums of gradients over all uses of an item, compiled.
+"""Compiled sums of the gradient of an item over all its uses: behaviour, target or negative.
 
 The order of summation does not depend on the number of threads.
 """
@@ -12,7 +12,7 @@ from mindref.shapes import Array, Ints
 
 
 class CapsuleTerms(NamedTuple):
-    """Arguments of `sum_capsule_terms`, which adds terms of capsules to gradients of items."""
+    """The first seven arguments of `sum_capsule_terms`, which explains them."""
 
     order: Ints
     bounds: Ints
@@ -24,7 +24,7 @@ class CapsuleTerms(NamedTuple):
 
 
 class TargetTerms(NamedTuple):
-    """Gradients of targets and negatives, each in parts (P, T, D), and their item index (T,)."""
+    """Gradients (P, T, D), item indices (T,) of targets and negatives; see `add_partial_rows`."""
 
     d_target: Array
     target_index: Ints
@@ -40,10 +40,10 @@ def sum_item_gradients(
     first_item: int,
     sums: Array,
 ) -> None:
-    """Write the gradients (M, D) of the items from index `first_item` on, over all uses: model-R10.
+    """Write the gradients of M items from `first_item`, over all uses, to sums (M, D): model-R10.
 
-    The first `num_history_items` are items of histories. If capsule_terms is None, their rows of
-    sums already hold the gradient from behaviours.
+    The first `num_history_items` of these items occur in histories. If capsule_terms is None, the
+    first rows of sums must already contain the gradients of these items from behaviours.
     """
     if capsule_terms is not None:
         order, bounds, user_index, user_rows, slots, couplings, d_projected = capsule_terms
@@ -64,9 +64,9 @@ def sum_item_gradients(
 
 @jit
 def sum_vote_gradients(order: Ints, bounds: Ints, values: Array, sums: Array) -> None:
-    """For each m, write to sums[m] the sum of values[n] over n in order[bounds[m]:bounds[m + 1]].
+    """Write to each sums[m] the sum of values[n] over n in order[bounds[m]:bounds[m + 1]].
 
-    values (N, D), sums (M, D).
+    values (N, D): the vote gradient of each behaviour n. sums (M, D): one sum for each item m.
     """
     for m in range(sums.shape[0]):
         first = values[order[bounds[m]]]  # each item is used at least once
@@ -80,9 +80,9 @@ def sum_vote_gradients(order: Ints, bounds: Ints, values: Array, sums: Array) ->
 
 @jit
 def add_partial_rows(parts: Array, item_index: Ints, first_item: int, sums: Array) -> None:
-    """For each t, add value t to row item_index[t] - first_item of sums, if this row exists.
+    """For each t, add the sum of parts[p, t] over p to row item_index[t] - first_item of sums.
 
-    Value t is the sum of parts[p, t] over p; parts (P, T, D).
+    If sums (M, D) has no such row, t is skipped. parts (P, T, D): T gradients, in P parts each.
     """
     for t in range(parts.shape[1]):
         m = item_index[t] - first_item
@@ -105,12 +105,12 @@ def sum_capsule_terms(
     d_projected: Array,
     sums: Array,
 ) -> None:
-    """For each m, write to sums[m] the gradient over the uses order[bounds[m]:bounds[m + 1]].
+    """For each item m, write its gradient from the behaviours order[bounds[m]:bounds[m + 1]].
 
-    Behaviour n is a use by user b = user_index[n]. The capsules of user b have the rows from
-    user_rows[b, 0] to user_rows[b, 1] of d_projected (R, D). Row r belongs to the capsule in slot
+    Behaviour n belongs to user b = user_index[n]. The capsules of user b have the rows from
+    user_rows[b, 0] to user_rows[b, 1] of d_projected (R, D). Row r belongs to interest k, where
     slots[r] = b K + k. Row r adds couplings[n, k] * d_projected[r] to the gradient of behaviour n
-    (routing-R12). sums (M, D).
+    (routing-R12). sums (M, D): the gradients of the items.
     """
     sums[:] = 0
     for m in range(sums.shape[0]):

@@ -1,8 +1,8 @@
-"""The layers of a block of users, compiled: from capsules to interests, and backward.
+"""Compiled layers of a block of users: forward from capsules to interests, and backward.
 
-Spec: specs/model.md, steps 4 to 6. Slot b K + k is the place of interest k of user b in an array
-(B K,). Only active interests have a row in the buffers of layers.py: row r is of the interest in
-slot active_slots[r]. Backward keeps the rows whose attention weight is not zero.
+Spec: specs/model.md, steps 4 to 6. The slot of interest k of user b is the number b K + k. The
+buffers of layers.py have one row for each active interest: active_slots[r] is the slot of row r.
+Backward uses only the rows whose attention weight is not zero.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mindref.shapes import Array, Bools, Ints
 
 
 class LayerBuffers(NamedTuple):
-    """Inputs and intermediate values of the forward pass; arrays have one row per active interest.
+    """Inputs and intermediate values of the forward pass; x has one row per active interest.
 
-    Without layers the tuples hold one unused entry: see `layers_or_placeholder` in layers.py.
+    If the model has no layers, each tuple has an unused entry: see `layers_or_placeholder`.
     """
 
     depth: int  # number of layers
@@ -31,11 +31,11 @@ class LayerBuffers(NamedTuple):
     x: tuple[Array, ...]  # the input of each layer, and the output of the last layer
     passed: tuple[Bools, ...]  # where the pre-activation is positive or NaN
     profile: Array  # (B, P)
-    active_slots: Ints  # (B K,) slots of the R active interests, ascending; the tail is unused
+    active_slots: Ints  # (B K,) the first R entries: slots of the R active interests
 
 
 class LayerGradients(NamedTuple):
-    """Buffers of the backward pass; each block of users has one part of d_weights and d_biases."""
+    """Buffers of the backward pass; d_weights and d_biases have one part per block of users."""
 
     d_x: tuple[Array, ...]
     x_rows: tuple[Array, ...]  # the rows of x that have a gradient
@@ -43,16 +43,16 @@ class LayerGradients(NamedTuple):
     d_biases: tuple[Array, ...]
     rows: Ints  # (B K,) rows of a block that have a gradient, relative to the block's first row
     slots: Ints  # (B K,) slots of these rows
-    user_rows: Ints  # (B, 2) of each user: first row with a gradient, and one past the last
+    user_rows: Ints  # (B, 2) for each user: first row with a gradient, and last such row + 1
 
 
 class UserBlockRows(NamedTuple):
-    """A block of users, and the rows of their active interests."""
+    """A block of users from `first` to `stop`, and the rows of their active interests."""
 
-    first: int
-    stop: int
-    first_row: int
-    stop_row: int
+    first: int  # the first user
+    stop: int  # the last user + 1
+    first_row: int  # the first row of these users
+    stop_row: int  # the last row + 1
     number: int  # blocks are numbered from 0
 
 
@@ -79,10 +79,10 @@ def block_layers_backward(
     weights: Array,
     d_interests: Array,
 ) -> int:
-    """Write the gradient of [capsule ; profile] for the interests that have an attention weight.
+    """Write the gradient of [capsule ; profile] for interests with a non-zero attention weight.
 
-    weights (B, K): an interest of weight zero has no gradient. d_interests (B, K, D). Returns the
-    number of rows with a gradient; they are the first rows of the block in `gradients`.
+    weights (B, K): the attention weights. d_interests (B, K, D). Returns the number of rows with a
+    gradient. These rows are the first rows of the block in `gradients`.
     """
     block_rows = slice(block.first_row, block.stop_row)
     rows, slots = gradients.rows[block_rows], gradients.slots[block_rows]
@@ -114,7 +114,7 @@ def block_layers_backward(
 
 @jit_inline
 def join_profiles(capsules: Array, profile: Array, count: int, slots: Ints, out: Array) -> None:
-    """Write [capsule ; profile] of the slots (M,) of capsules (B K, D) into out (M, D + P)."""
+    """For each slot b K + k, write capsule k and profile of user b into a row of out (M, D + P)."""
     width = capsules.shape[1]
     for m in range(slots.shape[0]):
         capsule, user_profile = capsules[slots[m]], profile[slots[m] // count]
@@ -137,10 +137,10 @@ def select_weighted_rows(
     user_rows: Ints,
     d_rows: Array,
 ) -> int:
-    """Write the rows of active interests with a nonzero weight, their slots, and d_rows (M, D).
+    """Select active interests with a non-zero weight; write their rows, slots and gradients d_rows.
 
-    The selected rows of user b run from user_rows[b, 0] to user_rows[b, 1], counted from
-    `first_row`. Returns the number of selected rows.
+    The selected rows are numbered from `first_row`; those of user b have the numbers from
+    user_rows[b, 0] to user_rows[b, 1]. Returns the number of selected rows.
     """
     selected, r, interests = 0, 0, weights.shape[1]
     for b in range(first, stop):
@@ -161,7 +161,7 @@ def select_weighted_rows(
 def gather_and_relu_backward(
     x: Array, passed: Bools, rows: Ints, relu: bool, x_rows: Array, d_out: Array, d_bias: Array
 ) -> None:
-    """Copy the rows of x (M, I) to x_rows, and set d_out to zero where the ReLU was zero.
+    """Copy the selected rows of x to x_rows (M, I); set d_out to zero where the ReLU is zero.
 
     Writes the gradient of the bias.
     """
@@ -174,7 +174,7 @@ def gather_and_relu_backward(
 
 @jit
 def add_profile_gradients(d_joined: Array, slots: Ints, count: int, d_profile: Array) -> None:
-    """Add the last P columns of d_joined (M, D + P) to the users' d_profile (B, P)."""
+    """Add the last P columns of each row of d_joined to the row of its user in d_profile (B, P)."""
     width = d_joined.shape[1] - d_profile.shape[1]
     for m in range(slots.shape[0]):
         for p in range(d_profile.shape[1]):
@@ -183,9 +183,9 @@ def add_profile_gradients(d_joined: Array, slots: Ints, count: int, d_profile: A
 
 @jit
 def scatter_rows(rows: Array, slots: Ints, first: int, stop: int, out: Array) -> None:
-    """Write row m of `rows` (M, D or more) to `out[slots[m]]`; the slots ascend.
+    """Write row m of `rows` (M, D or more) to `out[slots[m]]`; the slots must ascend.
 
-    Every other slot from `first` to `stop` becomes zero.
+    Every other row of out from `first` to `stop` becomes zero.
     """
     m = 0
     for slot in range(first, stop):

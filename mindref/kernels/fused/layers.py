@@ -1,7 +1,7 @@
 """Buffers of the layers between capsules and interests.
 
-Spec: specs/model.md, steps 4 to 6. Only active interests have a row. In the backward pass only
-interests whose attention weight is not zero have one: with p = infinity, one row per user.
+Spec: specs/model.md, steps 4 to 6. Only active interests have a row. In the backward pass, only
+interests with a non-zero attention weight have a row: one per user if `power` is infinite.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK_USERS = 128
-"""Number of users per block; doubled if the batch then has at least four full blocks."""
+"""Number of users per block; `users_per_block` doubles the number for large batches."""
 
 
 def users_per_block(users: int) -> int:
@@ -42,7 +42,7 @@ def count_user_blocks(users: int) -> int:
 
 
 class Layers:
-    """The rows of all active interests; row r belongs to slot active_slots[r] of (B K,)."""
+    """One row per active interest: row r is interest k of user b if active_slots[r] = b K + k."""
 
     buffers: LayerBuffers
 
@@ -54,7 +54,7 @@ class Layers:
         profile_width: int,
         config: Config,
     ) -> None:
-        """Allocate buffers for batches of `shape` (B, K) with profiles of width P."""
+        """Allocate buffers for `shape` (B, K): B users, K interests, and profiles of width P."""
         self.dtype = params.items.dtype
         layers = layers_or_placeholder(params.layers, self.dtype)
         last = len(layers) - 1
@@ -63,7 +63,7 @@ class Layers:
         self.block_users = users_per_block(self.users)
         self.num_blocks = count_user_blocks(self.users)
         outs = [len(layer.bias) for layer in layers]
-        self.widths = [params.items.shape[1] + profile_width, *outs]  # of x and of each output
+        self.widths = [params.items.shape[1] + profile_width, *outs]  # of input x and each output
         rows = self.users * self.count
         self.active = work.array("active", self.users, self.count, dtype=np.bool_)
         self.active_slots = work.array("active_slots", rows, dtype=np.int64)
@@ -77,7 +77,7 @@ class Layers:
     def allocate_rows(
         self, work: KernelWorkspace, name: str, widths: list[int]
     ) -> tuple[Array, ...]:
-        """Return buffers (B K, width), one row for each possible row."""
+        """Return one buffer (B K, width) per width: at most B K interests are active."""
         return tuple(
             work.array(f"{name}{i}", self.users * self.count, width, dtype=self.dtype)
             for i, width in enumerate(widths)
@@ -86,7 +86,7 @@ class Layers:
     def allocate_gradients(
         self, work: KernelWorkspace, layers: tuple[Layer, ...]
     ) -> LayerGradients:
-        """Return the buffers of the backward pass, with one part for each block of users."""
+        """Return the buffers of the backward pass. Each block of users has its own d_weights."""
         rows = self.users * self.count
         layers = layers_or_placeholder(layers, self.dtype)
 
@@ -138,10 +138,10 @@ class Layers:
 
 
 class GradientRows(NamedTuple):
-    """Those capsules of a block of users that have a gradient."""
+    """The capsules that have a gradient, in one block of users."""
 
-    rows: slice  # of the rows of all users
-    slots: Ints  # (M,) ascending
+    rows: slice  # rows of these capsules in `LayerGradients`
+    slots: Ints  # (M,) slot b K + k of interest k of user b, ascending
     d_joined: Array  # (M, D + P) gradient of [capsule ; profile]
 
 
@@ -152,5 +152,5 @@ def rows_with_gradient(gradients: LayerGradients, block: UserBlockRows, count: i
 
 
 def layers_or_placeholder(layers: tuple[Layer, ...], dtype: Any) -> tuple[Layer, ...]:
-    """Return layers, or one unused layer of width zero: Numba has no type for an empty tuple."""
+    """Return layers, or one unused layer if there are none: Numba cannot type an empty tuple."""
     return layers or (Layer(np.empty((0, 0), dtype), np.empty(0, dtype)),)

@@ -1,8 +1,8 @@
-"""A batch without padding: behaviours in one array, and each distinct item once.
+"""Layout of a batch without padding: one array of behaviours, and each distinct item once.
 
-The behaviours of user b have the indices from starts[b] to starts[b + 1]. Items are numbered by
-first use: behaviours, then targets, then negatives. The first `num_history_items` distinct items
-are the items of histories; only these need votes.
+The behaviours of user b have the indices from starts[b] to starts[b + 1]. Distinct items are
+numbered by first use, in the order behaviours, targets, negatives. The first `num_history_items`
+distinct items are the items of histories, the only items that need votes.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from mindref.shapes import Array, Bools, Ints
 
 
 class Layout(NamedTuple):
-    """The layout of a batch; `sort_uses_by_item` writes order and bounds later."""
+    """The layout of a batch. Later, `sort_uses_by_item` writes order and bounds."""
 
-    starts: Ints  # (B + 1,)
+    starts: Ints  # (B + 1,) index of the first behaviour of each user; last entry N
     item_index: Ints  # (N + B + S,) index of the distinct item of each use
     items: Ints  # (M,) distinct items in the order of first use
     num_history_items: int
-    item_numbers: Any  # (items of the catalogue,) all zero between calls
+    item_numbers: Any  # scratch, one entry per item of the catalogue; zero between calls
     order: Ints  # (N,) behaviours sorted by the index of their item
-    bounds: Ints  # (num_history_items + 1,) start of the behaviours of an item in order
+    bounds: Ints  # (num_history_items + 1,) start of each item's behaviours in `order`
 
 
 def lay_out_batch(
     work: KernelWorkspace, histories: Histories, other_items: tuple[Ints, ...], catalogue_size: int
 ) -> Layout:
-    """Return the layout of histories and of other uses of items, such as targets."""
+    """Return the layout of a batch. other_items: further ids, such as targets and negatives."""
     items, mask, *_ = histories
 
     def integers(name: str, size: int) -> Ints:
@@ -75,17 +75,17 @@ def enumerate_items(
     item_index: Ints,
     distinct: Ints,
 ) -> tuple[int, int]:
-    """Number the distinct items: items (B, L) where the mask is true, row by row, then others.
+    """Number the distinct items: first items (B, L) where the mask is true, then other_ids.
 
-    Returns the number of distinct items among the items of histories, and among all; -1 for both
-    if an id is outside the catalogue. `numbers` has one entry for each item of the catalogue. All
-    entries are zero before and after.
+    Returns the number of distinct items in histories, and the number of all distinct items. If an
+    id is outside the catalogue, both numbers are -1. `numbers` has one entry for each item of the
+    catalogue. Before and after the call, all entries are zero.
     """
     n, count, valid = 0, 0, True
-    entries = numbers.reshape(-1, 1)  # prefetched as soon as an id is read, valid or not
+    entries = numbers.reshape(-1, 1)  # prefetched when an id is read, even if the id is invalid
     for b in range(mask.shape[0]):
         starts[b] = n
-        for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
+        for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L
             if mask[b, l]:
                 valid = valid and 0 <= items[b, l] < len(numbers)
                 prefetch_row(entries, items[b, l])
@@ -114,9 +114,9 @@ def find_active_interests(
     active_slots: Ints,
     block_rows: Ints,
 ) -> int:
-    """Write active (B, K), the slots (B K,) of active interests, and the first row of each block.
+    """Write active (B, K), slots b K + k of active interests, and each block's start in the slots.
 
-    active_by_length (L + 1, K): the active interests of a user by the number of behaviours.
+    active_by_length (L + 1, K): row n marks the active interests of a user with n behaviours.
     block_users: number of users per block. Returns the number of behaviours.
     """
     behaviours, row = 0, 0
@@ -124,7 +124,7 @@ def find_active_interests(
         if b % block_users == 0:
             block_rows[b // block_users] = row
         length = 0
-        for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
+        for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L
             length += mask[b, l]
         behaviours += length
         for k in range(active.shape[1]):
@@ -138,14 +138,14 @@ def find_active_interests(
 
 @jit
 def number_items(ids: Ints, numbers: Any, distinct: Ints, count: int) -> int:
-    """Replace ids by the index of the distinct item; return the new number of distinct items.
+    """Replace each id by the index of its distinct item; return the number of distinct items.
 
     count: the number of distinct items before this call.
     """
     for i in range(len(ids)):
         item = ids[i]
         number = numbers[item]
-        distinct[count] = item  # always written, kept if new: a mispredicted branch costs more
+        distinct[count] = item  # kept only if the item is new; a branch would be slower
         count += number == 0
         number = count if number == 0 else number
         numbers[item] = number
@@ -155,10 +155,10 @@ def number_items(ids: Ints, numbers: Any, distinct: Ints, count: int) -> int:
 
 @jit
 def copy_initial_logits(mask: Bools, init_logits: Array, logits: Array, user_index: Ints) -> None:
-    """Write logits (N, K) and the user (N,) of each behaviour, where the mask is true."""
+    """Write the initial logits (N, K) and the user index (N,) of the N behaviours."""
     n = 0
     for b in range(mask.shape[0]):
-        for l in range(mask.shape[1]):  # noqa: E741  # the axis letter of the pages
+        for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L
             if mask[b, l]:
                 user_index[n] = b
                 for k in range(logits.shape[1]):
@@ -167,21 +167,21 @@ def copy_initial_logits(mask: Bools, init_logits: Array, logits: Array, user_ind
 
 
 class DistinctNegatives(NamedTuple):
-    """Each negative once: an item drawn m times has a log expected count reduced by log m."""
+    """Distinct negatives. If an item was drawn m times, its log_expected is reduced by log m."""
 
     ids: Ints  # (S',)
-    item_index: Ints  # (S',) index of the distinct item
-    log_expected: Array  # (S',)
+    item_index: Ints  # (S',) index of each negative in `Layout.items`
+    log_expected: Array  # (S',) log expected counts
 
 
 LARGE_LOG = 32
-"""Negatives with a larger |log expected count| are not merged: subtracting log m is inexact."""
+"""Negatives with a larger |log expected count| are not merged, to prevent rounding errors."""
 
 
 def merge_negatives(work: KernelWorkspace, batch: Batch, layout: Layout) -> DistinctNegatives:
-    """Return the negatives of a batch, each once: exp(a) + exp(a) = exp(a + log 2).
+    """Return the negatives without repeats: two equal terms exp(a) become one term exp(a + log 2).
 
-    Raises ShapeError if a log expected count, of a negative or a target, is infinite or NaN.
+    Raises ShapeError if the log expected count of a negative or a target is infinite or NaN.
     """
     logs, target_logs = batch.negative_log_expected, batch.target_log_expected
     ids, item_index, times = (
@@ -214,9 +214,9 @@ def merge_duplicates(
 ) -> int:
     """Merge repeated negatives with equal logs; return the number of negatives after merging.
 
-    logs: log expected counts. A negative is not merged if |log| > LARGE_LOG. Returns -1 if a log is
-    not finite. `numbers` has one entry for each item of the catalogue. All entries are zero before
-    and after.
+    logs: log expected counts. If |log| > LARGE_LOG, a negative is not merged. If a log is not
+    finite, the result is -1. `numbers` has one entry for each item of the catalogue. Before and
+    after the call, all entries are zero.
     """
     count, finite_logs = 0, True
     for log in target_logs:
@@ -242,7 +242,7 @@ def merge_duplicates(
 
 @jit
 def sort_uses_by_item(item_index: Ints, order: Ints, bounds: Ints) -> None:
-    """Write the uses of each item in ascending order, and their bounds: a counting sort."""
+    """Write the uses to order, sorted by item (stable), and each item's start to bounds."""
     bounds[:] = 0
     for i in range(len(item_index)):
         bounds[item_index[i] + 1] += 1

@@ -1,7 +1,7 @@
-"""The vectors of items from the catalogue and the embedding table, in one pass, compiled.
+"""Compiled lookup of item vectors: weighted sums of the table rows that the catalogue lists.
 
-Spec: specs/embedding.md, specs/model.md (model-R1). Computes the weighted sums of
-`sum_weighted_rows` (kernels/embedding.py) for items that are in the catalogue.
+Spec: specs/embedding.md, specs/model.md (model-R1). The sums are those of `sum_weighted_rows`
+(kernels/embedding.py). Each item must be in the catalogue.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def look_up_items(
     weights: Array,
     vectors: Array,
 ) -> tuple[bool, bool]:
-    """Write rows, weights (M, F) and vectors (M, D) of items (M,).
+    """For items (M,), write their table rows and weights (M, F), and their vectors (M, D).
 
     Returns two flags: whether all rows are in the table, and whether each item i has only one table
     row, row i, with weight 1. catalogue_rows and catalogue_weights (N, F): the table rows of each
-    item of the catalogue, and the weights of these rows. Rows are written even if one of them is
-    not in the table.
+    item of the catalogue, and the weights of these rows. If a row is not in the table, rows are
+    written, but vectors are not.
     """
     count, width = rows.shape[0], vectors.shape[1]
     valid, identity = copy_catalogue_rows(
@@ -63,7 +63,7 @@ def look_up_items_and_votes(
     bilinear: Array,
     votes: Array,
 ) -> tuple[bool, bool]:
-    """Look up items, and write the votes S e (H, D) of the first H items.
+    """Look up items like `look_up_items`, and write the votes S e (H, D) of the first H items.
 
     Returns the flags of `look_up_items`.
     """
@@ -84,7 +84,7 @@ def copy_catalogue_rows(
     rows: Ints,
     weights: Array,
 ) -> tuple[bool, bool]:
-    """Write rows and weights (M, F) of items (M,); return the flags of `look_up_items`."""
+    """Write table rows and weights (M, F) of items (M,); return the flags of `look_up_items`."""
     valid, identity, count = True, catalogue_rows.shape[1] == 1, rows.shape[0]
     for m in range(count):
         if m + DISTANCE < count:

@@ -1,12 +1,12 @@
-"""From a batch to its loss and all gradients, without padding, in blocks of users.
+"""Compute the loss of a batch and all gradients, without padding, in blocks of users.
 
-Spec: specs/model.md. Computes `loss` and `backward` of `mindref.models.mind` in three phases. Phase
-p + 1 starts when all tasks of phase p are done (thread_pool.py):
+Spec: specs/model.md. The results are those of `loss` and `backward` of `mindref.models.mind`. A
+phase is a list of tasks that starts when the previous phase is done (thread_pool.py):
 
-    1. prepare_batch   layout; vectors of items and negatives, votes of history items; buffers
-    2. user_blocks     for each block of users: routing, layers, attention, loss, and backward to
-                       the capsules; then the gradients of negatives
-    3. item_blocks     for each block of items: the sum of gradients over all uses
+    1. prepare_batch   number the items, look up their vectors, compute votes, allocate buffers
+    2. user_blocks     for each block of users: routing, layers, attention, loss, and backward
+                       through routing; then the gradients of negatives
+    3. item_blocks     for each block of items: sum the gradients over all uses of each item
 
 A training step replaces phase 3 by the phases of adam.py, which also update the parameters.
 """
@@ -48,7 +48,7 @@ from mindref.shapes import Array
 
 
 class FusedStep:
-    """The loss of a batch and all gradients."""
+    """Computes the loss of a batch and all gradients."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class FusedStep:
         catalogue: Catalogue,
         config: Config,
     ) -> None:
-        """Check the inputs."""
+        """Check the inputs, and store the options of the loss."""
         check_loss_inputs(work, params, batch, config)
         items = (batch.target, batch.negatives)
         self.forward = FusedForward(
@@ -76,7 +76,7 @@ class FusedStep:
         """Return the loss and all gradients, in new arrays."""
         self.work.run_phases([self.prepare_batch, self.user_blocks, self.item_blocks])
         items, profile = self.item_gradient(), self.profile_gradient()
-        # sum the parts of all blocks, in ascending order of blocks, into new arrays
+        # sum the parts of each gradient, one per block, in ascending order, into new arrays
         dense = {name: np.add.reduce(x, axis=0) for name, x in self.gradient_parts().items()}
         layers = tuple(
             Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
@@ -87,12 +87,12 @@ class FusedStep:
     # Phase 1: layout, vectors of items, buffers
 
     def prepare_batch(self) -> Iterator[Task]:
-        """Yield the tasks of phase 1; both submit more tasks."""
+        """Yield the two tasks of phase 1. Each of them submits more tasks."""
         yield self.lay_out_and_look_up
         yield self.prepare_users
 
     def lay_out_and_look_up(self) -> None:
-        """Lay out the batch, and submit the lookups; the task that submits more comes first."""
+        """Lay out the batch and submit lookups. The lookup of negatives submits further tasks."""
         self.forward.lay_out()
         layout = self.forward.layout
         behaviours = len(layout.order)
@@ -101,7 +101,7 @@ class FusedStep:
         self.work.submit([self.merge_and_look_up_negatives, *self.forward.lookup_tasks()])
 
     def merge_and_look_up_negatives(self) -> None:
-        """Merge equal negatives, allocate the arrays of the distinct ones, submit their lookups."""
+        """Merge equal negatives, allocate arrays, and submit lookups of the distinct negatives."""
         self.distinct = merge_negatives(self.work, self.batch, self.forward.layout)
         count, buffer = len(self.distinct.ids), self.forward.buffer
         self.negatives = allocate_vectors(
@@ -115,14 +115,14 @@ class FusedStep:
     def look_up_negatives(self, negatives: slice) -> None:
         """Write the vectors of a block of negatives, from the embedding table.
 
-        `forward.vectors` cannot be read here: other tasks of this phase may still write them.
+        `forward.vectors` cannot be read here, because other tasks of this phase write to it.
         """
         self.forward.look_up_ids(self.distinct.ids[negatives], self.negatives.vectors[negatives])
         if self.unit_kind is not None:
             normalise_rows(self.negatives, negatives.start, negatives.stop, self.unit_kind)
 
     def prepare_users(self) -> None:
-        """Allocate the arrays with a row for each user, and those with a part for each block."""
+        """Allocate the arrays with one row per user or with one part per block of users."""
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
         create = partial(layers.allocate_gradients, self.work, self.params.layers)
@@ -131,12 +131,12 @@ class FusedStep:
         create = partial(allocate_outputs, self.work, forward.interests, normalise=normalise)
         self.outputs = self.work.cached("outputs", forward.key, create)
         self.d_profile = forward.buffer("d_profile", *layers.buffers.profile.shape)
-        self.losses = [0.0] * layers.num_blocks  # the sum over the users of each block
+        self.losses = [0.0] * layers.num_blocks  # for each block, the sum over its users
 
-    # Phase 2: from behaviours to losses and back to capsules, for each block of users
+    # Phase 2: forward to the losses and backward through routing, for each block of users
 
     def user_blocks(self) -> Iterator[Task]:
-        """Yield one task for each block of users, and the sort that phase 3 needs."""
+        """Yield one task for each block of users, and one that sorts behaviours for phase 3."""
         self.item_gradients = item_gradients_of(self.forward, self.layer_gradients)
         self.inputs = LossInputs(
             self.forward.vectors,
@@ -151,7 +151,7 @@ class FusedStep:
         yield self.sort_uses
 
     def forward_backward_users(self, users: slice) -> None:
-        """Compute the losses of a block of users, and gradients back to the votes or capsules."""
+        """Compute the losses of a block of users, then run backward through layers and routing."""
         forward, layers = self.forward, self.forward.layers
         forward.route_block(users)
         block = layers.user_block(users)
@@ -177,11 +177,11 @@ class FusedStep:
             normalise_rows_backward(self.negatives, 0, len(d), self.unit_kind, d)
 
     def sort_uses(self) -> None:
-        """Sort the behaviours by item, in ascending order."""
+        """Sort the behaviours by item; behaviours of the same item stay in ascending order."""
         layout = self.forward.layout
         sort_uses_by_item(layout.item_index[: len(layout.order)], layout.order, layout.bounds)
 
-    # Phase 3: sums over all uses of an item
+    # Phase 3: sums of gradients over all uses of an item
 
     def item_blocks(self) -> Iterator[Task]:
         """Yield one task for each block of items."""
@@ -189,7 +189,7 @@ class FusedStep:
             yield partial(self.sum_block_gradients, items)
 
     def sum_block_gradients(self, items: slice) -> None:
-        """Write the gradients of a block of items: as behaviours, targets and negatives."""
+        """Write the gradients of a block of items, summed over all uses of each item."""
         sum_item_gradients(*self.gradient_terms(items))
 
     def gradient_terms(
@@ -197,8 +197,8 @@ class FusedStep:
     ) -> tuple[CapsuleTerms | None, TargetTerms, int, int, Array]:
         """Return the arguments of `sum_item_gradients` for a block of items.
 
-        With ViaCapsules, CapsuleTerms are returned even without behaviours, so that the compiled
-        function has one type.
+        With `ViaCapsules` (item_gradients.py), CapsuleTerms are returned even if the block has no
+        history items. Numba then compiles `sum_item_gradients` for only one type of terms.
         """
         d_vectors, capsule_terms = self.d_vectors[items], None
         remaining = self.forward.layout.num_history_items - items.start
@@ -218,11 +218,11 @@ class FusedStep:
     # Results
 
     def mean_loss(self) -> Any:
-        """Return the loss, after phase 2."""
+        """Return the mean loss of the batch. Phase 2 must be done."""
         return self.dtype.type(sum(self.losses) / self.users)  # sampled_softmax-R5
 
     def gradient_parts(self) -> dict[str, Array]:
-        """Return the gradients of matrices and biases by name, one part for each block of users."""
+        """Return the gradients of matrices and biases by name, as parts to sum: one per block."""
         parts = {"bilinear": self.item_gradients.d_bilinears}
         for i in range(len(self.params.layers)):
             parts[f"layers.{i}.weight"] = self.layer_gradients.d_weights[i]
@@ -230,7 +230,7 @@ class FusedStep:
         return parts
 
     def profile_gradient(self) -> RowGradient:
-        """Return the gradient of the table of user features, after phase 2."""
+        """Return the gradient of the table of user features. Phase 2 must be done."""
         rows = self.batch.histories.profile.reshape(-1, 1)
         width = self.params.profile.shape[1]
         if not rows.size:
@@ -240,6 +240,6 @@ class FusedStep:
         return embedding.backward(d_rows, Saved(rows, ones, width))
 
     def item_gradient(self) -> RowGradient:
-        """Return the gradient of the table of items, rows ascending, after phase 3."""
+        """Return the gradient of the item table, rows ascending. Phase 3 must be done."""
         saved = Saved(self.forward.item_rows, self.forward.item_weights, self.width)
         return embedding.backward(self.d_vectors, saved)

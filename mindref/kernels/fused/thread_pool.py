@@ -1,8 +1,8 @@
-"""Threads that run the tasks of one phase after another.
+"""Threads that run phases one after another; a phase is a list of tasks that run in any order.
 
 Each thread takes the next task until no task is left. The thread that finishes the last task of a
 phase starts the next phase, while the other threads wait for tasks of the next phase. Control does
-not return to the caller between phases: a return would cost a second wake-up of a thread.
+not return to the caller between phases, because the threads would then have to be woken up again.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy as np
 
 Task = Callable[[], None]
 Phase = Callable[[], Iterable[Task]]
-"""Returns the tasks of a phase; called when all tasks of the phase before are done."""
+"""A function that returns the tasks of a phase, called when the previous phase is done."""
 
 
 class ThreadPool:
-    """The state that the threads of one call share."""
+    """The state that all threads share during one call of `KernelWorkspace.run_phases`."""
 
     def __init__(self, phases: Iterator[Phase], threads: int) -> None:
         """Start the first phase."""
         self.phases, self.threads = phases, threads
         self.tasks: SimpleQueue[Task | None] = SimpleQueue()
-        self.lock, self.unfinished = Lock(), 0  # tasks that are not done
-        # running workers; the calling thread, which receives Ctrl-C, is not counted
+        self.lock, self.unfinished = Lock(), 0  # unfinished: number of tasks that are not done
+        # number of running threads; the calling thread, which receives Ctrl-C, is not counted
         self.num_workers = 0
-        self.exited: SimpleQueue[None] = SimpleQueue()  # one token for each worker that exited
+        self.exited: SimpleQueue[None] = SimpleQueue()  # one entry for each worker that exited
         self.errors: list[BaseException] = []
         self.stopped = self.finished = False  # finished: all phases are done without an error
         self.start_phase()
 
     def submit(self, tasks: Iterable[Task]) -> None:
-        """Add tasks to the current phase, for any thread; at least one task must be unfinished."""
+        """Add tasks to the current phase. Only `start_phase` and running tasks may submit tasks."""
         new = list(tasks)
         with self.lock:
             self.unfinished += len(new)
@@ -42,7 +42,7 @@ class ThreadPool:
             self.tasks.put(task)
 
     def start_phase(self) -> None:
-        """Start the next phase that has tasks, or stop all threads if there is none."""
+        """Start the next phase that has tasks. If no phase is left, stop all threads."""
         for phase in self.phases:
             tasks = list(phase())
             if tasks:
@@ -52,18 +52,18 @@ class ThreadPool:
         self.stop()
 
     def stop(self) -> None:
-        """Let no thread start another task."""
+        """Prevent each thread from starting another task."""
         self.stopped = True
         for _ in range(self.threads):
             self.tasks.put(None)
 
     def run_tasks(self) -> None:
-        """Run tasks until there are none. After an error, no thread starts another task."""
+        """Run tasks until the pool is stopped. An error in a task also stops the pool."""
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # settings are per thread
+            with np.errstate(over="ignore", invalid="ignore"):  # error settings are per thread
                 while (task := self.tasks.get()) is not None and not self.stopped:
                     task()
-                    del task  # it references the objects of its phase
+                    del task  # otherwise the objects of the task would stay in memory
                     self.mark_done()
         except BaseException as error:
             self.errors.append(error)
@@ -92,9 +92,9 @@ class ThreadPool:
         """Wait until no worker is running, then raise the first error. Ctrl-C counts as an error.
 
         Tasks write to buffers that the next caller uses, so the caller waits for running tasks. A
-        worker that starts later finds the pool stopped.
+        worker that starts later runs no task, because the pool is stopped.
         """
-        while not self.finished:  # if finished, no task is left and the workers exit
+        while not self.finished:  # if finished is true, no task is left
             try:
                 self.stop()
                 while self.num_workers > 0:

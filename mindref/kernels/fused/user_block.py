@@ -1,8 +1,8 @@
-"""A block of users from capsules to losses, and back to the gradient of capsules, compiled.
+"""Compiled pass from capsules to losses, and backward to capsules, for a block of users.
 
-Spec: specs/model.md, interests from step 4 on, loss from step 2 on, and Backward. All steps,
-matrix products included, are one compiled call. With several short calls, two threads would wait
-for each other's Python code.
+Spec: specs/model.md, interests from step 4, loss from step 2, and Backward. All steps, matrix
+products included, run in one compiled call. With several short calls, two threads would wait for
+each other's Python code.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from mindref.shapes import Array, Bools, Ints
 
 
 class LossVectors(NamedTuple):
-    """The user vectors, targets or negatives in the products of the loss."""
+    """Vectors of users, targets or negatives; the loss computes inner products of `used`."""
 
     vectors: Array  # (M, D)
-    used: Array  # (M, D) unit vectors with `normalise`; otherwise `vectors` itself
-    unit: Array  # (M, D) directions, only with `normalise`; see ops/squash.py
-    across: Array  # (M,) slopes, only with `normalise`
-    along: Array  # (M,)
+    used: Array  # (M, D) unit vectors if `normalise` is true; otherwise `vectors`
+    unit: Array  # (M, D) directions of the vectors, used only with `normalise`
+    across: Array  # (M,) slope of x / |x| orthogonal to vector x, used only with `normalise`
+    along: Array  # (M,) slope of x / |x| along vector x, used only with `normalise`
 
 
 class LossInputs(NamedTuple):
     """The inputs of the loss that are the same for all blocks of users."""
 
     item_vectors: Array  # (M, D) of the distinct items
-    target_index: Ints  # (B,) index of the distinct item
-    negative_index: Ints  # (S,) index of the distinct item
+    target_index: Ints  # (B,) row of each target in item_vectors
+    negative_index: Ints  # (S,) row of each negative in item_vectors
     target_log_expected: Array  # (B,)
     negative_log_expected: Array  # (S,)
-    negatives: Array  # (S, D) unit vectors with `normalise`
+    negatives: Array  # (S, D) unit vectors if `normalise` is true
 
 
 class BlockOutputs(NamedTuple):
-    """Arrays for all users; a block of users writes the rows of these users."""
+    """Arrays with a row for each user; each block of users writes the rows of its users."""
 
     interests: Array  # (B, K, D)
     scores: Array  # (B, K)
-    weights: Array  # (B, K) of label-aware attention
+    weights: Array  # (B, K) weights of label-aware attention
     user: LossVectors
     target: LossVectors
     d_target_logit: Array  # (B,)
@@ -64,11 +64,11 @@ class BlockOutputs(NamedTuple):
 
 
 class LossNumbers(NamedTuple):
-    """The numeric options, and the factor of each user's loss."""
+    """The numeric options of the loss, and the factor of its gradients."""
 
     power: float
     temperature: Number
-    scale: Number
+    scale: Number  # 1 / (B * temperature)
 
 
 @jit
@@ -86,11 +86,11 @@ def forward_backward_block(
 ) -> tuple[float, int]:
     """Return the sum of the losses of a block of users, and the number of rows with a gradient.
 
-    Writes `outputs`, `layer_gradients`, the values x and passed of `layers`, and products (B, S):
-    the products of users with negatives, then their gradients. The rows with a gradient are those
-    of `block_layers_backward`.
-    unit_kind: the index in KINDS of the squash that normalises vectors, or None. None is compiled
-    separately, without the code for normalisation.
+    Writes outputs, layer_gradients, layers.x and layers.passed. products (B, S) first receives
+    the products of users and negatives, then the gradients of these products. For the rows with a
+    gradient, see `block_layers_backward`. unit_kind: if vectors are normalised, the index of "unit"
+    in KINDS of ops/squash.py, otherwise None. For None, Numba compiles a separate version without
+    normalisation.
     """
     users = slice(block.first, block.stop)
     user, target, p = outputs.user, outputs.target, products[users]
@@ -140,7 +140,7 @@ def forward_backward_block(
 
 @jit
 def normalise_rows(vectors: LossVectors, first: int, stop: int, unit_kind: int | None) -> None:
-    """Write the directions of the rows from `first` to `stop`, unless unit_kind is None."""
+    """Write unit vectors of rows from `first` to `stop`. If unit_kind is None, do nothing."""
     if unit_kind is not None:
         rows = slice(first, stop)
         x, used, unit = vectors.vectors[rows], vectors.used[rows], vectors.unit[rows]
@@ -151,7 +151,7 @@ def normalise_rows(vectors: LossVectors, first: int, stop: int, unit_kind: int |
 def normalise_rows_backward(
     vectors: LossVectors, first: int, stop: int, unit_kind: int | None, d: Array
 ) -> None:
-    """Replace the gradient of directions by the gradient of vectors, in place."""
+    """Replace d, the gradient of the unit vectors, by the gradient of the original vectors."""
     if unit_kind is not None:
         rows = slice(first, stop)
         slopes = (vectors.across[rows], vectors.along[rows])
@@ -172,7 +172,7 @@ def allocate_vectors(
 
 
 def allocate_outputs(work: KernelWorkspace, interests: Array, *, normalise: bool) -> BlockOutputs:
-    """Return the buffers of all users; interests (B, K, D) is the buffer of the forward pass."""
+    """Return buffers for the outputs of all users; `interests` (B, K, D) is one of them."""
     users, count, width = interests.shape
     dtype = interests.dtype
 

@@ -1,9 +1,9 @@
 """Buffers that are reused from step to step, and the threads that fill them (thread_pool.py).
 
-Memory that is returned to the system and faulted in again costs up to a factor of two. Arrays are
-therefore kept under a name, and grow when necessary. Work is cut into blocks. Block boundaries
-depend only on array sizes, not on the number of threads. No two blocks write to the same memory.
-Results therefore have the same bytes with any number of threads.
+If each step allocated and freed its memory, it would take up to twice the time. Arrays are
+therefore kept under a name, and enlarged when necessary. Work is divided into blocks. Block
+boundaries depend only on array sizes, and no two blocks write to the same memory. Results therefore
+have the same bytes with any number of threads.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ from mindref.kernels.fused.thread_pool import Phase, Task, ThreadPool
 
 
 class KernelWorkspace:
-    """Named buffers, and threads that wait for jobs."""
+    """Named buffers, and worker threads that wait for jobs."""
 
     def __init__(self, threads: int | None = None) -> None:
-        """Create an empty workspace; threads: by default MINDREF_THREADS, or one."""
+        """Create an empty workspace. threads: by default `configured_threads()`."""
         self.threads = threads or configured_threads()
         self.buffers: dict[str, Any] = {}
-        self.views: dict[str, Any] = {}  # last view of each buffer, reused for an equal shape
-        self.results: dict[str, tuple[Any, Any]] = {}  # of `cached`: name -> key and result
+        self.views: dict[str, Any] = {}  # last view of each buffer, reused if the shape is equal
+        self.results: dict[str, tuple[Any, Any]] = {}  # results of `cached`: name -> key, result
         self.queues = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
         for jobs in self.queues:
             Thread(target=run_queued_jobs, args=(jobs,), daemon=True).start()
-        self.pool: Any = None  # the pool of the current call, or None
+        self.pool: Any = None  # the pool of the current `run_phases` call
         finalize(self, stop_threads, self.queues)
 
     def array(self, name: str, *shape: int, dtype: Any) -> Any:
-        """Return an array of this shape with arbitrary content."""
+        """Return the buffer `name` as an array of this shape; its content is arbitrary."""
         view = self.views.get(name)
         if view is None or view.shape != shape or view.dtype != dtype:
             size, buffer = math.prod(shape), self.buffers.get(name)
             if buffer is None or buffer.size < size or buffer.dtype != dtype:
                 buffer = self.buffers[name] = aligned_array(size + size // 4, dtype)
-                self.results = {}  # results may hold views of the replaced buffer
+                self.results = {}  # results may contain views of the replaced buffer
             view = self.views[name] = buffer[:size].reshape(shape)
         return view
 
     def cached(self, name: str, key: Any, create: Callable[[], Any]) -> Any:
-        """Return the result stored under a name with this key; create and store it if missing."""
+        """Return the result stored for this name and key. If there is none, create and store it."""
         entry = self.results.get(name)
         if entry is None or entry[0] != key:
             entry = self.results[name] = key, create()
         return entry[1]
 
     def run_blocks(self, function: Callable[[Any], None], blocks: Iterable[Any]) -> None:
-        """Call the function for each block, on all threads. Raises the first error of a call."""
+        """Call the function once for each block, on all threads. Raises the first error."""
         self.run_phases([lambda: [partial(function, block) for block in blocks]])
 
     def run_phases(self, phases: Iterable[Phase]) -> None:
-        """Run the tasks of one phase after another, on all threads and the calling thread.
+        """Run the phases one after another, on the worker threads and the calling thread.
 
         Raises the first error of a task.
         """
@@ -75,19 +75,19 @@ class KernelWorkspace:
         finally:
             try:
                 pool.join()
-            except KeyboardInterrupt:  # Ctrl-C may arrive outside the `try` in `join`
+            except KeyboardInterrupt:  # Ctrl-C may arrive outside the `try` of `join`
                 pool.join()
                 raise
             finally:
-                self.pool = None  # it references the objects of the tasks
+                self.pool = None  # otherwise the objects of its tasks would stay in memory
 
     def submit(self, tasks: Iterable[Task]) -> None:
-        """Add tasks to the current phase, for any thread; only a running task may call this."""
+        """Add tasks to the current phase. Only a running task may call this method."""
         self.pool.submit(tasks)
 
 
 def aligned_array(size: int, dtype: Any) -> Any:
-    """Return zeros (size,) that start at a cache line; NumPy's arrays start anywhere."""
+    """Return zeros (size,) that start at a cache line, which NumPy does not guarantee."""
     num_bytes = size * np.dtype(dtype).itemsize
     memory = np.zeros(num_bytes + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
@@ -95,12 +95,12 @@ def aligned_array(size: int, dtype: Any) -> Any:
 
 
 def aligned_zeros(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return zeros of the shapes and dtypes of arrays; each array starts at a cache line."""
+    """Return zeros of the shapes and dtypes of `arrays`; each result starts at a cache line."""
     return {name: aligned_array(x.size, x.dtype).reshape(x.shape) for name, x in arrays.items()}
 
 
 def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return copies of arrays; each copy starts at a cache line."""
+    """Return copies of `arrays`; each copy starts at a cache line."""
     copies = aligned_zeros(arrays)
     for name, x in arrays.items():
         copies[name][...] = x
@@ -108,10 +108,10 @@ def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_queued_jobs(jobs: SimpleQueue[Any]) -> None:
-    """Run jobs until None arrives. A queue takes half the time of the futures of an executor."""
+    """Run jobs until the queue returns None. An executor with futures takes twice as long."""
     while (job := jobs.get()) is not None:
         job()
-        del job  # it references the buffers of a step
+        del job  # otherwise the finished step would stay in memory
 
 
 def stop_threads(queues: list[SimpleQueue[Any]]) -> None:
@@ -121,7 +121,7 @@ def stop_threads(queues: list[SimpleQueue[Any]]) -> None:
 
 
 def configured_threads() -> int:
-    """Return MINDREF_THREADS, or one. Raises ConfigError for anything but a positive integer."""
+    """Return MINDREF_THREADS, by default 1. Raises ConfigError unless it is a positive integer."""
     value = os.environ.get("MINDREF_THREADS", "1")
     if not value.isdecimal() or int(value) < 1:
         raise ConfigError(say("MINDREF_THREADS", "a number of threads from 1", repr(value)))

@@ -110,7 +110,7 @@ class Exercise(NamedTuple):
 
     name: str
     title: str
-    steps: list[str]  # ids of the trace
+    steps: list[str]  # ids of the steps of which the exercise computes a part
     rules: list[str]  # labels of the specification
     function: str
     arguments: list[ArraySpec]

@@ -70,7 +70,7 @@ class StepKind(NamedTuple):
     question: QuestionSpec | None = None
     phase: str = "forward"
     variants: tuple[str, ...] = ()
-    exercises: tuple[str, ...] = ()
+    exercises: tuple[str, ...] = ()  # to do after this step; not every exercise that computes it
     absent_if: str = ""  # flag of the context that removes the step
     event: str = ""  # events of the recorder, such as "routing.iteration"; default: the kind
 

@@ -1,4 +1,4 @@
-"""Compare label-aware attention with the reference; test invalid arguments.
+"""Compare label-aware attention with the reference, and test invalid arguments.
 
 Spec: specs/label_attention.md.
 """
@@ -21,7 +21,7 @@ POWERS = (1.0, 2.0, 0.5, 3.0, 5.0, 0.0, 100.0, np.inf)
 SMOOTH_POWERS = (1.0, 2.0, 3.0, 0.5)
 CONSTANT_POWERS = (0.0, np.inf)
 SCORE_SCALES = (1.0, 0.03, 0.4, 3.0)
-"""Scores inside and outside of (-1, 1): powers shrink the former and amplify the latter."""
+"""Factors of the scores: a power above 1 shrinks scores in (-1, 1) and amplifies larger scores."""
 
 
 @st.composite
@@ -31,7 +31,7 @@ def label_attention_calls(
     powers: tuple[float, ...] = POWERS,
     spreads: tuple[float, ...] = SCORE_SCALES,
 ) -> Call:
-    """Draw interests with distinct scores of both signs, some of them inactive."""
+    """Draw interests, some of them inactive, with distinct scores of both signs."""
     b, k, d = draw(distinct_sizes(3))
     rng, active = draw(generators()), draw(actives(b, k))
     if draw(st.booleans()):
@@ -47,13 +47,13 @@ def label_attention_calls(
 
 
 def draw_scores(rng: np.random.Generator, users: int, interests: int) -> Array:
-    """Return scores (B, K) of both signs, none near zero and no two of a user close together."""
+    """Return scores (B, K) of both signs, not near 0 and, for one user, not near each other."""
     size = 0.3 + 0.3 * np.arange(interests) + rng.uniform(-0.1, 0.1, (users, interests))
     return rng.permuted(size * rng.choice((-1.0, 1.0, 1.0), size.shape), axis=1)
 
 
 def interests_with_scores(rng: np.random.Generator, target: Array, scores: Array) -> Array:
-    """Return random interests (B, K, D) with these scores for the target (B, D)."""
+    """Return random interests (B, K, D) whose scores with `target` (B, D) are `scores`."""
     interests = rng.standard_normal((*scores.shape, target.shape[1]))
     missing = scores - np.einsum("bkd,bd->bk", interests, target)
     along = target / np.sum(target**2, axis=1, keepdims=True)
@@ -66,22 +66,22 @@ CONSTANT = label_attention_calls(powers=CONSTANT_POWERS)
 
 @add_comparison("label_attention-R1, R3", draws=label_attention_calls(powers=(1.0,)))
 def power_one_matches_the_reference() -> None:
-    """With p = 1, the softmax of the plain scores, forward must match the reference."""
+    """With p = 1, which leaves scores unchanged, forward must match the reference."""
 
 
 @add_comparison("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0, 5.0)))
 def small_powers_match_the_reference() -> None:
-    """With p = 0.5, 2, 3 and 5 and scores of both signs, forward must match the reference."""
+    """With p = 0.5, 2, 3 or 5, forward must match the reference for scores of both signs."""
 
 
 @add_comparison("label_attention-R11", draws=label_attention_calls(powers=(100.0, 30.0)))
 def large_powers_match_the_reference() -> None:
-    """With p = 30 and 100 and scores of any size, forward must match the reference."""
+    """With p = 30 or 100, forward must match the reference for scores of any size."""
 
 
 @add_comparison("label_attention-R5, R6", draws=CONSTANT)
 def power_zero_and_infinity_match_the_reference() -> None:
-    """With p = 0 and p = infinity, forward must match the reference."""
+    """With p = 0 or p = infinity, forward must match the reference."""
 
 
 @add_comparison("label_attention-R8", draws=SMOOTH, parts=("d_interests",))
@@ -96,7 +96,7 @@ def query_gradient_matches_the_reference() -> None:
 
 @add_comparison("label_attention-R10", draws=CONSTANT, gradient=True)
 def constant_weight_gradients_match_the_reference() -> None:
-    """With p = 0 and p = infinity, every gradient must match the reference."""
+    """With p = 0 or p = infinity, every gradient must match the reference."""
 
 
 @add_check(
@@ -106,13 +106,13 @@ def constant_weight_gradients_match_the_reference() -> None:
     fraction=0.5,
 )
 def attention_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradients must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradients must match central differences of the backend's forward."""
     assert_gradients_follow(context, call, step=SHORT_STEP)
 
 
 @add_check("label_attention-R14", draws=label_attention_calls())
 def attention_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
-    """Arrays of disagreeing shapes or dtypes, and masks of integers, must raise."""
+    """Integer masks and arrays that disagree in shape or dtype must raise an error."""
     context.run(call)
     target, active = call.arrays["target"], call.arrays["active"]
     context.assert_raises(call.change(target=np.concatenate((target, target), axis=1)))
@@ -123,12 +123,12 @@ def attention_arrays_that_disagree_raise(context: CheckContext, call: Call) -> N
 
 @add_check("label_attention-R15", draws=label_attention_calls())
 def negative_power_raises(context: CheckContext, call: Call) -> None:
-    """A power that is negative or NaN must raise."""
+    """A power that is negative or NaN must raise an error."""
     context.assert_each_raises(call, power=(-1.0, np.nan))
 
 
 @add_check("label_attention-R16", draws=label_attention_calls())
 def user_without_active_interest_raises(context: CheckContext, call: Call) -> None:
-    """A user without any active interest must raise."""
+    """A user without any active interest must raise an error."""
     context.run(call)
     context.assert_raises(call.change(active=replace_at(call.arrays["active"], -1, False)))

@@ -1,7 +1,7 @@
-"""Algebraic properties and exact cases of label-aware attention. Spec: specs/label_attention.md.
+"""Algebraic properties and known answers of label-aware attention. Spec: specs/label_attention.md.
 
-`with_scores` makes the score a coordinate of its own, so that scores are exact.
-`with_weights_exposed` adds coordinates that reveal the attention weights in the result.
+`with_scores` makes each score the first coordinate of its interest, so that scores are exact.
+`with_weights_exposed` adds coordinates in which the result contains the attention weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mindref.conformance.checks.label_attention.agreement import (
 from mindref.conformance.draws.call_changes import assert_selection_matches, replace_at
 from mindref.conformance.draws.label_attention_changes import (
     assert_same_part,
-    assert_takes_all,
+    assert_selects_largest,
     distant_scores,
     exposed_weights,
     with_coordinates,
@@ -32,13 +32,13 @@ from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
 
 FINITE = tuple(p for p in POWERS if p not in CONSTANT_POWERS)
-HARD = (np.inf,)
-EQUAL = (-1.0, 0.0, 0.5, 1.0)
+HARD = (np.inf,)  # with this power, the largest score has all weight
+EQUAL = (-1.0, 0.0, 0.5, 1.0)  # all interests of a call have one of these scores
 
 
 @add_check("label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)))
 def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
-    """Appending zero coordinates must change nothing: scores are not divided by the width."""
+    """Because scores are not divided by the width, added zero coordinates must change nothing."""
     width, names = call.arrays["target"].shape[1], ("interests", "target")
     longer = {n: with_coordinates(call.arrays[n], np.zeros(3 * width)) for n in names}
     wider = context.run(call.change(**longer))
@@ -47,7 +47,7 @@ def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0)))
 def power_keeps_the_sign_of_the_score(context: CheckContext, call: Call) -> None:
-    """A score s with power p must have the weight of sign(s) |s|^p with power 1."""
+    """A score s must get the same weight with power p as sign(s) |s|^p gets with power 1."""
     power, places = call.numbers["power"], call.arrays["active"].shape
     s = context.rng.choice([-2, -1, -0.5, 0, 0.5, 1, 2], places)
     s, raised = (s * np.abs(s), s) if power == 0.5 else (s, np.sign(s) * np.abs(s) ** power)
@@ -79,7 +79,7 @@ def attention_weights_sum_to_one(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R3", draws=label_attention_calls(), gradient=True)
 def inactive_interests_are_not_attended(context: CheckContext, call: Call) -> None:
-    """Removing the inactive interests must change nothing."""
+    """Removing inactive interests must change neither the result nor the other gradients."""
     users, k = call.arrays["active"].shape
     on = np.sort(context.rng.permutation(k)[: (k + 1) // 2])
     interests = np.nan_to_num(call.arrays["interests"])
@@ -97,7 +97,7 @@ def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) ->
 
 @add_check("label_attention-R4", draws=label_attention_calls(), gradient=True)
 def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN or a number in an inactive interest must not change any byte and must get gradient 0."""
+    """Numbers of inactive interests, even NaN, must change no byte and must get gradient 0."""
     inactive = ~call.arrays["active"][..., None]
     interests = np.where(inactive, 0, call.arrays["interests"])
     got = context.run(call.change(interests=interests))
@@ -117,27 +117,27 @@ def power_zero_ignores_the_target(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R6", draws=label_attention_calls(powers=HARD), gradient=True)
 def power_infinity_selects_the_largest_score(context: CheckContext, call: Call) -> None:
-    """With p = infinity, the result must be exactly the interest of the largest score."""
+    """With p = infinity, the result must be exactly the interest with the largest score."""
     places = call.arrays["active"].shape
     context.run(call)
     for scale in (1e-3, 1.0, 300.0):
         s = context.rng.permuted(np.tile(np.arange(places[1]) + 0.5, (places[0], 1)), axis=1)
         negative = context.rng.integers(0, 2, (places[0], 1))
         s -= places[1] * negative  # some users have negative scores only
-        assert_takes_all(context, with_scores(call, s * scale))
+        assert_selects_largest(context, with_scores(call, s * scale))
 
 
 @add_check("label_attention-R6", draws=label_attention_calls(powers=HARD), gradient=True)
 def power_infinity_breaks_ties_by_lowest_index(context: CheckContext, call: Call) -> None:
-    """With p = infinity, a tie must go to the active interest of the lowest index."""
+    """With p = infinity, a tie must select the active interest with the lowest index."""
     context.run(call)
     scores = context.rng.integers(-1, 2, call.arrays["active"].shape)
-    assert_takes_all(context, with_scores(call, scores))
+    assert_selects_largest(context, with_scores(call, scores))
 
 
 @add_check("label_attention-R7", draws=label_attention_calls())
 def result_is_the_weighted_sum_of_interests(context: CheckContext, call: Call) -> None:
-    """The result must be the sum of the interests times their attention weights."""
+    """The result must be the sum of the interests, each times its attention weight."""
     got = context.run(with_weights_exposed(call))
     weights, allowed = exposed_weights(context, got)
     width = call.arrays["target"].shape[1]
@@ -162,7 +162,7 @@ def equal_scores_average_the_interests(context: CheckContext, call: Call) -> Non
 
 @add_check("label_attention-R8", draws=label_attention_calls(), gradient=True)
 def value_gradients_sum_to_the_cotangent(context: CheckContext, call: Call) -> None:
-    """The gradients of the interests as values must sum to the cotangent."""
+    """The gradients of a user's interests as values must sum to the cotangent of the user."""
     scores = context.rng.choice([-1.5, -0.5, 0.5, 1, 1.25], call.arrays["active"].shape)
     got = context.run(with_scores(call, scores))
     allowed = context.expected(got.call)["d_interests"].allowed.sum(axis=1)[:, 1:]
@@ -182,22 +182,22 @@ def score_gradients_sum_to_zero(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R10", draws=CONSTANT, gradient=True)
 def constant_weights_give_zero_target_gradient(context: CheckContext, call: Call) -> None:
-    """With p = 0 and p = infinity, d_target must be exactly 0."""
+    """With p = 0 or p = infinity, d_target must be exactly 0."""
     context.assert_exact(context.run(call), "d_target", 0)
 
 
 @add_check("label_attention-R11", draws=label_attention_calls())
 def overflowing_powers_select_the_largest_score(context: CheckContext, call: Call) -> None:
-    """With p = 1000 and 5000 and scores beyond 1, the largest score must have weight 1."""
+    """If p = 1000 or 5000 and every |score| is at least 2, the largest score must have weight 1."""
     context.run(call)
     for power in (1000.0, 5000.0):
         far = with_scores(call, distant_scores(context, call))
-        assert_takes_all(context, far.change(power=power))
+        assert_selects_largest(context, far.change(power=power))
 
 
 @add_check("label_attention-R12", draws=label_attention_calls(powers=(0.5,)), gradient=True)
 def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
-    """For p < 1, an interest with score 0 must get gradient 0 as a key."""
+    """For 0 < p < 1, an interest with score 0 must get gradient 0 as a key."""
     scores = context.rng.choice([-1, 0, 0.25, 4], call.arrays["active"].shape)
     scores[:, 0] = 0
     got = context.run(with_scores(call, scores))
@@ -218,7 +218,7 @@ def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> 
 
 @add_check("label_attention-R17", draws=label_attention_calls(), gradient=True)
 def nan_target_propagates(context: CheckContext, call: Call) -> None:
-    """A NaN target must make only the vector of its user NaN, and no vector if p = 0."""
+    """A NaN target must make only its user's result NaN, and must change nothing if p = 0."""
     target = replace_at(call.arrays["target"], 0, np.nan)
     clean, got = context.run(call), context.run(call.change(target=target))
     if call.numbers["power"] == 0:

@@ -1,6 +1,6 @@
-"""Checks of served interests, level 2: the steps from histories, their number, the batch.
+"""Checks of the method `interests`, which computes the interests of users for serving.
 
-Spec: specs/model.md.
+Spec: specs/model.md. The method belongs to level 2 of the backend contract (specs/backend.md).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, Layer
 
 NOT_OBSERVED = {
-    "model-R19": "the reference scales the served interests; in the loss the rule is"
-    " sampled_softmax-R7",
+    "model-R19": "the reference scales the served interests;"
+    " sampled_softmax-R7 is the same rule for the loss",
     "model-R20": "the reference draws the initial values",
-    "model-R21": "a backend gets the parameters with their shapes",
+    "model-R21": "a backend receives parameters that already have their shapes",
     "model-R22": "flatten and unflatten are functions of the reference",
     **{f"model-R{n}": "the reference reads the settings" for n in (23, 24, 25, 26, 27, 28, 29)},
     **{f"model-R{n}": "the reference makes batches from a log" for n in range(30, 36)},
     **{f"model-R{n}": "the backend contract covers MIND only" for n in range(36, 41)},
 }
-"""Rules of the page that no call of a backend can show -> reason."""
+"""Rules of specs/model.md that no call of a backend can test -> reason."""
 
 
 @add_check("model-R1", draws=serving_calls(), stem="interests")
 def two_half_weights_equal_weight_one(context: CheckContext, call: Call) -> None:
-    """A feature row with weight 1 must equal the same row twice with weight 1/2, bit for bit."""
+    """Using a table row twice with weight 1/2 instead of once with weight 1 must change no byte."""
     ids = call.arrays["catalogue"].rows[:, :1]
     ones = np.ones(ids.shape, call.dtype)
     halves = Catalogue(np.tile(ids, 2), np.tile(ones / 2, 2))
@@ -48,7 +48,7 @@ def two_half_weights_equal_weight_one(context: CheckContext, call: Call) -> None
 
 @add_check("model-R2", draws=serving_calls(features=2), stem="interests")
 def profile_features_keep_their_order(context: CheckContext, call: Call) -> None:
-    """Swapping two profile features and their rows of the first layer must change nothing."""
+    """Swapping two profile features and their weight rows in layer 1 must change no interest."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
     capsule, one, two = np.split(first.weight, [params.items.shape[1], -params.profile.shape[1]])
@@ -62,15 +62,17 @@ def profile_features_keep_their_order(context: CheckContext, call: Call) -> None
 
 @add_check("model-R4", draws=serving_calls(features=2), stem="interests")
 def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Call) -> None:
-    """If rows D and later of the first weight are 0, the profile must not change any byte."""
+    """If the weight of layer 1 is 0 from row D on, the profile must not change any byte."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
     of_capsule = np.arange(len(first.weight))[:, None] < params.items.shape[1]
     weight = np.where(of_capsule, first.weight, 0)
-    deaf = call.change(params=params._replace(layers=(Layer(weight, first.bias), *later_layers)))
+    changed_params = call.change(
+        params=params._replace(layers=(Layer(weight, first.bias), *later_layers))
+    )
     profile = context.rng.integers(0, len(params.profile), histories.profile.shape)
-    before = context.run(deaf)
-    other = deaf.change(histories=histories._replace(profile=profile))
+    before = context.run(changed_params)
+    other = changed_params.change(histories=histories._replace(profile=profile))
     context.assert_equal(context.run(other), before)
 
 
@@ -78,24 +80,24 @@ def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Ca
 def last_layer_is_linear(context: CheckContext, call: Call) -> None:
     """Negating weight and bias of the last layer must negate every interest exactly."""
     *hidden, last = call.arrays["params"].layers
-    turned = with_layers(call, (*hidden, Layer(-last.weight, -last.bias)))
+    negated = with_layers(call, (*hidden, Layer(-last.weight, -last.bias)))
     first = context.run(call)
     through = {"interests": np.negative}
-    context.assert_equal(context.run(turned), first, "interests", through=through)
+    context.assert_equal(context.run(negated), first, "interests", through=through)
 
 
 @add_check("model-R5", draws=serving_calls(hidden=(9,), last_relu=False), stem="interests")
 def hidden_layers_use_relu(context: CheckContext, call: Call) -> None:
-    """If no hidden unit is positive, the interest must be exactly the last bias."""
+    """If all hidden units are 0, active interests must equal the bias of the last layer."""
     hidden, last = call.arrays["params"].layers
-    silent = with_layers(call, (Layer(hidden.weight, hidden.bias - 2**20), last))
-    got = context.run(silent)
+    zero_hidden = with_layers(call, (Layer(hidden.weight, hidden.bias - 2**20), last))
+    got = context.run(zero_hidden)
     context.assert_exact(got, "interests", last.bias, mask=got["active"][..., None])
 
 
 @add_check("model-R5", draws=serving_calls(last_relu=True), stem="interests")
 def last_relu_clips_the_last_layer(context: CheckContext, call: Call) -> None:
-    """With last_relu, interests must be those of a linear last layer clipped at 0."""
+    """With last_relu=True, interests must be the interests of last_relu=False, clipped at 0."""
     config = call.numbers["config"]
     linear = call.change(config=replace_settings(config, last_relu=False))
     rectify = {"interests": lambda x: np.maximum(x, 0)}
@@ -106,14 +108,14 @@ def last_relu_clips_the_last_layer(context: CheckContext, call: Call) -> None:
 def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) -> None:
     """With routing="uniform", other initial logits must not change any byte of the answer."""
     histories = call.arrays["histories"]
-    loud = histories._replace(init_logits=8 * histories.init_logits + 1)
+    changed_logits = histories._replace(init_logits=8 * histories.init_logits + 1)
     first = context.run(call)
-    context.assert_equal(context.run(call.change(histories=loud)), first)
+    context.assert_equal(context.run(call.change(histories=changed_logits)), first)
 
 
 @add_comparison("model-R1, R2, R3, R4, R5, R6, R7", draws=serving_calls(), stem="interests")
 def interests_match_the_reference() -> None:
-    """For every named option, the interests and the active mask must match the reference."""
+    """With every option of the model, interests and the mask `active` must match the reference."""
 
 
 @add_comparison("model-R12", draws=serving_calls(routing="uniform"), stem="interests", fraction=0.5)
@@ -135,7 +137,7 @@ def squash_setting_applies_to_every_iteration() -> None:
 
 @add_check("model-R6", draws=serving_calls(), stem="interests")
 def inactive_interests_are_zero(context: CheckContext, call: Call) -> None:
-    """Inactive interests must be exactly zero for any biases and profile."""
+    """Inactive interests must be exactly 0, whatever the biases and the profile are."""
     got = context.run(call)
     active = expected_active(call)
     context.assert_exact(got, "active", active)
@@ -144,31 +146,31 @@ def inactive_interests_are_zero(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R3", draws=every_history_length(interest_count="log2"), stem="interests")
 def number_of_interests_follows_equation_9(context: CheckContext, call: Call) -> None:
-    """For n behaviours, max(1, min(K, floor(log2 n))) interests must be active, one for n = 0."""
+    """max(1, min(K, floor(log2 n))) interests must be active for n behaviours, and 1 for n = 0."""
     context.assert_exact(context.run(call), "active", expected_active(call))
 
 
 @add_check("model-R7", draws=every_history_length(interest_count="fixed"), stem="interests")
 def fixed_interest_count_activates_all(context: CheckContext, call: Call) -> None:
-    """With interest_count="fixed", K interests must be active, or 1 without behaviours."""
+    """With interest_count="fixed", K interests must be active, or one if there is no behaviour."""
     context.assert_exact(context.run(call), "active", expected_active(call))
 
 
 @add_check("model-R17", draws=serving_calls(), stem="interests")
 def empty_history_depends_on_the_profile_only(context: CheckContext, call: Call) -> None:
-    """Without behaviours, one interest is active, and items, S and logits have no influence."""
+    """Without behaviours, the one active interest must not depend on item table, S or logits."""
     params, histories, _ = call.arrays.values()
     empty = histories._replace(mask=np.zeros_like(histories.mask))
     before = context.run(call.change(histories=empty))
-    deaf = params._replace(items=1 - 2 * params.items, bilinear=-3 * params.bilinear)
+    changed_params = params._replace(items=1 - 2 * params.items, bilinear=-3 * params.bilinear)
     other = empty._replace(init_logits=2 - histories.init_logits)
     context.assert_exact(before, "active", np.arange(before["active"].shape[1]) == 0)
-    context.assert_equal(context.run(call.change(params=deaf, histories=other)), before)
+    context.assert_equal(context.run(call.change(params=changed_params, histories=other)), before)
 
 
 @add_check("model-R16", draws=serving_calls(), stem="interests")
 def permuting_behaviours_leaves_the_interests(context: CheckContext, call: Call) -> None:
-    """Permuting the positions of a history, with mask and logits, must not change the interests."""
+    """Permuting items, mask and logits of a history together must not change the interests."""
     items, mask, logits, profile = call.arrays["histories"]
     order = context.rng.permutation(items.shape[1])
     shuffled = Histories(items[:, order], mask[:, order], logits[:, order], profile)
@@ -177,7 +179,7 @@ def permuting_behaviours_leaves_the_interests(context: CheckContext, call: Call)
 
 @add_check("model-R16", draws=serving_calls(), stem="interests")
 def padding_leaves_the_interests(context: CheckContext, call: Call) -> None:
-    """More padding, before and after the history, must not change the interests."""
+    """Additional padding before and after a history must not change the interests."""
     items, mask, logits, profile = call.arrays["histories"]
     around = ((0, 0), (2, 3))
     longer = Histories(
@@ -202,9 +204,9 @@ def interests_do_not_depend_on_the_batch(context: CheckContext, call: Call) -> N
 
 @add_comparison("model-R17", draws=every_history_length(), stem="interests", fraction=0.3)
 def interests_of_every_history_length_match() -> None:
-    """For histories of 0, 1, 2, ... behaviours, the interests must match the reference."""
+    """For histories of 0 to 17 behaviours, the interests must match the reference."""
 
 
 def take_users(x: AnyArray, users: slice) -> AnyArray:
-    """Return the rows of these users."""
+    """Return the rows of x that belong to these users."""
     return np.asarray(x[users])

@@ -1,4 +1,4 @@
-"""Checks of the loss of the model and of its gradients, level 2. Spec: specs/model.md."""
+"""Checks of the loss and its gradients (backend level 2). Spec: specs/model.md."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from mindref.conformance.runner.gradient_check import assert_matches_differences
 from mindref.models.mind import Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 
-FULL = loss_calls(loss="full").map(with_full_softmax)
+FULL = loss_calls(loss="full").map(with_full_softmax)  # every item is a negative
 BEYOND = (-1, ITEMS, 10**6)
-"""Item ids that no catalogue has."""
+"""Item ids outside the catalogue."""
 
 
 @add_check("model-R8", draws=loss_calls(), gradient=True)
 def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
-    """Item ids at padding must not change any byte of loss, gradients and listed rows."""
+    """Item ids in padded positions must not change any byte of the loss or the gradients."""
     batch = call.arrays["batch"]
     items, mask, *other_fields = batch.histories
     garbage = context.rng.choice([-1, 0, 1, ITEMS, 10**9], size=items.shape)
@@ -39,7 +39,7 @@ def padding_ids_are_never_looked_up(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R10, R8", draws=loss_calls(), gradient=True)
 def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None:
-    """The gradient of the item table must list exactly the rows in use, ascending."""
+    """The gradient of the item table must list exactly the looked-up rows, in ascending order."""
     _, batch, catalogue = call.arrays.values()
     rows, expected = context.run(call)["rows"].tolist(), looked_up_rows(batch, catalogue).tolist()
     message = f"the gradient lists the rows {rows}, expected {expected}"
@@ -48,7 +48,7 @@ def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None
 
 @add_check("model-R1", draws=loss_calls(), gradient=True)
 def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None:
-    """Another feature row of weight 0 must not change any byte of loss and gradients."""
+    """Another table row for a feature of weight 0 must change no byte of the loss or gradients."""
     rows, weights = call.arrays["catalogue"]
     other = context.rng.integers(0, len(call.arrays["params"].items), rows.shape)
     changed = Catalogue(np.where(weights == 0, other, rows), weights)
@@ -58,7 +58,7 @@ def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None
 
 @add_check("model-R14", draws=loss_calls(attention="mean"), gradient=True)
 def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
-    """With attention="mean", another power must not change any byte of loss and gradients."""
+    """With attention="mean", `power` must not change any byte of the loss or the gradients."""
     config, first = call.numbers["config"], context.run(call)
     for power in (0.0, 1.0, 3.0, np.inf):
         other = call.change(config=replace_settings(config, power=power))
@@ -67,7 +67,7 @@ def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R16", "numerics-R8", draws=loss_calls(), gradient=True, fraction=0.5)
 def loss_keeps_no_state_between_batches(context: CheckContext, call: Call) -> None:
-    """A repeated batch must give the same bytes, also after another batch."""
+    """A repeated batch must give the same bytes, even after another batch."""
     first, batch = context.run(call), call.arrays["batch"]
     context.run(call.change(batch=batch._replace(target=batch.target[::-1].copy())))
     context.assert_equal(context.run(call), first)
@@ -75,7 +75,7 @@ def loss_keeps_no_state_between_batches(context: CheckContext, call: Call) -> No
 
 @add_check("model-R18", draws=loss_calls(), fraction=0.5)
 def unknown_item_raises(context: CheckContext, call: Call) -> None:
-    """An item id outside the catalogue must raise as behaviour, as target and as negative."""
+    """A behaviour, target or negative with an id outside the catalogue must raise an error."""
     batch = call.arrays["batch"]
     context.run(call)
     for item in BEYOND:
@@ -90,7 +90,7 @@ def unknown_item_raises(context: CheckContext, call: Call) -> None:
 
 @add_comparison("model-R1, R9, R10", draws=loss_calls(), parts=("loss",))
 def model_loss_matches_the_reference() -> None:
-    """For every named option, the loss of a batch must match the reference."""
+    """With every option of the model, the loss of a batch must match the reference."""
 
 
 @add_comparison("model-R14", draws=loss_calls(attention="mean"), fraction=0.5, parts=("loss",))
@@ -100,7 +100,7 @@ def mean_attention_loss_matches_the_reference() -> None:
 
 @add_comparison("model-R15", draws=FULL, parts=("loss",))
 def full_softmax_loss_matches_the_reference() -> None:
-    """With loss="full", every item once and no correction, the loss must match the reference."""
+    """With loss="full" and every item as a negative, the loss must match the reference."""
 
 
 @add_check("model-R11", draws=loss_calls(iterations=1), gradient=True, fraction=0.5)
@@ -121,7 +121,7 @@ def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call)
     fraction=0.5,
 )
 def model_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradients must match central differences of the backend's own loss (float64)."""
+    """In float64, the gradients must match central differences of the backend's loss."""
     first = context.run(call)
     if context.precision.input != "float64":
         return
@@ -149,7 +149,7 @@ def three_iteration_model_gradients_match() -> None:
 
 @add_comparison("model-R10, R5, R6, R8, R9, R11, R12, R13, R14", draws=loss_calls(), gradient=True)
 def model_gradients_match_the_reference() -> None:
-    """For every named option, the gradient of every parameter must match the reference."""
+    """With every option of the model, the gradients of all parameters must match the reference."""
 
 
 @add_comparison("model-R15", draws=FULL, gradient=True, fraction=0.5)

@@ -1,4 +1,4 @@
-"""Compare routing with the reference, by number of iterations; test invalid arguments.
+"""Compare routing with the reference for 1 to 5 iterations, and test invalid arguments.
 
 Spec: specs/routing.md.
 """
@@ -25,14 +25,14 @@ from mindref.conformance.strategies import (
 from mindref.shapes import Array, Bools
 
 NOT_OBSERVED = {
-    "routing-R10": "the operator gets K' as `active`; the model checks test the counts",
+    "routing-R10": "the operator receives the mask `active`; the checks of the model test K'",
     "routing-R14": "the operator draws no random numbers",
-    "routing-R15": "the operator gets the logits as numbers; the model draws them for serving",
-    "routing-R16": "a choice of the model, not of the operator",
-    "routing-R17": "a choice of the model, not of the operator",
-    "routing-R18": "a choice of the model, not of the operator",
+    "routing-R15": "the operator receives the logits as an argument; the model draws them",
+    "routing-R16": "the model, not the operator, selects the source of the logits",
+    "routing-R17": "the model, not the operator, selects the source of the logits",
+    "routing-R18": "the model, not the operator, selects the source of the logits",
 }
-"""Rules that no check of the operator can cite -> reason."""
+"""Rules of specs/routing.md that no call of the operator can test -> reason."""
 
 ITERATIONS = (2, 3, 1, 4, 5)
 GRADIENTS = ("last", "all")
@@ -49,10 +49,10 @@ def routing_calls(
     weighted: bool = False,
     **options: Any,
 ) -> Call:
-    """Draw histories with any kind of padding, repeated behaviours, K' < K, and a cotangent.
+    """Draw a call with padding, repeated behaviours, inactive interests and a cotangent (d_out).
 
-    `general`: one matrix for each (position, interest); `weighted`: with log weights; `options`:
-    axis, kind.
+    If `general`, each pair of position and interest has a matrix. If `weighted`, the call has log
+    weights. `options` are values of the arguments `axis` and `kind` of routing.
     """
     b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng, mask = draw(generators()), draw(masks(b, l))
@@ -71,7 +71,7 @@ def routing_calls(
 
 
 def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: int) -> Array:
-    """Draw behaviours (B, L, D), sometimes with a repeated one or garbage at padding."""
+    """Draw behaviours (B, L, D), sometimes with a repeated behaviour or with garbage at padding."""
     scale = draw(st.sampled_from((1.0, 2.0, 0.3)))
     history = np.array(normal(rng, *mask.shape, width, scale=scale))
     if draw(st.booleans()):
@@ -83,37 +83,37 @@ def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: 
 
 @add_comparison("routing-R5, R3", draws=routing_calls(iterations=(1,)))
 def one_iteration_matches_the_reference() -> None:
-    """One iteration, from the initial logits, must match the reference."""
+    """After one iteration from the initial logits, the capsules must match the reference."""
 
 
 @add_comparison("routing-R5, R8", draws=routing_calls(iterations=(2,)))
 def two_iterations_match_the_reference() -> None:
-    """Two iterations, with one update of the logits, must match the reference."""
+    """After two iterations, with one update of the logits, capsules must match the reference."""
 
 
 @add_comparison("routing-R5, R8", draws=routing_calls(iterations=(3,)))
 def three_iterations_match_the_reference() -> None:
-    """Three iterations must match the reference."""
+    """After three iterations, the capsules must match the reference."""
 
 
 @add_comparison("routing-R5, R8", draws=routing_calls(iterations=(4, 5)))
 def four_and_five_iterations_match_the_reference() -> None:
-    """Four and five iterations must match the reference."""
+    """After four or five iterations, the capsules must match the reference."""
 
 
 @add_check("routing-R29", draws=routing_calls())
 def invalid_iterations_raise(context: CheckContext, call: Call) -> None:
-    """`iterations` of 0, -1 or 2.5 must raise."""
+    """`iterations` of 0, -1 or 2.5 must raise an error."""
     context.assert_each_raises(call, iterations=(0, -1, 2.5))
 
 
 @add_check("routing-R30", draws=routing_calls())
 def unknown_gradient_raises(context: CheckContext, call: Call) -> None:
-    """A `gradient` other than "all" and "last" must raise in forward."""
+    """A `gradient` other than "all" and "last" must raise an error in forward."""
     context.assert_each_raises(call, gradient=("none",))
 
 
 @add_check("routing-R31", draws=routing_calls(axis="interests"))
 def unknown_axis_raises(context: CheckContext, call: Call) -> None:
-    """An `axis` other than "interests" and "behaviours" must raise."""
+    """An `axis` other than "interests" and "behaviours" must raise an error."""
     context.assert_each_raises(call, axis=("users",))

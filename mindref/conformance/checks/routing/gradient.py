@@ -1,6 +1,6 @@
 """Checks of the gradients of routing. Spec: specs/routing.md.
 
-Numbers of iterations and inputs have checks of their own, so that a report locates the mistake.
+Each number of iterations and each input has a separate check, so that a report locates mistakes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LAST = routing_calls(gradients=("last",))
 
 
 def exact_calls(*iterations: int) -> st.SearchStrategy[Call]:
-    """Draw calls with gradient="all" and one of these numbers of iterations."""
+    """Draw calls with gradient="all" and a number from `iterations` (by default `ITERATIONS`)."""
     return routing_calls(iterations=iterations or ITERATIONS, gradients=("all",))
 
 
@@ -33,25 +33,25 @@ def gradient_last_gives_zero_logit_gradient(context: CheckContext, call: Call) -
 
 @add_check("routing-R12", draws=LAST, gradient=True)
 def gradient_last_differentiates_one_iteration(context: CheckContext, call: Call) -> None:
-    """With gradient="last", gradients must be those of one iteration from the last logits."""
+    """With gradient="last", a call of only the last iteration must give the same gradients."""
     assert_equals_last_iteration(context, call, *INPUTS)
 
 
 @add_check("routing-R12", draws=routing_calls(iterations=(1,)), gradient=True)
 def gradients_all_and_last_agree_for_one_iteration(context: CheckContext, call: Call) -> None:
-    """With one iteration, gradient="all" and gradient="last" must agree."""
+    """With one iteration, gradient="all" and "last" must give equal d_history and d_bilinear."""
     assert_all_equals_last(context, call, *INPUTS)
 
 
 def assert_all_equals_last(context: CheckContext, call: Call, *parts: str) -> None:
-    """Require the same gradients with gradient="all" and gradient="last"."""
+    """Require that gradient="all" and gradient="last" give the same `parts` of the answer."""
     last, through_all = (context.run(call.change(gradient=g)) for g in GRADIENTS)
     context.assert_same(last, through_all, *parts)
 
 
 @add_check("routing-R11", draws=exact_calls(), gradient=True)
 def logit_gradients_of_a_behaviour_sum_to_zero(context: CheckContext, call: Call) -> None:
-    """The gradients of the initial logits of a behaviour must sum to 0."""
+    """The gradients of a behaviour's initial logits must sum to 0 over the interests."""
     got = context.run(call)
     allowed = context.expected(call)["d_init_logits"].allowed.sum(axis=2)
     sums = got["d_init_logits"].astype(np.float64).sum(axis=2)
@@ -60,7 +60,7 @@ def logit_gradients_of_a_behaviour_sum_to_zero(context: CheckContext, call: Call
 
 @add_check("routing-R11", draws=routing_calls(), gradient=True)
 def matrix_gradient_sums_over_users(context: CheckContext, call: Call) -> None:
-    """Repeating the users of the batch must double the gradient of the matrix."""
+    """If every user of the batch occurs twice, the gradient of the matrix must double."""
     once = context.run(call)
     twice = context.run(select_axis(call, "b", np.tile(np.arange(len(call.arrays["mask"])), 2)))
     context.assert_same(twice, once, "d_bilinear", through={"d_bilinear": lambda x: 2 * x})
@@ -68,19 +68,19 @@ def matrix_gradient_sums_over_users(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R11", draws=exact_calls(1, 2, 3), gradient=True, fraction=0.3)
 def routing_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradients must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradients must match central differences of the backend's forward."""
     assert_normalised_gradients_follow(context, call)
 
 
 def assert_normalised_gradients_follow(context: CheckContext, call: Call) -> None:
-    """Compare gradients with central differences, after division by the largest component."""
+    """Scale the history to magnitudes of at most 1; compare gradients with central differences."""
     history = call.arrays["history"]
     largest = np.max(np.abs(history), where=call.arrays["mask"][..., None], initial=1)
     assert_gradients_follow(context, call.change(history=(history / largest).astype(call.dtype)))
 
 
 def add_gradient_checks(name: str, condition: str, draws: st.SearchStrategy[Call]) -> None:
-    """Register a check of agreement for the gradient of each input, apart from zero gradients."""
+    """Register a comparison with the reference for each gradient that is not always 0."""
     parts = {"history": "d_history", "matrix": "d_bilinear", "logit": "d_init_logits"}
     if draws is LAST:
         del parts["logit"]
@@ -91,7 +91,7 @@ def add_gradient_checks(name: str, condition: str, draws: st.SearchStrategy[Call
         add_check(rule, draws=draws, gradient=True, agreement=True)(run)
 
 
-add_gradient_checks("one_iteration", "Through one iteration", exact_calls(1))
-add_gradient_checks("two_iterations", "Through two iterations", exact_calls(2))
-add_gradient_checks("many_iterations", "Through three to five iterations", exact_calls(3, 4, 5))
+add_gradient_checks("one_iteration", "With one iteration", exact_calls(1))
+add_gradient_checks("two_iterations", "With two iterations", exact_calls(2))
+add_gradient_checks("many_iterations", "With three to five iterations", exact_calls(3, 4, 5))
 add_gradient_checks("gradient_last", 'With gradient="last"', LAST)

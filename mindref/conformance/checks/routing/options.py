@@ -1,6 +1,6 @@
-"""Checks of the optional features of routing: rules that say (may). Spec: specs/routing.md.
+"""Checks of the optional features of routing (the "may" rules). Spec: specs/routing.md.
 
-Another softmax axis, a matrix for each pair, other kinds of squash, log weights of behaviours.
+The features are another softmax axis, general matrices S_ik, kinds of squash and log weights.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mindref.conformance.runner.context import CheckContext
 
 @add_check("routing-R9", draws=routing_calls(axis="behaviours"))
 def coupling_weights_of_an_interest_sum_to_one(context: CheckContext, call: Call) -> None:
-    """With axis="behaviours", the coupling weights of an interest must sum to 1."""
+    """With axis="behaviours", an interest's coupling weights must sum to 1 over the behaviours."""
     assert_couplings_sum_to_one(context, call, axis=1)
 
 
@@ -45,7 +45,7 @@ def axis_behaviours_gradients_match_the_reference() -> None:
 
 @add_check("routing-R25", draws=routing_calls(), gradient=True)
 def equal_matrices_equal_one_shared_matrix(context: CheckContext, call: Call) -> None:
-    """If all matrices are equal, the result must be that of one shared matrix."""
+    """If all matrices S_ik equal S, the results must equal the results with the one matrix S."""
     _, places, interests = call.arrays["init_logits"].shape
     single = call.arrays["bilinear"]
     matrices = np.broadcast_to(single, (places, interests, *single.shape))
@@ -66,12 +66,12 @@ def general_routing_gradients_match_the_reference() -> None:
 
 @add_check("routing-R26", draws=routing_calls(general=True))
 def distinct_matrices_give_distinct_interests(context: CheckContext, call: Call) -> None:
-    """From zero logits, distinct matrices must give distinct interests."""
+    """If all initial logits are 0, distinct matrices must give distinct capsules."""
     assert_interests_differ(context, call, "matrices")
 
 
 def assert_interests_differ(context: CheckContext, call: Call, distinct: str) -> None:
-    """Require that interests with distinct arrays differ although all logits are zero."""
+    """Require distinct capsules for zero logits; the message includes the text `distinct`."""
     mask, active = call.arrays["mask"], call.arrays["active"]
     history = np.where(mask[..., None], call.arrays["history"], 1).astype(call.dtype)
     logits = np.zeros_like(call.arrays["init_logits"])
@@ -118,9 +118,9 @@ def without_log_weights(call: Call) -> Call:
 
 
 def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
-    """Return a call with log weights, equal for all interests, and a call with scaled behaviours.
+    """Return a call with log weights, and a call without them whose behaviours are scaled instead.
 
-    The weights are powers of two from 1/2 to 4, so that the scaled behaviours are exact.
+    The weights, equal for all interests, are powers of two from 1/2 to 4. Products are thus exact.
     """
     history, logits = call.arrays["history"], call.arrays["init_logits"]
     powers = context.rng.integers(-1, 3, (*logits.shape[:2], 1))
@@ -131,7 +131,7 @@ def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
 
 @add_check("routing-R32", draws=draw_weighted(iterations=(1,)))
 def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: Call) -> None:
-    """In one iteration, a log weight must multiply its behaviour, not its coupling weights."""
+    """In one iteration, exp(log weight) must scale a behaviour, but not the coupling weights."""
     weighted, longer = map(context.run, weighted_and_scaled(context, call))
     context.assert_same(weighted, longer)
 
@@ -156,7 +156,7 @@ def log_weights_with_axis_behaviours_match() -> None:
 
 @add_comparison("routing-R32, R25", draws=draw_weighted(general=True))
 def log_weights_with_general_routing_match() -> None:
-    """With log weights and a matrix for each pair, forward must match the reference."""
+    """With log weights and general matrices S_ik, forward must match the reference."""
 
 
 @add_check("routing-R33", draws=WEIGHTED, gradient=True)
@@ -169,7 +169,7 @@ def zero_log_weights_change_nothing(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R34", draws=WEIGHTED, gradient=True)
 def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) -> None:
-    """Masked log weights (padding or inactive) must not change any byte and must get gradient 0."""
+    """Log weights of padding and inactive interests must change no byte and get gradient 0."""
     log_weights = call.arrays["log_weights"]
     excluded = ~(call.arrays["mask"][:, :, None] & call.arrays["active"][:, None, :])
     garbage = context.rng.choice(GARBAGE, size=log_weights.shape).astype(call.dtype)
@@ -186,7 +186,7 @@ def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) 
     fraction=0.3,
 )
 def log_weight_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradients must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradients must match central differences of the backend's forward."""
     assert_normalised_gradients_follow(context, call)
 
 
@@ -206,19 +206,19 @@ def log_weight_gradients_with_axis_behaviours_match() -> None:
     "routing-R35, R25", draws=draw_weighted(gradients=("all",), general=True), gradient=True
 )
 def log_weight_gradients_with_general_routing_match() -> None:
-    """With log weights and a matrix for each pair, every gradient must match the reference."""
+    """With log weights and general matrices S_ik, every gradient must match the reference."""
 
 
 @add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
-    """With gradient="last", gradients must be those of one iteration from the last logits."""
+    """With gradient="last", a call of only the last iteration must give the same gradients."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
 
 @add_check("routing-R36", draws=draw_weighted(iterations=(1,)), gradient=True)
 def gradients_all_and_last_agree_with_log_weights(context: CheckContext, call: Call) -> None:
-    """With one iteration and log weights, gradient="all" and gradient="last" must agree."""
+    """With log weights and one iteration, the value of `gradient` may change only d_init_logits."""
     assert_all_equals_last(context, call, *INPUTS_AND_WEIGHTS)
 
 
@@ -229,7 +229,7 @@ def gradient_last_with_log_weights_matches() -> None:
 
 @add_check("routing-R37", draws=WEIGHTED)
 def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
-    """Adding log 2 to the log weights of a behaviour must equal repeating the behaviour."""
+    """Adding log 2 to a behaviour's log weights and repeating it must give the same capsules."""
     log_weights = call.arrays["log_weights"]
     places = np.arange(log_weights.shape[1])
     position = int(context.rng.integers(len(places)))
@@ -241,20 +241,20 @@ def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R38", draws=WEIGHTED)
 def distinct_log_weights_give_distinct_interests(context: CheckContext, call: Call) -> None:
-    """From zero logits, distinct log weights must give distinct interests."""
+    """If all initial logits are 0, distinct log weights must give distinct capsules."""
     assert_interests_differ(context, call, "log weights")
 
 
 @add_check("routing-R39", draws=WEIGHTED)
 def log_weights_of_wrong_shape_raise(context: CheckContext, call: Call) -> None:
-    """Log weights of another shape or another dtype must raise."""
+    """Log weights of a wrong shape, or of another dtype than the history, must raise an error."""
     context.run(call)
     for wrong in misfitting_log_weights(call):
         context.assert_raises(call.change(log_weights=wrong))
 
 
 def misfitting_log_weights(call: Call) -> list[AnyArray]:
-    """Return log weights of other shapes and of another dtype."""
+    """Return log weights of wrong shapes, and log weights of another dtype."""
     x = call.arrays["log_weights"]
     firsts = [np.take(x, [0], axis) for axis in range(3)]
     longer = [np.concatenate((x, first), axis) for axis, first in enumerate(firsts)]

@@ -1,4 +1,4 @@
-"""Algebraic properties and exact cases of routing. Spec: specs/routing.md."""
+"""Algebraic properties and known answers of routing. Spec: specs/routing.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mindref.conformance.draws.routing_changes import (
     first_interests,
     keep_first_capsule,
     repeat_first_capsule,
-    single_unit_call,
+    unit_sum_call,
     with_equal_logits,
     with_exact_votes,
     with_garbage,
@@ -31,7 +31,7 @@ from mindref.conformance.runner.reference import ExpectedArray
 
 @add_check("routing-R1", draws=routing_calls())
 def vote_is_the_matrix_times_the_behaviour(context: CheckContext, call: Call) -> None:
-    """Passing the votes S e with an identity matrix must give the same capsules."""
+    """If votes S e replace behaviours e and the identity replaces S, no capsule may change."""
     call = with_exact_votes(call)
     bilinear = call.arrays["bilinear"]
     votes = np.where(call.arrays["mask"][..., None], call.arrays["history"], 0) @ bilinear.T
@@ -41,16 +41,16 @@ def vote_is_the_matrix_times_the_behaviour(context: CheckContext, call: Call) ->
 
 @add_check("routing-R1", draws=routing_calls())
 def negated_history_negates_the_capsules(context: CheckContext, call: Call) -> None:
-    """Negating every behaviour must negate the capsules exactly: the votes have no bias."""
+    """Because votes have no bias, negated behaviours must give exactly negated capsules."""
     opposite = context.run(call.change(history=-call.arrays["history"]))
     context.assert_equal(context.run(call), opposite, through={"out": np.negative})
 
 
 @add_check("routing-R2", draws=routing_calls())
 def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) -> None:
-    """If the logits of a behaviour are equal, each of K' interests must get 1 / K' of it."""
+    """If the logits of a behaviour are equal, each of its K' coupling weights must be 1 / K'."""
     users, interests = call.arrays["active"].shape
-    count = 1 << (interests.bit_length() - 1)  # a power of two: quotients are exact
+    count = 1 << (interests.bit_length() - 1)  # a power of two, so that quotients are exact
     many = with_equal_logits(call, first_interests(count, users, interests))
     first, shares = first_interests(1, users, interests), many.arrays["history"] / count
     one = context.run(many.change(history=shares, active=first, iterations=1))
@@ -59,13 +59,13 @@ def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) ->
 
 @add_check("routing-R2", draws=routing_calls())
 def coupling_weights_of_a_behaviour_sum_to_one(context: CheckContext, call: Call) -> None:
-    """A constant added to the logits of a behaviour changes nothing; its weights sum to 1."""
+    """A behaviour's weights must sum to 1; a constant added to its logits must change nothing."""
     assert_couplings_sum_to_one(context, call, axis=2)
 
 
 @add_check("routing-R3", draws=routing_calls(iterations=(1,)))
 def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -> None:
-    """In one iteration, a repeated history must equal a history of doubled behaviours."""
+    """In one iteration, repeating a history must give the same capsules as multiplying it by 2."""
     places = call.arrays["mask"].shape[1]
     longer = call.change(history=2 * call.arrays["history"])
     twice = context.run(select_axis(call, "l", np.tile(np.arange(places), 2)))
@@ -74,7 +74,7 @@ def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -
 
 @add_check("routing-R4, R8, R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
 def iteration_starts_from_the_updated_logits(context: CheckContext, call: Call) -> None:
-    """The last iteration must equal one iteration from the logits after the earlier iterations."""
+    """One iteration from the logits before the last iteration must give the same capsules."""
     assert_equals_last_iteration(context, call, "out")
 
 
@@ -91,7 +91,7 @@ def capsule_norm_is_at_most_one(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R6", draws=routing_calls(), gradient=True)
 def padding_has_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN, infinity or any number at padding must not change any byte and must get gradient 0."""
+    """A number in a padded position, even NaN, must change no byte and must get gradient 0."""
     mask, rng = call.arrays["mask"], context.rng
     dirty = {n: with_garbage(rng, call.arrays[n], ~mask) for n in ("history", "init_logits")}
     zeros = {n: np.where(mask[..., None], x, 0) for n, x in dirty.items()}
@@ -112,7 +112,7 @@ def more_padding_changes_nothing(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R7", draws=routing_calls(), gradient=True)
 def inactive_interests_take_no_part(context: CheckContext, call: Call) -> None:
-    """Removing the inactive interests must change nothing; an inactive capsule must be zero."""
+    """Removing inactive interests must change no other capsule; inactive capsules must be 0."""
     users, k = call.arrays["active"].shape
     on = np.sort(context.rng.permutation(k)[: int(context.rng.integers(1, k + 1))])
     active = np.broadcast_to(np.isin(np.arange(k), on), (users, k))
@@ -153,7 +153,7 @@ def history_of_length_zero_is_allowed(context: CheckContext, call: Call) -> None
 
 @add_check("routing-R19", draws=routing_calls(), gradient=True)
 def repeated_call_gives_the_same_bytes(context: CheckContext, call: Call) -> None:
-    """A repeated call must give the same bytes, with another call in between or not."""
+    """A repeated call must give the same bytes, even if another call runs in between."""
     before = context.run(call)
     context.assert_equal(context.run(call), before)
     context.run(call.change(init_logits=-call.arrays["init_logits"]))
@@ -171,14 +171,14 @@ def capsules_do_not_depend_on_the_batch(context: CheckContext, call: Call) -> No
 
 @add_check("routing-R21", draws=routing_calls(), gradient=True)
 def permuting_behaviours_leaves_the_capsules(context: CheckContext, call: Call) -> None:
-    """Permuting the behaviours, with mask and logits, must not change the capsules."""
+    """Permuting behaviours, mask and logits together must not change the capsules."""
     order = context.rng.permutation(call.arrays["mask"].shape[1])
     assert_selection_matches(context, context.run(call), "l", order)
 
 
 @add_check("routing-R22", draws=routing_calls(), gradient=True)
 def permuting_interests_permutes_the_capsules(context: CheckContext, call: Call) -> None:
-    """Permuting the interests, in logits and `active`, must permute the capsules."""
+    """Permuting the interests in logits and `active` must permute the capsules in the same way."""
     order = context.rng.permutation(call.arrays["active"].shape[1])
     assert_selection_matches(context, context.run(call), "k", order)
 
@@ -194,25 +194,25 @@ def single_interest_ignores_iterations_and_logits(context: CheckContext, call: C
 
 @add_check("routing-R23, R3", draws=routing_calls(iterations=(1,)))
 def votes_that_sum_to_a_unit_vector_give_half_of_it(context: CheckContext, call: Call) -> None:
-    """If the votes of one interest sum to a unit vector, the capsule is exactly half of it."""
+    """With one interest, votes that sum to a unit vector must give exactly half of this vector."""
     context.run(call)
     width, turns = call.arrays["history"].shape[2], context.rng.permutation
     unit = np.eye(width)[turns(width)[0]]
     matrix = np.eye(width)[turns(width)]
-    got = context.run(single_unit_call(with_exact_votes(call), unit, matrix))
+    got = context.run(unit_sum_call(with_exact_votes(call), unit, matrix))
     context.assert_exact(got, "out", matrix @ unit / 2, mask=got.call.arrays["active"][..., None])
 
 
 @add_check("routing-R24", draws=routing_calls())
 def equal_initial_logits_keep_interests_equal(context: CheckContext, call: Call) -> None:
-    """If the initial logits of each behaviour are equal, all interests must stay equal."""
+    """If all interests have equal initial logits, all capsules of a user must be equal."""
     got = context.run(with_equal_logits(call, np.ones_like(call.arrays["active"])))
     context.assert_same(got, got, "out", through={"out": repeat_first_capsule})
 
 
 @add_check("routing-R28", draws=routing_calls(), gradient=True)
 def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call: Call) -> None:
-    """Another finite cotangent of an inactive interest must not change any byte of a gradient."""
+    """The finite cotangent of an inactive interest must not change any byte of a gradient."""
     active = replace_at(call.arrays["active"], np.s_[:, 1:2], False)
     call = call.change(active=active)
     other = np.where(active[..., None], np.asarray(call.cotangent), 1000).astype(call.dtype)
@@ -220,11 +220,11 @@ def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call
 
 
 def assert_couplings_sum_to_one(context: CheckContext, call: Call, axis: int) -> None:
-    """Require that coupling weights sum to 1 over an axis, or 0 without any position.
+    """Require that coupling weights sum to 1 over `axis`, or to 0 if all entries are masked.
 
-    A constant added to the logits along the axis must change nothing.
+    Also require that a constant added to the logits along `axis` does not change the answer.
     """
-    logits = np.rint(8 * call.arrays["init_logits"]) / 8  # sums of these numbers are exact
+    logits = np.rint(8 * call.arrays["init_logits"]) / 8  # multiples of 1/8 have exact sums
     shape = [1 if n == axis else size for n, size in enumerate(logits.shape)]
     shift = context.rng.integers(-3, 4, shape).astype(call.dtype)
     got = context.run(call.change(init_logits=logits))
@@ -244,7 +244,7 @@ def assert_couplings_sum_to_one(context: CheckContext, call: Call, axis: int) ->
 
 
 def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:
-    """Return the logits before the last iteration, from the backend's own capsules."""
+    """Return the logits before the last iteration, computed from the capsules of the backend."""
     arrays = call.arrays
     history = np.where(arrays["mask"][..., None], arrays["history"], 0).astype(np.float64)
     votes = history @ arrays["bilinear"].T
@@ -256,15 +256,15 @@ def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:
 
 
 def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str) -> CallAnswer:
-    """Require the parts of one iteration from the logits before the last iteration.
+    """Require that one iteration from the logits before the last iteration gives the same `parts`.
 
-    Returns the answer to the call.
+    Returns the answer to `call`.
     """
     first = context.run(call)
     logits = logits_before_last_iteration(context, call.forward_only())
     second = context.run(call.change(init_logits=logits, iterations=1))
     rough, fine = context.expected(first.call), context.expected(second.call)
-    # the logits of the second call come from capsules with errors like those of `first`
+    # factor 2: the errors of `logits`, which come from capsules, are like the errors of `first`
     for name in parts:
         want = ExpectedArray(second[name], 2 * rough[name].allowed + fine[name].allowed)
         worst = partial(context.worst_case, first.call, first.call, second.call, name)

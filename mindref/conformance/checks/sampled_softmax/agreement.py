@@ -1,4 +1,4 @@
-"""Compare sampled softmax with the reference; test invalid arguments.
+"""Compare sampled softmax with the reference, and test invalid arguments.
 
 Spec: specs/sampled_softmax.md.
 """
@@ -18,7 +18,7 @@ from mindref.conformance.strategies import distinct_sizes, generators, normal, r
 TEMPERATURES = (1.0, 0.5, 0.1, 2.0)
 SCALES = (1.0, 0.1, 2.0)
 ITEMS = 6
-"""So few items that targets occur among the negatives, and negatives repeat."""
+"""Number of items: so small that targets occur among the negatives, and negatives repeat."""
 
 
 @st.composite
@@ -29,9 +29,9 @@ def sampled_softmax_calls(
     normalise: tuple[bool, ...] = (False, True),
     nonempty: bool = False,
 ) -> Call:
-    """Draw users, targets and negatives with hits and repeats, and log expected counts.
+    """Draw users, targets, negatives with accidental hits and repeats, and log expected counts.
 
-    Unless `nonempty` is set, there are sometimes no negatives, or zero vectors.
+    If `nonempty` is false, some calls have no negatives, and some calls have zero vectors.
     """
     b, s, d = draw(distinct_sizes(3))
     s, zero = (s, False) if nonempty else draw(st.sampled_from(((s, False), (s, True), (0, False))))
@@ -65,12 +65,12 @@ PLAIN = sampled_softmax_calls(temperatures=(1.0,), normalise=(False,))
 
 @add_comparison("sampled_softmax-R1, R2", draws=PLAIN)
 def plain_loss_matches_the_reference() -> None:
-    """With temperature 1 and without normalising, the loss must match the reference."""
+    """With temperature=1 and normalise=False, the loss must match the reference."""
 
 
 @add_comparison("sampled_softmax-R6", draws=sampled_softmax_calls(normalise=(False,)))
 def loss_with_temperature_matches_the_reference() -> None:
-    """With a temperature, the loss must match the reference."""
+    """With a temperature from 0.1 to 2, the loss must match the reference."""
 
 
 @add_comparison("sampled_softmax-R7", draws=sampled_softmax_calls(normalise=(True,)))
@@ -97,7 +97,7 @@ def negative_gradients_match_the_reference() -> None:
     "sampled_softmax-R6", draws=sampled_softmax_calls(normalise=(False,)), gradient=True
 )
 def gradients_with_temperature_match_the_reference() -> None:
-    """With a temperature, every gradient must match the reference."""
+    """With a temperature from 0.1 to 2, every gradient must match the reference."""
 
 
 @add_comparison("sampled_softmax-R8", draws=sampled_softmax_calls(normalise=(True,)), gradient=True)
@@ -107,14 +107,14 @@ def normalised_gradients_match_the_reference() -> None:
 
 @add_check("sampled_softmax-R1", draws=WITH_NEGATIVES, gradient=True, fraction=0.5)
 def loss_gradients_match_finite_differences(context: CheckContext, call: Call) -> None:
-    """The gradients must match central differences of the backend's own forward (float64)."""
+    """In float64, the gradients must match central differences of the backend's forward."""
     call = call.change(temperature=max(call.numbers["temperature"], 0.5))
     assert_gradients_follow(context, call.change(normalise=False))
 
 
 @add_check("sampled_softmax-R14", draws=WITH_NEGATIVES)
 def loss_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
-    """Arrays of disagreeing shapes or dtypes must raise."""
+    """Arrays that disagree in shape or dtype must raise an error."""
     context.run(call)
     doubled = {n: np.concatenate((x, x), axis=x.ndim - 1) for n, x in call.arrays.items()}
     for name in ("target", "negatives", "target_ids", "negative_ids", "negative_log_expected"):
@@ -127,7 +127,7 @@ def loss_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R15", draws=WITH_NEGATIVES)
 def non_finite_log_expected_counts_raise(context: CheckContext, call: Call) -> None:
-    """A log expected count that is infinite or NaN must raise."""
+    """A log expected count that is infinite or NaN must raise an error."""
     context.run(call)
     for name in ("target_log_expected", "negative_log_expected"):
         for bad in (-np.inf, np.inf, np.nan):
@@ -137,13 +137,13 @@ def non_finite_log_expected_counts_raise(context: CheckContext, call: Call) -> N
 
 @add_check("sampled_softmax-R16", draws=sampled_softmax_calls())
 def invalid_temperature_raises(context: CheckContext, call: Call) -> None:
-    """A temperature that is zero, negative, infinite or NaN must raise."""
+    """A temperature that is zero, negative, infinite or NaN must raise an error."""
     context.assert_each_raises(call, temperature=(0.0, -1.0, np.inf, np.nan))
 
 
 @add_check("sampled_softmax-R17", draws=sampled_softmax_calls())
 def batch_without_users_raises(context: CheckContext, call: Call) -> None:
-    """A batch without users must raise, because it has no mean loss."""
+    """A batch without users must raise an error, because it has no mean loss."""
     context.run(call)
     of_users = ("user", "target", "target_ids", "target_log_expected")
     context.assert_raises(call.change(**{n: call.arrays[n][:0] for n in of_users}))

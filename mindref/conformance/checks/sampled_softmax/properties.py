@@ -1,4 +1,4 @@
-"""Algebraic properties and exact cases of sampled softmax. Spec: specs/sampled_softmax.md."""
+"""Algebraic properties and known answers of sampled softmax. Spec: specs/sampled_softmax.md."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ VECTORS = ("user", "target", "negatives")
 
 @add_check("sampled_softmax-R2", draws=NOT_NORMALISED)
 def correction_equals_an_extra_coordinate(context: CheckContext, call: Call) -> None:
-    """The log-Q correction must equal an extra item coordinate of minus the log counts."""
+    """Moving the log-Q correction into an extra item coordinate must not change the loss."""
     call = call.change(temperature=1.0)
     context.assert_same(context.run(call), context.run(logs_as_coordinate(call, 1.0)))
 
 
 @add_check("sampled_softmax-R2", draws=WITH_NEGATIVES, gradient=True)
 def constant_added_to_all_log_counts_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding a constant to all log expected counts must change nothing."""
-    logs = {n: np.rint(8 * call.arrays[n]) / 8 for n in LOGS}  # sums of these numbers are exact
+    """Adding a constant to all log expected counts must change neither loss nor gradients."""
+    logs = {n: np.rint(8 * call.arrays[n]) / 8 for n in LOGS}  # multiples of 1/8 have exact sums
     got = context.run(call.change(**logs))
     raised = {n: x + x.dtype.type(2) for n, x in logs.items()}
     context.assert_same(got, context.run(call.change(**raised)))
@@ -50,7 +50,7 @@ def constant_added_to_all_log_counts_changes_nothing(context: CheckContext, call
 
 @add_check("sampled_softmax-R3", draws=WITH_NEGATIVES, gradient=True)
 def accidental_hit_is_masked(context: CheckContext, call: Call) -> None:
-    """An accidental hit must have no effect on loss and gradients of its user."""
+    """An accidental hit of a user must not affect the loss or the gradients of this user."""
     call = select_axis(with_hit(call), "b", [0])
     left = np.flatnonzero(call.arrays["negative_ids"] != call.arrays["target_ids"])
     got = context.run(call)
@@ -73,7 +73,7 @@ def hit_of_one_user_is_a_negative_of_others(context: CheckContext, call: Call) -
 
 @add_check("sampled_softmax-R4", draws=WITH_NEGATIVES, gradient=True)
 def repeated_negatives_count_each_time(context: CheckContext, call: Call) -> None:
-    """Repeated negatives must each count: equal ids must not be merged."""
+    """Negatives with equal ids must each count and must not be merged."""
     call = with_distinct_ids(call)
     one_id = np.full_like(call.arrays["negative_ids"], NEW)
     context.assert_equal(context.run(call.change(negative_ids=one_id)), context.run(call))
@@ -81,7 +81,7 @@ def repeated_negatives_count_each_time(context: CheckContext, call: Call) -> Non
 
 @add_check("sampled_softmax-R5", draws=WITH_NEGATIVES, gradient=True)
 def loss_is_the_mean_over_users(context: CheckContext, call: Call) -> None:
-    """Repeating the users must not change the loss and must halve the gradient of each user."""
+    """If every user occurs twice, the loss must not change, and d_user and d_target must halve."""
     users = len(call.arrays["target_ids"])
     twice = context.run(select_axis(call, "b", np.tile(np.arange(users), 2)))
     halves = {n: lambda x: np.tile(x, (2, 1)) / 2 for n in ("d_user", "d_target")}
@@ -112,7 +112,7 @@ def temperature_does_not_scale_the_correction(context: CheckContext, call: Call)
 
 @add_check("sampled_softmax-R6", draws=NOT_NORMALISED, gradient=True)
 def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> None:
-    """Dividing the users by the temperature must equal setting the temperature."""
+    """User vectors divided by T must give the same loss as temperature T."""
     for temperature in (0.5, 4.0):
         hot = context.run(call.change(temperature=temperature))
         cold = call.change(temperature=1.0, user=call.arrays["user"] / temperature)
@@ -122,7 +122,7 @@ def temperature_divides_the_dot_products(context: CheckContext, call: Call) -> N
 
 @add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
-    """With normalise=True, multiplying a vector by 2^n must not change any byte of the loss."""
+    """With normalise=True, multiplying vectors by 2^n must not change any byte of the loss."""
     got = context.run(call)
     for name, factor in zip(VECTORS, (2, 4, 0.5), strict=True):
         longer = got.call.arrays[name] * call.dtype.type(factor)
@@ -131,7 +131,7 @@ def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
-    """With normalise=True, scaled axis vectors must have the loss of unit vectors."""
+    """With normalise=True, multiples of unit vectors must give the loss of the unit vectors."""
     length = call.dtype.type(3)
     units = {n: axis_vectors(context, call.arrays[n]) for n in VECTORS}
     plain = context.run(call.change(normalise=False, **units))
@@ -165,7 +165,7 @@ def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None
 
 @add_check("sampled_softmax-R9, R1", draws=WITH_NEGATIVES)
 def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
-    """For logits in the thousands, the loss must be exactly max(0, negative - target)."""
+    """For two logits in the thousands, the loss must be exactly max(0, negative - target)."""
     context.run(call)
     for target, negative in ((-2000, 3000), (3000, -2000), (20000, 18000), (-20000, -19000)):
         got = context.run(two_logits(call, target, negative))
@@ -174,7 +174,7 @@ def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R10", draws=WITH_NEGATIVES, gradient=True)
 def user_without_negatives_has_zero_loss(context: CheckContext, call: Call) -> None:
-    """If every negative is a hit, or there is none, loss and gradients must be exactly 0."""
+    """If a user has no negatives except hits, the user's loss and gradients must be exactly 0."""
     context.run(call)
     hits = context.run(first_user_without_negatives(call))
     for name in ("d_user", "d_target"):
@@ -204,7 +204,7 @@ def target_and_negative_gradients_cancel(context: CheckContext, call: Call) -> N
 
 @add_check("sampled_softmax-R12", draws=NOT_NORMALISED, gradient=True)
 def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) -> None:
-    """A target of probability near 1 must keep its small gradient without cancellation."""
+    """If a target has probability near 1, cancellation must not remove its small gradient."""
     context.run(call)
     lead = 40 if call.dtype == np.float64 else 20
     got = context.run(two_logits(call, lead, 0))
@@ -215,7 +215,7 @@ def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) 
 
 @add_check("sampled_softmax-R13", draws=WITH_NEGATIVES)
 def all_items_as_negatives_equal_the_full_softmax(context: CheckContext, call: Call) -> None:
-    """With every item as a negative and no correction, the loss must be the full softmax."""
+    """With all items as negatives and no correction, the loss must be the full softmax loss."""
     call = full_catalogue(context, call)
     got = context.run(call)
     items, ids = call.arrays["negatives"].astype(np.float64), call.arrays["target_ids"]
@@ -227,7 +227,7 @@ def all_items_as_negatives_equal_the_full_softmax(context: CheckContext, call: C
 
 @add_check("sampled_softmax-R18", draws=WITH_NEGATIVES)
 def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> None:
-    """NaN or infinity in a user, a target or a negative, hits included, must give a NaN loss."""
+    """NaN or infinity in a user, a target or a negative, even a hit, must make the loss NaN."""
     call = select_axis(with_hit(call), "b", [0])
     context.run(call)
     for name in VECTORS:
@@ -239,7 +239,7 @@ def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> No
 
 
 def assert_sums_cancel(context: CheckContext, got: CallAnswer) -> None:
-    """Require that the gradients of all targets and of all negatives sum to zero."""
+    """Require that the gradients of all targets and all negatives together sum to zero."""
     both, expected = ("d_target", "d_negatives"), context.expected(got.call)
     target_sum, negative_sum = (got[n].astype(np.float64).sum(axis=0) for n in both)
     allowed = sum(expected[n].allowed.sum(axis=0) for n in both)
