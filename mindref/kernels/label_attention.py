@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mindref.kernels._jit import Number, jit, jit_inline
+from mindref.kernels.matmul import writable_contiguous
 from mindref.ops import softmax
 from mindref.ops.label_attention import Saved, check_inputs
 from mindref.shapes import Array, Bools, require_gradient_shape
@@ -21,8 +22,9 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
     zeroed = np.ascontiguousarray(interests).copy()  # zero where inactive: label_attention-R4
     scores = np.empty(zeroed.shape[:2], zeroed.dtype)
     weights, out = np.empty_like(scores), np.empty(target.shape, zeroed.dtype)
-    attend_batch(zeroed, target, active, float(power), scores, weights, out)
-    return out, Saved(zeroed, target, scores, softmax.Saved(weights, 1), power)
+    query, active = writable_contiguous(target), writable_contiguous(active)
+    attend_batch(zeroed, query, active, float(power), scores, weights, out)
+    return out, Saved(zeroed, query, scores, softmax.Saved(weights, 1), power)
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
@@ -31,7 +33,14 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
     require_gradient_shape("label_attention", d_out, target.shape)
     d_interests, d_target = np.empty_like(interests), np.zeros(target.shape, interests.dtype)
     attend_batch_backward(
-        d_out, interests, target, scores, s3.out, float(power), d_interests, d_target
+        writable_contiguous(d_out),
+        interests,
+        target,
+        scores,
+        s3.out,
+        float(power),
+        d_interests,
+        d_target,
     )
     return d_interests, d_target
 

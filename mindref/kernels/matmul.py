@@ -8,6 +8,7 @@ down, so all products of a step use this module.
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cython_blas
@@ -29,6 +30,14 @@ def matmul_into(a: Array, b: Array, out: Array) -> None:
 def matmul_transposed_into(a: Array, b: Array, out: Array) -> None:
     """Write a^T b (I, N) of a (M, I) and b (M, N): a sum over their rows."""
     matmul_into(a.T, b, out)
+
+
+def writable_contiguous(x: Any) -> Any:
+    """Return x, or a copy if x is not C-contiguous, aligned and writable.
+
+    All results have the Numba type of buffers: a compiled function is not compiled again for them.
+    """
+    return np.require(x, requirements=("C", "A", "W"))
 
 
 def readonly_contiguous(x: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.errors import ShapeError, say
+from mindref.kernels.matmul import writable_contiguous
 from mindref.kernels.routing_backward import route_users_backward
 from mindref.kernels.routing_forward import route_users
 from mindref.ops.routing import AXES, check_inputs
@@ -70,6 +71,7 @@ def forward(
     check_one_matrix(bilinear)
     if kind not in KINDS:
         raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
+    active = writable_contiguous(active)
     behaviours = history[mask]  # routing-R6 (N, D)
     votes = behaviours @ bilinear.T  # routing-R1
     starts = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
@@ -109,7 +111,7 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
     d_votes, d_logits = np.empty_like(votes), np.empty_like(values.couplings[0])
     inputs = (0, len(d_capsules), starts, np.arange(len(votes)), votes, active)
     options = (AXES[axis] == 1, gradient == "all")
-    arguments = (*inputs, *options, *values, d_capsules, d_votes, d_logits)
+    arguments = (*inputs, *options, *values, writable_contiguous(d_capsules), d_votes, d_logits)
     d_log_weights = [] if factors is None else [np.zeros_like(factors)]
     route_users_backward(*arguments) if factors is None else route_users_backward(
         *arguments, factors, *d_log_weights
