@@ -136,7 +136,7 @@ def killed(name, folder, number):
 @pytest.mark.parametrize(
     ("fault", "name"), [(fault, name) for fault in ("full", "killed") for name in WORKS]
 )
-@pytest.mark.slow(every=4)
+@pytest.mark.slow(every=8)
 def test_a_fault_at_every_operation(fault, name, here, capfd, request):
     folder = here()
     before = files(folder)

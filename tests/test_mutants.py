@@ -127,6 +127,7 @@ def test_no_mutant_uses_an_undefined_name(tmp_path):
     assert stale == []
 
 
+@pytest.mark.slow
 def test_no_mutant_uses_an_unknown_attribute_or_argument():
     """A stale one raises AttributeError or TypeError, and any test kills that."""
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py"))
@@ -271,7 +272,7 @@ def test_a_recorded_mutant_runs_again_if_its_rule_changed():
 def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path):
     squash = PACKAGE / "ops" / "squash.py"
     reached = record.closure(frozenset([REPOSITORY / "tests" / "ops" / "test_routing.py"]))
-    assert {squash, PACKAGE / "shapes.py", REPOSITORY / "tests" / "conftest.py"} <= reached
+    assert {squash, PACKAGE / "shapes.py", REPOSITORY / "conftest.py"} <= reached
     text = squash.read_text(encoding="utf-8")
     assert record.structure_of_text(text) != record.structure_of_text(text.replace("+", "-"))
     documented = text.replace('"""', '"""New: ', 1)
@@ -306,6 +307,7 @@ def test_a_run_that_timed_out_is_repeated_once(codes, expected):
     assert run_with_retry(lambda: (next(next_code), "printed")) == (expected, "printed")
 
 
+@pytest.mark.slow
 def test_a_hanging_run_prints_its_stack(forkserver, tmp_path):
     hangs = "import time\n\ndef test_hangs():\n    time.sleep(60)\n"
     (tmp_path / "test_hangs.py").write_text(hangs, encoding="utf-8")
@@ -323,8 +325,9 @@ def test_a_run_that_ends_prints_no_stack(forkserver, tmp_path):
     assert "(most recent call first)" not in printed
 
 
+@pytest.mark.slow
 def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(tmp_path):
-    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
+    shutil.copy(REPOSITORY / "conftest.py", tmp_path)
     differs = """
 def test_differs():
     import random

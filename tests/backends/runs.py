@@ -28,9 +28,19 @@ class Runs:
     name: str
 
     @pytest.mark.rules("model-R16")
-    @pytest.mark.parametrize("dtype", ["float32", "float64"])
-    @pytest.mark.parametrize("trains", [True, False])
-    @pytest.mark.parametrize("built_in", ["numpy", "numba"])
+    @pytest.mark.parametrize(
+        ("built_in", "trains", "dtype"),
+        [  # of two options, each pair of values occurs in a case that is not slow
+            ("numpy", True, "float32"),
+            ("numpy", False, "float64"),
+            ("numba", True, "float64"),
+            ("numba", False, "float32"),
+            pytest.param("numpy", True, "float64", marks=pytest.mark.slow),
+            pytest.param("numpy", False, "float32", marks=pytest.mark.slow),
+            pytest.param("numba", True, "float32", marks=pytest.mark.slow),
+            pytest.param("numba", False, "float64", marks=pytest.mark.slow),
+        ],
+    )
     def test_a_run_of_one_backend_is_read_by_another(
         self, tmp_path: Path, built_in: str, trains: bool, dtype: str
     ) -> None:

@@ -10,7 +10,9 @@ from tests.runs import call, options
 
 
 def train(folder, run, **changes):
-    command = ["train", "--out", run, "--quiet", *options(steps=1, evaluate_every=1)]
+    """Train with the reference: it compiles only the top-n search, which takes few seconds."""
+    settings = options(steps=1, evaluate_every=1, backend="numpy")
+    command = ["train", "--out", run, "--quiet", *settings]
     done = call(*command, cwd=folder, **changes)
     assert done.returncode == 0, done.stderr
     return done.stderr

@@ -75,7 +75,7 @@ def usage_error(folder, *options):
         (["backend=numpy", "scripts=taken/x"], "--mindref-scripts: expected a folder, got taken/x"),
     ],
 )
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=6)
 def test_an_invalid_option_ends_pytest_with_one_line(options, message, tmp_path):
     (tmp_path / "taken").write_text("", encoding="utf-8")
     error = usage_error(tmp_path, *options)

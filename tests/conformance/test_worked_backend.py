@@ -33,6 +33,7 @@ def test_the_backends_of_the_page_are_short():
     assert sum(bool(line.strip()) for line in block("first-try").splitlines()) < 60
 
 
+@pytest.mark.slow
 def test_the_worked_backend_conforms(tmp_path):
     code, output = conform(tmp_path, "mybackend", block("worked-backend"))
     assert code == 0, output

@@ -4,7 +4,7 @@ import pytest
 
 from mindref.data.readers import read_log
 
-pytestmark = pytest.mark.realdata
+pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 
 FOURSQUARE = {
     "user": "UserId",
@@ -48,7 +48,6 @@ def read(folder, name, **options):
 
 
 @pytest.mark.parametrize(("name", "options", "users", "items", "events"), COUNTS)
-@pytest.mark.slow(every=6)
 def test_counts(real_data, name, options, users, items, events):
     notes = read(real_data, name, **options).notes
     assert (notes["users"], notes["items"], notes["interactions"]) == (users, items, events)

@@ -118,5 +118,5 @@ def test_an_ablation_without_results_is_an_error(tmp_path, monkeypatch):
         "mindref.training.loop.step_learning_rate", lambda config, n: 1e30 if n > 2 else 0.01
     )
     with pytest.raises(RunError, match="expected an arm with a result, got none: all diverged"):
-        run_ablation(AblationPlan(base(), [SIGMA], 1, tmp_path), runs())
+        run_ablation(AblationPlan(base(backend="numpy"), [SIGMA], 1, tmp_path), runs())
     assert room.arm_verdict(*studies.study_arms(SIGMA, base()).arms[::-1], None) == "no result"

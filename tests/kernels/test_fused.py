@@ -77,7 +77,7 @@ def test_each_option_with_each_gradient_and_power(options):
 @pytest.mark.slow(every=2)
 def test_every_shape(shape):
     for gradient in ("last", "all"):
-        w = world(np.random.default_rng(1), shape, routing_gradient=gradient, hidden=[6, 5])
+        w = world(np.random.default_rng(1), shape, routing_gradient=gradient)
         check_world(w, gradient)
 
 
@@ -209,7 +209,7 @@ def test_items_without_features_and_users_without_a_profile():
 
 @pytest.mark.rules("model-R10", "sampled_softmax-R11", "routing-R3", "routing-R11")
 @TYPES
-@pytest.mark.slow(every=2)
+@pytest.mark.slow
 def test_many_blocks_of_users_items_and_negatives(dtype):
     """In float32 with shorter item vectors.
 
@@ -269,7 +269,7 @@ def test_a_row_of_one_item_may_have_a_weight_other_than_one(weight):
 @pytest.mark.rules("optimiser-R1")
 def test_large_parameters_are_updated_separately(monkeypatch):
     monkeypatch.setattr(adam, "LARGE_PARAMETER", 30)
-    w = world(np.random.default_rng(5), (4, 6, 3, 5), hidden=[6, 5])
+    w = world(np.random.default_rng(5), (4, 6, 3, 5))
     sizes = [x.size for name, x in flatten(w.params).items() if "layers" in name]
     assert min(sizes) < 30 <= max(sizes)
     agree_with_reference(model_calls(w)[2])

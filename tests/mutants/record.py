@@ -133,10 +133,10 @@ def imports(file: Path) -> frozenset[Path]:
         reached |= {path for name in entry_points() for path in files_of(name)}
     if "-m" in {node.value for node in nodes if isinstance(node, ast.Constant)}:
         reached.add(REPOSITORY / "mindref" / "__main__.py")
-    folder = file.parent
-    while folder != REPOSITORY:  # packages above it, and fixtures
+    for folder in file.parents:  # packages above it, and fixtures
         reached |= {folder / name for name in ("__init__.py", "conftest.py")}
-        folder = folder.parent
+        if folder == REPOSITORY:
+            break
     return frozenset(path for path in reached if path.is_file())
 
 

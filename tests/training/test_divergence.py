@@ -82,7 +82,7 @@ HUGE = [
 def test_the_operator_is_named_where_a_number_is_the_first_to_overflow(
     model, backend, table, size, operator
 ):
-    trained = made(model, backend, hidden=[8, 8])
+    trained = made(model, backend, hidden=[8])
     huge = dict(flatten(trained.state.params))[table]
     huge[:] = np.sign(huge) * np.float32(size)
     error, moved = first_step(trained)
@@ -196,7 +196,7 @@ def test_the_last_epoch_stays_to_the_byte_and_serves(model, backend, at, tmp_pat
 def test_the_largest_learning_rate_ends_before_anything_is_served(tmp_path, backend, recwarn):
     """Nothing is overwritten; a resumed run starts again and diverges at the same step."""
     run = tmp_path / "run"
-    changes = {"learning_rate": 100.0, "hidden": [8] * 30, "backend": backend}
+    changes = {"learning_rate": 100.0, "hidden": [8] * 16, "backend": backend}
     for _ in range(2):
         resumed = resume_run(run) if run.exists() else trainer(run, **changes)
         with pytest.raises(Diverged, match=r"step 2: expected a finite loss.*learning.rate"):

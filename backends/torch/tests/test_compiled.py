@@ -166,6 +166,7 @@ print(hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays)
 """
 
 
+@pytest.mark.slow
 def test_the_parameters_do_not_depend_on_the_first_batch(tmp_path: Path) -> None:
     """A resumed training starts in a new process with another batch."""
     hashes = set()

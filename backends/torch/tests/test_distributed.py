@@ -100,7 +100,7 @@ def assert_equal_runs(run: Path, other: Path) -> None:
 
 
 @pytest.mark.rules("backend-R17")
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_losses_do_not_depend_on_the_number_of_processes(
     folder: Path, single_process_run: Path, count: int
 ) -> None:
@@ -116,12 +116,14 @@ def test_losses_do_not_depend_on_the_number_of_processes(
 
 @pytest.mark.rules("backend-R17")
 def test_a_batch_with_fewer_users_than_processes(folder: Path) -> None:
-    few = {"batch": 3, "steps": 6}
-    assert_equal_runs(train_run(folder, "few-4", 4, **few), train_run(folder, "few-1", 1, **few))
+    few = {"batch": 1, "steps": 6}
+    assert_equal_runs(train_run(folder, "few-2", 2, **few), train_run(folder, "few-1", 1, **few))
 
 
 @pytest.mark.rules("backend-R17")
-@pytest.mark.parametrize(("count", "victim", "later"), [(2, 1, 1), (4, 0, 2)])
+@pytest.mark.parametrize(
+    ("count", "victim", "later"), [(2, 1, 1), pytest.param(4, 0, 2, marks=pytest.mark.slow)]
+)
 def test_a_killed_process_ends_all_and_the_run_can_be_resumed(
     folder: Path, single_process_run: Path, count: int, victim: int, later: int
 ) -> None:

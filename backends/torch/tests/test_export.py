@@ -123,8 +123,19 @@ def write_and_open(kind: str, model: Model, features: int, folder: Path) -> expo
 
 
 @pytest.mark.rules("model-R16", "model-R17", "model-R19")
-@pytest.mark.parametrize("options", range(len(OPTIONS)), ids=lambda n: str(OPTIONS[n] or "default"))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [  # without --all, each kind of file has every second case
+        pytest.param(
+            kind,
+            number,
+            id=f"{kind}-{options or 'default'}",
+            marks=[pytest.mark.slow] * ((number + KINDS.index(kind)) % 2),
+        )
+        for kind in KINDS
+        for number, options in enumerate(OPTIONS)
+    ],
+)
 def test_an_exported_file_matches_the_reference(kind: str, options: int, tmp_path: Path) -> None:
     model, rows, expected = reference_interests(options)
     file = write_and_open(kind, model, rows.shape[1], tmp_path)
@@ -151,6 +162,7 @@ def test_an_exported_file_matches_the_reference(kind: str, options: int, tmp_pat
 @pytest.mark.rules("model-R18")
 @pytest.mark.parametrize("wrong", [-1, ITEMS, 10**12])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow(every=2)
 def test_an_unknown_id_raises_an_error(
     kind: str, wrong: int, exported_folder: Callable[[str], Path]
 ) -> None:
@@ -248,6 +260,7 @@ def test_an_onnx_file_is_valid_and_names_its_axes(exported_folder: Callable[[str
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.slow(every=2)
 def test_a_tower_with_wrong_output_is_not_written(
     mistake: str,
     trained: Path,

@@ -258,7 +258,7 @@ from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import draw_calls
 digest = hashlib.sha256()
 for check in [c for c in all_checks() if c.stem in ("routing", "label_attention")]:
-    for call in draw_calls(check, 30):
+    for call in draw_calls(check, 8):
         digest.update(repr(call).encode())
 print(digest.hexdigest())
 """

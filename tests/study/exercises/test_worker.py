@@ -113,7 +113,7 @@ DEAF = "import signal as s, time\n\n    s.signal(s.SIGTERM, s.SIG_IGN)\n    time
     [
         pytest.param(LOOP, 1.0, sandbox.PATIENCE, "(an endless loop?)", marks=pytest.mark.slow),
         (LOOP, 0.1, 1.0, "(an endless loop?)"),  # code that computes has `patience` seconds
-        (SLEEP, 1.0, sandbox.PATIENCE, "was stopped"),
+        pytest.param(SLEEP, 1.0, sandbox.PATIENCE, "was stopped", marks=pytest.mark.slow),
         (DEAF, 1.0, sandbox.PATIENCE, "was stopped"),
     ],
 )

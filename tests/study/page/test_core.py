@@ -125,6 +125,7 @@ def test_a_damaged_content_block_is_detected(opened, file, tmp_path):
     assert opened(bad).selfcheck() == "fail"
 
 
+@pytest.mark.slow
 def test_every_cell_equals_the_number_of_python(shared, trace):
     seen = 0
     for step in trace["steps"]:

@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent
 
 # before NumPy is imported: test processes share the cores, and OpenBLAS spins while it waits
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -48,7 +49,9 @@ settings.register_profile("fuzz", settings.get_profile("long"), max_examples=300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that choose tests."""
     parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
+    parser.addoption("--half", metavar="WORD", help="half of the tests, chosen by this word")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
     parser.addoption(
@@ -65,6 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Load the Hypothesis profile."""
     chosen = [name for name in ("fuzz", "long") if config.getoption(f"--{name}")]
     settings.load_profile(chosen[0] if chosen else "default")
 
@@ -80,13 +84,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    rule = config.getoption("--rule")
+    """Leave out the tests that the options do not choose."""
+    rule, word = config.getoption("--rule"), config.getoption("--half")
     if rule:
         items[:] = [item for item in items if rule in labels(item)]
     if not config.getoption("--all"):
-        left_out = {id(item) for item in slow_items(items)}
-        config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
-        items[:] = [item for item in items if id(item) not in left_out]
+        deselect(config, items, {id(item) for item in slow_items(items)})
+    if word:
+        odd = [item for item in items if crc32(f"{word} {item.nodeid}".encode()) % 2]
+        deselect(config, items, {id(item) for item in odd})
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[int]) -> None:
+    """Remove the items with these ids."""
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
+    items[:] = [item for item in items if id(item) not in left_out]
 
 
 def slow_items(items: list[pytest.Item]) -> Iterator[pytest.Item]:
@@ -129,6 +141,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def labels(item: pytest.Item) -> set[str]:
+    """Return the rules that a test cites."""
     return {label for mark in item.iter_markers("rules") for label in mark.args}
 
 
