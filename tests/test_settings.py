@@ -31,7 +31,7 @@ def adam(value):
 
     tests/training/test_optimiser.py and tests/kernels compare the steps with the formula.
     """
-    bases = [{**ADAM, "backend": backend} for backend in ("numba", "numpy")]
+    bases = [{**NUMBERS, "backend": "numba"}, {**ADAM, "backend": "numpy"}]
     return [Effect(value, another(after_two_steps), base) for base in bases]
 
 

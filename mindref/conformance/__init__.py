@@ -3,7 +3,7 @@
 Authors of backends may import this package. It has these subpackages and modules:
 
 checks/      the checks, grouped by specification page
-runner/      run the checks of a backend, from the name of the backend to a report
+runner/      load a backend, run the checks on it, build the report
 bounds/      arrays that carry an error bound; the code of the reference runs on them
 draws/       Hypothesis strategies that draw calls, and functions that change calls
 golden/      golden values: calls with the stored answers of the reference

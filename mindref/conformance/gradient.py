@@ -2,7 +2,7 @@
 
 All inputs move along one random direction. The sum of output times a random cotangent (`d_out`) is
 one number. Its derivative, computed from the gradient, is compared with a central difference. The
-cotangent must not be ones: a softmax sums to 1, so its gradient is 0, and wrong factors would pass.
+cotangent must not be all ones: the sum of a softmax is constant, so a wrong factor would pass.
 """
 
 from __future__ import annotations
@@ -66,6 +66,6 @@ def check_gradient(
 
 
 def romberg(coarse: float, middle: float, fine: float) -> float:
-    """Extrapolate three central differences, each with half the previous step, to order h^6."""
+    """Extrapolate differences with steps h, h / 2, h / 4 to one with an error of order h^6."""
     first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
     return (16 * second - first) / 15

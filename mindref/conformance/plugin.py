@@ -94,7 +94,7 @@ def session_run(config: pytest.Config) -> SuiteRun:
 
 
 def build_run(config: pytest.Config) -> SuiteRun:
-    """Return a new SuiteRun with the settings of the options. Raises MindrefError."""
+    """Return a new SuiteRun with the settings from the pytest options. Raises MindrefError."""
     from mindref.conformance import requirements
     from mindref.errors import ConfigError, say
 

@@ -77,7 +77,7 @@ def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
 def routing_cases(
     draw: st.DrawFn, *, general: bool = False, dtype: npt.DTypeLike = np.float64
 ) -> RoutingCase:
-    """Draw the arrays of a routing call; if `general`, each position and interest has a matrix."""
+    """Draw the arrays of a routing call; if `general`, one matrix per position and interest."""
     b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng = draw(generators())
     matrices = (l, k, d, d) if general else (d, d)

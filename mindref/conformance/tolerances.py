@@ -16,7 +16,7 @@ derivatives of this size.
 """
 
 SAME_MATH = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}  # numerics-R6, R9
-"""Relative: one formula, evaluated with its hundreds to thousands of operations in two orders."""
+"""Relative: one formula of up to thousands of operations, evaluated twice in different orders."""
 
 LOSS_CURVE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 2e-5}  # numerics-R9
 """Relative: each of the first 50 losses of two trainings with equal batches and initial parameters.

@@ -28,7 +28,7 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
-    """Return d_interests (B, K, D), and d_target (B, D) of the target as the query."""
+    """Return d_interests (B, K, D), and d_target (B, D), the gradient through the weights."""
     interests, target, scores, s3, power = saved
     require_gradient_shape("label_attention", d_out, target.shape)
     d_interests, d_target = np.empty_like(interests), np.zeros(target.shape, interests.dtype)

@@ -1,7 +1,7 @@
 """Embedding: the vector of an item is a weighted sum of rows of one table.
 
 Spec: specs/embedding.md. Source: Li et al., CIKM 2019, embedding and pooling layer.
-Difference: weights are an argument. With weights 1/n, a feature of n values counts as one feature.
+Difference: the weights are an argument. Weights 1/n give the mean of the n rows of a feature.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
     """Return sums of table rows (M, D): out[m] = sum_f weights[m, f] * table[rows[m, f]].
 
     table (V, D) float; rows (M, F) integers in [0, V); weights (M, F) >= 0, of the table's dtype.
-    If F and all weights are 1, the sum is a lookup. Raises ShapeError if shapes or dtypes disagree,
-    if a row is outside the table, or if rows are not integers.
+    If F and all weights are 1, out[m] is table row rows[m, 0]. Raises ShapeError if shapes or
+    dtypes disagree, if a row index is outside the table, or if rows are not integers.
     """
     sizes = bind_axes("embedding", table=(table, "VD"), rows=(rows, "MF"), weights=(weights, "MF"))
     common_float_dtype("embedding", table=table, weights=weights)
@@ -55,7 +55,7 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
 def backward(d_out: Array, saved: Saved) -> RowGradient:
     """Return the gradient of the table: weights[m, f] * d_out[m] is added to row rows[m, f].
 
-    A row whose weights are all zero is not listed, because the optimiser updates all listed rows.
+    The result omits rows whose weights are all zero, because the optimiser updates each row in it.
     """
     rows, weights, width = saved
     d_rows = weights[:, :, None] * d_out[:, None, :]  # 2 (M, F, D)
@@ -66,17 +66,17 @@ def backward(d_out: Array, saved: Saved) -> RowGradient:
 
 
 def sum_rows(rows: Ints, values: Array) -> RowGradient:
-    """For each distinct row, return the sum of its values (M, D), added in the order of `rows`."""
+    """Return the sum of `values` (M, D) for each distinct index in `rows` (M,), in array order."""
     order = np.argsort(rows, kind="stable")  # numerics-R8: a fixed order of summation
     ordered = rows[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))  # embedding-R5: first entry of each row
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))  # embedding-R5: start of each distinct row
     if len(first) == 0:
         return RowGradient(ordered, values)
     return RowGradient(ordered[first], np.add.reduceat(values[order], first, axis=0))
 
 
 def sum_uses(*uses: RowGradient) -> RowGradient:
-    """Return the sum of the gradients `uses`: one gradient for each use of the same table."""
+    """Return the sum of `uses`: gradients of one table, one for each place that uses the table."""
     rows = np.concatenate([use.rows for use in uses])
     return sum_rows(rows, np.concatenate([use.values for use in uses]))
 

@@ -123,10 +123,10 @@ def pair_products(e: Array, c: Array) -> Array:
 
 
 def split_first_layer(first: Array) -> tuple[Array, Array, Array]:
-    """Return the first layer's weights (D, O) of behaviour e, candidate c and product e * c.
+    """Return the three matrices (D, O) by which the first layer multiplies e, c and e * c.
 
-    The input contains e twice, as e and e - c, and c twice, as e - c and c. The two weights of
-    e are combined, and those of c. Each e and each c is then projected once, not once per pair.
+    The input [e, e - c, e * c, c] contains behaviour e and candidate c twice. Their two weights are
+    combined, so that each e and each c is multiplied once, not once per pair.
     """
     behaviour, difference, product, candidate = np.split(first, PARTS)
     return behaviour + difference, candidate - difference, product

@@ -53,7 +53,7 @@ def forward(interests: Array, target: Array, active: Bools, *, power: float) -> 
 
 
 def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
-    """Return d_interests (B, K, D) and d_target (B, D), the gradient of the target as the query.
+    """Return d_interests (B, K, D), and d_target (B, D), the gradient through the weights.
 
     If p is 0 or infinity, the weights are constant, so d_target is zero.
     """
@@ -70,7 +70,7 @@ def backward(d_out: Array, saved: Saved) -> tuple[Array, Array]:
 
 
 def gaps_below_largest(scores: Array, active: Bools, power: float) -> Array:
-    """For powers a = sign(s) |s|^p of scores s, return a - max a (B, K), max over active interests.
+    """Return a - max a (B, K), with a = sign(s) |s|^p of scores s; max over active interests.
 
     Softmax needs only differences of powers. To prevent overflow, s and the largest score are
     divided by base, the larger of their absolute values. Both powers are then in [-1, 1]. Their
@@ -95,7 +95,7 @@ def signed_power(x: Array, power: float) -> Array:
 
 
 def one_hot_of_largest(scores: Array, active: Bools) -> Array:
-    """Return (B, K): one at the largest active score (on ties, the first), and zero elsewhere.
+    """Return weights (B, K): 1 for the largest active score (on ties, the first), otherwise 0.
 
     If an active score of a user is not finite, all weights of the user are NaN.
     """
@@ -109,7 +109,7 @@ def signed_power_backward(d_powered: Array, scores: Array, power: float) -> Arra
     """Return d_scores = d_powered p |s|^(p - 1), the gradient with respect to scores s.
 
     If the slope p |s|^(p - 1) or the product is infinite (s = 0 and p < 1, or overflow), d_scores
-    is zero. There the weights are treated as step functions of the score, as for p = infinity.
+    is zero. The weights are then treated as constant in this score, as for p = infinity.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
         slope = power * np.abs(scores) ** (power - 1)  # label_attention-R12

@@ -1,4 +1,4 @@
-"""Softmax loss on the score of serving: the pooled inner products of an item with the interests.
+"""Softmax loss on the score used in serving: an item's inner products with the interests, pooled.
 
 Spec: specs/pooled_softmax.md. Sources: Li et al., CIKM 2019, eq. 3 (the score is the maximum over
 interests) and 10-11; Weston, Weiss and Yee 2013 (training on the maximum). Difference: the paper
@@ -101,8 +101,8 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     """Return d_interests (B, K, D), d_target (B, D), d_negatives (S, D): one row per negative."""
     interests, active, target, negatives, units, target_slopes, negative_slopes, temperature = saved
     users, count, width = interests.shape
-    scale = d_out / users / temperature  # 7: mean over the batch; 2: the temperature
-    flat = negative_slopes.reshape(users * count, len(negatives))  # 6 to 3 are done: see Saved
+    scale = d_out / users / temperature  # step 7: mean over the batch; step 2: temperature
+    flat = negative_slopes.reshape(users * count, len(negatives))  # steps 6 to 3: done by forward
 
     # 2: the gradient of a product v . e is e with respect to v, and v with respect to e
     d_interests = (flat @ negatives).reshape(interests.shape)
@@ -146,11 +146,11 @@ def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array
     # a sharpness above the largest number of the dtype is reduced, because 0 * infinity is NaN
     sharpness = min(float(sharpness), float(info.max))
     largest = np.max(products, axis=1, keepdims=True)  # (B, 1, S)
-    with np.errstate(over="ignore", invalid="ignore"):  # a gap of -inf has weight 0; for NaN: R25
+    with np.errstate(over="ignore", invalid="ignore"):  # a gap of -inf has weight 0; NaN: see R25
         products -= largest
         products *= sharpness  # <= 0: pooled_softmax-R12
-    # Use expm1 and log1p: if the mean of exp(products) is near 1, its rounding error is 1 ULP.
-    # Dividing its log by a small sharpness would enlarge this error (pooled_softmax-R5).
+    # log(mean(exp(products))) would be inaccurate: a mean near 1 has a rounding error of 1 ULP, and
+    # division by a small sharpness enlarges it. expm1 and log1p avoid it (pooled_softmax-R5).
     shifted_sums = np.expm1(products)
     shifted_sums[~active] = 0
     # pooled_softmax-R1

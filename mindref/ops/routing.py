@@ -106,9 +106,9 @@ def forward(
         capsules, s4 = squash.forward(z, kind=kind)  # 4, routing-R4, R22, R27
         saved_iterations.append(Iteration(s2, s4, capsules))
         if iteration < iterations - 1:  # routing-R5: no update after the last iteration
-            # 5, routing-R8, R20, R24; logits (B, L, K) become a new array: numerics-R7
+            # 5, routing-R8, R20, R24; not in place: init_logits must not change (numerics-R7)
             agreement = vote_agreement(votes, capsules)
-            logits = logits + agreement
+            logits = logits + agreement  # (B, L, K)
     return capsules, Saved(history, bilinear, votes, tuple(saved_iterations), gradient, factors)
 
 

@@ -103,7 +103,7 @@ def cross_entropy(target_logits: Array, negative_logits: Array) -> tuple[Array, 
     as log(1 + exp(log-sum-exp(negative logits) - target logit)).
     """
     largest = np.max(negative_logits, axis=1, initial=-np.inf)  # (B,)
-    # if no negative is unmasked, use the target logit: sampled_softmax-R10, pooled_softmax-R13
+    # if all negatives are masked, use the target logit: sampled_softmax-R10, pooled_softmax-R13
     largest = np.where(np.isfinite(largest), largest, target_logits)
     # the exponential of -infinity is 0; if all negatives are masked, log 0 is -infinity
     with np.errstate(over="ignore", divide="ignore"):

@@ -47,10 +47,10 @@ def vote_agreement(votes: Array, capsules: Array) -> Array:
 
 
 def spread_to_votes(weights: Array, capsules: Array, votes: Array) -> Array:
-    """Return the gradient with respect to votes, in the shape of votes.
+    """Return weights[b, l, k] * capsules[b, k]; if votes has no axis K, summed over k.
 
-    For the backward of `sum_votes`, pass the gradient of its result as capsules. For the backward
-    of `vote_agreement`, pass the gradient of its result as weights.
+    The result is the gradient of votes. Backward of `sum_votes`: capsules is the gradient of the
+    sums. Backward of `vote_agreement`: weights is the gradient of the inner products.
     """
     if votes.ndim == 3:
         return weights @ capsules

@@ -30,7 +30,10 @@ from mindref.shapes import Array
 from tests.models.worlds import World, world
 
 REPOSITORY = Path(__file__).parents[2]
-TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
+TYPES = pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+)
+"""Without --all only float32, which the default settings use: compiling both takes a minute."""
 
 
 def numba_implementation(threads: int = 1) -> BackendImplementation:
@@ -102,6 +105,7 @@ def with_negatives(w: World, negatives: list[int]) -> World:
 
 
 def small_world(*arguments: Any, **settings: Any) -> World:
+    settings = {"dtype": "float32", **settings}
     return world(np.random.default_rng(2), (4, 6, 3, 5), *arguments, **settings)
 
 
@@ -115,7 +119,7 @@ def large_world(
 ) -> World:
     """Return a world of many users with 0 to `length` behaviours and items of one row each."""
     rng = np.random.default_rng(0)
-    plain = {"interests": 5, "width": 7, "dtype": "float64", "profile_width": 2, "hidden": [9]}
+    plain = {"interests": 5, "width": 7, "dtype": "float32", "profile_width": 2, "hidden": [9]}
     config = Config.of("default", {**plain, **settings})
     sizes = Sizes(items, items, profile_rows=5, profile_features=2)
     mask = np.arange(length) < rng.integers(0, length + 1, users)[:, None]

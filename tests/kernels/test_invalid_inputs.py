@@ -49,8 +49,8 @@ def remove_last_column(x):
     return x[..., :-1]
 
 
-def as_float32(x):
-    return x.astype("float32")
+def as_float64(x):
+    return x.astype("float64")
 
 
 def out_of_range(x):
@@ -64,19 +64,19 @@ def change_first_layer(**changes):
 FORWARD_DAMAGE = {  # also invalid for interests, without a loss
     "logits of fewer users": change_histories(init_logits=remove_last),
     "logits of fewer interests": change_histories(init_logits=remove_last_column),
-    "logits of another dtype": change_histories(init_logits=as_float32),
+    "logits of another dtype": change_histories(init_logits=as_float64),
     "a mask of numbers": change_histories(mask=lambda x: x.astype("int64")),
     "a narrower mask": change_histories(mask=remove_last_column),
     "fewer profiles": change_histories(profile=remove_last),
     "a profile row out of range": change_histories(profile=out_of_range),
     "a negative profile row": change_histories(profile=lambda x: x - 9),
     "S that is not square": change_params(bilinear=remove_last_column),
-    "S of another dtype": change_params(bilinear=as_float32),
+    "S of another dtype": change_params(bilinear=as_float64),
     "a bias that is too short": change_first_layer(bias=remove_last),
     "a weight that is too narrow": change_first_layer(weight=remove_last_column),
     "a weight that is too short": change_first_layer(weight=remove_last),
-    "a layer of another dtype": change_first_layer(weight=as_float32, bias=as_float32),
-    "weights of another dtype": change_catalogue(weights=as_float32),
+    "a layer of another dtype": change_first_layer(weight=as_float64, bias=as_float64),
+    "weights of another dtype": change_catalogue(weights=as_float64),
     "a row outside the table": change_params(items=lambda x: x[:5]),
 }
 LOSS_DAMAGE = {
@@ -221,5 +221,5 @@ def test_a_gradient_of_another_shape_raises(stem):
 
 
 def test_no_users_give_interests_of_shape_zero():
-    w = first_users(world(np.random.default_rng(2), (3, 6, 3, 5)), 0)
+    w = first_users(world(np.random.default_rng(2), (3, 6, 3, 5), dtype="float32"), 0)
     assert agree_with_reference(model_calls(w)[1])["interests"].shape == (0, 3, 5)

@@ -23,10 +23,8 @@ from tests.kernels.cases import (
 )
 from tests.models.worlds import world
 
-SETTINGS = [
-    {"dtype": "float32"},
-    {"dtype": "float64", "routing_gradient": "all", "normalise": True, "power": 2.0},
-]
+OTHER = {"dtype": "float64", "routing_gradient": "all", "normalise": True, "power": 2.0}
+SETTINGS = [{"dtype": "float32"}, pytest.param(OTHER, marks=pytest.mark.slow)]
 
 
 def model_answers(w, subject):
@@ -154,6 +152,7 @@ def test_a_forked_child_has_new_threads():
 
 @pytest.mark.rules("numerics-R8", "backend-R12")
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.slow
 def test_results_do_not_depend_on_earlier_batches(threads):
     """Large, small, other widths or dtypes, empty histories: as in a new workspace."""
     rng = np.random.default_rng

@@ -18,7 +18,7 @@ from mindref.errors import ConfigError, say
 Values = Any  # a float64 array, or one number that applies to all elements
 
 FACTOR = {"worst": 1, "statistical": 2}
-"""Allowed multiple of an error: 2 in the statistical mode, which estimates a typical error."""
+"""Mode -> allowed multiple of an error; 2 for "statistical", which estimates typical errors."""
 
 
 class Operand(NamedTuple):
@@ -56,12 +56,12 @@ class Arithmetic:
         return self.accumulate * (np.sqrt(count) if self.statistical else count)
 
     def parts(self, x: Operand) -> tuple[Values, Values]:
-        """Return the error of the last rounding, which is at most one unit, and the remainder."""
+        """Return the error of x in two parts: its last rounding (at most one unit) and the rest."""
         last_rounding = np.minimum(x.error, self.unit * np.abs(x.value))
         return last_rounding, np.sqrt(x.error - last_rounding) * np.sqrt(x.error + last_rounding)
 
     def rounded(self, value: Values, error: Values, name: str | None = None) -> Values:
-        """Return the error of a result with its rounding by function `name`; None: + - * /."""
+        """Return `error` combined with the rounding error of function `name` (None: of + - * /)."""
         size = np.abs(value)
         rounding = self.unit * size + self.floor * (size != 0)
         if name is not None:
@@ -88,7 +88,7 @@ class Arithmetic:
 
 
 def errors_without_nan(value: Values, error: Values) -> Values:
-    """Return the error in the shape of `value`, without NaN; 0 for infinite and NaN values."""
+    """Return `error` in the shape of `value`; NaN becomes infinity (0 if `value` is not finite)."""
     if np.shape(error) != np.shape(value):
         error = np.broadcast_to(error, np.shape(value)).copy()
     if not math.isfinite(np.sum(error)):

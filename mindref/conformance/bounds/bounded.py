@@ -46,7 +46,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def T(self) -> Bounded:
-        """The array with its axes in reverse."""
+        """The array with its axes in reverse order."""
         return self.like(self.value.T, self.error.T)
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return target
 
     def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
-        """Return the result of a universal function or of `reduceat`."""
+        """Return the result of `ufunc` or np.add.reduceat; NotImplemented without an error rule."""
         if method == "reduceat" and ufunc is np.add:
             return functions.bounded_add_reduceat(*inputs, **options)
         if method != "__call__" or options:

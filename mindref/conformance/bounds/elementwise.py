@@ -1,7 +1,7 @@
 """The errors of elementwise functions, which come from the operands and from rounding.
 
-For small errors, a bound is a first-order approximation. For large errors, the function's slope is
-taken at the far end of the error interval, so that the bound may be too wide but not too narrow.
+For small errors, a bound is a first-order approximation. For large errors, a bound uses the slope
+at the far end of the error interval. Such a bound may be too wide, but not too narrow.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values
 
 
 def joint_error(a: Arithmetic, x: Operand, y: Operand, of_x: Values, of_y: Values) -> Values:
-    """Return the joint error of two operands, which are fully correlated if x is y."""
+    """Return the joint error of `of_x` and `of_y`: their plain sum if x is y (full correlation)."""
     return of_x + of_y if x.error is y.error else a.join(of_x, of_y)
 
 

@@ -27,16 +27,16 @@ class Allowances(NamedTuple):
     """The expected answer of one call."""
 
     parts: dict[str, Allowed]  # by name, such as "out" or "d_history"
-    doubts: int  # number of argmax results that errors may change; if not 0, no bound applies
+    doubts: int  # number of argmax results that errors may change; if not 0, no bound is valid
 
 
 def bounded_input(x: Any, precision: Precision, mode: str) -> Bounded:
-    """Return an array as a float64 input of a computation in this precision and mode."""
+    """Return x in float64, with the input errors that this precision and mode allow."""
     return input_wrapper(Arithmetic(precision, mode))(x)
 
 
 def input_wrapper(arithmetic: Arithmetic) -> Wrap:
-    """Return the function that converts an array to an input with these error rules."""
+    """Return a function that converts an array to a float64 Bounded with these error rules."""
 
     def wrap(x: Any) -> Bounded:
         value = np.array(x, dtype=np.float64)

@@ -36,7 +36,7 @@ class Ulps(NamedTuple):
 
     worst: float
     statistical: float
-    absolute: bool = False  # also allow as many units of the number 1: a result may be near 0
+    absolute: bool = False  # also allow as many ULP of the number 1, for results near 0
 
 
 ULPS = {  # numerics-R9

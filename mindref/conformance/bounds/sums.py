@@ -5,8 +5,8 @@ In any order of addition, n terms have a rounding error of at most n units of th
 
 The error of a term has two parts. The last rounding of a term is independent of the other terms.
 The remaining error may have a source that several terms share, such as a capsule on which all
-logits depend. So these errors are added, not their squares, even in the statistical mode. Otherwise
-six iterations of routing would exceed the bound.
+logits depend. So the remaining errors are added, not their squares, even in the statistical mode.
+Otherwise the errors of six iterations of routing would exceed the bound.
 
 The operands of x / sum x (softmax forward) and x - sum w x (softmax backward) have correlated
 errors, which cancel in part: a weight near one hardly depends on its logit.
@@ -49,10 +49,10 @@ def contraction_error(
 def initial_term_errors(
     a: Arithmetic, inputs: Sequence[Any], operands: Sequence[Operand]
 ) -> list[Values]:
-    """Return the error of `products + number` if the sum of the products starts with the number.
+    """Return the extra errors of `x @ y + z` for implementations that start each sum with z.
 
     An implementation may store a bias as one more row of the weight, or add products to a logit one
-    by one. Then the number takes part in one rounding for each product.
+    by one. Then z takes part in one rounding for each product.
     """
     return [
         a.terms(x.origin.products) * np.abs(other.value)
@@ -102,7 +102,7 @@ def root_sum_squares(errors: Values, weights: Values, contract: Contract) -> Val
 
 
 def doubtful_maxima(x: Operand, axis: int, factor: int) -> Any:
-    """Return whether another element along the axis may be the largest."""
+    """Return a mask: true where errors could make another element along `axis` the largest."""
     best = np.max(x.value, axis=axis, keepdims=True)
     first = np.argmax(x.value, axis=axis, keepdims=True)
     error_of_max = np.take_along_axis(x.error, first, axis)

@@ -1,4 +1,4 @@
-"""Checks of a backend as a whole: claims, array conversions, and agreement between its levels.
+"""Checks of a whole backend: claims, conversions, agreement of operators, model and training.
 
 Spec: specs/backend.md. Other modules test the numbers that the claimed functions return.
 """
@@ -46,7 +46,7 @@ NUMBERS = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
 
 @st.composite
 def conversion_calls(draw: st.DrawFn) -> Call:
-    """Draw an array with `NUMBERS` in it, or a transposed, sliced, empty or scalar part of it."""
+    """Draw a call with an array that contains `NUMBERS`, or its transpose, a slice or a scalar."""
     rng, shape = draw(generators()), draw(distinct_sizes(3))
     x = np.array(normal(rng, *shape))
     x.reshape(-1)[: len(NUMBERS)] = NUMBERS[: x.size]
@@ -87,7 +87,7 @@ def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
 @add_check("backend-R10", draws=routing_calls(), stem="routing", agreement=True)
 def saved_of_routing_has_couplings(context: CheckContext, call: Call) -> None:
     """Routing must save `couplings`, the coupling weights of the last iteration."""
-    # automatic gradients are no exception: serving (backend-R9) reads `couplings` (backend-R10)
+    # required even with automatic gradients: serving (backend-R9) reads `couplings` (backend-R10)
     context.assert_agrees(call, "couplings")
 
 
@@ -122,7 +122,7 @@ def training_resumes_from_parameters_and_moments(context: CheckContext, call: Ca
 
 
 def tested_backend(context: CheckContext) -> Any:
-    """Return the backend, or None for an implementation that returns wrong answers on purpose."""
+    """Return the backend under test; None if a trivial (always wrong) implementation is tested."""
     return getattr(context.implementation, "backend", None)
 
 
@@ -149,7 +149,7 @@ def assert_close_to(context: CheckContext, got: CallAnswer, expected: Mapping[st
 
 
 def loss_of_served(served: CallAnswer, call: Call) -> Array:
-    """Return the loss of the served interests, computed in float64."""
+    """Return the loss of the batch of `call`, computed in float64 from the served interests."""
     params, batch, catalogue = call.to(np.float64).arrays.values()
     config = call.numbers["config"]
     target, _ = mind.item_vectors(params, batch.target, catalogue)

@@ -94,7 +94,7 @@ def row_indices_are_unique_and_ascending(context: CheckContext, call: Call) -> N
 
 @add_check("embedding-R6", draws=embedding_calls(), gradient=True)
 def row_with_weight_zero_has_no_gradient(context: CheckContext, call: Call) -> None:
-    """A row used only with weight 0 must have gradient 0, and the gradient must not list it."""
+    """A row used only with weight 0 must have gradient 0; a sparse gradient must omit the row."""
     rows = call.arrays["rows"]
     silent = rows.reshape(-1)[0]
     context.run(call)

@@ -29,7 +29,7 @@ def golden_calls(stem: str) -> st.SearchStrategy[Call]:
 
 
 def compare_with_golden(context: CheckContext, call: Call) -> None:
-    """Run a golden call, and compare every part of the answer with the golden values."""
+    """Run a call of the golden files, and compare every array of the answer with the file."""
     for mode in ("statistical", "worst"):
         golden_parts = golden_answer(call.stem, golden.case_name(call), context.precision, mode)
         widened = context.widen(golden_parts)
@@ -41,7 +41,7 @@ def compare_with_golden(context: CheckContext, call: Call) -> None:
 def golden_answer(
     stem: str, name: str, precision: Precision, mode: str
 ) -> dict[str, ExpectedArray]:
-    """Return the golden answer of a case, with statistical or worst-case error bounds."""
+    """Return the stored answer of the case `name`, with error bounds of this precision and mode."""
     call, answer = golden.load_cases(stem)[name]
     expected = expected_answer(call, precision, mode)
     return {part: expected[part]._replace(value=x) for part, x in answer.items()}

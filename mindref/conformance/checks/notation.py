@@ -26,7 +26,7 @@ WITH_AXES = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.axe
 
 @for_each_operator("notation-R1", stems=WITH_AXES)
 def disagreeing_axes_raise(context: CheckContext, call: Call) -> None:
-    """If two sizes of an axis letter differ, even if one is 1, the call must raise an error."""
+    """If axes of one letter differ in size, even if one size is 1, the call must raise an error."""
     context.run(call)
     for wrong in calls_with_wrong_axis(call):
         context.assert_raises(wrong)
@@ -60,7 +60,7 @@ def gradient_of_general_matrices_has_their_shape(context: CheckContext, call: Ca
 
 
 def calls_with_wrong_axis(call: Call) -> Iterator[Call]:
-    """Yield copies of the call, each with one resized axis that must agree with another axis."""
+    """Yield copies of the call; in each, two axes with the same letter differ in size."""
     axes = ARGUMENTS[call.stem].axes
     words = {name: axes[name][-x.ndim :] for name, x in call.arrays.items()}
     counts = Counter("".join(words.values()))

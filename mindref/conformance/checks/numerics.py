@@ -23,7 +23,7 @@ NOT_OBSERVED = {
     "numerics-R12": "the rule concerns the gradient checker of the suite",
 }
 
-# softmax and squash have only one float array, so its dtype cannot differ from another
+# softmax and squash have one float array each, so a call cannot mix two dtypes
 MIXED = tuple(stem for stem in CALLS if stem not in ("softmax", "squash"))
 
 
@@ -65,7 +65,7 @@ def non_boolean_masks_raise(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R6", gradient=True)
 def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
-    """Results must match float64 results within error bound or SAME_MATH times largest entry."""
+    """Results must match float64 within SAME_MATH times the largest entry, or the error bound."""
     got, expected = context.run(call), context.expected(call)
     for name in [name for name in expected if name in got]:
         value, allowed = expected[name].value, expected[name].allowed
@@ -103,7 +103,7 @@ def results_share_no_memory(context: CheckContext, call: Call) -> None:
 @for_each_operator("numerics-R10", gradient=True)
 def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None:
     """If all products of the formulas are finite, finite inputs must give finite results."""
-    # the rule also forbids warnings; no check can test this, because an answer has no warnings
+    # the rule also forbids warnings, which no check can test: an answer contains only arrays
     context.run(call)
     for other_call in calls_over_range(call):
         for name, x in context.run(other_call).items():
@@ -111,7 +111,7 @@ def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None
 
 
 def calls_over_range(call: Call) -> list[Call]:
-    """Return calls with float arrays scaled from 0 to the largest scale that keeps products finite.
+    """Return copies of the call, scaled by five factors from 0 to the largest without overflow.
 
     A gradient of routing through r iterations has products of 4 r - 2 factors. Each iteration adds
     two votes S e of two factors each. The code uses 4 r factors, with r = 1 for other operators.
@@ -209,7 +209,7 @@ def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ..
 def assert_unchanged_elsewhere(
     context: CheckContext, clean: CallAnswer, got: CallAnswer, reach: NanReach
 ) -> None:
-    """Where `reach.unchanged` is true, compare `got` with the reference for the call of `clean`."""
+    """Where `reach.unchanged` is true, compare `got` with the reference answer to `clean.call`."""
     shared = [name for name in reach.unchanged if name in got]
     parts = {name: np.where(reach.unchanged[name], got[name], clean[name]) for name in shared}
     context.assert_matches(CallAnswer(clean.call, {**clean, **parts}), tuple(shared))

@@ -72,7 +72,7 @@ def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> Non
     "optimiser-R6", draws=draw_trainings(steps=1, change_call=with_zero_gradient_step), fraction=0.5
 )
 def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> None:
-    """A looked-up row with gradient 0 must move by its moments, and other rows must not move."""
+    """A looked-up row with gradient 0 but non-zero moments must move; other rows must not move."""
     params, batches, catalogue = call.arrays.values()
     before, after = context.run(call.change(batches=batches[:1])), context.run(call)
     looked_up = np.isin(np.arange(len(params.items)), looked_up_rows(batches[1], catalogue))

@@ -22,7 +22,7 @@ MIN_DISTANCE = 1e-4
 def relu_layer_calls(
     draw: st.DrawFn, *, relu: tuple[bool, ...] = (True, False), close: float = MIN_DISTANCE
 ) -> Call:
-    """Draw x, W, b and a cotangent (d_out) with every |x W + b| above `close` times the scale."""
+    """Draw x, W, b and d_out; every |x W + b| exceeds `close` times the random scale of x and b."""
     (m, i, o), rng = draw(distinct_sizes(3)), draw(generators())
     scale = draw(st.sampled_from(SCALES))
     x, bias = normal(rng, m, i, scale=scale), normal(rng, o, scale=scale)

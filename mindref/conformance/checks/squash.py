@@ -14,7 +14,7 @@ from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import rounding
 
-LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms of drawn vectors, up to a factor of 0.5 to 1.5
+LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms before a random factor from 0.5 to 1.5
 PLAIN = (1.0, 0.5, 2.0)
 
 

@@ -1,8 +1,8 @@
-"""Functions that change any call: select indices along an axis, or round to small integers.
+"""Functions that change a call of any operator: select along an axis, or round to integers.
 
-    select_axis(call, "l", order)                   the call with its positions in this order
-    answer_selectors("routing", "l", order)         functions that select `order` in answers
-    assert_selection_matches(context, got, "l", order)   the answer must have this order, too
+    select_axis(call, "l", order)                   the call with its behaviours in this order
+    answer_selectors("routing", "l", order)         functions that put answers into this order
+    assert_selection_matches(context, got, "l", order)   the answer must get this order, too
 
 Spec: specs/notation.md, which defines the axis letters.
 """
@@ -32,7 +32,7 @@ def take_along(letters: str, letter: str, index: Any) -> Change:
 
 
 def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
-    """Return a copy of x with another value at an index."""
+    """Return a copy of x with `value` at `index`."""
     changed = np.array(x)
     changed[index] = value
     return changed
@@ -49,7 +49,7 @@ def select_axis(call: Call, letter: str, index: Any) -> Call:
 
 
 def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
-    """Return part of the answer -> function that selects `index` along the axis `letter`."""
+    """Return name of an answer array -> function that selects `index` along its axis `letter`."""
     axes = ARGUMENTS[stem].axes
     selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
     return selectors | {f"d_{name}": change for name, change in selectors.items()}
@@ -58,7 +58,7 @@ def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
 def assert_selection_matches(
     context: CheckContext, got: CallAnswer, letter: str, index: Any, *parts: str
 ) -> None:
-    """Select `index` in the call of `got`; the answer must be `got` with `index` selected."""
+    """Require that selecting `index` in the call of `got` only selects `index` in the answer."""
     selected = context.run(select_axis(got.call, letter, index))
     selectors = answer_selectors(got.call.stem, letter, index)
     context.assert_same(selected, got, *parts, through=selectors)

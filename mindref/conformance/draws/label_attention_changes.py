@@ -1,6 +1,6 @@
 """Functions that change and compare calls of label-aware attention, to test its properties.
 
-Spec: specs/label_attention.md. `with_scores` makes each score the first coordinate of its interest.
+Spec: specs/label_attention.md. `with_scores` gives each interest a new first coordinate, its score.
 `with_weights_exposed` adds coordinates in which the result contains the attention weights.
 """
 
@@ -53,7 +53,7 @@ def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, A
 def assert_same_part(
     context: CheckContext, first: CallAnswer, second: CallAnswer, part: Change
 ) -> None:
-    """Compare the coordinates that `part` selects from two results."""
+    """Require that the coordinates that `part` selects are equal in both answers, within bounds."""
     allowed = part(context.expected(first.call)["out"].allowed)
     allowed = allowed + part(context.expected(second.call)["out"].allowed)
     expected = ExpectedArray(part(second["out"]), allowed)

@@ -1,4 +1,4 @@
-"""Draw small complete models for backend levels 2 and 3, whose losses are differentiable.
+"""Draw small models with differentiable losses, for backend levels 2 (model) and 3 (training).
 
 A model case has items with features, some of weight 0, and users with and without behaviours.
 Some targets occur in the history of the user and among the negatives. Negatives repeat. The item
@@ -26,7 +26,7 @@ from mindref.shapes import Bools, Ints
 ITEMS, ROWS, PROFILES = 6, 10, 5
 POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # with 17 behaviours, up to four interests are active (log2)
 TRIES = 30
-"""Number of cases that are built from one seed before the example is rejected."""
+"""Number of cases that are built from one seed before the Hypothesis example is rejected."""
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -40,11 +40,11 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"temperature": 0.5},
     {"normalise": True, "temperature": 0.3},
 )
-"""Settings to draw: the default, or other values of one option of the model."""
+"""Settings to draw: the default, or other values of one or two options of the model."""
 
 
 class ModelCase(NamedTuple):
-    """Parameters, batches, catalogue and configuration of a call of level 2 or 3."""
+    """The inputs of a model or training call: parameters, batches, catalogue and configuration."""
 
     params: Params
     batches: tuple[Batch, ...]
@@ -178,7 +178,7 @@ def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
 
 
 def build_catalogue(rng: np.random.Generator) -> Catalogue:
-    """Return a catalogue; an item has one or two features, and a missing feature has weight 0."""
+    """Return a catalogue: items have one or two features; an absent second feature has weight 0."""
     rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ROWS, (ITEMS, 2))])
     used = np.ones((ITEMS, 3), int)
     used[:, 2] = rng.integers(0, 2, ITEMS)

@@ -19,7 +19,7 @@ Position = tuple[int, ...]
 
 
 class NanReach(NamedTuple):
-    """For each part of the answer, masks of the numbers that a NaN must or must not change."""
+    """For each array of the answer, masks of the numbers that a NaN must or must not change."""
 
     becomes_nan: dict[str, Bools]  # numbers that must become NaN
     unchanged: dict[str, Bools]  # numbers that must stay unchanged
@@ -52,7 +52,7 @@ def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
 
 
 def reach_of_part(becomes_nan: Bools, *unchanged: str, **further: Bools) -> NanReach:
-    """Return a reach: `out` is NaN in `becomes_nan`; outside, `out` and `unchanged` stay equal."""
+    """Return a reach: `out` is NaN in the mask; outside it, `out` and `unchanged` do not change."""
     return NanReach({"out": becomes_nan}, {n: ~becomes_nan for n in ("out", *unchanged)} | further)
 
 
@@ -94,7 +94,7 @@ def history_reach(call: Call, position: Position) -> NanReach:
 
 
 def logits_reach(call: Call, position: Position) -> NanReach:
-    """A NaN logit of a user with two or more active capsules must make them NaN (routing-R23)."""
+    """If a user has two or more active capsules, a NaN logit must make them NaN (routing-R23)."""
     reach = history_reach(call, position)
     single = call.arrays["active"][position[0]].sum() == 1
     return (

@@ -1,7 +1,7 @@
 """Tests whether a model call is away from the points where the loss has no derivative.
 
 Such points are a ReLU input of 0, a tie of scores and a score of 0. Near such a point, rounding may
-change a sign or the order of scores. Even correct gradients then differ by more than rounding.
+change a sign or the order of scores. Two correct gradients then differ by more than rounding.
 """
 
 from __future__ import annotations

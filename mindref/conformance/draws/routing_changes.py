@@ -40,7 +40,7 @@ def with_equal_logits(call: Call, active: Bools) -> Call:
 
 
 def with_exact_votes(call: Call) -> Call:
-    """Return the forward call with multiples of 1/2 in e and of 1/4 in S: votes S e are exact."""
+    """Return the forward call with e in multiples of 1/2, S in multiples of 1/4: S e is exact."""
     call = as_small_integers(call.forward_only())
     mask, history = call.arrays["mask"], call.arrays["history"]
     history = np.where(mask[..., None], history, 0) / 2

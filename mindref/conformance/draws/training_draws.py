@@ -1,4 +1,4 @@
-"""Draw trainings of a few steps for backend level 3, in which every loss is differentiable."""
+"""Draw trainings of a few steps for backend level 3 (training); every loss is differentiable."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def draw_trainings(
 def training_call(world: ModelCase, learning_rate: float) -> Call:
     """Return the call of a training with one step for each batch.
 
-    If a call has `pause` n > 0, it stops after n steps and resumes from parameters and moments.
+    If `pause` is n > 0, a training stops after n steps and resumes from parameters and moments.
     """
     arrays = {"params": world.params, "batches": world.batches, "catalogue": world.catalogue}
     numbers = {"config": world.config, "learning_rate": learning_rate, "pause": 0}
@@ -121,7 +121,7 @@ def with_last_item(batch: Batch) -> Batch:
 
 
 def with_every_row_used(call: Call) -> Call:
-    """Return a training without item features, with every item a negative (optimiser-R7)."""
+    """Return a training without item features, in which every item is a negative (optimiser-R7)."""
     params = call.arrays["params"]
     ids = np.arange(ITEMS)[:, None]
     catalogue = Catalogue(ids, np.ones(ids.shape, call.dtype))

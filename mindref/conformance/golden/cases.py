@@ -41,17 +41,17 @@ class GridDraw:
         self.rng = np.random.default_rng(SEED)
 
     def __call__(self, *shape: int) -> Array:
-        """Return N(0, 1), rounded to the grid."""
+        """Return standard normal numbers of this shape, rounded to the grid."""
         return on_grid(self.rng.standard_normal(shape))
 
 
 def on_grid(x: Array) -> Array:
-    """Return the nearest numbers on the grid."""
+    """Return x rounded to the grid."""
     return np.rint(GRID * x) / GRID
 
 
 def embedding_cases(draw: GridDraw) -> Calls:
-    """Return a lookup of single rows, one of them twice, and means of two rows, one of weight 0."""
+    """Return a call for single rows (row 3 twice), and one for weighted means (one weight is 0)."""
     table = draw(5, 2)
     rows = np.array([[0, 4], [2, 4], [0, 1]])
     weights = np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]])
@@ -64,7 +64,7 @@ def embedding_cases(draw: GridDraw) -> Calls:
 
 
 def softmax_cases(draw: GridDraw) -> Calls:
-    """Return calls with a scattered mask, one mask for all columns, and logits far apart."""
+    """Return three calls: a scattered mask, one mask for all columns, and logits far apart."""
     logits, cotangent = draw(3, 4), draw(3, 4)
     far = {"logits": np.array([[1000.0, 999.0, -1000.0]]), "mask": np.ones((1, 3), bool)}
     masked, shared = ({"logits": logits, "mask": mask} for mask in (MASK, MASK[:, :1]))
@@ -76,7 +76,7 @@ def softmax_cases(draw: GridDraw) -> Calls:
 
 
 def squash_cases(draw: GridDraw) -> Calls:
-    """Return capsules whose norm is zero, small, one or large, and a batch of capsules."""
+    """Return two calls: capsules of norm zero, small, one and large; a 2 x 2 batch of capsules."""
     x = np.array([[0.0, 0.0, 0.0], [0.015625, 0.0, -0.03125], [0.0, -1.0, 0.0], [24.0, -7.0, 3.0]])
     return {
         "lengths": Call("squash", {"x": x}, {"kind": "squash"}, draw(4, 3)),
@@ -103,7 +103,7 @@ def routing_golden_cases(draw: GridDraw) -> Calls:
 
 
 def relu_layer_cases(draw: GridDraw) -> Calls:
-    """Return a layer with and without ReLU; no pre-activation is zero."""
+    """Return calls of one layer with and without ReLU; no pre-activation is zero."""
     arrays = {"x": draw(3, 4), "weight": draw(4, 2), "bias": draw(2)}
     cotangent = draw(3, 2)
     return {
@@ -166,7 +166,7 @@ def golden_model(
     name: str,
     accept: Callable[[ModelCase], bool] = losses_are_differentiable,
 ) -> ModelCase:
-    """Draw cases of three users, one without behaviours; return the first that `accept` accepts."""
+    """Draw models and data of three users (one without behaviours); return the first accepted."""
     while True:
         drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, {**MODELS[name], **ADAM})
         case = ModelCase(*map_floats(on_grid, tuple(drawn)))
@@ -185,7 +185,7 @@ def interests_cases(draw: GridDraw) -> Calls:
 
 
 def training_cases(draw: GridDraw) -> Calls:
-    """Return a training of three steps, and one of two steps; all gradients of step 2 are zero."""
+    """Return trainings of three and of two steps; in the latter, gradients of step 2 are zero."""
 
     def silent(world: ModelCase) -> Call:
         return with_zero_gradient_step(training_call(world, RATE))
@@ -196,7 +196,7 @@ def training_cases(draw: GridDraw) -> Calls:
 
 
 class GoldenCases(NamedTuple):
-    """The golden calls of a stem (an operator or a level), and the rules that their check cites."""
+    """Golden calls of one operator, or of interests, loss or training, and the rules they test."""
 
     make_calls: Callable[[GridDraw], Calls]
     rules: str  # rules of its page that the check cites

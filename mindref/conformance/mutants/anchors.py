@@ -1,4 +1,4 @@
-"""Edit Python source at a statement that is named, not quoted.
+"""Edit Python source. An edit identifies a statement by its function and form, not by its text.
 
 An edit names a statement by `at = "FILE::FUNCTION: ANCHOR"`. FILE is relative to mindref/. In a
 list of edits, an edit without FILE uses the file of the edit above. FUNCTION is the qualified name
@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 from mindref.conformance.mutants.source_units import AnchoredSource, parse_source
 
 POSITIONS = ("new", "before", "after")
-BRANCHES = {  # branch -> source that a text with this branch needs above it
+BRANCHES = {  # keyword of a branch -> source that must precede the branch in valid Python
     "elif": "if 0:\n    pass\n",
     "except": "try:\n    pass\n",
 }
@@ -54,7 +54,7 @@ class Edit(NamedTuple):
 
 
 def apply_edits(text: str, edits: Sequence[Edit]) -> str:
-    """Return a text with every edit made. Each anchor is looked up in the text without any edit.
+    """Return the source `text` with all `edits` made. Anchors refer to the text before any edit.
 
     Raises ValueError unless each anchor matches exactly one statement and no two edits overlap.
     """
@@ -72,7 +72,7 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
 
 
 def probes_outside(text: str, edits: Sequence[Edit], probes: Sequence[Edit]) -> list[Edit]:
-    """Return the probes (insertions) that are not inside a statement that an edit replaces."""
+    """Return the probes (edits that insert code) outside all statements that `edits` replace."""
     source = parse_source(text)
     replaced = [splice_of(source, edit)[:2] for edit in edits]
     starts = {probe: splice_of(source, probe)[0] for probe in probes}
@@ -89,7 +89,7 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
     if edit.position == "before":
         return unit.first, unit.first, replacement + margin
     if edit.position == "after":
-        end = source.starts[source.line(unit.end)] - 1  # after a comment on the line
+        end = source.starts[source.line(unit.end)] - 1  # end of the line, after a comment
         return end, end, margin + replacement
     first, end = unit.first, unit.end
     if edit.statements > 1:
@@ -123,7 +123,7 @@ def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
 
 
 def read_edit(row: Mapping[str, Any], file: str) -> Edit:
-    """Return one edit. Raises ValueError unless it has exactly one of POSITIONS, and a file."""
+    """Return the edit of a table. Raises ValueError unless it has `at`, a file and one position."""
     positions = [position for position in POSITIONS if position in row]
     stem, separator, anchor = row.get("at", "").partition(".py::")
     if separator:
@@ -137,7 +137,7 @@ def read_edit(row: Mapping[str, Any], file: str) -> Edit:
 
 
 def is_valid_source(text: str) -> bool:
-    """Return whether a text is a sequence of whole statements."""
+    """Return whether a text consists of complete Python statements."""
     try:
         ast.parse(text)
     except SyntaxError:
@@ -146,7 +146,7 @@ def is_valid_source(text: str) -> bool:
 
 
 def indent_text(text: str, margin: str) -> str:
-    """Return a text with `margin` before each line but the first, except lines within strings."""
+    """Return a text indented by `margin`; the first line and lines within strings do not change."""
     within: set[int] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):

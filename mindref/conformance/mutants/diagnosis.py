@@ -1,11 +1,11 @@
-"""Diagnose a failed check: find the known mistake that explains the answers.
+"""Diagnose a failed check: find the mutant that makes the same errors as the implementation.
 
-The implementation under test and every mutant run the same calls. A deviation is an answer minus
-the answer of the reference, for each call and part. A mutant is named only if its deviation
+The implementation under test and every mutant run the same calls. A deviation is an array that a
+call returned, minus the array of the reference. A mutant is named only if its deviation
 explains at least 99 % of the deviation of the implementation.
 
 The calls are drawn as for the failed check. If the implementation is right on all drawn calls, the
-calls that failed are added. If an invalid call did not raise, only invalid calls are compared.
+calls that failed are added. If invalid calls did not raise, only these calls are compared.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ POOL = {"ops": 16, "model": 16, "train": 4}
 """Level -> number of compared calls, which is small for "train" because its calls are slow."""
 
 FEW, HALF = 2, 0.5
-"""If a mutant explains more than HALF of the deviation on FEW wrong calls, it runs all calls."""
+"""A mutant runs all calls only if it explains over HALF of the deviation on FEW wrong calls."""
 
 Wants = Sequence[dict[str, ExpectedArray] | None]
 """The expected answer of each call, or None if the reference raises."""
 
 Parts = dict[tuple[int, str], AnyArray]
-"""(index of a call, part) -> deviation, which is zero where it is within the error bound."""
+"""(index of a call, array such as "out" or "d_x") -> deviation; 0 where within the error bound."""
 
 
 class Pool(NamedTuple):
@@ -63,7 +63,7 @@ class Pool(NamedTuple):
         return any(part.any() for part in self.deviation.values())
 
     def first_wrong(self, count: int) -> Pool:
-        """Return only the first calls whose answers deviate."""
+        """Return a pool with only the first `count` calls whose answers deviate."""
         wrong = sorted({key[0] for key, part in self.deviation.items() if part.any()})[:count]
         numbers = {call: number for number, call in enumerate(wrong)}
         deviation = {(numbers[c], n): x for (c, n), x in self.deviation.items() if c in numbers}
@@ -78,7 +78,7 @@ class Match(NamedTuple):
 
 
 def diagnose(implementation: Implementation, result: CheckResult, seed: int = 0) -> str:
-    """Return a text: which mutants explain a failed result, or that no mutant explains it."""
+    """Return a text that names the mutants that explain a failed result, or states that none do."""
     check = next(c for c in all_checks() if c.name == result.check)
     precision = Precision.of(result.precision.split("/"))
     if result.evidence is not None and result.evidence.kind == "answered":
@@ -111,7 +111,7 @@ def distinguishing_calls(
     precision: Precision,
     seed: int,
 ) -> tuple[Pool, str]:
-    """Return calls that show the deviation of the implementation, and a description of them."""
+    """Return a pool of calls that show the deviation, and words for these calls in the report."""
     count = POOL[check.level]
     calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
     expected = [expected_or_none(call, precision) for call in calls]
@@ -140,14 +140,14 @@ def describe_mutant(mutant: Mutant) -> str:
 
 
 def make_pool(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Pool:
-    """Return calls with the expected answers and the deviation of an implementation."""
+    """Return a pool: these calls, their expected answers, the deviation of an implementation."""
     return Pool(calls, expected, deviation_of(implementation, calls, expected))
 
 
 def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
-    """Return each candidate mutant with the fraction that it explains, the largest fraction first.
+    """Return each candidate mutant with the fraction of the deviation it explains, largest first.
 
-    Only a candidate that explains more than HALF of the first FEW wrong calls runs on all calls.
+    Only a mutant that explains over HALF of the deviation on FEW wrong calls runs on all calls.
     """
     matches, few = [], pool.first_wrong(FEW)
     for mutant in candidate_mutants(check):
@@ -159,13 +159,13 @@ def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
 
 
 def fraction_explained_by(mutant: Mutant, pool: Pool) -> float:
-    """Return the fraction of the deviation that a mutant explains."""
+    """Return the fraction of the deviation of a pool that a mutant explains."""
     other = deviation_of(mutant_implementation(mutant), pool.calls, pool.expected)
     return explained_fraction(pool.deviation, other)
 
 
 def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
-    """Return the mutants of the page of this check and of the pages that it is built on."""
+    """Return the mutants of the page of this check, and of all pages whose rules this page uses."""
     pages = {check.page, check.stem, *RESTS_ON.get(check.stem, ()), "numerics"}
     if check.level != "ops":
         pages |= {"model", "optimiser"} | set(RESTS_ON["model"]) | {"softmax", "squash"}
@@ -174,14 +174,14 @@ def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
 
 @cache
 def mutant_implementation(mutant: Mutant) -> Implementation:
-    """Return a mutant as an implementation, which runs calls."""
+    """Return an implementation that runs calls on the edited code of a mutant."""
     return BackendImplementation(backend_of(mutant))
 
 
 def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArray] | None:
     """Return the expected answer; None for a call for which the reference raises."""
     if len({x.dtype for x in named_arrays(call.arrays).values() if is_float_array(x)}) > 1:
-        return None  # `expected_answer` would convert to one dtype
+        return None  # `expected_answer` would convert all arrays to one dtype
     try:
         return expected_answer(call, precision)
     except Exception:
@@ -189,7 +189,7 @@ def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArra
 
 
 def deviation_of(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Parts:
-    """Return the deviation of an implementation by call and part."""
+    """Return the deviation of an implementation for each call and each expected array."""
     deviation: Parts = {}
     for number, (call, want) in enumerate(zip(calls, expected, strict=True)):
         answer = answer_or_empty(implementation, call)
@@ -204,7 +204,7 @@ def deviation_of(implementation: Implementation, calls: Sequence[Call], expected
 
 
 def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
-    """Return an answer; empty if the implementation raises."""
+    """Return the arrays that an implementation returns for a call; none if it raises."""
     try:
         with np.errstate(all="ignore"):  # a copy of the call, because a mutant may write to it
             answer = implementation.answer(copy_call(call))
@@ -214,7 +214,7 @@ def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
 
 
 def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
-    """Return got - value: 0 within the error bound, infinity if only one of them is finite."""
+    """Return got - want.value: 0 within the error bound, infinite if just one of them is finite."""
     value = np.asarray(want.value, np.float64)
     with np.errstate(all="ignore"):
         off = got.astype(np.float64) - value
@@ -225,7 +225,7 @@ def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
 
 
 def explained_fraction(deviation: Parts, other: Parts) -> float:
-    """Return the fraction of a deviation that `other` explains, averaged over calls and parts."""
+    """Return the fraction of a deviation that `other` explains: the mean over calls and arrays."""
     fractions = []
     for key, x in deviation.items():
         y = other.get(key, np.zeros(1))
@@ -237,8 +237,8 @@ def explained_fraction(deviation: Parts, other: Parts) -> float:
 def similarity(x: AnyArray, y: AnyArray) -> float:
     """Return 1 - |x - y|^2 / max(|x|^2, |y|^2), at least 0.
 
-    For infinite entries, the fraction that agrees is used instead. If there are finite and infinite
-    entries, the result is the smaller of the two numbers.
+    For entries that are infinite in x or y, the result is the fraction that is equal in both. If
+    there are finite and infinite entries, the result is the smaller of the two numbers.
     """
     if x.shape != y.shape:
         return 0.0

@@ -1,7 +1,7 @@
 """Read the catalogue of mutants, and build a mutant as an edited copy of the reference.
 
 A mutant edits statements of the package (anchors.py). To build it, copies of the reference's
-modules are edited and run. They import one another, so that routing uses an edited squash.
+modules are edited and run. The copies import each other, so that routing uses an edited squash.
 `sys.modules` and the reference itself are not changed.
 """
 
@@ -44,7 +44,7 @@ LEVEL_OF = {  # file -> level of its mutants; other files have the level "ops"
     "training/optimiser.py": "train",
     "conformance/runner/composed_backend.py": "train",
 }
-LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # rules of the model or of training
+LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # page -> level of its mutants
 
 
 class Mutant(NamedTuple):
@@ -66,7 +66,7 @@ class Mutant(NamedTuple):
 
     @property
     def level(self) -> str:
-        """Return the lowest level of the contract at which the mistake has an effect."""
+        """Return the lowest level ("ops", "model", "train") at which the mistake has an effect."""
         concerned = [LEVEL_OF.get(edit.file, "ops") for edit in self.edits]
         return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=list(LEVELS).index)
 
@@ -82,7 +82,7 @@ class BuiltModules(NamedTuple):
 
 @cache
 def suite_mutants() -> tuple[Mutant, ...]:
-    """Return every mutant of the suite, sorted by page, then by rule as in the file."""
+    """Return all mutants of scope "suite": page by page, and rule by rule in the file's order."""
     return tuple(mutant for mutant in shipped_mutants() if "suite" in mutant.scope)
 
 
@@ -127,8 +127,8 @@ def build_mutant(
     """Return new modules with the edits of a mutant; without a mutant, the unedited reference.
 
     `probes` are further edits; a probe inside a statement that the mutant replaces is left out.
-    `names` are global names in every module, which probes can call. Results of two calls share no
-    state, so that a mutant with state starts anew. Raises ValueError unless each anchor matches
+    `names` (name -> object) become globals of every module, for the probes. Two builds share no
+    state, even if a mutant keeps values between calls. Raises ValueError unless each anchor matches
     exactly one statement.
     """
     edits = mutant.edits if mutant else ()
@@ -144,7 +144,7 @@ def build_mutant(
 def backend_of(
     mutant: Mutant | None = None, levels: tuple[str, ...] | None = None
 ) -> ComposedBackend:
-    """Return a mutant as a backend that claims `levels`, by default the levels up to its own.
+    """Return a mutant as a backend that claims `levels`; default: all up to the mutant's level.
 
     Without a mutant, the backend is the unedited reference, with all three levels.
     """
@@ -169,7 +169,7 @@ def run_module(
     modules: dict[str, Any],
     names: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModuleType:
-    """Run the code of a module; its imports of the reference return modules of `modules`."""
+    """Return the module that `code` defines. It imports from `modules`, not from the reference."""
 
     def import_module(imported: str, *arguments: Any) -> Any:
         names = arguments[2] if len(arguments) > 2 else None
@@ -183,7 +183,7 @@ def run_module(
     module = ModuleType(name)
     module.__dict__.update(names)
     module.__dict__["__builtins__"] = {**vars(builtins), "__import__": import_module}
-    exec(code, module.__dict__)  # our own source, with our own edits
+    exec(code, module.__dict__)  # safe: the source and the edits are our own
     return module
 
 

@@ -27,8 +27,8 @@ class Unit(NamedTuple):
 
     function: str  # the qualified name of the function or class
     form: str  # the form in an anchor, such as "return" or "weights, s2 ="
-    names: tuple[str, ...]  # identifiers and short strings of the header, in source order
-    labels: tuple[str, ...]  # the rules in its comments
+    names: tuple[str, ...]  # identifiers and one-word strings of the header, in source order
+    labels: tuple[str, ...]  # labels of rules in its comments
     node: Any
     first: int  # offset of the first byte, including decorators
     start: int  # offset of the first byte of the header
@@ -53,7 +53,7 @@ class AnchoredSource:
         for line in self.lines:
             self.starts.append(self.starts[-1] + len(line))
         self.comments: dict[int, str] = {}
-        self.marks: list[tuple[int, int, str]] = []  # offset and end of brackets, colons, lambdas
+        self.marks: list[tuple[int, int, str]] = []  # start, end, text of brackets, colons, lambdas
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             row, column = token.start
             if token.type == tokenize.COMMENT:
@@ -67,7 +67,7 @@ class AnchoredSource:
         self.of_node = {id(unit.node): unit for unit in self.units}
 
     def offset(self, line: int, column: int) -> int:
-        """Return the offset of a position of the syntax tree."""
+        """Return the byte offset of a line and column of the syntax tree."""
         return self.starts[line - 1] + column
 
     def walk(self, node: Any, function: str, block: tuple[Any, ...]) -> Iterator[Unit]:
@@ -123,11 +123,11 @@ class AnchoredSource:
         return Unit(function, form, names, labels, node, first, start, colon, end, inside)
 
     def line(self, offset: int) -> int:
-        """Return the number of the line, from 1, that has the byte before an offset."""
+        """Return the number (from 1) of the line that contains the byte before an offset."""
         return bisect_left(self.starts, offset)
 
     def colon(self, start: int) -> int:
-        """Return the offset after the colon that ends the header that begins at `start`."""
+        """Return the offset after the final colon of the header that begins at `start`."""
         depth = lambdas = 0
         for _, end, mark in self.marks[bisect_left(self.marks, (start, 0, "")) :]:
             if mark == "lambda":
@@ -143,13 +143,13 @@ class AnchoredSource:
         raise AssertionError(f"no colon after byte {start}")
 
     def labels(self, first: int, last: int) -> tuple[str, ...]:
-        """Return the labels in the comments of lines, and in the comment lines directly above."""
+        """Return the labels in comments on lines `first` to `last`, or directly above `first`."""
         while first > 1 and self.lines[first - 2].lstrip().startswith(b"#"):
             first -= 1
         return self.labels_on(first, last)
 
     def labels_on(self, first: int, last: int) -> tuple[str, ...]:
-        """Return the labels in the comments of lines."""
+        """Return the labels in comments on lines `first` to `last`."""
         comments = (self.comments.get(line, "") for line in range(first, last + 1))
         return tuple(label for comment in comments for label in labels_of(comment))
 
@@ -178,7 +178,7 @@ class AnchoredSource:
 
 @cache
 def parse_source(text: str) -> AnchoredSource:
-    """Return the statements of a text."""
+    """Return a text with its statements; a repeated text is parsed only once."""
     return AnchoredSource(text)
 
 
@@ -191,7 +191,7 @@ def labels_of(comment: str) -> list[str]:
 
 
 def form_of(node: Any, source: bytes) -> str:
-    """Return the form (in an anchor) of a statement or branch that begins with this source."""
+    """Return the form (in an anchor) of `node`; `source` is the start of the node's text."""
     if isinstance(node, ast.Assign):
         return " = ".join(map(target_text, node.targets)) + " ="
     if isinstance(node, ast.AnnAssign):
@@ -216,13 +216,13 @@ def form_of_expression(value: ast.expr) -> str:
 
 
 def target_text(target: ast.expr) -> str:
-    """Return a target of an assignment without brackets around it."""
+    """Return the source text of an assignment target, without brackets around a tuple."""
     text = ast.unparse(target)
     return text[1:-1] if isinstance(target, ast.Tuple) and text.startswith("(") else text
 
 
 def header_parts(node: Any) -> list[Any]:
-    """Return the parts of a statement that are not statements, decorators or branches."""
+    """Return the fields of a node that form its header: no body, decorators or branches."""
     skipped = ("body", "orelse", "finalbody", "handlers", "cases", "decorator_list")
     parts = []
     for field, value in ast.iter_fields(node):
@@ -232,7 +232,7 @@ def header_parts(node: Any) -> list[Any]:
 
 
 def names_of(nodes: Sequence[Any]) -> tuple[str, ...]:
-    """Return the identifiers and short strings within nodes, in the order of the source."""
+    """Return the identifiers and one-word strings within nodes, in the order of the source."""
     positions: dict[str, tuple[int, int]] = {}
     for top in nodes:
         for node in ast.walk(top) if isinstance(top, ast.AST) else ():

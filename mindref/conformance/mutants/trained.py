@@ -1,6 +1,6 @@
-"""Train a mutant, to measure the effect of its mistake.
+"""Provide each mutant as a backend for training, to measure the effect of its mistake.
 
-Each mutant is a backend in this module. Its name here has underscores instead of hyphens:
+The name of a backend is the name of the mutant with underscores instead of hyphens:
 
     mindref train --backend mindref.conformance.mutants.trained:no_log_q
 

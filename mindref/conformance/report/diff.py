@@ -74,7 +74,7 @@ def schema_violations(
 ) -> Iterator[str]:
     """Yield a message for each required field that a report lacks, and for each wrong type.
 
-    Values are not compared, because an older suite may have had other names and numbers.
+    Names and numbers are not tested, because an older suite may have had different ones.
     """
     form = definitions[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
     declared = form.get("type", [])
@@ -106,7 +106,7 @@ def report_changes(old: ReportJson, new: ReportJson) -> list[Change]:
 
 
 def results_by_key(report: ReportJson) -> dict[tuple[str, str], Row]:
-    """Return (check, precision) -> result."""
+    """Return a dict: (check, precision) -> the result as plain values."""
     return {(row["check"], row["precision"]): row for row in report["results"]}
 
 
@@ -161,14 +161,14 @@ def rule_digest(report: ReportJson, rule: str) -> str:
 
 
 def is_tightened(was: Row, now: Row, old: ReportJson, new: ReportJson) -> bool:
-    """Return whether the suite or the expectations file allow a smaller error than before."""
+    """Return whether the allowed error became smaller, or the table ULPS of errors changed."""
     then, today = old["strictness"], new["strictness"]
     looser = today["factor"] * now["factor"] >= then["factor"] * was["factor"]
     return not looser or then["ulps"] != today["ulps"]
 
 
 def change_lines(changes: list[Change], old: ReportJson, new: ReportJson) -> Iterator[str]:
-    """Yield the changes in words: the counts of each cause, then each change."""
+    """Yield lines of text: different versions and settings, counts by cause, then each change."""
     for name in ("specification", "suite", "protocol", "mindref", "profile", "seed"):
         if old[name] != new[name]:
             yield f"{name}: {old[name]} before, {new[name]} now"

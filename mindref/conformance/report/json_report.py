@@ -74,7 +74,7 @@ def strictness() -> dict[str, Any]:
 
 
 def rule_digests(report: ConformanceReport) -> dict[str, Any]:
-    """Return the rules of the results, with force and digest of their text."""
+    """Return a dict: each rule of the results -> the rule's force, and a digest of its text."""
     labels = dict.fromkeys(rule for result in report.results for rule in result.rules)
     rules = manifest.load_manifest()["rules"]
     return {label: {key: rules[label][key] for key in ("force", "digest")} for label in labels}

@@ -14,7 +14,7 @@ ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_text(report: ConformanceReport) -> str:
-    """Return the XML of a report. Checks without a verdict (blocked, not claimed) are skipped."""
+    """Return the XML of a report. Checks that neither passed nor failed are marked as skipped."""
     root = xml.Element("testsuites", name=f"mindref conform {strip_illegal(report.backend)}")
     results = sorted(report.results, key=lambda r: r.page)
     for page, group in groupby(results, key=lambda r: r.page):
@@ -28,7 +28,7 @@ def junit_text(report: ConformanceReport) -> str:
 
 
 def add_suite(root: xml.Element, page: str, results: list[CheckResult]) -> None:
-    """Add the checks of a page."""
+    """Add an XML element with the results of one page."""
     failed = sum(r.status == "failed" for r in results)
     skipped = sum(r.status not in ("passed", "failed") for r in results)
     counts = {"tests": len(results), "failures": failed, "skipped": skipped, "errors": 0}
@@ -41,7 +41,7 @@ def add_suite(root: xml.Element, page: str, results: list[CheckResult]) -> None:
 
 
 def add_case(suite: xml.Element, result: CheckResult) -> None:
-    """Add one check in one precision."""
+    """Add an XML element for the result of one check in one precision."""
     name = f"{result.check}[{result.precision}]"
     element = xml.SubElement(suite, "testcase", classname=result.page, name=name)
     element.set("time", f"{result.seconds:.3f}")

@@ -9,7 +9,7 @@ from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 
 def markdown_text(report: ConformanceReport) -> str:
-    """Return the report: verdict, badge, failures by rule, checks without verdict, the table."""
+    """Return the report as text: verdict, badge, failures by rule, other results, page table."""
     return "\n".join(markdown_lines(report)) + "\n"
 
 
@@ -36,7 +36,7 @@ def section_lines(name: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def failure_sections(report: ConformanceReport) -> Iterator[str]:
-    """Yield the failures by rule."""
+    """Yield the lines of the failures, with a heading for each rule."""
     failures = summary.report_failures(report)
     if failures:
         yield from ("", "## Failures")

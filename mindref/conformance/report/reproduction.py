@@ -137,7 +137,7 @@ def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> st
 
 
 def expectation_literal(result: CheckResult, evidence: Evidence, imports: Imports) -> str:
-    """Return the Python source of the expected answer."""
+    """Return the source of a dict: the wrong part, its expected interval, how to recheck it."""
     names = ("part", "call_index", "low", "high")
     fields = {name: getattr(evidence, name) for name in names}
     fields |= {"source": source_literal(evidence)} | recheck_rule(result, evidence)
@@ -147,9 +147,9 @@ def expectation_literal(result: CheckResult, evidence: Evidence, imports: Import
 def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
     """Return how the script decides whether the failure is still present.
 
-    If the failure's interval overlaps the reference's, the script uses the failure's interval.
-    Otherwise that interval may come from wrong answers, so all answers must match the reference. If
-    all answers of the failed check match the reference already, at least one answer must change.
+    If the interval of the check overlaps the reference's, the script uses the check's interval.
+    Otherwise the check's interval may come from wrong answers, so all answers must match the
+    reference. If all answers matched when the check failed, at least one answer must change.
     """
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
@@ -164,7 +164,7 @@ def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
 
 
 def source_literal(evidence: Evidence) -> tuple[int, AnyArray | None] | None:
-    """Return the index of the call whose answer is expected, and of its numbers (None: all)."""
+    """Return the index of the call with the expected numbers, and their indices (None: all)."""
     if evidence.source is None:
         return None
     call_index, index = evidence.source
@@ -184,7 +184,7 @@ def allowed_ranges(call: Call, result: CheckResult) -> Ranges:
 
 
 def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
-    """Return whether two intervals overlap at every position."""
+    """Return whether two pairs of arrays (low, high) contain overlapping intervals everywhere."""
     (low, high), (least, most) = ([x.astype(np.float64) for x in pair] for pair in (one, other))
     if low.shape != least.shape:
         return False
@@ -194,18 +194,18 @@ def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
 
 
 def non_finite_interval(low: AnyArray, high: AnyArray) -> AnyArray:
-    """Return where an interval is that of an expected infinity or NaN."""
+    """Return a mask that is true where the expected number of an interval is infinite or NaN."""
     return ~((low < high) | np.isfinite(low))
 
 
 def is_outside(answer: Answer, ranges: Ranges) -> bool:
-    """Return whether a part of an answer is outside its interval."""
+    """Return whether any part of an answer has a number outside its interval in `ranges`."""
     common = [name for name in ranges if name in answer]
     return any(not intervals_meet((answer[n], answer[n]), ranges[n]) for n in common)
 
 
 def dict_literal(parts: dict[str, str]) -> str:
-    """Return the source of a dict with one item on each line; `parts` are sources."""
+    """Return the source of a dict; `parts` maps each key of the dict to its value's source."""
     lines = [f"    {name!r}: {value}," for name, value in parts.items()]
     return "\n".join(["{", *lines, "}"])
 

@@ -47,7 +47,7 @@ def run_call(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[Answer]) -> str:
-    """Return the rule of all operators that the last answer breaks, or ""."""
+    """Return a message if the last answer breaks a rule of all operators, or ""."""
     inputs = arrays_in((call["arrays"], call["d_out"]))
     if [x.tobytes() for x in inputs] != before:
         return "an input was written to"
@@ -63,7 +63,7 @@ def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[
 
 
 def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, Any]:
-    """Return the smallest and largest allowed values: stored, or around the `source` answer."""
+    """Return the allowed interval (low, high), stored or centred on the `source` answer."""
     low, high = wrong["low"], wrong["high"]
     if wrong["source"] is None:
         return low, high
@@ -81,7 +81,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return where numbers are outside the interval. If inf or NaN is expected, both are inside."""
+    """Return where `got` is outside the interval. If inf or NaN is expected, both are inside."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)
@@ -128,7 +128,7 @@ def same_bytes(one: Answer, other: Answer) -> bool:
 
 
 def contract_error(backend: Any, call: dict[str, Any]) -> str:
-    """Return what is wrong with the backend as a whole, or ""."""
+    """Return a message about a wrong conversion or a missing claimed member of a backend, or ""."""
     if call["stem"] == "conversion":
         x = call["arrays"]["x"]
         for array in (x, np.isfinite(x)):

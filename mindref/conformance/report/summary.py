@@ -1,4 +1,4 @@
-"""Texts about the results by page and rule, which every text format of the report uses."""
+"""Texts about the results of pages and rules, for every text format of the report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECK_PROBLEM = re.compile(r"[\w/]+(?:\[\w+\])? \[[\w/]+\] (.*)")
 """Matches a problem of one check in one precision; the group is the text of the problem."""
 
 WORDS = {"not_claimed": "not claimed", "self_comparison": "self-comparison"}
-"""Status -> its words in texts. Other statuses are written as they are."""
+"""Status -> the words for this status in texts. Other statuses are printed unchanged."""
 
 
 BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
@@ -54,7 +54,7 @@ class Folded(NamedTuple):
 
 
 def report_failures(report: ConformanceReport) -> list[Failure]:
-    """Return the failures by page. A page comes after the pages that it is built on.
+    """Return the failures in page order. A page comes after the pages that it is built on.
 
     Within a page, rules are in the order of their checks: checks of properties and of exact cases
     come before checks of agreement with the reference.
@@ -84,7 +84,7 @@ def rule_line(rule: str) -> str:
 
 
 def failure_text_lines(failure: Failure) -> list[str]:
-    """Return a failure in lines: requirement, deviation, diagnosis, command to reproduce it."""
+    """Return the lines of a failure: requirement, deviation, diagnosis, command to reproduce it."""
     result = failure.result
     lines = [f"{result.check} [{', '.join(failure.precisions)}]: {result.text}", result.message]
     if result.diagnosis:
@@ -103,7 +103,7 @@ def result_text(result: CheckResult) -> str:
 
 
 def folded_results(report: ConformanceReport) -> list[Folded]:
-    """Return results that neither passed nor failed, one entry for each reason."""
+    """Return results that neither passed nor failed, one entry for each status and reason."""
     folded = []
     for status in ("blocked", "expected", "not_claimed", "self_comparison"):
         results = [r for r in report.results if r.status == status]
@@ -128,7 +128,7 @@ def not_passed_reason(result: CheckResult) -> str:
 
 
 def report_problems(report: ConformanceReport) -> list[str]:
-    """Return the problems. If more than MANY have the same text, the others are only counted."""
+    """Return the problems. Of problems with the same text, list MANY and count the others."""
     counts = Counter(map(problem_of_check, report.problems))
     lines, seen = [], Counter[str]()
     for line in report.problems:
@@ -142,7 +142,7 @@ def report_problems(report: ConformanceReport) -> list[str]:
 
 
 def problem_of_check(problem: str) -> str:
-    """Return the text of a problem of a check in a precision, or "" for other problems."""
+    """Return the text of a problem without check and precision; "" if it names no check."""
     match = CHECK_PROBLEM.match(problem)
     return match[1] if match else ""
 
@@ -198,7 +198,7 @@ def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[li
     for page in dict.fromkeys(r.page for r in report.results):
         results = [r for r in report.results if r.page == page]
         counts = Counter(r.status for r in results)
-        ratios: dict[str, CheckResult] = {}  # by precision, of passed results
+        ratios: dict[str, CheckResult] = {}  # precision -> passed result
         for result in results:
             if result.status == "passed":
                 best = ratios.get(result.precision, result)

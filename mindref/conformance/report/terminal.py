@@ -63,7 +63,7 @@ def print_wrapped(console: Console, line: str, style: str = "", indent: int = 0)
 
 
 def page_table(report: ConformanceReport) -> Table:
-    """Return a row for each page: its counts and the largest error ratio."""
+    """Return a table with a row for each page: its counts and the largest error ratio."""
     table = Table(box=None, pad_edge=False)
     table.add_column("page")
     statuses = [s for s in STATUSES if report.counts()[s] or s == "passed"]

@@ -1,4 +1,4 @@
-"""Run the checks of a backend, from the name of the backend to a report.
+"""Run the checks of the suite on a backend: load the backend, run each check, build the report.
 
 The modules, in the order in which a run uses them:
 
@@ -9,7 +9,7 @@ The modules, in the order in which a run uses them:
     check_runner    run one check on many drawn calls with Hypothesis
     trivial_implementations  simple wrong implementations that every check must reject
     context         the functions that checks use: run calls and compare answers
-    call            one call of an operator or level, and a backend as a function of calls
+    call            one call of an operator or method, and an adapter that runs calls on a backend
     reference       the expected answer of a call, with an error bound for every number
     attribution     find failures that another failure explains
     expectations    known gaps and widened tolerances of a backend

@@ -14,21 +14,21 @@ NAMED = re.compile(r"^your .*?\[[\w-]+, ([a-z_]+-R\d+)")
 
 
 def block_explained(results: list[CheckResult]) -> list[CheckResult]:
-    """Return the results of one precision; a failure that follows from another becomes blocked.
+    """Return the results of one precision; a failure explained by another becomes "blocked".
 
     An agreement check compares answers with the reference. A failure is blocked by one of:
 
-    - a failed agreement check of a page that its page is built on, as routing is on softmax;
-    - a failed agreement check of forward on the same page, if the failure concerns gradients;
-    - an earlier failed agreement check of the same page;
-    - a failed check of a rule of all operators, if this failure breaks that rule, too;
+    - a failed agreement check of a page that the failure's page is built on (routing: softmax);
+    - an earlier failed agreement check of the same page, if the failure concerns gradients;
+    - an earlier failed agreement check of forward on the same page, if the failure is another one;
+    - a failed check of a rule of all operators, if an answer in the failing check broke this rule;
     - an earlier failure of the same operator with the same error message.
     """
     return [block_one(result, position, results) for position, result in enumerate(results)]
 
 
 def block_one(result: CheckResult, position: int, results: list[CheckResult]) -> CheckResult:
-    """Return one result; it becomes blocked if another failure explains it."""
+    """Return `result`; if another failure in `results` explains it, its status is "blocked"."""
     if result.status == "blocked":  # CommonRuleFailed or PropertyOnWrongAnswers
         return block_by_common_rule(result, results)
     if result.status != "failed":
@@ -41,7 +41,7 @@ def block_one(result: CheckResult, position: int, results: list[CheckResult]) ->
 
 
 def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a blocked result with the rule of its cause. Without a cause, it becomes failed."""
+    """Return a blocked result with its cause's rule; if no cause failed, return it as failed."""
     if result.blocked_by == "agreement":
         pages = (result.page, operator_of(result))
         causes = [r for r in results if r.page in pages and has_failed(r) and is_agreement(r)]
@@ -55,7 +55,7 @@ def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> Che
 
 
 def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
-    """Return a failed agreement check of a page that the result's page is built on."""
+    """Return a failed check of a page that the result's page is built on, or None."""
     for page in foundations(result.check) or foundations(operator_of(result)):
         if cause := failed_agreement(page, results, gradient=result.gradient):
             return cause
@@ -71,7 +71,7 @@ def failed_agreement(
 
 
 def same_check_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
-    """For `x[routing]`, return a failure of `x[softmax]`, because routing is built on softmax."""
+    """For a check `x[routing]`, return a failed `x[softmax]`: routing is built on softmax."""
     question, of_all, _ = result.check.partition("[")
     for page in foundations(operator_of(result)) if of_all else ():
         for other in results:
@@ -101,7 +101,7 @@ def same_error_before(
 
 
 def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
-    """Return the results of one precision, attributed to the mutants that their diagnoses name.
+    """Return the results; of failures due to one mutant, only those that cite its rule stay failed.
 
     Several failures may have the same diagnosis. If one of them cites the rule that the mutant
     breaks, this rule blocks the failures that do not cite it.
@@ -117,7 +117,7 @@ def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
 
 
 def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a result. If a blocked result blocks it, `blocked_by` becomes the root cause."""
+    """Return the result; if its cause is blocked, too, `blocked_by` names the root cause."""
     passed = [""]
     while result.status == "blocked" and result.blocked_by not in passed:
         causes = [r for r in results if result.blocked_by in r.rules]
@@ -130,7 +130,7 @@ def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult
 
 
 def broken_rule(result: CheckResult) -> str:
-    """Return the rule that the mutant named in the diagnosis breaks, or ""."""
+    """Return the rule broken by the mutant that the diagnosis of a failed result names, or ""."""
     if result.status != "failed":
         return ""
     match = NAMED.search(result.diagnosis)
@@ -146,7 +146,7 @@ def foundations(page: str) -> list[str]:
 
 
 def operator_of(result: CheckResult) -> str:
-    """Return the stem of the operator that a result tests, or the page of the result."""
+    """Return the name of the operator that a result tests; if there is none, return the page."""
     return check_operators().get(result.check, result.page)
 
 

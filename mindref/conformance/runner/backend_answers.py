@@ -1,4 +1,4 @@
-"""Run one call on a backend: call members of the backend, and name the parts of the answer.
+"""Run one call on a backend; return the answer as a dict of arrays, such as "out" and "d_history".
 
 Spec: specs/backend.md. The suite and its reproduction scripts run this code. A script contains the
 text of this file, so this file must not import the suite.
@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 
 
 def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the answer of an operator (level 1): forward and, with d_out, its gradients."""
+    """Return the output of an operator (level 1) and, if the call has a d_out, its gradients."""
     operator = getattr(backend.ops, call["stem"])
     arrays, d_out = call["arrays"], call["d_out"]
     out, saved = operator.forward(*arrays.values(), **call["numbers"])
@@ -32,7 +32,7 @@ def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
-    """Return the gradients of an operator by the names of its arguments."""
+    """Return a dict of gradients: "d_x" for the argument x; "rows" if a gradient is row-sparse."""
     names, answer = call["gradients"], {}
     if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
         gradients = (gradients,)
@@ -65,7 +65,7 @@ def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> Answer:
-    """Return loss and gradients by name."""
+    """Return a dict: the loss, each parameter's gradient, and the rows of the item gradient."""
     from mindref.models.parameters import flatten, flatten_gradients
 
     answer = {"loss": loss_value(loss, call, numpy)}
@@ -111,16 +111,16 @@ ANSWERS = {
     "interests": answer_interests,
     "training": answer_training,
 }
-"""Stem of a call that is not an operator -> the function that answers it."""
+"""Kind ("stem") of a call other than an operator's -> the function that runs the call."""
 
 
 def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the parts of the answer of a backend by name."""
+    """Run a call on a backend; return the arrays of the answer by name."""
     return ANSWERS.get(call["stem"], answer_operator)(backend, call)
 
 
 def numpy_of(backend: Any) -> Any:
-    """Return the function that converts an array of levels 2 and 3 to a NumPy array."""
+    """Return the function that converts an array of this backend (levels 2 and 3) to NumPy."""
     return lambda x: np.asarray(backend.to_numpy(x))
 
 
@@ -130,7 +130,7 @@ def loss_value(x: Any, call: dict[str, Any], numpy: Any) -> Any:
 
 
 def call_dtype(call: dict[str, Any]) -> Any:
-    """Return the dtype of the first float array of a call."""
+    """Return the dtype of the first float array of a call, or float64 if there is none."""
     floats = (x.dtype for x in arrays_in(call["arrays"]) if x.dtype.kind not in "biu")
     return next(floats, np.dtype(np.float64))
 
@@ -141,7 +141,7 @@ def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
         return numpy(gradient)
     values = numpy(gradient.values)
     table = np.zeros(shape, values.dtype)
-    np.add.at(table, np.asarray(gradient.rows), values)  # a row listed twice counts twice
+    np.add.at(table, np.asarray(gradient.rows), values)  # if a row is listed twice, add both
     return table
 
 

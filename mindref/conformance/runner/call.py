@@ -1,7 +1,7 @@
-"""A call of an operator or of a level, its answer, and implementations that answer calls.
+"""A call of an operator or of a backend's method, its answer, and objects that run calls.
 
-Spec: specs/backend.md. The arrays of a call are named, in the order of the positional arguments.
-`backend_answers` calls the members of a backend, which compute the answer.
+Spec: specs/backend.md. The arrays of a call have names. They are in the order of the positional
+arguments. The module `backend_answers` calls the operators and methods of a backend.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mindref.conformance.runner import backend_answers
 
 AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
-"""The parts of an answer by name: "out", "d_history", ...; plain NumPy arrays."""
+"""An answer: name of each part -> NumPy array. Names are "out", "d_history", ..."""
 
-MODEL = ("loss", "interests")  # stems of level 2, "model"
-TRAIN = ("training",)  # stem of level 3, "train"
+MODEL = ("loss", "interests")  # kinds of calls ("stems") of level 2, "model"
+TRAIN = ("training",)  # kind of call of level 3, "train"
 
 
 class Call(NamedTuple):
-    """One call: a stem, its arrays and numbers, and an optional cotangent."""
+    """One call: its kind (`stem`), its arrays and numbers, and an optional cotangent."""
 
     stem: str  # an operator such as "routing", or "loss", "interests", "training", ...
     arrays: dict[str, Any]
@@ -40,14 +40,14 @@ class Call(NamedTuple):
 
     @property
     def differentiable(self) -> tuple[str, ...]:
-        """Return the arguments of this call that have a gradient, in the order of backward."""
+        """Return the names of the arguments with a gradient, in the order of backward's results."""
         arguments = ARGUMENTS.get(self.stem)
         names = arguments.differentiable if arguments else ()
         return tuple(name for name in names if name in self.arrays)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the dtype of the first float array, or float64 without float arrays."""
+        """Return the dtype of the first float array, or float64 if there is none."""
         floats = (x for x in named_arrays(self.arrays).values() if is_float_array(x))
         return next((x.dtype for x in floats), np.dtype(np.float64))
 
@@ -57,7 +57,7 @@ class Call(NamedTuple):
         return np.float32 if self.dtype == np.float64 else np.float64
 
     def change(self, **changes: Any) -> Call:
-        """Return the call with some arrays, numbers or the cotangent replaced."""
+        """Return a copy of the call; `changes` replaces arrays, numbers or the cotangent."""
         cotangent = changes.pop("cotangent", self.cotangent)
         arrays = {name: changes.pop(name, x) for name, x in self.arrays.items()}
         numbers = {name: changes.pop(name, x) for name, x in self.numbers.items()}
@@ -100,7 +100,7 @@ def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
 
 
 def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
-    """Return the numbers of a call. If `dtype` is float32 or float64, the configuration gets it."""
+    """Return `numbers`; the Config in it, if any, gets `dtype` if this is float32 or float64."""
     name = np.dtype(dtype).name
     if "config" not in numbers or name not in ("float32", "float64"):
         return numbers
@@ -146,7 +146,7 @@ class Implementation(Protocol):
     name: str
 
     def answer(self, call: Call) -> Answer:
-        """Return the parts of the answer by name."""
+        """Run a call and return the arrays of the answer by name."""
 
 
 class BackendImplementation:
@@ -158,7 +158,7 @@ class BackendImplementation:
         self.claims: Capabilities = backend.capabilities()
 
     def answer(self, call: Call) -> Answer:
-        """Call the member of the backend that answers this call."""
+        """Run a call on the backend and return the arrays of the answer by name."""
         fields: dict[str, Any] = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
         fields |= {"d_out": call.cotangent, "gradients": call.differentiable}
         return backend_answers.answer_call(self.backend, fields)

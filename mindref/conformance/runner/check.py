@@ -1,4 +1,4 @@
-"""Registry of the checks. A check has a function, the rules that it tests, and calls to run on.
+"""Registry of the checks. A check is a function with the rules that it tests and calls to draw.
 
 The name of a check is its module and its function, such as `routing/padding_has_no_influence`.
 Expectations, reports and reproduction scripts use this name, which is stable across versions.
@@ -27,7 +27,7 @@ MODULES = (
     "sampled_softmax.properties", "sampled_softmax.agreement", "notation", "numerics",
     "model.interests", "model.loss", "optimiser", "contract", "golden",
 )  # fmt: skip
-"""Modules of `mindref.conformance.checks` in running order, such as softmax before routing."""
+"""Modules of `mindref.conformance.checks` in the order in which they run."""
 
 CHECKS_PACKAGE = "mindref.conformance.checks"
 
@@ -46,13 +46,13 @@ RESTS_ON = {
     "golden/training_matches": ("optimiser",),
     "contract/step_is_adam_on_the_loss_gradients": ("optimiser",),
 }
-"""Page or name of a check -> pages that it is built on, whose failures explain its failures."""
+"""Key: a page, or the name of a check. Value: pages whose failures explain failures of the key."""
 
 STEMS = {"model": "loss", "optimiser": "training"}
-"""Page -> the default stem of its checks, if this is not the name of the page."""
+"""Page -> the kind of call ("stem") of its checks, if this is not the name of the page."""
 
 NEEDS: dict[str, tuple[str, ...]] = {"composition": OPERATORS, "contract": (), "conversion": ()}
-"""Stem of level "ops" that is not an operator -> the operators that a backend must have for it."""
+"""Stem of level "ops", but not an operator -> the operators that a backend must claim for it."""
 
 
 Run = Callable[["CheckContext", Call], None]
@@ -66,8 +66,8 @@ class ConformanceCheck(NamedTuple):
     run: Run
     draws: st.SearchStrategy[Call]
     gradient: bool  # whether it tests gradients
-    agreement: bool  # whether it compares with the reference
-    stem: str  # operator, or "loss", "interests", "training", or a key of NEEDS
+    agreement: bool  # whether it compares answers with the reference
+    stem: str  # kind of call: operator, "loss", "interests", "training", or a key of NEEDS
     fraction: float  # the fraction of the profile's examples that it runs on
 
     @property
@@ -86,7 +86,7 @@ class ConformanceCheck(NamedTuple):
         return (self.run.__doc__ or "").strip().split("\n")[0]
 
     def result(self, precision: object, status: str = "", **fields: Any) -> CheckResult:
-        """Return a result of this check in a precision."""
+        """Return a result of this check with this precision, this status and these other fields."""
         identity = (self.name, self.rules, self.level, self.gradient)
         return CheckResult(*identity, str(precision), status, self.text, **fields)
 
@@ -104,7 +104,7 @@ def add_check(
 ) -> Callable[[Run], Run]:
     """Register the decorated function as a check of these rules, such as "routing-R2, R9".
 
-    `stem` is by default the stem of the page of the first rule.
+    The default of `stem` is the page of the first rule, or the entry of this page in STEMS.
     """
     rules = tuple(label for rule in rules for label in labels_of(rule))
     page_stem = STEMS.get(page_of(rules), page_of(rules))
@@ -124,10 +124,10 @@ def add_check(
 def add_comparison(
     *rules: str, parts: tuple[str, ...] = (), gradient: bool = False, **options: Any
 ) -> Callable[[Callable[[], None]], Run]:
-    """Register a check that compares the answer with the reference.
+    """Register a check that compares the backend's answer with the reference's.
 
     The name and the docstring of the decorated function become the name and the requirement of the
-    check. `parts` are the compared parts, by default all. A part "d_..." is a gradient.
+    check. `parts` names the arrays of the answer to compare (default: all); "d_..." is a gradient.
     """
     tests_gradient = gradient or any(part.startswith("d_") for part in parts)
     register = add_check(*rules, gradient=tests_gradient, agreement=True, **options)
@@ -140,7 +140,7 @@ def add_comparison(
 
 
 def agreement_run(*parts: str) -> Run:
-    """Return the function of a check that compares these parts, by default all."""
+    """Return a check that compares parts of an answer (default: all) with the reference's."""
 
     def compare_with_reference(context: CheckContext, call: Call) -> None:
         context.assert_agrees(call, *parts)
@@ -149,7 +149,7 @@ def agreement_run(*parts: str) -> Run:
 
 
 def name_run(run: Run, module: str, name: str, text: str | None) -> Run:
-    """Return the function of a check with this module, name and requirement."""
+    """Set module, name and docstring (the requirement) of a check function; return the function."""
     run.__module__, run.__name__, run.__doc__ = module, name, text
     return run
 
@@ -168,12 +168,12 @@ def all_checks() -> tuple[ConformanceCheck, ...]:
 
 
 def module_of(function: Callable[..., Any]) -> str:
-    """Return the module of a check relative to the package of checks."""
+    """Return the name of the module of a function, without the prefix CHECKS_PACKAGE."""
     return function.__module__.removeprefix(f"{CHECKS_PACKAGE}.")
 
 
 def select_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
-    """Return the checks of these pages, rules or names; without words, every check."""
+    """Return the checks whose page, name or rule is one of `words`; without words, every check."""
     checks = all_checks()
     if not words:
         return checks

@@ -33,7 +33,7 @@ MIN_EFFECTIVE = 0.5
 """Smallest fraction of the examples in which a check must have compared a number."""
 
 MIN_DRAWN, MAX_CACHED = 5, 100
-"""The smallest number of calls that is drawn at once, and the largest number of cached calls."""
+"""At least MIN_DRAWN calls are drawn at once. More than MAX_CACHED calls are not cached."""
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)
@@ -47,7 +47,7 @@ class ExampleBudget(NamedTuple):
     examples: int
     seed: int = 0
     shrink: bool = True
-    any_failure: bool = False  # stop at any failure, even of a common rule only
+    any_failure: bool = False  # stop at any failure, even one of a rule of all operators
 
 
 class ExampleTally:
@@ -66,19 +66,19 @@ class ExampleTally:
         self.grade = max(self.grade, context.grade)
 
     def fail(self, failure: CheckFailed) -> CheckFailed:
-        """Store a failure. A failure of the check itself has priority over one of a common rule."""
+        """Store and return `failure`. Only an own failure (is_own_failure) replaces an own one."""
         if self.failure is None or is_own_failure(failure) or not is_own_failure(self.failure):
             self.failure = failure
         return failure
 
 
 def is_own_failure(failure: CheckFailed) -> bool:
-    """Return whether the check itself failed, not a common rule or the test of the first answer."""
+    """Return False if a rule of all operators or the test of the first answer failed, else True."""
     return not isinstance(failure, PropertyOnWrongAnswers | CommonRuleFailed)
 
 
 class Trial(NamedTuple):
-    """A check, the implementation under test, and how strictly it is tested."""
+    """A check, the tested implementation, a precision, a seed, and a factor of error bounds."""
 
     check: ConformanceCheck
     implementation: Implementation
@@ -127,7 +127,7 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
         if not failure.evidence.calls:  # the failure concerns the whole backend, without a call
             failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
         return tally.fail(failure)
-    except FOREIGN_ERRORS as error:  # missing parts, or shapes that cannot be compared
+    except FOREIGN_ERRORS as error:  # missing arrays, or shapes that cannot be compared
         message = f"the answer cannot be read: {type(error).__name__}: {error}"
         return tally.fail(CheckFailed(message, context.evidence()))
     tally.add(context)
@@ -151,12 +151,12 @@ def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
 
 
 def call_for_check(check: ConformanceCheck, call: Call) -> Call:
-    """Return a drawn call. If the check tests no gradients, the call has no cotangent."""
+    """Return the call; if the check tests no gradients, return it without its cotangent."""
     return call if check.gradient else call.forward_only()
 
 
 def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call, ...]:
-    """Return `count` float64 calls of a check; the same calls for the same seed."""
+    """Draw `count` calls of a check in float64. Equal seeds give equal calls."""
     draw = cached_calls if count <= MAX_CACHED else cached_calls.__wrapped__
     calls = draw(check.draws, max(count, MIN_DRAWN), seed)
     return tuple(call_for_check(check, call) for call in calls[:count])
@@ -221,13 +221,13 @@ def draw_no_constant(*args: Any, **options: Any) -> None:
 
 
 def largest_call(check: ConformanceCheck, dtype: str) -> Call:
-    """Return the largest of a few calls of a check."""
+    """Draw a few calls of a check; return the call with the most array elements, in `dtype`."""
     calls = draw_calls(check, MIN_DRAWN)
     return max(calls, key=lambda c: sum(x.size for x in named_arrays(c.arrays).values())).to(dtype)
 
 
 def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTally) -> CheckResult:
-    """Return the result with its status."""
+    """Return `result` with the status and message that follow from the examples in `tally`."""
     failure = tally.failure
     if failure is not None:
         result = result._replace(status="failed", grade="-")

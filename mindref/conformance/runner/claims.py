@@ -51,7 +51,7 @@ def claims_of(backend: Any, name: str) -> Capabilities:
 
 
 def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -> None:
-    """Raise BackendError unless the claim is a tuple of these words, each at most once."""
+    """Raise BackendError unless `claimed` is a tuple or list of different strings from `words`."""
     expected = f"a tuple of {', '.join(words)}"
     if not isinstance(claimed, tuple | list) or not all(isinstance(w, str) for w in claimed):
         raise BackendError(say(f"{location}: {claim}", expected, repr(claimed)))
@@ -63,7 +63,7 @@ def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -
 
 
 def check_dtypes(location: str, claimed: Any) -> None:
-    """Raise BackendError unless each entry is one to three known dtypes, and entries differ."""
+    """Raise BackendError unless each entry has one to three known dtypes and all entries differ."""
     location = f"{location}: dtypes"
     expected = '(dtype of inputs, dtype of accumulation), such as ("float32", "float32")'
     if not isinstance(claimed, tuple | list) or not claimed:

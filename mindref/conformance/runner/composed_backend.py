@@ -30,7 +30,7 @@ from mindref.training import optimiser
 
 
 class ComposedState(NamedTuple):
-    """The state of training. No other state shares its arrays."""
+    """The state of one training: parameters and moments, which `step` changes in place."""
 
     params: Params
     moments: Any  # the state of the optimiser
@@ -39,8 +39,8 @@ class ComposedState(NamedTuple):
 class ComposedBackend:
     """A backend of all three levels in NumPy, with gradients derived by hand.
 
-    `ops` has one member for each operator. `mind` is like `mindref.models.mind` and `optimiser` is
-    like `mindref.training.optimiser`. `levels` are the levels that it claims.
+    `ops` has one member for each operator. `mind` has the functions of `mindref.models.mind`, and
+    `optimiser` those of `mindref.training.optimiser`. The backend claims the levels in `levels`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ComposedBackend:
         config: Config,
         learning_rate: float,
     ) -> tuple[ComposedState, Any]:
-        """Take one step of Adam; the arrays of `state` are changed in place."""
+        """Take one step of Adam, which changes arrays of `state`; return the state and the loss."""
         loss, gradients = self.loss_and_gradients(state.params, batch, catalogue, config)
         gradient_arrays = flatten_gradients(gradients)
         if not np.isfinite(loss):  # optimiser-R14
@@ -121,7 +121,7 @@ class ComposedBackend:
 
 
 def squares_are_finite(gradient: Any) -> bool:
-    """Return whether all squares of a gradient are finite. Accepts arrays of `bounds`, too."""
+    """Return whether the squares of a gradient, with or without error bounds, are all finite."""
     x = gradient.values if isinstance(gradient, RowGradient) else gradient
     return bool(np.isfinite(x * x).all())
 

@@ -62,7 +62,7 @@ class CheckContext:
         self.expected_cache: list[tuple[Call, str, dict[str, ExpectedArray]]] = []
 
     def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
-        """Return the answer of the implementation. If it raises, the check fails."""
+        """Run a call and return the answer. If the implementation raises, the check fails."""
         self.read_only_calls += [len(self.calls)] * read_only
         self.calls.append(call)
         passed = copy_call(call, read_only)
@@ -79,7 +79,7 @@ class CheckContext:
         return got
 
     def run_silently(self, call: Call) -> dict[str, AnyArray]:
-        """Return an answer without warnings. Checks find an overflow in the numbers themselves."""
+        """Return the answer to a call, without warnings: checks find an overflow in the numbers."""
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.implementation.answer(call)
@@ -126,7 +126,7 @@ class CheckContext:
         return got
 
     def assert_matches(self, got: CallAnswer, parts: tuple[str, ...] = ()) -> None:
-        """Compare an answer with the reference."""
+        """Compare parts of an answer (default: all) with the reference's answer to this call."""
         want = self.expected(got.call)
         for name in parts or [n for n in want if n in got or n not in ("rows", "couplings")]:
             if name not in got:
@@ -135,14 +135,14 @@ class CheckContext:
             self.assert_close(name, got[name], want[name], partial(self.worst_case, got.call, name))
 
     def worst_case(self, *calls_and_name: Any) -> AnyArray:
-        """Return the worst-case error bound of a part, summed over the calls."""
+        """Return the worst-case bound of a part (last argument), summed over calls (the others)."""
         *calls, name = calls_and_name
         return reduce(np.add, [self.expected(call, "worst")[name].allowed for call in calls])
 
     def assert_close(
         self, name: str, got: AnyArray, want: ExpectedArray, worst: Callable[[], AnyArray]
     ) -> None:
-        """Compare a part with a value. If its error exceeds the bound, use the worst-case bound."""
+        """Compare a part with `want`. If an error exceeds its bound, use the bound `worst()`."""
         if got.shape != want.value.shape:
             message = f"{name} has shape {got.shape}, expected {want.value.shape}"
             raise CheckFailed(message, self.evidence(name, got))
@@ -157,7 +157,7 @@ class CheckContext:
         self.error_ratio = max(self.error_ratio, ratio)
 
     def assert_within(self, name: str, got: AnyArray, value: Any, allowed: AnyArray) -> None:
-        """Compare numbers computed from answers with a value; worst-case bound: 2 * `allowed`."""
+        """Compare `got`, computed from answers, with `value`; worst-case bound: 2 * `allowed`."""
         want = ExpectedArray(np.asarray(value), allowed)
         self.assert_close(name, got, want, lambda: 2 * allowed)
 
@@ -168,7 +168,7 @@ class CheckContext:
         *parts: str,
         through: Mapping[str, Change] | None = None,
     ) -> None:
-        """Compare two answers by part, after functions in `through` changed the second answer.
+        """Compare two answers part by part; `through[part]` first changes the second answer's part.
 
         The answers may differ by the sum of their error bounds.
         """
@@ -182,7 +182,7 @@ class CheckContext:
                 self.assert_close(name, first[name], want, worst)
 
     def worst_case_of_both(self, first: Call, second: Call, name: str, change: Change) -> AnyArray:
-        """Return the worst-case bound of `first` plus the changed worst-case bound of `second`."""
+        """Return the worst-case bound of `first` plus that of `second` after `change`."""
         return self.worst_case(first, name) + change(self.worst_case(second, name))
 
     def assert_equal(
@@ -200,7 +200,7 @@ class CheckContext:
 
     @contextmanager
     def record_source(self, other: CallAnswer, name: str, change: Change) -> Iterator[None]:
-        """If the comparison fails, record which numbers of `other` were expected, if possible."""
+        """If the block fails, record in the evidence which numbers of `other` were expected."""
         try:
             yield
         except CheckFailed as error:
@@ -213,13 +213,13 @@ class CheckContext:
             raise
 
     def assert_exact(self, got: CallAnswer, name: str, value: Any, mask: Any = True) -> None:
-        """Compare a part with exact numbers at the positions of `mask`."""
+        """Require that a part of an answer is exactly equal to `value` where `mask` is true."""
         want = np.where(mask, np.broadcast_to(value, got[name].shape), got[name])
         self.compared += int(np.count_nonzero(np.broadcast_to(mask, got[name].shape)))
         if not np.array_equal(got[name], want, equal_nan=want.dtype.kind == "f"):
             exact = ExpectedArray(want, np.zeros(want.shape))
             message = exact.describe_deviation(name, got[name])
-            if want.dtype.kind == "f":  # numbers outside `mask` may be anything
+            if want.dtype.kind == "f":  # where `mask` is false, any number is allowed
                 want = np.where(mask, want, 0)
             expected = ExpectedArray(want, np.where(np.broadcast_to(mask, want.shape), 0.0, np.inf))
             raise CheckFailed(message, self.evidence(name, got[name], expected))
@@ -248,14 +248,14 @@ class CheckContext:
         raise CheckFailed(message, self.evidence(kind="answered"))
 
     def assert_each_raises(self, call: Call, **values: Sequence[Any]) -> None:
-        """Run a valid call. With each invalid value of a number, the implementation must raise."""
+        """Run a valid call. Then run it with each invalid value; each of these runs must raise."""
         self.run(call)
         for name, invalid in values.items():
             for value in invalid:
                 self.assert_raises(call.change(**{name: value}))
 
     def assert_first_matches(self) -> None:
-        """Compare the first answer with the reference, because wrong answers prove no property."""
+        """Compare the first answer with the reference; if it is wrong, the check proves nothing."""
         if self.first_answer is None:
             return
         try:
@@ -270,7 +270,7 @@ class CheckContext:
         want: ExpectedArray | None = None,
         kind: str = "fact",
     ) -> Evidence:
-        """Return the evidence of a failure: calls so far, wrong part and expected interval."""
+        """Return the evidence of a failure: calls so far, wrong array and expected interval."""
         call_index = next((i for i, a in self.answers if any(x is got for x in a.values())), -1)
         answers = tuple((i, dict(a)) for i, a in self.answers)
         evidence = Evidence(tuple(self.calls), part, got, call_index=call_index, kind=kind)
@@ -283,7 +283,7 @@ class CheckContext:
 
 
 def gather_index(change: Change, x: AnyArray) -> AnyArray | None:
-    """Return the flat index in x of what `change` selects; None if `change` computes numbers."""
+    """If `change` only selects elements of x, return their flat indices in x; otherwise None."""
     index = np.asarray(change(np.arange(x.size).reshape(x.shape)))
     if index.dtype.kind != "i" or not np.isin(index, np.arange(x.size)).all():
         return None

@@ -66,7 +66,7 @@ class Expectation(NamedTuple):
 
 
 class Tolerance(NamedTuple):
-    """The error bound of a check, multiplied by a factor from the expectations file."""
+    """A widened tolerance: `factor` multiplies the error bound of `check`."""
 
     location: str
     check: str
@@ -82,12 +82,12 @@ class Expectations(NamedTuple):
 
     @property
     def factors(self) -> dict[str, float]:
-        """Return check -> factor of its error bound."""
+        """Return a dict: name of a check -> the factor that multiplies its error bound."""
         return {t.check: t.factor for t in self.tolerances}
 
 
 def read_expectations(path: Path | None) -> Expectations:
-    """Return the content of a file; without a path, no expectations.
+    """Return the expectations in a file. If `path` is None, return empty Expectations.
 
     Raises ConfigError for invalid TOML, for an unknown table or field, a missing reason, an unknown
     kind, or a factor outside its range. The message names the file and the table.
@@ -177,7 +177,7 @@ def apply_expectations(
 
 
 def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResult:
-    """Return a result. If an [[expect]] table applies to a failure, the status is "expected"."""
+    """Return the result; if an [[expect]] table names this failure, its status is "expected"."""
     line = next((gap for gap in expectations.gaps if gap.matches(result)), None)
     if line is None or result.status not in FAILING:
         return result
@@ -185,7 +185,7 @@ def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResul
 
 
 def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> CheckResult:
-    """Return a result. If only expected failures block it, the status is "expected"."""
+    """Return the result; if only expected failures block it, its status is "expected"."""
     if result.status != "blocked":
         return result
     failing = [r for r in results if r.status in ("failed", "expected")]
@@ -198,7 +198,7 @@ def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> Check
 
 
 def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResult:
-    """Return a result with the factor and the reason of its widened tolerance."""
+    """Return the result; if its check has a widened tolerance, add its factor and reason."""
     line = next((t for t in expectations.tolerances if t.check == result.check), None)
     if line is None or result.status in WITHOUT_RUN:
         return result
@@ -210,7 +210,7 @@ def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResul
 def stale_lines(
     expectations: Expectations, results: Sequence[CheckResult], *, partial: bool = False
 ) -> list[str]:
-    """Return a message for each table that matches no check, or no check that fails.
+    """Return a message for each table without a matching check, or [[expect]] without a failure.
 
     In a partial run, a table that matches no check is not reported, because its check may not be
     selected. A table about a check or rule that does not exist is always reported.

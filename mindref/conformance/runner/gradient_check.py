@@ -21,8 +21,8 @@ def assert_gradients_follow(
 ) -> None:
     """Compare every gradient of the call with central differences of the backend's forward.
 
-    `call` itself runs first, because the first answer is compared with the reference later. In
-    dtypes other than float64, no gradient is compared.
+    `call` itself runs first, because the suite later compares the first answer with the reference.
+    In dtypes other than float64, no gradient is compared.
     """
     context.run(call)
     if context.precision.input != "float64":
@@ -43,7 +43,7 @@ def assert_gradients_follow(
 def assert_matches_differences(
     context: CheckContext, function: Any, slopes: Any, inputs: list[Any], step: float
 ) -> None:
-    """Compare gradients with central differences. If they differ, the check fails."""
+    """Require that the gradients from `slopes` match central differences of `function`."""
     try:
         gradient.check_gradient(function, slopes, inputs, context.rng, step=step)
     except CheckFailed:

@@ -56,7 +56,7 @@ def build_manifest(specs: Path) -> dict[str, Any]:
 
 
 def manifest_entry(check: ConformanceCheck) -> dict[str, Any]:
-    """Return the manifest entry of a check. Level and agreement decide its precisions."""
+    """Return the manifest entry of a check. `level` and `agreement` determine its precisions."""
     entry = {"rules": list(check.rules), "text": check.text, "level": check.level}
     return {**entry, "agreement": check.agreement}
 

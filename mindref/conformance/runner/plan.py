@@ -1,6 +1,6 @@
-"""Select the checks of a backend, and run one of them.
+"""Select the checks that run on a backend, and run one check.
 
-Spec: specs/conformance.md. Before a claimed check runs on the backend, it must reject every trivial
+Spec: specs/conformance.md. Before a check tests the backend, it must reject every trivial wrong
 implementation. Before an agreement check, one call tests that the backend runs no reference code.
 """
 
@@ -31,7 +31,7 @@ class Profile(NamedTuple):
     """The number of examples on which each check runs."""
 
     examples: int
-    gate_examples: int  # examples for the trivial implementations before each check
+    gate_examples: int  # examples on which each check must first reject trivial answers
 
 
 PROFILES = {"smoke": Profile(5, 2), "standard": Profile(30, 3), "deep": Profile(300, 5)}
@@ -73,7 +73,7 @@ def planned_checks(
 
 
 def covers_check(precision: Precision, level: str, *, agreement: bool) -> bool:
-    """Return whether a check runs: dtypes below float32 have only agreement checks of ops."""
+    """Return whether a check runs: below float32, only agreement checks of operators run."""
     return precision.input in FULL_PRECISIONS or (agreement and level == "ops")  # conformance-R12
 
 
@@ -130,7 +130,7 @@ def reference_answered(implementation: Implementation, call: Call) -> bool:
 
 
 def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:
-    """The reference answered a call: return self-comparison for NumpyBackend, else a failure."""
+    """Return the result if reference code ran: self-comparison for NumpyBackend, else failed."""
     if type(implementation.backend) is NumpyBackend:  # conformance-R8
         reason = "the reference compared with itself proves nothing"
         return nothing._replace(status="self_comparison", reason=reason)
@@ -158,7 +158,7 @@ def unclaimed_features(
     checks: tuple[ConformanceCheck, ...],
     results: list[CheckResult],
 ) -> Iterator[str]:
-    """Yield each feature that works although it is not claimed."""
+    """Yield a remark for each feature that works, but that the backend does not claim."""
     checks_by_reason: dict[str, list[str]] = {}
     for result in results:
         if result.status == "not_claimed":

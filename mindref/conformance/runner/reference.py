@@ -1,4 +1,4 @@
-"""The expected answer of a call: the reference, run on arrays that carry an error bound.
+"""The expected answer of a call, which the reference computes on arrays that carry error bounds.
 
 Spec: specs/numerics.md. One float64 pass through mindref.ops and mindref.models computes values and
 errors. If a number deviates by at most twice its statistical error, it passes with grade A. If it
@@ -23,16 +23,16 @@ from mindref.shapes import Array
 
 
 class ExpectedArray(NamedTuple):
-    """The expected numbers of one part of an answer."""
+    """The expected numbers of one part (a named array) of an answer."""
 
     value: Array  # float64, or bool or integers if the part has this type
     allowed: Array  # error bound
 
     def largest_error_ratio(self, got: AnyArray) -> float:
-        """Return the largest |error| / error bound.
+        """Return the largest ratio of an error to its error bound.
 
-        If the expected number is infinite or NaN, the answer must not be finite (numerics-R13). If
-        it is finite, the answer must be finite. If the answer breaks this, the ratio is infinite.
+        If an expected number is infinite or NaN, the answer must not be finite (numerics-R13). If
+        an expected number is finite, the answer must be finite. Otherwise the ratio is infinite.
         """
         return float(np.max(self.error_ratios(got), initial=0.0))
 
@@ -99,7 +99,7 @@ class CallKey:
 
 
 def hash_content(content: Any, x: Any) -> None:
-    """Hash nested tuples, dicts and arrays, including the memory layout of the arrays."""
+    """Update the hash `content` with nested tuples, dicts and arrays, and the memory layout."""
     if isinstance(x, np.ndarray):
         content.update(repr((x.dtype.str, x.shape, x.strides)).encode())
         content.update(x.tobytes())
@@ -115,7 +115,7 @@ def hash_content(content: Any, x: Any) -> None:
 def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
     """Return the expected answer. Callers must not change its arrays, because they are cached."""
     call, precision, mode = question.call, question.precision, question.mode
-    if call.stem == "composition":  # results between operators have the dtype of the inputs
+    if call.stem == "composition":  # operators pass results in the inputs' dtype
         precision = precision._replace(store=precision.input)
     allowed = allowances(lambda wrap: evaluate_reference(call, wrap), precision, mode)
     return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}

@@ -14,7 +14,7 @@ not_claimed: a check that did not run; self_comparison: the reference compared w
 
 
 class Evidence(NamedTuple):
-    """The calls that a check made, and the wrong part of one answer."""
+    """The calls that a failed check made, and the wrong part (a named array) of one answer."""
 
     calls: tuple[Call, ...]
     part: str = ""  # name of the wrong part; "" if no part is wrong
@@ -28,7 +28,7 @@ class Evidence(NamedTuple):
     operators is broken; "fact": any other failure, such as a wrong number computed from answers.
     """
     source: tuple[int, AnyArray] | None = None
-    """If another answer has the expected numbers: index of its call, flat index of the numbers."""
+    """If the expected numbers are from another answer: index of its call, flat indices in it."""
     read_only: tuple[int, ...] = ()  # indices of calls with read-only arrays
     answers: tuple[tuple[int, Answer], ...] = ()  # index of the call, answer
 
@@ -114,7 +114,7 @@ class ConformanceReport(NamedTuple):
 
     @property
     def conforms(self) -> bool:
-        """Return whether the run is complete, with a pass and without failure, block or problem."""
+        """Return whether the run is complete and has passes, but no failure, block or problem."""
         counts = self.counts()
         bad = counts["failed"] + counts["blocked"] + len(self.problems)
         return self.complete and not bad and counts["passed"] > 0

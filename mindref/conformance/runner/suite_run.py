@@ -1,7 +1,7 @@
-"""A complete run of the conformance suite: from the name of a backend to a report.
+"""A complete run of the conformance suite on one backend, and the report of the run.
 
-Spec: specs/conformance.md. The manifest of the suite defines the planned checks, so that a check
-that does not run is noticed (conformance-R1).
+Spec: specs/conformance.md. The manifest of the suite lists the planned checks. If a planned check
+does not run, the report lists a problem (conformance-R1).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SuiteRun:
                 yield check, precision
 
     def run(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
-        """Return the result of one check before it is attributed to other failures."""
+        """Return the result of one check, before `attribution` marks it as blocked by another."""
         key = (check.name, str(precision))
         if key not in self.unattributed:
             self.unattributed[key] = plan.run_planned_check(
@@ -160,7 +160,7 @@ def run_suite(
     scripts: Path | None = None,
     device: str = "cpu",
 ) -> ConformanceReport:
-    """Return the report of a backend, given by its name or as `module:object`, on a device.
+    """Run the suite on a backend (its name, or `module:object`) and a device; return the report.
 
     `words` select pages, rules or checks; without words every check runs. If `scripts` is a folder,
     a script for each failure is written there. `on_result` is called after each check. Raises
@@ -193,7 +193,7 @@ def is_selected(name: str, rules: Iterable[str], words: tuple[str, ...]) -> bool
 
 
 def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
-    """Return the checks of these words. Raises ConfigError for a word that selects nothing."""
+    """Return the checks that `words` select. Raises ConfigError for a word that selects nothing."""
     for word in words:
         if not select_checks((word,)):
             expected = "a page, a rule or a check, such as routing, routing-R3, softmax/..."
@@ -202,7 +202,7 @@ def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
 
 
 def add_diagnosis(implementation: BackendImplementation, result: CheckResult) -> CheckResult:
-    """Return a failure with its diagnosis: the mutant that explains it, or that no mutant does."""
+    """Return the result; a failure without an exception gets a diagnosis: matching mutants."""
     raised = result.evidence is not None and result.evidence.kind == "raised"
     if result.status != "failed" or raised:  # the exception explains the failure already
         return result

@@ -39,17 +39,17 @@ class TrivialImplementation:
 
 
 def zeros(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return zeros."""
+    """Return zeros in the shapes of the right answer."""
     return {name: np.zeros_like(x) for name, x in right.items()}
 
 
 def ones(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return ones."""
+    """Return ones in the shapes of the right answer."""
     return {name: np.ones_like(x) for name, x in right.items()}
 
 
 def answer_other_numbers(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return the right answer to a call with other numbers."""
+    """Return the right answer to another call, whose arrays contain other numbers."""
     other = call._replace(arrays=map_floats(lambda x: 0.5 - 0.75 * x, call.arrays))
     try:
         answer = reference_answer(other.to(call.dtype))
@@ -68,7 +68,7 @@ def input_view(call: Call, right: Answer, previous: Answer) -> Answer:
 
 
 def write_input(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return the right answer, and write to the first float array if it is writable."""
+    """Write to the first float array; return the right answer, or zeros for a read-only array."""
     floats = first_float_array(call)
     if floats is None or not floats.flags.writeable:
         return zeros(call, right, previous)

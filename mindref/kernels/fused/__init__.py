@@ -1,4 +1,4 @@
-"""The model and its training step, fused: no padding, one projection for each distinct item.
+"""The model and its training step, fused: no padding, and one vote S e for each distinct item e.
 
 step             computes the loss and all gradients of a batch, in three phases (see thread_pool)
 forward          computes interests from histories, in two phases

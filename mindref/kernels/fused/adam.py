@@ -61,8 +61,8 @@ def adam_numbers(step: int, learning_rate: float, config: Config, dtype: Any) ->
 class AdamUpdate:
     """A fused step followed by the update of its parameters in place.
 
-    A phase is a list of tasks. Phases 1 and 2 are those of `FusedStep`. Phase 3 sums the gradients
-    of items and updates parameters that do not need all sums. Phase 4 updates the other parameters.
+    A phase is a list of tasks. Phases 1 and 2 are those of `FusedStep`. Phase 3 sums gradients of
+    items, and updates parameters that need not wait for all sums. Phase 4 updates all others.
     """
 
     def __init__(self, step: FusedStep, moments: State, learning_rate: float) -> None:
@@ -74,8 +74,8 @@ class AdamUpdate:
     def run(self) -> tuple[Any, State]:
         """Make the step; return the loss, and the moments after the step.
 
-        If the loss is not finite, no parameter changes. The loss is NaN if a gradient or its square
-        is not finite (optimiser-R14).
+        If the loss is not finite, no parameter changes. If a gradient or its square is not finite,
+        the returned loss is NaN (optimiser-R14).
         """
         step = self.step
         step.work.run_phases(
@@ -154,7 +154,7 @@ class AdamUpdate:
     # Tasks
 
     def update_dense(self, parts: tuple[Array, ...], tables: tuple[ParameterTables, ...]) -> None:
-        """Update matrices and biases in one compiled call."""
+        """Update the matrices and biases `tables`; the gradient of each is the sum of its parts."""
         self.square_sums.append(update_dense_parameters(parts, tables, self.numbers))
 
     def update_items(self, items: slice) -> None:
@@ -182,7 +182,7 @@ LARGE_PARAMETER = 1 << 16
 
 
 def as_matrices(x: Array, *parts: int) -> Array:
-    """Return x (*parts, D) as (*parts, 1, D). If x is (*parts, V, D), return x unchanged."""
+    """Return x (*parts, V, D) unchanged, or x (*parts, D), a vector per part, as (*parts, 1, D)."""
     shape = x.shape[len(parts) :]
     return x if len(shape) > 1 else x.reshape(*parts, 1, *shape)
 

@@ -62,7 +62,7 @@ class FusedForward:
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
         self.dynamic = config.routing == "dynamic"
-        several = self.dynamic and config.iterations > 1  # with one iteration, "all" equals "last"
+        several = self.dynamic and config.iterations > 1  # for 1 iteration, gradient "all" = "last"
         self.exact = several and config.routing_gradient == "all"
         self.kept_iterations = config.iterations if self.exact and keep_iterations else 1
         # for each block of items: whether each item i has one table row, row i, with weight 1
@@ -135,7 +135,7 @@ class FusedForward:
             check_row_indices("embedding", rows, len(self.params.items))
 
     def prepare_users(self) -> None:
-        """Prepare profiles, buffers and initial logits. This task does not read the layout."""
+        """Prepare user features, buffers and initial logits. This task does not read the layout."""
         work, histories = self.work, self.histories
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
         width = looked_up.shape[1] * looked_up.shape[2]
@@ -155,11 +155,11 @@ class FusedForward:
         work.submit([self.copy_logits])
 
     def active_by_length(self) -> Bools:
-        """Return (L + 1, K): row n marks the active interests of a user with n behaviours."""
+        """Return a mask (L + 1, K); row n: the active interests of a user with n behaviours."""
         return mind.active_after(np.arange(self.histories.mask.shape[1] + 1), self.config)
 
     def allocate_routing_values(self, behaviours: int) -> RoutingValues:
-        """Return buffers for the routing values of the iterations that are kept."""
+        """Return buffers for the values of the last `kept_iterations` iterations of routing."""
         shape = (self.kept_iterations, self.users, self.count)
         return RoutingValues(
             couplings=self.buffer("couplings", self.kept_iterations, behaviours, self.count),

@@ -39,11 +39,11 @@ class ItemGradients(Protocol):
         """Run the part of the backward pass that needs only this block of users."""
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms | None:
-        """Write the gradients (M, D) of a block of items to d_vectors, or return their terms."""
+        """Write the gradients (M, D) of a block of items to d_vectors, or return arrays to sum."""
 
 
 class ViaVotes:
-    """Gradients of items, computed from a gradient of the vote of each behaviour."""
+    """Computes gradients of items from the gradient of each behaviour's vote."""
 
     def __init__(self, forward: FusedForward) -> None:
         """Allocate the buffers; d_votes has one row for each behaviour."""
@@ -101,7 +101,7 @@ class ViaCapsules:
         project_capsule_gradients(*inputs, *values, *outputs)
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms:
-        """Return the terms of each item's gradient: coupling weights times vectors d_z S."""
+        """Return the arrays from which `sum_item_gradients` computes the gradient of each item."""
         layout, gradients = self.forward.layout, self.layer_gradients
         return CapsuleTerms(
             layout.order,
@@ -137,8 +137,8 @@ def project_capsule_gradients(
 ) -> None:
     """Write d_z, item_sums, d_projected (M, D) of M capsules, and the gradient d_bilinear (D, D).
 
-    slots (M,): b K + k for the capsule of interest k of user b. d_z, item_sums, d_capsules: see
-    `last_iteration_backward`. z = S item_sum: d_projected = d_z S, d_bilinear = d_z^T item_sums.
+    slots (M,): b K + k for interest k of user b. d_z, item_sums and d_capsules: see
+    `last_iteration_backward`. As z = S item_sum, d_projected = d_z S, d_bilinear = d_z^T item_sums.
     """
     last = (values.unit[-1], values.across[-1], values.along[-1])  # slopes: see ops/squash.py
     last_iteration_backward(

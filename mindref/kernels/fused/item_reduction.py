@@ -24,7 +24,7 @@ class CapsuleTerms(NamedTuple):
 
 
 class TargetTerms(NamedTuple):
-    """Gradients (P, T, D), item indices (T,) of targets and negatives; see `add_partial_rows`."""
+    """Gradients (P, T, D) and item index (T,) of targets and negatives; see `add_partial_rows`."""
 
     d_target: Array
     target_index: Ints
@@ -40,10 +40,10 @@ def sum_item_gradients(
     first_item: int,
     sums: Array,
 ) -> None:
-    """Write the gradients of M items from `first_item`, over all uses, to sums (M, D): model-R10.
+    """For M items from `first_item`, write the gradient over all uses to sums (M, D): model-R10.
 
-    The first `num_history_items` of these items occur in histories. If capsule_terms is None, the
-    first rows of sums must already contain the gradients of these items from behaviours.
+    The first `num_history_items` of these items occur in histories. If capsule_terms is None, their
+    rows of sums must already contain the gradients that come from behaviours.
     """
     if capsule_terms is not None:
         order, bounds, user_index, user_rows, slots, couplings, d_projected = capsule_terms
@@ -69,7 +69,7 @@ def sum_vote_gradients(order: Ints, bounds: Ints, values: Array, sums: Array) ->
     values (N, D): the vote gradient of each behaviour n. sums (M, D): one sum for each item m.
     """
     for m in range(sums.shape[0]):
-        first = values[order[bounds[m]]]  # each item is used at least once
+        first = values[order[bounds[m]]]  # each item has at least one behaviour
         for d in range(sums.shape[1]):
             sums[m, d] = first[d]
         for i in range(bounds[m] + 1, bounds[m + 1]):
@@ -82,7 +82,7 @@ def sum_vote_gradients(order: Ints, bounds: Ints, values: Array, sums: Array) ->
 def add_partial_rows(parts: Array, item_index: Ints, first_item: int, sums: Array) -> None:
     """For each t, add the sum of parts[p, t] over p to row item_index[t] - first_item of sums.
 
-    If sums (M, D) has no such row, t is skipped. parts (P, T, D): T gradients, in P parts each.
+    If sums (M, D) has no such row, t is skipped. parts (P, T, D): P parts of each gradient t.
     """
     for t in range(parts.shape[1]):
         m = item_index[t] - first_item
@@ -105,7 +105,7 @@ def sum_capsule_terms(
     d_projected: Array,
     sums: Array,
 ) -> None:
-    """For each item m, write its gradient from the behaviours order[bounds[m]:bounds[m + 1]].
+    """Write to each sums[m] the gradient from the behaviours order[bounds[m]:bounds[m + 1]].
 
     Behaviour n belongs to user b = user_index[n]. The capsules of user b have the rows from
     user_rows[b, 0] to user_rows[b, 1] of d_projected (R, D). Row r belongs to interest k, where

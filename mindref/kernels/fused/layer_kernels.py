@@ -79,10 +79,10 @@ def block_layers_backward(
     weights: Array,
     d_interests: Array,
 ) -> int:
-    """Write the gradient of [capsule ; profile] for interests with a non-zero attention weight.
+    """Write the gradients of the layers and of their input [capsule ; profile] to `gradients`.
 
-    weights (B, K): the attention weights. d_interests (B, K, D). Returns the number of rows with a
-    gradient. These rows are the first rows of the block in `gradients`.
+    weights (B, K): attention weights; d_interests (B, K, D). An interest with weight zero has no
+    gradient. Returns the number of rows with a gradient: the block's first rows in `gradients`.
     """
     block_rows = slice(block.first_row, block.stop_row)
     rows, slots = gradients.rows[block_rows], gradients.slots[block_rows]
@@ -137,10 +137,11 @@ def select_weighted_rows(
     user_rows: Ints,
     d_rows: Array,
 ) -> int:
-    """Select active interests with a non-zero weight; write their rows, slots and gradients d_rows.
+    """Select the active interests with a non-zero attention weight; return their number.
 
-    The selected rows are numbered from `first_row`; those of user b have the numbers from
-    user_rows[b, 0] to user_rows[b, 1]. Returns the number of selected rows.
+    For each selected interest, writes its row index in the block to `rows`, its slot b K + k to
+    `slots` and its gradient to `d_rows`. user_rows[b] receives the range of user b's selected
+    interests: the first and the last + 1, counted from `first_row`.
     """
     selected, r, interests = 0, 0, weights.shape[1]
     for b in range(first, stop):
@@ -161,9 +162,9 @@ def select_weighted_rows(
 def gather_and_relu_backward(
     x: Array, passed: Bools, rows: Ints, relu: bool, x_rows: Array, d_out: Array, d_bias: Array
 ) -> None:
-    """Copy the selected rows of x to x_rows (M, I); set d_out to zero where the ReLU is zero.
+    """Copy x[rows] to x_rows (M, I); set d_out to zero where the ReLU is zero.
 
-    Writes the gradient of the bias.
+    Writes the gradient of the bias to d_bias.
     """
     passed_rows = np.empty((d_out.shape[0], d_out.shape[1] if relu else 0), np.bool_)
     gather_rows(x, rows, x_rows)
@@ -183,7 +184,7 @@ def add_profile_gradients(d_joined: Array, slots: Ints, count: int, d_profile: A
 
 @jit
 def scatter_rows(rows: Array, slots: Ints, first: int, stop: int, out: Array) -> None:
-    """Write row m of `rows` (M, D or more) to `out[slots[m]]`; the slots must ascend.
+    """Write the first D values of rows[m] to out[slots[m]] (D,); the slots must ascend.
 
     Every other row of out from `first` to `stop` becomes zero.
     """

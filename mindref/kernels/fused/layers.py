@@ -28,7 +28,7 @@ BLOCK_USERS = 128
 
 
 def users_per_block(users: int) -> int:
-    """Return the number of users per block.
+    """Return the number of users per block, for a batch of `users` users.
 
     Small blocks fit the cache of a core; large blocks make the matrix products faster. At 1,024
     users there are four blocks, which keep four threads busy. A fifth thread would be idle.
@@ -42,7 +42,7 @@ def count_user_blocks(users: int) -> int:
 
 
 class Layers:
-    """One row per active interest: row r is interest k of user b if active_slots[r] = b K + k."""
+    """Buffers of the layers. Row r is interest k of user b if active_slots[r] = b K + k."""
 
     buffers: LayerBuffers
 

@@ -114,7 +114,7 @@ def find_active_interests(
     active_slots: Ints,
     block_rows: Ints,
 ) -> int:
-    """Write active (B, K), slots b K + k of active interests, and each block's start in the slots.
+    """Write active (B, K), the slot b K + k of each active interest, and where each block starts.
 
     active_by_length (L + 1, K): row n marks the active interests of a user with n behaviours.
     block_users: number of users per block. Returns the number of behaviours.
@@ -242,7 +242,7 @@ def merge_duplicates(
 
 @jit
 def sort_uses_by_item(item_index: Ints, order: Ints, bounds: Ints) -> None:
-    """Write the uses to order, sorted by item (stable), and each item's start to bounds."""
+    """Write the behaviours to order, sorted by item (stable), and each item's start to bounds."""
     bounds[:] = 0
     for i in range(len(item_index)):
         bounds[item_index[i] + 1] += 1

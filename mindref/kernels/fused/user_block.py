@@ -29,7 +29,7 @@ from mindref.shapes import Array, Bools, Ints
 
 
 class LossVectors(NamedTuple):
-    """Vectors of users, targets or negatives; the loss computes inner products of `used`."""
+    """Vectors of users, targets or negatives. The loss reads the field `used`."""
 
     vectors: Array  # (M, D)
     used: Array  # (M, D) unit vectors if `normalise` is true; otherwise `vectors`
@@ -123,7 +123,7 @@ def forward_backward_block(
     add_target_terms(d_target_logit, user_used, target_used, d_user, d_target)
     normalise_rows_backward(user, block.first, block.stop, unit_kind, d_user)
     normalise_rows_backward(target, block.first, block.stop, unit_kind, d_target)
-    attend_batch_backward(  # model-R9: adds the gradient of the target as the query
+    attend_batch_backward(  # model-R9: adds the gradient of the target through the weights
         d_user,
         interests,
         query,

@@ -33,7 +33,7 @@ from mindref.conformance.runner.reference import ExpectedArray
 
 FINITE = tuple(p for p in POWERS if p not in CONSTANT_POWERS)
 HARD = (np.inf,)  # with this power, the largest score has all weight
-EQUAL = (-1.0, 0.0, 0.5, 1.0)  # all interests of a call have one of these scores
+EQUAL = (-1.0, 0.0, 0.5, 1.0)  # one of these is the score of all interests of a call
 
 
 @add_check("label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)))

@@ -48,7 +48,7 @@ def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None
 
 @add_check("model-R1", draws=loss_calls(), gradient=True)
 def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None:
-    """Another table row for a feature of weight 0 must change no byte of the loss or gradients."""
+    """Another row index for a feature of weight 0 must change no byte of the loss or gradients."""
     rows, weights = call.arrays["catalogue"]
     other = context.rng.integers(0, len(call.arrays["params"].items), rows.shape)
     changed = Catalogue(np.where(weights == 0, other, rows), weights)

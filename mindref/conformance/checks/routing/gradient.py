@@ -21,7 +21,7 @@ LAST = routing_calls(gradients=("last",))
 
 
 def exact_calls(*iterations: int) -> st.SearchStrategy[Call]:
-    """Draw calls with gradient="all" and a number from `iterations` (by default `ITERATIONS`)."""
+    """Draw calls with gradient="all" and one of these `iterations` (by default of `ITERATIONS`)."""
     return routing_calls(iterations=iterations or ITERATIONS, gradients=("all",))
 
 
@@ -33,7 +33,7 @@ def gradient_last_gives_zero_logit_gradient(context: CheckContext, call: Call) -
 
 @add_check("routing-R12", draws=LAST, gradient=True)
 def gradient_last_differentiates_one_iteration(context: CheckContext, call: Call) -> None:
-    """With gradient="last", a call of only the last iteration must give the same gradients."""
+    """With gradient="last", running only the last iteration must give the same gradients."""
     assert_equals_last_iteration(context, call, *INPUTS)
 
 
@@ -44,7 +44,7 @@ def gradients_all_and_last_agree_for_one_iteration(context: CheckContext, call: 
 
 
 def assert_all_equals_last(context: CheckContext, call: Call, *parts: str) -> None:
-    """Require that gradient="all" and gradient="last" give the same `parts` of the answer."""
+    """Require that the arrays `parts` of the answer are equal for gradient="all" and "last"."""
     last, through_all = (context.run(call.change(gradient=g)) for g in GRADIENTS)
     context.assert_same(last, through_all, *parts)
 

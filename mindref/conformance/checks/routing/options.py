@@ -71,7 +71,7 @@ def distinct_matrices_give_distinct_interests(context: CheckContext, call: Call)
 
 
 def assert_interests_differ(context: CheckContext, call: Call, distinct: str) -> None:
-    """Require distinct capsules for zero logits; the message includes the text `distinct`."""
+    """Require distinct capsules for zero logits; the failure message contains `distinct`."""
     mask, active = call.arrays["mask"], call.arrays["active"]
     history = np.where(mask[..., None], call.arrays["history"], 1).astype(call.dtype)
     logits = np.zeros_like(call.arrays["init_logits"])
@@ -211,7 +211,7 @@ def log_weight_gradients_with_general_routing_match() -> None:
 
 @add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
-    """With gradient="last", a call of only the last iteration must give the same gradients."""
+    """With log weights and gradient="last", the last iteration alone must give equal gradients."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
@@ -229,7 +229,7 @@ def gradient_last_with_log_weights_matches() -> None:
 
 @add_check("routing-R37", draws=WEIGHTED)
 def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
-    """Adding log 2 to a behaviour's log weights and repeating it must give the same capsules."""
+    """Adding log 2 to a behaviour's log weights must give the capsules of a repeated behaviour."""
     log_weights = call.arrays["log_weights"]
     places = np.arange(log_weights.shape[1])
     position = int(context.rng.integers(len(places)))

@@ -74,7 +74,7 @@ def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -
 
 @add_check("routing-R4, R8, R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
 def iteration_starts_from_the_updated_logits(context: CheckContext, call: Call) -> None:
-    """One iteration from the logits before the last iteration must give the same capsules."""
+    """One iteration from the logits before the last iteration must give the final capsules."""
     assert_equals_last_iteration(context, call, "out")
 
 
@@ -212,7 +212,7 @@ def equal_initial_logits_keep_interests_equal(context: CheckContext, call: Call)
 
 @add_check("routing-R28", draws=routing_calls(), gradient=True)
 def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call: Call) -> None:
-    """The finite cotangent of an inactive interest must not change any byte of a gradient."""
+    """Another finite cotangent of an inactive interest must not change any byte of a gradient."""
     active = replace_at(call.arrays["active"], np.s_[:, 1:2], False)
     call = call.change(active=active)
     other = np.where(active[..., None], np.asarray(call.cotangent), 1000).astype(call.dtype)
@@ -258,13 +258,13 @@ def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:
 def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str) -> CallAnswer:
     """Require that one iteration from the logits before the last iteration gives the same `parts`.
 
-    Returns the answer to `call`.
+    `parts` are names of arrays of the answer. Returns the answer to `call`.
     """
     first = context.run(call)
     logits = logits_before_last_iteration(context, call.forward_only())
     second = context.run(call.change(init_logits=logits, iterations=1))
     rough, fine = context.expected(first.call), context.expected(second.call)
-    # factor 2: the errors of `logits`, which come from capsules, are like the errors of `first`
+    # factor 2: `logits` come from capsules whose errors are as large as the errors of `first`
     for name in parts:
         want = ExpectedArray(second[name], 2 * rough[name].allowed + fine[name].allowed)
         worst = partial(context.worst_case, first.call, first.call, second.call, name)
