@@ -192,11 +192,9 @@ def structure(file: Path) -> str:
 
 @cache
 def structure_of_text(text: str) -> str:
-    """Return a hash of code, without comments and docstrings."""
+    """Return a hash of code, without the text of comments and docstrings."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                first.value.value = ""
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = ""
     return hash_of([ast.dump(tree)])

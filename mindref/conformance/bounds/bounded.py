@@ -117,7 +117,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return target
 
     def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
-        """Return the result of `ufunc` or np.add.reduceat; NotImplemented without an error rule."""
+        """Return the result of `ufunc` or np.add.reduceat; NotImplemented if no rule exists."""
         if method == "reduceat" and ufunc is np.add:
             return functions.bounded_add_reduceat(*inputs, **options)
         if method != "__call__" or options:

@@ -64,7 +64,7 @@ def initial_term_errors(
 def underflow_error(
     a: Arithmetic, value: Values, x: Operand, y: Operand, contract: Contract
 ) -> Values:
-    """Return the underflow threshold where a sum is 0 although a product has non-zero factors."""
+    """Return for each sum the underflow threshold if a product underflowed to 0, otherwise 0."""
     if np.all(value):
         return 0.0
     alive = [(z.value != 0).astype(np.float64) for z in (x, y)]

@@ -1,4 +1,4 @@
-"""Checks of a whole backend: claims, conversions, agreement of operators, model and training.
+"""Checks of a backend: claims, conversions, and whether operators, model and training agree.
 
 Spec: specs/backend.md. Other modules test the numbers that the claimed functions return.
 """

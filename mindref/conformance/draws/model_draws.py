@@ -142,7 +142,7 @@ def build_case(
     steps: int,
     chosen: Mapping[str, Any],
 ) -> ModelCase:
-    """Return a case; batch 0 has `mask`, later batches `mask` with each column shuffled."""
+    """Return a case. Batch 0 uses `mask`; later batches shuffle each column of `mask`."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
     config = Config.of("default", {**fixed, **chosen})
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)

@@ -4,7 +4,7 @@ A page of specs/ that the conformance suite checks has a file `<page>.toml` here
 other page is in tests/mutants/. The header of a mutant is the rule that the mutant breaks and the
 wrong behaviour, such as `[squash-R1."the length becomes sigmoid(n)"]`. Below it are these keys:
 
-- `name`: unique over all files. Default: the page and the words of the wrong behaviour.
+- `name`: unique over all files. Default: page and wrong behaviour, joined by hyphens.
 - `scope`: the uses of the mutant, by default "suite" here and "tests" in tests/mutants/:
 
     suite   a check of its rule must fail; diagnosis.py names the mutant if it explains a failure.

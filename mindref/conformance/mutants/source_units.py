@@ -26,7 +26,7 @@ class Unit(NamedTuple):
     """A statement, a branch of a statement or a decorator; offsets are in bytes."""
 
     function: str  # the qualified name of the function or class
-    form: str  # the form in an anchor, such as "return" or "weights, s2 ="
+    form: str  # how edits name a unit, such as "return" or "weights, s2 ="
     names: tuple[str, ...]  # identifiers and one-word strings of the header, in source order
     labels: tuple[str, ...]  # labels of rules in its comments
     node: Any

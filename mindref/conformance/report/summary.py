@@ -194,7 +194,7 @@ def next_steps(report: ConformanceReport) -> list[str]:
 
 
 def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[list[str]]:
-    """Yield for each page: its name, the number of results by status, its largest error ratios."""
+    """Yield for each page: name, number of results by status, largest error ratio by precision."""
     for page in dict.fromkeys(r.page for r in report.results):
         results = [r for r in report.results if r.page == page]
         counts = Counter(r.status for r in results)

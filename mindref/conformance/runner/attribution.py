@@ -19,9 +19,9 @@ def block_explained(results: list[CheckResult]) -> list[CheckResult]:
     An agreement check compares answers with the reference. A failure is blocked by one of:
 
     - a failed agreement check of a page that the failure's page is built on (routing: softmax);
-    - an earlier failed agreement check of the same page, if the failure concerns gradients;
-    - an earlier failed agreement check of forward on the same page, if the failure is another one;
-    - a failed check of a rule of all operators, if an answer in the failing check broke this rule;
+    - for a failed gradient check: an earlier failed agreement check of the same page;
+    - for a failed agreement check of forward: an earlier failed one of the same page;
+    - for a broken rule of all operators, such as the dtype rule: a failed check of that rule;
     - an earlier failure of the same operator with the same error message.
     """
     return [block_one(result, position, results) for position, result in enumerate(results)]

@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
     @property
     def level(self) -> str:
-        """Return the level of the backend contract that answers this call."""
+        """Return this call's backend level: "ops", "model" or "train"."""
         return "model" if self.stem in MODEL else "train" if self.stem in TRAIN else "ops"
 
     @property

@@ -1,4 +1,4 @@
-"""Registry of the checks. A check is a function with the rules that it tests and calls to draw.
+"""Registry of the checks. A check is a function with its rules and a strategy that draws calls.
 
 The name of a check is its module and its function, such as `routing/padding_has_no_influence`.
 Expectations, reports and reproduction scripts use this name, which is stable across versions.

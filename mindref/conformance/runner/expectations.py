@@ -50,7 +50,7 @@ class Expectation(NamedTuple):
     link: str = ""
 
     def matches(self, result: CheckResult) -> bool:
-        """Return whether this table applies to a result."""
+        """Return whether this table names the check or a rule of `result`, and its precision."""
         applies = result.check == self.check if self.check else self.rule in result.rules
         return applies and self.precision in ("", result.precision)
 

@@ -25,7 +25,7 @@ from mindref.shapes import Array
 class ExpectedArray(NamedTuple):
     """The expected numbers of one part (a named array) of an answer."""
 
-    value: Array  # float64, or bool or integers if the part has this type
+    value: Array  # float64, except for a part of bool or integers
     allowed: Array  # error bound
 
     def largest_error_ratio(self, got: AnyArray) -> float:

@@ -68,7 +68,7 @@ class CheckResult(NamedTuple):
     grade: str = "A"  # A: within the statistical bound; B: worst-case bound; C: widened bound
     message: str = ""
     blocked_by: str = ""  # the rule whose failure explains this failure
-    reason: str = ""  # the reason of an expectation or tolerance, or the missing claim
+    reason: str = ""  # the reason of an expected failure, a wider tolerance, or no run
     diagnosis: str = ""
     script: str = ""  # path of the reproduction script
     seconds: float = 0.0

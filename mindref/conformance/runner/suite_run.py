@@ -55,7 +55,7 @@ class SuiteRun:
         self.final_results: dict[str, dict[str, CheckResult]] = {}  # precision -> check -> result
 
     def planned(self) -> Iterator[tuple[ConformanceCheck, Precision]]:
-        """Yield every check with every precision that it runs in, in running order."""
+        """Yield the pairs (check, precision) to run, in the planned order."""
         for precision in self.precisions:
             for check in plan.planned_checks(self.checks, precision):
                 yield check, precision

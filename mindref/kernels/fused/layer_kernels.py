@@ -38,7 +38,7 @@ class LayerGradients(NamedTuple):
     """Buffers of the backward pass; d_weights and d_biases have one part per block of users."""
 
     d_x: tuple[Array, ...]
-    x_rows: tuple[Array, ...]  # the rows of x that have a gradient
+    x_rows: tuple[Array, ...]  # copies of the rows of LayerBuffers.x that have a gradient
     d_weights: tuple[Array, ...]
     d_biases: tuple[Array, ...]
     rows: Ints  # (B K,) rows of a block that have a gradient, relative to the block's first row
