@@ -51,7 +51,7 @@ settings.register_profile("fuzz", settings.get_profile("long"), max_examples=300
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose tests."""
     parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
-    parser.addoption("--half", metavar="WORD", help="half of the tests, chosen by this word")
+    parser.addoption("--third", metavar="WORD", help="a third of the tests, chosen by this word")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
     parser.addoption(
@@ -85,14 +85,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that the options do not choose."""
-    rule, word = config.getoption("--rule"), config.getoption("--half")
+    rule, word = config.getoption("--rule"), config.getoption("--third")
     if rule:
         items[:] = [item for item in items if rule in labels(item)]
     if not config.getoption("--all"):
         deselect(config, items, {id(item) for item in slow_items(items)})
     if word:
-        odd = [item for item in items if crc32(f"{word} {item.nodeid}".encode()) % 2]
-        deselect(config, items, {id(item) for item in odd})
+        others = [item for item in items if crc32(f"{word} {item.nodeid}".encode()) % 3]
+        deselect(config, items, {id(item) for item in others})
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[int]) -> None:

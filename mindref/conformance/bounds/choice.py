@@ -33,7 +33,7 @@ class Choice(np.ndarray[Any, Any]):
     doubts: Doubts
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Apply a universal function to the masks without `doubts`."""
+        """Apply a universal function to the plain masks. For `~`, keep `doubts` in the result."""
         result = getattr(ufunc, method)(*(without_doubts(x) for x in inputs), **options)
         if ufunc is np.invert:
             return with_doubts(result, self.doubts)

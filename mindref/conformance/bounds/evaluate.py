@@ -73,8 +73,8 @@ def allowances(
     """Run `function(wrap)` in a precision; return each part of its result with an error bound.
 
     The bound is the error in this mode (doubled if statistical) plus the error of the reference
-    itself in float64. If the dtype of stored results is finer than that of the inputs, an answer is
-    also rounded to the dtype of the inputs (numerics-R2), and the bound includes this rounding.
+    itself in float64. A precision may store results in a finer dtype than the inputs have. Then the
+    bound also includes the rounding of the answer to the dtype of the inputs (numerics-R2).
     """
     arithmetic = Arithmetic(precision, mode)
     with np.errstate(all="ignore"):  # some calls contain infinities and NaN
@@ -92,7 +92,7 @@ def allowances(
 def answer_error(value: Array, error: Array, precision: Precision) -> Array:
     """Return the error of an answer after its rounding to the dtype of the inputs.
 
-    Both modes add the largest error of this rounding, because a single rounding has no average.
+    Mode "statistical" also adds the largest error of this rounding: one error cannot average out.
     """
     input_type = TYPES[precision.input]
     exact = value.dtype.kind != "f" or input_type.unit <= TYPES[precision.store].unit

@@ -137,7 +137,7 @@ class Sum(NamedTuple):
 
 
 def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: int) -> Values:
-    """Return the error of x / sum x, in which an element's error is multiplied by 1 - x / sum x."""
+    """Return the error of x_i / s, s = sum x; the error of x_i has the factor (1 - x_i / s) / s."""
     least = total.value - a.factor * total.error
     own_error = np.abs(1 - value) * x.error
     error_of_others = np.abs(value) * joint_error_of_others(a, x, axis)
@@ -153,7 +153,7 @@ def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axi
 def difference_error(
     a: Arithmetic, value: Values, x: Operand, weights: Operand, axis: int
 ) -> Values:
-    """Return the error of x - sum w x, in which an element's error is multiplied by 1 - w."""
+    """Return the error of x_i - sum w x; the error of x_i has the factor 1 - w_i."""
 
     def add(errors: Values, factors: Values) -> Values:
         return np.sum(errors * factors, axis=axis, keepdims=True)

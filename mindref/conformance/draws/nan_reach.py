@@ -52,7 +52,7 @@ def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
 
 
 def reach_of_part(becomes_nan: Bools, *unchanged: str, **further: Bools) -> NanReach:
-    """Return a reach: `out` is NaN in the mask; outside it, `out` and `unchanged` do not change."""
+    """Return a reach: `out` is NaN in the mask; elsewhere, `out` and named parts do not change."""
     return NanReach({"out": becomes_nan}, {n: ~becomes_nan for n in ("out", *unchanged)} | further)
 
 
@@ -136,7 +136,7 @@ def column_reach(call: Call, position: Position) -> NanReach:
 
 
 def interests_reach(call: Call, position: Position) -> NanReach:
-    """If component j of an interest is NaN, its user's result must be NaN (only j if p = 0)."""
+    """If component j of an interest is NaN, its user's result must be NaN; if p = 0, only at j."""
     interests, target, _ = call.arrays.values()
     user = mask_at(target.shape, position[0])
     becomes_nan = (
@@ -149,7 +149,7 @@ def interests_reach(call: Call, position: Position) -> NanReach:
 
 
 def query_reach(call: Call, position: Position) -> NanReach:
-    """If a target has a NaN, its user's result must be NaN; if p = 0, no result may change."""
+    """If p > 0, a NaN target must make its user's result NaN; if p = 0, no result may change."""
     reach = interests_reach(call, (position[0], 0, position[1]))
     if call.numbers["power"] > 0:
         return reach

@@ -137,7 +137,7 @@ def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> st
 
 
 def expectation_literal(result: CheckResult, evidence: Evidence, imports: Imports) -> str:
-    """Return the source of a dict: the wrong part, its expected interval, how to recheck it."""
+    """Return Python source: a dict of the wrong part, its expected interval and a recheck rule."""
     names = ("part", "call_index", "low", "high")
     fields = {name: getattr(evidence, name) for name in names}
     fields |= {"source": source_literal(evidence)} | recheck_rule(result, evidence)
@@ -147,9 +147,9 @@ def expectation_literal(result: CheckResult, evidence: Evidence, imports: Import
 def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
     """Return how the script decides whether the failure is still present.
 
-    If the interval of the check overlaps the reference's, the script uses the check's interval.
-    Otherwise the check's interval may come from wrong answers, so all answers must match the
-    reference. If all answers matched when the check failed, at least one answer must change.
+    If the check's interval of allowed values overlaps the reference's interval, the script uses
+    the check's interval. Otherwise this interval may come from wrong answers, so all answers must
+    match the reference. If all answers matched when the check failed, at least one must change.
     """
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
@@ -174,7 +174,7 @@ def source_literal(evidence: Evidence) -> tuple[int, AnyArray | None] | None:
 
 
 def allowed_ranges(call: Call, result: CheckResult) -> Ranges:
-    """Return the interval of each part of the reference's answer; empty if the reference raises."""
+    """Return the allowed interval of each array of an answer; empty if the reference raises."""
     try:
         expected = expected_answer(call, Precision.of(result.precision.split("/")), "worst")
     except Exception:  # the reference raises for this call
@@ -194,7 +194,7 @@ def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
 
 
 def non_finite_interval(low: AnyArray, high: AnyArray) -> AnyArray:
-    """Return a mask that is true where the expected number of an interval is infinite or NaN."""
+    """Return a mask that is true where low and high are the same infinity, or both are NaN."""
     return ~((low < high) | np.isfinite(low))
 
 

@@ -128,7 +128,7 @@ def not_passed_reason(result: CheckResult) -> str:
 
 
 def report_problems(report: ConformanceReport) -> list[str]:
-    """Return the problems. Of problems with the same text, list MANY and count the others."""
+    """Return the problems: at most MANY with the same text, and the number of the others."""
     counts = Counter(map(problem_of_check, report.problems))
     lines, seen = [], Counter[str]()
     for line in report.problems:

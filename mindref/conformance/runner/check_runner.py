@@ -59,14 +59,14 @@ class ExampleTally:
         self.failure: CheckFailed | None = None
 
     def add(self, context: CheckContext) -> None:
-        """Count an example without failure."""
+        """Count an example that passed."""
         self.examples += 1
         self.effective += context.compared > 0
         self.error_ratio = max(self.error_ratio, context.error_ratio)
         self.grade = max(self.grade, context.grade)
 
     def fail(self, failure: CheckFailed) -> CheckFailed:
-        """Store and return `failure`. Only an own failure (is_own_failure) replaces an own one."""
+        """Return `failure`. Store it, unless only the stored failure passes is_own_failure."""
         if self.failure is None or is_own_failure(failure) or not is_own_failure(self.failure):
             self.failure = failure
         return failure

@@ -135,7 +135,7 @@ class CheckContext:
             self.assert_close(name, got[name], want[name], partial(self.worst_case, got.call, name))
 
     def worst_case(self, *calls_and_name: Any) -> AnyArray:
-        """Return the worst-case bound of a part (last argument), summed over calls (the others)."""
+        """Return the worst-case bound of the array `name`, summed over `calls`."""
         *calls, name = calls_and_name
         return reduce(np.add, [self.expected(call, "worst")[name].allowed for call in calls])
 

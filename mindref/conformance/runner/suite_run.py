@@ -37,8 +37,8 @@ class SuiteRun:
     ) -> None:
         """Load the backend, its claims and its expectations.
 
-        Raises BackendError for a backend that cannot be loaded, does not support this device or has
-        malformed claims. Raises ConfigError for an unknown word or an invalid expectations file.
+        Raises BackendError if loading fails, the claims are malformed or the device is unsupported.
+        Raises ConfigError for an unknown page, rule or check, or an invalid expectations file.
         """
         words = tuple(dict.fromkeys(words))
         self.name, self.words, self.scripts = name, words, scripts
@@ -164,8 +164,8 @@ def run_suite(
 
     `words` select pages, rules or checks; without words every check runs. If `scripts` is a folder,
     a script for each failure is written there. `on_result` is called after each check. Raises
-    BackendError for a backend that cannot be loaded, ConfigError for unknown words or an invalid
-    expectations file.
+    BackendError for a backend that cannot be loaded. Raises ConfigError for an unknown page, rule
+    or check, or an invalid expectations file.
     """
     return SuiteRun(name, words, settings, expectations_path, scripts, device).report(on_result)
 
