@@ -59,7 +59,7 @@ def copy(tmp_path_factory):
     for name in ("mindref", "tests", "specs"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
-    for name in ("setup.cfg", "README.md", "CHANGELOG.md"):
+    for name in ("conftest.py", "setup.cfg", "README.md", "CHANGELOG.md"):
         shutil.copy(REPOSITORY / name, folder / name)
     return folder
 
