@@ -14,7 +14,7 @@ import numpy as np
 from mindref.conformance.tolerances import GRADIENT
 from mindref.shapes import Array
 
-STEP = 4e-3  # length of a step over all inputs together; tolerances.GRADIENT explains the value
+STEP = 4e-3  # norm of the step, over all inputs; tolerances.GRADIENT explains the value
 SHORT_STEP = 1e-3  # for functions with kinks, which a short step crosses less often
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 GRADIENT = 1e-7  # numerics-R9
-"""Relative, in float64: a gradient against the extrapolated central difference of `gradient.py`.
+"""Relative, in float64, for a gradient and the extrapolated central difference of `gradient.py`.
 
 Central differences with steps h, h / 2 and h / 4, extrapolated by Romberg's rule, have a truncation
 error of order h^6 and a rounding error of order eps / h. With h = 4e-3 along a direction of norm 1,
@@ -16,10 +16,10 @@ derivatives of this size.
 """
 
 SAME_MATH = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 2e-5}  # numerics-R6, R9
-"""Relative: one formula of up to thousands of operations, evaluated twice in different orders."""
+"""Relative, for one formula of up to thousands of operations, in two orders of evaluation."""
 
 LOSS_CURVE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 2e-5}  # numerics-R9
-"""Relative: each of the first 50 losses of two trainings with equal batches and initial parameters.
+"""Relative, for the first 50 losses of two trainings with equal batches and initial parameters.
 
 One evaluation of a loss may differ by SAME_MATH. Training steps increase this difference, because
 Adam divides by the root of the second moment. If a gradient is mostly rounding error, a parameter
@@ -29,17 +29,17 @@ differed by 3e-7 before their parameters became clearly different.
 """
 
 ROUNDING = 4  # numerics-R9
-"""Relative, in units of the dtype's eps: a few operations without cancellation."""
+"""Relative, in units of the dtype's eps, for a few operations without cancellation."""
 
 SOLVED = 1e-3  # numerics-R9
-"""Relative and absolute, float32: the solution of small linear systems.
+"""Relative and absolute, float32, for the solution of small linear systems.
 
 The systems of WALS have condition numbers up to some tens. The errors of several sweeps
 accumulate.
 """
 
 VANISHING = 1e-14  # numerics-R9
-"""Absolute, float64: a sum of some tens of terms of order one whose exact value is zero."""
+"""Absolute, float64, for a sum of some tens of terms of order one whose exact value is zero."""
 
 STANDARD_ERRORS = 4.0  # numerics-R9
 """Allowed deviation of the mean of random draws from its expected value, in standard errors.
@@ -48,7 +48,7 @@ The seed is fixed. With a correct generator, the mean deviates by more for one s
 """
 
 WORKED_EXAMPLE = 5e-7  # numerics-R9
-"""Absolute: the printed numbers of a specification page, which have six decimals."""
+"""Absolute, for the numbers on a specification page, which have six decimals."""
 
 
 def same_math(dtype: npt.DTypeLike) -> float:

@@ -66,7 +66,7 @@ def backward(d_out: Array, saved: Saved) -> RowGradient:
 
 
 def sum_rows(rows: Ints, values: Array) -> RowGradient:
-    """Return the sum of `values` (M, D) for each distinct index in `rows` (M,), in array order."""
+    """Return for each distinct index in `rows` (M,), ascending, the sum of its `values` (M, D)."""
     order = np.argsort(rows, kind="stable")  # numerics-R8: a fixed order of summation
     ordered = rows[order]
     first = np.flatnonzero(np.diff(ordered, prepend=-1))  # embedding-R5: start of each distinct row

@@ -125,8 +125,8 @@ def pair_products(e: Array, c: Array) -> Array:
 def split_first_layer(first: Array) -> tuple[Array, Array, Array]:
     """Return the three matrices (D, O) by which the first layer multiplies e, c and e * c.
 
-    The input [e, e - c, e * c, c] contains behaviour e and candidate c twice. Their two weights are
-    combined, so that each e and each c is multiplied once, not once per pair.
+    The input [e, e - c, e * c, c] contains behaviour e and candidate c twice. The two matrices of e
+    become one, and so do those of c. Each e or c is then multiplied once, not for each pair (e, c).
     """
     behaviour, difference, product, candidate = np.split(first, PARTS)
     return behaviour + difference, candidate - difference, product

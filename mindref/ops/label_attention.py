@@ -2,7 +2,7 @@
 
 Spec: specs/label_attention.md. Source: Li et al., CIKM 2019, section 3.4.
 Differences: the power p keeps the sign of a score; the paper does not mention negative scores.
-p = infinity selects the interest with the largest score. No value of p causes an overflow.
+p = infinity selects the interest with the largest score. Finite scores give finite weights.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def check_inputs(interests: Array, target: Array, active: Bools, power: float) -
     )
     common_float_dtype("label_attention", interests=interests, target=target)
     require_bool("label_attention", active=active)
-    if not power >= 0:  # label_attention-R15; rejects NaN, too
+    if not power >= 0:  # label_attention-R15; rejects NaN too
         raise ShapeError(say("label_attention: power", "a number from 0 to infinity", power))
     if not active.any(axis=1).all():  # label_attention-R16
         none = say("label_attention: active", "an active interest for every user", "none")

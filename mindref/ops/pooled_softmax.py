@@ -31,7 +31,7 @@ class Saved(NamedTuple):
     target: Array  # (B, D) normalised if `normalise` is true
     negatives: Array  # (S, D) normalised if `normalise` is true
     units: tuple[squash.Saved | None, ...]  # of the normalised interests, target and negatives
-    # (B, K) slope with respect to v_k . e / temperature for the target e; never above zero
+    # (B, K) slope with respect to v_k . e / temperature for the target e; never above 0
     target_slopes: Array
     # (B, K, S) the same slope for each negative e; 0 for an accidental hit
     negative_slopes: Array
@@ -130,7 +130,7 @@ def pool_scores(products: Array, active: Bools, sharpness: float) -> tuple[Array
     finite = np.isfinite(products).all(axis=1)  # pooled_softmax-R25 (B, S)
     info = np.finfo(products.dtype)
     inverse_count = (1 / active.sum(axis=1, keepdims=True)).astype(products.dtype)  # (B, 1)
-    if sharpness < float(info.tiny):  # pooled_softmax-R2, R5: sharpness * product underflows
+    if sharpness < float(info.tiny):  # pooled_softmax-R2, R5: sharpness * product may underflow
         mean_weights = np.where(active, inverse_count, 0)  # (B, K)
         scores = np.einsum("bk,bks->bs", mean_weights, products)
         products[...] = mean_weights[..., None]
@@ -199,7 +199,7 @@ def check_loss_arrays(
 
 def check_loss_numbers(sharpness: float, temperature: float) -> None:
     """Raise ShapeError if the sharpness or the temperature is invalid."""
-    if not sharpness >= 0:  # pooled_softmax-R22; rejects NaN, too
+    if not sharpness >= 0:  # pooled_softmax-R22; rejects NaN too
         raise ShapeError(say("pooled_softmax: sharpness", "a number from 0 to infinity", sharpness))
     if not 0 < temperature < np.inf:  # pooled_softmax-R21
         raise ShapeError(say("pooled_softmax: temperature", "a finite number above 0", temperature))

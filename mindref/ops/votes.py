@@ -49,8 +49,8 @@ def vote_agreement(votes: Array, capsules: Array) -> Array:
 def spread_to_votes(weights: Array, capsules: Array, votes: Array) -> Array:
     """Return weights[b, l, k] * capsules[b, k]; if votes has no axis K, summed over k.
 
-    The result is the gradient of votes. Backward of `sum_votes`: capsules is the gradient of the
-    sums. Backward of `vote_agreement`: weights is the gradient of the inner products.
+    This is the gradient of votes. For `sum_votes`, pass the gradient of the sums as capsules. For
+    `vote_agreement`, pass the gradient of the inner products as weights.
     """
     if votes.ndim == 3:
         return weights @ capsules

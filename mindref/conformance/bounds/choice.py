@@ -17,7 +17,7 @@ Doubts = npt.NDArray[np.bool_]
 
 
 class Choice(np.ndarray[Any, Any]):
-    """A boolean mask with a second mask, `doubts`, which is true at the open positions.
+    """A boolean mask; `doubts` is true at the positions where errors could change it.
 
     `~` keeps `doubts`; the result of every other operation is a plain mask.
     """
@@ -41,7 +41,7 @@ class Choice(np.ndarray[Any, Any]):
 
 
 def with_doubts(mask: Doubts, doubts: Doubts) -> Doubts:
-    """Return the mask as a Choice, or unchanged if no position is open."""
+    """Return the mask as a Choice, or unchanged if `doubts` is false at all positions."""
     if not np.any(doubts):
         return mask
     choice = np.asarray(mask).view(Choice)
@@ -55,11 +55,11 @@ def without_doubts(mask: Any) -> Any:
 
 
 def doubts_of(mask: Any) -> Doubts | None:
-    """Return the open positions of a mask; None if no position is open."""
+    """Return a mask of the positions where errors could change `mask`; None if there are none."""
     return getattr(mask, "doubts", None)
 
 
 def compare_with_doubts(a: Arithmetic, value: Doubts, x: Operand, y: Operand) -> Doubts:
-    """Return the mask of a comparison. A position is open if |x - y| is less than the errors."""
-    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities, which are not open
+    """Return the mask of a comparison. `doubts` is true where |x - y| is less than the errors."""
+    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities: no doubt
     return with_doubts(value, gap < a.factor * (x.error + y.error))

@@ -1,7 +1,7 @@
 """The errors of elementwise functions, which come from the operands and from rounding.
 
-For small errors, a bound is a first-order approximation. For large errors, a bound uses the slope
-at the far end of the error interval. Such a bound may be too wide, but not too narrow.
+For small errors, a bound is close to first order. For large errors, a bound allows for the largest
+change of the function in the error interval. Such a bound may be too wide, but not too narrow.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values
 
 
 def joint_error(a: Arithmetic, x: Operand, y: Operand, of_x: Values, of_y: Values) -> Values:
-    """Return the joint error of `of_x` and `of_y`: their plain sum if x is y (full correlation)."""
+    """Return the error due to x and y: the sum if x.error is y.error (full correlation)."""
     return of_x + of_y if x.error is y.error else a.join(of_x, of_y)
 
 
 def exp_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of exp: an error of the argument is a relative error of the result."""
+    """Return the error of exp x: an absolute error of x is a relative error of the result."""
     far = a.factor * x.error
     small = np.expm1(np.minimum(far, 1)) * value
     error = np.where(far <= 1, small, np.exp(x.value + far)) / a.factor
@@ -52,7 +52,7 @@ def exp_error(a: Arithmetic, value: Values, x: Operand) -> Values:
 
 
 def log_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of log: a relative error of the argument is an error of the result."""
+    """Return the error of log x: a relative error of x is an absolute error of the result."""
     share = error_quotient(a.factor * x.error, x.value)
     error = np.where(share < 1, -np.log1p(-np.minimum(share, 0.5)), np.inf)
     error = np.where((share > 0.5) & (share < 1), -np.log1p(-np.where(share < 1, share, 0)), error)

@@ -46,7 +46,7 @@ def input_wrapper(arithmetic: Arithmetic) -> Wrap:
 
 
 def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str) -> Any:
-    """Return `function(wrap)`, where `wrap` converts an array to an input that carries errors.
+    """Return `function(wrap)`, where `wrap` converts an array to an input with error bounds.
 
     Example: run_bounded(lambda wrap: squash.forward(wrap(x), kind="squash"), precision, mode)
     """
@@ -56,7 +56,7 @@ def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str
 def value_and_error(x: Any) -> tuple[Array, Array]:
     """Return values and errors of a result; a plain array has no error.
 
-    If a value may exceed the range of a dtype of the precision, its error is infinite.
+    If a value may exceed the range of the input or result dtype, its error is infinite.
     """
     if not isinstance(x, Bounded):
         plain = np.asarray(x)
@@ -92,7 +92,7 @@ def allowances(
 def answer_error(value: Array, error: Array, precision: Precision) -> Array:
     """Return the error of an answer after its rounding to the dtype of the inputs.
 
-    Mode "statistical" also adds the largest error of this rounding: one error cannot average out.
+    Both modes add the largest error of this rounding, because one error cannot average out.
     """
     input_type = TYPES[precision.input]
     exact = value.dtype.kind != "f" or input_type.unit <= TYPES[precision.store].unit

@@ -1,4 +1,4 @@
-"""The NumPy functions that the reference calls, for arrays that carry errors.
+"""The NumPy functions that the reference calls, for arrays with error bounds.
 
 Each function accepts those arguments of NumPy's function that the operators use. If a function only
 moves numbers, it moves their errors in the same way. sums.py has the rules of sums and maxima.
@@ -17,7 +17,7 @@ from mindref.conformance.bounds.sums import Sum
 
 
 def first_bounded(arrays: Sequence[Any]) -> Any:
-    """Return the first array that carries errors."""
+    """Return the first array with error bounds."""
     return next(x for x in arrays if hasattr(x, "arithmetic"))
 
 
@@ -102,7 +102,7 @@ def bounded_max(x: Any, axis: Any = None, *, keepdims: bool = False, initial: An
 
 
 def bounded_argmax(x: Any, axis: int) -> Any:
-    """np.argmax. If another element may be the largest, `arithmetic.doubts` increases by one."""
+    """np.argmax. `arithmetic.doubts` counts the results that errors may change."""
     doubts = sums.doubtful_maxima(x.operand(x), axis, x.arithmetic.factor)
     x.arithmetic.doubts += int(np.count_nonzero(doubts))
     return np.argmax(x.value, axis=axis)
@@ -135,4 +135,4 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.size: lambda x: x.size,
     **{function: move_errors(function) for function in MOVES},
 }
-"""NumPy function -> its version for arrays that carry errors."""
+"""NumPy function -> its version for arrays with error bounds."""

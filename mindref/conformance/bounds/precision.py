@@ -1,7 +1,7 @@
 """Properties of float dtypes: rounding, range, and the accuracy of elementary functions.
 
-Spec: specs/numerics.md, the table of functions. The worst-case errors are those of the full profile
-of OpenCL. The statistical errors are average errors of libraries, which are smaller.
+Spec: specs/numerics.md, the table of functions. The worst-case errors of exp, log and power are
+those of OpenCL (full profile). The statistical errors are average errors of libraries.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Ulps(NamedTuple):
 
     worst: float
     statistical: float
-    absolute: bool = False  # also allow as many ULP of the number 1, for results near 0
+    absolute: bool = False  # results near 0 may also deviate by this number of ULP of 1
 
 
 ULPS = {  # numerics-R9
@@ -58,7 +58,7 @@ class Precision(NamedTuple):
 
     @classmethod
     def of(cls, types: str | Sequence[str]) -> Precision:
-        """Return the precision of one dtype name, of (input, accumulate), or of all three names.
+        """Return a Precision from one dtype, (input, accumulate) or (input, accumulate, store).
 
         With two names, results are stored in the dtype of the inputs. Raises ConfigError for an
         unknown name and for any other number of names.

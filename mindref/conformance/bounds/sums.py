@@ -25,7 +25,7 @@ Contract = Callable[[Any, Any], Any]
 
 
 class Contraction(NamedTuple):
-    """Origin of an array that a matrix product returned."""
+    """How an array was computed: by a matrix product."""
 
     products: int  # number of products added for each element
 
@@ -64,7 +64,7 @@ def initial_term_errors(
 def underflow_error(
     a: Arithmetic, value: Values, x: Operand, y: Operand, contract: Contract
 ) -> Values:
-    """Return for each sum the underflow threshold if a product underflowed to 0, otherwise 0."""
+    """Return for each sum the underflow threshold if it may be 0 by underflow, otherwise 0."""
     if np.all(value):
         return 0.0
     alive = [(z.value != 0).astype(np.float64) for z in (x, y)]
@@ -123,21 +123,21 @@ def contraction_length(subscripts: str, shapes: list[tuple[int, ...]]) -> int:
 
 
 class Product(NamedTuple):
-    """Origin of an array that is the elementwise product of x and y."""
+    """How an array was computed: as the elementwise product x * y."""
 
     x: Any
     y: Any
 
 
 class Sum(NamedTuple):
-    """Origin of an array that is a sum along one axis, with keepdims=True."""
+    """How an array was computed: by np.sum along one axis, keepdims=True."""
 
     terms: Any
     axis: int
 
 
 def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: int) -> Values:
-    """Return the error of x_i / s, s = sum x; the error of x_i has the factor (1 - x_i / s) / s."""
+    """Return the error of x_i / s, s = sum x; x_i's error is multiplied by (1 - x_i / s) / s."""
     least = total.value - a.factor * total.error
     own_error = np.abs(1 - value) * x.error
     error_of_others = np.abs(value) * joint_error_of_others(a, x, axis)
@@ -153,7 +153,7 @@ def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axi
 def difference_error(
     a: Arithmetic, value: Values, x: Operand, weights: Operand, axis: int
 ) -> Values:
-    """Return the error of x_i - sum w x; the error of x_i has the factor 1 - w_i."""
+    """Return the error of x_i - sum w x; the error of x_i is multiplied by 1 - w_i."""
 
     def add(errors: Values, factors: Values) -> Values:
         return np.sum(errors * factors, axis=axis, keepdims=True)

@@ -46,7 +46,7 @@ NUMBERS = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
 
 @st.composite
 def conversion_calls(draw: st.DrawFn) -> Call:
-    """Draw a call with an array that contains `NUMBERS`, or its transpose, a slice or a scalar."""
+    """Draw a call with an array that contains `NUMBERS`, or with its transpose or a part of it."""
     rng, shape = draw(generators()), draw(distinct_sizes(3))
     x = np.array(normal(rng, *shape))
     x.reshape(-1)[: len(NUMBERS)] = NUMBERS[: x.size]

@@ -118,7 +118,7 @@ def reordering_vectors_reorders_results(context: CheckContext, call: Call) -> No
 
 @add_check("embedding-R1, R3", draws=embedding_calls(), gradient=True)
 def empty_batches_and_empty_rows_are_allowed(context: CheckContext, call: Call) -> None:
-    """An empty batch must give no vectors, and a vector without rows must be zero."""
+    """An empty batch must give no vectors; if no rows are summed (F = 0), vectors must be zero."""
     assert call.cotangent is not None
     context.run(call)
     rows, weights = call.arrays["rows"], call.arrays["weights"]

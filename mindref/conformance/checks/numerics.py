@@ -111,10 +111,10 @@ def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None
 
 
 def calls_over_range(call: Call) -> list[Call]:
-    """Return copies of the call, scaled by five factors from 0 to the largest without overflow.
+    """Return five copies of the call, scaled by 0 up to the largest scale without overflow.
 
-    A gradient of routing through r iterations has products of 4 r - 2 factors. Each iteration adds
-    two votes S e of two factors each. The code uses 4 r factors, with r = 1 for other operators.
+    A gradient of routing with r iterations has products of 4 r - 2 numbers: each iteration adds two
+    votes S e, products of two numbers. The code allows for 4 r numbers (other operators: r = 1).
     """
     info = np.finfo(call.dtype)
     factors = 4 * call.numbers.get("iterations", 1)
@@ -137,12 +137,12 @@ def all_ones_call(call: Call) -> Call:
 
 
 def other_numbers_call(call: Call) -> Call:
-    """Return the call with all float arrays except the cotangent multiplied by 0.75."""
+    """Return the call with all float arrays multiplied by 0.75, except the cotangent."""
     return scale_floats(call, 0.75)
 
 
 def scale_floats(call: Call, scale: float) -> Call:
-    """Return the call with all float arrays except the cotangent multiplied by `scale`."""
+    """Return the call with all float arrays multiplied by `scale`, except the cotangent."""
     with np.errstate(all="ignore"):  # masked positions may hold NaN and infinity
         return call._replace(arrays=map_floats(lambda x: x * x.dtype.type(scale), call.arrays))
 

@@ -49,7 +49,7 @@ def select_axis(call: Call, letter: str, index: Any) -> Call:
 
 
 def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
-    """Return name of an answer array -> function that selects `index` along its axis `letter`."""
+    """Return a dict: answer array -> function that selects `index` along its axis `letter`."""
     axes = ARGUMENTS[stem].axes
     selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
     return selectors | {f"d_{name}": change for name, change in selectors.items()}
@@ -58,7 +58,7 @@ def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
 def assert_selection_matches(
     context: CheckContext, got: CallAnswer, letter: str, index: Any, *parts: str
 ) -> None:
-    """Require that selecting `index` in the call of `got` only selects `index` in the answer."""
+    """Require that selecting `index` in the call gives the answer `got` with `index` selected."""
     selected = context.run(select_axis(got.call, letter, index))
     selectors = answer_selectors(got.call.stem, letter, index)
     context.assert_same(selected, got, *parts, through=selectors)

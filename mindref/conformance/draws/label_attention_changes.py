@@ -44,7 +44,7 @@ def with_weights_exposed(call: Call) -> Call:
 
 
 def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, AnyArray]:
-    """Return weights (B, K) in the answer to a `with_weights_exposed` call, and error bounds."""
+    """Return attention weights (B, K) from a `with_weights_exposed` answer, and their bounds."""
     k = got.call.arrays["active"].shape[1]
     allowed = context.expected(got.call)["out"].allowed
     return got["out"][:, -k:].astype(np.float64), allowed[:, -k:]

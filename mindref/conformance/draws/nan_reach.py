@@ -26,7 +26,7 @@ class NanReach(NamedTuple):
 
 
 def masked_out(call: Call) -> dict[str, Bools]:
-    """Return array name -> mask that is true where the array is masked, for arrays with a mask."""
+    """Return a dict: name of an array with a mask -> its mask, true at masked positions."""
     arrays = call.arrays
     if call.stem == "softmax":
         return {"logits": ~np.broadcast_to(arrays["mask"], arrays["logits"].shape)}
@@ -52,7 +52,7 @@ def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
 
 
 def reach_of_part(becomes_nan: Bools, *unchanged: str, **further: Bools) -> NanReach:
-    """Return a reach: `out` is NaN in the mask; elsewhere, `out` and named parts do not change."""
+    """Return a reach: only in the mask, `out` becomes NaN and parts in `unchanged` may change."""
     return NanReach({"out": becomes_nan}, {n: ~becomes_nan for n in ("out", *unchanged)} | further)
 
 
@@ -160,7 +160,7 @@ def query_reach(call: Call, position: Position) -> NanReach:
 def loss_reach(call: Call, position: Position) -> NanReach:
     """If a user or target is NaN, the mean loss must be NaN; other users' gradients stay the same.
 
-    If all negatives are hits of the user (sampled_softmax-R10), the loss is in neither mask.
+    If all negatives are hits of the user (sampled_softmax-R10), the loss may be NaN or not.
     """
     user, _, _, ids, negative_ids = list(call.arrays.values())[:5]
     rival = bool((negative_ids != ids[position[0]]).any())
@@ -182,4 +182,4 @@ REACHES: dict[str, dict[str, Callable[[Call, Position], NanReach]]] = {
     "label_attention": {"interests": interests_reach, "target": query_reach},
     "sampled_softmax": {"user": loss_reach, "target": loss_reach, "negatives": negatives_reach},
 }
-"""Operator -> argument -> function that returns the reach of one number of the argument."""
+"""Operator -> argument -> function that returns which results a NaN in the argument changes."""

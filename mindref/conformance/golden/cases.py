@@ -35,7 +35,7 @@ ACTIVE = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]], bool)  # (B, K)
 
 
 class GridDraw:
-    """A callable that draws numbers on the grid from one generator with a fixed seed."""
+    """A callable that draws multiples of 1 / GRID from one generator with a fixed seed."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(SEED)

@@ -16,6 +16,6 @@ wrong behaviour, such as `[squash-R1."the length becomes sigmoid(n)"]`. Below it
   several edits has a list `edits` instead. anchors.py defines the format.
 - `tests`: optional, the folder or file that has the failing test, such as "tests/kernels/".
 
-loader.py reads and builds mutants, anchors.py makes the edits, diagnosis.py compares mutants with a
-failed check, and trained.py provides each mutant as a backend.
+loader.py reads and builds mutants, anchors.py makes edits, diagnosis.py compares mutants with a
+failed check, and trained.py provides suite mutants as backends.
 """

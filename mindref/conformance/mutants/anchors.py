@@ -123,7 +123,7 @@ def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
 
 
 def read_edit(row: Mapping[str, Any], file: str) -> Edit:
-    """Return the edit of a table. Raises ValueError unless it has `at`, a file and one position."""
+    """Return a table's edit. Raises ValueError without `at`, a file or exactly one of POSITIONS."""
     positions = [position for position in POSITIONS if position in row]
     stem, separator, anchor = row.get("at", "").partition(".py::")
     if separator:

@@ -1,4 +1,4 @@
-"""Provide each mutant as a backend for training, to measure the effect of its mistake.
+"""Provide each mutant of scope "suite" as a training backend, to measure its effect.
 
 The name of a backend is the name of the mutant with underscores instead of hyphens:
 

@@ -161,7 +161,7 @@ def rule_digest(report: ReportJson, rule: str) -> str:
 
 
 def is_tightened(was: Row, now: Row, old: ReportJson, new: ReportJson) -> bool:
-    """Return whether the allowed error became smaller, or the table ULPS of errors changed."""
+    """Return whether the allowed error fell, or the table of function errors (ULPS) changed."""
     then, today = old["strictness"], new["strictness"]
     looser = today["factor"] * now["factor"] >= then["factor"] * was["factor"]
     return not looser or then["ulps"] != today["ulps"]

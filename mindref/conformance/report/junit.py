@@ -1,4 +1,4 @@
-"""The report as JUnit XML for CI servers: a suite for each page, a case for each check."""
+"""The report as JUnit XML for CI servers: one suite per page, one case per result."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def failure_sections(report: ConformanceReport) -> Iterator[str]:
 
 
 def table_lines(report: ConformanceReport) -> Iterator[str]:
-    """Yield a row for each page: its counts and the largest error ratio."""
+    """Yield a table: counts of each page, largest error ratio by precision."""
     names = [summary.WORDS.get(status, status) for status in STATUSES]
     yield from ("", "## Pages", "")
     yield "| page | " + " | ".join(names) + " | largest error / error bound |"

@@ -1,8 +1,8 @@
 """Write a Python script that reproduces a failure: rule, calls with exact numbers, verdict.
 
-The script imports NumPy and the backend, but not the suite. For levels 2 and 3, it also imports the
-tuples of mindref that contain parameters and batches. If the failure is still present, the script
-exits with 1, otherwise with 0.
+The script imports NumPy and the backend, but not the suite. For levels 2 and 3, it also imports
+mindref's tuples of parameters and batches. It exits with 1 if the failure is still present, with 0
+if not, and with 2 if the backend cannot be loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mindref.conformance.runner.result import CheckResult, Evidence
 from mindref.run import atomic
 
 Imports = set[tuple[str, str]]
-"""(module, name) of each class that a literal needs."""
+"""(module, name) of each class to import for the values in a script."""
 
 Ranges = dict[str, tuple[AnyArray, AnyArray]]
 """Part of an answer -> the smallest and the largest allowed value."""
@@ -137,7 +137,7 @@ def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> st
 
 
 def expectation_literal(result: CheckResult, evidence: Evidence, imports: Imports) -> str:
-    """Return Python source: a dict of the wrong part, its expected interval and a recheck rule."""
+    """Return the source of a dict: wrong part, allowed interval, how to repeat the comparison."""
     names = ("part", "call_index", "low", "high")
     fields = {name: getattr(evidence, name) for name in names}
     fields |= {"source": source_literal(evidence)} | recheck_rule(result, evidence)
@@ -147,9 +147,9 @@ def expectation_literal(result: CheckResult, evidence: Evidence, imports: Import
 def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
     """Return how the script decides whether the failure is still present.
 
-    If the check's interval of allowed values overlaps the reference's interval, the script uses
-    the check's interval. Otherwise this interval may come from wrong answers, so all answers must
-    match the reference. If all answers matched when the check failed, at least one must change.
+    If the check's interval overlaps the reference's interval, the answer must be in the check's
+    interval. Otherwise wrong answers may have moved the check's interval, so all answers must
+    match the reference. If all matched when the check failed, any changed answer counts as fixed.
     """
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
@@ -164,7 +164,7 @@ def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
 
 
 def source_literal(evidence: Evidence) -> tuple[int, AnyArray | None] | None:
-    """Return the index of the call with the expected numbers, and their indices (None: all)."""
+    """Return `evidence.source`, with None for indices that select the whole array in order."""
     if evidence.source is None:
         return None
     call_index, index = evidence.source

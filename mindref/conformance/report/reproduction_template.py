@@ -63,7 +63,7 @@ def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[
 
 
 def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, Any]:
-    """Return the allowed interval (low, high), stored or centred on the `source` answer."""
+    """Return the interval (low, high), centred on the answer that `source` names, if any."""
     low, high = wrong["low"], wrong["high"]
     if wrong["source"] is None:
         return low, high
@@ -81,7 +81,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return where `got` is outside the interval. If inf or NaN is expected, both are inside."""
+    """Return where `got` is outside the interval; inf and NaN are inside if either is expected."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)
@@ -128,7 +128,7 @@ def same_bytes(one: Answer, other: Answer) -> bool:
 
 
 def contract_error(backend: Any, call: dict[str, Any]) -> str:
-    """Return a message about a wrong conversion or a missing claimed member of a backend, or ""."""
+    """Return a message if a conversion is wrong or a claimed function is missing, else ""."""
     if call["stem"] == "conversion":
         x = call["arrays"]["x"]
         for array in (x, np.isfinite(x)):

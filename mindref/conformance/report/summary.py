@@ -40,7 +40,7 @@ BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
 class Failure(NamedTuple):
     """One check that fails, in one precision or several."""
 
-    result: CheckResult  # in the first precision
+    result: CheckResult  # in precisions[0]
     precisions: tuple[str, ...]
     again: bool = False  # whether an earlier failure has the same diagnosis
 
@@ -79,7 +79,7 @@ def failures_by_rule(failures: Iterable[Failure]) -> Iterator[tuple[str, list[Fa
 
 
 def rule_line(rule: str) -> str:
-    """Return a rule with its force and its text."""
+    """Return a rule, its force (must, should or may) and its text."""
     return f"{rule} ({manifest.rule_force(rule)}) {manifest.rule_text(rule)}"
 
 

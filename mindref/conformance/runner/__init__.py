@@ -1,6 +1,6 @@
 """Run the checks of the suite on a backend: load the backend, run each check, build the report.
 
-The modules, in the order in which a run uses them:
+The main modules, roughly in the order of use:
 
     suite_run       load a backend, run its checks, build the report
     plan            select the checks of a backend and run one of them

@@ -41,7 +41,7 @@ def block_one(result: CheckResult, position: int, results: list[CheckResult]) ->
 
 
 def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a blocked result with its cause's rule; if no cause failed, return it as failed."""
+    """Return a blocked result with the rule of a failed cause; if none failed, as a failure."""
     if result.blocked_by == "agreement":
         pages = (result.page, operator_of(result))
         causes = [r for r in results if r.page in pages and has_failed(r) and is_agreement(r)]
@@ -101,10 +101,10 @@ def same_error_before(
 
 
 def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
-    """Return the results; of failures due to one mutant, only those that cite its rule stay failed.
+    """Return the results; one failure may block another failure that has the same diagnosis.
 
-    Several failures may have the same diagnosis. If one of them cites the rule that the mutant
-    breaks, this rule blocks the failures that do not cite it.
+    Several failures may have one diagnosis, which names a mutant. If one of them cites the rule
+    that this mutant breaks, this rule blocks the failures that do not cite it.
     """
     attributed = []
     for result in results:

@@ -111,7 +111,7 @@ ANSWERS = {
     "interests": answer_interests,
     "training": answer_training,
 }
-"""Kind ("stem") of a call other than an operator's -> the function that runs the call."""
+"""Kind ("stem") of a call -> function that runs the call; calls of operators are not listed."""
 
 
 def answer_call(backend: Any, call: dict[str, Any]) -> Answer:

@@ -104,7 +104,7 @@ def add_check(
 ) -> Callable[[Run], Run]:
     """Register the decorated function as a check of these rules, such as "routing-R2, R9".
 
-    The default of `stem` is the page of the first rule, or the entry of this page in STEMS.
+    The default of `stem` is the STEMS entry for the page of the first rule, or else this page.
     """
     rules = tuple(label for rule in rules for label in labels_of(rule))
     page_stem = STEMS.get(page_of(rules), page_of(rules))

@@ -47,7 +47,7 @@ class ExampleBudget(NamedTuple):
     examples: int
     seed: int = 0
     shrink: bool = True
-    any_failure: bool = False  # stop at any failure, even one of a rule of all operators
+    any_failure: bool = False  # stop at any failure, even if is_own_failure is False
 
 
 class ExampleTally:
@@ -66,14 +66,14 @@ class ExampleTally:
         self.grade = max(self.grade, context.grade)
 
     def fail(self, failure: CheckFailed) -> CheckFailed:
-        """Return `failure`. Store it, unless only the stored failure passes is_own_failure."""
+        """Store and return `failure`. Only an own failure replaces a stored own failure."""
         if self.failure is None or is_own_failure(failure) or not is_own_failure(self.failure):
             self.failure = failure
         return failure
 
 
 def is_own_failure(failure: CheckFailed) -> bool:
-    """Return False if a rule of all operators or the test of the first answer failed, else True."""
+    """Return whether neither a rule of all operators nor the first answer caused the failure."""
     return not isinstance(failure, PropertyOnWrongAnswers | CommonRuleFailed)
 
 
@@ -201,9 +201,9 @@ def run_hypothesis(
 def without_source_constants() -> Iterator[None]:
     """Within the `with` block, draw calls that do not depend on the modules that are loaded.
 
-    By default, Hypothesis takes every twentieth number from constants in the source of modules that
-    are loaded but not installed. So the calls of a seed would depend on whether a backend is
-    installed, and on whether pytest runs. Hypothesis has no setting for this.
+    By default, Hypothesis draws about one number in 20 from constants, some in the source
+    of loaded modules that are not installed. So the calls of a seed would depend on whether a
+    backend is installed, and on whether pytest runs. Hypothesis has no setting for this.
     """
     before = getattr(HypothesisProvider, CONSTANT_METHOD, None)
     if before is None:  # a version of Hypothesis without these constants

@@ -51,7 +51,7 @@ def claims_of(backend: Any, name: str) -> Capabilities:
 
 
 def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -> None:
-    """Raise BackendError unless `claimed` is a tuple or list of different strings from `words`."""
+    """Raise BackendError unless `claimed` is a tuple or list of `words`, each at most once."""
     expected = f"a tuple of {', '.join(words)}"
     if not isinstance(claimed, tuple | list) or not all(isinstance(w, str) for w in claimed):
         raise BackendError(say(f"{location}: {claim}", expected, repr(claimed)))
@@ -63,7 +63,7 @@ def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -
 
 
 def check_dtypes(location: str, claimed: Any) -> None:
-    """Raise BackendError unless each entry has one to three known dtypes and all entries differ."""
+    """Raise BackendError unless all precisions differ and each has one to three known dtypes."""
     location = f"{location}: dtypes"
     expected = '(dtype of inputs, dtype of accumulation), such as ("float32", "float32")'
     if not isinstance(claimed, tuple | list) or not claimed:

@@ -128,5 +128,5 @@ def squares_are_finite(gradient: Any) -> bool:
 
 @cache
 def reference_model() -> ComposedBackend:
-    """Return the reference as a backend of all three levels."""
+    """Return the reference as a backend of the levels `ops`, `model` and `train`."""
     return ComposedBackend(ops, mind, optimiser, name="reference")

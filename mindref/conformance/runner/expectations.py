@@ -5,7 +5,7 @@ report lists a problem, because the file must describe the current backend.
 
     [[expect]]
     rule = "routing-R9"          # or check = "routing/..."; optional: precision = "float32"
-    kind = "notyet"              # notimpl: could be done; notyet: others must act first; never; bug
+    kind = "notyet"              # notimpl: possible; notyet: other software blocks it; never; bug
     reason = "..."
     link = "https://..."         # optional
 
@@ -50,7 +50,7 @@ class Expectation(NamedTuple):
     link: str = ""
 
     def matches(self, result: CheckResult) -> bool:
-        """Return whether this table names the check or a rule of `result`, and its precision."""
+        """Return whether this table names a check or rule of `result`, and no other precision."""
         applies = result.check == self.check if self.check else self.rule in result.rules
         return applies and self.precision in ("", result.precision)
 
@@ -90,7 +90,7 @@ def read_expectations(path: Path | None) -> Expectations:
     """Return the expectations in a file. If `path` is None, return empty Expectations.
 
     Raises ConfigError for invalid TOML, for an unknown table or field, a missing reason, an unknown
-    kind, or a factor outside its range. The message names the file and the table.
+    kind, or a factor out of range. The message names the file and, if known, the table.
     """
     if path is None:
         return Expectations()
@@ -210,7 +210,7 @@ def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResul
 def stale_lines(
     expectations: Expectations, results: Sequence[CheckResult], *, partial: bool = False
 ) -> list[str]:
-    """Return a message for each table without a matching check, or [[expect]] without a failure.
+    """Return messages about tables that match no check and [[expect]] tables without a failure.
 
     In a partial run, a table that matches no check is not reported, because its check may not be
     selected. A table about a check or rule that does not exist is always reported.

@@ -130,7 +130,7 @@ def reference_answered(implementation: Implementation, call: Call) -> bool:
 
 
 def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:
-    """Return the result if reference code ran: self-comparison for NumpyBackend, else failed."""
+    """Return a failure because reference code ran; for NumpyBackend, a self-comparison."""
     if type(implementation.backend) is NumpyBackend:  # conformance-R8
         reason = "the reference compared with itself proves nothing"
         return nothing._replace(status="self_comparison", reason=reason)

@@ -31,8 +31,8 @@ class ExpectedArray(NamedTuple):
     def largest_error_ratio(self, got: AnyArray) -> float:
         """Return the largest ratio of an error to its error bound.
 
-        If an expected number is infinite or NaN, the answer must not be finite (numerics-R13). If
-        an expected number is finite, the answer must be finite. Otherwise the ratio is infinite.
+        If exactly one of an expected and a computed number is finite, the ratio is infinite
+        (numerics-R13). If no bound applies to a finite expected number, the ratio is 0.
         """
         return float(np.max(self.error_ratios(got), initial=0.0))
 
@@ -99,7 +99,7 @@ class CallKey:
 
 
 def hash_content(content: Any, x: Any) -> None:
-    """Update the hash `content` with nested tuples, dicts and arrays, and the memory layout."""
+    """Update the hash `content` with x: nested tuples and dicts, and arrays with their strides."""
     if isinstance(x, np.ndarray):
         content.update(repr((x.dtype.str, x.shape, x.strides)).encode())
         content.update(x.tobytes())
@@ -115,7 +115,7 @@ def hash_content(content: Any, x: Any) -> None:
 def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
     """Return the expected answer. Callers must not change its arrays, because they are cached."""
     call, precision, mode = question.call, question.precision, question.mode
-    if call.stem == "composition":  # operators pass results in the inputs' dtype
+    if call.stem == "composition":  # each operator returns the inputs' dtype
         precision = precision._replace(store=precision.input)
     allowed = allowances(lambda wrap: evaluate_reference(call, wrap), precision, mode)
     return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}

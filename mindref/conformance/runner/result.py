@@ -8,8 +8,8 @@ from typing import NamedTuple
 from mindref.conformance.runner.call import Answer, AnyArray, Call
 
 STATUSES = ("passed", "failed", "expected", "blocked", "not_claimed", "self_comparison")
-"""expected: a failure that the expectations file lists; blocked: another failure explains it;
-not_claimed: a check that did not run; self_comparison: the reference compared with itself.
+"""expected: the expectations file lists the failure or its cause; blocked: another explains it;
+not_claimed: the check did not run; self_comparison: the reference compared with itself.
 """
 
 
@@ -28,7 +28,7 @@ class Evidence(NamedTuple):
     operators is broken; "fact": any other failure, such as a wrong number computed from answers.
     """
     source: tuple[int, AnyArray] | None = None
-    """If the expected numbers are from another answer: index of its call, flat indices in it."""
+    """If another answer has the expected numbers: index of its call, flat indices of these."""
     read_only: tuple[int, ...] = ()  # indices of calls with read-only arrays
     answers: tuple[tuple[int, Answer], ...] = ()  # index of the call, answer
 
@@ -114,7 +114,7 @@ class ConformanceReport(NamedTuple):
 
     @property
     def conforms(self) -> bool:
-        """Return whether the run is complete and has passes, but no failure, block or problem."""
+        """Return True for a complete run with passes, but no failed or blocked check or problem."""
         counts = self.counts()
         bad = counts["failed"] + counts["blocked"] + len(self.problems)
         return self.complete and not bad and counts["passed"] > 0

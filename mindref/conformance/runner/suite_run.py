@@ -131,7 +131,7 @@ class SuiteRun:
         )
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
-        """Yield each problem that prevents conformance. A failed check is not a problem."""
+        """Yield each problem that prevents conformance, except failed or blocked checks."""
         yield from claims.missing_members(self.implementation.backend, self.claimed)
         yield from expectations.stale_lines(self.expected, results, partial=bool(self.words))
         ran = {(r.check, r.precision) for r in results}

@@ -17,11 +17,11 @@ from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.reference import reference_answer
 
 Wrong = Callable[[Call, Answer, Answer], Answer]
-"""Function of a call, its right answer and the previous right answer; returns a wrong answer."""
+"""Function of a call, its right answer and the previous right answer; returns a trivial one."""
 
 
 class TrivialImplementation:
-    """An implementation that answers in the right shapes with wrong numbers."""
+    """A wrong implementation, which may return zeros or write to its input."""
 
     def __init__(self, name: str) -> None:
         """Store the name, which is a key of TRIVIAL_IMPLEMENTATIONS."""
@@ -29,7 +29,7 @@ class TrivialImplementation:
         self.previous: Answer = {}
 
     def answer(self, call: Call) -> Answer:
-        """Return a wrong answer of the right shapes, even if the call must raise."""
+        """Return the trivial answer to a call, even if the call must raise."""
         try:
             right = {name: np.array(x) for name, x in reference_answer(call).items()}
         except Exception:

@@ -61,8 +61,8 @@ def adam_numbers(step: int, learning_rate: float, config: Config, dtype: Any) ->
 class AdamUpdate:
     """A fused step followed by the update of its parameters in place.
 
-    A phase is a list of tasks. Phases 1 and 2 are those of `FusedStep`. Phase 3 sums gradients of
-    items, and updates parameters that need not wait for all sums. Phase 4 updates all others.
+    A phase is a list of tasks. Phases 1 and 2 include those of `FusedStep`. Phase 3 sums gradients
+    of items, and updates parameters that need not wait for all sums. Phase 4 updates all others.
     """
 
     def __init__(self, step: FusedStep, moments: State, learning_rate: float) -> None:
@@ -178,11 +178,11 @@ def moments_are_finite(moments: State) -> bool:
 
 
 LARGE_PARAMETER = 1 << 16
-"""Parameters with fewer elements are updated together in one compiled call."""
+"""Dense parameters with fewer elements are updated together in one compiled call."""
 
 
 def as_matrices(x: Array, *parts: int) -> Array:
-    """Return x (*parts, V, D) unchanged, or x (*parts, D), a vector per part, as (*parts, 1, D)."""
+    """Return matrices x (*parts, V, D) unchanged, and vectors (*parts, D) as (*parts, 1, D)."""
     shape = x.shape[len(parts) :]
     return x if len(shape) > 1 else x.reshape(*parts, 1, *shape)
 

@@ -21,7 +21,7 @@ from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, bind_axes, common_float_dtype
 
 InputKey = tuple[Any, ...]
-"""Shapes, dtypes and settings of a call. Consecutive calls with equal keys receive one tuple."""
+"""Shapes, dtypes and settings of a call. A call with an equal key reuses the stored tuple."""
 
 
 def check_model_inputs(

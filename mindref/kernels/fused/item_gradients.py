@@ -39,7 +39,7 @@ class ItemGradients(Protocol):
         """Run the part of the backward pass that needs only this block of users."""
 
     def backward_items(self, items: slice, d_vectors: Array) -> CapsuleTerms | None:
-        """Write the gradients (M, D) of a block of items to d_vectors, or return arrays to sum."""
+        """Write item gradients to d_vectors (M, D), or return terms for `sum_item_gradients`."""
 
 
 class ViaVotes:

@@ -40,10 +40,10 @@ def sum_item_gradients(
     first_item: int,
     sums: Array,
 ) -> None:
-    """For M items from `first_item`, write the gradient over all uses to sums (M, D): model-R10.
+    """Write to sums (M, D) the gradients of M items from `first_item`, over all uses: model-R10.
 
-    The first `num_history_items` of these items occur in histories. If capsule_terms is None, their
-    rows of sums must already contain the gradients that come from behaviours.
+    The first `num_history_items` of these items occur in histories. If capsule_terms is None, the
+    rows of history items in sums must already contain the gradients from behaviours.
     """
     if capsule_terms is not None:
         order, bounds, user_index, user_rows, slots, couplings, d_projected = capsule_terms

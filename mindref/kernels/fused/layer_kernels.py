@@ -43,7 +43,7 @@ class LayerGradients(NamedTuple):
     d_biases: tuple[Array, ...]
     rows: Ints  # (B K,) rows of a block that have a gradient, relative to the block's first row
     slots: Ints  # (B K,) slots of these rows
-    user_rows: Ints  # (B, 2) for each user: first row with a gradient, and last such row + 1
+    user_rows: Ints  # (B, 2) start and stop of each user's rows, in `slots` and in d_x
 
 
 class UserBlockRows(NamedTuple):
@@ -82,7 +82,7 @@ def block_layers_backward(
     """Write the gradients of the layers and of their input [capsule ; profile] to `gradients`.
 
     weights (B, K): attention weights; d_interests (B, K, D). An interest with weight zero has no
-    gradient. Returns the number of rows with a gradient: the block's first rows in `gradients`.
+    gradient. The rows with a gradient become the block's first R rows in `gradients`. Returns R.
     """
     block_rows = slice(block.first_row, block.stop_row)
     rows, slots = gradients.rows[block_rows], gradients.slots[block_rows]
@@ -140,8 +140,8 @@ def select_weighted_rows(
     """Select the active interests with a non-zero attention weight; return their number.
 
     For each selected interest, writes its row index in the block to `rows`, its slot b K + k to
-    `slots` and its gradient to `d_rows`. user_rows[b] receives the range of user b's selected
-    interests: the first and the last + 1, counted from `first_row`.
+    `slots` and its gradient to `d_rows`. Selected interests are numbered from `first_row`;
+    user_rows[b] receives start and stop of the numbers of user b.
     """
     selected, r, interests = 0, 0, weights.shape[1]
     for b in range(first, stop):

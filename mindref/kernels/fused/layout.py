@@ -82,7 +82,7 @@ def enumerate_items(
     catalogue. Before and after the call, all entries are zero.
     """
     n, count, valid = 0, 0, True
-    entries = numbers.reshape(-1, 1)  # prefetched when an id is read, even if the id is invalid
+    entries = numbers.reshape(-1, 1)  # a matrix for prefetch_row, which accepts invalid ids
     for b in range(mask.shape[0]):
         starts[b] = n
         for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L
@@ -167,7 +167,7 @@ def copy_initial_logits(mask: Bools, init_logits: Array, logits: Array, user_ind
 
 
 class DistinctNegatives(NamedTuple):
-    """Distinct negatives. If an item was drawn m times, its log_expected is reduced by log m."""
+    """Merged negatives. For an entry merged from m draws, log_expected is reduced by log m."""
 
     ids: Ints  # (S',)
     item_index: Ints  # (S',) index of each negative in `Layout.items`
@@ -179,7 +179,7 @@ LARGE_LOG = 32
 
 
 def merge_negatives(work: KernelWorkspace, batch: Batch, layout: Layout) -> DistinctNegatives:
-    """Return the negatives without repeats: two equal terms exp(a) become one term exp(a + log 2).
+    """Merge repeated negatives: two equal terms exp(a) become one term exp(a + log 2).
 
     Raises ShapeError if the log expected count of a negative or a target is infinite or NaN.
     """
@@ -242,7 +242,7 @@ def merge_duplicates(
 
 @jit
 def sort_uses_by_item(item_index: Ints, order: Ints, bounds: Ints) -> None:
-    """Write the behaviours to order, sorted by item (stable), and each item's start to bounds."""
+    """Sort behaviours by item (stable) into `order`; write each item's start to `bounds`."""
     bounds[:] = 0
     for i in range(len(item_index)):
         bounds[item_index[i] + 1] += 1

@@ -122,7 +122,7 @@ class FusedStep:
             normalise_rows(self.negatives, negatives.start, negatives.stop, self.unit_kind)
 
     def prepare_users(self) -> None:
-        """Allocate the arrays with one row per user or with one part per block of users."""
+        """Prepare users as in `FusedForward`; allocate outputs and layer gradients."""
         self.forward.prepare_users()
         forward, layers = self.forward, self.forward.layers
         create = partial(layers.allocate_gradients, self.work, self.params.layers)

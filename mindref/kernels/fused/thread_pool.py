@@ -89,7 +89,7 @@ class ThreadPool:
             self.start_phase()
 
     def join(self) -> None:
-        """Wait until no worker is running, then raise the first error. Ctrl-C counts as an error.
+        """Wait until no task is running, then raise the first error. Ctrl-C counts as an error.
 
         Tasks write to buffers that the next caller uses, so the caller waits for running tasks. A
         worker that starts later runs no task, because the pool is stopped.

@@ -162,7 +162,7 @@ def equal_scores_average_the_interests(context: CheckContext, call: Call) -> Non
 
 @add_check("label_attention-R8", draws=label_attention_calls(), gradient=True)
 def value_gradients_sum_to_the_cotangent(context: CheckContext, call: Call) -> None:
-    """The gradients of a user's interests as values must sum to the cotangent of the user."""
+    """The value gradients of a user's interests must sum to the cotangent of the user."""
     scores = context.rng.choice([-1.5, -0.5, 0.5, 1, 1.25], call.arrays["active"].shape)
     got = context.run(with_scores(call, scores))
     allowed = context.expected(got.call)["d_interests"].allowed.sum(axis=1)[:, 1:]

@@ -62,7 +62,7 @@ def profile_features_keep_their_order(context: CheckContext, call: Call) -> None
 
 @add_check("model-R4", draws=serving_calls(features=2), stem="interests")
 def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Call) -> None:
-    """If layer 1's weight rows after the first D (width) are 0, the profile must change no byte."""
+    """If rows D and later of layer 1's weight are 0 (D: width), the profile must change no byte."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
     of_capsule = np.arange(len(first.weight))[:, None] < params.items.shape[1]

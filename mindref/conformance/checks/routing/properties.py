@@ -256,7 +256,7 @@ def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:
 
 
 def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str) -> CallAnswer:
-    """Require that one iteration from the logits before the last iteration gives the same `parts`.
+    """Require the same `parts` from one iteration that starts with the last iteration's logits.
 
     `parts` are names of arrays of the answer. Returns the answer to `call`.
     """
@@ -264,7 +264,7 @@ def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str)
     logits = logits_before_last_iteration(context, call.forward_only())
     second = context.run(call.change(init_logits=logits, iterations=1))
     rough, fine = context.expected(first.call), context.expected(second.call)
-    # factor 2: `logits` come from capsules whose errors are as large as the errors of `first`
+    # 2 * rough: one bound for `first`, and the same bound for errors of `logits`
     for name in parts:
         want = ExpectedArray(second[name], 2 * rough[name].allowed + fine[name].allowed)
         worst = partial(context.worst_case, first.call, first.call, second.call, name)

@@ -31,7 +31,7 @@ def sampled_softmax_calls(
 ) -> Call:
     """Draw users, targets, negatives with accidental hits and repeats, and log expected counts.
 
-    If `nonempty` is false, some calls have no negatives, and some calls have zero vectors.
+    If `nonempty` is false, some calls have no negatives; in others, a user and a target are zero.
     """
     b, s, d = draw(distinct_sizes(3))
     s, zero = (s, False) if nonempty else draw(st.sampled_from(((s, False), (s, True), (0, False))))
