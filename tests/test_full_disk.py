@@ -24,6 +24,8 @@ from tests.full_disk import Disk
 from tests.numpy_exporter import Writer
 from tests.runs import call, environment, options
 
+pytestmark = pytest.mark.slow
+
 FEW = 5  # operations of each command that fail without --kill
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
 Files = dict[str, bytes]

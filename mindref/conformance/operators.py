@@ -11,7 +11,7 @@ from typing import NamedTuple
 class Arguments(NamedTuple):
     """The arguments of one operator, as the checks that run on all operators need them."""
 
-    axes: dict[str, str]  # argument or result -> its axes; leading axes may be missing
+    axes: dict[str, str]  # argument or result -> all axes; an array may omit the first
     differentiable: tuple[str, ...]  # arguments with a gradient, in the order of `backward`
     masks: tuple[str, ...] = ()
 

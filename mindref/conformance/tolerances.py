@@ -24,8 +24,8 @@ LOSS_CURVE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 2e-5}  # numeric
 One evaluation of a loss may differ by SAME_MATH. Training steps increase this difference, because
 Adam divides by the root of the second moment. If a gradient is mostly rounding error, a parameter
 may move by one learning rate in either direction. In float64, 1e-9 covers this difference of the
-losses. In float32, SAME_MATH covers this difference, too: the losses of four implementations
-differed by 3e-7 before their parameters became clearly different.
+losses. In float32, SAME_MATH is large enough: as long as their parameters were close, the losses of
+four implementations differed by at most 3e-7.
 """
 
 ROUNDING = 4  # numerics-R9

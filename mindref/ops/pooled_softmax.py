@@ -33,7 +33,7 @@ class Saved(NamedTuple):
     units: tuple[squash.Saved | None, ...]  # of the normalised interests, target and negatives
     # (B, K) slope with respect to v_k . e / temperature for the target e; never above 0
     target_slopes: Array
-    # (B, K, S) the same slope for each negative e; 0 for an accidental hit
+    # (B, K, S) slope with respect to v_k . e / temperature, e a negative; 0 for an accidental hit
     negative_slopes: Array
     temperature: float
 

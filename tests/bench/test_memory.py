@@ -5,6 +5,8 @@ import pytest
 
 from mindref.bench import machine
 
+pytestmark = pytest.mark.slow
+
 MANY = 1 << 26
 
 linux = pytest.mark.skipif(not machine.STATUS_FILE.is_file(), reason="no /proc/self/status here")

@@ -13,6 +13,8 @@ from mindref.cli.settings import set_threads
 from mindref.errors import BackendError, ConfigError
 from tests.bench.tiny_workload import HERE, SMALL, plan
 
+pytestmark = pytest.mark.slow
+
 
 class RecordingListener:
     """Records the progress messages."""

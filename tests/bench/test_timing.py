@@ -8,6 +8,8 @@ import pytest
 
 from mindref.bench import timing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_every_contender_runs_once_per_round_and_starts_equally_often(number):

@@ -16,6 +16,8 @@ from mindref.bench.worker import WorkerState
 from mindref.bench.workers import Worker, WorkerFailed, WorkerPool
 from tests.bench.tiny_workload import HERE, SMALL
 
+pytestmark = pytest.mark.slow
+
 BEGIN = {"do": "begin", "task": "step", "warm_up": 1, "limit": 1.0}
 
 

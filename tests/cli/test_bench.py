@@ -12,6 +12,8 @@ from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
 from tests.runs import environment, interrupt, start_python
 
+pytestmark = pytest.mark.slow
+
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
 QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
 

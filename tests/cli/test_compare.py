@@ -15,6 +15,8 @@ from mindref.presets import PRESETS
 from mindref.run import lock
 from tests.runs import call, content, interrupt, options, read_until, start
 
+pytestmark = pytest.mark.slow
+
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
 
 

@@ -23,7 +23,7 @@ CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend")
 EACH = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
 # The stage `conformance` of .ci/run runs all checks, each on trivial implementations first. A check
 # of level "train" draws whole trainings, which takes seconds.
-SAMPLE = [x for x in all_checks() if x.level != "train"][::6]
+SAMPLE = [x for x in all_checks() if x.level != "train"][::12]
 SAMPLE += [x for x in all_checks() if x.level == "train"][::30]
 EACH_RUN = pytest.mark.parametrize("check", SAMPLE, ids=lambda check: check.name)
 SMOKE = PROFILES["smoke"]

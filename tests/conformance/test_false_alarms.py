@@ -15,6 +15,8 @@ from tests.conformance import false_alarms, mutant_kills
 from tests.conformance.correct import NAME
 from tests.conformance.false_alarms import checks_of, run_implementations
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(2)
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from mindref.backend import list_backends
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = ", ".join(sorted(list_backends()))
 
 PLUGIN = Path(__file__).parent.parent / "plugin"

@@ -12,6 +12,8 @@ from mindref.recommender.bulk import recall_lists
 from tests.damage.damaged_runs import HISTORIES, train_small_run
 from tests.runs import REPOSITORY, call
 
+pytestmark = pytest.mark.slow
+
 BUILDS = {
     "one neighbour": "return [0]",
     "any neighbours": "return list(range(n))",

@@ -23,6 +23,8 @@ from mindref.study.variants.violations import (
 )
 from tests.study.pairs import SETTINGS, make_built_in_pair, make_small_pair
 
+pytestmark = pytest.mark.slow
+
 NAMES = variants.variant_names()
 PAIR_SETTINGS = {"interests": 4, "width": 8, "iterations": 3, "routing_gradient": "all"}
 

@@ -279,6 +279,7 @@ def test_every_option_trains(name, value):
         assert fitted or array.dtype == outcome.model.config.dtype, key
 
 
+@pytest.mark.slow
 def test_the_paper_s_preset_trains():
     config = Config.of("paper", SMALL)
     assert Trainer(SOURCE, loaded(), "leave_last_out", config).train().finished

@@ -1,7 +1,7 @@
 """Functions that change and compare calls of label-aware attention, to test its properties.
 
 Spec: specs/label_attention.md. `with_scores` gives each interest a new first coordinate, its score.
-`with_weights_exposed` appends unit vector k to interest k; results end with the weights.
+`with_weights_exposed` appends unit vector k to interest k: `out` then ends with the weights.
 """
 
 from __future__ import annotations

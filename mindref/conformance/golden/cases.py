@@ -199,7 +199,7 @@ class GoldenCases(NamedTuple):
     """Golden calls of one operator, or of interests, loss or training, and the rules they test."""
 
     make_calls: Callable[[GridDraw], Calls]
-    rules: str  # rules of its page that the check cites
+    rules: str  # numbers of the cited rules, such as "R1, R3"
     subject: str  # replaces "..." in the requirement "... must match the golden values."
 
 

@@ -44,7 +44,7 @@ class Unit(NamedTuple):
 
 
 class AnchoredSource:
-    """The text of a file with its statements."""
+    """Python source: the text of a file, and its statements."""
 
     def __init__(self, text: str) -> None:
         self.data = text.encode()
@@ -178,7 +178,7 @@ class AnchoredSource:
 
 @cache
 def parse_source(text: str) -> AnchoredSource:
-    """Return a text with its statements; a repeated text is parsed only once."""
+    """Return the parsed source; the same text is parsed only once."""
     return AnchoredSource(text)
 
 

@@ -81,7 +81,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return where `got` is outside the interval; inf and NaN are inside if either is expected."""
+    """Return where `got` is outside the interval; only inf and NaN match an expected inf or NaN."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)

@@ -32,7 +32,7 @@ def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
-    """Return a dict of gradients: "d_x" for the argument x; "rows" if a gradient is row-sparse."""
+    """Return full gradients: key "d_x" for argument x; key "rows" has the rows of a sparse one."""
     names, answer = call["gradients"], {}
     if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
         gradients = (gradients,)

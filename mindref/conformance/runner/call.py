@@ -100,7 +100,7 @@ def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
 
 
 def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
-    """Return `numbers`; the Config in it, if any, gets `dtype` if this is float32 or float64."""
+    """Return `numbers`, with a Config in it set to `dtype` if that is float32 or float64."""
     name = np.dtype(dtype).name
     if "config" not in numbers or name not in ("float32", "float64"):
         return numbers

@@ -124,7 +124,7 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
         if not check.agreement:
             context.assert_first_matches()  # conformance-R5
     except CheckFailed as failure:
-        if not failure.evidence.calls:  # the failure concerns the whole backend, without a call
+        if not failure.evidence.calls:  # the check failed before it ran a call
             failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
         return tally.fail(failure)
     except FOREIGN_ERRORS as error:  # missing arrays, or shapes that cannot be compared

@@ -5,8 +5,8 @@ report lists a problem, because the file must describe the current backend.
 
     [[expect]]
     rule = "routing-R9"          # or check = "routing/..."; optional: precision = "float32"
-    kind = "notyet"              # notimpl: possible; notyet: other software blocks it; never; bug
-    reason = "..."
+    kind = "notyet"              # not possible yet; others: "notimpl" (possible, but not
+    reason = "..."               # implemented), "never" (will not be implemented), "bug"
     link = "https://..."         # optional
 
     [[tolerance]]
@@ -50,7 +50,7 @@ class Expectation(NamedTuple):
     link: str = ""
 
     def matches(self, result: CheckResult) -> bool:
-        """Return whether this table names a check or rule of `result`, and no other precision."""
+        """Return whether this table names a check or rule of `result`, and fits its precision."""
         applies = result.check == self.check if self.check else self.rule in result.rules
         return applies and self.precision in ("", result.precision)
 
@@ -210,7 +210,7 @@ def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResul
 def stale_lines(
     expectations: Expectations, results: Sequence[CheckResult], *, partial: bool = False
 ) -> list[str]:
-    """Return messages about tables that match no check and [[expect]] tables without a failure.
+    """Return a message for each table that matches no check or expects an absent failure.
 
     In a partial run, a table that matches no check is not reported, because its check may not be
     selected. A table about a check or rule that does not exist is always reported.

@@ -21,7 +21,7 @@ from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, bind_axes, common_float_dtype
 
 InputKey = tuple[Any, ...]
-"""Shapes, dtypes and settings of a call. A call with an equal key reuses the stored tuple."""
+"""Shapes, dtypes and settings of a call; equal keys of successive calls are checked once."""
 
 
 def check_model_inputs(

@@ -1,8 +1,8 @@
 """Compiled pass from capsules to losses, and backward to capsules, for a block of users.
 
-Spec: specs/model.md, interests from step 4, loss from step 2, and Backward. All steps, matrix
-products included, run in one compiled call. With several short calls, two threads would wait for
-each other's Python code.
+Spec: specs/model.md: steps 4 to 6 of the interests, steps 2, 4 and 5 of the loss, and Backward. All
+steps, matrix products included, run in one compiled call. With several short calls, two threads
+would wait for each other's Python code.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ def forward_backward_block(
     numbers: LossNumbers,
     unit_kind: int | None,
 ) -> tuple[float, int]:
-    """Return the sum of the losses of a block of users, and the number of rows with a gradient.
+    """Return the sum of losses of a block of users, and the number of interests with a gradient.
 
-    Writes outputs, layer_gradients, layers.x and layers.passed. products (B, S) first receives
-    the products of users and negatives, then the gradients of these products. For the rows with a
-    gradient, see `block_layers_backward`. unit_kind: if vectors are normalised, the index of "unit"
+    `block_layers_backward` returns this number. Writes outputs, layer_gradients, layers.x and
+    layers.passed. products (B, S) first receives the products of users and negatives, then the
+    gradients of these products. unit_kind: if vectors are normalised, the index of "unit"
     in KINDS of ops/squash.py, otherwise None. For None, Numba compiles a separate version without
     normalisation.
     """

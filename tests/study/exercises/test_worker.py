@@ -15,6 +15,8 @@ from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.worker import CaseAnswer, Job
 from tests.study.exercises.conftest import write_answer
 
+pytestmark = pytest.mark.slow
+
 NAME = "squash"
 RIGHT = find_exercise(NAME).solution
 LAST = "return sums * length / (1 + length * length)"

@@ -1,7 +1,7 @@
 """Algebraic properties and known answers of label-aware attention. Spec: specs/label_attention.md.
 
 `with_scores` makes each score the first coordinate of its interest, so that scores are exact.
-`with_weights_exposed` appends unit vector k to interest k; results end with the weights.
+`with_weights_exposed` appends unit vector k to interest k: `out` then ends with the weights.
 """
 
 from __future__ import annotations

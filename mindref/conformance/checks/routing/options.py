@@ -146,17 +146,17 @@ def single_interest_is_the_weighted_sum(context: CheckContext, call: Call) -> No
 
 @add_comparison("routing-R32", draws=WEIGHTED)
 def log_weights_match_the_reference() -> None:
-    """With log weights, forward must match the reference."""
+    """With `log_weights`, forward must match the reference."""
 
 
 @add_comparison("routing-R32, R9", draws=draw_weighted(axis="behaviours"))
 def log_weights_with_axis_behaviours_match() -> None:
-    """With log weights and axis="behaviours", forward must match the reference."""
+    """With `log_weights` and axis="behaviours", forward must match the reference."""
 
 
 @add_comparison("routing-R32, R25", draws=draw_weighted(general=True))
 def log_weights_with_general_routing_match() -> None:
-    """With log weights and general matrices S_ik, forward must match the reference."""
+    """With `log_weights` and one S_ik for each pair, forward must match the reference."""
 
 
 @add_check("routing-R33", draws=WEIGHTED, gradient=True)
@@ -192,39 +192,39 @@ def log_weight_gradients_match_finite_differences(context: CheckContext, call: C
 
 @add_comparison("routing-R35", draws=draw_weighted(gradients=("all",)), gradient=True)
 def log_weight_gradients_match_the_reference() -> None:
-    """With log weights and gradient="all", every gradient must match the reference."""
+    """With `log_weights` and gradient="all", every gradient must match the reference."""
 
 
 @add_comparison(
     "routing-R35, R9", draws=draw_weighted(gradients=("all",), axis="behaviours"), gradient=True
 )
 def log_weight_gradients_with_axis_behaviours_match() -> None:
-    """With log weights and axis="behaviours", every gradient must match the reference."""
+    """With `log_weights` and axis="behaviours", every gradient must match the reference."""
 
 
 @add_comparison(
     "routing-R35, R25", draws=draw_weighted(gradients=("all",), general=True), gradient=True
 )
 def log_weight_gradients_with_general_routing_match() -> None:
-    """With log weights and general matrices S_ik, every gradient must match the reference."""
+    """With `log_weights` and one S_ik for each pair, every gradient must match the reference."""
 
 
 @add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
-    """With log weights and gradient="last", the last iteration alone must give equal gradients."""
+    """With `log_weights` and "last", the last iteration alone must give equal gradients."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
 
 @add_check("routing-R36", draws=draw_weighted(iterations=(1,)), gradient=True)
 def gradients_all_and_last_agree_with_log_weights(context: CheckContext, call: Call) -> None:
-    """With log weights and one iteration, the value of `gradient` may change only d_init_logits."""
+    """With `log_weights` and r = 1, the value of `gradient` may change only d_init_logits."""
     assert_all_equals_last(context, call, *INPUTS_AND_WEIGHTS)
 
 
 @add_comparison("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_with_log_weights_matches() -> None:
-    """With log weights and gradient="last", every gradient must match the reference."""
+    """With `log_weights` and gradient="last", every gradient must match the reference."""
 
 
 @add_check("routing-R37", draws=WEIGHTED)

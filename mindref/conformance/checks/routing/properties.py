@@ -65,7 +65,7 @@ def coupling_weights_of_a_behaviour_sum_to_one(context: CheckContext, call: Call
 
 @add_check("routing-R3", draws=routing_calls(iterations=(1,)))
 def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -> None:
-    """In one iteration, repeating a history must give the same capsules as multiplying it by 2."""
+    """If r = 1, a second copy of the history must have the effect of doubling each behaviour."""
     places = call.arrays["mask"].shape[1]
     longer = call.change(history=2 * call.arrays["history"])
     twice = context.run(select_axis(call, "l", np.tile(np.arange(places), 2)))

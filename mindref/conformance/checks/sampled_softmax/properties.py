@@ -227,7 +227,7 @@ def all_items_as_negatives_equal_the_full_softmax(context: CheckContext, call: C
 
 @add_check("sampled_softmax-R18", draws=WITH_NEGATIVES)
 def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> None:
-    """NaN or infinity in a user, a target or a negative, even a hit, must make the loss NaN."""
+    """NaN or infinity in a user, target or negative must make the loss NaN, even in a hit."""
     call = select_axis(with_hit(call), "b", [0])
     context.run(call)
     for name in VECTORS:
