@@ -55,8 +55,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--recall", type=settings.FOLDER, metavar="RUN",
-    help="With --model din: RUN is the recall run: DIN reranks its top items. DIN uses the log and"
-    " the split of the recall run.",
+    help="With --model din: DIN reranks the top items of the run RUN, and uses its log and split.",
 )  # fmt: skip
 @partial(settings.settings_options, reranks=True)
 @settings.device_option

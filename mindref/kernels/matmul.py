@@ -35,7 +35,7 @@ def matmul_transposed_into(a: Array, b: Array, out: Array) -> None:
 def writable_contiguous(x: Any) -> Any:
     """Return x, or a copy if x is not C-contiguous, aligned and writable.
 
-    All results have the Numba type of buffers: a compiled function is not compiled again for them.
+    All results have one Numba type, so that a function is not compiled again for other layouts.
     """
     return np.require(x, requirements=("C", "A", "W"))
 

@@ -55,10 +55,10 @@ def forward(
     """Return the mean loss () of interests (B, K, D), targets (B, D) and shared negatives (S, D).
 
     active (B, K): true for the active interests; each user needs at least one. sharpness, from 0 to
-    infinity, selects the pooling of products. The value 0 is the mean. Infinity is the maximum (on
-    ties, the first). Value 1 is log-sum-exp minus the log of the number of active interests. Ids,
-    log expected counts, temperature and normalise have the same meaning as in sampled_softmax.
-    Raises ShapeError if an argument is invalid.
+    infinity, selects how the products of an item with the interests are pooled: 0 is the mean,
+    infinity the maximum (on ties, the first), 1 is log-sum-exp minus the log of the number of
+    active interests. Ids, log expected counts, temperature and normalise are those of
+    sampled_softmax. Raises ShapeError if an argument is invalid.
     """
     logs = (target_log_expected, negative_log_expected)
     check_loss_arrays(interests, active, target, negatives, target_ids, negative_ids, *logs)

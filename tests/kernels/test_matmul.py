@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from mindref.kernels import fused
-from mindref.kernels.matmul import matmul_into, matmul_transposed_into, readonly_contiguous
+from mindref.kernels.matmul import (
+    matmul_into,
+    matmul_transposed_into,
+    readonly_contiguous,
+    writable_contiguous,
+)
 from tests.kernels.cases import odd_layout
 
 
@@ -22,6 +27,19 @@ def test_readonly_contiguous_copies_only_if_needed(layout):
     assert result.flags.aligned
     assert not result.flags.writeable
     assert array.flags.writeable, "the caller may still write to it"
+    assert np.shares_memory(result, array) == (not layout), "a copy only where one is needed"
+
+
+@pytest.mark.parametrize("layout", ["", "columns", "apart", "unaligned", "read-only"])
+def test_writable_contiguous_copies_only_if_needed(layout):
+    x = np.arange(12.0).reshape(3, 4)
+    array = odd_layout(x, layout) if layout not in ("", "read-only") else x
+    array.flags.writeable = layout != "read-only"
+    result = writable_contiguous(array)
+    np.testing.assert_array_equal(result, x)
+    assert result.flags.c_contiguous
+    assert result.flags.aligned
+    assert result.flags.writeable
     assert np.shares_memory(result, array) == (not layout), "a copy only where one is needed"
 
 

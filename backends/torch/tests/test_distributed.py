@@ -115,9 +115,10 @@ def test_losses_do_not_depend_on_the_number_of_processes(
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_batch_with_fewer_users_than_processes(folder: Path) -> None:
-    few = {"batch": 1, "steps": 6}
-    assert_equal_runs(train_run(folder, "few-2", 2, **few), train_run(folder, "few-1", 1, **few))
+@pytest.mark.parametrize(("count", "batch"), [(2, 1), pytest.param(4, 3, marks=pytest.mark.slow)])
+def test_a_batch_with_fewer_users_than_processes(folder: Path, count: int, batch: int) -> None:
+    runs = [train_run(folder, f"few-{n}-{batch}", n, batch=batch, steps=6) for n in (count, 1)]
+    assert_equal_runs(*runs)
 
 
 @pytest.mark.rules("backend-R17")

@@ -54,7 +54,7 @@ def add_case(suite: xml.Element, result: CheckResult) -> None:
 
 
 def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
-    """Add a suite for the problems of the run: claims, expectations, missing checks."""
+    """Add a `testsuite` that fails if a claim or expectation is wrong or a check is missing."""
     problems = summary.report_problems(report)
     if not report.complete:
         problems.append(summary.count_line(report))

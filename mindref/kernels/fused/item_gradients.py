@@ -91,7 +91,7 @@ class ViaCapsules:
         self.d_bilinears = forward.buffer("d_bilinears", forward.layers.num_blocks, width, width)
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
-        """Write gradients d_z of sums z, products d_z S, and one part of the gradient of S."""
+        """Write gradients d_z of z, products d_z S, and the users' part of the gradient of S."""
         forward = self.forward
         layout, d_bilinear = forward.layout, self.d_bilinears[forward.layers.block_number(users)]
         inputs = (rows.slots, layout.starts, layout.item_index, forward.vectors)

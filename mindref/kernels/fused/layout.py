@@ -75,7 +75,7 @@ def enumerate_items(
     item_index: Ints,
     distinct: Ints,
 ) -> tuple[int, int]:
-    """Number the distinct items: first items (B, L) where the mask is true, then other_ids.
+    """Number each distinct item: those of items (B, L) where the mask is true, then other_ids.
 
     Returns the number of distinct items in histories, and the number of all distinct items. If an
     id is outside the catalogue, both numbers are -1. `numbers` has one entry for each item of the
