@@ -16,7 +16,10 @@ from tests import effects, family_effects
 from tests.effects import Effect, another, batch, every, is_now
 from tests.runs import stepped, trainer
 
-NUMBERS = {"learning_rate": 0.05, "decay": "linear", "beta1": 0.9, "beta2": 0.99, "epsilon": 0.1}
+ADAM = {
+    "learning_rate": 0.05, "decay": "linear", "beta1": 0.9, "beta2": 0.99, "epsilon": 0.1,
+    "dtype": "float64", "backend": "numpy",
+}  # fmt: skip
 
 
 def after_two_steps(made):
@@ -32,9 +35,6 @@ def adam(value):
     tests/training/test_optimiser.py and tests/kernels compare the steps with the formula.
     """
     return [Effect(value, another(after_two_steps), ADAM)]
-
-
-ADAM = {**NUMBERS, "dtype": "float64", "backend": "numpy"}
 
 
 def epochs(made):

@@ -67,7 +67,7 @@ def suite_report_schema() -> dict[str, Any]:
 
 
 def strictness() -> dict[str, Any]:
-    """Return what the error bounds depend on: their factor, and a digest of the table ULPS."""
+    """Return the inputs of the error bounds: their factor, and a digest of the table ULPS."""
     table = json.dumps({name: list(ulps) for name, ulps in sorted(ULPS.items())})
     digest = hashlib.sha256(table.encode()).hexdigest()[:12]
     return {"factor": FACTOR["statistical"], "ulps": digest}

@@ -86,7 +86,7 @@ class Layers:
     def allocate_gradients(
         self, work: KernelWorkspace, layers: tuple[Layer, ...]
     ) -> LayerGradients:
-        """Return the buffers of the backward pass. Each block of users has its own d_weights."""
+        """Return the buffers of the backward pass; d_weights has one part per block of users."""
         rows = self.users * self.count
         layers = layers_or_placeholder(layers, self.dtype)
 

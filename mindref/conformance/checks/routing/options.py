@@ -211,7 +211,7 @@ def log_weight_gradients_with_general_routing_match() -> None:
 
 @add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
-    """With `log_weights` and "last", the last iteration alone must give equal gradients."""
+    """With `log_weights` and "last", gradients must equal those of only the last iteration."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
