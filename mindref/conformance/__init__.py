@@ -1,21 +1,32 @@
 """Conformance suite: check any implementation of MIND against the specification.
 
-Authors of backends may import this package. It has these subpackages and modules:
+Authors of backends may import this package:
 
 checks/      the checks, grouped by specification page
-runner/      load a backend, run the checks on it, build the report
-bounds/      arrays that carry an error bound; the code of the reference runs on them
-draws/       Hypothesis strategies that draw calls, and functions that change calls
-golden/      golden values: calls with the stored answers of the reference
-mutants/     the catalogue of mutants, and the diagnosis of a failed check
-report/      write reports (terminal, JSON, Markdown, JUnit), comparisons, reproduction scripts
-plugin.py    options of the suite in pytest; `test_backend.py` runs each check as a test
+runner/      load a backend, run the checks, build the report
+bounds/      compute an error bound for each expected number
+draws/       draw random inputs with Hypothesis, and change inputs
+golden/      golden values: stored inputs and expected results
+mutants/     wrong implementations, which help to explain a failed check
+report/      write reports (terminal, JSON, Markdown, JUnit), compare reports, write scripts
+plugin.py    pytest options; `test_backend.py` runs each check as a test
 requirements.py  the libraries that the suite needs
-versions.py  version numbers of the specification, of the checks and of the protocol
+versions.py  version numbers of the specification, the checks and the protocol
 
-The tests of this repository also use these modules, which help in any test of a backend:
+These modules help in any test of a backend:
 
-tolerances   tolerances between two results, each with its reason
+tolerances   how much two results may differ, and why
 gradient     compare a hand-derived gradient with a central difference
 strategies   Hypothesis strategies for sizes, masks, active interests and seeded arrays
+
+Words:
+
+rule         a numbered sentence of a page in specs/, such as routing-R3
+check        a function that tests rules on some calls
+call         the inputs of one operator, of a loss or of a training; its answer: results by name
+stem         what a call computes: the name of an operator, "loss", "interests" or "training"
+claim        a feature that a backend lists in `capabilities()`; unclaimed features are not tested
+level        how much a backend computes: "ops" (operators), "model" or "train" (training steps)
+profile      smoke, standard or deep: how many calls are drawn for each check
+mutant       a wrong implementation: edits of the reference; its header: the line in a .toml file
 """

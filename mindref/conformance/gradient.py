@@ -1,8 +1,8 @@
-"""Compare a hand-derived gradient with a central difference, by random projection in float64.
+"""Compare a gradient with a central difference along one random direction, in float64.
 
-All inputs move along one random direction. The sum of output times a random cotangent (`d_out`) is
-one number. Its derivative, computed from the gradient, is compared with a central difference. The
-cotangent must not be all ones: the sum of a softmax is constant, so a wrong factor would pass.
+The output is multiplied by a random cotangent (`d_out`) and summed to one number. The derivative of
+this number must equal the central difference. A cotangent of ones would not detect a wrong factor
+in the gradient of a softmax, because the sum of a softmax is constant.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from mindref.conformance.tolerances import GRADIENT
 from mindref.shapes import Array
 
-STEP = 4e-3  # norm of the step, over all inputs; tolerances.GRADIENT explains the value
-SHORT_STEP = 1e-3  # for functions with kinks, which a short step crosses less often
+STEP = 4e-3  # norm of the step of all inputs; tolerances.GRADIENT explains the value
+SHORT_STEP = 1e-3  # for functions with kinks: a short step crosses a kink less often
 
 
 def check_gradient(
@@ -29,8 +29,8 @@ def check_gradient(
 ) -> None:
     """Raise AssertionError unless `gradient(cotangent)` is the derivative of `function(*inputs)`.
 
-    `function` maps the inputs to one array. `gradient` maps a cotangent of the shape of this array
-    to one gradient for each input, in the order of the inputs. All arrays are float64.
+    `function` returns one array. `gradient` takes a cotangent in the shape of this array and
+    returns one gradient for each input. All arrays are float64.
     """
     out = np.asarray(function(*inputs))
     cotangent = rng.standard_normal(out.shape)  # numerics-R12
@@ -51,8 +51,8 @@ def check_gradient(
 
     parts = [float(np.sum(d * v)) for d, v in zip(gradients, directions, strict=True)]
     analytic = sum(parts)
-    # Where the curvature is large, `step` is too long. With a quarter of `step`, a right gradient
-    # has almost no error, and the error of a wrong gradient is unchanged.
+    # A function with large curvature needs a shorter step. With a quarter of `step`, the error of
+    # a correct gradient almost vanishes, and the error of a wrong gradient stays the same.
     for h in (step, step / 4):
         numeric = romberg(central(h), central(h / 2), central(h / 4))
         scale = max(abs(numeric), sum(abs(part) for part in parts), 1e-4)
@@ -66,6 +66,6 @@ def check_gradient(
 
 
 def romberg(coarse: float, middle: float, fine: float) -> float:
-    """Extrapolate differences with steps h, h / 2, h / 4 to one with an error of order h^6."""
+    """Extrapolate differences with steps h, h / 2 and h / 4; the error is of order h^6."""
     first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
     return (16 * second - first) / 15

@@ -1,6 +1,6 @@
-"""The arguments of each operator: their axes, which of them have a gradient, which are masks.
+"""For each operator: the axes of the arguments, and which arguments have gradients or are masks.
 
-specs/notation.md defines the letters of the axes.
+A letter such as "b" (batch) is the name of an axis; specs/notation.md lists the letters.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 
 class Arguments(NamedTuple):
-    """The arguments of one operator, as the checks that run on all operators need them."""
+    """The axes of an operator's arguments, the arguments with a gradient, and the masks."""
 
-    axes: dict[str, str]  # argument or result -> all axes; an array may omit the first
-    differentiable: tuple[str, ...]  # arguments with a gradient, in the order of `backward`
+    axes: dict[str, str]  # argument or result -> letters of the axes; leading axes may be absent
+    differentiable: tuple[str, ...]  # arguments whose gradients `backward` returns, in order
     masks: tuple[str, ...] = ()
 
 
@@ -54,4 +54,4 @@ ARGUMENTS = {
         ("user", "target", "negatives"),
     ),
 }
-"""Stem (name) of an operator -> its arguments. A call may omit an optional argument."""
+"""Name of an operator -> its arguments. A call may omit an optional argument."""

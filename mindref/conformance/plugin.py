@@ -1,7 +1,7 @@
 """The conformance suite in pytest: `pytest --pyargs mindref.conformance --mindref-backend NAME`.
 
-pytest loads this module in every environment where mindref is installed. Unless a backend is named,
-it adds only options and a marker, and imports nothing slow. The tests are in `test_backend.py`.
+pytest loads this module wherever mindref is installed. So without `--mindref-backend`, it only adds
+options and a marker, and imports nothing slow. The tests are in `test_backend.py`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from mindref.conformance.runner.suite_run import SuiteRun
 
 RESULT, PLANNED = "mindref", "mindref_planned"
-"""Names of user properties in a test report, which pytest-xdist sends to the main process."""
+"""Keys in `user_properties` of a test report, which pytest-xdist sends to the main process."""
 
 KEY = pytest.StashKey[Any]()
-"""Key in the stash of pytest under which a session stores its SuiteRun."""
+"""Key of the SuiteRun in `config.stash`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the suite, which all begin with `--mindref-`."""
+    """Add the command-line options of the suite, which begin with `--mindref-`."""
     group = parser.getgroup("mindref", "mindref: test a backend against the specification")
     add = group.addoption
     add("--mindref-backend", metavar="NAME", help="name of an installed backend, or module:object")
@@ -65,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker `mindref`. If a backend is named, collect the results of its checks."""
+    """Declare the marker `mindref`. If `--mindref-backend` is set, also register a RunSummary."""
     config.addinivalue_line("markers", "mindref(*rules): a check of mindref that cites these rules")
     collecting = config.getoption("collectonly")
     if config.getoption("--mindref-backend") and not collecting and not is_worker(config):
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """If an option is invalid, raise a usage error of one line before tests are collected."""
+    """Raise UsageError for an invalid option, before pytest collects tests."""
     if not session.config.getoption("--mindref-backend") or is_worker(session.config):
         return
     from mindref.errors import MindrefError
@@ -86,7 +86,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def session_run(config: pytest.Config) -> SuiteRun:
-    """Return the SuiteRun of this session, which the first call builds. Raises MindrefError."""
+    """Return the SuiteRun of this session. Raises MindrefError for an invalid option."""
     if KEY not in config.stash:
         config.stash[KEY] = build_run(config)
     suite_run: SuiteRun = config.stash[KEY]
@@ -94,7 +94,7 @@ def session_run(config: pytest.Config) -> SuiteRun:
 
 
 def build_run(config: pytest.Config) -> SuiteRun:
-    """Return a new SuiteRun with the settings from the pytest options. Raises MindrefError."""
+    """Return a new SuiteRun from the options. Raises MindrefError for an invalid option."""
     from mindref.conformance import requirements
     from mindref.errors import ConfigError, say
 
@@ -122,7 +122,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 class RunSummary:
-    """Collects the result of every check. If the report does not conform, the session fails."""
+    """Collects the results of all checks. Fails the session if the backend does not conform."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -130,7 +130,7 @@ class RunSummary:
         self.planned = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Store the result of a test."""
+        """Store the result of a check, if `report` has one."""
         properties = dict(report.user_properties)
         if RESULT in properties:
             row = json.loads(str(properties[RESULT]))
@@ -138,12 +138,12 @@ class RunSummary:
             self.planned = int(str(properties[PLANNED]))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Fail a session whose report does not conform."""
+        """Fail the session if the backend does not conform."""
         if self.rows and exitstatus == pytest.ExitCode.OK and not self.report().conforms:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Print the summary, as `mindref conform` does."""
+        """Print the summary of all checks."""
         if not self.rows:
             return
         from mindref.conformance.report import summary
@@ -159,7 +159,7 @@ class RunSummary:
         terminalreporter.line(f"{report.backend} {summary.verdict_text(report)}")
 
     def report(self) -> ConformanceReport:
-        """Return the report of the tests that ran."""
+        """Return the report of the checks that ran."""
         from mindref.conformance.report.json_report import result_from_json
         from mindref.conformance.runner import expectations
 
@@ -175,7 +175,7 @@ class RunSummary:
 
 
 def problem_lines(report: ConformanceReport) -> list[str]:
-    """Return lines of remarks and problems. Planned checks that did not run are a problem, too."""
+    """Return the remarks, the problems, and a line if planned checks did not run."""
     from mindref.conformance.report import summary
 
     missing = report.planned - len(report.results)
@@ -188,5 +188,5 @@ def problem_lines(report: ConformanceReport) -> list[str]:
 
 
 def selected_words(config: pytest.Config) -> tuple[str, ...]:
-    """Return the pages, rules or checks that `--mindref-words` selects."""
+    """Return the pages, rules or checks in the option `--mindref-words`."""
     return tuple(word for word in config.getoption("--mindref-words").split(",") if word)

@@ -1,4 +1,4 @@
-"""The libraries that the conformance suite needs and a plain installation lacks."""
+"""Test that the libraries of the extra `conformance` are installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INSTALL = "pip install 'mindref[conformance]'"
 
 
 def require_extra() -> None:
-    """Raise ConfigError unless the extra `conformance` is installed."""
+    """Raise ConfigError if the extra `conformance` is not installed."""
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         got = f"no {', '.join(missing)}"

@@ -1,8 +1,7 @@
 """Hypothesis strategies for property tests: sizes, masks, active interests and seeded arrays.
 
-Sizes are small and pairwise different, so that code which confuses two axes raises an error. Arrays
-are read-only, so that code which writes to an input raises an error, too. This module needs the
-extra `conformance`.
+All sizes differ, so code that confuses two axes raises an error. Arrays are read-only, so code that
+writes to an input raises an error. This module needs the extra `conformance`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ POOL = (1, 2, 3, 5, 7, 4, 6, 8)
 
 
 class RoutingCase(NamedTuple):
-    """The arrays of one call of routing, in the order of its arguments."""
+    """The array arguments of `routing.forward`, in order."""
 
     history: Array  # (B, L, D)
     mask: Bools  # (B, L)
@@ -30,31 +29,31 @@ class RoutingCase(NamedTuple):
 
 
 def distinct_sizes(count: int, pool: tuple[int, ...] = POOL) -> st.SearchStrategy[tuple[int, ...]]:
-    """Draw `count` different sizes from `pool`, as in `B, L, K, D = data.draw(...)`."""
+    """Draw a tuple of `count` different sizes from `pool`."""
     return st.permutations(pool).map(lambda order: tuple(order[:count]))
 
 
 def generators() -> st.SearchStrategy[np.random.Generator]:
-    """Draw a random generator that fills arrays; a failing example prints its seed."""
+    """Draw a seeded NumPy generator. If a test fails, Hypothesis prints the seed."""
     return st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 def normal(
     rng: np.random.Generator, *shape: int, dtype: npt.DTypeLike = np.float64, scale: float = 1.0
 ) -> Array:
-    """Return a read-only array of numbers from N(0, scale^2)."""
+    """Return a read-only array of random numbers from N(0, scale^2)."""
     return read_only((scale * rng.standard_normal(shape)).astype(dtype))
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the array, made read-only."""
+    """Make `array` read-only, and return it."""
     array.setflags(write=False)
     return array
 
 
 @st.composite
 def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
-    """Draw a mask (B, L). Padding is right, left or scattered; a history may be empty."""
+    """Draw a mask (B, L) with padding right, left or scattered. A history may be empty."""
     counts = draw(st.lists(st.integers(0, length), min_size=users, max_size=users))
     mask = np.arange(length) < np.array(counts)[:, None]
     padding = draw(st.sampled_from(("right", "left", "scattered")))
@@ -67,7 +66,7 @@ def masks(draw: st.DrawFn, users: int, length: int) -> Bools:
 
 @st.composite
 def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
-    """Draw a mask (B, K) that is true for the first K' interests of each user, 1 <= K' <= K."""
+    """Draw a mask (B, K): true for the first K' interests of each user, 1 <= K' <= K."""
     counts = draw(st.lists(st.integers(1, interests), min_size=users, max_size=users))
     active = np.arange(interests) < np.array(counts)[:, None]
     return read_only(active)
@@ -77,7 +76,7 @@ def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
 def routing_cases(
     draw: st.DrawFn, *, general: bool = False, dtype: npt.DTypeLike = np.float64
 ) -> RoutingCase:
-    """Draw the arrays of a routing call; if `general`, one matrix per position and interest."""
+    """Draw the arrays of a routing call. If `general`, `bilinear` has shape (L, K, D, D)."""
     b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng = draw(generators())
     matrices = (l, k, d, d) if general else (d, d)

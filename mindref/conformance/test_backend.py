@@ -1,7 +1,7 @@
-"""One test for each check and precision of the backend that `--mindref-backend` names.
+"""Run the checks on the backend of `--mindref-backend`: one test for each check and precision.
 
-A precision is a choice of dtypes. The options are in `plugin.py`. A check runs when its test runs.
-If a check fails, all other checks of its precision run immediately, to find the cause.
+A precision is a combination of dtypes. The options are in `plugin.py`. If a check fails, all other
+checks in this precision run immediately, to find the cause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mindref.errors import MindrefError
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one test for each planned check and precision, under the name that reports use."""
+    """Create one test for each planned pair (check, precision)."""
     try:
         suite_run = session_run(metafunc.config)
     except MindrefError as error:

@@ -1,16 +1,16 @@
-"""Arrays that carry an error bound. The code of the reference runs on them without changes.
+"""Compute error bounds: run the reference on arrays that store an error for each value.
 
-One pass through operators, model and optimiser gives a bound for every output and every gradient.
-If errors cancel, a bound may be too wide. In mode "worst", a bound is never too narrow.
+One run gives an error bound for every output and every gradient.
+A bound may be larger than the real error, but in mode "worst" it is never smaller.
 
-precision    float dtypes, and the accuracy of elementary functions in each dtype
-arithmetic   rules for adding errors, and the error of one rounding
-elementwise  the error of elementwise functions: x + y, x y, exp, ...
-sums         the error of sums of products, of maxima, and of correlated operands
-choice       masks that record at which positions errors could change a comparison
-functions    the NumPy functions that the operators call
+precision    properties of float dtypes, and errors of functions such as exp
+arithmetic   add errors, and compute the error of one rounding
+elementwise  errors of elementwise functions: x + y, x * y, exp, ...
+sums         errors of sums, matrix products and argmax
+choice       boolean masks, with the positions where errors could change the mask
+functions    NumPy functions (np.where, np.sum, ...) for such arrays
 bounded      the array class
-evaluate     run the reference and return values and error bounds
+evaluate     run the reference, and return values and error bounds
 """
 
 from mindref.conformance.bounds.bounded import Bounded

@@ -1,8 +1,8 @@
-"""Rules for the error of sums, and for the rounding error of an operation.
+"""Combine errors, and add the rounding error of an operation.
 
-A unit is the largest relative error of one rounding. In mode "worst", errors are added: n roundings
-have at most the error of n units. In mode "statistical", squares of errors are added: n independent
-roundings have the error of sqrt(n) units. Source: Higham and Mary 2019; Ipsen and Zhou 2020.
+One rounding has a relative error of at most `unit`. In mode "worst", errors are added: n roundings
+have an error of at most n * unit. In mode "statistical", squares of errors are added: n independent
+roundings have an error of sqrt(n) * unit. Source: Higham and Mary 2019; Ipsen and Zhou 2020.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from mindref.conformance.bounds.precision import MODES, TYPES, ULPS, Precision
 from mindref.errors import ConfigError, say
 
-Values = Any  # a float64 array, or one number that applies to all elements
+Values = Any  # a float64 array, or one number for all elements
 
 FACTOR = {"worst": 1, "statistical": 2}
-"""Mode -> allowed multiple of an error; 2 for "statistical", which estimates typical errors."""
+"""Mode -> factor. A result may deviate by this factor times the computed error."""
 
 
 class Operand(NamedTuple):
-    """The values of an operand, and their error."""
+    """The values of an array or a number, and the error of each value."""
 
     value: Values
     error: Values
 
 
 class Arithmetic:
-    """Error rules of one precision and mode. `doubts` counts argmax results that may be wrong."""
+    """Error rules for one precision and mode. `doubts` counts argmax results that may be wrong."""
 
     def __init__(self, precision: Precision, mode: str) -> None:
-        """Prepare the rules. Raises ConfigError for an unknown mode."""
+        """Store `precision` and `mode`. Raises ConfigError for an unknown mode."""
         if mode not in MODES:
             raise ConfigError(say("bounds: mode", " or ".join(MODES), mode))
         self.precision, self.mode = precision, mode
@@ -45,23 +45,23 @@ class Arithmetic:
         self.doubts = 0
 
     def join(self, *errors: Values) -> Values:
-        """Return the error of a sum of terms with these errors."""
+        """Return the error of a sum whose terms have the errors `errors`."""
         total = errors[0]
         for error in errors[1:]:
             total = np.hypot(total, error) if self.statistical else total + error
         return total
 
     def terms(self, count: Values) -> Values:
-        """Return the rounding error of adding `count` terms, relative to the sum of magnitudes."""
+        """Return the rounding error of a sum of `count` terms, divided by the sum of |term|."""
         return self.accumulate * (np.sqrt(count) if self.statistical else count)
 
     def parts(self, x: Operand) -> tuple[Values, Values]:
-        """Return the error of x in two parts: its last rounding (at most one unit) and the rest."""
+        """Split the error of x: return the error of the last rounding, and the remaining error."""
         last_rounding = np.minimum(x.error, self.unit * np.abs(x.value))
         return last_rounding, np.sqrt(x.error - last_rounding) * np.sqrt(x.error + last_rounding)
 
     def rounded(self, value: Values, error: Values, name: str | None = None) -> Values:
-        """Return `error` combined with the rounding error of function `name` (None: of + - * /)."""
+        """Combine `error` with the rounding error of the function `name`, or of + - * / if None."""
         size = np.abs(value)
         rounding = self.unit * size + self.floor * (size != 0)
         if name is not None:
@@ -72,7 +72,7 @@ class Arithmetic:
         return self.join(error, rounding)
 
     def constant(self, value: Values) -> Operand:
-        """Return a constant of a formula with its error: 0 if the dtype represents it exactly."""
+        """Return the constant `value` and its error, which is 0 if the dtype can represent it."""
         array = np.asarray(value)
         if array.dtype.kind != "f" or self.unit <= TYPES["float64"].unit:
             return Operand(value, 0.0)
@@ -82,13 +82,13 @@ class Arithmetic:
         return Operand(value, np.where(inexact, self.unit * np.abs(array), 0.0))
 
     def input(self, value: Values) -> Values:
-        """Return the error of an input: 0, unless sums or results have a coarser dtype."""
+        """Return one rounding error of `value` if sums or results have a coarser dtype, else 0."""
         input_unit = TYPES[self.precision.input].unit
         return (self.unit if input_unit < self.unit else 0.0) * np.abs(value)
 
 
 def errors_without_nan(value: Values, error: Values) -> Values:
-    """Return `error` in the shape of `value`; NaN becomes infinity (0 if `value` is not finite)."""
+    """Broadcast `error` to `value`. Replace NaN by infinity, or by 0 if `value` is not finite."""
     if np.shape(error) != np.shape(value):
         error = np.broadcast_to(error, np.shape(value)).copy()
     if not math.isfinite(np.sum(error)):

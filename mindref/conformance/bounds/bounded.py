@@ -1,7 +1,7 @@
-"""The array class that carries an error bound. The code of the reference runs on it.
+"""The array class `Bounded`: float64 values, and an error for each value.
 
-Values are float64 and equal to the numbers that the reference computes. A comparison returns a
-boolean mask, which also records at which positions errors could change the result.
+The values equal the numbers that the reference computes. A comparison such as x < y returns
+a boolean mask that also stores where errors could change the mask.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ EXACT = (np.isfinite, np.isinf, np.isnan, np.signbit)
 
 
 class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
-    """Values, and errors of the same shape. The operators use a Bounded like a float64 array.
+    """Float64 values, and an error for each value. Operators use a Bounded like a NumPy array.
 
-    An operation without an error rule raises TypeError, so that no error bound is lost.
+    An operation without an error rule raises TypeError.
     """
 
     dtype = np.dtype(np.float64)
@@ -33,7 +33,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
     def __init__(
         self, value: Array, error: Values, arithmetic: Arithmetic, origin: Any = None
     ) -> None:
-        """Store values and errors without a copy, and the operation that made them."""
+        """Store the arguments. `origin` is a record of how `value` was computed, or None."""
         self.value = np.asarray(value)
         self.shape, self.ndim, self.size = self.value.shape, self.value.ndim, self.value.size
         self.error: Array = errors_without_nan(self.value, error)
@@ -41,12 +41,12 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         self.origin = origin
 
     def like(self, value: Values, error: Values, origin: Any = None) -> Bounded:
-        """Return a Bounded of other values and errors, with the same error rules."""
+        """Return a new Bounded with the error rules of this one."""
         return Bounded(value, error, self.arithmetic, origin)
 
     @property
     def T(self) -> Bounded:
-        """The array with its axes in reverse order."""
+        """The transposed array."""
         return self.like(self.value.T, self.error.T)
 
     def __len__(self) -> int:
@@ -58,31 +58,31 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return f"Bounded({self.value!r}, error={self.error!r})"
 
     def __getitem__(self, index: Any) -> Bounded:
-        """Return a part of the array, which is a view if NumPy returns a view."""
+        """Return `self[index]`, which is a view if NumPy returns a view."""
         return self.like(self.value[index], self.error[index])
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        """Assign numbers and their errors to a part of the array."""
+        """Assign the values and errors of `new` at `index`."""
         operand = self.operand(new)
         self.value[index], self.error[index] = operand.value, operand.error
         self.origin = None
 
     def operand(self, x: Any) -> Operand:
-        """Return values and errors of an array or a number."""
+        """Return the values and errors of `x`: a Bounded, an array or a number."""
         if isinstance(x, Bounded):
             return Operand(x.value, x.error)
         return self.arithmetic.constant(x)
 
     def reshape(self, *shape: Any) -> Bounded:
-        """Return the array in another shape."""
+        """Return the reshaped array."""
         return self.like(self.value.reshape(*shape), self.error.reshape(*shape))
 
     def transpose(self, *axes: Any) -> Bounded:
-        """Return the array with its axes in another order."""
+        """Return the array with permuted axes."""
         return self.like(self.value.transpose(*axes), self.error.transpose(*axes))
 
     def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Bounded:
-        """Return the array. Raises TypeError for any dtype except float64."""
+        """Return the array. Raises TypeError if `dtype` is not float64."""
         if np.dtype(dtype) != self.dtype:
             raise TypeError(f"a Bounded is float64 and becomes no {np.dtype(dtype)}")
         return self.copy() if copy else self
@@ -104,9 +104,9 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return np.mean(self, axis=axis, **options)  # type: ignore[call-overload]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Apply a universal function to the values and its error rule to the errors."""
+        """Return `ufunc(*inputs)` with errors. NumPy calls this method for np.exp, x + y, ..."""
         out = options.pop("out", None)
-        with np.errstate(all="ignore"):  # the ends of error intervals may overflow
+        with np.errstate(all="ignore"):  # errors may overflow
             result = self.applied(ufunc, method, inputs, options)
         if result is NotImplemented or out is None:
             return result
@@ -117,7 +117,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return target
 
     def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
-        """Return the result of `ufunc` or np.add.reduceat; NotImplemented if no rule exists."""
+        """Return the result of `ufunc`, or NotImplemented if `ufunc` has no error rule."""
         if method == "reduceat" and ufunc is np.add:
             return functions.bounded_add_reduceat(*inputs, **options)
         if method != "__call__" or options:
@@ -134,7 +134,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.like(value, error, origin_of(ufunc, inputs, operands))
 
     def error_of(self, ufunc: Any, value: Any, inputs: Any, operands: list[Operand]) -> Values:
-        """Return the error of a result, or None if `ufunc` has no error rule."""
+        """Return the error of `value`, a result of `ufunc`; None if `ufunc` has no error rule."""
         if ufunc is np.matmul:
             count = np.shape(operands[0].value)[-1]
             return sums.contraction_error(self.arithmetic, value, operands, np.matmul, count)
@@ -147,14 +147,14 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         return error
 
     def __array_function__(self, func: Any, types: Any, args: Any, options: Any) -> Any:
-        """Apply a NumPy function that `functions.py` supports."""
+        """Call the version of `func` in `functions.py`, or return NotImplemented."""
         supported = functions.FUNCTIONS.get(func)
         with np.errstate(all="ignore"):
             return NotImplemented if supported is None else supported(*args, **options)
 
 
 def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:
-    """Return how a product was computed, for later error rules; None for any other result."""
+    """Return a record of how x * y or x @ y was computed; None for any other `ufunc`."""
     if ufunc is np.multiply:
         return sums.Product(*inputs)
     if ufunc is np.matmul:
@@ -163,7 +163,7 @@ def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) ->
 
 
 def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values | None:
-    """Return the error of x / sum x or x - sum w x, whose operands are correlated; else None."""
+    """Return the error of x / sum(x) or x - sum(w * x), or None for any other operation."""
     all_bounded = all(isinstance(x, Bounded) for x in inputs)
     if ufunc not in (np.true_divide, np.subtract) or not all_bounded:
         return None

@@ -1,7 +1,7 @@
-"""Masks with open positions, at which the errors of compared numbers could change the result.
+"""Boolean masks from comparisons, with the positions where errors could change the mask.
 
-At an open position, another implementation whose numbers are within their error bounds may get the
-opposite result. If such a mask selects one of two values, both values are allowed there.
+At these positions, the doubts, a correct implementation may get the opposite result. If np.where
+selects values with such a mask, both values are allowed at these positions.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Doubts = npt.NDArray[np.bool_]
 
 
 class Choice(np.ndarray[Any, Any]):
-    """A boolean mask; `doubts` is true at the positions where errors could change it.
+    """A boolean mask. `doubts` is true where errors could change the mask.
 
-    `~` keeps `doubts`; the result of every other operation is a plain mask.
+    `~mask` keeps `doubts`. Every other universal function of NumPy returns a plain mask.
     """
 
     COMPARISONS: ClassVar = (
@@ -33,7 +33,7 @@ class Choice(np.ndarray[Any, Any]):
     doubts: Doubts
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Apply a universal function to the plain masks. For `~`, keep `doubts` in the result."""
+        """Apply `ufunc` to the masks without `doubts`. The result of `~mask` keeps `doubts`."""
         result = getattr(ufunc, method)(*(without_doubts(x) for x in inputs), **options)
         if ufunc is np.invert:
             return with_doubts(result, self.doubts)
@@ -41,7 +41,7 @@ class Choice(np.ndarray[Any, Any]):
 
 
 def with_doubts(mask: Doubts, doubts: Doubts) -> Doubts:
-    """Return the mask as a Choice, or unchanged if `doubts` is false at all positions."""
+    """Return `mask` with the attribute `doubts`, or `mask` itself if all `doubts` are false."""
     if not np.any(doubts):
         return mask
     choice = np.asarray(mask).view(Choice)
@@ -50,16 +50,16 @@ def with_doubts(mask: Doubts, doubts: Doubts) -> Doubts:
 
 
 def without_doubts(mask: Any) -> Any:
-    """Return the plain mask of a Choice, and anything else unchanged."""
+    """Return `mask` without its `doubts`. Any other argument is returned unchanged."""
     return mask.view(np.ndarray) if isinstance(mask, Choice) else mask
 
 
 def doubts_of(mask: Any) -> Doubts | None:
-    """Return a mask of the positions where errors could change `mask`; None if there are none."""
+    """Return `mask.doubts`, or None if `mask` has no `doubts`."""
     return getattr(mask, "doubts", None)
 
 
 def compare_with_doubts(a: Arithmetic, value: Doubts, x: Operand, y: Operand) -> Doubts:
-    """Return the mask of a comparison. `doubts` is true where |x - y| is less than the errors."""
-    gap = np.abs(np.subtract(x.value, y.value))  # NaN for equal infinities: no doubt
+    """Return `value`, a comparison of x and y, with doubts where |x - y| is below the errors."""
+    gap = np.abs(np.subtract(x.value, y.value))  # inf - inf is NaN: no doubt
     return with_doubts(value, gap < a.factor * (x.error + y.error))

@@ -1,7 +1,7 @@
-"""The errors of elementwise functions, which come from the operands and from rounding.
+"""Errors of elementwise functions: the effect of the errors of x and y, plus rounding.
 
-For small errors, a bound is close to first order. For large errors, a bound allows for the largest
-change of the function in the error interval. Such a bound may be too wide, but not too narrow.
+A rule such as `exp_error` computes how much exp(x) can change if x changes by its error.
+The bound may be too wide, but not too narrow.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Rule = Callable[..., Values]
 
 
 def add_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of x + y and x - y."""
+    """Return the error of x + y, or of x - y: the formula is the same."""
     return a.rounded(value, joint_error(a, x, y, x.error, y.error))
 
 
 def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of x y. If non-zero factors give 0, add the underflow threshold."""
+    """Return the error of x * y. If x * y underflows to 0, add the underflow threshold."""
     of_x, of_y = np.abs(y.value) * x.error, np.abs(x.value) * y.error
     error = joint_error(a, x, y, of_x, of_y) + a.factor * x.error * y.error
     vanished = (value == 0) & (x.value != 0) & (y.value != 0)
@@ -30,7 +30,7 @@ def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Valu
 
 
 def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of x / y, which is infinite if y has an error and may be zero."""
+    """Return the error of x / y, which is infinite if the error of y allows y = 0."""
     least = np.abs(y.value) - a.factor * y.error
     error = a.join(x.error, np.abs(value) * y.error) / np.where(least > 0, least, 1)
     wide = np.where(least > 0, error, np.where(y.error == 0, 0, np.inf))
@@ -38,12 +38,12 @@ def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values
 
 
 def joint_error(a: Arithmetic, x: Operand, y: Operand, of_x: Values, of_y: Values) -> Values:
-    """Return the error due to x and y: the sum if x.error is y.error (full correlation)."""
+    """Combine the errors `of_x` and `of_y`: add them if x and y are the same array."""
     return of_x + of_y if x.error is y.error else a.join(of_x, of_y)
 
 
 def exp_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of exp x: an absolute error of x is a relative error of the result."""
+    """Return the error of exp(x). An absolute error of x is a relative error of exp(x)."""
     far = a.factor * x.error
     small = np.expm1(np.minimum(far, 1)) * value
     error = np.where(far <= 1, small, np.exp(x.value + far)) / a.factor
@@ -52,7 +52,7 @@ def exp_error(a: Arithmetic, value: Values, x: Operand) -> Values:
 
 
 def log_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of log x: a relative error of x is an absolute error of the result."""
+    """Return the error of log(x). A relative error of x is an absolute error of log(x)."""
     share = error_quotient(a.factor * x.error, x.value)
     error = np.where(share < 1, -np.log1p(-np.minimum(share, 0.5)), np.inf)
     error = np.where((share > 0.5) & (share < 1), -np.log1p(-np.where(share < 1, share, 0)), error)
@@ -60,7 +60,7 @@ def log_error(a: Arithmetic, value: Values, x: Operand) -> Values:
 
 
 def sqrt_error(a: Arithmetic, value: Values, x: Operand) -> Values:
-    """Return the error of sqrt: an error e of x becomes e / (sqrt(x) + sqrt(x - e))."""
+    """Return the error of sqrt(x): e / (sqrt(x) + sqrt(x - e)), where e is the error of x."""
     far = a.factor * x.error
     lower = np.sqrt(np.maximum(x.value - far, 0))
     between = np.maximum(value + lower, np.sqrt(far))
@@ -81,7 +81,7 @@ def power_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
 
 
 def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of log(e^x + e^y): the error of x is multiplied by e^x / (e^x + e^y)."""
+    """Return the error of log(e^x + e^y)."""
     of_x, of_y = np.exp(x.value - value), np.exp(y.value - value)
     grown = [
         np.minimum(part * np.exp(np.minimum(a.factor * z.error, 700)), 1) * z.error
@@ -91,14 +91,14 @@ def logaddexp_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Val
 
 
 def extreme_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
-    """Return the error of max or min: how far the error of an operand may move the result."""
+    """Return the error of max(x, y) or min(x, y)."""
     gaps = [np.where(z.value == value, 0, np.abs(value - z.value)) for z in (x, y)]
     far = [np.maximum(a.factor * z.error - gap, 0) for z, gap in zip((x, y), gaps, strict=True)]
     return np.maximum(*far) / a.factor
 
 
 def error_quotient(part: Values, total: Values) -> Values:
-    """Return part / |total|, with 0 / 0 = 0 and infinity for any other division by zero."""
+    """Return part / |total|. 0 / 0 gives 0, and any other division by 0 gives infinity."""
     size = np.abs(total)
     zero = np.where(part == 0, 0.0, np.inf)
     return np.where(size > 0, part / np.where(size > 0, size, 1), zero)
@@ -117,8 +117,8 @@ RULES: dict[Any, Rule] = {
     np.logaddexp: logaddexp_error,
     np.maximum: extreme_error,
     np.minimum: extreme_error,
-    # the error is 2 if the number may be on the other side of zero
+    # if the error allows the opposite sign, the error of sign(x) is 2
     np.sign: lambda a, _, x: np.where(np.abs(x.value) < a.factor * x.error, 2.0, 0.0),
     **dict.fromkeys((np.absolute, np.negative, np.positive), lambda a, _, x: x.error),
 }
-"""Universal function of NumPy -> the rule that returns the error of its result."""
+"""NumPy function -> the function that returns the error of its result."""

@@ -1,4 +1,4 @@
-"""Run the reference once; return values and error bounds of all its results."""
+"""Run the reference once, and return its results with error bounds."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Wrap = Callable[[Any], Bounded]
 
 
 class Allowed(NamedTuple):
-    """One part (a named array) of the expected answer, and its error bound."""
+    """An expected array, such as "out", and the error bound of each number."""
 
     value: Array
-    error: Array  # infinite where no bound applies
+    error: Array  # infinite where any number is allowed
 
 
 class Allowances(NamedTuple):
-    """The expected answer of one call."""
+    """The expected arrays of one call."""
 
     parts: dict[str, Allowed]  # by name, such as "out" or "d_history"
     doubts: int  # number of argmax results that errors may change; if not 0, no bound is valid
 
 
 def bounded_input(x: Any, precision: Precision, mode: str) -> Bounded:
-    """Return x in float64, with the input errors that this precision and mode allow."""
+    """Return `x` as a float64 Bounded with the input errors of this precision."""
     return input_wrapper(Arithmetic(precision, mode))(x)
 
 
 def input_wrapper(arithmetic: Arithmetic) -> Wrap:
-    """Return a function that converts an array to a float64 Bounded with these error rules."""
+    """Return a function that converts an array to a float64 Bounded."""
 
     def wrap(x: Any) -> Bounded:
         value = np.array(x, dtype=np.float64)
@@ -46,7 +46,7 @@ def input_wrapper(arithmetic: Arithmetic) -> Wrap:
 
 
 def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str) -> Any:
-    """Return `function(wrap)`, where `wrap` converts an array to an input with error bounds.
+    """Return `function(wrap)`. `wrap` converts an array to a Bounded.
 
     Example: run_bounded(lambda wrap: squash.forward(wrap(x), kind="squash"), precision, mode)
     """
@@ -54,9 +54,9 @@ def run_bounded(function: Callable[[Wrap], Any], precision: Precision, mode: str
 
 
 def value_and_error(x: Any) -> tuple[Array, Array]:
-    """Return values and errors of a result; a plain array has no error.
+    """Return the values and the errors of `x`. A plain array has error 0.
 
-    If a value may exceed the range of the input or result dtype, its error is infinite.
+    If a value may be outside the range of the input or result dtype, its error is infinite.
     """
     if not isinstance(x, Bounded):
         plain = np.asarray(x)
@@ -70,14 +70,14 @@ def value_and_error(x: Any) -> tuple[Array, Array]:
 def allowances(
     function: Callable[[Wrap], Mapping[str, Any]], precision: Precision, mode: str
 ) -> Allowances:
-    """Run `function(wrap)` in a precision; return each part of its result with an error bound.
+    """Run `function(wrap)`, and return each array of the result with an error bound.
 
-    The bound is the error in this mode (doubled if statistical) plus the error of the reference
-    itself in float64. A precision may store results in a finer dtype than the inputs have. Then the
-    bound also includes the rounding of the answer to the dtype of the inputs (numerics-R2).
+    The bound is the error (twice the error if `mode` is "statistical"), plus the float64 error of
+    the reference. If the input dtype is coarser than the dtype of stored results, the bound also
+    includes one rounding to the input dtype (numerics-R2).
     """
     arithmetic = Arithmetic(precision, mode)
-    with np.errstate(all="ignore"):  # some calls contain infinities and NaN
+    with np.errstate(all="ignore"):  # inputs may be infinite or NaN
         answer = function(input_wrapper(arithmetic))
     reference_error = TYPES["float64"].unit / min(arithmetic.store, arithmetic.accumulate)
     factor = arithmetic.factor + reference_error
@@ -90,10 +90,7 @@ def allowances(
 
 
 def answer_error(value: Array, error: Array, precision: Precision) -> Array:
-    """Return the error of an answer after its rounding to the dtype of the inputs.
-
-    Both modes add the largest error of this rounding, because one error cannot average out.
-    """
+    """Return `error`, plus one rounding if the input dtype is coarser than the stored results."""
     input_type = TYPES[precision.input]
     exact = value.dtype.kind != "f" or input_type.unit <= TYPES[precision.store].unit
     last = input_type.unit * (np.abs(value) + error) + input_type.floor * (value != 0)
@@ -101,7 +98,7 @@ def answer_error(value: Array, error: Array, precision: Precision) -> Array:
 
 
 def dense_table(gradient: RowGradient, count: int) -> Any:
-    """Return a row-sparse gradient as a table of `count` rows, with its errors."""
+    """Return a row-sparse gradient as a dense table of `count` rows."""
     table = np.zeros_like(gradient.values, shape=(count, gradient.values.shape[1]))
     table[gradient.rows] = gradient.values
     return table

@@ -1,7 +1,6 @@
-"""The NumPy functions that the reference calls, for arrays with error bounds.
+"""Versions of NumPy functions for `Bounded` arrays, which store an error for each value.
 
-Each function accepts those arguments of NumPy's function that the operators use. If a function only
-moves numbers, it moves their errors in the same way. sums.py has the rules of sums and maxima.
+The functions accept only the arguments that the reference uses.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from mindref.conformance.bounds.sums import Sum
 
 
 def first_bounded(arrays: Sequence[Any]) -> Any:
-    """Return the first array with error bounds."""
+    """Return the first Bounded in `arrays`."""
     return next(x for x in arrays if hasattr(x, "arithmetic"))
 
 
 def bounded_where(condition: Any, x: Any, y: Any) -> Any:
-    """np.where. If the condition may be wrong at a position, the error there covers both values."""
+    """np.where. Where errors could change `condition`, the error bound allows both x and y."""
     bounded = first_bounded((x, y))
     (x_value, x_error), (y_value, y_error) = bounded.operand(x), bounded.operand(y)
     doubts, condition = doubts_of(condition), without_doubts(condition)
@@ -45,7 +44,7 @@ def bounded_concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 
 def bounded_einsum(subscripts: str, *arrays: Any, **options: Any) -> Any:
-    """np.einsum of two arrays, with "->" in the subscripts. Raises TypeError for anything else."""
+    """np.einsum with "->". Raises TypeError unless there are two arrays and no options."""
     if len(arrays) != 2 or options:
         raise TypeError("einsum of Bounded takes two arrays and no options")
     bounded, (x, y) = first_bounded(arrays), arrays
@@ -73,7 +72,7 @@ def bounded_sum(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any 
 
 
 def bounded_mean(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
-    """np.mean: the sum divided by the number of terms. This number has no error."""
+    """np.mean."""
     added = bounded_sum(x, axis, keepdims=keepdims)
     value = np.mean(x.value, axis=axis, keepdims=keepdims)
     count = x.size // max(np.size(value), 1)
@@ -94,22 +93,22 @@ def bounded_add_reduceat(x: Any, indices: Any, axis: int = 0) -> Any:
 def bounded_max(x: Any, axis: Any = None, *, keepdims: bool = False, initial: Any = -np.inf) -> Any:
     """np.max, with error 0.
 
-    The operators use a maximum only to shift or scale numbers, and undo the shift or scale later.
-    So the error of the maximum does not change their results.
+    The reference subtracts a maximum from numbers or divides by it, and later undoes this.
+    So the error of the maximum does not change the final result.
     """
     value = np.max(x.value, axis=axis, keepdims=keepdims, initial=initial)
     return x.like(value, 0.0)
 
 
 def bounded_argmax(x: Any, axis: int) -> Any:
-    """np.argmax. `arithmetic.doubts` counts the results that errors may change."""
+    """np.argmax. Adds the number of results that errors may change to `x.arithmetic.doubts`."""
     doubts = sums.doubtful_maxima(x.operand(x), axis, x.arithmetic.factor)
     x.arithmetic.doubts += int(np.count_nonzero(doubts))
     return np.argmax(x.value, axis=axis)
 
 
 def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a version of a NumPy function that moves the errors in the same way as the values."""
+    """Return a function that applies `function` to the values and to the errors of a Bounded."""
 
     def moved(x: Any, *args: Any, **options: Any) -> Any:
         return x.like(function(x.value, *args, **options), function(x.error, *args, **options))
@@ -135,4 +134,4 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.size: lambda x: x.size,
     **{function: move_errors(function) for function in MOVES},
 }
-"""NumPy function -> its version for arrays with error bounds."""
+"""NumPy function -> its version for a Bounded."""

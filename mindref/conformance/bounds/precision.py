@@ -1,7 +1,7 @@
-"""Properties of float dtypes: rounding, range, and the accuracy of elementary functions.
+"""Properties of float dtypes, and the errors of exp, log, sqrt and power.
 
-Spec: specs/numerics.md, the table of functions. The worst-case errors of exp, log and power are
-those of OpenCL (full profile). The statistical errors are average errors of libraries.
+Spec: specs/numerics.md. The worst-case errors of exp, log and power are those of OpenCL (full
+profile). The statistical errors are average errors of math libraries.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from mindref.errors import ConfigError, say
 
 
 class Type(NamedTuple):
-    """A float dtype, by the properties that determine errors."""
+    """Properties of a float dtype."""
 
     unit: float  # the largest relative error of one rounding
-    floor: float  # smaller results may be flushed to zero, so no relative bound applies to them
+    floor: float  # smaller results may be flushed to zero
     largest: float  # the largest finite number
 
 
@@ -26,17 +26,17 @@ TYPES = {
     "float16": Type(2.0**-11, 2.0**-24, 65504.0),  # hardware does not flush subnormals of float16
     "bfloat16": Type(2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
 }
-"""The dtypes that a backend may claim, by name."""
+"""Name of each dtype that a backend may claim -> properties of the dtype."""
 
 MODES = ("statistical", "worst")
 
 
 class Ulps(NamedTuple):
-    """The error of a function in units in the last place of its result."""
+    """The error of a function, in units in the last place (ULP) of the result."""
 
     worst: float
     statistical: float
-    absolute: bool = False  # results near 0 may also deviate by this number of ULP of 1
+    absolute: bool = False  # if true, the same number of ULP of 1.0 is added
 
 
 ULPS = {  # numerics-R9
@@ -46,11 +46,11 @@ ULPS = {  # numerics-R9
     "logaddexp": Ulps(3, 1, absolute=True),
     "power": Ulps(16, 1),
 }
-"""Errors of the elementary functions that the operators use. + - * / have the error 0.5."""
+"""Errors of the functions that the operators use. The error of + - * / is 0.5 ULP."""
 
 
 class Precision(NamedTuple):
-    """The dtypes of a computation: of its inputs, its sums, and its stored results."""
+    """The dtypes of the inputs, of sums, and of stored results."""
 
     input: str
     accumulate: str
@@ -58,10 +58,10 @@ class Precision(NamedTuple):
 
     @classmethod
     def of(cls, types: str | Sequence[str]) -> Precision:
-        """Return a Precision from one dtype, (input, accumulate) or (input, accumulate, store).
+        """Return the Precision of up to three dtype names: input, accumulate, store.
 
-        With two names, results are stored in the dtype of the inputs. Raises ConfigError for an
-        unknown name and for any other number of names.
+        A missing name equals the input dtype. Raises ConfigError for an unknown name, and if there
+        are not one to three names.
         """
         names = (types,) if isinstance(types, str) else tuple(types)
         unknown = [name for name in names if name not in TYPES]
@@ -72,7 +72,7 @@ class Precision(NamedTuple):
         return cls(names[0], names[-1], names[0])
 
     def __str__(self) -> str:
-        """Return the names of the dtypes with "/" between them; one name if all are equal."""
+        """Return text such as "float32", "bfloat16/float32" or "bfloat16/float32/float32"."""
         if self.store != self.input:
             return "/".join(self)
         return self.input if self.accumulate == self.input else f"{self.input}/{self.accumulate}"

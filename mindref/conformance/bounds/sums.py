@@ -1,15 +1,14 @@
-"""The error of sums and of sums of products.
+"""Errors of sums, matrix products and einsum.
 
-In any order of addition, n terms have a rounding error of at most n units of the sum of magnitudes
-(statistical mode: sqrt(n) units). If terms cancel, this error is large relative to the sum.
+In any order of addition, a sum of n terms has a rounding error of at most n * unit * sum(|term|).
+In mode "statistical", this error is sqrt(n) * unit * sum(|term|).
 
-The error of a term has two parts. The last rounding of a term is independent of the other terms.
-The remaining error may have a source that several terms share, such as a capsule on which all
-logits depend. So the remaining errors are added, not their squares, even in the statistical mode.
-Otherwise the errors of six iterations of routing would exceed the bound.
+Mode "statistical" splits the error of each term in two. The error of the last rounding of a term is
+independent of other terms, so the squares of these errors are added. The remaining errors may have
+a common cause: for example, all logits depend on one capsule. So these errors are added directly.
 
-The operands of x / sum x (softmax forward) and x - sum w x (softmax backward) have correlated
-errors, which cancel in part: a weight near one hardly depends on its logit.
+In x / sum(x) (softmax forward) and x - sum(w * x) (softmax backward), the errors of x cancel in
+part.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Contract = Callable[[Any, Any], Any]
 
 
 class Contraction(NamedTuple):
-    """How an array was computed: by a matrix product."""
+    """A record that an array was computed by a matrix product."""
 
     products: int  # number of products added for each element
 
@@ -33,7 +32,7 @@ class Contraction(NamedTuple):
 def contraction_error(
     a: Arithmetic, value: Values, factors: Sequence[Operand], contract: Contract, count: int
 ) -> Values:
-    """Return the error of `contract(x, y)`, which adds `count` products for each result."""
+    """Return the error of `contract(*factors)`, whose elements are sums of `count` products."""
     x, y = factors
     magnitude_sum = contract(np.abs(x.value) + x.error, np.abs(y.value) + y.error)
     errors = [
@@ -49,10 +48,10 @@ def contraction_error(
 def initial_term_errors(
     a: Arithmetic, inputs: Sequence[Any], operands: Sequence[Operand]
 ) -> list[Values]:
-    """Return the extra errors of `x @ y + z` for implementations that start each sum with z.
+    """Return the extra error of x @ y + z if an implementation starts each sum of x @ y with z.
 
-    An implementation may store a bias as one more row of the weight, or add products to a logit one
-    by one. Then z takes part in one rounding for each product.
+    For example, z may be a bias that is stored as one more row of the weight. Then each addition
+    of a product also rounds z.
     """
     return [
         a.terms(x.origin.products) * np.abs(other.value)
@@ -64,7 +63,7 @@ def initial_term_errors(
 def underflow_error(
     a: Arithmetic, value: Values, x: Operand, y: Operand, contract: Contract
 ) -> Values:
-    """Return for each sum the underflow threshold if it may be 0 by underflow, otherwise 0."""
+    """Return the underflow threshold where `value` may be 0 by underflow, and 0 elsewhere."""
     if np.all(value):
         return 0.0
     alive = [(z.value != 0).astype(np.float64) for z in (x, y)]
@@ -74,14 +73,14 @@ def underflow_error(
 def sum_error(
     a: Arithmetic, value: Values, x: Operand, add: Callable[[Any], Any], count: Any
 ) -> Any:
-    """Return the error of `add(x)`, which adds `count` terms for each result."""
+    """Return the error of `add(x)`, whose elements are sums of `count` terms."""
     magnitude_sum = add(np.abs(x.value) + x.error)
     inherited = inherited_error(a, x, 1.0, lambda e, _: add(e))
     return a.rounded(value, a.join(inherited, a.terms(count) * magnitude_sum))
 
 
 def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contract) -> Values:
-    """Return the error of sum(terms * weights) that the errors of the terms cause."""
+    """Return the error of `contract(x, weights)` that the errors of x cause."""
     if not np.any(x.error):
         return 0.0
     weights = np.abs(weights)
@@ -93,7 +92,7 @@ def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contra
 
 
 def root_sum_squares(errors: Values, weights: Values, contract: Contract) -> Values:
-    """Return sqrt(sum((errors * weights)^2)), scaled so that no square underflows."""
+    """Return sqrt(sum((errors * weights)^2)) without underflow of a square."""
     peaks = [np.max(part, initial=0) for part in (errors, weights)]
     if 0 in peaks or not np.isfinite(peaks).all():
         return contract(errors, weights)
@@ -102,7 +101,7 @@ def root_sum_squares(errors: Values, weights: Values, contract: Contract) -> Val
 
 
 def doubtful_maxima(x: Operand, axis: int, factor: int) -> Any:
-    """Return a mask: true where errors could make another element along `axis` the largest."""
+    """Return a mask that is true where errors could change np.argmax(x, axis)."""
     best = np.max(x.value, axis=axis, keepdims=True)
     first = np.argmax(x.value, axis=axis, keepdims=True)
     error_of_max = np.take_along_axis(x.error, first, axis)
@@ -112,7 +111,7 @@ def doubtful_maxima(x: Operand, axis: int, factor: int) -> Any:
 
 
 def contraction_length(subscripts: str, shapes: list[tuple[int, ...]]) -> int:
-    """Return how many products `einsum` adds for each result."""
+    """Return the number of products that np.einsum adds for one element of the result."""
     letters, result = subscripts.replace(" ", "").split("->")
     sizes = {
         letter: size
@@ -123,21 +122,21 @@ def contraction_length(subscripts: str, shapes: list[tuple[int, ...]]) -> int:
 
 
 class Product(NamedTuple):
-    """How an array was computed: as the elementwise product x * y."""
+    """A record that an array was computed as x * y."""
 
     x: Any
     y: Any
 
 
 class Sum(NamedTuple):
-    """How an array was computed: by np.sum along one axis, keepdims=True."""
+    """A record that an array was computed as np.sum(terms, axis, keepdims=True)."""
 
     terms: Any
     axis: int
 
 
 def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axis: int) -> Values:
-    """Return the error of x_i / s, s = sum x; x_i's error is multiplied by (1 - x_i / s) / s."""
+    """Return the error of x / total, where `total` is the sum of x along `axis`."""
     least = total.value - a.factor * total.error
     own_error = np.abs(1 - value) * x.error
     error_of_others = np.abs(value) * joint_error_of_others(a, x, axis)
@@ -145,7 +144,7 @@ def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axi
     error = a.join(own_error, error_of_others, roundings) / np.where(least > 0, least, 1)
     anything = np.where((total.value == 0) & (total.error == 0), 0, np.inf)
     error = np.where(least > 0, error, anything)
-    if np.all(x.value >= 0):  # then x / sum x is from 0 to 1, however large the error of x is
+    if np.all(x.value >= 0):  # then x / total is from 0 to 1
         error = np.minimum(error, 1 / a.factor)
     return a.rounded(value, error)
 
@@ -153,7 +152,7 @@ def quotient_error(a: Arithmetic, value: Values, x: Operand, total: Operand, axi
 def difference_error(
     a: Arithmetic, value: Values, x: Operand, weights: Operand, axis: int
 ) -> Values:
-    """Return the error of x_i - sum w x; the error of x_i is multiplied by 1 - w_i."""
+    """Return the error of x - sum(weights * x), where the sum runs along `axis`."""
 
     def add(errors: Values, factors: Values) -> Values:
         return np.sum(errors * factors, axis=axis, keepdims=True)
@@ -169,7 +168,7 @@ def difference_error(
 
 
 def joint_error_of_others(a: Arithmetic, x: Operand, axis: int) -> Values:
-    """Return for each element the joint error of all other elements along an axis."""
+    """For each element of x, return the error of the sum of all other elements along `axis`."""
     if not a.statistical:
         return all_but_one(x.error, axis)
     last_roundings, inherited = a.parts(x)
@@ -179,5 +178,5 @@ def joint_error_of_others(a: Arithmetic, x: Operand, axis: int) -> Values:
 
 
 def all_but_one(x: Values, axis: int) -> Values:
-    """Return for each element the sum of all other elements along an axis."""
+    """For each element of x, return the sum of all other elements along `axis`."""
     return np.maximum(np.sum(x, axis=axis, keepdims=True) - x, 0)

@@ -1,7 +1,4 @@
-"""Checks of a backend: claims, conversions, and whether operators, model and training agree.
-
-Spec: specs/backend.md. Other modules test the numbers that the claimed functions return.
-"""
+"""Checks of a backend as a whole. Spec: specs/backend.md."""
 
 from __future__ import annotations
 
@@ -38,15 +35,15 @@ NOT_OBSERVED = {
     "backend-R18": "the suite calls a backend from one thread of one process",
     "backend-R17": "the suite tests one process; `mindref train` compares its processes",
 }
-"""Rules of specs/backend.md that the suite cannot test -> reason."""
+"""Rule of specs/backend.md that the suite cannot test -> reason."""
 
 NUMBERS = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 65504.0)
-"""Numbers that a dtype may lack: integers have no NaN, infinity or -0.0, float16 has no 1e-40."""
+"""Numbers that some dtypes cannot represent, such as 1e-40 in float16."""
 
 
 @st.composite
 def conversion_calls(draw: st.DrawFn) -> Call:
-    """Draw a call with an array that contains `NUMBERS`, or with its transpose or a part of it."""
+    """Draw a call with an array that starts with `NUMBERS`, or with a transpose or slice of it."""
     rng, shape = draw(generators()), draw(distinct_sizes(3))
     x = np.array(normal(rng, *shape))
     x.reshape(-1)[: len(NUMBERS)] = NUMBERS[: x.size]
@@ -55,12 +52,12 @@ def conversion_calls(draw: st.DrawFn) -> Call:
 
 
 COMPOSITION = loss_calls().map(lambda call: call._replace(stem="composition"))
-"""Calls whose loss and gradients the reference model computes with the backend's operators."""
+"""Calls of a model that the suite builds from the operators of the backend."""
 
 
 @add_check("backend-R13", draws=st.just(Call("contract", {}, {})), stem="contract")
 def claimed_members_exist(context: CheckContext, call: Call) -> None:
-    """Every function and method that a claimed operator, gradient or level needs must exist."""
+    """A backend must have every function and method of the capabilities that it claims."""
     backend = tested_backend(context)
     context.assert_true(hasattr(backend, "capabilities"), "the backend has no capabilities()")
     for lack in missing_members(backend, backend.capabilities()):
@@ -87,18 +84,18 @@ def conversion_round_trip_is_exact(context: CheckContext, call: Call) -> None:
 @add_check("backend-R10", draws=routing_calls(), stem="routing", agreement=True)
 def saved_of_routing_has_couplings(context: CheckContext, call: Call) -> None:
     """Routing must save `couplings`, the coupling weights of the last iteration."""
-    # required even with automatic gradients: serving (backend-R9) reads `couplings` (backend-R10)
+    # even if gradients are automatic, serving (backend-R9) reads `couplings` (backend-R10)
     context.assert_agrees(call, "couplings")
 
 
 @add_comparison("backend-R6", draws=COMPOSITION, stem="composition", gradient=True)
 def operators_compose_to_the_model() -> None:
-    """A model composed of backend operators must have the loss and gradients of the reference."""
+    """A model of the backend's operators must have the loss and gradients of the reference."""
 
 
 @add_check("backend-R13", draws=loss_calls(), stem="loss", fraction=0.5)
 def loss_uses_the_served_interests(context: CheckContext, call: Call) -> None:
-    """The loss must equal the loss computed from the interests that the backend serves."""
+    """The result of `loss` must equal the loss computed from the result of `interests`."""
     params, batch, catalogue = call.arrays.values()
     users = {"params": params, "histories": batch.histories, "catalogue": catalogue}
     got, served = context.run(call), context.run(Call("interests", users, call.numbers))
@@ -122,12 +119,12 @@ def training_resumes_from_parameters_and_moments(context: CheckContext, call: Ca
 
 
 def tested_backend(context: CheckContext) -> Any:
-    """Return the backend under test; None if a trivial (always wrong) implementation is tested."""
+    """Return the backend under test, or None if `context.implementation` has no backend."""
     return getattr(context.implementation, "backend", None)
 
 
 def convert_both_ways(context: CheckContext, backend: Any, x: Array) -> Any:
-    """Return to_numpy(from_numpy(x)); an exception makes the check fail."""
+    """Return to_numpy(from_numpy(x)). If the backend raises an error, the check fails."""
     try:
         return backend.to_numpy(backend.from_numpy(x))
     except FOREIGN_ERRORS as error:
@@ -141,15 +138,15 @@ def array_description(x: Any) -> str:
 
 
 def assert_close_to(context: CheckContext, got: CallAnswer, expected: Mapping[str, Array]) -> None:
-    """Compare an answer with `expected`, which is computed from other answers of the backend."""
+    """Compare `got` with `expected`, which was computed from other results of the backend."""
     for name, value in expected.items():
-        allowed = 2 * context.expected(got.call)[name].allowed  # got and value are both rounded
+        allowed = 2 * context.expected(got.call)[name].allowed  # `got` and `value` both have errors
         worst = partial(context.worst_case, got.call, got.call, name)
         context.assert_close(name, got[name], ExpectedArray(value, allowed), worst)
 
 
 def loss_of_served(served: CallAnswer, call: Call) -> Array:
-    """Return the loss of the batch of `call`, computed in float64 from the served interests."""
+    """Return the loss of the batch in `call`, computed in float64 from `served["interests"]`."""
     params, batch, catalogue = call.to(np.float64).arrays.values()
     config = call.numbers["config"]
     target, _ = mind.item_vectors(params, batch.target, catalogue)

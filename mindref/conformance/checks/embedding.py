@@ -18,7 +18,7 @@ WEIGHTS = ("ones", "means", "mixed")
 
 @st.composite
 def embedding_calls(draw: st.DrawFn) -> Call:
-    """Draw a table, row indices that repeat, weights that may be 0, and a cotangent (d_out)."""
+    """Draw a table, row indices, weights that may be 0, and the gradient of the result (d_out)."""
     (v, d, m, f), rng = draw(distinct_sizes(4)), draw(generators())
     weights = drawn_weights(draw(st.sampled_from(WEIGHTS)), rng, m, f)
     arrays = {"table": normal(rng, v, d), "rows": rng.integers(0, v, (m, f)), "weights": weights}
@@ -26,7 +26,7 @@ def embedding_calls(draw: st.DrawFn) -> Call:
 
 
 def drawn_weights(how: str, rng: np.random.Generator, m: int, f: int) -> Array:
-    """Return weights (M, F): all 1 ("ones"), all 1 / F ("means"), or random ("mixed")."""
+    """Return weights (m, f). `how`: "ones" (all 1), "means" (all 1 / f) or "mixed" (random)."""
     if how == "mixed":
         return rng.random((m, f)) * (rng.random((m, f)) < 0.7)
     return np.full((m, f), 1.0 if how == "ones" else 1 / f)
@@ -34,7 +34,7 @@ def drawn_weights(how: str, rng: np.random.Generator, m: int, f: int) -> Array:
 
 @add_check("embedding-R2", draws=embedding_calls())
 def lookup_with_weight_one_copies_the_row(context: CheckContext, call: Call) -> None:
-    """A vector that uses one row with weight 1 must equal the row bit for bit."""
+    """The vector of one table row with weight 1 must equal this row bit for bit."""
     rows, weights = call.arrays["rows"][:, :1], np.ones_like(call.arrays["weights"][:, :1])
     got = context.run(call.change(rows=rows, weights=weights))
     context.assert_exact(got, "out", call.arrays["table"][rows[:, 0]])
@@ -51,7 +51,7 @@ def lookup_of_adjacent_rows_is_not_a_view(context: CheckContext, call: Call) -> 
 
 @add_check("embedding-R1", draws=embedding_calls())
 def weighted_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
-    """Weighted sums of small integers, which no dtype rounds, must be exact."""
+    """Weighted sums of small integers must be exact."""
     call = as_small_integers(call)
     table, rows, weights = call.arrays.values()
     context.assert_exact(context.run(call), "out", np.einsum("mf,mfd->md", weights, table[rows]))
@@ -59,7 +59,7 @@ def weighted_sums_of_small_integers_are_exact(context: CheckContext, call: Call)
 
 @add_check("embedding-R3", draws=embedding_calls(), gradient=True)
 def gradient_of_a_repeated_row_is_summed(context: CheckContext, call: Call) -> None:
-    """For small integers, a row's gradient must be the exact sum over all uses of the row."""
+    """The gradient of a row must be the sum over all uses of the row, exact for small integers."""
     call = as_small_integers(call)
     table, rows, weights = call.arrays.values()
     assert call.cotangent is not None
@@ -74,7 +74,7 @@ def row_zero_is_not_padding(context: CheckContext, call: Call) -> None:
     context.run(call)
     zeros = as_small_integers(call.change(rows=np.zeros_like(call.arrays["rows"])))
     ones = map_floats(lambda x: np.where(x == 0, 1, x).astype(x.dtype), zeros.arrays)
-    zeros = zeros._replace(arrays=ones)  # a product with 0 would hide mistakes
+    zeros = zeros._replace(arrays=ones)  # a factor 0 would hide mistakes
     total = zeros.arrays["weights"].sum(axis=1, keepdims=True)
     got = context.run(zeros)
     context.assert_exact(got, "out", total * zeros.arrays["table"][0])
@@ -107,7 +107,7 @@ def row_with_weight_zero_has_no_gradient(context: CheckContext, call: Call) -> N
 
 @add_check("embedding-R1, R3", draws=embedding_calls(), gradient=True)
 def reordering_vectors_reorders_results(context: CheckContext, call: Call) -> None:
-    """Reordering the look-ups must reorder the result and must not change the table gradient."""
+    """Reordering the vectors of a batch must reorder `out` and must not change `d_table`."""
     order = context.rng.permutation(len(call.arrays["rows"]))
     assert call.cotangent is not None
     moved = {name: call.arrays[name][order] for name in ("rows", "weights")}
@@ -118,7 +118,7 @@ def reordering_vectors_reorders_results(context: CheckContext, call: Call) -> No
 
 @add_check("embedding-R1, R3", draws=embedding_calls(), gradient=True)
 def empty_batches_and_empty_rows_are_allowed(context: CheckContext, call: Call) -> None:
-    """An empty batch must give no vectors; if no rows are summed (F = 0), vectors must be zero."""
+    """An empty batch must give no vectors; if F = 0, every vector must be zero."""
     assert call.cotangent is not None
     context.run(call)
     rows, weights = call.arrays["rows"], call.arrays["weights"]
@@ -145,7 +145,7 @@ def row_outside_the_table_raises(context: CheckContext, call: Call) -> None:
 
 @add_check("embedding-R7", draws=embedding_calls())
 def non_integer_rows_raise(context: CheckContext, call: Call) -> None:
-    """Row indices of dtype float or bool must raise an error, even if their values are integers."""
+    """Row indices of dtype float or bool must raise an error."""
     context.run(call)
     for dtype in (np.float64, np.float32, np.bool_):
         context.assert_raises(call.change(rows=(call.arrays["rows"] > 0).astype(dtype)))
@@ -164,4 +164,4 @@ def vectors_match_the_reference() -> None:
 
 @add_comparison("embedding-R3", draws=embedding_calls(), parts=("d_table",))
 def embedding_gradient_matches_the_reference() -> None:
-    """For a random cotangent d_out, the gradient of the table must match the reference."""
+    """The gradient of the table must match the reference."""

@@ -1,7 +1,6 @@
-"""Compare every backend, the reference included, with the golden values of the package.
+"""Compare a backend with the golden values, which are files in mindref/conformance/golden.
 
-The values are read from files (mindref/conformance/golden). The error bounds are computed at run
-time. The golden calls use no option that a backend may leave out.
+The stored calls use no optional feature of a backend.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from mindref.conformance.runner.reference import ExpectedArray, expected_answer
 
 
 def golden_calls(stem: str) -> st.SearchStrategy[Call]:
-    """Draw golden calls of `stem`, which is an operator, "interests", "loss" or "training"."""
+    """Draw stored calls of `stem`: an operator, "interests", "loss" or "training"."""
 
     def stored_calls() -> st.SearchStrategy[Call]:
         return st.sampled_from([case.call for case in golden.load_cases(stem).values()])
@@ -29,7 +28,7 @@ def golden_calls(stem: str) -> st.SearchStrategy[Call]:
 
 
 def compare_with_golden(context: CheckContext, call: Call) -> None:
-    """Run a call of the golden files, and compare every array of the answer with the file."""
+    """Run a stored call, and compare every array of the result with the golden values."""
     for mode in ("statistical", "worst"):
         golden_parts = golden_answer(call.stem, golden.case_name(call), context.precision, mode)
         widened = context.widen(golden_parts)
@@ -41,14 +40,14 @@ def compare_with_golden(context: CheckContext, call: Call) -> None:
 def golden_answer(
     stem: str, name: str, precision: Precision, mode: str
 ) -> dict[str, ExpectedArray]:
-    """Return the stored answer of the case `name`, with error bounds of this precision and mode."""
+    """Return the golden values of call `name`, with error bounds for this precision and mode."""
     call, answer = golden.load_cases(stem)[name]
     expected = expected_answer(call, precision, mode)
     return {part: expected[part]._replace(value=x) for part, x in answer.items()}
 
 
 def add_golden_checks() -> None:
-    """Register one check for each stem in `GOLDEN_CASES`."""
+    """Register one check for each entry of `GOLDEN_CASES`."""
     for stem, cases in GOLDEN_CASES.items():
         page = {"interests": "model", "loss": "model", "training": "optimiser"}.get(stem, stem)
         name = "interests_match" if stem == "interests" else f"{stem}_matches"

@@ -21,12 +21,12 @@ NOT_OBSERVED = {
 }
 
 WITH_AXES = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.axes)
-"""Operators whose arrays have fixed axis letters; softmax and squash accept any axes."""
+"""Operators whose arrays have fixed axes; softmax and squash accept any axes."""
 
 
 @for_each_operator("notation-R1", stems=WITH_AXES)
 def disagreeing_axes_raise(context: CheckContext, call: Call) -> None:
-    """If axes of one letter differ in size, even if one size is 1, the call must raise an error."""
+    """Axes with the same letter but different sizes must raise an error, even if one size is 1."""
     context.run(call)
     for wrong in calls_with_wrong_axis(call):
         context.assert_raises(wrong)
@@ -55,12 +55,12 @@ def gradient_has_the_shape_of_its_argument(context: CheckContext, call: Call) ->
     "notation-R4", "routing-R25", draws=routing_calls(general=True), stem="routing", gradient=True
 )
 def gradient_of_general_matrices_has_their_shape(context: CheckContext, call: Call) -> None:
-    """With a matrix for each position and interest, gradients must have their inputs' shapes."""
+    """With one matrix S per position and interest, gradients must have the shapes of the inputs."""
     gradient_has_the_shape_of_its_argument(context, call)
 
 
 def calls_with_wrong_axis(call: Call) -> Iterator[Call]:
-    """Yield copies of the call; in each, two axes with the same letter differ in size."""
+    """Yield changed calls in which two axes with the same letter differ in size."""
     axes = ARGUMENTS[call.stem].axes
     words = {name: axes[name][-x.ndim :] for name, x in call.arrays.items()}
     counts = Counter("".join(words.values()))
@@ -73,7 +73,7 @@ def calls_with_wrong_axis(call: Call) -> Iterator[Call]:
 
 
 def resize_axis(x: AnyArray, axis: int, size: int) -> AnyArray:
-    """Return x with `axis` cut to `size` or extended by its last entry (zeros if it is empty)."""
+    """Cut or extend x to `size` entries along `axis`. New entries repeat the last one, or are 0."""
     if x.shape[axis] == 0:
         return np.zeros([*x.shape[:axis], size, *x.shape[axis + 1 :]], x.dtype)
     return np.take(x, np.minimum(np.arange(size), x.shape[axis] - 1), axis=axis)

@@ -1,7 +1,6 @@
 """Checks of the arithmetic of every operator. Spec: specs/numerics.md.
 
-The checks test dtypes, unchanged inputs, shared memory, determinism, masked values, NaN and
-infinity. The pages of the operators repeat some of the rules.
+They test dtypes, unchanged inputs, shared memory, determinism, masked values, NaN and infinity.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ NOT_OBSERVED = {
     "numerics-R12": "the rule concerns the gradient checker of the suite",
 }
 
-# softmax and squash have one float array each, so a call cannot mix two dtypes
+# all operators except softmax and squash, which take only one float array
 MIXED = tuple(stem for stem in CALLS if stem not in ("softmax", "squash"))
 
 
 @for_each_operator("numerics-R1")
 def integer_arrays_raise(context: CheckContext, call: Call) -> None:
-    """Integer arrays in place of float arrays must raise an error and must not be converted."""
+    """Integer arrays in place of float arrays must raise an error."""
     context.run(call)
     integers = map_floats(lambda x: np.clip(np.nan_to_num(x), -9, 9).astype(np.int64), call.arrays)
     context.assert_raises(call._replace(arrays=integers).forward_only())
@@ -37,7 +36,7 @@ def integer_arrays_raise(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R1", stems=MIXED)
 def mixed_dtypes_raise(context: CheckContext, call: Call) -> None:
-    """If float arrays differ in dtype, the call must raise an error, not convert an array."""
+    """If the float arrays of a call differ in dtype, the call must raise an error."""
     context.run(call)
     for name, x in call.arrays.items():
         if is_float_array(x):
@@ -65,7 +64,7 @@ def non_boolean_masks_raise(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R6", gradient=True)
 def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
-    """Results must match float64 within SAME_MATH times the largest entry, or the error bound."""
+    """Results must match the float64 reference within the error bound or SAME_MATH."""
     got, expected = context.run(call), context.expected(call)
     for name in [name for name in expected if name in got]:
         value, allowed = expected[name].value, expected[name].allowed
@@ -78,13 +77,13 @@ def every_dtype_matches_float64(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R7", gradient=True)
 def inputs_are_not_modified(context: CheckContext, call: Call) -> None:
-    """Inputs must keep their bytes, and read-only inputs must be accepted."""
+    """A call must not change its inputs and must accept read-only inputs."""
     context.assert_equal(context.run(call, read_only=True), context.run(call))
 
 
 @for_each_operator("numerics-R8", gradient=True)
 def same_inputs_give_the_same_bytes(context: CheckContext, call: Call) -> None:
-    """A repeated call must give the same bytes, even after other calls and even if scores tie."""
+    """A repeated call must give the same bytes, even after other calls."""
     first, tie = context.run(call), context.run(all_ones_call(call))
     other = other_numbers_call(call)
     for between in (call, other, all_ones_call(call), other.forward_only()):
@@ -102,8 +101,8 @@ def results_share_no_memory(context: CheckContext, call: Call) -> None:
 
 @for_each_operator("numerics-R10", gradient=True)
 def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None:
-    """If all products of the formulas are finite, finite inputs must give finite results."""
-    # the rule also forbids warnings, which no check can test: an answer contains only arrays
+    """If no product in the formulas overflows, finite inputs must give finite results."""
+    # the check does not test for warnings, because an answer contains only arrays
     context.run(call)
     for other_call in calls_over_range(call):
         for name, x in context.run(other_call).items():
@@ -111,10 +110,10 @@ def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None
 
 
 def calls_over_range(call: Call) -> list[Call]:
-    """Return five copies of the call, scaled by 0 up to the largest scale without overflow.
+    """Return five copies of `call`, with float arrays scaled by 0 up to a large number.
 
-    A gradient of routing with r iterations has products of 4 r - 2 numbers: each iteration adds two
-    votes S e, products of two numbers. The code allows for 4 r numbers (other operators: r = 1).
+    A gradient of routing with r iterations has products of 4 r - 2 input numbers. The largest scale
+    is the root of order 4 r of the largest float. For other operators, r is 1.
     """
     info = np.finfo(call.dtype)
     factors = 4 * call.numbers.get("iterations", 1)
@@ -124,25 +123,25 @@ def calls_over_range(call: Call) -> list[Call]:
 
 
 def claimed_dtypes(context: CheckContext) -> tuple[str, ...]:
-    """Return float64 and float32, each only if the backend claims it."""
+    """Return which of the dtypes float64 and float32 the backend claims."""
     claims = getattr(context.implementation, "claims", None)
     types = FULL_PRECISIONS if claims is None else {entry[0] for entry in claims.dtypes}
     return tuple(dtype for dtype in FULL_PRECISIONS if dtype in types)
 
 
 def all_ones_call(call: Call) -> Call:
-    """Return a call with ones in every float array and an infinite power, so that scores tie."""
+    """Return `call` with ones in all float arrays and infinite power; all scores are then equal."""
     numbers = {**call.numbers, **({"power": np.inf} if "power" in call.numbers else {})}
     return call._replace(arrays=map_floats(np.ones_like, call.arrays), numbers=numbers)
 
 
 def other_numbers_call(call: Call) -> Call:
-    """Return the call with all float arrays multiplied by 0.75, except the cotangent."""
+    """Return `call` with all float arrays, except the cotangent, multiplied by 0.75."""
     return scale_floats(call, 0.75)
 
 
 def scale_floats(call: Call, scale: float) -> Call:
-    """Return the call with all float arrays multiplied by `scale`, except the cotangent."""
+    """Return `call` with all float arrays, except the cotangent, multiplied by `scale`."""
     with np.errstate(all="ignore"):  # masked positions may hold NaN and infinity
         return call._replace(arrays=map_floats(lambda x: x * x.dtype.type(scale), call.arrays))
 
@@ -152,7 +151,7 @@ GARBAGE = (np.nan, np.inf, -np.inf, 1e30)  # written to masked positions
 
 @for_each_operator("numerics-R4", stems=MASKED, gradient=True)
 def masked_values_have_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN, infinity or any number at a masked position must not change any byte of the answer."""
+    """A masked value, even NaN or infinity, must not change any byte of the answer."""
     clean = context.run(call)
     for name, out in masked_out(call).items():
         x = call.arrays[name]
@@ -188,7 +187,7 @@ def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
         position = draw_position(context, call, name)
         if position is None:
             continue
-        # exp(-infinity) is 0, so -infinity as a logit gives finite results
+        # exp(-infinity) is 0, so a logit of -infinity gives finite results
         for bad in (np.inf,) if "logits" in name else (np.inf, -np.inf):
             got = context.run(call.change(**{name: replace_at(call.arrays[name], position, bad)}))
             reach = REACHES[call.stem][name](call, position)
@@ -199,7 +198,7 @@ def infinity_gives_no_finite_result(context: CheckContext, call: Call) -> None:
 
 
 def draw_position(context: CheckContext, call: Call, name: str) -> tuple[int, ...] | None:
-    """Return a random unmasked position of an array, or None if all positions are masked."""
+    """Return a random unmasked position of the array `name`, or None if all are masked."""
     x = call.arrays[name]
     out = np.broadcast_to(masked_out(call).get(name, False), x.shape)
     free = np.argwhere(~out)

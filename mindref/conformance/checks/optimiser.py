@@ -1,7 +1,7 @@
 """Checks of training (level 3 of the backend contract): Adam steps with row-sparse gradients.
 
-Spec: specs/optimiser.md. The contract has no separate function for the update. The checks therefore
-compare the parameters after one, two and three steps.
+Spec: specs/optimiser.md. A backend has no separate function for the Adam update. The checks
+therefore compare the parameters after one, two and three steps.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ NOT_OBSERVED = {
         for n in (15, 16)
     },
 }
-"""Rules of specs/optimiser.md that no call of a backend can test -> reason."""
+"""Rule of specs/optimiser.md that no check can test -> reason."""
 
 draw_stable = partial(draw_trainings, iterations=1, hidden=())
-"""Draws trainings in which rounding errors stay small, even over three steps."""
+"""Draws trainings whose rounding errors stay small, even after three steps."""
 
 MOVED = 1e-3
 """A parameter has moved if it changed by more than this fraction of the learning rate."""
 
 
-# properties and known answers
+# checks of properties
 
 
 @add_check("optimiser-R5", draws=draw_trainings(), fraction=0.5)
@@ -60,7 +60,7 @@ def unused_rows_keep_their_bytes(context: CheckContext, call: Call) -> None:
 
 @add_check("optimiser-R5, R6", draws=draw_trainings(steps=2), fraction=0.5)
 def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> None:
-    """In step two, rows that the second batch does not look up must keep their bytes."""
+    """In step two, table rows that the second batch does not look up must keep their bytes."""
     first, second = call.arrays["batches"]
     before, after = context.run(call.change(batches=(first,))), context.run(call)
     items, profile = unused_rows(call.change(batches=(second,)))
@@ -72,7 +72,7 @@ def row_unused_in_a_step_does_not_move(context: CheckContext, call: Call) -> Non
     "optimiser-R6", draws=draw_trainings(steps=1, change_call=with_zero_gradient_step), fraction=0.5
 )
 def row_with_zero_gradient_still_moves(context: CheckContext, call: Call) -> None:
-    """A looked-up row with gradient 0 but non-zero moments must move; other rows must not move."""
+    """If gradients are 0, looked-up rows with non-zero moments must move; other rows must not."""
     params, batches, catalogue = call.arrays.values()
     before, after = context.run(call.change(batches=batches[:1])), context.run(call)
     looked_up = np.isin(np.arange(len(params.items)), looked_up_rows(batches[1], catalogue))
@@ -127,12 +127,12 @@ def overflowing_squared_gradient_gives_nan_loss(context: CheckContext, call: Cal
     with np.errstate(over="ignore"):
         fits = all(map(squares_are_finite, flatten_gradients(gradients).values()))
     if fits:
-        return  # without an active hidden unit, no gradient is large
+        return  # no square overflows, for example because every hidden unit is negative
     got = context.run(call.change(params=params))
     context.assert_true(not np.isfinite(got["losses"]).any(), "the loss is finite", got, "losses")
 
 
-# agreement with the reference, from simple to complex trainings
+# comparisons with the reference
 
 
 @add_comparison("optimiser-R4, R3, R8", draws=draw_trainings(steps=1))
@@ -151,7 +151,7 @@ def two_and_three_steps_match_the_reference() -> None:
     "optimiser-R2", draws=draw_stable(steps=3, change_call=with_late_item), fraction=0.5
 )
 def late_row_uses_the_global_step_count() -> None:
-    """The bias correction of a row first used in step three must use the global step count."""
+    """If a row is first used in step three, its bias correction must use the global step count."""
 
 
 @add_comparison(
@@ -160,7 +160,7 @@ def late_row_uses_the_global_step_count() -> None:
     fraction=0.25,
 )
 def skipped_row_keeps_its_moments() -> None:
-    """A row used in steps one and three, but not in two, must keep its moments in step two."""
+    """A table row used in steps one and three, but not two, must keep its moments in step two."""
 
 
 @add_comparison(
@@ -169,20 +169,20 @@ def skipped_row_keeps_its_moments() -> None:
     fraction=0.5,
 )
 def moments_decay_in_a_zero_gradient_step() -> None:
-    """If all gradients of the second of three steps are 0, parameters must match the reference."""
+    """If all gradients are 0 in step two of three, the parameters must match the reference."""
 
 
 @add_comparison(
     "optimiser-R7", draws=draw_stable(steps=2, change_call=with_every_row_used), fraction=0.5
 )
 def table_with_every_row_used_matches() -> None:
-    """If every row is looked up in each step, the table must match the reference."""
+    """If each step looks up every row of the item table, the table must match the reference."""
 
 
 def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """Return the layers, the first scaled down, the second scaled up; the output does not change.
+    """Return two layers, the first divided by a large number, the second multiplied by it.
 
-    The gradient of the first layer is then so large that its square overflows.
+    The output does not change, but the square of the first layer's gradient overflows.
     """
     first, second = layers
     up = np.sqrt(np.finfo(first.weight.dtype).max, dtype=first.weight.dtype) * 1e5
@@ -190,7 +190,7 @@ def opposite_scales(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def unused_rows(call: Call) -> tuple[Bools, Bools]:
-    """Return masks of the rows of the item table and the profile table that no batch looks up."""
+    """Return masks of the item rows and of the profile rows that no batch looks up."""
     params, batches, catalogue = call.arrays.values()
     items, profile = np.ones(len(params.items), bool), np.ones(len(params.profile), bool)
     for batch in batches:

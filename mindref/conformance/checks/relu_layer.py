@@ -15,14 +15,14 @@ from mindref.conformance.strategies import distinct_sizes, generators, normal
 
 SCALES = (1.0, 0.1, 3.0)
 MIN_DISTANCE = 1e-4
-"""Smallest |x W + b| / scale of a draw; rounding may change the sign of smaller values."""
+"""Every drawn |x W + b| exceeds this number times the scale of x: rounding changes no sign."""
 
 
 @st.composite
 def relu_layer_calls(
     draw: st.DrawFn, *, relu: tuple[bool, ...] = (True, False), close: float = MIN_DISTANCE
 ) -> Call:
-    """Draw x, W, b and d_out; every |x W + b| exceeds `close` times the random scale of x and b."""
+    """Draw x, W, b and d_out, with every |x W + b| above `close` times the scale of x."""
     (m, i, o), rng = draw(distinct_sizes(3)), draw(generators())
     scale = draw(st.sampled_from(SCALES))
     x, bias = normal(rng, m, i, scale=scale), normal(rng, o, scale=scale)
@@ -34,7 +34,7 @@ def relu_layer_calls(
 
 @add_check("relu_layer-R1", draws=relu_layer_calls(relu=(False,)))
 def affine_sums_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
-    """For small integers, which no dtype rounds, x W + b must be exact."""
+    """For small integers, x W + b must be exact."""
     call = as_small_integers(call)
     context.assert_exact(context.run(call), "out", pre_activations(call))
 
@@ -50,7 +50,7 @@ def relu_clips_at_zero(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R3", draws=relu_layer_calls(relu=(True,)), gradient=True)
 def relu_blocks_gradients_at_zero_and_below(context: CheckContext, call: Call) -> None:
-    """Where x W + b is 0 or negative, every gradient through the ReLU must be exactly 0."""
+    """If x W + b is nowhere positive, the ReLU must give a result and gradients of exactly 0."""
     context.run(call)
     x, bias = np.zeros_like(call.arrays["x"]), -np.abs(call.arrays["bias"])
     bias[0] = 0
@@ -61,7 +61,7 @@ def relu_blocks_gradients_at_zero_and_below(context: CheckContext, call: Call) -
 
 @add_check("relu_layer-R4, R3", draws=relu_layer_calls(), gradient=True)
 def gradients_of_small_integers_are_exact(context: CheckContext, call: Call) -> None:
-    """For small integers, all gradients must be exact; d_weight and d_bias are sums over rows."""
+    """For small integers, all gradients must be exact."""
     call = as_small_integers(call)
     x, weight, _ = call.arrays.values()
     passed = np.asarray(call.cotangent) * ((pre_activations(call) > 0) | (not call.numbers["relu"]))
@@ -73,7 +73,7 @@ def gradients_of_small_integers_are_exact(context: CheckContext, call: Call) -> 
 
 @add_check("relu_layer-R4", draws=relu_layer_calls(), gradient=True)
 def row_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """Reordering the rows must reorder the result and must not change the gradients of W and b."""
+    """Permuting the rows of x and d_out must only permute the rows of out and d_x."""
     order = context.rng.permutation(len(call.arrays["x"]))
     moved = call.change(x=call.arrays["x"][order], cotangent=np.asarray(call.cotangent)[order])
     rows = {name: lambda x: x[order] for name in ("out", "d_x")}
@@ -83,7 +83,7 @@ def row_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R1, R4", draws=relu_layer_calls(), gradient=True)
 def empty_batch_of_rows_is_allowed(context: CheckContext, call: Call) -> None:
-    """An empty batch must give an empty result and zero gradients of W and b."""
+    """A batch without rows must give an empty result and zero gradients of W and b."""
     context.run(call)
     got = context.run(call.change(x=call.arrays["x"][:0], cotangent=np.asarray(call.cotangent)[:0]))
     context.assert_exact(got, "d_weight", np.zeros_like(call.arrays["weight"]))
@@ -93,7 +93,7 @@ def empty_batch_of_rows_is_allowed(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R7", "numerics-R5", draws=relu_layer_calls(), gradient=True)
 def relu_propagates_nan(context: CheckContext, call: Call) -> None:
-    """A NaN bias must make its column of the result NaN and must not block the gradient."""
+    """A NaN bias must give a NaN column in out; its gradient must be the column sum of d_out."""
     context.run(call)
     call = as_small_integers(call)
     bias = replace_at(call.arrays["bias"], 0, np.nan)
@@ -105,7 +105,7 @@ def relu_propagates_nan(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R2", "numerics-R13", draws=relu_layer_calls(), gradient=True)
 def relu_maps_minus_infinity_to_zero(context: CheckContext, call: Call) -> None:
-    """With ReLU, a bias of -infinity must give a zero column in the result, d_weight and d_bias."""
+    """With ReLU, if bias[j] is -infinity, entries j of out, d_weight and d_bias must be 0."""
     context.run(call)
     bias = replace_at(call.arrays["bias"], 0, -np.inf)
     got = context.run(call.change(bias=bias, relu=True))
@@ -128,7 +128,7 @@ def shapes_that_would_broadcast_raise(context: CheckContext, call: Call) -> None
 
 @add_check("relu_layer-R6", draws=relu_layer_calls())
 def mixed_or_integer_arrays_raise(context: CheckContext, call: Call) -> None:
-    """Arrays of different float dtypes and arrays of integers must raise an error."""
+    """Arrays of different float dtypes must raise an error, and so must integer arrays."""
     context.run(call)
     for name, x in call.arrays.items():
         context.assert_raises(call.change(**{name: x.astype(call.other_dtype)}))

@@ -1,4 +1,4 @@
-"""Checks of softmax. A slice holds the logits of one softmax. Spec: specs/softmax.md."""
+"""Checks of softmax. A slice is the logits that one softmax normalises. Spec: specs/softmax.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAR = 1e4
 
 @st.composite
 def softmax_calls(draw: st.DrawFn, *, scales: tuple[float, ...] = SCALES) -> Call:
-    """Draw 3-d logits, a mask of equal or broadcastable shape, an axis, and a cotangent (d_out)."""
+    """Draw 3-d logits, a mask (sometimes of size 1 in axis 1), an axis and a cotangent (d_out)."""
     shape, rng = draw(distinct_sizes(3)), draw(generators())
     axis = draw(st.sampled_from((0, 1, 2, -1)))
     mask = rng.random(shape) < draw(st.sampled_from((0.3, 0.7, 1.0)))
@@ -44,7 +44,7 @@ def masked_logits_have_no_influence(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R2", draws=softmax_calls(), gradient=True)
 def removing_masked_positions_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Removing masked positions must change neither weights nor gradients of other positions."""
+    """Removing masked positions must not change weights or gradients of unmasked positions."""
     axis = call.numbers["axis"] % 3
     left = np.argwhere(np.any(full_mask(call), axis=axis, keepdims=True))
     context.run(call)
@@ -72,7 +72,7 @@ def fully_masked_slice_is_zero(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R1", draws=softmax_calls(), gradient=True)
 def single_unmasked_position_has_weight_one(context: CheckContext, call: Call) -> None:
-    """If exactly one position of a slice is unmasked, it must have weight 1 and gradient 0."""
+    """If a slice has exactly one unmasked position, its weight must be 1 and its gradient 0."""
     context.run(call)
     winner = one_in_each_slice(context, call)
     got = context.run(call.change(mask=winner))
@@ -82,7 +82,7 @@ def single_unmasked_position_has_weight_one(context: CheckContext, call: Call) -
 
 @add_check("softmax-R1", draws=softmax_calls())
 def weights_of_each_slice_sum_to_one(context: CheckContext, call: Call) -> None:
-    """The weights of a slice that is not fully masked must sum to 1 within the error bound."""
+    """The weights of a slice must sum to 1, or to 0 if the slice is fully masked."""
     got, axis = context.run(call), call.numbers["axis"]
     allowed = context.expected(call)["out"].allowed.sum(axis=axis)
     apart = np.abs(got["out"].astype(np.float64).sum(axis=axis) - full_mask(call).any(axis=axis))
@@ -103,7 +103,7 @@ def softmax_does_not_overflow_at_the_largest_float(context: CheckContext, call: 
 
 @add_check("softmax-R3, R6", draws=softmax_calls())
 def slices_are_shifted_independently(context: CheckContext, call: Call) -> None:
-    """A large offset that differs between slices must not affect the weights of any slice."""
+    """Adding a different large number to the logits of each slice must not change any weight."""
     context.run(call)
     winner = one_in_each_slice(context, call)
     level = FAR * slice_integers(context, call)
@@ -115,7 +115,7 @@ def slices_are_shifted_independently(context: CheckContext, call: Call) -> None:
 
 @add_check("softmax-R3", draws=softmax_calls(scales=(1.0,)), gradient=True)
 def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding one integer to all logits of a slice must change neither weights nor gradients."""
+    """Adding the same integer to all logits of a slice must not change weights or gradients."""
     eighths = np.rint(8 * call.arrays["logits"]) / 8  # multiples of 1/8, so that sums are exact
     first = context.run(call.change(logits=eighths))
     raised = eighths + slice_integers(context, call)
@@ -124,7 +124,7 @@ def adding_a_constant_to_a_slice_changes_nothing(context: CheckContext, call: Ca
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)
 def permuting_axes_permutes_the_result(context: CheckContext, call: Call) -> None:
-    """If all arrays and `axis` are transposed, the result must be transposed in the same way."""
+    """Transposing all arrays, with `axis` adjusted, must transpose the results in the same way."""
     order = context.rng.permutation(3)
     back, axis = np.argsort(order), int(np.argsort(order)[call.numbers["axis"]])
     transposed = call.change(
@@ -147,7 +147,7 @@ def negative_axis_equals_positive_axis(context: CheckContext, call: Call) -> Non
 
 @add_check("softmax-R6", draws=softmax_calls(), gradient=True)
 def slice_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """Slices must give the same results when they are computed without the other slices."""
+    """If only some slices are computed, their weights and gradients must stay the same."""
     batch = (call.numbers["axis"] + 1) % 3
     index = [int(context.rng.integers(call.arrays["logits"].shape[batch]))]
 
@@ -172,7 +172,7 @@ def masked_positions_have_zero_gradient(context: CheckContext, call: Call) -> No
 
 @add_check("softmax-R5", draws=softmax_calls(), gradient=True)
 def cotangent_at_masked_positions_has_no_influence(context: CheckContext, call: Call) -> None:
-    """NaN or infinity in the cotangent of masked positions must not change any gradient byte."""
+    """NaN or infinity in d_out at masked positions must not change any byte of the gradient."""
     cotangent = np.asarray(call.cotangent)
     garbage = context.rng.choice([np.nan, np.inf, -np.inf], size=cotangent.shape)
     dirty = np.where(full_mask(call), cotangent, garbage.astype(cotangent.dtype))
@@ -181,7 +181,7 @@ def cotangent_at_masked_positions_has_no_influence(context: CheckContext, call: 
 
 @add_check("softmax-R5", draws=softmax_calls(), gradient=True)
 def adding_a_constant_to_the_cotangent_changes_nothing(context: CheckContext, call: Call) -> None:
-    """Adding one integer to the whole cotangent of a slice must not change the gradient."""
+    """Adding the same integer to all of d_out in a slice must not change the gradient."""
     eighths = np.rint(8 * np.asarray(call.cotangent)) / 8
     first = context.run(call.change(cotangent=eighths))
     raised = eighths + slice_integers(context, call)
@@ -227,12 +227,12 @@ def softmax_gradient_matches_the_reference() -> None:
 
 
 def full_mask(call: Call) -> Bools:
-    """Return the mask in the shape of the logits."""
+    """Return the mask of `call`, broadcast to the shape of the logits."""
     return np.broadcast_to(call.arrays["mask"], call.arrays["logits"].shape)
 
 
 def select_positions(call: Call, places: Any) -> Call:
-    """Return the call restricted to `places[n]`, the positions to keep along axis n."""
+    """Return `call` with only the positions `places[n]` along each axis n."""
     grid = np.ix_(*places)
     return call.change(
         logits=call.arrays["logits"][grid],
@@ -242,7 +242,7 @@ def select_positions(call: Call, places: Any) -> Call:
 
 
 def random_slices(context: CheckContext, call: Call) -> Bools:
-    """Return a mask that is true for a random choice of whole slices, at least one."""
+    """Return a mask of the logits that is true in randomly chosen slices, at least one."""
     first_entries = np.take(full_mask(call), [0], axis=call.numbers["axis"])
     chosen = context.rng.random(first_entries.shape) < 0.5
     chosen.reshape(-1)[0] = True
@@ -250,12 +250,12 @@ def random_slices(context: CheckContext, call: Call) -> Bools:
 
 
 def one_in_each_slice(context: CheckContext, call: Call) -> Bools:
-    """Return a mask that is true at one position of each slice."""
+    """Return a mask of the logits that is true at one random position of each slice."""
     drawn = context.rng.random(call.arrays["logits"].shape)
     return drawn == drawn.max(axis=call.numbers["axis"], keepdims=True)
 
 
 def slice_integers(context: CheckContext, call: Call) -> AnyArray:
-    """Return a random integer from -8 to 8 for each slice, in a shape that broadcasts to logits."""
+    """Return one random integer from -8 to 8 for each slice; the array broadcasts to the logits."""
     drawn = context.rng.integers(-8, 9, call.arrays["logits"].shape)
     return np.take(drawn, [0], axis=call.numbers["axis"]).astype(call.dtype)

@@ -14,7 +14,7 @@ from mindref.conformance.runner.gradient_check import assert_gradients_follow
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import rounding
 
-LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms before a random factor from 0.5 to 1.5
+LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms to draw, up to a factor from 0.5 to 1.5
 PLAIN = (1.0, 0.5, 2.0)
 
 
@@ -22,7 +22,7 @@ PLAIN = (1.0, 0.5, 2.0)
 def squash_calls(
     draw: st.DrawFn, *, kind: str = "squash", lengths: tuple[float, ...] = LENGTHS
 ) -> Call:
-    """Draw an array (one to three axes) of vectors of similar norm, some zero, and a cotangent."""
+    """Draw vectors, with norms near one of `lengths` or zero, and a cotangent (d_out)."""
     shape, rng = draw(st.integers(1, 3).flatmap(distinct_sizes)), draw(generators())
     x = np.array(normal(rng, *shape))
     x *= draw(st.sampled_from(lengths)) / np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
@@ -51,7 +51,7 @@ def unit_vector_along_an_axis_is_halved(context: CheckContext, call: Call) -> No
 
 @add_check("squash-R4", draws=squash_calls(), gradient=True)
 def squash_does_not_overflow_at_the_largest_float(context: CheckContext, call: Call) -> None:
-    """The largest float in one coordinate must give exactly a unit vector and finite gradients."""
+    """If the only non-zero entry of x is the largest float, out must be exactly a unit vector."""
     context.run(call)
     axes = axis_capsules(context, call.arrays["x"])
     got = context.run(call.change(x=axes * np.finfo(call.dtype).max))
@@ -94,7 +94,7 @@ def short_vectors_scale_with_the_squared_norm(context: CheckContext, call: Call)
 
 @add_check("squash-R5", draws=squash_calls())
 def short_vector_along_an_axis_is_squared(context: CheckContext, call: Call) -> None:
-    """A short vector of norm n along a coordinate must give a vector of norm n^2."""
+    """A vector of small norm n along a coordinate must become a vector of norm n^2."""
     context.run(call)
     axes, least = axis_capsules(context, call.arrays["x"]), np.finfo(call.dtype).minexp // 2 + 1
     for exponent in (-30, -40, least):
@@ -107,7 +107,7 @@ def short_vector_along_an_axis_is_squared(context: CheckContext, call: Call) -> 
 
 @add_check("squash-R1, R2", draws=squash_calls(), gradient=True)
 def permuting_or_negating_components_commutes(context: CheckContext, call: Call) -> None:
-    """If components of x and d_out are permuted or negated, out and d_x must change likewise."""
+    """Permuting or negating components of x and d_out must do the same to out and d_x."""
     width = call.arrays["x"].shape[-1]
     order = context.rng.permutation(width)
     signs = context.rng.choice([-1, 1], width).astype(call.dtype)
@@ -127,7 +127,7 @@ def permuting_or_negating_components_commutes(context: CheckContext, call: Call)
 
 @add_check("squash-R1, R2", draws=squash_calls(), gradient=True)
 def vector_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """A single vector must give the same result as the same vector in a larger array."""
+    """If x is a single vector, the result must be the same as for this vector in a larger array."""
     x, g = (a.reshape(-1, a.shape[-1]) for a in (call.arrays["x"], np.asarray(call.cotangent)))
     k = int(context.rng.integers(len(x)))
 
@@ -146,7 +146,7 @@ def unknown_kind_raises(context: CheckContext, call: Call) -> None:
 
 @add_check("squash-R9", draws=squash_calls())
 def scalar_input_raises(context: CheckContext, call: Call) -> None:
-    """A number, which is an array without axes, must raise an error."""
+    """An array without axes (a single number) must raise an error."""
     context.run(call)
     number = np.array(call.arrays["x"].reshape(-1)[0])
     context.assert_raises(call.change(x=number, cotangent=number))
@@ -212,7 +212,7 @@ def kind_none_returns_a_copy(context: CheckContext, call: Call) -> None:
 
 
 def assert_zero_capsules(context: CheckContext, call: Call) -> None:
-    """Set some vectors to zero, and require that their results and gradients are zero."""
+    """Set some vectors to zero; require zero results and zero gradients for these vectors."""
     x = call.arrays["x"]
     zero = context.rng.random((*x.shape[:-1], 1)) < 0.5
     zero.reshape(-1)[0] = True
@@ -222,7 +222,7 @@ def assert_zero_capsules(context: CheckContext, call: Call) -> None:
 
 
 def axis_capsules(context: CheckContext, x: AnyArray) -> AnyArray:
-    """Return unit vectors in the shape of x, each along a random coordinate with random sign."""
+    """Return random unit vectors in the shape of x; each has one non-zero entry, 1 or -1."""
     chosen = context.rng.integers(x.shape[-1], size=(*x.shape[:-1], 1))
     signs = context.rng.choice([-1, 1], chosen.shape)
     return (signs * (np.arange(x.shape[-1]) == chosen)).astype(x.dtype)

@@ -1,9 +1,5 @@
 """Functions that change a call of any operator: select along an axis, or round to integers.
 
-    select_axis(call, "l", order)                   the call with its behaviours in this order
-    answer_selectors("routing", "l", order)         functions that put answers into this order
-    assert_selection_matches(context, got, "l", order)   the answer must get this order, too
-
 Spec: specs/notation.md, which defines the axis letters.
 """
 
@@ -18,11 +14,11 @@ from mindref.conformance.runner.call import AnyArray, Call, map_floats
 from mindref.conformance.runner.context import CallAnswer, Change, CheckContext
 
 LARGEST_INTEGER = 4
-"""For all drawn sizes, sums of products of integers up to 4 are exact in every dtype."""
+"""In every dtype, sums of products of integers up to 4 are exact for all drawn sizes."""
 
 
 def take_along(letters: str, letter: str, index: Any) -> Change:
-    """Return a function that selects `index` along axis `letter` of arrays that have this axis."""
+    """Return a function that selects `index` along axis `letter` of arrays with axes `letters`."""
 
     def take(x: AnyArray) -> AnyArray:
         axes = letters[len(letters) - x.ndim :]
@@ -39,7 +35,7 @@ def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
 
 
 def select_axis(call: Call, letter: str, index: Any) -> Call:
-    """Return the call with `index` selected along the axis `letter` of every array."""
+    """Return `call` with `np.take(x, index)` along axis `letter` of each array x."""
     axes = ARGUMENTS[call.stem].axes
     arrays = {n: take_along(axes[n], letter, index)(x) for n, x in call.arrays.items()}
     cotangent = call.cotangent
@@ -49,7 +45,7 @@ def select_axis(call: Call, letter: str, index: Any) -> Call:
 
 
 def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
-    """Return a dict: answer array -> function that selects `index` along its axis `letter`."""
+    """Return a dict: name of a result -> function that selects `index` along its axis `letter`."""
     axes = ARGUMENTS[stem].axes
     selectors = {name: take_along(letters, letter, index) for name, letters in axes.items()}
     return selectors | {f"d_{name}": change for name, change in selectors.items()}
@@ -58,14 +54,14 @@ def answer_selectors(stem: str, letter: str, index: Any) -> dict[str, Change]:
 def assert_selection_matches(
     context: CheckContext, got: CallAnswer, letter: str, index: Any, *parts: str
 ) -> None:
-    """Require that selecting `index` in the call gives the answer `got` with `index` selected."""
+    """Select `index` along axis `letter` of the call, and require the same selection of `got`."""
     selected = context.run(select_axis(got.call, letter, index))
     selectors = answer_selectors(got.call.stem, letter, index)
     context.assert_same(selected, got, *parts, through=selectors)
 
 
 def as_small_integers(call: Call) -> Call:
-    """Return the call with floats replaced by integers from -4 to 4; sums of products are exact."""
+    """Return `call` with floats replaced by integers from -4 to 4: sums of products are exact."""
     arrays = map_floats(round_to_small, call.arrays)
     return call._replace(arrays=arrays, cotangent=map_floats(round_to_small, call.cotangent))
 

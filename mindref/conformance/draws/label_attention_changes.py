@@ -1,7 +1,6 @@
-"""Functions that change and compare calls of label-aware attention, to test its properties.
+"""Functions that change and compare calls of label-aware attention.
 
-Spec: specs/label_attention.md. `with_scores` gives each interest a new first coordinate, its score.
-`with_weights_exposed` appends unit vector k to interest k: `out` then ends with the weights.
+Spec: specs/label_attention.md.
 """
 
 from __future__ import annotations
@@ -14,16 +13,17 @@ from mindref.conformance.runner.reference import ExpectedArray
 
 
 def with_coordinates(x: AnyArray, coordinates: AnyArray, front: bool = False) -> AnyArray:
-    """Return x with `coordinates` appended, or prepended if `front` is true."""
+    """Return x with `coordinates` appended to its last axis, or prepended if `front` is true."""
     shape = (*x.shape[:-1], np.shape(coordinates)[-1])
     coordinates = np.broadcast_to(coordinates, shape).astype(x.dtype)
     return np.concatenate((coordinates, x) if front else (x, coordinates), axis=-1)
 
 
 def with_scores(call: Call, scores: AnyArray) -> Call:
-    """Return the call with `scores` (B, K) prepended to the interests as a first coordinate.
+    """Return `call` changed so that the attention scores are `scores` (B, K).
 
-    The target is 1 in this coordinate and 0 in all others. The cotangent is 0 in this coordinate.
+    `scores` is a new first coordinate of the interests. In this coordinate, the target is 1 and the
+    cotangent is 0. In all other coordinates, the target is 0.
     """
     interests, target = call.arrays["interests"], call.arrays["target"]
     unit = with_coordinates(np.zeros_like(target), np.ones(1), front=True)
@@ -35,7 +35,7 @@ def with_scores(call: Call, scores: AnyArray) -> Call:
 
 
 def with_weights_exposed(call: Call) -> Call:
-    """Return the forward call with unit vector k appended to interest k (zeros to the target)."""
+    """Append unit vector k to each interest k, so that `out` ends with the attention weights."""
     interests, target = call.arrays["interests"], call.arrays["target"]
     unit_vectors = np.eye(interests.shape[1])
     wider = with_coordinates(target, 0 * unit_vectors[0])
@@ -44,7 +44,7 @@ def with_weights_exposed(call: Call) -> Call:
 
 
 def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, AnyArray]:
-    """Return attention weights (B, K) from a `with_weights_exposed` answer, and their bounds."""
+    """Return the last K columns of `out`, which are attention weights, and their error bounds."""
     k = got.call.arrays["active"].shape[1]
     allowed = context.expected(got.call)["out"].allowed
     return got["out"][:, -k:].astype(np.float64), allowed[:, -k:]
@@ -53,7 +53,7 @@ def exposed_weights(context: CheckContext, got: CallAnswer) -> tuple[AnyArray, A
 def assert_same_part(
     context: CheckContext, first: CallAnswer, second: CallAnswer, part: Change
 ) -> None:
-    """Require that the coordinates that `part` selects are equal in both answers, within bounds."""
+    """Require that `part(out)` is equal in both answers, up to the error bounds."""
     allowed = part(context.expected(first.call)["out"].allowed)
     allowed = allowed + part(context.expected(second.call)["out"].allowed)
     expected = ExpectedArray(part(second["out"]), allowed)

@@ -1,8 +1,8 @@
-"""Draw small models with differentiable losses, for backend levels 2 (model) and 3 (training).
+"""Draw small models and batches, for checks of backend levels 2 (model) and 3 (training).
 
-A model case has items with features, some of weight 0, and users with and without behaviours.
-Some targets occur in the history of the user and among the negatives. Negatives repeat. The item
-ids in padded positions may be outside the catalogue.
+Losses are differentiable. Items have features, some of weight 0. Some users have no behaviours.
+Some targets occur in the history and among the negatives. Negatives repeat. Item ids in padded
+positions may not exist in the catalogue.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from mindref.models.parameters import Catalogue, Layer, Params, Sizes, init
 from mindref.shapes import Bools, Ints
 
 ITEMS, ROWS, PROFILES = 6, 10, 5
-POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # with 17 behaviours, up to four interests are active (log2)
+POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # 17 behaviours give up to four active interests (log2)
 TRIES = 30
-"""Number of cases that are built from one seed before the Hypothesis example is rejected."""
+"""Hypothesis rejects an example after this number of rejected models."""
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -40,7 +40,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"temperature": 0.5},
     {"normalise": True, "temperature": 0.3},
 )
-"""Settings to draw: the default, or other values of one or two options of the model."""
+"""Settings to draw: the defaults, or one or two settings that differ from the defaults."""
 
 
 class ModelCase(NamedTuple):
@@ -54,7 +54,7 @@ class ModelCase(NamedTuple):
 
 @st.composite
 def draw_settings(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
-    """Draw layers, iterations, power, gradient and one of `OPTIONS`; `fixed` has precedence."""
+    """Draw the settings of a model; settings in `fixed` replace drawn settings."""
     drawn = {
         "hidden": draw(st.sampled_from(((9,), (), (11, 8)))),
         "iterations": draw(st.integers(1, 4)),
@@ -75,7 +75,7 @@ def draw_models(
     accept: Callable[[ModelCase], bool] | None = None,
     **fixed: Any,
 ) -> ModelCase:
-    """Draw a case of `steps` batches, with `features` user features, that `accept` accepts."""
+    """Draw a model and `steps` batches, with `features` user features, that `accept` accepts."""
     axes, chosen = draw(distinct_sizes(4, pool)), draw(draw_settings(**fixed))
     mask = draw(masks(*axes[:2]))
     count = draw(st.integers(0, 2)) if features is None else features
@@ -85,7 +85,7 @@ def draw_models(
 
 
 def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
-    """Return the first accepted case of at most `TRIES`, or reject the Hypothesis example."""
+    """Draw up to `TRIES` models; return the first accepted model, or reject the example."""
     *how, accept = parts
     for _ in range(TRIES):
         world = build_case(rng, *how)
@@ -102,7 +102,7 @@ def losses_are_differentiable(world: ModelCase) -> bool:
 
 @st.composite
 def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
-    """Draw a call for the interests of 18 users, who have 0, 1, ..., 17 behaviours."""
+    """Draw a call that computes the interests of 18 users with 0, 1, ..., 17 behaviours."""
     rng, interests = draw(generators()), draw(st.integers(1, 6))
     mask = np.arange(17) < np.arange(18)[:, None]
     chosen = {**draw(draw_settings()), "iterations": 1, "hidden": (), "power": 0.0, **fixed}
@@ -121,14 +121,14 @@ def serving_calls(**fixed: Any) -> st.SearchStrategy[Call]:
 
 
 def loss_call(world: ModelCase) -> Call:
-    """Return the call that computes the loss of the first batch of a case."""
+    """Return the call that computes the loss of the first batch of `world`."""
     params, (batch, *_), catalogue, _ = world
     arrays = {"params": params, "batch": batch, "catalogue": catalogue}
     return Call("loss", arrays, {"config": world.config})
 
 
 def serving_call(world: ModelCase) -> Call:
-    """Return the call that computes the interests of the users of the first batch."""
+    """Return the call that computes the interests of the users in the first batch of `world`."""
     histories = world.batches[0].histories
     arrays = {"params": world.params, "histories": histories, "catalogue": world.catalogue}
     return Call("interests", arrays, {"config": world.config})
@@ -142,7 +142,7 @@ def build_case(
     steps: int,
     chosen: Mapping[str, Any],
 ) -> ModelCase:
-    """Return a case. Batch 0 uses `mask`; later batches shuffle each column of `mask`."""
+    """Return a model and `steps` batches; columns of `mask` are shuffled for all but one batch."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
     config = Config.of("default", {**fixed, **chosen})
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
@@ -171,14 +171,14 @@ def build_batch(
 
 
 def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
-    """Return parameters as large as after training: table entries of variance 1, biases not 0."""
+    """Return `params` with tables drawn from N(0, 1) and non-zero biases, as after training."""
     items, profile = (rng.standard_normal(x.shape) for x in (params.items, params.profile))
     layers = tuple(Layer(x.weight, 0.3 * rng.standard_normal(x.bias.shape)) for x in params.layers)
     return Params(items, profile, params.bilinear, layers)
 
 
 def build_catalogue(rng: np.random.Generator) -> Catalogue:
-    """Return a catalogue: items have one or two features; an absent second feature has weight 0."""
+    """Return a catalogue of items with two features each; the second may have weight 0."""
     rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ROWS, (ITEMS, 2))])
     used = np.ones((ITEMS, 3), int)
     used[:, 2] = rng.integers(0, 2, ITEMS)
@@ -187,13 +187,13 @@ def build_catalogue(rng: np.random.Generator) -> Catalogue:
 
 
 def full_softmax_batch(one: Batch) -> Batch:
-    """Return a batch with every item once as a negative, without log-Q correction (model-R15)."""
+    """Return `one` with every item once as a negative and no log-Q correction (model-R15)."""
     logs = np.zeros(len(one.target)), np.zeros(ITEMS)
     return Batch(one.histories, one.target, np.arange(ITEMS), *logs)
 
 
 def looked_up_rows(batch: Batch, catalogue: Catalogue) -> Ints:
-    """Return the item table rows that a batch looks up, ascending (model-R8, R10)."""
+    """Return the item table rows that a batch looks up, in ascending order (model-R8, R10)."""
     histories = batch.histories
     ids = np.concatenate([histories.items[histories.mask], batch.target, batch.negatives])
     return np.unique(catalogue.rows[ids][catalogue.weights[ids] != 0])
@@ -205,7 +205,7 @@ def with_full_softmax(call: Call) -> Call:
 
 
 def expected_active(call: Call) -> Bools:
-    """Return the mask of active interests, computed with integers (model-R3, R7, R17)."""
+    """Return the expected mask of active interests, by integer arithmetic (model-R3, R7, R17)."""
     mask, config = call.arrays["histories"].mask, call.numbers["config"]
     counts = [int(n) for n in mask.sum(axis=1)]
     if config.interest_count == "log2":
@@ -216,10 +216,10 @@ def expected_active(call: Call) -> Bools:
 
 
 def with_layers(call: Call, layers: tuple[Layer, ...]) -> Call:
-    """Return the call with `layers` in place of the layers of its parameters."""
+    """Return `call` with the layers of its parameters replaced by `layers`."""
     return call.change(params=call.arrays["params"]._replace(layers=layers))
 
 
 def replace_settings(config: Config, **settings: Any) -> Config:
-    """Return the configuration with some settings replaced."""
+    """Return `config` with `settings` replaced."""
     return dataclasses.replace(config, **settings)

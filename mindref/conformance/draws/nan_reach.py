@@ -1,8 +1,6 @@
-"""The reach of a NaN: which numbers of an answer become NaN if one number of the call is NaN.
+"""Compute which numbers of an answer must become NaN if one number of the call is NaN.
 
-The reach follows the specification pages. If the pages do not define whether a number becomes NaN,
-the number is in neither `becomes_nan` nor `unchanged`. Examples are the inactive interests of users
-with a NaN, and gradients that sum over a NaN.
+A number for which the specification pages define nothing is in neither mask of `NanReach`.
 """
 
 from __future__ import annotations
@@ -19,14 +17,14 @@ Position = tuple[int, ...]
 
 
 class NanReach(NamedTuple):
-    """For each array of the answer, masks of the numbers that a NaN must or must not change."""
+    """The effect of one NaN in a call: two masks for each array of the answer."""
 
     becomes_nan: dict[str, Bools]  # numbers that must become NaN
     unchanged: dict[str, Bools]  # numbers that must stay unchanged
 
 
 def masked_out(call: Call) -> dict[str, Bools]:
-    """Return a dict: name of an array with a mask -> its mask, true at masked positions."""
+    """Return array name -> mask, true at the elements of the array that the operator ignores."""
     arrays = call.arrays
     if call.stem == "softmax":
         return {"logits": ~np.broadcast_to(arrays["mask"], arrays["logits"].shape)}
@@ -40,27 +38,27 @@ def masked_out(call: Call) -> dict[str, Bools]:
 
 
 def component_mask(mask: Bools, x: Any) -> Bools:
-    """Return `mask`, which has one entry for each vector, repeated to the shape of x (..., D)."""
+    """Return `mask` (...,), repeated along a new last axis to the shape of x (..., D)."""
     return np.broadcast_to(mask[..., None], x.shape)
 
 
 def mask_at(shape: tuple[int, ...], *index: Any) -> Bools:
-    """Return a mask of this shape that is true only at `index`."""
+    """Return a mask of shape `shape` that is true only at `index`."""
     mask = np.zeros(shape, bool)
     mask[index] = True
     return mask
 
 
 def reach_of_part(becomes_nan: Bools, *unchanged: str, **further: Bools) -> NanReach:
-    """Return a reach: only in the mask, `out` becomes NaN and parts in `unchanged` may change."""
+    """Return masks: `out` becomes NaN where `becomes_nan` is true.
+
+    Elsewhere, `out` and the arrays `unchanged` stay the same. `further` has masks of more arrays.
+    """
     return NanReach({"out": becomes_nan}, {n: ~becomes_nan for n in ("out", *unchanged)} | further)
 
 
 def table_reach(call: Call, position: Position) -> NanReach:
-    """If table[i, j] is NaN, component j of every vector that uses row i must be NaN.
-
-    This also holds for a row that is used with weight 0. The gradient does not depend on the table.
-    """
+    """If table[i, j] is NaN, output vectors that use row i must be NaN at j, even for weight 0."""
     table, rows, _ = call.arrays.values()
     users = (rows == position[0]).any(axis=1)
     component = users[:, None] & mask_at(table.shape[1:], position[1])
@@ -68,7 +66,7 @@ def table_reach(call: Call, position: Position) -> NanReach:
 
 
 def weights_reach(call: Call, position: Position) -> NanReach:
-    """If weights[m, f] is NaN, vector m of `out` and the gradient of row rows[m, f] must be NaN."""
+    """If weights[m, f] is NaN, row m of `out` and row rows[m, f] of `d_table` must be NaN."""
     table, rows, _ = call.arrays.values()
     row = mask_at(table.shape, rows[position])
     reach = reach_of_part(mask_at((len(rows), table.shape[1]), position[0]), d_table=~row)
@@ -76,7 +74,7 @@ def weights_reach(call: Call, position: Position) -> NanReach:
 
 
 def slice_reach(call: Call, position: Position) -> NanReach:
-    """If a logit is NaN, unmasked weights of its slice must be NaN; other slices stay the same."""
+    """If a logit is NaN, only the unmasked weights in the same slice along `axis` must be NaN."""
     index: list[Any] = list(position)
     index[call.numbers["axis"]] = slice(None)
     slice_mask = mask_at(call.arrays["logits"].shape, *index)
@@ -84,17 +82,17 @@ def slice_reach(call: Call, position: Position) -> NanReach:
 
 
 def capsule_reach(call: Call, position: Position) -> NanReach:
-    """If a component of a vector is NaN, all components of its capsule must be NaN."""
+    """If a component of an input vector is NaN, the whole output vector must be NaN."""
     return reach_of_part(mask_at(call.arrays["x"].shape, *position[:-1]), "d_x")
 
 
 def history_reach(call: Call, position: Position) -> NanReach:
-    """If a behaviour contains NaN, the active capsules of its user must be NaN."""
+    """If a behaviour of a user contains NaN, all active capsules of this user must be NaN."""
     return users_reach(call, mask_at(call.arrays["mask"].shape[:1], position[0]))
 
 
 def logits_reach(call: Call, position: Position) -> NanReach:
-    """If a user has two or more active capsules, a NaN logit must make them NaN (routing-R23)."""
+    """If a user has a NaN logit and 2 or more active capsules, these must be NaN (routing-R23)."""
     reach = history_reach(call, position)
     single = call.arrays["active"][position[0]].sum() == 1
     return (
@@ -105,12 +103,12 @@ def logits_reach(call: Call, position: Position) -> NanReach:
 
 
 def bilinear_reach(call: Call, position: Position) -> NanReach:
-    """If an element of S is NaN, the active capsules of all users with behaviours must be NaN."""
+    """If `bilinear` contains NaN, all active capsules of users with behaviours must be NaN."""
     return NanReach(users_reach(call, call.arrays["mask"].any(axis=1)).becomes_nan, {})
 
 
 def users_reach(call: Call, users: Bools) -> NanReach:
-    """Return the reach of a NaN in a routing call that affects the users in mask `users` (B,)."""
+    """Return masks: active capsules of `users` (B,) become NaN, other users do not change."""
     history, _, _, logits, active = call.arrays.values()
     out = np.broadcast_to(users[:, None, None], (*active.shape, history.shape[-1]))
     unchanged = {
@@ -121,14 +119,14 @@ def users_reach(call: Call, users: Bools) -> NanReach:
 
 
 def row_reach(call: Call, position: Position) -> NanReach:
-    """If an element of x is NaN, its row of the result must be NaN."""
+    """If row m of x contains NaN, row m of the result must be NaN."""
     x, bias = call.arrays["x"], call.arrays["bias"]
     row = mask_at((len(x), len(bias)), position[0])
     return reach_of_part(row, d_x=~mask_at(x.shape, position[0]))
 
 
 def column_reach(call: Call, position: Position) -> NanReach:
-    """If a weight or bias is NaN, its result column must be NaN; other columns stay the same."""
+    """If weight[i, j] or bias[j] is NaN, column j of the result must be NaN, and no other."""
     x, weight, bias = call.arrays.values()
     columns = mask_at(bias.shape, position[-1])
     column = np.broadcast_to(columns, (len(x), len(bias)))
@@ -136,7 +134,7 @@ def column_reach(call: Call, position: Position) -> NanReach:
 
 
 def interests_reach(call: Call, position: Position) -> NanReach:
-    """If component j of an interest is NaN, its user's result must be NaN; if p = 0, only at j."""
+    """If an interest is NaN at j, the user's result must be NaN: at j if p = 0, else everywhere."""
     interests, target, _ = call.arrays.values()
     user = mask_at(target.shape, position[0])
     becomes_nan = (
@@ -149,7 +147,7 @@ def interests_reach(call: Call, position: Position) -> NanReach:
 
 
 def query_reach(call: Call, position: Position) -> NanReach:
-    """If p > 0, a NaN target must make its user's result NaN; if p = 0, no result may change."""
+    """If a user's target contains NaN, the user's result must be NaN if p > 0, else unchanged."""
     reach = interests_reach(call, (position[0], 0, position[1]))
     if call.numbers["power"] > 0:
         return reach
@@ -158,9 +156,9 @@ def query_reach(call: Call, position: Position) -> NanReach:
 
 
 def loss_reach(call: Call, position: Position) -> NanReach:
-    """If a user or target is NaN, the mean loss must be NaN; other users' gradients stay the same.
+    """If the vector or target of a user contains NaN, the mean loss must be NaN.
 
-    If all negatives are hits of the user (sampled_softmax-R10), the loss may be NaN or not.
+    If all negatives are accidental hits of this user, the loss may be finite (sampled_softmax-R10).
     """
     user, _, _, ids, negative_ids = list(call.arrays.values())[:5]
     rival = bool((negative_ids != ids[position[0]]).any())
@@ -169,7 +167,7 @@ def loss_reach(call: Call, position: Position) -> NanReach:
 
 
 def negatives_reach(call: Call, position: Position) -> NanReach:
-    """A NaN in a negative must make the mean loss NaN, even if all users mask the negative."""
+    """If a negative is NaN, the mean loss must be NaN, even if all users mask the negative."""
     return NanReach({"out": np.array(True)}, {})
 
 
@@ -182,4 +180,4 @@ REACHES: dict[str, dict[str, Callable[[Call, Position], NanReach]]] = {
     "label_attention": {"interests": interests_reach, "target": query_reach},
     "sampled_softmax": {"user": loss_reach, "target": loss_reach, "negatives": negatives_reach},
 }
-"""Operator -> argument -> function that returns which results a NaN in the argument changes."""
+"""Operator -> argument -> function that computes the effect of a NaN in this argument."""

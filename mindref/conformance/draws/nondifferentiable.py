@@ -1,7 +1,7 @@
-"""Tests whether a model call is away from the points where the loss has no derivative.
+"""Test whether a model call is far from all points where the loss has no derivative.
 
-Such points are a ReLU input of 0, a tie of scores and a score of 0. Near such a point, rounding may
-change a sign or the order of scores. Two correct gradients then differ by more than rounding.
+Such points are a ReLU input of 0, two equal scores and a score of 0. Near such a point, rounding
+may change a sign or the order of scores. Then two correct gradients can differ a lot.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from mindref.models.parameters import Catalogue, Params
 from mindref.shapes import Array
 
 MIN_PRE_ACTIVATION = 2e-3
-"""Smallest allowed |x W + b| before a ReLU: at least 100 times the error of float32."""
+"""Smallest allowed |x W + b| before a ReLU: at least 100 times the rounding error in float32."""
 MIN_SCORE = 0.03
-"""Smallest allowed |score|, or, for infinite power, gap between the two largest scores."""
+"""Smallest allowed |score|. If the power is infinite: smallest gap of the two largest scores."""
 MIN_LENGTH = 0.1
-"""Smallest allowed norm of a vector that is normalised."""
+"""Smallest allowed norm of a user vector that is normalised."""
 MAX_STEP_ERROR = 0.02
-"""Largest allowed worst-case error in float32, as a fraction of the learning rate."""
+"""Largest allowed float32 error bound of a loss or parameter, divided by the learning rate."""
 FLOAT32 = Precision.of("float32")
 
 
 def is_differentiable(params: Params, batch: Batch, catalogue: Catalogue, config: Config) -> bool:
-    """Return whether the loss is differentiable at these parameters and near them."""
+    """Return whether the loss of `batch` is differentiable at `params` and at nearby parameters."""
     _, saved = mind.loss(params, batch, catalogue, config)
     return (
         rectifiers_are_away(params, saved)
@@ -44,8 +44,8 @@ def is_differentiable(params: Params, batch: Batch, catalogue: Catalogue, config
 def is_well_conditioned(call: Call) -> bool:
     """Return whether the loss of every step is differentiable and float32 errors stay small.
 
-    Adam divides by the magnitude of a gradient, so that an error grows from step to step. If an
-    error were nearly as large as a step, a wrong step could not be distinguished from a right step.
+    Adam divides by the magnitude of a gradient, so errors grow from step to step. If errors are as
+    large as a training step, the checks cannot detect a wrong step.
     """
     params, batches, catalogue = call.arrays.values()
     config, rate = call.numbers["config"], call.numbers["learning_rate"]
@@ -70,7 +70,7 @@ def rectifiers_are_away(params: Params, saved: Saved) -> bool:
 
 
 def scores_are_away(saved: Saved, config: Config) -> bool:
-    """Return whether the attention weights are differentiable at the scores and near them."""
+    """Return whether the scores are far from points where the attention has no derivative."""
     scores, active = saved.attention.scores, saved.interests.active
     power = saved.attention.power
     if np.isinf(power):
@@ -81,12 +81,12 @@ def scores_are_away(saved: Saved, config: Config) -> bool:
 
 
 def user_vectors_are_long(saved: Saved, config: Config) -> bool:
-    """Return whether every user vector that is normalised has a norm above `MIN_LENGTH`."""
+    """Return whether all user vectors have a norm above `MIN_LENGTH`, or are not normalised."""
     attention = saved.attention
     users = np.einsum("bk,bkd->bd", attention.weights.out, attention.interests)
     return not config.normalise or smallest_magnitude(np.linalg.norm(users, axis=1)) > MIN_LENGTH
 
 
 def smallest_magnitude(x: Array) -> Any:
-    """Return the smallest magnitude, or infinity for an empty array."""
+    """Return the smallest |x|, or infinity if x is empty."""
     return np.min(np.abs(x), initial=np.inf)

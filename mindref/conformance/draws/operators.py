@@ -1,8 +1,4 @@
-"""The calls of each operator, for checks of rules that hold for all operators.
-
-Each check is registered once per operator, as `numerics/inputs_are_not_modified[routing]`. If a
-backend does not claim an operator, the report lists the checks of this operator as not claimed.
-"""
+"""Register a check once for each operator, such as `numerics/inputs_are_not_modified[routing]`."""
 
 from __future__ import annotations
 
@@ -29,10 +25,10 @@ CALLS = {
     "label_attention": label_attention_calls(),
     "sampled_softmax": sampled_softmax_calls(),
 }
-"""Operator -> strategy that draws calls of the operator."""
+"""Operator -> Hypothesis strategy that draws calls of this operator."""
 
 MASKED = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.masks)
-"""Operators that have a mask among their arguments."""
+"""Operators with a mask argument."""
 
 
 def for_each_operator(

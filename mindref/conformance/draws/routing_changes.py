@@ -18,29 +18,29 @@ def with_garbage(rng: np.random.Generator, x: Array, mask: Bools) -> Array:
 
 
 def first_interests(count: int, users: int, interests: int) -> Bools:
-    """Return the mask `active` (B, K), which is true for the first `count` interests."""
+    """Return a mask (users, interests) that is true for the first `count` interests."""
     return np.broadcast_to(np.arange(interests) < count, (users, interests))
 
 
 def keep_first_capsule(capsules: AnyArray) -> AnyArray:
-    """Return the capsules (B, K, D) with all but the first interest set to zero."""
+    """Return `capsules` (B, K, D) with every capsule of a user set to zero except the first."""
     return np.where(np.arange(capsules.shape[1])[:, None] == 0, capsules, 0)
 
 
 def repeat_first_capsule(capsules: AnyArray) -> AnyArray:
-    """Return the capsules (B, K, D) with each user's first capsule in place of all capsules."""
+    """Return `capsules` (B, K, D) with all capsules of a user equal to the user's first capsule."""
     return np.broadcast_to(capsules[:, :1], capsules.shape)
 
 
 def with_equal_logits(call: Call, active: Bools) -> Call:
-    """Return the forward call in which each behaviour has equal logits for all interests."""
+    """Return a call with mask `active` and, for each behaviour, equal logits for all interests."""
     logits = call.arrays["init_logits"]
     same = np.repeat(logits[..., :1], logits.shape[2], axis=2)
     return call.forward_only().change(init_logits=same, active=active)
 
 
 def with_exact_votes(call: Call) -> Call:
-    """Return the forward call with e in multiples of 1/2, S in multiples of 1/4: S e is exact."""
+    """Return the call with `history` and `bilinear` rounded, so that the votes S e are exact."""
     call = as_small_integers(call.forward_only())
     mask, history = call.arrays["mask"], call.arrays["history"]
     history = np.where(mask[..., None], history, 0) / 2
@@ -48,7 +48,7 @@ def with_exact_votes(call: Call) -> Call:
 
 
 def unit_sum_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
-    """Return a call with one active interest; the behaviours of each user sum to `unit`."""
+    """Return a call in which the sum of the history of each user is the vector `unit`."""
     history, (users, interests) = call.arrays["history"], call.arrays["active"].shape
     last = np.broadcast_to(unit.astype(call.dtype), (users, 1, len(unit)))
     history = np.concatenate((history, -history, last), axis=1)
@@ -62,7 +62,7 @@ def unit_sum_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
 
 
 def with_padding(rng: np.random.Generator, call: Call, count: int = 3) -> Call:
-    """Return the call with `count` padded positions appended, which contain garbage."""
+    """Return the call with `count` masked behaviours of garbage appended to each history."""
     places = call.arrays["mask"].shape[1]
     longer = select_axis(call, "l", np.arange(places + count) % places)
     new = np.arange(places + count) >= places

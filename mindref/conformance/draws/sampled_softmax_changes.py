@@ -15,27 +15,27 @@ NEW = 1000  # an id that no target has
 
 
 def with_hit(call: Call) -> Call:
-    """Return the call in which negative 0 is an accidental hit of user 0, with a large logit."""
+    """Return the call in which negative 0 has the target id of user 0 and a large logit."""
     ids = replace_at(call.arrays["negative_ids"], 0, call.arrays["target_ids"][0])
     negatives = replace_at(call.arrays["negatives"], 0, 2 * call.arrays["user"][0])
     return call.change(negative_ids=ids, negatives=negatives)
 
 
 def first_user_without_negatives(call: Call) -> Call:
-    """Return the call in which every negative is an accidental hit of the first user only."""
+    """Return the call in which all negatives have the target id of user 0 and of no other user."""
     ids, targets = call.arrays["negative_ids"], replace_at(call.arrays["target_ids"], 0, NEW)
     return call.change(target_ids=targets, negative_ids=np.full_like(ids, NEW))
 
 
 def with_distinct_ids(call: Call) -> Call:
-    """Return the call with ids of negatives that differ from each other and from the target ids."""
+    """Return the call with new negative ids: no two are equal, and none is a target id."""
     return call.change(negative_ids=NEW + np.arange(len(call.arrays["negative_ids"])))
 
 
 def logs_as_coordinate(call: Call, temperature: float) -> Call:
-    """Return the call with its log expected counts moved into a new coordinate of the items.
+    """Return the call with an extra vector coordinate in place of the log expected counts.
 
-    The coordinate of an item is -temperature * log expected count. The coordinate of a user is 1.
+    This coordinate is 1 for users and -temperature * log expected count for items.
     """
     user = call.arrays["user"]
     longer: dict[str, Any] = {"user": np.concatenate((user, np.ones_like(user[:, :1])), axis=1)}
@@ -47,13 +47,13 @@ def logs_as_coordinate(call: Call, temperature: float) -> Call:
 
 
 def axis_vectors(context: CheckContext, x: AnyArray) -> AnyArray:
-    """Return unit vectors along random coordinates, in the shape of x."""
+    """Return random one-hot vectors in the shape and dtype of x."""
     axes = context.rng.integers(x.shape[1], size=len(x))
     return np.eye(x.shape[1], dtype=x.dtype)[axes]
 
 
 def two_logits(call: Call, target: float, negative: float) -> Call:
-    """Return a call of one user and one negative with these logits and no log-Q correction."""
+    """Return a call with one user and one negative; the logits are `target` and `negative`."""
     call = with_distinct_ids(select_axis(select_axis(call, "b", [0]), "s", [0]))
     first = np.eye(1, call.arrays["user"].shape[1], dtype=call.dtype)
     vectors = {"user": first, "target": target * first, "negatives": negative * first}
@@ -62,12 +62,12 @@ def two_logits(call: Call, target: float, negative: float) -> Call:
 
 
 def divide_by(x: AnyArray, by: float) -> AnyArray:
-    """Return x divided by a number."""
+    """Return x divided by `by`."""
     return x / by
 
 
 def full_catalogue(context: CheckContext, call: Call) -> Call:
-    """Return the call in which the negatives are all items, and each target is one of them."""
+    """Return a call in which every item is a negative, and each target is a random item."""
     negatives = call.arrays["negatives"]
     ids = context.rng.integers(len(negatives), size=len(call.arrays["target_ids"]))
     return call.forward_only().change(

@@ -1,4 +1,4 @@
-"""Draw trainings of a few steps for backend level 3 (training); every loss is differentiable."""
+"""Draw inputs of short trainings (backend level 3) in which every loss is differentiable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STABLE_SETTINGS: dict[str, tuple[Any, ...]] = {
     "beta2": (0.999, 0.9),
     "epsilon": (0.1, 0.02, 0.5),
 }
-"""Setting -> values to draw. These values keep rounding errors small over several steps."""
+"""Setting -> values to draw. With these values, rounding errors stay small over several steps."""
 
 
 @st.composite
@@ -41,7 +41,7 @@ def draw_trainings(
     change_call: Callable[[Call], Call] = lambda call: call,
     **fixed: Any,
 ) -> Call:
-    """Draw calls of one to three training steps in which rounding errors stay small.
+    """Draw trainings of `steps` steps (default: one to three) with small rounding errors.
 
     `change_call` changes each drawn call before `is_well_conditioned` accepts or rejects the call.
     """
@@ -60,9 +60,9 @@ def draw_trainings(
 
 
 def training_call(world: ModelCase, learning_rate: float) -> Call:
-    """Return the call of a training with one step for each batch.
+    """Return a call that trains for one step on each batch of `world`.
 
-    If `pause` is n > 0, a training stops after n steps and resumes from parameters and moments.
+    If `pause` is n > 0, the training restarts after n steps, from its parameters and moments.
     """
     arrays = {"params": world.params, "batches": world.batches, "catalogue": world.catalogue}
     numbers = {"config": world.config, "learning_rate": learning_rate, "pause": 0}
@@ -70,42 +70,42 @@ def training_call(world: ModelCase, learning_rate: float) -> Call:
 
 
 def with_zero_gradient_step(call: Call) -> Call:
-    """Return a training with one more step, in which every gradient is zero (optimiser-R6).
+    """Return the training with one more step, in which every gradient is zero (optimiser-R6).
 
-    In this step, all users share one target, and all negatives equal it. Every negative is masked
-    as an accidental hit, so the loss is log 1 = 0. The histories are those of the last batch.
+    In this step, all targets and negatives are the same item. All negatives are masked as
+    accidental hits, so the loss is log 1 = 0.
     """
     batches = call.arrays["batches"]
     return call.change(batches=(*batches, zero_gradient_batch(batches[-1])))
 
 
 def with_zero_gradients_between(call: Call) -> Call:
-    """Return a training of three steps; all gradients of step two are zero (optimiser-R6)."""
+    """Insert a step with zero gradients between the two steps of the training (optimiser-R6)."""
     first, last = call.arrays["batches"]
     return call.change(batches=(first, zero_gradient_batch(first), last))
 
 
 def zero_gradient_batch(batch: Batch) -> Batch:
-    """Return a batch with zero gradients: every target and negative is the first target."""
+    """Replace all targets and negatives by the first target, so that all gradients are zero."""
     target = np.repeat(batch.target[:1], len(batch.target))
     return batch._replace(target=target, negatives=np.repeat(target[:1], len(batch.negatives)))
 
 
 def with_late_item(call: Call) -> Call:
-    """Return a training that uses the last item only in the last step (optimiser-R2)."""
+    """Return a training that uses item `ITEMS - 1` only in the last step (optimiser-R2)."""
     *early, last = call.arrays["batches"]
     return call.change(batches=(*map(without_last_item, early), with_last_item(last)))
 
 
 def with_skipped_item(call: Call) -> Call:
-    """Return a training that uses the last item only in the first and last step (optimiser-R5)."""
+    """Return a training with item `ITEMS - 1` only in the first and last step (optimiser-R5)."""
     first, *between, last = call.arrays["batches"]
     middle = map(without_last_item, between)
     return call.change(batches=(with_last_item(first), *middle, with_last_item(last)))
 
 
 def without_last_item(batch: Batch) -> Batch:
-    """Return a batch with the last item of the catalogue replaced by item 0."""
+    """Return the batch with item 0 in place of item `ITEMS - 1`."""
 
     def without(ids: Ints) -> Ints:
         return np.where(ids == ITEMS - 1, 0, ids)
@@ -116,12 +116,12 @@ def without_last_item(batch: Batch) -> Batch:
 
 
 def with_last_item(batch: Batch) -> Batch:
-    """Return a batch with the last item of the catalogue among its negatives."""
+    """Return the batch with item `ITEMS - 1` in place of the first negative."""
     return batch._replace(negatives=np.append(batch.negatives[1:], ITEMS - 1))
 
 
 def with_every_row_used(call: Call) -> Call:
-    """Return a training without item features, in which every item is a negative (optimiser-R7)."""
+    """Return a training without item features; all items are negatives (optimiser-R7)."""
     params = call.arrays["params"]
     ids = np.arange(ITEMS)[:, None]
     catalogue = Catalogue(ids, np.ones(ids.shape, call.dtype))

@@ -1,7 +1,6 @@
-"""The calls of the golden values: two or three users, padding, inactive interests, accidental hits.
+"""The calls of the golden values, with padding, inactive interests and accidental hits.
 
-Numbers are drawn from a fixed seed and rounded to a grid of 1/64. float64, float32 and float16
-represent these numbers exactly, so that one file serves these dtypes.
+All drawn numbers are multiples of 1/64. float64, float32 and float16 represent them exactly.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from mindref.shapes import Array
 
 SEED = 20260101
 GRID = 64
-"""Grid steps per unit. On this grid, numbers below 32 need at most 11 bits, and float16 has 11."""
+"""Drawn numbers are multiples of 1 / GRID. float16 is exact for such numbers below 32."""
 
 Calls = dict[str, Call]
 
@@ -35,23 +34,23 @@ ACTIVE = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]], bool)  # (B, K)
 
 
 class GridDraw:
-    """A callable that draws multiples of 1 / GRID from one generator with a fixed seed."""
+    """A callable that draws random multiples of 1 / GRID, with a fixed seed."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(SEED)
 
     def __call__(self, *shape: int) -> Array:
-        """Return standard normal numbers of this shape, rounded to the grid."""
+        """Return standard normal numbers of shape `shape`, rounded to multiples of 1 / GRID."""
         return on_grid(self.rng.standard_normal(shape))
 
 
 def on_grid(x: Array) -> Array:
-    """Return x rounded to the grid."""
+    """Return x rounded to multiples of 1 / GRID."""
     return np.rint(GRID * x) / GRID
 
 
 def embedding_cases(draw: GridDraw) -> Calls:
-    """Return a call for single rows (row 3 twice), and one for weighted means (one weight is 0)."""
+    """Return two calls: one looks up single rows, one computes weighted means of two rows."""
     table = draw(5, 2)
     rows = np.array([[0, 4], [2, 4], [0, 1]])
     weights = np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]])
@@ -64,7 +63,7 @@ def embedding_cases(draw: GridDraw) -> Calls:
 
 
 def softmax_cases(draw: GridDraw) -> Calls:
-    """Return three calls: a scattered mask, one mask for all columns, and logits far apart."""
+    """Return three calls: with a mask entry per logit, with one per row, with logits far apart."""
     logits, cotangent = draw(3, 4), draw(3, 4)
     far = {"logits": np.array([[1000.0, 999.0, -1000.0]]), "mask": np.ones((1, 3), bool)}
     masked, shared = ({"logits": logits, "mask": mask} for mask in (MASK, MASK[:, :1]))
@@ -76,7 +75,7 @@ def softmax_cases(draw: GridDraw) -> Calls:
 
 
 def squash_cases(draw: GridDraw) -> Calls:
-    """Return two calls: capsules of norm zero, small, one and large; a 2 x 2 batch of capsules."""
+    """Return a call with vectors of very different norms, and a call with a 2 x 2 batch."""
     x = np.array([[0.0, 0.0, 0.0], [0.015625, 0.0, -0.03125], [0.0, -1.0, 0.0], [24.0, -7.0, 3.0]])
     return {
         "lengths": Call("squash", {"x": x}, {"kind": "squash"}, draw(4, 3)),
@@ -85,7 +84,7 @@ def squash_cases(draw: GridDraw) -> Calls:
 
 
 def routing_golden_cases(draw: GridDraw) -> Calls:
-    """Return calls of three users with padding and inactive interests; one or three iterations."""
+    """Return calls with one or three iterations, for users with padding and inactive interests."""
     arrays = {
         "history": draw(3, 4, 2),
         "mask": MASK,
@@ -103,7 +102,7 @@ def routing_golden_cases(draw: GridDraw) -> Calls:
 
 
 def relu_layer_cases(draw: GridDraw) -> Calls:
-    """Return calls of one layer with and without ReLU; no pre-activation is zero."""
+    """Return a call with ReLU and a call without; no input of the ReLU is zero."""
     arrays = {"x": draw(3, 4), "weight": draw(4, 2), "bias": draw(2)}
     cotangent = draw(3, 2)
     return {
@@ -113,7 +112,7 @@ def relu_layer_cases(draw: GridDraw) -> Calls:
 
 
 def label_attention_cases(draw: GridDraw) -> Calls:
-    """Return a call with inactive interests for each of five powers."""
+    """Return five calls with inactive interests, which differ only in the power."""
     arrays = {"interests": draw(3, 3, 2), "target": draw(3, 2), "active": ACTIVE}
     cotangent = draw(3, 2)
     powers = {"mean": 0.0, "root": 0.5, "plain": 1.0, "square": 2.0, "largest": float("inf")}
@@ -126,7 +125,7 @@ def label_attention_cases(draw: GridDraw) -> Calls:
 def sampled_softmax_cases(draw: GridDraw) -> Calls:
     """Return calls with an accidental hit, a repeated negative and log expected counts.
 
-    The calls differ in `temperature` and `normalise`.
+    The calls differ only in `temperature` and `normalise`.
     """
     arrays = {
         "user": draw(2, 3),
@@ -155,7 +154,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "others": {"iterations": 2, "hidden": (), "power": 1.0, "routing_gradient": "all"}
     | {"interest_count": "fixed", "temperature": 0.5, "normalise": True},
 }
-"""Name of a case of level 2 or 3 (specs/backend.md) -> settings of its model."""
+"""Name of a model -> its settings. The calls of loss, interests and training use these models."""
 RATE = 0.125  # the learning rate
 ADAM = {"beta1": 0.75, "beta2": 0.875, "epsilon": 0.0625}  # exact in every dtype
 
@@ -166,7 +165,7 @@ def golden_model(
     name: str,
     accept: Callable[[ModelCase], bool] = losses_are_differentiable,
 ) -> ModelCase:
-    """Draw models and data of three users (one without behaviours); return the first accepted."""
+    """Draw a model and data of three users until `accept` returns true, and return them."""
     while True:
         drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, {**MODELS[name], **ADAM})
         case = ModelCase(*map_floats(on_grid, tuple(drawn)))
@@ -175,17 +174,17 @@ def golden_model(
 
 
 def loss_cases(draw: GridDraw) -> Calls:
-    """Return a loss call for each model of MODELS."""
+    """Return a call that computes the loss, for each model in `MODELS`."""
     return {name: loss_call(golden_model(draw, 1, name)) for name in MODELS}
 
 
 def interests_cases(draw: GridDraw) -> Calls:
-    """Return a serving call for each model of MODELS."""
+    """Return a call that computes the interests of users, for each model in `MODELS`."""
     return {name: serving_call(golden_model(draw, 1, name)) for name in MODELS}
 
 
 def training_cases(draw: GridDraw) -> Calls:
-    """Return trainings of three and of two steps; in the latter, gradients of step 2 are zero."""
+    """Return a training of three steps, and one of two steps; the last has zero gradients."""
 
     def silent(world: ModelCase) -> Call:
         return with_zero_gradient_step(training_call(world, RATE))
@@ -196,11 +195,11 @@ def training_cases(draw: GridDraw) -> Calls:
 
 
 class GoldenCases(NamedTuple):
-    """Golden calls of one operator, or of interests, loss or training, and the rules they test."""
+    """The golden calls of one operator (or of interests, loss, training) and their rules."""
 
     make_calls: Callable[[GridDraw], Calls]
-    rules: str  # numbers of the cited rules, such as "R1, R3"
-    subject: str  # replaces "..." in the requirement "... must match the golden values."
+    rules: str  # numbers of the rules that the calls test, such as "R1, R3"
+    subject: str  # subject of the sentence "... must match the golden values."
 
 
 GOLDEN_CASES = {
@@ -227,10 +226,10 @@ GOLDEN_CASES = {
     "loss": GoldenCases(loss_cases, "R9, R10", "The loss of a small model and all its gradients"),
     "training": GoldenCases(training_cases, "R1, R4", "Losses and parameters after some steps"),
 }
-"""Stem of an operator, or "loss", "interests" or "training" -> its golden calls."""
+"""Name of an operator, or "loss", "interests" or "training" -> its golden calls."""
 
 
 def all_cases() -> Iterator[tuple[str, Calls]]:
-    """Yield each stem with its calls by name. The draws of each stem start from the same seed."""
+    """Yield each key of `GOLDEN_CASES` with its calls (name -> call)."""
     for stem, cases in GOLDEN_CASES.items():
         yield stem, cases.make_calls(GridDraw())

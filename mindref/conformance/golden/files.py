@@ -1,7 +1,7 @@
-"""Convert calls and answers to JSON and safetensors files with the same named arrays.
+"""Convert golden calls and answers to JSON and safetensors, and back.
 
-An array is named "case/arrays/history", "case/d_out" or "case/answer/d_history". Parts of
-parameters and batches have dotted names, such as "case/arrays/params.layers.0.weight".
+Array names start with the name of the call, such as "masked/arrays/logits", "masked/d_out"
+and "masked/answer/d_logits". Parameters have dotted names: "paper/arrays/params.layers.0.weight".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTINGS = (
     "routing_gradient", "squash", "hidden", "last_relu", "attention", "power", "loss",
     "temperature", "normalise", "profile_width", "beta1", "beta2", "epsilon", "dtype",
 )  # fmt: skip
-"""Settings of the model that a call of level 2 or 3 depends on."""
+"""Settings of the model that are stored with the calls of loss, interests and training."""
 
 
 class GoldenCase(NamedTuple):
@@ -39,12 +39,12 @@ class GoldenSheet(NamedTuple):
     """The content of a golden file."""
 
     stem: str
-    numbers: dict[str, dict[str, Any]]  # case -> keyword arguments
+    numbers: dict[str, dict[str, Any]]  # name of a call -> its keyword arguments
     arrays: NamedArrays
 
 
 def sheet_of(stem: str, cases: dict[str, GoldenCase]) -> GoldenSheet:
-    """Return the content of a golden file from its cases: name -> call with answer."""
+    """Return the content of the golden file for `cases` (name -> call with answer)."""
     arrays: NamedArrays = {}
     for name, (call, answer) in cases.items():
         parts: dict[str, Any] = {"arrays": call.arrays, "answer": answer}
@@ -57,7 +57,7 @@ def sheet_of(stem: str, cases: dict[str, GoldenCase]) -> GoldenSheet:
 
 
 def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments as JSON values; infinity is written "inf"."""
+    """Return `numbers` as values for JSON. Infinity becomes the string "inf"."""
     values = {k: "inf" if v == float("inf") else v for k, v in numbers.items() if k != "config"}
     if "config" in numbers:
         settings = numbers["config"].to_dict()
@@ -66,12 +66,12 @@ def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def sheet_cases(sheet: GoldenSheet) -> dict[str, GoldenCase]:
-    """Return the calls and answers of a golden file by name."""
+    """Return the calls and answers of a golden file: name -> call with answer."""
     return {name: sheet_case(sheet, name) for name in sheet.numbers}
 
 
 def sheet_case(sheet: GoldenSheet, case: str) -> GoldenCase:
-    """Return the call of this name in a golden file, with its answer."""
+    """Return the call with the name `case`, and its answer."""
     case_arrays = strip_prefix(sheet.arrays, f"{case}/")
     arrays, answer = strip_prefix(case_arrays, "arrays/"), strip_prefix(case_arrays, "answer/")
     numbers = dict(sheet.numbers[case])
@@ -84,12 +84,12 @@ def sheet_case(sheet: GoldenSheet, case: str) -> GoldenCase:
 
 
 def strip_prefix(arrays: NamedArrays, prefix: str) -> NamedArrays:
-    """Return the arrays whose names have a prefix, without the prefix."""
+    """Return the arrays whose names start with `prefix`; remove `prefix` from the names."""
     return {k.removeprefix(prefix): x for k, x in arrays.items() if k.startswith(prefix)}
 
 
 def nested_arrays(arrays: NamedArrays) -> dict[str, Any]:
-    """Return parameters, histories, batches and catalogue, built from arrays with dotted names."""
+    """Build parameters, histories, batches and catalogue from arrays with dotted names."""
     parts: dict[str, Any] = {"params": unflatten(strip_prefix(arrays, "params."))}
     if "histories.items" in arrays:
         parts["histories"] = Histories(**strip_prefix(arrays, "histories."))
@@ -103,26 +103,26 @@ def nested_arrays(arrays: NamedArrays) -> dict[str, Any]:
 
 
 def batch_from_arrays(arrays: NamedArrays) -> Batch:
-    """Return a batch from its named arrays."""
+    """Build a batch from its arrays."""
     histories = Histories(**strip_prefix(arrays, "histories."))
     return Batch(histories, **{k: x for k, x in arrays.items() if not k.startswith("histories.")})
 
 
 def sheet_json(sheet: GoldenSheet) -> str:
-    """Return a golden file as JSON text: one array on each line, all digits of each float."""
+    """Return the content of a golden file as JSON text, with one array on each line."""
     lines = ",\n".join(f"  {json.dumps(name)}: {array_json(x)}" for name, x in sheet.arrays.items())
     stem, numbers = json.dumps(sheet.stem), json.dumps(sheet.numbers)
     return f'{{\n "stem": {stem},\n "numbers": {numbers},\n "arrays": {{\n{lines}\n }}\n}}\n'
 
 
 def array_json(x: AnyArray) -> str:
-    """Return an array as JSON text: its shape, its dtype, and its numbers in C order."""
+    """Return an array as JSON text: shape, dtype, and the numbers in C order."""
     words = {"shape": list(x.shape), "dtype": x.dtype.name, "values": x.reshape(-1).tolist()}
     return json.dumps(words, allow_nan=False)
 
 
 def sheet_from_json(text: str) -> GoldenSheet:
-    """Return the content that `sheet_json` wrote."""
+    """Return the content of a golden file from its JSON text."""
     read = json.loads(text)
     arrays = {
         name: np.array(x["values"], x["dtype"]).reshape(x["shape"])
@@ -132,7 +132,7 @@ def sheet_from_json(text: str) -> GoldenSheet:
 
 
 def sheet_safetensors(sheet: GoldenSheet) -> bytes:
-    """Return a golden file as safetensors bytes; the metadata has the keyword arguments as JSON."""
+    """Return a golden file as safetensors bytes. Stem and numbers are JSON in the metadata."""
     words = json.dumps({"stem": sheet.stem, "numbers": sheet.numbers})
     arrays = {name: np.ascontiguousarray(x) for name, x in sheet.arrays.items()}
     arrays = {name: x.reshape(sheet.arrays[name].shape) for name, x in arrays.items()}
@@ -140,7 +140,7 @@ def sheet_safetensors(sheet: GoldenSheet) -> bytes:
 
 
 def sheet_from_safetensors(path: Path) -> GoldenSheet:
-    """Return the content that `sheet_safetensors` wrote; the order of arrays is lost."""
+    """Return the content of a safetensors file. The arrays may be in another order."""
     with safe_open(path, framework="np") as file:
         words = json.loads(file.metadata()["mindref"])
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping

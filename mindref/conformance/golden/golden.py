@@ -1,8 +1,7 @@
 """Make, write, load and compare the golden values.
 
 In a checkout, `python -m mindref.conformance.golden.golden --write` recomputes the golden values.
-For each array, this command prints the difference between new and old numbers in units in the last
-place (ULP).
+For each array, the command prints the largest change in ULP (units in the last place).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ COMMAND = "python -m mindref.conformance.golden.golden --write"
 
 
 def build_sheets() -> Iterator[GoldenSheet]:
-    """Yield the content of each golden file, with answers that the reference computes now."""
+    """Yield the content of each golden file, with new answers of the reference."""
     for stem, calls in cases.all_cases():
         golden_cases = {}
         for name, call in calls.items():
@@ -53,12 +52,12 @@ def build_sheets() -> Iterator[GoldenSheet]:
 
 @cache
 def load_cases(stem: str) -> dict[str, GoldenCase]:
-    """Return the stored calls and answers of a stem. Raises DataError if the file is damaged."""
+    """Return the calls and answers in the file `stem`.json. Raises DataError for a damaged file."""
     return sheet_cases(sheet_from_json(read_verified(f"{stem}.json").decode()))
 
 
 def read_verified(name: str) -> bytes:
-    """Return the bytes of a shipped file. Raises DataError if its SHA-256 is wrong."""
+    """Return the bytes of the golden file `name`. Raises DataError if the SHA-256 is wrong."""
     recorded, content = golden_hashes().get(name, "in PROVENANCE.json"), read_shipped(name)
     actual = hashlib.sha256(content).hexdigest()
     if actual != recorded:  # conformance-R15
@@ -67,7 +66,7 @@ def read_verified(name: str) -> bytes:
 
 
 def golden_hashes() -> dict[str, str]:
-    """Return the SHA-256 of each shipped file. Raises DataError if PROVENANCE.json is damaged."""
+    """Return a dict: golden file -> SHA-256. Raises DataError if PROVENANCE.json is damaged."""
     content = read_shipped(PROVENANCE)
     try:
         return dict(json.loads(content)["files"])
@@ -76,7 +75,7 @@ def golden_hashes() -> dict[str, str]:
 
 
 def read_shipped(name: str) -> bytes:
-    """Return the bytes of an installed file. Raises DataError if it is missing."""
+    """Return the bytes of the installed file `name`. Raises DataError if the file is missing."""
     try:
         return resources.files("mindref.conformance.golden").joinpath(name).read_bytes()
     except OSError as error:
@@ -84,23 +83,23 @@ def read_shipped(name: str) -> bytes:
 
 
 def damaged_error(name: str, expected: str, got: str) -> DataError:
-    """Return the DataError that reports a missing or damaged file."""
+    """Return the error for a missing or damaged file."""
     return DataError(say(f"golden values: {name}", expected, got, "install mindref again"))
 
 
 def case_name(call: Call) -> str:
-    """Return the name of a golden call, which may have been converted to another dtype."""
+    """Return the name of a golden call. The call may have another dtype than the stored call."""
     return case_names(call.stem)[call_digest(call)]
 
 
 @cache
 def case_names(stem: str) -> dict[bytes, str]:
-    """Return a mapping for one stem: digest of a call -> name of its case."""
+    """Return a dict for the calls in the file `stem`.json: hash of a call -> name of the call."""
     return {call_digest(case.call): name for name, case in load_cases(stem).items()}
 
 
 def call_digest(call: Call) -> bytes:
-    """Return a digest of a golden call, which does not depend on the dtype of the call."""
+    """Return a hash of the call in float64, so that the dtype of the call has no effect."""
     exact = call.to(np.float64)
     digest = hashlib.sha256(repr(exact.numbers).encode())
     for name, x in named_arrays(exact.arrays).items():
@@ -109,7 +108,7 @@ def call_digest(call: Call) -> bytes:
 
 
 def provenance(files: dict[str, bytes]) -> dict[str, Any]:
-    """Return how, when and by which versions the files were made, and their hashes."""
+    """Return the command, date, seed and versions of this run, and the SHA-256 of each file."""
     return {
         "made_by": COMMAND,
         "of": "mindref.ops, mindref.models.mind and mindref.training.optimiser in float64",
@@ -125,7 +124,7 @@ def provenance(files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def write_golden(folder: Path) -> Iterator[str]:
-    """Write all files into a folder; yield a line about the change of each array."""
+    """Write the golden files to `folder`. Yield one line of text for the change of each array."""
     files: dict[str, bytes] = {}
     for sheet in build_sheets():
         before = folder / f"{sheet.stem}.json"
@@ -142,7 +141,7 @@ def write_golden(folder: Path) -> Iterator[str]:
 
 
 def describe_difference(old: AnyArray | None, new: AnyArray | None) -> str:
-    """Return a description of how much an array differs from its old numbers."""
+    """Return a text with the difference between `old` and `new`, such as "2 ULP"."""
     if old is None or new is None:
         return "new" if old is None else "gone"
     if old.shape != new.shape or old.dtype != new.dtype:
@@ -153,13 +152,13 @@ def describe_difference(old: AnyArray | None, new: AnyArray | None) -> str:
 
 
 def ulps(old: AnyArray, new: AnyArray) -> float:
-    """Return the largest difference in units in the last place of the larger number."""
+    """Return the largest difference in ULP (units in the last place of the larger number)."""
     units = np.abs(new - old) / np.spacing(np.maximum(np.abs(old), np.abs(new)))
     return float(np.max(units, initial=0))
 
 
 def main() -> None:
-    """Write the golden files of the checkout whose root is the current folder."""
+    """Write the golden files of the checkout in the current folder."""
     folder = Path.cwd() / FOLDER
     if sys.argv[1:] != ["--write"] or not folder.is_dir():
         sys.exit(f"usage, in a checkout of mindref: {COMMAND}")

@@ -1,14 +1,13 @@
-"""Edit Python source. An edit identifies a statement by its function and form, not by its text.
+"""Edit statements of Python source.
 
 An edit names a statement by `at = "FILE::FUNCTION: ANCHOR"`. FILE is relative to mindref/. In a
 list of edits, an edit without FILE uses the file of the edit above. FUNCTION is the qualified name
 of a function or class ("forward", "Saved", "Model.step"), or "module". ANCHOR has up to three
 parts, in this order, and must match exactly one statement of FUNCTION:
 
-- the label of a rule ("routing-R2") in a comment on the lines of the statement, or in the comment
-  lines directly above the statement. If the statement has a body, comments in the body are ignored.
-  "# routing-R2, R9" has two labels.
-- the form of the statement, optionally followed by one identifier or string that it contains:
+- the label of a rule ("routing-R2"). A comment with this label must be on the lines of the
+  statement or directly above the statement, not in the body. "# routing-R2, R9" has two labels.
+- the form of the statement, optionally followed by one identifier or string of the statement:
 
       weights, s2 =   logits +=   return   return d_votes   raise ShapeError   assert   docstring
       for iteration   while   if gradient   elif axis   with   try   except KeyError   match   case
@@ -16,13 +15,12 @@ parts, in this order, and must match exactly one statement of FUNCTION:
       def, class      FUNCTION itself
       @compiled       a decorator of FUNCTION
 
-- an ordinal, if several statements match: "return 2" is the second.
+- an ordinal, if several statements match: "return 2" is the second return statement.
 
 `new` replaces the statement. If `new` is a header without a body ("for iteration in range(3):"),
-then it replaces the header and the body stays. If `new` is empty, the statement is removed.
-`before` and `after` insert statements next to the statement that `at` names. `statements = N`
-extends a replacement to N consecutive statements. Every other comment and line of the source stays
-as it is.
+`new` replaces only the header. If `new` is empty, the statement is removed. `before` and `after`
+insert statements next to the statement. With `statements = N`, `new` replaces N consecutive
+statements.
 """
 
 from __future__ import annotations
@@ -37,16 +35,16 @@ from typing import Any, NamedTuple
 from mindref.conformance.mutants.source_units import AnchoredSource, parse_source
 
 POSITIONS = ("new", "before", "after")
-BRANCHES = {  # keyword of a branch -> source that must precede the branch in valid Python
+BRANCHES = {  # keyword of a branch -> code that must come before the branch
     "elif": "if 0:\n    pass\n",
     "except": "try:\n    pass\n",
 }
 
 
 class Edit(NamedTuple):
-    """Insert `text` before or after the statement `anchor` of a file, or replace the statement."""
+    """Insert `text` before or after the statement `anchor` of `file`, or replace the statement."""
 
-    file: str  # relative to the package
+    file: str  # path relative to mindref/
     anchor: str
     text: str
     position: str = "new"  # one of POSITIONS
@@ -54,9 +52,9 @@ class Edit(NamedTuple):
 
 
 def apply_edits(text: str, edits: Sequence[Edit]) -> str:
-    """Return the source `text` with all `edits` made. Anchors refer to the text before any edit.
+    """Return the source `text` with all `edits` made. Anchors refer to the unedited text.
 
-    Raises ValueError unless each anchor matches exactly one statement and no two edits overlap.
+    Raises ValueError if an anchor does not match exactly one statement, or if two edits overlap.
     """
     if not edits:
         return text
@@ -72,7 +70,7 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
 
 
 def probes_outside(text: str, edits: Sequence[Edit], probes: Sequence[Edit]) -> list[Edit]:
-    """Return the probes (edits that insert code) outside all statements that `edits` replace."""
+    """Return the edits in `probes` that insert code outside the statements that `edits` replace."""
     source = parse_source(text)
     replaced = [splice_of(source, edit)[:2] for edit in edits]
     starts = {probe: splice_of(source, probe)[0] for probe in probes}
@@ -80,7 +78,7 @@ def probes_outside(text: str, edits: Sequence[Edit], probes: Sequence[Edit]) -> 
 
 
 def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
-    """Return start and end offsets of the bytes that an edit replaces, and the new bytes."""
+    """Return (start, end, new bytes): `edit` replaces the bytes of `source` from start to end."""
     unit = source.find(edit.anchor, edit.file)
     location = f"{edit.file}: {edit.anchor!r}"
     text, column = edit.text.strip("\n"), source.column(unit.first)
@@ -89,7 +87,7 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
     if edit.position == "before":
         return unit.first, unit.first, replacement + margin
     if edit.position == "after":
-        end = source.starts[source.line(unit.end)] - 1  # end of the line, after a comment
+        end = source.starts[source.line(unit.end)] - 1  # end of the line, including a comment
         return end, end, margin + replacement
     first, end = unit.first, unit.end
     if edit.statements > 1:
@@ -112,9 +110,9 @@ def splice_of(source: AnchoredSource, edit: Edit) -> tuple[int, int, bytes]:
 
 
 def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
-    """Return the edits of a mutant's table: its list `edits`, or the one edit in the table itself.
+    """Return the edits of a TOML table: the list `edits` in `row`, or `row` as a single edit.
 
-    `file` is the file of the first edit if this edit names no file.
+    If the first edit names no file, it uses `file`.
     """
     edits: list[Edit] = []
     for edit in row.get("edits", [row]):
@@ -123,7 +121,7 @@ def read_edits(row: Mapping[str, Any], file: str = "") -> tuple[Edit, ...]:
 
 
 def read_edit(row: Mapping[str, Any], file: str) -> Edit:
-    """Return a table's edit. Raises ValueError without `at`, a file or exactly one of POSITIONS."""
+    """Return the edit. Raises ValueError unless it has `at`, a file and one key of POSITIONS."""
     positions = [position for position in POSITIONS if position in row]
     stem, separator, anchor = row.get("at", "").partition(".py::")
     if separator:
@@ -137,7 +135,7 @@ def read_edit(row: Mapping[str, Any], file: str) -> Edit:
 
 
 def is_valid_source(text: str) -> bool:
-    """Return whether a text consists of complete Python statements."""
+    """Return whether `text` is valid Python source."""
     try:
         ast.parse(text)
     except SyntaxError:
@@ -146,7 +144,7 @@ def is_valid_source(text: str) -> bool:
 
 
 def indent_text(text: str, margin: str) -> str:
-    """Return a text indented by `margin`; the first line and lines within strings do not change."""
+    """Add `margin` before each line of `text`, except the first line and lines inside strings."""
     within: set[int] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -1,11 +1,11 @@
 """Diagnose a failed check: find the mutant that makes the same errors as the implementation.
 
-The implementation under test and every mutant run the same calls. A deviation is an array that a
-call returned, minus the array of the reference. A mutant is named only if its deviation
+The implementation under test and every mutant run the same calls. The deviation is the difference
+between a returned array and the array of the reference. A mutant is named only if its deviation
 explains at least 99 % of the deviation of the implementation.
 
 The calls are drawn as for the failed check. If the implementation is right on all drawn calls, the
-calls that failed are added. If invalid calls did not raise, only these calls are compared.
+calls that failed are added. If invalid calls raised no error, only these calls are compared.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ from mindref.conformance.runner.result import CheckResult
 from mindref.errors import FOREIGN_ERRORS
 
 MIN_EXPLAINED = 0.99
-"""Smallest fraction of the deviation that a mutant must explain to be named."""
+"""A mutant is named only if it explains at least this fraction of the deviation."""
 
 POOL = {"ops": 16, "model": 16, "train": 4}
-"""Level -> number of compared calls, which is small for "train" because its calls are slow."""
+"""Backend level -> number of calls to compare. The calls of the level "train" are slow."""
 
 FEW, HALF = 2, 0.5
-"""A mutant runs all calls only if it explains over HALF of the deviation on FEW wrong calls."""
+"""A mutant first runs FEW calls. It runs all calls if it explains over HALF of the deviation."""
 
 Wants = Sequence[dict[str, ExpectedArray] | None]
-"""The expected answer of each call, or None if the reference raises."""
+"""The expected answer of each call, or None if the reference raises an error."""
 
 Parts = dict[tuple[int, str], AnyArray]
-"""(index of a call, array such as "out" or "d_x") -> deviation; 0 where within the error bound."""
+"""(index of a call, array such as "out" or "d_x") -> deviation, which is 0 within the bound."""
 
 
 class Pool(NamedTuple):
-    """Calls, the expected answers, and the deviation of an implementation."""
+    """Calls, their expected answers, and the deviation of the implementation under test."""
 
     calls: Sequence[Call]
-    expected: Wants  # the expected answers
-    deviation: Parts  # the deviation of the implementation under test
+    expected: Wants
+    deviation: Parts
 
     @property
     def wrong(self) -> bool:
-        """Return whether any answer deviates."""
+        """Return whether any deviation is not zero."""
         return any(part.any() for part in self.deviation.values())
 
     def first_wrong(self, count: int) -> Pool:
-        """Return a pool with only the first `count` calls whose answers deviate."""
+        """Return a pool of the first `count` calls that the implementation answered wrongly."""
         wrong = sorted({key[0] for key, part in self.deviation.items() if part.any()})[:count]
         numbers = {call: number for number, call in enumerate(wrong)}
         deviation = {(numbers[c], n): x for (c, n), x in self.deviation.items() if c in numbers}
@@ -78,7 +78,7 @@ class Match(NamedTuple):
 
 
 def diagnose(implementation: Implementation, result: CheckResult, seed: int = 0) -> str:
-    """Return a text that names the mutants that explain a failed result, or states that none do."""
+    """Return a text that names the mutants that explain `result`, or states that none does."""
     check = next(c for c in all_checks() if c.name == result.check)
     precision = Precision.of(result.precision.split("/"))
     if result.evidence is not None and result.evidence.kind == "answered":
@@ -111,13 +111,13 @@ def distinguishing_calls(
     precision: Precision,
     seed: int,
 ) -> tuple[Pool, str]:
-    """Return a pool of calls that show the deviation, and words for these calls in the report."""
+    """Return the pool of calls to compare, and a text that describes these calls in the report."""
     count = POOL[check.level]
     calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
     expected = [expected_or_none(call, precision) for call in calls]
     pool, description = make_pool(implementation, calls, expected), f"over {count} calls"
     if not pool.wrong and result.evidence is not None:
-        # all drawn answers are right: only the calls that failed show the deviation
+        # all answers to drawn calls are right, so add the calls that failed
         calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
         expected += [expected_or_none(call, precision) for call in result.evidence.calls]
         pool = make_pool(implementation, calls, expected)
@@ -125,7 +125,7 @@ def distinguishing_calls(
 
 
 def reference_raises(call: Call) -> bool:
-    """Return whether the reference raises for a call, in the dtype of the call."""
+    """Return whether the reference raises an error for `call`."""
     try:
         reference_answer(call)
     except Exception:
@@ -134,21 +134,18 @@ def reference_raises(call: Call) -> bool:
 
 
 def describe_mutant(mutant: Mutant) -> str:
-    """Return what a mutant does, the rule it breaks, and public code with the same mistake."""
+    """Return a text: the mistake, the name, the broken rule, and public code with the mistake."""
     seen = f", seen in {mutant.seen}" if mutant.seen else ""
     return f"{mutant.description} [{mutant.name}, {mutant.rule}{seen}]"
 
 
 def make_pool(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Pool:
-    """Return a pool: these calls, their expected answers, the deviation of an implementation."""
+    """Run `calls` on `implementation`, and return a pool with the deviation."""
     return Pool(calls, expected, deviation_of(implementation, calls, expected))
 
 
 def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
-    """Return each candidate mutant with the fraction of the deviation it explains, largest first.
-
-    Only a mutant that explains over HALF of the deviation on FEW wrong calls runs on all calls.
-    """
+    """Return the mutants with the fraction of the deviation that each explains, largest first."""
     matches, few = [], pool.first_wrong(FEW)
     for mutant in candidate_mutants(check):
         fraction = fraction_explained_by(mutant, few)
@@ -159,13 +156,13 @@ def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
 
 
 def fraction_explained_by(mutant: Mutant, pool: Pool) -> float:
-    """Return the fraction of the deviation of a pool that a mutant explains."""
+    """Return the fraction of the deviation in `pool` that `mutant` explains."""
     other = deviation_of(mutant_implementation(mutant), pool.calls, pool.expected)
     return explained_fraction(pool.deviation, other)
 
 
 def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
-    """Return the mutants of the page of this check, and of all pages whose rules this page uses."""
+    """Return the mutants of the specification page of `check` and of the pages it depends on."""
     pages = {check.page, check.stem, *RESTS_ON.get(check.stem, ()), "numerics"}
     if check.level != "ops":
         pages |= {"model", "optimiser"} | set(RESTS_ON["model"]) | {"softmax", "squash"}
@@ -174,14 +171,14 @@ def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
 
 @cache
 def mutant_implementation(mutant: Mutant) -> Implementation:
-    """Return an implementation that runs calls on the edited code of a mutant."""
+    """Return an implementation that runs calls on the code of `mutant`."""
     return BackendImplementation(backend_of(mutant))
 
 
 def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArray] | None:
-    """Return the expected answer; None for a call for which the reference raises."""
+    """Return the expected answer of `call`, or None if `call` must raise an error."""
     if len({x.dtype for x in named_arrays(call.arrays).values() if is_float_array(x)}) > 1:
-        return None  # `expected_answer` would convert all arrays to one dtype
+        return None  # mixed dtypes must raise an error, but `expected_answer` converts them
     try:
         return expected_answer(call, precision)
     except Exception:
@@ -204,9 +201,9 @@ def deviation_of(implementation: Implementation, calls: Sequence[Call], expected
 
 
 def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
-    """Return the arrays that an implementation returns for a call; none if it raises."""
+    """Return the answer of `implementation` to `call`, or an empty dict if it raises an error."""
     try:
-        with np.errstate(all="ignore"):  # a copy of the call, because a mutant may write to it
+        with np.errstate(all="ignore"):  # copy the call, because a mutant may write to its arrays
             answer = implementation.answer(copy_call(call))
             return {name: np.array(x) for name, x in answer.items()}
     except FOREIGN_ERRORS:
@@ -214,7 +211,7 @@ def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
 
 
 def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
-    """Return got - want.value: 0 within the error bound, infinite if just one of them is finite."""
+    """Return got - want.value, but 0 within the error bound, and infinity if only one is finite."""
     value = np.asarray(want.value, np.float64)
     with np.errstate(all="ignore"):
         off = got.astype(np.float64) - value
@@ -225,7 +222,7 @@ def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
 
 
 def explained_fraction(deviation: Parts, other: Parts) -> float:
-    """Return the fraction of a deviation that `other` explains: the mean over calls and arrays."""
+    """Return the mean similarity of the arrays in `deviation` to the same arrays in `other`."""
     fractions = []
     for key, x in deviation.items():
         y = other.get(key, np.zeros(1))
@@ -235,10 +232,10 @@ def explained_fraction(deviation: Parts, other: Parts) -> float:
 
 
 def similarity(x: AnyArray, y: AnyArray) -> float:
-    """Return 1 - |x - y|^2 / max(|x|^2, |y|^2), at least 0.
+    """Return 1 - |x - y|^2 / max(|x|^2, |y|^2) for the finite entries, but at least 0.
 
-    For entries that are infinite in x or y, the result is the fraction that is equal in both. If
-    there are finite and infinite entries, the result is the smaller of the two numbers.
+    If entries are infinite in x or y, compute the fraction of these entries that are equal in x and
+    y. If this fraction is smaller, or if all other entries are 0, return the fraction.
     """
     if x.shape != y.shape:
         return 0.0

@@ -1,8 +1,8 @@
-"""Read the catalogue of mutants, and build a mutant as an edited copy of the reference.
+"""Read the mutants from the .toml files, and build the modules of a mutant.
 
-A mutant edits statements of the package (anchors.py). To build it, copies of the reference's
-modules are edited and run. The copies import each other, so that routing uses an edited squash.
-`sys.modules` and the reference itself are not changed.
+A mutant is a wrong implementation: the package with edited statements (anchors.py).
+`build_mutant` edits copies of the reference's modules. The copies import each other, so a copy of
+routing uses the edited squash. The reference and `sys.modules` do not change.
 """
 
 from __future__ import annotations
@@ -33,67 +33,67 @@ MODULES = (
     "conformance.runner.composed_backend",
 )
 FILES = {f"mindref.{name}": f"{name.replace('.', '/')}.py" for name in MODULES}
-"""Module -> its file. Each module comes after the modules that it imports."""
+"""Module name -> file. A module comes after all modules that it imports."""
 
 SCOPES = ("suite", "tests", "study")
-"""The uses of a mutant, which the docstring of this package explains."""
+"""The possible uses of a mutant; __init__.py explains them."""
 
-LEVEL_OF = {  # file -> level of its mutants; other files have the level "ops"
+LEVEL_OF = {  # edited file -> level of the mutant; other files: "ops"
     "models/layers.py": "model",
     "models/mind.py": "model",
     "training/optimiser.py": "train",
     "conformance/runner/composed_backend.py": "train",
 }
-LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # page -> level of its mutants
+LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # page of the rule -> level
 
 
 class Mutant(NamedTuple):
-    """The reference, or another part of the package, with one mistake."""
+    """A wrong implementation: the package with one mistake."""
 
     name: str
-    rule: str  # the rule that it breaks, such as "routing-R2"
+    rule: str  # the rule that the mutant breaks, such as "routing-R2"
     scope: tuple[str, ...]  # of SCOPES
-    description: str  # completes "your result equals the reference with this mistake: ..."
+    description: str  # the mistake, such as "beta1 and beta2 are swapped"
     does: str  # the effect of the mistake on a model; may be empty
     seen: str  # public code that has the mistake; may be empty
     edits: tuple[Edit, ...]
-    tests: str = ""  # scope "tests": the folder or file of the tests that must fail; empty: all
+    tests: str = ""  # folder or file of the tests that must fail on the mutant; empty: all
 
     @property
     def page(self) -> str:
-        """Return the page of the rule that it breaks."""
+        """Return the page of the rule, such as "routing"."""
         return self.rule.partition("-")[0]
 
     @property
     def level(self) -> str:
-        """Return the lowest level ("ops", "model", "train") at which the mistake has an effect."""
+        """Return the lowest level of a backend with this mistake: "ops", "model" or "train"."""
         concerned = [LEVEL_OF.get(edit.file, "ops") for edit in self.edits]
         return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=list(LEVELS).index)
 
 
 class BuiltModules(NamedTuple):
-    """The modules of a mutant, which replace the modules of the reference."""
+    """The modules of a mutant: edited copies of modules of the reference."""
 
     ops: Any
     mind: ModuleType
     optimiser: ModuleType
-    composed: ModuleType  # builds a backend from the three modules above
+    composed: ModuleType  # makes a backend from the modules above
 
 
 @cache
 def suite_mutants() -> tuple[Mutant, ...]:
-    """Return all mutants of scope "suite": page by page, and rule by rule in the file's order."""
+    """Return all mutants of scope "suite", sorted by page and grouped by rule."""
     return tuple(mutant for mutant in shipped_mutants() if "suite" in mutant.scope)
 
 
 @cache
 def shipped_mutants() -> tuple[Mutant, ...]:
-    """Return every mutant in the package, of any scope."""
+    """Return all mutants in the package, of every scope."""
     return mutants_in_folder(resources.files("mindref.conformance.mutants"), scope="suite")
 
 
 def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
-    """Return the mutants in the *.toml files of a folder; `scope` is the default scope."""
+    """Return the mutants in the .toml files of `folder`; `scope` is the default scope."""
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
     rules = [item for table in tables for item in table.items()]
@@ -105,7 +105,7 @@ def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
 
 
 def read_mutant(rule: str, sentence: str, row: dict[str, Any], scope: str) -> Mutant:
-    """Return the mutant with the header (rule, sentence) and the table `row`."""
+    """Return the mutant of the TOML table `[rule."sentence"]`, whose content is `row`."""
     words = re.findall(r"[a-z0-9]+", sentence.lower())
     return Mutant(
         name=row.get("name") or "-".join([rule.partition("-")[0].replace("_", "-"), *words]),
@@ -124,12 +124,11 @@ def build_mutant(
     probes: tuple[Edit, ...] = (),
     names: Mapping[str, Any] = MappingProxyType({}),
 ) -> BuiltModules:
-    """Return new modules with the edits of a mutant; without a mutant, the unedited reference.
+    """Return copies of the reference's modules with the edits of `mutant` (None: no edits).
 
-    `probes` are further edits; a probe inside a statement that the mutant replaces is left out.
-    `names` (name -> object) become globals of every module, for the probes. Two builds share no
-    state, even if a mutant keeps values between calls. Raises ValueError unless each anchor matches
-    exactly one statement.
+    `probes` are edits that insert code, and `names` are global variables that this code may use.
+    A probe within a statement that the mutant replaces is left out. Two calls of `build_mutant`
+    share no state. Raises ValueError unless each edit matches exactly one statement.
     """
     edits = mutant.edits if mutant else ()
     modules: dict[str, Any] = {}
@@ -144,9 +143,9 @@ def build_mutant(
 def backend_of(
     mutant: Mutant | None = None, levels: tuple[str, ...] | None = None
 ) -> ComposedBackend:
-    """Return a mutant as a backend that claims `levels`; default: all up to the mutant's level.
+    """Return `mutant` as a backend, or the unedited reference if `mutant` is None.
 
-    Without a mutant, the backend is the unedited reference, with all three levels.
+    The backend claims `levels`, by default those up to `mutant.level`, or all without a mutant.
     """
     order = tuple(LEVELS)
     claimed = order[: order.index(mutant.level) + 1] if mutant else order
@@ -158,7 +157,7 @@ def backend_of(
 
 
 def operators_namespace(modules: dict[str, Any]) -> SimpleNamespace:
-    """Return a replacement of the package `mindref.ops` that has the operators in `modules`."""
+    """Return the operators in `modules` as a namespace that replaces `mindref.ops`."""
     operators = {stem: modules.get(f"mindref.ops.{stem}") for stem in OPERATORS}
     return SimpleNamespace(**{stem: module for stem, module in operators.items() if module})
 
@@ -169,27 +168,27 @@ def run_module(
     modules: dict[str, Any],
     names: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModuleType:
-    """Return the module that `code` defines. It imports from `modules`, not from the reference."""
+    """Run `code` and return the new module. Its imports use `modules`, not the reference."""
 
     def import_module(imported: str, *arguments: Any) -> Any:
         names = arguments[2] if len(arguments) > 2 else None
-        if imported in modules and names:  # from mindref.ops.votes import project_votes
+        if imported in modules and names:  # such as: from mindref.ops.votes import project_votes
             return modules[imported]
-        if imported == "mindref.ops":  # from mindref.ops import squash; import mindref.ops as it
+        if imported == "mindref.ops":  # such as: from mindref.ops import squash
             ops = operators_namespace(modules)
-            return ops if names else SimpleNamespace(ops=ops)
+            return ops if names else SimpleNamespace(ops=ops)  # else: import mindref.ops as ops
         return builtins.__import__(imported, *arguments)
 
     module = ModuleType(name)
     module.__dict__.update(names)
     module.__dict__["__builtins__"] = {**vars(builtins), "__import__": import_module}
-    exec(code, module.__dict__)  # safe: the source and the edits are our own
+    exec(code, module.__dict__)  # safe: source and edits are our own
     return module
 
 
 @cache
 def compile_edited(file: str, edits: tuple[Edit, ...], probes: tuple[Edit, ...] = ()) -> CodeType:
-    """Return the code of a file of the package with edits and probes."""
+    """Apply `edits` and `probes` to `file`, and return the compiled code."""
     text = source_text(file)
     text = anchors.apply_edits(text, [*edits, *anchors.probes_outside(text, edits, probes)])
     return compile(text, f"<mutant of mindref/{file}>" if edits else f"<mindref/{file}>", "exec")
@@ -197,5 +196,5 @@ def compile_edited(file: str, edits: tuple[Edit, ...], probes: tuple[Edit, ...] 
 
 @cache
 def source_text(file: str) -> str:
-    """Return the text of a file of the package."""
+    """Return the text of `file`, a path relative to the package `mindref`."""
     return resources.files("mindref").joinpath(file).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Find the statement of a source file that an anchor names. anchors.py defines the format."""
+"""Find statements in Python source by anchors, such as "forward: return" (see anchors.py)."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ NAME_FIELDS |= {ast.alias: "name", ast.Constant: "value"}
 LABEL = re.compile(r"\b([a-z_]+)-R\d+\b")
 LABELS = re.compile(r"\b([a-z_]+)-(R\d+)((?:(?:,| and) R\d+)*)")
 LABELLED = re.compile(r"(?:([a-z_]+-R\d+)\b)?\s*(.*?)\s*(?:(?<!\S)(\d+))?")
-"""Matches an anchor; the groups are label, form and ordinal."""
+"""Splits the anchor "routing-R2 return 2" into "routing-R2", "return" and "2"."""
 
 KEYWORD = re.compile(rb"(?:async\s+)?(\w+)")
 
 
 class Unit(NamedTuple):
-    """A statement, a branch of a statement or a decorator; offsets are in bytes."""
+    """A statement, an `elif`, `except` or `case` branch, or a decorator. Offsets are in bytes."""
 
-    function: str  # the qualified name of the function or class
-    form: str  # how edits name a unit, such as "return" or "weights, s2 ="
-    names: tuple[str, ...]  # identifiers and one-word strings of the header, in source order
-    labels: tuple[str, ...]  # labels of rules in its comments
+    function: str  # the function or class that contains (or is) the unit; "module" if there is none
+    form: str  # how anchors name the statement, such as "return" or "weights, s2 ="
+    names: tuple[str, ...]  # identifiers and one-word strings outside the body, in source order
+    labels: tuple[str, ...]  # rules in the comments of the unit, such as "routing-R2"
     node: Any
-    first: int  # offset of the first byte, including decorators
-    start: int  # offset of the first byte of the header
-    colon: int  # offset after the header; 0 if there is no body
+    first: int  # offset of the first byte, decorators included
+    start: int  # offset of the first byte after the decorators
+    colon: int  # offset after the colon before the body; 0 if there is no body
     end: int  # offset after the last byte
-    block: tuple[Any, ...]  # the statements of the same block; empty for a branch or decorator
+    block: tuple[Any, ...]  # statements of the unit's block; empty for a branch or decorator
 
     def matches(self, label: str, form: str) -> bool:
-        """Return whether this unit has the label and the form. An empty string matches always."""
+        """Return whether this unit has `label` and `form`; an empty string matches every unit."""
         if label and label not in self.labels:
             return False
         return form in ("", self.form) or form in (f"{self.form} {name}" for name in self.names)
 
 
 class AnchoredSource:
-    """Python source: the text of a file, and its statements."""
+    """The text of a Python file. `units` are its statements, branches and decorators."""
 
     def __init__(self, text: str) -> None:
         self.data = text.encode()
@@ -67,11 +67,11 @@ class AnchoredSource:
         self.of_node = {id(unit.node): unit for unit in self.units}
 
     def offset(self, line: int, column: int) -> int:
-        """Return the byte offset of a line and column of the syntax tree."""
+        """Return the byte offset in the file for `line` (from 1) and `column` (bytes, from 0)."""
         return self.starts[line - 1] + column
 
     def walk(self, node: Any, function: str, block: tuple[Any, ...]) -> Iterator[Unit]:
-        """Yield the units inside a node, but not the unit of the node itself."""
+        """Yield all units inside `node`, but not `node` itself."""
         for field in ("body", "handlers", "orelse", "finalbody", "cases"):
             children = getattr(node, field, None)
             if isinstance(children, list):
@@ -81,7 +81,7 @@ class AnchoredSource:
     def of(
         self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
     ) -> Iterator[Unit]:
-        """Yield the unit of a node and the units inside this node."""
+        """Yield the decorators of `node`, `node` itself and all statements inside, as units."""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             function = f"{function}.{node.name}" if function else node.name
             for decorator in node.decorator_list:
@@ -90,7 +90,7 @@ class AnchoredSource:
         yield from self.walk(node, function, block)
 
     def decorator(self, node: Any, function: str) -> Unit:
-        """Return the unit of a decorator."""
+        """Return the unit of the decorator `node` of `function`."""
         start = self.data.rindex(b"@", 0, self.offset(node.lineno, node.col_offset))
         end = self.offset(node.end_lineno, node.end_col_offset)
         called = node.func if isinstance(node, ast.Call) else node
@@ -101,7 +101,7 @@ class AnchoredSource:
     def unit(
         self, node: Any, function: str, block: tuple[Any, ...], parent: Any, field: str
     ) -> Unit:
-        """Return the unit of a statement or branch."""
+        """Return the unit of `node`, which is a statement or a branch."""
         pattern = getattr(node, "pattern", None)  # a `case` node has no position
         line, column = (pattern or node).lineno, (pattern or node).col_offset
         start = self.offset(line, column)
@@ -123,11 +123,11 @@ class AnchoredSource:
         return Unit(function, form, names, labels, node, first, start, colon, end, inside)
 
     def line(self, offset: int) -> int:
-        """Return the number (from 1) of the line that contains the byte before an offset."""
+        """Return the number (from 1) of the line that contains byte `offset - 1`."""
         return bisect_left(self.starts, offset)
 
     def colon(self, start: int) -> int:
-        """Return the offset after the final colon of the header that begins at `start`."""
+        """Return the offset after the colon before the body of the statement at `start`."""
         depth = lambdas = 0
         for _, end, mark in self.marks[bisect_left(self.marks, (start, 0, "")) :]:
             if mark == "lambda":
@@ -143,18 +143,18 @@ class AnchoredSource:
         raise AssertionError(f"no colon after byte {start}")
 
     def labels(self, first: int, last: int) -> tuple[str, ...]:
-        """Return the labels in comments on lines `first` to `last`, or directly above `first`."""
+        """Return the rule labels in comments on lines `first` to `last` and directly above them."""
         while first > 1 and self.lines[first - 2].lstrip().startswith(b"#"):
             first -= 1
         return self.labels_on(first, last)
 
     def labels_on(self, first: int, last: int) -> tuple[str, ...]:
-        """Return the labels in comments on lines `first` to `last`."""
+        """Return the rule labels in comments on lines `first` to `last`."""
         comments = (self.comments.get(line, "") for line in range(first, last + 1))
         return tuple(label for comment in comments for label in labels_of(comment))
 
     def find(self, statement: str, file: str = "source") -> Unit:
-        """Return the unit that an anchor names. Raises ValueError if no unit or several match."""
+        """Return the one unit that matches `statement` ("forward: return"), or raise ValueError."""
         function, separator, anchor = statement.partition(": ")
         matched = LABELLED.fullmatch(anchor.strip())
         if not separator or matched is None or not anchor.strip():
@@ -172,18 +172,18 @@ class AnchoredSource:
         return matching[0]
 
     def column(self, offset: int) -> int:
-        """Return the column of an offset, in bytes."""
+        """Return the number of bytes between the start of the line and `offset`."""
         return offset - self.starts[self.line(offset + 1) - 1]
 
 
 @cache
 def parse_source(text: str) -> AnchoredSource:
-    """Return the parsed source; the same text is parsed only once."""
+    """Return `text` as an AnchoredSource; results are cached."""
     return AnchoredSource(text)
 
 
 def labels_of(comment: str) -> list[str]:
-    """Return the labels of a comment; "routing-R2, R9" has two labels."""
+    """Return the rule labels in `comment`: "routing-R2, R9" has "routing-R2" and "routing-R9"."""
     labels = []
     for page, first, further in LABELS.findall(comment):
         labels += [f"{page}-{number}" for number in [first, *re.findall(r"R\d+", further)]]
@@ -191,7 +191,7 @@ def labels_of(comment: str) -> list[str]:
 
 
 def form_of(node: Any, source: bytes) -> str:
-    """Return the form (in an anchor) of `node`; `source` is the start of the node's text."""
+    """Return how anchors name `node`, such as "x =" or "if". `source`: first bytes of `node`."""
     if isinstance(node, ast.Assign):
         return " = ".join(map(target_text, node.targets)) + " ="
     if isinstance(node, ast.AnnAssign):
@@ -207,7 +207,7 @@ def form_of(node: Any, source: bytes) -> str:
 
 
 def form_of_expression(value: ast.expr) -> str:
-    """Return the form (in an anchor) of a statement that is an expression."""
+    """Return how anchors name an expression statement, such as "check(" or "docstring"."""
     if isinstance(value, ast.Call):
         return f"{ast.unparse(value.func)}("
     if isinstance(value, ast.Constant):
@@ -216,13 +216,13 @@ def form_of_expression(value: ast.expr) -> str:
 
 
 def target_text(target: ast.expr) -> str:
-    """Return the source text of an assignment target, without brackets around a tuple."""
+    """Return `target` as source text; a tuple without its brackets, such as "x, y"."""
     text = ast.unparse(target)
     return text[1:-1] if isinstance(target, ast.Tuple) and text.startswith("(") else text
 
 
 def header_parts(node: Any) -> list[Any]:
-    """Return the fields of a node that form its header: no body, decorators or branches."""
+    """Return the children of `node` without its body, branches and decorators."""
     skipped = ("body", "orelse", "finalbody", "handlers", "cases", "decorator_list")
     parts = []
     for field, value in ast.iter_fields(node):
@@ -232,7 +232,7 @@ def header_parts(node: Any) -> list[Any]:
 
 
 def names_of(nodes: Sequence[Any]) -> tuple[str, ...]:
-    """Return the identifiers and one-word strings within nodes, in the order of the source."""
+    """Return the identifiers and one-word strings in `nodes`, in the order of the source."""
     positions: dict[str, tuple[int, int]] = {}
     for top in nodes:
         for node in ast.walk(top) if isinstance(top, ast.AST) else ():

@@ -1,11 +1,11 @@
-"""Provide each mutant of scope "suite" as a training backend, to measure its effect.
+"""Train with a mutant (a wrong implementation) as backend, to measure the effect of its mistake.
 
-The name of a backend is the name of the mutant with underscores instead of hyphens:
+Only mutants of scope "suite" are available. Write "_" for each "-" in the name of the mutant:
 
     mindref train --backend mindref.conformance.mutants.trained:no_log_q
 
-The backend is the reference with the edits of the mutant, so it is slower than the default backend.
-If the edits do not change backward, backward uses the values that the edited forward saved.
+A mutant is an edited copy of the reference, so it is slower than the default backend.
+If only `forward` is edited, `backward` uses the values that the edited `forward` saved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mindref.conformance.runner.composed_backend import ComposedBackend
 
 
 def __getattr__(name: str) -> ComposedBackend:
-    """Return the backend of a mutant. Raises AttributeError for an unknown name."""
+    """Return the mutant `name` as a backend. Raises AttributeError for an unknown name."""
     mutants = {mutant.name.replace("-", "_"): mutant for mutant in suite_mutants()}
     if name not in mutants:
         near = difflib.get_close_matches(name, mutants, n=3, cutoff=0)

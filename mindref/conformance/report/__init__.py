@@ -1,4 +1,4 @@
-"""Formats of the report of a run: terminal, JSON, Markdown and JUnit. `summary` has their texts.
+"""Write the report of a run: in the terminal, or as JSON, Markdown or JUnit XML.
 
-A script of `reproduction` contains the code of `reproduction_template` and `backend_answers`.
+`summary` has texts that these formats share. `reproduction` writes scripts that reproduce failures.
 """

@@ -1,7 +1,7 @@
-"""Changes since an earlier report, and whether the suite or the backend caused them.
+"""Compare a report with an earlier report: which checks changed their status, and why.
 
-Both reports are plain values in the format of `schema.json`. If a rule was rewritten or an
-error bound tightened between the two reports, a new failure is not a regression of the backend.
+Both reports are parsed JSON in the format of `schema.json`. If a rule changed or an error bound
+became smaller, a new failure does not count as a regression of the backend.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ BAD = ("failed", "blocked", "expected")
 TODO = "name a file that --output has written"
 TYPES: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool}
 TYPES |= {"integer": int, "number": int | float, "null": type(None)}
-"""Type of a JSON Schema -> type of Python."""
+"""JSON Schema type -> Python type."""
 
 WHYS = (
     "backend regression", "tightened tolerance", "changed rule", "changed check", "changed suite",
     "other examples", "new rule", "new check", "still fails", "no longer claimed", "no longer run",
     "newly claimed", "newly run", "fixed",
 )  # fmt: skip
-"""Causes of a change, with the most important cause first."""
+"""Causes of a change, the most important cause first."""
 
 
 class Change(NamedTuple):
-    """One check whose status has changed."""
+    """A check whose status differs between two reports."""
 
     check: str
     precision: str
-    was: str  # a status; "" if it did not run
+    was: str  # status in the old report; "" if the check did not run
     now: str
     why: str
 
 
 def read_earlier_report(path: Path) -> ReportJson:
-    """Return an earlier report. Raises ConfigError for another format or protocol."""
+    """Read the report `path`. Raises ConfigError if it is invalid or has another protocol."""
     location, expected = f"--diff {path}", "a report of mindref conform --json"
     try:
         text = path.read_text(encoding="utf-8")
@@ -72,9 +72,9 @@ def read_earlier_report(path: Path) -> ReportJson:
 def schema_violations(
     x: Any, form: dict[str, Any], definitions: dict[str, Any], name: str = ""
 ) -> Iterator[str]:
-    """Yield a message for each required field that a report lacks, and for each wrong type.
+    """Yield a message for each required field that `x` lacks, and for each value of a wrong type.
 
-    Names and numbers are not tested, because an older suite may have had different ones.
+    The other rules of the JSON Schema `form` are not tested, because older suites may break them.
     """
     form = definitions[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
     declared = form.get("type", [])
@@ -95,7 +95,7 @@ def schema_violations(
 
 
 def report_changes(old: ReportJson, new: ReportJson) -> list[Change]:
-    """Return each check whose status has changed, in the order of the new report."""
+    """Return the checks whose status differs between `old` and `new`."""
     before, after = results_by_key(old), results_by_key(new)
     changes = []
     for key in [*after, *(k for k in before if k not in after)]:
@@ -106,14 +106,14 @@ def report_changes(old: ReportJson, new: ReportJson) -> list[Change]:
 
 
 def results_by_key(report: ReportJson) -> dict[tuple[str, str], Row]:
-    """Return a dict: (check, precision) -> the result as plain values."""
+    """Return a dict: (check, precision) -> result."""
     return {(row["check"], row["precision"]): row for row in report["results"]}
 
 
 def classify_change(
     key: tuple[str, str], was: Row | None, now: Row | None, old: ReportJson, new: ReportJson
 ) -> Change:
-    """Return one change with its cause."""
+    """Return the change from the result `was` to the result `now`, with the cause."""
     if now is None:
         why = "no longer run"
     else:
@@ -122,7 +122,7 @@ def classify_change(
 
 
 def new_check_reason(now: Row, old: ReportJson) -> str:
-    """Return why a check is in the new report, but not in the old report."""
+    """Return why the check of `now` is missing in the report `old`."""
     chosen_then = bool(old["selection"]) or now["precision"] not in old["precisions"]
     if any(row["check"] == now["check"] for row in old["results"]) or chosen_then:
         return "newly run"
@@ -131,7 +131,7 @@ def new_check_reason(now: Row, old: ReportJson) -> str:
 
 
 def change_reason(was: Row, now: Row, old: ReportJson, new: ReportJson) -> str:
-    """Return why a status has changed."""
+    """Return why the status of `now` differs from the status of `was`."""
     if now["status"] == "not_claimed":
         return "no longer claimed"
     if was["status"] in ("not_claimed", "self_comparison"):
@@ -142,33 +142,33 @@ def change_reason(was: Row, now: Row, old: ReportJson, new: ReportJson) -> str:
 
 
 def new_failure_cause(was: Row, now: Row, old: ReportJson, new: ReportJson) -> str:
-    """Return why a check that passed in the old report fails in the new report."""
+    """Return why a check that passed in the report `old` fails in the report `new`."""
     if any(rule_digest(old, rule) != rule_digest(new, rule) for rule in now["rules"]):
         return "changed rule"
     if (was["rules"], was["text"]) != (now["rules"], now["text"]):
         return "changed check"
     if is_tightened(was, now, old, new):
         return "tightened tolerance"
-    if old["suite"] != new["suite"]:  # the suite may be stricter: the cause is unknown
+    if old["suite"] != new["suite"]:  # the cause may be a stricter suite
         return "changed suite"
     draws = [(report["profile"], report["seed"]) for report in (old, new)]
     return "backend regression" if draws[0] == draws[1] else "other examples"
 
 
 def rule_digest(report: ReportJson, rule: str) -> str:
-    """Return the digest of the text of a rule, or "" if the report lacks the rule."""
+    """Return the digest of the rule's text, or "" if `report` does not contain the rule."""
     return str(report["rules"].get(rule, {}).get("digest", ""))
 
 
 def is_tightened(was: Row, now: Row, old: ReportJson, new: ReportJson) -> bool:
-    """Return whether the allowed error fell, or the table of function errors (ULPS) changed."""
+    """Return whether error bounds got smaller, or the assumed errors of exp, log etc. changed."""
     then, today = old["strictness"], new["strictness"]
     looser = today["factor"] * now["factor"] >= then["factor"] * was["factor"]
     return not looser or then["ulps"] != today["ulps"]
 
 
 def change_lines(changes: list[Change], old: ReportJson, new: ReportJson) -> Iterator[str]:
-    """Yield lines of text: different versions and settings, counts by cause, then each change."""
+    """Yield lines: versions and settings that differ, number of changes by cause, each change."""
     for name in ("specification", "suite", "protocol", "mindref", "profile", "seed"):
         if old[name] != new[name]:
             yield f"{name}: {old[name]} before, {new[name]} now"

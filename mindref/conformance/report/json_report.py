@@ -1,6 +1,6 @@
-"""The report as JSON. The format is `schema.json`, which ships with this file.
+"""The report as JSON, in the format of `schema.json` in this folder.
 
-Numbers are not rounded. Only `seconds` depends on the clock.
+Numbers are not rounded. Only the field `seconds` depends on the clock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMAT = "mindref conform"
 
 
 def suite_report_json(report: ConformanceReport) -> dict[str, Any]:
-    """Return a report as plain values, in the format of `schema.json`."""
+    """Return `report` as a dict in the format of `schema.json`."""
     counts = report.counts()
     return {
         "format": FORMAT,
@@ -55,33 +55,33 @@ def suite_report_json(report: ConformanceReport) -> dict[str, Any]:
 
 
 def json_text(value: dict[str, Any]) -> str:
-    """Return plain values as JSON text with a final newline."""
+    """Return `value` as JSON text with a final newline."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def suite_report_schema() -> dict[str, Any]:
-    """Return the published format, a JSON Schema of draft 2020-12."""
+    """Return the JSON Schema (draft 2020-12) of a report."""
     source = resources.files("mindref.conformance.report").joinpath("schema.json")
     schema: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     return schema
 
 
 def strictness() -> dict[str, Any]:
-    """Return the inputs of the error bounds: their factor, and a digest of the table ULPS."""
+    """Return the factor of the error bounds, and a digest of ULPS (the errors of exp, log, ...)."""
     table = json.dumps({name: list(ulps) for name, ulps in sorted(ULPS.items())})
     digest = hashlib.sha256(table.encode()).hexdigest()[:12]
     return {"factor": FACTOR["statistical"], "ulps": digest}
 
 
 def rule_digests(report: ConformanceReport) -> dict[str, Any]:
-    """Return a dict: each rule of the results -> the rule's force, and a digest of its text."""
+    """Return, for each cited rule, its force (must, should or may) and a digest of its text."""
     labels = dict.fromkeys(rule for result in report.results for rule in result.rules)
     rules = manifest.load_manifest()["rules"]
     return {label: {key: rules[label][key] for key in ("force", "digest")} for label in labels}
 
 
 def result_json(result: CheckResult) -> dict[str, Any]:
-    """Return one result as plain values; its evidence is left out."""
+    """Return `result` as a dict for JSON, without the field `evidence`."""
     fields = result._asdict()
     del fields["evidence"]
     error_ratio = result.error_ratio if math.isfinite(result.error_ratio) else None
@@ -89,14 +89,14 @@ def result_json(result: CheckResult) -> dict[str, Any]:
 
 
 def result_from_json(row: dict[str, Any]) -> CheckResult:
-    """Return the result that `result_json` wrote, without its evidence."""
+    """Return the result from the dict that `result_json` returned; `evidence` is None."""
     fields = {name: x for name, x in row.items() if name in CheckResult._fields}
     error_ratio = math.inf if row["error_ratio"] is None else row["error_ratio"]
     return CheckResult(**fields | {"rules": tuple(row["rules"]), "error_ratio": error_ratio})
 
 
 def lists_for_tuples(x: Any) -> Any:
-    """Return x with tuples replaced by lists."""
+    """Return `x` with each tuple replaced by a list, also inside dicts and lists."""
     if isinstance(x, dict):
         return {name: lists_for_tuples(part) for name, part in x.items()}
     return [lists_for_tuples(part) for part in x] if isinstance(x, tuple | list) else x

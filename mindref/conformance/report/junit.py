@@ -1,4 +1,4 @@
-"""The report as JUnit XML for CI servers: one suite per page, one case per result."""
+"""The report as JUnit XML for CI servers: one `testsuite` per page, one `testcase` per result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mindref.conformance.report import summary
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
 
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot contain, even if they are escaped."""
+"""Characters that XML 1.0 forbids."""
 
 
 def junit_text(report: ConformanceReport) -> str:
-    """Return the XML of a report. Checks that neither passed nor failed are marked as skipped."""
+    """Return the XML of `report`. A result that neither passed nor failed is "skipped"."""
     root = xml.Element("testsuites", name=f"mindref conform {strip_illegal(report.backend)}")
     results = sorted(report.results, key=lambda r: r.page)
     for page, group in groupby(results, key=lambda r: r.page):
@@ -28,7 +28,7 @@ def junit_text(report: ConformanceReport) -> str:
 
 
 def add_suite(root: xml.Element, page: str, results: list[CheckResult]) -> None:
-    """Add an XML element with the results of one page."""
+    """Add a `testsuite` with the results of one page to `root`."""
     failed = sum(r.status == "failed" for r in results)
     skipped = sum(r.status not in ("passed", "failed") for r in results)
     counts = {"tests": len(results), "failures": failed, "skipped": skipped, "errors": 0}
@@ -41,7 +41,7 @@ def add_suite(root: xml.Element, page: str, results: list[CheckResult]) -> None:
 
 
 def add_case(suite: xml.Element, result: CheckResult) -> None:
-    """Add an XML element for the result of one check in one precision."""
+    """Add a `testcase` for `result` to `suite`."""
     name = f"{result.check}[{result.precision}]"
     element = xml.SubElement(suite, "testcase", classname=result.page, name=name)
     element.set("time", f"{result.seconds:.3f}")
@@ -54,7 +54,7 @@ def add_case(suite: xml.Element, result: CheckResult) -> None:
 
 
 def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
-    """Add a `testsuite` that fails if a claim or expectation is wrong or a check is missing."""
+    """Add a `testsuite` that fails if there is a problem or a planned check did not run."""
     problems = summary.report_problems(report)
     if not report.complete:
         problems.append(summary.count_line(report))
@@ -68,5 +68,5 @@ def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
 
 
 def strip_illegal(text: str) -> str:
-    """Return text in which "?" replaces each character that XML cannot contain."""
+    """Return `text` with "?" in place of each character that XML forbids."""
     return ILLEGAL.sub("?", text)

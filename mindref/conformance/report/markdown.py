@@ -1,4 +1,4 @@
-"""The report in Markdown, for a pull request or a page."""
+"""The report in Markdown, for example for a pull request."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 
 def markdown_text(report: ConformanceReport) -> str:
-    """Return the report as text: verdict, badge, failures by rule, other results, page table."""
+    """Return `report` as Markdown text."""
     return "\n".join(markdown_lines(report)) + "\n"
 
 
 def markdown_lines(report: ConformanceReport) -> Iterator[str]:
-    """Yield the lines of the report."""
+    """Yield the Markdown lines of `report`."""
     yield f"# {report.backend} {summary.verdict_text(report)}"
     yield from ("", f"**{summary.badge_text(report)}**", "")
     yield from (f"{line}  " for line in summary.title_lines(report))
@@ -29,14 +29,14 @@ def markdown_lines(report: ConformanceReport) -> Iterator[str]:
 
 
 def section_lines(name: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yield a list under a heading, or nothing for an empty list."""
+    """Yield the heading `name` and a list of `lines`; nothing if `lines` is empty."""
     items = [f"- {escape_markdown(line)}" for line in lines]
     if items:
         yield from ("", f"## {name}", "", *items)
 
 
 def failure_sections(report: ConformanceReport) -> Iterator[str]:
-    """Yield the lines of the failures, with a heading for each rule."""
+    """Yield the lines of the failures, with a heading for each broken rule."""
     failures = summary.report_failures(report)
     if failures:
         yield from ("", "## Failures")
@@ -47,7 +47,7 @@ def failure_sections(report: ConformanceReport) -> Iterator[str]:
 
 
 def table_lines(report: ConformanceReport) -> Iterator[str]:
-    """Yield a table: counts of each page, largest error ratio by precision."""
+    """Yield a table with a row for each page: counts by status, largest error / error bound."""
     names = [summary.WORDS.get(status, status) for status in STATUSES]
     yield from ("", "## Pages", "")
     yield "| page | " + " | ".join(names) + " | largest error / error bound |"
@@ -57,7 +57,7 @@ def table_lines(report: ConformanceReport) -> Iterator[str]:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text with the special characters of Markdown escaped."""
+    """Return `text` on one line, with the special characters of Markdown escaped."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

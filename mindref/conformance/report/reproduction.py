@@ -1,8 +1,8 @@
-"""Write a Python script that reproduces a failure: rule, calls with exact numbers, verdict.
+"""Write a Python script that calls a backend with the exact inputs of a failed check.
 
-The script imports NumPy and the backend, but not the suite. For levels 2 and 3, it also imports
-mindref's tuples of parameters and batches. It exits with 1 if the failure is still present, with 0
-if not, and with 2 if the backend cannot be loaded.
+The script imports NumPy and the backend, but not the suite. If it tests a model or a training, it
+also imports modules of mindref.models and mindref.training. Exit codes: 1 if the failure is still
+present, 0 if it is gone, 2 if the backend cannot be loaded.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from mindref.conformance.runner.result import CheckResult, Evidence
 from mindref.run import atomic
 
 Imports = set[tuple[str, str]]
-"""(module, name) of each class to import for the values in a script."""
+"""The classes that a script must import, as pairs (module, class)."""
 
 Ranges = dict[str, tuple[AnyArray, AnyArray]]
-"""Part of an answer -> the smallest and the largest allowed value."""
+"""Name of an array in an answer -> the smallest and the largest allowed values."""
 
 SUITE_IMPORT = re.compile(r"^from mindref\.conformance\.runner\.backend_answers import .*\n", re.M)
-"""The line of the template that the text of backend_answers.py replaces."""
+"""Matches an import line of the template; the code of backend_answers.py replaces this line."""
 
 COMPARED = ("outside", "fact", "missing")
-"""Kinds of evidence that concern numbers of an answer."""
+"""Values of `Evidence.kind` for which the script compares the numbers of answers."""
 
 
 def write_script(
     result: CheckResult, backend: str, settings: RunSettings, folder: Path, device: str = "cpu"
 ) -> Path:
-    """Write the script of a failure into a folder and return its path.
+    """Write the script that reproduces `result` into `folder`, and return its path.
 
-    The file is written atomically. Raises RunError if it cannot be written.
+    Raises RunError if the script cannot be written.
     """
     path = folder / file_name(result)
     with atomic.explain_errors(path):
@@ -58,7 +58,7 @@ def write_script(
 
 
 def file_name(result: CheckResult) -> str:
-    """Return the file name of a script: check and precision, without special characters."""
+    """Return a file name such as "routing.padding_has_no_influence.float64.py"."""
     check = re.sub(r"\W+", ".", result.check).strip(".")
     return f"{check}.{result.precision.replace('/', '-')}.py"
 
@@ -66,7 +66,7 @@ def file_name(result: CheckResult) -> str:
 def script_text(
     result: CheckResult, backend: str, settings: RunSettings, device: str = "cpu"
 ) -> str:
-    """Return the script of a failure. Raises TypeError for a result without evidence."""
+    """Return the text of the script. Raises TypeError if `result.evidence` is None."""
     evidence = result.evidence
     if evidence is None:
         raise TypeError(f"{result.check}: this failure has no evidence")
@@ -80,7 +80,7 @@ def script_text(
     lines += ["from numpy import inf, nan"]
     lines += [f"from {module} import {name}" for module, name in sorted(imports)]
     if any("'bfloat16'" in call for call in calls):
-        lines.append("import ml_dtypes")  # adds the dtype to NumPy
+        lines.append("import ml_dtypes")  # defines bfloat16 for NumPy
     lines += ["", f"BACKEND, DEVICE = {backend!r}, {device!r}", "", "CALLS = ["]
     lines += [textwrap.indent(call, "    ") + "," for call in calls]
     lines += ["]", "", f"WRONG = {wrong}", "", 'if __name__ == "__main__":']
@@ -89,7 +89,7 @@ def script_text(
 
 
 def header_lines(result: CheckResult, backend: str, settings: RunSettings) -> list[str]:
-    """Return the comment at the top: the failure, the rule, and the versions."""
+    """Return the comment at the top of the script: the failure, the rule, and the versions."""
     rule = result.rule
     paragraphs = [
         f"{result.check} [{result.precision}] fails for the backend {backend}.",
@@ -111,7 +111,7 @@ def header_lines(result: CheckResult, backend: str, settings: RunSettings) -> li
 
 @cache
 def template_source() -> str:
-    """Return the code that is the same in every script, including the text of backend_answers."""
+    """Return the code that all scripts share: the template and the code of backend_answers."""
     folder = resources.files("mindref.conformance")
     template, answers = (
         folder.joinpath(path).read_text(encoding="utf-8")
@@ -122,7 +122,7 @@ def template_source() -> str:
 
 
 def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> str:
-    """Return the Python source of one call. If `read_only`, its arrays become read-only."""
+    """Return Python source for `call`. If `read_only`, the script makes the arrays read-only."""
     parts = {
         "stem": repr(call.stem),
         "arrays": value_literal(call.arrays, imports),
@@ -137,7 +137,7 @@ def call_literal(call: Call, imports: Imports, *, read_only: bool = False) -> st
 
 
 def expectation_literal(result: CheckResult, evidence: Evidence, imports: Imports) -> str:
-    """Return the source of a dict: wrong part, allowed interval, how to repeat the comparison."""
+    """Return Python source of a dict: the wrong array, the allowed interval, how to compare."""
     names = ("part", "call_index", "low", "high")
     fields = {name: getattr(evidence, name) for name in names}
     fields |= {"source": source_literal(evidence)} | recheck_rule(result, evidence)
@@ -145,11 +145,11 @@ def expectation_literal(result: CheckResult, evidence: Evidence, imports: Import
 
 
 def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
-    """Return how the script decides whether the failure is still present.
+    """Return a dict. Its "kind" is the condition under which the failure is present, such as:
 
-    If the check's interval overlaps the reference's interval, the answer must be in the check's
-    interval. Otherwise wrong answers may have moved the check's interval, so all answers must
-    match the reference. If all matched when the check failed, any changed answer counts as fixed.
+    - "outside": a number is outside the interval that the check allows.
+    - "fact": an answer does not match the reference. Used if the check's interval may be wrong.
+    - "same": no answer has changed. Used if all answers matched the reference.
     """
     kind, part = evidence.kind, evidence.part
     ranges = [allowed_ranges(call, result) for call in evidence.calls] if kind in COMPARED else []
@@ -164,7 +164,7 @@ def recheck_rule(result: CheckResult, evidence: Evidence) -> dict[str, Any]:
 
 
 def source_literal(evidence: Evidence) -> tuple[int, AnyArray | None] | None:
-    """Return `evidence.source`, with None for indices that select the whole array in order."""
+    """Return `evidence.source`, with None in place of the indices 0, 1, ..., size - 1."""
     if evidence.source is None:
         return None
     call_index, index = evidence.source
@@ -174,17 +174,17 @@ def source_literal(evidence: Evidence) -> tuple[int, AnyArray | None] | None:
 
 
 def allowed_ranges(call: Call, result: CheckResult) -> Ranges:
-    """Return the allowed interval of each array of an answer; empty if the reference raises."""
+    """Return the allowed interval of each array in the answer; {} if the reference raises."""
     try:
         expected = expected_answer(call, Precision.of(result.precision.split("/")), "worst")
-    except Exception:  # the reference raises for this call
+    except Exception:
         return {}
     wide = {n: e._replace(allowed=result.factor * e.allowed) for n, e in expected.items()}
     return {name: want.interval() for name, want in wide.items()}
 
 
 def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
-    """Return whether two pairs of arrays (low, high) contain overlapping intervals everywhere."""
+    """Return whether the intervals (low, high) in `one` and `other` overlap at every position."""
     (low, high), (least, most) = ([x.astype(np.float64) for x in pair] for pair in (one, other))
     if low.shape != least.shape:
         return False
@@ -194,27 +194,26 @@ def intervals_meet(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
 
 
 def non_finite_interval(low: AnyArray, high: AnyArray) -> AnyArray:
-    """Return a mask that is true where low and high are the same infinity, or both are NaN."""
+    """Return a mask: true where `low` and `high` are both NaN or the same infinity."""
     return ~((low < high) | np.isfinite(low))
 
 
 def is_outside(answer: Answer, ranges: Ranges) -> bool:
-    """Return whether any part of an answer has a number outside its interval in `ranges`."""
+    """Return whether any array in `answer` has a number outside the interval in `ranges`."""
     common = [name for name in ranges if name in answer]
     return any(not intervals_meet((answer[n], answer[n]), ranges[n]) for n in common)
 
 
 def dict_literal(parts: dict[str, str]) -> str:
-    """Return the source of a dict; `parts` maps each key of the dict to its value's source."""
+    """Return the source of a dict. `parts` maps each key to the source of the value."""
     lines = [f"    {name!r}: {value}," for name, value in parts.items()]
     return "\n".join(["{", *lines, "}"])
 
 
 def value_literal(x: Any, imports: Imports) -> str:
-    """Return Python source that evaluates to x, bit for bit except the payload of a NaN.
+    """Return Python source that evaluates to `x` bit for bit; only the bits of a NaN may differ.
 
-    Raises TypeError for anything but numbers, text, arrays, plain containers of them, named tuples
-    and dataclasses.
+    Raises TypeError for types other than numbers, text, arrays, dicts, lists, tuples, dataclasses.
     """
     if isinstance(x, np.ndarray | np.generic):
         return array_literal(np.asarray(x))
@@ -228,7 +227,7 @@ def value_literal(x: Any, imports: Imports) -> str:
 
 
 def compound_literal(x: Any, imports: Imports) -> str:
-    """Return the source of a tuple, a named tuple, a list or a dataclass."""
+    """Return the source of `x`, a tuple, named tuple, list or dataclass."""
     if hasattr(x, "_fields"):
         return constructor_text(type(x), x._asdict(), imports)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
@@ -242,14 +241,14 @@ def compound_literal(x: Any, imports: Imports) -> str:
 
 
 def constructor_text(kind: type, fields: dict[str, Any], imports: Imports) -> str:
-    """Return the source of a constructor call with keyword arguments."""
+    """Return the source of a call `kind(name=value, ...)`, and add `kind` to `imports`."""
     imports.add((kind.__module__, kind.__qualname__))
     parts = [f"{name}={value_literal(part, imports)}" for name, part in fields.items()]
     return f"{kind.__name__}({', '.join(parts)})"
 
 
 def array_literal(x: np.ndarray[Any, Any]) -> str:
-    """Return the source of an array: exact numbers, dtype, shape and memory layout."""
+    """Return source of an array with the numbers, dtype, shape and memory layout of `x`."""
     order = memory_order(x)
     if order != tuple(range(x.ndim)):
         return f"{array_literal(x.transpose(order))}.transpose({tuple(np.argsort(order).tolist())})"
@@ -260,7 +259,7 @@ def array_literal(x: np.ndarray[Any, Any]) -> str:
 
 
 def memory_order(x: np.ndarray[Any, Any]) -> tuple[int, ...]:
-    """Return the axes of an array, the largest stride first."""
+    """Return the axes of `x`, sorted from the largest to the smallest stride."""
     if x.size == 0 or x.flags.c_contiguous:
         return tuple(range(x.ndim))
     return tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))

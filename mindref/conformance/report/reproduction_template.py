@@ -1,6 +1,6 @@
-"""The code that is the same in every reproduction script: load a backend, run calls, compare.
+"""The code that all reproduction scripts share: load a backend, run calls, compare answers.
 
-Each script contains this file; the text of `backend_answers` replaces the line that imports it.
+A script contains this file, with the code of `backend_answers` in place of the import.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from mindref.conformance.runner.backend_answers import Answer, answer_call, arrays_in, call_dtype
 
-TIMES = 20  # number of repetitions, because a wrong answer may be intermittent
+TIMES = 20  # number of repetitions; a wrong answer may occur only sometimes
 
 
 def import_backend(name: str, device: str) -> Any:
-    """Return the backend of this name, or of `module:object`, on a device."""
+    """Load the backend `name` (or `module:object`) on `device`. If this fails, exit with 2."""
     sys.path.insert(0, os.getcwd())
     module, _, attribute = name.partition(":")
     try:
@@ -38,7 +38,7 @@ def import_backend(name: str, device: str) -> Any:
 
 
 def run_call(backend: Any, call: dict[str, Any]) -> Answer:
-    """Run one call on a backend without warnings; return the parts of the answer by name."""
+    """Run `call` with warnings suppressed; return the arrays of the answer by name."""
     for x in arrays_in((call["arrays"], call["d_out"])):
         x.setflags(write=not call["read_only"])
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -47,7 +47,7 @@ def run_call(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[Answer]) -> str:
-    """Return a message if the last answer breaks a rule of all operators, or ""."""
+    """Test an answer for changed inputs, shared memory, wrong dtypes. Return a message or ""."""
     inputs = arrays_in((call["arrays"], call["d_out"]))
     if [x.tobytes() for x in inputs] != before:
         return "an input was written to"
@@ -63,13 +63,13 @@ def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[
 
 
 def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, Any]:
-    """Return the interval (low, high), centred on the answer that `source` names, if any."""
+    """Return `low` and `high` of `wrong`, centred on another answer if `wrong["source"]` is set."""
     low, high = wrong["low"], wrong["high"]
     if wrong["source"] is None:
         return low, high
     call_index, index = wrong["source"]
     want = answers[call_index][wrong["part"]]
-    if index is not None:  # the answer may have fewer numbers now
+    if index is not None:  # `want` may be smaller than when the check failed
         want = want.reshape(-1)[np.minimum(index, want.size - 1)]
     if want.dtype.kind in "biu":
         return want, want
@@ -81,7 +81,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return where `got` is outside the interval; only inf and NaN match an expected inf or NaN."""
+    """Return a mask, true where `got` is outside `low` to `high`. Inf and NaN match each other."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)
@@ -93,7 +93,7 @@ def outside_range(got: Any, low: Any, high: Any) -> Any:
 
 
 def compare_part(part: str, got: Any, low: Any, high: Any) -> str:
-    """Return a message about the first number of a part that is outside its interval, or ""."""
+    """Return a message about the first number in `got` outside `low` to `high`, or ""."""
     if got.shape != np.shape(low):
         return f"{part} has shape {got.shape}, expected {np.shape(low)}"
     off = np.argwhere(outside_range(got, low, high))
@@ -106,11 +106,11 @@ def compare_part(part: str, got: Any, low: Any, high: Any) -> str:
 
 
 def remaining_error(wrong: dict[str, Any], answers: list[Answer]) -> str:
-    """Return what is still wrong with the answers, or ""."""
+    """Return a message if `answers` still have the error that `wrong` describes, or ""."""
     part, answer = wrong["part"], answers[wrong["call_index"]]
     if wrong["kind"] == "outside" and part in answer:
         return compare_part(part, answer[part], *allowed_range(wrong, answers))
-    if wrong["kind"] == "same":  # each answer matched the reference, but the check failed
+    if wrong["kind"] == "same":  # all answers matched the reference, although the check failed
         same = all(same_bytes(was, now) for was, now in zip(wrong["was"], answers, strict=True))
         return "all answers are unchanged; see the comment at the top of this file" * same
     for number, (answer, allowed) in enumerate(zip(answers, wrong["allowed"], strict=True)):
@@ -123,12 +123,12 @@ def remaining_error(wrong: dict[str, Any], answers: list[Answer]) -> str:
 
 
 def same_bytes(one: Answer, other: Answer) -> bool:
-    """Return whether two answers have the same bytes."""
+    """Return whether each array in `one` has the same bytes in `other`."""
     return all(name in other and x.tobytes() == other[name].tobytes() for name, x in one.items())
 
 
 def contract_error(backend: Any, call: dict[str, Any]) -> str:
-    """Return a message if a conversion is wrong or a claimed function is missing, else ""."""
+    """Return a message if a NumPy conversion is wrong or a claimed function is missing, or ""."""
     if call["stem"] == "conversion":
         x = call["arrays"]["x"]
         for array in (x, np.isfinite(x)):
@@ -153,7 +153,7 @@ def contract_error(backend: Any, call: dict[str, Any]) -> str:
 
 
 def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], device: str) -> int:
-    """Run all calls several times; return 1 if the failure is present, 0 if it is gone."""
+    """Run `calls` up to TIMES times. Return 1 if the failure occurs, otherwise 0."""
     backend = import_backend(name, device)
     for _ in range(TIMES):
         if error := run_once(backend, calls, wrong):
@@ -163,9 +163,9 @@ def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], dev
 
 
 def run_once(backend: Any, calls: list[dict[str, Any]], wrong: dict[str, Any]) -> str:
-    """Run all calls in order; return what is wrong, or ""."""
+    """Run `calls` in order. Return a message if the failure is present, or ""."""
     answers: list[Answer] = []
-    copies: list[tuple[Any, bytes]] = []  # returned array, and its bytes
+    copies: list[tuple[Any, bytes]] = []  # returned array, and its bytes at that time
     for number, call in enumerate(calls):
         before = [x.tobytes() for x in arrays_in((call["arrays"], call["d_out"]))]
         try:
@@ -177,7 +177,7 @@ def run_once(backend: Any, calls: list[dict[str, Any]], wrong: dict[str, Any]) -
                 refused = wrong["kind"] == "answered" and not isinstance(error, NotImplementedError)
                 raised = f"raised {type(error).__name__}: {error}"
                 return "" if refused else f"call {number} of {call['stem']} {raised}"
-            answers.append({})  # an invalid call raised, as it must
+            answers.append({})  # an earlier call that raised had invalid inputs, so go on
             continue
         error_text = broken_common_rule(call, before, answers)
         if error_text or any(x.tobytes() != copy for x, copy in copies):

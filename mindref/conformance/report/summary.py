@@ -1,4 +1,4 @@
-"""Texts about the results of pages and rules, for every text format of the report."""
+"""Texts that several formats of the report share."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from mindref.conformance.runner.plan import FULL_PRECISIONS
 from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
 
 COMMAND = "python "
-"""Prefix of a line that is a command to copy and run."""
+"""A line with this prefix is a shell command."""
 
 MANY = 10
-"""Largest number of problems with the same text that are printed."""
+"""At most this many problems with the same text are printed."""
 
 CHECK_PROBLEM = re.compile(r"[\w/]+(?:\[\w+\])? \[[\w/]+\] (.*)")
-"""Matches a problem of one check in one precision; the group is the text of the problem."""
+"""Matches a problem of one check, such as "CHECK [float32] TEXT"; the group is TEXT."""
 
 WORDS = {"not_claimed": "not claimed", "self_comparison": "self-comparison"}
-"""Status -> the words for this status in texts. Other statuses are printed unchanged."""
+"""Status -> printed words. Other statuses are printed unchanged."""
 
 
 BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
@@ -34,11 +34,11 @@ BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
     "model": lambda r: r.level == "model",
     "train": lambda r: r.level == "train",
 }
-"""Part of the badge -> function that returns whether this part includes a result."""
+"""Name in the badge -> function that returns whether a result is counted under this name."""
 
 
 class Failure(NamedTuple):
-    """One check that fails, in one precision or several."""
+    """A failed check, with all precisions in which it fails."""
 
     result: CheckResult  # in precisions[0]
     precisions: tuple[str, ...]
@@ -46,7 +46,7 @@ class Failure(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """Results with the same status and reason, which the report prints in one line."""
+    """Number of results that have the same status and reason; the report prints one line."""
 
     status: str
     num_results: int
@@ -54,10 +54,9 @@ class Folded(NamedTuple):
 
 
 def report_failures(report: ConformanceReport) -> list[Failure]:
-    """Return the failures in page order. A page comes after the pages that it is built on.
+    """Return the failed checks, sorted by page and rule.
 
-    Within a page, rules are in the order of their checks: checks of properties and of exact cases
-    come before checks of agreement with the reference.
+    Pages and rules have the order in which they first appear in `report.results`.
     """
     failed = [r for r in report.results if r.status == "failed"]
     pages = list(dict.fromkeys(r.page for r in report.results))
@@ -79,12 +78,12 @@ def failures_by_rule(failures: Iterable[Failure]) -> Iterator[tuple[str, list[Fa
 
 
 def rule_line(rule: str) -> str:
-    """Return a rule, its force (must, should or may) and its text."""
+    """Return the label of a rule, its force (must, should or may) and its text."""
     return f"{rule} ({manifest.rule_force(rule)}) {manifest.rule_text(rule)}"
 
 
 def failure_text_lines(failure: Failure) -> list[str]:
-    """Return the lines of a failure: requirement, deviation, diagnosis, command to reproduce it."""
+    """Return lines that describe a failure, and the command that reproduces it."""
     result = failure.result
     lines = [f"{result.check} [{', '.join(failure.precisions)}]: {result.text}", result.message]
     if result.diagnosis:
@@ -97,13 +96,13 @@ def failure_text_lines(failure: Failure) -> list[str]:
 
 
 def result_text(result: CheckResult) -> str:
-    """Return one failure as text, with its rule."""
+    """Return a text about the failed check and the rule that it tests."""
     failure = Failure(result, (result.precision,))
     return "\n".join([rule_line(result.rule), *failure_text_lines(failure)])
 
 
 def folded_results(report: ConformanceReport) -> list[Folded]:
-    """Return results that neither passed nor failed, one entry for each status and reason."""
+    """Return the results that neither passed nor failed, grouped by status and reason."""
     folded = []
     for status in ("blocked", "expected", "not_claimed", "self_comparison"):
         results = [r for r in report.results if r.status == status]
@@ -114,13 +113,13 @@ def folded_results(report: ConformanceReport) -> list[Folded]:
 
 
 def folded_line(fold: Folded) -> str:
-    """Return results with the same reason in one line."""
+    """Return one line about the results in `fold`."""
     joint = " by " if fold.status == "blocked" else ": "
     return f"{fold.num_results} {WORDS.get(fold.status, fold.status)}{joint}{fold.reason}"
 
 
 def not_passed_reason(result: CheckResult) -> str:
-    """Return why a result neither passed nor failed."""
+    """Return why `result` neither passed nor failed."""
     word = WORDS.get(result.status, result.status)
     if result.status == "blocked":
         return f"{word} by {result.blocked_by}: {result.message}"
@@ -128,7 +127,7 @@ def not_passed_reason(result: CheckResult) -> str:
 
 
 def report_problems(report: ConformanceReport) -> list[str]:
-    """Return the problems: at most MANY with the same text, and the number of the others."""
+    """Return the problems. If more than MANY have the same text, count the others."""
     counts = Counter(map(problem_of_check, report.problems))
     lines, seen = [], Counter[str]()
     for line in report.problems:
@@ -142,13 +141,13 @@ def report_problems(report: ConformanceReport) -> list[str]:
 
 
 def problem_of_check(problem: str) -> str:
-    """Return the text of a problem without check and precision; "" if it names no check."""
+    """Return `problem` without the check at the start; "" if it is not about a check."""
     match = CHECK_PROBLEM.match(problem)
     return match[1] if match else ""
 
 
 def count_line(report: ConformanceReport) -> str:
-    """Return the number of planned checks and of results by status."""
+    """Return a line such as "planned 9 = 8 passed + 1 failed"."""
     counts = report.counts()
     statuses = [s for s in STATUSES if counts[s] or s in ("passed", "failed")]
     parts = " + ".join(f"{counts[s]} {WORDS.get(s, s)}" for s in statuses)
@@ -157,7 +156,7 @@ def count_line(report: ConformanceReport) -> str:
 
 
 def title_lines(report: ConformanceReport) -> list[str]:
-    """Return backend, versions and settings of the run."""
+    """Return lines with the backend, the versions and the settings of the run."""
     offered = f" ({report.version})" if report.version else ""
     by = f"mindref {mindref.__version__}, specification {versions.SPEC}, suite {versions.SUITE}"
     how = f"profile {report.profile}, seed {report.seed}, {', '.join(report.precisions)}"
@@ -172,7 +171,7 @@ def verdict_text(report: ConformanceReport) -> str:
 
 
 def next_steps(report: ConformanceReport) -> list[str]:
-    """Return what a failed run means and what to do next; empty if the backend conforms."""
+    """Return advice on what to do after a failed run; [] if the backend conforms."""
     if report.conforms:
         return []
     lines, counts = [], report.counts()
@@ -194,11 +193,11 @@ def next_steps(report: ConformanceReport) -> list[str]:
 
 
 def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[list[str]]:
-    """Yield for each page: name, number of results by status, largest error ratio by precision."""
+    """Yield a table row for each page: name, counts by status, largest error / error bound."""
     for page in dict.fromkeys(r.page for r in report.results):
         results = [r for r in report.results if r.page == page]
         counts = Counter(r.status for r in results)
-        ratios: dict[str, CheckResult] = {}  # precision -> passed result
+        ratios: dict[str, CheckResult] = {}  # precision -> passed result with the largest error
         for result in results:
             if result.status == "passed":
                 best = ratios.get(result.precision, result)
@@ -211,8 +210,8 @@ def page_rows(report: ConformanceReport, statuses: Iterable[str]) -> Iterator[li
 def badge_text(report: ConformanceReport) -> str:
     """Return the badge: "ops 41/41 · gradients 38/41 · model 12/12 · train 6/6".
 
-    Each part counts the rules whose checks all passed, out of the claimed rules. Each precision
-    narrower than float32 has a separate part.
+    "38/41" means: for 38 of the 41 claimed rules, all checks passed. Each precision narrower than
+    float32 has a separate count.
     """
     logic = [r for r in report.results if r.precision.split("/")[0] in FULL_PRECISIONS]
     parts = [badge_part(name, list(filter(of, logic))) for name, of in BADGE_PARTS.items()]
@@ -225,7 +224,7 @@ def badge_text(report: ConformanceReport) -> str:
 
 
 def badge_part(name: str, results: list[CheckResult]) -> str:
-    """Return one part of the badge, or "" if there are no results."""
+    """Return a part of the badge, such as "ops 40/41"; "" if `results` is empty."""
     if not results:
         return ""
     statuses_by_rule: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""The report as terminal output: failures first, the summary last."""
+"""The report as terminal output: first the failures, then the summary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def print_suite_report(report: ConformanceReport, console: Console) -> None:
 
 
 def print_failures(report: ConformanceReport, console: Console) -> None:
-    """Print the failures by page and rule."""
+    """Print the failures, grouped by page and rule."""
     page = ""
     for rule, group in summary.failures_by_rule(summary.report_failures(report)):
         if group[0].result.page != page:
@@ -54,7 +54,7 @@ def print_failures(report: ConformanceReport, console: Console) -> None:
 
 
 def print_wrapped(console: Console, line: str, style: str = "", indent: int = 0) -> None:
-    """Print a wrapped line; a command stays on one line so that it can be copied."""
+    """Print `line`, wrapped. A command is not wrapped, so that a user can copy it."""
     margin = " " * indent
     wrapped = textwrap.wrap(line, max(20, console.width - indent), break_on_hyphens=False)
     lines = [line] if line.startswith(summary.COMMAND) else wrapped or [""]
@@ -63,7 +63,7 @@ def print_wrapped(console: Console, line: str, style: str = "", indent: int = 0)
 
 
 def page_table(report: ConformanceReport) -> Table:
-    """Return a table with a row for each page: its counts and the largest error ratio."""
+    """Return a table with a row for each page: counts by status, largest error / error bound."""
     table = Table(box=None, pad_edge=False)
     table.add_column("page")
     statuses = [s for s in STATUSES if report.counts()[s] or s == "passed"]

@@ -1,16 +1,16 @@
-"""Run the checks of the suite on a backend: load the backend, run each check, build the report.
+"""Run the checks of the suite on a backend, and build the report.
 
-The main modules, roughly in the order of use:
+The main modules:
 
-    suite_run       load a backend, run its checks, build the report
-    plan            select the checks of a backend and run one of them
+    suite_run       run all checks on a backend, build the report
+    plan            select the checks for a backend, run one check
     claims          validate the capabilities that a backend claims
-    check           the registry of checks; each check cites the rules that it tests
-    check_runner    run one check on many drawn calls with Hypothesis
+    check           the list of all checks, each with the rules that it tests
+    check_runner    run one check on many calls that Hypothesis generates
     trivial_implementations  simple wrong implementations that every check must reject
-    context         the functions that checks use: run calls and compare answers
-    call            one call of an operator or method, and an adapter that runs calls on a backend
-    reference       the expected answer of a call, with an error bound for every number
+    context         functions with which a check runs calls and compares answers
+    call            the inputs of one call, and an adapter that runs calls on a backend
+    reference       the answer of the reference to a call, with an error bound for every number
     attribution     find failures that another failure explains
-    expectations    known gaps and widened tolerances of a backend
+    expectations    read the known failures and widened tolerances of a backend
 """

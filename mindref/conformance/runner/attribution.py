@@ -1,4 +1,4 @@
-"""Attribute failures to their causes, so that one mistake is reported once."""
+"""Find failures that another failure explains, so that one mistake is reported once."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from mindref.conformance.runner.check import RESTS_ON, all_checks
 from mindref.conformance.runner.result import CheckResult
 
 NAMED = re.compile(r"^your .*?\[[\w-]+, ([a-z_]+-R\d+)")
-"""Matches a diagnosis that names a mutant; the group is the rule that the mutant breaks."""
+"""Matches a diagnosis that names a known mistake; the group is the rule that it breaks."""
 
 
 def block_explained(results: list[CheckResult]) -> list[CheckResult]:
-    """Return the results of one precision; a failure explained by another becomes "blocked".
+    """Return `results`; a failure that another failure explains gets the status "blocked".
 
-    An agreement check compares answers with the reference. A failure is blocked by one of:
+    An agreement check compares answers with the reference. A failure becomes blocked if there is:
 
-    - a failed agreement check of a page that the failure's page is built on (routing: softmax);
-    - for a failed gradient check: an earlier failed agreement check of the same page;
-    - for a failed agreement check of forward: an earlier failed one of the same page;
-    - for a broken rule of all operators, such as the dtype rule: a failed check of that rule;
-    - an earlier failure of the same operator with the same error message.
+    - a failed agreement check of a page that the failure's page uses (routing uses softmax);
+    - for a gradient check: an earlier failed agreement check of the same page;
+    - for an agreement check of forward: an earlier failed agreement check of forward, same page;
+    - for a broken rule of all operators, such as the dtype rule: a failed check of this rule;
+    - for an exception: an earlier failure of the same operator with the same error message.
     """
     return [block_one(result, position, results) for position, result in enumerate(results)]
 
 
 def block_one(result: CheckResult, position: int, results: list[CheckResult]) -> CheckResult:
-    """Return `result`; if another failure in `results` explains it, its status is "blocked"."""
-    if result.status == "blocked":  # CommonRuleFailed or PropertyOnWrongAnswers
+    """Return `result`, with the status "blocked" if another failure in `results` explains it."""
+    if result.status == "blocked":  # it raised CommonRuleFailed or PropertyOnWrongAnswers
         return block_by_common_rule(result, results)
     if result.status != "failed":
         return result
@@ -41,7 +41,7 @@ def block_one(result: CheckResult, position: int, results: list[CheckResult]) ->
 
 
 def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return a blocked result with the rule of a failed cause; if none failed, as a failure."""
+    """Return `result` as "blocked" if a failed check explains it, otherwise as "failed"."""
     if result.blocked_by == "agreement":
         pages = (result.page, operator_of(result))
         causes = [r for r in results if r.page in pages and has_failed(r) and is_agreement(r)]
@@ -55,7 +55,7 @@ def block_by_common_rule(result: CheckResult, results: list[CheckResult]) -> Che
 
 
 def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
-    """Return a failed check of a page that the result's page is built on, or None."""
+    """Return a failed check of a page that `result.page` uses (routing uses softmax), or None."""
     for page in foundations(result.check) or foundations(operator_of(result)):
         if cause := failed_agreement(page, results, gradient=result.gradient):
             return cause
@@ -65,13 +65,13 @@ def failure_below(result: CheckResult, results: list[CheckResult]) -> CheckResul
 def failed_agreement(
     page: str, results: list[CheckResult], *, gradient: bool
 ) -> CheckResult | None:
-    """Return a failed agreement check of a page, or None. gradient=False omits gradient checks."""
+    """Return a failed agreement check of `page`, or None. `gradient`: include gradient checks."""
     failed = (r for r in results if r.page == page and has_failed(r) and is_agreement(r))
     return next((r for r in failed if gradient or not r.gradient), None)
 
 
 def same_check_below(result: CheckResult, results: list[CheckResult]) -> CheckResult | None:
-    """For a check `x[routing]`, return a failed `x[softmax]`: routing is built on softmax."""
+    """For a check `x[routing]`, return a failed `x[softmax]` (routing uses softmax), or None."""
     question, of_all, _ = result.check.partition("[")
     for page in foundations(operator_of(result)) if of_all else ():
         for other in results:
@@ -83,7 +83,7 @@ def same_check_below(result: CheckResult, results: list[CheckResult]) -> CheckRe
 def earlier_agreement(
     result: CheckResult, position: int, results: list[CheckResult]
 ) -> CheckResult | None:
-    """Return an earlier failed agreement check of the same page that explains this failure."""
+    """Return an earlier failed agreement check of the page of `result`, or None."""
     if not (is_agreement(result) or result.gradient):
         return None
     return failed_agreement(result.page, results[:position], gradient=result.gradient)
@@ -92,7 +92,7 @@ def earlier_agreement(
 def same_error_before(
     result: CheckResult, position: int, results: list[CheckResult]
 ) -> CheckResult | None:
-    """Return an earlier failure of the same operator with the same error message."""
+    """Return an earlier failure with the same operator and exception as `result`, or None."""
     if not result.message.startswith("raised "):
         return None
     stem = operator_of(result)
@@ -101,10 +101,10 @@ def same_error_before(
 
 
 def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
-    """Return the results; one failure may block another failure that has the same diagnosis.
+    """Return `results`; if one known mistake explains several failures, some become "blocked".
 
-    Several failures may have one diagnosis, which names a mutant. If one of them cites the rule
-    that this mutant breaks, this rule blocks the failures that do not cite it.
+    A diagnosis may name a mistake and the rule that it breaks. Suppose that a failure cites this
+    rule. Then failures with the same diagnosis that do not cite the rule become "blocked".
     """
     attributed = []
     for result in results:
@@ -117,7 +117,7 @@ def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
 
 
 def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return the result; if its cause is blocked, too, `blocked_by` names the root cause."""
+    """Return `result`. If it is blocked by A, and A is blocked by B, B becomes `blocked_by`."""
     passed = [""]
     while result.status == "blocked" and result.blocked_by not in passed:
         causes = [r for r in results if result.blocked_by in r.rules]
@@ -130,7 +130,7 @@ def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult
 
 
 def broken_rule(result: CheckResult) -> str:
-    """Return the rule broken by the mutant that the diagnosis of a failed result names, or ""."""
+    """Return the rule that the known mistake in `result.diagnosis` breaks, or ""."""
     if result.status != "failed":
         return ""
     match = NAMED.search(result.diagnosis)
@@ -138,7 +138,7 @@ def broken_rule(result: CheckResult) -> str:
 
 
 def foundations(page: str) -> list[str]:
-    """Return the pages that a page is built on, directly or indirectly, lowest page first."""
+    """Return the pages that `page` uses, directly or indirectly; the most basic page is first."""
     pages: list[str] = []
     for under in RESTS_ON.get(page, ()):
         pages += [p for p in [*foundations(under), under] if p not in pages]
@@ -146,23 +146,23 @@ def foundations(page: str) -> list[str]:
 
 
 def operator_of(result: CheckResult) -> str:
-    """Return the name of the operator that a result tests; if there is none, return the page."""
+    """Return the operator that `result` tests, or `result.page` if it tests no operator."""
     return check_operators().get(result.check, result.page)
 
 
 def has_failed(result: CheckResult) -> bool:
-    """Return whether a result has failed."""
+    """Return whether the status of `result` is "failed"."""
     return result.status == "failed"
 
 
 def is_agreement(result: CheckResult) -> bool:
-    """Return whether the check of a result compares answers with the reference."""
+    """Return whether the check of `result` compares answers with the reference."""
     return result.check in agreement_checks()
 
 
 @cache
 def check_operators() -> dict[str, str]:
-    """Return a mapping from the name of each check of an operator to this operator."""
+    """Return a dict: name of a check -> the operator that it tests."""
     return {c.name: c.stem for c in all_checks() if c.stem in OPERATORS}
 
 

@@ -1,7 +1,6 @@
-"""Run one call on a backend; return the answer as a dict of arrays, such as "out" and "d_history".
+"""Run one call on a backend, and return a dict of arrays, such as "out" and "d_history".
 
-Spec: specs/backend.md. The suite and its reproduction scripts run this code. A script contains the
-text of this file, so this file must not import the suite.
+Spec: specs/backend.md. Reproduction scripts contain this code, so it must not import the suite.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ Answer = dict[str, Any]
 
 
 def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the output of an operator (level 1) and, if the call has a d_out, its gradients."""
+    """Return the output of an operator, and its gradients if `call["d_out"]` is not None."""
     operator = getattr(backend.ops, call["stem"])
     arrays, d_out = call["arrays"], call["d_out"]
     out, saved = operator.forward(*arrays.values(), **call["numbers"])
@@ -32,7 +31,7 @@ def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
-    """Return full gradients: key "d_x" for argument x; key "rows" has the rows of a sparse one."""
+    """Return dense gradients: "d_x" for argument x; "rows" for the rows of a sparse gradient."""
     names, answer = call["gradients"], {}
     if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
         gradients = (gradients,)
@@ -40,7 +39,7 @@ def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
         raise TypeError(f"expected the gradients of {', '.join(names)}, got {len(gradients)}")
     for name, gradient in zip(names, gradients, strict=True):
         like = call["arrays"][name]
-        if gradient is None:  # backend-R14: the argument has no influence
+        if gradient is None:  # backend-R14: None means zeros
             gradient = np.zeros_like(like)
         answer[f"d_{name}"] = full_gradient(gradient, like.shape, np.asarray)
         if hasattr(gradient, "rows"):
@@ -49,7 +48,7 @@ def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
 
 
 def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return loss and gradients of the model composed of the backend's operators (backend-R6)."""
+    """Return loss and gradients of the model built from the backend's operators (backend-R6)."""
     from mindref.models import mind
 
     params, batch, catalogue = call["arrays"].values()
@@ -59,13 +58,13 @@ def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the loss of a batch and its gradient with respect to every parameter (level 2)."""
+    """Return the loss of a batch and its gradients, from `backend.loss_and_gradients`."""
     parts = (*call["arrays"].values(), call["numbers"]["config"])
     return model_parts(call, numpy_of(backend), *backend.loss_and_gradients(*parts))
 
 
 def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> Answer:
-    """Return a dict: the loss, each parameter's gradient, and the rows of the item gradient."""
+    """Return a dict: "loss", "d_x" for each parameter x, "rows" of the item gradient."""
     from mindref.models.parameters import flatten, flatten_gradients
 
     answer = {"loss": loss_value(loss, call, numpy)}
@@ -76,14 +75,14 @@ def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> 
 
 
 def answer_interests(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the interests of users, and which of them are active (level 2)."""
+    """Return the interests of the users, and a mask of the active interests."""
     vectors, active = backend.interests(*call["arrays"].values(), call["numbers"]["config"])
     numpy = numpy_of(backend)
     return {"interests": numpy(vectors), "active": numpy(active)}
 
 
 def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
-    """Return the losses of a few training steps, and the parameters after them (level 3)."""
+    """Train for a few steps. Return the loss of each step and the final parameters."""
     from mindref.models.parameters import flatten, unflatten
     from mindref.training.optimiser import State
 
@@ -111,32 +110,32 @@ ANSWERS = {
     "interests": answer_interests,
     "training": answer_training,
 }
-"""Kind ("stem") of a call -> function that runs the call; calls of operators are not listed."""
+"""`call["stem"]` -> function that runs the call. Other stems are names of operators."""
 
 
 def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
-    """Run a call on a backend; return the arrays of the answer by name."""
+    """Run `call` on `backend`; return the arrays of the answer by name."""
     return ANSWERS.get(call["stem"], answer_operator)(backend, call)
 
 
 def numpy_of(backend: Any) -> Any:
-    """Return the function that converts an array of this backend (levels 2 and 3) to NumPy."""
+    """Return a function that converts arrays of `backend` to NumPy."""
     return lambda x: np.asarray(backend.to_numpy(x))
 
 
 def loss_value(x: Any, call: dict[str, Any], numpy: Any) -> Any:
-    """Return a loss as an array; a Python float gets the dtype of the call."""
+    """Return the loss `x` as an array. If `x` is a Python float, use the dtype of `call`."""
     return np.asarray(x, call_dtype(call)) if type(x) is float else numpy(x)
 
 
 def call_dtype(call: dict[str, Any]) -> Any:
-    """Return the dtype of the first float array of a call, or float64 if there is none."""
+    """Return the dtype of the first float array in `call`, or float64 if there is none."""
     floats = (x.dtype for x in arrays_in(call["arrays"]) if x.dtype.kind not in "biu")
     return next(floats, np.dtype(np.float64))
 
 
 def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
-    """Return a row-sparse or dense gradient as a dense array."""
+    """Return a dense or row-sparse `gradient` as a dense array."""
     if not hasattr(gradient, "rows"):
         return numpy(gradient)
     values = numpy(gradient.values)
@@ -146,7 +145,7 @@ def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
 
 
 def arrays_in(x: Any) -> list[Any]:
-    """Return every array in nested tuples and dicts."""
+    """Return all arrays in `x`, which may be nested tuples and dicts."""
     if isinstance(x, np.ndarray):
         return [x]
     parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()

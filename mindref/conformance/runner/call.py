@@ -1,7 +1,6 @@
-"""A call of an operator or of a backend's method, its answer, and objects that run calls.
+"""The inputs of one call of an operator or of a backend's method, and adapters that run calls.
 
-Spec: specs/backend.md. The arrays of a call have names. They are in the order of the positional
-arguments. The module `backend_answers` calls the operators and methods of a backend.
+Spec: specs/backend.md. The arrays of a call are in the order of the positional arguments.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ from mindref.conformance.runner import backend_answers
 
 AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
-"""An answer: name of each part -> NumPy array. Names are "out", "d_history", ..."""
+"""The results of a call: name, such as "out" or "d_history" -> NumPy array."""
 
-MODEL = ("loss", "interests")  # kinds of calls ("stems") of level 2, "model"
-TRAIN = ("training",)  # kind of call of level 3, "train"
+MODEL = ("loss", "interests")  # values of `Call.stem` that need a backend of level "model"
+TRAIN = ("training",)  # value of `Call.stem` that needs a backend of level "train"
 
 
 class Call(NamedTuple):
-    """One call: its kind (`stem`), its arrays and numbers, and an optional cotangent."""
+    """The inputs of one call of an operator or of a backend's method."""
 
-    stem: str  # an operator such as "routing", or "loss", "interests", "training", ...
+    stem: str  # what is called: an operator such as "routing", or "loss", "training", ...
     arrays: dict[str, Any]
     numbers: dict[str, Any]
-    cotangent: AnyArray | None = None  # d_out, if gradients are computed
+    cotangent: AnyArray | None = None  # d_out; None: compute no gradients
 
     @property
     def level(self) -> str:
-        """Return this call's backend level: "ops", "model" or "train"."""
+        """Return the level that a backend needs for this call: "ops", "model" or "train"."""
         return "model" if self.stem in MODEL else "train" if self.stem in TRAIN else "ops"
 
     @property
     def differentiable(self) -> tuple[str, ...]:
-        """Return the names of the arguments with a gradient, in the order of backward's results."""
+        """Return the arguments with a gradient, in the order of the results of `backward`."""
         arguments = ARGUMENTS.get(self.stem)
         names = arguments.differentiable if arguments else ()
         return tuple(name for name in names if name in self.arrays)
@@ -57,7 +56,7 @@ class Call(NamedTuple):
         return np.float32 if self.dtype == np.float64 else np.float64
 
     def change(self, **changes: Any) -> Call:
-        """Return a copy of the call; `changes` replaces arrays, numbers or the cotangent."""
+        """Return the call with some values replaced. Raises KeyError for an unknown name."""
         cotangent = changes.pop("cotangent", self.cotangent)
         arrays = {name: changes.pop(name, x) for name, x in self.arrays.items()}
         numbers = {name: changes.pop(name, x) for name, x in self.numbers.items()}
@@ -66,24 +65,24 @@ class Call(NamedTuple):
         return Call(self.stem, arrays, numbers, cotangent)
 
     def to(self, dtype: npt.DTypeLike) -> Call:
-        """Return the call with its float arrays converted to a dtype."""
-        with np.errstate(over="ignore"):  # numbers beyond the range of the dtype become infinite
+        """Return the call with float arrays converted to `dtype`."""
+        with np.errstate(over="ignore"):  # a number too large for `dtype` becomes inf
             arrays = map_floats(lambda x: x.astype(dtype), self.arrays)
             cotangent = map_floats(lambda x: x.astype(dtype), self.cotangent)
         return Call(self.stem, arrays, numbers_in_dtype(self.numbers, dtype), cotangent)
 
     def forward_only(self) -> Call:
-        """Return the call without its cotangent, so that no gradient is computed."""
+        """Return the call without the cotangent, so that no gradient is computed."""
         return self._replace(cotangent=None)
 
 
 def is_float_array(x: Any) -> bool:
-    """Return whether x is an array of floats of any width, including bfloat16 of ml_dtypes."""
+    """Return whether `x` is an array of floats, such as float32 or bfloat16."""
     return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
 
 
 def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
-    """Return x with `change` applied to every array in nested tuples and dicts."""
+    """Return `x` (nested tuples and dicts) with `change` applied to every array."""
     if isinstance(x, np.ndarray):
         return change(x)
     if isinstance(x, dict):
@@ -95,12 +94,12 @@ def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
 
 
 def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
-    """Return x with `change` applied to every float array in nested tuples and dicts."""
+    """Return `x` (nested tuples and dicts) with `change` applied to every float array."""
     return map_arrays(lambda array: change(array) if is_float_array(array) else array, x)
 
 
 def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
-    """Return `numbers`, with a Config in it set to `dtype` if that is float32 or float64."""
+    """Return `numbers` with `dtype` set in the "config", if `dtype` is float32 or float64."""
     name = np.dtype(dtype).name
     if "config" not in numbers or name not in ("float32", "float64"):
         return numbers
@@ -109,7 +108,7 @@ def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str,
 
 
 def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:
-    """Return every array in nested tuples and dicts by its dotted name."""
+    """Return the arrays in nested tuples and dicts by name; "a.b" is the array "b" inside "a"."""
     if isinstance(x, np.ndarray):
         return {name: x}
     arrays: dict[str, AnyArray] = {}
@@ -124,12 +123,12 @@ def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:
 
 
 def call_arrays(call: Call) -> dict[str, Any]:
-    """Return all arrays of a call, including the cotangent under the name "d_out"."""
+    """Return all arrays of `call`; the cotangent has the name "d_out"."""
     return {**call.arrays, "d_out": call.cotangent}
 
 
 def copy_call(call: Call, read_only: bool = False) -> Call:
-    """Return a call with copies of its arrays, writable or read-only."""
+    """Return `call` with copies of the arrays. The copies are writable unless `read_only`."""
 
     def copy_array(x: AnyArray) -> AnyArray:
         copy = np.array(x)
@@ -141,16 +140,16 @@ def copy_call(call: Call, read_only: bool = False) -> Call:
 
 
 class Implementation(Protocol):
-    """An object whose method `answer` runs a call and returns the result."""
+    """Anything that can run a call, such as a backend."""
 
     name: str
 
     def answer(self, call: Call) -> Answer:
-        """Run a call and return the arrays of the answer by name."""
+        """Run `call` and return the arrays of the answer by name."""
 
 
 class BackendImplementation:
-    """Adapts a backend to the protocol Implementation."""
+    """Adapts a backend to the protocol `Implementation`."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
@@ -158,7 +157,7 @@ class BackendImplementation:
         self.claims: Capabilities = backend.capabilities()
 
     def answer(self, call: Call) -> Answer:
-        """Run a call on the backend and return the arrays of the answer by name."""
+        """Run `call` on the backend and return the arrays of the answer by name."""
         fields: dict[str, Any] = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
         fields |= {"d_out": call.cotangent, "gradients": call.differentiable}
         return backend_answers.answer_call(self.backend, fields)

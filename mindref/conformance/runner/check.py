@@ -1,7 +1,7 @@
-"""Registry of the checks. A check is a function with its rules and a strategy that draws calls.
+"""Registry of the checks. A check is a function with rules and a Hypothesis strategy for inputs.
 
-The name of a check is its module and its function, such as `routing/padding_has_no_influence`.
-Expectations, reports and reproduction scripts use this name, which is stable across versions.
+The name of a check is its module and function, such as `routing/padding_has_no_influence`.
+Reports and files of known failures use this name, so it stays the same in new versions.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ RESTS_ON = {
     "golden/training_matches": ("optimiser",),
     "contract/step_is_adam_on_the_loss_gradients": ("optimiser",),
 }
-"""Key: a page, or the name of a check. Value: pages whose failures explain failures of the key."""
+"""Key: a page or a check. A failure of a page in the value explains a failure of the key."""
 
 STEMS = {"model": "loss", "optimiser": "training"}
-"""Page -> the kind of call ("stem") of its checks, if this is not the name of the page."""
+"""Page -> the default of `stem` in `add_check`. For other pages, it is the name of the page."""
 
 NEEDS: dict[str, tuple[str, ...]] = {"composition": OPERATORS, "contract": (), "conversion": ()}
-"""Stem of level "ops", but not an operator -> the operators that a backend must claim for it."""
+"""For checks whose `stem` is one of these keys: the operators that a backend must claim."""
 
 
 Run = Callable[["CheckContext", Call], None]
@@ -62,31 +62,31 @@ class ConformanceCheck(NamedTuple):
     """One check of the conformance suite."""
 
     name: str
-    rules: tuple[str, ...]  # cited rules; the most specific rule first
+    rules: tuple[str, ...]  # rules that the check tests; the most specific rule first
     run: Run
     draws: st.SearchStrategy[Call]
     gradient: bool  # whether it tests gradients
     agreement: bool  # whether it compares answers with the reference
-    stem: str  # kind of call: operator, "loss", "interests", "training", or a key of NEEDS
-    fraction: float  # the fraction of the profile's examples that it runs on
+    stem: str  # operator that is called, or "loss", "interests", "training" or a key of NEEDS
+    fraction: float  # factor for the number of calls that the profile draws
 
     @property
     def page(self) -> str:
-        """Return the page of the first rule."""
+        """Return the page of the first rule, such as "routing"."""
         return page_of(self.rules)
 
     @property
     def level(self) -> str:
-        """Return the level of the backend contract that the check tests."""
+        """Return the level that the backend must claim: "ops", "model" or "train"."""
         return Call(self.stem, {}, {}).level
 
     @property
     def text(self) -> str:
-        """Return the requirement of the check in one sentence."""
+        """Return the first line of the docstring, which is the requirement."""
         return (self.run.__doc__ or "").strip().split("\n")[0]
 
     def result(self, precision: object, status: str = "", **fields: Any) -> CheckResult:
-        """Return a result of this check with this precision, this status and these other fields."""
+        """Return a CheckResult of this check. `fields` are other fields of CheckResult."""
         identity = (self.name, self.rules, self.level, self.gradient)
         return CheckResult(*identity, str(precision), status, self.text, **fields)
 
@@ -102,9 +102,9 @@ def add_check(
     agreement: bool = False,
     fraction: float = 1.0,
 ) -> Callable[[Run], Run]:
-    """Register the decorated function as a check of these rules, such as "routing-R2, R9".
+    """Register the decorated function as a check of `rules`, such as "routing-R2, R9".
 
-    The default of `stem` is the STEMS entry for the page of the first rule, or else this page.
+    stem: what the check calls; by default STEMS[page], or the name of the first rule's page.
     """
     rules = tuple(label for rule in rules for label in labels_of(rule))
     page_stem = STEMS.get(page_of(rules), page_of(rules))
@@ -124,10 +124,10 @@ def add_check(
 def add_comparison(
     *rules: str, parts: tuple[str, ...] = (), gradient: bool = False, **options: Any
 ) -> Callable[[Callable[[], None]], Run]:
-    """Register a check that compares the backend's answer with the reference's.
+    """Register a check that compares answers of the backend with answers of the reference.
 
-    The name and the docstring of the decorated function become the name and the requirement of the
-    check. `parts` names the arrays of the answer to compare (default: all); "d_..." is a gradient.
+    The decorated function only provides the name and the docstring. `parts` are the names of the
+    arrays to compare, such as "out" or "d_history" (default: all).
     """
     tests_gradient = gradient or any(part.startswith("d_") for part in parts)
     register = add_check(*rules, gradient=tests_gradient, agreement=True, **options)
@@ -140,7 +140,7 @@ def add_comparison(
 
 
 def agreement_run(*parts: str) -> Run:
-    """Return a check that compares parts of an answer (default: all) with the reference's."""
+    """Return a check that compares the arrays `parts` (default: all) with the reference."""
 
     def compare_with_reference(context: CheckContext, call: Call) -> None:
         context.assert_agrees(call, *parts)
@@ -149,31 +149,31 @@ def agreement_run(*parts: str) -> Run:
 
 
 def name_run(run: Run, module: str, name: str, text: str | None) -> Run:
-    """Set module, name and docstring (the requirement) of a check function; return the function."""
+    """Set the module, name and docstring of `run`, and return `run`."""
     run.__module__, run.__name__, run.__doc__ = module, name, text
     return run
 
 
 def page_of(rules: tuple[str, ...]) -> str:
-    """Return the page of the first rule."""
+    """Return the page of the first rule, such as "routing" for "routing-R2"."""
     return rules[0].split("-R")[0]
 
 
 @cache
 def all_checks() -> tuple[ConformanceCheck, ...]:
-    """Return every check in running order."""
+    """Return every check, in the order in which they run."""
     for module in MODULES:
         importlib.import_module(f"{CHECKS_PACKAGE}.{module}")
     return tuple(sorted(CHECKS.values(), key=lambda c: MODULES.index(module_of(c.run))))
 
 
 def module_of(function: Callable[..., Any]) -> str:
-    """Return the name of the module of a function, without the prefix CHECKS_PACKAGE."""
+    """Return the module of `function` without the prefix CHECKS_PACKAGE."""
     return function.__module__.removeprefix(f"{CHECKS_PACKAGE}.")
 
 
 def select_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
-    """Return the checks whose page, name or rule is one of `words`; without words, every check."""
+    """Return the checks with a page, name or rule in `words`; all checks if `words` is empty."""
     checks = all_checks()
     if not words:
         return checks

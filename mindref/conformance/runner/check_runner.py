@@ -1,7 +1,7 @@
 """Run one check on many calls that Hypothesis draws, and return one result.
 
-Hypothesis draws the structure of a call and shrinks a failing call. The numbers in arrays come from
-random generators, whose seeds Hypothesis draws. Two runs with the same seed draw the same calls.
+Hypothesis draws the sizes and options of a call, and shrinks a failing call. The numbers in arrays
+come from random generators, whose seeds Hypothesis draws. Equal seeds give equal calls.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from mindref.conformance.runner.result import (
 from mindref.errors import FOREIGN_ERRORS
 
 MIN_EFFECTIVE = 0.5
-"""Smallest fraction of the examples in which a check must have compared a number."""
+"""A check must compare a number in at least this fraction of its examples (drawn calls)."""
 
 MIN_DRAWN, MAX_CACHED = 5, 100
-"""At least MIN_DRAWN calls are drawn at once. More than MAX_CACHED calls are not cached."""
+"""A check draws at least MIN_DRAWN calls. If it draws more than MAX_CACHED, they are not cached."""
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)
@@ -42,16 +42,16 @@ CONSTANT_METHOD = "_maybe_draw_constant"
 
 
 class ExampleBudget(NamedTuple):
-    """How many examples a check runs on, and whether a failing call is shrunk."""
+    """How many examples (drawn calls) a check runs on, and whether a failing call is shrunk."""
 
     examples: int
     seed: int = 0
     shrink: bool = True
-    any_failure: bool = False  # stop at any failure, even if is_own_failure is False
+    any_failure: bool = False  # stop at the first failure, even if is_own_failure is False
 
 
 class ExampleTally:
-    """Counts over the examples of a check, and the failure that is reported."""
+    """Counts the examples of one check, and stores the failure to report."""
 
     def __init__(self) -> None:
         self.examples = self.effective = 0
@@ -66,19 +66,19 @@ class ExampleTally:
         self.grade = max(self.grade, context.grade)
 
     def fail(self, failure: CheckFailed) -> CheckFailed:
-        """Store and return `failure`. Only an own failure replaces a stored own failure."""
+        """Store and return `failure`. Only an own failure (is_own_failure) replaces an own one."""
         if self.failure is None or is_own_failure(failure) or not is_own_failure(self.failure):
             self.failure = failure
         return failure
 
 
 def is_own_failure(failure: CheckFailed) -> bool:
-    """Return whether neither a rule of all operators nor the first answer caused the failure."""
+    """Return whether `failure` is a plain CheckFailed, not an instance of a subclass."""
     return not isinstance(failure, PropertyOnWrongAnswers | CommonRuleFailed)
 
 
 class Trial(NamedTuple):
-    """A check, the tested implementation, a precision, a seed, and a factor of error bounds."""
+    """A check, and the implementation that it tests. `factor` multiplies the error bounds."""
 
     check: ConformanceCheck
     implementation: Implementation
@@ -94,7 +94,7 @@ def run_check(
     effort: ExampleBudget,
     factor: float = 1.0,
 ) -> CheckResult:
-    """Return the result of a check in one precision. An exception of the backend is a failure."""
+    """Run `check` and return the result. An unexpected exception of the backend is a failure."""
     tally, began = ExampleTally(), time.perf_counter()
     trial = Trial(check, implementation, precision, effort.seed, factor)
     count = max(1, round(effort.examples * check.fraction))
@@ -116,7 +116,7 @@ def run_check(
 
 
 def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | None:
-    """Run a check on one call. Return the failure or None, and record it in the tally."""
+    """Run the check on `call`, and count it in `tally`. Return the failure or None."""
     check, precision = trial.check, trial.precision
     context = CheckContext(trial.implementation, precision, trial.seed, trial.factor)
     try:
@@ -127,7 +127,7 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
         if not failure.evidence.calls:  # the check failed before it ran a call
             failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
         return tally.fail(failure)
-    except FOREIGN_ERRORS as error:  # missing arrays, or shapes that cannot be compared
+    except FOREIGN_ERRORS as error:  # for example, an array is missing
         message = f"the answer cannot be read: {type(error).__name__}: {error}"
         return tally.fail(CheckFailed(message, context.evidence()))
     tally.add(context)
@@ -135,7 +135,7 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
 
 
 def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
-    """Search for the smallest failing call; the tally keeps the last failure of the search."""
+    """Search for the smallest call that fails, and store its failure in `tally`."""
     drawn_failure, tally.failure = tally.failure, None
     seeks_own = drawn_failure is not None and is_own_failure(drawn_failure)
 
@@ -145,18 +145,18 @@ def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
             raise failure
 
     count = max(count, MIN_DRAWN)
-    with suppress(CheckFailed, hypothesis.errors.Flaky):  # the tally has the failure
+    with suppress(CheckFailed, hypothesis.errors.Flaky):  # `tally` stores the failure
         run_hypothesis(trial.check.draws, example, count, trial.seed, WITH_SHRINKING)
     tally.failure = tally.failure or drawn_failure
 
 
 def call_for_check(check: ConformanceCheck, call: Call) -> Call:
-    """Return the call; if the check tests no gradients, return it without its cotangent."""
+    """Return `call`, without the cotangent if `check` tests no gradients."""
     return call if check.gradient else call.forward_only()
 
 
 def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call, ...]:
-    """Draw `count` calls of a check in float64. Equal seeds give equal calls."""
+    """Draw up to `count` calls for `check`, in float64. Equal seeds give equal calls."""
     draw = cached_calls if count <= MAX_CACHED else cached_calls.__wrapped__
     calls = draw(check.draws, max(count, MIN_DRAWN), seed)
     return tuple(call_for_check(check, call) for call in calls[:count])
@@ -164,7 +164,7 @@ def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call
 
 @lru_cache(maxsize=1024)  # drawing is slow, and each precision uses the same calls
 def cached_calls(strategy: st.SearchStrategy[Call], count: int, seed: int) -> tuple[Call, ...]:
-    """Return at most `count` calls drawn from a strategy; the first is the simplest."""
+    """Draw up to `count` calls from `strategy`. The first call is the simplest."""
     calls: list[Call] = []
     run_hypothesis(strategy, calls.append, count, seed, WITHOUT_SHRINKING)
     return tuple(calls)
@@ -177,7 +177,7 @@ def run_hypothesis(
     seed: int,
     phases: tuple[Phase, ...],
 ) -> None:
-    """Run `example` on drawn calls. If it raises, raise its error for the smallest failing call."""
+    """Run `example` on calls drawn from `strategy`. If `example` raises an error, raise it."""
 
     def test(call: Call) -> None:
         example(call)
@@ -199,14 +199,14 @@ def run_hypothesis(
 
 @contextmanager
 def without_source_constants() -> Iterator[None]:
-    """Within the `with` block, draw calls that do not depend on the modules that are loaded.
+    """Make the drawn calls independent of which modules are loaded.
 
-    By default, Hypothesis draws about one number in 20 from constants, some in the source
-    of loaded modules that are not installed. So the calls of a seed would depend on whether a
-    backend is installed, and on whether pytest runs. Hypothesis has no setting for this.
+    By default, Hypothesis draws some numbers from the source code of loaded modules. Then one seed
+    gives different calls if, for example, a backend is installed. Hypothesis has no setting to
+    prevent this.
     """
     before = getattr(HypothesisProvider, CONSTANT_METHOD, None)
-    if before is None:  # a version of Hypothesis without these constants
+    if before is None:  # this version of Hypothesis has no such constants
         yield
         return
     setattr(HypothesisProvider, CONSTANT_METHOD, draw_no_constant)
@@ -217,17 +217,17 @@ def without_source_constants() -> Iterator[None]:
 
 
 def draw_no_constant(*args: Any, **options: Any) -> None:
-    """Return None, so that Hypothesis draws no constant. Replaces a method of Hypothesis."""
+    """Return None instead of a constant. This function replaces a method of Hypothesis."""
 
 
 def largest_call(check: ConformanceCheck, dtype: str) -> Call:
-    """Draw a few calls of a check; return the call with the most array elements, in `dtype`."""
+    """Draw a few calls. Return the call with the most array elements, converted to `dtype`."""
     calls = draw_calls(check, MIN_DRAWN)
     return max(calls, key=lambda c: sum(x.size for x in named_arrays(c.arrays).values())).to(dtype)
 
 
 def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTally) -> CheckResult:
-    """Return `result` with the status and message that follow from the examples in `tally`."""
+    """Return `result` with the status and the message that follow from `tally`."""
     failure = tally.failure
     if failure is not None:
         result = result._replace(status="failed", grade="-")

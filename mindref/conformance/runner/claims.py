@@ -1,7 +1,7 @@
 """Validate the capabilities that a backend claims, before any check runs.
 
-Spec: specs/backend.md. Malformed capabilities end the run with one message. If a claimed function
-is missing, the report lists a problem, and the checks of this function fail, too.
+Spec: specs/backend.md. If the capabilities are malformed, the run ends with one message. If a
+claimed function is missing, the report lists a problem, and the checks of this function fail.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ LEVELS = {
     "model": ("loss_and_gradients", "interests"),
     "train": ("init", "step", "parameters", "moments"),
 }
-"""Level -> the methods that a backend of this level must have. Levels are in ascending order."""
+"""Keys: levels of the backend contract, lowest first. Values: methods that the level needs."""
 
 GRADIENTS = ("derived", "automatic")
 
 
 def claims_of(backend: Any, name: str) -> Capabilities:
-    """Return the capabilities that a backend claims.
+    """Return `backend.capabilities()`.
 
-    Raises BackendError if `capabilities()` raises, if it does not return Capabilities, and for
-    operators, levels, gradients, dtypes or options that are not in the specification.
+    Raises BackendError if this method raises or does not return Capabilities. Also raises it for an
+    unknown operator, level, gradient, dtype or option, and for one that is listed twice.
     """
     location = f"backend {name}: capabilities()"
     try:
         claims = backend.capabilities()
-    except FOREIGN_ERRORS as error:  # code of a backend may raise anything
+    except FOREIGN_ERRORS as error:  # a backend may raise any exception
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(location, "mindref.backend.Capabilities", got)) from error
     if not isinstance(claims, Capabilities):
@@ -51,7 +51,7 @@ def claims_of(backend: Any, name: str) -> Capabilities:
 
 
 def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -> None:
-    """Raise BackendError unless `claimed` is a tuple or list of `words`, each at most once."""
+    """Raise BackendError unless `claimed` is a tuple or list of distinct strings from `words`."""
     expected = f"a tuple of {', '.join(words)}"
     if not isinstance(claimed, tuple | list) or not all(isinstance(w, str) for w in claimed):
         raise BackendError(say(f"{location}: {claim}", expected, repr(claimed)))
@@ -63,7 +63,7 @@ def check_words(location: str, claim: str, claimed: Any, words: Sequence[str]) -
 
 
 def check_dtypes(location: str, claimed: Any) -> None:
-    """Raise BackendError unless all precisions differ and each has one to three known dtypes."""
+    """Raise BackendError unless `claimed` has distinct tuples of one to three known dtypes."""
     location = f"{location}: dtypes"
     expected = '(dtype of inputs, dtype of accumulation), such as ("float32", "float32")'
     if not isinstance(claimed, tuple | list) or not claimed:
@@ -82,7 +82,7 @@ def check_dtypes(location: str, claimed: Any) -> None:
 
 
 def check_dtype_available(location: str, name: str) -> None:
-    """Raise BackendError for bfloat16 if ml_dtypes, which adds it to NumPy, is not installed."""
+    """Raise BackendError if `name` is bfloat16 and the package ml_dtypes is not installed."""
     if name == "bfloat16" and importlib.util.find_spec("ml_dtypes") is None:
         raise BackendError(say(location, "a dtype of NumPy", name, "pip install ml_dtypes"))
     if name == "bfloat16":
@@ -90,10 +90,10 @@ def check_dtype_available(location: str, name: str) -> None:
 
 
 def missing_members(backend: Any, claims: Capabilities) -> Iterator[str]:
-    """Yield a message for each claimed operator or method that is missing (backend-R13)."""
+    """Yield a message for each operator or method that is claimed but missing (backend-R13)."""
     try:
         ops = backend.ops
-    except FOREIGN_ERRORS as error:  # code of a backend may raise anything
+    except FOREIGN_ERRORS as error:  # a backend may raise any exception
         yield f"ops cannot be read: {type(error).__name__}: {error}"
         return
     methods = ("forward", "backward") if claims.gradients == "derived" else ("forward",)
@@ -109,7 +109,7 @@ def missing_members(backend: Any, claims: Capabilities) -> Iterator[str]:
 
 
 def missing_methods(backend: Any, claims: Capabilities) -> Iterator[str]:
-    """Yield a message for each missing method that a claimed level, gradient or device needs."""
+    """Yield a message for each method that `claims` requires and `backend` does not have."""
     automatic = claims.gradients == "automatic" and claims.operators
     if automatic and not has_method(backend, "differentiate"):
         yield "automatic gradients are claimed, but the backend has no method differentiate"
@@ -122,6 +122,6 @@ def missing_methods(backend: Any, claims: Capabilities) -> Iterator[str]:
 
 
 def has_method(backend: Any, method: str) -> bool:
-    """Return whether a method exists, without evaluating a property of that name."""
+    """Return whether `backend` has this method, without calling the getter of a property."""
     member = inspect.getattr_static(backend, method, None)
     return member is not None or callable(getattr(backend, method, None))

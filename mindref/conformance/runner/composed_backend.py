@@ -1,7 +1,7 @@
-"""A complete backend that is composed of operators, a model and an optimiser.
+"""A backend that is made from operator modules, a model module and an optimiser module.
 
-Spec: specs/backend.md, levels 2 and 3. If these modules are the original ones, the backend is the
-reference. If a module is edited, the backend is a mutant.
+Spec: specs/backend.md, levels 2 and 3. With the modules of mindref, this backend is the reference.
+With an edited module, it is a mutant (a wrong implementation).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from mindref.training import optimiser
 
 
 class ComposedState(NamedTuple):
-    """The state of one training: parameters and moments, which `step` changes in place."""
+    """The state of a training: parameters and moments, which `step` changes in place."""
 
     params: Params
     moments: Any  # the state of the optimiser
 
 
 class ComposedBackend:
-    """A backend of all three levels in NumPy, with gradients derived by hand.
+    """A NumPy backend of all three levels, with gradients derived by hand.
 
-    `ops` has one member for each operator. `mind` has the functions of `mindref.models.mind`, and
-    `optimiser` those of `mindref.training.optimiser`. The backend claims the levels in `levels`.
+    `ops` has one member for each operator. `mind` has the functions of `mindref.models.mind`.
+    `optimiser` has the functions of `mindref.training.optimiser`. The backend claims `levels`.
     """
 
     def __init__(
@@ -56,33 +56,33 @@ class ComposedBackend:
         self.name, self.levels = name, levels
 
     def capabilities(self) -> Capabilities:
-        """Return claims for every operator and option, and for the levels passed to `__init__`."""
+        """Claim every operator, every option, and the levels in `self.levels`."""
         return Capabilities(OPERATORS, self.levels, options=OPTIONS)
 
     def to_numpy(self, x: Any) -> Any:
-        """Return x, which is a NumPy array already."""
+        """Return x, which is already a NumPy array."""
         return x
 
     def from_numpy(self, x: Any) -> Any:
-        """Return x, which is a NumPy array already."""
+        """Return x, which is already a NumPy array."""
         return x
 
     def loss_and_gradients(
         self, params: Params, batch: Any, catalogue: Catalogue, config: Config
     ) -> tuple[Any, Gradients]:
-        """Return the mean loss of a batch and its gradient with respect to every parameter."""
+        """Return the mean loss of `batch`, and the gradients with respect to all parameters."""
         loss, saved = self.mind.loss(params, batch, catalogue, config, self.ops)
         return loss, self.mind.backward(saved, ops=self.ops)
 
     def interests(
         self, params: Params, histories: Any, catalogue: Catalogue, config: Config
     ) -> tuple[Any, Any]:
-        """Return the interests of users (B, K, D) and which of them are active (B, K)."""
+        """Return the interests (B, K, D) of users, and a mask (B, K) of active interests."""
         out, active, _ = self.mind.interests(params, histories, catalogue, config, self.ops)
         return out, active
 
     def init(self, params: Params, config: Config, moments: Any = None) -> ComposedState:
-        """Return a state with copies of `params`; with `moments`, it continues a training."""
+        """Return a state with copies of `params` and `moments`. The default moments are zero."""
         copies_of_params = copy_params(params)
         if moments is None:
             return ComposedState(copies_of_params, self.optimiser.init(flatten(copies_of_params)))
@@ -99,7 +99,7 @@ class ComposedBackend:
         config: Config,
         learning_rate: float,
     ) -> tuple[ComposedState, Any]:
-        """Take one step of Adam, which changes arrays of `state`; return the state and the loss."""
+        """Take one step of Adam, which changes arrays of `state`. Return the state and the loss."""
         loss, gradients = self.loss_and_gradients(state.params, batch, catalogue, config)
         gradient_arrays = flatten_gradients(gradients)
         if not np.isfinite(loss):  # optimiser-R14
@@ -112,21 +112,21 @@ class ComposedBackend:
         return state._replace(moments=moments), loss
 
     def parameters(self, state: ComposedState) -> Params:
-        """Return copies of the parameters, which later steps do not change."""
+        """Return copies of the parameters. Later steps do not change the copies."""
         return copy_params(state.params)
 
     def moments(self, state: ComposedState) -> Any:
-        """Return the moments (step, first, second) of a state; the next step overwrites them."""
+        """Return the moments (step, first, second), not copies. The next step overwrites them."""
         return state.moments
 
 
 def squares_are_finite(gradient: Any) -> bool:
-    """Return whether the squares of a gradient, with or without error bounds, are all finite."""
+    """Return whether all squared elements of `gradient` are finite."""
     x = gradient.values if isinstance(gradient, RowGradient) else gradient
     return bool(np.isfinite(x * x).all())
 
 
 @cache
 def reference_model() -> ComposedBackend:
-    """Return the reference as a backend of the levels `ops`, `model` and `train`."""
+    """Return the reference implementation as a backend of all three levels."""
     return ComposedBackend(ops, mind, optimiser, name="reference")

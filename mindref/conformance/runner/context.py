@@ -1,7 +1,7 @@
-"""The functions that checks use: run calls, and compare the answers.
+"""The class `CheckContext`: a check uses it to run calls and to compare the answers.
 
-`CheckContext.run` runs every call. It also tests the rules of all operators: inputs keep their
-bytes, answers share no memory, and the dtypes of answers are those of the inputs.
+`CheckContext.run` also tests three rules of all operators. A call does not change its inputs.
+Answers share no memory with inputs or earlier answers. Answers have the dtype of the inputs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Change = Callable[[AnyArray], AnyArray]
 
 
 class CallAnswer(dict[str, AnyArray]):
-    """An answer together with its call."""
+    """The answer to a call: a dict from names to arrays. The attribute `call` is the call."""
 
     def __init__(self, call: Call, parts: Mapping[str, AnyArray]) -> None:
         super().__init__(parts)
@@ -44,7 +44,7 @@ class CallAnswer(dict[str, AnyArray]):
 
 
 class CheckContext:
-    """Runs the calls of one example of one check, and compares the answers."""
+    """Runs calls on `implementation`, and compares the answers with expected numbers."""
 
     def __init__(
         self, implementation: Implementation, precision: Precision, seed: int, factor: float = 1
@@ -52,17 +52,17 @@ class CheckContext:
         self.implementation, self.precision, self.factor = implementation, precision, factor
         self.rng = np.random.default_rng(seed)
         self.calls: list[Call] = []
-        self.read_only_calls: list[int] = []  # indices of calls with read-only arrays
-        self.returned: list[tuple[AnyArray, AnyArray]] = []  # returned array, and a copy
-        self.answers: list[tuple[int, CallAnswer]] = []  # index of the call, answer
-        self.compared = 0  # number of compared numbers
-        self.error_ratio = 0.0  # largest error / error bound
+        self.read_only_calls: list[int] = []  # indices in `calls` of calls with read-only arrays
+        self.returned: list[tuple[AnyArray, AnyArray]] = []  # returned array, and a copy of it
+        self.answers: list[tuple[int, CallAnswer]] = []  # index in `calls`, answer
+        self.compared = 0  # how many numbers were compared
+        self.error_ratio = 0.0  # largest ratio error / error bound
         self.grade = "A"
         self.first_answer: CallAnswer | None = None
         self.expected_cache: list[tuple[Call, str, dict[str, ExpectedArray]]] = []
 
     def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
-        """Run a call and return the answer. If the implementation raises, the check fails."""
+        """Run `call` and return the answer. Raises CheckFailed if the implementation raises."""
         self.read_only_calls += [len(self.calls)] * read_only
         self.calls.append(call)
         passed = copy_call(call, read_only)
@@ -79,13 +79,13 @@ class CheckContext:
         return got
 
     def run_silently(self, call: Call) -> dict[str, AnyArray]:
-        """Return the answer to a call, without warnings: checks find an overflow in the numbers."""
+        """Return the answer to `call`. Warnings, such as NumPy's overflow warning, are hidden."""
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.implementation.answer(call)
 
     def check_common_rules(self, call: Call, passed: Call, parts: Mapping[str, AnyArray]) -> None:
-        """Test the rules of all operators: unchanged inputs, separate memory, dtypes."""
+        """Raise CommonRuleFailed for a changed input, shared memory or a wrong dtype."""
 
         def broken(rule: str, message: str) -> CommonRuleFailed:
             return CommonRuleFailed(rule, message, self.evidence(kind="common_rule"))
@@ -107,7 +107,7 @@ class CheckContext:
                 raise broken("numerics-R2", message)
 
     def expected(self, call: Call, mode: str = "statistical") -> dict[str, ExpectedArray]:
-        """Return the answer of the reference with an error bound for each number."""
+        """Return the reference's answer to `call`, with an error bound for each number."""
         for cached_call, cached_mode, parts in self.expected_cache:
             if cached_call is call and cached_mode == mode:
                 return parts
@@ -116,17 +116,17 @@ class CheckContext:
         return parts
 
     def widen(self, parts: Mapping[str, ExpectedArray]) -> dict[str, ExpectedArray]:
-        """Return the parts with error bounds multiplied by the factor of the expectations file."""
+        """Return `parts` with all error bounds multiplied by `self.factor`."""
         return {n: e._replace(allowed=self.factor * e.allowed) for n, e in parts.items()}
 
     def assert_agrees(self, call: Call, *parts: str) -> CallAnswer:
-        """Run a call, and compare parts of its answer (default: all) with the reference."""
+        """Run `call`. Compare the arrays named in `parts` (default: all) with the reference."""
         got = self.run(call)
         self.assert_matches(got, parts)
         return got
 
     def assert_matches(self, got: CallAnswer, parts: tuple[str, ...] = ()) -> None:
-        """Compare parts of an answer (default: all) with the reference's answer to this call."""
+        """Compare the arrays of `got` named in `parts` (default: all) with the reference."""
         want = self.expected(got.call)
         for name in parts or [n for n in want if n in got or n not in ("rows", "couplings")]:
             if name not in got:
@@ -135,14 +135,14 @@ class CheckContext:
             self.assert_close(name, got[name], want[name], partial(self.worst_case, got.call, name))
 
     def worst_case(self, *calls_and_name: Any) -> AnyArray:
-        """Return the worst-case bound of the array `name`, summed over `calls`."""
+        """Sum the worst-case error bounds of one array over calls. The array name comes last."""
         *calls, name = calls_and_name
         return reduce(np.add, [self.expected(call, "worst")[name].allowed for call in calls])
 
     def assert_close(
         self, name: str, got: AnyArray, want: ExpectedArray, worst: Callable[[], AnyArray]
     ) -> None:
-        """Compare a part with `want`. If an error exceeds its bound, use the bound `worst()`."""
+        """Compare `got` with `want`. If an error is too large, compare with the bound `worst()`."""
         if got.shape != want.value.shape:
             message = f"{name} has shape {got.shape}, expected {want.value.shape}"
             raise CheckFailed(message, self.evidence(name, got))
@@ -157,7 +157,7 @@ class CheckContext:
         self.error_ratio = max(self.error_ratio, ratio)
 
     def assert_within(self, name: str, got: AnyArray, value: Any, allowed: AnyArray) -> None:
-        """Compare `got`, computed from answers, with `value`; worst-case bound: 2 * `allowed`."""
+        """Raise CheckFailed if the error of `got` exceeds 2 `allowed`; above `allowed`, grade B."""
         want = ExpectedArray(np.asarray(value), allowed)
         self.assert_close(name, got, want, lambda: 2 * allowed)
 
@@ -168,7 +168,7 @@ class CheckContext:
         *parts: str,
         through: Mapping[str, Change] | None = None,
     ) -> None:
-        """Compare two answers part by part; `through[part]` first changes the second answer's part.
+        """Compare two answers. A function `through[name]` first changes array `name` of `second`.
 
         The answers may differ by the sum of their error bounds.
         """
@@ -182,7 +182,7 @@ class CheckContext:
                 self.assert_close(name, first[name], want, worst)
 
     def worst_case_of_both(self, first: Call, second: Call, name: str, change: Change) -> AnyArray:
-        """Return the worst-case bound of `first` plus that of `second` after `change`."""
+        """Add two worst-case bounds of array `name`: of `first`, and of `second` after `change`."""
         return self.worst_case(first, name) + change(self.worst_case(second, name))
 
     def assert_equal(
@@ -192,7 +192,7 @@ class CheckContext:
         *parts: str,
         through: Mapping[str, Change] | None = None,
     ) -> None:
-        """Compare two answers number by number, without tolerance."""
+        """Require that two answers are exactly equal. See `assert_same` for the arguments."""
         for name in parts or tuple(second):
             change = (through or {}).get(name, np.asarray)
             with self.record_source(second, name, change):
@@ -200,7 +200,7 @@ class CheckContext:
 
     @contextmanager
     def record_source(self, other: CallAnswer, name: str, change: Change) -> Iterator[None]:
-        """If the block fails, record in the evidence which numbers of `other` were expected."""
+        """On CheckFailed in the `with` block, record where in `other` the expected numbers are."""
         try:
             yield
         except CheckFailed as error:
@@ -213,7 +213,7 @@ class CheckContext:
             raise
 
     def assert_exact(self, got: CallAnswer, name: str, value: Any, mask: Any = True) -> None:
-        """Require that a part of an answer is exactly equal to `value` where `mask` is true."""
+        """Require that array `name` of `got` equals `value` exactly where `mask` is true."""
         want = np.where(mask, np.broadcast_to(value, got[name].shape), got[name])
         self.compared += int(np.count_nonzero(np.broadcast_to(mask, got[name].shape)))
         if not np.array_equal(got[name], want, equal_nan=want.dtype.kind == "f"):
@@ -227,14 +227,14 @@ class CheckContext:
     def assert_true(
         self, truth: Any, message: str, got: CallAnswer | None = None, part: str = ""
     ) -> None:
-        """Fail with a message unless the condition is true."""
+        """Raise CheckFailed with `message` unless `truth` is true."""
         self.compared += 1
         if not truth:
             value = got[part] if got is not None and part else None
             raise CheckFailed(message, self.evidence(part, value))
 
     def assert_raises(self, call: Call) -> None:
-        """Run an invalid call. The implementation must raise, but not NotImplementedError."""
+        """Run the invalid `call`. It must raise an error other than NotImplementedError."""
         self.calls.append(call)
         self.compared += 1
         try:
@@ -248,14 +248,14 @@ class CheckContext:
         raise CheckFailed(message, self.evidence(kind="answered"))
 
     def assert_each_raises(self, call: Call, **values: Sequence[Any]) -> None:
-        """Run a valid call. Then run it with each invalid value; each of these runs must raise."""
+        """Run the valid `call`. Then run it with each value in `values`, which must raise."""
         self.run(call)
         for name, invalid in values.items():
             for value in invalid:
                 self.assert_raises(call.change(**{name: value}))
 
     def assert_first_matches(self) -> None:
-        """Compare the first answer with the reference; if it is wrong, the check proves nothing."""
+        """Raise PropertyOnWrongAnswers if the answer to the first call is not the reference's."""
         if self.first_answer is None:
             return
         try:
@@ -270,7 +270,7 @@ class CheckContext:
         want: ExpectedArray | None = None,
         kind: str = "fact",
     ) -> Evidence:
-        """Return the evidence of a failure: calls so far, wrong array and expected interval."""
+        """Return the data of a failure: calls so far, wrong array and expected interval."""
         call_index = next((i for i, a in self.answers if any(x is got for x in a.values())), -1)
         answers = tuple((i, dict(a)) for i, a in self.answers)
         evidence = Evidence(tuple(self.calls), part, got, call_index=call_index, kind=kind)
@@ -278,7 +278,7 @@ class CheckContext:
         if want is None:
             return evidence
         low, high = want.interval()
-        kind = "outside" if call_index >= 0 else "fact"  # -1: `got` is computed from answers
+        kind = "outside" if call_index >= 0 else "fact"  # -1: `got` was computed from answers
         return evidence._replace(low=low, high=high, kind=kind)
 
 

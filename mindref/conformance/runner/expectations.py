@@ -1,7 +1,7 @@
-"""Known gaps and widened tolerances of a backend, read from a TOML file.
+"""Read a TOML file that lists the known failures and the widened tolerances of a backend.
 
 Spec: specs/conformance.md. If an [[expect]] table matches no check, or only checks that pass, the
-report lists a problem, because the file must describe the current backend.
+report lists a problem.
 
     [[expect]]
     rule = "routing-R9"          # or check = "routing/..."; optional: precision = "float32"
@@ -30,7 +30,7 @@ KINDS = ("notimpl", "notyet", "never", "bug")
 FAILING = ("failed", "blocked")
 WITHOUT_RUN = ("not_claimed", "self_comparison")
 WIDEST = 16.0
-"""Largest allowed factor. With a larger factor, a wrong gradient of a mutant passes in float32."""
+"""Largest allowed `factor`. With a larger factor, a wrong gradient would pass in float32."""
 
 FIELDS = {
     "expect": {"check", "rule", "precision", "kind", "reason", "link"},
@@ -39,9 +39,9 @@ FIELDS = {
 
 
 class Expectation(NamedTuple):
-    """A known gap: a check, or all checks of a rule, that is expected to fail."""
+    """One [[expect]] table: the check `check`, or every check of `rule`, is expected to fail."""
 
-    location: str  # file and number of the table
+    location: str  # file, and number of the table in the file
     kind: str
     reason: str
     check: str = ""
@@ -50,23 +50,23 @@ class Expectation(NamedTuple):
     link: str = ""
 
     def matches(self, result: CheckResult) -> bool:
-        """Return whether this table names a check or rule of `result`, and fits its precision."""
+        """Return whether this table matches the check (or a rule) and the precision of `result`."""
         applies = result.check == self.check if self.check else self.rule in result.rules
         return applies and self.precision in ("", result.precision)
 
     @property
     def target(self) -> str:
-        """Return the check or rule that this table names, with the precision."""
+        """Return the check or rule that this table names, and the precision if there is one."""
         return (self.check or self.rule) + (f" [{self.precision}]" if self.precision else "")
 
     @property
     def explanation(self) -> str:
-        """Return kind, reason and link, as the report prints them."""
+        """Return kind, reason and link as one text for the report."""
         return f"{self.kind}: {self.reason}" + (f" ({self.link})" if self.link else "")
 
 
 class Tolerance(NamedTuple):
-    """A widened tolerance: `factor` multiplies the error bound of `check`."""
+    """One [[tolerance]] table: `factor` multiplies the error bounds of the check `check`."""
 
     location: str
     check: str
@@ -82,15 +82,15 @@ class Expectations(NamedTuple):
 
     @property
     def factors(self) -> dict[str, float]:
-        """Return a dict: name of a check -> the factor that multiplies its error bound."""
+        """Return a dict from the name of a check to the factor of its error bounds."""
         return {t.check: t.factor for t in self.tolerances}
 
 
 def read_expectations(path: Path | None) -> Expectations:
-    """Return the expectations in a file. If `path` is None, return empty Expectations.
+    """Return the expectations in the file `path`. If `path` is None, return empty Expectations.
 
-    Raises ConfigError for invalid TOML, for an unknown table or field, a missing reason, an unknown
-    kind, or a factor out of range. The message names the file and, if known, the table.
+    Raises ConfigError for invalid TOML, an unknown table, field or kind, a missing reason, or a
+    factor out of range.
     """
     if path is None:
         return Expectations()
@@ -115,7 +115,7 @@ def read_expectations(path: Path | None) -> Expectations:
 def table_rows(
     path: Path, content: dict[str, Any], name: str
 ) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Yield location and content of each [[name]] table. Raises ConfigError for unknown fields."""
+    """Yield location and fields of each [[name]] table. Raises ConfigError for unknown fields."""
     tables = content.get(name, [])
     if not isinstance(tables, list) or not all(isinstance(row, dict) for row in tables):
         raise ConfigError(say(str(path), f"tables [[{name}]]", f"{name} = {tables!r}"))
@@ -129,7 +129,7 @@ def table_rows(
 
 
 def parse_gap(location: str, row: dict[str, Any]) -> Expectation:
-    """Return the known gap of one [[expect]] table."""
+    """Return one [[expect]] table as an Expectation. Raises ConfigError for an invalid field."""
     texts = {name: required_text(location, name, row[name]) for name in row}
     if ("check" in texts) == ("rule" in texts):
         got = "both" if "check" in texts else "neither"
@@ -141,7 +141,7 @@ def parse_gap(location: str, row: dict[str, Any]) -> Expectation:
 
 
 def parse_tolerance(location: str, row: dict[str, Any]) -> Tolerance:
-    """Return the widened tolerance of one [[tolerance]] table."""
+    """Return one [[tolerance]] table as a Tolerance. Raises ConfigError for an invalid field."""
     check, factor = required_text(location, "check", row.get("check", "")), row.get("factor")
     if not check:
         raise ConfigError(say(location, "check = the name of a check", "none"))
@@ -153,7 +153,7 @@ def parse_tolerance(location: str, row: dict[str, Any]) -> Tolerance:
 
 
 def required_reason(location: str, row: dict[str, Any]) -> str:
-    """Return the reason of a table. Raises ConfigError if the table has no reason."""
+    """Return the field `reason` of a table. Raises ConfigError if it is missing or empty."""
     reason = required_text(location, "reason", row.get("reason", "")).strip()
     if not reason:
         raise ConfigError(say(location, "a reason", "none", 'add reason = "..."'))
@@ -161,7 +161,7 @@ def required_reason(location: str, row: dict[str, Any]) -> str:
 
 
 def required_text(location: str, name: str, value: Any) -> str:
-    """Return a field that must be text. Raises ConfigError for another type."""
+    """Return `value`, the field `name`. Raises ConfigError if `value` is not a string."""
     if not isinstance(value, str):
         raise ConfigError(say(f"{location}: {name}", "text", repr(value)))
     return value
@@ -170,14 +170,14 @@ def required_text(location: str, name: str, value: Any) -> str:
 def apply_expectations(
     expectations: Expectations, results: Iterable[CheckResult]
 ) -> list[CheckResult]:
-    """Return the results. Expected failures and widened tolerances are marked with their reason."""
+    """Return `results`; expected failures and widened tolerances are marked, with the reason."""
     expected = (mark_expected(expectations, result) for result in results)
     marked = [mark_loosened(expectations, result) for result in expected]
     return [mark_following(result, marked) for result in marked]
 
 
 def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResult:
-    """Return the result; if an [[expect]] table names this failure, its status is "expected"."""
+    """Return `result`. If an [[expect]] table lists this failure, the status is "expected"."""
     line = next((gap for gap in expectations.gaps if gap.matches(result)), None)
     if line is None or result.status not in FAILING:
         return result
@@ -185,7 +185,7 @@ def mark_expected(expectations: Expectations, result: CheckResult) -> CheckResul
 
 
 def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> CheckResult:
-    """Return the result; if only expected failures block it, its status is "expected"."""
+    """Return `result`. If only expected failures block it, the status is "expected"."""
     if result.status != "blocked":
         return result
     failing = [r for r in results if r.status in ("failed", "expected")]
@@ -198,7 +198,7 @@ def mark_following(result: CheckResult, results: Sequence[CheckResult]) -> Check
 
 
 def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResult:
-    """Return the result; if its check has a widened tolerance, add its factor and reason."""
+    """Return `result`. If the tolerance of its check is widened, add the factor and the reason."""
     line = next((t for t in expectations.tolerances if t.check == result.check), None)
     if line is None or result.status in WITHOUT_RUN:
         return result
@@ -210,10 +210,10 @@ def mark_loosened(expectations: Expectations, result: CheckResult) -> CheckResul
 def stale_lines(
     expectations: Expectations, results: Sequence[CheckResult], *, partial: bool = False
 ) -> list[str]:
-    """Return a message for each table that matches no check or expects an absent failure.
+    """Return a message for each table that matches no check, or expects a failure that is absent.
 
-    In a partial run, a table that matches no check is not reported, because its check may not be
-    selected. A table about a check or rule that does not exist is always reported.
+    If `partial`, only some checks ran. Then a table that matches no check is not reported. A table
+    with a check or rule that does not exist is always reported.
     """
     gaps = [line for line in expectations.gaps if not unknown_reason(line.check, line.rule)]
     tolerances = [over for over in expectations.tolerances if not unknown_reason(over.check)]
@@ -233,7 +233,7 @@ def stale_lines(
 
 
 def unknown_names(expectations: Expectations) -> Iterator[str]:
-    """Yield a message for each table that names a check or rule that this suite does not have."""
+    """Yield a message for each table with a check or rule that this suite does not have."""
     reasons = [(line.location, unknown_reason(line.check, line.rule)) for line in expectations.gaps]
     reasons += [(over.location, unknown_reason(over.check)) for over in expectations.tolerances]
     for location, reason in reasons:
@@ -242,7 +242,7 @@ def unknown_names(expectations: Expectations) -> Iterator[str]:
 
 
 def unknown_reason(check: str, rule: str = "") -> str:
-    """Return why a check or rule is unknown to this suite, or ""."""
+    """Return a message if this suite has no such check or rule, otherwise an empty text."""
     checks = manifest.load_manifest()["checks"]
     if check:
         return "" if check in checks else f"this suite has no check {check}"
@@ -251,7 +251,7 @@ def unknown_reason(check: str, rule: str = "") -> str:
 
 
 def tolerance_remarks(expectations: Expectations) -> list[str]:
-    """Return a remark about each widened tolerance."""
+    """Return a sentence for the report about each widened tolerance."""
     return [
         f"error bound of {t.check} widened by a factor of {t.factor:g}: {t.reason}"
         for t in expectations.tolerances

@@ -1,7 +1,7 @@
 """Compare the gradients of a backend with central differences of the backend's forward.
 
-The comparison does not use the reference, so it can show that a gradient of the reference is wrong.
-It needs float64, because a central difference in float32 has too few digits.
+The reference is not used, so a wrong gradient of the reference is found, too. The comparison needs
+float64, because a central difference in float32 has too few digits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mindref.conformance.runner.result import CheckFailed
 def assert_gradients_follow(
     context: CheckContext, call: Call, *, step: float = gradient.STEP
 ) -> None:
-    """Compare every gradient of the call with central differences of the backend's forward.
+    """Compare every gradient of `call` with central differences of the backend's forward.
 
-    `call` itself runs first, because the suite later compares the first answer with the reference.
-    In dtypes other than float64, no gradient is compared.
+    The unchanged `call` runs first, because the suite compares the first answer with the reference.
+    If the dtype is not float64, only this first call runs.
     """
     context.run(call)
     if context.precision.input != "float64":
@@ -43,7 +43,7 @@ def assert_gradients_follow(
 def assert_matches_differences(
     context: CheckContext, function: Any, slopes: Any, inputs: list[Any], step: float
 ) -> None:
-    """Require that the gradients from `slopes` match central differences of `function`."""
+    """Raise CheckFailed unless `slopes(cotangent)` matches central differences of `function`."""
     try:
         gradient.check_gradient(function, slopes, inputs, context.rng, step=step)
     except CheckFailed:

@@ -1,7 +1,7 @@
-"""Manifest of the suite: every check, and the text of every rule that a check cites.
+"""The manifest: a JSON file with every check, and the text of every rule that a check cites.
 
-An installed suite has no specification pages. So the manifest provides the rule texts that reports
-quote, and the list of checks that a run must contain. A test compares the manifest with the pages.
+An installed suite has no specification pages, so reports quote rule texts from the manifest. The
+manifest also lists the checks that must run. A test compares the manifest with the pages.
 
 In a checkout, `python -m mindref.conformance.runner.manifest` writes the manifest.
 """
@@ -26,7 +26,7 @@ FILE = "manifest.json"
 
 @cache
 def load_manifest() -> dict[str, Any]:
-    """Return the manifest of this installation."""
+    """Return the content of manifest.json in this installation."""
     text = resources.files("mindref.conformance").joinpath(FILE).read_text(encoding="utf-8")
     manifest: dict[str, Any] = json.loads(text)
     return manifest
@@ -43,7 +43,7 @@ def rule_text(rule: str) -> str:
 
 
 def build_manifest(specs: Path) -> dict[str, Any]:
-    """Return the manifest of the checks of this package and of the rules that they cite."""
+    """Return a new manifest: all checks, and the rules they cite, from the pages in `specs`."""
     cited = {rule for check in all_checks() for rule in check.rules}
     rules = {}
     for page in sorted(specs.glob("*.md")):
@@ -56,13 +56,13 @@ def build_manifest(specs: Path) -> dict[str, Any]:
 
 
 def manifest_entry(check: ConformanceCheck) -> dict[str, Any]:
-    """Return the manifest entry of a check. `level` and `agreement` determine its precisions."""
+    """Return the manifest entry of `check`."""
     entry = {"rules": list(check.rules), "text": check.text, "level": check.level}
     return {**entry, "agreement": check.agreement}
 
 
 def manifest_text(manifest: dict[str, Any]) -> str:
-    """Return a manifest as JSON with one rule or check on each line."""
+    """Return `manifest` as JSON text, with one rule or check on each line."""
     parts = []
     for name, value in manifest.items():
         text = json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Select the checks that run on a backend, and run one check.
+"""Select the checks for a backend, and run one check.
 
-Spec: specs/conformance.md. Before a check tests the backend, it must reject every trivial wrong
-implementation. Before an agreement check, one call tests that the backend runs no reference code.
+Spec: specs/conformance.md. A check must first reject every trivially wrong implementation. Before a
+check compares answers with the reference, one call tests that the backend runs no reference code.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ FULL_PRECISIONS = ("float64", "float32")  # dtypes in which every check runs
 
 
 class Profile(NamedTuple):
-    """The number of examples on which each check runs."""
+    """How many examples (drawn calls) each check runs on."""
 
     examples: int
-    gate_examples: int  # examples on which each check must first reject trivial answers
+    gate_examples: int  # examples for the test that a check rejects trivial answers
 
 
 PROFILES = {"smoke": Profile(5, 2), "standard": Profile(30, 3), "deep": Profile(300, 5)}
 
 
 class RunSettings(NamedTuple):
-    """The settings of a run; `factors` maps a check to the factor of its error bound."""
+    """The settings of a run. `factors` maps the name of a check to a factor of its error bounds."""
 
     profile: str = "standard"
     seed: int = 0
@@ -55,11 +55,11 @@ COMPOSITION = {
     str(PACKAGE / "models" / "mind.py"): ("loss", "backward", "interests"),
     str(PACKAGE / "training" / "optimiser.py"): ("update",),
 }
-"""Functions of the reference that a backend must not call. Their helper functions are allowed."""
+"""A backend must not call these functions of the reference. It may call their helper functions."""
 
 
 def claimed_precisions(implementation: BackendImplementation) -> list[Precision]:
-    """Return the claimed precisions: float64, float32, then narrower dtypes."""
+    """Return the claimed precisions: first float64, then float32, then narrower dtypes."""
     claimed = [Precision.of(entry) for entry in implementation.claims.dtypes]
     order = {name: number for number, name in enumerate(FULL_PRECISIONS)}
     return sorted(claimed, key=lambda p: order.get(p.input, len(order)))
@@ -68,12 +68,12 @@ def claimed_precisions(implementation: BackendImplementation) -> list[Precision]
 def planned_checks(
     checks: tuple[ConformanceCheck, ...], precision: Precision
 ) -> tuple[ConformanceCheck, ...]:
-    """Return the checks that run in a precision."""
+    """Return the elements of `checks` that run in `precision`."""
     return tuple(c for c in checks if covers_check(precision, c.level, agreement=c.agreement))
 
 
 def covers_check(precision: Precision, level: str, *, agreement: bool) -> bool:
-    """Return whether a check runs: below float32, only agreement checks of operators run."""
+    """Return whether a check with this `level` and this `agreement` runs in `precision`."""
     return precision.input in FULL_PRECISIONS or (agreement and level == "ops")  # conformance-R12
 
 
@@ -83,7 +83,7 @@ def run_planned_check(
     precision: Precision,
     settings: RunSettings,
 ) -> CheckResult:
-    """Return the result of one check: not claimed, self-comparison, or the result of its run."""
+    """Return the result of `check`, which runs only if the backend claims the tested feature."""
     nothing = check.result(precision)
     reason = unclaimed_reason(check, implementation)
     if reason:
@@ -102,9 +102,9 @@ def run_planned_check(
 
 
 def reference_answered(implementation: Implementation, call: Call) -> bool:
-    """Run a call and return whether a function of the reference ran.
+    """Run `call`, and return whether a function of the reference was executed.
 
-    Observes the current thread and threads that the call starts, not older threads.
+    Only the current thread and threads that `call` starts are observed.
     """
     seen = False
     is_composed = call.stem == "composition"
@@ -130,7 +130,7 @@ def reference_answered(implementation: Implementation, call: Call) -> bool:
 
 
 def reference_result(nothing: CheckResult, implementation: BackendImplementation) -> CheckResult:
-    """Return a failure because reference code ran; for NumpyBackend, a self-comparison."""
+    """Return `nothing` with status "self_comparison" for NumpyBackend, otherwise "failed"."""
     if type(implementation.backend) is NumpyBackend:  # conformance-R8
         reason = "the reference compared with itself proves nothing"
         return nothing._replace(status="self_comparison", reason=reason)
@@ -139,7 +139,7 @@ def reference_result(nothing: CheckResult, implementation: BackendImplementation
 
 
 def unclaimed_reason(check: ConformanceCheck, implementation: BackendImplementation) -> str:
-    """Return the claim that a check needs and the backend lacks, or ""."""
+    """Return a feature that `check` needs and the backend does not claim. If none, return ""."""
     claims = implementation.claims
     if check.level not in claims.levels:
         return f"level {check.level}"

@@ -1,8 +1,8 @@
-"""The expected answer of a call, which the reference computes on arrays that carry error bounds.
+"""Compute the expected answer to a call, and an error bound for each number, with the reference.
 
-Spec: specs/numerics.md. One float64 pass through mindref.ops and mindref.models computes values and
-errors. If a number deviates by at most twice its statistical error, it passes with grade A. If it
-deviates more, but within the worst-case error, it passes with grade B.
+Spec: specs/numerics.md. One float64 pass through mindref.ops and mindref.models computes both. If
+an error is at most twice the statistical error, the number passes with grade A. If the error is
+larger, but at most the worst-case error, the number passes with grade B.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from mindref.shapes import Array
 
 
 class ExpectedArray(NamedTuple):
-    """The expected numbers of one part (a named array) of an answer."""
+    """The expected numbers of one array of an answer, and their error bounds."""
 
-    value: Array  # float64, except for a part of bool or integers
+    value: Array  # float64, or bool or integers
     allowed: Array  # error bound
 
     def largest_error_ratio(self, got: AnyArray) -> float:
-        """Return the largest ratio of an error to its error bound.
+        """Return the largest ratio |got - value| / allowed, or 0 for empty arrays.
 
-        If exactly one of an expected and a computed number is finite, the ratio is infinite
-        (numerics-R13). If no bound applies to a finite expected number, the ratio is 0.
+        If exactly one of the expected and the computed number is finite, the ratio is infinite
+        (numerics-R13). Exception: if `value` is finite and `allowed` is infinite, the ratio is 0.
         """
         return float(np.max(self.error_ratios(got), initial=0.0))
 
     def error_ratios(self, got: AnyArray) -> AnyArray:
-        """Return |got - value| / allowed of each number; 0 if equal or if no bound applies."""
+        """Return |got - value| / allowed of each number, as in `largest_error_ratio`."""
         value = np.asarray(self.value)
         if value.dtype.kind in "biu":
             return np.where(got == value, 0.0, np.inf)
@@ -51,7 +51,7 @@ class ExpectedArray(NamedTuple):
         return np.where(~non_finite & np.isinf(self.allowed), 0.0, shares)  # no bound applies
 
     def interval(self) -> tuple[AnyArray, AnyArray]:
-        """Return the smallest and the largest allowed value."""
+        """Return the smallest and the largest allowed value of each number."""
         value = np.asarray(self.value)
         if value.dtype.kind in "biu":
             return value, value
@@ -59,7 +59,7 @@ class ExpectedArray(NamedTuple):
             return value - self.allowed, value + self.allowed
 
     def describe_deviation(self, name: str, got: AnyArray) -> str:
-        """Return a description of the largest error: position, answer and expected interval."""
+        """Describe the number with the largest error: position, computed and expected value."""
         shares = self.error_ratios(got)
         position = np.unravel_index(int(np.argmax(shares)), shares.shape)
         label = f"{name}[{', '.join(map(str, position))}]" if position else name
@@ -78,12 +78,12 @@ class ExpectedArray(NamedTuple):
 def expected_answer(
     call: Call, precision: Precision, mode: str = "statistical"
 ) -> dict[str, ExpectedArray]:
-    """Return the answer of the reference and the error bound of this precision."""
+    """Return the reference's answer to `call`, with error bounds for `precision` and `mode`."""
     return dict(cached_expected(CallKey(call.to(np.float64), precision, mode)))
 
 
 class CallKey:
-    """Cache key: a call in one precision and mode. Keys with the same content are equal."""
+    """Cache key: a call, a precision and a mode. Keys with equal content are equal."""
 
     def __init__(self, call: Call, precision: Precision, mode: str) -> None:
         self.call, self.precision, self.mode = call, precision, mode
@@ -99,7 +99,7 @@ class CallKey:
 
 
 def hash_content(content: Any, x: Any) -> None:
-    """Update the hash `content` with x: nested tuples and dicts, and arrays with their strides."""
+    """Add `x` to the hash `content`. `x` may be nested tuples and dicts of arrays."""
     if isinstance(x, np.ndarray):
         content.update(repr((x.dtype.str, x.shape, x.strides)).encode())
         content.update(x.tobytes())
@@ -111,18 +111,18 @@ def hash_content(content: Any, x: Any) -> None:
         content.update(repr(x).encode())
 
 
-@lru_cache(maxsize=1024)  # checks of a page share calls
+@lru_cache(maxsize=1024)  # several checks use the same calls
 def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
-    """Return the expected answer. Callers must not change its arrays, because they are cached."""
+    """Return the expected answer. It is cached, so callers must not change the arrays."""
     call, precision, mode = question.call, question.precision, question.mode
-    if call.stem == "composition":  # each operator returns the inputs' dtype
+    if call.stem == "composition":  # operators store results in the dtype of the inputs
         precision = precision._replace(store=precision.input)
     allowed = allowances(lambda wrap: evaluate_reference(call, wrap), precision, mode)
     return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}
 
 
 def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
-    """Run a call on the reference, with `wrap` applied to each float array."""
+    """Apply `wrap` to each float array of `call`, and return the reference's answer."""
     functions = {
         "composition": loss_answer,
         "loss": loss_answer,
@@ -134,7 +134,7 @@ def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]
 
 
 def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return the answer of an operator (level 1)."""
+    """Return the output of an operator and, if `call` has a cotangent, the gradients."""
     module = importlib.import_module(f"mindref.ops.{call.stem}")
     out, saved = module.forward(*call.arrays.values(), **call.numbers)
     answer = {"out": out}
@@ -154,7 +154,7 @@ def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return loss and gradients of a batch (level 2)."""
+    """Return the loss of a batch, and its gradient with respect to every parameter."""
     params, batch, catalogue = call.arrays.values()
     config = call.numbers["config"]
     loss, gradients = reference_model().loss_and_gradients(params, batch, catalogue, config)
@@ -166,14 +166,14 @@ def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def interests_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return the interests of users (level 2)."""
+    """Return the interests of users, and a mask of active interests."""
     (params, histories, catalogue), config = call.arrays.values(), call.numbers["config"]
     vectors, active = reference_model().interests(params, histories, catalogue, config)
     return {"interests": vectors, "active": active}
 
 
 def training_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return the losses of some training steps, and the parameters after them (level 3)."""
+    """Train on the batches of `call`. Return the loss of each step and the final parameters."""
     params, batches, catalogue = call.arrays.values()
     model, config = reference_model(), call.numbers["config"]
     state, losses = model.init(params, config), []
@@ -185,10 +185,10 @@ def training_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def as_table(gradient: Any, count: int) -> Any:
-    """Return a row-sparse gradient as a table of `count` rows; any other gradient unchanged."""
+    """Return a row-sparse `gradient` as a table of `count` rows, and other gradients unchanged."""
     return dense_table(gradient, count) if hasattr(gradient, "rows") else gradient
 
 
 def reference_answer(call: Call) -> Answer:
-    """Return the answer of the reference in the dtype of the call."""
+    """Return the reference's answer to `call`, computed in the dtype of `call`."""
     return {name: np.asarray(x) for name, x in evaluate_reference(call, lambda x: x).items()}

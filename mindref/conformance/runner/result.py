@@ -1,4 +1,4 @@
-"""Failures that checks raise, the evidence of failures, results of checks, and reports of runs."""
+"""The data of a failure, the result of a check, and the report of a run."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import NamedTuple
 from mindref.conformance.runner.call import Answer, AnyArray, Call
 
 STATUSES = ("passed", "failed", "expected", "blocked", "not_claimed", "self_comparison")
-"""expected: the expectations file lists the failure or its cause; blocked: another explains it;
-not_claimed: the check did not run; self_comparison: the reference compared with itself.
+"""expected: the expectations file explains the failure; blocked: another failure is the cause;
+not_claimed: the backend does not claim the feature; self_comparison: the backend is the reference.
 """
 
 
 class Evidence(NamedTuple):
-    """The calls that a failed check made, and the wrong part (a named array) of one answer."""
+    """The calls that a failed check made, and the wrong array of one answer."""
 
     calls: tuple[Call, ...]
-    part: str = ""  # name of the wrong part; "" if no part is wrong
+    part: str = ""  # name of the wrong array; "" if no array is wrong
     got: AnyArray | None = None
-    low: AnyArray | None = None  # smallest and largest allowed value
+    low: AnyArray | None = None  # smallest allowed values; `high`: largest allowed values
     high: AnyArray | None = None
     call_index: int = -1  # index in `calls` of the call with the wrong answer
     kind: str = "fact"
     """"outside": a number is outside its interval; "raised": an unexpected exception; "answered":
-    an invalid call did not raise; "missing": a part is missing; "common_rule": a rule of all
-    operators is broken; "fact": any other failure, such as a wrong number computed from answers.
+    an invalid call did not raise; "missing": an array is missing; "common_rule": a rule of all
+    operators is broken; "fact": any other failure.
     """
     source: tuple[int, AnyArray] | None = None
-    """If another answer has the expected numbers: index of its call, flat indices of these."""
-    read_only: tuple[int, ...] = ()  # indices of calls with read-only arrays
-    answers: tuple[tuple[int, Answer], ...] = ()  # index of the call, answer
+    """If another answer has the expected numbers: index of the call, flat indices in the array."""
+    read_only: tuple[int, ...] = ()  # indices in `calls` of calls with read-only arrays
+    answers: tuple[tuple[int, Answer], ...] = ()  # index in `calls`, answer
 
 
 class CheckFailed(AssertionError):
-    """The implementation breaks the rules of the check."""
+    """The implementation breaks a rule that the check tests."""
 
     def __init__(self, message: str, evidence: Evidence) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class CheckFailed(AssertionError):
 
 
 class CommonRuleFailed(CheckFailed):
-    """The implementation breaks a rule of all operators, so the check itself proves nothing."""
+    """The implementation breaks `rule`, which is a rule of all operators."""
 
     def __init__(self, rule: str, message: str, evidence: Evidence) -> None:
         super().__init__(message, evidence)
@@ -50,7 +50,7 @@ class CommonRuleFailed(CheckFailed):
 
 
 class PropertyOnWrongAnswers(CheckFailed):
-    """A property holds, but the answers differ from the reference."""
+    """The property holds, but the first call of the check has an answer unlike the reference's."""
 
 
 class CheckResult(NamedTuple):
@@ -64,30 +64,30 @@ class CheckResult(NamedTuple):
     status: str
     text: str  # the requirement
     examples: int = 0
-    error_ratio: float = 0.0  # largest error / error bound
+    error_ratio: float = 0.0  # largest ratio error / error bound
     grade: str = "A"  # A: within the statistical bound; B: worst-case bound; C: widened bound
     message: str = ""
-    blocked_by: str = ""  # the rule whose failure explains this failure
-    reason: str = ""  # the reason of an expected failure, a wider tolerance, or no run
+    blocked_by: str = ""  # the rule whose failure causes this failure
+    reason: str = ""  # why a failure is expected, a tolerance is wider, or the check did not run
     diagnosis: str = ""
-    script: str = ""  # path of the reproduction script
+    script: str = ""  # path of the script that reproduces the failure
     seconds: float = 0.0
     evidence: Evidence | None = None
     factor: float = 1.0  # multiplies the error bound
 
     @property
     def page(self) -> str:
-        """Return the page of the first rule."""
+        """Return the specification page of the first rule."""
         return self.rules[0].split("-R")[0]
 
     @property
     def rule(self) -> str:
-        """Return the rule that the result is listed under."""
+        """Return the first rule. Reports list the result under this rule."""
         return self.rules[0]
 
 
 class ConformanceReport(NamedTuple):
-    """The report of a run: all data that the report formats print."""
+    """All data of a run that the report formats print."""
 
     backend: str
     version: str  # name and version of the backend's package; "" if unknown
@@ -97,13 +97,13 @@ class ConformanceReport(NamedTuple):
     results: tuple[CheckResult, ...]
     planned: int
     remarks: tuple[str, ...]  # unclaimed features that work, widened tolerances
-    problems: tuple[str, ...]  # broken claims, stale expectations, missing checks
+    problems: tuple[str, ...]  # false claims, outdated expectations, missing checks
     selection: tuple[str, ...] = ()  # selected pages, rules or checks; () for all
     precisions: tuple[str, ...] = ()
     device: str = "cpu"  # device of the computation
 
     def counts(self) -> Counter[str]:
-        """Return the number of results of each status."""
+        """Return the number of results with each status."""
         return Counter(r.status for r in self.results)
 
     @property
@@ -114,7 +114,7 @@ class ConformanceReport(NamedTuple):
 
     @property
     def conforms(self) -> bool:
-        """Return True for a complete run with passes, but no failed or blocked check or problem."""
+        """Return whether the run is complete, with passed checks, no failed one and no problem."""
         counts = self.counts()
         bad = counts["failed"] + counts["blocked"] + len(self.problems)
         return self.complete and not bad and counts["passed"] > 0

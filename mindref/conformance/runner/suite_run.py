@@ -1,7 +1,7 @@
-"""A complete run of the conformance suite on one backend, and the report of the run.
+"""Run the conformance suite on one backend, and make the report of the run.
 
-Spec: specs/conformance.md. The manifest of the suite lists the planned checks. If a planned check
-does not run, the report lists a problem (conformance-R1).
+Spec: specs/conformance.md. The file manifest.json lists the planned checks. If a planned check does
+not run, the report lists this as a problem (conformance-R1).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Key = tuple[str, str]
 
 
 class SuiteRun:
-    """The run of the suite for one backend; a check runs when its result is first needed."""
+    """A run of the suite on one backend. A check runs when its result is first requested."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class SuiteRun:
         scripts: Path | None = None,
         device: str = "cpu",
     ) -> None:
-        """Load the backend, its claims and its expectations.
+        """Load the backend and the expectations file.
 
         Raises BackendError if loading fails, the claims are malformed or the device is unsupported.
-        Raises ConfigError for an unknown page, rule or check, or an invalid expectations file.
+        Raises ConfigError for an unknown page, rule or check in `words`, and for invalid settings.
         """
         words = tuple(dict.fromkeys(words))
         self.name, self.words, self.scripts = name, words, scripts
@@ -55,13 +55,13 @@ class SuiteRun:
         self.final_results: dict[str, dict[str, CheckResult]] = {}  # precision -> check -> result
 
     def planned(self) -> Iterator[tuple[ConformanceCheck, Precision]]:
-        """Yield the pairs (check, precision) to run, in the planned order."""
+        """Yield every pair (check, precision) that runs, in order."""
         for precision in self.precisions:
             for check in plan.planned_checks(self.checks, precision):
                 yield check, precision
 
     def run(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
-        """Return the result of one check, before `attribution` marks it as blocked by another."""
+        """Return the result of `check`, before results of other checks can change it."""
         key = (check.name, str(precision))
         if key not in self.unattributed:
             self.unattributed[key] = plan.run_planned_check(
@@ -70,14 +70,14 @@ class SuiteRun:
         return self.unattributed[key]
 
     def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
-        """Return the final result of one check. If it fails, all checks of its precision run."""
+        """Return the final result of `check`. If it fails, run all checks in this precision."""
         raw = self.run(check, precision)
         if raw.status not in expectations.FAILING:
             return expectations.apply_expectations(self.expected, [raw])[0]
         return self.all_of(precision)[check.name]
 
     def all_of(self, precision: Precision) -> dict[str, CheckResult]:
-        """Return the final result of each check in one precision."""
+        """Return the final results of all checks in `precision`, by the name of the check."""
         if str(precision) not in self.final_results:
             checks = plan.planned_checks(self.checks, precision)
             results = attribution.block_explained([self.run(check, precision) for check in checks])
@@ -88,7 +88,7 @@ class SuiteRun:
         return self.final_results[str(precision)]
 
     def with_script(self, result: CheckResult) -> CheckResult:
-        """Write the reproduction script of a failure; return the result with the script's path."""
+        """If `result` is a failure, write a script that reproduces it; add the path to `result`."""
         if result.status != "failed" or self.scripts is None or result.evidence is None:
             return result
         from mindref.conformance.report import reproduction
@@ -114,7 +114,7 @@ class SuiteRun:
         remarks: Iterable[str],
         problems: Iterable[str],
     ) -> ConformanceReport:
-        """Return the report of these results and problems."""
+        """Return a report with these results, remarks and problems."""
         return ConformanceReport(
             backend=self.name,
             version=package_version(self.name),
@@ -131,7 +131,7 @@ class SuiteRun:
         )
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
-        """Yield each problem that prevents conformance, except failed or blocked checks."""
+        """Yield a message for each problem, such as a planned check that did not run."""
         yield from claims.missing_members(self.implementation.backend, self.claimed)
         yield from expectations.stale_lines(self.expected, results, partial=bool(self.words))
         ran = {(r.check, r.precision) for r in results}
@@ -141,7 +141,7 @@ class SuiteRun:
             yield f"{name} [{precision}] ran and is not in the manifest: install mindref again"
 
     def keys(self) -> set[Key]:
-        """Return the checks and precisions that must run, from the manifest of the suite."""
+        """Return the pairs (check, precision) that must run, according to the manifest."""
         return {
             (name, str(precision))
             for precision in self.precisions
@@ -160,18 +160,18 @@ def run_suite(
     scripts: Path | None = None,
     device: str = "cpu",
 ) -> ConformanceReport:
-    """Run the suite on a backend (its name, or `module:object`) and a device; return the report.
+    """Run the suite on the backend `name` (or `module:object`), and return the report.
 
-    `words` select pages, rules or checks; without words every check runs. If `scripts` is a folder,
-    a script for each failure is written there. `on_result` is called after each check. Raises
-    BackendError for a backend that cannot be loaded. Raises ConfigError for an unknown page, rule
-    or check, or an invalid expectations file.
+    `words` lists the pages, rules or checks to run; if it is empty, every check runs. If `scripts`
+    is a folder, a script for each failure is written there. `on_result` is called after each check.
+    Raises BackendError for a backend that cannot be loaded. Raises ConfigError for an unknown page,
+    rule or check, or an invalid expectations file.
     """
     return SuiteRun(name, words, settings, expectations_path, scripts, device).report(on_result)
 
 
 def check_settings(settings: plan.RunSettings) -> plan.RunSettings:
-    """Return the settings. Raises ConfigError for an unknown profile or a negative seed."""
+    """Return `settings`. Raises ConfigError for an unknown profile or a negative seed."""
     if settings.profile not in plan.PROFILES:
         expected = f"one of {', '.join(plan.PROFILES)}"
         raise ConfigError(say("conform: profile", expected, settings.profile))
@@ -181,13 +181,13 @@ def check_settings(settings: plan.RunSettings) -> plan.RunSettings:
 
 
 def load_local_backend(name: str) -> Any:
-    """Load a backend; its module may be in the current folder."""
+    """Load the backend `name`. Its module may be in the current folder."""
     import_from_cwd(name)
     return load_backend(name)
 
 
 def is_selected(name: str, rules: Iterable[str], words: tuple[str, ...]) -> bool:
-    """Return whether the words select a check of this name and these rules."""
+    """Return whether `words` is empty or contains `name`, a rule or the page of the first rule."""
     first = next(iter(rules))
     return not words or any(w in (first.split("-R")[0], name, *rules) for w in words)
 
@@ -202,7 +202,7 @@ def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
 
 
 def add_diagnosis(implementation: BackendImplementation, result: CheckResult) -> CheckResult:
-    """Return the result; a failure without an exception gets a diagnosis: matching mutants."""
+    """Return `result`. If it failed without an exception, add the mutants that explain it."""
     raised = result.evidence is not None and result.evidence.kind == "raised"
     if result.status != "failed" or raised:  # the exception explains the failure already
         return result
@@ -212,7 +212,7 @@ def add_diagnosis(implementation: BackendImplementation, result: CheckResult) ->
 
 
 def package_version(name: str) -> str:
-    """Return name and version of the package of a backend, or "" if it is not installed."""
+    """Return name and version of the backend's package, or "" if no package is installed."""
     if ":" not in name:
         offering = list_backends()[name].dist
         return f"{offering.name} {offering.version}" if offering else ""

@@ -1,6 +1,6 @@
-"""Trivially wrong implementations that every check must reject before it tests a backend.
+"""Trivially wrong implementations, such as one that returns zeros. Every check must reject them.
 
-A check that accepts a trivial implementation cannot test a backend.
+A check that accepts one of them is too weak to test a backend.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.reference import reference_answer
 
 Wrong = Callable[[Call, Answer, Answer], Answer]
-"""Function of a call, its right answer and the previous right answer; returns a trivial one."""
+"""(call, right answer, right answer to the previous call) -> trivial answer."""
 
 
 class TrivialImplementation:
-    """A wrong implementation, which may return zeros or write to its input."""
+    """An implementation that returns trivial answers, such as zeros, or writes to the input."""
 
     def __init__(self, name: str) -> None:
-        """Store the name, which is a key of TRIVIAL_IMPLEMENTATIONS."""
+        """Store `name`, which is a key of TRIVIAL_IMPLEMENTATIONS."""
         self.name = name
         self.previous: Answer = {}
 
     def answer(self, call: Call) -> Answer:
-        """Return the trivial answer to a call, even if the call must raise."""
+        """Return a trivial answer to `call`, even if `call` is invalid."""
         try:
             right = {name: np.array(x) for name, x in reference_answer(call).items()}
         except Exception:
@@ -39,17 +39,17 @@ class TrivialImplementation:
 
 
 def zeros(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return zeros in the shapes of the right answer."""
+    """Return zeros with the shapes of `right`."""
     return {name: np.zeros_like(x) for name, x in right.items()}
 
 
 def ones(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return ones in the shapes of the right answer."""
+    """Return ones with the shapes of `right`."""
     return {name: np.ones_like(x) for name, x in right.items()}
 
 
 def answer_other_numbers(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return the right answer to another call, whose arrays contain other numbers."""
+    """Change the numbers in the arrays of `call`, and return the right answer to this new call."""
     other = call._replace(arrays=map_floats(lambda x: 0.5 - 0.75 * x, call.arrays))
     try:
         answer = reference_answer(other.to(call.dtype))
@@ -59,7 +59,7 @@ def answer_other_numbers(call: Call, right: Answer, previous: Answer) -> Answer:
 
 
 def input_view(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return the first number of the first float array, in the shape of the answer."""
+    """Return views of the first number in the input, with the shapes of `right`."""
     floats = first_float_array(call)
     if floats is None:
         return zeros(call, right, previous)
@@ -68,7 +68,7 @@ def input_view(call: Call, right: Answer, previous: Answer) -> Answer:
 
 
 def write_input(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Write to the first float array; return the right answer, or zeros for a read-only array."""
+    """Write to the first float array; return `right`. If the array is read-only, return zeros."""
     floats = first_float_array(call)
     if floats is None or not floats.flags.writeable:
         return zeros(call, right, previous)
@@ -77,12 +77,12 @@ def write_input(call: Call, right: Answer, previous: Answer) -> Answer:
 
 
 def previous_answer(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Return the right answer to the previous call, or zeros for the first call."""
+    """Return `previous`, or zeros for the first call."""
     return previous or zeros(call, right, previous)
 
 
 MAX_EXAMPLES = 30
-"""If a trivial implementation passes this number of examples, the check is too weak."""
+"""If a trivial implementation passes on this number of examples, the check is too weak."""
 
 # conformance-R4
 TRIVIAL_IMPLEMENTATIONS: dict[str, Wrong] = {
@@ -96,7 +96,7 @@ TRIVIAL_IMPLEMENTATIONS: dict[str, Wrong] = {
 
 
 def first_float_array(call: Call) -> Any:
-    """Return the first non-empty float array of a call, or None."""
+    """Return the first float array of `call` that is not empty, or None."""
     arrays = named_arrays(call.arrays).values()
     return next((x for x in arrays if is_float_array(x) and x.size), None)
 
@@ -104,10 +104,10 @@ def first_float_array(call: Call) -> Any:
 def accepted_trivial(
     check: ConformanceCheck, precision: Precision, examples: int = 3, seed: int = 0
 ) -> list[str]:
-    """Return the names of the trivial implementations that the check accepts; must be empty.
+    """Return the names of the trivial implementations that `check` accepts.
 
-    The right answers of a few examples may be trivial, such as a gradient of zero. So a trivial
-    implementation that passes them is tested again on as many examples as in a standard run.
+    A right answer may be trivial, such as a gradient of zero. So a trivial implementation that
+    passes on `examples` examples is tested again on MAX_EXAMPLES examples.
     """
     accepted = []
     for name in TRIVIAL_IMPLEMENTATIONS:
@@ -126,5 +126,5 @@ def passes_check(
     precision: Precision,
     effort: ExampleBudget,
 ) -> bool:
-    """Return whether a trivial implementation passes the check."""
+    """Return whether the trivial implementation `null` passes `check`."""
     return run_check(check._replace(fraction=1.0), null, precision, effort).status == "passed"

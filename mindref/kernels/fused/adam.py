@@ -96,7 +96,7 @@ class AdamUpdate:
         yield self.prepare_update
 
     def prepare_update(self) -> None:
-        """Prepare scalars, tables and tasks of the update, before the gradients are complete."""
+        """Compute Adam's scalars, and create the update tasks, before gradients are known."""
         step, before = self.step, self.moments
         self.numbers = adam_numbers(before.step + 1, self.learning_rate, step.config, step.dtype)
         params = flatten(step.params)
@@ -129,7 +129,7 @@ class AdamUpdate:
     # Phase 3
 
     def item_tasks(self) -> Iterator[Task]:
-        """Yield a task for each block of items, and the updates whose gradients are complete."""
+        """Yield a task for each block of items, and tasks that update other parameters."""
         self.loss = self.step.mean_loss()
         tasks, self.tasks = self.tasks, []  # remove the reference cycle with this object
         if not math.isfinite(self.loss):

@@ -31,7 +31,7 @@ def check_model_inputs(
     catalogue: Catalogue,
     config: Config,
 ) -> InputKey:
-    """Return the key of the inputs. Raises ShapeError if the inputs do not fit the model."""
+    """Return a cache key of shapes and settings. Raises ShapeError if inputs do not fit."""
     table, profile, bilinear, layers = params
     arrays = (table, profile, bilinear, *sum(layers, ()), *histories, *catalogue)
     key = input_key(arrays), len(layers), config

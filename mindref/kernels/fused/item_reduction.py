@@ -40,7 +40,7 @@ def sum_item_gradients(
     first_item: int,
     sums: Array,
 ) -> None:
-    """Write to sums (M, D) the gradients of M items from `first_item`, over all uses: model-R10.
+    """Write the gradients of M items, the first is `first_item`, summed over all uses: model-R10.
 
     The first `num_history_items` of these items occur in histories. If capsule_terms is None, the
     rows of history items in sums must already contain the gradients from behaviours.
@@ -105,12 +105,12 @@ def sum_capsule_terms(
     d_projected: Array,
     sums: Array,
 ) -> None:
-    """Write to each sums[m] the gradient from the behaviours order[bounds[m]:bounds[m + 1]].
+    """Write to each sums[m] the sum of the gradients of behaviours order[bounds[m]:bounds[m + 1]].
 
     Behaviour n belongs to user b = user_index[n]. The capsules of user b have the rows from
     user_rows[b, 0] to user_rows[b, 1] of d_projected (R, D). Row r belongs to interest k, where
     slots[r] = b K + k. Row r adds couplings[n, k] * d_projected[r] to the gradient of behaviour n
-    (routing-R12). sums (M, D): the gradients of the items.
+    (routing-R12). sums (M, D): one sum for each item m.
     """
     sums[:] = 0
     for m in range(sums.shape[0]):

@@ -35,14 +35,14 @@ class LayerBuffers(NamedTuple):
 
 
 class LayerGradients(NamedTuple):
-    """Buffers of the backward pass; d_weights and d_biases have one part per block of users."""
+    """Buffers of backward. A gradient is the sum of d_weights or d_biases over blocks of users."""
 
     d_x: tuple[Array, ...]
     x_rows: tuple[Array, ...]  # copies of the rows of LayerBuffers.x that have a gradient
     d_weights: tuple[Array, ...]
     d_biases: tuple[Array, ...]
-    rows: Ints  # (B K,) rows of a block that have a gradient, relative to the block's first row
-    slots: Ints  # (B K,) slots of these rows
+    rows: Ints  # (B K,) per block: indices of rows with a gradient, from the block's first row
+    slots: Ints  # (B K,) slot b K + k of each row in `rows`
     user_rows: Ints  # (B, 2) start and stop of each user's rows, in `slots` and in d_x
 
 

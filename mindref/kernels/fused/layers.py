@@ -86,7 +86,7 @@ class Layers:
     def allocate_gradients(
         self, work: KernelWorkspace, layers: tuple[Layer, ...]
     ) -> LayerGradients:
-        """Return the buffers of the backward pass; d_weights has one part per block of users."""
+        """Return the buffers of backward. The sum of d_weights over user blocks is a gradient."""
         rows = self.users * self.count
         layers = layers_or_placeholder(layers, self.dtype)
 

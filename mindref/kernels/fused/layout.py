@@ -82,7 +82,7 @@ def enumerate_items(
     catalogue. Before and after the call, all entries are zero.
     """
     n, count, valid = 0, 0, True
-    entries = numbers.reshape(-1, 1)  # a matrix for prefetch_row, which accepts invalid ids
+    entries = numbers.reshape(-1, 1)  # prefetch_row needs two axes, and ignores invalid ids
     for b in range(mask.shape[0]):
         starts[b] = n
         for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L
@@ -212,7 +212,7 @@ def merge_duplicates(
     log_expected: Array,
     times: Ints,
 ) -> int:
-    """Merge repeated negatives with equal logs; return the number of negatives after merging.
+    """Merge equal negatives with equal log expected counts; return the number that remains.
 
     logs: log expected counts. If |log| > LARGE_LOG, a negative is not merged. If a log is not
     finite, the result is -1. `numbers` has one entry for each item of the catalogue. Before and

@@ -33,7 +33,7 @@ class LossVectors(NamedTuple):
 
     vectors: Array  # (M, D)
     used: Array  # (M, D) unit vectors if `normalise` is true; otherwise `vectors`
-    unit: Array  # (M, D) directions of the vectors, used only with `normalise`
+    unit: Array  # (M, D) as `used`; only for backward with `normalise`
     across: Array  # (M,) slope of x / |x| orthogonal to vector x, used only with `normalise`
     along: Array  # (M,) slope of x / |x| along vector x, used only with `normalise`
 
@@ -86,7 +86,7 @@ def forward_backward_block(
 ) -> tuple[float, int]:
     """Return the sum of losses of a block of users, and the number of interests with a gradient.
 
-    `block_layers_backward` returns this number. Writes outputs, layer_gradients, layers.x and
+    The number is that of `block_layers_backward`. Writes outputs, layer_gradients, layers.x and
     layers.passed. products (B, S) first receives the products of users and negatives, then the
     gradients of these products. unit_kind: if vectors are normalised, the index of "unit"
     in KINDS of ops/squash.py, otherwise None. For None, Numba compiles a separate version without
@@ -110,7 +110,7 @@ def forward_backward_block(
     loss = cross_entropy(
         user_used,
         target_used,
-        inputs.target_index[users],  # two items are equal if their indices are equal
+        inputs.target_index[users],  # indices instead of ids: each distinct item has one
         inputs.negative_index,
         inputs.target_log_expected[users],
         inputs.negative_log_expected,

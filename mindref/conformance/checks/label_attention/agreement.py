@@ -21,7 +21,7 @@ POWERS = (1.0, 2.0, 0.5, 3.0, 5.0, 0.0, 100.0, np.inf)
 SMOOTH_POWERS = (1.0, 2.0, 3.0, 0.5)
 CONSTANT_POWERS = (0.0, np.inf)
 SCORE_SCALES = (1.0, 0.03, 0.4, 3.0)
-"""Factors of the scores: a power above 1 shrinks scores in (-1, 1) and amplifies larger scores."""
+"""All scores of a call are multiplied by one of these factors."""
 
 
 @st.composite
@@ -31,7 +31,7 @@ def label_attention_calls(
     powers: tuple[float, ...] = POWERS,
     spreads: tuple[float, ...] = SCORE_SCALES,
 ) -> Call:
-    """Draw interests, some of them inactive, with distinct scores of both signs."""
+    """Draw a call with positive and negative scores; some interests are inactive."""
     b, k, d = draw(distinct_sizes(3))
     rng, active = draw(generators()), draw(actives(b, k))
     if draw(st.booleans()):
@@ -47,13 +47,13 @@ def label_attention_calls(
 
 
 def draw_scores(rng: np.random.Generator, users: int, interests: int) -> Array:
-    """Return scores (B, K) of both signs, not near 0 and, for one user, not near each other."""
+    """Return scores (B, K) of both signs; |score| >= 0.2, and scores of a user differ by 0.1."""
     size = 0.3 + 0.3 * np.arange(interests) + rng.uniform(-0.1, 0.1, (users, interests))
     return rng.permuted(size * rng.choice((-1.0, 1.0, 1.0), size.shape), axis=1)
 
 
 def interests_with_scores(rng: np.random.Generator, target: Array, scores: Array) -> Array:
-    """Return random interests (B, K, D) whose scores with `target` (B, D) are `scores`."""
+    """Return random interests (B, K, D) whose dot products with `target` (B, D) are `scores`."""
     interests = rng.standard_normal((*scores.shape, target.shape[1]))
     missing = scores - np.einsum("bkd,bd->bk", interests, target)
     along = target / np.sum(target**2, axis=1, keepdims=True)
@@ -66,17 +66,17 @@ CONSTANT = label_attention_calls(powers=CONSTANT_POWERS)
 
 @add_comparison("label_attention-R1, R3", draws=label_attention_calls(powers=(1.0,)))
 def power_one_matches_the_reference() -> None:
-    """With p = 1, which leaves scores unchanged, forward must match the reference."""
+    """With p = 1, forward must match the reference."""
 
 
 @add_comparison("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0, 5.0)))
 def small_powers_match_the_reference() -> None:
-    """With p = 0.5, 2, 3 or 5, forward must match the reference for scores of both signs."""
+    """With p = 0.5, 2, 3 or 5, forward must match the reference."""
 
 
 @add_comparison("label_attention-R11", draws=label_attention_calls(powers=(100.0, 30.0)))
 def large_powers_match_the_reference() -> None:
-    """With p = 30 or 100, forward must match the reference for scores of any size."""
+    """With p = 30 or 100, forward must match the reference."""
 
 
 @add_comparison("label_attention-R5, R6", draws=CONSTANT)
@@ -86,12 +86,12 @@ def power_zero_and_infinity_match_the_reference() -> None:
 
 @add_comparison("label_attention-R8", draws=SMOOTH, parts=("d_interests",))
 def interest_gradients_match_the_reference() -> None:
-    """The gradient of the interests, as values and as keys, must match the reference."""
+    """The gradient of the interests must match the reference."""
 
 
 @add_comparison("label_attention-R9", draws=SMOOTH, parts=("d_target",))
 def query_gradient_matches_the_reference() -> None:
-    """The gradient of the target, which is the query, must match the reference."""
+    """The gradient of the target must match the reference."""
 
 
 @add_comparison("label_attention-R10", draws=CONSTANT, gradient=True)
@@ -112,7 +112,7 @@ def attention_gradients_match_finite_differences(context: CheckContext, call: Ca
 
 @add_check("label_attention-R14", draws=label_attention_calls())
 def attention_arrays_that_disagree_raise(context: CheckContext, call: Call) -> None:
-    """Integer masks and arrays that disagree in shape or dtype must raise an error."""
+    """A mask of integers, or arrays that disagree in shape or dtype, must raise an error."""
     context.run(call)
     target, active = call.arrays["target"], call.arrays["active"]
     context.assert_raises(call.change(target=np.concatenate((target, target), axis=1)))

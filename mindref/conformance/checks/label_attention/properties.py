@@ -1,7 +1,7 @@
-"""Algebraic properties and known answers of label-aware attention. Spec: specs/label_attention.md.
+"""Checks of properties of label-aware attention. Spec: specs/label_attention.md.
 
-`with_scores` makes each score the first coordinate of its interest, so that scores are exact.
-`with_weights_exposed` appends unit vector k to interest k: `out` then ends with the weights.
+`with_scores` returns a call with chosen scores.
+`with_weights_exposed` returns a call whose `out` ends with the K attention weights.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.reference import ExpectedArray
 
 FINITE = tuple(p for p in POWERS if p not in CONSTANT_POWERS)
-HARD = (np.inf,)  # with this power, the largest score has all weight
-EQUAL = (-1.0, 0.0, 0.5, 1.0)  # one of these is the score of all interests of a call
+HARD = (np.inf,)  # with this power, the largest score has weight 1
+EQUAL = (-1.0, 0.0, 0.5, 1.0)  # all interests of a call get one of these scores
 
 
 @add_check("label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)))
 def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
-    """Because scores are not divided by the width, added zero coordinates must change nothing."""
+    """Appending zero coordinates to interests and target must not change the scores."""
     width, names = call.arrays["target"].shape[1], ("interests", "target")
     longer = {n: with_coordinates(call.arrays[n], np.zeros(3 * width)) for n in names}
     wider = context.run(call.change(**longer))
@@ -47,7 +47,7 @@ def zero_coordinates_change_no_score(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R2", draws=label_attention_calls(powers=(2.0, 0.5, 3.0)))
 def power_keeps_the_sign_of_the_score(context: CheckContext, call: Call) -> None:
-    """A score s must get the same weight with power p as sign(s) |s|^p gets with power 1."""
+    """Scores s with power p must give the same result as scores sign(s) |s|^p with power 1."""
     power, places = call.numbers["power"], call.arrays["active"].shape
     s = context.rng.choice([-2, -1, -0.5, 0, 0.5, 1, 2], places)
     s, raised = (s * np.abs(s), s) if power == 0.5 else (s, np.sign(s) * np.abs(s) ** power)
@@ -79,7 +79,7 @@ def attention_weights_sum_to_one(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R3", draws=label_attention_calls(), gradient=True)
 def inactive_interests_are_not_attended(context: CheckContext, call: Call) -> None:
-    """Removing inactive interests must change neither the result nor the other gradients."""
+    """Removing inactive interests must not change the result or the remaining gradients."""
     users, k = call.arrays["active"].shape
     on = np.sort(context.rng.permutation(k)[: (k + 1) // 2])
     interests = np.nan_to_num(call.arrays["interests"])
@@ -97,7 +97,7 @@ def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) ->
 
 @add_check("label_attention-R4", draws=label_attention_calls(), gradient=True)
 def inactive_interests_have_no_influence(context: CheckContext, call: Call) -> None:
-    """Numbers of inactive interests, even NaN, must change no byte and must get gradient 0."""
+    """Inactive interests, even NaN, must change no byte of the answer and must have gradient 0."""
     inactive = ~call.arrays["active"][..., None]
     interests = np.where(inactive, 0, call.arrays["interests"])
     got = context.run(call.change(interests=interests))
@@ -129,7 +129,7 @@ def power_infinity_selects_the_largest_score(context: CheckContext, call: Call) 
 
 @add_check("label_attention-R6", draws=label_attention_calls(powers=HARD), gradient=True)
 def power_infinity_breaks_ties_by_lowest_index(context: CheckContext, call: Call) -> None:
-    """With p = infinity, a tie must select the active interest with the lowest index."""
+    """With p = infinity, the first active interest with the largest score must be selected."""
     context.run(call)
     scores = context.rng.integers(-1, 2, call.arrays["active"].shape)
     assert_selects_largest(context, with_scores(call, scores))
@@ -137,7 +137,7 @@ def power_infinity_breaks_ties_by_lowest_index(context: CheckContext, call: Call
 
 @add_check("label_attention-R7", draws=label_attention_calls())
 def result_is_the_weighted_sum_of_interests(context: CheckContext, call: Call) -> None:
-    """The result must be the sum of the interests, each times its attention weight."""
+    """The result must be the sum of interests times attention weights."""
     got = context.run(with_weights_exposed(call))
     weights, allowed = exposed_weights(context, got)
     width = call.arrays["target"].shape[1]
@@ -162,7 +162,7 @@ def equal_scores_average_the_interests(context: CheckContext, call: Call) -> Non
 
 @add_check("label_attention-R8", draws=label_attention_calls(), gradient=True)
 def value_gradients_sum_to_the_cotangent(context: CheckContext, call: Call) -> None:
-    """The value gradients of a user's interests must sum to the cotangent of the user."""
+    """For each user, the gradients through the weighted sum of interests must sum to d_out."""
     scores = context.rng.choice([-1.5, -0.5, 0.5, 1, 1.25], call.arrays["active"].shape)
     got = context.run(with_scores(call, scores))
     allowed = context.expected(got.call)["d_interests"].allowed.sum(axis=1)[:, 1:]
@@ -197,7 +197,7 @@ def overflowing_powers_select_the_largest_score(context: CheckContext, call: Cal
 
 @add_check("label_attention-R12", draws=label_attention_calls(powers=(0.5,)), gradient=True)
 def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
-    """For 0 < p < 1, an interest with score 0 must get gradient 0 as a key."""
+    """For 0 < p < 1, a score of 0 must have gradient 0."""
     scores = context.rng.choice([-1, 0, 0.25, 4], call.arrays["active"].shape)
     scores[:, 0] = 0
     got = context.run(with_scores(call, scores))
@@ -208,7 +208,7 @@ def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R13", draws=label_attention_calls(), gradient=True)
 def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> None:
-    """If the slope of the power overflows, the gradient of the scores must be exactly 0."""
+    """If the derivative of |s|^p overflows, the gradient of the score s must be exactly 0."""
     context.run(call)
     for scores in (distant_scores(context, call), np.full(call.arrays["active"].shape, 3.0)):
         got = context.run(with_scores(call, scores).change(power=5000.0))
@@ -218,7 +218,7 @@ def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> 
 
 @add_check("label_attention-R17", draws=label_attention_calls(), gradient=True)
 def nan_target_propagates(context: CheckContext, call: Call) -> None:
-    """A NaN target must make only its user's result NaN, and must change nothing if p = 0."""
+    """A NaN target must make only the result of this user NaN; if p = 0, it must change nothing."""
     target = replace_at(call.arrays["target"], 0, np.nan)
     clean, got = context.run(call), context.run(call.change(target=target))
     if call.numbers["power"] == 0:

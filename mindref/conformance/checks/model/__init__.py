@@ -1,1 +1,1 @@
-"""Checks of the model, level 2 of the backend contract. Spec: specs/model.md."""
+"""Checks of the model. Spec: specs/model.md."""

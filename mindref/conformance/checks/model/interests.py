@@ -1,7 +1,4 @@
-"""Checks of the method `interests`, which computes the interests of users for serving.
-
-Spec: specs/model.md. The method belongs to level 2 of the backend contract (specs/backend.md).
-"""
+"""Checks of the backend method `interests`. Spec: specs/model.md."""
 
 from __future__ import annotations
 
@@ -33,12 +30,12 @@ NOT_OBSERVED = {
     **{f"model-R{n}": "the reference makes batches from a log" for n in range(30, 36)},
     **{f"model-R{n}": "the backend contract covers MIND only" for n in range(36, 41)},
 }
-"""Rules of specs/model.md that no call of a backend can test -> reason."""
+"""Rule of specs/model.md that the suite cannot test -> reason."""
 
 
 @add_check("model-R1", draws=serving_calls(), stem="interests")
 def two_half_weights_equal_weight_one(context: CheckContext, call: Call) -> None:
-    """Using a table row twice with weight 1/2 instead of once with weight 1 must change no byte."""
+    """A table row used twice with weight 1/2 must give the same bytes as once with weight 1."""
     ids = call.arrays["catalogue"].rows[:, :1]
     ones = np.ones(ids.shape, call.dtype)
     halves = Catalogue(np.tile(ids, 2), np.tile(ones / 2, 2))
@@ -48,7 +45,7 @@ def two_half_weights_equal_weight_one(context: CheckContext, call: Call) -> None
 
 @add_check("model-R2", draws=serving_calls(features=2), stem="interests")
 def profile_features_keep_their_order(context: CheckContext, call: Call) -> None:
-    """Swapping two profile features and their weight rows in layer 1 must change no interest."""
+    """Swapping two profile features and their weight rows must not change the interests."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
     capsule, one, two = np.split(first.weight, [params.items.shape[1], -params.profile.shape[1]])
@@ -62,7 +59,7 @@ def profile_features_keep_their_order(context: CheckContext, call: Call) -> None
 
 @add_check("model-R4", draws=serving_calls(features=2), stem="interests")
 def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Call) -> None:
-    """If rows D and later of layer 1's weight are 0 (D: width), the profile must change no byte."""
+    """If weight rows D and later of layer 1 are 0 (D: width), the profile must change no byte."""
     params, histories, _ = call.arrays.values()
     first, *later_layers = params.layers
     of_capsule = np.arange(len(first.weight))[:, None] < params.items.shape[1]
@@ -78,7 +75,7 @@ def later_first_layer_rows_belong_to_the_profile(context: CheckContext, call: Ca
 
 @add_check("model-R5", draws=serving_calls(last_relu=False), stem="interests")
 def last_layer_is_linear(context: CheckContext, call: Call) -> None:
-    """Negating weight and bias of the last layer must negate every interest exactly."""
+    """With last_relu=False, negating the last layer must negate every interest exactly."""
     *hidden, last = call.arrays["params"].layers
     negated = with_layers(call, (*hidden, Layer(-last.weight, -last.bias)))
     first = context.run(call)
@@ -88,7 +85,7 @@ def last_layer_is_linear(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R5", draws=serving_calls(hidden=(9,), last_relu=False), stem="interests")
 def hidden_layers_use_relu(context: CheckContext, call: Call) -> None:
-    """If all hidden units are 0, active interests must equal the bias of the last layer."""
+    """If ReLU makes all hidden units 0, active interests must equal the bias of the last layer."""
     hidden, last = call.arrays["params"].layers
     zero_hidden = with_layers(call, (Layer(hidden.weight, hidden.bias - 2**20), last))
     got = context.run(zero_hidden)
@@ -115,7 +112,7 @@ def uniform_routing_ignores_initial_logits(context: CheckContext, call: Call) ->
 
 @add_comparison("model-R1, R2, R3, R4, R5, R6, R7", draws=serving_calls(), stem="interests")
 def interests_match_the_reference() -> None:
-    """With every option of the model, interests and the mask `active` must match the reference."""
+    """For all options of the model, interests and the mask `active` must match the reference."""
 
 
 @add_comparison("model-R12", draws=serving_calls(routing="uniform"), stem="interests", fraction=0.5)
@@ -137,7 +134,7 @@ def squash_setting_applies_to_every_iteration() -> None:
 
 @add_check("model-R6", draws=serving_calls(), stem="interests")
 def inactive_interests_are_zero(context: CheckContext, call: Call) -> None:
-    """Inactive interests must be exactly 0, whatever the biases and the profile are."""
+    """Inactive interests must be exactly 0."""
     got = context.run(call)
     active = expected_active(call)
     context.assert_exact(got, "active", active)
@@ -146,7 +143,7 @@ def inactive_interests_are_zero(context: CheckContext, call: Call) -> None:
 
 @add_check("model-R3", draws=every_history_length(interest_count="log2"), stem="interests")
 def number_of_interests_follows_equation_9(context: CheckContext, call: Call) -> None:
-    """max(1, min(K, floor(log2 n))) interests must be active for n behaviours, and 1 for n = 0."""
+    """For n behaviours, max(1, min(K, floor(log2 n))) interests must be active; for n = 0, one."""
     context.assert_exact(context.run(call), "active", expected_active(call))
 
 
@@ -158,7 +155,7 @@ def fixed_interest_count_activates_all(context: CheckContext, call: Call) -> Non
 
 @add_check("model-R17", draws=serving_calls(), stem="interests")
 def empty_history_depends_on_the_profile_only(context: CheckContext, call: Call) -> None:
-    """Without behaviours, the one active interest must not depend on item table, S or logits."""
+    """Without behaviours, item table, S and initial logits must not change the active interest."""
     params, histories, _ = call.arrays.values()
     empty = histories._replace(mask=np.zeros_like(histories.mask))
     before = context.run(call.change(histories=empty))
@@ -208,5 +205,5 @@ def interests_of_every_history_length_match() -> None:
 
 
 def take_users(x: AnyArray, users: slice) -> AnyArray:
-    """Return the rows of x that belong to these users."""
+    """Return the rows `users` of `x`."""
     return np.asarray(x[users])

@@ -1,4 +1,4 @@
-"""Checks of the loss and its gradients (backend level 2). Spec: specs/model.md."""
+"""Checks of the loss and the gradients. Spec: specs/model.md."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def gradient_lists_each_used_row_once(context: CheckContext, call: Call) -> None
 
 @add_check("model-R1", draws=loss_calls(), gradient=True)
 def feature_of_weight_zero_is_ignored(context: CheckContext, call: Call) -> None:
-    """Another row index for a feature of weight 0 must change no byte of the loss or gradients."""
+    """The row index of a feature with weight 0 must change no byte of the loss or gradients."""
     rows, weights = call.arrays["catalogue"]
     other = context.rng.integers(0, len(call.arrays["params"].items), rows.shape)
     changed = Catalogue(np.where(weights == 0, other, rows), weights)
@@ -90,7 +90,7 @@ def unknown_item_raises(context: CheckContext, call: Call) -> None:
 
 @add_comparison("model-R1, R9, R10", draws=loss_calls(), parts=("loss",))
 def model_loss_matches_the_reference() -> None:
-    """With every option of the model, the loss of a batch must match the reference."""
+    """For all options of the model, the loss of a batch must match the reference."""
 
 
 @add_comparison("model-R14", draws=loss_calls(attention="mean"), fraction=0.5, parts=("loss",))
@@ -149,7 +149,7 @@ def three_iteration_model_gradients_match() -> None:
 
 @add_comparison("model-R10, R5, R6, R8, R9, R11, R12, R13, R14", draws=loss_calls(), gradient=True)
 def model_gradients_match_the_reference() -> None:
-    """With every option of the model, the gradients of all parameters must match the reference."""
+    """For all options of the model, the gradients of all parameters must match the reference."""
 
 
 @add_comparison("model-R15", draws=FULL, gradient=True, fraction=0.5)

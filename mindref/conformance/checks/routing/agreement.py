@@ -32,7 +32,7 @@ NOT_OBSERVED = {
     "routing-R17": "the model, not the operator, selects the source of the logits",
     "routing-R18": "the model, not the operator, selects the source of the logits",
 }
-"""Rules of specs/routing.md that no call of the operator can test -> reason."""
+"""Rule of specs/routing.md that no check of the operator can test -> reason."""
 
 ITERATIONS = (2, 3, 1, 4, 5)
 GRADIENTS = ("last", "all")
@@ -49,10 +49,10 @@ def routing_calls(
     weighted: bool = False,
     **options: Any,
 ) -> Call:
-    """Draw a call with padding, repeated behaviours, inactive interests and a cotangent (d_out).
+    """Draw a routing call with padding, inactive interests and a cotangent (d_out).
 
-    If `general`, each pair of position and interest has a matrix. If `weighted`, the call has log
-    weights. `options` are values of the arguments `axis` and `kind` of routing.
+    If `general`, the call has one matrix S for each position and interest. If `weighted`, the call
+    has log weights. `options` sets the arguments `axis` and `kind` of routing.
     """
     b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
     rng, mask = draw(generators()), draw(masks(b, l))
@@ -71,7 +71,7 @@ def routing_calls(
 
 
 def draw_history(draw: st.DrawFn, rng: np.random.Generator, mask: Bools, width: int) -> Array:
-    """Draw behaviours (B, L, D), sometimes with a repeated behaviour or with garbage at padding."""
+    """Draw behaviours (B, L, D), sometimes with repeated behaviours or with NaN at padding."""
     scale = draw(st.sampled_from((1.0, 2.0, 0.3)))
     history = np.array(normal(rng, *mask.shape, width, scale=scale))
     if draw(st.booleans()):
@@ -88,7 +88,7 @@ def one_iteration_matches_the_reference() -> None:
 
 @add_comparison("routing-R5, R8", draws=routing_calls(iterations=(2,)))
 def two_iterations_match_the_reference() -> None:
-    """After two iterations, with one update of the logits, capsules must match the reference."""
+    """After two iterations, the capsules must match the reference."""
 
 
 @add_comparison("routing-R5, R8", draws=routing_calls(iterations=(3,)))

@@ -1,7 +1,4 @@
-"""Checks of the gradients of routing. Spec: specs/routing.md.
-
-Each number of iterations and each input has a separate check, so that a report locates mistakes.
-"""
+"""Checks of the gradients of routing. Spec: specs/routing.md."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ LAST = routing_calls(gradients=("last",))
 
 
 def exact_calls(*iterations: int) -> st.SearchStrategy[Call]:
-    """Draw calls with gradient="all" and one of these `iterations` (by default of `ITERATIONS`)."""
+    """Draw calls with gradient="all" and one of `iterations` (default: one of `ITERATIONS`)."""
     return routing_calls(iterations=iterations or ITERATIONS, gradients=("all",))
 
 
@@ -44,7 +41,7 @@ def gradients_all_and_last_agree_for_one_iteration(context: CheckContext, call: 
 
 
 def assert_all_equals_last(context: CheckContext, call: Call, *parts: str) -> None:
-    """Require that the arrays `parts` of the answer are equal for gradient="all" and "last"."""
+    """Require that the gradients named `parts` are equal for gradient="all" and "last"."""
     last, through_all = (context.run(call.change(gradient=g)) for g in GRADIENTS)
     context.assert_same(last, through_all, *parts)
 
@@ -60,7 +57,7 @@ def logit_gradients_of_a_behaviour_sum_to_zero(context: CheckContext, call: Call
 
 @add_check("routing-R11", draws=routing_calls(), gradient=True)
 def matrix_gradient_sums_over_users(context: CheckContext, call: Call) -> None:
-    """If every user of the batch occurs twice, the gradient of the matrix must double."""
+    """If every user of the batch occurs twice, the gradient of the matrix S must double."""
     once = context.run(call)
     twice = context.run(select_axis(call, "b", np.tile(np.arange(len(call.arrays["mask"])), 2)))
     context.assert_same(twice, once, "d_bilinear", through={"d_bilinear": lambda x: 2 * x})
@@ -73,14 +70,14 @@ def routing_gradients_match_finite_differences(context: CheckContext, call: Call
 
 
 def assert_normalised_gradients_follow(context: CheckContext, call: Call) -> None:
-    """Scale the history to magnitudes of at most 1; compare gradients with central differences."""
+    """Scale behaviours to entries of at most 1; compare gradients with central differences."""
     history = call.arrays["history"]
     largest = np.max(np.abs(history), where=call.arrays["mask"][..., None], initial=1)
     assert_gradients_follow(context, call.change(history=(history / largest).astype(call.dtype)))
 
 
 def add_gradient_checks(name: str, condition: str, draws: st.SearchStrategy[Call]) -> None:
-    """Register a comparison with the reference for each gradient that is not always 0."""
+    """For each gradient that is not always 0, register a check that it matches the reference."""
     parts = {"history": "d_history", "matrix": "d_bilinear", "logit": "d_init_logits"}
     if draws is LAST:
         del parts["logit"]

@@ -1,6 +1,6 @@
 """Checks of the optional features of routing (the "may" rules). Spec: specs/routing.md.
 
-The features are another softmax axis, general matrices S_ik, kinds of squash and log weights.
+The features are: softmax over behaviours, matrices S_ik, other kinds of squash, log weights.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def axis_behaviours_gradients_match_the_reference() -> None:
 
 @add_check("routing-R25", draws=routing_calls(), gradient=True)
 def equal_matrices_equal_one_shared_matrix(context: CheckContext, call: Call) -> None:
-    """If all matrices S_ik equal S, the results must equal the results with the one matrix S."""
+    """If all matrices S_ik are equal, the results must be the same as with one shared matrix S."""
     _, places, interests = call.arrays["init_logits"].shape
     single = call.arrays["bilinear"]
     matrices = np.broadcast_to(single, (places, interests, *single.shape))
@@ -56,22 +56,22 @@ def equal_matrices_equal_one_shared_matrix(context: CheckContext, call: Call) ->
 
 @add_comparison("routing-R25", draws=routing_calls(general=True))
 def general_routing_matches_the_reference() -> None:
-    """With a matrix for each position and interest, forward must match the reference."""
+    """With one matrix S_ik per position i and interest k, forward must match the reference."""
 
 
 @add_comparison("routing-R25", draws=routing_calls(general=True), gradient=True)
 def general_routing_gradients_match_the_reference() -> None:
-    """With a matrix for each position and interest, gradients must match the reference."""
+    """With one matrix S_ik per position i and interest k, gradients must match the reference."""
 
 
 @add_check("routing-R26", draws=routing_calls(general=True))
 def distinct_matrices_give_distinct_interests(context: CheckContext, call: Call) -> None:
-    """If all initial logits are 0, distinct matrices must give distinct capsules."""
+    """If all initial logits are 0, different matrices S_ik must give different capsules."""
     assert_interests_differ(context, call, "matrices")
 
 
 def assert_interests_differ(context: CheckContext, call: Call, distinct: str) -> None:
-    """Require distinct capsules for zero logits; the failure message contains `distinct`."""
+    """Raise CheckFailed, with the text `distinct`, if two capsules of a user are equal."""
     mask, active = call.arrays["mask"], call.arrays["active"]
     history = np.where(mask[..., None], call.arrays["history"], 1).astype(call.dtype)
     logits = np.zeros_like(call.arrays["init_logits"])
@@ -84,14 +84,14 @@ def assert_interests_differ(context: CheckContext, call: Call, distinct: str) ->
 
 @add_check("routing-R27", draws=routing_calls(iterations=(1,), kind="none"), gradient=True)
 def kind_none_is_linear_in_one_iteration(context: CheckContext, call: Call) -> None:
-    """With kind="none" and one iteration, a doubled history must double the capsules exactly."""
+    """With kind="none" and one iteration, 2 * history must give exactly 2 * capsules."""
     longer = context.run(call.change(history=2 * call.arrays["history"]))
     context.assert_equal(longer, context.run(call), "out", through={"out": lambda x: 2 * x})
 
 
 @add_check("routing-R27", draws=routing_calls(iterations=(1,), kind="unit"), gradient=True)
 def kind_unit_ignores_the_scale_of_the_history(context: CheckContext, call: Call) -> None:
-    """With kind="unit" and one iteration, doubling the history must not change any capsule byte."""
+    """With kind="unit" and one iteration, history times 2 must keep all capsule bytes."""
     longer = context.run(call.change(history=2 * call.arrays["history"]))
     context.assert_equal(longer, context.run(call), "out")
 
@@ -118,7 +118,7 @@ def without_log_weights(call: Call) -> Call:
 
 
 def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
-    """Return a call with log weights, and a call without them whose behaviours are scaled instead.
+    """Return a call with log weights, and a call with behaviours times exp(log weights) instead.
 
     The weights, equal for all interests, are powers of two from 1/2 to 4. Products are thus exact.
     """
@@ -131,14 +131,14 @@ def weighted_and_scaled(context: CheckContext, call: Call) -> tuple[Call, Call]:
 
 @add_check("routing-R32", draws=draw_weighted(iterations=(1,)))
 def log_weights_scale_behaviours_in_one_iteration(context: CheckContext, call: Call) -> None:
-    """In one iteration, exp(log weight) must scale a behaviour, but not the coupling weights."""
+    """With one iteration, log weights must scale the behaviours by exp(log weights)."""
     weighted, longer = map(context.run, weighted_and_scaled(context, call))
     context.assert_same(weighted, longer)
 
 
 @add_check("routing-R32", draws=WEIGHTED)
 def single_interest_is_the_weighted_sum(context: CheckContext, call: Call) -> None:
-    """With one active interest, the capsule must be the squashed weighted sum of the votes."""
+    """With one active interest, the capsule must be squash of the weighted sum of the votes."""
     active = first_interests(1, *call.arrays["active"].shape)
     weighted, longer = weighted_and_scaled(context, call.change(active=active))
     context.assert_same(context.run(weighted), context.run(longer.change(iterations=1)), "out")
@@ -156,12 +156,12 @@ def log_weights_with_axis_behaviours_match() -> None:
 
 @add_comparison("routing-R32, R25", draws=draw_weighted(general=True))
 def log_weights_with_general_routing_match() -> None:
-    """With `log_weights` and one S_ik for each pair, forward must match the reference."""
+    """With `log_weights` and matrices S_ik, forward must match the reference."""
 
 
 @add_check("routing-R33", draws=WEIGHTED, gradient=True)
 def zero_log_weights_change_nothing(context: CheckContext, call: Call) -> None:
-    """Log weights of 0 must give the capsules and gradients of a call without log weights."""
+    """Log weights of 0 must give the same results as a call without log weights."""
     zero = np.zeros_like(call.arrays["log_weights"])
     weighted = context.run(call.change(log_weights=zero))
     context.assert_same(weighted, context.run(without_log_weights(call)))
@@ -169,7 +169,7 @@ def zero_log_weights_change_nothing(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R34", draws=WEIGHTED, gradient=True)
 def log_weights_at_padding_have_no_influence(context: CheckContext, call: Call) -> None:
-    """Log weights of padding and inactive interests must change no byte and get gradient 0."""
+    """Log weights of padding or inactive interests must change no byte and must get gradient 0."""
     log_weights = call.arrays["log_weights"]
     excluded = ~(call.arrays["mask"][:, :, None] & call.arrays["active"][:, None, :])
     garbage = context.rng.choice(GARBAGE, size=log_weights.shape).astype(call.dtype)
@@ -206,19 +206,19 @@ def log_weight_gradients_with_axis_behaviours_match() -> None:
     "routing-R35, R25", draws=draw_weighted(gradients=("all",), general=True), gradient=True
 )
 def log_weight_gradients_with_general_routing_match() -> None:
-    """With `log_weights` and one S_ik for each pair, every gradient must match the reference."""
+    """With `log_weights` and matrices S_ik, every gradient must match the reference."""
 
 
 @add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
-    """With `log_weights` and "last", gradients must equal those of only the last iteration."""
+    """With log weights and gradient="last", gradients must be those of the last iteration alone."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
 
 @add_check("routing-R36", draws=draw_weighted(iterations=(1,)), gradient=True)
 def gradients_all_and_last_agree_with_log_weights(context: CheckContext, call: Call) -> None:
-    """With `log_weights` and r = 1, the value of `gradient` may change only d_init_logits."""
+    """With `log_weights` and one iteration, `gradient` may change only d_init_logits."""
     assert_all_equals_last(context, call, *INPUTS_AND_WEIGHTS)
 
 
@@ -229,7 +229,7 @@ def gradient_last_with_log_weights_matches() -> None:
 
 @add_check("routing-R37", draws=WEIGHTED)
 def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
-    """Adding log 2 to a behaviour's log weights must give the capsules of a repeated behaviour."""
+    """Adding log 2 to a behaviour's log weights must have the effect of repeating the behaviour."""
     log_weights = call.arrays["log_weights"]
     places = np.arange(log_weights.shape[1])
     position = int(context.rng.integers(len(places)))
@@ -241,7 +241,7 @@ def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R38", draws=WEIGHTED)
 def distinct_log_weights_give_distinct_interests(context: CheckContext, call: Call) -> None:
-    """If all initial logits are 0, distinct log weights must give distinct capsules."""
+    """If all initial logits are 0, different log weights must give different capsules."""
     assert_interests_differ(context, call, "log weights")
 
 
@@ -254,7 +254,7 @@ def log_weights_of_wrong_shape_raise(context: CheckContext, call: Call) -> None:
 
 
 def misfitting_log_weights(call: Call) -> list[AnyArray]:
-    """Return log weights of wrong shapes, and log weights of another dtype."""
+    """Return invalid log weights: arrays of wrong shapes, and one of another dtype."""
     x = call.arrays["log_weights"]
     firsts = [np.take(x, [0], axis) for axis in range(3)]
     longer = [np.concatenate((x, first), axis) for axis, first in enumerate(firsts)]

@@ -1,4 +1,4 @@
-"""Algebraic properties and known answers of routing. Spec: specs/routing.md."""
+"""Checks of algebraic properties of routing. Spec: specs/routing.md."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mindref.conformance.runner.reference import ExpectedArray
 
 @add_check("routing-R1", draws=routing_calls())
 def vote_is_the_matrix_times_the_behaviour(context: CheckContext, call: Call) -> None:
-    """If votes S e replace behaviours e and the identity replaces S, no capsule may change."""
+    """Replacing each behaviour e by its vote S e, and S by the identity, must keep the capsules."""
     call = with_exact_votes(call)
     bilinear = call.arrays["bilinear"]
     votes = np.where(call.arrays["mask"][..., None], call.arrays["history"], 0) @ bilinear.T
@@ -41,14 +41,14 @@ def vote_is_the_matrix_times_the_behaviour(context: CheckContext, call: Call) ->
 
 @add_check("routing-R1", draws=routing_calls())
 def negated_history_negates_the_capsules(context: CheckContext, call: Call) -> None:
-    """Because votes have no bias, negated behaviours must give exactly negated capsules."""
+    """Negated behaviours must give exactly negated capsules."""
     opposite = context.run(call.change(history=-call.arrays["history"]))
     context.assert_equal(context.run(call), opposite, through={"out": np.negative})
 
 
 @add_check("routing-R2", draws=routing_calls())
 def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) -> None:
-    """If the logits of a behaviour are equal, each of its K' coupling weights must be 1 / K'."""
+    """If a behaviour's logits are equal, each of its K' active coupling weights must be 1 / K'."""
     users, interests = call.arrays["active"].shape
     count = 1 << (interests.bit_length() - 1)  # a power of two, so that quotients are exact
     many = with_equal_logits(call, first_interests(count, users, interests))
@@ -59,13 +59,13 @@ def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) ->
 
 @add_check("routing-R2", draws=routing_calls())
 def coupling_weights_of_a_behaviour_sum_to_one(context: CheckContext, call: Call) -> None:
-    """A behaviour's weights must sum to 1; a constant added to its logits must change nothing."""
+    """A behaviour's weights must sum to 1; adding a constant to its logits must change nothing."""
     assert_couplings_sum_to_one(context, call, axis=2)
 
 
 @add_check("routing-R3", draws=routing_calls(iterations=(1,)))
 def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -> None:
-    """If r = 1, a second copy of the history must have the effect of doubling each behaviour."""
+    """With one iteration, a second copy of all behaviours must have the effect of doubling them."""
     places = call.arrays["mask"].shape[1]
     longer = call.change(history=2 * call.arrays["history"])
     twice = context.run(select_axis(call, "l", np.tile(np.arange(places), 2)))
@@ -74,7 +74,7 @@ def repeated_history_equals_doubled_history(context: CheckContext, call: Call) -
 
 @add_check("routing-R4, R8, R5", draws=routing_calls(iterations=(2, 3, 4, 5)))
 def iteration_starts_from_the_updated_logits(context: CheckContext, call: Call) -> None:
-    """One iteration from the logits before the last iteration must give the final capsules."""
+    """Running only the last iteration, from the logits before it, must give the same capsules."""
     assert_equals_last_iteration(context, call, "out")
 
 
@@ -112,7 +112,7 @@ def more_padding_changes_nothing(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R7", draws=routing_calls(), gradient=True)
 def inactive_interests_take_no_part(context: CheckContext, call: Call) -> None:
-    """Removing inactive interests must change no other capsule; inactive capsules must be 0."""
+    """Removing inactive interests must not change the active capsules; inactive ones must be 0."""
     users, k = call.arrays["active"].shape
     on = np.sort(context.rng.permutation(k)[: int(context.rng.integers(1, k + 1))])
     active = np.broadcast_to(np.isin(np.arange(k), on), (users, k))
@@ -134,7 +134,7 @@ def logits_of_inactive_interests_have_no_influence(context: CheckContext, call: 
 
 @add_check("routing-R13", draws=routing_calls(), gradient=True)
 def empty_history_gives_zero_capsules(context: CheckContext, call: Call) -> None:
-    """An empty history must give zero capsules and gradients, and no NaN for other users."""
+    """A user with an empty history must get zero capsules and zero gradients."""
     mask = replace_at(call.arrays["mask"], 0, False)
     got = context.run(call.change(mask=mask))
     excluded = np.arange(len(mask))[:, None, None] == 0
@@ -144,7 +144,7 @@ def empty_history_gives_zero_capsules(context: CheckContext, call: Call) -> None
 
 @add_check("routing-R13", draws=routing_calls(), gradient=True, fraction=0.3)
 def history_of_length_zero_is_allowed(context: CheckContext, call: Call) -> None:
-    """Histories of length L = 0 must give zero capsules and a zero gradient of the matrix."""
+    """Histories of length L = 0 must give zero capsules and a zero gradient of the matrix S."""
     context.run(call)
     got = context.run(select_axis(call, "l", np.array([], int)))
     context.assert_exact(got, "out", 0)
@@ -212,7 +212,7 @@ def equal_initial_logits_keep_interests_equal(context: CheckContext, call: Call)
 
 @add_check("routing-R28", draws=routing_calls(), gradient=True)
 def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call: Call) -> None:
-    """Another finite cotangent of an inactive interest must not change any byte of a gradient."""
+    """Finite changes of d_out for inactive interests must not change any byte of a gradient."""
     active = replace_at(call.arrays["active"], np.s_[:, 1:2], False)
     call = call.change(active=active)
     other = np.where(active[..., None], np.asarray(call.cotangent), 1000).astype(call.dtype)
@@ -222,7 +222,7 @@ def cotangent_of_inactive_interests_has_no_influence(context: CheckContext, call
 def assert_couplings_sum_to_one(context: CheckContext, call: Call, axis: int) -> None:
     """Require that coupling weights sum to 1 over `axis`, or to 0 if all entries are masked.
 
-    Also require that a constant added to the logits along `axis` does not change the answer.
+    Also require that adding a constant to the logits along `axis` does not change the answer.
     """
     logits = np.rint(8 * call.arrays["init_logits"]) / 8  # multiples of 1/8 have exact sums
     shape = [1 if n == axis else size for n, size in enumerate(logits.shape)]
@@ -256,15 +256,15 @@ def logits_before_last_iteration(context: CheckContext, call: Call) -> AnyArray:
 
 
 def assert_equals_last_iteration(context: CheckContext, call: Call, *parts: str) -> CallAnswer:
-    """Require the same `parts` from one iteration that starts with the last iteration's logits.
+    """Run only the last iteration, and require the same result as from all iterations.
 
-    `parts` are names of arrays of the answer. Returns the answer to `call`.
+    `parts` are names of the arrays to compare. Returns the answer to `call`.
     """
     first = context.run(call)
     logits = logits_before_last_iteration(context, call.forward_only())
     second = context.run(call.change(init_logits=logits, iterations=1))
     rough, fine = context.expected(first.call), context.expected(second.call)
-    # 2 * rough: one bound for `first`, and the same bound for errors of `logits`
+    # the error bound of `first` is added twice: for errors of `first` and of `logits`
     for name in parts:
         want = ExpectedArray(second[name], 2 * rough[name].allowed + fine[name].allowed)
         worst = partial(context.worst_case, first.call, first.call, second.call, name)

@@ -18,7 +18,7 @@ from mindref.conformance.strategies import distinct_sizes, generators, normal, r
 TEMPERATURES = (1.0, 0.5, 0.1, 2.0)
 SCALES = (1.0, 0.1, 2.0)
 ITEMS = 6
-"""Number of items: so small that targets occur among the negatives, and negatives repeat."""
+"""Number of items: small, so that targets occur among the negatives and negatives repeat."""
 
 
 @st.composite
@@ -29,9 +29,9 @@ def sampled_softmax_calls(
     normalise: tuple[bool, ...] = (False, True),
     nonempty: bool = False,
 ) -> Call:
-    """Draw users, targets, negatives with accidental hits and repeats, and log expected counts.
+    """Draw users, targets, negatives (with repeats and accidental hits) and log expected counts.
 
-    If `nonempty` is false, some calls have no negatives; in others, a user and a target are zero.
+    If `nonempty` is false, some calls have no negatives, and some have zero vectors.
     """
     b, s, d = draw(distinct_sizes(3))
     s, zero = (s, False) if nonempty else draw(st.sampled_from(((s, False), (s, True), (0, False))))
@@ -143,7 +143,7 @@ def invalid_temperature_raises(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R17", draws=sampled_softmax_calls())
 def batch_without_users_raises(context: CheckContext, call: Call) -> None:
-    """A batch without users must raise an error, because it has no mean loss."""
+    """A batch without users must raise an error."""
     context.run(call)
     of_users = ("user", "target", "target_ids", "target_log_expected")
     context.assert_raises(call.change(**{n: call.arrays[n][:0] for n in of_users}))

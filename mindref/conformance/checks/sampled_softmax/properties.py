@@ -1,4 +1,4 @@
-"""Algebraic properties and known answers of sampled softmax. Spec: specs/sampled_softmax.md."""
+"""Checks of algebraic properties of sampled softmax. Spec: specs/sampled_softmax.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VECTORS = ("user", "target", "negatives")
 
 @add_check("sampled_softmax-R2", draws=NOT_NORMALISED)
 def correction_equals_an_extra_coordinate(context: CheckContext, call: Call) -> None:
-    """Moving the log-Q correction into an extra item coordinate must not change the loss."""
+    """Moving the log-Q correction into an extra coordinate of items must not change the loss."""
     call = call.change(temperature=1.0)
     context.assert_same(context.run(call), context.run(logs_as_coordinate(call, 1.0)))
 
@@ -73,7 +73,7 @@ def hit_of_one_user_is_a_negative_of_others(context: CheckContext, call: Call) -
 
 @add_check("sampled_softmax-R4", draws=WITH_NEGATIVES, gradient=True)
 def repeated_negatives_count_each_time(context: CheckContext, call: Call) -> None:
-    """Negatives with equal ids must each count and must not be merged."""
+    """Negatives with equal ids must give the same bytes as negatives with different ids."""
     call = with_distinct_ids(call)
     one_id = np.full_like(call.arrays["negative_ids"], NEW)
     context.assert_equal(context.run(call.change(negative_ids=one_id)), context.run(call))
@@ -90,7 +90,7 @@ def loss_is_the_mean_over_users(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R5", draws=WITH_NEGATIVES)
 def every_user_has_equal_weight_in_the_mean(context: CheckContext, call: Call) -> None:
-    """The loss must be the mean of the losses of the single users."""
+    """The loss of a batch must be the mean of the losses of its users."""
     context.run(call)
     call = first_user_without_negatives(call)
     users = range(len(call.arrays["target_ids"]))
@@ -131,7 +131,7 @@ def normalise_removes_the_scale(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R7", draws=NORMALISED)
 def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
-    """With normalise=True, multiples of unit vectors must give the loss of the unit vectors."""
+    """With normalise=True, unit vectors times positive numbers must give the same loss."""
     length = call.dtype.type(3)
     units = {n: axis_vectors(context, call.arrays[n]) for n in VECTORS}
     plain = context.run(call.change(normalise=False, **units))
@@ -141,7 +141,7 @@ def normalise_gives_unit_vectors(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R8", draws=NORMALISED, gradient=True)
 def normalised_gradient_is_orthogonal_to_the_vector(context: CheckContext, call: Call) -> None:
-    """With normalise=True, each gradient must be orthogonal to its vector."""
+    """With normalise=True, the gradient of a vector must be orthogonal to the vector."""
     got = context.run(call)
     want = context.expected(call)
     for name in VECTORS:
@@ -153,7 +153,7 @@ def normalised_gradient_is_orthogonal_to_the_vector(context: CheckContext, call:
 
 @add_check("sampled_softmax-R8", draws=NORMALISED, gradient=True)
 def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None:
-    """With normalise=True, a zero vector must stay zero and must get gradient 0."""
+    """With normalise=True, a zero vector must give a finite loss and must get gradient 0."""
     zeros = {name: replace_at(call.arrays[name], slice(1), 0) for name in VECTORS}
     context.run(call)
     got = context.run(call.change(**zeros))
@@ -165,7 +165,7 @@ def normalised_zero_vector_stays_zero(context: CheckContext, call: Call) -> None
 
 @add_check("sampled_softmax-R9, R1", draws=WITH_NEGATIVES)
 def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
-    """For two logits in the thousands, the loss must be exactly max(0, negative - target)."""
+    """For two large logits, the loss must be exactly max(0, negative logit - target logit)."""
     context.run(call)
     for target, negative in ((-2000, 3000), (3000, -2000), (20000, 18000), (-20000, -19000)):
         got = context.run(two_logits(call, target, negative))
@@ -174,7 +174,7 @@ def huge_logits_do_not_overflow(context: CheckContext, call: Call) -> None:
 
 @add_check("sampled_softmax-R10", draws=WITH_NEGATIVES, gradient=True)
 def user_without_negatives_has_zero_loss(context: CheckContext, call: Call) -> None:
-    """If a user has no negatives except hits, the user's loss and gradients must be exactly 0."""
+    """If all negatives are accidental hits of a user, this user's loss and gradients must be 0."""
     context.run(call)
     hits = context.run(first_user_without_negatives(call))
     for name in ("d_user", "d_target"):
@@ -197,14 +197,14 @@ def repeated_negatives_keep_separate_gradients(context: CheckContext, call: Call
 
 @add_check("sampled_softmax-R11, R12", draws=NOT_NORMALISED, gradient=True)
 def target_and_negative_gradients_cancel(context: CheckContext, call: Call) -> None:
-    """The gradients of all targets and all negatives must sum to 0."""
+    """The gradients of all targets and all negatives together must sum to 0."""
     places = np.arange(len(call.arrays["negative_ids"]))
     assert_sums_cancel(context, context.run(select_axis(call, "s", np.append(places, [0, 0]))))
 
 
 @add_check("sampled_softmax-R12", draws=NOT_NORMALISED, gradient=True)
 def nearly_certain_target_keeps_its_gradient(context: CheckContext, call: Call) -> None:
-    """If a target has probability near 1, cancellation must not remove its small gradient."""
+    """If the target has probability near 1, rounding must not make its small gradient 0."""
     context.run(call)
     lead = 40 if call.dtype == np.float64 else 20
     got = context.run(two_logits(call, lead, 0))
@@ -227,7 +227,7 @@ def all_items_as_negatives_equal_the_full_softmax(context: CheckContext, call: C
 
 @add_check("sampled_softmax-R18", draws=WITH_NEGATIVES)
 def non_finite_input_makes_the_loss_nan(context: CheckContext, call: Call) -> None:
-    """NaN or infinity in a user, target or negative must make the loss NaN, even in a hit."""
+    """NaN or infinity in a vector, even of an accidental hit, must make the loss NaN."""
     call = select_axis(with_hit(call), "b", [0])
     context.run(call)
     for name in VECTORS:
