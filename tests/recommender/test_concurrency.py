@@ -41,8 +41,15 @@ def test_many_threads_get_the_results_of_one(run, threads, monkeypatch):
 
 
 @pytest.mark.rules("backend-R18")
-@pytest.mark.parametrize("backend", ["numba", "numpy"])
-def test_a_backend_answers_steps_and_interests_at_once(backend):
+@pytest.mark.parametrize(
+    ("backend", "dtype"),
+    [
+        ("numba", "float32"),  # which other tests compile
+        pytest.param("numba", "float64", marks=pytest.mark.slow),
+        ("numpy", "float64"),
+    ],
+)
+def test_a_backend_answers_steps_and_interests_at_once(backend, dtype):
     """Two trainings with one object, and somebody who serves from it, all in turns of their own."""
     from mindref.training.batch_loader import BatchLoader
     from tests.kernels.cases import large_world
@@ -51,7 +58,7 @@ def test_a_backend_answers_steps_and_interests_at_once(backend):
     made = trainer(backend=backend)
     task, config = made.prepared.task, made.config
     batches = [BatchLoader(task, config).batch(n) for n in range(6)]
-    worlds = [large_world(dtype="float32"), large_world(40, length=9, dtype="float64")]
+    worlds = [large_world(dtype="float32"), large_world(40, length=9, dtype=dtype)]
 
     def losses():
         if backend == "numpy":

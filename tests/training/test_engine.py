@@ -86,9 +86,9 @@ def engine(backend, made=None):
     return make_engine(backend, *given), BatchLoader(task, made.config), made.config
 
 
-def after(backend, steps=3):
+def after(backend, steps=3, made=None):
     """Return losses, parameters and moments after some steps."""
-    moving, feed, config = engine(backend)
+    moving, feed, config = engine(backend, made)
     losses = [moving.step(feed.batch(s), step_learning_rate(config, s)) for s in range(steps)]
     params, moments = moving.fetch_state()
     return losses, dict(flatten(params)), moments
@@ -119,10 +119,10 @@ def parts():
 @pytest.mark.rules("backend-R15")
 @pytest.mark.parametrize("backend", [Device("train"), "numba"])
 def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend):
-    made = trainer(dtype="float64")
+    made = trainer(dtype="float32")  # which other tests compile
     backend = made.backend if backend == "numba" else backend
-    _, whole, its = after(backend, 4)
-    moving, feed, config = engine(backend)
+    _, whole, its = after(backend, 4, trainer(dtype="float32"))
+    moving, feed, config = engine(backend, made)
     for step in range(4):
         if step == 2:
             params, moments = moving.fetch_state()
