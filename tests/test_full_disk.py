@@ -138,7 +138,7 @@ def killed(name, folder, number):
 @pytest.mark.parametrize(
     ("fault", "name"), [(fault, name) for fault in ("full", "killed") for name in WORKS]
 )
-@pytest.mark.slow(every=8)
+@pytest.mark.slow(every=16)
 def test_a_fault_at_every_operation(fault, name, here, capfd, request):
     folder = here()
     before = files(folder)
@@ -176,7 +176,7 @@ def test_a_fault_at_every_operation(fault, name, here, capfd, request):
 
 @pytest.mark.rules("faults-R1")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-@pytest.mark.slow(every=2)
+@pytest.mark.slow
 def test_a_stream_on_a_full_disk(place, stream):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

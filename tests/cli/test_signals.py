@@ -45,6 +45,7 @@ def test_a_signal_saves_the_training_and_prints_how_to_resume(tmp_path, number):
 
 
 @pytest.mark.rules("faults-R9", "faults-R11")
+@pytest.mark.slow
 def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path):
     """The terminal of the progress bar is closed: writes fail, and SIGHUP is sent."""
     ours, own_module = pty.openpty()

@@ -232,6 +232,7 @@ def test_readers_take_no_lock(run, tmp_path):
 
 
 @pytest.mark.rules("faults-R4")
+@pytest.mark.slow
 def test_two_trainings_of_one_run_at_once(tmp_path):
     """The second is refused while the first one trains, and the first one ends undisturbed."""
     long = ["train", "--out", "run", *options(steps=4000, evaluate_every=20)]
