@@ -1,8 +1,8 @@
 """Compare a gradient with a central difference along one random direction, in float64.
 
 The output is multiplied by a random cotangent (`d_out`) and summed to one number. The derivative of
-this number must equal the central difference. A cotangent of ones would not detect a wrong factor
-in the gradient of a softmax, because the sum of a softmax is constant.
+this number, from the gradient, must equal the central difference. A cotangent of ones would not
+detect a wrong factor in the gradient of a softmax, because the sum of a softmax is constant.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_many_threads_get_the_results_of_one(run, threads, monkeypatch):
 @pytest.mark.parametrize(
     ("backend", "dtype"),
     [
-        ("numba", "float32"),  # which other tests compile
+        ("numba", "float32"),  # other tests compile it, too
         pytest.param("numba", "float64", marks=pytest.mark.slow),
         ("numpy", "float64"),
     ],

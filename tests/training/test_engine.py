@@ -117,11 +117,12 @@ def parts():
 
 
 @pytest.mark.rules("backend-R15")
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("backend", [Device("train"), "numba"])
-def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend):
-    made = trainer(dtype="float32")  # which other tests compile
+def test_a_training_that_is_taken_up_ends_in_the_same_bytes(backend, dtype):
+    made = trainer(dtype=dtype)
     backend = made.backend if backend == "numba" else backend
-    _, whole, its = after(backend, 4, trainer(dtype="float32"))
+    _, whole, its = after(backend, 4, trainer(dtype=dtype))
     moving, feed, config = engine(backend, made)
     for step in range(4):
         if step == 2:

@@ -1,7 +1,7 @@
 """Errors of elementwise functions: the effect of the errors of x and y, plus rounding.
 
 A rule such as `exp_error` computes how much exp(x) can change if x changes by its error.
-The bound may be too wide, but not too narrow.
+In mode "worst", the bound may be too wide, but not too narrow.
 """
 
 from __future__ import annotations

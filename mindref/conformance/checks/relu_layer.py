@@ -105,7 +105,7 @@ def relu_propagates_nan(context: CheckContext, call: Call) -> None:
 
 @add_check("relu_layer-R2", "numerics-R13", draws=relu_layer_calls(), gradient=True)
 def relu_maps_minus_infinity_to_zero(context: CheckContext, call: Call) -> None:
-    """With ReLU, if bias[j] is -infinity, entries j of out, d_weight and d_bias must be 0."""
+    """With ReLU, if bias[j] is -infinity, column j of out and gradients must be 0."""
     context.run(call)
     bias = replace_at(call.arrays["bias"], 0, -np.inf)
     got = context.run(call.change(bias=bias, relu=True))

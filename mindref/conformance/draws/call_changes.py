@@ -18,7 +18,7 @@ LARGEST_INTEGER = 4
 
 
 def take_along(letters: str, letter: str, index: Any) -> Change:
-    """Return a function that selects `index` along axis `letter` of arrays with axes `letters`."""
+    """Return a function that selects `index` along axis `letter`, if `letters` has this axis."""
 
     def take(x: AnyArray) -> AnyArray:
         axes = letters[len(letters) - x.ndim :]
@@ -35,7 +35,7 @@ def replace_at(x: AnyArray, index: Any, value: Any) -> AnyArray:
 
 
 def select_axis(call: Call, letter: str, index: Any) -> Call:
-    """Return `call` with `np.take(x, index)` along axis `letter` of each array x."""
+    """Select `index` along axis `letter` of the cotangent and of each array with this axis."""
     axes = ARGUMENTS[call.stem].axes
     arrays = {n: take_along(axes[n], letter, index)(x) for n, x in call.arrays.items()}
     cotangent = call.cotangent

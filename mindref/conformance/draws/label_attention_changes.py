@@ -35,7 +35,7 @@ def with_scores(call: Call, scores: AnyArray) -> Call:
 
 
 def with_weights_exposed(call: Call) -> Call:
-    """Append unit vector k to each interest k, so that `out` ends with the attention weights."""
+    """Return the forward call with unit vector k after interest k: `out` ends with the weights."""
     interests, target = call.arrays["interests"], call.arrays["target"]
     unit_vectors = np.eye(interests.shape[1])
     wider = with_coordinates(target, 0 * unit_vectors[0])

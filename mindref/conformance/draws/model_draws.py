@@ -142,7 +142,7 @@ def build_case(
     steps: int,
     chosen: Mapping[str, Any],
 ) -> ModelCase:
-    """Return a model and `steps` batches; columns of `mask` are shuffled for all but one batch."""
+    """Return a model and `steps` batches; after batch 0, each column of `mask` is shuffled."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
     config = Config.of("default", {**fixed, **chosen})
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)

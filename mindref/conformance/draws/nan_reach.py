@@ -58,7 +58,7 @@ def reach_of_part(becomes_nan: Bools, *unchanged: str, **further: Bools) -> NanR
 
 
 def table_reach(call: Call, position: Position) -> NanReach:
-    """If table[i, j] is NaN, output vectors that use row i must be NaN at j, even for weight 0."""
+    """If table[i, j] is NaN, outputs of row i must be NaN at j; d_table must not change."""
     table, rows, _ = call.arrays.values()
     users = (rows == position[0]).any(axis=1)
     component = users[:, None] & mask_at(table.shape[1:], position[1])
@@ -156,7 +156,7 @@ def query_reach(call: Call, position: Position) -> NanReach:
 
 
 def loss_reach(call: Call, position: Position) -> NanReach:
-    """If the vector or target of a user contains NaN, the mean loss must be NaN.
+    """If a user has NaN, the mean loss must be NaN, but not the gradients of other users.
 
     If all negatives are accidental hits of this user, the loss may be finite (sampled_softmax-R10).
     """

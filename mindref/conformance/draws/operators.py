@@ -1,4 +1,4 @@
-"""Register a check once for each operator, such as `numerics/inputs_are_not_modified[routing]`."""
+"""Register a check for each operator, under names such as `numerics/inputs_...[routing]`."""
 
 from __future__ import annotations
 

@@ -33,14 +33,14 @@ def repeat_first_capsule(capsules: AnyArray) -> AnyArray:
 
 
 def with_equal_logits(call: Call, active: Bools) -> Call:
-    """Return a call with mask `active` and, for each behaviour, equal logits for all interests."""
+    """Return a forward call with `active` and, for a behaviour, equal logits for all interests."""
     logits = call.arrays["init_logits"]
     same = np.repeat(logits[..., :1], logits.shape[2], axis=2)
     return call.forward_only().change(init_logits=same, active=active)
 
 
 def with_exact_votes(call: Call) -> Call:
-    """Return the call with `history` and `bilinear` rounded, so that the votes S e are exact."""
+    """Return the forward call with `history` and `bilinear` rounded: the votes S e are exact."""
     call = as_small_integers(call.forward_only())
     mask, history = call.arrays["mask"], call.arrays["history"]
     history = np.where(mask[..., None], history, 0) / 2
@@ -48,7 +48,7 @@ def with_exact_votes(call: Call) -> Call:
 
 
 def unit_sum_call(call: Call, unit: AnyArray, matrix: AnyArray) -> Call:
-    """Return a call in which the sum of the history of each user is the vector `unit`."""
+    """Return a call with one interest and S = `matrix`; each history has the sum `unit`."""
     history, (users, interests) = call.arrays["history"], call.arrays["active"].shape
     last = np.broadcast_to(unit.astype(call.dtype), (users, 1, len(unit)))
     history = np.concatenate((history, -history, last), axis=1)

@@ -184,7 +184,7 @@ def interests_cases(draw: GridDraw) -> Calls:
 
 
 def training_cases(draw: GridDraw) -> Calls:
-    """Return a training of three steps, and one of two steps; the last has zero gradients."""
+    """Return a training of three steps, and one of two, whose second step has zero gradients."""
 
     def silent(world: ModelCase) -> Call:
         return with_zero_gradient_step(training_call(world, RATE))

@@ -1,8 +1,8 @@
 """Diagnose a failed check: find the mutant that makes the same errors as the implementation.
 
 The implementation under test and every mutant run the same calls. The deviation is the difference
-between a returned array and the array of the reference. A mutant is named only if its deviation
-explains at least 99 % of the deviation of the implementation.
+between a returned array and the array of the reference. A mutant is the mistake only if its
+deviation explains at least 99 % of the deviation of the implementation.
 
 The calls are drawn as for the failed check. If the implementation is right on all drawn calls, the
 calls that failed are added. If invalid calls raised no error, only these calls are compared.
@@ -35,7 +35,7 @@ from mindref.conformance.runner.result import CheckResult
 from mindref.errors import FOREIGN_ERRORS
 
 MIN_EXPLAINED = 0.99
-"""A mutant is named only if it explains at least this fraction of the deviation."""
+"""A mutant is the mistake only if it explains at least this fraction of the deviation."""
 
 POOL = {"ops": 16, "model": 16, "train": 4}
 """Backend level -> number of calls to compare. The calls of the level "train" are slow."""

@@ -1,8 +1,8 @@
 """Write a Python script that calls a backend with the exact inputs of a failed check.
 
 The script imports NumPy and the backend, but not the suite. If it tests a model or a training, it
-also imports modules of mindref.models and mindref.training. Exit codes: 1 if the failure is still
-present, 0 if it is gone, 2 if the backend cannot be loaded.
+also imports mindref.config, mindref.models and mindref.training. Exit codes: 1 if the failure is
+still present, 0 if it is gone, 2 if the backend cannot be loaded.
 """
 
 from __future__ import annotations

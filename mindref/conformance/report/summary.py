@@ -56,7 +56,7 @@ class Folded(NamedTuple):
 def report_failures(report: ConformanceReport) -> list[Failure]:
     """Return the failed checks, sorted by page and rule.
 
-    Pages and rules have the order in which they first appear in `report.results`.
+    Pages are in the order of `report.results`, rules in the order of their first failures.
     """
     failed = [r for r in report.results if r.status == "failed"]
     pages = list(dict.fromkeys(r.page for r in report.results))

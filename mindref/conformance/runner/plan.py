@@ -73,7 +73,7 @@ def planned_checks(
 
 
 def covers_check(precision: Precision, level: str, *, agreement: bool) -> bool:
-    """Return whether a check with this `level` and this `agreement` runs in `precision`."""
+    """Return whether a check runs: below float32, only agreement checks of operators do."""
     return precision.input in FULL_PRECISIONS or (agreement and level == "ops")  # conformance-R12
 
 

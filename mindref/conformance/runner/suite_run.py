@@ -38,7 +38,7 @@ class SuiteRun:
         """Load the backend and the expectations file.
 
         Raises BackendError if loading fails, the claims are malformed or the device is unsupported.
-        Raises ConfigError for an unknown page, rule or check in `words`, and for invalid settings.
+        Raises ConfigError for an unknown word, invalid settings, or an invalid expectations file.
         """
         words = tuple(dict.fromkeys(words))
         self.name, self.words, self.scripts = name, words, scripts
@@ -160,12 +160,12 @@ def run_suite(
     scripts: Path | None = None,
     device: str = "cpu",
 ) -> ConformanceReport:
-    """Run the suite on the backend `name` (or `module:object`), and return the report.
+    """Run the suite on the backend `name` (or `module:object`) on `device`; return the report.
 
     `words` lists the pages, rules or checks to run; if it is empty, every check runs. If `scripts`
     is a folder, a script for each failure is written there. `on_result` is called after each check.
     Raises BackendError for a backend that cannot be loaded. Raises ConfigError for an unknown page,
-    rule or check, or an invalid expectations file.
+    rule or check, invalid settings, or an invalid expectations file.
     """
     return SuiteRun(name, words, settings, expectations_path, scripts, device).report(on_result)
 

@@ -82,7 +82,7 @@ def enumerate_items(
     catalogue. Before and after the call, all entries are zero.
     """
     n, count, valid = 0, 0, True
-    entries = numbers.reshape(-1, 1)  # prefetch_row needs two axes, and ignores invalid ids
+    entries = numbers.reshape(-1, 1)  # prefetch_row needs two axes; invalid ids do no harm
     for b in range(mask.shape[0]):
         starts[b] = n
         for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L

@@ -47,7 +47,7 @@ def label_attention_calls(
 
 
 def draw_scores(rng: np.random.Generator, users: int, interests: int) -> Array:
-    """Return scores (B, K) of both signs; |score| >= 0.2, and scores of a user differ by 0.1."""
+    """Return scores (B, K) of both signs; |score| >= 0.2, and those of a user differ by 0.1."""
     size = 0.3 + 0.3 * np.arange(interests) + rng.uniform(-0.1, 0.1, (users, interests))
     return rng.permuted(size * rng.choice((-1.0, 1.0, 1.0), size.shape), axis=1)
 

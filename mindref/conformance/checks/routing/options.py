@@ -71,7 +71,7 @@ def distinct_matrices_give_distinct_interests(context: CheckContext, call: Call)
 
 
 def assert_interests_differ(context: CheckContext, call: Call, distinct: str) -> None:
-    """Raise CheckFailed, with the text `distinct`, if two capsules of a user are equal."""
+    """With zero logits, neighbouring capsules must differ; `distinct` is for the message."""
     mask, active = call.arrays["mask"], call.arrays["active"]
     history = np.where(mask[..., None], call.arrays["history"], 1).astype(call.dtype)
     logits = np.zeros_like(call.arrays["init_logits"])
