@@ -25,7 +25,7 @@ rule         a numbered sentence of a page in specs/, such as routing-R3
 check        a function that tests rules on some calls
 call         the inputs of one operator, of a loss or of a training; its answer: results by name
 stem         what a call computes: the name of an operator, "loss", "interests" or "training"
-claim        a feature that a backend lists in `capabilities()`; other features cannot fail
+claim        a feature that a backend lists in `capabilities()`; others get "not_claimed"
 level        how much a backend computes: "ops" (operators), "model" or "train" (training steps)
 profile      smoke, standard or deep: how many calls are drawn for each check
 mutant       a wrong implementation: edits of the reference; its header: rule and wrong behaviour

@@ -41,7 +41,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         self.origin = origin
 
     def like(self, value: Values, error: Values, origin: Any = None) -> Bounded:
-        """Return a new Bounded with the error rules of this one."""
+        """Return a Bounded of these arrays, with the precision and mode of `self`."""
         return Bounded(value, error, self.arithmetic, origin)
 
     @property

@@ -72,7 +72,7 @@ def allowances(
 ) -> Allowances:
     """Run `function(wrap)`, and return each array of the result with an error bound.
 
-    The bound is the error (twice the error if `mode` is "statistical"), plus the float64 error of
+    The bound is the propagated error (twice if `mode` is "statistical"), plus the float64 error of
     the reference. If the input dtype is coarser than the dtype of stored results, the bound also
     includes one rounding to the input dtype (numerics-R2).
     """

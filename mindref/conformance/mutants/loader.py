@@ -145,7 +145,7 @@ def backend_of(
 ) -> ComposedBackend:
     """Return `mutant` as a backend, or the unedited reference if `mutant` is None.
 
-    The backend claims `levels`, by default those up to `mutant.level`, or all without a mutant.
+    The backend claims `levels`. The default is the levels up to `mutant.level`, or all levels.
     """
     order = tuple(LEVELS)
     claimed = order[: order.index(mutant.level) + 1] if mutant else order

@@ -32,7 +32,7 @@ class Unit(NamedTuple):
     node: Any
     first: int  # offset of the first byte, decorators included
     start: int  # offset of the first byte after the decorators
-    colon: int  # offset after the colon before the body; 0 if there is no body
+    colon: int  # offset after the colon that starts the body; 0 if there is none
     end: int  # offset after the last byte
     block: tuple[Any, ...]  # statements of the unit's block; empty for a branch or decorator
 

@@ -74,7 +74,7 @@ def schema_violations(
 ) -> Iterator[str]:
     """Yield a message for each required field that `x` lacks, and for each value of a wrong type.
 
-    The other rules of the JSON Schema `form` are not tested, because older suites may break them.
+    Other constraints of the schema are not tested: reports of older suites may violate them.
     """
     form = definitions[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
     declared = form.get("type", [])

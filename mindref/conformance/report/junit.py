@@ -54,7 +54,7 @@ def add_case(suite: xml.Element, result: CheckResult) -> None:
 
 
 def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
-    """Add a `testsuite` that fails if there is a problem or a planned check did not run."""
+    """Add a `testsuite` that fails if `report.problems` is not empty or a result is missing."""
     problems = summary.report_problems(report)
     if not report.complete:
         problems.append(summary.count_line(report))

@@ -81,7 +81,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return a mask, true where `got` is outside `low` to `high`. Inf and NaN match each other."""
+    """Return where `got` is outside `low` to `high`. If both are not finite, so must be `got`."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)

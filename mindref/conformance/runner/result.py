@@ -114,7 +114,7 @@ class ConformanceReport(NamedTuple):
 
     @property
     def conforms(self) -> bool:
-        """Return whether a check passed, none failed or is blocked, and the run has no problem."""
+        """Return True for a complete run without problems, with passed and no failed checks."""
         counts = self.counts()
         bad = counts["failed"] + counts["blocked"] + len(self.problems)
         return self.complete and not bad and counts["passed"] > 0
