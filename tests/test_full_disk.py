@@ -176,7 +176,6 @@ def test_a_fault_at_every_operation(fault, name, here, capfd, request):
 
 @pytest.mark.rules("faults-R1")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-@pytest.mark.slow
 def test_a_stream_on_a_full_disk(place, stream):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

@@ -38,7 +38,7 @@ def forward(x: Array, *, kind: str = "squash") -> tuple[Array, Saved]:
     unit, norm = direction_and_length(x)  # 1
     if kind == "unit":  # squash-R6
         return unit, Saved(unit, bounded_reciprocal(norm), np.zeros_like(norm))
-    # 2: r = min(n, 1 / n), n the norm. If n > 1, n^2 / (1 + n^2) may overflow: 1 / (1 + r^2)
+    # 2: r = min(n, 1 / n), n the norm. If n > 1, 1 / (1 + r^2) is n^2 / (1 + n^2), no overflow
     inside = norm <= 1
     r = np.where(inside, norm, 1 / np.where(inside, 1, norm))  # squash-R4: 1 / inf is 0
     gain = np.where(inside, r * r, 1) / (1 + r * r)  # 3: new length, squash-R1, R5

@@ -157,7 +157,6 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(shop, tmp_path, finished_
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.slow
 def test_ctrl_c_prints_the_command_that_resumes(shop, tmp_path, times):
     command = words(shop, "out", steps=4000, evaluate_every=40)
     with start(*command, cwd=tmp_path) as child:

@@ -1,6 +1,6 @@
 """Boolean masks from comparisons, with the positions where errors could change the mask.
 
-At these positions, the doubts, a correct implementation may get the opposite result. If np.where
+At these positions, called doubts, a correct implementation may get the opposite result. If np.where
 selects values with such a mask, both values are allowed at these positions.
 """
 

@@ -38,7 +38,7 @@ def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values
 
 
 def joint_error(a: Arithmetic, x: Operand, y: Operand, of_x: Values, of_y: Values) -> Values:
-    """Combine the errors `of_x` and `of_y`: add them if x and y are the same array."""
+    """Return of_x + of_y if x and y are the same array; otherwise `a.join(of_x, of_y)`."""
     return of_x + of_y if x.error is y.error else a.join(of_x, of_y)
 
 

@@ -102,7 +102,7 @@ def results_share_no_memory(context: CheckContext, call: Call) -> None:
 @for_each_operator("numerics-R10", gradient=True)
 def finite_inputs_give_finite_results(context: CheckContext, call: Call) -> None:
     """If no product in the formulas overflows, finite inputs must give finite results."""
-    # the check does not test for warnings, because an answer contains only arrays
+    # an answer has only arrays, so warnings (numerics-R10) are not tested
     context.run(call)
     for other_call in calls_over_range(call):
         for name, x in context.run(other_call).items():

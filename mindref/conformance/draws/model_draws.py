@@ -2,7 +2,7 @@
 
 Losses are differentiable. Items have features, some of weight 0. Some users have no behaviours.
 Some targets occur in the history and among the negatives. Negatives repeat. Item ids in padded
-positions may not exist in the catalogue.
+positions need not be in the catalogue.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def build_case(
     steps: int,
     chosen: Mapping[str, Any],
 ) -> ModelCase:
-    """Return a model and `steps` batches; after batch 0, each column of `mask` is shuffled."""
+    """Return a model and `steps` batches; each but the first has `mask` with shuffled columns."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
     config = Config.of("default", {**fixed, **chosen})
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)

@@ -1,6 +1,6 @@
 """Compute which numbers of an answer must become NaN if one number of the call is NaN.
 
-A number for which the specification pages define nothing is in neither mask of `NanReach`.
+If no specification page defines the effect on a number, no mask of `NanReach` is true there.
 """
 
 from __future__ import annotations

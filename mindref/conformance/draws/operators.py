@@ -1,4 +1,4 @@
-"""Register a check for each operator, under names such as `numerics/inputs_...[routing]`."""
+"""Register a check for each operator; a name ends with the operator, such as `[routing]`."""
 
 from __future__ import annotations
 

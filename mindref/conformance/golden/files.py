@@ -140,7 +140,7 @@ def sheet_safetensors(sheet: GoldenSheet) -> bytes:
 
 
 def sheet_from_safetensors(path: Path) -> GoldenSheet:
-    """Return the content of a safetensors file. The arrays may be in another order."""
+    """Return the content of a safetensors file; the order of the arrays is not kept."""
     with safe_open(path, framework="np") as file:
         words = json.loads(file.metadata()["mindref"])
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping

@@ -81,7 +81,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return where `got` is outside `low` to `high`. If both are not finite, so must be `got`."""
+    """Return a mask: `got` is outside `low` to `high`, or finite where both are not finite."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)

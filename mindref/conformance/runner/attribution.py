@@ -117,7 +117,7 @@ def attribute_to_mistakes(results: list[CheckResult]) -> list[CheckResult]:
 
 
 def follow_cause(result: CheckResult, results: list[CheckResult]) -> CheckResult:
-    """Return `result`. If it is blocked by A, and A is blocked by B, B becomes `blocked_by`."""
+    """Return `result`, blocked by the end of a chain: rule A blocks it, rule B a check of A, ..."""
     passed = [""]
     while result.status == "blocked" and result.blocked_by not in passed:
         causes = [r for r in results if result.blocked_by in r.rules]

@@ -27,7 +27,7 @@ TRAIN = ("training",)  # value of `Call.stem` that needs a backend of level "tra
 class Call(NamedTuple):
     """The inputs of one call of an operator or of a backend's method."""
 
-    stem: str  # what is called: an operator such as "routing", or "loss", "training", ...
+    stem: str  # the computation: an operator such as "routing", or "loss", "training", ...
     arrays: dict[str, Any]
     numbers: dict[str, Any]
     cotangent: AnyArray | None = None  # d_out; None: compute no gradients

@@ -52,7 +52,7 @@ class CheckContext:
         self.implementation, self.precision, self.factor = implementation, precision, factor
         self.rng = np.random.default_rng(seed)
         self.calls: list[Call] = []
-        self.read_only_calls: list[int] = []  # indices in `calls` of calls with read-only arrays
+        self.read_only_calls: list[int] = []  # index in `calls` of each call with read-only arrays
         self.returned: list[tuple[AnyArray, AnyArray]] = []  # returned array, and a copy of it
         self.answers: list[tuple[int, CallAnswer]] = []  # index in `calls`, answer
         self.compared = 0  # how many numbers were compared

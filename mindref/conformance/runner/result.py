@@ -29,7 +29,7 @@ class Evidence(NamedTuple):
     """
     source: tuple[int, AnyArray] | None = None
     """If another answer has the expected numbers: index of the call, flat indices in the array."""
-    read_only: tuple[int, ...] = ()  # indices in `calls` of calls with read-only arrays
+    read_only: tuple[int, ...] = ()  # index in `calls` of each call with read-only arrays
     answers: tuple[tuple[int, Answer], ...] = ()  # index in `calls`, answer
 
 
@@ -114,7 +114,7 @@ class ConformanceReport(NamedTuple):
 
     @property
     def conforms(self) -> bool:
-        """Return True for a complete run without problems, with passed and no failed checks."""
+        """Return whether a complete run has passed checks, none failed or blocked, no problem."""
         counts = self.counts()
         bad = counts["failed"] + counts["blocked"] + len(self.problems)
         return self.complete and not bad and counts["passed"] > 0

@@ -68,7 +68,7 @@ def input_view(call: Call, right: Answer, previous: Answer) -> Answer:
 
 
 def write_input(call: Call, right: Answer, previous: Answer) -> Answer:
-    """Write to the first float array; return `right`. If the array is read-only, return zeros."""
+    """Overwrite an input number, and return `right`. If it is read-only, return zeros."""
     floats = first_float_array(call)
     if floats is None or not floats.flags.writeable:
         return zeros(call, right, previous)

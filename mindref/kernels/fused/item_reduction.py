@@ -40,7 +40,7 @@ def sum_item_gradients(
     first_item: int,
     sums: Array,
 ) -> None:
-    """Write to sums (M, D) the gradients of items from number `first_item` on: model-R10.
+    """Write to sums (M, D) the gradients of M items from number `first_item` on: model-R10.
 
     The first `num_history_items` of these items occur in histories. If capsule_terms is None, the
     rows of history items in sums must already contain the gradients from behaviours.

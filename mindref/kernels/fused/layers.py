@@ -86,7 +86,7 @@ class Layers:
     def allocate_gradients(
         self, work: KernelWorkspace, layers: tuple[Layer, ...]
     ) -> LayerGradients:
-        """Return the buffers of backward. The sum of d_weights over user blocks is a gradient."""
+        """Return the buffers of backward. A gradient is the sum of d_weights over user blocks."""
         rows = self.users * self.count
         layers = layers_or_placeholder(layers, self.dtype)
 

@@ -33,7 +33,7 @@ class LossVectors(NamedTuple):
 
     vectors: Array  # (M, D)
     used: Array  # (M, D) unit vectors if `normalise` is true; otherwise `vectors`
-    unit: Array  # (M, D) as `used`; only for backward with `normalise`
+    unit: Array  # (M, D) the same as `used`; only backward reads it, with `normalise`
     across: Array  # (M,) slope of x / |x| orthogonal to vector x, used only with `normalise`
     along: Array  # (M,) slope of x / |x| along vector x, used only with `normalise`
 

@@ -211,7 +211,7 @@ def log_weight_gradients_with_general_routing_match() -> None:
 
 @add_check("routing-R36", draws=draw_weighted(gradients=("last",)), gradient=True)
 def gradient_last_includes_the_last_log_weights(context: CheckContext, call: Call) -> None:
-    """With log weights and gradient="last", gradients must be those of the last iteration alone."""
+    """With log weights and gradient="last", gradients must be those of only the last iteration."""
     got = assert_equals_last_iteration(context, call, *INPUTS_AND_WEIGHTS)
     context.assert_exact(got, "d_init_logits", 0)
 
