@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mindref.cli import COMPILING
 from mindref.config import Config
 from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run.files import sealed
@@ -81,6 +82,11 @@ def options(**changes: Any) -> list[str]:
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         words += [f"--{name.replace('_', '-')}", text]
     return words
+
+
+def messages(stderr: str) -> str:
+    """Return standard error without the line that is printed if a kernel is not cached."""
+    return stderr.replace(f"{COMPILING}\n", "")
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from mindref import cli as commands
 from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.registry import families_using
-from tests.runs import REPOSITORY, call, options, start
+from tests.runs import REPOSITORY, call, messages, options, start
 
 NAMES = list(commands.COMMANDS)
 NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
@@ -191,6 +191,6 @@ def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
         done = call("recall", "run", "--history", "x", *arguments, **system)
         assert done.returncode == 2, "x is not in the catalogue"
         done = call("recall", "run", "--history", "5", *arguments, **system)
-        assert (done.returncode, done.stderr) == (0, ""), form
+        assert (done.returncode, messages(done.stderr)) == (0, ""), form
         assert "\\u5343" in done.stdout or "\\u" in done.stdout
     assert json.loads(done.stdout)[0]["items"][0]["rank"] == 1

@@ -13,7 +13,7 @@ from mindref.experiments.arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run import lock
-from tests.runs import call, content, interrupt, options, read_until, start
+from tests.runs import call, content, interrupt, messages, options, read_until, start
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def finished_comparison(shop, tmp_path_factory):
     """An uninterrupted comparison: its folder, and the result on standard output."""
     folder = tmp_path_factory.mktemp("compared")
     done = call(*words(shop, "out", "--json", "--quiet"), cwd=folder)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, messages(done.stderr)) == (0, "")
     return folder / "out", json.loads(done.stdout)
 
 

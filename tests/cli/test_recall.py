@@ -7,6 +7,7 @@ import pytest
 
 import mindref
 from mindref.cli.recall import parse_item_ids
+from tests.runs import messages
 
 SELECTION = "expected one of --user, --history, --all-users"
 NOT_CSV = "--history: expected item ids as one row of CSV"
@@ -77,7 +78,7 @@ def test_approximate_lists_are_marked(cli, run):
     (answer,) = json.loads(result.out)
     assert answer["index"]["kind"] == "annoy"
     assert 0.95 <= answer["index"]["recall"] <= 1
-    lines = [x for x in result.err.splitlines() if not x.startswith("compiling kernels")]
+    lines = messages(result.err).splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("approximate search by annoy: it finds ")
     result = cli("recall", run, "--history", history(run), "--json", "--index", "exact")
