@@ -66,7 +66,7 @@ def evaluate_command(
 ) -> None:
     """Evaluate RUN on every case: hit rate, recall, NDCG, MRR and coverage.
 
-    Each case ranks the whole catalogue. The baselines popularity and random are evaluated on the
+    Each case ranks the whole catalogue. The baselines item_knn and popularity are evaluated on the
     same cases. Items of the user's history are excluded, unless --include-seen is given.
 
     For a DIN run (mindref train --model din) the report of its training is printed: the metrics
@@ -101,7 +101,7 @@ def evaluate_command(
 
     progress.print_metrics(report["metrics"][cases], report["cases"], cases)
     progress.print_history_table(report["by_history_length"])
-    lines = progress.tie_lines(report["by_tie"])
+    lines = report["baseline_warnings"] + progress.tie_lines(report["by_tie"])
     lines += progress.interests_lines(report["interests"])
     for line in lines + note_lines(report["notes"], hidden=report["exclude_seen"]):
         click.echo(line)

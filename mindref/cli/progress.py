@@ -17,6 +17,8 @@ from mindref.models.family import family_of
 from mindref.recommender.training_run import Hooks
 from mindref.training.loop import Epoch
 
+BESIDE = ("item_knn", "popularity")  # baselines-R20: the report also has random
+
 
 @contextmanager
 def show_progress(config: Any, first: int, quiet: bool, stop: StopRequest) -> Iterator[Hooks]:
@@ -128,16 +130,15 @@ def value_line(config: Any, epoch: Epoch) -> str:
     return f"validation {config.metric} {epoch.value:.4f}"
 
 
-def print_metrics(
-    metrics: Mapping[str, Mapping[str, Mapping[str, float]]], cases: int, which: str = "test"
-) -> None:
-    """Print a table with a row per metric and a column per model, with 95 % intervals."""
+def print_metrics(metrics: Mapping[str, Any], cases: int, which: str = "test") -> None:
+    """Print a row per metric: the model with 95 % intervals, and the baselines in BESIDE."""
+    model = metrics["model"]
     rows = [
-        (metric, *(format_estimate(metrics[name][metric]) for name in metrics))
-        for metric in next(iter(metrics.values()))
+        (name, format_estimate(model[name]), *(f"{metrics[x][name]['value']:.4f}" for x in BESIDE))
+        for name in model
     ]
-    title = f"{cases} {which} cases, each ranks the whole catalogue; 95 % bootstrap intervals"
-    print_table(("metric", *metrics), rows, title=title)
+    title = f"{cases} {which} cases, each ranks the whole catalogue; 95 % intervals"
+    print_table(("metric", "model", *BESIDE), rows, title=title)
 
 
 def print_gains(report: Mapping[str, Any]) -> None:

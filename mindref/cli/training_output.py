@@ -62,7 +62,7 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
         words += [summary["recall"], "--rerank", run]
     else:
         progress.print_metrics(summary["metrics"]["test"], summary["cases"])
-        for line in progress.interests_lines(summary["interests"]):
+        for line in summary["baseline_warnings"] + progress.interests_lines(summary["interests"]):
             click.echo(line)
         best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
         words += [run]

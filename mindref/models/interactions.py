@@ -2,7 +2,7 @@
 
 Spec: specs/baselines.md. Item k-nearest-neighbours and alternating least squares use the set of
 items of each user. This module converts histories into weighted sets. It also imports the package
-`implicit`, which fits both baselines; the import happens on first use.
+`implicit`, which fits alternating least squares; the import happens on first use.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def import_implicit(part: str) -> Any:
     try:
         return import_module(f"implicit.{part}")
     except ImportError as error:  # baselines-R4
-        expected = "the package implicit, which fits item_knn and wals"
+        expected = "the package implicit, which fits wals"
         raise ConfigError(say("model", expected, "none installed", TODO)) from error
 
 
 def require_library() -> None:
     """Raise ConfigError if the package `implicit` is not installed."""
-    import_implicit("nearest_neighbours")  # baselines-R4
+    import_implicit("cpu.als")  # baselines-R4
 
 
 @contextmanager

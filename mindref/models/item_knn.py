@@ -1,13 +1,14 @@
 """Item k-nearest-neighbours: scores are sums of item similarities.
 
-Spec: specs/baselines.md. Source: Sarwar et al., WWW 2001; weights and fit are those of `implicit`
+Spec: specs/baselines.md. Source: Sarwar et al., WWW 2001; the weights are those of `implicit`
 (Frederickson). Differs: the scores depend only on the history, and recent behaviours can have
 larger weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,12 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
 from mindref.models.family import FittedFamily
-from mindref.models.interactions import (
-    import_implicit,
-    interaction_weights,
-    one_thread,
-    require_library,
-)
+from mindref.models.interactions import interaction_weights
 from mindref.models.parameters import Sizes, check_shapes
-from mindref.shapes import Array
+from mindref.shapes import Array, Bools, Ints
 
-SIMILARITIES = {
-    "bm25": "BM25Recommender",
-    "tfidf": "TFIDFRecommender",
-    "cosine": "CosineRecommender",
-}
+SIMILARITIES = ("bm25", "tfidf", "cosine")
+BLOCK = 1 << 22  # similarities in memory before the largest are selected, 50 MB
 
 
 def fit_item_knn(
@@ -46,24 +39,78 @@ def fit_item_knn(
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 
     Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
-    b are parameters of bm25 and ignored otherwise. Raises ConfigError for an unknown similarity,
-    and if the package `implicit` is not installed.
+    b are parameters of bm25 and ignored otherwise. Takes 16 bytes per similarity, and BLOCK
+    numbers. Raises ConfigError for an unknown similarity.
     """
     if similarity not in SIMILARITIES:  # baselines-R12
         raise ConfigError(say("similarity", " or ".join(SIMILARITIES), repr(similarity)))
-    parameters = {"K1": k1, "B": b} if similarity == "bm25" else {}
-    make = getattr(import_implicit("nearest_neighbours"), SIMILARITIES[similarity])  # baselines-R9
-    model = make(K=min(neighbours, sizes.items), num_threads=1, **parameters)  # baselines-R10
-    with one_thread():
-        model.fit(interaction_weights(sequences, sizes.items), show_progress=False)
-    similarity_matrix = sparse.csr_matrix(model.similarity)
-    similarity_matrix.eliminate_zeros()
-    similarity_matrix.sort_indices()
+    user_items = interaction_weights(sequences, sizes.items)
+    weights = item_weights(user_items, similarity, k1, b)
+    users = weights.T.tocsr()
+    blocks = [
+        keep_largest(weights[rows] @ users, neighbours)  # baselines-R9
+        for rows in similarity_blocks(user_items)
+    ]
+    similar = sparse.vstack(blocks, format="csr")
     return {
-        "data": similarity_matrix.data.astype(np.float64),
-        "indices": similarity_matrix.indices.astype(np.int64),
-        "indptr": similarity_matrix.indptr.astype(np.int64),
+        "data": similar.data,
+        "indices": similar.indices.astype(np.int64),
+        "indptr": similar.indptr.astype(np.int64),
     }
+
+
+def item_weights(user_items: Any, similarity: str, k1: float, b: float) -> Any:
+    """Return the weight of each user in each item, sparse (N, R), from the sets of items (R, N)."""
+    items = user_items.shape[1]
+    weights = user_items.T.tocsr()
+    num_users = np.diff(weights.indptr)
+    item = np.repeat(np.arange(items), num_users)
+    if similarity != "cosine":
+        idf = np.log(items) - np.log1p(np.diff(user_items.indptr))
+        weights.data = idf[weights.indices]
+    if similarity == "bm25":
+        length = 1 - b + b * num_users / (num_users.mean() or 1.0)
+        weights.data *= ((k1 + 1) / (k1 * length + 1))[item]
+    else:
+        norm = np.sqrt(np.bincount(item, weights.data**2, minlength=items))
+        weights.data /= np.where(norm > 0, norm, 1)[item]
+    return weights
+
+
+def num_item_pairs(sequences: Ragged) -> int:
+    """Return the number of products that a fit adds up: the sum of squared lengths."""
+    return int((sequences.lengths.astype(np.int64) ** 2).sum())
+
+
+def similarity_blocks(user_items: Any) -> Iterator[slice]:
+    """Yield slices of the items. A slice has at most BLOCK similarities and those of one item."""
+    items, lengths = user_items.shape[1], np.diff(user_items.indptr)
+    products = np.bincount(user_items.indices, np.repeat(lengths, lengths), minlength=items)
+    block = np.cumsum(np.minimum(products, items)) // BLOCK
+    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), items]
+    return (slice(start, stop) for start, stop in pairwise(bounds))
+
+
+def keep_largest(similar: Any, count: int) -> Any:
+    """Return the rows of a sparse matrix with the `count` largest entries of each, in place."""
+    starts = similar.indptr
+    for row in np.flatnonzero(np.diff(starts) > count):  # baselines-R10
+        entries = slice(starts[row], starts[row + 1])
+        values = similar.data[entries]
+        values[~largest_mask(values, similar.indices[entries], count)] = 0
+    similar.eliminate_zeros()
+    similar.sort_indices()
+    return similar
+
+
+def largest_mask(values: Array, ids: Ints, count: int) -> Bools:
+    """Return which of the values (M,) are the `count` largest; of equal ones, the lower ids."""
+    threshold = np.partition(values, -count)[-count]
+    mask: Bools = values > threshold
+    tied = np.flatnonzero(values == threshold)
+    lower = np.argsort(ids[tied])  # baselines-R16
+    mask[tied[lower[: count - np.count_nonzero(mask)]]] = True
+    return mask
 
 
 def score_neighbours(
@@ -75,12 +122,16 @@ def score_neighbours(
     where r behaviours follow the item. The result takes 8 C N bytes. Raises ShapeError for an item
     outside the catalogue, ConfigError for the decay.
     """
+    item_scores: Array = sparse_scores(arrays, histories, decay).toarray()
+    return item_scores
+
+
+def sparse_scores(arrays: dict[str, Any], histories: Ragged, decay: float) -> Any:
+    """Return `score_neighbours` as a sparse matrix (C, N), whose entries are not sorted."""
     items = len(arrays["indptr"]) - 1
     parts = (arrays["data"], arrays["indices"], arrays["indptr"])
     similar = sparse.csr_matrix(parts, shape=(items, items))
-    # baselines-R11
-    item_scores: Array = (interaction_weights(histories, items, decay=decay) @ similar).toarray()
-    return item_scores
+    return interaction_weights(histories, items, decay=decay) @ similar  # baselines-R11
 
 
 def check_similarities(arrays: Mapping[str, Array], items: int) -> None:
@@ -103,7 +154,6 @@ FAMILY = FittedFamily(
     fit=fit_item_knn,
     scores=score_neighbours,
     check_arrays=check_similarities,
-    require_packages=require_library,  # baselines-R4
     fit_settings={"similarity": "similarity", "neighbours": "neighbours", "k1": "k1", "b": "b"},
     serving_settings={"decay": "history_decay"},
 )

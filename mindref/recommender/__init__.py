@@ -5,6 +5,7 @@ training_run       one training and its run directory
 trainer            training, evaluation and resuming of a recall family
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model that recommends for histories and users
+baselines          item_knn, popularity and random beside a model
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 bulk               recommended lists of users from a run directory and its index
 sharding           recommended lists of all users in shards, on one machine or an executor

@@ -28,6 +28,7 @@ from mindref.evaluation.top_n import TopN
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.serving import Interests, Model, compute_interests
+from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.serving import ServedModel, recommend_batch
 from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
 from mindref.shapes import Bools
@@ -41,6 +42,7 @@ class EvaluationSet(NamedTuple):
     cases: EvaluationCases
     profiles: Ints  # (C, G) rows of the profile table
     counts: Ints  # (N,) of the training sequences, for popularity
+    train: Ragged  # training sequences, for item_knn
     exclude_seen: bool = True
     tied: Bools | None = None  # (C,) targets with the same time as the last behaviour
 
@@ -96,13 +98,16 @@ def evaluate_lists(
     backend: Backend | None = None,
     list_lengths: Sequence[int] = LIST_LENGTHS,
 ) -> tuple[dict[str, EvaluationReport], TopN]:
-    """Return the reports of model, popularity and random, and the lists of the model."""
+    """Return the reports of the model and of three baselines, and the lists of the model."""
     n, items = max(list_lengths), len(model.catalogue.rows)
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
     cases, chance = len(evaluation_set.cases.users), make_rng(model.config.seed, "baseline")
     counts, hidden = evaluation_set.counts, evaluation_set.hidden
     lists = {
         "model": ranked,
+        "item_knn": item_knn_top_n(
+            evaluation_set.train, evaluation_set.cases.histories, items, n=n, hidden=hidden
+        ),
         "popularity": top_n.popularity_top_n(counts, cases, n=n, exclude=hidden),
         "random": top_n.random_top_n(chance, items, cases, n=n, exclude=hidden),
     }
@@ -135,9 +140,13 @@ def evaluate_model(
         user_interests = compute_interests(*arguments, couplings=True)
         labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
+    # of a fitted family, no preset is better
+    n = 10 if 10 in list_lengths else min(list_lengths)
+    warnings = baseline_warnings(reports, n) if family_of(model.config.model).by_steps else []
     model_report = reports["model"]
     cases, tied = evaluation_set.cases, evaluation_set.tied
     words = {
+        "baseline_warnings": warnings,
         "metrics": {which: {name: report.metrics for name, report in reports.items()}},
         "cases": model_report.cases,
         "by_history_length": model_report.by_history_length,
@@ -219,7 +228,8 @@ def evaluate_run(
     cases, notes = translate_cases(split_cases, loaded, served)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
-    evaluation_set = EvaluationSet(cases, profiles, counts, exclude_seen, tied)
+    train, _ = translate_items(split.train, loaded.log, served.items.ids)
+    evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
     words, model_report, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )

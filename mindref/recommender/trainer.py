@@ -62,7 +62,8 @@ class Trainer(TrainingRun):
         log = self.prepared.loaded.log
         profiles = features.user_profiles(log, self.prepared.vocabulary, cases.users)
         tied = tied_targets(log, cases)
-        return EvaluationSet(cases, profiles, self.prepared.counts, self.exclude_seen, tied)
+        counts, train = self.prepared.counts, self.prepared.split.train
+        return EvaluationSet(cases, profiles, counts, train, self.exclude_seen, tied)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of config.json, which are stored with the settings."""

@@ -24,7 +24,7 @@ def settings(run):
 def test_training_prints_a_table_and_the_next_command(cli, shop, tmp_path):
     run = tmp_path / "my run"
     result = cli.succeed("train", "--data", shop, "--out", run, *options())
-    for name in ("hit_rate@10", "ndcg@50", "coverage@20", "model", "popularity", "random"):
+    for name in ("hit_rate@10", "ndcg@50", "coverage@20", "model", "item_knn", "popularity"):
         assert name in result.out, name
     assert f"run: {run} (best at step " in result.out
     assert f"next: mindref recall '{run}' --user=customer-0001" in result.out
@@ -35,6 +35,30 @@ def test_training_prints_a_table_and_the_next_command(cli, shop, tmp_path):
     for word in ("loss ", "examples/s", "validation hit_rate@10 "):
         assert word in steps[-1]  # kernels of the report may be compiled, and said, after it
     assert "-0%" not in result.out
+
+
+@pytest.mark.rules("baselines-R19", "baselines-R20")
+def test_the_table_fits_into_80_columns_and_a_warning_follows(cli, shop, tmp_path):
+    run = tmp_path / "run"
+    lines = cli("train", "--data", shop, "--out", run, *options()).out.splitlines()
+    (last,) = [i for i, line in enumerate(lines) if line.startswith("└")]
+    assert max(map(len, lines[: last + 1])) <= 80
+    assert re.search(r"│ hit_rate@10 │ [.\d]+ \[[.\d]+, [.\d]+\] │ +[.\d]+ │ +[.\d]+ │$", lines[4])
+    assert lines[2].split() == [
+        "┃",
+        "metric",
+        "┃",
+        "model",
+        "┃",
+        "item_knn",
+        "┃",
+        "popularity",
+        "┃",
+    ]
+    assert lines[last + 1].startswith("Warning: above the model: item_knn (hit_rate@10 ")
+    evaluated = cli("evaluate", run).out.splitlines()
+    assert evaluated[: last + 1] == lines[: last + 1]
+    assert lines[last + 1] in evaluated
 
 
 @pytest.mark.rules("model-R38")
@@ -70,7 +94,7 @@ def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path
     found = json.loads(result.out)
     assert "step 7/7" in result.err
     assert found == {"run": str(run), **kept_report(run)}
-    for name in ("model", "popularity", "random"):
+    for name in ("model", "item_knn", "popularity", "random"):
         assert sorted(found["metrics"]["test"][name]["hit_rate@10"]) == ["high", "low", "value"]
     result = cli(*command, tmp_path / "quiet", "--quiet")
     assert "step" not in result.err

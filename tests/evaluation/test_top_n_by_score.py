@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from mindref.config import Config
 from mindref.data.log import Ragged
@@ -50,6 +51,15 @@ def test_lists_by_score_agree_with_a_naive_sort(problem):
         places = zip(*(x[case].tolist() for x in found), strict=True)
         assert list(places) == naive(row, n, hidden)
     np.testing.assert_array_equal(scores, before, err_msg="the scores that were given")
+
+
+@pytest.mark.rules("recall-R4", "recall-R8", "recall-R40")
+@given(problems())
+def test_lists_by_sparse_scores_equal_those_of_dense_scores(problem):
+    scores, n, exclude = problem
+    scores = np.where((scores > 0) & (scores < INF), scores, 0).astype(np.float64)
+    got = top_n.top_n_by_sparse_score(sparse.csr_matrix(scores), n=n, exclude=exclude)
+    np.testing.assert_equal(got, top_n.top_n_by_score(scores, n=n, exclude=exclude))
 
 
 @pytest.mark.rules("recall-R40")

@@ -10,6 +10,7 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError
 from mindref.models import item_knn
+from mindref.models.interactions import interaction_weights, one_thread
 from mindref.models.parameters import Sizes
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
@@ -71,6 +72,50 @@ def test_each_item_keeps_its_most_similar_ones(neighbours):
     expected = -np.sort(-whole, axis=1)[:, :neighbours]
     assert_close(-np.sort(-kept, axis=1)[:, :neighbours], expected, atol=0)
     assert_close(kept[kept > 0], whole[kept > 0], "places", atol=0)
+
+
+@pytest.mark.rules("baselines-R16")
+def test_of_equal_similarities_the_lower_ids_are_kept():
+    rows = [[4, 0, 1, 2, 3]] * 3 + [[5, 6]]
+    kept = dense(fitted(rows, 7, neighbours=2, similarity="cosine"))
+    np.testing.assert_array_equal(kept[:5] > 0, [[True, True, *[False] * 5]] * 5)
+    np.testing.assert_array_equal(kept[5:, 5:] > 0, True)
+
+
+@pytest.mark.rules("baselines-R1", "baselines-R16")
+@pytest.mark.parametrize("block", [1, 7, 20])
+def test_blocks_have_no_influence(block, monkeypatch):
+    whole = fitted(made(8, users=40), 9, neighbours=3)
+    monkeypatch.setattr(item_knn, "BLOCK", block)
+    for name, array in fitted(made(8, users=40), 9, neighbours=3).items():
+        assert array.tobytes() == whole[name].tobytes()
+
+
+@pytest.mark.rules("baselines-R9", "baselines-R10")
+@pytest.mark.parametrize(
+    ("similarity", "recommender"),
+    [("bm25", "BM25"), ("tfidf", "TFIDF"), ("cosine", "Cosine")],
+)
+def test_similarities_equal_those_of_implicit(similarity, recommender):
+    module = pytest.importorskip("implicit.nearest_neighbours")
+    numbers = {"K1": 1.2, "B": 0.3} if similarity == "bm25" else {}
+    model = getattr(module, f"{recommender}Recommender")(K=20, num_threads=1, **numbers)
+    rows = made(9, users=300, items=60)
+    with one_thread():
+        model.fit(interaction_weights(Ragged.of(rows), 60), show_progress=False)
+    got = dense(fitted(rows, 60, similarity=similarity, neighbours=20, k1=1.2, b=0.3))
+    expected = model.similarity.toarray()
+    # of equal similarities at the last place, each may keep another one
+    assert_close(-np.sort(-got, axis=1), -np.sort(-expected, axis=1))
+    both = (got > 0) & (expected > 0)
+    assert_close(got[both], expected[both])
+    assert both.sum() > 0.95 * (expected > 0).sum()
+
+
+@pytest.mark.rules("baselines-R9")
+def test_a_fit_without_interactions_has_no_similarities():
+    assert not dense(fitted([[], []], 3)).any()
+    assert not scored([[0, 1]], fitted([[], []], 3)).any()
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R6", "baselines-R11")

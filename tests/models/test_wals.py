@@ -11,7 +11,7 @@ from mindref.conformance.tolerances import SOLVED
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, ShapeError
-from mindref.models import interactions, wals
+from mindref.models import interactions, item_knn, wals
 from mindref.models.parameters import Sizes
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
@@ -154,14 +154,15 @@ def test_an_item_outside_the_catalogue_raises(fit, serve, item):
             call([[0], [item]])
 
 
-@BOTH
 @pytest.mark.rules("baselines-R4")
-def test_without_the_package_only_fitting_raises(fit, serve, monkeypatch):
+def test_without_the_package_only_the_fit_of_wals_raises(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(interactions, "import_module", missing)
-    message = "model: expected the package implicit, which fits item_knn and wals, got none"
+    message = "model: expected the package implicit, which fits wals, got none"
     with raises_exactly(ConfigError, f"{message} installed; pip install 'mindref[baselines]'"):
-        fit([[0, 1]], 2)
-    serve([[0]])
+        fitted([[0, 1]], 2)
+    folded(SMALL, [[0]])
+    knn.scored([[0]], knn.fitted([[0, 1]], 2))
+    item_knn.FAMILY.require_packages()

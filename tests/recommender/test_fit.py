@@ -144,7 +144,7 @@ def test_all_that_training_sees_of_a_log_is_in_its_fingerprint():
 
 def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
     report = MIND(**SMALL).fit(loaded().log).report
-    assert sorted(report["metrics"]["test"]) == ["model", "popularity", "random"]
+    assert sorted(report["metrics"]["test"]) == ["item_knn", "model", "popularity", "random"]
     for name in ("hit_rate@10", "recall@20", "ndcg@50", "mrr@10", "coverage@50"):
         estimate = report["metrics"]["test"]["model"][name]
         assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1, name

@@ -1,7 +1,8 @@
 """Top-n lists over the whole catalogue: exact search by interests or by scores, and baselines.
 
-exact_search  `search_top_n`, by interests; `top_n_by_score`; `unite_lists` and `rescore_candidates`
-baselines     popularity and random lists
+exact_search   `search_top_n`, by interests; `top_n_by_score`; `unite_lists`, `rescore_candidates`
+sparse_search  `top_n_by_sparse_score`
+baselines      popularity and random lists
 
 Spec: specs/recall.md. Importing this package compiles nothing and does not import Numba.
 """
@@ -16,10 +17,12 @@ from mindref.evaluation.top_n.exact_search import (
     unite_lists,
 )
 from mindref.evaluation.top_n.result import TopN
+from mindref.evaluation.top_n.sparse_search import top_n_by_sparse_score
 
 __all__ = [
     "TopN",
     "top_n_by_score",
+    "top_n_by_sparse_score",
     "check_search_inputs",
     "check_values",
     "run_slices",

@@ -1,0 +1,77 @@
+"""Baselines beside a model: item_knn, popularity and random on the cases of an evaluation.
+
+Spec: specs/baselines.md, "Special cases"; specs/metrics.md, metrics-R24 and R25.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.data.log import Ragged
+from mindref.evaluation import top_n
+from mindref.evaluation.evaluate import EvaluationReport
+from mindref.evaluation.top_n import TopN
+from mindref.evaluation.top_n.result import empty_top_n, row_range
+from mindref.models import item_knn
+from mindref.models.parameters import Sizes
+
+# baselines-R17: the settings of item_knn beside a model, which were selected on validation cases
+SETTINGS: dict[str, Any] = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}
+DECAY = 0.7
+WINDOW = 50  # behaviours of a history; the 51st from the end has a weight of 2e-8
+MAX_PAIRS = 4_000_000_000  # products of a fit, in the order of 15 seconds
+BLOCK = 1 << 22  # scores in memory at once, at most 50 MB
+TODO = "Try another preset: --preset best for long histories, --preset sparse for short ones"
+
+
+def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidden: Any) -> TopN:
+    """Return the top n items of each history by item_knn, fitted to training sequences.
+
+    hidden: items that are excluded, per case, or None. Only the last `window` interactions of each
+    sequence are used, so that the fit adds up at most MAX_PAIRS products.
+    """
+    config, sizes = Config.of("default"), Sizes(items, items, 0, 0)
+    arrays = item_knn.fit_item_knn(limit_pairs(train, MAX_PAIRS), sizes, config, **SETTINGS)
+    ranked, rows = empty_top_n(len(histories), n, np.float64), max(1, BLOCK // items)
+    for start in range(0, len(histories), rows):
+        stop = min(start + rows, len(histories))
+        block = last_entries(row_range(histories, start, stop), WINDOW)
+        scores = item_knn.sparse_scores(arrays, block, DECAY)
+        excluded = None if hidden is None else row_range(hidden, start, stop)
+        lists = top_n.top_n_by_sparse_score(scores, n=n, exclude=excluded)
+        for target, source in zip(ranked, lists, strict=True):
+            target[start:stop] = source
+    return ranked
+
+
+def limit_pairs(train: Ragged, max_pairs: int) -> Ragged:
+    """Return the ends of the sequences; the longest length is halved until few pairs remain."""
+    while item_knn.num_item_pairs(train) > max_pairs and train.lengths.max() > 1:
+        train = last_entries(train, int(train.lengths.max()) // 2)  # baselines-R18
+    return train
+
+
+def last_entries(rows: Ragged, length: int) -> Ragged:
+    """Return at most the last `length` values of each row."""
+    lengths = np.minimum(rows.lengths, length)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    shift = np.repeat(rows.offsets[1:] - offsets[1:], lengths)
+    return Ragged(offsets, rows.values[np.arange(offsets[-1]) + shift])
+
+
+def baseline_warnings(reports: Mapping[str, EvaluationReport], n: int) -> list[str]:
+    """Return one warning that names the baselines above the interval of the model at n, or none."""
+    model, above = reports["model"].metrics, []
+    for name in ("item_knn", "popularity"):
+        metrics = reports[name].metrics
+        higher = [
+            f"{metric} {metrics[metric]['value']:.4f}"
+            for metric in (f"hit_rate@{n}", f"ndcg@{n}")
+            if metrics[metric]["value"] > model[metric]["high"]  # baselines-R19
+        ]
+        above += [f"{name} ({', '.join(higher)})"] if higher else []
+    return [f"Warning: above the model: {'; '.join(above)}. {TODO}"] if above else []
