@@ -103,6 +103,7 @@ def evaluate_command(
     progress.print_history_table(report["by_history_length"])
     lines = report["baseline_warnings"] + progress.tie_lines(report["by_tie"])
     lines += progress.interests_lines(report["interests"])
+    lines += progress.untrained_lines(report["untrained"])
     for line in lines + note_lines(report["notes"], hidden=report["exclude_seen"]):
         click.echo(line)
 

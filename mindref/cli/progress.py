@@ -190,6 +190,18 @@ def interests_lines(statistics: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
+def untrained_lines(counts: Mapping[str, float]) -> list[str]:
+    """Return the share of items without training interactions; an empty list if there are none."""
+    if not counts["items"]:
+        return []
+    unserved = counts["items"] - counts["with_features"]
+    return [
+        f"items without training interactions: {counts['items']:,} ({counts['item_share']:.1%} of"
+        f" the catalogue, {counts['target_share']:.1%} of the targets); {unserved:,} of them have"
+        " no trained features and are never recommended"
+    ]
+
+
 def tie_lines(groups: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return hit rates of targets with and without the time of the previous behaviour."""
     names = {"tied": "at the time of the previous behaviour", "untied": "at a later time"}

@@ -62,7 +62,8 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
         words += [summary["recall"], "--rerank", run]
     else:
         progress.print_metrics(summary["metrics"]["test"], summary["cases"])
-        for line in summary["baseline_warnings"] + progress.interests_lines(summary["interests"]):
+        lines = summary["baseline_warnings"] + progress.interests_lines(summary["interests"])
+        for line in lines + progress.untrained_lines(summary["untrained"]):
             click.echo(line)
         best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
         words += [run]

@@ -38,6 +38,11 @@ class Ragged(NamedTuple):
         shift = np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return Ragged(offsets, self.values[np.arange(offsets[-1]) + shift])
 
+    def where(self, is_kept: npt.NDArray[np.bool_]) -> Ragged:
+        """Return the rows with only the values that are kept (E,)."""
+        kept_before = np.concatenate([[0], np.cumsum(is_kept)]).astype(np.int64)
+        return Ragged(kept_before[self.offsets], self.values[is_kept])
+
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | Ints]) -> Ragged:
         """Return rows as one flat array with offsets."""

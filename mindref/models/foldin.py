@@ -21,6 +21,7 @@ from mindref.config import Config
 from mindref.models import mind
 from mindref.models.logits import mix_words
 from mindref.models.parameters import Catalogue
+from mindref.models.servable_items import ServableItems
 from mindref.ops import embedding
 from mindref.shapes import Array, Bools, Ints
 
@@ -64,7 +65,8 @@ def fit_interests(
         # float64: rounding can decide whether a margin is violated
         return item_vectors.reshape(*ids.shape, -1).astype(np.float64)
 
-    ids = comparison_items(config.seed, len(catalogue.rows))
+    servable = ServableItems.of(catalogue).ids
+    ids = servable[comparison_items(config.seed, len(servable))]
     negatives = vectors_of(ids)  # 1 (STEPS, M, D)
     items, counts = distinct_items(histories, len(catalogue.rows))  # 2
     active = np.arange(config.interests) < np.maximum(counts, 1)[:, None]  # maxmf-R18

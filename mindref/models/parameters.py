@@ -85,7 +85,7 @@ class Catalogue(NamedTuple):
     """Rows of the item table for each item, and their weights (embedding-R1)."""
 
     rows: Ints  # (N, F) first column the item itself
-    weights: Array  # (N, F) rows sum to one
+    weights: Array  # (N, F) rows sum to one, or to zero for an item without a vector (model-R42)
 
 
 def init(rng: np.random.Generator, config: Config, sizes: Sizes, extra_inputs: int = 0) -> Params:

@@ -15,6 +15,7 @@ from mindref.config import Config
 from mindref.models import mind
 from mindref.models.logits import keyed_table
 from mindref.models.parameters import Layer
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model
 from mindref.shapes import Array
 
@@ -22,8 +23,8 @@ from mindref.shapes import Array
 class UserTower(NamedTuple):
     """The arrays of a user tower, float32 and contiguous, and the settings."""
 
-    items: Array  # (N, D) item vectors as inputs of routing: not normalised
-    logits: Array  # (N, K) initial logits of each item
+    items: Array  # (M, D) vectors of servable items as inputs of routing: not normalised
+    logits: Array  # (M, K) initial logits of each servable item
     profile: Array  # (W, Q) values of user features
     bilinear: Array  # (D, D) S
     layers: tuple[Layer, ...]  # the last one maps to D
@@ -40,15 +41,15 @@ def with_keyed_logits(model: Model) -> Model:
 
 def user_tower(model: Model, features: int) -> UserTower:
     """Return the user tower of a model whose users have `features` features."""
-    params, config = model.params, model.config
+    params, config, ids = model.params, model.config, ServableItems.of(model.catalogue).ids
     count = len(model.catalogue.rows)
-    items, _ = mind.item_vectors(params, np.arange(count, dtype=np.int64), model.catalogue)
+    items, _ = mind.item_vectors(params, ids, model.catalogue)
     if config.routing == "dynamic":
         logits = keyed_table(  # routing-R15
             config.seed, count, config.interests, config.sigma, config.dtype
-        )
+        )[ids]
     else:
-        logits = np.zeros((count, config.interests), config.dtype)  # model-R12
+        logits = np.zeros((len(ids), config.interests), config.dtype)  # model-R12
     profile, bilinear = to_float32(params.profile), to_float32(params.bilinear)
     layers = tuple(Layer(*map(to_float32, layer)) for layer in params.layers)
     tables = (to_float32(items), to_float32(logits), profile, bilinear)

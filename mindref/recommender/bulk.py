@@ -18,7 +18,8 @@ from mindref.recall.lists import UserList
 from mindref.recall.run_index import open_or_build
 from mindref.recommender.rerank import rerank
 from mindref.recommender.rerank_trainer import load_reranker
-from mindref.recommender.serving import ServedModel, recommend_batch
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.files import INDEX
 from mindref.shapes import Array
 
@@ -159,12 +160,18 @@ def resolve_users(
     if history is not None:
         rows, unknown = served.encode_history(history, "--history")
         listed = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
-        warning = f"{len(unknown)} of {len(history)} items are not in the catalogue: {listed}"
+        counts = f"{len(unknown)} of {len(history)} items"
+        warning = f"{counts} are not in the catalogue or untrained: {listed}"
         warnings, profiles = [warning] if unknown else [], served.unknown_profile(1)
         return RequestedUsers([""], rows, profiles, unknown, warnings)
     names = list(users) if users is not None else list(served.log.user_ids)
-    rows, profiles, lost = served.encode_users(names)
-    return RequestedUsers(names, rows, profiles, [], log_warnings(served, len(rows.values), lost))
+    behaviours, profiles, lost = served.encode_users(names)
+    rows = served.servable.select(behaviours)
+    lines = log_warnings(served, len(behaviours.values), lost)
+    if untrained := len(behaviours.values) - len(rows.values):  # model-R44
+        counts = f"{untrained} of {len(behaviours.values)} behaviours"
+        lines.append(f"{counts} are of items without training interactions, and are left out")
+    return RequestedUsers(names, rows, profiles, [], lines)
 
 
 def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:
@@ -188,7 +195,7 @@ def open_run_index(
         if kind not in ("auto", "exact"):
             got = f"{kind}, and a model that has only scores"
             raise ConfigError(say("--index", "auto or exact", got))
-        return ExactIndex(np.zeros((len(served.items.ids), 0), served.model.config.dtype))
+        return ExactIndex(np.zeros((len(served.servable.ids), 0), served.model.config.dtype))
     config = served.model.config
     return open_or_build(
         folder,
@@ -204,8 +211,7 @@ def open_run_index(
 def probe_interests(served: ServedModel) -> Array:
     """Return interests of histories drawn by item counts, for tuning an index."""
     rng = make_rng(served.model.config.seed, "probe")
-    weights = np.array(served.items.counts, float) + 1
-    draws = rng.choice(len(weights), (NUM_PROBES, 16), p=weights / weights.sum())
+    draws = rng.choice(len(served.items.ids), (NUM_PROBES, 16), p=served.draw_probabilities())
     rows = Ragged.of(list(draws.astype(np.int64)))
     profiles = served.unknown_profile(len(rows))
     probed = compute_interests(served.model, rows, profiles, served.backend)

@@ -14,7 +14,8 @@ from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
 from mindref.errors import ConfigError, say
 from mindref.models import din
-from mindref.models.serving import Model, compute_interests, item_matrix
+from mindref.models.servable_items import ServableItems
+from mindref.models.serving import Model, compute_interests
 from mindref.recommender.rerank import score_lists
 from mindref.recommender.rerank_trainer import RerankTrainer
 from mindref.recommender.serving import ServedModel
@@ -25,8 +26,8 @@ USERS, CANDIDATES = 400, 20
 
 
 def score_catalogue(model: Model, histories: Ragged, profiles: Ints) -> Array:
-    """Return DIN's logit of every item of the catalogue for every history (C, N), in float64."""
-    items = np.arange(len(model.catalogue.rows), dtype=np.int64)
+    """Return DIN's logit of every servable item for every history (C, M), in float64."""
+    items = ServableItems.of(model.catalogue).ids
     every = np.broadcast_to(items, (len(histories), len(items)))
     return score_lists(model, every, histories, profiles).astype(np.float64)
 
@@ -68,7 +69,8 @@ def user_vector_cosines(model: Model, histories: Ragged, profiles: Ints, candida
     user. A zero vector has cosine 0.
     """
     config = model.config
-    history, mask = pad_histories(histories, config.window)
+    behaviours = ServableItems.of(model.catalogue).select(histories)
+    history, mask = pad_histories(behaviours, config.window)
     users = din.histories_without_logits(history, mask, profiles, config)
     _, saved = din.logits(model.params, users, candidates, model.catalogue, config)
     vectors = saved.users.astype(np.float64)  # (C, M, D)
@@ -89,10 +91,11 @@ def retained_of_recall(
     result is None if the matrix has at most D rows or columns, because any such matrix would pass.
     With logits="per_call" the logits are drawn from the seed.
     """
-    user_interests = compute_interests(served.model, histories, profiles, served.backend)
+    behaviours = served.servable.select(histories)
+    user_interests = compute_interests(served.model, behaviours, profiles, served.backend)
     queries = user_interests.vectors[user_interests.active].astype(np.float64)
     queries = queries[queries.any(axis=1)][:rows]
-    scores = queries @ item_matrix(served.model).astype(np.float64).T
+    scores = queries @ served.item_vectors.astype(np.float64).T
     width = queries.shape[1]
     if min(scores.shape) <= width:
         return None

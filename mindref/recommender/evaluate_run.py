@@ -27,9 +27,11 @@ from mindref.evaluation.ties import metrics_by_tie, tied_targets
 from mindref.evaluation.top_n import TopN
 from mindref.models import features
 from mindref.models.family import family_of
+from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
-from mindref.recommender.serving import ServedModel, recommend_batch
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
 from mindref.shapes import Bools
 
@@ -102,15 +104,21 @@ def evaluate_lists(
     n, items = max(list_lengths), len(model.catalogue.rows)
     ranked, _ = recommend_cases(model, evaluation_set, n, backend)
     cases, chance = len(evaluation_set.cases.users), make_rng(model.config.seed, "baseline")
-    counts, hidden = evaluation_set.counts, evaluation_set.hidden
-    lists = {
-        "model": ranked,
-        "item_knn": item_knn_top_n(
-            evaluation_set.train, evaluation_set.cases.histories, items, n=n, hidden=hidden
+    servable = ServableItems.of(model.catalogue)
+    ids, hidden = servable.ids, evaluation_set.hidden
+    hidden = None if hidden is None else servable.to_rows(hidden)
+    sequences = (evaluation_set.train, evaluation_set.cases.histories)
+    train, histories = map(servable.to_rows, sequences)
+    baselines = {
+        "item_knn": item_knn_top_n(train, histories, len(ids), n=n, hidden=hidden),
+        "popularity": top_n.popularity_top_n(
+            evaluation_set.counts[ids], cases, n=n, exclude=hidden
         ),
-        "popularity": top_n.popularity_top_n(counts, cases, n=n, exclude=hidden),
-        "random": top_n.random_top_n(chance, items, cases, n=n, exclude=hidden),
+        "random": top_n.random_top_n(chance, len(ids), cases, n=n, exclude=hidden),
     }
+    lists = {"model": ranked}
+    for name, baseline in baselines.items():
+        lists[name] = baseline._replace(items=servable.to_ids(baseline.items))
     reports = {}
     for name, top_n_lists in lists.items():
         rng = make_rng(model.config.seed, "bootstrap")  # the same samples: they are comparable
@@ -133,12 +141,14 @@ def evaluate_model(
     loaded: the log of the cases, with true interests if it is synthetic.
     """
     reports, ranked = evaluate_lists(model, evaluation_set, backend, list_lengths)
-    arguments = (model, evaluation_set.cases.histories, evaluation_set.profiles, backend)
+    servable = ServableItems.of(model.catalogue)
+    behaviours = servable.select(evaluation_set.cases.histories)
+    arguments = (model, behaviours, evaluation_set.profiles, backend)
     about: dict[str, Any] | None = None  # None for a family without routing
     if family_of(model.config.model).routes:
         # from the operators: backend-R10
         user_interests = compute_interests(*arguments, couplings=True)
-        labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window)
+        labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window, servable)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
     # of a fitted family, no preset is better
     n = 10 if 10 in list_lengths else min(list_lengths)
@@ -152,17 +162,21 @@ def evaluate_model(
         "by_history_length": model_report.by_history_length,
         "by_tie": metrics_by_tie(ranked, cases, tied, tuple(list_lengths)),
         "interests": about,
+        "untrained": count_untrained(model.catalogue, cases.targets),
     }
     return words, model_report, ranked
 
 
-def true_interest_labels(loaded: LoadedLog, cases: EvaluationCases, window: int) -> Ints | None:
-    """Return the true interest of each behaviour in the window (C, L), None if unknown."""
+def true_interest_labels(
+    loaded: LoadedLog, cases: EvaluationCases, window: int, servable: ServableItems
+) -> Ints | None:
+    """Return the true interest of each servable behaviour in the window (C, L), None if unknown."""
     if loaded.true_interests is None:
         return None
     users = zip(cases.users, cases.histories.lengths, strict=True)
     rows = [loaded.true_interests.row(int(user))[:n] for user, n in users]
-    return pad_histories(Ragged.of(rows), window)[0]
+    is_kept = servable.is_servable[cases.histories.values]
+    return pad_histories(Ragged.of(rows).where(is_kept), window)[0]
 
 
 def interest_report(

@@ -1,7 +1,7 @@
 """Export for serving: the user tower as a file, and the item matrix that interests query.
 
     user_tower.onnx     or user_tower.pt2: histories -> interests and which are active
-    items.safetensors   `items`, the vectors of all items (N, D), float32
+    items.safetensors   `items`, the vectors of the servable items (M, D), float32
     items.tsv           external id, dense id, count, title; the dense id is the row of the matrix
     export.json         description of the files, their sha256, and the scoring rule
 
@@ -20,7 +20,6 @@ from typing import Any
 import mindref
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError, say
 from mindref.models.family import require_contract_family
-from mindref.models.serving import item_matrix
 from mindref.models.tower import UserTower, to_float32, user_tower, with_keyed_logits
 from mindref.recommender.export_check import ExportCheck, check_export, sample_checked_users
 from mindref.recommender.serving import ServedModel
@@ -69,8 +68,10 @@ def export_run(
         model = with_keyed_logits(served.model)
         parts = user_tower(model, len(served.vocabulary.values))
         words = {"format": array_files.FORMAT, "step": served.step}
-        array_files.save_arrays(folder / ITEMS, {"items": to_float32(item_matrix(model))}, words)
-        ids, counts, titles = served.items
+        array_files.save_arrays(folder / ITEMS, {"items": to_float32(served.item_vectors)}, words)
+        ids, counts, titles = (
+            [column[i] for i in served.servable.ids] for column in served.items
+        )  # model-R43
         catalogue.write_items(folder / IDS, ids, counts, titles)
         with exporter_errors(kind):
             written = writer.write(kind, parts, folder)

@@ -18,6 +18,7 @@ from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import MindrefError, RunError, say
 from mindref.models.parameters import Catalogue, flatten, unflatten
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.serving import ServedModel
 from mindref.shapes import Array, Bools
@@ -66,7 +67,8 @@ def sample_checked_users(served: ServedModel, users: int) -> CheckedUsers:
     try:
         names = served.log.user_ids
         chosen = np.sort(rng.choice(len(names), min(users, len(names)), replace=False))
-        histories, profiles, _ = served.encode_users([names[i] for i in chosen])
+        behaviours, profiles, _ = served.encode_users([names[i] for i in chosen])
+        histories = served.servable.select(behaviours)
         origin, warnings = "users of the log", []
     except MindrefError as error:
         histories, profiles = draw_histories(served, users, rng)
@@ -80,9 +82,8 @@ def draw_histories(
     served: ServedModel, users: int, rng: np.random.Generator
 ) -> tuple[Ragged, Ints]:
     """Return random histories of at most window + OLDER items, and random profiles."""
-    weights = np.array(served.items.counts, float) + 1
     lengths = rng.integers(served.model.config.window + OLDER + 1, size=users)
-    values = rng.choice(len(weights), lengths.sum(), p=weights / weights.sum())
+    values = rng.choice(len(served.items.ids), lengths.sum(), p=served.draw_probabilities())
     histories = Ragged(np.concatenate([[0], np.cumsum(lengths)]), values.astype(np.int64))
     sizes = [1 + len(values) for values in served.vocabulary.values.values()]
     profiles = served.unknown_profile(users) + rng.integers(sizes, size=(users, len(sizes)))
@@ -98,7 +99,9 @@ def check_export(run: Run, model: Model, users: CheckedUsers) -> ExportCheck:
         if not np.isfinite(which.vectors).all():
             expected = "finite numbers in float32"
             raise RunError(say("interests of the run", expected, "others", "train it again"))
-    exported, active = exported_interests(run, model.config.window, users)
+    servable_rows = ServableItems.of(model.catalogue).to_rows(users.histories)
+    exported_users = users._replace(histories=servable_rows)
+    exported, active = exported_interests(run, model.config.window, exported_users)
     shape = (exported.shape, active.shape) == (true.vectors.shape, true.active.shape)
     difference, rounding = np.inf, largest_relative_difference(rounded.vectors, true.vectors)
     if shape:

@@ -17,6 +17,7 @@ from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation import metrics
 from mindref.evaluation.top_n import TopN
 from mindref.models import din
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model
 from mindref.shapes import Array
 
@@ -46,7 +47,8 @@ def rerank(
 def score_lists(model: Model, items: Ints, histories: Ragged, profiles: Ints) -> Array:
     """Return DIN's score of each item of each list (C, n), -inf for an empty position."""
     config = model.config
-    history, mask = pad_histories(histories, config.window)
+    behaviours = ServableItems.of(model.catalogue).select(histories)
+    history, mask = pad_histories(behaviours, config.window)
     is_item = items >= 0
     candidates = np.where(is_item, items, 0)
     block = max(1, PAIRS // max(1, items.shape[1] * config.window))

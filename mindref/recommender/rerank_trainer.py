@@ -22,7 +22,8 @@ from mindref.models.family import family_of
 from mindref.models.parameters import Sizes
 from mindref.models.serving import Model
 from mindref.recommender.rerank import rerank, rerank_gain
-from mindref.recommender.serving import ServedModel, recommend_batch
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.top_n_lists import recommend_batch
 from mindref.recommender.training_run import TrainingRun
 from mindref.run import array_files, checkpoint, files, report, validate
 from mindref.run.array_files import MODEL

@@ -15,16 +15,14 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.evaluation import top_n
-from mindref.evaluation.top_n import TopN
-from mindref.evaluation.top_n.result import empty_top_n, row_range
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary
 from mindref.models.parameters import Sizes
-from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
-from mindref.recall import Index
-from mindref.recall import retrieve_top_n as search
+from mindref.models.servable_items import ServableItems
+from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.lists import Recommendation
+from mindref.recommender.top_n_lists import recommend_batch, servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items
@@ -33,6 +31,8 @@ from mindref.shapes import Array
 
 if TYPE_CHECKING:
     from mindref.recommender.trainer import Trainer
+
+UNTRAINED = "an item without training interactions and trained features is unknown"
 
 
 class ServedModel:
@@ -57,7 +57,8 @@ class ServedModel:
         self.backend_name, self.device = backend or model.config.backend, device
         self.backend_from_run = backend is None  # True: the run selects the backend
         self.rng = make_rng(model.config.seed, "serving")  # its state changes with every request
-        self.dense = {name: i for i, name in enumerate(items.ids)}
+        self.servable = ServableItems.of(model.catalogue)
+        self.dense = {items.ids[i]: i for i in self.servable.ids.tolist()}
 
     @classmethod
     def from_trainer(cls, trainer: Trainer) -> ServedModel:
@@ -122,14 +123,15 @@ class ServedModel:
         self, rows: Ragged, profiles: Ints, *, couplings: bool = False
     ) -> Interests:
         """Return the interests of histories in dense ids."""
-        arguments = (self.model, rows, profiles, self.backend, self.rng)
+        histories = self.servable.select(rows)
+        arguments = (self.model, histories, profiles, self.backend, self.rng)
         return compute_interests(*arguments, couplings=couplings)
 
     @cached_property
     def item_vectors(self) -> Array:
-        """Vectors of all items (N, D). Raises ConfigError for a family that has none."""
+        """Vectors of the servable items (M, D). Raises ConfigError for a family that has none."""
         self.require_vectors("items", "a model with vectors of items")
-        return item_matrix(self.model)
+        return servable_matrix(self.model, self.servable)
 
     @property
     def scores_only(self) -> bool:
@@ -148,7 +150,10 @@ class ServedModel:
         return {name: i for i, name in enumerate(self.log.user_ids)}
 
     def encode(self, histories: Iterable[Sequence[str]]) -> tuple[Ragged, list[str]]:
-        """Return histories as dense ids without unknown items, and the unknown items."""
+        """Return histories as dense ids without unknown items, and the unknown items.
+
+        An item without a vector is unknown to the model.
+        """
         rows, unknown = [], []
         if not isinstance(histories, Iterable):
             raise ConfigError(say("histories", "a list of lists of item ids", repr(histories)))
@@ -165,8 +170,16 @@ class ServedModel:
         """Return one history as `encode` does. Raises DataError if every item is unknown."""
         rows, unknown = self.encode([history])
         if unknown and not len(rows.values):
-            raise DataError(say(subject, "an item of the catalogue", ", ".join(unknown[:5])))
+            raise DataError(
+                say(subject, "an item of the catalogue", ", ".join(unknown[:5]), UNTRAINED)
+            )
         return rows, unknown
+
+    def draw_probabilities(self) -> Array:
+        """Return the probability (N,) of each item in drawn histories: by counts, if servable."""
+        weights = (np.array(self.items.counts, float) + 1) * self.servable.is_servable
+        probabilities: Array = weights / weights.sum()
+        return probabilities
 
     def unknown_profile(self, cases: int) -> Ints:
         """Return profiles of users without known features (C, G)."""
@@ -240,14 +253,15 @@ class ServedModel:
         """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""
         name = id_as_text(item, "item")
         if name not in self.dense:
-            raise DataError(say("item", "an id of the catalogue", repr(name)))
-        dense = self.dense[name]
+            raise DataError(say("item", "an id of the catalogue", repr(name), UNTRAINED))
+        row = int(np.searchsorted(self.servable.ids, self.dense[name]))
         length = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
         units = self.item_vectors / np.where(length > 0, length, 1)
-        query = units[dense][None, None]
-        itself = Ragged.of([[dense]])
+        query = units[row][None, None]
+        itself = Ragged.of([[row]])
         ranked = top_n.search_top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself)
-        return self.recommendations(ranked, 0)
+        dense_ids = self.servable.to_ids(ranked.items)
+        return self.recommendations(ranked._replace(items=dense_ids), 0)
 
     def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:
         """Return the list of one case with external ids and titles."""
@@ -257,44 +271,3 @@ class ServedModel:
             for i, score, interest in rows
             if i >= 0
         ]
-
-
-def recommend_batch(
-    model: Model,
-    histories: Ragged,
-    profiles: Ints,
-    *,
-    n: int,
-    exclude: Ragged | None = None,
-    backend: Any = None,
-    rng: np.random.Generator | None = None,
-    index: Index | None = None,
-    items: Array | None = None,
-) -> tuple[TopN, Interests | None]:
-    """Return the top-n items of each history (C rows), with profiles (C, G), and the interests.
-
-    A family that has only scores has no interests: None. exclude: items that must not appear, per
-    case; rng: generator of logits drawn per call. With `index` the index searches; else search is
-    exact over `items` (N, D), by default the model's.
-    """
-    if not family_of(model.config.model).has_vectors:
-        return recommend_by_scores(model, histories, n, exclude), None
-    user_interests = compute_interests(model, histories, profiles, backend, rng)
-    interests, active, score = user_interests.vectors, user_interests.active, model.config.score
-    if index is not None:
-        return search(index, interests, active, n=n, exclude=exclude, score=score), user_interests
-    vectors = item_matrix(model) if items is None else items
-    ranked = top_n.search_top_n(interests, active, vectors, n=n, exclude=exclude, score=score)
-    return ranked, user_interests
-
-
-def recommend_by_scores(model: Model, histories: Ragged, n: int, exclude: Ragged | None) -> TopN:
-    """Return the top-n items of each history by the scores of the model."""
-    ranked, start = empty_top_n(len(histories), n, np.float64), 0
-    for block in score_histories(model, histories):
-        hidden = None if exclude is None else row_range(exclude, start, start + len(block))
-        block_lists = top_n.top_n_by_score(block, n=n, exclude=hidden)
-        for target, source in zip(ranked, block_lists, strict=True):
-            target[start : start + len(block)] = source
-        start += len(block)
-    return ranked

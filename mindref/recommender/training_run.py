@@ -17,7 +17,8 @@ import numpy as np
 from mindref.backend import Backend
 from mindref.errors import RunError, say
 from mindref.models.family import family_of
-from mindref.models.parameters import copy_params
+from mindref.models.parameters import Catalogue, copy_params
+from mindref.models.servable_items import find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
 from mindref.run import array_files, atomic, checkpoint, items, report, validate
 from mindref.run.atomic import write_text
@@ -98,9 +99,16 @@ class TrainingRun:
         log = self.prepared.loaded.log
         return items.items_text(log.item_ids, self.prepared.counts, log.titles)
 
+    @cached_property
+    def served_catalogue(self) -> Catalogue:
+        """The catalogue of the model in evaluation and serving: without untrained rows."""
+        task, by_steps = self.task, self.family.by_steps
+        is_trained = find_trained_items(task.sequences, task.sizes.items, by_steps=by_steps)
+        return mask_untrained_rows(task.catalogue, is_trained)
+
     def model(self) -> Model:
         """Return the model of the best epoch so far."""
-        return Model(self.best, self.task.catalogue, self.config)
+        return Model(self.best, self.served_catalogue, self.config)
 
     def create(self) -> None:
         """Make the run directory. Raises RunError if it contains a run."""
@@ -164,7 +172,7 @@ class TrainingRun:
 
     def write_model(self, run: Path, params: Any, step: int) -> None:
         """Write the parameters that are served."""
-        catalogue, name = self.task.catalogue, self.config.model
+        catalogue, name = self.served_catalogue, self.config.model
         checkpoint.save_model(run, params, catalogue, step, name, self.identity)
 
     def train(self, hooks: Hooks | None = None) -> TrainingOutcome:

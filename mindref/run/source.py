@@ -117,8 +117,8 @@ def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> t
     new: Ints = np.array([dense_id.get(name, -1) for name in log.item_ids], np.int64)
     values = new[rows.values]
     is_known = values >= 0
-    running = np.concatenate([[0], np.cumsum(is_known)])
-    return Ragged(running[rows.offsets], values[is_known]), int(np.count_nonzero(~is_known))
+    known_rows = Ragged(rows.offsets, values).where(is_known)
+    return known_rows, int(np.count_nonzero(~is_known))
 
 
 # options of `fit` for each kind of data

@@ -14,6 +14,7 @@ import numpy as np
 from mindref.config import Config
 from mindref.models import mind
 from mindref.models.parameters import Catalogue, Params, flatten, flatten_gradients
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model, item_matrix, normalise_vectors
 from mindref.study.placeholders import TraceContext
 from mindref.study.record import InstrumentedReference, Recorder, instrument_reference
@@ -99,16 +100,17 @@ def displayed_items(pair: TrainingPair) -> Any:
     """Return the items in the trace of serving.
 
     A small catalogue is displayed whole; of a large catalogue, the best items and the target.
+    Items without a vector are not displayed.
     """
     params, batch, catalogue, config = pair
-    count = len(catalogue.rows)
-    if count <= MAX_DISPLAYED_ITEMS:
-        return np.arange(count)
+    ids = ServableItems.of(catalogue).ids
+    if len(ids) <= MAX_DISPLAYED_ITEMS:
+        return ids
     vectors, active, _ = mind.interests(params, batch.histories, catalogue, config)
-    items = item_matrix(Model(params, catalogue, config))
+    items = item_matrix(Model(params, catalogue, config))[ids]
     served = normalise_vectors(vectors[0], config)
     top = find_top_items(served, active[0], items, n=MAX_DISPLAYED_ITEMS - 1, score=config.score)
-    return np.union1d(top.order, batch.target[:1])
+    return np.union1d(ids[top.order], batch.target[:1])
 
 
 def make_labels(

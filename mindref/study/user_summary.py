@@ -9,6 +9,7 @@ import numpy as np
 
 import mindref.ops as reference_ops
 from mindref.models import mind as reference_mind
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model, item_matrix, normalise_vectors
 from mindref.shapes import Array, Bools
 from mindref.study import json_arrays
@@ -111,12 +112,13 @@ def summarise_user(pair: TrainingPair, built: BuiltModules | None = None) -> Use
 
 def list_top_items(pair: TrainingPair, interests: Array, active: Bools) -> tuple[ListedItem, ...]:
     """Return the items with the largest scores: maximum or sum over the active interests."""
-    items = item_matrix(Model(pair.params, pair.catalogue, pair.config))
+    ids = ServableItems.of(pair.catalogue).ids
+    items = item_matrix(Model(pair.params, pair.catalogue, pair.config))[ids]
     vectors = normalise_vectors(interests, pair.config)
     order, _, best, brought_by = find_top_items(
         vectors, active, items, n=LIST_LENGTH, score=pair.config.score
     )
-    return tuple(ListedItem(int(i), float(best[i]), int(brought_by[i])) for i in order)
+    return tuple(ListedItem(int(ids[i]), float(best[i]), int(brought_by[i])) for i in order)
 
 
 def item_title(titles: Sequence[str] | None, item: int) -> str:

@@ -6,7 +6,9 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+import mindref
 from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
 from mindref.recommender import export, export_check
@@ -60,6 +62,18 @@ def test_files_are_in_the_run_by_default(cli, run, writer):
     assert manifest["checked"]["agrees"]
     for name, file in manifest["files"].items():
         assert file["bytes"] == (folder / name).stat().st_size
+
+
+@pytest.mark.rules("model-R43")
+def test_an_export_has_only_the_servable_items(cli, run, writer):
+    cli("export", run, "--to", "onnx")
+    folder, served = run / "export-onnx", mindref.load(run).served
+    lines = (folder / "items.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [line.split("\t")[0] for line in lines] == list(served.dense)
+    assert [int(line.split("\t")[1]) for line in lines] == list(range(len(lines)))
+    vectors = load_file(folder / "items.safetensors")["items"]
+    np.testing.assert_array_equal(vectors, served.item_vectors)
+    assert len(lines) == len(vectors) < len(served.items.ids)
 
 
 @pytest.mark.parametrize("kinds", [(), export.KINDS], ids=["no package", "no framework"])

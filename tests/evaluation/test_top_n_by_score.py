@@ -11,7 +11,8 @@ from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.evaluation import top_n
 from mindref.models import random_scores, serving
-from mindref.recommender import serving as recommender_serving
+from mindref.models.parameters import catalogue_of_ids
+from mindref.recommender import top_n_lists
 from mindref.recommender.bulk import recall_lists
 from tests.runs import trained
 
@@ -93,12 +94,12 @@ def test_lists_of_a_model_do_not_depend_on_the_block_size(held):
     rng = np.random.default_rng(0)
     rows = [rng.integers(0, 9, length) for length in (3, 0, 12, 1, 5, 2, 7)]
     histories, profiles = Ragged.of(rows), np.zeros((7, 0), np.int64)
-    nothing = type("Catalogue", (), {"rows": np.zeros((9, 1), np.int64)})()
+    nothing = catalogue_of_ids(9, "float32")
     params = {"count": np.array(9)}
     model = serving.Model(params, nothing, Config.of("default", {"model": "random", "window": 4}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "SCORES", held)
-        found, no_interests = recommender_serving.recommend_batch(
+        found, no_interests = top_n_lists.recommend_batch(
             model, histories, profiles, n=5, exclude=histories
         )
     assert no_interests is None

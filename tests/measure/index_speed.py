@@ -71,7 +71,11 @@ def run_workload(run: Path) -> SearchWorkload:
     rows, profiles, _ = served.encode_users(list(served.log.user_ids)[: 4 * USERS])
     interests = served.compute_interests(rows, profiles)
     return SearchWorkload(
-        served.item_vectors, interests.vectors, interests.active, rows, bulk.probe_interests(served)
+        served.item_vectors,
+        interests.vectors,
+        interests.active,
+        served.servable.to_rows(rows),
+        bulk.probe_interests(served),
     )
 
 

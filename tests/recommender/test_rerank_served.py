@@ -114,7 +114,8 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage):
     whole = din_indexability.measure_indexability(made, users=60)
     found, model = whole["recall"], made.served.model
     cases = sample_cases(made.prepared.split.test, 60, made.config.seed)
-    active = compute_interests(model, cases.histories, made.candidates(cases, 1)[0]).active
+    histories = made.served.servable.select(cases.histories)
+    active = compute_interests(model, histories, made.candidates(cases, 1)[0]).active
     assert active.sum() > whole["users"], "or the next line asks nothing"
     assert found["interests"] == whole["users"] > found["width"] == model.config.width
     assert found["rank"] == found["width"]
@@ -125,7 +126,8 @@ def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage):
 @pytest.mark.rules("din-R28")
 def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(trained_stage):
     made, cases, profiles, _ = trained_stage
-    found = compute_interests(made.served.model, cases.histories, profiles)
+    histories = made.served.servable.select(cases.histories)
+    found = compute_interests(made.served.model, histories, profiles)
     alive = found.active & found.vectors.any(axis=2)
     assert alive.sum() < alive.size
     asked, width = (made.served, cases.histories, profiles), made.served.model.config.width

@@ -11,7 +11,7 @@ import pytest
 from mindref.errors import ConfigError, RunError
 from mindref.recall import shard_file
 from mindref.recall.lists import FRAMES
-from mindref.recommender import bulk, serving, sharding
+from mindref.recommender import bulk, sharding, top_n_lists
 from mindref.recommender.sharding import recall_all
 from tests.runs import trained
 
@@ -210,14 +210,14 @@ def test_a_killed_part_leaves_no_manifest_of_another(run, tmp_path, monkeypatch)
 
 def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
     sizes = []
-    original = serving.compute_interests
+    original = top_n_lists.compute_interests
 
     def counting(model, rows, *given):
         sizes.append(len(rows))
         return original(model, rows, *given)
 
     recall_all(run, tmp_path / "first")  # builds the index
-    monkeypatch.setattr(serving, "compute_interests", counting)
+    monkeypatch.setattr(top_n_lists, "compute_interests", counting)
     recall_all(run, tmp_path / "part", shard=(2, 2), block=BLOCK)
     assert sizes == [7, 7, 7, 7, 4]
 

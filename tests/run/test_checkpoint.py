@@ -26,7 +26,7 @@ def test_what_was_saved_is_loaded(finished):
         for name, array in tables.items():
             assert array.flags.writeable, f"{name} cannot be trained"
             assert array.flags.c_contiguous, name
-    np.testing.assert_equal(catalogue, made.prepared.task.catalogue)
+    np.testing.assert_equal(catalogue, made.served_catalogue)
     np.testing.assert_array_equal(load_file(finished / "model.safetensors")["items"], params.items)
     config, facts = checkpoint.load_config(finished)
     assert config == made.config

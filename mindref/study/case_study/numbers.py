@@ -18,6 +18,7 @@ import numpy as np
 
 from mindref.data.log import Ints
 from mindref.errors import ConfigError, say
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import item_matrix
 from mindref.run import atomic
 from mindref.shapes import Array
@@ -222,6 +223,7 @@ def make_item_list(
     items = item_matrix(study_model.model)
     scores = items @ vector
     scores[seen] = -np.inf
+    scores[~ServableItems.of(study_model.model.catalogue).is_servable] = -np.inf
     best = np.argsort(-scores, kind="stable")[:top]
     best = best[np.isfinite(scores[best])]
     directions = unit_vectors(items[best])

@@ -101,7 +101,8 @@ def make_study_model(
     name: str, served: ServedModel, log: InteractionLog, negatives: int
 ) -> StudyModel:
     """Return the study model of a served model and a log, with the dense ids of the model."""
-    histories, _ = translate_items(log.interactions, log, served.items.ids)
+    behaviours, _ = translate_items(log.interactions, log, served.items.ids)
+    histories = served.servable.select(behaviours)
     users = np.arange(len(log.user_ids))
     ids, counts, _ = served.items
     return StudyModel(
@@ -129,7 +130,8 @@ def model_to_float64(model: Model) -> Model:
     keyed = "keyed" if config.logits == "per_call" else config.logits
     as_float64 = replace(config, dtype="float64", logits=keyed)
     shares = weights.astype(np.float64)
-    shares /= shares.sum(axis=1, keepdims=True)
+    totals = shares.sum(axis=1, keepdims=True)
+    shares /= np.where(totals > 0, totals, 1)  # model-R42: an item without a vector
     return Model(unflatten(arrays), Catalogue(rows, shares), as_float64)
 
 

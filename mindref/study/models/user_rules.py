@@ -16,6 +16,7 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import slice_rows
 from mindref.errors import DataError, say
 from mindref.evaluation.interest_statistics import mean_cosine
+from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, compute_interests, item_matrix
 from mindref.shapes import Array, Bools
 
@@ -152,5 +153,6 @@ def target_ranks(study_model: StudyModel, users: Ints, items: Array) -> Ints:
     target_score = np.take_along_axis(scores, target[:, None], axis=1)
     lower_id = np.arange(len(items)) < target[:, None]
     before = (scores > target_score) | ((scores == target_score) & lower_id)
+    before &= ServableItems.of(study_model.model.catalogue).is_servable
     before[np.repeat(np.arange(len(history)), history.lengths), history.values] = False
     return before.sum(axis=1)

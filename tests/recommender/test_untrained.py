@@ -1,0 +1,225 @@
+"""Untrained items in runs: lists, histories, indexes, reports, export and runs of old versions."""
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.data.log import Ragged
+from mindref.errors import DataError
+from mindref.models import registry
+from mindref.models.logits import keyed_table
+from mindref.models.serving import item_matrix
+from mindref.models.tower import user_tower
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
+from mindref.recommender.trainer import resume_run
+from mindref.recommender.training_run import TrainingRun
+from mindref.run import checkpoint
+from mindref.study.case_study.numbers import make_item_list
+from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
+from mindref.study.tracing import TrainingPair, displayed_items
+from mindref.study.user_summary import list_top_items
+from tests.runs import loaded, trained, trainer
+
+LOG = loaded().log
+LENGTH = 200  # more than the catalogue has items
+
+
+@pytest.fixture(scope="module", params=list(registry.RECALL_FAMILIES))
+def run(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp(request.param) / "run"
+    made = trainer(path, model=request.param)
+    made.train()
+    made.evaluate()
+    return path
+
+
+@pytest.fixture(scope="module")
+def mind_run(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("mind") / "run")
+
+
+def untrained_ids(run):
+    served = mindref.load(run).served
+    return [served.items.ids[i] for i in np.flatnonzero(~served.servable.is_servable)]
+
+
+def training_counts(run):
+    return np.array(mindref.load(run).served.items.counts)
+
+
+@pytest.mark.rules("model-R41", "model-R43")
+def test_no_list_of_a_run_has_an_untrained_item(run):
+    untrained = set(untrained_ids(run))
+    never = {LOG.item_ids[i] for i in np.flatnonzero(training_counts(run) == 0)}
+    assert never <= untrained
+    assert never
+    model = mindref.load(run)
+    servable = len(LOG.item_ids) - len(untrained)
+    for answer in recall_lists(run, n=LENGTH, exclude_seen=False):
+        listed = [x.item for x in answer.items]
+        assert len(listed) == len(set(listed)) == servable
+        assert not untrained & set(listed)
+    listed = [x.item for x in model.recommend([], n=LENGTH)]
+    assert len(listed) == servable
+    assert not untrained & set(listed)
+
+
+@pytest.mark.rules("model-R43")
+@pytest.mark.parametrize("kind", ["exact", "annoy"])
+def test_lists_of_an_index_are_those_of_exact_search_without_untrained_items(mind_run, kind):
+    model = mindref.load(mind_run)
+    for answer in recall_lists(mind_run, n=LENGTH, kind=kind):
+        expected = model.recommend(user=answer.user, n=LENGTH)
+        assert [x.item for x in answer.items] == [x.item for x in expected]
+
+
+@pytest.mark.rules("model-R43")
+def test_scores_are_those_of_the_items_by_dense_id(mind_run):
+    served = mindref.load(mind_run).served
+    rows = LOG.interactions.take(np.array([3]))
+    interests = served.compute_interests(rows, served.unknown_profile(1))
+    scores = item_matrix(served.model) @ interests.vectors[0][interests.active[0]].T
+    history = [LOG.item_ids[i] for i in rows.values if LOG.item_ids[i] in served.dense]
+    for x in served.recommend(history, LENGTH):
+        assert x.score == pytest.approx(scores[served.dense[x.item]].max(), rel=1e-4)
+
+
+@pytest.mark.rules("model-R43")
+def test_similar_items_are_servable(mind_run):
+    model, untrained = mindref.load(mind_run), untrained_ids(mind_run)
+    servable = list(model.served.dense)
+    assert sorted(x.item for x in model.similar_items(servable[-1], LENGTH)) == sorted(
+        servable[:-1]
+    )
+    with pytest.raises(DataError, match="; an item without training interactions"):
+        model.similar_items(untrained[0])
+
+
+@pytest.mark.rules("model-R44")
+def test_an_untrained_item_of_a_history_is_not_read(run):
+    model, untrained = mindref.load(run), untrained_ids(run)
+    history = list(model.served.dense)[:3]
+    mixed = [history[0], untrained[0], *history[1:], *untrained]
+    assert model.recommend(mixed) == model.recommend(history)
+    with pytest.raises(DataError, match="history: expected an item of the catalogue, got"):
+        model.recommend(untrained)
+    (answer,) = recall_lists(run, history=mixed)
+    assert (answer.length, answer.unknown) == (3, [untrained[0], *untrained])
+
+
+@pytest.mark.rules("model-R44")
+def test_untrained_behaviours_of_users_are_left_out_and_counted(mind_run):
+    untrained = {LOG.item_ids.index(x) for x in untrained_ids(mind_run)}
+    count = sum(int(item) in untrained for item in LOG.interactions.values)
+    found = recall_lists(mind_run)
+    total = len(LOG.interactions.values)
+    assert found.warnings == [
+        f"{count} of {total} behaviours are of items without training interactions, and are left"
+        " out"
+    ]
+    lengths = [sum(int(x) not in untrained for x in LOG.interactions.row(u)) for u in range(60)]
+    assert [answer.length for answer in found] == lengths
+
+
+@pytest.mark.rules("model-R44")
+def test_evaluation_does_not_read_untrained_items(mind_run):
+    made = resume_run(mind_run)
+    untrained = np.array([LOG.item_ids.index(x) for x in untrained_ids(mind_run)])
+    cases = made.evaluation_set(made.prepared.split.test)
+    histories = cases.cases.histories
+    rows = [np.concatenate([row, untrained]) for row in map(histories.row, range(len(histories)))]
+    mixed = cases._replace(cases=cases.cases._replace(histories=Ragged.of(rows)))
+    expected, got = (recommend_cases(made.model(), x, 10)[0] for x in (cases, mixed))
+    np.testing.assert_array_equal(got.items, expected.items)
+    np.testing.assert_array_equal(got.scores, expected.scores)
+
+
+@pytest.mark.rules("model-R45", "model-R43")
+def test_the_report_counts_untrained_items_and_their_targets_stay_cases(run):
+    made = resume_run(run)
+    report, again = made.evaluate(), evaluate_run(run)
+    assert again["untrained"] == report["untrained"]
+    untrained = np.array([LOG.item_ids.index(x) for x in untrained_ids(run)])
+    targets = made.prepared.split.test.targets.values
+    missed = int(np.isin(targets, untrained).sum())
+    assert report["untrained"] == {
+        "items": len(untrained),
+        "item_share": len(untrained) / len(LOG.item_ids),
+        "with_features": 0,
+        "targets": missed,
+        "target_share": missed / len(targets),
+    }
+    assert report["cases"] == len(targets)
+    test = made.evaluation_set(made.prepared.split.test)
+    length = len(LOG.item_ids)
+    reports, _ = evaluate_lists(made.model(), test, made.backend, [length])
+    for name in ("model", "popularity", "random"):
+        metrics = reports[name].metrics
+        assert metrics[f"hit_rate@{length}"]["value"] <= 1 - missed / len(targets)
+        assert metrics[f"coverage@{length}"]["value"] == 1 - len(untrained) / length, name
+
+
+@pytest.mark.rules("model-R42")
+def test_training_and_state_do_not_depend_on_the_mask(tmp_path, monkeypatch):
+    masked = trained(tmp_path / "masked", steps=2, evaluate_every=2)
+    monkeypatch.setattr(TrainingRun, "served_catalogue", property(lambda x: x.task.catalogue))
+    plain = trained(tmp_path / "plain", steps=2, evaluate_every=2)
+    first, second = (checkpoint.load_state(path)[0].params.items for path in (masked, plain))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.rules("model-R42", "model-R43")
+def test_an_untrained_item_with_features_is_served_by_its_features(tmp_path):
+    (name,) = (x.name for x in LOG.item_features[:1])
+    run = trained(tmp_path / "run", item_features=(name,))
+    served = mindref.load(run).served
+    counts = np.array(served.items.counts)
+    (item, *_) = np.flatnonzero((counts == 0) & served.servable.is_servable)
+    rows, table = served.model.catalogue.rows, served.model.params.items
+    np.testing.assert_array_equal(item_matrix(served.model)[item], table[rows[item, 1]])
+    listed = [x.item for x in mindref.load(run).recommend([], n=LENGTH)]
+    assert LOG.item_ids[item] in listed
+    report = evaluate_run(run)["untrained"]
+    assert report["items"] >= report["with_features"] > 0
+
+
+@pytest.mark.rules("model-R43")
+def test_a_run_of_an_older_version_serves_every_item(mind_run, tmp_path):
+    made = resume_run(mind_run)
+    run = tmp_path / "run"
+    mindref.load(mind_run).save(run)
+    identity = checkpoint.run_identity(*checkpoint.load_config(run))
+    step = made.state.best_step
+    checkpoint.save_model(run, made.best, made.task.catalogue, step, "mind", identity)
+    model = mindref.load(run)
+    assert sorted(x.item for x in model.recommend([], n=LENGTH)) == sorted(LOG.item_ids)
+    assert evaluate_run(run, data=None)["untrained"]["items"] == 0
+
+
+@pytest.mark.rules("model-R43")
+def test_an_exported_tower_has_the_servable_items_with_their_keyed_logits(mind_run):
+    served = mindref.load(mind_run).served
+    ids, config = served.servable.ids, served.model.config
+    parts = user_tower(served.model, 0)
+    np.testing.assert_array_equal(parts.items, served.model.params.items[ids])
+    arguments = (config.seed, len(LOG.item_ids), config.interests, config.sigma, config.dtype)
+    np.testing.assert_array_equal(parts.logits, keyed_table(*arguments)[ids])
+
+
+@pytest.mark.rules("model-R43", "model-R44")
+def test_the_study_leaves_untrained_items_out(mind_run):
+    study_model = open_study_model(mind_run)
+    untrained = {LOG.item_ids.index(x) for x in untrained_ids(mind_run)}
+    assert not untrained & set(study_model.histories.values.tolist())
+    sampled = sample_pair(study_model, choose_user(study_model, "median").user)
+    model = study_model.model
+    pair = TrainingPair(model.params, sampled.batch, model.catalogue, model.config)
+    displayed = displayed_items(pair).tolist()
+    assert len(displayed) == len(LOG.item_ids) - len(untrained)
+    assert not untrained & set(displayed)
+    item = make_item_list(study_model, "all", item_matrix(model)[0], np.array([0]), LENGTH)
+    assert len(item.items) == len(displayed) - 1
+    vectors, active = np.zeros((4, 8)), np.ones(4, bool)
+    listed = {x.item for x in list_top_items(pair, vectors, active)}
+    assert listed == set(displayed[: len(listed)])
