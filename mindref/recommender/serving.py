@@ -32,7 +32,7 @@ from mindref.shapes import Array
 if TYPE_CHECKING:
     from mindref.recommender.trainer import Trainer
 
-UNTRAINED = "an item without training interactions and trained features is unknown"
+UNTRAINED = "name an item with training interactions or trained features"
 
 
 class ServedModel:

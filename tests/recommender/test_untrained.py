@@ -12,6 +12,8 @@ from mindref.models.serving import item_matrix
 from mindref.models.tower import user_tower
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
+from mindref.recommender.rerank import rerank
+from mindref.recommender.rerank_trainer import open_reranker
 from mindref.recommender.trainer import resume_run
 from mindref.recommender.training_run import TrainingRun
 from mindref.run import checkpoint
@@ -32,11 +34,6 @@ def run(request, tmp_path_factory):
     made.train()
     made.evaluate()
     return path
-
-
-@pytest.fixture(scope="module")
-def mind_run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("mind") / "run")
 
 
 def untrained_ids(run):
@@ -223,3 +220,17 @@ def test_the_study_leaves_untrained_items_out(mind_run):
     vectors, active = np.zeros((4, 8)), np.ones(4, bool)
     listed = {x.item for x in list_top_items(pair, vectors, active)}
     assert listed == set(displayed[: len(listed)])
+
+
+@pytest.mark.rules("model-R44")
+def test_din_does_not_read_untrained_items(stage):
+    made = open_reranker(stage).load_trained()
+    untrained = np.flatnonzero(~made.served.servable.is_servable)
+    cases = made.prepared.split.test
+    profiles, listed = made.candidates(cases, 10)
+    rows = [np.append(cases.histories.row(c), untrained) for c in range(len(cases.users))]
+    expected, got = (
+        rerank(made.model(), listed, histories, profiles)
+        for histories in (cases.histories, Ragged.of(rows))
+    )
+    np.testing.assert_array_equal(got.scores, expected.scores)
