@@ -89,7 +89,7 @@ def test_similar_items_are_servable(mind_run):
     assert sorted(x.item for x in model.similar_items(servable[-1], LENGTH)) == sorted(
         servable[:-1]
     )
-    with pytest.raises(DataError, match="; an item without training interactions"):
+    with pytest.raises(DataError, match="; name an item with training interactions"):
         model.similar_items(untrained[0])
 
 
