@@ -16,11 +16,14 @@ from mindref.errors import ConfigError, say
 from mindref.models import registry
 from mindref.presets import PRESETS
 from mindref.settings import (
+    MAX_STEPS,
     check_names,
     choice_setting,
     coerce_fields,
+    duration_setting,
     free_setting,
     number_setting,
+    without_step_limit,
 )
 
 
@@ -150,7 +153,11 @@ class Config:
         "how training targets are drawn. interaction: all interactions are equally likely. user:"
         " all users are equally likely, then all interactions of the drawn user")  # fmt: skip
     batch: int = number_setting(512, 1, 1_000_000, "number of training examples per step")
-    steps: int = number_setting(3000, 1, 1_000_000_000, "maximum number of training steps")
+    steps: int = number_setting(3000, 1, MAX_STEPS,
+        "maximum number of training steps; if only --time-limit is given: no maximum")  # fmt: skip
+    time_limit: float = duration_setting(0.0, 0, 1e9,
+        "maximum time of the training with its validations, such as 120s, 2m or 1h30m; 0: no limit."
+        " The learning rate decreases with time. The result depends on the machine")  # fmt: skip
     learning_rate: float = number_setting(5e-3, 0, 100, "learning rate of Adam at the first step")
     decay: str = choice_setting(
         "linear", ("linear", "none"), "learning rate: linear decrease to 0, or constant (none)"
@@ -166,9 +173,9 @@ class Config:
     evaluate_every: int = number_setting(
         500, 1, 1_000_000_000, "number of steps between validations; each also writes a checkpoint"
     )
-    patience: int = number_setting(
-        0, 0, 1_000_000, "stop training after this many validations without improvement; 0: never"
-    )
+    patience: int = number_setting(0, 0, 1_000_000,
+        "end training after this many successive validations whose metric is not above the best; 0:"
+        " never")  # fmt: skip
     metric: str = free_setting("hit_rate@50", "validation metric that selects the best checkpoint")
     validation_users: int = number_setting(
         10_000, 1, 1_000_000_000, "maximum number of users in the validation set"
@@ -215,7 +222,7 @@ class Config:
         """Return a preset with changes. Raises ConfigError for an unknown name or a bad value."""
         if preset not in PRESETS:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
-        settings = {**PRESETS[preset], **(changes or {})}
+        settings = {**PRESETS[preset], **without_step_limit(changes or {}), **(changes or {})}
         check_names(cls, settings, "configuration", "a known setting")
         return cls(**settings)
 

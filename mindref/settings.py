@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
@@ -18,6 +19,12 @@ from mindref.errors import ConfigError, say, value_text
 def number_setting(default: float, low: float, high: float, text: str) -> Any:
     """Declare a numeric setting with values in [low, high]."""
     return field(default=default, metadata={"low": low, "high": high, "text": text})
+
+
+def duration_setting(default: float, low: float, high: float, text: str) -> Any:
+    """Declare a setting in seconds. A text may have units: 120s, 2m, 1h or 1h30m."""
+    metadata = {"low": low, "high": high, "text": text, "duration": True}
+    return field(default=default, metadata=metadata)
 
 
 def choice_setting(default: str, options: tuple[str, ...], text: str) -> Any:
@@ -32,6 +39,9 @@ def free_setting(default: Any, text: str) -> Any:
 
 LAYER_SETTINGS = ("hidden", "attention_hidden")
 MAX_LAYERS, MAX_LAYER_WIDTH = 64, 65_536
+MAX_STEPS = 1_000_000_000
+NUMBER = r"(\d+(?:\.\d+)?)"
+DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?", re.ASCII)
 
 
 def coerce_fields(settings: Any) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
@@ -59,10 +69,19 @@ def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:
     try:
         if kind is tuple:
             return tuple(CONVERT_ITEM[str(setting.type)](x) for x in split_list(value))
-        return CONVERT[kind](value)
+        return to_seconds(value) if "duration" in setting.metadata else CONVERT[kind](value)
     except (TypeError, ValueError, OverflowError) as error:  # model-R26
-        got = value_text(value, quoted=True)
-        raise ConfigError(say(setting.name, TYPE_NAMES[kind], got)) from error
+        expected = DURATION_NAME if "duration" in setting.metadata else TYPE_NAMES[kind]
+        raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
+
+
+def without_step_limit(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the number of steps that settings with a time limit and without `steps` imply."""
+    try:
+        limited = to_seconds(settings.get("time_limit", 0)) > 0
+    except (TypeError, ValueError):  # the check of all settings reports it
+        limited = False
+    return {"steps": MAX_STEPS} if limited and "steps" not in settings else {}  # optimiser-R18
 
 
 def split_list(value: Any) -> Any:
@@ -96,6 +115,15 @@ def to_float(value: Any) -> float:
     return float(value)
 
 
+def to_seconds(value: Any) -> float:
+    """Return seconds from a number, or from a text such as 120, 120s, 2m or 1h30m."""
+    units = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if units is None or not value:
+        return to_float(value)
+    hours, minutes, seconds = (float(number or 0) for number in units.groups())  # model-R41
+    return 3600 * hours + 60 * minutes + seconds
+
+
 def to_text(value: Any) -> str:
     """Return a str unchanged; anything else raises TypeError."""
     if not isinstance(value, str):
@@ -120,6 +148,7 @@ TYPE_NAMES = {
     float: "a number",
     str: "a text",
 }
+DURATION_NAME = "a time such as 120s, 2m or 1h30m"
 
 
 def check_range(setting: dataclasses.Field[Any], value: Any) -> None:

@@ -55,6 +55,10 @@ def stands_still(plain, changed):
     assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [3, 6])
 
 
+def ends_by_time(plain, changed):
+    assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [1])
+
+
 def types(made):
     """Return the dtypes of all floating-point arrays, from parameters to served vectors."""
     visited, params = batch(made), flatten(made.state.params)
@@ -162,6 +166,7 @@ EFFECTS = {
     "beta2": adam(0.5),
     "epsilon": adam(0.01),
     "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
+    "time_limit": [Effect(1e-6, ends_by_time)],
     "patience": [Effect(1, stands_still)],
     "metric": [Effect("mrr@30", effects.validation)],
     "validation_users": [Effect(7, effects.validation, {"metric": "mrr@30"})],

@@ -103,7 +103,9 @@ class ExperimentRequest:
     def check(self) -> None:
         """Raise ConfigError for errors that can be found without reading the log."""
         from mindref.recommender.evaluate_run import parse_metric
+        from mindref.training.time_budget import refuse_time_limit
 
+        refuse_time_limit(self.config.time_limit, "--time-limit")
         out = self.options["out"]
         if out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,10 +21,13 @@ BESIDE = ("item_knn", "popularity")  # baselines-R20: the report also has random
 
 
 @contextmanager
-def show_progress(config: Any, first: int, quiet: bool, stop: StopRequest) -> Iterator[Hooks]:
+def show_progress(
+    config: Any, first: int, quiet: bool, stop: StopRequest, used: float = 0.0
+) -> Iterator[Hooks]:
     """Show a progress bar on a terminal, otherwise one line per epoch; nothing if quiet.
 
     All output is on standard error. A family without training steps prints one line at the end.
+    first, used: steps and seconds that the training has used before.
     """
     if quiet:
         yield Hooks(stop=stop)
@@ -33,9 +36,9 @@ def show_progress(config: Any, first: int, quiet: bool, stop: StopRequest) -> It
             on_epoch=lambda epoch: print_stderr(f"fitted  {value_line(config, epoch)}"), stop=stop
         )
     elif is_terminal():
-        yield from progress_bar(config, first, stop)
+        yield from progress_bar(config, first, stop, used)
     else:
-        meter = TrainingMeter(config, first)
+        meter = TrainingMeter(config, first, used)
         yield Hooks(meter.add, lambda epoch: print_stderr(epoch_line(config, epoch, meter)), stop)
 
 
@@ -44,23 +47,30 @@ def is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def progress_bar(config: Any, first: int, stop: StopRequest) -> Iterator[Hooks]:
+def progress_bar(config: Any, first: int, stop: StopRequest, used: float = 0.0) -> Iterator[Hooks]:
     """Yield hooks that update a rich progress bar."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     fields = "{task.fields[rate]:>8} examples/s  loss {task.fields[loss]}  {task.fields[best]}"
-    columns = (TextColumn("step {task.completed}/{task.total}"), BarColumn(), TextColumn(fields))
-    meter = TrainingMeter(config, first)
+    columns = (TextColumn("{task.fields[position]}"), BarColumn(), TextColumn(fields))
+    meter = TrainingMeter(config, first, used)
     stream: Any = TolerantStderr()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(file=stream)) as bar:
-        task = bar.add_task("", total=config.steps, completed=first, rate="", loss="", best="")
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=Console(file=stream)) as bar:
+        empty: dict[str, Any] = dict.fromkeys(("rate", "loss", "best", "left"), "")
+        task = bar.add_task("", total=1.0, position=meter.position(first), **empty)
 
         def on_step(step: int, loss: float) -> None:
             meter.add(step, loss)
             if step % 10 == 0 or step == config.steps:
-                rate, mean = f"{meter.rate:,.0f}", f"{meter.loss:.4f}"
-                bar.update(task, completed=step, rate=rate, loss=mean)
+                bar.update(
+                    task,
+                    completed=meter.fraction,
+                    position=meter.position(step),
+                    rate=f"{meter.rate:,.0f}",
+                    loss=f"{meter.loss:.4f}",
+                    left=meter.remaining_text,
+                )
 
         def on_epoch(epoch: Epoch) -> None:
             if epoch.value is not None:
@@ -98,28 +108,89 @@ class TolerantStderr:
 
 
 class TrainingMeter:
-    """Throughput since the start in examples per second, and a moving average of the loss."""
+    """Throughput in examples per second, remaining time, and a moving average of the loss.
 
-    def __init__(self, config: Any, first: int) -> None:
-        self.batch, self.first, self.started = config.batch, first, time.perf_counter()
-        self.step, self.loss = first, float("nan")
+    first, used: steps and seconds that the training has used before.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        first: int,
+        used: float = 0.0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.config, self.clock = config, clock
+        self.batch, self.first, self.started = config.batch, first, clock()
+        self.step, self.loss, self.used = first, float("nan"), used
+        self.compiled = self.started  # end of the first step, which may compile
 
     def add(self, step: int, loss: float) -> None:
         """Add a step."""
+        if step == self.first + 1:
+            self.compiled = self.clock()
         self.step = step
         self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
 
     @property
     def rate(self) -> float:
         """Examples per second."""
-        seconds = time.perf_counter() - self.started  # faults-R12: a monotonic clock
+        seconds = self.clock() - self.started  # faults-R12: a monotonic clock
         return (self.step - self.first) * self.batch / max(seconds, 1e-9)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps per second with validations, without the first step; 0 before the second step."""
+        seconds = self.clock() - self.compiled
+        return max(self.step - self.first - 1, 0) / max(seconds, 1e-9)
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the time limit; infinite without a limit."""
+        limit = self.config.time_limit or float("inf")
+        return max(float(limit) - self.used - (self.clock() - self.started), 0.0)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the time limit or the last step; infinite if unknown."""
+        rate, steps = self.steps_per_second, self.config.steps - self.step
+        return min(self.time_left, steps / rate if rate else float("inf"))  # optimiser-R24
+
+    @property
+    def remaining_text(self) -> str:
+        """The remaining time as text; empty if it is unknown or less than half a second."""
+        seconds = self.remaining
+        return f"{format_time(seconds)} left" if 0.5 < seconds < float("inf") else ""
+
+    @property
+    def fraction(self) -> float:
+        """Fraction of the training that is done, by steps or by time."""
+        by_steps = self.step / self.config.steps
+        if not self.config.time_limit:
+            return by_steps
+        return max(by_steps, 1 - self.time_left / self.config.time_limit)
+
+    def position(self, step: int) -> str:
+        """Return the step and the last step; "~" marks the estimate with a time limit."""
+        if not self.config.time_limit:
+            return f"step {step}/{self.config.steps}"
+        last_step = self.step + round(self.remaining * self.steps_per_second)
+        return f"step {step}/~{last_step}" if self.steps_per_second else f"step {step}"
+
+
+def format_time(seconds: float) -> str:
+    """Return a time as text: 45s, 3m20s, 2h05m."""
+    rounded = round(seconds)
+    hours, minutes = rounded // 3600, rounded // 60
+    if hours:
+        return f"{hours}h{minutes % 60:02}m"
+    return f"{minutes}m{rounded % 60:02}s" if minutes else f"{rounded}s"
 
 
 def epoch_line(config: Any, epoch: Epoch, meter: TrainingMeter) -> str:
     """Return the line of an epoch: step, loss, throughput, validation metric."""
-    words = [f"step {epoch.step}/{config.steps}", f"loss {epoch.loss:.4f}"]
-    words.append(f"{meter.rate:,.0f} examples/s")
+    words = [meter.position(epoch.step), f"loss {epoch.loss:.4f}"]
+    words += [f"{meter.rate:,.0f} examples/s", *filter(None, [meter.remaining_text])]
     if epoch.value is not None:
         words.append(value_line(config, epoch))
     return "  ".join([*words, *(["best so far"] if epoch.is_best else [])])

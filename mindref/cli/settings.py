@@ -82,7 +82,7 @@ def setting_option(
     if it differs; extra_choices: further values.
     """
     name, meta, default = setting.name.replace("_", "-"), setting.metadata, setting.default
-    text = before + setting_help(setting)
+    text = before + setting_help(setting, () if other is None else (DIN,))
     if other is not None and other.default != default:
         text += f" (with --model din: {format_default(other.default)})"
     if isinstance(default, bool):
@@ -90,15 +90,17 @@ def setting_option(
     kind: Any = str
     if "options" in meta:
         kind = click.Choice((*meta["options"], *extra_choices))
-    elif isinstance(default, int | float):
+    elif isinstance(default, int | float) and "duration" not in meta:
         kind = type(default)
-    return click.option(
-        f"--{name}", type=kind, default=None, metavar=METAVARS.get(type(default)), help=text
-    )
+    metavar = "TIME" if "duration" in meta else METAVARS.get(type(default))
+    return click.option(f"--{name}", type=kind, default=None, metavar=metavar, help=text)
 
 
-def setting_help(setting: dataclasses.Field[Any]) -> str:
-    """Return the help of a setting: text, range, default, and the families that use it."""
+def setting_help(setting: dataclasses.Field[Any], rerankers: tuple[str, ...] = ()) -> str:
+    """Return the help of a setting: text, range, default, and the families that use it.
+
+    rerankers: further families with a setting of this name.
+    """
     meta, default = setting.metadata, setting.default
     notes = [f"{meta['low']} to {meta['high']}"] if "low" in meta else []
     if isinstance(default, bool):
@@ -106,6 +108,7 @@ def setting_help(setting: dataclasses.Field[Any]) -> str:
     else:
         notes.append(f"default {format_default(default)}")
     if families := families_using(setting.name):
+        families += rerankers
         listed = ", ".join(families[:-1]) + (" and " if families[:-1] else "") + families[-1]
         notes.append(f"{listed} only")
     return f"{meta['text']} [{'; '.join(notes)}]"

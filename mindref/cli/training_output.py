@@ -23,16 +23,17 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
     """Train with progress, print the report; return the exit code."""
     from mindref.cli import progress
 
-    step = trainer.state.moments.step
+    step, used = trainer.state.moments.step, trainer.state.time.seconds
     try:
         with (
             stop_on_signals() as stop,
-            progress.show_progress(trainer.config, step, quiet, stop) as hooks,
+            progress.show_progress(trainer.config, step, quiet, stop, used) as hooks,
         ):
             outcome = trainer.train(hooks)
         if not outcome.finished:
             step = trainer.state.moments.step
-            when = f"at step {step} of {trainer.config.steps}; all is saved"
+            last = "" if trainer.config.time_limit else f" of {trainer.config.steps}"
+            when = f"at step {step}{last}; all is saved"
             return report_stop(trainer, when, stop.code)
         summary = {"run": str(trainer.run), **trainer.evaluate()}
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
@@ -65,11 +66,26 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
         lines = summary["baseline_warnings"] + progress.interests_lines(summary["interests"])
         for line in lines + progress.untrained_lines(summary["untrained"]):
             click.echo(line)
-        best = f" (best at step {summary['best_step']})" if trainer.family.by_steps else ""
+        best = f"best at step {summary['best_step']}; " if trainer.family.by_steps else ""
         words += [run]
-    click.echo(f"run: {run}{best}")
+    ending = f" ({best}{end_text(trainer, summary)})" if trainer.family.by_steps else ""
+    click.echo(f"run: {run}{ending}")
     words += [example_user_option(trainer.prepared), *trust_option(trainer.backend_name)]
     click.echo(f"next: {printable(shlex.join(words))}")
+
+
+def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
+    """Return at which step and why a training ended."""
+    config = trainer.config
+    reasons = {
+        "steps": "the last step",
+        "patience": f"no improvement in {config.patience} validations",
+        "time_limit": f"time limit of {config.time_limit:g} s",
+    }
+    reason = reasons[summary["ended_by"]]  # optimiser-R23
+    if summary["ended_by"] == "time_limit" and summary["steps"] == 1:
+        reason += " used up by the first step; later runs need not compile: train again"
+    return f"ended at step {summary['steps']}: {reason}"
 
 
 def print_reading(log: Any) -> None:

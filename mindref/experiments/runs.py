@@ -259,7 +259,7 @@ class StepClock:
             hooks.on_epoch(epoch)
             self.last = self.now()  # experiments-R20: excludes validation and checkpoint
 
-        return Hooks(on_step, on_epoch, hooks.stop)
+        return hooks._replace(on_step=on_step, on_epoch=on_epoch)
 
 
 def seconds_per_thousand(seconds: float, steps: int) -> float | None:

@@ -22,7 +22,9 @@ class FamilyEntry(NamedTuple):
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
-VECTOR_LOSS = ("temperature", "normalise", "init_scale")
+STEPS = ("time_limit",)
+"""Settings of the families that are trained by steps, besides those that all families accept."""
+VECTOR_LOSS = (*STEPS, "temperature", "normalise", "init_scale")
 """Settings of the families that learn vectors by a softmax loss."""
 
 ENTRIES = (
@@ -49,7 +51,7 @@ ENTRIES = (
         "maxmf",
         "K free vectors per user, pairwise loss (Weston et al., RecSys 2013)",
         "maxmf",
-        ("pair_loss",),
+        (*STEPS, "pair_loss"),
     ),
     FamilyEntry(
         "wals",

@@ -100,7 +100,7 @@ class RerankTrainer(TrainingRun):
         except DataError:  # no target among the candidates
             gains = {"candidates": depth, "all": None, "within": None}
         summary: dict[str, Any] = {"recall": str(self.recall_run)}
-        summary |= {"steps": self.state.moments.step, **gains}
+        summary |= {**self.ending(), **gains}
         return self.save_report(summary)
 
 

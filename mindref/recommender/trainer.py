@@ -78,6 +78,7 @@ class Trainer(TrainingRun):
             "items": common["items"],
             "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
+            **self.reproducibility(),
         }
 
     def check_alike(self) -> None:
@@ -93,7 +94,8 @@ class Trainer(TrainingRun):
         test = self.evaluation_set(self.prepared.split.test)
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
-        return self.save_report({**words, "best_step": self.state.best_step, "epochs": epochs})
+        ending = {**self.ending(), "best_step": self.state.best_step, "epochs": epochs}
+        return self.save_report({**words, **ending})
 
 
 def resume_run(

@@ -7,6 +7,7 @@ Spec: specs/model.md, specs/optimiser.md. `Trainer` (trainer.py) trains a recall
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -32,9 +33,9 @@ from mindref.training.engine import make_engine
 from mindref.training.loop import (
     Epoch,
     TrainingState,
+    end_reason,
     fetch_arrays,
     fit_model,
-    out_of_patience,
     train_steps,
 )
 
@@ -45,6 +46,7 @@ class Hooks(NamedTuple):
     on_step: Callable[[int, float], None] = lambda step, loss: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     stop: Callable[[], bool] = lambda: False  # polled before each step
+    clock: Callable[[], float] = time.perf_counter  # for the time limit
 
 
 class TrainingOutcome(NamedTuple):
@@ -91,7 +93,23 @@ class TrainingRun:
             "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number changes rounding
             "log": fingerprint(self.prepared.loaded.log),
             "items": items.text_digest(self.catalogue),
+            **self.reproducibility(),
         }
+
+    def reproducibility(self) -> dict[str, Any]:
+        """Return the entry of config.json and of the report if results depend on the machine."""
+        return {"reproducible": False} if self.config.time_limit else {}  # optimiser-R22
+
+    def ending(self) -> dict[str, Any]:
+        """Return the entries of a report that describe the end of the training."""
+        if not self.family.by_steps:
+            return {}
+        state, seconds = self.state, {}
+        if self.config.time_limit:
+            seconds = {"seconds": round(state.time.seconds, 3)}
+        ended_by = end_reason(state, self.config)
+        steps = {"steps": state.moments.step, "ended_by": ended_by}
+        return {**steps, **seconds, **self.reproducibility()}
 
     @cached_property
     def catalogue(self) -> str:
@@ -199,7 +217,7 @@ class TrainingRun:
         if self.state.losses[1]:  # stopped within an epoch
             self.save(self.state, False)
         step = self.state.moments.step
-        finished = step >= config.steps or out_of_patience(self.state, config)
+        finished = end_reason(self.state, config) != ""
         if self.family.reranks:  # no epoch is validated: the model is that of the last step
             self.best = self.state.params
             if finished and self.run is not None:
@@ -216,6 +234,10 @@ class TrainingRun:
         self.state = fetch_arrays(state, engine)  # tables are large: keep no second copy
         self.check_same(self.state)
         validate = self.validate
+
+        def clock() -> float:
+            return float(ranks.gather(hooks.clock())[0])  # optimiser-R19: of rank 0
+
         try:
             self.state = train_steps(
                 task,
@@ -227,6 +249,7 @@ class TrainingRun:
                 on_step=hooks.on_step,
                 on_epoch=on_epoch,
                 stop=ranks.polled(hooks.stop),
+                clock=clock,
             )
         except Diverged as error:
             users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]

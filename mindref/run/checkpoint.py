@@ -46,6 +46,7 @@ from mindref.run.array_files import (
 from mindref.run.atomic import write_json, write_text
 from mindref.training import optimiser
 from mindref.training.loop import Epoch, TrainingState
+from mindref.training.time_budget import TimeUsed
 
 ANEW = "train anew in another folder"
 FILES = (MODEL, STATE, "config.json", "state.json", "items.tsv", "metrics.jsonl")
@@ -135,6 +136,7 @@ def state_header(state: TrainingState) -> dict[str, Any]:
         "best_value": state.best_value,
         "waited": state.waited,
         "losses": list(state.losses),
+        **({"time": list(state.time)} if any(state.time) else {}),  # optimiser-R21
     }
 
 
@@ -159,6 +161,7 @@ def load_state(
             words["best_value"],
             words["waited"],
             (words["losses"][0], words["losses"][1]),
+            TimeUsed(*words.get("time", ())),
         )
     except files.MALFORMED as error:  # security-R10
         raise RunError(

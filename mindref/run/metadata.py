@@ -102,6 +102,9 @@ def check_header(words: Mapping[str, Any], family: str | None) -> None:
     total, count = words.get("losses", (0, 0))
     if not is_number(total) or not is_count(count):
         raise ValueError(f"losses is {words['losses']!r}")
+    used = words.get("time", ())
+    if not (isinstance(used, list | tuple) and all(is_number(x) and 0 <= x < 1e12 for x in used)):
+        raise ValueError(f"time is {used!r}")
     for epoch in words.get("epochs", ()):
         value = epoch["value"]
         if not is_count(epoch["step"]) or not is_number(epoch["loss"]):

@@ -6,6 +6,7 @@ resumed run ends with the same bytes as an uninterrupted one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -18,6 +19,12 @@ from mindref.training import optimiser
 from mindref.training.batch_loader import Task, make_loader
 from mindref.training.divergence import check_finite_state
 from mindref.training.engine import Engine
+from mindref.training.time_budget import (
+    TimeBudget,
+    TimeUsed,
+    allows_validation,
+    needs_validation,
+)
 
 
 class TrainingState(NamedTuple):
@@ -29,10 +36,11 @@ class TrainingState(NamedTuple):
     best_value: float  # -1 before it: every metric is at least 0
     waited: int  # epochs since the best one
     losses: tuple[float, int] = (0.0, 0)  # sum and number of the losses of the running epoch
+    time: TimeUsed = TimeUsed()  # with a time limit
 
 
 class Epoch(NamedTuple):
-    """Report of `evaluate_every` steps."""
+    """Report of `evaluate_every` steps, or of fewer at the end of a training."""
 
     step: int
     loss: float  # mean over the steps of the epoch
@@ -73,26 +81,58 @@ def train_steps(
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     on_epoch: Callable[[TrainingState, Epoch], None] = lambda state, epoch: None,
     stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingState:
-    """Return the state after the last step, or where patience or `stop` ends the training.
+    """Return the state at the end of the training (see `end_reason`), or where `stop` stops it.
 
     The engine must have the arrays of `state`. An epoch has `evaluate_every` steps; the last may
     be shorter. After each epoch, `validate` returns the metric that selects the best epoch, and
     `on_epoch` receives the state to save. Without `validate` no epoch is the best. Raises Diverged
     for a loss or a gradient that is not finite, BackendError for errors of the backend.
+    clock: returns seconds; read only with a time limit.
     """
+    budget = TimeBudget(config.time_limit, state.time, clock)
     with closing(make_loader(task, config).prefetch(state.moments.step, config.steps)) as batches:
-        while state.moments.step < config.steps and not (out_of_patience(state, config) or stop()):
+        while not (end_reason(state, config) or stop()):
+            loss = engine.step(next(batches), limited_learning_rate(state, config))
+            state = count_step(state, loss)._replace(time=budget.count_step())
             step = state.moments.step
-            loss = engine.step(next(batches), step_learning_rate(config, step))
-            state = count_step(state, loss)
-            on_step(step + 1, loss)
-            if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
+            on_step(step, loss)
+            if ends_epoch(state, config):
                 state = fetch_finite(state, engine)
-                with backend_errors(engine.backend, f"validation after step {step + 1}"):
+                with backend_errors(engine.backend, f"validation after step {step}"):
                     state, epoch = validate_epoch(state, validate)
+                state = state._replace(time=budget.count_validation())
                 on_epoch(state, epoch)
+                state = state._replace(time=budget.count_checkpoint())
     return fetch_finite(state, engine)
+
+
+def end_reason(state: TrainingState, config: Any) -> str:
+    """Return why the training has ended: steps, time_limit or patience; "" if it has not."""
+    if state.moments.step >= config.steps:
+        return "steps"
+    if state.time.progress >= 1:  # optimiser-R18, R21
+        return "time_limit"
+    return "patience" if out_of_patience(state, config) else ""
+
+
+def ends_epoch(state: TrainingState, config: Any) -> bool:
+    """Return whether a validation and a checkpoint follow the last step."""
+    step = state.moments.step
+    if step == config.steps or needs_validation(config.time_limit, state.time):
+        return True
+    return step % config.evaluate_every == 0 and allows_validation(config.time_limit, state.time)
+
+
+def limited_learning_rate(state: TrainingState, config: Any) -> float:
+    """Return the learning rate of the next step: the smaller of those by steps and by time."""
+    rate = step_learning_rate(config, state.moments.step)
+    if not config.time_limit:
+        return rate
+    progress = state.time.progress
+    by_time = optimiser.learning_rate(config.learning_rate, config.decay, progress, 1)
+    return min(rate, by_time)  # optimiser-R19
 
 
 def step_learning_rate(config: Any, step: int) -> float:
@@ -142,4 +182,4 @@ def validate_epoch(
 
 def out_of_patience(state: TrainingState, config: Any) -> bool:
     """Return whether the validation metric has not improved for `patience` epochs."""
-    return config.patience > 0 and state.waited >= config.patience
+    return config.patience > 0 and state.waited >= config.patience  # optimiser-R17

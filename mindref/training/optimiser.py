@@ -87,8 +87,8 @@ def check_parameter_gradient(
         raise ShapeError(say(f"optimiser: gradient of {name}", f"shape {shape}", got))
 
 
-def learning_rate(initial: float, decay: str, step: int, steps: int) -> float:
-    """Return the rate of step number `step`, from 0 to steps - 1.
+def learning_rate(initial: float, decay: str, step: float, steps: int) -> float:
+    """Return the rate of step number `step`, from 0 to steps - 1; a time may replace the steps.
 
     decay "none": constant; "linear": from `initial` linearly to zero at `steps`.
     """

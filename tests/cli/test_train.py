@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mindref.cli.progress import TrainingMeter
 from mindref.cli.settings import check_writable
 from mindref.cli.train import refuse_changed_settings
 from mindref.config import Config
@@ -304,3 +305,58 @@ def test_resume_rejects_every_setting_even_at_its_default(setting):
     with pytest.raises(ConfigError, match=f"--resume: expected no other settings, got {option};"):
         refuse_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
     refuse_changed_settings({"split": None, "keep": ()}, {})
+
+
+@pytest.mark.rules("optimiser-R22")
+def test_an_experiment_refuses_a_time_limit(cli, tmp_path):
+    for command in ("compare", "ablate"):
+        line = cli.error_line(command, "--out", tmp_path / "out", "--time-limit", "2m")
+        assert "--time-limit: expected no time limit, got 120 seconds; set --steps" in line
+
+
+@pytest.mark.rules("optimiser-R23")
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "ended at step 7: the last step)"),
+        ({"patience": 1, "learning_rate": 0}, "ended at step 6: no improvement in 1 validations)"),
+        ({"time_limit": "0.001s"}, "ended at step 1: time limit of 0.001 s used up by the first"),
+    ],
+)
+def test_the_summary_states_why_the_training_ended(cli, shop, tmp_path, changes, reason):
+    run = tmp_path / "run"
+    result = cli.succeed(
+        "train", "--data", shop, "--out", run, *options(backend="numpy", **changes)
+    )
+    (line,) = [line for line in result.out.splitlines() if line.startswith("run: ")]
+    assert reason in line
+    assert "step 1/~" not in result.err
+
+
+@pytest.mark.rules("optimiser-R24")
+def test_the_progress_shows_the_remaining_time():
+    now = [100.0]
+    meter = TrainingMeter(Config.of("default", {"steps": 101}), 0, clock=lambda: now[0])
+    texts = []
+    for step in range(1, 102):
+        now[0] += 60 if step == 1 else 2  # the first step compiles
+        meter.add(step, 0.5)
+        texts.append(meter.remaining_text)
+    assert [texts[step - 1] for step in (1, 2, 51, 100, 101)] == [
+        "", "3m18s left", "1m40s left", "2s left", "",
+    ]  # fmt: skip
+    assert meter.position(101) == "step 101/101"
+
+
+@pytest.mark.rules("optimiser-R24")
+def test_with_a_time_limit_the_progress_shows_its_rest_and_estimates_the_steps():
+    now = [100.0]
+    config = Config.of("default", {"time_limit": "2h"})
+    meter = TrainingMeter(config, 5, 1000.0, clock=lambda: now[0])
+    assert meter.position(5) == "step 5"
+    for step in range(6, 17):
+        now[0] += 2
+        meter.add(step, 0.5)
+    assert meter.remaining_text == "1h42m left"
+    assert meter.position(16) == "step 16/~3105"
+    assert meter.fraction == pytest.approx(1022 / 7200)

@@ -145,6 +145,7 @@ def test_the_best_epoch_is_served_and_the_first_of_equals_stays(tmp_path, monkey
     assert not np.array_equal(served.items, state.params.items), "the last epoch is another"
 
 
+@pytest.mark.rules("optimiser-R17")
 def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
     values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
     made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2)
@@ -156,6 +157,7 @@ def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
     assert again.state.moments.step == 5, "resuming does not wake it"
 
 
+@pytest.mark.rules("optimiser-R17")
 def test_without_patience_it_goes_to_the_last_step(monkeypatch):
     values(monkeypatch, *[0.0] * 6)
     assert trainer(steps=6, evaluate_every=1).train().epochs[-1].step == 6
