@@ -148,7 +148,7 @@ def test_the_best_epoch_is_served_and_the_first_of_equals_stays(tmp_path, monkey
 @pytest.mark.rules("optimiser-R17")
 def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
     values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
-    made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2)
+    made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2, backend="numpy")
     outcome = made.train()
     assert [epoch.step for epoch in outcome.epochs] == [1, 2, 3, 4, 5]
     assert outcome.finished
@@ -160,7 +160,7 @@ def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
 @pytest.mark.rules("optimiser-R17")
 def test_without_patience_it_goes_to_the_last_step(monkeypatch):
     values(monkeypatch, *[0.0] * 6)
-    assert trainer(steps=6, evaluate_every=1).train().epochs[-1].step == 6
+    assert trainer(steps=6, evaluate_every=1, backend="numpy").train().epochs[-1].step == 6
 
 
 def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path):

@@ -92,7 +92,7 @@ def test_a_limit_that_the_first_step_exceeds_still_gives_a_model(monkeypatch):
     assert [(epoch.step, epoch.is_best) for epoch in outcome.epochs] == [(1, True)]
 
 
-@pytest.mark.rules("optimiser-R18")
+@pytest.mark.rules("optimiser-R18", "optimiser-R19")
 def test_the_steps_are_limited_only_if_they_are_set(monkeypatch):
     assert Config.of("best", {"time_limit": "2m"}).steps == MAX_STEPS
     assert Config.of("best", {"time_limit": 0}).steps == 6000
