@@ -120,7 +120,7 @@ def to_seconds(value: Any) -> float:
     units = DURATION.fullmatch(value) if isinstance(value, str) else None
     if units is None or not value:
         return to_float(value)
-    hours, minutes, seconds = (float(number or 0) for number in units.groups())  # model-R41
+    hours, minutes, seconds = (float(number or 0) for number in units.groups())  # model-R46
     return 3600 * hours + 60 * minutes + seconds
 
 

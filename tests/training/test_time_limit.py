@@ -200,7 +200,7 @@ def test_a_fitted_family_refuses_the_limit(model):
         MIND(model=model, time_limit=60)
 
 
-@pytest.mark.rules("model-R41")
+@pytest.mark.rules("model-R46")
 @pytest.mark.parametrize(
     ("time", "seconds"),
     [("120s", 120), ("2m", 120), ("1h", 3600), ("1h30m", 5400), ("1.5m", 90), ("45", 45), (7, 7)],
@@ -210,7 +210,7 @@ def test_a_time_has_units(time, seconds):
     assert DinConfig.of({"time_limit": time}).time_limit == seconds
 
 
-@pytest.mark.rules("model-R41")
+@pytest.mark.rules("model-R46")
 @pytest.mark.parametrize("time", ["", "2 minutes", "m", "30m1h", "1d", True, None, "h2"])
 def test_another_text_is_no_time(time):
     with pytest.raises(ConfigError, match="time_limit: expected a time such as 120s, 2m or 1h30m"):
