@@ -79,7 +79,7 @@ def without_step_limit(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the number of steps that settings with a time limit and without `steps` imply."""
     try:
         limited = to_seconds(settings.get("time_limit", 0)) > 0
-    except (TypeError, ValueError):  # the check of all settings reports it
+    except (TypeError, ValueError, OverflowError):  # the check of all settings reports it
         limited = False
     return {"steps": MAX_STEPS} if limited and "steps" not in settings else {}  # optimiser-R18
 

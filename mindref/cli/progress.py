@@ -118,7 +118,7 @@ class TrainingMeter:
         config: Any,
         first: int,
         used: float = 0.0,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = lambda: time.perf_counter(),
     ) -> None:
         self.config, self.clock = config, clock
         self.batch, self.first, self.started = config.batch, first, clock()
@@ -262,14 +262,14 @@ def interests_lines(statistics: Mapping[str, Any] | None) -> list[str]:
 
 
 def untrained_lines(counts: Mapping[str, float]) -> list[str]:
-    """Return the share of items without training interactions; an empty list if there are none."""
+    """Return the share of untrained items; an empty list if there are none."""
     if not counts["items"]:
         return []
     unserved = counts["items"] - counts["with_features"]
     return [
-        f"items without training interactions: {counts['items']:,} ({counts['item_share']:.1%} of"
-        f" the catalogue, {counts['target_share']:.1%} of the targets); {unserved:,} of them have"
-        " no trained features and are never recommended"
+        f"untrained items (in no training example): {counts['items']:,}"
+        f" ({counts['item_share']:.1%} of the catalogue, {counts['target_share']:.1%} of the"
+        f" targets); {unserved:,} of them have no trained features and are never recommended"
     ]
 
 

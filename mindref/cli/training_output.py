@@ -79,12 +79,12 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
     config = trainer.config
     reasons = {
         "steps": "the last step",
-        "patience": f"no improvement in {config.patience} validations",
+        "patience": f"no improvement; --patience {config.patience}",
         "time_limit": f"time limit of {config.time_limit:g} s",
     }
     reason = reasons[summary["ended_by"]]  # optimiser-R23
     if summary["ended_by"] == "time_limit" and summary["steps"] == 1:
-        reason += " used up by the first step; later runs need not compile: train again"
+        reason += " used up by the first step; set a longer --time-limit"
     return f"ended at step {summary['steps']}: {reason}"
 
 

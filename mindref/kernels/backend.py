@@ -17,7 +17,8 @@ from weakref import WeakSet
 
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
-from mindref.models import mind
+from mindref.models import mind, mind_plus
+from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.shapes import Array, Bools
 from mindref.training.optimiser import State as Moments
@@ -66,6 +67,14 @@ def compiled_operators() -> SimpleNamespace:
     return SimpleNamespace(**{x: importlib.import_module(f"mindref.kernels.{x}") for x in stems})
 
 
+def make_step(work: Any, params: Any, batch: Any, catalogue: Catalogue, config: Config) -> Any:
+    """Return the fused step of a batch of MIND or of mind_plus."""
+    keep = None
+    if isinstance(batch, mind_plus.Batch):
+        batch, keep = batch
+    return fused_module("step").FusedStep(work, params, batch, catalogue, config, keep)
+
+
 class NumbaBackend:
     """Compiled operators; levels 2 and 3 without padding and with reused buffers."""
 
@@ -92,6 +101,11 @@ class NumbaBackend:
         options = tuple(rule for rule in OPTIONS if rule not in GENERAL)
         return Capabilities(OPERATORS, ("ops", "model", "train"), options=options)
 
+    def computes_family(self, config: Config) -> bool:
+        """Return whether levels 2 and 3 compute the family of these settings: backend-R19."""
+        is_mind_plus = family_of(config.model).params is mind_plus.Params
+        return is_mind_plus and bool(fused_module("additions").is_fused(config))
+
     def to_numpy(self, x: Any) -> Any:
         """Return x, whose arrays are NumPy arrays."""
         return x
@@ -113,11 +127,11 @@ class NumbaBackend:
             yield self.workspace()
 
     def loss_and_gradients(
-        self, params: Params, batch: mind.Batch, catalogue: Catalogue, config: Config
-    ) -> tuple[Array, Gradients]:
+        self, params: Any, batch: Any, catalogue: Catalogue, config: Config
+    ) -> tuple[Array, Any]:
         """Return the loss of a batch and all gradients, in new arrays."""
         with self.exclusive_workspace() as work:
-            step = fused_module("step").FusedStep(work, params, batch, catalogue, config)
+            step = make_step(work, params, batch, catalogue, config)
             result: tuple[Array, Gradients] = step.loss_and_gradients()
             return result
 
@@ -137,9 +151,10 @@ class NumbaBackend:
         copies = workspace.aligned_copies(flatten(params))
         if moments is None:
             zeros = (workspace.aligned_zeros(copies) for _ in range(2))
-            return NumbaState(unflatten(copies), Moments(0, *zeros))
+            return NumbaState(unflatten(copies, type(params)), Moments(0, *zeros))
         step, *tables = moments
-        return NumbaState(unflatten(copies), Moments(step, *map(workspace.aligned_copies, tables)))
+        copied = Moments(step, *map(workspace.aligned_copies, tables))
+        return NumbaState(unflatten(copies, type(params)), copied)
 
     def step(
         self,
@@ -156,7 +171,7 @@ class NumbaBackend:
         """
         adam = fused_module("adam")
         with self.exclusive_workspace() as work:
-            step = fused_module("step").FusedStep(work, state.params, batch, catalogue, config)
+            step = make_step(work, state.params, batch, catalogue, config)
             loss, moments = adam.AdamUpdate(step, state.moments, learning_rate).run()
             return state._replace(moments=moments), loss
 

@@ -2,7 +2,7 @@
 
 Spec: specs/routing.md, Backward. `route_users_backward` serves the operator with either gradient,
 and the model with "all". With "last" it has one iteration, whose coupling weights are constant.
-The model with "last" uses `last_iteration_backward`. Loops over interests are unrolled by four, as
+The model with "last" uses the last two functions. Loops over interests are unrolled by four, as
 in routing_forward.py.
 """
 
@@ -203,30 +203,32 @@ def softmax_over_behaviours_backward(d_weights: Array, weights: Array, d_logits:
 
 
 @jit
-def last_iteration_backward(
-    slots: Ints,
-    starts: Ints,
-    rows: Ints,
-    vectors: Array,
-    weights: Array,
-    unit: Array,
-    across: Array,
-    along: Array,
-    d_capsules: Array,
-    d_z: Array,
-    item_sums: Array,
+def squash_capsules_backward(
+    slots: Ints, unit: Array, across: Array, along: Array, d_capsules: Array, d_z: Array
 ) -> None:
-    """Write d_z (M, D), and the weighted sums of item vectors, item_sums (M, D), of capsules.
+    """Write d_z (M, D) of capsules from their gradients d_capsules (M, D).
 
-    The coupling weights are constant (routing-R12). slots (M,): the capsules, as indices b K + k of
-    (B, K); d_capsules (M, D or more): their gradients. weights (N, K): the coupling weights of the
-    last iteration. vectors[rows[n]]: the item vector of behaviour n.
+    slots (M,): the capsules, as indices b K + k of (B, K).
+    """
+    count = unit.shape[1]
+    for m in range(slots.shape[0]):
+        b, k = slots[m] // count, slots[m] % count
+        squash_row_backward(unit[b, k], across[b, k], along[b, k], d_capsules[m], d_z[m])
+
+
+@jit
+def sum_weighted_vectors(
+    slots: Ints, starts: Ints, rows: Ints, vectors: Array, weights: Array, item_sums: Array
+) -> None:
+    """Write the weighted sums of item vectors, item_sums (M, D), of capsules.
+
+    The coupling weights are constant (routing-R12). slots: see `squash_capsules_backward`. weights
+    (N, K): the coupling weights of the last iteration. vectors[rows[n]]: the item vector of
+    behaviour n.
     """
     count = weights.shape[1]
     for m in range(slots.shape[0]):
         b, k = slots[m] // count, slots[m] % count
-        d_capsule = d_capsules[m, : unit.shape[2]]
-        squash_row_backward(unit[b, k], across[b, k], along[b, k], d_capsule, d_z[m])
         item_sums[m] = 0
         for n in range(starts[b], starts[b + 1]):
             if n + DISTANCE < len(rows):

@@ -124,12 +124,18 @@ def logits_from_products(log_expected: Array, temperature: Number, logits: Array
 
 
 @jit_inline
-def mask_accidental_hits(target_id: int, negative_ids: Ints, logits: Array) -> None:
-    """Write -infinity (S,) for each negative that is the target."""
+def count_hits(target_id: int, negative_ids: Ints) -> int:
+    """Return how many negatives are the target."""
     hits = 0
     for s in range(negative_ids.shape[0]):
         hits += negative_ids[s] == target_id
-    if hits > 0:  # counting costs less than a branch at every logit
+    return hits
+
+
+@jit_inline
+def mask_accidental_hits(target_id: int, negative_ids: Ints, logits: Array) -> None:
+    """Write -infinity (S,) for each negative that is the target."""
+    if count_hits(target_id, negative_ids) > 0:  # counting costs less than a branch at every logit
         for s in range(negative_ids.shape[0]):
             if negative_ids[s] == target_id:
                 logits[s] = -np.inf

@@ -165,6 +165,21 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
             raise ConfigError(say(f"{subject}: {kind}", "none: it uses only ids", got))
 
 
+def backend_computes(backend: Any, config: Any, level: str) -> bool:
+    """Return whether a backend computes this level ("model" or "train") of the model itself.
+
+    Every backend with the level computes MIND. A backend with the method `computes_family` may
+    compute other families.
+    """
+    if backend is None or level not in backend.capabilities().levels:
+        return False
+    if family_of(config.model).in_contract:
+        return True
+    # backend-R19
+    computes_family = getattr(backend, "computes_family", None)
+    return computes_family is not None and bool(computes_family(config))
+
+
 def require_contract_family(config: Config, subject: str) -> None:
     """Raise ConfigError unless the model is MIND, the family of the backend contract."""
     if not family_of(config.model).in_contract:  # model-R40

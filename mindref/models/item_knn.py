@@ -77,11 +77,6 @@ def item_weights(user_items: Any, similarity: str, k1: float, b: float) -> Any:
     return weights
 
 
-def num_item_pairs(sequences: Ragged) -> int:
-    """Return the number of products that a fit adds up: the sum of squared lengths."""
-    return int((sequences.lengths.astype(np.int64) ** 2).sum())
-
-
 def similarity_blocks(user_items: Any) -> Iterator[slice]:
     """Yield slices of the items. A slice has at most BLOCK similarities and those of one item."""
     items, lengths = user_items.shape[1], np.diff(user_items.indptr)

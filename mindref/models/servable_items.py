@@ -45,7 +45,7 @@ def mask_untrained_rows(catalogue: Catalogue, is_trained: Bools) -> Catalogue:
 
 
 def count_untrained(catalogue: Catalogue, targets: Ragged) -> dict[str, float]:
-    """Return numbers and shares of items and targets without training interactions.
+    """Return numbers and shares of untrained items, and of targets that are untrained items.
 
     with_features: number of these items whose vector is that of their features.
     """

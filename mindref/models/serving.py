@@ -19,7 +19,7 @@ from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import BackendError, say
 from mindref.models import mind
-from mindref.models.family import family_of, operators_of
+from mindref.models.family import backend_computes, family_of, operators_of
 from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Array, Bools, Ints
@@ -70,7 +70,7 @@ def compute_interests(
         block = slice(start, start + BLOCK)
         users = mind.Histories(history[block], mask[block], logits[block], profile[block])
         with backend_errors(backend, "interests"):
-            composed = couplings or not backend_has_interests(backend, config)
+            composed = couplings or not backend_computes(backend, config, "model")
             make = with_couplings if composed else without_couplings
             blocks.append(make(model, users, backend))
     vectors, active, *couplings_blocks = zip(*blocks, strict=True)
@@ -93,12 +93,6 @@ def unpad_histories(history: Ints, mask: Bools) -> Ragged:
     """Return padded histories (C, L) as ragged rows."""
     offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
     return Ragged(offsets, history[mask])
-
-
-def backend_has_interests(backend: Any, config: Config) -> bool:
-    """Return whether a backend computes interests itself (level `model`)."""
-    in_contract = backend is not None and family_of(config.model).in_contract
-    return in_contract and "model" in backend.capabilities().levels
 
 
 def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:

@@ -128,7 +128,9 @@ def write_table(stream: TextIO, answer: UserList) -> None:
     if answer.recent:
         stream.write(f"  most recent: {'; '.join(printable(x) for x in answer.recent)}\n")
     if answer.unknown:
-        stream.write(f"  not in the catalogue: {', '.join(map(printable, answer.unknown))}\n")
+        stream.write(
+            f"  not in the catalogue or untrained: {', '.join(map(printable, answer.unknown))}\n"
+        )
     ranked = list(enumerate(answer.items, 1))
     wide = max((len(printable(x.item)) for x in answer.items), default=0)
     for interest in sorted({x.interest for x in answer.items}):

@@ -117,7 +117,7 @@ class MIND:
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), ...
 
-        Items that are not in the catalogue are ignored.
+        Items that are not in the catalogue or untrained are ignored.
         """
         return self.served.interests(histories)
 

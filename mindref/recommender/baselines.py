@@ -16,7 +16,6 @@ from mindref.evaluation import top_n
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.evaluation.top_n import TopN
 from mindref.evaluation.top_n.result import empty_top_n, row_range
-from mindref.models import item_knn
 from mindref.models.parameters import Sizes
 
 # baselines-R17: the settings of item_knn beside a model, which were selected on validation cases
@@ -25,15 +24,17 @@ DECAY = 0.7
 WINDOW = 50  # behaviours of a history; the 51st from the end has a weight of 2e-8
 MAX_PAIRS = 4_000_000_000  # products of a fit, in the order of 15 seconds
 BLOCK = 1 << 22  # scores in memory at once, at most 50 MB
-TODO = "Try another preset: --preset best for long histories, --preset sparse for short ones"
+TODO = "Compare the presets: best is for long histories, sparse for short ones"
 
 
 def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidden: Any) -> TopN:
     """Return the top n items of each history by item_knn, fitted to training sequences.
 
-    hidden: items that are excluded, per case, or None. Only the last `window` interactions of each
-    sequence are used, so that the fit adds up at most MAX_PAIRS products.
+    hidden: items that are excluded, per case, or None. If the fit would need more than MAX_PAIRS
+    products, only the ends of the sequences are used.
     """
+    from mindref.models import item_knn  # imports SciPy
+
     config, sizes = Config.of("default"), Sizes(items, items, 0, 0)
     arrays = item_knn.fit_item_knn(limit_pairs(train, MAX_PAIRS), sizes, config, **SETTINGS)
     ranked, rows = empty_top_n(len(histories), n, np.float64), max(1, BLOCK // items)
@@ -48,9 +49,14 @@ def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidd
     return ranked
 
 
+def num_item_pairs(sequences: Ragged) -> int:
+    """Return the number of products that a fit adds up: the sum of squared lengths."""
+    return int((sequences.lengths.astype(np.int64) ** 2).sum())
+
+
 def limit_pairs(train: Ragged, max_pairs: int) -> Ragged:
     """Return the ends of the sequences; the longest length is halved until few pairs remain."""
-    while item_knn.num_item_pairs(train) > max_pairs and train.lengths.max() > 1:
+    while num_item_pairs(train) > max_pairs and train.lengths.max() > 1:
         train = last_entries(train, int(train.lengths.max()) // 2)  # baselines-R18
     return train
 

@@ -166,12 +166,11 @@ def resolve_users(
         return RequestedUsers([""], rows, profiles, unknown, warnings)
     names = list(users) if users is not None else list(served.log.user_ids)
     behaviours, profiles, lost = served.encode_users(names)
-    rows = served.servable.select(behaviours)
-    lines = log_warnings(served, len(behaviours.values), lost)
-    if untrained := len(behaviours.values) - len(rows.values):  # model-R44
-        counts = f"{untrained} of {len(behaviours.values)} behaviours"
-        lines.append(f"{counts} are of items without training interactions, and are left out")
-    return RequestedUsers(names, rows, profiles, [], lines)
+    rows, warnings = (
+        served.servable.select(behaviours),
+        log_warnings(served, len(behaviours.values), lost),
+    )
+    return RequestedUsers(names, rows, profiles, [], warnings)
 
 
 def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:

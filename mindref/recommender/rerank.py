@@ -47,9 +47,10 @@ def rerank(
 def score_lists(model: Model, items: Ints, histories: Ragged, profiles: Ints) -> Array:
     """Return DIN's score of each item of each list (C, n), -inf for an empty position."""
     config = model.config
-    behaviours = ServableItems.of(model.catalogue).select(histories)
+    servable = ServableItems.of(model.catalogue)
+    behaviours = servable.select(histories)
     history, mask = pad_histories(behaviours, config.window)
-    is_item = items >= 0
+    is_item = (items >= 0) & servable.is_servable[items]  # model-R43
     candidates = np.where(is_item, items, 0)
     block = max(1, PAIRS // max(1, items.shape[1] * config.window))
     parts = [np.zeros((0, items.shape[1]), config.dtype)]

@@ -32,7 +32,7 @@ from mindref.shapes import Array
 if TYPE_CHECKING:
     from mindref.recommender.trainer import Trainer
 
-UNTRAINED = "name an item with training interactions or trained features"
+UNTRAINED = "name an item that occurs in a training example or has trained features"
 
 
 class ServedModel:

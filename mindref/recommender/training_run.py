@@ -214,7 +214,8 @@ class TrainingRun:
                 self.state = fit_model(self.task, config, validate=validate_once, on_epoch=on_epoch)
             return TrainingOutcome(self.model(), self.prepared, self.epochs, True)
         self.train_by_steps(callbacks, on_epoch)
-        if self.state.losses[1]:  # stopped within an epoch
+        # stopped within an epoch, or the time of the last checkpoint is not saved: optimiser-R21
+        if self.state.losses[1] or config.time_limit:
             self.save(self.state, False)
         step = self.state.moments.step
         finished = end_reason(self.state, config) != ""

@@ -15,16 +15,16 @@ import numpy as np
 from mindref.backend import Backend, backend_errors
 from mindref.errors import BackendError, say
 from mindref.models import mind
-from mindref.models.family import family_of, operators_of
+from mindref.models.family import backend_computes, family_of, operators_of
 from mindref.models.parameters import (
     Catalogue,
-    Gradients,
     Params,
     Tables,
     flatten,
     flatten_gradients,
     unflatten,
 )
+from mindref.ops.embedding import RowGradient
 from mindref.training import divergence, optimiser
 from mindref.training.divergence import Diagnosis, Diverged
 
@@ -51,11 +51,11 @@ def make_engine(
     Raises BackendError for a backend without gradients (backend-R9), and errors of the backend.
     """
     claims = backend.capabilities()
+    with backend_errors(backend, "the start of training"):
+        if backend_computes(backend, config, "train"):
+            return BackendEngine(backend, params, moments, catalogue, config)
     if not family_of(config.model).in_contract:
         return ReferenceEngine(backend, params, moments, catalogue, config)
-    with backend_errors(backend, "the start of training"):
-        if "train" in claims.levels:
-            return BackendEngine(backend, params, moments, catalogue, config)
     if claims.gradients != "derived" and "model" not in claims.levels:
         todo = "it can evaluate and recall; train with another --backend"
         got = f"gradients {claims.gradients!r}"
@@ -79,8 +79,7 @@ class ReferenceEngine:
         self.catalogue, self.config = catalogue, config
         self.family = family_of(config.model)
         self.ops = partial(operators_of, backend, config)
-        computes = "model" in backend.capabilities().levels
-        self.fused = self.family.in_contract and computes
+        self.fused = backend_computes(backend, config, "model")
 
     def step(self, batch: mind.Batch, learning_rate: float) -> float:
         """Take one step: loss, gradients, Adam. Raises Diverged before any parameter changes."""
@@ -165,18 +164,21 @@ class BackendEngine:
                 for tables in (moments.first, moments.second)
             )
             params = {name: fetch(x) for name, x in params.items()}
-            return unflatten(params), optimiser.State(int(moments.step), first, second)
+            kind = family_of(self.config.model).params
+            return unflatten(params, kind), optimiser.State(int(moments.step), first, second)
 
 
-def gradients_to_numpy(gradients: Gradients, backend: Backend) -> Gradients:
+def gradients_to_numpy(gradients: Any, backend: Backend) -> Any:
     """Return gradients of a backend of level `model` as NumPy arrays."""
-    fetch = backend.to_numpy
-    tables = [
-        table._replace(rows=np.asarray(fetch(table.rows)), values=fetch(table.values))
-        for table in (gradients.items, gradients.profile)
-    ]
-    layers = tuple(type(x)(fetch(x.weight), fetch(x.bias)) for x in gradients.layers)
-    return Gradients(tables[0], tables[1], fetch(gradients.bilinear), layers)
+    fetch: Any = backend.to_numpy
+
+    def fetch_gradient(x: Any) -> Any:
+        if isinstance(x, RowGradient):
+            return x._replace(rows=np.asarray(fetch(x.rows)), values=fetch(x.values))
+        return fetch(x)
+
+    by_name = {name: fetch_gradient(x) for name, x in flatten_gradients(gradients).items()}
+    return unflatten(by_name, type(gradients))
 
 
 def diagnose_step(engine: Any, batch: Any) -> Diagnosis:

@@ -13,6 +13,7 @@ import mindref
 from mindref import cli as commands
 from mindref.config import Config
 from mindref.errors import DataError
+from mindref.models.din_config import DinConfig
 from mindref.models.registry import families_using
 from tests.runs import REPOSITORY, call, messages, options, start
 
@@ -58,7 +59,10 @@ def test_every_setting_is_an_option_with_its_range_and_default():
         if "low" in setting.metadata:
             low, high = setting.metadata["low"], setting.metadata["high"]
             assert f"[{low} to {high}; default {setting.default}" in text
-        *others, last = families_using(setting.name) or [""]
+        families = families_using(setting.name)
+        shared = setting.name in {x.name for x in dataclasses.fields(DinConfig)}
+        families += ("din",) if families and shared else ()
+        *others, last = families or [""]
         listed = f"{', '.join(others)} and {last}" if others else last
         assert text.endswith(f"; {listed} only]") if listed else " only]" not in text
         if "options" in setting.metadata:

@@ -319,7 +319,7 @@ def test_an_experiment_refuses_a_time_limit(cli, tmp_path):
     ("changes", "reason"),
     [
         ({}, "ended at step 7: the last step)"),
-        ({"patience": 1, "learning_rate": 0}, "ended at step 6: no improvement in 1 validations)"),
+        ({"patience": 1, "learning_rate": 0}, "ended at step 6: no improvement; --patience 1)"),
         ({"time_limit": "0.001s"}, "ended at step 1: time limit of 0.001 s used up by the first"),
     ],
 )

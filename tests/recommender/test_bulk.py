@@ -203,6 +203,7 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run, tmp_path):
 
 
 def test_warnings_name_unknown_items_and_approximate_search(run):
+    assert recall_lists(run).warnings == []
     assert recall_lists(run, history=HISTORY).warnings == []
     found = recall_lists(run, history=[*HISTORY, *"abcdef"])
     expected = "6 of 15 items are not in the catalogue or untrained: 'a', 'b', 'c', 'd', 'e' ..."

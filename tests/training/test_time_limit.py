@@ -168,6 +168,15 @@ def test_a_resumed_training_uses_only_the_remaining_time(tmp_path, monkeypatch, 
     assert content(run) == files, "a training that has ended does not continue"
 
 
+@pytest.mark.rules("optimiser-R21")
+def test_the_time_of_the_last_checkpoint_is_saved(tmp_path, monkeypatch):
+    timed, run = TimedTraining(monkeypatch, checkpoint=57.0), tmp_path / "run"
+    assert timed.train(limited(run)).finished, "the checkpoint used up the time"
+    assert load_state(run)[0].time.seconds == pytest.approx(timed.now)
+    assert timed.train(resume_run(run)).finished
+    assert timed.now == pytest.approx(load_state(run)[0].time.seconds)
+
+
 @pytest.mark.rules("optimiser-R22")
 def test_config_and_report_state_that_the_result_depends_on_the_machine(tmp_path, monkeypatch):
     timed, made = TimedTraining(monkeypatch), limited(tmp_path / "limited")

@@ -34,6 +34,7 @@ NOT_OBSERVED = {
     "backend-R14": "if `differentiate` breaks the rule, every gradient check fails",
     "backend-R18": "the suite calls a backend from one thread of one process",
     "backend-R17": "the suite tests one process; `mindref train` compares its processes",
+    "backend-R19": "the suite tests MIND; other families are compared in the package's own tests",
 }
 """Rule of specs/backend.md that the suite cannot test -> reason."""
 

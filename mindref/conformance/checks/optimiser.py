@@ -36,6 +36,7 @@ NOT_OBSERVED = {
         f"optimiser-R{n}": "the rule concerns the errors and files of `mindref train`"
         for n in (15, 16)
     },
+    **{f"optimiser-R{n}": "the rule concerns the end of a training" for n in range(17, 25)},
 }
 """Rule of specs/optimiser.md that no check can test -> reason."""
 

@@ -81,7 +81,9 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
 
 
 def outside_range(got: Any, low: Any, high: Any) -> Any:
-    """Return a mask: `got` is outside `low` to `high`, or finite where both are not finite."""
+    """Return a mask of wrong values of `got`: outside the interval from `low` to `high`.
+
+    Where both limits are not finite, a finite value is wrong."""
     if np.asarray(low).dtype.kind in "biu":
         return got != low
     got = got.astype(np.float64)

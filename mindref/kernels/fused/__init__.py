@@ -4,6 +4,10 @@ step             computes the loss and all gradients of a batch, in three phases
 forward          computes interests from histories, in two phases
 adam             makes one Adam step on dense parameters and on table rows with a gradient
 user_block       compiled: forward from capsules to losses, and backward, for a block of users
+pooled_block     the same for the pooled loss of mind_plus
+additions        the settings by which mind_plus differs from MIND
+ages             compiled: log weights by age, and dropout
+contexts         contexts of users, forward; their backward is in item_gradients
 item_gradients   computes the gradients of items and of the matrix S from the gradient of capsules
 item_reduction   compiled: sums of gradients over all uses of an item
 layers           buffers of the layers between capsules and interests

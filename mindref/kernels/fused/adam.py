@@ -15,7 +15,12 @@ import numpy as np
 from mindref.config import Config
 from mindref.kernels._jit import jit
 from mindref.kernels.fused.forward import BLOCK_ITEMS
-from mindref.kernels.fused.item_reduction import CapsuleTerms, TargetTerms, sum_item_gradients
+from mindref.kernels.fused.item_reduction import (
+    BehaviourOrder,
+    CapsuleTerms,
+    TargetTerms,
+    sum_item_gradients,
+)
 from mindref.kernels.fused.step import FusedStep
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import block_slices
@@ -119,7 +124,7 @@ class AdamUpdate:
         block_task = self.update_items if self.identity_rows else step.sum_block_gradients
         blocks = block_slices(len(step.d_vectors), BLOCK_ITEMS)
         self.tasks = [partial(block_task, items) for items in blocks]
-        if not step.forward.exact:
+        if not step.forward.exact:  # the gradients of all dense parameters are complete
             self.tasks += [partial(self.update_dense, *arrays) for arrays in self.dense]
 
     def is_plain(self, name: str) -> bool:
@@ -135,7 +140,7 @@ class AdamUpdate:
         if not math.isfinite(self.loss):
             return
         yield from tasks
-        if self.step.d_profile.size:
+        if self.step.batch.histories.profile.size:
             yield self.update_profile
 
     # Phase 4
@@ -159,8 +164,10 @@ class AdamUpdate:
 
     def update_items(self, items: slice) -> None:
         """Sum the gradients of a block of items, and update the table rows of these items."""
-        terms, rows = self.step.gradient_terms(items), self.step.forward.item_rows[items, 0]
-        square_sum = sum_and_update_rows(*terms, rows, self.tables["items"], self.numbers)
+        rows = self.step.forward.item_rows[items, 0]
+        terms: Any = self.step.gradient_terms(items)
+        arguments: Any = (*terms, rows, self.tables["items"], self.numbers)
+        square_sum = sum_and_update_rows(*arguments)
         self.square_sums.append(square_sum)
 
     def update_profile(self) -> None:
@@ -216,7 +223,9 @@ def update_rows(rows: Ints, gradient: Array, tables: ParameterTables, numbers: A
 
 @jit
 def sum_and_update_rows(
+    behaviours: BehaviourOrder,
     capsule_terms: CapsuleTerms | None,
+    context_terms: CapsuleTerms | None,
     target_terms: TargetTerms,
     num_history_items: int,
     first_item: int,
@@ -226,7 +235,8 @@ def sum_and_update_rows(
     numbers: AdamNumbers,
 ) -> Any:
     """Write gradients (M, D) with `sum_item_gradients`, then update the rows (M,) of the items."""
-    sum_item_gradients(capsule_terms, target_terms, num_history_items, first_item, gradient)
+    terms = (behaviours, capsule_terms, context_terms, target_terms)
+    sum_item_gradients(*terms, num_history_items, first_item, gradient)
     return update_rows(rows, gradient, tables, numbers)
 
 

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from mindref.config import Config
+from mindref.kernels.fused.additions import additions_of
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.routing import check_one_matrix
+from mindref.models import mind_plus
 from mindref.models.mind import Batch, Histories
-from mindref.models.parameters import Catalogue, Params
+from mindref.models.mind_plus import ages
+from mindref.models.parameters import Catalogue, Params, flatten
 from mindref.ops import routing, sampled_softmax
 from mindref.ops.embedding import check_row_indices
 from mindref.shapes import Array, bind_axes, common_float_dtype
@@ -26,30 +29,50 @@ InputKey = tuple[Any, ...]
 
 def check_model_inputs(
     work: KernelWorkspace,
-    params: Params,
+    params: Params | mind_plus.Params,
     histories: Histories,
     catalogue: Catalogue,
     config: Config,
+    keep: Array | None = None,
 ) -> InputKey:
     """Return a cache key of shapes and settings. Raises ShapeError if inputs do not fit."""
-    table, profile, bilinear, layers = params
-    arrays = (table, profile, bilinear, *sum(layers, ()), *histories, *catalogue)
-    key = input_key(arrays), len(layers), config
+    profile, bilinear = params.profile, params.bilinear
+    optional = () if keep is None else (keep,)
+    arrays = (*flatten(params).values(), *histories, *catalogue, *optional)
+    key = input_key(arrays), type(params), len(params.layers), config
 
     def check() -> InputKey:
         check_integers("items", histories.items)
         check_integers("embedding", catalogue.rows)
         check_one_matrix(bilinear)
         check_model_shapes(params, histories, catalogue, config)
+        if isinstance(params, mind_plus.Params):
+            check_additions(params, histories, config, keep)
         return key
 
     same_key: InputKey = work.cached("model", key, check)
     check_row_indices("embedding", histories.profile, len(profile))
+    if isinstance(params, mind_plus.Params):
+        lengths = histories.mask.sum(axis=1)  # mind_plus-R5
+        check_row_indices("positions", lengths[lengths > 0] - 1, len(params.positions))
     return same_key
 
 
+def check_additions(
+    params: mind_plus.Params, histories: Histories, config: Config, keep: Array | None
+) -> None:
+    """Raise ShapeError if the log weights by age or the factors of dropout do not fit."""
+    shape = (len(params.positions), ages.columns(config))
+    expected, table = np.broadcast_to(np.zeros((), config.dtype), shape), params.items
+    bind_axes("mind_plus", positions=(params.positions, "AC"), columns=(expected, "AC"))
+    common_float_dtype("mind_plus", positions=params.positions, table=table)
+    if keep is not None:
+        bind_axes("mind_plus", keep=(keep, "BLD"), mask=(histories.mask, "BL"), table=(table, "VD"))
+        common_float_dtype("mind_plus", keep=keep, table=table)
+
+
 def check_model_shapes(
-    params: Params, histories: Histories, catalogue: Catalogue, config: Config
+    params: Params | mind_plus.Params, histories: Histories, catalogue: Catalogue, config: Config
 ) -> None:
     """Raise ShapeError if parameters, histories and catalogue do not fit each other."""
     table, rows, weights = params.items, catalogue.rows, catalogue.weights
@@ -62,10 +85,11 @@ def check_model_shapes(
     history = item_vector_probe(table, *histories.items.shape)
     active = np.broadcast_to(np.True_, (len(histories.mask), config.interests))
     options = (config.iterations, config.routing_gradient, config.routing_axis)
-    routing.check_inputs(
-        history, histories.mask, params.bilinear, histories.init_logits, active, *options
-    )
-    width = table.shape[1] + profile_rows.shape[1] * profile.shape[1]
+    additions, width = additions_of(params, config), table.shape[1]
+    matrix = params.bilinear if additions.learned_votes else np.eye(width, dtype=table.dtype)
+    routing.check_inputs(history, histories.mask, matrix, histories.init_logits, active, *options)
+    if additions.head != "none":  # mind_plus-R11
+        width += profile_rows.shape[1] * profile.shape[1] + additions.contexts * width
     for weight, bias in params.layers:
         x = np.broadcast_to(np.zeros((), profile.dtype), (active.size, width))
         bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
@@ -79,7 +103,9 @@ def check_model_shapes(
     )
 
 
-def check_loss_inputs(work: KernelWorkspace, params: Params, batch: Batch, config: Config) -> None:
+def check_loss_inputs(
+    work: KernelWorkspace, params: Params | mind_plus.Params, batch: Batch, config: Config
+) -> None:
     """Raise ShapeError if targets or negatives do not fit the loss.
 
     `merge_negatives` checks the values of the log expected counts.

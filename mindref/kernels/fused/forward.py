@@ -1,7 +1,8 @@
 """Compute interests from histories, without padding, in blocks of users.
 
-Spec: specs/model.md. The result is that of `mindref.models.mind.interests`. Block boundaries depend
-only on array sizes. No two tasks write to the same memory. There are two phases (thread_pool.py):
+Spec: specs/model.md, specs/mind_plus.md. The result is that of `interests` of `mindref.models.mind`
+or of `mindref.models.mind_plus`. Block boundaries depend only on array sizes. No two tasks write to
+the same memory. There are two phases (thread_pool.py):
 
     1. prepare_batch   number the distinct items, then compute their vectors and votes
     2. user_blocks     compute routing and layers of each block of users
@@ -16,16 +17,20 @@ from functools import partial
 import numpy as np
 
 from mindref.config import Config
+from mindref.kernels._jit import jit
+from mindref.kernels.fused.additions import Additions, Behaviours, additions_of
+from mindref.kernels.fused.ages import drop_entries, multiply_factors, write_factors
 from mindref.kernels.fused.checks import check_model_inputs
+from mindref.kernels.fused.contexts import Contexts
 from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
 from mindref.kernels.fused.lookup import look_up_items, look_up_items_and_votes
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
-from mindref.kernels.matmul import readonly_contiguous
+from mindref.kernels.matmul import matmul_into, readonly_contiguous
 from mindref.kernels.routing import RoutingValues
 from mindref.kernels.routing_forward import route_users
-from mindref.models import mind
+from mindref.models import mind, mind_plus
 from mindref.models.parameters import Catalogue, Params
 from mindref.ops.embedding import check_row_indices
 from mindref.ops.routing import AXES
@@ -42,22 +47,26 @@ class FusedForward:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Params,
+        params: Params | mind_plus.Params,
         histories: mind.Histories,
         catalogue: Catalogue,
         config: Config,
         other_items: tuple[Ints, ...] = (),
         *,
         keep_iterations: bool = False,
+        keep: Array | None = None,
     ) -> None:
         """Check the inputs.
 
         other_items: ids of further items that need vectors, such as targets. keep_iterations:
-        if the gradient of routing needs the values of all iterations, keep these values.
+        if the gradient of routing needs the values of all iterations, keep these values. keep
+        (B, L, D): factors of dropout, or None.
         """
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
         self.histories, self.other_items, self.dtype = histories, other_items, params.items.dtype
-        self.key = check_model_inputs(work, params, histories, catalogue, config)
+        self.additions: Additions = additions_of(params, config)
+        self.key = check_model_inputs(work, params, histories, catalogue, config, keep)
+        self.keep = None if keep is None else keep.reshape(-1, keep.shape[2])
         self.bilinear = readonly_contiguous(params.bilinear)
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
@@ -98,7 +107,16 @@ class FusedForward:
         self.item_rows = self.work.array("item_rows", *shape, dtype=rows.dtype)
         self.item_weights = self.buffer("item_weights", *shape)
         self.vectors = self.buffer("vectors", len(self.layout.items), self.width)
-        self.votes = self.buffer("votes", self.layout.num_history_items, self.width)
+        behaviours, learned = len(self.layout.order), self.additions.learned_votes
+        if self.keep is None:
+            index, vectors = self.layout.item_index[:behaviours], self.vectors
+            num_votes = self.layout.num_history_items
+        else:
+            index = self.work.array("behaviour_numbers", behaviours, dtype=np.int64)
+            index[:] = np.arange(behaviours)
+            vectors, num_votes = self.buffer("dropped", behaviours, self.width), behaviours
+        votes = self.buffer("votes", num_votes, self.width) if learned else vectors
+        self.behaviours = Behaviours(index, vectors, votes)
 
     def lookup_tasks(self) -> Iterator[Task]:
         """Yield one lookup for each block of items; a lookup needs only the layout."""
@@ -107,18 +125,21 @@ class FusedForward:
 
     def look_up_block(self, items: slice) -> None:
         """Write the vectors of a block of distinct items, and the votes of history items."""
-        # only history items have votes, so the slice of votes may be shorter or empty
-        rows, votes = self.item_rows[items], self.votes[items]
-        valid, identity = look_up_items_and_votes(
+        rows = self.item_rows[items]
+        arguments = (
             *self.catalogue,
             self.layout.items[items],
             self.params.items,
             rows,
             self.item_weights[items],
             self.vectors[items],
-            self.bilinear,
-            votes,
         )
+        if self.keep is None and self.additions.learned_votes:
+            # only history items have votes, so the slice of votes may be shorter or empty
+            votes = self.behaviours.votes[items]
+            valid, identity = look_up_items_and_votes(*arguments, self.bilinear, votes)
+        else:
+            valid, identity = look_up_items(*arguments)
         self.require_valid(valid, rows)
         self.identity_rows.append(identity)
 
@@ -138,21 +159,43 @@ class FusedForward:
         """Prepare user features, buffers and initial logits. This task does not read the layout."""
         work, histories = self.work, self.histories
         looked_up = self.params.profile[histories.profile]  # (B, G, Q)
-        width = looked_up.shape[1] * looked_up.shape[2]
-        profile = readonly_contiguous(looked_up.reshape(self.users, width))
-        shape = (self.users, self.count)
-        create = partial(Layers, work, self.params, shape, width, self.config)
+        reads_profile = self.additions.head != "none"  # mind_plus-R11
+        self.profile_width = looked_up.shape[1] * looked_up.shape[2] if reads_profile else 0
+        width = self.profile_width + self.additions.contexts * self.width
+        self.user_inputs = self.buffer("user_inputs", self.users, width)
+        if self.profile_width > 0:
+            profile = looked_up.reshape(self.users, self.profile_width)
+            self.user_inputs[:, : self.profile_width] = profile
+        shape, residual = (self.users, self.count), self.additions.head == "residual"
+        create = partial(Layers, work, self.params, shape, width, self.config, residual=residual)
         self.layers = copy(work.cached("layers", self.key, create))
         active_by_length = work.cached("active_by_length", self.key, self.active_by_length)
         behaviours = self.layers.start_batch(
-            self.params.layers, histories.mask, active_by_length, profile
+            self.params.layers, histories.mask, active_by_length, self.user_inputs
         )
+        self.prepare_factors(behaviours)
         self.interests = self.buffer("interests", self.users, self.count, self.width)
         self.routing_values = self.allocate_routing_values(behaviours)
         logits_dtype = histories.init_logits.dtype
         self.logits = work.array("logits", behaviours, self.count, dtype=logits_dtype)
         self.user_index = work.array("user_index", behaviours, dtype=np.int64)
+        self.slots = work.array("behaviour_slots", behaviours, dtype=np.int64)
         work.submit([self.copy_logits])
+
+    def prepare_factors(self, behaviours: int) -> None:
+        """Compute the exponentials of the log weights of each age, and allocate the factors."""
+        contexts, self.factors = self.additions.contexts, None
+        self.contexts: Contexts | None = None
+        self.interest_columns = 0
+        if self.additions.positions is None:
+            return
+        by_age = np.exp(self.additions.positions)  # (L, C)
+        self.interest_columns = columns = by_age.shape[1] - contexts
+        if columns > 0:
+            self.by_age = np.ascontiguousarray(by_age[:, :columns])
+            self.factors = self.buffer("factors", behaviours, self.count)
+        if contexts > 0:
+            self.contexts = Contexts(self, behaviours, by_age[:, columns:])
 
     def active_by_length(self) -> Bools:
         """Return a mask (L + 1, K); row n: the active interests of a user with n behaviours."""
@@ -172,7 +215,8 @@ class FusedForward:
     def copy_logits(self) -> None:
         """Write the initial logits and the user index of each behaviour."""
         histories = self.histories
-        copy_initial_logits(histories.mask, histories.init_logits, self.logits, self.user_index)
+        outputs = (self.logits, self.user_index, self.slots)
+        copy_initial_logits(histories.mask, histories.init_logits, *outputs)
         if not self.dynamic:
             self.logits[:] = 0  # model-R12
 
@@ -189,9 +233,30 @@ class FusedForward:
         self.layers.forward(users, self.routing_values.capsules[-1], self.interests)
 
     def route_block(self, users: slice) -> None:
-        """Run all iterations of routing for a block of users."""
-        config, layout = self.config, self.layout
+        """Run all iterations of routing for a block of users, and compute its contexts."""
+        config, starts, active = self.config, self.layout.starts, self.layers.active
+        first, stop, (rows, vectors, votes) = users.start, users.stop, self.behaviours
+        if self.keep is not None:
+            behaviours = slice(starts[first], starts[stop])
+            used = (self.layout.item_index, self.vectors, self.keep, self.slots)
+            drop_entries(starts[first], starts[stop], *used, vectors)
+            if self.additions.learned_votes:
+                matmul_transposed(vectors[behaviours], self.bilinear, votes[behaviours])
         iterations = config.iterations if self.dynamic else 1
         options = (iterations, AXES[config.routing_axis] == 1, KINDS.index(config.squash))
-        inputs = (layout.starts, layout.item_index, self.votes, self.logits, self.layers.active)
-        route_users(users.start, users.stop, *inputs, *options, self.routing_values)
+        inputs = (starts, rows, votes, self.logits, active)
+        if self.factors is None:
+            route_users(first, stop, *inputs, *options, self.routing_values)
+        else:
+            write_factors(first, stop, starts, self.by_age, active, self.factors)  # mind_plus-R4
+            route_users(first, stop, *inputs, *options, self.routing_values, self.factors)
+            couplings = self.routing_values.couplings[-1]
+            multiply_factors(starts[first], starts[stop], self.factors, couplings)
+        if self.contexts is not None:
+            self.contexts.route_block(users)
+
+
+@jit
+def matmul_transposed(a: Array, b: Array, out: Array) -> None:
+    """Write a b^T (M, N) of a (M, I) and b (N, I)."""
+    matmul_into(a, b.T, out)

@@ -11,16 +11,23 @@ from mindref.kernels._jit import jit
 from mindref.shapes import Array, Ints
 
 
-class CapsuleTerms(NamedTuple):
-    """The first seven arguments of `sum_capsule_terms`, which explains them."""
+class BehaviourOrder(NamedTuple):
+    """The behaviours of a block of items, and the factors of dropout."""
 
-    order: Ints
-    bounds: Ints
-    user_index: Ints
-    user_rows: Ints
-    slots: Ints
-    couplings: Array
-    d_projected: Array
+    order: Ints  # (N,) behaviours sorted by item
+    bounds: Ints  # (M + 1,) item m has the behaviours order[bounds[m]:bounds[m + 1]]
+    user_index: Ints  # (N,) user of each behaviour
+    keep: Array | None  # (B L, D) factors of dropout, or None
+    slots: Ints  # (N,) the row of `keep` of each behaviour
+
+
+class CapsuleTerms(NamedTuple):
+    """Gradients of the capsules of interests or of contexts, a row for each capsule."""
+
+    user_rows: Ints  # (B, 2) start and stop of each user's rows
+    slots: Ints  # (R,) b K + k for interest k of user b
+    weights: Array  # (N, K) coupling weights times factors
+    d_projected: Array  # (R, D) d_z S
 
 
 class TargetTerms(NamedTuple):
@@ -34,7 +41,9 @@ class TargetTerms(NamedTuple):
 
 @jit
 def sum_item_gradients(
+    behaviours: BehaviourOrder,
     capsule_terms: CapsuleTerms | None,
+    context_terms: CapsuleTerms | None,
     target_terms: TargetTerms,
     num_history_items: int,
     first_item: int,
@@ -46,17 +55,10 @@ def sum_item_gradients(
     rows of history items in sums must already contain the gradients from behaviours.
     """
     if capsule_terms is not None:
-        order, bounds, user_index, user_rows, slots, couplings, d_projected = capsule_terms
-        sum_capsule_terms(
-            order,
-            bounds,
-            user_index,
-            user_rows,
-            slots,
-            couplings,
-            d_projected,
-            sums[:num_history_items],
-        )
+        sums[:num_history_items] = 0
+        add_capsule_terms(behaviours, capsule_terms, behaviours.keep, sums[:num_history_items])
+    if context_terms is not None:
+        add_capsule_terms(behaviours, context_terms, behaviours.keep, sums[:num_history_items])
     sums[num_history_items:] = 0
     add_partial_rows(target_terms.d_target, target_terms.target_index, first_item, sums)
     add_partial_rows(target_terms.d_negatives, target_terms.negative_index, first_item, sums)
@@ -95,29 +97,27 @@ def add_partial_rows(parts: Array, item_index: Ints, first_item: int, sums: Arra
 
 
 @jit
-def sum_capsule_terms(
-    order: Ints,
-    bounds: Ints,
-    user_index: Ints,
-    user_rows: Ints,
-    slots: Ints,
-    couplings: Array,
-    d_projected: Array,
-    sums: Array,
+def add_capsule_terms(
+    behaviours: BehaviourOrder, terms: CapsuleTerms, keep: Array | None, sums: Array
 ) -> None:
-    """Write to each sums[m] the sum of the gradients of behaviours order[bounds[m]:bounds[m + 1]].
+    """Add to sums (M, D) the gradients of M items from their behaviours, through the capsules.
 
-    Behaviour n belongs to user b = user_index[n]. The capsules of user b have the rows from
-    user_rows[b, 0] to user_rows[b, 1] of d_projected (R, D). Row r belongs to interest k, where
-    slots[r] = b K + k. Row r adds couplings[n, k] * d_projected[r] to the gradient of behaviour n
-    (routing-R12). sums (M, D): one sum for each item m.
+    Row r of d_projected adds weights[n, k] * d_projected[r] to the gradient of behaviour n
+    (routing-R12), times the behaviour's factors of dropout (mind_plus-R18). keep: that of
+    `behaviours`; for None, Numba compiles a version without dropout.
     """
-    sums[:] = 0
+    order, bounds, user_index, _, keep_slots = behaviours
+    user_rows, slots, weights, d_projected = terms
     for m in range(sums.shape[0]):
         for i in range(bounds[m], bounds[m + 1]):
             n = order[i]
             b = user_index[n]
             for r in range(user_rows[b, 0], user_rows[b, 1]):
-                w = couplings[n, slots[r] - b * couplings.shape[1]]
-                for d in range(sums.shape[1]):
-                    sums[m, d] += w * d_projected[r, d]
+                w = weights[n, slots[r] - b * weights.shape[1]]
+                if keep is None:
+                    for d in range(sums.shape[1]):
+                        sums[m, d] += w * d_projected[r, d]
+                else:
+                    factors = keep[keep_slots[n]]
+                    for d in range(sums.shape[1]):
+                        sums[m, d] += w * d_projected[r, d] * factors[d]

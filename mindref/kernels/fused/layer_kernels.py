@@ -22,7 +22,8 @@ from mindref.shapes import Array, Bools, Ints
 class LayerBuffers(NamedTuple):
     """Inputs and intermediate values of the forward pass; x has one row per active interest.
 
-    If the model has no layers, each tuple has an unused entry: see `layers_or_placeholder`.
+    If the model has no layers, each tuple has an unused entry: see `layers_or_placeholder`. The
+    first layer has P further inputs: see `layer_rows_forward`.
     """
 
     depth: int  # number of layers
@@ -30,8 +31,11 @@ class LayerBuffers(NamedTuple):
     relus: tuple[bool, ...]  # whether a ReLU follows the layer
     x: tuple[Array, ...]  # the input of each layer, and the output of the last layer
     passed: tuple[Bools, ...]  # where the pre-activation is positive or NaN
-    profile: Array  # (B, P)
+    num_interests: int  # K
+    user_inputs: Array  # (B, P) profile, then contexts: further inputs of the first layer
+    user_products: Array  # (B, O) of these inputs and the first layer
     active_slots: Ints  # (B K,) the first R entries: slots of the R active interests
+    residual: bool  # whether the capsule is added to the output of the last layer
 
 
 class LayerGradients(NamedTuple):
@@ -44,6 +48,8 @@ class LayerGradients(NamedTuple):
     rows: Ints  # (B K,) per block: indices of rows with a gradient, from the block's first row
     slots: Ints  # (B K,) slot b K + k of each row in `rows`
     user_rows: Ints  # (B, 2) start and stop of each user's rows, in `slots` and in d_x
+    d_user_inputs: Array  # (B, P)
+    d_user_products: Array  # (B, O)
 
 
 class UserBlockRows(NamedTuple):
@@ -62,13 +68,31 @@ def block_layers_forward(
 ) -> None:
     """Write the interests (B, K, D) of a block of users, zero where inactive."""
     rows, (_, count, width) = slice(block.first_row, block.stop_row), interests.shape
-    slots, layers, top = buffers.active_slots[rows], buffers.layers, buffers.x[buffers.depth][rows]
-    join_profiles(capsules.reshape(-1, width), buffers.profile, count, slots, buffers.x[0][rows])
-    for i in range(buffers.depth):
-        out = buffers.x[i + 1][rows]
-        matmul_into(buffers.x[i][rows], layers[i].weight, out)
-        relu_inplace(out, layers[i].bias, buffers.relus[i], buffers.passed[i][rows])
+    layer_rows_forward(block, buffers, capsules)
+    slots, top = buffers.active_slots[rows], buffers.x[buffers.depth][rows]
     scatter_rows(top, slots, block.first * count, block.stop * count, interests.reshape(-1, width))
+
+
+@jit_inline
+def layer_rows_forward(block: UserBlockRows, buffers: LayerBuffers, capsules: Array) -> None:
+    """Write the active interests of a block of users to the rows of the last `buffers.x`.
+
+    The input of the first layer is [capsule ; inputs of the user]. The product with the inputs of
+    a user is the same for all interests of this user, so it is computed once (model-R4).
+    """
+    rows, users = slice(block.first_row, block.stop_row), slice(block.first, block.stop)
+    slots, layers, (_, count, width) = buffers.active_slots[rows], buffers.layers, capsules.shape
+    gather_rows(capsules.reshape(-1, width), slots, buffers.x[0][rows])
+    for i in range(buffers.depth):
+        x, out = buffers.x[i][rows], buffers.x[i + 1][rows]
+        matmul_into(x, layers[i].weight[: x.shape[1]], out)
+        if i == 0 and buffers.user_inputs.shape[1] > 0:
+            products = buffers.user_products[users]
+            matmul_into(buffers.user_inputs[users], layers[0].weight[width:], products)
+            add_user_rows(products, slots, count, block.first, out)
+        relu_inplace(out, layers[i].bias, buffers.relus[i], buffers.passed[i][rows])
+    if buffers.residual:  # mind_plus-R10
+        add_rows(buffers.x[0][rows], buffers.x[buffers.depth][rows])
 
 
 @jit_inline
@@ -79,7 +103,7 @@ def block_layers_backward(
     weights: Array,
     d_interests: Array,
 ) -> int:
-    """Write the gradients of the layers and of their input [capsule ; profile] to `gradients`.
+    """Write the gradients of the layers, of capsules and of inputs of users to `gradients`.
 
     weights (B, K): attention weights; d_interests (B, K, D). An interest with weight zero has no
     gradient. The rows with a gradient become the block's first R rows in `gradients`. Returns R.
@@ -99,29 +123,81 @@ def block_layers_backward(
         gradients.user_rows,
         d_top,
     )
-    selected_rows = slice(block.first_row, block.first_row + selected)
-    for i in range(buffers.depth - 1, -1, -1):
-        x, passed = buffers.x[i][block_rows], buffers.passed[i][block_rows]
-        d_out, x_rows = gradients.d_x[i + 1][selected_rows], gradients.x_rows[i][selected_rows]
-        d_bias = gradients.d_biases[i][block.number]
-        gather_and_relu_backward(
-            x, passed, rows[:selected], buffers.relus[i], x_rows, d_out, d_bias
-        )
-        matmul_into(x_rows.T, d_out, gradients.d_weights[i][block.number])
-        matmul_into(d_out, buffers.layers[i].weight.T, gradients.d_x[i][selected_rows])
+    layer_rows_backward(block, buffers, gradients, selected)
     return selected
 
 
 @jit_inline
-def join_profiles(capsules: Array, profile: Array, count: int, slots: Ints, out: Array) -> None:
-    """For each slot b K + k, write capsule k and profile of user b into a row of out (M, D + P)."""
-    width = capsules.shape[1]
+def layer_rows_backward(
+    block: UserBlockRows, buffers: LayerBuffers, gradients: LayerGradients, selected: int
+) -> None:
+    """Run backward through the layers, from the first `selected` rows of the last d_x."""
+    block_rows, users = slice(block.first_row, block.stop_row), slice(block.first, block.stop)
+    selected_rows = slice(block.first_row, block.first_row + selected)
+    rows, slots = gradients.rows[block_rows][:selected], gradients.slots[selected_rows]
+    d_residual = np.empty((0, 0), gradients.d_x[0].dtype)
+    if buffers.residual:
+        d_residual = gradients.d_x[buffers.depth][selected_rows].copy()
+    for i in range(buffers.depth - 1, -1, -1):
+        x, passed = buffers.x[i][block_rows], buffers.passed[i][block_rows]
+        d_out, d_bias = gradients.d_x[i + 1][selected_rows], gradients.d_biases[i][block.number]
+        if selected < x.shape[0]:
+            x_rows = gradients.x_rows[i][selected_rows]
+            gather_rows(x, rows, x_rows)
+            x = x_rows
+        relu_rows_backward(passed, rows, buffers.relus[i], d_out, d_bias)
+        width = x.shape[1]
+        d_weight, weight = gradients.d_weights[i][block.number], buffers.layers[i].weight
+        matmul_into(x.T, d_out, d_weight[:width])
+        if i == 0 and buffers.user_inputs.shape[1] > 0:
+            d_products = gradients.d_user_products[users]
+            sum_user_rows(d_out, slots, buffers.num_interests, block.first, d_products)
+            matmul_into(buffers.user_inputs[users].T, d_products, d_weight[width:])
+            matmul_into(d_products, weight[width:].T, gradients.d_user_inputs[users])
+        matmul_into(d_out, weight[:width].T, gradients.d_x[i][selected_rows])
+    if buffers.residual:  # mind_plus-R18
+        add_rows(d_residual, gradients.d_x[0][selected_rows])
+
+
+@jit
+def select_active_rows(
+    block: UserBlockRows, active_slots: Ints, interests: int, gradients: LayerGradients
+) -> None:
+    """Select all active interests: write `rows`, `slots` and `user_rows` of a block of users."""
+    row = block.first_row
+    for b in range(block.first, block.stop):
+        gradients.user_rows[b, 0] = row
+        while row < block.stop_row and active_slots[row] < (b + 1) * interests:
+            gradients.rows[row], gradients.slots[row] = row - block.first_row, active_slots[row]
+            row += 1
+        gradients.user_rows[b, 1] = row
+
+
+@jit_inline
+def add_rows(x: Array, out: Array) -> None:
+    """Add x to out (M, D)."""
+    for m in range(x.shape[0]):
+        for d in range(x.shape[1]):
+            out[m, d] += x[m, d]
+
+
+@jit_inline
+def add_user_rows(x: Array, slots: Ints, count: int, first: int, out: Array) -> None:
+    """Add row b - first of x (U, O) to each row of out (M, O) whose slot b K + k is of user b."""
     for m in range(slots.shape[0]):
-        capsule, user_profile = capsules[slots[m]], profile[slots[m] // count]
-        for d in range(width):
-            out[m, d] = capsule[d]
-        for d in range(user_profile.shape[0]):
-            out[m, width + d] = user_profile[d]  # model-R4
+        row = x[slots[m] // count - first]
+        for d in range(row.shape[0]):
+            out[m, d] += row[d]
+
+
+@jit_inline
+def sum_user_rows(x: Array, slots: Ints, count: int, first: int, out: Array) -> None:
+    """Write to each row b - first of out (U, O) the sum of the rows of x (M, O) of user b."""
+    out[:] = 0
+    for m in range(slots.shape[0]):
+        row = out[slots[m] // count - first]
+        for d in range(row.shape[0]):
+            row[d] += x[m, d]
 
 
 @jit_inline
@@ -159,27 +235,18 @@ def select_weighted_rows(
 
 
 @jit_inline
-def gather_and_relu_backward(
-    x: Array, passed: Bools, rows: Ints, relu: bool, x_rows: Array, d_out: Array, d_bias: Array
-) -> None:
-    """Copy x[rows] to x_rows (M, I); set d_out to zero where the ReLU is zero.
+def relu_rows_backward(passed: Bools, rows: Ints, relu: bool, d_out: Array, d_bias: Array) -> None:
+    """Set d_out (M, O) to zero where the ReLU of the row rows[m] is zero.
 
     Writes the gradient of the bias to d_bias.
     """
-    passed_rows = np.empty((d_out.shape[0], d_out.shape[1] if relu else 0), np.bool_)
-    gather_rows(x, rows, x_rows)
-    gather_rows(passed, rows, passed_rows)
     d_bias[:] = 0
-    relu_inplace_backward(d_out, not relu, passed_rows, d_bias)
-
-
-@jit
-def add_profile_gradients(d_joined: Array, slots: Ints, count: int, d_profile: Array) -> None:
-    """Add the last P columns of each row of d_joined to the row of its user in d_profile (B, P)."""
-    width = d_joined.shape[1] - d_profile.shape[1]
-    for m in range(slots.shape[0]):
-        for p in range(d_profile.shape[1]):
-            d_profile[slots[m] // count, p] += d_joined[m, width + p]
+    if relu and rows.shape[0] < passed.shape[0]:
+        passed_rows = np.empty(d_out.shape, np.bool_)
+        gather_rows(passed, rows, passed_rows)
+        relu_inplace_backward(d_out, False, passed_rows, d_bias)
+    else:
+        relu_inplace_backward(d_out, not relu, passed, d_bias)
 
 
 @jit

@@ -1,7 +1,7 @@
 """Buffers of the layers between capsules and interests.
 
-Spec: specs/model.md, steps 4 to 6. Only active interests have a row. In the backward pass, only
-interests with a non-zero attention weight have a row: one per user if `power` is infinite.
+Spec: specs/model.md, steps 4 to 6. Only active interests have a row. In the backward pass of label
+attention, interests with attention weight zero have none: one row per user if `power` is infinite.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mindref.kernels.fused.layer_kernels import (
 from mindref.kernels.fused.layout import find_active_interests
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.matmul import readonly_contiguous
+from mindref.models import mind_plus
 from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints
 
@@ -49,13 +50,15 @@ class Layers:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Params,
+        params: Params | mind_plus.Params,
         shape: tuple[int, int],
-        profile_width: int,
+        input_width: int,
         config: Config,
+        *,
+        residual: bool = False,
     ) -> None:
-        """Allocate buffers for `shape` (B, K): B users, K interests, and profiles of width P."""
-        self.dtype = params.items.dtype
+        """Allocate buffers for `shape` (B, K): B users, K interests. input_width: P."""
+        self.dtype, self.residual = params.items.dtype, residual and len(params.layers) > 0
         layers = layers_or_placeholder(params.layers, self.dtype)
         last = len(layers) - 1
         self.relus = tuple(config.last_relu or i < last for i in range(last + 1))  # model-R5
@@ -63,7 +66,9 @@ class Layers:
         self.block_users = users_per_block(self.users)
         self.num_blocks = count_user_blocks(self.users)
         outs = [len(layer.bias) for layer in layers]
-        self.widths = [params.items.shape[1] + profile_width, *outs]  # of input x and each output
+        self.widths = [params.items.shape[1], *outs]  # of the capsules and of each output
+        self.user_shapes = (self.users, input_width), (self.users, outs[0])
+        self.user_products = work.array("user_products", *self.user_shapes[1], dtype=self.dtype)
         rows = self.users * self.count
         self.active = work.array("active", self.users, self.count, dtype=np.bool_)
         self.active_slots = work.array("active_slots", rows, dtype=np.int64)
@@ -104,21 +109,24 @@ class Layers:
             rows=work.array("gradient_rows", rows, dtype=np.int64),
             slots=work.array("gradient_slots", rows, dtype=np.int64),
             user_rows=work.array("user_rows", self.users, 2, dtype=np.int64),
+            d_user_inputs=work.array("d_user_inputs", *self.user_shapes[0], dtype=self.dtype),
+            d_user_products=work.array("d_user_products", *self.user_shapes[1], dtype=self.dtype),
         )
 
     def start_batch(
-        self, layers: tuple[Layer, ...], mask: Bools, active_by_length: Bools, profile: Array
+        self, layers: tuple[Layer, ...], mask: Bools, active_by_length: Bools, inputs: Array
     ) -> int:
         """Find the active interests of a batch; return the number of behaviours.
 
-        active_by_length: see `find_active_interests`. profile (B, P): the vectors of user features.
+        active_by_length: see `find_active_interests`. inputs (B, P): profiles and contexts.
         """
         parameters = tuple(
             Layer(*map(readonly_contiguous, layer))
             for layer in layers_or_placeholder(layers, self.dtype)
         )
-        arrays = (self.relus, self.x, self.passed, profile, self.active_slots)
-        self.buffers = LayerBuffers(len(layers), parameters, *arrays)
+        arrays = (self.relus, self.x, self.passed, self.count, inputs, self.user_products)
+        options = (self.active_slots, self.residual)
+        self.buffers = LayerBuffers(len(layers), parameters, *arrays, *options)
         outputs = (self.active, self.active_slots, self.block_rows)
         return find_active_interests(mask, active_by_length, self.block_users, *outputs)
 
@@ -142,7 +150,7 @@ class GradientRows(NamedTuple):
 
     rows: slice  # rows of these capsules in `LayerGradients`
     slots: Ints  # (M,) slot b K + k of interest k of user b, ascending
-    d_joined: Array  # (M, D + P) gradient of [capsule ; profile]
+    d_capsules: Array  # (M, D)
 
 
 def rows_with_gradient(gradients: LayerGradients, block: UserBlockRows, count: int) -> GradientRows:

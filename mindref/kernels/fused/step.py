@@ -1,7 +1,8 @@
 """Compute the loss of a batch and all gradients, without padding, in blocks of users.
 
-Spec: specs/model.md. The results are those of `loss` and `backward` of `mindref.models.mind`. A
-phase is a list of tasks that starts when the previous phase is done (thread_pool.py):
+Spec: specs/model.md, specs/mind_plus.md. The results are those of `loss` and `backward` of
+`mindref.models.mind` or `mindref.models.mind_plus`. A phase is a list of tasks that starts when the
+previous phase is done (thread_pool.py):
 
     1. prepare_batch   number the items, look up their vectors, compute votes, allocate buffers
     2. user_blocks     for each block of users: routing, layers, attention, loss, and backward
@@ -24,10 +25,16 @@ from mindref.kernels import embedding
 from mindref.kernels.fused.checks import check_loss_inputs
 from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
 from mindref.kernels.fused.item_gradients import item_gradients_of
-from mindref.kernels.fused.item_reduction import CapsuleTerms, TargetTerms, sum_item_gradients
-from mindref.kernels.fused.layer_kernels import add_profile_gradients
+from mindref.kernels.fused.item_reduction import BehaviourOrder, TargetTerms, sum_item_gradients
+from mindref.kernels.fused.layer_kernels import UserBlockRows
 from mindref.kernels.fused.layers import count_user_blocks, rows_with_gradient
 from mindref.kernels.fused.layout import merge_negatives, sort_uses_by_item
+from mindref.kernels.fused.pooled_block import (
+    allocate_pooled_outputs,
+    allocate_products,
+    pooled_forward_backward_block,
+    pooled_numbers,
+)
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.user_block import (
     LossInputs,
@@ -40,7 +47,7 @@ from mindref.kernels.fused.user_block import (
 )
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
 from mindref.kernels.matmul import matmul_transposed_into, readonly_contiguous
-from mindref.models import mind
+from mindref.models import mind, mind_plus
 from mindref.models.parameters import Catalogue, Gradients, Layer, Params
 from mindref.ops.embedding import RowGradient, Saved
 from mindref.ops.squash import KINDS
@@ -53,17 +60,17 @@ class FusedStep:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Params,
+        params: Params | mind_plus.Params,
         batch: mind.Batch,
         catalogue: Catalogue,
         config: Config,
+        keep: Array | None = None,
     ) -> None:
-        """Check the inputs, and store the options of the loss."""
+        """Check the inputs, and store the options of the loss. keep: factors of dropout."""
         check_loss_inputs(work, params, batch, config)
         items = (batch.target, batch.negatives)
-        self.forward = FusedForward(
-            work, params, batch.histories, catalogue, config, items, keep_iterations=True
-        )
+        arguments = (work, params, batch.histories, catalogue, config, items)
+        self.forward = FusedForward(*arguments, keep_iterations=True, keep=keep)
         self.work, self.params, self.batch, self.config = work, params, batch, config
         self.users, self.width = len(batch.target), params.items.shape[1]
         self.dtype = params.items.dtype
@@ -71,8 +78,10 @@ class FusedStep:
         scale = 1 / self.users / config.temperature
         self.numbers = LossNumbers(float(power), *map(self.dtype.type, (config.temperature, scale)))
         self.unit_kind = KINDS.index("unit") if config.normalise else None
+        self.pooled = self.forward.additions.pooled
+        self.pooled_numbers = pooled_numbers(config, self.dtype, self.users)
 
-    def loss_and_gradients(self) -> tuple[Any, Gradients]:
+    def loss_and_gradients(self) -> tuple[Any, Any]:
         """Return the loss and all gradients, in new arrays."""
         self.work.run_phases([self.prepare_batch, self.user_blocks, self.item_blocks])
         items, profile = self.item_gradient(), self.profile_gradient()
@@ -82,7 +91,12 @@ class FusedStep:
             Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
             for i in range(len(self.params.layers))
         )
-        return self.mean_loss(), Gradients(items, profile, dense["bilinear"], layers)
+        bilinear = dense.get("bilinear", np.zeros((0, 0), self.dtype))
+        if isinstance(self.params, mind_plus.Params):
+            positions = dense.get("positions", np.zeros_like(self.params.positions))
+            gradients = mind_plus.Gradients(items, profile, bilinear, positions, layers)
+            return self.mean_loss(), gradients
+        return self.mean_loss(), Gradients(items, profile, bilinear, layers)
 
     # Phase 1: layout, vectors of items, buffers
 
@@ -107,7 +121,8 @@ class FusedStep:
         self.negatives = allocate_vectors(
             self.work, "negatives", (count, self.width), self.dtype, normalise=self.config.normalise
         )
-        self.products = buffer("products", self.users, count)
+        if not self.pooled:
+            self.products = buffer("products", self.users, count)
         self.d_negatives = buffer("d_negatives", count_user_blocks(self.users), count, self.width)
         blocks = block_slices(count, BLOCK_ITEMS)
         self.work.submit(partial(self.look_up_negatives, negatives) for negatives in blocks)
@@ -127,10 +142,15 @@ class FusedStep:
         forward, layers = self.forward, self.forward.layers
         create = partial(layers.allocate_gradients, self.work, self.params.layers)
         self.layer_gradients = self.work.cached("layer_gradients", forward.key, create)
-        normalise = self.config.normalise
-        create = partial(allocate_outputs, self.work, forward.interests, normalise=normalise)
+        arguments: tuple[Any, ...] = (self.work, forward.interests)
+        allocate: Any = allocate_outputs
+        if self.pooled:
+            top = layers.buffers.x[layers.buffers.depth]
+            arguments = (self.work, top, self.users, layers.num_blocks)
+            allocate = allocate_pooled_outputs
+        create = partial(allocate, *arguments, normalise=self.config.normalise)
         self.outputs = self.work.cached("outputs", forward.key, create)
-        self.d_profile = forward.buffer("d_profile", *layers.buffers.profile.shape)
+        self.d_user_inputs = self.layer_gradients.d_user_inputs
         self.losses = [0.0] * layers.num_blocks  # for each block, the sum over its users
 
     # Phase 2: forward to the losses and backward through routing, for each block of users
@@ -146,6 +166,9 @@ class FusedStep:
             self.distinct.log_expected,
             self.negatives.used,
         )
+        if self.pooled:
+            buffers = (self.outputs, self.pooled_numbers, self.d_negatives)
+            self.outputs = allocate_products(self.work, *buffers)
         for users in block_slices(self.users, self.forward.layers.block_users):
             yield partial(self.forward_backward_users, users)
         yield self.sort_uses
@@ -155,18 +178,37 @@ class FusedStep:
         forward, layers = self.forward, self.forward.layers
         forward.route_block(users)
         block = layers.user_block(users)
-        capsules, options = forward.routing_values.capsules[-1], (self.numbers, self.unit_kind)
+        capsules = forward.routing_values.capsules[-1]
+        count = (
+            self.pooled_losses(block, capsules) if self.pooled else self.losses_of(block, capsules)
+        )
+        rows = rows_with_gradient(self.layer_gradients, block, count)
+        self.item_gradients.backward_users(users, rows)
+        if not self.pooled:
+            self.work.submit([partial(self.backward_negatives, users)])
+
+    def losses_of(self, block: UserBlockRows, capsules: Array) -> int:
+        """Compute the losses of a block with label attention; return the rows with a gradient."""
+        layers, options = self.forward.layers, (self.numbers, self.unit_kind)
         buffers = (layers.buffers, self.layer_gradients, capsules, layers.active)
         arrays = (self.inputs, self.outputs, self.products)
         self.losses[block.number], count = forward_backward_block(
             block, *buffers, *arrays, *options
         )
-        rows = rows_with_gradient(self.layer_gradients, block, count)
-        if self.d_profile.size:
-            self.d_profile[users] = 0
-            add_profile_gradients(rows.d_joined, rows.slots, forward.count, self.d_profile)
-        self.item_gradients.backward_users(users, rows)
-        self.work.submit([partial(self.backward_negatives, users)])
+        return count
+
+    def pooled_losses(self, block: UserBlockRows, capsules: Array) -> int:
+        """Compute the pooled losses of a block; return the number of active interests."""
+        arrays = (self.forward.layers.buffers, self.layer_gradients, capsules)
+        outputs = (self.inputs, self.outputs, self.d_negatives[block.number])
+        numbers = (self.pooled_numbers, self.unit_kind)
+        self.losses[block.number] = pooled_forward_backward_block(
+            block, *arrays, *outputs, *numbers
+        )
+        if self.unit_kind is not None:
+            d = self.d_negatives[block.number]
+            normalise_rows_backward(self.negatives, 0, len(d), self.unit_kind, d)
+        return block.stop_row - block.first_row
 
     def backward_negatives(self, users: slice) -> None:
         """Write the part of the gradient of negatives that comes from a block of users."""
@@ -192,28 +234,31 @@ class FusedStep:
         """Write the gradients of a block of items, summed over all uses of each item."""
         sum_item_gradients(*self.gradient_terms(items))
 
-    def gradient_terms(
-        self, items: slice
-    ) -> tuple[CapsuleTerms | None, TargetTerms, int, int, Array]:
+    def gradient_terms(self, items: slice) -> tuple[Any, ...]:
         """Return the arguments of `sum_item_gradients` for a block of items.
 
         With `ViaCapsules` (item_gradients.py), CapsuleTerms are returned even if the block has no
         history items. Numba then compiles `sum_item_gradients` for only one type of terms.
         """
-        d_vectors, capsule_terms = self.d_vectors[items], None
-        remaining = self.forward.layout.num_history_items - items.start
+        forward, d_vectors = self.forward, self.d_vectors[items]
+        layout = forward.layout
+        remaining = layout.num_history_items - items.start
         num_history_items = min(len(d_vectors), max(0, remaining))
-        if num_history_items > 0 or not self.forward.exact:
+        terms: tuple[Any, Any] = (None, None)
+        if num_history_items > 0 or not forward.exact:
             history_items = slice(items.start, items.start + num_history_items)
             d_history_items = d_vectors[:num_history_items]
-            capsule_terms = self.item_gradients.backward_items(history_items, d_history_items)
+            terms = self.item_gradients.backward_items(history_items, d_history_items)
+        bounds = layout.bounds[items.start : items.start + num_history_items + 1]
+        slots = (forward.user_index, forward.keep, forward.slots)
+        behaviours = BehaviourOrder(layout.order, bounds, *slots)
         target_terms = TargetTerms(
             self.outputs.d_target[None],
             self.target_index,
             self.d_negatives,
             self.distinct.item_index,
         )
-        return capsule_terms, target_terms, num_history_items, items.start, d_vectors
+        return behaviours, *terms, target_terms, num_history_items, items.start, d_vectors
 
     # Results
 
@@ -223,7 +268,11 @@ class FusedStep:
 
     def gradient_parts(self) -> dict[str, Array]:
         """Return the gradients of matrices and biases by name, as parts to sum: one per block."""
-        parts = {"bilinear": self.item_gradients.d_bilinears}
+        parts = {}
+        if self.forward.additions.learned_votes:
+            parts["bilinear"] = self.item_gradients.d_bilinears
+        if self.item_gradients.d_positions.size:
+            parts["positions"] = self.item_gradients.d_positions
         for i in range(len(self.params.layers)):
             parts[f"layers.{i}.weight"] = self.layer_gradients.d_weights[i]
             parts[f"layers.{i}.bias"] = self.layer_gradients.d_biases[i]
@@ -236,7 +285,9 @@ class FusedStep:
         if not rows.size:
             return RowGradient(rows[:, 0], np.zeros((0, width), self.dtype))
         ones = np.ones(rows.shape, self.dtype)
-        d_rows = self.d_profile.reshape(len(rows), width)
+        d_rows = np.zeros((len(rows), width), self.dtype)
+        if self.forward.profile_width > 0:  # otherwise no head reads the profile
+            d_rows[:] = self.d_user_inputs[:, : self.forward.profile_width].reshape(d_rows.shape)
         return embedding.backward(d_rows, Saved(rows, ones, width))
 
     def item_gradient(self) -> RowGradient:

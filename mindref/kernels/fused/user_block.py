@@ -159,10 +159,16 @@ def normalise_rows_backward(
 
 
 def allocate_vectors(
-    work: KernelWorkspace, name: str, shape: tuple[int, int], dtype: Any, *, normalise: bool
+    work: KernelWorkspace,
+    name: str,
+    shape: tuple[int, int],
+    dtype: Any,
+    *,
+    normalise: bool,
+    vectors: Array | None = None,
 ) -> LossVectors:
-    """Return buffers (M, D) for user vectors, targets or negatives."""
-    x = work.array(name, *shape, dtype=dtype)
+    """Return buffers (M, D) for vectors of the loss; `vectors` is allocated if it is None."""
+    x = work.array(name, *shape, dtype=dtype) if vectors is None else vectors
     if not normalise:
         empty = np.empty(0, dtype)
         return LossVectors(x, x, x, empty, empty)

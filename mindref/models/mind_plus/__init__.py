@@ -207,13 +207,15 @@ def add_dropout_mask(common: mind.Batch, draw: Draw) -> Batch:
 def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array | None:
     """Return the factors of the behaviours' vectors (B, L, D), None without dropout.
 
-    An entry is kept with probability 1 - dropout, then divided by it; else the factor is 0.
+    An entry is kept with probability 1 - dropout, rounded to a multiple of 2^-16, and divided by
+    1 - dropout; else the factor is 0.
     """
     rate = config.dropout
     if not rate:
         return None
-    chances = rng.random((*mask.shape, config.width), dtype=np.float32)
-    return ((chances >= rate) / (1 - rate)).astype(config.dtype)  # mind_plus-R14
+    words = np.frombuffer(rng.bytes(2 * mask.size * config.width), "<u2")
+    factors = (words >= round(rate * 2**16)) * np.dtype(config.dtype).type(1 / (1 - rate))
+    return factors.reshape(*mask.shape, config.width)  # mind_plus-R14
 
 
 FAMILY = SteppedFamily(

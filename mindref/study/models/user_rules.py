@@ -84,6 +84,7 @@ def missed_target(study_model: StudyModel, users: Ints) -> ChosenUser:
     """A missed target: the next behaviour is not among the ten best unseen items."""
     users, scope = sample_users(study_model, users)
     items = item_matrix(study_model.model)
+    servable = ServableItems.of(study_model.model.catalogue)
     for first in range(0, len(users), BLOCK_USERS):
         block = users[first : first + BLOCK_USERS]
         places = target_ranks(study_model, block, items)
@@ -92,7 +93,7 @@ def missed_target(study_model: StudyModel, users: Ints) -> ChosenUser:
             index = int(np.argmax(missed))
             text = (
                 f"the first {scope} whose next behaviour is not among the {TOP} best unseen items:"
-                f" its rank is {places[index] + 1} of {len(items)}"
+                f" its rank is {places[index] + 1} of {len(servable.ids)}"
             )
             return ChosenUser(int(block[index]), text)
     raise DataError(say("rule wrong", "a user whose next behaviour is missed", f"none {scope}"))

@@ -1,0 +1,82 @@
+"""Compiled log weights of behaviours by age, and dropout of behaviours, for a block of users.
+
+Spec: specs/mind_plus.md, steps 1 and 3. The age of a behaviour is the number of later behaviours of
+its user. `factors` are exponentials of log weights, with which routing multiplies coupling weights.
+"""
+
+from __future__ import annotations
+
+from mindref.kernels._jit import jit
+from mindref.shapes import Array, Bools, Ints
+
+
+@jit
+def write_factors(
+    first: int, stop: int, starts: Ints, by_age: Array, active: Bools, factors: Array
+) -> None:
+    """Write the factors (N, K) of the behaviours of the users from `first` to `stop`.
+
+    by_age (L, C): the exponentials of the log weights of each age; C is K, or 1 if all interests
+    share a column. A factor is zero at an inactive interest (routing-R34).
+    """
+    zero, count = by_age.dtype.type(0), factors.shape[1]
+    shared = by_age.shape[1] < count
+    for b in range(first, stop):
+        for n in range(starts[b], starts[b + 1]):
+            row = by_age[starts[b + 1] - 1 - n]  # mind_plus-R1
+            for k in range(count):
+                factors[n, k] = row[0 if shared else k] if active[b, k] else zero
+
+
+@jit
+def multiply_factors(start: int, stop: int, factors: Array, couplings: Array) -> None:
+    """Multiply the coupling weights (N, K) of the behaviours from `start` to `stop` by factors."""
+    for n in range(start, stop):
+        for k in range(factors.shape[1]):
+            couplings[n, k] *= factors[n, k]
+
+
+@jit
+def add_log_weight_gradients(
+    slots: Ints,
+    starts: Ints,
+    rows: Ints,
+    vectors: Array,
+    weights: Array,
+    d_projected: Array,
+    first_column: int,
+    shared: bool,
+    d_positions: Array,
+) -> None:
+    """Add the gradients of the log weights (L, C) of each age, from M capsules.
+
+    Interest k has the column first_column + k, or, if `shared`, the first column.
+
+    slots (M,): b K + k for interest k of user b. weights (N, K): coupling weights times factors.
+    vectors[rows[n]]: the item vector of behaviour n. d_projected (M, D): d_z S of each capsule. The
+    gradient of a log weight is the weight times the inner product of vote and d_z (routing-R35).
+    """
+    count = weights.shape[1]
+    for m in range(len(slots)):
+        b, k = slots[m] // count, slots[m] % count
+        column = first_column if shared else first_column + k
+        for n in range(starts[b], starts[b + 1]):
+            if weights[n, k] != 0:  # routing-R34: a weight of zero has no gradient
+                vector, inner = vectors[rows[n]], weights.dtype.type(0)
+                for d in range(vector.shape[0]):
+                    inner += vector[d] * d_projected[m, d]
+                d_positions[starts[b + 1] - 1 - n, column] += weights[n, k] * inner
+
+
+@jit
+def drop_entries(
+    start: int, stop: int, item_index: Ints, vectors: Array, keep: Array, slots: Ints, out: Array
+) -> None:
+    """Write to out (N, D) the item vectors of the behaviours from `start` to `stop`, times `keep`.
+
+    keep (B L, D): factors of dropout. slots (N,): the row b L + l of `keep` of each behaviour.
+    """
+    for n in range(start, stop):
+        vector, factor = vectors[item_index[n]], keep[slots[n]]
+        for d in range(out.shape[1]):
+            out[n, d] = vector[d] * factor[d]

@@ -1,0 +1,196 @@
+"""Levels 2 and 3 of mind_plus, fused, agree with the reference."""
+
+import dataclasses
+from itertools import product
+
+import numpy as np
+import pytest
+
+from mindref.backend import NumpyBackend
+from mindref.conformance.tolerances import VANISHING, same_math
+from mindref.errors import ShapeError
+from mindref.kernels.backend import NumbaBackend
+from mindref.kernels.fused.layers import BLOCK_USERS
+from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
+from mindref.models import mind_plus
+from mindref.models.parameters import catalogue_of_ids, copy_params, flatten
+from mindref.training import optimiser
+from mindref.training.divergence import Diverged
+from mindref.training.engine import BackendEngine, ReferenceEngine, make_engine
+from tests.kernels.cases import large_world, largest_finite, with_negatives
+from tests.models.worlds import PLUS_OPTIONS, lively, plus_config, plus_world
+
+LABEL, POOLED = {"attention": "label"}, {"attention": "pooled"}
+LOSSES = [LABEL, {**LABEL, "power": 3.0}, {"attention": "mean"}, POOLED]
+BEST = {**POOLED, "recency": "interests", "contexts": 1, "interest_count": "fixed"}
+SPARSE = {
+    **POOLED, "recency": "interests", "interest_count": "fixed", "votes": "items", "head": "none",
+    "hidden": [], "normalise": True, "temperature": 0.07,
+}  # fmt: skip
+TWO_BLOCKS = BLOCK_USERS + 2
+
+
+def near(got, expected, where):
+    assert (got.dtype, got.shape) == (expected.dtype, expected.shape), where
+    tolerance = same_math(expected.dtype)
+    atol = tolerance * largest_finite(expected) + VANISHING
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=atol, err_msg=where)
+
+
+def check_world(w, where="", threads=1):
+    backend = NumbaBackend(threads)
+    assert backend.computes_family(w.config)
+    loss, gradients = backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
+    near(np.asarray(loss), np.asarray(w.loss()[0]), f"{where} loss")
+    expected = w.dense(w.gradients())
+    for name, x in w.dense(gradients).items():
+        near(x, expected[name], f"{where} gradient of {name}")
+    vectors, active, _ = w.interests(keep=None)
+    got, got_active = backend.interests(w.params, w.histories, w.catalogue, w.config)
+    near(got, vectors, f"{where} interests")
+    np.testing.assert_array_equal(got_active, active)
+    after, by_reference = (trained(w, x) for x in (backend, NumpyBackend()))
+    for name, x in by_reference.items():
+        near(after[name], x, f"{where} {name} after three steps")
+
+
+def trained(w, backend):
+    """Return parameters and moments after three steps.
+
+    With the usual epsilon, Adam divides a small gradient by its own size: only rounding remains.
+    """
+    config = dataclasses.replace(w.config, epsilon=0.1)
+    params = copy_params(w.params)
+    engine = make_engine(backend, params, optimiser.init(flatten(params)), w.catalogue, config)
+    assert isinstance(engine, BackendEngine if backend.name == "numba" else ReferenceEngine)
+    for _ in range(3):
+        engine.step(w.batch, 0.05)
+    params, moments = engine.fetch_state()
+    assert isinstance(params, mind_plus.Params)
+    tables = {"": flatten(params), "first ": moments.first, "second ": moments.second}
+    return {prefix + name: x for prefix, table in tables.items() for name, x in table.items()}
+
+
+def large_plus_world(**settings):
+    """Return a world of three blocks of users and of items, and two dropped entries in three."""
+    w = large_world(**{"model": "mind_plus", "window": 20, **settings})
+    rng = np.random.default_rng(1)
+    params = lively(rng, mind_plus.init(rng, w.config, w.sizes))
+    params = params._replace(items=w.params.items)
+    shape = (*w.histories.mask.shape, w.config.width)
+    keep = (1.5 * (rng.random(shape) < 2 / 3)).astype(w.config.dtype)
+    batch = mind_plus.Batch(w.batch, keep if w.config.dropout else None)
+    return w._replace(params=params, batch=batch, family=mind_plus)
+
+
+@pytest.mark.rules(
+    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R8",
+    "mind_plus-R9", "mind_plus-R10", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14",
+    "mind_plus-R16", "mind_plus-R17", "mind_plus-R18", "mind_plus-R19",
+)  # fmt: skip
+@pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
+@pytest.mark.slow
+def test_each_option_with_each_loss(options):
+    """In float64: with long capsules, float32 has too few digits."""
+    for loss, keep in product(LOSSES, (False, True)):
+        settings = {"dtype": "float64", **loss, **options}
+        w = plus_world(3, (TWO_BLOCKS, 17, 4, 6), keep=keep, **settings)
+        check_world(w, f"{settings} {keep}")
+
+
+@pytest.mark.rules(
+    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R8", "mind_plus-R9",
+    "mind_plus-R11", "mind_plus-R14", "mind_plus-R17", "mind_plus-R18", "mind_plus-R19",
+    "pooled_softmax-R1", "pooled_softmax-R10", "pooled_softmax-R11", "pooled_softmax-R14",
+    "pooled_softmax-R15", "pooled_softmax-R16", "backend-R19",
+)  # fmt: skip
+@pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
+def test_the_settings_of_the_presets_with_several_blocks(settings):
+    check_world(large_plus_world(dtype="float32", **settings))
+
+
+@pytest.mark.rules("pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R13")
+@pytest.mark.parametrize("ids", [[], [2], [2, 2, 2], "target", [*range(6)] * 3], ids=str)
+def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids):
+    w = plus_world(3, **BEST, dtype="float32")
+    target = int(w.shared.target[0])
+    check_world(with_negatives(w, [target] if ids == "target" else ids), str(ids))
+
+
+@pytest.mark.rules("pooled_softmax-R4", "mind_plus-R12")
+@pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
+def test_users_without_behaviours_and_with_one_active_interest(settings):
+    for mask in (np.zeros((4, 17), bool), None):
+        check_world(plus_world(3, mask=mask, dtype="float32", **settings))
+    check_world(plus_world(3, dtype="float32", **{**BEST, "interest_count": "log2"}))
+
+
+@pytest.mark.rules("pooled_softmax-R9")
+@pytest.mark.parametrize("interests", [3, SUB_BLOCK_ROWS // 2])
+@pytest.mark.slow
+def test_sub_blocks_of_any_size(interests):
+    """With so many interests, a sub-block has two users."""
+    check_world(plus_world(3, (9, 5, interests, 4), dtype="float64", **BEST))
+
+
+@pytest.mark.rules("numerics-R8")
+@pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
+def test_the_number_of_threads_changes_no_byte(settings):
+    w = large_plus_world(dtype="float32", **settings)
+    expected = {name: x.tobytes() for name, x in trained(w, NumbaBackend(1)).items()}
+    for threads in (2, 3):
+        got = trained(w, NumbaBackend(threads))
+        assert {name: x.tobytes() for name, x in got.items()} == expected, threads
+
+
+@pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
+def test_a_product_that_is_not_finite_ends_the_training():
+    w = plus_world(3, dtype="float32", **BEST)
+    items = w.params.items.copy()
+    items[w.catalogue.rows[w.shared.negatives[0], 0]] = np.nan
+    w = w.with_params(items=items)
+    loss, _ = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
+    assert np.isnan(loss)
+    with pytest.raises(Diverged):
+        trained(w, NumbaBackend())
+
+
+@pytest.mark.rules("pooled_softmax-R25")
+def test_a_product_of_minus_infinity_has_probability_zero_but_the_loss_is_nan():
+    w = plus_world(3, mask=np.arange(17) < [[1]] * 4, dtype="float32", **BEST)
+    target = int(w.shared.target[0])
+    w = w.with_shared(target=np.full(4, target))
+    w = with_negatives(w._replace(catalogue=catalogue_of_ids(6, "float32")), [(target + 1) % 6])
+    users, active, _ = w.interests()
+    items = w.params.items.copy()
+    items[(target + 1) % 6] = -3e38 * np.sign(users[active].sum(axis=0))
+    w = w.with_params(items=items)
+    loss, _ = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
+    assert np.isnan(loss)
+
+
+@pytest.mark.rules("mind_plus-R5")
+def test_invalid_inputs_raise():
+    w, backend = plus_world(3, keep=True, dtype="float32", **BEST), NumbaBackend()
+    positions, keep = w.params.positions, w.batch.keep
+    for bad, message in (
+        (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
+        (w.with_params(positions=positions[:, :4]), "mind_plus: "),
+        (w.with_params(positions=positions.astype(np.float64)), "mind_plus: "),
+        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: "),
+        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: "),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            backend.loss_and_gradients(bad.params, bad.batch, bad.catalogue, bad.config)
+
+
+@pytest.mark.rules("backend-R19")
+@pytest.mark.parametrize(
+    "settings",
+    [{"sharpness": 2.0, **POOLED}, {"routing_gradient": "all", "iterations": 2}],
+    ids=str,
+)
+def test_other_settings_are_composed_of_the_compiled_operators(settings):
+    backend, config = NumbaBackend(), plus_config(**settings)
+    assert not backend.computes_family(config)
+    assert backend.computes_family(dataclasses.replace(config, sharpness=1.0, iterations=1))
