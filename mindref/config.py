@@ -218,7 +218,7 @@ class Config:
                 raise ConfigError(say(name, expected, value))
 
     @classmethod
-    def of(cls, preset: str = "default", changes: Mapping[str, Any] | None = None) -> Config:
+    def of(cls, preset: str = "mind", changes: Mapping[str, Any] | None = None) -> Config:
         """Return a preset with changes. Raises ConfigError for an unknown name or a bad value."""
         if preset not in PRESETS:
             raise ConfigError(say("preset", " or ".join(PRESETS), preset))
@@ -234,7 +234,7 @@ class Config:
         """
         used = known_settings(settings.get("model", cls.model))
         foreign = {x.name for x in dataclasses.fields(cls)} - used
-        return cls.of("default", {k: x for k, x in settings.items() if k not in foreign})
+        return cls.of("mind", {k: x for k, x in settings.items() if k not in foreign})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; infinity is written "inf"."""

@@ -1,6 +1,6 @@
 """Presets: named sets of changes to the default settings.
 
-Spec: specs/model.md (default and paper), specs/mind_plus.md (best and sparse).
+Spec: specs/model.md (mind and paper), specs/mind_plus.md (best and sparse).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PLUS: dict[str, Any] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},  # model-R23
+    "mind": {},  # model-R23
     "paper": {  # model-R24
         "iterations": 3,
         "sigma": 1.0,

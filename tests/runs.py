@@ -41,7 +41,7 @@ def loaded() -> LoadedLog:
 
 def trainer(run: Path | None = None, **changes: Any) -> Trainer:
     """Return a trainer of the small log, its run directory made."""
-    config = Config.of("default", {**SMALL, **changes})
+    config = Config.of("mind", {**SMALL, **changes})
     made = Trainer(SOURCE, loaded(), "leave_last_out", config, run)
     made.create()
     return made

@@ -177,7 +177,7 @@ print(names, len(claims.operators), [m for m in sys.modules if m.startswith("min
 def tiny(backend, **options):
     """Return a training of two steps."""
     settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
-    config = Config.of("default", {**settings, **options, "backend": backend})
+    config = Config.of("mind", {**settings, **options, "backend": backend})
     source = Source.of(None, {"users": 30, "items": 96})
     return Trainer(source, source.read(), "leave_last_out", config)
 

@@ -17,13 +17,13 @@ from tests import spec_pages
 HUGE = "that is too large to print"
 A_LIST = "a list, or values separated by commas"
 WIDTHS = "hidden: expected at most 64 widths from 1 to 65,536"
-DEFAULT = Config.of("default")
+DEFAULT = Config.of("mind")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
 def presets_of_the_page():
-    """Return setting -> values of `paper` and default, from the table of specs/model.md."""
-    table = spec_pages.text("model").split("| setting | `paper` | default |")[1].split("\n\n")[0]
+    """Return setting -> values of `paper` and `mind`, from the table of specs/model.md."""
+    table = spec_pages.text("model").split("| setting | `paper` | `mind` |")[1].split("\n\n")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines()[2:]]
     return {name: [value_of(paper), value_of(default)] for name, paper, default in rows}
 
@@ -37,7 +37,7 @@ def value_of(cell):
 
 
 @pytest.mark.rules("model-R23")
-def test_the_default_preset_equals_the_column_of_the_spec():
+def test_the_preset_mind_equals_the_column_of_the_spec():
     for name, (_, default) in presets_of_the_page().items():
         assert getattr(DEFAULT, name) == default, name
     assert Config() == DEFAULT
@@ -55,9 +55,9 @@ def test_the_paper_preset_equals_the_column_of_the_spec():
 def test_in_batch_negatives_need_a_batch_of_two():
     message = "batch: expected at least 2 examples for the sampler in_batch, got 1"
     with pytest.raises(ConfigError, match=message):
-        Config.of("default", {"sampler": "in_batch", "batch": 1})
-    Config.of("default", {"sampler": "in_batch", "batch": 2})
-    Config.of("default", {"sampler": "in_batch", "batch": 1, "loss": "full"})
+        Config.of("mind", {"sampler": "in_batch", "batch": 1})
+    Config.of("mind", {"sampler": "in_batch", "batch": 2})
+    Config.of("mind", {"sampler": "in_batch", "batch": 1, "loss": "full"})
 
 
 @pytest.mark.rules("model-R25")
@@ -83,7 +83,7 @@ def test_in_batch_negatives_need_a_batch_of_two():
 )
 def test_a_setting_out_of_range_is_named_with_range_and_value(changes, message):
     with pytest.raises(ConfigError) as caught:
-        Config.of("default", changes)
+        Config.of("mind", changes)
     assert str(caught.value) == message
 
 
@@ -93,10 +93,10 @@ def test_ranges_include_both_ends_and_nothing_beyond(name):
     low, high = FIELDS[name].metadata["low"], FIELDS[name].metadata["high"]
     model = {"model": next(iter(families_using(name)), "mind")}
     for end in (low, high):
-        assert getattr(Config.of("default", {name: end, **model}), name) == end
+        assert getattr(Config.of("mind", {name: end, **model}), name) == end
     for beyond in (low - 1, high + 1 if high < math.inf else math.nan):
         with pytest.raises(ConfigError, match=name):
-            Config.of("default", {name: beyond, **model})
+            Config.of("mind", {name: beyond, **model})
 
 
 @pytest.mark.rules("model-R26")
@@ -124,7 +124,7 @@ def test_ranges_include_both_ends_and_nothing_beyond(name):
 )
 def test_a_value_of_the_wrong_type_is_rejected_and_never_rounded(changes, message):
     with pytest.raises(ConfigError) as caught:
-        Config.of("default", changes)
+        Config.of("mind", changes)
     assert str(caught.value).startswith(message)
 
 
@@ -147,7 +147,7 @@ def test_a_value_of_the_wrong_type_is_rejected_and_never_rounded(changes, messag
     ],
 )
 def test_texts_and_lists_are_converted(name, given_value, value):
-    got = getattr(Config.of("default", {name: given_value}), name)
+    got = getattr(Config.of("mind", {name: given_value}), name)
     assert got == value
     assert type(got) is type(value)
     assert getattr(Config(**{name: given_value}), name) == value, "made without a preset"
@@ -156,13 +156,13 @@ def test_texts_and_lists_are_converted(name, given_value, value):
 @pytest.mark.rules("model-R27")
 def test_an_unknown_setting_is_rejected_with_a_suggestion():
     with pytest.raises(ConfigError) as caught:
-        Config.of("default", {"intrests": 3})
+        Config.of("mind", {"intrests": 3})
     message = "configuration: expected a known setting, got intrests; did you mean interests?"
     assert str(caught.value) == message
     with pytest.raises(ConfigError, match="known: model, interests, width, window"):
-        Config.of("default", {"xyzzy": 3})
+        Config.of("mind", {"xyzzy": 3})
     with pytest.raises(
-        ConfigError, match="preset: expected default or paper or best or sparse, got papers"
+        ConfigError, match="preset: expected mind or paper or best or sparse, got papers"
     ):
         Config.of("papers")
 
@@ -177,7 +177,7 @@ def test_an_unknown_setting_is_rejected_with_a_suggestion():
 def test_settings_survive_json(preset, power, hidden, seed):
     config = Config.of(preset, {"power": power, "hidden": hidden, "seed": seed})
     written = json.dumps(config.to_dict(), allow_nan=False)
-    assert Config.of("default", json.loads(written)) == config
+    assert Config.of("mind", json.loads(written)) == config
 
 
 def test_settings_are_frozen_and_documented():
@@ -190,8 +190,8 @@ def test_settings_are_frozen_and_documented():
 @pytest.mark.rules("model-R36")
 def test_settings_of_other_families_in_a_file_are_ignored():
     """Their defaults may have changed since the file was written."""
-    arguments = {**Config.of("default", {"interests": 2}).to_dict(), "contexts": 3, "b": 0.9}
-    assert Config.restored(arguments) == Config.of("default", {"interests": 2})
+    arguments = {**Config.of("mind", {"interests": 2}).to_dict(), "contexts": 3, "b": 0.9}
+    assert Config.restored(arguments) == Config.of("mind", {"interests": 2})
     stored = Config.restored(arguments).family_settings()
     assert Config.restored(stored) == Config.restored(arguments)
     assert not {"contexts", "b"} & set(stored)

@@ -76,7 +76,7 @@ def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch):
     """As a reader would type them, in one session and folder, but with two steps of training."""
     of = Config.of
 
-    def brief(preset="default", changes=None):
+    def brief(preset="mind", changes=None):
         return of(preset, {**(changes or {}), "steps": 2, "batch": 32, "negatives": 32})
 
     monkeypatch.setattr(Config, "of", brief)

@@ -67,7 +67,7 @@ class WorkloadSettings:
         names = ("batch", "width", "interests", "iterations", "hidden", "negatives", "power")
         changes = {name: getattr(self, name) for name in (*names, "dtype", "seed")}
         changes |= {"window": self.length, "learning_rate": LEARNING_RATE, "decay": "none"}
-        return Config.of("default", changes)
+        return Config.of("mind", changes)
 
 
 class Workload:

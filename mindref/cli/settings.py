@@ -65,7 +65,7 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
     return click.option(
         "--preset",
         type=click.Choice(list(PRESETS)),
-        help="Settings to start from: default (tuned MIND), paper (MIND as in the paper), best"
+        help="Settings to start from: mind (tuned MIND), paper (MIND as in the paper), best"
         " (mind_plus for long histories) or sparse (mind_plus for short histories).",
     )(function)
 
@@ -127,7 +127,7 @@ def config_from_options(
 ) -> Config:
     """Return the settings. The command line overrides the file, and the file the preset."""
     settings = read_settings_file(config_file)
-    file_preset = settings.pop("preset", "default")
+    file_preset = settings.pop("preset", "mind")
     base = preset or str(file_preset)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
     for name, value in options.items():

@@ -45,7 +45,7 @@ class PlannedRun(NamedTuple):
 def arm_config(base: Config, changes: Mapping[str, Any], seed: int | None = None) -> Config:
     """Return the base settings with changes and a seed. Raises ConfigError for a bad setting."""
     seeded = {} if seed is None else {"seed": seed}
-    return Config.of("default", {**base.to_dict(), **changes, **seeded})
+    return Config.of("mind", {**base.to_dict(), **changes, **seeded})
 
 
 def changed_settings(base: Config, config: Config) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def model_arm(name: str, fixed_settings: Collection[str] = ()) -> Arm:
     if name not in names:
         raise ConfigError(say("--models", f"some of {', '.join(names)}", repr(name)))
     entry = models.get(name, {})
-    recipe = {**PRESETS[entry.get("preset", "default")], **entry.get("start", {})}
+    recipe = {**PRESETS[entry.get("preset", "mind")], **entry.get("start", {})}
     identity = {"model": recipe.get("model", name), **entry.get("settings", {})}
     dropped = {"steps", *fixed_settings}
     start = {k: x for k, x in recipe.items() if k not in dropped}  # experiments-R22

@@ -49,7 +49,7 @@ class MIND:
         model.recommend(["2571", "589"], n=5)   # a history of item ids, oldest first
     """
 
-    def __init__(self, preset: str = "default", **settings: Any) -> None:
+    def __init__(self, preset: str = "mind", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None

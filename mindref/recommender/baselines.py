@@ -35,7 +35,7 @@ def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidd
     """
     from mindref.models import item_knn  # imports SciPy
 
-    config, sizes = Config.of("default"), Sizes(items, items, 0, 0)
+    config, sizes = Config.of("mind"), Sizes(items, items, 0, 0)
     arrays = item_knn.fit_item_knn(limit_pairs(train, MAX_PAIRS), sizes, config, **SETTINGS)
     ranked, rows = empty_top_n(len(histories), n, np.float64), max(1, BLOCK // items)
     for start in range(0, len(histories), rows):

@@ -70,7 +70,7 @@ def test_a_failed_thread_start_is_not_a_bug(cli, monkeypatch):
 def test_a_clock_set_back_gives_no_negative_rate(moves, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    meter = TrainingMeter(Config.of("default", {}), 0)
+    meter = TrainingMeter(Config.of("mind", {}), 0)
     for step, move in enumerate(moves, 1):
         now[0] += move
         meter.add(step, 1.0)

@@ -125,7 +125,7 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     assert found["last_relu"] is True, "the preset of the file"
     assert found["learning_rate"] == 0.005, "the default"
     again = tmp_path / "again"
-    cli(*command, again, "--preset", "default", "--no-last-relu", "--hidden", "6", "--steps", 1)
+    cli(*command, again, "--preset", "mind", "--no-last-relu", "--hidden", "6", "--steps", 1)
     found = settings(again)
     assert (found["last_relu"], found["hidden"], found["window"]) == (False, [6], 7)
     assert found["routing_gradient"] == "last", "the preset of the options"
@@ -143,8 +143,8 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
         ("power = nan", "power: expected 0 to inf, got nan"),
         ("steps = ", "expected a TOML file, got"),
         ("[zzz]\nsteps = 3", "expected a known setting, got zzz; known: model, interests, "),
-        ('preset = "mine"', "preset: expected default or paper or best or sparse, got mine"),
-        ("preset = [1]", "preset: expected default or paper or best or sparse, got [1]"),
+        ('preset = "mine"', "preset: expected mind or paper or best or sparse, got mine"),
+        ("preset = [1]", "preset: expected mind or paper or best or sparse, got [1]"),
     ],
 )
 def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message):
@@ -336,7 +336,7 @@ def test_the_summary_states_why_the_training_ended(cli, shop, tmp_path, changes,
 @pytest.mark.rules("optimiser-R24")
 def test_the_progress_shows_the_remaining_time():
     now = [100.0]
-    meter = TrainingMeter(Config.of("default", {"steps": 101}), 0, clock=lambda: now[0])
+    meter = TrainingMeter(Config.of("mind", {"steps": 101}), 0, clock=lambda: now[0])
     texts = []
     for step in range(1, 102):
         now[0] += 60 if step == 1 else 2  # the first step compiles
@@ -351,7 +351,7 @@ def test_the_progress_shows_the_remaining_time():
 @pytest.mark.rules("optimiser-R24")
 def test_with_a_time_limit_the_progress_shows_its_rest_and_estimates_the_steps():
     now = [100.0]
-    config = Config.of("default", {"time_limit": "2h"})
+    config = Config.of("mind", {"time_limit": "2h"})
     meter = TrainingMeter(config, 5, 1000.0, clock=lambda: now[0])
     assert meter.position(5) == "step 5"
     for step in range(6, 17):

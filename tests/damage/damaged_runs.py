@@ -45,7 +45,7 @@ class DamagedFolder(NamedTuple):
 
 def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
     """Train and evaluate a small run. It is stopped before its last step, so it can be resumed."""
-    config = Config.of("default", {**SMALL, "backend": "numpy", **changes})
+    config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
     log = loaded() if source is SOURCE else source.read()
     trainer = Trainer(source, log, "leave_last_out", config, run)
     trainer.create()

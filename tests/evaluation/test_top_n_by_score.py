@@ -96,7 +96,7 @@ def test_lists_of_a_model_do_not_depend_on_the_block_size(held):
     histories, profiles = Ragged.of(rows), np.zeros((7, 0), np.int64)
     nothing = catalogue_of_ids(9, "float32")
     params = {"count": np.array(9)}
-    model = serving.Model(params, nothing, Config.of("default", {"model": "random", "window": 4}))
+    model = serving.Model(params, nothing, Config.of("mind", {"model": "random", "window": 4}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "SCORES", held)
         found, no_interests = top_n_lists.recommend_batch(

@@ -19,7 +19,7 @@ TWO = Arm("two", {"interests": 1}, "two", {"learning_rate": (0.001, 0.02)})
 
 
 def base(**changes: Any) -> Config:
-    return Config.of("default", {**SMALL, **changes})
+    return Config.of("mind", {**SMALL, **changes})
 
 
 def runs(listener: RunListener | None = None, protocol: str = "leave_last_out") -> ExperimentRuns:

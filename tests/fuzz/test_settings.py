@@ -35,7 +35,7 @@ def check_config(config):
 
 @given(st.dictionaries(st.sampled_from([*NAMES, "colour", ""]), values(), max_size=3))
 def test_any_changes_of_settings_are_valid_or_refused(changes):
-    check_config(outcome(Config.of, "default", changes))
+    check_config(outcome(Config.of, "mind", changes))
     outcome(DinConfig.of, changes)
 
 

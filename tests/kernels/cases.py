@@ -120,7 +120,7 @@ def large_world(
     """Return a world of many users with 0 to `length` behaviours and items of one row each."""
     rng = np.random.default_rng(0)
     plain = {"interests": 5, "width": 7, "dtype": "float32", "profile_width": 2, "hidden": [9]}
-    config = Config.of("default", {**plain, **settings})
+    config = Config.of("mind", {**plain, **settings})
     sizes = Sizes(items, items, profile_rows=5, profile_features=2)
     mask = np.arange(length) < rng.integers(0, length + 1, users)[:, None]
     ids = np.where(mask, rng.integers(0, items, mask.shape), -9)

@@ -54,7 +54,7 @@ def example_world(family, example):
     if family is mind_plus:
         batch = mind_plus.Batch(batch, a("keep") if "keep" in example else None)
     catalogue = Catalogue(a("catalogue_rows"), a("catalogue_weights"))
-    config = Config.of("default", {"dtype": "float64", **example["settings"]})
+    config = Config.of("mind", {"dtype": "float64", **example["settings"]})
     return World(kind(*tables, layers), batch, catalogue, config, Sizes(3, 5, 2, 1), family)
 
 

@@ -24,7 +24,7 @@ USERS = np.arange(3)
 
 
 def config(**changes):
-    return Config.of("default", {"dtype": "float64", **changes})
+    return Config.of("mind", {"dtype": "float64", **changes})
 
 
 def as_dense(names):

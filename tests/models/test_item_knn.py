@@ -17,7 +17,7 @@ from tests.assertions import assert_close, assert_example, raises_exactly
 from tests.models import baselines_loops as loops
 
 EXAMPLE = spec_pages.examples("baselines")[0]
-CONFIG = Config.of("default")
+CONFIG = Config.of("mind")
 
 
 def made(seed, users=12, items=9):

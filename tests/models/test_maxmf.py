@@ -22,7 +22,7 @@ def example():
     def a(name):
         return np.array(EXAMPLE[name])
 
-    config = Config.of("default", {"interests": 2, "width": 2, "dtype": "float64"})
+    config = Config.of("mind", {"interests": 2, "width": 2, "dtype": "float64"})
     histories = mind.Histories(a("history"), a("mask"), np.zeros((3, 2, 2)), np.zeros((3, 0), int))
     shared = mind.Batch(histories, a("target"), a("negatives"), np.zeros(3), np.zeros(4))
     batch = maxmf.Batch(shared, a("rows"))
@@ -169,7 +169,7 @@ def test_invalid_pairs_raise():
 
 @pytest.mark.rules("maxmf-R13")
 def test_the_tables_begin_with_vectors_of_length_near_one():
-    config = Config.of("default", {"interests": 3, "width": 16, "dtype": "float64"})
+    config = Config.of("mind", {"interests": 3, "width": 16, "dtype": "float64"})
     params = maxmf.init(np.random.default_rng(0), config, Sizes(300, 400, 0, 0, users=500))
     assert params.items.shape == (400, 16)
     assert params.users.shape == (1500, 16)

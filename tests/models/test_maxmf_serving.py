@@ -39,7 +39,7 @@ def check_alone(w, b, items, expected):
 
 def crowd(rng, items, users, longest, **plain):
     """Return a world of users with histories of all lengths up to the longest, from none."""
-    config = Config.of("default", {"model": "maxmf", "width": 6, "dtype": "float64", **plain})
+    config = Config.of("mind", {"model": "maxmf", "width": 6, "dtype": "float64", **plain})
     lengths = np.arange(users) % (longest + 1)
     mask = rng.permuted(np.arange(longest) < lengths[:, None], axis=1)
     table = (rng.standard_normal((items, config.width)) / 2).astype(config.dtype)
@@ -246,7 +246,7 @@ def test_an_item_outside_the_catalogue_raises(item):
 def test_a_user_outside_training_gets_items_of_the_groups_of_the_history():
     """Four groups of ten items; every user likes items of two groups."""
     rng = np.random.default_rng(0)
-    config = Config.of("default", {"interests": 2, "width": 8})
+    config = Config.of("mind", {"interests": 2, "width": 8})
     groups = np.array([rng.permutation(4)[:2] for _ in range(60)])
     liked = groups[:, rng.integers(0, 2, 12)] * 10 + rng.integers(0, 10, (60, 12))
     catalogue = catalogue_of_ids(40, "float32")

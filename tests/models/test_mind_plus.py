@@ -26,7 +26,7 @@ from tests.models.worlds import OPTIONS, World, loss_of, plus_config, plus_world
 @pytest.mark.parametrize("power", [0.5, np.inf])
 def test_where_nothing_is_added_it_is_mind_bit_for_bit(options, routing_gradient, power):
     w = plus_world(0, routing_gradient=routing_gradient, power=power, **options)
-    config = Config.of("default", {**dataclasses.asdict(w.config), "model": "mind"})
+    config = Config.of("mind", {**dataclasses.asdict(w.config), "model": "mind"})
     p = w.params
     params = parameters.Params(p.items, p.profile, p.bilinear, p.layers)
     of_mind = World(params, w.shared, w.catalogue, config, w.sizes)
@@ -144,7 +144,7 @@ def test_what_is_left_out_does_not_change_how_the_rest_starts():
 def test_a_preset_is_the_column_of_the_page_and_nothing_else(preset):
     table = spec_pages.text("mind_plus").split("| setting | `best` | `sparse` | default |")[1]
     rows = [line.split("|")[1:5] for line in table.split("\n\n")[0].splitlines()[2:]]
-    plain, found = (Config.of(name).to_dict() for name in ("default", preset))
+    plain, found = (Config.of(name).to_dict() for name in ("mind", preset))
     column = {"best": 1, "sparse": 2}[preset]
     changed = {}
     for row in rows:

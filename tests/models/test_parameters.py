@@ -12,7 +12,7 @@ from mindref.models.parameters import Gradients, Layer, Sizes
 from mindref.ops.embedding import RowGradient
 
 SIZES = Sizes(items=300, item_rows=400, profile_rows=250, profile_features=3)
-CONFIG = Config.of("default", {"width": 100, "hidden": [160, 90], "profile_width": 20})
+CONFIG = Config.of("mind", {"width": 100, "hidden": [160, 90], "profile_width": 20})
 
 
 def made(config=CONFIG, sizes=SIZES, seed=0):
@@ -23,7 +23,7 @@ def made(config=CONFIG, sizes=SIZES, seed=0):
 @pytest.mark.parametrize("hidden", [[], [30], [30, 20]])
 @pytest.mark.parametrize(("rows", "features"), [(250, 3), (0, 0)])
 def test_the_layers_lead_from_capsule_and_profile_to_the_width(rows, features, hidden):
-    config = Config.of("default", {"width": 8, "hidden": hidden, "profile_width": 5})
+    config = Config.of("mind", {"width": 8, "hidden": hidden, "profile_width": 5})
     params = made(config, Sizes(300, 400, rows, features))
     widths = [8 + features * 5, *hidden, 8]
     assert [layer.weight.shape for layer in params.layers] == list(pairwise(widths))
@@ -59,7 +59,7 @@ def test_weights_start_normal_with_the_variance_of_the_page(name, variance):
 def test_biases_are_zero_and_a_generator_draws_the_same_parameters_in_either_dtype():
     assert not any(layer.bias.any() for layer in made().layers)
     narrow, same, other = (parameters.flatten(made(seed=s)) for s in (1, 1, 2))
-    exact = Config.of("default", {**CONFIG.to_dict(), "dtype": "float64"})
+    exact = Config.of("mind", {**CONFIG.to_dict(), "dtype": "float64"})
     wide = parameters.flatten(made(exact, seed=1))
     for name, x in narrow.items():
         assert x.dtype == np.float32

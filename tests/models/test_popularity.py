@@ -11,7 +11,7 @@ from mindref.evaluation import top_n
 from mindref.models import popularity, random_scores
 from mindref.models.parameters import Sizes
 
-CONFIG = Config.of("default")
+CONFIG = Config.of("mind")
 
 
 @pytest.mark.rules("baselines-R7")
@@ -41,7 +41,7 @@ def test_chance_answers_a_history_alike_in_any_batch_and_another_seed_otherwise(
         assert alone.tobytes() == together[at].tobytes()
     assert together[0].tobytes() == together[3].tobytes()
     assert len({row.tobytes() for row in together}) == 3
-    other = random_scores.draw_random_scores(arrays, histories, Config.of("default", {"seed": 1}))
+    other = random_scores.draw_random_scores(arrays, histories, Config.of("mind", {"seed": 1}))
     assert not (other == together).any()
 
 

@@ -28,7 +28,7 @@ def test_the_target_is_no_query_and_the_settings_of_the_loss_count():
 @pytest.mark.rules("youtube_dnn-R11")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_tables_and_layers_start_as_those_of_mind(dtype):
-    config = Config.of("default", {"dtype": dtype, "hidden": [30], "width": 8})
+    config = Config.of("mind", {"dtype": dtype, "hidden": [30], "width": 8})
     sizes = Sizes(20, 25, 7, 2)
     params = flatten(youtube_dnn.init(np.random.default_rng(3), config, sizes))
     expected = flatten(parameters.init(np.random.default_rng(3), config, sizes))
@@ -40,7 +40,7 @@ def test_tables_and_layers_start_as_those_of_mind(dtype):
 @pytest.mark.rules("youtube_dnn-R12")
 def test_log_weights_start_at_zero_and_exist_only_on_request():
     for kind, columns in (("none", 0), ("shared", 1)):
-        config = Config.of("default", {"model": "youtube_dnn", "window": 6, "recency": kind})
+        config = Config.of("mind", {"model": "youtube_dnn", "window": 6, "recency": kind})
         params = youtube_dnn.init(np.random.default_rng(3), config, Sizes(20, 20, 0, 0))
         assert params.positions.shape == (columns, 6)
         assert not params.positions.any()

@@ -163,7 +163,7 @@ def world(
     """
     b, l, k, d = axes  # noqa: E741  # the axis letters of specs/notation.md
     plain = {"interests": k, "width": d, "dtype": "float64", "profile_width": 2, "hidden": [9]}
-    config = Config.of("default", {**plain, **settings})
+    config = Config.of("mind", {**plain, **settings})
     sizes = Sizes(ITEMS, ROWS, profile_rows=5, profile_features=2)
     items, mask = draw_histories(rng, b, l, mask)
     target = rng.integers(0, ITEMS, b)
@@ -229,7 +229,7 @@ def plus_world(
 
 def plus_config(**changes: Any) -> Config:
     """Return settings of MIND plus in float64."""
-    return Config.of("default", {"model": "mind_plus", "dtype": "float64", **changes})
+    return Config.of("mind", {"model": "mind_plus", "dtype": "float64", **changes})
 
 
 def youtube_world(

@@ -86,10 +86,10 @@ def test_a_value_that_the_family_does_not_know_is_refused():
     with pytest.raises(
         ConfigError, match="attention: expected label or mean, or --model mind_plus"
     ):
-        Config.of("default", {"attention": "pooled"})
+        Config.of("mind", {"attention": "pooled"})
     with pytest.raises(ConfigError, match="none, or --model mind_plus or youtube_dnn, got shared"):
-        Config.of("default", {"recency": "shared"})
-    Config.of("default", {"attention": "pooled", "model": "mind_plus"})
+        Config.of("mind", {"recency": "shared"})
+    Config.of("mind", {"attention": "pooled", "model": "mind_plus"})
 
 
 def others(setting):
@@ -109,33 +109,33 @@ OF_SOME = [x for x in dataclasses.fields(Config) if registry.families_using(x.na
 @pytest.mark.parametrize("setting", OF_SOME, ids=lambda setting: setting.name)
 @pytest.mark.parametrize("model", ALL)
 def test_a_family_accepts_only_the_default_of_a_setting_that_it_does_not_use(model, setting):
-    Config.of("default", {"model": model, setting.name: setting.default})
+    Config.of("mind", {"model": model, setting.name: setting.default})
     for value in others(setting):
         settings = {"model": model, setting.name: value}
         if registry.uses_setting(model, setting.name):
-            assert getattr(Config.of("default", settings), setting.name) == value
+            assert getattr(Config.of("mind", settings), setting.name) == value
             continue
         with pytest.raises(ConfigError, match=f"^{setting.name}: expected .*, or --model "):
-            Config.of("default", settings)
+            Config.of("mind", settings)
 
 
 @pytest.mark.rules("model-R39")
 def test_a_family_refuses_what_it_cannot_train_with():
-    config = Config.of("default", {"model": "youtube_dnn"})
+    config = Config.of("mind", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")
     with pytest.raises(BackendError, match="expected the model mind, got the model youtube_dnn"):
         check_trainable(other, config)
     with pytest.raises(ConfigError, match="expected one process, got several"):
         check_trainable(backend_of("numpy"), config, several=True)
-    check_trainable(other, Config.of("default"), several=True)
+    check_trainable(other, Config.of("mind"), several=True)
     features = {"model": "popularity", "item_features": ["genre"]}
     for changes, message in (
         (features, "model popularity: item_features: expected none"),
         ({"model": "maxmf", "loss": "full"}, "maxmf: loss: expected sampled: its rank is counted"),
     ):
         with pytest.raises(ConfigError, match=message):
-            check_trainable(backend_of("numpy"), Config.of("default", changes))
-    check_trainable(backend_of("numpy"), Config.of("default", {"model": "popularity"}))
+            check_trainable(backend_of("numpy"), Config.of("mind", changes))
+    check_trainable(backend_of("numpy"), Config.of("mind", {"model": "popularity"}))
 
 
 @pytest.mark.rules("model-R40")

@@ -34,7 +34,7 @@ def test_what_was_saved_is_loaded(finished):
 
 
 def test_infinity_and_lists_survive_the_configuration(tmp_path):
-    config = Config.of("default", {"power": float("inf"), "hidden": (3, 4)})
+    config = Config.of("mind", {"power": float("inf"), "hidden": (3, 4)})
     facts = trainer().facts()
     checkpoint.save_config(tmp_path, config, facts)
     assert checkpoint.load_config(tmp_path)[0] == config

@@ -25,7 +25,7 @@ def town(protocol):
     log = log_of(np.arange(USERS * LENGTH).reshape(USERS, LENGTH).tolist())
     feature = Feature("name", [f"n{n}" for n in range(USERS)], Ragged.of([[n] for n in NAMES]))
     changes = {**SMALL, "user_features": ("name",), "interest_count": "fixed"}
-    config = Config.of("default", changes)
+    config = Config.of("mind", changes)
     loaded = LoadedLog(replace(log, user_features=[feature]))
     return Trainer(Source(IN_MEMORY), loaded, protocol, config)
 

@@ -74,7 +74,7 @@ def make_pair(
     scale: factor of the item vectors; changes: settings.
     """
     rng = np.random.default_rng(seed)
-    config = Config.of("default", {"dtype": "float64", "sigma": 1.0, **changes})
+    config = Config.of("mind", {"dtype": "float64", "sigma": 1.0, **changes})
 
     def draw(*shape: int) -> Array:
         return rng.standard_normal(shape).astype(config.dtype)

@@ -213,7 +213,7 @@ def run(tmp_path_factory):
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
     settings = {"steps": 5, "width": 8, "window": 6, "backend": "numpy", "logits": "per_call"}
     source = Source.of(folder / "shop.inter")
-    config = Config.of("default", {**settings, "user_features": ("age",)})
+    config = Config.of("mind", {**settings, "user_features": ("age",)})
     trainer = Trainer(source, source.read(), "leave_last_out", config, folder / "run")
     trainer.create()
     trainer.train()

@@ -133,7 +133,7 @@ def test_all_stop_at_the_same_step():
 
 def shared(run, ranks, **changes):
     """Return a trainer of one of several processes."""
-    config = Config.of("default", {**SMALL, "backend": "numpy", **changes})
+    config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
     return Trainer(SOURCE, loaded(), "leave_last_out", config, run, True, ranks=ranks)
 
 

@@ -218,7 +218,7 @@ def test_the_command_makes_the_same_bytes_as_python(tmp_path):
     assert done.returncode == 0, done.stderr
     own = Trainer(
         type(SOURCE).of(None), type(SOURCE).of(None).read(), "leave_last_out",
-        Config.of("default", {**SMALL, "steps": 2}), tmp_path / "own",
+        Config.of("mind", {**SMALL, "steps": 2}), tmp_path / "own",
     )  # fmt: skip
     own.create()
     own.train()
@@ -289,7 +289,7 @@ def test_the_paper_s_preset_trains():
 
 @pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
 def test_every_split_trains_and_is_judged(protocol):
-    made = Trainer(SOURCE, loaded(), protocol, Config.of("default", SMALL))
+    made = Trainer(SOURCE, loaded(), protocol, Config.of("mind", SMALL))
     made.train()
     assert 0 <= made.evaluate()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
 

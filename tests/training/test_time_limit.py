@@ -97,7 +97,7 @@ def test_the_steps_are_limited_only_if_they_are_set(monkeypatch):
     assert Config.of("best", {"time_limit": "2m"}).steps == MAX_STEPS
     assert Config.of("best", {"time_limit": 0}).steps == 6000
     assert DinConfig.of({"time_limit": 5}).steps == MAX_STEPS
-    assert Config.of("default", {"time_limit": 60, "steps": 9}).steps == 9
+    assert Config.of("mind", {"time_limit": 60, "steps": 9}).steps == 9
     timed, made = TimedTraining(monkeypatch), limited(steps=4)
     timed.train(made)
     assert made.ending()["ended_by"] == "steps"

@@ -59,7 +59,7 @@ MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
 
 def make_model(features: int, **changes: Any) -> Model:
     """Return a model with random parameters and side features of items."""
-    config = Config.of("default", {"width": 8, "hidden": (16,), "window": WINDOW, **changes})
+    config = Config.of("mind", {"width": 8, "hidden": (16,), "window": WINDOW, **changes})
     rng = np.random.default_rng(3)
     sizes = Sizes(ITEMS, ITEMS + 9, PROFILES if features else 0, features)
     rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ITEMS + 9, (ITEMS, FIELDS - 1))])

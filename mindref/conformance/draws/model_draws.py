@@ -144,7 +144,7 @@ def build_case(
 ) -> ModelCase:
     """Return a model and `steps` batches; each but the first has `mask` with shuffled columns."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
-    config = Config.of("default", {**fixed, **chosen})
+    config = Config.of("mind", {**fixed, **chosen})
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
     later = (rng.permuted(mask, axis=0) for _ in range(steps - 1))
     batches = tuple(build_batch(rng, axes, batch_mask, features) for batch_mask in (mask, *later))

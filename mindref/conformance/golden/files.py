@@ -78,7 +78,7 @@ def sheet_case(sheet: GoldenSheet, case: str) -> GoldenCase:
     if numbers.get("power") == "inf":
         numbers["power"] = float("inf")
     if "config" in numbers:
-        numbers["config"] = Config.of("default", numbers["config"])
+        numbers["config"] = Config.of("mind", numbers["config"])
         arrays = nested_arrays(arrays)
     return GoldenCase(Call(sheet.stem, arrays, numbers, case_arrays.get("d_out")), answer)
 

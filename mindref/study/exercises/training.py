@@ -45,7 +45,7 @@ def make_training_setup(gradient: str, power: float, steps: int) -> TrainingSetu
         **{"batch": 8, "negatives": 12, "steps": steps, "learning_rate": 0.02},
         **{"dtype": "float64", "backend": "numpy", "seed": 6},
     }
-    config = Config.of("default", changes)
+    config = Config.of("mind", changes)
     synthetic = make_synthetic_log(seed=6, users=30, items=96)
     count = len(synthetic.log.item_ids)
     rows = np.stack([np.arange(count), count + synthetic.item_shelf], axis=1)

@@ -71,7 +71,7 @@ def write_built_in_models(folder: Path = BUILT_IN) -> None:
 
 def train_built_in_model(log: InteractionLog, **changes: Any) -> Trainer:
     """Return the trainer of a small model after training."""
-    config = Config.of("default", {**SETTINGS, **changes})
+    config = Config.of("mind", {**SETTINGS, **changes})
     trainer = Trainer(Source(IN_MEMORY), LoadedLog(log), "leave_last_out", config)
     trainer.train()
     return trainer
