@@ -24,7 +24,9 @@ Words = npt.NDArray[np.uint64]
 def draw_logits(
     rng: np.random.Generator, shape: tuple[int, ...], sigma: float, dtype: str
 ) -> Array:
-    """Return N(0, sigma^2) of the shape, from an explicit generator."""
+    """Return N(0, sigma^2) of the shape; with sigma 0, nothing is drawn from the generator."""
+    if sigma == 0:
+        return np.zeros(shape, dtype)
     return (sigma * rng.standard_normal(shape)).astype(dtype)  # routing-R14
 
 
