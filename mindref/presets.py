@@ -19,6 +19,9 @@ PLUS: dict[str, Any] = {
     "steps": 6000,
 }
 
+AUTO = "auto"
+"""In place of a preset: `mindref train` chooses one (mindref/recommender/preset_choice.py)."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "mind": {},  # model-R23
     "paper": {  # model-R24

@@ -76,8 +76,8 @@ def content(run: Path, names: tuple[str, ...] = RESULT) -> dict[str, bytes]:
 
 
 def options(**changes: Any) -> list[str]:
-    """Return the small settings as options of the command line."""
-    words = []
+    """Return the small settings of MIND as options of the command line."""
+    words = [] if "model" in changes else ["--preset", "mind"]
     for name, value in {**SMALL, **changes}.items():
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         words += [f"--{name.replace('_', '-')}", text]

@@ -16,7 +16,7 @@ from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RERANK_FAMILIES, families_using, is_reranker
-from mindref.presets import PRESETS
+from mindref.presets import AUTO, PRESETS
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
     BLAS_THREAD_VARIABLES,
@@ -42,17 +42,22 @@ METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def settings_options(function: Callable[..., Any], reranks: bool = False) -> Callable[..., Any]:
+CHOICE = (
+    " auto: best or sparse, the better one on validation data [default: auto; with --model: mind]"
+)
+
+
+def settings_options(function: Callable[..., Any], trains: bool = False) -> Callable[..., Any]:
     """Add --preset, --config and one option per setting. The help has ranges and defaults.
 
-    reranks: also add the settings of DIN, and `din` as a value of --model.
+    trains: also add the preset `auto`, the settings of DIN, and `din` as a value of --model.
     """
-    din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if reranks else {}
+    din_settings = {s.name: s for s in dataclasses.fields(DinConfig)} if trains else {}
     common = {setting.name for setting in dataclasses.fields(Config)}
     for setting in reversed([s for s in din_settings.values() if s.name not in common]):
         function = setting_option(setting, "with --model din: ")(function)
     for setting in reversed(dataclasses.fields(Config)):
-        choices = () if setting.name != "model" or not reranks else (DIN,)
+        choices = () if setting.name != "model" or not trains else (DIN,)
         function = setting_option(
             setting, other=din_settings.get(setting.name), extra_choices=choices
         )(function)
@@ -64,9 +69,10 @@ def settings_options(function: Callable[..., Any], reranks: bool = False) -> Cal
     )(function)
     return click.option(
         "--preset",
-        type=click.Choice(list(PRESETS)),
+        type=click.Choice([AUTO, *PRESETS] if trains else list(PRESETS)),
         help="Settings to start from: mind (tuned MIND), paper (MIND as in the paper), best"
-        " (mind_plus for long histories) or sparse (mind_plus for short histories).",
+        " (mind_plus for long histories) or sparse (mind_plus for short histories)."
+        + (CHOICE if trains else " [default: mind]"),
     )(function)
 
 
@@ -126,15 +132,22 @@ def config_from_options(
     preset: str | None, config_file: Path | None, options: dict[str, Any]
 ) -> Config:
     """Return the settings. The command line overrides the file, and the file the preset."""
+    name, changes = read_changes(preset, config_file, options)
+    return Config.of(name or "mind", changes)
+
+
+def read_changes(
+    preset: str | None, config_file: Path | None, options: dict[str, Any]
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the preset, None if it is not named, and the changes to its settings."""
     settings = read_settings_file(config_file)
-    file_preset = settings.pop("preset", "mind")
-    base = preset or str(file_preset)
+    file_preset = settings.pop("preset", None)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
     for name, value in options.items():
         if name in fields and value is not None:
             is_list = isinstance(fields[name].default, tuple)
             settings[name] = [x for x in value.split(",") if x] if is_list else value
-    return Config.of(base, settings)
+    return preset or (None if file_preset is None else str(file_preset)), settings
 
 
 def read_settings_file(path: Path | None) -> dict[str, Any]:

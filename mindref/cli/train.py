@@ -21,15 +21,16 @@ from mindref.cli.torchrun import (
     train_silently,
 )
 from mindref.cli.training_output import print_reading, train_and_report
+from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.registry import is_reranker
+from mindref.presets import AUTO
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 from mindref.training.distributed import Ranks, join_ranks
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
-    from mindref.config import Config
     from mindref.recommender.trainer import Trainer
 
 
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     "--recall", type=settings.FOLDER, metavar="RUN",
     help="With --model din: DIN reranks the top items of the run RUN, and uses its log and split.",
 )  # fmt: skip
-@partial(settings.settings_options, reranks=True)
+@partial(settings.settings_options, trains=True)
 @settings.device_option
 @settings.threads_option
 @settings.quiet_option
@@ -127,15 +128,18 @@ def train_command(
         din_trainer = reranker.new_reranker(recall, new_run, din_config, unused, threads, **inputs)
         return train_and_report(din_trainer, quiet, as_json)
     reranker.refuse_reranker_options(recall, options)
-    config = settings.config_from_options(preset, config_file, options)
-    settings.set_threads(threads, config.backend)
+    preset_name, changes = settings.read_changes(preset, config_file, options)
+    chooses = preset_name == AUTO or (preset_name is None and "model" not in changes)
+    configs = {} if chooses else {preset_name or "mind": Config.of(preset_name or "mind", changes)}
+    name = str(changes.get("backend", Config.backend))
+    settings.set_threads(threads, name)
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
-    backend, ranks = join_processes(config.backend, device, quiet)
+    backend, ranks = join_processes(name, device, quiet)
     inputs = {"protocol": protocol or PROTOCOLS[0], "exclude_seen": exclude_seen is not False}
-    inputs |= {"device": device, "ranks": ranks, "backend": backend}
-    make = partial(new_trainer, data, reading, config, out, **inputs)
+    inputs |= {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
+    make = partial(new_trainer, data, reading, changes, configs, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
 
 
@@ -164,28 +168,48 @@ def join_processes(name: str, device: str, quiet: bool) -> tuple[Backend, Ranks]
 def new_trainer(
     data: Path | None,
     reading: dict[str, Any],
-    config: Config,
+    changes: dict[str, Any],
+    configs: dict[str, Config],
     out: Path | None,
     *,
     ranks: Ranks,
     backend: Backend,
+    quiet: bool,
     **options: Any,
 ) -> Trainer:
-    """Return a trainer for a new run: check the settings, read the log. Options as `Trainer`."""
+    """Return a trainer for a new run: check the settings, read the log. Options as `Trainer`.
+
+    configs: the settings by preset; if it is empty, a preset with `changes` is chosen.
+    """
     from mindref.models.family import check_trainable
+    from mindref.recommender import preset_choice
     from mindref.recommender.evaluate_run import parse_metric
     from mindref.recommender.trainer import Trainer
     from mindref.run.source import Source
 
     run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
-    parse_metric(config.metric)
-    check_trainable(backend, config, several=ranks.several)  # model-R39
+    several = ranks.several
+    if configs:
+        candidates = preset_choice.Candidates(configs)
+    else:
+        candidates = preset_choice.find_candidates(changes, backend, several=several)
+    for config in candidates.configs.values():
+        parse_metric(config.metric)
+        check_trainable(backend, config, several=several)  # model-R39
     source = Source.of(data, reading)
     loaded = source.read()
     if ranks.first:
         print_reading(loaded.log)
     options |= {"ranks": ranks, "backend": backend}
-    return Trainer(source, loaded, config=config, run=run, **options)
+
+    def make(config: Config) -> Trainer:
+        return Trainer(source, loaded, config=config, **options)
+
+    trainer, choice = preset_choice.choose_preset(candidates, make)
+    if choice.reason and ranks.first and not quiet:
+        print_stderr(f"preset {choice.preset}: {choice.reason}")
+    trainer.run, trainer.preset_choice = run, choice.to_dict()
+    return trainer
 
 
 def choose_run_directory(out: Path | None) -> Path:

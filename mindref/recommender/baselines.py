@@ -24,7 +24,7 @@ DECAY = 0.7
 WINDOW = 50  # behaviours of a history; the 51st from the end has a weight of 2e-8
 MAX_PAIRS = 4_000_000_000  # products of a fit, in the order of 15 seconds
 BLOCK = 1 << 22  # scores in memory at once, at most 50 MB
-TODO = "Compare the presets: best is for long histories, sparse for short ones"
+TODO = "Compare the presets best and sparse, or train with --model item_knn"
 
 
 def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidden: Any) -> TopN:

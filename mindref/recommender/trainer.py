@@ -45,6 +45,7 @@ class Trainer(TrainingRun):
     ) -> None:
         self.source, self.protocol = source, protocol
         self.exclude_seen, self.device = exclude_seen, device
+        self.preset_choice: dict[str, Any] = {}  # empty if the user named the preset
         # an object that has joined the processes, if any
         backend = backend or load_backend(config.backend, device)
         check_trainable(backend, config, several=ranks.several)
@@ -79,7 +80,12 @@ class Trainer(TrainingRun):
             "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
             **self.reproducibility(),
+            **self.chosen_preset(),
         }
+
+    def chosen_preset(self) -> dict[str, Any]:
+        """Return the entry of config.json and of the report if the preset was chosen."""
+        return {"preset_choice": self.preset_choice} if self.preset_choice else {}  # model-R50
 
     def check_alike(self) -> None:
         """Raise MindrefError unless all processes have the same settings and the same log."""
@@ -95,7 +101,7 @@ class Trainer(TrainingRun):
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
         ending = {**self.ending(), "best_step": self.state.best_step, "epochs": epochs}
-        return self.save_report({**words, **ending})
+        return self.save_report({**words, **ending, **self.chosen_preset()})
 
 
 def resume_run(
@@ -120,6 +126,7 @@ def resume_run(
         source = source.moved(data)
     arguments = facts["protocol"], config, run, facts["exclude_seen"], device, ranks, backend
     trainer = Trainer(source, source.again(), *arguments)
+    trainer.preset_choice = facts.get("preset_choice", {})
     current_facts = trainer.facts()
     for name in ("sizes", "log"):
         if current_facts[name] != facts[name]:

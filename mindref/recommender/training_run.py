@@ -129,7 +129,7 @@ class TrainingRun:
         return Model(self.best, self.served_catalogue, self.config)
 
     def create(self) -> None:
-        """Make the run directory. Raises RunError if it contains a run."""
+        """Make the run directory; save a training that has begun. Raises RunError for a run."""
         if self.run is None:
             return
         make_folder(self.run)
@@ -137,6 +137,8 @@ class TrainingRun:
         facts = self.facts()
         self.identity = checkpoint.run_identity(self.config, facts)
         checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
+        if self.state.moments.step > 0:  # the training began before the choice of the preset
+            self.save(self.state, self.state.best_step > 0)
 
     def evaluate(self) -> dict[str, Any]:
         """Return the report on the test cases, as plain values, and write it."""

@@ -42,6 +42,8 @@ def check_facts(words: Mapping[str, Any]) -> None:
     for name, kind in FACTS.items():
         if not isinstance(words[name], kind):
             raise ValueError(f"{name} is {words[name]!r}")
+    if not isinstance(words.get("preset_choice", {}), dict):
+        raise ValueError(f"preset_choice is {words['preset_choice']!r}")
     source, sizes, features = words["source"], words["sizes"], words["user_features"]
     kinds = {name: type(value) for name, value in source.items()}
     if kinds != {"place": str, "options": dict}:

@@ -1,0 +1,213 @@
+"""Choice of a preset: candidates, their comparison, and what a run stores of the choice."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from mindref.backend import NumpyBackend
+from mindref.config import Config
+from mindref.errors import ConfigError
+from mindref.presets import PRESETS
+from mindref.recommender.preset_choice import (
+    Candidates,
+    FirstPart,
+    PresetChoice,
+    choose_preset,
+    find_candidates,
+)
+from mindref.training import optimiser
+from mindref.training.loop import TrainingState
+from mindref.training.time_budget import TimeUsed
+
+BACKEND = NumpyBackend()
+TINY = ("--steps", 24, "--batch", 16, "--width", 8, "--evaluate-every", 10, "--metric", "ndcg@10")
+
+
+def candidates(several=False, **changes):
+    return find_candidates(changes, BACKEND, several=several)
+
+
+class FakeTrainer:
+    """A trainer whose validation metric is given; a step takes three seconds."""
+
+    def __init__(self, config, value, clock):
+        self.config, self.value, self.clock = config, value, clock
+        self.state = SimpleNamespace(params=None)
+
+    def train(self, hooks):
+        step = 0
+        while step < self.config.steps and not hooks.stop():
+            step += 1
+            self.clock[0] += 3
+            hooks.on_step(step, 0.0)
+        time = TimeUsed(seconds=3.0 * step if self.config.time_limit else 0.0)
+        self.state = TrainingState(None, optimiser.State(step, {}, {}), 0, -1.0, 0, time=time)
+
+    def validate(self, params):
+        return self.value
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    """Return the trainer, the choice and all trainers, with these values of the metric."""
+    clock = [0.0]
+    monkeypatch.setattr(FirstPart.__init__, "__defaults__", (lambda: clock[0],))
+
+    def choose_with(values, **changes):
+        trainers = []
+
+        def make(config):
+            trainers.append(FakeTrainer(config, values[len(trainers)], clock))
+            return trainers[-1]
+
+        return *choose_preset(candidates(**changes), make), trainers
+
+    return choose_with
+
+
+@pytest.mark.rules("model-R47")
+@pytest.mark.parametrize(
+    ("values", "preset"), [((0.1, 0.2), "sparse"), ((0.2, 0.1), "best"), ((0.1, 0.1), "best")]
+)
+def test_the_candidate_with_the_higher_value_is_chosen(choose, values, preset):
+    trainer, choice, trainers = choose(values)
+    assert trainer.config == Config.of(preset)
+    assert choice.preset == preset
+    assert choice.values == dict(zip(("best", "sparse"), values, strict=True))
+    assert [x.config.head for x in trainers] == ["layers", "none"]
+
+
+@pytest.mark.rules("model-R48")
+@pytest.mark.parametrize(("steps", "part"), [(6000, 1000), (25, 4), (5, 1), (1, 1)])
+def test_candidates_are_compared_after_a_sixth_of_the_steps(choose, steps, part):
+    _, _, trainers = choose((0, 1), steps=steps, seed=3, width=16)
+    assert [x.state.moments.step for x in trainers] == [part, part]
+    assert all((x.config.steps, x.config.seed, x.config.width) == (steps, 3, 16) for x in trainers)
+
+
+@pytest.mark.rules("model-R48")
+def test_candidates_share_the_time_limit(choose):
+    trainer, _, trainers = choose((0, 1), time_limit="54s")
+    # a first step that may compile, then three steps of three seconds
+    assert [x.state.moments.step for x in trainers] == [4, 4]
+    assert trainer.state.time.seconds == 24
+    assert trainer.config.time_limit == 54
+
+
+@pytest.mark.rules("model-R49")
+@pytest.mark.parametrize(
+    ("several", "changes", "presets", "reason"),
+    [
+        (False, {}, ["best", "sparse"], ""),
+        (False, {"interests": 8, "seed": 1}, ["best", "sparse"], ""),
+        (False, {"power": 2}, ["mind"], "best cannot be used: power: expected no value with "),
+        (
+            False,
+            {"contexts": 2},
+            ["best"],
+            "sparse cannot be used: head: expected layers or ",
+        ),
+        (True, {}, ["mind"], "best cannot be used: --model mind_plus: expected one process"),
+    ],
+)
+def test_candidates_to_which_a_setting_does_not_apply_are_left_out(
+    several, changes, presets, reason
+):
+    found = candidates(several, **changes)
+    assert {name: Config.of(name, changes) for name in presets} == found.configs
+    assert found.refused.startswith(reason)
+    assert bool(found.refused) == bool(reason)
+    if len(presets) == 1:
+        trainer, choice = choose_preset(found, make=lambda config: config)
+        assert trainer == found.configs[presets[0]]
+        assert choice == PresetChoice(presets[0], found.refused)
+
+
+@pytest.mark.rules("model-R49")
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"interests": 0}, "interests: expected 1 to 64, got 0"),
+        ({"dropout": 2}, "dropout: expected 0 to 0.99, got 2.0"),
+        ({"intrests": 4}, "configuration: expected a known setting, got intrests"),
+    ],
+)
+def test_settings_that_no_preset_can_use_are_an_error(changes, error):
+    with pytest.raises(ConfigError, match=error):
+        candidates(**changes)
+
+
+def test_a_named_preset_is_no_choice():
+    _, choice = choose_preset(Candidates({"paper": Config.of("paper")}), make=lambda config: config)
+    assert choice.to_dict() == {}
+
+
+@pytest.mark.rules("model-R47", "model-R48", "model-R50")
+@pytest.mark.parametrize("every", [2, 10])
+def test_the_run_of_a_chosen_preset(cli, shop, tmp_path, every):
+    words = [*TINY, "--evaluate-every", every]
+    result = cli.succeed("train", "--data", shop, "--out", tmp_path / "auto", *words)
+    facts = json.loads((tmp_path / "auto" / "config.json").read_text())
+    report = json.loads((tmp_path / "auto" / "report.json").read_text())
+    choice = facts["preset_choice"]
+    assert choice == report["preset_choice"]
+    preset, values = choice["preset"], choice["values"]
+    assert values[preset] == max(values.values())
+    assert list(values) == ["best", "sparse"]
+    assert f"preset {preset}: validation ndcg@10 {values[preset]:.4f} after 4 steps" in result.err
+    named = ["train", "--data", shop, "--out", tmp_path / "named", "--preset", preset, *words]
+    assert "preset " not in cli.succeed(*named).err
+    assert "preset_choice" not in json.loads((tmp_path / "named" / "config.json").read_text())
+    for name in ("model.safetensors", "optimiser.safetensors", "metrics.jsonl"):
+        contents = [(tmp_path / run / name).read_bytes() for run in ("auto", "named")]
+        assert contents[0] == contents[1], name
+    (tmp_path / "auto" / "report.json").unlink()
+    again = cli.json("train", "--resume", tmp_path / "auto")
+    assert again["preset_choice"] == choice
+
+
+@pytest.mark.rules("model-R48")
+def test_a_training_that_was_chosen_is_saved_before_it_continues(cli, shop, tmp_path, monkeypatch):
+    monkeypatch.setattr("mindref.cli.train.run_training", lambda trainer, *arguments: 0)
+    run = tmp_path / "auto"
+    words = [*TINY, "--evaluate-every", 3]
+    cli.succeed("train", "--data", shop, "--out", run, *words)
+    monkeypatch.undo()
+    assert json.loads((run / "state.json").read_text())["step"] == 4
+    assert (run / "model.safetensors").exists()
+    resumed = cli.json("train", "--resume", run)
+    whole = cli.json("train", "--data", shop, "--out", tmp_path / "whole", *words)
+    assert {**resumed, "run": ""} == {**whole, "run": ""}
+
+
+@pytest.mark.rules("model-R47", "model-R50")
+def test_the_preset_auto_in_a_file_and_quietly(cli, shop, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('preset = "auto"\npower = 2\nsteps = 1\n')
+    out = tmp_path / "run"
+    result = cli.succeed("train", "--data", shop, "--out", out, "--config", file, "--quiet")
+    assert "preset" not in result.err
+    choice = json.loads((out / "config.json").read_text())["preset_choice"]
+    assert choice["preset"] == "mind"
+    assert choice["values"] == {}
+
+
+@pytest.mark.rules("model-R47")
+def test_a_named_model_has_the_default_settings(cli, shop, tmp_path):
+    out = tmp_path / "run"
+    cli.succeed("train", "--data", shop, "--out", out, "--model", "mind", "--steps", 1)
+    settings = json.loads((out / "config.json").read_text())
+    assert "preset_choice" not in settings
+    assert settings["settings"]["iterations"] == Config.of("mind").iterations
+    assert set(PRESETS) == {"mind", "paper", "best", "sparse"}
+
+
+@pytest.mark.rules("model-R50")
+def test_a_damaged_choice_of_a_run_is_an_error(cli, shop, tmp_path):
+    out = tmp_path / "run"
+    cli.succeed("train", "--data", shop, "--out", out, "--model", "popularity")
+    path = out / "config.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**facts, "preset_choice": 3}))
+    assert "config.json" in cli.error("train", "--resume", out)
