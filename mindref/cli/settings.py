@@ -42,11 +42,6 @@ METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-CHOICE = (
-    " auto: best or sparse, the better one on validation data [default: auto; with --model: mind]"
-)
-
-
 def settings_options(function: Callable[..., Any], trains: bool = False) -> Callable[..., Any]:
     """Add --preset, --config and one option per setting. The help has ranges and defaults.
 
@@ -71,8 +66,8 @@ def settings_options(function: Callable[..., Any], trains: bool = False) -> Call
         "--preset",
         type=click.Choice([AUTO, *PRESETS] if trains else list(PRESETS)),
         help="Settings to start from: mind (tuned MIND), paper (MIND as in the paper), best"
-        " (mind_plus for long histories) or sparse (mind_plus for short histories)."
-        + (CHOICE if trains else " [default: mind]"),
+        " (mind_plus, large logs) or sparse (mind_plus, other logs)"
+        + (", auto: the better of best and sparse [default: auto; with --model: mind]." * trains),
     )(function)
 
 
