@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
-from mindref.models import mind, mind_plus
+from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.shapes import Array, Bools
@@ -68,7 +68,7 @@ def compiled_operators() -> SimpleNamespace:
 
 
 def make_step(work: Any, params: Any, batch: Any, catalogue: Catalogue, config: Config) -> Any:
-    """Return the fused step of a batch of MIND or of mind_plus."""
+    """Return the fused step of a batch of MIND, mind_plus or YouTube DNN."""
     keep = None
     if isinstance(batch, mind_plus.Batch):
         batch, keep = batch
@@ -103,8 +103,10 @@ class NumbaBackend:
 
     def computes_family(self, config: Config) -> bool:
         """Return whether levels 2 and 3 compute the family of these settings: backend-R19."""
-        is_mind_plus = family_of(config.model).params is mind_plus.Params
-        return is_mind_plus and bool(fused_module("additions").is_fused(config))
+        params = family_of(config.model).params
+        if params is mind_plus.Params:
+            return bool(fused_module("additions").is_fused(config))
+        return params is youtube_dnn.Params
 
     def to_numpy(self, x: Any) -> Any:
         """Return x, whose arrays are NumPy arrays."""

@@ -84,6 +84,8 @@ class SteppedFamily(Family):
     """Return the batch of the family from the common one (mind.Batch)."""
     history_length: Callable[[Any], int] = lambda config: int(config.window)
     """Return how many behaviours of a training history are laid out in the batch."""
+    num_vectors: Callable[[Any], int] = lambda config: int(config.interests)
+    """Return K, the number of vectors of a user, active or not."""
 
 
 @dataclass(frozen=True, kw_only=True)

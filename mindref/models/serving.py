@@ -116,7 +116,8 @@ def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> 
     """Return interests and active of one block of users, computed by the backend."""
     arguments = (model.params, histories, model.catalogue, model.config)
     vectors, active = (np.asarray(backend.to_numpy(x)) for x in backend.interests(*arguments))
-    expected = (*histories.mask.shape[:1], model.config.interests, model.params.items.shape[1])
+    count = family_of(model.config.model).num_vectors(model.config)
+    expected = (*histories.mask.shape[:1], count, model.params.items.shape[1])
     kinds = (vectors.dtype, active.dtype) == (model.params.items.dtype, np.dtype(bool))
     if not kinds or (vectors.shape, active.shape) != (expected, expected[:2]):
         requirement = f"interests {expected} and which are active, bool {expected[:2]}"

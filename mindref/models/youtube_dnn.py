@@ -190,4 +190,5 @@ FAMILY = SteppedFamily(
     loss=loss,
     backward=backward,
     interests=user_vectors,
+    num_vectors=lambda config: 1,  # youtube_dnn-R6
 )

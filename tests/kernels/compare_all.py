@@ -23,11 +23,12 @@ from tests.evaluation.test_top_n import as_lists, brute
 from tests.kernels.cases import (
     agree_with_reference,
     check_call,
+    check_fused_world,
     large_world,
     model_calls,
     numba_implementation,
 )
-from tests.models.worlds import OPTIONS, World, world
+from tests.models.worlds import OPTIONS, World, world, youtube_world
 
 EXAMPLES = 6
 FEW: dict[str, Any] = {
@@ -38,8 +39,7 @@ FEW: dict[str, Any] = {
     "width": 3,
     "iterations": 2,
 }
-
-
+YOUTUBE = {"model": "youtube_dnn", "normalise": True, "temperature": 0.3}
 DTYPES = ("float64", "float32")
 
 
@@ -56,6 +56,9 @@ def compare_calls() -> int:
             for call in model_calls(w):
                 agree_with_reference(call, subject)
                 calls += 1
+        for recency in (False, True):
+            check_fused_world(youtube_world(1, (3, 5, 3), recency=recency, **YOUTUBE, dtype=dtype))
+            calls += 1
         calls += compare_top_n(dtype)
     return calls
 

@@ -6,18 +6,19 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mindref.backend import NumpyBackend
-from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
 from mindref.models import mind_plus
-from mindref.models.parameters import catalogue_of_ids, copy_params, flatten
-from mindref.training import optimiser
+from mindref.models.parameters import catalogue_of_ids
 from mindref.training.divergence import Diverged
-from mindref.training.engine import BackendEngine, ReferenceEngine, make_engine
-from tests.kernels.cases import large_world, largest_finite, with_negatives
+from tests.kernels.cases import (
+    check_fused_world,
+    large_world,
+    train_three_steps,
+    with_negatives,
+)
 from tests.models.worlds import PLUS_OPTIONS, lively, plus_config, plus_world
 
 LABEL, POOLED = {"attention": "label"}, {"attention": "pooled"}
@@ -28,47 +29,6 @@ SPARSE = {
     "hidden": [], "normalise": True, "temperature": 0.07,
 }  # fmt: skip
 TWO_BLOCKS = BLOCK_USERS + 2
-
-
-def near(got, expected, where):
-    assert (got.dtype, got.shape) == (expected.dtype, expected.shape), where
-    tolerance = same_math(expected.dtype)
-    atol = tolerance * largest_finite(expected) + VANISHING
-    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=atol, err_msg=where)
-
-
-def check_world(w, where="", threads=1):
-    backend = NumbaBackend(threads)
-    assert backend.computes_family(w.config)
-    loss, gradients = backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
-    near(np.asarray(loss), np.asarray(w.loss()[0]), f"{where} loss")
-    expected = w.dense(w.gradients())
-    for name, x in w.dense(gradients).items():
-        near(x, expected[name], f"{where} gradient of {name}")
-    vectors, active, _ = w.interests(keep=None)
-    got, got_active = backend.interests(w.params, w.histories, w.catalogue, w.config)
-    near(got, vectors, f"{where} interests")
-    np.testing.assert_array_equal(got_active, active)
-    after, by_reference = (trained(w, x) for x in (backend, NumpyBackend()))
-    for name, x in by_reference.items():
-        near(after[name], x, f"{where} {name} after three steps")
-
-
-def trained(w, backend):
-    """Return parameters and moments after three steps.
-
-    With the usual epsilon, Adam divides a small gradient by its own size: only rounding remains.
-    """
-    config = dataclasses.replace(w.config, epsilon=0.1)
-    params = copy_params(w.params)
-    engine = make_engine(backend, params, optimiser.init(flatten(params)), w.catalogue, config)
-    assert isinstance(engine, BackendEngine if backend.name == "numba" else ReferenceEngine)
-    for _ in range(3):
-        engine.step(w.batch, 0.05)
-    params, moments = engine.fetch_state()
-    assert isinstance(params, mind_plus.Params)
-    tables = {"": flatten(params), "first ": moments.first, "second ": moments.second}
-    return {prefix + name: x for prefix, table in tables.items() for name, x in table.items()}
 
 
 def large_plus_world(**settings):
@@ -95,7 +55,7 @@ def test_each_option_with_each_loss(options):
     for loss, keep in product(LOSSES, (False, True)):
         settings = {"dtype": "float64", **loss, **options}
         w = plus_world(3, (TWO_BLOCKS, 17, 4, 6), keep=keep, **settings)
-        check_world(w, f"{settings} {keep}")
+        check_fused_world(w, f"{settings} {keep}")
 
 
 @pytest.mark.rules(
@@ -106,7 +66,7 @@ def test_each_option_with_each_loss(options):
 )  # fmt: skip
 @pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
 def test_the_settings_of_the_presets_with_several_blocks(settings):
-    check_world(large_plus_world(dtype="float32", **settings))
+    check_fused_world(large_plus_world(dtype="float32", **settings))
 
 
 @pytest.mark.rules("pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R13")
@@ -114,15 +74,15 @@ def test_the_settings_of_the_presets_with_several_blocks(settings):
 def test_no_negatives_and_repeated_negatives_and_accidental_hits(ids):
     w = plus_world(3, **BEST, dtype="float32")
     target = int(w.shared.target[0])
-    check_world(with_negatives(w, [target] if ids == "target" else ids), str(ids))
+    check_fused_world(with_negatives(w, [target] if ids == "target" else ids), str(ids))
 
 
 @pytest.mark.rules("pooled_softmax-R4", "mind_plus-R12")
 @pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
 def test_users_without_behaviours_and_with_one_active_interest(settings):
     for mask in (np.zeros((4, 17), bool), None):
-        check_world(plus_world(3, mask=mask, dtype="float32", **settings))
-    check_world(plus_world(3, dtype="float32", **{**BEST, "interest_count": "log2"}))
+        check_fused_world(plus_world(3, mask=mask, dtype="float32", **settings))
+    check_fused_world(plus_world(3, dtype="float32", **{**BEST, "interest_count": "log2"}))
 
 
 @pytest.mark.rules("pooled_softmax-R9")
@@ -130,16 +90,16 @@ def test_users_without_behaviours_and_with_one_active_interest(settings):
 @pytest.mark.slow
 def test_sub_blocks_of_any_size(interests):
     """With so many interests, a sub-block has two users."""
-    check_world(plus_world(3, (9, 5, interests, 4), dtype="float64", **BEST))
+    check_fused_world(plus_world(3, (9, 5, interests, 4), dtype="float64", **BEST))
 
 
 @pytest.mark.rules("numerics-R8")
 @pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
 def test_the_number_of_threads_changes_no_byte(settings):
     w = large_plus_world(dtype="float32", **settings)
-    expected = {name: x.tobytes() for name, x in trained(w, NumbaBackend(1)).items()}
+    expected = {name: x.tobytes() for name, x in train_three_steps(w, NumbaBackend(1)).items()}
     for threads in (2, 3):
-        got = trained(w, NumbaBackend(threads))
+        got = train_three_steps(w, NumbaBackend(threads))
         assert {name: x.tobytes() for name, x in got.items()} == expected, threads
 
 
@@ -152,7 +112,7 @@ def test_a_product_that_is_not_finite_ends_the_training():
     loss, _ = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
     assert np.isnan(loss)
     with pytest.raises(Diverged):
-        trained(w, NumbaBackend())
+        train_three_steps(w, NumbaBackend())
 
 
 @pytest.mark.rules("pooled_softmax-R25")

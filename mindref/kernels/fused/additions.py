@@ -1,26 +1,34 @@
-"""The settings by which mind_plus differs from MIND, and the vectors of behaviours.
+"""The settings by which mind_plus and YouTube DNN differ from MIND, and the vectors of behaviours.
 
-Spec: specs/mind_plus.md. The fused step computes both models: MIND has none of the additions.
+Spec: specs/mind_plus.md, specs/youtube_dnn.md. The fused step computes the three models: MIND has
+none of the additions. The mean of YouTube DNN is the capsule of one interest: one iteration whose
+softmax is over the behaviours, votes that are the item vectors, and no squash.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mindref.config import Config
-from mindref.models import mind_plus
+from mindref.models import mind_plus, youtube_dnn
+from mindref.models.mind import Histories
 from mindref.models.parameters import Params
 from mindref.shapes import Array, Ints
 
 
 class Additions(NamedTuple):
-    """Settings of mind_plus; the defaults are those of MIND."""
+    """Settings of mind_plus and YouTube DNN; the defaults are those of MIND."""
 
     positions: Array | None = None  # (L, C) log weights by age
     contexts: int = 0
     learned_votes: bool = True  # votes are S e, else item vectors
     head: str = "layers"
     pooled: bool = False  # the loss is pooled_softmax
+    weights_are_logits: bool = False  # the log weights are the routing logits of YouTube DNN
 
 
 class Behaviours(NamedTuple):
@@ -37,7 +45,48 @@ def additions_of(params: Params | mind_plus.Params, config: Config) -> Additions
         return Additions()
     learned = config.votes == "matrix"
     pooled = config.attention == "pooled"
-    return Additions(params.positions, config.contexts, learned, config.head, pooled)
+    logits = isinstance(params, MeanParams)
+    return Additions(params.positions, config.contexts, learned, config.head, pooled, logits)
+
+
+class MeanParams(mind_plus.Params):
+    """The parameters of YouTube DNN under the names of mind_plus; positions have 1 or 0 columns."""
+
+    __slots__ = ()
+
+
+def routed_inputs(params: Any, histories: Histories, config: Config) -> tuple[Any, ...]:
+    """Return parameters, histories and settings with which routing computes the model.
+
+    Those of MIND and mind_plus are returned unchanged.
+    """
+    if not isinstance(params, youtube_dnn.Params):
+        return params, histories, config
+    items, profile, positions, layers = params
+    mask, weighted = histories.mask, len(positions) > 0
+    # youtube_dnn-R10: without log weights, a history has any length
+    by_age = positions.T if weighted else np.zeros((mask.size, 0), items.dtype)
+    bilinear = np.zeros((0, 0), items.dtype)
+    histories = histories._replace(init_logits=np.zeros((*mask.shape, 1), items.dtype))
+    params = MeanParams(items, profile, bilinear, by_age, layers)
+    return params, histories, mean_config(config, weighted)
+
+
+@lru_cache
+def mean_config(config: Config, weighted: bool) -> Config:
+    """Return the settings of mind_plus whose only capsule is the mean of YouTube DNN."""
+    return dataclasses.replace(  # youtube_dnn-R7: these settings have no effect
+        config,
+        model="mind_plus",
+        interests=1,  # youtube_dnn-R6
+        routing="uniform",
+        routing_axis="behaviours",  # youtube_dnn-R1
+        routing_gradient="last",
+        squash="none",
+        attention="mean",
+        votes="items",
+        recency="shared" if weighted else "none",
+    )
 
 
 def is_fused(config: Config) -> bool:

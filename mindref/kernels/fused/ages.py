@@ -2,6 +2,7 @@
 
 Spec: specs/mind_plus.md, steps 1 and 3. The age of a behaviour is the number of later behaviours of
 its user. `factors` are exponentials of log weights, with which routing multiplies coupling weights.
+In YouTube DNN, log weights are the routing logits (specs/youtube_dnn.md, step 2).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ def write_factors(
     """Write the factors (N, K) of the behaviours of the users from `first` to `stop`.
 
     by_age (L, C): the exponentials of the log weights of each age; C is K, or 1 if all interests
-    share a column. A factor is zero at an inactive interest (routing-R34).
+    share a column. A factor is zero at an inactive interest (routing-R34). In YouTube DNN, by_age
+    and factors are the log weights.
     """
     zero, count = by_age.dtype.type(0), factors.shape[1]
     shared = by_age.shape[1] < count
@@ -47,6 +49,7 @@ def add_log_weight_gradients(
     first_column: int,
     shared: bool,
     d_positions: Array,
+    means: Array | None = None,
 ) -> None:
     """Add the gradients of the log weights (L, C) of each age, from M capsules.
 
@@ -55,16 +58,22 @@ def add_log_weight_gradients(
     slots (M,): b K + k for interest k of user b. weights (N, K): coupling weights times factors.
     vectors[rows[n]]: the item vector of behaviour n. d_projected (M, D): d_z S of each capsule. The
     gradient of a log weight is the weight times the inner product of vote and d_z (routing-R35).
+    means (B, K, D): if log weights are logits, the mean is subtracted from the vote
+    (youtube_dnn-R9). For None, Numba compiles a version without means.
     """
-    count = weights.shape[1]
+    count, zero = weights.shape[1], weights.dtype.type(0)
     for m in range(len(slots)):
         b, k = slots[m] // count, slots[m] % count
-        column = first_column if shared else first_column + k
+        column, mean_product = first_column if shared else first_column + k, zero
+        if means is not None:
+            for d in range(means.shape[2]):
+                mean_product += means[b, k, d] * d_projected[m, d]
         for n in range(starts[b], starts[b + 1]):
             if weights[n, k] != 0:  # routing-R34: a weight of zero has no gradient
-                vector, inner = vectors[rows[n]], weights.dtype.type(0)
+                vector, inner = vectors[rows[n]], zero
                 for d in range(vector.shape[0]):
                     inner += vector[d] * d_projected[m, d]
+                inner -= mean_product  # youtube_dnn-R9; zero if log weights are not logits
                 d_positions[starts[b + 1] - 1 - n, column] += weights[n, k] * inner
 
 

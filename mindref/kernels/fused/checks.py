@@ -62,10 +62,11 @@ def check_additions(
     params: mind_plus.Params, histories: Histories, config: Config, keep: Array | None
 ) -> None:
     """Raise ShapeError if the log weights by age or the factors of dropout do not fit."""
+    model = "youtube_dnn" if additions_of(params, config).weights_are_logits else "mind_plus"
     shape = (len(params.positions), ages.columns(config))
     expected, table = np.broadcast_to(np.zeros((), config.dtype), shape), params.items
-    bind_axes("mind_plus", positions=(params.positions, "AC"), columns=(expected, "AC"))
-    common_float_dtype("mind_plus", positions=params.positions, table=table)
+    bind_axes(model, positions=(params.positions, "AC"), columns=(expected, "AC"))
+    common_float_dtype(model, positions=params.positions, table=table)
     if keep is not None:
         bind_axes("mind_plus", keep=(keep, "BLD"), mask=(histories.mask, "BL"), table=(table, "VD"))
         common_float_dtype("mind_plus", keep=keep, table=table)

@@ -1,7 +1,7 @@
 """Compute interests from histories, without padding, in blocks of users.
 
-Spec: specs/model.md, specs/mind_plus.md. The result is that of `interests` of `mindref.models.mind`
-or of `mindref.models.mind_plus`. Block boundaries depend only on array sizes. No two tasks write to
+Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The result is that of the function
+`interests` of the model family. Block boundaries depend only on array sizes. No two tasks write to
 the same memory. There are two phases (thread_pool.py):
 
     1. prepare_batch   number the distinct items, then compute their vectors and votes
@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.kernels._jit import jit
-from mindref.kernels.fused.additions import Additions, Behaviours, additions_of
+from mindref.kernels.fused.additions import Additions, Behaviours, additions_of, routed_inputs
 from mindref.kernels.fused.ages import drop_entries, multiply_factors, write_factors
 from mindref.kernels.fused.checks import check_model_inputs
 from mindref.kernels.fused.contexts import Contexts
@@ -30,8 +31,8 @@ from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
 from mindref.kernels.matmul import matmul_into, readonly_contiguous
 from mindref.kernels.routing import RoutingValues
 from mindref.kernels.routing_forward import route_users
-from mindref.models import mind, mind_plus
-from mindref.models.parameters import Catalogue, Params
+from mindref.models import mind
+from mindref.models.parameters import Catalogue
 from mindref.ops.embedding import check_row_indices
 from mindref.ops.routing import AXES
 from mindref.ops.squash import KINDS
@@ -47,7 +48,7 @@ class FusedForward:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Params | mind_plus.Params,
+        params: Any,
         histories: mind.Histories,
         catalogue: Catalogue,
         config: Config,
@@ -56,12 +57,13 @@ class FusedForward:
         keep_iterations: bool = False,
         keep: Array | None = None,
     ) -> None:
-        """Check the inputs.
+        """Check the inputs. params: those of MIND, mind_plus or YouTube DNN.
 
         other_items: ids of further items that need vectors, such as targets. keep_iterations:
         if the gradient of routing needs the values of all iterations, keep these values. keep
         (B, L, D): factors of dropout, or None.
         """
+        params, histories, config = routed_inputs(params, histories, config)
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
         self.histories, self.other_items, self.dtype = histories, other_items, params.items.dtype
         self.additions: Additions = additions_of(params, config)
@@ -183,17 +185,18 @@ class FusedForward:
         work.submit([self.copy_logits])
 
     def prepare_factors(self, behaviours: int) -> None:
-        """Compute the exponentials of the log weights of each age, and allocate the factors."""
+        """Prepare the log weights of each age, or their exponentials; allocate the factors."""
         contexts, self.factors = self.additions.contexts, None
         self.contexts: Contexts | None = None
         self.interest_columns = 0
         if self.additions.positions is None:
             return
-        by_age = np.exp(self.additions.positions)  # (L, C)
+        logits, positions = self.additions.weights_are_logits, self.additions.positions
+        by_age = positions.copy() if logits else np.exp(positions)  # (L, C)
         self.interest_columns = columns = by_age.shape[1] - contexts
         if columns > 0:
             self.by_age = np.ascontiguousarray(by_age[:, :columns])
-            self.factors = self.buffer("factors", behaviours, self.count)
+            self.factors = None if logits else self.buffer("factors", behaviours, self.count)
         if contexts > 0:
             self.contexts = Contexts(self, behaviours, by_age[:, columns:])
 
@@ -245,10 +248,12 @@ class FusedForward:
         iterations = config.iterations if self.dynamic else 1
         options = (iterations, AXES[config.routing_axis] == 1, KINDS.index(config.squash))
         inputs = (starts, rows, votes, self.logits, active)
+        if self.interest_columns > 0:  # mind_plus-R4, youtube_dnn-R2
+            outputs = self.logits if self.factors is None else self.factors
+            write_factors(first, stop, starts, self.by_age, active, outputs)
         if self.factors is None:
             route_users(first, stop, *inputs, *options, self.routing_values)
         else:
-            write_factors(first, stop, starts, self.by_age, active, self.factors)  # mind_plus-R4
             route_users(first, stop, *inputs, *options, self.routing_values, self.factors)
             couplings = self.routing_values.couplings[-1]
             multiply_factors(starts[first], starts[stop], self.factors, couplings)

@@ -14,7 +14,7 @@ items.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -116,7 +116,9 @@ class ViaCapsules:
         forward, number = self.forward, self.forward.layers.block_number(users)
         d_positions, columns = self.d_positions[number], forward.interest_columns
         d_positions[:] = 0
-        ages = (0, columns < forward.count, d_positions) if columns else None
+        ages: Any = (0, columns < forward.count, d_positions) if columns else None
+        if forward.additions.weights_are_logits and columns:
+            ages += (forward.routing_values.capsules[-1],)
         arguments = (rows.rows, rows.slots, forward.routing_values, rows.d_capsules)
         self.rows.backward(*arguments, self.d_bilinears, number, ages)
         if forward.contexts is not None:
@@ -166,7 +168,7 @@ class CapsuleRows:
         d_capsules: Array,
         d_bilinears: Array,
         part: int,
-        ages: tuple[int, bool, Array] | None,
+        ages: tuple[Any, ...] | None,
     ) -> None:
         """Write the rows `rows`, and a part of the gradient of S.
 

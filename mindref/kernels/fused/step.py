@@ -1,8 +1,8 @@
 """Compute the loss of a batch and all gradients, without padding, in blocks of users.
 
-Spec: specs/model.md, specs/mind_plus.md. The results are those of `loss` and `backward` of
-`mindref.models.mind` or `mindref.models.mind_plus`. A phase is a list of tasks that starts when the
-previous phase is done (thread_pool.py):
+Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The results are those of `loss` and
+`backward` of the model family. A phase is a list of tasks that starts when the previous phase is
+done (thread_pool.py):
 
     1. prepare_batch   number the items, look up their vectors, compute votes, allocate buffers
     2. user_blocks     for each block of users: routing, layers, attention, loss, and backward
@@ -47,11 +47,17 @@ from mindref.kernels.fused.user_block import (
 )
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
 from mindref.kernels.matmul import matmul_transposed_into, readonly_contiguous
-from mindref.models import mind, mind_plus
-from mindref.models.parameters import Catalogue, Gradients, Layer, Params
+from mindref.models import mind, mind_plus, youtube_dnn
+from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient, Saved
 from mindref.ops.squash import KINDS
 from mindref.shapes import Array
+
+GRADIENTS: dict[type[Any], type[Any]] = {
+    Params: Gradients,
+    mind_plus.Params: mind_plus.Gradients,
+    youtube_dnn.Params: youtube_dnn.Gradients,
+}
 
 
 class FusedStep:
@@ -60,7 +66,7 @@ class FusedStep:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Params | mind_plus.Params,
+        params: Any,
         batch: mind.Batch,
         catalogue: Catalogue,
         config: Config,
@@ -71,6 +77,7 @@ class FusedStep:
         items = (batch.target, batch.negatives)
         arguments = (work, params, batch.histories, catalogue, config, items)
         self.forward = FusedForward(*arguments, keep_iterations=True, keep=keep)
+        config = self.forward.config
         self.work, self.params, self.batch, self.config = work, params, batch, config
         self.users, self.width = len(batch.target), params.items.shape[1]
         self.dtype = params.items.dtype
@@ -87,16 +94,11 @@ class FusedStep:
         items, profile = self.item_gradient(), self.profile_gradient()
         # sum the parts of each gradient, one per block, in ascending order, into new arrays
         dense = {name: np.add.reduce(x, axis=0) for name, x in self.gradient_parts().items()}
-        layers = tuple(
-            Layer(dense[f"layers.{i}.weight"], dense[f"layers.{i}.bias"])
-            for i in range(len(self.params.layers))
-        )
-        bilinear = dense.get("bilinear", np.zeros((0, 0), self.dtype))
-        if isinstance(self.params, mind_plus.Params):
-            positions = dense.get("positions", np.zeros_like(self.params.positions))
-            gradients = mind_plus.Gradients(items, profile, bilinear, positions, layers)
-            return self.mean_loss(), gradients
-        return self.mean_loss(), Gradients(items, profile, bilinear, layers)
+        tables: dict[str, Any] = {"items": items, "profile": profile, **dense}
+        for name, x in flatten(self.params).items():
+            if name not in tables:  # without users or without elements
+                tables[name] = np.zeros_like(x)
+        return self.mean_loss(), unflatten(tables, GRADIENTS[type(self.params)])
 
     # Phase 1: layout, vectors of items, buffers
 
@@ -272,7 +274,8 @@ class FusedStep:
         if self.forward.additions.learned_votes:
             parts["bilinear"] = self.item_gradients.d_bilinears
         if self.item_gradients.d_positions.size:
-            parts["positions"] = self.item_gradients.d_positions
+            shape = (self.forward.layers.num_blocks, *self.params.positions.shape)
+            parts["positions"] = self.item_gradients.d_positions.reshape(shape)
         for i in range(len(self.params.layers)):
             parts[f"layers.{i}.weight"] = self.layer_gradients.d_weights[i]
             parts[f"layers.{i}.bias"] = self.layer_gradients.d_biases[i]
