@@ -1,4 +1,4 @@
-"""Names that a benchmark accepts: tasks, scaled settings, contenders. Imports no NumPy."""
+"""Names that a benchmark accepts: tasks, sizes, models, contenders. Imports no NumPy."""
 
 from __future__ import annotations
 
@@ -30,5 +30,9 @@ SCALED_SETTINGS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """Name on the command line -> setting of the workload and its values."""
 
-TORCH_STEP = "torch-eager"
-"""The contender that is not an installed backend: the step of `torch_step`."""
+MODELS = ("mind", "best", "sparse", "youtube_dnn")
+"""Recipes whose step is timed: presets, and families with their default settings."""
+
+TORCH_STEP, JAX_STEP = "torch-eager", "jax-jit"
+FRAMEWORK_STEPS = {TORCH_STEP: "torch", JAX_STEP: "jax"}
+"""Contenders that are no backends (`torch_step`, `jax_step`) -> the package they need."""

@@ -1,4 +1,4 @@
-"""Contenders of a benchmark: installed backends, and a training step in eager PyTorch."""
+"""Contenders of a benchmark: backends, and training steps in eager PyTorch and in jitted JAX."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from mindref.backend import device_name, load_backend
-from mindref.bench.choices import TORCH_STEP
+from mindref.bench.choices import FRAMEWORK_STEPS, JAX_STEP, TORCH_STEP
 from mindref.bench.workload import Workload
 from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.models import serving
-from mindref.models.parameters import Params, flatten
+from mindref.models.family import backend_computes, check_trainable
+from mindref.models.parameters import flatten
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 from mindref.shapes import Array, Bools, Ints
 from mindref.training import optimiser
 from mindref.training.engine import make_engine
 
-LEVELS = ("train", "model", "ops")  # highest first
+LEVELS = ("train", "model")  # highest first; "ops" if the backend has none of them
 
 
 class Contender(Protocol):
@@ -29,7 +30,7 @@ class Contender(Protocol):
     device: str
 
     @property
-    def params(self) -> Params:
+    def params(self) -> Any:
         """The current parameters as NumPy arrays."""
 
     def step(self, number: int) -> Any:
@@ -48,15 +49,16 @@ class BackendContender:
     def __init__(self, name: str, workload: Workload, device: str = "cpu") -> None:
         self.backend, self.workload = load_backend(name, device), workload
         self.device = device_name(self.backend, device)
+        config = workload.config
+        check_trainable(self.backend, config)
         params = workload.params()
         moments = optimiser.init(flatten(params))
-        config = workload.config
         self.engine = make_engine(self.backend, params, moments, workload.catalogue, config)
-        claimed = self.backend.capabilities().levels
-        self.level = next((level for level in LEVELS if level in claimed), "ops")
+        computed = (level for level in LEVELS if backend_computes(self.backend, config, level))
+        self.level = next(computed, "ops")
 
     @property
-    def params(self) -> Params:
+    def params(self) -> Any:
         """The current parameters as NumPy arrays."""
         return self.engine.fetch_state()[0]
 
@@ -74,19 +76,24 @@ class BackendContender:
 
     def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
         """Return the top-n items of each user (C, n) by the exact search of mindref."""
-        return top_n.search_top_n(*users, self.params.items, n=n, exclude=exclude).items
+        items = serving.normalise_vectors(self.params.items, self.workload.config)
+        return top_n.search_top_n(*users, items, n=n, exclude=exclude).items
 
 
 def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
-    """Return the contender of this name; the PyTorch step runs on the CPU only.
+    """Return the contender of this name; the steps in a framework run on the CPU only.
 
     Raises BackendError or any error of the import.
     """
-    if name != TORCH_STEP:
+    if name not in FRAMEWORK_STEPS:
         return BackendContender(name, workload, device)
-    from mindref.bench.torch_step import TorchEagerContender
+    if name == TORCH_STEP:
+        from mindref.bench.torch_step import TorchEagerContender
 
-    return TorchEagerContender(workload)
+        return TorchEagerContender(workload)
+    from mindref.bench.jax_step import JaxJitContender
+
+    return JaxJitContender(workload)
 
 
 def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
@@ -108,7 +115,7 @@ def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str
 
 def uses_jax(name: str) -> bool:
     """Return whether a contender computes with JAX."""
-    return name == "jax" or name.startswith("mindref_jax.")
+    return name in ("jax", JAX_STEP) or name.startswith("mindref_jax.")
 
 
 def pin_to_cores(threads: int) -> bool:

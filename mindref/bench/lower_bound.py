@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.bench import timing
-from mindref.bench.workload import Workload, WorkloadSettings
-from mindref.models.mind import Batch, active_interests
+from mindref.bench.workload import Workload, WorkloadSettings, split_batch
+from mindref.models.mind import active_interests
 
 COPY_BYTES = 1 << 26  # size of the copied array: larger than any cache
 TRIES = 3
@@ -41,24 +41,53 @@ class BatchCounts(NamedTuple):
     iterations: int  # r
     one_winner: bool  # p = infinity: one interest per user has a gradient
     itemsize: int  # bytes of a number
+    routes: bool = True  # else the mean of the behaviours
+    learned_votes: bool = True  # votes are S e, else item vectors
+    contexts: int = 0  # M
+    ages: int = 0  # numbers in the table of log weights by age
+    attends: bool = True  # label-aware attention; else each interest has a score for each item
+    keeps: int = 0  # factors of dropout per behaviour
 
 
 def mean_counts(workload: Workload) -> BatchCounts:
     """Return the mean sizes of the batches of a workload."""
-    config = workload.config
     counts = [batch_counts(workload, batch) for batch in workload.batches]
     means = np.mean(counts, axis=0).tolist()
-    widths = (config.width, *config.hidden, config.width)
-    one_winner = config.power == float("inf")
-    itemsize = np.dtype(config.dtype).itemsize
-    fixed = (config.width, widths, config.interests, config.iterations, one_winner, itemsize)
-    return BatchCounts._make([*means, *fixed])
+    return BatchCounts(*means, **model_counts(workload))
 
 
-def batch_counts(workload: Workload, batch: Batch) -> list[int]:
+def model_counts(workload: Workload) -> dict[str, Any]:
+    """Return the fields of `BatchCounts` that follow from the settings.
+
+    Without routing, the mean of the behaviours counts as one interest with one iteration.
+    """
+    config, routes = workload.config, workload.family.routes
+    tables = {"contexts": 0, "ages": 0}
+    if config.model == "mind_plus":
+        columns = config.contexts + config.interests * (config.recency == "interests")
+        tables = {"contexts": config.contexts, "ages": config.window * columns}
+    attends = routes and config.attention == "label"
+    return tables | {
+        "width": config.width,
+        "widths": () if config.head == "none" else (config.width, *config.hidden, config.width),
+        "interests": config.interests if routes else 1,
+        "iterations": config.iterations if routes else 1,
+        "one_winner": attends and config.power == float("inf"),
+        "itemsize": np.dtype(config.dtype).itemsize,
+        "routes": routes,
+        "learned_votes": routes and config.votes == "matrix",
+        "attends": attends,
+        "keeps": config.width if config.dropout else 0,
+    }
+
+
+def batch_counts(workload: Workload, batch: Any) -> list[int]:
     """Return the first seven fields of `BatchCounts` for a batch."""
+    batch, _ = split_batch(batch)
     items, mask = batch.histories.items, batch.histories.mask
-    active = active_interests(mask, workload.config).sum(axis=1)
+    active = np.ones(len(mask), np.int64)
+    if workload.family.routes:
+        active = active_interests(mask, workload.config).sum(axis=1)
     voting = np.unique(items[mask])
     touched = np.unique(np.concatenate([voting, batch.target, batch.negatives]))
     pairs = int((mask.sum(axis=1) * active).sum())
@@ -69,12 +98,17 @@ def batch_counts(workload: Workload, batch: Batch) -> list[int]:
 def step_flops(c: BatchCounts) -> dict[str, float]:
     """Return the floating-point operations of a step by part; a multiply-add counts as two.
 
-    votes      6 M D^2: S e of M distinct items, and gradients with respect to items and S
+    votes      6 H D^2: S e of H distinct items, and gradients with respect to items and S
     routing    2 P D for each of r sums and r - 1 logit updates over P pairs of behaviour and
                interest, and for the gradient of the votes in the last iteration
     layers     2 R I O forward for R active interests and a layer (I, O), twice that backward
     attention  2 R D for the scores, 2 B D for the user vectors, the same again backward
     softmax    6 B S D: products with S negatives, and gradients of users and negatives
+
+    Log weights by age add to routing 2 P D, their gradient, and each of M contexts 6 N D for N
+    behaviours: the sum and both gradients. A layer that reads the contexts adds 6 M D O per user.
+    With a pooled loss each active interest has a product with every item: softmax is 6 R S D and
+    attention 6 R D, the products with the target. Without routing R is B.
 
     If p = infinity, one interest per user has a gradient. Backward then counts B rows in the layers
     and one interest per behaviour in routing, and attention weights have no gradient.
@@ -82,13 +116,20 @@ def step_flops(c: BatchCounts) -> dict[str, float]:
     d = c.width
     back_rows, back_pairs = (c.users, c.behaviours) if c.one_winner else (c.rows, c.pairs)
     areas = sum(i * o for i, o in pairwise(c.widths))
+    of_contexts = 3 * c.contexts * c.behaviours + (c.pairs if c.ages else 0)
+    attention = 2 * d * (c.rows + c.users) * (1 if c.one_winner else 2)
     return {
-        "votes": 6 * c.voting * d * d,
-        "routing": 2 * d * ((2 * c.iterations - 1) * c.pairs + back_pairs),
-        "layers": 2 * areas * (c.rows + 2 * back_rows),
-        "attention": 2 * d * (c.rows + c.users) * (1 if c.one_winner else 2),
-        "softmax": 6 * c.users * c.negatives * d,
+        "votes": 6 * c.voting * d * d if c.learned_votes else 0,
+        "routing": 2 * d * ((2 * c.iterations - 1) * c.pairs + back_pairs + of_contexts),
+        "layers": 2 * areas * (c.rows + 2 * back_rows) + 6 * c.users * context_area(c),
+        "attention": attention if c.attends else 6 * d * c.rows,
+        "softmax": 6 * (c.users if c.attends else c.rows) * c.negatives * d,
     }
+
+
+def context_area(c: BatchCounts) -> int:
+    """Return the number of weights of the first layer that read the contexts."""
+    return c.contexts * c.width * c.widths[1] if c.widths else 0
 
 
 def as_written_counts(c: BatchCounts) -> BatchCounts:
@@ -101,14 +142,17 @@ def step_bytes(c: BatchCounts) -> dict[str, float]:
     """Return the bytes that a step reads or writes, by part.
 
     table      6 T D numbers: values and two moments of T touched rows, read and written
-    matrices   the same for S and the layers
-    batch      an id (8 bytes) and K logits per behaviour; ids and log counts of other items
+    matrices   the same for S, the layers and the log weights by age
+    batch      an id (8 bytes), K logits and the factors of dropout per behaviour; ids and log
+               counts of other items
     """
-    layers = sum(i * o + o for i, o in pairwise(c.widths))
-    batch = c.behaviours * 8 + c.pairs * c.itemsize
+    layers = sum(i * o + o for i, o in pairwise(c.widths)) + context_area(c)
+    matrix = c.width**2 if c.learned_votes else 0
+    logits = c.pairs if c.routes else 0
+    batch = c.behaviours * 8 + (logits + c.behaviours * c.keeps) * c.itemsize
     return {
         "table": ADAM_TRANSFERS * c.touched * c.width * c.itemsize,
-        "matrices": ADAM_TRANSFERS * (c.width**2 + layers) * c.itemsize,
+        "matrices": ADAM_TRANSFERS * (matrix + layers + c.ages) * c.itemsize,
         "batch": batch + (c.users + c.negatives) * (8 + c.itemsize),
     }
 
@@ -116,9 +160,9 @@ def step_bytes(c: BatchCounts) -> dict[str, float]:
 def product_shapes(c: BatchCounts) -> list[tuple[int, int, int]]:
     """Return the shapes (m, k, n) of the matrix products of a step, k is summed over."""
     rows, users, items, d = (int(x) for x in (c.rows, c.users, c.voting, c.width))
-    negatives = int(c.negatives)
-    shapes = [(items, d, d), (d, items, d), (users, d, negatives), (users, negatives, d)]
-    shapes.append((negatives, users, d))
+    negatives, scored = int(c.negatives), users if c.attends else rows
+    shapes = [(scored, d, negatives), (scored, negatives, d), (negatives, scored, d)]
+    shapes += [(items, d, d), (d, items, d)] if c.learned_votes else []
     for i, o in pairwise(c.widths):
         shapes += [(rows, i, o), (rows, o, i), (i, rows, o)]
     return [shape for shape in dict.fromkeys(shapes) if min(shape) > 0]

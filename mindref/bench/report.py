@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindref.bench.choices import TASKS
+from mindref.bench.workload import recipe_config, unused_sizes
 from mindref.errors import ConfigError, say
 from mindref.run import atomic
 
@@ -50,13 +51,7 @@ def heading_lines(result: dict[str, Any]) -> list[str]:
     machine, s = result["machine"], result["settings"]
     lines = [f"{machine['cpu']}, {machine['cores']} cores; threads per contender: {s['threads']}"]
     lines[0] += f"; {device_line(result['contenders'])}"
-    lengths = f"1 to {s['length']}" if s["ragged"] else str(s["length"])
-    layers = "-".join(map(str, (s["width"], *s["hidden"], s["width"])))
-    lines.append(
-        f"B {s['batch']}, behaviours {lengths}, K {s['interests']}, d {s['width']},"
-        f" r {s['iterations']}, layers {layers}, {s['negatives']:,} negatives,"
-        f" {s['catalogue']:,} items (Zipf {s['zipf']:g}), {s['dtype']}"
-    )
+    lines.append(size_line(s))
     load = machine["load_before"]
     if load is not None and load[0] > BUSY_LOAD * machine["cores"]:
         lines.append(
@@ -76,6 +71,25 @@ def heading_lines(result: dict[str, Any]) -> list[str]:
         if row.get("same_loss") is False:
             lines.append(f"{name} started with another loss: it does not compute the same function")
     return lines
+
+
+def size_line(s: dict[str, Any]) -> str:
+    """Return the model and the sizes that have an effect on a step of it."""
+    lengths = f"1 to {s['length']}" if s["ragged"] else str(s["length"])
+    layers = "-".join(map(str, (s["width"], *s["hidden"], s["width"])))
+    by_size = {
+        "batch": f"B {s['batch']}",
+        "length": f"behaviours {lengths}",
+        "interests": f"K {s['interests']}",
+        "width": f"d {s['width']}",
+        "iterations": f"r {s['iterations']}",
+        "hidden": f"layers {layers}",
+        "negatives": f"{s['negatives']:,} negatives",
+        "catalogue": f"{s['catalogue']:,} items (Zipf {s['zipf']:g})",
+    }
+    unused = unused_sizes(recipe_config(s["model"]))
+    texts = [text for name, text in by_size.items() if name not in unused]
+    return f"model {s['model']}: {', '.join(texts)}, {s['dtype']}"
 
 
 def device_line(contenders: dict[str, Any]) -> str:
@@ -149,7 +163,8 @@ def lower_bound_lines(bound: dict[str, Any]) -> list[str]:
     """Return the lower bound of a step and its parts."""
     work, traffic = sum(bound["flops"].values()), sum(bound["bytes"].values())
     gemm, copy = bound["gemm_flops_per_second"], bound["copy_bytes_per_second"]
-    parts = ", ".join(f"{name} {part / MEGA:,.0f}" for name, part in bound["flops"].items())
+    flops = {name: part for name, part in bound["flops"].items() if part}
+    parts = ", ".join(f"{name} {part / MEGA:,.0f}" for name, part in flops.items())
     counts = bound["counts"]
     shared, as_written = (milliseconds(bound[x]) for x in ("seconds", "seconds_as_written"))
     return [

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
-from mindref.backend import list_backends
+from mindref.backend import list_backends, load_backend
 from mindref.bench import machine, timing
-from mindref.bench.choices import TORCH_STEP
+from mindref.bench.choices import FRAMEWORK_STEPS, SCALED_SETTINGS
 from mindref.bench.contenders import thread_environment, uses_jax
 from mindref.bench.lower_bound import add_bound_ratios, lower_bound_report
 from mindref.bench.timing import add_loss_agreement, add_ratios
 from mindref.bench.worker import LOWER_BOUND
 from mindref.bench.workers import WorkerFailed, WorkerPool
-from mindref.bench.workload import WorkloadSettings
+from mindref.bench.workload import WorkloadSettings, recipe_config, unused_sizes
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
+from mindref.models.family import check_trainable
 from mindref.process.threads import usable_cores
 
 FORMAT = 1  # version of the result of `run_bench`
@@ -50,16 +51,27 @@ class ProgressListener(Protocol):
         """A round starts, counted from 0."""
 
 
-def installed_contenders(device: str = "cpu") -> tuple[str, ...]:
-    """Return the names of all installed contenders; for `cuda` those that support devices."""
-    if device == "cuda":
-        return tuple(name for name in sorted(list_backends()) if supports_devices(name))
-    return (*sorted(list_backends()), *([TORCH_STEP] if find_spec("torch") is not None else []))
+def installed_contenders(device: str = "cpu", model: str = "mind") -> tuple[str, ...]:
+    """Return all installed contenders that compute a model; for `cuda` those with devices."""
+    steps = [name for name, package in FRAMEWORK_STEPS.items() if find_spec(package) is not None]
+    names = [name for name in (*sorted(list_backends()), *steps) if computes_model(name, model)]
+    return tuple(name for name in names if device != "cuda" or supports_devices(name))
+
+
+def computes_model(name: str, model: str) -> bool:
+    """Return whether a contender computes a model; module:object is unknown until it is loaded."""
+    if name in FRAMEWORK_STEPS or model == "mind" or ":" in name:
+        return True
+    try:
+        check_trainable(load_backend(name), recipe_config(model))
+    except FOREIGN_ERRORS:
+        return False
+    return True
 
 
 def supports_devices(name: str) -> bool:
     """Return whether a contender may support other devices than the CPU, without creating it."""
-    if name == TORCH_STEP:
+    if name in FRAMEWORK_STEPS:
         return False
     if ":" in name:  # unknown until its worker loads it
         return True
@@ -71,7 +83,8 @@ def supports_devices(name: str) -> bool:
 
 def check_plan(plan: BenchPlan) -> None:
     """Raise BackendError or ConfigError for a plan that cannot run, before anything starts."""
-    contenders = {*list_backends(), TORCH_STEP}
+    contenders = {*list_backends(), *FRAMEWORK_STEPS}
+    model = plan.settings.model
     for name in plan.names:
         if name not in contenders and ":" not in name:
             expected = f"one of {', '.join(sorted(contenders))}, or module:object"
@@ -79,10 +92,17 @@ def check_plan(plan: BenchPlan) -> None:
         if plan.device == "cuda" and not supports_devices(name):
             todo = "choose --device cpu or auto, or --backends that support this device"
             raise BackendError(say(f"--backends {name}: device", "cpu or auto", "cuda", todo))
+        if not computes_model(name, model):
+            todo = f"choose --backends {','.join(installed_contenders(plan.device, model))}"
+            raise BackendError(say(f"--backends {name}: --model", "mind", model, todo))
     if plan.base is not None and plan.base not in plan.names:
         expected = f"one of the contenders: {', '.join(plan.names)}"
         raise ConfigError(say("--relative-to", expected, repr(plan.base)))
-    plan.settings.config()  # raises for invalid sizes
+    unused = unused_sizes(plan.settings.config())  # raises for invalid sizes
+    for size in plan.scaling:
+        if SCALED_SETTINGS[size][0] in unused:
+            expected = f"sizes that --model {model} uses"
+            raise ConfigError(say("--scaling", expected, size, f"remove {size}"))
 
 
 def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """A training step written directly in eager PyTorch, as an opponent in benchmarks.
 
-It computes the same function as mindref. Histories are padded with an extra id (`padding_idx`, no
-gradient). The item table has row-sparse gradients and SparseAdam, the matrices have fused Adam.
-Routing iterations before the last run without autograd. One difference: SparseAdam adds epsilon
-before the bias correction of the second moment, mindref after it (optimiser-R4).
+It computes the same function as mindref for every recipe of `choices.MODELS`. Histories are padded
+with an extra id (`padding_idx`, no gradient), and all items are looked up at once. The item table
+has row-sparse gradients and SparseAdam, the matrices have fused Adam. Routing iterations before the
+last run without autograd. The factors of dropout are part of the batch. One difference: SparseAdam
+adds epsilon before the bias correction of the second moment, mindref after it (optimiser-R4).
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,72 +16,116 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mindref.bench.workload import Workload
+from mindref.bench.workload import Workload, split_batch
 from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.log import Ragged
 from mindref.models import serving
-from mindref.models.parameters import Layer, Params
+from mindref.models.parameters import flatten, unflatten
 from mindref.shapes import Ints
 
 INF = float("inf")
 BLOCK = 64  # users per block of the search: limits the memory of their scores
 
 
-class TorchMind(nn.Module):  # type: ignore[misc]  # torch is not typed
-    """MIND with the benchmark settings: routing_gradient "last", inner products as scores."""
+class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
+    """A recipe of the benchmark: one vector per user without S, else interests by routing.
 
-    def __init__(self, params: Params, config: Config) -> None:
+    Parameters have the names of mindref's files; weights of layers are transposed.
+    """
+
+    def __init__(self, params: Any, config: Config) -> None:
         super().__init__()
         self.config, self.pad = config, len(params.items)
-        table = torch.cat(
-            [torch.tensor(params.items), torch.zeros(1, config.width).to(torch_dtype(config))]
-        )
+        self.routes = hasattr(params, "bilinear")
+        table = torch.tensor(np.vstack([params.items, np.zeros_like(params.items[:1])]))
         self.items = nn.Embedding.from_pretrained(
             table, freeze=False, sparse=True, padding_idx=self.pad
         )
-        self.bilinear = nn.Parameter(torch.tensor(params.bilinear))
-        widths = (config.width, *config.hidden, config.width)
-        self.layers = nn.ModuleList(
-            nn.Linear(i, o, dtype=torch_dtype(config)) for i, o in pairwise(widths)
+        self.matrices = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.tensor(getattr(params, name)))
+                for name in ("bilinear", "positions")
+                if getattr(params, name, np.zeros(0)).size
+            }
         )
-        for layer, (weight, bias) in zip(self.layers, params.layers, strict=True):
-            layer.weight.data.copy_(torch.tensor(weight.T))
-            layer.bias.data.copy_(torch.tensor(bias))
+        self.layers = nn.ModuleList(torch_layer(*layer) for layer in params.layers)
         # lengths 4, 8, 16 ... start the second, third ... interest; the first is always active
         self.register_buffer("starts", 2 ** torch.arange(2, config.interests + 1))
 
     def interests(self, history: Any, logits: Any) -> tuple[Any, Any]:
         """Return interests and active from padded histories (B, L) and initial logits (B, L, K)."""
-        lengths = (history != self.pad).sum(1)
-        count = 1 + torch.bucketize(lengths, self.starts, right=True)
-        active = torch.arange(self.config.interests) < count[:, None]  # (B, K)
-        votes = self.items(history) @ self.bilinear.T  # (B, L, D), zero for padding
-        capsules = self.route(votes, logits, active)
-        x = capsules
-        for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
-        x = self.layers[-1](x)
-        return x.masked_fill(~active[..., None], 0.0), active
+        return self.interests_of(self.items(history), history, logits)
 
-    def route(self, votes: Any, logits: Any, active: Any) -> Any:
-        """Return the capsules (B, K, D); only the last iteration is differentiated.
+    def interests_of(self, vectors: Any, history: Any, logits: Any) -> tuple[Any, Any]:
+        """Return interests (B, K, D) and active (B, K) from the vectors (B, L, D) of behaviours."""
+        lengths = (history != self.pad).sum(1)
+        if not self.routes:
+            mean = vectors.sum(1) / lengths.clamp(min=1)[:, None]
+            return self.apply_layers(mean[:, None]), torch.ones(len(history), 1, dtype=torch.bool)
+        active = torch.arange(self.config.interests) < self.count_active(lengths)[:, None]
+        votes = vectors  # zero for padding
+        if "bilinear" in self.matrices:
+            votes = vectors @ self.matrices["bilinear"].T
+        capsules, contexts = self.route(votes, logits, active, self.age_factors(lengths, history))
+        out = self.apply_layers(capsules, contexts.flatten(1)) if len(self.layers) else capsules
+        return out.masked_fill(~active[..., None], 0.0), active
+
+    def count_active(self, lengths: Any) -> Any:
+        """Return the number of active interests of users with these numbers of behaviours."""
+        if self.config.interest_count == "fixed":
+            return torch.where(lengths > 0, self.config.interests, 1)
+        return 1 + torch.bucketize(lengths, self.starts, right=True)
+
+    def age_factors(self, lengths: Any, history: Any) -> Any:
+        """Return the learned factors of behaviours by age (B, C, L), or None.
+
+        They are those of the interests, then those of the contexts. The factor of padding has no
+        effect, because a vote of padding is zero.
+        """
+        if "positions" not in self.matrices:
+            return None
+        ages = lengths[:, None] - 1 - torch.arange(history.shape[1])
+        return F.embedding(ages.clamp(min=0), self.matrices["positions"].exp()).transpose(1, 2)
+
+    def route(self, votes: Any, logits: Any, active: Any, factors: Any) -> tuple[Any, Any]:
+        """Return capsules (B, K, D) and contexts (B, M, D); only the last iteration has a gradient.
 
         Logits have the shape (B, K, L), because a softmax over an inner axis of size 4 is slow.
+        Contexts are further rows of the last product.
         """
-        inactive = ~active[..., None]
+        count, inactive = self.config.interests, ~active[..., None]
+        has_factors = factors is not None
         with torch.no_grad():
-            fixed = votes.detach().transpose(1, 2)
-            logits = logits.transpose(1, 2)
+            fixed, logits = votes.detach().transpose(1, 2), logits.transpose(1, 2)
             weights = logits.masked_fill(inactive, -INF).softmax(1)
             for _ in range(self.config.iterations - 1):
-                capsules = torch_squash(weights @ votes)
-                logits = torch.baddbmm(logits, capsules, fixed)
+                coupled = weights * factors[:, :count] if has_factors else weights
+                logits = torch.baddbmm(logits, torch_squash(coupled @ votes), fixed)
                 weights = logits.masked_fill(inactive, -INF).softmax(1)
-        return torch_squash(weights @ votes)
+        if has_factors:
+            weights = torch.cat([weights * factors[:, :count], factors[:, count:]], 1)
+        out = torch_squash(weights @ votes)
+        return out[:, :count], out[:, count:]
+
+    def apply_layers(self, x: Any, contexts: Any = None) -> Any:
+        """Return the output of the layers (B, K, D); only the last layer is linear.
+
+        The first layer also reads the contexts (B, M D) of the user, once for all interests.
+        """
+        for i, layer in enumerate(self.layers):
+            if i == 0 and contexts is not None and contexts.shape[1]:
+                of_capsules, of_contexts = layer.weight.split([x.shape[2], contexts.shape[1]], 1)
+                x = F.linear(x, of_capsules) + F.linear(contexts, of_contexts, layer.bias)[:, None]
+            else:
+                x = layer(x)
+            x = F.relu(x) if i < len(self.layers) - 1 else x
+        return x
 
     def attend(self, interests: Any, target: Any, active: Any) -> Any:
         """Return user vectors (B, D): label-aware attention with the target (B, D) as query."""
+        if not self.routes:
+            return interests[:, 0]
         scores = torch.einsum("bkd,bd->bk", interests, target)
         power = self.config.power
         if power == INF:
@@ -91,18 +135,49 @@ class TorchMind(nn.Module):  # type: ignore[misc]  # torch is not typed
         weights = raised.masked_fill(~active, -INF).softmax(1)
         return torch.einsum("bk,bkd->bd", weights, interests)
 
-    def loss(
-        self, history: Any, logits: Any, target: Any, negatives: Any, logs: tuple[Any, Any]
-    ) -> Any:
-        """Return the mean loss of a batch: softmax over the target and shared negatives."""
-        interests, active = self.interests(history, logits)
-        target_vectors, negative_vectors = self.items(target), self.items(negatives)
-        user = self.attend(interests, target_vectors, active)
-        target_logit = (user * target_vectors).sum(1) - logs[0]
-        negative_logits = user @ negative_vectors.T - logs[1]
-        negative_logits = negative_logits.masked_fill(negatives == target[:, None], -INF)
+    def loss(self, history: Any, logits: Any, keep: Any, ids: Any, logs: Any) -> Any:
+        """Return the mean loss of a batch: softmax over the target and shared negatives.
+
+        keep (B, L, D): factors of dropout or None. ids, logs: those of target and negatives.
+        """
+        vectors = self.items(torch.cat([history.flatten(), *ids]))
+        behaviours, target, negatives = vectors.split([history.numel(), *map(len, ids)])
+        behaviours = behaviours.view(*history.shape, -1)
+        behaviours = behaviours if keep is None else behaviours * keep
+        interests, active = self.interests_of(behaviours, history, logits)
+        if self.config.normalise:
+            interests, target, negatives = (
+                F.normalize(x, dim=-1) for x in (interests, target, negatives)
+            )
+        hits = ids[1] == ids[0][:, None]
+        if self.config.attention == "pooled":
+            interests = interests / self.config.temperature
+            return pooled_loss(interests, active, target, negatives, hits, logs)
+        user = self.attend(interests, target, active) / self.config.temperature
+        target_logit = (user * target).sum(1) - logs[0]
+        negative_logits = (user @ negatives.T - logs[1]).masked_fill(hits, -INF)
         scores = torch.cat([target_logit[:, None], negative_logits], 1)
-        return F.cross_entropy(scores, torch.zeros_like(target))
+        return F.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
+
+
+def pooled_loss(
+    interests: Any, active: Any, target: Any, negatives: Any, hits: Any, logs: Any
+) -> Any:
+    """Return the mean loss on scores log sum_k exp(v_k . e) - log K', with one log-sum-exp.
+
+    The number K' of active interests cancels. The mask is a constant summand of the product, so
+    that backward has no pass over (B, K, S) for it.
+    """
+    users, count, width = interests.shape
+    hidden = hits[:, None] | ~active[..., None]
+    summand = (-logs[1]).expand(hidden.shape).masked_fill(hidden, -INF)
+    products = torch.addmm(
+        summand.view(users * count, -1), interests.reshape(users * count, width), negatives.T
+    )
+    negative_score = products.view(users, -1).logsumexp(1)
+    target_products = torch.einsum("bkd,bd->bk", interests, target).masked_fill(~active, -INF)
+    target_score = target_products.logsumexp(1) - logs[0]
+    return F.softplus(negative_score - target_score).mean()
 
 
 class TorchEagerContender:
@@ -113,49 +188,53 @@ class TorchEagerContender:
     def __init__(self, workload: Workload) -> None:
         torch.set_num_threads(workload.settings.threads)
         self.workload, config = workload, workload.config
-        self.model = TorchMind(workload.params(), config)
+        initial = workload.params()
+        self.kind = type(initial)
+        self.empty_arrays = {name: x for name, x in flatten(initial).items() if not x.size}
+        self.model = TorchModel(initial, config)
         matrices = [x for name, x in self.model.named_parameters() if name != "items.weight"]
         settings = {
             "lr": config.learning_rate,
             "betas": (config.beta1, config.beta2),
             "eps": config.epsilon,
         }
-        self.table_optimiser = torch.optim.SparseAdam([self.model.items.weight], **settings)
-        self.matrix_optimiser = torch.optim.Adam(matrices, fused=True, **settings)
+        table = torch.optim.SparseAdam([self.model.items.weight], **settings)
+        self.optimisers = [table]
+        if matrices:
+            self.optimisers.append(torch.optim.Adam(matrices, fused=True, **settings))
 
     def step(self, number: int) -> Any:
         """Take a step with a batch of the workload; return the loss."""
-        batch = self.workload.batches[number]
-        items, mask, logits, _ = batch.histories
-        history = torch.from_numpy(np.where(mask, items, self.model.pad))
-        loss = self.model.loss(
-            history,
-            torch.from_numpy(logits),
-            torch.from_numpy(batch.target),
-            torch.from_numpy(batch.negatives),
-            (
-                torch.from_numpy(batch.target_log_expected),
-                torch.from_numpy(batch.negative_log_expected),
-            ),
-        )
-        loss.backward()
-        for optimiser in (self.table_optimiser, self.matrix_optimiser):
+        loss = self.differentiate(number)
+        for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        return loss
+
+    def differentiate(self, number: int) -> Any:
+        """Return the loss of a batch of the workload; store the gradients in the model."""
+        batch, keep = split_batch(self.workload.batches[number])
+        items, mask, logits, _ = batch.histories
+        tensor = torch.from_numpy
+        loss = self.model.loss(
+            tensor(np.where(mask, items, self.model.pad)),
+            tensor(logits),
+            None if keep is None else tensor(keep),
+            (tensor(batch.target), tensor(batch.negatives)),
+            (tensor(batch.target_log_expected), tensor(batch.negative_log_expected)),
+        )
+        loss.backward()
         return loss.detach().numpy()
 
     @property
-    def params(self) -> Params:
+    def params(self) -> Any:
         """The current parameters."""
         model = self.model
-        layers = tuple(
-            Layer(layer.weight.detach().numpy().T, layer.bias.detach().numpy())
-            for layer in model.layers
-        )
-        items = model.items.weight.detach().numpy()[: model.pad]
-        config = self.workload.config
-        profile = np.zeros((0, config.profile_width), config.dtype)
-        return Params(items, profile, model.bilinear.detach().numpy(), layers)
+        arrays = {"items": model.items.weight[: model.pad], **model.matrices}
+        for i, layer in enumerate(model.layers):
+            arrays |= {f"layers.{i}.weight": layer.weight.T, f"layers.{i}.bias": layer.bias}
+        named = {name: x.detach().numpy() for name, x in arrays.items()}
+        return unflatten(self.empty_arrays | named, self.kind)
 
     def interests(self, histories: Ragged) -> tuple[Any, Any]:
         """Return interests (C, K, D) and active (C, K), in blocks as in serving."""
@@ -171,7 +250,7 @@ class TorchEagerContender:
                 )
             ]
             vectors, active = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-        return vectors, active
+            return (F.normalize(vectors, dim=-1) if config.normalise else vectors), active
 
     def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
         """Return the top-n items of each user (C, n), by topk over the scores of a block.
@@ -181,6 +260,7 @@ class TorchEagerContender:
         ids = []
         with torch.inference_mode():
             items = self.model.items.weight[: self.model.pad]
+            items = F.normalize(items, dim=-1) if self.workload.config.normalise else items
             for start in range(0, len(users[0]), BLOCK):
                 vectors, active = (x[start : start + BLOCK] for x in users)
                 scores = (vectors @ items.T).masked_fill_(~active[..., None], -INF).amax(1)
@@ -193,12 +273,15 @@ class TorchEagerContender:
             return np.asarray(torch.cat(ids).numpy())
 
 
+def torch_layer(weight: Any, bias: Any) -> Any:
+    """Return a linear layer with copies of these values."""
+    layer = nn.Linear(*weight.shape, dtype=torch.tensor(weight).dtype)
+    layer.weight.data.copy_(torch.tensor(weight.T))
+    layer.bias.data.copy_(torch.tensor(bias))
+    return layer
+
+
 def torch_squash(x: Any) -> Any:
     """Return x n / (1 + n^2), where n is the length along the last axis."""
     n = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x * (n / (1 + n * n))
-
-
-def torch_dtype(config: Config) -> Any:
-    """Return the torch dtype of a configuration."""
-    return getattr(torch, config.dtype)

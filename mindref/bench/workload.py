@@ -17,10 +17,12 @@ from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.log import Floats, Ragged
 from mindref.data.negatives import Sampler, make_sampler
+from mindref.models.family import Draw, family_of
 from mindref.models.logits import draw_logits
 from mindref.models.mind import Batch, Histories
-from mindref.models.parameters import Catalogue, Params, Sizes, catalogue_of_ids, init
-from mindref.shapes import Ints
+from mindref.models.parameters import Catalogue, Sizes, catalogue_of_ids
+from mindref.presets import PRESETS
+from mindref.shapes import Array, Ints
 
 NUM_BATCHES = 8  # used in turn; several, because their sizes differ
 TOTAL_COUNT = 1e9  # sum of the item counts
@@ -50,6 +52,15 @@ class WorkloadSettings:
     dtype: str = "float32"
     seed: int = 0
     threads: int = 2
+    model: str = "mind"  # of choices.MODELS
+
+    @classmethod
+    def for_model(cls, model: str, **changes: Any) -> WorkloadSettings:
+        """Return the sizes of a recipe with changes; the defaults of this class are for MIND."""
+        config, sizes = recipe_config(model), {}
+        if model != "mind":
+            sizes = {name: getattr(config, setting) for name, setting in SIZES.items()}
+        return cls(**{**sizes, **changes, "model": model})
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> WorkloadSettings:
@@ -64,10 +75,41 @@ class WorkloadSettings:
 
     def config(self) -> Config:
         """Return the training settings for these sizes. Raises ConfigError."""
-        names = ("batch", "width", "interests", "iterations", "hidden", "negatives", "power")
-        changes = {name: getattr(self, name) for name in (*names, "dtype", "seed")}
-        changes |= {"window": self.length, "learning_rate": LEARNING_RATE, "decay": "none"}
-        return Config.of("mind", changes)
+        changes = {setting: getattr(self, name) for name, setting in SIZES.items()}
+        changes |= {name: getattr(self, name) for name in ("dtype", "seed")}
+        changes |= {"learning_rate": LEARNING_RATE, "decay": "none"}
+        return recipe_config(self.model, changes)
+
+
+SIZES = {
+    **{x: x for x in ("batch", "width", "interests", "iterations", "hidden", "negatives", "power")},
+    "length": "window",
+}
+"""Size of a workload -> setting of the training."""
+
+
+def recipe_config(model: str, changes: dict[str, Any] | None = None) -> Config:
+    """Return the settings of a recipe with changes. Raises ConfigError."""
+    if model in PRESETS:
+        return Config.of(model, changes)
+    return Config.of("mind", {"model": model, **(changes or {})})
+
+
+def unused_sizes(config: Config) -> tuple[str, ...]:
+    """Return the sizes of `WorkloadSettings` that have no effect on a step with these settings."""
+    routes = family_of(config.model).routes
+    is_unused = {
+        "interests": not routes,
+        "iterations": not routes,
+        "hidden": config.head == "none",
+        "power": not routes or config.attention != "label",
+    }
+    return tuple(name for name, unused in is_unused.items() if unused)
+
+
+def split_batch(batch: Any) -> tuple[Batch, Array | None]:
+    """Return the common part of a batch, and the factors of dropout (B, L, D) or None."""
+    return (batch, None) if isinstance(batch, Batch) else (batch.shared, batch.keep)
 
 
 class Workload:
@@ -75,6 +117,8 @@ class Workload:
 
     def __init__(self, settings: WorkloadSettings) -> None:
         self.settings, self.config = settings, settings.config()
+        self.family = family_of(self.config.model)
+        self.sizes = Sizes(settings.catalogue, settings.catalogue, 0, 0)
 
     def generator(self, *purpose: int) -> np.random.Generator:
         """Return a new random generator for a purpose."""
@@ -117,24 +161,28 @@ class Workload:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Ragged(offsets, self.draw_items(rng, int(offsets[-1])))
 
-    def draw_batch(self, number: int) -> Batch:
-        """Draw a batch in the layout of `mindref.training.loop`."""
+    def draw_batch(self, number: int) -> Any:
+        """Draw a batch of the family, as in training (BatchLoader)."""
         config, rng = self.config, self.generator(1, number)
-        history, mask = pad_histories(self.draw_histories(rng, config.batch), config.window)
+        sequences = self.draw_histories(rng, config.batch)
+        history, mask = pad_histories(sequences, config.window)
         target = self.draw_items(rng, config.batch)
         negatives = self.sampler.draw(rng, target)
-        logits = draw_logits(rng, (*history.shape, config.interests), config.sigma, config.dtype)
+        shape = (*history.shape, self.family.num_logits(config))
+        logits = draw_logits(rng, shape, config.sigma, config.dtype)
         profile = np.zeros((config.batch, 0), np.int64)
-        return Batch(
+        batch = Batch(
             Histories(history, mask, logits, profile),
             target,
             negatives.ids,
             negatives.target_log_expected.astype(config.dtype),
             negatives.log_expected.astype(config.dtype),
         )
+        draw = Draw(rng, np.arange(config.batch), sequences, self.sizes, config)
+        return self.family.make_batch(batch, draw)
 
     @cached_property
-    def batches(self) -> tuple[Batch, ...]:
+    def batches(self) -> tuple[Any, ...]:
         """The batches of the steps."""
         return tuple(self.draw_batch(number) for number in range(NUM_BATCHES))
 
@@ -143,7 +191,6 @@ class Workload:
         """The histories of the served users."""
         return self.draw_histories(self.generator(2), self.settings.users)
 
-    def params(self) -> Params:
-        """Draw initial parameters in new arrays."""
-        items = self.settings.catalogue
-        return init(self.generator(3), self.config, Sizes(items, items, 0, 0))
+    def params(self) -> Any:
+        """Draw initial parameters of the family in new arrays."""
+        return self.family.init(self.generator(3), self.config, self.sizes)

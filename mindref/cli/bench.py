@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from mindref.bench.choices import SCALED_SETTINGS, TASKS, TORCH_STEP
+from mindref.bench.choices import FRAMEWORK_STEPS, MODELS, SCALED_SETTINGS, TASKS
 from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, say
@@ -44,8 +45,13 @@ def number_option(
 @click.command("bench", short_help="Time all installed backends in one interleaved run.")
 @click.option(
     "--backends", metavar="A,B,...",
-    help=f"Contenders: installed backends, module:object, {TORCH_STEP} [default: all"
-    " that are installed].",
+    help=f"Contenders: installed backends, module:object, {', '.join(FRAMEWORK_STEPS)} [default:"
+    " all that are installed and compute the model].",
+)  # fmt: skip
+@click.option(
+    "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True,
+    help="Recipe of the model: best and sparse are presets of `mindref train`, the others are"
+    " families. The sizes B, L, d, K, r, hidden and S of all but mind default to the recipe's.",
 )  # fmt: skip
 @settings.device_option
 @click.option(
@@ -115,8 +121,8 @@ def bench_command(
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
     Each contender runs in a separate process on the same synthetic batches, whose item ids follow
-    Zipf's law. The contenders take turns. torch-eager is a step written directly in PyTorch, on
-    the CPU.
+    Zipf's law. The contenders take turns. torch-eager and jax-jit are steps written directly in
+    PyTorch and in JAX, on the CPU.
 
     The tables show median and quartiles over the rounds, the ratio per round, and the memory of the
     process (without GPU memory). A training step is also compared with its lower bound: measured
@@ -129,13 +135,20 @@ def bench_command(
     from mindref.bench.run import BenchPlan, installed_contenders, run_bench
     from mindref.bench.workload import WorkloadSettings
 
+    context = click.get_current_context()
     num_threads = min(2, usable_cores()) if threads is None else threads
     widths = tuple(positive_integer("--hidden", word) for word in split_names(hidden))
     how = {name: options.pop(name) for name in BenchPlan._fields if name in options}
-    names = split_names(backends) if backends is not None else installed_contenders(how["device"])
+    model = options.pop("model")
+    names = split_names(backends or "")
+    if backends is None:
+        names = installed_contenders(how["device"], model)
+    options["hidden"] = widths
+    if model != MODELS[0]:
+        options = explicit_sizes(context, model, options)
     plan = BenchPlan(
         names=names,
-        settings=WorkloadSettings(**options, hidden=widths, threads=num_threads),
+        settings=WorkloadSettings.for_model(model, **options, threads=num_threads),
         tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
         scaling=check_names_known("--scaling", scaling, tuple(SCALED_SETTINGS)),
         **how,
@@ -145,6 +158,22 @@ def bench_command(
         result = run_bench(plan, listener)
     print_result(result, as_json, picture)
     return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
+
+
+def explicit_sizes(context: click.Context, model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that the command line sets; the others follow from the recipe.
+
+    Raises ConfigError for an option that the recipe does not use.
+    """
+    from mindref.bench.workload import recipe_config, unused_sizes
+
+    sources = {name: context.get_parameter_source(name) for name in options}
+    explicit = {k: x for k, x in options.items() if sources[k] != ParameterSource.DEFAULT}
+    for name in unused_sizes(recipe_config(model)):
+        if name in explicit:
+            subject, todo = f"--{name}", f"remove it; --model {model} does not use it"
+            raise ConfigError(say(subject, f"no value with --model {model}", explicit[name], todo))
+    return explicit
 
 
 def split_names(text: str) -> tuple[str, ...]:

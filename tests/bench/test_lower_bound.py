@@ -7,7 +7,7 @@ import numpy as np
 
 from mindref.bench import lower_bound
 from mindref.bench.lower_bound import BatchCounts
-from mindref.bench.workload import Workload
+from mindref.bench.workload import Workload, WorkloadSettings
 from mindref.models.mind import Batch, Histories
 from tests.bench.tiny_workload import SMALL
 
@@ -51,6 +51,48 @@ def test_flops_equal_the_sum_over_the_matrix_products():
     # three sums, two updates of logits, one gradient of votes: each D multiply-adds a pair
     assert report["routing"] == (3 + 2 + 1) * 2 * d * 7
     assert report["attention"] == 2 * (2 * d * rows + 2 * d * users)
+
+
+def test_flops_of_the_pooled_loss_count_all_interests():
+    pooled = EXAMPLE._replace(attends=False)
+    report, rows, d, s = lower_bound.step_flops(pooled), 3, 2, 3
+    assert report["softmax"] == 3 * product(rows, d, s)
+    assert report["attention"] == 3 * product(rows, d, 1)
+    assert {(rows, d, s), (rows, s, d), (s, rows, d)} <= set(lower_bound.product_shapes(pooled))
+
+
+def test_flops_of_ages_and_contexts_are_added():
+    plain, users, behaviours, d, width = lower_bound.step_flops(EXAMPLE), 2, 5, 2, 5
+    report = lower_bound.step_flops(EXAMPLE._replace(ages=20, contexts=3))
+    # one gradient of a log weight a pair; per context and behaviour a sum and two gradients
+    assert report["routing"] == plain["routing"] + 2 * d * 7 + 3 * 3 * 2 * d * behaviours
+    assert report["layers"] == plain["layers"] + 3 * product(users, 3 * d, width)
+    assert {name for name in plain if plain[name] != report[name]} == {"routing", "layers"}
+
+
+def test_item_votes_and_dropout_have_no_matrix_but_factors():
+    sparse = EXAMPLE._replace(learned_votes=False, widths=(), contexts=1, keeps=2, ages=20)
+    assert lower_bound.step_flops(sparse)["votes"] == lower_bound.step_flops(sparse)["layers"] == 0
+    assert not {(4, 2, 2), (2, 4, 2)} & set(lower_bound.product_shapes(sparse))
+    report, plain = lower_bound.step_bytes(sparse), lower_bound.step_bytes(EXAMPLE)
+    assert report["matrices"] == 6 * 20 * 4
+    assert report["batch"] == plain["batch"] + 5 * 2 * 4
+
+
+def test_model_counts_follow_from_the_recipe():
+    small = {"batch": 6, "length": 5, "catalogue": 40, "negatives": 7}
+    best, sparse, mean = (
+        lower_bound.mean_counts(Workload(WorkloadSettings.for_model(model, **small)))
+        for model in ("best", "sparse", "youtube_dnn")
+    )
+    assert (best.contexts, best.ages, best.keeps, best.learned_votes) == (1, 5 * 5, 0, True)
+    assert (sparse.contexts, sparse.ages, sparse.keeps, sparse.widths) == (0, 5 * 4, 64, ())
+    assert best.rows == sparse.rows == 4 * 6
+    assert (mean.rows, mean.pairs, mean.iterations) == (6, mean.behaviours, 1)
+    assert not any((mean.routes, mean.learned_votes, mean.one_winner, mean.attends))
+    flops = lower_bound.step_flops(mean)
+    assert (flops["votes"], flops["routing"]) == (0, 4 * 64 * mean.behaviours)
+    assert flops["layers"] == 3 * (product(6, 64, 256) + product(6, 256, 64))
 
 
 def test_infinite_power_counts_one_interest_per_user_backward():

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from mindref.bench import contenders
-from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
+from mindref.bench.choices import MODELS
+from mindref.bench.workload import (
+    LEARNING_RATE,
+    NUM_BATCHES,
+    Workload,
+    WorkloadSettings,
+    recipe_config,
+    split_batch,
+    unused_sizes,
+)
+from mindref.config import Config
 from mindref.errors import ConfigError
 from tests.bench.tiny_workload import SMALL
 
@@ -84,6 +94,42 @@ def test_a_batch_has_the_requested_sizes_and_dtype():
     assert batch.target_log_expected.dtype == params.items.dtype == np.float64
     assert params.items.shape == (40, 4)
     assert [layer.weight.shape for layer in params.layers] == [(4, 3), (3, 4)]
+
+
+@pytest.mark.parametrize("model", ["best", "sparse"])
+def test_a_recipe_has_the_settings_of_the_preset(model):
+    settings = WorkloadSettings.for_model(model)
+    fixed = {"learning_rate": LEARNING_RATE, "decay": "none"}
+    assert settings.config() == dataclasses.replace(Config.of(model), **fixed)
+    assert WorkloadSettings.of(json.loads(json.dumps(settings.to_dict()))) == settings
+    changed = WorkloadSettings.for_model(model, batch=3, length=7).config()
+    assert (changed.batch, changed.window, changed.sigma) == (3, 7, 0)
+
+
+def test_youtube_dnn_has_the_default_settings():
+    config = WorkloadSettings.for_model("youtube_dnn").config()
+    changes = {"model": "youtube_dnn", "learning_rate": LEARNING_RATE, "decay": "none"}
+    assert config == Config.of("default", changes)
+
+
+def test_a_batch_has_the_fields_of_its_family():
+    batch, keep = split_batch(world(model="sparse", hidden=()).batches[0])
+    assert keep.shape == (*batch.histories.mask.shape, 4)
+    assert set(np.unique(keep)) == {0, 2}
+    assert split_batch(world(model="best").batches[0])[1] is None
+    batch, keep = split_batch(world(model="youtube_dnn").batches[0])
+    assert keep is None
+    assert batch.histories.init_logits.shape == (6, 5, 0)
+
+
+def test_sizes_without_effect_are_listed():
+    sizes = {model: unused_sizes(recipe_config(model)) for model in MODELS}
+    assert sizes == {
+        "mind": (),
+        "best": ("power",),
+        "sparse": ("hidden", "power"),
+        "youtube_dnn": ("interests", "iterations", "power"),
+    }
 
 
 def test_invalid_sizes_are_rejected():

@@ -7,7 +7,10 @@ import json
 import pytest
 from rich.console import Console
 
+from mindref.backend import list_backends
 from mindref.bench import machine, report
+from mindref.bench.choices import FRAMEWORK_STEPS
+from mindref.bench.run import installed_contenders
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
 from tests.runs import environment, interrupt, start_python
@@ -90,6 +93,69 @@ def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli,
     assert result.err.count("\n") == 1
 
 
+def call_recipe(cli, *arguments, backends="numpy"):
+    sizes = "--batch 6 --catalogue 40 --users 5 --top 3 --negatives 7"
+    return cli("bench", "--backends", backends, *sizes.split(), *QUICK.split(), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ("best", "behaviours 1 to 20, K 4, d 64, r 3, layers 64-256-64, 7 negatives"),
+        ("sparse", "behaviours 1 to 20, K 4, d 64, r 3, 7 negatives"),
+        ("youtube_dnn", "behaviours 1 to 10, d 64, layers 64-256-64, 7 negatives"),
+    ],
+)
+def test_sizes_of_a_recipe_are_those_of_its_settings(model, sizes, cli):
+    result = call_recipe(cli, "--model", model)
+    assert result.code == 0
+    assert f"model {model}: B 6, {sizes}, 40 items" in result.out
+    assert "votes" not in result.out or model == "best"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            "--model best --power 2",
+            "--power: expected no value with --model best, got 2.0; remove it",
+        ),
+        ("--model sparse --hidden 9", "--hidden: expected no value with --model sparse, got (9,)"),
+        (
+            "--model youtube_dnn --interests 4",
+            "--interests: expected no value with --model youtube_dnn",
+        ),
+        ("--model youtube_dnn --iterations 1", "--iterations: expected no value"),
+        (
+            "--model youtube_dnn --scaling K",
+            "--scaling: expected sizes that --model youtube_dnn uses",
+        ),
+        (
+            "--model best --backends torch",
+            "--backends torch: --model: expected mind, got best; choose",
+        ),
+    ],
+)
+def test_options_that_a_recipe_does_not_use_are_errors(arguments, says, cli, monkeypatch):
+    if "torch" in arguments:
+        pytest.importorskip("mindref_torch")
+    monkeypatch.setattr("mindref.bench.run.WorkerPool", None)
+    result = call_recipe(cli, *arguments.split())
+    assert (result.code, result.out) == (2, "")
+    assert says in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_backend_of_mind_only_is_left_out_or_has_a_reason(cli, monkeypatch):
+    result = call_recipe(cli, "--model", "best", backends=f"numpy,{HERE}:Other")
+    text = " ".join(result.out.split())
+    assert f"{HERE}:Other: not usable: BackendError: backend other: expected the model mind" in text
+    names = installed_contenders(model="best")
+    assert {"numpy", "numba"} <= set(names)
+    assert not {"torch", "jax"} & set(names)
+    assert set(names) < {*list_backends(), *FRAMEWORK_STEPS}
+
+
 @pytest.mark.parametrize("arguments", ["--rounds 0", "--batch x", "--zipf -1", "--power nan"])
 def test_numbers_out_of_range_are_usage_errors(arguments, cli):
     result = call(cli, *arguments.split())
@@ -119,7 +185,10 @@ def test_the_tables_show_the_result():
     printed = io.StringIO()
     report.print_bench(example(), Console(width=200, file=printed))
     text = " ".join(printed.getvalue().split())
-    assert "1 to 50" in text
+    sizes = (
+        "model mind: B 256, behaviours 1 to 50, K 4, d 64, r 3, layers 64-256-64, 1,280 negatives"
+    )
+    assert sizes in text
     assert "Warning: the machine was busy (load 1.7). Ratios are unreliable" in text
     assert "│ numba │ 2 │ 1 to 3 │ 128,000 │ 1.00 │ 0.50 to 2.00 │ 90 │ 25% │ 1.50 │ 1.39 │" in text
     assert "torch-eager: not usable: ImportError" in text
@@ -166,7 +235,7 @@ def example():
     step["same_loss"] = True
     settings = {"batch": 256, "length": 50, "ragged": True, "interests": 4, "width": 64}
     settings |= {"iterations": 3, "hidden": [256], "negatives": 1280, "catalogue": 100_000}
-    settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2}
+    settings |= {"zipf": 1.0, "dtype": "float32", "threads": 2, "model": "mind"}
     scaled = {**row, "tables": 80_000_000, "behaviours": 1000.0}
     lower_bound = {"seconds": 0.00133, "seconds_as_written": 0.00144, "flops": {"votes": 1e8}}
     lower_bound |= {"bytes": {"table": 1e7}, "gemm_flops_per_second": 2e11}
