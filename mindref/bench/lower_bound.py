@@ -1,6 +1,7 @@
 """Lower bound on the time of a training step: arithmetic at the GEMM peak plus memory traffic.
 
 specs/speed.md (A step, Lower bound) defines the bounds "distinct items once" and "as written".
+Its section "A step of another recipe" adds what other recipes than MIND compute.
 Activations are free, because they may stay in the caches. Routing is counted with routing_gradient
 "last". What `numba` avoids is not subtracted, so that all contenders have the same bound.
 """

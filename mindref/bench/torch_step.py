@@ -163,7 +163,7 @@ class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
 def pooled_loss(
     interests: Any, active: Any, target: Any, negatives: Any, hits: Any, logs: Any
 ) -> Any:
-    """Return the mean loss on scores log sum_k exp(v_k . e) - log K', with one log-sum-exp.
+    """Return the mean loss on scores log sum_k exp(v_k . e) - log K', with one fused softmax.
 
     The number K' of active interests cancels. The mask is a constant summand of the product, so
     that backward has no pass over (B, K, S) for it.
@@ -174,10 +174,10 @@ def pooled_loss(
     products = torch.addmm(
         summand.view(users * count, -1), interests.reshape(users * count, width), negatives.T
     )
-    negative_score = products.view(users, -1).logsumexp(1)
     target_products = torch.einsum("bkd,bd->bk", interests, target).masked_fill(~active, -INF)
     target_score = target_products.logsumexp(1) - logs[0]
-    return F.softplus(negative_score - target_score).mean()
+    scores = torch.cat([target_score[:, None], products.view(users, -1)], 1)
+    return F.cross_entropy(scores, torch.zeros(users, dtype=torch.int64))
 
 
 class TorchEagerContender:
