@@ -23,6 +23,7 @@ from mindref.data.batches import pad_histories
 from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.models import serving
+from mindref.models.family import family_of
 from mindref.models.parameters import flatten, unflatten
 from mindref.shapes import Ints
 
@@ -88,7 +89,7 @@ def jax_interests(
     (B, K, L) for the same reason. Without routing there is one interest.
     """
     lengths, width = mask.sum(1), vectors.shape[2]
-    if config.model == "youtube_dnn":
+    if not family_of(config.model).routes:
         mean = vectors.sum(1) / jnp.maximum(lengths, 1)[:, None]
         return apply_layers(params, mean[:, None]), jnp.ones((len(mask), 1), bool)
     active = jnp.arange(config.interests) < count_active(lengths, config)[:, None]

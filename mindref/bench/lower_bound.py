@@ -63,12 +63,11 @@ def model_counts(workload: Workload) -> dict[str, Any]:
     Without routing, the mean of the behaviours counts as one interest with one iteration.
     """
     config, routes = workload.config, workload.family.routes
-    tables = {"contexts": 0, "ages": 0}
-    if config.model == "mind_plus":
-        columns = config.contexts + config.interests * (config.recency == "interests")
-        tables = {"contexts": config.contexts, "ages": config.window * columns}
+    columns = config.contexts + config.interests * (config.recency == "interests")
     attends = routes and config.attention == "label"
-    return tables | {
+    return {
+        "contexts": config.contexts,
+        "ages": config.window * columns,
         "width": config.width,
         "widths": () if config.head == "none" else (config.width, *config.hidden, config.width),
         "interests": config.interests if routes else 1,

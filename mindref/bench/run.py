@@ -16,7 +16,7 @@ from mindref.bench.worker import LOWER_BOUND
 from mindref.bench.workers import WorkerFailed, WorkerPool
 from mindref.bench.workload import WorkloadSettings, recipe_config, unused_sizes
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
-from mindref.models.family import check_trainable
+from mindref.models.family import check_trainable, family_of
 from mindref.process.threads import usable_cores
 
 FORMAT = 1  # version of the result of `run_bench`
@@ -60,10 +60,11 @@ def installed_contenders(device: str = "cpu", model: str = "mind") -> tuple[str,
 
 def computes_model(name: str, model: str) -> bool:
     """Return whether a contender computes a model; module:object is unknown until it is loaded."""
-    if name in FRAMEWORK_STEPS or model == "mind" or ":" in name:
+    config = recipe_config(model)
+    if name in FRAMEWORK_STEPS or ":" in name or family_of(config.model).in_contract:
         return True
     try:
-        check_trainable(load_backend(name), recipe_config(model))
+        check_trainable(load_backend(name), config)
     except FOREIGN_ERRORS:
         return False
     return True

@@ -60,7 +60,7 @@ class WorkloadSettings:
     def for_model(cls, model: str, **changes: Any) -> WorkloadSettings:
         """Return the sizes of a recipe with changes; the defaults of this class are for MIND."""
         config, sizes = recipe_config(model), {}
-        if model != "mind":
+        if not family_of(config.model).in_contract:
             sizes = {name: getattr(config, setting) for name, setting in SIZES.items()}
         return cls(**{**sizes, **changes, "model": model})
 
@@ -90,11 +90,11 @@ SIZES = {
 """Size of a workload -> setting of the training."""
 
 
-def recipe_config(model: str, changes: dict[str, Any] | None = None) -> Config:
-    """Return the settings of a recipe with changes. Raises ConfigError."""
-    if model in PRESETS:
-        return Config.of(model, changes)
-    return Config.of("mind", {"model": model, **(changes or {})})
+def recipe_config(recipe: str, changes: dict[str, Any] | None = None) -> Config:
+    """Return the settings of a preset or family with changes. Raises ConfigError."""
+    if recipe in PRESETS:
+        return Config.of(recipe, changes)
+    return Config.of("mind", {"model": recipe, **(changes or {})})
 
 
 def unused_sizes(config: Config) -> tuple[str, ...]:

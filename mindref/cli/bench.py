@@ -143,12 +143,10 @@ def bench_command(
     names = split_names(backends or "")
     if backends is None:
         names = installed_contenders(how["device"], model)
-    options["hidden"] = widths
-    if model != MODELS[0]:
-        options = explicit_sizes(context, model, options)
+    sizes = explicit_sizes(context, model, {**options, "hidden": widths})
     plan = BenchPlan(
         names=names,
-        settings=WorkloadSettings.for_model(model, **options, threads=num_threads),
+        settings=WorkloadSettings.for_model(model, **sizes, threads=num_threads),
         tasks=check_names_known("--tasks", tasks, tuple(TASKS)),
         scaling=check_names_known("--scaling", scaling, tuple(SCALED_SETTINGS)),
         **how,

@@ -109,7 +109,7 @@ def test_a_recipe_has_the_settings_of_the_preset(model):
 def test_youtube_dnn_has_the_default_settings():
     config = WorkloadSettings.for_model("youtube_dnn").config()
     changes = {"model": "youtube_dnn", "learning_rate": LEARNING_RATE, "decay": "none"}
-    assert config == Config.of("default", changes)
+    assert config == Config.of("mind", changes)
 
 
 def test_a_batch_has_the_fields_of_its_family():

@@ -11,6 +11,7 @@ from mindref.backend import list_backends
 from mindref.bench import machine, report
 from mindref.bench.choices import FRAMEWORK_STEPS
 from mindref.bench.run import installed_contenders
+from mindref.bench.workload import WorkloadSettings
 from mindref.cli import bench
 from tests.bench.tiny_workload import HERE
 from tests.runs import environment, interrupt, start_python
@@ -91,6 +92,13 @@ def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli,
     assert result.err.startswith("Error: ")
     assert says in result.err
     assert result.err.count("\n") == 1
+
+
+def test_printed_defaults_are_those_of_the_workload():
+    settings = WorkloadSettings().to_dict() | {"hidden": "256", "power": float("inf")}
+    printed = {x.name: x.default for x in bench.bench_command.params if x.name in settings}
+    del printed["threads"], settings["threads"]
+    assert printed == settings
 
 
 def call_recipe(cli, *arguments, backends="numpy"):
