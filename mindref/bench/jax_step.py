@@ -91,7 +91,7 @@ def jax_interests(
     lengths, width = mask.sum(1), vectors.shape[2]
     if not family_of(config.model).routes:
         mean = vectors.sum(1) / jnp.maximum(lengths, 1)[:, None]
-        return apply_layers(params, mean[:, None]), jnp.ones((len(mask), 1), bool)
+        return map_through_layers(params, mean[:, None]), jnp.ones((len(mask), 1), bool)
     active = jnp.arange(config.interests) < count_active(lengths, config)[:, None]
     votes = vectors
     if "bilinear" in params:
@@ -103,7 +103,7 @@ def jax_interests(
     capsules, contexts = route_votes(votes, logits, active, factors, config)
     out = capsules
     if "layers.0.weight" in params:
-        out = apply_layers(params, capsules, contexts.reshape(len(mask), -1))
+        out = map_through_layers(params, capsules, contexts.reshape(len(mask), -1))
     return jnp.where(active[..., None], out, 0), active
 
 
@@ -127,7 +127,7 @@ def route_votes(
     return out[:, :count], out[:, count:]
 
 
-def apply_layers(params: Any, x: Any, contexts: Any = None) -> Any:
+def map_through_layers(params: Any, x: Any, contexts: Any = None) -> Any:
     """Return the output of the layers (B, K, D); only the last layer is linear.
 
     The first layer also reads the contexts (B, M D) of the user, once for all interests.

@@ -233,8 +233,8 @@ class TorchEagerContender:
         arrays = {"items": model.items.weight[: model.pad], **model.matrices}
         for i, layer in enumerate(model.layers):
             arrays |= {f"layers.{i}.weight": layer.weight.T, f"layers.{i}.bias": layer.bias}
-        named = {name: x.detach().numpy() for name, x in arrays.items()}
-        return unflatten(self.empty_arrays | named, self.kind)
+        detached = {name: x.detach().numpy() for name, x in arrays.items()}
+        return unflatten(self.empty_arrays | detached, self.kind)
 
     def interests(self, histories: Ragged) -> tuple[Any, Any]:
         """Return interests (C, K, D) and active (C, K), in blocks as in serving."""
