@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from mindref.models import mind
-from mindref.models.parameters import Params, catalogue_of_ids
+from mindref.models.family import family_of
+from mindref.models.parameters import catalogue_of_ids
 from mindref.models.tower import UserTower
 from mindref.ops import squash
 from mindref.shapes import Array, Bools, Ints
@@ -60,8 +61,9 @@ def answers(parts: UserTower, items: Ints, mask: Bools, profile: Ints | None = N
     mask = mask & (so_far > mask.sum(1, keepdims=True) - parts.config.window)
     items = np.where(mask, items, 0)
     rows = np.zeros((len(items), 0), np.int64) if profile is None else profile
-    params = Params(parts.items, parts.profile, parts.bilinear, parts.layers)
+    family = family_of(parts.config.model)
+    params = family.params(*(getattr(parts, name) for name in family.params._fields))
     users = mind.Histories(items, mask, parts.logits[items], rows)
     catalogue = catalogue_of_ids(len(parts.items), "float32")
-    vectors, active, _ = mind.interests(params, users, catalogue, parts.config)
+    vectors, active, _ = family.interests(params, users, catalogue, parts.config)
     return squash.forward(vectors, kind="unit")[0] if parts.config.normalise else vectors, active

@@ -149,8 +149,9 @@ class CompletedOperators:
 def check_trainable(backend: Backend, config: Config, *, several: bool = False) -> None:
     """Check, before any data is read, that the family can be trained with these settings.
 
-    Raises BackendError for a backend that computes only MIND. Raises ConfigError for several
-    processes, for features that the family does not read, and for a missing package.
+    Raises BackendError for a backend that does not compute the family. Raises ConfigError for
+    several processes if the backend does not compute the step, for features that the family does
+    not read, and for a missing package.
     """
     family: Family = family_of(config.model)
     if family.in_contract:
@@ -158,7 +159,7 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
     operators_of(backend, config)  # model-R39
     family.require_packages()
     subject = f"--model {family.name}"
-    if several:
+    if several and not backend_computes(backend, config, "train"):
         raise ConfigError(say(subject, "one process", "several", "run it without torchrun"))
     family.check_config(config)
     for kind in ("item_features", "user_features"):
@@ -182,23 +183,27 @@ def backend_computes(backend: Any, config: Any, level: str) -> bool:
     return computes_family is not None and bool(computes_family(config))
 
 
-def require_contract_family(config: Config, subject: str) -> None:
-    """Raise ConfigError unless the model is MIND, the family of the backend contract."""
-    if not family_of(config.model).in_contract:  # model-R40
-        raise ConfigError(say(subject, "a run of the model mind", f"one of {config.model}"))
+def require_contract_family(config: Config, subject: str, *further: str) -> None:
+    """Raise ConfigError unless the model is MIND, the family of the backend contract, or further.
+
+    further: names of other families that the caller supports.
+    """
+    if not family_of(config.model).in_contract and config.model not in further:  # model-R40
+        expected = f"a run of the model {' or '.join(['mind', *further])}"
+        raise ConfigError(say(subject, expected, f"one of {config.model}"))
 
 
 def operators_of(backend: Backend | None, config: Config) -> Any:
     """Return the operators with which a backend computes a family.
 
-    Raises BackendError for a third-party backend and a family other than MIND.
+    Raises BackendError for a backend of another package that does not compute the family.
     """
     if backend is None:
         return reference
     if family_of(config.model).in_contract:
         return backend.ops
-    if backend.name not in BUILT_IN:
-        todo = f"other backends compute only MIND; choose --backend {' or '.join(BUILT_IN)}"
+    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):
+        expected, todo = "a model of this backend", f"choose --backend {' or '.join(BUILT_IN)}"
         subject = f"backend {backend.name}"
-        raise BackendError(say(subject, "the model mind", f"the model {config.model}", todo))
+        raise BackendError(say(subject, expected, f"the model {config.model}", todo))
     return CompletedOperators(backend.ops)

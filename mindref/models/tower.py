@@ -1,7 +1,7 @@
-"""The user tower: the arrays and settings of MIND that compute interests, for export.
+"""The user tower: the arrays and settings that compute interests of MIND or mind_plus, for export.
 
-Spec: specs/model.md (serving). Item vectors include side features, and initial logits are a table
-of constants. A framework can therefore evaluate the tower without mindref.
+Spec: specs/model.md (serving), specs/mind_plus.md. Item vectors include side features, and initial
+logits are a table of constants. A framework can therefore evaluate the tower without mindref.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class UserTower(NamedTuple):
     items: Array  # (M, D) vectors of servable items as inputs of routing: not normalised
     logits: Array  # (M, K) initial logits of each servable item
     profile: Array  # (W, Q) values of user features
-    bilinear: Array  # (D, D) S
+    bilinear: Array  # (D, D) S; (0, 0) if votes are item vectors
+    positions: Array  # (W, C) log weights by age; (W, 0) for MIND
     layers: tuple[Layer, ...]  # the last one maps to D
     features: int  # G, user features
     config: Config
@@ -52,7 +53,8 @@ def user_tower(model: Model, features: int) -> UserTower:
         logits = np.zeros((len(ids), config.interests), config.dtype)  # model-R12
     profile, bilinear = to_float32(params.profile), to_float32(params.bilinear)
     layers = tuple(Layer(*map(to_float32, layer)) for layer in params.layers)
-    tables = (to_float32(items), to_float32(logits), profile, bilinear)
+    positions = getattr(params, "positions", np.zeros((config.window, 0)))
+    tables = (to_float32(items), to_float32(logits), profile, bilinear, to_float32(positions))
     return UserTower(*tables, layers, features, config)
 
 

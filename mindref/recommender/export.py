@@ -60,7 +60,7 @@ def export_run(
     Raises ExportDiffers if the results of the file differ from the reference.
     """
     writer, versions = load_exporter(kind)
-    require_contract_family(checkpoint.load_config(run)[0], f"export {run}")
+    require_contract_family(checkpoint.load_config(run)[0], f"export {run}", "mind_plus")
     served = ServedModel.load(run, data=data)
     with atomic.explain_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,8 @@ def other_dtype_model(model: Model) -> Model:
     dtype = "float64" if model.config.dtype == "float32" else "float32"
     params = {name: x.astype(dtype) for name, x in flatten(model.params).items()}
     catalogue = Catalogue(model.catalogue.rows, model.catalogue.weights.astype(dtype))
-    return Model(unflatten(params), catalogue, dataclasses.replace(model.config, dtype=dtype))
+    config = dataclasses.replace(model.config, dtype=dtype)
+    return Model(unflatten(params, type(model.params)), catalogue, config)
 
 
 def exported_interests(run: Run, window: int, users: CheckedUsers) -> tuple[Array, Bools]:

@@ -19,7 +19,7 @@ from tests.runs import call, content, loaded, stop_after, trainer
 
 def make_trainer(run: Path, **changes: Any) -> Trainer:
     """Return a trainer of the small log with a user feature, with a new run directory."""
-    return trainer(run, user_features=["age"], **changes)
+    return trainer(run, **{"user_features": ["age"], **changes})
 
 
 class Runs:

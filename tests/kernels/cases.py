@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner.call import Answer, BackendImplementation, Call
@@ -28,8 +27,6 @@ from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.models import mind, mind_plus, parameters
 from mindref.models.parameters import Catalogue, Sizes, copy_params, flatten
 from mindref.shapes import Array
-from mindref.training import optimiser
-from mindref.training.engine import BackendEngine, ReferenceEngine, make_engine
 from tests.models.worlds import World, world
 
 REPOSITORY = Path(__file__).parents[2]
@@ -71,49 +68,6 @@ def agree_with_reference(
 def largest_finite(x: Array) -> float:
     """Return the largest magnitude of finite elements, zero without any."""
     return float(np.abs(x[np.isfinite(x)]).max(initial=0))
-
-
-def check_fused_world(w: World, where: str = "") -> None:
-    """Compare levels 2 and 3 of a family that is not MIND with the reference."""
-    backend = NumbaBackend(1)
-    assert backend.computes_family(w.config)
-    loss, gradients = backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
-    check_near(np.asarray(loss), np.asarray(w.loss()[0]), f"{where} loss")
-    expected = w.dense(w.gradients())
-    for name, x in w.dense(gradients).items():
-        check_near(x, expected[name], f"{where} gradient of {name}")
-    vectors, active, _ = w.interests(**({"keep": None} if w.family is mind_plus else {}))
-    got, got_active = backend.interests(w.params, w.histories, w.catalogue, w.config)
-    check_near(got, vectors, f"{where} interests")
-    np.testing.assert_array_equal(got_active, active)
-    after, by_reference = (train_three_steps(w, x) for x in (backend, NumpyBackend()))
-    for name, x in by_reference.items():
-        check_near(after[name], x, f"{where} {name} after three steps")
-
-
-def check_near(got: Array, expected: Array, where: str) -> None:
-    """Compare an array with the reference, within the tolerance of its dtype."""
-    assert (got.dtype, got.shape) == (expected.dtype, expected.shape), where
-    tolerance = same_math(expected.dtype)
-    atol = tolerance * largest_finite(expected) + VANISHING
-    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=atol, err_msg=where)
-
-
-def train_three_steps(w: World, backend: Any) -> dict[str, Array]:
-    """Return parameters and moments after three steps of a family that is not MIND.
-
-    With the usual epsilon, Adam divides a small gradient by its own size: only rounding remains.
-    """
-    config = dataclasses.replace(w.config, epsilon=0.1)
-    params = copy_params(w.params)
-    engine = make_engine(backend, params, optimiser.init(flatten(params)), w.catalogue, config)
-    assert isinstance(engine, BackendEngine if backend.name == "numba" else ReferenceEngine)
-    for _ in range(3):
-        engine.step(w.batch, 0.05)
-    params, moments = engine.fetch_state()
-    assert type(params) is type(w.params)
-    tables = {"": flatten(params), "first ": moments.first, "second ": moments.second}
-    return {prefix + name: x for prefix, table in tables.items() for name, x in table.items()}
 
 
 def model_calls(w: World) -> list[Call]:

@@ -6,41 +6,30 @@ from itertools import product
 import numpy as np
 import pytest
 
+from mindref.backend import NumpyBackend
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
-from mindref.models import mind_plus
 from mindref.models.parameters import catalogue_of_ids
 from mindref.training.divergence import Diverged
-from tests.kernels.cases import (
-    check_fused_world,
-    large_world,
+from tests.backends.families import (
+    BEST,
+    LOSSES,
+    POOLED,
+    SPARSE,
+    assert_matches_reference,
+    large_plus_world,
     train_three_steps,
-    with_negatives,
 )
-from tests.models.worlds import PLUS_OPTIONS, lively, plus_config, plus_world
+from tests.kernels.cases import with_negatives
+from tests.models.worlds import PLUS_OPTIONS, plus_config, plus_world
 
-LABEL, POOLED = {"attention": "label"}, {"attention": "pooled"}
-LOSSES = [LABEL, {**LABEL, "power": 3.0}, {"attention": "mean"}, POOLED]
-BEST = {**POOLED, "recency": "interests", "contexts": 1, "interest_count": "fixed"}
-SPARSE = {
-    **POOLED, "recency": "interests", "interest_count": "fixed", "votes": "items", "head": "none",
-    "hidden": [], "normalise": True, "temperature": 0.07,
-}  # fmt: skip
 TWO_BLOCKS = BLOCK_USERS + 2
 
 
-def large_plus_world(**settings):
-    """Return a world of three blocks of users and of items, and two dropped entries in three."""
-    w = large_world(**{"model": "mind_plus", "window": 20, **settings})
-    rng = np.random.default_rng(1)
-    params = lively(rng, mind_plus.init(rng, w.config, w.sizes))
-    params = params._replace(items=w.params.items)
-    shape = (*w.histories.mask.shape, w.config.width)
-    keep = (1.5 * (rng.random(shape) < 2 / 3)).astype(w.config.dtype)
-    batch = mind_plus.Batch(w.batch, keep if w.config.dropout else None)
-    return w._replace(params=params, batch=batch, family=mind_plus)
+def check_world(w, where=""):
+    assert_matches_reference(w, NumbaBackend(1), NumpyBackend(), where)
 
 
 @pytest.mark.rules(

@@ -111,13 +111,10 @@ def special_calls():
         yield Case(interests, np.ones((1, 2), bool), *items), {}
 
 
-@pytest.mark.rules(
-    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
-    "pooled_softmax-R23", "pooled_softmax-R24",
-)  # fmt: skip
-def test_invalid_inputs_raise_the_error_of_the_reference():
+def invalid_calls():
+    """Return calls with one invalid argument each."""
     case, fits = fixed_case(), {"sharpness": 1.0}
-    calls = [
+    return [
         (case._replace(target=case.target[:2]), fits),
         (case._replace(target=case.target.astype("float32")), fits),
         (case._replace(active=case.active.astype(float)), fits),
@@ -127,12 +124,19 @@ def test_invalid_inputs_raise_the_error_of_the_reference():
         (case, {"sharpness": -1.0}),
         (case, {"sharpness": 1.0, "temperature": 0.0}),
     ]
-    for damaged, numbers in calls:
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
+    "pooled_softmax-R23", "pooled_softmax-R24",
+)  # fmt: skip
+def test_invalid_inputs_raise_the_error_of_the_reference():
+    for damaged, numbers in invalid_calls():
         with pytest.raises(ShapeError) as reference_error:
             pooled_softmax.forward(*damaged, **numbers)
         with raises_exactly(ShapeError, str(reference_error.value)):
             forward(*damaged, **numbers)
-    _, saved = forward(*case, **fits)
+    _, saved = forward(*fixed_case(), sharpness=1.0)
     with pytest.raises(ShapeError, match=r"^pooled_softmax: d_out"):
         backward(np.ones(1), saved)
 

@@ -21,6 +21,7 @@ from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array
 from mindref_torch.embedding import embedding, sum_sparse_rows
 from mindref_torch.label_attention import label_attention
+from mindref_torch.pooled_softmax import pooled_softmax
 from mindref_torch.relu_layer import relu_layer
 from mindref_torch.routing import routing
 from mindref_torch.sampled_softmax import sampled_softmax
@@ -37,8 +38,10 @@ class Operator(NamedTuple):
 
     def forward(self, *arrays: Array, **numbers: Any) -> tuple[Array, Any]:
         """Return the result, and saved values: the coupling weights for routing, otherwise None."""
+        tensors = {name: x for name, x in numbers.items() if isinstance(x, np.ndarray)}
+        copies = dict(zip(tensors, self.copy_arrays(list(tensors.values())), strict=True))
         with torch.no_grad():
-            result = self.function(*self.copy_arrays(arrays), **numbers)
+            result = self.function(*self.copy_arrays(arrays), **{**numbers, **copies})
         if isinstance(result, Tensor):
             return to_array(result), None
         out, couplings = result
@@ -53,10 +56,11 @@ OPERATORS = {
     "embedding": Operator(partial(embedding, sparse=True), (0,)),
     "softmax": Operator(softmax, (0,)),
     "squash": Operator(squash, (0,)),
-    "routing": Operator(routing, (0, 2, 3)),
+    "routing": Operator(routing, (0, 2, 3, 5)),
     "relu_layer": Operator(relu_layer, (0, 1, 2)),
     "label_attention": Operator(label_attention, (0, 1)),
     "sampled_softmax": Operator(sampled_softmax, (0, 1, 2)),
+    "pooled_softmax": Operator(pooled_softmax, (0, 2, 3)),  # beyond the contract
 }
 
 
@@ -76,7 +80,8 @@ def differentiate(
     """Return the gradients of the differentiable arguments in order; None means zeros."""
     operator = OPERATORS[stem]._replace(device=device)
     tensors = operator.copy_arrays(arrays)
-    inputs = [tensors[index] for index in operator.differentiable]
+    # log_weights of routing are optional
+    inputs = [tensors[index] for index in operator.differentiable if index < len(tensors)]
     for x in inputs:
         x.requires_grad_(x.is_floating_point())  # the operator raises for other dtypes
     out = operator.function(*tensors, **numbers)

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from mindref.backend import OPERATORS, Capabilities, FrameworkBackend
+from mindref.backend import OPERATORS, OPTIONS, Capabilities, FrameworkBackend
 from mindref.errors import BackendError, say
 from mindref.shapes import Array
 
@@ -28,7 +28,7 @@ class TorchBackend(FrameworkBackend):
         return self.device
 
     def capabilities(self) -> Capabilities:
-        """Return all operators with all default options, and all three levels.
+        """Return all operators with all options, and all three levels.
 
         The operators also support bfloat16. They compute in float32 and round each result once.
         """
@@ -42,7 +42,12 @@ class TorchBackend(FrameworkBackend):
                 ("bfloat16", "float32", "float32"),
             ),
             devices=("cpu", "cuda"),
+            options=OPTIONS,
         )
+
+    def computes_family(self, config: Any) -> bool:
+        """Return whether the settings are those of mind_plus, which all levels compute."""
+        return bool(config.model == "mind_plus")  # backend-R19
 
     def on(self, device: str) -> TorchBackend:
         """Return the backend on a device: cpu, cuda, or auto (cuda if available).

@@ -39,10 +39,12 @@ def compile_steps(model: MIND) -> None:
     def compiled_loss(
         history: Tensor, profile: Tensor, target: Tensor, negatives: Tensor, batch: Batch
     ) -> Tensor:
-        """Return the loss () of a batch, as `MIND.compiled_loss`."""
+        """Return the loss () of a batch, as `MIND.loss_from_vectors`."""
         nonlocal traced
         names = ("target_log_expected", "negative_log_expected")
-        check_log_expected({name: getattr(batch, name) for name in names})
+        loss_name = "pooled" if model.config.attention == "pooled" else "sampled"
+        logs = {name: getattr(batch, name) for name in names}
+        check_log_expected(f"{loss_name}_softmax", logs)
         if not traced:
             trace_history, trace_batch = resize_to_trace_length(history, batch)
             mark_dynamic_length(trace_history, trace_batch)

@@ -113,9 +113,13 @@ class DistributedModel:
 
     def __init__(self, model: MIND, group: ProcessGroup) -> None:
         self.group, weighted_loss = group, WeightedLoss(model)
-        ignored = [f"model.{name}" for name in (*TABLES, "rows", "weights")]  # not averaged
+        # no entries, no gradient: S without votes = "matrix", positions without columns
+        empty = [name for name, x in model.named_parameters() if x.numel() == 0]
+        names = {*TABLES, "rows", "weights", *empty}  # not averaged
+        ignored = [f"model.{name}" for name in names]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(weighted_loss, ignored)
-        self.weighted_loss = DistributedDataParallel(weighted_loss)
+        averaged = any(name not in names for name, _ in model.named_parameters())
+        self.weighted_loss = DistributedDataParallel(weighted_loss) if averaged else weighted_loss
 
     def differentiate(self, model: MIND, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
         """Return loss and gradients of a whole batch; they are equal on every process."""
@@ -125,9 +129,12 @@ class DistributedModel:
             loss = self.weighted_loss(local_batch, weight)
             loss.backward()
             total, tables = sum_loss_and_tables(model, batch, loss.detach())
-        parameters = model.named_parameters()
-        means = {name: x.grad for name, x in parameters if name not in TABLES}
-        return total, {**tables, **{name: x * self.group.world for name, x in means.items()}}
+        means = {
+            name: torch.zeros_like(x) if x.grad is None else x.grad * self.group.world
+            for name, x in model.named_parameters()
+            if name not in TABLES
+        }
+        return total, {**tables, **means}
 
 
 def distribute_model(model: MIND) -> DistributedModel | None:
@@ -147,7 +154,8 @@ def select_local_users(batch: Batch, group: ProcessGroup) -> tuple[Batch, float]
     selection = slice(start, stop) if stop > start else slice(0, 1)
     histories = Histories(*(x[selection] for x in batch.histories))
     logs = batch.target_log_expected[selection], batch.negative_log_expected
-    return Batch(histories, batch.target[selection], batch.negatives, *logs), weight
+    keep = None if batch.keep is None else batch.keep[selection]
+    return Batch(histories, batch.target[selection], batch.negatives, *logs, keep), weight
 
 
 def sum_loss_and_tables(

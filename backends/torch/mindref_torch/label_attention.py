@@ -102,7 +102,14 @@ def check_inputs(interests: Tensor, target: Tensor, active: Tensor, power: float
     require_bool("label_attention", active=active)
     if not power >= 0:  # label_attention-R15: raises for NaN, too
         raise ShapeError(say("label_attention: power", "a number from 0 to infinity", power))
-    # a compiled step cannot check values; its users have at least one active interest
-    if not torch.compiler.is_compiling() and not active.any(1).all():  # label_attention-R16
+    check_active("label_attention", active)  # label_attention-R16
+
+
+def check_active(subject: str, active: Tensor) -> None:
+    """Raise ShapeError for a user without an active interest.
+
+    A compiled step cannot check values; its users have at least one active interest.
+    """
+    if not torch.compiler.is_compiling() and not active.any(1).all():
         expected = "an active interest for every user"
-        raise ShapeError(say("label_attention: active", expected, "none"))
+        raise ShapeError(say(f"{subject}: active", expected, "none"))

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from mindref.config import Config
+from mindref.models import mind_plus
 from mindref.models.parameters import Catalogue, Gradients, Params, unflatten
 from mindref.ops.embedding import RowGradient, check_row_indices
 from mindref.shapes import bind_axes, require_bool
 from mindref_torch.arrays import to_tensor
 from mindref_torch.embedding import sum_sparse_rows
-from mindref_torch.model import MIND
+from mindref_torch.model import MIND, Batch
 
 
 def loss_and_gradients(
@@ -28,9 +29,10 @@ def loss_and_gradients(
     Gradients of tables are row gradients.
     """
     loss, gradients = differentiate_loss(
-        build_module(params, catalogue, config, device), to_tensors(batch, device)
+        build_module(params, catalogue, config, device), to_batch(batch, device)
     )
-    return loss, Gradients(*unflatten(gradients))
+    container = mind_plus.Gradients if isinstance(params, mind_plus.Params) else Gradients
+    return loss, unflatten(gradients, container)
 
 
 def interests(
@@ -70,7 +72,7 @@ def select_named_items(
     )
 
 
-def differentiate_loss(model: MIND, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+def differentiate_loss(model: MIND, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
     """Return the loss of a batch of tensors, and parameter name -> gradient."""
     loss = model(batch)
     parameters = dict(model.named_parameters())
@@ -92,12 +94,19 @@ def build_module(params: Params, catalogue: Catalogue, config: Config, device: A
     with torch.device("meta"):  # no initial values: the parameters are replaced below
         model = MIND(config, torch.empty(0), torch.empty(0), sparse=True)
     model.rows, model.weights = (to_tensor(x, device) for x in catalogue)
-    model.items, model.profile, model.bilinear = (
-        nn.Parameter(to_tensor(x, device)) for x in params[:3]
-    )
+    for name, x in params._asdict().items():
+        if name != "layers":
+            setattr(model, name, nn.Parameter(to_tensor(x, device)))
     for arrays, target in zip(params.layers, model.layers, strict=True):
         target.weight, target.bias = (nn.Parameter(to_tensor(x, device)) for x in arrays)
     return model
+
+
+def to_batch(batch: Any, device: Any = "cpu") -> Batch:
+    """Return a batch of MIND or mind_plus as tensors on a device."""
+    shared, keep = batch if isinstance(batch, mind_plus.Batch) else (batch, None)
+    factors = None if keep is None else to_tensor(keep, device)
+    return Batch(*to_tensors(shared, device), keep=factors)
 
 
 def to_tensors(x: Any, device: Any = "cpu") -> Any:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from mindref.config import Config
+from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Params, unflatten
 from mindref.training.optimiser import State as Moments
 from mindref_torch import distributed
 from mindref_torch.arrays import to_tensor
 from mindref_torch.compiled import compile_steps
-from mindref_torch.level_model import build_module, differentiate_loss, to_tensors
+from mindref_torch.level_model import build_module, differentiate_loss, to_batch
 from mindref_torch.model import MIND
 
 ParameterMoments = tuple[Tensor, Tensor, Tensor]
@@ -78,7 +79,7 @@ def step(
     differentiate = (
         state.distributed_model.differentiate if state.distributed_model else differentiate_loss
     )
-    loss, gradients = differentiate(model, to_tensors(batch, device))
+    loss, gradients = differentiate(model, to_batch(batch, device))
     if not all_squares_finite(loss, gradients):  # optimiser-R14
         return state, loss * torch.nan if loss.isfinite() else loss
     state.step += 1  # optimiser-R2
@@ -128,7 +129,8 @@ def update_tensor(
 
 def parameters(state: State) -> Params:
     """Return the parameters of a state without a copy; the next step changes them."""
-    return unflatten({name: x.detach() for name, x in state.model.named_parameters()})
+    arrays = {name: x.detach() for name, x in state.model.named_parameters()}
+    return unflatten(arrays, family_of(state.model.config.model).params)
 
 
 def moments(state: State) -> Moments:

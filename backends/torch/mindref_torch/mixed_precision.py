@@ -21,7 +21,7 @@ def compute_in_float32(function: Function) -> Function:
 
     @wraps(function)
     def wrapper(*tensors: Any, **numbers: Any) -> Any:
-        if not is_bfloat16(*tensors):
+        if not is_bfloat16(*(x for x in tensors if x is not None)):  # an optional tensor
             return function(*tensors, **numbers)
         return round_to_bfloat16(function(*map(to_float32, tensors), **numbers))
 
@@ -34,9 +34,9 @@ def is_bfloat16(*tensors: Tensor) -> bool:
     return dtypes == {torch.bfloat16}
 
 
-def to_float32(x: Tensor) -> Tensor:
-    """Return a bfloat16 tensor as float32, and any other tensor unchanged."""
-    return x.float() if x.dtype == torch.bfloat16 else x
+def to_float32(x: Any) -> Any:
+    """Return a bfloat16 tensor as float32, and any other tensor or None unchanged."""
+    return x.float() if x is not None and x.dtype == torch.bfloat16 else x
 
 
 def round_to_bfloat16(result: Any) -> Any:

@@ -1,19 +1,28 @@
-"""MIND as a PyTorch module: interests of histories, and the loss of a batch.
+"""MIND and mind_plus as a PyTorch module: interests of histories, and the loss of a batch.
 
-Spec: specs/model.md. The state_dict has the parameter names that mindref uses in files.
+Spec: specs/model.md, specs/mind_plus.md. The state_dict has the parameter names that mindref uses
+in files.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mindref.config import Config
+from mindref.models.mind_plus import ages
 from mindref_torch.embedding import check_row_indices, embedding
 from mindref_torch.label_attention import label_attention
+from mindref_torch.mind_plus import (
+    apply_dropout,
+    check_ages,
+    vote_matrix,
+    weigh_by_age,
+)
+from mindref_torch.pooled_softmax import pooled_softmax
 from mindref_torch.relu_layer import relu_layer
 from mindref_torch.routing import routing
 from mindref_torch.sampled_softmax import sampled_softmax
@@ -37,6 +46,7 @@ class Batch(NamedTuple):
     negatives: Tensor  # (S,)
     target_log_expected: Tensor  # (B,)
     negative_log_expected: Tensor  # (S,)
+    keep: Tensor | None = None  # (B, L, D) factors of the behaviours' vectors, for dropout
 
 
 class Affine(nn.Module):  # type: ignore[misc]  # the framework has no types
@@ -53,7 +63,7 @@ class Affine(nn.Module):  # type: ignore[misc]  # the framework has no types
 
 
 class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
-    """MIND for a configuration and a catalogue of items.
+    """MIND or mind_plus for a configuration and a catalogue of items.
 
     rows and weights (N, F) are the catalogue: the vector of an item is the weighted sum of these
     rows of the item table. Parameters have the dtype and the device of the weights. A user has
@@ -83,9 +93,16 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         self.register_buffer("weights", weights, persistent=False)
         self.items = normal_parameter((count, width), 1 / width, weights)
         self.profile = normal_parameter((profiles, config.profile_width), 1 / width, weights)
-        self.bilinear = normal_parameter((width, width), 1 / width, weights)
-        widths = (width + features * config.profile_width, *config.hidden, width)  # model-R21
-        self.layers = nn.ModuleList(Affine(i, o, weights) for i, o in pairwise(widths))
+        votes = width if config.votes == "matrix" else 0  # mind_plus-R8
+        self.bilinear = normal_parameter((votes, votes), 1 / width, weights)
+        self.positions = None
+        if config.model == "mind_plus":
+            positions = torch.as_tensor(ages.start(config)).to(weights)  # mind_plus-R2
+            self.positions = nn.Parameter(positions)
+        inputs = width + features * config.profile_width + config.contexts * width
+        widths = (inputs, *config.hidden, width)  # model-R21, mind_plus-R20
+        pairs = [] if config.head == "none" else pairwise(widths)  # mind_plus-R11
+        self.layers = nn.ModuleList(Affine(i, o, weights) for i, o in pairs)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss () of a batch.
@@ -99,6 +116,8 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         vectors = self.item_vectors(torch.cat(ids)).split([len(x) for x in ids])
         behaviours, target, negatives = vectors  # 1 to 3, model-R10
         history, profile = self.arrange_vectors(behaviours, histories)
+        history = apply_dropout(history, batch.keep)
+        batch = batch._replace(keep=None)
         return self.loss_from_vectors(history, profile, target, negatives, batch)
 
     def loss_from_vectors(
@@ -109,20 +128,25 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         history (B, L, D), profile (B, G Q), target (B, D), negatives (S, D). All sizes depend only
         on the sizes of the batch, so `compiled.py` compiles this method as one graph.
         """
+        config = self.config
         users, active = self.interests_from_vectors(history, profile, batch.histories)
-        power = self.config.power if self.config.attention == "label" else 0.0  # model-R14
-        user = label_attention(users, target, active, power=power)  # 4
-        return sampled_softmax(
-            user,
+        arrays = (
             target,
             negatives,
             batch.target,
             batch.negatives,
             batch.target_log_expected,
             batch.negative_log_expected,
-            temperature=self.config.temperature,
-            normalise=self.config.normalise,
-        )  # 5
+        )
+        numbers: dict[str, Any] = {
+            "temperature": config.temperature,
+            "normalise": config.normalise,
+        }
+        if config.attention == "pooled":  # 4 and 5, mind_plus-R17
+            return pooled_softmax(users, active, *arrays, sharpness=config.sharpness, **numbers)
+        power = config.power if config.attention == "label" else 0.0  # model-R14
+        user = label_attention(users, target, active, power=power)  # 4
+        return sampled_softmax(user, *arrays, **numbers)  # 5
 
     def batch_item_ids(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ids of all behaviours (M,), of the targets (B,) and of the negatives (S,)."""
@@ -143,6 +167,8 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         Padded positions of the history are zero.
         """
         mask, width = histories.mask, behaviours.shape[1]
+        if self.positions is not None:
+            check_ages(self.positions, mask)
         positions = mask.flatten().nonzero()[:, 0]
         history = behaviours.new_zeros(mask.numel(), width)
         history = history.index_copy(0, positions, behaviours)  # model-R8: padding is not looked up
@@ -152,32 +178,44 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         self, history: Tensor, profile: Tensor, histories: Histories
     ) -> tuple[Tensor, Tensor]:
         """Return interests (B, K, D) and active (B, K) from vectors of behaviours and profiles."""
-        capsules, active = self.route_histories(history, histories)  # 1 to 3
-        users, interests, _ = capsules.shape
-        profiles = profile[:, None].expand(users, interests, profile.shape[1])
-        x = torch.cat([capsules, profiles], 2).flatten(0, 1)  # 4, model-R4
-        last = len(self.layers) - 1
-        for index, layer in enumerate(self.layers):  # 5, model-R5
-            x = layer(x, relu=self.config.last_relu or index < last)
-        return x.view_as(capsules).masked_fill(~active[..., None], 0), active  # 6, model-R6
+        capsules, contexts, active = self.route_histories(history, histories)  # 1 to 3
+        x = self.apply_layers(capsules, torch.cat([profile, contexts], 1))  # mind_plus-R9
+        return x.masked_fill(~active[..., None], 0), active  # 6, model-R6, mind_plus-R12
 
-    def route_histories(self, history: Tensor, histories: Histories) -> tuple[Tensor, Tensor]:
-        """Return capsules u (B, K, D) and the mask of active interests (B, K)."""
+    def route_histories(
+        self, history: Tensor, histories: Histories
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return capsules u (B, K, D), contexts (B, M D) and active interests (B, K)."""
         config, mask = self.config, histories.mask
         active = self.active_interests(mask.sum(1))
         dynamic, logits = config.routing == "dynamic", histories.init_logits
+        matrix = vote_matrix(self.bilinear, config)
+        log_weights, contexts = weigh_by_age(self.positions, matrix, history, mask, config)
         capsules, _ = routing(
             history,
             mask,
-            self.bilinear,
+            matrix,
             logits if dynamic else torch.zeros_like(logits),  # model-R12
             active,
+            log_weights,  # mind_plus-R4
             iterations=config.iterations if dynamic else 1,
             gradient=config.routing_gradient,  # model-R11
             axis=config.routing_axis,
             kind=config.squash,  # model-R13
         )
-        return capsules, active
+        return capsules, contexts, active
+
+    def apply_layers(self, capsules: Tensor, further_inputs: Tensor) -> Tensor:
+        """Return (B, K, D) from capsules (B, K, D) and further inputs of the layers (B, I)."""
+        config, last = self.config, len(self.layers) - 1
+        if config.head == "none":  # mind_plus-R11
+            return capsules
+        repeated = further_inputs[:, None].expand(-1, capsules.shape[1], -1)
+        x = torch.cat([capsules, repeated], 2).flatten(0, 1)  # 4, model-R4
+        for index, layer in enumerate(self.layers):  # 5, model-R5
+            x = layer(x, relu=config.last_relu or index < last)
+        x = x.view_as(capsules)
+        return capsules + x if config.head == "residual" else x  # mind_plus-R10
 
     def active_interests(self, lengths: Tensor) -> Tensor:
         """Return the mask of active interests (B, K) for numbers of behaviours (B,)."""

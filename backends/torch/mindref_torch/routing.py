@@ -23,6 +23,7 @@ def routing(
     bilinear: Tensor,
     init_logits: Tensor,
     active: Tensor,
+    log_weights: Tensor | None = None,
     *,
     iterations: int,
     gradient: str,
@@ -32,11 +33,12 @@ def routing(
     """Map behaviours (B, L, D) to capsules u (B, K, D) and the last coupling weights w (B, L, K).
 
     mask (B, L) is true for a behaviour. bilinear is (D, D), or (L, K, D, D) for a matrix per pair.
-    init_logits (B, L, K); active (B, K) is true for active interests. With gradient "last" the
-    coupling weights of the last iteration are constant; with "all" every iteration is
-    differentiated. Raises ShapeError for wrong shapes, dtypes or options.
+    init_logits (B, L, K); active (B, K) is true for active interests. log_weights (B, L, K) are
+    optional logs of factors of the coupling weights. With gradient "last" the coupling weights of
+    the last iteration are constant; with "all" every iteration is differentiated. Raises
+    ShapeError for wrong shapes, dtypes or options.
     """
-    check_inputs(history, mask, bilinear, init_logits, active)
+    check_inputs(history, mask, bilinear, init_logits, active, log_weights)
     check_options(iterations, gradient, axis, kind)
     history = history.masked_fill(~mask[:, :, None], 0)  # routing-R6
     # coupling weights and logits are (B, K, L): softmax over a short last axis is slow
@@ -44,15 +46,31 @@ def routing(
     softmax_axis = 1 if axis == "interests" else 2  # routing-R9
 
     votes = project_votes(history, bilinear)
-    routing_votes = votes if gradient == "all" else votes.detach()
+    factors = None if log_weights is None else exp_log_weights(log_weights, allowed)
     logits = init_logits.transpose(1, 2).contiguous()  # (B, K, L)
-    logits = logits if gradient == "all" else logits.detach()  # routing-R11, R12
+    routing_votes, routing_factors = votes, factors
+    if gradient == "last":  # routing-R11, R12, R36
+        routing_votes, logits = votes.detach(), logits.detach()
+        routing_factors = None if factors is None else factors.detach()
     for _ in range(iterations - 1):  # routing-R5
         couplings = softmax(logits, allowed, axis=softmax_axis)  # routing-R2
-        capsules = squash(sum_votes(couplings, routing_votes), kind=kind)  # routing-R4, R27
+        sums = sum_votes(apply_factors(couplings, routing_factors), routing_votes)
+        capsules = squash(sums, kind=kind)  # routing-R4, R27
         logits = logits + vote_agreement(routing_votes, capsules)  # routing-R8
     couplings = softmax(logits, allowed, axis=softmax_axis)
-    return squash(sum_votes(couplings, votes), kind=kind), couplings.transpose(1, 2)
+    sums = sum_votes(apply_factors(couplings, factors), votes)
+    return squash(sums, kind=kind), couplings.transpose(1, 2)
+
+
+def exp_log_weights(log_weights: Tensor, allowed: Tensor) -> Tensor:
+    """Return exp(log_weights) (B, K, L) of log weights (B, L, K), zero where not allowed."""
+    masked = log_weights.transpose(1, 2).masked_fill(~allowed, -torch.inf)  # routing-R34
+    return masked.exp()
+
+
+def apply_factors(couplings: Tensor, factors: Tensor | None) -> Tensor:
+    """Return the coupling weights times the factors; without log weights, the coupling weights."""
+    return couplings if factors is None else couplings * factors  # routing-R32, R33
 
 
 def project_votes(history: Tensor, bilinear: Tensor) -> Tensor:
@@ -77,9 +95,15 @@ def vote_agreement(votes: Tensor, capsules: Tensor) -> Tensor:
 
 
 def check_inputs(
-    history: Tensor, mask: Tensor, bilinear: Tensor, init_logits: Tensor, active: Tensor
+    history: Tensor,
+    mask: Tensor,
+    bilinear: Tensor,
+    init_logits: Tensor,
+    active: Tensor,
+    log_weights: Tensor | None,
 ) -> None:
     """Raise ShapeError if shapes or dtypes do not match."""
+    optional = {} if log_weights is None else {"log_weights": log_weights}  # routing-R39
     bind_axes(
         "routing",
         history=(history, "BLD"),
@@ -87,8 +111,11 @@ def check_inputs(
         init_logits=(init_logits, "BLK"),
         active=(active, "BK"),
         bilinear=(bilinear, "DD" if bilinear.ndim == 2 else "LKDD"),
+        **{name: (x, "BLK") for name, x in optional.items()},
     )
-    require_float_dtype("routing", history=history, bilinear=bilinear, init_logits=init_logits)
+    require_float_dtype(
+        "routing", history=history, bilinear=bilinear, init_logits=init_logits, **optional
+    )
     require_bool("routing", mask=mask, active=active)
 
 

@@ -38,7 +38,7 @@ def sampled_softmax(
         "negative_log_expected": negative_log_expected,
     }
     check_inputs(user, target, negatives, target_ids, negative_ids, logs)
-    check_loss_values(user, logs, temperature)
+    check_loss_values("sampled_softmax", logs, temperature)
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
@@ -93,22 +93,22 @@ def check_inputs(
         negative_log_expected=(logs["negative_log_expected"], "S"),
     )
     require_float_dtype("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
-
-
-def check_loss_values(user: Tensor, logs: dict[str, Tensor], temperature: float) -> None:
-    """Raise ShapeError for an empty batch, a wrong temperature or wrong log expected counts."""
-    if not torch.compiler.is_compiling():  # a compiled step cannot check values
-        check_log_expected(logs)
     if len(user) == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
-    if not 0 < temperature < math.inf:  # sampled_softmax-R16
+
+
+def check_loss_values(subject: str, logs: dict[str, Tensor], temperature: float) -> None:
+    """Raise ShapeError for a wrong temperature or wrong log expected counts."""
+    if not torch.compiler.is_compiling():  # a compiled step cannot check values
+        check_log_expected(subject, logs)
+    if not 0 < temperature < math.inf:  # sampled_softmax-R16, pooled_softmax-R21
         expected = "a finite number above 0"
-        raise ShapeError(say("sampled_softmax: temperature", expected, temperature))
+        raise ShapeError(say(f"{subject}: temperature", expected, temperature))
 
 
-def check_log_expected(logs: dict[str, Tensor]) -> None:
-    """Raise ShapeError unless the log expected counts are finite (sampled_softmax-R15)."""
+def check_log_expected(subject: str, logs: dict[str, Tensor]) -> None:
+    """Raise ShapeError unless the logs are finite (sampled_softmax-R15, pooled_softmax-R20)."""
     for name, log in logs.items():
         if not log.isfinite().all():
             got = "an infinite one or NaN"
-            raise ShapeError(say(f"sampled_softmax: {name}", "finite logs", got))
+            raise ShapeError(say(f"{subject}: {name}", "finite logs", got))

@@ -1,8 +1,8 @@
 """The user tower as an exportable module: histories to interests.
 
-Spec: specs/model.md (serving). It computes the same as `MIND.interests`, but a traced graph accepts
-any batch. Therefore all vectors are padded: the number of behaviours depends on the mask. The tower
-does not check values, because a graph cannot raise errors.
+Spec: specs/model.md (serving), specs/mind_plus.md. It computes the same as `MIND.interests`, but a
+traced graph accepts any batch. Therefore all vectors are padded: the number of behaviours depends
+on the mask. The tower does not check values, because a graph cannot raise errors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mindref.models.tower import UserTower
 from mindref.shapes import Array
+from mindref_torch.mind_plus import vote_matrix, weigh_by_age
 from mindref_torch.relu_layer import relu_layer
 from mindref_torch.routing import routing
 from mindref_torch.squash import squash
@@ -26,7 +27,7 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
     def __init__(self, user_tower: UserTower) -> None:
         super().__init__()
         self.config = config = user_tower.config
-        for name in ("items", "logits", "profile", "bilinear"):
+        for name in ("items", "logits", "profile", "bilinear", "positions"):
             self.register_buffer(name, torch.tensor(getattr(user_tower, name)))
         self.weights = constant_parameters(layer.weight for layer in user_tower.layers)
         self.biases = constant_parameters(layer.bias for layer in user_tower.layers)
@@ -50,19 +51,26 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
         ids = torch.where(mask, items, 0)  # model-R8
         history = F.embedding(ids, self.items)  # 1, model-R1; routing masks the padding
         active = self.active_interests(lengths)
+        matrix = vote_matrix(self.bilinear, config)
+        log_weights, contexts = weigh_by_age(self.positions, matrix, history, mask, config)
         capsules, _ = routing(  # 3
             history,
             mask,
-            self.bilinear,
+            matrix,
             F.embedding(ids, self.logits),  # model-R16
             active,
+            log_weights,
             iterations=config.iterations if config.routing == "dynamic" else 1,  # model-R12
             gradient="last",  # not differentiated
             axis=config.routing_axis,
             kind=config.squash,  # model-R13
         )
-        x = self.apply_layers(self.join_profile(capsules, profile))  # 4, 5
-        x = torch.where(active[..., None], x.view_as(capsules), 0)  # 6, model-R6
+        x = capsules
+        if config.head != "none":  # mind_plus-R11
+            x = self.apply_layers(self.join_profile(capsules, profile, contexts))  # 4, 5
+            x = x.view_as(capsules)
+            x = capsules + x if config.head == "residual" else x  # mind_plus-R10
+        x = torch.where(active[..., None], x, 0)  # 6, model-R6
         return squash(x, kind="unit") if config.normalise else x, active  # model-R19
 
     def mask_recent(self, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,17 +93,17 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
             num_active = torch.where(lengths > 0, limit, 1)  # model-R7
         return torch.arange(limit, device=lengths.device) < num_active
 
-    def join_profile(self, capsules: Tensor, profile: Tensor | None) -> Tensor:
-        """Return [capsule ; profile] of each capsule as rows (B K, D + G Q) (model-R4)."""
-        if profile is None:
-            return capsules.flatten(0, 1)
-        rows = mask_negative_ids(profile, len(self.profile))
-        vectors = F.embedding(rows, self.profile)  # 2 (B, G, Q)
-        profiles = vectors.flatten(1)[:, None].expand(-1, capsules.shape[1], -1)  # model-R2
-        return torch.cat([capsules, profiles], 2).flatten(0, 1)
+    def join_profile(self, capsules: Tensor, profile: Tensor | None, contexts: Tensor) -> Tensor:
+        """Return [capsule ; profile ; contexts] as rows (B K, D + G Q + M D) (model-R4)."""
+        vectors = [contexts] if self.config.contexts else []  # mind_plus-R9
+        if profile is not None:
+            rows = mask_negative_ids(profile, len(self.profile))
+            vectors.insert(0, F.embedding(rows, self.profile).flatten(1))  # 2, model-R2 (B, G Q)
+        repeated = [x[:, None].expand(-1, capsules.shape[1], -1) for x in vectors]
+        return torch.cat([capsules, *repeated], 2).flatten(0, 1)
 
     def apply_layers(self, x: Tensor) -> Tensor:
-        """Apply the layers to rows (B K, D + G Q); return rows (B K, D)."""
+        """Apply the layers to rows (B K, D + G Q + M D); return rows (B K, D)."""
         last = len(self.weights) - 1
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = relu_layer(x, weight, bias, relu=self.config.last_relu or index < last)  # model-R5

@@ -11,10 +11,10 @@ ITEMS, USERS, LENGTH = 100, 32, 10
 CONFIG = Config(interests=3, width=16, hidden=(32,), power=2.0)
 
 
-def make_model(**options: object) -> MIND:
+def make_model(config: Config = CONFIG, **options: object) -> MIND:
     """Return a module with one row per item, drawn with a fixed seed."""
     torch.manual_seed(0)
-    return MIND(CONFIG, torch.arange(ITEMS)[:, None], torch.ones(ITEMS, 1), **options)
+    return MIND(config, torch.arange(ITEMS)[:, None], torch.ones(ITEMS, 1), **options)
 
 
 def make_batch() -> Batch:

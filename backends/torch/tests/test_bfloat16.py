@@ -5,8 +5,9 @@ from __future__ import annotations
 import ml_dtypes  # noqa: F401  # registers the dtype in NumPy
 import pytest
 import torch
-from sample_model import make_batch, make_model
+from sample_model import CONFIG, LENGTH, USERS, make_batch, make_model
 
+from mindref.config import Config
 from mindref.conformance.bounds.precision import TYPES, Precision
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
@@ -19,7 +20,7 @@ from mindref.conformance.runner.plan import (
 )
 from mindref.conformance.tolerances import ROUNDING
 from mindref.errors import ShapeError
-from mindref_torch import routing
+from mindref_torch import Batch, routing
 from mindref_torch.backend import TorchBackend
 from mindref_torch.embedding import embedding
 from mindref_torch.relu_layer import relu_layer
@@ -87,15 +88,20 @@ def test_a_sum_is_rounded_once() -> None:
     assert (weights == torch.tensor(1e-3).bfloat16()).all()
 
 
-def test_a_bfloat16_module_learns() -> None:
-    model, batch = make_model(), make_batch()
+@pytest.mark.parametrize("preset", ["mind", "best", "sparse"])
+def test_a_bfloat16_module_learns(preset: str) -> None:
+    config = CONFIG
+    if preset != "mind":
+        config = Config.of(preset, {"interests": CONFIG.interests, "width": CONFIG.width})
+    model, batch = make_model(config), make_batch()
+    if config.dropout:
+        factors = torch.full((USERS, LENGTH, CONFIG.width), 1 - config.dropout)
+        batch = batch._replace(keep=factors.bernoulli() / (1 - config.dropout))
     float32_loss = model(batch).item()
     model.bfloat16()
-    logs = [x.bfloat16() if x.is_floating_point() else x for x in batch[3:]]
+    converted = (None if x is None else x.bfloat16() for x in batch[3:])
     histories = batch.histories._replace(init_logits=batch.histories.init_logits.bfloat16())
-    batch = batch._replace(
-        histories=histories, target_log_expected=logs[0], negative_log_expected=logs[1]
-    )
+    batch = Batch(histories, *batch[1:3], *converted)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
     losses = []
     for _ in range(20):

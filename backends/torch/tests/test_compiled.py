@@ -12,6 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.backends.families import (
+    BEST,
+    SPARSE,
+    assert_matches_reference,
+    large_plus_world,
+    train_three_steps,
+)
 
 from mindref.backend import NumpyBackend, load_backend
 from mindref.bench.workload import Workload, WorkloadSettings
@@ -24,6 +31,7 @@ from mindref.training.engine import make_engine
 from mindref_torch import Compiled
 from mindref_torch.compiled import check_compiler
 
+LENGTH_AXES = ("items", "mask", "init_logits")
 SETTINGS = WorkloadSettings(
     batch=24, length=10, width=8, interests=3, iterations=3, hidden=(12,), negatives=40,
     catalogue=300,
@@ -90,6 +98,25 @@ def test_fifty_steps_of_one_graph_match_the_losses_of_the_reference(
     assert len(graphs) == 1
     with torch.compiler.set_stance("fail_on_recompile"):  # a second training does not compile
         assert train_steps(workload, Compiled(), batches) == losses
+
+
+@pytest.mark.rules("backend-R13", "backend-R19")
+@pytest.mark.parametrize(
+    "settings", [BEST, pytest.param({**SPARSE, "dropout": 0.5}, marks=pytest.mark.slow)], ids=str
+)
+def test_compiled_steps_of_mind_plus_match_the_reference(settings: dict) -> None:
+    w = large_plus_world(30, items=300, negatives=40, dtype="float64", **settings)
+    torch.compiler.reset()
+    assert_matches_reference(w, Compiled(), NumpyBackend())
+    shorter = w.with_histories(**{name: getattr(w.histories, name)[:, 3:] for name in LENGTH_AXES})
+    if w.batch.keep is not None:
+        shorter = shorter._replace(batch=shorter.batch._replace(keep=w.batch.keep[:, 3:]))
+    with torch.compiler.set_stance("fail_on_recompile"):
+        assert_matches_reference(shorter, Compiled(), NumpyBackend())
+    logs = np.full(40, -np.inf)
+    wrong = w.with_shared(negative_log_expected=logs)
+    with pytest.raises(ShapeError, match=r"^pooled_softmax: negative_log_expected: expected"):
+        train_three_steps(wrong, Compiled())
 
 
 def test_a_compiled_step_raises_for_an_infinite_log_expected_count() -> None:

@@ -73,7 +73,8 @@ def run_command(folder: Path, count: int, *arguments: object) -> subprocess.Comp
 
 def train_arguments(name: str, **changes: object) -> list[object]:
     settings = {**SETTINGS, **{key.replace("_", "-"): x for key, x in changes.items()}}
-    options = [argument for key, x in settings.items() for argument in (f"--{key}", x)]
+    used = {key: x for key, x in settings.items() if x is not None}
+    options = [argument for key, x in used.items() for argument in (f"--{key}", x)]
     return ["train", "--data", "shop.inter", "--out", name, *options]
 
 
@@ -81,7 +82,7 @@ def train_run(folder: Path, name: str, count: int, **changes: object) -> Path:
     """Train with `count` processes; return the run."""
     done = run_command(folder, count, "-m", "mindref", *train_arguments(name, **changes))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("hit_rate@10") == 1, "only rank 0 prints"
+    assert done.stdout.count("│ hit_rate@10") == 1, "only rank 0 prints"
     return folder / name
 
 
@@ -112,6 +113,28 @@ def test_losses_do_not_depend_on_the_number_of_processes(
     assert sorted(x.name for x in run.iterdir()) == sorted(
         x.name for x in single_process_run.iterdir()
     )
+
+
+@pytest.mark.rules("backend-R17", "backend-R19", "model-R39")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preset": "best"},
+        {"preset": "sparse", "user_features": None, "hidden": None},
+        pytest.param(  # no parameter but the tables
+            {"preset": "sparse", "user_features": None, "hidden": None, "recency": "none"},
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=str,
+)
+def test_losses_of_mind_plus_do_not_depend_on_the_number_of_processes(
+    folder: Path, changes: dict[str, object], tmp_path: Path
+) -> None:
+    runs = [train_run(folder, str(tmp_path / f"plus-{n}"), n, **changes) for n in (2, 1)]
+    losses = read_losses(runs[0])
+    assert losses[-5:].mean() < 0.99 * losses[:5].mean()
+    assert_equal_runs(*runs)
 
 
 @pytest.mark.rules("backend-R17")

@@ -23,9 +23,11 @@ from mindref.config import Config
 from mindref.conformance.tolerances import same_math
 from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
-from mindref.models.parameters import Catalogue, Sizes, init
+from mindref.models.family import family_of
+from mindref.models.parameters import Catalogue, Sizes
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix
 from mindref.models.tower import user_tower, with_keyed_logits
+from mindref.presets import PRESETS
 from mindref.recommender.serving import ServedModel
 from mindref_torch import export, tower
 
@@ -38,6 +40,9 @@ OPTIONS: list[dict[str, Any]] = [
     {"interest_count": "fixed", "hidden": (12, 10), "last_relu": True},
     {"routing": "uniform", "routing_axis": "behaviours", "user_features": (), "logits": "fixed"},
     {"interests": 1, "logits": "per_call", "dtype": "float64"},
+    {**PRESETS["best"], "sigma": 0.5, "window": WINDOW},
+    {**PRESETS["sparse"], "user_features": (), "window": WINDOW},
+    {"model": "mind_plus", "head": "residual", "contexts": 2, "recency": "shared"},
 ]
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "behaviours before the window count": (
@@ -51,7 +56,7 @@ MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
     "every interest is active": ("active_interests", lambda tower, n: n >= torch.zeros(4)),
     "profiles are zero": (
         "join_profile",
-        lambda tower, u, p: tower.original(u, torch.zeros_like(p)),
+        lambda tower, u, p, c: tower.original(u, torch.zeros_like(p), c),
     ),
     "the last layer is left out": ("apply_layers", lambda tower, x: x[:, : tower.items.shape[1]]),
 }
@@ -64,7 +69,7 @@ def make_model(features: int, **changes: Any) -> Model:
     sizes = Sizes(ITEMS, ITEMS + 9, PROFILES if features else 0, features)
     rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ITEMS + 9, (ITEMS, FIELDS - 1))])
     weights = np.full(rows.shape, 1 / FIELDS, config.dtype)
-    params = init(rng, config, sizes)
+    params = family_of(config.model).init(rng, config, sizes)
     biases = [layer._replace(bias=layer.bias + 0.3) for layer in params.layers]
     return Model(params._replace(layers=tuple(biases)), Catalogue(rows, weights), config)
 

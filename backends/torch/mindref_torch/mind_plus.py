@@ -1,0 +1,100 @@
+"""The parts of mind_plus that MIND lacks: weights by age, contexts, and item vectors as votes.
+
+Spec: specs/mind_plus.md. `MIND` and the exported user tower call these functions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mindref.config import Config
+from mindref.errors import ShapeError, say
+from mindref_torch.embedding import check_row_indices
+from mindref_torch.mixed_precision import compute_in_float32
+from mindref_torch.routing import routing
+from mindref_torch.shapes import bind_axes, dtype_name
+
+
+def vote_matrix(bilinear: Tensor, config: Config) -> Tensor:
+    """Return S (D, D); the identity if votes are item vectors."""
+    if config.votes == "matrix":
+        return bilinear
+    # mind_plus-R8
+    return torch.eye(config.width, dtype=bilinear.dtype, device=bilinear.device)
+
+
+def weigh_by_age(
+    positions: Tensor | None, matrix: Tensor, history: Tensor, mask: Tensor, config: Config
+) -> tuple[Tensor | None, Tensor]:
+    """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
+
+    The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
+    """
+    if positions is None or positions.shape[1] == 0:
+        return None, history.new_zeros(history.shape[0], 0)
+    log_weights = look_up_log_weights(positions, mask)
+    num_columns = positions.shape[1] - config.contexts
+    interest_weights, context_weights = log_weights.split([num_columns, config.contexts], 2)
+    contexts = pool_contexts(history, mask, matrix, context_weights, config.squash)
+    if config.recency == "none":
+        return None, contexts
+    if config.recency == "shared":
+        interest_weights = interest_weights.expand(-1, -1, config.interests)
+    return interest_weights, contexts
+
+
+@compute_in_float32
+def look_up_log_weights(positions: Tensor, mask: Tensor) -> Tensor:
+    """Return rows (B, L, C) of positions (W, C) by the age of each behaviour; 0 at padding."""
+    ages = mask.flip(1).cumsum(1).flip(1) - 1  # mind_plus-R1: the number of later behaviours
+    rows = F.embedding(ages.clamp(min=0), positions)
+    return rows.masked_fill(~mask[..., None], 0)  # mind_plus-R19: no gradient from padding
+
+
+def check_ages(positions: Tensor, mask: Tensor) -> None:
+    """Raise ShapeError if a behaviour is older than the last row of positions (mind_plus-R5)."""
+    oldest = mask.sum(1) - 1
+    check_row_indices("positions", oldest[oldest >= 0], len(positions))
+
+
+def pool_contexts(
+    history: Tensor, mask: Tensor, matrix: Tensor, log_weights: Tensor, squash_kind: str
+) -> Tensor:
+    """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
+
+    All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
+    the log weights compensates for them (mind_plus-R6, R7).
+    """
+    users, _, contexts = log_weights.shape
+    if contexts == 0:
+        return history.new_zeros(users, 0)
+    capsules, _ = routing(
+        history,
+        mask,
+        matrix,
+        torch.zeros_like(log_weights),
+        torch.ones((users, contexts), dtype=torch.bool, device=mask.device),
+        log_weights + math.log(contexts),
+        iterations=1,
+        gradient="last",
+        kind=squash_kind,
+    )
+    return capsules.flatten(1)
+
+
+def apply_dropout(history: Tensor, keep: Tensor | None) -> Tensor:
+    """Return the behaviours' vectors (B, L, D) times the factors keep (B, L, D), if there are any.
+
+    Raises ShapeError for another shape or dtype of the factors.
+    """
+    if keep is None:  # mind_plus-R16
+        return history
+    bind_axes("mind_plus", history=(history, "BLD"), keep=(keep, "BLD"))
+    if keep.dtype != history.dtype:
+        expected, got = dtype_name(history.dtype), dtype_name(keep.dtype)
+        raise ShapeError(say("mind_plus: keep", f"factors of dtype {expected}", got))
+    return history * keep  # mind_plus-R14

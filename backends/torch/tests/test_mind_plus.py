@@ -1,0 +1,207 @@
+"""mind_plus in PyTorch agrees with the reference at levels 2 and 3, and so does pooled_softmax."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.backends.families import (
+    BEST,
+    SPARSE,
+    assert_matches_reference,
+    assert_near,
+    large_plus_world,
+    train_three_steps,
+)
+from tests.backends.runs import assert_same_interests, make_trainer
+from tests.kernels.cases import with_negatives
+from tests.kernels.test_pooled_softmax import SHARPNESS, invalid_calls, special_calls
+from tests.models.worlds import PLUS_LOSSES, PLUS_OPTIONS, World, plus_world
+from tests.ops.loss_cases import EACH_OPTION, NAMES, TYPES, Case, cases, fixed_case
+from tests.runs import content, stop_after
+
+from mindref.backend import NumpyBackend
+from mindref.config import Config
+from mindref.errors import ShapeError
+from mindref.models.mind_plus import ages
+from mindref.models.parameters import flatten
+from mindref.ops import pooled_softmax
+from mindref.presets import PRESETS
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import resume_run
+from mindref.training.divergence import Diverged
+from mindref_torch import MIND
+from mindref_torch.backend import TorchBackend
+from mindref_torch.mind_plus import look_up_log_weights
+
+EACH_PRESET = pytest.mark.parametrize("settings", [BEST, SPARSE], ids=["best", "sparse"])
+
+
+def check_world(w: World, where: str = "") -> None:
+    assert_matches_reference(w, TorchBackend(), NumpyBackend(), where)
+
+
+@pytest.mark.rules(
+    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R8",
+    "mind_plus-R9", "mind_plus-R10", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14",
+    "mind_plus-R16", "mind_plus-R17", "mind_plus-R18", "mind_plus-R19",
+)  # fmt: skip
+@pytest.mark.parametrize("options", PLUS_OPTIONS, ids=str)
+@pytest.mark.slow(every=3)
+def test_each_option_with_each_loss(options: dict[str, Any]) -> None:
+    for index, loss in enumerate(PLUS_LOSSES):
+        settings = {"routing_gradient": ("all", "last")[index // 2 % 2], **loss, **options}
+        check_world(plus_world(3, keep=index % 2 == 0, **settings), f"{settings}")
+
+
+@pytest.mark.rules("mind_plus-R14", "mind_plus-R17", "mind_plus-R18", "backend-R19")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("settings", [BEST, {**SPARSE, "dropout": 0.5}], ids=["best", "sparse"])
+def test_the_settings_of_the_presets_with_many_users(settings: dict[str, Any], dtype: str) -> None:
+    check_world(large_plus_world(dtype=dtype, **settings))
+
+
+@pytest.mark.rules("pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R13", "mind_plus-R12")
+@EACH_PRESET
+def test_few_negatives_and_short_histories(settings: dict[str, Any]) -> None:
+    w = plus_world(3, **settings)
+    target = int(w.shared.target[0])
+    for ids in ([], [2], [2, 2, 2], [target], [*range(6)] * 3):
+        check_world(with_negatives(w, ids), str(ids))
+    check_world(plus_world(3, mask=np.zeros((4, 17), bool), **settings), "no behaviours")
+
+
+@pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
+def test_a_product_that_is_not_finite_ends_the_training() -> None:
+    w = plus_world(3, dtype="float32", **BEST)
+    items = w.params.items.copy()
+    items[w.catalogue.rows[w.shared.negatives[0], 0]] = np.nan
+    with pytest.raises(Diverged):
+        train_three_steps(w.with_params(items=items), TorchBackend())
+
+
+@pytest.mark.rules("mind_plus-R5")
+def test_invalid_inputs_raise() -> None:
+    w, backend = plus_world(3, keep=True, dtype="float32", **BEST), TorchBackend()
+    positions, keep = w.params.positions, w.batch.keep
+    for wrong, message in (
+        (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
+        (w.with_params(positions=positions[:, :4]), "routing: log_weights has shape"),
+        (w.with_params(positions=positions.astype(np.float64)), "routing: expected one dtype"),
+        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: keep has shape"),
+        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: keep: "),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            backend.loss_and_gradients(wrong.params, wrong.batch, wrong.catalogue, wrong.config)
+    short = w.with_params(positions=positions[:16])
+    with pytest.raises(ShapeError, match="positions: rows: "):
+        backend.interests(short.params, short.histories, short.catalogue, short.config)
+
+
+@pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
+@pytest.mark.parametrize("preset", ["best", "sparse"])
+def test_a_new_module_has_the_parameters_of_the_reference(preset: str) -> None:
+    config = Config.of(preset, {"width": 8, "profile_width": 2, "dtype": "float64"})
+    w = plus_world(0, (4, 17, 4, 8), **{**PRESETS[preset], "window": 20, "hidden": config.hidden})
+    rows, weights = map(torch.tensor, w.catalogue)
+    model = MIND(config, rows, weights, profiles=5, features=2 if preset == "best" else 0)
+    state = {name: tuple(x.shape) for name, x in model.state_dict().items()}
+    expected = {name: x.shape for name, x in flatten(w.params).items()}
+    assert {**state, "profile": ()} == {**expected, "profile": ()}
+    np.testing.assert_array_equal(model.positions.detach(), ages.start(config))
+
+
+def test_the_gradient_of_a_log_weight_is_summed_in_float32() -> None:
+    positions = torch.zeros(2, 1, dtype=torch.bfloat16, requires_grad=True)
+    out = look_up_log_weights(positions, torch.ones(1000, 1, dtype=torch.bool))
+    out.sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert positions.grad.flatten().tolist() == [1000, 0]  # 256 + 1 is 256 in bfloat16
+
+
+@EACH_PRESET
+def test_every_tensor_is_on_the_device_of_the_parameters(settings: dict[str, Any]) -> None:
+    """The default device is `meta`, so a tensor without a device has no values."""
+    w, default_device = plus_world(3, keep=True, **settings), torch.get_default_device()
+    torch.set_default_device("meta")
+    try:
+        check_world(w)
+    finally:
+        torch.set_default_device(default_device)
+
+
+@pytest.mark.rules("backend-R15", "backend-R19")
+@pytest.mark.parametrize("preset", ["best", "sparse"])
+def test_a_run_is_resumed_and_read_by_other_backends(preset: str, tmp_path: Path) -> None:
+    changes = {**PRESETS[preset], "window": 10, "steps": 20, "backend": "torch"}
+    if preset == "sparse":
+        changes["user_features"] = []
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    make_trainer(straight, **changes).train()
+    assert not make_trainer(stopped, **changes).train(stop_after(4)).finished
+    assert resume_run(stopped).train().finished
+    assert content(stopped) == content(straight)
+    models = [ServedModel.load(straight, backend=name) for name in ("torch", "numba")]
+    assert_same_interests(*models, "float32")  # also the coupling weights
+    reports = [evaluate_run(straight, backend=name) for name in ("torch", "numba")]
+    assert reports[0]["metrics"] == reports[1]["metrics"]
+
+
+def compare_pooled(case: Case, *, gradients: bool = True, **numbers: Any) -> None:
+    """Compare the operator and its gradients with the reference; NaN matches NaN."""
+    backend = TorchBackend()
+    with np.errstate(invalid="ignore", over="ignore"):  # products of numbers that are not finite
+        expected, saved = pooled_softmax.forward(*case, **numbers)
+        expected_results = [np.asarray(expected), *pooled_softmax.backward(-1.5, saved)]
+    cotangent = np.asarray(-1.5, expected.dtype)
+    results = [backend.ops.pooled_softmax.forward(*case, **numbers)[0]]
+    results += backend.differentiate("pooled_softmax", case, numbers, cotangent)
+    for name, x, y in zip(NAMES, results, expected_results, strict=True):
+        if gradients or name == "out":
+            assert_near(np.zeros_like(y) if x is None else x, y, f"{name} {numbers}")
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R1", "pooled_softmax-R2", "pooled_softmax-R3", "pooled_softmax-R6",
+    "pooled_softmax-R7", "pooled_softmax-R8", "pooled_softmax-R9", "pooled_softmax-R10",
+    "pooled_softmax-R11", "pooled_softmax-R14", "pooled_softmax-R15", "pooled_softmax-R16",
+)  # fmt: skip
+@TYPES
+@EACH_OPTION
+@given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
+@pytest.mark.slow(every=2)
+def test_drawn_cases_agree_with_the_reference(
+    drawn: Any, sharpness: float, dtype: Any, options: dict[str, Any]
+) -> None:
+    compare_pooled(drawn[0].astype(dtype), sharpness=sharpness, **options)
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R5", "pooled_softmax-R12",
+    "pooled_softmax-R13", "pooled_softmax-R15", "pooled_softmax-R16", "pooled_softmax-R25",
+)  # fmt: skip
+@pytest.mark.parametrize("sharpness", [*SHARPNESS, 1e-3, 1e-8, 1e-30, 1e-44])
+def test_special_calls_agree_with_the_reference(sharpness: float) -> None:
+    for case, options in special_calls():
+        finite = all(np.isfinite(x).all() for x in case[2:])
+        compare_pooled(case, gradients=finite, sharpness=sharpness, **options)
+    compare_pooled(fixed_case().astype(np.float32), sharpness=sharpness)
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
+    "pooled_softmax-R23", "pooled_softmax-R24",
+)  # fmt: skip
+def test_invalid_calls_raise_the_error_of_the_reference() -> None:
+    for case, numbers in invalid_calls():
+        with pytest.raises(ShapeError) as reference_error:
+            pooled_softmax.forward(*case, **numbers)
+        with pytest.raises(ShapeError) as error:
+            TorchBackend().ops.pooled_softmax.forward(*case, **numbers)
+        assert str(error.value) == str(reference_error.value)
