@@ -202,7 +202,7 @@ def operators_of(backend: Backend | None, config: Config) -> Any:
         return reference
     if family_of(config.model).in_contract:
         return backend.ops
-    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):
+    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39
         expected, todo = "a model of this backend", f"choose --backend {' or '.join(BUILT_IN)}"
         subject = f"backend {backend.name}"
         raise BackendError(say(subject, expected, f"the model {config.model}", todo))

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mindref.backend import NumpyBackend
 from mindref.conformance.tolerances import VANISHING, same_math
+from mindref.kernels.backend import NumbaBackend
 from mindref.models import mind_plus
 from mindref.models.family import backend_computes
 from mindref.models.parameters import copy_params, flatten
@@ -59,6 +61,11 @@ def assert_matches_reference(w: World, backend: Any, reference: Any, where: str 
     assert list(trained) == list(reference_trained), where
     for name, x in reference_trained.items():
         assert_near(trained[name], x, f"{where} {name} after three steps")
+
+
+def check_fused_world(w: World, where: str = "") -> None:
+    """Compare the backend numba with the reference."""
+    assert_matches_reference(w, NumbaBackend(1), NumpyBackend(), where)
 
 
 def train_three_steps(w: World, backend: Any) -> dict[str, Array]:

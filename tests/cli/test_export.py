@@ -64,6 +64,17 @@ def test_files_are_in_the_run_by_default(cli, run, writer):
         assert file["bytes"] == (folder / name).stat().st_size
 
 
+@pytest.mark.rules("model-R40")
+def test_a_run_of_mind_plus_is_exported(cli, writer, tmp_path):
+    settings = {"recency": "interests", "contexts": 1, "head": "residual", "window": 12}
+    run = trained(tmp_path / "plus", model="mind_plus", **settings)
+    result = cli("export", run, "--to", "onnx")
+    assert (result.code, result.err) == (0, "")
+    manifest = json.loads((run / "export-onnx" / "export.json").read_text())
+    assert manifest["checked"]["agrees"]
+    assert manifest["settings"]["model"] == "mind_plus"
+
+
 @pytest.mark.rules("model-R43")
 def test_an_export_has_only_the_servable_items(cli, run, writer):
     cli("export", run, "--to", "onnx")

@@ -24,8 +24,8 @@ from mindref.conformance.runner.reference import reference_answer
 from mindref.conformance.tolerances import VANISHING, same_math
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
-from mindref.models import mind, mind_plus, parameters
-from mindref.models.parameters import Catalogue, Sizes, copy_params, flatten
+from mindref.models import mind, parameters
+from mindref.models.parameters import Catalogue, Sizes
 from mindref.shapes import Array
 from tests.models.worlds import World, world
 

@@ -19,11 +19,11 @@ from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.kernels import routing_forward
 from mindref.kernels.fused.layers import BLOCK_USERS
+from tests.backends.families import check_fused_world
 from tests.evaluation.test_top_n import as_lists, brute
 from tests.kernels.cases import (
     agree_with_reference,
     check_call,
-    check_fused_world,
     large_world,
     model_calls,
     numba_implementation,

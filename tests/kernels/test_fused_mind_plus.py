@@ -6,7 +6,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mindref.backend import NumpyBackend
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
@@ -18,7 +17,7 @@ from tests.backends.families import (
     LOSSES,
     POOLED,
     SPARSE,
-    assert_matches_reference,
+    check_fused_world,
     large_plus_world,
     train_three_steps,
 )
@@ -26,10 +25,6 @@ from tests.kernels.cases import with_negatives
 from tests.models.worlds import PLUS_OPTIONS, plus_config, plus_world
 
 TWO_BLOCKS = BLOCK_USERS + 2
-
-
-def check_world(w, where=""):
-    assert_matches_reference(w, NumbaBackend(1), NumpyBackend(), where)
 
 
 @pytest.mark.rules(

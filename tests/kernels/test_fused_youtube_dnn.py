@@ -13,12 +13,10 @@ from mindref.models import youtube_dnn
 from mindref.models.parameters import catalogue_of_ids, flatten
 from mindref.run.checkpoint import load_model
 from mindref.training.divergence import Diverged
+from tests.backends.families import assert_near, check_fused_world, train_three_steps
 from tests.kernels.cases import (
-    check_fused_world,
-    check_near,
     first_users,
     large_world,
-    train_three_steps,
     with_negatives,
 )
 from tests.models.worlds import LOSS_OPTIONS, lively, youtube_world
@@ -128,7 +126,7 @@ def test_the_target_is_no_query_even_if_its_score_overflows():
     w = fused_world(normalise=True)
     w = w.with_params(items=w.params.items * np.float32(1e25))
     loss, _ = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
-    check_near(np.asarray(loss), np.asarray(w.loss()[0]), "loss")
+    assert_near(np.asarray(loss), np.asarray(w.loss()[0]), "loss")
 
 
 @pytest.mark.rules("numerics-R8")
@@ -186,10 +184,10 @@ def test_training_and_serving_agree_with_the_backend_numpy(changes, tmp_path):
     )
     expected = flatten(load_model(numpy)[0])
     for name, x in flatten(load_model(numba)[0]).items():
-        check_near(x, expected[name], name)
+        assert_near(x, expected[name], name)
     histories = [[], mindref.load(numba).served.items.ids[:3]]
     by_numba, by_numpy = (mindref.load(run).interests(histories) for run in (numba, numpy))
-    check_near(by_numba.vectors, by_numpy.vectors, "vectors")
+    assert_near(by_numba.vectors, by_numpy.vectors, "vectors")
     assert by_numba.active.tolist() == [[True], [True]]
 
 

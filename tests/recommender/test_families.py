@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mindref import load
+from mindref.backend import NumpyBackend
 from mindref.backend import load_backend as backend_of
 from mindref.config import Config
 from mindref.errors import BackendError, ConfigError
@@ -119,15 +120,31 @@ def test_a_family_accepts_only_the_default_of_a_setting_that_it_does_not_use(mod
             Config.of("mind", settings)
 
 
-@pytest.mark.rules("model-R39")
+class MindPlusBackend(NumpyBackend):
+    """A backend of another package that computes whole steps of mind_plus."""
+
+    name = "other"
+
+    def capabilities(self):
+        return super().capabilities()._replace(levels=("ops", "model", "train"))
+
+    def computes_family(self, config):
+        return config.model == "mind_plus"
+
+
+@pytest.mark.rules("model-R39", "backend-R19")
 def test_a_family_refuses_what_it_cannot_train_with():
     config = Config.of("mind", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")
-    with pytest.raises(BackendError, match="expected the model mind, got the model youtube_dnn"):
+    expected = "expected a model of this backend, got the model youtube_dnn; choose --backend numpy"
+    with pytest.raises(BackendError, match=expected):
         check_trainable(other, config)
     with pytest.raises(ConfigError, match="expected one process, got several"):
         check_trainable(backend_of("numpy"), config, several=True)
     check_trainable(other, Config.of("mind"), several=True)
+    check_trainable(MindPlusBackend(), Config.of("best"), several=True)
+    with pytest.raises(BackendError, match=expected):
+        check_trainable(MindPlusBackend(), config)
     features = {"model": "popularity", "item_features": ["genre"]}
     for changes, message in (
         (features, "model popularity: item_features: expected none"),
@@ -142,10 +159,14 @@ def test_a_family_refuses_what_it_cannot_train_with():
 def test_export_and_study_refuse_another_family(tmp_path, monkeypatch):
     monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (None, {}))
     run = trained(tmp_path / "run", model="youtube_dnn")
-    with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind"):
+    with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind, got"):
         open_study_model(run)
-    with pytest.raises(ConfigError, match=r"export .*: expected a run of the model mind"):
+    with pytest.raises(
+        ConfigError, match=r"export .*: expected a run of the model mind or mind_plus"
+    ):
         export_run(run, "torch", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind, got"):
+        open_study_model(trained(tmp_path / "plus", model="mind_plus"))
 
 
 @pytest.mark.rules("recall-R40")

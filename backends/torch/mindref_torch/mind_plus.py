@@ -49,10 +49,12 @@ def weigh_by_age(
 
 @compute_in_float32
 def look_up_log_weights(positions: Tensor, mask: Tensor) -> Tensor:
-    """Return rows (B, L, C) of positions (W, C) by the age of each behaviour; 0 at padding."""
+    """Return rows (B, L, C) of positions (W, C) by the age of each behaviour (mind_plus-R19).
+
+    Padding has any row, because routing ignores log weights at padding (routing-R34).
+    """
     ages = mask.flip(1).cumsum(1).flip(1) - 1  # mind_plus-R1: the number of later behaviours
-    rows = F.embedding(ages.clamp(min=0), positions)
-    return rows.masked_fill(~mask[..., None], 0)  # mind_plus-R19: no gradient from padding
+    return F.embedding(ages.clamp(min=0), positions)
 
 
 def check_ages(positions: Tensor, mask: Tensor) -> None:

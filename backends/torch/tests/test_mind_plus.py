@@ -74,7 +74,9 @@ def test_few_negatives_and_short_histories(settings: dict[str, Any]) -> None:
     target = int(w.shared.target[0])
     for ids in ([], [2], [2, 2, 2], [target], [*range(6)] * 3):
         check_world(with_negatives(w, ids), str(ids))
-    check_world(plus_world(3, mask=np.zeros((4, 17), bool), **settings), "no behaviours")
+    gaps = np.random.default_rng(0).random((4, 17)) < 0.6
+    for mask in (gaps, np.zeros((4, 17), bool)):
+        check_world(plus_world(3, mask=mask, **settings), f"{mask.sum(1)} behaviours")
 
 
 @pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
