@@ -1,4 +1,4 @@
-"""The operators of MIND in PyTorch, written from the specification of mindref.
+"""The operators of MIND and mind_plus in PyTorch, written from the specification of mindref.
 
 Each operator is a function of tensors in a module of the same name. It runs on the device of its
 tensors, and PyTorch differentiates it:
@@ -9,7 +9,8 @@ tensors, and PyTorch differentiates it:
     )
 
     embedding.py, softmax.py, squash.py, routing.py, relu_layer.py, label_attention.py,
-    sampled_softmax.py     the operators, functions of tensors
+    sampled_softmax.py, pooled_softmax.py     the operators, functions of tensors
+    mind_plus.py           weights by age, contexts and dropout
     model.py               the module MIND and its inputs Histories and Batch
     shapes.py              checks of shapes and dtypes
     mixed_precision.py     computation in float32 for bfloat16 tensors

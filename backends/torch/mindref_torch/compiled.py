@@ -1,8 +1,9 @@
 """A training step with one compiled graph, from the vectors of items to the loss.
 
-Spec: specs/backend.md. Three parts stay eager. The look-up of rows has a sparse gradient, and its
-size depends on the mask. The optimiser updates the rows that were looked up. Checks of values raise
-errors, which a graph cannot do.
+Spec: specs/backend.md. Four parts stay eager. The look-up of rows has a sparse gradient, and its
+size depends on the mask. The factors of dropout multiply the vectors before the graph. The
+optimiser updates the rows that were looked up. Checks of values raise errors, which a graph cannot
+do.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def to_batch(batch: Any, device: Any = "cpu") -> Batch:
     """Return a batch of MIND or mind_plus as tensors on a device."""
     shared, keep = batch if isinstance(batch, mind_plus.Batch) else (batch, None)
     factors = None if keep is None else to_tensor(keep, device)
-    return Batch(*to_tensors(shared, device), keep=factors)
+    return Batch(*to_tensors(shared, device))._replace(keep=factors)
 
 
 def to_tensors(x: Any, device: Any = "cpu") -> Any:
