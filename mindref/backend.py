@@ -46,6 +46,12 @@ LOG_WEIGHTS = tuple(f"routing-R{n}" for n in range(32, 40))
 OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS)
 """The optional (may) rules of the operators: a backend may leave out what it does not claim."""
 
+CONTRACT_FAMILY = "mind"
+"""The model family that every backend of level 2 or 3 computes."""
+
+FAMILIES = (CONTRACT_FAMILY, "mind_plus")
+"""Model families that a backend may claim for levels 2 and 3 (backend-R19)."""
+
 SEPARATE_PACKAGES = ("torch", "jax")
 """Backends in separate packages. Each is an extra of the same name."""
 
@@ -62,6 +68,7 @@ class Capabilities(NamedTuple):
     # (inputs and outputs, accumulation, and stored intermediate values if different)
     devices: tuple[str, ...] = ("cpu",)
     options: tuple[str, ...] = DEFAULT_OPTIONS  # labels of the (may) rules that are implemented
+    families: tuple[str, ...] = (CONTRACT_FAMILY,)  # that levels 2 and 3 compute
 
 
 class Backend(Protocol):

@@ -99,10 +99,11 @@ class NumbaBackend:
     def capabilities(self) -> Capabilities:
         """Claim everything except the general matrices of routing."""
         options = tuple(rule for rule in OPTIONS if rule not in GENERAL)
-        return Capabilities(OPERATORS, ("ops", "model", "train"), options=options)
+        levels, families = ("ops", "model", "train"), ("mind", "mind_plus", "youtube_dnn")
+        return Capabilities(OPERATORS, levels, options=options, families=families)
 
     def computes_family(self, config: Config) -> bool:
-        """Return whether levels 2 and 3 compute the family of these settings: backend-R19."""
+        """Return whether levels 2 and 3 compute a claimed family with these settings."""
         params = family_of(config.model).params
         if params is mind_plus.Params:
             return bool(fused_module("additions").is_fused(config))

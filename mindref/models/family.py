@@ -45,7 +45,7 @@ class Family:
     """(rng, config, sizes) -> parameters before the first step."""
     routes: bool = False  # has initial logits and coupling weights
     reads_features: bool = True  # of items and users; else only ids
-    in_contract: bool = False  # backends compute it, not only its operators (specs/backend.md)
+    in_contract: bool = False  # every backend of level 2 or 3 computes it (specs/backend.md)
     check_config: Callable[[Any], None] = lambda config: None  # raises ConfigError
     require_packages: Callable[[], None] = lambda: None  # raises ConfigError
 
@@ -169,18 +169,24 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
 
 
 def backend_computes(backend: Any, config: Any, level: str) -> bool:
-    """Return whether a backend computes this level ("model" or "train") of the model itself.
-
-    Every backend with the level computes MIND. A backend with the method `computes_family` may
-    compute other families.
-    """
-    if backend is None or level not in backend.capabilities().levels:
+    """Return whether a backend computes this level ("model" or "train") of the model itself."""
+    if backend is None:
         return False
-    if family_of(config.model).in_contract:
+    claims = backend.capabilities()
+    claimed = level in claims.levels and config.model in claims.families
+    return claimed and computes_settings(backend, config)
+
+
+def computes_settings(backend: Any, config: Any) -> bool:
+    """Return whether levels 2 and 3 compute a claimed family with these settings.
+
+    A backend must compute MIND with all settings. For another family, the method `computes_family`
+    may leave settings to the operators.
+    """
+    computes_family = getattr(backend, "computes_family", None)  # backend-R20
+    if computes_family is None or family_of(config.model).in_contract:
         return True
-    # backend-R19
-    computes_family = getattr(backend, "computes_family", None)
-    return computes_family is not None and bool(computes_family(config))
+    return bool(computes_family(config))
 
 
 def require_contract_family(config: Config, subject: str, *further: str) -> None:
@@ -202,8 +208,9 @@ def operators_of(backend: Backend | None, config: Config) -> Any:
         return reference
     if family_of(config.model).in_contract:
         return backend.ops
-    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39
-        expected, todo = "a model of this backend", f"choose --backend {' or '.join(BUILT_IN)}"
+    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):
+        todo = f"choose other settings of the model, or --backend {' or '.join(BUILT_IN)}"
+        expected = f"the model {' or '.join(backend.capabilities().families)}"
         subject = f"backend {backend.name}"
         raise BackendError(say(subject, expected, f"the model {config.model}", todo))
     return CompletedOperators(backend.ops)

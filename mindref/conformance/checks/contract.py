@@ -34,7 +34,9 @@ NOT_OBSERVED = {
     "backend-R14": "if `differentiate` breaks the rule, every gradient check fails",
     "backend-R18": "the suite calls a backend from one thread of one process",
     "backend-R17": "the suite tests one process; `mindref train` compares its processes",
-    "backend-R19": "the suite tests MIND; other families are compared in the package's own tests",
+    "backend-R19": "mindref chooses the levels; the pages of a claimed family test its results",
+    "backend-R20": "mindref chooses the levels; the suite skips settings that a backend leaves out",
+    "backend-R21": "malformed claims end the run before any check",
 }
 """Rule of specs/backend.md that the suite cannot test -> reason."""
 

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.backend import CONTRACT_FAMILY, FAMILIES, OPERATORS, OPTIONS, Capabilities
 from mindref.conformance.bounds import Precision
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
 
@@ -29,7 +29,8 @@ def claims_of(backend: Any, name: str) -> Capabilities:
     """Return `backend.capabilities()`.
 
     Raises BackendError if this method raises or does not return Capabilities. Also raises it for an
-    unknown operator, level, gradient, dtype or option, and for one that is listed twice.
+    unknown operator, level, gradient, dtype, option or family, for one that is listed twice, and if
+    the families lack mind.
     """
     location = f"backend {name}: capabilities()"
     try:
@@ -43,6 +44,10 @@ def claims_of(backend: Any, name: str) -> Capabilities:
     check_words(location, "operators", claims.operators, OPERATORS)
     check_words(location, "levels", claims.levels, tuple(LEVELS))
     check_words(location, "options", claims.options, OPTIONS)
+    check_words(location, "families", claims.families, FAMILIES)  # backend-R21
+    if CONTRACT_FAMILY not in claims.families:  # backend-R21
+        got, todo = repr(claims.families), f"add {CONTRACT_FAMILY}"
+        raise BackendError(say(f"{location}: families", CONTRACT_FAMILY, got, todo))
     if claims.gradients not in GRADIENTS:
         got = repr(claims.gradients)
         raise BackendError(say(f"{location}: gradients", " or ".join(GRADIENTS), got))

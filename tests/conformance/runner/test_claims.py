@@ -34,6 +34,7 @@ def test_the_claims_of_the_reference_are_valid():
     assert list(missing_members(NumpyBackend(), reference)) == []
 
 
+@pytest.mark.rules("backend-R21")
 @pytest.mark.parametrize(
     ("claimed", "says"),
     [
@@ -44,6 +45,12 @@ def test_the_claims_of_the_reference_are_valid():
         (claims(operators=("softmax", "softmax")), "expected each word once"),
         (claims(levels=("ops", "serve")), "levels: expected a tuple of ops, model, train"),
         (claims(options=("routing-R1",)), "options: expected a tuple of squash-R6"),
+        (
+            claims(families=("mind", "mindplus")),
+            "families: expected a tuple of mind, mind_plus, got",
+        ),
+        (claims(families=("mind", "mind")), "families: expected each word once"),
+        (claims(families=("mind_plus",)), "families: expected mind, got"),
         (claims(gradients="auto"), "gradients: expected derived or automatic, got 'auto'"),
         (claims(dtypes=()), "dtypes: expected at least one"),
         (claims(dtypes=("float32",)), "got 'float32'"),
