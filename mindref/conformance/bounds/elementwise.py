@@ -51,6 +51,20 @@ def exp_error(a: Arithmetic, value: Values, x: Operand) -> Values:
     return a.rounded(value, error + vanished, "exp")
 
 
+def expm1_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of exp(x) - 1. The slope of the function is exp(x)."""
+    far = a.factor * x.error
+    error = np.exp(x.value) * np.expm1(far) / a.factor
+    return a.rounded(value, error, "expm1")
+
+
+def log1p_error(a: Arithmetic, value: Values, x: Operand) -> Values:
+    """Return the error of log(1 + x). It is infinite if the error of x allows 1 + x = 0."""
+    share = error_quotient(a.factor * x.error, 1 + x.value)
+    error = np.where(share < 1, -np.log1p(-np.where(share < 1, share, 0)), np.inf)
+    return a.rounded(value, error / a.factor, "log1p")
+
+
 def log_error(a: Arithmetic, value: Values, x: Operand) -> Values:
     """Return the error of log(x). A relative error of x is an absolute error of log(x)."""
     share = error_quotient(a.factor * x.error, x.value)
@@ -110,7 +124,9 @@ RULES: dict[Any, Rule] = {
     np.multiply: multiply_error,
     np.true_divide: divide_error,
     np.exp: exp_error,
+    np.expm1: expm1_error,
     np.log: log_error,
+    np.log1p: log1p_error,
     np.sqrt: sqrt_error,
     np.power: power_error,
     np.square: lambda a, value, x: multiply_error(a, value, x, x),

@@ -90,6 +90,23 @@ def bounded_add_reduceat(x: Any, indices: Any, axis: int = 0) -> Any:
     return x.like(value, sums.sum_error(x.arithmetic, value, x.operand(x), add, add(ones)))
 
 
+def bounded_bincount(x: Any, weights: Any, minlength: int = 0) -> Any:
+    """np.bincount with weights: sums of the weights of equal numbers in `x`."""
+
+    def add(terms: Any) -> Any:
+        return np.bincount(x, terms, minlength)
+
+    value, count = add(weights.value), np.bincount(x, minlength=minlength)
+    operand = weights.operand(weights)
+    return weights.like(value, sums.sum_error(weights.arithmetic, value, operand, add, count))
+
+
+def bounded_split(x: Any, indices: Any, axis: int = 0) -> list[Any]:
+    """np.split."""
+    parts = (np.split(part, indices, axis=axis) for part in (x.value, x.error))
+    return [x.like(value, error) for value, error in zip(*parts, strict=True)]
+
+
 def bounded_max(x: Any, axis: Any = None, *, keepdims: bool = False, initial: Any = -np.inf) -> Any:
     """np.max, with error 0.
 
@@ -118,7 +135,7 @@ def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 MOVES = (
     np.broadcast_to, np.expand_dims, np.moveaxis, np.ravel, np.repeat, np.reshape, np.squeeze,
-    np.swapaxes, np.take, np.transpose, np.zeros_like,
+    np.swapaxes, np.take, np.take_along_axis, np.transpose, np.zeros_like,
 )  # fmt: skip
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
@@ -127,6 +144,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.einsum: bounded_einsum,
     np.sum: bounded_sum,
     np.mean: bounded_mean,
+    np.bincount: bounded_bincount,
+    np.split: bounded_split,
     np.max: bounded_max,
     np.argmax: bounded_argmax,
     np.shape: lambda x: x.shape,

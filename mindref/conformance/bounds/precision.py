@@ -42,7 +42,9 @@ class Ulps(NamedTuple):
 ULPS = {  # numerics-R9
     "sqrt": Ulps(0.5, 0.5),
     "exp": Ulps(3, 1),
+    "expm1": Ulps(3, 1),
     "log": Ulps(3, 1, absolute=True),
+    "log1p": Ulps(3, 1),
     "logaddexp": Ulps(3, 1, absolute=True),
     "power": Ulps(16, 1),
 }

@@ -51,7 +51,7 @@ def forward(positions: Array, mask: Bools, config: Config) -> tuple[Array, Ages]
     interest_weights, context_weights = np.split(
         positions[behaviour_ages], [columns(config) - config.contexts], axis=1
     )
-    out = np.zeros((*mask.shape, config.interests + config.contexts), positions.dtype)
+    out = np.zeros_like(positions, shape=(*mask.shape, config.interests + config.contexts))
     # "shared": one column for all interests
     out[mask, : config.interests] = interest_weights if interest_weights.shape[1] else 0
     out[mask, config.interests :] = context_weights
@@ -67,5 +67,7 @@ def backward(d_weights: Array, saved: Ages) -> Array:
     if count < interest_gradients.shape[1]:  # "shared": sum over the interests; "none": no column
         interest_gradients = interest_gradients.sum(axis=1, keepdims=True)[:, :count]
     rows = np.concatenate([interest_gradients, context_gradients], axis=1)  # (N, C)
-    by_column = [np.bincount(saved.ages, x, saved.shape[0]) for x in rows.T]
-    return np.array(by_column, rows.dtype).T.reshape(saved.shape)
+    d_positions = np.zeros_like(rows, shape=saved.shape)
+    for column in range(saved.shape[1]):
+        d_positions[:, column] = np.bincount(saved.ages, rows[:, column], saved.shape[0])
+    return d_positions

@@ -31,7 +31,7 @@ def forward(
         history,
         mask,
         matrix,
-        np.zeros(log_weights.shape, history.dtype),
+        np.zeros_like(log_weights),
         np.ones((users, contexts), np.bool_),
         iterations=1,
         gradient="last",

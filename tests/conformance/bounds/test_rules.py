@@ -50,7 +50,9 @@ ELEMENTWISE = {
     "multiply": (np.multiply, [either, either]),
     "divide": (np.true_divide, [either, positive]),
     "exp": (np.exp, [either]),
+    "expm1": (np.expm1, [either]),
     "log": (np.log, [positive]),
+    "log1p": (np.log1p, [positive]),
     "sqrt": (np.sqrt, [positive]),
     "square": (np.square, [either]),
     "square of itself": (lambda x: x * x, [either]),
@@ -72,6 +74,7 @@ CONTRACTIONS = {
     "einsum": (lambda x, y: np.einsum("bk,bkd->bd", x, y), [(3, 4), (3, 4, 2)]),
     "sum": (lambda x: np.sum(x, axis=1), [(3, 5)]),
     "mean": (lambda x: x.mean(), [(6,)]),
+    "bincount": (lambda x: np.bincount([0, 2, 0, 1, 3, 0], x, 4), [(6,)]),
     "reduceat": (lambda x: np.add.reduceat(x, [0, 2, 3], axis=0), [(6, 2)]),
 }
 """Functions that add up, and the shapes of their operands."""
