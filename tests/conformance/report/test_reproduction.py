@@ -304,8 +304,8 @@ def evaluate_literal(x):
     imports = set()
     text = reproduction.value_literal(x, imports)
     names = {"np": np, "inf": np.inf, "nan": np.nan}
-    for module, name in imports:
-        exec(f"from {module} import {name}", names)
+    for module in imports:
+        exec(f"import {module}", names)
     return eval(text, names)
 
 
