@@ -12,14 +12,14 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.call import BackendImplementation
-from mindref.conformance.runner.check import CHECKS_PACKAGE, MODULES, all_checks
+from mindref.conformance.runner.check import CHECKS_PACKAGE, FAMILY_OF, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.plan import PROFILES
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.ops import OPS
 from tests import spec_pages
 
-CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend")
+CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend", *FAMILY_OF)
 EACH = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
 # The stage `conformance` of .ci/run runs all checks, each on trivial implementations first. A check
 # of level "train" draws whole trainings, which takes seconds.

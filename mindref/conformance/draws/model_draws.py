@@ -1,5 +1,7 @@
 """Draw small models and batches, for checks of backend levels 2 (model) and 3 (training).
 
+The models are those of MIND, or of another family if the setting `model` is fixed.
+
 Losses are differentiable. Items have features, some of weight 0. Some users have no behaviours.
 Some targets occur in the history and among the negatives. Negatives repeat. Item ids in padded
 positions need not be in the catalogue.
@@ -16,11 +18,14 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from mindref.config import Config
+from mindref.conformance.draws.additions import ADDITIONS
 from mindref.conformance.draws.nondifferentiable import is_differentiable
 from mindref.conformance.runner.call import Call
 from mindref.conformance.strategies import distinct_sizes, generators, masks
+from mindref.data.log import Ragged
+from mindref.models.family import Draw, family_of
 from mindref.models.mind import Batch, Histories
-from mindref.models.parameters import Catalogue, Layer, Params, Sizes, init
+from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.shapes import Bools, Ints
 
 ITEMS, ROWS, PROFILES = 6, 10, 5
@@ -46,8 +51,8 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 class ModelCase(NamedTuple):
     """The inputs of a model or training call: parameters, batches, catalogue and configuration."""
 
-    params: Params
-    batches: tuple[Batch, ...]
+    params: Any  # of the family
+    batches: tuple[Any, ...]
     catalogue: Catalogue
     config: Config
 
@@ -55,13 +60,15 @@ class ModelCase(NamedTuple):
 @st.composite
 def draw_settings(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
     """Draw the settings of a model; settings in `fixed` replace drawn settings."""
+    draw_additions = ADDITIONS.get(fixed.get("model", ""))
+    additions = draw(draw_additions(**fixed)) if draw_additions else {}
     drawn = {
         "hidden": draw(st.sampled_from(((9,), (), (11, 8)))),
         "iterations": draw(st.integers(1, 4)),
         "power": draw(st.sampled_from((float("inf"), 2.0, 1.0, 0.5, 0.0))),
         "routing_gradient": draw(st.sampled_from(("all", "last"))),
     }
-    return {**drawn, **draw(st.sampled_from(OPTIONS)), **fixed}
+    return {**drawn, **draw(st.sampled_from(OPTIONS)), **additions, **fixed}
 
 
 @st.composite
@@ -129,7 +136,8 @@ def loss_call(world: ModelCase) -> Call:
 
 def serving_call(world: ModelCase) -> Call:
     """Return the call that computes the interests of the users in the first batch of `world`."""
-    histories = world.batches[0].histories
+    (batch, *_) = world.batches
+    histories = getattr(batch, "shared", batch).histories
     arrays = {"params": world.params, "histories": histories, "catalogue": world.catalogue}
     return Call("interests", arrays, {"config": world.config})
 
@@ -148,8 +156,14 @@ def build_case(
     shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
     later = (rng.permuted(mask, axis=0) for _ in range(steps - 1))
     batches = tuple(build_batch(rng, axes, batch_mask, features) for batch_mask in (mask, *later))
-    params = trained_scale_params(init(rng, config, shapes), rng)
-    return ModelCase(params, batches, build_catalogue(rng), config)
+    family = family_of(config.model)
+    params = trained_scale_params(family.init(rng, config, shapes), rng)
+    catalogue = build_catalogue(rng)
+    no_rows = np.zeros(0, np.int64)  # no drawn family reads training rows
+    source = Draw(rng, no_rows, Ragged.of([]), shapes, config)
+    return ModelCase(
+        params, tuple(family.make_batch(batch, source) for batch in batches), catalogue, config
+    )
 
 
 def build_batch(
@@ -170,11 +184,12 @@ def build_batch(
     return Batch(Histories(items, mask, logits, profile), target, negatives, *expected)
 
 
-def trained_scale_params(params: Params, rng: np.random.Generator) -> Params:
+def trained_scale_params(params: Any, rng: np.random.Generator) -> Any:
     """Return `params` with tables drawn from N(0, 1) and non-zero biases, as after training."""
-    items, profile = (rng.standard_normal(x.shape) for x in (params.items, params.profile))
+    names = [name for name in ("items", "profile", "positions") if hasattr(params, name)]
+    tables = {name: rng.standard_normal(getattr(params, name).shape) for name in names}
     layers = tuple(Layer(x.weight, 0.3 * rng.standard_normal(x.bias.shape)) for x in params.layers)
-    return Params(items, profile, params.bilinear, layers)
+    return params._replace(**tables, layers=layers)
 
 
 def build_catalogue(rng: np.random.Generator) -> Catalogue:

@@ -28,7 +28,7 @@ from mindref.conformance.runner.call import (
     is_float_array,
     named_arrays,
 )
-from mindref.conformance.runner.check import RESTS_ON, ConformanceCheck, all_checks
+from mindref.conformance.runner.check import FAMILY_OF, RESTS_ON, ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import draw_calls
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer, reference_answer
 from mindref.conformance.runner.result import CheckResult
@@ -166,6 +166,7 @@ def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
     pages = {check.page, check.stem, *RESTS_ON.get(check.stem, ()), "numerics"}
     if check.level != "ops":
         pages |= {"model", "optimiser"} | set(RESTS_ON["model"]) | {"softmax", "squash"}
+    pages |= {page for page, family in FAMILY_OF.items() if family == check.family}
     return [mutant for mutant in suite_mutants() if mutant.page in pages]
 
 

@@ -22,17 +22,24 @@ from mindref.conformance.mutants import anchors
 from mindref.conformance.mutants.anchors import Edit
 from mindref.conformance.runner.claims import LEVELS
 from mindref.conformance.runner.composed_backend import ComposedBackend
+from mindref.ops import FURTHER
+
+OPERATOR_NAMES = (*OPERATORS, *FURTHER)
+MIND_PLUS = ("ages", "contexts", "head", "__init__")
 
 MODULES = (
     "shapes",
     "ops.votes",
-    *(f"ops.{stem}" for stem in OPERATORS),
+    *(f"ops.{stem}" for stem in OPERATOR_NAMES),
     "models.layers",
     "models.mind",
+    *(f"models.mind_plus.{stem}" for stem in MIND_PLUS),
     "training.optimiser",
     "conformance.runner.composed_backend",
 )
-FILES = {f"mindref.{name}": f"{name.replace('.', '/')}.py" for name in MODULES}
+FILES = {
+    f"mindref.{name}".removesuffix(".__init__"): f"{name.replace('.', '/')}.py" for name in MODULES
+}
 """Module name -> file. A module comes after all modules that it imports."""
 
 SCOPES = ("suite", "tests", "study")
@@ -41,10 +48,16 @@ SCOPES = ("suite", "tests", "study")
 LEVEL_OF = {  # edited file -> level of the mutant; other files: "ops"
     "models/layers.py": "model",
     "models/mind.py": "model",
+    **{f"models/mind_plus/{stem}.py": "model" for stem in MIND_PLUS},
     "training/optimiser.py": "train",
     "conformance/runner/composed_backend.py": "train",
 }
-LEVEL_OF_PAGE = {"model": "model", "optimiser": "train"}  # page of the rule -> level
+LEVEL_OF_PAGE = {  # page of the rule -> level
+    "model": "model",
+    "mind_plus": "model",
+    "pooled_softmax": "model",
+    "optimiser": "train",
+}
 
 
 class Mutant(NamedTuple):
@@ -77,6 +90,7 @@ class BuiltModules(NamedTuple):
     ops: Any
     mind: ModuleType
     optimiser: ModuleType
+    mind_plus: ModuleType
     composed: ModuleType  # makes a backend from the modules above
 
 
@@ -136,7 +150,8 @@ def build_mutant(
         file_edits, added = (tuple(e for e in es if e.file == file) for es in (edits, probes))
         modules[name] = run_module(name, compile_edited(file, file_edits, added), modules, names)
     ops = operators_namespace(modules)
-    whole_modules = ("models.mind", "training.optimiser", "conformance.runner.composed_backend")
+    models = ("models.mind", "training.optimiser", "models.mind_plus")
+    whole_modules = (*models, "conformance.runner.composed_backend")
     return BuiltModules(ops, *(modules[f"mindref.{name}"] for name in whole_modules))
 
 
@@ -158,7 +173,7 @@ def backend_of(
 
 def operators_namespace(modules: dict[str, Any]) -> SimpleNamespace:
     """Return the operators in `modules` as a namespace that replaces `mindref.ops`."""
-    operators = {stem: modules.get(f"mindref.ops.{stem}") for stem in OPERATORS}
+    operators = {stem: modules.get(f"mindref.ops.{stem}") for stem in OPERATOR_NAMES}
     return SimpleNamespace(**{stem: module for stem, module in operators.items() if module})
 
 
@@ -171,13 +186,17 @@ def run_module(
     """Run `code` and return the new module. Its imports use `modules`, not the reference."""
 
     def import_module(imported: str, *arguments: Any) -> Any:
-        names = arguments[2] if len(arguments) > 2 else None
+        names = (arguments[2] if len(arguments) > 2 else None) or ()
         if imported in modules and names:  # such as: from mindref.ops.votes import project_votes
             return modules[imported]
-        if imported == "mindref.ops":  # such as: from mindref.ops import squash
-            ops = operators_namespace(modules)
-            return ops if names else SimpleNamespace(ops=ops)  # else: import mindref.ops as ops
-        return builtins.__import__(imported, *arguments)
+        if imported == "mindref.ops" and not names:  # import mindref.ops as ops
+            return SimpleNamespace(ops=operators_namespace(modules))
+        module = builtins.__import__(imported, *arguments)
+        copies = {x: modules[f"{imported}.{x}"] for x in names if f"{imported}.{x}" in modules}
+        if not copies:
+            return module
+        # such as: from mindref.models import mind, parameters
+        return SimpleNamespace(**{x: copies.get(x) or getattr(module, x) for x in names})
 
     module = ModuleType(name)
     module.__dict__.update(names)

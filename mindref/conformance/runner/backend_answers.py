@@ -97,7 +97,7 @@ def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
         if done and done == call["numbers"].get("pause"):  # backend-R15
             now, moments = flatten(backend.parameters(state)), backend.moments(state)
             after = State(int(moments.step), copies(moments.first), copies(moments.second))
-            state = backend.init(unflatten(copies(now)), config, after)
+            state = backend.init(unflatten(copies(now), type(params)), config, after)
         state, loss = backend.step(state, batch, catalogue, config, rate)
         losses.append(loss_value(loss, call, numpy))
     params_now = flatten(backend.parameters(state))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mindref.backend import Capabilities
 from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import backend_answers
+from mindref.models.family import computes_settings
 
 AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
@@ -161,3 +162,11 @@ class BackendImplementation:
         fields: dict[str, Any] = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
         fields |= {"d_out": call.cotangent, "gradients": call.differentiable}
         return backend_answers.answer_call(self.backend, fields)
+
+
+def is_claimed(implementation: Implementation, call: Call) -> bool:
+    """Return whether the implementation claims the settings of the model in `call`."""
+    backend, config = getattr(implementation, "backend", None), call.numbers.get("config")
+    if backend is None or config is None:
+        return True
+    return computes_settings(backend, config)  # backend-R20

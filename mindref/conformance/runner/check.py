@@ -25,7 +25,8 @@ MODULES = (
     "embedding", "softmax", "squash", "routing.properties", "routing.agreement", "routing.gradient",
     "routing.options", "relu_layer", "label_attention.properties", "label_attention.agreement",
     "sampled_softmax.properties", "sampled_softmax.agreement", "notation", "numerics",
-    "model.interests", "model.loss", "optimiser", "contract", "golden",
+    "model.interests", "model.loss", "optimiser", "contract", "golden", "mind_plus.interests",
+    "mind_plus.loss", "pooled_softmax", "mind_plus.training",
 )  # fmt: skip
 """Modules of `mindref.conformance.checks` in the order in which they run."""
 
@@ -39,6 +40,8 @@ RESTS_ON = {
     "sampled_softmax": ("squash",),
     "model": MODEL_OPERATORS,
     "optimiser": ("model",),
+    "mind_plus": ("model",),
+    "pooled_softmax": ("mind_plus",),
     "contract/saved_of_routing_has_couplings": ("routing",),
     "contract/operators_compose_to_the_model": MODEL_OPERATORS,
     "contract/loss_uses_the_served_interests": ("model",),
@@ -48,7 +51,10 @@ RESTS_ON = {
 }
 """Key: a page or a check. A failure of a page in the value explains a failure of the key."""
 
-STEMS = {"model": "loss", "optimiser": "training"}
+FAMILY_OF = {"mind_plus": "mind_plus", "pooled_softmax": "mind_plus"}
+"""Page -> model family that a backend must claim for the checks; of other pages, no family."""
+
+STEMS = {"model": "loss", "optimiser": "training", "mind_plus": "loss", "pooled_softmax": "loss"}
 """Page -> the default of `stem` in `add_check`. For other pages, it is the name of the page."""
 
 NEEDS: dict[str, tuple[str, ...]] = {"composition": OPERATORS, "contract": (), "conversion": ()}
@@ -74,6 +80,11 @@ class ConformanceCheck(NamedTuple):
     def page(self) -> str:
         """Return the page of the first rule, such as "routing"."""
         return page_of(self.rules)
+
+    @property
+    def family(self) -> str:
+        """Return the model family that the backend must claim, or ""."""
+        return FAMILY_OF.get(self.page, "")
 
     @property
     def level(self) -> str:

@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import hypothesis
+import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner.call import Call, Implementation, named_arrays
+from mindref.conformance.runner.call import Call, Implementation, is_claimed, named_arrays
 from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.result import (
@@ -26,6 +27,7 @@ from mindref.conformance.runner.result import (
     CheckResult,
     CommonRuleFailed,
     PropertyOnWrongAnswers,
+    UnclaimedSettings,
 )
 from mindref.errors import FOREIGN_ERRORS
 
@@ -37,6 +39,9 @@ MIN_DRAWN, MAX_CACHED = 5, 100
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)
+
+UNCLAIMED_SETTINGS = "settings that the backend leaves to the operators"
+"""Reason of the status "not_claimed"."""
 
 CONSTANT_METHOD = "_maybe_draw_constant"
 
@@ -54,7 +59,7 @@ class ExampleTally:
     """Counts the examples of one check, and stores the failure to report."""
 
     def __init__(self) -> None:
-        self.examples = self.effective = 0
+        self.examples = self.effective = self.unclaimed = 0
         self.error_ratio, self.grade = 0.0, "A"
         self.failure: CheckFailed | None = None
 
@@ -97,7 +102,7 @@ def run_check(
     """Run `check` and return the result. An unexpected exception of the backend is a failure."""
     tally, began = ExampleTally(), time.perf_counter()
     trial = Trial(check, implementation, precision, effort.seed, factor)
-    count = max(1, round(effort.examples * check.fraction))
+    count = example_count(check, effort.examples)
     for call in draw_calls(check, count, effort.seed):
         failure = run_example(trial, call, tally)
         if failure is not None and (effort.any_failure or is_own_failure(failure)):
@@ -115,14 +120,25 @@ def run_check(
     return final_result(check, result, tally)
 
 
+def example_count(check: ConformanceCheck, examples: int) -> int:
+    """Return how many calls a check draws if the profile draws `examples` calls."""
+    return max(1, round(examples * check.fraction))
+
+
 def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | None:
-    """Run the check on `call`, and count it in `tally`. Return the failure or None."""
+    """Run the check on `call`, and count it in `tally`. Return the failure or None.
+
+    A call with settings that the backend does not claim is counted separately.
+    """
     check, precision = trial.check, trial.precision
     context = CheckContext(trial.implementation, precision, trial.seed, trial.factor)
     try:
         check.run(context, call.to(precision.input))
         if not check.agreement:
             context.assert_first_matches()  # conformance-R5
+    except UnclaimedSettings:
+        tally.unclaimed += 1
+        return None
     except CheckFailed as failure:
         if not failure.evidence.calls:  # the check failed before it ran a call
             failure.evidence = failure.evidence._replace(calls=(call.to(precision.input),))
@@ -220,10 +236,14 @@ def draw_no_constant(*args: Any, **options: Any) -> None:
     """Return None instead of a constant. This function replaces a method of Hypothesis."""
 
 
-def largest_call(check: ConformanceCheck, dtype: str) -> Call:
-    """Draw a few calls. Return the call with the most array elements, converted to `dtype`."""
-    calls = draw_calls(check, MIN_DRAWN)
-    return max(calls, key=lambda c: sum(x.size for x in named_arrays(c.arrays).values())).to(dtype)
+def largest_call(
+    check: ConformanceCheck, implementation: Implementation, budget: ExampleBudget
+) -> Call | None:
+    """Return the claimed call with the most array elements, or None if no call is claimed."""
+    drawn = draw_calls(check, example_count(check, budget.examples), budget.seed)
+    calls = [call for call in drawn if is_claimed(implementation, call)]
+    sizes = [sum(x.size for x in named_arrays(call.arrays).values()) for call in calls]
+    return calls[int(np.argmax(sizes))] if calls else None
 
 
 def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTally) -> CheckResult:
@@ -237,6 +257,8 @@ def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTal
         if isinstance(failure, PropertyOnWrongAnswers) and not check.agreement:
             return result._replace(status="blocked", blocked_by="agreement")
         return result
+    if tally.unclaimed and not tally.examples:
+        return result._replace(status="not_claimed", reason=UNCLAIMED_SETTINGS)  # backend-R20
     if tally.effective < max(1, MIN_EFFECTIVE * tally.examples):  # conformance-R3
         message = f"only {tally.effective} of {tally.examples} examples compared a number"
         return result._replace(status="failed", message=message)

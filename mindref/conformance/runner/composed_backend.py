@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import ops
-from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.backend import FAMILIES, OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.conformance.runner.claims import LEVELS
-from mindref.models import mind
+from mindref.models import mind, mind_plus
 from mindref.models.parameters import (
     Catalogue,
     Gradients,
@@ -39,8 +39,9 @@ class ComposedState(NamedTuple):
 class ComposedBackend:
     """A NumPy backend of all three levels, with gradients derived by hand.
 
-    `ops` has one member for each operator. `mind` has the functions of `mindref.models.mind`.
-    `optimiser` has the functions of `mindref.training.optimiser`. The backend claims `levels`.
+    `ops` has one member for each operator. `mind` and `mind_plus` have the functions of the modules
+    in `mindref.models`, and `optimiser` those of `mindref.training.optimiser`. The backend claims
+    `levels`.
     """
 
     def __init__(
@@ -48,16 +49,18 @@ class ComposedBackend:
         ops: Any,
         mind: Any,
         optimiser: Any,
+        mind_plus: Any = mind_plus,
         *,
         name: str = "composed",
         levels: tuple[str, ...] = tuple(LEVELS),
     ) -> None:
         self.ops, self.mind, self.optimiser = ops, mind, optimiser
+        self.families = {"mind": mind, "mind_plus": mind_plus}
         self.name, self.levels = name, levels
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator, every option, and the levels in `self.levels`."""
-        return Capabilities(OPERATORS, self.levels, options=OPTIONS)
+        """Claim every operator, option and family, and the levels in `self.levels`."""
+        return Capabilities(OPERATORS, self.levels, options=OPTIONS, families=FAMILIES)
 
     def to_numpy(self, x: Any) -> Any:
         """Return x, which is already a NumPy array."""
@@ -71,14 +74,17 @@ class ComposedBackend:
         self, params: Params, batch: Any, catalogue: Catalogue, config: Config
     ) -> tuple[Any, Gradients]:
         """Return the mean loss of `batch`, and the gradients with respect to all parameters."""
-        loss, saved = self.mind.loss(params, batch, catalogue, config, self.ops)
-        return loss, self.mind.backward(saved, ops=self.ops)
+        family = self.families[config.model].FAMILY
+        loss, saved = family.loss(params, batch, catalogue, config, self.ops)
+        gradients: Gradients = family.backward(saved, ops=self.ops)
+        return loss, gradients
 
     def interests(
         self, params: Params, histories: Any, catalogue: Catalogue, config: Config
     ) -> tuple[Any, Any]:
         """Return the interests (B, K, D) of users, and a mask (B, K) of active interests."""
-        out, active, _ = self.mind.interests(params, histories, catalogue, config, self.ops)
+        family = self.families[config.model].FAMILY
+        out, active, _ = family.interests(params, histories, catalogue, config, self.ops)
         return out, active
 
     def init(self, params: Params, config: Config, moments: Any = None) -> ComposedState:

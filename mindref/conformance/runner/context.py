@@ -21,6 +21,7 @@ from mindref.conformance.runner.call import (
     Implementation,
     call_arrays,
     copy_call,
+    is_claimed,
     named_arrays,
 )
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer
@@ -29,6 +30,7 @@ from mindref.conformance.runner.result import (
     CommonRuleFailed,
     Evidence,
     PropertyOnWrongAnswers,
+    UnclaimedSettings,
 )
 from mindref.errors import FOREIGN_ERRORS
 
@@ -62,7 +64,13 @@ class CheckContext:
         self.expected_cache: list[tuple[Call, str, dict[str, ExpectedArray]]] = []
 
     def run(self, call: Call, *, read_only: bool = False) -> CallAnswer:
-        """Run `call` and return the answer. Raises CheckFailed if the implementation raises."""
+        """Run `call` and return the answer.
+
+        Raises CheckFailed if the implementation raises, and UnclaimedSettings if it does not claim
+        the settings of the call.
+        """
+        if not is_claimed(self.implementation, call):
+            raise UnclaimedSettings
         self.read_only_calls += [len(self.calls)] * read_only
         self.calls.append(call)
         passed = copy_call(call, read_only)

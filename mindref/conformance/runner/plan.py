@@ -18,11 +18,17 @@ from mindref.backend import OPERATORS, NumpyBackend
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner.call import BackendImplementation, Call, Implementation
 from mindref.conformance.runner.check import NEEDS, ConformanceCheck
-from mindref.conformance.runner.check_runner import ExampleBudget, largest_call, run_check
+from mindref.conformance.runner.check_runner import (
+    UNCLAIMED_SETTINGS,
+    ExampleBudget,
+    largest_call,
+    run_check,
+)
 from mindref.conformance.runner.manifest import rule_force
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.errors import FOREIGN_ERRORS
+from mindref.ops import FURTHER
 
 FULL_PRECISIONS = ("float64", "float32")  # dtypes in which every check runs
 
@@ -49,10 +55,15 @@ Progress = Callable[[CheckResult], None]
 
 PACKAGE = Path(mindref.__file__).parent
 OPERATOR_FUNCTIONS = {
-    str(PACKAGE / "ops" / f"{stem}.py"): ("forward", "backward") for stem in OPERATORS
+    str(PACKAGE / "ops" / f"{stem}.py"): ("forward", "backward") for stem in (*OPERATORS, *FURTHER)
 }
 COMPOSITION = {
     str(PACKAGE / "models" / "mind.py"): ("loss", "backward", "interests"),
+    str(PACKAGE / "models" / "mind_plus" / "__init__.py"): (
+        "loss",
+        "backward",
+        "mind_plus_interests",
+    ),
     str(PACKAGE / "training" / "optimiser.py"): ("update",),
 }
 """A backend must not call these functions of the reference. It may call their helper functions."""
@@ -88,17 +99,20 @@ def run_planned_check(
     reason = unclaimed_reason(check, implementation)
     if reason:
         return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2
-    if check.agreement:
-        call = largest_call(check, precision.input)
-        if reference_answered(implementation, call):
-            return reference_result(nothing, implementation)
     profile, seed = PROFILES[settings.profile], settings.seed
+    budget = ExampleBudget(profile.examples, seed)
+    if check.agreement:
+        call = largest_call(check, implementation, budget)
+        if call is None:
+            return nothing._replace(status="not_claimed", reason=UNCLAIMED_SETTINGS)
+        if reference_answered(implementation, call.to(precision.input)):
+            return reference_result(nothing, implementation)
     accepted = accepted_trivial(check, precision, profile.gate_examples, seed)
     if accepted:
         message = f"the check accepts {', '.join(accepted)}: a bug of the suite; please report it"
         return nothing._replace(status="failed", message=message)
-    effort, factor = ExampleBudget(profile.examples, seed), settings.factors.get(check.name, 1.0)
-    return run_check(check, implementation, precision, effort, factor)
+    factor = settings.factors.get(check.name, 1.0)
+    return run_check(check, implementation, precision, budget, factor)
 
 
 def reference_answered(implementation: Implementation, call: Call) -> bool:
@@ -143,6 +157,8 @@ def unclaimed_reason(check: ConformanceCheck, implementation: BackendImplementat
     claims = implementation.claims
     if check.level not in claims.levels:
         return f"level {check.level}"
+    if check.family and check.family not in claims.families:
+        return f"family {check.family}"  # conformance-R2
     if check.level == "ops":
         unclaimed = set(NEEDS.get(check.stem, (check.stem,))) - set(claims.operators)
         if unclaimed:

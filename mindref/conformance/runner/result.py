@@ -53,6 +53,10 @@ class PropertyOnWrongAnswers(CheckFailed):
     """The property holds, but the first call of the check has an answer unlike the reference's."""
 
 
+class UnclaimedSettings(Exception):
+    """The backend leaves the settings of a call to the operators (backend-R20)."""
+
+
 class CheckResult(NamedTuple):
     """The result of one check in one precision."""
 

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 import mindref.ops
-from mindref.backend import NumpyBackend
+from mindref.backend import FAMILIES, NumpyBackend
+from mindref.conformance.draws.model_draws import loss_calls
+from mindref.conformance.mutants.loader import build_mutant
 from mindref.conformance.runner.attribution import (
     attribute_to_mistakes,
     block_explained,
     foundations,
 )
 from mindref.conformance.runner.call import BackendImplementation
+from mindref.conformance.runner.check_runner import UNCLAIMED_SETTINGS
+from mindref.conformance.runner.composed_backend import ComposedBackend
 from mindref.conformance.runner.plan import unclaimed_features
 from tests.conformance import small
 from tests.conformance.runner.implementations import (
@@ -51,6 +55,47 @@ def test_an_unclaimed_option_does_not_run(monkeypatch):
     claiming = Squash(right, dtypes=DOUBLE, options=("squash-R6",))
     (result,) = run_checks(monkeypatch, claiming, option)
     assert result.status == "passed"
+
+
+def family_check(**settings):
+    """Return a check of the gradients of mind_plus."""
+    calls = loss_calls(model="mind_plus", pool=(2, 3, 4, 5), **settings)
+    return unregistered_check(rules=("mind_plus-R18",))._replace(draws=calls, stem="loss")
+
+
+class Fused(ComposedBackend):
+    """The reference under another class, which computes one routing gradient of mind_plus."""
+
+    def __init__(self, families=FAMILIES):
+        *parts, _ = build_mutant()
+        super().__init__(*parts, levels=("ops", "model"))
+        self.claimed = families
+
+    def capabilities(self):
+        return super().capabilities()._replace(dtypes=DOUBLE, families=self.claimed)
+
+    def computes_family(self, config):
+        return config.routing_gradient == "last"
+
+
+@pytest.mark.rules("conformance-R2", "backend-R21")
+def test_an_unclaimed_family_does_not_run(monkeypatch):
+    (result,) = run_checks(monkeypatch, Fused(families=("mind",)), family_check())
+    assert (result.status, result.reason) == ("not_claimed", "family mind_plus")
+    (result,) = run_checks(monkeypatch, Fused(), family_check())
+    assert (result.status, result.examples) == ("passed", 5)
+
+
+@pytest.mark.rules("backend-R20")
+def test_settings_that_a_backend_leaves_to_the_operators_do_not_run(monkeypatch):
+    check = family_check(routing_gradient="all")
+    for one in (check, check._replace(agreement=False)):
+        (result,) = run_checks(monkeypatch, Fused(), one)
+        assert (result.status, result.reason) == ("not_claimed", UNCLAIMED_SETTINGS)
+    mixed = family_check()._replace(draws=check.draws | family_check().draws)
+    (result,) = run_checks(monkeypatch, Fused(), mixed)
+    assert result.status == "passed"
+    assert 0 < result.examples < 5
 
 
 def reference_squash(x, kind):

@@ -128,7 +128,7 @@ def model_gradients_match_finite_differences(context: CheckContext, call: Call) 
     params = flatten(call.arrays["params"])
 
     def loss(*arrays: Any) -> Any:
-        moved = unflatten(dict(zip(params, arrays, strict=True)))
+        moved = unflatten(dict(zip(params, arrays, strict=True)), type(call.arrays["params"]))
         return context.run_silently(call.change(params=moved))["loss"]
 
     def slopes(cotangent: Any) -> list[Any]:

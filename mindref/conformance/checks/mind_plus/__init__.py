@@ -1,0 +1,1 @@
+"""Checks of the model mind_plus. Spec: specs/mind_plus.md."""
