@@ -10,6 +10,7 @@ from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
+from mindref.models.family import backend_computes
 from mindref.models.parameters import catalogue_of_ids
 from mindref.training.divergence import Diverged
 from tests.backends.families import (
@@ -128,7 +129,7 @@ def test_invalid_inputs_raise():
             backend.loss_and_gradients(bad.params, bad.batch, bad.catalogue, bad.config)
 
 
-@pytest.mark.rules("backend-R19")
+@pytest.mark.rules("backend-R19", "backend-R20")
 @pytest.mark.parametrize(
     "settings",
     [{"sharpness": 2.0, **POOLED}, {"routing_gradient": "all", "iterations": 2}],
@@ -136,5 +137,7 @@ def test_invalid_inputs_raise():
 )
 def test_other_settings_are_composed_of_the_compiled_operators(settings):
     backend, config = NumbaBackend(), plus_config(**settings)
-    assert not backend.computes_family(config)
-    assert backend.computes_family(dataclasses.replace(config, sharpness=1.0, iterations=1))
+    fused = dataclasses.replace(config, sharpness=1.0, iterations=1)
+    for level in ("model", "train"):
+        assert not backend_computes(backend, config, level)
+        assert backend_computes(backend, fused, level)

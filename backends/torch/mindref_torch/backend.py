@@ -43,11 +43,8 @@ class TorchBackend(FrameworkBackend):
             ),
             devices=("cpu", "cuda"),
             options=OPTIONS,
+            families=("mind", "mind_plus"),
         )
-
-    def computes_family(self, config: Any) -> bool:
-        """Return whether the settings are those of mind_plus, which all levels compute."""
-        return bool(config.model == "mind_plus")  # backend-R19
 
     def on(self, device: str) -> TorchBackend:
         """Return the backend on a device: cpu, cuda, or auto (cuda if available).
