@@ -208,7 +208,7 @@ def operators_of(backend: Backend | None, config: Config) -> Any:
         return reference
     if family_of(config.model).in_contract:
         return backend.ops
-    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):
+    if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39
         todo = f"choose other settings of the model, or --backend {' or '.join(BUILT_IN)}"
         expected = f"the model {' or '.join(backend.capabilities().families)}"
         subject = f"backend {backend.name}"

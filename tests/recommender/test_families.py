@@ -126,17 +126,15 @@ class MindPlusBackend(NumpyBackend):
     name = "other"
 
     def capabilities(self):
-        return super().capabilities()._replace(levels=("ops", "model", "train"))
-
-    def computes_family(self, config):
-        return config.model == "mind_plus"
+        levels, families = ("ops", "model", "train"), ("mind", "mind_plus")
+        return super().capabilities()._replace(levels=levels, families=families)
 
 
 @pytest.mark.rules("model-R39", "backend-R19")
 def test_a_family_refuses_what_it_cannot_train_with():
     config = Config.of("mind", {"model": "youtube_dnn"})
     other = backend_of("mindref.conformance.mutants.trained:no_log_q")
-    expected = "expected a model of this backend, got the model youtube_dnn; choose --backend numpy"
+    expected = "expected the model mind or mind_plus, got the model youtube_dnn; choose other"
     with pytest.raises(BackendError, match=expected):
         check_trainable(other, config)
     with pytest.raises(ConfigError, match="expected one process, got several"):
