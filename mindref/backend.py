@@ -46,9 +46,7 @@ LOG_WEIGHTS = tuple(f"routing-R{n}" for n in range(32, 40))
 OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS)
 """The optional (may) rules of the operators: a backend may leave out what it does not claim."""
 
-CONTRACT_FAMILY = "mind"
-"""The model family that every backend of level 2 or 3 computes."""
-
+CONTRACT_FAMILY = "mind"  # which every backend of level 2 or 3 computes
 FAMILIES = (CONTRACT_FAMILY, "mind_plus")
 """Model families that a backend may claim for levels 2 and 3 (backend-R19)."""
 
