@@ -47,7 +47,7 @@ OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS)
 """The optional (may) rules of the operators: a backend may leave out what it does not claim."""
 
 CONTRACT_FAMILY = "mind"  # which every backend of level 2 or 3 computes
-FAMILIES = (CONTRACT_FAMILY, "mind_plus")
+FAMILIES = (CONTRACT_FAMILY, "mind_plus", "youtube_dnn")
 """Model families that a backend may claim for levels 2 and 3 (backend-R19)."""
 
 SEPARATE_PACKAGES = ("torch", "jax")

@@ -95,7 +95,8 @@ def check_plan(plan: BenchPlan) -> None:
             raise BackendError(say(f"--backends {name}: device", "cpu or auto", "cuda", todo))
         if not computes_model(name, model):
             todo = f"choose --backends {','.join(installed_contenders(plan.device, model))}"
-            raise BackendError(say(f"--backends {name}: --model", "mind", model, todo))
+            expected = "a model that this backend computes"
+            raise BackendError(say(f"--backends {name}: --model", expected, model, todo))
     if plan.base is not None and plan.base not in plan.names:
         expected = f"one of the contenders: {', '.join(plan.names)}"
         raise ConfigError(say("--relative-to", expected, repr(plan.base)))

@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
+from mindref.errors import BackendError, say
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
@@ -68,7 +69,13 @@ def compiled_operators() -> SimpleNamespace:
 
 
 def make_step(work: Any, params: Any, batch: Any, catalogue: Catalogue, config: Config) -> Any:
-    """Return the fused step of a batch of MIND, mind_plus or YouTube DNN."""
+    """Return the fused step of a batch of MIND, mind_plus or YouTube DNN.
+
+    Raises BackendError for settings that `computes_family` leaves to the operators.
+    """
+    if isinstance(params, mind_plus.Params) and not fused_module("additions").is_fused(config):
+        expected = "settings for which computes_family is true"
+        raise BackendError(say("backend numba: config", expected, "other settings of mind_plus"))
     keep = None
     if isinstance(batch, mind_plus.Batch):
         batch, keep = batch

@@ -209,8 +209,10 @@ def operators_of(backend: Backend | None, config: Config) -> Any:
     if family_of(config.model).in_contract:
         return backend.ops
     if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39
-        todo = f"choose other settings of the model, or --backend {' or '.join(BUILT_IN)}"
-        expected = f"the model {' or '.join(backend.capabilities().families)}"
+        families = backend.capabilities().families
+        expected, todo = f"the model {' or '.join(families)}", f"choose --backend {BUILT_IN[1]}"
+        if config.model in families:
+            expected = f"settings of {config.model} that this backend computes"
         subject = f"backend {backend.name}"
         raise BackendError(say(subject, expected, f"the model {config.model}", todo))
     return CompletedOperators(backend.ops)

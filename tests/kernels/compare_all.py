@@ -19,7 +19,7 @@ from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.kernels import routing_forward
 from mindref.kernels.fused.layers import BLOCK_USERS
-from tests.backends.families import check_fused_world
+from tests.backends.families import BEST, POOLED, SPARSE, check_fused_world
 from tests.evaluation.test_top_n import as_lists, brute
 from tests.kernels.cases import (
     agree_with_reference,
@@ -28,7 +28,7 @@ from tests.kernels.cases import (
     model_calls,
     numba_implementation,
 )
-from tests.models.worlds import OPTIONS, World, world, youtube_world
+from tests.models.worlds import OPTIONS, World, plus_world, world, youtube_world
 
 EXAMPLES = 6
 FEW: dict[str, Any] = {
@@ -40,6 +40,12 @@ FEW: dict[str, Any] = {
     "iterations": 2,
 }
 YOUTUBE = {"model": "youtube_dnn", "normalise": True, "temperature": 0.3}
+PLUS = (
+    BEST,
+    {**SPARSE, "dropout": 0.5},
+    {**POOLED, "head": "residual", "contexts": 2, "recency": "shared"},
+    {"attention": "label", "recency": "interests", "contexts": 1},
+)
 DTYPES = ("float64", "float32")
 
 
@@ -58,6 +64,9 @@ def compare_calls() -> int:
                 calls += 1
         for recency in (False, True):
             check_fused_world(youtube_world(1, (3, 5, 3), recency=recency, **YOUTUBE, dtype=dtype))
+            calls += 1
+        for options in PLUS:
+            check_fused_world(plus_world(1, (3, 5, 4, 3), keep=True, **options, dtype=dtype))
             calls += 1
         calls += compare_top_n(dtype)
     return calls

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mindref.errors import ShapeError
+from mindref.errors import BackendError, ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
@@ -120,10 +120,10 @@ def test_invalid_inputs_raise():
     positions, keep = w.params.positions, w.batch.keep
     for bad, message in (
         (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
-        (w.with_params(positions=positions[:, :4]), "mind_plus: "),
-        (w.with_params(positions=positions.astype(np.float64)), "mind_plus: "),
-        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: "),
-        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: "),
+        (w.with_params(positions=positions[:, :4]), r"positions: expected 5 columns, got .*, 4\)"),
+        (w.with_params(positions=positions.astype(np.float64)), "mind_plus: expected one dtype"),
+        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: .*keep"),
+        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: .*keep"),
     ):
         with pytest.raises(ShapeError, match=message):
             backend.loss_and_gradients(bad.params, bad.batch, bad.catalogue, bad.config)
@@ -141,3 +141,6 @@ def test_other_settings_are_composed_of_the_compiled_operators(settings):
     for level in ("model", "train"):
         assert not backend_computes(backend, config, level)
         assert backend_computes(backend, fused, level)
+    w = plus_world(3, **settings)
+    with pytest.raises(BackendError, match="config: expected settings for which computes_family"):
+        backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)

@@ -154,8 +154,11 @@ def test_invalid_inputs_raise():
         (w.with_params(positions=positions[:, :16]), "positions: rows: .* 0 to 15, got 16"),
         (w.with_histories(items=ids), "items: rows: expected indices from 0 to 5, got 6"),
         (w.with_shared(target=target), "items: rows: expected indices from 0 to 5, got -1"),
-        (w.with_params(positions=np.zeros((2, 17), "float32")), "youtube_dnn: "),
-        (w.with_params(positions=positions.astype(np.float64)), "youtube_dnn: "),
+        (
+            w.with_params(positions=np.zeros((2, 17), "float32")),
+            r"expected 1 rows, got .*\(2, 17\)",
+        ),
+        (w.with_params(positions=positions.astype(np.float64)), "youtube_dnn: expected one dtype"),
     ):
         with pytest.raises(ShapeError, match=message):
             NumbaBackend().loss_and_gradients(bad.params, bad.batch, bad.catalogue, bad.config)

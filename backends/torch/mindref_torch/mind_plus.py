@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mindref.config import Config
 from mindref.errors import ShapeError, say
+from mindref.models.mind_plus import ages
 from mindref_torch.embedding import check_row_indices
 from mindref_torch.mixed_precision import compute_in_float32
 from mindref_torch.routing import routing
@@ -53,12 +54,19 @@ def look_up_log_weights(positions: Tensor, mask: Tensor) -> Tensor:
 
     Padding has any row, because routing ignores log weights at padding (routing-R34).
     """
-    ages = mask.flip(1).cumsum(1).flip(1) - 1  # mind_plus-R1: the number of later behaviours
-    return F.embedding(ages.clamp(min=0), positions)
+    # mind_plus-R1: the number of later behaviours
+    behaviour_ages = mask.flip(1).cumsum(1).flip(1) - 1
+    return F.embedding(behaviour_ages.clamp(min=0), positions)
 
 
-def check_ages(positions: Tensor, mask: Tensor) -> None:
-    """Raise ShapeError if a behaviour is older than the last row of positions (mind_plus-R5)."""
+def check_ages(positions: Tensor, mask: Tensor, config: Config) -> None:
+    """Raise ShapeError if a behaviour is older than the last row of positions (mind_plus-R5).
+
+    Also raises it for a number of columns that does not fit the settings.
+    """
+    shape, count = tuple(positions.shape), ages.columns(config)
+    if shape[1:] != (count,):
+        raise ShapeError(say("mind_plus: positions", f"{count} columns", f"shape {shape}"))
     oldest = mask.sum(1) - 1
     check_row_indices("positions", oldest[oldest >= 0], len(positions))
 

@@ -168,7 +168,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         """
         mask, width = histories.mask, behaviours.shape[1]
         if self.positions is not None:
-            check_ages(self.positions, mask)
+            check_ages(self.positions, mask, self.config)
         positions = mask.flatten().nonzero()[:, 0]
         history = behaviours.new_zeros(mask.numel(), width)
         history = history.index_copy(0, positions, behaviours)  # model-R8: padding is not looked up

@@ -94,7 +94,7 @@ def test_invalid_inputs_raise() -> None:
     positions, keep = w.params.positions, w.batch.keep
     for wrong, message in (
         (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
-        (w.with_params(positions=positions[:, :4]), "routing: log_weights has shape"),
+        (w.with_params(positions=positions[:, :4]), r"positions: expected 5 columns, got .*, 4\)"),
         (w.with_params(positions=positions.astype(np.float64)), "routing: expected one dtype"),
         (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: keep has shape"),
         (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: keep: "),

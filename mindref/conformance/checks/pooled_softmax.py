@@ -137,13 +137,14 @@ def user_without_negatives_has_no_loss(context: CheckContext, call: Call) -> Non
 
 @add_check("pooled_softmax-R25", draws=draw_pooled(), fraction=0.5)
 def product_that_is_not_finite_gives_nan(context: CheckContext, call: Call) -> None:
-    """If the vector of a negative has a NaN, the loss must not be finite."""
+    """If the vector of a negative has a NaN or an infinity, the loss must be NaN."""
     context.run(call)
     params, batch, catalogue = call.arrays.values()
-    items = params.items.copy()
-    items[catalogue.rows[batch.shared.negatives[-1], 0], 0] = np.nan
-    got = context.run(call.change(params=params._replace(items=items)))
-    context.assert_true(not np.isfinite(got["loss"]), "the loss is finite", got, "loss")
+    for value in (np.nan, np.inf, -np.inf):
+        items = params.items.copy()
+        items[catalogue.rows[batch.shared.negatives[-1], 0], 0] = value
+        got = context.run(call.change(params=params._replace(items=items)))
+        context.assert_true(bool(np.isnan(got["loss"])), "the loss is not NaN", got, "loss")
 
 
 @add_check("pooled_softmax-R20", draws=draw_pooled(), fraction=0.5)

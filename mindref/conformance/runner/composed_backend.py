@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import ops
-from mindref.backend import FAMILIES, OPERATORS, OPTIONS, Capabilities
+from mindref.backend import OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.conformance.runner.claims import LEVELS
 from mindref.models import mind, mind_plus
@@ -59,8 +59,8 @@ class ComposedBackend:
         self.name, self.levels = name, levels
 
     def capabilities(self) -> Capabilities:
-        """Claim every operator, option and family, and the levels in `self.levels`."""
-        return Capabilities(OPERATORS, self.levels, options=OPTIONS, families=FAMILIES)
+        """Claim every operator and option, the families of the suite, and `self.levels`."""
+        return Capabilities(OPERATORS, self.levels, options=OPTIONS, families=tuple(self.families))
 
     def to_numpy(self, x: Any) -> Any:
         """Return x, which is already a NumPy array."""

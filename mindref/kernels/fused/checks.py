@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mindref.config import Config
+from mindref.errors import ShapeError, say
 from mindref.kernels.fused.additions import additions_of
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.routing import check_one_matrix
@@ -62,10 +63,13 @@ def check_additions(
     params: mind_plus.Params, histories: Histories, config: Config, keep: Array | None
 ) -> None:
     """Raise ShapeError if the log weights by age or the factors of dropout do not fit."""
-    model = "youtube_dnn" if additions_of(params, config).weights_are_logits else "mind_plus"
-    shape = (len(params.positions), ages.columns(config))
-    expected, table = np.broadcast_to(np.zeros((), config.dtype), shape), params.items
-    bind_axes(model, positions=(params.positions, "AC"), columns=(expected, "AC"))
+    is_mean = additions_of(params, config).weights_are_logits
+    model, axis = ("youtube_dnn", "row") if is_mean else ("mind_plus", "column")
+    shape, table = params.positions.shape, params.items
+    if shape[1:] != (ages.columns(config),):
+        expected = f"{ages.columns(config)} {axis}s"
+        got = f"shape {shape[::-1] if is_mean else shape}"  # those of YouTube DNN are transposed
+        raise ShapeError(say(f"{model}: positions", expected, got))
     common_float_dtype(model, positions=params.positions, table=table)
     if keep is not None:
         bind_axes("mind_plus", keep=(keep, "BLD"), mask=(histories.mask, "BL"), table=(table, "VD"))

@@ -207,14 +207,14 @@ def add_dropout_mask(common: mind.Batch, draw: Draw) -> Batch:
 def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array | None:
     """Return the factors of the behaviours' vectors (B, L, D), None without dropout.
 
-    An entry is kept with probability 1 - dropout, rounded to a multiple of 2^-16, and divided by
-    1 - dropout; else the factor is 0.
+    A factor is 0 with probability `dropout`, rounded to a multiple of 2^-16; else it is 1 / (1 -
+    the rounded probability).
     """
-    rate = config.dropout
-    if not rate:
+    rate = round(config.dropout * 2**16) / 2**16
+    if not config.dropout:
         return None
     words = np.frombuffer(rng.bytes(2 * mask.size * config.width), "<u2")
-    factors = (words >= round(rate * 2**16)) * np.dtype(config.dtype).type(1 / (1 - rate))
+    factors = (words >= rate * 2**16) * np.dtype(config.dtype).type(1 / (1 - rate))
     return factors.reshape(*mask.shape, config.width)  # mind_plus-R14
 
 
