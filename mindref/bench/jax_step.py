@@ -76,7 +76,8 @@ def count_active(lengths: Any, config: Config) -> Any:
     """Return the number of active interests of users with these numbers of behaviours."""
     if config.interest_count == "fixed":
         return jnp.where(lengths > 0, config.interests, 1)
-    starts = 2 ** jnp.arange(2, config.interests + 1)  # lengths that start further interests
+    # lengths that start further interests; no history has 2^30 behaviours
+    starts = 2 ** jnp.arange(2, min(config.interests, 30) + 1)
     return 1 + jnp.searchsorted(starts, lengths, side="right")
 
 

@@ -19,7 +19,7 @@ from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.log import Floats, Ragged
 from mindref.data.negatives import Sampler, make_sampler
-from mindref.models.family import Draw, family_of
+from mindref.models.family import Draw, family_of, settings_without_effect
 from mindref.models.logits import draw_logits
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, Sizes, catalogue_of_ids
@@ -99,14 +99,10 @@ def recipe_config(recipe: str, changes: dict[str, Any] | None = None) -> Config:
 
 def unused_sizes(config: Config) -> tuple[str, ...]:
     """Return the sizes of `WorkloadSettings` that have no effect on a step with these settings."""
-    routes = family_of(config.model).routes
-    is_unused = {
-        "interests": not routes,
-        "iterations": not routes,
-        "hidden": config.head == "none",
-        "power": not routes or config.attention != "label",
-    }
-    return tuple(name for name, unused in is_unused.items() if unused)
+    unused = settings_without_effect(config)
+    if not family_of(config.model).routes:
+        unused |= {"interests", "iterations", "power"}
+    return tuple(name for name in SIZES if name in unused)
 
 
 def split_batch(batch: Any) -> tuple[Batch, Array | None]:

@@ -65,8 +65,8 @@ def settings_options(function: Callable[..., Any], trains: bool = False) -> Call
     return click.option(
         "--preset",
         type=click.Choice([AUTO, *PRESETS] if trains else list(PRESETS)),
-        help="Settings to start from: mind (tuned MIND), paper (MIND as in the paper), best"
-        " (mind_plus, large logs) or sparse (mind_plus, other logs)"
+        help="Settings to start from: mind (tuned MIND, whose values are the defaults below), paper"
+        " (MIND as in the paper), best (mind_plus, large logs) or sparse (mind_plus, other logs)"
         + (", auto: the better of best and sparse [default: auto; with --model: mind]." * trains),
     )(function)
 

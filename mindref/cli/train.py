@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,7 @@ from mindref.training.distributed import Ranks, join_ranks
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
-    from mindref.recommender.trainer import Trainer
+    from mindref.recommender.trainer import Hooks, Trainer
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
@@ -81,9 +83,10 @@ def train_command(
 ) -> int:
     """Train a model on a log and evaluate it on held-out interactions.
 
-    The default model is MIND. Without --data, the built-in synthetic log is used.
-    All files are written to a run directory. Ctrl-C saves the state and stops the training.
-    --resume RUN continues the training.
+    Without --preset and --model, the training of the presets best and sparse begins, and the one
+    with the better validation metric continues. Without --data, the built-in synthetic log is used.
+    All files are written to a run directory. Ctrl-C saves the state and stops the training, except
+    during the choice of the preset. --resume RUN continues the training.
 
     --model din --recall RUN trains DIN, which reranks the top items of RUN. DIN is stored in a new
     run directory, DIN_RUN. mindref recall RUN --rerank DIN_RUN then prints reranked items.
@@ -129,6 +132,8 @@ def train_command(
         return train_and_report(din_trainer, quiet, as_json)
     reranker.refuse_reranker_options(recall, options)
     preset_name, changes = settings.read_changes(preset, config_file, options)
+    if preset_name == AUTO and "model" in changes:
+        raise ConfigError(say("--preset auto", "no --model", changes["model"]))
     chooses = preset_name == AUTO or (preset_name is None and "model" not in changes)
     configs = {} if chooses else {preset_name or "mind": Config.of(preset_name or "mind", changes)}
     name = str(changes.get("backend", Config.backend))
@@ -145,8 +150,8 @@ def train_command(
 
 def create_run(trainer: Trainer) -> None:
     """Create and lock the run directory."""
-    if trainer.run is not None:
-        lock_folder(trainer.run, make=True)
+    if trainer.run is not None and not trainer.preset_choice.get("values"):
+        lock_folder(trainer.run, make=True)  # locked before the choice of the preset, if any
     trainer.create()
 
 
@@ -205,11 +210,26 @@ def new_trainer(
     def make(config: Config) -> Trainer:
         return Trainer(source, loaded, config=config, **options)
 
-    trainer, choice = preset_choice.choose_preset(candidates, make)
+    if ranks.first and len(candidates.configs) > 1:
+        lock_folder(run, make=True)
+    show = partial(show_candidate, quiet=quiet or not ranks.first)
+    trainer, choice = preset_choice.choose_preset(candidates, make, show)
     if choice.reason and ranks.first and not quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
     trainer.run, trainer.preset_choice = run, choice.to_dict()
     return trainer
+
+
+@contextmanager
+def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> Iterator[Hooks]:
+    """Show the progress of a candidate preset on standard error."""
+    from mindref.cli import progress
+    from mindref.cli.signals import StopRequest
+
+    if not quiet:
+        print_stderr(f"candidate {preset}")
+    with progress.show_progress(trainer.config, 0, quiet, StopRequest()) as hooks:
+        yield hooks
 
 
 def choose_run_directory(out: Path | None) -> Path:

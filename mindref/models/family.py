@@ -146,6 +146,16 @@ class CompletedOperators:
         return getattr(self.ops, name, None) or getattr(reference, name)
 
 
+def settings_without_effect(config: Any) -> set[str]:
+    """Return the settings of MIND and mind_plus that other settings make ineffective."""
+    ineffective = {
+        "power": config.attention != "label",
+        "hidden": config.head == "none",
+        "last_relu": config.head == "none",
+    }
+    return {name for name, value in ineffective.items() if value}
+
+
 def check_trainable(backend: Backend, config: Config, *, several: bool = False) -> None:
     """Check, before any data is read, that the family can be trained with these settings.
 

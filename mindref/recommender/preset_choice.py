@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from mindref.backend import Backend
 from mindref.config import Config
 from mindref.errors import BackendError, ConfigError, MindrefError, say
-from mindref.models.family import check_trainable
+from mindref.models.family import check_trainable, settings_without_effect
 from mindref.recommender.trainer import Hooks, Trainer
+from mindref.training.divergence import Diverged
 
 CANDIDATES = ("best", "sparse")
 FALLBACK = "mind"
 PARTS = 6
-"""The candidates are compared after this part of their steps, or of the time limit."""
+"""Candidates are compared after 1 / PARTS of their steps, or of the time limit."""
+
+Show = Callable[[str, Trainer], AbstractContextManager[Hooks]]
+"""(preset, trainer) -> hooks that show the progress of a candidate."""
 
 
 class Candidates(NamedTuple):
     """Presets that can be used, and why others cannot be used."""
 
     configs: Mapping[str, Config]  # settings of each preset, at least one
-    refused: str = ""  # a candidate that cannot be used, and its error
+    refused: str = ""  # candidates that cannot be used, with their errors
 
 
 class PresetChoice(NamedTuple):
@@ -41,43 +46,66 @@ class PresetChoice(NamedTuple):
 
 
 def choose_preset(
-    candidates: Candidates, make: Callable[[Config], Trainer]
+    candidates: Candidates,
+    make: Callable[[Config], Trainer],
+    show: Show = lambda preset, trainer: nullcontext(Hooks()),
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Trainer, PresetChoice]:
-    """Return the trainer of the best candidate, whose training has begun, and the choice.
+    """Return the trainer of the chosen preset, whose training has begun, and the choice.
 
-    make: returns a trainer without a run directory.
+    make: returns a trainer without a run directory. Raises Diverged if all candidates diverge.
     """
-    trainers = {preset: make(config) for preset, config in candidates.configs.items()}
-    if len(trainers) == 1:
-        ((preset, trainer),) = trainers.items()
-        return trainer, PresetChoice(preset, candidates.refused)
-    values = {preset: begin_training(trainer) for preset, trainer in trainers.items()}
-    chosen = max(values, key=lambda preset: values[preset])  # model-R47: the first of equals
-    trainer = trainers.pop(chosen)
-    state, used = trainer.state, sum(other.state.time.seconds for other in trainers.values())
-    trainer.state = state._replace(time=state.time._replace(seconds=state.time.seconds + used))
-    step, metric = trainer.state.moments.step, trainer.config.metric
-    rejected = ", ".join(f"{name} {values[name]:.4f}" for name in trainers)
-    reason = f"validation {metric} {values[chosen]:.4f} after {step} steps ({rejected})"
-    return trainer, PresetChoice(chosen, reason, values)
+    if len(candidates.configs) == 1:
+        ((preset, config),) = candidates.configs.items()
+        return make(config), PresetChoice(preset, candidates.refused)
+    values: dict[str, float] = {}
+    texts: list[str] = []
+    started = clock()
+    chosen: tuple[str, Trainer] | None = None
+    failure: Diverged | None = None
+    for preset, config in candidates.configs.items():
+        trainer = make(config)
+        trainer.check_alike()
+        try:
+            with show(preset, trainer) as hooks:
+                value = begin_training(trainer, hooks, clock)
+        except Diverged as error:
+            failure = error
+            texts.append(f"{preset} diverged")
+            continue
+        texts.append(f"{preset} {value:.4f} after {trainer.state.moments.step} steps")
+        if chosen is None or value > values[chosen[0]]:  # model-R47: the first of equals
+            chosen = preset, trainer
+        values[preset] = value
+    if chosen is None:
+        assert failure is not None  # the loop has failed for each candidate
+        raise failure
+    preset, trainer = chosen
+    trainer.count_time(clock() - started)
+    reason = f"validation {trainer.config.metric}: {', '.join(texts)}"
+    return trainer, PresetChoice(preset, reason, values)
 
 
-def begin_training(trainer: Trainer) -> float:
+def begin_training(trainer: Trainer, hooks: Hooks, clock: Callable[[], float]) -> float:
     """Train the first part, and return the validation metric."""
-    part = FirstPart(trainer.config)
-    trainer.train(Hooks(on_step=part.count_step, stop=part.is_over))
-    validate: Any = trainer.validate
-    return float(validate(trainer.state.params))
+    part = FirstPart(trainer.config, clock)
+
+    def on_step(step: int, loss: float) -> None:
+        part.count_step(step)
+        hooks.on_step(step, loss)
+
+    trainer.train(hooks._replace(on_step=on_step, stop=part.is_over))
+    return trainer.current_metric()
 
 
 class FirstPart:
     """The part of a training after which candidates are compared."""
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
         self.steps, self.limit = max(1, config.steps // PARTS), config.time_limit / PARTS
         self.clock, self.step, self.compiled = clock, 0, 0.0
 
-    def count_step(self, step: int, loss: float) -> None:
+    def count_step(self, step: int) -> None:
         """Count a step. The first step may compile, so the time starts after it."""
         self.compiled = self.compiled or self.clock()
         self.step = step
@@ -109,7 +137,7 @@ def find_candidates(changes: Mapping[str, Any], backend: Backend, *, several: bo
         except ConfigError as error:
             raise errors[CANDIDATES[0]] from error
     refused = [f"{preset} cannot be used: {error}" for preset, error in errors.items()]
-    return Candidates(configs, refused[0] if refused else "")
+    return Candidates(configs, "; ".join(refused))
 
 
 def candidate_config(
@@ -118,7 +146,7 @@ def candidate_config(
     """Return a preset with changes. Raises ConfigError or BackendError if it cannot be used."""
     config = Config.of(preset, changes)
     check_trainable(backend, config, several=several)
-    if "power" in changes and config.attention == "pooled":
-        got = config.power
-        raise ConfigError(say("power", "no value with attention pooled", got))
+    for name in settings_without_effect(config):
+        if name in changes:
+            raise ConfigError(say(name, f"no value with {preset}", getattr(config, name)))
     return config

@@ -83,6 +83,20 @@ class Trainer(TrainingRun):
             **self.chosen_preset(),
         }
 
+    def current_metric(self) -> float:
+        """Return the validation metric of the current parameters."""
+        state, epochs = self.state, self.epochs
+        if epochs and epochs[-1].step == state.moments.step and epochs[-1].value is not None:
+            return epochs[-1].value
+        validate: Any = self.validate
+        return float(self.ranks.broadcast_from_first(lambda: validate(state.params)))
+
+    def count_time(self, seconds: float) -> None:
+        """Count all seconds since the choice of the preset began, if there is a time limit."""
+        if self.config.time_limit:
+            same = self.ranks.broadcast_from_first(lambda: seconds)
+            self.state = self.state._replace(time=self.state.time._replace(seconds=same))
+
     def chosen_preset(self) -> dict[str, Any]:
         """Return the entry of config.json and of the report if the preset was chosen."""
         return {"preset_choice": self.preset_choice} if self.preset_choice else {}  # model-R50

@@ -1,7 +1,6 @@
 """Choice of a preset: candidates, their comparison, and what a run stores of the choice."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,14 +10,16 @@ from mindref.errors import ConfigError
 from mindref.presets import PRESETS
 from mindref.recommender.preset_choice import (
     Candidates,
-    FirstPart,
     PresetChoice,
     choose_preset,
     find_candidates,
 )
+from mindref.recommender.trainer import Trainer
 from mindref.training import optimiser
-from mindref.training.loop import TrainingState
-from mindref.training.time_budget import TimeUsed
+from mindref.training.distributed import ONE_PROCESS
+from mindref.training.divergence import Diagnosis, Diverged
+from mindref.training.loop import TrainingState, count_step
+from tests.runs import call, change_json, options
 
 BACKEND = NumpyBackend()
 TINY = ("--steps", 24, "--batch", 16, "--width", 8, "--evaluate-every", 10, "--metric", "ndcg@10")
@@ -29,48 +30,47 @@ def candidates(several=False, **changes):
 
 
 class FakeTrainer:
-    """A trainer whose validation metric is given; a step takes three seconds."""
+    """A trainer whose validation metric is given. A step takes 3 seconds, the validation 2."""
+
+    count_time = Trainer.count_time
+    ranks = ONE_PROCESS
 
     def __init__(self, config, value, clock):
         self.config, self.value, self.clock = config, value, clock
-        self.state = SimpleNamespace(params=None)
+        self.state = TrainingState(None, optimiser.State(0, {}, {}), 0, -1.0, 0)
+
+    def check_alike(self):
+        pass
 
     def train(self, hooks):
-        step = 0
-        while step < self.config.steps and not hooks.stop():
-            step += 1
+        while self.state.moments.step < self.config.steps and not hooks.stop():
+            self.state = count_step(self.state, 0.0)
             self.clock[0] += 3
-            hooks.on_step(step, 0.0)
-        time = TimeUsed(seconds=3.0 * step if self.config.time_limit else 0.0)
-        self.state = TrainingState(None, optimiser.State(step, {}, {}), 0, -1.0, 0, time=time)
+            hooks.on_step(self.state.moments.step, 0.0)
+        if self.value is None:
+            raise Diverged(1, "nan", Diagnosis())
 
-    def validate(self, params):
+    def current_metric(self):
+        self.clock[0] += 2
         return self.value
 
 
-@pytest.fixture
-def choose(monkeypatch):
+def choose(values, **changes):
     """Return the trainer, the choice and all trainers, with these values of the metric."""
-    clock = [0.0]
-    monkeypatch.setattr(FirstPart.__init__, "__defaults__", (lambda: clock[0],))
+    clock, trainers = [0.0], []
 
-    def choose_with(values, **changes):
-        trainers = []
+    def make(config):
+        trainers.append(FakeTrainer(config, values[len(trainers)], clock))
+        return trainers[-1]
 
-        def make(config):
-            trainers.append(FakeTrainer(config, values[len(trainers)], clock))
-            return trainers[-1]
-
-        return *choose_preset(candidates(**changes), make), trainers
-
-    return choose_with
+    return *choose_preset(candidates(**changes), make, clock=lambda: clock[0]), trainers
 
 
 @pytest.mark.rules("model-R47")
 @pytest.mark.parametrize(
     ("values", "preset"), [((0.1, 0.2), "sparse"), ((0.2, 0.1), "best"), ((0.1, 0.1), "best")]
 )
-def test_the_candidate_with_the_higher_value_is_chosen(choose, values, preset):
+def test_the_candidate_with_the_higher_value_is_chosen(values, preset):
     trainer, choice, trainers = choose(values)
     assert trainer.config == Config.of(preset)
     assert choice.preset == preset
@@ -80,18 +80,18 @@ def test_the_candidate_with_the_higher_value_is_chosen(choose, values, preset):
 
 @pytest.mark.rules("model-R48")
 @pytest.mark.parametrize(("steps", "part"), [(6000, 1000), (25, 4), (5, 1), (1, 1)])
-def test_candidates_are_compared_after_a_sixth_of_the_steps(choose, steps, part):
+def test_candidates_are_compared_after_a_sixth_of_the_steps(steps, part):
     _, _, trainers = choose((0, 1), steps=steps, seed=3, width=16)
     assert [x.state.moments.step for x in trainers] == [part, part]
     assert all((x.config.steps, x.config.seed, x.config.width) == (steps, 3, 16) for x in trainers)
 
 
 @pytest.mark.rules("model-R48")
-def test_candidates_share_the_time_limit(choose):
+def test_candidates_share_the_time_limit():
     trainer, _, trainers = choose((0, 1), time_limit="54s")
     # a first step that may compile, then three steps of three seconds
     assert [x.state.moments.step for x in trainers] == [4, 4]
-    assert trainer.state.time.seconds == 24
+    assert trainer.state.time.seconds == 2 * (4 * 3 + 2)
     assert trainer.config.time_limit == 54
 
 
@@ -101,7 +101,8 @@ def test_candidates_share_the_time_limit(choose):
     [
         (False, {}, ["best", "sparse"], ""),
         (False, {"interests": 8, "seed": 1}, ["best", "sparse"], ""),
-        (False, {"power": 2}, ["mind"], "best cannot be used: power: expected no value with "),
+        (False, {"power": 2}, ["mind"], "best cannot be used: power: expected no value with best"),
+        (False, {"hidden": [8]}, ["best"], "sparse cannot be used: hidden: expected no value with"),
         (
             False,
             {"contexts": 2},
@@ -138,6 +139,16 @@ def test_settings_that_no_preset_can_use_are_an_error(changes, error):
         candidates(**changes)
 
 
+@pytest.mark.rules("model-R48")
+def test_a_candidate_that_diverges_is_left_out():
+    _, choice, trainers = choose((None, 0.1), steps=6)
+    reason = "validation hit_rate@50: best diverged, sparse 0.1000 after 1 steps"
+    assert choice == PresetChoice("sparse", reason, {"sparse": 0.1})
+    assert len(trainers) == 2
+    with pytest.raises(Diverged):
+        choose((None, None))
+
+
 def test_a_named_preset_is_no_choice():
     _, choice = choose_preset(Candidates({"paper": Config.of("paper")}), make=lambda config: config)
     assert choice.to_dict() == {}
@@ -155,7 +166,9 @@ def test_the_run_of_a_chosen_preset(cli, shop, tmp_path, every):
     preset, values = choice["preset"], choice["values"]
     assert values[preset] == max(values.values())
     assert list(values) == ["best", "sparse"]
-    assert f"preset {preset}: validation ndcg@10 {values[preset]:.4f} after 4 steps" in result.err
+    first = f"validation ndcg@10: best {values['best']:.4f} after 4 steps, sparse "
+    assert f"preset {preset}: {first}" in result.err
+    assert "candidate best" in result.err
     named = ["train", "--data", shop, "--out", tmp_path / "named", "--preset", preset, *words]
     assert "preset " not in cli.succeed(*named).err
     assert "preset_choice" not in json.loads((tmp_path / "named" / "config.json").read_text())
@@ -207,7 +220,27 @@ def test_a_named_model_has_the_default_settings(cli, shop, tmp_path):
 def test_a_damaged_choice_of_a_run_is_an_error(cli, shop, tmp_path):
     out = tmp_path / "run"
     cli.succeed("train", "--data", shop, "--out", out, "--model", "popularity")
-    path = out / "config.json"
-    facts = json.loads(path.read_text())
-    path.write_text(json.dumps({**facts, "preset_choice": 3}))
-    assert "config.json" in cli.error("train", "--resume", out)
+    with change_json(out / "config.json") as facts:
+        facts["preset_choice"] = 3
+    assert "preset_choice is 3" in cli.error("train", "--resume", out)
+
+
+@pytest.mark.rules("model-R47")
+def test_auto_with_a_model_is_an_error(cli, shop):
+    message = cli.error_line("train", "--data", shop, "--preset", "auto", "--model", "maxmf")
+    assert "--preset auto: expected no --model, got maxmf" in message
+
+
+@pytest.mark.rules("faults-R4")
+def test_the_run_directory_is_locked_during_the_choice(cli, shop, tmp_path, monkeypatch):
+    run, messages = tmp_path / "run", []
+
+    def train_again(self, hooks=None):
+        monkeypatch.undo()
+        again = call("train", "--data", shop, "--out", run, *options(), cwd=tmp_path)
+        messages.append(again.stderr)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "train", train_again)
+    cli("train", "--data", shop, "--out", run, *TINY)
+    assert f"{run}: expected no other process that writes there" in messages[0]
