@@ -206,7 +206,8 @@ def require_contract_family(config: Config, subject: str, *further: str) -> None
     """
     if not family_of(config.model).in_contract and config.model not in further:  # model-R40
         expected = f"a run of the model {' or '.join(['mind', *further])}"
-        raise ConfigError(say(subject, expected, f"one of {config.model}"))
+        todo = "train one with mindref train --preset mind"
+        raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
 
 
 def operators_of(backend: Backend | None, config: Config) -> Any:
