@@ -44,6 +44,19 @@ def test_a_signal_saves_the_training_and_prints_how_to_resume(tmp_path, number):
     assert not list((tmp_path / "run").glob(".*")), "no lock and no half a file is left"
 
 
+@pytest.mark.rules("faults-R10")
+@pytest.mark.slow
+def test_a_signal_during_the_choice_of_the_preset_leaves_an_empty_folder(tmp_path):
+    words = ["--backend", "numpy", "--batch", "16", "--evaluate-every", "1"]
+    with start("train", "--out", "run", *words, cwd=tmp_path) as child:
+        read_until(child, "step 1/")
+        child.send_signal(signal.SIGTERM)
+        result = child.stderr.read()
+        assert child.wait(timeout=60) == 143, result
+    assert result.splitlines()[-1] == "Stopped."
+    assert not list((tmp_path / "run").iterdir())
+
+
 @pytest.mark.rules("faults-R9", "faults-R11")
 @pytest.mark.slow
 def test_a_training_is_saved_when_its_terminal_is_closed(tmp_path):
