@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,11 +207,14 @@ def new_trainer(
         print_reading(loaded.log)
     options |= {"ranks": ranks, "backend": backend}
 
-    def make(config: Config) -> Trainer:
-        return Trainer(source, loaded, config=config, **options)
+    lock_once = cache(partial(lock_folder, run, make=True))
 
-    if ranks.first and len(candidates.configs) > 1:
-        lock_folder(run, make=True)
+    def make(config: Config) -> Trainer:
+        trainer = Trainer(source, loaded, config=config, **options)  # rejects invalid settings
+        if ranks.first and len(candidates.configs) > 1:
+            lock_once()
+        return trainer
+
     show = partial(show_candidate, quiet=quiet or not ranks.first)
     trainer, choice = preset_choice.choose_preset(candidates, make, show)
     if choice.reason and ranks.first and not quiet:

@@ -47,7 +47,7 @@ def test_the_claims_of_the_reference_are_valid():
         (claims(options=("routing-R1",)), "options: expected a tuple of squash-R6"),
         (
             claims(families=("mind", "mindplus")),
-            "families: expected a tuple of mind, mind_plus, got",
+            "families: expected a tuple of mind, mind_plus, youtube_dnn, got",
         ),
         (claims(families=("mind", "mind")), "families: expected each word once"),
         (claims(families=("mind_plus",)), "families: expected mind, got"),
