@@ -131,6 +131,7 @@ def test_candidates_to_which_a_setting_does_not_apply_are_left_out(
     [
         ({"interests": 0}, "interests: expected 1 to 64, got 0"),
         ({"dropout": 2}, "dropout: expected 0 to 0.99, got 2.0"),
+        ({"contexts": 2, "power": 2}, "power: expected no value with best, got 2.0"),
         ({"intrests": 4}, "configuration: expected a known setting, got intrests"),
     ],
 )
