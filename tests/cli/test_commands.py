@@ -184,7 +184,9 @@ def test_a_training_continues_when_stderr_is_closed(shop, tmp_path):
 @pytest.mark.slow
 def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
     log = tmp_path / "log.jsonl"
-    rows = [(user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6")]
+    rows = [
+        (user, item) for user in "abcdef" for item in ("é", "\ud800", "x\ty", "千", "5", "6", "7")
+    ]
     log.write_text("".join(json.dumps({"user": u, "item": i}) + "\n" for u, i in rows))
     few = options(metric="hit_rate@2", steps=1)
     done = call("train", "--data", log, "--out", "run", "--quiet", *few, cwd=tmp_path)
