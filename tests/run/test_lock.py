@@ -241,7 +241,7 @@ def test_two_trainings_of_one_run_at_once(tmp_path):
         done = call("train", "--resume", "run", cwd=tmp_path)
         assert done.returncode == 2
         assert f"process {first.pid} on " in done.stderr
-        assert "(mindref train --out run --steps 4000" in done.stderr
+        assert "(mindref train --out run --preset mind --steps 4000" in done.stderr
         assert first.poll() is None
         first.send_signal(signal.SIGINT)
         first.communicate()
