@@ -11,7 +11,7 @@ from torch import Tensor
 from mindref.errors import ShapeError, say
 from mindref_torch.label_attention import check_active, one_hot_of_largest
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.sampled_softmax import check_loss_values, cross_entropy
+from mindref_torch.sampled_softmax import check_loss_values, cross_entropy, loss_axes
 from mindref_torch.shapes import bind_axes, require_bool, require_float_dtype
 from mindref_torch.squash import squash
 
@@ -117,12 +117,7 @@ def check_inputs(
         "pooled_softmax",
         interests=(interests, "BKD"),
         active=(active, "BK"),
-        target=(target, "BD"),
-        negatives=(negatives, "SD"),
-        target_ids=(target_ids, "B"),
-        negative_ids=(negative_ids, "S"),
-        target_log_expected=(logs["target_log_expected"], "B"),
-        negative_log_expected=(logs["negative_log_expected"], "S"),
+        **loss_axes(target, negatives, target_ids, negative_ids, logs),
     )
     vectors = {"interests": interests, "target": target, "negatives": negatives}
     require_float_dtype("pooled_softmax", **vectors, **logs)

@@ -85,16 +85,29 @@ def check_inputs(
     bind_axes(  # sampled_softmax-R14
         "sampled_softmax",
         user=(user, "BD"),
-        target=(target, "BD"),
-        negatives=(negatives, "SD"),
-        target_ids=(target_ids, "B"),
-        negative_ids=(negative_ids, "S"),
-        target_log_expected=(logs["target_log_expected"], "B"),
-        negative_log_expected=(logs["negative_log_expected"], "S"),
+        **loss_axes(target, negatives, target_ids, negative_ids, logs),
     )
     require_float_dtype("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
     if len(user) == 0:  # sampled_softmax-R17
         raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
+
+
+def loss_axes(
+    target: Tensor,
+    negatives: Tensor,
+    target_ids: Tensor,
+    negative_ids: Tensor,
+    logs: dict[str, Tensor],
+) -> dict[str, tuple[Tensor, str]]:
+    """Return the axes of the arguments that both softmax losses have, for `bind_axes`."""
+    return {
+        "target": (target, "BD"),
+        "negatives": (negatives, "SD"),
+        "target_ids": (target_ids, "B"),
+        "negative_ids": (negative_ids, "S"),
+        "target_log_expected": (logs["target_log_expected"], "B"),
+        "negative_log_expected": (logs["negative_log_expected"], "S"),
+    }
 
 
 def check_loss_values(subject: str, logs: dict[str, Tensor], temperature: float) -> None:
