@@ -17,7 +17,7 @@ from mindref.models.family import family_of
 from mindref.recommender.training_run import Hooks
 from mindref.training.loop import Epoch
 
-BESIDE = ("item_knn", "popularity")  # baselines-R20: the report also has random
+PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also has random
 
 
 @contextmanager
@@ -202,14 +202,14 @@ def value_line(config: Any, epoch: Epoch) -> str:
 
 
 def print_metrics(metrics: Mapping[str, Any], cases: int, which: str = "test") -> None:
-    """Print a row per metric: the model with 95 % intervals, and the baselines in BESIDE."""
-    model = metrics["model"]
+    """Print a row per metric: the model with 95 % intervals, and PRINTED_BASELINES."""
+    model, baselines = metrics["model"], [metrics[name] for name in PRINTED_BASELINES]
     rows = [
-        (name, format_estimate(model[name]), *(f"{metrics[x][name]['value']:.4f}" for x in BESIDE))
+        (name, format_estimate(model[name]), *(f"{x[name]['value']:.4f}" for x in baselines))
         for name in model
     ]
     title = f"{cases} {which} cases, each ranks the whole catalogue; 95 % intervals"
-    print_table(("metric", "model", *BESIDE), rows, title=title)
+    print_table(("metric", "model", *PRINTED_BASELINES), rows, title=title)
 
 
 def print_gains(report: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import mindref
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError, say
+from mindref.models import mind_plus
 from mindref.models.family import require_contract_family
 from mindref.models.tower import UserTower, to_float32, user_tower, with_keyed_logits
 from mindref.recommender.export_check import ExportCheck, check_export, sample_checked_users
@@ -60,7 +61,8 @@ def export_run(
     Raises ExportDiffers if the results of the file differ from the reference.
     """
     writer, versions = load_exporter(kind)
-    require_contract_family(checkpoint.load_config(run)[0], f"export {run}", "mind_plus")
+    config = checkpoint.load_config(run)[0]
+    require_contract_family(config, f"export {run}", mind_plus.FAMILY.name)
     served = ServedModel.load(run, data=data)
     with atomic.explain_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)

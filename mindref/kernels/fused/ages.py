@@ -79,13 +79,19 @@ def add_log_weight_gradients(
 
 @jit
 def drop_entries(
-    start: int, stop: int, item_index: Ints, vectors: Array, keep: Array, slots: Ints, out: Array
+    start: int,
+    stop: int,
+    item_index: Ints,
+    vectors: Array,
+    factors: Array,
+    padded_rows: Ints,
+    out: Array,
 ) -> None:
-    """Write to out (N, D) the item vectors of the behaviours from `start` to `stop`, times `keep`.
+    """Write to out (N, D) the item vectors of the behaviours from `start` to `stop`, times factors.
 
-    keep (B L, D): factors of dropout. slots (N,): the row b L + l of `keep` of each behaviour.
+    factors (B L, D): those of dropout. padded_rows (N,): the row b L + l of each behaviour.
     """
     for n in range(start, stop):
-        vector, factor = vectors[item_index[n]], keep[slots[n]]
+        vector, factor = vectors[item_index[n]], factors[padded_rows[n]]
         for d in range(out.shape[1]):
             out[n, d] = vector[d] * factor[d]

@@ -34,11 +34,11 @@ def check_model_inputs(
     histories: Histories,
     catalogue: Catalogue,
     config: Config,
-    keep: Array | None = None,
+    dropout_factors: Array | None = None,
 ) -> InputKey:
     """Return a cache key of shapes and settings. Raises ShapeError if inputs do not fit."""
     profile, bilinear = params.profile, params.bilinear
-    optional = () if keep is None else (keep,)
+    optional = () if dropout_factors is None else (dropout_factors,)
     arrays = (*flatten(params).values(), *histories, *catalogue, *optional)
     key = input_key(arrays), type(params), len(params.layers), config
 
@@ -48,7 +48,7 @@ def check_model_inputs(
         check_one_matrix(bilinear)
         check_model_shapes(params, histories, catalogue, config)
         if isinstance(params, mind_plus.Params):
-            check_additions(params, histories, config, keep)
+            check_additions(params, histories, config, dropout_factors)
         return key
 
     same_key: InputKey = work.cached("model", key, check)
@@ -60,7 +60,7 @@ def check_model_inputs(
 
 
 def check_additions(
-    params: mind_plus.Params, histories: Histories, config: Config, keep: Array | None
+    params: mind_plus.Params, histories: Histories, config: Config, dropout_factors: Array | None
 ) -> None:
     """Raise ShapeError if the log weights by age or the factors of dropout do not fit."""
     is_mean = additions_of(params, config).weights_are_logits
@@ -71,9 +71,14 @@ def check_additions(
         got = f"shape {shape[::-1] if is_mean else shape}"  # those of YouTube DNN are transposed
         raise ShapeError(say(f"{model}: positions", expected, got))
     common_float_dtype(model, positions=params.positions, table=table)
-    if keep is not None:
-        bind_axes("mind_plus", keep=(keep, "BLD"), mask=(histories.mask, "BL"), table=(table, "VD"))
-        common_float_dtype("mind_plus", keep=keep, table=table)
+    if dropout_factors is not None:
+        bind_axes(
+            "mind_plus",
+            keep=(dropout_factors, "BLD"),
+            mask=(histories.mask, "BL"),
+            table=(table, "VD"),
+        )
+        common_float_dtype("mind_plus", keep=dropout_factors, table=table)
 
 
 def check_model_shapes(

@@ -55,20 +55,22 @@ class FusedForward:
         other_items: tuple[Ints, ...] = (),
         *,
         keep_iterations: bool = False,
-        keep: Array | None = None,
+        dropout_factors: Array | None = None,
     ) -> None:
         """Check the inputs. params: those of MIND, mind_plus or YouTube DNN.
 
         other_items: ids of further items that need vectors, such as targets. keep_iterations:
-        if the gradient of routing needs the values of all iterations, keep these values. keep
-        (B, L, D): factors of dropout, or None.
+        if the gradient of routing needs the values of all iterations, keep these values.
+        dropout_factors (B, L, D): of the vectors of behaviours, or None.
         """
         params, histories, config = routed_inputs(params, histories, config)
         self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
         self.histories, self.other_items, self.dtype = histories, other_items, params.items.dtype
         self.additions: Additions = additions_of(params, config)
-        self.key = check_model_inputs(work, params, histories, catalogue, config, keep)
-        self.keep = None if keep is None else keep.reshape(-1, keep.shape[2])
+        self.key = check_model_inputs(work, params, histories, catalogue, config, dropout_factors)
+        self.dropout_factors = dropout_factors
+        if dropout_factors is not None:
+            self.dropout_factors = dropout_factors.reshape(-1, dropout_factors.shape[2])
         self.bilinear = readonly_contiguous(params.bilinear)
         self.users, self.count = len(histories.mask), config.interests
         self.width = params.items.shape[1]
@@ -110,7 +112,7 @@ class FusedForward:
         self.item_weights = self.buffer("item_weights", *shape)
         self.vectors = self.buffer("vectors", len(self.layout.items), self.width)
         behaviours, learned = len(self.layout.order), self.additions.learned_votes
-        if self.keep is None:
+        if self.dropout_factors is None:
             index, vectors = self.layout.item_index[:behaviours], self.vectors
             num_votes = self.layout.num_history_items
         else:
@@ -136,7 +138,7 @@ class FusedForward:
             self.item_weights[items],
             self.vectors[items],
         )
-        if self.keep is None and self.additions.learned_votes:
+        if self.dropout_factors is None and self.additions.learned_votes:
             # only history items have votes, so the slice of votes may be shorter or empty
             votes = self.behaviours.votes[items]
             valid, identity = look_up_items_and_votes(*arguments, self.bilinear, votes)
@@ -181,7 +183,7 @@ class FusedForward:
         logits_dtype = histories.init_logits.dtype
         self.logits = work.array("logits", behaviours, self.count, dtype=logits_dtype)
         self.user_index = work.array("user_index", behaviours, dtype=np.int64)
-        self.slots = work.array("behaviour_slots", behaviours, dtype=np.int64)
+        self.padded_rows = work.array("padded_rows", behaviours, dtype=np.int64)
         work.submit([self.copy_logits])
 
     def prepare_factors(self, behaviours: int) -> None:
@@ -218,7 +220,7 @@ class FusedForward:
     def copy_logits(self) -> None:
         """Write the initial logits and the user index of each behaviour."""
         histories = self.histories
-        outputs = (self.logits, self.user_index, self.slots)
+        outputs = (self.logits, self.user_index, self.padded_rows)
         copy_initial_logits(histories.mask, histories.init_logits, *outputs)
         if not self.dynamic:
             self.logits[:] = 0  # model-R12
@@ -239,9 +241,9 @@ class FusedForward:
         """Run all iterations of routing for a block of users, and compute its contexts."""
         config, starts, active = self.config, self.layout.starts, self.layers.active
         first, stop, (rows, vectors, votes) = users.start, users.stop, self.behaviours
-        if self.keep is not None:
+        if self.dropout_factors is not None:
             behaviours = slice(starts[first], starts[stop])
-            used = (self.layout.item_index, self.vectors, self.keep, self.slots)
+            used = (self.layout.item_index, self.vectors, self.dropout_factors, self.padded_rows)
             drop_entries(starts[first], starts[stop], *used, vectors)
             if self.additions.learned_votes:
                 matmul_transposed(vectors[behaviours], self.bilinear, votes[behaviours])

@@ -17,8 +17,8 @@ class BehaviourOrder(NamedTuple):
     order: Ints  # (N,) behaviours sorted by item
     bounds: Ints  # (M + 1,) item m has the behaviours order[bounds[m]:bounds[m + 1]]
     user_index: Ints  # (N,) user of each behaviour
-    keep: Array | None  # (B L, D) factors of dropout, or None
-    slots: Ints  # (N,) the row of `keep` of each behaviour
+    factors: Array | None  # (B L, D) of dropout, or None
+    padded_rows: Ints  # (N,) the row b L + l of each behaviour in `factors`
 
 
 class CapsuleTerms(NamedTuple):
@@ -56,9 +56,9 @@ def sum_item_gradients(
     """
     if capsule_terms is not None:
         sums[:num_history_items] = 0
-        add_capsule_terms(behaviours, capsule_terms, behaviours.keep, sums[:num_history_items])
+        add_capsule_terms(behaviours, capsule_terms, behaviours.factors, sums[:num_history_items])
     if context_terms is not None:
-        add_capsule_terms(behaviours, context_terms, behaviours.keep, sums[:num_history_items])
+        add_capsule_terms(behaviours, context_terms, behaviours.factors, sums[:num_history_items])
     sums[num_history_items:] = 0
     add_partial_rows(target_terms.d_target, target_terms.target_index, first_item, sums)
     add_partial_rows(target_terms.d_negatives, target_terms.negative_index, first_item, sums)
@@ -98,26 +98,28 @@ def add_partial_rows(parts: Array, item_index: Ints, first_item: int, sums: Arra
 
 @jit
 def add_capsule_terms(
-    behaviours: BehaviourOrder, terms: CapsuleTerms, keep: Array | None, sums: Array
+    behaviours: BehaviourOrder, terms: CapsuleTerms, factors: Array | None, sums: Array
 ) -> None:
     """Add to sums (M, D) the gradients of M items from their behaviours, through the capsules.
 
     Row r of d_projected adds weights[n, k] * d_projected[r] to the gradient of behaviour n
-    (routing-R12), times the behaviour's factors of dropout (mind_plus-R18). keep: that of
+    (routing-R12), times the behaviour's factors of dropout (mind_plus-R18). factors: those of
     `behaviours`; for None, Numba compiles a version without dropout.
     """
-    order, bounds, user_index, _, keep_slots = behaviours
+    order, bounds, user_index, _, padded_rows = behaviours
     user_rows, slots, weights, d_projected = terms
     for m in range(sums.shape[0]):
+        item_sum = sums[m]
         for i in range(bounds[m], bounds[m + 1]):
             n = order[i]
             b = user_index[n]
             for r in range(user_rows[b, 0], user_rows[b, 1]):
                 w = weights[n, slots[r] - b * weights.shape[1]]
-                if keep is None:
-                    for d in range(sums.shape[1]):
-                        sums[m, d] += w * d_projected[r, d]
+                d_row = d_projected[r]
+                if factors is None:
+                    for d in range(item_sum.shape[0]):
+                        item_sum[d] += w * d_row[d]
                 else:
-                    factors = keep[keep_slots[n]]
-                    for d in range(sums.shape[1]):
-                        sums[m, d] += w * d_projected[r, d] * factors[d]
+                    factor = factors[padded_rows[n]]
+                    for d in range(item_sum.shape[0]):
+                        item_sum[d] += w * d_row[d] * factor[d]

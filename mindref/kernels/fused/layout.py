@@ -155,14 +155,14 @@ def number_items(ids: Ints, numbers: Any, distinct: Ints, count: int) -> int:
 
 @jit
 def copy_initial_logits(
-    mask: Bools, init_logits: Array, logits: Array, user_index: Ints, slots: Ints
+    mask: Bools, init_logits: Array, logits: Array, user_index: Ints, padded_rows: Ints
 ) -> None:
-    """Write the initial logits (N, K), the user index b and the slot b L + l (N,) of behaviours."""
+    """Write the initial logits (N, K), the user b and the row b L + l (N,) of behaviours."""
     n = 0
     for b in range(mask.shape[0]):
         for l in range(mask.shape[1]):  # noqa: E741  # the pages call the axis L
             if mask[b, l]:
-                user_index[n], slots[n] = b, b * mask.shape[1] + l
+                user_index[n], padded_rows[n] = b, b * mask.shape[1] + l
                 for k in range(logits.shape[1]):
                     logits[n, k] = init_logits[b, l, k]
                 n += 1

@@ -70,13 +70,15 @@ class FusedStep:
         batch: mind.Batch,
         catalogue: Catalogue,
         config: Config,
-        keep: Array | None = None,
+        dropout_factors: Array | None = None,
     ) -> None:
-        """Check the inputs, and store the options of the loss. keep: factors of dropout."""
+        """Check the inputs, and store the options of the loss. See `FusedForward`."""
         check_loss_inputs(work, params, batch, config)
         items = (batch.target, batch.negatives)
         arguments = (work, params, batch.histories, catalogue, config, items)
-        self.forward = FusedForward(*arguments, keep_iterations=True, keep=keep)
+        self.forward = FusedForward(
+            *arguments, keep_iterations=True, dropout_factors=dropout_factors
+        )
         config = self.forward.config
         self.work, self.params, self.batch, self.config = work, params, batch, config
         self.users, self.width = len(batch.target), params.items.shape[1]
@@ -252,8 +254,8 @@ class FusedStep:
             d_history_items = d_vectors[:num_history_items]
             terms = self.item_gradients.backward_items(history_items, d_history_items)
         bounds = layout.bounds[items.start : items.start + num_history_items + 1]
-        slots = (forward.user_index, forward.keep, forward.slots)
-        behaviours = BehaviourOrder(layout.order, bounds, *slots)
+        padded = (forward.user_index, forward.dropout_factors, forward.padded_rows)
+        behaviours = BehaviourOrder(layout.order, bounds, *padded)
         target_terms = TargetTerms(
             self.outputs.d_target[None],
             self.target_index,

@@ -210,12 +210,12 @@ def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array
     A factor is 0 with probability `dropout`, rounded to a multiple of 2^-16; else it is 1 / (1 -
     the rounded probability).
     """
-    rate = round(config.dropout * 2**16) / 2**16
     if not config.dropout:
         return None
-    words = np.frombuffer(rng.bytes(2 * mask.size * config.width), "<u2")
-    factors = (words >= rate * 2**16) * np.dtype(config.dtype).type(1 / (1 - rate))
-    return factors.reshape(*mask.shape, config.width)  # mind_plus-R14
+    limit = round(config.dropout * 2**16)
+    shape = (*mask.shape, config.width)
+    words = rng.integers(0, 2**16, shape, dtype=np.uint16)  # the fastest draw of whole bits
+    return np.multiply(words >= limit, 1 / (1 - limit / 2**16), dtype=config.dtype)  # mind_plus-R14
 
 
 FAMILY = SteppedFamily(
