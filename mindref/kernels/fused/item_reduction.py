@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mindref.kernels._jit import jit
+from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.shapes import Array, Ints
 
 
@@ -113,6 +114,8 @@ def add_capsule_terms(
         for i in range(bounds[m], bounds[m + 1]):
             n = order[i]
             b = user_index[n]
+            if factors is not None and i + DISTANCE < len(order):
+                prefetch_row(factors, padded_rows[order[i + DISTANCE]])
             for r in range(user_rows[b, 0], user_rows[b, 1]):
                 w = weights[n, slots[r] - b * weights.shape[1]]
                 d_row = d_projected[r]
