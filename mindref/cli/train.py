@@ -98,31 +98,8 @@ def train_command(
     choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset}
     if resume is not None:
         changes = {**choices, "out": out, "config": config_file, **options}
-        if settings.is_reranker_run(resume):
-            trusted = changes.pop("backend")  # compared with the backend of the recall run
-            refuse_changed_settings(changes, reading)
-            inputs: dict[str, Any] = {"data": data, "device": device, "backend": trusted}
-            din_trainer = reranker.resumed_reranker(resume, recall, threads, **inputs)
-            return train_and_report(din_trainer, quiet, as_json)
-        name = settings.run_backend(resume)
-        if changes["backend"] == name:  # not a change: the user trusts the code of this backend
-            del changes["backend"]
-        else:
-            from mindref.backend import check_installed
-
-            check_installed(name, f"{resume}: backend")
-        settings.set_threads(settings.run_threads(resume, threads), name)
-        refuse_changed_settings({**changes, "recall": recall}, reading)
-        from mindref.recommender.trainer import resume_run as resume_trainer
-
-        backend, ranks = join_processes(name, device, quiet)
-
-        def make_resumed() -> Trainer:
-            if ranks.first:
-                lock_folder(resume)
-            return resume_trainer(resume, data, device, ranks, backend)
-
-        return run_training(make_trainer(ranks, make_resumed), quiet, as_json)
+        inputs: dict[str, Any] = {"data": data, "device": device, "quiet": quiet}
+        return resume_training(resume, recall, changes, reading, threads, **inputs, as_json=as_json)
     if is_reranker(options["model"]):
         # the backend is that of the recall run; DIN has no such setting
         inputs = {"data": data, "device": device, "backend": options.pop("backend")}
@@ -146,6 +123,46 @@ def train_command(
     inputs |= {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
     make = partial(new_trainer, data, reading, changes, configs, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
+
+
+def resume_training(
+    run: Path,
+    recall: Path | None,
+    changes: dict[str, Any],
+    reading: dict[str, Any],
+    threads: int | None,
+    *,
+    data: Path | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Continue a stopped training; return the exit code. No setting can be changed."""
+    if settings.is_reranker_run(run):
+        trusted = changes.pop("backend")  # compared with the backend of the recall run
+        refuse_changed_settings(changes, reading)
+        inputs: dict[str, Any] = {"data": data, "device": device, "backend": trusted}
+        din_trainer = reranker.resumed_reranker(run, recall, threads, **inputs)
+        return train_and_report(din_trainer, quiet, as_json)
+    name = settings.run_backend(run)
+    if changes["backend"] == name:  # not a change: the user trusts the code of this backend
+        del changes["backend"]
+    else:
+        from mindref.backend import check_installed
+
+        check_installed(name, f"{run}: backend")
+    settings.set_threads(settings.run_threads(run, threads), name)
+    refuse_changed_settings({**changes, "recall": recall}, reading)
+    from mindref.recommender.trainer import resume_run
+
+    backend, ranks = join_processes(name, device, quiet)
+
+    def make() -> Trainer:
+        if ranks.first:
+            lock_folder(run)
+        return resume_run(run, data, device, ranks, backend)
+
+    return run_training(make_trainer(ranks, make), quiet, as_json)
 
 
 def create_run(trainer: Trainer) -> None:
@@ -194,13 +211,14 @@ def new_trainer(
 
     run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
     several = ranks.several
+    for config in configs.values():
+        check_trainable(backend, config, several=several)  # model-R39
     if configs:
         candidates = preset_choice.Candidates(configs)
     else:
         candidates = preset_choice.find_candidates(changes, backend, several=several)
     for config in candidates.configs.values():
         parse_metric(config.metric)
-        check_trainable(backend, config, several=several)  # model-R39
     source = Source.of(data, reading)
     loaded = source.read()
     if ranks.first:
