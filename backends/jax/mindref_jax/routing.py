@@ -22,6 +22,7 @@ def routing(
     bilinear: Any,
     init_logits: Any,
     active: Any,
+    log_weights: Any = None,
     *,
     iterations: int,
     gradient: str,
@@ -31,24 +32,38 @@ def routing(
     """Map behaviours (B, L, D) to capsules u (B, K, D) and the last coupling weights w (B, L, K).
 
     mask (B, L) is true for a behaviour. bilinear is (D, D), or (L, K, D, D) for a matrix per pair.
-    init_logits (B, L, K); active (B, K) is true for active interests. With gradient "last" the
-    coupling weights of the last iteration are constant; with "all" JAX differentiates every
-    iteration. Raises ShapeError for wrong shapes, dtypes or options.
+    init_logits (B, L, K); active (B, K) is true for active interests. log_weights (B, L, K) are
+    optional logs of factors of the coupling weights. With gradient "last" the coupling weights of
+    the last iteration are constant; with "all" JAX differentiates every iteration. Raises
+    ShapeError for wrong shapes, dtypes or options.
     """
-    check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis, kind)
+    arrays = (history, mask, bilinear, init_logits, active, log_weights)
+    check_inputs(*arrays, iterations=iterations, gradient=gradient, axis=axis, kind=kind)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
+    factors = None if log_weights is None else exp_log_weights(log_weights, allowed)
     routing_votes = votes if gradient == "all" else jax.lax.stop_gradient(votes)
     for _ in range(iterations - 1):  # routing-R5
         couplings = softmax(logits, allowed, axis=AXES[axis])
-        capsules = squash(sum_votes(couplings, routing_votes), kind=kind)
+        sums = sum_votes(apply_factors(couplings, factors), routing_votes)
+        capsules = squash(sums, kind=kind)
         logits = logits + vote_agreement(routing_votes, capsules)  # routing-R8
     couplings = softmax(logits, allowed, axis=AXES[axis])  # routing-R2, R9
     if gradient == "last":
-        couplings = jax.lax.stop_gradient(couplings)  # routing-R12, also for one iteration
-    capsules = squash(sum_votes(couplings, votes), kind=kind)  # routing-R4
+        couplings = jax.lax.stop_gradient(couplings)  # routing-R12, R36, also for one iteration
+    capsules = squash(sum_votes(apply_factors(couplings, factors), votes), kind=kind)  # routing-R4
     return capsules, jnp.swapaxes(couplings, 1, 2)
+
+
+def exp_log_weights(log_weights: Any, allowed: Any) -> Any:
+    """Return exp(log_weights) (B, K, L) of log weights (B, L, K), zero where not allowed."""
+    return jnp.exp(jnp.where(allowed, jnp.swapaxes(log_weights, 1, 2), -jnp.inf))  # routing-R34
+
+
+def apply_factors(couplings: Any, factors: Any) -> Any:
+    """Return the coupling weights times the factors; without log weights, the coupling weights."""
+    return couplings if factors is None else couplings * factors  # routing-R32, R33
 
 
 def project_votes(history: Any, bilinear: Any) -> Any:
@@ -80,11 +95,14 @@ def check_inputs(
     bilinear: Any,
     init_logits: Any,
     active: Any,
+    log_weights: Any = None,
+    *,
     iterations: int,
     gradient: str,
     axis: str = "interests",
     kind: str = "squash",
 ) -> None:
     """Raise ShapeError if the arguments of `routing` are invalid."""
-    reference.check_inputs(history, mask, bilinear, init_logits, active, iterations, gradient, axis)
+    arrays = (history, mask, bilinear, init_logits, active)
+    reference.check_inputs(*arrays, iterations, gradient, axis, log_weights)  # routing-R39
     check_squash_inputs(history, kind)
