@@ -21,6 +21,7 @@ from mindref.shapes import Array, Ints
 from mindref_jax import (
     embedding,
     label_attention,
+    pooled_softmax,
     relu_layer,
     routing,
     sampled_softmax,
@@ -39,8 +40,9 @@ class Operator(NamedTuple):
 
 
 DIFFERENTIABLE = {
-    embedding: (0,), softmax: (0,), squash: (0,), routing: (0, 2, 3), relu_layer: (0, 1, 2),
+    embedding: (0,), softmax: (0,), squash: (0,), routing: (0, 2, 3, 5), relu_layer: (0, 1, 2),
     label_attention: (0, 1), sampled_softmax: (0, 1, 2),
+    pooled_softmax: (0, 2, 3),  # beyond the contract
 }  # fmt: skip
 """Module of an operator -> the indices of its differentiable arguments."""
 
@@ -57,10 +59,16 @@ class DeviceOperator(NamedTuple):
     stem: str
     device: Any
 
-    def forward(self, *arrays: Array, **numbers: Any) -> tuple[Array, Any]:
-        """Return the result, and saved values: the coupling weights for routing, otherwise None."""
+    def forward(
+        self, *arrays: Array, log_weights: Array | None = None, **numbers: Any
+    ) -> tuple[Array, Any]:
+        """Return the result, and saved values: the coupling weights for routing, otherwise None.
+
+        log_weights: the optional sixth array of routing.
+        """
+        optional = () if log_weights is None else (log_weights,)
         with compute_on(self.device):
-            arguments = check_arguments(self.stem, arrays, numbers)
+            arguments = check_arguments(self.stem, (*arrays, *optional), numbers)
             result = COMPILED[self.stem](arguments, frozenset(numbers.items()))
             if self.stem != "routing":
                 return copy_to_numpy(result), None
@@ -114,14 +122,17 @@ def compute_vjp(
 ) -> Any:
     """Return the gradients of the differentiable arguments (vector-Jacobian product)."""
 
+    # log_weights of routing are optional
+    indices = [index for index in operator.differentiable if index < len(arrays)]
+
     def function(*inputs: Any) -> Any:
         arguments = list(arrays)
-        for index, x in zip(operator.differentiable, inputs, strict=True):
+        for index, x in zip(indices, inputs, strict=True):
             arguments[index] = x
         out = call_operator(operator.function, arguments, numbers)
         return out[0] if isinstance(out, tuple) else out
 
-    out, vjp = jax.vjp(function, *(arrays[index] for index in operator.differentiable))
+    out, vjp = jax.vjp(function, *(arrays[index] for index in indices))
     return vjp(jnp.asarray(d_out, out.dtype))
 
 

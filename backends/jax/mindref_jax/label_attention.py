@@ -39,10 +39,13 @@ def attention_weights(interests: Any, target: Any, active: Any, power: float) ->
 
 
 def one_hot_of_largest(scores: Any, active: Any) -> Any:
-    """Return one at the first largest active score (B, K); NaN if an active score is not finite."""
+    """Return one at the first largest active score (B, K) or (B, K, S); otherwise zero.
+
+    active (B, K) or (B, K, 1). NaN if an active score is not finite.
+    """
     count = active.shape[1]
     best = jnp.where(active, scores, -jnp.inf).argmax(1) if count else jnp.zeros(len(active), int)
-    weights = jax.nn.one_hot(best, count, dtype=scores.dtype)  # label_attention-R6, R10
+    weights = jax.nn.one_hot(best, count, dtype=scores.dtype, axis=1)  # label_attention-R6, R10
     finite = (jnp.isfinite(scores) | ~active).all(1, keepdims=True)
     return jnp.where(finite, weights, jnp.nan)  # label_attention-R17
 

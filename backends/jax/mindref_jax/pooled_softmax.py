@@ -1,0 +1,141 @@
+"""Softmax loss on the score of serving, pooled over interests. Spec: specs/pooled_softmax.md."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mindref.ops import pooled_softmax as reference
+from mindref_jax.label_attention import one_hot_of_largest
+from mindref_jax.matmul import matmul
+from mindref_jax.sampled_softmax import cross_entropy
+from mindref_jax.shapes import require_float_dtype, values_or_default
+from mindref_jax.squash import squash
+
+
+def pooled_softmax(
+    interests: Any,
+    active: Any,
+    target: Any,
+    negatives: Any,
+    target_ids: Any,
+    negative_ids: Any,
+    target_log_expected: Any,
+    negative_log_expected: Any,
+    *,
+    sharpness: float,
+    temperature: float = 1.0,
+    normalise: bool = False,
+) -> Any:
+    """Map interests (B, K, D), targets (B, D) and shared negatives (S, D) to the mean loss ().
+
+    active (B, K) is true for the active interests, at least one per user. The score of an item is
+    (1 / sharpness) log mean_k exp(sharpness s_k). s_k is the product with an active interest,
+    divided by temperature. Sharpness 0 is the mean, infinity the maximum. All other arguments are
+    those of sampled_softmax. Raises ShapeError for invalid arguments. While JAX traces, values of
+    arrays are not checked.
+    """
+    ids, logs = (target_ids, negative_ids), (target_log_expected, negative_log_expected)
+    numbers: dict[str, Any] = {"sharpness": sharpness, "temperature": temperature}
+    check_inputs(interests, active, target, negatives, *ids, *logs, **numbers)
+    interests = jnp.where(active[..., None], interests, 0)  # pooled_softmax-R4
+    if normalise:  # 1, pooled_softmax-R11
+        interests, target, negatives = (
+            squash(x, kind="unit") for x in (interests, target, negatives)
+        )
+    users, count, width = interests.shape
+    # 2, pooled_softmax-R10: (B, K, 1), and (B, K, S) as one product
+    target_products = matmul(interests, target[..., None]) / temperature
+    products = matmul(interests.reshape(users * count, width), negatives.T) / temperature
+    products = products.reshape(users, count, len(negatives))
+    target_scores = pool_scores(target_products, active, float(sharpness))  # 3 (B, 1)
+    scores = pool_scores(products, active, float(sharpness))  # 3 (B, S)
+    hits = negative_ids == target_ids[:, None]  # pooled_softmax-R7
+    losses = cross_entropy(  # 4 to 6, pooled_softmax-R6, R13, R15, R25
+        target_scores[:, 0] - target_log_expected, scores - negative_log_expected, hits
+    )
+    return losses.mean()  # 7, pooled_softmax-R9
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def pool_scores(products: Any, active: Any, sharpness: float) -> Any:
+    """Return the scores (B, S) of products (B, K, S), pooled over the active interests (B, K).
+
+    The derivative is custom: JAX would derive it from expm1, which loses the digits of small
+    weights. NaN if a product of the item is not finite.
+    """
+    return scores_and_weights(products, active, sharpness)[0]
+
+
+def pool_scores_jvp(
+    sharpness: float, primals: tuple[Any, Any], tangents: tuple[Any, Any]
+) -> tuple[Any, Any]:
+    """Return the scores and their tangents, the weighted sums of the tangents of the products."""
+    scores, weights = scores_and_weights(*primals, sharpness)
+    return scores, (weights * tangents[0]).sum(1)  # pooled_softmax-R16
+
+
+pool_scores.defjvp(pool_scores_jvp)
+
+
+def scores_and_weights(products: Any, active: Any, sharpness: float) -> tuple[Any, Any]:
+    """Return the scores (B, S), and the weights of the interests in each score (B, K, S)."""
+    active = active[..., None]  # (B, K, 1)
+    scores, weights = pool_products(products, active, sharpness)
+    # pooled_softmax-R25: pooling could hide the product
+    return jnp.where(jnp.isfinite(products).all(1), scores, jnp.nan), weights
+
+
+def pool_products(products: Any, active: Any, sharpness: float) -> tuple[Any, Any]:
+    """Return scores (B, S) and the weights (B, K, S) of interests; active (B, K, 1)."""
+    limits = jnp.finfo(products.dtype)
+    inverse_count = (1 / active.sum(1)).astype(products.dtype)  # (B, 1)
+    # pooled_softmax-R2, R5: XLA reads a subnormal sharpness * gap as zero. Below the root of the
+    # smallest normal number, the score is the mean up to rounding
+    if sharpness < math.sqrt(limits.tiny):
+        weights = jnp.where(active, inverse_count[:, None], 0)
+        return (weights * products).sum(1), jnp.broadcast_to(weights, products.shape)
+    largest = jnp.where(active, products, -jnp.inf).max(1, keepdims=True)  # (B, 1, S)
+    if math.isinf(sharpness):  # pooled_softmax-R3
+        return largest[:, 0], one_hot_of_largest(products, active)
+    sharpness = min(sharpness, float(limits.max))  # no 0 * infinity
+    # each gap is at most 0: pooled_softmax-R12
+    gaps = jnp.where(active, (products - largest) * sharpness, -jnp.inf)  # pooled_softmax-R4
+    exponentials = jnp.exp(gaps)
+    weights = exponentials / exponentials.sum(1, keepdims=True)
+    # pooled_softmax-R5: expm1 and log1p are accurate for a small sharpness
+    mean = jnp.where(active, jnp.expm1(gaps), 0).sum(1) * inverse_count
+    return largest[:, 0] + jnp.log1p(mean) / sharpness, weights  # pooled_softmax-R1
+
+
+def check_inputs(
+    interests: Any,
+    active: Any,
+    target: Any,
+    negatives: Any,
+    target_ids: Any,
+    negative_ids: Any,
+    target_log_expected: Any,
+    negative_log_expected: Any,
+    *,
+    sharpness: float,
+    temperature: float = 1.0,
+    normalise: bool = False,
+) -> None:
+    """Raise ShapeError if the arguments of `pooled_softmax` are invalid."""
+    reference.check_loss_arrays(
+        interests,
+        values_or_default(active, True),
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        values_or_default(target_log_expected, 0),
+        values_or_default(negative_log_expected, 0),
+    )
+    reference.check_loss_numbers(sharpness, temperature)
+    require_float_dtype("pooled_softmax", interests=interests)
