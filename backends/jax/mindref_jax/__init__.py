@@ -1,4 +1,4 @@
-"""The operators of MIND in JAX, written from the specification of mindref.
+"""The operators of MIND and mind_plus in JAX, written from the specification of mindref.
 
 Each operator is a pure function of arrays in a module of the same name. JAX differentiates it:
 
@@ -8,8 +8,9 @@ Each operator is a pure function of arrays in a module of the same name. JAX dif
     )
 
     embedding.py, softmax.py, squash.py, routing.py, relu_layer.py, label_attention.py,
-    sampled_softmax.py     the operators: JAX or NumPy arrays in, JAX arrays out
+    sampled_softmax.py, pooled_softmax.py    the operators: JAX or NumPy arrays in, JAX arrays out
     model.py               the model: init, loss, interests; its inputs Histories and Batch
+    mind_plus.py           the parts of mind_plus that MIND lacks
     matmul.py              matrix products in full precision
     shapes.py              checks of shapes and dtypes
     devices.py             choice of the device, and 64-bit dtypes

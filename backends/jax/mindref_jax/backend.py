@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindref.backend import OPERATORS, Capabilities, FrameworkBackend
+from mindref.backend import OPERATORS, OPTIONS, Capabilities, FrameworkBackend
 from mindref.errors import BackendError, say
 
 
@@ -53,12 +53,14 @@ class JaxBackend(FrameworkBackend):
         return make_operators(self.device)
 
     def capabilities(self) -> Capabilities:
-        """Return all operators with all default options, and all three levels."""
+        """Return all operators with all options, and all three levels."""
         return Capabilities(
             OPERATORS,
             levels=("ops", "model", "train"),
             gradients="automatic",
             devices=("cpu", "cuda"),  # backend-R16: the devices that `on` accepts
+            options=OPTIONS,
+            families=("mind", "mind_plus"),
         )
 
     def to_numpy(self, x: Any) -> Any:

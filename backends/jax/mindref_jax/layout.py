@@ -39,6 +39,7 @@ class PreparedBatch(NamedTuple):
     arrays: Any  # Batch or Histories of `ItemRows`
     items: Rows
     profile: Rows
+    ids: tuple[Any, ...] = ()  # of targets and negatives, for a batch
 
 
 def bucket_size(size: int) -> int:
@@ -65,8 +66,9 @@ def prepare_batch(
     numbered, profile = number_histories(
         histories, ItemRows(*(x[:num_behaviours] for x in item_rows)), sizes[1]
     )
-    rows = batch._replace(histories=numbered, target=target, negatives=negatives)
-    return PreparedBatch(rows, items, profile)
+    keep = None if batch.keep is None else resize_axis(batch.keep, mask.shape[1], axis=1)
+    rows = batch._replace(histories=numbered, target=target, negatives=negatives, keep=keep)
+    return PreparedBatch(rows, items, profile, (batch.target, batch.negatives))
 
 
 def prepare_histories(

@@ -12,11 +12,11 @@ import jax
 import numpy as np
 
 from mindref.config import Config
+from mindref.models import mind_plus
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient
 from mindref_jax import model
 from mindref_jax.layout import PreparedBatch, prepare_batch, prepare_histories
-from mindref_jax.shapes import check_row_indices
 
 TABLES = ("items", "profile")
 
@@ -30,13 +30,13 @@ def loss_and_gradients(
     """
     flat_params = flatten(params)
     prepared = check_and_prepare(flat_params, batch, catalogue, config)
-    ids = batch.target, batch.negatives
     tables = read_tables(flat_params, prepared)
-    loss, gradients = differentiate_loss(tables, prepared.arrays, ids, config)
+    loss, gradients = differentiate_loss(tables, prepared.arrays, prepared.ids, config)
     for name, rows in zip(TABLES, (prepared.items, prepared.profile), strict=True):
         values = np.asarray(gradients[name])[: rows.num_written]
         gradients[name] = RowGradient(rows.written[: rows.num_written], values)
-    return loss, Gradients(*unflatten(gradients))
+    container = mind_plus.Gradients if isinstance(params, mind_plus.Params) else Gradients
+    return loss, unflatten(gradients, container)
 
 
 def interests(
@@ -44,7 +44,7 @@ def interests(
 ) -> tuple[Any, Any]:
     """Return interests (B, K, D) and the mask of active interests (B, K)."""
     flat_params, num_users = flatten(params), len(histories.mask)
-    model.check_model_inputs(flat_params, histories, catalogue)
+    model.check_model_inputs(flat_params, histories, catalogue, config)
     prepared = prepare_histories(histories, catalogue, table_sizes(flat_params), config.window)
     vectors, active = infer_interests(read_tables(flat_params, prepared), prepared.arrays, config)
     return vectors[:num_users], active[:num_users]
@@ -66,10 +66,8 @@ def check_and_prepare(
     params: model.Params, batch: Any, catalogue: Catalogue, config: Config
 ) -> PreparedBatch:
     """Check a batch and prepare it for the parameters. Raises ShapeError if it is invalid."""
-    model.check_model_inputs(params, batch.histories, catalogue)
-    for ids in (batch.target, batch.negatives):
-        check_row_indices("items", ids, len(catalogue.rows))  # model-R18
-    return prepare_batch(batch, catalogue, table_sizes(params), config.window)
+    checked = model.check_batch(params, batch, catalogue, config)
+    return prepare_batch(checked, catalogue, table_sizes(params), config.window)
 
 
 def read_tables(params: model.Params, prepared: PreparedBatch) -> model.Params:

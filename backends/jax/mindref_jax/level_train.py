@@ -31,6 +31,7 @@ class State(NamedTuple):
     first: dict[str, Any]
     second: dict[str, Any]
     step: int = 0
+    kind: type[Any] = Params  # of the parameters: of MIND or of mind_plus
 
 
 def init(params: Params, config: Config, moments: Moments | None = None) -> State:
@@ -40,12 +41,12 @@ def init(params: Params, config: Config, moments: Moments | None = None) -> Stat
         first, second = (
             {name: jnp.zeros_like(x) for name, x in flat_params.items()} for _ in range(2)
         )
-        return State(flat_params, first, second)  # optimiser-R8
+        return State(flat_params, first, second, kind=type(params))  # optimiser-R8
     first, second = (
         {name: copy_to_jax(table[name]) for name in flat_params}
         for table in (moments.first, moments.second)
     )
-    return State(flat_params, first, second, moments.step)
+    return State(flat_params, first, second, moments.step, type(params))
 
 
 def step(
@@ -60,11 +61,13 @@ def step(
     count = state.step + 1  # optimiser-R2
     root = math.sqrt(1 - config.beta2**count)
     rate = learning_rate * root / (1 - config.beta1**count)  # optimiser-R3
-    rows = {name: x[:2] for name, x in zip(TABLES, prepared[1:], strict=True)}
+    tables = (prepared.items, prepared.profile)
+    rows = {name: x[:2] for name, x in zip(TABLES, tables, strict=True)}
     (params, first, second), loss = take_step(
-        state[:3], rows, prepared.arrays, (batch.target, batch.negatives), (rate, root), config
+        state[:3], rows, prepared.arrays, prepared.ids, (rate, root), config
     )
-    return State(params, first, second, count if np.isfinite(loss) else state.step), loss
+    count = count if np.isfinite(loss) else state.step
+    return State(params, first, second, count, state.kind), loss
 
 
 @partial(jax.jit, static_argnames="config", donate_argnums=0)
@@ -117,7 +120,7 @@ def scatter_rows(old: dict[str, Any], new: dict[str, Any], rows: Any) -> dict[st
 
 def parameters(state: State) -> Params:
     """Return the parameters of a state without a copy, valid until the next step."""
-    return unflatten(state.params)
+    return unflatten(state.params, state.kind)
 
 
 def moments(state: State) -> Moments:

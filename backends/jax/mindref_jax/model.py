@@ -1,7 +1,7 @@
-"""MIND as pure functions of JAX: interests of histories, and the loss of a batch.
+"""MIND and mind_plus as pure functions of JAX: interests of histories, and the loss of a batch.
 
-Spec: specs/model.md. Parameters are a dictionary with the names that mindref uses in files:
-items, profile, bilinear, layers.0.weight, layers.0.bias, ...
+Spec: specs/model.md, specs/mind_plus.md. Parameters are a dictionary with the names that mindref
+uses in files: items, profile, bilinear, positions, layers.0.weight, layers.0.bias, ...
 """
 
 from __future__ import annotations
@@ -15,9 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from mindref.config import Config
+from mindref.models import mind_plus
+from mindref.models.mind_plus import ages
 from mindref.models.parameters import Catalogue, Sizes
+from mindref.ops.sampled_softmax import require_finite_logs
 from mindref_jax.embedding import look_up_rows, pool_rows
 from mindref_jax.label_attention import label_attention
+from mindref_jax.mind_plus import (
+    apply_dropout,
+    check_ages,
+    check_dropout,
+    vote_matrix,
+    weigh_by_age,
+)
+from mindref_jax.pooled_softmax import pooled_softmax
 from mindref_jax.relu_layer import relu_layer
 from mindref_jax.routing import routing
 from mindref_jax.sampled_softmax import sampled_softmax
@@ -27,6 +38,7 @@ from mindref_jax.shapes import (
     has_values,
     require_bool,
     require_float_dtype,
+    values_or_default,
 )
 
 Params = dict[str, Any]
@@ -49,6 +61,7 @@ class Batch(NamedTuple):
     negatives: Any  # (S,)
     target_log_expected: Any  # (B,)
     negative_log_expected: Any  # (S,)
+    keep: Any = None  # (B, L, D) factors of the behaviours' vectors, for dropout
 
 
 class ItemRows(NamedTuple):
@@ -66,7 +79,8 @@ def init(key: Any, config: Config, sizes: Sizes) -> Params:
         "profile": ((sizes.profile_rows, config.profile_width), 1 / width),
         "bilinear": ((width, width), 1 / width),
     }
-    widths = (width + sizes.profile_features * config.profile_width, *config.hidden, width)
+    inputs = width + sizes.profile_features * config.profile_width + config.contexts * width
+    widths = (inputs, *config.hidden, width)  # mind_plus-R20
     layers = {f"layers.{i}.weight": (x, 2 / x[0]) for i, x in enumerate(pairwise(widths))}  # R21
     distributions = tables | layers
     keys = jax.random.split(key, len(distributions))
@@ -77,7 +91,12 @@ def init(key: Any, config: Config, sizes: Sizes) -> Params:
         )
     }
     biases = {f"layers.{i}.bias": jnp.zeros(o, config.dtype) for i, o in enumerate(widths[1:])}
-    return params | biases
+    if config.model == "mind_plus":  # mind_plus-R2
+        params["positions"] = jnp.asarray(ages.start(config))
+    if config.votes == "items":  # mind_plus-R8
+        params["bilinear"] = params["bilinear"][:0, :0]
+    without_layers = {name: x for name, x in params.items() if name not in layers}
+    return without_layers if config.head == "none" else params | biases  # mind_plus-R11
 
 
 def loss(params: Params, batch: Any, catalogue: Catalogue, config: Config) -> Any:
@@ -86,9 +105,7 @@ def loss(params: Params, batch: Any, catalogue: Catalogue, config: Config) -> An
     Arrays are NumPy or JAX arrays. Raises ShapeError for invalid arrays, and for an item that is
     not in the catalogue. While JAX traces, such an item makes the loss NaN.
     """
-    check_model_inputs(params, batch.histories, catalogue)
-    for ids in (batch.target, batch.negatives):
-        check_row_indices("items", ids, len(catalogue.rows))  # model-R18
+    batch = check_batch(params, batch, catalogue, config)
     return compiled_loss(params, batch, catalogue, config)
 
 
@@ -97,7 +114,7 @@ def interests(params: Params, histories: Any, catalogue: Catalogue, config: Conf
 
     Compiled for each set of shapes. Arrays and errors are as in `loss`.
     """
-    check_model_inputs(params, histories, catalogue)
+    check_model_inputs(params, histories, catalogue, config)
     return compiled_interests(params, histories, catalogue, config)
 
 
@@ -135,58 +152,73 @@ def look_up_items(ids: Any, catalogue: Any) -> ItemRows:
 def loss_from_rows(params: Params, batch: Any, ids: tuple[Any, Any], config: Config) -> Any:
     """Return the mean loss () of a batch of `ItemRows`; ids are those of targets and negatives."""
     table = params["items"]
-    users, active = interests_from_rows(params, batch.histories, config)  # 1
+    users, active = interests_from_rows(params, batch.histories, config, batch.keep)  # 1
     target = item_vectors(table, batch.target)  # 2
     negatives = item_vectors(table, batch.negatives)  # 3
+    arrays = (target, negatives, *ids, batch.target_log_expected, batch.negative_log_expected)
+    numbers: dict[str, Any] = {
+        "temperature": config.temperature,
+        "normalise": config.normalise,
+    }
+    if config.attention == "pooled":  # 4 and 5, mind_plus-R17
+        return pooled_softmax(users, active, *arrays, sharpness=config.sharpness, **numbers)
     power = config.power if config.attention == "label" else 0.0  # model-R14
     user = label_attention(users, target, active, power=power)  # 4, model-R9
-    target_ids, negative_ids = ids
-    return sampled_softmax(
-        user,
-        target,
-        negatives,
-        target_ids,
-        negative_ids,
-        batch.target_log_expected,
-        batch.negative_log_expected,
-        temperature=config.temperature,
-        normalise=config.normalise,
-    )  # 5
+    return sampled_softmax(user, *arrays, **numbers)  # 5
 
 
-def interests_from_rows(params: Params, histories: Any, config: Config) -> tuple[Any, Any]:
-    """Return interests and active interests of histories of `ItemRows`."""
-    capsules, active = route_histories(params, histories, config)  # 1, 3
+def interests_from_rows(
+    params: Params, histories: Any, config: Config, keep: Any = None
+) -> tuple[Any, Any]:
+    """Return interests and active interests of histories of `ItemRows`; keep: see `Batch`."""
+    history = apply_dropout(item_vectors(params["items"], histories.items), keep)  # 1
     profile = look_up_rows(params["profile"], histories.profile)  # 2
-    users, count, width = capsules.shape
-    profiles = profile.reshape(users, 1, profile.shape[1] * profile.shape[2])  # model-R2
-    profiles = jnp.broadcast_to(profiles, (users, count, profiles.shape[2]))
-    x = jnp.concatenate([capsules, profiles], 2)  # 4, model-R4
-    x = x.reshape(users * count, x.shape[2])
-    num_layers = sum(name.endswith(".weight") for name in params)
-    for i in range(num_layers):  # 5, model-R5
-        relu = config.last_relu or i < num_layers - 1
-        x = relu_layer(x, params[f"layers.{i}.weight"], params[f"layers.{i}.bias"], relu=relu)
-    return jnp.where(active[:, :, None], x.reshape(users, count, width), 0), active  # 6, R6
+    profiles = profile.reshape(len(profile), profile.shape[1] * profile.shape[2])  # model-R2
+    capsules, contexts, active = route_histories(params, history, histories, config)  # 3
+    further_inputs = jnp.concatenate([profiles, contexts], 1)  # mind_plus-R9
+    x = apply_layers(params, capsules, further_inputs, config)
+    return jnp.where(active[:, :, None], x, 0), active  # 6, model-R6, mind_plus-R12
 
 
-def route_histories(params: Params, histories: Any, config: Config) -> tuple[Any, Any]:
-    """Return capsules u (B, K, D) and the mask of active interests (B, K)."""
+def route_histories(
+    params: Params, history: Any, histories: Any, config: Config
+) -> tuple[Any, Any, Any]:
+    """Return capsules u (B, K, D), contexts (B, M D) and active interests (B, K)."""
     mask, logits = histories.mask, histories.init_logits
     active = active_interests(mask.sum(1), config)
     dynamic = config.routing == "dynamic"
+    matrix = vote_matrix(params["bilinear"], config)
+    positions = params.get("positions")
+    log_weights, contexts = weigh_by_age(positions, matrix, history, mask, config)
     capsules, _ = routing(
-        item_vectors(params["items"], histories.items),  # routing masks the padding: model-R8
+        history,  # routing masks the padding: model-R8
         mask,
-        params["bilinear"],
+        matrix,
         logits if dynamic else jnp.zeros_like(logits),  # model-R12
         active,
+        log_weights,  # mind_plus-R4
         iterations=config.iterations if dynamic else 1,
         gradient=config.routing_gradient,  # model-R11
         axis=config.routing_axis,
         kind=config.squash,  # model-R13
     )
-    return capsules, active
+    return capsules, contexts, active
+
+
+def apply_layers(params: Params, capsules: Any, further_inputs: Any, config: Config) -> Any:
+    """Return (B, K, D) from capsules (B, K, D) and further inputs of the layers (B, I)."""
+    if config.head == "none":  # mind_plus-R11
+        return capsules
+    users, count, width = capsules.shape
+    repeated = jnp.broadcast_to(further_inputs[:, None], (users, count, further_inputs.shape[1]))
+    x = jnp.concatenate([capsules, repeated], 2)  # 4, model-R4
+    x = x.reshape(users * count, x.shape[2])
+    num_layers = sum(name.endswith(".weight") for name in params)
+    for i in range(num_layers):  # 5, model-R5
+        relu = config.last_relu or i < num_layers - 1
+        x = relu_layer(x, params[f"layers.{i}.weight"], params[f"layers.{i}.bias"], relu=relu)
+    x = x.reshape(users, count, width)
+    return capsules + x if config.head == "residual" else x  # mind_plus-R10
 
 
 def active_interests(lengths: Any, config: Config) -> Any:
@@ -206,8 +238,25 @@ def item_vectors(table: Any, items: ItemRows) -> Any:
     return pool_rows(look_up_rows(table, items.rows), items.weights)
 
 
-def check_model_inputs(params: Params, histories: Any, catalogue: Catalogue) -> None:
-    """Raise ShapeError unless histories, catalogue and parameters match."""
+def check_batch(params: Params, batch: Any, catalogue: Catalogue, config: Config) -> Batch:
+    """Return a batch of MIND or mind_plus as a `Batch`. Raises ShapeError if it is invalid."""
+    arrays = (*batch.shared, batch.keep) if isinstance(batch, mind_plus.Batch) else batch
+    checked = Batch(*arrays)
+    check_model_inputs(params, checked.histories, catalogue, config)
+    for ids in (checked.target, checked.negatives):
+        check_row_indices("items", ids, len(catalogue.rows))  # model-R18
+    check_dropout(checked.keep, checked.histories.mask, params["items"])
+    names = ("target_log_expected", "negative_log_expected")
+    logs = {name: values_or_default(getattr(checked, name), 0) for name in names}
+    operator = "pooled_softmax" if config.attention == "pooled" else "sampled_softmax"
+    require_finite_logs(operator, **logs)  # pooled_softmax-R20, sampled_softmax-R15
+    return checked
+
+
+def check_model_inputs(
+    params: Params, histories: Any, catalogue: Catalogue, config: Config
+) -> None:
+    """Raise ShapeError unless histories, catalogue, parameters and settings match."""
     items, mask, logits, profile = histories
     bind_axes(
         "histories",
@@ -220,6 +269,8 @@ def check_model_inputs(params: Params, histories: Any, catalogue: Catalogue) -> 
     require_float_dtype("model", **params, weights=catalogue.weights, init_logits=logits)
     require_bool("histories", mask=mask)
     check_row_indices("profile", profile, len(params["profile"]))
+    if "positions" in params:
+        check_ages(params["positions"], mask, config)
     if has_values(items) and has_values(mask):  # padding is not checked
         items = np.asarray(items)[np.asarray(mask)]
     check_row_indices("items", items, len(catalogue.rows))  # model-R18

@@ -1,0 +1,105 @@
+"""The parts of mind_plus that MIND lacks: weights by age, contexts, and item vectors as votes.
+
+Spec: specs/mind_plus.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mindref.config import Config
+from mindref.errors import ShapeError, say
+from mindref.models.mind_plus import ages
+from mindref_jax.embedding import look_up_rows
+from mindref_jax.routing import routing
+from mindref_jax.shapes import bind_axes, check_row_indices, has_values, require_float_dtype
+
+
+def vote_matrix(bilinear: Any, config: Config) -> Any:
+    """Return S (D, D); the identity if votes are item vectors."""
+    # mind_plus-R8
+    return bilinear if config.votes == "matrix" else jnp.eye(config.width, dtype=bilinear.dtype)
+
+
+def weigh_by_age(
+    positions: Any, matrix: Any, history: Any, mask: Any, config: Config
+) -> tuple[Any, Any]:
+    """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
+
+    The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
+    """
+    if positions is None or positions.shape[1] == 0:
+        return None, jnp.zeros((len(history), 0), history.dtype)
+    log_weights = look_up_log_weights(positions, mask)
+    interest_weights, context_weights = jnp.split(
+        log_weights, [positions.shape[1] - config.contexts], axis=2
+    )
+    contexts = pool_contexts(history, mask, matrix, context_weights, config.squash)
+    if config.recency == "none":
+        return None, contexts
+    # "shared": one column for all interests
+    return jnp.broadcast_to(interest_weights, (*mask.shape, config.interests)), contexts
+
+
+def look_up_log_weights(positions: Any, mask: Any) -> Any:
+    """Return rows (B, L, C) of positions (W, C) by the age of each behaviour (mind_plus-R19).
+
+    Padding has any row or NaN, because routing ignores log weights at padding (routing-R34). While
+    JAX traces, a behaviour older than the last row has NaN.
+    """
+    # mind_plus-R1: the number of later behaviours
+    behaviour_ages = jax.lax.cumsum(jnp.asarray(mask, int), axis=1, reverse=True) - 1
+    return look_up_rows(positions, behaviour_ages)
+
+
+def pool_contexts(history: Any, mask: Any, matrix: Any, log_weights: Any, squash_kind: str) -> Any:
+    """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
+
+    All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
+    the log weights compensates for them (mind_plus-R6, R7).
+    """
+    users, _, contexts = log_weights.shape
+    if contexts == 0:
+        return jnp.zeros((users, 0), history.dtype)
+    capsules, _ = routing(
+        history,
+        mask,
+        matrix,
+        jnp.zeros_like(log_weights),
+        jnp.ones((users, contexts), bool),
+        log_weights + math.log(contexts),
+        iterations=1,
+        gradient="last",
+        kind=squash_kind,
+    )
+    return capsules.reshape(users, contexts * capsules.shape[2])
+
+
+def apply_dropout(history: Any, keep: Any) -> Any:
+    """Return the behaviours' vectors (B, L, D) times the factors keep (B, L, D), if not None."""
+    return history if keep is None else history * keep  # mind_plus-R14, R16
+
+
+def check_ages(positions: Any, mask: Any, config: Config) -> None:
+    """Raise ShapeError if a behaviour is older than the last row of positions (mind_plus-R5).
+
+    Also raises it for a number of columns that does not fit the settings.
+    """
+    shape, count = tuple(positions.shape), ages.columns(config)
+    if shape[1:] != (count,):
+        raise ShapeError(say("mind_plus: positions", f"{count} columns", f"shape {shape}"))
+    if has_values(mask):
+        oldest = np.asarray(mask).sum(1) - 1
+        check_row_indices("positions", oldest[oldest >= 0], len(positions))
+
+
+def check_dropout(keep: Any, mask: Any, items: Any) -> None:
+    """Raise ShapeError for factors (B, L, D) of another shape or dtype; items (V, D)."""
+    if keep is not None:
+        bind_axes("mind_plus", mask=(mask, "BL"), items=(items, "VD"), keep=(keep, "BLD"))
+        require_float_dtype("mind_plus", items=items, keep=keep)
