@@ -6,15 +6,19 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.conformance.tolerances import VANISHING, same_math
+from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend
 from mindref.models import mind_plus
 from mindref.models.family import backend_computes
 from mindref.models.parameters import copy_params, flatten
+from mindref.ops import pooled_softmax
 from mindref.shapes import Array
 from mindref.training import optimiser
+from mindref.training.divergence import Diverged
 from mindref.training.engine import (
     BackendEngine,
     ReferenceEngine,
@@ -22,7 +26,9 @@ from mindref.training.engine import (
     make_engine,
 )
 from tests.kernels.cases import large_world, largest_finite
-from tests.models.worlds import World, lively
+from tests.kernels.test_pooled_softmax import invalid_calls, special_calls
+from tests.models.worlds import World, lively, plus_world
+from tests.ops.loss_cases import NAMES, Case, fixed_case
 
 LABEL, POOLED = {"attention": "label"}, {"attention": "pooled"}
 LOSSES: list[dict[str, Any]] = [LABEL, {**LABEL, "power": 3.0}, {"attention": "mean"}, POOLED]
@@ -58,7 +64,7 @@ def assert_matches_reference(w: World, backend: Any, reference: Any, where: str 
     assert_near(backend_vectors, vectors, f"{where} interests")
     np.testing.assert_array_equal(backend_active, active)
     trained, reference_trained = (train_three_steps(w, x) for x in (backend, reference))
-    assert list(trained) == list(reference_trained), where
+    assert trained.keys() == reference_trained.keys(), where
     for name, x in reference_trained.items():
         assert_near(trained[name], x, f"{where} {name} after three steps")
 
@@ -95,3 +101,64 @@ def large_plus_world(*sizes: int, **settings: Any) -> World:
     keep = (1.5 * (rng.random(shape) < 2 / 3)).astype(w.config.dtype)
     batch = mind_plus.Batch(w.batch, keep if w.config.dropout else None)
     return w._replace(params=params, batch=batch, family=mind_plus)
+
+
+def assert_invalid_inputs_raise(backend: Any) -> None:
+    """Check the errors of levels 2 for wrong positions and wrong factors of dropout."""
+    w = plus_world(3, keep=True, dtype="float32", **BEST)
+    positions, keep = w.params.positions, w.batch.keep
+    for wrong, message in (
+        (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
+        (w.with_params(positions=positions[:, :4]), r"positions: expected 5 columns, got .*, 4\)"),
+        (w.with_params(positions=positions.astype(np.float64)), ": expected one dtype"),
+        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: .*keep"),
+        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: .*keep"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            backend.loss_and_gradients(wrong.params, wrong.batch, wrong.catalogue, wrong.config)
+    short = w.with_params(positions=positions[:16])
+    with pytest.raises(ShapeError, match="positions: rows: "):
+        backend.interests(short.params, short.histories, short.catalogue, short.config)
+
+
+def assert_bad_product_ends_training(backend: Any) -> None:
+    """Check that a product of an interest and a negative that is NaN raises Diverged."""
+    w = plus_world(3, dtype="float32", **BEST)
+    items = w.params.items.copy()
+    items[w.catalogue.rows[w.shared.negatives[0], 0]] = np.nan
+    w = w.with_params(items=items)
+    loss, _ = backend.loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
+    assert np.isnan(backend.to_numpy(loss))
+    with pytest.raises(Diverged):
+        train_three_steps(w, backend)
+
+
+def compare_pooled(backend: Any, case: Case, *, gradients: bool = True, **numbers: Any) -> None:
+    """Compare pooled_softmax and its gradients with the reference; NaN matches NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):  # products of numbers that are not finite
+        expected, saved = pooled_softmax.forward(*case, **numbers)
+        expected_results = [np.asarray(expected), *pooled_softmax.backward(-1.5, saved)]
+    results = [backend.ops.pooled_softmax.forward(*case, **numbers)[0]]
+    if gradients:
+        cotangent = np.asarray(-1.5, expected.dtype)
+        results += backend.differentiate("pooled_softmax", case, numbers, cotangent)
+    for name, x, y in zip(NAMES, results, expected_results, strict=gradients):
+        assert_near(np.zeros_like(y) if x is None else x, y, f"{name} {numbers}")
+
+
+def compare_special_calls(backend: Any, sharpness: float) -> None:
+    """Compare pooled_softmax with the reference on calls with special values."""
+    for case, options in special_calls():
+        finite = all(np.isfinite(x).all() for x in case[2:])
+        compare_pooled(backend, case, gradients=finite, sharpness=sharpness, **options)
+    compare_pooled(backend, fixed_case().astype(np.float32), sharpness=sharpness)
+
+
+def assert_invalid_calls_raise(backend: Any) -> None:
+    """Check that invalid calls of pooled_softmax raise the errors of the reference."""
+    for case, numbers in invalid_calls():
+        with pytest.raises(ShapeError) as reference_error:
+            pooled_softmax.forward(*case, **numbers)
+        with pytest.raises(ShapeError) as error:
+            backend.ops.pooled_softmax.forward(*case, **numbers)
+        assert str(error.value) == str(reference_error.value)

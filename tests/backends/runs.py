@@ -11,6 +11,7 @@ import pytest
 
 from mindref.conformance.tolerances import same_math
 from mindref.models.serving import Interests
+from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Trainer, resume_run
@@ -84,6 +85,22 @@ class Runs:
         )
         for a, b in zip(items, reference_items, strict=True):
             assert a == {**b, "score": pytest.approx(b["score"], rel=same_math("float32"))}
+
+
+def check_run_of_preset(preset: str, backend: str, folder: Path) -> None:
+    """Train a preset; check the bytes of a resumed run, and its interests in the backend numba."""
+    changes = {**PRESETS[preset], "window": 10, "steps": 20, "backend": backend}
+    if preset == "sparse":
+        changes["user_features"] = []
+    straight, stopped = folder / "straight", folder / "stopped"
+    make_trainer(straight, **changes).train()
+    assert not make_trainer(stopped, **changes).train(stop_after(4)).finished
+    assert resume_run(stopped).train().finished
+    assert content(stopped) == content(straight)
+    models = [ServedModel.load(straight, backend=name) for name in (backend, "numba")]
+    assert_same_interests(*models, "float32")  # also the coupling weights
+    reports = [evaluate_run(straight, backend=name) for name in (backend, "numba")]
+    assert reports[0]["metrics"] == reports[1]["metrics"]
 
 
 def assert_same_interests(model: ServedModel, other: ServedModel, dtype: str) -> None:

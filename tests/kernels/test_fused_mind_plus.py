@@ -6,18 +6,19 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mindref.errors import BackendError, ShapeError
+from mindref.errors import BackendError
 from mindref.kernels.backend import NumbaBackend
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.kernels.fused.pooled_block import SUB_BLOCK_ROWS
 from mindref.models.family import backend_computes
 from mindref.models.parameters import catalogue_of_ids
-from mindref.training.divergence import Diverged
 from tests.backends.families import (
     BEST,
     LOSSES,
     POOLED,
     SPARSE,
+    assert_bad_product_ends_training,
+    assert_invalid_inputs_raise,
     check_fused_world,
     large_plus_world,
     train_three_steps,
@@ -90,14 +91,7 @@ def test_the_number_of_threads_changes_no_byte(settings):
 
 @pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
 def test_a_product_that_is_not_finite_ends_the_training():
-    w = plus_world(3, dtype="float32", **BEST)
-    items = w.params.items.copy()
-    items[w.catalogue.rows[w.shared.negatives[0], 0]] = np.nan
-    w = w.with_params(items=items)
-    loss, _ = NumbaBackend().loss_and_gradients(w.params, w.batch, w.catalogue, w.config)
-    assert np.isnan(loss)
-    with pytest.raises(Diverged):
-        train_three_steps(w, NumbaBackend())
+    assert_bad_product_ends_training(NumbaBackend())
 
 
 @pytest.mark.rules("pooled_softmax-R25")
@@ -116,17 +110,7 @@ def test_a_product_of_minus_infinity_has_probability_zero_but_the_loss_is_nan():
 
 @pytest.mark.rules("mind_plus-R5")
 def test_invalid_inputs_raise():
-    w, backend = plus_world(3, keep=True, dtype="float32", **BEST), NumbaBackend()
-    positions, keep = w.params.positions, w.batch.keep
-    for bad, message in (
-        (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
-        (w.with_params(positions=positions[:, :4]), r"positions: expected 5 columns, got .*, 4\)"),
-        (w.with_params(positions=positions.astype(np.float64)), "mind_plus: expected one dtype"),
-        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: .*keep"),
-        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: .*keep"),
-    ):
-        with pytest.raises(ShapeError, match=message):
-            backend.loss_and_gradients(bad.params, bad.batch, bad.catalogue, bad.config)
+    assert_invalid_inputs_raise(NumbaBackend())
 
 
 @pytest.mark.rules("backend-R19", "backend-R20")

@@ -13,29 +13,25 @@ from hypothesis import strategies as st
 from tests.backends.families import (
     BEST,
     SPARSE,
+    assert_bad_product_ends_training,
+    assert_invalid_calls_raise,
+    assert_invalid_inputs_raise,
     assert_matches_reference,
-    assert_near,
+    compare_pooled,
+    compare_special_calls,
     large_plus_world,
-    train_three_steps,
 )
-from tests.backends.runs import assert_same_interests, make_trainer
+from tests.backends.runs import check_run_of_preset
 from tests.kernels.cases import with_negatives
-from tests.kernels.test_pooled_softmax import SHARPNESS, invalid_calls, special_calls
+from tests.kernels.test_pooled_softmax import SHARPNESS
 from tests.models.worlds import PLUS_LOSSES, PLUS_OPTIONS, World, plus_world
-from tests.ops.loss_cases import EACH_OPTION, NAMES, TYPES, Case, cases, fixed_case
-from tests.runs import content, stop_after
+from tests.ops.loss_cases import EACH_OPTION, TYPES, cases
 
 from mindref.backend import NumpyBackend
 from mindref.config import Config
-from mindref.errors import ShapeError
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import flatten
-from mindref.ops import pooled_softmax
 from mindref.presets import PRESETS
-from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import resume_run
-from mindref.training.divergence import Diverged
 from mindref_torch import MIND
 from mindref_torch.backend import TorchBackend
 from mindref_torch.mind_plus import look_up_log_weights
@@ -81,29 +77,12 @@ def test_few_negatives_and_short_histories(settings: dict[str, Any]) -> None:
 
 @pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
 def test_a_product_that_is_not_finite_ends_the_training() -> None:
-    w = plus_world(3, dtype="float32", **BEST)
-    items = w.params.items.copy()
-    items[w.catalogue.rows[w.shared.negatives[0], 0]] = np.nan
-    with pytest.raises(Diverged):
-        train_three_steps(w.with_params(items=items), TorchBackend())
+    assert_bad_product_ends_training(TorchBackend())
 
 
 @pytest.mark.rules("mind_plus-R5")
 def test_invalid_inputs_raise() -> None:
-    w, backend = plus_world(3, keep=True, dtype="float32", **BEST), TorchBackend()
-    positions, keep = w.params.positions, w.batch.keep
-    for wrong, message in (
-        (w.with_params(positions=positions[:16]), "positions: rows: .* 0 to 15, got 16"),
-        (w.with_params(positions=positions[:, :4]), r"positions: expected 5 columns, got .*, 4\)"),
-        (w.with_params(positions=positions.astype(np.float64)), "routing: expected one dtype"),
-        (w._replace(batch=w.batch._replace(keep=keep[:, :16])), "mind_plus: keep has shape"),
-        (w._replace(batch=w.batch._replace(keep=keep.astype(np.float64))), "mind_plus: keep: "),
-    ):
-        with pytest.raises(ShapeError, match=message):
-            backend.loss_and_gradients(wrong.params, wrong.batch, wrong.catalogue, wrong.config)
-    short = w.with_params(positions=positions[:16])
-    with pytest.raises(ShapeError, match="positions: rows: "):
-        backend.interests(short.params, short.histories, short.catalogue, short.config)
+    assert_invalid_inputs_raise(TorchBackend())
 
 
 @pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
@@ -141,32 +120,7 @@ def test_every_tensor_is_on_the_device_of_the_parameters(settings: dict[str, Any
 @pytest.mark.rules("backend-R15", "backend-R19")
 @pytest.mark.parametrize("preset", ["best", "sparse"])
 def test_a_run_is_resumed_and_read_by_other_backends(preset: str, tmp_path: Path) -> None:
-    changes = {**PRESETS[preset], "window": 10, "steps": 20, "backend": "torch"}
-    if preset == "sparse":
-        changes["user_features"] = []
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    make_trainer(straight, **changes).train()
-    assert not make_trainer(stopped, **changes).train(stop_after(4)).finished
-    assert resume_run(stopped).train().finished
-    assert content(stopped) == content(straight)
-    models = [ServedModel.load(straight, backend=name) for name in ("torch", "numba")]
-    assert_same_interests(*models, "float32")  # also the coupling weights
-    reports = [evaluate_run(straight, backend=name) for name in ("torch", "numba")]
-    assert reports[0]["metrics"] == reports[1]["metrics"]
-
-
-def compare_pooled(case: Case, *, gradients: bool = True, **numbers: Any) -> None:
-    """Compare the operator and its gradients with the reference; NaN matches NaN."""
-    backend = TorchBackend()
-    with np.errstate(invalid="ignore", over="ignore"):  # products of numbers that are not finite
-        expected, saved = pooled_softmax.forward(*case, **numbers)
-        expected_results = [np.asarray(expected), *pooled_softmax.backward(-1.5, saved)]
-    cotangent = np.asarray(-1.5, expected.dtype)
-    results = [backend.ops.pooled_softmax.forward(*case, **numbers)[0]]
-    results += backend.differentiate("pooled_softmax", case, numbers, cotangent)
-    for name, x, y in zip(NAMES, results, expected_results, strict=True):
-        if gradients or name == "out":
-            assert_near(np.zeros_like(y) if x is None else x, y, f"{name} {numbers}")
+    check_run_of_preset(preset, "torch", tmp_path)
 
 
 @pytest.mark.rules(
@@ -181,7 +135,7 @@ def compare_pooled(case: Case, *, gradients: bool = True, **numbers: Any) -> Non
 def test_drawn_cases_agree_with_the_reference(
     drawn: Any, sharpness: float, dtype: Any, options: dict[str, Any]
 ) -> None:
-    compare_pooled(drawn[0].astype(dtype), sharpness=sharpness, **options)
+    compare_pooled(TorchBackend(), drawn[0].astype(dtype), sharpness=sharpness, **options)
 
 
 @pytest.mark.rules(
@@ -190,10 +144,7 @@ def test_drawn_cases_agree_with_the_reference(
 )  # fmt: skip
 @pytest.mark.parametrize("sharpness", [*SHARPNESS, 1e-3, 1e-8, 1e-30, 1e-44])
 def test_special_calls_agree_with_the_reference(sharpness: float) -> None:
-    for case, options in special_calls():
-        finite = all(np.isfinite(x).all() for x in case[2:])
-        compare_pooled(case, gradients=finite, sharpness=sharpness, **options)
-    compare_pooled(fixed_case().astype(np.float32), sharpness=sharpness)
+    compare_special_calls(TorchBackend(), sharpness)
 
 
 @pytest.mark.rules(
@@ -201,9 +152,4 @@ def test_special_calls_agree_with_the_reference(sharpness: float) -> None:
     "pooled_softmax-R23", "pooled_softmax-R24",
 )  # fmt: skip
 def test_invalid_calls_raise_the_error_of_the_reference() -> None:
-    for case, numbers in invalid_calls():
-        with pytest.raises(ShapeError) as reference_error:
-            pooled_softmax.forward(*case, **numbers)
-        with pytest.raises(ShapeError) as error:
-            TorchBackend().ops.pooled_softmax.forward(*case, **numbers)
-        assert str(error.value) == str(reference_error.value)
+    assert_invalid_calls_raise(TorchBackend())
