@@ -1,0 +1,148 @@
+"""mind_plus in JAX agrees with the reference at levels 2 and 3, and so does pooled_softmax.
+
+Compilation takes most of the time, so each setting is combined with one loss. `.ci/run` uses fast
+compilation here, and the usual compilation for the presets (test_presets.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tests.backends.families import (
+    BEST,
+    SPARSE,
+    assert_bad_product_ends_training,
+    assert_invalid_calls_raise,
+    assert_invalid_inputs_raise,
+    assert_matches_reference,
+    compare_special_calls,
+)
+from tests.backends.runs import check_run_of_preset
+from tests.models.worlds import PLUS_LOSSES, PLUS_OPTIONS, plus_world
+
+from mindref.backend import NumpyBackend
+from mindref.config import Config
+from mindref.models.mind_plus import ages
+from mindref.models.parameters import flatten
+from mindref.presets import PRESETS
+from mindref_jax import init, loss
+from mindref_jax.backend import JaxBackend
+from mindref_jax.level_train import take_step
+from mindref_jax.mind_plus import look_up_log_weights
+
+
+@pytest.mark.rules(
+    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R8",
+    "mind_plus-R9", "mind_plus-R10", "mind_plus-R11", "mind_plus-R12", "mind_plus-R14",
+    "mind_plus-R16", "mind_plus-R17", "mind_plus-R18", "mind_plus-R19",
+)  # fmt: skip
+@pytest.mark.parametrize("index", range(len(PLUS_OPTIONS)))
+@pytest.mark.slow(every=6)
+def test_each_option_with_a_loss(index: int) -> None:
+    settings = {
+        "routing_gradient": ("all", "last")[index % 2],
+        **PLUS_LOSSES[(3 * index + 1) % len(PLUS_LOSSES)],
+        **PLUS_OPTIONS[index],
+    }
+    w = plus_world(3, keep=index % 2 == 0, **settings)
+    assert_matches_reference(w, JaxBackend(), NumpyBackend(), f"{settings}")
+
+
+@pytest.mark.rules("mind_plus-R1", "mind_plus-R12")
+@pytest.mark.parametrize(
+    "behaviours", ["gaps", "few", pytest.param("none", marks=pytest.mark.slow)]
+)
+def test_padding_at_any_position(behaviours: str) -> None:
+    """With few behaviours, histories and factors of dropout are cut to a bucket size."""
+    masks = {
+        "gaps": np.random.default_rng(0).random((4, 17)) < 0.6,
+        "few": np.arange(17) < [[9], [0], [5], [1]],
+        "none": np.zeros((4, 17), bool),
+    }
+    w = plus_world(3, mask=masks[behaviours], keep=True, **BEST)
+    assert_matches_reference(w, JaxBackend(), NumpyBackend())
+
+
+@pytest.mark.rules("mind_plus-R14", "backend-R15")
+def test_a_training_with_dropout_compiles_its_step_only_a_few_times() -> None:
+    backend, w = JaxBackend(), plus_world(3, (4, 40, 4, 5), keep=True, **SPARSE)
+    state, before = backend.init(w.params, w.config), take_step._cache_size()
+    for length in range(29, 41):
+        mask = np.arange(40) < [[length], [3], [0], [9]]
+        items = np.where(mask, np.arange(40) % 6, 0)
+        step_world = w.with_shared(histories=w.histories._replace(mask=mask, items=items))
+        state, _ = backend.step(state, step_world.batch, w.catalogue, w.config, 1e-3)
+    assert take_step._cache_size() - before <= 2  # of 12 batches with 12 lengths
+
+
+@pytest.mark.rules("pooled_softmax-R25", "optimiser-R14")
+def test_a_product_that_is_not_finite_ends_the_training() -> None:
+    assert_bad_product_ends_training(JaxBackend())
+
+
+@pytest.mark.rules("mind_plus-R5")
+def test_invalid_inputs_raise() -> None:
+    assert_invalid_inputs_raise(JaxBackend())
+
+
+@pytest.mark.rules("mind_plus-R5")
+def test_a_behaviour_that_is_too_old_has_no_number_while_jax_traces() -> None:
+    mask = np.array([[True, False, True, True], [False, True, False, True]])
+    log_weights = look_up_log_weights(jax.numpy.array([[1.0], [2.0]]), mask)[:, :, 0]
+    expected = [[np.nan, 2, 2, 1], [2, 2, 1, 1]]
+    np.testing.assert_array_equal(np.where(mask, log_weights, 0), np.where(mask, expected, 0))
+
+
+@pytest.mark.rules("backend-R15", "backend-R19")
+@pytest.mark.parametrize("preset", ["sparse", "best"])
+@pytest.mark.slow(every=2)
+def test_a_run_is_resumed_and_read_by_other_backends(preset: str, tmp_path: Path) -> None:
+    check_run_of_preset(preset, "jax", tmp_path)
+
+
+@pytest.mark.rules("mind_plus-R2", "mind_plus-R8", "mind_plus-R11", "mind_plus-R20")
+@pytest.mark.parametrize("preset", ["best", "sparse"])
+def test_new_parameters_have_the_shapes_of_the_reference(preset: str) -> None:
+    config = Config.of(preset, {"width": 8, "profile_width": 2})
+    w = plus_world(0, (4, 17, 4, 8), **{**PRESETS[preset], "window": 20, "hidden": config.hidden})
+    params = init(jax.random.key(0), config, w.sizes)
+    assert {name: x.shape for name, x in params.items()} == {
+        name: x.shape for name, x in flatten(w.params).items()
+    }
+    np.testing.assert_array_equal(params["positions"], ages.start(config))
+    base = init(jax.random.key(0), Config.of("mind", {"width": 8, "profile_width": 2}), w.sizes)
+    np.testing.assert_array_equal(params["items"], base["items"])
+
+
+@pytest.mark.rules("mind_plus-R14")
+def test_the_library_accepts_batches_of_both_families() -> None:
+    w = plus_world(3, keep=True, **{**BEST, "dtype": "float32"})
+    params = flatten(w.params)
+    with_dropout, without = (
+        float(loss(params, batch, w.catalogue, w.config)) for batch in (w.batch, w.shared)
+    )
+    assert with_dropout == pytest.approx(w.loss()[0], rel=1e-5)
+    assert abs(with_dropout - without) > 1e-2
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R3", "pooled_softmax-R4", "pooled_softmax-R5", "pooled_softmax-R12",
+    "pooled_softmax-R13", "pooled_softmax-R15", "pooled_softmax-R16", "pooled_softmax-R25",
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "sharpness", [1e-30, 0.0, 1e-300, 1e-44, 7.0, 1e300, np.inf, 1.0, 1e-38, 0.3, 1e-9, 1e-3]
+)
+@pytest.mark.slow(every=6)
+def test_special_calls_agree_with_the_reference(sharpness: float) -> None:
+    compare_special_calls(JaxBackend(), sharpness)
+
+
+@pytest.mark.rules(
+    "pooled_softmax-R19", "pooled_softmax-R20", "pooled_softmax-R21", "pooled_softmax-R22",
+    "pooled_softmax-R23", "pooled_softmax-R24",
+)  # fmt: skip
+def test_invalid_calls_raise_the_error_of_the_reference() -> None:
+    assert_invalid_calls_raise(JaxBackend())
