@@ -56,7 +56,9 @@ def assert_matches_reference(w: World, backend: Any, reference: Any, where: str 
     loss = np.asarray(backend.to_numpy(loss))
     assert_near(loss, np.asarray(w.loss()[0]), f"{where} loss")
     expected = w.dense(w.gradients())
-    for name, x in w.dense(gradients_to_numpy(gradients, backend)).items():
+    backend_gradients = w.dense(gradients_to_numpy(gradients, backend))
+    assert backend_gradients.keys() == expected.keys(), where
+    for name, x in backend_gradients.items():
         assert_near(x, expected[name], f"{where} gradient of {name}")
     vectors, active, _ = w.interests(**({"keep": None} if w.family is mind_plus else {}))
     result = backend.interests(w.params, w.histories, w.catalogue, w.config)
