@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -13,16 +14,33 @@ import numpy.typing as npt
 
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
 from mindref.data.side_info import SideInfo
-from mindref.errors import DataError, say
+from mindref.errors import ConfigError, DataError, say
 
 Interaction = tuple[str, str, float]  # user, item, seconds
 
 NOTES = (
-    "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties",
+    "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "rare_users",
+    "rare_items", "ties",
     "single_interaction_users", "unknown_items", "unused_items", "titled_items",
     "interactions", "users", "items",
 )  # fmt: skip
 """Names of the counts in `InteractionLog.notes`."""
+
+
+class KeepOptions(NamedTuple):
+    """Which interactions are kept after reading."""
+
+    keep_duplicates: bool = False
+    min_user_interactions: int = 1
+    min_item_interactions: int = 1
+
+    def check(self) -> KeepOptions:
+        """Return the options. Raises ConfigError for a minimum that is no integer from 1."""
+        for name in ("min_user_interactions", "min_item_interactions"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ConfigError(say(name, "an integer of at least 1", repr(value)))
+        return self
 
 
 class EmptyLogError(DataError):
@@ -51,23 +69,30 @@ class InteractionTable(NamedTuple):
         return InteractionTable(self.users[rows], self.items[rows], self.times[rows])
 
 
-def assemble_log(raw_log: RawLog, keep_duplicates: bool = False) -> InteractionLog:
+def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     """Return the log of all interactions of a reader.
 
     Spec: data. The counts of the reader are added later: `lines`, `bad_lines`, ...
     Errors: DataError if there is no interaction, and the errors of the reader.
     """
+    options.check()
     user_ids, item_ids, table = assign_dense_ids(raw_log.interactions)
     if not user_ids:
         raise EmptyLogError(say("log", "at least one interaction", "none"))
     num_read = len(table.users)
     table = sort_by_user_and_time(table)
-    if raw_log.timed and not keep_duplicates:
+    if raw_log.timed and not options.keep_duplicates:
         table = drop_duplicates(table)
+    num_distinct, num_users, num_items = len(table.users), len(user_ids), len(item_ids)
+    table = drop_rare(table, options.min_user_interactions, options.min_item_interactions)
+    if len(table.users) < num_distinct:
+        user_ids, item_ids, table = renumber(user_ids, item_ids, table)
     counts = np.bincount(table.users, minlength=len(user_ids))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     notes = Counter(dict.fromkeys(NOTES, 0))
-    notes["duplicates"] = num_read - len(table.users)
+    notes["duplicates"] = num_read - num_distinct
+    # data-R82
+    notes["rare_users"], notes["rare_items"] = num_users - len(user_ids), num_items - len(item_ids)
     notes["ties"] = count_ties(table) if raw_log.timed else 0
     notes["single_interaction_users"] = int(np.count_nonzero(counts == 1))  # data-R6
     notes |= Counter(interactions=len(table.users), users=len(user_ids), items=len(item_ids))
@@ -120,6 +145,31 @@ def drop_duplicates(table: InteractionTable) -> InteractionTable:
     keep = np.ones(len(order), bool)
     keep[order[1:][same]] = False
     return table.take_rows(keep)
+
+
+def drop_rare(table: InteractionTable, min_user: int, min_item: int) -> InteractionTable:
+    """Drop users and items with too few interactions, until each that is left has enough.
+
+    Errors: DataError if no interaction is left.
+    """
+    while len(table.users):  # data-R81: a dropped user may make an item rare
+        of_user, of_item = np.bincount(table.users), np.bincount(table.items)
+        enough = (of_user[table.users] >= min_user) & (of_item[table.items] >= min_item)
+        if enough.all():
+            return table
+        table = table.take_rows(enough)
+    expected = f"users with {min_user} interactions, of items with {min_item}"
+    raise DataError(say("log", expected, "none", "lower the minimum number of interactions"))
+
+
+def renumber(
+    user_ids: list[str], item_ids: list[str], table: InteractionTable
+) -> tuple[list[str], list[str], InteractionTable]:
+    """Number the users and items that have interactions; their order stays the same."""
+    users, user_numbers = np.unique(table.users, return_inverse=True)
+    items, item_numbers = np.unique(table.items, return_inverse=True)
+    renumbered = InteractionTable(user_numbers, item_numbers, table.times)
+    return [user_ids[u] for u in users], [item_ids[i] for i in items], renumbered
 
 
 def count_ties(table: InteractionTable) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mindref.data.assemble import Interaction, RawLog, assemble_log
+from mindref.data.assemble import Interaction, KeepOptions, RawLog, assemble_log
 from mindref.data.log import Floats, InteractionLog
 from mindref.data.quoting import join_names
 from mindref.data.readers.columns import usual_columns
@@ -32,11 +32,13 @@ def from_arrays(
     item_features: Mapping[str, Values] | None = None,
     user_features: Mapping[str, Values] | None = None,
     keep_duplicates: bool = False,
+    min_user_interactions: int = 1,
+    min_item_interactions: int = 1,
 ) -> InteractionLog:
     """Return the log of one-dimensional arrays of equal length, one interaction per row.
 
     Spec: data. Ids are integers or text. Times are seconds (any numbers) or datetime64 in UTC.
-    `titles` and the features map external ids to text.
+    `titles` and the features map external ids to text. The other arguments: as `read_log`.
     Errors: DataError for different lengths, an id of another type, or a missing time.
     """
     user_ids, item_ids = ids_as_text(users, "users"), ids_as_text(items, "items")
@@ -51,7 +53,8 @@ def from_arrays(
         make_side_info(titles, item_features),
         make_side_info(None, user_features),
     )
-    log = assemble_log(reading, keep_duplicates)  # data-R24
+    kept = KeepOptions(keep_duplicates, min_user_interactions, min_item_interactions)
+    log = assemble_log(reading, kept)  # data-R24
     return replace(log, notes={**log.notes, "lines": len(user_ids)})
 
 
@@ -65,6 +68,8 @@ def from_dataframe(
     item_features: Sequence[str] = (),
     user_features: Sequence[str] = (),
     keep_duplicates: bool = False,
+    min_user_interactions: int = 1,
+    min_item_interactions: int = 1,
 ) -> InteractionLog:
     """Return the log of a table with columns `frame[name]`: pandas, polars, pyarrow, a mapping.
 
@@ -88,6 +93,8 @@ def from_dataframe(
         item_features=of(items, item_features),
         user_features=of(users, user_features),
         keep_duplicates=keep_duplicates,
+        min_user_interactions=min_user_interactions,
+        min_item_interactions=min_item_interactions,
     )
 
 

@@ -73,7 +73,8 @@ class MIND:
         an array of user ids, together with `items` and `times`. None: the built-in catalogue.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
-        `user_features` and `keep_duplicates`. run: a new run directory. device: cpu, cuda or auto.
+        `user_features`, `keep_duplicates`, `min_user_interactions` and `min_item_interactions`.
+        run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_fit_data(data, items, times, reading)

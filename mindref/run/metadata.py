@@ -27,6 +27,8 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     "user_file": (str, type(None)),
     "max_bad_lines": (int, str),
     "keep_duplicates": (bool,),
+    "min_user_interactions": (int,),
+    "min_item_interactions": (int,),
     "seed": (int,),  # options of the built-in catalogue: seed, users, items
     "users": (int,),
     "items": (int,),

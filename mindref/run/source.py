@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.data.assemble import KeepOptions
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.run.tsv import escape
@@ -122,9 +123,9 @@ def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> t
 
 
 # options of `fit` for each kind of data
-OF_ARRAYS = ("titles", "item_features", "user_features", "keep_duplicates")
-OF_TABLES = ("user", "item", "time", "title", "item_features", "user_features", "keep_duplicates")
-OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", "keep_duplicates")
+OF_ARRAYS = ("titles", "item_features", "user_features", *KeepOptions._fields)
+OF_TABLES = ("user", "item", "time", "title", *OF_ARRAYS[1:])
+OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", *KeepOptions._fields)
 
 
 def open_fit_data(

@@ -1,9 +1,11 @@
 """From interactions in file order to a log: ids, order, duplicates, item files."""
 
+import numpy as np
 import pytest
 
 from mindref.data.frames import from_arrays
 from mindref.data.readers import read_log
+from mindref.errors import ConfigError, DataError
 from tests import spec_pages
 from tests.data.reading import rows, table, times, values, write
 
@@ -57,6 +59,35 @@ def test_duplicates_are_removed_unless_requested(tmp_path):
     assert kept.notes["duplicates"] == 0
 
 
+RARE = ["u,a,1", "u,b,2", "v,a,1", "v,b,2", "w,a,1", "w,c,1", "x,c,1", "x,c,1", "x,d,9"]
+
+
+@pytest.mark.rules("data-R81", "data-R82")
+def test_rare_users_and_items_are_dropped_until_each_has_enough(tmp_path):
+    log = table(tmp_path, RARE, min_user_interactions=2, min_item_interactions=2)
+    # item d is rare, then user x, then item c, then user w
+    assert rows(log) == {"u": ["a", "b"], "v": ["a", "b"]}
+    assert (log.notes["rare_users"], log.notes["rare_items"]) == (2, 2)
+    assert log.notes["duplicates"] == 1
+    kept = ["u,a,1", "u,b,2", "v,a,1", "v,b,2"]
+    without = table(tmp_path, kept)
+    assert (log.user_ids, log.item_ids) == (without.user_ids, without.item_ids)
+    np.testing.assert_array_equal(log.interactions.values, without.interactions.values)
+    by_user = table(tmp_path, RARE, min_user_interactions=2)
+    assert set(rows(by_user)) == {"u", "v", "w", "x"}
+    by_item = table(tmp_path, RARE, min_item_interactions=3)
+    assert rows(by_item) == {"u": ["a"], "v": ["a"], "w": ["a"]}
+
+
+@pytest.mark.rules("data-R82")
+def test_a_minimum_that_nothing_reaches_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"users with 5 interactions.*lower the minimum"):
+        table(tmp_path, RARE, min_user_interactions=5)
+    for value in (0, 1.5, True):
+        with pytest.raises(ConfigError, match="min_item_interactions: expected an integer"):
+            table(tmp_path, RARE, min_item_interactions=value)
+
+
 @pytest.mark.rules("data-R5")
 def test_the_same_item_at_another_time_is_another_interaction(tmp_path):
     log = table(tmp_path, ["u,a,1", "u,a,2", "u,a,2.5"])
@@ -103,7 +134,8 @@ def test_a_user_with_one_interaction_stays_and_every_count_is_in_the_notes(tmp_p
     assert (notes["single_interaction_users"], notes["ties"]) == (2, 1)
     assert (notes["interactions"], notes["users"], notes["items"]) == (4, 3, 2)
     assert set(notes) == {
-        "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "ties",
+        "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "rare_users",
+        "rare_items", "ties",
         "single_interaction_users", "unknown_items", "unused_items", "titled_items",
         "interactions", "users", "items",
     }  # fmt: skip

@@ -78,6 +78,8 @@ def test_a_damaged_log_is_read_or_refused(form, data):
         options["columns"] = data.draw(OPTIONS)
     options["max_bad_lines"] = data.draw(st.sampled_from(["auto", 0, 3, 1000]))
     options["keep_duplicates"] = data.draw(st.booleans())
+    options["min_user_interactions"] = data.draw(st.sampled_from([1, 1, 2, 5]))
+    options["min_item_interactions"] = data.draw(st.sampled_from([1, 1, 2]))
     read(raw, data.draw(st.sampled_from(PACKINGS)), **options)
 
 

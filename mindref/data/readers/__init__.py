@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mindref.data.assemble import NOTES, EmptyLogError, assemble_log
+from mindref.data.assemble import NOTES, EmptyLogError, KeepOptions, assemble_log
 from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
 from mindref.data.readers import side_files
@@ -34,17 +34,21 @@ def read_log(
     user_file: str | Path | None = None,
     max_bad_lines: int | str = AUTO,
     keep_duplicates: bool = False,
+    min_user_interactions: int = 1,
+    min_item_interactions: int = 1,
 ) -> InteractionLog:
     """Read the log at a path: a file (plain, gzip, zip), a folder, or `archive.zip:inner/name`.
 
     Spec: data. `format` is a name of `FORMATS` or "auto". `columns` is a `Columns`, or a mapping of
     its fields. `max_bad_lines` is "auto" or a number from 0, for each file. Without `item_file`
-    and `user_file`, known side files in the folder of the log are read.
+    and `user_file`, known side files in the folder of the log are read. Users and items with fewer
+    interactions than the minimum are dropped, repeatedly, until all that are left have enough.
     Errors: DataError for invalid data, ConfigError for an invalid option.
     """
     if format not in (AUTO, *FORMATS):
         raise ConfigError(say("format", f"{AUTO} or {' or '.join(FORMATS)}", repr(format)))
     limit = check_damage_limit(max_bad_lines)
+    kept = KeepOptions(keep_duplicates, min_user_interactions, min_item_interactions).check()
     options = Columns.of(columns)
     file = find_log(DataFile.of(path), options).single_file()
     format_name = recognise_format(file, options) if format == AUTO else format
@@ -62,7 +66,7 @@ def read_log(
     tally = Tally(str(file), limit)
     try:
         source = ReaderInput(file, options, tally, items, users)
-        log = assemble_log(log_format.read(source), keep_duplicates)
+        log = assemble_log(log_format.read(source), kept)
     except EmptyLogError as error:
         raise empty_log_error(tally) from error
     return add_tallies(log, tally, [tally, items_tally, users_tally])
