@@ -167,6 +167,9 @@ class Config:
     epsilon: float = number_setting(
         1e-8, 1e-30, 1, "Adam: number added to the square root of the second moment"
     )
+    adam: str = choice_setting("lazy", ("lazy", "dense"),
+        "rows of the tables of items and user features that Adam updates in a step. lazy: those"
+        " with a gradient. dense: all rows, as published; for small catalogues")  # fmt: skip
     init_scale: float = number_setting(1.0, 0, 1e3,
         "standard deviation of the initial vectors of items and user features, and of the initial"
         " routing matrix S, in units of 1 / sqrt(d)")  # fmt: skip

@@ -34,6 +34,7 @@ class DinConfig:
     beta1: ClassVar[float] = 0.9  # settings of Adam: beta1, beta2, epsilon
     beta2: ClassVar[float] = 0.999
     epsilon: ClassVar[float] = 1e-8
+    adam: ClassVar[str] = "lazy"
 
     width: int = number_setting(64, 1, 4096, "d, width of item vectors")
     window: int = number_setting(

@@ -164,6 +164,8 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
     not read, and for a missing package.
     """
     family: Family = family_of(config.model)
+    if config.adam == "dense" and several:
+        raise ConfigError(say("--adam dense", "one process", "several", "use --adam lazy"))
     if family.in_contract:
         return
     operators_of(backend, config)  # model-R39
@@ -182,6 +184,8 @@ def backend_computes(backend: Any, config: Any, level: str) -> bool:
     """Return whether a backend computes this level ("model" or "train") of the model itself."""
     if backend is None:
         return False
+    if level == "train" and config.adam == "dense":
+        return False  # optimiser-R25: the steps of backends update only rows with a gradient
     claims = backend.capabilities()
     claimed = level in claims.levels and config.model in claims.families
     return claimed and computes_settings(backend, config)

@@ -22,7 +22,7 @@ class FamilyEntry(NamedTuple):
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
-STEPS = ("time_limit",)
+STEPS = ("time_limit", "adam")
 """Settings of the families that are trained by steps, besides those that all families accept."""
 VECTOR_LOSS = (*STEPS, "temperature", "normalise", "init_scale")
 """Settings of the families that learn vectors by a softmax loss."""

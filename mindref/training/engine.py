@@ -99,6 +99,7 @@ class ReferenceEngine:
                 beta1=config.beta1,
                 beta2=config.beta2,
                 epsilon=config.epsilon,
+                dense=config.adam == "dense",
             )
             if self.family.project is not None:
                 self.family.project(self.params, gradients)

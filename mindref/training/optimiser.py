@@ -41,12 +41,14 @@ def update(
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
+    dense: bool = False,
 ) -> State:
     """Take one step of Adam and return the new state.
 
     params and the moments are changed in place, because copies of tables would cost more than the
-    step. A gradient may be row-sparse; other rows keep their values and moments. Raises ShapeError
-    for a gradient with an unknown name, another shape or a repeated row. Then nothing is changed.
+    step. A gradient may be row-sparse; other rows keep their values and moments, unless `dense`.
+    Raises ShapeError for a gradient with an unknown name, another shape or a repeated row. Then
+    nothing is changed.
     """
     for name, gradient in gradients.items():
         check_parameter_gradient(name, params, gradient)
@@ -54,6 +56,8 @@ def update(
     root = math.sqrt(1 - beta2**step)  # optimiser-R13: a Python float keeps the dtype of arrays
     rate = learning_rate * root / (1 - beta1**step)  # optimiser-R3
     for name, gradient in gradients.items():
+        if dense and isinstance(gradient, RowGradient):
+            gradient = gradient.dense(len(params[name]))  # optimiser-R25
         rows, g = gradient_rows(gradient)
         first, second = state.first[name], state.second[name]
         m = beta1 * first[rows] + (1 - beta1) * g  # optimiser-R1

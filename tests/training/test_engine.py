@@ -9,10 +9,11 @@ import pytest
 
 from mindref.backend import OPERATORS, Capabilities
 from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
-from mindref.errors import BackendError
+from mindref.errors import BackendError, ConfigError
+from mindref.models.family import check_trainable
 from mindref.models.parameters import Gradients, flatten, unflatten
 from mindref.training.batch_loader import BatchLoader
-from mindref.training.engine import Diverged, make_engine
+from mindref.training.engine import Diverged, ReferenceEngine, make_engine
 from mindref.training.loop import step_learning_rate
 from mindref.training.optimiser import State as Moments
 from tests.runs import trainer
@@ -109,6 +110,21 @@ def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(l
         np.testing.assert_array_equal(params[name], x)
         np.testing.assert_array_equal(moments.first[name], its.first[name])
         np.testing.assert_array_equal(moments.second[name], its.second[name])
+
+
+@pytest.mark.rules("optimiser-R25")
+def test_with_dense_adam_every_item_with_moments_moves_in_each_step():
+    made = trainer(dtype="float64", adam="dense")
+    moving, feed, config = engine(made.backend, made)
+    assert isinstance(moving, ReferenceEngine)
+    moving.step(feed.batch(0), 0.1)
+    params, moments = moving.fetch_state()
+    before, touched = params.items.copy(), moments.second["items"].any(axis=1)
+    moving.step(feed.batch(1), 0.1)
+    moved = (params.items != before).any(axis=1)
+    assert moved[touched].all()
+    with pytest.raises(ConfigError, match="--adam dense: expected one process"):
+        check_trainable(made.backend, config, several=True)
 
 
 def parts():

@@ -128,6 +128,23 @@ def test_rows_without_a_name_are_untouched_to_the_byte(named):
     assert state.step == 2
 
 
+@pytest.mark.rules("optimiser-R25")
+def test_dense_adam_uses_the_gradient_zero_for_rows_that_are_left_out():
+    rng = np.random.default_rng(0)
+    start = normal(rng, 5, 3)
+    sparse, full = {"a": start.copy()}, {"a": start.copy()}
+    moments, expected = optimiser.init(sparse), optimiser.init(full)
+    for named in ([0, 3], [3], [], [1, 2, 4]):
+        gradient = rows(named, normal(rng, len(named), 3))
+        whole = np.zeros((5, 3))
+        whole[named] = gradient.values
+        moments = optimiser.update(sparse, {"a": gradient}, moments, dense=True, **SETTINGS)
+        expected = optimiser.update(full, {"a": whole}, expected, **SETTINGS)
+        np.testing.assert_array_equal(sparse["a"], full["a"])
+        np.testing.assert_array_equal(moments.first["a"], expected.first["a"])
+        np.testing.assert_array_equal(moments.second["a"], expected.second["a"])
+
+
 @pytest.mark.rules("optimiser-R6")
 def test_a_row_named_with_zeros_moves_by_its_moments():
     params, state = warmed()
