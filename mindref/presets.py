@@ -29,10 +29,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sigma": 1.0,
         "last_relu": True,
         "routing_gradient": "all",
-        "power": 2.0,
         "sampler": "uniform",
         "window": 50,
         "logits": "per_call",
+        "decay": "none",
+        "adam": "dense",
     },
     "best": {**PLUS, "contexts": 1},  # mind_plus-R22
     "sparse": {  # mind_plus-R22
@@ -45,5 +46,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dropout": 0.5,
     },
 }
-"""Changes that each preset makes. The paper gives no window, negatives or power; see
-specs/model.md. The values of `best` and `sparse` were measured: specs/evidence.md."""
+"""Changes that each preset makes. The paper gives no window and no negatives; see specs/model.md.
+The values of `best` and `sparse` were measured: specs/evidence.md."""
+
+PROTOCOLS_BY_PRESET = {"paper": "paper"}
+"""Protocol of a preset, if it is not the default: model-R24."""

@@ -62,18 +62,23 @@ OPTIONS = (
     ),
     click.option(
         "--min-user-interactions", type=click.IntRange(1), metavar="N",
-        help="Drop users with fewer than N interactions. With the next option, users and items are"
-        " dropped repeatedly until all that are left have enough [default: 1].",
+        help="Drop users with fewer than N interactions. Users and items are dropped repeatedly"
+        " until all that are left have enough [default: 1].",
     ),
     click.option(
         "--min-item-interactions", type=click.IntRange(1), metavar="N",
         help="Drop items with fewer than N interactions [default: 1].",
     ),
+    click.option(
+        "--min-item-users", type=click.IntRange(1), metavar="N",
+        help="Drop items with fewer than N different users [default: 1].",
+    ),
     click.option("--keep-duplicates", is_flag=True,
         help="Keep all rows with the same user, item and time [default: keep only the first].",
     ),
 )  # fmt: skip
-PLAIN = ("format", "max_bad_lines", "min_user_interactions", "min_item_interactions")
+MINIMUMS = ("min_user_interactions", "min_item_interactions", "min_item_users")
+PLAIN = ("format", "max_bad_lines", *MINIMUMS)
 LOG_COLUMNS = ("user", "item", "time", "title")
 COLUMN_FORMATS = ("time_format", "delimiter", "separator", "header")
 

@@ -27,7 +27,7 @@ from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.registry import is_reranker
-from mindref.presets import AUTO
+from mindref.presets import AUTO, PROTOCOLS_BY_PRESET
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 from mindref.training.distributed import Ranks, join_ranks
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--split", "protocol", type=click.Choice(PROTOCOLS),
     help="Protocol that splits the log into training, validation and test data (specs/data.md)"
-    " [default: leave_last_out].",
+    " [default: leave_last_out; with --preset paper: paper].",
 )  # fmt: skip
 @click.option(
     "--exclude-seen/--include-seen", default=None,
@@ -119,7 +119,8 @@ def train_command(
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
     backend, ranks = join_processes(name, device, quiet)
-    inputs = {"protocol": protocol or PROTOCOLS[0], "exclude_seen": exclude_seen is not False}
+    default = PROTOCOLS_BY_PRESET.get(preset_name or "", PROTOCOLS[0])
+    inputs = {"protocol": protocol or default, "exclude_seen": exclude_seen is not False}
     inputs |= {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
     make = partial(new_trainer, data, reading, changes, configs, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)

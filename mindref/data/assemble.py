@@ -33,11 +33,13 @@ class KeepOptions(NamedTuple):
     keep_duplicates: bool = False
     min_user_interactions: int = 1
     min_item_interactions: int = 1
+    min_item_users: int = 1
 
     def check(self) -> KeepOptions:
         """Return the options. Raises ConfigError for a minimum that is no integer from 1."""
-        for name in ("min_user_interactions", "min_item_interactions"):
-            value = getattr(self, name)
+        for name, value in self._asdict().items():
+            if name == "keep_duplicates":
+                continue
             if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
                 raise ConfigError(say(name, "an integer of at least 1", repr(value)))
         return self
@@ -84,7 +86,7 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     if raw_log.timed and not options.keep_duplicates:
         table = drop_duplicates(table)
     num_distinct, num_users, num_items = len(table.users), len(user_ids), len(item_ids)
-    table = drop_rare(table, options.min_user_interactions, options.min_item_interactions)
+    table = drop_rare(table, options)
     if len(table.users) < num_distinct:
         user_ids, item_ids, table = renumber(user_ids, item_ids, table)
     counts = np.bincount(table.users, minlength=len(user_ids))
@@ -147,19 +149,27 @@ def drop_duplicates(table: InteractionTable) -> InteractionTable:
     return table.take_rows(keep)
 
 
-def drop_rare(table: InteractionTable, min_user: int, min_item: int) -> InteractionTable:
-    """Drop users and items with too few interactions, until each that is left has enough.
+def drop_rare(table: InteractionTable, options: KeepOptions) -> InteractionTable:
+    """Drop rare users and items, until each that is left has enough interactions and users.
 
     Errors: DataError if no interaction is left.
     """
     while len(table.users):  # data-R81: a dropped user may make an item rare
-        of_user, of_item = np.bincount(table.users), np.bincount(table.items)
-        enough = (of_user[table.users] >= min_user) & (of_item[table.items] >= min_item)
+        enough = np.bincount(table.users)[table.users] >= options.min_user_interactions
+        enough &= np.bincount(table.items)[table.items] >= options.min_item_interactions
+        if options.min_item_users > 1:
+            enough &= count_users(table)[table.items] >= options.min_item_users
         if enough.all():
             return table
         table = table.take_rows(enough)
-    expected = f"users with {min_user} interactions, of items with {min_item}"
-    raise DataError(say("log", expected, "none", "lower the minimum number of interactions"))
+    got, todo = "none left", "lower the minimum numbers of interactions or users"
+    raise DataError(say("log", "users and items with the minimum numbers", got, todo))
+
+
+def count_users(table: InteractionTable) -> Ints:
+    """Return the number of different users of each item."""
+    num_items = table.items.max() + 1
+    return np.bincount(np.unique(table.users * num_items + table.items) % num_items)
 
 
 def renumber(

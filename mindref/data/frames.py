@@ -34,6 +34,7 @@ def from_arrays(
     keep_duplicates: bool = False,
     min_user_interactions: int = 1,
     min_item_interactions: int = 1,
+    min_item_users: int = 1,
 ) -> InteractionLog:
     """Return the log of one-dimensional arrays of equal length, one interaction per row.
 
@@ -53,7 +54,8 @@ def from_arrays(
         make_side_info(titles, item_features),
         make_side_info(None, user_features),
     )
-    kept = KeepOptions(keep_duplicates, min_user_interactions, min_item_interactions)
+    minimums = (min_user_interactions, min_item_interactions, min_item_users)
+    kept = KeepOptions(keep_duplicates, *minimums)
     log = assemble_log(reading, kept)  # data-R24
     return replace(log, notes={**log.notes, "lines": len(user_ids)})
 
@@ -70,6 +72,7 @@ def from_dataframe(
     keep_duplicates: bool = False,
     min_user_interactions: int = 1,
     min_item_interactions: int = 1,
+    min_item_users: int = 1,
 ) -> InteractionLog:
     """Return the log of a table with columns `frame[name]`: pandas, polars, pyarrow, a mapping.
 
@@ -95,6 +98,7 @@ def from_dataframe(
         keep_duplicates=keep_duplicates,
         min_user_interactions=min_user_interactions,
         min_item_interactions=min_item_interactions,
+        min_item_users=min_item_users,
     )
 
 

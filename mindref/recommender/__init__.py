@@ -26,8 +26,10 @@ from typing import Any
 import numpy as np
 
 from mindref.config import Config
+from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
+from mindref.presets import PROTOCOLS_BY_PRESET
 from mindref.recall.lists import Recommendation
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks, Trainer
@@ -51,6 +53,7 @@ class MIND:
 
     def __init__(self, preset: str = "mind", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
+        self.protocol = PROTOCOLS_BY_PRESET.get(preset, PROTOCOLS[0])
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
 
@@ -60,7 +63,7 @@ class MIND:
         items: Sequence[Any] | None = None,
         times: Sequence[Any] | None = None,
         *,
-        protocol: str = "leave_last_out",
+        protocol: str | None = None,
         run: str | Path | None = None,
         exclude_seen: bool = True,
         device: str = "cpu",
@@ -71,14 +74,17 @@ class MIND:
 
         data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
         an array of user ids, together with `items` and `times`. None: the built-in catalogue.
+        protocol: by default paper with the preset "paper", else leave_last_out.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
-        `user_features`, `keep_duplicates`, `min_user_interactions` and `min_item_interactions`.
+        `user_features`, `keep_duplicates`, `min_user_interactions`,
+        `min_item_interactions` and `min_item_users`.
         run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_fit_data(data, items, times, reading)
         folder = Path(run) if run else None
+        protocol = protocol or self.protocol
         trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)
         with new_run_lock(trainer.run):
             trainer.create()

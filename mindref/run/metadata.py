@@ -29,6 +29,7 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     "keep_duplicates": (bool,),
     "min_user_interactions": (int,),
     "min_item_interactions": (int,),
+    "min_item_users": (int,),
     "seed": (int,),  # options of the built-in catalogue: seed, users, items
     "users": (int,),
     "items": (int,),

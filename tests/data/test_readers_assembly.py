@@ -75,13 +75,15 @@ def test_rare_users_and_items_are_dropped_until_each_has_enough(tmp_path):
     np.testing.assert_array_equal(log.interactions.values, without.interactions.values)
     by_user = table(tmp_path, RARE, min_user_interactions=2)
     assert set(rows(by_user)) == {"u", "v", "w", "x"}
+    by_users = table(tmp_path, ["u,a,1", "u,a,2", "v,b,1", "w,b,1"], min_item_users=2)
+    assert rows(by_users) == {"v": ["b"], "w": ["b"]}
     by_item = table(tmp_path, RARE, min_item_interactions=3)
     assert rows(by_item) == {"u": ["a"], "v": ["a"], "w": ["a"]}
 
 
 @pytest.mark.rules("data-R82")
 def test_a_minimum_that_nothing_reaches_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"users with 5 interactions.*lower the minimum"):
+    with pytest.raises(DataError, match=r"none left.*lower the minimum"):
         table(tmp_path, RARE, min_user_interactions=5)
     for value in (0, 1.5, True):
         with pytest.raises(ConfigError, match="min_item_interactions: expected an integer"):

@@ -73,8 +73,8 @@ def test_the_paper_split_holds_out_two_twentieths_of_the_users():
 @pytest.mark.parametrize(
     ("protocol", "users", "held_out"),
     [
-        *(("paper", *x) for x in [(5, 1), (10, 1), (29, 1), (30, 2), (49, 2), (50, 3)]),
-        *(("paper", *x) for x in [(90, 5), (110, 6)]),
+        *(("paper", *x) for x in [(5, 1), (10, 1), (31, 1), (32, 2), (52, 2), (53, 3)]),
+        *(("paper", *x) for x in [(94, 4), (95, 5), (115, 5), (116, 6), (2100, 100)]),
         *(("comirec", *x) for x in [(4, 1), (14, 1), (15, 2), (24, 2), (25, 3), (45, 5), (65, 7)]),
     ],
 )

@@ -36,19 +36,22 @@ def read_log(
     keep_duplicates: bool = False,
     min_user_interactions: int = 1,
     min_item_interactions: int = 1,
+    min_item_users: int = 1,
 ) -> InteractionLog:
     """Read the log at a path: a file (plain, gzip, zip), a folder, or `archive.zip:inner/name`.
 
     Spec: data. `format` is a name of `FORMATS` or "auto". `columns` is a `Columns`, or a mapping of
     its fields. `max_bad_lines` is "auto" or a number from 0, for each file. Without `item_file`
     and `user_file`, known side files in the folder of the log are read. Users and items with fewer
-    interactions than the minimum are dropped, repeatedly, until all that are left have enough.
+    interactions (or different users) than the minimum are dropped, repeatedly, until all that are
+    left have enough.
     Errors: DataError for invalid data, ConfigError for an invalid option.
     """
     if format not in (AUTO, *FORMATS):
         raise ConfigError(say("format", f"{AUTO} or {' or '.join(FORMATS)}", repr(format)))
     limit = check_damage_limit(max_bad_lines)
-    kept = KeepOptions(keep_duplicates, min_user_interactions, min_item_interactions).check()
+    minimums = (min_user_interactions, min_item_interactions, min_item_users)
+    kept = KeepOptions(keep_duplicates, *minimums).check()
     options = Columns.of(columns)
     file = find_log(DataFile.of(path), options).single_file()
     format_name = recognise_format(file, options) if format == AUTO else format
