@@ -13,6 +13,7 @@ from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.stderr import print_stderr
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
+from mindref.evaluation.list_lengths import LIST_LENGTHS
 
 SEEN = "targets that the user has had"  # a note of evaluate_run
 
@@ -34,8 +35,8 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
     help="Exclude items of the user's history from the lists [default: as in training].",
 )  # fmt: skip
 @click.option(
-    "--at", "lengths", default="10,20,50", show_default=True, metavar="N,N,...",
-    help="Values of n for top-n metrics, each from 1.",
+    "--at", "lengths", default=",".join(map(str, LIST_LENGTHS)), show_default=True,
+    metavar="N,N,...", help="Values of n for top-n metrics, each from 1.",
 )  # fmt: skip
 @click.option(
     "--predictions", type=settings.FILE,

@@ -15,12 +15,12 @@ from mindref.data.log import Floats, Ints
 from mindref.data.splits import EvaluationCases
 from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation import metrics
+from mindref.evaluation.list_lengths import LIST_LENGTHS
 from mindref.evaluation.metrics import Estimate
 from mindref.evaluation.top_n import TopN
 from mindref.run import atomic, lock
 from mindref.run.tsv import escape
 
-LIST_LENGTHS = (10, 20, 50)
 COLUMNS = ("user", "rank", "item", "score", "interest")  # of lists in TSV files
 # first history length of each bucket; K' = floor(log2 n) is constant within a bucket
 BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, prefix_errors, say
+from mindref.evaluation.list_lengths import LIST_LENGTHS
 from mindref.experiments import paired_tests, results
 from mindref.experiments.arms import (
     Arm,
@@ -28,7 +29,6 @@ from mindref.experiments.arms import (
 from mindref.experiments.first_hits import FirstHits
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 
-COMPARISON_LENGTHS = (10, 20, 50, 100)  # n of the hit rates
 Grid = Mapping[str, tuple[Any, ...]]
 
 
@@ -129,7 +129,7 @@ def comparison_result(
         todo = "choose another --opponent, or lower its learning rate"
         raise RunError(say(plan.opponent, "an opponent with a result", "training diverged", todo))
     pairs = [(label, plan.opponent) for label in hits if label != plan.opponent]
-    estimates, differences, cases = paired_tests.estimate_arms(hits, pairs, COMPARISON_LENGTHS)
+    estimates, differences, cases = paired_tests.estimate_arms(hits, pairs, LIST_LENGTHS)
     rows = []
     for model, trial_runs, number, final in zip(models, tuned, chosen, finals, strict=True):
         label = model.arm.label
@@ -154,7 +154,7 @@ def comparison_result(
         **results.result_head("compare", plan.base, runs, cases, seeds),
         "opponent": plan.opponent,
         "tuning": tuning | {"cases": "validation"},
-        "at": list(COMPARISON_LENGTHS),
+        "at": list(LIST_LENGTHS),
         "arms": rows,
     }
 

@@ -17,12 +17,12 @@ from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say
 from mindref.evaluation import metrics, top_n
 from mindref.evaluation.evaluate import (
-    LIST_LENGTHS,
     EvaluationReport,
     evaluate_top_n,
     write_predictions,
 )
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
+from mindref.evaluation.list_lengths import LIST_LENGTHS
 from mindref.evaluation.ties import metrics_by_tie, tied_targets
 from mindref.evaluation.top_n import TopN
 from mindref.models import features
@@ -214,7 +214,7 @@ def evaluate_run(
     protocol: str | None = None,
     which: str = "test",
     exclude_seen: bool | None = None,
-    list_lengths: Sequence[int] = (10, 20, 50),
+    list_lengths: Sequence[int] = LIST_LENGTHS,
     predictions: Path | None = None,
     backend: str | None = None,
     device: str = "cpu",

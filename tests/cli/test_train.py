@@ -44,7 +44,7 @@ def test_the_table_fits_into_80_columns_and_a_warning_follows(cli, shop, tmp_pat
     lines = cli("train", "--data", shop, "--out", run, *options()).out.splitlines()
     (last,) = [i for i, line in enumerate(lines) if line.startswith("└")]
     assert max(map(len, lines[: last + 1])) <= 80
-    assert re.search(r"│ hit_rate@10 │ [.\d]+ \[[.\d]+, [.\d]+\] │ +[.\d]+ │ +[.\d]+ │$", lines[4])
+    assert re.search(r"│ hit_rate@10  │ [.\d]+ \[[.\d]+, [.\d]+\] │ +[.\d]+ │ +[.\d]+ │$", lines[4])
     assert lines[2].split() == [
         "┃",
         "metric",
