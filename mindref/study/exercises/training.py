@@ -93,7 +93,7 @@ def update_parameters(
     config: Config,
 ) -> optimiser.State:
     """Take an Adam step and return the new moments; `adam_step` updates the item table."""
-    numbers = {"beta1": config.beta1, "beta2": config.beta2, "epsilon": config.epsilon}
+    numbers: Any = {"beta1": config.beta1, "beta2": config.beta2, "epsilon": config.epsilon}
     items = gradients["items"]
     if adam_step is not None and isinstance(items, RowGradient):
         gradients = {name: x for name, x in gradients.items() if name != "items"}
@@ -102,7 +102,8 @@ def update_parameters(
         new = adam_step(*copies, moments.step, items.rows, items.values, rate, *numbers.values())
         for table, new_table in zip(tables, new, strict=True):
             table[:] = new_table
-    return optimiser.update(flatten(params), gradients, moments, learning_rate=rate, **numbers)
+    numbers |= {"learning_rate": rate, "dense": config.adam == "dense"}
+    return optimiser.update(flatten(params), gradients, moments, **numbers)
 
 
 @cache
