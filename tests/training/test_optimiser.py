@@ -11,12 +11,13 @@ from mindref.conformance import strategies
 from mindref.conformance.strategies import normal
 from mindref.conformance.tolerances import rounding, same_math
 from mindref.errors import ShapeError
+from mindref.ops import embedding
 from mindref.ops.embedding import RowGradient
 from mindref.training import optimiser
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_with
 
-EXAMPLE = spec_pages.examples("optimiser")[0]
+EXAMPLE, LATE = spec_pages.examples("optimiser")
 SETTINGS = {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 0.01}
 
 
@@ -154,6 +155,66 @@ def test_a_row_named_with_zeros_moves_by_its_moments():
     near = rounding(np.float64)
     np.testing.assert_allclose([x[1] for x in moments], [0.8 * first, 0.95 * second], rtol=near)
     assert (np.sign(items - params["items"][1]) == np.sign(first)).all()
+
+
+def late_row(step=0):
+    """Return a table of one zero and its state after `step` steps that did not touch the row."""
+    params = {"items": np.zeros((1, 1))}
+    return params, optimiser.init(params)._replace(step=step)
+
+
+def touch(params, state, gradient=LATE["gradient"]):
+    """Return the state after a touch of the row, and how many learning rates the row moved."""
+    before = params["items"][0, 0]
+    row = {"items": rows([0], [[gradient]])}
+    state = optimiser.update(params, row, state, learning_rate=0.01)
+    return state, (before - params["items"][0, 0]) / 0.01
+
+
+@pytest.mark.rules("optimiser-R2", "optimiser-R3", "optimiser-R5")
+def test_a_late_first_touch_moves_a_row_as_the_page_says():
+    moves = [[t, touch(*late_row(t - 1))[1]] for t, _ in LATE["first_touch"]]
+    assert_example({"first_touch": moves}, LATE)
+    below = [touch(*late_row(t - 1))[1] for t in range(2, 107)]
+    assert [move < 1 for move in below] == [True] * 104 + [False], "less than 1 for t from 2 to 105"
+
+
+@pytest.mark.rules("optimiser-R2", "optimiser-R3")
+def test_a_row_that_is_touched_late_moves_further_at_its_next_touches():
+    params, state = late_row(10_000)
+    moves = []
+    for _ in range(25):
+        state, moved = touch(params, state)
+        moves.append(moved)
+    found = {"constant": moves[:12], "moves_in_25_touches": sum(moves)}
+    assert_example(found, LATE)
+    assert np.argmax(moves) == 11, "touch 12 moves furthest"
+
+
+@pytest.mark.rules("optimiser-R5", "optimiser-R6")
+def test_a_silent_row_moves_by_its_old_moments_at_a_zero_gradient():
+    params, state = late_row()
+    for _ in range(10):
+        state, _ = touch(params, state)
+    still = params["items"].copy()
+    for _ in range(5000):
+        nothing = {"items": rows([], np.zeros((0, 1)))}
+        state = optimiser.update(params, nothing, state, learning_rate=0.01)
+    assert params["items"].tobytes() == still.tobytes()
+    assert_example({"silent": touch(params, state, 0.0)[1]}, LATE)
+
+
+@pytest.mark.rules("optimiser-R5", "embedding-R6")
+def test_a_row_of_weight_zero_is_not_touched():
+    params, state = warmed()
+    arrays = params["items"], *(moments["items"] for moments in state[1:])
+    before = [x.copy() for x in arrays]
+    weights = np.array([[1.0, 0.0], [0.5, 0.0]])
+    _, saved = embedding.forward(params["items"], np.array([[0, 1], [2, 1]]), weights)
+    gradient = {"items": embedding.backward(np.ones((2, 3)), saved)}
+    optimiser.update(params, gradient, state, **SETTINGS)
+    for old, new in zip(before, arrays, strict=True):
+        assert (old != new).any(axis=1).tolist() == [True, False, True, False]
 
 
 @pytest.mark.rules("optimiser-R8")
