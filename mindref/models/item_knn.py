@@ -31,10 +31,10 @@ def fit_item_knn(
     sizes: Sizes,
     config: Config,
     *,
-    similarity: str = "bm25",
-    neighbours: int = 500,
-    k1: float = 1.2,
-    b: float = 0.75,
+    similarity: str,
+    neighbours: int,
+    k1: float,
+    b: float,
 ) -> dict[str, Array]:
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 

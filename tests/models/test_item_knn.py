@@ -28,7 +28,9 @@ def made(seed, users=12, items=9):
 
 
 def fitted(rows, items, **changes):
-    return item_knn.fit_item_knn(Ragged.of(rows), Sizes(items, items, 0, 0), CONFIG, **changes)
+    numbers = {name: getattr(CONFIG, name) for name in ("similarity", "neighbours", "k1", "b")}
+    sizes = Sizes(items, items, 0, 0)
+    return item_knn.fit_item_knn(Ragged.of(rows), sizes, CONFIG, **{**numbers, **changes})
 
 
 SMALL = fitted(made(5, users=20), 9, neighbours=4)
@@ -49,7 +51,9 @@ def dense(arrays):
 @pytest.mark.parametrize("case", EXAMPLE["cases"], ids=lambda case: case["similarity"])
 def test_the_worked_example_matches_the_page(case):
     items = EXAMPLE["items"]
-    arrays = fitted(EXAMPLE["sequences"], items, similarity=case["similarity"], neighbours=items)
+    numbers = {name: EXAMPLE[name] for name in ("k1", "b")}
+    numbers |= {"similarity": case["similarity"], "neighbours": items}
+    arrays = fitted(EXAMPLE["sequences"], items, **numbers)
     found = scored([EXAMPLE["history"]], arrays, decay=EXAMPLE["decay"])
     assert_example({"similar": dense(arrays), "scores": found[0]}, case)
 
