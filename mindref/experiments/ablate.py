@@ -1,6 +1,6 @@
 """Ablation: change one setting at a time and measure the effect.
 
-Spec: specs/experiments.md. Source: paper, section 4.3, for sigma and p; the other studies are ours.
+Spec: specs/experiments.md. Source: paper, section 4.2, for sigma and p; the other studies are ours.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from mindref.errors import ConfigError, say
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 
-PAPER_MODELS = ("wals", "youtube_dnn", "maxmf", "mind-1", "mind")  # columns of the paper's table 2
+PAPER_MODELS = ("wals", "youtube_dnn", "maxmf", "mind-1", "mind")  # columns of the paper's Table 2
 PAPER_OPPONENT = "youtube_dnn"
 MAX_NAME = 120  # characters of a folder name
 BASE_FOLDER = "base"  # folder of the arm without changes

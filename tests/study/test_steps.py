@@ -76,6 +76,33 @@ def with_features():
     return user._replace(catalogue=Catalogue(rows, np.full((30, 2), 0.5)))
 
 
+SECTIONS = {
+    "3.1": range(1, 4), "3.2": (), "3.3.1": range(4, 8), "3.3.2": range(8, 10), "3.4": (),
+    "3.5": range(10, 12),
+}  # fmt: skip
+"""Sections of the paper that a step may cite, with their numbered equations."""
+
+EQUATIONS = {
+    "interests.count": "9", "routing.weights": "6", "routing.sums": "5", "routing.capsules": "7",
+    "routing.agreement": "8", "serve.scores": "3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_a_step_cites_a_section_that_has_the_equation(kind):
+    sections = re.findall(r"section ([\d.]*\d)", kind.paper)
+    equations = re.findall(r"eq\. (\d+)", kind.paper)
+    if "Kingma" in kind.paper:
+        return
+    assert set(sections) <= set(SECTIONS)
+    for number in equations if sections else ():
+        assert any(int(number) in SECTIONS[section] for section in sections)
+    if kind.kind in EQUATIONS:
+        assert equations == [EQUATIONS[kind.kind]]
+    if re.match(r"(interests|layers)\.?(join|d_join|relu)?$", kind.kind):
+        assert "Fig. 2" in kind.paper, "the layers have no section"
+
+
 def test_option_texts_name_existing_steps_and_rules():
     kinds = {kind.kind for kind in KINDS}
     for case in OPTION_TEXTS:

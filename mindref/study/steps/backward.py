@@ -150,7 +150,7 @@ JOIN = StepKind(
     "gradient of the loss with respect to capsules and profile",
     "The profile is joined to every interest, so its gradient is the sum over the interests.",
     "d_u_kd = d_x_kd",
-    "derivative of section 3.3.3",
+    "derivative of Fig. 2",
     "model-R4",
     (f"{MIND}:split_profile@d_joined[..., :width]",),
     (

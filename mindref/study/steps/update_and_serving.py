@@ -91,7 +91,7 @@ SCORE = StepKind(
     "serving: score of every film for every interest",
     "The score of a film is the best score of any interest.",
     "score_xk = sum_d E_xd v_kd",
-    "section 3.6, eq. 3",
+    "section 3.1, eq. 3",
     "recall-R1 recall-R5",
     ("mindref.study.top_items:find_top_items@products =",),
     (
@@ -116,7 +116,7 @@ TOP = StepKind(
     "Each film has the interest with the best score. This list includes films of the history;"
     " `mindref recall` removes them.",
     "top = the N largest best_x",
-    "section 3.6",
+    "section 3.5",
     "recall-R7",
     ("mindref.study.top_items:find_top_items@order =",),
     (OutputSpec("top", "order(best:x; n={n})", "order", "y"),),
