@@ -11,7 +11,7 @@ from mindref.errors import ConfigError, DataError, say
 class TrainingExamples:
     """All examples of sequences. Row r cut at p: the target is item p, the history all before p.
 
-    Spec: data. Source: paper, section 3.1 (which names no distribution); ComiRec for `by="user"`.
+    Spec: data. Source: paper, eq. 11 (which names no distribution); ComiRec for `by="user"`.
     `by="interaction"` draws every cut with equal probability. `by="user"` draws a user, then one of
     the user's cuts. `min_history` (at least 1) is the smallest p; in ComiRec's code it is 4.
     Errors: `ConfigError` for other values, `DataError` if no sequence is longer than `min_history`.

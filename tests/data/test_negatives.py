@@ -66,6 +66,20 @@ def test_the_log_expected_count_includes_all_draws(kind):
     np.testing.assert_allclose(drawn.target_log_expected, np.log(expected[TARGETS]), rtol=1e-12)
 
 
+@pytest.mark.rules("data-R54", "data-R55")
+def test_the_expected_count_is_not_the_probability_of_inclusion():
+    sampler = make_sampler("uniform", np.ones(5, np.int64), size=3)
+    generator = rng()
+    sets = np.array([sampler.draw(generator, TARGETS[:1] * 0).ids for _ in range(20_000)])
+    counts = (sets[:, :, None] == np.arange(5)).sum(axis=1)
+    expected = np.exp(sampler.draw(generator, np.arange(5)).target_log_expected)
+    # a mean of 20,000 counts has a standard error below 0.005
+    np.testing.assert_allclose(counts.mean(axis=0), expected, atol=0.025)
+    np.testing.assert_allclose(expected.sum(), 3)
+    np.testing.assert_allclose((counts > 0).mean(axis=0), 1 - 0.8**3, atol=0.025)
+    assert pytest.approx(2.44) == 5 * (1 - 0.8**3), "not 3"
+
+
 @pytest.mark.rules("data-R55")
 def test_the_expected_count_is_the_mean_count_of_many_sets():
     sampler = make_sampler("unigram", COUNTS, size=20)
