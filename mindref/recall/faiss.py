@@ -1,8 +1,7 @@
 """Index kinds `faiss-flat` and `faiss-ivf`: search by inner product with faiss.
 
 Spec: specs/recall.md, recall-R34. Source: Johnson, Douze, Jegou 2019 (billion-scale similarity
-search); faiss-cpu, the extra `faiss`. HNSW graphs of faiss do not find the neighbours by product,
-so there is no kind for them.
+search); faiss-cpu, the extra `faiss`.
 Differs: our exact search chooses the inverted lists, so a result does not depend on the other
 queries of the call. The threads are ours, with one OpenMP thread each. So thread pools do not
 compete, and a forked process does not hang.

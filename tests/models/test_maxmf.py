@@ -14,7 +14,7 @@ from tests.assertions import assert_close, assert_example
 from tests.models.worlds import MAXMF_USERS, World, maxmf_world, maxmf_worlds
 
 SAME = same_math(np.float64)
-EXAMPLE = spec_pages.examples("maxmf")[0]
+EXAMPLE, SEEDS = spec_pages.examples("maxmf")
 EACH_PAIR_LOSS = pytest.mark.parametrize("pair_loss", warp.PAIR_LOSSES)
 
 

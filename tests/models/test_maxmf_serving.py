@@ -15,7 +15,7 @@ from mindref.training import optimiser
 from tests import kinked_gradients
 from tests.assertions import assert_close, assert_example
 from tests.models.test_logits import mixed
-from tests.models.test_maxmf import EXAMPLE, example
+from tests.models.test_maxmf import EXAMPLE, SEEDS, example
 from tests.models.worlds import World, maxmf_world, maxmf_worlds
 
 
@@ -100,9 +100,12 @@ def farthest_first(directions, count):
 
 @pytest.mark.rules("maxmf-R20")
 def test_seeds_are_the_middle_one_and_then_the_farthest():
-    angles = np.deg2rad([0, 10, 30, 170, 100])
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)  # the mean points to 50 degrees
-    assert farthest_first(directions, 4) == [2, 3, 4, 0]
+    angles = np.deg2rad(SEEDS["angles"])
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert farthest_first(directions, 3) == SEEDS["seeds"]
+    apart = np.linalg.norm(directions[:, None] - directions[SEEDS["seeds"][:2]], axis=2)
+    assert (apart.sum(axis=1).argmax(), apart[:, 1].argmax()) == (0, 0), "another rule differs"
+    assert farthest_first(directions, 4) == [*SEEDS["seeds"], 0]
     assert farthest_first(np.ones((3, 2)), 3) == [0, 1, 2], "all alike"
 
 

@@ -224,6 +224,16 @@ def test_a_probe_increases_the_effort_until_recall_is_enough(tmp_path, monkeypat
     assert build_index(ITEMS, QUERIES, directory=tmp_path, kind="half").recall < 0.7
 
 
+@pytest.mark.rules("recall-R32")
+def test_the_effort_grows_by_half_of_itself_rounded_up(tmp_path, monkeypatch):
+    install(monkeypatch, half=f"{HERE}:Half")
+    monkeypatch.setattr("tests.recall.example_plugins.Structure.max_effort", 20)
+    monkeypatch.setattr(Half, "asked", [])
+    monkeypatch.setattr("mindref.recall.probe.recall_of_scores", lambda *_: 0.94)
+    build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
+    assert list(dict.fromkeys(effort for *_, effort in Half.asked)) == [1, 2, 3, 5, 8, 12, 18, 20]
+
+
 @pytest.mark.rules("recall-R24")
 def test_a_plugin_that_fails_its_self_test_gives_exact_search(tmp_path, monkeypatch):
     install(monkeypatch, early=f"{HERE}:Early")
