@@ -29,7 +29,7 @@ from mindref.settings import (
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run. Defaults follow specs/evidence.md; preset `paper` follows the paper.
+    """The settings of one run. Defaults follow specs/evidence.md; specs/model.md has `paper`.
 
     Each setting has the effect that its help text describes (model-R29).
     """

@@ -66,7 +66,8 @@ def settings_options(function: Callable[..., Any], trains: bool = False) -> Call
         "--preset",
         type=click.Choice([AUTO, *PRESETS] if trains else list(PRESETS)),
         help="Settings to start from: mind (tuned MIND, whose values are the defaults below), paper"
-        " (MIND as in the paper), best (mind_plus, large logs) or sparse (mind_plus, other logs)"
+        " (MIND with the paper's values), best (mind_plus, large logs) or sparse (mind_plus, other"
+        " logs)"
         + (", auto: the better of best and sparse [default: auto; with --model: mind]." * trains),
     )(function)
 

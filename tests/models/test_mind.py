@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
 from mindref.models import mind, serving
 from mindref.ops import squash
@@ -113,6 +114,20 @@ def test_a_user_is_served_the_same_alone_and_in_company():
     for b in range(3):
         alone = serving.compute_interests(model, Ragged.of([HISTORIES.row(b)]), profile[b : b + 1])
         assert_close(alone.vectors[0], together[b], f"user {b}", atol=0)
+
+
+@pytest.mark.rules("model-R16")
+def test_another_order_changes_bytes_but_only_by_rounding():
+    w = world(np.random.default_rng(0), (32, 20, 4, 64), dtype="float32")
+    model, rng = serving.Model(w.params, w.catalogue, w.config), np.random.default_rng(1)
+    rows = rng.integers(0, len(w.catalogue.rows), (32, w.config.window))
+    vectors, permuted = (
+        serving.compute_interests(model, Ragged.of([*x]), w.histories.profile).vectors
+        for x in (rows, rng.permuted(rows, axis=1))
+    )
+    assert vectors.tobytes() != permuted.tobytes(), "to the byte would be too strong a rule"
+    moved, lengths = (np.linalg.norm(x, axis=(1, 2)) for x in (permuted - vectors, vectors))
+    assert (moved < same_math(np.float32) * lengths).all()
 
 
 @pytest.mark.rules("model-R16")
