@@ -1,6 +1,7 @@
 """Each rule of specs/notation.md: letters, messages, names."""
 
 import inspect
+import re
 import typing
 
 import numpy as np
@@ -16,6 +17,7 @@ from mindref.shapes import Array, bind_axes, common_float_dtype, require_bool
 from tests import spec_pages
 
 WORDS = {"int", "float", "str", "bool"}
+SHAPE = r"(?<!\w)\(([A-Z](?: [A-Z])*(?:, ?[A-Z](?: [A-Z])*)*,?(?: ragged rows| rows)?)\)"
 OPERATORS = pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 
 
@@ -150,3 +152,35 @@ def test_a_mask_must_have_dtype_bool(kind):
     with pytest.raises(ShapeError) as error:
         require_bool("op", mask=np.ones(2, kind))
     assert str(error.value) == f"op: mask: expected a mask of dtype bool, got {kind}"
+
+
+def page_letters(page):
+    """Return the capital letters in the columns of axes and in the shapes of a page."""
+    text = spec_pages.text(page)
+    cells = re.findall(SHAPE, text)
+    inputs = text.partition("## Inputs and outputs")[2].partition("\n## ")[0]
+    for table in re.findall(r"(?:^\|.*\n)+", inputs, re.M):
+        header, _, *rows = table.splitlines()
+        if re.search(r"\| (axes|shape) \|", header):
+            cells += [re.sub(r"[`\[(][\w.]{2,}[`\])]", "", row.split("|")[2]) for row in rows]
+    return set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", " ".join(cells)))
+
+
+def notation_table(head):
+    """Return the rows of the table of specs/notation.md whose first cell is `head`."""
+    table = spec_pages.text("notation").partition(f"\n| {head} |")[2].partition("\n\n")[0]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.split("\n")[2:]]
+
+
+@pytest.mark.rules("notation-R1")
+def test_every_letter_of_a_page_is_in_the_table_of_letters():
+    cells = [row[i] for row in notation_table("letter") for i in (0, 2)]
+    general = " ".join(cells).replace(",", "").split()
+    assert len(general) == len(set(general)), "a letter with two meanings"
+    of_page = {page: re.findall(r"\b[A-Z]\b", x) for page, x in notation_table("page")}
+    assert {"M", "P"}.isdisjoint(general), "these differ from page to page"
+    for page in set(spec_pages.names()) - {"notation"}:
+        assert page_letters(page) <= {*general, *of_page.get(page, ())}, page
+    for page, letters in of_page.items():
+        for letter in letters:
+            assert re.search(rf"\b{letter}(?![\w])", spec_pages.text(page)), f"{page}: {letter}"
