@@ -44,7 +44,7 @@ LOG_WEIGHTS = tuple(f"routing-R{n}" for n in range(32, 40))
 """Rules of the routing argument `log_weights`. They are newer, so a backend must claim them."""
 
 OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS)
-"""The optional (may) rules of the operators: a backend may leave out what it does not claim."""
+"""The optional features of the operators: a backend may leave out what it does not claim."""
 
 CONTRACT_FAMILY = "mind"  # which every backend of level 2 or 3 computes
 FAMILIES = (CONTRACT_FAMILY, "mind_plus", "youtube_dnn")
@@ -65,7 +65,7 @@ class Capabilities(NamedTuple):
     dtypes: tuple[tuple[str, ...], ...] = (("float64", "float64"), ("float32", "float32"))
     # (inputs and outputs, accumulation, and stored intermediate values if different)
     devices: tuple[str, ...] = ("cpu",)
-    options: tuple[str, ...] = DEFAULT_OPTIONS  # labels of the (may) rules that are implemented
+    options: tuple[str, ...] = DEFAULT_OPTIONS  # labels of implemented optional features
     families: tuple[str, ...] = (CONTRACT_FAMILY,)  # that levels 2 and 3 compute
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 SPECS = Path(__file__).parent.parent / "specs"
-RULE = re.compile(r"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>must|should|may)\)", re.M)
+FORCE = r"must|should|optional feature"
+RULE = re.compile(rf"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>{FORCE})\)", re.M)
 EXAMPLE = re.compile(r"^```json worked-example\n(?P<body>.*?)^```$", re.M | re.S)
 
 
@@ -24,7 +25,7 @@ def text(page: str) -> str:
 
 
 def rules(page: str) -> dict[str, str]:
-    """Return label -> must, should or may, in the order of the page."""
+    """Return label -> must, should or optional feature, in the order of the page."""
     return {m["label"]: m["force"] for m in RULE.finditer(text(page))}
 
 

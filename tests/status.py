@@ -21,14 +21,14 @@ def table() -> str:
 
     tests, code, planted = cited_by_tests(), cited_by_code(), mistakes()
     judged = kills(COVERAGE.read_text(encoding="utf-8"))
-    heads = ["page", "must", "should", "may", "with a test", "at a line of code"]
+    heads = ["page", "must", "should", "optional feature", "with a test", "at a line of code"]
     heads += ["mutants of the tests", "mutants of the suite", "killed", "rules covered"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
     for page in reading_order():
         rules = spec_pages.rules(page)
         force = Counter(rules.values())
         shares = [sum(rule in cited for rule in rules) for cited in (tests, code)]
-        numbers = [force["must"], force["should"], force["may"], *shares]
+        numbers = [force["must"], force["should"], force["optional feature"], *shares]
         numbers.append(sum(planted[rule] for rule in rules))
         cells = [*numbers, *judged.get(page, UNJUDGED)]
         lines.append(f"| [{page}]({page}.md) | " + " | ".join(map(str, cells)) + " |")

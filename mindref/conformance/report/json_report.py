@@ -74,7 +74,7 @@ def strictness() -> dict[str, Any]:
 
 
 def rule_digests(report: ConformanceReport) -> dict[str, Any]:
-    """Return, for each cited rule, its force (must, should or may) and a digest of its text."""
+    """Return, for each cited rule, its force as on its page and a digest of its text."""
     labels = dict.fromkeys(rule for result in report.results for rule in result.rules)
     rules = manifest.load_manifest()["rules"]
     return {label: {key: rules[label][key] for key in ("force", "digest")} for label in labels}

@@ -78,7 +78,7 @@ def failures_by_rule(failures: Iterable[Failure]) -> Iterator[tuple[str, list[Fa
 
 
 def rule_line(rule: str) -> str:
-    """Return the label of a rule, its force (must, should or may) and its text."""
+    """Return the label of a rule, its force as on its page and its text."""
     return f"{rule} ({manifest.rule_force(rule)}) {manifest.rule_text(rule)}"
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.versions import SPEC, SUITE
 
-RULE = re.compile(r"^- \*\*([a-z_]+-R\d+)\*\* \((must|should|may)\) (.*)$", re.M)
+RULE = re.compile(r"^- \*\*([a-z_]+-R\d+)\*\* \((must|should|optional feature)\) (.*)$", re.M)
 FILE = "manifest.json"
 
 
@@ -33,7 +33,7 @@ def load_manifest() -> dict[str, Any]:
 
 
 def rule_force(rule: str) -> str:
-    """Return the force of a rule: "must", "should" or "may"."""
+    """Return the force of a rule: "must", "should" or "optional feature"."""
     return str(load_manifest()["rules"][rule]["force"])
 
 

@@ -165,7 +165,8 @@ def unclaimed_reason(check: ConformanceCheck, implementation: BackendImplementat
             return f"operator {min(unclaimed)}"
     if check.stem == "composition" and claims.gradients != "derived":
         return "derived gradients"
-    missing = [r for r in check.rules if rule_force(r) == "may" and r not in claims.options]
+    optional = (rule for rule in check.rules if rule_force(rule) == "optional feature")
+    missing = [rule for rule in optional if rule not in claims.options]
     return f"option {missing[0]}" if missing else ""
 
 

@@ -1,4 +1,4 @@
-"""Checks of the optional features of routing (the "may" rules). Spec: specs/routing.md.
+"""Checks of the optional features of routing. Spec: specs/routing.md.
 
 The features are: softmax over behaviours, matrices S_ik, other kinds of squash, log weights.
 """
