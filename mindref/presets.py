@@ -49,5 +49,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Changes that each preset makes. The paper gives no window and no negatives; see specs/model.md.
 The values of `best` and `sparse` were measured: specs/evidence.md."""
 
-PROTOCOLS_BY_PRESET = {"paper": "paper"}
+PROTOCOLS_BY_PRESET: dict[str, str] = {"paper": "paper"}
 """Protocol of a preset, if it is not the default: model-R24."""

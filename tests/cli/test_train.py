@@ -240,6 +240,19 @@ def test_control_characters_in_user_ids_are_not_printed(cli, tmp_path):
     assert result.out.endswith("run --all-users\n")
 
 
+@pytest.mark.rules("model-R24")
+def test_the_preset_paper_uses_the_split_of_the_paper_unless_another_is_named(cli, tmp_path, shop):
+    words = [x for x in options(steps=1) if x not in ("--preset", "mind")]
+    for name, preset, further in (
+        ("paper", "paper", ()),
+        ("leave_last_out", "paper", ("--split", "leave_last_out")),
+        ("leave_last_out", "mind", ()),
+    ):
+        run = tmp_path / f"{preset}-{name}"
+        cli("train", "--data", shop, "--out", run, "--preset", preset, *words, *further)
+        assert json.loads((run / "config.json").read_text())["protocol"] == name
+
+
 def test_the_next_free_run_directory_is_used(cli, shop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "007").mkdir(parents=True)

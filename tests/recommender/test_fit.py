@@ -201,5 +201,6 @@ def test_fitting_prints_nothing_and_needs_known_settings_and_a_new_folder(capfd,
         MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     with pytest.raises(ConfigError, match="got interest; did you mean interests"):
         MIND(interest=3)
-    assert MIND("paper", **SMALL).config.last_relu
+    paper = MIND("paper", **SMALL)
+    assert (paper.config.last_relu, paper.protocol) == (True, "paper")
     assert not MIND(**SMALL).config.last_relu
