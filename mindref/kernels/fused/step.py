@@ -76,9 +76,8 @@ class FusedStep:
         check_loss_inputs(work, params, batch, config)
         items = (batch.target, batch.negatives)
         arguments = (work, params, batch.histories, catalogue, config, items)
-        self.forward = FusedForward(
-            *arguments, keep_iterations=True, dropout_factors=dropout_factors
-        )
+        options: Any = {"keep_iterations": True, "dropout_factors": dropout_factors}
+        self.forward = FusedForward(*arguments, **options)
         config = self.forward.config
         self.work, self.params, self.batch, self.config = work, params, batch, config
         self.users, self.width = len(batch.target), params.items.shape[1]
