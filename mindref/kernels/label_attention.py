@@ -180,6 +180,6 @@ def signed_power_backward(d_scores: Array, scores: Array, power: float) -> None:
     for k in range(scores.shape[0]):
         slope = p * abs(scores[k]) ** (p - one)  # label_attention-R12
         d_score = d_scores[k] * slope
-        if abs(slope) == np.inf or abs(d_score) == np.inf:
+        if not abs(slope) < np.inf or abs(d_score) == np.inf:
             d_score = zero * d_scores[k]  # label_attention-R13
         d_scores[k] = d_score

@@ -90,7 +90,7 @@ def gaps_below_largest(scores: Array, active: Bools, power: float) -> Array:
 
 def signed_power(x: Array, power: float) -> Array:
     """Return sign(x) |x|^p, which increases with x for p > 0."""
-    with np.errstate(under="ignore"):
+    with np.errstate(over="ignore", under="ignore"):  # a power beyond the dtype is infinite
         return (np.sign(x) * np.abs(x) ** power).astype(x.dtype)  # label_attention-R2
 
 
@@ -108,13 +108,14 @@ def one_hot_of_largest(scores: Array, active: Bools) -> Array:
 def signed_power_backward(d_powered: Array, scores: Array, power: float) -> Array:
     """Return d_scores = d_powered p |s|^(p - 1), the gradient with respect to scores s.
 
-    If the slope p |s|^(p - 1) or the product is infinite (s = 0 and p < 1, or overflow), d_scores
+    If the slope p |s|^(p - 1) or the product is not finite (s = 0 and p < 1, or overflow), d_scores
     is zero. The weights are then treated as constant in this score, as for p = infinity.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
         slope = power * np.abs(scores) ** (power - 1)  # label_attention-R12
         d_scores = d_powered * slope
-        infinite = np.isinf(slope) | np.isinf(d_scores)
+        # a power beyond the dtype is infinite; its slope is infinity * 0, a NaN, if |s| < 1
+        infinite = ~np.isfinite(slope) | np.isinf(d_scores)
         # label_attention-R13; 0 * d_powered keeps a NaN, R17
         d_scores = np.where(infinite, 0 * d_powered, d_scores)
     return d_scores.astype(scores.dtype)

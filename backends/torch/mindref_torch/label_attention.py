@@ -54,7 +54,7 @@ def differentiable_gaps(scores: Tensor, active: Tensor, power: float) -> Tensor:
     """
     constant_scores = scores.detach()
     slope = power * constant_scores.abs() ** (power - 1)
-    slope = torch.where(slope == torch.inf, 0, slope)  # label_attention-R12, R13
+    slope = torch.where(slope.isfinite(), slope, 0)  # label_attention-R12, R13
     return (
         gaps_below_largest(constant_scores, active, power)
         + (ZeroInfiniteGradient.apply(scores) - constant_scores) * slope
