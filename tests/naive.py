@@ -30,8 +30,9 @@ def weighted(weights: Vector, vectors: Matrix, width: int) -> list[Any]:
 
 def softmax(logits: Vector) -> list[Any]:
     top = max(x.real for x in logits)
+    top = 0 if top == -math.inf else top
     powers = [np.exp(x - top) for x in logits]
-    return [x / sum(powers) for x in powers]
+    return [x / (sum(powers) or 1) for x in powers]
 
 
 def squash(x: Vector, kind: str = "squash") -> list[Any]:

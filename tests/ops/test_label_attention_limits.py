@@ -149,7 +149,7 @@ def test_no_gradient_passes_a_slope_or_a_product_that_is_not_finite(power, score
 def test_a_power_beyond_the_largest_float_selects_the_largest_score_without_a_warning(module):
     interests, target = np.array([[[1, 1], [1, 3], [0.5, 0]]], np.float32), np.float32([[1, 0]])
     with np.errstate(all="raise"):
-        out, saved = module.forward(interests, target, np.ones((1, 3), bool), power=1e39)
+        _, saved = module.forward(interests, target, np.ones((1, 3), bool), power=1e39)
         d_interests, d_target = module.backward(np.float32([[0, 1]]), saved)
     assert not d_target.any()
     assert d_interests[0, :, 0].tolist() == [0, 0, 0]

@@ -1,12 +1,13 @@
-"""What subtracting log expected counts buys, by going through every set of a small catalogue."""
+"""Effect of subtracting log expected counts, by enumerating every set of a small catalogue."""
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from mindref.conformance import strategies
 from mindref.conformance.strategies import normal
@@ -139,3 +140,59 @@ def test_the_scores_of_the_smallest_loss_match_the_page(case):
     found = learnt(shares, raised / raised.sum(), case["draws"], case["hits"])
     together = found.reshape(copies, -1).sum(axis=0)
     np.testing.assert_allclose(together, case["learnt"], rtol=0, atol=WORKED_EXAMPLE)
+
+
+ITEMS, USERS = 100, 100
+TABLE_ROW = re.compile(r"^\| (\d+) \| [\d.]+ \|((?: [\d.]+ % \|){5})$", re.M)
+BIAS = [
+    (int(row[1]), share, float(cell))
+    for row in TABLE_ROW.finditer(spec_pages.text("sampled_softmax"))
+    for share, cell in zip(
+        (0.01, 0.05, 0.25, 0.5, 0.95), re.findall(r"[\d.]+", row[2]), strict=True
+    )
+]
+
+
+def composed_sets(draws):
+    """Yield draws by number of copies of two items, and their probability, for uniform Q.
+
+    Item 0 has the share P, item 1 is the target of the other users, item 2 is neither.
+    """
+    for first, second in itertools.product(range(draws + 1), repeat=2):
+        rest = draws - first - second
+        if rest < 0:
+            continue
+        orders = math.factorial(draws) // math.factorial(first) // math.factorial(second)
+        counts = orders // math.factorial(rest) * (ITEMS - 2) ** rest
+        probability = counts / ITEMS**draws
+        if probability > 1e-9:
+            yield np.repeat([0, 1, 2], [first, second, rest]), probability
+
+
+@pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4")
+@pytest.mark.slow(every=3)
+@pytest.mark.parametrize(("draws", "share", "percent"), BIAS)
+def test_the_bias_of_masked_hits_matches_the_table_of_the_page(draws, share, percent):
+    targets = np.repeat([0, 1], [round(USERS * share), USERS - round(USERS * share)])
+    log_expected = np.full(ITEMS, np.log(draws / ITEMS))
+    ones, drawn = np.ones((USERS, 1)), list(composed_sets(draws))
+
+    def expected_loss(score):
+        scores = np.array([score, 0.0, 0.0])[:, None]
+        logs = log_expected[targets]
+        return sum(
+            probability
+            * sampled_softmax.forward(
+                ones, scores[targets], scores[ids], targets, ids, logs, log_expected[ids]
+            )[0]
+            for ids, probability in drawn
+        )
+
+    score = minimize_scalar(expected_loss, bounds=(-2, 12), options={"xatol": 1e-6}).x
+    learnt_share = np.exp(score) / (np.exp(score) + ITEMS - 1)
+    assert abs(100 * (learnt_share / share - 1) - percent) < 0.0051  # printed with two decimals
+    assert percent == 0 or percent < 100 * share / (1 - share), "the limit that the page states"
+
+
+def test_the_table_of_the_bias_is_read():
+    assert len(BIAS) == 4 * 5

@@ -89,15 +89,16 @@ def test_the_amount_of_padding_has_no_influence(axis, case, pads):
     assert_close(run(padded, axis=axis)[0], run(case, axis=axis)[0])
 
 
+@AXES
 @pytest.mark.rules("routing-R7")
-@given(routing_cases())
-def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(case):
-    capsules, _ = run(case)
+@given(case=routing_cases())
+def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(axis, case):
+    capsules, _ = run(case, axis=axis)
     for b in range(len(capsules)):
         history, mask, _, logits, active = (x[b : b + 1] for x in case)
         count = int(active.sum())
         small = RoutingCase(history, mask, case.bilinear, logits[..., :count], active[:, :count])
-        assert_close(capsules[b, :count], run(small)[0][0])
+        assert_close(capsules[b, :count], run(small, axis=axis)[0][0])
         np.testing.assert_array_equal(capsules[b, count:], 0)
 
 
@@ -161,11 +162,12 @@ def test_a_single_interest_is_the_squashed_sum_of_all_votes_for_any_logits(
     assert_close(capsules[:, 0], squash.forward(sums, kind=kind)[0])
 
 
+@AXES
 @pytest.mark.rules("routing-R24")
-@given(routing_cases(), ITERATIONS, st.floats(-2, 2))
-def test_equal_logits_keep_all_capsules_equal(case, iterations, logit):
-    equal = case._replace(init_logits=np.full(case.init_logits.shape, logit))
-    capsules, _ = run(equal, iterations=iterations)
+@given(case=routing_cases(), iterations=ITERATIONS)
+def test_equal_logits_keep_all_capsules_equal(axis, case, iterations):
+    logits = np.broadcast_to(case.init_logits[..., :1], case.init_logits.shape)
+    capsules, _ = run(case._replace(init_logits=logits), iterations=iterations, axis=axis)
     assert_close(capsules, np.where(case.active[..., None], capsules[:, :1], 0))
 
 

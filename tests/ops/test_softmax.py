@@ -25,9 +25,11 @@ def cases(draw):
 
 
 @pytest.mark.rules("softmax-R1", "softmax-R4", "softmax-R6")
-@given(cases())
-def test_weights_equal_the_loops(case):
+@pytest.mark.parametrize("lowest", [-np.inf, 0.0, np.inf], ids=["all", "some", "none"])
+@given(case=cases())
+def test_weights_equal_the_loops_even_if_logits_are_minus_infinity(lowest, case):
     logits, mask, axis = case
+    logits = np.where(logits < lowest, -np.inf, logits)
     out, _ = softmax.forward(logits, mask, axis=axis)
     rows, masks, found = (np.moveaxis(x, axis, -1) for x in (logits, mask, out))
     for index in np.ndindex(rows.shape[:-1]):
@@ -109,9 +111,11 @@ def test_a_mask_broadcasts_and_an_axis_counts_from_either_end():
 
 
 @pytest.mark.rules("softmax-R4")
-def test_a_slice_of_minus_infinity_is_zero():
-    out, _ = softmax.forward(np.full((1, 2), -np.inf), np.ones((1, 2), bool), axis=1)
+@pytest.mark.parametrize("module", [softmax, kernel])
+def test_a_slice_of_minus_infinity_is_zero(module):
+    out, saved = module.forward(np.full((1, 2), -np.inf), np.ones((1, 2), bool), axis=1)
     np.testing.assert_array_equal(out, 0)
+    np.testing.assert_array_equal(module.backward(np.ones((1, 2)), saved), 0)
 
 
 @pytest.mark.rules("softmax-R1", "softmax-R2", "softmax-R4", "softmax-R5")

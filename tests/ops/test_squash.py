@@ -11,6 +11,7 @@ from mindref.conformance import gradient
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import rounding, same_math
 from mindref.errors import ShapeError
+from mindref.kernels import squash as kernel
 from mindref.ops import squash
 from tests import naive, spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
@@ -118,6 +119,35 @@ def test_the_largest_float_keeps_its_direction(dtype):
     largest = np.finfo(dtype).max
     out, _ = squash.forward(np.array([largest, -largest, largest, largest], dtype))
     np.testing.assert_allclose(out, [0.5, -0.5, 0.5, 0.5], rtol=rounding(dtype))
+
+
+@pytest.mark.rules("squash-R4")
+@pytest.mark.parametrize("module", [squash, kernel])
+@TYPES
+def test_the_length_of_rounded_components_is_at_most_four_eps_above_one(dtype, module):
+    """Below one only in exact arithmetic: rounded components of long vectors can be longer."""
+    rng, eps, longest = np.random.default_rng(1), np.finfo(dtype).eps, 0.0
+    for width in (2, 8, 64, 1024):
+        out, _ = module.forward((1e20 * rng.standard_normal((1000, width))).astype(dtype))
+        longest = max(longest, np.linalg.norm(out.astype(np.longdouble), axis=1).max())
+    assert 1 < longest <= 1 + 4 * eps
+
+
+@pytest.mark.rules("squash-R2", "squash-R4")
+@pytest.mark.parametrize("module", [squash, kernel])
+@TYPES
+def test_both_slopes_are_zero_if_the_length_exceeds_the_largest_float(dtype, module):
+    info = np.finfo(dtype)
+    _, saved = module.forward(np.full((1, 4), info.max, dtype))
+    np.testing.assert_array_equal(module.backward(np.eye(4, dtype=dtype)[:1], saved), 0)
+    assert 1 / (2 * np.longdouble(info.max)) < info.tiny, "the exact slope across x"
+
+
+@pytest.mark.rules("squash-R5")
+def test_an_epsilon_under_the_root_shortens_short_vectors_as_the_page_states():
+    for length, left in [(3e-5, 0.69), (1e-6, 0.03)]:
+        assert length / np.hypot(length, 1e-9**0.5) == pytest.approx(left, abs=0.005)
+    assert 1 - 0.1 / np.hypot(0.1, 1e-9**0.5) < 1e-7
 
 
 @pytest.mark.rules("squash-R5")

@@ -65,7 +65,7 @@ SCORES = StepKind(
 POWER = StepKind(
     "attention.power",
     "signed power p of the scores",
-    "A larger p gives more weight to the best interest; p = 0 gives equal weights.",
+    "p = 0 gives equal weights; a large p gives all weight to the best score if it is above 1.",
     "g_k = sign(s_k) |s_k|^p - max_j sign(s_j) |s_j|^p",
     "section 3.4, pow(., p)",
     "label_attention-R2",

@@ -58,7 +58,7 @@ def power_keeps_the_sign_of_the_score(context: CheckContext, call: Call) -> None
 
 @add_check("label_attention-R2", draws=label_attention_calls(powers=FINITE))
 def weights_increase_with_the_score(context: CheckContext, call: Call) -> None:
-    """For every power, a larger score must not have a smaller weight."""
+    """For every power above 0, a larger score must not have a smaller weight."""
     scores = np.einsum("bkd,bd->bk", call.arrays["interests"], call.arrays["target"])
     order = np.argsort(np.where(call.arrays["active"], scores, -np.inf), axis=1)
     got = context.run(with_weights_exposed(call))
@@ -208,7 +208,7 @@ def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
 
 @add_check("label_attention-R13", draws=label_attention_calls(), gradient=True)
 def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> None:
-    """If the derivative of |s|^p overflows, the gradient of the score s must be exactly 0."""
+    """If the slope p |s|^(p - 1) is not finite, the gradient of the score s must be exactly 0."""
     context.run(call)
     for scores in (distant_scores(context, call), np.full(call.arrays["active"].shape, 3.0)):
         got = context.run(with_scores(call, scores).change(power=5000.0))

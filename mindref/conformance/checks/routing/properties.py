@@ -48,7 +48,7 @@ def negated_history_negates_the_capsules(context: CheckContext, call: Call) -> N
 
 @add_check("routing-R2", draws=routing_calls())
 def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) -> None:
-    """If a behaviour's logits are equal, each of its K' active coupling weights must be 1 / K'."""
+    """With axis="interests", equal logits of a behaviour must give K' coupling weights 1 / K'."""
     users, interests = call.arrays["active"].shape
     count = 1 << (interests.bit_length() - 1)  # a power of two, so that quotients are exact
     many = with_equal_logits(call, first_interests(count, users, interests))
@@ -59,7 +59,7 @@ def equal_logits_divide_a_behaviour_evenly(context: CheckContext, call: Call) ->
 
 @add_check("routing-R2", draws=routing_calls())
 def coupling_weights_of_a_behaviour_sum_to_one(context: CheckContext, call: Call) -> None:
-    """A behaviour's weights must sum to 1; adding a constant to its logits must change nothing."""
+    """With axis="interests", weights must sum to 1; a constant added to logits changes rounding."""
     assert_couplings_sum_to_one(context, call, axis=2)
 
 
@@ -185,7 +185,7 @@ def permuting_interests_permutes_the_capsules(context: CheckContext, call: Call)
 
 @add_check("routing-R23", draws=routing_calls())
 def single_interest_ignores_iterations_and_logits(context: CheckContext, call: Call) -> None:
-    """With one active interest, neither iterations nor initial logits may change the capsule."""
+    """With axis="interests" and one interest, iterations and logits may change rounding only."""
     active = first_interests(1, *call.arrays["active"].shape)
     call = call.change(active=active)
     plain = call.change(iterations=1, init_logits=np.zeros_like(call.arrays["init_logits"]))
@@ -194,7 +194,7 @@ def single_interest_ignores_iterations_and_logits(context: CheckContext, call: C
 
 @add_check("routing-R23, R3", draws=routing_calls(iterations=(1,)))
 def votes_that_sum_to_a_unit_vector_give_half_of_it(context: CheckContext, call: Call) -> None:
-    """With one interest, votes that sum to a unit vector must give exactly half of this vector."""
+    """With axis="interests", one interest and a sum z of length 1, the capsule must be z / 2."""
     context.run(call)
     width, turns = call.arrays["history"].shape[2], context.rng.permutation
     unit = np.eye(width)[turns(width)[0]]
