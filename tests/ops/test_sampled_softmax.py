@@ -98,6 +98,8 @@ def test_an_accidental_hit_is_masked_for_that_user_only(sharpness):
     assert not d_negatives[0].any()
     without = run(one.first_negatives(4, start=1), sharpness)
     assert_same_results([out, d_interests, d_target, d_negatives[1:]], without)
+    longer = one.negatives * np.array([1000, 1, 1, 1, 1])[:, None]
+    assert run(one._replace(negatives=longer), sharpness)[0].tobytes() == out.tobytes()
     assert run(case, sharpness)[3][0].any(), "a negative of the other users"
     assert run(users, sharpness)[3][0].any()
 

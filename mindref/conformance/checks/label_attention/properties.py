@@ -34,6 +34,7 @@ from mindref.conformance.runner.reference import ExpectedArray
 FINITE = tuple(p for p in POWERS if p not in CONSTANT_POWERS)
 HARD = (np.inf,)  # with this power, the largest score has weight 1
 EQUAL = (-1.0, 0.0, 0.5, 1.0)  # all interests of a call get one of these scores
+BEYOND_FLOAT32 = 1e39  # a finite power that is infinite in float32
 
 
 @add_check("label_attention-R1", draws=label_attention_calls(powers=(1.0, 2.0)))
@@ -210,8 +211,11 @@ def zero_score_has_zero_gradient(context: CheckContext, call: Call) -> None:
 def overflowing_slope_gives_zero_gradient(context: CheckContext, call: Call) -> None:
     """If the slope p |s|^(p - 1) is not finite, the gradient of the score s must be exactly 0."""
     context.run(call)
-    for scores in (distant_scores(context, call), np.full(call.arrays["active"].shape, 3.0)):
-        got = context.run(with_scores(call, scores).change(power=5000.0))
+    places = call.arrays["active"].shape
+    cases = [(distant_scores(context, call), 5000.0), (np.full(places, 3.0), 5000.0)]
+    cases.append((context.rng.choice([-0.5, 0.5, 2, 3], places), BEYOND_FLOAT32))
+    for scores, power in cases:
+        got = context.run(with_scores(call, scores).change(power=power))
         context.assert_exact(got, "d_target", 0)
         context.assert_exact(got, "d_interests", 0, mask=np.arange(got["out"].shape[1]) == 0)
 
