@@ -66,9 +66,9 @@ def backward(d_out: Array, saved: Any) -> tuple[Array, Array]:
 
 
 def through_power(d_powered: Array, scores: Array, power: float) -> Array:
-    """Return d_powered p |s|^(p - 1), zero where the slope or the product is infinite."""
+    """Return d_powered p |s|^(p - 1), zero where the slope or the product is not finite."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         slope = np.abs(scores) ** (power - 1) * power
         product = slope * d_powered
-    step = np.isinf(slope) | np.isinf(product)  # label_attention-R12, R13
+    step = ~np.isfinite(slope) | np.isinf(product)  # label_attention-R12, R13
     return np.where(step & ~np.isnan(d_powered), 0, product)
