@@ -29,6 +29,12 @@ def after_two_steps(made):
     return flatten(made.state.params)["bilinear"]
 
 
+def items_after_two_steps(made):
+    """Return the item vectors after two of seven steps."""
+    after_two_steps(made)
+    return flatten(made.state.params)["items"]
+
+
 def adam(value):
     """Return the effect of a setting of Adam, with the reference.
 
@@ -162,6 +168,7 @@ EFFECTS = {
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
     "learning_rate": adam(0.02),
     "decay": adam("none"),
+    "adam": [Effect("dense", another(items_after_two_steps), ADAM)],
     "beta1": adam(0.5),
     "beta2": adam(0.5),
     "epsilon": adam(0.01),

@@ -63,15 +63,15 @@ OPTIONS = (
     click.option(
         "--min-user-interactions", type=click.IntRange(1), metavar="N",
         help="Drop users with fewer than N interactions. Users and items are dropped repeatedly"
-        " until all that are left have enough [default: 1].",
+        " until all that are left have enough [from 1; default: 1].",
     ),
     click.option(
         "--min-item-interactions", type=click.IntRange(1), metavar="N",
-        help="Drop items with fewer than N interactions [default: 1].",
+        help="Drop items with fewer than N interactions [from 1; default: 1].",
     ),
     click.option(
         "--min-item-users", type=click.IntRange(1), metavar="N",
-        help="Drop items with fewer than N different users [default: 1].",
+        help="Drop items with fewer than N different users [from 1; default: 1].",
     ),
     click.option("--keep-duplicates", is_flag=True,
         help="Keep all rows with the same user, item and time [default: keep only the first].",

@@ -55,8 +55,8 @@ def from_arrays(
         make_side_info(None, user_features),
     )
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
-    kept = KeepOptions(keep_duplicates, *minimums)
-    log = assemble_log(reading, kept)  # data-R24
+    keep_options = KeepOptions(keep_duplicates, *minimums)
+    log = assemble_log(reading, keep_options)  # data-R24
     return replace(log, notes={**log.notes, "lines": len(user_ids)})
 
 

@@ -70,10 +70,10 @@ def test_the_paper_split_holds_out_two_twentieths_of_the_users():
 
 
 @pytest.mark.rules("data-R29")
-def test_the_paper_split_divides_users_18_to_1_to_1():
-    split = splits.make_split("paper", crowd(2000, 2), rng())
+def test_the_paper_split_divides_users_19_to_1_to_1():
+    split = splits.make_split("paper", crowd(2100, 2), rng())
     sizes = [len(split.train), len(split.validation.users), len(split.test.users)]
-    assert sizes == [1800, 100, 100]
+    assert sizes == [1900, 100, 100]
 
 
 @pytest.mark.rules("data-R29", "data-R31")

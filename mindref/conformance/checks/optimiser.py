@@ -37,6 +37,7 @@ NOT_OBSERVED = {
         for n in (15, 16)
     },
     **{f"optimiser-R{n}": "the rule concerns the end of a training" for n in range(17, 25)},
+    "optimiser-R25": "a step of a backend updates only rows with a gradient",
 }
 """Rule of specs/optimiser.md that no check can test -> reason."""
 

@@ -51,7 +51,7 @@ def read_log(
         raise ConfigError(say("format", f"{AUTO} or {' or '.join(FORMATS)}", repr(format)))
     limit = check_damage_limit(max_bad_lines)
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
-    kept = KeepOptions(keep_duplicates, *minimums).check()
+    keep_options = KeepOptions(keep_duplicates, *minimums).check()
     options = Columns.of(columns)
     file = find_log(DataFile.of(path), options).single_file()
     format_name = recognise_format(file, options) if format == AUTO else format
@@ -69,7 +69,7 @@ def read_log(
     tally = Tally(str(file), limit)
     try:
         source = ReaderInput(file, options, tally, items, users)
-        log = assemble_log(log_format.read(source), kept)
+        log = assemble_log(log_format.read(source), keep_options)
     except EmptyLogError as error:
         raise empty_log_error(tally) from error
     return add_tallies(log, tally, [tally, items_tally, users_tally])
