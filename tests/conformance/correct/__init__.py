@@ -26,7 +26,8 @@ NAME = "reversed_order"
 
 def correct_backend() -> ComposedBackend:
     """Return a backend of all levels, composed of the operators of this package."""
-    operators = {stem: checked_operator(stem) for stem in OPERATORS}
+    stems = (*OPERATORS, "pooled_softmax")
+    operators = {stem: checked_operator(stem) for stem in stems}
     return ComposedBackend(SimpleNamespace(**operators), mind, optimiser, name=NAME)
 
 

@@ -23,9 +23,15 @@ class Saved(NamedTuple):
 
 
 def check_inputs(
-    *arrays: Any, iterations: int, gradient: str, axis: str = "interests", kind: str = "squash"
+    *arrays: Any,
+    iterations: int,
+    gradient: str,
+    axis: str = "interests",
+    kind: str = "squash",
+    log_weights: Array | None = None,
 ) -> None:
-    reference.check_inputs(*arrays[:5], iterations, gradient, axis, *arrays[5:])
+    optional = arrays[5:] if log_weights is None else (log_weights,)
+    reference.check_inputs(*arrays[:5], iterations, gradient, axis, *optional)
     squash.check_inputs(arrays[0], kind=kind)
 
 
