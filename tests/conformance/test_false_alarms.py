@@ -27,7 +27,7 @@ def lines(stem):
     return {x.backend: x for x in run_implementations(stem, implementations, SEEDS)}
 
 
-@pytest.mark.parametrize("stem", (*OPERATORS, "interests", "loss"))
+@pytest.mark.parametrize("stem", [*OPERATORS, "interests", "loss"])
 @pytest.mark.slow(every=14)
 def test_a_correct_implementation_passes_every_check(stem):
     for line in lines(stem).values():
