@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mindref.data.protocols import PROTOCOLS
+
 PLUS: dict[str, Any] = {
     "model": "mind_plus",
     "attention": "pooled",
@@ -33,7 +35,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "window": 50,
         "logits": "per_call",
         "decay": "none",
-        "adam": "dense",
     },
     "best": {**PLUS, "contexts": 1},  # mind_plus-R22
     "sparse": {  # mind_plus-R22
@@ -51,3 +52,8 @@ The values of `best` and `sparse` were measured: specs/evidence.md."""
 
 PROTOCOLS_BY_PRESET: dict[str, str] = {"paper": "paper"}
 """Protocol of a preset, if it is not the default: model-R24."""
+
+
+def default_protocol(preset: str | None) -> str:
+    """Return the protocol that splits the log if none is named; preset: None if none is named."""
+    return PROTOCOLS_BY_PRESET.get(preset or "", PROTOCOLS[0])

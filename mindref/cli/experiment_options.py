@@ -19,6 +19,7 @@ from mindref.cli.stderr import print_stderr
 from mindref.cli.tables import print_table
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
+from mindref.presets import default_protocol
 
 if TYPE_CHECKING:
     from mindref.config import Config
@@ -30,9 +31,9 @@ OPTIONS = (
     click.argument("data", type=settings.PATH, required=False),
     reading_options,
     click.option(
-        "--split", "protocol", type=click.Choice(PROTOCOLS), default=PROTOCOLS[0],
-        show_default=True,
-        help="Protocol that splits the log into training, validation and test.",
+        "--split", "protocol", type=click.Choice(PROTOCOLS),
+        help="Protocol that splits the log into training, validation and test [default:"
+        " leave_last_out; with --preset paper: paper].",
     ),
     click.option(
         "--exclude-seen/--include-seen", default=True, show_default=True,
@@ -92,6 +93,8 @@ class ExperimentRequest:
         """Remove the options of this module from `options`; settings remain."""
         self.options = {name: options.pop(name) for name in NAMES}
         preset, file = options.pop("preset"), options.pop("config_file")
+        preset_name, _ = settings.read_changes(preset, file, {})
+        self.options["protocol"] = self.options["protocol"] or default_protocol(preset_name)
         self.reading = take_reading(options)
         self.config: Config = settings.config_from_options(preset, file, options)
         in_file = settings.read_settings_file(file)

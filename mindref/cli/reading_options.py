@@ -62,8 +62,9 @@ OPTIONS = (
     ),
     click.option(
         "--min-user-interactions", type=click.IntRange(1), metavar="N",
-        help="Drop users with fewer than N interactions. Users and items are dropped repeatedly"
-        " until all that are left have enough [from 1; default: 1].",
+        help="Drop users with fewer than N interactions; duplicates are not counted. This option"
+        " and the next two are applied repeatedly until all users and items have enough [from 1;"
+        " default: 1].",
     ),
     click.option(
         "--min-item-interactions", type=click.IntRange(1), metavar="N",
@@ -77,8 +78,9 @@ OPTIONS = (
         help="Keep all rows with the same user, item and time [default: keep only the first].",
     ),
 )  # fmt: skip
-MINIMUMS = ("min_user_interactions", "min_item_interactions", "min_item_users")
-PLAIN = ("format", "max_bad_lines", *MINIMUMS)
+PLAIN = (
+    "format", "max_bad_lines", "min_user_interactions", "min_item_interactions", "min_item_users",
+)  # fmt: skip
 LOG_COLUMNS = ("user", "item", "time", "title")
 COLUMN_FORMATS = ("time_format", "delimiter", "separator", "header")
 

@@ -27,7 +27,7 @@ from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.registry import is_reranker
-from mindref.presets import AUTO, PROTOCOLS_BY_PRESET
+from mindref.presets import AUTO, default_protocol
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 from mindref.training.distributed import Ranks, join_ranks
 
@@ -119,8 +119,8 @@ def train_command(
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
     backend, ranks = join_processes(name, device, quiet)
-    default = PROTOCOLS_BY_PRESET.get(preset_name or "", PROTOCOLS[0])
-    inputs = {"protocol": protocol or default, "exclude_seen": exclude_seen is not False}
+    protocol = protocol or default_protocol(preset_name)
+    inputs = {"protocol": protocol, "exclude_seen": exclude_seen is not False}
     inputs |= {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
     make = partial(new_trainer, data, reading, changes, configs, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)

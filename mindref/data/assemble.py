@@ -6,7 +6,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -40,8 +39,8 @@ class KeepOptions(NamedTuple):
         for name, value in self._asdict().items():
             if name == "keep_duplicates":
                 continue
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ConfigError(say(name, "an integer of at least 1", repr(value)))
+            if type(value) is not int or value < 1:  # a NumPy integer cannot be stored as JSON
+                raise ConfigError(say(name, "a Python integer of at least 1", repr(value)))
         return self
 
 
@@ -162,8 +161,9 @@ def drop_rare(table: InteractionTable, options: KeepOptions) -> InteractionTable
         if enough.all():
             return table
         table = table.take_rows(enough)
-    got, todo = "none left", "lower the minimum numbers of interactions or users"
-    raise DataError(say("log", "users and items with the minimum numbers", got, todo))
+    minimums = [f"{name} {n}" for name, n in options._asdict().items() if n > 1]  # data-R82
+    expected = f"interactions with {', '.join(minimums)}"
+    raise DataError(say("log", expected, "none left", "lower a minimum"))
 
 
 def count_users(table: InteractionTable) -> Ints:
@@ -175,7 +175,7 @@ def count_users(table: InteractionTable) -> Ints:
 def renumber(
     user_ids: list[str], item_ids: list[str], table: InteractionTable
 ) -> tuple[list[str], list[str], InteractionTable]:
-    """Number the users and items that have interactions; their order stays the same."""
+    """Number the users and items that have interactions; their order stays (data-R82)."""
     users, user_numbers = np.unique(table.users, return_inverse=True)
     items, item_numbers = np.unique(table.items, return_inverse=True)
     renumbered = InteractionTable(user_numbers, item_numbers, table.times)

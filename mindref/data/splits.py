@@ -78,7 +78,7 @@ def split_leave_last_out(log: InteractionLog, min_interactions: int = 3) -> Spli
 def split_paper(
     log: InteractionLog, rng: np.random.Generator, test_fraction: float = 1 / 21
 ) -> Split:
-    """Split users 19:1:1. The target is a random item, the history all items before it.
+    """Split users 19:1:1. The target is a random item but the first, the history all before it.
 
     Spec: data. Source: paper, section 4.1: 19 training users for each test user. Differs: the paper
     names no validation users; we hold out as many users for validation as for the test.

@@ -22,9 +22,9 @@ class FamilyEntry(NamedTuple):
     reranks: bool = False  # reranks candidates of a recall run; has a separate settings class
 
 
-STEPS = ("time_limit", "adam")
+STEPS = ("time_limit",)
 """Settings of the families that are trained by steps, besides those that all families accept."""
-VECTOR_LOSS = (*STEPS, "temperature", "normalise", "init_scale")
+VECTOR_LOSS = (*STEPS, "adam", "temperature", "normalise", "init_scale")
 """Settings of the families that learn vectors by a softmax loss."""
 
 ENTRIES = (

@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 
 from mindref.config import Config
-from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.presets import PROTOCOLS_BY_PRESET
+from mindref.presets import default_protocol
 from mindref.recall.lists import Recommendation
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks, Trainer
@@ -53,7 +52,7 @@ class MIND:
 
     def __init__(self, preset: str = "mind", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
-        self.protocol = PROTOCOLS_BY_PRESET.get(preset, PROTOCOLS[0])
+        self.protocol = default_protocol(preset)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
 

@@ -106,7 +106,7 @@ def large_plus_world(*sizes: int, **settings: Any) -> World:
 
 
 def assert_invalid_inputs_raise(backend: Any) -> None:
-    """Check the errors of levels 2 for wrong positions and wrong factors of dropout."""
+    """Check the errors of level 2 for wrong positions and wrong factors of dropout."""
     w = plus_world(3, keep=True, dtype="float32", **BEST)
     positions, keep = w.params.positions, w.batch.keep
     for wrong, message in (

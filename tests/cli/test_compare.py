@@ -45,6 +45,14 @@ def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison
     assert all(len(arm["trials"]) == 2 for arm in found["arms"])
 
 
+@pytest.mark.rules("model-R24")
+def test_the_preset_paper_uses_the_split_of_the_paper_for_every_model(cli, shop, tmp_path):
+    given = ["--models", "item_knn,popularity", "--seeds", "1", "--trials", "1", "--quiet"]
+    for further, split in (((), "paper"), (("--split", "comirec"), "comirec")):
+        arguments = ("--preset", "paper", *given, "--out", tmp_path / split, *further)
+        assert cli.json("compare", shop, *arguments)["data"]["split"] == split
+
+
 def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path, monkeypatch):
     out, _ = finished_comparison
     monkeypatch.setattr(lock, "SYSTEM", None)

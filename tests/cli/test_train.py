@@ -123,6 +123,7 @@ def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
     assert found["steps"] == 2, "the option"
     assert (found["window"], found["hidden"], found["power"]) == (7, [4, 3], "inf"), "the file"
     assert found["last_relu"] is True, "the preset of the file"
+    assert json.loads((run / "config.json").read_text())["protocol"] == "paper", "its split"
     assert found["learning_rate"] == 0.005, "the default"
     again = tmp_path / "again"
     cli(*command, again, "--preset", "mind", "--no-last-relu", "--hidden", "6", "--steps", 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mindref.data.frames import from_arrays
+from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.readers import read_log
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
@@ -83,11 +83,22 @@ def test_rare_users_and_items_are_dropped_until_each_has_enough(tmp_path):
 
 @pytest.mark.rules("data-R82")
 def test_a_minimum_that_nothing_reaches_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"none left.*lower the minimum"):
+    with pytest.raises(DataError, match="min_user_interactions 5, got none left; lower a minimum"):
         table(tmp_path, RARE, min_user_interactions=5)
-    for value in (0, 1.5, True):
-        with pytest.raises(ConfigError, match="min_item_interactions: expected an integer"):
-            table(tmp_path, RARE, min_item_interactions=value)
+    for name in ("min_user_interactions", "min_item_interactions", "min_item_users"):
+        for value in (0, 1.5, True, np.int64(2)):
+            with pytest.raises(ConfigError, match=f"{name}: expected a Python integer"):
+                table(tmp_path, RARE, **{name: value})
+
+
+@pytest.mark.rules("data-R82")
+def test_the_order_of_the_whole_log_stays_without_rare_users():
+    users, items = list("xuvuv"), list("abbaa")
+    log = from_arrays(users, items, min_user_interactions=2)
+    assert (log.user_ids, log.item_ids) == (["u", "v"], ["a", "b"])
+    assert rows(log) == {"u": ["b", "a"], "v": ["b", "a"]}
+    frame = {"user": users, "item": items}
+    assert rows(from_dataframe(frame, min_item_users=3)) == {"x": ["a"], "u": ["a"], "v": ["a"]}
 
 
 @pytest.mark.rules("data-R5")

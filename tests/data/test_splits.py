@@ -59,7 +59,7 @@ def test_the_last_two_interactions_of_a_user_with_three_are_targets():
 
 
 @pytest.mark.rules("data-R29")
-def test_the_paper_split_holds_out_two_twentieths_of_the_users():
+def test_users_with_one_interaction_train_in_the_paper_split():
     log = log_of(rows_of(crowd(100).interactions) + [[7]] * 30)
     split = splits.split_paper(log, rng())
     assert [len(c.users) for c in (split.validation, split.test)] == [5, 5]

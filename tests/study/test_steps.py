@@ -105,6 +105,7 @@ def test_a_step_cites_a_section_that_has_the_equation(kind):
 
 def test_option_texts_name_existing_steps_and_rules():
     kinds = {kind.kind for kind in KINDS}
+    assert set(EQUATIONS) <= kinds
     for case in OPTION_TEXTS:
         assert case.kind in kinds
         for rule in case.fields.get("rules", "").split():

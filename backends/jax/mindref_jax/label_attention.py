@@ -72,7 +72,7 @@ def gaps_forward(scores: Any, active: Any, power: float) -> tuple[Any, Any]:
 
 
 def gaps_backward(power: float, slopes: Any, d_out: Any) -> tuple[Any, None]:
-    """Return the gradient of the scores; zero where a slope or product is infinite."""
+    """Return the gradient of the scores; zero where a slope or product is not finite."""
     d_scores = d_out * jnp.where(jnp.isfinite(slopes), slopes, 0)  # label_attention-R12
     return jnp.where(jnp.isinf(d_scores), 0, d_scores), None  # label_attention-R13; NaN is kept
 
