@@ -12,7 +12,7 @@ from mindref.conformance.mutants.loader import backend_of, suite_mutants
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
 from tests.conformance import false_alarms, mutant_kills
-from tests.conformance.correct import NAME
+from tests.conformance.correct import NAME, correct_backend
 from tests.conformance.false_alarms import checks_of, run_implementations
 
 pytestmark = pytest.mark.slow
@@ -27,13 +27,21 @@ def lines(stem):
     return {x.backend: x for x in run_implementations(stem, implementations, SEEDS)}
 
 
-@pytest.mark.parametrize("stem", [*OPERATORS, "interests", "loss"])
+@pytest.mark.parametrize("stem", OPERATORS)
 @pytest.mark.slow(every=14)
 def test_a_correct_implementation_passes_every_check(stem):
     for line in lines(stem).values():
         assert line.alarms == ()
         assert all(0 < share <= 1 for share in line.share) or line.below_a
     assert lines(stem)[NAME].runs == len(SEEDS) * 2 * len(checks_of(stem)) > 0
+
+
+@pytest.mark.parametrize("stem", ["interests", "loss"])
+def test_models_composed_of_correct_operators_pass_every_check(stem):
+    implementations = {NAME: BackendImplementation(correct_backend())}
+    (line,) = run_implementations(stem, implementations, [0])
+    assert line.alarms == ()
+    assert line.runs == 2 * len(checks_of(stem)) > 0
 
 
 @pytest.mark.parametrize("rule", ["softmax-R1", "squash-R1"])
