@@ -10,11 +10,14 @@ from mindref.models.registry import BY_NAME
 from tests.runs import python_output
 
 PACKAGE = Path(__file__).parent.parent / "mindref"
-REGISTRY = "models.registry"  # imports nothing, so that the settings can list the families
+REGISTRY = "models.registry"
+LISTS = (REGISTRY, "data.protocols")
+"""Modules of names. They import nothing, so that settings and presets can use the names."""
 
 # what a layer may import, beside itself; in the order of the data flow
 LAYERS = [
     {"errors"},
+    {"data.protocols"},
     {"presets", "settings"},
     {"models.registry"},
     {"config", "process"},
@@ -42,17 +45,19 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
 def room(path):
-    """Return the top-level module or folder that a file belongs to; the registry is its own."""
+    """Return the top-level module or folder that a file belongs to; a list of names is its own."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts) if ".".join(parts) == REGISTRY else parts[0]
+    return ".".join(parts) if ".".join(parts) in LISTS else parts[0]
 
 
 def imported(path):
     """Return the rooms of mindref that a file imports, anywhere in it."""
     names = names_imported(path)
-    registry = {REGISTRY} if any(n.startswith(f"mindref.{REGISTRY}") for n in names) else set()
-    others = {n.split(".")[1] for n in names if not n.startswith(f"mindref.{REGISTRY}")}
-    return (others | registry) - {"__version__"}
+    lists = {name for name in LISTS if any(n.startswith(f"mindref.{name}") for n in names)}
+    others = {
+        n.split(".")[1] for n in names if not any(n.startswith(f"mindref.{x}") for x in LISTS)
+    }
+    return (others | lists) - {"__version__"}
 
 
 def names_imported(path):
