@@ -82,7 +82,7 @@ def train_run(folder: Path, name: str, count: int, **changes: object) -> Path:
     """Train with `count` processes; return the run."""
     done = run_command(folder, count, "-m", "mindref", *train_arguments(name, **changes))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("│ hit_rate@10") == 1, "only rank 0 prints"
+    assert done.stdout.count("│ hit_rate@20") == 1, "only rank 0 prints"
     return folder / name
 
 
