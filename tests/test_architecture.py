@@ -45,7 +45,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
 def room(path):
-    """Return the top-level module or folder that a file belongs to; a list of names is its own."""
+    """Return the top-level module or folder of a file; for a module of LISTS, its dotted name."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts) if ".".join(parts) in LISTS else parts[0]
 

@@ -1,4 +1,4 @@
-"""The page on the paper: its table of settings is the preset, and what it names exists."""
+"""The page on the paper: its settings equal the preset, and its rules and links exist."""
 
 import math
 import re
@@ -39,7 +39,7 @@ def test_each_section_of_the_paper_has_a_row():
     assert {str(n) for n in range(1, 13)} - {"5", "6"} <= equations, "4 to 7 is a range"
 
 
-def test_rules_and_pages_that_it_names_exist():
+def test_the_rules_and_linked_pages_exist():
     text = PAGE.read_text(encoding="utf-8")
     rules = {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
     assert set(re.findall(r"\b[a-z_]+-R\d+\b", text)) <= rules

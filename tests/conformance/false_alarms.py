@@ -85,7 +85,7 @@ def run_trivial_implementations(stem: str, seeds: Sequence[int]) -> Line:
 
 
 def add_result(line: Line, precision: Precision, result: CheckResult, seed: int) -> Line:
-    if result.status == "not_claimed":  # settings that the backend leaves to its operators
+    if result.status == "not_claimed":  # the backend does not compute these settings itself
         return line
     share = list(line.share)
     index = PRECISIONS.index(precision)

@@ -113,29 +113,11 @@ def pool_products(products: Any, active: Any, sharpness: float) -> tuple[Any, An
 
 
 def check_inputs(
-    interests: Any,
-    active: Any,
-    target: Any,
-    negatives: Any,
-    target_ids: Any,
-    negative_ids: Any,
-    target_log_expected: Any,
-    negative_log_expected: Any,
-    *,
-    sharpness: float,
-    temperature: float = 1.0,
-    normalise: bool = False,
+    *arrays: Any, sharpness: float, temperature: float = 1.0, normalise: bool = False
 ) -> None:
-    """Raise ShapeError if the arguments of `pooled_softmax` are invalid."""
-    reference.check_loss_arrays(
-        interests,
-        values_or_default(active, True),
-        target,
-        negatives,
-        target_ids,
-        negative_ids,
-        values_or_default(target_log_expected, 0),
-        values_or_default(negative_log_expected, 0),
-    )
+    """Raise ShapeError if the arguments of `pooled_softmax` are invalid; arrays in its order."""
+    interests, active, *vectors_and_ids, target_log_expected, negative_log_expected = arrays
+    logs = (values_or_default(x, 0) for x in (target_log_expected, negative_log_expected))
+    reference.check_loss_arrays(interests, values_or_default(active, True), *vectors_and_ids, *logs)
     reference.check_loss_numbers(sharpness, temperature)
     require_float_dtype("pooled_softmax", interests=interests)

@@ -214,7 +214,7 @@ def dropout_mask(rng: np.random.Generator, mask: Bools, config: Config) -> Array
         return None
     limit = round(config.dropout * 2**16)
     shape = (*mask.shape, config.width)
-    words = rng.integers(0, 2**16, shape, dtype=np.uint16)  # the fastest draw of whole bits
+    words = rng.integers(0, 2**16, shape, dtype=np.uint16)  # 16 bits decide each entry
     return np.multiply(words >= limit, 1 / (1 - limit / 2**16), dtype=config.dtype)  # mind_plus-R14
 
 
