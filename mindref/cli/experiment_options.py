@@ -17,12 +17,12 @@ from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, stop_on_signals
 from mindref.cli.stderr import print_stderr
 from mindref.cli.tables import print_table
+from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.presets import default_protocol
 
 if TYPE_CHECKING:
-    from mindref.config import Config
     from mindref.experiments.runs import ExperimentRuns
 
 WORDS = "mindref.words"  # key of the arguments in the click context
@@ -93,13 +93,11 @@ class ExperimentRequest:
         """Remove the options of this module from `options`; settings remain."""
         self.options = {name: options.pop(name) for name in NAMES}
         preset, file = options.pop("preset"), options.pop("config_file")
-        preset_name, _ = settings.read_changes(preset, file, {})
-        self.options["protocol"] = self.options["protocol"] or default_protocol(preset_name)
         self.reading = take_reading(options)
-        self.config: Config = settings.config_from_options(preset, file, options)
-        in_file = settings.read_settings_file(file)
-        set_by_user = (name for name, value in options.items() if value is not None)
-        self.fixed_settings = {*in_file, *set_by_user}
+        preset_name, changes = settings.read_changes(preset, file, options)
+        self.options["protocol"] = self.options["protocol"] or default_protocol(preset_name)
+        self.config: Config = Config.of(preset_name or "mind", changes)
+        self.fixed_settings = set(changes)
         settings.set_threads(self.options["threads"], self.config.backend)
         self.check()
 

@@ -124,18 +124,13 @@ def format_default(default: Any) -> str:
 NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "device", "quiet", "json", "config")
 
 
-def config_from_options(
-    preset: str | None, config_file: Path | None, options: dict[str, Any]
-) -> Config:
-    """Return the settings. The command line overrides the file, and the file the preset."""
-    name, changes = read_changes(preset, config_file, options)
-    return Config.of(name or "mind", changes)
-
-
 def read_changes(
     preset: str | None, config_file: Path | None, options: dict[str, Any]
 ) -> tuple[str | None, dict[str, Any]]:
-    """Return the preset, None if it is not named, and the changes to its settings."""
+    """Return the preset, None if it is not named, and the changes to its settings.
+
+    The command line overrides the file, and the file the preset.
+    """
     settings = read_settings_file(config_file)
     file_preset = settings.pop("preset", None)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}

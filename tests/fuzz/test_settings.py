@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.cli.recall import parse_item_ids
-from mindref.cli.settings import config_from_options
+from mindref.cli.settings import read_changes
 from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.presets import PRESETS
@@ -59,12 +59,18 @@ last_relu = true
 """
 
 
+def config_from_file(path):
+    """Return the settings of a file, as a command without options reads them."""
+    preset, changes = read_changes(None, path, {})
+    return Config.of(preset or "mind", changes)
+
+
 @given(several(), st.sampled_from([TOML, "", "width = 0x1f\n" * 2, "hidden = '8'\n[a]\nb = 1\n"]))
 def test_a_damaged_file_of_settings_is_read_or_refused(damage, text):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "settings.toml"
         path.write_bytes(damage(text.encode()))
-        check_config(outcome(config_from_options, None, path, {}))
+        check_config(outcome(config_from_file, path))
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")))
