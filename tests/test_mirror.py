@@ -13,8 +13,8 @@ from tests import spec_pages, status
 
 REPOSITORY = Path(__file__).parent.parent
 PARTS = [
-    "Source and where we differ", "Inputs and outputs", "Rules", "Forward", "Backward",
-    "Special cases", "Worked example", "Errors", "History",
+    "Inputs and outputs", "Forward", "Worked example", "Rules", "Backward",
+    "Special cases", "Source and where we differ", "Errors", "History",
 ]  # fmt: skip
 CHECKS = REPOSITORY / "mindref" / "conformance" / "checks"
 LABEL = re.compile(r"\b([a-z_]+-R\d+)\b")
