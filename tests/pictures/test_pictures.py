@@ -1,0 +1,181 @@
+"""The pictures of specs/pictures are what their modules draw, and a reader can read them."""
+
+import math
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from mindref.models import mind
+from mindref.ops import routing
+from tests import spec_pages
+from tests.pictures import (
+    FOLDER,
+    PAGES,
+    builtin_user,
+    draw_picture,
+    model_shapes,
+    picture_path,
+    routing_gradients,
+    shared_negatives,
+    svg,
+)
+from tests.pictures.svg import COLOURS, SIZE, WIDTH, Drawing, mix_colours
+
+TAG = "{http://www.w3.org/2000/svg}"
+BACKGROUNDS = ("#ffffff", "#0d1117")  # light, dark
+PER_LETTER = 0.5  # width of a letter in font sizes, more than the mean of Arial
+
+
+def drawn(name):
+    return ET.fromstring(draw_picture(name).render())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_picture_is_what_its_module_draws(name):
+    text = picture_path(name).read_text(encoding="utf-8")
+    assert text == draw_picture(name).render(), "run: python -m tests.pictures --write"
+    assert len(text.encode()) < 40_000
+
+
+def test_the_folder_has_the_pictures_and_nothing_else():
+    assert {path.name for path in FOLDER.iterdir()} == {f"{name}.svg" for name in PAGES}
+
+
+@pytest.mark.parametrize(("name", "page"), PAGES.items())
+def test_a_page_displays_its_picture_with_a_description(name, page):
+    alt = re.findall(rf"^!\[(.+)\]\(pictures/{name}\.svg\)\n\n\S", spec_pages.text(page), re.M)
+    assert len(alt) == 1
+    root = drawn(name)
+    assert root.get("aria-labelledby").split() == [root[0].get("id"), root[1].get("id")]
+    assert root[0].tag == f"{TAG}title"
+    assert len(root[1].text) > 60
+    assert "prefers-color-scheme:dark" in root[2].text
+
+
+def text_boxes(root):
+    """Return the boxes (left, top, right, bottom) of the texts that are not turned."""
+    boxes = []
+    for text in root.iter(f"{TAG}text"):
+        if text.get("transform"):
+            continue
+        x, y, size = (float(text.get(key)) for key in ("x", "y", "font-size"))
+        width = PER_LETTER * size * len("".join(text.itertext()))
+        left = x - width * {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor")]
+        boxes.append((left, y - 0.7 * size, left + width, y + 0.1 * size))
+    return boxes
+
+
+def overlapping(boxes):
+    return [
+        (a, b)
+        for a, b in combinations(boxes, 2)
+        if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    ]
+
+
+def outside(boxes, height):
+    return [x for x in boxes if x[0] < 0 or x[1] < 0 or x[2] > WIDTH or x[3] > height]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_texts_are_inside_and_do_not_overlap(name):
+    root = drawn(name)
+    boxes = text_boxes(root)
+    assert len(boxes) > 5
+    assert outside(boxes, float(root.get("height"))) == []
+    assert overlapping(boxes) == []
+    assert all(float(x.get("font-size")) >= 12 for x in root.iter(f"{TAG}text"))
+
+
+def test_a_clipped_text_and_an_overlap_are_noticed():
+    drawing = Drawing(100, "title", "description")
+    drawing.text((650, 40), "a long label")
+    drawing.text((660, 45), "b")
+    boxes = text_boxes(ET.fromstring(drawing.render()))
+    assert outside(boxes, 100) == boxes[:1]
+    assert overlapping(boxes) == [tuple(boxes)]
+
+
+def luminance(colour):
+    """Return the relative luminance of a colour (WCAG 2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return math.fsum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_colours_contrast_with_both_backgrounds(colour, background):
+    low, high = sorted([luminance(colour), luminance(background)])
+    assert (high + 0.05) / (low + 0.05) >= 3
+    assert background in drawn("squash")[2].text
+
+
+def test_scripts_are_escaped_and_coordinates_are_rounded():
+    drawing = Drawing(50, "a < b", "c & d")
+    drawing.text((1.04999, -0.04), "b^{(1)} & <z>_{k}")
+    root = ET.fromstring(drawing.render())
+    text = root.find(f"{TAG}text")
+    assert (text.get("x"), text.get("y"), text.get("font-size")) == ("1", "0", str(SIZE))
+    assert svg.number(179.25 + 3e-14) == svg.number(179.25 - 3e-14) == "179.2"
+    assert "".join(text.itertext()).replace("\u200b", "") == "b(1) & <z>k"
+    assert root[0].text == "a < b"
+
+
+def test_a_mixture_of_one_weight_is_its_colour():
+    assert [mix_colours(row) for row in np.eye(len(COLOURS))] == list(COLOURS)
+    assert mix_colours([0.5, 0.5]) == "#7c8064"
+
+
+@pytest.mark.parametrize("gradient", ["all", "last"])
+def test_the_marked_paths_are_those_of_the_gradient(gradient):
+    derivatives = routing_gradients.traced_derivatives(gradient)
+    edges = routing_gradients.EDGES
+    live = {edge for edge in edges if routing_gradients.carries_gradient(derivatives, edge)}
+    last = {("es", "votes"), ("votes", "z2"), ("z2", "u2"), ("u2", "loss")}
+    assert live == (set(edges) if gradient == "all" else last)
+    tensors = [edges[edge][0] for edge in live if edge[0] == "votes"]
+    np.testing.assert_allclose(
+        sum(derivatives[tensor] for tensor in tensors), derivatives["d_Se"], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("gradient", ["all", "last"])
+def test_initial_logits_have_a_gradient_only_if_the_picture_says_so(gradient):
+    pair = builtin_user.builtin_pair(iterations=2, routing_gradient=gradient)
+    _, saved = mind.loss(*pair)
+    d_capsules = np.ones_like(saved.interests.routing.iterations[-1].capsules)
+    _, _, d_logits = routing.backward(d_capsules, saved.interests.routing)
+    derivatives = routing_gradients.traced_derivatives(gradient)
+    assert np.any(d_logits) == routing_gradients.carries_gradient(derivatives, ("b1", "w1"))
+
+
+def test_shapes_have_the_letters_of_the_page():
+    shapes = {n: model_shapes.shape_letters(s) for n, s in model_shapes.model_shapes().items()}
+    assert set(shapes) == set(model_shapes.BOXES) - {"log"}
+    assert shapes["u"] == shapes["v"] == "(B, K, D)"
+    assert shapes["x"] == "(B K, D + G Q)"
+    assert shapes["top"] == "(B, n)"
+    assert len(set(model_shapes.SIZES.values())) == len(model_shapes.SIZES)
+    with pytest.raises(ValueError, match="unpack"):
+        model_shapes.shape_letters((5,))
+
+
+def test_the_batch_has_one_hit_and_rows_of_sum_one():
+    scored = shared_negatives.score_batch()
+    hits = scored.batch.negatives == scored.batch.target[:, None]
+    assert hits.sum() == 1
+    assert not scored.p_negatives[hits].any()
+    np.testing.assert_allclose(scored.p_target + scored.p_negatives.sum(axis=1), 1)
+
+
+def test_pictures_are_written_only_on_request():
+    command = [sys.executable, "-m", "tests.pictures"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "usage: python -m tests.pictures --write\n"
