@@ -1,8 +1,9 @@
-"""Wording of the pages: rules about influence state their scope, iterations are in parentheses."""
+"""Wording and formulas of the pages: rules about influence state their scope, LaTeX is intact."""
 
 import re
 
 import pytest
+from markdown_it import MarkdownIt
 
 from tests import spec_pages
 
@@ -14,6 +15,14 @@ INFLUENCE = re.compile(r"influence|depend on the|stay the same|not matter|not ch
 SCOPE = re.compile(r"\bbytes?\b|rounding")
 ITERATION = re.compile(r"\^\{?[tr](?![a-z])")
 """An index of an iteration without parentheses: b^t+1 may be read as (b^t) + 1."""
+
+FILES = sorted(path.relative_to(spec_pages.SPECS) for path in spec_pages.SPECS.rglob("*.md"))
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+CODE = re.compile(r"`+[^`]*`+")
+FORMULA = re.compile(r"(?<![\w$])\$(?!\s)([^$]+)(?<!\s)\$(?!\w)")
+"""An inline formula. GitHub needs a space or punctuation before and after the dollar signs."""
+STEP_TABLE = re.compile(r"^\| step \| formula \| meaning \|\n.*\n((?:\|.*\n)+)", re.M)
+STEP_ROW = re.compile(r"\| (\d+) \| \$[^$]+\$ \| .+ \|")
 
 
 def sentences_about_influence(text):
@@ -36,3 +45,77 @@ def test_an_unscoped_sentence_is_found():
 def test_indices_of_iterations_are_in_parentheses():
     assert not ITERATION.findall(spec_pages.text("routing"))
     assert ITERATION.findall("b_ik^t+1, b^{t+1}, u^r") == ["^t", "^{t", "^r"]
+
+
+def malformed(formula):
+    """Return whether braces or environments do not match, or GitHub rejects a macro or a dollar."""
+    depths = [0]
+    for brace in re.findall(r"(?<!\\)[{}]", formula):
+        depths.append(depths[-1] + (1 if brace == "{" else -1))
+    begun, ended = (re.findall(rf"\\{x}{{([\w*]+)}}", formula) for x in ("begin", "end"))
+    forbidden = "$" in formula or r"\operatorname" in formula
+    return depths[-1] != 0 or min(depths) < 0 or sorted(begun) != sorted(ended) or forbidden
+
+
+def broken_formulas(text):
+    """Return the paragraphs, cells and blocks whose formulas GitHub would change or not render.
+
+    Markdown splits a cell at |, removes a backslash before punctuation, and reads two _ after
+    brackets as emphasis. A formula must be the same before and after Markdown.
+    """
+    broken = []
+    for token in MARKDOWN.parse(text):
+        if token.type == "fence" and token.info == "math" and malformed(token.content):
+            broken.append(token.content)
+        if token.type == "inline":
+            source = CODE.sub("", token.content)
+            children = [x for x in token.children if x.type in ("text", "softbreak")]
+            shown = FORMULA.findall("".join(x.content or "\n" for x in children))
+            formulas = FORMULA.findall(source)
+            intact = formulas == shown and source.count("$") == 2 * len(formulas)
+            broken += [source] * (not intact or any(map(malformed, formulas)))
+    return broken
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_formulas_are_intact(file):
+    assert not broken_formulas((spec_pages.SPECS / file).read_text(encoding="utf-8"))
+
+
+def bad_steps(text):
+    """Return the rows of the tables of steps without the next number or without one formula."""
+    tables = STEP_TABLE.findall(text)
+    rows = [(str(i), x) for t in tables for i, x in enumerate(t.splitlines(), 1)]
+    matches = [(number, row, STEP_ROW.fullmatch(row)) for number, row in rows]
+    return [row for number, row, match in matches if not match or match[1] != number]
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_each_step_of_a_table_is_one_formula(file):
+    assert not bad_steps((spec_pages.SPECS / file).read_text(encoding="utf-8"))
+
+
+def test_a_step_without_its_number_or_with_two_formulas_is_noticed():
+    head = "| step | formula | meaning |\n|--:|---|---|\n"
+    rows = ["| 1 | $a$ | a $b$ |", "| 3 | $b$ | b |", "| 3 | $a$, $b$ | c |", "| 4 | a | d |"]
+    assert bad_steps(head + "\n".join(rows) + "\n") == rows[1:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the weight $w_j is one",
+        "$x_{i$ and $w$",
+        "$}x{$",
+        "```math\n\\begin{split} a\n```",
+        "| a | b |\n|---|---|\n| $|x|$ | length |",
+        r"$a\,b$",
+        "$(a)_{i}$ and $(b)_{j}$",
+        "$a<b>c$",
+        "2$x$",
+        r"$\operatorname{sign}(x)$",
+    ],
+)
+def test_a_broken_formula_is_noticed(text):
+    assert broken_formulas(text)
+    assert not broken_formulas(r"$x_i$, `$x`: ($\lvert x_{i} \rvert$) $a_{j}$")
