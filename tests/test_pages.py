@@ -8,8 +8,8 @@ from markdown_it import MarkdownIt
 from tests import spec_pages
 
 PAGES = [
-    "label_attention", "numerics", "pooled_softmax", "relu_layer", "routing", "sampled_softmax",
-    "softmax", "squash",
+    "item_attention", "label_attention", "numerics", "pooled_softmax", "relu_layer", "routing",
+    "sampled_softmax", "softmax", "squash",
 ]  # fmt: skip
 INFLUENCE = re.compile(r"influence|depend on the|stay the same|not matter|not change|change no")
 SCOPE = re.compile(r"\bbytes?\b|rounding")

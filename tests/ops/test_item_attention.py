@@ -153,6 +153,13 @@ def test_padding_has_no_influence(padding, normalise):
     short = short._replace(mask=np.ones((1, 2), bool))
     other = case._replace(history=history)
     assert_close(forward(other, normalise)[:1], forward(short, normalise), atol=0)
+    zeros = other._replace(history=np.where(mask[..., None], history, 0))
+    for of_padding, of_zeros in zip(
+        [forward(other, normalise), *backward(other, d_out, normalise)],
+        [forward(zeros, normalise), *backward(zeros, d_out, normalise)],
+        strict=True,
+    ):
+        assert of_padding.tobytes() == of_zeros.tobytes()
     d_history, *rest = backward(other, d_out, normalise)
     assert not d_history[~mask].any()
     d_short, _, *layers = backward(short, d_out[:1], normalise)
