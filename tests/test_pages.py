@@ -8,8 +8,9 @@ from markdown_it import MarkdownIt
 from tests import spec_pages
 
 PAGES = [
-    "item_attention", "label_attention", "numerics", "pooled_softmax", "relu_layer", "routing",
-    "sampled_softmax", "softmax", "squash",
+    "baselines", "din", "item_attention", "label_attention", "maxmf", "metrics", "mind_plus", "model",
+    "notation", "numerics", "optimiser", "pooled_softmax", "recall", "relu_layer", "routing",
+    "sampled_softmax", "softmax", "squash", "youtube_dnn",
 ]  # fmt: skip
 INFLUENCE = re.compile(r"influence|depend on the|stay the same|not matter|not change|change no")
 SCOPE = re.compile(r"\bbytes?\b|rounding")
@@ -23,6 +24,8 @@ FORMULA = re.compile(r"(?<![\w$])\$(?!\s)([^$]+)(?<!\s)\$(?!\w)")
 """An inline formula. GitHub needs a space or punctuation before and after the dollar signs."""
 STEP_TABLE = re.compile(r"^\| step \| formula \| meaning \|\n.*\n((?:\|.*\n)+)", re.M)
 STEP_ROW = re.compile(r"\| (\d+) \| \$[^$]+\$ \| .+ \|")
+LOOP_ROW = re.compile(r"\| \| for \$[^$]+\$ \| .+ \|\n")
+"""The head of a loop: it has no number and names the steps that are repeated."""
 
 
 def sentences_about_influence(text):
@@ -84,7 +87,7 @@ def test_formulas_are_intact(file):
 
 def bad_steps(text):
     """Return the rows of the tables of steps without the next number or without one formula."""
-    tables = STEP_TABLE.findall(text)
+    tables = STEP_TABLE.findall(LOOP_ROW.sub("", text))
     rows = [(str(i), x) for t in tables for i, x in enumerate(t.splitlines(), 1)]
     matches = [(number, row, STEP_ROW.fullmatch(row)) for number, row in rows]
     return [row for number, row, match in matches if not match or match[1] != number]
@@ -99,6 +102,9 @@ def test_a_step_without_its_number_or_with_two_formulas_is_noticed():
     head = "| step | formula | meaning |\n|--:|---|---|\n"
     rows = ["| 1 | $a$ | a $b$ |", "| 3 | $b$ | b |", "| 3 | $a$, $b$ | c |", "| 4 | a | d |"]
     assert bad_steps(head + "\n".join(rows) + "\n") == rows[1:]
+    loop = "| | for $t = 1, 2$ | steps 2 and 3 |"
+    assert bad_steps("\n".join([head + rows[0], loop, "| 2 | $b$ | b |", ""])) == []
+    assert bad_steps("\n".join([head + rows[0], loop.replace("for ", ""), ""]))
 
 
 @pytest.mark.parametrize(
