@@ -163,6 +163,27 @@ def test_padding_anywhere_changes_nothing(data, drawn, garbage):
     compare_gradients(w, gradients, expected)
 
 
+@pytest.mark.rules("model-R8", "youtube_dnn-R3")
+@pytest.mark.parametrize(
+    "w",
+    [
+        world(np.random.default_rng(0), (5, 9, 4, 6)),
+        youtube_world(0, (5, 9, 6)),
+        plus_world(0, recency="interests", contexts=2, votes="items"),
+    ],
+    ids=["mind", "youtube_dnn", "mind_plus"],
+)
+def test_ids_and_logits_in_padded_positions_change_no_byte(w):
+    histories = w.histories
+    other = w.with_histories(
+        items=np.where(histories.mask, histories.items, 10**12),
+        init_logits=np.where(histories.mask[..., None], histories.init_logits, np.nan),
+    )
+    assert other.interests()[0].tobytes() == w.interests()[0].tobytes()
+    gradients, expected = other.dense(other.gradients()), w.dense(w.gradients())
+    assert [x.tobytes() for x in gradients.values()] == [x.tobytes() for x in expected.values()]
+
+
 def compare_gradients(w, gradients, expected):
     """Compare gradients, of log weights of several columns less strictly."""
     got, rtol = w.dense(gradients), GRADIENT if w.family is mind_plus else same_math(np.float64)
