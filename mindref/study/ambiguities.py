@@ -11,12 +11,15 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from mindref.conformance.mutants import loader
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
 from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.study import json_arrays
 from mindref.study import user_summary as outcomes
+from mindref.study.reading_inputs import COUNTS, HISTORIES, fix_interest_count
 from mindref.study.suggest import suggest_names
 from mindref.study.user_summary import UserSummary
 from mindref.study.variants import setups
@@ -24,6 +27,7 @@ from mindref.study.variants.entries import read_setup
 from mindref.study.variants.measures import MEASURES
 
 if TYPE_CHECKING:
+    from mindref.models.mind import Histories
     from mindref.study.tracing import TrainingPair
 
 
@@ -114,7 +118,8 @@ def compute_card(
     """Return a card with the results of every reading."""
     setup = read_setup(row.get("setup", {}))
     prepared = setups.apply_setup(pair, setup)
-    summaries = [summarise_reading(prepared, reading) for reading in row["reading"]]
+    unwindowed = pair.batch.histories
+    summaries = [summarise_reading(prepared, reading, unwindowed) for reading in row["reading"]]
     base = next((i for i, r in enumerate(row["reading"]) if r.get("base")), None)
     ours = next(i for i, r in enumerate(row["reading"]) if r.get("ours"))
     baseline_summary = summaries[ours if base is None else base]
@@ -136,9 +141,19 @@ def compute_card(
     return Card(**fields, setup=setups.describe_setup(pair, setup, titles), readings=readings)
 
 
-def summarise_reading(pair: TrainingPair, reading: dict[str, Any]) -> UserSummary:
-    """Return the summary of the user under a reading."""
+def summarise_reading(
+    pair: TrainingPair, reading: dict[str, Any], unwindowed: Histories
+) -> UserSummary:
+    """Return the summary of the user under a reading.
+
+    unwindowed: the history before a setup shortened it.
+    """
     pair = pair._replace(config=dataclasses.replace(pair.config, **reading.get("config", {})))
+    if "history" in reading:
+        pair = HISTORIES[reading["history"]](pair)
+    if "counted" in reading:
+        interactions = COUNTS[reading["counted"]](pair.batch.histories, unwindowed)
+        pair = fix_interest_count(pair, interactions)
     if "logits" in reading:
         pair = replace_logits(pair, reading["logits"], 0)
     mutants = {variant.name: variant for variant in loader.suite_mutants()}
@@ -177,13 +192,7 @@ def second_call_results(
 
 def reverse_history(pair: TrainingPair) -> TrainingPair:
     """Return the training pair with the history in reverse order."""
-    histories = pair.batch.histories
-    back = histories._replace(
-        items=histories.items[:, ::-1],
-        mask=histories.mask[:, ::-1],
-        init_logits=histories.init_logits[:, ::-1],
-    )
-    return pair._replace(batch=pair.batch._replace(histories=back))
+    return setups.select_behaviours(pair, np.arange(pair.batch.histories.mask.shape[1])[::-1])
 
 
 def replace_logits(pair: TrainingPair, kind: str, call: int) -> TrainingPair:

@@ -9,7 +9,7 @@ import pytest
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.models import mind
-from mindref.study import ambiguities, derived_views, user_summary
+from mindref.study import ambiguities, derived_views, reading_inputs, user_summary
 from mindref.study.variants import find_variant, setups
 from mindref.study.variants.measures import MEASURES
 from tests.study import pairs
@@ -95,6 +95,9 @@ def test_required_cards_exist():
         "negative-score",
         "padding",
         "gradient-through-iterations",
+        "counted-interactions",
+        "divided-data",
+        "training-targets",
     }
     assert wanted <= set(ambiguities.card_names())
 
@@ -134,6 +137,42 @@ def test_padding_zeroed_after_softmax_has_no_effect_only_over_interests():
     assert result(ambiguity, 0) == 0
     assert result(ambiguity, 1) < 1e-12
     assert result(ambiguity, 2) > 0.05
+
+
+def test_interactions_outside_the_window_and_repeats_change_the_number_of_interests():
+    items = np.array([[3, 3, 4, 5, 6, 7, 3, 4, 3]])  # in the window of 7: 5 distinct items
+    histories = CARD_PAIR.batch.histories._replace(items=items)
+    pair = CARD_PAIR._replace(batch=CARD_PAIR.batch._replace(histories=histories))
+    (ambiguity,) = ambiguities.compute_cards(pair, ["counted-interactions"])
+    assert [result(ambiguity, i) for i in range(3)] == [2, 3, 2]
+    few = histories._replace(items=np.full((1, 9), 3))
+    pair = pair._replace(batch=pair.batch._replace(histories=few))
+    (ambiguity,) = ambiguities.compute_cards(pair, ["counted-interactions"])
+    assert [result(ambiguity, i) for i in range(3)] == [2, 3, 1]
+    assert ambiguity.setup == "routing receives the last 7 behaviours"
+
+
+def test_a_test_interaction_is_missing_in_the_history():
+    ambiguity = card("divided-data")
+    assert [result(ambiguity, i) for i in range(2)] == [9, 8]
+    assert result(ambiguity, 0, 1) == 0
+    assert result(ambiguity, 1, 1) > 0.01
+
+
+def test_the_example_of_a_random_cut_has_a_behaviour_as_target():
+    histories = CARD_PAIR.batch.histories
+    pair = reading_inputs.random_cut(CARD_PAIR)
+    cut = pair.batch.histories.mask.shape[1]
+    assert 1 <= cut < 9
+    assert pair.batch.target[0] == histories.items[0, cut]
+    np.testing.assert_array_equal(pair.batch.histories.items, histories.items[:, :cut])
+
+
+@pytest.mark.parametrize("name", ["divided-data", "training-targets", "counted-interactions"])
+def test_a_user_with_one_behaviour_has_these_cards(name):
+    pair = setups.select_behaviours(CARD_PAIR, np.array([0]))
+    (ambiguity,) = ambiguities.compute_cards(pair, [name])
+    assert len({str(reading.results) for reading in ambiguity.readings}) == 1
 
 
 def test_keyed_logits_do_not_depend_on_the_order():

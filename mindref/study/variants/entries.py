@@ -27,13 +27,14 @@ class Setup(NamedTuple):
 
     config: Mapping[str, Any] = {}
     pads: int = 0  # padded positions after the behaviours
+    window: int = 0  # behaviours that routing receives, the last ones; 0 for all
     other_user_first: bool = False  # whether another user is served first
     opposed_target: bool = False  # whether the target is an item with a very negative score
 
     @property
     def changes_reference(self) -> bool:
         """Return whether the setup changes the results of the reference."""
-        return bool(self.config or self.pads or self.opposed_target)
+        return bool(self.config or self.pads or self.window or self.opposed_target)
 
 
 class VariantEntry(NamedTuple):

@@ -108,6 +108,9 @@ MEASURES = {
         measure_each(interest_spread),
     ),
     "interest_shift": Measure("relative difference of the interests", "must be 0", interest_shift),
+    "behaviours": Measure(
+        "number of behaviours in the history", "", measure_each(lambda o: int(o.mask.sum()))
+    ),
     "count": Measure(
         "number of interests K'", "floor(log2 n)", measure_each(lambda o: o.interests)
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mindref.models import mind
-from mindref.shapes import Array
+from mindref.shapes import Array, Ints
 from mindref.study import user_summary as outcomes
 from mindref.study.variants.entries import Setup
 
@@ -22,6 +22,9 @@ def apply_setup(pair: TrainingPair, setup: Setup) -> TrainingPair:
     """Return the training pair with a setup applied."""
     config = dataclasses.replace(pair.config, **setup.config)
     pair = pair._replace(config=config)
+    if setup.window:
+        behaviours = np.flatnonzero(pair.batch.histories.mask[0])
+        pair = select_behaviours(pair, behaviours[-setup.window :])
     if setup.pads:
         pair = pad_history(pair, setup.pads)
     return oppose_target(pair) if setup.opposed_target else pair
@@ -38,6 +41,8 @@ def describe_setup(pair: TrainingPair, setup: Setup, titles: Sequence[str] | Non
     parts = [f"{name} = {value}" for name, value in setup.config.items()]
     if setup.pads:
         parts.append(f"{setup.pads} padded positions after the behaviours")
+    if setup.window:
+        parts.append(f"routing receives the last {setup.window} behaviours")
     if setup.other_user_first:
         parts.append("another user is served first")
     if setup.opposed_target:
@@ -45,6 +50,17 @@ def describe_setup(pair: TrainingPair, setup: Setup, titles: Sequence[str] | Non
         name = outcomes.item_title(titles, target)
         parts.append(f"the target is {name}, the film with the most negative score")
     return "; ".join(parts)
+
+
+def select_behaviours(pair: TrainingPair, positions: Ints) -> TrainingPair:
+    """Return the pair with these positions of the history, in this order."""
+    histories = pair.batch.histories
+    selected = histories._replace(
+        items=histories.items[:, positions],
+        mask=histories.mask[:, positions],
+        init_logits=histories.init_logits[:, positions],
+    )
+    return pair._replace(batch=pair.batch._replace(histories=selected))
 
 
 def pad_history(pair: TrainingPair, count: int) -> TrainingPair:
