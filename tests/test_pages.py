@@ -56,7 +56,8 @@ def malformed(formula):
     for brace in re.findall(r"(?<!\\)[{}]", formula):
         depths.append(depths[-1] + (1 if brace == "{" else -1))
     begun, ended = (re.findall(rf"\\{x}{{([\w*]+)}}", formula) for x in ("begin", "end"))
-    forbidden = "$" in formula or r"\operatorname" in formula
+    # GitHub rejects \operatorname, and latex2mathml has no environment aligned
+    forbidden = "$" in formula or r"\operatorname" in formula or "{aligned}" in formula
     return depths[-1] != 0 or min(depths) < 0 or sorted(begun) != sorted(ended) or forbidden
 
 
@@ -114,6 +115,7 @@ def test_a_step_without_its_number_or_with_two_formulas_is_noticed():
         "$x_{i$ and $w$",
         "$}x{$",
         "```math\n\\begin{split} a\n```",
+        "```math\n\\begin{aligned} a &= b \\end{aligned}\n```",
         "| a | b |\n|---|---|\n| $|x|$ | length |",
         r"$a\,b$",
         "$(a)_{i}$ and $(b)_{j}$",
