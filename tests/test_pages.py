@@ -8,9 +8,9 @@ from markdown_it import MarkdownIt
 from tests import spec_pages
 
 PAGES = [
-    "baselines", "din", "item_attention", "label_attention", "maxmf", "metrics", "mind_plus", "model",
-    "notation", "numerics", "optimiser", "pooled_softmax", "recall", "relu_layer", "routing",
-    "sampled_softmax", "softmax", "squash", "youtube_dnn",
+    "baselines", "din", "item_attention", "label_attention", "maxmf", "metrics", "mind_plus",
+    "model", "notation", "numerics", "optimiser", "pooled_softmax", "recall", "relu_layer",
+    "routing", "sampled_softmax", "softmax", "squash", "youtube_dnn",
 ]  # fmt: skip
 INFLUENCE = re.compile(r"influence|depend on the|stay the same|not matter|not change|change no")
 SCOPE = re.compile(r"\bbytes?\b|rounding")
