@@ -53,7 +53,7 @@ def check_model_inputs(
 
     same_key: InputKey = work.cached("model", key, check)
     check_row_indices("embedding", histories.profile, len(profile))
-    if isinstance(params, mind_plus.Params):
+    if isinstance(params, mind_plus.Params) and histories.mask.shape[1] > len(params.positions):
         lengths = histories.mask.sum(axis=1)  # mind_plus-R5
         check_row_indices("positions", lengths[lengths > 0] - 1, len(params.positions))
     return same_key

@@ -114,15 +114,20 @@ def add_capsule_terms(
         for i in range(bounds[m], bounds[m + 1]):
             n = order[i]
             b = user_index[n]
+            factor = None if factors is None else factors[padded_rows[n]]
             if factors is not None and i + DISTANCE < len(order):
                 prefetch_row(factors, padded_rows[order[i + DISTANCE]])
-            for r in range(user_rows[b, 0], user_rows[b, 1]):
-                w = weights[n, slots[r] - b * weights.shape[1]]
-                d_row = d_projected[r]
-                if factors is None:
-                    for d in range(item_sum.shape[0]):
-                        item_sum[d] += w * d_row[d]
-                else:
-                    factor = factors[padded_rows[n]]
-                    for d in range(item_sum.shape[0]):
-                        item_sum[d] += w * d_row[d] * factor[d]
+            first, stop, offset = user_rows[b, 0], user_rows[b, 1], b * weights.shape[1]
+            fours = first + (stop - first) // 4 * 4
+            for r in range(first, fours, 4):  # reads and writes item_sum once for four rows
+                w0, w1 = weights[n, slots[r] - offset], weights[n, slots[r + 1] - offset]
+                w2, w3 = weights[n, slots[r + 2] - offset], weights[n, slots[r + 3] - offset]
+                d0, d1 = d_projected[r], d_projected[r + 1]
+                d2, d3 = d_projected[r + 2], d_projected[r + 3]
+                for d in range(item_sum.shape[0]):
+                    four = w0 * d0[d] + w1 * d1[d] + (w2 * d2[d] + w3 * d3[d])
+                    item_sum[d] += four if factor is None else four * factor[d]
+            for r in range(fours, stop):
+                w, d_row = weights[n, slots[r] - offset], d_projected[r]
+                for d in range(item_sum.shape[0]):
+                    item_sum[d] += w * d_row[d] if factor is None else w * d_row[d] * factor[d]
