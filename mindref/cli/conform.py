@@ -68,6 +68,9 @@ def conform_command(
     checks. Each failure is reported with the rule, the numbers, the likely mistake, and a script
     that reproduces it without this suite.
 
+    The environment variable MINDREF_SITE, the address or the folder of the documentation site,
+    completes the addresses of rules.
+
     Exit code 0: the backend conforms; 1: it does not; 2: it was not tested.
     """
     settings.set_threads(None, name)
@@ -75,10 +78,11 @@ def conform_command(
 
     requirements.require_extra()
     check_files(files, scripts)
-    from mindref.conformance.report import diff, json_report
+    from mindref.conformance.report import diff, json_report, rule_address
     from mindref.conformance.runner.plan import RunSettings
     from mindref.conformance.runner.suite_run import SuiteRun
 
+    rule_address.site_root()  # an invalid MINDREF_SITE is an error before the checks run
     old = diff.read_earlier_report(older) if older is not None else None
     suite_run = SuiteRun(name, words, RunSettings(profile, seed), expectations, scripts, device)
     with conformance_progress(suite_run) as on_result:

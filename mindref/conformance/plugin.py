@@ -96,6 +96,7 @@ def session_run(config: pytest.Config) -> SuiteRun:
 def build_run(config: pytest.Config) -> SuiteRun:
     """Return a new SuiteRun from the options. Raises MindrefError for an invalid option."""
     from mindref.conformance import requirements
+    from mindref.conformance.report import rule_address
     from mindref.errors import ConfigError, say
 
     option = config.getoption
@@ -104,6 +105,7 @@ def build_run(config: pytest.Config) -> SuiteRun:
         todo = "add --mindref-backend NAME or --mindref-backend module:object"
         raise ConfigError(say("--mindref-backend", "the backend to test", "none", todo))
     requirements.require_extra()
+    rule_address.site_root()  # an invalid MINDREF_SITE is an error before the checks run
     above = next(path for path in (scripts, *scripts.absolute().parents) if path.exists())
     if not above.is_dir():
         raise ConfigError(say("--mindref-scripts", "a folder", scripts, f"{above} is not a folder"))

@@ -30,7 +30,7 @@ EXTRA = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*;.*extra *== *["']([^"']+)["']""")
 FRAMEWORKS = {"torch": "torch", "jax": "jax"}  # dependencies of the backends with these names
 MINDREF_VARIABLES = (
     "MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK", "MINDREF_KEY",
-    "MINDREF_DATA",  # read by the tests
+    "MINDREF_SITE", "MINDREF_DATA",  # read by the tests
 )  # fmt: skip
 PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
 OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)

@@ -16,6 +16,7 @@ from mindref.conformance import versions
 from mindref.conformance.bounds.arithmetic import FACTOR
 from mindref.conformance.bounds.precision import ULPS
 from mindref.conformance.report import summary
+from mindref.conformance.report.rule_address import rule_address
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
 
@@ -49,7 +50,7 @@ def suite_report_json(report: ConformanceReport) -> dict[str, Any]:
         "badge": summary.badge_text(report),
         "remarks": list(report.remarks),
         "problems": list(report.problems),
-        "rules": rule_digests(report),
+        "rules": rule_entries(report),
         "results": [result_json(result) for result in report.results],
     }
 
@@ -73,11 +74,15 @@ def strictness() -> dict[str, Any]:
     return {"factor": FACTOR["statistical"], "ulps": digest}
 
 
-def rule_digests(report: ConformanceReport) -> dict[str, Any]:
-    """Return, for each cited rule, its force as on its page and a digest of its text."""
+def rule_entries(report: ConformanceReport) -> dict[str, Any]:
+    """Return, for each cited rule, its force, a digest of its text, and its address."""
     labels = dict.fromkeys(rule for result in report.results for rule in result.rules)
     rules = manifest.load_manifest()["rules"]
-    return {label: {key: rules[label][key] for key in ("force", "digest")} for label in labels}
+    return {
+        label: {key: rules[label][key] for key in ("force", "digest")}
+        | {"address": rule_address(label)}
+        for label in labels
+    }
 
 
 def result_json(result: CheckResult) -> dict[str, Any]:

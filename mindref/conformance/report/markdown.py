@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mindref.conformance.report import summary
+from mindref.conformance.report.rule_address import rule_address
 from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 
@@ -41,7 +42,8 @@ def failure_sections(report: ConformanceReport) -> Iterator[str]:
     if failures:
         yield from ("", "## Failures")
     for rule, group in summary.failures_by_rule(failures):
-        yield from ("", f"### {rule}", "", escape_markdown(summary.rule_line(rule)))
+        text = escape_markdown(summary.rule_line(rule))
+        yield from ("", f"### [{rule}]({rule_address(rule)})", "", text)
         for failure in group:
             yield from ("", "```text", *summary.failure_text_lines(failure), "```")
 

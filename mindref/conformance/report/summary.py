@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import mindref
 from mindref.conformance import versions
+from mindref.conformance.report.rule_address import rule_address
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.plan import FULL_PRECISIONS
 from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
@@ -98,7 +99,8 @@ def failure_text_lines(failure: Failure) -> list[str]:
 def result_text(result: CheckResult) -> str:
     """Return a text about the failed check and the rule that it tests."""
     failure = Failure(result, (result.precision,))
-    return "\n".join([rule_line(result.rule), *failure_text_lines(failure)])
+    rule = result.rule
+    return "\n".join([rule_line(rule), rule_address(rule), *failure_text_lines(failure)])
 
 
 def folded_results(report: ConformanceReport) -> list[Folded]:

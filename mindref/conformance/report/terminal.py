@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mindref.conformance.report import summary
+from mindref.conformance.report.rule_address import rule_address
 from mindref.conformance.runner.result import STATUSES, ConformanceReport
 
 STYLES = {"blocked": "yellow", "expected": "cyan", "not_claimed": "dim", "self_comparison": "dim"}
@@ -44,6 +45,7 @@ def print_failures(report: ConformanceReport, console: Console) -> None:
             print_wrapped(console, "")
             print_wrapped(console, page, "bold")
         print_wrapped(console, summary.rule_line(rule), "bold red", 2)
+        console.print(Text(f"  {rule_address(rule)}", "blue"), soft_wrap=True)
         for failure in group:
             first, *details = summary.failure_text_lines(failure)
             print_wrapped(console, first, "", 4)

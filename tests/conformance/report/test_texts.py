@@ -29,8 +29,9 @@ def test_markdown_has_verdict_badge_failures_and_a_table():
     assert lines[0] == "# mine:Mine does not conform"
     assert lines[2] == "**ops 1/2 · gradients 0/1**"
     assert [line for line in lines if line.startswith("#")][1:] == [
-        "## Next steps", "## Problems", "## Failures", "### softmax-R1", "## Without verdict",
-        "## Remarks", "## Pages",
+        "## Next steps", "## Problems", "## Failures",
+        "### [softmax-R1](specs/softmax.html#softmax-r1)",
+        "## Without verdict", "## Remarks", "## Pages",
     ]  # fmt: skip
     assert "- a stale\\_line" in lines
     assert "- it \\*works\\*" in lines
