@@ -1,0 +1,112 @@
+"""Add files of the repository, executed pages and API pages to the site, and its navigation.
+
+The files of specs/ have the same paths on the site as in the repository.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from executed import executed_pages
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
+REPOSITORY = Path(__file__).parents[2]
+SECTION = "Specification"
+PAGES = {
+    "CHANGELOG.md": "CHANGELOG.md",
+    "tests/README.md": "tests.md",
+    "backends/torch/README.md": "backends/torch.md",
+    "backends/jax/README.md": "backends/jax.md",
+    "mindref/study/exercises/README.md": "exercises.md",
+    ".github/CONTRIBUTING.md": "contributing.md",
+}
+"""Path in the repository -> path on the site, for files outside specs/."""
+
+API = re.compile(r"api/(?!index)(\w+)\.md")
+INCLUDE = re.compile(r'^<!-- include: (\S+) "(.*?)"(?: to "(.*?)")? -->$', re.M)
+LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^()\s#]+)(#[^()\s]*)?\)")
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Add the pages of specs/ that no section names to the section "Specification"."""
+    listed = str(config.nav)
+    (section,) = (entry[SECTION] for entry in config.nav if SECTION in entry)
+    section += [path for path in specification_pages() if path not in listed]
+
+
+def specification_pages() -> list[str]:
+    """Return the pages of specs/ in the order of their first links on specs/README.md."""
+    text = (REPOSITORY / "specs/README.md").read_text(encoding="utf-8")
+    linked = [f"specs/{name}" for name in re.findall(r"\]\(([\w/]+\.md)\)", text)]
+    return list(dict.fromkeys([*linked, *(p for p in specification_files() if p.endswith(".md"))]))
+
+
+def specification_files() -> list[str]:
+    """Return the paths of all files in specs/."""
+    paths = sorted((REPOSITORY / "specs").rglob("*"))
+    return [path.relative_to(REPOSITORY).as_posix() for path in paths if path.is_file()]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the files of the repository, the executed pages and the API pages."""
+    contents: dict[str, str | bytes] = {
+        target: (REPOSITORY / path).read_bytes()
+        for path, target in [*PAGES.items(), *((path, path) for path in specification_files())]
+    }
+    for module in API.findall(str(config.nav)):
+        contents[f"api/{module}.md"] = f"::: mindref.{module}\n    options: {{heading_level: 1}}\n"
+    contents |= executed_pages(Path(config.docs_dir), config.nav, config.extra["run_commands"])
+    for path, content in contents.items():
+        if file := files.get_file_from_path(path):
+            files.remove(file)
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
+    """Insert the included sections, and adapt links of files of the repository."""
+    path = page.file.src_uri
+    sources = {target: source for source, target in PAGES.items()}
+    if path in sources or path.startswith("specs/"):
+        return adapt_links(markdown, sources.get(path, path), path, files)
+
+    def included(match: re.Match[str]) -> str:
+        source, start, end = match.groups()
+        text = section_text(source, start, end or r"## ")
+        return adapt_links(text, source, path, files)
+
+    return INCLUDE.sub(included, markdown)
+
+
+def section_text(source: str, start: str, end: str) -> str:
+    """Return the text of a file between the line that starts with `start` and one with `end`."""
+    lines = (REPOSITORY / source).read_text(encoding="utf-8").splitlines()
+    starts = [index for index, line in enumerate(lines) if line.startswith(start)]
+    if len(starts) != 1:
+        raise PluginError(f"{source}: expected one line that starts with {start!r}, got {starts}")
+    first = starts[0] + 1
+    ends = [index for index in range(first, len(lines)) if lines[index].startswith(end)]
+    return "\n".join(lines[first : min(ends, default=len(lines))])
+
+
+def adapt_links(text: str, source: str, path: str, files: Files) -> str:
+    """Return `text` of the file `source` with links that are correct on the page `path`.
+
+    A link to a file that is not on the site becomes text.
+    """
+
+    def adapt(match: re.Match[str]) -> str:
+        label, target, anchor = match.groups(default="")
+        linked = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        for name in (linked, posixpath.join(linked, "README.md")):
+            name = PAGES.get(name, "index.md" if name == "README.md" else name)
+            if files.get_file_from_path(name):
+                return f"[{label}]({posixpath.relpath(name, posixpath.dirname(path))}{anchor})"
+        return label if (REPOSITORY / linked).exists() else match[0]
+
+    return LINK.sub(adapt, text)
