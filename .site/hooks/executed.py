@@ -22,6 +22,7 @@ from nbconvert import MarkdownExporter
 
 FENCE = re.compile(r"^```(console|python) (run|fails)\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.M)
+FRAME, FRAME_STYLE = '<table border="1" class="dataframe">', re.compile(r"<style.*?</style>", re.S)
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 STUDY_PAGE = "guide/study_page.html"
 PROGRAMS = f'''mindref() {{ "{sys.executable}" -m mindref "$@"; }}'''
@@ -38,7 +39,7 @@ def executed_pages(pages: Path, nav: Any, run: bool) -> dict[str, str]:
         texts = pool.map(lambda path: notebook_markdown(path, run), notebooks)
         results = {name: page_markdown(pages / name, Path(folder), run) for name in names}
         results |= {f"notebooks/{p.stem}.md": t for p, t in zip(notebooks, texts, strict=True)}
-        results[STUDY_PAGE] = study_page(Path(folder))
+        results[STUDY_PAGE] = study_page(Path(folder)) if run else ""
     return results
 
 
@@ -93,4 +94,4 @@ def notebook_markdown(path: Path, run: bool) -> str:
             client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3")
             client.execute(cwd=folder)
         text, _ = MarkdownExporter().from_notebook_node(notebook)
-    return COLOUR.sub("", text)
+    return FRAME_STYLE.sub("", COLOUR.sub("", text)).replace(FRAME, "<table>")

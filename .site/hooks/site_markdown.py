@@ -13,6 +13,7 @@ from markdown import Extension, Markdown
 from markdown.inlinepatterns import InlineProcessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from pymdownx.superfences import SuperFencesException
 
 SPECS = Path(__file__).parents[2] / "specs"
 RULE = re.compile(r"^- \*\*((\w+)-R(\d+))\*\*(?= \()", re.M)
@@ -36,6 +37,9 @@ def rule_anchor(label: str) -> str:
 
 def mathml(latex: str, display: str = "inline") -> str:
     """Return a formula as MathML. Raises PluginError for LaTeX that the converter cannot read."""
+    braces = re.sub(r"\\[{}]", "", latex)
+    if braces.count("{") != braces.count("}"):
+        raise PluginError(f"formula {latex!r}: the braces are not balanced")
     try:
         text = convert(latex.strip(), display=display)
     except Exception as error:
@@ -47,7 +51,10 @@ def mathml(latex: str, display: str = "inline") -> str:
 
 def formula_block(latex: str, *_: Any, **__: Any) -> str:
     """Return a displayed formula as an HTML block that scrolls if it is wide."""
-    return f'<div class="formula">{mathml(latex, "block")}</div>'
+    try:
+        return f'<div class="formula">{mathml(latex, "block")}</div>'
+    except PluginError as error:  # the extension for fences suppresses other exceptions
+        raise SuperFencesException(str(error)) from error
 
 
 class FormulaProcessor(InlineProcessor):

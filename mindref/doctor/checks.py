@@ -27,6 +27,7 @@ BUG = "this is a bug in mindref doctor: please report it"
 CORE = ("numpy", "scipy", "numba", "llvmlite", "annoy", "click", "rich", "safetensors")
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+) *>= *([0-9.]+)$")
 EXTRA = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*;.*extra *== *["']([^"']+)["']""")
+CONTRIBUTOR_EXTRAS = ("docs", "test")
 FRAMEWORKS = {"torch": "torch", "jax": "jax"}  # dependencies of the backends with these names
 MINDREF_VARIABLES = (
     "MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK", "MINDREF_KEY",
@@ -110,7 +111,8 @@ def check_packages() -> Finding:
 
 def check_extras() -> Finding:
     """Return the versions of optional packages, and the extras that install the missing ones."""
-    extras = {x: extra for x, extra in read_requirements(EXTRA).items() if extra != "test"}
+    optional = read_requirements(EXTRA).items()
+    extras = {x: extra for x, extra in optional if extra not in CONTRIBUTOR_EXTRAS}
     extras |= FRAMEWORKS
     versions = {name: installed_version(name) for name in extras}
     available = [f"{name} {version}" for name, version in versions.items() if version]

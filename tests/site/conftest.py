@@ -1,0 +1,19 @@
+"""Import the hooks of .site, and find the site that `.ci/run docs` has built."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+HOOKS = REPOSITORY / ".site" / "hooks"
+BUILT = REPOSITORY / ".site" / "built"
+sys.path.append(str(HOOKS))
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """Return the folder of the built site."""
+    if not BUILT.is_dir():
+        pytest.skip("no built site: run `.ci/run docs`")
+    return BUILT
