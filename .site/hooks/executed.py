@@ -18,6 +18,7 @@ from typing import Any
 import nbformat
 from mkdocs.exceptions import PluginError
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbconvert import MarkdownExporter
 
 FENCE = re.compile(r"^```(console|python) (run|fails)\n(.*?)^```$", re.M | re.S)
@@ -92,6 +93,9 @@ def notebook_markdown(path: Path, run: bool) -> str:
     with tempfile.TemporaryDirectory() as folder:
         if run:
             client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3")
-            client.execute(cwd=folder)
+            try:
+                client.execute(cwd=folder)
+            except CellExecutionError as error:
+                raise PluginError(f"{path.name}: {error}") from error
         text, _ = MarkdownExporter().from_notebook_node(notebook)
     return FRAME_STYLE.sub("", COLOUR.sub("", text)).replace(FRAME, "<table>")

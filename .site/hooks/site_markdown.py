@@ -46,6 +46,8 @@ def mathml(latex: str, display: str = "inline") -> str:
         raise PluginError(f"formula {latex!r}: {error!r}") from error
     if unknown := re.search(r">(\\[A-Za-z]+)<", text):
         raise PluginError(f"formula {latex!r}: the command {unknown[1]} is unknown")
+    if ">&<" in text:  # the converter has no `aligned`
+        raise PluginError(f"formula {latex!r}: align rows with the environment split or cases")
     return text
 
 

@@ -26,6 +26,7 @@ MISTAKES = {
     "[a](../mindref/nothing.py)": "'mindref/nothing.py' is not found",
     "$\\nothing{x}$": r"the command \nothing is unknown",
     "```math\n\\nothing{x}\n```": r"the command \nothing is unknown",
+    "$\\begin{aligned} a &= b \\end{aligned}$": "align rows with the environment split or cases",
     "```math\n\\frac{a\n```": "the braces are not balanced",
 }
 
@@ -110,6 +111,17 @@ def test_a_command_with_another_exit_code_fails(tmp_path):
         page_markdown(page, tmp_path, True)
     page.write_text("```console fails\n$ false\n```\n")
     page_markdown(page, tmp_path, True)
+
+
+def test_a_notebook_with_an_error_fails(tmp_path):
+    import nbformat
+    from executed import notebook_markdown
+    from mkdocs.exceptions import PluginError
+
+    path, cell = tmp_path / "a.ipynb", nbformat.v4.new_code_cell("1 / 0")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    with pytest.raises(PluginError, match=r"a\.ipynb: .*\n[\s\S]*ZeroDivisionError"):
+        notebook_markdown(path, True)
 
 
 def test_a_table_and_arguments_of_a_docstring_become_markdown():
