@@ -11,8 +11,8 @@ RULE = re.compile(rf"^- \*\*(?P<label>[a-z_]+-R\d+)\*\* \((?P<force>{FORCE})\)",
 EXAMPLE = re.compile(r"^```json worked-example\n(?P<body>.*?)^```$", re.M | re.S)
 
 
-TABLES = ("README", "coverage", "evidence", "field", "scale", "speed", "study")
-"""Files of specs/ that state no rules: the index, what is generated, what is measured."""
+TABLES = ("README", "coverage", "evidence", "field", "paper", "scale", "speed", "study")
+"""Files of specs/ that state no rules, such as the index, generated tables and measurements."""
 
 
 def names() -> list[str]:

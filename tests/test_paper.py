@@ -7,7 +7,7 @@ from mindref.config import Config
 from mindref.presets import PRESETS, default_protocol
 from tests import spec_pages
 
-PAGE = spec_pages.SPECS / "paper" / "README.md"
+PAGE = spec_pages.SPECS / "paper.md"
 SECTIONS = {
     "3.1", "3.2", "3.3.1", "3.3.2", "3.4", "3.5", "3.6", "4.1", "4.2", "4.3", "4.4", "5", "6",
 }  # fmt: skip
