@@ -9,7 +9,8 @@ The trace, in the order in which it is made:
     trace_builder   recorded events and the table of steps make the trace, with its questions
     recipes         how the cells of a tensor are computed; recipe_arrays evaluates recipes
     invariants      properties of the numbers and their residuals
-    equation        equations as text, MathML and LaTeX; sources finds the source lines
+    formulas        the formulas of the pages; latex parses and equation renders these formulas
+    sources         the source lines of a step
     trace           the trace and its JSON; traced_user is the trace of one user
 
 Front ends: `terminal`, and `page` with the data of `page_users`.

@@ -1,127 +1,219 @@
-"""Equations: plain text, rendered as MathML and LaTeX.
+r"""Formulas rendered as plain text and as MathML, with links to the tensors of a trace.
 
-`w_ik = exp(b_ik) / sum_j exp(b_ij)`: a name, an underscore, its indices. `d_w_ik` is the gradient
-with respect to w_ik, a prime marks the value after an update, and `sum_j` is a sum over j.
+`\sum_i w_{ik}^{(t)} S e_i` has the plain text `sum_i w_ik^(t) S e_i`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from typing import NamedTuple
 
-GREEK = {"beta": "β", "sigma": "σ"}
-PRODUCTS = {"Se": ("S", "e")}  # symbols that are printed as a product
-FUNCTIONS = ("exp", "log", "log2", "max", "min", "floor", "sign")
-SYMBOLS = {"*": "·", "-": "−", "~": "∼"}
-TOKEN = re.compile(
-    r"(?P<name>(?:d_)?[A-Za-z]\w*?'?)(?:_(?P<index>[a-z0-9]+))?(?![\w'])"
-    r"|(?P<number>\d+(?:\.\d+)?)|\^(?P<power>\w+)|(?P<mark>[^\s\w])"
-)
+from mindref.study.latex import ABSENT, ACCENTS, FormulaNode
+
+LEAVES = {
+    "number": "mn", "letter": "mi", "function": "mi", "words": "mtext",
+}  # fmt: skip
+LONGEST_LINK = 2
+"""A linked part has at most this many factors: the vote S e."""
 
 
-class Token(NamedTuple):
-    """A token of an equation."""
+def render_plain(node: FormulaNode) -> str:
+    """Return a tree as plain text."""
+    if node.kind in ("row", "linked"):
+        return "".join(plain_parts(node.parts))
+    if node.kind == "script":
+        base, index, exponent = (render_plain(part) for part in node.parts)
+        index = f"({index})" if any(x in index for x in "=,") else index.replace(" ", "")
+        exponent = exponent.replace(" ", "")
+        if exponent and not (exponent.isalnum() or exponent.startswith("(")):
+            exponent = f"({exponent})"
+        return base + (index and f"_{index}") + (exponent and f"^{exponent}")
+    if node.kind == "frac":
+        above, below = (render_plain(part) for part in node.parts)
+        above = f"({above})" if is_sum(node.parts[0]) else above
+        return f"{above} / ({below})" if is_product(node.parts[1]) else f"{above} / {below}"
+    if node.kind == "sqrt":
+        return f"sqrt({render_plain(node.parts[0])})"
+    if node.kind in ACCENTS:
+        return f"{render_plain(node.parts[0])}_{node.kind}"
+    return node.plain
 
-    kind: str  # "symbol", "word", "function", "sum", "number", "power", "mark"
-    text: str
-    indices: str = ""
+
+def is_product(node: FormulaNode) -> bool:
+    """Return whether a tree has several factors or terms: neither one symbol nor one bracket."""
+    kinds = [edge_kind(part) for part in node.parts]
+    is_bracket = kinds.count("open") == 1 and "open" in kinds[:2] and kinds[-1] == "close"
+    return node.kind == "row" and len(kinds) > 1 and not is_bracket
 
 
-def tokenise_equation(text: str, symbols_known: Iterable[str]) -> Iterator[Token]:
-    """Yield the tokens of an equation; `known` has the symbols of tensors."""
-    symbols = set(symbols_known)
-    for match in TOKEN.finditer(text):
-        name, index = match["name"], match["index"] or ""
-        if not name:
-            kind = next(k for k in ("number", "power", "mark") if match[k])
-            yield Token(kind, match[kind])
-        elif name == "sum":
-            yield Token("sum" if index else "word", name, index)
-        elif f"{name}_{index}" in symbols:  # o_t is one tensor, not o with the index t
-            yield Token("symbol", f"{name}_{index}")
-        elif name in FUNCTIONS:
-            yield Token("function", name)
+def is_sum(node: FormulaNode) -> bool:
+    """Return whether a tree has several terms."""
+    return is_product(node) and any(part.kind == "relation" for part in node.parts)
+
+
+def plain_parts(parts: Sequence[FormulaNode]) -> Iterator[str]:
+    """Yield the plain texts of the parts of a row, with the spaces between them."""
+    before = START
+    for index, part in enumerate(parts):
+        text, after = render_plain(part), parts[index + 1] if index + 1 < len(parts) else END
+        is_term = edge_kind(before, -1) in ("relation", "open", "point")
+        if edge_kind(part) == "frac" and not (is_term and edge_kind(after) in AFTER_TERM):
+            text = f"({text})"
+        is_call = edge_kind(before, -1) == "function" and text.startswith("(")
+        yield (" " if needs_space(before, part) and not is_call else "") + text
+        before = START if is_sign(before, part) else part
+
+
+START, END = FormulaNode("open"), FormulaNode("close")
+OPEN = ("open", "space")
+AFTER_TERM = ("relation", "close", "point", "space", "words")
+SPACED = ("relation", "point", "function", "sum")
+
+
+def is_sign(before: FormulaNode, part: FormulaNode) -> bool:
+    """Return whether a part is the minus of a negative number, not of a difference."""
+    return part.plain == "-" and edge_kind(before, -1) in (*OPEN, "relation", "words")
+
+
+def needs_space(before: FormulaNode, part: FormulaNode) -> bool:
+    """Return whether plain text has a space between two parts."""
+    left, right = edge_kind(before, -1), edge_kind(part)
+    if "words" in (left, right) and right != "point":
+        return not (before.plain.endswith(" ") or part.plain.startswith(" ") or left == "open")
+    if right == "space":
+        return True
+    if left in OPEN or right in ("close", "point"):
+        return part.plain == ";"
+    if left in ("function", "sum") and right == "open":
+        return part.spaced
+    return left in SPACED or right in SPACED or part.spaced
+
+
+def edge_kind(node: FormulaNode, end: int = 0) -> str:
+    """Return the kind of the first part of a tree, or of the last for end = -1."""
+    if node.kind in ("row", "linked") and node.parts:
+        return edge_kind(node.parts[end], end)
+    return edge_kind(node.parts[0], end) if node.kind == "script" else node.kind
+
+
+def render_mathml(rows: Sequence[FormulaNode]) -> str:
+    """Return MathML with one line for each formula.
+
+    A linked part has the attribute data-symbol, which the page links to a table.
+    """
+    lines = [f"<mtr><mtd>{mathml_part(row)}</mtd></mtr>" for row in rows]
+    table = f'<mtable displaystyle="true">{"".join(lines)}</mtable>'
+    inner = table if len(rows) > 1 else mathml_part(rows[0])
+    return f'<math display="block">{inner}</math>'
+
+
+def mathml_part(node: FormulaNode) -> str:
+    """Return the MathML of a tree."""
+    inner = [mathml_part(part) for part in node.parts if part is not ABSENT]
+    if node.kind in ("row", "linked"):
+        link = f' data-symbol="{escape(node.text)}"' if node.kind == "linked" else ""
+        return f"<mrow{link}>{''.join(mathml_row(node.parts))}</mrow>"
+    if node.kind == "script":
+        return mathml_script(node, inner)
+    if node.kind in ACCENTS:
+        return f'<mover accent="true">{inner[0]}<mo>{ACCENTS[node.kind]}</mo></mover>'
+    if node.kind in ("frac", "sqrt"):
+        return f"<m{node.kind}>{''.join(inner)}</m{node.kind}>"
+    if node.kind == "space":
+        return '<mspace width="1em"/>'
+    return mathml_leaf(node)
+
+
+def mathml_leaf(node: FormulaNode) -> str:
+    """Return the MathML of a part without parts."""
+    tag = LEAVES.get(node.kind, "mo")
+    if node.kind == "letter" and node.text.endswith("′"):
+        letter = node.text.rstrip("′")
+        primes = f'<mo lspace="0" rspace="0">{node.text[len(letter) :]}</mo>'
+        return f"<mrow><mi>{escape(letter)}</mi>{primes}</mrow>"
+    attribute = ' movablelimits="false"' if node.kind == "sum" else ""
+    if node.text in ("|", "‖"):  # a fence that does not grow, on the side that the page states
+        form = {"open": "prefix", "close": "postfix"}.get(node.kind, "infix")
+        attribute = f' form="{form}" stretchy="false"'
+    return f"<{tag}{attribute}>{escape(node.text)}</{tag}>"
+
+
+def mathml_script(node: FormulaNode, inner: Sequence[str]) -> str:
+    """Return the MathML of a part with index or exponent; limits are below and above."""
+    _, index, exponent = node.parts
+    has_limits = node.parts[0].plain in ("sum", "max", "min")
+    below, above = ("under", "over") if has_limits else ("sub", "sup")
+    tag = "m" + (below if index is not ABSENT else "") + (above if exponent is not ABSENT else "")
+    return f"<{tag}>{''.join(inner)}</{tag}>"
+
+
+def mathml_row(parts: Sequence[FormulaNode]) -> Iterator[str]:
+    """Yield the MathML of the parts of a row, with spaces between factors."""
+    before = START
+    for part in parts:
+        factors = edge_kind(before, -1) in FACTOR_END and edge_kind(part) in FACTOR_START
+        if factors and part.spaced:
+            yield '<mspace width="0.25em"/>'
+        yield MINUS_SIGN if is_sign(before, part) else mathml_part(part)
+        before = part
+
+
+MINUS_SIGN = '<mo form="prefix">−</mo>'
+FACTOR_END = ("letter", "number", "frac", "sqrt", "close", "function", *ACCENTS)
+FACTOR_START = ("letter", "number", "frac", "sqrt", "open", "function", "sum", *ACCENTS)
+
+
+def link_symbols(row: FormulaNode, symbol_of: Callable[[list[str]], str]) -> FormulaNode:
+    """Return a tree whose symbols are linked.
+
+    symbol_of: the symbol of a part with one of the names, or an empty text; see `part_names`.
+    """
+    parts: list[FormulaNode] = []
+    arrow = next((n for n, part in enumerate(row.parts) if part.plain == "<-"), 0)
+    index = 0
+    while index < len(row.parts):
+        after = "'" if index < arrow else ""  # the value that x <- y gives to x
+        for length in range(min(LONGEST_LINK, len(row.parts) - index), 0, -1):
+            linked = row.parts[index : index + length]
+            symbol = symbol_of([name + after for name in part_names(linked)])
+            if symbol:
+                parts.append(FormulaNode("linked", symbol, "", linked, linked[0].spaced))
+                break
         else:
-            plain = not index and name not in symbols and len(name) > 1 and name not in GREEK
-            yield Token("word" if plain else "symbol", name, index)
+            length = 1
+            parts.append(link_inside(row.parts[index], symbol_of))
+        index += length
+    return row._replace(parts=tuple(parts))
 
 
-def render_mathml(text: str, symbols: dict[str, str]) -> str:
-    """Return MathML; a symbol of a tensor has the attribute data-symbol, which the page links."""
-    out: list[str] = []
-    before = ""
-    for token in tokenise_equation(text, symbols):
-        if token.kind == "power":
-            out[-1] = f"<msup>{out[-1]}<mn>{token.text}</mn></msup>"
-        else:
-            if token.kind == before == "symbol":  # a product: not beta1first
-                out.append('<mspace width="0.25em"/>')
-            out.append(render_element(token, symbols))
-        before = token.kind
-    return f'<math display="block"><mrow>{"".join(out)}</mrow></math>'
+def link_inside(node: FormulaNode, symbol_of: Callable[[list[str]], str]) -> FormulaNode:
+    """Return a part with its inner symbols linked; an index or an exponent has no link."""
+    if node.kind == "row":
+        return link_symbols(node, symbol_of)
+    if node.kind not in ("frac", "sqrt"):
+        return node
+    inner = [x if x.kind == "row" else FormulaNode("row", parts=(x,)) for x in node.parts]
+    return node._replace(parts=tuple(link_symbols(x, symbol_of) for x in inner))
 
 
-def render_element(token: Token, symbols: dict[str, str]) -> str:
-    """Return the MathML of a token."""
-    text = escape(SYMBOLS.get(token.text, token.text))
-    if token.kind == "sum":
-        return f'<munder><mo movablelimits="false">∑</mo><mi>{token.indices}</mi></munder>'
-    if token.kind == "symbol":
-        linked = f' data-symbol="{escape(token.text)}"' if token.text in symbols else ""
-        name, indices = split_symbol(token)
-        base = letters_mathml(name)
-        if name.startswith("d_"):
-            base = f"<mrow><mo>∂</mo>{base}</mrow>"
-        if not indices:
-            return f"<mrow{linked}>{base}</mrow>"
-        return f"<msub{linked}>{base}<mi>{indices}</mi></msub>"
-    tag = {"number": "mn", "mark": "mo", "word": "mtext", "function": "mi"}[token.kind]
-    return f"<{tag}> {text} </{tag}>" if tag == "mtext" else f"<{tag}>{text}</{tag}>"
+def part_names(parts: Sequence[FormulaNode]) -> list[str]:
+    """Return the names of a part: its plain text, then the text without indices.
+
+    `w_{ik}^{(t)}` has the names w_ik^(t) and w^(t); `d_{z_k}` has the names d_z_k and d_z. The
+    names of `S e_i` are "S e_i" and Se.
+    """
+    row = FormulaNode("row", parts=tuple(parts))
+    return [render_plain(row), symbol_name(row)]
 
 
-def split_symbol(token: Token) -> tuple[str, str]:
-    """Return base and subscript of a symbol, also of a tensor such as o_t."""
-    gradient = "d_" if token.text.startswith("d_") else ""
-    name, _, below = token.text.removeprefix("d_").partition("_")
-    return gradient + name, below or token.indices
-
-
-def letters_mathml(name: str) -> str:
-    """Return the MathML letters of a name, with Greek letters and primes."""
-    bare = name.removeprefix("d_")
-    name = bare.rstrip("'")
-    letters = [escape(GREEK.get(letter, letter)) for letter in PRODUCTS.get(name, (name,))]
-    letters[-1] += "′" * bare.count("'")
-    base = "".join(f"<mi>{letter}</mi>" for letter in letters)
-    return base if len(letters) == 1 else f"<mrow>{base}</mrow>"
-
-
-def render_latex(text: str, symbols: Iterable[str]) -> str:
-    """Return LaTeX."""
-    out = []
-    for token in tokenise_equation(text, symbols):
-        if token.kind == "sum":
-            out.append(rf"\sum_{{{token.indices}}}")
-        elif token.kind == "symbol":
-            out.append(render_latex_symbol(token))
-        elif token.kind == "word":
-            out.append(rf"\text{{ {token.text} }}")
-        elif token.kind == "function":
-            out.append(rf"\{token.text.rstrip('2')}" + ("_2" if token.text == "log2" else ""))
-        else:
-            out.append(f"^{{{token.text}}}" if token.kind == "power" else token.text)
-    return " ".join(out)
-
-
-def render_latex_symbol(token: Token) -> str:
-    """Return a symbol with its indices as LaTeX."""
-    name, indices = split_symbol(token)
-    bare = name.removeprefix("d_")
-    letter = bare.rstrip("'")
-    words = letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
-    words = " ".join(PRODUCTS[letter]) if letter in PRODUCTS else words
-    base = f"\\{letter}" if letter in GREEK else words
-    sign = r"\partial " if token.text.startswith("d_") else ""
-    return sign + base + "'" * bare.count("'") + (f"_{{{indices}}}" if indices else "")
+def symbol_name(node: FormulaNode) -> str:
+    """Return the letters of a symbol without its indices; a raised (t) belongs to the symbol."""
+    if node.kind == "row":
+        return "".join(symbol_name(part) for part in node.parts)
+    if node.kind != "script":
+        return render_plain(node)
+    base, index, exponent = node.parts
+    raised = render_plain(exponent).replace(" ", "")
+    iteration = f"^{raised}" if raised.startswith("(") else ""
+    is_gradient = base.plain == "d" and index is not ABSENT
+    return ("d_" + symbol_name(index) if is_gradient else render_plain(base)) + iteration

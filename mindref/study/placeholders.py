@@ -66,6 +66,7 @@ def model_values(context: TraceContext) -> dict[str, Any]:
         "q": "q" + one,
         "t": "t" + one,
         "neg": "neg" + one,
+        "v": "v" + one,
         "d_mixed": "d_v.mixed" if moving else "d_v",
         "query": " + d_query:d" if moving else "",
         "profile": "; p:gq" if context.profile[0] else "",

@@ -16,7 +16,7 @@ import numpy as np
 
 from mindref.errors import DataError, say
 from mindref.study import json_arrays
-from mindref.study.equation import render_latex, render_mathml
+from mindref.study.formulas import Equation
 from mindref.study.recipes import Recipe
 from mindref.study.sources import Span
 
@@ -69,8 +69,7 @@ class Step(NamedTuple):
     phase: str
     title: str
     why: str
-    equation: str
-    symbols: dict[str, str]  # symbol of the equation -> tensor
+    equation: Equation
     paper: str
     rules: tuple[str, ...]
     source: tuple[Span, ...]
@@ -139,22 +138,14 @@ def tensor_symbol(name: str) -> str:
 
 def step_to_json(step: Step) -> dict[str, Any]:
     """Return a step as JSON values."""
-    equation = {
-        "plain": step.equation,
-        "mathml": render_mathml(step.equation, step.symbols),
-        "latex": render_latex(step.equation, step.symbols),
-        "symbols": step.symbols,
-    }
-    plain = step._asdict() | {
+    return step._asdict() | {
         "number": step.number or None,
-        "equation": equation,
+        "equation": step.equation._asdict(),
         "source": [span._asdict() for span in step.source],
         "outputs": [tensor_to_json(tensor) for tensor in step.outputs],
         "invariants": [invariant_to_json(x) for x in step.invariants],
         "question": step.question._asdict() if step.question else None,
     }
-    del plain["symbols"]  # a part of the equation
-    return plain
 
 
 def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
@@ -172,13 +163,12 @@ def invariant_to_json(invariant: Invariant) -> dict[str, Any]:
 
 def step_from_json(plain: dict[str, Any]) -> Step:
     """Return the step that `step_to_json` wrote."""
-    question, checks = plain["question"], plain["invariants"]
+    question, checks, equation = plain["question"], plain["invariants"], plain["equation"]
     fields: dict[str, Any] = {
         name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()
     } | {
         "number": plain["number"] or 0,
-        "equation": plain["equation"]["plain"],
-        "symbols": plain["equation"]["symbols"],
+        "equation": Equation(**{**equation, "pages": tuple(equation["pages"])}),
         "source": tuple(Span(**span) for span in plain["source"]),
         "outputs": tuple(tensor_from_json(tensor) for tensor in plain["outputs"]),
         "invariants": tuple(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.study.equation import tokenise_equation
+from mindref.study.formulas import make_equation
 from mindref.study.invariants import RESIDUALS, TOLERANCE, relative_difference
 from mindref.study.placeholders import TraceContext, fill_placeholders
 from mindref.study.recipe_arrays import evaluate_recipe, vector_lengths
@@ -20,6 +20,7 @@ from mindref.study.record import Event
 from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
 from mindref.study.steps.kind import AXES, OutputSpec, QuestionSpec, StepKind
+from mindref.study.steps.letters import select_letters
 from mindref.study.steps.option_texts import adapt_step_kind
 from mindref.study.trace import Invariant, Question, Step, Tensor, Trace, axis_labels, tensor_symbol
 
@@ -90,8 +91,12 @@ class TraceBuilder:
             phase=kind.phase,
             title=kind.title,
             why=filled(kind.why),
-            equation=kind.equation,
-            symbols=equation_symbols(kind.equation, [*read, *(x.name for x in outputs)]),
+            equation=make_equation(
+                kind.formulas,
+                partial(select_letters, step=kind.letters),
+                unique_symbols([*read, *(x.name for x in outputs)]),
+                filled,
+            ),
             paper=kind.paper,
             rules=tuple(kind.rules.split()),
             source=tuple(find_span(anchor) for anchor in kind.code),
@@ -182,17 +187,14 @@ def step_id(kind: str, number: int) -> str:
     return f"{head}[{number}]{dot}{tail}"
 
 
-def equation_symbols(equation: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the tensor of each symbol of an equation."""
-    symbols: dict[str, str] = {}
+def unique_symbols(names: Sequence[str]) -> dict[str, str]:
+    """Return the symbol of each tensor of a step; a second tensor with the symbol has a prime."""
+    tensors: dict[str, str] = {}
     for name in names:
         symbol = tensor_symbol(name)
-        if symbol in symbols and symbols[symbol] != name:
-            symbols[symbol + "'"] = name
-        else:
-            symbols[symbol] = name
-    used = [t.text for t in tokenise_equation(equation, symbols) if t.kind == "symbol"]
-    return {symbol: symbols[symbol] for symbol in dict.fromkeys(used) if symbol in symbols}
+        is_taken = tensors.get(symbol, name) != name
+        tensors[symbol + "'" * is_taken] = name
+    return {name: symbol for symbol, name in tensors.items()}
 
 
 def value_at_path(arrays: Mapping[str, Any], path: str) -> Any:

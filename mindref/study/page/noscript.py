@@ -55,10 +55,15 @@ def position_labels(trace: Mapping[str, Any], tensor: Mapping[str, Any], axis: i
 def render_step_list(trace: Mapping[str, Any]) -> str:
     """Return the steps as a list of titles and equations."""
     items = "".join(
-        f"<li><b>{escape(step['title'])}</b> <code>{escape(step['equation']['plain'])}</code></li>"
+        f"<li><b>{escape(step['title'])}</b> <code>{escape(join_formulas(step))}</code></li>"
         for step in trace["steps"]
     )
     return f"<h3>The steps</h3><ol>{items}</ol>"
+
+
+def join_formulas(step: Mapping[str, Any]) -> str:
+    """Return the formulas of a step as one line."""
+    return "; ".join(step["equation"]["plain"].splitlines())
 
 
 def isolate_direction(text: Any) -> str:

@@ -1,4 +1,4 @@
-"""The table of steps: texts, equation, source anchors, recipes and invariants of each step.
+"""The table of steps: texts, formulas, source anchors, recipes and invariants of each step.
 
 The table is in reading order; a trace has its steps in the order of the computation.
 """

@@ -7,7 +7,7 @@ letter of the routing softmax; see placeholders.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 AXES = {
@@ -61,7 +61,7 @@ class StepKind(NamedTuple):
     kind: str  # such as "routing.weights"; the id of a step adds the iteration in brackets
     title: str
     why: str
-    equation: str
+    formulas: tuple[str, ...]  # references to the pages, see mindref.study.formulas
     paper: str
     rules: str
     code: tuple[str, ...]  # "module:function" or "module:function@text in the line"
@@ -72,6 +72,7 @@ class StepKind(NamedTuple):
     variants: tuple[str, ...] = ()
     exercises: tuple[str, ...] = ()  # to do after this step; not every exercise that computes it
     absent_if: str = ""  # flag of the context that removes the step
+    letters: Mapping[str, Mapping[str, str]] = {}  # as in letters.py, for this step
     event: str = ""  # events of the recorder, such as "routing.iteration"; default: the kind
 
     @property

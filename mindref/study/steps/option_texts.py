@@ -1,4 +1,4 @@
-"""Texts, equations and source lines of steps that depend on a setting.
+"""Texts, formulas and source lines of steps that depend on a setting.
 
 The table of steps describes the model of the paper. This module replaces the parts that are wrong
 for a model with another setting.
@@ -67,7 +67,7 @@ FORWARD = (
         setting_is("interest_count", "fixed"),
         title="number of active interests of this user",
         why="This model has K interests for every user; in the paper K' grows with log n.",
-        equation="K' = K",
+        formulas=('model option interest_count="fixed"',),
         paper="not in the paper",
         rules="model-R7",
         code=(f"{MIND}:active_after@model-R7",),
@@ -85,7 +85,7 @@ FORWARD = (
         setting_is("routing", "uniform"),
         title="uniform routing: all logits are 0",
         why="All interests are equal; the setting is a baseline.",
-        equation="b_ik = 0",
+        formulas=('model option routing="uniform"',),
         paper="not in the paper",
         rules="model-R12",
         code=(f"{MIND}:interests@model-R12",),
@@ -96,7 +96,7 @@ FORWARD = (
         setting_is("routing_axis", "behaviours"),
         title="each interest divides one vote among the films",
         why="The coupling weights of an interest sum to 1, so the films compete for the interest.",
-        equation="w_ik = exp(b_ik) / sum_l exp(b_lk)",
+        formulas=('routing option axis="behaviours"',),
         paper="another reading of eq. 6",
         question=QuestionSpec(
             "Which interest has the largest coupling weight for {row}?",
@@ -112,7 +112,7 @@ FORWARD = (
         setting_is("squash", "unit"),
         title="unit: length 1, same direction",
         why="All capsules have the same length; only the direction differs.",
-        equation="u_kd = z_kd / |z_k|",
+        formulas=('routing option kind="unit"',),
         paper="not in the paper",
         rules="routing-R4 squash-R6",
         code=(f"{ROUTING}:forward@routing-R4", "mindref.ops.squash:forward@return unit, Saved"),
@@ -123,7 +123,7 @@ FORWARD = (
         setting_is("squash", "none"),
         title="no squash: the sum is the capsule",
         why="The length of a capsule has no bound.",
-        equation="u_kd = z_kd",
+        formulas=('routing option kind="none"',),
         paper="not in the paper",
         rules="routing-R4 squash-R7",
         code=(f"{ROUTING}:forward@routing-R4", "mindref.ops.squash:forward@return x.copy()"),
@@ -136,9 +136,8 @@ FORWARD = (
         no_profile,
         title="the capsules are the input of the layers",
         why="This model has no user features, so there is no profile to join.",
-        equation="x_kd = u_kd",
+        formulas=("model option no user features",),
     ),
-    option_text("interests.active", setting_is("last_relu", True), equation="v_kd = active_k x_kd"),
 )
 LOSS = (
     option_text(
@@ -161,7 +160,7 @@ LOSS = (
         lambda context: attention_power(context) == 0,
         title="the power 0 makes all scores equal",
         why="Every active interest gets the same weight: the result is the mean of the interests.",
-        equation="g_k = 0",
+        formulas=("label_attention option power=0", "label_attention forward 2 without overflow.1"),
     ),
     option_text(
         "attention.weights",
@@ -173,15 +172,12 @@ LOSS = (
         "attention.weights",
         lambda context: attention_power(context) == float("inf"),
         why="The interest with the largest score has all the weight and all the gradient.",
-        equation="h_k = 1 for the largest s_k, 0 for the others",
+        formulas=("label_attention option power=inf",),
         rules="label_attention-R6",
         code=(f"{ATTENTION}:forward@one_hot_of_largest",),
     ),
 )
 BACKWARD = (
-    option_text(
-        "interests.d_active", setting_is("last_relu", True), equation="d_x_kd = active_k d_v_kd"
-    ),
     option_text(
         "interests.d_join",
         no_profile,
@@ -192,7 +188,7 @@ BACKWARD = (
         "routing.d_weights",
         setting_is("routing_axis", "behaviours"),
         why="The coupling weights of an interest sum to 1, so each column of gradients sums to 0.",
-        equation="d_b_ik = d_b'_ik + w_ik (d_w_ik - sum_l w_lk d_w_lk)",
+        formulas=("routing backward 3.2", "routing backward 2.2"),
     ),
     option_text(
         "routing.d_votes",
@@ -226,9 +222,10 @@ def adapt_serving_step(kind: StepKind, context: TraceContext) -> StepKind:
     if kind.kind != SCORE.kind:
         return kind
     items, score, best, brought_by = kind.outputs
-    why, checks, rules = kind.why, kind.checks, kind.rules
+    why, checks, rules, formulas = kind.why, kind.checks, kind.rules, kind.formulas
     if context.config.score == "sum":
         why = "The score of a film is the sum of its scores for all active interests."
+        formulas = (formulas[0], 'recall option score="sum"')
         best, checks, rules = best._replace(recipe="score:xk active:k"), (), "recall-R3 recall-R5"
     outs: tuple[OutputSpec, ...] = (items, score, best, brought_by)
     if context.config.normalise:
@@ -237,5 +234,4 @@ def adapt_serving_step(kind: StepKind, context: TraceContext) -> StepKind:
         outs = (items, unit, score._replace(recipe="E:xd v1:kd"), best, brought_by)
     if context.traced_items < context.items:
         why += f" Of {context.items} films, the best films and the target are displayed."
-    equation = kind.equation.replace("v_kd", "v1_kd") if context.config.normalise else kind.equation
-    return kind._replace(why=why, checks=checks, rules=rules, outputs=outs, equation=equation)
+    return kind._replace(why=why, checks=checks, rules=rules, outputs=outs, formulas=formulas)

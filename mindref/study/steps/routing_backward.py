@@ -9,7 +9,7 @@ UPDATE = StepKind(
     "routing.d_update",
     "gradient of the loss with respect to the capsules, through the next logits",
     "Stop-gradient omits this path: the capsules of an iteration change the next coupling weights.",
-    "d_u_kd = sum_i d_b'_ik Se_id",
+    ("routing backward 5",),
     "derivative of Algorithm 1, step 7",
     "routing-R11",
     (f"{ROUTING}:backward@votes_from_agreement =", f"{ROUTING}:backward@d_capsules = sum_votes"),
@@ -24,7 +24,7 @@ SUMS = StepKind(
     "routing.d_sums",
     "gradient of the loss with respect to the sums z, through squash",
     "The part along the capsule changes its length; the perpendicular part changes its direction.",
-    "d_z_kd = across_k (d_u_kd - n_kd) + along_k n_kd with n_k = unit_k (unit_k . d_u_k)",
+    ("routing backward 4", "squash backward Together.5", "routing backward 3.1"),
     "derivative of Algorithm 1, steps 5 and 6",
     "squash-R2 routing-R28",
     (
@@ -49,7 +49,7 @@ WEIGHTS = StepKind(
     "routing.d_weights",
     "gradient of the loss with respect to the logits, through the softmax",
     "The coupling weights of a film sum to 1, so the gradients of each row sum to 0.",
-    "d_b_ik = d_b'_ik + w_ik (d_w_ik - sum_j w_ij d_w_ij)",
+    ("routing backward 3.2", "routing backward 2.1"),
     "derivative of Algorithm 1, step 4",
     "routing-R11 softmax-R5",
     (
@@ -76,7 +76,7 @@ VOTES = StepKind(
     "routing.d_votes",
     "gradient of the loss with respect to the votes, S and the item vectors",
     "The votes have 2r - 1 uses in r iterations; the gradient ledger shows the term of each use.",
-    "d_S_de = sum_i d_Se_id e_ie",
+    ("routing backward 1.1", "routing backward 1.2"),
     "derivative of the shared bilinear map",
     "routing-R28",
     (

@@ -9,6 +9,18 @@ from mindref.study.steps.kind import InvariantSpec, OutputSpec, QuestionSpec, St
 ADAM = "mindref.training.optimiser:update"
 
 
+def adam_letters(symbol: str) -> dict[str, dict[str, str]]:
+    """Return the tensors of the symbols of Adam.
+
+    m and v of step 3 have no link: they are the values after steps 1 and 2, called m' and v' here.
+    """
+    names = {"m": "first", "v": "second", "theta": "value"}
+    names |= {f"{letter}'": f"{name}'" for letter, name in names.items()}
+    names |= {"beta_1": "beta1", "beta_2": "beta2"}
+    tensors = {letter: f"{symbol}.{name}" for letter, name in names.items()}
+    return {"optimiser": {**tensors, "g": f"d_{symbol}"}, "optimiser forward 3": {"m": "", "v": ""}}
+
+
 def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> StepKind:
     """Return the Adam step of a parameter; `name` is the parameter in the optimiser."""
     x = letters
@@ -24,8 +36,13 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
         f"update.{symbol}",
         title,
         why,
-        f"first' = beta1 first + (1 - beta1) d_{symbol}; second' = beta2 second + (1 - beta2)"
-        f" d_{symbol}^2; value' = value - rate first' / (sqrt(second') + epsilon)",
+        (
+            "optimiser forward 1",
+            "optimiser forward 2",
+            "optimiser forward 3",
+            "optimiser forward.1",
+            "optimiser forward.2",
+        ),
         "Kingma and Ba 2015, Algorithm 1",
         "optimiser-R1 optimiser-R3 optimiser-R4",
         (f"{ADAM}@m = beta1", f"{ADAM}@v = beta2", f"{ADAM}@optimiser-R4"),
@@ -68,6 +85,7 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
         ),
         phase="update",
         exercises=("adam-step",),
+        letters=adam_letters(symbol),
         event=f"update.{name}.before update.{name}.after",
     )
 
@@ -90,7 +108,7 @@ SCORE = StepKind(
     "serve.scores",
     "serving: score of every film for every interest",
     "The score of a film is the best score of any interest.",
-    "score_xk = sum_d E_xd v_kd",
+    ("recall forward.1", "recall forward.2"),
     "section 3.1, eq. 3",
     "recall-R1 recall-R5",
     ("mindref.study.top_items:find_top_items@products =",),
@@ -115,7 +133,7 @@ TOP = StepKind(
     "the films with the largest scores",
     "Each film has the interest with the best score. This list includes films of the history;"
     " `mindref recall` removes them.",
-    "top = the N largest best_x",
+    ("recall forward.3",),
     "section 3.5",
     "recall-R7",
     ("mindref.study.top_items:find_top_items@order =",),

@@ -61,7 +61,7 @@ def format_screen(trace: Trace, step_index: int, columns: int, all_: bool = Fals
 
 
 def format_heading(trace: Trace, step_index: int, columns: int) -> list[Line]:
-    """Return number, id and title of a step, its purpose, its equation and its source in print."""
+    """Return number, id and title of a step, its purpose, its formulas and its source in print."""
     step = trace.steps[step_index]
     name = f" {step_index + 1}/{len(trace.steps)}  {step.id}"
     title = name.ljust(30) + "  " + step.title
@@ -71,11 +71,16 @@ def format_heading(trace: Trace, step_index: int, columns: int) -> list[Line]:
         lines = [Line(name, "title"), *wrap_lines(step.title, columns, "title", indent=3)]
     lines += wrap_lines(step.why, columns)
     paper = step.paper if step.paper.startswith("not ") else f"paper: {step.paper}"
-    equation = f" {step.equation}"
-    both = equation.ljust(43) + "  " + paper
+    *formulas, last = step.equation.plain.splitlines()
+    for formula in formulas:
+        lines += wrap_lines(formula, columns, "bold")
+    both = f" {last}".ljust(43) + "  " + paper
     if display_width(both) <= columns:
-        return [*lines, Line(both, "bold")]
-    return [*lines, *wrap_lines(step.equation, columns, "bold"), *wrap_lines(paper, columns)]
+        lines.append(Line(both, "bold"))
+    else:
+        lines += [*wrap_lines(last, columns, "bold"), *wrap_lines(paper, columns)]
+    letters = ", ".join(f"{letter} = {name}" for letter, name in step.equation.letters.items())
+    return [*lines, *(label_lines("letters", letters, columns) if letters else [])]
 
 
 def format_source(step: Step, columns: int, all_: bool) -> list[Line]:

@@ -59,7 +59,8 @@ def format_explanation(
     is_float = value.dtype.kind == "f"
     digits = format_exact(float(value)) if is_float else format_number(value, "d")
     lines = wrap_lines(f"{name} = {digits}{title}", columns, "title")
-    lines += wrap_lines(f"of step {cell.step_index + 1}, {step.id}:  {step.equation}", columns)
+    formulas = "; ".join(step.equation.plain.splitlines())
+    lines += wrap_lines(f"of step {cell.step_index + 1}, {step.id}:  {formulas}", columns)
     explanation = explain_cell(trace.values, tensor.recipe, cell.position)
     for group in explanation.groups:
         lines += [Line(""), *format_group(trace, group, columns, all_, in_order)]

@@ -154,6 +154,26 @@ def test_a_click_on_the_formula_or_the_code_marks_too(shared):
         shared.page.dispatch_event(place, "click")
 
 
+def test_each_formula_is_a_line_with_a_text_for_screen_readers(shared, trace):
+    for step in trace["steps"]:
+        shared.at(step=step["id"])
+        lines = step["equation"]["plain"].splitlines()
+        assert shared.page.get_attribute("#step math", "alttext") == "; ".join(lines)
+        assert len(shared.page.query_selector_all("#step math mtr")) in (len(lines), 0)
+        assert len(lines) == 1 or shared.page.query_selector("#step math mtable")
+
+
+@pytest.mark.parametrize("edits", ["", "r:5"])
+def test_a_letter_of_the_page_is_before_the_name_of_its_tensor(shared, edits):
+    shared.at(step="routing[2].capsules", edits=edits)
+    terms = shared.page.eval_on_selector_all("#step .terms button", "x => x.map(y => y.innerText)")
+    starts = [term.partition("]")[0] + "]" for term in terms]
+    assert starts == ["u[2]", "x = z[2]", "a = unit[2]"]
+    shared.at(step="routing[4].capsules" if edits else "routing[3].capsules", edits=edits)
+    text = shared.page.inner_text("#step .terms")
+    assert ("a = unit[4]" if edits else "a = unit[3]") in text
+
+
 def test_the_pointer_highlights_every_occurrence_of_a_symbol(shared):
     shared.at(step="routing[1].weights")
     shared.page.dispatch_event("#step .terms [data-symbol=b]", "pointerover")

@@ -6,11 +6,12 @@ import { change, state } from "./state.js";
 
 /** Return the equation: MathML with clickable symbols, and a button for each symbol. */
 export function equation(step) {
-  const { plain, mathml, symbols } = step.equation;
+  const { plain, mathml, symbols, letters } = step.equation;
   const math = h("div.math");
   math.append(mathOf(mathml, symbols));
-  math.querySelector("math")?.setAttribute("alttext", plain);
-  const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name));
+  math.querySelector("math")?.setAttribute("alttext", plain.replaceAll("\n", "; "));
+  const lettersOf = (name) => Object.keys(letters).filter((letter) => letters[letter] === name);
+  const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name, lettersOf(name)));
   return section("equation", "equation", math, terms.length > 0 && h("p.terms", terms));
 }
 
@@ -27,8 +28,10 @@ function mathOf(mathml, symbols) {
   return math;
 }
 
-function term(symbol, name) {
-  return button([h("b", name), " ", h("span", meaning(name))], () => mark(symbol), {
+/** Return the button of a tensor; `letters` are its names in the formulas, if they differ. */
+function term(symbol, name, letters) {
+  const equals = letters.map((letter) => `${letter} = `).join("");
+  return button([equals, h("b", name), " ", h("span", meaning(name))], () => mark(symbol), {
     class: "term",
     "data-symbol": symbol,
     colour: hue(name),

@@ -145,6 +145,7 @@ function inputs(trace, recorded, step) {
 function references(step) {
   const rows = [
     ["paper", step.paper],
+    ["specification", step.equation.pages.join(", ")],
     ["rules", step.rules.join(", ")],
     ["variants of public code", step.variants.map((name) => variantButton(name))],
     ["exercises", step.exercises.map((name) => `mindref study --exercise ${name}`).join(", ")],

@@ -70,11 +70,12 @@ function renamed(step, names, renumber, changed) {
     return value;
   };
   const id = step.id.replace(ITERATION, (_, k) => `routing[${renumber(Number(k))}]`);
+  const changeValues = (mapping) =>
+    Object.fromEntries(Object.entries(mapping).map(([key, name]) => [key, change(name)]));
   const equation = {
     ...step.equation,
-    symbols: Object.fromEntries(
-      Object.entries(step.equation.symbols).map(([s, name]) => [s, change(name)]),
-    ),
+    symbols: changeValues(step.equation.symbols),
+    letters: changeValues(step.equation.letters),
   };
   const outputs = step.outputs.map((tensor) => {
     const out = walk(tensor, "");
