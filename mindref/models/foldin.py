@@ -29,6 +29,7 @@ LONGEST = 1.5  # C, maximum length of a vector
 STEPS = 20  # of gradient descent
 RATE = 15.0  # learning rate of the first step; decreases linearly towards zero
 COMPARED = 512  # M, maximum number of comparison items per step
+TIE = 1e-9  # inner products and squared distances of directions this close are equal
 NARROWEST = 8  # minimum P, the columns for a user's items; larger P are 2, 4, 8, ... times it
 BLOCK = 1 << 15  # about the number of scores per interest in a block: fits the cache
 
@@ -210,19 +211,26 @@ def farthest_first(directions: Array, is_item: Bools, count: int) -> Ints:
 
     directions (B, P, D); only those with `is_item` are chosen. The first has the direction nearest
     the mean direction. Ties go to the lower column. For a user with fewer items, columns repeat.
+    Without the tolerance TIE, rounding would choose the first of two directions.
     """
     share = is_item / is_item.sum(axis=1, keepdims=True)
     mean = share[:, None, :] @ directions  # (B, 1, D)
     near = (directions @ mean.transpose(0, 2, 1))[..., 0]
-    chosen = [np.where(is_item, near, -np.inf).argmax(axis=1)]  # maxmf-R20
+    chosen = [first_largest(np.where(is_item, near, -np.inf))]  # maxmf-R20
     nearest, user = np.where(is_item, np.inf, -2.0), np.arange(len(is_item))
     while len(chosen) < count:
         last = directions[user, chosen[-1]]
         apart = ((directions - last[:, None]) ** 2).sum(axis=2)
         nearest = np.minimum(nearest, apart)
         nearest[user, chosen[-1]] = -1.0  # not chosen again, even if all directions are equal
-        chosen.append(nearest.argmax(axis=1))
+        chosen.append(first_largest(nearest))
     return np.stack(chosen, axis=1)
+
+
+def first_largest(values: Array) -> Ints:
+    """Return the first column of each row (B, P) whose value is within TIE of the largest (B,)."""
+    columns: Ints = (values >= values.max(axis=1, keepdims=True) - TIE).argmax(axis=1)
+    return columns  # maxmf-R25
 
 
 def unit_directions(x: Array) -> Array:

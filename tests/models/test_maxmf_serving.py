@@ -120,6 +120,21 @@ def test_seeds_go_by_direction_and_not_by_length(length):
     assert foldin.unit_directions(np.zeros((1, 2))).tolist() == [[0, 0]]
 
 
+@pytest.mark.rules("maxmf-R20", "maxmf-R25")
+def test_equal_directions_go_to_the_lower_id_whatever_the_rounding():
+    """In exact arithmetic, the mean of two directions is equally near to both."""
+    rng = np.random.default_rng(0)
+    for width in (2, 5, 40):
+        for pair in foldin.unit_directions(rng.standard_normal((200, 2, width))):
+            assert farthest_first(pair, 2) == [0, 1]
+    square = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
+    turn = np.deg2rad(17)
+    turned = square @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    assert farthest_first(turned, 4) == [0, 2, 1, 3]
+    apart = np.deg2rad([0, 90.01, 90])  # a difference beyond the tolerance still decides
+    assert farthest_first(np.stack([np.cos(apart), np.sin(apart)], axis=1), 2) == [2, 0]
+
+
 def users_of(items, own, padding=0):
     """Return one user who has some of the items and is compared with all of them at each step."""
     count, met = len(own), np.isin(np.arange(len(items)), own)
