@@ -53,11 +53,13 @@ def evaluate_top_n(
     """Return the report of lists (C, n), n >= max(list_lengths), over a catalogue of n_items items.
 
     The generator draws the bootstrap samples. To compare several models on the same samples, pass
-    generators with the same seed. Raises ShapeError, ConfigError, DataError.
+    generators with the same seed. Raises ShapeError, ConfigError, DataError. The items of a list
+    must be distinct: a target that is twice in a list would count twice.
     """
     if not len(ranked.items) == len(cases.targets) == len(cases.histories):
         sizes = (len(ranked.items), len(cases.targets), len(cases.histories))
         raise ShapeError(say("evaluate", "one list, history and target row per case", sizes))
+    check_distinct(ranked.items)
     n_relevant = metrics.count_distinct(cases.targets)
     has_target = n_relevant > 0  # metrics-R1
     if not has_target.any():
@@ -76,6 +78,16 @@ def evaluate_top_n(
         metrics=estimates,
         by_history_length=metrics_by_history_length(values, cases.histories.lengths[has_target]),
     )
+
+
+def check_distinct(items: Ints) -> None:
+    """Raise DataError for a list (C, n) that has an item twice; -1, padding, may repeat."""
+    ordered = np.sort(items, axis=1)
+    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if repeated.any():  # metrics-R32
+        case, position = np.argwhere(repeated)[0]
+        got = f"item {ordered[case, position]} twice in the list of case {case}"
+        raise DataError(say("evaluate", "lists of distinct items", got, "remove the second"))
 
 
 def metrics_by_history_length(

@@ -67,6 +67,15 @@ def test_invalid_cases_and_list_lengths_are_errors():
         judge(at=(1, 5))
 
 
+@pytest.mark.rules("metrics-R32")
+def test_a_list_with_an_item_twice_raises():
+    cases = EvaluationCases(np.arange(2), Ragged.of([[1], [1]]), Ragged.of([[4], [5]]))
+    settings = {"list_lengths": (1,), "rng": np.random.default_rng(0)}
+    evaluate_top_n(ranked_of([[4, 2, -1, -1], [5, 4, 2, 0]]), cases, 6, **settings)
+    with pytest.raises(DataError, match="got item 5 twice in the list of case 1"):
+        evaluate_top_n(ranked_of([[4, 2, -1, -1], [5, 4, 5, 0]]), cases, 6, **settings)
+
+
 @pytest.mark.rules("metrics-R22", "metrics-R23")
 def test_predictions_are_written_without_padding(tmp_path):
     ranked = TopN(
