@@ -184,6 +184,31 @@ def test_distinct_matrices_or_log_weights_separate_interests_even_with_zero_logi
         assert np.abs(gaps).max(axis=-1).min() > 0
 
 
+@pytest.mark.rules("routing-R26", "routing-R38")
+@AXES
+@pytest.mark.parametrize("by", ["matrices", "log weights"])
+def test_interests_differ_if_and_only_if_their_sums_differ(by, axis):
+    """Two equal behaviours, whose matrices or log weights are swapped between the interests."""
+    rng, on = np.random.default_rng(0), np.ones((1, 2), bool)
+    history = np.repeat(rng.standard_normal((1, 1, 3)), 2, axis=1)
+    first, second, third = rng.standard_normal((3, 3, 3) if by == "matrices" else 3)
+
+    def capsules(x, iterations):
+        options = {"iterations": iterations, "gradient": "last", "axis": axis}
+        arrays = (x,) if by == "matrices" else (np.eye(3),)
+        weights = () if by == "matrices" else (x[None],)
+        zeros = np.zeros((1, 2, 2))
+        return routing.forward(history, on, *arrays, zeros, on, *weights, **options)[0][0]
+
+    swapped = np.stack([first, second, second, first]).reshape(2, 2, *np.shape(first))
+    for iterations in (1, 3):
+        equal = capsules(swapped, iterations)
+        assert_close(equal[0], equal[1])
+    swapped[1, 1] = third
+    different = capsules(swapped, 1)
+    assert np.abs(different[0] - different[1]).max() > 1e-3
+
+
 @pytest.mark.rules("routing-R27")
 @pytest.mark.parametrize("kind", squash.KINDS)
 @given(case=routing_cases())

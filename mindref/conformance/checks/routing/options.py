@@ -66,7 +66,7 @@ def general_routing_gradients_match_the_reference() -> None:
 
 @add_check("routing-R26", draws=routing_calls(general=True))
 def distinct_matrices_give_distinct_interests(context: CheckContext, call: Call) -> None:
-    """If all initial logits are 0, different matrices S_ik must give different capsules."""
+    """If all initial logits are 0, random matrices S_ik must give different capsules."""
     assert_interests_differ(context, call, "matrices")
 
 
@@ -241,7 +241,7 @@ def log_two_counts_a_behaviour_twice(context: CheckContext, call: Call) -> None:
 
 @add_check("routing-R38", draws=WEIGHTED)
 def distinct_log_weights_give_distinct_interests(context: CheckContext, call: Call) -> None:
-    """If all initial logits are 0, different log weights must give different capsules."""
+    """If all initial logits are 0, random log weights must give different capsules."""
     assert_interests_differ(context, call, "log weights")
 
 
