@@ -1,5 +1,7 @@
 """The families that know no history: popularity and chance."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.models import popularity, random_scores
 from mindref.models.parameters import Sizes
+from tests import spec_pages
 
 CONFIG = Config.of("mind")
 
@@ -28,6 +31,25 @@ def test_popularity_ranks_as_the_baseline_of_every_result(seed):
     expected = top_n.popularity_top_n(count_items(sequences, 9), 2, **given_)
     for got, want in zip(ranked, expected, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.rules("baselines-R7")
+def test_the_counts_of_the_worked_example_include_repeated_interactions():
+    example = spec_pages.examples("baselines")[0]
+    sizes = Sizes(example["items"], example["items"], 0, 0)
+    arrays = popularity.fit_popularity(Ragged.of(example["sequences"]), sizes, CONFIG)
+    assert arrays["counts"].tolist() == example["counts"]
+
+
+@pytest.mark.rules("baselines-R8")
+def test_scores_of_chance_are_those_of_the_generator_on_the_page():
+    seed, history = 7 + (3 << 32), [5, 0, 2]
+    arrays = random_scores.fit_random_scores(Ragged.of([[0]]), Sizes(50, 50, 0, 0), CONFIG)
+    config = Config.of("mind", {"seed": seed})
+    scores = random_scores.draw_random_scores(arrays, Ragged.of([history]), config)
+    digest = hashlib.sha256(b"".join(item.to_bytes(8, "little") for item in history)).digest()
+    key = [seed % 2**32, 5, int.from_bytes(digest[:4], "little"), seed // 2**32]
+    assert scores[0].tolist() == np.random.default_rng(key).random(50).tolist()
 
 
 @pytest.mark.rules("baselines-R2", "baselines-R8")
