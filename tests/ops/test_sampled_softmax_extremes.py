@@ -98,6 +98,19 @@ def test_a_user_without_negatives_has_no_loss(ids, sharpness):
     assert not any(np.any(x) for x in run(case, sharpness))
 
 
+@pytest.mark.rules("sampled_softmax-R18", "pooled_softmax-R25")
+@EACH_EXTREME
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_a_logit_that_is_not_finite_makes_the_loss_nan_even_if_every_negative_is_a_hit(
+    bad, sharpness
+):
+    case = of_products([1.0, 1.0], [[bad, bad]])._replace(negative_ids=np.array([1]))
+    case = case._replace(target_ids=np.array([1]))
+    with np.errstate(invalid="ignore"):
+        out, _, d_target, d_negatives = run(case, sharpness)
+    assert np.isnan([out, d_target.sum(), d_negatives.sum()]).all()
+
+
 STEMS = pytest.mark.parametrize(
     ("stem", "sharpness"), [("sampled_softmax", SAMPLED), ("pooled_softmax", 1.0)]
 )
