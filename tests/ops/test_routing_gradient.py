@@ -167,3 +167,41 @@ def test_the_worked_example_of_keyed_logits_matches_the_page():
     example = spec_pages.examples("routing")[1]
     sizes = (example[name] for name in ("seed", "items", "interests", "sigma"))
     assert_example({"logits": keyed_table(*sizes, "float64")}, example)
+
+
+@pytest.mark.rules("routing-R11", "routing-R12", "routing-R36")
+@pytest.mark.parametrize(
+    ("settings", "agree"),
+    [
+        ({"iterations": 1}, True),
+        ({"interests": 1}, True),
+        ({"interests": 1, "axis": "behaviours"}, False),
+        ({"length": 1, "axis": "behaviours"}, True),
+        ({"length": 1}, False),
+        ({"scale": 0.0}, True),
+        ({"scale": 0.0, "axis": "behaviours"}, False),
+        ({}, False),
+    ],
+)
+def test_both_gradients_agree_where_the_page_says_so(settings, agree):
+    """With log weights that are equal for all interests; two users, D = 5."""
+    numbers = {"iterations": 3, "axis": "interests", "length": 4, "interests": 3, "scale": 1.0}
+    iterations, axis, length, interests, scale = ({**numbers, **settings}).values()
+    rng = np.random.default_rng(0)
+    history, bilinear = rng.normal(size=(2, length, 5)), rng.normal(size=(5, 5))
+    mask, active = np.ones((2, length), bool), np.ones((2, interests), bool)
+    logits = scale * rng.normal(size=(2, length, interests))
+    log_weights = np.repeat(rng.normal(size=(2, length, 1)), interests, axis=2)
+    arrays = (history, mask, bilinear, logits, active, log_weights)
+    d_capsules = rng.normal(size=(2, interests, 5))
+    gradients = [
+        routing.backward(
+            d_capsules,
+            routing.forward(*arrays, iterations=iterations, gradient=gradient, axis=axis)[1],
+        )
+        for gradient in routing.GRADIENTS
+    ]
+    differences = [np.abs(x - y).max() for x, y in zip(*gradients, strict=True)]
+    history, bilinear, _, weights = (x < 1e-12 for x in differences)
+    assert history == bilinear == agree
+    assert weights == (agree and scale > 0)  # a change for one interest makes capsules unequal
