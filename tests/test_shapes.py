@@ -99,6 +99,27 @@ def test_operators_name_the_array_with_the_wrong_shape(op, shapes, text):
     assert str(error.value) == text
 
 
+@pytest.mark.rules("notation-R3")
+@pytest.mark.parametrize("name", [name for name, op in OPS.items() if hasattr(op, "bind_axes")])
+def test_arrays_are_bound_in_the_order_of_the_signature_except_in_routing(name, monkeypatch):
+    class BoundError(Exception):
+        """Carries the names of the arrays that are bound."""
+
+    def bind(_, **arrays):
+        raise BoundError(list(arrays))
+
+    monkeypatch.setattr(OPS[name], "bind_axes", bind)
+    parameters = inspect.signature(OPS[name].forward).parameters
+    arrays = [p for p, x in parameters.items() if x.annotation not in WORDS]
+    numbers = dict.fromkeys((p for p, x in parameters.items() if x.kind == x.KEYWORD_ONLY), 1)
+    with pytest.raises(BoundError) as bound:
+        OPS[name].forward(*[np.ones((1, 1))] * len(arrays), **numbers)
+    if name == "routing":
+        arrays = re.findall(r"(\w+) [A-Z]+", spec_pages.text("notation").split("```\n")[1])
+    assert bound.value.args == ([x for x in arrays if x in bound.value.args[0]],)
+    assert bound.value.args[0][0] == arrays[0]
+
+
 @pytest.mark.rules("notation-R5")
 def test_row_zero_is_an_ordinary_row():
     check_row_indices("op", np.arange(3), 3)
