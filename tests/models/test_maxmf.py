@@ -152,6 +152,26 @@ def test_a_score_that_is_not_finite_is_not_a_perfect_order(bad, pair_loss):
     assert np.isnan(weights).all(), "and so is the gradient"
 
 
+@pytest.mark.rules("maxmf-R5", "maxmf-R11")
+@EACH_PAIR_LOSS
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_only_the_best_vectors_of_a_pair_that_is_not_finite_have_nan_gradients(pair_loss):
+    w = example()
+    items = np.where(np.arange(6)[:, None] == 2, [[1e200, 0.0]], w.params.items)
+    users = np.array([[1e200, 0.0], [-9.0, -9.0], [-0.4, 0.3], [0.0, 0.0]])  # pair 0 overflows
+    w = w.with_params(items=items, users=users)
+    negatives = np.array([0, 5])  # best for both: the first vector of the first user
+    for count in (2, 0):
+        changed = w.with_shared(negatives=negatives[:count], negative_log_expected=np.zeros(count))
+        assert np.isnan(loss_of(changed, pair_loss))
+        gradients = changed.dense(changed.gradients(pair_loss=pair_loss))
+        nan_rows = {x: np.isnan(gradients[x]).all(axis=1).nonzero()[0].tolist() for x in gradients}
+        # the target is item 2; without a negative, no gradient is NaN
+        expected = ([0, 2, 5], [0]) if count else ([], [])
+        assert (nan_rows["items"], nan_rows["users"]) == expected
+
+
 @pytest.mark.rules("maxmf-R12")
 def test_invalid_pairs_raise():
     with pytest.raises(ConfigError, match="pair_loss: expected warp or auc, got 'wrap'"):

@@ -216,7 +216,7 @@ def plainly(own, others, most):
     return vectors
 
 
-@pytest.mark.rules("maxmf-R22", "maxmf-R17")
+@pytest.mark.rules("maxmf-R17", "maxmf-R20", "maxmf-R22")
 @given(rng=strategies.generators(), padding=st.integers(0, 3))
 def test_the_fit_is_twenty_steps_down_the_slope(rng, padding):
     items, own = rng.standard_normal((12, 3)), np.array([1, 4, 5, 9])
