@@ -83,12 +83,12 @@ def test_predictions_are_written_without_padding(tmp_path):
         np.array([[0.1, -2.5], [1e-9, -np.inf]], np.float32),
         np.array([[0, 3], [1, -1]]),
     )
-    write_predictions(tmp_path / "p.tsv", ranked, ["u\t1", "é"], ["a", "b\\\n", "c"])
+    write_predictions(tmp_path / "p.tsv", ranked, ["u\t1\x1f\x9f", "é\ud800"], ["a", "b\\\n", "c"])
     assert (tmp_path / "p.tsv").read_text("utf-8").split("\n") == [
         "user\trank\titem\tscore\tinterest",
-        "u\\t1\t1\tc\t0.1\t0",
-        "u\\t1\t2\ta\t-2.5\t3",
-        "é\t1\tb\\\\\\n\t1e-09\t1",
+        "u\\t1\\u001f\\u009f\t1\tc\t0.1\t0",
+        "u\\t1\\u001f\\u009f\t2\ta\t-2.5\t3",
+        "é\\ud800\t1\tb\\\\\\n\t1e-09\t1",
         "",
     ]
     with pytest.raises(RunError, match="a place that can be written"):
