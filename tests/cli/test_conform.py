@@ -9,6 +9,7 @@ import pytest
 
 from mindref.backend import list_backends
 from mindref.conformance.report import json_report
+from mindref.conformance.runner.suite_run import SuiteRun
 from tests.conformance import small
 from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, SMALL
 
@@ -153,6 +154,17 @@ def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli,
     for name, text in {"taken": "", "words.txt": "softmax\n", "other.json": "[1]"}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert says in cli.error_line("conform", "--backend", *arguments.split())
+
+
+@pytest.mark.rules("conformance-R18")
+def test_an_invalid_site_is_an_error_before_the_checks_run(cli, monkeypatch):
+    monkeypatch.setenv("MINDREF_SITE", "/nowhere")
+    reports = []
+    monkeypatch.setattr(SuiteRun, "report", lambda self, on_result: reports.append(self))
+    error = cli.error_line("conform", "--backend", f"{SMALL}:right")
+    assert "MINDREF_SITE: expected an address" in error
+    assert "got /nowhere; correct or unset the variable" in error
+    assert not reports
 
 
 @pytest.mark.parametrize(

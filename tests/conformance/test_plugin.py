@@ -56,8 +56,8 @@ def test_pytest_tests_an_installed_backend_from_any_folder(installed, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
-def usage_error(folder, *options):
-    done = run_pytest(folder, *options)
+def usage_error(folder, *options, env=None):
+    done = run_pytest(folder, *options, env=env)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert done.stdout == "", "nothing is collected"
     return done.stderr.strip()
@@ -83,6 +83,15 @@ def test_an_invalid_option_ends_pytest_with_one_line(options, message, tmp_path)
     error = usage_error(tmp_path, *options)
     assert error.startswith("ERROR: ")
     assert message in error
+    assert error.count("\n") == 0
+
+
+@pytest.mark.rules("conformance-R18")
+def test_an_invalid_site_ends_pytest_with_one_line(tmp_path):
+    env = {**os.environ, "MINDREF_SITE": "/nowhere"}
+    error = usage_error(tmp_path, "backend=numpy", "words=softmax-R8", env=env)
+    assert error.startswith("ERROR: MINDREF_SITE: expected an address")
+    assert "got /nowhere; correct or unset the variable" in error
     assert error.count("\n") == 0
 
 

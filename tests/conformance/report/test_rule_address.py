@@ -1,9 +1,12 @@
 """Each format of the report contains the address of a broken rule."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from mindref.conformance import plugin
 from mindref.conformance.report import json_report, junit, markdown, summary
 from mindref.conformance.report.rule_address import SITE, rule_address
 from mindref.errors import ConfigError
@@ -55,3 +58,11 @@ def test_a_folder_without_the_site_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv(SITE, str(tmp_path))
     with pytest.raises(ConfigError, match=r"MINDREF_SITE: expected an address .*, got .*; correct"):
         rule_address("softmax-R2")
+
+
+@pytest.mark.rules("conformance-R18")
+def test_the_pytest_plugin_checks_the_site_before_other_options(monkeypatch):
+    monkeypatch.setenv(SITE, "/nowhere")
+    options = {"--mindref-backend": "numpy", "--mindref-scripts": Path("no-file/scripts")}
+    with pytest.raises(ConfigError, match=r"MINDREF_SITE: expected an address .*, got /nowhere"):
+        plugin.build_run(SimpleNamespace(getoption=options.get))
