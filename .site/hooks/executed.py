@@ -1,7 +1,8 @@
 """Run the commands of pages and the notebooks, and return the pages with the printed results.
 
 On a page, a fence "console run" has commands, and "python run" has a program. Fences of all pages
-run in one temporary folder, in the order of the navigation. "console fails" expects exit code 1.
+run in one temporary folder, in the order of the navigation. Every command must end with exit code 0;
+in a fence "console exit 2", with exit code 2. The output of such a fence includes standard error.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import MarkdownExporter
 
-FENCE = re.compile(r"^```(console|python) (run|fails)\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(console|python) (?:run|exit (\d+))\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.M)
 FRAME, FRAME_STYLE = '<table border="1" class="dataframe">', re.compile(r"<style.*?</style>", re.S)
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -48,8 +49,7 @@ def page_markdown(path: Path, folder: Path, run: bool) -> str:
     """Return the page `path`, with the output of each command below the command."""
 
     def with_results(match: re.Match[str]) -> str:
-        language, kind, code = match.groups()
-        expected = 1 if kind == "fails" else 0
+        language, expected, code = match[1], int(match[2] or 0), match[3]
         if not run:
             return f"```{language}\n{code}```"
         if language == "python":
@@ -70,7 +70,10 @@ def shell_words(command: str) -> list[str]:
 
 
 def run_command(command: list[str], folder: Path, code: int) -> str:
-    """Return the standard output of `command`. Raises PluginError for another exit code."""
+    """Return the standard output of `command`; of a command that must fail, also its errors.
+
+    Raises PluginError for another exit code.
+    """
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False,
         env={**os.environ, "COLUMNS": WIDTH},
@@ -78,7 +81,7 @@ def run_command(command: list[str], folder: Path, code: int) -> str:
     if done.returncode != code:
         text = f"{command[-1]}: expected exit code {code}, got {done.returncode}"
         raise PluginError(f"{text}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return done.stdout + (done.stderr if code else "")
 
 
 def study_page(folder: Path) -> str:

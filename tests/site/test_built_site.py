@@ -1,4 +1,4 @@
-"""The built site: navigation, anchors of rules, results of notebooks, no URL of another host."""
+"""The built site: navigation, anchors, results of notebooks, search, no URL of another host."""
 
 import json
 import re
@@ -84,6 +84,8 @@ def test_the_notebooks_have_results(site):
     own_data = (site / "notebooks" / "own_data.html").read_text(encoding="utf-8")
     assert "<td>customer-0001</td>" in own_data
     assert ">True\n" in own_data, "the loaded model recommends the same items"
+    active = [True, True, True, True]
+    assert f"(2, 4, 64) {[active, active]}" in own_data, "a short history has as many interests"
 
 
 def test_the_guide_has_the_output_of_its_commands(site):
@@ -91,3 +93,16 @@ def test_the_guide_has_the_output_of_its_commands(site):
     assert "hit_rate@10" in guide
     study_page = (site / "guide" / "study_page.html").read_text(encoding="utf-8")
     assert len(study_page) > 100_000
+
+
+def test_search_works_from_disk_without_a_network(site, browser):
+    context = browser.new_context(offline=True)
+    page, urls = context.new_page(), []
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    page.locator("[data-md-component=search-query]").fill("routing-R3")
+    first = page.locator("a.md-search-result__link").first
+    first.wait_for(state="attached")
+    assert "specs/routing.html" in first.get_attribute("href")
+    assert [url for url in urls if not url.startswith("file:")] == []
+    context.close()

@@ -55,7 +55,7 @@ def write_index(repository, text):
     index.write_text(f'# Home\n\n<!-- include: README.md "## B" -->\n\n{text}\n')
 
 
-def build(repository):
+def build_site(repository):
     """Return the exit code, and the log of a strict build without commands."""
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", "small.yml"]
     folder, env = repository / ".site", {**os.environ, "SITE_RUN_COMMANDS": "false"}
@@ -64,7 +64,7 @@ def build(repository):
 
 
 def test_a_correct_site_builds_with_formulas_anchors_and_links(small_site):
-    code, log = build(small_site)
+    code, log = build_site(small_site)
     assert code == 0, log
     routing = (small_site / ".site" / "built" / "specs" / "routing.html").read_text()
     assert "<math" in routing
@@ -79,14 +79,14 @@ def test_a_correct_site_builds_with_formulas_anchors_and_links(small_site):
 def test_a_mistake_in_a_page_fails(small_site, mistake):
     path = small_site / "specs" / "routing.md"
     path.write_text(f"{RULES}\n{mistake}\n")
-    code, log = build(small_site)
+    code, log = build_site(small_site)
     assert code != 0
     assert MISTAKES[mistake] in log
 
 
 def test_a_missing_section_fails(small_site):
     (small_site / "README.md").write_text("# A\n")
-    code, log = build(small_site)
+    code, log = build_site(small_site)
     assert code != 0
     assert "README.md: expected one line that starts with '## B'" in log
 
@@ -101,16 +101,26 @@ def test_the_output_of_a_command_is_below_the_command(tmp_path):
     )
 
 
-def test_a_command_with_another_exit_code_fails(tmp_path):
+@pytest.mark.parametrize(
+    ("fence", "command", "code"),
+    [("run", "false", "0, got 1"), ("exit 2", "true", "2, got 0"), ("exit 2", "false", "2, got 1")],
+)
+def test_a_command_with_another_exit_code_fails(tmp_path, fence, command, code):
     from executed import page_markdown
     from mkdocs.exceptions import PluginError
 
     page = tmp_path / "page.md"
-    page.write_text("```console run\n$ false\n```\n")
-    with pytest.raises(PluginError, match="expected exit code 0, got 1"):
+    page.write_text(f"```console {fence}\n$ {command}\n```\n")
+    with pytest.raises(PluginError, match=f"expected exit code {code}"):
         page_markdown(page, tmp_path, True)
-    page.write_text("```console fails\n$ false\n```\n")
-    page_markdown(page, tmp_path, True)
+
+
+def test_the_error_of_a_command_that_must_fail_is_below_the_command(tmp_path):
+    from executed import page_markdown
+
+    page, command = tmp_path / "page.md", "echo no >&2; exit 2"
+    page.write_text(f"```console exit 2\n$ {command}\n```\n")
+    assert page_markdown(page, tmp_path, True) == f"```console\n$ {command}\nno\n```\n"
 
 
 def test_a_notebook_with_an_error_fails(tmp_path):

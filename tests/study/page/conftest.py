@@ -1,6 +1,5 @@
-"""One browser for all tests of the page; skipped with a reason where there is none."""
+"""The pages that the tests of the study page open, and their data."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,6 @@ from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_mode
 from mindref.study.page import write_page
 from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
 from tests.study.page.page_reader import Reader
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium of the system, driven by playwright."""
-    sync = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync.sync_playwright() as started:
-        one = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield one
-        one.close()
 
 
 @pytest.fixture(scope="session")
