@@ -1,8 +1,8 @@
 """Run the commands of pages and the notebooks, and return the pages with the printed results.
 
 On a page, a fence "console run" has commands, and "python run" has a program. Fences of all pages
-run in one temporary folder, in the order of the navigation. Every command must end with exit code 0;
-in a fence "console exit 2", with exit code 2. The output of such a fence includes standard error.
+run in one temporary folder, in the order of the navigation. Every command must end with exit code
+0; in a fence "console exit 2", with exit code 2, and its output includes standard error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The default user of `mindref study`: the built-in model and one training pair."""
+"""Users of the built-in model of `mindref study`, and their training pairs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def study_model() -> StudyModel:
 
 
 @cache
-def builtin_pair(**settings: Any) -> TrainingPair:
-    """Return the training pair of the user, with changed settings of the model."""
+def builtin_pair(user: int | None = None, **settings: Any) -> TrainingPair:
+    """Return the training pair of a user, by default the default user, with changed settings."""
     params, catalogue, config = study_model().model
-    sampled = sample_pair(study_model(), choose_user(study_model()).user)
+    row = choose_user(study_model()).user if user is None else user
+    sampled = sample_pair(study_model(), row)
     return TrainingPair(params, sampled.batch, catalogue, replace(config, **settings))

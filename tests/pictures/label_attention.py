@@ -8,7 +8,7 @@ from mindref.ops import label_attention
 from tests.pictures.plot import Plot
 from tests.pictures.svg import Drawing
 
-END = 4.0  # largest finite p of the curves
+END = 12.0  # largest finite p of the curves; all scores in (-1, 1) have nearly equal powers
 CASES = {"one score above 1": (1.5, 0.25, -0.75), "all in (−1, 1)": (0.75, 0.25, -0.5)}
 DASHES = ("", " dash", " dot")
 
@@ -48,12 +48,12 @@ def draw_case(out: Drawing, left: float, heading: str, scores: tuple[float, ...]
     """Draw the weights for one set of scores."""
     numbers = ", ".join(f"{s:g}" for s in scores).replace("-", "−")
     out.text((left - 28, 58), f"weights, scores {numbers} ({heading})", size=13)
-    plot = Plot(out, (left, 76), (300, 240), (-1.3, END + 1.1), (0, 1))
-    infinity = END + 0.8  # its position on the axis
-    ticks = {**{p: f"{p:g}" for p in range(5)}, infinity: "∞"}
+    plot = Plot(out, (left, 76), (300, 240), (-0.33 * END, 1.28 * END), (0, 1))
+    infinity = 1.2 * END  # its position on the axis
+    ticks = {**{p: f"{p}" for p in range(0, int(END) + 1, 3)}, infinity: "∞"}
     plot.frame(ticks, {y: f"{y:g}" for y in (0, 0.5, 1)})
     out.text((left + 176, 356), "p", anchor="middle")
-    powers = [1e-9, *np.linspace(0.05, END, 80)]
+    powers = [1e-9, *np.linspace(0.05, END, 120)]
     curves = np.array([attention_weights(scores, p) for p in powers])
     ends = {p: attention_weights(scores, p) for p in (0.0, np.inf)}
     for k in range(len(scores)):

@@ -1,17 +1,21 @@
-"""The routing iterations of the default user of `mindref study`, in a plane and as weights."""
+"""The routing iterations of a user of the built-in model, in a plane and as weights."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from mindref.models import mind
+from mindref.study.models.user_rules import MIN_BEHAVIOURS
 from tests.pictures.builtin_user import builtin_pair, study_model
 from tests.pictures.plot import Plot
 from tests.pictures.svg import Drawing, Point, mix_colours
 
+INTERESTS = 3  # active interests of the user
 ARROW = 5  # drawn length of a capsule of length 1, in the unit of the votes
+LABEL = 13  # distance of a number from its arrow, px
 PANEL = 216  # px
 ROW = 22  # px
 BARS, BAR = (262, 411, 560), 132  # left ends and width of the bars, px
@@ -49,9 +53,27 @@ def draw() -> Drawing:
     return out
 
 
+@cache
+def separated_user() -> int:
+    """Return the user with the most separated coupling weights.
+
+    Each of the three active interests must have the largest weight of a film in the last iteration.
+    Of these users, the mean of the films' largest weights is largest for this user.
+    """
+    separation = {}
+    for user in np.flatnonzero(study_model().histories.lengths >= MIN_BEHAVIOURS):
+        pair = builtin_pair(int(user))
+        _, saved = mind.loss(*pair)
+        active = np.flatnonzero(saved.interests.active[0])
+        weights = saved.interests.routing.couplings[0][pair.batch.histories.mask[0]]
+        if len(active) == INTERESTS and set(weights.argmax(axis=1)) == set(active):
+            separation[int(user)] = float(weights.max(axis=1).mean())
+    return max(separation, key=lambda user: separation[user])
+
+
 def route_user() -> UserRouting:
     """Return the routing of the user, in the plane in which the votes differ most."""
-    pair = builtin_pair()
+    pair = builtin_pair(separated_user())
     _, saved = mind.loss(*pair)
     mask, active = pair.batch.histories.mask[0], saved.interests.active[0]
     votes = saved.interests.routing.votes[0][mask]
@@ -88,28 +110,46 @@ def draw_panel(out: Drawing, user: UserRouting, t: int) -> None:
     for vote, weights in zip(user.votes, user.couplings[t], strict=True):
         kind, colour = int(weights.argmax()) + 1, mix_colours(weights)
         out.marker(kind, plot.point(*vote), "mark", r=5.5, fill=colour)
-    draw_shelves(plot, user)
+    occupied = [plot.point(*vote) for vote in user.votes] + draw_shelves(plot, user)
     out.marker(1, plot.point(0, 0), "ink", r=3)
-    labels: list[Point] = []
-    tips = [plot.point(*(ARROW * capsule)) for capsule in user.capsules[t]]
-    for k, capsule in enumerate(user.capsules[t]):
-        out.arrow([plot.point(0, 0), tips[k]], f"line s{k + 1}", f"mark f{k + 1}", width=3)
-        x, y = plot.point(*(ARROW * capsule + 0.9 * capsule / np.linalg.norm(capsule)))
-        occupied = [*tips[:k], *tips[k + 1 :], *labels]
-        while any(abs(x - left) < 10 and abs(y - top) < 13 for left, top in occupied):
-            y += 2
-        labels.append((x, y))
+    arrows = [arrow_points(plot, capsule) for capsule in user.capsules[t]]
+    occupied += [point for points in arrows for point in points]
+    for k, points in enumerate(arrows):
+        out.arrow([points[0], points[-1]], f"line s{k + 1}", f"mark f{k + 1}", width=3)
+        x, y = find_free_point(points, occupied)
+        occupied.append((x, y))
         out.text((x, y + 5), str(k + 1), "ink bold", anchor="middle")
 
 
-def draw_shelves(plot: Plot, user: UserRouting) -> None:
-    """Write the name of each shelf below its films; above, for the highest film."""
+def arrow_points(plot: Plot, capsule: np.ndarray) -> list[Point]:
+    """Return eleven points of the arrow of a capsule, from the origin to the tip."""
+    return [plot.point(*(ARROW * part * capsule)) for part in np.linspace(0, 1, 11)]
+
+
+def find_free_point(points: list[Point], occupied: list[Point]) -> Point:
+    """Return the point beside an arrow that is farthest from the points that are in use."""
+    line = np.array(points)
+    x, y = (line[-1] - line[0]) / np.linalg.norm(line[-1] - line[0])
+    sides = [line[4:] + side * LABEL * np.array([y, -x]) for side in (1, -1)]
+    beside = np.concatenate([*sides, line[-1:] + LABEL * np.array([x, y])])
+    distances = np.linalg.norm(beside[:, None] - np.array(occupied), axis=2).min(axis=1)
+    best = beside[np.minimum(distances, LABEL - 1).argmax()]
+    return float(best[0]), float(best[1])
+
+
+def draw_shelves(plot: Plot, user: UserRouting) -> list[Point]:
+    """Write the name of each shelf below or above its films; return points of the names."""
+    points = []
     for shelf in sorted(set(user.shelves)):
         votes = user.votes[[name == shelf for name in user.shelves]]
-        x, y = plot.point(*votes.mean(axis=0))
-        highest = votes[:, 1].max() == user.votes[:, 1].max()
+        is_highest = votes[:, 1].max() == user.votes[:, 1].max()
+        y = votes[:, 1].max() if is_highest else votes[:, 1].min()
+        x, y = plot.point(votes[:, 0].mean(), y)
         x = min(max(x, plot.corner[0] + 50), plot.corner[0] + plot.size[0] - 50)
-        plot.drawing.text((x, y + (-26 if highest else 28)), shelf, "dim", size=13, anchor="middle")
+        y += -10 if is_highest else 20
+        plot.drawing.text((x, y), shelf, "dim", size=13, anchor="middle")
+        points += [(float(left), y - 4) for left in np.linspace(x - 48, x + 48, 13)]
+    return points
 
 
 def draw_bars(out: Drawing, user: UserRouting) -> None:

@@ -67,9 +67,9 @@ class Drawing:
         turn: float = 0,
     ) -> None:
         """Add a line of text with its baseline at a point; ^{..} and _{..} shift a part."""
-        x, y = map(number, point)
-        turned = f' transform="rotate({number(turn)} {x} {y})"' if turn else ""
-        shape = f'x="{x}" y="{y}" font-size="{number(size)}" text-anchor="{anchor}"{turned}'
+        x, y = map(format_number, point)
+        turned = f' transform="rotate({format_number(turn)} {x} {y})"' if turn else ""
+        shape = f'x="{x}" y="{y}" font-size="{format_number(size)}" text-anchor="{anchor}"{turned}'
         self.parts.append(f'<text class="{css}" {shape}>{shift_scripts(escape(words))}</text>')
 
     def heading(self, words: str) -> None:
@@ -78,14 +78,14 @@ class Drawing:
 
     def rect(self, corner: Point, size: Point, css: str, *, radius: float = 0) -> None:
         """Add a rectangle with an upper left corner."""
-        (x, y), (w, h) = map(number, corner), map(number, size)
+        (x, y), (w, h) = map(format_number, corner), map(format_number, size)
         shape = f'x="{x}" y="{y}" width="{w}" height="{h}"'
-        rounded = f' rx="{number(radius)}"' if radius else ""
+        rounded = f' rx="{format_number(radius)}"' if radius else ""
         self.parts.append(f'<rect class="{css}" {shape}{rounded}/>')
 
     def line(self, points: Iterable[Point], css: str = "line", *, width: float = 1.5) -> None:
         """Add a line through points."""
-        path = " ".join(f"{number(x)},{number(y)}" for x, y in points)
+        path = " ".join(f"{format_number(x)},{format_number(y)}" for x, y in points)
         self.parts.append(f'<polyline class="{css}" points="{path}" stroke-width="{width}"/>')
 
     def arrow(self, points: Sequence[Point], css: str, head: str, *, width: float = 1.5) -> None:
@@ -101,7 +101,7 @@ class Drawing:
 
     def polygon(self, points: Iterable[Point], css: str, *, fill: str = "") -> None:
         """Add a closed shape; `fill` is a colour that replaces the colour of the class."""
-        path = " ".join(f"{number(x)},{number(y)}" for x, y in points)
+        path = " ".join(f"{format_number(x)},{format_number(y)}" for x, y in points)
         colour = f' fill="{fill}"' if fill else ""
         self.parts.append(f'<polygon class="{css}" points="{path}"{colour}/>')
 
@@ -110,7 +110,7 @@ class Drawing:
         x, y = centre
         if kind == 1:
             colour = f' fill="{fill}"' if fill else ""
-            shape = f'cx="{number(x)}" cy="{number(y)}" r="{number(r)}"'
+            shape = f'cx="{format_number(x)}" cy="{format_number(y)}" r="{format_number(r)}"'
             self.parts.append(f'<circle class="{css}" {shape}{colour}/>')
             return
         s, t = 0.9 * r, 1.25 * r
@@ -122,7 +122,7 @@ class Drawing:
         self.polygon(corners[kind], css, fill=fill)
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return a coordinate rounded to 0.1. First, 1e-6 removes rounding errors beside a tie."""
     return f"{round(round(float(value), 6), 1) + 0.0:g}"
 
