@@ -5,6 +5,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
+from mindref.study.latex import INLINE_FORMULA
 from tests import spec_pages
 
 PAGES = [
@@ -20,8 +21,7 @@ ITERATION = re.compile(r"\^\{?[tr](?![a-z])")
 FILES = sorted(path.relative_to(spec_pages.SPECS) for path in spec_pages.SPECS.rglob("*.md"))
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 CODE = re.compile(r"`+[^`]*`+")
-FORMULA = re.compile(r"(?<![\w$])\$(?!\s)([^$]+)(?<!\s)\$(?!\w)")
-"""An inline formula. GitHub needs a space or punctuation before and after the dollar signs."""
+FORMULA = re.compile(INLINE_FORMULA)
 STEP_TABLE = re.compile(r"^\| step \| formula \| meaning \|\n.*\n((?:\|.*\n)+)", re.M)
 STEP_ROW = re.compile(r"\| (\d+) \| \$[^$]+\$ \| .+ \|")
 LOOP_ROW = re.compile(r"\| \| for \$[^$]+\$ \| .+ \|\n")
@@ -50,7 +50,7 @@ def test_indices_of_iterations_are_in_parentheses():
     assert ITERATION.findall("b_ik^t+1, b^{t+1}, u^r") == ["^t", "^{t", "^r"]
 
 
-def malformed(formula):
+def is_malformed(formula):
     """Return whether braces or environments do not match, or GitHub rejects a macro or a dollar."""
     depths = [0]
     for brace in re.findall(r"(?<!\\)[{}]", formula):
@@ -61,7 +61,7 @@ def malformed(formula):
     return depths[-1] != 0 or min(depths) < 0 or sorted(begun) != sorted(ended) or forbidden
 
 
-def broken_formulas(text):
+def find_broken_formulas(text):
     """Return the paragraphs, cells and blocks whose formulas GitHub would change or not render.
 
     Markdown splits a cell at |, removes a backslash before punctuation, and reads two _ after
@@ -69,7 +69,7 @@ def broken_formulas(text):
     """
     broken = []
     for token in MARKDOWN.parse(text):
-        if token.type == "fence" and token.info == "math" and malformed(token.content):
+        if token.type == "fence" and token.info == "math" and is_malformed(token.content):
             broken.append(token.content)
         if token.type == "inline":
             source = CODE.sub("", token.content)
@@ -77,16 +77,16 @@ def broken_formulas(text):
             shown = FORMULA.findall("".join(x.content or "\n" for x in children))
             formulas = FORMULA.findall(source)
             intact = formulas == shown and source.count("$") == 2 * len(formulas)
-            broken += [source] * (not intact or any(map(malformed, formulas)))
+            broken += [source] * (not intact or any(map(is_malformed, formulas)))
     return broken
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_formulas_are_intact(file):
-    assert not broken_formulas((spec_pages.SPECS / file).read_text(encoding="utf-8"))
+    assert not find_broken_formulas((spec_pages.SPECS / file).read_text(encoding="utf-8"))
 
 
-def bad_steps(text):
+def find_wrong_steps(text):
     """Return the rows of the tables of steps without the next number or without one formula."""
     tables = STEP_TABLE.findall(LOOP_ROW.sub("", text))
     rows = [(str(i), x) for t in tables for i, x in enumerate(t.splitlines(), 1)]
@@ -96,16 +96,16 @@ def bad_steps(text):
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_each_step_of_a_table_is_one_formula(file):
-    assert not bad_steps((spec_pages.SPECS / file).read_text(encoding="utf-8"))
+    assert not find_wrong_steps((spec_pages.SPECS / file).read_text(encoding="utf-8"))
 
 
 def test_a_step_without_its_number_or_with_two_formulas_is_noticed():
     head = "| step | formula | meaning |\n|--:|---|---|\n"
     rows = ["| 1 | $a$ | a $b$ |", "| 3 | $b$ | b |", "| 3 | $a$, $b$ | c |", "| 4 | a | d |"]
-    assert bad_steps(head + "\n".join(rows) + "\n") == rows[1:]
+    assert find_wrong_steps(head + "\n".join(rows) + "\n") == rows[1:]
     loop = "| | for $t = 1, 2$ | steps 2 and 3 |"
-    assert bad_steps("\n".join([head + rows[0], loop, "| 2 | $b$ | b |", ""])) == []
-    assert bad_steps("\n".join([head + rows[0], loop.replace("for ", ""), ""]))
+    assert find_wrong_steps("\n".join([head + rows[0], loop, "| 2 | $b$ | b |", ""])) == []
+    assert find_wrong_steps("\n".join([head + rows[0], loop.replace("for ", ""), ""]))
 
 
 @pytest.mark.parametrize(
@@ -125,5 +125,5 @@ def test_a_step_without_its_number_or_with_two_formulas_is_noticed():
     ],
 )
 def test_a_broken_formula_is_noticed(text):
-    assert broken_formulas(text)
-    assert not broken_formulas(r"$x_i$, `$x`: ($\lvert x_{i} \rvert$) $a_{j}$")
+    assert find_broken_formulas(text)
+    assert not find_broken_formulas(r"$x_i$, `$x`: ($\lvert x_{i} \rvert$) $a_{j}$")

@@ -43,5 +43,7 @@ def test_the_rules_and_linked_pages_exist():
     text = PAGE.read_text(encoding="utf-8")
     rules = {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
     assert set(re.findall(r"\b[a-z_]+-R\d+\b", text)) <= rules
-    for page in re.findall(r"\]\(\.\./([a-z_]+)\.md", text):
+    pages = set(re.findall(r"\]\(([a-z_]+)\.md", text))
+    assert {"model", "routing", "squash", "label_attention", "sampled_softmax"} <= pages
+    for page in pages:
         assert (spec_pages.SPECS / f"{page}.md").is_file(), page

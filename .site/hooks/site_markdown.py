@@ -15,11 +15,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from pymdownx.superfences import SuperFencesException
 
+from mindref.conformance.report.rule_address import rule_anchor
+from mindref.study.latex import INLINE_FORMULA
+
 SPECS = Path(__file__).parents[2] / "specs"
 RULE = re.compile(r"^- \*\*((\w+)-R(\d+))\*\*(?= \()", re.M)
 LABEL = r"\b([a-z_]+-R\d+)\b"
 QUOTED_FORMULA = r"\$`([^`]+)`\$"
-FORMULA = r"(?<![\w$\\])\$(?![\s$])([^$]+?)(?<!\s)\$(?![\w$])"
 CELL_FORMULA = re.compile(r"\$[^$|]*(?:\\\|[^$|]*)+\$")
 FENCE_WORDS = re.compile(r"^(```\w+) [\w -]+$", re.M)
 """A fence with more words than the language, such as "json worked-example"."""
@@ -30,12 +32,7 @@ BEFORE_CODE, AFTER_CODE, LAST = 195, 185, 1
 """Priorities of inline processors; code spans have 190, escapes 180."""
 
 
-def rule_anchor(label: str) -> str:
-    """Return the anchor of a rule: "routing-r3" for "routing-R3"."""
-    return label.replace("-R", "-r")
-
-
-def mathml(latex: str, display: str = "inline") -> str:
+def convert_to_mathml(latex: str, display: str = "inline") -> str:
     """Return a formula as MathML. Raises PluginError for LaTeX that the converter cannot read."""
     braces = re.sub(r"\\[{}]", "", latex)
     if braces.count("{") != braces.count("}"):
@@ -54,7 +51,7 @@ def mathml(latex: str, display: str = "inline") -> str:
 def formula_block(latex: str, *_: Any, **__: Any) -> str:
     """Return a displayed formula as an HTML block that scrolls if it is wide."""
     try:
-        return f'<div class="formula">{mathml(latex, "block")}</div>'
+        return f'<div class="formula">{convert_to_mathml(latex, "block")}</div>'
     except PluginError as error:  # the extension for fences suppresses other exceptions
         raise SuperFencesException(str(error)) from error
 
@@ -64,7 +61,7 @@ class FormulaProcessor(InlineProcessor):
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[str, int, int]:
         """Return a placeholder of the MathML."""
-        return self.md.htmlStash.store(mathml(m[1])), m.start(0), m.end(0)
+        return self.md.htmlStash.store(convert_to_mathml(m[1])), m.start(0), m.end(0)
 
 
 class RuleLinkProcessor(InlineProcessor):
@@ -103,7 +100,7 @@ class SiteMarkdown(Extension):
         """Register the inline processors."""
         patterns = md.inlinePatterns
         patterns.register(FormulaProcessor(QUOTED_FORMULA, md), "quoted_formula", BEFORE_CODE)
-        patterns.register(FormulaProcessor(FORMULA, md), "formula", AFTER_CODE)
+        patterns.register(FormulaProcessor(INLINE_FORMULA, md), "formula", AFTER_CODE)
         patterns.register(RuleLinkProcessor(LABEL, md, self), "rule_link", LAST)
 
 

@@ -18,22 +18,23 @@ from collections.abc import Iterator
 
 from mindref.run.atomic import write_json
 from mindref.study.formulas import FORMULA_FILE
+from mindref.study.latex import INLINE_FORMULA
 from tests import spec_pages
 
 PAGES = (
     "data", "embedding", "label_attention", "model", "optimiser", "recall", "relu_layer",
     "routing", "sampled_softmax", "softmax", "squash",
 )  # fmt: skip
-INLINE = re.compile(r"\$([^$]+)\$")
+INLINE = re.compile(INLINE_FORMULA)
 BOLD = re.compile(r"\*\*(?:Steps? )?(.+?)\.?\*\*|### (.+)")
-ALONE = re.compile(r",?\s*\\qquad\s*|,\s*\\quad\s*|\\\\")
+SEPARATOR = re.compile(r",?\s*\\qquad\s*|,\s*\\quad\s*|\\\\")
 """What separates formulas of one block."""
 
 
 def split_formulas(latex: str) -> list[str]:
     """Return the formulas of a block or of a cell, each in one line."""
     body = re.sub(r"\\(?:begin|end)\{split\}", "", latex).replace("&", "")
-    return [" ".join(x.split()) for x in ALONE.split(body) if x.strip()]
+    return [" ".join(x.split()) for x in SEPARATOR.split(body) if x.strip()]
 
 
 def read_section(text: str, heading: str) -> list[str]:
