@@ -154,19 +154,6 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium of the system, driven by playwright; skipped with a reason without it."""
-    sync = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with sync.sync_playwright() as started:
-        chromium_browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield chromium_browser
-        chromium_browser.close()
-
-
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that everybody can reach; that of pytest is its owner's alone."""

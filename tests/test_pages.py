@@ -5,8 +5,8 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from mindref.study.latex import INLINE_FORMULA
 from tests import spec_pages
+from tests.study.formulas import INLINE as FORMULA
 
 PAGES = [
     "baselines", "din", "item_attention", "label_attention", "maxmf", "metrics", "mind_plus",
@@ -21,7 +21,6 @@ ITERATION = re.compile(r"\^\{?[tr](?![a-z])")
 FILES = sorted(path.relative_to(spec_pages.SPECS) for path in spec_pages.SPECS.rglob("*.md"))
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 CODE = re.compile(r"`+[^`]*`+")
-FORMULA = re.compile(INLINE_FORMULA)
 STEP_TABLE = re.compile(r"^\| step \| formula \| meaning \|\n.*\n((?:\|.*\n)+)", re.M)
 STEP_ROW = re.compile(r"\| (\d+) \| \$[^$]+\$ \| .+ \|")
 LOOP_ROW = re.compile(r"\| \| for \$[^$]+\$ \| .+ \|\n")

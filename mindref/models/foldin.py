@@ -216,18 +216,18 @@ def farthest_first(directions: Array, is_item: Bools, count: int) -> Ints:
     share = is_item / is_item.sum(axis=1, keepdims=True)
     mean = share[:, None, :] @ directions  # (B, 1, D)
     near = (directions @ mean.transpose(0, 2, 1))[..., 0]
-    chosen = [select_first_largest(np.where(is_item, near, -np.inf))]  # maxmf-R20
+    chosen = [first_largest(np.where(is_item, near, -np.inf))]  # maxmf-R20
     nearest, user = np.where(is_item, np.inf, -2.0), np.arange(len(is_item))
     while len(chosen) < count:
         last = directions[user, chosen[-1]]
         apart = ((directions - last[:, None]) ** 2).sum(axis=2)
         nearest = np.minimum(nearest, apart)
         nearest[user, chosen[-1]] = -1.0  # not chosen again, even if all directions are equal
-        chosen.append(select_first_largest(nearest))
+        chosen.append(first_largest(nearest))
     return np.stack(chosen, axis=1)
 
 
-def select_first_largest(values: Array) -> Ints:
+def first_largest(values: Array) -> Ints:
     """Return the first column of each row (B, P) whose value is within TIE of the largest (B,)."""
     columns: Ints = (values >= values.max(axis=1, keepdims=True) - TIE).argmax(axis=1)
     return columns  # maxmf-R25

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser  # noqa: F401
+
 REPOSITORY = Path(__file__).parents[2]
 HOOKS = REPOSITORY / ".site" / "hooks"
 BUILT = REPOSITORY / ".site" / "built"

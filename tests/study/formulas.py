@@ -18,14 +18,14 @@ from collections.abc import Iterator
 
 from mindref.run.atomic import write_json
 from mindref.study.formulas import FORMULA_FILE
-from mindref.study.latex import INLINE_FORMULA
 from tests import spec_pages
 
 PAGES = (
     "data", "embedding", "label_attention", "model", "optimiser", "recall", "relu_layer",
     "routing", "sampled_softmax", "softmax", "squash",
 )  # fmt: skip
-INLINE = re.compile(INLINE_FORMULA)
+INLINE = re.compile(r"(?<![\w$\\])\$(?![\s$])([^$]+?)(?<!\s)\$(?![\w$])")
+"""A formula in a line of Markdown. GitHub needs a space or punctuation beside the dollar signs."""
 BOLD = re.compile(r"\*\*(?:Steps? )?(.+?)\.?\*\*|### (.+)")
 SEPARATOR = re.compile(r",?\s*\\qquad\s*|,\s*\\quad\s*|\\\\")
 """What separates formulas of one block."""

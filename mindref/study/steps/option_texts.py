@@ -66,7 +66,7 @@ FORWARD = (
         "interests.count",
         setting_is("interest_count", "fixed"),
         title="number of active interests of this user",
-        why="Every user with behaviours has K interests; in the paper K' grows with log n.",
+        why="This model has K interests for every user; in the paper K' grows with log n.",
         formulas=('model option interest_count="fixed"',),
         paper="not in the paper",
         rules="model-R7",
