@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import browser  # noqa: F401
+from tests import browser as browser_module
 
 REPOSITORY = Path(__file__).parents[2]
 HOOKS = REPOSITORY / ".site" / "hooks"
 BUILT = REPOSITORY / ".site" / "built"
 sys.path.append(str(HOOKS))
+
+browser = browser_module.browser
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,11 @@ from mindref.study.case_study.numbers import make_case_study
 from mindref.study.derived_views import derive_views
 from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
-from tests.browser import browser  # noqa: F401
+from tests import browser as browser_module
 from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
 from tests.study.page.page_reader import Reader
+
+browser = browser_module.browser
 
 
 @pytest.fixture(scope="session")
