@@ -15,7 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from pymdownx.superfences import SuperFencesException
 
-from mindref.conformance.report.rule_address import rule_anchor
+from mindref.conformance.report.rule_address import rule_address
 
 SPECS = Path(__file__).parents[2] / "specs"
 RULE = re.compile(r"^- \*\*((\w+)-R(\d+))\*\*(?= \()", re.M)
@@ -30,6 +30,11 @@ BLOCK_FORMULA = re.compile(r"^\$\$\n?(.*?)\n?\$\$$", re.M | re.S)
 
 BEFORE_CODE, AFTER_CODE, LAST = 195, 185, 1
 """Priorities of inline processors; code spans have 190, escapes 180."""
+
+
+def rule_anchor(rule: str) -> str:
+    """Return the anchor of a rule on its page: "routing-r3" for "routing-R3"."""
+    return rule_address(rule).split("#")[1]
 
 
 def convert_to_mathml(latex: str, display: str = "inline") -> str:

@@ -20,12 +20,7 @@ def rule_address(rule: str) -> str:
     MINDREF_SITE is invalid.
     """
     page = rule.split("-R")[0]
-    return f"{site_root()}specs/{page}.html#{rule_anchor(rule)}"  # conformance-R18
-
-
-def rule_anchor(rule: str) -> str:
-    """Return the anchor of a rule on its page: "routing-r3" for "routing-R3"."""
-    return rule.lower()
+    return f"{site_root()}specs/{page}.html#{rule.lower()}"  # conformance-R18
 
 
 def site_root() -> str:
