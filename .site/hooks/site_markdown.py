@@ -23,6 +23,7 @@ LABEL = r"\b([a-z_]+-R\d+)\b"
 FORMULA = r"(?<![\w$\\])\$(?![\s$])([^$]+?)(?<!\s)\$(?![\w$])"  # that of the tests
 QUOTED_FORMULA = r"\$`([^`]+)`\$"
 CELL_FORMULA = re.compile(r"\$[^$|]*(?:\\\|[^$|]*)+\$")
+LOG = re.compile(r"(<msub><mi>log</mi><mn>2</mn></msub>|<mi>log</mi>(?!<mn>))(?!<mo stretchy)")
 FENCE_WORDS = re.compile(r"^(```\w+) [\w -]+$", re.M)
 """A fence with more words than the language, such as "json worked-example"."""
 
@@ -50,7 +51,7 @@ def convert_to_mathml(latex: str, display: str = "inline") -> str:
         raise PluginError(f"formula {latex!r}: the command {unknown[1]} is unknown")
     if ">&<" in text:  # the converter has no `aligned`
         raise PluginError(f"formula {latex!r}: align rows with the environment split or cases")
-    return text
+    return LOG.sub(r'\g<0><mspace width="0.167em"></mspace>', text)  # log E, not logE
 
 
 def formula_block(latex: str, *_: Any, **__: Any) -> str:

@@ -148,3 +148,10 @@ def test_a_bar_in_a_formula_of_a_table_is_kept():
     from site_markdown import escape_bars
 
     assert escape_bars(r"| a | $\|x\|$ | b |") == r"| a | $\vert x\vert $ | b |"
+
+
+def test_a_space_follows_a_logarithm_without_parentheses():
+    from site_markdown import convert_to_mathml as convert
+
+    assert all("<mspace" in convert(latex) for latex in (r"\log E_t", r"\log_2 n"))
+    assert "<mspace" not in convert(r"\log(x)")
