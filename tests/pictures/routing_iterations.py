@@ -127,7 +127,7 @@ def arrow_points(plot: Plot, capsule: np.ndarray) -> list[Point]:
 
 
 def find_free_point(points: list[Point], occupied: list[Point]) -> Point:
-    """Return the point beside an arrow that is farthest from the points that are in use."""
+    """Return the point near an arrow that is farthest from the points that are in use."""
     line = np.array(points)
     x, y = (line[-1] - line[0]) / np.linalg.norm(line[-1] - line[0])
     sides = [line[4:] + side * LABEL * np.array([y, -x]) for side in (1, -1)]
