@@ -1,0 +1,44 @@
+"""Every view of the page has no serious finding of axe-core, light and dark, wide and narrow."""
+
+import json
+
+import pytest
+
+from mindref.study.page.html_file import VIEWS
+
+axe_script = pytest.importorskip(
+    "axe_playwright_python.base", reason="pip install axe-playwright-python"
+).AXE_SCRIPT
+pytestmark = pytest.mark.slow
+SERIOUS = {"serious", "critical"}
+
+
+def serious_findings(page):
+    """Return the serious and critical findings of axe-core: rule, elements."""
+    page.evaluate(axe_script)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert found["passes"], "axe-core checked nothing"
+    return [
+        (finding["id"], [node["html"][:120] for node in finding["nodes"]])
+        for finding in found["violations"]
+        if finding["impact"] in SERIOUS
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_no_view_has_a_serious_finding(opened, rich, scheme, width):
+    # axe-core needs no network, but the policy of the page forbids a script of a test
+    size = {"width": width, "height": 900}
+    reader = opened(rich, viewport=size, color_scheme=scheme, bypass_csp=True)
+    findings = {}
+    for view in VIEWS:
+        reader.at(view=view)
+        findings[view] = serious_findings(reader.page)
+    assert not any(findings.values()), json.dumps(findings, indent=1)
+
+
+def test_a_planted_fault_is_found(opened, rich):
+    page = opened(rich, bypass_csp=True).page
+    page.evaluate("document.querySelector('h1').after(document.createElement('button'))")
+    assert [rule for rule, _ in serious_findings(page)] == ["button-name"]
