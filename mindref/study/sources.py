@@ -52,19 +52,23 @@ def find_span(anchor: str) -> Span:
 
 
 def statement_lines(lines: list[str], text: str, anchor: str) -> tuple[int, int]:
-    """Return the first and last line of the innermost simple statement with the text."""
+    """Return the first and last line of the only assignment or return with the text.
+
+    Raises LookupError if no statement or several statements have the text: a rule label may be on
+    the line of a mask and on the line of the formula.
+    """
     pattern = re.compile(re.escape(text) + r"(?!\d)")  # R1 is not R10
-    index = next((n for n, line in enumerate(lines) if pattern.search(line)), None)
-    if index is None:
-        raise LookupError(anchor)
     tree = ast.parse(textwrap.dedent("".join(lines)))
+    simple = (ast.Assign, ast.AugAssign, ast.Return)
     spans = [
         (node.lineno - 1, (node.end_lineno or node.lineno) - 1)
         for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and not hasattr(node, "body")
+        if isinstance(node, simple)
     ]
-    around = [(low, high) for low, high in spans if low <= index <= high]
-    return min(around, key=lambda both: both[1] - both[0]) if around else (index, index)
+    matches = [span for span in spans if pattern.search("".join(lines[span[0] : span[1] + 1]))]
+    if len(matches) != 1:
+        raise LookupError(f"{anchor}: {len(matches)} statements have this text, not one")
+    return matches[0]
 
 
 def current_hashes() -> dict[str, str]:

@@ -95,7 +95,12 @@ GAPS = StepKind(
     ("label_attention backward 3", "label_attention backward 2"),
     "derivative of section 3.4",
     "softmax-R5 label_attention-R12",
-    (f"{ATTENTION}:backward@d_powered =", f"{ATTENTION}:signed_power_backward@slope ="),
+    (
+        f"{ATTENTION}:backward@d_powered =",
+        "mindref.ops.softmax:backward@d_logits = out",
+        f"{ATTENTION}:signed_power_backward@slope =",
+        f"{ATTENTION}:signed_power_backward@d_scores = d_powered",
+    ),
     (
         OutputSpec("d_g", "h:k d_h:k - h:k h:j d_h:j", "d_gaps", "k"),
         OutputSpec("d_s", "through_power(d_g:k; s:k; power={p})", "d_scores", "k"),
@@ -169,8 +174,7 @@ ITEMS = StepKind(
     "model-R9 model-R10 embedding-R3",
     (
         f"{MIND}:backward@items = sum_uses",
-        "mindref.ops.embedding:sum_uses",
-        "mindref.ops.embedding:sum_rows",
+        "mindref.ops.embedding:sum_rows@np.add.reduceat",
     ),
     (
         OutputSpec("d_target", "d_t:d{query}", "target", "d"),

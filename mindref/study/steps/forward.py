@@ -26,7 +26,7 @@ def lookup_step(use: str, letter: str, name: str, title: str, why: str) -> StepK
         ("embedding forward 1", "embedding forward 2"),
         "section 3.2, embedding and pooling layer",
         "embedding-R1 model-R1",
-        (f"{MIND}:item_vectors@ops.embedding.forward", "mindref.ops.embedding:forward@# 1, 2"),
+        (f"{MIND}:item_vectors@ops.embedding", "mindref.ops.embedding:forward@embedding-R2"),
         (
             OutputSpec(f"{use}.index", "input", "rows", f"{letter}f"),
             OutputSpec(f"{use}.rows", "input", "looked_up", f"{letter}fd"),
@@ -72,7 +72,7 @@ PROFILE = StepKind(
     ("model interests 2",),
     "section 3.2",
     "model-R2",
-    (f"{MIND}:profile_vectors@ops.embedding.forward",),
+    (f"{MIND}:profile_vectors@ops.embedding.forward", f"{MIND}:profile_vectors@model-R2"),
     (OutputSpec("p", "input", "out", "gq"),),
     (InvariantSpec("every number is finite", "finite", {"of": "p"}),),
     absent_if="no_profile",
@@ -85,7 +85,11 @@ COUNT = StepKind(
     ("routing forward Active interests",),
     "section 3.3.2, eq. 9",
     "routing-R10 model-R3",
-    (f"{MIND}:active_after", f"{ROUTING}:count_active_interests@routing-R10"),
+    (
+        f"{MIND}:active_after@model-R3",
+        f"{MIND}:active_after@return np.arange",
+        f"{ROUTING}:count_active_interests@routing-R10",
+    ),
     (
         OutputSpec("n", "size(mask:i)", lambda arrays, context: arrays["mask"].sum(axis=1)),
         OutputSpec("active", "count(mask:i; interests={K}; rule={rule})", "active", "k"),

@@ -18,6 +18,7 @@ LETTERS: Letters = {
     "label_attention": {
         "e": "t", "d_e": "d_query", "c": "g", "w": "h", "o": "q", "g": "d_q", "d_a": "d_g",
     },
+    "label_attention option power=0": {"a": "g"},  # the gap below the largest is 0 too
     "model": {
         "i": "ids", "b": "b[1]", "u": "u[{r}]", "q": "p", "x": "x[0]", "d_E": "d_items",
     },

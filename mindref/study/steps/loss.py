@@ -37,7 +37,7 @@ DRAW = StepKind(
     ("data forward Negatives",),
     "section 3.5; Jean et al. 2015",
     "sampled_softmax-R2",
-    ("mindref.data.negatives:draw_probabilities",),
+    ("mindref.data.negatives:IndependentSampler@data-R55",),
     (
         OutputSpec("target_id", "input", "target"),
         OutputSpec("negative_ids", "input", "negatives", "s"),
@@ -69,7 +69,11 @@ POWER = StepKind(
     ("label_attention forward 2", "label_attention forward 2 without overflow.1"),
     "section 3.4, pow(., p)",
     "label_attention-R2",
-    (f"{ATTENTION}:signed_power@label_attention-R2",),
+    (
+        f"{ATTENTION}:signed_power@label_attention-R2",
+        f"{ATTENTION}:gaps_below_largest@gap = signed_power",
+        f"{ATTENTION}:gaps_below_largest@scaled = gap",
+    ),
     (OutputSpec("g", "gaps(s:k; active:k; power={p})", "gaps", "k"),),
     variants=("power-before-sign", "power-multiplies"),
     exercises=("label-attention",),
@@ -83,7 +87,11 @@ ATTENTION_WEIGHTS = StepKind(
     ("label_attention forward 3", "label_attention forward 2 without overflow.2"),
     "section 3.4",
     "label_attention-R3",
-    (f"{ATTENTION}:forward@label_attention-R3",),
+    (
+        f"{ATTENTION}:forward@label_attention-R3",
+        "mindref.ops.softmax:forward@exponentials = np.exp",
+        "mindref.ops.softmax:forward@out = exponentials",
+    ),
     (OutputSpec("h", "{shares}", "weights", "k"),),
     (
         check_sum("the attention weights sum to 1", "h:k", "k", 1),
@@ -154,10 +162,18 @@ LOSS = StepKind(
     "loss.value",
     "loss: minus the log probability of the target",
     "The loss is 0 for probability 1, and log(1 + negatives) for equal probabilities.",
-    ("sampled_softmax forward 4", "sampled_softmax backward.2"),
+    (
+        "sampled_softmax forward 4",
+        "sampled_softmax forward 4 without overflow.1",
+        "sampled_softmax backward.2",
+    ),
     "section 3.5, eq. 10-11",
     "sampled_softmax-R1",
-    (f"{SOFTMAX}:cross_entropy@sampled_softmax-R1", f"{SOFTMAX}:cross_entropy@p_negatives ="),
+    (
+        f"{SOFTMAX}:cross_entropy@largest = np.max",
+        f"{SOFTMAX}:cross_entropy@losses =",
+        f"{SOFTMAX}:cross_entropy@p_negatives =",
+    ),
     (
         OutputSpec("loss", "loss(o_t:; l:s)", "out"),
         OutputSpec("prob", "tail(o_t:; l:s)", "p_negatives", "s"),

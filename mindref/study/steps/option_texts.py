@@ -160,7 +160,9 @@ LOSS = (
         lambda context: attention_power(context) == 0,
         title="the power 0 makes all scores equal",
         why="Every active interest gets the same weight: the result is the mean of the interests.",
-        formulas=("label_attention option power=0", "label_attention forward 2 without overflow.1"),
+        formulas=("label_attention option power=0",),
+        rules="label_attention-R5",
+        code=(f"{ATTENTION}:gaps_below_largest@label_attention-R5",),
     ),
     option_text(
         "attention.weights",

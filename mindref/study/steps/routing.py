@@ -46,7 +46,11 @@ LOGITS = StepKind(
     ("routing forward Keyed logits",),
     "Algorithm 1, step 2; section 3.3.2",
     "routing-R19 routing-R15",
-    (f"{ROUTING}:forward@routing-R19", "mindref.models.logits:keyed_table@key = mix_words"),
+    (
+        f"{ROUTING}:forward@routing-R19",
+        "mindref.models.logits:keyed_table@normal = np.sqrt",
+        "mindref.models.logits:keyed_table@table = (sigma",
+    ),
     (OutputSpec("b[1]", "input", "logits", "ik"),),
     (InvariantSpec("every number is finite", "finite", {"of": "b[1]"}),),
     variants=("zeros-as-logits", "redrawn-at-every-call", "batch-summed-logits"),
@@ -62,8 +66,8 @@ WEIGHTS = StepKind(
     "routing-R2 softmax-R1",
     (
         f"{ROUTING}:forward@routing-R2",
-        "mindref.ops.softmax:forward@# 3",
-        "mindref.ops.softmax:forward@# 5",
+        "mindref.ops.softmax:forward@exponentials = np.exp",
+        "mindref.ops.softmax:forward@out = exponentials",
     ),
     (OutputSpec("w[t]", "softmax(b[t]:ik; allowed:ik; over={over})", "weights", "ik"),),
     (
@@ -109,8 +113,9 @@ CAPSULES = StepKind(
     "routing-R4 squash-R1",
     (
         f"{ROUTING}:forward@routing-R4",
-        "mindref.ops.squash:forward@# 3",
-        "mindref.ops.squash:forward@across =",
+        "mindref.ops.squash:forward@unit, norm =",
+        "mindref.ops.squash:forward@gain =",
+        "mindref.ops.squash:forward@return unit * gain",
     ),
     (
         OutputSpec("unit[t]", "unit(z[t]:kd; kind={squash})", "saved.unit", "kd"),

@@ -30,6 +30,8 @@ SUMS = StepKind(
     (
         f"{ROUTING}:backward@d_z = squash.backward",
         f"{ROUTING}:backward@votes_from_z =",
+        "mindref.ops.squash:forward@across =",
+        "mindref.ops.squash:forward@along =",
         "mindref.ops.squash:backward@squash-R2",
     ),
     (
@@ -55,7 +57,7 @@ WEIGHTS = StepKind(
     (
         f"{ROUTING}:backward@d_weights = vote_agreement",
         f"{ROUTING}:backward@d_logits += softmax.backward",
-        "mindref.ops.softmax:backward@softmax-R5",
+        "mindref.ops.softmax:backward@d_logits = out",
     ),
     (
         OutputSpec("d_w[t]", "Se:id d_z[t]:kd", "d_weights", "ik"),
@@ -82,6 +84,7 @@ VOTES = StepKind(
     (
         f"{ROUTING}:backward@project_votes_backward",
         "mindref.ops.votes:project_votes_backward@d_bilinear = d_votes",
+        "mindref.ops.votes:project_votes_backward@return d_votes @ bilinear",
     ),
     (
         OutputSpec("d_Se", "{paths}", "d_votes", "id"),

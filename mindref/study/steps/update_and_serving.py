@@ -39,13 +39,19 @@ def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> Ste
         (
             "optimiser forward 1",
             "optimiser forward 2",
-            "optimiser forward 3",
             "optimiser forward.1",
             "optimiser forward.2",
+            "optimiser forward 3",
         ),
         "Kingma and Ba 2015, Algorithm 1",
         "optimiser-R1 optimiser-R3 optimiser-R4",
-        (f"{ADAM}@m = beta1", f"{ADAM}@v = beta2", f"{ADAM}@optimiser-R4"),
+        (
+            f"{ADAM}@root =",
+            f"{ADAM}@rate =",
+            f"{ADAM}@m = beta1",
+            f"{ADAM}@v = beta2",
+            f"{ADAM}@params[name][rows] -=",
+        ),
         (
             OutputSpec(f"{symbol}.beta1", "input", of_config("beta1")),
             OutputSpec(f"{symbol}.beta2", "input", of_config("beta2")),
@@ -111,7 +117,10 @@ SCORE = StepKind(
     ("recall forward.1", "recall forward.2"),
     "section 3.1, eq. 3",
     "recall-R1 recall-R5",
-    ("mindref.study.top_items:find_top_items@products =",),
+    (
+        "mindref.study.top_items:find_top_items@products =",
+        "mindref.study.top_items:find_top_items@best =",
+    ),
     (
         OutputSpec("E", "input", "items", "xd"),
         OutputSpec("score", "E:xd v:kd", "products", "xk"),
