@@ -5,8 +5,8 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
+from mindref.study.latex import INLINE_FORMULA as FORMULA
 from tests import spec_pages
-from tests.study.formulas import INLINE as FORMULA
 
 PAGES = [
     "baselines", "din", "item_attention", "label_attention", "maxmf", "metrics", "mind_plus",

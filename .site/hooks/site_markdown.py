@@ -16,11 +16,11 @@ from mkdocs.exceptions import PluginError
 from pymdownx.superfences import SuperFencesException
 
 from mindref.conformance.report.rule_address import rule_address
+from mindref.study.latex import INLINE_FORMULA
 
 SPECS = Path(__file__).parents[2] / "specs"
 RULE = re.compile(r"^- \*\*((\w+)-R(\d+))\*\*(?= \()", re.M)
 LABEL = r"\b([a-z_]+-R\d+)\b"
-FORMULA = r"(?<![\w$\\])\$(?![\s$])([^$]+?)(?<!\s)\$(?![\w$])"  # that of the tests
 QUOTED_FORMULA = r"\$`([^`]+)`\$"
 CELL_FORMULA = re.compile(r"\$[^$|]*(?:\\\|[^$|]*)+\$")
 LOG = re.compile(r"(<msub><mi>log</mi><mn>2</mn></msub>|<mi>log</mi>(?!<mn>))(?!<mo stretchy)")
@@ -106,7 +106,7 @@ class SiteMarkdown(Extension):
         """Register the inline processors."""
         patterns = md.inlinePatterns
         patterns.register(FormulaProcessor(QUOTED_FORMULA, md), "quoted_formula", BEFORE_CODE)
-        patterns.register(FormulaProcessor(FORMULA, md), "formula", AFTER_CODE)
+        patterns.register(FormulaProcessor(INLINE_FORMULA.pattern, md), "formula", AFTER_CODE)
         patterns.register(RuleLinkProcessor(LABEL, md, self), "rule_link", LAST)
 
 

@@ -15,11 +15,16 @@ LEAVES = {
 }  # fmt: skip
 LONGEST_LINK = 2
 """A linked part has at most this many factors: the vote S e."""
+ROWS = ("row", "linked", "constant", "group")
+LINKS = {"linked": "data-symbol", "constant": "data-constant"}
+"""Kind of a linked part -> its attribute: symbol of a tensor, or name of a constant."""
+LINK_OF = Callable[[list[str]], tuple[str, str]]
+"""Returns kind (of `LINKS`) and text for the names of a part; an empty kind for no link."""
 
 
 def render_plain(node: FormulaNode) -> str:
     """Return a tree as plain text."""
-    if node.kind in ("row", "linked"):
+    if node.kind in ROWS:
         return "".join(plain_parts(node.parts))
     if node.kind == "script":
         base, index, exponent = (render_plain(part) for part in node.parts)
@@ -91,7 +96,7 @@ def needs_space(before: FormulaNode, part: FormulaNode) -> bool:
 
 def edge_kind(node: FormulaNode, end: int = 0) -> str:
     """Return the kind of the first part of a tree, or of the last for end = -1."""
-    if node.kind in ("row", "linked") and node.parts:
+    if node.kind in ROWS and node.parts:
         return edge_kind(node.parts[end], end)
     return edge_kind(node.parts[0], end) if node.kind == "script" else node.kind
 
@@ -99,7 +104,7 @@ def edge_kind(node: FormulaNode, end: int = 0) -> str:
 def render_mathml(rows: Sequence[FormulaNode]) -> str:
     """Return MathML with one line for each formula.
 
-    A linked part has the attribute data-symbol, which the page links to a table.
+    A linked part has the attribute data-symbol, which the page links to a table, or data-constant.
     """
     lines = [f"<mtr><mtd>{mathml_part(row)}</mtd></mtr>" for row in rows]
     table = f'<mtable displaystyle="true">{"".join(lines)}</mtable>'
@@ -109,10 +114,10 @@ def render_mathml(rows: Sequence[FormulaNode]) -> str:
 
 def mathml_part(node: FormulaNode) -> str:
     """Return the MathML of a tree."""
+    if node.kind in ROWS:
+        link = f' {LINKS[node.kind]}="{escape(node.text)}"' if node.kind in LINKS else ""
+        return f"<mrow{link}>{''.join(mathml_row(stacked_parts(node)))}</mrow>"
     inner = [mathml_part(part) for part in node.parts if part is not ABSENT]
-    if node.kind in ("row", "linked"):
-        link = f' data-symbol="{escape(node.text)}"' if node.kind == "linked" else ""
-        return f"<mrow{link}>{''.join(mathml_row(node.parts))}</mrow>"
     if node.kind == "script":
         return mathml_script(node, inner)
     if node.kind in ACCENTS:
@@ -124,6 +129,67 @@ def mathml_part(node: FormulaNode) -> str:
     return mathml_leaf(node)
 
 
+def group_fences(parts: Sequence[FormulaNode]) -> list[FormulaNode]:
+    """Return the parts with one node for each pair of fences, so that MathML sizes the fences.
+
+    The exponent of a closing fence becomes the exponent of the group.
+    """
+    stack: list[list[FormulaNode]] = [[]]
+    for part in parts:
+        base = part.parts[0] if part.kind == "script" else part
+        if base.kind == "open":
+            stack.append([part])
+        elif base.kind == "close" and len(stack) > 1:
+            inner = (*stack.pop(), base)
+            group = FormulaNode("group", "", "", inner, inner[0].spaced)
+            if part is not base:
+                group = part._replace(parts=(group, *part.parts[1:]), spaced=group.spaced)
+            stack[-1].append(group)
+        else:
+            stack[-1].append(part)
+    return [part for level in stack for part in level]
+
+
+def stacked_parts(node: FormulaNode) -> list[FormulaNode]:
+    """Return the parts of a row or group with fractions; the fences of a group stay outside."""
+    if node.kind == "group":
+        return [node.parts[0], *stack_fractions(node.parts[1:-1]), node.parts[-1]]
+    return stack_fractions(node.parts)
+
+
+def stack_fractions(parts: Sequence[FormulaNode]) -> list[FormulaNode]:
+    """Return the parts with a fraction for each term a / b; brackets around a or b are removed."""
+    out: list[FormulaNode] = []
+    term: list[FormulaNode] = []
+    for part in (*group_fences(parts), END_OF_TERM):
+        if part.kind in TERM_ENDS and part.plain != "/":
+            out += [*fraction_of_term(term), part]
+            term = []
+        else:
+            term.append(part)
+    return out[:-1]
+
+
+END_OF_TERM = FormulaNode("relation")
+TERM_ENDS = ("relation", "point", "space", "words")
+
+
+def fraction_of_term(term: list[FormulaNode]) -> list[FormulaNode]:
+    """Return a term with its slash as a fraction; another term is unchanged."""
+    slash = next((index for index, part in enumerate(term) if part.plain == "/"), 0)
+    if not slash:
+        return term
+    above, below = (remove_brackets(x) for x in (term[:slash], term[slash + 1 :]))
+    return [FormulaNode("frac", parts=(above, below), spaced=term[0].spaced)]
+
+
+def remove_brackets(parts: Sequence[FormulaNode]) -> FormulaNode:
+    """Return the parts as a row, without the round brackets around all of them."""
+    if len(parts) == 1 and parts[0].kind == "group" and parts[0].parts[0].plain == "(":
+        parts = parts[0].parts[1:-1]
+    return FormulaNode("row", parts=tuple(parts))
+
+
 def mathml_leaf(node: FormulaNode) -> str:
     """Return the MathML of a part without parts."""
     tag = LEAVES.get(node.kind, "mo")
@@ -132,9 +198,9 @@ def mathml_leaf(node: FormulaNode) -> str:
         primes = f'<mo lspace="0" rspace="0">{node.text[len(letter) :]}</mo>'
         return f"<mrow><mi>{escape(letter)}</mi>{primes}</mrow>"
     attribute = ' movablelimits="false"' if node.kind == "sum" else ""
-    if node.text in ("|", "‖"):  # a fence that does not grow, on the side that the page states
+    if node.text in ("|", "‖"):  # the same character opens and closes
         form = {"open": "prefix", "close": "postfix"}.get(node.kind, "infix")
-        attribute = f' form="{form}" stretchy="false"'
+        attribute = f' form="{form}" fence="true" stretchy="true"'
     return f"<{tag}{attribute}>{escape(node.text)}</{tag}>"
 
 
@@ -163,11 +229,8 @@ FACTOR_END = ("letter", "number", "frac", "sqrt", "close", "function", *ACCENTS)
 FACTOR_START = ("letter", "number", "frac", "sqrt", "open", "function", "sum", *ACCENTS)
 
 
-def link_symbols(row: FormulaNode, symbol_of: Callable[[list[str]], str]) -> FormulaNode:
-    """Return a tree whose symbols are linked.
-
-    symbol_of: the symbol of a part with one of the names, or an empty text; see `part_names`.
-    """
+def link_symbols(row: FormulaNode, link_of: LINK_OF) -> FormulaNode:
+    """Return a tree whose symbols are linked; see `LINK_OF` and `part_names`."""
     parts: list[FormulaNode] = []
     arrow = next((n for n, part in enumerate(row.parts) if part.plain == "<-"), 0)
     index = 0
@@ -175,35 +238,63 @@ def link_symbols(row: FormulaNode, symbol_of: Callable[[list[str]], str]) -> For
         after = "'" if index < arrow else ""  # the value that x <- y gives to x
         for length in range(min(LONGEST_LINK, len(row.parts) - index), 0, -1):
             linked = row.parts[index : index + length]
-            symbol = symbol_of([name + after for name in part_names(linked)])
-            if symbol:
-                parts.append(FormulaNode("linked", symbol, "", linked, linked[0].spaced))
+            kind, text = link_of([name + after for name in part_names(linked)])
+            if kind:
+                inner = tuple(link_exponent(part, link_of) for part in linked)
+                parts.append(FormulaNode(kind, text, "", inner, linked[0].spaced))
                 break
         else:
             length = 1
-            parts.append(link_inside(row.parts[index], symbol_of))
+            parts.append(link_inside(row.parts[index], link_of))
         index += length
     return row._replace(parts=tuple(parts))
 
 
-def link_inside(node: FormulaNode, symbol_of: Callable[[list[str]], str]) -> FormulaNode:
-    """Return a part with its inner symbols linked; an index or an exponent has no link."""
+def link_inside(node: FormulaNode, link_of: LINK_OF) -> FormulaNode:
+    """Return a part with its inner symbols linked; an index has no link."""
     if node.kind == "row":
-        return link_symbols(node, symbol_of)
+        return link_symbols(node, link_of)
+    if node.kind == "script":
+        return link_exponent(node, link_of)
     if node.kind not in ("frac", "sqrt"):
         return node
-    inner = [x if x.kind == "row" else FormulaNode("row", parts=(x,)) for x in node.parts]
-    return node._replace(parts=tuple(link_symbols(x, symbol_of) for x in inner))
+    return node._replace(parts=tuple(link_symbols(as_row(x), link_of) for x in node.parts))
+
+
+def link_exponent(node: FormulaNode, link_of: LINK_OF) -> FormulaNode:
+    """Return a part with links in its exponent; an iteration, as in w^{(t)}, has no link."""
+    if node.kind != "script" or is_iteration(node.parts[2]):
+        return node
+    base, index, exponent = node.parts
+    return node._replace(parts=(base, index, link_symbols(as_row(exponent), link_of)))
+
+
+def is_iteration(exponent: FormulaNode) -> bool:
+    """Return whether an exponent is absent or the index of an iteration."""
+    return exponent is ABSENT or render_plain(exponent).startswith("(")
+
+
+def as_row(node: FormulaNode) -> FormulaNode:
+    """Return a row with the part, or the row itself."""
+    return node if node.kind == "row" else FormulaNode("row", parts=(node,))
 
 
 def part_names(parts: Sequence[FormulaNode]) -> list[str]:
-    """Return the names of a part: its plain text, then the text without indices.
+    """Return the names of a part: its plain text, without its exponent, without indices.
 
     `w_{ik}^{(t)}` has the names w_ik^(t) and w^(t); `d_{z_k}` has the names d_z_k and d_z. The
     names of `S e_i` are "S e_i" and Se.
     """
     row = FormulaNode("row", parts=tuple(parts))
-    return [render_plain(row), symbol_name(row)]
+    return [render_plain(row), *base_of_power(parts), symbol_name(row)]
+
+
+def base_of_power(parts: Sequence[FormulaNode]) -> list[str]:
+    """Return the name of a power without its exponent: beta_2 for beta_2^t."""
+    if len(parts) != 1 or parts[0].kind != "script" or is_iteration(parts[0].parts[2]):
+        return []
+    base, index, _ = parts[0].parts
+    return [render_plain(FormulaNode("script", parts=(base, index, ABSENT)))]
 
 
 def symbol_name(node: FormulaNode) -> str:

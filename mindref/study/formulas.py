@@ -32,6 +32,7 @@ class Equation(NamedTuple):
     pages: tuple[str, ...]  # references
     symbols: dict[str, str]  # symbol of the study -> tensor
     letters: dict[str, str]  # name in the formulas -> tensor, where the names differ
+    constants: dict[str, str]  # name in the formulas -> meaning, where it is no tensor
 
 
 @cache
@@ -62,28 +63,39 @@ def parse_reference(reference: str) -> tuple[FormulaNode, ...]:
 def make_equation(
     references: Sequence[str],
     letters_of: Callable[[str], Mapping[str, str]],
+    constants_of: Callable[[str], Mapping[str, str]],
     tensor_symbols: Mapping[str, str],
     fill: Callable[[str], str],
 ) -> Equation:
     """Return the equation of a step.
 
     letters_of: for a reference, name in the formula -> tensor, where they differ
+    constants_of: for a reference, name in the formula -> meaning of what is no tensor
     tensor_symbols: tensor that the step reads or returns -> symbol of the study
     fill: returns a name of a tensor without placeholders
     """
     linked: dict[tuple[str, str], str] = {}  # letters without indices, tensor -> first name
+    meanings: dict[str, str] = {}
     rows: list[FormulaNode] = []
     for reference in references:
-        letters = letters_of(reference)
+        letters, constants = letters_of(reference), constants_of(reference)
 
-        def symbol_of(names: Sequence[str], letters: Mapping[str, str] = letters) -> str:
+        def link_of(
+            names: list[str],
+            letters: Mapping[str, str] = letters,
+            constants: Mapping[str, str] = constants,
+        ) -> tuple[str, str]:
             tensors = (fill(tensor) for tensor in possible_tensors(names, letters))
             tensor = next((x for x in tensors if x in tensor_symbols), "")
             if tensor:
                 linked.setdefault((names[-1], tensor), names[0])
-            return tensor_symbols[tensor] if tensor else ""
+                return "linked", tensor_symbols[tensor]
+            name = next((name for name in names if name in constants), "")
+            if name:
+                meanings[name] = fill(constants[name])
+            return ("constant", name) if name else ("", "")
 
-        rows += [link_symbols(row, symbol_of) for row in parse_reference(reference)]
+        rows += [link_symbols(row, link_of) for row in parse_reference(reference)]
     lines = [latex for reference in references for latex in find_formulas(reference)]
     gathered = r"\begin{gathered} " + r" \\ ".join(lines) + r" \end{gathered}"
     return Equation(
@@ -92,12 +104,20 @@ def make_equation(
         latex=lines[0] if len(lines) == 1 else gathered,
         pages=tuple(references),
         symbols={tensor_symbols[tensor]: tensor for _, tensor in linked},
-        letters={
-            name: tensor
-            for (letter, tensor), name in linked.items()
-            if ITERATION.sub("", letter).rstrip("'") != tensor_symbols[tensor].rstrip("'")
-        },
+        letters=different_letters(linked, tensor_symbols),
+        constants=meanings,
     )
+
+
+def different_letters(
+    linked: Mapping[tuple[str, str], str], tensor_symbols: Mapping[str, str]
+) -> dict[str, str]:
+    """Return name in the formulas -> first tensor with the name, where the names differ."""
+    letters: dict[str, str] = {}
+    for (letter, tensor), name in linked.items():
+        if ITERATION.sub("", letter).rstrip("'") != tensor_symbols[tensor].rstrip("'"):
+            letters.setdefault(name, tensor)
+    return letters
 
 
 def possible_tensors(names: Iterable[str], letters: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from mindref.errors import DataError, say
 
+INLINE_FORMULA = re.compile(r"(?<![\w$\\])\$(?![\s$])([^$]+?)(?<!\s)\$(?![\w$])")
+"""A formula in a line of Markdown. GitHub needs a space or punctuation beside the dollar signs."""
+
 TOKEN = re.compile(
     r"\\(?P<words>text|mathrm)\{(?P<content>[^}]*)\}|\\(?P<macro>[a-zA-Z]+|[^a-zA-Z])"
     r"|(?P<number>\d+(?:\.\d+)?)|(?P<letter>[^\W\d_]'*)|(?P<gap>\s+)|(?P<mark>\S)"

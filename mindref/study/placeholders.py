@@ -72,6 +72,8 @@ def model_values(context: TraceContext) -> dict[str, Any]:
         "profile": "; p:gq" if context.profile[0] else "",
         "width": context.width,
         "features": context.profile[0],
+        "sigma": config.sigma,
+        "temperature": config.temperature,
         "rate": config.learning_rate,
         "beta1": config.beta1,
         "beta2": config.beta2,

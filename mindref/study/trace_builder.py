@@ -20,7 +20,7 @@ from mindref.study.record import Event
 from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
 from mindref.study.steps.kind import AXES, OutputSpec, QuestionSpec, StepKind
-from mindref.study.steps.letters import select_letters
+from mindref.study.steps.letters import select_constants, select_letters
 from mindref.study.steps.option_texts import adapt_step_kind
 from mindref.study.trace import Invariant, Question, Step, Tensor, Trace, axis_labels, tensor_symbol
 
@@ -94,6 +94,7 @@ class TraceBuilder:
             equation=make_equation(
                 kind.formulas,
                 partial(select_letters, step=kind.letters),
+                select_constants,
                 unique_symbols([*read, *(x.name for x in outputs)]),
                 filled,
             ),

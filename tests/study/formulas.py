@@ -18,14 +18,13 @@ from collections.abc import Iterator
 
 from mindref.run.atomic import write_json
 from mindref.study.formulas import FORMULA_FILE
+from mindref.study.latex import INLINE_FORMULA
 from tests import spec_pages
 
 PAGES = (
     "data", "embedding", "label_attention", "model", "optimiser", "recall", "relu_layer",
     "routing", "sampled_softmax", "softmax", "squash",
 )  # fmt: skip
-INLINE = re.compile(r"(?<![\w$\\])\$(?![\s$])([^$]+?)(?<!\s)\$(?![\w$])")
-"""A formula in a line of Markdown. GitHub needs a space or punctuation beside the dollar signs."""
 BOLD = re.compile(r"\*\*(?:Steps? )?(.+?)\.?\*\*|### (.+)")
 SEPARATOR = re.compile(r",?\s*\\qquad\s*|,\s*\\quad\s*|\\\\")
 """What separates formulas of one block."""
@@ -73,13 +72,13 @@ def row_formulas(line: str, table: str) -> Iterator[tuple[str, str]]:
     if table == "option" and len(cells) == 3:
         options, formulas = (
             re.findall(r"`([^`]+)`", cells[0]) or [cells[0]],
-            INLINE.findall(cells[2]),
+            INLINE_FORMULA.findall(cells[2]),
         )
         each = len(formulas) // len(options)
         for index, latex in enumerate(formulas):
             yield f"option {options[index // each]}", latex
-    elif table and cells[0].isdigit() and INLINE.search(cells[1]):
-        yield f"{table} {cells[0]}", INLINE.findall(cells[1])[0]
+    elif table and cells[0].isdigit() and INLINE_FORMULA.search(cells[1]):
+        yield f"{table} {cells[0]}", INLINE_FORMULA.findall(cells[1])[0]
 
 
 def page_formulas(page: str) -> dict[str, list[str]]:

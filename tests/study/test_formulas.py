@@ -6,13 +6,16 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from mindref.errors import DataError
-from mindref.study.equation import link_symbols, render_mathml, render_plain
+from mindref.study import formulas
+from mindref.study.equation import is_iteration, link_symbols, render_mathml, render_plain
 from mindref.study.formulas import find_formulas, load_formulas
 from mindref.study.latex import ARGUMENTS, IGNORED, MACROS, SPACE, parse_formula
 from mindref.study.steps import KINDS
-from mindref.study.steps.letters import LETTERS, select_letters
+from mindref.study.steps.letters import CONSTANTS, LETTERS, select_letters
 from mindref.study.steps.option_texts import OPTION_TEXTS
+from mindref.study.tracing import trace_pair
 from tests.study.formulas import all_formulas, split_formulas
+from tests.study.pairs import VARIED, make_random_pair
 
 FORMULAS = [
     (f"{page} {name}", latex)
@@ -86,9 +89,70 @@ def test_mathml_has_scripts_limits_fractions_roots_and_fences():
     mathml = render_mathml([parse_formula(r"\sum_k x_k^2 \frac{\lVert a \rVert}{\sqrt{b}}", "")])
     assert '<munder><mo movablelimits="false">∑</mo><mi>k</mi></munder>' in mathml
     assert "<msubsup><mi>x</mi><mi>k</mi><mn>2</mn></msubsup>" in mathml
-    assert '<mo form="postfix" stretchy="false">‖</mo>' in mathml
+    assert '<mo form="postfix" fence="true" stretchy="true">‖</mo>' in mathml
     assert "<msqrt><mi>b</mi></msqrt>" in mathml
     assert "<mover" in render_mathml([parse_formula(r"\hat x", "")])
+
+
+@pytest.mark.parametrize(
+    ("latex", "mathml"),
+    [
+        (r"h = n^2 / (1 + n^2)", "<mfrac><mrow><msup><mi>n</mi><mn>2</mn></msup></mrow><mrow>"),
+        (r"a = x / \lVert x \rVert", "<mfrac><mrow><mi>x</mi></mrow><mrow><mrow><mo form="),
+        (r"t - e m / (s + 1)", "<mi>t</mi><mo>−</mo><mfrac><mrow><mi>e</mi>"),
+        (r"\langle u, t \rangle / \tau - b", "</mrow></mrow><mrow><mi>τ</mi></mrow></mfrac><mo>"),
+        (r"\max_k s_k", "<munder><mi>max</mi><mi>k</mi></munder>"),
+        (r"(1 + n)^2", "<msup><mrow><mo>(</mo>"),
+        (r"( \sum_k a_k ) b", "<mo>)</mo></mrow>"),
+    ],
+)  # fmt: skip
+def test_mathml_has_fractions_limits_and_a_row_for_each_pair_of_fences(latex, mathml):
+    assert mathml in render_mathml([parse_formula(latex, "")])
+
+
+def test_no_formula_is_displayed_with_a_slash():
+    for reference, latex in FORMULAS:
+        assert "<mo>/</mo>" not in render_mathml([parse_formula(latex, reference)]), reference
+
+
+def open_letters(node):
+    """Yield the names outside links and indices: neither tensors nor constants."""
+    if node.kind in ("linked", "constant"):
+        return
+    if node.kind == "script":
+        yield from open_letters(node.parts[0])
+        if not is_iteration(node.parts[2]):
+            yield from open_letters(node.parts[2])
+    elif node.kind == "letter":
+        yield node.plain
+    else:
+        for part in node.parts:
+            yield from open_letters(part)
+
+
+WITHOUT_ENTRY = {"...", "squash", "sign", "infinity", "k"}
+"""Functions, signs, and the k of words such as "the first active k"."""
+
+
+@pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+def test_every_letter_of_a_step_is_a_tensor_or_a_declared_constant(changes, monkeypatch):
+    rows = []
+    monkeypatch.setattr(formulas, "render_mathml", lambda x: rows.extend(x) or "<math>")
+    for step in trace_pair(make_random_pair(3, **changes)).steps:
+        assert not set(step.equation.constants) & set(step.equation.letters), step.id
+        assert {x for row in rows for x in open_letters(row)} <= WITHOUT_ENTRY, step.id
+        rows.clear()
+
+
+def test_every_constant_is_used_and_has_a_meaning():
+    used = set()
+    for changes in VARIED.values():
+        for step in trace_pair(make_random_pair(3, **changes)).steps:
+            used |= step.equation.constants.items()
+            assert not re.search(r"[{}]", " ".join(step.equation.constants.values()))
+    declared = {name for entries in CONSTANTS.values() for name in entries}
+    assert declared == {name for name, _ in used}
+    assert ("eta", "learning rate, 0.005") in used
 
 
 def test_mathml_has_spaces_between_factors_and_a_minus_without_space():
@@ -108,10 +172,10 @@ def test_two_formulas_are_two_lines():
 def linked(latex, symbols):
     row = parse_formula(latex, "")
 
-    def symbol_of(names):
-        return next((symbols[name] for name in names if name in symbols), "")
+    def link_of(names):
+        return next((("linked", symbols[name]) for name in names if name in symbols), ("", ""))
 
-    return re.findall(r'data-symbol="([^"]+)"', render_mathml([link_symbols(row, symbol_of)]))
+    return re.findall(r'data-symbol="([^"]+)"', render_mathml([link_symbols(row, link_of)]))
 
 
 def test_a_symbol_is_linked_without_its_index_and_with_its_iteration():

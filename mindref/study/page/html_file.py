@@ -24,6 +24,7 @@ STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
+    "squash_lengths",
     "invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check",
     "tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve",
     "ambiguities", "exercises", "keys", "main",

@@ -8,7 +8,7 @@ entry of the page. An empty name means that no tensor of the trace has these val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 Letters = Mapping[str, Mapping[str, str]]
 
@@ -48,11 +48,57 @@ LETTERS: Letters = {
 }  # fmt: skip
 
 
+CONSTANTS: Letters = {
+    "data": {"S": "number of drawn negatives", "q": "probability of a film in one draw"},
+    "embedding": {"T": "item table"},
+    "label_attention": {"a": "signed power of a score; the trace has c", "p": "power, {p}"},
+    "model": {
+        "H": "history", "P": "vector of a user feature", "K'": "number of active interests",
+        "K": "largest number of interests, {K}", "r": "number of iterations, {r}",
+        "a": "weight of a row in the mean of a film", "g": "gradient of the joined profile",
+        "d_item(i)": "gradient with respect to the vector of a film, all uses",
+    },
+    "optimiser": {
+        "eta'": "step size with the bias correction", "eta": "learning rate, {rate}",
+        "epsilon'": "epsilon with the bias correction", "epsilon": "epsilon, {epsilon}",
+        "t": "number of the optimiser step, {step}",
+    },
+    "relu_layer": {"a": "affine map; the last layer has no ReLU"},
+    "recall": {"n": "length of the list, {n}"},
+    "routing": {
+        "K'": "number of active interests", "K": "largest number of interests, {K}",
+        "N": "normal distribution", "sigma": "standard deviation of the initial logits, {sigma}",
+        "J": "derivative of squash", "z^(t)": "weighted sum of the votes",
+        "d_b^(t+1)": "0 in the last iteration",
+    },
+    "sampled_softmax": {
+        "tau": "temperature, {temperature}", "m": "largest logit of a negative",
+        "p_t": "probability of the target",
+        "d_y": "gradient with respect to the logit of the target",
+        "d_z_s": "gradient with respect to the logit of a negative",
+        "d_loss": "gradient with respect to the loss, 1",
+    },
+    "squash": {"n": "length of x", "h": "length of u"},
+}  # fmt: skip
+"""For each page, or a step of a page: name in its formulas -> meaning, where it is no tensor."""
+
+
 def select_letters(reference: str, step: Letters) -> dict[str, str]:
     """Return the letters of the formula at a reference, with those of the step."""
-    every = [*LETTERS.items(), *step.items()]
-    letters: dict[str, str] = {}
-    for page, entries in sorted(every, key=lambda entry: len(entry[0])):  # a step after its page
+    return select_entries(reference, [*LETTERS.items(), *step.items()])
+
+
+def select_constants(reference: str) -> dict[str, str]:
+    """Return the constants of the formula at a reference."""
+    return select_entries(reference, CONSTANTS.items())
+
+
+def select_entries(
+    reference: str, entries: Iterable[tuple[str, Mapping[str, str]]]
+) -> dict[str, str]:
+    """Return the entries of the page and of the step; those of a step override the page."""
+    selected: dict[str, str] = {}
+    for page, letters in sorted(entries, key=lambda entry: len(entry[0])):
         if reference == page or reference.startswith((f"{page} ", f"{page}.")):
-            letters |= entries
-    return letters
+            selected |= letters
+    return selected

@@ -10,15 +10,13 @@ ADAM = "mindref.training.optimiser:update"
 
 
 def adam_letters(symbol: str) -> dict[str, dict[str, str]]:
-    """Return the tensors of the symbols of Adam.
-
-    m and v of step 3 have no link: they are the values after steps 1 and 2, called m' and v' here.
-    """
+    """Return the tensors of the symbols of Adam; step 3 reads m and v after steps 1 and 2."""
     names = {"m": "first", "v": "second", "theta": "value"}
     names |= {f"{letter}'": f"{name}'" for letter, name in names.items()}
     names |= {"beta_1": "beta1", "beta_2": "beta2"}
     tensors = {letter: f"{symbol}.{name}" for letter, name in names.items()}
-    return {"optimiser": {**tensors, "g": f"d_{symbol}"}, "optimiser forward 3": {"m": "", "v": ""}}
+    after = {"m": f"{symbol}.first'", "v": f"{symbol}.second'"}
+    return {"optimiser": {**tensors, "g": f"d_{symbol}"}, "optimiser forward 3": after}
 
 
 def adam_step(name: str, symbol: str, letters: str, title: str, why: str) -> StepKind:

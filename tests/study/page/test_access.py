@@ -157,9 +157,39 @@ def test_largest_and_negative_numbers_are_marked_without_colour(shared):
     shared.at(step="routing[2].weights")
     rows = shared.page.query_selector_all("#step tbody tr")
     assert all(len(row.query_selector_all(".most")) == 1 for row in rows)
+    assert "largest" in shared.page.inner_text("#step tbody tr:first-child td:has(.most)")
     shared.at(step="routing.logits")
+    assert shared.page.query_selector("#step .most") is None, "a softmax follows"
     for value, text in shared.cells()["b[1]"].values():
         assert text.startswith("−") == (float(value) < 0)
+
+
+MARKED = """() => [...document.querySelectorAll('#step .results figure.tensor')].map(figure => [
+  figure.dataset.tensor, [...figure.querySelectorAll('td:has(.most)')].map(td =>
+    [Number(td.dataset.value), td.querySelector('.unseen').textContent.trim()]),
+  [...figure.querySelectorAll('td[data-index]')].map(td => Number(td.dataset.value))])"""
+
+
+@pytest.mark.parametrize(
+    ("step", "words", "size"),
+    [("history.embed", "largest", lambda x: x), ("routing[1].agreement", "largest", lambda x: x),
+     ("routing.d_votes", "largest in size", abs)],
+)  # fmt: skip
+def test_the_mark_is_at_the_largest_number_and_for_gradients_in_size(shared, step, words, size):
+    shared.at(step=step)
+    figures = {name: (marks, values) for name, marks, values in shared.page.evaluate(MARKED)}
+    name = {"history.embed": "e", "routing.d_votes": "d_Se"}.get(step, "a[1]")
+    marks, values = figures[name]
+    assert {text for _, text in marks} == {words}
+    assert max(marks, key=lambda mark: size(mark[0]))[0] == max(values, key=size)
+    if name != "a[1]":
+        assert len(marks) == 1
+
+
+@pytest.mark.parametrize("step", ["loss.logits", "loss.hits", "attention.power", "routing.logits"])
+def test_logits_have_no_mark(shared, step):
+    shared.at(step=step)
+    assert all(not marks for _, marks, _ in shared.page.evaluate(MARKED))
 
 
 def test_reduced_motion_disables_play(opened, file):

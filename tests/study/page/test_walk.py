@@ -163,15 +163,87 @@ def test_each_formula_is_a_line_with_a_text_for_screen_readers(shared, trace):
         assert len(lines) == 1 or shared.page.query_selector("#step math mtable")
 
 
+LEGEND = """all => all.map(x => [x.querySelector('math')?.textContent ?? '', x.dataset.letters,
+  x.querySelector('b').textContent])"""
+
+
 @pytest.mark.parametrize("edits", ["", "r:5"])
-def test_a_letter_of_the_page_is_before_the_name_of_its_tensor(shared, edits):
+def test_the_legend_shows_each_symbol_as_the_equation_does(shared, edits):
     shared.at(step="routing[2].capsules", edits=edits)
-    terms = shared.page.eval_on_selector_all("#step .terms button", "x => x.map(y => y.innerText)")
-    starts = [term.partition("]")[0] + "]" for term in terms]
-    assert starts == ["u[2]", "x = z[2]", "a = unit[2]"]
+    legend = shared.page.eval_on_selector_all("#step .terms button", LEGEND)
+    assert legend == [["uk(t)", "", "u[2]"], ["zk(t)", "x", "z[2]"], ["a", "a", "unit[2]"]]
     shared.at(step="routing[4].capsules" if edits else "routing[3].capsules", edits=edits)
-    text = shared.page.inner_text("#step .terms")
-    assert ("a = unit[4]" if edits else "a = unit[3]") in text
+    legend = shared.page.eval_on_selector_all("#step .terms button", LEGEND)
+    assert legend[2] == ["a", "a", "unit[4]" if edits else "unit[3]"]
+
+
+def test_the_legend_has_the_constants_of_the_equation(shared):
+    shared.at(step="update.S")
+    named = shared.page.eval_on_selector_all(
+        "#step .constants div", "x => x.map(y => y.textContent.replaceAll('\\n', ' '))"
+    )
+    assert named[0] == "η′step size with the bias correction"
+    assert "ηlearning rate, 0.005" in named
+
+
+COLOURS = """([symbol, name]) => [...document.querySelectorAll('#step [data-symbol]')]
+  .filter(x => x.dataset.symbol === symbol && x.matches('math *, .code .term, .terms button'))
+  .map(x => x.style.getPropertyValue('--q'))
+  .concat(document.querySelector(`#step figure[data-tensor="${name}"]`)?.style
+    .getPropertyValue('--q') ?? [])"""
+
+
+def test_a_symbol_has_the_colour_of_its_table_everywhere(shared, trace):
+    for step in trace["steps"]:
+        shared.at(step=step["id"])
+        for symbol, name in step["equation"]["symbols"].items():
+            colours = shared.page.evaluate(COLOURS, [symbol, name])
+            assert len(colours) > 1
+            assert len(set(colours)) == 1, (step["id"], symbol)
+
+
+LIT = """() => [...document.querySelectorAll('.lit')].map(x => x.closest('math') ? 'equation'
+  : x.matches('.line') ? 'line' : x.closest('.code') ? 'code' : x.closest('#inspector') ? 'entry'
+  : x.matches('.terms button') ? 'legend' : x.matches('.name') ? 'table' : x.className)"""
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["#step math [data-symbol=w]", "#step figure.tensor .name", "#step .terms [data-symbol=w]"],
+)
+def test_the_keyboard_focus_highlights_and_enter_marks_a_symbol(shared, place):
+    shared.at(step="routing[1].weights")
+    shared.page.focus(place)
+    assert set(shared.page.evaluate(LIT)) == {
+        "equation", "line", "code", "entry", "legend", "table",
+    }  # fmt: skip
+    shared.page.keyboard.press("Enter")
+    assert shared.page.query_selector(f"{place}.linked")
+    assert shared.page.query_selector("#step .code .line.linked")
+    shared.page.keyboard.press("Space")
+    assert shared.page.query_selector(".linked") is None
+    shared.page.focus("#theme")
+    assert shared.page.query_selector(".lit") is None
+
+
+def test_a_source_line_marks_the_symbol_that_it_assigns(shared):
+    shared.at(step="routing[1].sums")
+    line = shared.page.query_selector("#step .code .line.first")
+    assert line.inner_text().startswith("z = sum_votes")
+    line.dispatch_event("pointerover")
+    assert {"equation", "line", "legend", "table"} <= set(shared.page.evaluate(LIT))
+    line.dispatch_event("click")
+    assert shared.page.query_selector("#step figure[data-tensor='z[1]'] .name.linked")
+    line.dispatch_event("click")
+
+
+def test_a_tap_marks_a_symbol(opened, file):
+    page = opened(file, "#ask=0&step=routing[1].weights", has_touch=True,
+                  viewport={"width": 400, "height": 800}).page  # fmt: skip
+    page.tap("#step math [data-symbol=b]")
+    assert page.query_selector("#step .terms [data-symbol=b][aria-pressed=true]")
+    page.tap("#step figure.tensor .name")
+    assert page.query_selector("#step math [data-symbol=w].linked")
 
 
 def test_the_pointer_highlights_every_occurrence_of_a_symbol(shared):

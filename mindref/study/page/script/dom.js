@@ -44,6 +44,9 @@ function fill(element, kind, parts) {
 export const button = (content, click, attributes = {}) =>
   h("button", { type: "button", ...attributes, on: { click } }, content);
 
+/** Return the attributes of an element that marks a symbol on a click or on Enter. */
+export const marking = (name) => ({ tabindex: 0, role: "button", "aria-label": `mark ${name}` });
+
 /** Create a chart; `label` describes it in words. */
 export const chart = (width, height, label, ...parts) =>
   svg(

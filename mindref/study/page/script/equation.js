@@ -1,42 +1,75 @@
 // The equation and the source lines of a step; their symbols are linked to the tensors.
 
-import { button, h, section } from "./dom.js";
+import { button, h, marking, section } from "./dom.js";
 import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
-/** Return the equation: MathML with clickable symbols, and a button for each symbol. */
+const MATHML = "http://www.w3.org/1998/Math/MathML";
+
+/** Return the equation: MathML with linked symbols, and a legend of all symbols. */
 export function equation(step) {
-  const { plain, mathml, symbols, letters } = step.equation;
-  const math = h("div.math");
-  math.append(mathOf(mathml, symbols));
-  math.querySelector("math")?.setAttribute("alttext", plain.replaceAll("\n", "; "));
+  const { plain, mathml, symbols, letters, constants } = step.equation;
+  const math = mathOf(mathml, symbols);
+  math.setAttribute("alttext", plain.replaceAll("\n", "; "));
   const lettersOf = (name) => Object.keys(letters).filter((letter) => letters[letter] === name);
-  const terms = Object.entries(symbols).map(([symbol, name]) => term(symbol, name, lettersOf(name)));
-  return section("equation", "equation", math, terms.length > 0 && h("p.terms", terms));
+  const terms = Object.entries(symbols).map(([symbol, name]) =>
+    term(math, symbol, name, lettersOf(name)),
+  );
+  const named = Object.entries(constants).map(([name, text]) => constant(math, name, text));
+  return section(
+    "equation",
+    "equation",
+    h("div.math", math),
+    terms.length > 0 && h("p.terms", terms),
+    named.length > 0 && h("dl.constants", named),
+  );
 }
 
+/** Return the MathML element; the first occurrence of each symbol can have the focus. */
 function mathOf(mathml, symbols) {
   const math = new DOMParser().parseFromString(mathml, "text/html").querySelector("math");
-  if (!math) return document.createTextNode("");
+  const seen = new Set();
   for (const element of math.querySelectorAll("[data-symbol]")) {
     const { symbol } = element.dataset;
-    if (!(symbol in symbols)) continue;
     element.style.setProperty("--q", hue(symbols[symbol]));
     element.classList.add("term");
-    element.addEventListener("click", () => mark(symbol));
+    if (seen.has(symbol)) continue;
+    seen.add(symbol);
+    for (const [key, value] of Object.entries(marking(symbols[symbol])))
+      element.setAttribute(key, value);
   }
   return math;
 }
 
+/** Return a copy of a part of the equation, without its links. */
+function copied(element) {
+  const part = element.cloneNode(true);
+  for (const one of [part, ...part.querySelectorAll("*")])
+    for (const { name } of [...one.attributes])
+      if (/^(data-|class|style|tabindex|role|aria-)/.test(name)) one.removeAttribute(name);
+  const math = document.createElementNS(MATHML, "math");
+  math.append(part);
+  return math;
+}
+
 /** Return the button of a tensor; `letters` are its names in the formulas, if they differ. */
-function term(symbol, name, letters) {
-  const equals = letters.map((letter) => `${letter} = `).join("");
-  return button([equals, h("b", name), " ", h("span", meaning(name))], () => mark(symbol), {
+function term(math, symbol, name, letters) {
+  const first = math.querySelector(`[data-symbol="${CSS.escape(symbol)}"]`);
+  const letter = first.textContent === name ? null : [copied(first), " = "];
+  const text = [letter, h("b", name), " ", h("span", meaning(name))];
+  return button(text, null, {
     class: "term",
     "data-symbol": symbol,
+    "data-letters": letters.join(" "),
     colour: hue(name),
     "aria-pressed": "false",
   });
+}
+
+/** Return the entry of a name that is no tensor. */
+function constant(math, name, text) {
+  const first = math.querySelector(`[data-constant="${CSS.escape(name)}"]`);
+  return h("div", h("dt", copied(first)), h("dd", text));
 }
 
 /** Mark every occurrence of a symbol, or remove the mark. */
@@ -44,9 +77,27 @@ export function mark(symbol) {
   change({ symbol: state.symbol === symbol ? null : symbol });
 }
 
-/** Highlight every occurrence of the symbol under the pointer. */
+const MARKS = "math [data-symbol], .code [data-symbol], .tensor .name[data-symbol], button[data-symbol]";
+
+/** Mark the symbol that was clicked, touched or chosen with Enter. */
+function chooseSymbol(event) {
+  const element = event.target.closest?.(MARKS);
+  if (!element || (event.type === "keydown" && !pressedOn(element, event))) return;
+  mark(element.dataset.symbol);
+}
+
+/** Return whether Enter or the space bar was pressed on an element that is no button. */
+function pressedOn(element, event) {
+  const chosen = [" ", "Enter"].includes(event.key) && element === event.target;
+  if (!chosen || element.matches("button")) return false; // a button has its own click
+  event.preventDefault();
+  return true;
+}
+
+/** Highlight every occurrence of the symbol under the pointer, or with the focus. */
 export function highlight(event) {
-  const symbol = event.target.closest?.("[data-symbol]")?.dataset.symbol;
+  const target = event.type === "focusout" ? event.relatedTarget : event.target;
+  const symbol = target?.closest?.("[data-symbol]")?.dataset.symbol;
   for (const element of document.querySelectorAll(".lit")) {
     if (element.dataset.symbol !== symbol) element.classList.remove("lit");
   }
@@ -55,6 +106,11 @@ export function highlight(event) {
     if (element.dataset.symbol === symbol && !element.matches("td")) element.classList.add("lit");
   }
 }
+
+document.addEventListener("click", chooseSymbol);
+document.addEventListener("keydown", chooseSymbol);
+document.addEventListener("focusin", highlight);
+document.addEventListener("focusout", highlight);
 
 /** Show the marked symbol: every element of this symbol, and no other. */
 export function showMarks() {
@@ -102,14 +158,29 @@ function lineNumbers(spans) {
 function lines(source, names, { equation: { symbols } }) {
   const rows = source.text.replace(/\n$/, "").split("\n");
   const indent = Math.min(...rows.filter((row) => row.trim()).map((row) => row.search(/\S/)));
+  const symbol = assigned(source.text, names);
   return rows.map((row, k) =>
     h(
       "span",
-      { class: k ? "line" : "line first", "data-line": source.first + k },
+      {
+        class: k ? "line" : "line first",
+        "data-line": source.first + k,
+        "data-symbol": symbol,
+        colour: symbol && hue(symbols[symbol]),
+      },
       linkIdentifiers(row.slice(indent), names, symbols),
       "\n",
     ),
   );
+}
+
+/** Return the symbol that a statement assigns to; undefined for none. */
+function assigned(text, names) {
+  const left = text.match(/^([\w., ]+?) [-+]?= /)?.[1] ?? "";
+  return left
+    .split(", ")
+    .map((word) => names[word])
+    .find((symbol) => symbol !== undefined);
 }
 
 /** Split a line into text, linked identifiers and the comment after a #. */
@@ -120,7 +191,7 @@ function linkIdentifiers(text, names, symbols) {
     const symbol = names[word];
     if (symbol === undefined) return word;
     const link = { "data-symbol": symbol, colour: hue(symbols[symbol]) };
-    return h("span.term", { ...link, on: { click: () => mark(symbol) } }, word);
+    return h("span.term", link, word);
   });
   return [...out, comment && h("span.comment", comment)];
 }
@@ -130,7 +201,7 @@ function identifiers(step) {
   const text = step.source.map((source) => source.text).join("\n");
   const out = {};
   for (const [symbol, name] of Object.entries(step.equation.symbols)) {
-    for (const word of step.equation.code?.[symbol] ?? inCode(name)) {
+    for (const word of inCode(name)) {
       if (new RegExp(`(^|[^A-Za-z_0-9.])${word}([^A-Za-z_0-9]|$)`).test(text)) out[word] ??= symbol;
     }
   }

@@ -25,6 +25,14 @@ function special(x) {
 /** Replace hyphens by minus signs. */
 export const minus = (text) => text.replace("-", "−").replace("e-", "e−").replace("e+", "e");
 
+/** Format one number with four significant digits, for sentences. */
+export function four(x) {
+  if (special(x)) return special(x);
+  if (Number.isInteger(x) && Math.abs(x) < 1e6) return minus(String(x));
+  const size = Math.abs(x);
+  return minus(size >= 1e5 || size < 1e-3 ? x.toExponential(1) : x.toPrecision(4));
+}
+
 /** Format one number with six digits. */
 export function six(x) {
   if (x === undefined) return "";

@@ -7,6 +7,7 @@ import { label } from "./explain.js";
 import { minus, tiny, unflat } from "./numbers.js";
 import { numbersHidden, predictBox } from "./prediction.js";
 import { change } from "./state.js";
+import { squashLengths } from "./squash_lengths.js";
 import { tensorFigure } from "./table.js";
 
 /** Show a step of the trace; `recorded` is the trace without edits. */
@@ -78,10 +79,17 @@ function results(trace, recorded, step) {
   return section(
     "results",
     "results",
-    step.outputs.map(({ name }) => figureOf(trace, recorded, step, name)),
+    squashLengths(trace, step),
+    step.outputs.map(({ name }) => folded(name, figureOf(trace, recorded, step, name))),
     moves(trace, step),
     invariants(trace, step),
   );
+}
+
+/** Return a figure; the factors that only the backward pass of squash reads are folded. */
+function folded(name, figure) {
+  if (!/^(across|along)\[/.test(name)) return figure;
+  return h("details.input", h("summary", `${name}, for the gradient`), figure);
 }
 
 /** Return the largest change since the previous iteration. */

@@ -1,6 +1,6 @@
 // A tensor as a table with titles, digits and colours.
 
-import { button, h, scroller, titled, unseen } from "./dom.js";
+import { button, h, marking, scroller, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
 import { allDigits, flat, printer, range, shapeText, six, unflat } from "./numbers.js";
 import { hue, meaning, POSITIONS_OF, shader } from "./quantities.js";
@@ -88,7 +88,7 @@ function pageOfSelection(tensor, plan) {
 function caption(tensor, edited, symbol) {
   return h(
     "figcaption",
-    h("span.name", { "data-symbol": symbol }, tensor.name),
+    h("span.name", symbol ? { "data-symbol": symbol, ...marking(tensor.name) } : {}, tensor.name),
     h("span.meaning", meaning(tensor.name)),
     h("span.shape", `${shapeText(tensor)}, ${tensor.dtype}`),
     edited && h("strong.badge", "edited"),
@@ -101,7 +101,8 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly }
   const labelAxis = POSITIONS_OF[tensor.name];
   const labelOf = labelAxis && ((x) => label(trace, labelAxis, x));
   const top = tensor.data.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0);
-  const look = { print, shade, top, symbol, marks: largest(tensor, plan), recorded, labelOf };
+  const marks = markLargest(trace, tensor, plan);
+  const look = { print, shade, top, symbol, marks, recorded, labelOf };
   const dropped = (k) => state.edits.includes(`drop:${k}`);
   const leftOut = (axis, k) =>
     plan.rowAxes[axis] === "behaviour" && dropped(k) && h("span.idle", "left out");
@@ -149,7 +150,7 @@ function head(trace, plan, columns, across) {
 
 function cellOf(tensor, index, { print, shade, top, symbol, marks, recorded, labelOf }) {
   const x = tensor.data[index];
-  const marked = marks.has(index);
+  const [sign, words] = marks.has(index) ? (isGradient(tensor) ? IN_SIZE : LARGEST) : [];
   const sized = tensor.dtype !== "int64" && tensor.data.length > 1; // ids have no magnitude
   const share = sized && top > 0 && Number.isFinite(x) ? Math.abs(x) / top : 0;
   const colours = shade(share, x < 0);
@@ -166,8 +167,8 @@ function cellOf(tensor, index, { print, shade, top, symbol, marks, recorded, lab
     },
     print(x),
     labelOf && h("span.what", titled(labelOf(x))),
-    marked && h("span.most", { "aria-hidden": "true" }, "▲"),
-    marked && unseen(" largest"),
+    sign && h("span.most", { "aria-hidden": "true" }, sign),
+    sign && unseen(` ${words}`),
     edited && h("span.moved", { title: `recorded: ${six(recorded.data[index])}` }, "•"),
     edited && unseen(" changed by an edit"),
   );
@@ -176,19 +177,39 @@ function cellOf(tensor, index, { print, shade, top, symbol, marks, recorded, lab
   return cell;
 }
 
-/** Return the flat indices to mark: the largest of each row over interests, else of the table. */
-function largest(tensor, plan) {
+const [LARGEST, IN_SIZE] = [
+  ["▲", "largest"],
+  ["◆", "largest in size"],
+];
+const isGradient = ({ name }) => /^(d|from)_/.test(name);
+const EXPONENTIALS = new Set(["softmax", "without_hits", "loss", "tail"]); // read logits
+
+/** Return whether a step computes a softmax of the tensor. */
+function isLogit(trace, { name }) {
+  const steps = (trace.readers?.get(name) ?? []).map((index) => trace.steps[index]);
+  const own = trace.steps[trace.stepOf?.get(name)];
+  return [...steps, own]
+    .flatMap((step) => step?.outputs ?? [])
+    .some(({ recipe }) => EXPONENTIALS.has(recipe.op) && recipe.of.some(({ of }) => of === name));
+}
+
+/** Return the flat indices to mark: the largest of each row over interests, else of the table.
+ *
+ * In a gradient it is the largest in size. Logits have no mark, because a softmax follows.
+ */
+function markLargest(trace, tensor, plan) {
   const count = tensor.data.length;
-  if (count < 2 || tensor.dtype === "bool" || tensor.dtype === "int64") return new Set();
+  const whole = tensor.dtype === "bool" || tensor.dtype === "int64";
+  if (count < 2 || whole || isLogit(trace, tensor)) return new Set();
   const perRow = plan.columnAxis === "interest" && plan.rowAxes.length === 1;
   const width = perRow ? plan.columns : count;
+  const value = (index) => (isGradient(tensor) ? Math.abs(tensor.data[index]) : tensor.data[index]);
   const marks = new Set();
   for (let from = 0; from < count; from += width) {
     let best = from;
-    const size = (index) => (perRow ? tensor.data[index] : Math.abs(tensor.data[index]));
     for (let index = from; index < from + width; index += 1)
-      if (size(index) > size(best)) best = index;
-    if (size(best) !== 0) marks.add(best);
+      if (value(index) > value(best)) best = index;
+    if (value(best) !== 0) marks.add(best);
   }
   return marks;
 }
