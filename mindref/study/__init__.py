@@ -9,7 +9,7 @@ The trace, in the order in which it is made:
     trace_builder   recorded events and the table of steps make the trace, with its questions
     recipes         how the cells of a tensor are computed; recipe_arrays evaluates recipes
     invariants      properties of the numbers and their residuals
-    formulas        the formulas of the pages; latex parses and equation renders these formulas
+    formulas        the formulas of the pages; latex parses, equation and mathml render them
     sources         the source lines of a step
     trace           the trace and its JSON; traced_user is the trace of one user
 

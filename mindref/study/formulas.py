@@ -16,8 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mindref.study.equation import link_symbols, render_mathml, render_plain
+from mindref.study.equation import link_symbols, render_plain
 from mindref.study.latex import FormulaNode, parse_formula
+from mindref.study.mathml import render_mathml
 
 FORMULA_FILE = Path(__file__).parent / "steps" / "formulas.json"
 ITERATION = re.compile(r"\^\((.*)\)$")

@@ -28,6 +28,7 @@ class ListedItem(NamedTuple):
     item: int
     score: float
     interest: int  # with the largest score
+    seen: bool  # whether the item is in the history
 
 
 class UserSummary(NamedTuple):
@@ -37,6 +38,7 @@ class UserSummary(NamedTuple):
     active: Bools  # (K,)
     w: Array  # (L, K) coupling weights of the last iteration
     mask: Bools  # (L,)
+    u: Array  # (K, D) capsules of the last iteration
     v: Array  # (K, D)
     s: Array  # (K,) scores of the target
     h: Array  # (K,) weights of the attention
@@ -102,6 +104,7 @@ def summarise_user(pair: TrainingPair, built: BuiltModules | None = None) -> Use
         active[0],
         np.array(saved_interests.routing.couplings[0]),
         pair.batch.histories.mask[0],
+        np.array(saved_interests.routing.iterations[-1].capsules[0]),
         users[0],
         saved.attention.scores[0],
         saved.attention.weights.out[0],
@@ -118,7 +121,11 @@ def list_top_items(pair: TrainingPair, interests: Array, active: Bools) -> tuple
     order, _, best, brought_by = find_top_items(
         vectors, active, items, n=LIST_LENGTH, score=pair.config.score
     )
-    return tuple(ListedItem(int(ids[i]), float(best[i]), int(brought_by[i])) for i in order)
+    seen = set(pair.batch.histories.items[0][pair.batch.histories.mask[0]].tolist())
+    return tuple(
+        ListedItem(int(ids[i]), float(best[i]), int(brought_by[i]), int(ids[i]) in seen)
+        for i in order
+    )
 
 
 def item_title(titles: Sequence[str] | None, item: int) -> str:

@@ -7,9 +7,10 @@ import pytest
 
 from mindref.errors import DataError
 from mindref.study import formulas
-from mindref.study.equation import is_iteration, link_symbols, render_mathml, render_plain
+from mindref.study.equation import is_iteration, link_symbols, render_plain
 from mindref.study.formulas import find_formulas, load_formulas
 from mindref.study.latex import ARGUMENTS, IGNORED, MACROS, SPACE, parse_formula
+from mindref.study.mathml import render_mathml
 from mindref.study.steps import KINDS
 from mindref.study.steps.letters import CONSTANTS, LETTERS, select_letters
 from mindref.study.steps.option_texts import OPTION_TEXTS

@@ -223,7 +223,7 @@ def run(tmp_path_factory):
 def test_a_run_directory_opens_with_its_titles(run):
     study_model = open_study_model(run)
     log = make_synthetic_log(users=60, items=120).log
-    assert study_model.name == "run"
+    assert study_model.name.startswith("mind, run run of shop")
     assert study_model.titles == list(log.titles)
     servable = ServableItems.of(study_model.model.catalogue).select(log.interactions)
     assert study_model.histories.values.tolist() == servable.values.tolist()

@@ -60,6 +60,18 @@ def test_every_variant_names_a_repository_a_commit_and_a_date():
             assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", seen.date)
 
 
+def test_no_text_of_a_variant_has_a_number_of_one_user():
+    for comparison in variants.compare_variants(user()):
+        told = comparison.to_json()
+        assert not re.search(r"\d", told["does"]), told["name"]
+        assert not re.search(r"\d", told["no_violation_text"]), told["name"]
+
+
+def test_padding_shortens_the_capsules_of_a_softmax_over_behaviours():
+    reference, variant = numbers(case("mask-after-softmax"))["capsule_length"]
+    assert variant < reference < 1
+
+
 def test_every_variant_differs_and_violates_an_invariant_or_a_property():
     comparisons = variants.compare_variants(user())
     for comparison in comparisons:
@@ -149,12 +161,12 @@ def test_five_iterations_without_updates_equal_three():
 
 def test_a_setup_is_described_as_text():
     pair = user()
-    scene = Setup({"power": 2.0}, 30, True, True)
+    scene = Setup({"power": 2.0}, pads=30, other_user_first=True, opposed_target=True)
     said = setups.describe_setup(pair, scene, [f"Film {i}" for i in range(30)])
     target = int(setups.apply_setup(pair, scene).batch.target[0])
     assert f"the target is Film {target}" in said
     assert "power = 2.0; 30 padded positions" in said
-    assert setups.describe_setup(pair, Setup({}, 0, False, False)) == ""
+    assert setups.describe_setup(pair, Setup()) == ""
 
 
 def test_an_unknown_name_gives_a_suggestion():

@@ -38,6 +38,7 @@ from mindref.study.models.study_model import (
 from mindref.study.models.user_rules import ChosenUser, split_last, target_ranks
 
 RULES = ("most-separated", "least-separated")  # two users, as in the paper
+LIST_LENGTH = 5  # unseen items of a list; the built-in model has ten films of each genre
 FORMATS = (".svg", ".png", ".json")
 NO_BASELINE = (
     "no single-vector model for comparison: train a run with the same settings and --interests 1,"
@@ -61,6 +62,7 @@ class ItemList:
 
     name: str
     items: list[RetrievedItem]
+    seen: list[RetrievedItem]  # items of the history with a score above the last of `items`
     mean_cosine: float  # between these items, in the space of their model
     commonest: str  # most frequent group, empty without groups
     commonest_count: int  # items in this group
@@ -135,7 +137,7 @@ def make_case_study(
     study_model: StudyModel,
     single: StudyModel | None = None,
     rules: Sequence[str] = RULES,
-    top: int = 20,
+    top: int = LIST_LENGTH,
 ) -> CaseStudy:
     """Return the case study of the users that the rules (or ids) choose.
 
@@ -148,7 +150,10 @@ def make_case_study(
 
 
 def study_users(
-    study_model: StudyModel, single: StudyModel | None, chosen: Sequence[ChosenUser], top: int = 20
+    study_model: StudyModel,
+    single: StudyModel | None,
+    chosen: Sequence[ChosenUser],
+    top: int = LIST_LENGTH,
 ) -> CaseStudy:
     """Return the case study of chosen users."""
     notes = [NO_BASELINE] if single is None else setting_differences(study_model, single)
@@ -222,27 +227,37 @@ def make_item_list(
     """Return the unseen items with the largest scores for a vector (D,); ties: the lower id."""
     items = item_matrix(study_model.model)
     scores = items @ vector
-    scores[seen] = -np.inf
     scores[~ServableItems.of(study_model.model.catalogue).is_servable] = -np.inf
-    best = np.argsort(-scores, kind="stable")[:top]
-    best = best[np.isfinite(scores[best])]
+    order = np.argsort(-scores, kind="stable")
+    order = order[np.isfinite(scores[order])]
+    is_seen = np.isin(order, seen)
+    best = order[~is_seen][:top]
+    above = order[is_seen & (np.cumsum(~is_seen) < top)]
     directions = unit_vectors(items[best])
-    cosines = directions @ unit_vectors(vector)
     between = directions @ directions.T
     count = len(best)
     groups = [item_group(study_model, i) for i in best]
     commonest = max(dict.fromkeys(groups), key=groups.count, default="")
-    listed = [
-        RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), of)
-        for i, cosine, of in zip(best, cosines, groups, strict=True)
-    ]
     return ItemList(
         name,
-        listed,
+        list_items(study_model, best, scores, vector),
+        list_items(study_model, above, scores, vector),
         float((between.sum() - np.trace(between)) / max(count * (count - 1), 1)),
         commonest,
         groups.count(commonest) if commonest else 0,
     )
+
+
+def list_items(
+    study_model: StudyModel, ids: Ints, scores: Array, vector: Array
+) -> list[RetrievedItem]:
+    """Return items with their scores (N,) and their cosines with a vector (D,)."""
+    cosines = unit_vectors(item_matrix(study_model.model)[ids]) @ unit_vectors(vector)
+    return [
+        RetrievedItem(study_model.titles[i], float(scores[i]), float(cosine), group)
+        for i, cosine in zip(ids, cosines, strict=True)
+        for group in [item_group(study_model, i)]
+    ]
 
 
 def write_case_study(path: Path, study: CaseStudy) -> None:

@@ -83,7 +83,14 @@ def open_study_model(run: Path | None = None, data: Path | None = None) -> Study
     require_contract_family(served.model.config, f"study {run}")
     if data is not None:
         served.source = served.source.moved(data)
-    return make_study_model(run.resolve().name, served, served.log, RUN_NEGATIVES)
+    return make_study_model(run_name(run, served), served, served.log, RUN_NEGATIVES)
+
+
+def run_name(run: Path, served: ServedModel) -> str:
+    """Return the family, or the chosen preset, the run and its folder: "mind, run 001 of shop"."""
+    path = run.resolve()
+    preset = served.facts.get("preset_choice", {}).get("preset", served.model.config.model)
+    return f"{preset}, run {path.name} of {path.parent.name}"
 
 
 def open_built_in_model(which: str = SEVERAL_INTERESTS, folder: Path = BUILT_IN) -> StudyModel:

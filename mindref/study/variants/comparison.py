@@ -60,7 +60,7 @@ class VariantComparison(NamedTuple):
             "name": entry.name,
             "title": entry.title,
             "what": mutant.description,
-            "does": mutant.does,
+            "does": entry.effect,
             "rule": mutant.rule,
             "step": entry.step,
             "seen": [seen._asdict() for seen in entry.seen],

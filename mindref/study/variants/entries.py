@@ -49,6 +49,7 @@ class VariantEntry(NamedTuple):
     measures: tuple[str, ...]  # names of measures
     gradient: bool  # whether a public implementation has this backward pass
     violations: tuple[str, ...]  # "kind of step: kind of invariant"
+    effect: str  # for any user; replaces the text of the mutant, which has numbers of one user
     no_violation: str  # empty if an invariant fails
 
 
@@ -80,6 +81,7 @@ def read_entry(
         tuple(row["measures"]),
         row.get("gradient", False),
         tuple(row.get("violations", ())),
+        row.get("effect", mutants[row["mutant"]].does),
         row.get("no_violation", ""),
     )
 

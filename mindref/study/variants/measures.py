@@ -138,6 +138,11 @@ MEASURES = {
         "",
         measure_each(lambda o: float(np.linalg.norm(o.v[o.active], axis=1).mean())),
     ),
+    "capsule_length": Measure(
+        "mean length of the capsules of active interests",
+        "",
+        measure_each(lambda o: float(np.linalg.norm(o.u[o.active], axis=1).mean())),
+    ),
     "inactive_weight": Measure(
         "coupling weight of inactive interests",
         "must be 0",

@@ -33,7 +33,7 @@ def derived():
     """Everything beside the trace; the case study is of a user of the built-in model."""
     views = derive_views(make_page_pair(), TITLES)
     models = open_built_in_model(), open_built_in_model(SINGLE_INTEREST)
-    study = make_case_study(*models, ["median"], top=12).to_dict()
+    study = make_case_study(*models, ["median"]).to_dict()
     views["case"] = study["users"][0] | {"notes": study["notes"]}
     views["exercises"] = [
         {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "started"}

@@ -88,6 +88,31 @@ def test_a_print_has_the_step_and_its_table(opened, file):
     assert page.get_attribute("html", "data-theme") is None, "the screen gets its colours back"
 
 
+PRINTED = """selector => [...document.querySelectorAll(selector)].map(x => getComputedStyle(x))
+  .map(style => [style.printColorAdjust, style.breakInside])"""
+
+
+@pytest.mark.parametrize(
+    ("place", "selector"),
+    [("view=replay", "#tab .replay td"), ("step=routing[1].capsules", "#step td[data-index]"),
+     ("view=variants", "#tab td[data-index]"), ("view=map", "#tab .chart")],
+)  # fmt: skip
+def test_a_print_keeps_colours_and_fits_the_width_of_the_page(opened, rich, place, selector):
+    page = opened(rich, f"#ask=0&{place}", viewport={"width": 718, "height": 1000}).page  # A4
+    page.emulate_media(media="print")
+    colours = page.evaluate(PRINTED, selector)
+    assert colours
+    assert {adjust for adjust, _ in colours} == {"exact"}
+    tables = page.evaluate(PRINTED, "#tab table, #step table, .chart")
+    assert {inside for _, inside in tables} <= {"avoid-page", "avoid"}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    boxes = page.eval_on_selector_all(
+        ":is(#step, #tab) .scroll",
+        "all => all.filter(x => getComputedStyle(x).overflowY !== 'visible').length",
+    )
+    assert boxes == 0, "nothing is cut off below"
+
+
 def test_without_scripts_the_page_has_table_and_steps(unscripted, file, trace):
     page = unscripted(file)
     text = page.inner_text("body")

@@ -134,6 +134,79 @@ def test_replay_draws_new_logits_and_steps_through_iterations(page):
     assert page.page.inner_text("#tab tbody tr >> nth=0").count("·") == 4
 
 
+def test_replay_marks_recorded_numbers_under_an_edit(page):
+    page.at(view="replay")
+    assert page.page.query_selector("#tab .badge") is None
+    page.at(view="replay", edits="r:5")
+    badge = page.page.query_selector("#tab .badge + .scroll")
+    assert "Comparison with controls" in badge.inner_text()
+    assert "without your edits" in page.page.inner_text("#tab .badge")
+
+
+def test_a_phone_shows_one_iteration_of_the_replay(opened, rich):
+    page = opened(rich, "#ask=0&view=replay", viewport={"width": 400, "height": 800}).page
+    fits = "x => x.scrollWidth <= x.clientWidth"
+    assert page.eval_on_selector("#tab .framed", fits)
+    for iteration in (2, 1):
+        page.focus("#tab input[type=range]")
+        page.keyboard.press("ArrowLeft")
+        heads = page.eval_on_selector_all(
+            "#tab .replay th.group[colspan]",
+            "all => all.filter(x => x.checkVisibility()).map(x => x.textContent)",
+        )
+        assert heads == [f"iteration {iteration}"]
+
+
+def test_retrieval_marks_seen_films_and_numbers_five_unseen_films(page, derived):
+    page.at(view="retrieval")
+    cards = page.page.query_selector_all("#tab .card")
+    for card, strip in zip(cards, derived["case"]["lists"], strict=False):
+        numbered = card.query_selector_all("li:not(.seen)")
+        assert len(numbered) == len(strip["items"]) == 5
+        assert len(card.query_selector_all("li.seen")) == len(strip["seen"])
+        assert all(item["group"] in card.inner_text() for item in strip["items"])
+        scores = card.query_selector_all(".figure")
+        values = [float(x.inner_text().replace("−", "-")) for x in scores]
+        assert values == sorted(values, reverse=True)
+    page.at(view="variants")
+    shown = page.page.eval_on_selector_all(
+        "#tab [data-side=reference] .ranking li", "all => all.map(x => x.textContent)"
+    )
+    seen = [item["seen"] for item in derived["reference"]["top"]]
+    assert [text.count("seen") for text in shown] == [int(x) for x in seen]
+
+
+def test_no_view_has_an_empty_paragraph_nan_or_more_than_five_digits(page, derived):
+    places = [{"view": view} for view in ("replay", "retrieval", "ledger", "curve", "ambiguities")]
+    places += [{"view": "variants", "variant": case["name"]} for case in derived["variants"]]
+    for place in places:
+        page.at(**place)
+        paragraphs = page.page.eval_on_selector_all("#tab p", "all => all.map(x => x.textContent)")
+        assert all(re.search(r"\w", text) for text in paragraphs), place
+        text = page.page.inner_text("#tab")
+        assert not re.search(r"NaN|Infinity", text), place
+        digits = (re.sub(r"^0+|[.]", "", x) for x in re.findall(r"\d+\.\d+", text))
+        assert max((len(x.lstrip("0")) for x in digits), default=0) <= 5, place
+
+
+def test_squash_shows_the_lengths_of_every_active_interest(page, trace):
+    named = tensors(trace)
+    for iteration in (1, 2, 3):
+        page.at(step=f"routing[{iteration}].capsules")
+        cells = numbers(page, "#step .length-bars [data-number]", "data-number")
+        z, u = (array(named[f"{x}[{iteration}]"]).reshape(-1, 16) for x in "zu")
+        active = array(named["active"])
+        lengths = np.stack([np.linalg.norm(x, axis=1) for x in (z, u)], axis=1)[active]
+        np.testing.assert_allclose(np.reshape(cells, (-1, 2)), lengths, rtol=1e-12)
+        np.testing.assert_allclose(lengths[:, 1], 1 - 1 / (1 + lengths[:, 0] ** 2), rtol=1e-12)
+        assert len(page.page.query_selector_all("#step .length-mark")) == active.sum()
+        text = page.page.inner_text("#step .lengths > p")
+        assert f"{lengths[:, 1].min():#.4g}" in text
+        assert "differ most in" in text
+        folded = "#step details:has(figure[data-tensor^=across])"
+        assert not page.page.evaluate(f"document.querySelector('{folded}').open")
+
+
 def test_the_map_has_the_share_of_variance_and_a_table(page):
     page.at(view="map")
     assert "% of the variance" in page.page.inner_text("#tab")

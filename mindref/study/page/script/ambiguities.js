@@ -1,7 +1,7 @@
 // Ambiguities: points of the paper with several readings, and the result of each for this user.
 
 import { h, prose } from "./dom.js";
-import { six } from "./numbers.js";
+import { five } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
 
@@ -56,6 +56,6 @@ function results(entry) {
 function formatResult(value) {
   if (value === undefined || value === null) return "";
   if (Array.isArray(value))
-    return value.map((x) => (typeof x === "number" ? six(x) : String(x))).join(", ");
+    return value.map((x) => (typeof x === "number" ? five(x) : String(x))).join(", ");
   return typeof value === "number" ? value : String(value);
 }

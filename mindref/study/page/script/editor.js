@@ -2,7 +2,7 @@
 
 import { announce, button, byId, dataTable, h, put, section } from "./dom.js";
 import { cellName, label } from "./explain.js";
-import { six, unflat, allDigits } from "./numbers.js";
+import { five, unflat, allDigits } from "./numbers.js";
 import { change, state } from "./state.js";
 import { iterationsOf } from "./unroll.js";
 
@@ -129,7 +129,7 @@ function summary(trace, recorded) {
     ["number of interests, K′", active(recorded), active(trace)],
     ["entropy of the last coupling weights", entropy(recorded), entropy(trace)],
   ].filter(([, before, now]) => before !== undefined && now !== undefined);
-  const cell = (x) => h("td", six(x));
+  const cell = (x) => h("td", five(x));
   const caption = h("caption", "Effect of the edits");
   return section(
     "summary",

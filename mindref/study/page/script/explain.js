@@ -1,6 +1,6 @@
 // The terms of one cell in words and numbers, computed from its recipe.
 
-import { six, unflat } from "./numbers.js";
+import { five, unflat } from "./numbers.js";
 import { explainFunction, totalOf } from "./operators.js";
 import { products } from "./sum_recipe.js";
 
@@ -41,7 +41,7 @@ function explainSum(trace, recipe, cell) {
   const terms = products(recipe, (of) => trace.tensors.get(of), cell).map((product) => ({
     label: product.factors.map((f) => cellName(trace, f.of, f.cell)).join(" × "),
     numbers:
-      product.factors.length > 1 ? product.factors.map((f) => six(f.value)).join(" × ") : undefined,
+      product.factors.length > 1 ? product.factors.map((f) => five(f.value)).join(" × ") : undefined,
     sign: product.sign,
     value: product.value,
   }));

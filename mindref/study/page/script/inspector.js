@@ -2,7 +2,7 @@
 
 import { button, byId, h, put, section } from "./dom.js";
 import { cellName, explain } from "./explain.js";
-import { allDigits, shapeText, six, tiny, unflat } from "./numbers.js";
+import { allDigits, shapeText, five, tiny, unflat } from "./numbers.js";
 import { hue, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 import { centredDifference, reads } from "./recompute.js";
@@ -32,7 +32,7 @@ export function showInspector(trace, recorded, step, goTo) {
       h(
         "output",
         { "data-value": allDigits(tensor.data[state.cell.index]) },
-        ` = ${six(tensor.data[state.cell.index])}`,
+        ` = ${five(tensor.data[state.cell.index])}`,
       ),
     ),
     h("p.meaning", meaning(tensor.name)),
@@ -70,7 +70,7 @@ function quantities(trace, step, goTo) {
 function was(recorded, tensor) {
   const before = recorded.tensors.get(tensor.name);
   if (!before || before === tensor || before.data.length !== tensor.data.length) return null;
-  return h("p.note", `Recorded: ${six(before.data[state.cell.index])}`);
+  return h("p.note", `Recorded: ${five(before.data[state.cell.index])}`);
 }
 
 function terms(trace, tensor) {
@@ -86,7 +86,7 @@ function terms(trace, tensor) {
   if (explanation.below)
     box.append(h("p", "divided by the sum of"), list(explanation.below, "below"));
   const last = { sum: "sum", quotient: "quotient", log: "logarithm" }[explanation.rule] ?? "";
-  box.append(h("p.total", `${last} ${six(explanation.total)}`));
+  box.append(h("p.total", `${last} ${five(explanation.total)}`));
   return box;
 }
 
@@ -99,7 +99,7 @@ function list(all, role) {
   const remaining = sorted.slice(MAX_TERMS);
   if (remaining.length) {
     const total = remaining.reduce((a, t) => a + t.value, 0);
-    const expand = button(`${remaining.length} more terms: ${six(total)}`, () =>
+    const expand = button(`${remaining.length} more terms: ${five(total)}`, () =>
       expand.parentElement.replaceWith(...draw(remaining)),
     );
     body.append(h("li.rest", { "data-term": allDigits(total) }, expand));
@@ -115,7 +115,7 @@ function item(term, most) {
     { "data-term": allDigits(term.value) },
     h("span.what", h("bdi", `${term.sign < 0 ? "− " : ""}${term.label}`)),
     term.numbers && h("span.numbers", term.numbers),
-    h("span.value", six(term.value)),
+    h("span.value", five(term.value)),
     bar,
   );
 }
@@ -136,9 +136,9 @@ function gradient(trace, tensor, index, cell) {
     h(
       "dl",
       h("dt", button(cellName(trace, closed.name, cell), open)),
-      h("dd", six(value)),
+      h("dd", five(value)),
       h("dt", "finite difference, computed in this page"),
-      h("dd", six(moved)),
+      h("dd", five(moved)),
       h("dt", "relative difference"),
       h("dd", tiny(off)),
     ),

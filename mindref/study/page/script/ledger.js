@@ -1,7 +1,7 @@
 // Gradient ledger: the gradient through routing as a sum of terms, each with its own finite difference.
 
 import { announce, button, h } from "./dom.js";
-import { cosine, norm, six, tiny } from "./numbers.js";
+import { cosine, norm, five, tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { unpacked } from "./data.js";
 import { chooser, heat, missing, plainTable, redrawable } from "./views.js";
@@ -71,11 +71,11 @@ function table(ledger, flip) {
       "aria-label": `term ${row.name}`,
       on: { change: flip(row) },
     });
-    const worst = row.worst && `${six(row.worst.closed)} / ${six(row.worst.difference)}`;
+    const worst = row.worst && `${five(row.worst.closed)} / ${five(row.worst.difference)}`;
     return [
       h("span.path-name", box, " ", h("code", row.name)),
       h("span", row.title, row.kept_by_last && h("span.tag", "kept by stop-gradient")),
-      h("span.norm", six(row.norm), bar),
+      h("span.norm", five(row.norm), bar),
       h("span.figure", row.share.toFixed(3)),
       h("span.figure", row.cosine.toFixed(3)),
       h("span.figure", { "data-fd": String(row.fd_error) }, tiny(row.fd_error)),

@@ -33,19 +33,19 @@ export function four(x) {
   return minus(size >= 1e5 || size < 1e-3 ? x.toExponential(1) : x.toPrecision(4));
 }
 
-/** Format one number with six digits. */
-export function six(x) {
+/** Format one number with five significant digits, for tables. */
+export function five(x) {
   if (x === undefined) return "";
   if (special(x)) return special(x);
   if (x === 0) return "0";
   const size = Math.abs(x);
   if (Number.isInteger(x) && size < 1e6) return minus(String(x));
   if (size >= 1e5 || size < 1e-3) return minus(x.toExponential(4));
-  return minus(x.toPrecision(6));
+  return minus(x.toPrecision(5));
 }
 
 /** Format one number with three decimals. */
-export const brief = (x) => (Number.isFinite(x) ? minus(x.toFixed(3)) : six(x ?? undefined));
+export const brief = (x) => (Number.isFinite(x) ? minus(x.toFixed(3)) : five(x ?? undefined));
 
 /** Format a difference with two or three digits. */
 export function tiny(x) {
@@ -102,6 +102,9 @@ export const norm = (x) => Math.sqrt(dot(x, x));
 /** Return the cosine of two lists of numbers; 0 if a list is zero. */
 export const cosine = (x, y) => dot(x, y) / (Math.sqrt(dot(x, x) * dot(y, y)) || 1);
 
+/** Return the name of an axis as a reader knows it. */
+export const axisName = (axis) => (axis === "behaviour" ? "film" : axis);
+
 /** Return the axes and sizes of a tensor as text. */
 export const shapeText = ({ axes, shape }) =>
-  shape.length ? `${axes.join(" × ")}, ${shape.join(" × ")}` : "one number";
+  shape.length ? `${axes.map(axisName).join(" × ")}, ${shape.join(" × ")}` : "one number";

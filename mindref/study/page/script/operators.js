@@ -1,6 +1,6 @@
 // The recipe functions other than sums. Each explains one cell; an array is all its cells.
 
-import { lengthOf, rowAt, six } from "./numbers.js";
+import { lengthOf, rowAt, five } from "./numbers.js";
 import { sum } from "./sum_recipe.js";
 
 /** Return the axis that a softmax runs over. */
@@ -19,8 +19,8 @@ function softmax({ index, read: [logits, mask], nameCell, recipe }) {
   const top = open.reduce((most, position) => Math.max(most, logits.data[position]), -Infinity);
   const expTerm = (position) => {
     const gap = logits.data[position] - top;
-    const label = `exp(${nameCell(logits, position)} − ${six(top)})`;
-    return term(label, Math.exp(gap), `exp(${six(gap)})`);
+    const label = `exp(${nameCell(logits, position)} − ${five(top)})`;
+    return term(label, Math.exp(gap), `exp(${five(gap)})`);
   };
   const text =
     "The exponential over the sum of all exponentials. The largest logit is subtracted first; this does not change the result.";
@@ -54,7 +54,7 @@ const ofLength =
   ({ index, read: [x], recipe }) => {
     const [formula, compute] = kinds[recipe.kind];
     const n = lengthOf(x, rowAt(x, x.shape.length - 1, index * x.shape.at(-1)));
-    const text = `${formula}, with n = ${six(n)}, the length of the vector in ${x.name}.`;
+    const text = `${formula}, with n = ${five(n)}, the length of the vector in ${x.name}.`;
     return copy(text, formula, compute(n));
   };
 
@@ -149,7 +149,7 @@ function loss({ read: [target, others], nameCell }) {
 
 function tail({ index, read: [target, others], nameCell }) {
   const top = Math.max(...others.data, target.data[0]);
-  const expTerm = (name, l) => term(`exp(${name} − ${six(top)})`, Math.exp(l - top));
+  const expTerm = (name, l) => term(`exp(${name} − ${five(top)})`, Math.exp(l - top));
   const below = Array.from(others.data, (l, k) => expTerm(nameCell(others, k), l));
   const text = "The exponential over the sum for all negatives and the target.";
   return quotient(text, [below[index]], [...below, expTerm(target.name, target.data[0])]);
@@ -165,7 +165,7 @@ function scatter({ index, shape, read: [rows, ...uses], nameCell }) {
       if (id !== row) return;
       const position = Math.floor(n / ids.shape.at(-1)) * shape[1] + k;
       const [weight, x] = [weights.data[n], d.data[position]];
-      const numbers = weight === 1 ? undefined : `${six(weight)} × ${six(x)}`;
+      const numbers = weight === 1 ? undefined : `${five(weight)} × ${five(x)}`;
       terms.push(term(nameCell(d, position), weight * x, numbers));
     });
   }
@@ -188,7 +188,7 @@ const perItem =
     const positions = rowAt(score, 1, index * score.shape[1]);
     const listed = positions
       .filter((_, k) => active.data[k])
-      .map((position) => `${nameCell(score, position)} = ${six(score.data[position])}`);
+      .map((position) => `${nameCell(score, position)} = ${five(score.data[position])}`);
     const best = bestOf(score, active, positions);
     return stated(`${text} of: ${listed.join("; ")}.`, choose(score, best));
   };
@@ -196,7 +196,7 @@ const perItem =
 function order({ index, read: [best], nameCell }) {
   const indices = [...best.data.keys()].sort((a, b) => best.data[b] - best.data[a] || a - b);
   const item = indices[index];
-  const text = `Rank ${index + 1} by score: ${nameCell(best, item)} = ${six(best.data[item])}.`;
+  const text = `Rank ${index + 1} by score: ${nameCell(best, item)} = ${five(best.data[item])}.`;
   return stated(text, item);
 }
 

@@ -3,8 +3,9 @@
 import { button, h, put, scroller, titled, unseen } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
-import { cosine, minus, range, six } from "./numbers.js";
+import { cosine, four, minus, range, tiny } from "./numbers.js";
 import { hue, shader } from "./quantities.js";
+import { state } from "./state.js";
 import { TABS } from "./tabs.js";
 import { recompute } from "./recompute.js";
 import { iterationsOf } from "./unroll.js";
@@ -33,7 +34,11 @@ TABS.replay = ({ trace, derived }) => {
   });
   const rangeText = h("output");
   const draw = () => {
-    rangeText.textContent = `iterations 1 to ${slider.value}`;
+    put(
+      rangeText,
+      h("span.wide", `iterations 1 to ${slider.value}`),
+      h("span.narrow", `iteration ${slider.value}`),
+    );
     put(box, table(trace, order, strongest, Number(slider.value), iterations));
   };
   slider.addEventListener("input", draw);
@@ -56,13 +61,14 @@ const weightOf = (w, i) => Math.max(...rowsOf(w)[i]);
 function table(trace, order, strongest, visible, iterations) {
   const w = range(iterations).map((k) => trace.tensors.get(`w[${k + 1}]`));
   const width = w[0].shape[1];
+  const kind = (k) => (k + 1 === visible ? "" : ".other"); // a narrow page shows one iteration
   const groups = w.map((_, k) =>
-    h("th.group", { scope: "colgroup", colspan: width }, `iteration ${k + 1}`),
+    h(`th.group${kind(k)}`, { scope: "colgroup", colspan: width }, `iteration ${k + 1}`),
   );
   const names = w.flatMap((_, k) =>
     range(width).map((j) =>
       h(
-        j ? "th" : "th.group",
+        `${j ? "th" : "th.group"}${kind(k)}`,
         { scope: "col" },
         unseen(`iteration ${k + 1}, interest `),
         `${j + 1}`,
@@ -73,12 +79,12 @@ function table(trace, order, strongest, visible, iterations) {
     h(
       "tr",
       h("th", { scope: "row" }, titled(label(trace, "behaviour", i))),
-      w.flatMap((tensor, k) => cells(tensor, i, k < visible)),
+      w.flatMap((tensor, k) => cells(tensor, i, k < visible, kind(k))),
       h("td.owner", strongest[i] < 0 ? "none" : `interest ${strongest[i] + 1}`),
     ),
   );
   const both = { scope: "col", rowspan: 2 };
-  const top = h("tr", h("th", both, "film"), groups, h("th", both, "largest weight"));
+  const top = h("tr", h("th", both, "film"), groups, h("th.owner", both, "largest weight"));
   const title = "coupling weights of all iterations";
   const sorting = "rows sorted by the interest with the largest final weight";
   return scroller(
@@ -94,17 +100,19 @@ function table(trace, order, strongest, visible, iterations) {
   );
 }
 
-function cells(tensor, i, visible) {
+function cells(tensor, i, visible, kind) {
   const row = rowsOf(tensor)[i];
   const top = Math.max(...row);
   const shade = shader("w");
   return [...row].map((x, j) => {
-    if (!visible) return h(j ? "td" : "td.group", "·");
+    const tag = `${j ? "td" : "td.group"}${kind}`;
+    if (!visible) return h(tag, "·");
     const cell = h(
-      j ? "td" : "td.group",
+      tag,
       { "data-number": String(x) },
       x.toFixed(2),
       x === top && x > 0 && h("span.most", { "aria-hidden": "true" }, "▲"),
+      x === top && x > 0 && unseen(" largest"),
     );
     const { ground, text } = shade(x, false);
     cell.style.backgroundColor = ground;
@@ -182,6 +190,10 @@ function controls(trace, derived) {
   );
 }
 
+/** Return how well two groupings agree, in words. */
+const agreement = (index) =>
+  index > 0.9 ? "is almost the same" : index > 0.1 ? "is partly the same" : "is another one";
+
 function measured(caseControls) {
   if (!caseControls)
     return h(
@@ -206,10 +218,11 @@ function measured(caseControls) {
     "share of films in the most frequent group",
   ];
   return [
+    state.edits.length > 0 && h("p.badge", "Recorded numbers, without your edits."),
     plainTable("Comparison with controls", head, rows),
     h(
       "p",
-      `Adjusted Rand index between the groupings with new logits and this grouping: mean ${six(caseControls.grouping)}, minimum ${six(caseControls.lowest_grouping)} (1 is the same grouping, 0 is chance). If the order of the history changes, a weight changes by at most ${six(caseControls.reordered)}: routing ignores the order.`,
+      `With new initial logits, the grouping of the films ${agreement(caseControls.grouping)}: adjusted Rand index ${four(caseControls.grouping)} on average, ${four(caseControls.lowest_grouping)} at the lowest (1: the same grouping, 0: chance). The order of the films has no influence: in another order, the weights are the same to ${tiny(caseControls.reordered)}.`,
     ),
   ];
 }

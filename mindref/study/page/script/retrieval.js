@@ -5,8 +5,6 @@ import { brief, minus } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
 
-const FIRST = 10; // items of a list before the fold
-
 TABS.retrieval = ({ derived }) => {
   const caseStudy = derived.case;
   if (!caseStudy)
@@ -16,7 +14,7 @@ TABS.retrieval = ({ derived }) => {
     h("h2", "Retrieval"),
     h(
       "p.why",
-      "Each interest has its own list of films. A film's score is the best score of any interest. A single-vector model has one list for all interests.",
+      "Each interest has its own list: the five unseen films with the largest scores, numbered. A film of the history is marked as seen and has no number; serving removes it. A single-vector model has one list for all interests.",
     ),
     h(
       "p",
@@ -35,29 +33,24 @@ TABS.retrieval = ({ derived }) => {
 };
 
 function card(list, single) {
+  const marked = [...list.items, ...list.seen.map((item) => ({ ...item, seen: true }))];
   const line = (item) =>
     h(
-      "li",
+      item.seen ? "li.seen" : "li",
       titled(item.title),
       h("span.figure", ` ${brief(item.score)}`),
-      item.group && h("span.note", ` ${item.group}`),
+      item.group && h("span.chip", item.group),
+      item.seen && h("span.chip", "seen"),
     );
-  const remaining = list.items.slice(FIRST);
   const groupText = list.commonest
-    ? `; ${list.commonest_count} of ${list.items.length} in the group “${list.commonest}”`
+    ? `; ${list.commonest_count} of ${list.items.length} unseen films in the group “${list.commonest}”`
     : "";
   return h(
     "div",
     { class: single ? "card single" : "card" },
     h("h3", list.name),
     h("p.note", `mean cosine between the films ${minus(list.mean_cosine.toFixed(3))}${groupText}`),
-    h("ol.ranking", list.items.slice(0, FIRST).map(line)),
-    remaining.length > 0 &&
-      h(
-        "details",
-        h("summary", `${remaining.length} more`),
-        h("ol.ranking", { start: FIRST + 1 }, remaining.map(line)),
-      ),
+    h("ol.ranking", marked.sort((a, b) => b.score - a.score).map(line)),
   );
 }
 

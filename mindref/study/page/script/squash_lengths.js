@@ -3,6 +3,7 @@
 import { chart, dataTable, disc, h, scroller, section, stroke, svg, words } from "./dom.js";
 import { label } from "./explain.js";
 import { four, lengthOf, range, rowsOver } from "./numbers.js";
+import { hue } from "./quantities.js";
 import { iterationsOf } from "./unroll.js";
 
 const [WIDE, HIGH, LEFT, DOWN] = [420, 190, 40, 34];
@@ -32,7 +33,7 @@ export function squashLengths(trace, step) {
     "lengths",
     "lengths before and after squash",
     h("h3", `Length of each sum: n before, ${kind.text} after`),
-    h("div.pair", curve(kind, rows), bars(rows)),
+    h("div.pair", { colour: hue("u") }, curve(kind, rows), bars(rows)),
     h("p", comparison(trace, step.number)),
   );
 }
@@ -75,9 +76,9 @@ function curve(kind, rows) {
     words((LEFT + WIDE) / 2, HIGH - 4, "n, length before", "tick middle"),
     svg("polyline", {
       points: points.map((n) => `${x(n)},${y(kind.of(n))}`).join(" "),
-      class: "path",
+      class: "length-curve",
     }),
-    rows.map(([, before, after]) => disc(x(before), y(after), 5, "capsule")),
+    rows.map(([, before, after]) => disc(x(before), y(after), 5, "length-mark")),
   );
 }
 
@@ -97,7 +98,7 @@ function comparison(trace, iteration) {
   const here = `The lengths after squash are ${four(low)} to ${four(high)}.`;
   const flat =
     low > NEAR_ONE
-      ? " The sums are long, so all lengths are near 1: squash changes the direction of nothing and compares little."
+      ? " All sums are long, so all lengths are near 1."
       : "";
   const [first, last] = spans[widest].map(four);
   const most =

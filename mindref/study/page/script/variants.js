@@ -1,7 +1,7 @@
 // Variants: deviations of public implementations, computed for this user beside the reference.
 
 import { h, prose, sentence } from "./dom.js";
-import { six, tiny } from "./numbers.js";
+import { four, tiny } from "./numbers.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
 import { chooser, heat, itemList, missing, plainTable, redrawable } from "./views.js";
@@ -38,7 +38,7 @@ function view(trace, comparison, choice) {
       { "data-variant": comparison.name },
       h("h3", comparison.title),
       h("p.why", prose(sentence(comparison.what))),
-      h("p", prose(sentence(comparison.does))),
+      comparison.does && h("p", prose(sentence(comparison.does))),
       comparison.setup?.text && h("p.note", `Changed for both sides: ${comparison.setup.text}.`),
       comparison.differs?.length === 0 && h("p.callout", "No number differs for this user."),
       measured(comparison),
@@ -76,12 +76,14 @@ function violations(comparison) {
   const texts = [...new Set(comparison.violations.map((a) => a.text))];
   const items = texts.map((text) => {
     const same = comparison.violations.filter((a) => a.text === text);
-    const worst = Math.max(...same.map((a) => Number(a.residual)));
+    const worst = Math.max(...same.map((a) => Number(String(a.residual).replace("inf", "Infinity"))));
     const steps = same.map((a) =>
       h("code", { "data-violation": a.step, "data-text": text }, a.step),
     );
     const listed = steps.flatMap((x, k) => [k ? ", " : ": ", x]);
-    const deviation = `; largest deviation ${tiny(worst)}`;
+    const deviation = Number.isFinite(worst)
+      ? `; largest deviation ${tiny(worst)}`
+      : "; the variant omits a step or returns a number that is not finite";
     return h("li.fails", text, h("span.residual", listed, deviation));
   });
   const count = comparison.violations.length;
@@ -96,7 +98,7 @@ function sides(trace, comparison) {
       "div.card",
       { "data-side": name },
       h("h3", name),
-      h("p.figure", `loss ${six(Number(x.loss))}, K′ = ${x.count}`),
+      h("p.figure", `loss ${four(Number(x.loss))}, K′ = ${x.count}`),
       x.w && heat(trace, x.w, "w", { op: "softmax", of: [{ of: "", letters: "ik" }], over }),
       x.top && [h("h4", "Top items"), itemList(x.top)],
     );

@@ -2,13 +2,13 @@
 
 import { unpacked } from "./data.js";
 import { dataTable, h, put, scroller, titled } from "./dom.js";
-import { brief, range, six } from "./numbers.js";
+import { brief, range, five } from "./numbers.js";
 import { tensorFigure } from "./table.js";
 
 /** Return a table with a caption; cells are texts, numbers or elements; the first is the row header. */
 export function plainTable(caption, head, rows) {
   const cell = (x) =>
-    typeof x === "number" ? h("td.figure", { "data-number": String(x) }, six(x)) : h("td", x);
+    typeof x === "number" ? h("td.figure", { "data-number": String(x) }, five(x)) : h("td", x);
   const title = h("caption", h("span", caption));
   return scroller(caption, dataTable("table.plain-table", title, head, rows, cell));
 }
@@ -41,6 +41,7 @@ export function itemList(items) {
       "li",
       titled(item.title),
       h("span.figure", ` ${brief(item.score)}`),
+      item.seen && h("span.chip", "seen"),
       h("span.note", `, by interest ${item.interest + 1}`),
     );
   return h("ol.ranking", items.map(line));
