@@ -62,7 +62,7 @@ def model_values(context: TraceContext) -> dict[str, Any]:
         "p": power,
         "shares": "one_hot(s:k; active:k)"
         if power == float("inf")
-        else "softmax(g:k; active:k; over=k)",
+        else "softmax(c:k; active:k; over=k)",
         "q": "q" + one,
         "t": "t" + one,
         "neg": "neg" + one,

@@ -138,8 +138,8 @@ def test_every_other_tensor_of_a_step_is_a_symbol_of_its_formulas():
 @pytest.mark.parametrize(
     ("kind", "letters"),
     [
-        ("attention.weights", {"w_k": "h", "c_k": "g"}),
-        ("attention.d_scores", {"d_a_k": "d_g", "w_k": "h", "d_w_k": "d_h"}),
+        ("attention.weights", {"w_k": "h"}),
+        ("attention.d_scores", {"d_a_k": "d_c", "w_k": "h", "d_w_k": "d_h"}),
         ("loss.logits",
          {"y": "o_t", "u": "q", "log E_t": "logq_t", "z_s": "o", "n_s": "neg", "log E_s": "logq"}),
         ("loss.d_vectors",

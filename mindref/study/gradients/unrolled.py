@@ -157,8 +157,8 @@ def apply_attention(
         h = label_attention.one_hot_of_largest(s, active)
         sides.append(h > 0)
     else:
-        g = add("g", label_attention.gaps_below_largest(s, active, power))
-        h, _ = softmax.forward(g, np.broadcast_to(active, g.shape), axis=1)
+        gaps = add("c", label_attention.gaps_below_largest(s, active, power))
+        h, _ = softmax.forward(gaps, np.broadcast_to(active, gaps.shape), axis=1)
         if 0 < power < 1:  # the power of a score has a kink at zero
             sides.append(s > 0)
     h = add("h", h)

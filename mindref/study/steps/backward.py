@@ -102,10 +102,10 @@ GAPS = StepKind(
         f"{ATTENTION}:signed_power_backward@d_scores = d_powered",
     ),
     (
-        OutputSpec("d_g", "h:k d_h:k - h:k h:j d_h:j", "d_gaps", "k"),
-        OutputSpec("d_s", "through_power(d_g:k; s:k; power={p})", "d_scores", "k"),
+        OutputSpec("d_c", "h:k d_h:k - h:k h:j d_h:j", "d_gaps", "k"),
+        OutputSpec("d_s", "through_power(d_c:k; s:k; power={p})", "d_scores", "k"),
     ),
-    (check_sum("the gradients through a softmax sum to 0", "d_g:k", "k", 0),),
+    (check_sum("the gradients through a softmax sum to 0", "d_c:k", "k", 0),),
     exercises=("softmax-vjp", "label-attention-vjp"),
     event="attention.d_gaps",
 )

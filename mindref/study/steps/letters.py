@@ -16,9 +16,9 @@ LETTERS: Letters = {
     "data": {"log E_i": "logq"},
     "embedding": {},  # see steps/forward.py: each use has its tensors
     "label_attention": {
-        "e": "t", "d_e": "d_query", "c": "g", "w": "h", "o": "q", "g": "d_q", "d_a": "d_g",
+        "e": "t", "d_e": "d_query", "w": "h", "o": "q", "g": "d_q", "d_a": "d_c",
     },
-    "label_attention option power=0": {"a": "g"},  # the gap below the largest is 0 too
+    "label_attention option power=0": {"a": "c"},  # the gap below the largest is 0 too
     "model": {
         "i": "ids", "b": "b[1]", "u": "u[{r}]", "q": "p", "x": "x[0]", "d_E": "d_items",
     },

@@ -74,7 +74,7 @@ POWER = StepKind(
         f"{ATTENTION}:gaps_below_largest@gap = signed_power",
         f"{ATTENTION}:gaps_below_largest@scaled = gap",
     ),
-    (OutputSpec("g", "gaps(s:k; active:k; power={p})", "gaps", "k"),),
+    (OutputSpec("c", "gaps(s:k; active:k; power={p})", "gaps", "k"),),
     variants=("power-before-sign", "power-multiplies"),
     exercises=("label-attention",),
     absent_if="no_gaps",
