@@ -13,13 +13,16 @@ const copy = (text, label, value) => added(text, [term(label, value)]);
 const copied = (text, x, position, nameCell) => copy(text, nameCell(x, position), x.data[position]);
 const quotient = (text, terms, below) => ({ rule: "quotient", text, terms, below });
 
+/** Return a number after a minus sign: a negative number is in brackets. */
+const bracketed = (x) => (x < 0 ? `(${five(x)})` : five(x));
+
 function softmax({ index, read: [logits, mask], nameCell, recipe }) {
   const open = rowAt(logits, axisOver(recipe), index).filter((position) => mask.data[position]);
   if (!open.includes(index)) return stated("Excluded by the mask: zero.", 0);
   const top = open.reduce((most, position) => Math.max(most, logits.data[position]), -Infinity);
   const expTerm = (position) => {
     const gap = logits.data[position] - top;
-    const label = `exp(${nameCell(logits, position)} − ${five(top)})`;
+    const label = `exp(${nameCell(logits, position)} − ${bracketed(top)})`;
     return term(label, Math.exp(gap), `exp(${five(gap)})`);
   };
   const text =
@@ -149,7 +152,7 @@ function loss({ read: [target, others], nameCell }) {
 
 function tail({ index, read: [target, others], nameCell }) {
   const top = Math.max(...others.data, target.data[0]);
-  const expTerm = (name, l) => term(`exp(${name} − ${five(top)})`, Math.exp(l - top));
+  const expTerm = (name, l) => term(`exp(${name} − ${bracketed(top)})`, Math.exp(l - top));
   const below = Array.from(others.data, (l, k) => expTerm(nameCell(others, k), l));
   const text = "The exponential over the sum for all negatives and the target.";
   return quotient(text, [below[index]], [...below, expTerm(target.name, target.data[0])]);

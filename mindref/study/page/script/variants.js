@@ -76,7 +76,7 @@ function violations(comparison) {
   const texts = [...new Set(comparison.violations.map((a) => a.text))];
   const items = texts.map((text) => {
     const same = comparison.violations.filter((a) => a.text === text);
-    const worst = Math.max(...same.map((a) => Number(String(a.residual).replace("inf", "Infinity"))));
+    const worst = Math.max(...same.map((a) => Number(a.residual)));
     const steps = same.map((a) =>
       h("code", { "data-violation": a.step, "data-text": text }, a.step),
     );
