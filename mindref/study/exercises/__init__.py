@@ -6,7 +6,11 @@ exercise    read the texts of an exercise, and print its statement
 expected    the reference answers of the cases, and finite differences
 worker      run a learner's function on the cases
 sandbox     start the worker in a process with limits
-grader      the checks of an answer, in order, and the known mistake that it equals
+grader      the checks of an answer, in order
+known_mistakes, patterns, location
+            compare an answer with known mistakes, general patterns, and wrong places
+diagnosis   the name of a mistake, and the failing cases that it does not explain
+iterations  the first routing iteration that is wrong
 report      the report of a check, as text
 workspace   the learner's folder: files and progress
 commands    list, start, check, watch, hint, solution, reset

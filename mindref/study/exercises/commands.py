@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mindref.errors import DataError, MindrefError, say
+from mindref.errors import DataError, MindrefError
 from mindref.study.exercises import NAMES, sandbox
 from mindref.study.exercises.exercise import (
     WIDTH,
@@ -25,7 +25,13 @@ from mindref.study.exercises.exercise import (
     wrap_paragraphs,
 )
 from mindref.study.exercises.expected import make_job
-from mindref.study.exercises.report import ExerciseReport, format_report, make_exercise_report
+from mindref.study.exercises.report import (
+    ExerciseReport,
+    add_first_wrong_iteration,
+    format_report,
+    make_exercise_report,
+    make_iteration_job,
+)
 from mindref.study.exercises.worker import CaseAnswer
 from mindref.study.exercises.workspace import Workspace
 
@@ -62,8 +68,8 @@ def choose_next_exercise(workspace: Workspace, after: str = "") -> str:
 def start_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
     """Print the statement and create the learner's file, unless it exists."""
     exercise = find_exercise(name)
+    created = workspace.create_file(exercise)  # before the print, which may end at a closed pipe
     echo("\n".join(format_statement(exercise)))
-    created = workspace.create_file(exercise)
     note = "" if created else " (it already exists and was not changed)"
     echo("")
     echo(f"Your file: {workspace.file_path(name)}{note}")
@@ -103,6 +109,11 @@ def check_exercise(name: str, workspace: Workspace, echo: Echo) -> int:
         return 1
     report = find_first_failure((*needed, exercise), answers)
     failed = report.exercise
+    job = make_iteration_job(report, workspace.read_file(failed.name))
+    if job is not None:
+        earlier = [x._replace(cases=()) for x in jobs if x.name in failed.needs]
+        shorter, _, _ = sandbox.run_sandboxed([*earlier, job])
+        report = add_first_wrong_iteration(report, shorter[-1]) if shorter else report
     if failed is not exercise:
         echo(f" The first failure is in exercise {failed.number}, {failed.name}:")
     echo("\n".join(format_report(report)))
@@ -138,11 +149,13 @@ def mark_passed(exercise: Exercise, workspace: Workspace, echo: Echo) -> int:
 
 
 def print_hint(name: str, workspace: Workspace, echo: Echo) -> int:
-    """Print the next hint; after the last hint, the first again."""
+    """Print the next hint; after the last hint, say so and print the first again."""
     exercise = find_exercise(name)
     count = workspace.get_progress(name).hints
     workspace.record(name, hints=count + 1)
     number = count % len(exercise.hints)
+    if count and not number:
+        echo(f"You have seen all {len(exercise.hints)} hints. Here is the first again.")
     echo(f"Hint {number + 1} of {len(exercise.hints)}:")
     echo("\n".join(wrap_paragraphs(exercise.hints[number])))
     return 0
@@ -152,8 +165,7 @@ def print_solution(name: str, workspace: Workspace, echo: Echo, *, give_up: bool
     """Print the solution of a passed exercise. Otherwise raise MindrefError, unless `give_up`."""
     exercise, progress = find_exercise(name), workspace.get_progress(name)
     if not (progress.passed or progress.gave_up or give_up):
-        todo = "try --hint, or print it anyway with --solution --give-up"
-        raise MindrefError(say("--solution", f"{name} to be passed", "not passed yet", todo))
+        raise MindrefError("Not passed yet. `--hint` helps; `--solution --give-up` shows it.")
     if give_up and not progress.passed:
         workspace.record(name, gave_up=True)
     echo(exercise.solution.rstrip("\n"))

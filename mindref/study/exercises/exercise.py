@@ -103,6 +103,7 @@ class KnownMistake(NamedTuple):
     hint: str
     code: str  # the complete file
     seen: str = ""  # public code with this mistake
+    parameter: str = ""  # a number in the code that may have any value
 
 
 class Exercise(NamedTuple):
@@ -192,7 +193,10 @@ def complete_file(name: str, headline: str, code: str) -> str:
 def make_mistake(name: str, row: dict[str, Any], solution: str) -> KnownMistake:
     """Return a mistake from its table."""
     code = edit_solution(solution, row, name)
-    return KnownMistake(name, row["diagnosis"], row["hint"], code, row.get("seen", ""))
+    parameter = row.get("parameter", "")
+    if code.count(parameter) != 1 and parameter:
+        raise ValueError(f"{name}: the parameter {parameter} must occur once in the code")
+    return KnownMistake(name, row["diagnosis"], row["hint"], code, row.get("seen", ""), parameter)
 
 
 def edit_solution(solution: str, row: dict[str, Any], name: str) -> str:

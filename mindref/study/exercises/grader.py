@@ -1,31 +1,23 @@
-"""The checks of an answer in order, and the known mistake that an answer equals.
-
-The report shows the first check that fails.
-"""
+"""The checks of an answer, in order. The report shows the first check that fails."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from mindref.shapes import Array
-from mindref.study.exercises.exercise import AXES, ArraySpec, Exercise, KnownMistake, find_exercise
-from mindref.study.exercises.expected import ExpectedCase, make_job
-from mindref.study.exercises.worker import CaseAnswer, run_jobs
+from mindref.study.exercises.exercise import AXES, ArraySpec, Exercise
+from mindref.study.exercises.expected import ExpectedCase
+from mindref.study.exercises.worker import CaseAnswer
 
 RULES = ("runs", "structure", "shape", "dtype", "finite", "inputs", "values")
 
 SMALL = 0.01
 """Entries below this share of the largest entry are compared relative to the share."""
 
-ZERO = 1e-3
-"""The same for arrays without a large entry: the smallest denominator of a relative error."""
-
-EQUAL = 1e-9
-"""Relative tolerance of two answers that count as equal."""
+NOTHING = 1e-11
+"""Arrays whose largest entry is below it are zero up to rounding: their error is absolute."""
 
 
 class Grade(NamedTuple):
@@ -35,7 +27,8 @@ class Grade(NamedTuple):
     text: str = ""
     part: int = 0
     entry: tuple[int, ...] = ()  # the entry with the largest error
-    error: float = 0.0  # largest relative error, if the rule "values" was reached
+    error: float = 0.0  # relative error of the entry, if the rule "values" was reached
+    absolute: float = 0.0  # absolute error of the same entry
 
     @property
     def rank(self) -> int:
@@ -107,16 +100,25 @@ def grade_values(exercise: Exercise, expected: ExpectedCase, answer: CaseAnswer)
             error = np.maximum(error, relative_errors(got, differences))
         if error.size and error.max() > worst.error:
             index = tuple(int(i) for i in np.unravel_index(np.argmax(error), error.shape))
-            worst = Grade("", "", number, index, float(error.max()))
+            distance = abs(float(got[index]) - float(closed[index]))
+            worst = Grade("", "", number, index, float(error.max()), distance)
     if worst.error <= exercise.tolerance:
         return worst._replace(error=max(worst.error, 0.0))
-    return worst._replace(failed="values")
+    got, want = answer.arrays[worst.part], expected.arrays[worst.part]
+    larger = max(abs(float(got[worst.entry])), abs(float(want[worst.entry])))
+    return worst._replace(failed="values", error=worst.absolute / larger if larger else worst.error)
 
 
 def relative_errors(got: Array, want: Array) -> Array:
-    """Return the relative error of every entry, with a lower bound of the denominator."""
-    smallest = max(SMALL * float(np.max(np.abs(want), initial=0)), ZERO)
-    return np.abs(got - want) / np.maximum(np.maximum(np.abs(got), np.abs(want)), smallest)
+    """Return the error of every entry relative to the larger of both numbers.
+
+    An entry below SMALL times the largest entry is compared relative to this product, because
+    cancellation in a sum leaves it with fewer digits.
+    """
+    largest = float(np.max(np.abs(want), initial=0))
+    if largest < NOTHING:
+        return np.abs(got - want)
+    return np.abs(got - want) / np.maximum(np.maximum(np.abs(got), np.abs(want)), SMALL * largest)
 
 
 def format_entry(part: ArraySpec, index: tuple[int, ...]) -> str:
@@ -125,68 +127,3 @@ def format_entry(part: ArraySpec, index: tuple[int, ...]) -> str:
         return part.name
     words = (f"{AXES[axis]} {i}" for axis, i in zip(part.axes, index, strict=True))
     return f"{part.name}[{', '.join(words)}]"
-
-
-def find_known_mistake(exercise: Exercise, answers: list[CaseAnswer]) -> KnownMistake | None:
-    """Return the known mistake with the same answers in every case, or None."""
-    for number, mistake in enumerate(exercise.mistakes):
-        # most mistakes differ in the first case; all cases may take seconds
-        if all(
-            all(map(equal_answers, answers, run_known_mistake(exercise.name, number, count)))
-            for count in (1, len(answers))
-        ):
-            return mistake
-    return None
-
-
-def find_factors(
-    expected_cases: Sequence[ExpectedCase], answers: list[CaseAnswer], part: int
-) -> list[float]:
-    """Return the factor of a part in every case; an empty list if one case has no factor."""
-    factors = []
-    for expected, answer in zip(expected_cases, answers, strict=True):
-        if answer.raised or part >= len(answer.arrays):
-            return []
-        got, right = answer.arrays[part], expected.arrays[part]
-        size = float(np.sum(right * right))
-        if got.shape != right.shape or not size:
-            return []
-        factor = float(np.sum(got * right)) / size
-        if not np.isfinite(factor) or not factor or not equal_arrays(got, factor * right):
-            return []
-        factors.append(factor)
-    return factors
-
-
-@cache
-def run_known_mistake(name: str, number: int, count: int) -> list[CaseAnswer]:
-    """Return the answers of a known mistake to the first `count` cases of an exercise.
-
-    The code runs in this process, because it is part of this package.
-    """
-    exercise = find_exercise(name)
-    needed = [find_exercise(other) for other in exercise.needs]
-    jobs = [make_job(x, x.solution)._replace(cases=()) for x in needed]
-    job = make_job(exercise, exercise.mistakes[number].code)
-    return run_jobs([*jobs, job._replace(cases=job.cases[:count])])[-1]
-
-
-def equal_answers(x: CaseAnswer, y: CaseAnswer) -> bool:
-    """Return whether two answers are the same, the kind of failure included."""
-    if x.raised or y.raised:
-        return bool(x.raised and y.raised) and x.raised.split(":")[0] == y.raised.split(":")[0]
-    if (x.structure, x.modified, x.views) != (y.structure, y.modified, y.views):
-        return False
-    if [(a.shape, a.dtype) for a in x.arrays] != [(a.shape, a.dtype) for a in y.arrays]:
-        return False
-    return all(map(equal_arrays, x.arrays, y.arrays))
-
-
-def equal_arrays(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether two arrays are equal, up to EQUAL times their largest entry."""
-    if not np.issubdtype(a.dtype, np.floating):
-        return bool(np.array_equal(a, b))
-    finite = np.abs(b[np.isfinite(b)])
-    return bool(
-        np.allclose(a, b, rtol=EQUAL, atol=EQUAL * np.max(finite, initial=1e-3), equal_nan=True)
-    )

@@ -6,35 +6,44 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mindref.study.exercises.exercise import WIDTH, Exercise, KnownMistake
-from mindref.study.exercises.expected import ExpectedCase, compute_expected_cases
-from mindref.study.exercises.grader import (
-    EQUAL,
-    RULES,
-    Grade,
-    find_factors,
-    find_known_mistake,
-    format_entry,
-    grade_answer,
+from mindref.study.exercises.diagnosis import Diagnosis, describe_diagnosis, diagnose
+from mindref.study.exercises.exercise import WIDTH, Exercise
+from mindref.study.exercises.expected import compute_expected_cases
+from mindref.study.exercises.grader import RULES, SMALL, Grade, format_entry, grade_answer
+from mindref.study.exercises.iterations import (
+    describe_first_wrong_iteration,
+    find_first_wrong_iteration,
+    make_shorter_job,
+    select_iterated_case,
 )
-from mindref.study.exercises.worker import CaseAnswer
+from mindref.study.exercises.known_mistakes import CheckedAnswer
+from mindref.study.exercises.worker import CaseAnswer, Job
 
 COLUMNS = ("shape", "dtype", "finite")
+ERRORS = "rel.err.  abs.err."  # of the entry with the largest relative error
 
 
 class ExerciseReport(NamedTuple):
     """The result of a check."""
 
-    exercise: Exercise
-    expected_cases: Sequence[ExpectedCase]
-    answers: list[CaseAnswer]
-    grades: list[Grade]
-    mistake: KnownMistake | None
+    checked: CheckedAnswer
+    diagnosis: Diagnosis | None
+    iteration: str = ""  # the first wrong iteration, as a sentence
+
+    @property
+    def exercise(self) -> Exercise:
+        """Return the exercise."""
+        return self.checked.exercise
+
+    @property
+    def grades(self) -> Sequence[Grade]:
+        """Return the grade of every case."""
+        return self.checked.grades
 
     @property
     def passed(self) -> bool:
         """Return whether every case passes."""
-        return not any(grade.failed for grade in self.grades)
+        return not self.checked.failing
 
     @property
     def first(self) -> int:
@@ -42,14 +51,31 @@ class ExerciseReport(NamedTuple):
         return min(range(len(self.grades)), key=lambda i: self.grades[i].rank)
 
 
-def make_exercise_report(exercise: Exercise, answers: list[CaseAnswer]) -> ExerciseReport:
-    """Grade answers and find the known mistake that they equal."""
+def make_exercise_report(exercise: Exercise, answers: Sequence[CaseAnswer]) -> ExerciseReport:
+    """Grade answers and find the mistake that explains them."""
     expected_cases = compute_expected_cases(exercise.name)
     pairs = zip(expected_cases, answers, strict=True)
     grades = [grade_answer(exercise, expected, answer) for expected, answer in pairs]
-    failed = any(grade.failed for grade in grades)
-    mistake = find_known_mistake(exercise, answers) if failed else None
-    return ExerciseReport(exercise, expected_cases, answers, grades, mistake)
+    checked = CheckedAnswer(exercise, expected_cases, answers, grades)
+    return ExerciseReport(checked, diagnose(checked) if checked.failing else None)
+
+
+def make_iteration_job(report: ExerciseReport, code: str, file: str = "") -> Job | None:
+    """Return the job that finds the first wrong iteration; None if the exercise has none."""
+    exercise, cases = report.exercise, report.checked.expected_cases
+    case = select_iterated_case(exercise, cases, report.grades)
+    return None if case is None else make_shorter_job(exercise, code, file, cases[case])
+
+
+def add_first_wrong_iteration(
+    report: ExerciseReport, answers: Sequence[CaseAnswer]
+) -> ExerciseReport:
+    """Return a report with the first wrong iteration; answers: of the job above."""
+    exercise, cases = report.exercise, report.checked.expected_cases
+    case = select_iterated_case(exercise, cases, report.grades)
+    found = None if case is None else find_first_wrong_iteration(exercise, cases[case], answers)
+    text = describe_first_wrong_iteration(found) if found else ""
+    return report._replace(iteration=text)
 
 
 def format_report(report: ExerciseReport) -> Iterator[str]:
@@ -60,15 +86,16 @@ def format_report(report: ExerciseReport) -> Iterator[str]:
         yield from format_failure(report)
         yield from format_diagnosis(report)
     passing = sum(not grade.failed for grade in report.grades)
-    yield f" {passing} of {len(report.grades)} cases pass."
+    allowed = f"{report.exercise.tolerance:.0e} (relative to at least {SMALL:.0%} of the largest)"
+    yield f" {passing} of {len(report.grades)} cases pass. Allowed error: {allowed}."
 
 
 def format_case_table(report: ExerciseReport) -> Iterator[str]:
     """Yield a line for each case."""
-    names = [expected.name for expected in report.expected_cases]
+    names = [expected.name for expected in report.checked.expected_cases]
     width = max(map(len, names))
     heads = "".join(f"{name:8}" for name in COLUMNS)
-    yield f" {'case':{width}}  {heads}max rel. error"
+    yield f" {'case':{width}}  {heads}{ERRORS}"
     for name, grade in zip(names, report.grades, strict=True):
         yield f" {name:{width}}  {format_case_row(report.exercise, grade)}".rstrip()
 
@@ -76,13 +103,13 @@ def format_case_table(report: ExerciseReport) -> Iterator[str]:
 def format_case_row(exercise: Exercise, grade: Grade) -> str:
     """Return the cells of a case in the table."""
     cells = "".join(f"{format_check(name, grade):8}" for name in COLUMNS)
+    if grade.failed not in ("", "values"):
+        return f"{cells}{'-':10}{'-':10}<-- {grade.failed}"
+    cells += f"{grade.error:<10.1e}{grade.absolute:<10.1e}"
     if not grade.failed:
-        return f"{cells}{grade.error:.1e}"
-    if grade.failed != "values":
-        return f"{cells}-         <-- {grade.failed}"
+        return cells
     index = ", ".join(map(str, grade.entry))
-    name = exercise.returns[grade.part].name + (f"[{index}]" if index else "")
-    return f"{cells}{grade.error:.1e}   <-- {name}"
+    return f"{cells}<-- {exercise.returns[grade.part].name}" + (f"[{index}]" if index else "")
 
 
 def format_check(name: str, grade: Grade) -> str:
@@ -94,15 +121,17 @@ def format_check(name: str, grade: Grade) -> str:
 
 def format_failure(report: ExerciseReport) -> Iterator[str]:
     """Yield the failure of the first rule, and the terms of a wrong entry."""
-    expected, grade = report.expected_cases[report.first], report.grades[report.first]
+    expected, grade = report.checked.expected_cases[report.first], report.grades[report.first]
     yield f" {grade.failed} ({expected.name}):"
-    purpose = f"purpose of this case: {expected.purpose}"
-    yield from textwrap.wrap(purpose, WIDTH, initial_indent="   ", subsequent_indent="   ")
+    groups = {report.checked.expected_cases[i].group for i in report.checked.failing}
+    if len(groups) == 1:  # otherwise the mistake is not one that only this group finds
+        purpose = f"purpose of this case: {expected.purpose}"
+        yield from textwrap.wrap(purpose, WIDTH, initial_indent="   ", subsequent_indent="   ")
     if grade.failed != "values":
         yield from textwrap.wrap(grade.text, WIDTH, initial_indent="   ", subsequent_indent="   ")
         return
     part = report.exercise.returns[grade.part]
-    got = report.answers[report.first].arrays[grade.part][grade.entry]
+    got = report.checked.answers[report.first].arrays[grade.part][grade.entry]
     closed = expected.arrays[grade.part][grade.entry]
     differences = expected.differences[grade.part]
     values = f"yours {got:.10g}   expected {closed:.10g}"
@@ -123,28 +152,16 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
 QUOTIENT = "first of these numbers divided by the sum of the others"
 
 
-def format_factor(report: ExerciseReport) -> Iterator[str]:
-    """Yield the factor between answer and right answer, if every case has one."""
-    number = report.grades[report.first].part
-    factors = find_factors(report.expected_cases, report.answers, number)
-    if factors and report.grades[report.first].failed == "values":
-        constant = max(factors) - min(factors) < EQUAL
-        text = f"{factors[0]:.6g}" if constant else ", ".join(f"{x:.4g}" for x in factors)
-        cases = "in every case" if constant else "in the cases above"
-        yield ""
-        yield f" {report.exercise.returns[number].name} is the right answer times {text} {cases}."
-
-
 def format_diagnosis(report: ExerciseReport) -> Iterator[str]:
-    """Yield the known mistake of the answer; a bug to find is not revealed."""
-    exercise, mistake = report.exercise, report.mistake
-    if mistake is None:
-        yield from format_factor(report)
-        return
-    yield ""
-    if mistake.name == exercise.starter_mistake:
-        yield " Your file still has the same answers as the starter."
-        return
-    seen = f" (Seen in {mistake.seen}.)" if mistake.seen else ""
-    text = f"Your answer equals a known mistake: {mistake.diagnosis}. {mistake.hint}{seen}"
-    yield from textwrap.wrap(text, WIDTH, initial_indent=" ", subsequent_indent=" ")
+    """Yield the mistake of the answer, and the first wrong iteration."""
+    exercise, diagnosis = report.exercise, report.diagnosis
+    texts = [report.iteration] if report.iteration else []
+    if diagnosis is not None and diagnosis.name == exercise.starter_mistake:
+        texts = ["Your file still has the same answers as the starter."]  # a bug is not revealed
+    elif diagnosis is not None:
+        texts.append(describe_diagnosis(report.checked, diagnosis))
+    for text in texts:
+        yield ""
+        yield from textwrap.wrap(
+            text, WIDTH, initial_indent=" ", subsequent_indent=" ", break_on_hyphens=False
+        )

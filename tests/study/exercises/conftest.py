@@ -13,7 +13,12 @@ from mindref.cli import mindref_group
 from mindref.errors import MindrefError
 from mindref.study.exercises.exercise import Exercise, find_exercise
 from mindref.study.exercises.expected import make_job
-from mindref.study.exercises.report import ExerciseReport, make_exercise_report
+from mindref.study.exercises.report import (
+    ExerciseReport,
+    add_first_wrong_iteration,
+    make_exercise_report,
+    make_iteration_job,
+)
 from mindref.study.exercises.worker import run_jobs
 from mindref.study.exercises.workspace import Workspace
 
@@ -52,6 +57,10 @@ def write_answer(workspace: Workspace, name: str, code: str | None = None) -> No
 def grade_file(exercise: Exercise, code: str, copy_array: Any = np.array) -> ExerciseReport:
     """Return the report of a file; needed exercises use their solutions."""
     needed = [find_exercise(name) for name in exercise.needs]
-    jobs = [make_job(x, x.solution)._replace(cases=()) for x in needed]
-    jobs.append(make_job(exercise, code))
-    return make_exercise_report(exercise, run_jobs(jobs, copy_array=copy_array)[-1])
+    earlier = [make_job(x, x.solution)._replace(cases=()) for x in needed]
+    answers = run_jobs([*earlier, make_job(exercise, code)], copy_array=copy_array)[-1]
+    report = make_exercise_report(exercise, answers)
+    job = make_iteration_job(report, code)
+    if job is None:
+        return report
+    return add_first_wrong_iteration(report, run_jobs([*earlier, job])[-1])

@@ -32,7 +32,7 @@ def find_kills(name: str) -> Kills:
     kills: Kills = {}
     for mistake, report in make_reports(name).items():
         row: dict[str, str] = {}
-        for expected, grade in zip(report.expected_cases, report.grades, strict=True):
+        for expected, grade in zip(report.checked.expected_cases, report.grades, strict=True):
             if grade.failed:
                 row.setdefault(expected.group, grade.failed)
         kills[mistake] = row
@@ -41,7 +41,7 @@ def find_kills(name: str) -> Kills:
 
 def find_diagnoses(name: str) -> dict[str, str]:
     """Return mistake -> diagnosed mistake; empty if none is diagnosed."""
-    return {n: x.mistake.name if x.mistake else "" for n, x in make_reports(name).items()}
+    return {n: x.diagnosis.name if x.diagnosis else "" for n, x in make_reports(name).items()}
 
 
 def format_rows(name: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mindref.study.exercises import NAMES
+from mindref.study.exercises import NAMES, commands
 from mindref.study.exercises.exercise import find_exercise
 from tests.study.exercises.conftest import write_answer
 
@@ -19,6 +19,15 @@ def test_starting_prints_the_statement_and_creates_the_file(workspace, study, na
     assert find_exercise(name).function in result.output
     assert max(map(len, result.output.splitlines())) < 80
     assert workspace.file_path(name).read_text(encoding="utf-8") == find_exercise(name).starter
+
+
+def test_the_file_exists_if_the_pipe_of_the_statement_is_closed(workspace):
+    def echo(text):
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        commands.start_exercise("squash", workspace, echo)
+    assert workspace.file_path("squash").exists()
 
 
 def test_an_existing_file_is_never_overwritten(workspace, study):
@@ -66,15 +75,18 @@ def test_a_known_mistake_is_diagnosed(workspace, study):
     assert "<-- d_sums[0, " in result.output
 
 
-def test_hints_repeat_after_the_last(study):
-    first = [study("--exercise", "squash", "--hint").output.split(":")[0] for _ in range(4)]
-    assert first == ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Hint 1 of 3"]
+def test_hints_repeat_after_the_last_with_a_note(study):
+    outputs = [study("--exercise", "squash", "--hint").output for _ in range(7)]
+    note = "You have seen all 3 hints. Here is the first again.\n"
+    assert [text.startswith(note) for text in outputs] == [False] * 3 + [True, False, False, True]
+    heads = [text.removeprefix(note).partition(":")[0] for text in outputs]
+    assert heads == [f"Hint {i} of 3" for i in (1, 2, 3, 1, 2, 3, 1)]
 
 
 def test_the_solution_is_printed_after_passing_or_giving_up(workspace, study):
     refused = study("--exercise", "squash", "--solution")
     assert refused.exit_code == 2
-    assert "--give-up" in refused.output
+    assert refused.output == "Not passed yet. `--hint` helps; `--solution --give-up` shows it."
     printed = study("--exercise", "squash", "--solution", "--give-up")
     assert printed.exit_code == 0
     assert printed.output == find_exercise("squash").solution

@@ -1,0 +1,81 @@
+"""The name of a mistake, and the failing cases that it does not explain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mindref.study.exercises.exercise import KnownMistake
+from mindref.study.exercises.known_mistakes import (
+    CheckedAnswer,
+    find_equal_mistake,
+    find_fitted_mistake,
+    find_partial_mistake,
+)
+from mindref.study.exercises.location import find_location
+from mindref.study.exercises.patterns import FoundPattern, find_pattern
+
+PATTERN = "pattern "  # the name of a diagnosis that is no known mistake begins with it
+
+
+class Diagnosis(NamedTuple):
+    """The mistake of an answer."""
+
+    name: str
+    text: str
+    cases: list[int]  # failing cases that it explains
+
+
+def diagnose(checked: CheckedAnswer) -> Diagnosis | None:
+    """Return the mistake of an answer, or None.
+
+    In this order: a known mistake with the same answers, the same with another parameter, a
+    pattern of all failing cases, a known mistake or a pattern of most failing cases, a location.
+    """
+    failing = checked.failing
+    mistake = find_equal_mistake(checked)
+    if mistake is not None:
+        return Diagnosis(mistake.name, describe_mistake(mistake), failing)
+    fitted = find_fitted_mistake(checked)
+    if fitted is not None:
+        return Diagnosis(fitted[0].name, describe_mistake(*fitted), failing)
+    pattern = find_pattern(checked)
+    if pattern is None or pattern.cases != failing:
+        partial = find_partial_mistake(checked)
+        if partial is not None:
+            return Diagnosis(partial[0].name, describe_mistake(partial[0]), partial[1])
+    if pattern is not None:
+        return Diagnosis(
+            PATTERN + pattern.pattern.name, describe_pattern(checked, pattern), pattern.cases
+        )
+    location = find_location(checked)
+    return Diagnosis(PATTERN + location[0], location[1] + ".", failing) if location else None
+
+
+def describe_mistake(mistake: KnownMistake, parameter: float | None = None) -> str:
+    """Return diagnosis, hint and source of a known mistake as sentences."""
+    value = parameter if parameter is not None else float(mistake.parameter or 0)
+    seen = f" (Seen in {mistake.seen}.)" if mistake.seen else ""
+    diagnosis = mistake.diagnosis.replace("{parameter}", f"{value:.2g}")
+    return f"your answer equals a known mistake: {diagnosis}. {mistake.hint}{seen}"
+
+
+def describe_pattern(checked: CheckedAnswer, found: FoundPattern) -> str:
+    """Return a pattern as a sentence."""
+    name = checked.exercise.returns[found.part].name
+    text = f"{name} {found.pattern.text}"
+    return text if text.endswith("?") else text + "."
+
+
+def describe_diagnosis(checked: CheckedAnswer, diagnosis: Diagnosis) -> str:
+    """Return a diagnosis with its cases, unless it explains all failing cases."""
+    unexplained = [i for i in checked.failing if i not in diagnosis.cases]
+    if not unexplained:
+        is_name = diagnosis.name.startswith(PATTERN)  # begins with the name of an array
+        return diagnosis.text if is_name else diagnosis.text[0].upper() + diagnosis.text[1:]
+    counts = f"{len(diagnosis.cases)} of {len(checked.failing)} failing cases"
+    names = " and ".join(f'"{checked.expected_cases[i].name}"' for i in unexplained)
+    verb, noun = ("fails", "case") if len(unexplained) == 1 else ("fail", "cases")
+    reasons = {checked.grades[i].text for i in unexplained if checked.grades[i].text}
+    reason = f": {reasons.pop()}" if len(reasons) == 1 else ""
+    text = f"In {counts} {diagnosis.text} The {noun} {names} {verb} for another reason{reason}."
+    return text

@@ -1,0 +1,54 @@
+"""Thirty wrong answers: all fail, most are named, and no name is wrong."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mindref.study.exercises import NAMES
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.report import format_report
+from tests.study.exercises import matrix
+from tests.study.exercises.conftest import grade_file
+
+FILE = Path(__file__).parent / "wrong_answers.toml"
+ANSWERS = tomllib.loads(FILE.read_text(encoding="utf-8"))["answer"]
+NAMED = 24
+"""The number of wrong answers that must be named."""
+
+
+def make_report(row):
+    """Return the report of a wrong answer."""
+    exercise = find_exercise(row["exercise"])
+    code = exercise.solution
+    for old, new in row["edits"]:
+        assert code.count(old) == 1, old
+        code = code.replace(old, new)
+    return grade_file(exercise, code)
+
+
+def join_lines(report):
+    return " ".join(" ".join(format_report(report)).split())
+
+
+@pytest.mark.parametrize("row", ANSWERS, ids=lambda row: f"{row['exercise']}: {row['mistake']}")
+def test_a_wrong_answer_fails_and_has_no_other_name_than_its_own(row):
+    report = make_report(row)
+    assert not report.passed
+    assert (report.diagnosis.name if report.diagnosis else "") == row["name"]
+    text = join_lines(report)
+    assert row["says"] in text
+    assert row.get("iteration", "") in text
+
+
+def test_enough_wrong_answers_are_named():
+    assert [len([x for x in ANSWERS if x["from"] == source]) for source in ("review", "new")] == [
+        15,
+        15,
+    ]
+    assert sum(bool(row["says"]) for row in ANSWERS) >= NAMED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_known_mistake_has_another_name(name):
+    assert {a: b for a, b in matrix.find_diagnoses(name).items() if a != b} == {}
