@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from mindref.study.case_study.numbers import open_case_models, study_users
 from mindref.study.derived_views import derive_views
-from mindref.study.exercises import NAMES
-from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.page_texts import list_page_exercises
 from mindref.study.exercises.workspace import Workspace
 from mindref.study.traced_user import trace_user
 
@@ -40,18 +39,6 @@ def make_page_users(
         derived = derive_views(traced.pair, study_model.titles)
         study = study_users(study_model, single, [traced.chosen]).to_dict()
         derived["case"] = study["users"][0] | {"notes": study["notes"]}
-        derived["exercises"] = exercise_progress(workspace)
+        derived["exercises"] = list_page_exercises(workspace)
         out.append(PageUser(json.loads(traced.trace.to_json()), derived))
-    return out
-
-
-def exercise_progress(workspace: Workspace) -> list[dict[str, str]]:
-    """Return every exercise with its step and its status."""
-    standings = workspace.read_progress()
-    out = []
-    for name in NAMES:
-        exercise, standing = find_exercise(name), standings.get(name)
-        status = "passed" if standing and standing.passed else "started" if standing else "open"
-        step = exercise.steps[0]
-        out.append({"name": name, "title": exercise.title, "step": step, "status": status})
     return out

@@ -12,6 +12,7 @@ known_mistakes, patterns, location
 diagnosis   the name of a mistake, and the failing cases that it does not explain
 iterations  the first routing iteration that is wrong
 report      the report of a check, as text
+page_texts  the texts of an exercise for the study page
 workspace   the learner's folder: files and progress
 commands    list, start, check, watch, hint, solution, reset
 options     the options of the command line

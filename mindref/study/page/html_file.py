@@ -20,7 +20,7 @@ from mindref.run import atomic
 from mindref.study.page.data_blocks import pack_blocks
 from mindref.study.page.noscript import render_noscript
 
-STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
+STYLES = ("base", "layout", "parts", "tables", "number", "views", "exercises", "print")
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",

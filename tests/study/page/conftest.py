@@ -6,6 +6,8 @@ import pytest
 
 from mindref.study.case_study.numbers import make_case_study
 from mindref.study.derived_views import derive_views
+from mindref.study.exercises.exercise import find_exercise
+from mindref.study.exercises.page_texts import describe_for_page
 from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
 from tests import browser as browser_module
@@ -36,7 +38,8 @@ def derived():
     study = make_case_study(*models, ["median"]).to_dict()
     views["case"] = study["users"][0] | {"notes": study["notes"]}
     views["exercises"] = [
-        {"name": "squash", "title": "Squash", "step": "routing.capsules", "status": "started"}
+        {"status": "started", **describe_for_page(find_exercise("squash"))},
+        {"status": "open", **describe_for_page(find_exercise("mask"))},
     ]
     return views
 

@@ -234,14 +234,6 @@ def test_the_map_states_its_factor_and_names_do_not_overlap(page):
     assert len(page.page.query_selector_all("#tab svg .capsule-name")) == 3
 
 
-def test_exercises_lead_to_their_step(page):
-    page.at(view="exercises")
-    assert "mindref study --exercise squash" in page.page.inner_text("#tab")
-    assert "started" in page.page.inner_text("#tab")
-    page.page.click("#tab tbody button")
-    assert page.step().startswith("routing[1]")
-
-
 def test_a_view_without_data_names_the_command(opened, file):
     page = opened(file, "#ask=0")
     for view in ("retrieval", "ledger", "variants", "curve", "ambiguities"):
