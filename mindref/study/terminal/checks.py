@@ -17,6 +17,7 @@ from mindref.study.terminal.numbers_and_axes import (
     format_magnitude,
     format_number,
     get_axes,
+    name_axis,
 )
 from mindref.study.terminal.tables import count_noun
 from mindref.study.terminal.text import Line, display_width, label_lines, truncate_text
@@ -41,6 +42,18 @@ def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
     return [*lines, *format_largest_change(trace, step_index, columns)]
 
 
+def format_short_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
+    """Return one line for the invariants, and the largest change."""
+    wrong = [x for x in trace.steps[step_index].invariants if not x.holds]
+    count = len(trace.steps[step_index].invariants)
+    text = f"{count_noun(count, 'check')} hold{'s' * (count == 1)} (`all` to show)"
+    lines = label_lines("ok ", text, columns, "ok")
+    if wrong:
+        texts = "; ".join(f"{x.text} ({format_residual(x)})" for x in wrong)
+        lines = label_lines("NOT", texts, columns, "bad")
+    return [*(lines if count else []), *format_largest_change(trace, step_index, columns)]
+
+
 def format_residual(invariant: Invariant) -> str:
     """Return the residual of an invariant, and its tolerance if it does not hold."""
     allowed = "" if invariant.holds else f", allowed {format_magnitude(invariant.tolerance)}"
@@ -63,11 +76,11 @@ def format_sums(tensor: Tensor, sum_checks: list[Invariant], columns: int) -> li
     lines = []
     for k in sorted(range(len(out)), key=lambda k: out[k] != over):
         totals = np.atleast_1d(np.asarray(tensor.values).sum(axis=k))
-        name = f"sum over {tensor.axes[k]}s".ljust(NAME_WIDTH)
+        name = f"sum over {name_axis(tensor.axes[k])}s".ljust(NAME_WIDTH)
         numbers = "  ".join(format_number(x, choose_format(totals)) for x in totals)
         text, style = f"{numbers}  (need not be 1)", ""
         if out[k] == over:
-            other_axes = [axis for axis in tensor.axes if axis != tensor.axes[k]]
+            other_axes = [name_axis(axis) for axis in tensor.axes if axis != tensor.axes[k]]
             text, style = format_softmax_sum(totals, numbers, other_axes, sum_checks)
         lines += label_lines(name, text, columns, style)
     return lines

@@ -26,7 +26,11 @@ from mindref.study.terminal.text import (
 from mindref.study.trace import Trace
 
 HELP = {
-    "n": ("next", "the next step; Enter without text does the same"),
+    "n": (
+        "next",
+        "the next step; Enter without text does the same. In a terminal a question comes first;"
+        " Enter skips it, ? repeats it",
+    ),
     "p": ("back", "the previous step"),
     "g": ("goto", "g 14, g routing[2].weights, or g w[2]: the step that computes w[2]"),
     "x": (
@@ -37,7 +41,11 @@ HELP = {
     "d": ("diff", "the changes since the previous iteration; d VARIANT: those of a variant"),
     "v": ("variant", "v lists the variants of public code; v NAME runs one for the same user"),
     "b": ("backward", "the gradient of the tensor on the screen; from a gradient, its tensor"),
-    "?": ("predict", "a question about the next step, before its result; ? ID of another step"),
+    "?": (
+        "predict",
+        "a question about the next step, before its result; ? ID of another step;"
+        " ? off: `n` asks no questions, ? on: `n` asks again",
+    ),
     "all": ("all", "the last view in full"),
     "l": ("list", "all steps"),
     "h": ("help", "this list"),

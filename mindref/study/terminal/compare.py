@@ -29,6 +29,7 @@ from mindref.study.terminal.text import (
     fit_lines,
     label_lines,
     wrap_lines,
+    wrap_text,
 )
 from mindref.study.trace import Tensor, Trace
 
@@ -228,13 +229,18 @@ def format_ledger(inputs: Any, tensor_name: str, columns: int) -> list[Line]:
     ledger = make_ledger(inputs, tensor_name).to_json()
     lines = wrap_lines(ledger["title"], columns, "title")
     lines += wrap_lines(ledger["definition"], columns)
-    rows: list[tuple[str, ...]] = [("use", "norm/total", "cosine", "error")]
+    head = f" {'use':5}{'norm/total':>10}{'cosine':>9}{'error':>10}"
+    lines += [Line(""), Line(f"{head}  meaning", "dim")]
     for row in ledger["rows"]:
-        mark = " *" if row["kept_by_last"] else ""
-        numbers = (format_number(row[key], ".3f") for key in ("share", "cosine"))
-        label = f"{row['name']}{mark}  {row['title']}"
-        rows.append((label, *numbers, format_magnitude(row["fd_error"])))
-    lines += [Line(""), *format_columns(rows, columns), Line("")]
+        name = f"{row['name']}{' *' if row['kept_by_last'] else ''}"
+        numbers = (
+            f"{format_number(row['share'], '.3f'):>10}{format_number(row['cosine'], '.3f'):>9}"
+        )
+        label = f" {name:5}{numbers}{format_magnitude(row['fd_error']):>10}"
+        first, *following = wrap_text(row["title"], max(columns - len(label) - 2, 8))
+        lines.append(Line(f"{label}  {first}"))
+        lines += [Line(" " * (len(label) + 2) + piece) for piece in following]
+    lines.append(Line(""))
     lines += wrap_lines(
         "error: the largest relative error of a row against its finite difference", columns
     )

@@ -19,8 +19,17 @@ INDEX_TENSORS = {"brought_by": "interest", "top": "item"}
 """Tensors whose values are positions along an axis: a table shows the title of the position."""
 
 
+AXIS_WORDS = {"behaviour": "film"}
+"""The words for axes of the trace whose positions are items of the study: films."""
+
+
+def name_axis(name: str) -> str:
+    """Return the printed name of an axis of the trace."""
+    return AXIS_WORDS.get(name, name)
+
+
 class Axis(NamedTuple):
-    """One axis: its name, and a title for each position."""
+    """One axis: its printed name, and a title for each position."""
 
     name: str
     titles: tuple[str, ...]
@@ -31,6 +40,7 @@ class Axis(NamedTuple):
 @lru_cache(maxsize=256)
 def make_axis(name: str, titles: tuple[str, ...]) -> Axis:
     """Return an axis with escaped titles."""
+    name = name_axis(name)
     escaped = tuple(escape_title(title) for title in titles)
     numbers_only = all(title == str(i + 1) for i, title in enumerate(escaped))
     name_and_number = all(title == f"{name} {i + 1}" for i, title in enumerate(escaped))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mindref.study.terminal.numbers_and_axes import (
     format_number,
     get_axes,
     is_titled_vector,
+    name_axis,
 )
 from mindref.study.terminal.tables import (
     TableLayout,
@@ -35,6 +37,7 @@ from mindref.study.terminal.text import (
     wrap_lines,
     wrap_text,
 )
+from mindref.study.terminal.window import Detail, is_folded, list_details
 from mindref.study.trace import Step, Tensor, Trace
 
 SOURCE_LINES = 3  # lines of source on a screen, unless `all`
@@ -43,24 +46,76 @@ NEEDED = "hqnxb?vpdg"  # on a narrow screen the last of these keys go first
 ORDER = "npgxdvb?hq"
 
 
-def format_screen(trace: Trace, step_index: int, columns: int, all_: bool = False) -> list[Line]:
-    """Return the screen of a step; with `all_` in full."""
-    step = trace.steps[step_index]
-    lines = [
-        *format_heading(trace, step_index, columns),
-        *format_source(step, columns, all_),
-    ]
-    lines += label_lines("from", ", ".join(step.inputs), columns) if step.inputs else []
+class Window(NamedTuple):
+    """The height of a terminal; without lines, a screen has any length."""
+
+    lines: int = 0
+    shaded: bool = False  # the terminal prints blocks
+
+
+def format_screen(
+    trace: Trace, step_index: int, columns: int, all_: bool = False, window: Window | None = None
+) -> list[Line]:
+    """Return the screen of a step; with `all_` in full, with a window as much as fits.
+
+    If a screen in full is longer than the window, its heading is repeated at the end.
+    """
+    if window is None or not window.lines:
+        return compose_screen(trace, step_index, TableLayout(columns, all_))
+    if not all_:
+        for detail in list_details():
+            layout = TableLayout(columns, False, detail.rows, True, window.shaded, detail.blocks)
+            lines = compose_screen(trace, step_index, layout, detail)
+            if len(lines) <= window.lines:
+                return lines
+    else:
+        lines = compose_screen(trace, step_index, TableLayout(columns, True))
+    if len(lines) <= window.lines:
+        return lines
+    heading = fit_lines(format_heading(trace, step_index, columns), columns)
+    return [*lines[:-1], *heading, lines[-1]]
+
+
+def compose_screen(
+    trace: Trace, step_index: int, layout: TableLayout, detail: Detail | None = None
+) -> list[Line]:
+    """Return heading, source, tables, checks and keys of a step; without a detail everything."""
+    step, columns, all_ = trace.steps[step_index], layout.columns, layout.all_
+    lines = format_heading(trace, step_index, columns, detail is None or detail.tables)
+    if detail is None or detail.source:
+        lines += format_source(step, columns, all_)
+        lines += label_lines("from", ", ".join(step.inputs), columns) if step.inputs else []
     lines.append(Line(""))
-    layout = TableLayout(columns, all_, select_pinned_titles(trace, step_index))
+    layout = layout._replace(pinned=select_pinned_titles(trace, step_index))
+    folded = []
     for tensors in group_tensors(trace, step.outputs):
-        lines += format_output(trace, tensors, layout)
-    lines += checks.format_checks(trace, step_index, columns)
-    lines += [*format_links(step, columns), Line(""), format_keys(trace, step_index, columns)]
-    return fit_lines(lines, columns)
+        if omit_table(trace, step, tensors, detail):
+            folded += [tensor.name for tensor in tensors]
+        else:
+            lines += format_output(trace, tensors, layout)
+    if folded:
+        lines += label_lines("folded", f"{', '.join(folded)} (`all` to show)", columns, "dim")
+    if detail is None or detail.checks:
+        lines += checks.format_checks(trace, step_index, columns)
+        lines += format_links(step, columns)
+    else:
+        lines += checks.format_short_checks(trace, step_index, columns)
+    lines += [Line("")] if detail is None or detail.tables else []
+    return fit_lines([*lines, format_keys(trace, step_index, columns)], columns)
 
 
-def format_heading(trace: Trace, step_index: int, columns: int) -> list[Line]:
+def omit_table(trace: Trace, step: Step, tensors: list[Tensor], detail: Detail | None) -> bool:
+    """Return whether a window omits the table of tensors."""
+    if detail is None:
+        return False
+    main = select_main_tensor(step)
+    other = not any(tensor is main for tensor in tensors)
+    return is_folded(trace, step, tensors[0]) or (other and not detail.tables)
+
+
+def format_heading(
+    trace: Trace, step_index: int, columns: int, with_letters: bool = True
+) -> list[Line]:
     """Return number, id and title of a step, its purpose, its formulas and its source in print."""
     step = trace.steps[step_index]
     name = f" {step_index + 1}/{len(trace.steps)}  {step.id}"
@@ -80,7 +135,8 @@ def format_heading(trace: Trace, step_index: int, columns: int) -> list[Line]:
     else:
         lines += [*wrap_lines(last, columns, "bold"), *wrap_lines(paper, columns)]
     letters = ", ".join(f"{letter} = {name}" for letter, name in step.equation.letters.items())
-    return [*lines, *(label_lines("letters", letters, columns) if letters else [])]
+    shown = letters and with_letters
+    return [*lines, *(label_lines("letters", letters, columns) if shown else [])]
 
 
 def format_source(step: Step, columns: int, all_: bool) -> list[Line]:
@@ -143,7 +199,7 @@ def format_output(trace: Trace, tensors: list[Tensor], layout: TableLayout) -> l
     lines: list[Line] = []
     for tensor in tensors:
         shape = zip(tensor.axes, np.shape(tensor.values), strict=True)
-        axes = ", ".join(f"{name}={size}" for name, size in shape)
+        axes = ", ".join(f"{name_axis(name)}={size}" for name, size in shape)
         dtype = np.asarray(tensor.values).dtype
         lines += wrap_lines(f"{tensor.name}  ({axes}) {dtype}", layout.columns, "bold")
     if first.name == "top":

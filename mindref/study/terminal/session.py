@@ -12,18 +12,20 @@ from mindref.errors import ConfigError, say
 from mindref.study.terminal.commands import suggest_shell_commands
 from mindref.study.terminal.compare import compare_iterations, format_ledger, format_variant
 from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
-from mindref.study.terminal.screen import format_screen
+from mindref.study.terminal.screen import Window, format_screen
 from mindref.study.terminal.stepper import Stepper
 from mindref.study.terminal.terms import format_explanation
 from mindref.study.terminal.text import (
     Line,
     escape_title,
     fit_lines,
+    is_encodable,
     render_lines,
     replace_unencodable,
     supports_colour,
     wrap_lines,
 )
+from mindref.study.terminal.window import BLOCKS
 from mindref.study.trace import Trace
 
 PROMPT = "> "
@@ -64,9 +66,15 @@ def run_session(
     stdin, stdout = stdin or sys.stdin, stdout or sys.stdout
     step_index = find_step(trace, step) if step else 0
     stepper = Stepper(trace, inputs, columns or get_terminal_width(), step_index, start)
-    write_lines([*format_banner(trace, stepper.columns), *stepper.screen()], stdout)
+    typed = commands is None and stdin is not None and stdin.isatty()
+    stepper.asks = typed and is_terminal(stdout)
+    stepper.shaded = stepper.asks and prints_blocks(stdout)
+    banner = format_banner(trace, stepper.columns)
+    stepper.lines = get_window_lines() if stepper.asks else 0
+    write_lines([*banner, *stepper.screen(used=len(banner))], stdout)
     for text in read_session_commands(stepper, commands, stdin, stdout):
         stepper.columns = columns or get_terminal_width()
+        stepper.lines = get_window_lines() if stepper.lines else 0
         write_lines([Line(""), *stepper.answer(text)], stdout)
         if stepper.ended:
             return
@@ -119,7 +127,7 @@ def print_view(
     changes since the previous iteration; backward: the gradient of the step; ledger: "Se", "S" or
     "e". Raises ConfigError with the three closest names for an unknown name, and prints nothing.
     """
-    columns = columns or get_terminal_width()
+    columns, stdout = columns or get_terminal_width(), stdout or sys.stdout
     step_index = find_step(trace, step) if step else 0
     if backward:
         step_index = find_backward_step(trace, step_index)
@@ -133,10 +141,15 @@ def print_view(
         lines += [*compare_iterations(trace, step_index, columns, all_), Line("")]
     if ledger:
         lines += [*format_ledger(inputs, ledger, columns), Line("")]
-    if not lines:
-        lines = format_screen(trace, step_index, columns, all_)[:-1]  # without the keys
+    if lines and ledger:  # suggestions about the step do not belong to a ledger
+        write_lines(lines[:-1], stdout)
+        return
     closing = suggest_shell_commands(trace, step_index, columns, start)
-    write_lines([*lines, *closing], stdout or sys.stdout)
+    if not lines:
+        height = get_window_lines() - len(closing) if is_terminal(stdout) else 0
+        window = Window(max(height, 0), prints_blocks(stdout))
+        lines = format_screen(trace, step_index, columns, all_, window)[:-1]  # without the keys
+    write_lines([*lines, *closing], stdout)
 
 
 def find_backward_step(trace: Trace, step_index: int) -> int:
@@ -170,6 +183,22 @@ def print_all_steps(
 def get_terminal_width() -> int:
     """Return the columns of the terminal, or 80."""
     return shutil.get_terminal_size((80, 24)).columns
+
+
+def get_window_lines() -> int:
+    """Return the lines of the terminal below a blank line and above the prompt, or 22."""
+    return max(shutil.get_terminal_size((80, 24)).lines - 2, 1)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal."""
+    return stream is not None and stream.isatty()
+
+
+def prints_blocks(stream: TextIO | None) -> bool:
+    """Return whether the encoding of a stream has the blocks that shade weights."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return is_encodable("".join(BLOCKS), encoding)
 
 
 def write_lines(lines: Iterable[Line], stdout: TextIO | None, colours: bool | None = None) -> None:

@@ -19,7 +19,7 @@ from mindref.study.terminal.compare import (
     suggest_after_variant,
 )
 from mindref.study.terminal.lookup import find_gradient_step, find_step, parse_cell
-from mindref.study.terminal.screen import format_heading, format_screen
+from mindref.study.terminal.screen import Window, format_heading, format_screen
 from mindref.study.terminal.terms import format_explanation, suggest_after_cell
 from mindref.study.terminal.text import Line, escape_title, fit_lines, wrap_lines
 from mindref.study.trace import Question, Trace
@@ -46,13 +46,18 @@ def parse_choice(question: Question, reply: str) -> int | None:
 
 
 def format_feedback(question: Question, choice: int, columns: int) -> list[Line]:
-    """Return whether a choice is right, and the right choice."""
+    """Return whether a choice is right, the right choice, and the numbers that decide."""
     answer = f"{question.answer + 1}  {escape_title(question.choices[question.answer])}"
+    because = getattr(question, "because", "")
+    reason = wrap_lines(because, columns) if because else []
     if choice == question.answer:
-        return wrap_lines(f"Right: {answer}", columns, "ok")
+        return [*wrap_lines(f"Right: {answer}", columns, "ok"), *reason]
     chosen = f"{choice + 1}  {escape_title(question.choices[choice])}"
     lines = wrap_lines(f"Wrong: your answer was {chosen}", columns, "bad")
-    return lines + wrap_lines(f"The answer is {answer}", columns, "ok")
+    return [*lines, *wrap_lines(f"The answer is {answer}", columns, "ok"), *reason]
+
+
+SWITCHES = {"off": False, "on": True}  # arguments of `?`
 
 
 class Stepper:
@@ -68,6 +73,8 @@ class Stepper:
     ) -> None:
         self.trace, self.inputs, self.columns, self.step_index = trace, inputs, columns, step_index
         self.start = start  # the command that opens this user again
+        self.lines, self.shaded = 0, False  # the window; 0 lines: a screen has any length
+        self.asks = False  # `n` asks the question of a step before its numbers
         self.ended = False
         self.question_index: int | None = None  # the step whose question awaits a reply
         self.view: Callable[[bool], list[Line]] = self.screen  # the argument: print in full
@@ -92,8 +99,12 @@ class Stepper:
         A user error returns a line that says what to do; the current step stays the same.
         """
         try:
-            if self.question_index is not None and commands.parse_command(text) is None:
-                return self.reply(text)
+            pending = self.question_index is not None
+            command = commands.parse_command(text)
+            if pending and (command is None or (self.asks and command == ("n", ""))):
+                return self.reply("" if command else text)
+            if pending and command == ("?", ""):
+                return self.run_predict(self.trace.steps[self.step_index].id)
             self.question_index = None
             lines: list[Line] = []
             for letter, argument in commands.parse_commands(text):
@@ -108,14 +119,16 @@ class Stepper:
         self.view = lambda all_: self.add_suggestions(make_lines(all_), first)
         return self.view(False)
 
-    def screen(self, all_: bool = False) -> list[Line]:
-        """Return the screen of the current step."""
-        return format_screen(self.trace, self.step_index, self.columns, all_)
+    def screen(self, all_: bool = False, used: int = 0) -> list[Line]:
+        """Return the screen of the current step; used: lines of the window above it."""
+        lines = max(self.lines - used, 1) if self.lines else 0
+        window = Window(lines, self.shaded)
+        return format_screen(self.trace, self.step_index, self.columns, all_, window)
 
-    def move_to(self, step_index: int) -> list[Line]:
+    def move_to(self, step_index: int, used: int = 0) -> list[Line]:
         """Go to a step and return its screen."""
         self.step_index, self.question_index, self.view = step_index, None, self.screen
-        return self.screen()
+        return self.screen(used=used)
 
     def add_suggestions(self, lines: list[Line], first: Suggestions = ()) -> list[Line]:
         """Return lines followed by three suggested commands."""
@@ -130,6 +143,8 @@ class Stepper:
         """Go to the next step."""
         if self.step_index == len(self.trace.steps) - 1:
             return self.add_suggestions_to("This is the last step.")
+        if self.asks and self.trace.steps[self.step_index + 1].question is not None:
+            return self.run_predict("")
         return self.move_to(self.step_index + 1)
 
     def run_back(self, argument: str) -> list[Line]:
@@ -185,7 +200,13 @@ class Stepper:
         return self.move_to(gradient)
 
     def run_predict(self, argument: str) -> list[Line]:
-        """Return the question of the next step, or of a named step, before its result."""
+        """Return the question of the next step, or of a named step, before its result.
+
+        "off" and "on" end and start the questions of `n`.
+        """
+        if argument in SWITCHES:
+            self.asks = SWITCHES[argument]
+            return self.add_suggestions_to(f"Questions before a step are {argument}.")
         steps = self.trace.steps
         target = find_step(self.trace, argument) if argument else self.step_index + 1
         question = steps[target].question if target < len(steps) else None
@@ -209,7 +230,7 @@ class Stepper:
             expected = f"a number from 1 to {len(question.choices)}, or Enter"
             raise ConfigError(say("answer", expected, quote_text(text.strip())))
         feedback = format_feedback(question, choice, self.columns)
-        return [*feedback, Line(""), *self.move_to(self.step_index)]
+        return [*feedback, Line(""), *self.move_to(self.step_index, len(feedback) + 1)]
 
     def run_all(self, argument: str) -> list[Line]:
         """Return the last view in full."""

@@ -21,13 +21,14 @@ from mindref.study.terminal.numbers_and_axes import (
     format_row_label,
     get_axes,
     get_labelled_axis,
+    name_axis,
     select_active,
 )
 from mindref.study.terminal.text import Line, align_left, align_right, display_width
+from mindref.study.terminal.window import ROWS, select_padding, shade_weights
 from mindref.study.trace import Tensor, Trace
 
 INDENT = 3
-ROWS = 8  # of a table, unless `all`
 MARK = " ^"
 NO_MARK = "  "
 GRADIENTS = ("d_", "from_")  # prefixes of the names of gradients
@@ -40,6 +41,10 @@ class TableLayout(NamedTuple):
 
     columns: int
     all_: bool = False  # omit nothing
+    rows: int = ROWS
+    window: bool = False  # fold padding, print blocks of rows side by side
+    shaded: bool = False  # a block after each weight
+    blocks: bool = False  # every block of columns
     pinned: frozenset[str] = frozenset()  # titles of rows that are always printed
 
 
@@ -49,6 +54,7 @@ class TableGrid(NamedTuple):
     rows: Axis
     columns: Axis
     texts: list[list[str]]
+    padding: Any  # mask of the rows that are padding
 
 
 def format_tensor(trace: Trace, tensor: Tensor, layout: TableLayout) -> list[Line]:
@@ -62,15 +68,19 @@ def format_tensor(trace: Trace, tensor: Tensor, layout: TableLayout) -> list[Lin
     for index in leading if layout.all_ else leading[:1]:
         if index:
             lines.append(Line(f"{' ' * INDENT}{format_position(axes, index)}:", "dim"))
-        lines += format_grid(make_grid(trace, tensor, axes, index), layout)
+        lines += format_grid(make_grid(trace, tensor, axes, index, layout), layout)
     if not layout.all_ and len(leading) > 1:
-        each = " and ".join(tensor.axes[:-2])
+        each = " and ".join(map(name_axis, tensor.axes[:-2]))
         lines.append(format_omitted(len(leading) - 1, "table", f", one for each {each}"))
     return lines
 
 
 def make_grid(
-    trace: Trace, tensor: Tensor, axes: list[Axis], leading_index: tuple[int, ...]
+    trace: Trace,
+    tensor: Tensor,
+    axes: list[Axis],
+    leading_index: tuple[int, ...],
+    layout: TableLayout,
 ) -> TableGrid:
     """Return the table of a matrix, or of a vector as one row."""
     array = np.atleast_2d(np.asarray(tensor.values)[leading_index])
@@ -78,7 +88,9 @@ def make_grid(
     marks = mark_largest(array, across, select_active(trace, across), is_gradient(tensor))
     number_format = choose_format(tensor.values)
     texts = [[align_number(x, number_format) for x in row] for row in array.tolist()]
-    return TableGrid(down, across, append_marks(texts, marks))
+    texts = append_blocks(texts, shade_weights(tensor, array) if layout.shaded else None)
+    padding = select_padding(trace, down.name, len(array))
+    return TableGrid(down, across, append_marks(texts, marks), padding)
 
 
 def format_vectors(trace: Trace, tensors: Sequence[Tensor], layout: TableLayout) -> list[Line]:
@@ -89,11 +101,13 @@ def format_vectors(trace: Trace, tensors: Sequence[Tensor], layout: TableLayout)
     for tensor in tensors:
         array = np.asarray(tensor.values)
         marks = mark_largest(array[None], axis, active, is_gradient(tensor))
-        cells = format_vector_cells(trace, tensor, layout.columns)
-        texts.append(append_marks([cells], marks)[0])
+        cells = [format_vector_cells(trace, tensor, layout.columns)]
+        blocks = shade_weights(tensor, array[None]) if layout.shaded else None
+        texts.append(append_marks(append_blocks(cells, blocks), marks)[0])
     heads = Axis("", tuple(tensor.name for tensor in tensors), True, False)
     rows = [list(row) for row in zip(*texts, strict=True)]
-    return format_grid(TableGrid(axis, heads, rows), layout)
+    padding = select_padding(trace, axis.name, len(rows))
+    return format_grid(TableGrid(axis, heads, rows, padding), layout)
 
 
 def format_vector_cells(trace: Trace, tensor: Tensor, columns: int) -> list[str]:
@@ -149,6 +163,16 @@ def append_marks(texts: list[list[str]], marks: Any) -> list[list[str]]:
     ]
 
 
+def append_blocks(texts: list[list[str]], blocks: list[list[str]] | None) -> list[list[str]]:
+    """Return texts with a block after each; unchanged without blocks."""
+    if blocks is None:
+        return texts
+    return [
+        [f"{text} {block}" for text, block in zip(row, row_blocks, strict=True)]
+        for row, row_blocks in zip(texts, blocks, strict=True)
+    ]
+
+
 def format_grid(grid: TableGrid, layout: TableLayout) -> list[Line]:
     """Return the first block of columns that fits the width; with `all_` every block."""
     labels = [format_row_label(grid.rows, i) for i in range(len(grid.texts))]
@@ -160,8 +184,18 @@ def format_grid(grid: TableGrid, layout: TableLayout) -> list[Line]:
     least = min(LABEL, layout.columns * 2 // 5)
     label = min(max(longest, display_width(corner)), max(remaining, least))
     corner = corner if display_width(corner) <= label else grid.rows.name
-    rows = select_table_rows(grid, layout)
-    first, count, omitted = 0, len(heads), len(grid.texts) - len(rows)
+    beside = 1
+    if layout.window:  # blocks of rows side by side, if every column fits
+        beside = max((layout.columns - INDENT) // (label + sum(widths) + INDENT), 1)
+    rows = select_table_rows(grid, layout, beside)
+    first, count = 0, len(heads)
+    omitted = format_omitted_rows(grid, rows)
+    if beside > 1 and len(rows) > layout.rows:
+        height = -(-len(rows) // beside)
+        head = format_table_row(corner, label, heads, widths, "dim")
+        texts = [format_table_row(labels[i], label, grid.texts[i], widths) for i in rows]
+        columns = [[head, *texts[k : k + height]] for k in range(0, len(texts), height)]
+        return [*join_columns(columns, INDENT + label + sum(widths)), *omitted]
     lines: list[Line] = []
     while first < count:
         end, free = first + 1, layout.columns - INDENT - label - widths[first]
@@ -172,8 +206,8 @@ def format_grid(grid: TableGrid, layout: TableLayout) -> list[Line]:
         lines.append(format_table_row(corner, label, heads[block], block_widths, "dim"))
         for i in rows:
             lines.append(format_table_row(labels[i], label, grid.texts[i][block], block_widths))
-        lines += [format_omitted(omitted, "row")] if omitted else []
-        if end < count and not layout.all_:
+        lines += omitted
+        if end < count and not (layout.all_ or layout.blocks):
             return [*lines, format_omitted(count - end, "column")]
         first = end
     return lines
@@ -220,10 +254,34 @@ def count_noun(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def select_table_rows(grid: TableGrid, layout: TableLayout) -> list[int]:
+def select_table_rows(grid: TableGrid, layout: TableLayout, beside: int = 1) -> list[int]:
     """Return the rows to print: all rows, or the first few and the pinned rows."""
-    count = len(grid.texts)
-    if layout.all_ or count <= ROWS + 1:  # the line "1 more row" is as long as the row
+    count, limit = len(grid.texts), layout.rows * beside
+    if layout.all_:
         return list(range(count))
-    pinned = [i for i in range(ROWS, count) if grid.rows.titles[i] in layout.pinned]
-    return [*range(ROWS), *pinned]
+    real = [i for i in range(count) if not (layout.window and grid.padding[i])]
+    if len(real) <= limit + (len(real) == count):  # the line "1 more row" is as long as the row
+        return real
+    pinned = [i for i in real[limit:] if grid.rows.titles[i] in layout.pinned]
+    return [*real[:limit], *pinned]
+
+
+def format_omitted_rows(grid: TableGrid, rows: list[int]) -> list[Line]:
+    """Return the line with the number of omitted rows, padding separately; [] for none."""
+    omitted = set(range(len(grid.texts))) - set(rows)
+    padded = sum(bool(grid.padding[i]) for i in omitted)
+    if not omitted:
+        return []
+    if not padded or not all(grid.padding[i] for i in omitted):
+        return [format_omitted(len(omitted), "row", f", {padded} of padding" if padded else "")]
+    text = f"...  ({count_noun(padded, 'row')} of padding, `all` to show)"
+    return [Line(" " * INDENT + text, "dim")]
+
+
+def join_columns(columns: list[list[Line]], width: int) -> list[Line]:
+    """Return blocks of rows of one table side by side."""
+    lines = []
+    for i in range(len(columns[0])):
+        texts = [align_left(column[i].text, width) for column in columns if i < len(column)]
+        lines.append(Line("".join(texts), columns[0][i].style))
+    return lines

@@ -180,7 +180,7 @@ def label_lines(name: str, text: str, columns: int, style: str = "") -> list[Lin
 
 
 CODES = {"title": "1;36", "bold": "1", "dim": "2", "ok": "32", "bad": "1;31", "ask": "1;33"}
-LARGEST = re.compile(r"\S+ \^")
+LARGEST = re.compile(r"\S+(?: [░▒▓█ ]{2})? \^")
 
 
 def supports_colour(stream: TextIO) -> bool:

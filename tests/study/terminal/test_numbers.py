@@ -23,6 +23,7 @@ from mindref.study.terminal.numbers_and_axes import (
     format_exact,
     format_magnitude,
     format_number,
+    name_axis,
 )
 from mindref.study.terminal.screen import format_screen
 from mindref.study.tracing import trace_pair
@@ -184,7 +185,9 @@ def check_sums(step, lines):
     assert len(sum_lines) == sum(len(tensor.axes) for tensor in weights)
     for tensor in weights:
         for k, axis in enumerate(tensor.axes):
-            (line,) = (line for line in sum_lines if line.startswith(f" sum over {axis}s "))
+            (line,) = (
+                line for line in sum_lines if line.startswith(f" sum over {name_axis(axis)}s ")
+            )
             totals = np.atleast_1d(tensor.values.sum(axis=k))
             if tensor.recipe["out"][k] == tensor.recipe["over"]:
                 (one,) = re.findall(rf"s +{NUMBER}", line)

@@ -136,7 +136,7 @@ def test_columns_align_whatever_the_titles_are(hostile):
     """The numbers of a row end below the end of the heading, in columns of the terminal."""
     step_index = find_step(hostile.trace, "routing[2].weights")
     lines = [line.text for line in format_screen(hostile.trace, step_index, 100, all_=True)]
-    head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("behaviour"))
+    head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("film"))
     count = len(hostile.trace.labels["behaviour"])
     ends = [
         display_width(line.partition(" ^")[0].rstrip())
@@ -180,7 +180,7 @@ def test_a_cell_is_parsed_by_number_or_title(text, name, index, film_club):
     [
         ("w[Night Fairy, 3]", "closest: "),
         ("w[copper, 3]", "it could be 1 or 2"),
-        ("Se[3]", "2 positions, behaviour, width"),
+        ("Se[3]", "2 positions, film, width"),
         ("w[3, 9]", "interest: expected a number from 1 to 4"),
         ("w[3, 2", "cell such as"),
         ("Se[1, 2, 3]", "expected"),

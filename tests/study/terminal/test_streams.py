@@ -93,7 +93,7 @@ def test_an_ascii_stream_receives_question_marks_of_the_same_width(hostile):
     ("words", "error"),
     [
         (["--at", "rooting[2].weights"], "closest: routing[2].weights"),
-        (["--at", "ids", "--explain", "w[1][99, 2]"], "behaviour: expected a number from 1 to"),
+        (["--at", "ids", "--explain", "w[1][99, 2]"], "film: expected a number from 1 to"),
         (["--explain", "nothing[1]"], "cell: expected a cell such as"),
         (["--variant", "softmax-over-behavior"], "closest: softmax-over-behaviours"),
     ],
