@@ -42,7 +42,9 @@ def format_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
     return [*lines, *format_largest_change(trace, step_index, columns)]
 
 
-def format_short_checks(trace: Trace, step_index: int, columns: int) -> list[Line]:
+def format_short_checks(
+    trace: Trace, step_index: int, columns: int, with_change: bool
+) -> list[Line]:
     """Return one line for the invariants, and the largest change."""
     wrong = [x for x in trace.steps[step_index].invariants if not x.holds]
     count = len(trace.steps[step_index].invariants)
@@ -51,7 +53,8 @@ def format_short_checks(trace: Trace, step_index: int, columns: int) -> list[Lin
     if wrong:
         texts = "; ".join(f"{x.text} ({format_residual(x)})" for x in wrong)
         lines = label_lines("NOT", texts, columns, "bad")
-    return [*(lines if count else []), *format_largest_change(trace, step_index, columns)]
+    change = format_largest_change(trace, step_index, columns) if with_change else []
+    return [*(lines if count else []), *change]
 
 
 def format_residual(invariant: Invariant) -> str:

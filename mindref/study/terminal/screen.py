@@ -82,6 +82,9 @@ def compose_screen(
     """Return heading, source, tables, checks and keys of a step; without a detail everything."""
     step, columns, all_ = trace.steps[step_index], layout.columns, layout.all_
     lines = format_heading(trace, step_index, columns, detail is None or detail.tables)
+    change = getattr(step, "change", "")  # since the previous iteration; not in a question
+    if change and (detail is None or detail.tables):
+        lines += wrap_lines(change, columns)
     if detail is None or detail.source:
         lines += format_source(step, columns, all_)
         lines += label_lines("from", ", ".join(step.inputs), columns) if step.inputs else []
@@ -99,7 +102,7 @@ def compose_screen(
         lines += checks.format_checks(trace, step_index, columns)
         lines += format_links(step, columns)
     else:
-        lines += checks.format_short_checks(trace, step_index, columns)
+        lines += checks.format_short_checks(trace, step_index, columns, detail.tables)
     lines += [Line("")] if detail is None or detail.tables else []
     return fit_lines([*lines, format_keys(trace, step_index, columns)], columns)
 
