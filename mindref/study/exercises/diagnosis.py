@@ -17,7 +17,7 @@ from mindref.study.exercises.patterns import FoundPattern, find_pattern
 PATTERN = "pattern "  # the name of a diagnosis that is no known mistake begins with it
 
 
-class Diagnosis(NamedTuple):
+class NamedMistake(NamedTuple):
     """The mistake of an answer."""
 
     name: str
@@ -25,7 +25,7 @@ class Diagnosis(NamedTuple):
     cases: list[int]  # failing cases that it explains
 
 
-def diagnose(checked: CheckedAnswer) -> Diagnosis | None:
+def name_mistake(checked: CheckedAnswer) -> NamedMistake | None:
     """Return the mistake of an answer, or None.
 
     In this order: a known mistake with the same answers, the same with another parameter, a
@@ -34,21 +34,21 @@ def diagnose(checked: CheckedAnswer) -> Diagnosis | None:
     failing = checked.failing
     mistake = find_equal_mistake(checked)
     if mistake is not None:
-        return Diagnosis(mistake.name, describe_mistake(mistake), failing)
+        return NamedMistake(mistake.name, describe_mistake(mistake), failing)
     fitted = find_fitted_mistake(checked)
     if fitted is not None:
-        return Diagnosis(fitted[0].name, describe_mistake(*fitted), failing)
+        return NamedMistake(fitted[0].name, describe_mistake(*fitted), failing)
     pattern = find_pattern(checked)
     if pattern is None or pattern.cases != failing:
         partial = find_partial_mistake(checked)
         if partial is not None:
-            return Diagnosis(partial[0].name, describe_mistake(partial[0]), partial[1])
+            return NamedMistake(partial[0].name, describe_mistake(partial[0]), partial[1])
     if pattern is not None:
-        return Diagnosis(
+        return NamedMistake(
             PATTERN + pattern.pattern.name, describe_pattern(checked, pattern), pattern.cases
         )
     location = find_location(checked)
-    return Diagnosis(PATTERN + location[0], location[1] + ".", failing) if location else None
+    return NamedMistake(PATTERN + location[0], location[1] + ".", failing) if location else None
 
 
 def describe_mistake(mistake: KnownMistake, parameter: float | None = None) -> str:
@@ -59,14 +59,14 @@ def describe_mistake(mistake: KnownMistake, parameter: float | None = None) -> s
     return f"your answer equals a known mistake: {diagnosis}. {mistake.hint}{seen}"
 
 
-def describe_pattern(checked: CheckedAnswer, found: FoundPattern) -> str:
+def describe_pattern(checked: CheckedAnswer, match: FoundPattern) -> str:
     """Return a pattern as a sentence."""
-    name = checked.exercise.returns[found.part].name
-    text = f"{name} {found.pattern.text}"
+    name = checked.exercise.returns[match.part].name
+    text = f"{name} {match.pattern.text}"
     return text if text.endswith("?") else text + "."
 
 
-def describe_diagnosis(checked: CheckedAnswer, diagnosis: Diagnosis) -> str:
+def describe_named_mistake(checked: CheckedAnswer, diagnosis: NamedMistake) -> str:
     """Return a diagnosis with its cases, unless it explains all failing cases."""
     unexplained = [i for i in checked.failing if i not in diagnosis.cases]
     if not unexplained:

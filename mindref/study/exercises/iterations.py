@@ -74,10 +74,10 @@ def find_first_wrong_iteration(
     return None
 
 
-def describe_first_wrong_iteration(found: FirstWrongIteration) -> str:
+def describe_first_wrong_iteration(first_wrong: FirstWrongIteration) -> str:
     """Return the right iterations, the wrong one, and both values of its first wrong entry."""
-    r = found.iteration
-    if found.part.gradient_of:
+    r = first_wrong.iteration
+    if first_wrong.part.gradient_of:
         before = f"With {count_iterations(r - 1)} your answer is right; with {r} it is not: "
         head = before if r > 1 else "Your answer is wrong with 1 iteration already: "
     elif r == 1:
@@ -86,8 +86,8 @@ def describe_first_wrong_iteration(found: FirstWrongIteration) -> str:
         last = f"and {r - 1}" if r == 3 else f"to {r - 1}"
         names = "Iteration 1 is" if r == 2 else f"Iterations 1 {last} are"
         head = f"{names} right; iteration {r} differs: "
-    entry = format_entry(found.part, found.entry)
-    return f"{head}{entry} is {found.got:.6g}, expected {found.want:.6g}."
+    entry = format_entry(first_wrong.part, first_wrong.entry)
+    return f"{head}{entry} is {first_wrong.got:.6g}, expected {first_wrong.want:.6g}."
 
 
 def count_iterations(count: int) -> str:

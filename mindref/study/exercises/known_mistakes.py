@@ -171,11 +171,13 @@ def explains_every_case(checked: CheckedAnswer, mistake: KnownMistake, value: fl
     cases = range(len(checked.answers))
     answers = run_code(checked.exercise, set_parameter(mistake, value), cases)
     for i, expected in enumerate(checked.expected_cases):
-        mine = flatten_deviation(expected, checked.answers[i])
+        deviation = flatten_deviation(expected, checked.answers[i])
         other = flatten_deviation(expected, answers[i])
         largest = max((float(np.max(np.abs(x), initial=0)) for x in expected.arrays), default=0.0)
         allowed = UNEXPLAINED * np.max(np.abs(other), initial=0) + ROUNDING * largest
-        if len(mine) != len(other) or not np.max(np.abs(mine - other), initial=0) <= allowed:
+        if len(deviation) != len(other):
+            return False
+        if not np.max(np.abs(deviation - other), initial=0) <= allowed:
             return False
     return True
 

@@ -132,12 +132,12 @@ def find_sizes(checked: CheckedAnswer) -> dict[str, Callable[[ExpectedCase], flo
         for position, axis in enumerate(spec.axes.replace("E", "D")):
             words = f"the number of {AXES[axis]}s, {axis}"
             sizes.setdefault(words, make_size(spec.name, position))
-        if not spec.axes and is_number(checked.expected_cases[0].inputs[spec.name]):
+        if not spec.axes and is_numeric_argument(checked.expected_cases[0].inputs[spec.name]):
             sizes[f"the argument `{spec.name}`"] = make_number(spec.name)
     return sizes
 
 
-def is_number(value: Any) -> bool:
+def is_numeric_argument(value: Any) -> bool:
     """Return whether an argument is a number; the setting of a training may be a text."""
     return isinstance(value, int | float)
 
@@ -227,7 +227,7 @@ def list_reductions(part: ArraySpec) -> Iterator[Pattern]:
             change = of_array(partial(reduce_axis, axis=position, function=function))
             yield Pattern(name, text.format(AXES[letter]), change)
     if part.axes[-1:] == "D":
-        yield Pattern("unit", "has vectors of length one", of_array(normalise_vectors))
+        yield Pattern("unit", "has vectors of length one", of_array(divide_by_length))
 
 
 def of_array(function: Callable[..., Any]) -> Change:
@@ -242,6 +242,6 @@ def reduce_axis(x: Array, axis: int, function: Callable[..., Array]) -> Array:
     return np.moveaxis(changed + np.zeros_like(first), 0, axis)
 
 
-def normalise_vectors(x: Array) -> Array:
+def divide_by_length(x: Array) -> Array:
     """Return vectors divided by their lengths."""
     return np.asarray(x / np.linalg.norm(x, axis=-1, keepdims=True))

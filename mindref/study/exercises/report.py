@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mindref.study.exercises.diagnosis import Diagnosis, describe_diagnosis, diagnose
+from mindref.study.exercises.diagnosis import NamedMistake, describe_named_mistake, name_mistake
 from mindref.study.exercises.exercise import WIDTH, Exercise
 from mindref.study.exercises.expected import compute_expected_cases
 from mindref.study.exercises.grader import RULES, SMALL, Grade, format_entry, grade_answer
@@ -27,7 +27,7 @@ class ExerciseReport(NamedTuple):
     """The result of a check."""
 
     checked: CheckedAnswer
-    diagnosis: Diagnosis | None
+    diagnosis: NamedMistake | None
     iteration: str = ""  # the first wrong iteration, as a sentence
 
     @property
@@ -57,7 +57,7 @@ def make_exercise_report(exercise: Exercise, answers: Sequence[CaseAnswer]) -> E
     pairs = zip(expected_cases, answers, strict=True)
     grades = [grade_answer(exercise, expected, answer) for expected, answer in pairs]
     checked = CheckedAnswer(exercise, expected_cases, answers, grades)
-    return ExerciseReport(checked, diagnose(checked) if checked.failing else None)
+    return ExerciseReport(checked, name_mistake(checked) if checked.failing else None)
 
 
 def make_iteration_job(report: ExerciseReport, code: str, file: str = "") -> Job | None:
@@ -73,8 +73,10 @@ def add_first_wrong_iteration(
     """Return a report with the first wrong iteration; answers: of the job above."""
     exercise, cases = report.exercise, report.checked.expected_cases
     case = select_iterated_case(exercise, cases, report.grades)
-    found = None if case is None else find_first_wrong_iteration(exercise, cases[case], answers)
-    text = describe_first_wrong_iteration(found) if found else ""
+    first_wrong = (
+        None if case is None else find_first_wrong_iteration(exercise, cases[case], answers)
+    )
+    text = describe_first_wrong_iteration(first_wrong) if first_wrong else ""
     return report._replace(iteration=text)
 
 
@@ -159,7 +161,7 @@ def format_diagnosis(report: ExerciseReport) -> Iterator[str]:
     if diagnosis is not None and diagnosis.name == exercise.starter_mistake:
         texts = ["Your file still has the same answers as the starter."]  # a bug is not revealed
     elif diagnosis is not None:
-        texts.append(describe_diagnosis(report.checked, diagnosis))
+        texts.append(describe_named_mistake(report.checked, diagnosis))
     for text in texts:
         yield ""
         yield from textwrap.wrap(

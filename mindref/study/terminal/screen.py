@@ -138,8 +138,7 @@ def format_heading(
     else:
         lines += [*wrap_lines(last, columns, "bold"), *wrap_lines(paper, columns)]
     letters = ", ".join(f"{letter} = {name}" for letter, name in step.equation.letters.items())
-    shown = letters and with_letters
-    return [*lines, *(label_lines("letters", letters, columns) if shown else [])]
+    return [*lines, *(label_lines("letters", letters, columns) if letters and with_letters else [])]
 
 
 def format_source(step: Step, columns: int, all_: bool) -> list[Line]:

@@ -67,7 +67,7 @@ def run_session(
     step_index = find_step(trace, step) if step else 0
     stepper = Stepper(trace, inputs, columns or get_terminal_width(), step_index, start)
     typed = commands is None and stdin is not None and stdin.isatty()
-    stepper.asks = typed and is_terminal(stdout)
+    stepper.asks = typed and writes_to_terminal(stdout)
     stepper.shaded = stepper.asks and prints_blocks(stdout)
     banner = format_banner(trace, stepper.columns)
     stepper.lines = get_window_lines() if stepper.asks else 0
@@ -146,7 +146,7 @@ def print_view(
         return
     closing = suggest_shell_commands(trace, step_index, columns, start)
     if not lines:
-        height = get_window_lines() - len(closing) if is_terminal(stdout) else 0
+        height = get_window_lines() - len(closing) if writes_to_terminal(stdout) else 0
         window = Window(max(height, 0), prints_blocks(stdout))
         lines = format_screen(trace, step_index, columns, all_, window)[:-1]  # without the keys
     write_lines([*lines, *closing], stdout)
@@ -190,7 +190,7 @@ def get_window_lines() -> int:
     return max(shutil.get_terminal_size((80, 24)).lines - 2, 1)
 
 
-def is_terminal(stream: TextIO | None) -> bool:
+def writes_to_terminal(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal."""
     return stream is not None and stream.isatty()
 
