@@ -88,8 +88,9 @@ def format_report(report: ExerciseReport) -> Iterator[str]:
         yield from format_failure(report)
         yield from format_diagnosis(report)
     passing = sum(not grade.failed for grade in report.grades)
-    allowed = f"{report.exercise.tolerance:.0e} (relative to at least {SMALL:.0%} of the largest)"
-    yield f" {passing} of {len(report.grades)} cases pass. Allowed error: {allowed}."
+    yield f" {passing} of {len(report.grades)} cases pass."
+    allowed = f"{report.exercise.tolerance:.0e}, relative to an entry"
+    yield f" Allowed error: {allowed}, or to {SMALL:.0%} of the largest entry."
 
 
 def format_case_table(report: ExerciseReport) -> Iterator[str]:
@@ -138,9 +139,9 @@ def format_failure(report: ExerciseReport) -> Iterator[str]:
     differences = expected.differences[grade.part]
     values = f"yours {got:.10g}   expected {closed:.10g}"
     if differences is not None:
-        values += f"   finite difference {differences[grade.entry]:.10g}"
+        values += f"\n   finite difference {differences[grade.entry]:.10g}"
     yield f"   {format_entry(part, grade.entry)}:"
-    yield f"   {values}"
+    yield from f"   {values}".splitlines()
     terms = report.exercise.task.explain_entry(expected.inputs, part.name, grade.entry)
     yield f"   expected is the {QUOTIENT if terms.how == 'quotient' else f'{terms.how} of'}"
     printed = terms.numbers[:12]

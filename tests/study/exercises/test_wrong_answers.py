@@ -36,6 +36,8 @@ def test_a_wrong_answer_fails_and_has_no_other_name_than_its_own(row):
     report = make_report(row)
     assert not report.passed
     assert (report.diagnosis.name if report.diagnosis else "") == row["name"]
+    lines = list(format_report(report))
+    assert max(len(line) for line in lines[1 + len(report.grades) :]) < 80  # below the table
     text = join_lines(report)
     assert row["says"] in text
     assert row.get("iteration", "") in text
