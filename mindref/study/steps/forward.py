@@ -5,7 +5,6 @@ from __future__ import annotations
 from mindref.study.steps.kind import (
     InvariantSpec,
     OutputSpec,
-    QuestionSpec,
     StepKind,
     check_bounds,
     check_sum,
@@ -91,7 +90,6 @@ COUNT = StepKind(
         OutputSpec("active", "count(mask:i; interests={K}; rule={rule})", "active", "k"),
     ),
     (InvariantSpec("at least one interest is active", "any", {"of": "active"}),),
-    QuestionSpec("How many active interests does this user have?", "active", "count", "interest"),
     variants=("natural-log-count", "count-rounded-up", "count-always-all"),
 )
 JOIN = StepKind(

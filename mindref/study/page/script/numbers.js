@@ -94,6 +94,11 @@ export const norm = (x) => Math.sqrt(dot(x, x));
 /** Return the cosine of two lists of numbers; 0 if a list is zero. */
 export const cosine = (x, y) => dot(x, y) / (Math.sqrt(dot(x, x) * dot(y, y)) || 1);
 
+const AXIS_NAMES = { behaviour: "film", place: "rank" };
+
+/** Return the name of an axis for readers. */
+export const axisName = (axis) => AXIS_NAMES[axis] ?? axis;
+
 /** Return the axes and sizes of a tensor as text. */
 export const shapeText = ({ axes, shape }) =>
-  shape.length ? `${axes.join(" × ")}, ${shape.join(" × ")}` : "one number";
+  shape.length ? `${axes.map(axisName).join(" × ")}, ${shape.join(" × ")}` : "one number";

@@ -1,7 +1,7 @@
 // The sums of a softmax over each axis: one must be 1, the other need not.
 
 import { h } from "./dom.js";
-import { tiny, allDigits } from "./numbers.js";
+import { allDigits, axisName, tiny } from "./numbers.js";
 import { axisOver } from "./operators.js";
 
 const LIMIT = 1e-12;
@@ -31,7 +31,7 @@ export function sumCells(tensor) {
 /** Return the footer of a table: the sum of each displayed column. */
 export function foot(tensor, plan, columns, across) {
   const sums = sumsOver(tensor, 0);
-  const name = h("th", { scope: "row" }, `sum over ${plan.rowAxes[0]}s`);
+  const name = h("th", { scope: "row" }, `sum over ${axisName(plan.rowAxes[0])}s`);
   const cells = columns.map((k) => sumCell(sums[k]));
   return h("tfoot", h("tr", name, cells, across && h("td", "")));
 }
@@ -39,7 +39,9 @@ export function foot(tensor, plan, columns, across) {
 /** Return a note: the sum that must be 1, its largest deviation, and the other sum. */
 export function sumsNote(tensor) {
   const axis = axisOver(tensor.recipe);
-  const [over, other] = [tensor.axes[axis], tensor.axes.find((_, k) => k !== axis)];
+  const [over, other] = [axis, tensor.axes.findIndex((_, k) => k !== axis)]
+    .map((k) => tensor.axes[k])
+    .map((name) => name && axisName(name));
   const sums = sumsOver(tensor, axis);
   const live = sums.filter((x) => x !== 0);
   const off = live.reduce((most, x) => Math.max(most, Math.abs(x - 1)), 0);

@@ -4,7 +4,7 @@ import { residual } from "./invariants.js";
 import { button, byId, h, prose, put, section } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
-import { minus, tiny, unflat } from "./numbers.js";
+import { axisName, minus, tiny, unflat } from "./numbers.js";
 import { numbersHidden, predictBox } from "./prediction.js";
 import { change } from "./state.js";
 import { tensorFigure } from "./table.js";
@@ -22,7 +22,7 @@ export function showStep(trace, recorded, step) {
     ),
     h("h2", { tabindex: -1, id: "step-title" }, step.title),
     changed && h("p.badge", "edited: recomputed in this page from your changes"),
-    h("p.why", prose(step.why)),
+    reason(trace, step),
     index === 0 && welcome(trace),
     equation(step),
     predictBox(step),
@@ -32,6 +32,14 @@ export function showStep(trace, recorded, step) {
     references(step),
   );
   showMarks();
+}
+
+/** Return why the step exists; for a later iteration, what it changed. */
+function reason(trace, step) {
+  if (!step.change || trace.edits) return h("p.why", prose(step.why));
+  const first = trace.steps.find(({ kind, change }) => kind === step.kind && !change);
+  const to = button(`iteration ${first.number}`, () => change({ step: first.id }), { class: "quiet" });
+  return [h("p.why", h("bdi", step.change)), h("p.note", "The formula is that of ", to, ".")];
 }
 
 /** Return the iteration of a routing step as text. */
@@ -79,7 +87,7 @@ function results(trace, recorded, step) {
     "results",
     "results",
     step.outputs.map(({ name }) => figureOf(trace, recorded, step, name)),
-    moves(trace, step),
+    trace.edits && moves(trace, step),
     invariants(trace, step),
   );
 }
@@ -125,7 +133,7 @@ function inputs(trace, recorded, step) {
   const all = [...names].filter((name) => trace.tensors.has(name) && !outputs.includes(name));
   if (all.length === 0) return null;
   const boxes = all.map((name) => {
-    const axes = trace.tensors.get(name).axes.join(" × ") || "one number";
+    const axes = trace.tensors.get(name).axes.map(axisName).join(" × ") || "one number";
     const symbol = { "data-symbol": symbolOf(step, name) };
     const box = h(
       "details.input",

@@ -2,7 +2,7 @@
 
 import { button, h, scroller, titled, unseen } from "./dom.js";
 import { label } from "./explain.js";
-import { allDigits, flat, printer, range, shapeText, six, unflat } from "./numbers.js";
+import { allDigits, axisName, flat, printer, range, shapeText, six, unflat } from "./numbers.js";
 import { hue, meaning, POSITIONS_OF, shader } from "./quantities.js";
 import { change, state } from "./state.js";
 import { foot, overColumns, sumCells, sumsNote } from "./softmax_sums.js";
@@ -107,7 +107,7 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly }
     plan.rowAxes[axis] === "behaviour" && dropped(k) && h("span.idle", "left out");
   const softmax = tensor.recipe.op === "softmax";
   const across = softmax && overColumns(tensor) && sumCells(tensor);
-  const name = `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.join(" by ") || "one number"}`;
+  const name = `${tensor.name}: ${meaning(tensor.name)}; ${tensor.axes.map(axisName).join(" by ") || "one number"}`;
   const table = h("table", { role: "grid" }, h("caption.unseen", name));
   if (plan.columnAxis) table.append(head(trace, plan, columns, across));
   const body = h("tbody");
@@ -136,14 +136,14 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly }
 
 function head(trace, plan, columns, across) {
   const corner = plan.rowAxes.length
-    ? plan.rowAxes.map((axis) => h("th", { scope: "col" }, axis))
+    ? plan.rowAxes.map((axis) => h("th", { scope: "col" }, axisName(axis)))
     : h("td", "");
   const active = plan.columnAxis === "interest" ? trace.tensors.get("active")?.data : undefined;
   const idle = (k) => active && !active[k] && h("span.idle", "inactive");
   const names = columns.map((k) =>
     h("th", { scope: "col" }, titled(label(trace, plan.columnAxis, k)), idle(k)),
   );
-  const sum = across && h("th.sum", { scope: "col" }, `sum over ${plan.columnAxis}s`);
+  const sum = across && h("th.sum", { scope: "col" }, `sum over ${axisName(plan.columnAxis)}s`);
   return h("thead", h("tr", corner, names, sum));
 }
 
