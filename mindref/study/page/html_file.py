@@ -20,17 +20,19 @@ from mindref.run import atomic
 from mindref.study.page.data_blocks import pack_blocks
 from mindref.study.page.noscript import render_noscript
 
-STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
+STYLES = ("base", "layout", "parts", "tables", "number", "views", "speeds", "print")
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
-    "invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check",
-    "tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve",
-    "ambiguities", "exercises", "keys", "main",
+    "invariants", "prediction", "inspector", "editor", "folds", "step", "flow", "step_list",
+    "self_check", "tabs", "views", "replay", "map", "picture_drawings", "picture_texts",
+    "pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises", "keys",
+    "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
 
 VIEWS = {
+    "pictures": "Eight pictures",
     "steps": "Step by step",
     "replay": "Replay",
     "map": "Map of interests",

@@ -202,8 +202,8 @@ def test_every_softmax_has_both_sums(shared, trace):
             said = shared.page.inner_text(f"{figure} .sums")
             assert "must be 1" in said
             if len(tensor["shape"]) == 2:
-                assert "Sum over interests: must be 1 for every behaviour" in said
-                assert "Sum over behaviours: need not be 1" in said
+                assert "Sum over interests: must be 1 for every film" in said
+                assert "Sum over films: need not be 1" in said
                 sums = array(tensor).reshape(tensor["shape"]).sum(axis=0)
                 shown_sums = shared.page.eval_on_selector_all(
                     f"{figure} tfoot td[data-sum]", "all => all.map(x => Number(x.dataset.sum))"

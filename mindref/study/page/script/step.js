@@ -4,6 +4,7 @@ import { residual } from "./invariants.js";
 import { button, byId, h, prose, put, section } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
+import { foldedFigures } from "./folds.js";
 import { axisName, minus, tiny, unflat } from "./numbers.js";
 import { numbersHidden, predictBox } from "./prediction.js";
 import { change } from "./state.js";
@@ -34,20 +35,26 @@ export function showStep(trace, recorded, step) {
   showMarks();
 }
 
-/** Return why the step exists; for a later iteration, what it changed. */
+/** Return the reason of the step; for a later iteration, what it changed. */
 function reason(trace, step) {
-  if (!step.change || trace.edits) return h("p.why", prose(step.why));
-  const first = trace.steps.find(({ kind, change }) => kind === step.kind && !change);
-  const to = button(`iteration ${first.number}`, () => change({ step: first.id }), { class: "quiet" });
-  return [h("p.why", h("bdi", step.change)), h("p.note", "The formula is that of ", to, ".")];
+  const why = h("p.why", prose(step.why));
+  if (!step.change || trace.edits || numbersHidden(step)) return why;
+  const changed = h("p.why", h("bdi", step.change));
+  const first = trace.steps.find(({ kind }) => kind === step.kind);
+  if (first === step) return [why, changed];
+  const link = button(`iteration ${first.number}`, () => change({ step: first.id }), LINK);
+  return [changed, h("p.note", "The formula is that of ", link, ".")];
 }
+
+const QUIET = { class: "quiet" };
+const LINK = { class: "link" };
 
 /** Return the iteration of a routing step as text. */
 const iterationText = (step) =>
   step.number && step.kind.startsWith("routing.") ? `iteration ${step.number} · ` : "";
 
 const variantButton = (name) =>
-  button(name, () => change({ variant: name, view: "variants" }), { class: "quiet" });
+  button(name, () => change({ variant: name, view: "variants" }), QUIET);
 
 /** Return the introduction, shown at the first step. */
 function welcome(trace) {
@@ -76,17 +83,19 @@ export const PHASES = {
 const symbolOf = (step, name) =>
   Object.entries(step.equation.symbols).find(([, other]) => other === name)?.[0];
 
+const optionsOf = (recorded, step, name) => ({
+  symbol: symbolOf(step, name),
+  recorded: recorded.tensors.get(name) ?? null,
+});
+
 const figureOf = (trace, recorded, step, name) =>
-  tensorFigure(trace, trace.tensors.get(name), {
-    symbol: symbolOf(step, name),
-    recorded: recorded.tensors.get(name) ?? null,
-  });
+  tensorFigure(trace, trace.tensors.get(name), optionsOf(recorded, step, name));
 
 function results(trace, recorded, step) {
   return section(
     "results",
     "results",
-    step.outputs.map(({ name }) => figureOf(trace, recorded, step, name)),
+    foldedFigures(trace, step, (name) => optionsOf(recorded, step, name)),
     trace.edits && moves(trace, step),
     invariants(trace, step),
   );
