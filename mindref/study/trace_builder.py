@@ -160,7 +160,7 @@ class TraceBuilder:
         if computed:
             deviation = max(self.recipe_error(tensor) for tensor in computed)
             check = {"kind": "recomputed", "of": [x.name for x in computed]}
-            text = "every number follows from its inputs"
+            text = "recomputed from its inputs"
             out.append(Invariant(text, deviation, TOLERANCE, check))
         return tuple(out)
 

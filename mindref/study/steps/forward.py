@@ -48,7 +48,7 @@ def lookup_step(use: str, letter: str, name: str, title: str, why: str) -> StepK
 
 IDS = StepKind(
     "ids",
-    "the history: film ids, the latest last",
+    "the user's history: film ids, oldest first",
     "The input of the model is the profile and the last {window} films of the user.",
     ("model forward.1",),
     "section 3.1",

@@ -15,7 +15,7 @@ ROUTING = "mindref.ops.routing"
 
 VOTES = StepKind(
     "routing.votes",
-    "each film votes: S e, with one matrix S for all films",
+    "the vote of each film: S e, with one matrix S for all films",
     "Histories have any length, so no pair of film and interest has a matrix of its own.",
     ("routing forward 1",),
     "section 3.3.2, shared bilinear mapping matrix",

@@ -51,11 +51,11 @@ def number(page, k):
 
 
 def hero(values):
-    """Return the film that changes its largest interest in iteration 2, with most weight."""
+    """Return the film with the clearest move in iteration 2, and the interest it moves to."""
     first, second = values["w[1]"], values["w[2]"]
     moved = [i for i in range(len(first)) if first[i].argmax() != second[i].argmax()]
     assert moved, "the user of the test has such a film"
-    film = max(moved, key=lambda i: second[i].max())
+    film = max(moved, key=lambda i: second[i].max() - first[i][second[i].argmax()])
     return film, int(second[film].argmax())
 
 

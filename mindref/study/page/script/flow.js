@@ -25,7 +25,7 @@ const NODES = [
   ["sampled softmax", 10, 11, 1, "loss", /^loss\.(unit|logits|hits|value)$/],
   ["d_o, d_q, d_t", 10, 11, 2, "", /^loss\.d_/],
   ["d_h, d_v", 9, 9, 2, "", /^attention\.d_/],
-  ["d_v, active", 8, 8, 2, "", /^interests\.d_active$/],
+  ["d_v", 8, 8, 2, "", /^interests\.d_active$/],
   ["d_W, d_u", 7, 7, 2, "", /^(layers\.d_affine|interests\.d_join)$/],
   ["d_u, d_z, d_w, d_b", 3, 6, 2, "", /^routing\.d_(update|sums|weights)$/],
   ["d_S", 2, 2, 2, "", /^routing\.d_votes$/],

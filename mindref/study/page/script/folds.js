@@ -8,11 +8,11 @@ import { layout, tensorFigure } from "./table.js";
 
 const CELLS = 60; // of a table of vectors; at least ROWS rows are visible
 const ROWS = 3;
-const PARAMETERS = new Set(["S", "W", "bias", "E", "mask", "beta"]);
+const WHOLE = new Set(["S", "W", "bias", "E", "mask", "beta", "unit", "across", "along"]);
 const LOOKED_UP = /\.(index|rows|weights|beta\d|complement\d|value|first|second|first'|second')$/;
 
-/** Return whether a tensor is folded as a whole: a parameter, a looked-up row, or a mask. */
-const isFolded = (name) => PARAMETERS.has(name.replace(/\[.*$/, "")) || LOOKED_UP.test(name);
+/** Return whether a tensor is folded as a whole: a parameter, a mask, or kept for a gradient. */
+const isFolded = (name) => WHOLE.has(name.replace(/\[.*$/, "")) || LOOKED_UP.test(name);
 
 /** Return the rows of a table, {open, folded, text}; the text names the folded rows. */
 export function foldRows(trace, tensor) {

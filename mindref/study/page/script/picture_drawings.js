@@ -13,8 +13,12 @@ const nameWidth = () => (PHONE.matches ? 136 : 208);
 const shorten = (title, most = PHONE.matches ? 16 : 28) =>
   title.length > most ? `${title.slice(0, most - 1).trimEnd()}…` : title;
 
-const nameOf = (title, i, hero) =>
-  words(nameWidth() - 8, FIRST + i * LINE + 13, shorten(title), i === hero ? "end hero" : "end");
+/** Return the title of a film's line; the bold title of the hero has fewer letters. */
+function nameOf(title, i, hero) {
+  const bold = i === hero;
+  const text = shorten(title, PHONE.matches ? (bold ? 14 : 16) : bold ? 25 : 28);
+  return words(nameWidth() - 8, FIRST + i * LINE + 13, text, bold ? "end hero" : "end");
+}
 
 const box = (x, y, width, height, kind) => svg("rect", { x, y, width, height, class: kind });
 
@@ -95,7 +99,7 @@ function apart(names, zero) {
     const free = below ? y + 20 : y - 9;
     if (last === undefined) last = free;
     else last = below ? Math.max(free, last + 17) : Math.min(free, last - 17);
-    const room = 4.1 * text.length;
+    const room = 4.6 * text.length;
     return words(Math.min(Math.max(x, room), wide() - room), last, text, "middle hero");
   });
 }
@@ -215,13 +219,20 @@ export function drawSquash({ sums, capsules, names, squash }, text) {
     svg("polyline", { points: curve.map((p) => p.join(",")).join(" "), class: "curve" }),
     names.map((name, k) => {
       const [x, y] = spot(lengths[k], after[k]);
-      return [
-        stroke(x, base, x, y, `drop k${k}`),
-        disc(x, y, 5.5, `k${k}`),
-        words(wide() - 30, base - 26 - (names.length - k) * 19, pointText(name, lengths[k], after[k]), `end k${k}`),
-      ];
+      return [stroke(x, base, x, y, `drop k${k}`), disc(x, y, 5.5, `k${k}`)];
     }),
+    pointNames(names, lengths, after, (n) => spot(n, 0)[0], base),
   );
+}
+
+/** Return the lengths of each interest, beside the dotted lines. */
+function pointNames(names, lengths, after, x, base) {
+  const before = x(Math.min(...lengths)) - 12;
+  const [at, end] = before > 220 ? [before, "end "] : [x(Math.max(...lengths)) + 12, ""];
+  return names.map((name, k) => {
+    const y = base - 26 - (names.length - 1 - k) * 19;
+    return words(at, y, pointText(name, lengths[k], after[k]), `${end}k${k}`);
+  });
 }
 
 const pointText = (name, n, length) => `${name}: ${n.toFixed(2)} → ${length.toFixed(3)}`;

@@ -54,12 +54,12 @@ export function routingOf(trace) {
   };
 }
 
-/** Return the film of the pictures: the one that moves in iteration 2 and ends with most weight. */
-function heroOf([first, second]) {
-  const moved = [...first.keys()].filter((i) => second && largest(first[i]) !== largest(second[i]));
+/** Return the film of the pictures: of the films that move in iteration 2, the clearest move. */
+function heroOf([first, second = first]) {
+  const rise = (i) => Math.max(...second[i]) - first[i][largest(second[i])];
+  const moved = [...first.keys()].filter((i) => largest(first[i]) !== largest(second[i]));
   const among = moved.length ? moved : [...first.keys()];
-  const last = (i) => Math.max(...(second ?? first)[i]);
-  return among.reduce((best, i) => (last(i) > last(best) ? i : best), among[0]);
+  return among.reduce((best, i) => (rise(i) > rise(best) ? i : best), among[0]);
 }
 
 /** Return the pair of different films with the most similar vectors. */
