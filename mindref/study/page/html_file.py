@@ -25,9 +25,9 @@ SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
     "invariants", "prediction", "inspector", "editor", "folds", "step", "flow", "step_list",
-    "self_check", "tabs", "views", "replay", "map", "picture_drawings", "picture_texts",
-    "pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises", "keys",
-    "main",
+    "self_check", "tabs", "views", "replay", "map", "eight_drawings", "eight_texts",
+    "eight_pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises",
+    "keys", "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
 

@@ -26,7 +26,7 @@ export function predictBox(step) {
       { class: right ? "predict right" : "predict wrong", "aria-label": "your prediction" },
       h("p", h("b", right ? "Right. " : "Wrong. "), text),
       h("p", right ? `Your answer: ${choices[reply]}.` : `Your answer: ${choices[reply]}. Correct answer: ${choices[answer]}.`),
-      h("p.because", `Because: ${because}`),
+      h("p.because", "Because: ", h("bdi", because)),
     );
   }
   const name = "prediction";

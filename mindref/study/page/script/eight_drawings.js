@@ -144,7 +144,7 @@ function stackedBar(row, x, y, width, figures) {
     const middle = from + (w * width) / 2;
     from += w * width;
     const fits = figures && w * width > 30;
-    return [part, fits && words(middle, y + 12, w.toFixed(2), "middle inside")];
+    return [part, fits && words(middle, y + 12, w.toFixed(2), `middle inside k${k}`)];
   });
 }
 
@@ -225,13 +225,15 @@ export function drawSquash({ sums, capsules, names, squash }, text) {
   );
 }
 
-/** Return the lengths of each interest, beside the dotted lines. */
+/** Return the lengths of each interest: beside the dotted lines, or over them if no side has room. */
 function pointNames(names, lengths, after, x, base) {
-  const before = x(Math.min(...lengths)) - 12;
-  const [at, end] = before > 220 ? [before, "end "] : [x(Math.max(...lengths)) + 12, ""];
+  const [low, high] = [x(Math.min(...lengths)) - 12, x(Math.max(...lengths)) + 12];
+  const room = wide() - 200;
+  const from = low > 236 ? low - 180 : high < room ? high : Math.min(room + 20, low);
   return names.map((name, k) => {
     const y = base - 26 - (names.length - 1 - k) * 19;
-    return words(at, y, pointText(name, lengths[k], after[k]), `${end}k${k}`);
+    const text = pointText(name, lengths[k], after[k]);
+    return [disc(from, y - 4, 5, `k${k}`), words(from + 11, y, text, "")];
   });
 }
 
@@ -257,7 +259,7 @@ export function drawAgreement({ agreement, logits, hero, names, titles }, text) 
     words(8, 18, shorten(titles[hero], 40), "hero"),
     stroke(x(0), 26, x(0), 30 + names.length * 78, "axis"),
     rows.map((row, k) => [
-      words(8, 46 + k * 78, names[k], `hero k${k}`),
+      words(8, 46 + k * 78, names[k], "hero"),
       row.map((value, n) => {
         const [from, to] = n === 1 ? [row[0], row[2]] : [0, value];
         const y = 52 + k * 78 + n * 18;

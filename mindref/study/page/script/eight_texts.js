@@ -11,7 +11,7 @@ import {
   drawSum,
   drawVectors,
   drawVotes,
-} from "./picture_drawings.js";
+} from "./eight_drawings.js";
 import { iterationsOf } from "./unroll.js";
 import { rowsOf } from "./views.js";
 

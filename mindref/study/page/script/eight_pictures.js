@@ -3,7 +3,7 @@
 import { button, byId, h, put, sentence } from "./dom.js";
 import { range } from "./numbers.js";
 import { change, state } from "./state.js";
-import { PICTURES, routingOf } from "./picture_texts.js";
+import { PICTURES, routingOf } from "./eight_texts.js";
 import { TABS } from "./tabs.js";
 import { plainTable } from "./views.js";
 
@@ -36,8 +36,8 @@ function card(trace, routing, { name, text, number, drawing, table }, k, goTo) {
     h(
       "div",
       h("h3", { id: `picture-title-${k + 1}` }, `${k + 1}. ${sentence(name).slice(0, -1)}`),
-      text(routing).map((line) => h("p", line)),
-      h("p.look", h("b.figure", value), " ", meaning),
+      text(routing).map((line) => h("p", h("bdi", line))),
+      h("p.look", h("b.figure", value), " ", h("bdi", meaning)),
       step && h("p.note", button(`the numbers: step ${trace.steps.indexOf(step) + 1}`, () => goTo(step.id), { class: "link" })),
     ),
     h(
