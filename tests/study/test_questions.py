@@ -59,6 +59,9 @@ def raised_logit(trace, question):
     amounts = {round(after[j] - before[j], 4) for j in others}
     assert all(after[j] < before[j] for j in others)
     assert len(factors) == 1 < len(amounts)
+    quoted = [float(x) for x in re.findall(r"\d\.\d{3}", question.because)]
+    wanted = [before[k], after[k], *(x[j] for j in others for x in (before, after)), *factors]
+    assert quoted == pytest.approx(wanted, abs=0.0006)
     return RAISED[2]
 
 
