@@ -71,9 +71,11 @@ def describe_weights(x: Numbers) -> str:
     old, new = int(np.argmax(before[row])), int(np.argmax(after[row]))
     text = f"{x.film(row)} moved from {x.interest(old)} to {x.interest(new)}:"
     text += f" its weight there changed from {before[row, new]:.2f} to {after[row, new]:.2f}."
-    others = len(moved) - 1
-    films = "1 more film changed its" if others == 1 else f"{others} more films changed their"
-    return text + (f" {films} largest interest." if others else "")
+    num_further = len(moved) - 1
+    films = (
+        "1 more film changed its" if num_further == 1 else f"{num_further} more films changed their"
+    )
+    return text + (f" {films} largest interest." if num_further else "")
 
 
 def describe_sums(x: Numbers) -> str:
@@ -126,9 +128,9 @@ def describe_update(x: Numbers) -> str:
 
 def describe_gradient(x: Numbers, name: str, noun: str) -> str:
     """Return the norm of a gradient here and in the later iteration."""
-    here, later = np.linalg.norm(x.tensor(name)), np.linalg.norm(x.tensor(name, 1))
-    text = f"The gradient of the {noun} has the norm {here:.2g}"
-    return f"{text}; in iteration {x.number + 1} it is {later:.2g}."
+    norm, later_norm = np.linalg.norm(x.tensor(name)), np.linalg.norm(x.tensor(name, 1))
+    text = f"The gradient of the {noun} has the norm {norm:.2g}"
+    return f"{text}; in iteration {x.number + 1} it is {later_norm:.2g}."
 
 
 DESCRIPTIONS: dict[str, Callable[[Numbers], str]] = {

@@ -49,8 +49,8 @@ def ask_raised_logit(x: Numbers) -> Question | None:
     logits = np.array(x.values["b[1]"], np.float64)
     logits[row, k] += 1
     raised = evaluate_softmax(recipe, logits, x.values["allowed"])[row]
-    others = [j for j in x.active if j != k]
-    before, after = weights[row, others], raised[others]
+    other_interests = [j for j in x.active if j != k]
+    before, after = weights[row, other_interests], raised[other_interests]
     unequal = np.ptp(before) > MIN_MARGIN
     if np.allclose(before, after, rtol=0, atol=MIN_MARGIN / 10):
         answer = UNCHANGED
@@ -64,7 +64,7 @@ def ask_raised_logit(x: Numbers) -> Question | None:
     )
     pairs = join_texts(
         f"{a:.3f} becomes {b:.3f} ({x.interest(j)})"
-        for j, a, b in zip(others, before, after, strict=True)
+        for j, a, b in zip(other_interests, before, after, strict=True)
     )
     factor = after[0] / before[0]
     because = f"The weight for {x.interest(k)} changes from {weights[row, k]:.3f}"
@@ -128,8 +128,8 @@ def ask_other_axis(x: Numbers) -> Question | None:
     if len(choices) < 3:
         return None
     texts = tuple(text for text, _ in choices)
-    place = "films" if to_films else "interests"
-    text = f"Suppose that the softmax ran over the {place}."
+    axis_name = "films" if to_films else "interests"
+    text = f"Suppose that the softmax ran over the {axis_name}."
     text += f" What would the weights of {x.film(row)} sum to, over the interests?"
     parts = " + ".join(format_short(float(weights[row, k])) for k in x.active)
     because = f"The sum is {parts} = {format_short(total)}. "
