@@ -6,7 +6,8 @@ The trace, in the order in which it is made:
     record          copies of the reference that record intermediate values (probes.toml)
     tracing         the trace of a training pair: forward, backward, optimiser, serving
     steps           the table of steps; placeholders are the values of its placeholders
-    trace_builder   recorded events and the table of steps make the trace, with its questions
+    trace_builder   recorded events and the table of steps make the trace
+    questions       questions before a result; iteration_changes are texts of later iterations
     recipes         how the cells of a tensor are computed; recipe_arrays evaluates recipes
     invariants      properties of the numbers and their residuals
     formulas        the formulas of the pages; latex parses, equation and mathml render them

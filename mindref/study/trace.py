@@ -58,6 +58,7 @@ class Question(NamedTuple):
     text: str
     choices: tuple[str, ...]
     answer: int
+    because: str = ""  # the numbers that decide
 
 
 class Step(NamedTuple):
@@ -77,6 +78,7 @@ class Step(NamedTuple):
     outputs: tuple[Tensor, ...]
     invariants: tuple[Invariant, ...]
     question: Question | None
+    change: str  # since the same step of the previous iteration; "" without one
     variants: tuple[str, ...]
     exercises: tuple[str, ...]
 
@@ -174,8 +176,7 @@ def step_from_json(plain: dict[str, Any]) -> Step:
         "invariants": tuple(
             Invariant(x["text"], float(x["residual"]), x["tolerance"], x["check"]) for x in checks
         ),
-        "question": question
-        and Question(question["text"], tuple(question["choices"]), question["answer"]),
+        "question": question and Question(**{**question, "choices": tuple(question["choices"])}),
     }
     return Step(**fields)
 

@@ -5,7 +5,7 @@ Steps are in the order of the computation. A trace has one user, so the axis of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,22 +13,21 @@ import numpy as np
 
 from mindref.study.formulas import make_equation
 from mindref.study.invariants import RESIDUALS, TOLERANCE, relative_difference
+from mindref.study.iteration_changes import Numbers, describe_change
 from mindref.study.placeholders import TraceContext, fill_placeholders
-from mindref.study.recipe_arrays import evaluate_recipe, vector_lengths
-from mindref.study.recipes import parse_recipe, recipe_inputs
+from mindref.study.questions import make_question
+from mindref.study.recipe_arrays import evaluate_recipe
+from mindref.study.recipes import Recipe, parse_recipe, recipe_inputs
 from mindref.study.record import Event
 from mindref.study.sources import find_span
 from mindref.study.steps import KINDS
-from mindref.study.steps.kind import AXES, OutputSpec, QuestionSpec, StepKind
+from mindref.study.steps.kind import AXES, OutputSpec, StepKind
 from mindref.study.steps.letters import select_constants, select_letters
 from mindref.study.steps.option_texts import adapt_step_kind
-from mindref.study.trace import Invariant, Question, Step, Tensor, Trace, axis_labels, tensor_symbol
+from mindref.study.trace import Invariant, Step, Tensor, Trace, tensor_symbol
 
 PER_BEHAVIOUR = ("ids", "history.lookup")
 """Events without rows for padding; the builder adds rows of zeros."""
-
-MIN_MARGIN = 1e-9
-"""The right answer of a question must exceed the second answer by this margin."""
 
 
 def build_trace(
@@ -76,6 +75,7 @@ class TraceBuilder:
     def __init__(self, context: TraceContext, labels: dict[str, list[str]], mask: Any) -> None:
         self.context, self.labels, self.mask = context, labels, mask
         self.values: dict[str, Any] = {}
+        self.recipes: dict[str, Recipe] = {}
         self.sizes: dict[str, int] = {}
 
     def make_step(self, kind: StepKind, number: int, arrays: Mapping[str, Any]) -> Step:
@@ -84,10 +84,14 @@ class TraceBuilder:
         outputs = [x for x in (self.make_tensor(out, number, arrays) for out in kind.outputs) if x]
         output_names = {tensor.name for tensor in outputs}
         read = [name for tensor in outputs for name in recipe_inputs(tensor.recipe)]
+        number_in_id = number if kind.phase in ("forward", "backward") else 0
+        step = step_id(kind.kind, number_in_id)
+        iterations = self.context.iterations
+        numbers = Numbers(self.values, self.labels, number, iterations, self.recipes)
         return Step(
-            id=step_id(kind.kind, number if kind.phase in ("forward", "backward") else 0),
+            id=step,
             kind=kind.kind,
-            number=number if kind.phase in ("forward", "backward") else 0,
+            number=number_in_id,
             phase=kind.phase,
             title=kind.title,
             why=filled(kind.why),
@@ -104,11 +108,8 @@ class TraceBuilder:
             inputs=tuple(name for name in dict.fromkeys(read) if name not in output_names),
             outputs=tuple(outputs),
             invariants=self.make_invariants(kind, filled, outputs),
-            question=make_question(
-                kind.question and kind.question._replace(tensor=filled(kind.question.tensor)),
-                self.values,
-                partial(axis_labels, self.labels),
-            ),
+            question=make_question(step, numbers),
+            change=describe_change(kind.kind, numbers),
             variants=kind.variants,
             exercises=kind.exercises,
         )
@@ -127,7 +128,7 @@ class TraceBuilder:
         if np.size(values) == 0 and axes:  # for example, a model without user features
             return None
         values = self.drop_user_axis(values, axes)
-        self.values[name] = values
+        self.values[name], self.recipes[name] = values, recipe
         self.sizes |= dict(zip(axes, values.shape, strict=True))
         return Tensor(name, axes, values, recipe)
 
@@ -160,7 +161,7 @@ class TraceBuilder:
         if computed:
             deviation = max(self.recipe_error(tensor) for tensor in computed)
             check = {"kind": "recomputed", "of": [x.name for x in computed]}
-            text = "every number follows from its inputs"
+            text = "recomputed from its inputs"
             out.append(Invariant(text, deviation, TOLERANCE, check))
         return tuple(out)
 
@@ -204,39 +205,3 @@ def value_at_path(arrays: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         value = value[name] if isinstance(value, Mapping) else getattr(value, name)
     return value
-
-
-def make_question(
-    ask: QuestionSpec | None, values: Mapping[str, Any], labels: Callable[[str, int], list[str]]
-) -> Question | None:
-    """Return the question with choices and answer; None if the margin is too small."""
-    if ask is None:
-        return None
-    numbers = np.asarray(values[ask.tensor])
-    row = ""
-    if ask.how == "count":
-        choices = tuple(str(n + 1) for n in range(len(numbers)))
-        return Question(ask.text, choices, int(numbers.sum()) - 1)
-    if ask.how == "longest":
-        numbers = vector_lengths(numbers)
-    if ask.how == "top":
-        numbers = numbers[values["top"][0]]
-    if ask.row_axis:
-        live = values["active"] if ask.axis == "interest" else np.ones(numbers.shape[1], bool)
-        row_index = row_of_widest_margin(numbers[:, live])
-        row, numbers = labels(ask.row_axis, len(numbers))[row_index], numbers[row_index]
-    if ask.how == "strongest":
-        numbers = np.abs(numbers)
-    if ask.axis == "interest":  # an inactive interest has 0, which exceeds a negative number
-        numbers = np.where(values["active"], numbers, -np.inf)
-    best = int(np.argmax(numbers))
-    ahead = numbers[best] - np.delete(numbers, best).max(initial=-np.inf)
-    if not ahead > MIN_MARGIN or np.isfinite(numbers).sum() < 2:
-        return None
-    return Question(ask.text.format(row=row), tuple(labels(ask.axis, len(numbers))), best)
-
-
-def row_of_widest_margin(numbers: Any) -> int:
-    """Return the row with the widest margin between its largest and second largest number."""
-    ordered = np.sort(numbers, axis=1)
-    return int(np.argmax(ordered[:, -1] - ordered[:, -2])) if numbers.shape[1] > 1 else 0

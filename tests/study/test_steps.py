@@ -240,9 +240,6 @@ def test_the_range_of_ids_is_the_catalogue():
     assert float(ids.check["high"]) == 29
 
 
-ASKED = {kind.kind: kind.question for kind in KINDS if kind.question}
-
-
 def one_of_two(**changes):
     """Return the trace of a user with two of four interests, whose every score is negative."""
     user = make_random_pair(2, length=4, pads=2, **changes)
@@ -257,18 +254,9 @@ def test_an_inactive_interest_is_never_the_answer():
     trace = one_of_two()
     assert trace.values["active"].tolist() == [True, True, False, False]
     assert (trace.values["s"][:2] < 0).all()
-    for step in trace.steps:
-        ask = ASKED.get(step.kind)
-        if step.question and ask and ask.axis == "interest" and ask.how != "count":
-            assert step.question.answer < 2, step.id
-
-
-@pytest.mark.parametrize("length", [1, 2, 3])
-def test_one_interest_gives_no_question_about_interests(length):
-    for step in trace_pair(make_random_pair(1, length=length)).steps:
-        ask = ASKED.get(step.kind)
-        if ask and ask.axis == "interest" and ask.how != "count":
-            assert step.question is None, step.id
+    (question,) = (step.question for step in trace.steps if step.id == "attention.scores")
+    assert question.choices[question.answer].startswith(("interest 1,", "interest 2,"))
+    assert len(question.choices) == 2
 
 
 def test_the_package_docstring_lists_every_module():

@@ -20,18 +20,20 @@ from mindref.run import atomic
 from mindref.study.page.data_blocks import pack_blocks
 from mindref.study.page.noscript import render_noscript
 
-STYLES = ("base", "layout", "parts", "tables", "number", "views", "exercises", "print")
+STYLES = ("base", "layout", "parts", "tables", "number", "views", "exercises", "speeds", "print")
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
     "squash_lengths",
-    "invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check",
-    "tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve",
-    "ambiguities", "exercises", "keys", "main",
+    "invariants", "prediction", "inspector", "editor", "folds", "step", "flow", "step_list",
+    "self_check", "tabs", "views", "replay", "map", "eight_drawings", "eight_texts",
+    "eight_pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises",
+    "keys", "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
 
 VIEWS = {
+    "pictures": "Eight pictures",
     "steps": "Step by step",
     "replay": "Replay",
     "map": "Map of interests",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from mindref.study.steps.kind import (
     InvariantSpec,
     OutputSpec,
-    QuestionSpec,
     StepKind,
     check_bounds,
     check_sum,
@@ -49,7 +48,7 @@ def lookup_step(use: str, letter: str, name: str, title: str, why: str) -> StepK
 
 IDS = StepKind(
     "ids",
-    "the history: film ids, the latest last",
+    "the user's history: film ids, oldest first",
     "The input of the model is the profile and the last {window} films of the user.",
     ("model forward.1",),
     "section 3.1",
@@ -95,7 +94,6 @@ COUNT = StepKind(
         OutputSpec("active", "count(mask:i; interests={K}; rule={rule})", "active", "k"),
     ),
     (InvariantSpec("at least one interest is active", "any", {"of": "active"}),),
-    QuestionSpec("How many active interests does this user have?", "active", "count", "interest"),
     variants=("natural-log-count", "count-rounded-up", "count-always-all"),
 )
 JOIN = StepKind(

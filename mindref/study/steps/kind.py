@@ -45,18 +45,8 @@ class InvariantSpec(NamedTuple):
     arguments: dict[str, Any]
 
 
-class QuestionSpec(NamedTuple):
-    """A question about the result of a step; the answer is computed from the numbers."""
-
-    text: str
-    tensor: str  # name of the tensor
-    how: str  # which entry along `axis`: "largest", "strongest", "longest", "count" or "top"
-    axis: str
-    row_axis: str = ""  # other axis; the question is about the row with the widest margin
-
-
 class StepKind(NamedTuple):
-    """A kind of step: texts, source anchors, output tensors, invariants, question."""
+    """A kind of step: texts, source anchors, output tensors, invariants."""
 
     kind: str  # such as "routing.weights"; the id of a step adds the iteration in brackets
     title: str
@@ -67,7 +57,6 @@ class StepKind(NamedTuple):
     code: tuple[str, ...]  # "module:function" or "module:function@text in the line"
     outputs: tuple[OutputSpec, ...]
     checks: tuple[InvariantSpec, ...] = ()
-    question: QuestionSpec | None = None
     phase: str = "forward"
     variants: tuple[str, ...] = ()
     exercises: tuple[str, ...] = ()  # to do after this step; not every exercise that computes it

@@ -6,7 +6,6 @@ from mindref.study.steps.forward import lookup_step
 from mindref.study.steps.kind import (
     InvariantSpec,
     OutputSpec,
-    QuestionSpec,
     StepKind,
     check_bounds,
     check_sum,
@@ -57,9 +56,6 @@ SCORES = StepKind(
     (f"{ATTENTION}:forward@label_attention-R1",),
     (OutputSpec("s", "v:kd t:d", "scores", "k"),),
     (check_zero("an inactive interest has score 0", "s:k", "active:k"),),
-    QuestionSpec(
-        "Which interest has the largest score for the target?", "s", "largest", "interest"
-    ),
     event="attention.forward",
 )
 POWER = StepKind(
@@ -182,7 +178,6 @@ LOSS = StepKind(
         check_bounds("a loss is not negative", "loss", 0, float("inf")),
         check_bounds("a probability is between 0 and 1", "prob", 0, 1),
     ),
-    QuestionSpec("Which negative has the largest probability?", "prob", "largest", "negative"),
     exercises=("sampled-softmax",),
     event="loss.loss",
 )

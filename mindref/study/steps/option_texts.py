@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mindref.study.steps.forward import MIND
-from mindref.study.steps.kind import OutputSpec, QuestionSpec, StepKind
+from mindref.study.steps.kind import OutputSpec, StepKind
 from mindref.study.steps.loss import ATTENTION
 from mindref.study.steps.routing import ROUTING, WEIGHTS
 from mindref.study.steps.update_and_serving import SCORE, TOP
@@ -66,12 +66,11 @@ FORWARD = (
         "interests.count",
         setting_is("interest_count", "fixed"),
         title="number of active interests of this user",
-        why="This model has K interests for every user; in the paper K' grows with log n.",
+        why="Every user with a history has K active interests; in the paper K' grows with log n.",
         formulas=('model option interest_count="fixed"',),
         paper="not in the paper",
         rules="model-R7",
         code=(f"{MIND}:active_after@model-R7",),
-        question=None,
     ),
     option_text(
         "routing.logits",
@@ -98,13 +97,6 @@ FORWARD = (
         why="The coupling weights of an interest sum to 1, so the films compete for the interest.",
         formulas=('routing option axis="behaviours"',),
         paper="another reading of eq. 6",
-        question=QuestionSpec(
-            "Which interest has the largest coupling weight for {row}?",
-            "w[t]",
-            "largest",
-            "interest",
-            "behaviour",
-        ),
         variants=tuple(x for x in WEIGHTS.variants if x != "softmax-over-behaviours"),
     ),
     option_text(
@@ -116,7 +108,6 @@ FORWARD = (
         paper="not in the paper",
         rules="routing-R4 squash-R6",
         code=(f"{ROUTING}:forward@routing-R4", "mindref.ops.squash:forward@return unit, Saved"),
-        question=None,
     ),
     option_text(
         "routing.capsules",
@@ -127,9 +118,6 @@ FORWARD = (
         paper="not in the paper",
         rules="routing-R4 squash-R7",
         code=(f"{ROUTING}:forward@routing-R4", "mindref.ops.squash:forward@return x.copy()"),
-        question=QuestionSpec(
-            "Which interest has the longest capsule?", "u[t]", "longest", "interest"
-        ),
     ),
     option_text(
         "interests.join",

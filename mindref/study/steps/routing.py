@@ -5,7 +5,6 @@ from __future__ import annotations
 from mindref.study.steps.kind import (
     InvariantSpec,
     OutputSpec,
-    QuestionSpec,
     StepKind,
     check_length,
     check_sum,
@@ -16,7 +15,7 @@ ROUTING = "mindref.ops.routing"
 
 VOTES = StepKind(
     "routing.votes",
-    "each film votes: S e, with one matrix S for all films",
+    "the vote of each film: S e, with one matrix S for all films",
     "Histories have any length, so no pair of film and interest has a matrix of its own.",
     ("routing forward 1",),
     "section 3.3.2, shared bilinear mapping matrix",
@@ -76,13 +75,6 @@ WEIGHTS = StepKind(
         ),
         check_zero("a masked pair has weight 0", "w[t]:ik", "allowed:ik"),
     ),
-    QuestionSpec(
-        "Which interest has the largest coupling weight of {row}?",
-        "w[t]",
-        "largest",
-        "interest",
-        "behaviour",
-    ),
     variants=(
         "softmax-over-behaviours",
         "other-axis-before-the-last-iteration",
@@ -127,7 +119,6 @@ CAPSULES = StepKind(
         check_length("{length_text}", "u[t]:kd", "{longest}"),
         check_zero("an inactive interest is 0", "u[t]:kd", "active:k"),
     ),
-    QuestionSpec("Which interest has the longest capsule?", "u[t]", "longest", "interest"),
     variants=("normalise-between-iterations",),
     exercises=("squash", "squash-vjp"),
     event="routing.iteration",
@@ -142,13 +133,6 @@ AGREEMENT = StepKind(
     (f"{ROUTING}:forward@agreement =", "mindref.ops.votes:vote_agreement@votes @ capsules"),
     (OutputSpec("a[t]", "Se:id u[t]:kd", "agreement", "ik"),),
     (check_zero("the agreement with an inactive interest is 0", "a[t]:ik", "active:k"),),
-    QuestionSpec(
-        "With which interest does {row} have the largest agreement?",
-        "a[t]",
-        "largest",
-        "interest",
-        "behaviour",
-    ),
     exercises=("agreement-vjp",),
     event="routing.update",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindref.study.steps.kind import OutputSpec, QuestionSpec, StepKind, check_sum, check_zero
+from mindref.study.steps.kind import OutputSpec, StepKind, check_sum, check_zero
 from mindref.study.steps.routing import ROUTING
 
 UPDATE = StepKind(
@@ -64,13 +64,6 @@ WEIGHTS = StepKind(
         OutputSpec("d_b[t]", "{later}{d_softmax}", "d_logits", "ik"),
     ),
     (check_sum("the gradients over {over_name} sum to 0", "d_b[t]:ik", "{over}", 0),),
-    QuestionSpec(
-        "Which interest has the largest logit gradient for {row}?",
-        "d_b[t]",
-        "strongest",
-        "interest",
-        "behaviour",
-    ),
     variants=("stop-gradient",),
     exercises=("softmax-vjp", "route-vjp-full"),
 )

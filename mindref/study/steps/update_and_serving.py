@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindref.study.steps.kind import InvariantSpec, OutputSpec, QuestionSpec, StepKind, check_bounds
+from mindref.study.steps.kind import InvariantSpec, OutputSpec, StepKind, check_bounds
 
 ADAM = "mindref.training.optimiser:update"
 
@@ -149,9 +149,6 @@ TOP = StepKind(
         InvariantSpec(
             "no film outside the list has a larger score", "ordered", {"of": "top", "by": "best"}
         ),
-    ),
-    QuestionSpec(
-        "Which interest has the best score for the first film?", "score", "top", "interest"
     ),
     phase="serve",
     event="serve",

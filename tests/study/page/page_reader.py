@@ -56,6 +56,7 @@ class Reader:
     def cells(self) -> dict[str, dict[int, tuple[str, str]]]:
         """Return of each tensor of the step, by flat place: the value in full, and as shown."""
         out: dict[str, dict[int, tuple[str, str]]] = {}
+        self.open_details()  # folded tables have pages, too
         while True:
             for name, cells in self.page.evaluate(CELLS):
                 out.setdefault(name, {}).update({at: (full, text) for at, full, text in cells})

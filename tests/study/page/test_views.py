@@ -243,7 +243,7 @@ def test_a_view_without_data_names_the_command(opened, file):
 
 def test_the_inspector_lists_uses_in_the_same_step(page):
     page.at(step="routing[1].capsules")
-    page.page.click("#step .results details:has(figure[data-tensor='across[1]']) summary")
+    page.open_details()
     page.page.click("#step figure[data-tensor='across[1]'] td[data-index]")
     used = page.page.inner_text("#inspector .next")
     assert "in the same step, for u[1]" in used

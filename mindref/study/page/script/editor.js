@@ -154,7 +154,7 @@ export function reset() {
 const first = (trace, name) => trace.tensors.get(name)?.data[0];
 const active = (trace) => trace.tensors.get("active")?.data.filter(Boolean).length;
 
-/** Return the mean entropy over behaviours of the last coupling weights, in nats. */
+/** Return the mean entropy over films of the last coupling weights, in nats. */
 function entropy(trace) {
   const w = trace.tensors.get(`w[${iterationsOf(trace)}]`);
   if (!w || w.shape.length !== 2) return undefined;

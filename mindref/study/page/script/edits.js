@@ -1,5 +1,5 @@
 // Edits: what a reader may change, as short texts that fit into a link, and their effect.
-//   set:b[1]:13:0.5   a cell set to a constant       drop:2    a behaviour left out
+//   set:b[1]:13:0.5   a cell set to a constant       drop:2    a film left out
 //   r:5               number of iterations           K:2       number of interests
 //   S:2               the matrix S scaled
 

@@ -8,6 +8,7 @@ import { showEditor } from "./editor.js";
 import { highlight, showMarks } from "./equation.js";
 import { showInspector } from "./inspector.js";
 import { numbersHidden } from "./prediction.js";
+import { markFlow, showFlow } from "./flow.js";
 import { showPosition, showStepList } from "./step_list.js";
 import { change, onChange, read, state } from "./state.js";
 import { showStep } from "./step.js";
@@ -70,10 +71,14 @@ function draw(changed) {
   const step = currentStep();
   const any = (...names) => names.some((name) => changed.has(name));
   if (any("view", "user", "edits")) showTab(trace, recorded(), goTo);
-  if (any("user", "edits")) showStepList(trace, goTo);
+  if (any("user", "edits")) {
+    showStepList(trace, goTo);
+    showFlow(trace, goTo);
+  }
   if (any("user", "edits", "step", "seen", "ask")) {
     showStep(trace, recorded(), step);
     showPosition(trace, trace.steps.indexOf(step));
+    markFlow(trace, step);
   } else if (any("cell")) {
     markCell();
   }

@@ -102,8 +102,10 @@ export const norm = (x) => Math.sqrt(dot(x, x));
 /** Return the cosine of two lists of numbers; 0 if a list is zero. */
 export const cosine = (x, y) => dot(x, y) / (Math.sqrt(dot(x, x) * dot(y, y)) || 1);
 
-/** Return the name of an axis as a reader knows it. */
-export const axisName = (axis) => (axis === "behaviour" ? "film" : axis);
+const AXIS_NAMES = { behaviour: "film", place: "rank" };
+
+/** Return the name of an axis for readers. */
+export const axisName = (axis) => AXIS_NAMES[axis] ?? axis;
 
 /** Return the axes and sizes of a tensor as text. */
 export const shapeText = ({ axes, shape }) =>

@@ -68,7 +68,7 @@ function count({ index, read: [mask], recipe }) {
   const limit = byLength ? Math.min(recipe.interests, 31 - Math.clz32(n)) : recipe.interests;
   const rule = byLength ? "max(1, min(K, ⌊log₂ n⌋))" : "all of them";
   return stated(
-    `${n} behaviours, at most ${recipe.interests} interests: ${rule} are active.`,
+    `${n} films, at most ${recipe.interests} interests: ${rule} are active.`,
     Number(index < Math.max(1, n ? limit : 1)),
   );
 }
@@ -215,7 +215,7 @@ const FUNCTIONS = {
   size: [
     ({ read: [mask], nameCell }) =>
       added(
-        "1 for each behaviour, 0 for padding.",
+        "1 for each film, 0 for padding.",
         Array.from(mask.data, (x, k) => term(nameCell(mask, k), x)),
       ),
     scalar,

@@ -15,7 +15,7 @@ const replies = new Map();
 /** Return the question of a step with its choices, or with the answer after a choice. */
 export function predictBox(step) {
   if (!step.question || state.edits.length) return null;
-  const { text, choices, answer } = step.question;
+  const { text, choices, answer, because } = step.question;
   const key = seenKey();
   if (!numbersHidden(step)) {
     const reply = replies.get(key);
@@ -25,7 +25,8 @@ export function predictBox(step) {
       "section",
       { class: right ? "predict right" : "predict wrong", "aria-label": "your prediction" },
       h("p", h("b", right ? "Right. " : "Wrong. "), text),
-      h("p", `Your answer: ${choices[reply]}. Correct answer: ${choices[answer]}.`),
+      h("p", right ? `Your answer: ${choices[reply]}.` : `Your answer: ${choices[reply]}. Correct answer: ${choices[answer]}.`),
+      h("p.because", "Because: ", h("bdi", because)),
     );
   }
   const name = "prediction";

@@ -39,8 +39,9 @@ export function foot(tensor, plan, columns, across) {
 /** Return a note: the sum that must be 1, its largest deviation, and the other sum. */
 export function sumsNote(tensor) {
   const axis = axisOver(tensor.recipe);
-  const names = tensor.axes.map(axisName);
-  const [over, other] = [names[axis], names.find((_, k) => k !== axis)];
+  const [over, other] = [axis, tensor.axes.findIndex((_, k) => k !== axis)]
+    .map((k) => tensor.axes[k])
+    .map((name) => name && axisName(name));
   const sums = sumsOver(tensor, axis);
   const live = sums.filter((x) => x !== 0);
   const off = live.reduce((most, x) => Math.max(most, Math.abs(x - 1)), 0);

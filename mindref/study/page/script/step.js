@@ -4,7 +4,8 @@ import { residual } from "./invariants.js";
 import { button, byId, h, prose, put, section } from "./dom.js";
 import { code, equation, showMarks } from "./equation.js";
 import { label } from "./explain.js";
-import { minus, tiny, unflat } from "./numbers.js";
+import { foldedFigures } from "./folds.js";
+import { axisName, minus, tiny, unflat } from "./numbers.js";
 import { numbersHidden, predictBox } from "./prediction.js";
 import { change } from "./state.js";
 import { squashLengths } from "./squash_lengths.js";
@@ -23,7 +24,7 @@ export function showStep(trace, recorded, step) {
     ),
     h("h2", { tabindex: -1, id: "step-title" }, step.title),
     changed && h("p.badge", "edited: recomputed in this page from your changes"),
-    h("p.why", prose(step.why)),
+    reason(trace, step),
     index === 0 && welcome(trace),
     equation(step),
     predictBox(step),
@@ -35,12 +36,26 @@ export function showStep(trace, recorded, step) {
   showMarks();
 }
 
+/** Return the reason of the step; for a later iteration, what it changed. */
+function reason(trace, step) {
+  const why = h("p.why", prose(step.why));
+  if (!step.change || trace.edits || numbersHidden(step)) return why;
+  const changed = h("p.why", h("bdi", step.change));
+  const first = trace.steps.find(({ kind }) => kind === step.kind);
+  if (first === step) return [why, changed];
+  const link = button(`iteration ${first.number}`, () => change({ step: first.id }), LINK);
+  return [changed, h("p.note", "The formula is that of ", link, ".")];
+}
+
+const QUIET = { class: "quiet" };
+const LINK = { class: "link" };
+
 /** Return the iteration of a routing step as text. */
 const iterationText = (step) =>
   step.number && step.kind.startsWith("routing.") ? `iteration ${step.number} · ` : "";
 
 const variantButton = (name) =>
-  button(name, () => change({ variant: name, view: "variants" }), { class: "quiet" });
+  button(name, () => change({ variant: name, view: "variants" }), QUIET);
 
 /** Return the introduction, shown at the first step. */
 function welcome(trace) {
@@ -69,27 +84,23 @@ export const PHASES = {
 const symbolOf = (step, name) =>
   Object.entries(step.equation.symbols).find(([, other]) => other === name)?.[0];
 
+const optionsOf = (recorded, step, name) => ({
+  symbol: symbolOf(step, name),
+  recorded: recorded.tensors.get(name) ?? null,
+});
+
 const figureOf = (trace, recorded, step, name) =>
-  tensorFigure(trace, trace.tensors.get(name), {
-    symbol: symbolOf(step, name),
-    recorded: recorded.tensors.get(name) ?? null,
-  });
+  tensorFigure(trace, trace.tensors.get(name), optionsOf(recorded, step, name));
 
 function results(trace, recorded, step) {
   return section(
     "results",
     "results",
     squashLengths(trace, step),
-    step.outputs.map(({ name }) => folded(name, figureOf(trace, recorded, step, name))),
-    moves(trace, step),
+    foldedFigures(trace, step, (name) => optionsOf(recorded, step, name)),
+    trace.edits && moves(trace, step),
     invariants(trace, step),
   );
-}
-
-/** Return a figure; the factors that only the backward pass of squash reads are folded. */
-function folded(name, figure) {
-  if (!/^(across|along)\[/.test(name)) return figure;
-  return h("details.input", h("summary", `${name}, for the gradient`), figure);
 }
 
 /** Return the largest change since the previous iteration. */
@@ -133,7 +144,7 @@ function inputs(trace, recorded, step) {
   const all = [...names].filter((name) => trace.tensors.has(name) && !outputs.includes(name));
   if (all.length === 0) return null;
   const boxes = all.map((name) => {
-    const axes = trace.tensors.get(name).axes.join(" × ") || "one number";
+    const axes = trace.tensors.get(name).axes.map(axisName).join(" × ") || "one number";
     const symbol = { "data-symbol": symbolOf(step, name) };
     const box = h(
       "details.input",

@@ -11,7 +11,7 @@ const [ROWS, COLUMNS, CELLS] = [50, 64, 1600]; // limits of one page of a large 
 const UPRIGHT = new Set(["width", "interest", "layer"]); // a vector along such an axis is a row
 
 /** Return the layout of a tensor: the leading indices of its rows, and its columns. */
-function layout(tensor) {
+export function layout(tensor) {
   const { shape, axes } = tensor;
   if (shape.length === 0) return { rows: [[]], columns: 1, rowAxes: [], columnAxis: null };
   if (shape.length === 1 && !UPRIGHT.has(axes[0])) {
@@ -37,12 +37,18 @@ function present(trace, { rows, rowAxes }) {
 /** Return the figure of a tensor.
  *
  * `recorded` is the tensor without edits; a `readOnly` figure cannot be inspected; a large tensor
- * has pages, and the first displayed page has the selected cell.
+ * has pages, and the first displayed page has the selected cell. `only` are the numbers of the rows
+ * of a part of the table; `bare` leaves out the caption and the sums.
  */
-export function tensorFigure(trace, tensor, { symbol, recorded, readOnly = false, leaf } = {}) {
+export function tensorFigure(
+  trace,
+  tensor,
+  { symbol, recorded, readOnly = false, leaf, only, bare = false } = {},
+) {
   const plan = layout(tensor);
+  if (only) plan.rows = only.map((k) => plan.rows[k]);
   if (readOnly) plan.rows = plan.rows.filter(present(trace, plan));
-  const open = leaf ?? pageOfSelection(tensor, plan);
+  const open = leaf ?? pageOfSelection(tensor, plan, only);
   const high = rowsPerPage(plan);
   const rows = plan.rows.slice(open.page * high, (open.page + 1) * high);
   const first = open.aside * COLUMNS;
@@ -54,22 +60,22 @@ export function tensorFigure(trace, tensor, { symbol, recorded, readOnly = false
     colour: hue(tensor.name),
   });
   const turnPage = (change_) => {
-    const next = { symbol, recorded, readOnly, leaf: { ...open, ...change_ } };
+    const next = { symbol, recorded, readOnly, only, bare, leaf: { ...open, ...change_ } };
     figure.replaceWith(tensorFigure(trace, tensor, next));
   };
   const before = edited ? recorded : null;
   const empty = tensor.shape.some((n) => n === 0);
   figure.append(
-    caption(tensor, edited, symbol),
+    bare ? "" : caption(tensor, edited, symbol),
     empty
       ? h("p.note", "Empty: an axis has size 0.")
       : scroller(
           `${tensor.name}, scrolls if it is wide`,
-          grid(trace, tensor, plan, { rows, columns, symbol, recorded: before, readOnly }),
+          grid(trace, tensor, plan, { rows, columns, symbol, recorded: before, readOnly, bare }),
         ),
     ...pageButtons(plan, open, turnPage),
   );
-  if (tensor.recipe.op === "softmax") figure.append(sumsNote(tensor));
+  if (tensor.recipe.op === "softmax" && !bare) figure.append(sumsNote(tensor));
   return figure;
 }
 
@@ -78,9 +84,10 @@ function rowsPerPage(plan) {
   return Math.max(10, Math.min(ROWS, Math.floor(CELLS / Math.min(plan.columns, COLUMNS))));
 }
 
-function pageOfSelection(tensor, plan) {
+function pageOfSelection(tensor, plan, only) {
   if (state.cell?.name !== tensor.name) return { page: 0, aside: 0 };
-  const row = Math.floor(state.cell.index / plan.columns);
+  const number = Math.floor(state.cell.index / plan.columns);
+  const row = only ? Math.max(0, only.indexOf(number)) : number;
   const column = state.cell.index % plan.columns;
   return { page: Math.floor(row / rowsPerPage(plan)), aside: Math.floor(column / COLUMNS) };
 }
@@ -95,7 +102,7 @@ function caption(tensor, edited, symbol) {
   );
 }
 
-function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly }) {
+function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly, bare }) {
   const print = printer(tensor);
   const shade = shader(tensor.name);
   const labelAxis = POSITIONS_OF[tensor.name];
@@ -129,7 +136,7 @@ function grid(trace, tensor, plan, { rows, columns, symbol, recorded, readOnly }
     body.append(line);
   }
   table.append(body);
-  if (softmax && tensor.shape.length === 2) table.append(foot(tensor, plan, columns, across));
+  if (softmax && !bare && tensor.shape.length === 2) table.append(foot(tensor, plan, columns, across));
   if (!readOnly) addInspection(table, tensor);
   addArrowKeys(table);
   return table;

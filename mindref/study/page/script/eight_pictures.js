@@ -1,0 +1,117 @@
+// Routing in eight pictures: one card each, drawn from the recorded numbers of the user.
+
+import { button, byId, h, put, sentence } from "./dom.js";
+import { range } from "./numbers.js";
+import { change, state } from "./state.js";
+import { PICTURES, routingOf } from "./eight_texts.js";
+import { TABS } from "./tabs.js";
+import { plainTable } from "./views.js";
+
+let current = 0;
+
+TABS.pictures = ({ trace, goTo }) => {
+  current = 0;
+  const routing = routingOf(trace);
+  const title = h("h2", "Routing in eight pictures");
+  if (!routing) return [title, h("p", "This user has no films, so there is nothing to route.")];
+  watcher.disconnect();
+  const cards = PICTURES.map((picture, k) => card(trace, routing, picture, k, goTo));
+  for (const each of cards) watcher.observe(each);
+  return [
+    title,
+    h("p.why", `The numbers are those of ${trace.metadata.user}. Press → for the next picture.`),
+    controls(),
+    h("div.pictures", cards),
+    h("p", button(`All ${trace.steps.length} steps`, () => goTo(trace.steps[0].id), { class: "main" })),
+  ];
+};
+
+/** Return one picture: its text, the number to look at, the drawing and its table. */
+function card(trace, routing, { name, text, number, drawing, table }, k, goTo) {
+  const [value, meaning] = number(routing);
+  const step = stepOf(trace, name);
+  return h(
+    "section.picture",
+    { id: `picture-${k + 1}`, tabindex: -1, "aria-labelledby": `picture-title-${k + 1}` },
+    h(
+      "div",
+      h("h3", { id: `picture-title-${k + 1}` }, `${k + 1}. ${sentence(name).slice(0, -1)}`),
+      text(routing).map((line) => h("p", h("bdi", line))),
+      h("p.look", h("b.figure", value), " ", h("bdi", meaning)),
+      step && h("p.note", button(`the numbers: step ${trace.steps.indexOf(step) + 1}`, () => goTo(step.id), { class: "link" })),
+    ),
+    h(
+      "div.drawing",
+      drawing(routing, `Picture ${k + 1}, ${name}. ${value}: ${meaning}`),
+      h("details.fold", h("summary", "The picture as a table"), plainTable(...table(routing))),
+    ),
+  );
+}
+
+const STEPS = {
+  films: /^ids$/,
+  vectors: /^routing\.votes$/,
+  "first guess": /^routing\.logits$/,
+  vote: /^routing\[1\]\.weights$/,
+  sum: /^routing\[1\]\.sums$/,
+  squash: /^routing\[1\]\.capsules$/,
+  agreement: /^routing\[1\]\.agreement$/,
+  again: /^routing\[2\]\.weights$/,
+};
+
+const stepOf = (trace, name) => trace.steps.find(({ id }) => STEPS[name].test(id));
+
+/** Return the buttons: previous, one for each picture, next. */
+function controls() {
+  const entries = PICTURES.map(({ name }, k) =>
+    h("li", button(`${k + 1} ${name}`, () => show(k), { "data-picture": String(k), "aria-current": k === 0 && "step" })),
+  );
+  return h(
+    "nav.picture-list",
+    { "aria-label": "pictures" },
+    button("‹", () => show(current - 1), { "aria-label": "previous picture" }),
+    h("ol", entries),
+    button("›", () => show(current + 1), { "aria-label": "next picture" }),
+  );
+}
+
+/** Go to a picture, and focus it, so that a screen reader reads it. */
+function show(k) {
+  if (!range(PICTURES.length).includes(k)) return;
+  mark(k);
+  const section = byId(`picture-${k + 1}`);
+  const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  section.focus({ preventScroll: true });
+  section.scrollIntoView({ block: "start", behavior: smooth ? "smooth" : "instant" });
+}
+
+/** Mark a picture as the current one in the row of buttons. */
+function mark(k) {
+  current = k;
+  for (const entry of document.querySelectorAll(".picture-list [data-picture]"))
+    entry.ariaCurrent = Number(entry.dataset.picture) === k ? "step" : null;
+}
+
+/** Mark the picture that a reader scrolled to. */
+const watcher = new IntersectionObserver(
+  (entries) => {
+    const seen = entries.find(({ isIntersecting }) => isIntersecting);
+    if (seen) mark(Number(seen.target.id.match(/\d+/)[0]) - 1);
+  },
+  { rootMargin: "-25% 0px -70% 0px" },
+);
+
+const MOVES = { ArrowRight: 1, n: 1, ArrowLeft: -1, p: -1 };
+
+/** Arrow keys move between pictures here, not between steps. */
+function pressed(event) {
+  if (state.view !== "pictures" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest?.("input, select, dialog, .scroll") || !byId("picture-1")) return;
+  const to = { Home: 0, End: PICTURES.length - 1 }[event.key] ?? current + MOVES[event.key];
+  if (Number.isNaN(to)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  show(to);
+}
+
+window.addEventListener("keydown", pressed, true);

@@ -1,0 +1,183 @@
+"""Each question has one right answer, recomputed here with plain loops from the trace."""
+
+import math
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from mindref.study.models.study_model import open_built_in_model
+from mindref.study.questions import QUESTIONS, RAISED, TURNS
+from mindref.study.traced_user import trace_user
+from mindref.study.tracing import trace_pair
+from tests.study.pairs import VARIED, make_random_pair
+
+USERS = 20
+
+
+@pytest.fixture(scope="module")
+def traces():
+    model = open_built_in_model()
+    rules = ["median", "most-separated", "least-separated", *model.user_ids[: USERS - 3]]
+    return [trace_user(model, str(rule)).trace for rule in rules]
+
+
+def softmax(numbers):
+    """Return the softmax of a list, by the definition."""
+    total = sum(math.exp(x) for x in numbers)
+    return [math.exp(x) / total for x in numbers]
+
+
+def films(trace):
+    return [i for i, real in enumerate(trace.values["mask"]) if real]
+
+
+def active(trace):
+    return [k for k, on in enumerate(trace.values["active"]) if on]
+
+
+def named(trace, axis, text):
+    """Return the position of the longest label of an axis that a text contains."""
+    labels = {label: k for k, label in enumerate(trace.labels[axis])}
+    return labels[max((label for label in labels if label in text), key=len)]
+
+
+def count(trace, question):
+    n = len(films(trace))
+    return str(max(1, min(len(trace.values["active"]), math.floor(math.log2(n)))))
+
+
+def raised_logit(trace, question):
+    row, k = named(trace, "behaviour", question.text), named(trace, "interest", question.text)
+    logits = {j: trace.values["b[1]"][row][j] for j in active(trace)}
+    before = dict(zip(logits, softmax(logits.values()), strict=True))
+    logits[k] += 1
+    after = dict(zip(logits, softmax(logits.values()), strict=True))
+    others = [j for j in logits if j != k]
+    factors = {round(after[j] / before[j], 9) for j in others}
+    amounts = {round(after[j] - before[j], 4) for j in others}
+    assert all(after[j] < before[j] for j in others)
+    assert len(factors) == 1 < len(amounts)
+    quoted = [float(x) for x in re.findall(r"\d\.\d{3}", question.because)]
+    wanted = [before[k], after[k], *(x[j] for j in others for x in (before, after)), *factors]
+    assert quoted == pytest.approx(wanted, abs=0.0006)
+    return RAISED[2]
+
+
+def direction(trace, question):
+    z, u = trace.values["z[1]"], trace.values["u[1]"]
+    for k in active(trace):
+        ratio = u[k] / z[k]
+        assert np.ptp(ratio) < 1e-9 * ratio[0], "u is a positive multiple of z"
+        assert ratio[0] > 0
+    return TURNS[1]
+
+
+def moving_film(trace, question):
+    answers = []
+    for title in question.choices[:-1]:
+        row = trace.labels["behaviour"].index(title)
+        first, second = ([trace.values[f"w[{t}]"][row][k] for k in active(trace)] for t in (1, 2))
+        if first.index(max(first)) != second.index(max(second)):
+            answers.append(title)
+    assert len(answers) <= 1
+    return answers[0] if answers else "none of these films"
+
+
+def length(trace, question):
+    k = named(trace, "interest", question.text)
+    squared = sum(x * x for x in trace.values["z[2]"][k])
+    return f"{squared / (1 + squared):.2f}"
+
+
+def other_axis(trace, question):
+    row, last = named(trace, "behaviour", question.text), len(trace.values["active"])
+    logits = trace.values["b[3]"]
+    real = films(trace)
+    total = 0.0
+    for k in active(trace):
+        total += softmax([logits[i][k] for i in real])[real.index(row)]
+    assert last > 1
+    choice = min(question.choices, key=lambda text: abs(float(text) - total))
+    assert math.isclose(float(choice), total, rel_tol=0.05)
+    return choice
+
+
+def serving_interest(trace, question):
+    v, t = trace.values["v"], trace.values["t"]
+    best = max(active(trace), key=lambda k: sum(a * b for a, b in zip(v[k], t, strict=True)))
+    return next(x for x in question.choices if x.startswith(f"interest {best + 1},"))
+
+
+def larger_gradient(trace, question):
+    gradient = trace.values["d_Se"] @ trace.values["S"]
+    titles = trace.labels["behaviour"]
+    rows = [[i for i in films(trace) if titles[i] == title] for title in question.choices]
+    sizes = [max(math.hypot(*gradient[i]) for i in places) for places in rows]
+    return question.choices[sizes.index(max(sizes))]
+
+
+ANSWERS = {
+    "interests.count": count, "routing[1].weights": raised_logit,
+    "routing[1].capsules": direction, "routing[2].weights": moving_film,
+    "routing[2].capsules": length, "routing[3].weights": other_axis,
+    "attention.scores": serving_interest, "routing.d_votes": larger_gradient,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", QUESTIONS)
+def test_the_answer_is_recomputed_for_twenty_users(traces, step):
+    asked = 0
+    for trace in traces:
+        (question,) = (x.question for x in trace.steps if x.id == step)
+        if question is None:
+            continue
+        asked += 1
+        assert question.choices[question.answer] == ANSWERS[step](trace, question)
+        assert len(set(question.choices)) == len(question.choices) >= 2
+        assert "{" not in question.text + question.because
+    assert asked >= USERS * 0.6, "the question is asked of most users"
+
+
+def test_a_question_is_asked_once_and_explains_its_answer(traces):
+    for trace in traces:
+        questions = [step.question for step in trace.steps if step.question]
+        assert len({x.text for x in questions}) == len(questions) >= 5
+        assert all(re.search(r"\d\.\d", x.because) for x in questions)
+        assert all(len(s.split()) <= 30 for x in questions for s in x.text.split(". "))
+
+
+def test_the_numbers_of_an_answer_are_those_of_the_trace(traces):
+    for trace in traces:
+        step = next(x for x in trace.steps if x.id == "attention.scores")
+        scores = sorted((trace.values["s"][k] for k in active(trace)), reverse=True)
+        quoted = [float(x) for x in re.findall(r"(-?\d+\.\d+) for", step.question.because)]
+        assert quoted == pytest.approx(scores, abs=0.005)
+        assert all(a >= b for a, b in pairwise(quoted))
+
+
+@pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+def test_settings_that_change_an_answer_are_answered_or_not_asked(changes):
+    trace = trace_pair(make_random_pair(3, **changes))
+    for step in trace.steps:
+        if step.question:
+            assert 0 <= step.question.answer < len(step.question.choices), step.id
+    questions = {step.id: step.question for step in trace.steps}
+    if changes.get("routing_axis") == "behaviours":
+        raised = questions["routing[1].weights"]
+        assert raised.choices[raised.answer] == RAISED[3], "each interest has its own softmax"
+        other = questions["routing[3].weights"]
+        assert other.choices[other.answer] == "1.0"
+    if changes.get("squash"):
+        assert questions["routing[2].capsules"] is None
+        assert questions["routing[1].capsules"].answer == 1
+    if changes.get("interest_count") == "fixed":
+        assert questions["interests.count"] is None
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_one_interest_gives_no_question_about_interests(length):
+    asked = {s.id for s in trace_pair(make_random_pair(1, length=length)).steps if s.question}
+    assert asked <= {"interests.count", "routing[1].capsules", "routing[2].capsules",
+                     "routing.d_votes"}  # fmt: skip
