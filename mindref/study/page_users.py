@@ -12,6 +12,7 @@ from mindref.study.derived_views import derive_views
 from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.workspace import Workspace
+from mindref.study.overview_users import make_overview, menu_text, select_users
 from mindref.study.traced_user import trace_user
 
 
@@ -31,17 +32,21 @@ def make_page_users(
 ) -> list[PageUser]:
     """Return the data of users of a run directory; run None: of the built-in model.
 
-    workspace: the learner's exercise files.
+    If several rules choose the same user, the user is in the result once. The data of the overview
+    is in the first user. workspace: the learner's exercise files.
     """
     study_model, single = open_case_models(run, baseline, data)
     out = []
-    for rule in users:
-        traced = trace_user(study_model, rule)
+    selected_users = select_users(study_model, users)
+    for selected in selected_users:
+        traced = trace_user(study_model, selected.rules[0])
         derived = derive_views(traced.pair, study_model.titles)
+        derived["menu"] = menu_text(study_model, selected)
         study = study_users(study_model, single, [traced.chosen]).to_dict()
         derived["case"] = study["users"][0] | {"notes": study["notes"]}
         derived["exercises"] = exercise_progress(workspace)
         out.append(PageUser(json.loads(traced.trace.to_json()), derived))
+    out[0].derived["overview"] = make_overview(study_model, selected_users)
     return out
 
 

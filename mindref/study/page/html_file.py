@@ -20,20 +20,22 @@ from mindref.run import atomic
 from mindref.study.page.data_blocks import pack_blocks
 from mindref.study.page.noscript import render_noscript
 
-STYLES = ("base", "layout", "parts", "tables", "number", "views", "print")
+STYLES = ("base", "layout", "parts", "tables", "number", "views", "overview", "print")
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
     "invariants", "prediction", "inspector", "editor", "step", "step_list", "self_check",
-    "tabs", "views", "replay", "map", "retrieval", "ledger", "variants", "curve",
-    "ambiguities", "exercises", "keys", "main",
+    "tabs", "views", "plane", "interest_colours", "picture_routing", "picture_text",
+    "picture_layout", "shapes", "picture", "weight_bars", "overview_controls", "overview",
+    "replay", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises", "keys",
+    "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
 
 VIEWS = {
+    "overview": "Overview",
     "steps": "Step by step",
     "replay": "Replay",
-    "map": "Map of interests",
     "retrieval": "Retrieval",
     "ledger": "Gradient ledger",
     "variants": "Variants",

@@ -1,7 +1,6 @@
 """Views other than the steps: they show the numbers of Python."""
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -132,33 +131,6 @@ def test_replay_draws_new_logits_and_steps_through_iterations(page):
     page.page.keyboard.press("ArrowLeft")
     assert "iterations 1 to 2" in page.page.inner_text("#tab")
     assert page.page.inner_text("#tab tbody tr >> nth=0").count("·") == 4
-
-
-def test_the_map_has_the_share_of_variance_and_a_table(page):
-    page.at(view="map")
-    assert "% of the variance" in page.page.inner_text("#tab")
-    assert len(page.page.query_selector_all("#tab svg circle")) == 10
-    assert len(page.page.query_selector_all("#tab tbody tr")) >= 10
-
-
-APART = """() => {
-  const names = '#tab svg text.capsule-name, #tab svg text.vote-number';
-  const boxes = [...document.querySelectorAll(names)]
-    .map(one => [one.textContent, one.getBBox()]);
-  const over = ([, a], [, b]) => Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 2
-    && Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 4;
-  return boxes.flatMap((a, k) => boxes.slice(k + 1).filter(b => over(a, b)).map(b => a[0] + b[0]));
-}"""
-
-
-def test_the_map_states_its_factor_and_names_do_not_overlap(page):
-    page.at(view="map")
-    text = page.page.inner_text("#tab")
-    factor = re.search(r"drawn ([\d.]+) times as long", text)
-    assert float(factor[1]) > 1
-    assert f"× {factor[1]}" in text  # the table says so too
-    assert page.page.evaluate(APART) == []
-    assert len(page.page.query_selector_all("#tab svg .capsule-name")) == 3
 
 
 def test_exercises_lead_to_their_step(page):

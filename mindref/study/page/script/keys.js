@@ -38,8 +38,8 @@ const KEYS = {
   ArrowLeft: () => handlers.move(-1),
   n: () => handlers.move(1),
   p: () => handlers.move(-1),
-  Home: () => handlers.goTo(handlers.steps()[0].id),
-  End: () => handlers.goTo(handlers.steps().at(-1).id),
+  Home: () => handlers.move(-Infinity),
+  End: () => handlers.move(Infinity),
   r: reset,
   Escape: () => change({ symbol: null, cell: null }),
   "?": () => byId("help").showModal(),
@@ -47,7 +47,7 @@ const KEYS = {
 
 function pressed(event) {
   const control = event.target.closest?.(
-    "input, select, textarea, dialog, [role=tab], summary, .scroll, pre",
+    "input, select, textarea, dialog, [role=tab], summary, .scroll, pre, .film",
   );
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
   if (
