@@ -8,11 +8,8 @@ import pytest
 from mindref.models.mind import item_vectors
 from mindref.models.serving import serving_logits
 from mindref.ops import routing
-from mindref.study.exercises.workspace import Workspace
 from mindref.study.models.study_model import choose_user, open_built_in_model
 from mindref.study.models.user_rules import split_last
-from mindref.study.page import write_page
-from mindref.study.page_users import make_page_users
 from tests.study.page.page_pair import array, tensors
 
 MODEL = open_built_in_model()
@@ -32,28 +29,6 @@ SHOWN = """() => {
       .map(one => numbers(one.lastChild.getAttribute('fill').replace(/[^0-9 ]/g, ''))),
     parts: [...rows[0].querySelectorAll('.part')].map(one => getComputedStyle(one).backgroundColor),
   } }"""
-
-
-@pytest.fixture(scope="session")
-def default_users(tmp_path_factory):
-    return make_page_users(None, None, None, ["median"], Workspace(tmp_path_factory.mktemp("none")))
-
-
-@pytest.fixture(scope="session")
-def default_file(default_users, tmp_path_factory):
-    """The file of `mindref study --html`."""
-    path = tmp_path_factory.mktemp("default") / "study.html"
-    write_page([x.trace for x in default_users], path, derived=[x.derived for x in default_users])
-    return path
-
-
-@pytest.fixture
-def overview(opened, default_file):
-    """The default file, at its first view."""
-    reader = opened(default_file, viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
-    yield reader
-    assert reader.errors == []
-    assert reader.requests == [default_file.as_uri()]
 
 
 def reference(rule, iterations, interests=None, sigma=1.0, scale=1.0):

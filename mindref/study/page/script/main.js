@@ -100,11 +100,16 @@ function draw(changed) {
   byId("ask").checked = state.ask;
 }
 
+const narrow = matchMedia("(max-width: 899.98px)");
+
+/** Mark the selected cell; on a narrow screen, scroll it above the sheet with its terms. */
 function markCell() {
   const { name, index } = state.cell ?? {};
   for (const cell of document.querySelectorAll("#step td[data-index]")) {
     const same = cell.closest("figure").dataset.tensor === name;
-    cell.ariaSelected = String(same && Number(cell.dataset.index) === index);
+    const selected = same && Number(cell.dataset.index) === index;
+    cell.ariaSelected = String(selected);
+    if (selected && narrow.matches) setTimeout(() => cell.scrollIntoView({ block: "nearest" }));
   }
 }
 
@@ -172,7 +177,7 @@ async function start() {
   listen({ move, redraw: () => draw(all) });
   byId("columns").addEventListener("pointerover", highlight);
   Object.assign(state, read());
-  byId("step-list-fold").open = !matchMedia("(max-width: 899.98px)").matches;
+  byId("step-list-fold").open = !narrow.matches;
   showAbout();
   draw(all);
   document.body.dataset.ready = "true";

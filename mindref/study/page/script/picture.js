@@ -57,7 +57,7 @@ export function picture(user, base, stop, size, genres) {
     showTip(tip, user, place, i, state.frame?.weights[i]);
     films.forEach((node, k) => node.classList.toggle("marked", k === i));
   };
-  listen(drawing, films, mark);
+  listen(box, films, mark);
   const show = (frame, text) => {
     state.frame = frame;
     drawing.setAttribute("aria-label", text);
@@ -143,18 +143,21 @@ function showTip(tip, user, place, i, row) {
 
 const KEYS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
-/** Mark a film under the pointer, with focus or after a tap; arrow keys move between films. */
-function listen(drawing, films, mark) {
+/** Mark a film under the pointer, with focus or after a tap; arrow keys move between films.
+ *
+ * The listeners are on the box: an SVG element with a listener for focus is a stop of Tab.
+ */
+function listen(box, films, mark) {
   const indexOf = (event) => films.indexOf(event.target.closest(".film"));
   const focus = (i) => {
     films.forEach((node, k) => node.setAttribute("tabindex", k === i ? 0 : -1));
     films[i].focus();
   };
   for (const event of ["pointerover", "focusin", "click"])
-    drawing.addEventListener(event, (e) => mark(indexOf(e)));
-  drawing.addEventListener("pointerleave", () => mark(films.indexOf(document.activeElement)));
-  drawing.addEventListener("focusout", () => mark(-1));
-  drawing.addEventListener("keydown", (event) => {
+    box.addEventListener(event, (e) => mark(indexOf(e)));
+  box.addEventListener("pointerleave", () => mark(films.indexOf(document.activeElement)));
+  box.addEventListener("focusout", () => mark(-1));
+  box.addEventListener("keydown", (event) => {
     const i = indexOf(event);
     const by = KEYS[event.key];
     const next = { Home: 0, End: films.length - 1 }[event.key] ?? (by && i + by);
