@@ -169,5 +169,17 @@ def test_each_genre_has_a_label_that_overlaps_no_other(overview, width, number):
         assert min(x[2], y[2]) <= max(x[0], y[0]) or min(x[3], y[3]) <= max(x[1], y[1])
 
 
+SMALL = """() => [...document.querySelectorAll('#tab *')].filter(x => x.checkVisibility()
+  && [...x.childNodes].some(n => n.nodeType === 3 && n.data.trim())
+  && !x.closest('.small, .unseen, option')
+  && parseFloat(getComputedStyle(x).fontSize) < 14).map(x => x.outerHTML.slice(0, 90))"""
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_no_text_is_small(overview, width):
+    overview.page.set_viewport_size({"width": width, "height": 800})
+    assert overview.page.evaluate(SMALL) == []
+
+
 def test_the_default_file_is_small(default_file):
     assert default_file.stat().st_size < 450_000

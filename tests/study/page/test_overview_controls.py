@@ -52,7 +52,8 @@ def test_the_text_states_what_the_further_iterations_do(overview):
     assert moved > 1
     text = overview.page.inner_text("#picture-further")
     assert f"{moved} films change their largest interest" in text
-    assert "10 of 14 films after iteration 3, and 14 of 14 after iteration 8" in text
+    assert "After iteration 3, 10 of 14 films are in the main genre" in text
+    assert text.endswith("after iteration 8, 14 of 14.")
 
 
 def test_one_interest_is_one_arrow_between_all_genres(overview):

@@ -185,7 +185,7 @@ function makeView(users, settings, goTo) {
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 const INTRODUCTION =
-  "One vector per user mixes all tastes of the user. MIND computes several vectors, one for each interest. Routing finds them: in each iteration, every film divides one vote among the interests, and every interest turns towards the films with the largest weights.";
+  "MIND recommends films to users with several tastes. One vector would mix the tastes; MIND computes one vector for each interest. Routing finds these vectors: in each iteration, every film divides one vote among the interests, and every interest turns towards the films with the largest weights.";
 
 function sizeOfPicture() {
   const width = document.documentElement.clientWidth;

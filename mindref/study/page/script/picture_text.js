@@ -76,7 +76,8 @@ export function furtherIterations(user, routing, stop) {
   const films = `${moved} ${change} largest interest`;
   if (user.groups.length === 0) return `${start}: ${films}.`;
   const [x, y] = [before, after].map((owner) => inMainGroup(user, owner, interests));
-  const count = `In the main genre of their interest are ${x} of ${before.length} films after iteration ${stop}, and ${y} of ${after.length} after iteration ${iterations}.`;
+  const all = before.length;
+  const count = `After iteration ${stop}, ${x} of ${all} films are in the main genre of their interest; after iteration ${iterations}, ${y} of ${all}.`;
   return `${start}: ${films}. ${count}`;
 }
 
