@@ -150,9 +150,18 @@ LABELS = """() => [...document.querySelectorAll('#tab .picture .genre')].map(one
     all.bottom]} })"""
 
 
+FILMS = """() => [...document.querySelectorAll('#tab .picture .film-shape')]
+  .map(one => one.getBoundingClientRect()).map(x => [x.left, x.top, x.right, x.bottom])"""
+
+
+def common(x, y):
+    """Return the smaller side of the common part of two boxes, in pixels; negative: apart."""
+    return min(min(x[2], y[2]) - max(x[0], y[0]), min(x[3], y[3]) - max(x[1], y[1]))
+
+
 @pytest.mark.parametrize("width", [400, 1024, 1400])
 @pytest.mark.parametrize("number", range(len(USERS)))
-def test_each_genre_has_a_label_that_overlaps_no_other(overview, width, number):
+def test_each_genre_has_a_label_that_covers_no_label_and_no_film(overview, width, number):
     overview.page.set_viewport_size({"width": width, "height": 800})
     overview.at(view="overview", picture=f"{number}/3")
     labels = overview.page.evaluate(LABELS)
@@ -165,8 +174,9 @@ def test_each_genre_has_a_label_that_overlaps_no_other(overview, width, number):
         assert (inside[:2] >= outside[:2]).all()
         assert (inside[2:] <= outside[2:]).all()
         assert x["size"] >= 14
-    for x, y in itertools.combinations([x["box"] for x in labels], 2):
-        assert min(x[2], y[2]) <= max(x[0], y[0]) or min(x[3], y[3]) <= max(x[1], y[1])
+    boxes = [x["box"] for x in labels]
+    assert max(common(x, y) for x, y in itertools.combinations(boxes, 2)) <= 0
+    assert max(common(x, y) for x in boxes for y in overview.page.evaluate(FILMS)) <= 3
 
 
 SMALL = """() => [...document.querySelectorAll('#tab *')].filter(x => x.checkVisibility()
