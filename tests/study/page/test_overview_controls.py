@@ -117,6 +117,7 @@ def test_keys_move_the_iteration(overview):
 
 def test_films_are_one_stop_of_tab_and_arrows_move_between_them(overview):
     page = overview.page
+    assert page.locator("#tab .film[tabindex='0']").count() == 1
     page.focus("#picture-position")
     page.keyboard.press("Tab")
     focus = "document.activeElement.dataset.film"
@@ -127,13 +128,13 @@ def test_films_are_one_stop_of_tab_and_arrows_move_between_them(overview):
                       ("Home", "0")):  # fmt: skip
         page.keyboard.press(key)
         assert page.evaluate(focus) == film
+        assert position(overview) == "0", "the key moves no iteration"
         names.append(page.inner_text("#tab .tip b"))
     titles = overview.page.eval_on_selector_all(
         "#tab .film", "all => all.map(x => x.getAttribute('aria-label'))"
     )
     order = [0, 1, 19, 0, 19, 0]
     assert all(titles[film].startswith(name) for film, name in zip(order, names, strict=True))
-    assert position(overview) == "0"
     page.keyboard.press("Escape")
     assert not page.is_visible("#tab .tip")
     page.keyboard.press("Tab")

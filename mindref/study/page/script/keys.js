@@ -47,7 +47,7 @@ const KEYS = {
 
 function pressed(event) {
   const control = event.target.closest?.(
-    "input, select, textarea, dialog, [role=tab], summary, .scroll, pre, .film",
+    "input, select, textarea, dialog, [role=tab], summary, .scroll, pre",
   );
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
   if (

@@ -175,7 +175,7 @@ function makeView(users, settings, goTo) {
     h(
       "div.overview",
       h("div.overview-main", controls.main, figure, controls.sliders),
-      h("div.overview-side", parts.bars, parts.notes, legend(drawn.share)),
+      h("div.overview-side", parts.notes, parts.bars, legend(user, drawn.share)),
     ),
     links(users, settings.user, goTo),
   ];

@@ -111,31 +111,38 @@ function settingSliders(settings, actions) {
 
 const twoDigits = (x) => minus(String(Number(x.toFixed(2))));
 
-/** Return the sentences beside the picture; `base` is routing with the recorded settings. */
+/** Return what the numbers show; `base` is routing with the recorded settings. */
 export function notes(user, base, routing) {
-  const { iterations, mostInterests, sigma } = recordedSettings(user);
-  const several = base.interests > 1 ? base : null;
-  const films = user.titles.length;
-  const limit = `${films} films have at most ${mostInterests} interests: ⌊log₂ ${films}⌋.`;
   return [
-    routing.interests === 1 && several
-      ? h("p.callout", { id: "picture-single" }, singleVector(user, routing, several))
-      : h("p.callout", { id: "picture-further" }, furtherIterations(user, routing, iterations)),
+    routing.interests === 1 && base.interests > 1
+      ? h("p.callout", { id: "picture-single" }, singleVector(user, routing, base))
+      : h(
+          "p.callout",
+          { id: "picture-further" },
+          furtherIterations(user, routing, recordedSettings(user).iterations),
+        ),
     allEqual(routing) &&
       h("p", "All interests are equal: with equal initial logits, routing cannot separate them."),
-    user.template.metadata.config.interest_count === "log2" && h("p.note", limit),
-    sigma === 0 && h("p.note", "The initial logits of this model are 0: sigma has no effect."),
-    user.template.metadata.config.routing_axis === "behaviours" &&
-      h("p.note", "The softmax of this model runs over films. A bar shows the parts of its sum."),
   ];
 }
 
-/** Return how to read the picture. */
-export const legend = (share) =>
-  h(
-    "p.note",
-    `Each shape is a film at its vote S e. The shape is the genre; the colour is the mixture of the coupling weights w. Each arrow is the capsule u of an interest, with a trail of the earlier iterations. The dotted circle has the length 1. The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes. Films at the same point are moved apart.`,
-  );
+/** Return how to read the picture, and the limits of the settings. */
+export function legend(user, share) {
+  const { mostInterests, sigma } = recordedSettings(user);
+  const films = user.titles.length;
+  const config = user.template.metadata.config;
+  const texts = [
+    "Each shape is a film at its vote S e. The shape is the genre; the colour is the mixture of the coupling weights w.",
+    "Each arrow is the capsule u of an interest, with a trail of the earlier iterations. The dotted circle has the length 1.",
+    `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes. Films at the same point are moved apart.`,
+    config.interest_count === "log2" &&
+      `${films} films have at most ${mostInterests} interests: ⌊log₂ ${films}⌋.`,
+    sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",
+    config.routing_axis === "behaviours" &&
+      "The softmax of this model runs over films. A bar shows the parts of its sum.",
+  ];
+  return h("p.note", texts.filter(Boolean).join(" "));
+}
 
 /** Return the links to the other views, and which user they show. */
 export function links(users, current, goTo) {
