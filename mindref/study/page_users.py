@@ -11,6 +11,7 @@ from mindref.study.case_study.numbers import open_case_models, study_users
 from mindref.study.derived_views import derive_views
 from mindref.study.exercises.page_texts import list_page_exercises
 from mindref.study.exercises.workspace import Workspace
+from mindref.study.overview_users import make_overview, menu_text, select_users
 from mindref.study.traced_user import trace_user
 
 
@@ -30,15 +31,19 @@ def make_page_users(
 ) -> list[PageUser]:
     """Return the data of users of a run directory; run None: of the built-in model.
 
-    workspace: the learner's exercise files.
+    If several rules choose the same user, the user is in the result once. The data of the overview
+    is in the first user. workspace: the learner's exercise files.
     """
     study_model, single = open_case_models(run, baseline, data)
     out = []
-    for rule in users:
-        traced = trace_user(study_model, rule)
+    selected_users = select_users(study_model, users)
+    for selected in selected_users:
+        traced = trace_user(study_model, selected.rules[0])
         derived = derive_views(traced.pair, study_model.titles)
+        derived["menu"] = menu_text(study_model, selected)
         study = study_users(study_model, single, [traced.chosen]).to_dict()
         derived["case"] = study["users"][0] | {"notes": study["notes"]}
         derived["exercises"] = list_page_exercises(workspace)
         out.append(PageUser(json.loads(traced.trace.to_json()), derived))
+    out[0].derived["overview"] = make_overview(study_model, selected_users)
     return out

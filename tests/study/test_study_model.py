@@ -109,9 +109,10 @@ def test_most_behaviours_of_an_interest_are_of_one_group():
 
 def test_longest_and_median_choose_by_length():
     study_model = with_rows([[1, 2], [1, 2, 3, 4, 5], [1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3]])
-    assert choose_user(study_model, "longest") == (1, "the longest history of all, 5 behaviours")
-    assert choose_user(study_model, "median").user == 2
-    assert choose_user(study_model, "median").rule.endswith("of the median length, 4 behaviours")
+    longest, median = (choose_user(study_model, rule) for rule in ("longest", "median"))
+    assert longest == (1, "the longest history of all: 4 films and the target")
+    assert median.user == 2
+    assert median.rule.endswith("of the median length: 3 films and the target")
 
 
 def test_separation_is_the_mean_cosine_of_the_vectors():

@@ -48,7 +48,8 @@ def longest_history(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The longest history."""
     lengths = study_model.histories.lengths[users]
     index = int(np.argmax(lengths))
-    return ChosenUser(int(users[index]), f"the longest history of all, {lengths[index]} behaviours")
+    text = f"the longest history of all: {lengths[index] - 1} films and the target"
+    return ChosenUser(int(users[index]), text)
 
 
 def median_history(study_model: StudyModel, users: Ints) -> ChosenUser:
@@ -56,7 +57,7 @@ def median_history(study_model: StudyModel, users: Ints) -> ChosenUser:
     lengths = study_model.histories.lengths[users]
     middle = np.sort(lengths)[(len(lengths) - 1) // 2]
     index = int(np.argmax(lengths == middle))
-    text = f"the first with a history of the median length, {middle} behaviours"
+    text = f"the first with a history of the median length: {middle - 1} films and the target"
     return ChosenUser(int(users[index]), text)
 
 
@@ -92,11 +93,11 @@ def missed_target(study_model: StudyModel, users: Ints) -> ChosenUser:
         if missed.any():
             index = int(np.argmax(missed))
             text = (
-                f"the first {scope} whose next behaviour is not among the {TOP} best unseen items:"
+                f"the first {scope} whose target is not among the {TOP} best unseen films:"
                 f" its rank is {places[index] + 1} of {len(servable.ids)}"
             )
             return ChosenUser(int(block[index]), text)
-    raise DataError(say("rule wrong", "a user whose next behaviour is missed", f"none {scope}"))
+    raise DataError(say("rule wrong", "a user whose target is missed", f"none {scope}"))
 
 
 RULES: dict[str, Callable[[StudyModel, Ints], ChosenUser]] = {
@@ -106,6 +107,15 @@ RULES: dict[str, Callable[[StudyModel, Ints], ChosenUser]] = {
     "least-separated": least_separated,
     "wrong": missed_target,
 }
+
+SHORT_NAMES = {
+    "median": "median history",
+    "longest": "longest history",
+    "most-separated": "most separated",
+    "least-separated": "least separated",
+    "wrong": "missed target",
+}
+"""The rules in menus."""
 
 
 def sample_users(study_model: StudyModel, users: Ints) -> tuple[Ints, str]:

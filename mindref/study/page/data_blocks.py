@@ -41,8 +41,12 @@ def pack_blocks(
     block = {"format": "mindref.page/1", "pool": pool, "content": replace_texts(nested, places)}
     text = json.dumps(block, separators=(",", ":"), allow_nan=False)
     checked = [encode_array(data) for data in arrays]
-    content = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
-    return Blocks(json.dumps(checked, separators=(",\n", ",")), content)
+    return Blocks(json.dumps(checked, separators=(",\n", ",")), deflate(text))
+
+
+def deflate(text: str) -> str:
+    """Return a text deflated, as base64."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def encode_array(data: str) -> tuple[str, int]:

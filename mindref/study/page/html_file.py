@@ -1,7 +1,7 @@
 """Write the HTML file of the page: template, style, scripts and data in one file.
 
-The file loads nothing. Its content security policy allows only its own style and script, by hash.
-The output is reproducible.
+The file loads nothing. Its content security policy allows only its own style and scripts, by hash.
+The program is deflated; start.js unpacks it and runs it. The output is reproducible.
 """
 
 from __future__ import annotations
@@ -17,26 +17,29 @@ from typing import Any
 
 from mindref.errors import ConfigError, say
 from mindref.run import atomic
-from mindref.study.page.data_blocks import pack_blocks
+from mindref.study.page.data_blocks import deflate, pack_blocks
 from mindref.study.page.noscript import render_noscript
 
-STYLES = ("base", "layout", "parts", "tables", "number", "views", "exercises", "speeds", "print")
+STYLES = (
+    "base", "layout", "parts", "tables", "number", "views", "overview", "exercises", "speeds",
+    "print",
+)  # fmt: skip
 SCRIPTS = (
     "data", "dom", "numbers", "quantities", "state", "sum_recipe", "operators",
     "recompute", "unroll", "edits", "explain", "softmax_sums", "table", "equation",
-    "squash_lengths",
-    "invariants", "prediction", "inspector", "editor", "folds", "step", "flow", "step_list",
-    "self_check", "tabs", "views", "replay", "map", "eight_drawings", "eight_texts",
-    "eight_pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises",
-    "keys", "main",
+    "squash_lengths", "invariants", "prediction", "inspector", "editor", "folds", "step", "flow",
+    "step_list", "self_check", "tabs", "views", "plane", "interest_colours", "picture_routing",
+    "picture_text", "picture_layout", "shapes", "picture", "weight_bars", "overview_controls",
+    "overview", "replay", "eight_drawings", "eight_texts", "eight_pictures", "retrieval", "ledger",
+    "variants", "curve", "ambiguities", "exercises", "keys", "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
 
 VIEWS = {
+    "overview": "Overview",
     "pictures": "Eight pictures",
     "steps": "Step by step",
     "replay": "Replay",
-    "map": "Map of interests",
     "retrieval": "Retrieval",
     "ledger": "Gradient ledger",
     "variants": "Variants",
@@ -70,9 +73,11 @@ def render_page(
     if len(derived) > len(traces):
         raise ConfigError(say("page: derived", f"at most {len(traces)}", len(derived)))
     style = strip_comments("\n".join(read_asset("style", f"{name}.css") for name in STYLES))
-    script = link_modules(SCRIPTS)
-    hashes = {"style": csp_hash(style), "script": csp_hash(script)}
-    allowed = [f"{kind}-src '{value}'" for kind, value in hashes.items()]
+    program, start = link_modules(SCRIPTS), strip_comments(read_asset("script", "start.js"))
+    allowed = [
+        f"style-src {csp_hash(style)}",
+        f"script-src {csp_hash(start)} {csp_hash(program)}",
+    ]
     policy = "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
     parts = {
         "policy": policy,
@@ -83,7 +88,8 @@ def render_page(
         ),
         "noscript": render_noscript(traces[0]),
         **pack_blocks(traces, derived)._asdict(),
-        "script": script,
+        "program": deflate(program),
+        "start": start,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], read_asset("template.html"))
 
@@ -121,4 +127,4 @@ def strip_comments(text: str) -> str:
 def csp_hash(text: str) -> str:
     """Return the hash of an inline element in the form of a content security policy."""
     digest = hashlib.sha256(text.encode()).digest()
-    return "sha256-" + base64.b64encode(digest).decode()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

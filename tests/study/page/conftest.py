@@ -8,8 +8,10 @@ from mindref.study.case_study.numbers import make_case_study
 from mindref.study.derived_views import derive_views
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.page_texts import describe_for_page
+from mindref.study.exercises.workspace import Workspace
 from mindref.study.models.study_model import SINGLE_INTEREST, open_built_in_model
 from mindref.study.page import write_page
+from mindref.study.page_users import make_page_users
 from tests import browser as browser_module
 from tests.study.page.page_pair import TITLES, make_page_pair, trace_to_dict
 from tests.study.page.page_reader import Reader
@@ -49,6 +51,28 @@ def rich(derived, trace, tmp_path_factory):
     path = tmp_path_factory.mktemp("rich") / "study.html"
     write_page([trace], path, derived=[derived])
     return path
+
+
+@pytest.fixture(scope="session")
+def default_users(tmp_path_factory):
+    return make_page_users(None, None, None, ["median"], Workspace(tmp_path_factory.mktemp("none")))
+
+
+@pytest.fixture(scope="session")
+def default_file(default_users, tmp_path_factory):
+    """The file of `mindref study --html`."""
+    path = tmp_path_factory.mktemp("default") / "study.html"
+    write_page([x.trace for x in default_users], path, derived=[x.derived for x in default_users])
+    return path
+
+
+@pytest.fixture
+def overview(opened, default_file):
+    """The default file, at its first view."""
+    reader = opened(default_file, viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
+    yield reader
+    assert reader.errors == []
+    assert set(reader.requests) == {default_file.as_uri()}
 
 
 @pytest.fixture

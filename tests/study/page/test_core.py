@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref.study.page import html_file, write_page
+from mindref.study.page import data_blocks, html_file, write_page
 from tests.study.page.page_pair import array, flip_bit, make_page_pair, tensors, trace_to_dict
 from tests.study.terminal.reading import is_rounded
 
@@ -19,7 +19,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";$', re.MULTILINE)
 
 
 def test_every_script_and_style_is_included():
-    assert {path.stem for path in (FOLDER / "script").iterdir()} == set(html_file.SCRIPTS)
+    assert {path.stem for path in (FOLDER / "script").iterdir()} == {*html_file.SCRIPTS, "start"}
     assert {path.stem for path in (FOLDER / "style").iterdir()} == set(html_file.STYLES)
 
 
@@ -123,6 +123,22 @@ def test_a_damaged_content_block_is_detected(opened, file, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :], encoding="utf-8")
     assert opened(bad).selfcheck() == "fail"
+
+
+def test_a_changed_program_does_not_run(opened, file, tmp_path):
+    text = file.read_text()
+    program = html_file.link_modules(html_file.SCRIPTS)
+    changed = {
+        "cut": data_blocks.deflate(program)[:-40],
+        "another": data_blocks.deflate(program + "document.title = 'changed';"),
+    }
+    for name, packed in changed.items():
+        bad = tmp_path / f"{name}.html"
+        bad.write_text(text.replace(data_blocks.deflate(program), packed), encoding="utf-8")
+        page = opened(bad)
+        assert page.selfcheck() == "fail", name
+        assert "its program cannot be run" in page.page.inner_text("#selfcheck")
+        assert page.page.title() != "changed"
 
 
 @pytest.mark.slow

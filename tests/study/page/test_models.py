@@ -26,7 +26,7 @@ def test_every_kind_of_model_is_recomputed(opened, name):
     for place, every in (({}, 4), ({"edits": EDITS}, 9)):
         for step in page.steps()[::every]:
             page.at(step=step, cell="S@3", **place)
-        for view in ("replay", "map", "exercises"):
+        for view in ("overview", "replay", "exercises"):
             page.at(view=view, **place)
     assert page.errors == []
 
@@ -59,7 +59,7 @@ def test_a_user_without_behaviours_has_a_page(opened):
     assert page.selfcheck() == "pass"
     for step in page.steps()[::3]:
         page.at(step=step)
-    for view in ("replay", "map"):
+    for view in ("overview", "replay"):
         page.at(view=view)
     assert page.errors == []
 

@@ -95,7 +95,7 @@ PRINTED = """selector => [...document.querySelectorAll(selector)].map(x => getCo
 @pytest.mark.parametrize(
     ("place", "selector"),
     [("view=replay", "#tab .replay td"), ("step=routing[1].capsules", "#step td[data-index]"),
-     ("view=variants", "#tab td[data-index]"), ("view=map", "#tab .chart")],
+     ("view=variants", "#tab td[data-index]"), ("view=pictures", "#tab .drawing")],
 )  # fmt: skip
 def test_a_print_keeps_colours_and_fits_the_width_of_the_page(opened, rich, place, selector):
     page = opened(rich, f"#ask=0&{place}", viewport={"width": 718, "height": 1000}).page  # A4

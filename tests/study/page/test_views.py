@@ -207,33 +207,6 @@ def test_squash_shows_the_lengths_of_every_active_interest(page, trace):
         assert not page.page.evaluate(f"document.querySelector('{folded}').open")
 
 
-def test_the_map_has_the_share_of_variance_and_a_table(page):
-    page.at(view="map")
-    assert "% of the variance" in page.page.inner_text("#tab")
-    assert len(page.page.query_selector_all("#tab svg circle")) == 10
-    assert len(page.page.query_selector_all("#tab tbody tr")) >= 10
-
-
-APART = """() => {
-  const names = '#tab svg text.capsule-name, #tab svg text.vote-number';
-  const boxes = [...document.querySelectorAll(names)]
-    .map(one => [one.textContent, one.getBBox()]);
-  const over = ([, a], [, b]) => Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 2
-    && Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 4;
-  return boxes.flatMap((a, k) => boxes.slice(k + 1).filter(b => over(a, b)).map(b => a[0] + b[0]));
-}"""
-
-
-def test_the_map_states_its_factor_and_names_do_not_overlap(page):
-    page.at(view="map")
-    text = page.page.inner_text("#tab")
-    factor = re.search(r"drawn ([\d.]+) times as long", text)
-    assert float(factor[1]) > 1
-    assert f"× {factor[1]}" in text  # the table says so too
-    assert page.page.evaluate(APART) == []
-    assert len(page.page.query_selector_all("#tab svg .capsule-name")) == 3
-
-
 def test_a_view_without_data_names_the_command(opened, file):
     page = opened(file, "#ask=0")
     for view in ("retrieval", "ledger", "variants", "curve", "ambiguities"):

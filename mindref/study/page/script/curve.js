@@ -47,7 +47,7 @@ function view(trace, curve, choice) {
       ),
     ),
     h(
-      "div.map",
+      "div.plot-and-table",
       drawing(curve),
       plainTable("Relative error of the difference", ["h", "float64", "float32", ""], rows),
     ),

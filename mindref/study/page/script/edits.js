@@ -29,7 +29,7 @@ export function edited(trace, edits) {
 }
 
 /** Return a trace with another maximum number of interests K. */
-function resized(trace, most) {
+export function resized(trace, most) {
   if (!most) return trace;
   const changed = new Set(trace.changed);
   const change = (tensor) => {

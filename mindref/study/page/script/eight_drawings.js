@@ -1,7 +1,7 @@
 // The drawings of the eight pictures: bars, arrows and curves in SVG.
 
 import { chart, disc, stroke, svg, words } from "./dom.js";
-import { plane } from "./map.js";
+import { plane } from "./plane.js";
 import { minus, norm, range } from "./numbers.js";
 
 const PHONE = matchMedia("(max-width: 600px)");

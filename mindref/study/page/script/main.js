@@ -7,12 +7,14 @@ import { edited } from "./edits.js";
 import { showEditor } from "./editor.js";
 import { highlight, showMarks } from "./equation.js";
 import { showInspector } from "./inspector.js";
+import { defineColours } from "./interest_colours.js";
+import { pictureChanged } from "./overview.js";
 import { numbersHidden } from "./prediction.js";
 import { markFlow, showFlow } from "./flow.js";
 import { showPosition, showStepList } from "./step_list.js";
 import { change, onChange, read, state } from "./state.js";
 import { showStep } from "./step.js";
-import { showTab, TABS } from "./tabs.js";
+import { MOVES, showTab, TABS } from "./tabs.js";
 import { listen } from "./keys.js";
 
 let cached = { user: -1, edits: null, trace: null };
@@ -58,8 +60,13 @@ function sameCell(trace, step) {
 }
 
 export function move(by) {
+  if (MOVES[state.view]) {
+    MOVES[state.view](by);
+    return;
+  }
   const steps = current().steps;
-  const next = steps[steps.indexOf(currentStep()) + by];
+  const index = steps.indexOf(currentStep()) + by;
+  const next = Number.isFinite(by) ? steps[index] : steps.at(by < 0 ? 0 : -1);
   if (next) goTo(next.id);
 }
 
@@ -70,7 +77,8 @@ function draw(changed) {
   const trace = current();
   const step = currentStep();
   const any = (...names) => names.some((name) => changed.has(name));
-  if (any("view", "user", "edits")) showTab(trace, recorded(), goTo);
+  const pictureMoved = any("picture") && state.view === "overview" && pictureChanged();
+  if (any("view", "user", "edits") || pictureMoved) showTab(trace, recorded(), goTo);
   if (any("user", "edits")) {
     showStepList(trace, goTo);
     showFlow(trace, goTo);
@@ -93,23 +101,31 @@ function draw(changed) {
   if (any("symbol", "cell", "step")) showMarks();
   if (any("user", "edits")) showCheck(check(recorded()), trace !== recorded());
   document.body.dataset.edited = String(state.edits.length > 0);
+  document.body.dataset.selected = String(state.cell !== null);
   byId("user").value = String(state.user);
   byId("ask").checked = state.ask;
 }
 
+const narrow = matchMedia("(max-width: 899.98px)");
+
+/** Mark the selected cell; on a narrow screen, scroll it above the sheet with its terms. */
 function markCell() {
   const { name, index } = state.cell ?? {};
   for (const cell of document.querySelectorAll("#step td[data-index]")) {
     const same = cell.closest("figure").dataset.tensor === name;
-    cell.ariaSelected = String(same && Number(cell.dataset.index) === index);
+    const selected = same && Number(cell.dataset.index) === index;
+    cell.ariaSelected = String(selected);
+    if (selected && narrow.matches) setTimeout(() => cell.scrollIntoView({ block: "nearest" }));
   }
 }
 
 function header() {
-  const options = sources.traces.map(({ metadata: { user, variant } }, k) =>
-    h("option", { value: String(k) }, [user, variant].filter(Boolean).join(", ")),
-  );
+  const options = sources.traces.map(({ metadata: { user, variant } }, k) => {
+    const name = sources.derived[k]?.menu ?? user;
+    return h("option", { value: String(k) }, [name, variant].filter(Boolean).join(", "));
+  });
   put(byId("user"), options);
+  byId("user-pick").hidden = options.length === 1;
   byId("user").addEventListener("change", (event) => {
     const user = Number(event.target.value);
     const same = sources.traces[user].steps.some((step) => step.id === state.step);
@@ -120,6 +136,11 @@ function header() {
   byId("slider").addEventListener("input", (event) =>
     goTo(current().steps[event.target.value - 1].id),
   );
+  byId("side-close").addEventListener("click", closeSide);
+  byId("badge").addEventListener("click", () => {
+    byId("selfcheck").querySelector("details").open = true;
+    byId("selfcheck").scrollIntoView({ block: "end" });
+  });
   byId("ask").addEventListener("change", (event) => change({ ask: event.target.checked }));
   for (const button of document.querySelectorAll("#views button")) {
     button.addEventListener("click", () => {
@@ -127,6 +148,13 @@ function header() {
       announce(button.textContent);
     });
   }
+}
+
+/** Close the sheet with the selected number; the focus returns to the cell. */
+function closeSide() {
+  const cell = document.querySelector("#step td[aria-selected=true]");
+  change({ cell: null });
+  cell?.focus();
 }
 
 /** Show the model, the user and the target, and how the user was chosen. */
@@ -143,7 +171,9 @@ function skip(event) {
 }
 
 async function start() {
-  document.querySelector("header").hidden = false; // hidden without scripts
+  // hidden without scripts
+  for (const part of ["header", "footer"]) document.querySelector(part).hidden = false;
+  defineColours();
   await load(byId("arrays").textContent, byId("content").textContent);
   header();
   onChange((changed) => {
@@ -151,10 +181,10 @@ async function start() {
     if (changed.has("user")) showAbout();
   });
   document.querySelector(".skip").addEventListener("click", skip);
-  listen({ move, goTo, steps: () => current().steps, redraw: () => draw(all) });
+  listen({ move, redraw: () => draw(all) });
   byId("columns").addEventListener("pointerover", highlight);
   Object.assign(state, read());
-  byId("step-list-fold").open = !matchMedia("(max-width: 899.98px)").matches;
+  byId("step-list-fold").open = !narrow.matches;
   showAbout();
   draw(all);
   document.body.dataset.ready = "true";
@@ -170,5 +200,6 @@ start().catch((error) => {
   console.error(error);
   document.documentElement.dataset.selfcheck = "fail";
   byId("selfcheck").className = "fails";
+  byId("alarm").append(byId("selfcheck"));
   put(byId("selfcheck"), `This file is damaged: ${error.message}`);
 });

@@ -20,6 +20,8 @@ export function showCheck(result, edited) {
   document.documentElement.dataset.selfcheck = holds ? "pass" : "fail";
   const line = byId("selfcheck");
   line.className = holds ? "holds" : "fails";
+  byId(holds ? "foot" : "alarm").append(line); // a failure is at the top of the page
+  byId("badge").textContent = holds ? "✓ self-check" : "✗ self-check";
   line.dataset.largest = String(result.largest);
   const text = `${result.recomputed} arrays recomputed in this page, largest difference ${tiny(result.largest)}; ${result.inputs} input arrays, every checksum correct.`;
   const bad = [

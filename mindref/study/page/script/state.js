@@ -5,7 +5,8 @@ import { sources } from "./data.js";
 export const state = {
   user: 0, // which trace
   step: "", // id of the step
-  view: "steps", // which tab
+  view: "overview", // which tab
+  picture: "", // user, position and settings of the overview
   cell: null, // {name, index} in the inspector
   symbol: null, // the marked symbol
   variant: "", // the variant of the view "variants"
@@ -44,6 +45,7 @@ function write() {
   parts.set("step", state.step);
   if (state.view !== "steps") parts.set("view", state.view);
   if (state.cell) parts.set("cell", `${state.cell.name}@${state.cell.index}`);
+  if (state.picture) parts.set("picture", state.picture);
   if (state.variant) parts.set("variant", state.variant);
   if (state.edits.length) parts.set("edits", state.edits.join(";"));
   if (state.seen.has(seenKey())) parts.set("seen", "1");
@@ -61,10 +63,12 @@ export function read() {
   const step =
     trace.steps.some((s) => s.id === parts.get("step")) || edits.length ? parts.get("step") : null;
   const [name, index] = (parts.get("cell") ?? "").split("@");
+  const toStep = parts.has("step") || parts.has("cell") || edits.length > 0;
   const out = {
     user: sources.traces[user] ? user : 0,
     step: step ?? trace.steps[0].id,
-    view: parts.get("view") ?? "steps",
+    view: parts.get("view") ?? (toStep ? "steps" : "overview"),
+    picture: parts.get("picture") ?? "",
     variant: parts.get("variant") ?? "",
     cell:
       (trace.tensors.has(name) || edits.length) && /^\d+$/.test(index)

@@ -6,7 +6,10 @@ import { state } from "./state.js";
 
 export const TABS = Object.create(null); // an address can name no inherited property
 
-const LIVE = new Set(["replay", "map", "exercises"]); // drawn from the edited numbers
+/** By view: what the keys for the next (1) and the previous (-1) step do in this view. */
+export const MOVES = Object.create(null);
+
+const LIVE = new Set(["replay", "exercises"]); // drawn from the edited numbers
 const GRADIENTS = new Set(["ledger", "curve"]); // recorded gradients: hidden while edits exist
 
 /** Return a note that a view shows recorded numbers. */
@@ -27,6 +30,7 @@ function scrollIntoRow(row, button) {
 export function showTab(trace, recorded, goTo) {
   const steps = state.view === "steps" || !(state.view in TABS);
   byId("columns").hidden = !steps;
+  byId("walk").hidden = !steps;
   byId("tab").hidden = steps;
   for (const button of document.querySelectorAll("#views button")) {
     const current = button.dataset.view === (steps ? "steps" : state.view);

@@ -1,0 +1,208 @@
+"""The controls of the overview: sliders, play, keyboard, pointer, touch, screen reader, print."""
+
+import numpy as np
+import pytest
+
+from tests.study.page.test_overview import SHOWN, USERS, assert_equal_to, reference
+
+pytestmark = pytest.mark.slow
+
+MOVE = """([id, value]) => { const x = document.getElementById(id); x.value = value;
+  x.dispatchEvent(new Event('input')) }"""
+PICTURE = "#tab svg.picture"
+
+
+def position(reader):
+    return reader.page.input_value("#picture-position")
+
+
+@pytest.mark.parametrize("number", range(len(USERS)))
+def test_the_sliders_route_again_while_they_move(overview, number):
+    at = 5
+    overview.at(view="overview", picture=f"{number}/{at}")
+    now = {}
+    for name, value in (("scale", 1.7), ("sigma", 1.25), ("interests", 2), ("sigma", 0.25)):
+        overview.page.evaluate(MOVE, [f"picture-{name}", value])
+        now[name] = value
+        expected = reference(
+            USERS[number], at, now.get("interests"), now.get("sigma", 0.5) / 0.5, now["scale"]
+        )
+        assert_equal_to(overview.page.evaluate(SHOWN), *expected)
+    overview.page.click("#picture-restore")
+    assert_equal_to(overview.page.evaluate(SHOWN), *reference(USERS[number], at))
+
+
+def test_the_slider_goes_past_the_iterations_of_the_model(overview):
+    labels = []
+    for at in range(9):
+        overview.page.evaluate(MOVE, ["picture-position", at])
+        labels.append(overview.page.inner_text("#tab .controls output"))
+        assert overview.page.get_attribute("#picture-position", "aria-valuetext") == labels[-1]
+    assert labels[0] == "before iteration 1 of 8"
+    assert [text for text in labels if "the model stops here" in text] == [labels[3]]
+    assert [text for text in labels if "past the model" in text] == labels[4:]
+    further = overview.page.inner_text("#picture-further")
+    assert further.startswith("The model stops at 3. Iterations 4 to 8 show where routing would go")
+
+
+def test_the_text_states_what_the_further_iterations_do(overview):
+    overview.at(view="overview", picture="1/3")
+    before, after = (reference("median", at)[0].argmax(axis=1) for at in (3, 8))
+    moved = int((before != after).sum())
+    assert moved > 1
+    text = overview.page.inner_text("#picture-further")
+    assert f"{moved} films change their largest interest" in text
+    assert "After iteration 3, 10 of 14 films are in the main genre" in text
+    assert text.endswith("after iteration 8, 14 of 14.")
+
+
+def test_one_interest_is_one_arrow_between_all_genres(overview):
+    overview.page.evaluate(MOVE, ["picture-position", 8])
+    overview.page.evaluate(MOVE, ["picture-interests", 1])
+    shown = overview.page.evaluate(SHOWN)
+    assert len(shown["capsules"]) == 1
+    text = overview.page.inner_text("#picture-single")
+    assert "one arrow points between all genres" in text
+    assert "One vector is not enough for four tastes" in text
+    low, high = (float(text.partition(start)[2][:4]) for start in ("vector is ", "interest is "))
+    assert low < 0.5 < 0.9 < high
+
+
+def test_equal_initial_logits_separate_no_interest(overview):
+    overview.page.evaluate(MOVE, ["picture-sigma", 0])
+    assert "All interests are equal" in overview.page.inner_text("#tab .notes")
+    overview.page.evaluate(MOVE, ["picture-sigma", 0.5])
+    assert "All interests are equal" not in overview.page.inner_text("#tab .notes")
+
+
+WATCH = """() => { const row = document.querySelector('#tab .bars tr[data-film="0"]');
+  window.seen = [];
+  new MutationObserver(() => window.seen.push(row.dataset.weights))
+    .observe(row, {attributes: true, attributeFilter: ['data-weights']}) }"""
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_play_moves_to_the_last_iteration(opened, default_file, motion):
+    page = opened(default_file, "#view=overview&picture=0/5", reduced_motion=motion).page
+    page.evaluate(WATCH)
+    page.click("#picture-play")
+    page.wait_for_selector("#tab .controls output:has-text('iteration 8')")
+    page.wait_for_selector("#picture-play:has-text('Play')")
+    whole = [reference(USERS[0], at)[0][0] for at in (5, 6, 7, 8)]
+    between = [
+        text for text in page.evaluate("window.seen")
+        if min(np.abs(np.array(text.split(" "), float) - w).max() for w in whole) > 1e-12
+    ]  # fmt: skip
+    assert bool(between) == (motion == "no-preference")
+    assert page.inner_text("#live").startswith("Iteration 8: ")
+    assert "picture=0%2F8" in page.url
+
+
+def test_play_starts_again_at_the_end_and_can_be_stopped(opened, default_file):
+    reader = opened(default_file, "#view=overview&picture=0/8", reduced_motion="reduce")
+    reader.page.click("#picture-play")
+    reader.page.wait_for_selector("#tab .controls output:has-text('iteration 2')")
+    reader.page.click("#picture-play")
+    assert "Play" in reader.page.inner_text("#picture-play")
+    assert 2 <= int(position(reader)) < 8
+
+
+def test_keys_move_the_iteration(overview):
+    for key, expected in (("ArrowRight", "1"), ("n", "2"), ("End", "8"), ("ArrowLeft", "7"),
+                          ("p", "6"), ("Home", "0"), ("ArrowLeft", "0")):  # fmt: skip
+        overview.page.keyboard.press(key)
+        assert position(overview) == expected
+    assert overview.page.is_visible(PICTURE)
+
+
+def test_films_are_one_stop_of_tab_and_arrows_move_between_them(overview):
+    page = overview.page
+    assert page.locator("#tab .film[tabindex='0']").count() == 1
+    page.focus("#picture-position")
+    page.keyboard.press("Tab")
+    focus = "document.activeElement.dataset.film"
+    assert page.evaluate(focus) == "0"
+    assert page.is_visible("#tab .tip")
+    names = [page.inner_text("#tab .tip b")]
+    for key, film in (("ArrowRight", "1"), ("End", "19"), ("ArrowDown", "0"), ("ArrowUp", "19"),
+                      ("Home", "0")):  # fmt: skip
+        page.keyboard.press(key)
+        assert page.evaluate(focus) == film
+        assert position(overview) == "0", "the key moves no iteration"
+        names.append(page.inner_text("#tab .tip b"))
+    titles = overview.page.eval_on_selector_all(
+        "#tab .film", "all => all.map(x => x.getAttribute('aria-label'))"
+    )
+    order = [0, 1, 19, 0, 19, 0]
+    assert all(titles[film].startswith(name) for film, name in zip(order, names, strict=True))
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#tab .tip")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.picture')") is None
+
+
+@pytest.mark.parametrize("way", ["hover", "tap"])
+def test_a_film_shows_its_title_and_weights(opened, default_file, way):
+    touch = {"has_touch": True, "is_mobile": True, "viewport": {"width": 400, "height": 800}}
+    reader = opened(default_file, "#view=overview&picture=0/3", **(touch if way == "tap" else {}))
+    film = reader.page.locator("#tab .film[data-film='7']")
+    film.scroll_into_view_if_needed()
+    assert not reader.page.is_visible("#tab .tip")
+    getattr(film, way)(force=True)
+    text = reader.page.inner_text("#tab .tip")
+    weights = reference(USERS[0], 3)[0][7]
+    assert film.get_attribute("aria-label").startswith(text.splitlines()[0])
+    assert all(f"interest {k + 1}: {w:.2f}" in text for k, w in enumerate(weights))
+
+
+def test_the_text_alternative_changes_with_the_position(overview):
+    texts = []
+    for at in (0, 1, 3, 8):
+        overview.page.evaluate(MOVE, ["picture-position", at])
+        texts.append(overview.page.get_attribute(PICTURE, "aria-label"))
+        assert texts[-1] == overview.page.inner_text("#tab figcaption")
+    assert len(set(texts)) == 4
+    assert texts[2].startswith("Iteration 3: interest 1 points to space films (4) and westerns (1)")
+    overview.page.dispatch_event("#picture-position", "change")
+    assert overview.page.inner_text("#live") == texts[-1]
+
+
+def test_the_menu_states_why_a_user_is_shown(overview):
+    options = overview.page.eval_on_selector_all("#picture-user option", "x => x.map(y => y.text)")
+    assert options == ["member-109: most separated", "member-005: median history"]
+    assert overview.page.inner_text("#tab h2") == "One user, four tastes: how MIND finds them"
+    assert "All other tabs show the numbers of member-005" in overview.page.inner_text("#traced")
+    overview.page.select_option("#picture-user", "1")
+    assert overview.page.inner_text("#tab h2") == "One user, three tastes: how MIND finds them"
+    assert overview.page.query_selector("#traced") is None
+    assert overview.page.evaluate("document.activeElement.id") == "picture-user"
+
+
+def test_a_link_restores_the_picture(overview):
+    overview.at(view="overview", picture="1/4/2/1/1.5")
+    before = overview.page.evaluate(SHOWN)
+    assert_equal_to(before, *reference("median", 4, 2, 2.0, 1.5))
+    overview.reload()
+    assert overview.page.evaluate(SHOWN) == before
+    overview.at(view="overview", picture="9/99/-3/x")
+    assert overview.page.inner_text("#picture-user option:checked").startswith("member-109")
+
+
+def test_the_overview_leads_to_the_numbers(overview):
+    overview.page.click("text=See the numbers of iteration 1")
+    assert overview.step() == "routing[1].weights"
+
+
+def test_a_print_has_the_picture_in_its_colours(overview):
+    overview.at(view="overview", picture="1/5")
+    before = overview.page.evaluate(SHOWN)
+    overview.page.emulate_media(media="print")
+    for gone in ("#picture-play", "#picture-sigma", "#picture-user", "#views"):
+        assert not overview.page.is_visible(gone), gone
+    for kept in (PICTURE, "#tab .bars", "#tab figcaption"):
+        assert overview.page.is_visible(kept), kept
+    adjust = "x => getComputedStyle(x).printColorAdjust"
+    for part in (f"{PICTURE} .film-shape", "#tab .bars .part"):
+        assert overview.page.eval_on_selector(part, adjust) == "exact"
+    assert overview.page.pdf().startswith(b"%PDF")
+    assert overview.page.evaluate(SHOWN) == before
