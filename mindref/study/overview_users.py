@@ -53,8 +53,9 @@ def make_overview(study_model: StudyModel, traced: Sequence[SelectedUser]) -> li
     If a traced user is chosen by another rule than these two, the traced users are first.
     """
     rules = [rule for selected in traced for rule in selected.rules]
-    known = [rule for rule in FIRST if has_user(study_model, rule)]
-    order = [*known, *rules] if set(rules) <= set(FIRST) else [*rules, *known]
+    default_rules = [rule for rule in FIRST if has_user(study_model, rule)]
+    requested_first = not set(rules) <= set(FIRST)
+    order = [*rules, *default_rules] if requested_first else [*default_rules, *rules]
     pages = {selected.user: index for index, selected in enumerate(traced)}
     return [
         overview_user(study_model, selected, pages)
