@@ -21,8 +21,8 @@ SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
 @click.option(
     "--user", "users", multiple=True, metavar="WHO",
     help="User to inspect: median, longest, most-separated, least-separated, wrong (the next item"
-    " is not recommended), or a user id of the log [default: median]. Repeat it for --html and"
-    " --case-study.",
+    " is not recommended), or a user id of the log [default: median; for --html most-separated]."
+    " Repeat it for --html and --case-study.",
 )  # fmt: skip
 @settings.moved_log_option
 @click.option("--at", metavar="STEP", default="", help="Print one step, by its id or number.")
@@ -79,7 +79,7 @@ def study_command(
     if views["case_study"]:
         draw_case_study(run, baseline, data, users, views["case_study"])
     if views["html"]:
-        request = (run, baseline, data, users or ("median",))
+        request = (run, baseline, data, users)
         write_html(views["html"], exercise_settings.folder, request)
     if not outputs or views["json_to"]:
         show_user(run, data, users[0] if users else "", views)

@@ -14,7 +14,7 @@ The trace, in the order in which it is made:
     sources         the source lines of a step
     trace           the trace and its JSON; traced_user is the trace of one user
 
-Front ends: `terminal`, and `page` with the data of `page_users`.
+Front ends: `terminal`, and `page` with the data of `page_users` and `overview_users`.
 
 Other modules: `explain` (terms of one cell), `gradients` (finite differences and the ledger),
 `variants` (deviations of public code, compared by `user_summary`), `ambiguities` (readings

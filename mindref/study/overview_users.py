@@ -53,14 +53,19 @@ def make_overview(study_model: StudyModel, traced: Sequence[SelectedUser]) -> li
     If a traced user is chosen by another rule than these two, the traced users are first.
     """
     rules = [rule for selected in traced for rule in selected.rules]
-    default_rules = [rule for rule in FIRST if has_user(study_model, rule)]
+    defaults = default_rules(study_model)
     requested_first = not set(rules) <= set(FIRST)
-    order = [*rules, *default_rules] if requested_first else [*default_rules, *rules]
+    order = [*rules, *defaults] if requested_first else [*defaults, *rules]
     pages = {selected.user: index for index, selected in enumerate(traced)}
     return [
         overview_user(study_model, selected, pages)
         for selected in select_users(study_model, list(dict.fromkeys(order)))
     ]
+
+
+def default_rules(study_model: StudyModel) -> list[str]:
+    """Return the rules of the first users of the overview."""
+    return [rule for rule in FIRST if has_user(study_model, rule)]
 
 
 def has_user(study_model: StudyModel, rule: str) -> bool:

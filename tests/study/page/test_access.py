@@ -209,21 +209,6 @@ def test_no_page_scrolls_sideways(opened, file, rich, width):
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width, view
 
 
-IN_VIEW = """x => { const box = x.getBoundingClientRect();
-  return box.top >= 0 && box.bottom <= innerHeight && box.height > 0 }"""
-
-
-def test_a_tap_on_a_phone_shows_the_number_without_scrolling(opened, file):
-    page = opened(file, "#step=routing[2].weights&ask=0", has_touch=True,
-                  viewport={"width": 400, "height": 800}).page  # fmt: skip
-    assert not page.is_visible("#inspector .close")
-    page.tap("#step td[data-index='6']")
-    assert page.eval_on_selector("#inspector .chosen", IN_VIEW)
-    page.tap("#inspector .close")
-    assert page.query_selector("#inspector .chosen") is None
-    assert page.query_selector("#step td[aria-selected=true]") is None
-
-
 def test_row_headers_of_a_wide_table_are_sticky(opened, file):
     page = opened(file, "#step=routing.votes&ask=0", viewport={"width": 360, "height": 800}).page
     box = page.query_selector("figure[data-tensor='Se'] .scroll")

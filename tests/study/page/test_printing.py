@@ -61,7 +61,7 @@ def test_hostile_titles_are_text_with_scripts(opened, hostile):
         page.at(view=view)
         assert page.page.evaluate("document.documentElement.scrollWidth") <= 360, view
     page.at(step="ids")
-    assert page.page.evaluate("document.images.length + document.scripts.length") == 3
+    assert page.page.evaluate("document.images.length + document.scripts.length") == 5
     assert page.page.title().startswith("MIND, step by step: </script>")
     assert page.errors == []
     assert page.requests == [hostile.as_uri()]

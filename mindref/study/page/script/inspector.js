@@ -25,7 +25,6 @@ export function showInspector(trace, recorded, step, goTo) {
   put(
     byId("inspector"),
     h("h2", "Selected number"),
-    button("close", () => change({ cell: null }), { class: "close" }),
     h(
       "p.chosen",
       { colour: hue(tensor.name) },
