@@ -207,9 +207,21 @@ LIT = """() => [...document.querySelectorAll('.lit')].map(x => x.closest('math')
   : x.matches('.terms button') ? 'legend' : x.matches('.name') ? 'table' : x.className)"""
 
 
+def test_every_symbol_of_a_formula_has_a_button_in_the_legend(shared, trace):
+    for step in trace["steps"]:
+        shared.at(step=step["id"])
+        symbols = shared.page.eval_on_selector_all(
+            "#step math [data-symbol]", "all => all.map(x => x.dataset.symbol)"
+        )
+        buttons = shared.page.eval_on_selector_all(
+            "#step .terms button", "all => all.map(x => x.dataset.symbol)"
+        )
+        assert set(symbols) <= set(buttons), step["id"]
+
+
 @pytest.mark.parametrize(
     "place",
-    ["#step math [data-symbol=w]", "#step figure.tensor .name", "#step .terms [data-symbol=w]"],
+    ["#step figure.tensor .name", "#step .terms [data-symbol=w]"],
 )
 def test_the_keyboard_focus_highlights_and_enter_marks_a_symbol(shared, place):
     shared.at(step="routing[1].weights")

@@ -1,6 +1,6 @@
 // The equation and the source lines of a step; their symbols are linked to the tensors.
 
-import { button, h, marking, section } from "./dom.js";
+import { button, h, section } from "./dom.js";
 import { hue, inCode, meaning } from "./quantities.js";
 import { change, state } from "./state.js";
 
@@ -25,18 +25,12 @@ export function equation(step) {
   );
 }
 
-/** Return the MathML element; the first occurrence of each symbol can have the focus. */
+/** Return the MathML element. For the keyboard, each symbol has a button in the legend. */
 function mathOf(mathml, symbols) {
   const math = new DOMParser().parseFromString(mathml, "text/html").querySelector("math");
-  const seen = new Set();
   for (const element of math.querySelectorAll("[data-symbol]")) {
-    const { symbol } = element.dataset;
-    element.style.setProperty("--q", hue(symbols[symbol]));
+    element.style.setProperty("--q", hue(symbols[element.dataset.symbol]));
     element.classList.add("term");
-    if (seen.has(symbol)) continue;
-    seen.add(symbol);
-    for (const [key, value] of Object.entries(marking(symbols[symbol])))
-      element.setAttribute(key, value);
   }
   return math;
 }
@@ -46,7 +40,7 @@ function copied(element) {
   const part = element.cloneNode(true);
   for (const one of [part, ...part.querySelectorAll("*")])
     for (const { name } of [...one.attributes])
-      if (/^(data-|class|style|tabindex|role|aria-)/.test(name)) one.removeAttribute(name);
+      if (/^(data-|class|style)/.test(name)) one.removeAttribute(name);
   const math = document.createElementNS(MATHML, "math");
   math.append(part);
   return math;
