@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def find_equal_mistake(checked: CheckedAnswer) -> KnownMistake | None:
 
 
 def find_partial_mistake(checked: CheckedAnswer) -> tuple[KnownMistake, list[int]] | None:
-    """Return the known mistake with the same answers in most failing cases, and these cases.
+    """Return the known mistake of at least half of the failing cases, and these cases.
 
     The answer must fail every case that the mistake fails, because a case that passes contradicts
     the mistake. Equal numbers are required in a case: an equal error or NaN has many causes.
@@ -65,7 +66,8 @@ def find_partial_mistake(checked: CheckedAnswer) -> tuple[KnownMistake, list[int
     candidates = []
     for number, mistake in enumerate(checked.exercise.mistakes):
         cases = find_equal_cases(checked, number)
-        if 2 * len(cases) > len(checked.failing):
+        has_numbers = any(checked.grades[i].failed == "values" for i in cases)
+        if has_numbers and 2 * len(cases) >= len(checked.failing):
             candidates.append((len(cases), mistake, cases))
     candidates.sort(key=lambda candidate: -candidate[0])
     if not candidates or (len(candidates) > 1 and candidates[0][0] == candidates[1][0]):
@@ -77,15 +79,36 @@ def find_equal_cases(checked: CheckedAnswer, number: int) -> list[int]:
     """Return the failing cases in which the answer equals a mistake; [] after a contradiction."""
     exercise = checked.exercise
     wrong_answers = run_known_mistake(exercise.name, number, len(checked.answers))
-    cases, has_numbers = [], False
+    cases = []
     for i, wrong in enumerate(wrong_answers):
         grade = checked.grades[i]
-        if grade.failed and equal_answers(checked.answers[i], wrong):
-            cases.append(i)
-            has_numbers |= grade.failed == "values"
-        if not grade.failed and grade_answer(exercise, checked.expected_cases[i], wrong).failed:
+        is_wrong = grade_answer(exercise, checked.expected_cases[i], wrong).failed
+        if not grade.failed and is_wrong:
             return []
-    return cases if has_numbers else []
+        if grade.failed and is_wrong and equal_answers(checked.answers[i], wrong):
+            cases.append(i)
+    return cases
+
+
+def find_two_mistakes(checked: CheckedAnswer) -> list[tuple[KnownMistake, list[int]]]:
+    """Return the two known mistakes that together explain all failing cases, with their cases.
+
+    No passing case may contradict either of them. An error is not enough, because it has many
+    causes. Empty also if several pairs explain all failing cases.
+    """
+    if any(checked.grades[i].failed == "runs" for i in checked.failing):
+        return []
+    explained = [
+        (mistake, find_equal_cases(checked, number))
+        for number, mistake in enumerate(checked.exercise.mistakes)
+        if mistake.name != checked.exercise.starter_mistake  # a bug is not revealed
+    ]
+    pairs = [
+        [one, other]
+        for one, other in combinations(explained, 2)
+        if sorted({*one[1], *other[1]}) == checked.failing
+    ]
+    return pairs[0] if len(pairs) == 1 else []
 
 
 @cache

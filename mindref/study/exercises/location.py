@@ -8,10 +8,9 @@ import numpy as np
 
 from mindref.shapes import Array
 from mindref.study.exercises.exercise import AXES
-from mindref.study.exercises.known_mistakes import EQUAL, CheckedAnswer, equal_arrays
+from mindref.study.exercises.known_mistakes import CheckedAnswer, equal_arrays
+from mindref.study.exercises.lengths import describe_wrong_lengths
 from mindref.study.exercises.patterns import get_part, is_right
-
-FACTORS = 4  # of vectors that the text states
 
 
 def find_location(checked: CheckedAnswer) -> tuple[str, str] | None:
@@ -26,6 +25,10 @@ def find_location(checked: CheckedAnswer) -> tuple[str, str] | None:
             if got is None or got.shape != want.shape or not np.isfinite(got).all():
                 return None
             pairs.append((got, want))
+        if part.axes[-1:] == "D":
+            lengths = describe_wrong_lengths(checked, number, wrong)
+            if lengths:
+                return "length", lengths
         return next(list_locations(checked, part.name, part.axes, wrong, pairs), None)
     return None
 
@@ -34,15 +37,6 @@ def list_locations(
     checked: CheckedAnswer, name: str, axes: str, wrong: list[int], pairs: list[tuple[Array, Array]]
 ) -> Iterator[tuple[str, str]]:
     """Yield the locations that fit every pair of a part of the answer and the right part."""
-    factors = [] if axes[-1:] != "D" else [find_vector_factors(*pair) for pair in pairs]
-    if factors and all(x is not None for x in factors):
-        numbers = np.concatenate([x for x in factors if x is not None])[:FACTORS]
-        words = ", ".join(f"{x:.4g}" for x in numbers)
-        yield (
-            "length",
-            f"Every vector of {name} has the right direction; only its length is wrong: it is"
-            f" the right length times {words}{' ..' if len(numbers) == FACTORS else ''}",
-        )
     if axes[:2] in ("BL", "BK"):
         mask = "mask" if axes[1] == "L" else "active"
         inputs = [checked.expected_cases[i].inputs for i in wrong]
@@ -59,17 +53,3 @@ def list_locations(
             "later-users",
             f"{word} 0 is right, and a later {word} is wrong: does one {word} affect another?",
         )
-
-
-def find_vector_factors(got: Array, want: Array) -> Array | None:
-    """Return the factor of every nonzero vector; None unless each is a positive multiple."""
-    rows, right = np.reshape(got, (-1, got.shape[-1])), np.reshape(want, (-1, want.shape[-1]))
-    sizes = np.sum(right * right, axis=1)
-    if got.shape[-1] < 2 or not sizes.any():
-        return None
-    factors = np.sum(rows * right, axis=1) / np.where(sizes == 0, 1, sizes)
-    error = np.abs(rows - factors[:, None] * right).max(axis=1)
-    if (error > EQUAL * np.maximum(np.abs(rows).max(axis=1), 1e-300)).any():
-        return None
-    nonzero = factors[sizes > 0]
-    return nonzero if (nonzero > 0).all() else None

@@ -27,30 +27,6 @@ class Pattern(NamedTuple):
     change: Change
 
 
-class FoundPattern(NamedTuple):
-    """A pattern, the part of the answer, and the failing cases that it explains."""
-
-    pattern: Pattern
-    part: int
-    cases: list[int]
-
-
-def find_pattern(checked: CheckedAnswer) -> FoundPattern | None:
-    """Return the first pattern of the first wrong part that explains most failing cases."""
-    for number, part in enumerate(checked.exercise.returns):
-        wrong = [i for i in checked.failing if not is_right(checked, i, number)]
-        if not wrong:
-            continue
-        for pattern in list_patterns(checked, number, part, wrong):
-            cases = [i for i in wrong if explains_case(checked, i, number, pattern)]
-            passing = [i for i in range(len(checked.answers)) if i not in wrong]
-            contradicted = not all(explains_case(checked, i, number, pattern) for i in passing)
-            if 2 * len(cases) > len(checked.failing) and not contradicted:
-                return FoundPattern(pattern, number, cases)
-        return None
-    return None
-
-
 def get_part(checked: CheckedAnswer, case: int, number: int) -> Array | None:
     """Return a part of an answer; None if there is no array."""
     arrays = checked.answers[case].arrays
@@ -63,21 +39,10 @@ def is_right(checked: CheckedAnswer, case: int, number: int) -> bool:
     return got is not None and got.shape == want.shape and equal_arrays(got, want)
 
 
-def explains_case(checked: CheckedAnswer, case: int, number: int, pattern: Pattern) -> bool:
-    """Return whether a part of an answer is the right part, changed by a pattern."""
-    expected = checked.expected_cases[case]
-    got = get_part(checked, case, number)
-    with np.errstate(all="ignore"):
-        changed = np.asarray(pattern.change(expected, expected.arrays[number]))
-    if got is None or got.shape != changed.shape or not np.isfinite(changed).all():
-        return False
-    return bool(np.issubdtype(got.dtype, np.floating)) and equal_arrays(got, changed)
-
-
-def list_patterns(
+def list_array_patterns(
     checked: CheckedAnswer, number: int, part: ArraySpec, wrong: list[int]
 ) -> Iterator[Pattern]:
-    """Yield the patterns of a part, the simplest first."""
+    """Yield the patterns that need the right array and the sizes of a case, the simplest first."""
     yield Pattern("zero", "is zero everywhere", of_array(np.zeros_like))
     yield from list_factors(checked, number, wrong)
     yield from list_sizes(checked, part)

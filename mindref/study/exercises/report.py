@@ -157,11 +157,11 @@ QUOTIENT = "first of these numbers divided by the sum of the others"
 
 def format_diagnosis(report: ExerciseReport) -> Iterator[str]:
     """Yield the mistake of the answer, and the first wrong iteration."""
-    exercise, diagnosis = report.exercise, report.diagnosis
-    texts = [report.iteration] if report.iteration else []
-    if diagnosis is not None and diagnosis.name == exercise.starter_mistake:
-        texts = ["Your file still has the same answers as the starter."]  # a bug is not revealed
-    elif diagnosis is not None:
+    diagnosis, texts = report.diagnosis, []
+    is_starter = diagnosis is not None and diagnosis.name == report.exercise.starter_mistake
+    if report.iteration and not is_starter:
+        texts.append(report.iteration)
+    if diagnosis is not None:
         texts.append(describe_named_mistake(report.checked, diagnosis))
     for text in texts:
         yield ""

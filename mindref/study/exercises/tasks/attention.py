@@ -40,6 +40,17 @@ def make_scored_interests(
     return {"interests": interests, "target": target, "active": active, "power": float(power)}
 
 
+def make_tied_interests(rng: Generator, scores: Sequence[Sequence[int]], width: int) -> Inputs:
+    """Return interests of integers: their scores are exact in any order of summation."""
+    target_scores = np.array(scores, float)
+    target = rng.integers(-2, 3, size=(len(scores), width)).astype(float)
+    target[:, 0] = 1
+    interests = rng.integers(-2, 3, size=(*target_scores.shape, width)).astype(float)
+    interests[..., 0] += target_scores - np.einsum("bkd,bd->bk", interests, target)
+    active = np.ones(target_scores.shape, bool)
+    return {"interests": interests, "target": target, "active": active, "power": np.inf}
+
+
 def run_label_attention(inputs: Inputs) -> tuple[Array, label_attention.Saved]:
     """Return the result of `label_attention.forward`."""
     arrays = (inputs["interests"], inputs["target"], inputs["active"])
@@ -47,7 +58,8 @@ def run_label_attention(inputs: Inputs) -> tuple[Array, label_attention.Saved]:
 
 
 def make_attention_cases(rng: Generator) -> Cases:
-    """Return every kind of power, inactive interests, and scores for which exp overflows."""
+    """Return every kind of power, equal and inactive interests, and scores with large powers."""
+    tied = [[3, -1, 3, 1], [-2, 4, -5, 4]]
     negative_best = [[-1.5, -0.5, 0.8], [-0.4, -0.9, -1.2]]
     two_of_three = make_mask([2, 2], 3)
     large = [[9.2, -8.0, 9.1], [8.0, 9.0, 9.3]]
@@ -65,6 +77,7 @@ def make_attention_cases(rng: Generator) -> Cases:
             for p in (2.0, np.inf)
         },
         "large scores": {"scores near 9, p=3": make_scored_interests(rng, large, 4, 3.0)},
+        "equal scores": {"2 equal scores, p=inf": make_tied_interests(rng, tied, 3)},
     }
 
 
@@ -86,7 +99,7 @@ def explain_attention(inputs: Inputs, part: str, index: tuple[int, ...]) -> Entr
         return EntryTerms("sum", (("the interest is inactive", 0.0),))
     if np.isinf(inputs["power"]):
         weight = float(saved.weights.out[index])
-        return EntryTerms("sum", (("one for the largest score, else zero", weight),))
+        return EntryTerms("sum", (("one for the first of the largest scores, else zero", weight),))
     gaps = label_attention.gaps_below_largest(saved.scores, inputs["active"], inputs["power"])
     return EntryTerms.of_softmax("exp(a - max) of interest {}", gaps[b, :count], last)
 

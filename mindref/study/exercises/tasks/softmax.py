@@ -20,7 +20,7 @@ from mindref.study.exercises.cases import (
 
 
 def make_axis_cases(rng: Generator) -> Cases:
-    """Return different sizes, equal sizes, and logits for which exp overflows."""
+    """Return different sizes, equal sizes, logits for which exp overflows, and one interest."""
     two_users = {"logits": rng.normal(size=(2, 5, 3))}
     one_user = {"logits": rng.normal(size=(1, 4, 2))}
     same_sizes = {"logits": rng.normal(size=(3, 3, 3))}
@@ -29,6 +29,7 @@ def make_axis_cases(rng: Generator) -> Cases:
         "uneven sizes": {"2 users, L=5 K=3": two_users, "1 user, L=4 K=2": one_user},
         "L = K": {"3 users, L=3 K=3": same_sizes},
         "large logits": {"logits up to 1000": large},
+        "K = 1": {"2 users, L=4 K=1": {"logits": rng.normal(size=(2, 4, 1))}},
     }
 
 
@@ -101,7 +102,7 @@ def make_softmax_vjp_cases(rng: Generator) -> Cases:
             "large logits": draw(all_allowed(2, 3, 3), 3),
         },
         "masked": {"2 of 4 behaviours, 2 of 3 interests": draw(masked, 1)},
-        "K = 1": {"L=3 K=1": draw(all_allowed(1, 3, 1), 1)},
+        "K = 1": {"2 users, L=3 K=1": draw(all_allowed(2, 3, 1), 1)},
     }
 
 
