@@ -134,10 +134,10 @@ def ask_other_axis(x: Numbers) -> Question | None:
     parts = " + ".join(format_short(float(weights[row, k])) for k in x.active)
     because = f"The sum is {parts} = {format_short(total)}. "
     because += (
-        f"Each interest then divides one vote among {n} films, so the mean sum is"
-        f" {count} / {n} = {format_short(count / n)}."
+        f"Each interest then divides a weight of 1 among {n} films, so the mean sum"
+        f" is {count} / {n} = {format_short(count / n)}."
         if to_films
-        else "Each film then divides one vote among the interests."
+        else "Each film then divides a weight of 1 among the interests."
     )
     return Question(text, texts, texts.index(format_short(total)), because)
 

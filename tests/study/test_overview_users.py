@@ -25,17 +25,23 @@ def test_every_rule_has_a_short_name():
 def test_rules_that_choose_the_same_user_list_the_user_once():
     selected = select_users(MODEL, ["median", "wrong", "user:member-005", "longest"])
     assert [x.rules for x in selected] == [["median", "wrong", "user:member-005"], ["longest"]]
-    assert menu_text(MODEL, selected[0]) == "member-005: median history, missed target"
+    assert menu_text(MODEL, selected[0]) == "member-005: history of median length, missed target"
     assert menu_text(MODEL, SelectedUser(3, ["member-004"])) == "member-004"
 
 
 @pytest.mark.parametrize(
     ("rules", "first"),
     [
-        (["median"], ["member-109: most separated", "member-005: median history"]),
-        (["most-separated"], ["member-109: most separated", "member-005: median history"]),
-        (["longest"], ["member-054: longest history", "member-109: most separated"]),
-        (["member-004"], ["member-004", "member-109: most separated"]),
+        (
+            ["median"],
+            ["member-109: most separated interests", "member-005: history of median length"],
+        ),
+        (
+            ["most-separated"],
+            ["member-109: most separated interests", "member-005: history of median length"],
+        ),
+        (["longest"], ["member-054: longest history", "member-109: most separated interests"]),
+        (["member-004"], ["member-004", "member-109: most separated interests"]),
     ],
 )
 def test_the_clear_case_is_first_unless_another_user_is_requested(rules, first):
@@ -43,7 +49,7 @@ def test_the_clear_case_is_first_unless_another_user_is_requested(rules, first):
 
 
 def test_a_model_with_one_interest_has_no_separated_user():
-    assert menus(["median"], SINGLE) == ["member-005: median history"]
+    assert menus(["median"], SINGLE) == ["member-005: history of median length"]
 
 
 def test_a_user_of_the_overview_has_the_inputs_of_the_trace():

@@ -109,10 +109,10 @@ RULES: dict[str, Callable[[StudyModel, Ints], ChosenUser]] = {
 }
 
 SHORT_NAMES = {
-    "median": "median history",
+    "median": "history of median length",
     "longest": "longest history",
-    "most-separated": "most separated",
-    "least-separated": "least separated",
+    "most-separated": "most separated interests",
+    "least-separated": "least separated interests",
     "wrong": "missed target",
 }
 """The rules in menus."""

@@ -93,7 +93,7 @@ FORWARD = (
     option_text(
         "routing.weights",
         setting_is("routing_axis", "behaviours"),
-        title="each interest divides one vote among the films",
+        title="each interest divides a weight of 1 among the films",
         why="The coupling weights of an interest sum to 1, so the films compete for the interest.",
         formulas=('routing option axis="behaviours"',),
         paper="another reading of eq. 6",

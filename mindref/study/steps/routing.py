@@ -58,7 +58,7 @@ LOGITS = StepKind(
 )
 WEIGHTS = StepKind(
     "routing.weights",
-    "each film divides one vote among the interests",
+    "each film divides a weight of 1 among the interests",
     "The coupling weights of a film sum to 1, so the interests compete for the film.",
     ("routing forward 2",),
     "Algorithm 1, step 4; eq. 6 as read here",

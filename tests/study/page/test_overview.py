@@ -1,5 +1,6 @@
 """The picture of the overview: routing, colours, labels, and the file of the default user."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -10,6 +11,7 @@ from mindref.models.serving import serving_logits
 from mindref.ops import routing
 from mindref.study.models.study_model import choose_user, open_built_in_model
 from mindref.study.models.user_rules import split_last
+from mindref.study.page import write_page
 from tests.study.page.page_pair import array, tensors
 
 MODEL = open_built_in_model()
@@ -177,6 +179,101 @@ def test_each_genre_has_a_label_that_covers_no_label_and_no_film(overview, width
     boxes = [x["box"] for x in labels]
     assert max(common(x, y) for x, y in itertools.combinations(boxes, 2)) <= 0
     assert max(common(x, y) for x in boxes for y in overview.page.evaluate(FILMS)) <= 3
+
+
+DISCS = """() => [...document.querySelectorAll('#tab .picture .knob')].map(disc => {
+  const after = [...document.querySelectorAll('#tab .picture .genre')].some(
+    label => disc.compareDocumentPosition(label) & Node.DOCUMENT_POSITION_FOLLOWING);
+  const box = disc.getBoundingClientRect();
+  return {x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, covered: after} })"""
+
+
+@pytest.mark.parametrize("width", [400, 1024, 1400])
+@pytest.mark.parametrize("number", range(len(USERS)))
+def test_no_label_covers_the_number_of_an_arrow(overview, width, number):
+    overview.page.set_viewport_size({"width": width, "height": 800})
+    for position in range(ITERATIONS + 1):
+        overview.at(view="overview", picture=f"{number}/{position}")
+        boxes = [x["box"] for x in overview.page.evaluate(LABELS)]
+        discs = overview.page.evaluate(DISCS)
+        assert bool(discs) == (position > 0)
+        for disc in discs:
+            centre = [disc["x"], disc["y"]] * 2
+            assert not disc["covered"], "the discs are drawn after the labels"
+            assert max(common(centre, box) for box in boxes) < 0, (position, disc)
+
+
+def shapes_of_genres(reader, number):
+    """Return the paths of the shapes of each genre of a user."""
+    reader.at(view="overview", picture=f"{number}/3")
+    shapes = {}
+    for film in reader.page.query_selector_all("#tab .film"):
+        genre = film.get_attribute("aria-label").split(". ")[0].rsplit(", ", 1)[1]
+        shapes.setdefault(genre, set()).add(film.query_selector("path").get_attribute("d"))
+    return shapes
+
+
+def test_a_genre_has_the_same_shape_for_all_users(overview):
+    shapes = {}
+    for number in range(len(USERS)):
+        for genre, paths in shapes_of_genres(overview, number).items():
+            shapes.setdefault(genre, set()).update(paths)
+    assert len(shapes) == 5
+    assert all(len(paths) == 1 for paths in shapes.values())
+    assert len(set.union(*shapes.values())) == len(shapes)
+
+
+def test_genres_of_a_user_differ_in_shape_if_the_page_has_more_genres_than_shapes(
+    opened, default_users, tmp_path
+):
+    derived = copy.deepcopy(default_users[0].derived)
+    for number, user in enumerate(derived["overview"]):
+        user["groups"] = [f"genre {(number + 1) * (k % 8)}" for k in range(len(user["titles"]))]
+    path = tmp_path / "genres.html"
+    write_page([default_users[0].trace], path, derived=[derived])
+    reader = opened(path)
+    for number in range(len(USERS)):
+        shapes = shapes_of_genres(reader, number)
+        assert len(shapes) == len(set.union(*shapes.values())) == 8
+
+
+def test_the_text_alternative_and_titles_have_the_lengths(overview):
+    for position in (1, 3):
+        overview.at(view="overview", picture=f"0/{position}")
+        lengths = np.linalg.norm(reference(USERS[0], position)[1], axis=1)
+        text = overview.page.inner_text("#tab figcaption")
+        assert text.endswith(f" The arrows are {lengths.min():.3f} to {lengths.max():.3f} long.")
+        titles = overview.page.eval_on_selector_all(
+            "#tab .picture title", "all => all.map(x => x.textContent)"
+        )
+        assert titles == [
+            f"Interest {k}: the capsule u is {length:.3f} long"
+            for k, length in enumerate(lengths, start=1)
+        ]
+
+
+SCALES = """() => { const numbers = name => [...document.querySelectorAll(`#tab ${name}`)];
+  const circle = numbers('.unit-circle')[0];
+  const at = name => Number(circle.getAttribute(name));
+  return {zero: [at('cx'), at('cy')], unit: at('r'), spots: numbers('.film').map(
+    x => x.getAttribute('transform').match(/[0-9.]+/g).map(Number))} }"""
+
+
+@pytest.mark.parametrize("number", range(len(USERS)))
+def test_the_legend_has_the_scale_of_the_films(overview, number):
+    overview.at(view="overview", picture=f"{number}/3")
+    shown = overview.page.evaluate(SCALES)
+    params, catalogue, config = MODEL.model
+    history, _ = split_last(MODEL, np.array([choose_user(MODEL, USERS[number]).user]))
+    vectors, _ = item_vectors(params, history.values[-config.window :], catalogue)
+    votes = vectors @ params.bilinear.T
+    _, _, axes = np.linalg.svd(votes - votes.mean(axis=0), full_matrices=False)
+    lengths = np.linalg.norm(votes @ axes[:2].T, axis=1)
+    drawn = np.linalg.norm(np.array(shown["spots"]) - shown["zero"], axis=1) / shown["unit"]
+    reduction = np.median(lengths / drawn)  # films at the same point are moved apart
+    text = overview.page.inner_text("#tab .overview-side .note")
+    stated = float(text.partition("films are drawn at 1/")[2].split(" ")[0])
+    assert stated == pytest.approx(reduction, abs=0.15)
 
 
 SMALL = """() => [...document.querySelectorAll('#tab *')].filter(x => x.checkVisibility()

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.study.page.test_overview import SHOWN, USERS, assert_equal_to, reference
+from mindref.models.mind import item_vectors
+from mindref.study.models.study_model import choose_user
+from mindref.study.models.user_rules import split_last
+from tests.study.page.test_overview import MODEL, SHOWN, USERS, assert_equal_to, reference
 
 pytestmark = pytest.mark.slow
 
@@ -42,30 +45,110 @@ def test_the_slider_goes_past_the_iterations_of_the_model(overview):
     assert [text for text in labels if "the model stops here" in text] == [labels[3]]
     assert [text for text in labels if "past the model" in text] == labels[4:]
     further = overview.page.inner_text("#picture-further")
+    assert overview.page.query_selector("#picture-start") is None
     assert further.startswith("The model stops at 3. Iterations 4 to 8 show where routing would go")
 
 
-def test_the_text_states_what_the_further_iterations_do(overview):
-    overview.at(view="overview", picture="1/3")
-    before, after = (reference("median", at)[0].argmax(axis=1) for at in (3, 8))
-    moved = int((before != after).sum())
-    assert moved > 1
+def in_other_genre(rule, iterations):
+    """Return how many films give their largest weight to an interest of another genre."""
+    history, _ = split_last(MODEL, np.array([choose_user(MODEL, rule).user]))
+    genres = MODEL.groups.of_item[history.values[-MODEL.model.config.window :]]
+    owner = reference(rule, iterations)[0].argmax(axis=1)
+    return sum((owner == k).sum() - np.bincount(genres[owner == k]).max() for k in np.unique(owner))
+
+
+@pytest.mark.parametrize(("number", "films"), [(0, 20), (1, 14)])
+def test_the_text_states_what_the_further_iterations_do(overview, number, films):
+    overview.at(view="overview", picture=f"{number}/3")
+    first, last = (reference(USERS[number], at)[0].argmax(axis=1) for at in (3, 8))
+    moved = int((first != last).sum())
     text = overview.page.inner_text("#picture-further")
-    assert f"{moved} films change their largest interest" in text
-    assert "After iteration 3, 10 of 14 films are in the main genre" in text
-    assert text.endswith("after iteration 8, 14 of 14.")
+    assert f"{moved} film" in text
+    before, after = (in_other_genre(USERS[number], at) for at in (3, 8))
+    assert (
+        f"fter iteration 3, {before} of {films} films give their largest weight to an interest of"
+        f" another genre; after iteration 8, {after} of {films}. The genre of an interest is"
+    ) in text
 
 
-def test_one_interest_is_one_arrow_between_all_genres(overview):
+def test_the_text_names_the_hard_case(overview):
+    overview.at(view="overview", picture="1/3")
+    text = overview.page.inner_text("#picture-further")
+    assert "3 iterations are not enough for this user: after iteration 3, 4 of 14 films" in text
+    overview.at(view="overview", picture="1/2")
+    assert "This user is a hard case" in overview.page.inner_text("#picture-start")
+    for at in (2, 3):
+        overview.at(view="overview", picture=f"0/{at}")
+        assert "not enough" not in overview.page.inner_text("#tab .notes")
+
+
+def test_before_the_last_iteration_of_the_model_the_text_states_what_to_do(overview):
+    for at in (0, 1, 2):
+        overview.page.evaluate(MOVE, ["picture-position", at])
+        text = overview.page.inner_text("#tab .notes")
+        assert text.startswith("Press Play, or move the slider of the iteration.")
+        assert "Iterations 4 to 8" not in text
+
+
+def test_the_page_states_why_the_weights_change(overview):
+    text = overview.page.inner_text("#tab .why")
+    assert "The agreement of vote and capsule is then added to the logit" in text
+    assert "each film divides a weight of 1 among the interests" in text
+    overview.page.evaluate(MOVE, ["picture-position", 1])
+    caption = overview.page.inner_text("#tab figcaption")
+    assert "these weights, still those of the random logits, made these arrows" in caption
+    for at in (2, 3, 8):
+        overview.page.evaluate(MOVE, ["picture-position", at])
+        caption = overview.page.inner_text("#tab figcaption")
+        assert caption.startswith(f"Iteration {at}: these weights made these arrows. Interest 1")
+
+
+def test_no_text_calls_a_weight_a_vote(overview):
+    for place in ({"picture": "0/2"}, {"picture": "0/2/1"}, {"view": "pictures"}):
+        overview.at(**{"view": "overview"} | place)
+        text = overview.page.inner_text("#tab").lower()
+        for wrong in ("one vote", "its vote among", "of its vote", "whole vote", "next vote"):
+            assert wrong not in text, place
+
+
+def mean_best_cosine(rule, iterations, interests=None):
+    """Return the mean over films of the largest cosine between the vote and a capsule."""
+    history, _ = split_last(MODEL, np.array([choose_user(MODEL, rule).user]))
+    params, catalogue, config = MODEL.model
+    vectors, _ = item_vectors(params, history.values[-config.window :], catalogue)
+    capsules = reference(rule, iterations, interests)[1]
+    unit = [x / np.linalg.norm(x, axis=1)[:, None] for x in (vectors @ params.bilinear.T, capsules)]
+    return (unit[0] @ unit[1].T).max(axis=1).mean()
+
+
+def test_one_interest_is_one_arrow_that_no_iteration_changes(overview):
     overview.page.evaluate(MOVE, ["picture-position", 8])
     overview.page.evaluate(MOVE, ["picture-interests", 1])
     shown = overview.page.evaluate(SHOWN)
     assert len(shown["capsules"]) == 1
     text = overview.page.inner_text("#picture-single")
-    assert "one arrow points between all genres" in text
-    assert "One vector is not enough for four tastes" in text
+    assert text.startswith("K = 1: all weights are 1, so no iteration changes anything.")
+    assert "the direction of the sum of all votes. After iteration 3," in text
+    assert "One vector is not enough for several tastes" in text
     low, high = (float(text.partition(start)[2][:4]) for start in ("vector is ", "interest is "))
     assert low < 0.5 < 0.9 < high
+    wanted = [mean_best_cosine(USERS[0], 3, interests) for interests in (1, None)]
+    assert [low, high] == pytest.approx(wanted, abs=0.0051)
+    assert "all weights are 1" in overview.page.inner_text("#tab figcaption")
+    arrow = shown["capsules"]
+    overview.page.evaluate(MOVE, ["picture-position", 1])
+    assert np.allclose(overview.page.evaluate(SHOWN)["capsules"], arrow, rtol=0, atol=1e-12)
+
+
+def test_sliders_name_what_they_change(overview):
+    names = overview.page.eval_on_selector_all(
+        "#tab .setting label", "all => all.map(x => x.textContent.trim())"
+    )
+    assert names == [
+        "K: number of interests", "sigma: spread of the random initial logits",
+        "scale of S: multiplies all votes",
+    ]  # fmt: skip
+    assert overview.page.inner_text("#picture-restore") == "Reset to the model's settings"
 
 
 def test_equal_initial_logits_separate_no_interest(overview):
@@ -162,18 +245,22 @@ def test_the_text_alternative_changes_with_the_position(overview):
         texts.append(overview.page.get_attribute(PICTURE, "aria-label"))
         assert texts[-1] == overview.page.inner_text("#tab figcaption")
     assert len(set(texts)) == 4
-    assert texts[2].startswith("Iteration 3: interest 1 points to space films (4) and westerns (1)")
+    assert "Interest 1 has the largest weight of 4 space films and 1 western. Interest" in texts[2]
+    assert "6 thrillers and 1 detective story." in texts[2]
     overview.page.dispatch_event("#picture-position", "change")
     assert overview.page.inner_text("#live") == texts[-1]
 
 
 def test_the_menu_states_why_a_user_is_shown(overview):
     options = overview.page.eval_on_selector_all("#picture-user option", "x => x.map(y => y.text)")
-    assert options == ["member-109: most separated", "member-005: median history"]
-    assert overview.page.inner_text("#tab h2") == "One user, four tastes: how MIND finds them"
+    assert options == [
+        "member-109: most separated interests", "member-005: history of median length"
+    ]  # fmt: skip
+    heading = "One user, several tastes: how MIND finds them"
+    assert overview.page.inner_text("#tab h2") == heading
     assert "All other tabs show the numbers of member-005" in overview.page.inner_text("#traced")
     overview.page.select_option("#picture-user", "1")
-    assert overview.page.inner_text("#tab h2") == "One user, three tastes: how MIND finds them"
+    assert overview.page.inner_text("#tab h2") == heading
     assert overview.page.query_selector("#traced") is None
     assert overview.page.evaluate("document.activeElement.id") == "picture-user"
 

@@ -13,7 +13,7 @@ from mindref.study.traced_user import trace_user
 from tests.study.page.page_pair import TITLES, array, make_page_pair, tensors, trace_to_dict
 
 pytestmark = pytest.mark.slow
-NAMES = ["films", "vectors", "first guess", "vote", "sum", "squash", "agreement", "again"]
+NAMES = ["films", "vectors", "first guess", "weights", "sum", "squash", "agreement", "again"]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,63 @@ def test_the_bars_of_a_film_are_its_weights(page, values):
     )
     widths = np.array(widths).reshape(-1, 4) + 1
     assert widths / widths.sum(axis=1, keepdims=True) == pytest.approx(values["w[1]"], abs=0.005)
+
+
+def test_all_pictures_follow_one_film(page, values, trace):
+    film, k = hero(values)
+    title = trace["labels"]["behaviour"][film]
+    assert f"bold arrow is {values['w[1]'][film, k]:.2f} times the vote of {title}." in (
+        page.page.inner_text("#picture-5")
+    )
+    names = page.page.eval_on_selector_all(
+        "#tab .picture svg text.hero", "all => all.map(x => [x.closest('section').id, x.innerHTML])"
+    )
+    for picture in (3, 4, 5, 7, 8):
+        assert title in [name for place, name in names if place == f"picture-{picture}"]
+
+
+def test_the_bold_arrow_of_the_sum_is_the_vote_of_the_film(page, values):
+    film, k = hero(values)
+    lines = page.page.eval_on_selector_all(
+        "#picture-5 .arrow:is(.bold, .total) line",
+        "all => all.map(x => ['x1', 'y1', 'x2', 'y2'].map(n => Number(x.getAttribute(n))))",
+    )
+    first, total = np.array(lines)
+    assert first[:2] == pytest.approx(total[:2]), "the first arrow begins at 0"
+    votes = values["Se"]
+    _, _, axes = np.linalg.svd(votes - votes.mean(axis=0), full_matrices=False)
+    vote, z = (np.linalg.norm(axes[:2] @ x) for x in (values["w[1]"][film, k] * votes[film],
+                                                       values["z[1]"][k]))  # fmt: skip
+    drawn = [np.hypot(*(x[2:] - x[:2])) for x in (first, total)]
+    assert drawn[0] / drawn[1] == pytest.approx(vote / z, rel=0.01)
+
+
+def test_texts_name_the_signs_of_the_drawings(page):
+    assert "Numbers are rounded." in page.page.inner_text("#tab .why")
+    assert "an empty circle a negative logit" in page.page.inner_text("#picture-3")
+    assert "If z has the length n," in page.page.inner_text("#picture-6")
+    marks = page.page.eval_on_selector_all("#picture-8 .moved-mark", "all => all.length")
+    assert marks > 0
+    assert "A triangle \u25b8 marks a film" in page.page.inner_text("#picture-8")
+
+
+def test_films_are_in_the_order_of_the_overview(opened, default_file):
+    reader = opened(default_file, "#view=overview&picture=1/0")  # the traced user
+    order = reader.page.eval_on_selector_all(
+        "#tab .bars tbody th bdi", "all => all.map(x => x.title)"
+    )
+    reader.at(view="pictures")
+    reader.open_details()
+    positions = reader.page.eval_on_selector_all(
+        "#picture-1 tbody tr", "all => all.map(x => Number(x.cells[0].innerText))"
+    )
+    assert sorted(positions) == list(range(1, len(order) + 1))
+    assert positions != sorted(positions), "the films of a genre are together"
+    for picture in (3, 4, 7, 8):
+        names = reader.page.eval_on_selector_all(
+            f"#picture-{picture} tbody tr", "all => all.map(x => x.cells[0].innerText)"
+        )
+        assert names == order
 
 
 def test_the_last_picture_has_the_changes_of_the_trace(page, trace):

@@ -24,8 +24,8 @@ const box = (x, y, width, height, kind) => svg("rect", { x, y, width, height, cl
 
 const tall = (count) => FIRST + count * LINE + 8;
 
-/** Draw the titles in order. */
-export function drawFilms({ titles }, text) {
+/** Draw the titles, each with its position in the history. */
+export function drawFilms({ titles, positions }, text) {
   const columns = titles.length > 12 && !PHONE.matches ? 2 : 1;
   const rows = Math.ceil(titles.length / columns);
   const step = wide() / columns;
@@ -36,7 +36,7 @@ export function drawFilms({ titles }, text) {
     titles.map((title, i) => {
       const [x, y] = [Math.floor(i / rows) * step, (i % rows) * LINE + 8];
       return [
-        words(x + 22, y + 13, String(i + 1), "end soft"),
+        words(x + 22, y + 13, String(positions[i]), "end soft"),
         box(x + 28, y + 1, step - 36, LINE - 3, "film"),
         words(x + 34, y + 13, shorten(title, 36), ""),
       ];
@@ -160,7 +160,7 @@ const legend = (names, x) => [
 const numberOf = (name) => name.replace(/^interest /, "");
 
 /** Draw the coupling weights of iteration 1 as one bar a film. */
-export function drawVotes({ titles, names, weights, hero }, text) {
+export function drawWeights({ titles, names, weights, hero }, text) {
   return chart(
     wide(),
     tall(titles.length),
@@ -173,10 +173,10 @@ export function drawVotes({ titles, names, weights, hero }, text) {
   );
 }
 
-/** Draw the weighted votes of one interest head to tail, and their sum. */
-export function drawSum({ votes, weights, interest, titles, sums, names }, text) {
+/** Draw the weighted votes for one interest head to tail, the followed film first, and their sum. */
+export function drawSum({ votes, weights, interest, titles, hero, sums, names }, text) {
   const { project } = plane(votes);
-  const order = [...votes.keys()].sort((a, b) => weights[0][b][interest] - weights[0][a][interest]);
+  const order = [hero, ...[...votes.keys()].filter((i) => i !== hero)];
   const ends = [votes[0].map(() => 0)];
   for (const i of order)
     ends.push(ends.at(-1).map((x, d) => x + weights[0][i][interest] * votes[i][d]));

@@ -3,7 +3,8 @@
 import { button, byId, h, put, sentence } from "./dom.js";
 import { range } from "./numbers.js";
 import { change, state } from "./state.js";
-import { PICTURES, routingOf } from "./eight_texts.js";
+import { PICTURES } from "./eight_texts.js";
+import { routingOf } from "./eight_numbers.js";
 import { TABS } from "./tabs.js";
 import { plainTable } from "./views.js";
 
@@ -11,7 +12,7 @@ let current = 0;
 
 TABS.pictures = ({ trace, goTo }) => {
   current = 0;
-  const routing = routingOf(trace);
+  const routing = routingOf(trace, state.user);
   const title = h("h2", "Routing in eight pictures");
   if (!routing) return [title, h("p", "This user has no films, so there is nothing to route.")];
   watcher.disconnect();
@@ -19,7 +20,7 @@ TABS.pictures = ({ trace, goTo }) => {
   for (const each of cards) watcher.observe(each);
   return [
     title,
-    h("p.why", `The numbers are those of ${trace.metadata.user}. Press → for the next picture.`),
+    h("p.why", `The numbers are those of ${trace.metadata.user}. Numbers are rounded. Press → for the next picture.`),
     controls(),
     h("div.pictures", cards),
     h("p", button(`All ${trace.steps.length} steps`, () => goTo(trace.steps[0].id), { class: "main" })),
@@ -52,7 +53,7 @@ const STEPS = {
   films: /^ids$/,
   vectors: /^routing\.votes$/,
   "first guess": /^routing\.logits$/,
-  vote: /^routing\[1\]\.weights$/,
+  weights: /^routing\[1\]\.weights$/,
   sum: /^routing\[1\]\.sums$/,
   squash: /^routing\[1\]\.capsules$/,
   agreement: /^routing\[1\]\.agreement$/,

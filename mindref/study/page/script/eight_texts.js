@@ -1,7 +1,5 @@
 // The eight pictures: sentences, the number to look at, and the numbers as a table.
 
-import { label } from "./explain.js";
-import { cosine, minus, norm, range } from "./numbers.js";
 import {
   drawAgain,
   drawAgreement,
@@ -10,57 +8,13 @@ import {
   drawSquash,
   drawSum,
   drawVectors,
-  drawVotes,
+  drawWeights,
 } from "./eight_drawings.js";
-import { iterationsOf } from "./unroll.js";
-import { rowsOf } from "./views.js";
+import { largest } from "./eight_numbers.js";
+import { cosine, minus, norm } from "./numbers.js";
 
 const two = (x) => minus(x.toFixed(2));
 const three = (x) => minus(x.toFixed(3));
-const largest = (row) => row.indexOf(Math.max(...row));
-
-/** Return the numbers of routing without padding and inactive interests; undefined for no film. */
-export function routingOf(trace) {
-  const iterations = iterationsOf(trace);
-  const positions = (name) => {
-    const { data } = trace.tensors.get(name);
-    return [...data.keys()].filter((k) => data[k]);
-  };
-  const [films, interests] = [positions("mask"), positions("active")];
-  if (films.length === 0) return undefined;
-  const table = (name) => {
-    const rows = rowsOf(trace.tensors.get(name));
-    return films.map((i) => interests.map((k) => rows[i][k]));
-  };
-  const vectors = (name) => interests.map((k) => rowsOf(trace.tensors.get(name))[k]);
-  const votes = rowsOf(trace.tensors.get("Se"));
-  const weights = range(iterations).map((t) => table(`w[${t + 1}]`));
-  const hero = heroOf(weights);
-  return {
-    ...{ iterations, weights, hero, squash: trace.metadata.config.squash },
-    titles: films.map((i) => label(trace, "behaviour", i)),
-    names: interests.map((k) => label(trace, "interest", k)),
-    interest: largest(weights[Math.min(1, iterations - 1)][hero]),
-    most: trace.tensors.get("active").data.length,
-    items: films.map((i) => rowsOf(trace.tensors.get("e"))[i]),
-    votes: films.map((i) => votes[i]),
-    logits: table("b[1]"),
-    agreement: iterations > 1 ? table("a[1]") : null,
-    sums: vectors("z[1]"),
-    capsules: vectors("u[1]"),
-    changes: trace.steps
-      .filter(({ kind, change }) => kind === "routing.weights" && change)
-      .map(({ number, change }) => [number, change]),
-  };
-}
-
-/** Return the film of the pictures: of the films that move in iteration 2, the clearest move. */
-function heroOf([first, second = first]) {
-  const rise = (i) => Math.max(...second[i]) - first[i][largest(second[i])];
-  const moved = [...first.keys()].filter((i) => largest(first[i]) !== largest(second[i]));
-  const among = moved.length ? moved : [...first.keys()];
-  return among.reduce((best, i) => (rise(i) > rise(best) ? i : best), among[0]);
-}
 
 /** Return the pair of different films with the most similar vectors. */
 export function closestFilms({ items, titles }) {
@@ -88,16 +42,17 @@ const films = {
   name: "films",
   text: ({ titles }) => [
     `The history has ${titles.length} films. The model sees film ids only, no titles and no genres.`,
+    "The number of a film is its position in the history; 1 is the oldest. Routing does not use the order.",
   ],
   number: ({ titles, names, most }) => [
     String(names.length),
     `${names.length === 1 ? "interest is" : "interests are"} active: log2 of ${titles.length} films, rounded down, at most ${most}`,
   ],
   drawing: drawFilms,
-  table: ({ titles }) => [
-    "The history, oldest first",
+  table: ({ titles, positions }) => [
+    "The films of the history",
     ["position", "film"],
-    titles.map((title, i) => [String(i + 1), title]),
+    titles.map((title, i) => [String(positions[i]), title]),
   ],
 };
 
@@ -126,6 +81,7 @@ const guess = {
   text: () => [
     "Each pair of film and interest has a routing logit b. The first logits are random.",
     "With equal logits, all interests would stay equal.",
+    "A filled circle is a positive logit, an empty circle a negative logit. The area is the size.",
   ],
   number: ({ logits, hero, interest, titles, names }) => [
     two(logits[hero][interest]),
@@ -135,25 +91,25 @@ const guess = {
   table: (x) => filmTable("Initial logits b", x, x.logits),
 };
 
-const vote = {
-  name: "vote",
+const weights = {
+  name: "weights",
   text: () => [
     "A softmax over the interests turns the logits of a film into coupling weights w.",
-    "The weights of a film sum to 1: each film divides one vote among the interests.",
+    "The weights of a film sum to 1: each film divides a weight of 1 among the interests.",
   ],
-  number: ({ weights, hero, interest, titles, names }) => [
-    two(weights[0][hero][interest]),
-    `of its vote is what ${titles[hero]} gives to ${names[interest]}`,
+  number: ({ weights: w, hero, interest, titles, names }) => [
+    two(w[0][hero][interest]),
+    `is the weight of ${titles[hero]} for ${names[interest]}`,
   ],
-  drawing: (x, text) => drawVotes(x, text),
+  drawing: drawWeights,
   table: (x) => filmTable("Coupling weights w of iteration 1", x, x.weights[0]),
 };
 
 const sum = {
   name: "sum",
-  text: ({ names, interest }) => [
+  text: ({ names, interest, titles, hero, weights: w }) => [
     "Each interest adds the votes S e, each times its coupling weight. The result is the sum z.",
-    `The picture adds the weighted votes for ${names[interest]} one after the other.`,
+    `The picture adds the weighted votes for ${names[interest]} one after the other. The first, bold arrow is ${two(w[0][hero][interest])} times the vote of ${titles[hero]}.`,
   ],
   number: ({ sums, names, interest }) => [
     two(norm(sums[interest])),
@@ -161,7 +117,7 @@ const sum = {
   ],
   drawing: drawSum,
   table: (x) => [
-    `Votes for ${x.names[x.interest]}`,
+    `Weighted votes for ${x.names[x.interest]}`,
     ["film", "weight w", "|w S e|"],
     x.titles.map((title, i) => {
       const w = x.weights[0][i][x.interest];
@@ -174,10 +130,13 @@ const squash = {
   name: "squash",
   text: ({ squash: kind }) => [
     kind === "squash"
-      ? "Squash keeps the direction of z and makes its length n²/(1 + n²), which is below 1. The result is the capsule u."
+      ? "Squash keeps the direction of z. If z has the length n, the capsule u has the length n²/(1 + n²), which is below 1."
       : kind === "unit"
         ? "This model keeps the direction of z and makes its length 1. The result is the capsule u."
         : "This model has no squash: the capsule u is the sum z.",
+    ...(kind === "none"
+      ? []
+      : ["Without this limit, a long sum would have large agreements only because it is long."]),
   ],
   number: ({ sums, capsules, interest, names }) => [
     three(norm(capsules[interest])),
@@ -197,7 +156,7 @@ const agreement = {
     a
       ? "The agreement is the inner product of vote and capsule. It is added to the logit."
       : "This model has one iteration, so no agreement is computed.",
-    ...(a ? ["A film that points where a capsule points gives it more of its next vote."] : []),
+    ...(a ? ["A film gives more of its next weight to an interest that points its way."] : []),
   ],
   number: ({ agreement: a, logits, hero, interest, titles, names }) =>
     a
@@ -213,7 +172,10 @@ const agreement = {
 const again = {
   name: "again",
   text: ({ changes, iterations }) => [
-    `Vote, sum, squash and agreement are repeated. This model stops after iteration ${iterations}.`,
+    `Weights, sum, squash and agreement are computed again. This model stops after iteration ${iterations}.`,
+    ...(iterations > 1
+      ? ["A triangle ▸ marks a film whose largest weight is for another interest than before."]
+      : []),
     ...changes.map(([number, text]) => `Iteration ${number}: ${text}`),
   ],
   number: ({ weights, iterations }) => [
@@ -234,4 +196,4 @@ const again = {
 };
 
 /** The pictures in order. */
-export const PICTURES = [films, vectors, guess, vote, sum, squash, agreement, again];
+export const PICTURES = [films, vectors, guess, weights, sum, squash, agreement, again];

@@ -2,10 +2,11 @@
 
 import { announce, h, put } from "./dom.js";
 import { range } from "./numbers.js";
-import { legend, links, makeControls, notes } from "./overview_controls.js";
+import { legend, links, makeControls, makeNotes } from "./overview_controls.js";
 import { picture } from "./picture.js";
 import { pictureUsers, recordedSettings, route, weightsAt } from "./picture_routing.js";
-import { caption, heading } from "./picture_text.js";
+import { caption } from "./picture_text.js";
+import { genreShapes } from "./shapes.js";
 import { change, state } from "./state.js";
 import { MOVES, TABS } from "./tabs.js";
 import { weightBars } from "./weight_bars.js";
@@ -51,11 +52,12 @@ function parse(text, users) {
 function makeView(users, settings, goTo) {
   const user = users[settings.user];
   const { recorded } = settings;
-  const genres = [...new Set(user.groups)];
+  const shapes = genreShapes(users);
   const base = route(user, { ...recorded, scale: 1 });
   const top = base.iterations;
   settings.position = Math.min(settings.position, top);
-  const parts = { notes: h("div.notes"), caption: h("figcaption"), bars: h("div") };
+  const notes = makeNotes(user, base);
+  const parts = { caption: h("figcaption"), bars: h("div") };
   const figure = h("figure.picture-figure");
   let [routing, drawn, bars, timer, request] = [base, null, null, null, null];
 
@@ -70,6 +72,7 @@ function makeView(users, settings, goTo) {
     drawn.show(frame, words);
     bars.show(frame.weights);
     if (parts.caption.textContent !== words) put(parts.caption, words);
+    notes.show(routing, Math.round(position));
   }
 
   function place(position) {
@@ -146,9 +149,8 @@ function makeView(users, settings, goTo) {
   /** Route again with the settings, and draw everything. */
   function reroute() {
     routing = route(user, settings);
-    bars = weightBars(user, genres, settings.interests, (film) => drawn.mark(film));
+    bars = weightBars(user, shapes, settings.interests, (film) => drawn.mark(film));
     put(parts.bars, bars.element);
-    put(parts.notes, notes(user, base, routing));
     draw(settings.position);
   }
 
@@ -156,7 +158,7 @@ function makeView(users, settings, goTo) {
   function resize() {
     const size = sizeOfPicture();
     if (drawn?.size?.join() === size.join()) return;
-    drawn = { ...picture(user, base, recorded.iterations, size, genres), size };
+    drawn = { ...picture(user, base, recorded.iterations, size, shapes), size };
     put(figure, drawn.element, parts.caption);
   }
 
@@ -170,12 +172,12 @@ function makeView(users, settings, goTo) {
     draw(settings.position);
   }).observe(figure);
   const element = [
-    h("h2", heading(recorded.interests)),
+    h("h2", "One user, several tastes: how MIND finds them"),
     h("p.why", INTRODUCTION),
     h(
       "div.overview",
       h("div.overview-main", controls.main, figure, controls.sliders),
-      h("div.overview-side", parts.notes, parts.bars, legend(user, drawn.share)),
+      h("div.overview-side", notes.element, parts.bars, legend(user, drawn)),
     ),
     links(users, settings.user, goTo),
   ];
@@ -185,13 +187,13 @@ function makeView(users, settings, goTo) {
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 const INTRODUCTION =
-  "MIND recommends films to users with several tastes. One vector would mix the tastes; MIND computes one vector for each interest. Routing finds these vectors: in each iteration, every film divides one vote among the interests, and every interest turns towards the films with the largest weights.";
+  "To recommend films, MIND computes one vector for each interest; a single vector would mix the tastes. In each iteration of routing, each film divides a weight of 1 among the interests, and each interest turns towards films with large weights. The agreement of vote and capsule is then added to the logit: a film gives more weight to an interest that points its way.";
 
 function sizeOfPicture() {
   const width = document.documentElement.clientWidth;
-  if (width < 900) return [Math.max(280, width - 32), Math.max(300, Math.min(460, width - 70))];
+  if (width < 900) return [Math.max(280, width - 32), Math.max(300, Math.min(460, width - 50))];
   const column = Math.min(1216, width - 64) * 0.54;
-  return [Math.round(column), Math.round(Math.min(440, column * 0.66))];
+  return [Math.round(column), Math.round(Math.min(470, column * 0.7))];
 }
 
 /** Return weights and capsules at a position; between two iterations they are interpolated. */

@@ -1,9 +1,9 @@
 // The controls, notes and links of the overview.
 
-import { announce, button, byId, h } from "./dom.js";
+import { announce, button, byId, h, put } from "./dom.js";
 import { minus } from "./numbers.js";
 import { recordedSettings, route } from "./picture_routing.js";
-import { allEqual, furtherIterations, singleVector } from "./picture_text.js";
+import { allEqual, furtherIterations, singleVector, whatToDo } from "./picture_text.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
 
@@ -75,9 +75,9 @@ function userMenu(users, current, stop) {
 function settingSliders(settings, actions) {
   const { recorded } = settings;
   const all = [
-    ["interests", "interests K", 1, recorded.mostInterests, 1, (x) => String(x)],
-    ["sigma", "sigma (initial logits)", 0, 4 * recorded.sigma, recorded.sigma / 20, twoDigits],
-    ["scale", "scale of S", 0.2, 3, 0.1, (x) => `× ${twoDigits(x)}`],
+    ["interests", "K: number of interests", 1, recorded.mostInterests, 1, (x) => String(x)],
+    ["sigma", "sigma: spread of the random initial logits", 0, 4 * recorded.sigma, recorded.sigma / 20, twoDigits],
+    ["scale", "scale of S: multiplies all votes", 0.2, 3, 0.1, (x) => `× ${twoDigits(x)}`],
   ];
   const sliders = all.map(([field, name, low, high, step, print]) => {
     const one = slider(name, low, high, step || 1, settings[field], (value) => {
@@ -105,36 +105,54 @@ function settingSliders(settings, actions) {
     "div.settings",
     { role: "group", "aria-label": "settings of routing" },
     sliders.map(({ label, output }) => h("div.setting", label, output)),
-    button("Settings of the model", restore, { id: "picture-restore" }),
+    button("Reset to the model's settings", restore, { id: "picture-restore" }),
   );
 }
 
 const twoDigits = (x) => minus(String(Number(x.toFixed(2))));
 
-/** Return what the numbers show; `base` is routing with the recorded settings. */
-export function notes(user, base, routing) {
-  return [
+/** Return what the numbers of a position show: the element and `show(routing, position)`.
+ *
+ * `base` is routing with the recorded settings.
+ */
+export function makeNotes(user, base) {
+  const element = h("div.notes");
+  const stop = recordedSettings(user).iterations;
+  let texts = [];
+  const show = (routing, position) => {
+    const next = noteTexts(user, base, routing, position, stop);
+    if (next.join() === texts.join()) return;
+    texts = next;
+    const [id, text, equal] = next;
+    put(element, h("p.callout", { id }, text), equal && h("p", equal));
+  };
+  return { element, show };
+}
+
+/** Return [id, text] of the note of a position, and a sentence if all interests are equal. */
+function noteTexts(user, base, routing, position, stop) {
+  const note =
     routing.interests === 1 && base.interests > 1
-      ? h("p.callout", { id: "picture-single" }, singleVector(user, routing, base))
-      : h(
-          "p.callout",
-          { id: "picture-further" },
-          furtherIterations(user, routing, recordedSettings(user).iterations),
-        ),
-    allEqual(routing) &&
-      h("p", "All interests are equal: with equal initial logits, routing cannot separate them."),
-  ];
+      ? ["picture-single", singleVector(routing, base, stop)]
+      : position < stop
+        ? ["picture-start", whatToDo(user, routing, stop)]
+        : ["picture-further", furtherIterations(user, routing, stop)];
+  return allEqual(routing)
+    ? [...note, "All interests are equal: with equal initial logits, routing cannot separate them."]
+    : note;
 }
 
 /** Return how to read the picture, and the limits of the settings. */
-export function legend(user, share) {
+export function legend(user, { share, reduction }) {
   const { mostInterests, sigma } = recordedSettings(user);
   const films = user.titles.length;
   const config = user.template.metadata.config;
   const texts = [
-    "Each shape is a film at its vote S e. The shape is the genre; the colour is the mixture of the coupling weights w.",
-    "Each arrow is the capsule u of an interest, with a trail of the earlier iterations. The dotted circle has the length 1.",
-    `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes. Films at the same point are moved apart.`,
+    "Each shape is a film at its vote S e: the shape is the genre, the colour is the mixture of the coupling weights w.",
+    "Each arrow is the capsule u of an interest; thin lines show earlier iterations.",
+    `The dotted circle is the length 1 of an arrow; films are drawn at ${scaleText(reduction)} their length.`,
+    `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes. An arrow that points out of the plane looks shorter than it is: point at its number to read its length.`,
+    "Films at the same point are moved apart.",
     config.interest_count === "log2" &&
       `${films} films have at most ${mostInterests} interests: ⌊log₂ ${films}⌋.`,
     sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",
@@ -143,6 +161,10 @@ export function legend(user, share) {
   ];
   return h("p.note", texts.filter(Boolean).join(" "));
 }
+
+/** Return the scale of films beside arrows: "1/3.6 of", or "2.0 times" if films are drawn larger. */
+const scaleText = (reduction) =>
+  reduction >= 1 ? `1/${reduction.toFixed(1)} of` : `${(1 / reduction).toFixed(1)} times`;
 
 /** Return the links to the other views, and which user they show. */
 export function links(users, current, goTo) {

@@ -2,7 +2,7 @@
 
 import { h, stroke, svg, words } from "./dom.js";
 import { cssColour, interestColour, mixture, textOn } from "./interest_colours.js";
-import { minus, range } from "./numbers.js";
+import { minus, norm, range } from "./numbers.js";
 import { layout, placeLabels } from "./picture_layout.js";
 import { shape } from "./shapes.js";
 
@@ -14,20 +14,20 @@ export const weightText = (row) =>
 
 /** Draw the picture of a user; `size` is [width, height].
  *
- * `base` is routing with the recorded settings, `stop` the number of iterations of the model.
+ * `base` is routing with the recorded settings, `stop` the number of iterations of the model,
+ * `shapes` has the number of the shape of each genre.
  *
  * Returns the element, `show(routing, frame)` and `mark(film)`. A frame has the position, and for
  * each film its weights, for each interest its capsules up to the position.
  */
-export function picture(user, base, stop, size, genres) {
+export function picture(user, base, stop, size, shapes) {
   const place = { ...layout(base, ...size), size };
   const tips = [base.capsules[stop - 1], base.capsules.at(-1)].flat().map(place.tipOf);
-  const labels = placeLabels(
-    genres.map((name) => [name, [...user.groups.keys()].filter((i) => user.groups[i] === name)]),
-    { ...place, tips },
-    ...size,
-  );
-  const films = user.titles.map((title, i) => film(user, genres, i, place.films[i]));
+  const discs = base.capsules.flat().map(place.tipOf);
+  const filmsOf = (name) => [...user.groups.keys()].filter((i) => user.groups[i] === name);
+  const groups = [...new Set(user.groups)].map((name) => [name, filmsOf(name)]);
+  const labels = placeLabels(groups, { ...place, tips, discs }, ...size);
+  const films = user.titles.map((title, i) => film(shapes.get(user.groups[i]) ?? 0, i, place.films[i]));
   const [arrows, knobs] = range(2).map(() => svg("g", { "aria-hidden": "true" }));
   const drawing = svg(
     "svg.picture",
@@ -42,12 +42,12 @@ export function picture(user, base, stop, size, genres) {
     stroke(place.origin[0], place.origin[1] - 6, place.origin[0], place.origin[1] + 6, "zero"),
     arrows,
     svg("g", films),
-    knobs,
     svg(
       "g",
       { "aria-hidden": "true" },
       labels.map(({ name, x, y }) => words(x, y + 5, name, "genre middle")),
     ),
+    knobs,
   );
   const tip = h("div.tip", { "aria-hidden": "true", hidden: true });
   const box = h("div.picture-box", drawing, tip);
@@ -66,11 +66,10 @@ export function picture(user, base, stop, size, genres) {
     knobs.replaceChildren(...frame.paths.flatMap((path, k) => knob(k, path, place)));
     if (state.marked >= 0) mark(state.marked);
   };
-  return { element: box, show, mark, share: place.share };
+  return { element: box, show, mark, share: place.share, reduction: place.reduction };
 }
 
-function film(user, genres, i, [x, y]) {
-  const number = Math.max(0, genres.indexOf(user.groups[i]));
+function film(number, i, [x, y]) {
   return svg(
     "g.film",
     {
@@ -116,10 +115,13 @@ function arrow(k, path, { origin, tipOf }) {
 function knob(k, path, { tipOf }) {
   if (path.length === 0) return [];
   const [cx, cy] = tipOf(path.at(-1));
-  return [
+  const title = `Interest ${k + 1}: the capsule u is ${norm(path.at(-1)).toFixed(3)} long`;
+  return svg(
+    "g",
+    svg("title", title),
     svg("circle.knob", { cx, cy, r: HEAD, fill: interestColour(k) }),
     svg("text.middle.knob-number", { x: cx, y: cy + 5, fill: textOn(k) }, `${k + 1}`),
-  ];
+  );
 }
 
 /** Return the head of an arrow, before the disc at its end. */

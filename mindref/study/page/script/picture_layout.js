@@ -3,7 +3,7 @@
 import { norm, range } from "./numbers.js";
 import { plane } from "./plane.js";
 
-const EDGE = 34;
+const EDGE = [34, 46]; // beside, and above or below, where a label needs a line
 const REACH = 0.72; // arrow of a capsule of length 1, in distances of the farthest film
 const APART = 14; // films at the same point are moved apart, in pixels
 
@@ -22,7 +22,7 @@ export function layout({ votes, capsules }, width, height) {
   const low = [0, 1].map((k) => Math.min(...all.map((p) => p[k])));
   const high = [0, 1].map((k) => Math.max(...all.map((p) => p[k])));
   const span = [0, 1].map((k) => high[k] - low[k] || 1);
-  const scale = Math.min((width - 2 * EDGE) / span[0], (height - 2 * EDGE) / span[1]);
+  const scale = Math.min((width - 2 * EDGE[0]) / span[0], (height - 2 * EDGE[1]) / span[1]);
   const left = (width - span[0] * scale) / 2;
   const top = (height - span[1] * scale) / 2;
   const spot = ([x, y]) => [left + (x - low[0]) * scale, top + (high[1] - y) * scale];
@@ -31,6 +31,7 @@ export function layout({ votes, capsules }, width, height) {
     origin: spot([0, 0]),
     films: movedApart(points.map(spot)),
     tipOf: (u) => spot(tip(u)),
+    reduction: (far * REACH) / longest, // scale of the arrows, in scales of the films
     unit: (far * REACH * scale) / longest, // pixels of a capsule of length 1
   };
 }
@@ -61,12 +62,13 @@ const LINE = 18;
 
 /** Place the label of each group beside its films, where it covers the least.
  *
- * groups: [name, indices of films]; tips: ends of arrows that no label should cover; returns {name, x, y} with x in the middle of the text.
+ * groups: [name, indices of films]; tips: ends of the arrows that no label should cover; discs: ends
+ * of the arrows of all iterations. Returns {name, x, y} with x in the middle of the text.
  */
-export function placeLabels(groups, { films, origin, tips }, width, height) {
+export function placeLabels(groups, { films, origin, tips, discs }, width, height) {
   const occupied = [
     ...films.map(([x, y]) => box(x, y, 22, 22, 3)),
-    ...tips.map(([x, y]) => box(x, y, 28, 28, 3)),
+    ...discs.map(([x, y]) => box(x, y, 28, 28, 3)),
     ...tips.flatMap((tip) => range(8).map((part) => between(origin, tip, (part + 1) / 9))),
   ];
   return groups.map(([name, members]) => {
@@ -74,7 +76,7 @@ export function placeLabels(groups, { films, origin, tips }, width, height) {
     const spots = members.map((i) => films[i]);
     const choices = candidates(spots, long).map(([x, y]) => [
       Math.min(width - long / 2 - 3, Math.max(long / 2 + 3, x)),
-      Math.min(height - LINE / 2, Math.max(LINE / 2 + 1, y)),
+      Math.min(height - LINE / 2 - 7, Math.max(LINE / 2 + 7, y)),
     ]);
     const cost = ([x, y]) =>
       occupied.reduce((a, other) => a + overlap(box(x, y, long, LINE, 1), other), 0);

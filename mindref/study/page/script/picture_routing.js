@@ -61,6 +61,12 @@ export function recordedSettings({ titles, b, template }) {
   };
 }
 
+/** Return the order in which films are listed: the films of a genre together, else the oldest first. */
+export function filmOrder({ titles, groups }) {
+  const genreOf = (i) => groups.indexOf(groups[i]);
+  return [...titles.keys()].sort((a, b) => genreOf(a) - genreOf(b) || a - b);
+}
+
 const templates = new WeakMap();
 
 /** Return the forward steps of routing for at least eight iterations, without other tensors. */

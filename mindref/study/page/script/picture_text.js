@@ -1,15 +1,7 @@
 // Sentences of the overview, from the numbers of the shown position.
 
-import { range, cosine } from "./numbers.js";
+import { cosine, norm, range } from "./numbers.js";
 import { weightsAt } from "./picture_routing.js";
-
-const WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"];
-
-/** Return the heading; the number is that of the active interests. */
-export function heading(interests) {
-  const tastes = `${WORDS[interests] ?? interests} ${interests === 1 ? "taste" : "tastes"}`;
-  return `One user, ${tastes}: how MIND finds ${interests === 1 ? "it" : "them"}`;
-}
 
 const largest = (row) => (row.some((w) => w > 0) ? row.indexOf(Math.max(...row)) : -1);
 
@@ -23,15 +15,24 @@ function countGroups(groups, films) {
   return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
-function pointsTo(user, owner, k) {
-  const films = [...owner.keys()].filter((i) => owner[i] === k);
-  const name = `interest ${k + 1}`;
-  if (films.length === 0) return `${name} has the largest weight of no film`;
-  const count = `${films.length} ${films.length === 1 ? "film" : "films"}`;
-  if (user.groups.length === 0) return `${name} has the largest weight of ${count}`;
-  const groups = countGroups(user.groups, films).map(([group, n]) => `${group} (${n})`);
-  const last = groups.pop();
-  return `${name} points to ${groups.length ? `${groups.join(", ")} and ` : ""}${last}`;
+const filmsOf = (owner, k) => [...owner.keys()].filter((i) => owner[i] === k);
+
+const amount = (count, plural) =>
+  `${count} ${count === 1 ? plural.replace(/ies$/, "y").replace(/s$/, "") : plural}`;
+
+/** Return a number of films of a group: "2 westerns"; a name that is no plural: "2 films of Drama". */
+const amountOf = (group, count) =>
+  /^[a-z].*s$/.test(group) ? amount(count, group) : `${amount(count, "films")} of ${group}`;
+
+/** Return the films whose largest weight is for interest k, as a sentence. */
+function filmsSentence(user, owner, k) {
+  const films = filmsOf(owner, k);
+  const start = `Interest ${k + 1} has the largest weight of`;
+  if (films.length === 0) return `${start} no film.`;
+  if (user.groups.length === 0) return `${start} ${amount(films.length, "films")}.`;
+  const parts = countGroups(user.groups, films).map(([group, n]) => amountOf(group, n));
+  const last = parts.pop();
+  return `${start} ${parts.length ? `${parts.join(", ")} and ` : ""}${last}.`;
 }
 
 /** Return the mean over films of the largest coupling weight. */
@@ -40,45 +41,93 @@ function meanLargest(routing, position) {
   return rows.reduce((a, row) => a + Math.max(...row), 0) / rows.length;
 }
 
-/** Describe a position: the films of each interest. */
-export function caption(user, routing, position) {
-  if (position === 0) {
-    const mean = meanLargest(routing, 0).toFixed(2);
-    const equal = (1 / routing.interests).toFixed(2);
-    return `Before iteration 1: there is no arrow. The weights come from random initial logits. The largest weight of a film is ${mean} on average; ${equal} would be an equal mixture.`;
-  }
-  if (routing.interests === 1)
-    return `Iteration ${position}: the only interest has the whole vote of every film.`;
-  const owner = owners(routing, position);
-  const parts = range(routing.interests).map((k) => pointsTo(user, owner, k));
-  return `Iteration ${position}: ${parts.join("; ")}.`;
+/** Return the lengths of the arrows of a position: the smallest and the largest. */
+function lengthsSentence({ capsules, interests }, position) {
+  const lengths = capsules[position - 1].map(norm);
+  const [low, high] = [Math.min(...lengths), Math.max(...lengths)].map((x) => x.toFixed(3));
+  if (interests === 1) return `The arrow is ${low} long.`;
+  return low === high ? `Each arrow is ${low} long.` : `The arrows are ${low} to ${high} long.`;
 }
 
-/** Return how many films are of the most frequent group of their interest. */
-function inMainGroup(user, owner, interests) {
-  return range(interests).reduce((total, k) => {
-    const films = [...owner.keys()].filter((i) => owner[i] === k);
-    return total + (countGroups(user.groups, films)[0]?.[1] ?? 0);
-  }, 0);
+const allOnes = ({ weights }) =>
+  weights.every((rows) => rows.every((row) => row.every((w) => w === 1)));
+
+/** Describe a position: where its weights come from, and the films of each interest. */
+export function caption(user, routing, position) {
+  const { interests } = routing;
+  const single = interests === 1 && allOnes(routing);
+  if (position === 0) {
+    const start = "Before iteration 1: there is no arrow.";
+    if (single) return `${start} There is one interest, so all weights are 1.`;
+    const mean = meanLargest(routing, 0).toFixed(2);
+    const equal = (1 / interests).toFixed(2);
+    return `${start} The weights come from random initial logits. The largest weight of a film is ${mean} on average; ${equal} would be an equal mixture.`;
+  }
+  const lengths = lengthsSentence(routing, position);
+  if (single) return `Iteration ${position}: all weights are 1, as in every iteration. ${lengths}`;
+  const source =
+    position === 1
+      ? "these weights, still those of the random logits, made these arrows"
+      : "these weights made these arrows";
+  const owner = owners(routing, position);
+  const parts = range(interests).map((k) => filmsSentence(user, owner, k));
+  return `Iteration ${position}: ${source}. ${parts.join(" ")} ${lengths}`;
+}
+
+/** Return how many films give their largest weight to an interest of another group.
+ *
+ * The group of an interest is the most frequent group of the films with the largest weight for it.
+ */
+function inOtherGroup(user, owner, interests) {
+  const inGroup = range(interests).map(
+    (k) => countGroups(user.groups, filmsOf(owner, k))[0]?.[1] ?? 0,
+  );
+  return owner.length - inGroup.reduce((a, x) => a + x, 0);
+}
+
+/** Return [before, after]: films in another group after iteration `stop` and after the last. */
+const otherGroups = (user, routing, stop) =>
+  [stop, routing.iterations].map((position) =>
+    inOtherGroup(user, owners(routing, position), routing.interests),
+  );
+
+/** Return whether `stop` iterations leave more than a fifth of the films in another group. */
+function isHardCase(user, routing, stop) {
+  if (user.groups.length === 0 || routing.iterations <= stop) return false;
+  const [before, after] = otherGroups(user, routing, stop);
+  return before > user.groups.length / 5 && after < before;
+}
+
+/** Return what to do, for the iterations before the last of the model. */
+export function whatToDo(user, routing, stop) {
+  const watch = user.groups.length
+    ? "Watch whether the films of a genre take the colour of one interest, and whether its arrow turns to them."
+    : "Watch which films take the colour of an interest, and how its arrow turns to them.";
+  const hard = isHardCase(user, routing, stop)
+    ? ` This user is a hard case: ${stop} iterations are not enough.`
+    : "";
+  return `Press Play, or move the slider of the iteration. At first the weights are random, so the films are nearly grey. ${watch}${hard}`;
 }
 
 /** Return what the iterations beyond those of the model do for this user. */
 export function furtherIterations(user, routing, stop) {
   const { iterations, interests } = routing;
   if (iterations <= stop) return `The model stops at ${stop}.`;
-  const [before, after] = [owners(routing, stop), owners(routing, iterations)];
-  const more = `Iterations ${stop + 1} to ${iterations} show where routing would go`;
-  const start = `The model stops at ${stop}. ${more}`;
+  const [before, after] = [stop, iterations].map((position) => owners(routing, position));
+  const start = `The model stops at ${stop}. Iterations ${stop + 1} to ${iterations} show where routing would go`;
   const moved = before.filter((k, i) => k !== after[i]).length;
   if (interests === 1) return `${start}.`;
   if (moved === 0) return `${start}: no film changes its largest interest.`;
   const change = moved === 1 ? "film changes its" : "films change their";
-  const films = `${moved} ${change} largest interest`;
-  if (user.groups.length === 0) return `${start}: ${films}.`;
-  const [x, y] = [before, after].map((owner) => inMainGroup(user, owner, interests));
+  const movement = `${start}: ${moved} ${change} largest interest.`;
+  if (user.groups.length === 0) return movement;
+  const [x, y] = otherGroups(user, routing, stop);
   const all = before.length;
-  const count = `After iteration ${stop}, ${x} of ${all} films are in the main genre of their interest; after iteration ${iterations}, ${y} of ${all}.`;
-  return `${start}: ${films}. ${count}`;
+  const count = `fter iteration ${stop}, ${x} of ${all} films ${x === 1 ? "gives its" : "give their"} largest weight to an interest of another genre; after iteration ${iterations}, ${y} of ${all}.`;
+  const hard = isHardCase(user, routing, stop)
+    ? `${stop} iterations are not enough for this user: a${count}`
+    : `A${count}`;
+  return `${movement} ${hard} The genre of an interest is the most frequent genre of its films.`;
 }
 
 /** Return the mean over films of the largest cosine between the vote and a capsule. */
@@ -88,12 +137,13 @@ export function meanBestCosine({ votes, capsules }, position) {
   return best.reduce((a, x) => a + x, 0) / best.length;
 }
 
-/** Return why one vector is not enough for this user. */
-export function singleVector(user, one, several) {
-  const [low, high] = [one, several].map((routing) =>
-    meanBestCosine(routing, routing.iterations).toFixed(2),
-  );
-  return `K = 1: one arrow points between all ${user.groups.length ? "genres" : "films"}. After iteration ${one.iterations}, the cosine between a film and the vector is ${low} on average. With ${several.interests} interests, the cosine with the best interest is ${high}. One vector is not enough for ${WORDS[several.interests] ?? several.interests} tastes.`;
+/** Return why one vector is not enough for this user, after the iterations of the model. */
+export function singleVector(one, several, stop) {
+  const [low, high] = [one, several].map((routing) => meanBestCosine(routing, stop).toFixed(2));
+  const start = allOnes(one)
+    ? "all weights are 1, so no iteration changes anything. The one vector has the direction of the sum of all votes."
+    : "there is one vector.";
+  return `K = 1: ${start} After iteration ${stop}, the cosine between a film and this vector is ${low} on average. With ${several.interests} interests, the cosine with the best interest is ${high}. One vector is not enough for several tastes.`;
 }
 
 /** Return whether all capsules of the last iteration are the same; routing cannot separate them. */

@@ -1,6 +1,7 @@
-// One shape for each genre.
+// One shape for each genre, the same for all users of the page.
 
 import { svg } from "./dom.js";
+import { range } from "./numbers.js";
 
 const around = (count, radius, turn = 0, inner = radius) =>
   `M${Array.from({ length: 2 * count }, (_, k) => {
@@ -20,6 +21,23 @@ const SHAPES = [
   around(3, 8.5), // hexagon
   "M0 8.5L8.5 -6.5H-8.5Z", // triangle, point down
 ];
+
+/** Return the number of the shape of each genre.
+ *
+ * If the users have more genres than there are shapes, the genres of one user differ if possible.
+ */
+export function genreShapes(users) {
+  const numbers = new Map();
+  for (const genre of users.flatMap(({ groups }) => groups)) {
+    if (numbers.has(genre)) continue;
+    const beside = users.flatMap(({ groups }) => (groups.includes(genre) ? groups : []));
+    const genres = numbers.size < SHAPES.length ? [...numbers.keys()] : beside;
+    const used = genres.map((name) => numbers.get(name));
+    const free = range(SHAPES.length).find((number) => !used.includes(number));
+    numbers.set(genre, free ?? numbers.size);
+  }
+  return numbers;
+}
 
 /** Return the path of the shape of a genre, around 0, 0. */
 export const shape = (number) => SHAPES[number % SHAPES.length];

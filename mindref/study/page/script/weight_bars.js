@@ -4,21 +4,22 @@ import { h, scroller, titled, unseen } from "./dom.js";
 import { interestColour, textOn } from "./interest_colours.js";
 import { range } from "./numbers.js";
 import { weightText } from "./picture.js";
+import { filmOrder } from "./picture_routing.js";
 import { icon } from "./shapes.js";
 
 const NUMBERED = 0.18; // smallest weight with the number of its interest in the bar
 
-/** Return the bars of a user's films, sorted by genre: the element and `show(weights)`.
+/** Return the bars of a user's films: the element and `show(weights)`.
  *
+ * `shapes` has the number of the shape of each genre.
  * `mark` marks a film in the picture, -1 for none.
  */
-export function weightBars(user, genres, interests, mark) {
-  const genreOf = (i) => genres.indexOf(user.groups[i]);
-  const order = [...user.titles.keys()].sort((a, b) => genreOf(a) - genreOf(b) || a - b);
-  const rows = order.map((i) => row(user, i, Math.max(0, genreOf(i)), interests, mark));
+export function weightBars(user, shapes, interests, mark) {
+  const order = filmOrder(user);
+  const rows = order.map((i) => row(user, i, shapes.get(user.groups[i]) ?? 0, interests, mark));
   const names = ["film", "coupling weights w", "largest"];
   const head = h("thead", h("tr", names.map((name) => h("th", { scope: "col" }, name))));
-  const caption = h("caption", "How each film divides its vote among the interests");
+  const caption = h("caption", "How each film divides a weight of 1 among the interests");
   const body = h("tbody", rows.map(({ element }) => element));
   const table = h("table.bars", caption, head, body);
   const show = (weights) => rows.forEach(({ fill }, k) => fill(weights[order[k]]));
