@@ -99,8 +99,8 @@ def other_axis(trace, question):
     for k in active(trace):
         total += softmax([logits[i][k] for i in real])[real.index(row)]
     assert last > 1
-    choice = min(question.choices, key=lambda text: abs(float(text) - total))
-    assert math.isclose(float(choice), total, rel_tol=0.05)
+    choice = min(question.choices, key=lambda text: abs(numbers_of(text)[0] - total))
+    assert math.isclose(numbers_of(choice)[0], total, rel_tol=0.05)
     return choice
 
 
@@ -114,8 +114,36 @@ def larger_gradient(trace, question):
     gradient = trace.values["d_Se"] @ trace.values["S"]
     titles = trace.labels["behaviour"]
     rows = [[i for i in films(trace) if titles[i] == title] for title in question.choices]
-    sizes = [max(math.hypot(*gradient[i]) for i in places) for places in rows]
-    return question.choices[sizes.index(max(sizes))]
+    largest = [max(places, key=lambda i: math.hypot(*gradient[i])) for places in rows]
+    ordered = sorted(largest, key=lambda i: -math.hypot(*gradient[i]))
+    wanted = []
+    for i in ordered:
+        through_z, through_a = gradient_terms(trace, i)
+        np.testing.assert_allclose(through_z + through_a, gradient[i], rtol=1e-9, atol=1e-15)
+        wanted += [math.hypot(*x) for x in (gradient[i], through_z, through_a)]
+    quoted = numbers_of(question.because)
+    assert quoted == pytest.approx(wanted, rel=0.06)
+    assert quoted[0] > quoted[3]
+    assert quoted[1] + quoted[2] > quoted[4] + quoted[5], "the parts order the films as the answer"
+    assert question.because.index(titles[ordered[0]]) < question.because.index(titles[ordered[1]])
+    return titles[ordered[0]]
+
+
+def gradient_terms(trace, i):
+    """Return the gradient of a film through the sums and through the agreements, term by term."""
+    values, (through_z, through_a) = trace.values, np.zeros((2, trace.values["S"].shape[1]))
+    for t in (1, 2, 3):
+        for k in active(trace):
+            through_z += values[f"w[{t}]"][i, k] * (values[f"d_z[{t}]"][k] @ values["S"])
+            if t < 3:
+                through_a += values[f"d_b[{t + 1}]"][i, k] * (values[f"u[{t}]"][k] @ values["S"])
+    return through_z, through_a
+
+
+def numbers_of(text):
+    """Return the numbers with a decimal point of a text, with their signs."""
+    texts = re.findall(r"−?\d+\.\d+(?:e−?\d+)?|−?\d+e−?\d+", text)
+    return [float(x.replace("−", "-")) for x in texts]
 
 
 ANSWERS = {
@@ -152,7 +180,7 @@ def test_the_numbers_of_an_answer_are_those_of_the_trace(traces):
     for trace in traces:
         step = next(x for x in trace.steps if x.id == "attention.scores")
         scores = sorted((trace.values["s"][k] for k in active(trace)), reverse=True)
-        quoted = [float(x) for x in re.findall(r"(-?\d+\.\d+) for", step.question.because)]
+        quoted = numbers_of(step.question.because)
         assert quoted == pytest.approx(scores, abs=0.005)
         assert all(a >= b for a, b in pairwise(quoted))
 
