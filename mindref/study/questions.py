@@ -5,6 +5,7 @@ A question predicts: no earlier table has its answer. `because` has the numbers 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -124,7 +125,10 @@ def ask_other_axis(x: Numbers) -> Question | None:
     logits = x.values[f"b[{x.number}]"]
     weights = evaluate_softmax(other, logits, x.values["allowed"])
     sums = {i: float(weights[i].sum()) for i in x.films}
-    row = min(x.films, key=lambda i: (sums[i] if to_films else x.values[name][i].sum(), i))
+    large = [i for i in x.films if sums[i] >= MIN_MARGIN]  # short to print
+    if not large:
+        return None
+    row = min(large, key=lambda i: (sums[i] if to_films else x.values[name][i].sum(), i))
     total, count, n = sums[row], len(x.active), len(x.films)
     wrong = (1.0, float(count), count / n) if to_films else (float(count), count / n, 1 / count)
     numbers = [total, *(y for y in wrong if abs(y - total) > 0.01)]
@@ -135,8 +139,11 @@ def ask_other_axis(x: Numbers) -> Question | None:
     axis_name = "films" if to_films else "interests"
     text = f"Suppose that the softmax ran over the {axis_name}."
     text += f" What would the weights of {x.film(row)} sum to, over the interests?"
-    parts = " + ".join(format_short(float(weights[row, k])) for k in x.active)
-    because = f"The sum is {parts} = {format_short(total)}. "
+    parts = " + ".join(
+        format_short(y, 3) if y >= total / 200 else "about 0"
+        for y in map(float, weights[row, x.active])
+    )
+    because = f"The sum is {parts} = {format_short(total, 3)}. "
     because += (
         f"Each interest then divides one vote among {n} films, so the mean sum is"
         f" {count} / {n} = {format_short(count / n)}."
@@ -199,8 +206,8 @@ def ask_serving_interest(x: Numbers) -> Question | None:
     choices = []
     for k in x.active:
         largest = sorted(x.films, key=lambda i: -weights[i, k])[:2]
-        titles = " and ".join(f"{x.film(i)} ({weights[i, k]:.2f})" for i in largest)
-        choices.append(f"{x.interest(k)}, of {titles}")
+        titles = " and ".join(f"{x.film(i)} ({format_fixed(weights[i, k], 2)})" for i in largest)
+        choices.append(f"{x.interest(k)}: {titles}")
     target = x.labels["target"][0]
     text = f"Each interest has the two films with its largest weights. Which one serves {target}?"
     parts = join_texts(f"{format_fixed(scores[k], 2)} for {x.interest(k)}" for k in ordered)
@@ -260,15 +267,33 @@ QUESTIONS: dict[str, Callable[[Numbers], Question | None]] = {
 """The question of each step, by the id of the step; it is asked before the result."""
 
 
-def make_question(step: str, numbers: Numbers) -> Question | None:
-    """Return the question of a step, or None if the numbers leave the answer open."""
+ROTATED = ("routing[1].weights", "routing[1].capsules", "routing[2].capsules", "routing[3].weights")
+"""Questions whose answer would be at the same place for every user."""
+
+
+def make_question(step: str, numbers: Numbers, user: str = "") -> Question | None:
+    """Return the question of a step, or None if the numbers leave the answer open.
+
+    user: the id of the user; the order of some choices depends on it.
+    """
     ask = QUESTIONS.get(step)
     try:
-        return ask(numbers) if ask and numbers.films else None
+        question = ask(numbers) if ask and numbers.films else None
     except KeyError:  # the trace of a variant can lack a tensor
         return None
+    if question is None or step not in ROTATED:
+        return question
+    return rotate_choices(question, f"{user} {step}")
+
+
+def rotate_choices(question: Question, key: str) -> Question:
+    """Return the question with its choices rotated by a hash of the key, so that places differ."""
+    count = len(question.choices)
+    shift = zlib.crc32(key.encode()) % count
+    choices = question.choices[shift:] + question.choices[:shift]
+    return question._replace(choices=choices, answer=(question.answer - shift) % count)
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Return texts as one list, separated by commas."""
-    return ", ".join(texts)
+    """Return texts as one list, separated by semicolons."""
+    return "; ".join(texts)

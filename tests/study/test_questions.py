@@ -107,7 +107,7 @@ def other_axis(trace, question):
 def serving_interest(trace, question):
     v, t = trace.values["v"], trace.values["t"]
     best = max(active(trace), key=lambda k: sum(a * b for a, b in zip(v[k], t, strict=True)))
-    return next(x for x in question.choices if x.startswith(f"interest {best + 1},"))
+    return next(x for x in question.choices if x.startswith(f"interest {best + 1}: "))
 
 
 def larger_gradient(trace, question):
@@ -168,6 +168,17 @@ def test_the_answer_is_recomputed_for_twenty_users(traces, step):
     assert asked >= USERS * 0.6, "the question is asked of most users"
 
 
+def test_the_place_of_an_answer_and_the_texts_differ_by_user(traces):
+    places = {}
+    for trace in traces:
+        for step in (step for step in trace.steps if step.question):
+            places.setdefault(step.id, set()).add(step.question.answer)
+            texts = (step.question.because, *step.question.choices)
+            assert not any(re.search(r"\d[eE][-+]?\d|(?<![\w])-\d", text) for text in texts), texts
+            assert all("," not in choice for choice in step.question.choices)
+    assert all(len(answers) > 1 for answers in places.values()), places
+
+
 def test_a_question_is_asked_once_and_explains_its_answer(traces):
     for trace in traces:
         questions = [step.question for step in trace.steps if step.question]
@@ -199,7 +210,8 @@ def test_settings_that_change_an_answer_are_answered_or_not_asked(changes):
         assert other.choices[other.answer] == "1.0"
     if changes.get("squash"):
         assert questions["routing[2].capsules"] is None
-        assert questions["routing[1].capsules"].answer == 1
+        direction = questions["routing[1].capsules"]
+        assert direction.choices[direction.answer] == TURNS[1]
     if changes.get("interest_count") == "fixed":
         assert questions["interests.count"] is None
 

@@ -282,6 +282,7 @@ def test_numbers_are_hidden_before_an_answer(opened, file, trace):
         page.at(step=step["id"], ask=1)
         assert page.page.query_selector("#step td[data-index]") is None
         assert page.page.query_selector("#step .results") is None
+        assert page.page.query_selector("#step details.input") is None, "b[2] has the answer"
         if number % 3 == 2:
             page.page.click("text=Skip and show the numbers")
         else:
@@ -293,6 +294,7 @@ def test_numbers_are_hidden_before_an_answer(opened, file, trace):
             assert verdict.startswith("Right." if said == answer else "Wrong.")
             assert step["question"]["choices"][answer] in verdict
         assert page.page.query_selector("#step .results td[data-index]")
+        assert page.page.query_selector("#step details.input")
     page.at(step=asked[0]["id"], ask=1)
     assert page.page.query_selector("#step .results"), "an answered question is not asked again"
 
