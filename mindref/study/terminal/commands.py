@@ -55,7 +55,8 @@ SYNONYMS = {word: letter for letter, (word, _) in HELP.items()} | {"exit": "q", 
 WITH_ARGUMENT = "gxdv?"
 LEGEND = (
     "A printed number is rounded; 0 without a point is exactly zero. ^ marks the largest number of"
-    " a row, of a gradient the largest magnitude. Rows and columns are counted from 1; a number"
+    " a row; in a gradient, * marks the number that is largest in size. Logits have no mark,"
+    " because a softmax follows. Rows and columns are counted from 1; a number"
     " can be typed in place of a title."
 )
 
