@@ -43,7 +43,7 @@ HELP = {
     "b": ("backward", "the gradient of the tensor on the screen; from a gradient, its tensor"),
     "?": (
         "predict",
-        "a question about the next step, before its result; ? ID of another step;"
+        "the question of this step or the next one, before its result; ? ID of another step;"
         " ? off: `n` asks no questions, ? on: `n` asks again",
     ),
     "all": ("all", "the last view in full"),
