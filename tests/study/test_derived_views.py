@@ -149,7 +149,7 @@ def test_interactions_outside_the_window_and_repeats_change_the_number_of_intere
     pair = pair._replace(batch=pair.batch._replace(histories=few))
     (ambiguity,) = ambiguities.compute_cards(pair, ["counted-interactions"])
     assert [result(ambiguity, i) for i in range(3)] == [2, 3, 1]
-    assert ambiguity.setup == "routing receives the last 7 behaviours"
+    assert ambiguity.setup == "routing receives the last 7 films"
 
 
 def test_a_test_interaction_is_missing_in_the_history():
