@@ -24,3 +24,13 @@ def format_short(x: float, digits: int = 2) -> str:
         return f"{number}e{int(power)}".replace("-", "−")
     text = np.format_float_positional(x, digits, unique=False, fractional=False, trim="-")
     return text.replace("-", "−")
+
+
+def format_tiny(x: float) -> str:
+    """Return a number as `tiny` of page/script/numbers.js: 0.402, 1, 4.0e−4, 5.7e−16."""
+    if x == 0 or not np.isfinite(x):
+        return "0" if x == 0 else f"{x}".replace("inf", "∞").replace("-", "−")
+    if 0.01 <= abs(x) < 1000:
+        return f"{float(f'{x:.3g}'):g}".replace("-", "−")
+    number, _, power = f"{x:.1e}".partition("e")
+    return f"{number}e{int(power)}".replace("-", "−")

@@ -111,7 +111,7 @@ def test_every_card_has_two_readings_and_one_is_that_of_mindref():
         for reading in ambiguity.readings:
             assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
             assert reading.name in ambiguity.summary
-        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", ambiguity.summary)
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+−]+ if read .*\.$", ambiguity.summary)
         json.dumps(ambiguity.to_json(), allow_nan=False)
 
 
