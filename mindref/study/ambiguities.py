@@ -19,6 +19,7 @@ from mindref.errors import ConfigError, say
 from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.study import json_arrays
 from mindref.study import user_summary as outcomes
+from mindref.study.number_texts import format_tiny
 from mindref.study.reading_inputs import COUNTS, HISTORIES, fix_interest_count
 from mindref.study.suggest import suggest_names
 from mindref.study.user_summary import UserSummary
@@ -212,7 +213,7 @@ def replace_logits(pair: TrainingPair, kind: str, call: int) -> TrainingPair:
 
 def format_result(x: float | tuple[float, ...]) -> str:
     """Return a result as text."""
-    return f"{x:.3g}" if isinstance(x, float) else ", ".join(f"{y:.3g}" for y in x)
+    return format_tiny(x) if isinstance(x, float) else ", ".join(map(format_tiny, x))
 
 
 def result_to_json(x: float | tuple[float, ...]) -> Any:

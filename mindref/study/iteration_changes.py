@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.study.number_texts import format_fixed, format_short
 from mindref.study.recipe_arrays import vector_lengths
 from mindref.study.recipes import Recipe
 
@@ -55,6 +56,11 @@ def largest_change(change: Any, films: Sequence[int], active: Sequence[int]) -> 
     return films[int(row)], active[int(column)]
 
 
+def change_text(before: float, after: float) -> str:
+    """Return two numbers with two decimals: "0.31 to 0.64"."""
+    return f"{format_fixed(before, 2)} to {format_fixed(after, 2)}"
+
+
 def describe_weights(x: Numbers) -> str:
     """Return which films changed their largest interest, or the largest change of a weight."""
     before, after = x.tensor("w", -1), x.tensor("w")
@@ -66,7 +72,7 @@ def describe_weights(x: Numbers) -> str:
         text = (
             f"No film changed its largest interest. The largest change: the weight of {x.film(row)}"
         )
-        return f"{text} for {x.interest(k)}, {before[row, k]:.2f} to {after[row, k]:.2f}."
+        return f"{text} for {x.interest(k)}, {change_text(before[row, k], after[row, k])}."
     row = max(moved, key=lambda i: after[i].max() - before[i, np.argmax(after[i])])
     old, new = int(np.argmax(before[row])), int(np.argmax(after[row]))
     text = f"{x.film(row)} moved from {x.interest(old)} to {x.interest(new)}:"
@@ -89,7 +95,7 @@ def describe_sums(x: Numbers) -> str:
     name = x.interest(x.active[row])
     return (
         f"The sum of {name} turned most. The cosine of its sums in iterations {x.number - 1} and"
-        f" {x.number} is {cosines[row]:.2f}; the length changed from {old[row]:.2f}"
+        f" {x.number} is {format_fixed(cosines[row], 2)}; the length changed from {old[row]:.2f}"
         f" to {new[row]:.2f}."
     )
 
@@ -112,7 +118,7 @@ def describe_agreement(x: Numbers) -> str:
     row, k = largest_change(after - before, x.films, x.active)
     return (
         f"The agreement of {x.film(row)} with {x.interest(k)} changed most:"
-        f" {before[row, k]:.2f} to {after[row, k]:.2f}."
+        f" {change_text(before[row, k], after[row, k])}."
     )
 
 
@@ -122,15 +128,15 @@ def describe_update(x: Numbers) -> str:
     row, k = largest_change(now - first, x.films, x.active)
     return (
         f"The logit of {x.film(row)} for {x.interest(k)} has changed most since the start:"
-        f" {first[row, k]:.2f} to {now[row, k]:.2f}, by {x.number} agreements."
+        f" {change_text(first[row, k], now[row, k])}, after {x.number} agreements were added."
     )
 
 
 def describe_gradient(x: Numbers, name: str, noun: str) -> str:
     """Return the norm of a gradient here and in the later iteration."""
-    norm, later_norm = np.linalg.norm(x.tensor(name)), np.linalg.norm(x.tensor(name, 1))
-    text = f"The gradient of the {noun} has the norm {norm:.2g}"
-    return f"{text}; in iteration {x.number + 1} it is {later_norm:.2g}."
+    norm, later_norm = (float(np.linalg.norm(x.tensor(name, shift))) for shift in (0, 1))
+    text = f"The gradient of the {noun} has the norm {format_short(norm)}"
+    return f"{text}; in iteration {x.number + 1} it is {format_short(later_norm)}."
 
 
 DESCRIPTIONS: dict[str, Callable[[Numbers], str]] = {

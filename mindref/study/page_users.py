@@ -11,7 +11,13 @@ from mindref.study.case_study.numbers import open_case_models, study_users
 from mindref.study.derived_views import derive_views
 from mindref.study.exercises.page_texts import list_page_exercises
 from mindref.study.exercises.workspace import Workspace
-from mindref.study.overview_users import default_rules, make_overview, menu_text, select_users
+from mindref.study.overview_users import (
+    FIRST,
+    default_rules,
+    make_overview,
+    menu_text,
+    select_users,
+)
 from mindref.study.traced_user import trace_user
 
 
@@ -31,13 +37,13 @@ def make_page_users(
 ) -> list[PageUser]:
     """Return the data of users of a run directory; run None: of the built-in model.
 
-    Without users, the first user of the overview is traced. If several rules choose the same user,
-    the user is in the result once. The data of the overview is in the first user. workspace: the
-    learner's exercise files.
+    Without users, the first user of the overview is traced; DataError if there is none. If several
+    rules choose the same user, the user is in the result once. The data of the overview is in the
+    first user. workspace: the learner's exercise files.
     """
     study_model, single = open_case_models(run, baseline, data)
     out = []
-    selected_users = select_users(study_model, users or default_rules(study_model)[:1])
+    selected_users = select_users(study_model, users or default_rules(study_model)[:1] or FIRST[1:])
     for selected in selected_users:
         traced = trace_user(study_model, selected.rules[0])
         derived = derive_views(traced.pair, study_model.titles)

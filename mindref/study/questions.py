@@ -5,11 +5,14 @@ A question predicts: no earlier table has its answer. `because` has the numbers 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from mindref.study.iteration_changes import Numbers, find_moved_films
+from mindref.study.number_texts import format_fixed, format_short
 from mindref.study.recipe_arrays import evaluate_softmax, vector_lengths
 from mindref.study.trace import Question
 
@@ -95,11 +98,7 @@ def ask_moving_film(x: Numbers) -> Question | None:
     old, new = (int(np.argmax(w[row])) for w in (before, after))
     second = max((j for j in x.active if j != old), key=lambda j: before[row, j])
     rival = new if movers else second
-    parts = join_texts(
-        f"{x.interest(j)}: {x.values['b[1]'][row, j]:.2f} + {x.values['a[1]'][row, j]:.2f}"
-        f" = {x.values['b[2]'][row, j]:.2f}"
-        for j in (old, rival)
-    )
+    parts = join_texts(f"{x.interest(j)}: {update_text(x, row, j)}" for j in (old, rival))
     because = f"Logits of {x.film(row)}: {parts}. "
     because += (
         f"The largest weight is now {after[row, new]:.2f}, for {x.interest(new)}."
@@ -107,6 +106,12 @@ def ask_moving_film(x: Numbers) -> Question | None:
         else f"The margin of this film was smallest, and {x.interest(old)} is still the largest."
     )
     return Question(text, (*titles, "none of these films"), answer, because)
+
+
+def update_text(x: Numbers, row: int, k: int) -> str:
+    """Return the first update of a logit as a sum."""
+    b, a, updated = (x.values[name][row, k] for name in ("b[1]", "a[1]", "b[2]"))
+    return f"{format_fixed(b, 2)} + {format_fixed(a, 2)} = {format_fixed(updated, 2)}"
 
 
 def ask_other_axis(x: Numbers) -> Question | None:
@@ -120,7 +125,10 @@ def ask_other_axis(x: Numbers) -> Question | None:
     logits = x.values[f"b[{x.number}]"]
     weights = evaluate_softmax(other, logits, x.values["allowed"])
     sums = {i: float(weights[i].sum()) for i in x.films}
-    row = min(x.films, key=lambda i: (sums[i] if to_films else x.values[name][i].sum(), i))
+    large = [i for i in x.films if sums[i] >= MIN_MARGIN]  # short to print
+    if not large:
+        return None
+    row = min(large, key=lambda i: (sums[i] if to_films else x.values[name][i].sum(), i))
     total, count, n = sums[row], len(x.active), len(x.films)
     wrong = (1.0, float(count), count / n) if to_films else (float(count), count / n, 1 / count)
     numbers = [total, *(y for y in wrong if abs(y - total) > 0.01)]
@@ -131,8 +139,11 @@ def ask_other_axis(x: Numbers) -> Question | None:
     axis_name = "films" if to_films else "interests"
     text = f"Suppose that the softmax ran over the {axis_name}."
     text += f" What would the weights of {x.film(row)} sum to, over the interests?"
-    parts = " + ".join(format_short(float(weights[row, k])) for k in x.active)
-    because = f"The sum is {parts} = {format_short(total)}. "
+    parts = " + ".join(
+        format_short(y, 3) if y >= total / 200 else "about 0"
+        for y in map(float, weights[row, x.active])
+    )
+    because = f"The sum is {parts} = {format_short(total, 3)}. "
     because += (
         f"Each interest then divides a weight of 1 among {n} films, so the mean sum"
         f" is {count} / {n} = {format_short(count / n)}."
@@ -195,11 +206,11 @@ def ask_serving_interest(x: Numbers) -> Question | None:
     choices = []
     for k in x.active:
         largest = sorted(x.films, key=lambda i: -weights[i, k])[:2]
-        titles = " and ".join(f"{x.film(i)} ({weights[i, k]:.2f})" for i in largest)
-        choices.append(f"{x.interest(k)}, of {titles}")
+        titles = " and ".join(f"{x.film(i)} ({format_fixed(weights[i, k], 2)})" for i in largest)
+        choices.append(f"{x.interest(k)}: {titles}")
     target = x.labels["target"][0]
     text = f"Each interest has the two films with its largest weights. Which one serves {target}?"
-    parts = join_texts(f"{scores[k]:.2f} for {x.interest(k)}" for k in ordered)
+    parts = join_texts(f"{format_fixed(scores[k], 2)} for {x.interest(k)}" for k in ordered)
     because = f"The score is the inner product of interest and target: {parts}."
     return Question(text, tuple(choices), x.active.index(ordered[0]), because)
 
@@ -214,19 +225,33 @@ def ask_larger_gradient(x: Numbers) -> Question | None:
     titles = [x.film(i) for i in sorted((low, high))]
     if sizes[high] < 1.5 * sizes[low] or titles[0] == titles[1]:
         return None
-    weights, last = x.values[f"w[{x.iterations}]"], f"d_z[{x.iterations}]"
+    parts = gradient_parts(x)
+    if sum(part[high] for part in parts.values()) <= sum(part[low] for part in parts.values()):
+        return None  # the parts of a film cancel, so they do not explain the order
     text = f"The loss compares {x.labels['target'][0]} with the negatives."
     text += " Which film gets the larger gradient with respect to its item vector?"
-    parts = []
-    for i in (high, low):
-        k = int(np.argmax(weights[i]))
-        size = vector_lengths(x.values[last][k])
-        parts.append(
-            f"{sizes[i]:.2g} for {x.film(i)}: its largest weight is {weights[i, k]:.2f}, for"
-            f" {x.interest(k)}, where the gradient of z has the norm {size:.2g}"
-        )
-    because = f"The norm of the gradient is {parts[0]}. It is {parts[1]}."
-    return Question(text, tuple(titles), titles.index(x.film(high)), because)
+    because = ". ".join(
+        f"The norm of the gradient is {format_short(sizes[i])} for {x.film(i)}: "
+        + " and ".join(f"{format_short(part[i])} {path}" for path, part in parts.items())
+        for i in (high, low)
+    )
+    return Question(text, tuple(titles), titles.index(x.film(high)), f"{because}.")
+
+
+def gradient_parts(x: Numbers) -> dict[str, Any]:
+    """Return the norms of the two parts of the gradients of the item vectors, over all iterations.
+
+    One part is through the sums z, the other through the agreements a. The parts add up as vectors.
+    """
+    paths = {"from_z": "through the sums z of all iterations", "from_a": "through the agreements a"}
+    iterations = range(1, x.iterations + 1)
+    out = {}
+    for prefix, path in paths.items():
+        names = [f"{prefix}[{t}]" for t in iterations if f"{prefix}[{t}]" in x.values]
+        if names:
+            votes = sum(np.asarray(x.values[name]) for name in names)
+            out[path] = vector_lengths(votes @ x.values["S"])
+    return out
 
 
 QUESTIONS: dict[str, Callable[[Numbers], Question | None]] = {
@@ -242,20 +267,33 @@ QUESTIONS: dict[str, Callable[[Numbers], Question | None]] = {
 """The question of each step, by the id of the step; it is asked before the result."""
 
 
-def make_question(step: str, numbers: Numbers) -> Question | None:
-    """Return the question of a step, or None if the numbers leave the answer open."""
+ROTATED = ("routing[1].weights", "routing[1].capsules", "routing[2].capsules", "routing[3].weights")
+"""Questions whose answer would be at the same place for every user."""
+
+
+def make_question(step: str, numbers: Numbers, user: str = "") -> Question | None:
+    """Return the question of a step, or None if the numbers leave the answer open.
+
+    user: the id of the user; the order of some choices depends on it.
+    """
     ask = QUESTIONS.get(step)
     try:
-        return ask(numbers) if ask and numbers.films else None
+        question = ask(numbers) if ask and numbers.films else None
     except KeyError:  # the trace of a variant can lack a tensor
         return None
+    if question is None or step not in ROTATED:
+        return question
+    return rotate_choices(question, f"{user} {step}")
+
+
+def rotate_choices(question: Question, key: str) -> Question:
+    """Return the question with its choices rotated by a hash of the key, so that places differ."""
+    count = len(question.choices)
+    shift = zlib.crc32(key.encode()) % count
+    choices = question.choices[shift:] + question.choices[:shift]
+    return question._replace(choices=choices, answer=(question.answer - shift) % count)
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Return texts as one list, separated by commas."""
-    return ", ".join(texts)
-
-
-def format_short(x: float) -> str:
-    """Return a number with two or three significant digits, with a decimal point."""
-    return f"{x:.1f}" if x == int(x) else f"{x:.2g}" if x < 1 else f"{x:.2f}"
+    """Return texts as one list, separated by semicolons."""
+    return "; ".join(texts)

@@ -148,13 +148,17 @@ def evaluate_tail(recipe: Recipe, at_target: Any, at_negatives: Any) -> Any:
 
 
 def evaluate_scatter(recipe: Recipe, rows: Any, *uses: Any) -> Any:
-    """Return the gradient of each table row; `uses` are triples of gradient, index and weight."""
+    """Return the gradient of each table row; `uses` are triples of gradient, index and weight.
+
+    An entry of weight 0 contributes nothing: an untrained item has no row in `rows`.
+    """
     out = np.zeros((len(rows), np.shape(uses[0])[-1]))
     for d, index, weight in zip(uses[::3], uses[1::3], uses[2::3], strict=True):
         for vector, row_ids, share in zip(
             np.atleast_2d(d), as_rows(index), as_rows(weight), strict=True
         ):
-            np.add.at(out, np.searchsorted(rows, row_ids), share[:, None] * vector)
+            used = share != 0
+            np.add.at(out, np.searchsorted(rows, row_ids[used]), share[used, None] * vector)
     return out
 
 

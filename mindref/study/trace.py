@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -125,11 +125,6 @@ class Trace:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             got = f"{type(error).__name__}: {error}"
             raise DataError(say("trace", f"JSON of the format {FORMAT}", got)) from error
-
-
-def axis_labels(labels: Mapping[str, list[str]], axis: str, size: int) -> list[str]:
-    """Return the label of each position of an axis; numbers for an axis without labels."""
-    return labels.get(axis) or [str(position + 1) for position in range(size)]
 
 
 def tensor_symbol(name: str) -> str:

@@ -37,7 +37,8 @@ def build_trace(
     labels: dict[str, list[str]],
 ) -> Trace:
     """Return the trace of recorded events."""
-    builder = TraceBuilder(context, labels, history_mask(events))
+    user = str(metadata.get("user", ""))
+    builder = TraceBuilder(context, labels, history_mask(events), user)
     steps: list[Step] = []
     recorded: dict[str, Event] = {}
     for event in events:
@@ -72,8 +73,10 @@ def pad_behaviour_rows(event: Event, arrays: Mapping[str, Any], mask: Any) -> Ma
 class TraceBuilder:
     """Makes the steps one by one; a recipe may read the tensors of earlier steps."""
 
-    def __init__(self, context: TraceContext, labels: dict[str, list[str]], mask: Any) -> None:
-        self.context, self.labels, self.mask = context, labels, mask
+    def __init__(
+        self, context: TraceContext, labels: dict[str, list[str]], mask: Any, user: str = ""
+    ) -> None:
+        self.context, self.labels, self.mask, self.user = context, labels, mask, user
         self.values: dict[str, Any] = {}
         self.recipes: dict[str, Recipe] = {}
         self.sizes: dict[str, int] = {}
@@ -108,7 +111,7 @@ class TraceBuilder:
             inputs=tuple(name for name in dict.fromkeys(read) if name not in output_names),
             outputs=tuple(outputs),
             invariants=self.make_invariants(kind, filled, outputs),
-            question=make_question(step, numbers),
+            question=make_question(step, numbers, self.user),
             change=describe_change(kind.kind, numbers),
             variants=kind.variants,
             exercises=kind.exercises,

@@ -111,7 +111,7 @@ def test_every_card_has_two_readings_and_one_is_that_of_mindref():
         for reading in ambiguity.readings:
             assert [n for n, _ in reading.results] == [n for n, _ in ours.results]
             assert reading.name in ambiguity.summary
-        assert re.match(r"For this user, .* (is|by|of) [\d.e+-]+ if read .*\.$", ambiguity.summary)
+        assert re.match(r"For this user, .* (is|by|of) [\d.e+−]+ if read .*\.$", ambiguity.summary)
         json.dumps(ambiguity.to_json(), allow_nan=False)
 
 
@@ -149,7 +149,7 @@ def test_interactions_outside_the_window_and_repeats_change_the_number_of_intere
     pair = pair._replace(batch=pair.batch._replace(histories=few))
     (ambiguity,) = ambiguities.compute_cards(pair, ["counted-interactions"])
     assert [result(ambiguity, i) for i in range(3)] == [2, 3, 1]
-    assert ambiguity.setup == "routing receives the last 7 behaviours"
+    assert ambiguity.setup == "routing receives the last 7 films"
 
 
 def test_a_test_interaction_is_missing_in_the_history():

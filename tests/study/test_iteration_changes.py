@@ -1,5 +1,6 @@
 """The texts of later iterations are computed from the numbers of both iterations."""
 
+import math
 import re
 
 import numpy as np
@@ -41,7 +42,13 @@ def test_a_film_that_moved_is_named_with_its_weights(traces):
             moved = [i for i in rows if before[i].argmax() != after[i].argmax()]
             text = change_of(trace, f"routing[{t}].weights")
             if not moved:
-                assert text.startswith("No film changed its largest interest.")
+                gaps = {(i, k): abs(after - before)[i, k] for i in rows for k in active(trace)}
+                i, k = max(gaps, key=gaps.get)
+                assert text == (
+                    "No film changed its largest interest. The largest change: the weight of"
+                    f" {trace.labels['behaviour'][i]} for interest {k + 1},"
+                    f" {before[i, k]:.2f} to {after[i, k]:.2f}."
+                )
                 continue
             moves += 1
             title, old, new, low, high = re.match(
@@ -60,13 +67,87 @@ def test_a_film_that_moved_is_named_with_its_weights(traces):
     assert moves > 5
 
 
-def test_lengths_and_cosines_are_those_of_the_vectors(traces):
-    trace = traces[0]
-    text = change_of(trace, "routing[2].sums")
-    k = int(re.search(r"interest (\d)", text)[1]) - 1
-    a, b = trace.values["z[1]"][k], trace.values["z[2]"][k]
-    wanted = [a @ b / np.linalg.norm(a) / np.linalg.norm(b), np.linalg.norm(a), np.linalg.norm(b)]
-    assert [float(x) for x in re.findall(r"-?\d+\.\d+", text)] == pytest.approx(wanted, abs=0.005)
+def norm(vector):
+    return math.sqrt(sum(x * x for x in np.ravel(vector)))
+
+
+def numbers_of(text):
+    return [float(x.replace("−", "-")) for x in re.findall(r"−?\d+\.\d+", text)]
+
+
+def active(trace):
+    return [k for k, on in enumerate(trace.values["active"]) if on]
+
+
+def changes(trace, kind, iterations=(2, 3)):
+    """Yield the iteration, the text and the interest that the text names."""
+    for t in iterations:
+        text = change_of(trace, f"routing[{t}].{kind}")
+        name = re.search(r"interest (\d)", text)
+        yield t, text, name and int(name[1]) - 1
+
+
+def test_the_sum_that_turned_most_is_named_with_cosine_and_lengths(traces):
+    for trace in traces:
+        for t, text, k in changes(trace, "sums"):
+            old, new = trace.values[f"z[{t - 1}]"], trace.values[f"z[{t}]"]
+            cosines = {j: old[j] @ new[j] / norm(old[j]) / norm(new[j]) for j in active(trace)}
+            assert k == min(cosines, key=cosines.get)
+            wanted = [cosines[k], norm(old[k]), norm(new[k])]
+            assert numbers_of(text) == pytest.approx(wanted, abs=0.0051)
+            assert f"in iterations {t - 1} and {t} is" in text
+
+
+def test_the_capsule_whose_length_changed_most_is_named(traces):
+    named = 0
+    for trace in traces:
+        for t, text, k in changes(trace, "capsules"):
+            old, new = ([norm(u) for u in trace.values[f"u[{i}]"]] for i in (t - 1, t))
+            assert k == max(active(trace), key=lambda j: abs(new[j] - old[j]))
+            if text.startswith("No capsule"):
+                assert numbers_of(text) == pytest.approx([0.001, new[k]], abs=0.00051)
+                continue
+            named += 1
+            assert numbers_of(text) == pytest.approx([old[k], new[k]], abs=0.00051)
+    assert named > 5
+
+
+@pytest.mark.parametrize("kind", ["agreement", "update"])
+def test_the_agreement_and_the_logit_that_changed_most_are_named(traces, kind):
+    pattern = r"The (?:agreement|logit) of (.+) (?:with|for) interest \d "
+    for trace in traces:
+        rows = np.flatnonzero(trace.values["mask"])
+        votes, labels = trace.values["Se"], trace.labels["behaviour"]
+        for t, text, k in changes(trace, kind, (2,)):  # the last iteration has no update
+            agreements = [votes @ trace.values[f"u[{i}]"].T for i in range(1, t + 1)]
+            first = trace.values["b[1]"]
+            if kind == "agreement":
+                before, after = agreements[-2:]
+            else:
+                before, after = first, first + sum(agreements)
+                assert f"after {t} agreements were added" in text
+            title = re.match(pattern, text)[1]
+            sizes = {(i, j): abs(after - before)[i, j] for i in rows for j in active(trace)}
+            row, column = max(sizes, key=sizes.get)
+            assert (title, k) == (labels[row], column)
+            wanted = [before[row, k], after[row, k]]
+            assert numbers_of(text) == pytest.approx(wanted, abs=0.0051)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("d_sums", "z"), ("d_weights", "b"), ("d_update", "u")])
+def test_the_norms_of_gradients_are_those_of_both_iterations(traces, kind, name):
+    for trace in traces:
+        for t, text, _ in changes(trace, kind, (1, 2)):
+            here, later = (norm(trace.values[f"d_{name}[{i}]"]) for i in (t, t + 1))
+            pattern = r"has the norm (\S+); in iteration (\d) it is (\S+)\.$"
+            quoted, number, quoted_later = re.search(pattern, text).groups()
+            assert int(number) == t + 1
+            assert as_number(quoted) == pytest.approx(here, rel=0.06)
+            assert as_number(quoted_later) == pytest.approx(later, rel=0.06)
+
+
+def as_number(text):
+    return float(text.replace("−", "-"))
 
 
 WITHOUT_MOVE = {

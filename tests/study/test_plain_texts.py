@@ -9,6 +9,9 @@ import pytest
 from mindref.study.steps import KINDS
 from mindref.study.steps.option_texts import OPTION_TEXTS
 from mindref.study.tracing import trace_pair
+from mindref.study.variants.entries import Setup, variant_table
+from mindref.study.variants.measures import MEASURES
+from mindref.study.variants.setups import describe_setup
 from tests.study.pairs import VARIED, make_random_pair
 
 METAPHORS = (
@@ -62,3 +65,13 @@ def test_sentences_of_ambiguities_are_about_films():
         check_text(card["results_title"])
         for reading in card["reading"].values():
             assert "behaviour" not in reading["text"]
+
+
+def test_titles_measures_and_setups_of_variants_are_about_films():
+    texts = [
+        text for entry in variant_table().values() for text in (entry.title, entry.no_violation)
+    ]
+    texts += [text for measure in MEASURES.values() for text in (measure.name, measure.text)]
+    texts.append(describe_setup(make_random_pair(1), Setup(pads=3, window=4)))
+    assert len(texts) > 50
+    assert not [text for text in texts if re.search(r"\bbehaviours?\b", text)]

@@ -156,6 +156,19 @@ def test_a_user_is_chosen_by_id():
     assert choose_user(named, "longest").user != 0
 
 
+def test_the_text_of_a_user_counts_films_and_names_the_window():
+    rows = [list(range(22)), [1, 2], list(range(11))]
+    limited = change_settings(with_rows(rows), window=10)
+    names = [str(x) for x in limited.user_ids[:3]]
+    texts = [choose_user(limited, f"user:{name}").rule for name in names]
+    assert texts == [
+        "chosen by id: 21 films and the target; the model sees the last 10",
+        "chosen by id: 1 film and the target",
+        "chosen by id: 10 films and the target",
+    ]
+    assert choose_user(limited, "longest").rule.endswith(texts[0].partition(": ")[2])
+
+
 def test_an_unknown_user_gives_three_suggestions():
     with pytest.raises(DataError, match=r"one of the 300 users, got 'membr-042'") as error:
         choose_user(MODEL, "membr-042")

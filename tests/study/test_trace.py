@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import DataError
+from mindref.models.parameters import Catalogue
 from mindref.study.invariants import RESIDUALS, TOLERANCE, relative_difference
 from mindref.study.recipe_arrays import evaluate_recipe
 from mindref.study.sources import current_hashes, find_span, recorded_hashes
@@ -211,3 +212,20 @@ def test_every_invariant_fails_for_a_wrong_number(step, kind, tensor, plant):
 
 def test_every_kind_of_invariant_is_tested():
     assert {kind for _, kind, _, _ in PLANTED} == set(RESIDUALS)
+
+
+def test_an_untrained_item_in_the_history_is_traced():
+    pair = make_random_pair(2)
+    items = pair.batch.histories.items[0]
+    rows, weights = pair.catalogue.rows, pair.catalogue.weights.copy()
+    untrained = int(rows.max())  # its row is behind every row with a gradient
+    weights[untrained] = 0
+    changed = items.copy()
+    changed[3] = untrained
+    histories = pair.batch.histories._replace(items=changed[None])
+    batch = pair.batch._replace(histories=histories)
+    result = trace_pair(pair._replace(batch=batch, catalogue=Catalogue(rows, weights)))
+    (tensor,) = (x for x in result.tensors.values() if x.recipe["op"] == "scatter")
+    assert untrained not in result.values["d_items.rows"]
+    assert not result.values["e"][3].any()
+    assert relative_difference(evaluate_recipe(tensor.recipe, result.values), tensor.values) < 1e-12

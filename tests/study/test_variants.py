@@ -11,6 +11,8 @@ from mindref.errors import ConfigError
 from mindref.models import mind
 from mindref.study import variants
 from mindref.study.steps import KINDS
+from mindref.study.terminal.compare import format_first_difference
+from mindref.study.traced_user import open_traced_user
 from mindref.study.tracing import trace_pair
 from mindref.study.user_summary import summarise_user
 from mindref.study.variants import setups
@@ -242,3 +244,18 @@ def test_properties_detect_mistakes_that_need_several_passes(name, failing):
     entry = variants.find_variant(name)
     pair = setups.apply_setup(user(power=2.0), entry.setup)
     assert {a.kind for a in failed_properties(pair, entry.mutant, entry.gradient)} == failing
+
+
+def test_a_variant_without_effect_names_the_condition():
+    pair = open_traced_user(None, rule="most-separated").pair
+    names = ("count-always-all", "inactive-interests-revived", "softmax-over-behaviours")
+    always, revived, other = variants.compare_variants(pair, names)
+    reason = "No number differs: this user has no inactive interest and no padding."
+    for comparison in (always, revived):
+        assert comparison.no_difference_text.startswith(reason)
+        assert "with fewer films: --user ID" in comparison.no_difference_text
+    assert revived.effect.startswith("if a user has an inactive interest or padding: inactive")
+    assert other.no_difference_text == ""
+    assert other.effect == other.entry.effect
+    printed = format_first_difference(trace_pair(pair), always, 100, False)
+    assert reason in " ".join(line.text.strip() for line in printed)

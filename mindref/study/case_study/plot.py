@@ -79,7 +79,7 @@ def draw_map(axis: Any, user_study: UserStudy) -> None:
 
 
 def behaviour_label(user_study: UserStudy, behaviour: int) -> str:
-    """Return the title of a behaviour with its group, if known."""
+    """Return the title of a film with its group, if known."""
     group = f"  [{user_study.groups[behaviour]}]" if user_study.groups else ""
     return shorten_title(user_study.behaviours[behaviour]) + group
 
@@ -88,7 +88,7 @@ def map_heading(user_study: UserStudy) -> str:
     """Return the title of a heat map: user, rule, and how to read it."""
     user_text = wrap_caption(f"user {shorten_title(user_study.user)}: {user_study.rule}")
     count = len(user_study.behaviours)
-    order_text = f"the last {count} behaviours before the target, sorted by strongest interest"
+    order_text = f"the last {count} films before the target, sorted by strongest interest"
     return (
         f"{user_text}\ncoupling weights of the last iteration, each column sums to 1: {order_text}"
     )
@@ -106,7 +106,7 @@ def controls_table(user_study: UserStudy) -> str:
     rows = {
         "this user": c.user,
         f"initial logits redrawn, mean of {c.draws}": c.redrawn,
-        f"random behaviours, mean of {c.draws}": c.random_history,
+        f"random films, mean of {c.draws}": c.random_history,
     }
     head = f"{'':42}{'largest weight':>18}{'eff. interests':>16}{'mean cosine':>16}"
     head += f"{'purity':>8}" if user_study.groups else ""
@@ -116,7 +116,7 @@ def controls_table(user_study: UserStudy) -> str:
         f" {c.lowest_grouping:.2f}), mean cosine of matched interests {c.match:.2f}"
     )
     order = f"in another order: coupling weights change by at most {c.reordered:.0e}"
-    purity = "purity: share of behaviours in the most frequent group of their interest"
+    purity = "purity: share of films in the most frequent group of their interest"
     return "\n".join([head, *lines, same, order, *([purity] if user_study.groups else [])])
 
 

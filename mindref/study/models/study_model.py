@@ -30,7 +30,13 @@ from mindref.recommender.serving import ServedModel
 from mindref.run import array_files
 from mindref.run.source import translate_items
 from mindref.shapes import Array
-from mindref.study.models.user_rules import MIN_BEHAVIOURS, RULES, ChosenUser, split_last
+from mindref.study.models.user_rules import (
+    MIN_BEHAVIOURS,
+    RULES,
+    ChosenUser,
+    history_text,
+    split_last,
+)
 from mindref.study.suggest import nearest_names
 
 BUILT_IN: Path = Path(__file__).parent / "built_in"
@@ -170,7 +176,7 @@ def choose_user(study_model: StudyModel, rule: str = "median") -> ChosenUser:
     if length < 2:
         got = f"{length} in the catalogue of the model"
         raise DataError(say(f"user {name}", "at least two behaviours", got, "choose another"))
-    return ChosenUser(user, f"chosen by id, {length} behaviours")
+    return ChosenUser(user, f"chosen by id: {history_text(study_model, length)}")
 
 
 def sample_pair(study_model: StudyModel, user: int) -> SampledPair:

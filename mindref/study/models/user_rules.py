@@ -44,11 +44,18 @@ def split_last(study_model: StudyModel, users: Ints) -> tuple[Ragged, Ints]:
     return history, study_model.histories.values[ends - 1]
 
 
+def history_text(study_model: StudyModel, length: int) -> str:
+    """Return how many films a user has beside the target, and how many of them the model reads."""
+    films, window = length - 1, study_model.model.config.window
+    text = "1 film and the target" if films == 1 else f"{films} films and the target"
+    return text if films <= window else f"{text}; the model sees the last {window}"
+
+
 def longest_history(study_model: StudyModel, users: Ints) -> ChosenUser:
     """The longest history."""
     lengths = study_model.histories.lengths[users]
     index = int(np.argmax(lengths))
-    text = f"the longest history of all: {lengths[index] - 1} films and the target"
+    text = f"the longest history of all: {history_text(study_model, lengths[index])}"
     return ChosenUser(int(users[index]), text)
 
 
@@ -57,7 +64,7 @@ def median_history(study_model: StudyModel, users: Ints) -> ChosenUser:
     lengths = study_model.histories.lengths[users]
     middle = np.sort(lengths)[(len(lengths) - 1) // 2]
     index = int(np.argmax(lengths == middle))
-    text = f"the first with a history of the median length: {middle - 1} films and the target"
+    text = f"the first with a history of the median length: {history_text(study_model, middle)}"
     return ChosenUser(int(users[index]), text)
 
 
@@ -82,7 +89,7 @@ def choose_by_separation(
 
 
 def missed_target(study_model: StudyModel, users: Ints) -> ChosenUser:
-    """A missed target: the next behaviour is not among the ten best unseen items."""
+    """A missed target: the next film is not among the ten best unseen films."""
     users, scope = sample_users(study_model, users)
     items = item_matrix(study_model.model)
     servable = ServableItems.of(study_model.model.catalogue)

@@ -6,6 +6,7 @@ print_all_steps   print every step in full, without questions and colours
 
 text, tables         lines and their widths, tables
 numbers_and_axes     number formats; axes with their titles
+marks                the mark of the largest number of a row
 window               what a window of a terminal shows of a step; shaded weights
 lookup, commands     parse typed text; suggest the next commands
 screen, checks       a step, and the invariants that hold at it

@@ -43,7 +43,7 @@ HELP = {
     "b": ("backward", "the gradient of the tensor on the screen; from a gradient, its tensor"),
     "?": (
         "predict",
-        "a question about the next step, before its result; ? ID of another step;"
+        "the question of this step or the next one, before its result; ? ID of another step;"
         " ? off: `n` asks no questions, ? on: `n` asks again",
     ),
     "all": ("all", "the last view in full"),
@@ -55,7 +55,8 @@ SYNONYMS = {word: letter for letter, (word, _) in HELP.items()} | {"exit": "q", 
 WITH_ARGUMENT = "gxdv?"
 LEGEND = (
     "A printed number is rounded; 0 without a point is exactly zero. ^ marks the largest number of"
-    " a row, of a gradient the largest magnitude. Rows and columns are counted from 1; a number"
+    " a row; in a gradient, * marks the number that is largest in size. Logits have no mark,"
+    " because a softmax follows. Rows and columns are counted from 1; a number"
     " can be typed in place of a title."
 )
 

@@ -144,7 +144,7 @@ def format_variant_heading(case: VariantComparison, columns: int) -> list[Line]:
     """Return the description of a variant, and the repositories that have it."""
     entry, mistake = case.entry, case.entry.mutant
     lines = [Line(f" variant {entry.name}", "title"), *wrap_lines(entry.title, columns, "title")]
-    facts = [("what", mistake.description), ("does", mistake.does), ("breaks", mistake.rule)]
+    facts = [("what", mistake.description), ("does", case.effect), ("breaks", mistake.rule)]
     for source in entry.seen:
         note = f" ({source.note})" if source.note else ""
         commit = f"{source.repository}, at commit {source.commit} of {source.date}{note}"
@@ -165,6 +165,8 @@ def format_first_difference(
     """Return both sides of the first of w, h and v that differs."""
     name = next((name for name in COMPARED_AXES if name in case.differs), "")
     if not name:
+        if not case.differs:
+            return wrap_lines(case.no_difference_text, columns, "bold")
         differing = " and ".join(case.differs)
         return wrap_lines(f"w, h and v are equal. These differ: {differing}", columns, "bold")
     ours, theirs = (np.asarray(getattr(side, name)) for side in (case.reference, case.variant))

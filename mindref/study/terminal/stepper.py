@@ -77,6 +77,7 @@ class Stepper:
         self.asks = False  # `n` asks the question of a step before its numbers
         self.ended = False
         self.question_index: int | None = None  # the step whose question awaits a reply
+        self.replied: set[int] = set()  # the steps whose question had a reply
         self.view: Callable[[bool], list[Line]] = self.screen  # the argument: print in full
         self.commands: dict[str, Callable[[str], list[Line]]] = {
             "n": self.run_next,
@@ -96,7 +97,8 @@ class Stepper:
     def answer(self, text: str) -> list[Line]:
         """Return the lines for a command, or for the reply to a question.
 
-        A user error returns a line that says what to do; the current step stays the same.
+        A user error returns a line that says what to do; the current step stays the same. A
+        question stays pending until a reply, a move, or a command that prints the screen.
         """
         try:
             pending = self.question_index is not None
@@ -104,8 +106,7 @@ class Stepper:
             if pending and (command is None or (self.asks and command == ("n", ""))):
                 return self.reply("" if command else text)
             if pending and command == ("?", ""):
-                return self.run_predict(self.trace.steps[self.step_index].id)
-            self.question_index = None
+                return self.ask_question(self.step_index)
             lines: list[Line] = []
             for letter, argument in commands.parse_commands(text):
                 if not self.ended:
@@ -144,7 +145,7 @@ class Stepper:
         if self.step_index == len(self.trace.steps) - 1:
             return self.add_suggestions_to("This is the last step.")
         if self.asks and self.trace.steps[self.step_index + 1].question is not None:
-            return self.run_predict("")
+            return self.ask_question(self.step_index + 1)
         return self.move_to(self.step_index + 1)
 
     def run_back(self, argument: str) -> list[Line]:
@@ -200,15 +201,23 @@ class Stepper:
         return self.move_to(gradient)
 
     def run_predict(self, argument: str) -> list[Line]:
-        """Return the question of the next step, or of a named step, before its result.
+        """Return the question of the current step, of the next step, or of a named step.
 
-        "off" and "on" end and start the questions of `n`.
+        A question of the current step that had a reply is not repeated without its name. "off" and
+        "on" end and start the questions of `n`.
         """
         if argument in SWITCHES:
             self.asks = SWITCHES[argument]
             return self.add_suggestions_to(f"Questions before a step are {argument}.")
+        if argument:
+            return self.ask_question(find_step(self.trace, argument))
+        here = self.trace.steps[self.step_index].question
+        is_open = here is not None and self.step_index not in self.replied
+        return self.ask_question(self.step_index + (not is_open))
+
+    def ask_question(self, target: int) -> list[Line]:
+        """Go to a step and return its question, or the id of the next step with a question."""
         steps = self.trace.steps
-        target = find_step(self.trace, argument) if argument else self.step_index + 1
         question = steps[target].question if target < len(steps) else None
         if question is not None:
             self.step_index = self.question_index = target
@@ -229,11 +238,14 @@ class Stepper:
         if choice is None:
             expected = f"a number from 1 to {len(question.choices)}, or Enter"
             raise ConfigError(say("answer", expected, quote_text(text.strip())))
+        self.replied.add(self.step_index)
         feedback = format_feedback(question, choice, self.columns)
         return [*feedback, Line(""), *self.move_to(self.step_index, len(feedback) + 1)]
 
     def run_all(self, argument: str) -> list[Line]:
-        """Return the last view in full."""
+        """Return the last view in full. A screen has the numbers, so it ends a question."""
+        if self.view == self.screen:
+            self.question_index = None
         return self.view(True)
 
     def run_list(self, argument: str) -> list[Line]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.study.terminal.marks import append_marks, mark_tensor
 from mindref.study.terminal.numbers_and_axes import (
     INDEX_TENSORS,
     Axis,
@@ -22,16 +23,12 @@ from mindref.study.terminal.numbers_and_axes import (
     get_axes,
     get_labelled_axis,
     name_axis,
-    select_active,
 )
 from mindref.study.terminal.text import Line, align_left, align_right, display_width
 from mindref.study.terminal.window import ROWS, select_padding, shade_weights
 from mindref.study.trace import Tensor, Trace
 
 INDENT = 3
-MARK = " ^"
-NO_MARK = "  "
-GRADIENTS = ("d_", "from_")  # prefixes of the names of gradients
 LABEL = 28  # columns of a title on a narrow screen
 UNNAMED = Axis("", ("",), False, False)
 
@@ -85,25 +82,24 @@ def make_grid(
     """Return the table of a matrix, or of a vector as one row."""
     array = np.atleast_2d(np.asarray(tensor.values)[leading_index])
     down, across = [UNNAMED, *axes][-2:]
-    marks = mark_largest(array, across, select_active(trace, across), is_gradient(tensor))
+    marks = mark_tensor(trace, tensor, array, across)
     number_format = choose_format(tensor.values)
     texts = [[align_number(x, number_format) for x in row] for row in array.tolist()]
     texts = append_blocks(texts, shade_weights(tensor, array) if layout.shaded else None)
     padding = select_padding(trace, down.name, len(array))
-    return TableGrid(down, across, append_marks(texts, marks), padding)
+    return TableGrid(down, across, append_marks(texts, marks, tensor), padding)
 
 
 def format_vectors(trace: Trace, tensors: Sequence[Tensor], layout: TableLayout) -> list[Line]:
     """Return one table for titled vectors along one axis, with a column for each vector."""
     (axis,) = get_axes(trace, tensors[0])
-    active = select_active(trace, axis)
     texts = []
     for tensor in tensors:
         array = np.asarray(tensor.values)
-        marks = mark_largest(array[None], axis, active, is_gradient(tensor))
+        marks = mark_tensor(trace, tensor, array[None], axis)
         cells = [format_vector_cells(trace, tensor, layout.columns)]
         blocks = shade_weights(tensor, array[None]) if layout.shaded else None
-        texts.append(append_marks(append_blocks(cells, blocks), marks)[0])
+        texts.append(append_marks(append_blocks(cells, blocks), marks, tensor)[0])
     heads = Axis("", tuple(tensor.name for tensor in tensors), True, False)
     rows = [list(row) for row in zip(*texts, strict=True)]
     padding = select_padding(trace, axis.name, len(rows))
@@ -131,36 +127,6 @@ def format_top_items(trace: Trace, tensor: Tensor, layout: TableLayout) -> list[
             values = np.asarray(trace.values[name])[order]
             parts.append(trace.tensors[name]._replace(values=values, axes=tensor.axes))
     return format_vectors(trace, parts, layout)
-
-
-def is_gradient(tensor: Tensor) -> bool:
-    """Return whether a tensor is a gradient, whose numbers are compared by magnitude."""
-    return tensor.name.startswith(GRADIENTS)
-
-
-def mark_largest(array: Any, across: Axis, active: Any, by_magnitude: bool) -> Any:
-    """Return a mask (rows, columns) of the largest active number of each row.
-
-    Only an axis with titles has marks: coordinates of a vector are not comparable.
-    """
-    marks = np.zeros(array.shape, bool)
-    if array.dtype.kind != "f" or not across.has_titles or active.sum() < 2:
-        return marks
-    sizes = np.abs(array) if by_magnitude else array
-    sizes = np.where(np.isnan(array) | ~active, -np.inf, sizes)
-    differ = sizes.max(axis=1) > sizes[:, active].min(axis=1)
-    marks[np.arange(len(array))[differ], sizes.argmax(axis=1)[differ]] = True
-    return marks
-
-
-def append_marks(texts: list[list[str]], marks: Any) -> list[list[str]]:
-    """Return texts with a mark after the largest, and blanks of equal width after the others."""
-    if not marks.any():
-        return texts
-    return [
-        [text + (MARK if mark else NO_MARK) for text, mark in zip(row, row_marks, strict=True)]
-        for row, row_marks in zip(texts, marks, strict=True)
-    ]
 
 
 def append_blocks(texts: list[list[str]], blocks: list[list[str]] | None) -> list[list[str]]:

@@ -141,10 +141,13 @@ def wrap_text(text: str, columns: int, indent: str = "") -> list[str]:
 
 
 def replace_unencodable(text: str, encoding: str) -> str:
-    """Return a text of the same width with "?" for each cluster outside an encoding."""
+    """Return a text of the same width with "?" for each cluster outside an encoding.
+
+    A minus sign becomes a hyphen.
+    """
     if is_encodable(text, encoding):
         return text
-    clusters = split_clusters(text)
+    clusters = split_clusters(text.replace("−", "-"))
     return "".join(c if is_encodable(c, encoding) else "?" * measure_cluster(c) for c in clusters)
 
 

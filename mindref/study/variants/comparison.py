@@ -49,6 +49,26 @@ class VariantComparison(NamedTuple):
         return tuple(name for name, gap in self.largest.items() if gap > 0) + lists
 
     @property
+    def no_difference_text(self) -> str:
+        """Return why no number differs for this user; empty if a number differs."""
+        if self.differs:
+            return ""
+        masks = {"inactive interest": self.reference.active, "padding": self.reference.mask}
+        lacks = " and no ".join(noun for noun, mask in masks.items() if mask.all())
+        if not lacks:
+            return "No number differs for this user."
+        text = f"No number differs: this user has no {lacks}."
+        return f"{text} Choose a user with fewer films: --user ID."
+
+    @property
+    def effect(self) -> str:
+        """Return the effect of the variant, with its condition if no number differs."""
+        text = self.entry.effect
+        if not text or self.differs:
+            return text
+        return f"if a user has an inactive interest or padding: {text}"
+
+    @property
     def no_violation_text(self) -> str:
         """Return why no invariant fails; empty if an invariant fails."""
         return "" if self.violations or not self.differs else self.entry.no_violation
@@ -60,7 +80,7 @@ class VariantComparison(NamedTuple):
             "name": entry.name,
             "title": entry.title,
             "what": mutant.description,
-            "does": entry.effect,
+            "does": self.effect,
             "rule": mutant.rule,
             "step": entry.step,
             "seen": [seen._asdict() for seen in entry.seen],
@@ -72,6 +92,7 @@ class VariantComparison(NamedTuple):
             "variant": self.variant.to_json(titles, entry.gradient),
             "measured": [json_arrays.numbers_to_json(m._asdict()) for m in self.measured],
             "differs": list(self.differs),
+            "no_difference_text": self.no_difference_text,
             "violations": [violation.to_json() for violation in self.violations],
             "no_violation_text": self.no_violation_text,
             "failed_properties": [violation.to_json() for violation in self.failed_properties],

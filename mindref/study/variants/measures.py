@@ -78,12 +78,12 @@ def best_weight(outcome: UserSummary) -> float:
 
 MEASURES = {
     "min_behaviour_sum": Measure(
-        "smallest sum of coupling weights of a behaviour",
+        "smallest sum of coupling weights of a film",
         "must be 1",
         measure_each(lambda o: behaviour_weight_sums(o).min()),
     ),
     "max_behaviour_sum": Measure(
-        "largest sum of coupling weights of a behaviour",
+        "largest sum of coupling weights of a film",
         "must be 1",
         measure_each(lambda o: behaviour_weight_sums(o).max()),
     ),
@@ -93,7 +93,7 @@ MEASURES = {
         measure_each(lambda o: o.w[o.mask][:, o.active].sum(axis=0).min()),
     ),
     "entropy": Measure(
-        "mean entropy of the coupling weights of a behaviour (nats)",
+        "mean entropy of the coupling weights of a film (nats)",
         "0 for one interest with all weight, log K' for equal weights",
         measure_each(lambda o: o.entropy),
     ),
@@ -109,7 +109,7 @@ MEASURES = {
     ),
     "interest_shift": Measure("relative difference of the interests", "must be 0", interest_shift),
     "behaviours": Measure(
-        "number of behaviours in the history", "", measure_each(lambda o: int(o.mask.sum()))
+        "number of films in the history", "", measure_each(lambda o: int(o.mask.sum()))
     ),
     "count": Measure(
         "number of interests K'", "floor(log2 n)", measure_each(lambda o: o.interests)

@@ -40,9 +40,9 @@ def describe_setup(pair: TrainingPair, setup: Setup, titles: Sequence[str] | Non
     """Return the setup as text; empty without a setup."""
     parts = [f"{name} = {value}" for name, value in setup.config.items()]
     if setup.pads:
-        parts.append(f"{setup.pads} padded positions after the behaviours")
+        parts.append(f"{setup.pads} padded positions after the films")
     if setup.window:
-        parts.append(f"routing receives the last {setup.window} behaviours")
+        parts.append(f"routing receives the last {setup.window} films")
     if setup.other_user_first:
         parts.append("another user is served first")
     if setup.opposed_target:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from mindref.study.page import write_page
 from mindref.study.page.html_file import VIEWS as NAMED_VIEWS
+from tests.study.page.page_pair import make_page_pair, trace_to_dict
+from tests.study.page.page_reader import Reader
 
 pytestmark = pytest.mark.slow
 
@@ -190,6 +193,42 @@ def test_the_mark_is_at_the_largest_number_and_for_gradients_in_size(shared, ste
 def test_logits_have_no_mark(shared, step):
     shared.at(step=step)
     assert all(not marks for _, marks, _ in shared.page.evaluate(MARKED))
+
+
+@pytest.fixture(scope="module")
+def inactive(browser, tmp_path_factory):
+    """A page of a user with four of six interests and many negative numbers."""
+    pair = make_page_pair(3, interests=6, length=16, window=16)
+    traced = trace_to_dict(pair)
+    path = tmp_path_factory.mktemp("inactive") / "study.html"
+    write_page([traced], path)
+    context = browser.new_context(offline=True)
+    yield Reader(context.new_page(), path, "#ask=0")
+    context.close()
+
+
+@pytest.mark.parametrize("step", ["routing[1].agreement", "attention.scores", "serve.scores"])
+def test_an_inactive_interest_is_never_the_largest(inactive, step):
+    inactive.at(step=step)
+    rows = inactive.page.evaluate(ROWS_OF_INTERESTS)
+    negative = 0
+    for values, marked, count in rows:
+        largest = max(values[:count])
+        negative += largest < 0
+        assert count < len(values)
+        assert marked == [values.index(largest)]
+    assert rows
+    assert negative or step != "serve.scores", "a row of negative numbers"
+
+
+ROWS_OF_INTERESTS = """() => {
+  const active = 4;
+  const bodies = [...document.querySelectorAll('#step .results figure.tensor')]
+    .filter(f => /^(a\\[1\\]|s|score)$/.test(f.dataset.tensor))
+    .flatMap(f => [...f.querySelectorAll('tbody tr')]);
+  return bodies.map(row => [...row.querySelectorAll('td[data-index]')]).map(cells => [
+    cells.map(td => Number(td.dataset.value)),
+    cells.flatMap((td, k) => td.querySelector('.most') ? [k] : []), active]) }"""
 
 
 def test_reduced_motion_disables_play(opened, file):

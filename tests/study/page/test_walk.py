@@ -163,7 +163,8 @@ def test_each_formula_is_a_line_with_a_text_for_screen_readers(shared, trace):
         assert len(lines) == 1 or shared.page.query_selector("#step math mtable")
 
 
-LEGEND = """all => all.map(x => [x.querySelector('math')?.textContent ?? '', x.dataset.letters,
+LEGEND = """all => all.map(x => [
+  [...x.querySelectorAll('math')].map(y => y.textContent).join(), x.dataset.letters,
   x.querySelector('b').textContent])"""
 
 
@@ -171,7 +172,7 @@ LEGEND = """all => all.map(x => [x.querySelector('math')?.textContent ?? '', x.d
 def test_the_legend_shows_each_symbol_as_the_equation_does(shared, edits):
     shared.at(step="routing[2].capsules", edits=edits)
     legend = shared.page.eval_on_selector_all("#step .terms button", LEGEND)
-    assert legend == [["uk(t)", "", "u[2]"], ["zk(t)", "x", "z[2]"], ["a", "a", "unit[2]"]]
+    assert legend == [["uk(t),u", "", "u[2]"], ["zk(t),x", "x", "z[2]"], ["a", "a", "unit[2]"]]
     shared.at(step="routing[4].capsules" if edits else "routing[3].capsules", edits=edits)
     legend = shared.page.eval_on_selector_all("#step .terms button", LEGEND)
     assert legend[2] == ["a", "a", "unit[4]" if edits else "unit[3]"]
@@ -282,6 +283,7 @@ def test_numbers_are_hidden_before_an_answer(opened, file, trace):
         page.at(step=step["id"], ask=1)
         assert page.page.query_selector("#step td[data-index]") is None
         assert page.page.query_selector("#step .results") is None
+        assert page.page.query_selector("#step details.input") is None, "b[2] has the answer"
         if number % 3 == 2:
             page.page.click("text=Skip and show the numbers")
         else:
@@ -293,6 +295,7 @@ def test_numbers_are_hidden_before_an_answer(opened, file, trace):
             assert verdict.startswith("Right." if said == answer else "Wrong.")
             assert step["question"]["choices"][answer] in verdict
         assert page.page.query_selector("#step .results td[data-index]")
+        assert page.page.query_selector("#step details.input")
     page.at(step=asked[0]["id"], ask=1)
     assert page.page.query_selector("#step .results"), "an answered question is not asked again"
 
@@ -300,3 +303,44 @@ def test_numbers_are_hidden_before_an_answer(opened, file, trace):
 def test_the_inspector_hides_numbers_of_a_hidden_table(opened, file):
     page = opened(file, "#step=routing[2].weights&cell=w[2]@3")
     assert page.page.query_selector("#inspector [data-value]") is None
+
+
+LETTERS = """() => {
+  const letter = element => {
+    const copy = element.cloneNode(true);
+    for (const part of [copy, ...copy.querySelectorAll('msub, msubsup')])
+      if (part.localName.startsWith('msub')) part.children[1].remove();
+    return copy.textContent };
+  return [...document.querySelectorAll('#step .math [data-symbol]')].map(element => {
+    const button = document.querySelector(
+      `.terms button[data-symbol="${CSS.escape(element.dataset.symbol)}"]`);
+    const printed = [...button.querySelectorAll('math')].map(x => letter(x.firstElementChild));
+    return [letter(element), [...printed, button.querySelector('b').textContent],
+      button.textContent] }) }"""
+
+
+def test_each_letter_of_a_formula_is_in_the_legend(shared):
+    several = {}
+    for step in shared.steps():
+        shared.at(step=step)
+        for letter, printed, text in shared.page.evaluate(LETTERS):
+            assert letter in printed, (step, letter, text)
+            if len(printed) > 2:
+                several[step] = text
+    assert any("z" in text and "x" in text for text in several.values()), several
+
+
+COLOUR_OF = """name => [...document.querySelectorAll('#step .terms button')]
+  .find(x => x.querySelector('b').textContent === name).style.getPropertyValue('--q')"""
+
+
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [("routing[2].weights", ["b[2]", "w[2]"]), ("routing[2].sums", ["w[2]", "Se", "z[2]"]),
+     ("routing[2].capsules", ["z[2]", "u[2]"])],
+)  # fmt: skip
+def test_tensors_of_one_formula_of_routing_have_different_colours(shared, step, names):
+    shared.at(step=step)
+    colours = [shared.page.evaluate(COLOUR_OF, name) for name in names]
+    assert all(colours)
+    assert len(set(colours)) == len(names), colours

@@ -84,7 +84,7 @@ def parse_blocks(body: list[str], rows: int, columns: int) -> Any:
 
 def split_last_cells(line: str, count: int) -> list[str]:
     """Return the last texts of a row, without the mark at the largest."""
-    return re.split(r"\s{2,}", line.replace(" ^", "  ").strip())[-count:]
+    return re.split(r"\s{2,}", re.sub(r" [*^](?= |$)", "  ", line).strip())[-count:]
 
 
 def is_rounded(text: str, value: Any) -> bool:

@@ -26,6 +26,7 @@ from mindref.study.terminal.numbers_and_axes import (
     name_axis,
 )
 from mindref.study.terminal.screen import format_screen
+from mindref.study.terminal.tables import TableLayout, format_tensor
 from mindref.study.tracing import trace_pair
 from tests.study.pairs import make_small_pair
 from tests.study.terminal.reading import is_rounded, parse_screen
@@ -230,3 +231,37 @@ def test_a_wrong_digit_fails_the_check(film_club):
         wrong[row] = lines[row][:column] + digit + lines[row][column + 1 :]
         with pytest.raises(AssertionError):
             check_tables(trace, trace.steps[step_index], wrong)
+
+
+def marked_tables(trace):
+    """Return of each table with titled columns: the name of the tensor, its marks, its sizes."""
+    layout = TableLayout(400, all_=True)
+    for step in trace.steps:
+        for tensor in step.outputs:
+            array = np.asarray(tensor.values)
+            if array.ndim == 2 and tensor.axes[1] == "interest":
+                lines = [x.text for x in format_tensor(trace, tensor, layout)]
+                yield tensor, array, lines[1:]
+
+
+def test_logits_have_no_mark_and_gradients_have_their_own(film_club):
+    logits = gradients = others = 0
+    active = np.asarray(film_club.trace.values["active"])
+    for tensor, array, lines in marked_tables(film_club.trace):
+        text = "\n".join(lines)
+        if re.fullmatch(r"b\[[123]\]", tensor.name):
+            logits += 1
+            assert " ^" not in text
+            assert " *" not in text
+        elif array.dtype == np.float64 and len(lines) == len(array):
+            sign, other = ("*", "^") if tensor.name.startswith("d_") else ("^", "*")
+            gradients, others = gradients + (sign == "*"), others + (sign == "^")
+            assert f" {other}" not in text
+            for row, line in zip(array[:, active], lines, strict=True):
+                cells = re.split(r"\s{2,}", line.strip())[-active.size :]
+                marked = [k for k, cell in enumerate(cells) if cell.endswith(f" {sign}")]
+                sizes = abs(row) if sign == "*" else row
+                assert marked == ([int(sizes.argmax())] if np.ptp(sizes) else [])
+    assert logits == 3
+    assert gradients >= 4
+    assert others >= 4

@@ -195,3 +195,36 @@ def test_a_reply_is_the_number_or_the_text_of_a_choice(reply, choice):
     assert parse_choice(question, reply) == choice
     if choice is not None:
         assert format_feedback(question, choice, 80)
+
+
+@pytest.mark.parametrize("command", ["x w[2][1, 1]", "l", "h", "rooting", "g nowhere", "? off"])
+def test_a_question_stays_after_a_command_that_does_not_move(film_club, command):
+    stepper = Stepper(film_club.trace, film_club.inputs)
+    stepper.answer("? routing[2].weights")
+    step_index = stepper.step_index
+    stepper.answer(command)
+    assert stepper.question_index == stepper.step_index == step_index
+    lines = stepper.answer("1")
+    assert re.match(r" (Right|Wrong): ", lines[0].text)
+    assert lines[-len(stepper.screen()) :] == stepper.screen(), "the numbers of the step"
+
+
+@pytest.mark.parametrize("command", ["n", "p", "g 3", "b", "all"])
+def test_a_question_ends_with_a_move_or_with_the_numbers(film_club, command):
+    stepper = Stepper(film_club.trace, film_club.inputs)
+    stepper.answer("? routing[2].weights")
+    stepper.answer(command)
+    assert stepper.question_index is None
+
+
+def test_a_question_mark_asks_at_the_current_step_until_it_had_a_reply(film_club):
+    stepper = Stepper(film_club.trace, film_club.inputs)
+    (first, question), (second, later), *_ = find_questions(film_club.trace)
+    stepper.answer(f"g {first + 1}")
+    assert stepper.answer("?") == format_question(film_club.trace, first, question, 80)
+    assert stepper.answer("?") == format_question(film_club.trace, first, question, 80)
+    stepper.answer("1")
+    stepper.answer(f"g {second}")
+    assert stepper.answer("?") == format_question(film_club.trace, second, later, 80)
+    stepper.answer("1")
+    assert "no question" in stepper.answer("?")[0].text

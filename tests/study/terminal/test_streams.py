@@ -9,6 +9,7 @@ import pytest
 
 from mindref.cli import main
 from mindref.study.terminal import print_all_steps, run_session
+from mindref.study.terminal.text import replace_unencodable
 from mindref.study.trace import Trace
 from tests.study.terminal.conftest import Terminal, TracedUser
 
@@ -162,3 +163,8 @@ print(json.dumps(sorted(name.split(".")[0] for name in sys.modules)))
     first, loaded = done.stdout.splitlines()[0], json.loads(done.stdout.splitlines()[-1])
     assert "model film club" in first
     assert not {"numba", "scipy", "annoy", "torch", "jax", "matplotlib"} & set(loaded)
+
+
+def test_a_minus_sign_is_a_hyphen_outside_the_encoding():
+    assert replace_unencodable("−0.25 ▓", "ascii") == "-0.25 ?"
+    assert replace_unencodable("−0.25", "utf-8") == "−0.25"

@@ -1,7 +1,7 @@
 // Ambiguities: points of the paper with several readings, and the result of each for this user.
 
 import { h, prose } from "./dom.js";
-import { five } from "./numbers.js";
+import { tiny } from "./numbers.js";
 import { TABS } from "./tabs.js";
 import { missing, plainTable } from "./views.js";
 
@@ -53,9 +53,10 @@ function results(entry) {
   return plainTable(entry.results_title, head, rows);
 }
 
+/** Return a result with the digits of the summary. */
 function formatResult(value) {
   if (value === undefined || value === null) return "";
   if (Array.isArray(value))
-    return value.map((x) => (typeof x === "number" ? five(x) : String(x))).join(", ");
-  return typeof value === "number" ? value : String(value);
+    return value.map(formatResult).join(", ");
+  return typeof value === "number" ? tiny(value) : String(value);
 }

@@ -46,11 +46,26 @@ function copied(element) {
   return math;
 }
 
+/** Return the text of a symbol without its indices. */
+function letterOf(element) {
+  const copy = element.cloneNode(true);
+  for (const part of [copy, ...copy.querySelectorAll("msub, msubsup")])
+    if (/^msub/i.test(part.localName)) part.children[1].remove();
+  return copy.textContent;
+}
+
+/** Return the occurrences of a symbol in the formulas, one for each letter. */
+function lettersIn(math, symbol) {
+  const occurrences = [...math.querySelectorAll(`[data-symbol="${CSS.escape(symbol)}"]`)];
+  const letters = occurrences.map(letterOf);
+  return occurrences.filter((_, k) => letters.indexOf(letters[k]) === k);
+}
+
 /** Return the button of a tensor; `letters` are its names in the formulas, if they differ. */
 function term(math, symbol, name, letters) {
-  const first = math.querySelector(`[data-symbol="${CSS.escape(symbol)}"]`);
-  const letter = first.textContent === name ? null : [copied(first), " = "];
-  const text = [letter, h("b", name), " ", h("span", meaning(name))];
+  const shown = lettersIn(math, symbol).filter((element) => element.textContent !== name);
+  const printed = shown.flatMap((element, k) => [k ? ", " : "", copied(element)]);
+  const text = [printed, shown.length > 0 && " = ", h("b", name), " ", h("span", meaning(name))];
   return button(text, null, {
     class: "term",
     "data-symbol": symbol,

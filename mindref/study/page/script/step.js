@@ -30,7 +30,7 @@ export function showStep(trace, recorded, step) {
     predictBox(step),
     numbersHidden(step) ? null : results(trace, recorded, step),
     code(step),
-    inputs(trace, recorded, step),
+    numbersHidden(step) ? null : inputs(trace, recorded, step),
     references(step),
   );
   showMarks();

@@ -202,7 +202,8 @@ function isLogit(trace, { name }) {
 
 /** Return the flat indices to mark: the largest of each row over interests, else of the table.
  *
- * In a gradient it is the largest in size. Logits have no mark, because a softmax follows.
+ * In a gradient it is the largest in size. Logits have no mark, because a softmax follows. Inactive
+ * interests are skipped: their 0 would exceed negative numbers.
  */
 function markLargest(trace, tensor, plan) {
   const count = tensor.data.length;
@@ -211,14 +212,23 @@ function markLargest(trace, tensor, plan) {
   const perRow = plan.columnAxis === "interest" && plan.rowAxes.length === 1;
   const width = perRow ? plan.columns : count;
   const value = (index) => (isGradient(tensor) ? Math.abs(tensor.data[index]) : tensor.data[index]);
+  const isActive = activeCells(trace, tensor);
   const marks = new Set();
   for (let from = 0; from < count; from += width) {
-    let best = from;
+    let best = -1;
     for (let index = from; index < from + width; index += 1)
-      if (value(index) > value(best)) best = index;
-    if (value(best) !== 0) marks.add(best);
+      if (isActive(index) && (best < 0 || value(index) > value(best))) best = index;
+    if (best >= 0 && value(best) !== 0) marks.add(best);
   }
   return marks;
+}
+
+/** Return a test whether the cell of a flat index is of an active interest, or of no interest. */
+function activeCells(trace, { axes, shape }) {
+  const axis = axes.indexOf("interest");
+  const active = trace.tensors.get("active")?.data;
+  if (axis < 0 || active?.length !== shape[axis]) return () => true;
+  return (index) => active[unflat(shape, index)[axis]];
 }
 
 function pageButtons(plan, open, turnPage) {

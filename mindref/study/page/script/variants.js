@@ -40,7 +40,7 @@ function view(trace, comparison, choice) {
       h("p.why", prose(sentence(comparison.what))),
       comparison.does && h("p", prose(sentence(comparison.does))),
       comparison.setup?.text && h("p.note", `Changed for both sides: ${comparison.setup.text}.`),
-      comparison.differs?.length === 0 && h("p.callout", "No number differs for this user."),
+      comparison.no_difference_text && h("p.callout", comparison.no_difference_text),
       measured(comparison),
       violations(comparison),
       sides(trace, comparison),
