@@ -32,18 +32,27 @@ MOVES.overview = (by) => shown?.step(by);
 /** Return whether the overview on the page has other settings than the address. */
 export const pictureChanged = () => shown !== null && shown.text() !== state.picture;
 
+/** Return the address of the overview of the user of trace `index`, before iteration 1. */
+export function pictureOf(index) {
+  const number = pictureUsers().findIndex(({ trace }) => trace === index);
+  return number < 0 ? "" : `${number}/0`;
+}
+
 /** Read "user/position/K/sigma/S"; missing or impossible parts become those of the model. */
 function parse(text, users) {
-  const [who, position, interests, sigma, scale] = text.split("/");
-  const user = Number(who) < users.length ? Number(who) : 0;
-  const recorded = recordedSettings(users[user]);
+  const address = text || (state.user > 0 ? pictureOf(state.user) : "");
+  const [who, position, interests, sigma, scale] = address.split("/");
   const from = (part, low, high, otherwise) =>
     part && Number(part) >= low && Number(part) <= high ? Number(part) : otherwise;
+  const whole = (part, low, high, otherwise) =>
+    /^\d+$/.test(part) ? from(part, low, high, otherwise) : otherwise;
+  const user = whole(who, 0, users.length - 1, 0);
+  const recorded = recordedSettings(users[user]);
   return {
     user,
     recorded,
-    position: from(position, 0, 99, 0),
-    interests: from(interests, 1, recorded.mostInterests, recorded.interests),
+    position: whole(position, 0, 99, 0),
+    interests: whole(interests, 1, recorded.mostInterests, recorded.interests),
     sigma: recorded.sigma > 0 ? from(sigma, 0, 4 * recorded.sigma, recorded.sigma) : 0,
     scale: from(scale, 0.2, 3, 1),
   };

@@ -1,5 +1,6 @@
 // The controls, notes and links of the overview.
 
+import { sources } from "./data.js";
 import { announce, button, byId, h, put } from "./dom.js";
 import { minus } from "./numbers.js";
 import { recordedSettings, route } from "./picture_routing.js";
@@ -168,13 +169,15 @@ const scaleText = (reduction) =>
 
 /** Return the links to the other views, and which user they show. */
 export function links(users, current, goTo) {
-  const traced = users.find(({ trace }) => Number.isInteger(trace));
-  const other = !Number.isInteger(users[current].trace) && traced;
+  const other = users[current].trace !== state.user;
+  const { menu } = users.find(({ trace }) => trace === state.user) ?? {
+    menu: sources.traces[state.user].metadata.user,
+  };
   return h(
     "section.links",
     { "aria-label": "further views" },
     other &&
-      h("p", { id: "traced" }, `All other tabs show the numbers of ${traced.menu}, not of this user.`),
+      h("p", { id: "traced" }, `All other tabs show the numbers of ${menu}, not of this user.`),
     h(
       "p.choices",
       "pictures" in TABS &&
