@@ -156,7 +156,9 @@ export function legend(user, { share, reduction }) {
     "Films at the same point are moved apart.",
     config.interest_count === "log2" &&
       `${films} films have at most ${mostInterests} interests: ⌊log₂ ${films}⌋.`,
-    sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",
+    config.routing === "uniform"
+      ? "The routing of this model is uniform: all logits are 0, and sigma has no effect."
+      : sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",
     config.routing_axis === "behaviours" &&
       "The softmax of this model runs over films. A bar shows the parts of its sum.",
   ];

@@ -49,6 +49,34 @@ function lengthsSentence({ capsules, interests }, position) {
   return low === high ? `Each arrow is ${low} long.` : `The arrows are ${low} to ${high} long.`;
 }
 
+/** Return whether all weights of a position are equal. */
+function equalWeights(routing, position) {
+  const all = weightsAt(routing, position).flatMap((row) => [...row]);
+  return Math.max(...all) - Math.min(...all) <= 1e-12;
+}
+
+/** Return why all weights are equal: "", or a sentence with a space before it. */
+const reasonOfEqual = ({ uniform, sigma }) =>
+  uniform
+    ? " The routing of this model is uniform: all logits are 0."
+    : sigma === 0
+      ? " Sigma is 0, so all initial logits are 0."
+      : "";
+
+/** Describe the weights of the initial logits. */
+function startSentence(routing) {
+  if (equalWeights(routing, 0)) {
+    const weight = weightsAt(routing, 0)[0][0].toFixed(2);
+    return `All weights are ${weight}.${reasonOfEqual(routing)}`;
+  }
+  const random = "The weights come from random initial logits.";
+  if (routing.axis === "behaviours")
+    return `${random} The softmax runs over films: the weights of an interest sum to 1.`;
+  const mean = meanLargest(routing, 0).toFixed(2);
+  const equal = (1 / routing.interests).toFixed(2);
+  return `${random} The largest weight of a film is ${mean} on average; ${equal} would be an equal mixture.`;
+}
+
 const allOnes = ({ weights }) =>
   weights.every((rows) => rows.every((row) => row.every((w) => w === 1)));
 
@@ -59,14 +87,14 @@ export function caption(user, routing, position) {
   if (position === 0) {
     const start = "Before iteration 1: there is no arrow.";
     if (single) return `${start} There is one interest, so all weights are 1.`;
-    const mean = meanLargest(routing, 0).toFixed(2);
-    const equal = (1 / interests).toFixed(2);
-    return `${start} The weights come from random initial logits. The largest weight of a film is ${mean} on average; ${equal} would be an equal mixture.`;
+    return `${start} ${startSentence(routing)}`;
   }
   const lengths = lengthsSentence(routing, position);
   if (single) return `Iteration ${position}: all weights are 1, as in every iteration. ${lengths}`;
+  if (interests > 1 && equalWeights(routing, position))
+    return `Iteration ${position}: all weights are equal, so no interest has the largest weight of a film.${reasonOfEqual(routing)} ${lengths}`;
   const source =
-    position === 1
+    position === 1 && routing.sigma > 0
       ? "these weights, still those of the random logits, made these arrows"
       : "these weights made these arrows";
   const owner = owners(routing, position);
