@@ -70,3 +70,35 @@ def test_equal_weights_have_no_largest_interest(opened_model, name):
     caption = reader.page.inner_text("#tab figcaption")
     assert "All weights are 0.33." in caption
     assert "random" not in caption
+
+
+def test_a_weak_separation_does_not_conclude_that_one_vector_is_not_enough(opened_model):
+    reader, _ = opened_model(place="1/1", sigma=0.0)
+    text = reader.page.inner_text("#picture-single")
+    assert "One vector is not enough" not in text
+    assert "All interests are equal: sigma is 0" in text
+    reader, _ = opened_model("most-separated", place="1/1")
+    assert "One vector is not enough for several tastes." in reader.page.inner_text(
+        "#picture-single"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("uniform", "uniform routing does not separate"), ("sigma 0", "sigma is 0, and with equal")],
+)
+def test_equal_interests_have_the_reason_of_the_setting(opened_model, name, text):
+    reader, trace = opened_model(**SETTINGS[name])
+    notes = reader.page.inner_text("#tab .notes")
+    assert f"All interests are equal: {text}" in notes
+    last = trace["metadata"]["config"]["iterations"] if name == "sigma 0" else 1
+    reader.page.fill("#picture-position", str(last))
+    notes = reader.page.inner_text("#tab .notes")
+    assert "genre" not in notes
+    assert "interest 1" not in reader.page.inner_text("#tab figcaption").lower()
+    reader.page.fill("#picture-position", "0")
+    notes = reader.page.inner_text("#tab .notes")
+    assert "random" not in notes
+    assert "no film takes the colour of one interest" in notes
+    reader.at(view="pictures")
+    assert reader.page.locator("#picture-8 .moved-mark").count() == 0

@@ -2,7 +2,7 @@
 
 import { chart, disc, stroke, svg, words } from "./dom.js";
 import { plane } from "./plane.js";
-import { minus, norm, range } from "./numbers.js";
+import { minus, norm, ownerOf, range } from "./numbers.js";
 
 const PHONE = matchMedia("(max-width: 600px)");
 const LINE = 19; // height of a film's line
@@ -277,7 +277,6 @@ export function drawAgreement({ agreement, logits, hero, names, titles }, text) 
 export function drawAgain({ titles, names, weights, hero }, text) {
   const shown = weights.slice(0, 4);
   const step = (wide() - nameWidth()) / shown.length;
-  const best = (row) => row.indexOf(Math.max(...row));
   return chart(
     wide(),
     tall(titles.length) + 22,
@@ -291,7 +290,7 @@ export function drawAgain({ titles, names, weights, hero }, text) {
         nameOf(title, i, hero),
         shown.map((w, t) => [
           stackedBar(w[i], nameWidth() + t * step + 12, FIRST + i * LINE, step - 14, false),
-          t > 0 && best(w[i]) !== best(shown[t - 1][i]) &&
+          t > 0 && ownerOf(w[i]) !== ownerOf(shown[t - 1][i]) &&
             words(nameWidth() + t * step + 10, FIRST + i * LINE + 12, "▸", "end moved-mark"),
         ]),
       ]),

@@ -10,8 +10,7 @@ import {
   drawVectors,
   drawWeights,
 } from "./eight_drawings.js";
-import { largest } from "./eight_numbers.js";
-import { cosine, minus, norm } from "./numbers.js";
+import { cosine, minus, norm, ownerOf } from "./numbers.js";
 
 const two = (x) => minus(x.toFixed(2));
 const three = (x) => minus(x.toFixed(3));
@@ -36,7 +35,7 @@ const filmTable = (caption, { titles, names }, rows, format = two) => [
 ];
 
 const moves = ([before, after]) =>
-  after ? [...before.keys()].filter((i) => largest(before[i]) !== largest(after[i])).length : 0;
+  after ? [...before.keys()].filter((i) => ownerOf(before[i]) !== ownerOf(after[i])).length : 0;
 
 const films = {
   name: "films",
@@ -190,7 +189,7 @@ const again = {
     ["film", ...x.weights.map((_, t) => `iteration ${t + 1}`)],
     x.titles.map((title, i) => [
       title,
-      ...x.weights.map((w) => `${x.names[largest(w[i])]} (${two(Math.max(...w[i]))})`),
+      ...x.weights.map((w) => `${x.names[ownerOf(w[i])] ?? "equal"} (${two(Math.max(...w[i]))})`),
     ]),
   ],
 };

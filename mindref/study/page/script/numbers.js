@@ -94,6 +94,16 @@ export const lengthOf = (x, indices) =>
 /** Return [0, 1, ..., n - 1]. */
 export const range = (n) => Array.from({ length: n }, (_, k) => k);
 
+/** Return the index of the largest number; the first of several. */
+export const argmax = (row) => row.indexOf(Math.max(...row));
+
+/** Return the interest with the largest coupling weight of a film; -1 for none, and for a tie. */
+export function ownerOf(row) {
+  const top = Math.max(...row);
+  const tied = row.filter((w) => w >= top * (1 - 1e-9)).length;
+  return top > 0 && tied === 1 ? argmax(row) : -1;
+}
+
 /** Return the inner product of two lists of numbers. */
 export const dot = (x, y) => x.reduce((a, value, k) => a + value * y[k], 0);
 

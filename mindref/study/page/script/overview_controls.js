@@ -3,8 +3,8 @@
 import { sources } from "./data.js";
 import { announce, button, byId, h, put } from "./dom.js";
 import { minus } from "./numbers.js";
-import { recordedSettings, route } from "./picture_routing.js";
-import { allEqual, furtherIterations, singleVector, whatToDo } from "./picture_text.js";
+import { recordedSettings } from "./picture_routing.js";
+import { furtherIterations, separationSentence, singleVector, whatToDo } from "./picture_text.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
 
@@ -138,9 +138,7 @@ function noteTexts(user, base, routing, position, stop) {
       : position < stop
         ? ["picture-start", whatToDo(user, routing, stop)]
         : ["picture-further", furtherIterations(user, routing, stop)];
-  return allEqual(routing)
-    ? [...note, "All interests are equal: with equal initial logits, routing cannot separate them."]
-    : note;
+  return [...note, separationSentence(routing)];
 }
 
 /** Return how to read the picture, and the limits of the settings. */

@@ -1,12 +1,10 @@
 // Sentences of the overview, from the numbers of the shown position.
 
-import { cosine, norm, range } from "./numbers.js";
+import { cosine, norm, ownerOf, range } from "./numbers.js";
 import { weightsAt } from "./picture_routing.js";
 
-const largest = (row) => (row.some((w) => w > 0) ? row.indexOf(Math.max(...row)) : -1);
-
-/** Return for each film the interest with its largest weight, from 0; -1 for none. */
-export const owners = (routing, position) => weightsAt(routing, position).map(largest);
+/** Return for each film the interest with its largest weight, from 0; -1 for none or a tie. */
+const owners = (routing, position) => weightsAt(routing, position).map(ownerOf);
 
 /** Return [name, count] of the groups of some films, the most frequent first. */
 function countGroups(groups, films) {
@@ -110,7 +108,7 @@ function inOtherGroup(user, owner, interests) {
   const inGroup = range(interests).map(
     (k) => countGroups(user.groups, filmsOf(owner, k))[0]?.[1] ?? 0,
   );
-  return owner.length - inGroup.reduce((a, x) => a + x, 0);
+  return owner.filter((k) => k >= 0).length - inGroup.reduce((a, x) => a + x, 0);
 }
 
 /** Return [before, after]: films in another group after iteration `stop` and after the last. */
@@ -134,7 +132,13 @@ export function whatToDo(user, routing, stop) {
   const hard = isHardCase(user, routing, stop)
     ? ` This user is a hard case: ${stop} iterations are not enough.`
     : "";
-  return `Press Play, or move the slider of the iteration. At first the weights are random, so the films are nearly grey. ${watch}${hard}`;
+  const play = "Press Play, or move the slider of the iteration.";
+  if (allOnes(routing)) return `${play} All weights are 1, so each iteration makes the same arrow.`;
+  if (equalWeights(routing, 0))
+    return `${play} All weights are equal, so no film takes the colour of one interest.`;
+  const colour =
+    routing.axis === "behaviours" ? "" : " At first the weights are random, so the films are nearly grey.";
+  return `${play}${colour} ${watch}${hard}`;
 }
 
 /** Return what the iterations beyond those of the model do for this user. */
@@ -145,6 +149,8 @@ export function furtherIterations(user, routing, stop) {
   const start = `The model stops at ${stop}. Iterations ${stop + 1} to ${iterations} show where routing would go`;
   const moved = before.filter((k, i) => k !== after[i]).length;
   if (interests === 1) return `${start}.`;
+  if (equalWeights(routing, stop) && equalWeights(routing, iterations))
+    return `${start}: all weights stay equal.`;
   if (moved === 0) return `${start}: no film changes its largest interest.`;
   const change = moved === 1 ? "film changes its" : "films change their";
   const movement = `${start}: ${moved} ${change} largest interest.`;
@@ -159,7 +165,7 @@ export function furtherIterations(user, routing, stop) {
 }
 
 /** Return the mean over films of the largest cosine between the vote and a capsule. */
-export function meanBestCosine({ votes, capsules }, position) {
+function meanBestCosine({ votes, capsules }, position) {
   const active = capsules[position - 1].filter((u) => u.some((x) => x !== 0));
   const best = votes.map((vote) => Math.max(...active.map((u) => cosine(vote, u))));
   return best.reduce((a, x) => a + x, 0) / best.length;
@@ -167,15 +173,29 @@ export function meanBestCosine({ votes, capsules }, position) {
 
 /** Return why one vector is not enough for this user, after the iterations of the model. */
 export function singleVector(one, several, stop) {
-  const [low, high] = [one, several].map((routing) => meanBestCosine(routing, stop).toFixed(2));
+  const cosines = [one, several].map((routing) => meanBestCosine(routing, stop));
+  const [low, high] = cosines.map((x) => x.toFixed(2));
   const start = allOnes(one)
     ? "all weights are 1, so no iteration changes anything. The one vector has the direction of the sum of all votes."
     : "there is one vector.";
-  return `K = 1: ${start} After iteration ${stop}, the cosine between a film and this vector is ${low} on average. With ${several.interests} interests, the cosine with the best interest is ${high}. One vector is not enough for several tastes.`;
+  return `K = 1: ${start} After iteration ${stop}, the cosine between a film and this vector is ${low} on average. With ${several.interests} interests, the cosine with the best interest is ${high}. ${conclusion(cosines, several)}`;
 }
 
-/** Return whether all capsules of the last iteration are the same; routing cannot separate them. */
-export function allEqual({ capsules, interests }) {
+const CLEARLY = 0.1; // cosine by which several interests must be nearer to the films
+
+/** Return what two cosines show: those of one vector and of the model's interests. */
+function conclusion([one, best], several) {
+  if (best - one > CLEARLY) return "One vector is not enough for several tastes.";
+  return separationSentence(several) || "For this user, one vector is nearly as close to the films.";
+}
+
+/** Return that routing did not separate the interests, and why; "" if it did. */
+export function separationSentence(routing) {
+  const { capsules, interests, sigma, uniform } = routing;
   const last = capsules.at(-1);
-  return interests > 1 && last.every((u) => cosine(u, last[0]) > 1 - 1e-9);
+  if (interests === 1 || last.some((u) => cosine(u, last[0]) <= 1 - 1e-9)) return "";
+  if (uniform) return "All interests are equal: uniform routing does not separate interests.";
+  if (sigma === 0)
+    return "All interests are equal: sigma is 0, and with equal initial logits routing cannot separate them.";
+  return "All interests have the same direction: routing did not separate them.";
 }
