@@ -9,9 +9,9 @@ from mindref.study.models.study_model import open_built_in_model
 from mindref.study.overview_users import make_overview, select_users
 from mindref.study.page import write_page
 from mindref.study.traced_user import trace_user
-from tests.study.page.page_pair import array, tensors
+from tests.study.page.page_pair import array, make_page_pair, tensors, trace_to_dict
 from tests.study.page.test_overview import SHOWN
-from tests.study.pairs import change_settings
+from tests.study.pairs import VARIED, change_settings
 
 pytestmark = pytest.mark.slow
 MODEL = open_built_in_model()
@@ -102,3 +102,60 @@ def test_equal_interests_have_the_reason_of_the_setting(opened_model, name, text
     assert "no film takes the colour of one interest" in notes
     reader.at(view="pictures")
     assert reader.page.locator("#picture-8 .moved-mark").count() == 0
+
+
+TEXTS = {
+    "plain": [],
+    "uniform": [(3, "all logits are 0"), (7, "Uniform routing has one iteration"),
+                (8, "Uniform routing has one iteration, so nothing is computed again")],
+    "logits of zero": [(3, "Sigma of this model is 0"), (8, "0 of 10 films change")],
+    "softmax over behaviours": [(4, "A softmax over the films"), (4, "each interest divides")],
+    "all interests": [(1, "4 interests are active: this model has 4 for every history")],
+    "one interest": [(1, "1 interest is active: log2 of 10 films"), (3, "are random.\n")],
+    "one behaviour": [(1, "The history has 1 film."), (8, "0 of 1 film change")],
+    "one round": [(7, "This model has one iteration"), (8, "nothing is computed again")],
+    "no squash": [(6, "This model has no squash")],
+    "unit": [(6, "makes its length 1")],
+}  # fmt: skip
+DEFAULTS = [
+    (1, "log2 of 10 films, rounded down, at most 4", {"all interests", "one behaviour",
+                                                      "one interest"}),
+    (3, "The first logits are random.", {"uniform", "logits of zero"}),
+    (3, "With equal logits", {"uniform", "logits of zero", "one interest", "one behaviour"}),
+    (4, "A softmax over the interests", {"softmax over behaviours"}),
+    (6, "the capsule u has the length n", {"no squash", "unit"}),
+    (7, "It is added to the logit", {"uniform", "one round"}),
+    (8, "are computed again. This model stops after iteration 3", {"uniform", "one round"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_pictures_state_the_settings_of_the_model(opened, name):
+    trace = trace_to_dict(make_page_pair(iterations=3) if name == "plain" else varied(name))
+    reader = opened([trace], "#ask=0&view=pictures")
+    texts = [reader.page.inner_text(f"#picture-{k}") for k in range(1, 9)]
+    for k, text in TEXTS[name]:
+        assert text in texts[k - 1]
+    for k, text, other in DEFAULTS:
+        assert (text in texts[k - 1]) == (name not in other), (k, text)
+    reader.at(view="overview", picture="0/1")
+    page = reader.page.inner_text("#tab")
+    assert "genre" not in page, "the file has no groups"
+    assert "1 films" not in page
+    assert "1 interests" not in page
+    over_films = name == "softmax over behaviours"
+    assert ("each film divides a weight of 1" in page.lower()) != over_films
+    assert ("each interest divides a weight of 1 among the films" in page) == over_films
+    assert ("The agreement of vote and capsule" in page) == (name not in ("uniform", "one round"))
+    assert ("⌊log₂" in page) == (name not in ("all interests", "one behaviour", "one interest"))
+    assert reader.errors == []
+
+
+def varied(name):
+    return make_page_pair(**{"iterations": 3} | VARIED[name])
+
+
+def test_the_shape_is_the_genre_only_with_groups(opened_model):
+    for groups in (True, False):
+        reader, _ = opened_model(groups=groups)
+        assert ("the shape is the genre" in reader.page.inner_text("#tab")) == groups

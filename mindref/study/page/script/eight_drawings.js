@@ -195,14 +195,14 @@ export function drawSum({ votes, weights, interest, titles, hero, sums, names },
 }
 
 /** Draw the length after squash by the length before, with a point for each interest. */
-export function drawSquash({ sums, capsules, names, squash }, text) {
+export function drawSquash({ sums, capsules, names, config }, text) {
   const lengths = sums.map(norm);
   const after = capsules.map(norm);
   const most = 1.15 * Math.max(4, ...lengths);
   const top = 1.1 * Math.max(1, ...after);
   const [left, base, width, height] = [44, HIGH - 44, wide() - 70, HIGH - 80];
   const spot = (n, y) => [left + (n / most) * width, base - (y / top) * height];
-  const rule = { squash: (n) => (n * n) / (1 + n * n), unit: () => 1, none: (n) => n }[squash];
+  const rule = { squash: (n) => (n * n) / (1 + n * n), unit: () => 1, none: (n) => n }[config.squash];
   const curve = range(101).map((k) => spot((k * most) / 100, Math.min(top, rule((k * most) / 100))));
   return plotted(
     text,

@@ -31,7 +31,7 @@ export function routingOf(trace, index) {
   const weights = range(iterations).map((t) => table(`w[${t + 1}]`));
   const hero = heroOf(weights);
   return {
-    ...{ iterations, weights, hero, squash: trace.metadata.config.squash },
+    ...{ iterations, weights, hero, config: trace.metadata.config },
     positions: films.map((i) => history.indexOf(i) + 1),
     titles: films.map((i) => label(trace, "behaviour", i)),
     names: interests.map((k) => label(trace, "interest", k)),

@@ -11,6 +11,7 @@ import {
   drawWeights,
 } from "./eight_drawings.js";
 import { cosine, minus, norm, ownerOf } from "./numbers.js";
+import { amount } from "./picture_text.js";
 
 const two = (x) => minus(x.toFixed(2));
 const three = (x) => minus(x.toFixed(3));
@@ -34,19 +35,27 @@ const filmTable = (caption, { titles, names }, rows, format = two) => [
   titles.map((title, i) => [title, ...rows[i].map((x) => format(x))]),
 ];
 
+const isUniform = ({ config }) => config.routing === "uniform";
+
+/** Return why a history has its number of interests. */
+function interestRule({ titles, names, most, config }) {
+  const verb = names.length === 1 ? "interest is" : "interests are";
+  if (config.interest_count !== "log2")
+    return `${verb} active: this model has ${most} for every history`;
+  const least = titles.length < 2 ? "at least 1 and " : "";
+  return `${verb} active: log2 of ${amount(titles.length, "films")}, rounded down, ${least}at most ${most}`;
+}
+
 const moves = ([before, after]) =>
   after ? [...before.keys()].filter((i) => ownerOf(before[i]) !== ownerOf(after[i])).length : 0;
 
 const films = {
   name: "films",
   text: ({ titles }) => [
-    `The history has ${titles.length} films. The model sees film ids only, no titles and no genres.`,
+    `The history has ${amount(titles.length, "films")}. The model sees film ids only, no titles and no genres.`,
     "The number of a film is its position in the history; 1 is the oldest. Routing does not use the order.",
   ],
-  number: ({ titles, names, most }) => [
-    String(names.length),
-    `${names.length === 1 ? "interest is" : "interests are"} active: log2 of ${titles.length} films, rounded down, at most ${most}`,
-  ],
+  number: (x) => [String(x.names.length), interestRule(x)],
   drawing: drawFilms,
   table: ({ titles, positions }) => [
     "The films of the history",
@@ -75,11 +84,18 @@ const vectors = {
   ],
 };
 
+/** Return where the first logits come from. */
+function firstLogits(x) {
+  if (isUniform(x)) return "The routing of this model is uniform: all logits are 0.";
+  if (x.config.sigma === 0)
+    return "Sigma of this model is 0, so the first logits are 0, and all interests stay equal.";
+  return `The first logits are random.${x.names.length > 1 ? " With equal logits, all interests would stay equal." : ""}`;
+}
+
 const guess = {
   name: "first guess",
-  text: () => [
-    "Each pair of film and interest has a routing logit b. The first logits are random.",
-    "With equal logits, all interests would stay equal.",
+  text: (x) => [
+    `Each pair of film and interest has a routing logit b. ${firstLogits(x)}`,
     "A filled circle is a positive logit, an empty circle a negative logit. The area is the size.",
   ],
   number: ({ logits, hero, interest, titles, names }) => [
@@ -92,10 +108,16 @@ const guess = {
 
 const weights = {
   name: "weights",
-  text: () => [
-    "A softmax over the interests turns the logits of a film into coupling weights w.",
-    "The weights of a film sum to 1: each film divides a weight of 1 among the interests.",
-  ],
+  text: ({ config }) =>
+    config.routing_axis === "behaviours"
+      ? [
+          "A softmax over the films turns the logits of an interest into coupling weights w.",
+          "The weights of an interest sum to 1: each interest divides a weight of 1 among the films.",
+        ]
+      : [
+          "A softmax over the interests turns the logits of a film into coupling weights w.",
+          "The weights of a film sum to 1: each film divides a weight of 1 among the interests.",
+        ],
   number: ({ weights: w, hero, interest, titles, names }) => [
     two(w[0][hero][interest]),
     `is the weight of ${titles[hero]} for ${names[interest]}`,
@@ -127,7 +149,7 @@ const sum = {
 
 const squash = {
   name: "squash",
-  text: ({ squash: kind }) => [
+  text: ({ config: { squash: kind } }) => [
     kind === "squash"
       ? "Squash keeps the direction of z. If z has the length n, the capsule u has the length n²/(1 + n²), which is below 1."
       : kind === "unit"
@@ -149,14 +171,17 @@ const squash = {
   ],
 };
 
+const oneIteration = (x) => `${isUniform(x) ? "Uniform routing" : "This model"} has one iteration`;
+
 const agreement = {
   name: "agreement",
-  text: ({ agreement: a }) => [
-    a
-      ? "The agreement is the inner product of vote and capsule. It is added to the logit."
-      : "This model has one iteration, so no agreement is computed.",
-    ...(a ? ["A film gives more of its next weight to an interest that points its way."] : []),
-  ],
+  text: (x) =>
+    x.agreement
+      ? [
+          "The agreement is the inner product of vote and capsule. It is added to the logit.",
+          "A film gives more of its next weight to an interest that points its way.",
+        ]
+      : [`${oneIteration(x)}, so no agreement is computed.`],
   number: ({ agreement: a, logits, hero, interest, titles, names }) =>
     a
       ? [
@@ -170,19 +195,21 @@ const agreement = {
 
 const again = {
   name: "again",
-  text: ({ changes, iterations }) => [
-    `Weights, sum, squash and agreement are computed again. This model stops after iteration ${iterations}.`,
-    ...(iterations > 1
-      ? ["A triangle ▸ marks a film whose largest weight is for another interest than before."]
-      : []),
-    ...changes.map(([number, text]) => `Iteration ${number}: ${text}`),
-  ],
-  number: ({ weights, iterations }) => [
-    String(moves(weights)),
-    iterations > 1
-      ? `of ${weights[0].length} films change their largest interest in iteration 2`
-      : "films change, because there is one iteration",
-  ],
+  text: (x) =>
+    x.iterations > 1
+      ? [
+          `Weights, sum, squash and agreement are computed again. This model stops after iteration ${x.iterations}.`,
+          "A triangle ▸ marks a film whose largest weight is for another interest than before.",
+          ...x.changes.map(([number, text]) => `Iteration ${number}: ${text}`),
+        ]
+      : [`${oneIteration(x)}, so nothing is computed again.`],
+  number: ({ weights, iterations }) => {
+    const moved = moves(weights);
+    if (iterations === 1) return ["0", "films change, because there is one iteration"];
+    const films = amount(weights[0].length, "films");
+    const change = moved === 1 ? "changes its" : "change their";
+    return [String(moved), `of ${films} ${change} largest interest in iteration 2`];
+  },
   drawing: drawAgain,
   table: (x) => [
     "Interest with the largest coupling weight",

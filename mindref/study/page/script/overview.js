@@ -5,7 +5,7 @@ import { range } from "./numbers.js";
 import { legend, links, makeControls, makeNotes } from "./overview_controls.js";
 import { picture } from "./picture.js";
 import { pictureUsers, recordedSettings, route, weightsAt } from "./picture_routing.js";
-import { caption } from "./picture_text.js";
+import { caption, introduction } from "./picture_text.js";
 import { genreShapes } from "./shapes.js";
 import { change, state } from "./state.js";
 import { MOVES, TABS } from "./tabs.js";
@@ -182,7 +182,7 @@ function makeView(users, settings, goTo) {
   }).observe(figure);
   const element = [
     h("h2", "One user, several tastes: how MIND finds them"),
-    h("p.why", INTRODUCTION),
+    h("p.why", introduction(user.template.metadata.config, top)),
     h(
       "div.overview",
       h("div.overview-main", controls.main, figure, controls.sliders),
@@ -194,9 +194,6 @@ function makeView(users, settings, goTo) {
 }
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-
-const INTRODUCTION =
-  "To recommend films, MIND computes one vector for each interest; a single vector would mix the tastes. In each iteration of routing, each film divides a weight of 1 among the interests, and each interest turns towards films with large weights. The agreement of vote and capsule is then added to the logit: a film gives more weight to an interest that points its way.";
 
 function sizeOfPicture() {
   const width = document.documentElement.clientWidth;

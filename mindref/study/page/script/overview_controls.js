@@ -4,7 +4,7 @@ import { sources } from "./data.js";
 import { announce, button, byId, h, put } from "./dom.js";
 import { minus } from "./numbers.js";
 import { recordedSettings } from "./picture_routing.js";
-import { furtherIterations, separationSentence, singleVector, whatToDo } from "./picture_text.js";
+import { amount, furtherIterations, separationSentence, singleVector, whatToDo } from "./picture_text.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
 
@@ -147,13 +147,14 @@ export function legend(user, { share, reduction }) {
   const films = user.titles.length;
   const config = user.template.metadata.config;
   const texts = [
-    "Each shape is a film at its vote S e: the shape is the genre, the colour is the mixture of the coupling weights w.",
+    `Each shape is a film at its vote S e: ${user.groups.length ? "the shape is the genre, " : ""}the colour is the mixture of the coupling weights w.`,
     "Each arrow is the capsule u of an interest; thin lines show earlier iterations.",
     `The dotted circle is the length 1 of an arrow; films are drawn at ${scaleText(reduction)} their length.`,
     `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes. An arrow that points out of the plane looks shorter than it is: point at its number to read its length.`,
     "Films at the same point are moved apart.",
     config.interest_count === "log2" &&
-      `${films} films have at most ${mostInterests} interests: ⌊log₂ ${films}⌋.`,
+      mostInterests === Math.floor(Math.log2(films)) &&
+      `A history of ${films} films has at most ${amount(mostInterests, "interests")}: ⌊log₂ ${films}⌋.`,
     config.routing === "uniform"
       ? "The routing of this model is uniform: all logits are 0, and sigma has no effect."
       : sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",

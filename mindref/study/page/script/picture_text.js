@@ -15,7 +15,8 @@ function countGroups(groups, films) {
 
 const filmsOf = (owner, k) => [...owner.keys()].filter((i) => owner[i] === k);
 
-const amount = (count, plural) =>
+/** Return a count with its noun: "1 film", "2 films". */
+export const amount = (count, plural) =>
   `${count} ${count === 1 ? plural.replace(/ies$/, "y").replace(/s$/, "") : plural}`;
 
 /** Return a number of films of a group: "2 westerns"; a name that is no plural: "2 films of Drama". */
@@ -77,6 +78,22 @@ function startSentence(routing) {
 
 const allOnes = ({ weights }) =>
   weights.every((rows) => rows.every((row) => row.every((w) => w === 1)));
+
+/** Return what MIND does with a history, for the settings of a model. */
+export function introduction({ routing_axis: axis, routing }, iterations) {
+  const aim =
+    "To recommend films, MIND computes one vector for each interest; a single vector would mix the tastes.";
+  if (routing === "uniform")
+    return `${aim} The routing of this model is uniform: every film gives the same weight to each interest, so all interests are equal. It is a baseline.`;
+  const weights =
+    axis === "behaviours"
+      ? "each interest divides a weight of 1 among the films"
+      : "each film divides a weight of 1 among the interests";
+  const iteration = `${aim} In each iteration of routing, ${weights}, and each interest turns towards films with large weights.`;
+  return iterations > 1
+    ? `${iteration} The agreement of vote and capsule is then added to the logit: a film gives more weight to an interest that points its way.`
+    : `${iteration} This model has one iteration, so no weight changes.`;
+}
 
 /** Describe a position: where its weights come from, and the films of each interest. */
 export function caption(user, routing, position) {

@@ -19,7 +19,12 @@ export function weightBars(user, shapes, interests, mark) {
   const rows = order.map((i) => row(user, i, shapes.get(user.groups[i]) ?? 0, interests, mark));
   const names = ["film", "coupling weights w", "largest"];
   const head = h("thead", h("tr", names.map((name) => h("th", { scope: "col" }, name))));
-  const caption = h("caption", "How each film divides a weight of 1 among the interests");
+  const { routing_axis: axis } = user.template.metadata.config;
+  const text =
+    axis === "behaviours"
+      ? "How the weights of each film are divided among the interests"
+      : "How each film divides a weight of 1 among the interests";
+  const caption = h("caption", text);
   const body = h("tbody", rows.map(({ element }) => element));
   const table = h("table.bars", caption, head, body);
   const show = (weights) => rows.forEach(({ fill }, k) => fill(weights[order[k]]));
