@@ -3,6 +3,7 @@
 import { button, byId, h, put, sentence } from "./dom.js";
 import { range } from "./numbers.js";
 import { change, state } from "./state.js";
+import { colourNote } from "./picture_text.js";
 import { PICTURES } from "./eight_texts.js";
 import { routingOf } from "./eight_numbers.js";
 import { TABS } from "./tabs.js";
@@ -21,6 +22,7 @@ TABS.pictures = ({ trace, goTo }) => {
   return [
     title,
     h("p.why", `The numbers are those of ${trace.metadata.user}. Numbers are rounded. Press → for the next picture.`),
+    colourNote(routing.names.length),
     controls(),
     h("div.pictures", cards),
     h("p", button(`All ${trace.steps.length} steps`, () => goTo(trace.steps[0].id), { class: "main" })),

@@ -1,28 +1,20 @@
 // The eight pictures: sentences, the number to look at, and the numbers as a table.
 
-import {
-  drawAgain,
-  drawAgreement,
-  drawFilms,
-  drawLogits,
-  drawSquash,
-  drawSum,
-  drawVectors,
-  drawWeights,
-} from "./eight_drawings.js";
+import { drawAgreement, drawSquash, drawSum, drawVectors } from "./eight_drawings.js";
+import { drawAgain, drawFilms, drawLogits, drawWeights, shownIterations } from "./eight_rows.js";
 import { cosine, minus, norm, ownerOf } from "./numbers.js";
 import { amount } from "./picture_text.js";
 
 const two = (x) => minus(x.toFixed(2));
 const three = (x) => minus(x.toFixed(3));
 
-/** Return the pair of different films with the most similar vectors. */
-export function closestFilms({ items, titles }) {
-  let best = [0, 0, -Infinity];
-  items.forEach((x, i) => {
+/** Return [i, j, cosine] of the two different films with the most similar votes; null for one film. */
+function closestFilms({ votes, titles }) {
+  let best = null;
+  votes.forEach((x, i) => {
     for (let j = 0; j < i; j += 1) {
-      const c = cosine(x, items[j]);
-      if (titles[i] !== titles[j] && c > best[2]) best = [j, i, c];
+      const c = cosine(x, votes[j]);
+      if (titles[i] !== titles[j] && (best === null || c > best[2])) best = [j, i, c];
     }
   });
   return best;
@@ -68,15 +60,15 @@ const vectors = {
   name: "vectors",
   text: () => [
     "Each film has an item vector e. The matrix S maps it to the vote S e.",
-    "Films with the same users have similar vectors. The picture shows the plane of the largest differences.",
+    "Films with the same users have similar vectors. The picture shows the votes in the plane of their largest differences.",
   ],
   number: (x) => {
-    const [i, j, c] = closestFilms(x);
-    return x.titles.length > 1
-      ? [two(c), `is the cosine of ${x.titles[i]} and ${x.titles[j]}; 1 is the same direction`]
-      : [two(norm(x.items[0])), `is the length of the vector of ${x.titles[0]}`];
+    const pair = closestFilms(x);
+    if (!pair) return [two(norm(x.votes[0])), `is the length of the vote of ${x.titles[0]}`];
+    const [i, j, c] = pair;
+    return [two(c), `is the cosine of the votes of ${x.titles[i]} and ${x.titles[j]}; 1 is the same direction`];
   },
-  drawing: (x, text) => drawVectors(x, text, closestFilms(x)),
+  drawing: (x, text) => drawVectors(x, text, closestFilms(x)?.slice(0, 2) ?? [0]),
   table: (x) => [
     "Lengths of the vectors",
     ["film", "|e|", "|S e|"],
@@ -193,14 +185,24 @@ const agreement = {
   table: (x) => filmTable("Agreement a of iteration 1", x, x.agreement ?? x.logits.map(() => [])),
 };
 
+/** Return which iterations are drawn, if the picture leaves some out. */
+function partSentence(x) {
+  const shown = shownIterations(x).map((t) => t + 1);
+  if (shown.length === x.iterations) return [];
+  return [`The picture shows iterations ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}.`];
+}
+
 const again = {
   name: "again",
   text: (x) =>
     x.iterations > 1
       ? [
           `Weights, sum, squash and agreement are computed again. This model stops after iteration ${x.iterations}.`,
-          "A triangle ▸ marks a film whose largest weight is for another interest than before.",
-          ...x.changes.map(([number, text]) => `Iteration ${number}: ${text}`),
+          ...partSentence(x),
+          "A triangle ▸ marks a film whose largest weight is for another interest than in the iteration on its left.",
+          ...x.changes
+            .filter(([number]) => shownIterations(x).includes(number - 1))
+            .map(([number, text]) => `Iteration ${number}: ${text}`),
         ]
       : [`${oneIteration(x)}, so nothing is computed again.`],
   number: ({ weights, iterations }) => {

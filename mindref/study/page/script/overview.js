@@ -5,7 +5,7 @@ import { range } from "./numbers.js";
 import { legend, links, makeControls, makeNotes } from "./overview_controls.js";
 import { picture } from "./picture.js";
 import { pictureUsers, recordedSettings, route, weightsAt } from "./picture_routing.js";
-import { caption, introduction } from "./picture_text.js";
+import { caption, colourNote, introduction } from "./picture_text.js";
 import { genreShapes } from "./shapes.js";
 import { change, state } from "./state.js";
 import { MOVES, TABS } from "./tabs.js";
@@ -186,7 +186,7 @@ function makeView(users, settings, goTo) {
     h(
       "div.overview",
       h("div.overview-main", controls.main, figure, controls.sliders),
-      h("div.overview-side", notes.element, parts.bars, legend(user, drawn)),
+      h("div.overview-side", notes.element, parts.bars, legend(user, drawn), colourNote(recorded.mostInterests)),
     ),
     links(users, settings.user, goTo),
   ];

@@ -1,5 +1,7 @@
 // Sentences of the overview, from the numbers of the shown position.
 
+import { h } from "./dom.js";
+import { COLOUR_COUNT } from "./interest_colours.js";
 import { cosine, norm, ownerOf, range } from "./numbers.js";
 import { weightsAt } from "./picture_routing.js";
 
@@ -94,6 +96,11 @@ export function introduction({ routing_axis: axis, routing }, iterations) {
     ? `${iteration} The agreement of vote and capsule is then added to the logit: a film gives more weight to an interest that points its way.`
     : `${iteration} This model has one iteration, so no weight changes.`;
 }
+
+/** Return a note that colours repeat, for more interests than there are colours; else null. */
+export const colourNote = (interests) =>
+  interests > COLOUR_COUNT &&
+  h("p.note", `There are ${COLOUR_COUNT} colours: interest ${COLOUR_COUNT + 1} has the colour of interest 1, and so on.`);
 
 /** Describe a position: where its weights come from, and the films of each interest. */
 export function caption(user, routing, position) {
