@@ -119,6 +119,7 @@ function makeView(users, settings, goTo) {
     controls.showPlay(false);
   }
 
+  /** Write the settings to the address, and announce the caption that is drawn. */
   function tell() {
     save();
     announce(parts.caption.textContent);
@@ -151,8 +152,8 @@ function makeView(users, settings, goTo) {
     stop();
     const next = Math.min(top, Math.max(0, settings.position + by));
     if (next === settings.position) return;
-    moveTo(next);
-    tell();
+    moveTo(next, tell);
+    save();
   }
 
   /** Route again with the settings, and draw everything. */
@@ -175,11 +176,15 @@ function makeView(users, settings, goTo) {
   resize();
   reroute();
   controls.showPosition(settings.position);
-  new ResizeObserver(() => {
-    if (!figure.isConnected) return;
+  const observer = new ResizeObserver(() => {
+    if (!figure.isConnected) {
+      observer.disconnect();
+      return;
+    }
     resize();
     draw(settings.position);
-  }).observe(figure);
+  });
+  observer.observe(figure);
   const element = [
     h("h2", "One user, several tastes: how MIND finds them"),
     h("p.why", introduction(user.template.metadata.config, top)),
