@@ -1,9 +1,10 @@
 // Drawings of the eight pictures with arrows, curves and the logits of one film.
 
-import { chart, disc, stroke, svg, words } from "./dom.js";
+import { arrowHead, chart, disc, stroke, svg, words } from "./dom.js";
 import { box, colourOf, shorten, wide } from "./eight_rows.js";
 import { plane } from "./plane.js";
-import { minus, norm, range } from "./numbers.js";
+import { brief, norm, range, two } from "./numbers.js";
+import { CURVES } from "./squash_lengths.js";
 
 const HIGH = 330;
 
@@ -67,10 +68,8 @@ function apart(names, zero) {
 /** Return an arrow; its head is a filled triangle. */
 function arrow([x, y], [toX, toY], kind) {
   const length = Math.hypot(toX - x, toY - y) || 1;
-  const [dx, dy] = [(toX - x) / length, (toY - y) / length];
-  const wing = (side) => [toX - 8 * dx + 4 * side * dy, toY - 8 * dy - 4 * side * dx];
-  const tip = [[toX, toY], wing(1), wing(-1)].map((p) => p.join(",")).join(" ");
-  return svg("g", { class: `arrow ${kind}` }, stroke(x, y, toX, toY, ""), svg("polygon", { points: tip }));
+  const head = arrowHead([toX, toY], [(toX - x) / length, (toY - y) / length], [8, 4]);
+  return svg("g", { class: `arrow ${kind}` }, stroke(x, y, toX, toY, ""), head);
 }
 
 /** Draw the weighted votes for one interest head to tail, the followed film first, and their sum. */
@@ -102,7 +101,7 @@ export function drawSquash({ sums, capsules, names, config }, text) {
   const top = 1.1 * Math.max(1, ...after);
   const [left, base, width, height] = [44, HIGH - 44, wide() - 70, HIGH - 80];
   const spot = (n, y) => [left + (n / most) * width, base - (y / top) * height];
-  const rule = { squash: (n) => (n * n) / (1 + n * n), unit: () => 1, none: (n) => n }[config.squash];
+  const rule = CURVES[config.squash].of;
   const curve = range(101).map((k) => spot((k * most) / 100, Math.min(top, rule((k * most) / 100))));
   return plotted(
     text,
@@ -137,7 +136,7 @@ function pointNames(names, lengths, after, x, base) {
   });
 }
 
-const pointText = (name, n, length) => `${name}: ${n.toFixed(2)} → ${length.toFixed(3)}`;
+const pointText = (name, n, length) => `${name}: ${two(n)} → ${brief(length)}`;
 
 /** Draw the logits of one film before and after the agreement is added. */
 export function drawAgreement({ agreement, logits, hero, names, titles }, text) {
@@ -166,7 +165,7 @@ export function drawAgreement({ agreement, logits, hero, names, titles }, text) 
         return [
           words(left - 8, y + 11, kinds[n], "end soft"),
           box(Math.min(x(from), x(to)), y, Math.max(1.5, Math.abs(x(to) - x(from))), 13, `${colourOf(k)}${n === 1 ? " added" : ""}`),
-          words(Math.max(x(from), x(to)) + 6, y + 11, minus(value.toFixed(2)), "value"),
+          words(Math.max(x(from), x(to)) + 6, y + 11, two(value), "value"),
         ];
       }),
     ]),

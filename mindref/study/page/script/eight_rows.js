@@ -2,7 +2,7 @@
 
 import { chart, disc, svg, words } from "./dom.js";
 import { COLOUR_COUNT } from "./interest_colours.js";
-import { minus, ownerOf, range } from "./numbers.js";
+import { ownerOf, range, two } from "./numbers.js";
 
 const PHONE = matchMedia("(max-width: 600px)");
 const LINE = 19; // height of a film's line
@@ -64,7 +64,7 @@ export function drawLogits({ titles, names, logits, hero }, text) {
         const radius = Math.max(1, largest * Math.sqrt(Math.abs(x) / top));
         return [
           disc(...spot, radius, `${colourOf(k)}${x < 0 ? " negative" : ""}`),
-          step > 50 && words(spot[0] + 11, spot[1] + 4, minus(x.toFixed(2)), "value"),
+          step > 50 && words(spot[0] + 11, spot[1] + 4, two(x), "value"),
         ];
       }),
     ]),
@@ -79,7 +79,7 @@ function stackedBar(row, x, y, width, figures) {
     const middle = from + (w * width) / 2;
     from += w * width;
     const fits = figures && w * width > 30;
-    return [part, fits && words(middle, y + 12, w.toFixed(2), `middle inside ${colourOf(k)}`)];
+    return [part, fits && words(middle, y + 12, two(w), `middle inside ${colourOf(k)}`)];
   });
 }
 

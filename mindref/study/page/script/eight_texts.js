@@ -2,11 +2,8 @@
 
 import { drawAgreement, drawSquash, drawSum, drawVectors } from "./eight_drawings.js";
 import { drawAgain, drawFilms, drawLogits, drawWeights, shownIterations } from "./eight_rows.js";
-import { cosine, minus, norm, ownerOf } from "./numbers.js";
+import { brief, cosine, norm, ownerOf, two } from "./numbers.js";
 import { amount } from "./picture_text.js";
-
-const two = (x) => minus(x.toFixed(2));
-const three = (x) => minus(x.toFixed(3));
 
 /** Return [i, j, cosine] of the two different films with the most similar votes; null for one film. */
 function closestFilms({ votes, titles }) {
@@ -152,14 +149,14 @@ const squash = {
       : ["Without this limit, a long sum would have large agreements only because it is long."]),
   ],
   number: ({ sums, capsules, interest, names }) => [
-    three(norm(capsules[interest])),
+    brief(norm(capsules[interest])),
     `is the length of the capsule of ${names[interest]}; its sum was ${two(norm(sums[interest]))} long`,
   ],
   drawing: drawSquash,
   table: ({ sums, capsules, names }) => [
     "Lengths before and after squash",
     ["interest", "|z|", "|u|"],
-    names.map((name, k) => [name, two(norm(sums[k])), three(norm(capsules[k]))]),
+    names.map((name, k) => [name, two(norm(sums[k])), brief(norm(capsules[k]))]),
   ],
 };
 

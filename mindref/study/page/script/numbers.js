@@ -44,6 +44,9 @@ export function five(x) {
   return minus(x.toPrecision(5));
 }
 
+/** Format one number with two decimals. */
+export const two = (x) => minus(x.toFixed(2));
+
 /** Format one number with three decimals. */
 export const brief = (x) => (Number.isFinite(x) ? minus(x.toFixed(3)) : five(x ?? undefined));
 

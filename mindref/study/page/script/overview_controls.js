@@ -110,6 +110,7 @@ function settingSliders(settings, actions) {
   );
 }
 
+// without zeros at the end: a setting, not a result
 const twoDigits = (x) => minus(String(Number(x.toFixed(2))));
 
 /** Return what the numbers of a position show: the element and `show(routing, position)`.

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { COLOUR_COUNT } from "./interest_colours.js";
-import { cosine, norm, ownerOf, range } from "./numbers.js";
+import { brief, cosine, norm, ownerOf, range, two } from "./numbers.js";
 import { weightsAt } from "./picture_routing.js";
 
 /** Return for each film the interest with its largest weight, from 0; -1 for none or a tie. */
@@ -45,7 +45,7 @@ function meanLargest(routing, position) {
 /** Return the lengths of the arrows of a position: the smallest and the largest. */
 function lengthsSentence({ capsules, interests }, position) {
   const lengths = capsules[position - 1].map(norm);
-  const [low, high] = [Math.min(...lengths), Math.max(...lengths)].map((x) => x.toFixed(3));
+  const [low, high] = [Math.min(...lengths), Math.max(...lengths)].map(brief);
   if (interests === 1) return `The arrow is ${low} long.`;
   return low === high ? `Each arrow is ${low} long.` : `The arrows are ${low} to ${high} long.`;
 }
@@ -67,14 +67,14 @@ const reasonOfEqual = ({ uniform, sigma }) =>
 /** Describe the weights of the initial logits. */
 function startSentence(routing) {
   if (equalWeights(routing, 0)) {
-    const weight = weightsAt(routing, 0)[0][0].toFixed(2);
+    const weight = two(weightsAt(routing, 0)[0][0]);
     return `All weights are ${weight}.${reasonOfEqual(routing)}`;
   }
   const random = "The weights come from random initial logits.";
   if (routing.axis === "behaviours")
     return `${random} The softmax runs over films: the weights of an interest sum to 1.`;
-  const mean = meanLargest(routing, 0).toFixed(2);
-  const equal = (1 / routing.interests).toFixed(2);
+  const mean = two(meanLargest(routing, 0));
+  const equal = two(1 / routing.interests);
   return `${random} The largest weight of a film is ${mean} on average; ${equal} would be an equal mixture.`;
 }
 
@@ -198,7 +198,7 @@ function meanBestCosine({ votes, capsules }, position) {
 /** Return why one vector is not enough for this user, after the iterations of the model. */
 export function singleVector(one, several, stop) {
   const cosines = [one, several].map((routing) => meanBestCosine(routing, stop));
-  const [low, high] = cosines.map((x) => x.toFixed(2));
+  const [low, high] = cosines.map(two);
   const start = allOnes(one)
     ? "all weights are 1, so no iteration changes anything. The one vector has the direction of the sum of all votes."
     : "there is one vector.";

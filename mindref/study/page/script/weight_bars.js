@@ -2,7 +2,7 @@
 
 import { h, scroller, titled, unseen } from "./dom.js";
 import { interestColour, textOn } from "./interest_colours.js";
-import { range } from "./numbers.js";
+import { range, two } from "./numbers.js";
 import { weightText } from "./picture.js";
 import { filmOrder } from "./picture_routing.js";
 import { icon } from "./shapes.js";
@@ -58,7 +58,7 @@ function row(user, i, number, interests, mark) {
       part.classList.toggle("small", weights[k] / total < NUMBERED);
     });
     text.textContent = weightText(weights);
-    most.textContent = Math.max(...weights).toFixed(2);
+    most.textContent = two(Math.max(...weights));
     element.dataset.weights = weights.join(" ");
   };
   return { element, fill };
