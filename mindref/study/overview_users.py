@@ -90,7 +90,8 @@ def overview_user(
     vectors, _ = mind.item_vectors(params, films, catalogue)
     groups = study_model.groups
     columns = max(config.interests, MOST_INTERESTS)
-    table = keyed_table(config.seed, len(study_model.item_ids), columns, config.sigma, config.dtype)
+    sigma = 0.0 if config.routing == "uniform" else config.sigma  # model-R12: logits of zero
+    table = keyed_table(config.seed, len(study_model.item_ids), columns, sigma, config.dtype)
     return {
         "menu": menu_text(study_model, selected),
         "trace": pages.get(selected.user),

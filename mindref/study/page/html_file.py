@@ -30,8 +30,9 @@ SCRIPTS = (
     "squash_lengths", "invariants", "prediction", "inspector", "editor", "folds", "step", "flow",
     "step_list", "self_check", "tabs", "views", "plane", "interest_colours", "picture_routing",
     "picture_text", "picture_layout", "shapes", "picture", "weight_bars", "overview_controls",
-    "overview", "replay", "eight_drawings", "eight_numbers", "eight_texts", "eight_pictures",
-    "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises", "keys", "main",
+    "overview", "replay", "eight_rows", "eight_drawings", "eight_numbers", "eight_texts",
+    "eight_pictures", "retrieval", "ledger", "variants", "curve", "ambiguities", "exercises",
+    "keys", "main",
 )  # fmt: skip
 """The scripts, in the order of their imports."""
 

@@ -198,6 +198,19 @@ def test_keys_move_the_iteration(overview):
     assert overview.page.is_visible(PICTURE)
 
 
+ANNOUNCED = "text => document.getElementById('live').textContent.startsWith(text)"
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_a_key_announces_the_iteration_that_it_shows(opened, default_file, motion):
+    page = opened(default_file, "#view=overview&picture=0/0", reduced_motion=motion).page
+    for key, start in (("ArrowRight", "Iteration 1:"), ("n", "Iteration 2:"),
+                       ("End", "Iteration 8:"), ("Home", "Before iteration 1:")):  # fmt: skip
+        page.keyboard.press(key)
+        page.wait_for_function(ANNOUNCED, arg=start)
+        assert page.inner_text("#live") == page.inner_text("#tab figcaption")
+
+
 def test_films_are_one_stop_of_tab_and_arrows_move_between_them(overview):
     page = overview.page
     assert page.locator("#tab .film[tabindex='0']").count() == 1

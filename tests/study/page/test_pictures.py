@@ -72,10 +72,12 @@ def test_there_are_eight_pictures_with_one_number_each(page):
 def test_the_numbers_to_look_at_are_those_of_the_trace(page, values, trace):
     film, k = hero(values)
     title = trace["labels"]["behaviour"][film]
-    e, z, u = values["e"], values["z[1]"], values["u[1]"]
-    unit = e / np.linalg.norm(e, axis=1, keepdims=True)
+    votes, z, u = values["Se"], values["z[1]"], values["u[1]"]
+    unit = votes / np.linalg.norm(votes, axis=1, keepdims=True)
     names = trace["labels"]["behaviour"]
-    cosines = [unit[i] @ unit[j] for i in range(len(e)) for j in range(i) if names[i] != names[j]]
+    cosines = [
+        unit[i] @ unit[j] for i in range(len(votes)) for j in range(i) if names[i] != names[j]
+    ]
     moved = sum(values["w[1]"].argmax(axis=1) != values["w[2]"].argmax(axis=1))
     wanted = [
         values["active"].sum(), max(cosines), values["b[1]"][film, k], values["w[1]"][film, k],
@@ -212,3 +214,64 @@ def test_other_users_have_pictures_or_a_sentence(opened, changes):
     else:
         assert len(page.page.query_selector_all("#tab .picture svg")) == 8
         assert "NaN" not in page.page.inner_html("#tab")
+
+
+def test_a_history_of_one_repeated_film_has_a_length(opened):
+    pair = make_page_pair(length=4)
+    histories = pair.batch.histories
+    repeated = histories._replace(items=np.full_like(histories.items, 3))
+    pair = pair._replace(batch=pair.batch._replace(histories=repeated))
+    trace = trace_to_dict(pair, TITLES)
+    page = opened([trace], "#ask=0&view=pictures")
+    assert page.errors == []
+    value, meaning = number(page, 2)
+    assert meaning == f"is the length of the vote of {TITLES[3]}"
+    votes = tensors(trace)["Se"]
+    vote = array(votes).reshape(votes["shape"])[0]
+    assert value == pytest.approx(np.linalg.norm(vote), abs=0.0051)
+
+
+def column_titles(page):
+    return page.page.eval_on_selector_all(
+        "#picture-8 svg text",
+        "all => all.map(x => x.textContent).filter(x => /^iteration/.test(x))",
+    )
+
+
+@pytest.mark.parametrize(("iterations", "shown"), [(4, [1, 2, 3, 4]), (6, [1, 2, 6]),
+                                                   (12, [1, 2, 12])])  # fmt: skip
+def test_the_last_picture_states_which_iterations_it_shows(opened, iterations, shown):
+    page = opened(
+        [trace_to_dict(make_page_pair(iterations=iterations), TITLES)], "#ask=0&view=pictures"
+    )
+    assert column_titles(page) == [f"iteration {t}" for t in shown]
+    text = page.page.inner_text("#picture-8")
+    part = f"The picture shows iterations 1, 2 and {iterations}."
+    assert (part in text) == (len(shown) < iterations)
+    assert [int(t) for t in re.findall(r"^Iteration (\d+): ", text, re.MULTILINE)] == shown[1:]
+
+
+FILLS = """selector => [...document.querySelectorAll(selector)].map(
+    x => getComputedStyle(x).fill)"""
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_ten_interests_have_colours_and_a_legend_inside(opened, width):
+    pair = make_page_pair(interests=10, interest_count="fixed")
+    page = opened(
+        [trace_to_dict(pair, TITLES)], "#ask=0&view=pictures",
+        viewport={"width": width, "height": 800},
+    )  # fmt: skip
+    for selector in ("#picture-4 rect", "#picture-3 circle:not(.negative)", "#picture-6 circle"):
+        fills = page.page.evaluate(FILLS, selector)
+        assert len(set(fills)) == 8
+        assert "rgb(0, 0, 0)" not in fills
+    outside = """() => [...document.querySelectorAll('#tab .picture svg :is(text, rect)')].filter(
+        x => { const a = x.getBoundingClientRect(), b = x.ownerSVGElement.getBoundingClientRect();
+        return a.left < b.left - 1 || a.right > b.right + 1 || a.bottom > b.bottom + 1
+        }).map(x => x.closest('section').id + x.textContent)"""
+    assert page.page.evaluate(outside) == []
+    note = "There are 8 colours: interest 9 has the colour of interest 1"
+    assert note in page.page.inner_text("#tab")
+    page.at(view="overview")
+    assert note in page.page.inner_text("#tab")

@@ -59,6 +59,13 @@ export const chart = (width, height, label, ...parts) =>
 export const stroke = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
 export const words = (x, y, text, kind) => svg("text", { x, y, class: kind }, text);
 export const disc = (cx, cy, r, kind) => svg("circle", { cx, cy, r, class: kind });
+
+/** Return a triangle with its tip at a point, in a direction of length 1; size: [length, half width]. */
+export function arrowHead([x, y], [dx, dy], [length, half], attributes = {}) {
+  const wing = (side) => [x - length * dx - side * half * dy, y - length * dy + side * half * dx];
+  return svg("polygon", { points: [[x, y], wing(1), wing(-1)].join(" "), ...attributes });
+}
+
 export const square = (x, y, kind) =>
   svg("rect", { x: x - 3, y: y - 3, width: 6, height: 6, class: kind });
 

@@ -1,12 +1,10 @@
 // The numbers of the eight pictures: routing of one user, without padding and inactive interests.
 
 import { label } from "./explain.js";
-import { range } from "./numbers.js";
+import { argmax, ownerOf, range } from "./numbers.js";
 import { filmOrder, pictureUsers } from "./picture_routing.js";
 import { iterationsOf } from "./unroll.js";
 import { rowsOf } from "./views.js";
-
-export const largest = (row) => row.indexOf(Math.max(...row));
 
 /** Return the films in the order of the overview; without genres, the oldest first. */
 function inOrder(films, index) {
@@ -33,11 +31,11 @@ export function routingOf(trace, index) {
   const weights = range(iterations).map((t) => table(`w[${t + 1}]`));
   const hero = heroOf(weights);
   return {
-    ...{ iterations, weights, hero, squash: trace.metadata.config.squash },
+    ...{ iterations, weights, hero, config: trace.metadata.config },
     positions: films.map((i) => history.indexOf(i) + 1),
     titles: films.map((i) => label(trace, "behaviour", i)),
     names: interests.map((k) => label(trace, "interest", k)),
-    interest: largest(weights[Math.min(1, iterations - 1)][hero]),
+    interest: argmax(weights[Math.min(1, iterations - 1)][hero]),
     most: trace.tensors.get("active").data.length,
     items: films.map((i) => rowsOf(trace.tensors.get("e"))[i]),
     votes: films.map((i) => votes[i]),
@@ -53,9 +51,8 @@ export function routingOf(trace, index) {
 
 /** Return the film of the pictures: of the films that move in iteration 2, the clearest move. */
 function heroOf([first, second = first]) {
-  const rise = (i) => Math.max(...second[i]) - first[i][largest(second[i])];
-  const moved = [...first.keys()].filter((i) => largest(first[i]) !== largest(second[i]));
+  const rise = (i) => Math.max(...second[i]) - first[i][argmax(second[i])];
+  const moved = [...first.keys()].filter((i) => ownerOf(first[i]) !== ownerOf(second[i]));
   const among = moved.length ? moved : [...first.keys()];
   return among.reduce((best, i) => (rise(i) > rise(best) ? i : best), among[0]);
 }
-

@@ -1,11 +1,12 @@
 // Routing in eight pictures: one card each, drawn from the recorded numbers of the user.
 
-import { button, byId, h, put, sentence } from "./dom.js";
+import { button, byId, h, sentence } from "./dom.js";
 import { range } from "./numbers.js";
-import { change, state } from "./state.js";
+import { state } from "./state.js";
+import { colourNote } from "./picture_text.js";
 import { PICTURES } from "./eight_texts.js";
 import { routingOf } from "./eight_numbers.js";
-import { TABS } from "./tabs.js";
+import { MOVES, TABS } from "./tabs.js";
 import { plainTable } from "./views.js";
 
 let current = 0;
@@ -21,6 +22,7 @@ TABS.pictures = ({ trace, goTo }) => {
   return [
     title,
     h("p.why", `The numbers are those of ${trace.metadata.user}. Numbers are rounded. Press → for the next picture.`),
+    colourNote(routing.names.length),
     controls(),
     h("div.pictures", cards),
     h("p", button(`All ${trace.steps.length} steps`, () => goTo(trace.steps[0].id), { class: "main" })),
@@ -102,17 +104,6 @@ const watcher = new IntersectionObserver(
   { rootMargin: "-25% 0px -70% 0px" },
 );
 
-const MOVES = { ArrowRight: 1, n: 1, ArrowLeft: -1, p: -1 };
-
-/** Arrow keys move between pictures here, not between steps. */
-function pressed(event) {
-  if (state.view !== "pictures" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest?.("input, select, dialog, .scroll") || !byId("picture-1")) return;
-  const to = { Home: 0, End: PICTURES.length - 1 }[event.key] ?? current + MOVES[event.key];
-  if (Number.isNaN(to)) return;
-  event.preventDefault();
-  event.stopPropagation();
-  show(to);
-}
-
-window.addEventListener("keydown", pressed, true);
+MOVES.pictures = (by) => {
+  if (byId("picture-1")) show(Math.min(PICTURES.length - 1, Math.max(0, current + by)));
+};

@@ -1,28 +1,17 @@
 // The eight pictures: sentences, the number to look at, and the numbers as a table.
 
-import {
-  drawAgain,
-  drawAgreement,
-  drawFilms,
-  drawLogits,
-  drawSquash,
-  drawSum,
-  drawVectors,
-  drawWeights,
-} from "./eight_drawings.js";
-import { largest } from "./eight_numbers.js";
-import { cosine, minus, norm } from "./numbers.js";
+import { drawAgreement, drawSquash, drawSum, drawVectors } from "./eight_drawings.js";
+import { drawAgain, drawFilms, drawLogits, drawWeights, shownIterations } from "./eight_rows.js";
+import { brief, cosine, norm, ownerOf, two } from "./numbers.js";
+import { amount } from "./picture_text.js";
 
-const two = (x) => minus(x.toFixed(2));
-const three = (x) => minus(x.toFixed(3));
-
-/** Return the pair of different films with the most similar vectors. */
-export function closestFilms({ items, titles }) {
-  let best = [0, 0, -Infinity];
-  items.forEach((x, i) => {
+/** Return [i, j, cosine] of the two different films with the most similar votes; null for one film. */
+function closestFilms({ votes, titles }) {
+  let best = null;
+  votes.forEach((x, i) => {
     for (let j = 0; j < i; j += 1) {
-      const c = cosine(x, items[j]);
-      if (titles[i] !== titles[j] && c > best[2]) best = [j, i, c];
+      const c = cosine(x, votes[j]);
+      if (titles[i] !== titles[j] && (best === null || c > best[2])) best = [j, i, c];
     }
   });
   return best;
@@ -35,19 +24,27 @@ const filmTable = (caption, { titles, names }, rows, format = two) => [
   titles.map((title, i) => [title, ...rows[i].map((x) => format(x))]),
 ];
 
+const isUniform = ({ config }) => config.routing === "uniform";
+
+/** Return why a history has its number of interests. */
+function interestRule({ titles, names, most, config }) {
+  const verb = names.length === 1 ? "interest is" : "interests are";
+  if (config.interest_count !== "log2")
+    return `${verb} active: this model has ${most} for every history`;
+  const least = titles.length < 2 ? "at least 1 and " : "";
+  return `${verb} active: log2 of ${amount(titles.length, "films")}, rounded down, ${least}at most ${most}`;
+}
+
 const moves = ([before, after]) =>
-  after ? [...before.keys()].filter((i) => largest(before[i]) !== largest(after[i])).length : 0;
+  after ? [...before.keys()].filter((i) => ownerOf(before[i]) !== ownerOf(after[i])).length : 0;
 
 const films = {
   name: "films",
   text: ({ titles }) => [
-    `The history has ${titles.length} films. The model sees film ids only, no titles and no genres.`,
+    `The history has ${amount(titles.length, "films")}. The model sees film ids only, no titles and no genres.`,
     "The number of a film is its position in the history; 1 is the oldest. Routing does not use the order.",
   ],
-  number: ({ titles, names, most }) => [
-    String(names.length),
-    `${names.length === 1 ? "interest is" : "interests are"} active: log2 of ${titles.length} films, rounded down, at most ${most}`,
-  ],
+  number: (x) => [String(x.names.length), interestRule(x)],
   drawing: drawFilms,
   table: ({ titles, positions }) => [
     "The films of the history",
@@ -60,15 +57,15 @@ const vectors = {
   name: "vectors",
   text: () => [
     "Each film has an item vector e. The matrix S maps it to the vote S e.",
-    "Films with the same users have similar vectors. The picture shows the plane of the largest differences.",
+    "Films with the same users have similar vectors. The picture shows the votes in the plane of their largest differences.",
   ],
   number: (x) => {
-    const [i, j, c] = closestFilms(x);
-    return x.titles.length > 1
-      ? [two(c), `is the cosine of ${x.titles[i]} and ${x.titles[j]}; 1 is the same direction`]
-      : [two(norm(x.items[0])), `is the length of the vector of ${x.titles[0]}`];
+    const pair = closestFilms(x);
+    if (!pair) return [two(norm(x.votes[0])), `is the length of the vote of ${x.titles[0]}`];
+    const [i, j, c] = pair;
+    return [two(c), `is the cosine of the votes of ${x.titles[i]} and ${x.titles[j]}; 1 is the same direction`];
   },
-  drawing: (x, text) => drawVectors(x, text, closestFilms(x)),
+  drawing: (x, text) => drawVectors(x, text, closestFilms(x)?.slice(0, 2) ?? [0]),
   table: (x) => [
     "Lengths of the vectors",
     ["film", "|e|", "|S e|"],
@@ -76,11 +73,18 @@ const vectors = {
   ],
 };
 
+/** Return where the first logits come from. */
+function firstLogits(x) {
+  if (isUniform(x)) return "The routing of this model is uniform: all logits are 0.";
+  if (x.config.sigma === 0)
+    return "Sigma of this model is 0, so the first logits are 0, and all interests stay equal.";
+  return `The first logits are random.${x.names.length > 1 ? " With equal logits, all interests would stay equal." : ""}`;
+}
+
 const guess = {
   name: "first guess",
-  text: () => [
-    "Each pair of film and interest has a routing logit b. The first logits are random.",
-    "With equal logits, all interests would stay equal.",
+  text: (x) => [
+    `Each pair of film and interest has a routing logit b. ${firstLogits(x)}`,
     "A filled circle is a positive logit, an empty circle a negative logit. The area is the size.",
   ],
   number: ({ logits, hero, interest, titles, names }) => [
@@ -93,10 +97,16 @@ const guess = {
 
 const weights = {
   name: "weights",
-  text: () => [
-    "A softmax over the interests turns the logits of a film into coupling weights w.",
-    "The weights of a film sum to 1: each film divides a weight of 1 among the interests.",
-  ],
+  text: ({ config }) =>
+    config.routing_axis === "behaviours"
+      ? [
+          "A softmax over the films turns the logits of an interest into coupling weights w.",
+          "The weights of an interest sum to 1: each interest divides a weight of 1 among the films.",
+        ]
+      : [
+          "A softmax over the interests turns the logits of a film into coupling weights w.",
+          "The weights of a film sum to 1: each film divides a weight of 1 among the interests.",
+        ],
   number: ({ weights: w, hero, interest, titles, names }) => [
     two(w[0][hero][interest]),
     `is the weight of ${titles[hero]} for ${names[interest]}`,
@@ -128,7 +138,7 @@ const sum = {
 
 const squash = {
   name: "squash",
-  text: ({ squash: kind }) => [
+  text: ({ config: { squash: kind } }) => [
     kind === "squash"
       ? "Squash keeps the direction of z. If z has the length n, the capsule u has the length n²/(1 + n²), which is below 1."
       : kind === "unit"
@@ -139,25 +149,28 @@ const squash = {
       : ["Without this limit, a long sum would have large agreements only because it is long."]),
   ],
   number: ({ sums, capsules, interest, names }) => [
-    three(norm(capsules[interest])),
+    brief(norm(capsules[interest])),
     `is the length of the capsule of ${names[interest]}; its sum was ${two(norm(sums[interest]))} long`,
   ],
   drawing: drawSquash,
   table: ({ sums, capsules, names }) => [
     "Lengths before and after squash",
     ["interest", "|z|", "|u|"],
-    names.map((name, k) => [name, two(norm(sums[k])), three(norm(capsules[k]))]),
+    names.map((name, k) => [name, two(norm(sums[k])), brief(norm(capsules[k]))]),
   ],
 };
 
+const oneIteration = (x) => `${isUniform(x) ? "Uniform routing" : "This model"} has one iteration`;
+
 const agreement = {
   name: "agreement",
-  text: ({ agreement: a }) => [
-    a
-      ? "The agreement is the inner product of vote and capsule. It is added to the logit."
-      : "This model has one iteration, so no agreement is computed.",
-    ...(a ? ["A film gives more of its next weight to an interest that points its way."] : []),
-  ],
+  text: (x) =>
+    x.agreement
+      ? [
+          "The agreement is the inner product of vote and capsule. It is added to the logit.",
+          "A film gives more of its next weight to an interest that points its way.",
+        ]
+      : [`${oneIteration(x)}, so no agreement is computed.`],
   number: ({ agreement: a, logits, hero, interest, titles, names }) =>
     a
       ? [
@@ -169,28 +182,40 @@ const agreement = {
   table: (x) => filmTable("Agreement a of iteration 1", x, x.agreement ?? x.logits.map(() => [])),
 };
 
+/** Return which iterations are drawn, if the picture leaves some out. */
+function partSentence(x) {
+  const shown = shownIterations(x).map((t) => t + 1);
+  if (shown.length === x.iterations) return [];
+  return [`The picture shows iterations ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}.`];
+}
+
 const again = {
   name: "again",
-  text: ({ changes, iterations }) => [
-    `Weights, sum, squash and agreement are computed again. This model stops after iteration ${iterations}.`,
-    ...(iterations > 1
-      ? ["A triangle ▸ marks a film whose largest weight is for another interest than before."]
-      : []),
-    ...changes.map(([number, text]) => `Iteration ${number}: ${text}`),
-  ],
-  number: ({ weights, iterations }) => [
-    String(moves(weights)),
-    iterations > 1
-      ? `of ${weights[0].length} films change their largest interest in iteration 2`
-      : "films change, because there is one iteration",
-  ],
+  text: (x) =>
+    x.iterations > 1
+      ? [
+          `Weights, sum, squash and agreement are computed again. This model stops after iteration ${x.iterations}.`,
+          ...partSentence(x),
+          "A triangle ▸ marks a film whose largest weight is for another interest than in the iteration on its left.",
+          ...x.changes
+            .filter(([number]) => shownIterations(x).includes(number - 1))
+            .map(([number, text]) => `Iteration ${number}: ${text}`),
+        ]
+      : [`${oneIteration(x)}, so nothing is computed again.`],
+  number: ({ weights, iterations }) => {
+    const moved = moves(weights);
+    if (iterations === 1) return ["0", "films change, because there is one iteration"];
+    const films = amount(weights[0].length, "films");
+    const change = moved === 1 ? "changes its" : "change their";
+    return [String(moved), `of ${films} ${change} largest interest in iteration 2`];
+  },
   drawing: drawAgain,
   table: (x) => [
     "Interest with the largest coupling weight",
     ["film", ...x.weights.map((_, t) => `iteration ${t + 1}`)],
     x.titles.map((title, i) => [
       title,
-      ...x.weights.map((w) => `${x.names[largest(w[i])]} (${two(Math.max(...w[i]))})`),
+      ...x.weights.map((w) => `${x.names[ownerOf(w[i])] ?? "equal"} (${two(Math.max(...w[i]))})`),
     ]),
   ],
 };

@@ -14,6 +14,9 @@ const COLOURS = [
   ["#7a3b1e", "#d1a084"],
 ];
 
+/** Number of colours; the interests beyond it repeat them. */
+export const COLOUR_COUNT = COLOURS.length;
+
 /** Return the colour of interest k, from 0, as #rrggbb. */
 export const interestColour = (k) => COLOURS[k % COLOURS.length][dark() ? 1 : 0];
 

@@ -8,7 +8,7 @@ import { showEditor } from "./editor.js";
 import { highlight, showMarks } from "./equation.js";
 import { showInspector } from "./inspector.js";
 import { defineColours } from "./interest_colours.js";
-import { pictureChanged } from "./overview.js";
+import { pictureChanged, pictureOf } from "./overview.js";
 import { numbersHidden } from "./prediction.js";
 import { markFlow, showFlow } from "./flow.js";
 import { showPosition, showStepList } from "./step_list.js";
@@ -130,7 +130,7 @@ function header() {
     const user = Number(event.target.value);
     const same = sources.traces[user].steps.some((step) => step.id === state.step);
     const step = same ? state.step : sources.traces[user].steps[0].id;
-    change({ user, edits: [], cell: null, symbol: null, step });
+    change({ user, edits: [], cell: null, symbol: null, step, picture: pictureOf(user) });
     announce(`User ${sources.traces[user].metadata.user}`);
   });
   byId("slider").addEventListener("input", (event) =>

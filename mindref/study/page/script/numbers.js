@@ -44,6 +44,9 @@ export function five(x) {
   return minus(x.toPrecision(5));
 }
 
+/** Format one number with two decimals. */
+export const two = (x) => minus(x.toFixed(2));
+
 /** Format one number with three decimals. */
 export const brief = (x) => (Number.isFinite(x) ? minus(x.toFixed(3)) : five(x ?? undefined));
 
@@ -93,6 +96,16 @@ export const lengthOf = (x, indices) =>
 
 /** Return [0, 1, ..., n - 1]. */
 export const range = (n) => Array.from({ length: n }, (_, k) => k);
+
+/** Return the index of the largest number; the first of several. */
+export const argmax = (row) => row.indexOf(Math.max(...row));
+
+/** Return the interest with the largest coupling weight of a film; -1 for none, and for a tie. */
+export function ownerOf(row) {
+  const top = Math.max(...row);
+  const tied = row.filter((w) => w >= top * (1 - 1e-9)).length;
+  return top > 0 && tied === 1 ? argmax(row) : -1;
+}
 
 /** Return the inner product of two lists of numbers. */
 export const dot = (x, y) => x.reduce((a, value, k) => a + value * y[k], 0);

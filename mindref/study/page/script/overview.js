@@ -5,7 +5,7 @@ import { range } from "./numbers.js";
 import { legend, links, makeControls, makeNotes } from "./overview_controls.js";
 import { picture } from "./picture.js";
 import { pictureUsers, recordedSettings, route, weightsAt } from "./picture_routing.js";
-import { caption } from "./picture_text.js";
+import { caption, colourNote, introduction } from "./picture_text.js";
 import { genreShapes } from "./shapes.js";
 import { change, state } from "./state.js";
 import { MOVES, TABS } from "./tabs.js";
@@ -32,18 +32,27 @@ MOVES.overview = (by) => shown?.step(by);
 /** Return whether the overview on the page has other settings than the address. */
 export const pictureChanged = () => shown !== null && shown.text() !== state.picture;
 
+/** Return the address of the overview of the user of trace `index`, before iteration 1. */
+export function pictureOf(index) {
+  const number = pictureUsers().findIndex(({ trace }) => trace === index);
+  return number < 0 ? "" : `${number}/0`;
+}
+
 /** Read "user/position/K/sigma/S"; missing or impossible parts become those of the model. */
 function parse(text, users) {
-  const [who, position, interests, sigma, scale] = text.split("/");
-  const user = Number(who) < users.length ? Number(who) : 0;
-  const recorded = recordedSettings(users[user]);
+  const address = text || (state.user > 0 ? pictureOf(state.user) : "");
+  const [who, position, interests, sigma, scale] = address.split("/");
   const from = (part, low, high, otherwise) =>
     part && Number(part) >= low && Number(part) <= high ? Number(part) : otherwise;
+  const whole = (part, low, high, otherwise) =>
+    /^\d+$/.test(part) ? from(part, low, high, otherwise) : otherwise;
+  const user = whole(who, 0, users.length - 1, 0);
+  const recorded = recordedSettings(users[user]);
   return {
     user,
     recorded,
-    position: from(position, 0, 99, 0),
-    interests: from(interests, 1, recorded.mostInterests, recorded.interests),
+    position: whole(position, 0, 99, 0),
+    interests: whole(interests, 1, recorded.mostInterests, recorded.interests),
     sigma: recorded.sigma > 0 ? from(sigma, 0, 4 * recorded.sigma, recorded.sigma) : 0,
     scale: from(scale, 0.2, 3, 1),
   };
@@ -110,6 +119,7 @@ function makeView(users, settings, goTo) {
     controls.showPlay(false);
   }
 
+  /** Write the settings to the address, and announce the caption that is drawn. */
   function tell() {
     save();
     announce(parts.caption.textContent);
@@ -142,8 +152,8 @@ function makeView(users, settings, goTo) {
     stop();
     const next = Math.min(top, Math.max(0, settings.position + by));
     if (next === settings.position) return;
-    moveTo(next);
-    tell();
+    moveTo(next, tell);
+    save();
   }
 
   /** Route again with the settings, and draw everything. */
@@ -166,18 +176,22 @@ function makeView(users, settings, goTo) {
   resize();
   reroute();
   controls.showPosition(settings.position);
-  new ResizeObserver(() => {
-    if (!figure.isConnected) return;
+  const observer = new ResizeObserver(() => {
+    if (!figure.isConnected) {
+      observer.disconnect();
+      return;
+    }
     resize();
     draw(settings.position);
-  }).observe(figure);
+  });
+  observer.observe(figure);
   const element = [
     h("h2", "One user, several tastes: how MIND finds them"),
-    h("p.why", INTRODUCTION),
+    h("p.why", introduction(user.template.metadata.config, top)),
     h(
       "div.overview",
       h("div.overview-main", controls.main, figure, controls.sliders),
-      h("div.overview-side", notes.element, parts.bars, legend(user, drawn)),
+      h("div.overview-side", notes.element, parts.bars, legend(user, drawn), colourNote(recorded.mostInterests)),
     ),
     links(users, settings.user, goTo),
   ];
@@ -185,9 +199,6 @@ function makeView(users, settings, goTo) {
 }
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-
-const INTRODUCTION =
-  "To recommend films, MIND computes one vector for each interest; a single vector would mix the tastes. In each iteration of routing, each film divides a weight of 1 among the interests, and each interest turns towards films with large weights. The agreement of vote and capsule is then added to the logit: a film gives more weight to an interest that points its way.";
 
 function sizeOfPicture() {
   const width = document.documentElement.clientWidth;

@@ -1,9 +1,10 @@
 // The controls, notes and links of the overview.
 
+import { sources } from "./data.js";
 import { announce, button, byId, h, put } from "./dom.js";
 import { minus } from "./numbers.js";
-import { recordedSettings, route } from "./picture_routing.js";
-import { allEqual, furtherIterations, singleVector, whatToDo } from "./picture_text.js";
+import { recordedSettings } from "./picture_routing.js";
+import { amount, furtherIterations, separationSentence, singleVector, whatToDo } from "./picture_text.js";
 import { change, state } from "./state.js";
 import { TABS } from "./tabs.js";
 
@@ -109,6 +110,7 @@ function settingSliders(settings, actions) {
   );
 }
 
+// without zeros at the end: a setting, not a result
 const twoDigits = (x) => minus(String(Number(x.toFixed(2))));
 
 /** Return what the numbers of a position show: the element and `show(routing, position)`.
@@ -137,9 +139,7 @@ function noteTexts(user, base, routing, position, stop) {
       : position < stop
         ? ["picture-start", whatToDo(user, routing, stop)]
         : ["picture-further", furtherIterations(user, routing, stop)];
-  return allEqual(routing)
-    ? [...note, "All interests are equal: with equal initial logits, routing cannot separate them."]
-    : note;
+  return [...note, separationSentence(routing)];
 }
 
 /** Return how to read the picture, and the limits of the settings. */
@@ -148,14 +148,17 @@ export function legend(user, { share, reduction }) {
   const films = user.titles.length;
   const config = user.template.metadata.config;
   const texts = [
-    "Each shape is a film at its vote S e: the shape is the genre, the colour is the mixture of the coupling weights w.",
+    `Each shape is a film at its vote S e: ${user.groups.length ? "the shape is the genre, " : ""}the colour is the mixture of the coupling weights w.`,
     "Each arrow is the capsule u of an interest; thin lines show earlier iterations.",
     `The dotted circle is the length 1 of an arrow; films are drawn at ${scaleText(reduction)} their length.`,
     `The plane shows ${(100 * share).toFixed(0)} % of the variance of the votes. An arrow that points out of the plane looks shorter than it is: point at its number to read its length.`,
     "Films at the same point are moved apart.",
     config.interest_count === "log2" &&
-      `${films} films have at most ${mostInterests} interests: ⌊log₂ ${films}⌋.`,
-    sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",
+      mostInterests === Math.floor(Math.log2(films)) &&
+      `A history of ${films} films has at most ${amount(mostInterests, "interests")}: ⌊log₂ ${films}⌋.`,
+    config.routing === "uniform"
+      ? "The routing of this model is uniform: all logits are 0, and sigma has no effect."
+      : sigma === 0 && "The initial logits of this model are 0: sigma has no effect.",
     config.routing_axis === "behaviours" &&
       "The softmax of this model runs over films. A bar shows the parts of its sum.",
   ];
@@ -168,13 +171,15 @@ const scaleText = (reduction) =>
 
 /** Return the links to the other views, and which user they show. */
 export function links(users, current, goTo) {
-  const traced = users.find(({ trace }) => Number.isInteger(trace));
-  const other = !Number.isInteger(users[current].trace) && traced;
+  const other = users[current].trace !== state.user;
+  const { menu } = users.find(({ trace }) => trace === state.user) ?? {
+    menu: sources.traces[state.user].metadata.user,
+  };
   return h(
     "section.links",
     { "aria-label": "further views" },
     other &&
-      h("p", { id: "traced" }, `All other tabs show the numbers of ${traced.menu}, not of this user.`),
+      h("p", { id: "traced" }, `All other tabs show the numbers of ${menu}, not of this user.`),
     h(
       "p.choices",
       "pictures" in TABS &&

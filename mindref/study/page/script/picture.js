@@ -1,8 +1,8 @@
 // The picture: films, capsules as arrows with trails, and the name of a film on demand.
 
-import { h, stroke, svg, words } from "./dom.js";
+import { arrowHead, h, stroke, svg, words } from "./dom.js";
 import { cssColour, interestColour, mixture, textOn } from "./interest_colours.js";
-import { minus, norm, range } from "./numbers.js";
+import { brief, norm, range, two } from "./numbers.js";
 import { layout, placeLabels } from "./picture_layout.js";
 import { shape } from "./shapes.js";
 
@@ -10,7 +10,7 @@ const HEAD = 11; // radius of the disc at the end of an arrow
 
 /** Return the weights of a film as text. */
 export const weightText = (row) =>
-  row.map((w, k) => `interest ${k + 1}: ${minus(w.toFixed(2))}`).join(", ");
+  row.map((w, k) => `interest ${k + 1}: ${two(w)}`).join(", ");
 
 /** Draw the picture of a user; `size` is [width, height].
  *
@@ -99,6 +99,7 @@ function arrow(k, path, { origin, tipOf }) {
   if (!end) return svg("g", group);
   const [dx, dy] = [end[0] - origin[0], end[1] - origin[1]];
   const long = Math.hypot(dx, dy);
+  const beforeDisc = [0, 1].map((axis) => end[axis] - ((HEAD - 1) * [dx, dy][axis]) / long);
   const ink = interestColour(k);
   return svg(
     "g",
@@ -107,7 +108,7 @@ function arrow(k, path, { origin, tipOf }) {
     spots.slice(0, -1).map(([cx, cy]) => svg("circle", { cx, cy, r: 2.6, fill: ink })),
     stroke(...origin, ...end, "halo"),
     svg("polyline", { class: "shaft", points: [origin, end].join(" "), stroke: ink }),
-    long > HEAD + 14 && head(end, [dx / long, dy / long], ink),
+    long > HEAD + 14 && arrowHead(beforeDisc, [dx / long, dy / long], [12, 7], { fill: ink }),
   );
 }
 
@@ -115,20 +116,13 @@ function arrow(k, path, { origin, tipOf }) {
 function knob(k, path, { tipOf }) {
   if (path.length === 0) return [];
   const [cx, cy] = tipOf(path.at(-1));
-  const title = `Interest ${k + 1}: the capsule u is ${norm(path.at(-1)).toFixed(3)} long`;
+  const title = `Interest ${k + 1}: the capsule u is ${brief(norm(path.at(-1)))} long`;
   return svg(
     "g",
     svg("title", title),
     svg("circle.knob", { cx, cy, r: HEAD, fill: interestColour(k) }),
     svg("text.middle.knob-number", { x: cx, y: cy + 5, fill: textOn(k) }, `${k + 1}`),
   );
-}
-
-/** Return the head of an arrow, before the disc at its end. */
-function head([x, y], [ux, uy], fill) {
-  const at = (along, across) => [x - along * ux - across * uy, y - along * uy + across * ux];
-  const points = [at(HEAD - 1, 0), at(HEAD + 11, 7), at(HEAD + 11, -7)].join(" ");
-  return svg("polygon", { points, fill });
 }
 
 /** Show the title and the weights of a film beside its shape; without a film, hide them. */

@@ -51,12 +51,12 @@ function fromTrace(trace, index) {
 
 /** Return the settings of the model for a user, and the largest number of interests. */
 export function recordedSettings({ titles, b, template }) {
-  const { interests, interest_count: rule, sigma } = template.metadata.config;
+  const { interests, interest_count: rule, sigma, routing } = template.metadata.config;
   const limit = rule === "log2" ? Math.max(1, 31 - Math.clz32(titles.length)) : b.shape[1];
   return {
     iterations: iterationsOf(template),
     interests: Math.min(interests, limit),
-    sigma,
+    sigma: routing === "uniform" ? 0 : sigma, // the logits of uniform routing are 0
     mostInterests: Math.min(limit, b.shape[1]),
   };
 }
@@ -83,7 +83,8 @@ function routingSteps(trace) {
 
 /** Route a user's films: K interests, initial logits scaled to sigma, S scaled.
  *
- * Returns votes (n rows), and for each iteration the weights (n rows) and the capsules (K rows).
+ * Returns votes (n rows), and for each iteration the weights (n rows) and the capsules (K rows);
+ * K, sigma, the axis of the softmax, and whether routing is uniform.
  */
 export function route(user, { interests, sigma, scale }) {
   const template = resized(routingSteps(user.template), interests);
@@ -100,8 +101,9 @@ export function route(user, { interests, sigma, scale }) {
     replaced.set("S", { shape: S.shape, data: S.data.map((x) => x * scale) });
   const { tensors } = recompute(template, replaced, template.changed);
   const iterations = range(iterationsOf(template)).map((k) => k + 1);
+  const { routing_axis: axis, routing } = user.template.metadata.config;
   return {
-    interests,
+    ...{ interests, axis, uniform: routing === "uniform", sigma: recorded.sigma > 0 ? sigma : 0 },
     iterations: iterations.length,
     votes: rowsOf(tensors.get("Se")),
     weights: iterations.map((k) => rowsOf(tensors.get(`w[${k}]`))),

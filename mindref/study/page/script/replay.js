@@ -3,7 +3,7 @@
 import { button, h, put, scroller, titled, unseen } from "./dom.js";
 import { edited } from "./edits.js";
 import { label } from "./explain.js";
-import { cosine, four, minus, range, tiny } from "./numbers.js";
+import { argmax, cosine, four, minus, ownerOf, range, tiny } from "./numbers.js";
 import { hue, shader } from "./quantities.js";
 import { state } from "./state.js";
 import { TABS } from "./tabs.js";
@@ -11,10 +11,8 @@ import { recompute } from "./recompute.js";
 import { iterationsOf } from "./unroll.js";
 import { plainTable, rowsOf } from "./views.js";
 
-/** Return the interest with the largest weight of each behaviour; -1 for none. */
-export function strongestInterests(w) {
-  return rowsOf(w).map((row) => (row.some((x) => x > 0) ? row.indexOf(Math.max(...row)) : -1));
-}
+/** Return the interest with the largest weight of each film; -1 for none or a tie. */
+const strongestInterests = (w) => rowsOf(w).map(ownerOf);
 
 TABS.replay = ({ trace, derived }) => {
   const iterations = iterationsOf(trace);
@@ -164,7 +162,7 @@ function redrawn({ shape, data }, seed) {
 function compared(trace, again, name) {
   const [before, after] = [rowsOf(trace.tensors.get("v")), rowsOf(again.tensors.get("v"))];
   const match = before.map((x) => after.map((y) => cosine(x, y)));
-  const best = match.map((row) => row.indexOf(Math.max(...row)));
+  const best = match.map(argmax);
   const w = `w[${iterationsOf(trace)}]`;
   const [old, now] = [trace, again].map((t) => strongestInterests(t.tensors.get(w)));
   const assigned = old.filter((j) => j >= 0).length;

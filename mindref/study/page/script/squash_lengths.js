@@ -8,14 +8,15 @@ import { iterationsOf } from "./unroll.js";
 
 const [WIDE, HIGH, LEFT, DOWN] = [420, 190, 40, 34];
 const NEAR_ONE = 0.98;
-const CURVES = {
+/** By kind of squash: the length after squash as a function of the length before. */
+export const CURVES = {
   squash: { of: (n) => (n * n) / (1 + n * n), text: "n² / (1 + n²)" },
   unit: { of: (n) => (n > 0 ? 1 : 0), text: "1" },
   none: { of: (n) => n, text: "n" },
 };
 
 /** Return the lengths of z and u in one iteration: [name, before, after] of the active interests. */
-export function capsuleLengths(trace, iteration) {
+function capsuleLengths(trace, iteration) {
   const [z, u] = ["z", "u"].map((name) => trace.tensors.get(`${name}[${iteration}]`));
   const active = trace.tensors.get("active");
   const [before, after] = [z, u].map((x) => rowsOver(x, 1).map((row) => lengthOf(x, row)));

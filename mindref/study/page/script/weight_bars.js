@@ -2,7 +2,7 @@
 
 import { h, scroller, titled, unseen } from "./dom.js";
 import { interestColour, textOn } from "./interest_colours.js";
-import { range } from "./numbers.js";
+import { range, two } from "./numbers.js";
 import { weightText } from "./picture.js";
 import { filmOrder } from "./picture_routing.js";
 import { icon } from "./shapes.js";
@@ -19,7 +19,12 @@ export function weightBars(user, shapes, interests, mark) {
   const rows = order.map((i) => row(user, i, shapes.get(user.groups[i]) ?? 0, interests, mark));
   const names = ["film", "coupling weights w", "largest"];
   const head = h("thead", h("tr", names.map((name) => h("th", { scope: "col" }, name))));
-  const caption = h("caption", "How each film divides a weight of 1 among the interests");
+  const { routing_axis: axis } = user.template.metadata.config;
+  const text =
+    axis === "behaviours"
+      ? "How the weights of each film are divided among the interests"
+      : "How each film divides a weight of 1 among the interests";
+  const caption = h("caption", text);
   const body = h("tbody", rows.map(({ element }) => element));
   const table = h("table.bars", caption, head, body);
   const show = (weights) => rows.forEach(({ fill }, k) => fill(weights[order[k]]));
@@ -53,7 +58,7 @@ function row(user, i, number, interests, mark) {
       part.classList.toggle("small", weights[k] / total < NUMBERED);
     });
     text.textContent = weightText(weights);
-    most.textContent = Math.max(...weights).toFixed(2);
+    most.textContent = two(Math.max(...weights));
     element.dataset.weights = weights.join(" ");
   };
   return { element, fill };
