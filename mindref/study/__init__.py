@@ -20,5 +20,5 @@ Other modules: `explain` (terms of one cell), `gradients` (finite differences an
 `variants` (deviations of public code, compared by `user_summary`), `ambiguities` (readings
 of the paper, with `reading_inputs`), `case_study` (the paper's figure) and `exercises`.
 `derived_views` are these as JSON (`json_arrays`). `top_items` ranks the items; `suggest` finds
-similar names.
+similar names; `number_texts` formats numbers in sentences.
 """

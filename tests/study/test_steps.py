@@ -255,7 +255,7 @@ def test_an_inactive_interest_is_never_the_answer():
     assert trace.values["active"].tolist() == [True, True, False, False]
     assert (trace.values["s"][:2] < 0).all()
     (question,) = (step.question for step in trace.steps if step.id == "attention.scores")
-    assert question.choices[question.answer].startswith(("interest 1,", "interest 2,"))
+    assert question.choices[question.answer].startswith(("interest 1:", "interest 2:"))
     assert len(question.choices) == 2
 
 

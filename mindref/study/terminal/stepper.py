@@ -211,8 +211,8 @@ class Stepper:
             return self.add_suggestions_to(f"Questions before a step are {argument}.")
         if argument:
             return self.ask_question(find_step(self.trace, argument))
-        here = self.trace.steps[self.step_index].question
-        is_open = here is not None and self.step_index not in self.replied
+        question = self.trace.steps[self.step_index].question
+        is_open = question is not None and self.step_index not in self.replied
         return self.ask_question(self.step_index + (not is_open))
 
     def ask_question(self, target: int) -> list[Line]:

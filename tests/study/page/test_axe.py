@@ -38,6 +38,31 @@ def test_no_view_has_a_serious_finding(opened, rich, scheme, width):
     assert not any(findings.values()), json.dumps(findings, indent=1)
 
 
+PLACES = {
+    "overview": {"view": "overview"},
+    "question": {"step": "routing[2].weights", "ask": 1},
+    "squash": {"step": "routing[2].capsules"},
+    "sheet": {"step": "routing[2].weights", "cell": "w[2]@3"},
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_no_place_of_the_default_file_has_a_serious_finding(opened, default_file, scheme, width):
+    size = {"width": width, "height": 900}
+    reader = opened(default_file, viewport=size, color_scheme=scheme, bypass_csp=True)
+    findings = {}
+    for name, place in PLACES.items():
+        reader.at(**place)
+        findings[name] = serious_findings(reader.page)
+        assert bool(reader.page.query_selector("form.predict")) == (name == "question")
+    reader.page.keyboard.press("Escape")
+    reader.page.keyboard.press("?")
+    assert reader.page.is_visible("#help")
+    findings["help"] = serious_findings(reader.page)
+    assert not any(findings.values()), json.dumps(findings, indent=1)
+
+
 def test_a_planted_fault_is_found(opened, rich):
     page = opened(rich, bypass_csp=True).page
     page.evaluate("document.querySelector('h1').after(document.createElement('button'))")

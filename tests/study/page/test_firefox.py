@@ -56,3 +56,25 @@ def test_an_edit_gives_the_numbers_of_chromium(firefox, opened, rich):
     in_chromium = opened(rich, address).page.evaluate(cells)
     assert in_chromium
     assert in_firefox == pytest.approx(in_chromium, rel=1e-12, abs=1e-15)
+
+
+PLAY = """document.querySelector('#picture-play').click();
+  return new Promise(done => { const wait = () => setTimeout(() => {
+    const label = document.querySelector('#tab .controls output').textContent;
+    /iteration 8/.test(label) ? done(label) : wait() }, 50); wait() })"""
+SLIDE = """const slider = document.querySelector('#picture-position'); slider.value = 2;
+  slider.dispatchEvent(new Event('input'));
+  return [...document.querySelectorAll('#tab [data-weights]')].map(x => x.dataset.weights)"""
+
+
+def test_play_and_a_slider_work_on_the_default_file(firefox, opened, default_file):
+    address = "#view=overview&picture=0/5"
+    open_page(firefox, default_file, address)
+    assert firefox.execute_script("return document.documentElement.dataset.selfcheck") == "pass"
+    assert "iteration 8" in firefox.execute_script(PLAY)
+    in_firefox = firefox.execute_script(SLIDE)
+    in_chromium = opened(default_file, address).page.evaluate(f"() => {{ {SLIDE} }}")
+    assert in_chromium
+    for ours, theirs in zip(in_firefox, in_chromium, strict=True):
+        weights = [[float(x) for x in text.split()] for text in (ours, theirs)]
+        assert weights[0] == pytest.approx(weights[1], rel=1e-9, abs=1e-12)

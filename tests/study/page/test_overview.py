@@ -67,7 +67,7 @@ def test_weights_and_capsules_equal_the_recorded_numbers(overview, default_users
     recorded = tensors(default_users[0].trace)
     films, active = (array(recorded[name]).sum() for name in ("mask", "active"))
     for position in range(1, 4):
-        overview.at(view="overview", picture=f"1/{position}")
+        overview.at(view="overview", picture=f"0/{position}")
         w, u = (recorded[f"{name}[{position}]"] for name in "wu")
         weights = array(w).reshape(w["shape"])[:films, :active]
         capsules = array(u).reshape(u["shape"])[:active]
