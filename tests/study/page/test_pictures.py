@@ -248,7 +248,9 @@ def test_the_last_picture_states_which_iterations_it_shows(opened, iterations, s
     text = page.page.inner_text("#picture-8")
     part = f"The picture shows iterations 1, 2 and {iterations}."
     assert (part in text) == (len(shown) < iterations)
-    assert [int(t) for t in re.findall(r"^Iteration (\d+): ", text, re.MULTILINE)] == shown[1:]
+    assert [int(t) for t in re.findall(r"^Iteration (\d+): ", text, re.MULTILINE)] == [
+        t for t in shown if t - 1 in shown
+    ]
 
 
 FILLS = """selector => [...document.querySelectorAll(selector)].map(

@@ -198,7 +198,7 @@ const again = {
           ...partSentence(x),
           "A triangle ▸ marks a film whose largest weight is for another interest than in the iteration on its left.",
           ...x.changes
-            .filter(([number]) => shownIterations(x).includes(number - 1))
+            .filter(([n]) => [n - 2, n - 1].every((t) => shownIterations(x).includes(t)))
             .map(([number, text]) => `Iteration ${number}: ${text}`),
         ]
       : [`${oneIteration(x)}, so nothing is computed again.`],
