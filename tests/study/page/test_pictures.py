@@ -148,7 +148,7 @@ def test_texts_name_the_signs_of_the_drawings(page):
 
 
 def test_films_are_in_the_order_of_the_overview(opened, default_file):
-    reader = opened(default_file, "#view=overview&picture=1/0")  # the traced user
+    reader = opened(default_file, "#view=overview&picture=0/0")  # the traced user
     order = reader.page.eval_on_selector_all(
         "#tab .bars tbody th bdi", "all => all.map(x => x.title)"
     )
