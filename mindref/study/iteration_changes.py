@@ -1,4 +1,4 @@
-"""What a step of routing changed since the same step of the previous iteration, as a sentence."""
+"""Sentences on the change of a routing step since the same step of the previous iteration."""
 
 from __future__ import annotations
 

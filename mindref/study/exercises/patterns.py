@@ -1,4 +1,4 @@
-"""Mistakes of any exercise that answer and right answer alone show: a factor, a sign, an axis."""
+"""General mistakes, recognised from the answer and the right one: a factor, a sign, an axis."""
 
 from __future__ import annotations
 

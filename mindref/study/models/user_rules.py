@@ -45,7 +45,7 @@ def split_last(study_model: StudyModel, users: Ints) -> tuple[Ragged, Ints]:
 
 
 def history_text(study_model: StudyModel, length: int) -> str:
-    """Return how many films a user has beside the target, and how many of them the model reads."""
+    """Return the number of films of a user without the target, and how many the model reads."""
     films, window = length - 1, study_model.model.config.window
     text = "1 film and the target" if films == 1 else f"{films} films and the target"
     return text if films <= window else f"{text}; the model sees the last {window}"

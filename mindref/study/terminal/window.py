@@ -1,4 +1,4 @@
-"""What a window of a terminal shows of a step: padding and parameters folded, weights shaded."""
+"""The rows of a step that fit a terminal window: padding and parameters folded, weights shaded."""
 
 from __future__ import annotations
 

@@ -25,13 +25,17 @@ def serious_findings(page):
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
-def test_no_view_has_a_serious_finding(opened, rich, scheme, width):
+@pytest.fixture(params=[(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+def open_for_axe(opened, request):
+    """A function that opens a file in a window of a width and a colour scheme."""
+    width, scheme = request.param
     # axe-core needs no network, but the policy of the page forbids a script of a test
-    size = {"width": width, "height": 900}
-    reader = opened(rich, viewport=size, color_scheme=scheme, bypass_csp=True)
-    findings = {}
+    settings = {"color_scheme": scheme, "bypass_csp": True}
+    return lambda file: opened(file, viewport={"width": width, "height": 900}, **settings)
+
+
+def test_no_view_has_a_serious_finding(open_for_axe, rich):
+    reader, findings = open_for_axe(rich), {}
     for view in VIEWS:
         reader.at(view=view)
         findings[view] = serious_findings(reader.page)
@@ -46,12 +50,8 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
-def test_no_place_of_the_default_file_has_a_serious_finding(opened, default_file, scheme, width):
-    size = {"width": width, "height": 900}
-    reader = opened(default_file, viewport=size, color_scheme=scheme, bypass_csp=True)
-    findings = {}
+def test_no_place_of_the_default_file_has_a_serious_finding(open_for_axe, default_file):
+    reader, findings = open_for_axe(default_file), {}
     for name, place in PLACES.items():
         reader.at(**place)
         findings[name] = serious_findings(reader.page)

@@ -1,4 +1,4 @@
-"""What is drawn: widths of bars, positions of discs, marks; compared with the trace."""
+"""Widths of bars, positions of discs and marks in the drawings equal those of the trace."""
 
 import re
 

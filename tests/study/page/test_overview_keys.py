@@ -1,4 +1,4 @@
-"""The overview with the keyboard: iterations, films, and what is announced."""
+"""The overview with the keyboard: iterations, films, and announcements."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The overview of models with other settings: it computes and describes what the model computes."""
+"""The overview of models with other settings: its numbers and texts are those of the model."""
 
 import json
 

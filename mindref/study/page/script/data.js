@@ -93,7 +93,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
 });
 
 /** Return the CRC-32 of bytes: any single changed byte changes it. */
-export function crc32(bytes) {
+function crc32(bytes) {
   let c = 0xffffffff;
   for (let i = 0; i < bytes.length; i += 1) c = TABLE[(c ^ bytes[i]) & 255] ^ (c >>> 8);
   return (c ^ 0xffffffff) >>> 0;

@@ -47,29 +47,33 @@ export function drawFilms({ titles, positions }, text) {
 }
 
 /** Draw each logit as a circle: its area is the size; a negative logit is an outline. */
-export function drawLogits({ titles, names, logits, hero }, text) {
+export function drawLogits(numbers, text) {
+  const { names, logits } = numbers;
   const top = Math.max(...logits.flat().map(Math.abs)) || 1;
   const step = (wide() - nameWidth()) / names.length;
-  const first = firstLine(names);
   const largest = Math.min(8, step / 2);
-  return chart(
-    wide(),
-    first + titles.length * LINE + 8,
-    text,
-    legend(names),
-    titles.map((title, i) => [
-      nameOf(title, i, hero, first),
-      logits[i].map((x, k) => {
-        const spot = [nameWidth() + (k + 0.5) * step - (step > 50 ? 18 : 0), first + i * LINE + 9];
-        const radius = Math.max(1, largest * Math.sqrt(Math.abs(x) / top));
-        return [
-          disc(...spot, radius, `${colourOf(k)}${x < 0 ? " negative" : ""}`),
-          step > 50 && words(spot[0] + 11, spot[1] + 4, two(x), "value"),
-        ];
-      }),
-    ]),
+  return filmChart(numbers, text, (i, y) =>
+    logits[i].map((x, k) => {
+      const spot = [nameWidth() + (k + 0.5) * step - (step > 50 ? 18 : 0), y + 9];
+      const radius = Math.max(1, largest * Math.sqrt(Math.abs(x) / top));
+      return [
+        disc(...spot, radius, `${colourOf(k)}${x < 0 ? " negative" : ""}`),
+        step > 50 && words(spot[0] + 11, spot[1] + 4, two(x), "value"),
+      ];
+    }),
   );
 }
+
+/** Draw a legend and a line for each film; `drawLine(i, y)` draws the numbers of film i. */
+function filmChart(numbers, text, drawLine) {
+  const first = firstLine(numbers.names);
+  const height = first + numbers.titles.length * LINE + 8;
+  return chart(wide(), height, text, legend(numbers.names), filmLines(numbers, first, drawLine));
+}
+
+/** Return the title and the numbers of each film; the first line is at height `first`. */
+const filmLines = ({ titles, hero }, first, drawLine) =>
+  titles.map((title, i) => [nameOf(title, i, hero, first), drawLine(i, first + i * LINE)]);
 
 /** Return one bar: the weights of a film, one colour an interest. */
 function stackedBar(row, x, y, width, figures) {
@@ -102,17 +106,10 @@ const legend = (names) => [
 const numberOf = (name) => name.replace(/^interest /, "");
 
 /** Draw the coupling weights of iteration 1 as one bar a film. */
-export function drawWeights({ titles, names, weights, hero }, text) {
-  const first = firstLine(names);
-  return chart(
-    wide(),
-    first + titles.length * LINE + 8,
-    text,
-    legend(names),
-    titles.map((title, i) => [
-      nameOf(title, i, hero, first),
-      stackedBar(weights[0][i], nameWidth(), first + i * LINE, wide() - nameWidth() - 4, true),
-    ]),
+export function drawWeights(numbers, text) {
+  const width = wide() - nameWidth() - 4;
+  return filmChart(numbers, text, (i, y) =>
+    stackedBar(numbers.weights[0][i], nameWidth(), y, width, true),
   );
 }
 
@@ -123,7 +120,8 @@ export const shownIterations = ({ weights: { length } }) =>
   length > MOST_ITERATIONS ? [0, 1, length - 1] : range(length);
 
 /** Draw the weights of the iterations; a triangle marks a film that changed its interest. */
-export function drawAgain({ titles, names, weights, hero }, text) {
+export function drawAgain(numbers, text) {
+  const { titles, names, weights } = numbers;
   const shown = shownIterations({ weights });
   const step = (wide() - nameWidth()) / shown.length;
   const first = firstLine(names);
@@ -136,14 +134,13 @@ export function drawAgain({ titles, names, weights, hero }, text) {
       "g",
       { transform: "translate(0 20)" },
       shown.map((t, n) => words(nameWidth() + (n + 0.5) * step, first - 11, `iteration ${t + 1}`, "middle soft")),
-      titles.map((title, i) => [
-        nameOf(title, i, hero, first),
+      filmLines(numbers, first, (i, y) =>
         shown.map((t, n) => [
-          stackedBar(weights[t][i], nameWidth() + n * step + 12, first + i * LINE, step - 14, false),
+          stackedBar(weights[t][i], nameWidth() + n * step + 12, y, step - 14, false),
           n > 0 && ownerOf(weights[t][i]) !== ownerOf(weights[shown[n - 1]][i]) &&
-            words(nameWidth() + n * step + 10, first + i * LINE + 12, "▸", "end moved-mark"),
+            words(nameWidth() + n * step + 10, y + 12, "▸", "end moved-mark"),
         ]),
-      ]),
+      ),
     ),
   );
 }

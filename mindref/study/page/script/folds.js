@@ -15,7 +15,7 @@ const LOOKED_UP = /\.(index|rows|weights|beta\d|complement\d|value|first|second|
 const isFolded = (name) => WHOLE.has(name.replace(/\[.*$/, "")) || LOOKED_UP.test(name);
 
 /** Return the rows of a table, {open, folded, text}; the text names the folded rows. */
-export function foldRows(trace, tensor) {
+function foldRows(trace, tensor) {
   const plan = layout(tensor);
   const [axis] = plan.rowAxes;
   const all = range(plan.rows.length);
