@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.study.page.page_reader import Reader
+
 pytestmark = pytest.mark.slow
 
 
@@ -24,6 +26,24 @@ def test_a_key_announces_the_iteration_that_it_shows(opened, default_file, motio
         page.keyboard.press(key)
         page.wait_for_function(ANNOUNCED, arg=start)
         assert page.inner_text("#live") == page.inner_text("#tab figcaption")
+
+
+# frames at the start, just before the end (eased by rounding past it), and at the end
+FRAMES = """const times = [0, 699.999999, 700];
+let frame = 0;
+window.requestAnimationFrame = (paint) => setTimeout(() => paint(times[frame++ % 3]));"""
+
+
+def test_a_frame_just_before_the_end_of_a_movement_does_not_pass_the_last_iteration(
+    browser, default_file
+):
+    with browser.new_context(offline=True, reduced_motion="no-preference") as context:
+        context.add_init_script(FRAMES)
+        reader = Reader(context.new_page(), default_file, "#view=overview&picture=0/2")
+        reader.page.keyboard.press("End")
+        reader.page.wait_for_timeout(200)
+        assert reader.errors == []
+        assert reader.page.inner_text("#live").startswith("Iteration 8:")
 
 
 def test_films_are_one_stop_of_tab_and_arrows_move_between_them(overview):

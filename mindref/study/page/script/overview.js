@@ -105,7 +105,7 @@ function makeView(users, settings, goTo) {
     const paint = (now) => {
       start ??= now;
       const share = Math.min(1, (now - start) / MOVEMENT);
-      draw(from + (position - from) * (3 * share ** 2 - 2 * share ** 3));
+      draw(from + (position - from) * Math.min(1, 3 * share ** 2 - 2 * share ** 3));
       if (share < 1) request = requestAnimationFrame(paint);
       else done?.();
     };
