@@ -137,7 +137,7 @@ def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[
     if only is None:
         return
     catalogue = ids if isinstance(ids, Mapping | frozenset) else frozenset(ids)
-    if not any(name in catalogue for name in only.all_ids()):
+    if not any(name in catalogue for name in only.all_ids()):  # recall-R48
         names = list(dict.fromkeys(only.all_ids()))
         got = f"{len(names)} others: {list_names(names)}" if names else "none"
         raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
@@ -174,7 +174,7 @@ def resolve_lists(
         if lists.shared is not None:
             is_listed = np.zeros(len(served.items.ids), np.bool_)
             is_listed[dense_ids(lists.shared, served.dense)] = True
-            allowed = is_listed if is_allow else ~is_listed
+            allowed = is_listed if is_allow else ~is_listed  # recall-R42
             if item_filter.is_allowed is not None:
                 allowed &= item_filter.is_allowed
             item_filter = item_filter._replace(is_allowed=allowed)
@@ -209,7 +209,7 @@ def unknown_users_warning(
 
 def unknown_ids_warning(lists: ItemLists, dense: Mapping[str, int]) -> list[str]:
     """Return one line that counts the distinct unknown ids and names five, or nothing."""
-    names = dict.fromkeys(lists.all_ids())
+    names = dict.fromkeys(lists.all_ids())  # recall-R47: distinct ids
     unknown = [name for name in names if name not in dense]
     if not unknown:
         return []

@@ -45,7 +45,7 @@ class ItemNames:
 
         An id has priority over a title. Raises DataError for a title of several items.
         """
-        if (item := self.dense.get(name)) is not None or name in self.ids:
+        if (item := self.dense.get(name)) is not None or name in self.ids:  # recall-R50
             return item
         items = self.by_title.get(fold_title(name), [])
         if len(items) > 1:
