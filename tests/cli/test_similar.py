@@ -57,7 +57,7 @@ def test_files_of_items_filter_the_list(cli, run, items, tmp_path, monkeypatch):
     text = "item ids are not in the catalogue or untrained: 'nobody'"
     assert result.err == f"--only {only}: 1 of {len(allowed) + 1} {text}\n"
     monkeypatch.setattr(ServedModel, "load", lambda *_: pytest.fail("the model was loaded"))
-    message = "expected at least one item id of the catalogue, got 2 others: 'x', 'y'; write item"
+    message = "at least one item id of the catalogue, got 2 other ids: 'x', 'y'; write"
     assert message in cli.error_line("similar", run, name, "--only", unknown)
 
 

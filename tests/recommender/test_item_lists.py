@@ -86,5 +86,5 @@ def test_an_allow_list_needs_an_id_of_the_catalogue():
     for lists in ({"shared": []}, {"by_request": [None, []]}, {"by_user": {}}):
         with pytest.raises(DataError, match=r"only: expected at least one item id .*, got none; "):
             check_allow_lists(ItemLists("only", **lists), ["a"])
-    with pytest.raises(DataError, match=r"got 7 others: '0', '1', '2', '3', '4' \.\.\.; write"):
+    with pytest.raises(DataError, match=r"got 7 other ids: '0', '1', '2', '3', '4' \.\.\.; write"):
         check_allow_lists(ItemLists("only", by_user={"u": list("0123456")}), {"a": 0})
