@@ -26,6 +26,13 @@ from mindref.shapes import Array
 FAMILIES = ("mind", "mind_plus", "youtube_dnn")
 """Families whose user vectors are a fixed formula of the history (model-R40)."""
 
+FITTED = "whose user vectors are fitted to each history"
+NO_TOWER = {
+    "maxmf": f"{FITTED} by gradient descent",
+    "wals": f"{FITTED} by least squares",
+}
+"""Why a family with user vectors has no user tower."""
+
 
 class UserTower(NamedTuple):
     """The arrays of a user tower, float32 and contiguous, and the settings."""
@@ -73,10 +80,8 @@ def require_tower(config: Any, subject: str, families: Sequence[str]) -> None:
     got, todo = f"one of {config.model}", "use mindref recall"
     if config.model in FAMILIES:
         todo = "use --to onnx"
-    elif family_of(config.model).has_vectors:
-        got += ", whose user vectors are fitted to each history"
     else:
-        got += ", which has no user vectors"
+        got += f", {NO_TOWER.get(config.model, 'which has no user tower')}"
     raise ConfigError(say(subject, expected, got, todo))
 
 
