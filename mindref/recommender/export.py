@@ -89,7 +89,7 @@ def export_run(
         checked_users = sample_checked_users(served, users)
         with exporter_errors(kind):
             verdict = check_export(opened, model, checked_users)
-        if not verdict.agrees:
+        if not verdict.agrees:  # onnx-R10
             raise ExportDiffers(verdict)
         facts = {
             "format": FORMAT,
@@ -114,7 +114,7 @@ def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
     """Return the module that writes towers, and the versions of its dependencies for this kind."""
     try:
         writer = import_exporter(kind)
-        return writer, writer.require(kind)
+        return writer, writer.require(kind)  # onnx-R11
     except ImportError as error:
         got = f"{type(error).__name__}: {error}"
         raise BackendError(say(f"--to {kind}", NEEDED[kind], got, INSTALL[kind])) from error

@@ -151,6 +151,7 @@ def test_a_missing_framework_is_reported_with_the_package(name, kinds, cli, run,
     assert not (run / f"export-{name}").exists()
 
 
+@pytest.mark.rules("onnx-R11")
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_missing_packages_are_reported_before_the_run_is_read(missing, cli, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from mindref.backend import load_backend
+from mindref.config import Config
+from mindref.models.parameters import Layer
 from mindref.models.serving import compute_interests
-from mindref.models.tower import FAMILIES, user_tower
+from mindref.models.tower import FAMILIES, UserTower, user_tower
+from tests import spec_pages
 from tests.backends.exported_towers import (
     ITEMS,
     OPTIONS,
@@ -32,12 +35,15 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not
 from mindref.recommender import onnx_export  # noqa: E402
 
 EVERY = pytest.mark.parametrize("options", [*OPTIONS, *YOUTUBE])
-STEP = re.compile(
-    r"active|ids|interests(\.(active|count|join|residual))?|layers\[\d+\](\.relu)?"
-    r"|history\.(mask|ages|count|embed)|profile(\.embed)?"
-    r"|routing\.(votes|mask|logits|factors)|routing\[\d+\]\.(weights|sums|capsules|agreement|update)"
-    r"|contexts(\.(factors|weights|sums|capsules))?|pooling\.(mask|logits|weights|mean)"
-)
+
+
+def step_pattern():
+    """Return a pattern for the names of the table under "Forward" of the page."""
+    section = spec_pages.text("onnx").partition("## Forward")[2].partition("\n## ")[0]
+    cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    names = re.findall(r"`([^`]+)`", " ".join(cells))
+    assert len(names) > 25
+    return re.compile("|".join(re.sub(r"\\\[\w\\\]", r"\\[\\d+\\]", re.escape(x)) for x in names))
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +110,10 @@ def test_a_file_is_valid_and_its_nodes_are_the_steps(options, folder_of):
     model = onnx.load(path)
     assert [(x.domain, x.version) for x in model.opset_import] == [("", 18)]
     assert (model.ir_version, model.producer_name) == (8, "mindref")
+    steps = step_pattern()
     for node in model.graph.node:
         assert (node.domain, [node.name]) == ("", list(node.output))
-        assert STEP.fullmatch(node.name.partition("/")[0]), node.name
+        assert steps.fullmatch(node.name.partition("/")[0]), node.name
     settings = json.loads(model.doc_string.partition("settings: ")[2])
     assert settings == json.loads(json.dumps(reference_interests(options)[0].config.to_dict()))
 
@@ -186,3 +193,23 @@ def test_constants_beyond_the_limit_are_in_a_second_file(monkeypatch, tmp_path):
     assert_file_matches_reference(
         onnx_export.open_file("onnx", tmp_path / onnx_export.FILE), "best"
     )
+
+
+def example_parts(example):
+    """Return the user tower of the worked example."""
+    names = ("items", "logits", "S", "layer_weight", "layer_bias")
+    items, logits, bilinear, weight, bias = (np.array(example[x], np.float32) for x in names)
+    config = Config.of("mind", example["settings"])
+    profile, positions = np.zeros((0, 8), np.float32), np.zeros((config.window, 0), np.float32)
+    layers = (Layer(weight, bias),)
+    return UserTower(items, logits, profile, bilinear, positions, layers, 0, 2, config)
+
+
+@pytest.mark.rules("onnx-R1", "onnx-R3")
+def test_the_worked_example_is_computed(tmp_path):
+    (example,) = spec_pages.examples("onnx")
+    onnx_export.write("onnx", example_parts(example), tmp_path)
+    file = onnx_export.open_file("onnx", tmp_path / onnx_export.FILE)
+    interests, active = file(np.array(example["history"]), np.array(example["mask"]))
+    np.testing.assert_allclose(interests, example["interests"], rtol=0, atol=1e-6)
+    assert active.tolist() == example["active"]

@@ -40,8 +40,9 @@ class Graph:
         return self.array(f"int64{list(values)}", np.array(values, np.int64))
 
     def add(self, op_type: str, name: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node with one output; return the name of both."""  # onnx-R6
-        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
+        """Add a node with one output; return the name of both."""
+        node = helper.make_node(op_type, inputs, [name], name=name, **attributes)  # onnx-R6
+        self.nodes.append(node)
         return name
 
     def model(

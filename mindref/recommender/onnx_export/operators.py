@@ -15,7 +15,7 @@ from mindref.ops.routing import AXES
 from mindref.recommender.onnx_export.graph import Graph
 
 
-class Votes(NamedTuple):
+class RoutingInputs(NamedTuple):
     """Names of the inputs of routing."""
 
     votes: str  # (B, L, D)
@@ -69,7 +69,7 @@ def add_squash(graph: Graph, name: str, x: str, kind: str) -> str:
     return graph.add("Mul", name, unit, gain)
 
 
-def add_routing(graph: Graph, inputs: Votes, iterations: int, axis: str, kind: str) -> str:
+def add_routing(graph: Graph, inputs: RoutingInputs, iterations: int, axis: str, kind: str) -> str:
     """Add the iterations of routing, `routing[1]` to `routing[r]`; return the capsules."""
     logits = inputs.logits or graph.number(0.0)
     for iteration in range(1, iterations + 1):  # routing-R5

@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from mindref.models.tower import UserTower
 from mindref.recommender.onnx_export.graph import Graph
 from mindref.recommender.onnx_export.operators import (
-    Votes,
+    RoutingInputs,
     add_layers,
     add_routing,
     add_softmax,
@@ -27,7 +27,7 @@ from mindref.shapes import Array
 TYPES = {"int64": TensorProto.INT64, "bool": TensorProto.BOOL, "float32": TensorProto.FLOAT}
 
 
-class Behaviours(NamedTuple):
+class HistoryNodes(NamedTuple):
     """Names of the arrays of the behaviours in the window; L has one padded position more."""
 
     ids: str  # (B, L) rows of the item table, 0 at padding
@@ -62,10 +62,11 @@ def description(parts: UserTower) -> str:
         f"User tower of a run of the model {parts.config.model}: item rows, oldest first, and mask"
         " to interests and active interests. Nodes have the names of the steps of mindref study."
     )
-    return f"{words}\nsettings: {json.dumps(parts.config.to_dict(), sort_keys=True)}"  # onnx-R6
+    settings = json.dumps(parts.config.to_dict(), sort_keys=True)  # onnx-R8
+    return f"{words}\nsettings: {settings}"  # onnx-R6
 
 
-def add_behaviours(graph: Graph, parts: UserTower) -> Behaviours:
+def add_behaviours(graph: Graph, parts: UserTower) -> HistoryNodes:
     """Add the last `window` behaviours, and their vectors.
 
     Both inputs get one padded position, because some runtimes cannot reduce an axis of size 0.
@@ -86,7 +87,7 @@ def add_behaviours(graph: Graph, parts: UserTower) -> Behaviours:
     ids = graph.add("Where", "ids", mask, add_checked_rows(graph, "ids", rows, parts.items), zero)
     table = graph.array("items.table", parts.items)
     vectors = graph.add("Gather", "history.embed", table, ids)  # model-R1
-    return Behaviours(ids, mask, ages, count, vectors)
+    return HistoryNodes(ids, mask, ages, count, vectors)
 
 
 def add_checked_rows(graph: Graph, name: str, rows: str, table: Array) -> str:
@@ -116,7 +117,9 @@ def add_active(graph: Graph, parts: UserTower, count: str) -> str:
     return graph.add("Less", "active", order, num_active)
 
 
-def add_routed_vectors(graph: Graph, parts: UserTower, behaviours: Behaviours, active: str) -> str:
+def add_routed_vectors(
+    graph: Graph, parts: UserTower, behaviours: HistoryNodes, active: str
+) -> str:
     """Add the vectors (B, K, D) of a model with routing, active or not."""
     config, votes = parts.config, behaviours.vectors
     if config.votes == "matrix":  # mind_plus-R8
@@ -134,7 +137,7 @@ def add_routed_vectors(graph: Graph, parts: UserTower, behaviours: Behaviours, a
     )
     factors = add_factors(graph, "routing.factors", of_interests, behaviours.ages)
     iterations = config.iterations if config.routing == "dynamic" else 1  # model-R12
-    inputs = Votes(votes, allowed, logits, factors)
+    inputs = RoutingInputs(votes, allowed, logits, factors)
     capsules = add_routing(graph, inputs, iterations, config.routing_axis, config.squash)
     if config.head == "none":  # mind_plus-R11
         return capsules
@@ -157,7 +160,7 @@ def add_factors(graph: Graph, name: str, log_weights: Array, ages: str) -> str |
     return graph.add("Exp", name, graph.add("Gather", f"{name}/logs", table, ages))
 
 
-def add_pooled_vectors(graph: Graph, parts: UserTower, behaviours: Behaviours) -> str:
+def add_pooled_vectors(graph: Graph, parts: UserTower, behaviours: HistoryNodes) -> str:
     """Add the vectors (B, 1, D) of a model without routing: the head of the behaviours' mean."""
     mask = graph.add("Unsqueeze", "pooling.mask", behaviours.mask, graph.integers(2))
     logits = graph.number(0.0)
@@ -173,14 +176,16 @@ def add_head(graph: Graph, parts: UserTower, vectors: str, contexts: str | None)
     """Add the layers of [vector ; profile ; contexts] for every vector (B, K, D)."""
     joined, width = [vectors], parts.items.shape[1]
     if parts.features:
-        rows = add_checked_rows(graph, "profile", "profile", parts.profile)
+        rows = add_checked_rows(graph, "profile.embed", "profile", parts.profile)
         table = graph.array("profile.table", parts.profile)
         profile = graph.add("Gather", "profile.embed", table, rows)  # model-R2 (B, G, Q)
         total = parts.features * parts.profile.shape[1]
-        joined.append(add_repeated(graph, "profile.embed", profile, total, parts.vectors))
+        joined.append(add_repeated(graph, "interests.join/profile", profile, total, parts.vectors))
     if contexts is not None:
         total = parts.config.contexts * width
-        joined.append(add_repeated(graph, "contexts", contexts, total, parts.vectors))
+        joined.append(
+            add_repeated(graph, "interests.join/contexts", contexts, total, parts.vectors)
+        )
     x = graph.add("Concat", "interests.join", *joined, axis=2)  # model-R4, mind_plus-R9
     return add_layers(graph, x, parts.layers, last_relu=parts.config.last_relu)
 
@@ -195,5 +200,5 @@ def add_interests(graph: Graph, parts: UserTower, vectors: str, active: str) -> 
     """Add the output `interests` (B, K, D), zero where inactive."""
     name = "interests.active" if parts.config.normalise else "interests"
     is_active = graph.add("Unsqueeze", "interests.active/mask", active, graph.integers(2))
-    x = graph.add("Where", name, is_active, vectors, graph.number(0.0))  # model-R6
+    x = graph.add("Where", name, is_active, vectors, graph.number(0.0))  # onnx-R1
     return add_squash(graph, "interests", x, "unit") if parts.config.normalise else x  # model-R19
