@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mindref
 from mindref.backend import load_backend
 from mindref.config import Config
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.models.parameters import Layer
 from mindref.models.serving import compute_interests
 from mindref.models.tower import FAMILIES, UserTower, user_tower
@@ -33,6 +35,8 @@ onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 from mindref.recommender import onnx_export  # noqa: E402
+from mindref.recommender.export import export_run  # noqa: E402
+from mindref.recommender.sharding import recall_all  # noqa: E402
 
 EVERY = pytest.mark.parametrize("options", [*OPTIONS, *YOUTUBE])
 
@@ -213,3 +217,49 @@ def test_the_worked_example_is_computed(tmp_path):
     interests, active = file(np.array(example["history"]), np.array(example["mask"]))
     np.testing.assert_allclose(interests, example["interests"], rtol=0, atol=1e-6)
     assert active.tolist() == example["active"]
+
+
+def run_guide_example(run, folder, monkeypatch, histories, n):
+    """Return the lists of the program of the user guide for histories, after an export."""
+    page = Path(__file__).parents[2] / ".site" / "pages" / "guide" / "export.md"
+    (program,) = re.findall(r"```python run\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    export_run(run, "onnx", folder / "served", users=50)
+    monkeypatch.chdir(folder)
+    names = {}
+    exec(program.rpartition("\nprint(")[0], names)
+    return [names["recommend"](history, n) for history in histories]
+
+
+def recalled_lists(run, folder, count, n):
+    """Return user -> items of `mindref recall --all-users --index exact`, for `count` users."""
+    recall_all(run, folder / "lists.tsv", kind="exact", n=n)
+    lists = {}
+    for line in (folder / "lists.tsv").read_text("utf-8").splitlines()[1:]:
+        user, _, item = line.split("\t")[:3]
+        lists.setdefault(user, []).append(item)
+    return dict(list(lists.items())[:count])
+
+
+def assert_example_equals_recall(run, tmp_path, monkeypatch, count):
+    expected, log = recalled_lists(run, tmp_path, count, n=10), mindref.load(run).served.log
+    users = {name: row for row, name in enumerate(log.user_ids)}
+    histories = [[log.item_ids[i] for i in log.interactions.row(users[name])] for name in expected]
+    lists = run_guide_example(run, tmp_path, monkeypatch, histories, n=10)
+    assert len(lists) == count
+    assert lists == list(expected.values())
+
+
+@pytest.mark.parametrize("preset", ["best", "sparse"])
+def test_the_program_of_the_guide_returns_the_lists_of_recall(preset, tmp_path, monkeypatch):
+    write_synthetic_log(make_synthetic_log(users=110, items=120), tmp_path)
+    model = mindref.MIND(preset, steps=20, batch=32, negatives=32, width=8, backend="numpy")
+    model.fit(tmp_path / "shop.inter", run=tmp_path / "run")
+    assert_example_equals_recall(tmp_path / "run", tmp_path, monkeypatch, count=100)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_the_program_returns_the_lists_of_real_users(real_data, tmp_path, monkeypatch):
+    model = mindref.MIND(steps=100, evaluate_every=100)
+    model.fit(real_data / "ml-1m", run=tmp_path / "run")
+    assert_example_equals_recall(tmp_path / "run", tmp_path, monkeypatch, count=100)

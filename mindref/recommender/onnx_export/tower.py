@@ -75,12 +75,12 @@ def add_behaviours(graph: Graph, parts: UserTower) -> HistoryNodes:
     window, axis = graph.number(parts.config.window, "int64"), graph.integers(1)
     counted = graph.add("Cast", "history.mask/counted", "mask", to=TensorProto.INT64)
     padded = graph.add("Pad", "history.mask/padded", counted, one_more)
-    given = graph.add("Cast", "history.mask/behaviours", padded, to=TensorProto.BOOL)
+    unmasked = graph.add("Cast", "history.mask/behaviours", padded, to=TensorProto.BOOL)
     number = graph.add("CumSum", "history.mask/number", padded, graph.number(1, "int64"))
     total = graph.add("ReduceSum", "history.mask/total", padded, axis)
     age = graph.add("Sub", "history.mask/age", total, number)
     recent = graph.add("Less", "history.mask/recent", age, window)
-    mask = graph.add("And", "history.mask", given, recent)  # onnx-R3
+    mask = graph.add("And", "history.mask", unmasked, recent)  # onnx-R3
     ages = graph.add("Where", "history.ages", mask, age, zero)
     count = graph.add("Min", "history.count", total, window)
     rows = graph.add("Pad", "ids/padded", "items", one_more)
