@@ -43,16 +43,14 @@ def write(kind: str, parts: tower.UserTower, folder: Path) -> dict[str, Any]:
 
     Constants of more than LARGEST bytes are written to a second file in the same folder.
     """
-    import onnx
-
     from mindref.recommender.onnx_export.graph import IR_VERSION, OPSET
-    from mindref.recommender.onnx_export.tower import tower_model
+    from mindref.recommender.onnx_export.tower import tower_graph
 
-    model = tower_model(parts)
-    sizes = (len(tensor.raw_data) for tensor in model.graph.initializer)
-    external = sum(sizes) > LARGEST  # onnx-R9
-    onnx.save_model(model, folder / FILE, save_as_external_data=external, location=f"{FILE}.data")
-    nodes = len(model.graph.node)
+    graph = tower_graph(parts)
+    path = folder / FILE
+    data = folder / f"{FILE}.data" if graph.nbytes > LARGEST else None  # onnx-R9
+    path.write_bytes(graph.model(data).SerializeToString(deterministic=True))
+    nodes = len(graph.nodes)
     return {"file": FILE, "opset": OPSET, "ir_version": IR_VERSION, "nodes": nodes}
 
 

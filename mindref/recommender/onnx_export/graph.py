@@ -6,10 +6,20 @@ step: `routing[1].capsules/length` belongs to the step `routing[1].capsules`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    StringStringEntryProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 import mindref
 
@@ -17,18 +27,23 @@ OPSET = 18
 IR_VERSION = 8
 """Both are of 2022. Runtimes since then can read a file, whatever version of `onnx` wrote it."""
 
+SMALL = 1024  # bytes of a constant that stays in the file of the graph
+PAGE = 4096  # offsets in the file of constants are multiples, so that runtimes can map the file
+
 
 class Graph:
     """The nodes of a graph in the order of computation, and its constants."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, description: str) -> None:
+        self.name, self.description = name, description  # the description is the doc_string
         self.nodes: list[NodeProto] = []
-        self.tensors: dict[str, TensorProto] = {}
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self.inputs: list[ValueInfoProto] = []
+        self.outputs: list[ValueInfoProto] = []
 
     def array(self, name: str, array: np.ndarray[Any, Any]) -> str:
         """Add a constant of this name, with the dtype of the array; return the name."""
-        if name not in self.tensors:
-            self.tensors[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.arrays.setdefault(name, np.asarray(array, order="C"))
         return name
 
     def number(self, value: float, dtype: str = "float32") -> str:
@@ -45,20 +60,44 @@ class Graph:
         self.nodes.append(node)
         return name
 
-    def model(
-        self,
-        inputs: list[ValueInfoProto],
-        outputs: list[ValueInfoProto],
-        name: str,
-        description: str,
-    ) -> ModelProto:
-        """Return the model of the graph, with a description as its doc_string."""
-        graph = helper.make_graph(self.nodes, name, inputs, outputs, [*self.tensors.values()])
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes of all constants."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def model(self, data: Path | None = None) -> ModelProto:
+        """Return the model of the graph. Constants that are not SMALL are written to `data`."""
+        if data is None:
+            tensors = [numpy_helper.from_array(x, name) for name, x in self.arrays.items()]
+        else:
+            with data.open("wb") as file:
+                tensors = list(self.external_tensors(file, data.name))
+        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, tensors)
         return helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],  # onnx-R7
             ir_version=IR_VERSION,
             producer_name="mindref",
             producer_version=mindref.__version__,
-            doc_string=description,
+            doc_string=self.description,
         )
+
+    def external_tensors(self, file: BinaryIO, location: str) -> Iterator[TensorProto]:
+        """Yield the constants; write those that are not SMALL to the file at `location`.
+
+        A message of Protocol Buffers cannot contain 2 GiB, so these bytes never are in one.
+        """
+        for name, array in self.arrays.items():
+            if array.nbytes <= SMALL:
+                yield numpy_helper.from_array(array, name)
+                continue
+            file.seek(-file.tell() % PAGE, 1)
+            dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+            tensor = TensorProto(name=name, data_type=dtype, dims=array.shape)
+            tensor.data_location = TensorProto.EXTERNAL
+            words = {"location": location, "offset": file.tell(), "length": array.nbytes}
+            tensor.external_data.extend(
+                StringStringEntryProto(key=key, value=str(value)) for key, value in words.items()
+            )
+            file.write(array.data)
+            yield tensor

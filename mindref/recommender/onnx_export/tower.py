@@ -10,7 +10,7 @@ import json
 from typing import Any, NamedTuple
 
 import numpy as np
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import TensorProto, ValueInfoProto, helper
 
 from mindref.models.tower import UserTower
 from mindref.recommender.onnx_export.graph import Graph
@@ -37,9 +37,11 @@ class HistoryNodes(NamedTuple):
     vectors: str  # (B, L, D)
 
 
-def tower_model(parts: UserTower) -> ModelProto:
-    """Return the ONNX model of a user tower."""
-    graph = Graph()
+def tower_graph(parts: UserTower) -> Graph:
+    """Return the graph of a user tower."""
+    graph = Graph(f"{parts.config.model}_user_tower", description(parts))
+    inputs, outputs = parts.signature()
+    graph.inputs, graph.outputs = [*map(value_info, inputs)], [*map(value_info, outputs)]
     behaviours = add_behaviours(graph, parts)
     active = add_active(graph, parts, behaviours.total)
     if parts.routes:
@@ -47,8 +49,7 @@ def tower_model(parts: UserTower) -> ModelProto:
     else:
         vectors = add_pooled_vectors(graph, parts, behaviours)
     add_interests(graph, parts, vectors, active)
-    inputs, outputs = ([value_info(tensor) for tensor in side] for side in parts.signature())
-    return graph.model(inputs, outputs, f"{parts.config.model}_user_tower", description(parts))
+    return graph
 
 
 def value_info(tensor: dict[str, Any]) -> ValueInfoProto:
