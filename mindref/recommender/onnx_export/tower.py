@@ -70,7 +70,7 @@ def description(parts: UserTower) -> str:
 def add_behaviours(graph: Graph, parts: UserTower) -> HistoryNodes:
     """Add the last `window` behaviours, and their vectors.
 
-    Both inputs get one padded position, because some runtimes cannot reduce an axis of size 0.
+    Both inputs get one padded position: ONNX Runtime 1.20 cannot reduce an axis of size 0.
     """
     zero, one_more = graph.number(0, "int64"), graph.integers(0, 0, 0, 1)
     window, axis = graph.number(parts.config.window, "int64"), graph.integers(1)
