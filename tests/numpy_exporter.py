@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mindref.models import mind
+from mindref.models import mind, tower
 from mindref.models.family import family_of
 from mindref.models.parameters import catalogue_of_ids
 from mindref.models.tower import UserTower
@@ -18,7 +18,9 @@ FILE = "user_tower.test"
 
 
 class Writer:
-    """What mindref_torch.export offers; `spoil` changes what a file answers."""
+    """What an exporter offers; `spoil` changes what a file answers."""
+
+    FAMILIES = tower.FAMILIES
 
     def __init__(self, spoil: Callable[..., Any] = lambda *answers: answers) -> None:
         self.spoil = spoil
@@ -39,20 +41,6 @@ class Writer:
         assert path.read_bytes() == b"a tower"
         parts = self.parts
         return lambda *arrays: self.spoil(*answers(parts, *arrays))
-
-
-made = Writer()
-require, write, open_file = made.require, made.write, made.open_file
-
-
-def offer(folder: Path) -> Path:
-    """Make a folder that registers this module for programs with the folder on PYTHONPATH."""
-    about = folder / "offered-0.dist-info"
-    about.mkdir(parents=True)
-    words = f"[mindref.exporters]\nonnx = {__name__}\n"
-    (about / "entry_points.txt").write_text(words, encoding="utf-8")
-    (about / "METADATA").write_text("Name: offered\nVersion: 0\n", encoding="utf-8")
-    return folder
 
 
 def answers(parts: UserTower, items: Ints, mask: Bools, profile: Ints | None = None) -> Answers:

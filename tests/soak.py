@@ -21,7 +21,6 @@ from pathlib import Path
 
 from mindref.bench.machine import resident_bytes
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from tests import numpy_exporter
 
 RELATIVE, ABSOLUTE = 0.02, 4.0  # of RSS: both must be passed, the second in MB
 WARM = 0.25  # share of the time that warms up
@@ -44,7 +43,6 @@ def soak(folder: Path, seconds: float) -> list[Sample]:
     places = [folder / name for name in ("tmp", "runs", "cache")]
     for place in places:
         place.mkdir()
-    sys.path.insert(0, str(numpy_exporter.offer(folder / "plugin")))
     os.environ["TMPDIR"] = tempfile.tempdir = str(places[0])
     os.environ["NUMBA_CACHE_DIR"] = str(places[2])
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)

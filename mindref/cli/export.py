@@ -19,7 +19,7 @@ KINDS = ("onnx", "torch")
 @click.argument("run", type=settings.FOLDER)
 @click.option(
     "--to", "kind", type=click.Choice(KINDS), required=True,
-    help="File type: ONNX, or torch.export (.pt2).",
+    help="File type: ONNX, or torch.export (.pt2; models mind and mind_plus).",
 )  # fmt: skip
 @click.option(
     "--output", type=settings.FOLDER,
@@ -45,8 +45,9 @@ def export_command(
       interests (batch, K, width), float32
       active interests (batch, K), bool
 
-    Batch and length may have any size. The keyed initial logits are stored as constants. Requires
-    the package mindref-torch; ONNX also requires its extra `export`.
+    Batch and length may have any size. The keyed initial logits are stored as constants. ONNX
+    requires the extra `onnx`, and torch the package mindref-torch. Models: mind, mind_plus,
+    youtube_dnn.
 
     The exported file is run and compared with the backend `numpy`: on users of the log, or on
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.

@@ -203,13 +203,10 @@ def computes_settings(backend: Any, config: Any) -> bool:
     return bool(computes_family(config))
 
 
-def require_contract_family(config: Config, subject: str, *further: str) -> None:
-    """Raise ConfigError unless the model is MIND, the family of the backend contract, or further.
-
-    further: names of other families that the caller supports.
-    """
-    if not family_of(config.model).in_contract and config.model not in further:  # model-R40
-        expected = f"a run of the model {' or '.join(['mind', *further])}"
+def require_contract_family(config: Config, subject: str) -> None:
+    """Raise ConfigError unless the model is MIND, the family of the backend contract."""
+    if not family_of(config.model).in_contract:  # model-R40
+        expected = "a run of the model mind"
         todo = "train one with mindref train --preset mind"
         raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
 

@@ -16,6 +16,7 @@ sharding           recommended lists of all users in shards, on one machine or a
 rerank             reranking of candidates with DIN, and the gain
 din_indexability   how well item vectors of an index can approximate DIN's scores
 export             a trained model as files for serving without mindref
+onnx_export        the user tower as an ONNX file, built from the arrays
 export_check       comparison of an exported file with the reference
 """
 

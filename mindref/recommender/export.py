@@ -1,11 +1,11 @@
 """Export for serving: the user tower as a file, and the item matrix that interests query.
 
-    user_tower.onnx     or user_tower.pt2: histories -> interests and which are active
+    user_tower.onnx     or user_tower.pt2: histories -> interests and active interests
     items.safetensors   `items`, the vectors of the servable items (M, D), float32
     items.tsv           external id, dense id, count, title; the dense id is the row of the matrix
     export.json         description of the files, their sha256, and the scoring rule
 
-A plugin such as the package mindref-torch writes the tower.
+An exporter of BUILT_IN, or a plugin such as the package mindref-torch, writes the tower.
 The file is run and compared with the reference before the folder gets its name.
 """
 
@@ -13,15 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 import mindref
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError, say
-from mindref.models import mind_plus
-from mindref.models.family import require_contract_family
-from mindref.models.tower import UserTower, to_float32, user_tower, with_keyed_logits
+from mindref.models.tower import (
+    UserTower,
+    require_tower,
+    to_float32,
+    user_tower,
+    with_keyed_logits,
+)
 from mindref.recommender.export_check import ExportCheck, check_export, sample_checked_users
 from mindref.recommender.serving import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
@@ -32,10 +36,14 @@ KINDS = ("onnx", "torch")
 FORMAT = 1  # of export.json; incremented by incompatible changes
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
 GROUP = "mindref.exporters"
-"""Entry points, one per kind: modules with `require`, `write` and `open_file`."""
+"""Entry points, one per kind: modules with `FAMILIES`, `require`, `write` and `open_file`."""
 
+BUILT_IN = {"onnx": "mindref.recommender.onnx_export"}
+"""Kind -> module of this package; an entry point cannot replace it."""
+
+NEEDED = {"onnx": "onnx and onnxruntime", "torch": "mindref-torch with torch 2.9 or newer"}
 INSTALL = {
-    "onnx": "in a checkout of mindref: pip install './backends/torch[export]'",
+    "onnx": "in a checkout of mindref: pip install '.[onnx]'",
     "torch": "in a checkout of mindref: pip install ./backends/torch 'torch>=2.9'",
 }
 
@@ -62,7 +70,7 @@ def export_run(
     """
     writer, versions = load_exporter(kind)
     config = checkpoint.load_config(run)[0]
-    require_contract_family(config, f"export {run}", mind_plus.FAMILY.name)
+    require_tower(config, f"export {run}", writer.FAMILIES)
     served = ServedModel.load(run, data=data)
     with atomic.explain_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +89,7 @@ def export_run(
         checked_users = sample_checked_users(served, users)
         with exporter_errors(kind):
             verdict = check_export(opened, model, checked_users)
-        if not verdict.agrees:
+        if not verdict.agrees:  # onnx-R10
             raise ExportDiffers(verdict)
         facts = {
             "format": FORMAT,
@@ -95,7 +103,7 @@ def export_run(
         }
         facts = files.write_sealed(folder / MANIFEST, facts, files.FEWER)
     warnings = [warning] if warning else []
-    if served.model.config.logits == "per_call":  # a file cannot draw
+    if parts.routes and served.model.config.logits == "per_call":  # a file cannot draw
         warnings += [
             "the run draws initial logits anew for every request; the file has the keyed ones"
         ]
@@ -104,16 +112,22 @@ def export_run(
 
 def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
     """Return the module that writes towers, and the versions of its dependencies for this kind."""
-    entry_points = {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
     try:
-        if kind not in entry_points:
-            raise ImportError(f"no package offers {kind!r} as an entry point of {GROUP}")
-        writer = entry_points[kind].load()
-        return writer, writer.require(kind)
+        writer = import_exporter(kind)
+        return writer, writer.require(kind)  # onnx-R11
     except ImportError as error:
-        needed = "mindref-torch with its extra `export`" if kind == "onnx" else "mindref-torch"
         got = f"{type(error).__name__}: {error}"
-        raise BackendError(say(f"--to {kind}", needed, got, INSTALL[kind])) from error
+        raise BackendError(say(f"--to {kind}", NEEDED[kind], got, INSTALL[kind])) from error
+
+
+def import_exporter(kind: str) -> Any:
+    """Return the module that writes this kind. Raises ImportError if no package has it."""
+    if kind in BUILT_IN:
+        return import_module(BUILT_IN[kind])
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.name == kind:
+            return entry.load()
+    raise ImportError(f"no package offers {kind!r} as an entry point of {GROUP}")
 
 
 @contextmanager
@@ -133,32 +147,18 @@ def exporter_errors(kind: str) -> Iterator[None]:
 
 
 def tower_signature(parts: UserTower) -> dict[str, Any]:
-    """Return inputs and outputs of a tower; named sizes are variable and may be 0."""
+    """Return inputs and outputs of a tower, and what they depend on."""
     config = parts.config
-    sequence, interests = ["batch", "length"], ["batch", config.interests]
-    inputs: list[tuple[str, str, list[Any]]] = [
-        ("items", "int64", sequence),
-        ("mask", "bool", sequence),
-    ]
-    if parts.features:
-        inputs.append(("profile", "int64", ["batch", parts.features]))
-    outputs = [
-        ("interests", "float32", [*interests, parts.items.shape[1]]),
-        ("active", "bool", interests),
-    ]
-    entries = [
-        [{"name": name, "type": dtype, "shape": shape} for name, dtype, shape in tensors]
-        for tensors in (inputs, outputs)
-    ]
-    return {
-        "inputs": entries[0],
-        "outputs": entries[1],
+    inputs, outputs = parts.signature()
+    entry = {
+        "inputs": inputs,
+        "outputs": outputs,
         "order": "oldest first",
         "window": config.window,  # the tower ignores older behaviours
-        "logits": "keyed",
-        "logits_seed": config.seed,
-        "logits_sigma": config.sigma,
     }
+    if parts.routes:
+        entry |= {"logits": "keyed", "logits_seed": config.seed, "logits_sigma": config.sigma}
+    return entry
 
 
 def item_matrix_entry(parts: UserTower) -> dict[str, Any]:

@@ -6,6 +6,6 @@ class TestRuns(Runs):
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{part}" for part in ("runs", "training", "framework_interface"))
-)
+PARTS = ("exported_towers", "runs", "training", "framework_interface")
+
+pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in PARTS))

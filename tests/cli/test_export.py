@@ -1,7 +1,8 @@
-"""mindref export without a framework: rejected input, written files, messages."""
+"""mindref export: rejected input, written files, messages; other packages are replaced."""
 
 import json
 import sys
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
@@ -11,7 +12,9 @@ from safetensors.numpy import load_file
 import mindref
 from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
+from mindref.models.tower import FAMILIES
 from mindref.recommender import export, export_check
+from mindref.recommender.export import verify_export
 from tests.numpy_exporter import FILE, Writer
 from tests.runs import lose_log, trained
 
@@ -27,6 +30,7 @@ SPOILT = {
 
 def register_exporter(monkeypatch, module, *kinds):
     """Register a module as the only exporter of some kinds; None: a missing module."""
+    monkeypatch.setattr(export, "BUILT_IN", {})
     real = metadata.entry_points
     offered = [metadata.EntryPoint(kind, "a_writer", export.GROUP) for kind in kinds]
 
@@ -47,8 +51,58 @@ def writer(monkeypatch):
 
 def test_kinds_and_tolerance_equal_those_of_the_library_and_the_specification():
     assert command.KINDS == export.KINDS
-    assert set(export.INSTALL) == set(export.KINDS)
+    assert set(export.INSTALL) == set(export.NEEDED) == set(export.KINDS)
     assert same_math("float32") == export_check.FLOAT32
+
+
+@pytest.mark.rules("onnx-R8", "onnx-R10", "model-R43")
+@pytest.mark.parametrize("model", FAMILIES)
+def test_onnx_needs_no_pytorch_and_writes_the_same_bytes_again(model, cli, tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    run = trained(tmp_path / "run", model=model, user_features=("age",))
+    folders = tmp_path / "first", tmp_path / "second"
+    for folder in folders:
+        result = cli.succeed("export", run, "--to", "onnx", "--output", folder)
+        assert result.err == ""
+        assert "checked on 60 users of the log and one empty history" in result.out
+    first, second = ({x.name: x.read_bytes() for x in folder.iterdir()} for folder in folders)
+    assert first == second
+    assert set(first) == {"user_tower.onnx", "items.safetensors", "items.tsv", "export.json"}
+    manifest = verify_export(folders[0])
+    assert (
+        manifest["checked"]["difference"] <= same_math("float32") < manifest["checked"]["allowed"]
+    )
+    assert manifest["tower"]["opset"] == 18
+    assert set(manifest["versions"]) == {"mindref", "onnx", "onnxruntime"}
+    vectors = load_file(folders[0] / "items.safetensors")["items"]
+    assert len(vectors) < len(mindref.load(run).served.items.ids)
+
+
+@pytest.mark.rules("onnx-R10")
+@pytest.mark.parametrize("part", ["add_behaviours", "add_active", "add_head", "add_routing"])
+def test_a_wrong_graph_is_not_kept(part, cli, run, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    tower = pytest.importorskip("mindref.recommender.onnx_export.tower", reason="no onnx")
+    wrong = {
+        # the oldest behaviour is the last
+        "add_behaviours": lambda graph, parts: true(graph, parts)._replace(
+            mask="history.mask/recent"
+        ),
+        "add_active": lambda graph, parts, count: true(
+            graph, parts._replace(config=replace(parts.config, interest_count="fixed")), count
+        ),
+        "add_head": lambda graph, parts, vectors, contexts: vectors,
+        "add_routing": lambda graph, inputs, iterations, *words: true(graph, inputs, 1, *words),
+    }
+    true = getattr(tower, part)
+    monkeypatch.setattr(tower, part, wrong[part])
+    before = sorted(run.iterdir())
+    result = cli("export", run, "--to", "onnx")
+    assert result.code == 1
+    assert "the exported file: expected a difference of at most" in result.err
+    assert sorted(run.iterdir()) == before
 
 
 def test_files_are_in_the_run_by_default(cli, run, writer):
@@ -91,20 +145,19 @@ def test_an_export_has_only_the_servable_items(cli, run, writer):
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 def test_a_missing_framework_is_reported_with_the_package(name, kinds, cli, run, monkeypatch):
     register_exporter(monkeypatch, None, *kinds)
-    error_text = cli.error("export", run, "--to", name)
-    assert f"--to {name}: expected mindref-torch" in error_text
+    error_text = cli.error_line("export", run, "--to", name)
+    assert f"--to {name}: expected {export.NEEDED[name]}, got " in error_text
     assert f"in a checkout of mindref: {export.INSTALL[name].split(': ')[1]}\n" in error_text
     assert not (run / f"export-{name}").exists()
 
 
-def test_missing_packages_are_reported_before_the_run_is_read(cli, tmp_path, writer, monkeypatch):
-    def require(kind):
-        raise ModuleNotFoundError("No module named 'onnxscript'")
-
-    monkeypatch.setattr(writer, "require", require)
-    error_text = cli.error("export", tmp_path / "none", "--to", "onnx")
-    assert "No module named 'onnxscript'; in a checkout" in error_text
-    assert "./backends/torch[export]" in error_text
+@pytest.mark.rules("onnx-R11")
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_missing_packages_are_reported_before_the_run_is_read(missing, cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    error_text = cli.error_line("export", tmp_path / "none", "--to", "onnx")
+    assert "--to onnx: expected onnx and onnxruntime, got ModuleNotFoundError" in error_text
+    assert "; in a checkout of mindref: pip install '.[onnx]'" in error_text
 
 
 def test_a_non_empty_folder_is_unchanged_and_a_run_is_required(

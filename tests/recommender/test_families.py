@@ -1,6 +1,7 @@
 """Families of models beside MIND: the same commands, the same files, and what is refused."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from mindref.errors import BackendError, ConfigError
 from mindref.models import registry
 from mindref.models.family import FittedFamily, check_trainable, family_of
 from mindref.models.parameters import flatten
+from mindref.models.tower import FAMILIES
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
+from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.study.models.study_model import open_study_model
@@ -154,17 +157,34 @@ def test_a_family_refuses_what_it_cannot_train_with():
 
 
 @pytest.mark.rules("model-R40")
-def test_export_and_study_refuse_another_family(tmp_path, monkeypatch):
-    monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (None, {}))
-    run = trained(tmp_path / "run", model="youtube_dnn")
-    with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind, got"):
-        open_study_model(run)
-    with pytest.raises(
-        ConfigError, match=r"export .*: expected a run of the model mind or mind_plus"
-    ):
-        export_run(run, "torch", tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind, got"):
-        open_study_model(trained(tmp_path / "plus", model="mind_plus"))
+def test_the_study_rejects_another_family(tmp_path):
+    for model in ("youtube_dnn", "mind_plus"):
+        run = trained(tmp_path / model, model=model)
+        with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind, got"):
+            open_study_model(run)
+
+
+@pytest.mark.rules("model-R40")
+@pytest.mark.parametrize(
+    ("model", "families", "message"),
+    [
+        ("youtube_dnn", FAMILIES[:2], "mind or mind_plus, got one of youtube_dnn; use --to onnx"),
+        ("maxmf", FAMILIES, "got one of maxmf, whose user vectors are fitted to each history by"),
+        ("wals", FAMILIES, "wals, whose user vectors are fitted to each history by least squares"),
+        ("item_knn", FAMILIES, "item_knn, which has no user tower; use mindref recall"),
+        ("popularity", FAMILIES, "mind, mind_plus or youtube_dnn, got one of popularity, which"),
+    ],
+)
+def test_export_rejects_a_family_that_the_exporter_does_not_write(
+    model, families, message, tmp_path, monkeypatch
+):
+    exporter = SimpleNamespace(FAMILIES=families)
+    monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (exporter, {}))
+    run = trained(tmp_path / "run", model=model)
+    monkeypatch.setattr(ServedModel, "load", lambda *words, **named: pytest.fail("was loaded"))
+    with pytest.raises(ConfigError, match=rf"export .*: expected a run of the model .*{message}"):
+        export_run(run, "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.rules("recall-R40")

@@ -111,7 +111,7 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
 
 
 def mask_negative_ids(ids: Tensor, count: int) -> Tensor:
-    """Return ids with negative ids replaced by `count`, because ONNX counts them from the end."""
+    """Return ids with negative ids replaced by `count`, which is outside the table."""
     return torch.where(ids < 0, count, ids)  # model-R18
 
 
