@@ -241,6 +241,7 @@ def test_an_allow_list_without_known_ids_is_an_error(model, only):
             ConfigError,
             "per_interest: expected an integer of at least 1",
         ),
+        (USERS, {"per_interest": 2.5}, ConfigError, "per_interest: expected an integer of at"),
         (USERS, {"per_interest": True}, ConfigError, "per_interest: expected an integer of at"),
         (USERS, {"only": "article-0001"}, ConfigError, "only: expected item ids, a mapping of"),
         (USERS, {"exclude": 7}, ConfigError, "exclude: expected item ids, a mapping of"),
