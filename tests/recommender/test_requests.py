@@ -89,7 +89,8 @@ def test_requests_may_be_arrays_and_ids_of_any_type_that_fit_accepts():
 
 
 @pytest.mark.rules("recall-R42", "recall-R44", "recall-R4")
-def test_lists_for_all_users_and_by_user(model):
+def test_lists_for_all_users_and_by_user(model, monkeypatch):
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 2)
     everything = model.recommend_many(USERS[:4], n=500)
     top = {user: [name for name, _, _ in lists_of(everything, user)[0]] for user in USERS[:4]}
     shared = ITEMS[::2]
