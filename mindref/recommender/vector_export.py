@@ -109,7 +109,7 @@ def write_users(
     for number in range(count_blocks(users, USERS_PER_BLOCK)):  # serving-R5
         which = np.arange(number * USERS_PER_BLOCK, min((number + 1) * USERS_PER_BLOCK, users))
         rows = requested.histories.take(which)
-        names = [requested.names[user] for user in which]
+        names = [requested.names[user] for user in which.tolist()]
         counts["interests"] += write_interests(
             writer, served, names, rows, requested.profiles[which], number
         )
