@@ -110,11 +110,11 @@ class Service:
 
     def answer_bytes(self, request: RecommendRequest) -> bytes:
         """Return the answer of a request as JSON; called in a worker thread."""
-        return json_bytes(self.answer(request))
+        return encode_json(self.answer(request))
 
     async def health(self, request: Request) -> Response:
         """Answer GET /health. The port opens after the model is loaded, so the service is ready."""
-        return Response(json_bytes({"status": "ok", **self.facts}), media_type=CONTENT_TYPE)
+        return Response(encode_json({"status": "ok", **self.facts}), media_type=CONTENT_TYPE)
 
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics."""
@@ -161,9 +161,9 @@ def body_too_large(got: str) -> RequestError:
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error as JSON."""
-    return Response(json_bytes({"error": message}), status, headers, CONTENT_TYPE)
+    return Response(encode_json({"error": message}), status, headers, CONTENT_TYPE)
 
 
-def json_bytes(values: Any) -> bytes:
+def encode_json(values: Any) -> bytes:
     """Return JSON in ASCII: ids may have characters that UTF-8 cannot encode."""
     return json.dumps(values, allow_nan=False).encode("ascii")
