@@ -15,7 +15,7 @@ from mindref.recall.index import Index
 from mindref.recall.lists import list_to_json
 from mindref.recommender.bulk import BulkRecall, RequestedUsers, open_run_index
 from mindref.recommender.item_lists import parse_item_lists, resolve_lists
-from mindref.recommender.item_names import list_names
+from mindref.recommender.item_names import quote_ids
 from mindref.recommender.requests import uninformed_warning
 from mindref.recommender.serving import ServedModel
 from mindref.run.files import INDEX
@@ -59,7 +59,7 @@ class HistoryAnswers:
         rows = Ragged.of([row.values for row, _ in encoded])
         if not len(rows.values) and any(unknown):
             names = [name for row in unknown for name in row]
-            expected, got = "an item of the catalogue", list_names(names)
+            expected, got = "an item of the catalogue", quote_ids(names)
             raise RequestError(422, say("history", expected, got))  # serving-R10
         only = parse_item_lists("only", request.only)
         exclude = parse_item_lists("exclude", request.exclude)
