@@ -55,6 +55,7 @@ def export_vectors(
     """
     check_vectors(run)
     check_vector_format(form)
+    atomic.check_unused(output)  # before slow work
     served = ServedModel.load(run, data=data).load_backend()
     requested = resolve_users(served, None, None) if all_users else None
     with atomic.explain_errors(output):

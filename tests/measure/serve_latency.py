@@ -5,8 +5,8 @@
 The histories are those of users of the run's log, drawn with a fixed seed. Each connection is a
 process that sends its next request when the answer of the last one has arrived. The first requests
 of a connection are not counted. The rows are measured in turns, ROUNDS times each. A row has all
-its requests: p50, p90 and p99 in milliseconds, and requests per second. The last row is the time of
-`MIND.recommend_many` for one history in this process, without HTTP.
+its requests: p50, p90 and p99 in milliseconds, and requests per second. The first row has the same
+requests in this process, one after the other, without HTTP.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
 import mindref
+from mindref.service.answers import HistoryAnswers
+from mindref.service.requests import parse_request
 
 CONNECTIONS = (1, 4)
 ROUNDS = 3
@@ -77,34 +80,34 @@ def measure_round(port: int, bodies: list[bytes], connections: int, count: int):
         return np.concatenate(seconds), time.perf_counter() - start
 
 
-def print_row(name: str, seconds: np.ndarray, rate: float) -> None:
-    """Print the percentiles of a row."""
-    cells = " | ".join(f"{x * 1e3:.1f}" for x in np.percentile(seconds, [50, 90, 99]))
-    print(f"| {name} | {cells} | {rate:,.0f} |")
+def measure_direct(answers: HistoryAnswers, bodies: list[bytes], count: int):
+    """Return the seconds of each request without HTTP, and of the round."""
+    seconds, begin = [], time.perf_counter()
+    for number in range(WARM_UP + count):
+        start = time.perf_counter()
+        json.dumps(answers(parse_request(bodies[number % len(bodies)])))
+        seconds.append(time.perf_counter() - start)
+    return np.array(seconds[WARM_UP:]), time.perf_counter() - begin
 
 
 def main(run: str, requests: str = "2000", threads: str = "2") -> None:
     """Print the table."""
-    histories = read_histories(run)
+    histories, count = read_histories(run), int(requests)
     bodies = [json.dumps({"history": history, "n": 20}).encode() for history in histories]
-    results = {connections: [] for connections in CONNECTIONS}
+    answers = HistoryAnswers.load(Path(run), "exact", None, "cpu", [])
+    results = {name: [] for name in ("no HTTP", *map(str, CONNECTIONS))}
     with start_service(run, threads) as port:
         for _ in range(ROUNDS):
-            for connections, rounds in results.items():
-                rounds.append(measure_round(port, bodies, connections, int(requests)))
+            results["no HTTP"].append(measure_direct(answers, bodies, count))
+            for connections in CONNECTIONS:
+                results[str(connections)].append(measure_round(port, bodies, connections, count))
     print("| connections | p50, ms | p90, ms | p99, ms | requests per second |")
     print("|---|--:|--:|--:|--:|")
-    for connections, rounds in results.items():
+    for name, rounds in results.items():
         seconds = np.concatenate([seconds for seconds, _ in rounds])
         total = sum(elapsed for _, elapsed in rounds)
-        print_row(str(connections), seconds, len(seconds) / total)
-    model, direct = mindref.load(run), []
-    for number in range(WARM_UP + int(requests)):
-        start = time.perf_counter()
-        model.recommend_many([histories[number % USERS]], n=20)
-        direct.append(time.perf_counter() - start)
-    counted = np.array(direct[WARM_UP:])
-    print_row("none: `recommend_many`", counted, 1 / counted.mean())
+        cells = " | ".join(f"{x * 1e3:.1f}" for x in np.percentile(seconds, [50, 90, 99]))
+        print(f"| {name} | {cells} | {len(seconds) / total:,.0f} |")
 
 
 if __name__ == "__main__":

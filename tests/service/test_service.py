@@ -260,6 +260,7 @@ def test_a_stop_finishes_requests_and_closes_idle_connections():
         assert begun.wait(20)
         client.stop.set()
         wait_until_refused(client.port)
+        threading.Event().wait(0.4)  # the service waits as well, for the request
         assert not answer.done()
         proceed.set()
         assert answer.result(20) == (200, {"done": True})
