@@ -32,6 +32,7 @@ LAYERS = [
     {"evaluation"},
     {"recall"},
     {"recommender"},
+    {"service"},
     {"bench"},
     {"doctor"},
     {"experiments"},

@@ -36,13 +36,16 @@ WORKS = {
     "bulk": ["recall", "run", "--all-users", "--output", "lists.tsv"],
     "share": ["recall", "run", "--all-users", "--shard", "1/2", "--output", "part"],
     "export": ["export", "run", "--to", "onnx", "--output", "out", "--users", "20"],
+    "vectors": [
+        "export", "run", "--to", "vectors", "--format", "npy", "--all-users", "--output", "out",
+    ],
     "evaluate": ["evaluate", "run", "--predictions", "ranked.tsv"],
     "compare": [
         "compare", "shop.inter", "--models", "popularity,random", "--seeds", "1",
         "--out", "arms", "--markdown", "tables.md", "--metric", "hit_rate@10",
     ],
 }  # fmt: skip
-LOCKED_ONCE = ("index", "bulk", "share", "export", "compare")
+LOCKED_ONCE = ("index", "bulk", "share", "export", "vectors", "compare")
 """Works that, called again, do not lock each folder again: a complete one is read."""
 TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # seconds stand in them
 
@@ -163,7 +166,7 @@ def test_a_fault_at_every_operation(fault, name, here, capfd, request):
             is_state = name in ("train", "resume")
             assert is_state or hidden or data in (before.get(path), after.get(path)), path
         assert set(before) <= set(files(folder)), "nothing of before is lost"
-        if name != "export" or not (folder / "out").exists():
+        if name not in ("export", "vectors") or not (folder / "out").exists():
             said = Cli(capfd)(*words_now(name, folder))
             assert said.code == 0, (number, said.err)
         locks = list(folder.rglob("*.lock")) if name in LOCKED_ONCE else []

@@ -41,6 +41,7 @@ COMMANDS = (
     "recall",
     "similar",
     "export",
+    "serve",
     "compare",
     "ablate",
     "backends",

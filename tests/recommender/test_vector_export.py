@@ -1,0 +1,286 @@
+"""Exported vectors hold what recall uses: items, interests, histories, the rule of the score."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.cli import export as command
+from mindref.errors import ConfigError, DataError, RunError
+from mindref.recommender import vector_export
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.export import verify_export
+from mindref.recommender.vector_export import export_vectors
+from mindref.run import items as catalogue
+from mindref.run import vector_files
+from mindref.run.tsv import unescape
+from mindref.run.vector_files import FORMATS
+from tests.runs import change_json, trained, trainer
+
+
+@pytest.fixture(scope="module")
+def trained_mind(tmp_path_factory):
+    """A run whose users have one to four active interests, with untrained items."""
+    made = trainer(tmp_path_factory.mktemp("vectors") / "run", backend="numpy")
+    made.train()
+    made.evaluate()
+    return made.run
+
+
+@pytest.fixture
+def run(trained_mind, tmp_path):
+    return shutil.copytree(trained_mind, tmp_path / "run")
+
+
+def read_tsv(path):
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    return [tuple(map(unescape, line.split("\t"))) for line in lines]
+
+
+def read_tables(folder, form):
+    """Return the rows of the three tables without vectors, and the vectors of the first two."""
+    if form == "npy":
+        tables = [read_tsv(folder / f"{name}.tsv") for name in ("items", "interests", "histories")]
+        tables[0] = [(name, title, int(count)) for name, _, count, title in tables[0]]
+        tables[1] = [(user, int(interest)) for user, interest in tables[1]]
+        return tables, [np.load(folder / f"{name}.npy") for name in ("items", "interests")]
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {name: parquet.read_table(folder / f"{name}.parquet") for name in
+               ("items", "interests", "histories")}  # fmt: skip
+    rows = [
+        list(zip(*(table[c].to_pylist() for c in table.column_names if c != "vector"), strict=True))
+        for table in columns.values()
+    ]
+    vectors = [
+        np.array(columns[name]["vector"].to_pylist(), np.float32) for name in ("items", "interests")
+    ]
+    return rows, vectors
+
+
+@pytest.fixture(params=FORMATS)
+def exported(request, run, tmp_path, monkeypatch):
+    """A served run, and the tables of its export in blocks of 25 users."""
+    monkeypatch.setattr(vector_export, "USERS_PER_BLOCK", 25)
+    if request.param == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    facts = export_vectors(run, tmp_path / "out", form=request.param, all_users=True)
+    assert facts["warnings"] == []
+    return mindref.load(run).served, *read_tables(tmp_path / "out", request.param), facts
+
+
+@pytest.mark.rules("serving-R1", "model-R43")
+def test_the_item_table_has_the_servable_items(exported):
+    served, (items, _, _), (vectors, _), facts = exported
+    ids, counts, titles = served.items
+    assert items == [(ids[i], titles[i], counts[i]) for i in served.servable.ids]
+    assert len(items) < len(ids)
+    assert any(title for _, title, _ in items)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, served.item_vectors)
+    assert facts["items"]["shape"] == list(vectors.shape)
+
+
+@pytest.mark.rules("serving-R2", "serving-R3")
+def test_the_tables_of_users_have_active_interests_and_histories(exported):
+    served, (_, interests, histories), (_, vectors), facts = exported
+    names = list(served.log.user_ids)
+    behaviours, profiles, _ = served.encode_users(names)
+    rows = served.servable.select(behaviours)
+    computed = served.compute_interests(rows, profiles)
+    assert interests == [(names[user], k) for user, k in np.argwhere(computed.active)]
+    assert len({k for _, k in interests}) > 1
+    np.testing.assert_allclose(vectors, computed.vectors[computed.active], rtol=1e-5, atol=1e-7)
+    ids = served.items.ids
+    assert histories == [(name, ids[i]) for case, name in enumerate(names) for i in rows.row(case)]
+    counts = {"users": len(names), "interests": len(interests), "behaviours": len(histories)}
+    assert facts["users"] == counts
+
+
+@pytest.mark.rules("serving-R4")
+@pytest.mark.parametrize(
+    "settings",
+    [{"score": "sum"}, {"normalise": True}, {"dtype": "float64", "logits": "per_call"},
+     {"model": "youtube_dnn"}, {"model": "maxmf"}],
+    ids=str,
+)  # fmt: skip
+def test_lists_from_the_tables_are_those_of_recall(settings, tmp_path):
+    run = trained(tmp_path / "run", backend="numpy", **settings)
+    facts = export_vectors(run, tmp_path / "out", form="npy", all_users=True)
+    (items, interests, histories), (matrix, vectors) = read_tables(tmp_path / "out", "npy")
+    row_of = {name: row for row, (name, _, _) in enumerate(items)}
+    for answer in recall_lists(run, n=7, kind="exact"):
+        queries = vectors[[user == answer.user for user, _ in interests]]
+        if facts["score"]["interests"] == "sum":
+            queries = queries.sum(axis=0, keepdims=True)
+        scores = (matrix @ queries.T).max(axis=1)
+        scores[[row_of[item] for user, item in histories if user == answer.user]] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:7]
+        expected = np.array([x.score for x in answer.items])
+        np.testing.assert_allclose(scores[best], expected, rtol=1e-4, atol=1e-6)
+        clear = np.diff(-expected) > 1e-5  # no tie with the next item
+        for rank in np.flatnonzero(np.append(clear, False) & np.insert(clear, 0, True)):
+            assert items[best[rank]][0] == answer.items[rank].item
+    assert facts["score"]["normalised"] == settings.get("normalise", False)
+    if settings.get("normalise"):
+        np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.rules("serving-R5")
+@pytest.mark.parametrize("form", FORMATS)
+def test_two_exports_are_the_same_bytes_in_blocks_of_any_number(form, run, tmp_path, monkeypatch):
+    if form == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    monkeypatch.setattr(vector_export, "USERS_PER_BLOCK", 16)
+    monkeypatch.setattr(vector_files, "ROWS", 32)
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        export_vectors(run, folder, form=form, all_users=True)
+    names = sorted(path.name for path in folders[0].iterdir())
+    assert [(folders[0] / name).read_bytes() for name in names] == [
+        (folders[1] / name).read_bytes() for name in names
+    ]
+    (items, interests, histories), (matrix, vectors) = read_tables(folders[0], form)
+    assert (len(items), len(interests)) == (len(matrix), len(vectors))
+    assert len({user for user, _ in histories}) == 60
+    if form == "parquet":
+        import pyarrow.parquet
+
+        assert pyarrow.parquet.ParquetFile(folders[0] / "items.parquet").num_row_groups > 1
+
+
+@pytest.mark.rules("serving-R5")
+def test_vectors_of_one_block_of_users_are_in_memory(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(vector_export, "USERS_PER_BLOCK", 16)
+    compute, sizes = vector_export.compute_interests, []
+
+    def count_rows(model, rows, *arguments):
+        sizes.append(len(rows))
+        return compute(model, rows, *arguments)
+
+    monkeypatch.setattr(vector_export, "compute_interests", count_rows)
+    export_vectors(run, tmp_path / "out", form="npy", all_users=True)
+    assert sizes == [16, 16, 16, 12]
+
+
+@pytest.mark.rules("serving-R6")
+@pytest.mark.parametrize("model", ["item_knn", "random"])
+def test_a_family_of_scores_is_rejected_before_the_model_is_read(model, tmp_path):
+    run = trained(tmp_path / "run", model=model)
+    (run / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(
+        ConfigError, match=rf"--to vectors: .* got a run of {model}, which has only"
+    ):
+        export_vectors(run, tmp_path / "out", form="npy")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.rules("serving-R7")
+def test_ids_that_a_format_cannot_hold(run, tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    ids, counts, titles = catalogue.read_items(run / "items.tsv")
+    ids[7:10], titles[7:10] = ["a\tb\n", "caf\u00e9\\n", "plain"], ["", "", "title \ud83d"]
+    rewrite_items(run, ids, counts, titles)
+    for form in FORMATS:
+        export_vectors(run, tmp_path / form, form=form)
+    from pyarrow.parquet import read_table
+
+    table = read_table(tmp_path / "parquet" / "items.parquet")
+    assert set(ids[7:10]) <= set(table["id"].to_pylist())
+    assert "title \\ud83d" in table["title"].to_pylist()
+    rows = read_tsv(tmp_path / "npy" / "items.tsv")
+    assert set(ids[7:10]) <= {row[0] for row in rows}
+    assert "title \ud83d" in {row[3] for row in rows}
+    ids[7] = "lone \ud800"
+    rewrite_items(run, ids, counts, titles)
+    with pytest.raises(DataError, match=r"item 'lone \\ud800': expected an id .* --format npy"):
+        export_vectors(run, tmp_path / "other", form="parquet")
+    assert not (tmp_path / "other").exists()
+    export_vectors(run, tmp_path / "other", form="npy")
+    assert ids[7] in {row[0] for row in read_tsv(tmp_path / "other" / "items.tsv")}
+
+
+def rewrite_items(run, *columns):
+    """Write another catalogue into a run, with its digest."""
+    digest = catalogue.write_items(run / "items.tsv", *columns)
+    with change_json(run / "config.json") as config:
+        config["items"] = digest
+
+
+@pytest.mark.rules("serving-R8", "security-R15")
+def test_the_manifest_covers_every_file_but_the_model_card(run, tmp_path):
+    folder = tmp_path / "out"
+    export_vectors(run, folder, form="npy", all_users=True)
+    facts = verify_export(folder)
+    assert facts["kind"] == "vectors"
+    names = {path.name for path in folder.iterdir()}
+    assert set(facts["files"]) == names - {"README.md", "export.json"}
+    with (folder / "README.md").open("a") as card:
+        card.write("licence: mine\n")
+    verify_export(folder)
+    (folder / "README.md").unlink()
+    verify_export(folder)
+    for name in facts["files"]:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        with pytest.raises(RunError, match=f"{name}: expected sha256"):
+            verify_export(folder)
+        (folder / name).write_bytes(data)
+
+
+def test_the_model_card_states_the_metrics_and_the_score(run, tmp_path):
+    facts = export_vectors(run, tmp_path / "out", form="npy", all_users=True)
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    report = json.loads((run / "report.json").read_text())
+    hit = report["metrics"]["test"]["model"]["hit_rate@10"]
+    assert f"| hit_rate@10 | {hit['value']:.4f} [{hit['low']:.4f}, {hit['high']:.4f}] |" in card
+    assert "largest inner product with an interest" in card
+    assert f"{facts['users']['interests']:,} interests of 60 users" in card
+    assert "Fill in: the name, the source and the licence of the data" in card
+    yaml = pytest.importorskip("yaml", reason="reads the front matter")
+    words = yaml.safe_load(card.split("---\n")[1])
+    assert words["library_name"] == "mindref"
+    assert {"mind", "multi-interest"} <= set(words["tags"])
+    assert words["metrics"] == list(report["metrics"]["test"]["model"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [({"score": "sum"}, "search once with the sum"), ({"normalise": True}, "length one")],
+    ids=str,
+)
+def test_the_card_of_a_run_without_a_report(settings, text, tmp_path):
+    run = trained(tmp_path / "run", backend="numpy", **settings)
+    export_vectors(run, tmp_path / "out", form="npy")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert text in card
+    assert "The run has no report." in card
+    assert "interests.npy" not in card
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e39])
+def test_vectors_that_are_not_finite_are_an_error(bad, run, tmp_path, monkeypatch):
+    compute = vector_export.compute_interests
+
+    def spoil(*arguments):
+        computed = compute(*arguments)
+        return computed._replace(vectors=np.full(computed.vectors.shape, bad))
+
+    monkeypatch.setattr(vector_export, "compute_interests", spoil)
+    with pytest.raises(RunError, match="vectors of the run: expected finite numbers in float32"):
+        export_vectors(run, tmp_path / "out", form="npy", all_users=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_parquet_without_pyarrow_is_an_error_before_the_run_is_read(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (run / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match=r"--format parquet: expected pyarrow, .* --format npy"):
+        export_vectors(run, tmp_path / "out", form="parquet")
+
+
+def test_the_command_and_the_library_have_the_same_formats():
+    assert command.FORMATS == FORMATS
+    assert command.VECTORS == vector_export.KIND

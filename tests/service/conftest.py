@@ -1,0 +1,86 @@
+"""A small run, and services of it that run in a thread of the test."""
+
+import http.client
+import json
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from tests.runs import trained
+
+pytest.importorskip("starlette", reason="needs the extra serve")
+pytest.importorskip("uvicorn", reason="needs the extra serve")
+pytest.importorskip("prometheus_client", reason="needs the extra serve")
+
+from mindref.service.server import LoadedService, bind_socket, run_server
+
+
+class Client:
+    """An HTTP client of one service."""
+
+    def __init__(self, port, stop, lines):
+        self.port, self.stop, self.lines = port, stop, lines
+
+    def request(self, method, path, body=None, **headers):
+        """Return status, headers and body of a request on a new connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, names)
+            response = connection.getresponse()
+            fields = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, fields, response.read()
+        finally:
+            connection.close()
+
+    def post(self, body, **headers):
+        """Return status and JSON of POST /recommend."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers.setdefault("content_type", "application/json")
+        status, _, content = self.request("POST", "/recommend", data, **headers)
+        return status, json.loads(content)
+
+    def get(self, path):
+        """Return status and text of a GET request."""
+        status, _, content = self.request("GET", path)
+        return status, content.decode()
+
+
+@contextmanager
+def started_service(answers, threads=2):
+    """Serve in a thread until the block ends."""
+    stop, ready, lines = threading.Event(), threading.Event(), []
+    listener = bind_socket("127.0.0.1", 0)
+    listener.listen()
+    arguments = LoadedService(answers, listener), threads, stop.is_set
+    thread = threading.Thread(
+        target=run_server, args=(*arguments, lambda url: ready.set(), lines.append)
+    )
+    port = listener.getsockname()[1]
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield Client(port, stop, lines)
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+class FakeAnswers:
+    """Answers of a function, with the facts of a model."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, request):
+        return self.function(request)
+
+    def facts(self):
+        return {"model": "mind", "step": 42}
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("service") / "run")

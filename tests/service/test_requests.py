@@ -1,0 +1,75 @@
+"""Bodies of requests: what is parsed, and the status of what is not."""
+
+import json
+
+import pytest
+
+from mindref.service.requests import MAX_HISTORIES, MAX_N, RequestError, parse_request
+
+
+def parse(**values):
+    return parse_request(json.dumps(values).encode())
+
+
+def test_the_values_of_a_request():
+    request = parse(history=["a", 7], n=3, only=[1], exclude=["b"], per_interest=2)
+    assert request.histories == [["a", "7"]]
+    assert (request.is_batch, request.n, request.only, request.exclude) == (False, 3, ["1"], ["b"])
+    assert (request.per_interest, request.exclude_seen) == (2, None)
+    request = parse(histories=[[], ["a"]], exclude_seen=False, only=None, per_interest=None)
+    assert (request.histories, request.is_batch, request.n) == ([[], ["a"]], True, 10)
+    assert (request.only, request.per_interest, request.exclude_seen) == (None, None, False)
+
+
+@pytest.mark.rules("serving-R10")
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "body: expected JSON"),
+        (b'{"history": ["a"]', "body: expected JSON"),
+        (b"\xff\xfe", "body: expected JSON"),
+        (b'{"history": [], "n": NaN}', "NaN is not JSON"),
+        (b'{"history": [], "n": Infinity}', "Infinity is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "expected JSON, got Exceeds the limit"),
+    ],
+    ids=lambda value: str(value[:20]),
+)
+def test_a_body_that_is_not_json(body, message):
+    with pytest.raises(RequestError, match=message) as raised:
+        parse_request(body)
+    assert raised.value.status == 400
+
+
+@pytest.mark.rules("serving-R10", "serving-R11")
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "body: expected a JSON object, got"),
+        ({}, "body: expected history or histories, got none"),
+        ({"history": [], "histories": []}, "body: expected history or histories, got both"),
+        ({"history": [], "N": 3}, "N: expected one of the fields exclude, .* an unknown field"),
+        ({"history": "abc"}, 'history: expected a list of item ids, got "abc"'),
+        ({"history": [1.5]}, "history: expected item ids as strings or integers, got 1.5"),
+        ({"history": [True]}, "history: expected item ids .* got true"),
+        ({"history": [["a"]]}, "history: expected item ids"),
+        ({"histories": ["a"]}, "history: expected a list of item ids"),
+        ({"histories": []}, "histories: expected a list of 1 to 256 histories, got 0 histories"),
+        ({"histories": {}}, "histories: expected a list of 1 to 256"),
+        ({"histories": [[]] * (MAX_HISTORIES + 1)}, "got 257 histories"),
+        ({"history": [], "n": 0}, "n: expected an integer from 1 to 1000, got 0"),
+        ({"history": [], "n": MAX_N + 1}, "n: expected an integer from 1 to 1000, got 1001"),
+        ({"history": [], "n": "3"}, 'n: expected an integer from 1 to 1000, got "3"'),
+        ({"history": [], "n": True}, "n: expected an integer .* got true"),
+        ({"history": [], "n": None}, "n: expected an integer .* got null"),
+        ({"history": [], "only": "a"}, "only: expected a list of item ids"),
+        ({"history": [], "exclude": [None]}, "exclude: expected item ids .* got null"),
+        ({"history": [], "per_interest": 0}, "per_interest: expected an integer from 1"),
+        ({"history": [], "exclude_seen": 1}, "exclude_seen: expected true or false, got 1"),
+    ],
+    ids=str,
+)
+def test_a_value_out_of_range(values, message):
+    with pytest.raises(RequestError, match=message) as raised:
+        parse_request(json.dumps(values).encode())
+    assert raised.value.status == 422
