@@ -266,10 +266,13 @@ def untrained_lines(counts: Mapping[str, float]) -> list[str]:
     if not counts["items"]:
         return []
     unserved = counts["items"] - counts["with_features"]
+    shares = [f"{counts['item_share']:.1%} of the catalogue"]
+    if "target_share" in counts:  # not without test cases
+        shares.append(f"{counts['target_share']:.1%} of the targets")
     return [
         f"untrained items (in no training example): {counts['items']:,}"
-        f" ({counts['item_share']:.1%} of the catalogue, {counts['target_share']:.1%} of the"
-        f" targets); {unserved:,} of them have no trained features and are never recommended"
+        f" ({', '.join(shares)}); {unserved:,} of them have no trained features and are never"
+        " recommended"
     ]
 
 

@@ -3,6 +3,8 @@
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
 training_run       one training and its run directory
 trainer            training, evaluation and resuming of a recall family
+earlier_run        settings, log and number of steps from an earlier run
+warm_start         start of a training from the parameters of an earlier run
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model that recommends for histories and users
 baselines          item_knn, popularity and random beside a model
@@ -28,10 +30,12 @@ import numpy as np
 from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.presets import default_protocol
+from mindref.presets import PRESETS, default_protocol
 from mindref.recall.lists import Recommendation
+from mindref.recommender.earlier_run import check_without_validation, settings_of_run
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.warm_start import WarmStart
 from mindref.run import atomic, checkpoint, lock, report
 from mindref.run import items as catalogue
 from mindref.run.folder import check_free
@@ -53,6 +57,7 @@ class MIND:
     def __init__(self, preset: str = "mind", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
         self.protocol = default_protocol(preset)
+        self.preset, self.settings = preset, settings  # they override the settings of a start
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
 
@@ -67,24 +72,40 @@ class MIND:
         exclude_seen: bool = True,
         device: str = "cpu",
         hooks: Hooks | None = None,
+        start_from: str | Path | MIND | None = None,
+        keep_moments: bool = False,
         **reading: Any,
     ) -> MIND:
         """Train, evaluate on the test cases (`self.report`), and return self.
 
         data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
         an array of user ids, together with `items` and `times`. None: the built-in catalogue.
-        protocol: by default paper with the preset "paper", else leave_last_out.
+        protocol: by default that of `start_from`; else paper with the preset "paper", or
+        leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
+        start_from: a run or a trained model whose parameters are the start. Its settings are used
+        unless `MIND(...)` names others. keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
-        `user_features`, `keep_duplicates`, `min_user_interactions`,
+        `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
         run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
+        start = None
+        if start_from is None:
+            protocol = protocol or self.protocol
+            check_without_validation(protocol, self.config, has_steps="steps" in self.settings)
+        else:
+            start = open_start(start_from, keep_moments=keep_moments)
+            facts = start.served.facts
+            protocol = protocol or facts["protocol"]
+            changes = {**PRESETS[self.preset], **self.settings}
+            self.config = settings_of_run(start.config, facts, changes, protocol)
+            start.check(self.config)
         source, loaded = open_fit_data(data, items, times, reading)
         folder = Path(run) if run else None
-        protocol = protocol or self.protocol
-        trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)
+        inputs = source, loaded, protocol, self.config, folder, exclude_seen, device
+        trainer = Trainer(*inputs, start=start)
         with new_run_lock(trainer.run):
             trainer.create()
             trainer.train(hooks)
@@ -158,6 +179,16 @@ class MIND:
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
         return model
+
+
+def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
+    """Return the start of a training from a run or from a trained model. Raises MindrefError."""
+    if not isinstance(start, MIND):
+        return WarmStart.open(Path(start), keep_moments=keep_moments)
+    if keep_moments:
+        todo = "name the run directory of the training"
+        raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))
+    return WarmStart(start.served)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from mindref.backend import Backend
 from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
+from mindref.data.protocols import EVALUATION_PROTOCOLS, NO_SPLIT
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say
@@ -32,6 +33,7 @@ from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
+from mindref.run import checkpoint
 from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
 from mindref.shapes import Bools
 
@@ -225,6 +227,7 @@ def evaluate_run(
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
+    check_evaluated(run, protocol)
     served = ServedModel.load(run, backend, device).load_backend()
     config, facts = served.model.config, served.facts
     if not list_lengths or min(list_lengths) < 1:
@@ -260,6 +263,17 @@ def evaluate_run(
             "targets that the user has had": model_report.seen_targets,
         },
     }
+
+
+def check_evaluated(run: Path, protocol: str | None) -> None:
+    """Raise ConfigError, before anything is loaded, for a run without held-out interactions.
+
+    protocol: of the evaluation, None for that of the run.
+    """
+    if (protocol or checkpoint.load_config(run)[1]["protocol"]) == NO_SPLIT:  # model-R54
+        got = "none: the run was trained on all interactions of its log"
+        todo = "give a later log with --data, and the --split of that log"
+        raise ConfigError(say(f"{run}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo))
 
 
 def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: LoadedLog) -> list[str]:
