@@ -43,7 +43,7 @@ def take_earlier(options: dict[str, Any]) -> dict[str, Any]:
     return {**values, "keep_moments": options.pop("keep_moments") or None}
 
 
-def backend_of(begin: Mapping[str, Any]) -> str:
+def earlier_backend(begin: Mapping[str, Any]) -> str:
     """Return the backend of the earlier run, or the default one."""
     run = begin["steps_of"] or begin["start_from"]
     return Config.backend if run is None else run_backend(run)

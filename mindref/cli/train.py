@@ -115,7 +115,7 @@ def train_command(
     preset_name, changes = settings.read_changes(preset, config_file, options)
     if preset_name == AUTO and "model" in changes:
         raise ConfigError(say("--preset auto", "no --model", changes["model"]))
-    name = str(changes.get("backend", earlier.backend_of(begin)))
+    name = str(changes.get("backend", earlier.earlier_backend(begin)))
     settings.set_threads(threads, name)
     if data is None and reading:
         got = ", ".join(reading)

@@ -66,7 +66,7 @@ class WarmStart(NamedTuple):
         if self.config.item_features and "item_features" not in self.served.facts:
             expected = "the values of its item features in config.json"
             raise RunError(say(subject, expected, "a run of an older version", "train it again"))
-        names = [name for name in changed_settings(self.config, config) if name in FEATURES]
+        names = [name for name in differing_settings(self.config, config) if name in FEATURES]
         if not names and parameter_shapes(self.config) != parameter_shapes(config):
             names = changed_shapes(self.config, config)
         if names:  # model-R55
@@ -80,8 +80,8 @@ class WarmStart(NamedTuple):
     def facts(self, rows: Ints, items: int) -> dict[str, Any]:
         """Return the entry of config.json about the start; rows (V,): rows of the earlier table."""
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
-        known = int(np.count_nonzero(rows[:items] >= 0))
-        counts = {"items": known, "new_items": items - known}
+        num_known = int(np.count_nonzero(rows[:items] >= 0))
+        counts = {"items": num_known, "new_items": items - num_known}
         return {"run": self.run, "model": digest, "step": self.served.step, **counts}  # model-R59
 
 
@@ -98,23 +98,23 @@ def check_family(config: Config, subject: str) -> None:
         raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
 
 
-def changed_settings(old: Config, new: Config) -> list[str]:
+def differing_settings(old: Config, new: Config) -> list[str]:
     """Return the names of the settings that differ."""
     return [x.name for x in fields(Config) if getattr(old, x.name) != getattr(new, x.name)]
 
 
 def changed_shapes(old: Config, new: Config) -> list[str]:
     """Return the names of the changed settings that alone change a shape; all, if there is none."""
-    names = changed_settings(old, new)
-    alone = []
+    names = differing_settings(old, new)
+    reshaping = []
     for name in names:
         try:
             config = replace(old, **{name: getattr(new, name)})
         except ConfigError:  # valid only together with another change
             continue
         if parameter_shapes(config) != parameter_shapes(old):
-            alone.append(name)
-    return alone or names
+            reshaping.append(name)
+    return reshaping or names
 
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:

@@ -56,18 +56,18 @@ def check_facts(words: Mapping[str, Any]) -> None:
     check_source(source["place"], source["options"])
     if sorted(sizes) != sorted(SIZES) or not all(is_count(x) for x in sizes.values()):
         raise ValueError(f"sizes is {sizes!r}")
-    check_values("user", features)
+    check_feature_values("user", features)
     rows = sum(1 + len(values) for values in features.values())
     if (rows, len(features)) != (sizes["profile_rows"], sizes["profile_features"]):
         raise ValueError(f"{rows} rows of {len(features)} user features, not as sizes has them")
     item_features = words.get("item_features", {})
-    check_values("item", item_features)
+    check_feature_values("item", item_features)
     rows = sum(len(values) for values in item_features.values())
     if item_features and rows != sizes["item_rows"] - sizes["items"]:
         raise ValueError(f"{rows} values of item features, not as sizes has them")
 
 
-def check_values(kind: str, features: Mapping[str, Any]) -> None:
+def check_feature_values(kind: str, features: Mapping[str, Any]) -> None:
     """Raise ValueError unless the values of each feature are texts."""
     for name, values in features.items():
         if not isinstance(values, list) or not all(isinstance(x, str) for x in values):
