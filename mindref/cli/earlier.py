@@ -49,9 +49,9 @@ def earlier_backend(begin: Mapping[str, Any]) -> str:
     return Config.backend if run is None else run_backend(run)
 
 
-def start_line(start: Mapping[str, Any]) -> str:
+def start_line(run: str, start: Mapping[str, Any]) -> str:
     """Return the line about the parameters from which a training starts."""
     return (
-        f"start from {start['run']}, step {start['step']}: {start['items']:,} items keep their"
+        f"start from {run}, step {start['step']}: {start['items']:,} items keep their"
         f" vectors, {start['new_items']:,} items are new"
     )

@@ -32,9 +32,7 @@ def show_progress(
     if quiet:
         yield Hooks(stop=stop)
     elif not family_of(config.model).by_steps:
-        yield Hooks(
-            on_epoch=lambda epoch: print_stderr(f"fitted  {value_line(config, epoch)}"), stop=stop
-        )
+        yield Hooks(on_epoch=lambda epoch: print_stderr(fitted_line(config, epoch)), stop=stop)
     elif is_terminal():
         yield from progress_bar(config, first, stop, used)
     else:
@@ -194,6 +192,11 @@ def epoch_line(config: Any, epoch: Epoch, meter: TrainingMeter) -> str:
     if epoch.value is not None:
         words.append(value_line(config, epoch))
     return "  ".join([*words, *(["best so far"] if epoch.is_best else [])])
+
+
+def fitted_line(config: Any, epoch: Epoch) -> str:
+    """Return the line of a fitted model, with the validation metric if there is one."""
+    return "fitted" if epoch.value is None else f"fitted  {value_line(config, epoch)}"
 
 
 def value_line(config: Any, epoch: Epoch) -> str:

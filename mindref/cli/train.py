@@ -240,8 +240,8 @@ def new_trainer(
     trainer, choice = preset_choice.choose_preset(candidates, make, show)
     if choice.reason and ranks.first and not quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
-    if trainer.start and ranks.first and not quiet:
-        print_stderr(earlier.start_line(trainer.start))
+    if plan.start is not None and ranks.first and not quiet:
+        print_stderr(earlier.start_line(plan.start.run, trainer.start))
     trainer.run, trainer.preset_choice = run, choice.to_dict()
     return trainer
 

@@ -8,6 +8,7 @@ warm_start         start of a training from the parameters of an earlier run
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model that recommends for histories and users
 baselines          item_knn, popularity and random beside a model
+held_out           whether the evaluation cases of a run are held out
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 bulk               recommended lists of users from a run directory and its index
 sharding           recommended lists of all users in shards, on one machine or an executor

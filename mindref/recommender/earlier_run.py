@@ -85,7 +85,8 @@ def named_settings(
     preset: str | None, changes: Mapping[str, Any], protocol: str
 ) -> dict[str, Config]:
     """Return preset -> settings; an empty result if a preset is to be chosen."""
-    if preset == AUTO or (preset is None and "model" not in changes):
+    chooses = preset == AUTO or (preset is None and "model" not in changes)
+    if chooses:
         if protocol == NO_SPLIT:  # model-R51
             expected, todo = "--preset, or --steps-of RUN", "a preset is chosen on validation data"
             raise ConfigError(say("split none", expected, preset or "none", todo))
@@ -127,7 +128,10 @@ def check_without_validation(protocol: str, config: Config, *, has_steps: bool) 
         return
     for name in ENDS:  # model-R51
         if value := getattr(config, name):
-            expected, todo = "0 with the split none", "it has no validation: give --steps"
+            expected, todo = (
+                "0 with the split none",
+                "without validation, only steps end a training",
+            )
             raise ConfigError(say(name, expected, value, todo))
     if family_of(config.model).by_steps and not has_steps:  # model-R51
         todo = "give --steps N, or --steps-of RUN for the best step of an earlier run"

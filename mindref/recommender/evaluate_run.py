@@ -12,7 +12,6 @@ import numpy as np
 from mindref.backend import Backend
 from mindref.data.batches import pad_histories
 from mindref.data.log import Ints, Ragged
-from mindref.data.protocols import EVALUATION_PROTOCOLS, NO_SPLIT
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say
@@ -31,10 +30,10 @@ from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
+from mindref.recommender.held_out import check_evaluated, training_warnings
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
-from mindref.run import checkpoint
-from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
+from mindref.run.source import LoadedLog, Source, translate_items
 from mindref.shapes import Bools
 
 LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
@@ -256,34 +255,13 @@ def evaluate_run(
     return {
         **words,
         "exclude_seen": exclude_seen,
-        "warnings": training_warnings(protocol, facts, loaded),
+        "warnings": training_warnings(protocol, facts, loaded.log, split_cases),
         "notes": {
             **notes,
             "cases without a target": model_report.without_target,
             "targets that the user has had": model_report.seen_targets,
         },
     }
-
-
-def check_evaluated(run: Path, protocol: str | None) -> None:
-    """Raise ConfigError, before anything is loaded, for a run without held-out interactions.
-
-    protocol: of the evaluation, None for that of the run.
-    """
-    if (protocol or checkpoint.load_config(run)[1]["protocol"]) == NO_SPLIT:  # model-R54
-        got = "none: the run was trained on all interactions of its log"
-        todo = "give a later log with --data, and the --split of that log"
-        raise ConfigError(say(f"{run}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo))
-
-
-def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: LoadedLog) -> list[str]:
-    """Return a warning if the targets may be training examples: same log, another split."""
-    if protocol in (None, facts["protocol"]) or fingerprint(loaded.log) != facts["log"]:
-        return []
-    return [
-        f"the run was trained on the split {facts['protocol']} of this log: under {protocol} some"
-        " of the targets were trained on, and the figures are too good"
-    ]
 
 
 def translate_cases(

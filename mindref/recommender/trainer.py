@@ -16,6 +16,7 @@ from mindref.models import features
 from mindref.models.family import check_trainable
 from mindref.models.servable_items import count_untrained
 from mindref.recommender.evaluate_run import EvaluationSet, evaluate_model, make_validator
+from mindref.recommender.held_out import last_time
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.recommender.warm_start import WarmStart, start_state
 from mindref.run import checkpoint, report
@@ -91,6 +92,7 @@ class Trainer(TrainingRun):
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
             **features.item_vocabulary(log, self.config),
             **({"start_from": self.start} if self.start else {}),
+            **(last_time(log) if self.protocol == NO_SPLIT else {}),
             **self.reproducibility(),
             **self.chosen_preset(),
         }

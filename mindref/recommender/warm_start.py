@@ -36,7 +36,7 @@ class WarmStart(NamedTuple):
     """The model from which a training starts."""
 
     served: ServedModel
-    run: str = IN_MEMORY
+    run: str = IN_MEMORY  # path as it was given
     moments: optimiser.State | None = None  # of the last step of the run; None: start at zero
 
     @classmethod
@@ -46,12 +46,12 @@ class WarmStart(NamedTuple):
         check_family(config, f"start from {run}")
         served = ServedModel.load(run)
         if not keep_moments:
-            return cls(served, str(run.resolve()))
+            return cls(served, str(run))
         if not (run / array_files.STATE).exists():
             todo = "start without the moments"
             raise RunError(say(f"{run}: moments", array_files.STATE, "none", todo))
         state, _ = checkpoint.load_state(run, checkpoint.run_identity(config, facts), config.model)
-        return cls(served, str(run.resolve()), state.moments)
+        return cls(served, str(run), state.moments)
 
     @property
     def config(self) -> Config:
@@ -82,7 +82,8 @@ class WarmStart(NamedTuple):
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
         counts = {"items": num_known, "new_items": items - num_known}
-        return {"run": self.run, "model": digest, "step": self.served.step, **counts}  # model-R59
+        run = self.run if self.run == IN_MEMORY else str(Path(self.run).resolve())
+        return {"run": run, "model": digest, "step": self.served.step, **counts}  # model-R59
 
 
 FEATURES = ("model", "item_features", "user_features")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 FACTS = {
@@ -49,6 +50,8 @@ def check_facts(words: Mapping[str, Any]) -> None:
     if not isinstance(words.get("preset_choice", {}), dict):
         raise ValueError(f"preset_choice is {words['preset_choice']!r}")
     check_start(words.get("start_from"))
+    if not is_time(words.get("last_time", 0.0)):
+        raise ValueError(f"last_time is {words['last_time']!r}")
     source, sizes, features = words["source"], words["sizes"], words["user_features"]
     kinds = {name: type(value) for name, value in source.items()}
     if kinds != {"place": str, "options": dict}:
@@ -137,6 +140,11 @@ def check_header(words: Mapping[str, Any], family: str | None) -> None:
             raise ValueError(f"an epoch is {epoch!r}")
         if value is not None and not is_number(value):  # None without validation
             raise ValueError(f"an epoch is {epoch!r}")
+
+
+def is_time(value: object) -> bool:
+    """Return whether a value is a finite number of seconds, which may be negative."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def is_number(value: object) -> bool:

@@ -43,6 +43,14 @@ def test_a_training_on_everything_says_that_nothing_was_evaluated(cli, shop, tmp
     assert "; give a later log with --data, and the --split of that log" in message
 
 
+@pytest.mark.rules("model-R52")
+def test_a_fitted_model_on_everything_has_no_metric(cli, shop, tmp_path):
+    command = ["train", "--data", shop, "--split", "none", "--model", "popularity"]
+    result = cli.succeed(*command, "--out", tmp_path / "run")
+    assert result.err.splitlines()[-1] == "fitted"
+    assert result.out.startswith("not evaluated: all ")
+
+
 @pytest.mark.rules("model-R51")
 @pytest.mark.parametrize(
     ("words", "message"),

@@ -1,12 +1,16 @@
 """Training on all interactions, and settings, log and steps from an earlier run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import mindref
 from mindref.data.protocols import EVALUATION_PROTOCOLS
+from mindref.data.splits import split_global_time
 from mindref.errors import ConfigError, RunError
 from mindref.models import registry
+from mindref.recommender import held_out
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.earlier_run import plan_training
 from mindref.recommender.evaluate_run import evaluate_run
@@ -15,6 +19,7 @@ from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import resume_run
 from mindref.run import checkpoint
 from mindref.run.source import Source
+from tests.recommender.earlier_logs import log_until
 from tests.recommender.test_rerank_training import SMALL as DIN_SMALL
 from tests.runs import SMALL, content, kept_report, loaded, stop_after, trainer
 
@@ -109,6 +114,22 @@ def test_another_split_evaluates_it_with_a_warning(everything):
 
 
 @pytest.mark.rules("model-R54")
+@pytest.mark.parametrize(("share", "early"), [(1.0, True), (0.3, False)])
+def test_targets_that_are_not_later_than_the_log_of_the_run_are_counted(share, early):
+    log = log_until(1.0)
+    facts = {"protocol": "none", "log": "another", **held_out.last_time(log_until(share))}
+    test = split_global_time(log).test
+    lines = held_out.training_warnings("global_time", facts, log, test)
+    assert lines == early * [
+        f"{len(test.users)} of {len(test.users)} cases have a target that is not later than the"
+        " log of the run: the run may have trained on it, and the figures are too good"
+    ]
+    untimed = replace(log, times=None)
+    assert held_out.last_time(untimed) == {}
+    assert held_out.training_warnings("global_time", facts, untimed, test) == []
+
+
+@pytest.mark.rules("model-R54")
 def test_din_needs_a_recall_run_with_test_cases(everything):
     from mindref.models.din_config import DinConfig
 
@@ -128,7 +149,7 @@ def test_din_needs_a_recall_run_with_test_cases(everything):
         ({"preset": "mind", "changes": {"steps": 5, "patience": 2}}, "patience: expected 0 with"),
         (
             {"preset": "mind", "changes": {"steps": 5, "time_limit": "2m"}},
-            "time_limit: expected 0 with the split none, got 120.0; it has no validation",
+            "time_limit: expected 0 with the split none, got 120.0; without validation",
         ),
         ({"changes": {"model": "popularity", "patience": 1}}, "patience: expected 0 with the"),
     ],
