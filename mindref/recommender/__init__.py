@@ -31,9 +31,9 @@ import numpy as np
 from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.presets import PRESETS, default_protocol
+from mindref.presets import default_protocol
 from mindref.recall.lists import Recommendation
-from mindref.recommender.earlier_run import check_without_validation, settings_of_run
+from mindref.recommender.earlier_run import plan_fit
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks, Trainer
 from mindref.recommender.warm_start import WarmStart
@@ -58,7 +58,7 @@ class MIND:
     def __init__(self, preset: str = "mind", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
         self.protocol = default_protocol(preset)
-        self.preset, self.settings = preset, settings  # they override the settings of a start
+        self.preset, self.settings = preset, settings
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
 
@@ -92,17 +92,8 @@ class MIND:
         run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
-        start = None
-        if start_from is None:
-            protocol = protocol or self.protocol
-            check_without_validation(protocol, self.config, has_steps="steps" in self.settings)
-        else:
-            start = open_start(start_from, keep_moments=keep_moments)
-            facts = start.served.facts
-            protocol = protocol or facts["protocol"]
-            changes = {**PRESETS[self.preset], **self.settings}
-            self.config = settings_of_run(start.config, facts, changes, protocol)
-            start.check(self.config)
+        start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
+        self.config, protocol = plan_fit(self.preset, self.settings, protocol, start)
         source, loaded = open_fit_data(data, items, times, reading)
         folder = Path(run) if run else None
         inputs = source, loaded, protocol, self.config, folder, exclude_seen, device

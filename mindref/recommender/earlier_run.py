@@ -14,7 +14,7 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
-from mindref.presets import AUTO, default_protocol
+from mindref.presets import AUTO, PRESETS, default_protocol
 from mindref.recommender.warm_start import WarmStart
 from mindref.run import array_files, checkpoint, report
 from mindref.run.source import Source
@@ -79,6 +79,24 @@ def plan_training(
         source = Source.of(data, reading) if reading else source.moved(data)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
     return TrainingPlan({"": new_config}, source, protocol, exclude, start)
+
+
+def plan_fit(
+    preset: str, settings: Mapping[str, Any], protocol: str | None, start: WarmStart | None
+) -> tuple[Config, str]:
+    """Return the settings and the protocol of `MIND.fit`. Raises ConfigError or RunError.
+
+    With a start, the settings are those of its run, changed by the preset and by `settings`.
+    """
+    if start is None:
+        protocol, config = protocol or default_protocol(preset), Config.of(preset, settings)
+        check_without_validation(protocol, config, has_steps="steps" in settings)
+        return config, protocol
+    facts = start.served.facts
+    protocol, changes = protocol or facts["protocol"], {**PRESETS[preset], **settings}
+    config = settings_of_run(start.config, facts, changes, protocol)
+    start.check(config)
+    return config, protocol
 
 
 def named_settings(
