@@ -15,6 +15,7 @@ from typing import Any
 from mindref.cli import COMPILING
 from mindref.config import Config
 from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.warm_start import WarmStart
 from mindref.run.files import sealed
 from mindref.run.source import LoadedLog, Source
 from mindref.training.engine import make_engine
@@ -39,10 +40,15 @@ def loaded() -> LoadedLog:
     return SOURCE.read()
 
 
-def trainer(run: Path | None = None, **changes: Any) -> Trainer:
+def trainer(
+    run: Path | None = None,
+    protocol: str = "leave_last_out",
+    start: WarmStart | None = None,
+    **changes: Any,
+) -> Trainer:
     """Return a trainer of the small log, its run directory made."""
     config = Config.of("mind", {**SMALL, **changes})
-    made = Trainer(SOURCE, loaded(), "leave_last_out", config, run)
+    made = Trainer(SOURCE, loaded(), protocol, config, run, start=start)
     made.create()
     return made
 

@@ -11,7 +11,7 @@ import click
 from mindref.cli import reranker, settings
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.stderr import print_stderr
-from mindref.data.protocols import PROTOCOLS
+from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
 
@@ -23,7 +23,7 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
 @click.option("--data", type=settings.PATH, help="The log [default: the log of the run].")
 @reading_options
 @click.option(
-    "--split", "protocol", type=click.Choice(PROTOCOLS),
+    "--split", "protocol", type=click.Choice(EVALUATION_PROTOCOLS),
     help="Protocol that splits the log [default: the protocol of the run].",
 )  # fmt: skip
 @click.option(

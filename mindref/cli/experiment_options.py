@@ -18,7 +18,7 @@ from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, s
 from mindref.cli.stderr import print_stderr
 from mindref.cli.tables import print_table
 from mindref.config import Config
-from mindref.data.protocols import PROTOCOLS
+from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.presets import default_protocol
 
@@ -31,7 +31,7 @@ OPTIONS = (
     click.argument("data", type=settings.PATH, required=False),
     reading_options,
     click.option(
-        "--split", "protocol", type=click.Choice(PROTOCOLS),
+        "--split", "protocol", type=click.Choice(EVALUATION_PROTOCOLS),
         help="Protocol that splits the log into training, validation and test [default:"
         " leave_last_out; with --preset paper: paper].",
     ),

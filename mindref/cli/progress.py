@@ -32,9 +32,7 @@ def show_progress(
     if quiet:
         yield Hooks(stop=stop)
     elif not family_of(config.model).by_steps:
-        yield Hooks(
-            on_epoch=lambda epoch: print_stderr(f"fitted  {value_line(config, epoch)}"), stop=stop
-        )
+        yield Hooks(on_epoch=lambda epoch: print_stderr(fitted_line(config, epoch)), stop=stop)
     elif is_terminal():
         yield from progress_bar(config, first, stop, used)
     else:
@@ -196,6 +194,11 @@ def epoch_line(config: Any, epoch: Epoch, meter: TrainingMeter) -> str:
     return "  ".join([*words, *(["best so far"] if epoch.is_best else [])])
 
 
+def fitted_line(config: Any, epoch: Epoch) -> str:
+    """Return the line of a fitted model, with the validation metric if there is one."""
+    return "fitted" if epoch.value is None else f"fitted  {value_line(config, epoch)}"
+
+
 def value_line(config: Any, epoch: Epoch) -> str:
     """Return the validation metric of an epoch, with its name."""
     return f"validation {config.metric} {epoch.value:.4f}"
@@ -266,10 +269,13 @@ def untrained_lines(counts: Mapping[str, float]) -> list[str]:
     if not counts["items"]:
         return []
     unserved = counts["items"] - counts["with_features"]
+    shares = [f"{counts['item_share']:.1%} of the catalogue"]
+    if "target_share" in counts:  # not without test cases
+        shares.append(f"{counts['target_share']:.1%} of the targets")
     return [
         f"untrained items (in no training example): {counts['items']:,}"
-        f" ({counts['item_share']:.1%} of the catalogue, {counts['target_share']:.1%} of the"
-        f" targets); {unserved:,} of them have no trained features and are never recommended"
+        f" ({', '.join(shares)}); {unserved:,} of them have no trained features and are never"
+        " recommended"
     ]
 
 

@@ -77,6 +77,10 @@ OPTIONS = (
     click.option("--keep-duplicates", is_flag=True,
         help="Keep all rows with the same user, item and time [default: keep only the first].",
     ),
+    click.option("--keep-unused-items", is_flag=True,
+        help="Keep the items of the item file that have no interaction. They are recommended if"
+        " trained features give them a vector (--item-features) [default: leave them out].",
+    ),
 )  # fmt: skip
 PLAIN = (
     "format", "max_bad_lines", "min_user_interactions", "min_item_interactions", "min_item_users",
@@ -106,7 +110,8 @@ def take_reading(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("item_file", "user_file"):
         path = options.pop(name)
         reading[name] = None if path is None else str(path.resolve())
-    reading["keep_duplicates"] = options.pop("keep_duplicates") or None
+    for name in ("keep_duplicates", "keep_unused_items"):
+        reading[name] = options.pop(name) or None
     columns = {name: value for name, value in columns.items() if value not in (None, {})}
     reading["columns"] = columns or None
     return {name: value for name, value in reading.items() if value is not None}

@@ -26,9 +26,10 @@ def trust_option(backend: str) -> list[str]:
 
 
 def example_user_option(prepared: PreparedLog) -> str:
-    """Return the option for the first user of the test cases.
+    """Return the option for the first user of the test cases, or of the training without them.
 
     If the id of the user has control characters, return --all-users.
     """
-    user = prepared.loaded.log.user_ids[int(prepared.split.test.users[0])]
+    test, trained = prepared.split.test.users, prepared.split.train_users
+    user = prepared.loaded.log.user_ids[int((test if len(test) else trained)[0])]
     return f"--user={user}" if user.isprintable() else "--all-users"

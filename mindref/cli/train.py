@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli import reranker, settings
+from mindref.cli import earlier, reranker, settings
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.stderr import print_stderr
@@ -27,12 +27,13 @@ from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.registry import is_reranker
-from mindref.presets import AUTO, default_protocol
+from mindref.presets import AUTO
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 from mindref.training.distributed import Ranks, join_ranks
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
+    from mindref.recommender.earlier_run import TrainingPlan
     from mindref.recommender.trainer import Hooks, Trainer
 
 
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 @reading_options
 @click.option(
     "--split", "protocol", type=click.Choice(PROTOCOLS),
-    help="Protocol that splits the log into training, validation and test data (specs/data.md)"
-    " [default: leave_last_out; with --preset paper: paper].",
+    help="Protocol that splits the log into training, validation and test data (specs/data.md);"
+    " none: all interactions are training data, and nothing is evaluated [default: leave_last_out;"
+    " with --preset paper: paper].",
 )  # fmt: skip
 @click.option(
     "--exclude-seen/--include-seen", default=None,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     help="Resume the stopped run RUN. Settings cannot be changed. If the log has moved, give the"
     " new path of the log with --data.",
 )  # fmt: skip
+@earlier.earlier_options
 @click.option(
     "--recall", type=settings.FOLDER, metavar="RUN",
     help="With --model din: DIN reranks the top items of the run RUN, and uses its log and split.",
@@ -95,7 +98,8 @@ def train_command(
     of every batch. Command: torchrun --nproc-per-node N -m mindref train --backend torch ...
     """
     reading = take_reading(options)
-    choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset}
+    begin = earlier.take_earlier(options)
+    choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset, **begin}
     if resume is not None:
         changes = {**choices, "out": out, "config": config_file, **options}
         inputs: dict[str, Any] = {"data": data, "device": device, "quiet": quiet}
@@ -111,18 +115,18 @@ def train_command(
     preset_name, changes = settings.read_changes(preset, config_file, options)
     if preset_name == AUTO and "model" in changes:
         raise ConfigError(say("--preset auto", "no --model", changes["model"]))
-    chooses = preset_name == AUTO or (preset_name is None and "model" not in changes)
-    configs = {} if chooses else {preset_name or "mind": Config.of(preset_name or "mind", changes)}
-    name = str(changes.get("backend", Config.backend))
+    name = str(changes.get("backend", earlier.earlier_backend(begin)))
     settings.set_threads(threads, name)
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
+    from mindref.recommender.earlier_run import plan_training
+
+    inputs = {"protocol": protocol, "exclude_seen": exclude_seen, **begin}
+    plan = plan_training(preset_name, changes, data, reading, **inputs)
     backend, ranks = join_processes(name, device, quiet)
-    protocol = protocol or default_protocol(preset_name)
-    inputs = {"protocol": protocol, "exclude_seen": exclude_seen is not False}
-    inputs |= {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
-    make = partial(new_trainer, data, reading, changes, configs, out, **inputs)
+    inputs = {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
+    make = partial(new_trainer, plan, changes, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
 
 
@@ -189,47 +193,45 @@ def join_processes(name: str, device: str, quiet: bool) -> tuple[Backend, Ranks]
 
 
 def new_trainer(
-    data: Path | None,
-    reading: dict[str, Any],
+    plan: TrainingPlan,
     changes: dict[str, Any],
-    configs: dict[str, Config],
     out: Path | None,
     *,
     ranks: Ranks,
     backend: Backend,
     quiet: bool,
-    **options: Any,
+    device: str,
 ) -> Trainer:
-    """Return a trainer for a new run: check the settings, read the log. Options as `Trainer`.
+    """Return a trainer for a new run: check the settings, read the log.
 
-    configs: the settings by preset; if it is empty, a preset with `changes` is chosen.
+    If the plan has no settings, a preset with `changes` is chosen.
     """
     from mindref.models.family import check_trainable
     from mindref.recommender import preset_choice
     from mindref.recommender.evaluate_run import parse_metric
     from mindref.recommender.trainer import Trainer
-    from mindref.run.source import Source
 
     run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
     several = ranks.several
-    for config in configs.values():
+    for config in plan.configs.values():
         check_trainable(backend, config, several=several)  # model-R39
-    if configs:
-        candidates = preset_choice.Candidates(configs)
+    if plan.configs:
+        candidates = preset_choice.Candidates(plan.configs)
     else:
         candidates = preset_choice.find_candidates(changes, backend, several=several)
     for config in candidates.configs.values():
         parse_metric(config.metric)
-    source = Source.of(data, reading)
-    loaded = source.read()
+    loaded = plan.source.read()
     if ranks.first:
         print_reading(loaded.log)
-    options |= {"ranks": ranks, "backend": backend}
+    inputs: dict[str, Any] = {"exclude_seen": plan.exclude_seen, "device": device, "ranks": ranks}
+    inputs |= {"backend": backend, "start": plan.start}
 
     lock_once = cache(partial(lock_folder, run, make=True))
 
     def make(config: Config) -> Trainer:
-        trainer = Trainer(source, loaded, config=config, **options)  # rejects invalid settings
+        # rejects invalid settings
+        trainer = Trainer(plan.source, loaded, plan.protocol, config, **inputs)
         if ranks.first and len(candidates.configs) > 1:
             lock_once()
         return trainer
@@ -238,6 +240,8 @@ def new_trainer(
     trainer, choice = preset_choice.choose_preset(candidates, make, show)
     if choice.reason and ranks.first and not quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
+    if plan.start is not None and ranks.first and not quiet:
+        print_stderr(earlier.start_line(plan.start.run, trainer.start))
     trainer.run, trainer.preset_choice = run, choice.to_dict()
     return trainer
 

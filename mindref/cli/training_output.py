@@ -61,6 +61,12 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
     if trainer.family.reranks:
         progress.print_gains(summary)
         words += [summary["recall"], "--rerank", run]
+    elif not summary["metrics"]:
+        count = len(trainer.prepared.loaded.log.interactions.values)
+        click.echo(f"not evaluated: all {count:,} interactions are training data (--split none)")
+        for line in progress.untrained_lines(summary["untrained"]):
+            click.echo(line)
+        words += [run]
     else:
         progress.print_metrics(summary["metrics"]["test"], summary["cases"])
         lines = summary["baseline_warnings"] + progress.interests_lines(summary["interests"])

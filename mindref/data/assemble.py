@@ -33,11 +33,12 @@ class KeepOptions(NamedTuple):
     min_user_interactions: int = 1
     min_item_interactions: int = 1
     min_item_users: int = 1
+    keep_unused_items: bool = False
 
     def check(self) -> KeepOptions:
         """Return the options. Raises ConfigError for a minimum that is no integer from 1."""
         for name, value in self._asdict().items():
-            if name == "keep_duplicates":
+            if name in ("keep_duplicates", "keep_unused_items"):
                 continue
             if type(value) is not int or value < 1:  # a NumPy integer cannot be stored as JSON
                 raise ConfigError(say(name, "a Python integer of at least 1", repr(value)))
@@ -84,10 +85,12 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     table = sort_by_user_and_time(table)
     if raw_log.timed and not options.keep_duplicates:
         table = drop_duplicates(table)
+    unused = unused_items(raw_log.items, item_ids) if options.keep_unused_items else []
     num_distinct, num_users, num_items = len(table.users), len(user_ids), len(item_ids)
     table = drop_rare(table, options)
     if len(table.users) < num_distinct:
         user_ids, item_ids, table = renumber(user_ids, item_ids, table)
+    item_ids = [*item_ids, *unused]  # data-R84
     counts = np.bincount(table.users, minlength=len(user_ids))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     notes = Counter(dict.fromkeys(NOTES, 0))
@@ -192,10 +195,16 @@ def equals_previous(column: Ints | Floats) -> npt.NDArray[np.bool_]:
     return column[1:] == column[:-1]
 
 
+def unused_items(items: SideInfo, log_ids: list[str]) -> list[str]:
+    """Return the ids of the item file that do not occur in the log, in the order of the file."""
+    in_log = set(log_ids)
+    return [name for name in items.all_ids() if name not in in_log]
+
+
 def count_unmatched_items(items: SideInfo, item_ids: list[str]) -> Counter[str]:
     """Count items of the log that the item file lacks, and items of the file not in the log."""
     if items.file_ids is None:
         return Counter()
-    matched = items.file_ids.intersection(item_ids)
+    matched = items.file_ids.keys() & set(item_ids)
     unused = len(items.file_ids) - len(matched)  # data-R8
     return Counter(unknown_items=len(item_ids) - len(matched), unused_items=unused)

@@ -35,11 +35,13 @@ def from_arrays(
     min_user_interactions: int = 1,
     min_item_interactions: int = 1,
     min_item_users: int = 1,
+    keep_unused_items: bool = False,
 ) -> InteractionLog:
     """Return the log of one-dimensional arrays of equal length, one interaction per row.
 
     Spec: data. Ids are integers or text. Times are seconds (any numbers) or datetime64 in UTC.
-    `titles` and the features map external ids to text. The other arguments: as `read_log`.
+    `titles` and the features map external ids to text. The other arguments: as `read_log`; with
+    `keep_unused_items`, the items are those of `titles` and `item_features`.
     Errors: DataError for different lengths, an id of another type, or a missing time.
     """
     user_ids, item_ids = ids_as_text(users, "users"), ids_as_text(items, "items")
@@ -55,7 +57,7 @@ def from_arrays(
         make_side_info(None, user_features),
     )
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
-    keep_options = KeepOptions(keep_duplicates, *minimums)
+    keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items)
     log = assemble_log(reading, keep_options)  # data-R24
     return replace(log, notes={**log.notes, "lines": len(user_ids)})
 

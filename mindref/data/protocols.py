@@ -2,5 +2,11 @@
 
 from __future__ import annotations
 
-PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
-"""The default is the first. `mindref.data.splits` implements them."""
+NO_SPLIT = "none"
+"""The protocol that holds nothing out: all interactions train."""
+
+EVALUATION_PROTOCOLS = ("leave_last_out", "paper", "comirec", "global_time")
+"""Protocols with validation and test cases. The default is the first."""
+
+PROTOCOLS = (*EVALUATION_PROTOCOLS, NO_SPLIT)
+"""All protocols. `mindref.data.splits` implements them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class SideInfo:
 
     titles: dict[str, str] = field(default_factory=dict)
     values: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # feature -> id -> values
-    file_ids: set[str] | None = None
+    file_ids: dict[str, None] | None = None  # in the order of the file
     # fields of `Columns` that the file has used
     used_options: set[str] = field(default_factory=set)
 
@@ -34,8 +35,14 @@ class SideInfo:
     def add_id(self, name: str) -> None:
         """Store that the item (or user) file contains this id."""
         if self.file_ids is None:
-            self.file_ids = set()
-        self.file_ids.add(name)
+            self.file_ids = {}
+        self.file_ids[name] = None
+
+    def all_ids(self) -> list[str]:
+        """Return the ids of the file; without a file, the ids with a title or a value."""
+        if self.file_ids is not None:
+            return list(self.file_ids)
+        return list(dict.fromkeys(chain(self.titles, *self.values.values())))
 
     def titles_of(self, ids: Sequence[str]) -> list[str] | None:
         """Return the title of every id, "" where unknown. None if no id has a title."""

@@ -1,7 +1,8 @@
 """Split a log into training sequences and evaluation cases (specs/data.md, Splits).
 
-Four protocols: `leave_last_out`, `paper`, `comirec`, `global_time`. Each protocol cuts the
-sequence of a user at a position. The log has sorted the interactions by time, ties in file order.
+Four protocols cut the sequence of a user at a position: `leave_last_out`, `paper`, `comirec` and
+`global_time`. The protocol `none` holds nothing out. The log has sorted the interactions by time,
+ties in file order.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
-from mindref.data.protocols import PROTOCOLS
+from mindref.data.protocols import NO_SPLIT, PROTOCOLS
 from mindref.errors import ConfigError, DataError, say
 
 
@@ -48,6 +49,8 @@ def make_split(protocol: str, log: InteractionLog, rng: np.random.Generator) -> 
         return split_paper(log, rng)
     if protocol == "comirec":
         return split_comirec(log, rng)
+    if protocol == NO_SPLIT:
+        return split_none(log)
     raise ConfigError(say("split", " or ".join(PROTOCOLS), repr(protocol)))
 
 
@@ -140,6 +143,14 @@ def split_global_time(
         _window_cases(log.interactions, until, log.interactions.lengths, "test"),
         "global_time",
     )
+
+
+def split_none(log: InteractionLog) -> Split:
+    """Return the split in which all interactions train, without evaluation cases. Spec: data."""
+    users = np.arange(len(log.interactions), dtype=np.int64)
+    no_rows = log.interactions.take(users[:0])
+    no_cases = EvaluationCases(users[:0], no_rows, no_rows)
+    return Split(users, log.interactions, no_cases, no_cases, NO_SPLIT)  # data-R83
 
 
 def slice_rows(rows: Ragged, indices: Ints, start: Ints, stop: Ints) -> Ragged:

@@ -68,6 +68,17 @@ def item_catalogue(log: InteractionLog, config: Config) -> tuple[Catalogue, int]
     return Catalogue(np.concatenate(columns, axis=1), stacked), first
 
 
+def item_vocabulary(log: InteractionLog, config: Config) -> dict[str, dict[str, list[str]]]:
+    """Return the entry of config.json with the values of the item features; {} without features.
+
+    The values are in the order of their rows of the item table.
+    """
+    features = select_features(log.item_features, config.item_features, "item")
+    if not features:
+        return {}
+    return {"item_features": {feature.name: list(feature.values) for feature in features}}
+
+
 def user_vocabulary(log: InteractionLog, config: Config) -> Vocabulary:
     """Return the values of the user features that the settings name."""
     features = select_features(log.user_features, config.user_features, "user")

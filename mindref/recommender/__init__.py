@@ -3,6 +3,8 @@
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
 training_run       one training and its run directory
 trainer            training, evaluation and resuming of a recall family
+earlier_run        settings, log and number of steps from an earlier run
+warm_start         start of a training from the parameters of an earlier run
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model with its catalogue, which encodes histories and users
 requests           lists for a history or a user, for many, and similar items
@@ -10,6 +12,7 @@ recommendations    the lists of many users as columns
 item_lists         allow and deny lists of items, from files and from values
 item_names         items by id or title, and the closest titles
 baselines          item_knn, popularity and random beside a model
+held_out           whether the evaluation cases of a run are held out
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 bulk               recommended lists of users from a run directory and its index
 sharding           recommended lists of all users in shards, on one machine or an executor
@@ -37,9 +40,11 @@ from mindref.presets import default_protocol
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
 from mindref.recommender import requests
+from mindref.recommender.earlier_run import plan_fit
 from mindref.recommender.recommendations import Recommendations
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.warm_start import WarmStart
 from mindref.run import atomic, checkpoint, lock, report
 from mindref.run import items as catalogue
 from mindref.run.folder import check_free
@@ -61,6 +66,7 @@ class MIND:
     def __init__(self, preset: str = "mind", **settings: Any) -> None:
         self.config = Config.of(preset, settings)
         self.protocol = default_protocol(preset)
+        self.preset, self.settings = preset, settings
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
@@ -76,24 +82,31 @@ class MIND:
         exclude_seen: bool = True,
         device: str = "cpu",
         hooks: Hooks | None = None,
+        start_from: str | Path | MIND | None = None,
+        keep_moments: bool = False,
         **reading: Any,
     ) -> MIND:
         """Train, evaluate on the test cases (`self.report`), and return self.
 
         data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
         an array of user ids, together with `items` and `times`. None: the built-in catalogue.
-        protocol: by default paper with the preset "paper", else leave_last_out.
+        protocol: by default that of `start_from`; else paper with the preset "paper", or
+        leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
+        start_from: a run or a trained model whose parameters are the start. Its settings are used
+        unless `MIND(...)` names others. keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
-        `user_features`, `keep_duplicates`, `min_user_interactions`,
+        `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
         run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
+        start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
+        self.config, protocol = plan_fit(self.preset, self.settings, protocol, start)
         source, loaded = open_fit_data(data, items, times, reading)
         folder = Path(run) if run else None
-        protocol = protocol or self.protocol
-        trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)
+        inputs = source, loaded, protocol, self.config, folder, exclude_seen, device
+        trainer = Trainer(*inputs, start=start)
         with new_run_lock(trainer.run):
             trainer.create()
             trainer.train(hooks)
@@ -229,6 +242,16 @@ class MIND:
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
         return model
+
+
+def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
+    """Return the start of a training from a run or from a trained model. Raises MindrefError."""
+    if not isinstance(start, MIND):
+        return WarmStart.open(Path(start), keep_moments=keep_moments)
+    if keep_moments:
+        todo = "name the run directory of the training"
+        raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))
+    return WarmStart(start.served)
 
 
 @contextmanager

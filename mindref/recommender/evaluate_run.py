@@ -30,9 +30,10 @@ from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
+from mindref.recommender.held_out import check_evaluated, training_warnings
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
-from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
+from mindref.run.source import LoadedLog, Source, translate_items
 from mindref.shapes import Bools
 
 LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
@@ -225,6 +226,7 @@ def evaluate_run(
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
+    check_evaluated(run, protocol)
     served = ServedModel.load(run, backend, device).load_backend()
     config, facts = served.model.config, served.facts
     if not list_lengths or min(list_lengths) < 1:
@@ -253,23 +255,13 @@ def evaluate_run(
     return {
         **words,
         "exclude_seen": exclude_seen,
-        "warnings": training_warnings(protocol, facts, loaded),
+        "warnings": training_warnings(protocol, facts, loaded.log, split_cases),
         "notes": {
             **notes,
             "cases without a target": model_report.without_target,
             "targets that the user has had": model_report.seen_targets,
         },
     }
-
-
-def training_warnings(protocol: str | None, facts: dict[str, Any], loaded: LoadedLog) -> list[str]:
-    """Return a warning if the targets may be training examples: same log, another split."""
-    if protocol in (None, facts["protocol"]) or fingerprint(loaded.log) != facts["log"]:
-        return []
-    return [
-        f"the run was trained on the split {facts['protocol']} of this log: under {protocol} some"
-        " of the targets were trained on, and the figures are too good"
-    ]
 
 
 def translate_cases(

@@ -12,6 +12,7 @@ from typing import Any
 
 from mindref.backend import load_backend
 from mindref.data.log import Ints, Ragged
+from mindref.data.protocols import NO_SPLIT
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, say
@@ -122,6 +123,9 @@ def prepare_recall_log(served: ServedModel) -> PreparedLog:
 
     Raises DataError for another log: its test cases may be training examples of the run.
     """
+    if served.facts["protocol"] == NO_SPLIT:
+        expected, todo = "a run with test cases", "train one with another --split"
+        raise RunError(say("--recall", expected, "one of the split none", todo))
     if not served.has_training_log:
         expected = "the one that the run was trained on"
         raise DataError(say("log", expected, "another", "name the log of the recall run"))

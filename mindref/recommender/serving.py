@@ -68,7 +68,8 @@ class ServedModel:
         titles = list(log.titles) if log.titles is not None else [""] * len(log.item_ids)
         items = Items(list(log.item_ids), trainer.prepared.counts.tolist(), titles)
         vocabulary = trainer.prepared.vocabulary
-        facts, step = trainer.facts(), trainer.state.best_step
+        facts, state = trainer.facts(), trainer.state
+        step = state.best_step or state.moments.step  # without validation, the last step
         arguments = trainer.model(), items, vocabulary, trainer.source, facts, step, log
         return cls(*arguments, backend=trainer.config.backend, device=trainer.device)
 

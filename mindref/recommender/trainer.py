@@ -8,13 +8,17 @@ from typing import Any
 
 from mindref.backend import Backend, check_installed, load_backend
 from mindref.config import Config
+from mindref.data.protocols import NO_SPLIT
 from mindref.data.splits import EvaluationCases
 from mindref.errors import RunError, say
 from mindref.evaluation.ties import tied_targets
 from mindref.models import features
 from mindref.models.family import check_trainable
+from mindref.models.servable_items import count_untrained
 from mindref.recommender.evaluate_run import EvaluationSet, evaluate_model, make_validator
+from mindref.recommender.held_out import last_time
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
+from mindref.recommender.warm_start import WarmStart, start_state
 from mindref.run import checkpoint, report
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training, sample_cases
@@ -42,16 +46,23 @@ class Trainer(TrainingRun):
         device: str = "cpu",
         ranks: Ranks = ONE_PROCESS,
         backend: Backend | None = None,
+        start: WarmStart | None = None,
     ) -> None:
         self.source, self.protocol = source, protocol
         self.exclude_seen, self.device = exclude_seen, device
         self.preset_choice: dict[str, Any] = {}  # empty if the user named the preset
+        self.start: dict[str, Any] = {}  # of a warm start: run, digest and step of its model
         # an object that has joined the processes, if any
         backend = backend or load_backend(config.backend, device)
         check_trainable(backend, config, several=ranks.several)
         prepared = prepare_training(loaded, protocol, config)
         state = initial_state(config, prepared.task.sizes)
+        if start is not None:
+            state, rows = start_state(start, state, prepared, config)
+            self.start = start.facts(rows, prepared.task.sizes.items)
         super().__init__(config, prepared, prepared.task, state, run, backend, ranks)
+        if protocol == NO_SPLIT:
+            return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
         validate: Callable[[Any], float] = make_validator(
             self.model(), self.evaluation_set(cases), self.backend
@@ -68,7 +79,7 @@ class Trainer(TrainingRun):
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of config.json, which are stored with the settings."""
-        common = super().facts()
+        common, log = super().facts(), self.prepared.loaded.log
         return {
             "source": self.source.to_dict(),
             "protocol": self.protocol,
@@ -79,6 +90,9 @@ class Trainer(TrainingRun):
             "items": common["items"],
             "sizes": {k: n for k, n in self.prepared.task.sizes._asdict().items() if k != "users"},
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
+            **features.item_vocabulary(log, self.config),
+            **({"start_from": self.start} if self.start else {}),
+            **(last_time(log) if self.protocol == NO_SPLIT else {}),
             **self.reproducibility(),
             **self.chosen_preset(),
         }
@@ -110,12 +124,25 @@ class Trainer(TrainingRun):
             self.ranks.same({**settings, "--split": self.protocol, "log": log})
 
     def evaluate(self) -> dict[str, Any]:
-        """Return the report on the test cases, as plain values, and write it."""
+        """Return the report on the test cases, as plain values, and write it.
+
+        With the split none, no metric is in the report.
+        """
+        if self.protocol == NO_SPLIT:  # model-R52
+            return self.save_report(self.report_without_cases())
         test = self.evaluation_set(self.prepared.split.test)
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
         ending = {**self.ending(), "best_step": self.state.best_step, "epochs": epochs}
         return self.save_report({**words, **ending, **self.chosen_preset()})
+
+    def report_without_cases(self) -> dict[str, Any]:
+        """Return the report of a training on all interactions, which has nothing to evaluate on."""
+        untrained = count_untrained(self.served_catalogue, self.prepared.split.test.targets)
+        counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
+        epochs = [epoch._asdict() for epoch in self.epochs]
+        words = {"split": self.protocol, "metrics": {}, "cases": 0, "untrained": counts}
+        return {**words, **self.ending(), "epochs": epochs}
 
 
 def resume_run(
@@ -141,6 +168,7 @@ def resume_run(
     arguments = facts["protocol"], config, run, facts["exclude_seen"], device, ranks, backend
     trainer = Trainer(source, source.again(), *arguments)
     trainer.preset_choice = facts.get("preset_choice", {})
+    trainer.start = facts.get("start_from", {})
     current_facts = trainer.facts()
     for name in ("sizes", "log"):
         if current_facts[name] != facts[name]:

@@ -137,7 +137,8 @@ class TrainingRun:
         facts = self.facts()
         self.identity = checkpoint.run_identity(self.config, facts)
         checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
-        if self.state.moments.step > 0:  # the training began before the choice of the preset
+        # the training began before the choice of the preset, or from an earlier run (model-R59)
+        if self.state.moments.step > 0 or "start_from" in facts:
             self.save(self.state, self.state.best_step > 0)
 
     def evaluate(self) -> dict[str, Any]:
@@ -168,6 +169,9 @@ class TrainingRun:
                 checkpoint.write_copies(run, self.state, self.epochs)
             if self.ranks.first and self.state.best_step:
                 self.best = self.best_on_disk(run)
+        elif "start_from" in facts:  # model-R59
+            todo = f"train anew with --start-from {facts['start_from']['run']}"
+            raise RunError(say(str(run / array_files.STATE), "the start of the run", "none", todo))
 
     def best_on_disk(self, run: Path) -> Any:
         """Return the parameters of the best epoch of the state.
@@ -211,21 +215,26 @@ class TrainingRun:
             callbacks.on_epoch(epoch)
 
         if not self.family.by_steps:
-            if self.state.moments.step == 0 and self.validate is not None:
-                validate_once = self.validate
-                self.state = fit_model(self.task, config, validate=validate_once, on_epoch=on_epoch)
+            if self.state.moments.step == 0:
+                self.state = fit_model(self.task, config, validate=self.validate, on_epoch=on_epoch)
+            self.keep_last(True)
             return TrainingOutcome(self.model(), self.prepared, self.epochs, True)
         self.train_by_steps(callbacks, on_epoch)
         # stopped within an epoch, or the time of the last checkpoint is not saved: optimiser-R21
         if self.state.losses[1] or config.time_limit:
             self.save(self.state, False)
-        step = self.state.moments.step
         finished = end_reason(self.state, config) != ""
-        if self.family.reranks:  # no epoch is validated: the model is that of the last step
-            self.best = self.state.params
-            if finished and self.run is not None:
-                self.write_model(self.run, self.best, step)
+        self.keep_last(finished)
         return TrainingOutcome(self.model(), self.prepared, self.epochs, finished)
+
+    def keep_last(self, finished: bool) -> None:
+        """Without validation, serve the parameters of the last step; write them at the end."""
+        if self.validate is not None:
+            return
+        self.best = self.state.params  # model-R52
+        run, step = self.run, self.state.moments.step
+        if finished and run is not None and self.ranks.first:
+            self.write_model(run, self.best, step)
 
     def train_by_steps(
         self, hooks: Hooks, on_epoch: Callable[[TrainingState, Epoch], None]

@@ -198,6 +198,8 @@ def run_identity(config: Config | DinConfig, facts: Mapping[str, Any]) -> str:
     words = {name: facts[name] for name in metadata.IDENTITY_FACTS if name in facts}
     if "recall" in facts:  # a reranker run: the model of its recall run
         words["recall"] = facts["recall"]["model"]
+    if "start_from" in facts:
+        words["start_from"] = facts["start_from"]["model"]  # model-R59
     settings = facts.get("settings", config.family_settings())  # security-R2
     return files.json_digest({"settings": settings, **words})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 FACTS = {
@@ -27,6 +28,7 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     "user_file": (str, type(None)),
     "max_bad_lines": (int, str),
     "keep_duplicates": (bool,),
+    "keep_unused_items": (bool,),
     "min_user_interactions": (int,),
     "min_item_interactions": (int,),
     "min_item_users": (int,),
@@ -47,6 +49,9 @@ def check_facts(words: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is {words[name]!r}")
     if not isinstance(words.get("preset_choice", {}), dict):
         raise ValueError(f"preset_choice is {words['preset_choice']!r}")
+    check_start(words.get("start_from"))
+    if not is_time(words.get("last_time", 0.0)):
+        raise ValueError(f"last_time is {words['last_time']!r}")
     source, sizes, features = words["source"], words["sizes"], words["user_features"]
     kinds = {name: type(value) for name, value in source.items()}
     if kinds != {"place": str, "options": dict}:
@@ -54,12 +59,31 @@ def check_facts(words: Mapping[str, Any]) -> None:
     check_source(source["place"], source["options"])
     if sorted(sizes) != sorted(SIZES) or not all(is_count(x) for x in sizes.values()):
         raise ValueError(f"sizes is {sizes!r}")
-    for name, values in features.items():
-        if not isinstance(values, list) or not all(isinstance(x, str) for x in values):
-            raise ValueError(f"values of the user feature {name!r} that are no texts")
+    check_feature_values("user", features)
     rows = sum(1 + len(values) for values in features.values())
     if (rows, len(features)) != (sizes["profile_rows"], sizes["profile_features"]):
         raise ValueError(f"{rows} rows of {len(features)} user features, not as sizes has them")
+    item_features = words.get("item_features", {})
+    check_feature_values("item", item_features)
+    rows = sum(len(values) for values in item_features.values())
+    if item_features and rows != sizes["item_rows"] - sizes["items"]:
+        raise ValueError(f"{rows} values of item features, not as sizes has them")
+
+
+def check_feature_values(kind: str, features: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the values of each feature are texts."""
+    for name, values in features.items():
+        if not isinstance(values, list) or not all(isinstance(x, str) for x in values):
+            raise ValueError(f"values of the {kind} feature {name!r} that are no texts")
+
+
+def check_start(start: Any) -> None:
+    """Raise ValueError unless this is the entry of a warm start, or None."""
+    if start is not None:
+        texts, counts = ("run", "model"), ("step", "items", "new_items")
+        is_valid = all(isinstance(start[x], str) for x in texts)
+        if not is_valid or not all(is_count(start[x]) for x in counts):
+            raise ValueError(f"start_from is {start!r}")
 
 
 def check_din_facts(words: Mapping[str, Any]) -> None:
@@ -116,6 +140,11 @@ def check_header(words: Mapping[str, Any], family: str | None) -> None:
             raise ValueError(f"an epoch is {epoch!r}")
         if value is not None and not is_number(value):  # None without validation
             raise ValueError(f"an epoch is {epoch!r}")
+
+
+def is_time(value: object) -> bool:
+    """Return whether a value is a finite number of seconds, which may be negative."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def is_number(value: object) -> bool:

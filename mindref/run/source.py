@@ -124,7 +124,7 @@ def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> t
 
 # options of `fit` for each kind of data
 OF_ARRAYS = ("titles", "item_features", "user_features", *KeepOptions._fields)
-OF_TABLES = ("user", "item", "time", "title", *OF_ARRAYS[1:])
+OF_TABLES = ("user", "item", "time", "title", *OF_ARRAYS[1:-1])  # a table has no unused items
 OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", *KeepOptions._fields)
 
 

@@ -59,10 +59,13 @@ def fit_model(
     task: Task,
     config: Any,
     *,
-    validate: Callable[[Any], float],
+    validate: Callable[[Any], float] | None,
     on_epoch: Callable[[TrainingState, Epoch], None] = lambda state, epoch: None,
 ) -> TrainingState:
-    """Return the state of a family that is fitted in one call: a training of one epoch."""
+    """Return the state of a family that is fitted in one call: a training of one epoch.
+
+    Without `validate` the epoch has no metric.
+    """
     params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
     fitted = TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1))

@@ -130,6 +130,34 @@ def test_items_in_only_one_of_the_files_are_counted(tmp_path):
     assert log.notes["unused_items"] == 1
 
 
+@pytest.mark.rules("data-R84")
+def test_unused_items_of_the_item_file_are_kept_on_request(tmp_path):
+    names = ["item,title,kind", "z,Omega,x", "a,Alpha,x|y", "c,,", "w,,", "r,Rare,y"]
+    items = write(tmp_path / "items.csv", names)
+    lines = ["u,b,1", "u,a,2", "v,a,3", "v,c,3", "u,c,4", "v,b,5", "v,r,6"]
+    options = {"item_file": items, "columns": {"item_features": {"kind": "kind"}}}
+    log = table(tmp_path, lines, keep_unused_items=True, **options)
+    assert list(log.item_ids) == ["b", "a", "c", "r", "z", "w"]
+    assert log.titles == ["", "Alpha", "", "Rare", "Omega", ""]
+    assert values(log, "kind")["z"] == ["x"]
+    assert (log.notes["items"], log.notes["unused_items"], log.notes["unknown_items"]) == (6, 0, 1)
+    assert log.interactions.values.max() == 3
+    minimum = {**options, "min_item_interactions": 2}
+    log = table(tmp_path, lines, keep_unused_items=True, **minimum)
+    assert list(log.item_ids) == ["b", "a", "c", "z", "w"], "r was dropped and does not return"
+    assert table(tmp_path, lines, **options).notes["unused_items"] == 2
+
+
+@pytest.mark.rules("data-R84")
+def test_unused_items_need_an_item_file(tmp_path):
+    with pytest.raises(ConfigError, match="keep_unused_items: expected an item file, got none; na"):
+        table(tmp_path, ["u,a,1"], keep_unused_items=True)
+    arrays = {"titles": {"b": "Beta"}, "item_features": {"kind": {"a": "x", "c": "y"}}}
+    log = from_arrays(["u"], ["a"], keep_unused_items=True, **arrays)
+    assert (list(log.item_ids), log.titles) == (["a", "b", "c"], ["", "Beta", ""])
+    assert list(from_arrays(["u"], ["a"], **arrays).item_ids) == ["a"]
+
+
 @pytest.mark.rules("data-R9")
 def test_a_feature_with_different_values_per_row_has_all_values(tmp_path):
     lines = ["u,a,1,red,x", "v,a,2,blue,y", "v,b,3,,y", "u,a,4,red|green,x"]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mindref.data import splits
 from mindref.data.log import Ragged
+from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, DataError
 from tests.data.logs import log_of, rows, rows_of
 
@@ -185,12 +186,23 @@ def test_targets_are_distinct_and_in_order_of_appearance(drawn):
 
 
 @pytest.mark.rules("data-R38")
-@pytest.mark.parametrize("protocol", splits.PROTOCOLS)
+@pytest.mark.parametrize("protocol", EVALUATION_PROTOCOLS)
 @pytest.mark.parametrize("short", [[[0], [1], [2]], [[]], []])
 def test_a_log_without_a_case_is_refused(protocol, short):
     log = log_of(short, [0.0] * sum(len(row) for row in short))
     with pytest.raises(DataError, match="at least"):
         splits.make_split(protocol, log, rng())
+
+
+@pytest.mark.rules("data-R83")
+@pytest.mark.parametrize("short", [ROWS, [[0], [1]]])
+def test_without_a_split_all_interactions_train_and_there_is_no_case(short):
+    split = splits.make_split("none", log_of(short), rng())
+    assert rows_of(split.train) == short
+    assert split.train_users.tolist() == list(range(len(short)))
+    for cases in (split.validation, split.test):
+        assert (len(cases.users), rows_of(cases.histories), rows_of(cases.targets)) == (0, [], [])
+    assert split.protocol == "none"
 
 
 def test_invalid_arguments_are_refused():

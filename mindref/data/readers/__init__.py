@@ -37,6 +37,7 @@ def read_log(
     min_user_interactions: int = 1,
     min_item_interactions: int = 1,
     min_item_users: int = 1,
+    keep_unused_items: bool = False,
 ) -> InteractionLog:
     """Read the log at a path: a file (plain, gzip, zip), a folder, or `archive.zip:inner/name`.
 
@@ -44,14 +45,15 @@ def read_log(
     its fields. `max_bad_lines` is "auto" or a number from 0, for each file. Without `item_file`
     and `user_file`, known side files in the folder of the log are read. Users and items with fewer
     interactions (or different users) than the minimum are dropped, repeatedly, until all that are
-    left have enough.
+    left have enough. `keep_unused_items`: items of the item file without an interaction are in the
+    catalogue too.
     Errors: DataError for invalid data, ConfigError for an invalid option.
     """
     if format not in (AUTO, *FORMATS):
         raise ConfigError(say("format", f"{AUTO} or {' or '.join(FORMATS)}", repr(format)))
     limit = check_damage_limit(max_bad_lines)
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
-    keep_options = KeepOptions(keep_duplicates, *minimums).check()
+    keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items).check()
     options = Columns.of(columns)
     file = find_log(DataFile.of(path), options).single_file()
     format_name = recognise_format(file, options) if format == AUTO else format
@@ -61,6 +63,9 @@ def read_log(
         check_lines(file)
     read_items, read_users = side_files.read_item_file, side_files.read_user_file
     items, items_tally = read_side_file(item_file, default_items, read_items, options, limit)
+    if keep_unused_items and items.file_ids is None:
+        todo = "name the file with --items"
+        raise ConfigError(say("keep_unused_items", "an item file", "none", todo))
     users, users_tally = read_side_file(user_file, default_users, read_users, options, limit)
     options = side_files.remaining_columns(options, items, users)
     used_options = items.used_options | users.used_options

@@ -1,0 +1,179 @@
+"""An earlier run that gives a new one its settings, log, number of steps and start.
+
+Spec: specs/model.md, model-R51 to model-R55. `mindref train --steps-of RUN` and `--start-from RUN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mindref.backend import check_installed
+from mindref.config import Config
+from mindref.data.protocols import NO_SPLIT
+from mindref.errors import ConfigError, RunError, say
+from mindref.models.family import family_of
+from mindref.presets import AUTO, PRESETS, default_protocol
+from mindref.recommender.warm_start import WarmStart
+from mindref.run import array_files, checkpoint, report
+from mindref.run.source import Source
+from mindref.settings import without_step_limit
+
+ENDS = ("patience", "time_limit")
+"""Settings that end a training early; a fixed number of steps replaces them."""
+
+
+class TrainingPlan(NamedTuple):
+    """Inputs of a new training."""
+
+    configs: Mapping[str, Config]  # settings by preset; without any, a preset is chosen
+    source: Source
+    protocol: str
+    exclude_seen: bool
+    start: WarmStart | None = None
+
+
+def plan_training(
+    preset: str | None,
+    changes: Mapping[str, Any],
+    data: Path | None,
+    reading: Mapping[str, Any],
+    *,
+    protocol: str | None,
+    exclude_seen: bool | None,
+    steps_of: Path | None = None,
+    start_from: Path | None = None,
+    keep_moments: bool | None = None,
+) -> TrainingPlan:
+    """Return the inputs of `mindref train`. Raises ConfigError or RunError.
+
+    preset: None if it is not named; AUTO, or neither preset nor model: a preset is chosen.
+    steps_of, start_from: earlier runs, the first of which gives the inputs that are not given.
+    """
+    if keep_moments and start_from is None:
+        raise ConfigError(say("--keep-moments", "--start-from with it", "none"))
+    run = steps_of or start_from
+    if run is None:
+        protocol = protocol or default_protocol(preset)
+        configs = named_settings(preset, changes, protocol)
+        return TrainingPlan(configs, Source.of(data, reading), protocol, exclude_seen is not False)
+    option = "--start-from" if steps_of is None else "--steps-of"
+    if preset is not None:
+        todo = "the settings are those of the run"
+        raise ConfigError(say(option, "no --preset with it", preset, todo))
+    config, facts = checkpoint.load_config(run)
+    if "backend" not in changes:
+        check_installed(config.backend, f"{run}: backend")  # security-R9
+    if steps_of is not None:
+        check_steps_of(steps_of, protocol, facts, start_from)
+    protocol = protocol or facts["protocol"]
+    steps = None if steps_of is None else best_step(steps_of, config, facts)
+    new_config = settings_of_run(config, facts, changes, protocol, steps)
+    start = None
+    if start_from is not None:
+        start = WarmStart.open(start_from, keep_moments=bool(keep_moments))
+        start.check(new_config)
+    source = Source.from_metadata(facts["source"])
+    if data is not None:  # without reading options, those of the run's log are used
+        source = Source.of(data, reading) if reading else source.moved(data)
+    exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
+    return TrainingPlan({"": new_config}, source, protocol, exclude, start)
+
+
+def plan_fit(
+    preset: str, settings: Mapping[str, Any], protocol: str | None, start: WarmStart | None
+) -> tuple[Config, str]:
+    """Return the settings and the protocol of `MIND.fit`. Raises ConfigError or RunError.
+
+    With a start, the settings are those of its run, changed by the preset and by `settings`.
+    """
+    if start is None:
+        protocol, config = protocol or default_protocol(preset), Config.of(preset, settings)
+        check_without_validation(protocol, config, has_steps="steps" in settings)
+        return config, protocol
+    facts = start.served.facts
+    protocol, changes = protocol or facts["protocol"], {**PRESETS[preset], **settings}
+    config = settings_of_run(start.config, facts, changes, protocol)
+    start.check(config)
+    return config, protocol
+
+
+def named_settings(
+    preset: str | None, changes: Mapping[str, Any], protocol: str
+) -> dict[str, Config]:
+    """Return preset -> settings; an empty result if a preset is to be chosen."""
+    chooses = preset == AUTO or (preset is None and "model" not in changes)
+    if chooses:
+        if protocol == NO_SPLIT:  # model-R51
+            expected, todo = "--preset, or --steps-of RUN", "a preset is chosen on validation data"
+            raise ConfigError(say("split none", expected, preset or "none", todo))
+        return {}
+    name = preset or "mind"
+    config = Config.of(name, changes)
+    check_without_validation(protocol, config, has_steps="steps" in changes)
+    return {name: config}
+
+
+def settings_of_run(
+    config: Config,
+    facts: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    protocol: str,
+    steps: int | None = None,
+) -> Config:
+    """Return the settings of a run with changes. Raises ConfigError.
+
+    config, facts: of the run; steps: the number of steps, None for that of the run.
+    """
+    settings = {**config.family_settings(), **without_step_limit(changes)}
+    if protocol == NO_SPLIT:
+        settings |= {name: 0 for name in ENDS if name in settings}
+    if steps is not None:
+        settings["steps"] = steps  # model-R53
+    new_config = Config.of("mind", {**settings, **changes})
+    has_steps = "steps" in changes or steps is not None or facts["protocol"] == NO_SPLIT
+    check_without_validation(protocol, new_config, has_steps=has_steps)
+    return new_config
+
+
+def check_without_validation(protocol: str, config: Config, *, has_steps: bool) -> None:
+    """Raise ConfigError if a training on all interactions has no fixed number of steps.
+
+    has_steps: whether the number of steps was given, or taken from an earlier run.
+    """
+    if protocol != NO_SPLIT:
+        return
+    for name in ENDS:  # model-R51
+        if value := getattr(config, name):
+            expected, todo = (
+                "0 with the split none",
+                "without validation, only steps end a training",
+            )
+            raise ConfigError(say(name, expected, value, todo))
+    if family_of(config.model).by_steps and not has_steps:  # model-R51
+        todo = "give --steps N, or --steps-of RUN for the best step of an earlier run"
+        raise ConfigError(say("split none", "a number of steps", "none", todo))
+
+
+def check_steps_of(
+    run: Path, protocol: str | None, facts: Mapping[str, Any], start_from: Path | None
+) -> None:
+    """Raise ConfigError unless all interactions train, with a start if the run had one."""
+    if protocol != NO_SPLIT:  # model-R53
+        todo = "with another split, validation chooses the best step"
+        raise ConfigError(say("--steps-of", "--split none with it", protocol or "none", todo))
+    if "start_from" in facts and start_from is None:
+        todo = f"its steps came after those of {facts['start_from']['run']}"
+        raise ConfigError(say(f"--steps-of {run}", "--start-from with it", "none", todo))
+
+
+def best_step(run: Path, config: Config, facts: Mapping[str, Any]) -> int:
+    """Return the best step of a finished run. Raises RunError for a run without a report."""
+    todo = array_files.completion_hint(run)
+    try:
+        words = report.load_report(run, checkpoint.run_identity(config, facts), todo)
+        return int(words.get("best_step", words.get("steps", config.steps)))
+    except FileNotFoundError:
+        got = "none: the training was stopped"
+        raise RunError(say(f"{run}: best step", "a report", got, todo)) from None

@@ -1,0 +1,253 @@
+"""Warm start: the state of a new training from the model of an earlier run.
+
+Spec: specs/model.md, model-R55 to model-R59. Rows of tables are mapped by item id and by feature
+value, all other parameters are copied. Rows of new items begin at the vectors that their features
+have, or at the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.config import Config
+from mindref.data.log import InteractionLog, Ints
+from mindref.errors import ConfigError, RunError, say
+from mindref.models.family import family_of
+from mindref.models.features import Vocabulary, select_features
+from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
+from mindref.recommender.serving import ServedModel
+from mindref.run import array_files, checkpoint
+from mindref.run.training_data import PreparedLog
+from mindref.run.validate import ShapeProbe
+from mindref.shapes import Array, Bools
+from mindref.training import optimiser
+from mindref.training.loop import TrainingState
+
+IN_MEMORY = "memory"
+"""In place of the path of the earlier run: the start is a model in memory."""
+
+
+class WarmStart(NamedTuple):
+    """The model from which a training starts."""
+
+    served: ServedModel
+    run: str = IN_MEMORY  # path as it was given
+    moments: optimiser.State | None = None  # of the last step of the run; None: start at zero
+
+    @classmethod
+    def open(cls, run: Path, *, keep_moments: bool = False) -> WarmStart:
+        """Return the start from a run directory. Raises RunError for a run without a model."""
+        config, facts = checkpoint.load_config(run)
+        check_family(config, f"start from {run}")
+        served = ServedModel.load(run)
+        if not keep_moments:
+            return cls(served, str(run))
+        if not (run / array_files.STATE).exists():
+            todo = "start without the moments"
+            raise RunError(say(f"{run}: moments", array_files.STATE, "none", todo))
+        state, _ = checkpoint.load_state(run, checkpoint.run_identity(config, facts), config.model)
+        return cls(served, str(run), state.moments)
+
+    @property
+    def config(self) -> Config:
+        """The settings of the earlier run."""
+        config: Config = self.served.model.config
+        return config
+
+    def check(self, config: Config) -> None:
+        """Raise RunError unless the parameters have the same shapes with the new settings."""
+        subject = f"start from {self.run}"
+        check_family(self.config, subject)
+        if self.config.item_features and "item_features" not in self.served.facts:
+            expected = "the values of its item features in config.json"
+            raise RunError(say(subject, expected, "a run of an older version", "train it again"))
+        names = [name for name in differing_settings(self.config, config) if name in FEATURES]
+        if not names and parameter_shapes(self.config) != parameter_shapes(config):
+            names = changed_shapes(self.config, config)
+        if names:  # model-R55
+            expected, got = (
+                ", ".join(f"{name} {setting_text(getattr(x, name))}" for name in names)
+                for x in (self.config, config)
+            )
+            todo = "leave the setting out, or train without the start"
+            raise RunError(say(subject, f"the settings of that run, {expected}", got, todo))
+
+    def facts(self, rows: Ints, items: int) -> dict[str, Any]:
+        """Return the entry of config.json about the start; rows (V,): rows of the earlier table."""
+        digest = array_files.arrays_digest(flatten(self.served.model.params), {})
+        num_known = int(np.count_nonzero(rows[:items] >= 0))
+        counts = {"items": num_known, "new_items": items - num_known}
+        run = self.run if self.run == IN_MEMORY else str(Path(self.run).resolve())
+        return {"run": run, "model": digest, "step": self.served.step, **counts}  # model-R59
+
+
+FEATURES = ("model", "item_features", "user_features")
+"""Settings that must be those of the earlier run whatever the shapes of the parameters are."""
+
+
+def check_family(config: Config, subject: str) -> None:
+    """Raise ConfigError for a family that is fitted, or that has parameters of each user."""
+    family = family_of(config.model)
+    if not family.by_steps or "users" in family.params._fields:
+        expected = "a run of a model whose parameters fit another log"
+        todo = "train anew: this model starts from nothing else"
+        raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
+
+
+def differing_settings(old: Config, new: Config) -> list[str]:
+    """Return the names of the settings that differ."""
+    return [x.name for x in fields(Config) if getattr(old, x.name) != getattr(new, x.name)]
+
+
+def changed_shapes(old: Config, new: Config) -> list[str]:
+    """Return the names of the changed settings that alone change a shape; all, if there is none."""
+    names = differing_settings(old, new)
+    reshaping = []
+    for name in names:
+        try:
+            config = replace(old, **{name: getattr(new, name)})
+        except ConfigError:  # valid only together with another change
+            continue
+        if parameter_shapes(config) != parameter_shapes(old):
+            reshaping.append(name)
+    return reshaping or names
+
+
+def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of the parameters for one item and one row of user features."""
+    sizes = Sizes(1, 1, 1, len(config.user_features), 1)
+    params = family_of(config.model).init(ShapeProbe(1 << 40), config, sizes)
+    return {name: x.shape for name, x in flatten(params).items()}
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting as it is typed."""
+    return ",".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
+def start_state(
+    start: WarmStart, fresh: TrainingState, prepared: PreparedLog, config: Config
+) -> tuple[TrainingState, Ints]:
+    """Return the state before the first step, and the row (V,) of each row in the earlier table.
+
+    fresh: the drawn state; its tables have the rows of the new log. A row -1 is new.
+    """
+    log, task = prepared.loaded.log, prepared.task
+    served = start.served
+    rows = item_table_rows(served, log, config)
+    tables = {"items": rows, "profile": profile_rows(served.vocabulary, prepared.vocabulary)}
+    drawn, earlier = flatten(fresh.params), flatten(served.model.params)
+    arrays = {name: map_rows(earlier[name], tables.get(name), x) for name, x in drawn.items()}
+    fill_new_values(arrays["items"], rows, log, config)
+    fill_new_items(arrays["items"], rows, task.catalogue)
+    moments = fresh.moments
+    if start.moments is not None:  # model-R58
+        moments = moments._replace(
+            first=map_moments(start.moments.first, tables, moments.first),
+            second=map_moments(start.moments.second, tables, moments.second),
+        )
+    params = unflatten(arrays, type(fresh.params))
+    return fresh._replace(params=params, moments=moments), rows
+
+
+def item_table_rows(served: ServedModel, log: InteractionLog, config: Config) -> Ints:
+    """Return the row (V,) of each row of the new item table in the earlier one; -1 if it is new.
+
+    The row of an item or a value that no training example used is new: only negatives moved it.
+    """
+    is_trained = trained_rows(served.model.catalogue, len(served.model.params.items))
+    ids = served.items.ids
+    rows = match_rows(ids, log.item_ids, 0)  # model-R56
+    first = len(ids)
+    stored = served.facts.get("item_features", {})
+    for feature in select_features(log.item_features, config.item_features, "item"):
+        rows += match_rows(stored[feature.name], feature.values, first)
+        first += len(stored[feature.name])
+    mapped = np.array(rows, np.int64)
+    return np.where((mapped >= 0) & is_trained[mapped], mapped, -1)
+
+
+def match_rows(old: Any, new: Any, first: int) -> list[int]:
+    """Return for each name the index in `old` plus `first`; -1 if it is not in `old`."""
+    index = {name: first + i for i, name in enumerate(old)}
+    return [index.get(name, -1) for name in new]
+
+
+def trained_rows(catalogue: Catalogue, rows: int) -> Bools:
+    """Return which rows (V,) of an item table a served catalogue uses."""
+    is_trained = np.zeros(rows, np.bool_)
+    is_trained[catalogue.rows[catalogue.weights > 0]] = True
+    return is_trained
+
+
+def profile_rows(old: Vocabulary, new: Vocabulary) -> Ints:
+    """Return the row (W,) of each row of the new profile table in the earlier one.
+
+    A new value has the row "unknown" of its feature, which serving used for it (model-R34).
+    """
+    rows: list[int] = []
+    for name, values in new.values.items():
+        unknown = old.starts[name]
+        matched = match_rows(old.values[name], values, unknown + 1)
+        rows += [unknown, *(unknown if row < 0 else row for row in matched)]  # model-R56
+    return np.array(rows, np.int64)
+
+
+def map_rows(earlier: Array, rows: Ints | None, new: Array) -> Array:
+    """Return the earlier array in the rows and the dtype of the new one.
+
+    rows: row of the earlier array for each new row, -1 to keep the new one; None: all rows.
+    """
+    if rows is None:
+        return earlier.astype(new.dtype)  # a copy, because steps change it in place
+    mapped = new.copy()
+    is_known = rows >= 0
+    mapped[is_known] = earlier[rows[is_known]]
+    return mapped
+
+
+def map_moments(
+    earlier: Mapping[str, Array], tables: Mapping[str, Ints], zeros: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return moments in the rows of the new tables; those of new rows are zero."""
+    return {name: map_rows(earlier[name], tables.get(name), x) for name, x in zeros.items()}
+
+
+def fill_new_values(table: Array, rows: Ints, log: InteractionLog, config: Config) -> None:
+    """Set the rows of new feature values to the mean of the known rows of their feature."""
+    for segment in feature_segments(log, config):
+        is_new = rows[segment] < 0
+        if is_new.any() and not is_new.all():
+            table[segment][is_new] = table[segment][~is_new].mean(axis=0)  # model-R57
+
+
+def feature_segments(log: InteractionLog, config: Config) -> Iterator[slice]:
+    """Yield the rows of each item feature in the item table."""
+    first = len(log.item_ids)
+    for feature in select_features(log.item_features, config.item_features, "item"):
+        yield slice(first, first + len(feature.values))
+        first += len(feature.values)
+
+
+def fill_new_items(table: Array, rows: Ints, catalogue: Catalogue) -> None:
+    """Set the id rows of new items to the vector of their features, or to the mean of known items.
+
+    With the vector of the features as its id row, the vector of an item is that of its features.
+    """
+    is_new = rows[: len(catalogue.rows)] < 0
+    if is_new.all():
+        return
+    if is_new.any():
+        table[: len(is_new)][is_new] = table[: len(is_new)][~is_new].mean(axis=0)  # model-R57
+    new_rows, weights = catalogue.rows[is_new, 1:], catalogue.weights[is_new, 1:]
+    totals = weights.sum(axis=1)
+    has_features = totals > 0
+    vectors = np.zeros((int(has_features.sum()), table.shape[1]), table.dtype)
+    for row, weight in zip(new_rows[has_features].T, weights[has_features].T, strict=True):
+        vectors += weight[:, None] * table[row]
+    table[np.flatnonzero(is_new)[has_features]] = vectors / totals[has_features, None]

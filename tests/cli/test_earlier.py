@@ -1,0 +1,148 @@
+"""mindref train --split none, --steps-of and --start-from; --keep-unused-items."""
+
+import json
+import re
+
+import pytest
+
+from mindref.data.readers import read_log
+from tests.runs import content, kept_report, options
+
+SMALL = options(backend="numpy")
+
+
+@pytest.fixture(scope="module")
+def older(shop, tmp_path_factory):
+    """The first 400 interactions of the shop by time, beside the files of items and users."""
+    folder = tmp_path_factory.mktemp("older")
+    for path in shop.parent.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    header, *lines = shop.read_text().splitlines()
+    time = header.split("\t").index("timestamp:float")
+    lines.sort(key=lambda line: float(line.split("\t")[time]))
+    (folder / "shop.inter").write_text("\n".join([header, *lines[:400]]) + "\n")
+    return folder / "shop.inter"
+
+
+@pytest.mark.rules("model-R51", "model-R52")
+def test_a_training_on_everything_says_that_nothing_was_evaluated(cli, shop, tmp_path):
+    run = tmp_path / "run"
+    result = cli.succeed("train", "--data", shop, "--split", "none", "--out", run, *SMALL)
+    count = len(read_log(shop).interactions.values)
+    lines = result.out.splitlines()
+    assert lines[0] == f"not evaluated: all {count} interactions are training data (--split none)"
+    assert lines[1] == f"run: {run} (ended at step 7: the last step)"
+    assert lines[2].startswith(f"next: mindref recall {run} --user=customer-")
+    assert "validation" not in result.err
+    assert cli.json("train", "--resume", run) == {"run": str(run), **kept_report(run)}
+    assert cli("recall", run, "--all-users", "--top", 3).code == 0
+    message = cli.error_line("evaluate", run)
+    assert (
+        f"{run}: split: expected leave_last_out or paper or comirec or global_time, got" in message
+    )
+    assert "; give a later log with --data, and the --split of that log" in message
+
+
+@pytest.mark.rules("model-R52")
+def test_a_fitted_model_on_everything_has_no_metric(cli, shop, tmp_path):
+    command = ["train", "--data", shop, "--split", "none", "--model", "popularity"]
+    result = cli.succeed(*command, "--out", tmp_path / "run")
+    assert result.err.splitlines()[-1] == "fitted"
+    assert result.out.startswith("not evaluated: all ")
+
+
+@pytest.mark.rules("model-R51")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "split none: expected --preset, or --steps-of RUN, got none; a preset is chosen on"),
+        (["--preset", "best"], "split none: expected a number of steps, got none; give --steps N"),
+        (
+            ["--preset", "mind", "--steps", 9, "--patience", 3],
+            "patience: expected 0 with the split",
+        ),
+        (
+            ["--model", "mind", "--steps", 9, "--time-limit", "1m"],
+            "time_limit: expected 0 with the",
+        ),
+    ],
+)
+def test_the_inputs_of_a_training_on_everything_are_checked_first(cli, unread_log, words, message):
+    assert message in cli.error_line("train", "--data", "some.log", "--split", "none", *words)
+
+
+@pytest.mark.rules("model-R53", "model-R55")
+def test_an_earlier_run_is_checked_before_the_log_is_read(cli, run, tmp_path, unread_log):
+    train = "train", "--out", tmp_path / "new"
+    message = cli.error_line(*train, "--steps-of", run)
+    assert "--steps-of: expected --split none with it, got none" in message
+    message = cli.error_line(*train, "--start-from", run, "--width", 16)
+    assert "expected the settings of that run, width 8, got width 16; leave the setting" in message
+    message = cli.error_line(*train, "--start-from", run, "--preset", "best")
+    assert "--start-from: expected no --preset with it, got best" in message
+    message = cli.error_line(*train, "--keep-moments")
+    assert "--keep-moments: expected --start-from with it, got none" in message
+    message = cli.error_line(*train, "--start-from", tmp_path / "nowhere")
+    assert "expected a run directory, got no config.json in it" in message
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.rules("model-R53")
+def test_steps_of_a_run_train_on_its_log_with_its_settings(cli, shop, run, tmp_path):
+    best = json.loads((run / "report.json").read_text())["best_step"]
+    new = tmp_path / "new"
+    result = cli.succeed("train", "--split", "none", "--steps-of", run, "--out", new)
+    assert f"step {best}/{best}" in result.err
+    old, facts = (json.loads((x / "config.json").read_text()) for x in (run, new))
+    assert facts["source"] == old["source"]
+    assert facts["protocol"] == "none"
+    changed = {k for k, x in facts["settings"].items() if x != old["settings"][k]}
+    assert changed <= {"steps"}
+
+
+@pytest.mark.rules("model-R55", "model-R56", "model-R59")
+def test_a_training_starts_from_an_earlier_run_on_a_newer_log(cli, older, shop, tmp_path):
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    features = ["--item-features", "shelf", "--split", "none"]
+    cli.succeed("train", "--data", older, "--out", first, *features, *SMALL)
+    update = ["train", "--start-from", first, "--data", shop, "--steps", 4]
+    result = cli.succeed(*update, "--out", second)
+    match = re.search(
+        r"^start from (.*), step 7: (\d+) items keep their .*, (\d+) items", result.err, re.M
+    )
+    assert match
+    assert match[1] == str(first)
+    kept, new = int(match[2]), int(match[3])
+    assert kept + new == len(read_log(shop).item_ids)
+    only_new = set(read_log(shop).item_ids) - set(read_log(older).item_ids)
+    assert new >= len(only_new) > 0  # an item without a training example is new too
+    facts = json.loads((second / "config.json").read_text())
+    assert (facts["start_from"]["items"], facts["start_from"]["new_items"]) == (kept, new)
+    assert facts["settings"]["item_features"] == ["shelf"]
+    cli.succeed(*update, "--out", third, "--quiet")
+    assert content(third) == content(second)
+
+
+def test_other_commands_refuse_the_options(cli, run):
+    for words in (["--start-from", run], ["--steps-of", run], ["--keep-moments"]):
+        message = cli.error_line("train", "--resume", run, *words)
+        assert f"--resume: expected no other settings, got {words[0]}" in message
+        message = cli.error_line("train", "--model", "din", "--recall", run, *words)
+        assert f"--model din: expected settings of DIN, got {words[0]}" in message
+    for command in ("compare", "ablate"):
+        assert "'none' is not one of 'leave_last_out'" in cli.error(command, "--split", "none")
+
+
+@pytest.mark.rules("data-R84")
+def test_unused_items_of_the_item_file_are_recommended(cli, older, tmp_path):
+    run = tmp_path / "run"
+    words = ["--split", "none", "--item-features", "shelf", "--keep-unused-items"]
+    result = cli.succeed("train", "--data", older, "--out", run, *words, *SMALL)
+    log = read_log(older)
+    unused = {x.split("\t")[0] for x in (older.parent / "shop.item").read_text().splitlines()[1:]}
+    unused -= set(log.item_ids)
+    assert unused
+    assert "0 of them have no trained features and are never recommended" in result.out
+    (listed,) = cli.json("recall", run, "--history", log.item_ids[0], "--top", 200)
+    assert unused <= {x["item"] for x in listed["items"]}
+    assert "unused items" not in result.err

@@ -1,0 +1,254 @@
+"""Training on all interactions, and settings, log and steps from an earlier run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.data.protocols import EVALUATION_PROTOCOLS
+from mindref.data.splits import split_global_time
+from mindref.errors import ConfigError, RunError
+from mindref.models import registry
+from mindref.recommender import held_out
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.earlier_run import plan_training
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.rerank_trainer import RerankTrainer
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import resume_run
+from mindref.run import checkpoint
+from mindref.run.source import Source
+from tests.recommender.earlier_logs import log_until
+from tests.recommender.test_rerank_training import SMALL as DIN_SMALL
+from tests.runs import SMALL, content, kept_report, loaded, stop_after, trainer
+
+
+def plan(changes=None, **options):
+    """Return the plan of a training without a preset."""
+    options = {"protocol": None, "exclude_seen": None, **options}
+    data, reading = options.pop("data", None), options.pop("reading", {})
+    return plan_training(options.pop("preset", None), changes or {}, data, reading, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run whose best step is not the last one."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    made = trainer(run, backend="numpy", window=5, patience=9)
+    values = iter([0.1, 0.9, 0.2])
+    made.validate = lambda params: next(values)
+    made.train()
+    made.evaluate()
+    return run
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """A finished run of the split none."""
+    run = tmp_path_factory.mktemp("everything") / "run"
+    made = trainer(run, protocol="none", backend="numpy")
+    made.train()
+    made.evaluate()
+    return run
+
+
+@pytest.mark.rules("model-R52")
+@pytest.mark.parametrize("model", registry.RECALL_FAMILIES)
+def test_the_model_of_a_training_on_everything_is_that_of_the_last_step(tmp_path, model):
+    run = tmp_path / "run"
+    made = trainer(run, protocol="none", model=model, backend="numpy")
+    assert made.train().finished
+    report = made.evaluate()
+    assert (report["metrics"], report["cases"], report["split"]) == ({}, 0, "none")
+    assert report == kept_report(run)
+    assert report["untrained"]["items"] == 0
+    params, _, step = checkpoint.load_best(run)
+    assert step == 7
+    for name, x in checkpoint.flatten(made.state.params).items():
+        np.testing.assert_array_equal(checkpoint.flatten(params)[name], x)
+    assert mindref.load(run).recommend(user="customer-0001", n=3)
+    assert [epoch.value for epoch in made.epochs] == [None] * len(made.epochs)
+
+
+@pytest.mark.rules("model-R52")
+@pytest.mark.parametrize("step", [2, 3, 6])
+def test_a_stopped_training_on_everything_resumes_to_the_same_bytes(everything, tmp_path, step):
+    run = tmp_path / "run"
+    made = trainer(run, protocol="none", backend="numpy")
+    made.train(stop_after(step))
+    assert not (run / "model.safetensors").exists()
+    with pytest.raises(RunError, match="go on with: mindref train --resume"):
+        mindref.load(run)
+    for _ in range(2):  # the second time there is nothing left to train
+        resumed = resume_run(run)
+        assert resumed.train().finished
+        assert content(run) == content(everything)
+
+
+def test_all_interactions_are_training_data_and_histories(everything):
+    made, log = resume_run(everything), loaded().log
+    assert made.prepared.split.train.values.tobytes() == log.interactions.values.tobytes()
+    assert sum(mindref.load(everything).served.items.counts) == len(log.interactions.values)
+    lengths = [answer.length for answer in recall_lists(everything)]
+    assert lengths == log.interactions.lengths.tolist()
+
+
+@pytest.mark.rules("model-R54")
+def test_evaluating_a_run_without_held_out_interactions_is_an_error(everything, monkeypatch):
+    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
+    monkeypatch.setattr(ServedModel, "load", lambda *x: pytest.fail("the model was loaded"))
+    expected = " or ".join(EVALUATION_PROTOCOLS)
+    message = f"split: expected {expected}, got none: the run was trained on all interactions of"
+    for options in ({}, {"data": everything}, {"protocol": "none"}):
+        with pytest.raises(ConfigError, match=message):
+            evaluate_run(everything, **options)
+
+
+@pytest.mark.rules("model-R54")
+def test_another_split_evaluates_it_with_a_warning(everything):
+    report = evaluate_run(everything, protocol="leave_last_out")
+    assert report["metrics"]["test"]["model"]
+    (line,) = report["warnings"]
+    assert line.startswith("the run was trained on the split none of this log: under leave_last")
+
+
+@pytest.mark.rules("model-R54")
+@pytest.mark.parametrize(("share", "early"), [(1.0, True), (0.3, False)])
+def test_targets_that_are_not_later_than_the_log_of_the_run_are_counted(share, early):
+    log = log_until(1.0)
+    facts = {"protocol": "none", "log": "another", **held_out.last_time(log_until(share))}
+    test = split_global_time(log).test
+    lines = held_out.training_warnings("global_time", facts, log, test)
+    assert lines == early * [
+        f"{len(test.users)} of {len(test.users)} cases have a target that is not later than the"
+        " log of the run: the run may have trained on it, and the figures are too good"
+    ]
+    untimed = replace(log, times=None)
+    assert held_out.last_time(untimed) == {}
+    assert held_out.training_warnings("global_time", facts, untimed, test) == []
+
+
+@pytest.mark.rules("model-R54")
+def test_din_needs_a_recall_run_with_test_cases(everything):
+    from mindref.models.din_config import DinConfig
+
+    served = ServedModel.load(everything)
+    with pytest.raises(RunError, match="--recall: expected a run with test cases, got one of the"):
+        RerankTrainer(everything, served, DinConfig(**DIN_SMALL), None)
+
+
+@pytest.mark.rules("model-R51")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"split none: expected --preset, or --steps-of RUN, got none; a preset is chosen"),
+        ({"preset": "auto"}, "expected --preset, or --steps-of RUN, got auto"),
+        ({"preset": "best"}, "split none: expected a number of steps, got none; give --steps N"),
+        ({"changes": {"model": "mind"}}, "split none: expected a number of steps, got none"),
+        ({"preset": "mind", "changes": {"steps": 5, "patience": 2}}, "patience: expected 0 with"),
+        (
+            {"preset": "mind", "changes": {"steps": 5, "time_limit": "2m"}},
+            "time_limit: expected 0 with the split none, got 120.0; without validation",
+        ),
+        ({"changes": {"model": "popularity", "patience": 1}}, "patience: expected 0 with the"),
+    ],
+)
+def test_training_on_everything_needs_a_preset_and_a_number_of_steps(options, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(protocol="none", **options)
+
+
+@pytest.mark.rules("model-R51")
+def test_a_number_of_steps_is_enough_and_a_fitted_family_needs_none():
+    made = plan({"steps": 5}, preset="mind", protocol="none")
+    assert (made.configs["mind"].steps, made.protocol) == (5, "none")
+    assert plan({"model": "popularity"}, protocol="none").configs["mind"].model == "popularity"
+    with pytest.raises(ConfigError, match="expected a number of steps, got none; give --steps"):
+        mindref.MIND().fit(loaded().log, protocol="none")
+    with pytest.raises(ConfigError, match="patience: expected 0 with the split none, got 3"):
+        mindref.MIND(steps=4, patience=3).fit(loaded().log, protocol="none")
+    model = mindref.MIND(**SMALL, backend="numpy").fit(loaded().log, protocol="none")
+    assert model.report["steps"] == 7
+
+
+@pytest.mark.rules("model-R53")
+def test_steps_of_a_run_are_those_of_its_best_validation(finished):
+    made = plan(steps_of=finished, protocol="none")
+    (config,) = made.configs.values()
+    assert (config.steps, config.window, config.backend) == (6, 5, "numpy")
+    assert config.patience == 0, "nothing is validated"
+    assert made.source == Source.of(None, {"users": 60, "items": 120})
+    assert made.exclude_seen
+    assert made.start is None
+    (config,) = plan({"window": 4, "steps": 9}, steps_of=finished, protocol="none").configs.values()
+    assert (config.steps, config.window) == (9, 4), "given settings"
+
+
+@pytest.mark.rules("model-R53")
+def test_the_steps_of_a_run_of_the_split_none_are_all_of_its_steps(everything):
+    (config,) = plan(steps_of=everything, protocol="none").configs.values()
+    assert config.steps == 7
+
+
+@pytest.mark.rules("model-R53")
+def test_steps_of_a_run_that_does_not_fit_are_an_error(finished, tmp_path):
+    with pytest.raises(ConfigError, match="--steps-of: expected --split none with it, got none;"):
+        plan(steps_of=finished)
+    with pytest.raises(ConfigError, match="expected --split none with it, got paper"):
+        plan(steps_of=finished, protocol="paper")
+    with pytest.raises(ConfigError, match="--steps-of: expected no --preset with it, got best"):
+        plan(steps_of=finished, protocol="none", preset="best")
+    trainer(tmp_path / "stopped", backend="numpy").train(stop_after(4))
+    message = "best step: expected a report, got none: the training was stopped; mindref train --r"
+    with pytest.raises(RunError, match=message):
+        plan(steps_of=tmp_path / "stopped", protocol="none")
+
+
+@pytest.mark.rules("model-R53")
+def test_the_steps_after_a_start_need_the_start(finished, tmp_path):
+    made = trainer(tmp_path / "update", start=plan(start_from=finished).start, backend="numpy")
+    made.train()
+    made.evaluate()
+    with pytest.raises(
+        ConfigError, match="expected --start-from with it, got none; its steps came"
+    ):
+        plan(steps_of=tmp_path / "update", protocol="none")
+    again = plan(steps_of=tmp_path / "update", start_from=finished, protocol="none")
+    (config,) = again.configs.values()
+    assert config.steps == made.state.best_step
+    assert again.start is not None
+
+
+@pytest.mark.rules("model-R55")
+def test_the_settings_of_the_start_are_the_default_ones(finished, tmp_path):
+    made = plan({"steps": 3}, start_from=finished)
+    (config,) = made.configs.values()
+    assert (config.steps, config.window, config.patience) == (3, 5, 9)
+    assert (made.protocol, made.exclude_seen) == ("leave_last_out", True)
+    assert made.start.run == str(finished)
+    made = plan(start_from=finished, data=tmp_path / "new.csv", exclude_seen=False)
+    assert made.source == Source.of(tmp_path / "new.csv")
+    assert not made.exclude_seen
+    made = plan(start_from=finished, data=tmp_path / "new.csv", reading={"format": "pairs"})
+    assert made.source.options == {"format": "pairs"}
+
+
+@pytest.mark.rules("model-R51", "model-R55")
+def test_a_start_on_everything_needs_a_number_of_steps_unless_the_run_had_one(finished, everything):
+    with pytest.raises(ConfigError, match="split none: expected a number of steps, got none; give"):
+        plan(start_from=finished, protocol="none")
+    made = plan(start_from=everything)
+    assert (made.protocol, made.configs[""].steps) == ("none", 7)
+
+
+@pytest.mark.rules("model-R55")
+def test_options_of_a_start_need_a_start(finished):
+    with pytest.raises(
+        ConfigError, match="--keep-moments: expected --start-from with it, got none"
+    ):
+        plan(keep_moments=True)
+    with pytest.raises(ConfigError, match="--start-from: expected no --preset with it, got mind"):
+        plan(start_from=finished, preset="mind")
+    with pytest.raises(RunError, match="expected the settings of that run, width 8, got width 9"):
+        plan({"width": 9}, start_from=finished)
