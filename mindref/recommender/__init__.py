@@ -3,6 +3,9 @@
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
 training_run       one training and its run directory
 trainer            training, evaluation and resuming of a recall family
+callbacks          objects that receive the events of a training, and may end it
+progress_log       messages of the logger `mindref`
+trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model that recommends for histories and users
 baselines          item_knn, popularity and random beside a model
@@ -17,7 +20,6 @@ export_check       comparison of an exported file with the reference
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,8 +32,10 @@ from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
 from mindref.presets import default_protocol
 from mindref.recall.lists import Recommendation
+from mindref.recommender.callbacks import TrainingEvents, training_events
+from mindref.recommender.progress_log import ProgressLog, log_reading, logger
 from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.trainer import Trainer
 from mindref.run import atomic, checkpoint, lock, report
 from mindref.run import items as catalogue
 from mindref.run.folder import check_free
@@ -48,11 +52,14 @@ class MIND:
 
         model = MIND(steps=300).fit("ratings.dat")
         model.recommend(["2571", "589"], n=5)   # a history of item ids, oldest first
+
+    `config` has the value of every setting. `get_params`, `set_params` and scikit-learn's `clone`
+    work as for its estimators.
     """
 
     def __init__(self, preset: str = "mind", **settings: Any) -> None:
-        self.config = Config.of(preset, settings)
-        self.protocol = default_protocol(preset)
+        self._params: dict[str, Any] = {}
+        self.set_params(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
 
@@ -66,7 +73,7 @@ class MIND:
         run: str | Path | None = None,
         exclude_seen: bool = True,
         device: str = "cpu",
-        hooks: Hooks | None = None,
+        callbacks: Sequence[Any] = (),
         **reading: Any,
     ) -> MIND:
         """Train, evaluate on the test cases (`self.report`), and return self.
@@ -79,18 +86,53 @@ class MIND:
         `user_features`, `keep_duplicates`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
         run: a new run directory. device: cpu, cuda or auto.
-        Raises DataError, ConfigError or RunError before the training starts.
+        callbacks: objects with methods of `mindref.recommender.callbacks.Callback`.
+        Raises DataError, ConfigError or RunError before the training starts. An error of a callback
+        is raised after the state of the training is saved in `run`.
         """
+        events = TrainingEvents([ProgressLog(), *callbacks])
         source, loaded = open_fit_data(data, items, times, reading)
+        log_reading(loaded.log)
         folder = Path(run) if run else None
         protocol = protocol or self.protocol
         trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)
         with new_run_lock(trainer.run):
             trainer.create()
-            trainer.train(hooks)
-            self.report = trainer.evaluate()
+            with training_events(trainer, events):
+                events.train(trainer)
+                self.report = trainer.evaluate()
         self._served = ServedModel.from_trainer(trainer)
+        events.end(self.report)
         return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return `preset` and the settings that were passed, with the passed values.
+
+        deep: accepted for scikit-learn, without effect.
+        """
+        return dict(self._params)
+
+    def set_params(self, **params: Any) -> MIND:
+        """Change `preset` or settings for the next `fit`, and return self.
+
+        Settings that were passed before stay and are applied to the new preset. A trained model is
+        not changed. Raises ConfigError, which is a ValueError, for an unknown name or a bad value;
+        then nothing is changed.
+        """
+        changed = {**self._params, **params}
+        preset = changed["preset"]
+        settings = {name: value for name, value in changed.items() if name != "preset"}
+        self.config = Config.of(preset, settings)
+        self.protocol = default_protocol(preset)
+        self._params = changed
+        return self
+
+    def __repr__(self) -> str:
+        """Return the call that makes this estimator: what differs from the preset."""
+        preset = self._params["preset"]
+        base, values = Config.of(preset).to_dict(), self.config.to_dict()
+        changed = [f"{k}={values[k]!r}" for k in self._params if k in base and values[k] != base[k]]
+        return f"MIND({', '.join([f'preset={preset!r}'] * (preset != 'mind') + changed)})"
 
     def save(self, run: str | Path) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
@@ -153,7 +195,8 @@ class MIND:
             raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
         model._served = ServedModel.load(folder, backend, device)
-        model.config = model._served.model.config
+        config, defaults = model._served.model.config.to_dict(), model.config.to_dict()
+        model.set_params(**{name: x for name, x in config.items() if x != defaults[name]})
         identity = checkpoint.run_identity(model.config, model._served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
@@ -171,7 +214,7 @@ def new_run_lock(run: Path | None) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
     with lock.lock_inside(run) as warning:
         if warning:
-            warnings.warn(warning, RuntimeWarning, stacklevel=4)
+            logger.warning("%s", warning)
         check_free(run)  # another process may have created a run before the lock
         yield
 
