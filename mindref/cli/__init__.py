@@ -40,6 +40,7 @@ COMMANDS = (
     "evaluate",
     "recall",
     "export",
+    "tune",
     "compare",
     "ablate",
     "backends",
