@@ -39,6 +39,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "recall",
+    "similar",
     "export",
     "tune",
     "compare",

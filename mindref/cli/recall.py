@@ -20,7 +20,10 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
 @click.argument("run", nargs=-1, metavar="RUN", type=settings.PATH)
 @click.option("--user", metavar="ID", help="A user id of the run's log.")
-@click.option("--history", metavar="ITEM,...", help="Item ids as one CSV row, oldest first.")
+@click.option(
+    "--history", metavar="ITEM,...",
+    help="Items as one CSV row, oldest first: ids, or titles. An id has priority over a title.",
+)  # fmt: skip
 @click.option("--all-users", is_flag=True, help="All users of the run's log.")
 @settings.moved_log_option
 @click.option(
@@ -37,8 +40,15 @@ FORMATS = ("table", "tsv", "jsonl")
     " search on small catalogues and the fastest accurate kind, by measurement, on large ones.",
 )  # fmt: skip
 @click.option(
-    "--exclude-seen/--include-seen", default=True, show_default=True,
-    help="Exclude items of the user's history.",
+    "--exclude-seen/--include-seen", default=None,
+    help="Exclude items of the user's history [default: as in training].",
+)  # fmt: skip
+@settings.only_option
+@settings.exclude_option
+@click.option(
+    "--per-interest", type=click.IntRange(1, 100_000), metavar="N",
+    help="At most N items of a list have the same best interest [1 to 100000; default: no limit]."
+    " A list may then have fewer than --top items.",
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(FORMATS),
@@ -71,6 +81,10 @@ def recall_command(
 
     --history accepts any history of items of the log; the user need not be in the log.
 
+    The FILE of --only or --exclude has one item id a line, for all users. Or every line has a user
+    id, a tab and an item id; a user without a line is not restricted. Ids are escaped as in TSV
+    output.
+
     \b
     Several machines can share the work for all users:
       mindref recall RUN --all-users --shard 1/2 --output shard-1
@@ -101,8 +115,12 @@ def recall_command(
         for line in recall_all(run[0], output, form=form, shard=number, **query):
             print_stderr(printable(line))
     else:
+        from mindref.recommender.item_lists import read_list_files
+
+        only, exclude = read_list_files(query["only"], query["exclude"])
         users = [user] if user is not None else None
-        query |= {"users": users, "history": items, "reranker": reranker}
+        query |= {"users": users, "history": items, "only": only, "exclude": exclude}
+        query["reranker"] = reranker
         print_lists(run[0], output, form, query)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
@@ -35,6 +36,14 @@ class UserList(NamedTuple):
     recent: list[str]  # titles of the last behaviours
     unknown: list[str]  # items of the history that the catalogue lacks
     items: list[Recommendation]
+
+
+class SimilarList(NamedTuple):
+    """The items that are similar to an item."""
+
+    item: str  # external id
+    title: str
+    items: list[Recommendation]  # score: cosine
 
 
 class FormatFrame(NamedTuple):
@@ -88,9 +97,16 @@ def write_lists_to_stream(
     raw: BinaryIO, answers: Iterable[UserList], index: Index, form: str
 ) -> None:
     """Write every list to a byte stream, which stays open."""
+    with text_stream(raw) as stream:
+        write_lists(stream, answers, index, form)
+
+
+@contextmanager
+def text_stream(raw: BinaryIO) -> Iterator[TextIO]:
+    """Yield a text stream that writes to a byte stream, which stays open."""
     stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", newline="\n")
     try:
-        write_lists(stream, answers, index, form)
+        yield stream
     finally:
         stream.detach()  # flushed
 
@@ -131,12 +147,49 @@ def write_table(stream: TextIO, answer: UserList) -> None:
         stream.write(
             f"  not in the catalogue or untrained: {', '.join(map(printable, answer.unknown))}\n"
         )
+    if not answer.items:
+        reason = "no allowed item" if answer.length else "no known behaviour"  # recall-R51
+        stream.write(f"  no items: {reason}\n")
     ranked = list(enumerate(answer.items, 1))
     wide = max((len(printable(x.item)) for x in answer.items), default=0)
     for interest in sorted({x.interest for x in answer.items}):
         if not by_scores:
             stream.write(f"interest {interest}\n")
+        write_rows(stream, [(rank, x) for rank, x in ranked if x.interest == interest], wide)
+
+
+def write_rows(stream: TextIO, rows: Iterable[tuple[int, Recommendation]], wide: int) -> None:
+    """Write rank, score, id and title of items as lines of a table. wide: width of the ids."""
+    for rank, x in rows:
+        name = f"{printable(x.item):<{wide}}  {printable(x.title)}".rstrip()
+        stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")
+
+
+def write_similar(stream: TextIO, answer: SimilarList, form: str) -> None:
+    """Write a list of similar items as a table, TSV or JSON."""
+    ranked = list(enumerate(answer.items, 1))
+    if form == "json":
+        rows = [
+            {"rank": rank, "item": x.item, "title": x.title, "score": x.score} for rank, x in ranked
+        ]
+        json.dump({"item": answer.item, "title": answer.title, "items": rows}, stream)
+        stream.write("\n")
+    elif form == "tsv":
+        stream.write(tsv_line("rank", "item", "score", "title"))
         for rank, x in ranked:
-            if x.interest == interest:
-                name = f"{printable(x.item):<{wide}}  {printable(x.title)}".rstrip()
-                stream.write(f"  {rank:>4}  {x.score:>8.3f}  {name}\n")
+            stream.write(tsv_line(rank, escape(x.item), f"{x.score:.6g}", escape(x.title)))
+    else:
+        head = f"similar to {printable(answer.item)}  {printable(answer.title)}".rstrip()
+        stream.write(f"{head}\n")
+        write_rows(stream, ranked, max((len(printable(x.item)) for x in answer.items), default=0))
+
+
+def save_similar(path: Path, answer: SimilarList, form: str) -> list[str]:
+    """Write a list of similar items to a file atomically. Return warnings. Raises RunError."""
+    with (
+        lock.lock_output(path) as warning,
+        atomic.open_atomic(path) as raw,
+        text_stream(raw) as stream,
+    ):
+        write_similar(stream, answer, form)
+    return [warning] if warning else []

@@ -19,7 +19,7 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.recall.lists import FRAMES
 from mindref.run import atomic, files, lock
 
-FORMAT = 2  # 2: device
+FORMAT = 3  # 2: device; 3: only, exclude, per_interest
 SUFFIX = ".manifest.json"
 SHARD_FIELDS = ("shard", "sha256", "size")
 """Fields that differ between shards. All other fields must be equal."""
@@ -46,6 +46,9 @@ class ShardManifest:
     index: dict[str, Any]  # kind, and all that its results depend on
     top: int
     exclude_seen: bool
+    only: str  # sha256 of the file of the option, empty without it
+    exclude: str
+    per_interest: int  # 0: no limit
     form: str  # of the lists
     block: int  # users per batch
     shard: list[int]  # i and n

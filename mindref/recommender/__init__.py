@@ -7,7 +7,11 @@ callbacks          objects that receive the events of a training, and may end it
 progress_log       messages of the logger `mindref`
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 rerank_trainer     training of DIN on the candidates of a recall run
-serving            a trained model that recommends for histories and users
+serving            a trained model with its catalogue, which encodes histories and users
+requests           lists for a history or a user, for many, and similar items
+recommendations    the lists of many users as columns
+item_lists         allow and deny lists of items, from files and from values
+item_names         items by id or title, and the closest titles
 baselines          item_knn, popularity and random beside a model
 evaluate_run       validation metric, report of a model, evaluation of a run on any log
 bulk               recommended lists of users from a run directory and its index
@@ -31,9 +35,12 @@ from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
 from mindref.presets import default_protocol
+from mindref.recall import Index
 from mindref.recall.lists import Recommendation
+from mindref.recommender import requests
 from mindref.recommender.callbacks import TrainingEvents, training_events
 from mindref.recommender.progress_log import ProgressLog, log_reading, logger
+from mindref.recommender.recommendations import Recommendations
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Trainer
 from mindref.run import atomic, checkpoint, lock, report
@@ -41,7 +48,7 @@ from mindref.run import items as catalogue
 from mindref.run.folder import check_free
 from mindref.run.source import open_fit_data
 
-__all__ = ["MIND", "Recommendation", "load"]
+__all__ = ["MIND", "Recommendation", "Recommendations", "load"]
 
 
 class MIND:
@@ -62,6 +69,7 @@ class MIND:
         self.set_params(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
+        self._run: Path | None = None  # keeps the indexes of `recommend_many`
 
     def fit(
         self,
@@ -101,7 +109,7 @@ class MIND:
             with training_events(trainer, events):
                 events.train(trainer)
                 self.report = trainer.evaluate()
-        self._served = ServedModel.from_trainer(trainer)
+        self._served, self._run = ServedModel.from_trainer(trainer), folder
         events.end(self.report)
         return self
 
@@ -171,18 +179,79 @@ class MIND:
 
     def recommend(
         self,
-        history: Sequence[str] | None = None,
+        history: Sequence[Any] | None = None,
         n: int = 10,
         *,
-        user: str | None = None,
-        exclude_seen: bool = True,
+        user: Any = None,
+        only: Any = None,
+        exclude: Any = None,
+        per_interest: int | None = None,
+        exclude_seen: bool | None = None,
     ) -> list[Recommendation]:
-        """Return the top-n items for a history of item ids, or for a user of the log."""
-        return self.served.recommend(history, n, user=user, exclude_seen=exclude_seen)
+        """Return the top-n items for a history of item ids or titles, or for a user of the log.
 
-    def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
-        """Return the n items with the largest cosine to an item, without the item."""
-        return self.served.similar_items(item, n)
+        An id has priority over a title. Other arguments: as `recommend_many`. Unknown items of the
+        history are ignored. Raises DataError if all are unknown, for a title of several items, and
+        for an unknown user.
+        """
+        return requests.recommend_one(
+            self.served,
+            history,
+            n,
+            user=user,
+            only=only,
+            exclude=exclude,
+            per_interest=per_interest,
+            exclude_seen=exclude_seen,
+        )
+
+    def recommend_many(
+        self,
+        users_or_histories: Iterable[Any],
+        n: int = 10,
+        *,
+        only: Any = None,
+        exclude: Any = None,
+        per_interest: int | None = None,
+        exclude_seen: bool | None = None,
+        index: str | Index = "exact",
+    ) -> Recommendations:
+        """Return the top-n lists of user ids of the log, or of histories, as NumPy columns.
+
+        Spec: recall-R42 to R51. The columns are user, rank, item, title, score and interest, R rows
+        each. A history is a list of item ids or titles, and its user is its number from 0.
+        only: item ids that may appear, exclude: item ids that must not. Each is one list for all
+        users, a mapping of users to lists, or one list or None for each request. A user without a
+        list is not restricted. Unknown ids are ignored, with a warning.
+        per_interest: at most this many items of a list have the same best interest, from 1. Lists
+        may then be shorter than n.
+        exclude_seen: leave out the items of the history; None: as in training.
+        index: exact, auto or a kind of `mindref indexes`; a kind needs a run directory. An Index of
+        the vectors of the servable items is also accepted.
+        Raises DataError for an unknown user or if no id of `only` is known, ConfigError for other
+        types, and RunError for a kind without a run directory.
+        """
+        return requests.recommend_many(
+            self.served,
+            users_or_histories,
+            n,
+            only=only,
+            exclude=exclude,
+            per_interest=per_interest,
+            exclude_seen=exclude_seen,
+            index=index,
+            run=self._run,
+        )
+
+    def similar_items(
+        self, item: Any, n: int = 10, *, only: Any = None, exclude: Any = None
+    ) -> list[Recommendation]:
+        """Return the n items with the largest cosine to an item, without the item.
+
+        item: an id, or a title. only, exclude: item ids that may or must not appear.
+        Raises DataError for an unknown item, with the closest titles.
+        """
+        return requests.similar_items(self.served, item, n, only=only, exclude=exclude)
 
     @classmethod
     def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
@@ -194,6 +263,7 @@ class MIND:
         if not isinstance(run, str | Path):
             raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
+        model._run = folder
         model._served = ServedModel.load(folder, backend, device)
         config, defaults = model._served.model.config.to_dict(), model.config.to_dict()
         model.set_params(**{name: x for name, x in config.items() if x != defaults[name]})

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
-from mindref.models.serving import Model, compute_interests
+from mindref.evaluation.top_n import TopN
+from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.build import MIN_MEASURED_ITEMS
+from mindref.recall.item_filter import limit_per_interest
 from mindref.recall.lists import UserList
 from mindref.recall.run_index import open_or_build
+from mindref.recommender.item_lists import (
+    UNRESTRICTED,
+    ResolvedLists,
+    check_allow_lists,
+    parse_item_lists,
+    resolve_lists,
+)
+from mindref.recommender.item_names import list_names
 from mindref.recommender.rerank import rerank
 from mindref.recommender.rerank_trainer import load_reranker
 from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import recommend_batch
+from mindref.recommender.top_n_lists import clear_uninformed_lists, join_rows, recommend_batch
+from mindref.run import checkpoint
 from mindref.run.files import INDEX
+from mindref.run.items import Items, read_items
 from mindref.shapes import Array
 
 USERS_PER_BLOCK = 1024  # bounds memory; rounding depends on the block size
@@ -56,10 +68,13 @@ class BulkRecall:
         n: int,
         exclude: bool,
         reranker: Model | None = None,
+        lists: ResolvedLists = UNRESTRICTED,
+        per_interest: int | None = None,
     ) -> None:
         self.served, self.index, self.requested = served, index, requested
         self.n, self.exclude, self.reranker = n, exclude, reranker
-        self.warnings = [*requested.warnings, *describe_index(index)]
+        self.lists, self.per_interest = lists, per_interest
+        self.warnings = [*requested.warnings, *lists.warnings, *describe_index(index)]
 
     def __iter__(self) -> Iterator[UserList]:
         return self.blocks(0, count_blocks(len(self.requested.names), USERS_PER_BLOCK))
@@ -72,36 +87,58 @@ class BulkRecall:
             last = min(first + length, len(self.requested.names))
             yield from self.block(number, np.arange(first, last))
 
+    def top_n_blocks(self) -> Iterator[tuple[TopN, Interests | None]]:
+        """Yield the lists of all users in dense ids, and the interests, in blocks of users."""
+        users = len(self.requested.names)
+        for number in range(count_blocks(users, USERS_PER_BLOCK)):
+            first = number * USERS_PER_BLOCK
+            which = np.arange(first, min(first + USERS_PER_BLOCK, users))
+            yield self.top_n_of_block(number, which)
+
     def block(self, number: int, which: Ints) -> Iterator[UserList]:
         """Yield the lists of the users of a block."""
+        requested, served = self.requested, self.served
+        ranked, user_interests = self.top_n_of_block(number, which)
+        for case, user in enumerate(which):
+            row = requested.histories.row(user)
+            yield UserList(
+                requested.names[user],
+                len(row),
+                0 if user_interests is None else int(user_interests.active[case].sum()),
+                [served.items.label(int(i)) for i in row[-RECENT:]],
+                requested.unknown,
+                served.recommendations(ranked, case),
+            )
+
+    def top_n_of_block(self, number: int, which: Ints) -> tuple[TopN, Interests | None]:
+        """Return the lists of the users of a block in dense ids, and the interests."""
         requested, served = self.requested, self.served
         rows = requested.histories.take(which)
         # not the generator of `served`, whose state changes with every request
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
         length = self.n if self.reranker is None else self.reranker.config.candidates  # din-R25
-        profiles, exclude = requested.profiles[which], rows if self.exclude else None
+        profiles, denied = requested.profiles[which], self.lists.exclude
         ranked, user_interests = recommend_batch(
             served.model,
             rows,
             profiles,
             n=min(length, len(served.items.ids)),
-            exclude=exclude,
+            exclude=join_rows(
+                rows if self.exclude else None, None if denied is None else denied.take(which)
+            ),
             backend=served.backend,
             rng=rng,
             index=self.index,
+            item_filter=self.lists.item_filter.take(which),
+            per_interest=self.per_interest if self.reranker is None else None,
         )
+        ranked = clear_uninformed_lists(ranked, rows)
         if self.reranker is not None:
-            ranked = rerank(self.reranker, ranked, rows, profiles, self.n)
-        for case, user in enumerate(which):
-            recent = [served.items.label(int(i)) for i in rows.row(case)[-RECENT:]]
-            yield UserList(
-                requested.names[user],
-                len(rows.row(case)),
-                0 if user_interests is None else int(user_interests.active[case].sum()),
-                recent,
-                requested.unknown,
-                served.recommendations(ranked, case),
-            )
+            cut = self.n if self.per_interest is None else None
+            ranked = rerank(self.reranker, ranked, rows, profiles, cut)
+            if self.per_interest is not None:  # recall-R45: in the order of DIN
+                ranked = limit_per_interest(ranked, self.n, self.per_interest)
+        return ranked, user_interests
 
 
 def count_blocks(users: int, size: int) -> int:
@@ -112,7 +149,7 @@ def count_blocks(users: int, size: int) -> int:
 class RequestedUsers(NamedTuple):
     """Users whose lists are requested."""
 
-    names: list[str]
+    names: Sequence[Any]  # user ids, or the numbers of the histories
     histories: Ragged
     profiles: Ints
     unknown: list[str]
@@ -127,7 +164,10 @@ def recall_lists(
     data: Path | None = None,
     n: int = 20,
     kind: str = "auto",
-    exclude_seen: bool = True,
+    only: Any = None,
+    exclude: Any = None,
+    per_interest: int | None = None,
+    exclude_seen: bool | None = None,
     backend: str | None = None,
     device: str = "cpu",
     reranker: Path | None = None,
@@ -135,22 +175,35 @@ def recall_lists(
     """Return the lists of these users, of this history, or of every user of the log.
 
     The index is built on first use and stored in the run directory. If it does not match the model,
-    it is built again. reranker: a DIN run that reranks the recalled items.
+    it is built again. only, exclude, per_interest, exclude_seen: as `MIND.recommend_many`.
+    reranker: a DIN run that reranks the recalled items.
     Raises RunError, DataError, ConfigError, or BackendError for a broken plugin.
     """
     registry.check_kind(kind, "--index")
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)  # a missing plugin is an error before slow work
+    allow, deny = parse_item_lists("--only", only), parse_item_lists("--exclude", exclude)
+    if allow is not None:  # recall-R48: before the model is loaded
+        check_allow_lists(allow, catalogue_of_run(run).ids)
     served = ServedModel.load(run, backend, device, data).load_backend()
+    served.check_limit(per_interest, "--per-interest")
     din = None if reranker is None else load_reranker(reranker, run)
     if din is not None and n > din.config.candidates:
         expected = f"at most the {din.config.candidates} candidates of the DIN run"
         raise ConfigError(say("--top", expected, n))
     requested = resolve_users(served, users, history)
+    known_users = None if history is not None else requested.names
+    lists = resolve_lists(served, allow, deny, known_users, len(requested.names))
     notes: list[str] = []
     index = open_run_index(served, run / INDEX, kind, notes)
     requested = requested._replace(warnings=[*requested.warnings, *notes])
-    return BulkRecall(served, index, requested, n, exclude_seen, din)
+    is_excluded = served.excludes_seen(exclude_seen)
+    return BulkRecall(served, index, requested, n, is_excluded, din, lists, per_interest)
+
+
+def catalogue_of_run(run: Path) -> Items:
+    """Return the catalogue of a run, without the model."""
+    return read_items(run / "items.tsv", checkpoint.load_config(run)[1]["items"])
 
 
 def resolve_users(
@@ -159,18 +212,23 @@ def resolve_users(
     """Return histories and profiles of the requested users, in dense ids."""
     if history is not None:
         rows, unknown = served.encode_history(history, "--history")
-        listed = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
         counts = f"{len(unknown)} of {len(history)} items"
-        warning = f"{counts} are not in the catalogue or untrained: {listed}"
+        warning = f"{counts} are not in the catalogue or untrained: {list_names(unknown)}"
+        if unknown and (proposals := served.names.propose(unknown)):
+            warning += f"; {proposals}"
         warnings, profiles = [warning] if unknown else [], served.unknown_profile(1)
         return RequestedUsers([""], rows, profiles, unknown, warnings)
-    names = list(users) if users is not None else list(served.log.user_ids)
-    behaviours, profiles, lost = served.encode_users(names)
+    return resolve_log_users(served, served.log.user_ids if users is None else users, "--user")
+
+
+def resolve_log_users(served: ServedModel, users: Sequence[str], subject: str) -> RequestedUsers:
+    """Return histories and profiles of users of the log, in dense ids."""
+    behaviours, profiles, lost = served.encode_users(users, subject)
     rows, warnings = (
         served.servable.select(behaviours),
         log_warnings(served, len(behaviours.values), lost),
     )
-    return RequestedUsers(names, rows, profiles, [], warnings)
+    return RequestedUsers(list(users), rows, profiles, [], warnings)
 
 
 def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:

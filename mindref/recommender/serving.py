@@ -14,7 +14,6 @@ from mindref.data.frames import id_as_text
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, DataError, RunError, say
-from mindref.evaluation import top_n
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary
@@ -22,7 +21,8 @@ from mindref.models.parameters import Sizes
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.lists import Recommendation
-from mindref.recommender.top_n_lists import recommend_batch, servable_matrix
+from mindref.recommender.item_names import SHOWN, ItemNames
+from mindref.recommender.top_n_lists import servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items
@@ -59,6 +59,7 @@ class ServedModel:
         self.rng = make_rng(model.config.seed, "serving")  # its state changes with every request
         self.servable = ServableItems.of(model.catalogue)
         self.dense = {items.ids[i]: i for i in self.servable.ids.tolist()}
+        self.names = ItemNames(items, self.dense)
 
     @classmethod
     def from_trainer(cls, trainer: Trainer) -> ServedModel:
@@ -149,10 +150,13 @@ class ServedModel:
         """External user id -> dense id in the log."""
         return {name: i for i, name in enumerate(self.log.user_ids)}
 
-    def encode(self, histories: Iterable[Sequence[str]]) -> tuple[Ragged, list[str]]:
+    def encode(
+        self, histories: Iterable[Sequence[str]], subject: str = "history"
+    ) -> tuple[Ragged, list[str]]:
         """Return histories as dense ids without unknown items, and the unknown items.
 
-        An item without a vector is unknown to the model.
+        An item is named by its id or its title. An item without a vector is unknown to the model.
+        Raises DataError for a title of several items.
         """
         rows, unknown = [], []
         if not isinstance(histories, Iterable):
@@ -161,18 +165,26 @@ class ServedModel:
             # the characters of a text would be read as items
             if isinstance(history, str | bytes) or not isinstance(history, Iterable):
                 raise ConfigError(say("history", "a list of item ids", repr(history)))
-            names = [id_as_text(item, "history") for item in history]
-            unknown += [name for name in names if name not in self.dense]
-            rows.append([self.dense[name] for name in names if name in self.dense])
+            row = []
+            for item in history:
+                row_of_id = self.dense.get(item) if isinstance(item, str) else None
+                if row_of_id is None:
+                    name = id_as_text(item, subject)
+                    row_of_id = self.names.find(name, subject)
+                if row_of_id is None:
+                    unknown.append(name)
+                else:
+                    row.append(row_of_id)
+            rows.append(row)
         return Ragged.of(rows), unknown
 
     def encode_history(self, history: Sequence[str], subject: str) -> tuple[Ragged, list[str]]:
         """Return one history as `encode` does. Raises DataError if every item is unknown."""
-        rows, unknown = self.encode([history])
+        rows, unknown = self.encode([history], subject)
         if unknown and not len(rows.values):
-            raise DataError(
-                say(subject, "an item of the catalogue", ", ".join(unknown[:5]), UNTRAINED)
-            )
+            expected = "an item of the catalogue"
+            todo = self.names.propose(unknown) or UNTRAINED
+            raise DataError(say(subject, expected, ", ".join(unknown[:SHOWN]), todo))
         return rows, unknown
 
     def draw_probabilities(self) -> Array:
@@ -197,7 +209,9 @@ class ServedModel:
         """Whether the log is the log of the training."""
         return bool(fingerprint(self.log) == self.facts["log"])
 
-    def encode_users(self, names: Sequence[Any]) -> tuple[Ragged, Ints, int]:
+    def encode_users(
+        self, names: Sequence[Any], subject: str = "--user"
+    ) -> tuple[Ragged, Ints, int]:
         """Return histories and profiles of users of the log, and the number of unknown behaviours.
 
         Raises DataError for an unknown user, and if every behaviour is unknown.
@@ -207,7 +221,7 @@ class ServedModel:
         if missing:
             expected, got = f"one of the {len(self.users)} users of the log", ", ".join(missing[:5])
             todo = "give a history of items instead; no user needs to be known"
-            raise DataError(say("--user", expected, got, todo))
+            raise DataError(say(subject, expected, got, todo))
         users = np.array([self.users[name] for name in names], np.int64)
         rows = self.log.interactions.take(users)
         known_rows, unknown = translate_items(rows, self.log, self.items.ids)
@@ -218,50 +232,17 @@ class ServedModel:
             raise DataError(say("--data", expected, got, todo))
         return known_rows, features.user_profiles(self.log, self.vocabulary, users), unknown
 
-    def recommend(
-        self,
-        history: Sequence[str] | None = None,
-        n: int = 10,
-        *,
-        user: str | None = None,
-        exclude_seen: bool = True,
-    ) -> list[Recommendation]:
-        """Return the top-n items of a history or a user by exact search, best first.
+    def check_limit(self, per_interest: int | None, subject: str) -> None:
+        """Raise ConfigError unless lists can have at most this many items of one interest."""
+        if per_interest is None:
+            return
+        self.require_vectors(subject, "a model with interests")
+        if isinstance(per_interest, bool) or per_interest < 1:
+            raise ConfigError(say(subject, "an integer of at least 1", repr(per_interest)))
 
-        Unknown items are ignored. Raises DataError if all are unknown, and for an unknown user.
-        """
-        if (history is None) == (user is None):
-            raise ConfigError(say("recommend", "a history or a user", "both or neither"))
-        if history is not None:
-            rows, _ = self.encode_history(history, "history")
-            profile = self.unknown_profile(1)
-        else:
-            rows, profile, _ = self.encode_users([user])
-        ranked, _ = recommend_batch(
-            self.model,
-            rows,
-            profile,
-            n=n,
-            exclude=rows if exclude_seen else None,
-            backend=self.backend,
-            rng=self.rng,
-            items=None if self.scores_only else self.item_vectors,
-        )
-        return self.recommendations(ranked, 0)
-
-    def similar_items(self, item: str, n: int = 10) -> list[Recommendation]:
-        """Return the n items nearest to an item by cosine. Raises DataError for an unknown item."""
-        name = id_as_text(item, "item")
-        if name not in self.dense:
-            raise DataError(say("item", "an id of the catalogue", repr(name), UNTRAINED))
-        row = int(np.searchsorted(self.servable.ids, self.dense[name]))
-        length = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
-        units = self.item_vectors / np.where(length > 0, length, 1)
-        query = units[row][None, None]
-        itself = Ragged.of([[row]])
-        ranked = top_n.search_top_n(query, np.ones((1, 1), bool), units, n=n, exclude=itself)
-        dense_ids = self.servable.to_ids(ranked.items)
-        return self.recommendations(ranked._replace(items=dense_ids), 0)
+    def excludes_seen(self, exclude_seen: bool | None) -> bool:
+        """Return whether lists leave out the user's items: by default as in training."""
+        return bool(self.facts["exclude_seen"]) if exclude_seen is None else exclude_seen
 
     def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:
         """Return the list of one case with external ids and titles."""

@@ -24,6 +24,7 @@ from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.shard_file import ShardManifest, is_shard_number
 from mindref.recommender import bulk
 from mindref.recommender.bulk import BulkRecall, count_blocks
+from mindref.recommender.item_lists import read_list_files
 from mindref.run import atomic
 from mindref.run import lock as locks
 from mindref.run.array_files import MODEL
@@ -40,7 +41,10 @@ class ShardRequest(NamedTuple):
     data: str | None
     top: int
     kind: str
-    exclude_seen: bool
+    exclude_seen: bool | None
+    only: str | None  # files with lists of items
+    exclude: str | None
+    per_interest: int | None
     backend: str | None
     device: str
     form: str
@@ -66,7 +70,10 @@ def recall_all(
     data: Path | str | None = None,
     n: int = 20,
     kind: str = "auto",
-    exclude_seen: bool = True,
+    exclude_seen: bool | None = None,
+    only: Path | str | None = None,
+    exclude: Path | str | None = None,
+    per_interest: int | None = None,
     backend: str | None = None,
     device: str = "cpu",
     block: int | None = None,
@@ -75,16 +82,21 @@ def recall_all(
 
     shard (i, n): write only shard i of n, with its manifest, for `shard_file.merge_shards`.
     executor: computes `count` shards, which are then merged. It may use threads, processes, or
-    `distributed.Client.get_executor()`. Workers must have access to the run, the log and the output
-    folder under the same paths. A complete shard is not computed again. In every case the bytes are
-    those of `mindref recall --all-users`, if all machines round equally.
+    `distributed.Client.get_executor()`. Workers must have access to the run, the log, the files
+    `only` and `exclude` (`item_lists.read_item_lists`) and the output folder under the same paths.
+    per_interest, exclude_seen: as `MIND.recommend_many`. A complete shard is not computed again.
+    In every case the bytes are those of `mindref recall --all-users`, if all machines round
+    equally.
     Raises ConfigError, DataError, BackendError, and RunError also for a worker that died.
     """
     target, size = Path(output), block or bulk.USERS_PER_BLOCK
     check_request(target, form, shard, executor, count, size)
-    log = None if data is None else str(Path(data).resolve())
+    log, only_file, exclude_file = (
+        None if path is None else str(Path(path).resolve()) for path in (data, only, exclude)
+    )
+    filters = only_file, exclude_file, per_interest
     request = ShardRequest(
-        str(Path(run).resolve()), log, n, kind, exclude_seen, backend, device, form, size
+        str(Path(run).resolve()), log, n, kind, exclude_seen, *filters, backend, device, form, size
     )
     opened = open_run(request)
     if shard is not None:
@@ -131,12 +143,16 @@ def check_request(
 def open_run(request: ShardRequest) -> OpenedRun:
     """Return a run with its log and its index; an index that does not match is built again."""
     run = Path(request.run)
+    only, exclude = read_list_files(request.only, request.exclude)
     answers = bulk.recall_lists(
         run,
         data=None if request.data is None else Path(request.data),
         n=request.top,
         kind=request.kind,
         exclude_seen=request.exclude_seen,
+        only=only,
+        exclude=exclude,
+        per_interest=request.per_interest,
         backend=request.backend,
         device=request.device,
     )
@@ -152,9 +168,18 @@ def open_run(request: ShardRequest) -> OpenedRun:
         device=device_name(served.backend, request.device),
         index=index_facts(answers),
         shard=[1, 1],
-        **{name: getattr(request, name) for name in ("top", "exclude_seen", "form", "block")},
+        exclude_seen=answers.exclude,
+        only=list_digest(request.only),  # recall-R49
+        exclude=list_digest(request.exclude),
+        per_interest=request.per_interest or 0,
+        **{name: getattr(request, name) for name in ("top", "form", "block")},
     )
     return OpenedRun(answers, facts, count_blocks(users, request.block))
+
+
+def list_digest(path: str | None) -> str:
+    """Return the sha256 of a file with lists of items, empty without a file."""
+    return "" if path is None else file_digest(Path(path))
 
 
 def run_digest(run: Path, settings: dict[str, object]) -> str:

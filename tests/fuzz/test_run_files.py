@@ -27,8 +27,8 @@ def write_shard(path):
     fields = {
         **{"format": shard_file.FORMAT, "exclude_seen": True},
         **{"index": {"kind": "exact"}, "shard": [1, 2], "form": "tsv", "block": 8},
-        **dict.fromkeys(("step", "users", "top"), 3),
-        **dict.fromkeys(("mindref", "model", "log", "backend", "device"), "x"),
+        **dict.fromkeys(("step", "users", "top", "per_interest"), 3),
+        **dict.fromkeys(("mindref", "model", "log", "backend", "device", "only", "exclude"), "x"),
     }
     shard_file.ShardManifest(**fields).write(path)
 

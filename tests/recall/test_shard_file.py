@@ -81,7 +81,7 @@ def test_a_damaged_shard_is_named(folder, damage):
         shard_file.verify_shard(shard_path)
 
 
-@pytest.mark.rules("recall-R37")
+@pytest.mark.rules("recall-R37", "recall-R49")
 @pytest.mark.parametrize(
     ("fact", "value"),
     [
@@ -94,6 +94,9 @@ def test_a_damaged_shard_is_named(folder, damage):
         ("index", {"kind": "annoy"}),
         ("top", 21),
         ("exclude_seen", False),
+        ("only", "0" * 64),
+        ("exclude", "0" * 64),
+        ("per_interest", 3),
         ("form", "jsonl"),
         ("block", 8),
         ("mindref", "9.9"),
@@ -150,7 +153,7 @@ def test_a_manifest_that_is_none_is_an_error(folder, text, message):
     ("facts", "message"),
     [
         ({"format": 9}, "format: expected "),
-        ({"format": 1, "device": None}, "format: expected 2, got 1; recall it again"),
+        ({"format": 1, "device": None}, "format: expected 3, got 1; recall it again"),
         ({"top": "many"}, "top: expected "),
         *(({"shard": shard}, "shard: expected ") for shard in ([0, 3], [4, 3], ["1", 3])),
     ],

@@ -144,7 +144,7 @@ def test_an_untrained_model_is_an_error():
         (lambda m: m.recommend(), ConfigError, EITHER),
         (lambda m: m.recommend(HISTORY, user="u"), ConfigError, EITHER),
         (lambda m: m.recommend(user="x"), DataError, NO_USER),
-        (lambda m: m.similar_items("no"), DataError, "expected an id of the catalogue, got 'no'"),
+        (lambda m: m.similar_items("no"), DataError, "an id or a title of the catalogue, got 'no'"),
         (lambda m: m.recommend(HISTORY, n=0), ConfigError, "an integer of at least 1"),
         (lambda m: m.recommend(HISTORY, n=-3), ConfigError, "an integer of at least 1"),
         # the letters of a text would be taken for items, none of them known

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.errors import DataError, say
+from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation.top_n.checks import (
     check_candidates,
     check_exclude,
@@ -37,20 +37,23 @@ def search_top_n(
     *,
     n: int,
     exclude: Ragged | None = None,
+    is_allowed: Bools | None = None,
     score: str = "max",
     block: int = QUERIES_PER_BLOCK * ITEMS_PER_BLOCK,
 ) -> TopN:
     """Return the top n items of the catalogue for each case.
 
     interests (C, K, D) and items (N, D), both float32 or both float64, finite. active (C, K).
-    exclude: excluded items of each case. The score of an item is the maximum of its products with
-    the active interests, or their sum. `block` limits the numbers in memory per thread. Uses
-    MINDREF_THREADS threads (default 1).
-    Spec: recall-R1 to recall-R8. Raises ShapeError, ConfigError or DataError.
+    exclude: excluded items of each case. is_allowed (N,): items that may appear in any list. The
+    score of an item is the maximum of its products with the active interests, or their sum. `block`
+    limits the numbers in memory per thread. Uses MINDREF_THREADS threads (default 1).
+    Spec: recall-R1 to recall-R8, recall-R42. Raises ShapeError, ConfigError or DataError.
     """
     check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
-    search = TopNSearch(interests, active, items, n, exclude, score)
-    search.run(block)
+    allowed = None if is_allowed is None else allowed_ids(is_allowed, len(items))
+    search = TopNSearch(interests, active, items, n, exclude, score, allowed)
+    if search.num_candidates > 0:
+        search.run(block)
     return search.result
 
 
@@ -103,12 +106,17 @@ class TopNSearch:
         n: int,
         exclude: Ragged | None,
         score: str,
+        allowed: Ints | None,
     ) -> None:
-        """Allocate the result."""
+        """Allocate the result. allowed (A,): ids of the searched items, ascending; None: all."""
         self.interests, self.active = interests, active
         self.items = np.ascontiguousarray(items)
-        self.exclude, self.score = exclude, score
-        self.n, self.num_candidates = n, min(n + SPARE, len(items))
+        self.allowed, self.num_searched = allowed, len(items if allowed is None else allowed)
+        self.exclude = exclude  # by column of the searched items
+        if exclude is not None and allowed is not None:
+            self.exclude = columns_of(exclude, allowed)
+        self.score, self.n = score, n
+        self.num_candidates = min(n + SPARE, self.num_searched)
         self.result = empty_top_n(len(interests), n, items.dtype)
 
     def run(self, block: int) -> None:
@@ -146,16 +154,23 @@ class TopNSearch:
 
         queries, bounds = self.queries(part)
         pools = kernels.empty_pools(len(bounds) - 1, self.num_candidates, self.items.dtype)
-        firsts = range(0, len(self.items), ITEMS_PER_BLOCK)
+        firsts = range(0, self.num_searched, ITEMS_PER_BLOCK)
         for first, hidden in zip(firsts, self.hidden(part), strict=True):
-            items = self.items[first : first + ITEMS_PER_BLOCK]
+            items = self.item_block(first)
             products = products_buffer[: len(queries) * len(items)].reshape(
                 len(queries), len(items)
             )
             np.matmul(queries, items.T, out=products)
             kernels.pool_block(products, bounds, first, hidden, self.num_candidates, *pools)
         kernels.finish_pools(pools.ids, pools.scores, pools.sizes, self.num_candidates)
-        return pools.ids
+        if self.allowed is None:
+            return pools.ids
+        return np.where(pools.ids >= 0, self.allowed[pools.ids], -1)
+
+    def item_block(self, first: int) -> Array:
+        """Return the vectors of a block of the searched items, without a copy of all of them."""
+        block = slice(first, first + ITEMS_PER_BLOCK)
+        return self.items[block] if self.allowed is None else self.items[self.allowed[block]]
 
     def queries(self, part: slice) -> tuple[Array, Ints]:
         """Return the query vectors (R, D) of a slice, and the first row of each case."""
@@ -170,7 +185,7 @@ class TopNSearch:
 
     def hidden(self, part: slice) -> Iterator[Ints]:
         """Yield the excluded pairs (H, 2) of case and column for each block of items."""
-        blocks = -(-len(self.items) // ITEMS_PER_BLOCK)
+        blocks = -(-self.num_searched // ITEMS_PER_BLOCK)
         if self.exclude is None:
             yield from [np.zeros((0, 2), np.int64)] * blocks
             return
@@ -179,6 +194,22 @@ class TopNSearch:
         pairs = np.stack([np.repeat(np.arange(len(rows)), rows.lengths), columns], axis=1)
         ends = np.cumsum(np.bincount(block, minlength=blocks))
         yield from np.split(pairs[np.argsort(block)], ends[:-1])
+
+
+def allowed_ids(is_allowed: Bools, n_items: int) -> Ints:
+    """Return the ids of the allowed items, ascending. Raises ShapeError for another shape."""
+    if is_allowed.shape != (n_items,) or is_allowed.dtype != np.bool_:
+        got = f"{is_allowed.dtype} {is_allowed.shape}"
+        raise ShapeError(say("top_n: is_allowed", f"bool ({n_items},)", got))
+    return np.flatnonzero(is_allowed)
+
+
+def columns_of(rows: Ragged, allowed: Ints) -> Ragged:
+    """Return rows of item ids as positions among the allowed ids (A,), without other items."""
+    columns = np.searchsorted(allowed, rows.values)
+    is_member = np.append(allowed, -1)[columns] == rows.values
+    kept_rows = rows.where(is_member)
+    return Ragged(kept_rows.offsets, columns[is_member])
 
 
 def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> TopN:

@@ -1,0 +1,63 @@
+"""mindref similar: print the items that are similar to an item."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mindref.cli import settings
+from mindref.cli.stderr import print_stderr
+from mindref.errors import printable
+
+FORMATS = ("table", "tsv")
+
+
+@click.command("similar", short_help="The items that are similar to an item.")
+@click.argument("run", type=settings.FOLDER)
+@click.argument("item")
+@click.option(
+    "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
+    help="Number of items [1 to 100000].",
+)  # fmt: skip
+@settings.only_option
+@settings.exclude_option
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
+    help="Output format.",
+)  # fmt: skip
+@click.option("--output", type=settings.FILE, help="Write to this file.")
+@settings.threads_option
+@settings.json_option
+def similar_command(
+    run: Path,
+    item: str,
+    n: int,
+    only: Path | None,
+    exclude: Path | None,
+    form: str,
+    output: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Print the items of RUN whose vectors have the largest cosine with that of ITEM.
+
+    ITEM is an id or a title of the catalogue. An id has priority over a title. The FILE of --only
+    or --exclude has one item id a line.
+    """
+    settings.set_threads(threads)
+    settings.check_output_file("--output", output)
+    from mindref.recall import lists
+    from mindref.recommender.item_lists import read_list_files
+    from mindref.recommender.requests import similar_of_run
+
+    answer, lines = similar_of_run(run, item, n, *read_list_files(only, exclude))
+    for line in lines:
+        print_stderr(printable(line))
+    form = "json" if as_json else form
+    if output is None:
+        lists.write_similar(sys.stdout, answer, form)
+        return
+    for line in lists.save_similar(output, answer, form):
+        print_stderr(line)

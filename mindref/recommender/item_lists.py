@@ -1,0 +1,218 @@
+"""Allow lists and deny lists: from a file or from values, and as a filter in dense ids.
+
+Spec: specs/recall.md, recall-R47, R48.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mindref.data.frames import id_as_text
+from mindref.data.log import Ragged
+from mindref.errors import ConfigError, DataError, say
+from mindref.recall.item_filter import ItemFilter
+from mindref.recommender.item_names import list_names
+from mindref.run.tsv import unescape
+
+if TYPE_CHECKING:
+    from mindref.recommender.serving import ServedModel
+
+FORMAT = "one item id a line, or a user id, a tab and an item id in every line"
+VALUES = "item ids, a mapping of users to item ids, or one list for each request"
+TODO = "write item ids of the catalogue, not titles"
+
+
+class ItemLists(NamedTuple):
+    """Lists of item ids. One of the fields after `subject` is set."""
+
+    subject: str  # of messages: an option, an argument or a file
+    shared: list[str] | None = None  # for all requests
+    by_user: Mapping[str, list[str]] | None = None
+    by_request: Sequence[list[str] | None] | None = None  # None: no list
+
+    def all_ids(self) -> Iterable[str]:
+        """Yield the ids of all lists, with repetitions."""
+        if self.shared is not None:
+            yield from self.shared
+        for row in self.by_user.values() if self.by_user is not None else self.by_request or ():
+            yield from row or ()
+
+    def rows(self, users: Sequence[str] | None, count: int) -> list[list[str] | None]:
+        """Return the list of each of `count` requests. users: their ids, None for histories."""
+        if self.by_request is not None:
+            if len(self.by_request) != count:
+                raise ConfigError(say(self.subject, f"{count} lists", len(self.by_request)))
+            return list(self.by_request)
+        if users is None:
+            todo = "a history has no user id: give item ids without users"
+            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
+        by_user = self.by_user or {}
+        return [by_user.get(user) for user in users]
+
+
+def parse_item_lists(subject: str, value: Any) -> ItemLists | None:
+    """Return lists from ids for all requests, a mapping of users, or one list for each request.
+
+    Raises ConfigError for other values, DataError for an invalid id.
+    """
+    if value is None or isinstance(value, ItemLists):
+        return value
+    if isinstance(value, Mapping):
+        users = (id_as_text(user, f"{subject}: user") for user in value)
+        rows = (parse_ids(subject, row) for row in value.values())
+        return ItemLists(subject, by_user=dict(zip(users, rows, strict=True)))
+    entries = list_values(subject, value)
+    if any(entry is None or is_list(entry) for entry in entries):
+        lists = [None if entry is None else parse_ids(subject, entry) for entry in entries]
+        return ItemLists(subject, by_request=lists)
+    return ItemLists(subject, shared=parse_ids(subject, entries))
+
+
+def is_list(value: Any) -> bool:
+    """Return whether a value holds several values; a text is one value."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+
+
+def list_values(subject: str, value: Any) -> list[Any]:
+    """Return an iterable as a list. Raises ConfigError for a text or another value."""
+    try:
+        if is_list(value):
+            return list(value)
+    except TypeError:  # an array without dimensions
+        pass
+    raise ConfigError(say(subject, VALUES, repr(value)))
+
+
+def parse_ids(subject: str, values: Any) -> list[str]:
+    """Return ids as text."""
+    return [id_as_text(value, subject) for value in list_values(subject, values)]
+
+
+def read_item_lists(path: Path, option: str) -> ItemLists:
+    """Return the lists of a UTF-8 file with one or two columns, escaped as in a TSV output.
+
+    Empty lines are skipped. Raises DataError for a file that cannot be read or has no ids.
+    """
+    subject, shared, by_user = f"{option} {path}", list[str](), dict[str, list[str]]()
+    texts = dict[str, str]()  # one object for each distinct id
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            for number, line in enumerate(stream, 1):
+                fields = line.removesuffix("\n").removesuffix("\r").split("\t")
+                if fields == [""]:
+                    continue
+                is_other = shared if len(fields) == 2 else by_user
+                if len(fields) > 2 or not all(fields) or is_other:
+                    got = repr(line[:80].rstrip("\r\n"))
+                    raise DataError(say(f"{subject}, line {number}", FORMAT, got))
+                item = unescape(fields[-1])
+                item = texts.setdefault(item, item)
+                if len(fields) == 1:
+                    shared.append(item)
+                else:
+                    by_user.setdefault(unescape(fields[0]), []).append(item)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(say(subject, f"a UTF-8 file with {FORMAT}", error)) from error
+    if not texts:
+        raise DataError(say(subject, FORMAT, "an empty file"))
+    return ItemLists(subject, by_user=by_user) if by_user else ItemLists(subject, shared=shared)
+
+
+def read_list_files(
+    only: str | Path | None, exclude: str | Path | None
+) -> tuple[ItemLists | None, ItemLists | None]:
+    """Return the lists of the files of --only and --exclude, None for an absent option."""
+    return (
+        None if only is None else read_item_lists(Path(only), "--only"),
+        None if exclude is None else read_item_lists(Path(exclude), "--exclude"),
+    )
+
+
+def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[str]) -> None:
+    """Raise DataError unless an allow list has an id of the catalogue (recall-R48)."""
+    if only is None:
+        return
+    catalogue = ids if isinstance(ids, Mapping | frozenset) else frozenset(ids)
+    if not any(name in catalogue for name in only.all_ids()):
+        names = list(dict.fromkeys(only.all_ids()))
+        got = f"{len(names)} others: {list_names(names)}" if names else "none"
+        raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
+
+
+class ResolvedLists(NamedTuple):
+    """Lists in dense ids of the run, for C requests."""
+
+    item_filter: ItemFilter = ItemFilter()
+    exclude: Ragged | None = None  # C rows: the deny list of each request
+    warnings: Sequence[str] = ()
+
+
+UNRESTRICTED = ResolvedLists()
+
+
+def resolve_lists(
+    served: ServedModel,
+    only: ItemLists | None,
+    exclude: ItemLists | None,
+    users: Sequence[str] | None,
+    requests: int,
+) -> ResolvedLists:
+    """Return the filter and the deny lists of requests for users, or for histories (users: None).
+
+    Raises DataError if no id of `only` is servable, ConfigError for lists that do not fit.
+    """
+    check_allow_lists(only, served.dense)
+    item_filter, denied, warnings = ItemFilter(), None, list[str]()
+    for lists, is_allow in ((only, True), (exclude, False)):
+        if lists is None:
+            continue
+        warnings += unknown_ids_warning(lists, served.dense)
+        if lists.shared is not None:
+            is_listed = np.zeros(len(served.items.ids), np.bool_)
+            is_listed[dense_ids(lists.shared, served.dense)] = True
+            allowed = is_listed if is_allow else ~is_listed
+            if item_filter.is_allowed is not None:
+                allowed &= item_filter.is_allowed
+            item_filter = item_filter._replace(is_allowed=allowed)
+            continue
+        rows = lists.rows(users, requests)
+        if lists.by_user is not None:
+            warnings += unknown_users_warning(lists.subject, lists.by_user, served.users)
+        ragged = Ragged.of([dense_ids(row or [], served.dense) for row in rows])
+        if is_allow:
+            has_only = np.array([row is not None for row in rows], np.bool_)
+            item_filter = item_filter._replace(only=ragged, has_only=has_only)
+        else:
+            denied = ragged
+    return ResolvedLists(item_filter, denied, warnings)
+
+
+def dense_ids(names: Iterable[str], dense: Mapping[str, int]) -> list[int]:
+    """Return the dense ids of the known names."""
+    return [dense[name] for name in names if name in dense]
+
+
+def unknown_users_warning(
+    subject: str, by_user: Mapping[str, list[str]], users: Mapping[str, int]
+) -> list[str]:
+    """Return one line that counts the users that the log lacks and names five, or nothing."""
+    unknown = [user for user in by_user if user not in users]
+    if not unknown:
+        return []
+    counts = f"{len(unknown)} of {len(by_user)} users"
+    return [f"{subject}: {counts} are not in the log: {list_names(unknown)}"]
+
+
+def unknown_ids_warning(lists: ItemLists, dense: Mapping[str, int]) -> list[str]:
+    """Return one line that counts the distinct unknown ids and names five, or nothing."""
+    names = dict.fromkeys(lists.all_ids())
+    unknown = [name for name in names if name not in dense]
+    if not unknown:
+        return []
+    counts = f"{len(unknown)} of {len(names)} item ids"
+    listed = list_names(unknown)
+    return [f"{lists.subject}: {counts} are not in the catalogue or untrained: {listed}"]

@@ -1,0 +1,206 @@
+"""Filtered lists and lists with a limit per interest, against brute force on masked scores."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindref.data.log import Ragged
+from mindref.errors import ShapeError
+from mindref.evaluation import top_n
+from mindref.evaluation.top_n.result import TopN
+from mindref.recall import ExactIndex, item_filter
+from mindref.recall.item_filter import ItemFilter, limit_per_interest, retrieve_filtered
+from tests.recall.test_annoy import index_of, vectors
+from tests.recall.test_merge import Half
+
+INF = float("inf")
+
+
+def brute_force(interests, active, items, n, exclude, limits, per_interest, score):
+    """Return the lists by the definition: every product, a mask, Python's sort, a greedy pass."""
+    lists = []
+    for case, vectors_of_case in enumerate(np.where(active[..., None], interests, 0)):
+        products = (vectors_of_case.astype(np.float64) @ items.T.astype(np.float64)).T
+        usable = np.where(active[case], products, -INF)
+        masked = usable.max(axis=1) if score == "max" else products.sum(axis=1)
+        hidden = set(exclude.row(case).tolist())
+        for item in range(len(items)):
+            listed = limits.only is None or not limits.has_only[case]
+            listed = listed or item in limits.only.row(case)
+            allowed = limits.is_allowed is None or limits.is_allowed[item]
+            if item in hidden or not allowed or not listed or not active[case].any():
+                masked[item] = -INF
+        counts, ranked = dict.fromkeys(range(active.shape[1]), 0), []
+        for item in sorted(range(len(items)), key=lambda i: (-masked[i], i)):
+            interest = int(usable[item].argmax())
+            full = per_interest is not None and counts[interest] == per_interest
+            if masked[item] > -INF and len(ranked) < n and not full:
+                counts[interest] += 1
+                ranked.append((item, interest))
+        lists.append(ranked)
+    return lists
+
+
+def pairs(ranked):
+    rows = zip(ranked.items.tolist(), ranked.interests.tolist(), strict=True)
+    return [[x for x in zip(*row, strict=True) if x[0] >= 0] for row in rows]
+
+
+def filters(rng, cases, count, share):
+    """Return a random filter, with allow lists of some cases, and excluded items."""
+    is_allowed = None if share is None else rng.random(count) < share
+    rows = [rng.integers(0, count, rng.integers(0, count)) for _ in range(cases)]
+    has_only = rng.random(cases) < 0.4
+    only = Ragged.of([row if has_only[c] else row[:0] for c, row in enumerate(rows)])
+    limits = ItemFilter(is_allowed, *((only, has_only) if rng.random() < 0.5 else (None, None)))
+    hidden = [rng.integers(0, count, rng.integers(0, 1 + count // 3)) for _ in range(cases)]
+    return limits, Ragged.of(hidden)
+
+
+def check_filters(index, rng, items, n, share, per_interest, score):
+    """Lists of an index must be those of brute force. Vectors of integers have many ties."""
+    cases, width = 6, items.shape[1]
+    interests = np.rint(3 * rng.standard_normal((cases, 3, width)) + 1).astype(items.dtype)
+    interests[3] = interests[3, 0]  # equal interests
+    active = rng.random((cases, 3)) < 0.7
+    limits, exclude = filters(rng, cases, len(items), share)
+    ranked = retrieve_filtered(
+        index, interests, active, n=n, exclude=exclude, item_filter=limits,
+        per_interest=per_interest, score=score,
+    )  # fmt: skip
+    expected = brute_force(interests, active, items, n, exclude, limits, per_interest, score)
+    assert pairs(ranked) == expected
+    limit = n if per_interest is None else per_interest
+    assert max(np.bincount(row[row >= 0]).max(initial=0) for row in ranked.interests) <= limit
+    return ranked
+
+
+@pytest.mark.rules("recall-R42", "recall-R44", "recall-R45", "recall-R8")
+@given(
+    st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([None, 0, 0.05, 0.5, 1]),
+    st.sampled_from([None, 1, 3, 9]), st.sampled_from(["max", "sum"]),
+)  # fmt: skip
+def test_exact_lists_equal_brute_force(seed, n, share, per_interest, score):
+    rng = np.random.default_rng(seed)
+    items = np.rint(3 * rng.standard_normal((int(rng.integers(1, 60)), 3)))
+    check_filters(ExactIndex(items), rng, items, n, share, per_interest, score)
+
+
+def flat_index(items, folder):
+    from mindref.recall import build_index
+
+    return build_index(items, items[:20], directory=folder, kind="faiss-flat")
+
+
+@pytest.mark.rules("recall-R42", "recall-R43", "recall-R44", "recall-R45")
+@pytest.mark.parametrize("kind", ["annoy", "faiss-flat"])
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_lists_of_an_index_equal_brute_force(kind, score, tmp_path):
+    items = vectors(600, seed=3)
+    if kind == "faiss-flat":
+        pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
+    index = index_of(items) if kind == "annoy" else flat_index(items, tmp_path)
+    for seed, share in enumerate([None, 0.05, 0.3, 0.5, 0.97]):
+        for per_interest in (None, 4):
+            rng = np.random.default_rng(seed)
+            check_filters(index, rng, items, 15, share, per_interest, score)
+
+
+@pytest.mark.rules("recall-R42")
+def test_more_than_one_block_of_items_is_searched():
+    rng, items = np.random.default_rng(1), vectors(1500)
+    for share in (0.02, 0.4, 0.9):
+        check_filters(ExactIndex(items), rng, items, 20, share, None, "max")
+    with pytest.raises(ShapeError, match=r"is_allowed: expected bool \(9,\), got bool \(8,\)"):
+        top_n.search_top_n(*users(9), n=2, is_allowed=np.ones(8, np.bool_))
+
+
+def users(count):
+    """Return one user with two interests, and items on a line."""
+    items = np.stack([np.arange(count, 0, -1.0), np.zeros(count)], axis=1)
+    return np.array([[[1.0, 0], [0.5, 0]]]), np.ones((1, 2), np.bool_), items
+
+
+@pytest.mark.rules("recall-R43")
+@pytest.mark.parametrize(
+    ("allowed", "requested"), [(range(0, 80, 2), 2 * 2 * 2), (range(70, 79), 0), (range(80), 4)]
+)
+def test_an_index_is_asked_for_more_items_if_few_are_allowed(allowed, requested):
+    interests, active, items = users(80)
+    is_allowed = np.isin(np.arange(80), list(allowed))
+    index = Half(items, np.arange(80))
+    limits = ItemFilter(is_allowed)
+    ranked = retrieve_filtered(index, interests, active, n=2, item_filter=limits)
+    assert ranked.items.tolist() == [list(allowed)[:2]]
+    assert index.asked == requested
+
+
+@pytest.mark.rules("recall-R43")
+def test_a_case_whose_interest_has_few_allowed_candidates_is_searched_exactly():
+    """Interest 1 lists 8 items that are not allowed. Its allowed items are the best of all."""
+    items = np.zeros((80, 2))
+    items[:40, 0] = np.arange(40, 0, -1)
+    items[40:, 1] = 100 - np.arange(40)
+    interests, active = np.array([[[1.0, 0], [0, 1]]]), np.ones((1, 2), np.bool_)
+    is_allowed = np.isin(np.arange(80), [*range(20), *range(60, 80)])
+    index = Half(items, np.arange(80))
+    ranked = retrieve_filtered(index, interests, active, n=2, item_filter=ItemFilter(is_allowed))
+    assert ranked.items.tolist() == [[60, 61]]
+    assert index.asked == 8
+
+
+@pytest.mark.rules("recall-R44")
+def test_an_allow_list_of_a_case_needs_no_index(monkeypatch):
+    interests, active, items = users(50)
+    index = Half(items, [])
+    limits = ItemFilter(None, Ragged.of([[9, 4, 4, 30, 2]]), np.ones(1, np.bool_))
+    settings = {"exclude": Ragged.of([[4]]), "item_filter": limits}
+    ranked = retrieve_filtered(index, interests, active, n=5, **settings)
+    assert ranked.items.tolist() == [[2, 9, 30, -1, -1]]
+    assert index.asked == 0
+    both = np.repeat(interests, 2, axis=0), np.repeat(active, 2, axis=0)
+    limits = ItemFilter(None, Ragged.of([[], [3]]), np.array([False, True]))
+    monkeypatch.setattr(item_filter, "NUMBERS", 1)
+    ranked = retrieve_filtered(ExactIndex(items), *both, n=2, item_filter=limits)
+    assert ranked.items.tolist() == [[0, 1], [3, -1]]
+
+
+@pytest.mark.rules("recall-R45")
+def test_an_item_counts_for_its_best_interest_and_the_other_items_move_up():
+    interests = np.array([[0, 0, 0, 1, 0, 1, -1]])
+    items = np.array([[7, 5, 3, 2, 9, 8, -1]])
+    ranked = limit_per_interest(TopN(items, -1.0 * np.arange(7)[None], interests), 4, 2)
+    assert ranked.items.tolist() == [[7, 5, 2, 8]]
+    assert ranked.scores.tolist() == [[0, -1, -3, -5]]
+    assert limit_per_interest(TopN(items, items * 1.0, interests), 5, 1).items.tolist() == [
+        [7, 2, -1, -1, -1]
+    ]
+
+
+@pytest.mark.rules("recall-R45", "recall-R6")
+@pytest.mark.parametrize("numbers", [1, 1 << 22])
+def test_a_rare_interest_is_found_at_the_end_of_the_catalogue(monkeypatch, numbers):
+    """Interest 1 is the best one of the last item only."""
+    monkeypatch.setattr(item_filter, "NUMBERS", numbers)
+    interests, _, items = users(400)
+    items[399] = [0.5, 5]
+    interests[0, 1, 1] = 1
+    both = np.repeat(interests, 2, axis=0), np.array([[True, True], [True, False]])
+    ranked = retrieve_filtered(ExactIndex(items), *both, n=4, per_interest=3)
+    assert ranked.items.tolist() == [[0, 1, 2, 399], [0, 1, 2, -1]]
+    assert ranked.interests.tolist() == [[0, 0, 0, 1], [0, 0, 0, -1]]
+
+
+@pytest.mark.rules("recall-R42", "recall-R44")
+def test_scores_are_masked():
+    scores = np.arange(8.0).reshape(2, 4)
+    limits = ItemFilter(np.array([True, True, False, True]))
+    assert limits.mask_scores(scores, 0).tolist() == [[0, 1, -INF, 3], [4, 5, -INF, 7]]
+    listed = Ragged.of([[], [], [0, 2, 3]]), np.array([True, False, True])
+    limits = limits._replace(only=listed[0], has_only=listed[1])
+    assert limits.mask_scores(scores, 1).tolist() == [[0, 1, -INF, 3], [4, -INF, -INF, 7]]
+    assert ItemFilter().mask_scores(scores, 0) is scores
+    assert limits.mask_scores(scores[:1], 0).tolist() == [[-INF] * 4]
+    assert limits.take(np.array([2, 1])).has_only.tolist() == [True, False]
+    assert limits.take(np.array([2, 1])).only.row(0).tolist() == [0, 2, 3]

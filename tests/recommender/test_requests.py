@@ -1,0 +1,311 @@
+"""Lists for many users or histories as columns, filters, titles, and similar items."""
+
+import numpy as np
+import pytest
+
+import mindref
+from mindref.errors import ConfigError, DataError, RunError
+from mindref.models.servable_items import ServableItems
+from mindref.recall import ExactIndex
+from mindref.recommender import bulk, recommendations
+from mindref.recommender.recommendations import Recommendations
+from tests.runs import loaded, trained, trainer
+
+LOG = loaded().log
+SERVABLE = ServableItems.of(trainer().served_catalogue).ids
+ITEMS, USERS = [LOG.item_ids[i] for i in SERVABLE], list(LOG.user_ids)
+TITLES = dict(zip(LOG.item_ids, LOG.titles, strict=True))
+HISTORY = ITEMS[3:12]
+HISTORIES = [HISTORY, ITEMS[40:44], [], ITEMS[60:90], ITEMS[3:4]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    changes = {"steps": 20, "evaluate_every": 10, "hidden": [32], "user_features": ("age",)}
+    return trained(tmp_path_factory.mktemp("runs") / "run", **changes)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A run without user features, whose scores of an empty history are 0."""
+    return trained(tmp_path_factory.mktemp("runs") / "run", model="item_knn")
+
+
+@pytest.fixture
+def model(run):
+    return mindref.load(run)
+
+
+def lists_of(columns, user):
+    """Return the list of a user as (item, title, interest), and its scores."""
+    rows = columns.user == user
+    names = zip(columns.item[rows], columns.title[rows], columns.interest[rows], strict=True)
+    assert columns.rank[rows].tolist() == list(range(1, rows.sum() + 1))
+    return list(names), columns.score[rows]
+
+
+def check_equal(columns, user, expected):
+    names, scores = lists_of(columns, user)
+    assert names == [(x.item, x.title, x.interest) for x in expected]
+    np.testing.assert_allclose(scores, [x.score for x in expected], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.rules("recall-R46")
+def test_columns_have_the_lists_of_the_users_in_their_order(model, monkeypatch):
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)
+    columns = model.recommend_many(USERS, n=9)
+    assert list(dict.fromkeys(columns.user)) == USERS
+    assert {len(column) for column in columns} == {60 * 9}
+    kinds = [column.dtype for column in columns]
+    assert kinds == [object, np.int64, object, object, np.float32, np.int64]
+    for user in USERS[::7]:
+        check_equal(columns, user, model.recommend(user=user, n=9))
+
+
+@pytest.mark.rules("recall-R46")
+def test_histories_are_numbered_and_only_existing_rows_are_returned(model):
+    columns = model.recommend_many(HISTORIES, n=500)
+    servable = set(model.served.dense)
+    for number, history in enumerate(HISTORIES):
+        check_equal(columns, number, model.recommend(history, 500))
+        assert (columns.user == number).sum() == len(servable - set(history))
+    assert columns.user.dtype == np.int64
+    nothing = model.recommend_many([])
+    assert [len(column) for column in nothing] == [0] * 6
+    assert nothing.score.dtype == np.float32
+
+
+def test_requests_may_be_arrays_and_ids_of_any_type_that_fit_accepts():
+    rng = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(40), 6), rng.integers(0, 50, 240)
+    model = mindref.MIND(steps=3, width=8, hidden=[8], batch=8, metric="hit_rate@10").fit(
+        users, items, np.arange(240)
+    )
+    by_number = model.recommend_many(np.arange(5), n=4, exclude={3: [np.int64(7)]})
+    np.testing.assert_equal(by_number, model.recommend_many(list("01234"), 4, exclude={"3": ["7"]}))
+    known = [int(x) for x in list(model.served.dense)[:6]]
+    by_item = model.recommend_many(np.array(known).reshape(2, 3), n=4)
+    np.testing.assert_equal(by_item, model.recommend_many([known[:3], map(str, known[3:])], n=4))
+
+
+@pytest.mark.rules("recall-R42", "recall-R44", "recall-R4")
+def test_lists_for_all_users_and_by_user(model):
+    everything = model.recommend_many(USERS[:4], n=500)
+    top = {user: [name for name, _, _ in lists_of(everything, user)[0]] for user in USERS[:4]}
+    shared = ITEMS[::2]
+    by_user = {USERS[1]: ITEMS[:50], USERS[2]: []}
+    denied = {USERS[0]: top[USERS[0]][:5], USERS[1]: top[USERS[1]][:3]}
+    for only in (None, shared, by_user):
+        for exclude in (None, ITEMS[:30], denied):
+            columns = model.recommend_many(USERS[:4], n=7, only=only, exclude=exclude)
+            for user in USERS[:4]:
+                allow = only.get(user) if isinstance(only, dict) else only
+                deny = exclude.get(user) if isinstance(exclude, dict) else exclude
+                expected = [
+                    name
+                    for name in top[user]
+                    if (allow is None or name in allow) and (deny is None or name not in deny)
+                ][:7]
+                assert [name for name, _, _ in lists_of(columns, user)[0]] == expected
+                one = model.recommend(user=user, n=7, only=only, exclude=exclude)
+                assert [x.item for x in one] == expected
+
+
+@pytest.mark.rules("recall-R44")
+def test_histories_have_one_list_each(model):
+    only = [None, ITEMS[:60], ITEMS[:5], None, np.array(ITEMS[:9])]
+    columns = model.recommend_many(HISTORIES, n=5, only=only, exclude=[[ITEMS[0]]] * 5)
+    for number, history in enumerate(HISTORIES):
+        allow = None if only[number] is None else list(only[number])
+        check_equal(columns, number, model.recommend(history, 5, only=allow, exclude=[ITEMS[0]]))
+
+
+@pytest.mark.rules("recall-R45")
+def test_a_limit_per_interest_holds_for_one_list_and_for_many(model):
+    columns = model.recommend_many(HISTORIES, n=12, per_interest=3)
+    for number, history in enumerate(HISTORIES):
+        expected, counts = [], [0] * 4
+        for x in model.recommend(history, 500):
+            counts[x.interest] += 1
+            expected += [x] if counts[x.interest] <= 3 else []
+        check_equal(columns, number, expected[:12])
+        check_equal(columns, number, model.recommend(history, 12, per_interest=3))
+
+
+@pytest.mark.rules("recall-R42", "recall-R43", "recall-R44")
+@pytest.mark.parametrize("kind", ["annoy", "auto", "an index"])
+def test_an_index_gives_the_lists_of_exact_search(model, kind):
+    index = ExactIndex(model.served.item_vectors) if kind == "an index" else kind
+    for limits in ({}, {"only": ITEMS[::2]}, {"per_interest": 4}, {"only": {USERS[3]: ITEMS[9:]}}):
+        exact = model.recommend_many(USERS, n=5, **limits)
+        got = model.recommend_many(USERS, n=5, index=index, **limits)
+        for name in ("user", "item", "interest"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(exact, name))
+
+
+@pytest.mark.rules("recall-R40", "recall-R42", "recall-R44")
+def test_a_model_with_scores_supports_filters(plain):
+    model = mindref.load(plain)
+    only = {USERS[0]: ITEMS[:40], USERS[2]: ITEMS[5:6]}
+    for limits in ({"only": ITEMS[::3]}, {"only": only}, {"exclude": ITEMS[:70]}):
+        columns = model.recommend_many(USERS[:3], n=6, **limits)
+        for user in USERS[:3]:
+            everything = model.recommend(user=user, n=500)
+            allow = limits.get("only", ITEMS)
+            allow = allow.get(user, ITEMS) if isinstance(allow, dict) else allow
+            names = [
+                x for x in everything if x.item in allow and x.item not in limits.get("exclude", ())
+            ]
+            check_equal(columns, user, names[:6])
+    with pytest.raises(ConfigError, match="per_interest: expected a model with interests, got a"):
+        model.recommend_many(USERS, per_interest=3)
+
+
+@pytest.mark.rules("recall-R51")
+def test_a_list_without_behaviours_and_scores_is_empty_with_a_reason(plain, model):
+    model_of_scores = mindref.load(plain)
+    with pytest.warns(UserWarning, match="1 of 1 requests have no known behaviour, and the model"):
+        assert model_of_scores.recommend([], n=5) == []
+    with pytest.warns(UserWarning, match="2 of 3 requests have no known behaviour"):
+        columns = model_of_scores.recommend_many([[], HISTORY, []], n=5)
+    assert columns.user.tolist() == [1] * 5
+    assert len(model.recommend([], n=5)) == 5, "the profile of an unknown user has scores"
+
+
+@pytest.mark.rules("recall-R52")
+def test_seen_items_are_left_out_as_in_training(tmp_path, model):
+    made = mindref.MIND(steps=3, width=8, hidden=[8], metric="hit_rate@10")
+    made.fit(loaded().log, exclude_seen=False).save(tmp_path / "run")
+    for repeats in (made, mindref.load(tmp_path / "run")):
+        assert set(HISTORY) <= set(repeats.recommend_many([HISTORY], n=500).item)
+        assert set(HISTORY) <= {x.item for x in repeats.recommend(HISTORY, n=500)}
+        without = repeats.recommend_many([HISTORY], n=500, exclude_seen=True).item
+        assert not set(HISTORY) & set(without)
+    assert not set(HISTORY) & set(model.recommend_many([HISTORY], n=500).item)
+    assert set(HISTORY) <= set(model.recommend_many([HISTORY], 500, exclude_seen=False).item)
+
+
+@pytest.mark.rules("recall-R47")
+def test_unknown_ids_are_counted_and_named_in_one_warning(model):
+    only = [*HISTORY, *"abcdef", "a"]
+    text = "are not in the catalogue or untrained"
+    expected = f"only: 6 of 15 item ids {text}: 'a', 'b', 'c', 'd', 'e' ..."
+    with pytest.warns(UserWarning, match=text) as caught:
+        model.recommend_many([ITEMS[20:25]], only=only, exclude=["zz"])
+    assert [str(x.message) for x in caught] == [
+        expected,
+        f"exclude: 1 of 1 item ids {text}: 'zz'",
+    ]
+    assert {x.filename for x in caught} == {__file__}, "the line of the caller"
+    with pytest.warns(UserWarning, match="only: 1 of 2 users are not in the log: 'nobody'"):
+        model.recommend_many(USERS[:2], only={USERS[0]: ITEMS[:9], "nobody": ITEMS[:3]})
+    with pytest.warns(UserWarning, match="2 of 11 behaviours are of items that are not in the cat"):
+        model.recommend_many([[*HISTORY, "x", "y"]])
+
+
+@pytest.mark.rules("recall-R48")
+@pytest.mark.parametrize("only", [["a", "b"], {"customer-0001": ["a", "b"]}, [["a", "b"], None]])
+def test_an_allow_list_without_known_ids_is_an_error(model, only):
+    message = "only: expected at least one item id of the catalogue, got 2 others: 'a', 'b'; write"
+    with pytest.raises(DataError, match=message):
+        model.recommend_many(USERS[:2], only=only)
+    with pytest.raises(DataError, match=r"only: expected at least one item id .* got none"):
+        model.recommend_many(USERS[:2], only=[])
+    assert len(model.recommend_many(USERS[:2], exclude=[]).item) == 20
+
+
+@pytest.mark.parametrize(
+    ("requests", "options", "error", "message"),
+    [
+        ("customer-0001", {}, ConfigError, "recommend_many: expected user ids of the log, or hist"),
+        ({USERS[0]: HISTORY}, {}, ConfigError, "recommend_many: expected user ids of the log, or"),
+        (3, {}, ConfigError, "recommend_many: expected user ids of the log, or histories"),
+        (
+            [USERS[0], HISTORY],
+            {},
+            ConfigError,
+            "recommend_many: .* got both",
+        ),
+        ([USERS[0], None], {}, DataError, "recommend_many: expected text or an integer, got None"),
+        (["who"], {}, DataError, "user: expected one of the 60 users of the log, got who"),
+        ([1.5], {}, DataError, r"recommend_many: expected text or an integer, got 1\.5"),
+        (
+            USERS,
+            {"n": 0},
+            ConfigError,
+            "recommend_many: n: expected an integer",
+        ),
+        (
+            USERS,
+            {"per_interest": 0},
+            ConfigError,
+            "per_interest: expected an integer of at least 1",
+        ),
+        (USERS, {"per_interest": True}, ConfigError, "per_interest: expected an integer of at"),
+        (USERS, {"only": "article-0001"}, ConfigError, "only: expected item ids, a mapping of"),
+        (USERS, {"exclude": 7}, ConfigError, "exclude: expected item ids, a mapping of"),
+        (USERS, {"only": np.array(7)}, ConfigError, "only: expected item ids, a mapping of"),
+        (USERS, {"only": {USERS[0]: ITEMS[0]}}, ConfigError, "only: expected item ids, a mapping"),
+        (USERS, {"only": [1.5]}, DataError, r"only: expected text or an integer, got 1\.5"),
+        (USERS, {"only": [[ITEMS[0]], None]}, ConfigError, "only: expected 60 lists, got 2"),
+        ([HISTORY], {"only": {"0": ITEMS}}, ConfigError, "only: expected lists for histories"),
+        (USERS, {"index": "fast"}, ConfigError, "index: expected auto or exact or annoy"),
+    ],
+)
+def test_an_invalid_request_is_refused(model, requests, options, error, message):
+    with pytest.raises(error, match=message):
+        model.recommend_many(requests, **options)
+
+
+def test_a_kind_of_index_needs_a_run_directory():
+    model = mindref.MIND(steps=2, width=8, hidden=[8], metric="hit_rate@10").fit(loaded().log)
+    with pytest.raises(RunError, match="index annoy: expected a run directory, which keeps the"):
+        model.recommend_many([HISTORY], index="annoy")
+    auto = model.recommend_many([HISTORY], index="auto")
+    np.testing.assert_equal(auto, model.recommend_many([HISTORY]))
+
+
+def test_a_frame_has_the_columns(model):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    for requests in (USERS[:3], [HISTORY], []):
+        columns = model.recommend_many(requests, n=4)
+        for frame in (columns.to_pandas(), columns.to_polars()):
+            assert list(frame.columns) == list(Recommendations._fields)
+            assert frame["item"].to_list() == columns.item.tolist()
+            assert frame["user"].to_list() == columns.user.tolist()
+            np.testing.assert_array_equal(frame["score"].to_numpy(), columns.score)
+        assert isinstance(columns.to_pandas(), pandas.DataFrame)
+        assert columns.to_polars().schema["title"] == polars.String
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_a_missing_library_is_named(model, monkeypatch, name):
+    def fail(module):
+        raise ImportError(module)
+
+    monkeypatch.setattr(recommendations, "import_module", fail)
+    columns = model.recommend_many([HISTORY], n=2)
+    with pytest.raises(ConfigError, match=f"to_{name}: expected the library {name}, got none; pip"):
+        getattr(columns, f"to_{name}")()
+
+
+@pytest.mark.rules("recall-R50")
+def test_a_title_names_an_item_where_an_id_is_expected(model):
+    titles = [TITLES[name] for name in HISTORY]
+    assert model.recommend([x.upper() for x in titles]) == model.recommend(HISTORY)
+    np.testing.assert_equal(model.recommend_many([titles]), model.recommend_many([HISTORY]))
+    np.testing.assert_array_equal(*(model.interests([x]).vectors for x in (titles, HISTORY)))
+    assert model.similar_items(titles[0], 5) == model.similar_items(HISTORY[0], 5)
+    with pytest.raises(DataError, match=f"got .*; closest: {HISTORY[0]} '{titles[0]}'"):
+        model.similar_items(titles[0] + "x")
+
+
+@pytest.mark.rules("recall-R42", "recall-R4")
+def test_similar_items_can_be_filtered(model):
+    everything = [x for x in model.similar_items(HISTORY[0], 500)]
+    only, exclude = ITEMS[::2], [x.item for x in everything[:4]]
+    got = model.similar_items(HISTORY[0], 6, only=only, exclude=exclude)
+    assert got == [x for x in everything if x.item in only and x.item not in exclude][:6]
+    assert model.similar_items(HISTORY[0], 6, exclude=exclude) == everything[4:10]
+    with pytest.warns(UserWarning, match="only: 1 of 2"):
+        model.similar_items(HISTORY[0], only=[ITEMS[9], "x"])
