@@ -3,6 +3,7 @@
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
 training_run       one training and its run directory
 trainer            training, evaluation and resuming of a recall family
+estimator          parameters of MIND as scikit-learn's users expect them
 callbacks          objects that receive the events of a training, and may end it
 progress_log       messages of the logger `mindref`
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
@@ -31,14 +32,13 @@ from typing import Any
 
 import numpy as np
 
-from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.presets import default_protocol
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
 from mindref.recommender import requests
 from mindref.recommender.callbacks import TrainingEvents, training_events
+from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
 from mindref.recommender.progress_log import ProgressLog, log_reading, logger
 from mindref.recommender.recommendations import Recommendations
 from mindref.recommender.serving import ServedModel
@@ -51,7 +51,7 @@ from mindref.run.source import open_fit_data
 __all__ = ["MIND", "Recommendation", "Recommendations", "load"]
 
 
-class MIND:
+class MIND(Estimator):
     """The multi-interest network with dynamic routing, from a log to recommendations.
 
     Spec: specs/model.md. Source: Li et al., CIKM 2019. Settings by name as in `mindref train`, for
@@ -64,9 +64,8 @@ class MIND:
     work as for its estimators.
     """
 
-    def __init__(self, preset: str = "mind", **settings: Any) -> None:
-        self._params: dict[str, Any] = {}
-        self.set_params(preset=preset, **settings)
+    def __init__(self, preset: str = DEFAULT_PRESET, **settings: Any) -> None:
+        super().__init__(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
@@ -112,35 +111,6 @@ class MIND:
         self._served, self._run = ServedModel.from_trainer(trainer), folder
         events.end(self.report)
         return self
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return `preset` and the settings that were passed, with the passed values.
-
-        deep: accepted for scikit-learn, without effect.
-        """
-        return dict(self._params)
-
-    def set_params(self, **params: Any) -> MIND:
-        """Change `preset` or settings for the next `fit`, and return self.
-
-        Settings that were passed before stay and are applied to the new preset. A trained model is
-        not changed. Raises ConfigError, which is a ValueError, for an unknown name or a bad value;
-        then nothing is changed.
-        """
-        changed = {**self._params, **params}
-        preset = changed["preset"]
-        settings = {name: value for name, value in changed.items() if name != "preset"}
-        self.config = Config.of(preset, settings)
-        self.protocol = default_protocol(preset)
-        self._params = changed
-        return self
-
-    def __repr__(self) -> str:
-        """Return the call that makes this estimator: what differs from the preset."""
-        preset = self._params["preset"]
-        base, values = Config.of(preset).to_dict(), self.config.to_dict()
-        changed = [f"{k}={values[k]!r}" for k in self._params if k in base and values[k] != base[k]]
-        return f"MIND({', '.join([f'preset={preset!r}'] * (preset != 'mind') + changed)})"
 
     def save(self, run: str | Path) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.

@@ -117,7 +117,16 @@ def test_the_options_of_settings_give_the_settings(preset, tmp_path):
     from mindref.cli import settings
     from mindref.cli.train import train_command
 
-    changes = {"hidden": (), "last_relu": True, "logits": "fixed", "power": 2.5, "adam": "dense"}
+    # 10 and 3000 are defaults, which other presets change
+    changes = {
+        "window": 10,
+        "steps": 3000,
+        "hidden": (),
+        "last_relu": True,
+        "logits": "fixed",
+        "power": 2.5,
+        "adam": "dense",
+    }
     changes = {**changes, "hidden": (16, 8)} if PRESETS[preset].get("head") != "none" else changes
     for config in (Config.of(preset, changes), Config.of(preset, {"time_limit": "2m"})):
         words = tune.setting_words(preset, config)
