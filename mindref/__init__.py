@@ -24,6 +24,7 @@ order of the data flow:
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from mindref.recommender import MIND, load
 
 __all__ = ["MIND", "load", "__version__"]
+
+logging.getLogger("mindref").addHandler(logging.NullHandler())  # callbacks-R9
+"""The logger of the Python interface. It prints nothing unless the program configures `logging`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -42,6 +42,7 @@ COMMANDS = (
     "similar",
     "export",
     "serve",
+    "tune",
     "compare",
     "ablate",
     "backends",

@@ -1,10 +1,10 @@
-"""Options of `compare` and `ablate`, and the request that reads the log once and runs them."""
+"""Options of `compare`, `ablate` and `tune`, and the request that reads the log and runs them."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -27,48 +27,49 @@ if TYPE_CHECKING:
 
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal
-OPTIONS = (
-    click.argument("data", type=settings.PATH, required=False),
-    reading_options,
-    click.option(
+OPTIONS: dict[str, Any] = {
+    "data": click.argument("data", type=settings.PATH, required=False),
+    "reading": reading_options,
+    "protocol": click.option(
         "--split", "protocol", type=click.Choice(EVALUATION_PROTOCOLS),
         help="Protocol that splits the log into training, validation and test [default:"
         " leave_last_out; with --preset paper: paper].",
     ),
-    click.option(
+    "exclude_seen": click.option(
         "--exclude-seen/--include-seen", default=True, show_default=True,
         help="Exclude items of the user's history from the top-n lists.",
     ),
-    click.option(
+    "seeds": click.option(
         "--seeds", type=click.IntRange(1, 100), default=3, metavar="N",
         help="Number of seeds per arm, starting at --seed [1 to 100; default 3].",
     ),
-    click.option(
+    "out": click.option(
         "--out", type=settings.FOLDER, help="Output folder (required). Existing runs are resumed."
     ),
-    click.option(
+    "markdown": click.option(
         "--markdown", type=settings.FILE, metavar="FILE", help="Write the tables as Markdown."
     ),
-    click.option(
+    "picture": click.option(
         "--plot", "picture", type=settings.FILE, metavar="FILE",
         help="Draw the result as .png, .svg or .pdf; needs the extra `plot`.",
     ),
-    settings.settings_options,
-    settings.device_option,
-    settings.threads_option,
-    settings.quiet_option,
-    settings.json_option,
-)  # fmt: skip
-
-NAMES = ("data", "protocol", "exclude_seen", "seeds", "out", "markdown", "picture", "device",
-         "threads", "quiet", "as_json")  # fmt: skip
-"""Parameters of these options, except for settings and reading options."""
+    "settings": settings.settings_options,
+    "device": settings.device_option,
+    "threads": settings.threads_option,
+    "quiet": settings.quiet_option,
+    "as_json": settings.json_option,
+}  # fmt: skip
+"""Parameter -> option; `reading` and `settings` have several parameters."""
+NAMES = [name for name in OPTIONS if name not in ("reading", "settings")]
 
 
-def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of this module."""
-    for option in reversed(OPTIONS):
-        function = option(function)
+def experiment_options(
+    function: Callable[..., Any], without: Sequence[str] = ()
+) -> Callable[..., Any]:
+    """Add the options of this module, except for those in `without`."""
+    for name in reversed(OPTIONS):
+        if name not in without:
+            function = OPTIONS[name](function)
     return function
 
 
@@ -89,15 +90,21 @@ def typed_command() -> str:
 class ExperimentRequest:
     """The options of an experiment, checked as far as possible without the log."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        """Remove the options of this module from `options`; settings remain."""
-        self.options = {name: options.pop(name) for name in NAMES}
+    def __init__(self, options: dict[str, Any], default_preset: str = "mind") -> None:
+        """Remove the options of this module from `options`; settings remain.
+
+        default_preset: used if the command names neither a preset nor a model.
+        """
+        self.options = {name: options.pop(name, None) for name in NAMES}
         preset, file = options.pop("preset"), options.pop("config_file")
+        names = set(options)
         self.reading = take_reading(options)
-        preset_name, changes = settings.read_changes(preset, file, options)
-        self.options["protocol"] = self.options["protocol"] or default_protocol(preset_name)
-        self.config: Config = Config.of(preset_name or "mind", changes)
-        self.fixed_settings = set(changes)
+        self.reading_names = names - set(options)
+        self.preset, self.changes = settings.read_changes(preset, file, options)
+        self.options["protocol"] = self.options["protocol"] or default_protocol(self.preset)
+        fallback = "mind" if "model" in self.changes else default_preset
+        self.config: Config = Config.of(self.preset or fallback, self.changes)
+        self.fixed_settings = set(self.changes)
         settings.set_threads(self.options["threads"], self.config.backend)
         self.check()
 
@@ -106,7 +113,8 @@ class ExperimentRequest:
         from mindref.recommender.evaluate_run import parse_metric
         from mindref.training.time_budget import refuse_time_limit
 
-        refuse_time_limit(self.config.time_limit, "--time-limit")
+        if self.options["seeds"] is not None:  # a comparison must be reproducible
+            refuse_time_limit(self.config.time_limit, "--time-limit")
         out = self.options["out"]
         if out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))
@@ -173,4 +181,6 @@ class ExperimentRequest:
                 print_table(table.heads, table.rows, width=FILE_WIDTH)
                 for note in table.notes:
                     click.echo(note)
+                if table.command:
+                    click.echo(f"best settings: {table.command}")
             click.echo(f"result: {file}")

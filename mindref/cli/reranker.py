@@ -19,6 +19,7 @@ from mindref.cli.settings import (
     run_threads,
     set_threads,
 )
+from mindref.cli.tracking import load_trackers
 from mindref.config import Config
 from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
@@ -76,6 +77,7 @@ def new_reranker(
         raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(refused), todo))
     check_one_process()
     use_recall_backend(recall, options["backend"], threads)
+    load_trackers()
     from mindref.recommender.rerank_trainer import RerankTrainer
     from mindref.recommender.serving import ServedModel
 
@@ -94,6 +96,7 @@ def resumed_reranker(
     recall_run = recall or recall_run_of(run)
     threads = run_threads(run, threads, run_backend(recall_run))
     use_recall_backend(recall_run, options["backend"], threads)
+    load_trackers()
     lock_folder(run)
     from mindref.recommender.rerank_trainer import resume_reranker
 

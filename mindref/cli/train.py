@@ -22,6 +22,7 @@ from mindref.cli.torchrun import (
     make_trainer,
     train_silently,
 )
+from mindref.cli.tracking import load_trackers, track_option
 from mindref.cli.training_output import print_reading, train_and_report
 from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     "--recall", type=settings.FOLDER, metavar="RUN",
     help="With --model din: DIN reranks the top items of the run RUN, and uses its log and split.",
 )  # fmt: skip
+@track_option
 @partial(settings.settings_options, trains=True)
 @settings.device_option
 @settings.threads_option
@@ -178,12 +180,13 @@ def create_run(trainer: Trainer) -> None:
 
 
 def join_processes(name: str, device: str, quiet: bool) -> tuple[Backend, Ranks]:
-    """Return the backend and the processes of this training; print their number.
+    """Return the backend and the processes of this training; print their number. Load trackers.
 
-    Raises BackendError if the backend or the device is not available.
+    Raises BackendError if the backend or the device is not available, ConfigError for a tracker.
     """
     from mindref.backend import load_backend
 
+    load_trackers()
     backend = load_backend(name, device)
     ranks = join_ranks(backend)
     if ranks.several and ranks.first and not quiet:

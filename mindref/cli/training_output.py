@@ -11,6 +11,7 @@ import click
 from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signals
 from mindref.cli.stderr import example_user_option, print_stderr, trust_option
 from mindref.cli.torchrun import resume_hint
+from mindref.cli.tracking import loaded_trackers
 from mindref.errors import printable
 
 if TYPE_CHECKING:
@@ -22,20 +23,24 @@ SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere
 def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
     """Train with progress, print the report; return the exit code."""
     from mindref.cli import progress
+    from mindref.recommender.callbacks import TrainingEvents, training_events
 
     step, used = trainer.state.moments.step, trainer.state.time.seconds
+    events = TrainingEvents(loaded_trackers())
     try:
-        with (
-            stop_on_signals() as stop,
-            progress.show_progress(trainer.config, step, quiet, stop, used) as hooks,
-        ):
-            outcome = trainer.train(hooks)
-        if not outcome.finished:
+        with training_events(trainer, events):
+            with (
+                stop_on_signals() as stop,
+                progress.show_progress(trainer.config, step, quiet, stop, used) as hooks,
+            ):
+                is_finished = events.train(trainer, hooks)
+            summary = {"run": str(trainer.run), **trainer.evaluate()} if is_finished else None
+        events.end(summary)
+        if summary is None:
             step = trainer.state.moments.step
             last = "" if trainer.config.time_limit else f" of {trainer.config.steps}"
             when = f"at step {step}{last}; all is saved"
             return report_stop(trainer, when, stop.code)
-        summary = {"run": str(trainer.run), **trainer.evaluate()}
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
         when = f"{str(end) or 'at once'}; the last epoch is saved"
         return report_stop(trainer, when, signal_exit_code(end))

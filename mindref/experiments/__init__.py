@@ -12,6 +12,7 @@ resumes an experiment.
     studies       the studies of `mindref ablate` (studies.toml)
     compare       the paper's table; equally many trials for every model, chosen on validation
     ablate        one study after the other
+    tune          trials of a preset or a model on one log, for `mindref tune`
     results       parts that all results share
     tables        results as tables and Markdown
     plot          results as a plot

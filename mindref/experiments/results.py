@@ -27,22 +27,13 @@ def result_head(
     kind: str, base: Config, runs: ExperimentRuns, cases: EvaluatedCases, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """Return the head of a result. It has no time, path or machine."""
-    log = runs.loaded.log
     settings = {name: value for name, value in base.to_dict().items() if name != "seed"}
     return {  # experiments-R21
         "format": FORMAT,
         "kind": kind,
         "mindref": mindref.__version__,
         "command": "",
-        "data": {
-            "log": runs.log,
-            "users": len(log.user_ids),
-            "items": len(log.item_ids),
-            "interactions": len(log.interactions.values),
-            "split": runs.protocol,
-            "exclude_seen": runs.exclude_seen,
-            "cases": [int(n) for n in cases.present.sum(axis=1)],
-        },
+        "data": describe_log(runs) | {"cases": [int(n) for n in cases.present.sum(axis=1)]},
         "settings": settings,
         "seeds": list(seeds),
         "statistics": {
@@ -53,6 +44,19 @@ def result_head(
             "adjusted": "Holm, over all comparisons of the table",
             "depth": DEPTH,
         },
+    }
+
+
+def describe_log(runs: ExperimentRuns) -> dict[str, Any]:
+    """Return digest, sizes and split of the log of an experiment."""
+    log = runs.loaded.log
+    return {
+        "log": runs.log,
+        "users": len(log.user_ids),
+        "items": len(log.item_ids),
+        "interactions": len(log.interactions.values),
+        "split": runs.protocol,
+        "exclude_seen": runs.exclude_seen,
     }
 
 

@@ -11,22 +11,24 @@ from mindref.experiments.paired_tests import MIN_PROBABILITY
 from mindref.run import atomic, lock
 
 PAPER_LENGTHS = (10, 50, 100)  # n of the paper's table
+TEST_METRICS = ("hit_rate@10", "ndcg@10", "hit_rate@50")  # of the best trial of `mindref tune`
 
 
 class ResultTable(NamedTuple):
-    """A table with title, notes, column headings and rows."""
+    """A table with title, notes, column headings, rows, and a command to copy."""
 
     title: str
     notes: tuple[str, ...]
     heads: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    command: str = ""
 
 
 def result_tables(result: dict[str, Any]) -> list[ResultTable]:
     """Return the tables of a result."""
     if result["kind"] == "compare":
         return [paper_table(result), models_table(result), tuning_table(result)]
-    return [ablation_table(result)]
+    return [trials_table(result) if result["kind"] == "tune" else ablation_table(result)]
 
 
 def paper_table(result: dict[str, Any]) -> ResultTable:
@@ -79,6 +81,30 @@ def tuning_table(result: dict[str, Any]) -> ResultTable:
     )
     heads = ("model", "trials", "settings chosen", f"validation {tuning['metric']}")
     return ResultTable("tuning", (note,), heads, rows)
+
+
+def trials_table(result: dict[str, Any]) -> ResultTable:
+    """Return the table of the trials of `mindref tune`, best first, and the command to copy."""
+    trials = result["trials"]
+    rows = []
+    for trial in sorted(trials, key=lambda row: row["validation"] or 0.0, reverse=True):
+        value = "diverged" if trial["diverged"] else f"{trial['validation']:.4f}"
+        settings = describe_settings(trial["settings"])
+        numbers = (str(trial["trial"]), value, str(trial["best_step"]))
+        rows.append((trial["model"], settings, *numbers))
+    best = trials[result["best"]]
+    test = ", ".join(
+        f"{name} {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+        for name, row in result["test"].items()
+        if name in TEST_METRICS and row["value"] is not None
+    )
+    notes = (
+        f"best trial on the test cases, which selected nothing: {test}",
+        f"run: {best['run']}",
+    )
+    heads = ("model", "settings", "trial", result["metric"], "best step")
+    title = "trials, by the metric on validation cases"
+    return ResultTable(title, notes, heads, rows, result["train"])
 
 
 def ablation_table(result: dict[str, Any]) -> ResultTable:
@@ -172,5 +198,7 @@ def write_markdown(result: dict[str, Any], path: Path) -> None:
             cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", *(f"{note[0].upper()}{note[1:]}.  " for note in table.notes), ""]
+        if table.command:
+            lines += ["```sh", table.command, "```", ""]
     with lock.lock_output(path):  # faults-R8
         atomic.write_text(path, "\n".join(lines))

@@ -5,6 +5,10 @@ training_run       one training and its run directory
 trainer            training, evaluation and resuming of a recall family
 earlier_run        settings, log and number of steps from an earlier run
 warm_start         start of a training from the parameters of an earlier run
+estimator          parameters of MIND as scikit-learn's users expect them
+callbacks          objects that receive the events of a training, and may end it
+progress_log       messages of the logger `mindref`
+trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model with its catalogue, which encodes histories and users
 requests           lists for a history or a user, for many, and similar items
@@ -25,7 +29,6 @@ export_check       comparison of an exported file with the reference
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,17 +36,18 @@ from typing import Any
 
 import numpy as np
 
-from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
-from mindref.presets import default_protocol
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
 from mindref.recommender import requests
+from mindref.recommender.callbacks import TrainingEvents, training_events
 from mindref.recommender.earlier_run import plan_fit
+from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
+from mindref.recommender.progress_log import ProgressLog, log_reading, logger
 from mindref.recommender.recommendations import Recommendations
 from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.trainer import Trainer
 from mindref.recommender.warm_start import WarmStart
 from mindref.run import atomic, checkpoint, lock, report
 from mindref.run import items as catalogue
@@ -53,7 +57,7 @@ from mindref.run.source import open_fit_data
 __all__ = ["MIND", "Recommendation", "Recommendations", "load"]
 
 
-class MIND:
+class MIND(Estimator):
     """The multi-interest network with dynamic routing, from a log to recommendations.
 
     Spec: specs/model.md. Source: Li et al., CIKM 2019. Settings by name as in `mindref train`, for
@@ -61,12 +65,13 @@ class MIND:
 
         model = MIND(steps=300).fit("ratings.dat")
         model.recommend(["2571", "589"], n=5)   # a history of item ids, oldest first
+
+    `config` has the value of every setting. `get_params`, `set_params` and scikit-learn's `clone`
+    work as for its estimators.
     """
 
-    def __init__(self, preset: str = "mind", **settings: Any) -> None:
-        self.config = Config.of(preset, settings)
-        self.protocol = default_protocol(preset)
-        self.preset, self.settings = preset, settings
+    def __init__(self, preset: str = DEFAULT_PRESET, **settings: Any) -> None:
+        super().__init__(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
@@ -81,9 +86,9 @@ class MIND:
         run: str | Path | None = None,
         exclude_seen: bool = True,
         device: str = "cpu",
-        hooks: Hooks | None = None,
         start_from: str | Path | MIND | None = None,
         keep_moments: bool = False,
+        callbacks: Sequence[Any] = (),
         **reading: Any,
     ) -> MIND:
         """Train, evaluate on the test cases (`self.report`), and return self.
@@ -99,19 +104,27 @@ class MIND:
         `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
         run: a new run directory. device: cpu, cuda or auto.
-        Raises DataError, ConfigError or RunError before the training starts.
+        callbacks: objects with methods of `mindref.recommender.callbacks.Callback`.
+        Raises DataError, ConfigError or RunError before the training starts. An error of a callback
+        is raised after the state of the training is saved in `run`.
         """
+        events = TrainingEvents([ProgressLog(), *callbacks])
         start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
-        self.config, protocol = plan_fit(self.preset, self.settings, protocol, start)
+        settings = self.get_params()
+        preset = settings.pop("preset")
+        self.config, protocol = plan_fit(preset, settings, protocol, start)
         source, loaded = open_fit_data(data, items, times, reading)
+        log_reading(loaded.log)
         folder = Path(run) if run else None
         inputs = source, loaded, protocol, self.config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
         with new_run_lock(trainer.run):
             trainer.create()
-            trainer.train(hooks)
-            self.report = trainer.evaluate()
+            with training_events(trainer, events):
+                events.train(trainer)
+                self.report = trainer.evaluate()
         self._served, self._run = ServedModel.from_trainer(trainer), folder
+        events.end(self.report)
         return self
 
     def save(self, run: str | Path) -> None:
@@ -237,7 +250,8 @@ class MIND:
         model, folder = cls(), Path(run)
         model._run = folder
         model._served = ServedModel.load(folder, backend, device)
-        model.config = model._served.model.config
+        config, defaults = model._served.model.config.to_dict(), model.config.to_dict()
+        model.set_params(**{name: x for name, x in config.items() if x != defaults[name]})
         identity = checkpoint.run_identity(model.config, model._served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
@@ -265,7 +279,7 @@ def new_run_lock(run: Path | None) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
     with lock.lock_inside(run) as warning:
         if warning:
-            warnings.warn(warning, RuntimeWarning, stacklevel=4)
+            logger.warning("%s", warning)
         check_free(run)  # another process may have created a run before the lock
         yield
 

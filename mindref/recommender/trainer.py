@@ -97,6 +97,10 @@ class Trainer(TrainingRun):
             **self.chosen_preset(),
         }
 
+    def description(self) -> dict[str, Any]:
+        """Return what callbacks and trackers receive before the first step."""
+        return {**super().description(), "data": self.source.location, "split": self.protocol}
+
     def current_metric(self) -> float:
         """Return the validation metric of the current parameters."""
         state, epochs = self.state, self.epochs

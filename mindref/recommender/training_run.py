@@ -41,7 +41,7 @@ from mindref.training.loop import (
 
 
 class Hooks(NamedTuple):
-    """Callbacks of a training; the defaults do nothing."""
+    """Functions that a training calls; the defaults do nothing. Users pass callbacks instead."""
 
     on_step: Callable[[int, float], None] = lambda step, loss: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -79,6 +79,7 @@ class TrainingRun:
         self.family = family_of(config.model)
         self.epochs: list[Epoch] = []
         self.identity = ""  # digest of the run on disk
+        self.stopped_by = ""  # why a training ended that has steps left
         self.best: Any = copy_params(state.params)
         self.validate: Callable[[Any], float] | None = None
 
@@ -96,6 +97,10 @@ class TrainingRun:
             **self.reproducibility(),
         }
 
+    def description(self) -> dict[str, Any]:
+        """Return what callbacks and trackers receive before the first step."""
+        return {"run": str(self.run or ""), "settings": self.config.family_settings()}
+
     def reproducibility(self) -> dict[str, Any]:
         """Return the entry of config.json and of the report if results depend on the machine."""
         return {"reproducible": False} if self.config.time_limit else {}  # optimiser-R22
@@ -107,7 +112,7 @@ class TrainingRun:
         state, seconds = self.state, {}
         if self.config.time_limit:
             seconds = {"seconds": round(state.time.seconds, 3)}
-        ended_by = end_reason(state, self.config)
+        ended_by = end_reason(state, self.config) or self.stopped_by
         steps = {"steps": state.moments.step, "ended_by": ended_by}
         return {**steps, **seconds, **self.reproducibility()}
 

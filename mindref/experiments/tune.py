@@ -1,0 +1,177 @@
+"""Tuning: trials of a preset or a model on one log, selected on validation cases.
+
+Spec: specs/experiments.md, R11, R24 to R27. Grid and trials are those of `mindref compare`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mindref
+from mindref.config import Config
+from mindref.errors import ConfigError, RunError, say
+from mindref.experiments.arms import (
+    Arm,
+    PlannedRun,
+    arm_config,
+    model_arm,
+    named_models,
+    run_directory,
+)
+from mindref.experiments.compare import arm_trials, best_trial
+from mindref.experiments.results import FORMAT, describe_log
+from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.models.registry import RECALL_FAMILIES
+from mindref.presets import PRESETS
+from mindref.recommender.preset_choice import find_candidates
+from mindref.run import checkpoint, report
+
+
+class TunedModel(NamedTuple):
+    """A preset with its changes, and the trials of its settings."""
+
+    label: str
+    preset: str
+    base: Config
+    arm: Arm
+    trials: list[dict[str, Any]]
+
+    def config(self, number: int) -> Config:
+        """Return the settings of a trial."""
+        return arm_config(self.base, {**self.arm.settings, **self.trials[number]})
+
+
+class TuningPlan(NamedTuple):
+    """The trials to train."""
+
+    models: Sequence[TunedModel]
+    metric: str  # on validation cases
+    out: Path
+
+    def runs(self) -> list[tuple[TunedModel, int, PlannedRun]]:
+        """Return every trial and its run."""
+        return [
+            (model, number, planned_trial(self, model, number))
+            for model in self.models
+            for number in range(len(model.trials))
+        ]
+
+
+def plan_tuning(
+    preset: str | None, changes: Mapping[str, Any], trials: int, out: Path, backend: Any
+) -> TuningPlan:
+    """Return the trials of a preset with changed settings, or of its model.
+
+    Without a preset and a model, the presets that `mindref train` chooses from are tuned. Settings
+    in `changes` are not tuned. Raises ConfigError or BackendError for settings that cannot be used.
+    """
+    if preset is None and "model" not in changes:
+        configs = find_candidates(changes, backend, several=False).configs
+    else:
+        configs = {preset or "mind": Config.of(preset or "mind", changes)}
+    models = []
+    for name, base in configs.items():
+        label = base.model if "model" in changes else name
+        arm = tuned_arm(label, base, changes)
+        models.append(TunedModel(label, name, base, arm, arm_trials(base, arm, trials)))
+    if all(not model.arm.grid for model in models):
+        todo = "leave out some options, or use mindref train"
+        got = ", ".join(f"none for {model.label}" for model in models)
+        raise ConfigError(say("tune", "a setting that can be tuned", got, todo))
+    metric = next(iter(configs.values())).metric
+    return TuningPlan(models, metric, out)
+
+
+def tuned_arm(label: str, base: Config, changes: Mapping[str, Any]) -> Arm:
+    """Return the arm of a preset or a model: its grid, and the settings of models.toml.
+
+    A preset without a grid of its own has the grid of its model. The settings of a preset stay.
+    """
+    is_listed = label in RECALL_FAMILIES or label in named_models()
+    arm = model_arm(label if is_listed else base.model, changes)
+    settings = {} if label in PRESETS else arm.settings  # experiments-R24
+    return arm._replace(label=label, settings=settings, folder=label)
+
+
+def planned_trial(plan: TuningPlan, model: TunedModel, number: int) -> PlannedRun:
+    """Return the run of a trial."""
+    config = model.config(number)
+    directory = run_directory(plan.out, model.arm, number, config.seed)
+    return PlannedRun(directory, config, f"{model.label}, trial {number}")
+
+
+def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> dict[str, Any]:
+    """Train all trials, evaluate the best one; return the result in the form of schema.json.
+
+    data: the words of the command line that name the log. Everything is checked before the first
+    training. Raises ConfigError, RunError and ExperimentStopped.
+    """
+    trials = plan.runs()
+    for _, _, planned in trials:
+        runs.check_run(planned)  # experiments-R16
+    runs.total += len(trials)
+    ended = [runs.train_run(planned) for _, _, planned in trials]
+    best = best_trial([run.value for run in ended])  # experiments-R25
+    if best is None:
+        todo = "lower --learning-rate"
+        raise RunError(say("tune", "a trial with a result", "none: all diverged", todo))
+    model, number, planned = trials[best]
+    runs.evaluate_run(planned)  # the only run whose test cases are ranked
+    config = model.config(number)
+    command = ["mindref", "train", *data, *setting_words(model.preset, config)]
+    return {
+        "format": FORMAT,
+        "kind": "tune",
+        "mindref": mindref.__version__,
+        "command": "",
+        "data": describe_log(runs),
+        "metric": plan.metric,
+        "trials": [trial_result(*trial, run) for trial, run in zip(trials, ended, strict=True)],
+        "best": best,
+        "train": shlex.join(command),
+        "test": test_metrics(planned),
+        **({"reproducible": False} if config.time_limit else {}),  # experiments-R27
+    }
+
+
+def trial_result(
+    model: TunedModel, number: int, planned: PlannedRun, run: EndedRun
+) -> dict[str, Any]:
+    """Return the row of a trial."""
+    return {
+        "model": model.label,
+        "trial": number,
+        "settings": model.trials[number],
+        "validation": run.value,
+        "best_step": run.best_step,
+        "diverged": run.diverged,
+        "run": str(planned.directory),
+    }
+
+
+def test_metrics(planned: PlannedRun) -> dict[str, Any]:
+    """Return the test metrics in the report of a run."""
+    directory = planned.directory
+    identity = checkpoint.run_identity(*checkpoint.load_config(directory))
+    summary = report.load_report(directory, identity, "remove it")
+    metrics: dict[str, Any] = summary["metrics"]["test"]["model"]
+    return metrics
+
+
+def setting_words(preset: str, config: Config) -> list[str]:
+    """Return the options of `mindref train` that give these settings."""
+    base, values = Config.of(preset).to_dict(), config.to_dict()
+    words = ["--preset", preset]
+    for name, value in values.items():
+        if value == base[name]:  # experiments-R26
+            continue
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            is_list = isinstance(value, list | tuple)
+            words.append(f"--{option}={','.join(map(str, value)) if is_list else value}")
+    return words

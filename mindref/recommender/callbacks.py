@@ -1,0 +1,166 @@
+"""Callbacks: objects that receive the steps, the validations and the end of a training.
+
+Spec: specs/callbacks.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mindref.errors import FOREIGN_ERRORS, ConfigError, say
+from mindref.recommender.training_run import Hooks, TrainingRun
+from mindref.training.loop import Epoch
+
+EVENTS = ("on_start", "on_step", "on_validation", "on_end")
+STOPPED = "callback"
+"""The entry `ended_by` of the report if a callback ended the training."""
+
+
+class Callback:
+    """Receives the events of a training. The methods of this class do nothing.
+
+    Write a subclass, or any class with some of these methods, and pass objects to
+    `MIND.fit(callbacks=[...])`. Arguments are copies or cannot be modified.
+    """
+
+    def on_start(self, config: dict[str, Any]) -> None:
+        """Receive the run before its first step.
+
+        config: `run`, the path of the run directory, "" without one; `settings`, the settings that
+        the model uses, by name; for a model that recalls also `data`, the log, and `split`.
+        """
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Receive the loss of a step; steps are counted from 1."""
+
+    def on_validation(self, epoch: Epoch) -> bool | None:
+        """Receive a validation: `step`, `loss` (mean), `value` of the metric, `is_best`.
+
+        The checkpoint of the validation is on disk. Return True to end the training.
+        """
+
+    def on_end(self, report: dict[str, Any] | None) -> None:
+        """Receive the report on the test cases; None if the training was stopped or failed."""
+
+
+class TrainingEvents:
+    """Passes the events of one training to its callbacks.
+
+    Raises ConfigError for an object that is no callback.
+    """
+
+    def __init__(self, callbacks: Sequence[Any]) -> None:
+        for callback in callbacks:
+            check_callback(callback)
+        self.callbacks = list(callbacks)
+        self.error: BaseException | None = None  # raised by a callback
+        self.is_ended = False  # by a callback
+
+    def hooks(self, hooks: Hooks | None = None) -> Hooks:
+        """Return hooks that call these hooks, then the callbacks."""
+        first = hooks or Hooks()
+
+        def on_step(step: int, loss: float) -> None:
+            first.on_step(step, loss)
+            self.send("on_step", step, loss)
+
+        def on_epoch(epoch: Epoch) -> None:
+            first.on_epoch(epoch)
+            self.send("on_validation", epoch)
+
+        def stop() -> bool:
+            return first.stop() or self.is_ended or self.error is not None
+
+        return first._replace(on_step=on_step, on_epoch=on_epoch, stop=stop)
+
+    def send(self, event: str, *arguments: Any) -> None:
+        """Call a method of every callback. An error ends the training after its state is saved."""
+        for callback in self.callbacks:
+            if self.error is not None and event != "on_end":  # callbacks-R4
+                return
+            try:
+                copies = copy.deepcopy(arguments)  # callbacks-R2: the report is still needed
+                result = getattr(callback, event, ignore_event)(*copies)
+            except FOREIGN_ERRORS as error:
+                error.add_note(f"raised by the callback {callback_name(callback)}.{event}")
+                self.error = self.error or error
+                continue
+            self.is_ended |= event == "on_validation" and result is True  # callbacks-R3
+
+    def start(self, trainer: TrainingRun) -> None:
+        """Send the start, then the validations that took place before, for example in a resume."""
+        self.send("on_start", trainer.description())
+        for epoch in trainer.epochs:  # callbacks-R1
+            self.send("on_validation", epoch)
+        self.raise_error(trainer)
+
+    def train(self, trainer: TrainingRun, hooks: Hooks | None = None) -> bool:
+        """Train; return whether the training has ended. False: a signal or a hook stopped it.
+
+        Raises the error of a callback after the state is saved.
+        """
+        is_finished = trainer.train(self.hooks(hooks)).finished
+        self.raise_error(trainer)
+        if self.is_ended and not is_finished:
+            trainer.stopped_by = STOPPED
+        return is_finished or self.is_ended
+
+    def end(self, report: dict[str, Any] | None) -> None:
+        """Send the end. Raises the error of a callback."""
+        self.send("on_end", report)
+        if self.error is not None:
+            raise self.error
+
+    def raise_error(self, trainer: TrainingRun) -> None:
+        """Raise the error of a callback, if any, with a note on what is saved."""
+        if self.error is None:
+            return
+        if trainer.run is not None:
+            step = trainer.state.moments.step
+            todo = f"mindref train --resume {trainer.run} continues it"
+            self.error.add_note(f"the training is saved at step {step}; {todo}")
+        raise self.error
+
+
+@contextmanager
+def training_events(trainer: TrainingRun, events: TrainingEvents) -> Iterator[None]:
+    """Send the start of a training; if the block raises an error, send the end without a report."""
+    try:
+        events.start(trainer)
+        yield
+    except BaseException as error:  # also Ctrl-C
+        events.error = None  # callbacks-R5
+        try:
+            events.end(None)
+        except FOREIGN_ERRORS as second:
+            error.add_note(f"then {type(second).__name__}: {second}; {second.__notes__[-1]}")
+        raise
+
+
+def ignore_event(*arguments: Any) -> None:
+    """Do nothing, for a callback without a method."""
+
+
+def callback_name(callback: Any) -> str:
+    """Return the name of the class of a callback."""
+    return type(callback).__qualname__
+
+
+def check_callback(callback: Any) -> None:
+    """Raise ConfigError for an object without a method of `Callback`, or with an unknown one."""
+    name = callback_name(callback)
+    if isinstance(callback, type):
+        raise ConfigError(say("callbacks", "objects", f"the class {callback.__qualname__}"))
+    events = [x for x in dir(callback) if x.startswith("on_") and callable(getattr(callback, x))]
+    for event in events:
+        if event not in EVENTS:
+            near = difflib.get_close_matches(event, EVENTS, n=1)
+            hint = f"did you mean {near[0]}?" if near else ""
+            expected = f"only methods of Callback: {', '.join(EVENTS)}"
+            raise ConfigError(say(f"callback {name}", expected, event, hint))
+    if not events:
+        raise ConfigError(say("callbacks", f"objects with {' or '.join(EVENTS)}", name))

@@ -1,0 +1,56 @@
+"""Messages of the Python interface: the logger `mindref` of the module `logging`.
+
+Progress has the level INFO, warnings have the level WARNING. Without a configuration of `logging`,
+nothing is printed. The command line prints its own messages.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from mindref.data.log import InteractionLog
+from mindref.recommender.callbacks import Callback
+from mindref.training.loop import Epoch
+
+logger = logging.getLogger("mindref")
+
+
+def log_reading(log: InteractionLog) -> None:
+    """Log how much was read, and every damaged line."""
+    counts = len(log.user_ids), len(log.item_ids), len(log.interactions.values)
+    logger.info("read %s users, %s items, %s interactions", *(f"{n:,}" for n in counts))
+    if log.times is None:
+        logger.info("no times: the interactions of a user are in the given order")
+    for line in log.bad_lines:
+        logger.warning("damaged: %s", line)
+
+
+class ProgressLog(Callback):
+    """Logs the validations and the end of a training."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+
+    def on_start(self, config: dict[str, Any]) -> None:
+        """Log the model and the run directory."""
+        self.settings = config["settings"]
+        run = config["run"] or "no run directory"
+        logger.info("training of the model %s, %s", self.settings["model"], run)
+
+    def on_validation(self, epoch: Epoch) -> None:
+        """Log a validation."""
+        value = "" if epoch.value is None else f", {self.settings['metric']} {epoch.value:.4f}"
+        best = ", best so far" if epoch.is_best else ""
+        steps = self.settings["steps"]
+        logger.info("step %d of %d, loss %.4f%s%s", epoch.step, steps, epoch.loss, value, best)
+
+    def on_end(self, report: dict[str, Any] | None) -> None:
+        """Log why the training ended, and warn if a baseline is above the model."""
+        if report is None:
+            logger.info("the training was stopped")
+            return
+        if "ended_by" in report:
+            logger.info("ended at step %d by %s", report["steps"], report["ended_by"])
+        for line in report.get("baseline_warnings", ()):
+            logger.warning("%s", line.removeprefix("Warning: "))

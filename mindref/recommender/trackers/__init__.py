@@ -1,0 +1,173 @@
+"""Experiment trackers: plugins that record the settings, the curve and the report of a training.
+
+Spec: specs/callbacks.md. A tracker is a plugin of the entry points `mindref.trackers`, or any
+`module:object`. The trackers of mindref are registered in the same way as those of other packages.
+
+tensorboard    event files in the run directory (tensorboardX)
+mlflow         a run in MLflow (mlflow-skinny)
+wandb          a run in Weights & Biases, offline unless WANDB_MODE says otherwise
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from importlib import metadata
+from typing import Any, Protocol
+
+from mindref.backend import import_from_cwd
+from mindref.errors import FOREIGN_ERRORS, ConfigError, printable, say
+from mindref.recommender.callbacks import Callback
+from mindref.training.loop import Epoch
+
+GROUP = "mindref.trackers"
+MEMBERS = ("start", "log", "end")
+STEPS_PER_LOG = 100
+"""Steps between two records of the training loss."""
+
+logger = logging.getLogger("mindref")
+
+
+class Tracker(Protocol):
+    """An experiment tracker. No method may modify the run directory's own files."""
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Begin a record. config: as in `Callback.on_start`."""
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Record values of a step: `train/loss`, or `validation/` with the name of the metric."""
+
+    def end(self, report: dict[str, Any] | None) -> None:
+        """End the record. report: on the test cases; None if the training was stopped or failed."""
+
+
+def installed_trackers() -> dict[str, metadata.EntryPoint]:
+    """Return name -> entry point of every installed tracker, without importing any."""
+    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+
+
+def install_hint(name: str) -> str:
+    """Return how to install what a tracker needs: an extra of the package that registers it."""
+    entry = installed_trackers().get(name)
+    package = entry.dist.name if entry is not None and entry.dist is not None else "mindref"
+    if package == "mindref":
+        return f"in a checkout of mindref: pip install '.[{name}]'"
+    return f"install what the package {package} needs for it"
+
+
+def load_tracker(name: str) -> Tracker:
+    """Return the tracker of a name, or the object `module:object`; a class is called.
+
+    Raises ConfigError if the tracker is unknown, cannot be imported, or lacks a method.
+    """
+    location, todo = f"tracker {name}", ""
+    installed = installed_trackers()
+    try:
+        if ":" in name:
+            import_from_cwd(name)
+            module, _, attribute = name.partition(":")
+            loaded = getattr(importlib.import_module(module), attribute)
+        elif name in installed:
+            todo = install_hint(name)  # callbacks-R6
+            loaded = installed[name].load()
+        else:
+            names = ", ".join(sorted(installed)) or "none is installed"
+            raise ConfigError(say("tracker", f"one of {names}, or module:object", repr(name)))
+        tracker: Any = loaded() if isinstance(loaded, type) else loaded
+    except ConfigError:
+        raise
+    except ModuleNotFoundError as error:
+        expected = f"the package {error.name}"
+        raise ConfigError(say(location, expected, "it is not installed", todo)) from error
+    except FOREIGN_ERRORS as error:
+        got = f"{type(error).__name__}: {error}"
+        raise ConfigError(say(location, "an object that can be imported", got, todo)) from error
+    missing = [member for member in MEMBERS if not callable(getattr(tracker, member, None))]
+    if missing:
+        expected = f"the methods {', '.join(MEMBERS)}"
+        raise ConfigError(say(location, expected, f"no {', '.join(missing)}"))
+    checked: Tracker = tracker
+    return checked
+
+
+class TrackerCallback(Callback):
+    """Passes the events of a training to a tracker. An error of the tracker is only a warning.
+
+    tracker: a name, or an object; warn: receives the warning, by default the logger `mindref`.
+    Raises ConfigError as `load_tracker`.
+    """
+
+    def __init__(
+        self, tracker: str | Tracker, warn: Callable[[str], None] = logger.warning
+    ) -> None:
+        self.name = tracker if isinstance(tracker, str) else type(tracker).__qualname__
+        self.tracker = load_tracker(tracker) if isinstance(tracker, str) else tracker
+        self.warn, self.is_started, self.has_failed = warn, False, False
+        self.metric = ""
+        self.losses: list[float] = []
+
+    def on_start(self, config: dict[str, Any]) -> None:
+        """Begin a record; without it, the tracker receives nothing else."""
+        self.metric = config["settings"].get("metric", "")
+        with self.one_warning():
+            self.tracker.start(config)
+            self.is_started = True
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Record the mean loss since the last record, every `STEPS_PER_LOG` steps."""
+        self.losses.append(loss)
+        if step % STEPS_PER_LOG == 0:
+            mean = sum(self.losses) / len(self.losses)
+            self.losses.clear()
+            self.log_values(step, {"train/loss": mean})
+
+    def on_validation(self, epoch: Epoch) -> None:
+        """Record the validation metric."""
+        if epoch.value is not None:
+            self.log_values(epoch.step, {f"validation/{self.metric}": epoch.value})
+
+    def on_end(self, report: dict[str, Any] | None) -> None:
+        """End the record."""
+        if self.is_started:
+            with self.one_warning():
+                self.tracker.end(report)
+
+    def log_values(self, step: int, values: dict[str, float]) -> None:
+        """Record values of a step."""
+        if self.is_started:
+            with self.one_warning():
+                self.tracker.log(step, values)
+
+    @contextmanager
+    def one_warning(self) -> Iterator[None]:
+        """Turn the first error of the tracker into a warning, and ignore later ones.
+
+        What a tracker prints goes to standard error: standard output may be JSON.
+        """
+        try:
+            with redirect_stdout(sys.stderr):  # callbacks-R8
+                yield
+        except FOREIGN_ERRORS as error:  # callbacks-R7
+            if not self.has_failed:
+                self.has_failed = True
+                text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+                self.warn(f"tracker {self.name} failed ({text}); the training continues")
+
+
+def report_metrics(report: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return `test/METRIC` -> value of the metrics of the model; {} without a report."""
+    metrics = ((report or {}).get("metrics") or {}).get("test") or {}
+    values = {name: row["value"] for name, row in metrics.get("model", {}).items()}
+    return {f"test/{name}": float(value) for name, value in values.items() if value is not None}
+
+
+def flat_settings(config: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """Return the entries of a configuration and its settings as plain values; lists as text."""
+    entries = {k: x for k, x in config.items() if k != "settings"} | config["settings"]
+    return {
+        name: value if isinstance(value, str | int | float | bool) else ",".join(map(str, value))
+        for name, value in entries.items()
+    }

@@ -1,0 +1,117 @@
+"""mindref train --track: a recording tracker, a missing one, one that fails, a stopped training."""
+
+import json
+import sys
+
+import pytest
+
+from tests.runs import call, content, messages, options
+
+TRACKER = """
+import json
+from pathlib import Path
+
+
+def write(*words):
+    print("a message of the tracker")
+    with open(Path(__file__).with_name("calls.jsonl"), "a") as file:
+        file.write(json.dumps(words) + "\\n")
+
+
+class Recorder:
+    def start(self, config):
+        write("start", config)
+
+    def log(self, step, values):
+        write("log", step, sorted(values))
+
+    def end(self, report):
+        write("end", report and report["steps"])
+
+
+class Broken(Recorder):
+    def log(self, step, values):
+        raise OSError("no connection")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "my_trackers.py").write_text(TRACKER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_trackers", raising=False)  # of another test
+    return tmp_path
+
+
+def calls(folder):
+    return [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.rules("callbacks-R2", "callbacks-R7", "callbacks-R8")
+def test_trackers_change_no_byte_and_no_output(cli, shop, folder):
+    plain = cli.json("train", "--data", shop, *options(), "--out", "plain")
+    names = ("--track", "my_trackers:Recorder", "--track", "my_trackers:Broken")
+    result = cli.succeed("train", "--data", shop, *options(), "--out", "run", *names, "--json")
+    warning = "Warning: tracker my_trackers:Broken failed (OSError: no connection); the training"
+    assert result.err.count(warning) == 1
+    assert json.loads(result.out) == {**plain, "run": "run"}
+    assert content(folder / "run") == content(folder / "plain")
+    recorded = [row for row in calls(folder) if row[0] == "log"]
+    assert recorded == [["log", step, ["validation/hit_rate@10"]] for step in (3, 6, 7)]
+    start = next(row[1] for row in calls(folder) if row[0] == "start")
+    assert (start["run"], start["split"]) == ("run", "leave_last_out")
+    assert calls(folder)[-1] == ["end", 7]
+
+
+@pytest.mark.rules("callbacks-R6")
+@pytest.mark.parametrize("words", [("--model", "din", "--recall", "plain"), ()])
+def test_a_missing_tracker_is_reported_before_the_log_is_read(cli, shop, folder, words):
+    begin = ["train", *(words or ("--data", "no_such_file"))]
+    text = "Error: tracker my_trackers:Recoder: expected an object that can be imported"
+    assert text in cli.error_line(*begin, "--track", "my_trackers:Recoder")
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.rules("callbacks-R1", "callbacks-R5")
+@pytest.mark.slow
+def test_a_stopped_and_resumed_training(folder, shop):
+    stopping = (
+        TRACKER
+        + """
+import os, signal
+
+
+class Stopping(Recorder):
+    def log(self, step, values):
+        super().log(step, values)
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+    )
+    (folder / "my_trackers.py").write_text(stopping)
+    begin = ("train", "--data", shop, *options(), "--out", "run", "--track", "my_trackers:Stopping")
+    done = call(*begin, cwd=folder)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Stopped at step 3 of 7; all is saved." in messages(done.stderr)
+    assert calls(folder)[-1] == ["end", None]
+    (folder / "calls.jsonl").unlink()
+    resumed = call("train", "--resume", "run", "--track", "my_trackers:Recorder", cwd=folder)
+    assert resumed.returncode == 0, resumed.stderr
+    steps = [row[1] for row in calls(folder) if row[0] == "log"]
+    assert steps == [3, 6, 7]
+    assert calls(folder)[-1] == ["end", 7]
+
+
+@pytest.mark.rules("callbacks-R1")
+@pytest.mark.slow
+def test_the_choice_of_a_preset_and_a_reranker_are_tracked(cli, shop, folder):
+    words = ("--steps", "12", "--evaluate-every", "2", "--batch", "16", "--negatives", "16")
+    words += ("--width", "8")
+    names = ("--track", "my_trackers:Recorder", "--quiet")
+    cli.succeed("train", "--data", shop, *words, "--out", "run", *names)
+    steps = [row[1] for row in calls(folder) if row[0] == "log"]
+    assert steps == [2, 4, 6, 8, 10, 12]
+    (folder / "calls.jsonl").unlink()
+    din = ("--model", "din", "--recall", "run", "--steps", "4", "--batch", "16", "--out", "din")
+    cli.succeed("train", *din, *names)
+    assert [row[0] for row in calls(folder)] == ["start", "end"]

@@ -1,0 +1,172 @@
+"""mindref tune: trials, selection, the printed command, resuming, errors."""
+
+import json
+import shlex
+
+import jsonschema
+import pytest
+
+from mindref.config import Config
+from mindref.errors import ConfigError, RunError
+from mindref.experiments import results, tables, tune
+from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.kernels.backend import NumbaBackend
+from mindref.presets import PRESETS
+from tests.experiments.tiny_experiment import runs
+from tests.runs import SMALL, content
+
+COMMON = {name: SMALL[name] for name in ("steps", "evaluate_every", "batch", "negatives")}
+
+
+def planned(out, preset="mind", trials=3, **changes):
+    return tune.plan_tuning(preset, {**SMALL, **changes}, trials, out, NumbaBackend())
+
+
+def with_values(monkeypatch, values):
+    """Let the trials have these validation values, without training."""
+
+    def train_run(self, run):
+        value = values[len(self.ended)]
+        self.ended[run.directory] = EndedRun(run, value, 3, 0.0, 0, "" if value else "NaN")
+        return self.ended[run.directory]
+
+    evaluated = []
+    monkeypatch.setattr(ExperimentRuns, "train_run", train_run)
+    monkeypatch.setattr(ExperimentRuns, "evaluate_run", lambda self, run: evaluated.append(run))
+    monkeypatch.setattr(tune, "test_metrics", lambda run: {})
+    return evaluated
+
+
+@pytest.mark.rules("experiments-R24")
+def test_trials_of_a_preset_keep_its_settings(tmp_path):
+    (model,) = planned(tmp_path, "paper", width=4).models
+    assert model.trials[0] == {}
+    assert model.config(0) == Config.of("paper", {**SMALL, "width": 4})
+    assert [set(trial) for trial in model.trials[1:]] == [{"learning_rate", "window"}] * 2
+    for number, trial in enumerate(model.trials):
+        assert model.config(number) == Config.of("paper", {**SMALL, "width": 4, **trial})
+    (fixed,) = planned(tmp_path, "mind", 9, window=4).models
+    assert [set(trial) for trial in fixed.trials[1:]] == [
+        {"learning_rate"}
+    ] * 3  # of 4 values; one is the default
+    assert {fixed.config(n).window for n in range(len(fixed.trials))} == {4}
+
+
+@pytest.mark.rules("experiments-R24")
+def test_a_model_has_its_own_grid_and_start(tmp_path):
+    changes = {**COMMON, "model": "maxmf"}
+    (model,) = tune.plan_tuning(None, changes, 3, tmp_path, NumbaBackend()).models
+    assert (model.label, model.preset) == ("maxmf", "mind")
+    assert model.config(0).sampler == "uniform"
+    assert model.config(0).batch == COMMON["batch"]
+    assert set(model.trials[1]) == {"learning_rate", "pair_loss"}
+
+
+@pytest.mark.rules("experiments-R24")
+def test_without_a_preset_both_candidates_are_tuned(tmp_path):
+    models = tune.plan_tuning(None, COMMON, 4, tmp_path, NumbaBackend()).models
+    assert [model.label for model in models] == ["best", "sparse"]
+    assert [len(model.trials) for model in models] == [4, 4]
+    for model in models:
+        assert model.config(0) == Config.of(model.label, COMMON)
+    only = tune.plan_tuning(None, {**COMMON, "contexts": 2}, 2, tmp_path, NumbaBackend()).models
+    assert [model.label for model in only] == ["best"]  # sparse has no layers that read contexts
+
+
+@pytest.mark.rules("experiments-R25")
+def test_the_best_trial_of_all_presets_is_selected(tmp_path, monkeypatch):
+    plan = tune.plan_tuning(None, COMMON, 2, tmp_path, NumbaBackend())
+    evaluated = with_values(monkeypatch, [0.1, None, 0.3, 0.3])
+    result = tune.run_tuning(plan, runs(), [])
+    assert result["best"] == 2
+    assert result["trials"][2]["model"] == "sparse"
+    assert [str(run.directory) for run in evaluated] == [result["trials"][2]["run"]]
+    assert result["trials"][1]["diverged"] == "NaN"
+    assert "reproducible" not in result
+    table = tables.trials_table(result)
+    assert [row[0] for row in table.rows] == ["sparse", "sparse", "best", "best"]
+    assert table.rows[-1][3] == "diverged"
+
+
+def test_all_trials_diverged(tmp_path, monkeypatch):
+    with_values(monkeypatch, [None] * 3)
+    with pytest.raises(RunError, match="a trial with a result, got none: all diverged"):
+        tune.run_tuning(planned(tmp_path), runs(), [])
+
+
+@pytest.mark.rules("experiments-R27")
+def test_a_time_limit_is_that_of_each_trial(tmp_path, monkeypatch):
+    plan = planned(tmp_path, time_limit="20s")
+    with_values(monkeypatch, [0.1, 0.2, 0.3])
+    result = tune.run_tuning(plan, runs(), [])
+    assert result["reproducible"] is False
+    assert {run.config.time_limit for _, _, run in plan.runs()} == {20.0}
+    assert "--time-limit=20.0" in result["train"]
+
+
+def test_nothing_to_tune(tmp_path):
+    with pytest.raises(ConfigError, match="a setting that can be tuned, got none for mind"):
+        planned(tmp_path, learning_rate=0.1, window=3)
+    with pytest.raises(ConfigError, match="none for popularity"):
+        tune.plan_tuning(None, {"model": "popularity"}, 2, tmp_path, NumbaBackend())
+
+
+@pytest.mark.rules("experiments-R26")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_options_of_settings_give_the_settings(preset, tmp_path):
+    from mindref.cli import settings
+    from mindref.cli.train import train_command
+
+    # 10 and 3000 are defaults, which other presets change
+    changes = {
+        "window": 10,
+        "steps": 3000,
+        "hidden": (),
+        "last_relu": True,
+        "logits": "fixed",
+        "power": 2.5,
+        "adam": "dense",
+    }
+    changes = {**changes, "hidden": (16, 8)} if PRESETS[preset].get("head") != "none" else changes
+    for config in (Config.of(preset, changes), Config.of(preset, {"time_limit": "2m"})):
+        words = tune.setting_words(preset, config)
+        # click stores the help option of a command at its first use
+        names = {"help_option_names": ["-h", "--help"]}
+        options = train_command.make_context("train", words, **names).params
+        read = settings.read_changes(options.pop("preset"), options.pop("config_file"), options)
+        assert Config.of(*read) == config
+
+
+@pytest.mark.rules("experiments-R26")
+def test_the_printed_command_trains_the_same_bytes(tmp_path, monkeypatch):
+    from mindref.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    words = [f"--{name.replace('_', '-')}={x}" for name, x in COMMON.items()]
+    words += ["--width=8", "--hidden=8", "--metric=hit_rate@10", "--include-seen", "--quiet"]
+    log = write_log(tmp_path)
+    reading = ["--user=who", "--item", "what", "--min-item-users=2", "--no-header"]
+    reading[-1:] = ["--header", "--keep-duplicates"]
+    arguments = ["tune", log, *reading, *words, "--preset=mind", "--trials=3", "--out=t"]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    result = json.loads((tmp_path / "t" / "tune.json").read_text())
+    jsonschema.Draft202012Validator(results.result_schema()).validate(result)
+    command = shlex.split(result["train"])
+    assert command[:4] == ["mindref", "train", "--data", log]
+    assert {"--include-seen", "--user=who", "--header", "--keep-duplicates"} <= set(command)
+    with pytest.raises(SystemExit) as ended:
+        main([*command[1:], "--out", "again", "--quiet"])
+    assert ended.value.code == 0
+    best = tmp_path / result["trials"][result["best"]]["run"]
+    assert content(tmp_path / "again") == content(best)
+    reports = [path for path in (tmp_path / "t").rglob("report.json")]
+    assert reports == [best / "report.json"]
+
+
+def write_log(folder):
+    """Write a log of 30 users with columns of unusual names; return the name of the file."""
+    lines = [f"u{u},i{(u * 7 + n * n) % 25}" for u in range(30) for n in range(8)]
+    (folder / "log.csv").write_text("\n".join(["who,what", *lines, lines[-1]]) + "\n")
+    return "log.csv"

@@ -1,0 +1,94 @@
+"""The estimator as scikit-learn's users expect it: parameters, clone, repr."""
+
+import pytest
+
+from mindref import MIND, load
+from mindref.config import Config
+from mindref.errors import ConfigError
+from tests.runs import SMALL
+
+
+def test_parameters_are_returned_as_passed():
+    hidden = [8]
+    model = MIND("paper", hidden=hidden, window="5")
+    params = model.get_params()
+    assert params == {"preset": "paper", "hidden": [8], "window": "5"}
+    assert params["hidden"] is hidden
+    assert model.get_params(deep=False) == params
+    params["window"] = 3
+    assert model.get_params()["window"] == "5"
+    assert MIND().get_params() == {"preset": "mind"}
+
+
+def test_set_params_changes_the_next_fit():
+    model = MIND(width=8)
+    assert model.set_params(width=16, power="inf") is model
+    assert (model.config.width, model.config.power) == (16, float("inf"))
+    assert model.set_params() is model
+    assert model.get_params() == {"preset": "mind", "width": 16, "power": "inf"}
+
+
+def test_settings_stay_when_the_preset_changes():
+    model = MIND(window=7).set_params(preset="paper")
+    assert model.config == Config.of("paper", {"window": 7})
+    assert model.protocol == "paper"
+    assert model.set_params(preset="best").config == Config.of("best", {"window": 7})
+    assert model.protocol == "leave_last_out"
+    with pytest.raises(ConfigError, match="contexts: expected 0, or --model mind_plus, got 2"):
+        model.set_params(contexts=2).set_params(preset="mind")
+    assert model.config == Config.of("best", {"window": 7, "contexts": 2})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widht": 3}, r"got widht; did you mean width\?"),
+        ({"width": 0}, "width: expected 1 to 4096, got 0"),
+        ({"preset": "bset"}, "preset: expected mind or paper or best or sparse, got bset"),
+    ],
+)
+def test_a_refused_parameter_changes_nothing(change, message):
+    model = MIND(width=8)
+    with pytest.raises(ValueError, match=message):
+        model.set_params(window=3, **change)
+    assert model.get_params() == {"preset": "mind", "width": 8}
+    assert model.config == Config.of("mind", {"width": 8})
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (MIND(), "MIND()"),
+        (MIND("best"), "MIND(preset='best')"),
+        (MIND(width=8, window=10), "MIND(width=8)"),  # 10 is the default
+        (MIND("paper", window=10, power="inf"), "MIND(preset='paper', window=10)"),
+        (MIND(hidden=[8], time_limit="2m"), "MIND(hidden=(8,), time_limit=120.0)"),
+        (MIND(power=2), "MIND(power=2.0)"),
+    ],
+)
+def test_repr_shows_what_differs_from_the_preset(model, text):
+    assert repr(model) == text
+    assert eval(text).config == model.config
+
+
+def test_a_loaded_model_has_the_parameters_of_its_run(tmp_path):
+    MIND("paper", **SMALL, logits="keyed", backend="numpy").fit(users=60, run=tmp_path / "run")
+    model = load(tmp_path / "run")
+    fitted = model.config
+    assert MIND(**model.get_params()).config == fitted
+    assert eval(repr(model)).config == fitted
+    before = model.recommend(["article-0001"], n=3)
+    model.set_params(width=4)
+    assert model.recommend(["article-0001"], n=3) == before  # the trained model is unchanged
+
+
+def test_scikit_learn_clones_the_estimator():
+    base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
+    model = MIND("best", hidden=[8], window=3)
+    copy = base.clone(model)
+    assert copy.get_params() == model.get_params()
+    assert copy.config == model.config
+    assert copy is not model
+    grid = pytest.importorskip("sklearn.model_selection").ParameterGrid({"window": [2, 4]})
+    windows = [base.clone(model).set_params(**params).config.window for params in grid]
+    assert windows == [2, 4]
