@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 
 from mindref.data.assemble import RawLog
@@ -16,6 +16,7 @@ from mindref.data.readers import table
 from mindref.data.readers.columns import Columns, column_index, usual_columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
+from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.table import ReaderInput, Record
 from mindref.data.readers.tally import Tally
 
@@ -39,8 +40,15 @@ def read_delimited(source: ReaderInput) -> RawLog:
     delimiter, first = read_header(source.file, source.columns)
     header = first if has_header(first, source.columns) else None
     layout = table.resolve_columns(source, header, len(first))
-    rows = read_rows(source.file, delimiter, header is not None, source.tally)
-    return table.make_raw_log(rows, layout, source)
+    text_format = TextFormat(
+        partial(split_records, delimiter=delimiter),
+        delimiter,
+        blank_lines=True,  # data-R77
+        has_header=header is not None,
+        has_quotes=True,
+        blanks=BLANKS,
+    )
+    return read_plain_text(text_format, layout, source)
 
 
 def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
@@ -53,7 +61,7 @@ def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
 def read_rows(file: DataFile, delimiter: str, header: bool, tally: Tally) -> Iterator[table.Record]:
     """Yield the records after the header."""
     lines = read_text_lines(file, tally, blank=True)  # data-R77
-    return islice(split_records(lines, delimiter, tally), int(header), None)
+    return islice(split_records(lines, tally, delimiter=delimiter), int(header), None)
 
 
 def has_header(first: Sequence[str], columns: Columns) -> bool:
@@ -76,7 +84,7 @@ def guess_delimiter(line: str) -> str:
     return next((mark for mark in DELIMITERS if mark in unquoted), " ")
 
 
-def split_records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
+def split_records(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[Record]:
     """Yield the fields of every record. A quote that is not closed damages only its line.
 
     `lines` include blank lines, because a quoted field may contain them. A delimiter of several

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mindref.data.assemble import Interaction, RawLog
+from mindref.data.assemble import RawLog
+from mindref.data.numbering import Interaction
 from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import table
 from mindref.data.readers.columns import Columns, find_column, refuse_options, usual_columns
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.lines import Head, read_first_lines, read_text_lines
+from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
+from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.sequences import split_words
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
@@ -50,7 +52,12 @@ def read_typed_header(file: DataFile) -> tuple[list[str], list[str]]:
 
 def iterate_atomic_rows(file: DataFile, tally: Tally) -> Iterator[table.Record]:
     """Yield the fields of the lines after the header."""
-    for number, text in islice(read_text_lines(file, tally), 1, None):
+    return islice(split_records(read_text_lines(file, tally), tally), 1, None)
+
+
+def split_records(lines: Lines, tally: Tally) -> Iterator[table.Record]:
+    """Yield the fields of lines; no line is damaged here."""
+    for number, text in lines:
         yield number, text.split("\t")
 
 
@@ -58,17 +65,18 @@ def read_recbole(source: ReaderInput) -> RawLog:
     """Read an `.inter` file: one interaction per row, or benchmark rows."""
     names, kinds = read_typed_header(source.file)
     layout = table.resolve_columns(source, names, len(names))
-    rows = iterate_atomic_rows(source.file, source.tally)
     lists = [
         i
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
         if kind == "token_seq" and name.endswith("_list")
     ]
     if not lists:
-        return table.make_raw_log(rows, layout, source)
+        text_format = TextFormat(split_records, "\t", has_header=True)
+        return read_plain_text(text_format, layout, source)
     refuse_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
+    rows = iterate_atomic_rows(source.file, source.tally)
     interactions = longest_histories(rows, layout, lists[0], source.tally)
-    return RawLog(interactions, False, source.items, source.users)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def longest_histories(
