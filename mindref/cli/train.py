@@ -221,9 +221,10 @@ def new_trainer(
     for config in candidates.configs.values():
         parse_metric(config.metric)
     source = Source.of(data, reading)
-    loaded = source.read()
+    # all candidates have the same features
+    loaded = source.read(next(iter(candidates.configs.values())))
     if ranks.first:
-        print_reading(loaded.log)
+        print_reading(loaded.log, exclude_seen=options["exclude_seen"])
     options |= {"ranks": ranks, "backend": backend}
 
     lock_once = cache(partial(lock_folder, run, make=True))

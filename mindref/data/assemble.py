@@ -17,7 +17,7 @@ from mindref.errors import ConfigError, DataError, say
 
 NOTES = (
     "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "rare_users",
-    "rare_items", "ties",
+    "rare_items", "ties", "repeats",
     "single_interaction_users", "unknown_items", "unused_items", "titled_items",
     "interactions", "users", "items",
 )  # fmt: skip
@@ -81,6 +81,7 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     # data-R82
     notes["rare_users"], notes["rare_items"] = num_users - len(user_ids), num_items - len(item_ids)
     notes["ties"] = count_ties(table) if raw_log.timed else 0
+    notes["repeats"] = count_repeats(table)
     notes["single_interaction_users"] = int(np.count_nonzero(counts == 1))  # data-R6
     notes |= Counter(interactions=len(table.users), users=len(user_ids), items=len(item_ids))
     notes |= count_unmatched_items(raw_log.items, item_ids)
@@ -155,6 +156,13 @@ def renumber(
 def count_ties(table: InteractionTable) -> int:
     """Count the interactions at the same time as the previous interaction of the same user."""
     return int(np.count_nonzero(equals_previous(table.users) & equals_previous(table.times)))
+
+
+def count_repeats(table: InteractionTable) -> int:
+    """Count the interactions whose user interacted with the item before."""
+    keys = table.users * (table.items.max() + 1) + table.items
+    keys.sort()
+    return int(np.count_nonzero(equals_previous(keys)))  # data-R86
 
 
 def equals_previous(column: Ints | Floats) -> npt.NDArray[np.bool_]:

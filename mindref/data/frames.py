@@ -14,8 +14,10 @@ from mindref.data.assemble import KeepOptions, RawLog, assemble_log
 from mindref.data.log import Floats, InteractionLog
 from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
-from mindref.data.readers.columns import usual_columns
+from mindref.data.readers.advice import propose_columns
+from mindref.data.readers.hints import time_hints
 from mindref.data.readers.table import id_text
+from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
 from mindref.data.times import to_unix_seconds
 from mindref.errors import DataError, say, value_text
@@ -58,7 +60,8 @@ def from_arrays(
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
     keep_options = KeepOptions(keep_duplicates, *minimums)
     log = assemble_log(reading, keep_options)  # data-R24
-    return replace(log, notes={**log.notes, "lines": num_rows})
+    notes = {**log.notes, "lines": num_rows}
+    return replace(log, notes=notes, hints=tuple(time_hints(log)))
 
 
 def from_dataframe(
@@ -107,8 +110,10 @@ def require_column(kind: str, frame: Any, name: str | None) -> str:
     """Return the name of a required column. Errors: DataError, also if there is none."""
     column = find_column_name(kind, frame, name)
     if column is None:
-        got = join_names(column_names(frame)) or "no names"
-        raise DataError(say("table", f"a column of the {kind}", got, f"name it with {kind}="))
+        names = column_names(frame)
+        proposed = ", ".join(f"{k}={name!r}" for k, name in propose_columns(names).items())
+        got, todo = join_names(names) or "no names", f"name the columns, such as {proposed}"
+        raise DataError(say("table", f"a column of the {kind}", got, todo))  # data-R84
     return column
 
 

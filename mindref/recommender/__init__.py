@@ -81,7 +81,7 @@ class MIND:
         run: a new run directory. device: cpu, cuda or auto.
         Raises DataError, ConfigError or RunError before the training starts.
         """
-        source, loaded = open_fit_data(data, items, times, reading)
+        source, loaded = open_fit_data(data, items, times, reading, self.config)
         folder = Path(run) if run else None
         protocol = protocol or self.protocol
         trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)

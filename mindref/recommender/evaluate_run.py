@@ -35,6 +35,7 @@ from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
 from mindref.shapes import Bools
 
+SEEN_TARGETS = "targets that the user has had"
 LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
 
 
@@ -163,6 +164,10 @@ def evaluate_model(
         "by_tie": metrics_by_tie(ranked, cases, tied, tuple(list_lengths)),
         "interests": about,
         "untrained": count_untrained(model.catalogue, cases.targets),
+        "notes": {
+            "cases without a target": model_report.without_target,
+            SEEN_TARGETS: model_report.seen_targets,
+        },
     }
     return words, model_report, ranked
 
@@ -244,7 +249,7 @@ def evaluate_run(
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
     train, _ = translate_items(split.train, loaded.log, served.items.ids)
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
-    words, model_report, ranked = evaluate_model(
+    words, _, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )
     if predictions is not None:
@@ -254,11 +259,7 @@ def evaluate_run(
         **words,
         "exclude_seen": exclude_seen,
         "warnings": training_warnings(protocol, facts, loaded),
-        "notes": {
-            **notes,
-            "cases without a target": model_report.without_target,
-            "targets that the user has had": model_report.seen_targets,
-        },
+        "notes": {**notes, **words["notes"]},
     }
 
 

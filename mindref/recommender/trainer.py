@@ -114,7 +114,8 @@ class Trainer(TrainingRun):
         test = self.evaluation_set(self.prepared.split.test)
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
-        ending = {**self.ending(), "best_step": self.state.best_step, "epochs": epochs}
+        ending = {"exclude_seen": self.exclude_seen, **self.ending()}
+        ending |= {"best_step": self.state.best_step, "epochs": epochs}
         return self.save_report({**words, **ending, **self.chosen_preset()})
 
 

@@ -62,6 +62,7 @@ CASES = {
     "carriage returns": "\r\n".join(LINES),
     "a carriage return in a field": changed(20, "u1\r,i1,5"),
     "a carriage return as a line end": "\r".join(LINES),
+    "a carriage return between rows": changed(20, "u1,i1,5\ru2,i2,6"),
     "two carriage returns": changed(20, "u1,i1,5\r\r"),
     "no line end": "\n".join(LINES),
     "blank lines": changed(3, "\n \n\t"),

@@ -13,12 +13,13 @@ from itertools import islice
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, column_index, usual_columns
+from mindref.data.readers.columns import Columns, column_index
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
 from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.table import ReaderInput, Record
 from mindref.data.readers.tally import Tally
+from mindref.data.readers.usual_names import usual_columns
 
 MAX_QUOTED_LINES = 20  # lines of a quoted field; with more, the quote counts as not closed
 BLANKS = " \t"  # stripped around a field
@@ -26,20 +27,23 @@ DELIMITERS = ("\t", "::", ",", ";", "|", " ")
 
 
 def is_delimited(head: Head) -> bool:
-    """Return whether the options name user and item, or the first line has their usual names."""
+    """Return whether the user and the item are each named by an option or by a usual name."""
     if not head.lines:
         return False
-    if head.columns.has_user_and_item:
-        return True
     header = split_fields(head.first_line, guess_delimiter(head.first_line))
-    return len(usual_columns("user", header)) == len(usual_columns("item", header)) == 1
+    options = {"user": head.columns.user, "item": head.columns.item}
+    return all(
+        column is not None or usual_columns(kind, header) for kind, column in options.items()
+    )
 
 
 def read_delimited(source: ReaderInput) -> RawLog:
     """Read a table. Without the option, the delimiter is guessed from the first line."""
     delimiter, first = read_header(source.file, source.columns)
     header = first if has_header(first, source.columns) else None
-    layout = table.resolve_columns(source, header, len(first))
+    rows = [split_fields(line, delimiter) for line in read_first_lines(source.file)]
+    rows = rows[header is not None :]
+    layout = table.resolve_columns(source, header, len(first), rows)
     text_format = TextFormat(
         partial(split_records, delimiter=delimiter),
         delimiter,

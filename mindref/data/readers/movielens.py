@@ -11,7 +11,7 @@ from functools import partial
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.lines import LATIN1, Head, Lines, read_text_lines
+from mindref.data.readers.lines import LATIN1, Head, Lines, read_first_lines, read_text_lines
 from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
@@ -61,7 +61,8 @@ def read_movielens_tab(source: ReaderInput) -> RawLog:
 
 def read_ratings(separator: str, source: ReaderInput) -> RawLog:
     """Read lines of user, item, rating and time."""
-    layout = table.resolve_columns(source, RATINGS, len(RATINGS))
+    rows = [line.split(separator) for line in read_first_lines(source.file)]
+    layout = table.resolve_columns(source, RATINGS, len(RATINGS), rows)
     text_format = TextFormat(partial(split_records, delimiter=separator), separator, LATIN1)
     return read_plain_text(text_format, layout, source)
 

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from mindref.data.assemble import RawLog
 from mindref.data.numbering import Interaction
 from mindref.data.quoting import join_names, quote_text
+from mindref.data.readers.advice import describe_columns, name_columns
 from mindref.data.readers.columns import Column, Columns, column_index, find_column
 from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.hints import rating_hints
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 from mindref.data.times import TimeParser, time_parser
@@ -50,23 +52,34 @@ class ColumnLayout(NamedTuple):
     row_filters: Sequence[RowFilter]
 
 
-def resolve_columns(source: ReaderInput, header: Sequence[str] | None, width: int) -> ColumnLayout:
-    """Return the layout of records. Errors: DataError for a missing or ambiguous column."""
+def resolve_columns(
+    source: ReaderInput,
+    header: Sequence[str] | None,
+    width: int,
+    rows: Sequence[Sequence[str]] = (),
+) -> ColumnLayout:
+    """Return the layout of records. Errors: DataError for a missing or ambiguous column.
+
+    rows: the fields of the first records, for advice and hints.
+    """
     columns, file = source.columns, source.tally.file
     user = find_column("user", columns.user, header, width, file)
     item = find_column("item", columns.item, header, width, file)
     if user < 0 or item < 0:
         missing = "user" if user < 0 else "item"
-        got = join_names(header) if header else f"{width} columns without a header"
-        todo = "name the columns with --user, --item and --time (a name, or a position from 1)"
-        raise DataError(say(file, f"a column of the {missing}", got, todo))
+        got, todo = describe_columns(header, width), name_columns(header, next(iter(rows), ()))
+        raise DataError(say(file, f"a column of the {missing}", got, todo))  # data-R84
 
     def index_of(column: Column) -> int:
         index = column_index(column, header, width)
         if index is None:
-            got = join_names(header) if header else f"{width} columns"
+            got = describe_columns(header, width)
+            for kind, side in (("item", source.items), ("user", source.users)):
+                got += f"; the {kind} file has {join_names(side.columns)}" if side.columns else ""
             raise DataError(say(file, f"a column {value_text(column, True)}", got))
         return index
+
+    source.tally.hints += rating_hints(header, rows, columns)
 
     return ColumnLayout(
         width,
