@@ -27,10 +27,10 @@ def propose_columns(header: Sequence[str]) -> dict[str, str]:
     chosen: dict[str, int] = {}
     for kind in ("user", "item", "time"):
         chosen[kind] = similar_column(kind, header, list(chosen.values()))
-    named = {kind: header[i] if i >= 0 else MARK for kind, i in chosen.items()}
+    columns = {kind: header[i] if i >= 0 else MARK for kind, i in chosen.items()}
     if chosen["time"] < 0:
-        del named["time"]  # a log may have no times
-    return named
+        del columns["time"]  # a log may have no times
+    return columns
 
 
 def option_line(header: Sequence[str]) -> str:

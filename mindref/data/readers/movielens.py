@@ -63,11 +63,11 @@ def read_ratings(separator: str, source: ReaderInput) -> RawLog:
     """Read lines of user, item, rating and time."""
     rows = [line.split(separator) for line in read_first_lines(source.file)]
     layout = table.resolve_columns(source, RATINGS, len(RATINGS), rows)
-    text_format = TextFormat(partial(split_records, delimiter=separator), separator, LATIN1)
+    text_format = TextFormat(partial(split_rating_lines, delimiter=separator), separator, LATIN1)
     return read_plain_text(text_format, layout, source)
 
 
-def split_records(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[table.Record]:
+def split_rating_lines(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[table.Record]:
     """Yield the fields of lines without quotes; no line is damaged here."""
     for number, text in lines:
         yield number, text.split(delimiter)

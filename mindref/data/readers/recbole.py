@@ -53,10 +53,10 @@ def read_typed_header(file: DataFile) -> tuple[list[str], list[str]]:
 
 def iterate_atomic_rows(file: DataFile, tally: Tally) -> Iterator[table.Record]:
     """Yield the fields of the lines after the header."""
-    return islice(split_records(read_text_lines(file, tally), tally), 1, None)
+    return islice(split_atomic_lines(read_text_lines(file, tally), tally), 1, None)
 
 
-def split_records(lines: Lines, tally: Tally) -> Iterator[table.Record]:
+def split_atomic_lines(lines: Lines, tally: Tally) -> Iterator[table.Record]:
     """Yield the fields of lines; no line is damaged here."""
     for number, text in lines:
         yield number, text.split("\t")
@@ -73,7 +73,7 @@ def read_recbole(source: ReaderInput) -> RawLog:
         if kind == "token_seq" and name.endswith("_list")
     ]
     if not lists:
-        text_format = TextFormat(split_records, "\t", has_header=True)
+        text_format = TextFormat(split_atomic_lines, "\t", has_header=True)
         return read_plain_text(text_format, layout, source)
     refuse_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
     records = iterate_atomic_rows(source.file, source.tally)

@@ -106,20 +106,20 @@ class FeatureNames(NamedTuple):
             ("item", self.item, items, columns.item_features),
             ("user", self.user, users, columns.user_features),
         ):
-            known = [*side.values, *of_log]
+            names_in_data = [*side.values, *of_log]
             for name in names:
-                if name not in known:  # data-R85
-                    raise unknown_feature_error(kind, name, known, side.columns)
+                if name not in names_in_data:  # data-R85
+                    raise unknown_feature_error(kind, name, names_in_data, side.columns)
 
 
 NO_FEATURES = FeatureNames()
 
 
 def unknown_feature_error(
-    kind: str, name: str, known: Sequence[str], file_columns: Sequence[str]
+    kind: str, name: str, names_in_data: Sequence[str], file_columns: Sequence[str]
 ) -> ConfigError:
     """Return the error of a feature that is not named, with the columns of the item (user) file."""
-    expected = f"features of the data ({', '.join(known) or 'none'})"
+    expected = f"features of the data ({', '.join(names_in_data) or 'none'})"
     column = name if name in file_columns else MARK
     todo = f"name a column as a feature: {column_option(f'{kind}-column', f'{name}={column}')}"
     if file_columns:
