@@ -37,6 +37,11 @@ from mindref.evaluation.list_lengths import LIST_LENGTHS
     metavar="N,N,...", help="Values of n for top-n metrics, each from 1.",
 )  # fmt: skip
 @click.option(
+    "--max-cases", type=click.IntRange(0), metavar="N",
+    help="Evaluate at most N cases, drawn with the seed of the run; 0: all [default: the setting"
+    " test_users of the run; all validation cases].",
+)  # fmt: skip
+@click.option(
     "--predictions", type=settings.FILE,
     help="Write the top-n lists as TSV: user, rank, item, score, interest.",
 )  # fmt: skip

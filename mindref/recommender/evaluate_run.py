@@ -33,6 +33,7 @@ from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.source import LoadedLog, Source, fingerprint, translate_items
+from mindref.run.training_data import sample_cases
 from mindref.shapes import Bools
 
 SEEN_TARGETS = "targets that the user has had"
@@ -220,11 +221,15 @@ def evaluate_run(
     which: str = "test",
     exclude_seen: bool | None = None,
     list_lengths: Sequence[int] = LIST_LENGTHS,
+    max_cases: int | None = None,
     predictions: Path | None = None,
     backend: str | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
+
+    max_cases: evaluate at most this number of cases, drawn with the seed of the run; 0: all. By
+    default, the setting test_users of the run for the test cases, and all validation cases.
 
     A list longer than the catalogue (`list_lengths`) is padded with -1, which is no hit. Items that
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
@@ -243,7 +248,10 @@ def evaluate_run(
         source = Source.of(data, reading) if reading else source.moved(data)
     loaded = source.again()
     split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
-    split_cases: EvaluationCases = getattr(split, which)
+    all_cases: EvaluationCases = getattr(split, which)
+    if max_cases is None:
+        max_cases = config.test_users if which == "test" else 0
+    split_cases = sample_cases(all_cases, max_cases, config.seed)
     cases, notes = translate_cases(split_cases, loaded, served)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
@@ -259,7 +267,11 @@ def evaluate_run(
         **words,
         "exclude_seen": exclude_seen,
         "warnings": training_warnings(protocol, facts, loaded),
-        "notes": {**notes, **words["notes"]},
+        "notes": {
+            **notes,
+            **words["notes"],
+            "cases that are not in the sample": len(all_cases.users) - len(cases.users),
+        },
     }
 
 

@@ -111,7 +111,8 @@ class Trainer(TrainingRun):
 
     def evaluate(self) -> dict[str, Any]:
         """Return the report on the test cases, as plain values, and write it."""
-        test = self.evaluation_set(self.prepared.split.test)
+        most = self.config.test_users  # model-R31
+        test = self.evaluation_set(sample_cases(self.prepared.split.test, most, self.config.seed))
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
         ending = {"exclude_seen": self.exclude_seen, **self.ending()}

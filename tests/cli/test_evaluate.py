@@ -38,6 +38,18 @@ def test_a_note_suggests_an_option():
     assert "--include-seen" in note_lines(notes, hidden=True)[0]
 
 
+@pytest.mark.parametrize("which", ["test", "validation"])
+def test_a_sample_of_the_cases_is_evaluated(cli, trained_run, which):
+    arguments = ("evaluate", trained_run, "--cases", which)
+    sample, other, whole = (
+        json.loads(cli(*arguments, "--json", "--max-cases", n).out) for n in (9, 10, 0)
+    )
+    left_out = "cases that are not in the sample"
+    assert (sample["cases"], other["cases"], whole["notes"][left_out]) == (9, 10, 0)
+    assert sample["notes"][left_out] == whole["cases"] - 9
+    assert f" {left_out}" in cli(*arguments, "--max-cases", 9).out
+
+
 def test_other_list_lengths(cli, trained_run):
     found = cli.json("evaluate", trained_run, "--at", "3, 7")
     names = set(found["metrics"]["test"]["model"])
