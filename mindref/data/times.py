@@ -70,6 +70,9 @@ TIME_PARSERS: dict[str, TimeParser] = {
     "day-first": parse_day_first,
 }
 
+SECOND_UNITS = {"auto": 1.0, "seconds": 1.0, "ms": 1000.0}
+"""Time formats of numbers -> units in a second."""
+
 
 def time_parser(time_format: str) -> TimeParser:
     """Return the parser of a time format: a name of `TIME_PARSERS` or a pattern like `%d.%m.%y`.

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from mindref.data.quoting import MAX_VALUE, escape_text, join_names, quote_text
 from mindref.data.readers.usual_names import similar_column
+from mindref.data.times import parse_seconds_or_date
 
 MAX_COLUMNS = 20  # shown
+EARLIEST_SECONDS = 1e8  # a smaller number may be an id
 MARK = "COLUMN"  # in a proposal, where no column is similar
 
 
@@ -61,8 +63,25 @@ def name_columns(header: Sequence[str] | None, sample: Sequence[str] = ()) -> st
         rows = column_lines(header, sample)
         return f"name the columns, such as {option_line(header)}. The columns are:\n{rows}"
     rows = column_lines([str(i + 1) for i in range(len(sample))], sample)
-    todo = "name the columns by position, such as --user 1 --item 2 --time 3"
+    todo = f"name the columns by position, such as {position_options(sample)}"
     return f"{todo}. The columns are:\n{rows}" if sample else todo
+
+
+def position_options(sample: Sequence[str]) -> str:
+    """Return the options of a log without a header: the first two columns, and one like a time."""
+    times = [i for i, value in enumerate(sample) if looks_like_time(value)]
+    others = [i for i in range(len(sample)) if i not in times[:1]]
+    positions = [*others[:2], *(times or others[2:])[:1]]
+    kinds = zip(("user", "item", "time"), positions, strict=False)
+    return " ".join(f"--{kind} {i + 1}" for kind, i in kinds)
+
+
+def looks_like_time(value: str) -> bool:
+    """Return whether a value is an ISO date, or a number of seconds after 1973."""
+    try:
+        return parse_seconds_or_date(value.strip()) >= EARLIEST_SECONDS
+    except (ValueError, OverflowError):
+        return False
 
 
 def describe_columns(header: Sequence[str] | None, width: int) -> str:

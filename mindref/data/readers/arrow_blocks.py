@@ -5,24 +5,22 @@ Every difference between pyarrow and the reference is a reason to return None fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv
 
-from mindref.data.log import Floats, Ints
+from mindref.data.log import Floats
 from mindref.data.numbering import IdColumn, InteractionBlock
+from mindref.data.readers.column_blocks import make_block, text_columns
 from mindref.data.readers.table import ColumnLayout, ReaderInput
-from mindref.data.times import TimeParser
+from mindref.data.times import SECOND_UNITS, TimeParser
 
 if TYPE_CHECKING:
     from mindref.data.readers.plain_text import TextFormat
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
-SECONDS = {"auto": 1.0, "seconds": 1.0, "ms": 1000.0}  # number of each time format in a second
 
 
 class ArrowBlocks:
@@ -37,22 +35,19 @@ class ArrowBlocks:
     ) -> None:
         self.text_format, self.layout, self.source = text_format, layout, source
         self.parse_time = parse_time
-        self.unit = SECONDS.get(source.columns.time_format, 0.0)
+        self.unit = SECOND_UNITS.get(source.columns.time_format, 0.0)
         self.numeric_times = layout.time >= 0 and self.unit > 0
-        side_columns = [column for _, column in (*layout.item_features, *layout.user_features)]
-        filters = [one.column for one in layout.row_filters]
-        texts = {layout.user, layout.item, layout.title, *side_columns, *filters}
-        self.text_columns = sorted(texts - {-1})
+        self.text_columns = text_columns(layout)
 
     def read(self, data: bytes) -> InteractionBlock | None:
         """Return the interactions of lines, or None if the reference must read them."""
         if not data:
             return None
         try:
-            block = self.convert(self.utf8_bytes(data))
+            columns, times = self.parse(self.utf8_bytes(data))
+            return make_block(columns, times, self.layout, self.source)
         except (ValueError, OverflowError, pa.ArrowException):
             return None
-        return block
 
     def utf8_bytes(self, data: bytes) -> bytes:
         """Return the lines in UTF-8. Raises ValueError for other bytes."""
@@ -60,27 +55,11 @@ class ArrowBlocks:
             data = data.decode(self.text_format.encoding).encode()
         return data
 
-    def convert(self, data: bytes) -> InteractionBlock:
-        """Return the interactions. Raises ValueError or ArrowException for a damaged line."""
-        layout = self.layout
-        columns, times = self.parse(data)
-        users, items = columns[layout.user], columns[layout.item]
-        # a damaged line, or a blank line, which has no other characters in these columns
-        if not all(map(str.strip, (*users.names, *items.names))):
-            raise ValueError("an empty id")
-        keep = np.ones(len(times), bool)
-        for column, accepts in layout.row_filters:
-            values = columns[column]
-            keep &= np.array([accepts(value) for value in values.names], bool)[values.codes]
-        if not keep.all():
-            self.source.tally.counts["filtered"] += int(np.count_nonzero(~keep))
-            columns = {i: IdColumn(x.names, x.codes[keep]) for i, x in columns.items()}
-            users, items, times = columns[layout.user], columns[layout.item], times[keep]
-        self.store_side_info(columns)
-        return InteractionBlock(users, items, times)
-
     def parse(self, data: bytes) -> tuple[dict[int, IdColumn], Floats]:
-        """Return the text columns by index, and the times. Raises as `convert`."""
+        """Return the text columns by index, and the times.
+
+        Raises ValueError, OverflowError or ArrowException for a damaged line.
+        """
         time = self.layout.time
         if self.numeric_times and time not in self.text_columns:
             try:
@@ -133,38 +112,3 @@ class ArrowBlocks:
         if not np.isfinite(seconds).all():
             raise ValueError("a time that is not finite")
         return seconds
-
-    def store_side_info(self, columns: dict[int, IdColumn]) -> None:
-        """Store the titles and features of the rows, each distinct pair of id and text once."""
-        layout, items, users = self.layout, self.source.items, self.source.users
-        separator = self.source.columns.separator
-        if layout.title >= 0:
-            each_pair(columns[layout.item], columns[layout.title], items.add_title)
-        for side, key, features in (
-            (items, layout.item, layout.item_features),
-            (users, layout.user, layout.user_features),
-        ):
-            for name, column in features:
-                add = FeatureValues(side.add_values, name, separator).add
-                each_pair(columns[key], columns[column], add)
-
-
-class FeatureValues(NamedTuple):
-    """Adds the values of one feature, which a separator divides."""
-
-    add_values: Callable[[str, str, Sequence[str]], None]
-    feature: str
-    separator: str
-
-    def add(self, name: str, text: str) -> None:
-        """Add the values of an id."""
-        self.add_values(self.feature, name, text.split(self.separator))
-
-
-def each_pair(ids: IdColumn, texts: IdColumn, add: Callable[[str, str], None]) -> None:
-    """Call `add` with each distinct pair of id and text, in the order of the first rows."""
-    pairs = ids.codes * len(texts.names) + texts.codes
-    first_rows: npt.NDArray[np.intp] = np.sort(np.unique(pairs, return_index=True)[1])
-    codes: tuple[Ints, Ints] = ids.codes[first_rows], texts.codes[first_rows]
-    for name, text in zip(*(x.tolist() for x in codes), strict=True):
-        add(ids.names[name], texts.names[text])
