@@ -125,8 +125,10 @@ def log_path(tmp_path):
 def test_a_side_file_is_checked_before_the_log(tmp_path, log_path, kind, column):
     side = write(tmp_path / "side.csv", [f"{column},department", "a,Food"])
     message = f"side.csv: expected a header with a column of the {kind}, got {column}, department"
-    with pytest.raises(DataError, match=f"{message}.*--{kind} {column}"):
+    with pytest.raises(DataError, match=f"{message}.*rename the column of the ids to {kind}_id"):
         read_log(log_path, **{f"{kind}_file": side})
+    with pytest.raises(DataError, match="rename the column of the ids to '2', as in the log"):
+        read_log(log_path, columns={kind: "2"}, **{f"{kind}_file": side})
 
 
 @pytest.mark.rules("data-R85")

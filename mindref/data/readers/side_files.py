@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from mindref.data.quoting import join_names
+from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import delimited, movielens, recbole, sequences
 from mindref.data.readers.advice import MARK, column_option
 from mindref.data.readers.columns import Column, Columns, find_column
@@ -14,7 +14,7 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import read_first_lines
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import ConfigError, DataError, say, value_text
 
 
 def read_item_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
@@ -51,7 +51,8 @@ def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -
         kind, id_column if id_column in header else None, header, len(header), tally.file
     )
     if key < 0:
-        todo = f"name it, such as {column_option(kind, header[0] if header else MARK)}"  # data-R85
+        name = f"{kind}_id" if id_column is None else quote_text(value_text(id_column))
+        todo = f"rename the column of the ids to {name}, as in the log"  # data-R85
         expected = f"a header with a column of the {kind}"
         raise DataError(say(tally.file, expected, join_names(header), todo))
     feature_columns = columns.item_features if kind == "item" else columns.user_features
@@ -106,7 +107,7 @@ class FeatureNames(NamedTuple):
             ("item", self.item, items, columns.item_features),
             ("user", self.user, users, columns.user_features),
         ):
-            names_in_data = [*side.values, *of_log]
+            names_in_data = list(dict.fromkeys([*side.values, *of_log]))
             for name in names:
                 if name not in names_in_data:  # data-R85
                     raise unknown_feature_error(kind, name, names_in_data, side.columns)
