@@ -4,7 +4,8 @@
 
 It generates a log of E events, E / 20 users and E / 10 items in a temporary folder, with Zipf's law
 for items (exponent 1) and unequal users. Each stage is a new process. The table shows its processor
-time (user and system, all threads) and its largest resident set. Recall writes the lists of one block of users. `--keep FOLDER` keeps the log.
+time (user and system, all threads) and its largest resident set. Recall writes the lists of one
+block of users. `--keep FOLDER` keeps the log.
 """
 
 from __future__ import annotations
