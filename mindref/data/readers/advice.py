@@ -70,8 +70,8 @@ def name_columns(header: Sequence[str] | None, sample: Sequence[str] = ()) -> st
 def position_options(sample: Sequence[str]) -> str:
     """Return the options of a log without a header: the first two columns, and one like a time."""
     times = [i for i, value in enumerate(sample) if looks_like_time(value)]
-    others = [i for i in range(len(sample)) if i not in times[:1]]
-    positions = [*others[:2], *(times or others[2:])[:1]]
+    id_columns = [i for i in range(len(sample)) if i not in times[:1]]
+    positions = [*id_columns[:2], *(times or id_columns[2:])[:1]]
     kinds = zip(("user", "item", "time"), positions, strict=False)
     return " ".join(f"--{kind} {i + 1}" for kind, i in kinds)
 
