@@ -102,5 +102,5 @@ def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
         print_stderr("  no times: the interactions of a user are in the order of the file")
     for line in log.bad_lines:
         print_stderr(f"  damaged: {line}")
-    for hint in (*log.hints, *(repeat_hints(log) if exclude_seen else ())):  # data-R86
+    for hint in (*log.hints, *(repeat_hints(log) if exclude_seen else ())):  # data-R88
         print_stderr(f"  hint: {hint}")

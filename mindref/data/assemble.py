@@ -162,7 +162,7 @@ def count_repeats(table: InteractionTable) -> int:
     """Count the interactions whose user interacted with the item before."""
     keys = table.users * (table.items.max() + 1) + table.items
     keys.sort()
-    return int(np.count_nonzero(equals_previous(keys)))  # data-R86
+    return int(np.count_nonzero(equals_previous(keys)))  # data-R88
 
 
 def equals_previous(column: Ints | Floats) -> npt.NDArray[np.bool_]:

@@ -113,7 +113,7 @@ def require_column(kind: str, frame: Any, name: str | None) -> str:
         names = column_names(frame)
         proposed = ", ".join(f"{k}={name!r}" for k, name in propose_columns(names).items())
         got, todo = join_names(names) or "no names", f"name the columns, such as {proposed}"
-        raise DataError(say("table", f"a column of the {kind}", got, todo))  # data-R84
+        raise DataError(say("table", f"a column of the {kind}", got, todo))  # data-R86
     return column
 
 

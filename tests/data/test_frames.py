@@ -187,7 +187,7 @@ def encoded(values):
     return [column.names[code] for code in column.codes]
 
 
-@pytest.mark.rules("data-R1", "data-R83")
+@pytest.mark.rules("data-R1", "data-R85")
 @pytest.mark.parametrize("name", ROWS)
 def test_each_distinct_id_is_converted_as_each_row_would_be(name):
     array = np.empty(len(ROWS[name]), object)
@@ -195,7 +195,7 @@ def test_each_distinct_id_is_converted_as_each_row_would_be(name):
     assert encoded(array) == encoded_by_rows(ROWS[name])
 
 
-@pytest.mark.rules("data-R24", "data-R83")
+@pytest.mark.rules("data-R24", "data-R85")
 @pytest.mark.parametrize(
     "dtype", ["i1", "u8", "i8", ">i4", "U3", "S3", "f8", "?", "M8[s]", "m8[ns]"]
 )

@@ -95,7 +95,7 @@ def write(path, users, items, times, kinds):
     return path
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("name", IDS)
 def test_ids_of_each_type_are_read_as_row_by_row(tmp_path, name):
     whole = IDS["integers"]
@@ -105,7 +105,7 @@ def test_ids_of_each_type_are_read_as_row_by_row(tmp_path, name):
         assert_like_rows(path)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("form", ["auto", "ms", "%Y"])
 def test_times_of_each_type_are_read_as_row_by_row(tmp_path, name, form):
@@ -113,7 +113,7 @@ def test_times_of_each_type_are_read_as_row_by_row(tmp_path, name, form):
     assert_like_rows(path, columns={"time_format": form}, max_bad_lines=3)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @given(
     users=st.sampled_from(sorted(IDS)),
     items=st.sampled_from(sorted(IDS)),
@@ -129,7 +129,7 @@ def test_any_columns_and_options_are_read_as_row_by_row(
     assert_like_rows(path, columns=columns, max_bad_lines=3)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 def test_a_whole_file_is_read_in_batches(tmp_path, monkeypatch):
     path = write(
         tmp_path / "log", IDS["text"], IDS["integers"], TIMES["timestamps"], KINDS["floats"]

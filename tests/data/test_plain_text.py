@@ -110,7 +110,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
 def test_unusual_text_is_read_as_by_the_reference(tmp_path, name, block_bytes):
@@ -121,7 +121,7 @@ def test_unusual_text_is_read_as_by_the_reference(tmp_path, name, block_bytes):
         assert_like_the_reference(path, block_bytes, columns={**CSV, "time": None}, **options)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize(
     "columns",
     [
@@ -149,7 +149,7 @@ def test_filters_titles_and_features_are_those_of_the_reference(tmp_path, column
     assert isinstance(log, tuple) == (columns in ({"keep": {"kind": ["none"]}}, {"header": False}))
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("form", ["delimited", "delimited bare", "movielens-tab", "recbole"])
 @given(data=st.data())
 def test_random_and_damaged_logs_are_read_as_by_the_reference(form, data):
@@ -164,7 +164,7 @@ def test_random_and_damaged_logs_are_read_as_by_the_reference(form, data):
         assert_like_the_reference(path, data.draw(st.sampled_from([1, 16, 64, 1 << 20])), **options)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 def test_a_whole_log_is_read_by_pyarrow_and_quotes_by_the_reference(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(plain_text.table, "read_interactions", lambda *_: calls.append(1) or ())
@@ -174,7 +174,7 @@ def test_a_whole_log_is_read_by_pyarrow_and_quotes_by_the_reference(tmp_path, mo
     assert calls
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("packing", ["gzip", "deflated"])
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
 def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing, share):
@@ -190,7 +190,7 @@ def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing,
     assert isinstance(assert_like_the_reference(path, 1 << 16, columns=CSV), tuple)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkeypatch):
     path = write(tmp_path / "log", LINES * 3)
     monkeypatch.setattr(plain_text, "MIN_BYTES", path.stat().st_size)

@@ -19,7 +19,7 @@ def cells(line):
     return name, *(" ".join(re.findall("`(.+?)`", cell)) for cell in columns)
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R86")
 def test_the_page_lists_the_usual_names():
     text = spec_pages.text("data").partition("| data set | user |")[2].partition("\n\n")[0]
     assert [cells(line) for line in text.splitlines()[2:]] == [
@@ -27,7 +27,7 @@ def test_the_page_lists_the_usual_names():
     ]
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R86")
 @pytest.mark.parametrize("log", LOGS)
 @pytest.mark.parametrize("form", ["delimited", "jsonl", "table"])
 def test_the_columns_of_public_logs_are_found(tmp_path, log, form):
@@ -48,7 +48,7 @@ def test_the_columns_of_public_logs_are_found(tmp_path, log, form):
     assert (read.times is not None) == bool(time)
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R86")
 @pytest.mark.parametrize("log", [one for one in LOGS if any(" " in x for x in one.values[0][1:])])
 def test_two_usual_names_of_a_kind_are_an_error_with_an_option(tmp_path, log):
     for kind in ("user", "item", "time"):
@@ -67,7 +67,7 @@ def test_two_usual_names_of_a_kind_are_an_error_with_an_option(tmp_path, log):
             assert read_log(path, columns={kind: names[1]}).notes["interactions"] == 1
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R86")
 @pytest.mark.parametrize(
     ("lines", "parts"),
     [
@@ -99,13 +99,13 @@ def test_unknown_columns_are_listed_with_an_option_line(tmp_path, lines, parts):
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R86")
 def test_the_error_of_a_table_proposes_arguments():
     with pytest.raises(DataError, match=r"such as user='household', item='skus', time='day'"):
         from_dataframe({"household": [1], "skus": [2], "day": [3]})
 
 
-@pytest.mark.rules("data-R84")
+@pytest.mark.rules("data-R86")
 def test_a_similar_name_is_not_chosen(tmp_path):
     path = write(tmp_path / "log", ["userx,item,xtime", "u,a,1"])
     with pytest.raises(DataError, match="--user userx --item item --time xtime"):
@@ -120,7 +120,7 @@ def log_path(tmp_path):
     return write(tmp_path / "log", ["user,item,time", "u,a,1", "u"])
 
 
-@pytest.mark.rules("data-R85")
+@pytest.mark.rules("data-R87")
 @pytest.mark.parametrize(("kind", "column"), [("item", "product_nr"), ("user", "town")])
 def test_a_side_file_is_checked_before_the_log(tmp_path, log_path, kind, column):
     side = write(tmp_path / "side.csv", [f"{column},department", "a,Food"])
@@ -131,7 +131,7 @@ def test_a_side_file_is_checked_before_the_log(tmp_path, log_path, kind, column)
         read_log(log_path, columns={kind: "2"}, **{f"{kind}_file": side})
 
 
-@pytest.mark.rules("data-R85")
+@pytest.mark.rules("data-R87")
 @pytest.mark.parametrize("kind", ["item", "user"])
 def test_features_are_checked_before_the_log(tmp_path, log_path, kind):
     side = write(tmp_path / "side.csv", [f"{kind},department", "a,Food"])
@@ -147,7 +147,7 @@ def test_features_are_checked_before_the_log(tmp_path, log_path, kind):
     assert read_log(log_path, **wanted, columns=named, max_bad_lines=1).notes["items"] == 1
 
 
-@pytest.mark.rules("data-R85")
+@pytest.mark.rules("data-R87")
 def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp_path):
     path = write(tmp_path / "log", ["user,item,kind", "u,a,x"])
     columns = {"item_features": {"kind": "kind"}}
@@ -159,7 +159,7 @@ def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp
         read_log(path, item_file=items, columns={"item_features": {"colour": "colour"}})
 
 
-@pytest.mark.rules("data-R86")
+@pytest.mark.rules("data-R88")
 def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     log = table(tmp_path, ["u,a,1", "u,b,2", "u,a,3", "v,a,3", "u,a,3"], keep_duplicates=True)
     assert log.notes["repeats"] == 2
@@ -170,7 +170,7 @@ def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     assert (few.notes["repeats"], repeat_hints(few)) == (1, [])
 
 
-@pytest.mark.rules("data-R86")
+@pytest.mark.rules("data-R88")
 @pytest.mark.parametrize(
     ("ratings", "columns", "hint"),
     [
@@ -192,7 +192,7 @@ def test_a_column_of_ratings_has_a_hint(tmp_path, ratings, columns, hint):
     assert hint is None or re.search(hint, log.hints[0])
 
 
-@pytest.mark.rules("data-R86")
+@pytest.mark.rules("data-R88")
 @pytest.mark.parametrize("form", ["movielens", "movielens-tab", "recbole", "jsonl"])
 def test_ratings_of_other_formats_have_a_hint(tmp_path, form):
     lines = {
@@ -205,7 +205,7 @@ def test_ratings_of_other_formats_have_a_hint(tmp_path, form):
     assert "from 1 to 5" in hint
 
 
-@pytest.mark.rules("data-R86")
+@pytest.mark.rules("data-R88")
 def test_times_in_milliseconds_have_a_hint(tmp_path):
     lines = ["u,a,1433221332117", "u,b,1433221332118"]
     log = table(tmp_path, lines)

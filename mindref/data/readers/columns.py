@@ -125,7 +125,7 @@ def find_column(
     indices = usual_columns(kind, header or ())
     if len(indices) > 1 and header:
         names = [header[index] for index in indices]
-        todo = f"name one, such as {column_option(kind, names[0])}"  # data-R84
+        todo = f"name one, such as {column_option(kind, names[0])}"  # data-R86
         raise DataError(
             say(file, f"one column of the {kind}", escape_text(" and ".join(names)), todo)
         )

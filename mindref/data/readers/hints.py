@@ -1,4 +1,4 @@
-"""Hints after reading: properties of a log for which a user may want another option (data-R86)."""
+"""Hints after reading: properties of a log for which a user may want another option (data-R88)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def time_hints(log: InteractionLog) -> list[str]:
 def repeat_hints(log: InteractionLog) -> list[str]:
     """Return the hint that seen items should stay in top-n lists, or none."""
     total = len(log.interactions.values)
-    if log.notes.get("repeats", 0) < REPEAT_SHARE * total:  # data-R86
+    if log.notes.get("repeats", 0) < REPEAT_SHARE * total:  # data-R88
         return []
     return [
         f"{log.notes['repeats'] / total:.0%} of the interactions repeat an item of the user, but"

@@ -53,7 +53,7 @@ def read_batch(
     """Return the interactions of a batch of rows."""
     from mindref.data.readers.parquet_blocks import convert_batch
 
-    block = convert_batch(batch, layout, source) if fast else None  # data-R83
+    block = convert_batch(batch, layout, source) if fast else None  # data-R85
     if block is not None:
         source.tally.lines += batch.num_rows
         return block

@@ -1,7 +1,7 @@
 """Read large plain text by pyarrow, in blocks of whole lines, with the result of the reference.
 
 The other modules of this folder are the reference: they define interactions, counts and errors.
-pyarrow reads only blocks on which both agree (data-R83). The reference reads the others.
+pyarrow reads only blocks on which both agree (data-R85). The reference reads the others.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class BlockReader:
                 yield self.by_reference(lines)
                 return
             rows = data[header:]
-            block = self.arrow.read(rows) if is_plain(rows) else None  # data-R83
+            block = self.arrow.read(rows) if is_plain(rows) else None  # data-R85
             if block is None:
                 yield self.by_reference(split_bytes(raw))
             else:

@@ -52,7 +52,7 @@ def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -
     )
     if key < 0:
         name = f"{kind}_id" if id_column is None else quote_text(value_text(id_column))
-        todo = f"rename the column of the ids to {name}, as in the log"  # data-R85
+        todo = f"rename the column of the ids to {name}, as in the log"  # data-R87
         expected = f"a header with a column of the {kind}"
         raise DataError(say(tally.file, expected, join_names(header), todo))
     feature_columns = columns.item_features if kind == "item" else columns.user_features
@@ -109,7 +109,7 @@ class FeatureNames(NamedTuple):
         ):
             names_in_data = list(dict.fromkeys([*side.values, *of_log]))
             for name in names:
-                if name not in names_in_data:  # data-R85
+                if name not in names_in_data:  # data-R87
                     raise unknown_feature_error(kind, name, names_in_data, side.columns)
 
 

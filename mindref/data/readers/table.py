@@ -68,7 +68,7 @@ def resolve_columns(
     if user < 0 or item < 0:
         missing = "user" if user < 0 else "item"
         got, todo = describe_columns(header, width), name_columns(header, next(iter(rows), ()))
-        raise DataError(say(file, f"a column of the {missing}", got, todo))  # data-R84
+        raise DataError(say(file, f"a column of the {missing}", got, todo))  # data-R86
 
     def index_of(column: Column) -> int:
         index = column_index(column, header, width)
