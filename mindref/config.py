@@ -183,6 +183,9 @@ class Config:
     validation_users: int = number_setting(
         10_000, 1, 1_000_000_000, "maximum number of users in the validation set"
     )
+    test_users: int = number_setting(
+        0, 0, 1_000_000_000, "maximum number of users in the test set; 0: all"
+    )
     seed: int = number_setting(0, 0, 2**63 - 1, "seed of all random numbers")
     dtype: str = choice_setting(
         "float32", ("float32", "float64"), "dtype of parameters and arithmetic"

@@ -115,6 +115,14 @@ def validation(plain: Trainer, changed: Trainer) -> None:
     another(lambda made: made.validate(made.best))(plain, changed)
 
 
+def tested(plain: Trainer, changed: Trainer) -> None:
+    """The test cases are all cases, or a sample of the number of the setting."""
+    cases = len(plain.prepared.split.test.users)
+    assert cases > changed.config.test_users > 0
+    assert plain.evaluate()["cases"] == cases
+    assert changed.evaluate()["cases"] == changed.config.test_users
+
+
 def twice_the_noise(plain: Trainer, changed: Trainer) -> None:
     before, after = (batch(made).histories.init_logits for made in (plain, changed))
     np.testing.assert_array_equal(after, 2 * before)

@@ -41,7 +41,9 @@ SIZES = {
     "popular_negatives": 1000,
 }
 # where nothing is learned or shown by the end itself: it is a number of steps, or of users
-ELSEWHERE = ("steps", "time_limit", "evaluate_every", "patience", "validation_users")
+ELSEWHERE = (
+    "steps", "time_limit", "evaluate_every", "patience", "validation_users", "test_users",
+)  # fmt: skip
 LAYERS = ("hidden", "attention_hidden")
 MANY_LAYERS = (8,) * 16
 """Most layers in a test of the compiled step: 64 layers compile for more than a minute."""

@@ -177,6 +177,7 @@ EFFECTS = {
     "patience": [Effect(1, stands_still)],
     "metric": [Effect("mrr@30", effects.validation)],
     "validation_users": [Effect(7, effects.validation, {"metric": "mrr@30"})],
+    "test_users": [Effect(9, effects.tested)],
     "seed": [Effect(1, every(*map(another, DRAWN), effects.in_serving))],
     "dtype": [Effect("float64", is_now({"float64"}, types))],
     "backend": [Effect("tests.test_backend:Counting", asked)],

@@ -15,8 +15,6 @@ from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
 
-SEEN = "targets that the user has had"  # a note of evaluate_run
-
 
 @click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
 @click.argument("run", type=settings.FOLDER)
@@ -37,6 +35,11 @@ SEEN = "targets that the user has had"  # a note of evaluate_run
 @click.option(
     "--at", "lengths", default=",".join(map(str, LIST_LENGTHS)), show_default=True,
     metavar="N,N,...", help="Values of n for top-n metrics, each from 1.",
+)  # fmt: skip
+@click.option(
+    "--max-cases", type=click.IntRange(0), metavar="N",
+    help="Evaluate at most N cases, drawn with the seed of the run; 0: all [default: the setting"
+    " test_users of the run; all validation cases].",
 )  # fmt: skip
 @click.option(
     "--predictions", type=settings.FILE,
@@ -99,13 +102,11 @@ def evaluate_command(
         click.echo(json.dumps(report))
         return
     from mindref.cli import progress
+    from mindref.cli.report_lines import report_lines
 
     progress.print_metrics(report["metrics"][cases], report["cases"], cases)
     progress.print_history_table(report["by_history_length"])
-    lines = report["baseline_warnings"] + progress.tie_lines(report["by_tie"])
-    lines += progress.interests_lines(report["interests"])
-    lines += progress.untrained_lines(report["untrained"])
-    for line in lines + note_lines(report["notes"], hidden=report["exclude_seen"]):
+    for line in report_lines(report):
         click.echo(line)
 
 
@@ -118,11 +119,3 @@ def parse_lengths(option: str, text: str) -> list[int]:
     if not lengths or min(lengths) < 1:
         raise ConfigError(say(option, "positive integers, comma separated", repr(text)))
     return lengths
-
-
-def note_lines(notes: dict[str, int], *, hidden: bool) -> list[str]:
-    """Return a line for each non-zero count; `hidden`: seen items were excluded."""
-    lines = {name: f"{count:,} {name}" for name, count in notes.items() if count}
-    if hidden and SEEN in lines:
-        lines[SEEN] += ": always missed, because seen items are excluded; try --include-seen"
-    return list(lines.values())

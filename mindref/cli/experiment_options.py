@@ -137,9 +137,9 @@ class ExperimentRequest:
         quiet = options["quiet"]
         warning = lock_folder(options["out"], make=True)
         source = Source.of(options["data"], self.reading)
-        loaded = source.read()
+        loaded = source.read(self.config)
         if not quiet:
-            print_reading(loaded.log)
+            print_reading(loaded.log, exclude_seen=options["exclude_seen"])
         stop = StopRequest()
 
         def watch(config: Config, step: int) -> AbstractContextManager[Any]:

@@ -224,9 +224,10 @@ def new_trainer(
         candidates = preset_choice.find_candidates(changes, backend, several=several)
     for config in candidates.configs.values():
         parse_metric(config.metric)
-    loaded = plan.source.read()
+    # all candidates have the same features
+    loaded = plan.source.read(next(iter(candidates.configs.values())))
     if ranks.first:
-        print_reading(loaded.log)
+        print_reading(loaded.log, exclude_seen=plan.exclude_seen)
     inputs: dict[str, Any] = {"exclude_seen": plan.exclude_seen, "device": device, "ranks": ranks}
     inputs |= {"backend": backend, "start": plan.start}
 

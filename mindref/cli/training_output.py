@@ -61,6 +61,7 @@ def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
 def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
     """Print the metrics, the run directory and a suggested next command."""
     from mindref.cli import progress
+    from mindref.cli.report_lines import report_lines
 
     run, best, words = str(trainer.run), "", ["mindref", "recall"]
     if trainer.family.reranks:
@@ -74,8 +75,7 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
         words += [run]
     else:
         progress.print_metrics(summary["metrics"]["test"], summary["cases"])
-        lines = summary["baseline_warnings"] + progress.interests_lines(summary["interests"])
-        for line in lines + progress.untrained_lines(summary["untrained"]):
+        for line in report_lines(summary):
             click.echo(line)
         best = f"best at step {summary['best_step']}; " if trainer.family.by_steps else ""
         words += [run]
@@ -99,8 +99,10 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
     return f"ended at step {summary['steps']}: {reason}"
 
 
-def print_reading(log: Any) -> None:
-    """Print on standard error how much was read, and what was damaged or skipped."""
+def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
+    """Print on standard error how much was read, what was damaged or skipped, and hints."""
+    from mindref.data.readers.hints import repeat_hints
+
     counts = (len(log.user_ids), len(log.item_ids), len(log.interactions.values))
     print_stderr("read {:,} users, {:,} items, {:,} interactions".format(*counts))
     notes = {name: n for name, n in log.notes.items() if n and name not in SKIPPED_NOTES}
@@ -111,3 +113,5 @@ def print_reading(log: Any) -> None:
         print_stderr("  no times: the interactions of a user are in the order of the file")
     for line in log.bad_lines:
         print_stderr(f"  damaged: {line}")
+    for hint in (*log.hints, *(repeat_hints(log) if exclude_seen else ())):  # data-R88
+        print_stderr(f"  hint: {hint}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
+from mindref.data.numbering import Block, InteractionTable, assign_dense_ids
 from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say
 
-Interaction = tuple[str, str, float]  # user, item, seconds
-
 NOTES = (
     "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "rare_users",
-    "rare_items", "ties",
+    "rare_items", "ties", "repeats",
     "single_interaction_users", "unknown_items", "unused_items", "titled_items",
     "interactions", "users", "items",
 )  # fmt: skip
@@ -51,24 +49,12 @@ class EmptyLogError(DataError):
 
 @dataclass
 class RawLog:
-    """Output of a reader: interactions in file order, and side information."""
+    """Output of a reader: blocks of interactions in file order, and side information."""
 
-    interactions: Iterator[Interaction]
+    blocks: Iterable[Block]
     timed: bool  # False if the file has no times; every time is then 0
     items: SideInfo = field(default_factory=SideInfo)
     users: SideInfo = field(default_factory=SideInfo)
-
-
-class InteractionTable(NamedTuple):
-    """Interactions as columns of shape (E,), with dense ids."""
-
-    users: Ints
-    items: Ints
-    times: Floats
-
-    def take_rows(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> InteractionTable:
-        """Return the interactions of these rows."""
-        return InteractionTable(self.users[rows], self.items[rows], self.times[rows])
 
 
 def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
@@ -78,7 +64,7 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     Errors: DataError if there is no interaction, and the errors of the reader.
     """
     options.check()
-    user_ids, item_ids, table = assign_dense_ids(raw_log.interactions)
+    user_ids, item_ids, table = assign_dense_ids(raw_log.blocks)
     if not user_ids:
         raise EmptyLogError(say("log", "at least one interaction", "none"))
     num_read = len(table.users)
@@ -98,6 +84,7 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     # data-R82
     notes["rare_users"], notes["rare_items"] = num_users - len(user_ids), num_items - len(item_ids)
     notes["ties"] = count_ties(table) if raw_log.timed else 0
+    notes["repeats"] = count_repeats(table)
     notes["single_interaction_users"] = int(np.count_nonzero(counts == 1))  # data-R6
     notes |= Counter(interactions=len(table.users), users=len(user_ids), items=len(item_ids))
     notes |= count_unmatched_items(raw_log.items, item_ids)
@@ -115,25 +102,6 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     )
 
 
-def assign_dense_ids(
-    interactions: Iterator[Interaction],
-) -> tuple[list[str], list[str], InteractionTable]:
-    """Number users and items by first appearance. Each interaction takes 24 bytes."""
-    user_of: dict[str, int] = {}
-    item_of: dict[str, int] = {}
-    users, items, times = array("q"), array("q"), array("d")
-    for user, item, time in interactions:  # up to millions of iterations: as few calls as possible
-        users.append(user_of.setdefault(user, len(user_of)))  # data-R2
-        items.append(item_of.setdefault(item, len(item_of)))
-        times.append(time)
-    table = InteractionTable(
-        np.array(users, dtype=np.int64),
-        np.array(items, dtype=np.int64),
-        np.array(times, dtype=np.float64),
-    )
-    return list(user_of), list(item_of), table
-
-
 def sort_by_user_and_time(table: InteractionTable) -> InteractionTable:
     """Sort by user, then time. The sort is stable: ties stay in file order."""
     order = np.lexsort((table.times, table.users))  # data-R3
@@ -141,13 +109,16 @@ def sort_by_user_and_time(table: InteractionTable) -> InteractionTable:
 
 
 def drop_duplicates(table: InteractionTable) -> InteractionTable:
-    """Keep the first of all interactions with equal user, item and time."""
-    order = np.lexsort((table.items, table.times, table.users))
+    """Keep the first of all interactions with equal user, item and time, in a sorted table."""
+    tied = equals_previous(table.users) & equals_previous(table.times)
+    rows = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+    candidates = table.take_rows(rows)  # few in most logs: only ties can be duplicates
+    order = np.lexsort((candidates.items, candidates.times, candidates.users))
     same = np.ones(max(len(order) - 1, 0), bool)
-    for column in table:  # data-R4 data-R5
+    for column in candidates:  # data-R4 data-R5
         same &= equals_previous(column[order])
-    keep = np.ones(len(order), bool)
-    keep[order[1:][same]] = False
+    keep = np.ones(len(table.users), bool)
+    keep[rows[order[1:][same]]] = False
     return table.take_rows(keep)
 
 
@@ -188,6 +159,13 @@ def renumber(
 def count_ties(table: InteractionTable) -> int:
     """Count the interactions at the same time as the previous interaction of the same user."""
     return int(np.count_nonzero(equals_previous(table.users) & equals_previous(table.times)))
+
+
+def count_repeats(table: InteractionTable) -> int:
+    """Count the interactions whose user interacted with the item before."""
+    keys = table.users * (table.items.max() + 1) + table.items
+    keys.sort()
+    return int(np.count_nonzero(equals_previous(keys)))  # data-R88
 
 
 def equals_previous(column: Ints | Floats) -> npt.NDArray[np.bool_]:

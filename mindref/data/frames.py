@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mindref.data.assemble import Interaction, KeepOptions, RawLog, assemble_log
+from mindref.data.assemble import KeepOptions, RawLog, assemble_log
 from mindref.data.log import Floats, InteractionLog
+from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
-from mindref.data.readers.columns import usual_columns
+from mindref.data.readers.advice import propose_columns
+from mindref.data.readers.hints import time_hints
 from mindref.data.readers.table import id_text
+from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
 from mindref.data.times import to_unix_seconds
-from mindref.errors import DataError, say
+from mindref.errors import DataError, say, value_text
 
 TIME_ADVICE = "convert them, as with pandas.to_datetime"
 Values = Mapping[Any, str | Sequence[str]]  # id -> its value or values of a feature
@@ -44,14 +47,14 @@ def from_arrays(
     `keep_unused_items`, the items are those of `titles` and `item_features`.
     Errors: DataError for different lengths, an id of another type, or a missing time.
     """
-    user_ids, item_ids = ids_as_text(users, "users"), ids_as_text(items, "items")
-    seconds = np.zeros(len(user_ids)) if times is None else times_as_seconds(times)
-    if not len(user_ids) == len(item_ids) == len(seconds):
-        got = f"{len(user_ids)}, {len(item_ids)} and {len(seconds)}"
+    user_ids, item_ids = encode_ids(users, "users"), encode_ids(items, "items")
+    num_rows = len(user_ids.codes)
+    seconds = np.zeros(num_rows) if times is None else times_as_seconds(times)
+    if not num_rows == len(item_ids.codes) == len(seconds):
+        got = f"{num_rows}, {len(item_ids.codes)} and {len(seconds)}"
         raise DataError(say("users, items and times", "equal lengths", got))
-    interactions: Iterator[Interaction] = zip(user_ids, item_ids, seconds.tolist(), strict=True)
     reading = RawLog(
-        interactions,
+        [InteractionBlock(user_ids, item_ids, seconds)],
         times is not None,
         make_side_info(titles, item_features),
         make_side_info(None, user_features),
@@ -59,7 +62,8 @@ def from_arrays(
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
     keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items)
     log = assemble_log(reading, keep_options)  # data-R24
-    return replace(log, notes={**log.notes, "lines": len(user_ids)})
+    notes = {**log.notes, "lines": num_rows}
+    return replace(log, notes=notes, hints=tuple(time_hints(log)))
 
 
 def from_dataframe(
@@ -108,8 +112,10 @@ def require_column(kind: str, frame: Any, name: str | None) -> str:
     """Return the name of a required column. Errors: DataError, also if there is none."""
     column = find_column_name(kind, frame, name)
     if column is None:
-        got = join_names(column_names(frame)) or "no names"
-        raise DataError(say("table", f"a column of the {kind}", got, f"name it with {kind}="))
+        names = column_names(frame)
+        proposed = ", ".join(f"{k}={name!r}" for k, name in propose_columns(names).items())
+        got, todo = join_names(names) or "no names", f"name the columns, such as {proposed}"
+        raise DataError(say("table", f"a column of the {kind}", got, todo))  # data-R86
     return column
 
 
@@ -154,12 +160,29 @@ def group_values(ids: npt.NDArray[Any], values: npt.NDArray[Any]) -> dict[Any, l
     return {key: list(group) for key, group in groups.items()}
 
 
-def ids_as_text(values: npt.ArrayLike, name: str) -> list[str]:
-    """Return ids as text."""
+def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
+    """Return ids as text and codes. Each distinct id is converted once (data-R1)."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise DataError(say(name, "one dimension", f"shape {array.shape}"))
-    return [id_as_text(value, f"{name}, row {row}") for row, value in enumerate(array.tolist())]
+    if array.dtype.kind in "iu":
+        numbers, codes = np.unique(array, return_inverse=True)
+        return IdColumn([str(number) for number in numbers.tolist()], codes.astype(np.int64))
+    rows = array.tolist()
+    if set(map(type, rows)) not in ({str}, {int}, {bytes}):  # equal keys may be different ids
+        rows = check_ids(rows, name)
+    code_of = {value: code for code, value in enumerate(dict.fromkeys(rows))}
+    codes = np.fromiter(map(code_of.__getitem__, rows), np.int64, len(rows))
+    try:
+        return IdColumn([id_as_text(value, name) for value in code_of], codes)
+    except DataError:  # the first invalid id is that of the first invalid row
+        check_ids(rows, name)
+        raise
+
+
+def check_ids(rows: Iterable[object], name: str) -> list[str]:
+    """Return the ids of rows as text. Errors: DataError with the row of an invalid id."""
+    return [id_as_text(value, f"{name}, row {row}") for row, value in enumerate(rows)]
 
 
 def id_as_text(value: object, location: str) -> str:
@@ -167,7 +190,8 @@ def id_as_text(value: object, location: str) -> str:
     try:
         text = id_text(value)
     except ValueError as error:
-        raise DataError(say(location, "text or an integer", repr(value))) from error
+        got = value_text(value, quoted=True)
+        raise DataError(say(location, "text or an integer", got)) from error
     if not text:
         raise DataError(say(location, "an id", "an empty text"))
     return text

@@ -74,3 +74,4 @@ class InteractionLog:
     user_features: Sequence[Feature] = ()
     notes: Mapping[str, int] = field(default_factory=dict)  # counts, by `assemble.NOTES`
     bad_lines: Sequence[str] = ()  # the first damaged lines: file, line number, reason
+    hints: Sequence[str] = ()  # options that may suit the log (data-R88)

@@ -20,6 +20,7 @@ class SideInfo:
     file_ids: dict[str, None] | None = None  # in the order of the file
     # fields of `Columns` that the file has used
     used_options: set[str] = field(default_factory=set)
+    columns: list[str] = field(default_factory=list)  # names in the header of the file
 
     def add_title(self, name: str, title: str) -> None:
         """Store the title of an id, unless the title is empty or the id has one already."""

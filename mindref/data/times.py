@@ -36,8 +36,8 @@ def parse_milliseconds(text: str) -> float:
 
 
 def parse_iso_date(text: str) -> float:
-    """Return the seconds of a date such as 2012-04-13, 2012-04-13 00:05:07 or 2012-04-13T00:05Z."""
-    return to_unix_seconds(datetime.fromisoformat(text))
+    """Return the seconds of a date: 2012-04-13, 2012-04-13 00:05:07 UTC or 2012-04-13T00:05Z."""
+    return to_unix_seconds(datetime.fromisoformat(text.removesuffix(" UTC")))
 
 
 def parse_day_first(text: str) -> float:
@@ -69,6 +69,9 @@ TIME_PARSERS: dict[str, TimeParser] = {
     "iso": parse_iso_date,
     "day-first": parse_day_first,
 }
+
+SECOND_UNITS = {"auto": 1.0, "seconds": 1.0, "ms": 1000.0}
+"""Time formats of numbers -> units in a second."""
 
 
 def time_parser(time_format: str) -> TimeParser:

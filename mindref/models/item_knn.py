@@ -35,28 +35,51 @@ def fit_item_knn(
     neighbours: int,
     k1: float,
     b: float,
+    needed: Ints | None = None,
 ) -> dict[str, Array]:
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 
     Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
-    b are parameters of bm25 and ignored otherwise. Takes 16 bytes per similarity, and BLOCK
-    numbers. Raises ConfigError for an unknown similarity.
+    b are parameters of bm25 and ignored otherwise. needed: ids of the items that have rows; the
+    rows of other items are empty. Default: all. Takes 16 bytes per similarity that is kept, at most
+    16 `neighbours` per row, and BLOCK numbers. Raises ConfigError for an unknown similarity.
     """
     if similarity not in SIMILARITIES:  # baselines-R12
         raise ConfigError(say("similarity", " or ".join(SIMILARITIES), repr(similarity)))
     user_items = interaction_weights(sequences, sizes.items)
     weights = item_weights(user_items, similarity, k1, b)
     users = weights.T.tocsr()
-    blocks = [
-        keep_largest(weights[rows] @ users, neighbours)  # baselines-R9
-        for rows in similarity_blocks(user_items)
-    ]
-    similar = sparse.vstack(blocks, format="csr")
-    return {
-        "data": similar.data,
-        "indices": similar.indices.astype(np.int64),
-        "indptr": similar.indptr.astype(np.int64),
-    }
+    ids = np.arange(sizes.items) if needed is None else np.unique(needed)  # baselines-R21
+    rows, products = weights[ids], np.minimum(count_products(user_items)[ids], sizes.items)
+    similar = SparseRows(int(np.minimum(products, neighbours).sum()))
+    for block in similarity_blocks(products):
+        similar.add(keep_largest(rows[block] @ users, neighbours))  # baselines-R9
+    return similar.arrays(ids, sizes.items)
+
+
+class SparseRows:
+    """The rows of a sparse matrix, in arrays of a given capacity. Unused capacity has no memory."""
+
+    def __init__(self, capacity: int) -> None:
+        self.data: Array = np.empty(capacity)
+        self.indices: Any = np.empty(capacity, np.int64)
+        self.size = 0
+        self.lengths: list[Ints] = []
+
+    def add(self, block: Any) -> None:
+        """Append the rows of a sparse matrix."""
+        stop = self.size + block.nnz
+        self.data[self.size : stop], self.indices[self.size : stop] = block.data, block.indices
+        self.size = stop
+        self.lengths.append(np.diff(block.indptr))
+
+    def arrays(self, ids: Ints, items: int) -> dict[str, Any]:
+        """Return data, indices and indptr of a matrix (N, N) that has these rows at `ids`."""
+        lengths = np.zeros(items + 1, np.int64)
+        lengths[ids + 1] = np.concatenate([*self.lengths, np.zeros(0, np.int64)])
+        for array in (self.data, self.indices):
+            array.resize(self.size, refcheck=False)
+        return {"data": self.data, "indices": self.indices, "indptr": np.cumsum(lengths)}
 
 
 def item_weights(user_items: Any, similarity: str, k1: float, b: float) -> Any:
@@ -77,12 +100,17 @@ def item_weights(user_items: Any, similarity: str, k1: float, b: float) -> Any:
     return weights
 
 
-def similarity_blocks(user_items: Any) -> Iterator[slice]:
-    """Yield slices of the items. A slice has at most BLOCK similarities and those of one item."""
+def count_products(user_items: Any) -> Ints:
+    """Return the number of products that each row of the similarities adds up, (N,)."""
     items, lengths = user_items.shape[1], np.diff(user_items.indptr)
-    products = np.bincount(user_items.indices, np.repeat(lengths, lengths), minlength=items)
-    block = np.cumsum(np.minimum(products, items)) // BLOCK
-    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), items]
+    weights = np.repeat(lengths, lengths)
+    return np.bincount(user_items.indices, weights, minlength=items).astype(np.int64)
+
+
+def similarity_blocks(products: Ints) -> Iterator[slice]:
+    """Yield slices of rows. A slice has at most BLOCK similarities and those of one row."""
+    block = np.cumsum(products) // BLOCK
+    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(products)]
     return (slice(start, stop) for start, stop in pairwise(bounds))
 
 
@@ -117,16 +145,23 @@ def score_neighbours(
     where r behaviours follow the item. The result takes 8 C N bytes. Raises ShapeError for an item
     outside the catalogue, ConfigError for the decay.
     """
-    item_scores: Array = sparse_scores(arrays, histories, decay).toarray()
+    item_scores: Array = sparse_scores(similarity_matrix(arrays), histories, decay).toarray()
     return item_scores
 
 
-def sparse_scores(arrays: dict[str, Any], histories: Ragged, decay: float) -> Any:
-    """Return `score_neighbours` as a sparse matrix (C, N), whose entries are not sorted."""
+def similarity_matrix(arrays: Mapping[str, Any]) -> Any:
+    """Return the fitted similarities as a sparse matrix (N, N), without a copy."""
     items = len(arrays["indptr"]) - 1
-    parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-    similar = sparse.csr_matrix(parts, shape=(items, items))
-    return interaction_weights(histories, items, decay=decay) @ similar  # baselines-R11
+    similar = sparse.csr_matrix((items, items))
+    for name in ("data", "indices", "indptr"):  # the constructor would convert the indices
+        setattr(similar, name, arrays[name])
+    return similar
+
+
+def sparse_scores(similar: Any, histories: Ragged, decay: float) -> Any:
+    """Return `score_neighbours` as a sparse matrix (C, N), whose entries are not sorted."""
+    weights = interaction_weights(histories, similar.shape[1], decay=decay)
+    return weights @ similar  # baselines-R11
 
 
 def check_similarities(arrays: Mapping[str, Array], items: int) -> None:

@@ -113,7 +113,7 @@ class MIND(Estimator):
         settings = self.get_params()
         preset = settings.pop("preset")
         self.config, protocol = plan_fit(preset, settings, protocol, start)
-        source, loaded = open_fit_data(data, items, times, reading)
+        source, loaded = open_fit_data(data, items, times, reading, self.config)
         log_reading(loaded.log)
         folder = Path(run) if run else None
         inputs = source, loaded, protocol, self.config, folder, exclude_seen, device

@@ -36,12 +36,16 @@ def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidd
     from mindref.models import item_knn  # imports SciPy
 
     config, sizes = Config.of("mind"), Sizes(items, items, 0, 0)
-    arrays = item_knn.fit_item_knn(limit_pairs(train, MAX_PAIRS), sizes, config, **SETTINGS)
-    ranked, rows = empty_top_n(len(histories), n, np.float64), max(1, BLOCK // items)
+    histories = last_entries(histories, WINDOW)
+    arguments = {**SETTINGS, "needed": histories.values}  # baselines-R21
+    arrays = item_knn.fit_item_knn(limit_pairs(train, MAX_PAIRS), sizes, config, **arguments)
+    similar = item_knn.similarity_matrix(arrays)
+    rows = max(1, BLOCK // min(items, WINDOW * SETTINGS["neighbours"]))
+    ranked = empty_top_n(len(histories), n, np.float64)
     for start in range(0, len(histories), rows):
         stop = min(start + rows, len(histories))
-        block = last_entries(row_range(histories, start, stop), WINDOW)
-        scores = item_knn.sparse_scores(arrays, block, DECAY)
+        block = row_range(histories, start, stop)
+        scores = item_knn.sparse_scores(similar, block, DECAY)
         excluded = None if hidden is None else row_range(hidden, start, stop)
         lists = top_n.top_n_by_sparse_score(scores, n=n, exclude=excluded)
         for target, source in zip(ranked, lists, strict=True):

@@ -34,8 +34,10 @@ from mindref.recommender.held_out import check_evaluated, training_warnings
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.source import LoadedLog, Source, translate_items
+from mindref.run.training_data import sample_cases
 from mindref.shapes import Bools
 
+SEEN_TARGETS = "targets that the user has had"
 LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
 
 
@@ -164,6 +166,10 @@ def evaluate_model(
         "by_tie": metrics_by_tie(ranked, cases, tied, tuple(list_lengths)),
         "interests": about,
         "untrained": count_untrained(model.catalogue, cases.targets),
+        "notes": {
+            "cases without a target": model_report.without_target,
+            SEEN_TARGETS: model_report.seen_targets,
+        },
     }
     return words, model_report, ranked
 
@@ -216,11 +222,15 @@ def evaluate_run(
     which: str = "test",
     exclude_seen: bool | None = None,
     list_lengths: Sequence[int] = LIST_LENGTHS,
+    max_cases: int | None = None,
     predictions: Path | None = None,
     backend: str | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Return the report of a run on the `which` cases of a split, as plain values.
+
+    max_cases: evaluate at most this number of cases, drawn with the seed of the run; 0: all. By
+    default, the setting test_users of the run for the test cases, and all validation cases.
 
     A list longer than the catalogue (`list_lengths`) is padded with -1, which is no hit. Items that
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
@@ -240,13 +250,16 @@ def evaluate_run(
         source = Source.of(data, reading) if reading else source.moved(data)
     loaded = source.again()
     split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
-    split_cases: EvaluationCases = getattr(split, which)
+    all_cases: EvaluationCases = getattr(split, which)
+    if max_cases is None:
+        max_cases = config.test_users if which == "test" else 0
+    split_cases = sample_cases(all_cases, max_cases, config.seed)
     cases, notes = translate_cases(split_cases, loaded, served)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
     train, _ = translate_items(split.train, loaded.log, served.items.ids)
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
-    words, model_report, ranked = evaluate_model(
+    words, _, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )
     if predictions is not None:
@@ -258,8 +271,8 @@ def evaluate_run(
         "warnings": training_warnings(protocol, facts, loaded.log, split_cases),
         "notes": {
             **notes,
-            "cases without a target": model_report.without_target,
-            "targets that the user has had": model_report.seen_targets,
+            **words["notes"],
+            "cases that are not in the sample": len(all_cases.users) - len(cases.users),
         },
     }
 

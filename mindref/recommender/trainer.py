@@ -134,10 +134,12 @@ class Trainer(TrainingRun):
         """
         if self.protocol == NO_SPLIT:  # model-R52
             return self.save_report(self.report_without_cases())
-        test = self.evaluation_set(self.prepared.split.test)
+        most = self.config.test_users  # model-R31
+        test = self.evaluation_set(sample_cases(self.prepared.split.test, most, self.config.seed))
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         epochs = [epoch._asdict() for epoch in self.epochs]
-        ending = {**self.ending(), "best_step": self.state.best_step, "epochs": epochs}
+        ending = {"exclude_seen": self.exclude_seen, **self.ending()}
+        ending |= {"best_step": self.state.best_step, "epochs": epochs}
         return self.save_report({**words, **ending, **self.chosen_preset()})
 
     def report_without_cases(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.config import Config
 from mindref.data.assemble import KeepOptions
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.errors import ConfigError, DataError, RunError, say
@@ -60,8 +61,12 @@ class Source:
                 f"{error}; if the log of the run has moved, name it with --data"
             ) from error
 
-    def read(self) -> LoadedLog:
-        """Read the log. Raises DataError for bad data, RunError if it cannot be read again."""
+    def read(self, config: Config | None = None) -> LoadedLog:
+        """Read the log; check before that it has the features of `config`.
+
+        Raises DataError for bad data, RunError if it cannot be read again, ConfigError for an
+        unknown feature.
+        """
         if self.location == IN_MEMORY:
             todo = "name the log with --data"
             raise RunError(say("data of the run", "a file", "arrays given in memory", todo))
@@ -74,9 +79,10 @@ class Source:
                 raise ConfigError(say("data", "a log for the reading options", got))
             synthetic = make_synthetic_log(**self.options)
             return LoadedLog(synthetic.log, synthetic.true_interests)
-        from mindref.data.readers import read_log
+        from mindref.data.readers import FeatureNames, read_log
 
-        return LoadedLog(read_log(self.location, **self.options))
+        names = (config.item_features, config.user_features) if config else ()
+        return LoadedLog(read_log(self.location, **self.options, features=FeatureNames(*names)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for config.json."""
@@ -129,9 +135,9 @@ OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", *Kee
 
 
 def open_fit_data(
-    data: Any, items: Any, times: Any, reading: dict[str, Any]
+    data: Any, items: Any, times: Any, reading: dict[str, Any], config: Config | None = None
 ) -> tuple[Source, LoadedLog]:
-    """Return the source and the log of the data passed to `fit`."""
+    """Return the source and the log of the data passed to `fit`, whose settings are `config`."""
     table = isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names")
     is_complete = data is None or table or isinstance(data, str | Path | InteractionLog)
     if is_complete and not (items is None and times is None):
@@ -139,7 +145,7 @@ def open_fit_data(
         raise ConfigError(say("fit: data", "users beside the items", got))
     if data is None or isinstance(data, str | Path):
         source = Source.of(data, reading if data is None else file_options(reading))
-        return source, source.read()
+        return source, source.read(config)
     if isinstance(data, InteractionLog):
         check_options("a log", reading, ())
         return Source(IN_MEMORY), LoadedLog(data)

@@ -43,8 +43,8 @@ def prepare_training(loaded: LoadedLog, protocol: str, config: Config) -> Prepar
 
 
 def sample_cases(cases: EvaluationCases, most: int, seed: int) -> EvaluationCases:
-    """Return at most `most` cases, drawn with the seed, in the original order."""
-    if len(cases.users) <= most:
+    """Return at most `most` cases, drawn with the seed, in the original order; 0: all cases."""
+    if not most or len(cases.users) <= most:
         return cases
     drawn = make_rng(seed, "validation").permutation(len(cases.users))
     chosen = np.sort(drawn[:most])  # model-R31

@@ -5,9 +5,9 @@ import json
 import pytest
 
 import mindref
-from mindref.cli.evaluate import SEEN, note_lines
+from mindref.cli.report_lines import note_lines
 from mindref.errors import ConfigError
-from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.evaluate_run import SEEN_TARGETS, evaluate_run
 from tests.runs import options
 
 
@@ -17,7 +17,7 @@ def test_evaluation_repeats_the_metrics_of_the_training(cli, trained_run):
     found, report = json.loads(result.out), json.loads((trained_run / "report.json").read_text())
     for name in ("metrics", "cases", "by_history_length", "interests"):
         assert found[name] == report[name], name
-    assert SEEN in found["notes"]
+    assert SEEN_TARGETS in found["notes"]
 
 
 def test_the_printed_report_is_complete(cli, run):
@@ -33,9 +33,21 @@ def test_the_printed_report_is_complete(cli, run):
 
 
 def test_a_note_suggests_an_option():
-    notes = {"targets unknown to the run": 0, SEEN: 1252, "cases without a target": 3}
-    assert note_lines(notes, hidden=False) == [f"1,252 {SEEN}", "3 cases without a target"]
+    notes = {"targets unknown to the run": 0, SEEN_TARGETS: 1252, "cases without a target": 3}
+    assert note_lines(notes, hidden=False) == [f"1,252 {SEEN_TARGETS}", "3 cases without a target"]
     assert "--include-seen" in note_lines(notes, hidden=True)[0]
+
+
+@pytest.mark.parametrize("which", ["test", "validation"])
+def test_a_sample_of_the_cases_is_evaluated(cli, trained_run, which):
+    arguments = ("evaluate", trained_run, "--cases", which)
+    sample, other, whole = (
+        json.loads(cli(*arguments, "--json", "--max-cases", n).out) for n in (9, 10, 0)
+    )
+    left_out = "cases that are not in the sample"
+    assert (sample["cases"], other["cases"], whole["notes"][left_out]) == (9, 10, 0)
+    assert sample["notes"][left_out] == whole["cases"] - 9
+    assert f" {left_out}" in cli(*arguments, "--max-cases", 9).out
 
 
 def test_other_list_lengths(cli, trained_run):

@@ -1,11 +1,12 @@
 """Arrays and tables in memory."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from mindref.data.frames import from_arrays, from_dataframe
+from mindref.data.frames import encode_ids, from_arrays, from_dataframe, id_as_text
 from mindref.errors import DataError
 from tests.data.reading import rows, table, times, values
 
@@ -144,3 +145,61 @@ def test_titles_and_features_of_other_types_are_refused():
     for beside in ({"titles": ["Ay"]}, *features, {"user_features": {"age": 3}}):
         with pytest.raises(DataError, match="expected a mapping, got"):
             from_arrays(["u"], ["a"], **beside)
+
+
+ROWS = {
+    "integers": [7, -3, 7, 0, 2**62],
+    "large integers": [2**63, 1, 2**63, 10**30],
+    "text": ["7", "07", "7", "é", "\ud800"],
+    "text and integers": ["7", 7, 8, "8"],
+    "bytes": [b"7", "é".encode(), b"7"],
+    "booleans": [1, True, 0],
+    "NumPy integers in a list of objects": [np.int64(7), 7, "7"],
+    "NumPy text": [np.str_("a"), "a"],
+    "a float": [1, 2, 2.0],
+    "NaN": ["a", float("nan")],
+    "nothing": ["a", None],
+    "an empty text": ["a", "b", "", "c", ""],
+    "bytes that are not UTF-8": [b"a", b"\xff"],
+    "no bytes": [b"a", b""],
+    "too many digits": [1, 10**5000],
+    "lists": [["a"], ["b"]],
+    "fractions": [Fraction(2), 2],
+}
+
+
+def encoded_by_rows(values):
+    """Return the texts of the rows, or the message of the first invalid row."""
+    texts = []
+    for row, value in enumerate(values):
+        try:
+            texts.append(id_as_text(value, f"users, row {row}"))
+        except DataError as error:
+            return str(error)
+    return texts
+
+
+def encoded(values):
+    try:
+        column = encode_ids(values, "users")
+    except DataError as error:
+        return str(error)
+    return [column.names[code] for code in column.codes]
+
+
+@pytest.mark.rules("data-R1", "data-R85")
+@pytest.mark.parametrize("name", ROWS)
+def test_each_distinct_id_is_converted_as_each_row_would_be(name):
+    array = np.empty(len(ROWS[name]), object)
+    array[:] = ROWS[name]
+    assert encoded(array) == encoded_by_rows(ROWS[name])
+
+
+@pytest.mark.rules("data-R24", "data-R85")
+@pytest.mark.parametrize(
+    "dtype", ["i1", "u8", "i8", ">i4", "U3", "S3", "f8", "?", "M8[s]", "m8[ns]"]
+)
+def test_ids_of_every_dtype_are_converted_as_each_row_would_be(dtype):
+    array = np.array([7, 3, 7, 5, 3]).astype(dtype)
+    assert encoded(array) == encoded_by_rows(array.tolist())
+    assert encoded(array[:0]) == []

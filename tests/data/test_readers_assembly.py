@@ -106,6 +106,8 @@ def test_the_same_item_at_another_time_is_another_interaction(tmp_path):
     log = table(tmp_path, ["u,a,1", "u,a,2", "u,a,2.5"])
     assert rows(log) == {"u": ["a", "a", "a"]}
     assert log.notes["duplicates"] == 0
+    log = table(tmp_path, ["u,a,1", "u,b,1", "u,b,2", "u,c,2"])
+    assert rows(log) == {"u": ["a", "b", "b", "c"]}
     untimed = read_log(write(tmp_path / "log.txt", ["u a", "u a", "v b"]))
     assert rows(untimed) == {"u": ["a", "a"], "v": ["b"]}
     assert untimed.times is None
@@ -176,7 +178,7 @@ def test_a_user_with_one_interaction_stays_and_every_count_is_in_the_notes(tmp_p
     assert (notes["interactions"], notes["users"], notes["items"]) == (4, 3, 2)
     assert set(notes) == {
         "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "rare_users",
-        "rare_items", "ties",
+        "rare_items", "ties", "repeats",
         "single_interaction_users", "unknown_items", "unused_items", "titled_items",
         "interactions", "users", "items",
     }  # fmt: skip

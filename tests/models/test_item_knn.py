@@ -1,5 +1,7 @@
 """Item k-nearest-neighbours: what is similar to what, and what a history is answered with."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -157,3 +159,34 @@ def test_an_unknown_similarity_raises():
     message = "similarity: expected bm25 or tfidf or cosine, got 'jaccard'"
     with raises_exactly(ConfigError, message):
         fitted([[0, 1]], 2, similarity="jaccard")
+
+
+@pytest.mark.rules("baselines-R21")
+@pytest.mark.parametrize("needed", [[], [0], [8], [5, 2, 5], range(9)])
+def test_a_fit_for_some_items_has_their_rows(needed):
+    rows = made(6, users=40)
+    whole = fitted(rows, 9, neighbours=3)
+    part = fitted(rows, 9, neighbours=3, needed=np.array(needed, np.int64))
+    for item in range(9):
+        entries = slice(*part["indptr"][item : item + 2])
+        expected = slice(*whole["indptr"][item : item + 2]) if item in needed else slice(0)
+        for name in ("data", "indices"):
+            assert part[name][entries].tobytes() == whole[name][expected].tobytes()
+    assert [x.dtype for x in part.values()] == [x.dtype for x in whole.values()]
+
+
+@pytest.mark.rules("baselines-R21")
+def test_the_memory_of_a_fit_is_bounded_by_the_kept_similarities(monkeypatch):
+    rng = np.random.default_rng(0)
+    items, neighbours, block = 2000, 500, 20_000
+    rows = [rng.integers(0, items, 80) for _ in range(400)]
+    monkeypatch.setattr(item_knn, "BLOCK", block)
+    weights = 80 * 400 * 8 * 20  # arrays of one number for each interaction
+    tracemalloc.start()
+    try:
+        arrays = fitted(rows, items, neighbours=neighbours)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(arrays["data"]) > 0.5 * items * neighbours
+    assert peak < 16 * neighbours * items + weights + 100 * block

@@ -15,12 +15,14 @@ from mindref.data.readers import side_files
 from mindref.data.readers.columns import Columns, refuse_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
+from mindref.data.readers.hints import time_hints
+from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say
 
-__all__ = ["read_log", "Columns", "FORMATS"]
+__all__ = ["read_log", "Columns", "FeatureNames", "FORMATS"]
 
 SideReader = Callable[[DataFile, Columns, Tally], SideInfo]
 
@@ -38,6 +40,7 @@ def read_log(
     min_item_interactions: int = 1,
     min_item_users: int = 1,
     keep_unused_items: bool = False,
+    features: FeatureNames = NO_FEATURES,
 ) -> InteractionLog:
     """Read the log at a path: a file (plain, gzip, zip), a folder, or `archive.zip:inner/name`.
 
@@ -46,7 +49,7 @@ def read_log(
     and `user_file`, known side files in the folder of the log are read. Users and items with fewer
     interactions (or different users) than the minimum are dropped, repeatedly, until all that are
     left have enough. `keep_unused_items`: items of the item file without an interaction are in the
-    catalogue too.
+    catalogue too. `features` are checked before the log is read.
     Errors: DataError for invalid data, ConfigError for an invalid option.
     """
     if format not in (AUTO, *FORMATS):
@@ -67,6 +70,7 @@ def read_log(
         todo = "name the file with --items"
         raise ConfigError(say("keep_unused_items", "an item file", "none", todo))
     users, users_tally = read_side_file(user_file, default_users, read_users, options, limit)
+    features.check(options, items, users)
     options = side_files.remaining_columns(options, items, users)
     used_options = items.used_options | users.used_options
     without_effect = [name for name in log_format.without_effect if name not in used_options]
@@ -112,4 +116,5 @@ def add_tallies(log: InteractionLog, log_tally: Tally, tallies: list[Tally]) -> 
         log,
         notes={name: notes[name] for name in NOTES},
         bad_lines=tuple(line for tally in tallies for line in tally.examples),
+        hints=(*log_tally.hints, *time_hints(log)),
     )

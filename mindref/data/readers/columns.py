@@ -6,20 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mindref.data.quoting import escape_text, join_names
+from mindref.data.quoting import escape_text
+from mindref.data.readers.advice import column_option, describe_columns
+from mindref.data.readers.usual_names import usual_columns
 from mindref.errors import ConfigError, DataError, say, value_text
 
 Column = str | int  # a name in the header, or a position from 1 (also as digits)
 
-# usual names, compared without case, spaces, underscores and hyphens
-USUAL_NAMES = {
-    "user": "user userid uid username session sessionid visitorid customerid reviewerid memberid",
-    "item": "item itemid iid movieid productid asin parentasin venueid trackid artistid songid "
-    "bookid gameid newsid articleid videoid",
-    "time": "time timestamp ts datetime date unixtime unixreviewtime eventtime",
-    "title": "title name itemname itemtitle movietitle moviename productname booktitle "
-    "gamename artistname",
-}
 COLUMN = str | int | None
 FIELD_TYPES: tuple[tuple[str, Any, str], ...] = (
     *((name, COLUMN, "a name or a position") for name in ("user", "item", "time", "title")),
@@ -28,7 +21,6 @@ FIELD_TYPES: tuple[tuple[str, Any, str], ...] = (
     ("time_format", str, "a form of time"),
     ("header", bool | None, "true or false"),
 )
-IGNORED_CHARACTERS = str.maketrans("", "", " _-")
 
 
 @dataclass(frozen=True)
@@ -117,14 +109,6 @@ def column_index(column: Column, header: Sequence[str] | None, width: int) -> in
     return None
 
 
-def usual_columns(kind: str, header: Sequence[str]) -> list[int]:
-    """Return the indices of the columns with a usual name of a kind of `USUAL_NAMES`."""
-    names = USUAL_NAMES[kind].split()
-    return [
-        i for i, name in enumerate(header) if name.lower().translate(IGNORED_CHARACTERS) in names
-    ]
-
-
 def find_column(
     kind: str, column: Column | None, header: Sequence[str] | None, width: int, file: str
 ) -> int:
@@ -132,7 +116,7 @@ def find_column(
 
     Errors: DataError for a missing column, or if several columns have a usual name.
     """
-    columns = join_names(header) if header else f"{width} columns without a header"
+    columns = describe_columns(header, width)
     if column is not None:
         index = column_index(column, header, width)
         if index is None:
@@ -140,8 +124,11 @@ def find_column(
         return index
     indices = usual_columns(kind, header or ())
     if len(indices) > 1 and header:
-        names = escape_text(" and ".join(header[index] for index in indices))
-        raise DataError(say(file, f"one column of the {kind}", names, f"name one with --{kind}"))
+        names = [header[index] for index in indices]
+        todo = f"name one, such as {column_option(kind, names[0])}"  # data-R86
+        raise DataError(
+            say(file, f"one column of the {kind}", escape_text(" and ".join(names)), todo)
+        )
     return indices[0] if indices else -1
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, column_index, usual_columns
+from mindref.data.readers.columns import Columns, column_index
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
+from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.table import ReaderInput, Record
 from mindref.data.readers.tally import Tally
+from mindref.data.readers.usual_names import usual_columns
 
 MAX_QUOTED_LINES = 20  # lines of a quoted field; with more, the quote counts as not closed
 BLANKS = " \t"  # stripped around a field
@@ -25,22 +27,32 @@ DELIMITERS = ("\t", "::", ",", ";", "|", " ")
 
 
 def is_delimited(head: Head) -> bool:
-    """Return whether the options name user and item, or the first line has their usual names."""
+    """Return whether the user and the item are each named by an option or by a usual name."""
     if not head.lines:
         return False
-    if head.columns.has_user_and_item:
-        return True
     header = split_fields(head.first_line, guess_delimiter(head.first_line))
-    return len(usual_columns("user", header)) == len(usual_columns("item", header)) == 1
+    options = {"user": head.columns.user, "item": head.columns.item}
+    return all(
+        column is not None or usual_columns(kind, header) for kind, column in options.items()
+    )
 
 
 def read_delimited(source: ReaderInput) -> RawLog:
     """Read a table. Without the option, the delimiter is guessed from the first line."""
     delimiter, first = read_header(source.file, source.columns)
     header = first if has_header(first, source.columns) else None
-    layout = table.resolve_columns(source, header, len(first))
-    rows = read_rows(source.file, delimiter, header is not None, source.tally)
-    return table.make_raw_log(rows, layout, source)
+    rows = [split_fields(line, delimiter) for line in read_first_lines(source.file)]
+    rows = rows[header is not None :]
+    layout = table.resolve_columns(source, header, len(first), rows)
+    text_format = TextFormat(
+        partial(split_records, delimiter=delimiter),
+        delimiter,
+        blank_lines=True,  # data-R77
+        has_header=header is not None,
+        has_quotes=True,
+        blanks=BLANKS,
+    )
+    return read_plain_text(text_format, layout, source)
 
 
 def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
@@ -53,7 +65,7 @@ def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
 def read_rows(file: DataFile, delimiter: str, header: bool, tally: Tally) -> Iterator[table.Record]:
     """Yield the records after the header."""
     lines = read_text_lines(file, tally, blank=True)  # data-R77
-    return islice(split_records(lines, delimiter, tally), int(header), None)
+    return islice(split_records(lines, tally, delimiter=delimiter), int(header), None)
 
 
 def has_header(first: Sequence[str], columns: Columns) -> bool:
@@ -76,7 +88,7 @@ def guess_delimiter(line: str) -> str:
     return next((mark for mark in DELIMITERS if mark in unquoted), " ")
 
 
-def split_records(lines: Lines, delimiter: str, tally: Tally) -> Iterator[Record]:
+def split_records(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[Record]:
     """Yield the fields of every record. A quote that is not closed damages only its line.
 
     `lines` include blank lines, because a quoted field may contain them. A delimiter of several

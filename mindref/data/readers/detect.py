@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from mindref.data.formats import FORMATS
 from mindref.data.quoting import join_names, quote_text
+from mindref.data.readers import delimited
+from mindref.data.readers.advice import looks_like_header, name_columns
 from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile, is_zip
 from mindref.data.readers.lines import Head, is_binary, read_first_lines
@@ -24,8 +26,21 @@ def recognise_format(file: DataFile, columns: Columns) -> str:
     table = "\n".join(f"  {name:14} {one.help}" for name, one in FORMATS.items())
     expected = f"one format, not {' or '.join(names)}" if names else "a known format"
     first_line = quote_text(Head(file, columns).first_line, 200)
-    todo = f"name it with --format, or its columns with --user, --item, --time\n{table}"
+    fields, sample = first_rows(file, columns)
+    if len(fields) > 1 and not names:
+        header = fields if looks_like_header(fields) else None
+        todo = f"{name_columns(header, sample if header else fields)}\nor name the format with"
+    else:
+        todo = "name its columns with --user, --item, --time, or the format with"
+    todo += f" --format:\n{table}"
     raise DataError(say(str(file), expected, f"the first line {first_line}", todo))  # data-R21
+
+
+def first_rows(file: DataFile, columns: Columns) -> tuple[list[str], list[str]]:
+    """Return the fields of the first two lines, of text that may be a table."""
+    delimiter, fields = delimited.read_header(file, columns)
+    second = next(iter(read_first_lines(file)[1:]), "")
+    return fields, delimited.split_fields(second, delimiter)
 
 
 def matching_formats(file: DataFile, columns: Columns) -> list[str]:

@@ -11,7 +11,7 @@ from mindref.data.readers import table
 from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
 from mindref.data.readers.table import ReaderInput, values_as_text
 from mindref.data.readers.tally import Tally
-from mindref.errors import DataError, say
+from mindref.errors import DataError, say, value_text
 
 
 def is_jsonl(head: Head) -> bool:
@@ -22,11 +22,13 @@ def is_jsonl(head: Head) -> bool:
 def read_jsonl(source: ReaderInput) -> RawLog:
     """Read objects. A value is text or a number; the value of a feature may be a list."""
     file, columns, tally, *_ = source
-    first = next((parse_object(text) for text in read_first_lines(file)), None)
+    objects = [parse_object(text) for text in read_first_lines(file)]
+    first = objects[0] if objects else None
     if first is None:
         raise DataError(say(tally.file, "a JSON object on the first line", "something else"))
     keys = list(first)
-    layout = table.resolve_columns(source, keys, len(keys))
+    samples = [[value_text(value) for value in row.values()] for row in objects if row]
+    layout = table.resolve_columns(source, keys, len(keys), samples)
     rows = iterate_objects(read_text_lines(file, tally), keys, layout, columns.separator, tally)
     return table.make_raw_log(rows, layout, source)
 

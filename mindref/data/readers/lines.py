@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from typing import IO
@@ -31,26 +31,43 @@ def read_text_lines(
     many damaged lines.
     """
     number = 0
+
+    def numbered_lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+        nonlocal number
+        for number, raw in enumerate(iterate_lines(stream), 1):  # noqa: UP028  assigns `number`
+            yield number, raw
+
     with file.open() as stream:
         try:
-            for number, raw in enumerate(iterate_lines(stream), 1):
-                check_line_length(raw, number, file)
-                if number == 1:
-                    raw = strip_bom(raw, file)
-                try:
-                    text = raw.decode(encoding).rstrip("\r\n")  # data-R17
-                except UnicodeDecodeError as error:
-                    # data-R16
-                    tally.add_damaged(number, f"byte {error.start + 1} is not {encoding}")
-                    continue
-                if blank or (text and not text.isspace()):
-                    yield number, text
+            yield from decode_lines(numbered_lines(stream), file, tally, encoding, blank)
         except OSError as error:
             raise DataError(
                 say(str(file), "a whole file", f"{error} after line {number}")
             ) from error
         finally:
             tally.lines = number
+
+
+def decode_lines(
+    numbered_lines: Iterable[tuple[int, bytes]],
+    file: DataFile,
+    tally: Tally,
+    encoding: str = "utf-8",
+    blank: bool = False,
+) -> Lines:
+    """Yield (number, text without line end) of lines. Spec and errors: as `read_text_lines`."""
+    for number, raw in numbered_lines:
+        check_line_length(raw, number, file)
+        if number == 1:
+            raw = strip_bom(raw, file)
+        try:
+            text = raw.decode(encoding).rstrip("\r\n")  # data-R17
+        except UnicodeDecodeError as error:
+            # data-R16
+            tally.add_damaged(number, f"byte {error.start + 1} is not {encoding}")
+            continue
+        if blank or (text and not text.isspace()):
+            yield number, text
 
 
 def iterate_lines(stream: IO[bytes]) -> Iterator[bytes]:

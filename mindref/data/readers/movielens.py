@@ -6,11 +6,13 @@ Text is ISO-8859-1. Genres are an item feature; gender, age and occupation are u
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.lines import LATIN1, Head, read_text_lines
+from mindref.data.readers.lines import LATIN1, Head, Lines, read_first_lines, read_text_lines
+from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
@@ -59,8 +61,16 @@ def read_movielens_tab(source: ReaderInput) -> RawLog:
 
 def read_ratings(separator: str, source: ReaderInput) -> RawLog:
     """Read lines of user, item, rating and time."""
-    layout = table.resolve_columns(source, RATINGS, len(RATINGS))
-    return table.make_raw_log(split_lines(source.file, source.tally, separator), layout, source)
+    rows = [line.split(separator) for line in read_first_lines(source.file)]
+    layout = table.resolve_columns(source, RATINGS, len(RATINGS), rows)
+    text_format = TextFormat(partial(split_rating_lines, delimiter=separator), separator, LATIN1)
+    return read_plain_text(text_format, layout, source)
+
+
+def split_rating_lines(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[table.Record]:
+    """Yield the fields of lines without quotes; no line is damaged here."""
+    for number, text in lines:
+        yield number, text.split(delimiter)
 
 
 def split_lines(

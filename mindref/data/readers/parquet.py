@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from mindref.data.assemble import RawLog
+from mindref.data.numbering import Block
 from mindref.data.readers import table
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head
 from mindref.data.readers.table import ReaderInput, values_as_text
 from mindref.data.readers.tally import Tally
+from mindref.data.times import TimeParser, time_parser
 from mindref.errors import DataError, say
 
 MAGIC = b"PAR1"
@@ -34,10 +36,29 @@ def read_parquet(source: ReaderInput) -> RawLog:
         check_row_count(parquet_file.metadata, source.file)
         names = list(parquet_file.schema_arrow.names)
         types = [field.type for field in parquet_file.schema_arrow]
+    from mindref.data.readers.parquet_blocks import is_plain_schema  # imports pyarrow
+
     layout = table.resolve_columns(source, names, len(names))
     converted = layout.time >= 0 and is_time_type(types[layout.time])  # by `column_values`
-    rows = iterate_parquet_rows(parquet_file, layout, source.columns.separator, source.tally)
-    return table.make_raw_log(rows, layout, source, "seconds" if converted else None)
+    parse_time = time_parser("seconds" if converted else source.columns.time_format)
+    batches = iterate_batches(parquet_file, source.tally)
+    is_plain = is_plain_schema(types)
+    blocks = (read_batch(batch, layout, source, parse_time, is_plain) for batch in batches)
+    return RawLog(blocks, layout.time >= 0, source.items, source.users)
+
+
+def read_batch(
+    batch: Any, layout: table.ColumnLayout, source: ReaderInput, parse_time: TimeParser, fast: bool
+) -> Block:
+    """Return the interactions of a batch of rows."""
+    from mindref.data.readers.parquet_blocks import convert_batch
+
+    block = convert_batch(batch, layout, source) if fast else None  # data-R85
+    if block is not None:
+        source.tally.lines += batch.num_rows
+        return block
+    rows = iterate_parquet_rows(batch, layout, source.columns.separator, source.tally)
+    return table.read_interactions(rows, layout, source, parse_time)
 
 
 def open_parquet(file: DataFile) -> Any:
@@ -94,28 +115,28 @@ def is_time_type(column_type: Any) -> bool:
 
 
 def iterate_parquet_rows(
-    parquet_file: Any, layout: table.ColumnLayout, separator: str, tally: Tally
+    batch: Any, layout: table.ColumnLayout, separator: str, tally: Tally
 ) -> Iterator[table.Record]:
-    """Yield the rows as text, timestamps as seconds."""
-    for columns in iterate_batches(parquet_file, tally):
-        for row in zip(*columns, strict=True):
-            tally.lines += 1
-            try:
-                yield tally.lines, values_as_text(row, layout, separator)
-            except ValueError as error:
-                tally.add_damaged(tally.lines, str(error))
+    """Yield the rows of a batch as text, timestamps as seconds."""
+    with parquet_errors(f"{tally.file}, after row {tally.lines}"):
+        columns = [column_values(column) for column in batch.columns]
+    for row in zip(*columns, strict=True):
+        tally.lines += 1
+        try:
+            yield tally.lines, values_as_text(row, layout, separator)
+        except ValueError as error:
+            tally.add_damaged(tally.lines, str(error))
 
 
-def iterate_batches(parquet_file: Any, tally: Tally) -> Iterator[list[Sequence[Any]]]:
-    """Yield the columns of each batch of rows. Errors: DataError for a damaged file."""
+def iterate_batches(parquet_file: Any, tally: Tally) -> Iterator[Any]:
+    """Yield batches of rows. Errors: DataError for a damaged file."""
     batches = parquet_file.iter_batches(BATCH_ROWS)
     while True:
         with parquet_errors(f"{tally.file}, after row {tally.lines}"):
             batch = next(batches, None)
-            if batch is None:
-                return
-            columns = [column_values(column) for column in batch.columns]
-        yield columns
+        if batch is None:
+            return
+        yield batch
 
 
 def column_values(column: Any) -> Sequence[Any]:

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mindref.data.assemble import Interaction, RawLog
+from mindref.data.assemble import RawLog
+from mindref.data.numbering import Interaction
 from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, find_column, refuse_options, usual_columns
+from mindref.data.readers.columns import Columns, find_column, refuse_options
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.lines import Head, read_first_lines, read_text_lines
+from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
+from mindref.data.readers.plain_text import TextFormat, read_plain_text
 from mindref.data.readers.sequences import split_words
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
+from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say
 
@@ -50,25 +53,32 @@ def read_typed_header(file: DataFile) -> tuple[list[str], list[str]]:
 
 def iterate_atomic_rows(file: DataFile, tally: Tally) -> Iterator[table.Record]:
     """Yield the fields of the lines after the header."""
-    for number, text in islice(read_text_lines(file, tally), 1, None):
+    return islice(split_atomic_lines(read_text_lines(file, tally), tally), 1, None)
+
+
+def split_atomic_lines(lines: Lines, tally: Tally) -> Iterator[table.Record]:
+    """Yield the fields of lines; no line is damaged here."""
+    for number, text in lines:
         yield number, text.split("\t")
 
 
 def read_recbole(source: ReaderInput) -> RawLog:
     """Read an `.inter` file: one interaction per row, or benchmark rows."""
     names, kinds = read_typed_header(source.file)
-    layout = table.resolve_columns(source, names, len(names))
-    rows = iterate_atomic_rows(source.file, source.tally)
+    rows = [line.split("\t") for line in read_first_lines(source.file)[1:]]
+    layout = table.resolve_columns(source, names, len(names), rows)
     lists = [
         i
         for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
         if kind == "token_seq" and name.endswith("_list")
     ]
     if not lists:
-        return table.make_raw_log(rows, layout, source)
+        text_format = TextFormat(split_atomic_lines, "\t", has_header=True)
+        return read_plain_text(text_format, layout, source)
     refuse_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
-    interactions = longest_histories(rows, layout, lists[0], source.tally)
-    return RawLog(interactions, False, source.items, source.users)
+    records = iterate_atomic_rows(source.file, source.tally)
+    interactions = longest_histories(records, layout, lists[0], source.tally)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def longest_histories(
@@ -96,7 +106,7 @@ def read_atomic_side_info(file: DataFile, kind: str, columns: Columns, tally: Ta
     key = find_column(kind, column if column in names else None, names, len(names), tally.file)
     if key < 0:
         raise DataError(say(tally.file, f"a column of the {kind}", join_names(names)))
-    side = SideInfo(used_options=used_options(names, kind, columns))
+    side = SideInfo(used_options=used_options(names, kind, columns), columns=names)
     title = title_column(names, columns) if kind == "item" else -1
     features = [i for i in range(len(names)) if i not in (key, title) and "token" in kinds[i]]
     for number, fields in iterate_atomic_rows(file, tally):

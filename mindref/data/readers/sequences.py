@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from mindref.data.assemble import Interaction, RawLog
+from mindref.data.assemble import RawLog
+from mindref.data.numbering import Interaction
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, read_text_lines
 from mindref.data.readers.table import ReaderInput
@@ -26,7 +27,8 @@ def is_pairs(head: Head) -> bool:
 
 def read_pairs(source: ReaderInput) -> RawLog:
     """Read two words a line, separated by spaces or tabs."""
-    return RawLog(iterate_pairs(source.file, source.tally), False, source.items, source.users)
+    interactions = iterate_pairs(source.file, source.tally)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def iterate_pairs(file: DataFile, tally: Tally) -> Iterator[Interaction]:
@@ -70,13 +72,14 @@ def is_sessions(head: Head) -> bool:
 
 def read_sequences(source: ReaderInput) -> RawLog:
     """Read `user item item ...`."""
-    return RawLog(iterate_user_lines(source.file, source.tally), False, source.items, source.users)
+    interactions = iterate_user_lines(source.file, source.tally)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def read_sessions(source: ReaderInput) -> RawLog:
     """Read `item item ...`. The user of a line is the line number."""
-    lines = iterate_session_lines(source.file, source.tally)
-    return RawLog(lines, False, source.items, source.users)
+    interactions = iterate_session_lines(source.file, source.tally)
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def iterate_user_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:

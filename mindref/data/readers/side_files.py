@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from mindref.data.quoting import join_names
+from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import delimited, movielens, recbole, sequences
+from mindref.data.readers.advice import MARK, column_option
 from mindref.data.readers.columns import Column, Columns, find_column
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import read_first_lines
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
-from mindref.errors import DataError, say
+from mindref.errors import ConfigError, DataError, say, value_text
 
 
 def read_item_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
@@ -48,9 +51,10 @@ def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -
         kind, id_column if id_column in header else None, header, len(header), tally.file
     )
     if key < 0:
-        raise DataError(
-            say(tally.file, f"a header with a column of the {kind}", join_names(header))
-        )
+        name = f"{kind}_id" if id_column is None else quote_text(value_text(id_column))
+        todo = f"rename the column of the ids to {name}, as in the log"  # data-R87
+        expected = f"a header with a column of the {kind}"
+        raise DataError(say(tally.file, expected, join_names(header), todo))
     feature_columns = columns.item_features if kind == "item" else columns.user_features
     features = [
         (name, header.index(str(column)))
@@ -58,7 +62,7 @@ def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -
         if column in header
     ]
     title = recbole.title_column(header, columns) if kind == "item" else -1
-    side = SideInfo(values={name: {} for name, _ in features})
+    side = SideInfo(values={name: {} for name, _ in features}, columns=header)
     side.used_options = {"delimiter", "separator", *recbole.used_options(header, kind, columns)}
     for number, fields in delimited.read_rows(file, delimiter, True, tally):
         if len(fields) < len(header) or any(fields[len(header) :]) or not fields[key]:
@@ -89,3 +93,36 @@ def remaining_columns(columns: Columns, items: SideInfo, users: SideInfo) -> Col
         item_features=missing_features(dict(columns.item_features), items),
         user_features=missing_features(dict(columns.user_features), users),
     )
+
+
+class FeatureNames(NamedTuple):
+    """Features that a model reads."""
+
+    item: Sequence[str] = ()
+    user: Sequence[str] = ()
+
+    def check(self, columns: Columns, items: SideInfo, users: SideInfo) -> None:
+        """Raise ConfigError for a feature that no file and no option names, before reading."""
+        for kind, names, side, of_log in (
+            ("item", self.item, items, columns.item_features),
+            ("user", self.user, users, columns.user_features),
+        ):
+            names_in_data = list(dict.fromkeys([*side.values, *of_log]))
+            for name in names:
+                if name not in names_in_data:  # data-R87
+                    raise unknown_feature_error(kind, name, names_in_data, side.columns)
+
+
+NO_FEATURES = FeatureNames()
+
+
+def unknown_feature_error(
+    kind: str, name: str, names_in_data: Sequence[str], file_columns: Sequence[str]
+) -> ConfigError:
+    """Return the error of a feature that is not named, with the columns of the item (user) file."""
+    expected = f"features of the data ({', '.join(names_in_data) or 'none'})"
+    column = name if name in file_columns else MARK
+    todo = f"name a column as a feature: {column_option(f'{kind}-column', f'{name}={column}')}"
+    if file_columns:
+        todo += f"; the {kind} file has the columns {join_names(file_columns)}"
+    return ConfigError(say(f"{kind}_features", expected, repr(name), todo))

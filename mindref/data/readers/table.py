@@ -7,17 +7,26 @@ import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mindref.data.assemble import Interaction, RawLog
+from mindref.data.assemble import RawLog
+from mindref.data.numbering import Interaction
 from mindref.data.quoting import join_names, quote_text
+from mindref.data.readers.advice import describe_columns, name_columns
 from mindref.data.readers.columns import Column, Columns, column_index, find_column
 from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.hints import rating_hints
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 from mindref.data.times import TimeParser, time_parser
 from mindref.errors import ConfigError, DataError, say, value_text
 
 Record = tuple[int, Sequence[str]]  # line number, fields
-RowFilter = Callable[[Sequence[str]], bool]
+
+
+class RowFilter(NamedTuple):
+    """Keep the rows whose field of a column is accepted. Raises ValueError for a damaged field."""
+
+    column: int
+    accepts: Callable[[str], bool]
 
 
 class ReaderInput(NamedTuple):
@@ -43,23 +52,34 @@ class ColumnLayout(NamedTuple):
     row_filters: Sequence[RowFilter]
 
 
-def resolve_columns(source: ReaderInput, header: Sequence[str] | None, width: int) -> ColumnLayout:
-    """Return the layout of records. Errors: DataError for a missing or ambiguous column."""
+def resolve_columns(
+    source: ReaderInput,
+    header: Sequence[str] | None,
+    width: int,
+    rows: Sequence[Sequence[str]] = (),
+) -> ColumnLayout:
+    """Return the layout of records. Errors: DataError for a missing or ambiguous column.
+
+    rows: the fields of the first records, for advice and hints.
+    """
     columns, file = source.columns, source.tally.file
     user = find_column("user", columns.user, header, width, file)
     item = find_column("item", columns.item, header, width, file)
     if user < 0 or item < 0:
         missing = "user" if user < 0 else "item"
-        got = join_names(header) if header else f"{width} columns without a header"
-        todo = "name the columns with --user, --item and --time (a name, or a position from 1)"
-        raise DataError(say(file, f"a column of the {missing}", got, todo))
+        got, todo = describe_columns(header, width), name_columns(header, next(iter(rows), ()))
+        raise DataError(say(file, f"a column of the {missing}", got, todo))  # data-R86
 
     def index_of(column: Column) -> int:
         index = column_index(column, header, width)
         if index is None:
-            got = join_names(header) if header else f"{width} columns"
+            got = describe_columns(header, width)
+            for kind, side in (("item", source.items), ("user", source.users)):
+                got += f"; the {kind} file has {join_names(side.columns)}" if side.columns else ""
             raise DataError(say(file, f"a column {value_text(column, True)}", got))
         return index
+
+    source.tally.hints += rating_hints(header, rows, columns)
 
     return ColumnLayout(
         width,
@@ -70,34 +90,30 @@ def resolve_columns(source: ReaderInput, header: Sequence[str] | None, width: in
         [(name, index_of(column)) for name, column in columns.item_features.items()],
         [(name, index_of(column)) for name, column in columns.user_features.items()],
         [
-            *(value_filter(index_of(column), values) for column, values in columns.keep.items()),
-            *(
-                minimum_filter(index_of(column), minimum)
-                for column, minimum in columns.at_least.items()
-            ),
+            *(RowFilter(index_of(x), value_filter(values)) for x, values in columns.keep.items()),
+            *(RowFilter(index_of(x), minimum_filter(n)) for x, n in columns.at_least.items()),
         ],
     )
 
 
-def value_filter(column: int, values: Sequence[str]) -> RowFilter:
-    """Return the filter of records whose field is one of these values."""
+def value_filter(values: Sequence[str]) -> Callable[[str], bool]:
+    """Return the test whether a field is one of these values."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         got = value_text(values, quoted=True)
         raise ConfigError(say("keep", "a list of values for each column", got))
-    allowed = frozenset(str(value) for value in values)
-    return lambda fields: fields[column] in allowed
+    return frozenset(str(value) for value in values).__contains__
 
 
-def minimum_filter(column: int, minimum: float) -> RowFilter:
-    """Return the filter of records whose field is a number of at least `minimum`."""
+def minimum_filter(minimum: float) -> Callable[[str], bool]:
+    """Return the test whether a field is a number of at least `minimum`."""
 
-    def test(fields: Sequence[str]) -> bool:
+    def test(field: str) -> bool:
         try:
-            value = float(fields[column])
+            value = float(field)
         except ValueError:
             value = math.nan
         if not math.isfinite(value):  # data-R74
-            raise ValueError(f"{quote_text(fields[column])} is not a number")
+            raise ValueError(f"{quote_text(field)} is not a number")
         return value >= minimum
 
     return test
@@ -114,12 +130,18 @@ def make_raw_log(
     time_format: by default that of the options.
     """
     parse_time = time_parser(time_format or source.columns.time_format)
+    interactions = read_interactions(records, layout, source, parse_time)
+    return RawLog([interactions], layout.time >= 0, source.items, source.users)
+
+
+def read_interactions(
+    records: Iterable[Record], layout: ColumnLayout, source: ReaderInput, parse_time: TimeParser
+) -> Iterator[Interaction]:
+    """Return the interactions of records; store the side information of the records."""
     valid = valid_records(records, layout, parse_time, source.tally)
     if layout.title >= 0 or layout.item_features or layout.user_features:
-        interactions = store_side_info(valid, layout, source)
-    else:
-        interactions = (interaction for interaction, _ in valid)
-    return RawLog(interactions, layout.time >= 0, source.items, source.users)
+        return store_side_info(valid, layout, source)
+    return (interaction for interaction, _ in valid)
 
 
 def store_side_info(
@@ -151,7 +173,7 @@ def valid_records(
             continue
         try:
             seconds = parse_time(fields[time]) if time >= 0 else 0.0
-            if filters and not all(test(fields) for test in filters):
+            if filters and not all(one.accepts(fields[one.column]) for one in filters):
                 tally.counts["filtered"] += 1  # data-R19
                 continue
         except (ValueError, OverflowError) as error:

@@ -26,6 +26,7 @@ class Tally:
     bad: int = 0
     examples: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    hints: list[str] = field(default_factory=list)
 
     def add_damaged(self, number: int, reason: str) -> None:
         """Count a damaged line. Errors: DataError if there are too many."""

@@ -1,0 +1,73 @@
+"""Hints after reading: properties of a log for which a user may want another option (data-R88)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mindref.data.log import InteractionLog
+from mindref.data.quoting import escape_text
+from mindref.data.readers.advice import column_option
+from mindref.data.readers.columns import Columns, column_index
+from mindref.data.readers.usual_names import RATING_NAMES, normalise_name
+
+REPEAT_SHARE = 0.1  # of the interactions
+MAX_RATING = 100
+LIKED = 0.7  # of the largest rating: the proposed minimum
+LATEST_SECONDS = 1e11  # the year 5138: later times are milliseconds, or smaller units
+
+
+def rating_hints(
+    header: Sequence[str] | None, rows: Sequence[Sequence[str]], columns: Columns
+) -> list[str]:
+    """Return a hint for each column of ratings that no option filters."""
+    names = header or ()
+    used = {column_index(x, header, len(names)) for x in (*columns.keep, *columns.at_least)}
+    hints = []
+    for index, name in enumerate(names):
+        if normalise_name(name) in RATING_NAMES and index not in used:
+            bounds = rating_range([row[index] for row in rows if index < len(row)])
+            hints += [rating_hint(name, *bounds)] if bounds else []
+    return hints
+
+
+def rating_range(values: Sequence[str]) -> tuple[float, float] | None:
+    """Return the smallest and the largest rating, or None if the values are no ratings."""
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        return None
+    if not numbers or not all(0 <= number <= MAX_RATING for number in numbers):
+        return None
+    low, high = min(numbers), max(numbers)
+    return (low, high) if high >= 3 and high > low else None
+
+
+def rating_hint(name: str, low: float, high: float) -> str:
+    """Return the hint of a column of ratings."""
+    option = column_option("at-least", f"{name}={math.ceil(LIKED * high)}")
+    return (
+        f"the column {escape_text(name)} has ratings from {low:g} to {high:g} in the first lines,"
+        f" and every rating counts as an interaction; {option} would keep the high ones"
+    )
+
+
+def time_hints(log: InteractionLog) -> list[str]:
+    """Return the hint that times are probably milliseconds, or none."""
+    times = log.times
+    if times is None or 2 * np.count_nonzero(times > LATEST_SECONDS) < len(times):
+        return []
+    return ["read as seconds, the times are after the year 5000; consider --time-format ms"]
+
+
+def repeat_hints(log: InteractionLog) -> list[str]:
+    """Return the hint that seen items should stay in top-n lists, or none."""
+    total = len(log.interactions.values)
+    if log.notes.get("repeats", 0) < REPEAT_SHARE * total:  # data-R88
+        return []
+    return [
+        f"{log.notes['repeats'] / total:.0%} of the interactions repeat an item of the user, but"
+        " lists exclude seen items; consider --include-seen"
+    ]

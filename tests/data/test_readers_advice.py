@@ -1,0 +1,214 @@
+"""First contact with a log: usual names, proposals in errors, checks before reading, hints."""
+
+import re
+
+import pytest
+
+from mindref.data.frames import from_arrays, from_dataframe
+from mindref.data.readers import FeatureNames, read_log, usual_names
+from mindref.data.readers.hints import repeat_hints
+from mindref.errors import ConfigError, DataError
+from tests import spec_pages
+from tests.data.reading import rows, table, write
+
+LOGS = [pytest.param(log, id=log.name) for log in usual_names.ALL_LOGS]
+
+
+def cells(line):
+    name, *columns = [cell.strip() for cell in line.strip("|").split("|")]
+    return name, *(" ".join(re.findall("`(.+?)`", cell)) for cell in columns)
+
+
+@pytest.mark.rules("data-R86")
+def test_the_page_lists_the_usual_names():
+    text = spec_pages.text("data").partition("| data set | user |")[2].partition("\n\n")[0]
+    assert [cells(line) for line in text.splitlines()[2:]] == [
+        tuple(log) for log in usual_names.ALL_LOGS
+    ]
+
+
+@pytest.mark.rules("data-R86")
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("form", ["delimited", "jsonl", "table"])
+def test_the_columns_of_public_logs_are_found(tmp_path, log, form):
+    """The first of several names of a kind, in another order and beside other columns."""
+    user, item, time = log.user.split()[0], log.item.split()[0], log.time.split()[:1]
+    header = ["price", *time, item, user]
+    row = ["9.99", *["5"] * len(time), "a", "u"]
+    if form == "table":
+        read = from_dataframe(
+            {n: [int(x) if x == "5" else x] for n, x in zip(header, row, strict=True)}
+        )
+    elif form == "jsonl":
+        pairs = ", ".join(f'"{n}": "{x}"' for n, x in zip(header, row, strict=True))
+        read = read_log(write(tmp_path / "log", [f"{{{pairs}}}"]))
+    else:
+        read = read_log(write(tmp_path / "log", [";".join(header), ";".join(row)]))
+    assert rows(read) == {"u": ["a"]}
+    assert (read.times is not None) == bool(time)
+
+
+@pytest.mark.rules("data-R86")
+@pytest.mark.parametrize("log", [one for one in LOGS if any(" " in x for x in one.values[0][1:])])
+def test_two_usual_names_of_a_kind_are_an_error_with_an_option(tmp_path, log):
+    for kind in ("user", "item", "time"):
+        names = getattr(log, kind).split()[:2]
+        others = [getattr(log, other).split()[0] for other in ("user", "item") if other != kind]
+        if len(names) > 1:
+            path = write(
+                tmp_path / "log",
+                [",".join([*others, *names]), ",".join("1" for _ in [*others, *names])],
+            )
+            message = (
+                f"one column of the {kind}, got {names[0]} and {names[1]}; .*--{kind} {names[0]}"
+            )
+            with pytest.raises(DataError, match=message):
+                read_log(path)
+            assert read_log(path, columns={kind: names[1]}).notes["interactions"] == 1
+
+
+@pytest.mark.rules("data-R86")
+@pytest.mark.parametrize(
+    ("lines", "parts"),
+    [
+        (
+            ["household,sku code,t", "h1,77,2012-04-13"],
+            [
+                "--user household --item 'sku code' ",
+                "such as '77'",
+                "the first line 'household,sku",
+            ],
+        ),
+        (["who;what;when", "h1;77;5"], ["--user COLUMN --item COLUMN --time when", "such as '77'"]),
+        (["buyer_nr,user_id,prods", "b,u,p"], ["--user user_id --item COLUMN"]),
+        (["17,abc,3.5", "18,abd,4"], ["--user 1 --item 2 --time 3", "such as 'abc'"]),
+        (["1,2,pv,1511544070,x", "2,3,pv,1511544071,y"], ["--user 1 --item 2 --time 4."]),
+        (["2012-04-13;17;18;5", "2012-04-14;17;19;5"], ["--user 2 --item 3 --time 1."]),
+        (["1,2", "2,3"], ["--user 1 --item 2. "]),
+        (['{"hh": 3, "sku": "x"}'], ["a column of the user", "--item sku", "such as '3'"]),
+        (["h1 77 5 x", "h1 78 5 x"], ["sessions"]),
+        ([",".join(f"c{i}" for i in range(40)), "1,2"], ["and 20 more"]),
+        (["\x1b[2J,b", "\x1b,2"], ["--user COLUMN"]),
+    ],
+)
+def test_unknown_columns_are_listed_with_an_option_line(tmp_path, lines, parts):
+    with pytest.raises(DataError) as caught:
+        read_log(write(tmp_path / "log", lines))
+    for part in parts:
+        assert part in str(caught.value), str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.rules("data-R86")
+def test_the_error_of_a_table_proposes_arguments():
+    with pytest.raises(DataError, match=r"such as user='household', item='skus', time='day'"):
+        from_dataframe({"household": [1], "skus": [2], "day": [3]})
+
+
+@pytest.mark.rules("data-R86")
+def test_a_similar_name_is_not_chosen(tmp_path):
+    path = write(tmp_path / "log", ["userx,item,xtime", "u,a,1"])
+    with pytest.raises(DataError, match="--user userx --item item --time xtime"):
+        read_log(path)
+    log = read_log(path, columns={"user": "userx"})
+    assert log.times is None
+
+
+@pytest.fixture
+def log_path(tmp_path):
+    """A damaged log, whose reading is another error."""
+    return write(tmp_path / "log", ["user,item,time", "u,a,1", "u"])
+
+
+@pytest.mark.rules("data-R87")
+@pytest.mark.parametrize(("kind", "column"), [("item", "product_nr"), ("user", "town")])
+def test_a_side_file_is_checked_before_the_log(tmp_path, log_path, kind, column):
+    side = write(tmp_path / "side.csv", [f"{column},department", "a,Food"])
+    message = f"side.csv: expected a header with a column of the {kind}, got {column}, department"
+    with pytest.raises(DataError, match=f"{message}.*rename the column of the ids to {kind}_id"):
+        read_log(log_path, **{f"{kind}_file": side})
+    with pytest.raises(DataError, match="rename the column of the ids to '2', as in the log"):
+        read_log(log_path, columns={kind: "2"}, **{f"{kind}_file": side})
+
+
+@pytest.mark.rules("data-R87")
+@pytest.mark.parametrize("kind", ["item", "user"])
+def test_features_are_checked_before_the_log(tmp_path, log_path, kind):
+    side = write(tmp_path / "side.csv", [f"{kind},department", "a,Food"])
+    wanted = {"features": FeatureNames(**{kind: ["department"]}), f"{kind}_file": side}
+    with pytest.raises(ConfigError) as caught:
+        read_log(log_path, **wanted)
+    option = f"--{kind}-column department=department"
+    for part in ("features of the data (none)", option, f"the columns {kind}, department"):
+        assert part in str(caught.value)
+    with pytest.raises(ConfigError, match=f"{kind}-column brand=COLUMN"):
+        read_log(log_path, features=FeatureNames(**{kind: ["brand"]}))
+    named = {f"{kind}_features": {"department": "department"}}
+    assert read_log(log_path, **wanted, columns=named, max_bad_lines=1).notes["items"] == 1
+
+
+@pytest.mark.rules("data-R87")
+def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp_path):
+    path = write(tmp_path / "log", ["user,item,kind", "u,a,x"])
+    columns = {"item_features": {"kind": "kind"}}
+    assert read_log(path, columns=columns, features=FeatureNames(["kind"])).item_features
+    items = write(tmp_path / "items", ["item,brand", "a,B"])
+    with pytest.raises(
+        DataError, match="'colour', got user, item, kind; the item file has item, b"
+    ):
+        read_log(path, item_file=items, columns={"item_features": {"colour": "colour"}})
+
+
+@pytest.mark.rules("data-R88")
+def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
+    log = table(tmp_path, ["u,a,1", "u,b,2", "u,a,3", "v,a,3", "u,a,3"], keep_duplicates=True)
+    assert log.notes["repeats"] == 2
+    (hint,) = repeat_hints(log)
+    assert hint.startswith("40% of the interactions repeat an item")
+    assert "--include-seen" in hint
+    few = table(tmp_path, ["u,a,1", *[f"u,i{i},{i}" for i in range(9)], "u,a,99"])
+    assert (few.notes["repeats"], repeat_hints(few)) == (1, [])
+
+
+@pytest.mark.rules("data-R88")
+@pytest.mark.parametrize(
+    ("ratings", "columns", "hint"),
+    [
+        (range(1, 6), {}, "from 1 to 5 in the first lines, .*--at-least rating=4 would"),
+        ([0.5, 5], {}, "from 0.5 to 5 .*--at-least rating=4"),
+        (range(1, 11), {}, "from 1 to 10 .*--at-least rating=7"),
+        (range(1, 6), {"at_least": {"rating": 4}}, None),
+        (range(1, 6), {"keep": {"4": ["4"]}}, None),
+        ([5, 5], {}, None),
+        ([0, 1], {}, None),
+        ([1, 1000], {}, None),
+        (["good", "bad"], {}, None),
+    ],
+)
+def test_a_column_of_ratings_has_a_hint(tmp_path, ratings, columns, hint):
+    lines = [f"u,i{i},{i},{rating}" for i, rating in enumerate(ratings)]
+    log = read_log(write(tmp_path / "log", ["user,item,time,rating", *lines]), columns=columns)
+    assert len(log.hints) == (hint is not None)
+    assert hint is None or re.search(hint, log.hints[0])
+
+
+@pytest.mark.rules("data-R88")
+@pytest.mark.parametrize("form", ["movielens", "movielens-tab", "recbole", "jsonl"])
+def test_ratings_of_other_formats_have_a_hint(tmp_path, form):
+    lines = {
+        "movielens": ["u::a::1::5", "u::b::5::6"],
+        "movielens-tab": ["1\t2\t1\t5", "1\t3\t5\t6"],
+        "recbole": ["user_id:token\titem_id:token\trating:float", "u\ta\t1", "u\tb\t5"],
+        "jsonl": ['{"user": 1, "item": 2, "stars": 1}', '{"user": 1, "item": 3, "stars": 5}'],
+    }[form]
+    (hint,) = read_log(write(tmp_path / "log", lines)).hints
+    assert "from 1 to 5" in hint
+
+
+@pytest.mark.rules("data-R88")
+def test_times_in_milliseconds_have_a_hint(tmp_path):
+    lines = ["u,a,1433221332117", "u,b,1433221332118"]
+    log = table(tmp_path, lines)
+    assert "--time-format ms" in log.hints[0]
+    assert not table(tmp_path, lines, columns={"time_format": "ms"}).hints
+    assert from_arrays(["u"], ["a"], [1433221332117]).hints == log.hints
