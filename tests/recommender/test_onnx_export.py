@@ -13,6 +13,7 @@ import pytest
 import mindref
 from mindref.backend import load_backend
 from mindref.config import Config
+from mindref.data.batches import pad_histories
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.models.parameters import Layer
 from mindref.models.serving import compute_interests
@@ -25,6 +26,7 @@ from tests.backends.exported_towers import (
     YOUTUBE,
     assert_file_matches_reference,
     assert_same_interests,
+    exported_rows,
     make_histories,
     make_profiles,
     reference_interests,
@@ -81,6 +83,19 @@ def test_the_options_have_every_family():
 @EVERY
 def test_a_file_matches_the_reference(options, open_options):
     assert_file_matches_reference(open_options(options), options)
+
+
+@pytest.mark.rules("onnx-R3")
+@pytest.mark.parametrize("options", ["default", "best", "youtube_recency"])
+def test_values_in_padded_positions_change_no_byte(options, open_options):
+    file, profile = open_options(options), reference_interests(options)[1]
+    results = []
+    for filler in ([0], [-1, 2**62, 5]):
+        items, mask = pad_histories(exported_rows(make_histories()), 31)
+        items = np.where(mask, items, np.resize(filler, items.shape))
+        results.append(file(items, mask, *([profile] if profile.shape[1] else [])))
+    for first, second in zip(*results, strict=True):
+        assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.rules("onnx-R2")
