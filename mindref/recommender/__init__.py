@@ -260,8 +260,10 @@ class MIND(Estimator):
 
 def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
     """Return the start of a training from a run or from a trained model. Raises MindrefError."""
-    if not isinstance(start, MIND):
+    if isinstance(start, str | Path):
         return WarmStart.open(Path(start), keep_moments=keep_moments)
+    if not isinstance(start, MIND):
+        raise ConfigError(say("start_from", "the path of a run, or a trained MIND", repr(start)))
     if keep_moments:
         todo = "name the run directory of the training"
         raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))

@@ -286,6 +286,8 @@ def test_fit_starts_from_a_model_or_a_run_with_its_settings(tmp_path):
     assert (follow.served.facts["protocol"], follow.config.steps) == ("none", 2)
     with pytest.raises(RunError, match="width 8, got width 32"):
         mindref.MIND(width=32, steps=2).fit(NEW, start_from=model)
+    with pytest.raises(ConfigError, match="start_from: expected the path of a run, or a trained M"):
+        mindref.MIND(steps=2).fit(NEW, start_from=3)
     with pytest.raises(MindrefError, match="a trained model, got none"):
         mindref.MIND(steps=2).fit(NEW, start_from=mindref.MIND())
 
