@@ -22,6 +22,7 @@ from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError,
 from mindref.models import mind_plus
 from mindref.models.family import require_contract_family
 from mindref.models.tower import UserTower, to_float32, user_tower, with_keyed_logits
+from mindref.process.requirements import install_backend
 from mindref.recommender.export_check import ExportCheck, check_export, sample_checked_users
 from mindref.recommender.serving import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
@@ -35,8 +36,8 @@ GROUP = "mindref.exporters"
 """Entry points, one per kind: modules with `require`, `write` and `open_file`."""
 
 INSTALL = {
-    "onnx": "in a checkout of mindref: pip install './backends/torch[export]'",
-    "torch": "in a checkout of mindref: pip install ./backends/torch 'torch>=2.9'",
+    "onnx": install_backend("torch[export]"),
+    "torch": f"{install_backend('torch')} 'torch>=2.9'",
 }
 
 
