@@ -29,6 +29,7 @@ from mindref.config import Config
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
 from mindref.presets import default_protocol
+from mindref.process.threads import limit_blas_threads
 from mindref.recall.lists import Recommendation
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Hooks, Trainer
@@ -78,14 +79,15 @@ class MIND:
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
         `user_features`, `keep_duplicates`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
-        run: a new run directory. device: cpu, cuda or auto.
+        run: a new run directory. device: cpu, cuda or auto. BLAS has one thread during the call;
+        with other backends than numba, OPENBLAS_NUM_THREADS threads.
         Raises DataError, ConfigError or RunError before the training starts.
         """
         source, loaded = open_fit_data(data, items, times, reading)
         folder = Path(run) if run else None
         protocol = protocol or self.protocol
         trainer = Trainer(source, loaded, protocol, self.config, folder, exclude_seen, device)
-        with new_run_lock(trainer.run):
+        with new_run_lock(trainer.run), limit_blas_threads(self.config.backend):
             trainer.create()
             trainer.train(hooks)
             self.report = trainer.evaluate()
