@@ -59,7 +59,7 @@ class Annoy:
 
     def version(self) -> str:
         """Return name and version of the distribution. Another one cannot load the index."""
-        return distribution_version()  # recall-R42
+        return distribution_version()  # recall-R53
 
     def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> AnnoyTrees:
         """Return trees over items (N, D) of norm at most 1."""

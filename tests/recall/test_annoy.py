@@ -152,7 +152,7 @@ def fake_distribution(name, library):
     return SimpleNamespace(name=name, version="1.17.3", files=files)
 
 
-@pytest.mark.rules("recall-R42")
+@pytest.mark.rules("recall-R53")
 @pytest.mark.parametrize(
     ("libraries", "version"),
     [
@@ -179,7 +179,7 @@ def test_the_version_names_the_distribution_of_the_library(
     annoy.distribution_version.cache_clear()
 
 
-@pytest.mark.rules("recall-R42")
+@pytest.mark.rules("recall-R53")
 def test_an_index_of_another_distribution_is_not_opened(tmp_path, monkeypatch):
     items, queries = vectors(300), vectors(20, seed=1)
     build_index(items, queries, directory=tmp_path, kind="annoy", options={"n_trees": 2})
