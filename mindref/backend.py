@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable, say
+from mindref.process.requirements import install_backend
 
 ENTRY_POINT_GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
@@ -208,8 +209,7 @@ def load_backend(name: str, device: str | None = None) -> Backend:
         installed = list_backends()
         if name not in installed:  # backend-R4
             names = ", ".join(sorted(installed)) or "none installed"
-            todo = f"pip install 'mindref[{name}]', or ./backends/{name} in a checkout"
-            todo = todo if name in SEPARATE_PACKAGES else ""
+            todo = install_backend(name) if name in SEPARATE_PACKAGES else ""
             expected = f"one of {names}, or module:object"
             raise BackendError(say("backend", expected, repr(name), todo))
         loaded = call_foreign(name, installed[name].load)

@@ -157,7 +157,7 @@ def test_an_unknown_name_is_rejected_with_the_installed_names_or_the_missing_pac
     for name in SEPARATE_PACKAGES:
         with pytest.raises(BackendError) as caught:
             load_backend(name)
-        assert f"pip install 'mindref[{name}]', or ./backends/{name} in a" in str(caught.value)
+        assert f"in a checkout of mindref: pip install . './backends/{name}'" in str(caught.value)
     with pytest.raises(BackendError, match=r"got 'nunpy'$"):
         load_backend("nunpy")
 

@@ -22,6 +22,7 @@ from tests.cli.conftest import Cli
 from tests.cli.test_export import register_exporter
 from tests.full_disk import Disk
 from tests.numpy_exporter import Writer
+from tests.recall.annoy_trees import INDEX
 from tests.runs import call, environment, options
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,7 @@ Files = dict[str, bytes]
 WORKS = {
     "train": ["train", "--data", "shop.inter", "--out", "new", *TINY],
     "resume": ["train", "--resume", "run"],
-    "index": ["recall", "run", "--history", "ITEM", "--index", "annoy"],
+    "index": ["recall", "run", "--history", "ITEM", "--index", INDEX],
     "bulk": ["recall", "run", "--all-users", "--output", "lists.tsv"],
     "share": ["recall", "run", "--all-users", "--shard", "1/2", "--output", "part"],
     "export": ["export", "run", "--to", "onnx", "--output", "out", "--users", "20"],

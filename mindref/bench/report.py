@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mindref.bench.choices import TASKS
 from mindref.bench.workload import recipe_config, unused_sizes
 from mindref.errors import ConfigError, say
+from mindref.process.requirements import install_extra
 from mindref.run import atomic
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def scaling_table(size: str, rows: list[dict[str, Any]]) -> Table:
 def check_plot() -> None:
     """Raise ConfigError if matplotlib is missing. Called before the timing."""
     if find_spec("matplotlib") is None:
-        todo = "pip install 'mindref[plot]'"
+        todo = install_extra("plot")
         raise ConfigError(say("--plot", "matplotlib", "not installed", todo))
 
 

@@ -20,6 +20,7 @@ from mindref.presets import AUTO, PRESETS
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
     BLAS_THREAD_VARIABLES,
+    THREADED_BACKEND,
     cores_per_process,
     is_multiprocess,
     usable_cores,
@@ -28,9 +29,6 @@ from mindref.run.files import check_folder, read_json
 
 DIN = RERANK_FAMILIES[0]
 """The reranker. Its settings are DinConfig's, not Config's."""
-
-THREADED_BACKEND = "numba"
-"""The backend with its own thread pool."""
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)

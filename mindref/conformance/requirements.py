@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 from mindref.errors import ConfigError, say
+from mindref.process.requirements import install_extra
 
 REQUIRED = ("hypothesis",)
-INSTALL = "pip install 'mindref[conformance]'"
 
 
 def require_extra() -> None:
@@ -15,4 +15,6 @@ def require_extra() -> None:
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         got = f"no {', '.join(missing)}"
-        raise ConfigError(say("conform", "the extra conformance", got, INSTALL))
+        raise ConfigError(
+            say("conform", "the extra conformance", got, install_extra("conformance"))
+        )

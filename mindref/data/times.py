@@ -19,6 +19,12 @@ DAY_FIRST = re.compile(
     r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?)?$"
 )
 
+YEAR = re.compile(r"(?<!%)(?:%%)*%[YyGcDFx]")
+"""A directive of strptime with a year."""
+
+LEAP_YEAR = 1904
+"""Year of dates without a year. Python 3.13 warns without one, and 29 February is no date."""
+
 
 def parse_seconds(text: str) -> float:
     """Return a number of seconds, which may be fractional or negative."""
@@ -87,12 +93,14 @@ def time_parser(time_format: str) -> TimeParser:
         raise ConfigError(
             say("time_format", f"{forms} or a pattern such as %d.%m.%y", repr(time_format))
         )
+    prefix = "" if YEAR.search(time_format) else f"{LEAP_YEAR} "  # data-R18
+    pattern = f"%Y {time_format}" if prefix else time_format
     try:  # data-R78
-        datetime.strptime(EXAMPLE_TIME.strftime(time_format), time_format)
+        datetime.strptime(prefix + EXAMPLE_TIME.strftime(time_format), pattern)
     except (ValueError, re.error) as error:
         got = f"{time_format!r}: {error}"
         raise ConfigError(say("time_format", "a pattern of dates", got)) from error
-    return lambda text: to_unix_seconds(datetime.strptime(text, time_format))
+    return lambda text: to_unix_seconds(datetime.strptime(prefix + text, pattern))
 
 
 def to_unix_seconds(date: datetime) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import re
@@ -20,15 +19,19 @@ from mindref.bench.machine import processor_name
 from mindref.errors import FOREIGN_ERRORS, MindrefError
 from mindref.process.cgroups import cgroup_cores, cgroup_memory, read_lines
 from mindref.process.memory import MIN_ADDRESS_SPACE, total_memory
+from mindref.process.requirements import read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, usable_cores
+from mindref.process.user_folders import user_cache_folder, user_state_folder
 from mindref.run import atomic
 
 BUG = "this is a bug in mindref doctor: please report it"
-CORE = ("numpy", "scipy", "numba", "llvmlite", "annoy", "click", "rich", "safetensors")
-REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+) *>= *([0-9.]+)$")
-EXTRA = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*;.*extra *== *["']([^"']+)["']""")
+CORE = ("numpy", "scipy", "numba", "llvmlite")
+"""Packages that are named first; llvmlite is a requirement of numba."""
+
 CONTRIBUTOR_EXTRAS = ("docs", "test")
-FRAMEWORKS = {"torch": "torch", "jax": "jax"}  # dependencies of the backends with these names
+BACKEND_PACKAGES = {"mindref-torch": "torch", "torch": "torch", "mindref-jax": "jax", "jax": "jax"}
+"""Packages of the backends that are not in mindref, and their frameworks -> folder."""
+
 MINDREF_VARIABLES = (
     "MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK", "MINDREF_KEY",
     "MINDREF_SITE", "MINDREF_DATA",  # read by the tests
@@ -78,10 +81,12 @@ def check_mindref() -> Finding:
     summary, todo = f"{mindref.__version__} in {folder}{', read-only' if read_only else ''}", ""
     if version is None:
         summary += ", not installed"
-        todo = "pip install it: backends and indexes are found by its metadata"
+        todo = "run pip install . in a checkout: backends and indexes are found by its metadata"
     elif version != mindref.__version__:
         summary += f", but the installed metadata is of version {version}"
-        todo = "pip install it again: backends and indexes are found by the metadata"
+        todo = (
+            "run pip install . again in a checkout: backends and indexes are found by the metadata"
+        )
     return Finding.of(summary, todo, facts, problem=version is None)
 
 
@@ -98,8 +103,8 @@ def check_python() -> Finding:
 
 def check_packages() -> Finding:
     """Return the versions of the required packages."""
-    versions = {name: installed_version(name) for name in CORE}
-    lowest = {name.lower(): version for name, version in read_requirements(REQUIREMENT).items()}
+    lowest = {x.name: x.version.removeprefix(">=") for x in read_requirements() if not x.extra}
+    versions = {name: installed_version(name) for name in dict.fromkeys((*CORE, *lowest))}
     bad = [name for name, version in versions.items() if version is None]
     installed = [(x, version_numbers(version)) for x, version in versions.items() if version]
     bad += [x for x, numbers in installed if numbers < version_numbers(lowest.get(x, ""))]
@@ -111,12 +116,12 @@ def check_packages() -> Finding:
 
 def check_extras() -> Finding:
     """Return the versions of optional packages, and the extras that install the missing ones."""
-    optional = read_requirements(EXTRA).items()
-    extras = {x: extra for x, extra in optional if extra not in CONTRIBUTOR_EXTRAS}
-    extras |= FRAMEWORKS
+    optional = [x for x in read_requirements() if x.extra not in ("", *CONTRIBUTOR_EXTRAS)]
+    extras = {x.name: f"extra {x.extra}" for x in optional}
+    extras |= {name: f"backends/{folder}" for name, folder in BACKEND_PACKAGES.items()}
     versions = {name: installed_version(name) for name in extras}
     available = [f"{name} {version}" for name, version in versions.items() if version]
-    missing = [f"{name} (mindref[{extras[name]}])" for name, x in versions.items() if not x]
+    missing = [f"{name} ({extras[name]})" for name, x in versions.items() if not x]
     summary = ", ".join(available) or "none"
     summary += f"; not installed: {', '.join(missing)}" if missing else ""
     return Finding.of(summary, "", versions)
@@ -143,14 +148,6 @@ def installed_version(name: str) -> str | None:
     return None
 
 
-def read_requirements(pattern: re.Pattern[str]) -> dict[str, str]:
-    """Return package -> second group of a pattern, of the requirements in mindref's metadata."""
-    lines: list[str] = []
-    with suppress(metadata.PackageNotFoundError):
-        lines = metadata.requires("mindref") or []
-    return {match[1]: match[2] for match in map(pattern.match, lines) if match}
-
-
 def version_numbers(version: str) -> list[int]:
     """Return the leading numbers of a version."""
     match = re.match(r"\d+(\.\d+)*", version)
@@ -161,12 +158,9 @@ def check_processor() -> Finding:
     """Return the processor, the usable cores, and the CPU limit of control groups."""
     cores, usable, granted = os.cpu_count() or 1, usable_cores(), cgroup_cores()
     facts = {"model": processor_name(), "cores": cores, "usable": usable, "granted": granted}
-    summary, todo = f"{processor_name()}, {usable} of {cores} cores usable", ""
-    if granted is not None and granted < usable:
-        threads = max(1, math.floor(granted))
-        summary += f", limited to {granted:g} by a cgroup"
-        todo = f"--threads {threads}: more threads than the limit wait for each other"
-    return Finding.of(summary, todo, facts)
+    summary = f"{processor_name()}, {usable} of {cores} cores usable"
+    summary += f", limited to {granted:g} by a cgroup" if granted is not None else ""
+    return Finding.of(summary, "", facts)
 
 
 def check_memory_size() -> Finding:
@@ -247,16 +241,33 @@ def try_lock(path: Path) -> str:
     return ""
 
 
-def check_home() -> Finding:
-    """Return whether the home folder, which holds compiled functions, is writable."""
-    try:
-        folder = Path.home()
-    except RuntimeError as error:
-        return Finding.of(f"no home folder ({error})", "set HOME, or NUMBA_CACHE_DIR")
-    if folder.is_dir() and os.access(folder, os.W_OK):
-        return Finding.of(f"{folder} is writable", "", {"path": str(folder)})
-    state = "is not writable" if folder.is_dir() else "is not a folder"
-    return Finding.of(f"{folder} {state}", "set NUMBA_CACHE_DIR to a writable folder")
+def check_user_folders() -> Finding:
+    """Return whether the folders of compiled functions and of the user's key are writable."""
+    cache, key = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("MINDREF_KEY")
+    folders = {
+        "cache": Path(cache) if cache else user_cache_folder(),
+        "key": Path(key).parent if key else user_state_folder(),
+    }
+    todo = {
+        "cache": "set NUMBA_CACHE_DIR to a writable folder",
+        "key": "set MINDREF_KEY to a file in a writable folder",
+    }
+    bad = [name for name, folder in folders.items() if not can_be_written(folder)]
+    states = [
+        f"{name}: {folder or 'no home folder'} {'is not' if name in bad else 'is'} writable"
+        for name, folder in folders.items()
+    ]
+    facts = {name: str(folder) if folder else None for name, folder in folders.items()}
+    return Finding.of("; ".join(states), "; ".join(todo[name] for name in bad), facts)
+
+
+def can_be_written(folder: Path | None) -> bool:
+    """Return whether a folder is writable, or can be created in its nearest existing parent."""
+    if folder is None:
+        return False
+    absolute = folder.absolute()
+    existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def check_output_encoding() -> Finding:
@@ -283,6 +294,6 @@ LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
     # `mindref train` creates its runs in the current folder by default
     "folder": lambda: check_folder_writable(Path.cwd()),
     "temporary": lambda: check_folder_writable(Path(tempfile.gettempdir()), "set TMPDIR"),
-    "home": check_home,
+    "user folders": check_user_folders,
     "output": check_output_encoding,
 }

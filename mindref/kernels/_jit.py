@@ -34,9 +34,9 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
-from numba.misc.appdirs import AppDirs
 
 from mindref.kernels import listeners
+from mindref.process.user_folders import user_cache_folder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Number = Any
@@ -45,7 +45,6 @@ Number = Any
 FASTMATH = {"contract", "reassoc"}
 SETTINGS: Any = numba.config  # Numba has no type annotations
 settings_lock = Lock()
-FOLDERS: Any = AppDirs("mindref", appauthor=False)  # type: ignore[no-untyped-call]
 
 
 def jit(function: Function) -> Function:
@@ -105,7 +104,9 @@ def cache_folder() -> str:
     """Return the folder of cached machine code, or "" if there is none."""
     if os.environ.get("MINDREF_NUMBA_CACHE", "1") == "0":
         return ""
-    folder = SETTINGS.CACHE_DIR or FOLDERS.user_cache_dir
+    folder = str(SETTINGS.CACHE_DIR or user_cache_folder() or "")
+    if not folder:
+        return ""
     with suppress(OSError):
         os.makedirs(folder, exist_ok=True)
     return folder if os.access(folder, os.W_OK) else ""

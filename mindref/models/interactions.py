@@ -19,8 +19,8 @@ from scipy import sparse
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
 from mindref.ops.embedding import check_row_indices
-
-TODO = "pip install 'mindref[baselines]'"
+from mindref.process.requirements import install_extra
+from mindref.process.threads import one_blas_thread
 
 
 def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> Any:
@@ -48,7 +48,9 @@ def import_implicit(part: str) -> Any:
         return import_module(f"implicit.{part}")
     except ImportError as error:  # baselines-R4
         expected = "the package implicit, which fits wals"
-        raise ConfigError(say("model", expected, "none installed", TODO)) from error
+        raise ConfigError(
+            say("model", expected, "none installed", install_extra("baselines"))
+        ) from error
 
 
 def require_library() -> None:
@@ -62,7 +64,6 @@ def one_thread() -> Iterator[None]:
 
     With several threads the order of sums depends on the machine (baselines-R1).
     """
-    limits = import_module("threadpoolctl").threadpool_limits  # a dependency of implicit
-    with limits(1, "blas"), warnings.catch_warnings():
+    with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,16 +1,19 @@
 """Index kind `annoy`: approximate search by inner product in Annoy's trees.
 
-Spec: specs/recall.md, recall-R11, R12. Source: Bachrach et al. 2014 (inner product as a distance);
-github.com/spotify/annoy 1.17.3. Differs: Annoy's metric "dot" does not find the neighbours.
+Spec: specs/recall.md, recall-R11, R12, R42. Source: Bachrach et al. 2014 (inner product as a
+distance); github.com/spotify/annoy 1.17.3. Differs: Annoy's metric "dot" does not find the
+neighbours. Two distributions contain the module: annoy (source only) and annoy-mm (wheels).
 """
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,15 +48,18 @@ class Annoy:
     name = "annoy"
     order: int | None = 2
     options: Mapping[str, int] = {"n_trees": 20}
-    hint = "rebuild it: CXX=g++ pip install --force-reinstall --no-cache-dir annoy"
+    hint = (
+        "install another build: pip uninstall annoy-mm annoy, then"
+        " CXX=g++ pip install --no-cache-dir --no-binary annoy annoy"
+    )
 
     def failure(self) -> str | None:
         """Return why Annoy cannot be trusted here, or None."""
         return self_test_failure()
 
     def version(self) -> str:
-        """Return the version of the installed Annoy. Another version cannot load the index."""
-        return f"annoy {metadata.version('annoy')}"
+        """Return name and version of the distribution. Another one cannot load the index."""
+        return distribution_version()  # recall-R53
 
     def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> AnnoyTrees:
         """Return trees over items (N, D) of norm at most 1."""
@@ -114,6 +120,30 @@ def add_coordinate(items: Array) -> Array:
     exact = items.astype(np.float64)
     squared_remainder = np.maximum(1 - (exact**2).sum(axis=1, keepdims=True), 0)  # recall-R11
     return np.hstack([exact, np.sqrt(squared_remainder)])
+
+
+@cache
+def distribution_version() -> str:
+    """Return name and version of the distribution that contains the module `annoy`.
+
+    If several are installed, the one whose library is in use: the last installation replaced the
+    files of the others. If none is recorded with this library, the names of all.
+    """
+    names = metadata.packages_distributions().get("annoy", [])
+    distributions = [metadata.distribution(name) for name in sorted(set(names))]
+    if len(distributions) > 1:
+        library = Path(str(import_module("annoy.annoylib").__file__)).read_bytes()
+        value = urlsafe_b64encode(hashlib.sha256(library).digest()).rstrip(b"=").decode()
+        recorded = [
+            x for x in distributions if any(is_recorded(file, value) for file in x.files or ())
+        ]
+        distributions = recorded if len(recorded) == 1 else distributions
+    return ", ".join(f"{x.name} {x.version}" for x in distributions) or "annoy of unknown version"
+
+
+def is_recorded(file: metadata.PackagePath, value: str) -> bool:
+    """Return whether a distribution recorded a file with this sha256."""
+    return file.hash is not None and file.hash.value == value
 
 
 @cache

@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, say
+from mindref.process.requirements import UNPUBLISHED, install_extra
 from mindref.recall.index import Plugin
 
 GROUP = "mindref.indexes"
@@ -43,13 +44,16 @@ def install_command(kind: str) -> str | None:
     """Return the command that installs the library of a kind, or None.
 
     It installs the extra of the plugin's package whose name begins the kind: `faiss` for
-    `faiss-ivf`. For an unknown kind, the extras of mindref are searched.
+    `faiss-ivf`. For an unknown kind, the extras of mindref are searched. mindref is not published:
+    of its extras, the command installs the libraries.
     """
     entry = installed_plugins().get(kind)
     package = entry.dist if entry and entry.dist else metadata.distribution("mindref")
     for extra in package.metadata.get_all("Provides-Extra") or ():
         if kind == extra or kind.startswith(f"{extra}-"):
-            return f"pip install '{package.name}[{extra}]'"
+            if package.name not in UNPUBLISHED:
+                return f"pip install '{package.name}[{extra}]'"
+            return install_extra(extra)
     return None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mindref.errors import ConfigError, say
+from mindref.process import user_folders
 from mindref.run import atomic
 
 KEY = "MINDREF_KEY"
@@ -27,16 +28,15 @@ KEY_BYTES = 32  # length of a new key, and minimum length
 def key_path() -> Path | None:
     """Return the path of the user's key, outside of every run directory.
 
-    None for a user without a home folder, such as a numeric user id in a container.
+    A key in the folder of older versions stays in use. None for a user without a home folder, such
+    as a numeric user id in a container.
     """
     if configured := os.environ.get(KEY):
         return Path(configured)
-    state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    try:
-        state_folder = Path(state) if state else Path.home() / ".local" / "state"
-    except RuntimeError:
-        return None
-    return state_folder / "mindref" / "key"
+    folder, former = user_folders.user_state_folder(), user_folders.former_state_folder()
+    if folder and former and not os.path.exists(folder / "key"):
+        folder = former if os.path.exists(former / "key") else folder
+    return folder / "key" if folder else None
 
 
 def describe_key() -> str:

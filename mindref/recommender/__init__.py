@@ -38,6 +38,7 @@ import numpy as np
 
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
+from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
 from mindref.recommender import requests
@@ -103,7 +104,8 @@ class MIND(Estimator):
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
         `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
         `min_item_interactions` and `min_item_users`.
-        run: a new run directory. device: cpu, cuda or auto.
+        run: a new run directory. device: cpu, cuda or auto. BLAS has one thread during the call;
+        with other backends than numba, OPENBLAS_NUM_THREADS threads.
         callbacks: objects with methods of `mindref.recommender.callbacks.Callback`.
         Raises DataError, ConfigError or RunError before the training starts. An error of a callback
         is raised after the state of the training is saved in `run`.
@@ -118,7 +120,7 @@ class MIND(Estimator):
         folder = Path(run) if run else None
         inputs = source, loaded, protocol, self.config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
-        with new_run_lock(trainer.run):
+        with new_run_lock(trainer.run), limit_blas_threads(self.config.backend):
             trainer.create()
             with training_events(trainer, events):
                 events.train(trainer)

@@ -27,6 +27,7 @@ from mindref.models.tower import (
     user_tower,
     with_keyed_logits,
 )
+from mindref.process.requirements import install_backend, install_extra
 from mindref.recommender.export_check import ExportCheck, check_export, sample_checked_users
 from mindref.recommender.serving import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
@@ -45,8 +46,8 @@ BUILT_IN = {"onnx": "mindref.recommender.onnx_export"}
 
 NEEDED = {"onnx": "onnx and onnxruntime", "torch": "mindref-torch with torch 2.9 or newer"}
 INSTALL = {
-    "onnx": "in a checkout of mindref: pip install '.[onnx]'",
-    "torch": "in a checkout of mindref: pip install ./backends/torch 'torch>=2.9'",
+    "onnx": install_extra("onnx"),
+    "torch": f"{install_backend('torch')} 'torch>=2.9'",
 }
 
 

@@ -175,7 +175,7 @@ def test_a_missing_matplotlib_is_reported_with_the_extra(cli, monkeypatch):
     monkeypatch.setattr(report, "find_spec", lambda name: None)
     result = call(cli, "--plot", "x.png")
     assert (result.code, result.out) == (2, "")
-    assert "pip install 'mindref[plot]'" in result.err
+    assert "pip install 'matplotlib>=" in result.err
 
 
 @pytest.mark.parametrize("ending", bench.FORMATS)

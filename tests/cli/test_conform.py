@@ -181,7 +181,7 @@ def test_a_missing_extra_is_reported(cli, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lacks)
     result = conform(cli, "right")
     assert (result.code, result.out) == (2, "")
-    assert "pip install 'mindref[conformance]'" in result.err
+    assert "pip install 'hypothesis>=" in result.err
 
 
 def test_a_report_that_cannot_be_written_is_printed(cli, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import mindref
 from mindref.cli.recall import parse_item_ids
 from mindref.recommender.serving import ServedModel
+from tests.recall.annoy_trees import needs_annoy
 from tests.runs import messages, options, trained
 
 SELECTION = "expected one of --user, --history, --all-users"
@@ -75,6 +76,7 @@ def test_a_history_is_a_csv_row(text, ids):
     assert parse_item_ids("--history", text) == ids
 
 
+@needs_annoy
 def test_approximate_lists_are_marked(cli, run):
     result = cli("recall", run, "--history", history(run), "--json", "--index", "annoy")
     (answer,) = json.loads(result.out)

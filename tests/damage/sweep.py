@@ -16,6 +16,7 @@ from mindref.errors import RunError
 from tests.damage import damaged_runs
 from tests.damage.damage_ops import DamageOp, byte_ops, replacement_ops, swap_file
 from tests.damage.damaged_runs import DamagedFolder, Query
+from tests.recall.annoy_trees import INDEX
 
 HAZARDS = ("a pipe", "a device", "huge, then zeros", "huge, all zeros", "a huge array")
 """Operations that may hang a process or fill the memory. They run in a child process."""
@@ -115,7 +116,7 @@ def sweep(
 
 
 MAKE: dict[str, Callable[[Path], DamagedFolder]] = {
-    "mind": lambda folder: damaged_runs.trained_family(folder, "mind", index="annoy"),
+    "mind": lambda folder: damaged_runs.trained_family(folder, "mind", index=INDEX),
     "mind_plus": lambda folder: damaged_runs.trained_family(folder, "mind_plus"),
     "youtube_dnn": lambda folder: damaged_runs.trained_family(
         folder, "youtube_dnn", user_features=["age"]

@@ -34,6 +34,8 @@ def moment(path, text, form="auto"):
         ("3-4-2012 00:00:07", "day-first", 1333411207),
         ("Apr 13, 2012", "%b %d, %Y", 1334275200),
         ("13 04 69 +0100", "%d %m %y %z", -22726800),
+        ("29/02 01:00", "%d/%m %H:%M", -2077743600),
+        ("100%13/4", "100%%%d/%m", -2073945600),
     ],
 )
 def test_a_time_is_seconds_or_a_date_in_utc(tmp_path, monkeypatch, text, form, seconds):

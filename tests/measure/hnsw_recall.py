@@ -1,6 +1,6 @@
 """Measure how many of the top 50 an HNSW graph of faiss finds by inner product.
 
-    pip install 'mindref[faiss]'
+    pip install '.[faiss]'
     OPENBLAS_NUM_THREADS=1 python -m tests.measure.hnsw_recall
 
 The vectors are those of tests/measure/index_speed.py, 20,000 items and 200 queries. For each number

@@ -1,6 +1,6 @@
 """Compare every kind of index with exact search: users per second, and recall of the lists.
 
-    pip install 'mindref[faiss]'
+    pip install '.[faiss]'
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.measure.index_speed 100000
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.measure.index_speed RUN
     OPENBLAS_NUM_THREADS=1 MINDREF_THREADS=2 python -m tests.measure.index_speed 1000000 faiss-ivf

@@ -161,7 +161,7 @@ def test_without_the_package_only_the_fit_of_wals_raises(monkeypatch):
 
     monkeypatch.setattr(interactions, "import_module", missing)
     message = "model: expected the package implicit, which fits wals, got none"
-    with raises_exactly(ConfigError, f"{message} installed; pip install 'mindref[baselines]'"):
+    with raises_exactly(ConfigError, f"{message} installed; pip install 'implicit>=0.7'"):
         fitted([[0, 1]], 2)
     folded(SMALL, [[0]])
     knn.scored([[0]], knn.fitted([[0, 1]], 2))

@@ -1,28 +1,20 @@
 """Annoy: the extra coordinate, exact scores, and equal or zero vectors."""
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mindref.errors import DataError
-from mindref.recall import ExactIndex, annoy, build_index, nearest_items
-from mindref.recall.approximate import ApproximateIndex, scale_by_longest
+from mindref.errors import DataError, RunError
+from mindref.recall import ExactIndex, build_index, nearest_items, open_index
+from mindref.recall.approximate import scale_by_longest
 from tests import spec_pages
+from tests.recall.annoy_trees import annoy_module, index_of, vectors
 from tests.runs import python_output
 
-
-def vectors(n, width=8, seed=0):
-    """Vectors as those of a factorisation: a common direction, and norms by popularity."""
-    rng = np.random.default_rng(seed)
-    lengths = np.exp(rng.standard_normal((n, 1)) / 2)
-    return ((rng.standard_normal((n, width)) + 2) * lengths).astype(np.float32)
-
-
-def index_of(items, effort=100_000):
-    scaled = scale_by_longest(items)
-    trees = annoy.Annoy().build(scaled, seed=1, n_jobs=1, n_trees=10)
-    return ApproximateIndex("annoy", trees, items, effort)
+annoy = annoy_module()
 
 
 @pytest.mark.rules("recall-R11", "recall-R30")
@@ -151,3 +143,48 @@ def test_the_self_test_recognises_a_broken_annoy(monkeypatch):
         annoy.self_test_failure.cache_clear()
         assert reason in str(annoy.self_test_failure())
     annoy.self_test_failure.cache_clear()
+
+
+def fake_distribution(name, library):
+    """A distribution of the module, which recorded a library with this content."""
+    digest = urlsafe_b64encode(sha256(library).digest()).rstrip(b"=").decode()
+    files = [SimpleNamespace(hash=None), SimpleNamespace(hash=SimpleNamespace(value=digest))]
+    return SimpleNamespace(name=name, version="1.17.3", files=files)
+
+
+@pytest.mark.rules("recall-R53")
+@pytest.mark.parametrize(
+    ("libraries", "version"),
+    [
+        ({"annoy": b"here"}, "annoy 1.17.3"),
+        ({"annoy-mm": b"rewritten by conda"}, "annoy-mm 1.17.3"),
+        ({"annoy": b"replaced", "annoy-mm": b"here"}, "annoy-mm 1.17.3"),
+        ({"annoy": b"here", "annoy-mm": b"replaced"}, "annoy 1.17.3"),
+        ({"annoy": b"a", "annoy-mm": b"b"}, "annoy 1.17.3, annoy-mm 1.17.3"),
+        ({}, "annoy of unknown version"),
+    ],
+)
+def test_the_version_names_the_distribution_of_the_library(
+    libraries, version, tmp_path, monkeypatch
+):
+    (tmp_path / "annoylib.so").write_bytes(b"here")
+    library = SimpleNamespace(__file__=str(tmp_path / "annoylib.so"))
+    found = {name: fake_distribution(name, content) for name, content in libraries.items()}
+    names = {"annoy": [*found, *found]} if found else {}
+    monkeypatch.setattr(annoy.metadata, "packages_distributions", lambda: names)
+    monkeypatch.setattr(annoy.metadata, "distribution", found.__getitem__)
+    monkeypatch.setattr(annoy, "import_module", lambda _: library)
+    annoy.distribution_version.cache_clear()
+    assert annoy.Annoy().version() == version
+    annoy.distribution_version.cache_clear()
+
+
+@pytest.mark.rules("recall-R53")
+def test_an_index_of_another_distribution_is_not_opened(tmp_path, monkeypatch):
+    items, queries = vectors(300), vectors(20, seed=1)
+    build_index(items, queries, directory=tmp_path, kind="annoy", options={"n_trees": 2})
+    monkeypatch.setattr(annoy.Annoy, "load", lambda *_: pytest.fail("opened"))
+    other = "annoy" if "annoy-mm" in annoy.distribution_version() else "annoy-mm"
+    monkeypatch.setattr(annoy, "distribution_version", lambda: f"{other} 1.17.3")
+    with pytest.raises(RunError, match=rf"version: expected '?{other} 1\.17\.3"):
+        open_index(tmp_path, items)

@@ -10,9 +10,10 @@ import pytest
 
 from mindref.recommender.bulk import recall_lists
 from tests.damage.damaged_runs import HISTORIES, train_small_run
+from tests.recall.annoy_trees import needs_annoy
 from tests.runs import REPOSITORY, call
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_annoy]
 
 BUILDS = {
     "one neighbour": "return [0]",

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, DataError, RunError
-from mindref.recall import ExactIndex, annoy, build, build_index, nearest_items, open_index, probe
+from mindref.recall import ExactIndex, build, build_index, nearest_items, open_index, probe
 from mindref.recall.manifest import NAME, Manifest
 from mindref.recall.probe import ProbedRecall
 from tests.recall import example_plugins
-from tests.recall.test_annoy import index_of, vectors
+from tests.recall.annoy_trees import annoy_module, index_of, vectors
 
+annoy = annoy_module()
 QUERIES = vectors(20, seed=1)
 THREE, TWO = {"n_trees": 3}, {"n_trees": 2}
 

@@ -10,7 +10,7 @@ import pytest
 from mindref.errors import BackendError, DataError, RunError
 from mindref.recall import ExactIndex, build_index, nearest_items, open_index, registry
 from mindref.recall.build import write_plugin_index
-from tests.recall.test_annoy import vectors
+from tests.recall.annoy_trees import vectors
 from tests.recall.test_build import QUERIES
 from tests.recall.test_merge import check_retrieval
 from tests.recall.test_registry import auto
@@ -156,7 +156,7 @@ def test_the_version_is_that_of_faiss_and_without_it_the_error_names_the_extra(
         assert plugin.version() == f"faiss {faiss.__version__}"
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
-    with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'mindref\[faiss\]'"):
+    with pytest.raises(BackendError, match=r"index faiss-ivf: .*pip install 'faiss-cpu>="):
         built(tmp_path, "faiss-ivf", vectors(300))
 
 
@@ -175,4 +175,4 @@ def test_auto_reports_which_libraries_are_missing(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
     index = built(tmp_path, "auto", vectors(300))
     assert index.kind == "annoy"
-    assert index.choice_reason.endswith("; faiss is not installed (pip install 'mindref[faiss]')")
+    assert index.choice_reason.endswith("; faiss is not installed (pip install 'faiss-cpu>=1.15')")

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from mindref.errors import RunError
-from mindref.recall import annoy, build_index, manifest, open_index
+from mindref.recall import build_index, manifest, open_index
 from mindref.recall.approximate import BLOCK, scale_by_longest
 from mindref.run.files import sealed
-from tests.recall.test_annoy import vectors
+from tests.recall.annoy_trees import annoy_module, vectors
 from tests.runs import change_json
+
+annoy = annoy_module()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from mindref.errors import DataError
 from mindref.evaluation import top_n
 from mindref.recall import ExactIndex, merge_lists, nearest_items, retrieve_top_n
 from mindref.recall.retrieval import list_length
-from tests.recall.test_annoy import index_of, vectors
+from tests.recall.annoy_trees import index_of, vectors
 
 ITEMS = np.array([[3.0, 0], [0, 1], [1, 1], [2, 0], [0, 0]])
 INTERESTS = np.array([[1.0, 0], [0, 2]])

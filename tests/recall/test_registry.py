@@ -7,8 +7,8 @@ import pytest
 
 from mindref.errors import BackendError, ConfigError, RunError
 from mindref.recall import build, build_index, nearest_items, open_index, registry, retrieve_top_n
+from tests.recall.annoy_trees import vectors
 from tests.recall.example_plugins import HERE, Careless, Half, Wanton, install
-from tests.recall.test_annoy import vectors
 from tests.recall.test_build import QUERIES, manifest_of
 from tests.runs import python_output
 

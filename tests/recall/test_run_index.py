@@ -15,6 +15,7 @@ from mindref.recall.probe import ProbedRecall
 from mindref.recommender import bulk
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.sharding import index_facts
+from tests.recall.annoy_trees import needs_annoy
 from tests.recall.example_plugins import install
 from tests.recommender.test_bulk import HISTORY, answers, counted, manifest
 from tests.runs import trained
@@ -32,6 +33,7 @@ def run(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
+@needs_annoy
 def test_exact_search_needs_no_index_and_keeps_an_existing_one(run, monkeypatch):
     built = counted(monkeypatch)
     first = answers(run, history=HISTORY, kind="exact")
@@ -43,6 +45,7 @@ def test_exact_search_needs_no_index_and_keeps_an_existing_one(run, monkeypatch)
     assert built == ["annoy"]
 
 
+@needs_annoy
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("Error in write_index")]
 )
@@ -71,6 +74,7 @@ def measured(monkeypatch, **took):
     )
 
 
+@needs_annoy
 @pytest.mark.parametrize("gone", ["faiss", "entry point"])
 def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, monkeypatch, gone):
     """Another machine that shares the folder may have it."""
@@ -85,7 +89,7 @@ def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, monkeypat
         monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
     else:
         install(monkeypatch, annoy=ANNOY)
-    hint = r"index by faiss-ivf .*; pip install 'mindref\[faiss\]', or search with --index exact"
+    hint = r"index by faiss-ivf .*; pip install 'faiss-cpu>=[\d.]+', or search with --index exact"
     with pytest.raises(BackendError, match=hint):
         answers(run, history=HISTORY)
     assert (run / "index" / "manifest.json").read_bytes() == before
@@ -95,6 +99,7 @@ def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, monkeypat
     assert built == ["annoy"], "what is asked for by name is built"
 
 
+@needs_annoy
 def test_auto_measures_again_after_an_installation(run, monkeypatch):
     install(monkeypatch, annoy=ANNOY)
     measured(monkeypatch, annoy=2.0, **{"faiss-ivf": 0.5})
@@ -149,6 +154,7 @@ def test_other_processes_wait_for_the_building_process(run, monkeypatch):
     assert built == ["auto"]
 
 
+@needs_annoy
 def test_a_shard_names_its_index(run):
     found = recall_lists(run, history=HISTORY, kind="annoy")
     sha256 = manifest(run)["file_sha256"]

@@ -15,6 +15,7 @@ from mindref.recall.lists import UserList
 from mindref.recommender import bulk
 from mindref.recommender.bulk import recall_lists
 from mindref.recommender.trainer import resume_run
+from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, stop_after, trained, trainer
 
 LOG = loaded().log
@@ -94,6 +95,7 @@ def built(monkeypatch):
     return counted(monkeypatch)
 
 
+@needs_annoy
 def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
     assert not (run / "index").exists()
     first = answers(run, history=HISTORY)
@@ -106,6 +108,7 @@ def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
     assert built == ["auto", "annoy", "faiss-flat"]
 
 
+@needs_annoy
 @pytest.mark.parametrize("name", ["manifest.json", "*.index"])
 @pytest.mark.parametrize("data", [b"", b"garbage", None])
 def test_a_damaged_index_is_built_again(run, built, name, data):
@@ -134,6 +137,7 @@ def test_an_index_of_an_older_model_is_built_again(tmp_path, built):
     assert answer.items == mindref.load(run).recommend(HISTORY, 20)
 
 
+@needs_annoy
 def test_annoy_equals_exact_search_on_a_small_catalogue(run):
     exact, approximate = (answers(run, n=10, kind=kind) for kind in ("exact", "annoy"))
     assert len(exact) == len(approximate) == 60
@@ -144,6 +148,7 @@ def test_annoy_equals_exact_search_on_a_small_catalogue(run):
         np.testing.assert_allclose(*scores, rtol=1e-5)
 
 
+@needs_annoy
 def test_auto_keeps_a_measured_choice(run, built, monkeypatch):
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 50)
     for module in (bulk, run_index):
@@ -202,6 +207,7 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run, tmp_path):
             recall_lists(run, users=users, data=other)
 
 
+@needs_annoy
 def test_warnings_name_unknown_items_and_approximate_search(run):
     assert recall_lists(run).warnings == []
     assert recall_lists(run, history=HISTORY).warnings == []

@@ -10,6 +10,7 @@ import pytest
 import mindref
 from mindref.data.log import Ragged
 from mindref.recall import build_index, open_index, retrieve_top_n
+from tests.recall.annoy_trees import needs_annoy
 from tests.recommender import queries
 from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
 from tests.runs import REPOSITORY, python_output, trained
@@ -93,7 +94,9 @@ def test_a_backend_answers_steps_and_interests_at_once(backend, dtype):
 
 
 @pytest.mark.rules("recall-R41")
-@pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-flat", "faiss-ivf"])
+@pytest.mark.parametrize(
+    "kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-flat", "faiss-ivf"]
+)
 @pytest.mark.slow(every=2)
 def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
     if kind.startswith("faiss"):

@@ -15,6 +15,7 @@ from mindref.recall import shard_file
 from mindref.recall.lists import FRAMES
 from mindref.recommender import bulk, sharding, top_n_lists
 from mindref.recommender.sharding import recall_all
+from tests.recall.annoy_trees import needs_annoy
 from tests.runs import trained
 
 BLOCK = 7  # 60 users in nine blocks
@@ -70,7 +71,7 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call, tmp_path):
 
 
 @pytest.mark.rules("recall-R35", "recall-R36")
-@pytest.mark.parametrize("kind", ["annoy", "faiss-ivf"])
+@pytest.mark.parametrize("kind", [pytest.param("annoy", marks=needs_annoy), "faiss-ivf"])
 def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
@@ -120,7 +121,7 @@ EXECUTORS = {
 @pytest.mark.rules("recall-R39")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("make", EXECUTORS.values(), ids=EXECUTORS)
-@pytest.mark.parametrize("kind", ["exact", "annoy", "faiss-ivf"])
+@pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-ivf"])
 @pytest.mark.slow(every=9)
 def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
     if kind == "faiss-ivf":
@@ -135,6 +136,7 @@ def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
 
 @pytest.mark.rules("recall-R39")
 @pytest.mark.slow
+@needs_annoy
 def test_dask_writes_the_same_bytes(run, tmp_path):
     distributed = pytest.importorskip(
         "distributed", reason="distributed is not installed: the extra `dask`"

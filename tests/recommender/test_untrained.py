@@ -25,6 +25,7 @@ from mindref.study.case_study.numbers import make_item_list
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
 from mindref.study.tracing import TrainingPair, displayed_items
 from mindref.study.user_summary import list_top_items
+from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, trained, trainer
 
 LOG = loaded().log
@@ -70,7 +71,7 @@ def test_no_list_of_a_run_has_an_untrained_item(run):
 
 
 @pytest.mark.rules("model-R43")
-@pytest.mark.parametrize("kind", ["exact", "annoy"])
+@pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy)])
 def test_lists_of_an_index_are_those_of_exact_search_without_untrained_items(mind_run, kind):
     model = mindref.load(mind_run)
     for answer in recall_lists(mind_run, n=LENGTH, kind=kind):

@@ -1,4 +1,4 @@
-"""A small run with an Annoy index, and a copy of it for each test."""
+"""A small run with an index, and a copy of it for each test."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.security.tampering import recall
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory):
-    """A run with an Annoy index; tests change copies."""
+    """A run with an index; tests change copies."""
     run = train_small_run(tmp_path_factory.mktemp("security") / "run", user_features=["age"])
     recall(run)
     return run

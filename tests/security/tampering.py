@@ -12,6 +12,7 @@ from mindref.recommender.bulk import BulkRecall, recall_lists
 from mindref.run import array_files
 from mindref.run.files import sealed
 from tests.damage.damaged_runs import HISTORIES
+from tests.recall.annoy_trees import INDEX
 
 Edit = Callable[[dict[str, Any]], Any]
 
@@ -47,6 +48,6 @@ def recommend(run: Path) -> Any:
     return load(run).recommend(HISTORIES[0], 5)
 
 
-def recall(run: Path, kind: str = "annoy") -> BulkRecall:
+def recall(run: Path, kind: str = INDEX) -> BulkRecall:
     """Return the lists of the run for a history, by an index of this kind."""
     return recall_lists(run, history=HISTORIES[0], kind=kind)

@@ -58,7 +58,7 @@ def test_an_edited_item_table_raises_and_resuming_restores_it(run):
 
 @pytest.mark.rules("security-R1")
 def test_an_edited_index_manifest_rebuilds_the_index(run):
-    edit_json(run / "index" / NAME, lambda words: words.update(effort=1), seal=False)
+    edit_json(run / "index" / NAME, lambda words: words.update(effort=7), seal=False)
     first, second = (
         [line for line in recall(run).warnings if "built again" in line] for _ in range(2)
     )

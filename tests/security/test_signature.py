@@ -3,15 +3,16 @@
 import os
 import shutil
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from mindref.errors import ConfigError
 from mindref.recall import run_index, signature
-from mindref.recall.annoy import Annoy
 from mindref.recall.manifest import NAME
+from tests.recall.annoy_trees import annoy_module
 from tests.security.tampering import edit_json, recall
+
+Annoy = annoy_module().Annoy
 
 
 @pytest.mark.rules("security-R11")
@@ -72,12 +73,12 @@ def test_the_key_is_created_once_and_private(tmp_path, monkeypatch):
 def homeless(monkeypatch):
     """A user id without name and home folder, as in a container."""
 
-    def home():
-        raise RuntimeError("Could not determine home directory.")
+    def home(*_, **__):
+        raise RuntimeError("could not determine the home directory")
 
     for name in (signature.KEY, "XDG_STATE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", home)
+    monkeypatch.setattr("platformdirs.user_state_dir", home)
 
 
 @pytest.mark.rules("security-R11")
@@ -142,3 +143,20 @@ def test_a_key_is_synced_before_it_is_linked(tmp_path, monkeypatch):
         )
     assert signature.make_key() is not None
     assert done == ["fsync", "link"]
+
+
+@pytest.mark.rules("security-R11")
+def test_a_key_in_the_folder_of_older_versions_stays_in_use(tmp_path, monkeypatch):
+    """On macOS and Windows, older versions used another folder than platformdirs."""
+    monkeypatch.delenv(signature.KEY)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "former"))
+    monkeypatch.setattr("platformdirs.user_state_dir", lambda *_, **__: str(tmp_path / "new"))
+    assert signature.key_path() == tmp_path / "new" / "key"
+    old = tmp_path / "former" / "mindref" / "key"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"k" * 32)
+    assert signature.make_key() == b"k" * 32
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "key").write_bytes(b"n" * 32)
+    assert signature.read_key() == b"n" * 32

@@ -180,7 +180,7 @@ def test_an_unknown_file_ending_raises(name):
 
 def test_without_matplotlib_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'mindref\[plot\]', or write .json"):
+    with pytest.raises(ConfigError, match=r"pip install 'matplotlib>=[\d.]+', or write .json"):
         write_case_study(tmp_path / "x.svg", STUDY)
     write_case_study(tmp_path / "x.json", STUDY)
     assert json.loads((tmp_path / "x.json").read_text()) == STUDY.to_dict()

@@ -34,7 +34,7 @@ class JaxBackend(FrameworkBackend):
         try:
             from mindref_jax.devices import find_device
         except ModuleNotFoundError as error:
-            todo = "pip install 'mindref[jax]', or ./backends/jax in a checkout"
+            todo = "pip install 'jax>=0.10'"
             raise BackendError(say("backend jax", "JAX", error, todo)) from error
         return JaxBackend(find_device(device))
 

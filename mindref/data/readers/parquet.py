@@ -1,4 +1,4 @@
-"""Format `parquet`, read by the extra `mindref[parquet]`. Row numbers replace line numbers."""
+"""Format `parquet`, read by the extra `parquet`. Row numbers replace line numbers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mindref.data.readers.table import ReaderInput, values_as_text
 from mindref.data.readers.tally import Tally
 from mindref.data.times import TimeParser, time_parser
 from mindref.errors import DataError, say
+from mindref.process.requirements import install_extra
 
 MAGIC = b"PAR1"
 BATCH_ROWS = 8192  # rows that are converted to text at once
@@ -67,7 +68,7 @@ def open_parquet(file: DataFile) -> Any:
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        todo = "pip install 'mindref[parquet]'"
+        todo = install_extra("parquet")
         raise DataError(say(str(file), "pyarrow, which reads Parquet", "none", todo)) from error
     source: Any = file.path
     if not file.is_unpacked():

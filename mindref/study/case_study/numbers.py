@@ -20,6 +20,7 @@ from mindref.data.log import Ints
 from mindref.errors import ConfigError, say
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import item_matrix
+from mindref.process.requirements import install_extra
 from mindref.run import atomic
 from mindref.shapes import Array
 from mindref.study.case_study.controls import (
@@ -282,5 +283,5 @@ def check_figure_path(path: Path) -> None:
     if path.suffix not in FORMATS:
         raise ConfigError(say(str(path), f"a name ending in {' or '.join(FORMATS)}", path.suffix))
     if path.suffix != ".json" and find_spec("matplotlib") is None:
-        todo = "pip install 'mindref[plot]', or write .json"
+        todo = f"{install_extra('plot')}, or write .json"
         raise ConfigError(say(str(path), "matplotlib", "not installed", todo))

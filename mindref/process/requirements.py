@@ -1,0 +1,69 @@
+"""The requirements in the metadata of mindref, and the commands that install them.
+
+Every hint to install something is made here. No hint names a distribution that the authors have not
+published: whoever registers a free name runs code on the machine of each reader of the hint.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from importlib import metadata
+from typing import NamedTuple
+
+UNPUBLISHED = ("mindref", "mindref-torch", "mindref-jax")
+"""The distributions of this repository. They are installed from a checkout."""
+
+LINE = re.compile(r"([A-Za-z0-9._-]+)(\[[^]]*\])? *\(?([^;)]*)\)? *(?:;(.*))?")
+PYTHON_BELOW = re.compile(r"""python_version *< *["'](\d+)\.(\d+)["']""")
+OF_EXTRA = re.compile(r"""extra *== *["']([^"']+)["']""")
+
+COMPILED = {"annoy": "pip install annoy, which needs a C++ compiler on this Python"}
+"""Extra -> how to install its library on a version of Python for which no wheel exists."""
+
+
+class Requirement(NamedTuple):
+    """A library that mindref needs, or that one of its extras needs."""
+
+    name: str
+    version: str  # for example >=1.26
+    extra: str  # "" for a library that is always needed
+
+
+def read_requirements() -> list[Requirement]:
+    """Return the requirements that apply to this Python; [] if mindref has no metadata."""
+    lines: list[str] = []
+    with suppress(metadata.PackageNotFoundError):
+        lines = metadata.requires("mindref") or []
+    requirements = []
+    for line in lines:
+        match = LINE.fullmatch(line)
+        if match and match[1] not in UNPUBLISHED and applies_here(match[4] or ""):
+            extra = OF_EXTRA.search(match[4] or "")
+            requirements.append(Requirement(match[1], match[3].strip(), extra[1] if extra else ""))
+    return requirements
+
+
+def applies_here(marker: str) -> bool:
+    """Return whether the condition on the version of Python in a marker is true, if it has one."""
+    below = PYTHON_BELOW.search(marker)
+    return below is None or sys.version_info < (int(below[1]), int(below[2]))
+
+
+def install_extra(extra: str) -> str:
+    """Return the command that installs the libraries of an extra of mindref."""
+    libraries = [f"'{x.name}{x.version}'" for x in read_requirements() if x.extra == extra]
+    if libraries:
+        return f"pip install {' '.join(libraries)}"
+    return COMPILED.get(extra, f"in a checkout of mindref: pip install '.[{extra}]'")
+
+
+def reinstall_mindref() -> str:
+    """Return the command that installs mindref again."""
+    return "in a checkout of mindref: pip install --force-reinstall --no-cache-dir ."
+
+
+def install_backend(folder: str) -> str:
+    """Return the command that installs a package of backends/, for example `torch[export]`."""
+    return f"in a checkout of mindref: pip install . './backends/{folder}'"

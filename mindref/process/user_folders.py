@@ -1,0 +1,45 @@
+"""Folders of the user: the cache of compiled functions, and the state with the user's key.
+
+platformdirs returns the folder that each system intends: on Linux `$XDG_CACHE_HOME` and
+`$XDG_STATE_HOME`, by default `~/.cache` and `~/.local/state`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+
+def user_cache_folder() -> Path | None:
+    """Return the folder for files that can be computed again, or None without a home folder."""
+    return folder_or_none(lambda: platformdirs.user_cache_dir("mindref", appauthor=False))
+
+
+def user_state_folder() -> Path | None:
+    """Return the folder for files that must be kept, or None without a home folder."""
+    return folder_or_none(lambda: platformdirs.user_state_dir("mindref", appauthor=False))
+
+
+def former_state_folder() -> Path | None:
+    """Return the state folder of versions before platformdirs, or None without a home folder.
+
+    On Linux it is `user_state_folder`. On macOS and Windows it may be another folder.
+    """
+    state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
+    return folder_or_none(lambda: os.path.join(os.path.expanduser(state), "mindref"))
+
+
+def folder_or_none(find_folder: Callable[[], str]) -> Path | None:
+    """Return the folder that a function finds, or None without a home folder.
+
+    A user id in a container may have no home. Then platformdirs raises RuntimeError, and older
+    versions return a path that begins with "~".
+    """
+    try:
+        folder = find_folder()
+    except RuntimeError:
+        return None
+    return Path(folder) if os.path.isabs(folder) else None

@@ -1,0 +1,95 @@
+"""Hints to install something: from the metadata, and never an unpublished distribution."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mindref.process import requirements
+from mindref.recall.registry import install_command
+
+REPOSITORY = Path(__file__).parent.parent.parent
+PIP = re.compile(r"pip3? install ([^`\n#]*)")
+LOCAL = re.compile(r"^\.(/|\[|$)")
+TEXTS = (".py", ".md", ".toml", ".yml", ".yaml", ".ipynb", ".cfg", ".tsv", "run")
+
+
+def unpublished(text):
+    """Return the arguments of `pip install` in a text that name a distribution of this repository.
+
+    A path (`.`, `./backends/torch`) is allowed.
+    """
+    words = [word.strip("'\"(),;\\") for line in PIP.findall(text) for word in line.split()]
+    names = [word for word in words if not LOCAL.match(word)]
+    return [x for x in names if re.split(r"[\[<>=~!]", x)[0] in requirements.UNPUBLISHED]
+
+
+def tracked_files():
+    """Return the text files of the repository, as Git or a source distribution lists them."""
+    done = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True)
+    names = done.stdout.splitlines() if done.returncode == 0 else []
+    paths = [REPOSITORY / name for name in names] or REPOSITORY.rglob("*")
+    return [path for path in paths if path.name.endswith(TEXTS) and path.is_file()]
+
+
+def test_no_file_names_an_unpublished_distribution_to_install():
+    this_file = Path(__file__)
+    bad = {
+        str(path.relative_to(REPOSITORY)): names
+        for path in tracked_files()
+        if path != this_file
+        if (names := unpublished(path.read_text(encoding="utf-8", errors="replace")))
+    }
+    assert bad == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["pip install 'mindref[torch]'", "pip install mindref", "pip install -U mindref-jax>=1"]
+)
+def test_a_planted_name_is_found(text):
+    assert len(unpublished(text)) == 1
+    assert unpublished(text.replace("install ", "install . './backends/torch[export]' ")) != []
+
+
+def test_paths_of_a_checkout_are_no_names():
+    assert unpublished("pip install . './backends/torch[export]' -e '.[test]' 'torch>=2.9'") == []
+
+
+def test_the_hint_of_an_extra_names_its_libraries():
+    metadata = requirements.metadata.metadata("mindref")
+    for extra in metadata.get_all("Provides-Extra") or ():
+        command = requirements.install_extra(extra)
+        assert unpublished(command) == []
+        assert command.startswith("pip install ")
+    assert re.fullmatch(r"pip install 'pyarrow>=[\d.]+'", requirements.install_extra("parquet"))
+
+
+def test_the_hints_of_indexes_and_backends():
+    assert re.fullmatch(r"pip install 'faiss-cpu>=[\d.]+'", install_command("faiss-ivf"))
+    expected = "in a checkout of mindref: pip install . './backends/torch[export]'"
+    assert requirements.install_backend("torch[export]") == expected
+    assert unpublished(requirements.reinstall_mindref()) == []
+
+
+@pytest.mark.parametrize(
+    ("marker", "applies"),
+    [("", True), ('python_version < "3.1"', False), ("python_version<'4.0'", True)],
+)
+def test_a_requirement_of_another_python_is_left_out(marker, applies, monkeypatch):
+    line = f'annoy-mm==1.17.3; {marker} and extra == "annoy"'.replace("; and", ";")
+    monkeypatch.setattr(requirements.metadata, "requires", lambda _: ["numpy>=1.26", line])
+    found = requirements.read_requirements()
+    assert found[0] == ("numpy", ">=1.26", "")
+    assert (("annoy-mm", "==1.17.3", "annoy") in found) == applies
+    command = requirements.install_extra("annoy")
+    assert command.startswith("pip install 'annoy-mm==" if applies else "pip install annoy, which")
+
+
+def test_without_metadata_the_hint_names_the_checkout(monkeypatch):
+    def missing(name):
+        raise requirements.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(requirements.metadata, "requires", missing)
+    expected = "in a checkout of mindref: pip install '.[parquet]'"
+    assert requirements.install_extra("parquet") == expected
