@@ -17,6 +17,8 @@ rerank             reranking of candidates with DIN, and the gain
 din_indexability   how well item vectors of an index can approximate DIN's scores
 export             a trained model as files for serving without mindref
 export_check       comparison of an exported file with the reference
+vector_export      vectors of items and users as files for other engines
+model_card         the model card of exported vectors
 """
 
 from __future__ import annotations
