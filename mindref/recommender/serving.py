@@ -237,7 +237,8 @@ class ServedModel:
         if per_interest is None:
             return
         self.require_vectors(subject, "a model with interests")
-        if isinstance(per_interest, bool) or per_interest < 1:
+        is_integer = isinstance(per_interest, int | np.integer)
+        if not is_integer or isinstance(per_interest, bool) or per_interest < 1:
             raise ConfigError(say(subject, "an integer of at least 1", repr(per_interest)))
 
     def excludes_seen(self, exclude_seen: bool | None) -> bool:

@@ -14,6 +14,9 @@ from tests.recommender import queries
 from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
 from tests.runs import REPOSITORY, python_output, trained
 
+# one history is empty, and a model without scores for it returns an empty list with a warning
+pytestmark = pytest.mark.filterwarnings("ignore:1 of 1 requests have no known behaviour")
+
 MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf")
 FORK = "ignore:This process .* is multi-threaded:DeprecationWarning"
 

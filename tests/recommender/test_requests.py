@@ -89,7 +89,8 @@ def test_requests_may_be_arrays_and_ids_of_any_type_that_fit_accepts():
 
 
 @pytest.mark.rules("recall-R42", "recall-R44", "recall-R4")
-def test_lists_for_all_users_and_by_user(model):
+def test_lists_for_all_users_and_by_user(model, monkeypatch):
+    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 2)
     everything = model.recommend_many(USERS[:4], n=500)
     top = {user: [name for name, _, _ in lists_of(everything, user)[0]] for user in USERS[:4]}
     shared = ITEMS[::2]
@@ -241,6 +242,7 @@ def test_an_allow_list_without_known_ids_is_an_error(model, only):
             ConfigError,
             "per_interest: expected an integer of at least 1",
         ),
+        (USERS, {"per_interest": 2.5}, ConfigError, "per_interest: expected an integer of at"),
         (USERS, {"per_interest": True}, ConfigError, "per_interest: expected an integer of at"),
         (USERS, {"only": "article-0001"}, ConfigError, "only: expected item ids, a mapping of"),
         (USERS, {"exclude": 7}, ConfigError, "exclude: expected item ids, a mapping of"),
