@@ -25,6 +25,8 @@ din_indexability   how well item vectors of an index can approximate DIN's score
 export             a trained model as files for serving without mindref
 onnx_export        the user tower as an ONNX file, built from the arrays
 export_check       comparison of an exported file with the reference
+vector_export      vectors of items and users as files for other engines
+model_card         the model card of exported vectors
 """
 
 from __future__ import annotations

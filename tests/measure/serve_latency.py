@@ -6,13 +6,15 @@ The histories are those of users of the run's log, drawn with a fixed seed. Each
 process that sends its next request when the answer of the last one has arrived. The first requests
 of a connection are not counted. The rows are measured in turns, ROUNDS times each. A row has all
 its requests: p50, p90 and p99 in milliseconds, and requests per second. The first row has the same
-requests in this process, one after the other, without HTTP.
+requests in this process, one after the other, without HTTP. The last column is the CPU time of the
+service per request, which other load on the machine changes little (Linux only).
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -43,13 +45,13 @@ def read_histories(run: str) -> list[list[str]]:
 
 @contextmanager
 def start_service(run: str, threads: str):
-    """Yield the port of a service in another process."""
+    """Yield the port and the process id of a service."""
     command = [sys.executable, "-m", "mindref", "serve", run, "--port", "0", "--index", "exact"]
     with subprocess.Popen(
         [*command, "--threads", threads], stdout=subprocess.PIPE, text=True
     ) as service:
         try:
-            yield int(service.stdout.readline().rpartition(":")[2])
+            yield int(service.stdout.readline().rpartition(":")[2]), service.pid
         finally:
             service.terminate()
 
@@ -69,25 +71,34 @@ def send_requests(port: int, bodies: list[bytes], count: int) -> list[float]:
     return seconds[WARM_UP:]
 
 
-def measure_round(port: int, bodies: list[bytes], connections: int, count: int):
-    """Return the seconds of all requests, and of the round."""
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time of a process."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure_round(address: tuple[int, int], bodies: list[bytes], connections: int, count: int):
+    """Return the seconds of all requests, of the round, and of the CPU for each request."""
+    port, process = address
     shares = [bodies[first::connections] for first in range(connections)]
     with ProcessPoolExecutor(connections, get_context("spawn")) as pool:
         list(pool.map(time.sleep, [0.3] * connections))  # every process has started
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), cpu_seconds(process)
         counts = [count // connections] * connections
         seconds = list(pool.map(send_requests, [port] * connections, shares, counts))
-        return np.concatenate(seconds), time.perf_counter() - start
+        elapsed, cpu = time.perf_counter() - start, cpu_seconds(process) - cpu
+        return np.concatenate(seconds), elapsed, cpu / (connections * WARM_UP + sum(counts))
 
 
 def measure_direct(answers: HistoryAnswers, bodies: list[bytes], count: int):
-    """Return the seconds of each request without HTTP, and of the round."""
-    seconds, begin = [], time.perf_counter()
+    """Return the seconds of each request without HTTP, of the round, and of the CPU."""
+    seconds, begin, cpu = [], time.perf_counter(), time.process_time()
     for number in range(WARM_UP + count):
         start = time.perf_counter()
         json.dumps(answers(parse_request(bodies[number % len(bodies)])))
         seconds.append(time.perf_counter() - start)
-    return np.array(seconds[WARM_UP:]), time.perf_counter() - begin
+    cpu = (time.process_time() - cpu) / (WARM_UP + count)
+    return np.array(seconds[WARM_UP:]), time.perf_counter() - begin, cpu
 
 
 def main(run: str, requests: str = "2000", threads: str = "2") -> None:
@@ -96,18 +107,19 @@ def main(run: str, requests: str = "2000", threads: str = "2") -> None:
     bodies = [json.dumps({"history": history, "n": 20}).encode() for history in histories]
     answers = HistoryAnswers.load(Path(run), "exact", None, "cpu", [])
     results = {name: [] for name in ("no HTTP", *map(str, CONNECTIONS))}
-    with start_service(run, threads) as port:
+    with start_service(run, threads) as address:
         for _ in range(ROUNDS):
             results["no HTTP"].append(measure_direct(answers, bodies, count))
             for connections in CONNECTIONS:
-                results[str(connections)].append(measure_round(port, bodies, connections, count))
-    print("| connections | p50, ms | p90, ms | p99, ms | requests per second |")
-    print("|---|--:|--:|--:|--:|")
+                results[str(connections)].append(measure_round(address, bodies, connections, count))
+    print("| connections | p50, ms | p90, ms | p99, ms | requests per second | CPU, ms |")
+    print("|---|--:|--:|--:|--:|--:|")
     for name, rounds in results.items():
-        seconds = np.concatenate([seconds for seconds, _ in rounds])
-        total = sum(elapsed for _, elapsed in rounds)
+        seconds = np.concatenate([seconds for seconds, _, _ in rounds])
+        total = sum(elapsed for _, elapsed, _ in rounds)
+        cpu = np.mean([cpu for _, _, cpu in rounds]) * 1e3
         cells = " | ".join(f"{x * 1e3:.1f}" for x in np.percentile(seconds, [50, 90, 99]))
-        print(f"| {name} | {cells} | {len(seconds) / total:,.0f} |")
+        print(f"| {name} | {cells} | {len(seconds) / total:,.0f} | {cpu:.1f} |")
 
 
 if __name__ == "__main__":
