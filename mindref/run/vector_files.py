@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from mindref.errors import ConfigError, DataError, say
+from mindref.process.requirements import install_extra
 from mindref.run import items as catalogue
 from mindref.run.tsv import escape
 from mindref.shapes import Array, Ints
@@ -171,7 +172,7 @@ def import_pyarrow() -> tuple[Any, Any]:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError as error:
-        todo = "pip install 'mindref[parquet]', or use --format npy"
+        todo = f"{install_extra('parquet')}, or use --format npy"
         raise ConfigError(say("--format parquet", "pyarrow", "none", todo)) from error
     return arrow, parquet
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mindref.errors import ConfigError, say
+from mindref.process.requirements import install_extra
 from mindref.recall import registry
 from mindref.recommender.bulk import describe_index
 from mindref.service.answers import HistoryAnswers
@@ -63,7 +64,7 @@ def require_packages() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        todo = "pip install 'mindref[serve]'"
+        todo = install_extra("serve")
         expected = "starlette, uvicorn and prometheus-client"
         raise ConfigError(say("serve", expected, error, todo)) from error
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from mindref.backend import import_from_cwd
 from mindref.errors import FOREIGN_ERRORS, ConfigError, printable, say
+from mindref.process.requirements import install_extra
 from mindref.recommender.callbacks import Callback
 from mindref.training.loop import Epoch
 
@@ -54,7 +55,7 @@ def install_hint(name: str) -> str:
     entry = installed_trackers().get(name)
     package = entry.dist.name if entry is not None and entry.dist is not None else "mindref"
     if package == "mindref":
-        return f"in a checkout of mindref: pip install '.[{name}]'"
+        return install_extra(name)
     return f"install what the package {package} needs for it"
 
 
