@@ -108,20 +108,20 @@ def search_with_lists(
     size = max(1, NUMBERS // max(1, int(only.lengths.max(initial=1))))
     for start in range(0, len(listed), size):  # recall-R44
         cases = listed[start : start + size]
-        ids = top_n.unite_lists(pad_rows(only.take(cases)), excluded.take(cases), len(items))
+        ids = top_n.unite_lists(pad_candidates(only.take(cases)), excluded.take(cases), len(items))
         inputs = interests[cases], active[cases], items, ids
         write_cases(result, cases, top_n.rescore_candidates(*inputs, n=n, score=score))
-    others = np.flatnonzero(~has_only)
-    if len(others):
-        users, used, hidden = interests[others], active[others], excluded.take(others)
+    unlisted = np.flatnonzero(~has_only)
+    if len(unlisted):
+        users, used, hidden = interests[unlisted], active[unlisted], excluded.take(unlisted)
         lists = retrieve_top_n(
             index, users, used, n=n, exclude=hidden, is_allowed=is_allowed, score=score
         )
-        write_cases(result, others, lists)
+        write_cases(result, unlisted, lists)
     return result
 
 
-def pad_rows(rows: Ragged) -> Ints:
+def pad_candidates(rows: Ragged) -> Ints:
     """Return ragged rows as one array (R, M), padded with -1."""
     padded = np.full((len(rows), int(rows.lengths.max(initial=0))), -1)
     padded[np.arange(padded.shape[1]) < rows.lengths[:, None]] = rows.values
@@ -156,7 +156,7 @@ def retrieve_limited(
 def limit_per_interest(ranked: TopN, n: int, per_interest: int) -> TopN:
     """Return the first n items of each list, without items whose interest has its full number.
 
-    The items are visited from the best one on. The others move up.
+    The items are visited from the best one on. The unlisted move up.
     """
     is_kept = np.zeros(ranked.items.shape, np.bool_)
     for interest in range(int(ranked.interests.max(initial=-1)) + 1):

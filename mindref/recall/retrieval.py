@@ -58,7 +58,7 @@ def retrieve_top_n(
         hidden = excluded.take(cases)
         if is_allowed is not None:
             lists[~is_allowed[lists]] = -1
-            sizes = list_sizes(lists, hidden, len(items))
+            sizes = count_candidates(lists, hidden, len(items))
             is_short[cases] = (requested & (sizes < n)).any(axis=1)  # recall-R43
         merged = merge_lists(lists, users, used, items, n=n, exclude=hidden, score=score)
         write_cases(result, cases, merged)
@@ -97,7 +97,7 @@ def candidate_lists(
     return lists, rows
 
 
-def list_sizes(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
+def count_candidates(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
     """Return the number of distinct items of each list (C, K, M), without excluded items."""
     cases, count, length = lists.shape
     hidden = exclude.take(np.repeat(np.arange(cases), count))

@@ -25,7 +25,7 @@ from mindref.recommender.item_lists import (
     parse_item_lists,
     resolve_lists,
 )
-from mindref.recommender.item_names import list_names
+from mindref.recommender.item_names import quote_ids
 from mindref.recommender.rerank import rerank
 from mindref.recommender.rerank_trainer import load_reranker
 from mindref.recommender.serving import ServedModel
@@ -183,6 +183,9 @@ def recall_lists(
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)  # a missing plugin is an error before slow work
     allow, deny = parse_item_lists("--only", only), parse_item_lists("--exclude", exclude)
+    for lists_of_option in (allow, deny):
+        if lists_of_option is not None and history is not None:
+            lists_of_option.check_histories()
     if allow is not None:  # recall-R48: before the model is loaded
         check_allow_lists(allow, catalogue_of_run(run).ids)
     served = ServedModel.load(run, backend, device, data).load_backend()
@@ -213,7 +216,7 @@ def resolve_users(
     if history is not None:
         rows, unknown = served.encode_history(history, "--history")
         counts = f"{len(unknown)} of {len(history)} items"
-        warning = f"{counts} are not in the catalogue or untrained: {list_names(unknown)}"
+        warning = f"{counts} are not in the catalogue or untrained: {quote_ids(unknown)}"
         if unknown and (proposals := served.names.propose(unknown)):
             warning += f"; {proposals}"
         warnings, profiles = [warning] if unknown else [], served.unknown_profile(1)

@@ -15,7 +15,7 @@ from mindref.data.frames import id_as_text
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, say
 from mindref.recall.item_filter import ItemFilter
-from mindref.recommender.item_names import list_names
+from mindref.recommender.item_names import quote_ids
 from mindref.run.tsv import unescape
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ class ItemLists(NamedTuple):
         for row in self.by_user.values() if self.by_user is not None else self.by_request or ():
             yield from row or ()
 
+    def check_histories(self) -> None:
+        """Raise ConfigError for lists by user, because a history has no user id."""
+        if self.by_user is not None:
+            todo = "a history has no user id: give item ids without users"
+            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
+
     def rows(self, users: Sequence[str] | None, count: int) -> list[list[str] | None]:
         """Return the list of each of `count` requests. users: their ids, None for histories."""
         if self.by_request is not None:
@@ -48,10 +54,9 @@ class ItemLists(NamedTuple):
                 raise ConfigError(say(self.subject, f"{count} lists", len(self.by_request)))
             return list(self.by_request)
         if users is None:
-            todo = "a history has no user id: give item ids without users"
-            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
+            self.check_histories()
         by_user = self.by_user or {}
-        return [by_user.get(user) for user in users]
+        return [by_user.get(user) for user in users or ()]
 
 
 def parse_item_lists(subject: str, value: Any) -> ItemLists | None:
@@ -116,7 +121,8 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
                 else:
                     by_user.setdefault(unescape(fields[0]), []).append(item)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(say(subject, f"a UTF-8 file with {FORMAT}", error)) from error
+        got = getattr(error, "strerror", None) or str(error)
+        raise DataError(say(subject, f"a UTF-8 file with {FORMAT}", got)) from error
     if not texts:
         raise DataError(say(subject, FORMAT, "an empty file"))
     return ItemLists(subject, by_user=by_user) if by_user else ItemLists(subject, shared=shared)
@@ -137,9 +143,9 @@ def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[
     if only is None:
         return
     catalogue = ids if isinstance(ids, Mapping | frozenset) else frozenset(ids)
-    if not any(name in catalogue for name in only.all_ids()):
+    if not any(name in catalogue for name in only.all_ids()):  # recall-R48
         names = list(dict.fromkeys(only.all_ids()))
-        got = f"{len(names)} others: {list_names(names)}" if names else "none"
+        got = f"{len(names)} other ids: {quote_ids(names)}" if names else "none"
         raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
 
 
@@ -174,7 +180,7 @@ def resolve_lists(
         if lists.shared is not None:
             is_listed = np.zeros(len(served.items.ids), np.bool_)
             is_listed[dense_ids(lists.shared, served.dense)] = True
-            allowed = is_listed if is_allow else ~is_listed
+            allowed = is_listed if is_allow else ~is_listed  # recall-R42
             if item_filter.is_allowed is not None:
                 allowed &= item_filter.is_allowed
             item_filter = item_filter._replace(is_allowed=allowed)
@@ -204,15 +210,15 @@ def unknown_users_warning(
     if not unknown:
         return []
     counts = f"{len(unknown)} of {len(by_user)} users"
-    return [f"{subject}: {counts} are not in the log: {list_names(unknown)}"]
+    return [f"{subject}: {counts} are not in the log: {quote_ids(unknown)}"]
 
 
 def unknown_ids_warning(lists: ItemLists, dense: Mapping[str, int]) -> list[str]:
     """Return one line that counts the distinct unknown ids and names five, or nothing."""
-    names = dict.fromkeys(lists.all_ids())
+    names = dict.fromkeys(lists.all_ids())  # recall-R47: distinct ids
     unknown = [name for name in names if name not in dense]
     if not unknown:
         return []
     counts = f"{len(unknown)} of {len(names)} item ids"
-    listed = list_names(unknown)
+    listed = quote_ids(unknown)
     return [f"{lists.subject}: {counts} are not in the catalogue or untrained: {listed}"]

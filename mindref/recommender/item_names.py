@@ -45,11 +45,11 @@ class ItemNames:
 
         An id has priority over a title. Raises DataError for a title of several items.
         """
-        if (item := self.dense.get(name)) is not None or name in self.ids:
+        if (item := self.dense.get(name)) is not None or name in self.ids:  # recall-R50
             return item
         items = self.by_title.get(fold_title(name), [])
         if len(items) > 1:
-            listed = list_names([self.items.ids[i] for i in items])
+            listed = quote_ids([self.items.ids[i] for i in items])
             got = f"{name!r}, the title of {len(items)} items"
             raise DataError(say(subject, "the title of one item, or an id", got, f"ids: {listed}"))
         return items[0] if items else None
@@ -58,7 +58,8 @@ class ItemNames:
         """Raise DataError, with the closest titles, unless a name is an id or a title."""
         if name not in self.ids and fold_title(name) not in self.by_title:
             expected = "an id or a title of the catalogue"
-            raise DataError(say(subject, expected, repr(name), self.propose([name])))
+            todo = self.propose([name]) or "the items.tsv of the run lists all"
+            raise DataError(say(subject, expected, repr(name), todo))
 
     def closest(self, name: str) -> list[str]:
         """Return the closest items as `id 'title'`.
@@ -98,6 +99,6 @@ def fold_title(title: str) -> str:
     return " ".join(title.split()).casefold()
 
 
-def list_names(names: list[str]) -> str:
+def quote_ids(names: list[str]) -> str:
     """Return the first names, quoted, and dots if there are more."""
     return ", ".join(map(repr, names[:SHOWN])) + (" ..." if len(names) > SHOWN else "")

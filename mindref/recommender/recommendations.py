@@ -50,7 +50,7 @@ def import_library(name: str) -> Any:
         raise ConfigError(say(f"to_{name}", f"the library {name}", "none", todo)) from error
 
 
-def join_columns(
+def list_columns(
     names: Sequence[Any], blocks: Iterable[TopN], items: Items, dtype: Any
 ) -> tuple[Recommendations, Ints]:
     """Return the columns of the lists of all blocks, and the length of each list.

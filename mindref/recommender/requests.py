@@ -34,8 +34,8 @@ from mindref.recommender.item_lists import (
     parse_item_lists,
     resolve_lists,
 )
-from mindref.recommender.item_names import ItemNames, list_names
-from mindref.recommender.recommendations import Recommendations, join_columns
+from mindref.recommender.item_names import ItemNames, quote_ids
+from mindref.recommender.recommendations import Recommendations, list_columns
 from mindref.recommender.serving import UNTRAINED, ServedModel
 from mindref.recommender.top_n_lists import (
     clear_uninformed_lists,
@@ -125,7 +125,7 @@ def recommend_many(
     )
     blocks = (ranked for ranked, _ in answers.top_n_blocks())
     dtype = np.float64 if served.scores_only else served.model.config.dtype
-    columns, counts = join_columns(requested.names, blocks, served.items, dtype)
+    columns, counts = list_columns(requested.names, blocks, served.items, dtype)
     uninformed = uninformed_warning(requested.histories, counts)
     print_warnings([*requested.warnings, *lists.warnings, *notes, *uninformed])
     return columns
@@ -150,7 +150,7 @@ def parse_requests(
         total = len(unknown) + len(rows.values)
         counts = f"{len(unknown)} of {total} behaviours"
         text = "are of items that are not in the catalogue or untrained"
-        lines = [f"{counts} {text}: {list_names(unknown)}"]
+        lines = [f"{counts} {text}: {quote_ids(unknown)}"]
     profiles = served.unknown_profile(len(rows))
     return RequestedUsers(range(len(rows)), rows, profiles, unknown, lines), None
 

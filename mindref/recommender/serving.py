@@ -242,6 +242,7 @@ class ServedModel:
 
     def excludes_seen(self, exclude_seen: bool | None) -> bool:
         """Return whether lists leave out the user's items: by default as in training."""
+        # recall-R52
         return bool(self.facts["exclude_seen"]) if exclude_seen is None else exclude_seen
 
     def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:

@@ -1,13 +1,15 @@
 """mindref recall: selection of users, output formats, output files."""
 
 import json
+import re
 import shlex
 
 import pytest
 
 import mindref
 from mindref.cli.recall import parse_item_ids
-from tests.runs import messages
+from mindref.recommender.serving import ServedModel
+from tests.runs import messages, options, trained
 
 SELECTION = "expected one of --user, --history, --all-users"
 NOT_CSV = "--history: expected item ids as one row of CSV"
@@ -164,3 +166,147 @@ def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
     result = cli("recall", "--merge", *paths, "--output", tmp_path / "lists")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert (tmp_path / "lists").read_text() == cli(*arguments).out
+
+
+def served_items(run):
+    """Return the ids of the items that a run may recommend."""
+    return list(mindref.load(run).served.dense)
+
+
+@pytest.mark.rules("recall-R42", "recall-R44", "recall-R47")
+def test_files_of_items_filter_the_lists(cli, run, tmp_path):
+    model, items = mindref.load(run), served_items(run)
+    only, exclude, by_user = (tmp_path / x for x in ("only", "exclude", "by user"))
+    only.write_text("\n".join([*items[::2], "nobody"]))
+    exclude.write_text("\n".join(items[:30]))
+    by_user.write_text(f"customer-0001\t{items[40]}\ncustomer-0001\t{items[44]}\nwho\t{items[0]}\n")
+    filters = ("--only", only, "--exclude", exclude, "--top", 5, "--json")
+    result = cli.succeed("recall", run, "--user", "customer-0004", *filters)
+    text = "item ids are not in the catalogue or untrained: 'nobody'"
+    assert result.err == f"--only {only}: 1 of {len(items[::2]) + 1} {text}\n"
+    expected = model.recommend(user="customer-0004", n=5, only=items[::2], exclude=items[:30])
+    assert [x["item"] for x in json.loads(result.out)[0]["items"]] == [x.item for x in expected]
+    names = ",".join(items[50:55])
+    result = cli.succeed("recall", run, "--history", names, *filters)
+    expected = model.recommend(names.split(","), n=5, only=items[::2], exclude=items[:30])
+    assert [x["item"] for x in json.loads(result.out)[0]["items"]] == [x.item for x in expected]
+    result = cli.succeed("recall", run, "--all-users", "--only", by_user, "--json", "--top", 9)
+    assert f"--only {by_user}: 1 of 2 users are not in the log: 'who'\n" in result.err
+    first, *others = json.loads(result.out)
+    assert {x["item"] for x in first["items"]} <= {items[40], items[44]}
+    assert {len(x["items"]) for x in others} == {9}
+
+
+@pytest.mark.rules("recall-R45")
+def test_a_limit_per_interest_is_an_option(cli, run):
+    arguments = ["recall", run, "--history", ",".join(served_items(run)[:9]), "--json"]
+    (answer,) = json.loads(cli.succeed(*arguments, "--per-interest", 2, "--top", 9).out)
+    counts = [[x["interest"] for x in answer["items"]].count(k) for k in range(answer["interests"])]
+    assert max(counts) == 2
+    table = cli.succeed(*arguments[:-1], "--per-interest", 1).out
+    assert len(table.splitlines()) == 2 + 2 * len(counts)
+
+
+@pytest.mark.rules("recall-R36", "recall-R49")
+def test_shards_with_filters_are_merged_to_the_file_without_shards(cli, run, tmp_path):
+    items, only, other = served_items(run), tmp_path / "only", tmp_path / "other"
+    lines = [f"customer-{u:04}\t{items[i]}" for u in range(1, 30) for i in range(u, u + 40)]
+    only.write_text("\n".join(lines))
+    other.write_text("\n".join(lines[:-1]))
+    limits = ("--all-users", "--top", 7, "--per-interest", 3)
+    whole, merged = tmp_path / "whole", tmp_path / "merged"
+    cli.succeed("recall", run, *limits, "--only", only, "--output", whole)
+    shards = [tmp_path / f"shard-{i}" for i in (1, 2)]
+    for i, shard in enumerate(shards, 1):
+        cli.succeed("recall", run, *limits, "--only", only, "--shard", f"{i}/2", "--output", shard)
+    cli.succeed("recall", "--merge", *shards, "--output", merged)
+    assert merged.read_bytes() == whole.read_bytes()
+    for change in (("--only", other), ("--exclude", other, "--only", only), ("--only", only)):
+        limits = limits[:3] if change == ("--only", only) else limits
+        cli.succeed("recall", run, *limits, *change, "--shard", "2/2", "--output", shards[1])
+        names = "only|exclude|per_interest"
+        message = cli.error_line("recall", "--merge", *shards, "--output", merged)
+        assert re.search(f"shard-2: ({names}): expected .*; merge shards of one recall", message)
+
+
+@pytest.mark.rules("recall-R48")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "x\ny\n",
+            "at least one item id of the catalogue, got 2 other ids: 'x', 'y'; write",
+        ),
+        (
+            "u\tx\nv\ty\n",
+            "at least one item id of the catalogue, got 2 other ids: 'x', 'y'",
+        ),
+        (
+            "",
+            "a user id, a tab and an item id in every line, got an empty file",
+        ),
+        ("a\tb\tc\n", ", line 1: expected one item id a line, or"),
+        (None, "expected a UTF-8 file with one item id a line"),
+    ],
+)
+@pytest.mark.parametrize("option", [("--user", "customer-0001"), ("--all-users",)])
+def test_a_wrong_file_is_an_error_before_the_model_is_loaded(
+    cli, run, tmp_path, monkeypatch, content, message, option
+):
+    monkeypatch.setattr(ServedModel, "load", lambda *_: pytest.fail("the model was loaded"))
+    path = tmp_path / "items"
+    if content is not None:
+        path.write_text(content)
+    assert message in cli.error_line("recall", run, *option, "--only", path)
+    output = ("--all-users", "--shard", "1/2", "--output", tmp_path / "shard")
+    assert message in cli.error_line("recall", run, *output, "--only", path)
+
+
+def test_lists_by_user_do_not_fit_a_history(cli, run, tmp_path, monkeypatch):
+    path = tmp_path / "items"
+    path.write_text(f"customer-0001\t{served_items(run)[0]}\n")
+    message = "expected lists for histories, got lists by user; a history has no user id: give item"
+    names = ",".join(served_items(run)[:3])
+    monkeypatch.setattr(ServedModel, "load", lambda *_: pytest.fail("the model was loaded"))
+    assert message in cli.error_line("recall", run, "--history", names, "--exclude", path)
+
+
+@pytest.mark.rules("recall-R50")
+def test_titles_name_the_items_of_a_history(cli, run):
+    names = served_items(run)[:3]
+    titles = [
+        mindref.load(run).served.items.titles[mindref.load(run).served.dense[x]] for x in names
+    ]
+    by_id = cli.succeed("recall", run, "--history", ",".join(names))
+    text = ",".join(f'"{title}"' for title in titles)
+    assert cli.succeed("recall", run, "--history", text.upper()).out == by_id.out
+    mixed = cli.succeed("recall", run, "--history", f'{names[0]},"{titles[1]}x"')
+    assert mixed.err.startswith(
+        f"1 of 2 items are not in the catalogue or untrained: '{titles[1]}x'"
+    )
+    assert f"; closest: {names[1]} '{titles[1]}'" in mixed.err
+    message = cli.error_line("recall", run, "--history", f'"{titles[1]}x"')
+    assert f"--history: expected an item of the catalogue, got {titles[1]}x; closest: " in message
+
+
+@pytest.mark.rules("recall-R52")
+def test_seen_items_are_left_out_as_in_training(cli, shop, tmp_path):
+    run = tmp_path / "run"
+    arguments = ("--data", shop, "--out", run, "--quiet", "--json", "--include-seen", *options())
+    cli.succeed("train", *arguments)
+    names = served_items(run)[:9]
+    question = ("recall", run, "--history", ",".join(names), "--top", 500, "--json")
+    for option, present in (((), True), (("--exclude-seen",), False), (("--include-seen",), True)):
+        listed = {x["item"] for x in json.loads(cli.succeed(*question, *option).out)[0]["items"]}
+        assert bool(listed & set(names)) == present
+    assert "[default: as in training]" in " ".join(cli.succeed("recall", "--help").out.split())
+
+
+@pytest.mark.rules("recall-R51")
+def test_an_empty_history_without_scores_has_no_list_and_a_reason(cli, tmp_path):
+    run = trained(tmp_path / "run", model="item_knn")
+    result = cli.succeed("recall", run, "--history", "")
+    assert result.out == (
+        "this history: 0 behaviours, scored without interests\n  no items: no known behaviour\n"
+    )
+    assert json.loads(cli.succeed("recall", run, "--history", "", "--json").out)[0]["items"] == []

@@ -206,7 +206,7 @@ def test_unknown_ids_are_counted_and_named_in_one_warning(model):
 @pytest.mark.rules("recall-R48")
 @pytest.mark.parametrize("only", [["a", "b"], {"customer-0001": ["a", "b"]}, [["a", "b"], None]])
 def test_an_allow_list_without_known_ids_is_an_error(model, only):
-    message = "only: expected at least one item id of the catalogue, got 2 others: 'a', 'b'; write"
+    message = "only: expected at least one item id of the catalogue, got 2 other ids: 'a', 'b';"
     with pytest.raises(DataError, match=message):
         model.recommend_many(USERS[:2], only=only)
     with pytest.raises(DataError, match=r"only: expected at least one item id .* got none"):

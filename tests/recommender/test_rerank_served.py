@@ -41,6 +41,28 @@ def test_a_list_is_the_best_of_the_candidates_by_din(mind_run, stage):
     assert moved
 
 
+@pytest.mark.rules("recall-R42", "recall-R44", "recall-R45")
+def test_filters_choose_the_candidates_and_the_limit_holds_in_the_order_of_din(mind_run, stage):
+    served = ServedModel.load(mind_run)
+    names, items = list(served.log.user_ids)[:7], list(served.dense)
+    limits = {"only": {names[0]: items[:40]}, "exclude": items[50:60]}
+    whole = {"n": 20, "kind": "exact", "reranker": stage, **limits}
+    everything = list(recall_lists(mind_run, users=names, **whole))
+    assert {x.item for x in everything[0].items} <= set(items[:40])
+    cut = 0
+    for per_interest in (2, 5):
+        lists = recall_lists(mind_run, users=names, **{**whole, "n": 6}, per_interest=per_interest)
+        for old, new in zip(everything, lists, strict=True):
+            assert not {x.item for x in old.items} & set(items[50:60])
+            expected, counts = [], [0] * 4
+            for x in old.items:
+                counts[x.interest] += 1
+                expected += [x] if counts[x.interest] <= per_interest else []
+            assert [x.item for x in new.items] == [x.item for x in expected[:6]]
+            cut += expected[:6] != old.items[:6]
+    assert cut
+
+
 @pytest.fixture
 def trained_stage(stage):
     """The DIN run, its cases, and their profiles and 20 candidates."""

@@ -1,5 +1,6 @@
 """Shares of the users, wherever they are computed, are the bytes of the command without shares."""
 
+import json
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import mindref
 from mindref.errors import ConfigError, RunError
 from mindref.recall import shard_file
 from mindref.recall.lists import FRAMES
@@ -83,6 +85,29 @@ def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
 
     lists.save_lists(tmp_path / "plain", answers, answers.index, "jsonl")
     assert (tmp_path / "plain").read_bytes() == whole(run, tmp_path, form="jsonl", n=4)
+
+
+@pytest.mark.rules("recall-R36", "recall-R44", "recall-R49")
+def test_filters_of_users_are_those_of_the_command_in_every_shard(run, tmp_path):
+    served = mindref.load(run).served
+    items, users = list(served.dense), served.log.user_ids
+    only, exclude = tmp_path / "only", tmp_path / "exclude"
+    rows = [f"{user}\t{item}" for u, user in enumerate(users[::2]) for item in items[u : u + 30]]
+    only.write_text("\n".join(rows))
+    exclude.write_text("\n".join(items[10:20]))
+    asked = {"form": "jsonl", "n": 6, "only": only, "exclude": exclude, "per_interest": 4}
+    expected = whole(run, tmp_path, **asked)
+    shard_file.merge_shards(parted(run, tmp_path, 4, **asked), tmp_path / "merged")
+    assert (tmp_path / "merged").read_bytes() == expected
+    with ThreadPoolExecutor(2) as executor:
+        recall_all(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK, **asked)
+    assert (tmp_path / "lists").read_bytes() == expected
+    for user, line in zip(users, expected.decode().splitlines(), strict=True):
+        names = {x["item"] for x in json.loads(line)["items"]}
+        assert names
+        assert not names & set(items[10:20])
+        allowed = {row.split("\t")[1] for row in rows if row.startswith(f"{user}\t")}
+        assert names <= (allowed or set(items))
 
 
 EXECUTORS = {
@@ -239,7 +264,8 @@ def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, m
 
 
 def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
-    asked = sharding.ShardRequest(str(run), None, 20, "exact", True, None, "cpu", "tsv", BLOCK)
+    filters = (True, None, None, None)
+    asked = sharding.ShardRequest(str(run), None, 20, "exact", *filters, None, "cpu", "tsv", BLOCK)
     facts = sharding.open_run(asked).facts
     other = asked._replace(top=3)
     with pytest.raises(RunError, match="top: expected 20, as of the caller, got 3"):

@@ -165,7 +165,7 @@ class TopNSearch:
         kernels.finish_pools(pools.ids, pools.scores, pools.sizes, self.num_candidates)
         if self.allowed is None:
             return pools.ids
-        return np.where(pools.ids >= 0, self.allowed[pools.ids], -1)
+        return np.where(pools.ids >= 0, self.allowed[pools.ids], -1)  # recall-R42
 
     def item_block(self, first: int) -> Array:
         """Return the vectors of a block of the searched items, without a copy of all of them."""

@@ -1,0 +1,65 @@
+"""Items by id or title, and the closest titles."""
+
+import pytest
+
+from mindref.errors import DataError
+from mindref.recommender import item_names
+from mindref.recommender.item_names import ItemNames
+from mindref.run.items import Items
+
+IDS = ["1", "2", "3", "4", "5", "Heat"]
+TITLES = ["Toy Story (1995)", "Toy Story 2 (1999)", "Heat", "HEAT ", "", "The  Matrix"]
+NAMES = ItemNames(Items(IDS, [5, 9, 1, 1, 7, 2], TITLES), {x: i for i, x in enumerate(IDS)})
+
+
+@pytest.mark.rules("recall-R50")
+def test_an_id_has_priority_over_a_title():
+    assert NAMES.find("Heat", "item") == 5
+    assert NAMES.find("3", "item") == 2
+    assert NAMES.find("toy  story (1995)", "item") == 0
+    assert NAMES.find("THE MATRIX", "item") == 5
+    for unknown in ("toy story", "", " ", "6"):
+        assert NAMES.find(unknown, "item") is None
+
+
+@pytest.mark.rules("recall-R50")
+def test_a_title_of_several_items_is_an_error_with_their_ids():
+    expected = "item: expected the title of one item, or an id, got 'heat', the title of 2 items"
+    with pytest.raises(DataError, match=f"{expected}; ids: '3', '4'"):
+        NAMES.find("heat", "item")
+
+
+@pytest.mark.rules("recall-R50")
+def test_only_titles_of_servable_items_count_and_an_untrained_id_is_no_title():
+    names = ItemNames(NAMES.items, {x: i for i, x in enumerate(IDS) if x not in ("4", "Heat")})
+    assert names.find("heat", "item") == 2
+    assert names.find("Heat", "item") is None
+    assert names.find("The Matrix", "item") is None
+
+
+@pytest.mark.rules("recall-R50")
+def test_the_closest_titles_contain_the_text_or_are_similar():
+    assert NAMES.closest("story") == ["2 'Toy Story 2 (1999)'", "1 'Toy Story (1995)'"]
+    assert NAMES.closest("Toy Stroy (1995)")[0] == "1 'Toy Story (1995)'"
+    assert NAMES.closest("to") == []
+    assert NAMES.propose(["matrix", "the matirx", "zzz"]) == "closest: Heat 'The  Matrix'"
+    assert NAMES.propose(["zzz"]) == ""
+    with pytest.raises(DataError, match=r"ITEM: expected an id or a title .*'matrix'; closest: H"):
+        NAMES.check_known("matrix", "ITEM")
+    for known in ("1", "heat", "the matrix"):
+        NAMES.check_known(known, "ITEM")
+
+
+@pytest.mark.rules("recall-R50")
+def test_without_titles_similar_ids_are_proposed():
+    ids = ["article-17", "article-18", "shirt"]
+    names = ItemNames(Items(ids, [1, 2, 3], ["", "", ""]), {x: i for i, x in enumerate(ids)})
+    assert names.closest("article-1") == ["article-18", "article-17"]
+    assert names.find("", "item") is None
+
+
+def test_few_letters_are_compared_in_a_large_catalogue(monkeypatch):
+    monkeypatch.setattr(item_names, "MAX_COMPARED", 1)
+    names = ItemNames(NAMES.items, NAMES.dense)
+    assert names.closest("Toy Stroy 2 (1999)") == ["2 'Toy Story 2 (1999)'"]
+    assert names.closest("Heta") == []
