@@ -130,7 +130,9 @@ def test_the_options_of_settings_give_the_settings(preset, tmp_path):
     changes = {**changes, "hidden": (16, 8)} if PRESETS[preset].get("head") != "none" else changes
     for config in (Config.of(preset, changes), Config.of(preset, {"time_limit": "2m"})):
         words = tune.setting_words(preset, config)
-        options = train_command.make_context("train", words).params
+        # click stores the help option of a command at its first use
+        names = {"help_option_names": ["-h", "--help"]}
+        options = train_command.make_context("train", words, **names).params
         read = settings.read_changes(options.pop("preset"), options.pop("config_file"), options)
         assert Config.of(*read) == config
 
