@@ -238,8 +238,8 @@ class TrainingRun:
             return
         self.best = self.state.params  # model-R52
         run, step = self.run, self.state.moments.step
-        if finished and run is not None and self.ranks.first:
-            self.write_model(run, self.best, step)
+        if finished and run is not None:
+            self.ranks.broadcast_from_first(lambda: self.write_model(run, self.best, step))
 
     def train_by_steps(
         self, hooks: Hooks, on_epoch: Callable[[TrainingState, Epoch], None]
