@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +57,13 @@ def assign_dense_ids(blocks: Iterable[Block]) -> tuple[list[str], list[str], Int
     if len(tables) == 1:
         return list(user_of), list(item_of), tables[0]
     empty = InteractionTable(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    columns = zip(empty, *tables, strict=True)
-    return list(user_of), list(item_of), InteractionTable(*map(np.concatenate, columns))
+    columns = [list(parts) for parts in zip(empty, *tables, strict=True)]
+    del tables
+    arrays: list[Any] = []
+    for parts in columns:  # each column's parts are freed before the next column is joined
+        arrays.append(np.concatenate(parts))
+        parts.clear()
+    return list(user_of), list(item_of), InteractionTable(*arrays)
 
 
 def number_rows(

@@ -164,11 +164,29 @@ def test_random_and_damaged_logs_are_read_as_by_the_reference(form, data):
         assert_like_the_reference(path, data.draw(st.sampled_from([1, 16, 64, 1 << 20])), **options)
 
 
+HEADERS = [
+    '"user","item","time"', 'user,item,"time\n"', "user,item,time\r", '"user,item,time', "",
+    " \n\nuser,item,time", "\x1c\nuser,item,time", "\ufeffuser,item,time",
+    '"a ""b""",user,item,time', "user,item,\udcff", "\u00fcser,user,item,time",
+    "user,item,time" + "," * 3000,
+]  # fmt: skip
+
+
+@pytest.mark.rules("data-R85")
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("form", ["delimited", "auto"])
+def test_a_header_is_read_as_by_the_reference(tmp_path, header, form):
+    text = "\n".join([header, *LINES, *LINES])
+    path = write(tmp_path / "log", text.encode("utf-8", "surrogateescape"))
+    assert_like_the_reference(path, format=form, max_bad_lines=3)
+
+
 @pytest.mark.rules("data-R85")
 def test_a_whole_log_is_read_by_pyarrow_and_quotes_by_the_reference(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(plain_text.table, "read_interactions", lambda *_: calls.append(1) or ())
     assert isinstance(read(write(tmp_path / "log", LINES), 0, columns=CSV), dict)
+    assert isinstance(read(write(tmp_path / "log", [HEADERS[0], *LINES]), 0), dict)
     assert not calls
     read(write(tmp_path / "log", CASES["quotes"]), 0, columns=CSV)
     assert calls
@@ -204,3 +222,14 @@ def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkey
     monkeypatch.setattr(plain_text, "find_spec", lambda name: None)
     assert not plain_text.is_fast(delimited, source), "without pyarrow"
     assert isinstance(read_log(path, columns=CSV), InteractionLog)
+
+
+@pytest.mark.rules("data-R83")
+@pytest.mark.parametrize("row", [0, 20, 39])
+def test_a_long_line_is_left_to_the_reference(tmp_path, row, monkeypatch):
+    line = "u" * 300 + ",i,5"
+    assert plain_text.is_plain(("\n".join(changed(row, line)) + "\n").encode())
+    monkeypatch.setattr(plain_text, "LONG_LINE", 128)
+    assert not plain_text.is_plain(("\n".join(changed(row, line)) + "\n").encode())
+    assert plain_text.is_plain(("\n".join(LINES) + "\n").encode())
+    assert_like_the_reference(write(tmp_path / "log", changed(row, line)), columns=CSV)

@@ -33,7 +33,7 @@ from mindref.errors import DataError
 MIN_BYTES = (
     1 << 20
 )  # size on disk; pyarrow's import takes longer than the reading of a smaller file
-BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = 1 << 25  # few blocks, because each block converts its distinct ids
 LONG_LINE = 1 << 20  # bytes; blocks with a longer line are left to the reference
 
 ReadRecords = Callable[[Lines, Tally], Iterator[Record]]
@@ -112,12 +112,12 @@ class BlockReader:
         while raw := self.read_lines(stream):
             data = raw if self.number else strip_bom(raw, self.source.file)
             header = 0 if self.number else self.header_bytes(data)
-            if header < 0 or (self.text_format.has_quotes and b'"' in data):
+            rows = data[max(header, 0) :]
+            if header < 0 or (self.text_format.has_quotes and b'"' in rows):
                 # a quoted field may continue in the next block
                 lines = chain(split_bytes(raw), self.remaining_lines(stream))
                 yield self.by_reference(lines)
                 return
-            rows = data[header:]
             block = self.arrow.read(rows) if is_plain(rows) else None  # data-R85
             if block is None:
                 yield self.by_reference(split_bytes(raw))
@@ -130,9 +130,12 @@ class BlockReader:
         if not self.text_format.has_header:
             return 0
         length = data.find(b"\n") + 1 or len(data)
-        line = data[:length]
-        is_simple = line.isascii() and b'"' not in line and len(line) < LONG_LINE
-        return length if is_simple and not line.decode().isspace() else -1
+        line = data[: min(length, LONG_LINE)]
+        text = line.decode(self.text_format.encoding, "replace").rstrip("\r\n")
+        tally = Tally("", limit=1)
+        records = list(self.text_format.read_records(iter([(1, text)]), tally))
+        is_whole = len(records) == 1 and not tally.bad and bool(text) and not text.isspace()
+        return length if is_whole and length <= LONG_LINE and "\ufffd" not in text else -1
 
     def by_reference(self, lines: Iterable[bytes]) -> Iterator[Interaction]:
         """Yield the interactions of lines, read by the reference."""
@@ -185,7 +188,10 @@ def is_plain(data: bytes) -> bool:
         return False
     if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return False
-    return len(data) - data.rfind(b"\n", 0, len(data) - 1) <= LONG_LINE
+    half = LONG_LINE // 2  # a longer line contains a whole half
+    starts = range(0, len(data) - half, half)
+    has_long_line = any(data.find(b"\n", start, start + half) < 0 for start in starts)
+    return not has_long_line and len(data) - data.rfind(b"\n", 0, len(data) - 1) <= LONG_LINE
 
 
 def split_bytes(data: bytes) -> Iterator[bytes]:
