@@ -224,7 +224,7 @@ def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkey
     assert isinstance(read_log(path, columns=CSV), InteractionLog)
 
 
-@pytest.mark.rules("data-R83")
+@pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("row", [0, 20, 39])
 def test_a_long_line_is_left_to_the_reference(tmp_path, row, monkeypatch):
     line = "u" * 300 + ",i,5"
