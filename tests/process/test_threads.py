@@ -5,7 +5,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from mindref import MIND
 from mindref.process import threads
-from mindref.recommender.trainer import Hooks
+from mindref.recommender.callbacks import Callback
 
 SMALL = {"steps": 2, "batch": 16, "negatives": 16, "width": 8}
 
@@ -27,9 +27,12 @@ def test_a_cpu_limit_counts_in_whole_cores(limit, affinity, usable, monkeypatch)
 def number_in_fit(backend="numba"):
     """Return the number of BLAS threads during a step."""
     seen = []
-    MIND(backend=backend, **SMALL).fit(
-        users=30, hooks=Hooks(on_step=lambda *_: seen.append(blas_threads()))
-    )
+
+    class ThreadCounter(Callback):
+        def on_step(self, step, loss):
+            seen.append(blas_threads())
+
+    MIND(backend=backend, **SMALL).fit(users=30, callbacks=[ThreadCounter()])
     return seen[0]
 
 
@@ -45,12 +48,13 @@ def test_fit_limits_blas_to_one_thread_and_restores_the_number(monkeypatch):
         assert number_in_fit("numpy") == {2}
 
 
-def stop(*_):
-    raise RuntimeError("stop")
+class Stop(Callback):
+    def on_step(self, step, loss):
+        raise RuntimeError("stop")
 
 
 def test_after_an_error_in_fit_the_number_is_restored():
     with threadpool_limits(2, "blas"):
         with pytest.raises(RuntimeError, match="stop"):
-            MIND(**SMALL).fit(users=30, hooks=Hooks(on_step=stop))
+            MIND(**SMALL).fit(users=30, callbacks=[Stop()])
         assert blas_threads() == {2}
