@@ -13,7 +13,12 @@ from mindref.errors import RunError, say
 from mindref.evaluation.ties import tied_targets
 from mindref.models import features
 from mindref.models.family import check_trainable
-from mindref.recommender.evaluate_run import EvaluationSet, evaluate_model, make_validator
+from mindref.recommender.evaluate_run import (
+    NOT_SAMPLED,
+    EvaluationSet,
+    evaluate_model,
+    make_validator,
+)
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.run import checkpoint, report
 from mindref.run.source import LoadedLog, Source, fingerprint
@@ -111,9 +116,10 @@ class Trainer(TrainingRun):
 
     def evaluate(self) -> dict[str, Any]:
         """Return the report on the test cases, as plain values, and write it."""
-        most = self.config.test_users  # model-R31
-        test = self.evaluation_set(sample_cases(self.prepared.split.test, most, self.config.seed))
+        all_cases, most = self.prepared.split.test, self.config.test_users
+        test = self.evaluation_set(sample_cases(all_cases, most, self.config.seed))  # model-R31
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
+        words["notes"][NOT_SAMPLED] = len(all_cases.users) - len(test.cases.users)
         epochs = [epoch._asdict() for epoch in self.epochs]
         ending = {"exclude_seen": self.exclude_seen, **self.ending()}
         ending |= {"best_step": self.state.best_step, "epochs": epochs}
