@@ -38,6 +38,7 @@ from mindref.run.training_data import sample_cases
 from mindref.shapes import Bools
 
 SEEN_TARGETS = "targets that the user has had"
+NOT_SAMPLED = "cases that are not in the sample"
 LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
 
 
@@ -272,7 +273,7 @@ def evaluate_run(
         "notes": {
             **notes,
             **words["notes"],
-            "cases that are not in the sample": len(all_cases.users) - len(cases.users),
+            NOT_SAMPLED: len(all_cases.users) - len(cases.users),
         },
     }
 

@@ -15,7 +15,12 @@ from mindref.evaluation.ties import tied_targets
 from mindref.models import features
 from mindref.models.family import check_trainable
 from mindref.models.servable_items import count_untrained
-from mindref.recommender.evaluate_run import EvaluationSet, evaluate_model, make_validator
+from mindref.recommender.evaluate_run import (
+    NOT_SAMPLED,
+    EvaluationSet,
+    evaluate_model,
+    make_validator,
+)
 from mindref.recommender.held_out import last_time
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.recommender.warm_start import WarmStart, start_state
@@ -134,9 +139,10 @@ class Trainer(TrainingRun):
         """
         if self.protocol == NO_SPLIT:  # model-R52
             return self.save_report(self.report_without_cases())
-        most = self.config.test_users  # model-R31
-        test = self.evaluation_set(sample_cases(self.prepared.split.test, most, self.config.seed))
+        all_cases, most = self.prepared.split.test, self.config.test_users
+        test = self.evaluation_set(sample_cases(all_cases, most, self.config.seed))  # model-R31
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
+        words["notes"][NOT_SAMPLED] = len(all_cases.users) - len(test.cases.users)
         epochs = [epoch._asdict() for epoch in self.epochs]
         ending = {"exclude_seen": self.exclude_seen, **self.ending()}
         ending |= {"best_step": self.state.best_step, "epochs": epochs}
