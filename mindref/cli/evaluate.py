@@ -38,8 +38,8 @@ from mindref.evaluation.list_lengths import LIST_LENGTHS
 )  # fmt: skip
 @click.option(
     "--max-cases", type=click.IntRange(0), metavar="N",
-    help="Evaluate at most N cases, drawn with the seed of the run; 0: all [default: the setting"
-    " test_users of the run; all validation cases].",
+    help="Evaluate at most N cases, drawn with the seed of the run; from 0, which is all [default:"
+    " the setting test_users of the run; all validation cases].",
 )  # fmt: skip
 @click.option(
     "--predictions", type=settings.FILE,

@@ -23,7 +23,7 @@ def free_port():
 def post_then_signal(port, body, number, answers):
     """Send a request when the service of this process answers, then a signal to this process."""
     try:
-        for _ in range(1000):
+        for _ in range(3000):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30).close()
                 break
@@ -46,9 +46,14 @@ def test_a_signal_stops_the_service_with_its_exit_code(name, code, cli, run):
     body = json.dumps({"history": [item]}).encode()
     arguments = port, body, getattr(signal, name), answers
     thread = threading.Thread(target=post_then_signal, args=arguments)
-    thread.start()
-    result = cli("serve", run, "--port", port, "--threads", 2)
-    thread.join()
+    # a signal outside the command must not end the process of the tests
+    before = signal.signal(getattr(signal, name), lambda *_: None)
+    try:
+        thread.start()
+        result = cli("serve", run, "--port", port, "--threads", 2)
+        thread.join()
+    finally:
+        signal.signal(getattr(signal, name), before)
     assert result.code == code
     assert result.out == f"serving {run} at http://127.0.0.1:{port}\n"
     assert result.err.splitlines()[-1] == "Stopped."

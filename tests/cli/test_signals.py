@@ -129,7 +129,7 @@ def test_a_second_signal_of_any_kind_ends_at_once(second):
 @pytest.mark.rules("faults-R9")
 @pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
 def test_a_signal_while_reading_has_its_exit_code(cli, tmp_path, number, monkeypatch):
-    monkeypatch.setattr(Source, "read", lambda self: signal.raise_signal(number))
+    monkeypatch.setattr(Source, "read", lambda *_: signal.raise_signal(number))
     result = cli("train", "--out", tmp_path / "run")
     assert result.code == CODES[number]
     assert result.err.splitlines()[-1] == "Stopped."
