@@ -1,11 +1,11 @@
 """mindref serve: the address, signals, and errors before the port opens."""
 
 import json
-import os
+import re
 import signal
 import socket
+import subprocess
 import sys
-import threading
 import urllib.request
 
 import pytest
@@ -15,49 +15,33 @@ from mindref.service.requests import DEFAULT_N
 REQUEST = {"content-type": "application/json"}
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def post_then_signal(port, body, number, answers):
-    """Send a request when the service of this process answers, then a signal to this process."""
-    try:
-        for _ in range(3000):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30).close()
-                break
-            except OSError:
-                threading.Event().wait(0.02)
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/recommend", body, REQUEST)
-        with urllib.request.urlopen(request, timeout=30) as response:
-            answers.append(json.load(response))
-    finally:
-        os.kill(os.getpid(), number)
-
-
 @pytest.mark.rules("serving-R13")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
 @pytest.mark.slow(every=3)
-def test_a_signal_stops_the_service_with_its_exit_code(name, code, cli, run):
+def test_a_signal_stops_the_service_with_its_exit_code(name, code, run):
     pytest.importorskip("uvicorn", reason="needs the extra serve")
     item = (run / "items.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[0]
-    answers, port = [], free_port()
     body = json.dumps({"history": [item]}).encode()
-    arguments = port, body, getattr(signal, name), answers
-    thread = threading.Thread(target=post_then_signal, args=arguments)
-    # a signal outside the command must not end the process of the tests
-    before = signal.signal(getattr(signal, name), lambda *_: None)
-    try:
-        thread.start()
-        result = cli("serve", run, "--port", port, "--threads", 2)
-        thread.join()
-    finally:
-        signal.signal(getattr(signal, name), before)
-    assert result.code == code
-    assert result.out == f"serving {run} at http://127.0.0.1:{port}\n"
-    assert result.err.splitlines()[-1] == "Stopped."
-    assert len(answers[0]["items"]) == DEFAULT_N
+    command = [sys.executable, "-m", "mindref", "serve", run, "--port", "0", "--threads", "2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            line = service.stdout.readline()
+            found = re.fullmatch(
+                rf"serving {re.escape(str(run))} at (http://127.0.0.1:\d+)\n", line
+            )
+            assert found, service.stderr.read()
+            request = urllib.request.Request(f"{found[1]}/recommend", body, REQUEST)
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answer = json.load(response)
+            service.send_signal(getattr(signal, name))
+            out, err = service.communicate(timeout=60)
+        finally:
+            service.kill()
+    assert service.returncode == code
+    assert (out, err.splitlines()[-1]) == ("", "Stopped.")
+    assert len(answer["items"]) == DEFAULT_N
 
 
 def test_errors_before_the_port_opens(cli, run, tmp_path):
