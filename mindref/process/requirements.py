@@ -1,6 +1,6 @@
 """The requirements in the metadata of mindref, and the commands that install them.
 
-Every hint to install something is made here. No hint names a distribution that the authors have not
+Hints to install the extras and backends of mindref are made here. No hint names a distribution that the authors have not
 published: whoever registers a free name runs code on the machine of each reader of the hint.
 """
 
