@@ -13,6 +13,7 @@ from mindref.conformance.tolerances import same_math
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.requests import recommend_one
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Trainer, resume_run
 from tests.runs import call, content, loaded, stop_after, trainer
@@ -52,7 +53,8 @@ class Runs:
         reports = [evaluate_run(run, backend=name) for name in names]
         assert reports[0]["metrics"] == reports[1]["metrics"]
         assert reports[0]["cases"] > 0
-        lists = [x.recommend(user=loaded().log.user_ids[0], n=5) for x in (model, reader_model)]
+        user = loaded().log.user_ids[0]
+        lists = [recommend_one(x, None, 5, user=user) for x in (model, reader_model)]
         assert [x.item for x in lists[0]] == [x.item for x in lists[1]]
 
     @pytest.mark.rules("backend-R15")
