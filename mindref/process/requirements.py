@@ -1,7 +1,8 @@
 """The requirements in the metadata of mindref, and the commands that install them.
 
-Hints to install the extras and backends of mindref are made here. No hint names a distribution that the authors have not
-published: whoever registers a free name runs code on the machine of each reader of the hint.
+Hints to install the extras and backends of mindref are made here. No hint names a distribution that
+the authors have not published: whoever registers a free name runs code on the machine of each
+reader of the hint.
 """
 
 from __future__ import annotations
