@@ -100,7 +100,7 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
 
 
 def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
-    """Print on standard error how much was read, what was damaged or skipped, and hints."""
+    """Print the numbers of read, damaged and skipped lines, and hints, on standard error."""
     from mindref.data.readers.hints import repeat_hints
 
     counts = (len(log.user_ids), len(log.item_ids), len(log.interactions.values))

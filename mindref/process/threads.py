@@ -17,7 +17,7 @@ BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THR
 """Environment variables from which BLAS libraries read their number of threads."""
 
 THREADED_BACKEND = "numba"
-"""The backend with a thread pool of its own. BLAS then has one thread."""
+"""The backend that has a thread pool. BLAS then has one thread."""
 
 
 def usable_cores() -> int:

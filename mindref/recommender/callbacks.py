@@ -116,7 +116,7 @@ class TrainingEvents:
             raise self.error
 
     def raise_error(self, trainer: TrainingRun) -> None:
-        """Raise the error of a callback, if any, with a note on what is saved."""
+        """Raise the error of a callback, if any, with a note on the saved state."""
         if self.error is None:
             return
         if trainer.run is not None:

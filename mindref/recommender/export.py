@@ -150,7 +150,7 @@ def exporter_errors(kind: str) -> Iterator[None]:
 
 
 def tower_signature(parts: UserTower) -> dict[str, Any]:
-    """Return inputs and outputs of a tower, and what they depend on."""
+    """Return the inputs and outputs of a tower, with shapes and the settings of the logits."""
     config = parts.config
     inputs, outputs = parts.signature()
     entry = {

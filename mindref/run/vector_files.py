@@ -106,7 +106,7 @@ class ParquetTables(ExitStack):
     ) -> None:
         """Write the item table: vectors (M, D) float32. Raises DataError for an id without UTF-8.
 
-        A title is for people: characters without UTF-8 encoding are escaped.
+        Titles are only displayed: characters without UTF-8 encoding are escaped.
         """
         for start in range(0, max(len(ids), 1), ROWS):
             block = slice(start, start + ROWS)

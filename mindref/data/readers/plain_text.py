@@ -59,7 +59,7 @@ def read_plain_text(text_format: TextFormat, layout: ColumnLayout, source: Reade
 
 
 def about(layout: ColumnLayout, source: ReaderInput) -> tuple[bool, SideInfo, SideInfo]:
-    """Return the fields of `RawLog` beside the blocks."""
+    """Return the fields of `RawLog` without the blocks."""
     return layout.time >= 0, source.items, source.users
 
 

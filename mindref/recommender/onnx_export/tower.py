@@ -58,7 +58,7 @@ def value_info(tensor: dict[str, Any]) -> ValueInfoProto:
 
 
 def description(parts: UserTower) -> str:
-    """Return what the file computes, and the settings of the model as JSON."""
+    """Return a description of the file, and the settings of the model as JSON."""
     words = (
         f"User tower of a run of the model {parts.config.model}: item rows, oldest first, and mask"
         " to interests and active interests. Nodes have the names of the steps of mindref study."
