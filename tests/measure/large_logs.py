@@ -4,8 +4,9 @@
 
 It generates a log of E events, E / 20 users and E / 10 items in a temporary folder, with Zipf's law
 for items (exponent 1) and unequal users. Each stage is a new process. The table shows its processor
-time (user and system, all threads) and its largest resident set. Recall writes the lists of one
-block of users. `--keep FOLDER` keeps the log.
+time (user and system, all threads) and its largest resident set. The time of the stage DataFrame
+does not include pandas' reading of the file. Recall writes the lists of the first block of users;
+with `--all-users`, a further stage writes those of all users. `--keep FOLDER` keeps the log.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-STEPS, CASES, USERS_OF_SHARD, TOP, BLOCK = 1000, 1000, 1000, 100, 1_000_000
+from mindref.recommender.bulk import USERS_PER_BLOCK
+
+STEPS, CASES, TOP, BLOCK = 1000, 1000, 100, 1_000_000
 USER_POWER = 1.5  # of uniform numbers: the first users have many events
 MEASURE = """
 import json, resource, sys, time
@@ -35,6 +38,15 @@ READ = """
 from mindref.data.readers import read_log
 log = read_log(sys.argv[1])
 result = {name: log.notes[name] for name in ("interactions", "users", "items")}
+"""
+FROM_DATAFRAME = """
+import pandas
+from mindref.data.frames import from_dataframe
+frame = pandas.read_csv(sys.argv[1], engine="pyarrow")
+before = resource.getrusage(resource.RUSAGE_SELF)
+from_dataframe(frame)
+after = resource.getrusage(resource.RUSAGE_SELF)
+result = {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 """
 COMMAND = """
 from mindref.cli import main
@@ -72,31 +84,38 @@ def measure(work: str, *arguments: object) -> dict[str, float]:
     return result
 
 
-def measure_stages(folder: Path, events: int) -> dict[str, dict[str, float]]:
+def measure_stages(folder: Path, events: int, all_users: bool) -> dict[str, dict[str, float]]:
     """Return the measurements of each stage for a log of this size."""
     log, run = folder / f"{events}.csv", folder / f"run-{events}"
     if not log.exists():
         write_log(log, events)
-    stages = {"read": measure(READ, log)}
+    stages = {"read": measure(READ, log), "DataFrame": measure(FROM_DATAFRAME, log)}
     train = ["train", "--data", log, "--out", run, "--preset", "mind", "--steps", STEPS]
     train += ["--validation-users", CASES, "--test-users", CASES, "--quiet", "--json"]
     stages["train"] = measure(COMMAND, *train)
     stages["evaluate"] = measure(COMMAND, "evaluate", run, "--json")
-    shards = max(1, int(stages["read"]["users"]) // USERS_OF_SHARD)  # more shards than blocks
-    lists, number = folder / "lists.tsv", f"{shards}/{shards}"  # the last shard has a block
-    recall = ["recall", run, "--all-users", "--top", TOP, "--shard", number, "--output", lists]
-    stages["recall"] = measure(COMMAND, *recall)
-    with lists.open(encoding="utf-8") as lines:
-        stages["recall"]["users"] = (sum(1 for _ in lines) - 1) / TOP
+    blocks = -(-int(stages["read"]["users"]) // USERS_PER_BLOCK)
+    shards = {"recall": ("--shard", f"1/{blocks}")} | ({"recall of all": ()} if all_users else {})
+    for name, shard in shards.items():
+        lists = folder / f"{name}.tsv"
+        recall = ["recall", run, "--all-users", "--top", TOP, "--output", lists, *shard]
+        stages[name] = measure(COMMAND, *recall)
+        with lists.open(encoding="utf-8") as lines:
+            stages[name]["users"] = (sum(1 for _ in lines) - 1) / TOP
     return stages
+
+
+def cell(stage: dict[str, float]) -> str:
+    """Return a cell of the table: seconds, peak, and the users of recall."""
+    users = f", {stage['users']:,.0f} users" if "items" not in stage and "users" in stage else ""
+    return f"{stage['cpu']:.1f} s, {stage['peak'] / 1e9:.2f} GB{users}"
 
 
 def print_row(events: int, stages: dict[str, dict[str, float]]) -> None:
     """Print a row of the table: seconds and peak of each stage."""
     read = stages["read"]
     cells = [f"{events:,}", f"{read['users']:,.0f}", f"{read['items']:,.0f}"]
-    cells += [f"{x['cpu']:.0f} s, {x['peak'] / 1e9:.2f} GB" for x in stages.values()]
-    cells[-1] += f", {stages['recall']['users']:,.0f} users"
+    cells += [cell(x) for x in stages.values()]
     print("| " + " | ".join(cells) + " |", flush=True)
     print(json.dumps(stages), file=sys.stderr)
 
@@ -106,12 +125,15 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("events", type=int, nargs="+")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--all-users", action="store_true")
     options = parser.parse_args(arguments)
-    heads = ("events", "users", "items", "read", "train", "evaluate", "recall")
+    heads = ["events", "users", "items", "read", "DataFrame", "train", "evaluate", "recall"]
+    heads += ["recall of all"] if options.all_users else []
     print("| " + " | ".join(heads) + " |\n|" + "--:|" * len(heads))
     for events in options.events:
         with tempfile.TemporaryDirectory() as name:
-            print_row(events, measure_stages(options.keep or Path(name), events))
+            folder = options.keep or Path(name)
+            print_row(events, measure_stages(folder, events, options.all_users))
 
 
 if __name__ == "__main__":
