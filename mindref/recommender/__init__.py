@@ -214,8 +214,8 @@ class MIND(Estimator):
         exclude_seen: leave out the items of the history; None: as in training.
         index: exact, auto or a kind of `mindref indexes`; a kind needs a run directory. An Index of
         the vectors of the servable items is also accepted.
-        Raises DataError for an unknown user or if `only` has ids and none is known, ConfigError for
-        other types, and RunError for a kind without a run directory.
+        Raises DataError for an unknown user, and if `only` has ids and none is known. Raises
+        ConfigError for other types, and RunError for a kind without a run directory.
         """
         options = ListOptions(n, only, exclude, per_interest, exclude_seen)
         return recommend_columns(self.served, users_or_histories, options, index, self._run)
