@@ -151,5 +151,5 @@ def uninformed_warning(histories: Ragged, counts: Sequence[int] | Ints) -> list[
     empty = int(((histories.lengths == 0) & (np.asarray(counts) == 0)).sum())
     if not empty:
         return []
-    text = "have no known behaviour, and the model gives no item a score: their lists are empty"
-    return [f"{empty} of {len(histories)} requests {text}"]
+    text = "have no known behaviour, and the model gives no allowed item a score"
+    return [f"{empty} of {len(histories)} requests {text}: their lists are empty"]

@@ -18,7 +18,7 @@ from mindref.service.answers import HistoryAnswers
 
 BACKLOG = 2048
 OWN_ADDRESS = "an address or a name of this machine"
-HOSTS = "127.0.0.1 accepts only this machine, 0.0.0.0 and :: all networks"
+HOSTS = "127.0.0.1 accepts only this machine, 0.0.0.0 and :: accept other machines"
 
 
 class LoadedService(NamedTuple):
