@@ -72,7 +72,7 @@ class ItemNames:
         return DataError(say(subject, expected, got, self.hint(names, titles=titles) or default))
 
     def hint(self, names: Sequence[str], *, titles: bool) -> str:
-        """Return what the user may have meant by unknown names, or an empty text.
+        """Return proposals for unknown names, or an empty text.
 
         titles: the closest items of the first names. Else: the ids of names that are titles.
         """

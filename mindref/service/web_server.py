@@ -18,7 +18,7 @@ STOP_SECONDS = 10  # for requests that are computed when the service stops
 
 
 class StoppableServer(uvicorn.Server):  # type: ignore[misc]
-    """A server that the signal handlers of mindref stop; it has none of its own."""
+    """A server without signal handlers: `should_stop` returns whether to stop."""
 
     def __init__(
         self, service: Service, should_stop: Callable[[], bool], announce: Callable[[], None]

@@ -1,4 +1,4 @@
-"""The service answers as the Python interface, alone and with other requests."""
+"""The service answers as the Python interface, also with other requests at the same time."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
