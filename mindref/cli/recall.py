@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mindref.cli import settings
+from mindref.cli import list_options, settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, printable, say
 
@@ -34,17 +34,13 @@ FORMATS = ("table", "tsv", "jsonl")
     "--rerank", "reranker", type=settings.FOLDER, metavar="DIN_RUN",
     help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
 )  # fmt: skip
-@click.option(
-    "--index", "kind", metavar="KIND", default="auto", show_default=True,
-    help="Search index: auto, exact, or a kind that `mindref indexes` lists. auto uses exact"
-    " search on small catalogues and the fastest accurate kind, by measurement, on large ones.",
-)  # fmt: skip
+@list_options.index_option
 @click.option(
     "--exclude-seen/--include-seen", default=None,
     help="Exclude items of the user's history [default: as in training].",
 )  # fmt: skip
-@settings.only_option
-@settings.exclude_option
+@list_options.only_option
+@list_options.exclude_option
 @click.option(
     "--per-interest", type=click.IntRange(1, 100_000), metavar="N",
     help="At most N items of a list have the same best interest [1 to 100000; default: no limit]."

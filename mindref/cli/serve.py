@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli import settings, signals
+from mindref.cli import list_options, settings, signals
 from mindref.cli.stderr import print_stderr
 from mindref.errors import printable
 from mindref.process.threads import usable_cores
@@ -23,10 +23,7 @@ from mindref.process.threads import usable_cores
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N",
     help="Port to listen on [0 to 65535]; 0: a free port.",
 )  # fmt: skip
-@click.option(
-    "--index", "kind", metavar="KIND", default="auto", show_default=True,
-    help="Search index, as for mindref recall: auto, exact, or a kind of `mindref indexes`.",
-)  # fmt: skip
+@list_options.index_option
 @settings.backend_option
 @settings.device_option
 @click.option(

@@ -284,12 +284,6 @@ device_option = click.option(
 moved_log_option = click.option(
     "--data", type=PATH, help="New path of the log, if the log has moved."
 )
-only_option = click.option(
-    "--only", type=FILE, metavar="FILE", help="Recommend only the items of FILE."
-)
-exclude_option = click.option(
-    "--exclude", type=FILE, metavar="FILE", help="Never recommend the items of FILE."
-)
 quiet_option = click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print only JSON on standard output."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli import settings
+from mindref.cli import list_options, settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import printable
 
@@ -21,8 +21,8 @@ FORMATS = ("table", "tsv")
     "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
     help="Number of items [1 to 100000].",
 )  # fmt: skip
-@settings.only_option
-@settings.exclude_option
+@list_options.only_option
+@list_options.exclude_option
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
     help="Output format.",
@@ -50,7 +50,7 @@ def similar_command(
     settings.check_output_file("--output", output)
     from mindref.recall import lists
     from mindref.recommender.item_lists import read_list_files
-    from mindref.recommender.requests import similar_of_run
+    from mindref.recommender.similar import similar_of_run
 
     answer, lines = similar_of_run(run, item, n, *read_list_files(only, exclude))
     for line in lines:

@@ -1,4 +1,4 @@
-"""Text of a file in an error message: control characters escaped, length limited."""
+"""Text of a file or of a request in a message: control characters escaped, length limited."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mindref.errors import printable
 
 MAX_LINE = 200  # characters of a line
 MAX_VALUE = 60  # characters of a value in it
+MAX_QUOTED = 5  # quoted names in a message
 
 
 def quote_text(text: str, limit: int = MAX_VALUE) -> str:
@@ -20,6 +21,13 @@ def escape_text(text: str, limit: int = MAX_LINE) -> str:
     return printable(text if len(text) <= limit else text[:limit] + "...")
 
 
-def join_names(names: Iterable[object]) -> str:
-    """Return names separated by commas, escaped and cut by `escape_text`."""
-    return escape_text(", ".join(map(str, names)))
+def join_names(names: Iterable[object], *, quoted: bool = False) -> str:
+    """Return names separated by commas, escaped and cut by `escape_text`.
+
+    quoted: the first five names in quotes, each cut by `quote_text`, and dots if there are more.
+    """
+    texts = [str(name) for name in names]
+    if not quoted:
+        return escape_text(", ".join(texts))
+    dots = " ..." if len(texts) > MAX_QUOTED else ""
+    return ", ".join(map(quote_text, texts[:MAX_QUOTED])) + dots

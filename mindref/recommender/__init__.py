@@ -11,7 +11,9 @@ progress_log       messages of the logger `mindref`
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 rerank_trainer     training of DIN on the candidates of a recall run
 serving            a trained model with its catalogue, which encodes histories and users
-requests           lists for a history or a user, for many, and similar items
+recommend          the list of a history or a user, and the lists of many
+similar            items that are similar to an item
+list_request       options, users, histories and item lists of a request, in dense ids
 recommendations    the lists of many users as columns
 item_lists         allow and deny lists of items, from files and from values
 item_names         items by id or title, and the closest titles
@@ -43,13 +45,15 @@ from mindref.models.serving import Interests
 from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
-from mindref.recommender import requests
 from mindref.recommender.callbacks import TrainingEvents, training_events
 from mindref.recommender.earlier_run import plan_fit
 from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
+from mindref.recommender.list_request import ListOptions
 from mindref.recommender.progress_log import ProgressLog, log_reading, logger
+from mindref.recommender.recommend import recommend_columns, recommend_one
 from mindref.recommender.recommendations import Recommendations
 from mindref.recommender.serving import ServedModel
+from mindref.recommender.similar import find_similar_items
 from mindref.recommender.trainer import Trainer
 from mindref.recommender.warm_start import WarmStart
 from mindref.run import atomic, checkpoint, lock, report
@@ -162,7 +166,7 @@ class MIND(Estimator):
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), ...
 
-        Items that are not in the catalogue or untrained are ignored.
+        Items that are not in the catalogue or untrained are ignored. Titles are not accepted.
         """
         return self.served.interests(histories)
 
@@ -180,19 +184,11 @@ class MIND(Estimator):
         """Return the top-n items for a history of item ids or titles, or for a user of the log.
 
         An id has priority over a title. Other arguments: as `recommend_many`. Unknown items of the
-        history are ignored. Raises DataError if all are unknown, for a title of several items, and
-        for an unknown user.
+        history are ignored, with a warning. Raises DataError if all are unknown, for a title of
+        several items, and for an unknown user.
         """
-        return requests.recommend_one(
-            self.served,
-            history,
-            n,
-            user=user,
-            only=only,
-            exclude=exclude,
-            per_interest=per_interest,
-            exclude_seen=exclude_seen,
-        )
+        options = ListOptions(n, only, exclude, per_interest, exclude_seen)
+        return recommend_one(self.served, history, user, options)
 
     def recommend_many(
         self,
@@ -207,30 +203,22 @@ class MIND(Estimator):
     ) -> Recommendations:
         """Return the top-n lists of user ids of the log, or of histories, as NumPy columns.
 
-        Spec: recall-R42 to R51. The columns are user, rank, item, title, score and interest, R rows
-        each. A history is a list of item ids or titles, and its user is its number from 0.
+        Spec: recall-R42 to R54. The columns are user, rank, item, title, score and interest, R rows
+        each. A history is a list of item ids, not titles, and its user is its number from 0.
         only: item ids that may appear, exclude: item ids that must not. Each is one list for all
         users, a mapping of users to lists, or one list or None for each request. A user without a
-        list is not restricted. Unknown ids are ignored, with a warning.
+        list is not restricted; an empty list of `only` gives an empty list. Unknown ids are
+        ignored, with a warning.
         per_interest: at most this many items of a list have the same best interest, from 1. Lists
         may then be shorter than n.
         exclude_seen: leave out the items of the history; None: as in training.
         index: exact, auto or a kind of `mindref indexes`; a kind needs a run directory. An Index of
         the vectors of the servable items is also accepted.
-        Raises DataError for an unknown user or if no id of `only` is known, ConfigError for other
-        types, and RunError for a kind without a run directory.
+        Raises DataError for an unknown user, and if `only` has ids and none is known. Raises
+        ConfigError for other types, and RunError for a kind without a run directory.
         """
-        return requests.recommend_many(
-            self.served,
-            users_or_histories,
-            n,
-            only=only,
-            exclude=exclude,
-            per_interest=per_interest,
-            exclude_seen=exclude_seen,
-            index=index,
-            run=self._run,
-        )
+        options = ListOptions(n, only, exclude, per_interest, exclude_seen)
+        return recommend_columns(self.served, users_or_histories, options, index, self._run)
 
     def similar_items(
         self, item: Any, n: int = 10, *, only: Any = None, exclude: Any = None
@@ -240,7 +228,7 @@ class MIND(Estimator):
         item: an id, or a title. only, exclude: item ids that may or must not appear.
         Raises DataError for an unknown item, with the closest titles.
         """
-        return requests.similar_items(self.served, item, n, only=only, exclude=exclude)
+        return find_similar_items(self.served, item, n, only=only, exclude=exclude)
 
     @classmethod
     def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:

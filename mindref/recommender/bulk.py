@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,18 +18,12 @@ from mindref.recall.build import MIN_MEASURED_ITEMS
 from mindref.recall.item_filter import limit_per_interest
 from mindref.recall.lists import UserList
 from mindref.recall.run_index import open_or_build
-from mindref.recommender.item_lists import (
-    UNRESTRICTED,
-    ResolvedLists,
-    check_allow_lists,
-    parse_item_lists,
-    resolve_lists,
-)
-from mindref.recommender.item_names import quote_ids
+from mindref.recommender.item_lists import check_allow_lists, parse_item_lists
+from mindref.recommender.list_request import ListOptions, ListRequest, resolve_request
 from mindref.recommender.rerank import rerank
 from mindref.recommender.rerank_trainer import load_reranker
 from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import clear_uninformed_lists, join_rows, recommend_batch
+from mindref.recommender.top_n_lists import clear_uninformed_lists, recommend_batch
 from mindref.run import checkpoint
 from mindref.run.files import INDEX
 from mindref.run.items import Items, read_items
@@ -54,7 +48,7 @@ def describe_index(index: Index) -> list[str]:
 
 
 class BulkRecall:
-    """Lists of users, computed during iteration; `warnings` are lines for the user.
+    """Lists of a request, computed during iteration; `warnings` are lines for the user.
 
     Users are in blocks of a fixed size, counted from the first user. Rounding and drawn logits
     therefore do not depend on the shard (recall-R35).
@@ -64,17 +58,12 @@ class BulkRecall:
         self,
         served: ServedModel,
         index: Index,
-        requested: RequestedUsers,
-        n: int,
-        exclude: bool,
+        request: ListRequest,
         reranker: Model | None = None,
-        lists: ResolvedLists = UNRESTRICTED,
-        per_interest: int | None = None,
     ) -> None:
-        self.served, self.index, self.requested = served, index, requested
-        self.n, self.exclude, self.reranker = n, exclude, reranker
-        self.lists, self.per_interest = lists, per_interest
-        self.warnings = [*requested.warnings, *lists.warnings, *describe_index(index)]
+        self.served, self.index, self.request, self.reranker = served, index, request, reranker
+        self.requested = request.requested
+        self.warnings = [*request.warnings, *describe_index(index)]
 
     def __iter__(self) -> Iterator[UserList]:
         return self.blocks(0, count_blocks(len(self.requested.names), USERS_PER_BLOCK))
@@ -106,54 +95,42 @@ class BulkRecall:
                 len(row),
                 0 if user_interests is None else int(user_interests.active[case].sum()),
                 [served.items.label(int(i)) for i in row[-RECENT:]],
-                requested.unknown,
+                requested.unknown[user] if requested.unknown else [],
                 served.recommendations(ranked, case),
             )
 
     def top_n_of_block(self, number: int, which: Ints) -> tuple[TopN, Interests | None]:
         """Return the lists of the users of a block in dense ids, and the interests."""
-        requested, served = self.requested, self.served
-        rows = requested.histories.take(which)
+        request, served = self.request, self.served
+        rows = request.requested.histories.take(which)
+        profiles = request.requested.profiles[which]
         # not the generator of `served`, whose state changes with every request
         rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
-        length = self.n if self.reranker is None else self.reranker.config.candidates  # din-R25
-        profiles, denied = requested.profiles[which], self.lists.exclude
+        length = request.n if self.reranker is None else self.reranker.config.candidates  # din-R25
         ranked, user_interests = recommend_batch(
             served.model,
             rows,
             profiles,
             n=min(length, len(served.items.ids)),
-            exclude=join_rows(
-                rows if self.exclude else None, None if denied is None else denied.take(which)
-            ),
+            exclude=request.excluded_items(which),
             backend=served.backend,
             rng=rng,
             index=self.index,
-            item_filter=self.lists.item_filter.take(which),
-            per_interest=self.per_interest if self.reranker is None else None,
+            item_filter=request.lists.item_filter.take(which),
+            per_interest=request.per_interest if self.reranker is None else None,
         )
         ranked = clear_uninformed_lists(ranked, rows)
         if self.reranker is not None:
-            cut = self.n if self.per_interest is None else None
+            cut = request.n if request.per_interest is None else None
             ranked = rerank(self.reranker, ranked, rows, profiles, cut)
-            if self.per_interest is not None:  # recall-R45: in the order of DIN
-                ranked = limit_per_interest(ranked, self.n, self.per_interest)
+            if request.per_interest is not None:  # recall-R45: in the order of DIN
+                ranked = limit_per_interest(ranked, request.n, request.per_interest)
         return ranked, user_interests
 
 
 def count_blocks(users: int, size: int) -> int:
     """Return the number of blocks."""
     return -(-users // size)
-
-
-class RequestedUsers(NamedTuple):
-    """Users whose lists are requested."""
-
-    names: Sequence[Any]  # user ids, or the numbers of the histories
-    histories: Ragged
-    profiles: Ints
-    unknown: list[str]
-    warnings: list[str]  # lines about ignored items
 
 
 def recall_lists(
@@ -189,62 +166,33 @@ def recall_lists(
     if allow is not None:  # recall-R48: before the model is loaded
         check_allow_lists(allow, catalogue_of_run(run).ids)
     served = ServedModel.load(run, backend, device, data).load_backend()
-    served.check_limit(per_interest, "--per-interest")
     din = None if reranker is None else load_reranker(reranker, run)
     if din is not None and n > din.config.candidates:
         expected = f"at most the {din.config.candidates} candidates of the DIN run"
         raise ConfigError(say("--top", expected, n))
-    requested = resolve_users(served, users, history)
-    known_users = None if history is not None else requested.names
-    lists = resolve_lists(served, allow, deny, known_users, len(requested.names))
+    options = ListOptions(n, allow, deny, per_interest, exclude_seen)
+    histories = None if history is None else [history]
+    request = resolve_request(
+        served,
+        options,
+        users=users,
+        histories=histories,
+        is_typed=True,
+        require_known=True,
+        is_command=True,
+    )
     notes: list[str] = []
     index = open_run_index(served, run / INDEX, kind, notes)
+    requested = request.requested
     requested = requested._replace(warnings=[*requested.warnings, *notes])
-    is_excluded = served.excludes_seen(exclude_seen)
-    return BulkRecall(served, index, requested, n, is_excluded, din, lists, per_interest)
+    if history is not None:
+        requested = requested._replace(names=[""])
+    return BulkRecall(served, index, request._replace(requested=requested), din)
 
 
 def catalogue_of_run(run: Path) -> Items:
     """Return the catalogue of a run, without the model."""
     return read_items(run / "items.tsv", checkpoint.load_config(run)[1]["items"])
-
-
-def resolve_users(
-    served: ServedModel, users: Sequence[str] | None, history: Sequence[str] | None
-) -> RequestedUsers:
-    """Return histories and profiles of the requested users, in dense ids."""
-    if history is not None:
-        rows, unknown = served.encode_history(history, "--history")
-        counts = f"{len(unknown)} of {len(history)} items"
-        warning = f"{counts} are not in the catalogue or untrained: {quote_ids(unknown)}"
-        if unknown and (proposals := served.names.propose(unknown)):
-            warning += f"; {proposals}"
-        warnings, profiles = [warning] if unknown else [], served.unknown_profile(1)
-        return RequestedUsers([""], rows, profiles, unknown, warnings)
-    return resolve_log_users(served, served.log.user_ids if users is None else users, "--user")
-
-
-def resolve_log_users(served: ServedModel, users: Sequence[str], subject: str) -> RequestedUsers:
-    """Return histories and profiles of users of the log, in dense ids."""
-    behaviours, profiles, lost = served.encode_users(users, subject)
-    rows, warnings = (
-        served.servable.select(behaviours),
-        log_warnings(served, len(behaviours.values), lost),
-    )
-    return RequestedUsers(list(users), rows, profiles, [], warnings)
-
-
-def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:
-    """Return warnings on the log of the users."""
-    lines = []
-    if not served.has_training_log:
-        location = served.source.location
-        lines.append(f"{location} is not the log that the run was trained on, or changed")
-    if unknown_behaviours:
-        counts = f"{unknown_behaviours} of {known_behaviours + unknown_behaviours}"
-        text = "behaviours are of items that the run does not know, and are left out"
-        lines.append(f"{counts} {text}")
-    return lines
 
 
 def open_run_index(

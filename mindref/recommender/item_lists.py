@@ -13,9 +13,10 @@ import numpy as np
 
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ragged
-from mindref.errors import ConfigError, DataError, say
+from mindref.data.quoting import join_names
+from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.item_filter import ItemFilter
-from mindref.recommender.item_names import quote_ids
+from mindref.recommender.item_names import unknown_items_line
 from mindref.run.tsv import unescape
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def list_values(subject: str, value: Any) -> list[Any]:
             return list(value)
     except TypeError:  # an array without dimensions
         pass
-    raise ConfigError(say(subject, VALUES, repr(value)))
+    raise ConfigError(say(subject, VALUES, value_text(value, quoted=True)))
 
 
 def parse_ids(subject: str, values: Any) -> list[str]:
@@ -139,13 +140,14 @@ def read_list_files(
 
 
 def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[str]) -> None:
-    """Raise DataError unless an allow list has an id of the catalogue (recall-R48)."""
+    """Raise DataError if allow lists name ids and no id is in the catalogue."""
     if only is None:
         return
     catalogue = ids if isinstance(ids, Mapping | frozenset) else frozenset(ids)
-    if not any(name in catalogue for name in only.all_ids()):  # recall-R48
-        names = list(dict.fromkeys(only.all_ids()))
-        got = f"{len(names)} other ids: {quote_ids(names)}" if names else "none"
+    is_known = any(name in catalogue for name in only.all_ids())
+    names = [] if is_known else list(dict.fromkeys(only.all_ids()))
+    if names:  # recall-R48; lists without ids are empty (recall-R44)
+        got = f"{len(names)} other ids: {join_names(names, quoted=True)}"
         raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
 
 
@@ -157,9 +159,6 @@ class ResolvedLists(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-UNRESTRICTED = ResolvedLists()
-
-
 def resolve_lists(
     served: ServedModel,
     only: ItemLists | None,
@@ -169,7 +168,8 @@ def resolve_lists(
 ) -> ResolvedLists:
     """Return the filter and the deny lists of requests for users, or for histories (users: None).
 
-    Raises DataError if no id of `only` is servable, ConfigError for lists that do not fit.
+    Raises DataError if `only` names ids and none is servable, ConfigError for lists that do not
+    fit.
     """
     check_allow_lists(only, served.dense)
     item_filter, denied, warnings = ItemFilter(), None, list[str]()
@@ -210,15 +210,11 @@ def unknown_users_warning(
     if not unknown:
         return []
     counts = f"{len(unknown)} of {len(by_user)} users"
-    return [f"{subject}: {counts} are not in the log: {quote_ids(unknown)}"]
+    return [f"{subject}: {counts} are not in the log: {join_names(unknown, quoted=True)}"]
 
 
 def unknown_ids_warning(lists: ItemLists, dense: Mapping[str, int]) -> list[str]:
     """Return one line that counts the distinct unknown ids and names five, or nothing."""
     names = dict.fromkeys(lists.all_ids())  # recall-R47: distinct ids
     unknown = [name for name in names if name not in dense]
-    if not unknown:
-        return []
-    counts = f"{len(unknown)} of {len(names)} item ids"
-    listed = quote_ids(unknown)
-    return [f"{lists.subject}: {counts} are not in the catalogue or untrained: {listed}"]
+    return [unknown_items_line(lists.subject, unknown, len(names))] if unknown else []

@@ -1,23 +1,24 @@
 """Find items of a catalogue by id or by title, and propose the closest ones.
 
-Spec: specs/recall.md, recall-R50.
+Spec: specs/recall.md, recall-R50, R54.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
+from mindref.data.quoting import MAX_QUOTED, join_names
 from mindref.errors import DataError, printable, say
 from mindref.run.items import Items
 
 MAX_COMPARED = 20_000  # most frequent items that are compared letter by letter
 MIN_PART = 3  # characters of a text that is sought within titles
 PROPOSED = 3  # items
-SHOWN = 5  # ids in a message
+UNTRAINED = "name an item that occurs in a training example or has trained features"
 
 
 class ItemNames:
@@ -49,7 +50,7 @@ class ItemNames:
             return item
         items = self.by_title.get(fold_title(name), [])
         if len(items) > 1:
-            listed = quote_ids([self.items.ids[i] for i in items])
+            listed = join_names((self.items.ids[i] for i in items), quoted=True)
             got = f"{name!r}, the title of {len(items)} items"
             raise DataError(say(subject, "the title of one item, or an id", got, f"ids: {listed}"))
         return items[0] if items else None
@@ -57,9 +58,31 @@ class ItemNames:
     def check_known(self, name: str, subject: str) -> None:
         """Raise DataError, with the closest titles, unless a name is an id or a title."""
         if name not in self.ids and fold_title(name) not in self.by_title:
-            expected = "an id or a title of the catalogue"
-            todo = self.propose([name]) or "the items.tsv of the run lists all"
-            raise DataError(say(subject, expected, repr(name), todo))
+            raise self.unknown_error([name], subject, titles=True)
+
+    def unknown_error(self, names: Sequence[str], subject: str, *, titles: bool) -> DataError:
+        """Return the error for items that are not in the catalogue or untrained.
+
+        titles: whether a title is accepted.
+        """
+        expected = f"the id {'or the title ' if titles else ''}of a trained item"
+        is_untrained = any(name in self.ids for name in names)
+        default = UNTRAINED if is_untrained else "the items.tsv of the run lists all"
+        got = join_names(names, quoted=True)
+        return DataError(say(subject, expected, got, self.hint(names, titles=titles) or default))
+
+    def hint(self, names: Sequence[str], *, titles: bool) -> str:
+        """Return proposals for unknown names, or an empty text.
+
+        titles: the closest items of the first names. Else: the ids of names that are titles.
+        """
+        missing = [name for name in names if name not in self.ids][:MAX_QUOTED]
+        if titles:
+            return self.propose(missing)
+        by_name = {name: self.by_title.get(fold_title(name), []) for name in missing}
+        ids = [self.items.ids[item] for items in by_name.values() for item in items]
+        text = "a title is not accepted here; the ids of these titles"
+        return f"{text}: {join_names(ids, quoted=True)}" if ids else ""  # recall-R54
 
     def closest(self, name: str) -> list[str]:
         """Return the closest items as `id 'title'`.
@@ -88,9 +111,9 @@ class ItemNames:
         item = self.by_title[text][0]
         return f"{printable(self.items.ids[item])} {self.items.titles[item]!r}"
 
-    def propose(self, unknown: list[str]) -> str:
+    def propose(self, unknown: Sequence[str]) -> str:
         """Return `closest: ...` for the first unknown names, or an empty text."""
-        proposals = dict.fromkeys(x for name in unknown[:SHOWN] for x in self.closest(name))
+        proposals = dict.fromkeys(x for name in unknown[:MAX_QUOTED] for x in self.closest(name))
         return f"closest: {', '.join(proposals)}" if proposals else ""
 
 
@@ -99,6 +122,9 @@ def fold_title(title: str) -> str:
     return " ".join(title.split()).casefold()
 
 
-def quote_ids(names: list[str]) -> str:
-    """Return the first names, quoted, and dots if there are more."""
-    return ", ".join(map(repr, names[:SHOWN])) + (" ..." if len(names) > SHOWN else "")
+def unknown_items_line(subject: str, unknown: Sequence[str], total: int, hint: str = "") -> str:
+    """Return the line on unknown items of a history or of lists: their number and the first."""
+    counts = f"{subject}: {len(unknown)} of {total} items"
+    names = join_names(unknown, quoted=True)
+    text = f"{counts} are not in the catalogue or untrained: {names}"
+    return f"{text}; {hint}" if hint else text

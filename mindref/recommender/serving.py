@@ -12,8 +12,10 @@ import numpy as np
 from mindref.backend import Backend, check_installed, load_backend
 from mindref.data.frames import id_as_text
 from mindref.data.log import InteractionLog, Ints, Ragged
+from mindref.data.quoting import join_names
 from mindref.data.rng import make_rng
-from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.errors import ConfigError, DataError, RunError, say, value_text
+from mindref.evaluation.top_n.checks import check_count
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary
@@ -21,7 +23,7 @@ from mindref.models.parameters import Sizes
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.lists import Recommendation
-from mindref.recommender.item_names import SHOWN, ItemNames
+from mindref.recommender.item_names import ItemNames
 from mindref.recommender.top_n_lists import servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
@@ -32,7 +34,8 @@ from mindref.shapes import Array
 if TYPE_CHECKING:
     from mindref.recommender.trainer import Trainer
 
-UNTRAINED = "name an item that occurs in a training example or has trained features"
+HISTORIES = "a list of lists of item ids"
+FLAG = "True, False or None"
 
 
 class ServedModel:
@@ -152,41 +155,34 @@ class ServedModel:
         return {name: i for i, name in enumerate(self.log.user_ids)}
 
     def encode(
-        self, histories: Iterable[Sequence[str]], subject: str = "history"
-    ) -> tuple[Ragged, list[str]]:
-        """Return histories as dense ids without unknown items, and the unknown items.
+        self, histories: Iterable[Sequence[Any]], subject: str = "history", *, titles: bool = False
+    ) -> tuple[Ragged, list[list[str]]]:
+        """Return histories as dense ids without unknown items, and the unknown items of each.
 
-        An item is named by its id or its title. An item without a vector is unknown to the model.
-        Raises DataError for a title of several items.
+        titles: an item may be named by its title too. An item without a vector is unknown to the
+        model. Raises DataError for a title of several items, ConfigError for another type.
         """
-        rows, unknown = [], []
+        rows, unknown = list[list[int]](), list[list[str]]()
         if not isinstance(histories, Iterable):
-            raise ConfigError(say("histories", "a list of lists of item ids", repr(histories)))
+            raise ConfigError(say("histories", HISTORIES, value_text(histories, quoted=True)))
         for history in histories:
             # the characters of a text would be read as items
             if isinstance(history, str | bytes) or not isinstance(history, Iterable):
-                raise ConfigError(say("history", "a list of item ids", repr(history)))
-            row = []
+                got = value_text(history, quoted=True)
+                raise ConfigError(say("history", "a list of item ids", got))
+            row, unknown_names = list[int](), list[str]()
             for item in history:
-                row_of_id = self.dense.get(item) if isinstance(item, str) else None
-                if row_of_id is None:
-                    name = id_as_text(item, subject)
+                name = item if isinstance(item, str) and item else id_as_text(item, subject)
+                row_of_id = self.dense.get(name)
+                if row_of_id is None and titles:  # recall-R54
                     row_of_id = self.names.find(name, subject)
                 if row_of_id is None:
-                    unknown.append(name)
+                    unknown_names.append(name)
                 else:
                     row.append(row_of_id)
             rows.append(row)
+            unknown.append(unknown_names)
         return Ragged.of(rows), unknown
-
-    def encode_history(self, history: Sequence[str], subject: str) -> tuple[Ragged, list[str]]:
-        """Return one history as `encode` does. Raises DataError if every item is unknown."""
-        rows, unknown = self.encode([history], subject)
-        if unknown and not len(rows.values):
-            expected = "an item of the catalogue"
-            todo = self.names.propose(unknown) or UNTRAINED
-            raise DataError(say(subject, expected, ", ".join(unknown[:SHOWN]), todo))
-        return rows, unknown
 
     def draw_probabilities(self) -> Array:
         """Return the probability (N,) of each item in drawn histories: by counts, if servable."""
@@ -200,7 +196,7 @@ class ServedModel:
         return np.tile(np.array(starts, np.int64), (cases, 1))
 
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
-        """Return the interests of histories. Raises ConfigError for a family that has none."""
+        """Return the interests of histories of ids. Raises ConfigError for a family without."""
         self.require_vectors("interests", "a model with vectors of users")
         rows, _ = self.encode(histories)
         return self.compute_interests(rows, self.unknown_profile(len(rows)), couplings=True)
@@ -220,9 +216,9 @@ class ServedModel:
         names = [id_as_text(name, "user") for name in names]
         missing = [name for name in names if name not in self.users]
         if missing:
-            expected, got = f"one of the {len(self.users)} users of the log", ", ".join(missing[:5])
+            expected = f"one of the {len(self.users)} users of the log"
             todo = "give a history of items instead; no user needs to be known"
-            raise DataError(say(subject, expected, got, todo))
+            raise DataError(say(subject, expected, join_names(missing, quoted=True), todo))
         users = np.array([self.users[name] for name in names], np.int64)
         rows = self.log.interactions.take(users)
         known_rows, unknown = translate_items(rows, self.log, self.items.ids)
@@ -238,14 +234,17 @@ class ServedModel:
         if per_interest is None:
             return
         self.require_vectors(subject, "a model with interests")
-        is_integer = isinstance(per_interest, int | np.integer)
-        if not is_integer or isinstance(per_interest, bool) or per_interest < 1:
-            raise ConfigError(say(subject, "an integer of at least 1", repr(per_interest)))
+        check_count(per_interest, subject)
 
     def excludes_seen(self, exclude_seen: bool | None) -> bool:
-        """Return whether lists leave out the user's items: by default as in training."""
+        """Return whether lists leave out the user's items: by default as in training.
+
+        Raises ConfigError for another value than None, True and False.
+        """
+        if not isinstance(exclude_seen, bool | np.bool_ | None):
+            raise ConfigError(say("exclude_seen", FLAG, value_text(exclude_seen, quoted=True)))
         # recall-R52
-        return bool(self.facts["exclude_seen"]) if exclude_seen is None else exclude_seen
+        return bool(self.facts["exclude_seen"]) if exclude_seen is None else bool(exclude_seen)
 
     def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:
         """Return the list of one case with external ids and titles."""

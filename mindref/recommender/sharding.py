@@ -168,7 +168,7 @@ def open_run(request: ShardRequest) -> OpenedRun:
         device=device_name(served.backend, request.device),
         index=index_facts(answers),
         shard=[1, 1],
-        exclude_seen=answers.exclude,
+        exclude_seen=answers.request.excludes_seen,
         only=list_digest(request.only),  # recall-R49
         exclude=list_digest(request.exclude),
         per_interest=request.per_interest or 0,

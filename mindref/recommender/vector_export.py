@@ -20,7 +20,7 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.serving import compute_interests
 from mindref.models.tower import to_float32
-from mindref.recommender.bulk import USERS_PER_BLOCK, RequestedUsers, count_blocks, resolve_users
+from mindref.recommender.bulk import USERS_PER_BLOCK, count_blocks
 from mindref.recommender.export import (
     CARD,
     FORMAT,
@@ -29,6 +29,7 @@ from mindref.recommender.export import (
     run_entry,
     score_entry,
 )
+from mindref.recommender.list_request import RequestedUsers, find_users
 from mindref.recommender.model_card import model_card
 from mindref.recommender.serving import ServedModel
 from mindref.run import atomic, checkpoint, files, lock, report
@@ -57,7 +58,7 @@ def export_vectors(
     check_vector_format(form)
     atomic.check_unused(output)  # before slow work
     served = ServedModel.load(run, data=data).load_backend()
-    requested = resolve_users(served, None, None) if all_users else None
+    requested = find_users(served, None) if all_users else None
     with atomic.explain_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     with lock.lock_output(output) as warning, atomic.atomic_folder(output) as folder:

@@ -1,11 +1,12 @@
 """The HTTP service of `mindref serve`: recommendations for histories, health and metrics.
 
-requests   parsing and limits of a request, without a web library
-answers    lists of a request, computed with a trained model
-metrics    counters for Prometheus
-app        the web application: routes, limits, worker threads, errors as JSON
-server     the process: model, socket, signals
+request_body   fields and limits of a request, without a web library
+answers        lists of a request, computed with a trained model
+metrics        counters for Prometheus
+app            the web application: routes, limits, worker threads, errors as JSON
+web_server     uvicorn, stopped by mindref, with JSON for malformed requests
+server         the process: model, socket, web server
 
 Spec: specs/serving.md. The libraries of the extra `serve` are imported in `metrics`, `app` and
-`server`.
+`web_server`.
 """

@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import mindref
-from mindref.data.log import Ragged
-from mindref.errors import say
 from mindref.recall.index import Index
 from mindref.recall.lists import list_to_json
-from mindref.recommender.bulk import BulkRecall, RequestedUsers, open_run_index
-from mindref.recommender.item_lists import parse_item_lists, resolve_lists
-from mindref.recommender.item_names import quote_ids
-from mindref.recommender.requests import uninformed_warning
+from mindref.recommender.bulk import BulkRecall, open_run_index
+from mindref.recommender.list_request import resolve_request, uninformed_warning
 from mindref.recommender.serving import ServedModel
 from mindref.run.files import INDEX
-from mindref.service.requests import RecommendRequest, RequestError
+from mindref.service.request_body import RecommendRequest
 
 LIST_FIELDS = ("interests", "unknown", "items")
 
@@ -48,42 +44,20 @@ class HistoryAnswers:
     def __call__(self, request: RecommendRequest) -> dict[str, Any]:
         """Return the lists of a request.
 
-        Unknown items are ignored and listed. Raises RequestError if no item of any history is
-        known; DataError if no id of `only` is known, and for a title of several items; ConfigError
-        for `per_interest` without interests.
+        Unknown items are ignored and listed. Raises DataError if no item of any history is known,
+        and if `only` has ids and none is known; ConfigError for `per_interest` without interests.
         """
-        served = self.served
-        served.check_limit(request.per_interest, "per_interest")
-        encoded = [served.encode([history]) for history in request.histories]
-        unknown = [names for _, names in encoded]
-        rows = Ragged.of([row.values for row, _ in encoded])
-        if not len(rows.values) and any(unknown):
-            names = [name for row in unknown for name in row]
-            expected, got = "an item of the catalogue", quote_ids(names)
-            raise RequestError(422, say("history", expected, got))  # serving-R10
-        only = parse_item_lists("only", request.only)
-        exclude = parse_item_lists("exclude", request.exclude)
-        lists = resolve_lists(served, only, exclude, None, len(rows))
-        requested = RequestedUsers(
-            range(len(rows)), rows, served.unknown_profile(len(rows)), [], []
+        resolved = resolve_request(
+            self.served, request.options, histories=request.histories, require_known=True
         )
-        answers = BulkRecall(
-            served,
-            self.index,
-            requested,
-            request.n,
-            served.excludes_seen(request.exclude_seen),
-            lists=lists,
-            per_interest=request.per_interest,
-        )  # serving-R9
         results = []
-        for answer, names in zip(answers, unknown, strict=True):
+        for answer in BulkRecall(self.served, self.index, resolved):  # serving-R9
             values = list_to_json(answer, self.index)
-            results.append({name: values[name] for name in LIST_FIELDS} | {"unknown": names})
+            results.append({name: values[name] for name in LIST_FIELDS})
         counts = [len(values["items"]) for values in results]
-        notes = [*lists.warnings, *uninformed_warning(rows, counts)]
+        uninformed = uninformed_warning(resolved.requested.histories, counts)
         content = {"lists": results} if request.is_batch else results[0]
-        return {**content, "warnings": notes}
+        return {**content, "warnings": [*resolved.lists.warnings, *uninformed]}
 
     def facts(self) -> dict[str, Any]:
         """Return what /health states about the model."""

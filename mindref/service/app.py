@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from mindref.errors import ConfigError, DataError, say
 from mindref.service.metrics import TEXT_FORMAT, ServiceMetrics
-from mindref.service.requests import (
+from mindref.service.request_body import (
     CONTENT_TYPE,
     MAX_BODY,
     RecommendRequest,
@@ -30,6 +30,7 @@ from mindref.service.requests import (
 )
 
 READ_SECONDS = 30.0  # time to send a body
+CONNECTIONS = 1024  # at the same time
 WAITING = 32  # requests that wait for a worker thread, for each thread
 RETRY_SECONDS = 1  # of a rejected request
 RECOMMEND, HEALTH, METRICS, OTHER = "/recommend", "/health", "/metrics", "other"
@@ -56,6 +57,7 @@ class Service:
         self.workers = ThreadPoolExecutor(threads, "mindref-serve")
         self.max_pending = threads * (1 + WAITING)
         self.pending = 0  # changed by the event loop only
+        self.open_connections: Callable[[], int] = lambda: 0  # set by the web server
 
     def build_app(self) -> Starlette:
         """Return the application."""
@@ -72,7 +74,11 @@ class Service:
         async def handle(request: Request) -> Response:
             start = time.perf_counter()
             try:
-                response = await handler(request)
+                if self.open_connections() > CONNECTIONS:  # serving-R17
+                    response = overload_response(f"at most {CONNECTIONS} connections", "more")
+                    response.headers["Connection"] = "close"
+                else:
+                    response = await handler(request)
             except RequestError as error:
                 response = error_response(error.status, str(error))
             except (DataError, ConfigError) as error:
@@ -93,10 +99,7 @@ class Service:
         check_content_type(request.headers.get("content-type", ""))
         recommend_request = parse_request(await read_body(request))
         if self.pending >= self.max_pending:  # serving-R14
-            got = f"{self.pending} pending requests"
-            response = error_response(503, say("service", "a free worker thread", got, "retry"))
-            response.headers["Retry-After"] = str(RETRY_SECONDS)
-            return response
+            return overload_response("a free worker thread", f"{self.pending} pending requests")
         self.pending += 1
         self.metrics.pending.set(self.pending)
         try:
@@ -126,6 +129,18 @@ class Service:
         routes = f"POST {RECOMMEND}, GET {HEALTH} or GET {METRICS}"
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))
+
+    def malformed_response(self) -> bytes:
+        """Return, and count, the answer to bytes that are not a request of HTTP/1.1."""
+        self.metrics.count_request(OTHER, 400, 0.0)  # serving-R15
+        content = encode_json({"error": say("request", "HTTP/1.1", "other bytes")})
+        head = [
+            "HTTP/1.1 400 Bad Request",
+            f"content-type: {CONTENT_TYPE}",
+            f"content-length: {len(content)}",
+            "connection: close",
+        ]
+        return "".join(f"{line}\r\n" for line in [*head, ""]).encode() + content
 
 
 def check_content_type(value: str) -> None:
@@ -157,6 +172,12 @@ def body_too_large(got: str) -> RequestError:
     """Return the error of a body above the limit."""
     todo = "send several requests"
     return RequestError(413, say("body", f"at most {MAX_BODY:,} bytes", got, todo))
+
+
+def overload_response(expected: str, got: str) -> Response:
+    """Return the error of a service that has too much to do."""
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return error_response(503, say("service", expected, got, "retry"), headers)
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

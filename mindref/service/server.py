@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,9 @@ from mindref.recall import registry
 from mindref.recommender.bulk import describe_index
 from mindref.service.answers import HistoryAnswers
 
-CONNECTIONS = 1024  # at the same time
 BACKLOG = 2048
-STOP_SECONDS = 10  # for requests that are computed when the service stops
+OWN_ADDRESS = "an address or a name of this machine"
+HOSTS = "127.0.0.1 accepts only this machine, 0.0.0.0 and :: accept other machines"
 
 
 class LoadedService(NamedTuple):
@@ -80,46 +81,21 @@ def run_server(
 
     announce: receives the address when requests are answered; log: unexpected errors.
     """
-    import uvicorn
-
     from mindref.service.app import Service
-
-    class StoppableServer(uvicorn.Server):  # type: ignore[misc]
-        """A server that the signal handlers of mindref stop; it has none of its own."""
-
-        def capture_signals(self) -> Any:
-            return nullcontext()
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            announce(url_of(loaded.listener))
-
-        async def on_tick(self, counter: int) -> bool:
-            return should_stop() or await super().on_tick(counter)  # serving-R13
+    from mindref.service.web_server import StoppableServer
 
     service = Service(loaded.answers, loaded.answers.facts(), threads, log)
-    config = uvicorn.Config(
-        service.build_app(),
-        access_log=False,
-        log_config=None,
-        log_level="critical",
-        lifespan="off",
-        limit_concurrency=CONNECTIONS,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
+    server = StoppableServer(service, should_stop, lambda: announce(url_of(loaded.listener)))
     try:
-        StoppableServer(config).run([loaded.listener])
+        server.run([loaded.listener])
     finally:
         service.workers.shutdown(cancel_futures=True)
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
     """Return a socket that has the address, and accepts no connections yet."""
+    family, kind, protocol, address = resolve_host(host, port)
     with socket_errors(host, port):
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,16 +106,29 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-@contextmanager
-def socket_errors(host: str, port: int) -> Iterator[None]:
-    """Convert an error of the network into a ConfigError."""
+def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
+    """Return family, type, protocol and address of a socket. Raises ConfigError."""
     try:
-        yield
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
         reason = getattr(error, "strerror", None) or str(error)
-        todo = "choose another --port or --host; --port 0 takes a free port"
+        raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
+    family, kind, protocol, _, address = addresses[0]
+    return family, kind, protocol, address
+
+
+@contextmanager
+def socket_errors(host: str, port: int) -> Iterator[None]:
+    """Convert an error of a socket into a ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
+        todo = "choose another --port; --port 0 takes a free port"
         location = f"--host {host} --port {port}"
-        raise ConfigError(say(location, "a free address", reason, todo)) from error
+        raise ConfigError(say(location, "a free port", reason, todo)) from error
 
 
 def url_of(listener: socket.socket) -> str:

@@ -13,7 +13,8 @@ from mindref.conformance.tolerances import same_math
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.requests import recommend_one
+from mindref.recommender.list_request import ListOptions
+from mindref.recommender.recommend import recommend_one
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Trainer, resume_run
 from tests.runs import call, content, loaded, stop_after, trainer
@@ -54,7 +55,7 @@ class Runs:
         assert reports[0]["metrics"] == reports[1]["metrics"]
         assert reports[0]["cases"] > 0
         user = loaded().log.user_ids[0]
-        lists = [recommend_one(x, None, 5, user=user) for x in (model, reader_model)]
+        lists = [recommend_one(x, None, user, ListOptions(5)) for x in (model, reader_model)]
         assert [x.item for x in lists[0]] == [x.item for x in lists[1]]
 
     @pytest.mark.rules("backend-R15")

@@ -94,14 +94,13 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     names = cli("recall", run, "--history", history(run), "--format", "tsv")
     for form in ("table", "tsv", "jsonl"):
         mixed = cli("recall", run, "--history", f"what,{history(run)},", "--format", form)
-        assert mixed.err.startswith("1 of ")
+        assert mixed.err.startswith("--history: 1 of ")
         assert mixed.err.endswith("items are not in the catalogue or untrained: 'what'\n")
         assert form != "tsv" or mixed.out == names.out
     table = cli("recall", run, "--history", f"what,{history(run)}")
     assert "  not in the catalogue or untrained: what\n" in table.out
-    assert "--history: expected an item of the catalogue, got what, else" in cli.error(
-        "recall", run, "--history", "what,else"
-    )
+    expected = "--history: expected the id or the title of a trained item, got 'what', 'else'"
+    assert expected in cli.error("recall", run, "--history", "what,else")
 
 
 def test_seen_items_are_listed_on_request(cli, run):
@@ -115,7 +114,7 @@ def test_seen_items_are_listed_on_request(cli, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--user nobody", "--user: expected one of the 60 users of the log, got nobody"),
+        ("--user nobody", "--user: expected one of the 60 users of the log, got 'nobody'"),
         ("--user a --data nowhere", "nowhere: expected a file or a folder"),
         ("--user a --top 100001", "100001 is not in the range"),
         ("--user a --index fast", "--index: expected auto or exact or annoy"),
@@ -184,7 +183,7 @@ def test_files_of_items_filter_the_lists(cli, run, tmp_path):
     by_user.write_text(f"customer-0001\t{items[40]}\ncustomer-0001\t{items[44]}\nwho\t{items[0]}\n")
     filters = ("--only", only, "--exclude", exclude, "--top", 5, "--json")
     result = cli.succeed("recall", run, "--user", "customer-0004", *filters)
-    text = "item ids are not in the catalogue or untrained: 'nobody'"
+    text = "items are not in the catalogue or untrained: 'nobody'"
     assert result.err == f"--only {only}: 1 of {len(items[::2]) + 1} {text}\n"
     expected = model.recommend(user="customer-0004", n=5, only=items[::2], exclude=items[:30])
     assert [x["item"] for x in json.loads(result.out)[0]["items"]] == [x.item for x in expected]
@@ -284,11 +283,11 @@ def test_titles_name_the_items_of_a_history(cli, run):
     assert cli.succeed("recall", run, "--history", text.upper()).out == by_id.out
     mixed = cli.succeed("recall", run, "--history", f'{names[0]},"{titles[1]}x"')
     assert mixed.err.startswith(
-        f"1 of 2 items are not in the catalogue or untrained: '{titles[1]}x'"
+        f"--history: 1 of 2 items are not in the catalogue or untrained: '{titles[1]}x'"
     )
     assert f"; closest: {names[1]} '{titles[1]}'" in mixed.err
     message = cli.error_line("recall", run, "--history", f'"{titles[1]}x"')
-    assert f"--history: expected an item of the catalogue, got {titles[1]}x; closest: " in message
+    assert f"of a trained item, got '{titles[1]}x'; closest: " in message
 
 
 @pytest.mark.rules("recall-R52")

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from mindref.service.requests import DEFAULT_N
+from mindref.service.request_body import DEFAULT_N
 
 REQUEST = {"content-type": "application/json"}
 
@@ -44,21 +44,28 @@ def test_a_signal_stops_the_service_with_its_exit_code(name, code, run):
     assert len(answer["items"]) == DEFAULT_N
 
 
-def test_errors_before_the_port_opens(cli, run, tmp_path):
+def test_bad_input_ends_the_command_with_one_line(cli, run, tmp_path):
     pytest.importorskip("uvicorn", reason="needs the extra serve")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         line = cli.error_line("serve", run, "--port", port)
-    assert f"--port {port}: expected a free address, got Address already in use; choose" in line
+    assert f"--port {port}: expected a free port, got Address already in use; choose" in line
+    line = cli.error_line("serve", run, "--host", "no.such.host.invalid", "--port", 0)
+    assert "--host no.such.host.invalid: expected an address or a name of this machine" in line
     assert "expected a run directory" in cli.error_line("serve", tmp_path / "no", "--port", 0)
     assert "--index: expected auto" in cli.error_line("serve", run, "--port", 0, "--index", "x")
+
+
+def test_a_damaged_run_ends_the_command_before_an_address_is_printed(cli, run):
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
     model = run / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-1])
     assert "model.safetensors: expected" in cli.error_line("serve", run, "--port", 0)
 
 
-def test_a_missing_package_names_the_extra(cli, run, monkeypatch):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(cli, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "starlette", None)
     line = cli.error_line("serve", run)
-    assert "serve: expected starlette, uvicorn and prometheus-client, got" in line
-    assert "pip install 'prometheus-client>=" in line
+    assert "serve: expected starlette, uvicorn and prometheus-client, got import of st" in line
+    for package in ("prometheus-client", "starlette", "uvicorn"):
+        assert re.search(f"pip install .*'{package}>=", line)

@@ -40,7 +40,8 @@ def test_a_title_names_the_item_and_a_wrong_one_gets_proposals(cli, run, items, 
     by_title = cli.succeed("similar", run, title.swapcase())
     assert by_title.out == cli.succeed("similar", run, name).out
     error = cli.error_line("similar", run, f"{title}x")
-    assert f"ITEM: expected an id or a title of the catalogue, got '{title}x'; closest: " in error
+    expected = "ITEM: expected the id or the title of a trained item"
+    assert f"{expected}, got '{title}x'; closest: " in error
     assert f"{name} '{title}'" in error
 
 
@@ -54,7 +55,7 @@ def test_files_of_items_filter_the_list(cli, run, items, tmp_path, monkeypatch):
     unknown.write_text("x\ny\n")
     result = cli.succeed("similar", run, name, "--only", only, "--exclude", exclude, "--top", 500)
     assert len(result.out.splitlines()) == 1 + len(set(allowed[1:]) - {name})
-    text = "item ids are not in the catalogue or untrained: 'nobody'"
+    text = "items are not in the catalogue or untrained: 'nobody'"
     assert result.err == f"--only {only}: 1 of {len(allowed) + 1} {text}\n"
     monkeypatch.setattr(ServedModel, "load", lambda *_: pytest.fail("the model was loaded"))
     message = "at least one item id of the catalogue, got 2 other ids: 'x', 'y'; write"
@@ -64,7 +65,7 @@ def test_files_of_items_filter_the_list(cli, run, items, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no such item"], "ITEM: expected an id or a title of the catalogue, got 'no such item'"),
+        (["no such item"], "the id or the title of a trained item, got 'no such item'; the items"),
         (["article-0001", "--top", "0"], "0 is not in the range"),
         (["article-0001", "--only", "missing"], "--only missing: expected a UTF-8 file with one"),
         (["article-0001", "--output", "no/x"], "--output: expected a file in an existing folder"),

@@ -27,7 +27,7 @@ import numpy as np
 
 import mindref
 from mindref.service.answers import HistoryAnswers
-from mindref.service.requests import parse_request
+from mindref.service.request_body import parse_request
 
 CONNECTIONS = (1, 4)
 ROUNDS = 3

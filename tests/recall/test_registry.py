@@ -37,6 +37,12 @@ def test_no_plugin_can_replace_a_built_in_kind(monkeypatch):
         registry.load_plugin("disordered")
 
 
+def test_a_built_in_kind_is_checked_without_a_search_for_plugins(monkeypatch):
+    monkeypatch.setattr(registry, "installed_plugins", lambda: pytest.fail("plugins were sought"))
+    for kind in registry.BUILT_IN:
+        registry.check_kind(kind)
+
+
 @pytest.mark.rules("recall-R28")
 def test_the_index_of_another_package_is_built_and_opened(tmp_path, monkeypatch):
     install(monkeypatch, half=f"{HERE}:Half")

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from tests.runs import loaded
+from mindref.models.servable_items import ServableItems
+from tests.runs import loaded, trainer
 
-IDS = list(loaded().log.item_ids)
+SERVABLE = ServableItems.of(trainer().served_catalogue).ids
+IDS = [loaded().log.item_ids[item] for item in SERVABLE]
 HISTORIES = [IDS[3:12], IDS[40:41], IDS[5:60:5], [], IDS[100:90:-1], IDS[7:9] * 3]
 QUESTIONS = [(way, n) for n in range(len(HISTORIES)) for way in ("interests", "list", "similar")]
 

@@ -44,7 +44,7 @@ def test_the_closest_titles_contain_the_text_or_are_similar():
     assert NAMES.closest("to") == []
     assert NAMES.propose(["matrix", "the matirx", "zzz"]) == "closest: Heat 'The  Matrix'"
     assert NAMES.propose(["zzz"]) == ""
-    with pytest.raises(DataError, match=r"ITEM: expected an id or a title .*'matrix'; closest: H"):
+    with pytest.raises(DataError, match=r"ITEM: expected the id or .*'matrix'; closest: H"):
         NAMES.check_known("matrix", "ITEM")
     for known in ("1", "heat", "the matrix"):
         NAMES.check_known(known, "ITEM")
@@ -56,6 +56,26 @@ def test_without_titles_similar_ids_are_proposed():
     names = ItemNames(Items(ids, [1, 2, 3], ["", "", ""]), {x: i for i, x in enumerate(ids)})
     assert names.closest("article-1") == ["article-18", "article-17"]
     assert names.find("", "item") is None
+
+
+@pytest.mark.rules("recall-R54")
+def test_where_only_ids_are_accepted_the_ids_of_titles_are_proposed():
+    text = "a title is not accepted here; the ids of these titles"
+    assert NAMES.hint(["x", "TOY STORY (1995)", "heat"], titles=False) == f"{text}: '1', '3', '4'"
+    assert NAMES.hint(["toy story", "x"], titles=False) == ""
+    error = NAMES.unknown_error(["the matrix"], "history", titles=False)
+    expected = "history: expected the id of a trained item, got 'the matrix'"
+    assert str(error) == f"{expected}; {text}: 'Heat'"
+
+
+def test_the_error_for_an_untrained_item_says_what_a_trained_item_is():
+    names = ItemNames(NAMES.items, {"1": 0})
+    for titles in (False, True):
+        error = names.unknown_error(["2", "3"], "item", titles=titles)
+        assert str(error).endswith(
+            "got '2', '3'; name an item that occurs in a training example or has trained features"
+        )
+    assert str(names.unknown_error(["zzz"], "item", titles=True)).endswith("run lists all")
 
 
 def test_few_letters_are_compared_in_a_large_catalogue(monkeypatch):

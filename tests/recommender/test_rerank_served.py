@@ -12,7 +12,8 @@ from mindref.models import features
 from mindref.models.serving import compute_interests
 from mindref.recommender import din_indexability
 from mindref.recommender.bulk import recall_lists
-from mindref.recommender.requests import recommend_one
+from mindref.recommender.list_request import ListOptions
+from mindref.recommender.recommend import recommend_one
 from mindref.recommender.rerank import score_lists
 from mindref.recommender.rerank_trainer import load_rerank_report, load_reranker, open_reranker
 from mindref.recommender.serving import ServedModel
@@ -88,8 +89,8 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mi
     listed_by_stage = made.candidates(cases, 20)[1].items
     within = 0
     for case in range(len(cases.users)):
-        history = [served.items.ids[i] for i in cases.histories.row(case)]
-        listed = recommend_one(served, history, 20, exclude_seen=exclude_seen)
+        history = [served.items.ids[i] for i in served.servable.select(cases.histories).row(case)]
+        listed = recommend_one(served, history, None, ListOptions(20, exclude_seen=exclude_seen))
         dense = np.array([[served.dense[x.item] for x in listed]])
         rows, _ = served.encode([history])
         user = cases.users[case : case + 1]

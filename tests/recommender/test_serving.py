@@ -12,7 +12,7 @@ from tests.runs import SMALL, loaded, trained
 LOG = loaded().log
 ITEMS = list(LOG.item_ids)
 HISTORY = ITEMS[3:12]
-NO_USER = "one of the 60 users of the log, got x; give a hist"
+NO_USER = "one of the 60 users of the log, got 'x'; give a hist"
 EITHER = "expected a history or a user, got both or neither"
 A_TEXT = "history: expected a list of item ids, got 'article"
 
@@ -86,8 +86,9 @@ def test_unknown_items_are_left_out(model):
     with pytest.raises(DataError, match="history: expected an id, got an empty text"):
         model.recommend(mixed)
     mixed.remove("")
-    assert model.recommend(mixed) == model.recommend(HISTORY)
-    with pytest.raises(DataError, match="history: expected an item of the catalogue, got nobody"):
+    with pytest.warns(UserWarning, match=r"history: 1 of 10 items are not .*: 'nobody knows'"):
+        assert model.recommend(mixed) == model.recommend(HISTORY)
+    with pytest.raises(DataError, match=r"history: expected the id or .*, got 'nobody knows'"):
         model.recommend(["nobody knows"])
 
 
@@ -144,7 +145,7 @@ def test_an_untrained_model_is_an_error():
         (lambda m: m.recommend(), ConfigError, EITHER),
         (lambda m: m.recommend(HISTORY, user="u"), ConfigError, EITHER),
         (lambda m: m.recommend(user="x"), DataError, NO_USER),
-        (lambda m: m.similar_items("no"), DataError, "an id or a title of the catalogue, got 'no'"),
+        (lambda m: m.similar_items("no"), DataError, "title of a trained item, got 'no'"),
         (lambda m: m.recommend(HISTORY, n=0), ConfigError, "an integer of at least 1"),
         (lambda m: m.recommend(HISTORY, n=-3), ConfigError, "an integer of at least 1"),
         # the letters of a text would be taken for items, none of them known

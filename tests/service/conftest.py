@@ -13,7 +13,11 @@ pytest.importorskip("starlette", reason="needs the extra serve")
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("prometheus_client", reason="needs the extra serve")
 
+from mindref.service.answers import HistoryAnswers
 from mindref.service.server import LoadedService, bind_socket, run_server
+
+HEAD = "POST /recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+"""The begin of a request without its length and body."""
 
 
 class Client:
@@ -84,3 +88,14 @@ class FakeAnswers:
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("service") / "run")
+
+
+@pytest.fixture(scope="session")
+def answers(small_run):
+    return HistoryAnswers.load(small_run, "exact", None, "cpu", [])
+
+
+@pytest.fixture(scope="session")
+def service(answers):
+    with started_service(answers) as client:
+        yield client

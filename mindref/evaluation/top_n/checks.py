@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.errors import ConfigError, DataError, ShapeError, say
+from mindref.errors import ConfigError, DataError, ShapeError, say, value_text
 from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype
 
 SCORES = ("max", "sum")
@@ -52,9 +52,16 @@ def check_search_options(interests: Array, items: Array, n: int, score: str) -> 
 
 
 def check_list_length(n: int, caller: str) -> None:
-    """Raise ConfigError unless n is at least 1."""
-    if n < 1:
-        raise ConfigError(say(f"{caller}: n", "an integer of at least 1", n))
+    """Raise ConfigError unless n is an integer of at least 1."""
+    check_count(n, f"{caller}: n")
+
+
+def check_count(value: object, location: str) -> None:
+    """Raise ConfigError unless a value is an integer of Python or NumPy, and at least 1."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or not value >= 1:  # type: ignore[operator]
+        got = value_text(value, quoted=isinstance(value, str))
+        raise ConfigError(say(location, "an integer of at least 1", got))
 
 
 def check_exclude(exclude: Ragged | None, cases: int, n_items: int) -> None:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mindref.service.requests import MAX_HISTORIES, MAX_N, RequestError, parse_request
+from mindref.recommender.list_request import ListOptions
+from mindref.service.request_body import MAX_HISTORIES, MAX_N, RequestError, parse_request
 
 
 def parse(**values):
@@ -14,11 +15,11 @@ def parse(**values):
 def test_the_values_of_a_request():
     request = parse(history=["a", 7], n=3, only=[1], exclude=["b"], per_interest=2)
     assert request.histories == [["a", "7"]]
-    assert (request.is_batch, request.n, request.only, request.exclude) == (False, 3, ["1"], ["b"])
-    assert (request.per_interest, request.exclude_seen) == (2, None)
+    assert not request.is_batch
+    assert request.options == ListOptions(3, ["1"], ["b"], 2, None)
     request = parse(histories=[[], ["a"]], exclude_seen=False, only=None, per_interest=None)
-    assert (request.histories, request.is_batch, request.n) == ([[], ["a"]], True, 10)
-    assert (request.only, request.per_interest, request.exclude_seen) == (None, None, False)
+    assert (request.histories, request.is_batch) == ([[], ["a"]], True)
+    assert request.options == ListOptions(10, None, None, None, False)
 
 
 @pytest.mark.rules("serving-R10")

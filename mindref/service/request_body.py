@@ -1,4 +1,4 @@
-"""Parsing of a request body, and the limits of requests. Spec: specs/serving.md."""
+"""The JSON body of a request: its fields and limits. Spec: specs/serving.md."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from typing import Any, NamedTuple, NoReturn
 
 from mindref.errors import say
+from mindref.recommender.list_request import ListOptions
 
 MAX_BODY = 1 << 20  # bytes
 MAX_HISTORIES = 256  # of one request
 MAX_N = 1000  # items of a list
-DEFAULT_N = 10
 QUOTED = 200  # characters of a wrong value in a message
 CONTENT_TYPE = "application/json"
 
@@ -30,14 +30,11 @@ class RecommendRequest(NamedTuple):
 
     histories: list[Ids]
     is_batch: bool  # `histories` was given, not `history`
-    n: int = DEFAULT_N
-    only: Ids | None = None
-    exclude: Ids | None = None
-    per_interest: int | None = None
-    exclude_seen: bool | None = None  # None: as in the training of the run
+    options: ListOptions = ListOptions()
 
 
-FIELDS = {"history", "histories", *RecommendRequest._fields} - {"is_batch"}
+FIELDS = {"history", "histories", *ListOptions._fields}
+DEFAULT_N = ListOptions().n
 
 
 def parse_request(body: bytes) -> RecommendRequest:
@@ -56,15 +53,15 @@ def parse_request(body: bytes) -> RecommendRequest:
         is_list = isinstance(histories, list)
         got = f"{len(histories)} histories" if is_list else json.dumps(histories)
         reject("histories", f"a list of 1 to {MAX_HISTORIES} histories", got)
-    return RecommendRequest(
-        [json_ids("history", history) for history in histories],
-        is_batch,
+    histories = [json_ids("history", history) for history in histories]
+    options = ListOptions(
         json_count("n", values.get("n", DEFAULT_N)),
         optional_ids("only", values.get("only")),
         optional_ids("exclude", values.get("exclude")),
         optional_count("per_interest", values.get("per_interest")),
         optional_flag("exclude_seen", values.get("exclude_seen")),
     )
+    return RecommendRequest(histories, is_batch, options)
 
 
 def parse_json(body: bytes) -> Any:

@@ -1,0 +1,131 @@
+"""Requests that the service rejects, its limits, and its counters."""
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mindref.service import app
+from mindref.service.request_body import MAX_BODY
+from tests.service.conftest import HEAD, FakeAnswers, started_service
+
+
+@pytest.mark.rules("serving-R10", "serving-R16")
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "status"),
+    [
+        ("GET", "/recommend", "application/json", 405),
+        ("POST", "/health", "application/json", 405),
+        ("GET", "/", "application/json", 404),
+        ("GET", "/recommend/x", "application/json", 404),
+        ("POST", "/recommend", "text/plain", 415),
+        ("POST", "/recommend", "application/x-www-form-urlencoded", 415),
+        ("POST", "/recommend", "", 415),
+        ("POST", "/recommend", "application/json; charset=utf-8", 422),
+        ("POST", "/recommend", "Application/JSON", 422),
+    ],
+)
+def test_the_status_of_another_request(method, path, content_type, status, service):
+    got, headers, body = service.request(method, path, b"{}", content_type=content_type)
+    assert (got, headers["content-type"]) == (status, "application/json")
+    assert list(json.loads(body)) == ["error"]
+    assert b"Traceback" not in body
+    if status == 405:
+        assert headers["allow"]
+
+
+@pytest.mark.rules("serving-R10")
+def test_an_unexpected_error_is_logged_and_not_sent():
+    def fail(request):
+        raise RuntimeError("a secret\nof the process")
+
+    with started_service(FakeAnswers(fail)) as client:
+        status, answer = client.post({"history": []})
+        assert (status, list(answer)) == (500, ["error"])
+        assert "secret" not in answer["error"]
+        assert client.lines == ["/recommend: RuntimeError: a secret of the process"]
+        assert client.get("/health")[0] == 200
+
+
+@pytest.mark.rules("serving-R11")
+def test_a_body_above_the_limit_is_not_read_to_its_end(service):
+    body = b'{"history": []}'.ljust(MAX_BODY)
+    assert service.post(body)[0] == 200
+    status, answer = service.post(body + b" ")
+    assert status == 413
+    assert answer["error"].startswith("body: expected at most 1,048,576 bytes, got 1048577 bytes")
+    for headers in (f"content-length: {10**12}", "transfer-encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as stream:
+            stream.sendall(f"{HEAD}{headers}\r\n\r\n".encode())
+            if "chunked" in headers:  # without an end
+                stream.sendall(f"{MAX_BODY + 1:x}\r\n".encode() + bytes(MAX_BODY + 1))
+            assert stream.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.rules("serving-R11")
+def test_a_body_that_does_not_arrive_is_rejected(service, monkeypatch):
+    monkeypatch.setattr(app, "READ_SECONDS", 0.05)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as stream:
+        stream.sendall(f"{HEAD}content-length: 100\r\n\r\n{{".encode())
+        assert stream.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.rules("serving-R14")
+def test_threads_and_waiting_requests_are_limited(monkeypatch):
+    monkeypatch.setattr(app, "WAITING", 2)
+    lock, proceed, running = threading.Lock(), threading.Event(), [0, 0]
+
+    def wait(request):
+        with lock:
+            running[0] += 1
+            running[1] = max(running)
+        assert proceed.wait(20)
+        with lock:
+            running[0] -= 1
+        return {}
+
+    with started_service(FakeAnswers(wait), threads=2) as client, ThreadPoolExecutor(6) as pool:
+        futures = [pool.submit(client.post, {"history": []}) for _ in range(6)]
+        for _ in range(500):
+            text = client.get("/metrics")[1]
+            if "mindref_requests_pending 6.0" in text:
+                break
+            threading.Event().wait(0.02)
+        assert "mindref_requests_pending 6.0" in text, text
+        status, headers, body = client.request(
+            "POST", "/recommend", b'{"history": []}', content_type="application/json"
+        )
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert "a free worker thread, got 6 pending requests" in json.loads(body)["error"]
+        proceed.set()
+        assert [future.result()[0] for future in futures] == [200] * 6
+        assert running == [0, 2]
+        assert client.post({"history": []})[0] == 200
+
+
+@pytest.mark.rules("serving-R15")
+def test_metrics_count_requests_by_path_and_status():
+    with started_service(FakeAnswers(lambda request: {})) as client:
+        client.post({"histories": [[], [], []]})
+        client.post({"history": []})
+        client.post(b"{")
+        client.get("/nothing")
+        client.get("/health")
+        _, headers, body = client.request("GET", "/metrics")
+    lines = set(body.decode().splitlines())
+    assert headers["content-type"].startswith("text/plain; version=")
+    requests = 'mindref_requests_total{path="%s",status="%s"} %s'
+    expected = {
+        requests % ("/recommend", 200, 2.0),
+        requests % ("/recommend", 400, 1.0),
+        requests % ("other", 404, 1.0),
+        requests % ("/health", 200, 1.0),
+        'mindref_request_seconds_count{path="/recommend"} 3.0',
+        'mindref_request_seconds_bucket{le="10.0",path="/recommend"} 3.0',
+        "mindref_histories_total 4.0",
+        "mindref_requests_pending 0.0",
+        "mindref_model_step 42.0",
+    }
+    assert expected <= lines
