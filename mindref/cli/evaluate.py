@@ -10,7 +10,7 @@ import click
 
 from mindref.cli import reranker, settings
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.stderr import print_stderr
+from mindref.cli.stderr import print_warnings
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
@@ -96,8 +96,7 @@ def evaluate_command(
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)
     inputs = {"which": cases, "list_lengths": numbers, "predictions": predictions, **options}
     report = evaluate_run(run, reading=reading, **inputs)
-    for line in report["warnings"]:
-        print_stderr(line)
+    print_warnings(report["warnings"])
     if as_json:
         click.echo(json.dumps(report))
         return

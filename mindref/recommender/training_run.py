@@ -79,6 +79,7 @@ class TrainingRun:
         self.family = family_of(config.model)
         self.epochs: list[Epoch] = []
         self.identity = ""  # digest of the run on disk
+        self.warnings: list[str] = []  # about the meaning of the metrics
         self.stopped_by = ""  # why a training ended that has steps left
         self.best: Any = copy_params(state.params)
         self.validate: Callable[[Any], float] | None = None

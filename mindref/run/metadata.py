@@ -52,6 +52,8 @@ def check_facts(words: Mapping[str, Any]) -> None:
     check_start(words.get("start_from"))
     if not is_time(words.get("last_time", 0.0)):
         raise ValueError(f"last_time is {words['last_time']!r}")
+    if not is_count(words.get("interactions", 0)):
+        raise ValueError(f"interactions is {words['interactions']!r}")
     source, sizes, features = words["source"], words["sizes"], words["user_features"]
     kinds = {name: type(value) for name, value in source.items()}
     if kinds != {"place": str, "options": dict}:
@@ -84,6 +86,19 @@ def check_start(start: Any) -> None:
         is_valid = all(isinstance(start[x], str) for x in texts)
         if not is_valid or not all(is_count(start[x]) for x in counts):
             raise ValueError(f"start_from is {start!r}")
+        for training in start.get("trained_on", ()):
+            check_training(training)
+
+
+def check_training(words: Mapping[str, Any]) -> None:
+    """Raise ValueError unless this describes what an earlier run was trained on."""
+    texts, others = ("run", "model", "split", "log"), ("seed", "interactions", "last_time")
+    if not isinstance(words, Mapping) or sorted(words) != sorted([*texts, *others]):
+        raise ValueError(f"trained_on has {words!r}")
+    is_valid = all(isinstance(words[x], str) for x in texts)
+    is_valid = is_valid and isinstance(words["seed"], int) and is_count(words["interactions"])
+    if not is_valid or not (words["last_time"] is None or is_time(words["last_time"])):
+        raise ValueError(f"trained_on has {words!r}")
 
 
 def check_din_facts(words: Mapping[str, Any]) -> None:

@@ -62,6 +62,11 @@ def time_hints(log: InteractionLog) -> list[str]:
     return ["read as seconds, the times are after the year 5000; consider --time-format ms"]
 
 
+def reading_hints(log: InteractionLog, *, exclude_seen: bool) -> list[str]:
+    """Return all hints of a log; exclude_seen: top-n lists exclude the items of the history."""
+    return [*log.hints, *(repeat_hints(log) if exclude_seen else ())]
+
+
 def repeat_hints(log: InteractionLog) -> list[str]:
     """Return the hint that seen items should stay in top-n lists, or none."""
     total = len(log.interactions.values)
