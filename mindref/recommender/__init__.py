@@ -99,7 +99,8 @@ class MIND(Estimator):
         protocol: by default that of `start_from`; else paper with the preset "paper", or
         leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
         start_from: a run or a trained model whose parameters are the start. Its settings are used
-        unless `MIND(...)` names others. keep_moments: also start from the moments of the run.
+        unless `MIND(...)` names others; `get_params` returns them after the training.
+        keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
         `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
@@ -114,19 +115,20 @@ class MIND(Estimator):
         start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
         settings = self.get_params()
         preset = settings.pop("preset")
-        self.config, protocol = plan_fit(preset, settings, protocol, start)
-        source, loaded = open_fit_data(data, items, times, reading, self.config)
+        config, protocol = plan_fit(preset, settings, protocol, start)
+        source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen)
         folder = Path(run) if run else None
-        inputs = source, loaded, protocol, self.config, folder, exclude_seen, device
+        inputs = source, loaded, protocol, config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
         log_warnings(trainer.warnings)
-        with new_run_lock(trainer.run), limit_blas_threads(self.config.backend):
+        with new_run_lock(trainer.run), limit_blas_threads(config.backend):
             trainer.create()
             with training_events(trainer, events):
                 events.train(trainer)
                 self.report = trainer.evaluate()
         self._served, self._run = ServedModel.from_trainer(trainer), folder
+        self.use_settings(config)  # with a start, also those of its run
         events.end(self.report)
         return self
 
@@ -242,8 +244,7 @@ class MIND(Estimator):
         model, folder = cls(), Path(run)
         model._run = folder
         model._served = ServedModel.load(folder, backend, device)
-        config, defaults = model._served.model.config.to_dict(), model.config.to_dict()
-        model.set_params(**{name: x for name, x in config.items() if x != defaults[name]})
+        model.use_settings(model._served.model.config)
         identity = checkpoint.run_identity(model.config, model._served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")

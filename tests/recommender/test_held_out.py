@@ -56,7 +56,7 @@ def chain(tmp_path_factory):
     return folder
 
 
-@pytest.mark.rules("model-R54")
+@pytest.mark.rules("model-R54", "model-R61")
 @pytest.mark.parametrize(("share", "early"), [(1.0, True), (0.3, False)])
 def test_targets_that_are_not_later_than_the_training_of_the_run_are_counted(share, early):
     training = training_of(log_until(share), "none", log="another")
@@ -68,7 +68,7 @@ def test_targets_that_are_not_later_than_the_training_of_the_run_are_counted(sha
     ]
 
 
-@pytest.mark.rules("model-R54")
+@pytest.mark.rules("model-R54", "model-R61")
 def test_targets_without_times_are_not_counted_but_reported():
     untimed = replace(ALL, times=None)
     training = training_of(untimed, "none", log="another")
@@ -81,7 +81,7 @@ def test_targets_without_times_are_not_counted_but_reported():
     assert len(find(ALL, "leave_last_out", training)) == 1
 
 
-@pytest.mark.rules("model-R54")
+@pytest.mark.rules("model-R54", "model-R60")
 @pytest.mark.parametrize(
     ("before", "after", "is_trained"),
     [
@@ -108,14 +108,14 @@ def test_targets_of_the_same_log_are_counted_exactly(before, after, is_trained):
     assert all(x.is_certain for x in results)
 
 
-@pytest.mark.rules("model-R54")
+@pytest.mark.rules("model-R54", "model-R60")
 def test_another_seed_holds_other_users_out():
     (result,) = find(ALL, "comirec", training_of(ALL, "comirec", seed=1))
     assert result.is_certain
     assert find(ALL, "leave_last_out", training_of(ALL, "leave_last_out", seed=1)) == []
 
 
-@pytest.mark.rules("model-R54")
+@pytest.mark.rules("model-R54", "model-R61")
 def test_the_last_interactions_of_a_longer_log_are_held_out():
     training = training_of(EARLY, "leave_last_out")
     assert find(ALL, "leave_last_out", training) == []
@@ -165,7 +165,7 @@ def test_a_split_of_an_ancestor_is_an_error_too():
         trainer_of(ALL, start, protocol="leave_last_out")
 
 
-@pytest.mark.rules("model-R61")
+@pytest.mark.rules("model-R54", "model-R61")
 def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
     before = finish(trainer_of(EARLY))
     start = WarmStart(ServedModel.from_trainer(before), "runs/001")
