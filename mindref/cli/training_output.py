@@ -48,7 +48,7 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
             when = f"at step {step}{last}; all is saved"
             return report_stop(trainer, when, stop.code)
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
-        when = f"{str(end) or 'at once'}; the last epoch is saved"
+        when = f"{str(end) or 'at once'}; the state of the last validation is saved"
         return report_stop(trainer, when, signal_exit_code(end))
     if as_json:
         click.echo(json.dumps(summary))

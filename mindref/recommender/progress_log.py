@@ -13,7 +13,7 @@ from typing import Any
 from mindref.data.log import InteractionLog
 from mindref.data.readers.hints import reading_hints
 from mindref.recommender.callbacks import Callback
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 
 logger = logging.getLogger("mindref")
 
@@ -51,12 +51,12 @@ class ProgressLog(Callback):
         run = config["run"] or "no run directory"
         logger.info("training of the model %s, %s", self.settings["model"], run)
 
-    def on_validation(self, epoch: Epoch) -> None:
+    def on_validation(self, validation: Validation) -> None:
         """Log a validation."""
-        value = "" if epoch.value is None else f", {self.settings['metric']} {epoch.value:.4f}"
-        best = ", best so far" if epoch.is_best else ""
-        steps = self.settings["steps"]
-        logger.info("step %d of %d, loss %.4f%s%s", epoch.step, steps, epoch.loss, value, best)
+        step, loss, value, is_best = validation
+        text = "" if value is None else f", {self.settings['metric']} {value:.4f}"
+        best = ", best so far" if is_best else ""
+        logger.info("step %d of %d, loss %.4f%s%s", step, self.settings["steps"], loss, text, best)
 
     def on_end(self, report: dict[str, Any] | None) -> None:
         """Log why the training ended, and warn if a baseline is above the model."""

@@ -115,9 +115,10 @@ class Trainer(TrainingRun):
 
     def current_metric(self) -> float:
         """Return the validation metric of the current parameters."""
-        state, epochs = self.state, self.epochs
-        if epochs and epochs[-1].step == state.moments.step and epochs[-1].value is not None:
-            return epochs[-1].value
+        state = self.state
+        for step, _, value, _ in self.validations[-1:]:
+            if step == state.moments.step and value is not None:
+                return value
         validate: Any = self.validate
         return float(self.ranks.broadcast_from_first(lambda: validate(state.params)))
 
@@ -150,9 +151,9 @@ class Trainer(TrainingRun):
         test = self.evaluation_set(sample_cases(all_cases, most, self.config.seed))  # model-R31
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         words["notes"][NOT_SAMPLED] = len(all_cases.users) - len(test.cases.users)
-        epochs = [epoch._asdict() for epoch in self.epochs]
+        validations = [x._asdict() for x in self.validations]
         ending = {"exclude_seen": self.exclude_seen, **self.ending()}
-        ending |= {"best_step": self.state.best_step, "epochs": epochs}
+        ending |= {"best_step": self.state.best_step, "validations": validations}
         ending |= {"warnings": self.warnings}
         return self.save_report({**words, **ending, **self.chosen_preset()})
 
@@ -160,9 +161,9 @@ class Trainer(TrainingRun):
         """Return the report of a training on all interactions, which has nothing to evaluate on."""
         untrained = count_untrained(self.served_catalogue, self.prepared.split.test.targets)
         counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
-        epochs = [epoch._asdict() for epoch in self.epochs]
+        validations = [x._asdict() for x in self.validations]
         words = {"split": self.protocol, "metrics": {}, "cases": 0, "untrained": counts}
-        return {**words, **self.ending(), "epochs": epochs}
+        return {**words, **self.ending(), "validations": validations}
 
 
 def resume_run(

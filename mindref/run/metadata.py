@@ -149,12 +149,17 @@ def check_header(words: Mapping[str, Any], family: str | None) -> None:
     used = words.get("time", ())
     if not (isinstance(used, list | tuple) and all(is_number(x) and 0 <= x < 1e12 for x in used)):
         raise ValueError(f"time is {used!r}")
-    for epoch in words.get("epochs", ()):
-        value = epoch["value"]
-        if not is_count(epoch["step"]) or not is_number(epoch["loss"]):
-            raise ValueError(f"an epoch is {epoch!r}")
+    for validation in words.get(validations_name(words), ()):
+        value = validation["value"]
+        if not is_count(validation["step"]) or not is_number(validation["loss"]):
+            raise ValueError(f"a validation is {validation!r}")
         if value is not None and not is_number(value):  # None without validation
-            raise ValueError(f"an epoch is {epoch!r}")
+            raise ValueError(f"a validation is {validation!r}")
+
+
+def validations_name(words: Mapping[str, Any]) -> str:
+    """Return the name of the list of validations in the header of a state."""
+    return "epochs" if "epochs" in words else "validations"  # epochs: older files
 
 
 def is_time(value: object) -> bool:

@@ -63,7 +63,7 @@ def test_the_model_of_a_training_on_everything_is_that_of_the_last_step(tmp_path
     for name, x in checkpoint.flatten(made.state.params).items():
         np.testing.assert_array_equal(checkpoint.flatten(params)[name], x)
     assert mindref.load(run).recommend(user="customer-0001", n=3)
-    assert [epoch.value for epoch in made.epochs] == [None] * len(made.epochs)
+    assert [validation.value for validation in made.validations] == [None] * len(made.validations)
 
 
 @pytest.mark.rules("model-R52")

@@ -68,6 +68,17 @@ def test_targets_that_are_not_later_than_the_training_of_the_run_are_counted(sha
     ]
 
 
+@pytest.mark.rules("model-R61")
+def test_a_target_at_the_last_time_of_the_training_is_counted():
+    test = split_global_time(ALL).test
+    starts = ALL.interactions.offsets[test.users] + test.histories.lengths
+    times = sorted(ALL.times[starts].tolist())
+    for index in (0, len(times) // 2):
+        training = training_of(ALL, "none", log="another", last_time=times[index])
+        (result,) = find(ALL, "global_time", training)
+        assert result.num_trained == sum(time <= times[index] for time in times)
+
+
 @pytest.mark.rules("model-R54", "model-R61")
 def test_targets_without_times_are_not_counted_but_reported():
     untimed = replace(ALL, times=None)
