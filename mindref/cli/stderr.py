@@ -18,7 +18,7 @@ def print_stderr(line: str) -> None:
         click.echo(line, err=True)
 
 
-def print_warnings(lines: Iterable[str]) -> None:
+def print_as_warnings(lines: Iterable[str]) -> None:
     """Print warnings on standard error."""
     for line in lines:
         print_stderr(f"Warning: {line}")

@@ -12,7 +12,7 @@ from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signal
 from mindref.cli.stderr import (
     example_user_option,
     print_stderr,
-    print_warnings,
+    print_as_warnings,
     trust_option,
 )
 from mindref.cli.torchrun import resume_hint
@@ -32,7 +32,7 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
 
     step, used = trainer.state.moments.step, trainer.state.time.seconds
     events = TrainingEvents(loaded_trackers())
-    print_warnings(trainer.warnings)
+    print_as_warnings(trainer.warnings)
     try:
         with training_events(trainer, events):
             with (

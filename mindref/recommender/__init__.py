@@ -46,7 +46,7 @@ from mindref.recommender import requests
 from mindref.recommender.callbacks import TrainingEvents, training_events
 from mindref.recommender.earlier_run import plan_fit
 from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
-from mindref.recommender.progress_log import ProgressLog, log_reading, log_warnings
+from mindref.recommender.progress_log import ProgressLog, log_reading, send_warnings
 from mindref.recommender.recommendations import Recommendations
 from mindref.recommender.saving import new_run_lock, save_run
 from mindref.recommender.serving import ServedModel
@@ -121,7 +121,7 @@ class MIND(Estimator):
         folder = Path(run) if run else None
         inputs = source, loaded, protocol, config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
-        log_warnings(trainer.warnings)
+        send_warnings(trainer.warnings)
         with new_run_lock(trainer.run), limit_blas_threads(config.backend):
             trainer.create()
             with training_events(trainer, events):

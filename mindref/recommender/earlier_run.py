@@ -15,7 +15,7 @@ from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.presets import AUTO, PRESETS, default_protocol
-from mindref.recommender.held_out import check_start
+from mindref.recommender.held_out import check_start_split
 from mindref.recommender.warm_start import WarmStart
 from mindref.run import array_files, checkpoint, report
 from mindref.run.source import Source
@@ -74,7 +74,7 @@ def plan_training(
     start = None
     if start_from is not None:
         if data is None and steps_of is None:
-            check_start(start_from, facts, protocol)
+            check_start_split(start_from, facts, protocol)
         start = WarmStart.open(start_from, keep_moments=bool(keep_moments))
         start.check(new_config)
     source = Source.from_metadata(facts["source"])

@@ -1,7 +1,7 @@
 """Whether a model was trained on the targets of evaluation cases: checks, errors and warnings.
 
 Spec: specs/model.md, model-R54 and model-R60 to model-R62. A model that starts from an earlier run
-was also trained on the interactions of that run, and of all runs from which that run started.
+was also trained on the interactions of that run. The same holds for the runs before it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def earlier_trainings(start: Mapping[str, Any]) -> list[EarlierTraining]:
     return [EarlierTraining(**words) for words in start["trained_on"]]
 
 
-def check_start(run: Path, facts: Mapping[str, Any], protocol: str) -> None:
+def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> None:
     """Raise ConfigError, before the log is read, for a start whose log cannot be evaluated on.
 
     The log must be that of the run, whose config.json has `facts`; protocol: of the new training.

@@ -33,7 +33,7 @@ def log_reading(log: InteractionLog, *, exclude_seen: bool) -> None:
         logger.warning("hint: %s", hint)
 
 
-def log_warnings(lines: Iterable[str]) -> None:
+def send_warnings(lines: Iterable[str]) -> None:
     """Log warnings, which have no prefix: the level is the prefix."""
     for line in lines:
         logger.warning("%s", line)
@@ -65,4 +65,4 @@ class ProgressLog(Callback):
             return
         if "ended_by" in report:
             logger.info("ended at step %d by %s", report["steps"], report["ended_by"])
-        log_warnings(report.get("baseline_warnings", ()))
+        send_warnings(report.get("baseline_warnings", ()))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mindref.errors import RunError, say
-from mindref.recommender.progress_log import log_warnings
+from mindref.recommender.progress_log import send_warnings
 from mindref.recommender.serving import ServedModel
 from mindref.run import atomic, checkpoint, items, lock, report
 from mindref.run.files import INDEX
@@ -36,7 +36,7 @@ def save_run(
     target = run.resolve()
     check_replaceable(target)
     with lock.lock_inside(target) as warning, atomic.explain_errors(target):
-        log_warnings([warning] if warning else [])
+        send_warnings([warning] if warning else [])
         atomic.remove_leftovers(target.parent, target.name)
         new = atomic.temporary_name(target)
         try:
@@ -63,10 +63,12 @@ def exchange_folders(run: Path, new: Path) -> None:
 
 def check_replaceable(run: Path) -> None:
     """Raise RunError for a folder with other entries than those of a run."""
-    known = {*WRITTEN, INDEX, lock.NAME}
-    others = [x.name for x in run.iterdir() if x.name not in known and x.suffix != ".tmp"]
-    if others:
-        got = f"{len(others)} others, such as {sorted(others)[0]!r}"
+    run_entries = {*WRITTEN, INDEX, lock.NAME}
+    other_entries = [
+        x.name for x in run.iterdir() if x.name not in run_entries and x.suffix != ".tmp"
+    ]
+    if other_entries:
+        got = f"{len(other_entries)} others, such as {sorted(other_entries)[0]!r}"
         raise RunError(say(str(run), "only files of a run to overwrite", got, "move them first"))
 
 
@@ -97,6 +99,6 @@ def new_run_lock(run: Path | None, todo: str = OF_FIT) -> Iterator[None]:
     with atomic.explain_errors(run):
         run.mkdir(parents=True, exist_ok=True)
     with lock.lock_inside(run) as warning:
-        log_warnings([warning] if warning else [])
+        send_warnings([warning] if warning else [])
         check_free(run, todo)  # another process may have created a run before the lock
         yield

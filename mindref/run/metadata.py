@@ -92,11 +92,11 @@ def check_start(start: Any) -> None:
 
 def check_training(words: Mapping[str, Any]) -> None:
     """Raise ValueError unless this describes what an earlier run was trained on."""
-    texts, others = ("run", "model", "split", "log"), ("seed", "interactions", "last_time")
-    if not isinstance(words, Mapping) or sorted(words) != sorted([*texts, *others]):
+    texts, numbers = ("run", "model", "split", "log"), ("seed", "interactions", "last_time")
+    if not isinstance(words, Mapping) or sorted(words) != sorted([*texts, *numbers]):
         raise ValueError(f"trained_on has {words!r}")
     is_valid = all(isinstance(words[x], str) for x in texts)
-    is_valid = is_valid and isinstance(words["seed"], int) and is_count(words["interactions"])
+    is_valid = is_valid and is_count(words["seed"]) and is_count(words["interactions"])
     if not is_valid or not (words["last_time"] is None or is_time(words["last_time"])):
         raise ValueError(f"trained_on has {words!r}")
 
@@ -174,4 +174,4 @@ def is_number(value: object) -> bool:
 
 def is_count(value: object) -> bool:
     """Return whether a value is a non-negative integer and not a bool."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
