@@ -11,8 +11,8 @@ import click
 from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signals
 from mindref.cli.stderr import (
     example_user_option,
-    print_stderr,
     print_as_warnings,
+    print_stderr,
     trust_option,
 )
 from mindref.cli.torchrun import resume_hint

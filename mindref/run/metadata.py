@@ -96,8 +96,10 @@ def check_training(words: Mapping[str, Any]) -> None:
     if not isinstance(words, Mapping) or sorted(words) != sorted([*texts, *numbers]):
         raise ValueError(f"trained_on has {words!r}")
     is_valid = all(isinstance(words[x], str) for x in texts)
-    is_valid = is_valid and is_count(words["seed"]) and is_count(words["interactions"])
-    if not is_valid or not (words["last_time"] is None or is_time(words["last_time"])):
+    seed, last_time = words["seed"], words["last_time"]
+    is_valid = is_valid and isinstance(seed, int) and 0 <= seed < 1 << 63
+    is_valid = is_valid and is_count(words["interactions"])
+    if not is_valid or not (last_time is None or is_time(last_time)):
         raise ValueError(f"trained_on has {words!r}")
 
 
@@ -174,4 +176,4 @@ def is_number(value: object) -> bool:
 
 def is_count(value: object) -> bool:
     """Return whether a value is a non-negative integer and not a bool."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
