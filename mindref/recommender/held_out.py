@@ -24,7 +24,7 @@ from mindref.run.training_data import PreparedLog
 
 
 class EarlierTraining(NamedTuple):
-    """What a run was trained on: an entry `trained_on` of config.json."""
+    """The training data of a run: an entry of the list `trained_on` in config.json."""
 
     run: str
     model: str = ""  # digest of the parameters
@@ -89,7 +89,7 @@ def describe_training(prepared: PreparedLog) -> dict[str, Any]:
 def list_trainings(
     run: str, model: str, config: Config, facts: Mapping[str, Any]
 ) -> list[EarlierTraining]:
-    """Return what the model of a run was trained on: its own log, then those of earlier runs.
+    """Return the training data of a run and of all runs before it, the latest first.
 
     model: digest of the parameters. config, facts: of config.json.
     """

@@ -91,7 +91,7 @@ class WarmStart(NamedTuple):
         return self.run if self.run == IN_MEMORY else str(Path(self.run).resolve())
 
     def trainings(self, digest: str = "") -> list[EarlierTraining]:
-        """Return what the model was trained on, the latest training first."""
+        """Return the training data of the run and of all runs before it, the latest first."""
         return list_trainings(self.location, digest, self.config, self.served.facts)
 
 
