@@ -17,7 +17,7 @@ from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from tests.runs import call, content, interrupt, options, start
 
 MOMENTS = 20
-# every step ends an epoch, so that most of the time goes into saving
+# every step ends a validation, so that most of the time goes into saving
 SETTINGS = options(steps=30, evaluate_every=1)
 LONG = options(steps=400, evaluate_every=40)
 NAMES = (

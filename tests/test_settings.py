@@ -43,14 +43,14 @@ def adam(value):
     return [Effect(value, another(after_two_steps), ADAM)]
 
 
-def epochs(made):
-    return [epoch.step for epoch in made.train().epochs]
+def validations(made):
+    return [validation.step for validation in made.train().validations]
 
 
 def ends(before, after):
 
     def check(plain, changed):
-        assert (epochs(plain), epochs(changed)) == (before, after)
+        assert (validations(plain), validations(changed)) == (before, after)
 
     return check
 
@@ -58,11 +58,11 @@ def ends(before, after):
 def stands_still(plain, changed):
     for made in (plain, changed):
         made.validate = lambda params: 0.5
-    assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [3, 6])
+    assert (validations(plain), validations(changed)) == ([3, 6, 7], [3, 6])
 
 
 def ends_by_time(plain, changed):
-    assert (epochs(plain), epochs(changed)) == ([3, 6, 7], [1])
+    assert (validations(plain), validations(changed)) == ([3, 6, 7], [1])
 
 
 def types(made):

@@ -10,7 +10,7 @@ import click
 
 from mindref.cli import reranker, settings
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.stderr import print_stderr
+from mindref.cli.stderr import print_as_warnings
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
@@ -82,7 +82,7 @@ def evaluate_command(
         if indexable:
             allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
-        settings.refuse_other_options(f"{run}, a DIN run", allowed, words)
+        settings.reject_other_options(f"{run}, a DIN run", allowed, words)
         inputs = {name: options[name] for name in ("data", "device", "backend")}
         reranker.print_evaluation(run, indexable, recall, threads, as_json, **inputs)
         return
@@ -96,8 +96,7 @@ def evaluate_command(
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)
     inputs = {"which": cases, "list_lengths": numbers, "predictions": predictions, **options}
     report = evaluate_run(run, reading=reading, **inputs)
-    for line in report["warnings"]:
-        print_stderr(line)
+    print_as_warnings(report["warnings"])
     if as_json:
         click.echo(json.dumps(report))
         return

@@ -111,10 +111,10 @@ class ExperimentRequest:
     def check(self) -> None:
         """Raise ConfigError for errors that can be found without reading the log."""
         from mindref.recommender.evaluate_run import parse_metric
-        from mindref.training.time_budget import refuse_time_limit
+        from mindref.training.time_budget import reject_time_limit
 
         if self.options["seeds"] is not None:  # a comparison must be reproducible
-            refuse_time_limit(self.config.time_limit, "--time-limit")
+            reject_time_limit(self.config.time_limit, "--time-limit")
         out = self.options["out"]
         if out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))

@@ -81,7 +81,7 @@ def export_command(
     words = "--output, --data, --json, " + (
         "--format, --all-users" if kind == VECTORS else "--users"
     )
-    settings.refuse_other_options(f"--to {kind}", (*common, *allowed), words)
+    settings.reject_other_options(f"--to {kind}", (*common, *allowed), words)
     output = output if output is not None else run / f"export-{kind}"
     settings.check_writable("--output", output)
     if kind == VECTORS:

@@ -15,7 +15,7 @@ from mindref.cli.stderr import print_stderr
 from mindref.cli.tables import print_table
 from mindref.models.family import family_of
 from mindref.recommender.training_run import Hooks
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 
 PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also has random
 
@@ -24,7 +24,7 @@ PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also
 def show_progress(
     config: Any, first: int, quiet: bool, stop: StopRequest, used: float = 0.0
 ) -> Iterator[Hooks]:
-    """Show a progress bar on a terminal, otherwise one line per epoch; nothing if quiet.
+    """Show a progress bar on a terminal, otherwise one line per validation; nothing if quiet.
 
     All output is on standard error. A family without training steps prints one line at the end.
     first, used: steps and seconds that the training has used before.
@@ -32,12 +32,12 @@ def show_progress(
     if quiet:
         yield Hooks(stop=stop)
     elif not family_of(config.model).by_steps:
-        yield Hooks(on_epoch=lambda epoch: print_stderr(fitted_line(config, epoch)), stop=stop)
+        yield Hooks(on_validation=lambda x: print_stderr(fitted_line(config, x)), stop=stop)
     elif is_terminal():
         yield from progress_bar(config, first, stop, used)
     else:
         meter = TrainingMeter(config, first, used)
-        yield Hooks(meter.add, lambda epoch: print_stderr(epoch_line(config, epoch, meter)), stop)
+        yield Hooks(meter.add, lambda x: print_stderr(validation_line(config, x, meter)), stop)
 
 
 def is_terminal() -> bool:
@@ -70,12 +70,12 @@ def progress_bar(config: Any, first: int, stop: StopRequest, used: float = 0.0) 
                     left=meter.remaining_text,
                 )
 
-        def on_epoch(epoch: Epoch) -> None:
-            if epoch.value is not None:
-                bar.update(task, best=f"{config.metric} {epoch.value:.4f}")
-            bar.console.print(epoch_line(config, epoch, meter))
+        def on_validation(validation: Validation) -> None:
+            if validation.value is not None:
+                bar.update(task, best=f"{config.metric} {validation.value:.4f}")
+            bar.console.print(validation_line(config, validation, meter))
 
-        yield Hooks(on_step, on_epoch, stop)
+        yield Hooks(on_step, on_validation, stop)
 
 
 class TolerantStderr:
@@ -185,23 +185,23 @@ def format_time(seconds: float) -> str:
     return f"{minutes}m{rounded % 60:02}s" if minutes else f"{rounded}s"
 
 
-def epoch_line(config: Any, epoch: Epoch, meter: TrainingMeter) -> str:
-    """Return the line of an epoch: step, loss, throughput, validation metric."""
-    words = [meter.position(epoch.step), f"loss {epoch.loss:.4f}"]
+def validation_line(config: Any, validation: Validation, meter: TrainingMeter) -> str:
+    """Return the line of a validation: step, loss, throughput, metric."""
+    words = [meter.position(validation.step), f"loss {validation.loss:.4f}"]
     words += [f"{meter.rate:,.0f} examples/s", *filter(None, [meter.remaining_text])]
-    if epoch.value is not None:
-        words.append(value_line(config, epoch))
-    return "  ".join([*words, *(["best so far"] if epoch.is_best else [])])
+    if validation.value is not None:
+        words.append(value_line(config, validation))
+    return "  ".join([*words, *(["best so far"] if validation.is_best else [])])
 
 
-def fitted_line(config: Any, epoch: Epoch) -> str:
+def fitted_line(config: Any, validation: Validation) -> str:
     """Return the line of a fitted model, with the validation metric if there is one."""
-    return "fitted" if epoch.value is None else f"fitted  {value_line(config, epoch)}"
+    return "fitted" if validation.value is None else f"fitted  {value_line(config, validation)}"
 
 
-def value_line(config: Any, epoch: Epoch) -> str:
-    """Return the validation metric of an epoch, with its name."""
-    return f"validation {config.metric} {epoch.value:.4f}"
+def value_line(config: Any, validation: Validation) -> str:
+    """Return the metric of a validation, with its name."""
+    return f"validation {config.metric} {validation.value:.4f}"
 
 
 def print_metrics(metrics: Mapping[str, Any], cases: int, which: str = "test") -> None:

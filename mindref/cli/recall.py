@@ -89,7 +89,7 @@ def recall_command(
     """
     if merge:
         words = "the files of the shards and --output"
-        settings.refuse_other_options("--merge", ("run", "merge", "output"), words)
+        settings.reject_other_options("--merge", ("run", "merge", "output"), words)
         write_merged_lists(run, output)
         return
     if len(run) != 1:

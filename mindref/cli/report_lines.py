@@ -12,7 +12,7 @@ from mindref.recommender.evaluate_run import SEEN_TARGETS
 def report_lines(report: Mapping[str, Any]) -> list[str]:
     """Return warnings, metrics by ties, interest statistics, untrained items and counts."""
     return [
-        *report["baseline_warnings"],
+        *(f"Warning: {line}" for line in report["baseline_warnings"]),
         *tie_lines(report["by_tie"]),
         *interests_lines(report["interests"]),
         *untrained_lines(report["untrained"]),

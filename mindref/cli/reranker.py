@@ -45,12 +45,12 @@ def reranker_config(config_file: Path | None, options: Mapping[str, Any]) -> Din
     return DinConfig.of(settings)  # din-R22
 
 
-def refuse_reranker_options(recall: Path | None, options: Mapping[str, Any]) -> None:
+def reject_reranker_options(recall: Path | None, options: Mapping[str, Any]) -> None:
     """Raise ConfigError for options that require --model din."""
-    refused = [] if recall is None else ["recall"]
-    refused += [name for name in options if name in DIN_SETTINGS and options[name] is not None]
-    if refused:
-        option = f"--{refused[0].replace('_', '-')}"
+    rejected = [] if recall is None else ["recall"]
+    rejected += [name for name in options if name in DIN_SETTINGS and options[name] is not None]
+    if rejected:
+        option = f"--{rejected[0].replace('_', '-')}"
         raise ConfigError(say(option, f"--model {DIN} with it", options["model"] or "none"))
 
 
@@ -71,10 +71,10 @@ def new_reranker(
     if recall is None:
         todo = "create one with mindref train"
         raise ConfigError(say("--recall", "a run whose candidates DIN reranks", "none", todo))
-    refused = [f"--{name.replace('_', '-')}" for name, x in unused.items() if x is not None]
-    if refused:
+    rejected = [f"--{name.replace('_', '-')}" for name, x in unused.items() if x is not None]
+    if rejected:
         todo = "log, split and seen items are those of the recall run"
-        raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(refused), todo))
+        raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(rejected), todo))
     check_one_process()
     use_recall_backend(recall, options["backend"], threads)
     load_trackers()

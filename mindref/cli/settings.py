@@ -199,17 +199,17 @@ def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
             os.environ.setdefault(name, "1")
 
 
-def refuse_other_options(location: str, allowed: tuple[str, ...], words: str) -> None:
+def reject_other_options(location: str, allowed: tuple[str, ...], words: str) -> None:
     """Raise ConfigError for options whose parameter names are not in `allowed`."""
     context = click.get_current_context()
-    refused = [
+    rejected = [
         option.opts[0]
         for option in context.command.params
         if option.name not in allowed
         and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
     ]
-    if refused:
-        raise ConfigError(say(location, f"only {words}", ", ".join(refused)))
+    if rejected:
+        raise ConfigError(say(location, f"only {words}", ", ".join(rejected)))
 
 
 def read_run_config(run: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,12 @@ def print_stderr(line: str) -> None:
     """Print a line on standard error; an error while writing is ignored."""
     with suppress(OSError):  # faults-R11: closed pipe, full disk, terminal gone
         click.echo(line, err=True)
+
+
+def print_as_warnings(lines: Iterable[str]) -> None:
+    """Print warnings on standard error."""
+    for line in lines:
+        print_stderr(f"Warning: {line}")
 
 
 def trust_option(backend: str) -> list[str]:

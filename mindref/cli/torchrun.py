@@ -77,7 +77,7 @@ def resume_hint(trainer: TrainingRun) -> str:
 def lost_process_message(error: BaseException, trainer: Trainer) -> str:
     """Return the error message when another process has ended."""
     message = f"one of the {trainer.ranks.world} processes ended ({error})"
-    return f"{message}; only the running epoch is lost. {resume_hint(trainer)}"
+    return f"{message}; only the steps since the last validation are lost. {resume_hint(trainer)}"
 
 
 def train_silently(trainer: Trainer) -> int:

@@ -113,7 +113,7 @@ def train_command(
         new_run, unused = partial(choose_run_directory, out), choices | reading
         din_trainer = reranker.new_reranker(recall, new_run, din_config, unused, threads, **inputs)
         return train_and_report(din_trainer, quiet, as_json)
-    reranker.refuse_reranker_options(recall, options)
+    reranker.reject_reranker_options(recall, options)
     preset_name, changes = settings.read_changes(preset, config_file, options)
     if preset_name == AUTO and "model" in changes:
         raise ConfigError(say("--preset auto", "no --model", changes["model"]))
@@ -147,7 +147,7 @@ def resume_training(
     """Continue a stopped training; return the exit code. No setting can be changed."""
     if settings.is_reranker_run(run):
         trusted = changes.pop("backend")  # compared with the backend of the recall run
-        refuse_changed_settings(changes, reading)
+        reject_changed_settings(changes, reading)
         inputs: dict[str, Any] = {"data": data, "device": device, "backend": trusted}
         din_trainer = reranker.resumed_reranker(run, recall, threads, **inputs)
         return train_and_report(din_trainer, quiet, as_json)
@@ -159,7 +159,7 @@ def resume_training(
 
         check_installed(name, f"{run}: backend")
     settings.set_threads(settings.run_threads(run, threads), name)
-    refuse_changed_settings({**changes, "recall": recall}, reading)
+    reject_changed_settings({**changes, "recall": recall}, reading)
     from mindref.recommender.trainer import resume_run
 
     backend, ranks = join_processes(name, device, quiet)
@@ -289,7 +289,7 @@ def next_run_directory(folder: Path) -> Path:
     return folder / f"{max(taken, default=0) + 1:03d}"
 
 
-def refuse_changed_settings(options: dict[str, Any], reading: dict[str, Any]) -> None:
+def reject_changed_settings(options: dict[str, Any], reading: dict[str, Any]) -> None:
     """Raise ConfigError if --resume is combined with settings: a run keeps its settings."""
     changed = [f"--{name.replace('_', '-')}" for name, x in options.items() if x not in (None, ())]
     if changed or reading:

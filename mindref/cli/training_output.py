@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signals
-from mindref.cli.stderr import example_user_option, print_stderr, trust_option
+from mindref.cli.stderr import (
+    example_user_option,
+    print_as_warnings,
+    print_stderr,
+    trust_option,
+)
 from mindref.cli.torchrun import resume_hint
 from mindref.cli.tracking import loaded_trackers
 from mindref.errors import printable
@@ -27,6 +32,7 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
 
     step, used = trainer.state.moments.step, trainer.state.time.seconds
     events = TrainingEvents(loaded_trackers())
+    print_as_warnings(trainer.warnings)
     try:
         with training_events(trainer, events):
             with (
@@ -42,7 +48,7 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
             when = f"at step {step}{last}; all is saved"
             return report_stop(trainer, when, stop.code)
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
-        when = f"{str(end) or 'at once'}; the last epoch is saved"
+        when = f"{str(end) or 'at once'}; the state of the last validation is saved"
         return report_stop(trainer, when, signal_exit_code(end))
     if as_json:
         click.echo(json.dumps(summary))
@@ -101,7 +107,7 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
 
 def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
     """Print the numbers of read, damaged and skipped lines, and hints, on standard error."""
-    from mindref.data.readers.hints import repeat_hints
+    from mindref.data.readers.hints import reading_hints
 
     counts = (len(log.user_ids), len(log.item_ids), len(log.interactions.values))
     print_stderr("read {:,} users, {:,} items, {:,} interactions".format(*counts))
@@ -113,5 +119,5 @@ def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
         print_stderr("  no times: the interactions of a user are in the order of the file")
     for line in log.bad_lines:
         print_stderr(f"  damaged: {line}")
-    for hint in (*log.hints, *(repeat_hints(log) if exclude_seen else ())):  # data-R88
+    for hint in reading_hints(log, exclude_seen=exclude_seen):  # data-R88
         print_stderr(f"  hint: {hint}")

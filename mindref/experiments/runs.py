@@ -27,7 +27,7 @@ from mindref.run.metadata import is_count, is_number
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
@@ -47,7 +47,7 @@ class EndedRun(NamedTuple):
     seconds: float  # of the timed steps, on the machine that ran them
     timed_steps: int
     diverged: str = ""  # why the training has no result
-    curve: Sequence[tuple[int, float]] = ()  # step and validation metric of each epoch
+    curve: Sequence[tuple[int, float]] = ()  # step and validation metric of each validation
 
 
 class RunListener(NamedTuple):
@@ -204,7 +204,7 @@ class ExperimentRuns:
             "best_step": state.best_step,
             "seconds": before["seconds"] + clock.seconds,
             "timed": before["timed"] + clock.steps,
-            "curve": [[epoch.step, epoch.value] for epoch in trainer.epochs],
+            "curve": [[validation.step, validation.value] for validation in trainer.validations],
         }
 
 
@@ -255,11 +255,11 @@ class StepClock:
             hooks.on_step(step, loss)
             self.last = self.now()
 
-        def on_epoch(epoch: Epoch) -> None:
-            hooks.on_epoch(epoch)
+        def on_validation(validation: Validation) -> None:
+            hooks.on_validation(validation)
             self.last = self.now()  # experiments-R20: excludes validation and checkpoint
 
-        return hooks._replace(on_step=on_step, on_epoch=on_epoch)
+        return hooks._replace(on_step=on_step, on_validation=on_validation)
 
 
 def seconds_per_thousand(seconds: float, steps: int) -> float | None:

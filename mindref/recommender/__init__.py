@@ -10,6 +10,7 @@ callbacks          objects that receive the events of a training, and may end it
 progress_log       messages of the logger `mindref`
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
 rerank_trainer     training of DIN on the candidates of a recall run
+saving             a trained model as a run directory
 serving            a trained model with its catalogue, which encodes histories and users
 recommend          the list of a history or a user, and the lists of many
 similar            items that are similar to an item
@@ -33,12 +34,10 @@ model_card         the model card of exported vectors
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.models.serving import Interests
@@ -49,16 +48,15 @@ from mindref.recommender.callbacks import TrainingEvents, training_events
 from mindref.recommender.earlier_run import plan_fit
 from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
 from mindref.recommender.list_request import ListOptions
-from mindref.recommender.progress_log import ProgressLog, log_reading, logger
+from mindref.recommender.progress_log import ProgressLog, log_reading, send_warnings
 from mindref.recommender.recommend import recommend_columns, recommend_one
 from mindref.recommender.recommendations import Recommendations
+from mindref.recommender.saving import new_run_lock, save_run
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.similar import find_similar_items
 from mindref.recommender.trainer import Trainer
 from mindref.recommender.warm_start import WarmStart
-from mindref.run import atomic, checkpoint, lock, report
-from mindref.run import items as catalogue
-from mindref.run.folder import check_free
+from mindref.run import checkpoint, report
 from mindref.run.source import open_fit_data
 
 __all__ = ["MIND", "Recommendation", "Recommendations", "load"]
@@ -105,7 +103,8 @@ class MIND(Estimator):
         protocol: by default that of `start_from`; else paper with the preset "paper", or
         leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
         start_from: a run or a trained model whose parameters are the start. Its settings are used
-        unless `MIND(...)` names others. keep_moments: also start from the moments of the run.
+        unless `MIND(...)` names others; `get_params` returns them after the training.
+        keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
         `user_features`, `keep_duplicates`, `keep_unused_items`, `min_user_interactions`,
@@ -120,41 +119,32 @@ class MIND(Estimator):
         start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
         settings = self.get_params()
         preset = settings.pop("preset")
-        self.config, protocol = plan_fit(preset, settings, protocol, start)
-        source, loaded = open_fit_data(data, items, times, reading, self.config)
-        log_reading(loaded.log)
+        config, protocol = plan_fit(preset, settings, protocol, start)
+        source, loaded = open_fit_data(data, items, times, reading, config)
+        log_reading(loaded.log, exclude_seen=exclude_seen)
         folder = Path(run) if run else None
-        inputs = source, loaded, protocol, self.config, folder, exclude_seen, device
+        inputs = source, loaded, protocol, config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
-        with new_run_lock(trainer.run), limit_blas_threads(self.config.backend):
+        send_warnings(trainer.warnings)
+        with new_run_lock(trainer.run), limit_blas_threads(config.backend):
             trainer.create()
             with training_events(trainer, events):
                 events.train(trainer)
                 self.report = trainer.evaluate()
         self._served, self._run = ServedModel.from_trainer(trainer), folder
+        self.use_settings(config)  # with a start, also those of its run
         events.end(self.report)
         return self
 
-    def save(self, run: str | Path) -> None:
+    def save(self, run: str | Path, *, overwrite: bool = False) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
 
         A run trained on data in memory can recommend for histories. For users by id and for
-        evaluation, name a file with the log (`--data`). The optimiser state is not saved. Raises
-        RunError if the folder contains a run, MindrefError before `fit` or `load`.
+        evaluation, name a file with the log (`--data`). The optimiser state is not saved.
+        overwrite: replace a run in this folder, also its index and its state; a folder with other
+        files is an error. Raises RunError for a folder in use, MindrefError before `fit` or `load`.
         """
-        served, folder = self.served, Path(run)
-        ids, counts, titles = served.items
-        model, items = served.model, folder / "items.tsv"
-        with new_run_lock(folder):
-            digest = catalogue.write_items(items, ids, np.array(counts, np.int64), titles)
-            facts = {**served.facts, "items": digest}
-            identity = checkpoint.run_identity(model.config, facts)
-            checkpoint.save_model(
-                folder, model.params, model.catalogue, served.step, model.config.model, identity
-            )
-            if self.report:
-                report.save_report(folder, self.report, identity)
-            checkpoint.save_config(folder, model.config, facts)  # last: it makes the folder a run
+        save_run(self.served, self.report, Path(run), overwrite=overwrite)
 
     @property
     def served(self) -> ServedModel:
@@ -242,8 +232,7 @@ class MIND(Estimator):
         model, folder = cls(), Path(run)
         model._run = folder
         model._served = ServedModel.load(folder, backend, device)
-        config, defaults = model._served.model.config.to_dict(), model.config.to_dict()
-        model.set_params(**{name: x for name, x in config.items() if x != defaults[name]})
+        model.use_settings(model._served.model.config)
         identity = checkpoint.run_identity(model.config, model._served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
@@ -260,22 +249,6 @@ def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
         todo = "name the run directory of the training"
         raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))
     return WarmStart(start.served)
-
-
-@contextmanager
-def new_run_lock(run: Path | None) -> Iterator[None]:
-    """Create the folder of a new run, if any, and hold its lock in the block."""
-    if run is None:
-        yield
-        return
-    check_free(run)
-    with atomic.explain_errors(run):
-        run.mkdir(parents=True, exist_ok=True)
-    with lock.lock_inside(run) as warning:
-        if warning:
-            logger.warning("%s", warning)
-        check_free(run)  # another process may have created a run before the lock
-        yield
 
 
 def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:

@@ -84,4 +84,4 @@ def baseline_warnings(reports: Mapping[str, EvaluationReport], n: int) -> list[s
             if metrics[metric]["value"] > model[metric]["high"]  # baselines-R19
         ]
         above += [f"{name} ({', '.join(higher)})"] if higher else []
-    return [f"Warning: above the model: {'; '.join(above)}. {TODO}"] if above else []
+    return [f"above the model: {'; '.join(above)}. {TODO}"] if above else []

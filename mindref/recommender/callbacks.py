@@ -13,7 +13,7 @@ from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
 from mindref.recommender.training_run import Hooks, TrainingRun
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 
 EVENTS = ("on_start", "on_step", "on_validation", "on_end")
 STOPPED = "callback"
@@ -37,7 +37,7 @@ class Callback:
     def on_step(self, step: int, loss: float) -> None:
         """Receive the loss of a step; steps are counted from 1."""
 
-    def on_validation(self, epoch: Epoch) -> bool | None:
+    def on_validation(self, validation: Validation) -> bool | None:
         """Receive a validation: `step`, `loss` (mean), `value` of the metric, `is_best`.
 
         The checkpoint of the validation is on disk. Return True to end the training.
@@ -68,14 +68,14 @@ class TrainingEvents:
             first.on_step(step, loss)
             self.send("on_step", step, loss)
 
-        def on_epoch(epoch: Epoch) -> None:
-            first.on_epoch(epoch)
-            self.send("on_validation", epoch)
+        def on_validation(validation: Validation) -> None:
+            first.on_validation(validation)
+            self.send("on_validation", validation)
 
         def stop() -> bool:
             return first.stop() or self.is_ended or self.error is not None
 
-        return first._replace(on_step=on_step, on_epoch=on_epoch, stop=stop)
+        return first._replace(on_step=on_step, on_validation=on_validation, stop=stop)
 
     def send(self, event: str, *arguments: Any) -> None:
         """Call a method of every callback. An error ends the training after its state is saved."""
@@ -94,8 +94,8 @@ class TrainingEvents:
     def start(self, trainer: TrainingRun) -> None:
         """Send the start, then the validations that took place before, for example in a resume."""
         self.send("on_start", trainer.description())
-        for epoch in trainer.epochs:  # callbacks-R1
-            self.send("on_validation", epoch)
+        for validation in trainer.validations:  # callbacks-R1
+            self.send("on_validation", validation)
         self.raise_error(trainer)
 
     def train(self, trainer: TrainingRun, hooks: Hooks | None = None) -> bool:

@@ -15,6 +15,7 @@ from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.presets import AUTO, PRESETS, default_protocol
+from mindref.recommender.held_out import check_start_split
 from mindref.recommender.warm_start import WarmStart
 from mindref.run import array_files, checkpoint, report
 from mindref.run.source import Source
@@ -52,7 +53,7 @@ def plan_training(
     steps_of, start_from: earlier runs, the first of which gives the inputs that are not given.
     """
     if keep_moments and start_from is None:
-        raise ConfigError(say("--keep-moments", "--start-from with it", "none"))
+        raise ConfigError(say("--keep-moments", "--start-from with it", "no --start-from"))
     run = steps_of or start_from
     if run is None:
         protocol = protocol or default_protocol(preset)
@@ -72,6 +73,8 @@ def plan_training(
     new_config = settings_of_run(config, facts, changes, protocol, steps)
     start = None
     if start_from is not None:
+        if data is None and steps_of is None:
+            check_start_split(start_from, facts, protocol)
         start = WarmStart.open(start_from, keep_moments=bool(keep_moments))
         start.check(new_config)
     source = Source.from_metadata(facts["source"])
@@ -106,8 +109,9 @@ def named_settings(
     chooses = preset == AUTO or (preset is None and "model" not in changes)
     if chooses:
         if protocol == NO_SPLIT:  # model-R51
-            expected, todo = "--preset, or --steps-of RUN", "a preset is chosen on validation data"
-            raise ConfigError(say("split none", expected, preset or "none", todo))
+            expected, got = "--preset, or --steps-of RUN", f"--preset {preset}"
+            todo = "without validation data, no preset can be chosen"
+            raise ConfigError(say("split none", expected, got if preset else "neither", todo))
         return {}
     name = preset or "mind"
     config = Config.of(name, changes)
@@ -153,7 +157,7 @@ def check_without_validation(protocol: str, config: Config, *, has_steps: bool) 
             raise ConfigError(say(name, expected, value, todo))
     if family_of(config.model).by_steps and not has_steps:  # model-R51
         todo = "give --steps N, or --steps-of RUN for the best step of an earlier run"
-        raise ConfigError(say("split none", "a number of steps", "none", todo))
+        raise ConfigError(say("split none", "a number of steps", "no number", todo))
 
 
 def check_steps_of(
@@ -162,10 +166,11 @@ def check_steps_of(
     """Raise ConfigError unless all interactions train, with a start if the run had one."""
     if protocol != NO_SPLIT:  # model-R53
         todo = "with another split, validation chooses the best step"
-        raise ConfigError(say("--steps-of", "--split none with it", protocol or "none", todo))
+        got = f"--split {protocol}" if protocol else "no --split"
+        raise ConfigError(say("--steps-of", "--split none with it", got, todo))
     if "start_from" in facts and start_from is None:
         todo = f"its steps came after those of {facts['start_from']['run']}"
-        raise ConfigError(say(f"--steps-of {run}", "--start-from with it", "none", todo))
+        raise ConfigError(say(f"--steps-of {run}", "--start-from with it", "no --start-from", todo))
 
 
 def best_step(run: Path, config: Config, facts: Mapping[str, Any]) -> int:
@@ -175,5 +180,5 @@ def best_step(run: Path, config: Config, facts: Mapping[str, Any]) -> int:
         words = report.load_report(run, checkpoint.run_identity(config, facts), todo)
         return int(words.get("best_step", words.get("steps", config.steps)))
     except FileNotFoundError:
-        got = "none: the training was stopped"
+        got = "no report, because the training was stopped"
         raise RunError(say(f"{run}: best step", "a report", got, todo)) from None

@@ -23,6 +23,7 @@ class Estimator:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return `preset` and the settings that were passed, with the passed values.
 
+        After `load` and after a `fit` with a start, the settings of the run are parameters too.
         deep: accepted for scikit-learn, without effect.
         """
         return dict(self._params)
@@ -41,6 +42,12 @@ class Estimator:
         self.protocol = default_protocol(preset)
         self._params = changed
         return self
+
+    def use_settings(self, config: Config) -> None:
+        """Add the settings of a run to the parameters, so that they give all its settings."""
+        base = Config.of(self._params["preset"]).to_dict()
+        settings = {k: x for k, x in config.to_dict().items() if x != base[k]}
+        self.set_params(**{**settings, **self.get_params()})
 
     def __repr__(self) -> str:
         """Return the call that makes this estimator: what differs from the preset."""

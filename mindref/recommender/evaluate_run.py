@@ -30,7 +30,7 @@ from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
-from mindref.recommender.held_out import check_evaluated, training_warnings
+from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.source import LoadedLog, Source, translate_items
@@ -258,6 +258,10 @@ def evaluate_run(
     cases, notes = translate_cases(split_cases, loaded, served)
     profiles = features.user_profiles(loaded.log, served.vocabulary, cases.users)
     counts, tied = np.array(served.items.counts, np.int64), tied_targets(loaded.log, split_cases)
+    trainings = list_trainings(str(run), "", config, facts)
+    trained = find_trained_targets(
+        loaded.log, split_cases, which, (split.protocol, config.seed), trainings
+    )
     train, _ = translate_items(split.train, loaded.log, served.items.ids)
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
     words, _, ranked = evaluate_model(
@@ -269,7 +273,7 @@ def evaluate_run(
     return {
         **words,
         "exclude_seen": exclude_seen,
-        "warnings": training_warnings(protocol, facts, loaded.log, split_cases),
+        "warnings": [x.warning() for x in trained],
         "notes": {
             **notes,
             **words["notes"],

@@ -1,27 +1,121 @@
-"""Whether the evaluation cases of a run are held out: checks before an evaluation, and warnings.
+"""Whether a model was trained on the targets of evaluation cases: checks, errors and warnings.
 
-Spec: specs/model.md, model-R54.
+Spec: specs/model.md, model-R54 and model-R60 to model-R62. A model that starts from an earlier run
+was also trained on the interactions of that run. The same holds for the runs before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.data.log import InteractionLog
+from mindref.config import Config
+from mindref.data.log import InteractionLog, Ints
 from mindref.data.protocols import EVALUATION_PROTOCOLS, NO_SPLIT
-from mindref.data.splits import EvaluationCases
+from mindref.data.rng import make_rng
+from mindref.data.splits import EvaluationCases, Split, make_split
 from mindref.errors import ConfigError, say
 from mindref.run import checkpoint
-from mindref.run.source import fingerprint
+from mindref.run.source import IN_MEMORY, fingerprint
+from mindref.run.training_data import PreparedLog
 
 
-def last_time(log: InteractionLog) -> dict[str, float]:
-    """Return the entry of config.json with the time of the last interaction; {} without times."""
-    return {} if log.times is None else {"last_time": float(log.times.max())}
+class EarlierTraining(NamedTuple):
+    """The training data of a run: an entry of the list `trained_on` in config.json."""
+
+    run: str
+    model: str = ""  # digest of the parameters
+    split: str = ""  # empty: unknown, because the run is of an older version
+    seed: int = 0  # of the split
+    log: str = ""  # fingerprint
+    interactions: int = 0  # of the log
+    last_time: float | None = None  # of the last interaction that was trained on; None: unknown
+
+    @property
+    def label(self) -> str:
+        """Name of the run in messages."""
+        return "the model in memory" if self.run == IN_MEMORY else self.run
+
+
+class TrainedTargets(NamedTuple):
+    """Cases whose first target an earlier training used, or may have used."""
+
+    training: EarlierTraining
+    cases: str  # test or validation
+    num_trained: int  # or may have been
+    total: int
+    is_certain: bool  # the training had the same log
+    is_counted: bool = True  # False: without times, or with a run of an older version
+
+    def error(self) -> ConfigError:
+        """Return the error of a training whose evaluation would be on trained targets."""
+        run, split = self.training.label, self.training.split
+        share = f"{self.num_trained:,} of {self.total:,}"
+        got = f"{share} that it was trained on with the split {split} of the same log"
+        todo = "train with --split none, or start from a run with the same --split and --seed"
+        return ConfigError(
+            say(f"start from {run}", f"{self.cases} targets that are new to it", got, todo)
+        )
+
+    def warning(self) -> str:
+        """Return the warning, without a prefix."""
+        run = self.training.label
+        share = f"{self.num_trained:,} of {self.total:,} {self.cases} targets"
+        if self.is_certain:
+            split = f"{run} (split {self.training.split})"
+            return f"{share} are training interactions of {split}. The metrics are too high."
+        if self.is_counted:
+            reason = f"{share} are not later than the training interactions of {run}"
+        else:
+            reason = f"the {self.cases} targets cannot be compared with the training of {run}"
+        return f"{reason}. The model may be trained on them; then the metrics are too high."
+
+
+def describe_training(prepared: PreparedLog) -> dict[str, Any]:
+    """Return the entries of config.json about the log and its training interactions."""
+    log, split = prepared.loaded.log, prepared.split
+    facts: dict[str, Any] = {"interactions": len(log.interactions.values)}  # model-R62
+    if log.times is None:
+        return facts
+    lengths = split.train.lengths
+    ends = (log.interactions.offsets[split.train_users] + lengths)[lengths > 0]
+    # training sequences begin at the first interaction of a user, and times ascend
+    return {**facts, "last_time": float(log.times[ends - 1].max())}
+
+
+def list_trainings(
+    run: str, model: str, config: Config, facts: Mapping[str, Any]
+) -> list[EarlierTraining]:
+    """Return the training data of a run and of all runs before it, the latest first.
+
+    model: digest of the parameters. config, facts: of config.json.
+    """
+    counted = facts.get("interactions", 0), facts.get("last_time")
+    latest = EarlierTraining(run, model, facts["protocol"], config.seed, facts["log"], *counted)
+    return [latest, *earlier_trainings(facts.get("start_from", {}))]
+
+
+def earlier_trainings(start: Mapping[str, Any]) -> list[EarlierTraining]:
+    """Return the trainings that the entry `start_from` of config.json lists; it may be empty."""
+    if not start:
+        return []
+    if "trained_on" not in start:  # a run of an older version
+        return [EarlierTraining(start["run"], start["model"])]
+    return [EarlierTraining(**words) for words in start["trained_on"]]
+
+
+def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> None:
+    """Raise ConfigError, before the log is read, for a start whose log cannot be evaluated on.
+
+    The log must be that of the run, whose config.json has `facts`; protocol: of the new training.
+    """
+    if facts["protocol"] == NO_SPLIT and protocol != NO_SPLIT:  # model-R60
+        got = f"{protocol} on the log of {run}, which trained on all interactions"
+        todo = "give a later log with --data, or leave --split out"
+        raise ConfigError(say("--split", f"{NO_SPLIT} with --start-from {run}", got, todo))
 
 
 def check_evaluated(run: Path, protocol: str | None) -> None:
@@ -30,31 +124,85 @@ def check_evaluated(run: Path, protocol: str | None) -> None:
     protocol: of the evaluation, None for that of the run.
     """
     if (protocol or checkpoint.load_config(run)[1]["protocol"]) == NO_SPLIT:  # model-R54
-        got = "none: the run was trained on all interactions of its log"
+        got = f"{NO_SPLIT}, with which a run is trained on all interactions of its log"
         todo = "give a later log with --data, and the --split of that log"
         raise ConfigError(say(f"{run}: split", " or ".join(EVALUATION_PROTOCOLS), got, todo))
 
 
-def training_warnings(
-    protocol: str | None, facts: Mapping[str, Any], log: InteractionLog, cases: EvaluationCases
+def start_warnings(
+    prepared: PreparedLog, seed: int, trainings: Sequence[EarlierTraining]
 ) -> list[str]:
-    """Return a warning if the targets may be training examples: same log, another split.
+    """Return warnings if earlier runs may have been trained on validation or test targets.
 
-    A run of the split none was trained on everything up to its last interaction.
+    seed: of the split. Raises ConfigError if an earlier run was trained on a target of the log.
     """
-    if protocol in (None, facts["protocol"]):
+    split, log, warnings = prepared.split, prepared.loaded.log, list[str]()
+    if not trainings:
         return []
-    if fingerprint(log) == facts["log"]:
-        return [
-            f"the run was trained on the split {facts['protocol']} of this log: under {protocol}"
-            " some of the targets were trained on, and the figures are too good"
-        ]
-    if facts["protocol"] == NO_SPLIT and "last_time" in facts and log.times is not None:
-        first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
-        early = int(np.count_nonzero(log.times[first_targets] <= facts["last_time"]))
-        if early:  # model-R54
-            return [
-                f"{early:,} of {len(cases.users):,} cases have a target that is not later than the"
-                " log of the run: the run may have trained on it, and the figures are too good"
-            ]
-    return []
+    for name, cases in (("validation", split.validation), ("test", split.test)):
+        for trained in find_trained_targets(log, cases, name, (split.protocol, seed), trainings):
+            if trained.is_certain:
+                raise trained.error()  # model-R60
+            warnings.append(trained.warning())  # model-R61
+    return warnings
+
+
+def find_trained_targets(
+    log: InteractionLog,
+    cases: EvaluationCases,
+    name: str,
+    split: tuple[str, int],
+    trainings: Sequence[EarlierTraining],
+) -> list[TrainedTargets]:
+    """Return the training that certainly had most of the targets; else those that may have had.
+
+    name: test or validation. split: protocol and seed of the cases. Of the trainings that may have
+    had targets, the one with the most and one that cannot be compared are returned, if there are.
+    """
+    protocol, digest, total = split[0], fingerprint(log), len(cases.users)
+    if protocol == NO_SPLIT:
+        return []
+    certain, possible, unknown = [], [], []
+    for training in trainings:
+        if training.log == digest:
+            if (training.split, training.seed) != split:
+                count = count_trained(log, cases, training)
+                certain.append(TrainedTargets(training, name, count, total, True))
+        elif not extends(log, protocol, training):
+            if log.times is None or training.last_time is None:
+                unknown.append(TrainedTargets(training, name, 0, total, False, False))
+            else:
+                count = count_early(log, cases, training.last_time)
+                possible.append(TrainedTargets(training, name, count, total, False))
+    return largest(certain) or [*largest(possible), *unknown[:1]]
+
+
+def largest(results: Sequence[TrainedTargets]) -> list[TrainedTargets]:
+    """Return the result with the largest count; [] if all counts are zero."""
+    return sorted((x for x in results if x.num_trained), key=lambda x: -x.num_trained)[:1]
+
+
+def extends(log: InteractionLog, protocol: str, training: EarlierTraining) -> bool:
+    """Return whether the last interactions of all users are held out from an earlier training.
+
+    They are if that training left them out too, and if the log only has interactions in addition.
+    """
+    is_larger = 0 < training.interactions <= len(log.interactions.values)
+    is_later = log.times is None or float(log.times.max()) >= (training.last_time or -np.inf)
+    both = {protocol, training.split} == {"leave_last_out"}
+    return both and is_larger and is_later  # model-R61
+
+
+def count_trained(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:
+    """Return the number of cases whose first target was in the training on the same log."""
+    split: Split = make_split(training.split, log, make_rng(training.seed, "split"))
+    lengths: Ints = np.zeros(len(log.interactions), np.int64)
+    lengths[split.train_users] = split.train.lengths  # each a beginning of the user's row
+    return int(np.count_nonzero(cases.histories.lengths < lengths[cases.users]))
+
+
+def count_early(log: InteractionLog, cases: EvaluationCases, last_time: float) -> int:
+    """Return the number of cases whose first target is not later than a time."""
+    assert log.times is not None
+    first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
+    return int(np.count_nonzero(log.times[first_targets] <= last_time))

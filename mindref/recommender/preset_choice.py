@@ -30,7 +30,7 @@ class Candidates(NamedTuple):
     """Presets that can be used, and why others cannot be used."""
 
     configs: Mapping[str, Config]  # settings of each preset, at least one
-    refused: str = ""  # candidates that cannot be used, with their errors
+    rejected: str = ""  # candidates that cannot be used, with their errors
 
 
 class PresetChoice(NamedTuple):
@@ -57,7 +57,7 @@ def choose_preset(
     """
     if len(candidates.configs) == 1:
         ((preset, config),) = candidates.configs.items()
-        return make(config), PresetChoice(preset, candidates.refused)
+        return make(config), PresetChoice(preset, candidates.rejected)
     values: dict[str, float] = {}
     texts: list[str] = []
     started = clock()
@@ -136,8 +136,8 @@ def find_candidates(changes: Mapping[str, Any], backend: Backend, *, several: bo
             configs[FALLBACK] = candidate_config(FALLBACK, changes, backend, several=several)
         except ConfigError as error:
             raise errors[CANDIDATES[0]] from error
-    refused = [f"{preset} cannot be used: {error}" for preset, error in errors.items()]
-    return Candidates(configs, "; ".join(refused))
+    rejected = [f"{preset} cannot be used: {error}" for preset, error in errors.items()]
+    return Candidates(configs, "; ".join(rejected))
 
 
 def candidate_config(

@@ -22,6 +22,7 @@ from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
 from mindref.models.parameters import Sizes
 from mindref.models.serving import Model
+from mindref.recommender.held_out import earlier_trainings, start_warnings
 from mindref.recommender.rerank import rerank, rerank_gain
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
@@ -63,6 +64,8 @@ class RerankTrainer(TrainingRun):
             state = state._replace(params=state.params._replace(items=items))
         make_loader(task, config)  # its checks, before a run directory is created
         super().__init__(config, prepared, task, state, run, load_backend("numpy"))
+        trainings = earlier_trainings(served.facts.get("start_from", {}))
+        self.warnings = start_warnings(prepared, served.model.config.seed, trainings)
 
     @property
     def backend_name(self) -> str:

@@ -21,7 +21,11 @@ from mindref.recommender.evaluate_run import (
     evaluate_model,
     make_validator,
 )
-from mindref.recommender.held_out import last_time
+from mindref.recommender.held_out import (
+    describe_training,
+    earlier_trainings,
+    start_warnings,
+)
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.recommender.warm_start import WarmStart, start_state
 from mindref.run import checkpoint, report
@@ -61,11 +65,14 @@ class Trainer(TrainingRun):
         backend = backend or load_backend(config.backend, device)
         check_trainable(backend, config, several=ranks.several)
         prepared = prepare_training(loaded, protocol, config)
+        trainings = start.trainings() if start else []
+        warnings = start_warnings(prepared, config.seed, trainings)  # or an error
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)
             self.start = start.facts(rows, prepared.task.sizes.items)
         super().__init__(config, prepared, prepared.task, state, run, backend, ranks)
+        self.warnings = warnings
         if protocol == NO_SPLIT:
             return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
@@ -97,7 +104,7 @@ class Trainer(TrainingRun):
             "user_features": {k: list(v) for k, v in self.prepared.vocabulary.values.items()},
             **features.item_vocabulary(log, self.config),
             **({"start_from": self.start} if self.start else {}),
-            **(last_time(log) if self.protocol == NO_SPLIT else {}),
+            **describe_training(self.prepared),
             **self.reproducibility(),
             **self.chosen_preset(),
         }
@@ -108,9 +115,10 @@ class Trainer(TrainingRun):
 
     def current_metric(self) -> float:
         """Return the validation metric of the current parameters."""
-        state, epochs = self.state, self.epochs
-        if epochs and epochs[-1].step == state.moments.step and epochs[-1].value is not None:
-            return epochs[-1].value
+        state = self.state
+        for step, _, value, _ in self.validations[-1:]:
+            if step == state.moments.step and value is not None:
+                return value
         validate: Any = self.validate
         return float(self.ranks.broadcast_from_first(lambda: validate(state.params)))
 
@@ -143,18 +151,19 @@ class Trainer(TrainingRun):
         test = self.evaluation_set(sample_cases(all_cases, most, self.config.seed))  # model-R31
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         words["notes"][NOT_SAMPLED] = len(all_cases.users) - len(test.cases.users)
-        epochs = [epoch._asdict() for epoch in self.epochs]
+        validations = [x._asdict() for x in self.validations]
         ending = {"exclude_seen": self.exclude_seen, **self.ending()}
-        ending |= {"best_step": self.state.best_step, "epochs": epochs}
+        ending |= {"best_step": self.state.best_step, "validations": validations}
+        ending |= {"warnings": self.warnings}
         return self.save_report({**words, **ending, **self.chosen_preset()})
 
     def report_without_cases(self) -> dict[str, Any]:
         """Return the report of a training on all interactions, which has nothing to evaluate on."""
         untrained = count_untrained(self.served_catalogue, self.prepared.split.test.targets)
         counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
-        epochs = [epoch._asdict() for epoch in self.epochs]
+        validations = [x._asdict() for x in self.validations]
         words = {"split": self.protocol, "metrics": {}, "cases": 0, "untrained": counts}
-        return {**words, **self.ending(), "epochs": epochs}
+        return {**words, **self.ending(), "validations": validations}
 
 
 def resume_run(
@@ -181,6 +190,8 @@ def resume_run(
     trainer = Trainer(source, source.again(), *arguments)
     trainer.preset_choice = facts.get("preset_choice", {})
     trainer.start = facts.get("start_from", {})
+    trainings = earlier_trainings(trainer.start)
+    trainer.warnings = start_warnings(trainer.prepared, config.seed, trainings)
     current_facts = trainer.facts()
     for name in ("sizes", "log"):
         if current_facts[name] != facts[name]:

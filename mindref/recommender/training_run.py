@@ -31,8 +31,8 @@ from mindref.training.distributed import ONE_PROCESS, Ranks
 from mindref.training.divergence import Diverged, name_ids
 from mindref.training.engine import make_engine
 from mindref.training.loop import (
-    Epoch,
     TrainingState,
+    Validation,
     end_reason,
     fetch_arrays,
     fit_model,
@@ -44,7 +44,7 @@ class Hooks(NamedTuple):
     """Functions that a training calls; the defaults do nothing. Users pass callbacks instead."""
 
     on_step: Callable[[int, float], None] = lambda step, loss: None
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    on_validation: Callable[[Validation], None] = lambda validation: None
     stop: Callable[[], bool] = lambda: False  # polled before each step
     clock: Callable[[], float] = time.perf_counter  # for the time limit
 
@@ -52,9 +52,9 @@ class Hooks(NamedTuple):
 class TrainingOutcome(NamedTuple):
     """Result of a training."""
 
-    model: Model  # model of the best epoch; for a reranker, of the last step
+    model: Model  # model of the best validation; for a reranker, of the last step
     prepared: PreparedLog
-    epochs: list[Epoch]
+    validations: list[Validation]
     finished: bool  # False: stopped before the last step; resume continues
 
 
@@ -77,8 +77,9 @@ class TrainingRun:
         self.config, self.prepared, self.task, self.state = config, prepared, task, state
         self.run, self.backend, self.ranks = run, backend, ranks
         self.family = family_of(config.model)
-        self.epochs: list[Epoch] = []
+        self.validations: list[Validation] = []
         self.identity = ""  # digest of the run on disk
+        self.warnings: list[str] = []  # about the meaning of the metrics
         self.stopped_by = ""  # why a training ended that has steps left
         self.best: Any = copy_params(state.params)
         self.validate: Callable[[Any], float] | None = None
@@ -130,7 +131,7 @@ class TrainingRun:
         return mask_untrained_rows(task.catalogue, is_trained)
 
     def model(self) -> Model:
-        """Return the model of the best epoch so far."""
+        """Return the model of the best validation so far."""
         return Model(self.best, self.served_catalogue, self.config)
 
     def create(self) -> None:
@@ -167,11 +168,12 @@ class TrainingRun:
                 checkpoint.save_config(run, self.config, {**facts, "items": digest})
         if (run / array_files.STATE).exists():
             fresh = self.state
-            self.state, self.epochs = checkpoint.load_state(run, self.identity, self.config.model)
+            loaded = checkpoint.load_state(run, self.identity, self.config.model)
+            self.state, self.validations = loaded
             if self.family.by_steps:
                 checkpoint.check_fits(run, self.state, fresh)
             if self.ranks.first:
-                checkpoint.write_copies(run, self.state, self.epochs)
+                checkpoint.write_copies(run, self.state, self.validations)
             if self.ranks.first and self.state.best_step:
                 self.best = self.best_on_disk(run)
         elif "start_from" in facts:  # model-R59
@@ -179,7 +181,7 @@ class TrainingRun:
             raise RunError(say(str(run / array_files.STATE), "the start of the run", "none", todo))
 
     def best_on_disk(self, run: Path) -> Any:
-        """Return the parameters of the best epoch of the state.
+        """Return the parameters of the best validation of the state.
 
         After a kill between the writes of state and model, they are the parameters of the state.
         """
@@ -207,30 +209,31 @@ class TrainingRun:
     def train(self, hooks: Hooks | None = None) -> TrainingOutcome:
         """Train to the last step or until the hooks stop it.
 
-        Every epoch is on disk before `on_epoch` is called.
+        Every checkpoint is on disk before `on_validation` is called.
         """
         callbacks, ranks, config = hooks or Hooks(), self.ranks, self.config
 
-        def on_epoch(state: TrainingState, epoch: Epoch) -> None:
-            self.epochs.append(epoch)
-            if epoch.is_best and ranks.first:  # only the first process needs the large copy
+        def on_validation(state: TrainingState, validation: Validation) -> None:
+            self.validations.append(validation)
+            if validation.is_best and ranks.first:  # only the first process needs the large copy
                 self.best = copy_params(state.params)
             self.check_same(state)
-            ranks.broadcast_from_first(lambda: self.save(state, epoch.is_best))
-            callbacks.on_epoch(epoch)
+            ranks.broadcast_from_first(lambda: self.save(state, validation.is_best))
+            callbacks.on_validation(validation)
 
         if not self.family.by_steps:
             if self.state.moments.step == 0:
-                self.state = fit_model(self.task, config, validate=self.validate, on_epoch=on_epoch)
+                inputs = self.task, config
+                self.state = fit_model(*inputs, validate=self.validate, on_validation=on_validation)
             self.keep_last(True)
-            return TrainingOutcome(self.model(), self.prepared, self.epochs, True)
-        self.train_by_steps(callbacks, on_epoch)
-        # stopped within an epoch, or the time of the last checkpoint is not saved: optimiser-R21
+            return TrainingOutcome(self.model(), self.prepared, self.validations, True)
+        self.train_by_steps(callbacks, on_validation)
+        # stopped between validations, or the last time is not saved: optimiser-R21
         if self.state.losses[1] or config.time_limit:
             self.save(self.state, False)
         finished = end_reason(self.state, config) != ""
         self.keep_last(finished)
-        return TrainingOutcome(self.model(), self.prepared, self.epochs, finished)
+        return TrainingOutcome(self.model(), self.prepared, self.validations, finished)
 
     def keep_last(self, finished: bool) -> None:
         """Without validation, serve the parameters of the last step; write them at the end."""
@@ -242,7 +245,7 @@ class TrainingRun:
             self.ranks.broadcast_from_first(lambda: self.write_model(run, self.best, step))
 
     def train_by_steps(
-        self, hooks: Hooks, on_epoch: Callable[[TrainingState, Epoch], None]
+        self, hooks: Hooks, on_validation: Callable[[TrainingState, Validation], None]
     ) -> None:
         """Take the steps. Raises Diverged with the ids of the log."""
         task, state, config, ranks = self.task, self.state, self.config, self.ranks
@@ -264,21 +267,21 @@ class TrainingRun:
                 validate=validate
                 and (lambda params: ranks.broadcast_from_first(lambda: validate(params))),
                 on_step=hooks.on_step,
-                on_epoch=on_epoch,
+                on_validation=on_validation,
                 stop=ranks.polled(hooks.stop),
                 clock=clock,
             )
         except Diverged as error:
             users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]
-            saved_step = max([state.moments.step, *(epoch.step for epoch in self.epochs)])
+            saved_step = max([state.moments.step, *(x.step for x in self.validations)])
             log = self.prepared.loaded.log
             raise name_ids(error, log, users, self.run, saved_step) from error
 
     def save(self, state: TrainingState, is_best: bool) -> None:
-        """Write the state, then the model if the epoch is the best one."""
+        """Write the state, then the model if the validation is the best one."""
         if self.run is None or not self.ranks.first:
             return
-        checkpoint.save_state(self.run, state, self.epochs, self.config.model, self.identity)
+        checkpoint.save_state(self.run, state, self.validations, self.config.model, self.identity)
         if is_best:
             self.write_model(self.run, self.best, state.best_step)
 

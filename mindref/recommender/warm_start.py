@@ -20,23 +20,22 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary, select_features
 from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
+from mindref.recommender.held_out import EarlierTraining, list_trainings
 from mindref.recommender.serving import ServedModel
 from mindref.run import array_files, checkpoint
+from mindref.run.source import IN_MEMORY
 from mindref.run.training_data import PreparedLog
 from mindref.run.validate import ShapeProbe
 from mindref.shapes import Array, Bools
 from mindref.training import optimiser
 from mindref.training.loop import TrainingState
 
-IN_MEMORY = "memory"
-"""In place of the path of the earlier run: the start is a model in memory."""
-
 
 class WarmStart(NamedTuple):
     """The model from which a training starts."""
 
     served: ServedModel
-    run: str = IN_MEMORY  # path as it was given
+    run: str = IN_MEMORY  # path as it was given, or IN_MEMORY
     moments: optimiser.State | None = None  # of the last step of the run; None: start at zero
 
     @classmethod
@@ -82,8 +81,18 @@ class WarmStart(NamedTuple):
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
         counts = {"items": num_known, "new_items": items - num_known}
-        run = self.run if self.run == IN_MEMORY else str(Path(self.run).resolve())
-        return {"run": run, "model": digest, "step": self.served.step, **counts}  # model-R59
+        start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
+        trained_on = [x._asdict() for x in self.trainings(digest)]
+        return {**start, "trained_on": trained_on}  # model-R59, R62
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the earlier run, or IN_MEMORY."""
+        return self.run if self.run == IN_MEMORY else str(Path(self.run).resolve())
+
+    def trainings(self, digest: str = "") -> list[EarlierTraining]:
+        """Return the training data of the run and of all runs before it, the latest first."""
+        return list_trainings(self.location, digest, self.config, self.served.facts)
 
 
 FEATURES = ("model", "item_features", "user_features")
@@ -95,7 +104,7 @@ def check_family(config: Config, subject: str) -> None:
     family = family_of(config.model)
     if not family.by_steps or "users" in family.params._fields:
         expected = "a run of a model whose parameters fit another log"
-        todo = "train anew: this model starts from nothing else"
+        todo = "train without the start"
         raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
 
 

@@ -1,18 +1,18 @@
 """The run directory: files to serve a model and to resume training bit for bit. No pickle.
 
     config.json             settings, data and sizes, resolved
-    model.safetensors       parameters and catalogue of the best epoch
-    optimiser.safetensors   parameters and moments of the last epoch; state in the header
+    model.safetensors       parameters and catalogue of the best validation
+    optimiser.safetensors   parameters and moments of the last checkpoint; state in the header
     state.json              the same state in readable form
     items.tsv               external id, dense id, count, title
-    metrics.jsonl           one line per epoch
+    metrics.jsonl           one line per validation
     index/                  the recall index, with its manifest
 
 Every file can be verified (specs/security.md): config.json has a digest of itself and of items.tsv,
 and files of arrays have a digest of the settings and the log.
 
-Files are written atomically. The state of a new best epoch is written before the model of that
-epoch. The state has the same parameters, so after a kill between the two writes, resuming writes
+Files are written atomically. The state of a new best validation is written before its model. The
+state has the same parameters, so after a kill between the two writes, resuming writes
 the model from the state. If a run directory has only config.json, resuming trains it from the
 first step.
 """
@@ -45,7 +45,7 @@ from mindref.run.array_files import (
 )
 from mindref.run.atomic import write_json, write_text
 from mindref.training import optimiser
-from mindref.training.loop import Epoch, TrainingState
+from mindref.training.loop import TrainingState, Validation
 from mindref.training.time_budget import TimeUsed
 
 ANEW = "train anew in another folder"
@@ -60,7 +60,7 @@ def save_model(
     model: str = "mind",
     identity: str = "",
 ) -> None:
-    """Write the parameters that are served, the family, and the step of the best epoch."""
+    """Write the parameters that are served, the family, and the step of the best validation."""
     arrays: dict[str, Numbers] = {
         **flatten(params),
         "catalogue.rows": catalogue.rows,
@@ -87,7 +87,10 @@ def load_best(
     path = run / MODEL
     if not path.exists() and (run / STATE).exists():
         state, _ = load_state(run, identity)
-        if state.best_step in (0, state.moments.step):  # no best epoch yet, or the state has it
+        if state.best_step in (
+            0,
+            state.moments.step,
+        ):  # no best one, or the state has it
             todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
             got = "none, as the run was stopped before one was written"
             raise RunError(say(str(path), "a trained model", got, todo))
@@ -108,21 +111,25 @@ def params_type(words: Mapping[str, Any]) -> type[Any]:
 
 
 def save_state(
-    run: Path, state: TrainingState, epochs: list[Epoch], model: str = "mind", identity: str = ""
+    run: Path,
+    state: TrainingState,
+    validations: list[Validation],
+    model: str = "mind",
+    identity: str = "",
 ) -> None:
-    """Write the state for resuming, with the list of epochs."""
+    """Write the state for resuming, with the list of validations."""
     arrays = {f"params.{name}": x for name, x in flatten(state.params).items()}
     arrays |= {f"first.{name}": x for name, x in state.moments.first.items()}
     arrays |= {f"second.{name}": x for name, x in state.moments.second.items()}
-    history = [epoch._asdict() for epoch in epochs]
-    words = {**state_header(state), "run": identity, "epochs": history, "model": model}
+    history = [x._asdict() for x in validations]
+    words = {**state_header(state), "run": identity, "validations": history, "model": model}
     save_arrays(run / STATE, arrays, words)
-    write_copies(run, state, epochs)
+    write_copies(run, state, validations)
 
 
-def write_copies(run: Path, state: TrainingState, epochs: list[Epoch]) -> None:
+def write_copies(run: Path, state: TrainingState, validations: list[Validation]) -> None:
     """Write the readable copies of a state, state.json and metrics.jsonl."""
-    lines = [json.dumps(epoch._asdict()) + "\n" for epoch in epochs]
+    lines = [json.dumps(x._asdict()) + "\n" for x in validations]
     write_text(run / "metrics.jsonl", "".join(lines))
     write_json(run / "state.json", state_header(state))
 
@@ -142,13 +149,13 @@ def state_header(state: TrainingState) -> dict[str, Any]:
 
 def load_state(
     run: Path, identity: str | None = None, model: str | None = None
-) -> tuple[TrainingState, list[Epoch]]:
-    """Return the state and the epochs that `save_state` wrote. Raises as `load_best`."""
+) -> tuple[TrainingState, list[Validation]]:
+    """Return the state and the validations that `save_state` wrote. Raises as `load_best`."""
     path = run / STATE
     arrays, words = load_arrays(path, identity)
     try:
         metadata.check_header(words, model)
-        epochs = [Epoch(**epoch) for epoch in words["epochs"]]
+        validations = [Validation(**x) for x in words[metadata.validations_name(words)]]
         parts: dict[str, dict[str, Any]] = {"params": {}, "first": {}, "second": {}}
         for name, x in arrays.items():
             part, _, array_name = name.partition(".")
@@ -167,7 +174,7 @@ def load_state(
         raise RunError(
             say(str(path), "a state of mindref", f"{error!r}", retrain_hint(run))
         ) from error
-    return state, epochs
+    return state, validations
 
 
 def check_fits(run: Path, state: TrainingState, fresh: TrainingState) -> None:

@@ -11,13 +11,16 @@ from mindref.run import atomic, checkpoint, lock, report
 WRITTEN = (*checkpoint.FILES, report.NAME)
 
 
-def check_free(run: Path) -> None:
+TODO = "choose another --out, or go on with --resume"
+
+
+def check_free(run: Path, todo: str = TODO) -> None:
     """Raise RunError if the folder contains a run or other files, before expensive work.
 
     Files of a training that was killed before it wrote config.json are allowed.
+    todo: advice if the folder contains a run.
     """
     if (run / "config.json").exists():
-        todo = "choose another --out, or go on with --resume"
         raise RunError(say(str(run), "no run there", "one", todo))
     begun = {"items.tsv", lock.NAME}
     entries = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]

@@ -52,6 +52,8 @@ def check_facts(words: Mapping[str, Any]) -> None:
     check_start(words.get("start_from"))
     if not is_time(words.get("last_time", 0.0)):
         raise ValueError(f"last_time is {words['last_time']!r}")
+    if not is_count(words.get("interactions", 0)):
+        raise ValueError(f"interactions is {words['interactions']!r}")
     source, sizes, features = words["source"], words["sizes"], words["user_features"]
     kinds = {name: type(value) for name, value in source.items()}
     if kinds != {"place": str, "options": dict}:
@@ -84,6 +86,21 @@ def check_start(start: Any) -> None:
         is_valid = all(isinstance(start[x], str) for x in texts)
         if not is_valid or not all(is_count(start[x]) for x in counts):
             raise ValueError(f"start_from is {start!r}")
+        for training in start.get("trained_on", ()):
+            check_training(training)
+
+
+def check_training(words: Mapping[str, Any]) -> None:
+    """Raise ValueError unless this describes what an earlier run was trained on."""
+    texts, numbers = ("run", "model", "split", "log"), ("seed", "interactions", "last_time")
+    if not isinstance(words, Mapping) or sorted(words) != sorted([*texts, *numbers]):
+        raise ValueError(f"trained_on has {words!r}")
+    is_valid = all(isinstance(words[x], str) for x in texts)
+    seed, last_time = words["seed"], words["last_time"]
+    is_valid = is_valid and isinstance(seed, int) and 0 <= seed < 1 << 63
+    is_valid = is_valid and is_count(words["interactions"])
+    if not is_valid or not (last_time is None or is_time(last_time)):
+        raise ValueError(f"trained_on has {words!r}")
 
 
 def check_din_facts(words: Mapping[str, Any]) -> None:
@@ -134,12 +151,17 @@ def check_header(words: Mapping[str, Any], family: str | None) -> None:
     used = words.get("time", ())
     if not (isinstance(used, list | tuple) and all(is_number(x) and 0 <= x < 1e12 for x in used)):
         raise ValueError(f"time is {used!r}")
-    for epoch in words.get("epochs", ()):
-        value = epoch["value"]
-        if not is_count(epoch["step"]) or not is_number(epoch["loss"]):
-            raise ValueError(f"an epoch is {epoch!r}")
+    for validation in words.get(validations_name(words), ()):
+        value = validation["value"]
+        if not is_count(validation["step"]) or not is_number(validation["loss"]):
+            raise ValueError(f"a validation is {validation!r}")
         if value is not None and not is_number(value):  # None without validation
-            raise ValueError(f"an epoch is {epoch!r}")
+            raise ValueError(f"a validation is {validation!r}")
+
+
+def validations_name(words: Mapping[str, Any]) -> str:
+    """Return the name of the list of validations in the header of a state."""
+    return "epochs" if "epochs" in words else "validations"  # epochs: older files
 
 
 def is_time(value: object) -> bool:

@@ -37,14 +37,14 @@ class Diagnosis(NamedTuple):
 
 
 class Diverged(MindrefError):
-    """A loss or a gradient is not finite. The last epoch on disk is intact."""
+    """A loss or a gradient is not finite. The last checkpoint on disk is intact."""
 
     def __init__(
         self,
         step: int,
         got: str,
         diagnosis: Diagnosis,
-        todo: str = f"{TODO}; the run keeps its best epoch",
+        todo: str = f"{TODO}; the run keeps its best model",
         *,
         user: Callable[[int], Any] = "row {} of the batch".format,
         item: Callable[[int], Any] = str,

@@ -28,22 +28,22 @@ from mindref.training.time_budget import (
 
 
 class TrainingState(NamedTuple):
-    """All inputs of the next step, and the best epoch."""
+    """All inputs of the next step, and the best validation."""
 
     params: Any  # of the family
     moments: optimiser.State  # its `step` is the number of steps taken
     best_step: int  # 0 before the first validation
     best_value: float  # -1 before it: every metric is at least 0
-    waited: int  # epochs since the best one
-    losses: tuple[float, int] = (0.0, 0)  # sum and number of the losses of the running epoch
+    waited: int  # validations since the best one
+    losses: tuple[float, int] = (0.0, 0)  # sum and number since a validation
     time: TimeUsed = TimeUsed()  # with a time limit
 
 
-class Epoch(NamedTuple):
-    """Report of `evaluate_every` steps, or of fewer at the end of a training."""
+class Validation(NamedTuple):
+    """Report after `evaluate_every` steps, or after fewer at the end of a training."""
 
     step: int
-    loss: float  # mean over the steps of the epoch
+    loss: float  # mean over the steps since the last validation
     value: float | None  # of the validation metric; None without validation
     is_best: bool
 
@@ -60,17 +60,17 @@ def fit_model(
     config: Any,
     *,
     validate: Callable[[Any], float] | None,
-    on_epoch: Callable[[TrainingState, Epoch], None] = lambda state, epoch: None,
+    on_validation: Callable[[TrainingState, Validation], None] = lambda state, validation: None,
 ) -> TrainingState:
-    """Return the state of a family that is fitted in one call: a training of one epoch.
+    """Return the state of a family that is fitted in one call: a training with one validation.
 
-    Without `validate` the epoch has no metric.
+    Without `validate` the validation has no metric.
     """
     params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
     fitted = TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1))
-    state, epoch = validate_epoch(fitted, validate)
-    on_epoch(state, epoch)
+    state, validation = validate_state(fitted, validate)
+    on_validation(state, validation)
     return state
 
 
@@ -82,15 +82,15 @@ def train_steps(
     *,
     validate: Callable[[Any], float] | None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-    on_epoch: Callable[[TrainingState, Epoch], None] = lambda state, epoch: None,
+    on_validation: Callable[[TrainingState, Validation], None] = lambda state, validation: None,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingState:
     """Return the state at the end of the training (see `end_reason`), or where `stop` stops it.
 
-    The engine must have the arrays of `state`. An epoch has `evaluate_every` steps; the last may
-    be shorter. After each epoch, `validate` returns the metric that selects the best epoch, and
-    `on_epoch` receives the state to save. Without `validate` no epoch is the best. Raises Diverged
+    The engine must have the arrays of `state`. After every `evaluate_every` steps and at the end,
+    `validate` returns the metric that selects the best parameters, and `on_validation` receives the
+    state to save. Without `validate`, there is no metric and no best validation. Raises Diverged
     for a loss or a gradient that is not finite, BackendError for errors of the backend.
     clock: returns seconds; read only with a time limit.
     """
@@ -101,12 +101,12 @@ def train_steps(
             state = count_step(state, loss)._replace(time=budget.count_step())
             step = state.moments.step
             on_step(step, loss)
-            if ends_epoch(state, config):
+            if reaches_validation(state, config):
                 state = fetch_finite(state, engine)
                 with backend_errors(engine.backend, f"validation after step {step}"):
-                    state, epoch = validate_epoch(state, validate)
+                    state, validation = validate_state(state, validate)
                 state = state._replace(time=budget.count_validation())
-                on_epoch(state, epoch)
+                on_validation(state, validation)
                 state = state._replace(time=budget.count_checkpoint())
     return fetch_finite(state, engine)
 
@@ -120,7 +120,7 @@ def end_reason(state: TrainingState, config: Any) -> str:
     return "patience" if out_of_patience(state, config) else ""
 
 
-def ends_epoch(state: TrainingState, config: Any) -> bool:
+def reaches_validation(state: TrainingState, config: Any) -> bool:
     """Return whether a validation and a checkpoint follow the last step."""
     step = state.moments.step
     if step == config.steps or needs_validation(config.time_limit, state.time):
@@ -164,25 +164,25 @@ def fetch_finite(state: TrainingState, engine: Engine) -> TrainingState:
     return state
 
 
-def validate_epoch(
+def validate_state(
     state: TrainingState, validate: Callable[[Any], float] | None
-) -> tuple[TrainingState, Epoch]:
-    """Return the state after this epoch, and the epoch. Of equal values the first is best.
+) -> tuple[TrainingState, Validation]:
+    """Return the state after a validation, and the validation. Of equal values the first is best.
 
-    Without validation no epoch is the best one.
+    Without `validate`, no validation is the best one.
     """
     total, count = state.losses
     step = state.moments.step
     if validate is None:
-        return state._replace(losses=(0.0, 0)), Epoch(step, total / count, None, False)
+        return state._replace(losses=(0.0, 0)), Validation(step, total / count, None, False)
     value = validate(state.params)
-    epoch = Epoch(step, total / count, value, value > state.best_value)
+    validation = Validation(step, total / count, value, value > state.best_value)
     state = state._replace(losses=(0.0, 0))
-    if epoch.is_best:
-        return state._replace(best_step=step, best_value=value, waited=0), epoch
-    return state._replace(waited=state.waited + 1), epoch
+    if validation.is_best:
+        return state._replace(best_step=step, best_value=value, waited=0), validation
+    return state._replace(waited=state.waited + 1), validation
 
 
 def out_of_patience(state: TrainingState, config: Any) -> bool:
-    """Return whether the validation metric has not improved for `patience` epochs."""
+    """Return whether the validation metric has not improved for `patience` validations."""
     return config.patience > 0 and state.waited >= config.patience  # optimiser-R17

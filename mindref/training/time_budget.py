@@ -102,7 +102,7 @@ def allows_validation(limit: float, used: TimeUsed) -> bool:
     return limit == 0 or used.seconds + 3 * used.validation < limit  # optimiser-R20
 
 
-def refuse_time_limit(limit: float, subject: str) -> None:
+def reject_time_limit(limit: float, subject: str) -> None:
     """Raise ConfigError for a time limit where results must be reproducible."""
     if limit:  # optimiser-R22
         todo = "set --steps: a time limit makes results depend on the machine"

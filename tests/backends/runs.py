@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mindref.conformance.tolerances import same_math
+from mindref.models.parameters import flatten
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
@@ -17,6 +18,7 @@ from mindref.recommender.list_request import ListOptions
 from mindref.recommender.recommend import recommend_one
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import Trainer, resume_run
+from mindref.recommender.warm_start import WarmStart
 from tests.runs import call, content, loaded, stop_after, trainer
 
 
@@ -67,6 +69,23 @@ class Runs:
         resumed, uninterrupted = (content(tmp_path / x) for x in ("stopped", "straight"))
         for name, data in uninterrupted.items():
             assert resumed[name] == data, name
+
+    @pytest.mark.rules("backend-R15")
+    @pytest.mark.parametrize("keep_moments", [False, True])
+    def test_a_training_from_an_earlier_run_matches_the_reference(
+        self, tmp_path: Path, keep_moments: bool
+    ) -> None:
+        changes: dict[str, Any] = {"protocol": "none", "dtype": "float64"}
+        make_trainer(tmp_path / "first", backend=self.name, **changes).train()
+        start = WarmStart.open(tmp_path / "first", keep_moments=keep_moments)
+        results = []
+        for name in (self.name, "numpy"):
+            made = make_trainer(tmp_path / name, backend=name, start=start, **changes)
+            assert made.state.moments.step == 0
+            made.train()
+            results.append(flatten(made.state.params))
+        for name, x in results[1].items():
+            np.testing.assert_allclose(results[0][name], x, rtol=1e-7, atol=1e-9, err_msg=name)
 
     def test_the_commands_train_resume_evaluate_and_recall(self, tmp_path: Path) -> None:
         rows = [f"u{u},i{(u * u + 3 * n) % 30},{n}" for u in range(20) for n in range(8)]

@@ -55,8 +55,11 @@ def test_a_fitted_model_on_everything_has_no_metric(cli, shop, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "split none: expected --preset, or --steps-of RUN, got none; a preset is chosen on"),
-        (["--preset", "best"], "split none: expected a number of steps, got none; give --steps N"),
+        ([], "split none: expected --preset, or --steps-of RUN, got neither; without"),
+        (
+            ["--preset", "best"],
+            "split none: expected a number of steps, got no number; give --steps N",
+        ),
         (
             ["--preset", "mind", "--steps", 9, "--patience", 3],
             "patience: expected 0 with the split",
@@ -75,13 +78,13 @@ def test_the_inputs_of_a_training_on_everything_are_checked_first(cli, unread_lo
 def test_an_earlier_run_is_checked_before_the_log_is_read(cli, run, tmp_path, unread_log):
     train = "train", "--out", tmp_path / "new"
     message = cli.error_line(*train, "--steps-of", run)
-    assert "--steps-of: expected --split none with it, got none" in message
+    assert "--steps-of: expected --split none with it, got no --split" in message
     message = cli.error_line(*train, "--start-from", run, "--width", 16)
     assert "expected the settings of that run, width 8, got width 16; leave the setting" in message
     message = cli.error_line(*train, "--start-from", run, "--preset", "best")
     assert "--start-from: expected no --preset with it, got best" in message
     message = cli.error_line(*train, "--keep-moments")
-    assert "--keep-moments: expected --start-from with it, got none" in message
+    assert "--keep-moments: expected --start-from with it, got no --start-from" in message
     message = cli.error_line(*train, "--start-from", tmp_path / "nowhere")
     assert "expected a run directory, got no config.json in it" in message
     assert not (tmp_path / "new").exists()

@@ -117,12 +117,12 @@ def test_candidates_to_which_a_setting_does_not_apply_are_left_out(
 ):
     found = candidates(several, **changes)
     assert {name: Config.of(name, changes) for name in presets} == found.configs
-    assert found.refused.startswith(reason)
-    assert bool(found.refused) == bool(reason)
+    assert found.rejected.startswith(reason)
+    assert bool(found.rejected) == bool(reason)
     if len(presets) == 1:
         trainer, choice = choose_preset(found, make=lambda config: config)
         assert trainer == found.configs[presets[0]]
-        assert choice == PresetChoice(presets[0], found.refused)
+        assert choice == PresetChoice(presets[0], found.rejected)
 
 
 @pytest.mark.rules("model-R49")

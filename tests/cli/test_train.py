@@ -10,7 +10,7 @@ import pytest
 
 from mindref.cli.progress import TrainingMeter
 from mindref.cli.settings import check_writable
-from mindref.cli.train import refuse_changed_settings
+from mindref.cli.train import reject_changed_settings
 from mindref.config import Config
 from mindref.errors import ConfigError
 from tests.runs import content, kept_report, options
@@ -320,8 +320,8 @@ def test_resume_rejects_every_setting_even_at_its_default(setting):
     option = "--" + setting.name.replace("_", "-")
     value = "a,b" if isinstance(setting.default, tuple) else setting.default
     with pytest.raises(ConfigError, match=f"--resume: expected no other settings, got {option};"):
-        refuse_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
-    refuse_changed_settings({"split": None, "keep": ()}, {})
+        reject_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
+    reject_changed_settings({"split": None, "keep": ()}, {})
 
 
 @pytest.mark.rules("optimiser-R22")

@@ -87,7 +87,7 @@ def resume_and_serve(run: Path) -> Any:
     trainer = resume_run(run)
     state = [digest(table) for table in checkpoint.state_tables(trainer.state)]
     best = digest(flatten(trainer.best))
-    numbers = checkpoint.state_header(trainer.state), [x._asdict() for x in trainer.epochs]
+    numbers = checkpoint.state_header(trainer.state), [x._asdict() for x in trainer.validations]
     return state, best, numbers, load_and_recommend(run)
 
 

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
+from mindref import MIND
 from mindref.data.frames import from_arrays, from_dataframe
 from mindref.data.readers import FeatureNames, read_log, usual_names
-from mindref.data.readers.hints import repeat_hints
+from mindref.data.readers.hints import reading_hints, repeat_hints
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
-from tests.data.reading import rows, table, write
+from tests.data.reading import rows, table, times, write
 
 LOGS = [pytest.param(log, id=log.name) for log in usual_names.ALL_LOGS]
 
@@ -21,7 +22,12 @@ def cells(line):
 
 @pytest.mark.rules("data-R86")
 def test_the_page_lists_the_usual_names():
-    text = spec_pages.text("data").partition("| data set | user |")[2].partition("\n\n")[0]
+    page = spec_pages.text("data")
+    ranks = page.partition("| rank | user |")[2].partition("\n\n")[0].splitlines()[2:4]
+    columns = zip(*(usual_names.RANKED_NAMES[kind] for kind in usual_names.KINDS), strict=True)
+    names = [tuple(" ".join(x.split()) for x in row) for row in columns]
+    assert [cells(line)[1:] for line in ranks] == names
+    text = page.partition("| data set | user |")[2].partition("\n\n")[0]
     assert [cells(line) for line in text.splitlines()[2:]] == [
         tuple(log) for log in usual_names.ALL_LOGS
     ]
@@ -48,23 +54,58 @@ def test_the_columns_of_public_logs_are_found(tmp_path, log, form):
     assert (read.times is not None) == bool(time)
 
 
+@pytest.mark.rules("data-R89")
+@pytest.mark.parametrize("log", LOGS[:-1])  # without the general names
+@pytest.mark.parametrize("reversed_names", [False, True])
+def test_a_log_with_all_names_of_a_public_log_is_read(tmp_path, log, reversed_names):
+    """The first name of each kind is that of the column that is read."""
+    names = [x for text in (log.user, log.item, log.time) for x in text.split()]
+    first = {log.user.split()[0]: "u", log.item.split()[0]: "a"}
+    values = [first.get(x, "5" if x in log.time else "other") for x in names]
+    step = -1 if reversed_names else 1
+    path = write(tmp_path / "log", [",".join(names[::step]), ",".join(values[::step])])
+    read = read_log(path)
+    assert rows(read) == {"u": ["a"]}
+    assert (read.times is not None) == bool(log.time)
+
+
+@pytest.mark.rules("data-R89")
+@pytest.mark.parametrize("kind", usual_names.KINDS)
+def test_a_name_of_a_better_rank_is_used(kind):
+    ranks = usual_names.USUAL_NAMES[kind]
+    for number, names in enumerate(ranks):
+        for name in sorted(names):
+            for other in sorted(frozenset().union(*ranks[number + 1 :])):
+                assert usual_names.usual_columns(kind, [other, "x", name]) == [2], (name, other)
+
+
+@pytest.mark.rules("data-R89")
+@pytest.mark.parametrize("extra", ["created_at", "sku", "account_id", "username,session"])
+def test_an_additional_usual_name_changes_nothing(tmp_path, extra):
+    header = f"user_id,item_id,timestamp,{extra}"
+    log = read_log(write(tmp_path / "log", [header, "u,a,5,6" + ",7" * extra.count(",")]))
+    assert (rows(log), times(log)) == ({"u": ["a"]}, [5])
+
+
 @pytest.mark.rules("data-R86")
-@pytest.mark.parametrize("log", [one for one in LOGS if any(" " in x for x in one.values[0][1:])])
-def test_two_usual_names_of_a_kind_are_an_error_with_an_option(tmp_path, log):
-    for kind in ("user", "item", "time"):
-        names = getattr(log, kind).split()[:2]
-        others = [getattr(log, other).split()[0] for other in ("user", "item") if other != kind]
-        if len(names) > 1:
-            path = write(
-                tmp_path / "log",
-                [",".join([*others, *names]), ",".join("1" for _ in [*others, *names])],
-            )
-            message = (
-                f"one column of the {kind}, got {names[0]} and {names[1]}; .*--{kind} {names[0]}"
-            )
-            with pytest.raises(DataError, match=message):
-                read_log(path)
-            assert read_log(path, columns={kind: names[1]}).notes["interactions"] == 1
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("user", ["user_id", "customer_id"]),
+        ("user", ["session", "username"]),
+        ("item", ["item_id", "track_id"]),
+        ("time", ["time", "date"]),
+        ("time", ["created_at", "t_dat"]),
+    ],
+)
+def test_two_names_of_one_rank_are_an_error_with_an_option(tmp_path, kind, names):
+    others = [x for x in ("user", "item") if x != kind]
+    header = [*others, *names]
+    path = write(tmp_path / "log", [",".join(header), ",".join("1" for _ in header)])
+    message = f"one column of the {kind}, got {names[0]} and {names[1]}; .*--{kind} {names[0]}"
+    with pytest.raises(DataError, match=message):
+        read_log(path)
+    assert read_log(path, columns={kind: names[1]}).notes["interactions"] == 1
 
 
 @pytest.mark.rules("data-R86")
@@ -212,3 +253,27 @@ def test_times_in_milliseconds_have_a_hint(tmp_path):
     assert "--time-format ms" in log.hints[0]
     assert not table(tmp_path, lines, columns={"time_format": "ms"}).hints
     assert from_arrays(["u"], ["a"], [1433221332117]).hints == log.hints
+
+
+@pytest.mark.rules("data-R88")
+@pytest.mark.parametrize(("unknown", "known", "is_hint"), [(500, 500, True), (500, 501, False)])
+def test_a_user_with_half_of_the_interactions_has_a_hint(unknown, known, is_hint):
+    users = ["NA"] * unknown + [f"u{i % 9}" for i in range(known)]
+    log = from_arrays(users, [f"i{i}" for i in range(len(users))])
+    lines = reading_hints(log, exclude_seen=True)
+    assert len(lines) == is_hint
+    assert not is_hint or lines[0].startswith("50% of the interactions have the user 'NA'; if it")
+    assert reading_hints(from_arrays(["NA"] * 2000, list(range(2000))), exclude_seen=True) == []
+
+
+@pytest.mark.rules("data-R88")
+def test_fit_logs_each_hint_once(caplog):
+    users = [f"u{i % 40}" for i in range(400)]
+    frame = {"user": users, "item": [f"i{i % 20}" for i in range(400)]}
+    for exclude_seen in (True, False):
+        caplog.clear()
+        with caplog.at_level("WARNING", "mindref"):
+            MIND(model="popularity").fit(frame, exclude_seen=exclude_seen)
+        hints = [x for x in caplog.messages if x.startswith("hint: ")]
+        assert len(hints) == exclude_seen
+        assert not hints or hints[0].endswith("consider --include-seen")

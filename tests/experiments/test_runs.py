@@ -24,7 +24,7 @@ from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run import lock
 from mindref.training import loop
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 from tests.experiments.tiny_experiment import base, runs
 from tests.runs import change_json, content, stop_after
 
@@ -201,11 +201,11 @@ def test_the_step_clock_excludes_validation_and_callbacks():
     hooks = clock.timing_hooks(Hooks(lambda *x: messages.append(x), messages.append))
     hooks.on_step(1, 0.5)  # begins at nobody knows when; ends at 10
     hooks.on_step(2, 0.4)  # 11 less 10; then at 12 the next begins
-    epoch = Epoch(2, 0.4, 0.1, True)
-    hooks.on_epoch(epoch)  # validated until 20
+    validation = Validation(2, 0.4, 0.1, True)
+    hooks.on_validation(validation)  # validated until 20
     hooks.on_step(3, 0.3)  # 23 less 20
     assert (clock.seconds, clock.steps) == (1 + 3, 2)
-    assert messages == [(1, 0.5), (2, 0.4), epoch, (3, 0.3)]
+    assert messages == [(1, 0.5), (2, 0.4), validation, (3, 0.3)]
     assert seconds_per_thousand(4, 2) == 2000
     assert seconds_per_thousand(0, 0) is None
 

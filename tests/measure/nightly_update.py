@@ -9,12 +9,14 @@ interaction of each user in the next night; the history is everything before it.
 old           the first model, with the new histories
 N@R           warm start from the model of the night before: N steps on all interactions so far,
               with the learning rate R (without R, that of the preset)
+N@R+moments   the same, and the moments of Adam are kept
 anew          training from random parameters on all interactions so far, with `--steps` steps
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -126,12 +128,20 @@ def evaluate(model: mindref.MIND, night: Night, old: set[str]) -> Result:
     return Result(hit[:, :10].any(axis=1), hit.any(axis=1), ndcg, is_new, is_cold, 0.0)
 
 
-def train(log: InteractionLog, preset: str, start: Any = None, **settings: Any) -> Any:
-    """Return a model trained on all interactions of a log, and the seconds of CPU time."""
+def train(
+    log: InteractionLog,
+    preset: str,
+    start: Path | None = None,
+    *,
+    moments: bool = False,
+    **settings: Any,
+) -> Any:
+    """Return a model trained on all interactions, its run, and the seconds of CPU time."""
     begin = time.process_time()
-    extra = {} if start is None else {"start_from": start}
-    model = mindref.MIND(preset, **settings).fit(log, protocol="none", **extra)
-    return model, time.process_time() - begin
+    extra = {} if start is None else {"start_from": start, "keep_moments": moments}
+    run = Path(tempfile.mkdtemp()) / "run"
+    model = mindref.MIND(preset, **settings).fit(log, protocol="none", run=run, **extra)
+    return model, run, time.process_time() - begin
 
 
 def measure(log: InteractionLog, options: argparse.Namespace) -> dict[str, list[Result]]:
@@ -140,22 +150,27 @@ def measure(log: InteractionLog, options: argparse.Namespace) -> dict[str, list[
     common = {"item_features": features, "seed": options.seed, "evaluate_every": 1_000_000}
     results = defaultdict(list)
     models: dict[str, Any] = {}
+    runs: dict[str, Path] = {}  # of the model of each update arm
     old: set[str] = set()
     for number, night in enumerate(divide_by_time(log, options.first, options.nights)):
-        anew, seconds = train(night.log, options.preset, steps=options.steps, **common)
+        anew, run, seconds = train(night.log, options.preset, steps=options.steps, **common)
         if number == 0:
-            models = dict.fromkeys(["old", *options.updates], anew)
+            models = {"old": anew}
+            runs = dict.fromkeys(options.updates, run)
             used = np.unique(night.log.interactions.values)
             old = {night.log.item_ids[i] for i in used}
             print(f"first model: {evaluate(anew, night, old)._replace(seconds=seconds).text()}")
             continue
         trained = {"old": (models["old"], 0.0), "anew": (anew, seconds)}
         for update in options.updates:
-            steps, _, rate = update.partition("@")
+            words, _, moments = update.partition("+")
+            steps, _, rate = words.partition("@")
             settings = {**common, **({"learning_rate": float(rate)} if rate else {})}
-            inputs = night.log, options.preset, models[update]
-            trained[update] = train(*inputs, steps=int(steps), **settings)
-            models[update] = trained[update][0]
+            inputs = night.log, options.preset, runs[update]
+            model, runs[update], seconds = train(
+                *inputs, moments=bool(moments), steps=int(steps), **settings
+            )
+            trained[update] = model, seconds
         for name, (model, seconds) in trained.items():
             results[name].append(evaluate(model, night, old)._replace(seconds=seconds))
             print(f"night {number}  {name:12} {results[name][-1].text()}", flush=True)
@@ -168,7 +183,7 @@ def main() -> None:
     parser.add_argument("log", type=Path)
     parser.add_argument("--preset", default="mind")
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--updates", nargs="*", default=["100", "300"], metavar="N@R")
+    parser.add_argument("--updates", nargs="*", default=["100", "300"], metavar="N@R+moments")
     parser.add_argument("--first", type=float, default=0.8)
     parser.add_argument("--nights", type=int, default=5)
     parser.add_argument("--item-features", default="")

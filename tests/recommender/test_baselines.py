@@ -68,7 +68,7 @@ def test_a_warning_names_what_is_above_the_interval_of_the_model():
         "random": report(hit_rate=0.9, ndcg=0.9),
     }
     (warning,) = baselines.baseline_warnings(reports, 10)
-    assert warning.startswith("Warning: above the model: item_knn (hit_rate@10 0.4100). Compare ")
+    assert warning.startswith("above the model: item_knn (hit_rate@10 0.4100). Compare ")
     reports["item_knn"] = report(hit_rate=0.4, ndcg=0.3)
     assert baselines.baseline_warnings(reports, 10) == []
 

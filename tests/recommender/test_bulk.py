@@ -129,7 +129,7 @@ def test_an_index_of_an_older_model_is_built_again(tmp_path, built):
     answers(run, history=HISTORY)
     before = manifest(run)["items_sha256"]
     again = resume_run(run)
-    again.validate = lambda params: 1.0  # a better epoch than any before
+    again.validate = lambda params: 1.0  # a better validation than any before
     again.train()
     (answer,) = answers(run, history=HISTORY)
     assert built == ["auto", "auto"]

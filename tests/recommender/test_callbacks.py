@@ -33,8 +33,8 @@ class Recorder(Callback):
     def on_step(self, step, loss):
         self.record(f"on_step {step}")
 
-    def on_validation(self, epoch):
-        self.record(f"on_validation {epoch.step}")
+    def on_validation(self, validation):
+        self.record(f"on_validation {validation.step}")
 
     def on_end(self, report):
         self.report = report
@@ -47,8 +47,8 @@ class Vandal(Callback):
     def on_start(self, config):
         config["settings"].clear()
 
-    def on_validation(self, epoch):
-        random.seed(epoch.step)
+    def on_validation(self, validation):
+        random.seed(validation.step)
         return 1  # not True
 
     def on_end(self, report):
@@ -61,8 +61,8 @@ class StopAt:
     def __init__(self, step):
         self.step = step
 
-    def on_validation(self, epoch):
-        return epoch.step >= self.step
+    def on_validation(self, validation):
+        return validation.step >= self.step
 
 
 def fit(callbacks, run=None, **changes):
@@ -75,8 +75,8 @@ def test_the_events_of_the_page(tmp_path):
     recorder, files = Recorder(), []
 
     class Files:
-        def on_validation(self, epoch):
-            files.append((epoch.step, (tmp_path / "run" / "metrics.jsonl").read_text()))
+        def on_validation(self, validation):
+            files.append((validation.step, (tmp_path / "run" / "metrics.jsonl").read_text()))
 
     model = fit([recorder, Files()], tmp_path / "run", **example["settings"])
     assert recorder.events == example["events"]

@@ -82,6 +82,29 @@ def test_a_loaded_model_has_the_parameters_of_its_run(tmp_path):
     assert model.recommend(["article-0001"], n=3) == before  # the trained model is unchanged
 
 
+@pytest.mark.parametrize("preset", ["mind", "best"])
+def test_after_a_start_the_parameters_are_those_of_the_training(preset):
+    first = MIND("best", **{**SMALL, "seed": 5}).fit(users=60)
+    model = MIND(preset, steps="2")
+    model.fit(users=60, start_from=first)
+    assert (model.config.model, model.config.steps) == ("mind_plus", 2)
+    assert model.config == model.served.model.config
+    params = model.get_params()
+    assert (params["preset"], params["steps"], params["seed"]) == (preset, "2", 5)
+    assert MIND(**params).config == model.config
+    assert eval(repr(model)).config == model.config
+    assert ("model='mind_plus'" in repr(model)) == (preset == "mind")
+
+
+def test_a_failed_fit_with_a_start_changes_no_parameter():
+    first = MIND(**SMALL).fit(users=60)
+    model = MIND(steps=2)
+    with pytest.raises(ConfigError, match="targets that are new to it"):
+        model.fit(users=60, start_from=first, protocol="paper")
+    assert model.get_params() == {"preset": "mind", "steps": 2}
+    assert model.config == Config.of("mind", {"steps": 2})
+
+
 def test_scikit_learn_clones_the_estimator():
     base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
     model = MIND("best", hidden=[8], window=3)

@@ -37,7 +37,7 @@ def test_a_run_of_any_family_is_evaluated_and_recalled(model, tmp_path):
     outcome = made.train()
     report = made.evaluate()
     assert outcome.finished
-    assert len(outcome.epochs) == (1 if model in FITTED else 3)
+    assert len(outcome.validations) == (1 if model in FITTED else 3)
     assert type(checkpoint.load_best(run)[0]) is family.params
     for file in (array_files.MODEL, array_files.STATE):
         assert array_files.load_arrays(run / file)[1]["model"] == model

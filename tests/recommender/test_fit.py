@@ -197,7 +197,7 @@ def test_arguments_of_the_wrong_type_are_refused():
 def test_fitting_prints_nothing_and_needs_known_settings_and_a_new_folder(capfd, tmp_path):
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     assert capfd.readouterr() == ("", "")
-    with pytest.raises(RunError, match="expected no run there, got one; choose another"):
+    with pytest.raises(RunError, match="expected no run there, got one; name another"):
         MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     with pytest.raises(ConfigError, match="got interest; did you mean interests"):
         MIND(interest=3)

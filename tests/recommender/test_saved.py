@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,14 +30,80 @@ def test_a_model_is_saved_and_loaded_whole(tmp_path):
     for path in saved.iterdir():
         for folder in (run, copied):
             assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
-    with pytest.raises(RunError, match="expected no run there"):
+    message = "expected no run there, got one; name another folder, or pass overwrite=True to"
+    with pytest.raises(RunError, match=message):
         model.save(saved)
+    with pytest.raises(RunError, match="got one; name another folder with run"):
+        MIND(**SMALL).fit(loaded().log, run=saved)
     with pytest.raises(MindrefError, match="a trained model, got none"):
         MIND().save(tmp_path / "none")
     for text in ("{", "[]"):
         (run / "report.json").write_text(text)
         with pytest.raises(RunError, match=r"report\.json: expected a report"):
             mindref.load(run)
+
+
+@pytest.fixture
+def two_models():
+    """Two models whose parameters differ."""
+    log = loaded().log
+    return [MIND(**{**SMALL, "steps": n}).fit(log) for n in (2, 3)]
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_run_is_overwritten_on_request(two_models, tmp_path):
+    first, second = two_models
+    run, expected = tmp_path / "run", tmp_path / "expected"
+    first.save(run, overwrite=True)
+    (run / "index").mkdir()
+    (run / "state.json").write_text("{}")
+    second.save(expected)
+    second.save(run, overwrite=True)
+    assert files(run) == files(expected)
+    assert sorted(x.name for x in run.iterdir()) == sorted(files(expected)), "no index, no state"
+    assert mindref.load(run).recommend(HISTORY) == second.recommend(HISTORY)
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["expected", "run"]
+
+
+def test_a_folder_with_other_files_is_not_overwritten(two_models, tmp_path):
+    first, second = two_models
+    for folder in (tmp_path / "run", tmp_path / "notes"):
+        folder.mkdir()
+        (folder / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="a new or empty folder, got 1 others, such as"):
+        second.save(tmp_path / "notes", overwrite=True)
+    (tmp_path / "run" / "notes.txt").rename(tmp_path / "notes.txt")
+    first.save(tmp_path / "run")
+    (tmp_path / "notes.txt").rename(tmp_path / "run" / "notes.txt")
+    before = files(tmp_path / "run")
+    with pytest.raises(RunError, match="only files of a run to overwrite, got 1 others, such as"):
+        second.save(tmp_path / "run", overwrite=True)
+    assert files(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_failed_overwrite_leaves_the_old_run(two_models, tmp_path, monkeypatch, failing):
+    first, second = two_models
+    run = tmp_path / "run"
+    first.save(run)
+    before, calls, replace = files(run), [], Path.replace
+
+    def fail(path, target):
+        if path.is_dir():
+            calls.append(path)
+            if len(calls) == failing:
+                raise OSError(28, "No space left on device", str(path))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(RunError, match="expected a place that can be written, got No space left"):
+        second.save(run, overwrite=True)
+    assert files(run) == before
+    assert [x.name for x in tmp_path.iterdir()] == ["run"]
+    assert mindref.load(run).recommend(HISTORY) == first.recommend(HISTORY)
 
 
 HISTORY = list(loaded().log.item_ids[3:12])

@@ -229,6 +229,8 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
     trainer(whole, start=before, **changes).train()
     facts = json.loads((whole / "config.json").read_text())["start_from"]
     digest = array_files.arrays_digest(flatten(before.served.model.params), {})
+    trained_on = facts.pop("trained_on")
+    assert [x["run"] for x in trained_on] == [str(origin)]
     assert facts == {
         "run": str(origin), "model": digest, "step": before.served.step,
         "items": int(before.served.servable.is_servable.sum()),
@@ -242,7 +244,7 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
         resumed.train()
         (tmp_path / "hidden").rename(origin / "model.safetensors")
         assert content(stopped) == content(whole)
-        assert resumed.facts()["start_from"] == facts
+        assert resumed.facts()["start_from"] == {**facts, "trained_on": trained_on}
 
 
 def stop_now():

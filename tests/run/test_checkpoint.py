@@ -13,15 +13,15 @@ from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.training import loop
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 from tests.runs import content, stop_after, trained, trainer
 
 
 def test_what_was_saved_is_loaded(finished):
     made = resume_run(finished)
     params, catalogue = checkpoint.load_model(finished)
-    state, epochs = checkpoint.load_state(finished)
-    assert [epoch.step for epoch in epochs] == [3, 6]
+    state, validations = checkpoint.load_state(finished)
+    assert [validation.step for validation in validations] == [3, 6]
     for tables in (flatten(params), *checkpoint.state_tables(state), catalogue._asdict()):
         for name, array in tables.items():
             assert array.flags.writeable, f"{name} cannot be trained"
@@ -86,7 +86,7 @@ class Broken(Exception):
 
 
 def break_before_the_model(monkeypatch, run, step):
-    """Train until the epoch that ends with this step has its state on disk, but not its model."""
+    """Train until the state of the validation at this step is on disk, but not its model."""
     save = checkpoint.save_model
 
     def breaking(run, params, catalogue, step, *whose):
@@ -122,7 +122,7 @@ def test_resuming_serves_the_parameters_that_the_state_calls_the_best(tmp_path, 
     assert content(run) == content(trained(tmp_path / "other"))
 
 
-def test_a_resume_without_a_better_epoch_serves_the_best_one_from_before(tmp_path, monkeypatch):
+def test_a_resume_without_a_better_validation_serves_the_best_one_before(tmp_path, monkeypatch):
     first_two_are_better(monkeypatch)
     run = tmp_path / "run"
     made = trainer(run)
@@ -130,7 +130,7 @@ def test_a_resume_without_a_better_epoch_serves_the_best_one_from_before(tmp_pat
     best = copy_params(made.state.params)
     outcome = resume_run(run).train()
     assert outcome.finished
-    assert not outcome.epochs[-1].is_best
+    assert not outcome.validations[-1].is_best
     np.testing.assert_equal(flatten(outcome.model.params), flatten(best))
     state, _ = checkpoint.load_state(run)
     assert not np.array_equal(outcome.model.params.items, state.params.items), "not the last one"
@@ -151,18 +151,18 @@ def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatc
 
 
 def first_two_are_better(monkeypatch):
-    """Let the first two epochs be the best so far, so that they write all files, and no third."""
+    """Let the first two validations be the best so far, so that they write all files."""
 
     def judge(state, validate):
         step = state.moments.step
-        epoch = Epoch(step, state.losses[0] / state.losses[1], step / 100, step <= 6)
+        validation = Validation(step, state.losses[0] / state.losses[1], step / 100, step <= 6)
         state = state._replace(losses=(0.0, 0))
-        return (state._replace(best_step=step) if epoch.is_best else state), epoch
+        return (state._replace(best_step=step) if validation.is_best else state), validation
 
-    monkeypatch.setattr(loop, "validate_epoch", judge)
+    monkeypatch.setattr(loop, "validate_state", judge)
 
 
-def test_a_run_without_an_epoch_says_how_to_resume(tmp_path):
+def test_a_run_without_a_validation_says_how_to_resume(tmp_path):
     trainer(tmp_path / "run").train(stop_after(1))
     with pytest.raises(
         RunError, match=r"stopped before one was written; go on with: mindref train"
@@ -171,7 +171,7 @@ def test_a_run_without_an_epoch_says_how_to_resume(tmp_path):
 
 
 def test_resuming_mends_what_people_read_of_the_state(copy):
-    """A kill after the state of the last epoch, before its copies: nothing else writes them."""
+    """A kill after the state of the last validation, before its copies are written."""
     names = ("state.json", "metrics.jsonl")
     whole = {name: (copy / name).read_bytes() for name in names}
     (copy / "state.json").write_text("{}")

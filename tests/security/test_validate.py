@@ -48,7 +48,7 @@ STATE_HEADERS = {
     "best_step": ["x", 2.5, True],
     "best_value": ["x", None, 1 << 2000],
     "losses": [["a", "b"], [0.5], [0.5, -1], 5, None],
-    "epochs": [[{}], ["x"], [{"step": 3, "loss": "x", "value": 0.5}], 7],
+    "validations": [[{}], ["x"], [{"step": 3, "loss": "x", "value": 0.5}], 7],
     "waited": ["x"],
 }
 INVALID = [{name: x} for name, values in HEADERS.items() for x in values]

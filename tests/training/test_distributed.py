@@ -153,9 +153,9 @@ def test_the_first_process_alone_writes_and_validates(tmp_path):
     made = meet(2, work)
     assert [path.name for path in tmp_path.iterdir()] == ["run0"]
     assert validated == [0] * 3
-    assert made[0].epochs == made[1].epochs
+    assert made[0].validations == made[1].validations
     alone = trainer(tmp_path / "alone", backend="numpy").train()
-    assert made[0].epochs == alone.epochs
+    assert made[0].validations == alone.validations
 
 
 @pytest.mark.rules("backend-R17")
@@ -198,14 +198,14 @@ def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path):
 
 
 @pytest.mark.rules("backend-R17")
-@pytest.mark.parametrize("at", ["before the first step", "in an epoch"])
+@pytest.mark.parametrize("at", ["before the first step", "in a validation"])
 def test_processes_that_drift_apart_are_stopped(tmp_path, at):
     def work(ranks):
         made = shared(tmp_path / "run", ranks)
         ranks.broadcast_from_first(made.create)
 
         def drift(step=0, loss=0.0):
-            if ranks.rank == 1 and step == 2 * (at == "in an epoch"):
+            if ranks.rank == 1 and step == 2 * (at == "in a validation"):
                 made.state.params.bilinear[0, 0] += 1e-6
 
         drift()

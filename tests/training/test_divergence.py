@@ -158,7 +158,7 @@ def spoiled(path, model, backend, at, monkeypatch):
         with pytest.raises(Diverged) as error:
             trained.train(
                 Hooks(
-                    on_epoch=lambda epoch: kept.update(content(path, SAVED)),
+                    on_validation=lambda validation: kept.update(content(path, SAVED)),
                     on_step=lambda step, loss: steps.append(step),
                 )
             )
@@ -168,17 +168,19 @@ def spoiled(path, model, backend, at, monkeypatch):
 
 
 @pytest.mark.rules("optimiser-R16")
-@pytest.mark.parametrize("at", [3, 5])  # in the middle of an epoch, and at its end
+@pytest.mark.parametrize("at", [3, 5])  # between two validations, and at one
 @pytest.mark.parametrize(("model", "backend"), WHO)
-def test_the_last_epoch_stays_to_the_byte_and_serves(model, backend, at, tmp_path, monkeypatch):
+def test_the_last_checkpoint_stays_to_the_byte_and_serves(
+    model, backend, at, tmp_path, monkeypatch
+):
     """The loss of the very step is finite; the one after it, or the state, tells."""
     run = tmp_path / "run"
     error = spoiled(run, model, backend, at, monkeypatch)
     assert error.step == (5 if at == 3 else 6)
     assert error.diagnosis.operator == "the parameters"
-    state, epochs = load_state(run)
+    state, validations = load_state(run)
     assert state.moments.step == state.best_step == 3
-    assert [epoch.step for epoch in epochs] == [3]
+    assert [validation.step for validation in validations] == [3]
     served = flatten(load_model(run)[0]).values()
     for x in (*served, *flatten(state.params).values(), *state.moments.second.values()):
         assert np.isfinite(x).all()

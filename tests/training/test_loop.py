@@ -67,8 +67,10 @@ def test_resuming_after_any_step_ends_in_the_same_bytes(tmp_path):
 
 
 def test_training_lowers_the_loss():
-    epochs = trainer(steps=80, evaluate_every=40, batch=64, learning_rate=0.02).train().epochs
-    assert epochs[1].loss < epochs[0].loss - 0.2
+    validations = (
+        trainer(steps=80, evaluate_every=40, batch=64, learning_rate=0.02).train().validations
+    )
+    assert validations[1].loss < validations[0].loss - 0.2
 
 
 def feed(**changes):
@@ -101,7 +103,7 @@ def test_every_step_sees_another_batch():
     assert len(logits) == len(batches)
 
 
-def test_an_epoch_sees_most_users(monkeypatch):
+def test_an_interval_sees_most_users(monkeypatch):
     """A generator seeded anew per batch would show the same few users for ever."""
     made = feed(batch=32)
     rows = set()
@@ -119,30 +121,30 @@ def test_an_epoch_sees_most_users(monkeypatch):
 
 
 def values(monkeypatch, *given):
-    """Let validation say these values, one an epoch."""
+    """Let validation say these values, one a validation."""
     said = iter(given)
     monkeypatch.setattr(
         "mindref.recommender.trainer.make_validator", lambda *_: lambda params: next(said)
     )
 
 
-def test_the_best_epoch_is_served_and_the_first_of_equals_stays(tmp_path, monkeypatch):
+def test_the_best_validation_is_served_and_the_first_of_equals_stays(tmp_path, monkeypatch):
     values(monkeypatch, 0.1, 0.4, 0.4, 0.2)
     kept = {}
     made = trainer(tmp_path / "run", steps=8, evaluate_every=2)
 
-    def on_epoch(epoch):
-        kept[epoch.step] = copy_params(made.best)
+    def on_validation(validation):
+        kept[validation.step] = copy_params(made.best)
 
-    outcome = made.train(Hooks(on_epoch=on_epoch))
-    assert [epoch.is_best for epoch in outcome.epochs] == [True, True, False, False]
-    state, epochs = load_state(tmp_path / "run")
+    outcome = made.train(Hooks(on_validation=on_validation))
+    assert [validation.is_best for validation in outcome.validations] == [True, True, False, False]
+    state, validations = load_state(tmp_path / "run")
     assert (state.best_step, state.best_value, state.waited) == (4, 0.4, 2)
-    assert epochs == outcome.epochs
+    assert validations == outcome.validations
     served, _ = load_model(tmp_path / "run")
     for params in (served, outcome.model.params):
         np.testing.assert_array_equal(params.items, kept[4].items)
-    assert not np.array_equal(served.items, state.params.items), "the last epoch is another"
+    assert not np.array_equal(served.items, state.params.items), "the last validation is another"
 
 
 @pytest.mark.rules("optimiser-R17")
@@ -150,7 +152,7 @@ def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
     values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
     made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2, backend="numpy")
     outcome = made.train()
-    assert [epoch.step for epoch in outcome.epochs] == [1, 2, 3, 4, 5]
+    assert [validation.step for validation in outcome.validations] == [1, 2, 3, 4, 5]
     assert outcome.finished
     again = resume_run(tmp_path / "run")
     assert again.train().finished
@@ -160,14 +162,14 @@ def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
 @pytest.mark.rules("optimiser-R17")
 def test_without_patience_it_goes_to_the_last_step(monkeypatch):
     values(monkeypatch, *[0.0] * 6)
-    assert trainer(steps=6, evaluate_every=1, backend="numpy").train().epochs[-1].step == 6
+    assert trainer(steps=6, evaluate_every=1, backend="numpy").train().validations[-1].step == 6
 
 
-def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(tmp_path):
+def test_the_loss_of_a_validation_is_the_mean_of_its_steps(tmp_path):
     losses = []
     outcome = trainer().train(Hooks(on_step=lambda step, loss: losses.append(loss)))
     expected = [np.mean(losses[:3]), np.mean(losses[3:6]), np.mean(losses[6:])]
-    np.testing.assert_allclose([epoch.loss for epoch in outcome.epochs], expected, rtol=1e-12)
+    np.testing.assert_allclose([x.loss for x in outcome.validations], expected, rtol=1e-12)
 
 
 class Failing(NumpyBackend):
@@ -272,8 +274,8 @@ COMPILED_ANEW = ("dtype-float64", "routing_gradient-all", "normalise-True", "hid
 )
 def test_every_option_trains(name, value):
     outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).train()
-    assert [epoch.step for epoch in outcome.epochs] == [3]
-    assert np.isfinite(outcome.epochs[0].loss)
+    assert [validation.step for validation in outcome.validations] == [3]
+    assert np.isfinite(outcome.validations[0].loss)
     for key, array in flatten(outcome.model.params).items():
         assert np.isfinite(array).all(), key
         # a fitted family has the dtypes that it needs

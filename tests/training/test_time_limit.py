@@ -50,12 +50,12 @@ class TimedTraining:
         return 0.5
 
     def train(self, made, stop=None):
-        def on_epoch(epoch):
+        def on_validation(validation):
             self.now += self.checkpoint
 
         if made.validate is not None:
             made.validate = self.validate
-        hooks = (stop or Hooks())._replace(on_epoch=on_epoch, clock=lambda: self.now)
+        hooks = (stop or Hooks())._replace(on_validation=on_validation, clock=lambda: self.now)
         return made.train(hooks)
 
 
@@ -82,14 +82,14 @@ def test_a_training_with_its_validations_ends_within_the_limit(monkeypatch, cost
     assert made.ending()["ended_by"] == "time_limit"
     assert made.ending()["seconds"] == timed.now <= 60
     assert timed.now >= 60 - 2 * costs.get("step", 1.0), "the time is used"
-    assert outcome.epochs[-1].step == made.state.moments.step == len(timed.rates)
+    assert outcome.validations[-1].step == made.state.moments.step == len(timed.rates)
 
 
 @pytest.mark.rules("optimiser-R18")
 def test_a_limit_that_the_first_step_exceeds_still_gives_a_model(monkeypatch):
     timed = TimedTraining(monkeypatch, first=100.0)
     outcome = timed.train(limited())
-    assert [(epoch.step, epoch.is_best) for epoch in outcome.epochs] == [(1, True)]
+    assert [(x.step, x.is_best) for x in outcome.validations] == [(1, True)]
 
 
 @pytest.mark.rules("optimiser-R18", "optimiser-R19")
@@ -132,7 +132,7 @@ def test_all_processes_read_the_clock_of_the_first(monkeypatch):
     )
     made.ranks = made.ranks._replace(world=2, exchange=lambda word: ["11.5", word])
     monkeypatch.setattr(type(made), "check_same", lambda self, state: None)
-    made.train_by_steps(Hooks(clock=lambda: 99.0), lambda state, epoch: None)
+    made.train_by_steps(Hooks(clock=lambda: 99.0), lambda state, validation: None)
     assert clocks == [11.5]
 
 
@@ -140,7 +140,7 @@ def test_all_processes_read_the_clock_of_the_first(monkeypatch):
 def test_the_first_validation_comes_at_the_latest_after_a_tenth_of_the_limit(tmp_path, monkeypatch):
     timed, made = TimedTraining(monkeypatch, validation=2.0), limited(tmp_path / "run")
     outcome = timed.train(made, stop_after(9))
-    assert [epoch.step for epoch in outcome.epochs] == [6]
+    assert [validation.step for validation in outcome.validations] == [6]
     assert load_state(tmp_path / "run")[0].time.validation == pytest.approx(2)
 
 
@@ -148,7 +148,7 @@ def test_the_first_validation_comes_at_the_latest_after_a_tenth_of_the_limit(tmp
 def test_a_validation_shortly_before_the_last_one_is_left_out(monkeypatch):
     timed = TimedTraining(monkeypatch, validation=10.0)
     outcome = timed.train(limited(limit=60, evaluate_every=10))
-    assert [epoch.step for epoch in outcome.epochs] == [6, 10, 29]
+    assert [validation.step for validation in outcome.validations] == [6, 10, 29]
     assert timed.rates[-1] < 0.1 * RATE
 
 

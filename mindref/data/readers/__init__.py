@@ -12,7 +12,7 @@ from mindref.data.assemble import NOTES, EmptyLogError, KeepOptions, assemble_lo
 from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
 from mindref.data.readers import side_files
-from mindref.data.readers.columns import Columns, refuse_options
+from mindref.data.readers.columns import Columns, reject_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
 from mindref.data.readers.hints import time_hints
@@ -74,7 +74,7 @@ def read_log(
     options = side_files.remaining_columns(options, items, users)
     used_options = items.used_options | users.used_options
     without_effect = [name for name in log_format.without_effect if name not in used_options]
-    refuse_options(options, without_effect, format_name)
+    reject_options(options, without_effect, format_name)
     tally = Tally(str(file), limit)
     try:
         source = ReaderInput(file, options, tally, items, users)

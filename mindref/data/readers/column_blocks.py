@@ -22,7 +22,7 @@ Columns = Mapping[int, IdColumn]  # index of a column -> its fields as text
 def text_columns(layout: ColumnLayout) -> list[int]:
     """Return the indices of the columns that are read as text."""
     side_columns = [column for _, column in (*layout.item_features, *layout.user_features)]
-    filters = [one.column for one in layout.row_filters]
+    filters = [x.column for x in layout.row_filters]
     texts = {layout.user, layout.item, layout.title, *side_columns, *filters}
     return sorted(texts - {-1})
 

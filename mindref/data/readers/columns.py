@@ -72,7 +72,7 @@ class Columns:
             return options
         if not isinstance(options, Mapping | None):
             raise ConfigError(say("columns", "a mapping of names to columns", repr(options)))
-        names = [one.name for one in fields(cls)]
+        names = [x.name for x in fields(cls)]
         for name in options or {}:
             if name not in names:
                 raise ConfigError(say("columns", " or ".join(names), repr(name)))
@@ -82,7 +82,7 @@ class Columns:
     def set_options(self) -> list[str]:
         """The names of the options whose value is not the default."""
         usual = Columns()
-        names = [one.name for one in fields(self)]
+        names = [x.name for x in fields(self)]
         return [name for name in names if getattr(self, name) != getattr(usual, name)]
 
     @property
@@ -91,7 +91,7 @@ class Columns:
         several = (self.item_features, self.user_features)
         columns = [self.user, self.item, self.time, self.title, *self.keep, *self.at_least]
         columns += [column for of in several for column in of.values()]
-        return [one for one in columns if isinstance(one, str) and not one.isdecimal()]  # data-R70
+        return [x for x in columns if isinstance(x, str) and not x.isdecimal()]  # data-R70
 
     @property
     def has_user_and_item(self) -> bool:
@@ -132,7 +132,7 @@ def find_column(
     return indices[0] if indices else -1
 
 
-def refuse_options(columns: Columns, names: Iterable[str], form: str) -> None:
+def reject_options(columns: Columns, names: Iterable[str], form: str) -> None:
     """Raise ConfigError for an option of `names` that is set: it has no effect on this format."""
     for name in columns.set_options:
         if name in names:  # data-R71

@@ -23,7 +23,7 @@ def recognise_format(file: DataFile, columns: Columns) -> str:
     if len(names) == 1:
         return names[0]
     check_text(file)
-    table = "\n".join(f"  {name:14} {one.help}" for name, one in FORMATS.items())
+    table = "\n".join(f"  {name:14} {x.help}" for name, x in FORMATS.items())
     expected = f"one format, not {' or '.join(names)}" if names else "a known format"
     first_line = quote_text(Head(file, columns).first_line, 200)
     fields, sample = first_rows(file, columns)
@@ -46,8 +46,8 @@ def first_rows(file: DataFile, columns: Columns) -> tuple[list[str], list[str]]:
 def matching_formats(file: DataFile, columns: Columns) -> list[str]:
     """Return the formats of the lowest tier with a match. Several names: ambiguous."""
     head = Head(file, columns)
-    for tier in sorted({one.tier for one in FORMATS.values()}):
-        names = [name for name, one in FORMATS.items() if one.tier == tier and one.recognises(head)]
+    for tier in sorted({x.tier for x in FORMATS.values()}):
+        names = [name for name, x in FORMATS.items() if x.tier == tier and x.recognises(head)]
         if names:
             return names
     return []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindref.data.log import InteractionLog
-from mindref.data.quoting import escape_text
+from mindref.data.quoting import escape_text, quote_text
 from mindref.data.readers.advice import column_option
 from mindref.data.readers.columns import Columns, column_index
 from mindref.data.readers.usual_names import RATING_NAMES, normalise_name
@@ -16,6 +16,7 @@ from mindref.data.readers.usual_names import RATING_NAMES, normalise_name
 REPEAT_SHARE = 0.1  # of the interactions
 MAX_RATING = 100
 LIKED = 0.7  # of the largest rating: the proposed minimum
+MANY = 1000  # interactions, from which on one user should not have half of them
 LATEST_SECONDS = 1e11  # the year 5138: later times are milliseconds, or smaller units
 
 
@@ -60,6 +61,23 @@ def time_hints(log: InteractionLog) -> list[str]:
     if times is None or 2 * np.count_nonzero(times > LATEST_SECONDS) < len(times):
         return []
     return ["read as seconds, the times are after the year 5000; consider --time-format ms"]
+
+
+def reading_hints(log: InteractionLog, *, exclude_seen: bool) -> list[str]:
+    """Return all hints of a log; exclude_seen: top-n lists exclude the items of the history."""
+    return [*log.hints, *user_hints(log), *(repeat_hints(log) if exclude_seen else ())]
+
+
+def user_hints(log: InteractionLog) -> list[str]:
+    """Return the hint that one user has half of all interactions, or none."""
+    lengths, total = log.interactions.lengths, len(log.interactions.values)
+    if len(lengths) < 2 or total < MANY or 2 * lengths.max() < total:  # data-R88
+        return []
+    user = quote_text(log.user_ids[int(lengths.argmax())])
+    return [
+        f"{lengths.max() / total:.0%} of the interactions have the user {user}; if it stands for"
+        " unknown users, name another column with --user"
+    ]
 
 
 def repeat_hints(log: InteractionLog) -> list[str]:

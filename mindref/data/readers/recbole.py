@@ -12,7 +12,7 @@ from mindref.data.assemble import RawLog
 from mindref.data.numbering import Interaction
 from mindref.data.quoting import join_names, quote_text
 from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, find_column, refuse_options
+from mindref.data.readers.columns import Columns, find_column, reject_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
 from mindref.data.readers.plain_text import TextFormat, read_plain_text
@@ -75,7 +75,7 @@ def read_recbole(source: ReaderInput) -> RawLog:
     if not lists:
         text_format = TextFormat(split_atomic_lines, "\t", has_header=True)
         return read_plain_text(text_format, layout, source)
-    refuse_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
+    reject_options(source.columns, INTERACTION_OPTIONS, "the benchmark files of recbole")
     records = iterate_atomic_rows(source.file, source.tally)
     interactions = longest_histories(records, layout, lists[0], source.tally)
     return RawLog([interactions], False, source.items, source.users)

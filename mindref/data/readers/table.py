@@ -173,7 +173,7 @@ def valid_records(
             continue
         try:
             seconds = parse_time(fields[time]) if time >= 0 else 0.0
-            if filters and not all(one.accepts(fields[one.column]) for one in filters):
+            if filters and not all(x.accepts(fields[x.column]) for x in filters):
                 tally.counts["filtered"] += 1  # data-R19
                 continue
         except (ValueError, OverflowError) as error:
@@ -185,7 +185,7 @@ def valid_records(
 def id_text(value: object) -> str:
     """Return the text of an id. Raises ValueError for a value that is neither text nor an integer.
 
-    A float is refused: tables turn integers with gaps into floats, and `3.0` is not the id `3`.
+    A float is rejected: tables turn integers with gaps into floats, and `3.0` is not the id `3`.
     """
     if isinstance(value, str):
         return str(value)  # data-R1

@@ -1,7 +1,8 @@
 """Usual names of the columns of a log: those of public data sets, and general ones.
 
 Names are compared without case, spaces, underscores and hyphens. Several names for one kind in a
-data set are separated by spaces; a header with two of them is ambiguous (specs/data.md).
+data set are separated by spaces. If a header has several names of a kind, the name of the best rank
+is used; two names of that rank are ambiguous (specs/data.md, data-R89).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PUBLIC_LOGS = (
     PublicLog("Amazon reviews 2023", "user_id", "parent_asin asin", "timestamp", "title"),
     PublicLog("RetailRocket", "visitorid", "itemid", "timestamp"),
     PublicLog("YooChoose", "session_id", "item_id", "timestamp"),
-    PublicLog("Diginetica", "sessionId userId", "itemId", "eventdate", "product_name"),
+    PublicLog("Diginetica", "sessionId", "itemId", "eventdate", "product_name"),
     PublicLog("OTTO", "session", "aid", "ts"),
     PublicLog("REES46 (eCommerce behavior)", "user_id", "product_id", "event_time"),
     PublicLog("H&M", "customer_id", "article_id", "t_dat", "prod_name"),
@@ -47,7 +48,7 @@ PUBLIC_LOGS = (
     PublicLog("Last.fm HetRec", "userID", "artistID", "timestamp", "name"),
     PublicLog("LFM-1b", "user_id", "track_id artist_id", "timestamp", "track_name artist_name"),
     PublicLog("Million Song (Taste Profile)", "user_id", "song_id", "", "song_title"),
-    PublicLog("Steam", "username user_id", "product_id app_id game_id", "date", "game_name"),
+    PublicLog("Steam", "user_id username", "product_id game_id app_id", "date", "game_name"),
     PublicLog("Goodreads", "user_id", "book_id", "date_added", "title"),
     PublicLog("Book-Crossing", "User-ID", "ISBN", "", "Book-Title"),
     PublicLog("Food.com", "user_id", "recipe_id", "date", "name"),
@@ -76,10 +77,33 @@ def normalise_name(name: str) -> str:
 
 
 ALL_LOGS = (*PUBLIC_LOGS, GENERAL)
-USUAL_NAMES = {
-    kind: frozenset(normalise_name(x) for log in ALL_LOGS for x in getattr(log, kind).split())
-    for kind in KINDS
+# names of the first and the second rank; all other names have the third rank
+RANKED_NAMES = {
+    "user": (
+        "user_id uid user visitorid customer_id reviewerID member_id personId",
+        "session_id session username",
+    ),
+    "item": (
+        "item_id iid item movie_id product_id parent_asin track_id song_id book_id news_id"
+        " article_id video_id",
+        "asin venue_id artist_id game_id",
+    ),
+    "time": ("timestamp time ts datetime date unix_time unixReviewTime event_time", ""),
+    "title": (
+        "title item_name item_title movie_title movie_name product_name book_title track_name",
+        "name game_name artist_name",
+    ),
 }
+
+
+def names_by_rank(kind: str) -> tuple[frozenset[str], ...]:
+    """Return the normalised names of a kind, one set for each rank."""
+    ranks = [{normalise_name(name) for name in text.split()} for text in RANKED_NAMES[kind]]
+    names = {normalise_name(name) for log in ALL_LOGS for name in getattr(log, kind).split()}
+    return (*map(frozenset, ranks), frozenset(names.difference(*ranks)))
+
+
+USUAL_NAMES = {kind: names_by_rank(kind) for kind in KINDS}
 # parts of names that are not usual, for proposals in errors
 NAME_PARTS = {
     "user": "user customer household client member visitor person account buyer reader session",
@@ -93,9 +117,10 @@ RATING_NAMES = (
 
 
 def usual_columns(kind: str, header: Sequence[str]) -> list[int]:
-    """Return the indices of the columns with a usual name of a kind of `USUAL_NAMES`."""
-    names = USUAL_NAMES[kind]
-    return [i for i, name in enumerate(header) if normalise_name(name) in names]
+    """Return the indices of the columns with a usual name of a kind, all of the best rank."""
+    normalised = [normalise_name(name) for name in header]
+    ranks = ([i for i, x in enumerate(normalised) if x in names] for names in USUAL_NAMES[kind])
+    return next(filter(None, ranks), [])  # data-R89
 
 
 def similar_column(kind: str, header: Sequence[str], taken: Sequence[int] = ()) -> int:

@@ -22,7 +22,7 @@ from mindref.backend import import_from_cwd
 from mindref.errors import FOREIGN_ERRORS, ConfigError, printable, say
 from mindref.process.requirements import install_extra
 from mindref.recommender.callbacks import Callback
-from mindref.training.loop import Epoch
+from mindref.training.loop import Validation
 
 GROUP = "mindref.trackers"
 MEMBERS = ("start", "log", "end")
@@ -125,10 +125,10 @@ class TrackerCallback(Callback):
             self.losses.clear()
             self.log_values(step, {"train/loss": mean})
 
-    def on_validation(self, epoch: Epoch) -> None:
+    def on_validation(self, validation: Validation) -> None:
         """Record the validation metric."""
-        if epoch.value is not None:
-            self.log_values(epoch.step, {f"validation/{self.metric}": epoch.value})
+        if validation.value is not None:
+            self.log_values(validation.step, {f"validation/{self.metric}": validation.value})
 
     def on_end(self, report: dict[str, Any] | None) -> None:
         """End the record."""

@@ -1,0 +1,104 @@
+"""A trained model as a run directory: `MIND.save`, and the lock of a new run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mindref.errors import RunError, say
+from mindref.recommender.progress_log import send_warnings
+from mindref.recommender.serving import ServedModel
+from mindref.run import atomic, checkpoint, items, lock, report
+from mindref.run.files import INDEX
+from mindref.run.folder import WRITTEN, check_free
+
+OF_FIT = "name another folder with run"
+OF_SAVE = "name another folder, or pass overwrite=True to replace the run"
+
+
+def save_run(
+    served: ServedModel, summary: Mapping[str, Any], run: Path, *, overwrite: bool
+) -> None:
+    """Write a served model with its report as a run. The optimiser state is not written.
+
+    overwrite: replace a run in the folder. The new run is complete before the old run is removed.
+    Raises RunError if the folder is in use, or has other files than those of a run.
+    """
+    if not (overwrite and (run / "config.json").exists()):
+        with new_run_lock(run, OF_SAVE):
+            write_run(served, summary, run)
+        return
+    target = run.resolve()
+    check_replaceable(target)
+    with lock.lock_inside(target) as warning, atomic.explain_errors(target):
+        send_warnings([warning] if warning else [])
+        atomic.remove_leftovers(target.parent, target.name)
+        new = atomic.temporary_name(target)
+        try:
+            new.mkdir()
+            write_run(served, summary, new)
+            atomic.sync_tree(new)
+            exchange_folders(target, new)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def exchange_folders(run: Path, new: Path) -> None:
+    """Exchange two folders; after an error, both have their names."""
+    old = atomic.temporary_name(run)
+    run.replace(old)
+    try:
+        new.replace(run)
+    except BaseException:  # also Ctrl-C
+        old.replace(run)
+        raise
+    old.replace(new)
+    atomic.sync_folder(run.parent)
+
+
+def check_replaceable(run: Path) -> None:
+    """Raise RunError for a folder with other entries than those of a run."""
+    run_entries = {*WRITTEN, INDEX, lock.NAME}
+    other_entries = [
+        x.name for x in run.iterdir() if x.name not in run_entries and x.suffix != ".tmp"
+    ]
+    if other_entries:
+        got = f"{len(other_entries)} others, such as {sorted(other_entries)[0]!r}"
+        raise RunError(say(str(run), "only files of a run to overwrite", got, "move them first"))
+
+
+def write_run(served: ServedModel, summary: Mapping[str, Any], run: Path) -> None:
+    """Write the files of a run into an existing folder."""
+    ids, counts, titles = served.items
+    model = served.model
+    digest = items.write_items(run / "items.tsv", ids, np.array(counts, np.int64), titles)
+    facts = {**served.facts, "items": digest}
+    identity = checkpoint.run_identity(model.config, facts)
+    arguments = model.params, model.catalogue, served.step, model.config.model, identity
+    checkpoint.save_model(run, *arguments)
+    if summary:
+        report.save_report(run, dict(summary), identity)
+    checkpoint.save_config(run, model.config, facts)  # last: it makes the folder a run
+
+
+@contextmanager
+def new_run_lock(run: Path | None, todo: str = OF_FIT) -> Iterator[None]:
+    """Create the folder of a new run, if any, and hold its lock in the block.
+
+    todo: advice if the folder contains a run.
+    """
+    if run is None:
+        yield
+        return
+    check_free(run, todo)
+    with atomic.explain_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
+    with lock.lock_inside(run) as warning:
+        send_warnings([warning] if warning else [])
+        check_free(run, todo)  # another process may have created a run before the lock
+        yield

@@ -1,0 +1,274 @@
+"""Targets that an earlier training of a model used: errors, warnings, and the record in files."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import mindref
+from mindref.data.rng import make_rng
+from mindref.data.splits import make_split, split_global_time
+from mindref.errors import ConfigError, RunError
+from mindref.recommender import held_out
+from mindref.recommender.earlier_run import plan_training
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.held_out import EarlierTraining
+from mindref.recommender.serving import ServedModel
+from mindref.recommender.trainer import resume_run
+from mindref.recommender.warm_start import WarmStart
+from mindref.run import checkpoint
+from mindref.run.source import LoadedLog, Source, fingerprint
+from tests.recommender.earlier_logs import MEMORY, log_until, trainer_of
+from tests.runs import SMALL, change_json, content, kept_report, loaded, stop_after, trainer
+
+ALL, EARLY = log_until(1.0), log_until(0.6)
+
+
+def training_of(of_log, split, seed=0, **changes):
+    """Return the record of a run that was trained on a log."""
+    made = trainer_of(of_log, protocol=split, seed=seed)
+    (training,) = held_out.list_trainings("runs/001", "", made.config, made.facts())
+    return training._replace(**changes)
+
+
+def find(log, split, *trainings, seed=0):
+    """Return the results for the test cases of a split."""
+    made = make_split(split, log, make_rng(seed, "split"))
+    return held_out.find_trained_targets(log, made.test, "test", (split, seed), trainings)
+
+
+def finish(made):
+    made.train()
+    made.evaluate()
+    return made
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Three runs of the small log: split none, then from it twice, with the split none."""
+    folder = tmp_path_factory.mktemp("chain")
+    start = None
+    for name in ("first", "second", "third"):
+        finish(trainer(folder / name, protocol="none", start=start, backend="numpy"))
+        start = WarmStart.open(folder / name)
+    return folder
+
+
+@pytest.mark.rules("model-R54", "model-R61")
+@pytest.mark.parametrize(("share", "early"), [(1.0, True), (0.3, False)])
+def test_targets_that_are_not_later_than_the_training_of_the_run_are_counted(share, early):
+    training = training_of(log_until(share), "none", log="another")
+    total = len(split_global_time(ALL).test.users)
+    results = find(ALL, "global_time", training)
+    assert [x.warning() for x in results] == early * [
+        f"{total} of {total} test targets are not later than the training interactions of runs/001."
+        " The model may be trained on them; then the metrics are too high."
+    ]
+
+
+@pytest.mark.rules("model-R61")
+def test_a_target_at_the_last_time_of_the_training_is_counted():
+    test = split_global_time(ALL).test
+    starts = ALL.interactions.offsets[test.users] + test.histories.lengths
+    times = sorted(ALL.times[starts].tolist())
+    for index in (0, len(times) // 2):
+        training = training_of(ALL, "none", log="another", last_time=times[index])
+        (result,) = find(ALL, "global_time", training)
+        assert result.num_trained == sum(time <= times[index] for time in times)
+
+
+@pytest.mark.rules("model-R54", "model-R61")
+def test_targets_without_times_are_not_counted_but_reported():
+    untimed = replace(ALL, times=None)
+    training = training_of(untimed, "none", log="another")
+    assert training.last_time is None
+    (result,) = find(untimed, "leave_last_out", training)
+    assert result.warning() == (
+        "the test targets cannot be compared with the training of runs/001. The model may be"
+        " trained on them; then the metrics are too high."
+    )
+    assert len(find(ALL, "leave_last_out", training)) == 1
+
+
+@pytest.mark.rules("model-R54", "model-R60")
+@pytest.mark.parametrize(
+    ("before", "after", "is_trained"),
+    [
+        ("none", "leave_last_out", True),
+        ("none", "paper", True),
+        ("paper", "leave_last_out", True),
+        ("leave_last_out", "global_time", True),
+        ("global_time", "leave_last_out", True),
+        ("leave_last_out", "leave_last_out", False),
+        ("paper", "paper", False),
+    ],
+)
+def test_targets_of_the_same_log_are_counted_exactly(before, after, is_trained):
+    """Compare the count with sets of positions in the log."""
+    training = training_of(ALL, before)
+    results = find(ALL, after, training)
+    train, test = (make_split(x, ALL, make_rng(0, "split")) for x in (before, after))
+    lengths = dict(zip(train.train_users.tolist(), train.train.lengths.tolist(), strict=True))
+    used = {(user, i) for user, n in lengths.items() for i in range(n)}
+    users, starts = test.test.users.tolist(), test.test.histories.lengths.tolist()
+    count = sum(case in used for case in zip(users, starts, strict=True))
+    assert [x.num_trained for x in results] == [count] * (count > 0)
+    assert bool(count) == is_trained
+    assert all(x.is_certain for x in results)
+
+
+@pytest.mark.rules("model-R54", "model-R60")
+def test_another_seed_holds_other_users_out():
+    (result,) = find(ALL, "comirec", training_of(ALL, "comirec", seed=1))
+    assert result.is_certain
+    assert find(ALL, "leave_last_out", training_of(ALL, "leave_last_out", seed=1)) == []
+
+
+@pytest.mark.rules("model-R54", "model-R61")
+def test_the_last_interactions_of_a_longer_log_are_held_out():
+    training = training_of(EARLY, "leave_last_out")
+    assert find(ALL, "leave_last_out", training) == []
+    for changes in ({"interactions": 10**6}, {"interactions": 0}, {"split": "none"}):
+        assert find(ALL, "leave_last_out", training._replace(**changes))
+    late = training_of(ALL, "leave_last_out", interactions=1)
+    assert find(EARLY, "leave_last_out", late), "a log that ends before the training"
+
+
+@pytest.mark.rules("model-R60")
+def test_a_start_from_everything_cannot_be_evaluated_on_its_log(chain, monkeypatch):
+    """Before reading if no log is given; else before the first step."""
+    served = ServedModel.load(chain / "third")
+    with pytest.raises(ConfigError, match=r"start from .*third: expected validation"):
+        trainer(start=WarmStart(served, str(chain / "third")), backend="numpy")
+    model = mindref.load(chain / "third")
+    with pytest.raises(ConfigError, match=r"got \d+ of \d+ that it was trained on with"):
+        mindref.MIND(steps=2).fit(loaded().log, start_from=model, protocol="leave_last_out")
+    monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
+    monkeypatch.setattr(ServedModel, "load", lambda *x: pytest.fail("the model was loaded"))
+    with pytest.raises(
+        ConfigError, match=r"--split: expected none with --start-from .*, got paper on the log of"
+    ):
+        plan_training(
+            None, {}, None, {}, protocol="paper", exclude_seen=None, start_from=chain / "first"
+        )
+
+
+@pytest.mark.rules("model-R60")
+def test_a_start_from_another_split_of_the_log_is_an_error():
+    before = finish(trainer_of(ALL, protocol="paper"))
+    start = WarmStart(ServedModel.from_trainer(before), "runs/001")
+    with pytest.raises(ConfigError, match=r"with the split paper of the same log"):
+        trainer_of(ALL, start, protocol="leave_last_out")
+    with pytest.raises(ConfigError, match=r"with the same --split and --seed"):
+        trainer_of(ALL, start, protocol="paper", seed=1)
+    assert trainer_of(ALL, start, protocol="paper").warnings == []
+
+
+@pytest.mark.rules("model-R60")
+def test_a_split_of_an_ancestor_is_an_error_too():
+    """The last run has a split that holds the targets out; the run before it has not."""
+    first = WarmStart(ServedModel.from_trainer(finish(trainer_of(ALL))), "runs/001")
+    second = finish(trainer_of(EARLY, first, protocol="none"))
+    start = WarmStart(ServedModel.from_trainer(second), "runs/002")
+    with pytest.raises(ConfigError, match=r"start from .*runs/001: expected valid"):
+        trainer_of(ALL, start, protocol="leave_last_out")
+
+
+@pytest.mark.rules("model-R54", "model-R61")
+def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
+    before = finish(trainer_of(EARLY))
+    start = WarmStart(ServedModel.from_trainer(before), "runs/001")
+    run = tmp_path / "run"
+    made = finish(trainer_of(ALL, start, run, protocol="leave_last_out"))
+    lines = made.warnings
+    assert [x.split()[3] for x in lines] == ["validation", "test"]
+    assert kept_report(run)["warnings"] == lines
+    (line,) = evaluate_lines(run, ALL)
+    assert line == lines[1]
+    with caplog.at_level(logging.WARNING, "mindref"):
+        model = mindref.MIND(**SMALL, backend="numpy")
+        start_model = mindref.MIND(**SMALL, backend="numpy").fit(EARLY, protocol="none")
+        model.fit(ALL, start_from=start_model, protocol="leave_last_out")
+    path = str(Path("runs/001").resolve())
+    assert caplog.messages[:2] == [x.replace(path, "the model in memory") for x in lines]
+
+
+def evaluate_lines(run, log):
+    """Return the warnings of an evaluation of a run on a log in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "read", lambda self, config=None: LoadedLog(log))
+        return evaluate_run(run)["warnings"]
+
+
+@pytest.mark.rules("model-R61")
+def test_later_targets_give_no_warning():
+    before = finish(trainer_of(EARLY))
+    start = WarmStart(ServedModel.from_trainer(before), "runs/001")
+    made = trainer_of(ALL, start, protocol="global_time")
+    assert [x for x in made.warnings if "test" in x] == []
+
+
+@pytest.mark.rules("model-R61")
+def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    before = finish(trainer(tmp_path / "first", protocol="none", backend="numpy"))
+    served = ServedModel.from_trainer(before)
+    facts = {**served.facts, "log": "another"}
+    start = WarmStart(with_facts(served, facts), "runs/001")
+    finish(trainer(whole, start=start, backend="numpy"))
+    trainer(run, start=start, backend="numpy").train(stop_after(4))
+    resumed = finish(resume_run(run))
+    assert len(resumed.warnings) == 2
+    assert content(run) == content(whole)
+    assert kept_report(run) == kept_report(whole)
+
+
+def with_facts(served, facts):
+    """Return a served model with other entries of config.json."""
+    served.facts = facts
+    return served
+
+
+@pytest.mark.rules("model-R62")
+def test_a_run_lists_what_all_earlier_runs_were_trained_on(chain):
+    facts = json.loads((chain / "third" / "config.json").read_text())
+    records = facts["start_from"]["trained_on"]
+    assert [x["run"] for x in records] == [str(chain / "second"), str(chain / "first")]
+    log = loaded().log
+    for record in records:
+        _, _, step = checkpoint.load_best(chain / record["run"])
+        assert step == 7
+        assert record["log"] == fingerprint(log)
+        assert (record["split"], record["seed"]) == ("none", 0)
+        assert record["interactions"] == len(log.interactions.values)
+        assert record["last_time"] == log.times.max()
+    assert records[0]["model"] == facts["start_from"]["model"] != records[1]["model"]
+
+
+@pytest.mark.rules("model-R62")
+def test_the_last_time_is_that_of_the_training_interactions():
+    for split in ("leave_last_out", "global_time", "paper"):
+        made = trainer_of(ALL, protocol=split).prepared
+        rows = {u: ALL.interactions.offsets[u] for u in made.split.train_users}
+        lengths = made.split.train.lengths
+        times = [ALL.times[rows[u] + n - 1] for u, n in zip(rows, lengths, strict=True) if n]
+        assert held_out.describe_training(made)["last_time"] == max(times)
+
+
+@pytest.mark.rules("model-R62")
+def test_a_run_of_an_older_version_is_unknown(chain, tmp_path):
+    start = {"run": "runs/000", "model": "0a", "step": 4, "items": 1, "new_items": 1}
+    assert held_out.earlier_trainings(start) == [EarlierTraining("runs/000", "0a")]
+    (result,) = find(ALL, "leave_last_out", *held_out.earlier_trainings(start))
+    assert not result.is_counted
+    with change_json(chain / "second" / "config.json") as facts:
+        facts["start_from"]["trained_on"][0]["seed"] = "0"
+    with pytest.raises(RunError, match="trained_on has"):
+        checkpoint.load_config(chain / "second")
+
+
+def test_memory_is_named_in_place_of_a_path():
+    served = ServedModel.from_trainer(finish(trainer_of(EARLY)))
+    assert WarmStart(served).trainings()[0].run == MEMORY.location
