@@ -47,7 +47,7 @@ BUILT_IN = {"onnx": "mindref.recommender.onnx_export"}
 NEEDED = {"onnx": "onnx and onnxruntime", "torch": "mindref-torch with torch 2.9 or newer"}
 INSTALL = {
     "onnx": install_extra("onnx"),
-    "torch": f"{install_backend('torch')} 'torch>=2.9'",
+    "torch": install_backend("torch", "torch>=2.9"),
 }
 
 
