@@ -73,10 +73,10 @@ def reinstall_libraries(*names: str) -> str:
     return f"pip install --force-reinstall --no-cache-dir {' '.join(names)}"
 
 
-def compile_library(name: str, *others: str) -> str:
-    """Return the command that compiles a library; the other distributions are removed first."""
+def compile_library(name: str, *removed: str) -> str:
+    """Return the commands that remove distributions of a library and compile the library."""
     compiled = f"CXX=g++ pip install --no-cache-dir --no-binary {name} {name}"
-    return f"pip uninstall {' '.join((*others, name))}, then {compiled}"
+    return f"pip uninstall {' '.join((*removed, name))}, then {compiled}"
 
 
 def install_mindref() -> str:

@@ -96,7 +96,7 @@ def export_run(
             **run_entry(run, served),
             "checked": verdict._asdict(),
         }
-        facts = write_manifest(folder, describe_export(folder, kind, entries, versions))
+        facts = seal_manifest(folder, describe_export(folder, kind, entries, versions))
     if parts.routes and served.model.config.logits == "per_call":  # a file cannot draw
         warnings += [
             "the run draws initial logits anew for every request; the file has the keyed ones"
@@ -135,7 +135,7 @@ def describe_export(
     }
 
 
-def write_manifest(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def seal_manifest(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Write export.json; return its content with the digest."""
     return files.write_sealed(folder / MANIFEST, facts, files.FEWER)
 

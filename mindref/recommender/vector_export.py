@@ -26,8 +26,8 @@ from mindref.recommender.export import (
     new_folder,
     run_entry,
     score_entry,
+    seal_manifest,
     servable_items,
-    write_manifest,
 )
 from mindref.recommender.model_card import model_card
 from mindref.recommender.serving import ServedModel
@@ -73,7 +73,7 @@ def export_vectors(
         facts = describe_export(folder, KIND, entries, writer.versions)
         card = model_card(facts, read_report(run, served))
         atomic.write_text(folder / CARD, card)  # serving-R8: the user completes it
-        facts = write_manifest(folder, facts)
+        facts = seal_manifest(folder, facts)
     return {**facts, "warnings": warnings + ([] if requested is None else requested.warnings)}
 
 

@@ -87,6 +87,8 @@ def test_a_recipe_gives_the_lists_of_exact_recall(engine, exported, request, mon
     run, folder = exported
     monkeypatch.chdir(folder)
     names = run_recipe(engine, folder)
+    with pytest.raises(KeyError, match="no interests of the user 'nobody'"):
+        names["recommend"](names["search"], "nobody", LENGTH)
     for expected in recall_lists(run, n=LENGTH, kind="exact"):
         result = names["recommend"](names["search"], expected.user, LENGTH)
         assert_same_list(result, [(x.item, x.score) for x in expected.items])
