@@ -1,9 +1,9 @@
 """Print constraints with the lowest versions that setup.cfg accepts: pip install --constraint.
 
-    python .ci/floors.py annoy conformance
+    python .ci/floors.py annoy conformance test:pandas
 
-prints them for the requirements of mindref and of these extras. A requirement without a lowest
-version is an error.
+prints them for the requirements of mindref, of these extras, and of the library pandas of the extra
+test. A requirement without a lowest version is an error.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ def lowest_versions(extras: list[str]) -> list[str]:
     """Return `name==version` for the requirements of mindref and of its extras."""
     setup = ConfigParser(interpolation=None)
     setup.read(Path(__file__).resolve().parent.parent / "setup.cfg", encoding="utf-8")
-    texts = [setup["options"]["install_requires"]]
-    texts += [setup["options.extras_require"][extra] for extra in extras]
-    lines = [line.partition(";")[0].strip() for text in texts for line in text.splitlines()]
+    lines = setup["options"]["install_requires"].splitlines()
+    for name in extras:
+        extra, _, library = name.partition(":")
+        required = setup["options.extras_require"][extra].splitlines()
+        chosen = [line for line in required if line.startswith(library)]
+        if not any(chosen):
+            raise SystemExit(f"setup.cfg: no requirement {name}")
+        lines += chosen
+    lines = [line.partition(";")[0].strip() for line in lines]
     matches = {line: LINE.match(line) for line in lines if line}
     without = [line for line, match in matches.items() if match is None]
     if without:

@@ -27,7 +27,7 @@ COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.M)
 FRAME, FRAME_STYLE = '<table border="1" class="dataframe">', re.compile(r"<style.*?</style>", re.S)
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 STUDY_PAGE = "guide/study_page.html"
-PROGRAMS = f'''mindref() {{ "{sys.executable}" -m mindref "$@"; }}'''
+PROGRAM = f"""#!/bin/sh\nexec "{sys.executable}" -m mindref "$@"\n"""
 WIDTH = "96"  # columns of a terminal
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads of BLAS and of Numba would compete
 TIMEOUT = 300  # seconds of a command or a cell
@@ -56,7 +56,7 @@ def page_markdown(path: Path, folder: Path, run: bool) -> str:
             output = run_command([sys.executable, "-c", code], folder, expected)
             return f"```python\n{code}```" + (f"\n\n```text\n{output}```" if output else "")
         lines = [
-            f"$ {command}\n{run_command(shell_words(command), folder, expected)}"
+            f"$ {command}\n{run_command(['bash', '-c', command], folder, expected)}"
             for command in COMMAND.findall(code)
         ]
         return "```console\n" + "\n".join(lines) + "```"
@@ -64,9 +64,14 @@ def page_markdown(path: Path, folder: Path, run: bool) -> str:
     return FENCE.sub(with_results, path.read_text(encoding="utf-8"))
 
 
-def shell_words(command: str) -> list[str]:
-    """Return the program and arguments that run a shell command with `mindref` defined."""
-    return ["bash", "-c", f"{PROGRAMS}; {command}"]
+def program_folder(folder: Path) -> Path:
+    """Return a folder for PATH with the program `mindref` of this interpreter."""
+    program = folder / ".programs" / "mindref"
+    if not program.exists():
+        program.parent.mkdir()
+        program.write_text(PROGRAM, encoding="utf-8")
+        program.chmod(0o755)
+    return program.parent
 
 
 def run_command(command: list[str], folder: Path, code: int) -> str:
@@ -74,9 +79,10 @@ def run_command(command: list[str], folder: Path, code: int) -> str:
 
     Raises PluginError for another exit code.
     """
+    path = os.pathsep.join((str(program_folder(folder)), os.environ["PATH"]))
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False,
-        env={**os.environ, "COLUMNS": WIDTH},
+        env={**os.environ, "COLUMNS": WIDTH, "PATH": path},
     )  # fmt: skip
     if done.returncode != code:
         text = f"{command[-1]}: expected exit code {code}, got {done.returncode}"

@@ -19,7 +19,7 @@ from mindref.bench.machine import processor_name
 from mindref.errors import FOREIGN_ERRORS, MindrefError
 from mindref.process.cgroups import cgroup_cores, cgroup_memory, read_lines
 from mindref.process.memory import MIN_ADDRESS_SPACE, total_memory
-from mindref.process.requirements import read_requirements
+from mindref.process.requirements import install_libraries, install_mindref, read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, usable_cores
 from mindref.process.user_folders import user_cache_folder, user_state_folder
 from mindref.run import atomic
@@ -81,12 +81,10 @@ def check_mindref() -> Finding:
     summary, todo = f"{mindref.__version__} in {folder}{', read-only' if read_only else ''}", ""
     if version is None:
         summary += ", not installed"
-        todo = "run pip install . in a checkout: backends and indexes are found by its metadata"
+        todo = f"{install_mindref()}; backends and indexes are found by its metadata"
     elif version != mindref.__version__:
         summary += f", but the installed metadata is of version {version}"
-        todo = (
-            "run pip install . again in a checkout: backends and indexes are found by the metadata"
-        )
+        todo = f"{install_mindref()}; backends and indexes are found by its metadata"
     return Finding.of(summary, todo, facts, problem=version is None)
 
 
@@ -108,9 +106,9 @@ def check_packages() -> Finding:
     bad = [name for name, version in versions.items() if version is None]
     installed = [(x, version_numbers(version)) for x, version in versions.items() if version]
     bad += [x for x, numbers in installed if numbers < version_numbers(lowest.get(x, ""))]
-    needed = [f"'{x}>={lowest[x]}'" if x in lowest else x for x in bad]
+    needed = [f"{x}>={lowest[x]}" if x in lowest else x for x in bad]
     summary = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
-    todo = f"pip install --upgrade {' '.join(needed)}" if needed else ""
+    todo = install_libraries(*needed, upgrade=True) if needed else ""
     return Finding.of(summary, todo, versions, problem=bool(needed))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mindref.doctor.checks import Finding
 from mindref.errors import FOREIGN_ERRORS, MindrefError
-from mindref.process.requirements import reinstall_mindref
+from mindref.process.requirements import reinstall_libraries, reinstall_mindref
 from mindref.process.threads import BLAS_THREAD_VARIABLES
 
 PLUGINS = ("backend", "index", "export")  # probes of registered names
@@ -210,11 +210,10 @@ def probe_export(kind: str) -> Finding:
     return Finding.of(summary, "", {"versions": versions})
 
 
-REINSTALL = "pip install --force-reinstall --no-cache-dir {}"
 PROBES: dict[str, tuple[Callable[..., Finding], str]] = {
-    "numpy": (probe_numpy, f"{REINSTALL.format('numpy')}, built for this processor"),
-    "import": (probe_import, REINSTALL),
-    "numba": (probe_numba, REINSTALL.format("numba llvmlite")),
+    "numpy": (probe_numpy, f"{reinstall_libraries('numpy')}, built for this processor"),
+    "import": (probe_import, reinstall_libraries("{}")),
+    "numba": (probe_numba, reinstall_libraries("numba", "llvmlite")),
     "kernels": (probe_kernels, "correct what the message names, or else please report it"),
     "registered": (probe_registered, "correct the problems above, or else please report it"),
     "backend": (probe_backend, "choose another --backend, or run mindref conform --backend {}"),

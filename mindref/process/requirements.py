@@ -1,6 +1,6 @@
 """The requirements in the metadata of mindref, and the commands that install them.
 
-Hints to install the extras and backends of mindref are made here. No hint names a distribution that
+All hints to install something have commands from this module. No hint names a distribution that
 the authors have not published: whoever registers a free name runs code on the machine of each
 reader of the hint.
 """
@@ -52,19 +52,44 @@ def applies_here(marker: str) -> bool:
     return below is None or sys.version_info < (int(below[1]), int(below[2]))
 
 
-def install_extra(extra: str) -> str:
-    """Return the command that installs the libraries of an extra of mindref."""
+def install_extra(extra: str, package: str = "mindref") -> str:
+    """Return the command that installs the libraries of an extra of mindref or another package."""
+    if package not in UNPUBLISHED:
+        return f"pip install '{package}[{extra}]'"
     libraries = [f"'{x.name}{x.version}'" for x in read_requirements() if x.extra == extra]
     if libraries:
         return f"pip install {' '.join(libraries)}"
     return COMPILED.get(extra, f"in a checkout of mindref: pip install '.[{extra}]'")
 
 
+def install_libraries(*libraries: str, upgrade: bool = False) -> str:
+    """Return the command that installs libraries, given as `name` or `name>=version`."""
+    words = [f"'{x}'" if ">=" in x else x for x in libraries]
+    return " ".join(["pip install", *["--upgrade"] * upgrade, *words])
+
+
+def reinstall_libraries(*names: str) -> str:
+    """Return the command that downloads and installs libraries again."""
+    return f"pip install --force-reinstall --no-cache-dir {' '.join(names)}"
+
+
+def compile_library(name: str, *removed: str) -> str:
+    """Return the commands that remove distributions of a library and compile the library."""
+    compiled = f"CXX=g++ pip install --no-cache-dir --no-binary {name} {name}"
+    return f"pip uninstall {' '.join((*removed, name))}, then {compiled}"
+
+
+def install_mindref() -> str:
+    """Return the command that installs mindref."""
+    return "in a checkout of mindref: pip install ."
+
+
 def reinstall_mindref() -> str:
     """Return the command that installs mindref again."""
-    return "in a checkout of mindref: pip install --force-reinstall --no-cache-dir ."
+    return f"in a checkout of mindref: {reinstall_libraries('.')}"
 
 
-def install_backend(folder: str) -> str:
+def install_backend(folder: str, *libraries: str) -> str:
     """Return the command that installs a package of backends/, for example `torch[export]`."""
-    return f"in a checkout of mindref: pip install . './backends/{folder}'"
+    words = "".join(f" '{library}'" for library in libraries)
+    return f"in a checkout of mindref: pip install . './backends/{folder}'{words}"

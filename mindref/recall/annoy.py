@@ -21,6 +21,7 @@ import annoy
 import numpy as np
 
 from mindref.evaluation import top_n
+from mindref.process.requirements import compile_library
 from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
@@ -48,10 +49,7 @@ class Annoy:
     name = "annoy"
     order: int | None = 2
     options: Mapping[str, int] = {"n_trees": 20}
-    hint = (
-        "install another build: pip uninstall annoy-mm annoy, then"
-        " CXX=g++ pip install --no-cache-dir --no-binary annoy annoy"
-    )
+    hint = f"install another build: {compile_library('annoy', 'annoy-mm')}"
 
     def failure(self) -> str | None:
         """Return why Annoy cannot be trusted here, or None."""

@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, MindrefError, say
-from mindref.process.requirements import UNPUBLISHED, install_extra
+from mindref.process.requirements import install_extra
 from mindref.recall.index import Plugin
 
 GROUP = "mindref.indexes"
@@ -51,9 +51,7 @@ def install_command(kind: str) -> str | None:
     package = entry.dist if entry and entry.dist else metadata.distribution("mindref")
     for extra in package.metadata.get_all("Provides-Extra") or ():
         if kind == extra or kind.startswith(f"{extra}-"):
-            if package.name not in UNPUBLISHED:
-                return f"pip install '{package.name}[{extra}]'"
-            return install_extra(extra)
+            return install_extra(extra, package.name)
     return None
 
 

@@ -163,9 +163,9 @@ def recall_lists(
     for lists_of_option in (allow, deny):
         if lists_of_option is not None and history is not None:
             lists_of_option.check_histories()
-    if allow is not None:  # recall-R48: before the model is loaded
-        check_allow_lists(allow, catalogue_of_run(run).ids)
-    served = ServedModel.load(run, backend, device, data).load_backend()
+    served = ServedModel.load(  # recall-R48: lists are checked before the parameters are read
+        run, backend, device, data, lambda items: check_allow_lists(allow, items.ids)
+    ).load_backend()
     din = None if reranker is None else load_reranker(reranker, run)
     if din is not None and n > din.config.candidates:
         expected = f"at most the {din.config.candidates} candidates of the DIN run"

@@ -11,7 +11,7 @@ The file is run and compared with the reference before the folder gets its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module, metadata
 from pathlib import Path
@@ -33,6 +33,7 @@ from mindref.recommender.serving import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
 from mindref.run import items as catalogue
 from mindref.run.files import file_digest
+from mindref.run.items import Items
 
 KINDS = ("onnx", "torch")
 FORMAT = 1  # of export.json; incremented by incompatible changes
@@ -47,7 +48,7 @@ BUILT_IN = {"onnx": "mindref.recommender.onnx_export"}
 NEEDED = {"onnx": "onnx and onnxruntime", "torch": "mindref-torch with torch 2.9 or newer"}
 INSTALL = {
     "onnx": install_extra("onnx"),
-    "torch": f"{install_backend('torch')} 'torch>=2.9'",
+    "torch": install_backend("torch", "torch>=2.9"),
 }
 
 
@@ -75,17 +76,12 @@ def export_run(
     config = checkpoint.load_config(run)[0]
     require_tower(config, f"export {run}", writer.FAMILIES)
     served = ServedModel.load(run, data=data)
-    with atomic.explain_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    with lock.lock_output(output) as warning, atomic.atomic_folder(output) as folder:
+    with new_folder(output) as (folder, warnings):
         model = with_keyed_logits(served.model)
         parts = user_tower(model, len(served.vocabulary.values))
         words = {"format": array_files.FORMAT, "step": served.step}
         array_files.save_arrays(folder / ITEMS, {"items": to_float32(served.item_vectors)}, words)
-        ids, counts, titles = (
-            [column[i] for i in served.servable.ids] for column in served.items
-        )  # model-R43
-        catalogue.write_items(folder / IDS, ids, counts, titles)
+        catalogue.write_items(folder / IDS, *servable_items(served))
         with exporter_errors(kind):
             written = writer.write(kind, parts, folder)
             opened = writer.open_file(kind, folder / written["file"])
@@ -94,23 +90,54 @@ def export_run(
             verdict = check_export(opened, model, checked_users)
         if not verdict.agrees:  # onnx-R10
             raise ExportDiffers(verdict)
-        facts = {
-            "format": FORMAT,
-            "kind": kind,
+        entries = {
             "tower": {**written, **tower_signature(parts)},
             **item_matrix_entry(parts),
             **run_entry(run, served),
             "checked": verdict._asdict(),
-            "versions": {"mindref": mindref.__version__, **versions},
-            "files": file_entries(folder),
         }
-        facts = files.write_sealed(folder / MANIFEST, facts, files.FEWER)
-    warnings = [warning] if warning else []
+        facts = seal_manifest(folder, describe_export(folder, kind, entries, versions))
     if parts.routes and served.model.config.logits == "per_call":  # a file cannot draw
         warnings += [
             "the run draws initial logits anew for every request; the file has the keyed ones"
         ]
     return {**facts, "warnings": warnings + checked_users.warnings}
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Lock a new folder; yield the path at which it is written, and warnings for the user.
+
+    The folder gets its name at the end. After an error, nothing is kept.
+    """
+    with atomic.explain_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    with lock.lock_output(output) as warning, atomic.atomic_folder(output) as folder:
+        yield folder, [warning] if warning else []
+
+
+def servable_items(served: ServedModel) -> Items:
+    """Return ids, counts and titles of the servable items, in the order of dense ids."""
+    # model-R43, serving-R1
+    return Items(*([column[i] for i in served.servable.ids] for column in served.items))
+
+
+def describe_export(
+    folder: Path, kind: str, entries: Mapping[str, Any], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the content of export.json for the files that a folder has."""
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        **entries,
+        "versions": {"mindref": mindref.__version__, **versions},
+        "files": file_entries(folder),
+    }
+
+
+def seal_manifest(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write export.json; return its content with the digest."""
+    return files.write_sealed(folder / MANIFEST, facts, files.FEWER)
 
 
 def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mindref.errors import ConfigError, say
 from mindref.evaluation.top_n import TopN
+from mindref.process.requirements import install_libraries
 from mindref.run.items import Items
 from mindref.shapes import Array, Ints
 
@@ -46,7 +47,7 @@ def import_library(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        todo = f"pip install {name}, or use the NumPy columns"
+        todo = f"{install_libraries(name)}, or use the NumPy columns"
         raise ConfigError(say(f"to_{name}", f"the library {name}", "none", todo)) from error
 
 

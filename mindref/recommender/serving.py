@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,15 +78,22 @@ class ServedModel:
 
     @classmethod
     def load(
-        cls, run: Path, backend: str | None = None, device: str = "cpu", data: Path | None = None
+        cls,
+        run: Path,
+        backend: str | None = None,
+        device: str = "cpu",
+        data: Path | None = None,
+        check_items: Callable[[Items], object] = bool,
     ) -> ServedModel:
         """Return the model of a run directory.
 
-        backend: by default that of the run; data: new path of the log, if it has moved. Raises
-        RunError for a damaged run.
+        backend: by default that of the run; data: new path of the log, if it has moved;
+        check_items: receives the catalogue before the parameters are read, to raise an error early.
+        Raises RunError for a damaged run.
         """
         config, facts = checkpoint.load_config(run)
         items = catalogue_file.read_items(run / "items.tsv", facts["items"])
+        check_items(items)
         expected_run = checkpoint.run_identity(config, facts), config.model
         params, catalogue, step = checkpoint.load_best(run, *expected_run)
         validate.check_model(

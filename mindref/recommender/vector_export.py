@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-import mindref
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, RunError, say
@@ -23,16 +22,17 @@ from mindref.models.tower import to_float32
 from mindref.recommender.bulk import USERS_PER_BLOCK, count_blocks
 from mindref.recommender.export import (
     CARD,
-    FORMAT,
-    MANIFEST,
-    file_entries,
+    describe_export,
+    new_folder,
     run_entry,
     score_entry,
+    seal_manifest,
+    servable_items,
 )
 from mindref.recommender.list_request import RequestedUsers, find_users
 from mindref.recommender.model_card import model_card
 from mindref.recommender.serving import ServedModel
-from mindref.run import atomic, checkpoint, files, lock, report
+from mindref.run import atomic, checkpoint, report
 from mindref.run.vector_files import FORMATS, TABLES, NpyTables, ParquetTables, check_vector_format
 from mindref.shapes import Array, Ints
 
@@ -59,29 +59,23 @@ def export_vectors(
     atomic.check_unused(output)  # before slow work
     served = ServedModel.load(run, data=data).load_backend()
     requested = find_users(served, None) if all_users else None
-    with atomic.explain_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    with lock.lock_output(output) as warning, atomic.atomic_folder(output) as folder:
+    with new_folder(output) as (folder, warnings):
         with TABLES[form](folder, served.item_vectors.shape[1]) as writer:
             write_item_table(writer, served)
             counts = None if requested is None else write_users(writer, served, requested)
-        facts = {
-            "format": FORMAT,
-            "kind": KIND,
+        entries = {
             "form": form,
             "items": {"shape": list(served.item_vectors.shape)},
             **({} if counts is None else {"users": counts}),
             **score_entry(served.model.config),
             "exclude_seen": served.facts["exclude_seen"],
             **run_entry(run, served),
-            "versions": {"mindref": mindref.__version__, **writer.versions},
-            "files": file_entries(folder),
         }
+        facts = describe_export(folder, KIND, entries, writer.versions)
         card = model_card(facts, read_report(run, served))
         atomic.write_text(folder / CARD, card)  # serving-R8: the user completes it
-        facts = files.write_sealed(folder / MANIFEST, facts, files.FEWER)
-    warnings = ([warning] if warning else []) + ([] if requested is None else requested.warnings)
-    return {**facts, "warnings": warnings}
+        facts = seal_manifest(folder, facts)
+    return {**facts, "warnings": warnings + ([] if requested is None else requested.warnings)}
 
 
 def check_vectors(run: Path) -> None:
@@ -96,9 +90,7 @@ def check_vectors(run: Path) -> None:
 def write_item_table(writer: ParquetTables | NpyTables, served: ServedModel) -> None:
     """Write ids, titles, counts and vectors of the servable items, in the order of dense ids."""
     vectors = finite_float32(served.item_vectors)
-    ids, counts, titles = (
-        [column[i] for i in served.servable.ids] for column in served.items
-    )  # serving-R1
+    ids, counts, titles = servable_items(served)
     writer.write_items(ids, titles, counts, vectors)
 
 

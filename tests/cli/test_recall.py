@@ -9,6 +9,7 @@ import pytest
 import mindref
 from mindref.cli.recall import parse_item_ids
 from mindref.recommender.serving import ServedModel
+from mindref.run import checkpoint
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import messages, options, trained
 
@@ -254,7 +255,7 @@ def test_shards_with_filters_are_merged_to_the_file_without_shards(cli, run, tmp
 def test_a_wrong_file_is_an_error_before_the_model_is_loaded(
     cli, run, tmp_path, monkeypatch, content, message, option
 ):
-    monkeypatch.setattr(ServedModel, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(checkpoint, "load_best", lambda *_: pytest.fail("the model was loaded"))
     path = tmp_path / "items"
     if content is not None:
         path.write_text(content)

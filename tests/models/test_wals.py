@@ -13,6 +13,7 @@ from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, ShapeError
 from mindref.models import interactions, item_knn, wals
 from mindref.models.parameters import Sizes
+from mindref.process.requirements import install_extra
 from tests import spec_pages
 from tests.assertions import assert_close, assert_example, raises_exactly
 from tests.models import baselines_loops as loops
@@ -161,7 +162,7 @@ def test_without_the_package_only_the_fit_of_wals_raises(monkeypatch):
 
     monkeypatch.setattr(interactions, "import_module", missing)
     message = "model: expected the package implicit, which fits wals, got none"
-    with raises_exactly(ConfigError, f"{message} installed; pip install 'implicit>=0.7'"):
+    with raises_exactly(ConfigError, f"{message} installed; {install_extra('baselines')}"):
         fitted([[0, 1]], 2)
     folded(SMALL, [[0]])
     knn.scored([[0]], knn.fitted([[0, 1]], 2))

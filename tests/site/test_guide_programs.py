@@ -4,10 +4,14 @@ RecTools and LensKit have pinned dependencies. RECTOOLS_PYTHON and LENSKIT_PYTHO
 of environments that have the package and the dependencies of mindref.
 """
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from ast import literal_eval
+from contextlib import suppress
 
 import pytest
 
@@ -62,15 +66,11 @@ def test_mind_beside_the_models_of_another_package(tmp_path, name, code):
         pytest.skip(f"{python} has no {package}; set {package.upper()}_PYTHON")
     (tmp_path / name).write_text(code, encoding="utf-8")
     write_ratings(tmp_path / "u.data")
-    done = subprocess.run(
-        [python, name, "u.data", "200"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = run_in(tmp_path, python, name, "u.data", "0")
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert f"```\n{error}\n```" in (GUIDE / "beside.md").read_text(encoding="utf-8")
+    done = run_in(tmp_path, python, name, "u.data", "200")
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^ *(\w+ [\w-]+) +(\d\.\d+)", done.stdout, re.M)
     rates = {model: float(rate) for model, rate in rows}
@@ -79,9 +79,48 @@ def test_mind_beside_the_models_of_another_package(tmp_path, name, code):
     assert rates["mindref best"] > popular
 
 
+@pytest.fixture
+def shop(tmp_path):
+    """An empty folder. A service that runs there is stopped at the end."""
+    yield tmp_path
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
+
+
+def test_the_page_from_a_dataframe_to_a_web_service(shop):
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    pytest.importorskip("starlette", reason="the extra `serve` is not installed")
+    from executed import page_markdown
+
+    text = page_markdown(GUIDE / "web_service.md", shop, True)
+    start, *_, wrong = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
+    _, trained, listed, answered, _ = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)
+    assert "customer  product" in start
+    assert "expected a column 'buyer'" in trained.splitlines()[0]
+    rates = dict(re.findall(r"^(\w+) (0\.\d+)$", trained, re.M))
+    assert float(rates["model"]) > 2 * float(rates["popularity"])
+    assert len(re.findall(r"^ +[01] +[1-4] +\d+ +\w+ no\. \d+ ", listed, re.M)) == 8
+    answer, filtered = re.fullmatch(r"(\{.*^\})\n(\[.*\])\n", answered, re.M | re.S).groups()
+    items = json.loads(answer)["items"]
+    assert [item["rank"] for item in items] == [1, 2]
+    assert {item["item"] for item in items}.isdisjoint({"3", "7", "203"})
+    assert {item for item, _ in literal_eval(filtered)} == {"1", "201"}
+    statuses = [line.partition(" ") for line in wrong.splitlines()]
+    assert [status for status, _, _ in statuses] == ["422", "422", "400"]
+    assert all(json.loads(error).keys() == {"error"} for _, _, error in statuses)
+    assert text.count("\nStopped.\n") == 1
+    assert re.search(r"^serving shop at http://127\.0\.0\.1:\d+$", text, re.M)
+
+
+def run_in(folder, *command):
+    """Run a command in a folder; return its exit code and output."""
+    options = {"capture_output": True, "text": True, "timeout": 600, "check": False}
+    return subprocess.run(command, cwd=folder, env=environment(), **options)
+
+
 def write_ratings(path):
     """Write the built-in log as ratings of integer ids, in the format of MovieLens-100K."""
-    log = make_synthetic_log(users=400, items=300).log
+    log = make_synthetic_log(users=200, items=200).log
     users = [u for u in range(len(log.interactions)) for _ in log.interactions.row(u)]
     rows = zip(users, log.interactions.values, log.times, strict=True)
     lines = [f"{user + 1}\t{item + 1}\t5\t{int(time)}" for user, item, time in rows]

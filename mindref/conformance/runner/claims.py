@@ -14,6 +14,7 @@ from typing import Any
 from mindref.backend import CONTRACT_FAMILY, FAMILIES, OPERATORS, OPTIONS, Capabilities
 from mindref.conformance.bounds import Precision
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
+from mindref.process.requirements import install_libraries
 
 LEVELS = {
     "ops": (),
@@ -89,7 +90,7 @@ def check_dtypes(location: str, claimed: Any) -> None:
 def check_dtype_available(location: str, name: str) -> None:
     """Raise BackendError if `name` is bfloat16 and the package ml_dtypes is not installed."""
     if name == "bfloat16" and importlib.util.find_spec("ml_dtypes") is None:
-        raise BackendError(say(location, "a dtype of NumPy", name, "pip install ml_dtypes"))
+        raise BackendError(say(location, "a dtype of NumPy", name, install_libraries("ml_dtypes")))
     if name == "bfloat16":
         importlib.import_module("ml_dtypes")
 

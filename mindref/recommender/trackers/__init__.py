@@ -108,7 +108,8 @@ class TrackerCallback(Callback):
         self.tracker = load_tracker(tracker) if isinstance(tracker, str) else tracker
         self.warn, self.is_started, self.has_failed = warn, False, False
         self.metric = ""
-        self.losses: list[float] = []
+        self.losses: list[float] = []  # since the last record
+        self.step = 0
 
     def on_start(self, config: dict[str, Any]) -> None:
         """Begin a record; without it, the tracker receives nothing else."""
@@ -120,31 +121,39 @@ class TrackerCallback(Callback):
     def on_step(self, step: int, loss: float) -> None:
         """Record the mean loss since the last record, every `STEPS_PER_LOG` steps."""
         self.losses.append(loss)
+        self.step = step
         if step % STEPS_PER_LOG == 0:
-            mean = sum(self.losses) / len(self.losses)
-            self.losses.clear()
-            self.log_values(step, {"train/loss": mean})
+            self.log_losses()
 
     def on_validation(self, validation: Validation) -> None:
-        """Record the validation metric."""
+        """Record the mean loss since the last record, and the validation metric."""
+        self.log_losses()  # callbacks-R10
         if validation.value is not None:
             self.log_values(validation.step, {f"validation/{self.metric}": validation.value})
 
     def on_end(self, report: dict[str, Any] | None) -> None:
-        """End the record."""
+        """Record the mean loss since the last record, and end the record."""
+        self.log_losses()
         if self.is_started:
             with self.one_warning():
                 self.tracker.end(report)
 
+    def log_losses(self) -> None:
+        """Record the mean of the losses since the last record, if there are any."""
+        if self.losses:
+            mean = sum(self.losses) / len(self.losses)
+            self.losses.clear()
+            self.log_values(self.step, {"train/loss": mean})
+
     def log_values(self, step: int, values: dict[str, float]) -> None:
-        """Record values of a step."""
-        if self.is_started:
+        """Record values of a step, unless the tracker has failed."""
+        if self.is_started and not self.has_failed:  # callbacks-R11
             with self.one_warning():
                 self.tracker.log(step, values)
 
     @contextmanager
     def one_warning(self) -> Iterator[None]:
-        """Turn the first error of the tracker into a warning, and ignore later ones.
+        """Turn the first error of the tracker into a warning, and ignore an error of its end.
 
         What a tracker prints goes to standard error: standard output may be JSON.
         """
