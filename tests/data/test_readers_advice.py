@@ -23,7 +23,7 @@ def cells(line):
 @pytest.mark.rules("data-R86")
 def test_the_page_lists_the_usual_names():
     page = spec_pages.text("data")
-    ranks = page.partition("| rank | user |")[2].partition("\n\n")[0].splitlines()[2:4]
+    ranks = page.partition("| rank | user |")[2].partition("\n\n")[0].splitlines()[2:5]
     columns = zip(*(usual_names.RANKED_NAMES[kind] for kind in usual_names.KINDS), strict=True)
     names = [tuple(" ".join(x.split()) for x in row) for row in columns]
     assert [cells(line)[1:] for line in ranks] == names
@@ -85,6 +85,26 @@ def test_an_additional_usual_name_changes_nothing(tmp_path, extra):
     header = f"user_id,item_id,timestamp,{extra}"
     log = read_log(write(tmp_path / "log", [header, "u,a,5,6" + ",7" * extra.count(",")]))
     assert (rows(log), times(log)) == ({"u": ["a"]}, [5])
+
+
+EARLIER_NAMES = {
+    "user": "user userid uid username session sessionid visitorid customerid reviewerid memberid",
+    "item": "item itemid iid movieid productid asin parentasin venueid trackid artistid songid "
+    "bookid gameid newsid articleid videoid",
+    "time": "time timestamp ts datetime date unixtime unixreviewtime eventtime",
+    "title": "title name itemname itemtitle movietitle moviename productname booktitle "
+    "gamename artistname",
+}
+"""The names that were found before 2026-11-29. Runs trained with them must stay usable."""
+
+
+@pytest.mark.rules("data-R89")
+@pytest.mark.parametrize("kind", usual_names.KINDS)
+def test_a_later_name_beside_an_earlier_one_is_no_error(kind):
+    earlier = EARLIER_NAMES[kind].split()
+    for later in frozenset().union(*usual_names.USUAL_NAMES[kind]).difference(earlier):
+        for name in earlier:
+            assert len(usual_names.usual_columns(kind, [later, name])) == 1, (later, name)
 
 
 @pytest.mark.rules("data-R86")

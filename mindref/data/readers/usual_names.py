@@ -77,20 +77,23 @@ def normalise_name(name: str) -> str:
 
 
 ALL_LOGS = (*PUBLIC_LOGS, GENERAL)
-# names of the first and the second rank; all other names have the third rank
+# names of the first three ranks; all other names have the fourth rank
 RANKED_NAMES = {
     "user": (
-        "user_id uid user visitorid customer_id reviewerID member_id personId",
+        "user_id uid user visitorid customer_id reviewerID member_id",
+        "personId",
         "session_id session username",
     ),
     "item": (
         "item_id iid item movie_id product_id parent_asin track_id song_id book_id news_id"
         " article_id video_id",
+        "",
         "asin venue_id artist_id game_id",
     ),
-    "time": ("timestamp time ts datetime date unix_time unixReviewTime event_time", ""),
+    "time": ("timestamp time ts datetime date unix_time unixReviewTime event_time", "", ""),
     "title": (
-        "title item_name item_title movie_title movie_name product_name book_title track_name",
+        "title item_name item_title movie_title movie_name product_name book_title",
+        "track_name",
         "name game_name artist_name",
     ),
 }
