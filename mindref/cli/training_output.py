@@ -119,5 +119,5 @@ def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
         print_stderr("  no times: the interactions of a user are in the order of the file")
     for line in log.bad_lines:
         print_stderr(f"  damaged: {line}")
-    for hint in reading_hints(log, exclude_seen=exclude_seen):  # data-R88
+    for hint in reading_hints(log, exclude_seen=exclude_seen, is_command=True):  # data-R88
         print_stderr(f"  hint: {hint}")

@@ -63,7 +63,7 @@ def from_arrays(
     keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items)
     log = assemble_log(reading, keep_options)  # data-R24
     notes = {**log.notes, "lines": num_rows}
-    return replace(log, notes=notes, hints=tuple(time_hints(log)))
+    return replace(log, notes=notes, hints=tuple(time_hints(log, "times in seconds")))
 
 
 def from_dataframe(

@@ -61,6 +61,19 @@ class Feature:
     codes: Ragged  # row i: the codes of item (or user) i
 
 
+class Hint(NamedTuple):
+    """A property of a log for which another option may suit it (data-R88)."""
+
+    fact: str
+    option: str  # of a command
+    argument: str  # of `fit`
+    advice: str = "consider {}"
+
+    def line(self, *, is_command: bool) -> str:
+        """Return the hint, which names the option of a command or the argument of `fit`."""
+        return f"{self.fact}; {self.advice.format(self.option if is_command else self.argument)}"
+
+
 @dataclass(frozen=True)
 class InteractionLog:
     """Interactions of users. Dense ids are in order of first appearance in the file (data-R2)."""
@@ -74,4 +87,4 @@ class InteractionLog:
     user_features: Sequence[Feature] = ()
     notes: Mapping[str, int] = field(default_factory=dict)  # counts, by `assemble.NOTES`
     bad_lines: Sequence[str] = ()  # the first damaged lines: file, line number, reason
-    hints: Sequence[str] = ()  # options that may suit the log (data-R88)
+    hints: Sequence[Hint] = ()  # of the reader

@@ -103,7 +103,7 @@ class MIND(Estimator):
         protocol: by default that of `start_from`; else paper with the preset "paper", or
         leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
         start_from: a run or a trained model whose parameters are the start. Its settings are used
-        unless `MIND(...)` names others; `get_params` returns them after the training.
+        unless `MIND(...)` names others; `config` has them after the training, `get_params` not.
         keep_moments: also start from the moments of the run.
         reading: names of the columns user, item, time and title if they are not usual names. For a
         path: all options of `read_log` and `Columns`. For arrays: `titles`, `item_features`,
@@ -132,7 +132,7 @@ class MIND(Estimator):
                 events.train(trainer)
                 self.report = trainer.evaluate()
         self._served, self._run = ServedModel.from_trainer(trainer), folder
-        self.use_settings(config)  # with a start, also those of its run
+        self.config = config  # with a start, also the settings of its run: model-R55
         events.end(self.report)
         return self
 

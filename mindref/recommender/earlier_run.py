@@ -71,17 +71,26 @@ def plan_training(
     protocol = protocol or facts["protocol"]
     steps = None if steps_of is None else best_step(steps_of, config, facts)
     new_config = settings_of_run(config, facts, changes, protocol, steps)
-    start = None
-    if start_from is not None:
-        if data is None and steps_of is None:
-            check_start_split(start_from, facts, protocol)
-        start = WarmStart.open(start_from, keep_moments=bool(keep_moments))
-        start.check(new_config)
     source = Source.from_metadata(facts["source"])
     if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, reading) if reading else source.moved(data)
+    start = None
+    if start_from is not None:
+        if steps_of is None and (data is None or is_unchanged(source, facts)):
+            check_start_split(start_from, facts, protocol)
+        start = WarmStart.open(start_from, keep_moments=bool(keep_moments), is_command=True)
+        start.check(new_config)
     exclude = facts["exclude_seen"] if exclude_seen is None else exclude_seen
     return TrainingPlan({"": new_config}, source, protocol, exclude, start)
+
+
+def is_unchanged(source: Source, facts: Mapping[str, Any]) -> bool:
+    """Return whether a log is the file of a run, with the same options and as many bytes.
+
+    facts: of the run. A log to which interactions were added has more bytes.
+    """
+    is_same = source == Source.from_metadata(facts["source"])
+    return is_same and source.size() == facts.get("log_bytes", -1)
 
 
 def plan_fit(

@@ -13,7 +13,7 @@ DEFAULT_PRESET = "mind"
 class Estimator:
     """Keeps the constructor's arguments as passed, and the settings that they give."""
 
-    config: Config  # every setting
+    config: Config  # every setting: of the parameters, or of the last training
     protocol: str  # splits the log, unless `fit` names another
 
     def __init__(self, **params: Any) -> None:
@@ -23,7 +23,7 @@ class Estimator:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return `preset` and the settings that were passed, with the passed values.
 
-        After `load` and after a `fit` with a start, the settings of the run are parameters too.
+        After `load`, the settings of the run are parameters too. `fit` changes no parameter.
         deep: accepted for scikit-learn, without effect.
         """
         return dict(self._params)
@@ -50,7 +50,10 @@ class Estimator:
         self.set_params(**{**settings, **self.get_params()})
 
     def __repr__(self) -> str:
-        """Return the call that makes this estimator: what differs from the preset."""
+        """Return the call that makes this estimator: what differs from the preset.
+
+        After a `fit` with a start, `config` has the settings of the training, not this call.
+        """
         preset = self._params["preset"]
         base, values = Config.of(preset).to_dict(), self.config.to_dict()
         changed = [f"{k}={values[k]!r}" for k in self._params if k in base and values[k] != base[k]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class EarlierTraining(NamedTuple):
         return "the model in memory" if self.run == IN_MEMORY else self.run
 
 
+Kind = Literal["certain", "possible", "unknown"]
+"""certain: the log is the same; possible: counted by times; unknown: times are missing."""
+
+
 class TrainedTargets(NamedTuple):
     """Cases whose first target an earlier training used, or may have used."""
 
@@ -47,27 +51,27 @@ class TrainedTargets(NamedTuple):
     cases: str  # test or validation
     num_trained: int  # or may have been
     total: int
-    is_certain: bool  # the training had the same log
-    is_counted: bool = True  # False: without times, or with a run of an older version
+    kind: Kind
 
-    def error(self) -> ConfigError:
+    def error(self, *, is_command: bool) -> ConfigError:
         """Return the error of a training whose evaluation would be on trained targets."""
         run, split = self.training.label, self.training.split
         share = f"{self.num_trained:,} of {self.total:,}"
         got = f"{share} that it was trained on with the split {split} of the same log"
-        todo = "train with --split none, or start from a run with the same --split and --seed"
-        return ConfigError(
-            say(f"start from {run}", f"{self.cases} targets that are new to it", got, todo)
-        )
+        none, same = ("--split none", "--split") if is_command else ("protocol='none'", "protocol")
+        seed = "--seed" if is_command else "seed"
+        todo = f"train with {none}, or start from a run with the same {same} and {seed}"
+        expected = f"{self.cases} targets that are held out from its training"
+        return ConfigError(say(f"start from {run}", expected, got, todo))
 
     def warning(self) -> str:
         """Return the warning, without a prefix."""
         run = self.training.label
         share = f"{self.num_trained:,} of {self.total:,} {self.cases} targets"
-        if self.is_certain:
+        if self.kind == "certain":
             split = f"{run} (split {self.training.split})"
             return f"{share} are training interactions of {split}. The metrics are too high."
-        if self.is_counted:
+        if self.kind == "possible":
             reason = f"{share} are not later than the training interactions of {run}"
         else:
             reason = f"the {self.cases} targets cannot be compared with the training of {run}"
@@ -130,19 +134,24 @@ def check_evaluated(run: Path, protocol: str | None) -> None:
 
 
 def start_warnings(
-    prepared: PreparedLog, seed: int, trainings: Sequence[EarlierTraining]
+    prepared: PreparedLog,
+    seed: int,
+    trainings: Sequence[EarlierTraining],
+    *,
+    is_command: bool = True,
 ) -> list[str]:
     """Return warnings if earlier runs may have been trained on validation or test targets.
 
-    seed: of the split. Raises ConfigError if an earlier run was trained on a target of the log.
+    seed: of the split. is_command: the error names options. Raises ConfigError if an earlier run
+    was trained on a target of the log.
     """
     split, log, warnings = prepared.split, prepared.loaded.log, list[str]()
     if not trainings:
         return []
     for name, cases in (("validation", split.validation), ("test", split.test)):
         for trained in find_trained_targets(log, cases, name, (split.protocol, seed), trainings):
-            if trained.is_certain:
-                raise trained.error()  # model-R60
+            if trained.kind == "certain":
+                raise trained.error(is_command=is_command)  # model-R60
             warnings.append(trained.warning())  # model-R61
     return warnings
 
@@ -162,19 +171,17 @@ def find_trained_targets(
     protocol, digest, total = split[0], fingerprint(log), len(cases.users)
     if protocol == NO_SPLIT:
         return []
-    certain, possible, unknown = [], [], []
+    results: dict[Kind, list[TrainedTargets]] = {"certain": [], "possible": [], "unknown": []}
     for training in trainings:
-        if training.log == digest:
-            if (training.split, training.seed) != split:
-                count = count_trained(log, cases, training)
-                certain.append(TrainedTargets(training, name, count, total, True))
-        elif not extends(log, protocol, training):
-            if log.times is None or training.last_time is None:
-                unknown.append(TrainedTargets(training, name, 0, total, False, False))
-            else:
-                count = count_early(log, cases, training.last_time)
-                possible.append(TrainedTargets(training, name, count, total, False))
-    return largest(certain) or [*largest(possible), *unknown[:1]]
+        if training.log != digest:
+            count, kind = count_possible(log, cases, protocol, training)
+        elif (training.split, training.seed) != split:
+            count, kind = count_trained(log, cases, training), "certain"
+        else:
+            continue
+        results[kind].append(TrainedTargets(training, name, count, total, kind))
+    certain, possible, unknown = map(largest, results.values())
+    return certain or [*possible, *unknown]
 
 
 def largest(results: Sequence[TrainedTargets]) -> list[TrainedTargets]:
@@ -182,10 +189,27 @@ def largest(results: Sequence[TrainedTargets]) -> list[TrainedTargets]:
     return sorted((x for x in results if x.num_trained), key=lambda x: -x.num_trained)[:1]
 
 
-def extends(log: InteractionLog, protocol: str, training: EarlierTraining) -> bool:
-    """Return whether the last interactions of all users are held out from an earlier training.
+def count_possible(
+    log: InteractionLog, cases: EvaluationCases, protocol: str, training: EarlierTraining
+) -> tuple[int, Kind]:
+    """Return how many cases have a first target that a training on another log may have had.
 
-    They are if that training left them out too, and if the log only has interactions in addition.
+    protocol: of the cases. If times are missing, the kind is unknown.
+    """
+    is_longer = extends(log, protocol, training)
+    if log.times is None or training.last_time is None:
+        is_short = cases.histories.lengths == 1
+        return int(np.count_nonzero(is_short)) if is_longer else len(cases.users), "unknown"
+    if is_longer:
+        return count_of_two(log, cases, training), "possible"
+    return count_early(log, cases, training.last_time), "possible"
+
+
+def extends(log: InteractionLog, protocol: str, training: EarlierTraining) -> bool:
+    """Return whether both splits are leave_last_out, and the log can be a later state.
+
+    It is then assumed that the log has only later interactions in addition. Interactions that
+    options of the earlier run left out of its log are not detected.
     """
     is_larger = 0 < training.interactions <= len(log.interactions.values)
     is_later = log.times is None or float(log.times.max()) >= (training.last_time or -np.inf)
@@ -206,3 +230,17 @@ def count_early(log: InteractionLog, cases: EvaluationCases, last_time: float) -
     assert log.times is not None
     first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
     return int(np.count_nonzero(log.times[first_targets] <= last_time))
+
+
+def count_of_two(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:
+    """Return the number of users of whom the earlier log had two of three interactions.
+
+    The earlier training used both (data-R28); the second one is now the validation target. With
+    three or more in the earlier log, it left the last two out.
+    """
+    assert log.times is not None
+    starts = log.interactions.offsets[cases.users[cases.histories.lengths == 1]]
+    second, third = log.times[starts + 1], log.times[starts + 2]
+    end = np.partition(log.times, training.interactions - 1)[training.interactions - 1]
+    # an interaction at the end may be in the earlier log, or not
+    return int(np.count_nonzero((second <= training.last_time) & (third >= end)))  # model-R61

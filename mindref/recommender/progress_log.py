@@ -29,7 +29,7 @@ def log_reading(log: InteractionLog, *, exclude_seen: bool) -> None:
         logger.info("no times: the interactions of a user are in the given order")
     for line in log.bad_lines:
         logger.warning("damaged: %s", line)
-    for hint in reading_hints(log, exclude_seen=exclude_seen):  # data-R88
+    for hint in reading_hints(log, exclude_seen=exclude_seen, is_command=False):  # data-R88
         logger.warning("hint: %s", hint)
 
 

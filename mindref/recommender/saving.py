@@ -13,7 +13,7 @@ import numpy as np
 from mindref.errors import RunError, say
 from mindref.recommender.progress_log import send_warnings
 from mindref.recommender.serving import ServedModel
-from mindref.run import atomic, checkpoint, items, lock, report
+from mindref.run import array_files, atomic, checkpoint, files, items, lock, report
 from mindref.run.files import INDEX
 from mindref.run.folder import WRITTEN, check_free
 
@@ -27,7 +27,7 @@ def save_run(
     """Write a served model with its report as a run. The optimiser state is not written.
 
     overwrite: replace a run in the folder. The new run is complete before the old run is removed.
-    Raises RunError if the folder is in use, or has other files than those of a run.
+    Raises RunError if the folder is in use, has other files, or has no config.json of mindref.
     """
     if not (overwrite and (run / "config.json").exists()):
         with new_run_lock(run, OF_SAVE):
@@ -43,26 +43,19 @@ def save_run(
             new.mkdir()
             write_run(served, summary, new)
             atomic.sync_tree(new)
-            exchange_folders(target, new)
+            atomic.exchange_folders(target, new)  # the old run is now at `new`
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
 
-def exchange_folders(run: Path, new: Path) -> None:
-    """Exchange two folders; after an error, both have their names."""
-    old = atomic.temporary_name(run)
-    run.replace(old)
-    try:
-        new.replace(run)
-    except BaseException:  # also Ctrl-C
-        old.replace(run)
-        raise
-    old.replace(new)
-    atomic.sync_folder(run.parent)
-
-
 def check_replaceable(run: Path) -> None:
-    """Raise RunError for a folder with other entries than those of a run."""
+    """Raise RunError for a folder that is no run, or has other entries than those of a run."""
+    todo = "name another folder"
+    try:
+        files.read_config(run, "the configuration of a run", todo, array_files.check_format)
+    except (OSError, *files.MALFORMED) as error:  # another tool wrote config.json
+        got = f"a config.json of another program ({error!r})"
+        raise RunError(say(str(run), "a run of mindref to overwrite", got, todo)) from error
     run_entries = {*WRITTEN, INDEX, lock.NAME}
     other_entries = [
         x.name for x in run.iterdir() if x.name not in run_entries and x.suffix != ".tmp"

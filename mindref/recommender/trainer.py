@@ -65,8 +65,10 @@ class Trainer(TrainingRun):
         backend = backend or load_backend(config.backend, device)
         check_trainable(backend, config, several=ranks.several)
         prepared = prepare_training(loaded, protocol, config)
-        trainings = start.trainings() if start else []
-        warnings = start_warnings(prepared, config.seed, trainings)  # or an error
+        warnings = list[str]()
+        if start is not None:  # an error comes before tables are made
+            words = {"is_command": start.is_command}
+            warnings = start_warnings(prepared, config.seed, start.trainings(), **words)
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)
@@ -92,6 +94,7 @@ class Trainer(TrainingRun):
     def facts(self) -> dict[str, Any]:
         """Return the facts of config.json, which are stored with the settings."""
         common, log = super().facts(), self.prepared.loaded.log
+        size = self.source.size()
         return {
             "source": self.source.to_dict(),
             "protocol": self.protocol,
@@ -105,6 +108,7 @@ class Trainer(TrainingRun):
             **features.item_vocabulary(log, self.config),
             **({"start_from": self.start} if self.start else {}),
             **describe_training(self.prepared),
+            **({} if size is None else {"log_bytes": size}),  # model-R62
             **self.reproducibility(),
             **self.chosen_preset(),
         }
@@ -190,13 +194,13 @@ def resume_run(
     trainer = Trainer(source, source.again(), *arguments)
     trainer.preset_choice = facts.get("preset_choice", {})
     trainer.start = facts.get("start_from", {})
-    trainings = earlier_trainings(trainer.start)
-    trainer.warnings = start_warnings(trainer.prepared, config.seed, trainings)
     current_facts = trainer.facts()
     for name in ("sizes", "log"):
         if current_facts[name] != facts[name]:
             todo = "the log is another one than that of the run: train anew"
             raise RunError(say(f"{run}: {name}", facts[name], current_facts[name], todo))
+    trainings = earlier_trainings(trainer.start)
+    trainer.warnings = start_warnings(trainer.prepared, config.seed, trainings)
     trainer.restore(run)
     if data is not None and ranks.first:  # store the new path of the log
         facts = {**checkpoint.load_config(run)[1], "source": source.to_dict()}

@@ -37,20 +37,21 @@ class WarmStart(NamedTuple):
     served: ServedModel
     run: str = IN_MEMORY  # path as it was given, or IN_MEMORY
     moments: optimiser.State | None = None  # of the last step of the run; None: start at zero
+    is_command: bool = False  # messages name options
 
     @classmethod
-    def open(cls, run: Path, *, keep_moments: bool = False) -> WarmStart:
+    def open(cls, run: Path, *, keep_moments: bool = False, is_command: bool = False) -> WarmStart:
         """Return the start from a run directory. Raises RunError for a run without a model."""
         config, facts = checkpoint.load_config(run)
         check_family(config, f"start from {run}")
         served = ServedModel.load(run)
         if not keep_moments:
-            return cls(served, str(run))
+            return cls(served, str(run), is_command=is_command)
         if not (run / array_files.STATE).exists():
             todo = "start without the moments"
             raise RunError(say(f"{run}: moments", array_files.STATE, "none", todo))
         state, _ = checkpoint.load_state(run, checkpoint.run_identity(config, facts), config.model)
-        return cls(served, str(run), state.moments)
+        return cls(served, str(run), state.moments, is_command)
 
     @property
     def config(self) -> Config:

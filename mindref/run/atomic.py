@@ -8,12 +8,14 @@ umask, as for any other file. A kill leaves files that end in `.tmp`; see
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import glob
 import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +27,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """Error numbers of a disk or folder that cannot be written."""
 RANDOM = "[0-9a-f]" * 12
 """Glob pattern of the random part of `temporary_name`."""
+LONGEST = 200  # characters of a name in `temporary_name`
 TODO = "check that the folder exists, its rights and the space left"
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # constants of Linux
 
 
 @contextmanager
@@ -119,13 +123,42 @@ def check_unused(path: Path | str) -> None:
         raise RunError(say(str(path), "a new or empty folder", "one in use", "choose another"))
 
 
+def exchange_folders(path: Path, new: Path) -> None:
+    """Exchange the names of two folders of one file system.
+
+    If the system cannot do it in one operation, a kill may leave both under hidden names. After an
+    error or Ctrl-C, a folder has the name `path`. Raises OSError.
+    """
+    if not rename_exchange(path, new):
+        old = temporary_name(path)
+        try:
+            path.replace(old)
+            new.replace(path)
+        finally:
+            if old.exists():
+                old.replace(new if path.exists() else path)  # faults-R14
+    sync_folder(path.parent)
+
+
+def rename_exchange(first: Path, second: Path) -> bool:
+    """Exchange two names in one operation, and return whether the system did it."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    names = AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second)
+    return rename is not None and rename(*names, RENAME_EXCHANGE) == 0  # faults-R14
+
+
+def find_leftovers(path: Path | str, *names: str) -> list[Path]:
+    """Return the temporary files and folders of writers; arguments of `remove_leftovers`."""
+    patterns = [f".{glob.escape(name[:LONGEST])}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
+    return [leftover for pattern in patterns for leftover in Path(path).glob(pattern)]
+
+
 def remove_leftovers(path: Path | str, *names: str) -> None:
     """Remove the temporary files of killed writers. The folder must have a single writer.
 
     names: names of the files or folders that were to be written; without names, all.
     """
-    patterns = [f".{glob.escape(name)}.{RANDOM}.tmp" for name in names] or [".*.tmp"]
-    for leftover in (path_found for pattern in patterns for path_found in Path(path).glob(pattern)):
+    for leftover in find_leftovers(path, *names):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -135,7 +168,7 @@ def remove_leftovers(path: Path | str, *names: str) -> None:
 
 def temporary_name(target: Path) -> Path:
     """Return a free hidden name in the target's folder: renames are atomic within a file system."""
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.tmp")
+    return target.with_name(f".{target.name[:LONGEST]}.{secrets.token_hex(6)}.tmp")
 
 
 def sync_file(path: Path) -> None:

@@ -32,7 +32,7 @@ from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Tables, flatten, unflatten
 from mindref.models.registry import is_reranker
-from mindref.run import files, metadata
+from mindref.run import atomic, files, metadata
 from mindref.run.array_files import (
     FORMAT,
     MODEL,
@@ -87,10 +87,9 @@ def load_best(
     path = run / MODEL
     if not path.exists() and (run / STATE).exists():
         state, _ = load_state(run, identity)
-        if state.best_step in (
-            0,
-            state.moments.step,
-        ):  # no best one, or the state has it
+        has_no_best = state.best_step == 0
+        has_best_in_state = state.best_step == state.moments.step
+        if has_no_best or has_best_in_state:
             todo = f"go on with: mindref train --resume {shlex.quote(str(run))}"
             got = "none, as the run was stopped before one was written"
             raise RunError(say(str(path), "a trained model", got, todo))
@@ -255,8 +254,24 @@ def explained_config(run: Path, description: str, folder: str, command: str) -> 
     try:
         yield
     except FileNotFoundError:
-        todo = f"name the folder that {command} made"
-        raise RunError(say(str(run), folder, "no config.json in it", todo)) from None
+        got, todo = "no config.json in it", f"name the folder that {command} made"
+        if hidden := find_interrupted(run):  # faults-R14
+            got = "none, because an overwrite was interrupted"
+            todo = f"rename the complete run {hidden} to {run.resolve().name}"
+        raise RunError(say(str(run), folder, got, todo)) from None
     except (OSError, *files.MALFORMED) as error:
         got = f"{type(error).__name__}: {error}"
         raise RunError(say(str(run / "config.json"), description, got, ANEW)) from error
+
+
+def find_interrupted(run: Path) -> Path | None:
+    """Return the latest run that a killed overwrite of a missing folder left, None without one."""
+    target = run.resolve()
+    if target.exists():
+        return None
+    folders = [
+        folder
+        for folder in atomic.find_leftovers(target.parent, target.name)
+        if all((folder / name).exists() for name in ("config.json", MODEL))
+    ]
+    return max(folders, key=lambda x: (x / "config.json").stat().st_mtime_ns, default=None)

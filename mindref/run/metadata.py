@@ -52,8 +52,9 @@ def check_facts(words: Mapping[str, Any]) -> None:
     check_start(words.get("start_from"))
     if not is_time(words.get("last_time", 0.0)):
         raise ValueError(f"last_time is {words['last_time']!r}")
-    if not is_count(words.get("interactions", 0)):
-        raise ValueError(f"interactions is {words['interactions']!r}")
+    counts = {name: words[name] for name in ("interactions", "log_bytes") if name in words}
+    if not all(is_count(x) for x in counts.values()):
+        raise ValueError(f"a number is not one: {counts!r}")
     source, sizes, features = words["source"], words["sizes"], words["user_features"]
     kinds = {name: type(value) for name, value in source.items()}
     if kinds != {"place": str, "options": dict}:

@@ -84,6 +84,12 @@ class Source:
         names = (config.item_features, config.user_features) if config else ()
         return LoadedLog(read_log(self.location, **self.options, features=FeatureNames(*names)))
 
+    def size(self) -> int | None:
+        """Return the bytes of the log if it is a single file, else None."""
+        path = Path(self.location)
+        is_path = self.location not in (BUILT_IN, IN_MEMORY)
+        return path.stat().st_size if is_path and path.is_file() else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for config.json."""
         return {"place": self.location, "options": dict(self.options)}

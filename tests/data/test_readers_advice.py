@@ -225,8 +225,9 @@ def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     log = table(tmp_path, ["u,a,1", "u,b,2", "u,a,3", "v,a,3", "u,a,3"], keep_duplicates=True)
     assert log.notes["repeats"] == 2
     (hint,) = repeat_hints(log)
-    assert hint.startswith("40% of the interactions repeat an item")
-    assert "--include-seen" in hint
+    assert hint.fact.startswith("40% of the interactions repeat an item")
+    assert hint.line(is_command=True).endswith("consider --include-seen")
+    assert hint.line(is_command=False).endswith("consider exclude_seen=False")
     few = table(tmp_path, ["u,a,1", *[f"u,i{i},{i}" for i in range(9)], "u,a,99"])
     assert (few.notes["repeats"], repeat_hints(few)) == (1, [])
 
@@ -250,7 +251,7 @@ def test_a_column_of_ratings_has_a_hint(tmp_path, ratings, columns, hint):
     lines = [f"u,i{i},{i},{rating}" for i, rating in enumerate(ratings)]
     log = read_log(write(tmp_path / "log", ["user,item,time,rating", *lines]), columns=columns)
     assert len(log.hints) == (hint is not None)
-    assert hint is None or re.search(hint, log.hints[0])
+    assert hint is None or re.search(hint, log.hints[0].line(is_command=True))
 
 
 @pytest.mark.rules("data-R88")
@@ -263,16 +264,18 @@ def test_ratings_of_other_formats_have_a_hint(tmp_path, form):
         "jsonl": ['{"user": 1, "item": 2, "stars": 1}', '{"user": 1, "item": 3, "stars": 5}'],
     }[form]
     (hint,) = read_log(write(tmp_path / "log", lines)).hints
-    assert "from 1 to 5" in hint
+    assert "from 1 to 5" in hint.fact
 
 
 @pytest.mark.rules("data-R88")
 def test_times_in_milliseconds_have_a_hint(tmp_path):
     lines = ["u,a,1433221332117", "u,b,1433221332118"]
     log = table(tmp_path, lines)
-    assert "--time-format ms" in log.hints[0]
+    assert log.hints[0].line(is_command=True).endswith("; consider --time-format ms")
+    assert log.hints[0].line(is_command=False).endswith("; consider time_format='ms'")
     assert not table(tmp_path, lines, columns={"time_format": "ms"}).hints
-    assert from_arrays(["u"], ["a"], [1433221332117]).hints == log.hints
+    (hint,) = from_arrays(["u"], ["a"], [1433221332117]).hints
+    assert hint.line(is_command=False).endswith("; consider times in seconds")
 
 
 @pytest.mark.rules("data-R88")
@@ -280,10 +283,11 @@ def test_times_in_milliseconds_have_a_hint(tmp_path):
 def test_a_user_with_half_of_the_interactions_has_a_hint(unknown, known, is_hint):
     users = ["NA"] * unknown + [f"u{i % 9}" for i in range(known)]
     log = from_arrays(users, [f"i{i}" for i in range(len(users))])
-    lines = reading_hints(log, exclude_seen=True)
+    lines = reading_hints(log, exclude_seen=True, is_command=True)
     assert len(lines) == is_hint
     assert not is_hint or lines[0].startswith("50% of the interactions have the user 'NA'; if it")
-    assert reading_hints(from_arrays(["NA"] * 2000, list(range(2000))), exclude_seen=True) == []
+    one_user = from_arrays(["NA"] * 2000, list(range(2000)))
+    assert reading_hints(one_user, exclude_seen=True, is_command=True) == []
 
 
 @pytest.mark.rules("data-R88")
@@ -296,4 +300,23 @@ def test_fit_logs_each_hint_once(caplog):
             MIND(model="popularity").fit(frame, exclude_seen=exclude_seen)
         hints = [x for x in caplog.messages if x.startswith("hint: ")]
         assert len(hints) == exclude_seen
-        assert not hints or hints[0].endswith("consider --include-seen")
+        assert not hints or hints[0].endswith("consider exclude_seen=False")
+
+
+@pytest.mark.rules("data-R88")
+def test_hints_of_fit_name_its_arguments(tmp_path, caplog):
+    """Each argument is copied from a hint of the first call into the second one."""
+    lines = [f"NA,i{i},{1433221332117 + i},{i % 5 + 1}" for i in range(1000)]
+    path = write(tmp_path / "log", ["user,item,time,stars", *lines, "u,i1,1433221332117,5"])
+    with caplog.at_level("WARNING", "mindref"):
+        MIND(model="popularity").fit(path)
+    hints = [x.rpartition("; ")[2] for x in caplog.messages if x.startswith("hint: ")]
+    assert hints == [
+        "at_least={'stars': 4} would keep the high ones",
+        "consider time_format='ms'",
+        "if it stands for unknown users, name another column with user",
+    ]
+    caplog.clear()
+    with caplog.at_level("WARNING", "mindref"):
+        MIND(model="popularity").fit(path, at_least={"stars": 4}, time_format="ms")
+    assert not [x for x in caplog.messages if "ratings" in x or "seconds" in x]

@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 import mindref
+from mindref.config import Config
+from mindref.data.frames import from_arrays
 from mindref.data.rng import make_rng
 from mindref.data.splits import make_split, split_global_time
 from mindref.errors import ConfigError, RunError
 from mindref.recommender import held_out
+from mindref.recommender import trainer as trainer_module
 from mindref.recommender.earlier_run import plan_training
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.held_out import EarlierTraining
 from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.trainer import Trainer, resume_run
 from mindref.recommender.warm_start import WarmStart
 from mindref.run import checkpoint
 from mindref.run.source import LoadedLog, Source, fingerprint
@@ -116,13 +119,13 @@ def test_targets_of_the_same_log_are_counted_exactly(before, after, is_trained):
     count = sum(case in used for case in zip(users, starts, strict=True))
     assert [x.num_trained for x in results] == [count] * (count > 0)
     assert bool(count) == is_trained
-    assert all(x.is_certain for x in results)
+    assert all(x.kind == "certain" for x in results)
 
 
 @pytest.mark.rules("model-R54", "model-R60")
 def test_another_seed_holds_other_users_out():
     (result,) = find(ALL, "comirec", training_of(ALL, "comirec", seed=1))
-    assert result.is_certain
+    assert result.kind == "certain"
     assert find(ALL, "leave_last_out", training_of(ALL, "leave_last_out", seed=1)) == []
 
 
@@ -136,6 +139,53 @@ def test_the_last_interactions_of_a_longer_log_are_held_out():
     assert find(EARLY, "leave_last_out", late), "a log that ends before the training"
 
 
+def log_of(rows):
+    """Return a log of user -> times; each interaction has its own item."""
+    events = [(user, f"{user}{i}", t) for user, times in rows.items() for i, t in enumerate(times)]
+    return from_arrays(*zip(*events, strict=True))
+
+
+MONDAY = {"a": [1, 2], "b": [3], "c": [1, 2, 3, 4], "d": [5, 6, 7], "e": [1, 2, 6]}
+TUESDAY = {**MONDAY, "a": [1, 2, 8], "b": [3, 9, 10], "c": [1, 2, 3, 4, 8]}
+
+
+@pytest.mark.rules("model-R61")
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_validation_targets_of_users_with_two_earlier_interactions_are_counted(is_timed):
+    """leave_last_out trains on both interactions of the user a, who has three on Tuesday."""
+    monday, tuesday = log_of(MONDAY), log_of(TUESDAY)
+    if not is_timed:
+        monday, tuesday = replace(monday, times=None), replace(tuesday, times=None)
+    training = training_of(monday, "leave_last_out")
+    cases = make_split("leave_last_out", tuesday, make_rng(0, "split"))
+    results = {
+        name: held_out.find_trained_targets(
+            tuesday, getattr(cases, name), name, ("leave_last_out", 0), [training]
+        )
+        for name in ("validation", "test")
+    }
+    assert results["test"] == []
+    (result,) = results["validation"]
+    if is_timed:
+        assert (training.last_time, result.num_trained, result.total) == (5, 1, 5)
+        assert result.warning().startswith("1 of 5 validation targets are not later than the train")
+    else:
+        assert result.warning().startswith("the validation targets cannot be compared")
+
+
+@pytest.mark.rules("model-R61")
+@pytest.mark.parametrize(("second", "third", "count"), [(6, 9, 0), (5, 9, 1), (4, 7, 1), (4, 6, 0)])
+def test_a_second_interaction_counts_until_the_last_time(second, third, count):
+    """The third interaction tells whether the user had two in the earlier log."""
+    training = training_of(log_of(MONDAY), "leave_last_out")
+    tuesday = log_of({**MONDAY, "e": [1, second, third]})
+    cases = make_split("leave_last_out", tuesday, make_rng(0, "split")).validation
+    results = held_out.find_trained_targets(
+        tuesday, cases, "validation", ("leave_last_out", 0), [training]
+    )
+    assert [x.num_trained for x in results] == [1] * count
+
+
 @pytest.mark.rules("model-R60")
 def test_a_start_from_everything_cannot_be_evaluated_on_its_log(chain, monkeypatch):
     """Before reading if no log is given; else before the first step."""
@@ -147,12 +197,39 @@ def test_a_start_from_everything_cannot_be_evaluated_on_its_log(chain, monkeypat
         mindref.MIND(steps=2).fit(loaded().log, start_from=model, protocol="leave_last_out")
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     monkeypatch.setattr(ServedModel, "load", lambda *x: pytest.fail("the model was loaded"))
-    with pytest.raises(
-        ConfigError, match=r"--split: expected none with --start-from .*, got paper on the log of"
-    ):
-        plan_training(
-            None, {}, None, {}, protocol="paper", exclude_seen=None, start_from=chain / "first"
-        )
+    with pytest.raises(ConfigError, match=EARLY_ERROR):
+        plan_start(chain / "first", None)
+
+
+EARLY_ERROR = r"--split: expected none with --start-from .*, got paper on the log of"
+
+
+def plan_start(run, data):
+    """Return the plan of a start with the split paper."""
+    return plan_training(None, {}, data, {}, protocol="paper", exclude_seen=None, start_from=run)
+
+
+@pytest.mark.rules("model-R60", "model-R62")
+def test_the_same_file_is_rejected_before_reading_but_not_a_longer_one(tmp_path):
+    path, run = tmp_path / "log.csv", tmp_path / "run"
+    lines = [f"u{i % 9},i{i % 7},{i}" for i in range(60)]
+    path.write_text("\n".join(["user,item,time", *lines]))
+    source, config = Source.of(path), Config.of("mind", {**SMALL, "backend": "numpy"})
+    made = Trainer(source, source.read(), "none", config, run)
+    made.create()
+    finish(made)
+    assert checkpoint.load_config(run)[1]["log_bytes"] == path.stat().st_size
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "read", lambda *x: pytest.fail("the log was read"))
+        with pytest.raises(ConfigError, match=EARLY_ERROR):
+            plan_start(run, path)
+    with path.open("a") as stream:
+        stream.write("\nu1,i5,70")
+    assert plan_start(run, path).protocol == "paper"
+    with change_json(run / "config.json") as facts:
+        facts["log_bytes"] = -1
+    with pytest.raises(RunError, match=r"a number is not one: .*'log_bytes': -1"):
+        checkpoint.load_config(run)
 
 
 @pytest.mark.rules("model-R60")
@@ -161,8 +238,12 @@ def test_a_start_from_another_split_of_the_log_is_an_error():
     start = WarmStart(ServedModel.from_trainer(before), "runs/001")
     with pytest.raises(ConfigError, match=r"with the split paper of the same log"):
         trainer_of(ALL, start, protocol="leave_last_out")
-    with pytest.raises(ConfigError, match=r"with the same --split and --seed"):
-        trainer_of(ALL, start, protocol="paper", seed=1)
+    for is_command, todo in (
+        (True, "train with --split none, or start from a run with the same --split and --seed"),
+        (False, "train with protocol='none', or start from a run with the same protocol and seed"),
+    ):
+        with pytest.raises(ConfigError, match=todo):
+            trainer_of(ALL, start._replace(is_command=is_command), protocol="paper", seed=1)
     assert trainer_of(ALL, start, protocol="paper").warnings == []
 
 
@@ -223,6 +304,12 @@ def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     assert len(resumed.warnings) == 2
     assert content(run) == content(whole)
     assert kept_report(run) == kept_report(whole)
+    other = replace(loaded().log, times=loaded().log.times + 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "read", lambda self, config=None: LoadedLog(other))
+        patch.setattr(trainer_module, "start_warnings", lambda *x: pytest.fail("before the log"))
+        with pytest.raises(RunError, match="the log is another one than that of the run"):
+            resume_run(run)
 
 
 def with_facts(served, facts):
@@ -262,7 +349,7 @@ def test_a_run_of_an_older_version_is_unknown(chain, tmp_path):
     start = {"run": "runs/000", "model": "0a", "step": 4, "items": 1, "new_items": 1}
     assert held_out.earlier_trainings(start) == [EarlierTraining("runs/000", "0a")]
     (result,) = find(ALL, "leave_last_out", *held_out.earlier_trainings(start))
-    assert not result.is_counted
+    assert result.kind == "unknown"
     with change_json(chain / "second" / "config.json") as facts:
         facts["start_from"]["trained_on"][0]["seed"] = "0"
     with pytest.raises(RunError, match="trained_on has"):

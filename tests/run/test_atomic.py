@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
+import sys
 
 import pytest
 
 from mindref.errors import RunError
-from mindref.run import atomic
+from mindref.run import atomic, checkpoint
+from tests.runs import run_python
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -108,3 +111,53 @@ def test_json_holds_names_that_utf_8_cannot(tmp_path):
     for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
         atomic.write_json(tmp_path / "x.json", value)
         assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == value
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from mindref.run import atomic
+
+run, kill_after, exchange = Path(sys.argv[1]), int(sys.argv[2]), atomic.rename_exchange
+def kill_after_rename(rename):
+    def call(*names):
+        global kill_after
+        kill_after -= 1
+        result = rename(*names)
+        if kill_after == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return call
+Path.replace = kill_after_rename(Path.replace)
+atomic.rename_exchange = kill_after_rename(exchange) if sys.argv[3] == "one" else lambda *x: False
+atomic.exchange_folders(run, run.with_name(".run.0123456789ab.tmp"))
+"""
+
+
+@pytest.mark.rules("faults-R14")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize(("after", "way"), [(1, "one"), (1, "several"), (2, "several")])
+def test_a_kill_in_an_exchange_leaves_a_complete_run(tmp_path, after, way):
+    if way == "one" and sys.platform != "linux":
+        pytest.skip("only Linux exchanges two names in one operation")
+    run = tmp_path / "run"
+    for index, folder in enumerate((run, tmp_path / ".run.0123456789ab.tmp")):
+        folder.mkdir()
+        for name in ("config.json", "model.safetensors"):
+            (folder / name).write_text(["old", "new"][index])
+        os.utime(folder / "config.json", (index, index))
+    done = run_python("-c", KILL, run, after, way, cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    texts = [(x / "config.json").read_text() for x in sorted(tmp_path.iterdir())]
+    assert sorted(texts) == ["new", "old"]
+    assert run.exists() == (way == "one" or after == 2)
+    if run.exists():
+        assert (run / "config.json").read_text() == "new"
+        return
+    hidden = tmp_path / ".run.0123456789ab.tmp"
+    message = f"got none, because an overwrite was interrupted; rename the complete run {hidden} to"
+    with pytest.raises(RunError, match=message):
+        checkpoint.load_config(run)
+    hidden.replace(run)
+    with pytest.raises(RunError, match=r"config\.json: expected the configuration of a run"):
+        checkpoint.load_config(run)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mindref.data.log import InteractionLog
+from mindref.data.log import Hint, InteractionLog
 from mindref.data.quoting import escape_text, quote_text
 from mindref.data.readers.advice import column_option
 from mindref.data.readers.columns import Columns, column_index
@@ -22,7 +22,7 @@ LATEST_SECONDS = 1e11  # the year 5138: later times are milliseconds, or smaller
 
 def rating_hints(
     header: Sequence[str] | None, rows: Sequence[Sequence[str]], columns: Columns
-) -> list[str]:
+) -> list[Hint]:
     """Return a hint for each column of ratings that no option filters."""
     names = header or ()
     used = {column_index(x, header, len(names)) for x in (*columns.keep, *columns.at_least)}
@@ -46,46 +46,56 @@ def rating_range(values: Sequence[str]) -> tuple[float, float] | None:
     return (low, high) if high >= 3 and high > low else None
 
 
-def rating_hint(name: str, low: float, high: float) -> str:
+def rating_hint(name: str, low: float, high: float) -> Hint:
     """Return the hint of a column of ratings."""
-    option = column_option("at-least", f"{name}={math.ceil(LIKED * high)}")
-    return (
+    least = math.ceil(LIKED * high)
+    return Hint(
         f"the column {escape_text(name)} has ratings from {low:g} to {high:g} in the first lines,"
-        f" and every rating counts as an interaction; {option} would keep the high ones"
+        " and every rating counts as an interaction",
+        column_option("at-least", f"{name}={least}"),
+        f"at_least={{{quote_text(name)}: {least}}}",
+        "{} would keep the high ones",
     )
 
 
-def time_hints(log: InteractionLog) -> list[str]:
-    """Return the hint that times are probably milliseconds, or none."""
+def time_hints(log: InteractionLog, argument: str = "time_format='ms'") -> list[Hint]:
+    """Return the hint that times are probably milliseconds, or none.
+
+    argument: what `fit` accepts in place of the option.
+    """
     times = log.times
     if times is None or 2 * np.count_nonzero(times > LATEST_SECONDS) < len(times):
         return []
-    return ["read as seconds, the times are after the year 5000; consider --time-format ms"]
+    fact = "read as seconds, the times are after the year 5000"
+    return [Hint(fact, "--time-format ms", argument)]
 
 
-def reading_hints(log: InteractionLog, *, exclude_seen: bool) -> list[str]:
-    """Return all hints of a log; exclude_seen: top-n lists exclude the items of the history."""
-    return [*log.hints, *user_hints(log), *(repeat_hints(log) if exclude_seen else ())]
+def reading_hints(log: InteractionLog, *, exclude_seen: bool, is_command: bool) -> list[str]:
+    """Return all hints of a log, one line each.
+
+    exclude_seen: top-n lists exclude the items of the history. is_command: the lines name options
+    of the command, else arguments of `fit`.
+    """
+    hints = [*log.hints, *user_hints(log), *(repeat_hints(log) if exclude_seen else ())]
+    return [hint.line(is_command=is_command) for hint in hints]
 
 
-def user_hints(log: InteractionLog) -> list[str]:
+def user_hints(log: InteractionLog) -> list[Hint]:
     """Return the hint that one user has half of all interactions, or none."""
     lengths, total = log.interactions.lengths, len(log.interactions.values)
     if len(lengths) < 2 or total < MANY or 2 * lengths.max() < total:  # data-R88
         return []
     user = quote_text(log.user_ids[int(lengths.argmax())])
-    return [
-        f"{lengths.max() / total:.0%} of the interactions have the user {user}; if it stands for"
-        " unknown users, name another column with --user"
-    ]
+    fact = f"{lengths.max() / total:.0%} of the interactions have the user {user}"
+    advice = "if it stands for unknown users, name another column with {}"
+    return [Hint(fact, "--user", "user", advice)]
 
 
-def repeat_hints(log: InteractionLog) -> list[str]:
+def repeat_hints(log: InteractionLog) -> list[Hint]:
     """Return the hint that seen items should stay in top-n lists, or none."""
     total = len(log.interactions.values)
     if log.notes.get("repeats", 0) < REPEAT_SHARE * total:  # data-R88
         return []
-    return [
-        f"{log.notes['repeats'] / total:.0%} of the interactions repeat an item of the user, but"
-        " lists exclude seen items; consider --include-seen"
-    ]
+    share = f"{log.notes['repeats'] / total:.0%} of the interactions"
+    fact = f"{share} repeat an item of the user, but lists exclude seen items"
+    return [Hint(fact, "--include-seen", "exclude_seen=False")]

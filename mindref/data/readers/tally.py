@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from mindref.data.log import Hint
 from mindref.data.quoting import escape_text
 from mindref.errors import ConfigError, DataError, say, value_text
 
@@ -26,7 +27,7 @@ class Tally:
     bad: int = 0
     examples: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    hints: list[str] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
 
     def add_damaged(self, number: int, reason: str) -> None:
         """Count a damaged line. Errors: DataError if there are too many."""
