@@ -83,17 +83,29 @@ def log_each_kind_once(
 
 def json_protocol(service: Service) -> type:
     """Return uvicorn's class of a connection, with other answers where no request can be read."""
+    above_limit = dict[Any, None]()  # the oldest first
 
     class JsonProtocol(AutoHTTPProtocol):  # type: ignore[misc]
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            if service.open_connections() > service.connections + MAX_REJECTED:  # serving-R17
-                transport.write(service.overload_bytes())
-                transport.close()
+            if service.open_connections() > service.connections:
+                above_limit[self] = None
+            while len(above_limit) > MAX_REJECTED:  # serving-R17
+                oldest = next(iter(above_limit))
+                del above_limit[oldest]
+                if oldest.is_idle():
+                    oldest.transport.write(service.overload_bytes())
+                    oldest.transport.close()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            above_limit.pop(self, None)
+            super().connection_lost(exc)
+
+        def is_idle(self) -> bool:
+            return self.cycle is None or bool(self.cycle.response_complete)
 
         def send_400_response(self, msg: str) -> None:
-            cycle = self.cycle
-            if cycle is None or cycle.response_complete or not cycle.response_started:
+            if self.is_idle() or not self.cycle.response_started:
                 self.transport.write(service.malformed_response())  # serving-R10
             self.transport.close()
 

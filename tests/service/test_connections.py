@@ -80,19 +80,23 @@ def test_a_process_with_few_files_answers_all_connections():
                 return stack.enter_context(stream)
 
             opened = [connect() for _ in range(500)]
-            for stream in (opened[FEW], opened[FEW + MAX_REJECTED - 1]):  # the request is read
+            for stream in opened[FEW:-MAX_REJECTED]:  # the oldest ones, before a request
+                assert read_answer(stream) == (503, error, True)
+                assert stream.recv(1) == b""
+            for stream in (opened[-MAX_REJECTED], opened[-1]):  # the request is read
                 stream.setblocking(False)
                 with pytest.raises(BlockingIOError):
                     stream.recv(1)
                 stream.settimeout(20)
                 stream.sendall(GET)
                 assert read_answer(stream) == (503, error, True)
-            for stream in (opened[-1], opened[-2]):  # answered at once
-                assert read_answer(stream) == (503, error, True)
-                assert stream.recv(1) == b""
             for stream in (opened[0], opened[1]):
                 stream.sendall(GET)
                 assert read_answer(stream)[0] == 503  # as long as the number is too large
+            status, headers, _ = client.request(
+                "POST", "/recommend", b'{"history": []}', content_type="application/json"
+            )
+            assert (status, headers["retry-after"]) == (503, "1")
         wait_until_accepted(client)
     reason = f"the process may open 300 files, and 1,024 connections need {MAX_FILES:,}"
     assert client.lines == [f"at most {FEW} connections: {reason} (ulimit -n {MAX_FILES})"]
