@@ -38,18 +38,18 @@ def allow_connections(log: Callable[[str], None]) -> int:
     return connections
 
 
-def raise_file_limit(wanted: int) -> int:
-    """Raise the soft limit of open files to `wanted`, or to the hard limit; return the limit.
+def raise_file_limit(num_files: int) -> int:
+    """Raise the soft limit of open files to `num_files`, or to the hard limit; return the limit.
 
-    The result is at most `wanted`. A system without such a limit has the result `wanted`.
+    The result is at most `num_files`. A system without such a limit has the result `num_files`.
     """
     resource: Any
     try:
         resource = importlib.import_module("resource")
     except ImportError:  # Windows
-        return wanted
+        return num_files
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, hard = (wanted if x == resource.RLIM_INFINITY else min(x, wanted) for x in limits)
+    soft, hard = (num_files if x == resource.RLIM_INFINITY else min(x, num_files) for x in limits)
     if soft < hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
