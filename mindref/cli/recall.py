@@ -22,7 +22,8 @@ FORMATS = ("table", "tsv", "jsonl")
 @click.option("--user", metavar="ID", help="A user id of the run's log.")
 @click.option(
     "--history", metavar="ITEM,...",
-    help="Items as one CSV row, oldest first: ids, or titles. An id has priority over a title.",
+    help="Items as one CSV row, oldest first: ids, or titles. An id has priority over a title."
+    " Write a title with commas in double quotes: '\"Sun, The\",Rain'.",
 )  # fmt: skip
 @click.option("--all-users", is_flag=True, help="All users of the run's log.")
 @settings.moved_log_option
@@ -166,7 +167,7 @@ def parse_shard(text: str | None, all_users: bool, output: Path | None) -> tuple
 
 
 def parse_item_ids(option: str, text: str) -> list[str]:
-    """Return the item ids of a CSV row. Quotes may contain commas; empty fields are dropped.
+    """Return the items of a CSV row. Quotes may contain commas; empty fields are dropped.
 
     Spaces are kept, because an id may contain spaces. Raises ConfigError.
     """
@@ -175,5 +176,5 @@ def parse_item_ids(option: str, text: str) -> list[str]:
     except csv.Error:
         rows = [[], []]
     if len(rows) > 1:
-        raise ConfigError(say(option, 'item ids as one row of CSV: a,b,"c,d"', repr(text)))
+        raise ConfigError(say(option, 'items as one row of CSV: a,b,"c,d"', repr(text)))
     return [word for row in rows for word in row if word]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Neighbours(NamedTuple):
     scores: Array  # (Q, n) exact inner products, never rising along a row
 
 
+@runtime_checkable
 class Index(Protocol):
     """Finds the items (N, D) with large inner products."""
 

@@ -147,7 +147,8 @@ def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[
     is_known = any(name in catalogue for name in only.all_ids())
     names = [] if is_known else list(dict.fromkeys(only.all_ids()))
     if names:  # recall-R48; lists without ids are empty (recall-R44)
-        got = f"{len(names)} other ids: {join_names(names, quoted=True)}"
+        ids = "id" if len(names) == 1 else "ids"
+        got = f"{len(names)} other {ids}: {join_names(names, quoted=True)}"
         raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
 
 

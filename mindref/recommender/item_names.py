@@ -1,23 +1,25 @@
 """Find items of a catalogue by id or by title, and propose the closest ones.
 
-Spec: specs/recall.md, recall-R50, R54.
+Spec: specs/recall.md, recall-R50, R54, R55.
 """
 
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from mindref.data.quoting import MAX_QUOTED, join_names
+from mindref.data.quoting import MAX_QUOTED, join_names, quote_text
 from mindref.errors import DataError, printable, say
 from mindref.run.items import Items
 
 MAX_COMPARED = 20_000  # most frequent items that are compared letter by letter
 MIN_PART = 3  # characters of a text that is sought within titles
 PROPOSED = 3  # items
+MAX_FIELDS = 5  # fields of a CSV row that are joined to a title
 UNTRAINED = "name an item that occurs in a training example or has trained features"
 
 
@@ -60,29 +62,52 @@ class ItemNames:
         if name not in self.ids and fold_title(name) not in self.by_title:
             raise self.unknown_error([name], subject, titles=True)
 
-    def unknown_error(self, names: Sequence[str], subject: str, *, titles: bool) -> DataError:
+    def unknown_error(
+        self, names: Sequence[str], subject: str, *, titles: bool, hint: str = ""
+    ) -> DataError:
         """Return the error for items that are not in the catalogue or untrained.
 
-        titles: whether a title is accepted.
+        titles: whether a title is accepted. hint: what to do; by default the result of `hint`.
         """
         expected = f"the id {'or the title ' if titles else ''}of a trained item"
         is_untrained = any(name in self.ids for name in names)
         default = UNTRAINED if is_untrained else "the items.tsv of the run lists all"
-        got = join_names(names, quoted=True)
-        return DataError(say(subject, expected, got, self.hint(names, titles=titles) or default))
+        got = join_names(dict.fromkeys(names), quoted=True)
+        todo = hint or self.hint(names, titles=titles) or default
+        return DataError(say(subject, expected, got, todo))
 
     def hint(self, names: Sequence[str], *, titles: bool) -> str:
         """Return proposals for unknown names, or an empty text.
 
         titles: the closest items of the first names. Else: the ids of names that are titles.
         """
-        missing = [name for name in names if name not in self.ids][:MAX_QUOTED]
+        missing = [name for name in dict.fromkeys(names) if name not in self.ids][:MAX_QUOTED]
         if titles:
             return self.propose(missing)
-        by_name = {name: self.by_title.get(fold_title(name), []) for name in missing}
-        ids = [self.items.ids[item] for items in by_name.values() for item in items]
+        pairs = []
+        for name in missing:
+            if items := self.by_title.get(fold_title(name)):
+                ids = join_names((self.items.ids[item] for item in items), quoted=True)
+                pairs.append(f"{quote_text(name)}: {ids}")
         text = "a title is not accepted here; the ids of these titles"
-        return f"{text}: {join_names(ids, quoted=True)}" if ids else ""  # recall-R54
+        return f"{text}: {'; '.join(pairs)}" if pairs else ""  # recall-R54
+
+    def comma_hint(self, row: Sequence[str]) -> str:
+        """Return how to write the titles that fields of a CSV row are when joined by commas.
+
+        An empty text is returned if there is no such title. row: the fields, in their order.
+        """
+        titles = dict[str, None]()
+        for start in range(len(row)):
+            for stop in range(start + 2, min(start + MAX_FIELDS, len(row)) + 1):
+                title = ",".join(row[start:stop]).strip(' "')
+                if fold_title(title) in self.by_title:  # recall-R55
+                    quoted = title.replace('"', '""')
+                    titles[f'"{quoted}"'] = None
+        if not titles:
+            return ""
+        csv_row = shlex.quote(",".join(list(titles)[:MAX_QUOTED]))
+        return f"write a title with commas in double quotes: {csv_row}"
 
     def closest(self, name: str) -> list[str]:
         """Return the closest items as `id 'title'`.
@@ -122,9 +147,18 @@ def fold_title(title: str) -> str:
     return " ".join(title.split()).casefold()
 
 
-def unknown_items_line(subject: str, unknown: Sequence[str], total: int, hint: str = "") -> str:
-    """Return the line on unknown items of a history or of lists: their number and the first."""
+def unknown_items_line(subject: str, unknown: Sequence[str], total: int) -> str:
+    """Return the line on distinct unknown items of lists: their number and the first."""
     counts = f"{subject}: {len(unknown)} of {total} items"
     names = join_names(unknown, quoted=True)
-    text = f"{counts} are not in the catalogue or untrained: {names}"
+    return f"{counts} are not in the catalogue or untrained: {names}"
+
+
+def unknown_behaviours_line(
+    subject: str, unknown: Sequence[str], total: int, hint: str = ""
+) -> str:
+    """Return the line on behaviours with unknown items: their number and the first items."""
+    counts = f"{subject}: {len(unknown)} of {total} behaviours"
+    names = join_names(dict.fromkeys(unknown), quoted=True)
+    text = f"{counts} have items that are not in the catalogue or untrained: {names}"
     return f"{text}; {hint}" if hint else text

@@ -1,7 +1,7 @@
 """A request for lists: its options, its users or histories, and its item lists in dense ids.
 
 `recommend`, `recommend_many`, `mindref recall` and `mindref serve` resolve their requests here.
-Spec: specs/recall.md, recall-R42 to R54.
+Spec: specs/recall.md, recall-R42 to R55.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
 from mindref.evaluation.top_n.checks import check_count
 from mindref.recommender.item_lists import ResolvedLists, parse_item_lists, resolve_lists
-from mindref.recommender.item_names import unknown_items_line
+from mindref.recommender.item_names import unknown_behaviours_line
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import join_rows
 
@@ -73,8 +73,9 @@ def resolve_request(
 ) -> ListRequest:
     """Return the request for these users, or these histories, or by default all users of the log.
 
-    is_typed: a person types the items, so that titles are accepted and the closest ones proposed.
-    require_known: an error if no item of any history is known. is_command: messages name options.
+    is_typed: a person types the items, so that titles are accepted, and proposed in an error.
+    require_known: an error if no item of any history is known. is_command: messages name options,
+    the history is a CSV row, and a warning proposes titles too.
     Options are checked before the log is read. Raises ConfigError for an invalid option, DataError
     for an unknown user, an unknown history, and if `only` names ids and none is known.
     """
@@ -92,7 +93,12 @@ def resolve_request(
         known_users = requested.names
     else:
         requested = encode_histories(
-            served, histories, subject("history"), is_typed=is_typed, require_known=require_known
+            served,
+            histories,
+            subject("history"),
+            is_typed=is_typed,
+            require_known=require_known,
+            is_command=is_command,
         )
         known_users = None
     lists = resolve_lists(served, only, exclude, known_users, len(requested.names))
@@ -108,16 +114,19 @@ def encode_histories(
     *,
     is_typed: bool,
     require_known: bool,
+    is_command: bool,
 ) -> RequestedUsers:
     """Return histories of item ids, or of titles too if `is_typed`, in dense ids."""
     rows, unknown = served.encode(histories, subject, titles=is_typed)
     names = [name for row in unknown for name in row]
-    if require_known and names and not len(rows.values):  # serving-R10
-        raise served.names.unknown_error(names, subject, titles=is_typed)
     warnings = []
     if names:
-        hint = served.names.hint(names, titles=is_typed)
-        warnings = [unknown_items_line(subject, names, len(names) + len(rows.values), hint)]
+        hint = served.names.comma_hint(histories[0]) if is_command else ""
+        if require_known and not len(rows.values):  # serving-R10
+            raise served.names.unknown_error(names, subject, titles=is_typed, hint=hint)
+        if is_command or not is_typed:  # recall-R50: titles are compared slowly
+            hint = hint or served.names.hint(names, titles=is_typed)
+        warnings = [unknown_behaviours_line(subject, names, len(names) + len(rows.values), hint)]
     profiles = served.unknown_profile(len(rows))
     return RequestedUsers(range(len(rows)), rows, profiles, unknown, warnings)
 

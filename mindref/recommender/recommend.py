@@ -75,6 +75,7 @@ def recommend_columns(
     Raises as `recommend_one`, and RunError for a kind without a run directory.
     """
     users, histories = split_requests(users_or_histories)
+    check_index(served, index)
     request = resolve_request(served, options, users=users, histories=histories)
     notes: list[str] = []
     searched = find_index(served, index, run, notes) if isinstance(index, str) else index
@@ -98,9 +99,23 @@ def split_requests(requests: Iterable[Any]) -> tuple[list[Any] | None, list[Any]
     return (entries, None) if entries and not is_list(entries[0]) else (None, entries)
 
 
+def check_index(served: ServedModel, index: Any) -> None:
+    """Raise ConfigError unless an index is a kind, or an Index of as many and as wide vectors."""
+    if isinstance(index, str):
+        registry.check_kind(index, "index")
+    elif not isinstance(index, Index):
+        kinds = " or ".join(registry.index_kinds())
+        got = value_text(index, quoted=True)
+        raise ConfigError(say("index", f"{kinds}, or an Index", got))
+    elif not served.scores_only:
+        expected, shape = served.item_vectors.shape, np.shape(index.items)
+        if shape != expected:  # recall-R46
+            todo = "build it over the vectors of the servable items"
+            raise ConfigError(say("index", f"vectors of shape {expected}", shape, todo))
+
+
 def find_index(served: ServedModel, kind: str, run: Path | None, notes: list[str]) -> Index:
     """Return the index of a kind; exact search needs no run directory."""
-    registry.check_kind(kind, "index")
     if kind == "exact" and not served.scores_only:
         return ExactIndex(served.item_vectors)
     if run is None and kind not in registry.BUILT_IN:

@@ -61,7 +61,7 @@ def check_replaceable(run: Path) -> None:
         x.name for x in run.iterdir() if x.name not in run_entries and x.suffix != ".tmp"
     ]
     if other_entries:
-        got = f"{len(other_entries)} others, such as {sorted(other_entries)[0]!r}"
+        got = f"other entries, such as {sorted(other_entries)[0]!r}"
         raise RunError(say(str(run), "only files of a run to overwrite", got, "move them first"))
 
 

@@ -25,7 +25,7 @@ def check_free(run: Path, todo: str = TODO) -> None:
     begun = {"items.tsv", lock.NAME}
     entries = [x.name for x in run.glob("*") if x.name not in begun and x.suffix != ".tmp"]
     if entries:
-        got = f"{len(entries)} others, such as {entries[0]!r}"
+        got = f"other entries, such as {entries[0]!r}"
         raise RunError(say(str(run), "a new or empty folder", got, "choose another --out"))
 
 

@@ -2,6 +2,7 @@
 
 request_body   fields and limits of a request, without a web library
 answers        lists of a request, computed with a trained model
+connections    number of connections, from the limit of open files
 metrics        counters for Prometheus
 app            the web application: routes, limits, worker threads, errors as JSON
 web_server     uvicorn, stopped by mindref, with JSON for malformed requests

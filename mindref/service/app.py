@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mindref.errors import ConfigError, DataError, say
+from mindref.service.connections import MAX_CONNECTIONS
 from mindref.service.metrics import TEXT_FORMAT, ServiceMetrics
 from mindref.service.request_body import (
     CONTENT_TYPE,
@@ -30,10 +31,15 @@ from mindref.service.request_body import (
 )
 
 READ_SECONDS = 30.0  # time to send a body
-CONNECTIONS = 1024  # at the same time
 WAITING = 32  # requests that wait for a worker thread, for each thread
 RETRY_SECONDS = 1  # of a rejected request
 RECOMMEND, HEALTH, METRICS, OTHER = "/recommend", "/health", "/metrics", "other"
+MALFORMED = say(
+    "request",
+    "HTTP/1.1 with one header Host and a head of less than 64 KiB",
+    "other bytes",
+    "use http, not https",
+)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -42,7 +48,8 @@ class Service:
     """The handlers of the routes.
 
     answer: computes the JSON values of a request; is called by several threads at once. facts: the
-    answer of /health. log: receives a line for each unexpected error.
+    answer of /health. log: receives a line for each unexpected error. connections: how many are
+    answered at the same time.
     """
 
     def __init__(
@@ -51,11 +58,13 @@ class Service:
         facts: dict[str, Any],
         threads: int,
         log: Callable[[str], None],
+        connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.answer, self.facts, self.log = answer, facts, log
         self.metrics = ServiceMetrics(facts["step"])
         self.workers = ThreadPoolExecutor(threads, "mindref-serve")
         self.max_pending = threads * (1 + WAITING)
+        self.connections = connections
         self.pending = 0  # changed by the event loop only
         self.open_connections: Callable[[], int] = lambda: 0  # set by the web server
 
@@ -74,8 +83,8 @@ class Service:
         async def handle(request: Request) -> Response:
             start = time.perf_counter()
             try:
-                if self.open_connections() > CONNECTIONS:  # serving-R17
-                    response = overload_response(f"at most {CONNECTIONS} connections", "more")
+                if self.open_connections() > self.connections:  # serving-R17
+                    response = overload_response(*self.connection_overload)
                     response.headers["Connection"] = "close"
                 else:
                     response = await handler(request)
@@ -125,22 +134,27 @@ class Service:
 
     async def reject_route(self, request: Request, error: HTTPException) -> Response:
         """Answer a request for an unknown path, or with another method."""
-        self.metrics.count_request(OTHER, error.status_code, 0.0)
+        self.metrics.count_request(OTHER, error.status_code)
         routes = f"POST {RECOMMEND}, GET {HEALTH} or GET {METRICS}"
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))
 
     def malformed_response(self) -> bytes:
         """Return, and count, the answer to bytes that are not a request of HTTP/1.1."""
-        self.metrics.count_request(OTHER, 400, 0.0)  # serving-R15
-        content = encode_json({"error": say("request", "HTTP/1.1", "other bytes")})
-        head = [
-            "HTTP/1.1 400 Bad Request",
-            f"content-type: {CONTENT_TYPE}",
-            f"content-length: {len(content)}",
-            "connection: close",
-        ]
-        return "".join(f"{line}\r\n" for line in [*head, ""]).encode() + content
+        self.metrics.count_request(OTHER, 400)  # serving-R15
+        return raw_response("400 Bad Request", MALFORMED)
+
+    def overload_bytes(self) -> bytes:
+        """Return, and count, the answer to a connection whose request is not read."""
+        self.metrics.count_request(OTHER, 503)
+        message = overload_message(*self.connection_overload)
+        fields = [f"retry-after: {RETRY_SECONDS}"]
+        return raw_response("503 Service Unavailable", message, fields)
+
+    @property
+    def connection_overload(self) -> tuple[str, str]:
+        """The expected and the actual number of connections, for an error."""
+        return f"at most {self.connections} connections", "more"
 
 
 def check_content_type(value: str) -> None:
@@ -177,12 +191,30 @@ def body_too_large(got: str) -> RequestError:
 def overload_response(expected: str, got: str) -> Response:
     """Return the error of a service that has too much to do."""
     headers = {"Retry-After": str(RETRY_SECONDS)}
-    return error_response(503, say("service", expected, got, "retry"), headers)
+    return error_response(503, overload_message(expected, got), headers)
+
+
+def overload_message(expected: str, got: str) -> str:
+    """Return the message of a service that has too much to do."""
+    return say("service", expected, got, "retry")
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error as JSON."""
     return Response(encode_json({"error": message}), status, headers, CONTENT_TYPE)
+
+
+def raw_response(status: str, message: str, fields: Sequence[str] = ()) -> bytes:
+    """Return an error as JSON with its head, for a connection that is then closed."""
+    content = encode_json({"error": message})
+    head = [
+        f"HTTP/1.1 {status}",
+        f"content-type: {CONTENT_TYPE}",
+        f"content-length: {len(content)}",
+        "connection: close",
+        *fields,
+    ]
+    return "".join(f"{line}\r\n" for line in [*head, ""]).encode() + content
 
 
 def encode_json(values: Any) -> bytes:

@@ -39,10 +39,11 @@ class ServiceMetrics:
         )
         Gauge("mindref_model_step", "Training step of the model.", registry=self.registry).set(step)
 
-    def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count one request."""
+    def count_request(self, path: str, status: int, seconds: float | None = None) -> None:
+        """Count one request. seconds: its latency, None if it was not measured."""
         self.requests.labels(path, str(status)).inc()
-        self.seconds.labels(path).observe(seconds)
+        if seconds is not None:  # serving-R15
+            self.seconds.labels(path).observe(seconds)
 
     def render_text(self) -> bytes:
         """Return all counters as text."""

@@ -15,8 +15,8 @@ from mindref.process.requirements import install_extra
 from mindref.recall import registry
 from mindref.recommender.bulk import describe_index
 from mindref.service.answers import HistoryAnswers
+from mindref.service.connections import BACKLOG, MAX_CONNECTIONS, allow_connections
 
-BACKLOG = 2048
 OWN_ADDRESS = "an address or a name of this machine"
 HOSTS = "127.0.0.1 accepts only this machine, 0.0.0.0 and :: accept other machines"
 
@@ -26,6 +26,7 @@ class LoadedService(NamedTuple):
 
     answers: HistoryAnswers
     listener: socket.socket
+    connections: int = MAX_CONNECTIONS  # whose requests are answered
 
 
 @contextmanager
@@ -41,21 +42,23 @@ def load_service(
 ) -> Iterator[LoadedService]:
     """Reserve the address, load the run, and open the port for the block.
 
-    log: receives lines for the operator. Raises ConfigError for a port in use, an unknown host and
-    a missing package, RunError for a damaged run, before a connection is accepted.
+    log: receives lines for the operator. Raises ConfigError for a port in use, an unknown host, a
+    missing package and too few open files, RunError for a damaged run, before a connection is
+    accepted.
     """
     require_packages()
     registry.check_kind(kind, "--index")
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)
     with closing(bind_socket(host, port)) as listener:
+        connections = allow_connections(log)
         notes: list[str] = []
         answers = HistoryAnswers.load(run, kind, backend, device, notes)
         for line in [*notes, *describe_index(answers.index), *public_warning(listener)]:
             log(line)
         with socket_errors(host, port):
             listener.listen(BACKLOG)  # serving-R12
-        yield LoadedService(answers, listener)
+        yield LoadedService(answers, listener, connections)
 
 
 def require_packages() -> None:
@@ -84,7 +87,7 @@ def run_server(
     from mindref.service.app import Service
     from mindref.service.web_server import StoppableServer
 
-    service = Service(loaded.answers, loaded.answers.facts(), threads, log)
+    service = Service(loaded.answers, loaded.answers.facts(), threads, log, loaded.connections)
     server = StoppableServer(service, should_stop, lambda: announce(url_of(loaded.listener)))
     try:
         server.run([loaded.listener])

@@ -1,18 +1,22 @@
-"""The web server of the service: uvicorn, stopped by mindref, with JSON for malformed requests.
+"""The web server of the service: uvicorn, stopped by mindref, with JSON for all errors.
 
 Spec: specs/serving.md, serving-R10, R13, R15, R17.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from mindref.data.quoting import escape_text
 from mindref.service.app import Service
+from mindref.service.connections import ACCEPTED_AT_ONCE, BACKLOG, MAX_REJECTED
 
 STOP_SECONDS = 10  # for requests that are computed when the service stops
 
@@ -26,7 +30,9 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
         super().__init__(
             uvicorn.Config(
                 service.build_app(),
-                http=json_protocol(service.malformed_response),
+                loop="asyncio",  # which accepts `backlog` connections in one pass
+                http=json_protocol(service),
+                backlog=ACCEPTED_AT_ONCE,
                 ws="none",  # a request to change to WebSocket is answered as HTTP
                 access_log=False,
                 log_config=None,
@@ -37,6 +43,7 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
             )
         )
         self.should_stop, self.announce = should_stop, announce
+        self.log = service.log
         service.open_connections = lambda: len(self.server_state.connections)
 
     def capture_signals(self) -> AbstractContextManager[None]:
@@ -45,7 +52,10 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer requests."""
+        asyncio.get_running_loop().set_exception_handler(log_each_kind_once(self.log))
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)
         self.announce()
 
     async def on_tick(self, counter: int) -> bool:
@@ -53,14 +63,50 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
         return self.should_stop() or await super().on_tick(counter)  # serving-R13
 
 
-def json_protocol(malformed_response: Callable[[], bytes]) -> type:
-    """Return uvicorn's class of a connection, with another answer to a request that is not HTTP."""
+def log_each_kind_once(
+    log: Callable[[str], None],
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return a handler of errors in the event loop: one line for each kind, no traceback."""
+    kinds = set[tuple[str, int | None]]()
+
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        name = type(error).__name__
+        kind = name, getattr(error, "errno", None)
+        if kind not in kinds:  # serving-R10
+            kinds.add(kind)
+            text = context["message"] if error is None else f"{name}: {error}"
+            log(f"connections: {escape_text(text)} (further errors of this kind are not printed)")
+
+    return handle
+
+
+def json_protocol(service: Service) -> type:
+    """Return uvicorn's class of a connection, with other answers where no request can be read."""
+    above_limit = dict[Any, None]()  # the oldest first
 
     class JsonProtocol(AutoHTTPProtocol):  # type: ignore[misc]
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if service.open_connections() > service.connections:
+                above_limit[self] = None
+            while len(above_limit) > MAX_REJECTED:  # serving-R17
+                oldest = next(iter(above_limit))
+                del above_limit[oldest]
+                if oldest.is_idle():
+                    oldest.transport.write(service.overload_bytes())
+                    oldest.transport.close()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            above_limit.pop(self, None)
+            super().connection_lost(exc)
+
+        def is_idle(self) -> bool:
+            return self.cycle is None or bool(self.cycle.response_complete)
+
         def send_400_response(self, msg: str) -> None:
-            cycle = self.cycle
-            if cycle is None or cycle.response_complete or not cycle.response_started:
-                self.transport.write(malformed_response())  # serving-R10
+            if self.is_idle() or not self.cycle.response_started:
+                self.transport.write(service.malformed_response())  # serving-R10
             self.transport.close()
 
     return JsonProtocol

@@ -9,12 +9,12 @@ import pytest
 import mindref
 from mindref.cli.recall import parse_item_ids
 from mindref.recommender.serving import ServedModel
-from mindref.run import checkpoint
+from mindref.run import checkpoint, items
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import messages, options, trained
 
 SELECTION = "expected one of --user, --history, --all-users"
-NOT_CSV = "--history: expected item ids as one row of CSV"
+NOT_CSV = "--history: expected items as one row of CSV"
 
 
 def history(run, count=9):
@@ -96,7 +96,7 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     for form in ("table", "tsv", "jsonl"):
         mixed = cli("recall", run, "--history", f"what,{history(run)},", "--format", form)
         assert mixed.err.startswith("--history: 1 of ")
-        assert mixed.err.endswith("items are not in the catalogue or untrained: 'what'\n")
+        assert mixed.err.endswith("items that are not in the catalogue or untrained: 'what'\n")
         assert form != "tsv" or mixed.out == names.out
     table = cli("recall", run, "--history", f"what,{history(run)}")
     assert "  not in the catalogue or untrained: what\n" in table.out
@@ -284,11 +284,35 @@ def test_titles_name_the_items_of_a_history(cli, run):
     assert cli.succeed("recall", run, "--history", text.upper()).out == by_id.out
     mixed = cli.succeed("recall", run, "--history", f'{names[0]},"{titles[1]}x"')
     assert mixed.err.startswith(
-        f"--history: 1 of 2 items are not in the catalogue or untrained: '{titles[1]}x'"
+        "--history: 1 of 2 behaviours have items that are not in the catalogue or untrained:"
+        f" '{titles[1]}x'"
     )
     assert f"; closest: {names[1]} '{titles[1]}'" in mixed.err
     message = cli.error_line("recall", run, "--history", f'"{titles[1]}x"')
     assert f"of a trained item, got '{titles[1]}x'; closest: " in message
+
+
+@pytest.mark.rules("recall-R55")
+def test_a_title_with_commas_is_proposed_in_quotes(cli, run):
+    served = mindref.load(run).served
+    names = served_items(run)[:2]
+    read_items, title = items.read_items, "Fugitive, The (1993)"
+
+    def read_with_title(*arguments):
+        catalogue = read_items(*arguments)
+        catalogue.titles[served.dense[names[0]]] = title
+        return catalogue
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(items, "read_items", read_with_title)
+        hint = f"; write a title with commas in double quotes: '\"{title}\"'"
+        assert cli.error_line("recall", run, "--history", title).rstrip().endswith(hint)
+        mixed = cli.succeed("recall", run, "--history", f"{names[1]},{title}")
+        assert mixed.err.splitlines()[0].endswith(f": 'Fugitive', ' The (1993)'{hint}")
+        quoted = cli.succeed("recall", run, "--history", f'{names[1]},"{title}"')
+        assert quoted.out == cli.succeed("recall", run, "--history", ",".join(names[::-1])).out
+    help_text = " ".join(cli.succeed("recall", "--help").out.split())
+    assert "title with commas in double quotes" in help_text
 
 
 @pytest.mark.rules("recall-R52")

@@ -291,7 +291,7 @@ def test_a_folder_without_a_run_is_rejected_unless_an_early_kill_left_it(tmp_pat
     assert message in cli.error("train", "--resume", tmp_path)
     command = ["train", "--out", tmp_path, "--quiet", *options()]
     (tmp_path / "thesis.txt").write_text("mine")
-    message = "expected a new or empty folder, got 1 others, such as 'thesis.txt'"
+    message = "expected a new or empty folder, got other entries, such as 'thesis.txt'"
     assert message in cli.error(*command)
     assert [x.name for x in tmp_path.iterdir()] == ["thesis.txt"]
     (tmp_path / "thesis.txt").rename(tmp_path / ".config.json.0123456789ab.tmp")

@@ -212,8 +212,8 @@ def test_warnings_name_unknown_items_and_approximate_search(run):
     assert recall_lists(run).warnings == []
     assert recall_lists(run, history=HISTORY).warnings == []
     found = recall_lists(run, history=[*HISTORY, *"abcdef"])
-    text = "items are not in the catalogue or untrained: 'a', 'b', 'c', 'd', 'e' ..."
-    assert found.warnings == [f"--history: 6 of 15 {text}"]
+    text = "--history: 6 of 15 behaviours have items that are not in the catalogue or untrained"
+    assert found.warnings == [f"{text}: 'a', 'b', 'c', 'd', 'e' ..."]
     found = recall_lists(run, history=HISTORY, kind="annoy")
     share = manifest(run)["probed_recall"]
     assert found.index.recall == share

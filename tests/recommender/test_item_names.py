@@ -61,11 +61,28 @@ def test_without_titles_similar_ids_are_proposed():
 @pytest.mark.rules("recall-R54")
 def test_where_only_ids_are_accepted_the_ids_of_titles_are_proposed():
     text = "a title is not accepted here; the ids of these titles"
-    assert NAMES.hint(["x", "TOY STORY (1995)", "heat"], titles=False) == f"{text}: '1', '3', '4'"
+    hint = NAMES.hint(["x", "TOY STORY (1995)", "heat", "heat"], titles=False)
+    assert hint == f"{text}: 'TOY STORY (1995)': '1'; 'heat': '3', '4'"
     assert NAMES.hint(["toy story", "x"], titles=False) == ""
     error = NAMES.unknown_error(["the matrix"], "history", titles=False)
     expected = "history: expected the id of a trained item, got 'the matrix'"
-    assert str(error) == f"{expected}; {text}: 'Heat'"
+    assert str(error) == f"{expected}; {text}: 'the matrix': 'Heat'"
+
+
+@pytest.mark.rules("recall-R55")
+def test_a_title_that_was_split_at_its_commas_is_proposed_in_quotes():
+    titles = ["Fugitive, The (1993)", 'The "Good", the Bad', "Heat", ""]
+    ids = ["1", "2", "3", "4"]
+    names = ItemNames(Items(ids, [1] * 4, titles), {x: i for i, x in enumerate(ids)})
+    text = "write a title with commas in double quotes: "
+    assert names.comma_hint(["Fugitive", " The (1993)"]) == f"{text}'\"Fugitive, The (1993)\"'"
+    row = ["3", "fugitive", " the (1993)", 'The "Good"', " the Bad", "Heat"]
+    both = """'"fugitive, the (1993)","The ""Good"", the Bad"'"""
+    assert names.comma_hint(row) == f"{text}{both}"
+    quoted = names.comma_hint(["a", ' "Fugitive', ' The (1993)"'])  # a space before the quote
+    assert quoted == f"{text}'\"Fugitive, The (1993)\"'"
+    for other in ([], ["Heat"], ["Heat", ""], ["Fugitive", "x", " The (1993)"]):
+        assert names.comma_hint(other) == ""
 
 
 def test_the_error_for_an_untrained_item_says_what_a_trained_item_is():

@@ -201,7 +201,7 @@ def test_unknown_ids_are_counted_and_named_in_one_warning(model):
     with pytest.warns(UserWarning, match="only: 1 of 2 users are not in the log: 'nobody'"):
         model.recommend_many(USERS[:2], only={USERS[0]: ITEMS[:9], "nobody": ITEMS[:3]})
     for answer in (lambda x: model.recommend_many([x]), model.recommend):
-        with pytest.warns(UserWarning, match=f"^history: 2 of 11 {text}: 'x', 'y'$"):
+        with pytest.warns(UserWarning, match="^history: 2 of 11 behaviours .*: 'x', 'y'$"):
             answer([*HISTORY, "x", "y"])
 
 
@@ -295,16 +295,64 @@ def test_a_missing_library_is_named(model, monkeypatch, name):
 def test_a_title_names_an_item_of_one_history(model):
     titles = [TITLES[name] for name in HISTORY]
     assert model.recommend([x.upper() for x in titles]) == model.recommend(HISTORY)
-    with pytest.warns(UserWarning, match=f"^history: 1 of 2 .*; closest: {HISTORY[0]} '"):
-        model.recommend([HISTORY[1], f"{titles[0]}x"])
+    wrong = f"{titles[0]}x"
+    with pytest.raises(DataError, match=f"got {wrong!r}; closest: {HISTORY[0]} '"):
+        model.recommend([wrong])
+
+
+@pytest.mark.rules("recall-R50")
+def test_a_warning_of_recommend_compares_no_titles(model, monkeypatch):
+    compare = "mindref.recommender.item_names.difflib.get_close_matches"
+    monkeypatch.setattr(compare, lambda *_: pytest.fail("titles are compared"))
+    text = "^history: 1 of 2 behaviours have items that are not in the catalogue or untrained: 'x'$"
+    with pytest.warns(UserWarning, match=text):
+        model.recommend([HISTORY[1], "x"])
+
+
+@pytest.mark.rules("recall-R54")
+def test_unknown_items_of_histories_are_counted_by_behaviour_and_named_once(model):
+    text = "^history: 4 of 7 behaviours have items that .* untrained: 'zz', 'y'$"
+    with pytest.warns(UserWarning, match=text):
+        model.recommend_many([[HISTORY[0], "zz"], [HISTORY[1], "zz", "zz"], [HISTORY[2], "y"]])
+    with pytest.raises(DataError, match="got 'zz', 'y'; "):
+        model.recommend(["zz", "y", "zz"])
+
+
+class LikeAnIndex:
+    """Has only a part of the members of an index."""
+
+    items, kind = np.zeros((2, 3)), "exact"
+
+
+@pytest.mark.rules("recall-R46")
+@pytest.mark.parametrize("index", [None, 3, ExactIndex, LikeAnIndex(), b"exact", ["exact"]])
+def test_another_type_of_index_is_an_error(model, index):
+    message = r"^index: expected auto or exact .*, or an Index, got "
+    with pytest.raises(ConfigError, match=message):
+        model.recommend_many(HISTORIES, index=index)
+
+
+@pytest.mark.rules("recall-R46")
+@pytest.mark.parametrize("change", [(-5, 0), (1, 0), (0, 1)])
+def test_an_index_of_other_vectors_is_an_error_before_the_log_is_read(run, monkeypatch, change):
+    model = mindref.load(run)
+    monkeypatch.setattr(type(model.served.source), "again", lambda _: pytest.fail("read the log"))
+    expected = model.served.item_vectors.shape
+    shape = tuple(np.add(expected, change).tolist())
+    text = f"index: expected vectors of shape {expected}, got {shape}; build it over the vectors"
+    for items in (np.zeros(shape, np.float32), np.zeros(shape[:1], np.float32)):
+        with pytest.raises(ConfigError, match=r"^index: expected vectors of shape ") as error:
+            model.recommend_many(USERS[:2], index=ExactIndex(items))
+        assert items.ndim == 1 or str(error.value).startswith(text)
 
 
 @pytest.mark.rules("recall-R54")
 def test_only_an_id_names_an_item_of_a_batch(model):
     titles, wrong = model.served.items.titles, TITLES[ITEMS[20]]
     titles[model.served.dense[ITEMS[30]]] = wrong  # a title of two items
-    text = f"^history: 1 of 11 items .* untrained: {wrong!r}; a title is not accepted here; the ids"
-    with pytest.warns(UserWarning, match=f"{text} of these titles: '{ITEMS[20]}', '{ITEMS[30]}'$"):
+    hint = "a title is not accepted here; the ids of these titles"
+    text = f"^history: 1 of 11 behaviours .* untrained: {wrong!r}; {hint}: {wrong!r}:"
+    with pytest.warns(UserWarning, match=f"{text} '{ITEMS[20]}', '{ITEMS[30]}'$"):
         batch = model.recommend_many([[*HISTORY, wrong], [ITEMS[40]]])
     np.testing.assert_equal(batch, model.recommend_many([HISTORY, [ITEMS[40]]]))
     by_title, by_id = (model.interests([[*HISTORY, *x]]).vectors for x in ([wrong], []))

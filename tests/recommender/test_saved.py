@@ -76,13 +76,15 @@ def test_a_folder_with_other_files_is_not_overwritten(two_models, tmp_path):
     for folder in (tmp_path / "run", tmp_path / "notes"):
         folder.mkdir()
         (folder / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="a new or empty folder, got 1 others, such as"):
+    with pytest.raises(RunError, match="a new or empty folder, got other entries, such as"):
         second.save(tmp_path / "notes", overwrite=True)
     (tmp_path / "run" / "notes.txt").rename(tmp_path / "notes.txt")
     first.save(tmp_path / "run")
     (tmp_path / "notes.txt").rename(tmp_path / "run" / "notes.txt")
     before = files(tmp_path / "run")
-    with pytest.raises(RunError, match="only files of a run to overwrite, got 1 others, such as"):
+    with pytest.raises(
+        RunError, match="only files of a run to overwrite, got other entries, such as"
+    ):
         second.save(tmp_path / "run", overwrite=True)
     assert files(tmp_path / "run") == before
 

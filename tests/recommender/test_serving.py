@@ -86,7 +86,9 @@ def test_unknown_items_are_left_out(model):
     with pytest.raises(DataError, match="history: expected an id, got an empty text"):
         model.recommend(mixed)
     mixed.remove("")
-    with pytest.warns(UserWarning, match=r"history: 1 of 10 items are not .*: 'nobody knows'"):
+    with pytest.warns(
+        UserWarning, match=r"history: 1 of 10 behaviours have items that are not .*: 'nobody knows'"
+    ):
         assert model.recommend(mixed) == model.recommend(HISTORY)
     with pytest.raises(DataError, match=r"history: expected the id or .*, got 'nobody knows'"):
         model.recommend(["nobody knows"])

@@ -107,7 +107,7 @@ def test_an_untrained_item_of_a_history_is_not_read(run):
     model, untrained = mindref.load(run), untrained_ids(run)
     history = list(model.served.dense)[:3]
     mixed = [history[0], untrained[0], *history[1:], *untrained]
-    with pytest.warns(UserWarning, match="items are not in the catalogue or untrained"):
+    with pytest.warns(UserWarning, match="items that are not in the catalogue or untrained"):
         assert model.recommend(mixed) == model.recommend(history)
     with pytest.raises(DataError, match=r"history: expected the id .*; name an item that occ"):
         model.recommend(untrained)

@@ -14,6 +14,7 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("prometheus_client", reason="needs the extra serve")
 
 from mindref.service.answers import HistoryAnswers
+from mindref.service.connections import MAX_CONNECTIONS
 from mindref.service.server import LoadedService, bind_socket, run_server
 
 HEAD = "POST /recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -52,12 +53,12 @@ class Client:
 
 
 @contextmanager
-def started_service(answers, threads=2):
+def started_service(answers, threads=2, connections=MAX_CONNECTIONS):
     """Serve in a thread until the block ends."""
     stop, ready, lines = threading.Event(), threading.Event(), []
     listener = bind_socket("127.0.0.1", 0)
     listener.listen()
-    arguments = LoadedService(answers, listener), threads, stop.is_set
+    arguments = LoadedService(answers, listener, connections), threads, stop.is_set
     thread = threading.Thread(
         target=run_server, args=(*arguments, lambda url: ready.set(), lines.append)
     )

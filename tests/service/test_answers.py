@@ -105,7 +105,8 @@ def test_a_request_without_any_known_item(service, model):
     status, answer = service.post({"history": [title]})
     assert status == 422
     hint = "a title is not accepted here; the ids of these titles"
-    assert answer["error"] == f"{expected} {title!r}; {hint}: {next(iter(model.served.dense))!r}"
+    first = next(iter(model.served.dense))
+    assert answer["error"] == f"{expected} {title!r}; {hint}: {title!r}: {first!r}"
     status, answer = service.post({"history": [], "only": ["x"]})
     assert status == 422
     assert "only: expected at least one item id of the catalogue" in answer["error"]

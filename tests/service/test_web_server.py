@@ -65,6 +65,9 @@ def send_bytes(port, data):
         b"GET /health HTTP/1.1\r\nno colon\r\n\r\n",
         f"{HEAD}content-length: x\r\n\r\n".encode(),
         f"{HEAD}transfer-encoding: chunked\r\n\r\nno length\r\n".encode(),
+        b"GET /health HTTP/1.1\r\n\r\n",  # no Host
+        b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"x" * (1 << 16),
+        b"\x16\x03\x01\x00\x05hello\r\n\r\n",  # TLS
     ],
     ids=lambda data: str(data[-20:]),
 )
@@ -74,9 +77,10 @@ def test_bytes_that_are_no_request_are_answered_as_json_and_counted(data):
         assert head.startswith(b"HTTP/1.1 400 ")
         assert b"content-type: application/json" in head
         assert f"content-length: {len(body)}".encode() in head
-        assert json.loads(body) == {"error": "request: expected HTTP/1.1, got other bytes"}
+        assert json.loads(body) == {"error": app.MALFORMED}
         text = client.get("/metrics")[1]
     assert 'mindref_requests_total{path="other",status="400"} 1.0' in text.splitlines()
+    assert 'mindref_request_seconds_count{path="other"}' not in text
 
 
 def test_a_malformed_second_request_is_answered_after_the_first():
@@ -96,9 +100,8 @@ def test_a_request_to_change_to_websocket_is_answered_as_http():
 
 
 @pytest.mark.rules("serving-R10", "serving-R15", "serving-R17")
-def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed(monkeypatch):
-    monkeypatch.setattr(app, "CONNECTIONS", 2)
-    with started_service(FakeAnswers(lambda request: {})) as client:
+def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed():
+    with started_service(FakeAnswers(lambda request: {}), connections=2) as client:
         connections = [
             http.client.HTTPConnection("127.0.0.1", client.port, timeout=30) for _ in range(2)
         ]

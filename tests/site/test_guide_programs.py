@@ -1,7 +1,8 @@
 """Programs of the user guide that need other packages: Optuna, RecTools, LensKit.
 
 RecTools and LensKit have pinned dependencies. RECTOOLS_PYTHON and LENSKIT_PYTHON name interpreters
-of environments that have the package and the dependencies of mindref.
+of environments that have the package and the dependencies of mindref. If a variable is set, an
+environment without the package is a failure.
 """
 
 import json
@@ -61,9 +62,7 @@ def test_optuna_prunes_trials_by_a_callback(folder):
 @pytest.mark.parametrize(("name", "code"), programs("beside.md", FILE))
 def test_mind_beside_the_models_of_another_package(tmp_path, name, code):
     package = PACKAGES[name]
-    python = os.environ.get(f"{package.upper()}_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", f"import {package}"], check=False).returncode:
-        pytest.skip(f"{python} has no {package}; set {package.upper()}_PYTHON")
+    python = python_with(package, f"{package.upper()}_PYTHON")
     (tmp_path / name).write_text(code, encoding="utf-8")
     write_ratings(tmp_path / "u.data")
     done = run_in(tmp_path, python, name, "u.data", "0")
@@ -77,6 +76,30 @@ def test_mind_beside_the_models_of_another_package(tmp_path, name, code):
     assert len(rates) == 5, done.stdout
     popular = next(rate for model, rate in rates.items() if model.endswith("popular"))
     assert rates["mindref best"] > popular
+
+
+def python_with(package, variable):
+    """Return the interpreter that a variable names, which must import a package.
+
+    Without the variable, the interpreter of this test is returned, or the test is skipped.
+    """
+    python = os.environ.get(variable, sys.executable)
+    command = [python, "-c", f"import {package}"]
+    tried = subprocess.run(command, check=False, capture_output=True, text=True)
+    if tried.returncode and variable in os.environ:
+        pytest.fail(f"{variable}: {python} cannot import {package}:\n{tried.stderr}")
+    if tried.returncode:
+        pytest.skip(f"{python} has no {package}; set {variable}")
+    return python
+
+
+def test_a_named_interpreter_without_the_package_is_a_failure(monkeypatch):
+    monkeypatch.setenv("X_PYTHON", sys.executable)
+    with pytest.raises(pytest.fail.Exception, match=r"X_PYTHON: .* cannot import no_such_package"):
+        python_with("no_such_package", "X_PYTHON")
+    monkeypatch.delenv("X_PYTHON")
+    with pytest.raises(pytest.skip.Exception, match="set X_PYTHON"):
+        python_with("no_such_package", "X_PYTHON")
 
 
 @pytest.fixture
