@@ -27,7 +27,7 @@ FORMATS = ("table", "tsv")
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
     help="Output format.",
 )  # fmt: skip
-@click.option("--output", type=settings.FILE, help="Write to this file.")
+@click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
 @settings.threads_option
 @settings.json_option
 def similar_command(
@@ -47,7 +47,8 @@ def similar_command(
     or --exclude has one item id a line.
     """
     settings.set_threads(threads)
-    settings.check_output_file("--output", output)
+    inputs = {"the file of --only": only, "the file of --exclude": exclude}
+    settings.check_output_file("--output", output, inputs, [run])
     from mindref.recall import lists
     from mindref.recommender.item_lists import read_list_files
     from mindref.recommender.similar import similar_of_run
