@@ -100,7 +100,7 @@ def recall_command(
         raise ConfigError(say("recall", expected, "none or several"))
     items = parse_item_ids("--history", history) if history is not None else None
     number = parse_shard(shard, all_users, output)
-    check_output(run[0], output, number is not None, query)
+    check_list_file(run[0], output, number is not None, query)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
     if number is not None and output is not None:
         if reranker is not None:
@@ -120,7 +120,7 @@ def recall_command(
         print_lists(run[0], output, form, query)
 
 
-def check_output(run: Path, output: Path | None, is_shard: bool, query: dict[str, Any]) -> None:
+def check_list_file(run: Path, output: Path | None, is_shard: bool, query: dict[str, Any]) -> None:
     """Raise ConfigError unless the output, and the manifest of a shard, may be written."""
     inputs = {
         "the log of --data": query["data"],

@@ -112,7 +112,7 @@ def encode_histories(
     """Return histories of item ids, or of titles too if `is_typed`, in dense ids."""
     rows, unknown = served.encode(histories, subject, titles=is_typed)
     names = [name for row in unknown for name in row]
-    if require_known and names and not len(rows.values):  # serving-R10
+    if require_known and names and not len(rows.values):  # serving-R10, recall-R54
         raise served.names.unknown_error(names, subject, titles=is_typed)
     warnings = []
     if names:

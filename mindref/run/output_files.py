@@ -1,6 +1,6 @@
 """Check the file that a user names for a result: it must not replace data that are in use.
 
-Spec: specs/faults.md, faults-R14. Every other existing file is replaced.
+Spec: specs/faults.md, faults-R15. Every other existing file is replaced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def check_output(option: str, path: Path, inputs: Inputs) -> None:
         if is_run(folder):
             got = f"{path}, inside the run directory {folder}"
             todo = "choose a file outside the folder"
-            raise ConfigError(say(option, EXPECTED, got, todo))  # faults-R14
+            raise ConfigError(say(option, EXPECTED, got, todo))  # faults-R15
     if not target.exists():
         return
     for description, source in inputs.items():
@@ -85,9 +85,9 @@ def run_inputs(run: str | Path, config: Mapping[str, Any]) -> dict[str, str | Pa
     if not isinstance(source, dict):
         return {}
     options = source.get("options")
-    named: dict[str, Any] = {"log": source.get("place")}
+    paths: dict[str, Any] = {"log": source.get("place")}
     if isinstance(options, dict):
-        named |= {"item file": options.get("item_file"), "user file": options.get("user_file")}
+        paths |= {"item file": options.get("item_file"), "user file": options.get("user_file")}
     return {
-        f"the {k} of {run}": x for k, x in named.items() if isinstance(x, str) and os.path.isabs(x)
+        f"the {k} of {run}": x for k, x in paths.items() if isinstance(x, str) and os.path.isabs(x)
     }
