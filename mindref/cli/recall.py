@@ -101,7 +101,7 @@ def recall_command(
     items = parse_item_ids("--history", history) if history is not None else None
     number = parse_shard(shard, all_users, output)
     check_list_file(run[0], output, number is not None, query)
-    form = "json" if as_json else form or ("tsv" if all_users else "table")
+    form = settings.output_format(form, "tsv" if all_users else "table", as_json)
     if number is not None and output is not None:
         if reranker is not None:
             todo = "rerank all users in one process"

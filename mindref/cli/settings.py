@@ -187,6 +187,13 @@ def check_output_file(
     check_output(option, path, all_inputs)
 
 
+def output_format(form: str | None, default: str, as_json: bool) -> str:
+    """Return the output format. Raises ConfigError for --format with --json."""
+    if as_json and form is not None:
+        raise ConfigError(say("--json", "no --format with it", form, "give one of the two"))
+    return "json" if as_json else form or default
+
+
 def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
     """Set the number of threads in the environment; must run before NumPy is imported.
 
