@@ -61,7 +61,9 @@ def test_a_damaged_file_is_an_error(tmp_path, data, place, got):
 
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path, name):
-    with pytest.raises(DataError, match=r"--exclude .*: expected a UTF-8 file with one item id"):
+    with pytest.raises(
+        DataError, match=r"--exclude .*: expected a UTF-8 file with one item id .*, got no file"
+    ):
         read_item_lists(tmp_path / name, "--exclude")
     with pytest.raises(DataError, match=r"expected a UTF-8 file .*can't decode byte 0xff"):
         read(tmp_path, b"a\n\xff\n")

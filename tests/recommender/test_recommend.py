@@ -320,7 +320,7 @@ def test_histories_without_a_known_item_are_an_error(model):
         with pytest.raises(DataError, match=expected):
             model.recommend_many(histories, 2)
     assert len(model.recommend_many([[], []], 2).item) == 4
-    with pytest.warns(UserWarning, match="history: 1 of 10 items"):
+    with pytest.warns(UserWarning, match="history: 1 of 10 "):
         assert len(model.recommend_many([["nobody"], HISTORY], 2).item) == 4
 
 
