@@ -1,6 +1,6 @@
 """Check the file that a user names for a result: it must not replace data that are in use.
 
-Spec: specs/faults.md, faults-R14. Every other existing file is replaced.
+Spec: specs/faults.md, faults-R15. Every other existing file is replaced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def check_output(option: str, path: Path, inputs: Inputs) -> None:
         if is_run(folder):
             got = f"{path}, inside the run directory {folder}"
             todo = "choose a file outside the folder"
-            raise ConfigError(say(option, EXPECTED, got, todo))  # faults-R14
+            raise ConfigError(say(option, EXPECTED, got, todo))  # faults-R15
     if not target.exists():
         return
     for description, source in inputs.items():

@@ -1,4 +1,4 @@
-"""Result files must not replace inputs of the command or files of a run (faults-R14)."""
+"""Result files must not replace inputs of the command or files of a run (faults-R15)."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from mindref.errors import ConfigError
 from mindref.recommender.serving import ServedModel
 from mindref.run.output_files import check_output, is_run, run_inputs
 
-RULE = pytest.mark.rules("faults-R14")
+RULE = pytest.mark.rules("faults-R15")
 
 
 @pytest.fixture
