@@ -17,6 +17,7 @@ from mindref.cli import settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import ConfigError, say
 from mindref.process.threads import usable_cores
+from mindref.run.output_files import Inputs
 
 if TYPE_CHECKING:
     from mindref.bench.run import ProgressListener
@@ -105,7 +106,7 @@ def number_option(
 )  # fmt: skip
 @click.option(
     "--plot", "picture", type=settings.FILE, metavar="FILE",
-    help="Plot the result as .png, .svg or .pdf; needs the extra `plot`.",
+    help="Plot the result as .png, .svg or .pdf; needs the extra `plot`." + settings.REPLACED,
 )  # fmt: skip
 @settings.json_option
 def bench_command(
@@ -206,13 +207,13 @@ def check_bench_plan(plan: Any) -> None:
         raise ConfigError(say("--top", expected, sizes.top, "lower it, or raise --catalogue"))
 
 
-def check_picture(path: Path | None) -> None:
-    """Raise ConfigError, before slow work, for a plot that cannot be written."""
+def check_picture(path: Path | None, inputs: Inputs | None = None) -> None:
+    """Raise ConfigError, before slow work, for a plot that cannot or must not be written."""
     if path is None:
         return
     from mindref.bench.report import check_plot
 
-    settings.check_output_file("--plot", path)
+    settings.check_output_file("--plot", path, inputs)
     if path.suffix not in FORMATS:
         raise ConfigError(say("--plot", f"a file ending in {', '.join(FORMATS)}", path))
     check_plot()

@@ -45,10 +45,18 @@ FILES = ("output", "markdown", "junit", "badge")
 @click.option(
     "--diff", "older", type=settings.FILE, help="Show the changes since this JSON report."
 )
-@click.option("--output", type=settings.FILE, help="Also write the JSON report to this file.")
-@click.option("--markdown", type=settings.FILE, help="Write the report as Markdown.")
-@click.option("--junit", type=settings.FILE, help="Write the report as JUnit XML.")
-@click.option("--badge", type=settings.FILE, help="Write the text for a badge.")
+@click.option(
+    "--output",
+    type=settings.FILE,
+    help="Also write the JSON report to this file." + settings.REPLACED,
+)
+@click.option(
+    "--markdown", type=settings.FILE, help="Write the report as Markdown." + settings.REPLACED
+)
+@click.option(
+    "--junit", type=settings.FILE, help="Write the report as JUnit XML." + settings.REPLACED
+)
+@click.option("--badge", type=settings.FILE, help="Write the text for a badge." + settings.REPLACED)
 @settings.json_option
 def conform_command(
     words: tuple[str, ...],
@@ -77,7 +85,7 @@ def conform_command(
     from mindref.conformance import requirements
 
     requirements.require_extra()
-    check_files(files, scripts)
+    check_files(files, scripts, expectations)
     from mindref.conformance.report import diff, json_report, rule_address
     from mindref.conformance.runner.plan import RunSettings
     from mindref.conformance.runner.suite_run import SuiteRun
@@ -102,11 +110,15 @@ def conform_command(
     return 0 if report.conforms else 1
 
 
-def check_files(files: dict[str, Path | None], scripts: Path) -> None:
-    """Raise ConfigError for a file that cannot be written. Called before the checks run."""
+def check_files(files: dict[str, Path | None], scripts: Path, expectations: Path | None) -> None:
+    """Raise ConfigError for a file that cannot be written. Called before the checks run.
+
+    The report of --diff may be replaced by the new report, because it is read before.
+    """
+    inputs = {"the file of --expectations": expectations}
     settings.check_writable("--scripts", scripts)
     for name in FILES:
-        settings.check_output_file(f"--{name}", files[name])
+        settings.check_output_file(f"--{name}", files[name], inputs)
 
 
 def save_reports(

@@ -15,6 +15,9 @@ from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
 
+READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
+"""Option of a file that the command reads -> parameter."""
+
 
 @click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
 @click.argument("run", type=settings.FOLDER)
@@ -43,7 +46,7 @@ from mindref.evaluation.list_lengths import LIST_LENGTHS
 )  # fmt: skip
 @click.option(
     "--predictions", type=settings.FILE,
-    help="Write the top-n lists as TSV: user, rank, item, score, interest.",
+    help="Write the top-n lists as TSV: user, rank, item, score, interest." + settings.REPLACED,
 )  # fmt: skip
 @click.option(
     "--indexable", is_flag=True,
@@ -90,7 +93,8 @@ def evaluate_command(
         if value:
             raise ConfigError(say(option, "a DIN run, made with --model din", run))
     settings.set_threads(threads, options["backend"] or settings.run_backend(run))
-    settings.check_output_file("--predictions", predictions)
+    inputs = {f"the file of --{x}": options[y] for x, y in READ_FILES.items()}
+    settings.check_output_file("--predictions", predictions, inputs, [run])
     from mindref.recommender.evaluate_run import evaluate_run
 
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)

@@ -47,11 +47,12 @@ OPTIONS: dict[str, Any] = {
         "--out", type=settings.FOLDER, help="Output folder (required). Existing runs are resumed."
     ),
     "markdown": click.option(
-        "--markdown", type=settings.FILE, metavar="FILE", help="Write the tables as Markdown."
+        "--markdown", type=settings.FILE, metavar="FILE",
+        help="Write the tables as Markdown." + settings.REPLACED,
     ),
     "picture": click.option(
         "--plot", "picture", type=settings.FILE, metavar="FILE",
-        help="Draw the result as .png, .svg or .pdf; needs the extra `plot`.",
+        help="Draw the result as .png, .svg or .pdf; needs the extra `plot`." + settings.REPLACED,
     ),
     "settings": settings.settings_options,
     "device": settings.device_option,
@@ -96,11 +97,11 @@ class ExperimentRequest:
         default_preset: used if the command names neither a preset nor a model.
         """
         self.options = {name: options.pop(name, None) for name in NAMES}
-        preset, file = options.pop("preset"), options.pop("config_file")
+        preset, self.config_file = options.pop("preset"), options.pop("config_file")
         names = set(options)
         self.reading = take_reading(options)
         self.reading_names = names - set(options)
-        self.preset, self.changes = settings.read_changes(preset, file, options)
+        self.preset, self.changes = settings.read_changes(preset, self.config_file, options)
         self.options["protocol"] = self.options["protocol"] or default_protocol(self.preset)
         fallback = "mind" if "model" in self.changes else default_preset
         self.config: Config = Config.of(self.preset or fallback, self.changes)
@@ -122,8 +123,14 @@ class ExperimentRequest:
             got = ", ".join(self.reading)
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
         settings.check_writable("--out", out)
-        settings.check_output_file("--markdown", self.options["markdown"])
-        check_picture(self.options["picture"])
+        inputs = {
+            "DATA": self.options["data"],
+            "the item file": self.reading.get("item_file"),
+            "the user file": self.reading.get("user_file"),
+            "the file of --config": self.config_file,
+        }
+        settings.check_output_file("--markdown", self.options["markdown"], inputs)
+        check_picture(self.options["picture"], inputs)
         parse_metric(self.config.metric)
 
     def run(self, work: Callable[[ExperimentRuns], dict[str, Any]]) -> int:

@@ -51,7 +51,7 @@ FORMATS = ("table", "tsv", "jsonl")
     "--format", "form", type=click.Choice(FORMATS),
     help="Output format [default: table; tsv for --all-users].",
 )  # fmt: skip
-@click.option("--output", type=settings.FILE, help="Write to this file.")
+@click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
 @click.option(
     "--shard", metavar="I/N", help="With --all-users: only shard I of N, from 1, for --merge."
 )
@@ -101,8 +101,8 @@ def recall_command(
         raise ConfigError(say("recall", expected, "none or several"))
     items = parse_item_ids("--history", history) if history is not None else None
     number = parse_shard(shard, all_users, output)
-    settings.check_output_file("--output", output)
-    form = "json" if as_json else form or ("tsv" if all_users else "table")
+    check_list_file(run[0], output, number is not None, query)
+    form = settings.output_format(form, "tsv" if all_users else "table", as_json)
     if number is not None and output is not None:
         if reranker is not None:
             todo = "rerank all users in one process"
@@ -119,6 +119,20 @@ def recall_command(
         query |= {"users": users, "history": items, "only": only, "exclude": exclude}
         query["reranker"] = reranker
         print_lists(run[0], output, form, query)
+
+
+def check_list_file(run: Path, output: Path | None, is_shard: bool, query: dict[str, Any]) -> None:
+    """Raise ConfigError unless the output, and the manifest of a shard, may be written."""
+    inputs = {
+        "the log of --data": query["data"],
+        "the file of --only": query["only"],
+        "the file of --exclude": query["exclude"],
+    }
+    settings.check_output_file("--output", output, inputs, [run])
+    if is_shard and output is not None:
+        from mindref.recall.shard_file import manifest_path
+
+        settings.check_output_file("--output", manifest_path(output), inputs, [run])
 
 
 def print_lists(run: Path, output: Path | None, form: str, query: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mindref.process.threads import (
     usable_cores,
 )
 from mindref.run.files import check_folder, read_json
+from mindref.run.output_files import Inputs, check_output, run_inputs
 
 DIN = RERANK_FAMILIES[0]
 """The reranker. Its settings are DinConfig's, not Config's."""
@@ -166,11 +167,31 @@ def check_writable(option: str, path: Path | None) -> None:
         raise ConfigError(say(option, "a writable location", path, f"check {above}"))
 
 
-def check_output_file(option: str, path: Path | None) -> None:
-    """Raise ConfigError, before slow work, unless a file can be written at a path."""
+def check_output_file(
+    option: str, path: Path | None, inputs: Inputs | None = None, runs: Sequence[Path | None] = ()
+) -> None:
+    """Raise ConfigError, before slow work, unless a file may be written at a path.
+
+    inputs, runs: files that the command reads, and runs whose logs it may read. They are not
+    replaced, and nothing is written inside a run directory.
+    """
     check_writable(option, path)
-    if path is not None and not path.absolute().parent.is_dir():  # folders are not created
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():  # folders are not created
         raise ConfigError(say(option, "a file in an existing folder", path, "create the folder"))
+    all_inputs = dict(inputs or {})
+    for run in runs:
+        if run is not None:
+            all_inputs |= run_inputs(run, read_run_config(run))
+    check_output(option, path, all_inputs)
+
+
+def output_format(form: str | None, default: str, as_json: bool) -> str:
+    """Return the output format. Raises ConfigError for --format with --json."""
+    if as_json and form is not None:
+        raise ConfigError(say("--json", "no --format with it", form, "give one of the two"))
+    return "json" if as_json else form or default
 
 
 def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
@@ -285,6 +306,7 @@ moved_log_option = click.option(
     "--data", type=PATH, help="New path of the log, if the log has moved."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
+REPLACED = " An existing file is replaced, unless it is an input or inside a run directory."
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print only JSON on standard output."
 )

@@ -24,10 +24,9 @@ FORMATS = ("table", "tsv")
 @list_options.only_option
 @list_options.exclude_option
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
-    help="Output format.",
+    "--format", "form", type=click.Choice(FORMATS), help="Output format [default: table].",
 )  # fmt: skip
-@click.option("--output", type=settings.FILE, help="Write to this file.")
+@click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
 @settings.threads_option
 @settings.json_option
 def similar_command(
@@ -36,7 +35,7 @@ def similar_command(
     n: int,
     only: Path | None,
     exclude: Path | None,
-    form: str,
+    form: str | None,
     output: Path | None,
     threads: int | None,
     as_json: bool,
@@ -47,7 +46,9 @@ def similar_command(
     or --exclude has one item id a line.
     """
     settings.set_threads(threads)
-    settings.check_output_file("--output", output)
+    form = settings.output_format(form, "table", as_json)
+    inputs = {"the file of --only": only, "the file of --exclude": exclude}
+    settings.check_output_file("--output", output, inputs, [run])
     from mindref.recall import lists
     from mindref.recommender.item_lists import read_list_files
     from mindref.recommender.similar import similar_of_run
@@ -55,7 +56,6 @@ def similar_command(
     answer, lines = similar_of_run(run, item, n, *read_list_files(only, exclude))
     for line in lines:
         print_stderr(printable(line))
-    form = "json" if as_json else form
     if output is None:
         lists.write_similar(sys.stdout, answer, form)
         return

@@ -10,6 +10,7 @@ import click
 
 from mindref.cli import settings
 from mindref.errors import ConfigError, say
+from mindref.run.output_files import Inputs
 from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
@@ -37,11 +38,21 @@ SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
 @click.option("--all", "all_", is_flag=True, help="With --at: print every row of the tables.")
 @click.option("--plain", is_flag=True, help="Print every step without prompts and colours.")
 @click.option("--script", type=FILE, help="Read commands from a file; # starts a comment.")
-@click.option("--html", type=FILE, help="Write the page, one HTML file that works offline.")
-@click.option("--json", "json_to", type=FILE, help="Write the trace as JSON; - means stdout.")
+@click.option(
+    "--html",
+    type=FILE,
+    help="Write the page, one HTML file that works offline." + settings.REPLACED,
+)
+@click.option(
+    "--json",
+    "json_to",
+    type=FILE,
+    help="Write the trace as JSON; - means stdout." + settings.REPLACED,
+)
 @click.option(
     "--case-study", type=FILE,
-    help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json.",
+    help="Plot couplings and item distributions of users: .svg, .png (extra plot) or .json."
+    + settings.REPLACED,
 )  # fmt: skip
 @click.option(
     "--baseline", type=settings.FOLDER,
@@ -74,7 +85,9 @@ def study_command(
     if code is not None:
         return code
     outputs = [name for name in ("html", "json_to", "case_study") if views[name]]
+    inputs = {"the log of --data": data, "the file of --script": views["script"]}
     check_combination(users, views, outputs)
+    check_output_files(views, outputs, inputs, [run, baseline])
     check_required(run, data, baseline, views)
     if views["case_study"]:
         draw_case_study(run, baseline, data, users, views["case_study"])
@@ -87,7 +100,7 @@ def study_command(
 
 
 def check_combination(users: tuple[str, ...], views: dict[str, Any], outputs: list[str]) -> None:
-    """Raise ConfigError for options that cannot be combined, or files that cannot be written."""
+    """Raise ConfigError for options that cannot be combined."""
     single = [f"--{name}" for name in SINGLE_VIEWS if views[name]]
     modes = [f"--{name}" for name in ("plain", "script") if views[name]] + single[:1]
     modes += [option_name(name) for name in outputs]
@@ -95,9 +108,15 @@ def check_combination(users: tuple[str, ...], views: dict[str, Any], outputs: li
         raise ConfigError(say(" ".join(modes), "one of them", len(modes)))
     if len(users) > 1 and not {"html", "case_study"} & set(outputs):
         raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
+
+
+def check_output_files(
+    views: dict[str, Any], outputs: list[str], inputs: Inputs, runs: list[Path | None]
+) -> None:
+    """Raise ConfigError for files that cannot or must not be written."""
     for name in outputs:
         if str(views[name]) != "-":
-            settings.check_output_file(option_name(name), views[name])
+            settings.check_output_file(option_name(name), views[name], inputs, runs)
         elif name != "json_to":
             raise ConfigError(say(option_name(name), "a file", "-"))
 

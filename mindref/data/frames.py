@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from mindref.data.side_info import SideInfo
 from mindref.data.times import to_unix_seconds
 from mindref.errors import DataError, say, value_text
 
+MISSING_ADVICE = "drop the rows without an id, as with dropna()"
 TIME_ADVICE = "convert them, as with pandas.to_datetime"
 Values = Mapping[Any, str | Sequence[str]]  # id -> its value or values of a feature
 
@@ -144,11 +146,19 @@ def column_array(frame: Any, name: str) -> npt.NDArray[Any]:
     try:
         return np.asarray(frame[name])
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise DataError(say("table", f"a column {name!r}", f"none ({error})")) from error
+        raise missing_column_error(frame, name) from error
     except Exception as error:
         if type(error).__name__ != "ColumnNotFoundError":  # of polars, which is not imported here
             raise
-        raise DataError(say("table", f"a column {name!r}", "none")) from error
+        raise missing_column_error(frame, name) from error
+
+
+def missing_column_error(frame: Any, name: str) -> DataError:
+    """Return the error of a column that cannot be read, with all columns and the closest one."""
+    names = column_names(frame)
+    closest = difflib.get_close_matches(str(name), names, 1)
+    todo = f"closest: {closest[0]}" if closest else ""
+    return DataError(say("table", f"a column {name!r}", join_names(names) or "no names", todo))
 
 
 def group_values(ids: npt.NDArray[Any], values: npt.NDArray[Any]) -> dict[Any, list[str]]:
@@ -168,6 +178,8 @@ def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
     if array.dtype.kind in "iu":
         numbers, codes = np.unique(array, return_inverse=True)
         return IdColumn([str(number) for number in numbers.tolist()], codes.astype(np.int64))
+    if array.dtype.kind == "f" and len(array):  # a table turns integers with gaps into floats
+        raise float_ids_error(array, name)
     rows = array.tolist()
     if set(map(type, rows)) not in ({str}, {int}, {bytes}):  # equal keys may be different ids
         rows = check_ids(rows, name)
@@ -180,8 +192,34 @@ def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
         raise
 
 
+def float_ids_error(ids: npt.NDArray[Any], name: str) -> DataError:
+    """Return the error of a column of floats: its first missing id, or else its first id."""
+    is_missing = np.isnan(ids)
+    todo = "convert the column to integers, as with astype('int64')"
+    if is_missing.any():
+        row = int(np.argmax(is_missing))
+        todo = f"{MISSING_ADVICE}, then {todo}"
+        return DataError(say(f"{name}, row {row}", "text or an integer", "a missing value", todo))
+    return DataError(say(f"{name}, row 0", "text or an integer", repr(ids[0].item()), todo))
+
+
+def is_missing_value(value: object) -> bool:
+    """Return whether a value is None, NaN, or a missing value of pandas (NaT, NA)."""
+    if value is None or type(value).__name__ == "NAType":  # comparing NA has no truth value
+        return True
+    return isinstance(value, float | datetime) and value != value
+
+
 def check_ids(rows: Iterable[object], name: str) -> list[str]:
-    """Return the ids of rows as text. Errors: DataError with the row of an invalid id."""
+    """Return the ids of rows as text. Errors: DataError with the row of an invalid id.
+
+    A missing id is reported before any other.
+    """
+    rows = list(rows)
+    for row, value in enumerate(rows):
+        if is_missing_value(value):
+            got = "a missing value"
+            raise DataError(say(f"{name}, row {row}", "text or an integer", got, MISSING_ADVICE))
     return [id_as_text(value, f"{name}, row {row}") for row, value in enumerate(rows)]
 
 

@@ -31,3 +31,8 @@ def join_names(names: Iterable[object], *, quoted: bool = False) -> str:
         return escape_text(", ".join(texts))
     dots = " ..." if len(texts) > MAX_QUOTED else ""
     return ", ".join(map(quote_text, texts[:MAX_QUOTED])) + dots
+
+
+def quantity_text(number: int, noun: str) -> str:
+    """Return a number and a noun with a regular plural, such as `1 line` or `2,000 lines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

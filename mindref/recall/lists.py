@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
+from mindref.data.quoting import quantity_text
 from mindref.errors import printable
 from mindref.evaluation.evaluate import COLUMNS, tsv_line
 from mindref.recall.index import Index
@@ -139,8 +140,11 @@ def write_table(stream: TextIO, answer: UserList) -> None:
     """Write a list as a table: the recent behaviours, then the items of each interest."""
     user_label = f"user {printable(answer.user)}" if answer.user else "this history"
     by_scores = answer.interests == 0  # of a family without vectors; others have at least one
-    interest_label = "scored without interests" if by_scores else f"{answer.interests} interests"
-    stream.write(f"{user_label}: {answer.length} behaviours, {interest_label}\n")
+    interest_label = (
+        "scored without interests" if by_scores else quantity_text(answer.interests, "interest")
+    )
+    behaviours = quantity_text(answer.length, "behaviour")
+    stream.write(f"{user_label}: {behaviours}, {interest_label}\n")
     if answer.recent:
         stream.write(f"  most recent: {'; '.join(printable(x) for x in answer.recent)}\n")
     if answer.unknown:

@@ -144,6 +144,8 @@ class MIND(Estimator):
         overwrite: replace a run in this folder, also its index and its state; a folder with other
         files is an error. Raises RunError for a folder in use, MindrefError before `fit` or `load`.
         """
+        if not isinstance(run, str | Path):
+            raise ConfigError(say("save: run", "the path of a folder", repr(run)))
         save_run(self.served, self.report, Path(run), overwrite=overwrite)
 
     @property

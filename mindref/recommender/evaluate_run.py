@@ -11,7 +11,8 @@ import numpy as np
 
 from mindref.backend import Backend
 from mindref.data.batches import pad_histories
-from mindref.data.log import Ints, Ragged
+from mindref.data.log import InteractionLog, Ints, Ragged
+from mindref.data.quoting import join_names
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say
@@ -250,6 +251,7 @@ def evaluate_run(
     if data is not None:  # without reading options, those of the run's log are used
         source = Source.of(data, reading) if reading else source.moved(data)
     loaded = source.again()
+    check_shares_items(loaded.log, served.items.ids)
     split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
     all_cases: EvaluationCases = getattr(split, which)
     if max_cases is None:
@@ -280,6 +282,16 @@ def evaluate_run(
             NOT_SAMPLED: len(all_cases.users) - len(cases.users),
         },
     }
+
+
+def check_shares_items(log: InteractionLog, item_ids: Sequence[str]) -> None:
+    """Raise DataError if the log has no item of the run's catalogue."""
+    if not set(log.item_ids).isdisjoint(item_ids):
+        return
+    number = len(log.item_ids)
+    got = f"none of the {number:,} items of the log: {join_names(log.item_ids, quoted=True)}"
+    todo = f"the run has {join_names(item_ids, quoted=True)}; check --item, and the form of the ids"
+    raise DataError(say("evaluate", "items of the run's catalogue", got, todo))
 
 
 def translate_cases(

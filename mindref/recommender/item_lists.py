@@ -122,7 +122,8 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
                 else:
                     by_user.setdefault(unescape(fields[0]), []).append(item)
     except (OSError, UnicodeDecodeError) as error:
-        got = getattr(error, "strerror", None) or str(error)
+        is_missing = isinstance(error, FileNotFoundError)
+        got = "no file" if is_missing else getattr(error, "strerror", None) or str(error)
         raise DataError(say(subject, f"a UTF-8 file with {FORMAT}", got)) from error
     if not texts:
         raise DataError(say(subject, FORMAT, "an empty file"))

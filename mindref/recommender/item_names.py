@@ -113,7 +113,7 @@ class ItemNames:
         """Return the closest items as `id 'title'`.
 
         Titles that contain the name are first, then similar titles. Without titles, similar ids
-        are returned.
+        with letters are returned: digits that numbers share mean nothing.
         """
         folded, texts = fold_title(name), self.texts
         contain = [x for x in texts if folded in x] if len(folded) >= MIN_PART else []
@@ -124,7 +124,8 @@ class ItemNames:
     @cached_property
     def texts(self) -> list[str]:
         """Folded titles, or ids if there are no titles, from the most frequent item on."""
-        texts = self.by_title or {name: [item] for name, item in self.dense.items()}
+        ids = {x: [item] for x, item in self.dense.items() if any(map(str.isalpha, x))}
+        texts = self.by_title or ids
         counts = [-max(self.items.counts[i] for i in items) for items in texts.values()]
         names = list(texts)
         return [names[i] for i in np.argsort(counts, kind="stable")]

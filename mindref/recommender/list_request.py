@@ -122,7 +122,7 @@ def encode_histories(
     warnings = []
     if names:
         hint = served.names.comma_hint(histories[0]) if is_command else ""
-        if require_known and not len(rows.values):  # serving-R10
+        if require_known and not len(rows.values):  # serving-R10, recall-R54
             raise served.names.unknown_error(names, subject, titles=is_typed, hint=hint)
         if is_command or not is_typed:  # recall-R50: titles are compared slowly
             hint = hint or served.names.hint(names, titles=is_typed)

@@ -72,11 +72,12 @@ def recommend_columns(
     """Return the top-n lists of users or histories as columns.
 
     index: a kind, whose index is in the directory `run`, or an index of the servable items.
-    Raises as `recommend_one`, and RunError for a kind without a run directory.
+    Raises as `recommend_one`, also if no item of all histories is known, and RunError for a kind
+    without a run directory.
     """
     users, histories = split_requests(users_or_histories)
     check_index(served, index)
-    request = resolve_request(served, options, users=users, histories=histories)
+    request = resolve_request(served, options, users=users, histories=histories, require_known=True)
     notes: list[str] = []
     searched = find_index(served, index, run, notes) if isinstance(index, str) else index
     answers = BulkRecall(served, searched, request)
@@ -91,6 +92,9 @@ def recommend_columns(
 def split_requests(requests: Iterable[Any]) -> tuple[list[Any] | None, list[Any] | None]:
     """Return the user ids, or the histories, of `recommend_many`; None for the other kind."""
     subject = "recommend_many"
+    if hasattr(requests, "columns") or hasattr(requests, "column_names"):  # iterates over names
+        todo = "pass one column, such as frame['user'].unique()"
+        raise ConfigError(say(subject, REQUESTS, "a table", todo))
     if not is_list(requests) or isinstance(requests, Mapping):
         raise ConfigError(say(subject, REQUESTS, value_text(requests, quoted=True)))
     entries = list_values(subject, requests)

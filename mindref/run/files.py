@@ -29,10 +29,13 @@ TODO = "put the file itself there, or train anew in another folder"
 
 
 def check_folder(run: Path) -> None:
-    """Raise RunError for links, pipes and devices in a run directory or in its index.
+    """Raise RunError for a file, and for links, pipes and devices in a run directory or its index.
 
     Through a link that leads out, other files would be read and written. A pipe would block.
     """
+    if run.is_file():
+        todo = "name the folder that contains config.json"
+        raise RunError(say(str(run), "a folder", "a file", todo))
     base = Path(os.path.realpath(run))
     for folder in (run, run / INDEX):
         if not folder.is_dir():

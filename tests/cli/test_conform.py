@@ -185,7 +185,7 @@ def test_a_missing_extra_is_reported(cli, monkeypatch):
 
 
 def test_a_report_that_cannot_be_written_is_printed(cli, monkeypatch):
-    monkeypatch.setattr("mindref.cli.conform.check_files", lambda files, scripts: None)
+    monkeypatch.setattr("mindref.cli.conform.check_files", lambda *_: None)
     result = conform(cli, "right", "--badge", "nowhere/badge.txt")
     assert result.code == 2
     assert result.out.endswith("conforms\n")

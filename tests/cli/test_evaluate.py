@@ -152,6 +152,15 @@ def test_another_log_is_evaluated_on_the_items_of_the_run(cli, trained_run, shop
     )
 
 
+def test_a_log_without_an_item_of_the_run_is_named_as_the_reason(cli, trained_run, tmp_path):
+    other = tmp_path / "other.csv"
+    rows = [f"u{u},x{i},{i}" for u in range(4) for i in range(6)]
+    other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    message = cli.error_line("evaluate", trained_run, "--data", other)
+    expected = "evaluate: expected items of the run's catalogue, got none of the 6 items of the log"
+    assert f"{expected}: 'x0', 'x1', 'x2', 'x3', 'x4' ...; the run has 'article-" in message
+
+
 def test_another_log_is_read_with_the_options_of_the_run(tmp_path, cli):
     rows = [f"{u};{i};{10 * u + i}" for u in range(30) for i in range(u % 5, u % 5 + 6)]
     log = tmp_path / "log.txt"

@@ -35,7 +35,7 @@ def test_a_printed_list_is_grouped_by_interest(cli, run):
         assert above[-1] == f"interest {x.interest}"
     assert cli("recall", run, "--user", "customer-0004").out.startswith("user customer-0004: ")
     empty = cli("recall", run, "--history", "").out
-    assert empty.startswith("this history: 0 behaviours, 1 interests\ninterest 0\n")
+    assert empty.startswith("this history: 0 behaviours, 1 interest\ninterest 0\n")
 
 
 def test_json_is_one_value_jsonl_one_per_line_and_all_users_are_tsv_by_default(cli, run):
@@ -51,6 +51,15 @@ def test_json_is_one_value_jsonl_one_per_line_and_all_users_are_tsv_by_default(c
     assert lines[0] == "user\trank\titem\tscore\tinterest\ttitle"
     assert len(lines) == 1 + 60 * 3
     assert {len(line.split("\t")) for line in lines} == {6}
+
+
+def test_json_and_a_format_are_rejected_together(cli, run, unread_log):
+    for command in (("recall", run, "--all-users"), ("similar", run, "article-0001")):
+        message = cli.error_line(*command, "--json", "--format", "table")
+        assert (
+            message
+            == "Error: --json: expected no --format with it, got table; give one of the two\n"
+        )
 
 
 @pytest.mark.parametrize("form", ["table", "tsv", "jsonl"])

@@ -79,8 +79,41 @@ def test_several_usual_names_and_a_missing_column_are_refused(library):
     assert times(from_dataframe(frame, time="date")) == [2]
     with pytest.raises(DataError, match=r"a column of the item, got user, thing; .* item="):
         from_dataframe({"user": ["u"], "thing": ["a"]})
-    with pytest.raises(DataError, match="'whom'"):
+    names = ", ".join(COLUMNS)
+    with pytest.raises(DataError, match=f"a column 'whom', got {names}; closest: who$"):
         from_dataframe(frames()[library], "whom", "what")
+    with pytest.raises(DataError, match=f"a column 'zzz', got {names}$"):
+        from_dataframe(frames()[library], "zzz", "what")
+
+
+PANDAS_COLUMNS = {
+    "integers": ("Int64", [2, 1, None, 3], "; drop the rows .* then convert"),
+    "floats": ("float64", [1, 2, float("nan"), 3], "; drop the rows .* then convert"),
+    "text": ("string", ["b", "a", None, "c"], "; drop the rows without an id, as with dropna"),
+    "objects": ("object", ["b", 2.0, None, "c"], "; drop the rows without an id"),
+    "categories": ("category", ["b", "a", None, "c"], "; drop the rows without an id"),
+}
+
+
+@pytest.mark.rules("data-R24")
+@pytest.mark.parametrize("kind", PANDAS_COLUMNS)
+def test_the_row_of_a_missing_id_is_named(kind):
+    pandas = pytest.importorskip("pandas")
+    dtype, ids, advice = PANDAS_COLUMNS[kind]
+    frame = pandas.DataFrame({"user": [1, 2, 3, 4], "item": pandas.Series(ids, dtype=dtype)})
+    expected = f"items, row 2: expected text or an integer, got a missing value{advice}"
+    with pytest.raises(DataError, match=expected):
+        from_dataframe(frame)
+
+
+@pytest.mark.rules("data-R24")
+def test_missing_ids_of_other_tables_are_named_and_floats_get_advice():
+    for library, make in (("polars", "DataFrame"), ("pyarrow", "table")):
+        frame = getattr(pytest.importorskip(library), make)({"user": [1, 2], "item": [3, None]})
+        with pytest.raises(DataError, match=r"items, row 1: .* a missing value; drop .* convert"):
+            from_dataframe(frame)
+    with pytest.raises(DataError, match=r"users, row 0: .* got 2\.0; convert .*astype\('int64'\)"):
+        from_arrays(np.array([2.0, 3.0]), ["a", "b"])
 
 
 def test_features_and_titles_by_id_and_no_times():
@@ -157,8 +190,6 @@ ROWS = {
     "NumPy integers in a list of objects": [np.int64(7), 7, "7"],
     "NumPy text": [np.str_("a"), "a"],
     "a float": [1, 2, 2.0],
-    "NaN": ["a", float("nan")],
-    "nothing": ["a", None],
     "an empty text": ["a", "b", "", "c", ""],
     "bytes that are not UTF-8": [b"a", b"\xff"],
     "no bytes": [b"a", b""],
@@ -196,9 +227,7 @@ def test_each_distinct_id_is_converted_as_each_row_would_be(name):
 
 
 @pytest.mark.rules("data-R24", "data-R85")
-@pytest.mark.parametrize(
-    "dtype", ["i1", "u8", "i8", ">i4", "U3", "S3", "f8", "?", "M8[s]", "m8[ns]"]
-)
+@pytest.mark.parametrize("dtype", ["i1", "u8", "i8", ">i4", "U3", "S3", "?", "M8[s]", "m8[ns]"])
 def test_ids_of_every_dtype_are_converted_as_each_row_would_be(dtype):
     array = np.array([7, 3, 7, 5, 3]).astype(dtype)
     assert encoded(array) == encoded_by_rows(array.tolist())

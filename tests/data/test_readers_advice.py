@@ -320,3 +320,13 @@ def test_hints_of_fit_name_its_arguments(tmp_path, caplog):
     with caplog.at_level("WARNING", "mindref"):
         MIND(model="popularity").fit(path, at_least={"stars": 4}, time_format="ms")
     assert not [x for x in caplog.messages if "ratings" in x or "seconds" in x]
+
+
+def test_a_wrong_title_column_lists_the_columns_of_both_files(tmp_path):
+    log = write(tmp_path / "log.csv", ["user_id,item_id,timestamp", "u,a,1", "u,b,2"])
+    items = write(tmp_path / "items.csv", ["item_id,name,genre", "a,Ay,x", "b,Bee,y"])
+    files = "got user_id, item_id, timestamp; the item file has item_id, name, genre$"
+    with pytest.raises(DataError, match=rf"log.csv: expected a column 'nosuch' \(title\), {files}"):
+        read_log(log, item_file=items, columns={"title": "nosuch"})
+    with pytest.raises(DataError, match=r"\(title\), got user_id, item_id, timestamp$"):
+        read_log(log, columns={"title": "nosuch"})

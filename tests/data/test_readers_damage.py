@@ -121,7 +121,7 @@ def test_every_format_reports_damaged_lines(tmp_path, form, good, bad):
 def test_an_empty_log_error_has_the_numbers_of_lines(tmp_path):
     with pytest.raises(DataError) as caught:
         table(tmp_path, ["user,item,time"])
-    got = f"{tmp_path / 'log.csv'}: expected at least one interaction, got none: 1 lines read"
+    got = f"{tmp_path / 'log.csv'}: expected at least one interaction, got none: 1 line read"
     assert str(caught.value).startswith(got)
     with pytest.raises(DataError, match=r"at least one .* 2 lines read, 1 filtered, 1 damaged"):
         table(tmp_path, ["u,a,1", "?"], columns={"keep": {1: ["v"]}}, max_bad_lines=1)

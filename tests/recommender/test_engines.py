@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,19 @@ def fixed_lists(vectors):
 
     values = pyarrow.array(np.array(vectors, np.float32).reshape(-1))
     return pyarrow.FixedSizeListArray.from_arrays(values, len(vectors[0]))
+
+
+def test_each_recipe_has_the_command_that_installs_its_packages():
+    setup = ConfigParser()
+    setup.read(PAGE.parents[3] / "setup.cfg")
+    extras = setup["options.extras_require"]
+    sections = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+    assert len(sections) == len(RECIPES)
+    for section, module in zip(sections, RECIPES, strict=True):
+        (command,) = re.findall(r"^pip install '\.\[(.*?)\]'(.*)$", section, re.M)
+        names = [*command[0].split(","), *command[1].replace("'", "").split()]
+        assert names[0] == "parquet"
+        texts = [extras.get(x, x) for x in names]
+        package = module.replace("_", "-")
+        assert any(package in text for text in texts), module
+        assert all(x in extras or x in extras["engines"] for x in names), names

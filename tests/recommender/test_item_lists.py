@@ -59,9 +59,10 @@ def test_a_damaged_file_is_an_error(tmp_path, data, place, got):
         read(tmp_path, data)
 
 
-@pytest.mark.parametrize("name", ["missing", "."])
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path, name):
-    with pytest.raises(DataError, match=r"--exclude .*: expected a UTF-8 file with one item id"):
+@pytest.mark.parametrize(("name", "got"), [("missing", "no file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path, name, got):
+    expected = rf"--exclude .*: expected a UTF-8 file with one item id .*, got {got}$"
+    with pytest.raises(DataError, match=expected):
         read_item_lists(tmp_path / name, "--exclude")
     with pytest.raises(DataError, match=r"expected a UTF-8 file .*can't decode byte 0xff"):
         read(tmp_path, b"a\n\xff\n")

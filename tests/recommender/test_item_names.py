@@ -58,6 +58,16 @@ def test_without_titles_similar_ids_are_proposed():
     assert names.find("", "item") is None
 
 
+def test_numbers_that_share_digits_are_not_proposed():
+    ids = ["83", "35", "32", "film-3"]
+    dense = {x: i for i, x in enumerate(ids)}
+    names = ItemNames(Items(ids, [1, 2, 3, 4], [""] * 4), dense)
+    assert names.closest("3") == []
+    assert names.closest("film3") == ["film-3"]
+    numbers = ItemNames(Items(ids[:3], [1, 2, 3], [""] * 3), {x: dense[x] for x in ids[:3]})
+    assert str(numbers.unknown_error(["3"], "ITEM", titles=True)).endswith("run lists all")
+
+
 @pytest.mark.rules("recall-R54")
 def test_where_only_ids_are_accepted_the_ids_of_titles_are_proposed():
     text = "a title is not accepted here; the ids of these titles"

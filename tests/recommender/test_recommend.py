@@ -361,6 +361,24 @@ def test_only_an_id_names_an_item_of_a_batch(model):
         model.recommend([*HISTORY, wrong])
 
 
+@pytest.mark.rules("recall-R54")
+def test_histories_without_a_known_item_are_an_error(model):
+    expected = "history: expected the id of a trained item, got 'nobody', 'x'"
+    for histories in ([["nobody"], ["x"]], [["nobody", "x"], []]):
+        with pytest.raises(DataError, match=expected):
+            model.recommend_many(histories, 2)
+    assert len(model.recommend_many([[], []], 2).item) == 4
+    with pytest.warns(UserWarning, match="history: 1 of 10 "):
+        assert len(model.recommend_many([["nobody"], HISTORY], 2).item) == 4
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_table_is_no_list_of_requests(model, library):
+    table = getattr(pytest.importorskip(library), "table" if library == "pyarrow" else "DataFrame")
+    with pytest.raises(ConfigError, match=r"recommend_many: .* got a table; pass one column"):
+        model.recommend_many(table({"user": USERS[:2]}))
+
+
 @pytest.mark.rules("recall-R44")
 @pytest.mark.parametrize("kind", ["exact", "annoy", "scores"])
 def test_empty_allow_lists_give_empty_lists(model, plain, kind):

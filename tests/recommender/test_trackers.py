@@ -129,8 +129,14 @@ def test_a_warning_goes_to_the_logger(caplog):
     [
         ("mlfow", "tracker: expected one of .*mlflow.* or module:object, got 'mlfow'"),
         ("json:x", "tracker json:x: expected an object that can be imported, got AttributeError"),
-        ("json:loads", "expected the methods start, log, end, got no start, log, end"),
-        ("no_such_module:x", "expected the package no_such_module, got it is not installed"),
+        (
+            "json:loads",
+            "expected the methods start, log, end, got an object without start, log, end",
+        ),
+        (
+            "no_such_module:x",
+            "expected the package no_such_module, got a package that is not installed",
+        ),
     ],
 )
 def test_a_name_that_is_no_tracker(name, message):
@@ -157,7 +163,9 @@ def test_the_message_of_a_missing_tracker_has_the_command(name, library, monkeyp
     monkeypatch.setattr(trackers, "installed_trackers", lambda: {name: Missing()})
     with pytest.raises(ConfigError) as raised:
         load_tracker(name)
-    expected = f"tracker {name}: expected the package the_library, got it is not installed;"
+    expected = (
+        f"tracker {name}: expected the package the_library, got a package that is not installed;"
+    )
     assert str(raised.value) == f"{expected} {command}"
 
 

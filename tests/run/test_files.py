@@ -34,3 +34,11 @@ def test_a_run_of_too_many_values_is_refused_at_its_beginning(tmp_path, monkeypa
     with pytest.raises(RunError, match=r"config.json: .*leave out user features of so many values"):
         checkpoint.save_config(tmp_path, Config(), values)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_no_run_directory(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("user,item\n")
+    todo = "name the folder that contains config.json"
+    with pytest.raises(RunError, match=f"log.csv: expected a folder, got a file; {todo}"):
+        checkpoint.load_config(log)

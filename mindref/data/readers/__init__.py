@@ -11,6 +11,7 @@ from typing import Any
 from mindref.data.assemble import NOTES, EmptyLogError, KeepOptions, assemble_log
 from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
+from mindref.data.quoting import quantity_text
 from mindref.data.readers import side_files
 from mindref.data.readers.columns import Columns, reject_options
 from mindref.data.readers.data_file import DataFile
@@ -99,10 +100,8 @@ def read_side_file(
 
 def empty_log_error(tally: Tally) -> DataError:
     """Return the error of a log without interactions, with the numbers of its lines."""
-    counts = {"filtered": tally.counts["filtered"], "damaged": tally.bad}
-    got = ", ".join(
-        [f"none: {tally.lines} lines read", *(f"{n} {name}" for name, n in counts.items())]
-    )
+    read = quantity_text(tally.lines, "line")
+    got = f"none: {read} read, {tally.counts['filtered']} filtered, {tally.bad} damaged"
     todo = "check format, columns and filters"
     return DataError(say(tally.file, "at least one interaction", got, todo))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mindref.data.quoting import escape_text
+from mindref.data.quoting import escape_text, join_names
 from mindref.data.readers.advice import column_option, describe_columns
 from mindref.data.readers.usual_names import usual_columns
 from mindref.errors import ConfigError, DataError, say, value_text
@@ -110,17 +110,25 @@ def column_index(column: Column, header: Sequence[str] | None, width: int) -> in
 
 
 def find_column(
-    kind: str, column: Column | None, header: Sequence[str] | None, width: int, file: str
+    kind: str,
+    column: Column | None,
+    header: Sequence[str] | None,
+    width: int,
+    file: str,
+    item_columns: Sequence[str] = (),
 ) -> int:
     """Return the index of the column of a kind, or -1 without a requested or usual name.
 
+    item_columns: columns of the item file, which lacks the requested column too.
     Errors: DataError for a missing column, or if several columns have a usual name.
     """
     columns = describe_columns(header, width)
     if column is not None:
         index = column_index(column, header, width)
         if index is None:
-            raise DataError(say(file, f"a column {value_text(column, True)} ({kind})", columns))
+            expected = f"a column {value_text(column, True)} ({kind})"
+            todo = f"the item file has {join_names(item_columns)}" if item_columns else ""
+            raise DataError(say(file, expected, columns, todo))
         return index
     indices = usual_columns(kind, header or ())
     if len(indices) > 1 and header:

@@ -86,7 +86,7 @@ def resolve_columns(
         user,
         item,
         find_column("time", columns.time, header, width, file),
-        find_column("title", columns.title, header, width, file),
+        find_column("title", columns.title, header, width, file, source.items.columns),
         [(name, index_of(column)) for name, column in columns.item_features.items()],
         [(name, index_of(column)) for name, column in columns.user_features.items()],
         [

@@ -82,14 +82,16 @@ def load_tracker(name: str) -> Tracker:
         raise
     except ModuleNotFoundError as error:
         expected = f"the package {error.name}"
-        raise ConfigError(say(location, expected, "it is not installed", todo)) from error
+        raise ConfigError(
+            say(location, expected, "a package that is not installed", todo)
+        ) from error
     except FOREIGN_ERRORS as error:
         got = f"{type(error).__name__}: {error}"
         raise ConfigError(say(location, "an object that can be imported", got, todo)) from error
     missing = [member for member in MEMBERS if not callable(getattr(tracker, member, None))]
     if missing:
         expected = f"the methods {', '.join(MEMBERS)}"
-        raise ConfigError(say(location, expected, f"no {', '.join(missing)}"))
+        raise ConfigError(say(location, expected, f"an object without {', '.join(missing)}"))
     checked: Tracker = tracker
     return checked
 

@@ -1,0 +1,135 @@
+"""Result files must not replace inputs of the command or files of a run (faults-R15)."""
+
+import shutil
+
+import pytest
+
+from mindref.errors import ConfigError
+from mindref.recommender.serving import ServedModel
+from mindref.run.output_files import check_output, is_run, run_inputs
+
+RULE = pytest.mark.rules("faults-R15")
+
+
+@pytest.fixture
+def own_shop(shop, tmp_path):
+    """A copy of the log and the files beside it, with the bytes of each file."""
+    folder = shutil.copytree(shop.parent, tmp_path / "shop")
+    return folder / shop.name
+
+
+@pytest.fixture
+def unloaded(monkeypatch, unread_log):
+    """Loading a model fails the test."""
+    monkeypatch.setattr(ServedModel, "load", lambda *_, **__: pytest.fail("the model was loaded"))
+
+
+def file_bytes(*folders):
+    return {x: x.read_bytes() for folder in folders for x in folder.rglob("*") if x.is_file()}
+
+
+@RULE
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("recall", "--all-users", "--output"),
+        ("recall", "--user", "customer-0001", "--output"),
+        ("recall", "--all-users", "--shard", "1/2", "--output"),
+        ("evaluate", "--predictions"),
+        ("similar", "article-0001", "--output"),
+        ("study", "--html"),
+        ("study", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_no_result_replaces_the_log_or_a_file_of_a_run(cli, run, shop, command, tmp_path, unloaded):
+    before = file_bytes(run, shop.parent)
+    name, *options, option = command
+    outputs = [shop, shop.with_suffix(".item"), run / "model.safetensors", run / "lists.tsv"]
+    link = tmp_path / "link.tsv"
+    link.symlink_to(shop)
+    for output in [*outputs, link]:
+        message = cli.error_line(name, run, *options, option, output)
+        assert message.startswith(f"Error: {option}: expected a file that is not in use, got")
+        place = f"the log of {run}; choose another file"
+        if run in output.parents:
+            place = f"inside the run directory {run}; choose a file outside the folder"
+        assert message.endswith(f"{output}, {place}\n")
+    assert file_bytes(run, shop.parent) == before
+
+
+@RULE
+@pytest.mark.parametrize("option", ["--only", "--exclude", "--data"])
+def test_no_list_replaces_a_file_that_the_command_reads(cli, run, option, own_shop, unloaded):
+    text = own_shop.read_text()
+    for words in ([], ["--shard", "1/2"]):
+        message = cli.error_line(
+            "recall", run, "--all-users", *words, option, own_shop, "--output", own_shop
+        )
+        assert f"{own_shop}, the {'log' if option == '--data' else 'file'} of {option};" in message
+    assert own_shop.read_text() == text
+
+
+@RULE
+def test_the_manifest_of_a_shard_does_not_replace_an_input(cli, run, tmp_path, unloaded):
+    from mindref.recall.shard_file import manifest_path
+
+    output = tmp_path / "lists"
+    only = manifest_path(output)
+    only.write_text("article-0001\n")
+    words = ("--all-users", "--shard", "1/2", "--only", only, "--output", output)
+    assert f"{only}, the file of --only;" in cli.error_line("recall", run, *words)
+    assert only.read_text() == "article-0001\n"
+
+
+@RULE
+def test_no_prediction_replaces_a_side_file_or_settings(cli, run, own_shop, tmp_path, unloaded):
+    items = own_shop.with_suffix(".item")
+    words = ("--data", own_shop, "--items", items, "--predictions", items)
+    assert f"{items}, the file of" in cli.error_line("evaluate", run, *words)
+    toml = tmp_path / "settings.toml"
+    toml.write_text("width = 8\n")
+    words = ("--config", toml, "--out", tmp_path / "runs", "--markdown")
+    assert f"{toml}, the file of --config" in cli.error_line("compare", own_shop, *words, toml)
+    assert f"{own_shop}, DATA" in cli.error_line("tune", own_shop, *words, own_shop)
+    assert toml.read_text() == "width = 8\n"
+
+
+@RULE
+def test_no_report_of_the_suite_replaces_the_expectations(cli, tmp_path):
+    gaps = tmp_path / "gaps.toml"
+    gaps.write_text("")
+    words = ("conform", "--backend", "numpy", "--expectations", gaps, "--output", gaps)
+    assert f"{gaps}, the file of --expectations" in cli.error_line(*words)
+
+
+@RULE
+def test_another_file_is_replaced_and_help_states_it(cli, run, tmp_path):
+    output = tmp_path / "lists.tsv"
+    output.write_text("old")
+    cli.succeed("recall", run, "--all-users", "--top", 2, "--output", output)
+    assert output.read_text().startswith("user\t")
+    for command in ("recall", "evaluate", "similar", "study", "compare", "conform", "bench"):
+        text = " ".join(cli.succeed(command, "--help").out.split())
+        assert "An existing file is replaced, unless it is an input" in text
+
+
+@RULE
+def test_a_run_is_known_by_its_configuration_even_if_damaged(run, tmp_path):
+    assert is_run(run)
+    (run / "config.json").write_text("{")
+    assert is_run(run), "items.tsv is there"
+    (tmp_path / "config.json").write_text('{"name": "another program"}')
+    assert not is_run(tmp_path)
+    check_output("--output", tmp_path / "x", {})
+    assert run_inputs("runs/1", {"source": {"place": "built-in", "options": {}}}) == {}
+    assert run_inputs("runs/1", {}) == {}
+
+
+@RULE
+def test_the_files_in_the_folder_of_a_log_are_inputs(own_shop):
+    folder = own_shop.parent
+    for output in (own_shop, own_shop.with_suffix(".user")):
+        with pytest.raises(ConfigError, match="the log; choose another"):
+            check_output("--output", output, {"the log": folder})
+    check_output("--output", folder / "new.tsv", {"the log": folder})
