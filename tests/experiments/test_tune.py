@@ -86,6 +86,10 @@ def test_the_best_trial_of_all_presets_is_selected(tmp_path, monkeypatch):
     table = tables.trials_table(result)
     assert [row[0] for row in table.rows] == ["sparse", "sparse", "best", "best"]
     assert table.rows[-1][3] == "diverged"
+    assert all(row[4].isdigit() for row in table.rows)
+    trials = [{**row, "model": "item_knn"} for row in result["trials"]]
+    fitted = tables.trials_table({**result, "trials": trials})
+    assert {row[4] for row in fitted.rows} == {"-"}, "a model without steps has no best step"
 
 
 def test_all_trials_diverged(tmp_path, monkeypatch):
