@@ -10,7 +10,7 @@ import click
 
 from mindref.cli import reranker, settings
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.stderr import print_as_warnings
+from mindref.cli.stderr import print_as_warnings, warn_unfinished
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
@@ -95,6 +95,7 @@ def evaluate_command(
 
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)
     inputs = {"which": cases, "list_lengths": numbers, "predictions": predictions, **options}
+    warn_unfinished(run)
     report = evaluate_run(run, reading=reading, **inputs)
     print_as_warnings(report["warnings"])
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mindref.cli import list_options, settings
-from mindref.cli.stderr import print_stderr
+from mindref.cli.stderr import print_stderr, warn_unfinished
 from mindref.errors import ConfigError, printable, say
 
 FORMATS = ("table", "tsv", "jsonl")
@@ -102,6 +102,7 @@ def recall_command(
     number = parse_shard(shard, all_users, output)
     settings.check_output_file("--output", output)
     form = "json" if as_json else form or ("tsv" if all_users else "table")
+    warn_unfinished(run[0])
     if number is not None and output is not None:
         if reranker is not None:
             todo = "rerank all users in one process"

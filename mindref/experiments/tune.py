@@ -164,7 +164,8 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
 def setting_words(preset: str, config: Config) -> list[str]:
     """Return the options of `mindref train` that give these settings."""
     base, values = Config.of(preset).to_dict(), config.to_dict()
-    words = ["--preset", preset]
+    uses_preset = preset != "mind" or config.model == base["model"]
+    words = ["--preset", preset] if uses_preset else []  # with --model, mind is the default preset
     for name, value in values.items():
         if value == base[name]:  # experiments-R26
             continue

@@ -84,7 +84,7 @@ class WarmStart(NamedTuple):
             got = f"none of its {len(trained):,}; the log has ids such as {log.item_ids[0]!r}"
             todo = "compare the form of the ids, and the column of the item"
             expected = f"items of that run, such as {trained[0]!r}, in the log"
-            raise RunError(say(f"start from {self.run}", expected, got, todo))
+            raise RunError(say(f"start from {run_label(self.run)}", expected, got, todo))
 
     def facts(self, rows: Ints, items: int) -> dict[str, Any]:
         """Return the entry of config.json about the start; rows (V,): rows of the earlier table."""
@@ -112,6 +112,11 @@ class WarmStart(NamedTuple):
         return list_trainings(self.location, digest, self.config, self.served.facts)
 
 
+def run_label(run: str) -> str:
+    """Return the name of an earlier run in messages."""
+    return "the model in memory" if run == IN_MEMORY else run
+
+
 def left_out_warnings(start: Mapping[str, Any]) -> list[str]:
     """Return a warning if the log lacks more than half of the items of the earlier run.
 
@@ -120,7 +125,7 @@ def left_out_warnings(start: Mapping[str, Any]) -> list[str]:
     left_out = start.get("left_out_items", 0)  # model-R63
     if left_out <= start.get("items", 0):
         return []
-    run = "the model in memory" if start["run"] == IN_MEMORY else start["run"]
+    run = run_label(start["run"])
     total = left_out + start["items"]
     return [
         f"{left_out:,} of the {total:,} trained items of {run} are not in this log and are left"

@@ -174,3 +174,9 @@ def write_log(folder):
     lines = [f"u{u},i{(u * 7 + n * n) % 25}" for u in range(30) for n in range(8)]
     (folder / "log.csv").write_text("\n".join(["who,what", *lines, lines[-1]]) + "\n")
     return "log.csv"
+
+
+def test_the_command_for_a_model_has_no_preset_of_another_model():
+    words = tune.setting_words("mind", Config.of("mind", {"model": "item_knn"}))
+    assert words == ["--model=item_knn"]
+    assert tune.setting_words("mind", Config.of("mind"))[:2] == ["--preset", "mind"]
