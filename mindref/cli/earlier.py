@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from mindref.cli.settings import FOLDER, run_backend
+from mindref.cli.run_settings import run_backend
+from mindref.cli.settings import FOLDER
 from mindref.config import Config
 
 OPTIONS = (

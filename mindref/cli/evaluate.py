@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from mindref.cli import reranker, settings
+from mindref.cli import reranker, run_settings, settings
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.stderr import print_as_warnings
+from mindref.cli.stderr import print_as_warnings, warn_unfinished
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
@@ -79,7 +79,7 @@ def evaluate_command(
     For a DIN run (mindref train --model din) the report of its training is printed: the metrics
     with the order of recall and with the order of DIN.
     """
-    if settings.is_reranker_run(run):
+    if run_settings.is_reranker_run(run):
         allowed: tuple[str, ...] = ("run", "indexable", "as_json")
         words = "--json or --indexable"
         if indexable:
@@ -92,13 +92,14 @@ def evaluate_command(
     for option, value in (("--indexable", indexable), ("--recall", recall)):
         if value:
             raise ConfigError(say(option, "a DIN run, made with --model din", run))
-    settings.set_threads(threads, options["backend"] or settings.run_backend(run))
+    settings.set_threads(threads, options["backend"] or run_settings.run_backend(run))
     inputs = {f"the file of --{x}": options[y] for x, y in READ_FILES.items()}
     settings.check_output_file("--predictions", predictions, inputs, [run])
     from mindref.recommender.evaluate_run import evaluate_run
 
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)
     inputs = {"which": cases, "list_lengths": numbers, "predictions": predictions, **options}
+    warn_unfinished(run)
     report = evaluate_run(run, reading=reading, **inputs)
     print_as_warnings(report["warnings"])
     if as_json:

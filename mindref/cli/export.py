@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mindref.cli import settings
+from mindref.cli import run_settings, settings
 from mindref.cli.stderr import print_stderr
 from mindref.errors import printable
 
@@ -85,7 +85,7 @@ def export_command(
     output = output if output is not None else run / f"export-{kind}"
     settings.check_writable("--output", output)
     if kind == VECTORS:
-        settings.set_threads(None, settings.run_backend(run))
+        settings.set_threads(None, run_settings.run_backend(run))
         write_vectors(run, output, form, all_users, data, as_json)
         return 0
     settings.set_threads(None)

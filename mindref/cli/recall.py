@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from mindref.cli import list_options, settings
-from mindref.cli.stderr import print_stderr
+from mindref.cli import list_options, run_settings, settings
+from mindref.cli.stderr import print_stderr, warn_unfinished
 from mindref.errors import ConfigError, printable, say
 
 FORMATS = ("table", "tsv", "jsonl")
@@ -95,7 +95,7 @@ def recall_command(
         return
     if len(run) != 1:
         raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
-    settings.set_threads(threads, query["backend"] or settings.run_backend(run[0]))
+    settings.set_threads(threads, query["backend"] or run_settings.run_backend(run[0]))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
@@ -103,6 +103,7 @@ def recall_command(
     number = parse_shard(shard, all_users, output)
     check_list_file(run[0], output, number is not None, query)
     form = settings.output_format(form, "tsv" if all_users else "table", as_json)
+    warn_unfinished(run[0])
     if number is not None and output is not None:
         if reranker is not None:
             todo = "rerank all users in one process"

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli.locking import lock_folder
+from mindref.cli.run_settings import read_run_config, run_backend, run_threads
 from mindref.cli.settings import (
     DIN,
-    read_run_config,
     read_settings_file,
-    run_backend,
-    run_threads,
     set_threads,
 )
 from mindref.cli.tracking import load_trackers

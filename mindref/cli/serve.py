@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli import list_options, settings, signals
+from mindref.cli import list_options, run_settings, settings, signals
 from mindref.cli.stderr import print_stderr
 from mindref.errors import printable
 from mindref.process.threads import usable_cores
@@ -50,7 +50,7 @@ def serve_command(
     The run is verified and loaded before the port accepts requests. Requests in progress are
     finished when the service stops.
     """
-    settings.set_threads(1, backend or settings.run_backend(run))  # one thread for each request
+    settings.set_threads(1, backend or run_settings.run_backend(run))  # one thread for each request
     from mindref.service.server import load_service, run_server
 
     def log(line: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from mindref.cli.run_settings import read_run_config
 from mindref.config import Config
-from mindref.errors import ConfigError, MindrefError, say
+from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
-from mindref.models.registry import RERANK_FAMILIES, families_using, is_reranker
+from mindref.models.registry import RERANK_FAMILIES, families_using
 from mindref.presets import AUTO, PRESETS
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
@@ -25,7 +26,6 @@ from mindref.process.threads import (
     is_multiprocess,
     usable_cores,
 )
-from mindref.run.files import check_folder, read_json
 from mindref.run.output_files import Inputs, check_output, run_inputs
 
 DIN = RERANK_FAMILIES[0]
@@ -231,54 +231,6 @@ def reject_other_options(location: str, allowed: tuple[str, ...], words: str) ->
     ]
     if rejected:
         raise ConfigError(say(location, f"only {words}", ", ".join(rejected)))
-
-
-def read_run_config(run: Path) -> dict[str, Any]:
-    """Return config.json of a run. An unreadable file gives {}; a later check reports it."""
-    try:
-        check_folder(run)
-        config = read_json(run / "config.json", "the configuration of a run", "")
-    except (OSError, MindrefError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
-def run_setting(run: Path, name: str, default: Any = None) -> Any:
-    """Return a setting of a run; the default if it is missing or the run cannot be read."""
-    settings = read_run_config(run).get("settings")
-    return settings.get(name, default) if isinstance(settings, dict) else default
-
-
-def run_backend(run: Path) -> str:
-    """Return the backend of a run. For an unreadable run return the default backend."""
-    return str(run_setting(run, "backend", THREADED_BACKEND))
-
-
-def is_reranker_run(run: Path) -> bool:
-    """Return whether a run directory holds a DIN reranker; False if it cannot be read."""
-    return is_reranker(run_setting(run, "model"))
-
-
-def run_threads(run: Path, requested: int | None, backend: str | None = None) -> int | None:
-    """Return the number of threads to resume a run with. Another number changes the last bits.
-
-    `numba` allows any number. For other backends, raises ConfigError unless `requested` is None or
-    the number that the run was started with. If the run cannot be read, `resume` reports it.
-    Several processes use `requested`, or the run's number limited to their share of the cores.
-    backend: of the run, if its settings do not contain it.
-    """
-    try:
-        text = read_run_config(run)["threads"]
-        started = int(text) if text else None
-    except (ValueError, KeyError, TypeError):
-        return requested
-    if started is None or (backend or run_backend(run)) == THREADED_BACKEND:
-        return requested
-    if is_multiprocess():
-        return requested or min(started, cores_per_process())
-    if requested not in (None, started):
-        raise ConfigError(say("--threads", f"{started}, as the run was started", requested))
-    return started
 
 
 threads_option = click.option(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +24,15 @@ def print_as_warnings(lines: Iterable[str]) -> None:
     """Print warnings on standard error."""
     for line in lines:
         print_stderr(f"Warning: {line}")
+
+
+def warn_unfinished(run: Path) -> None:
+    """Print a warning if the training of a run was stopped: it has a state but no report."""
+    from mindref.run import array_files, report
+
+    if (run / array_files.STATE).exists() and not (run / report.NAME).exists():
+        todo = f"mindref train --resume {shlex.quote(str(run))} continues it"
+        print_as_warnings([f"the training of {run} is not finished; {todo}"])
 
 
 def trust_option(backend: str) -> list[str]:

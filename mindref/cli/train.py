@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli import earlier, reranker, settings
+from mindref.cli import earlier, reranker, run_settings, settings
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.stderr import print_stderr
@@ -145,20 +145,20 @@ def resume_training(
     as_json: bool,
 ) -> int:
     """Continue a stopped training; return the exit code. No setting can be changed."""
-    if settings.is_reranker_run(run):
+    if run_settings.is_reranker_run(run):
         trusted = changes.pop("backend")  # compared with the backend of the recall run
         reject_changed_settings(changes, reading)
         inputs: dict[str, Any] = {"data": data, "device": device, "backend": trusted}
         din_trainer = reranker.resumed_reranker(run, recall, threads, **inputs)
         return train_and_report(din_trainer, quiet, as_json)
-    name = settings.run_backend(run)
+    name = run_settings.run_backend(run)
     if changes["backend"] == name:  # not a change: the user trusts the code of this backend
         del changes["backend"]
     else:
         from mindref.backend import check_installed
 
         check_installed(name, f"{run}: backend")
-    settings.set_threads(settings.run_threads(run, threads), name)
+    settings.set_threads(run_settings.run_threads(run, threads), name)
     reject_changed_settings({**changes, "recall": recall}, reading)
     from mindref.recommender.trainer import resume_run
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere, or of no interest
 
+NOTE_TEXTS = {
+    "unknown_items": "items without a row in the item file",
+    "unused_items": "rows of the item file without an interaction",
+}
+
 
 def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
     """Train with progress, print the report; return the exit code."""
@@ -113,7 +118,8 @@ def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
     print_stderr("read {:,} users, {:,} items, {:,} interactions".format(*counts))
     notes = {name: n for name, n in log.notes.items() if n and name not in SKIPPED_NOTES}
     if notes:
-        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in notes.items())
+        names = {name: NOTE_TEXTS.get(name, name.replace("_", " ")) for name in notes}
+        listed = ", ".join(f"{n:,} {names[name]}" for name, n in notes.items())
         print_stderr(f"  {listed}")
     if log.times is None:
         print_stderr("  no times: the interactions of a user are in the order of the file")

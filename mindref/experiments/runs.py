@@ -31,6 +31,7 @@ from mindref.training.loop import Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
+CHOOSE_OTHER = "choose another --out, or remove the folder"
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
 
@@ -95,8 +96,9 @@ class ExperimentRuns:
         stored = {**config.to_dict(), **{name: facts[name] for name in required}}
         for name, value in expected.items():
             if stored[name] != value:  # experiments-R16
-                todo = "choose another --out, or remove the folder"
-                raise RunError(say(f"{directory}: {name}", str(value), stored[name], todo))
+                if name == "log":
+                    raise other_log_error(directory, self.source, facts)
+                raise RunError(say(f"{directory}: {name}", str(value), stored[name], CHOOSE_OTHER))
 
     def check_settings(self, config: Config) -> None:
         """Raise the errors of a training before the first one; equal settings are checked once."""
@@ -206,6 +208,15 @@ class ExperimentRuns:
             "timed": before["timed"] + clock.steps,
             "curve": [[validation.step, validation.value] for validation in trainer.validations],
         }
+
+
+def other_log_error(run: Path, source: Source, facts: Mapping[str, Any]) -> RunError:
+    """Return the error of a folder with a run on another log; facts: of that run."""
+    stored = Source.from_metadata(facts["source"])
+    got = f"a run on another log, {stored.location}"
+    if stored.location == source.location:
+        got = "a run on other content of this log, or with other reading options"
+    return RunError(say(str(run), f"a run on {source.location}", got, CHOOSE_OTHER))
 
 
 def read_progress(run: Path, identity: str) -> dict[str, Any] | None:

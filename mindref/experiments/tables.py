@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from mindref.experiments.arms import describe_settings
 from mindref.experiments.paired_tests import MIN_PROBABILITY
+from mindref.models.family import family_of
+from mindref.models.registry import RECALL_FAMILIES
 from mindref.run import atomic, lock
 
 PAPER_LENGTHS = (10, 50, 100)  # n of the paper's table
@@ -90,7 +92,8 @@ def trials_table(result: dict[str, Any]) -> ResultTable:
     for trial in sorted(trials, key=lambda row: row["validation"] or 0.0, reverse=True):
         value = "diverged" if trial["diverged"] else f"{trial['validation']:.4f}"
         settings = describe_settings(trial["settings"])
-        numbers = (str(trial["trial"]), value, str(trial["best_step"]))
+        steps = str(trial["best_step"]) if is_trained_by_steps(trial["model"]) else "-"
+        numbers = (str(trial["trial"]), value, steps)
         rows.append((trial["model"], settings, *numbers))
     best = trials[result["best"]]
     test = ", ".join(
@@ -105,6 +108,11 @@ def trials_table(result: dict[str, Any]) -> ResultTable:
     heads = ("model", "settings", "trial", result["metric"], "best step")
     title = "trials, by the metric on validation cases"
     return ResultTable(title, notes, heads, rows, result["train"])
+
+
+def is_trained_by_steps(label: str) -> bool:
+    """Return whether a preset or a model is trained by steps; all presets are."""
+    return label not in RECALL_FAMILIES or family_of(label).by_steps
 
 
 def ablation_table(result: dict[str, Any]) -> ResultTable:

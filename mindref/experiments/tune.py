@@ -26,6 +26,7 @@ from mindref.experiments.results import FORMAT, describe_log
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
+from mindref.recommender.estimator import DEFAULT_PRESET
 from mindref.recommender.preset_choice import find_candidates
 from mindref.run import checkpoint, report
 
@@ -164,10 +165,10 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
 def setting_words(preset: str, config: Config) -> list[str]:
     """Return the options of `mindref train` that give these settings."""
     base, values = Config.of(preset).to_dict(), config.to_dict()
-    words = ["--preset", preset]
-    for name, value in values.items():
-        if value == base[name]:  # experiments-R26
-            continue
+    changed = {name: x for name, x in values.items() if x != base[name]}  # experiments-R26
+    # with --model, the default preset need not be named
+    words = [] if preset == DEFAULT_PRESET and "model" in changed else ["--preset", preset]
+    for name, value in changed.items():
         option = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")

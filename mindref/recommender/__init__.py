@@ -87,7 +87,7 @@ class MIND(Estimator):
         items: Sequence[Any] | None = None,
         times: Sequence[Any] | None = None,
         *,
-        protocol: str | None = None,
+        split: str | None = None,
         run: str | Path | None = None,
         exclude_seen: bool = True,
         device: str = "cpu",
@@ -100,7 +100,7 @@ class MIND(Estimator):
 
         data: a path, a DataFrame of any library, a mapping of columns, or an InteractionLog. Also
         an array of user ids, together with `items` and `times`. None: the built-in catalogue.
-        protocol: by default that of `start_from`; else paper with the preset "paper", or
+        split: by default that of `start_from`; else paper with the preset "paper", or
         leave_last_out. "none": all interactions train, nothing is evaluated; `steps` is required.
         start_from: a run or a trained model whose parameters are the start. Its settings are used
         unless `MIND(...)` names others; `config` has them after the training, `get_params` not.
@@ -115,15 +115,15 @@ class MIND(Estimator):
         Raises DataError, ConfigError or RunError before the training starts. An error of a callback
         is raised after the state of the training is saved in `run`.
         """
-        events = TrainingEvents([ProgressLog(), *callbacks])
+        events = TrainingEvents(callbacks, [ProgressLog()])
         start = None if start_from is None else open_start(start_from, keep_moments=keep_moments)
         settings = self.get_params()
         preset = settings.pop("preset")
-        config, protocol = plan_fit(preset, settings, protocol, start)
+        config, split = plan_fit(preset, settings, split, start)
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen)
         folder = Path(run) if run else None
-        inputs = source, loaded, protocol, config, folder, exclude_seen, device
+        inputs = source, loaded, split, config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
         send_warnings(trainer.warnings)
         with new_run_lock(trainer.run), limit_blas_threads(config.backend):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 import difflib
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
 from mindref.recommender.training_run import Hooks, TrainingRun
+from mindref.run.source import IN_MEMORY
 from mindref.training.loop import Validation
 
 EVENTS = ("on_start", "on_step", "on_validation", "on_end")
@@ -48,15 +50,18 @@ class Callback:
 
 
 class TrainingEvents:
-    """Passes the events of one training to its callbacks.
+    """Passes the events of one training to its callbacks; `before` are called first.
 
-    Raises ConfigError for an object that is no callback.
+    Raises ConfigError for an object that is no callback, and for anything but a list of them.
     """
 
-    def __init__(self, callbacks: Sequence[Any]) -> None:
+    def __init__(self, callbacks: Sequence[Any], before: Sequence[Callback] = ()) -> None:
+        if not isinstance(callbacks, list | tuple):
+            got, todo = callback_name(callbacks), "write callbacks=[...]"
+            raise ConfigError(say("callbacks", "a list of objects", got, todo))
         for callback in callbacks:
             check_callback(callback)
-        self.callbacks = list(callbacks)
+        self.callbacks = [*before, *callbacks]
         self.error: BaseException | None = None  # raised by a callback
         self.is_ended = False  # by a callback
 
@@ -121,7 +126,7 @@ class TrainingEvents:
             return
         if trainer.run is not None:
             step = trainer.state.moments.step
-            todo = f"mindref train --resume {trainer.run} continues it"
+            todo = f"{resume_command(trainer)} continues it"
             self.error.add_note(f"the training is saved at step {step}; {todo}")
         raise self.error
 
@@ -139,6 +144,13 @@ def training_events(trainer: TrainingRun, events: TrainingEvents) -> Iterator[No
         except FOREIGN_ERRORS as second:
             error.add_note(f"then {type(second).__name__}: {second}; {second.__notes__[-1]}")
         raise
+
+
+def resume_command(trainer: TrainingRun) -> str:
+    """Return the command that resumes a training. The user has to name a log from memory."""
+    words = ["mindref", "train", "--resume", str(trainer.run)]
+    in_memory = trainer.description().get("data") == IN_MEMORY
+    return shlex.join(words) + (" --data FILE" if in_memory else "")
 
 
 def ignore_event(*arguments: Any) -> None:

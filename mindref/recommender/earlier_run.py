@@ -24,6 +24,9 @@ from mindref.settings import without_step_limit
 ENDS = ("patience", "time_limit")
 """Settings that end a training early; a fixed number of steps replaces them."""
 
+COMMAND_STEPS = "give --steps N, or --steps-of RUN for the best step of an earlier run"
+PYTHON_STEPS = "pass a number, for example MIND(steps=2000)"
+
 
 class TrainingPlan(NamedTuple):
     """Inputs of a new training."""
@@ -102,11 +105,11 @@ def plan_fit(
     """
     if start is None:
         protocol, config = protocol or default_protocol(preset), Config.of(preset, settings)
-        check_without_validation(protocol, config, has_steps="steps" in settings)
+        check_without_validation(protocol, config, has_steps="steps" in settings, todo=PYTHON_STEPS)
         return config, protocol
     facts = start.served.facts
     protocol, changes = protocol or facts["protocol"], {**PRESETS[preset], **settings}
-    config = settings_of_run(start.config, facts, changes, protocol)
+    config = settings_of_run(start.config, facts, changes, protocol, todo=PYTHON_STEPS)
     start.check(config)
     return config, protocol
 
@@ -134,10 +137,12 @@ def settings_of_run(
     changes: Mapping[str, Any],
     protocol: str,
     steps: int | None = None,
+    todo: str = COMMAND_STEPS,
 ) -> Config:
     """Return the settings of a run with changes. Raises ConfigError.
 
-    config, facts: of the run; steps: the number of steps, None for that of the run.
+    config, facts: of the run; steps: the number of steps, None for that of the run; todo: advice
+    for a training without a number of steps.
     """
     settings = {**config.family_settings(), **without_step_limit(changes)}
     if protocol == NO_SPLIT:
@@ -146,14 +151,16 @@ def settings_of_run(
         settings["steps"] = steps  # model-R53
     new_config = Config.of("mind", {**settings, **changes})
     has_steps = "steps" in changes or steps is not None or facts["protocol"] == NO_SPLIT
-    check_without_validation(protocol, new_config, has_steps=has_steps)
+    check_without_validation(protocol, new_config, has_steps=has_steps, todo=todo)
     return new_config
 
 
-def check_without_validation(protocol: str, config: Config, *, has_steps: bool) -> None:
+def check_without_validation(
+    protocol: str, config: Config, *, has_steps: bool, todo: str = COMMAND_STEPS
+) -> None:
     """Raise ConfigError if a training on all interactions has no fixed number of steps.
 
-    has_steps: whether the number of steps was given, or taken from an earlier run.
+    has_steps: whether the number of steps was given, or taken from an earlier run. todo: advice.
     """
     if protocol != NO_SPLIT:
         return
@@ -165,7 +172,6 @@ def check_without_validation(protocol: str, config: Config, *, has_steps: bool) 
             )
             raise ConfigError(say(name, expected, value, todo))
     if family_of(config.model).by_steps and not has_steps:  # model-R51
-        todo = "give --steps N, or --steps-of RUN for the best step of an earlier run"
         raise ConfigError(say("split none", "a number of steps", "no number", todo))
 
 

@@ -14,7 +14,7 @@ class Estimator:
     """Keeps the constructor's arguments as passed, and the settings that they give."""
 
     config: Config  # every setting: of the parameters, or of the last training
-    protocol: str  # splits the log, unless `fit` names another
+    split: str  # splits the log, unless `fit` names another
 
     def __init__(self, **params: Any) -> None:
         self._params: dict[str, Any] = {}
@@ -39,7 +39,7 @@ class Estimator:
         preset = changed["preset"]
         settings = {name: value for name, value in changed.items() if name != "preset"}
         self.config = Config.of(preset, settings)
-        self.protocol = default_protocol(preset)
+        self.split = default_protocol(preset)
         self._params = changed
         return self
 

@@ -81,7 +81,9 @@ def rank_similar(
         item_filter=limits,
     )
     dense_ids = served.servable.to_ids(ranked.items)
-    return served.recommendations(ranked._replace(items=dense_ids), 0), list(lists.warnings)
+    cosines = np.clip(ranked.scores, -1, 1)  # rounding
+    result = ranked._replace(items=dense_ids, scores=cosines)
+    return served.recommendations(result, 0), list(lists.warnings)
 
 
 def find_item(served: ServedModel, name: str, subject: str) -> int:

@@ -27,7 +27,7 @@ from mindref.recommender.held_out import (
     start_warnings,
 )
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
-from mindref.recommender.warm_start import WarmStart, start_state
+from mindref.recommender.warm_start import WarmStart, left_out_warnings, start_state
 from mindref.run import checkpoint, report
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training, sample_cases
@@ -64,6 +64,8 @@ class Trainer(TrainingRun):
         # an object that has joined the processes, if any
         backend = backend or load_backend(config.backend, device)
         check_trainable(backend, config, several=ranks.several)
+        if start is not None:
+            start.check_items(loaded.log)
         prepared = prepare_training(loaded, protocol, config)
         warnings = list[str]()
         if start is not None:  # an error comes before tables are made
@@ -74,7 +76,7 @@ class Trainer(TrainingRun):
             state, rows = start_state(start, state, prepared, config)
             self.start = start.facts(rows, prepared.task.sizes.items)
         super().__init__(config, prepared, prepared.task, state, run, backend, ranks)
-        self.warnings = warnings
+        self.warnings = [*left_out_warnings(self.start), *warnings]
         if protocol == NO_SPLIT:
             return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
@@ -167,7 +169,8 @@ class Trainer(TrainingRun):
         counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
         validations = [x._asdict() for x in self.validations]
         words = {"split": self.protocol, "metrics": {}, "cases": 0, "untrained": counts}
-        return {**words, **self.ending(), "validations": validations}
+        ending = {**self.ending(), "validations": validations, "warnings": self.warnings}
+        return {**words, **ending}
 
 
 def resume_run(
@@ -200,7 +203,8 @@ def resume_run(
             todo = "the log is another one than that of the run: train anew"
             raise RunError(say(f"{run}: {name}", facts[name], current_facts[name], todo))
     trainings = earlier_trainings(trainer.start)
-    trainer.warnings = start_warnings(trainer.prepared, config.seed, trainings)
+    leaks = start_warnings(trainer.prepared, config.seed, trainings)
+    trainer.warnings = [*left_out_warnings(trainer.start), *leaks]
     trainer.restore(run)
     if data is not None and ranks.first:  # store the new path of the log
         facts = {**checkpoint.load_config(run)[1], "source": source.to_dict()}

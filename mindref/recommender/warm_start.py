@@ -1,8 +1,7 @@
 """Warm start: the state of a new training from the model of an earlier run.
 
-Spec: specs/model.md, model-R55 to model-R59. Rows of tables are mapped by item id and by feature
-value, all other parameters are copied. Rows of new items begin at the vectors that their features
-have, or at the mean.
+Spec: specs/model.md, model-R55 to R59, R63. Rows of tables are mapped by item id and by feature
+value; rows of new items begin at the vectors of their features, or at the mean.
 """
 
 from __future__ import annotations
@@ -77,14 +76,31 @@ class WarmStart(NamedTuple):
             todo = "leave the setting out, or train without the start"
             raise RunError(say(subject, f"the settings of that run, {expected}", got, todo))
 
+    def check_items(self, log: InteractionLog) -> None:
+        """Raise RunError if the log has no item that the earlier run has trained."""
+        ids = self.served.items.ids
+        trained = [ids[i] for i in np.flatnonzero(self.trained_items)]
+        if trained and set(trained).isdisjoint(log.item_ids):  # model-R63
+            got = f"none of its {len(trained):,}; the log has ids such as {log.item_ids[0]!r}"
+            todo = "compare the form of the ids, and the column of the item"
+            expected = f"items of that run, such as {trained[0]!r}, in the log"
+            raise RunError(say(f"start from {run_label(self.run)}", expected, got, todo))
+
     def facts(self, rows: Ints, items: int) -> dict[str, Any]:
         """Return the entry of config.json about the start; rows (V,): rows of the earlier table."""
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
-        counts = {"items": num_known, "new_items": items - num_known}
+        left_out = int(np.count_nonzero(self.trained_items)) - num_known
+        counts = {"items": num_known, "new_items": items - num_known, "left_out_items": left_out}
         start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
         trained_on = [x._asdict() for x in self.trainings(digest)]
         return {**start, "trained_on": trained_on}  # model-R59, R62
+
+    @property
+    def trained_items(self) -> Bools:
+        """Which items (N,) of the earlier run are trained."""
+        num_rows = len(self.served.model.params.items)
+        return trained_rows(self.served.model.catalogue, num_rows)[: len(self.served.items.ids)]
 
     @property
     def location(self) -> str:
@@ -94,6 +110,27 @@ class WarmStart(NamedTuple):
     def trainings(self, digest: str = "") -> list[EarlierTraining]:
         """Return the training data of the run and of all runs before it, the latest first."""
         return list_trainings(self.location, digest, self.config, self.served.facts)
+
+
+def run_label(run: str) -> str:
+    """Return the name of an earlier run in messages."""
+    return "the model in memory" if run == IN_MEMORY else run
+
+
+def left_out_warnings(start: Mapping[str, Any]) -> list[str]:
+    """Return a warning if the log lacks more than half of the items of the earlier run.
+
+    start: the entry `start_from` of config.json; empty without a start.
+    """
+    left_out = start.get("left_out_items", 0)  # model-R63
+    if left_out <= start.get("items", 0):
+        return []
+    run = run_label(start["run"])
+    total = left_out + start["items"]
+    return [
+        f"{left_out:,} of the {total:,} trained items of {run} are not in this log and are left"
+        " out. The log of an update must have the earlier interactions too."
+    ]
 
 
 FEATURES = ("model", "item_features", "user_features")

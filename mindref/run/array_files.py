@@ -93,8 +93,8 @@ def arrays_digest(arrays: Mapping[str, Numbers], header_values: Mapping[str, Any
 
 def retrain_hint(run: Path) -> str:
     """Return the advice for a run with lost arrays: train it again in the same folder."""
-    again = f"mindref train --resume {shlex.quote(str(run))} trains again from the first step"
-    return f"without {STATE} in the folder, {again}"
+    command = f"mindref train --resume {shlex.quote(str(run))}"
+    return f"remove {STATE} from the folder, then train again from the first step: {command}"
 
 
 def completion_hint(run: Path) -> str:

@@ -148,4 +148,4 @@ def test_unused_items_of_the_item_file_are_recommended(cli, older, tmp_path):
     assert "0 of them have no trained features and are never recommended" in result.out
     (listed,) = cli.json("recall", run, "--history", log.item_ids[0], "--top", 200)
     assert unused <= {x["item"] for x in listed["items"]}
-    assert "unused items" not in result.err
+    assert "without an interaction" not in result.err

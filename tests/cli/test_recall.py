@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 
@@ -345,3 +346,13 @@ def test_an_empty_history_without_scores_has_no_list_and_a_reason(cli, tmp_path)
         "this history: 0 behaviours, scored without interests\n  no items: no known behaviour\n"
     )
     assert json.loads(cli.succeed("recall", run, "--history", "", "--json").out)[0]["items"] == []
+
+
+def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path):
+    assert "not finished" not in cli.succeed("evaluate", run).err
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run, stopped)
+    (stopped / "report.json").unlink()
+    line = f"Warning: the training of {stopped} is not finished; mindref train --resume {stopped}"
+    for words in (["recall", stopped, "--history", history(run)], ["evaluate", stopped]):
+        assert cli.succeed(*words).err.startswith(f"{line} continues it\n")

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from mindref.backend import NumpyBackend
-from mindref.cli.settings import run_backend, run_threads, set_threads, usable_cores
+from mindref.cli.run_settings import run_backend, run_threads
+from mindref.cli.settings import set_threads, usable_cores
 from mindref.errors import ConfigError
 from mindref.run.files import sealed
 from tests.runs import trained

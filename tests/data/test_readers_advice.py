@@ -195,7 +195,8 @@ def test_a_side_file_is_checked_before_the_log(tmp_path, log_path, kind, column)
 @pytest.mark.rules("data-R87")
 @pytest.mark.parametrize("kind", ["item", "user"])
 def test_features_are_checked_before_the_log(tmp_path, log_path, kind):
-    side = write(tmp_path / "side.csv", [f"{kind},department", "a,Food"])
+    row = {"item": "a,Food", "user": "u,Food"}[kind]
+    side = write(tmp_path / "side.csv", [f"{kind},department", row])
     wanted = {"features": FeatureNames(**{kind: ["department"]}), f"{kind}_file": side}
     with pytest.raises(ConfigError) as caught:
         read_log(log_path, **wanted)

@@ -23,6 +23,7 @@ from mindref.experiments.runs import (
 from mindref.recommender.evaluate_run import recommend_cases
 from mindref.recommender.trainer import Hooks, Trainer
 from mindref.run import lock
+from mindref.run.source import Source
 from mindref.training import loop
 from mindref.training.loop import Validation
 from tests.experiments.tiny_experiment import base, runs
@@ -166,7 +167,12 @@ def test_hits_of_another_model_are_computed_again(copy, subject):
         ({"steps": 9}, {}, r"steps: expected 9, got 7"),
         ({}, {"protocol": "paper"}, r"protocol: expected paper, got leave_last_out"),
         ({}, {"exclude_seen": False}, r"exclude_seen: expected False, got True"),
-        ({}, {"log": "0" * 64}, r"log: expected 0+, got [0-9a-f]{64}"),
+        ({}, {"log": "0" * 64}, r"expected a run on built-in, got a run on other content of this"),
+        (
+            {},
+            {"log": "0" * 64, "source": Source("/new.tsv")},
+            r"expected a run on /new.tsv, got a run on another log, built-in; choose another --out",
+        ),
     ],
 )
 def test_a_folder_with_another_run_is_rejected(finished_run, changes, makes, by_name):

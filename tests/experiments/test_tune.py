@@ -86,6 +86,10 @@ def test_the_best_trial_of_all_presets_is_selected(tmp_path, monkeypatch):
     table = tables.trials_table(result)
     assert [row[0] for row in table.rows] == ["sparse", "sparse", "best", "best"]
     assert table.rows[-1][3] == "diverged"
+    assert all(row[4].isdigit() for row in table.rows)
+    trials = [{**row, "model": "item_knn"} for row in result["trials"]]
+    fitted = tables.trials_table({**result, "trials": trials})
+    assert {row[4] for row in fitted.rows} == {"-"}, "a model without steps has no best step"
 
 
 def test_all_trials_diverged(tmp_path, monkeypatch):
@@ -170,3 +174,9 @@ def write_log(folder):
     lines = [f"u{u},i{(u * 7 + n * n) % 25}" for u in range(30) for n in range(8)]
     (folder / "log.csv").write_text("\n".join(["who,what", *lines, lines[-1]]) + "\n")
     return "log.csv"
+
+
+def test_the_command_for_a_model_has_no_preset_of_another_model():
+    words = tune.setting_words("mind", Config.of("mind", {"model": "item_knn"}))
+    assert words == ["--model=item_knn"]
+    assert tune.setting_words("mind", Config.of("mind"))[:2] == ["--preset", "mind"]

@@ -140,7 +140,7 @@ def train(
     begin = time.process_time()
     extra = {} if start is None else {"start_from": start, "keep_moments": moments}
     run = Path(tempfile.mkdtemp()) / "run"
-    model = mindref.MIND(preset, **settings).fit(log, protocol="none", run=run, **extra)
+    model = mindref.MIND(preset, **settings).fit(log, split="none", run=run, **extra)
     return model, run, time.process_time() - begin
 
 

@@ -186,3 +186,16 @@ def test_nothing_is_printed_without_a_configuration():
     code = f"import mindref; mindref.MIND(**{SMALL}).fit(users=60)"
     done = run_python("-c", code)
     assert (done.returncode, done.stdout, messages(done.stderr)) == (0, "", "")
+
+
+def test_the_resume_command_has_the_log_of_data_in_memory(tmp_path):
+    run, callbacks = tmp_path / "run", [Recorder("on_step 2")]
+    with pytest.raises(KeyError) as raised:
+        MIND(**SMALL).fit(loaded().log, callbacks=callbacks, run=run)
+    assert f"mindref train --resume {run} --data FILE continues" in str(raised.value.__notes__)
+
+
+def test_one_object_instead_of_a_list_of_callbacks_is_an_error():
+    message = r"callbacks: expected a list of objects, got Recorder; write callbacks=\[\.\.\.\]"
+    with pytest.raises(ConfigError, match=message):
+        fit(Recorder())

@@ -151,12 +151,12 @@ def test_a_number_of_steps_is_enough_and_a_fitted_family_needs_none():
     assert (made.configs["mind"].steps, made.protocol) == (5, "none")
     assert plan({"model": "popularity"}, protocol="none").configs["mind"].model == "popularity"
     with pytest.raises(
-        ConfigError, match="expected a number of steps, got no number; give --steps"
+        ConfigError, match="expected a number of steps, got no number; pass a number, for example"
     ):
-        mindref.MIND().fit(loaded().log, protocol="none")
+        mindref.MIND().fit(loaded().log, split="none")
     with pytest.raises(ConfigError, match="patience: expected 0 with the split none, got 3"):
-        mindref.MIND(steps=4, patience=3).fit(loaded().log, protocol="none")
-    model = mindref.MIND(**SMALL, backend="numpy").fit(loaded().log, protocol="none")
+        mindref.MIND(steps=4, patience=3).fit(loaded().log, split="none")
+    model = mindref.MIND(**SMALL, backend="numpy").fit(loaded().log, split="none")
     assert model.report["steps"] == 7
 
 

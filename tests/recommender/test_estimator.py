@@ -31,9 +31,9 @@ def test_set_params_changes_the_next_fit():
 def test_settings_stay_when_the_preset_changes():
     model = MIND(window=7).set_params(preset="paper")
     assert model.config == Config.of("paper", {"window": 7})
-    assert model.protocol == "paper"
+    assert model.split == "paper"
     assert model.set_params(preset="best").config == Config.of("best", {"window": 7})
-    assert model.protocol == "leave_last_out"
+    assert model.split == "leave_last_out"
     with pytest.raises(ConfigError, match="contexts: expected 0, or --model mind_plus, got 2"):
         model.set_params(contexts=2).set_params(preset="mind")
     assert model.config == Config.of("best", {"window": 7, "contexts": 2})
@@ -103,7 +103,7 @@ def test_a_failed_fit_with_a_start_changes_no_parameter():
     first = MIND(**SMALL).fit(users=60)
     model = MIND(steps=2)
     with pytest.raises(ConfigError, match="targets that are held out from its training"):
-        model.fit(users=60, start_from=first, protocol="paper")
+        model.fit(users=60, start_from=first, split="paper")
     assert model.get_params() == {"preset": "mind", "steps": 2}
     assert model.config == Config.of("mind", {"steps": 2})
 

@@ -202,5 +202,5 @@ def test_fitting_prints_nothing_and_needs_known_settings_and_a_new_folder(capfd,
     with pytest.raises(ConfigError, match="got interest; did you mean interests"):
         MIND(interest=3)
     paper = MIND("paper", **SMALL)
-    assert (paper.config.last_relu, paper.protocol) == (True, "paper")
+    assert (paper.config.last_relu, paper.split) == (True, "paper")
     assert not MIND(**SMALL).config.last_relu

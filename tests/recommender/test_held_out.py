@@ -194,7 +194,7 @@ def test_a_start_from_everything_cannot_be_evaluated_on_its_log(chain, monkeypat
         trainer(start=WarmStart(served, str(chain / "third")), backend="numpy")
     model = mindref.load(chain / "third")
     with pytest.raises(ConfigError, match=r"got \d+ of \d+ that it was trained on with"):
-        mindref.MIND(steps=2).fit(loaded().log, start_from=model, protocol="leave_last_out")
+        mindref.MIND(steps=2).fit(loaded().log, start_from=model, split="leave_last_out")
     monkeypatch.setattr(Source, "read", lambda self: pytest.fail("the log was read"))
     monkeypatch.setattr(ServedModel, "load", lambda *x: pytest.fail("the model was loaded"))
     with pytest.raises(ConfigError, match=EARLY_ERROR):
@@ -270,8 +270,8 @@ def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
     assert line == lines[1]
     with caplog.at_level(logging.WARNING, "mindref"):
         model = mindref.MIND(**SMALL, backend="numpy")
-        start_model = mindref.MIND(**SMALL, backend="numpy").fit(EARLY, protocol="none")
-        model.fit(ALL, start_from=start_model, protocol="leave_last_out")
+        start_model = mindref.MIND(**SMALL, backend="numpy").fit(EARLY, split="none")
+        model.fit(ALL, start_from=start_model, split="leave_last_out")
     path = str(Path("runs/001").resolve())
     assert caplog.messages[:2] == [x.replace(path, "the model in memory") for x in lines]
 

@@ -1,5 +1,6 @@
 """Items that are similar to an item, named by id or title."""
 
+import numpy as np
 import pytest
 
 import mindref
@@ -33,3 +34,12 @@ def test_similar_items_can_be_filtered(model):
     assert model.similar_items(ITEMS[3], 6, exclude=exclude) == everything[4:10]
     with pytest.warns(UserWarning, match="only: 1 of 2"):
         model.similar_items(ITEMS[3], only=[ITEMS[9], "x"])
+
+
+def test_no_cosine_is_above_one_because_of_rounding(model, monkeypatch):
+    served, rng = model.served, np.random.default_rng(0)
+    num_items, width = served.item_vectors.shape
+    for _ in range(20):
+        vectors = np.tile(rng.normal(size=width).astype(np.float32), (num_items, 1))
+        monkeypatch.setitem(vars(served), "item_vectors", vectors)
+        assert all(0.99 < x.score <= 1 for x in model.similar_items(ITEMS[3], 5))

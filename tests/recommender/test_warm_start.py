@@ -1,12 +1,15 @@
 """A training that starts from an earlier run: mapped rows, new rows, moments, files."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import mindref
 from mindref.config import Config
+from mindref.data.frames import from_arrays
 from mindref.errors import ConfigError, MindrefError, RunError
 from mindref.models import registry
 from mindref.models.family import family_of
@@ -14,7 +17,7 @@ from mindref.models.parameters import flatten
 from mindref.models.serving import compute_interests, item_matrix
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.trainer import resume_run
-from mindref.recommender.warm_start import WarmStart, trained_rows
+from mindref.recommender.warm_start import WarmStart, left_out_warnings, trained_rows
 from mindref.run import array_files, checkpoint
 from tests.recommender.earlier_logs import log_until, trainer_of
 from tests.runs import SMALL, change_json, content, loaded, stop_after, trained, trainer
@@ -234,7 +237,7 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
     assert facts == {
         "run": str(origin), "model": digest, "step": before.served.step,
         "items": int(before.served.servable.is_servable.sum()),
-        "new_items": int((~before.served.servable.is_servable).sum()),
+        "new_items": int((~before.served.servable.is_servable).sum()), "left_out_items": 0,
     }  # fmt: skip
     for step in (0, 2, 6):
         stopped = tmp_path / f"stopped-{step}"
@@ -278,7 +281,7 @@ def test_fit_starts_from_a_model_or_a_run_with_its_settings(tmp_path):
     model = mindref.MIND(**small).fit(OLD, run=tmp_path / "run")
     results = []
     for start_from in (model, tmp_path / "run", str(tmp_path / "run")):
-        made = mindref.MIND(steps=2).fit(NEW, start_from=start_from, protocol="none")
+        made = mindref.MIND(steps=2).fit(NEW, start_from=start_from, split="none")
         assert (made.config.window, made.config.width, made.config.steps) == (5, 8, 2)
         assert made.report["metrics"] == {}
         results.append(made.served.model.params.items.tobytes())
@@ -313,3 +316,53 @@ def test_an_item_without_an_interaction_is_served_through_its_features(tmp_path)
     assert model.report["untrained"]["with_features"] >= 1
     assert "cold" in [x.item for x in model.similar_items(names[1], n=500)]
     assert loaded().log.item_ids
+
+
+@pytest.mark.rules("model-R63")
+def test_a_start_without_a_common_item_is_an_error(start):
+    log = replace(NEW, item_ids=[f"x-{name}" for name in NEW.item_ids])
+    first = start.served.items.ids[int(np.flatnonzero(start.trained_items)[0])]
+    expected = f"items of that run, such as '{first}', in the log, got none of its "
+    with pytest.raises(RunError, match=re.escape(expected)) as raised:
+        trainer_of(log, start)
+    assert f"the log has ids such as 'x-{NEW.item_ids[0]}'" in str(raised.value)
+
+
+def log_of_few_items(start, num_items):
+    """Return two interactions with each of the first trained items of a start."""
+    items = [start.served.items.ids[i] for i in np.flatnonzero(start.trained_items)[:num_items]]
+    users = [f"user-{i // 4}" for i in range(2 * num_items)]
+    return from_arrays(users, items * 2, range(2 * num_items))
+
+
+@pytest.mark.rules("model-R63")
+def test_items_that_an_update_leaves_out_are_a_warning(tmp_path):
+    start = start_of(OLD, protocol="global_time")
+    total = int(np.count_nonzero(start.trained_items))
+    assert total < len(start.served.items.ids), "an item without a training example"
+    half = (total + 1) // 2
+    assert trainer_of(log_of_few_items(start, half), start).warnings == []
+    few = log_of_few_items(start, half - 1)
+    made = trainer_of(few, start, tmp_path / "run", steps=2)
+    (line,) = made.warnings
+    counts = f"{total - half + 1:,} of the {total:,} trained items of the model in memory"
+    assert line.startswith(f"{counts} are not in this log and are left out. ")
+    assert made.start["left_out_items"] == total - half + 1
+    made.train()
+    assert made.evaluate()["warnings"] == [line]
+    start_entry = checkpoint.load_config(tmp_path / "run")[1]["start_from"]
+    assert left_out_warnings(start_entry) == [line]
+
+
+@pytest.mark.rules("model-R63")
+def test_a_resumed_training_has_the_warning_of_its_start(tmp_path):
+    before = WarmStart.open(trained(tmp_path / "origin", backend="numpy"))
+    run = tmp_path / "run"
+    trainer(run, start=before, backend="numpy").train(stop_now())
+    with change_json(run / "config.json") as config:
+        start_entry = config["start_from"]
+        start_entry["left_out_items"] = 1 + start_entry["items"]
+    resumed = resume_run(run)
+    (line,) = [x for x in resumed.warnings if "left out" in x]
+    resumed.train()
+    assert line in resumed.evaluate()["warnings"]

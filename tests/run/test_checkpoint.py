@@ -145,7 +145,7 @@ def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatc
     params, catalogue = checkpoint.load_model(run)
     identity = checkpoint.run_identity(*checkpoint.load_config(run))
     checkpoint.save_model(run, params, catalogue, step=3, identity=identity)
-    message = "model.safetensors: expected the model of step 6, got 3; without optimiser.safetens"
+    message = "model.safetensors: expected the model of step 6, got 3; remove optimiser.safetensors"
     with pytest.raises(RunError, match=message):
         resume_run(run)
 

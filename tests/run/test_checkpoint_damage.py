@@ -53,7 +53,7 @@ def test_a_damaged_file_is_named(copy, open_run, name, how):
 def test_a_run_is_repaired_as_the_message_says(copy, tmp_path, name):
     damage(copy / name, DAMAGES["truncated"])
     with pytest.raises(
-        RunError, match=r"without optimiser.safetensors in the folder, mindref train"
+        RunError, match=r"remove optimiser.safetensors from the folder, then train again from the"
     ):
         resume_run(copy)
     (copy / "optimiser.safetensors").unlink()
