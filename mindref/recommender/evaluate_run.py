@@ -272,16 +272,9 @@ def evaluate_run(
     if predictions is not None:
         users = [loaded.log.user_ids[u] for u in cases.users]
         write_predictions(predictions, ranked, users, served.items.ids)
-    return {
-        **words,
-        "exclude_seen": exclude_seen,
-        "warnings": [x.warning() for x in trained],
-        "notes": {
-            **notes,
-            **words["notes"],
-            NOT_SAMPLED: len(all_cases.users) - len(cases.users),
-        },
-    }
+    notes |= {**words["notes"], NOT_SAMPLED: len(all_cases.users) - len(cases.users)}
+    warnings = [x.warning() for x in trained]
+    return {**words, "exclude_seen": exclude_seen, "warnings": warnings, "notes": notes}
 
 
 def check_shares_items(log: InteractionLog, item_ids: Sequence[str]) -> None:
