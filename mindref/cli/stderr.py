@@ -27,12 +27,22 @@ def print_as_warnings(lines: Iterable[str]) -> None:
 
 
 def warn_unfinished(run: Path) -> None:
-    """Print a warning if the training of a run was stopped: it has a state but no report."""
-    from mindref.run import array_files, report
+    """Print a warning if the training of a run was stopped: it has a state but no report.
 
-    if (run / array_files.STATE).exists() and not (run / report.NAME).exists():
-        todo = f"mindref train --resume {shlex.quote(str(run))} continues it"
-        print_as_warnings([f"the training of {run} is not finished; {todo}"])
+    The runs of an experiment have no report.
+    """
+    from mindref.cli.run_settings import read_run_config
+    from mindref.experiments.runs import PROGRESS_FILE
+    from mindref.run import array_files, report
+    from mindref.run.source import IN_MEMORY
+
+    if (run / PROGRESS_FILE).exists() or (run / report.NAME).exists():
+        return
+    if (run / array_files.STATE).exists():
+        source = read_run_config(run).get("source")
+        in_memory = isinstance(source, dict) and source.get("place") == IN_MEMORY
+        command = f"mindref train --resume {shlex.quote(str(run))}" + " --data FILE" * in_memory
+        print_as_warnings([f"the training of {run} is not finished; {command} continues it"])
 
 
 def trust_option(backend: str) -> list[str]:

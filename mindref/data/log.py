@@ -88,3 +88,8 @@ class InteractionLog:
     notes: Mapping[str, int] = field(default_factory=dict)  # counts, by `assemble.NOTES`
     bad_lines: Sequence[str] = ()  # the first damaged lines: file, line number, reason
     hints: Sequence[Hint] = ()  # of the reader
+
+    @property
+    def num_used_items(self) -> int:
+        """The number of items with an interaction. They have the first dense ids (data-R84)."""
+        return int(self.interactions.values.max(initial=-1)) + 1

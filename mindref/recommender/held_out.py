@@ -58,7 +58,7 @@ class TrainedTargets(NamedTuple):
         run, split = self.training.label, self.training.split
         share = f"{self.num_trained:,} of {self.total:,}"
         got = f"{share} that it was trained on with the split {split} of the same log"
-        none, same = ("--split none", "--split") if is_command else ("protocol='none'", "protocol")
+        none, same = ("--split none", "--split") if is_command else ("split='none'", "split")
         seed = "--seed" if is_command else "seed"
         todo = f"train with {none}, or start from a run with the same {same} and {seed}"
         expected = f"{self.cases} targets that are held out from its training"

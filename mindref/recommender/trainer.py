@@ -74,7 +74,8 @@ class Trainer(TrainingRun):
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)
-            self.start = start.facts(rows, prepared.task.sizes.items)
+            items = prepared.task.sizes.items, loaded.log.num_used_items
+            self.start = start.facts(rows, *items)
         super().__init__(config, prepared, prepared.task, state, run, backend, ranks)
         self.warnings = [*left_out_warnings(self.start), *warnings]
         if protocol == NO_SPLIT:

@@ -80,18 +80,19 @@ class WarmStart(NamedTuple):
         """Raise RunError if the log has no item that the earlier run has trained."""
         ids = self.served.items.ids
         trained = [ids[i] for i in np.flatnonzero(self.trained_items)]
-        if trained and set(trained).isdisjoint(log.item_ids):  # model-R63
+        if trained and set(trained).isdisjoint(log.item_ids[: log.num_used_items]):  # model-R63
             got = f"none of its {len(trained):,}; the log has ids such as {log.item_ids[0]!r}"
             todo = "compare the form of the ids, and the column of the item"
             expected = f"items of that run, such as {trained[0]!r}, in the log"
             raise RunError(say(f"start from {run_label(self.run)}", expected, got, todo))
 
-    def facts(self, rows: Ints, items: int) -> dict[str, Any]:
-        """Return the entry of config.json about the start; rows (V,): rows of the earlier table."""
+    def facts(self, rows: Ints, items: int, used: int) -> dict[str, Any]:
+        """Return the entry of config.json; used: items with an interaction; rows: earlier rows."""
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
-        left_out = int(np.count_nonzero(self.trained_items)) - num_known
-        counts = {"items": num_known, "new_items": items - num_known, "left_out_items": left_out}
+        counts = {"items": num_known, "new_items": items - num_known}
+        total, found = (int(np.count_nonzero(x)) for x in (self.trained_items, rows[:used] >= 0))
+        counts |= {"trained_items": total, "left_out_items": total - found}
         start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
         trained_on = [x._asdict() for x in self.trainings(digest)]
         return {**start, "trained_on": trained_on}  # model-R59, R62
@@ -118,18 +119,17 @@ def run_label(run: str) -> str:
 
 
 def left_out_warnings(start: Mapping[str, Any]) -> list[str]:
-    """Return a warning if the log lacks more than half of the items of the earlier run.
+    """Return a warning if more than half of the trained items of the run have no interaction.
 
     start: the entry `start_from` of config.json; empty without a start.
     """
-    left_out = start.get("left_out_items", 0)  # model-R63
-    if left_out <= start.get("items", 0):
+    left_out, total = start.get("left_out_items", 0), start.get("trained_items", 0)  # model-R63
+    if 2 * left_out <= total:
         return []
     run = run_label(start["run"])
-    total = left_out + start["items"]
     return [
-        f"{left_out:,} of the {total:,} trained items of {run} are not in this log and are left"
-        " out. The log of an update must have the earlier interactions too."
+        f"{left_out:,} of the {total:,} trained items of {run} have no interaction in this log."
+        " The log of an update must have the earlier interactions too."
     ]
 
 

@@ -85,7 +85,8 @@ def check_start(start: Any) -> None:
     if start is not None:
         texts, counts = ("run", "model"), ("step", "items", "new_items")
         is_valid = all(isinstance(start[x], str) for x in texts)
-        values = [start[x] for x in counts] + [start.get("left_out_items", 0)]
+        values = [start[x] for x in counts]
+        values += [start.get(x, 0) for x in ("trained_items", "left_out_items")]
         if not is_valid or not all(map(is_count, values)):
             raise ValueError(f"start_from is {start!r}")
         for training in start.get("trained_on", ()):

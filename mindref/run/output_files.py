@@ -22,8 +22,8 @@ TODO = "choose another file"
 def check_output(option: str, path: Path, inputs: Inputs) -> None:
     """Raise ConfigError for an input of the command, and for a path inside a run directory.
 
-    Links are followed. A log may be a folder; its files are inputs, and so are the item and user
-    files that are read with it.
+    Links are followed. If the log is a folder, its input is the log in it. The item and user files
+    that are read with a log are inputs too.
     """
     target = Path(os.path.realpath(path))
     for folder in target.parents:
@@ -49,18 +49,18 @@ def is_same_file(target: Path, other: Path) -> bool:
 def files_of(text: str) -> Iterator[Path]:
     """Yield the files of an input: a file, a folder of a log, or `archive.zip:inner/name`."""
     from mindref.data.formats import FORMATS
+    from mindref.data.readers.columns import Columns
     from mindref.data.readers.data_file import DataFile
-    from mindref.data.readers.detect import find_side_files
+    from mindref.data.readers.detect import find_log, find_side_files
 
     yield Path(text)
     try:
         file = DataFile.of(text)
         yield file.path
-        if file.path.is_dir():
-            yield from (x.path for x in file.list_files())
-        else:
-            for name in FORMATS:
-                yield from (x.path for x in find_side_files(file, name) if x is not None)
+        file = find_log(file, Columns())
+        yield file.path
+        for name in FORMATS:
+            yield from (x.path for x in find_side_files(file, name) if x is not None)
     except (MindrefError, OSError):  # the reader of the input reports it
         return
 

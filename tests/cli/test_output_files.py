@@ -132,4 +132,6 @@ def test_the_files_in_the_folder_of_a_log_are_inputs(own_shop):
     for output in (own_shop, own_shop.with_suffix(".user")):
         with pytest.raises(ConfigError, match="the log; choose another"):
             check_output("--output", output, {"the log": folder})
-    check_output("--output", folder / "new.tsv", {"the log": folder})
+    for content in ("lists\n", "other lists\n"):  # a second result replaces the first one
+        check_output("--output", folder / "new.tsv", {"the log": folder})
+        (folder / "new.tsv").write_text(content)

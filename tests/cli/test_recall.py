@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 import mindref
+from mindref.cli import run_settings
 from mindref.cli.recall import parse_item_ids
 from mindref.recommender.serving import ServedModel
 from mindref.run import checkpoint, items
@@ -348,7 +349,7 @@ def test_an_empty_history_without_scores_has_no_list_and_a_reason(cli, tmp_path)
     assert json.loads(cli.succeed("recall", run, "--history", "", "--json").out)[0]["items"] == []
 
 
-def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path):
+def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path, monkeypatch):
     assert "not finished" not in cli.succeed("evaluate", run).err
     stopped = tmp_path / "stopped"
     shutil.copytree(run, stopped)
@@ -356,3 +357,8 @@ def test_a_stopped_training_is_named_by_recall_and_evaluate(cli, run, tmp_path):
     line = f"Warning: the training of {stopped} is not finished; mindref train --resume {stopped}"
     for words in (["recall", stopped, "--history", history(run)], ["evaluate", stopped]):
         assert cli.succeed(*words).err.startswith(f"{line} continues it\n")
+    (stopped / "experiment.json").write_text("{}")
+    assert "not finished" not in cli.succeed("evaluate", stopped).err, "no report: a trial"
+    (stopped / "experiment.json").unlink()
+    monkeypatch.setattr(run_settings, "read_run_config", lambda _: {"source": {"place": "memory"}})
+    assert f"{line} --data FILE continues it\n" in cli.succeed("evaluate", stopped).err

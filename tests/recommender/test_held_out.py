@@ -240,7 +240,7 @@ def test_a_start_from_another_split_of_the_log_is_an_error():
         trainer_of(ALL, start, protocol="leave_last_out")
     for is_command, todo in (
         (True, "train with --split none, or start from a run with the same --split and --seed"),
-        (False, "train with protocol='none', or start from a run with the same protocol and seed"),
+        (False, "train with split='none', or start from a run with the same split and seed"),
     ):
         with pytest.raises(ConfigError, match=todo):
             trainer_of(ALL, start._replace(is_command=is_command), protocol="paper", seed=1)

@@ -237,7 +237,8 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
     assert facts == {
         "run": str(origin), "model": digest, "step": before.served.step,
         "items": int(before.served.servable.is_servable.sum()),
-        "new_items": int((~before.served.servable.is_servable).sum()), "left_out_items": 0,
+        "new_items": int((~before.served.servable.is_servable).sum()),
+        "trained_items": int(before.served.servable.is_servable.sum()), "left_out_items": 0,
     }  # fmt: skip
     for step in (0, 2, 6):
         stopped = tmp_path / f"stopped-{step}"
@@ -326,6 +327,9 @@ def test_a_start_without_a_common_item_is_an_error(start):
     with pytest.raises(RunError, match=re.escape(expected)) as raised:
         trainer_of(log, start)
     assert f"the log has ids such as 'x-{NEW.item_ids[0]}'" in str(raised.value)
+    unused = [*log.item_ids, *start.served.items.ids]  # of an item file, without an interaction
+    with pytest.raises(RunError, match=re.escape(expected)):
+        start.check_items(replace(log, item_ids=unused))
 
 
 def log_of_few_items(start, num_items):
@@ -343,10 +347,12 @@ def test_items_that_an_update_leaves_out_are_a_warning(tmp_path):
     half = (total + 1) // 2
     assert trainer_of(log_of_few_items(start, half), start).warnings == []
     few = log_of_few_items(start, half - 1)
+    rest = [x for x in start.served.items.ids if x not in few.item_ids]
+    few = replace(few, item_ids=[*few.item_ids, *rest])  # of an item file, without an interaction
     made = trainer_of(few, start, tmp_path / "run", steps=2)
     (line,) = made.warnings
     counts = f"{total - half + 1:,} of the {total:,} trained items of the model in memory"
-    assert line.startswith(f"{counts} are not in this log and are left out. ")
+    assert line.startswith(f"{counts} have no interaction in this log. ")
     assert made.start["left_out_items"] == total - half + 1
     made.train()
     assert made.evaluate()["warnings"] == [line]
@@ -361,8 +367,8 @@ def test_a_resumed_training_has_the_warning_of_its_start(tmp_path):
     trainer(run, start=before, backend="numpy").train(stop_now())
     with change_json(run / "config.json") as config:
         start_entry = config["start_from"]
-        start_entry["left_out_items"] = 1 + start_entry["items"]
+        start_entry["left_out_items"] = start_entry["trained_items"] // 2 + 1
     resumed = resume_run(run)
-    (line,) = [x for x in resumed.warnings if "left out" in x]
+    (line,) = [x for x in resumed.warnings if "have no interaction in this log" in x]
     resumed.train()
     assert line in resumed.evaluate()["warnings"]

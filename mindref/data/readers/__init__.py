@@ -82,11 +82,9 @@ def read_log(
         log = assemble_log(log_format.read(source), keep_options)
     except EmptyLogError as error:
         raise empty_log_error(tally) from error
-    if item_file is not None:  # items without an interaction are the last ones
-        used_ids = log.item_ids[: int(log.interactions.values.max()) + 1]
-        side_files.check_matches("item", items_tally.file, items, used_ids)
-    if user_file is not None:
-        side_files.check_matches("user", users_tally.file, users, log.user_ids)
+    if item_file is not None:
+        used_ids = log.item_ids[: log.num_used_items]
+        side_files.check_matches(items_tally.file, items, used_ids)
     return add_tallies(log, tally, [tally, items_tally, users_tally])
 
 

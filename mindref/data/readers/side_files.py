@@ -76,10 +76,10 @@ def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -
     return side
 
 
-def check_matches(kind: str, file: str, side: SideInfo, log_ids: Sequence[str]) -> None:
-    """Raise DataError if an item (or user) file has rows, but none for an id of the log."""
+def check_matches(file: str, side: SideInfo, log_ids: Sequence[str]) -> None:
+    """Raise DataError if an item file has rows, but none for an item of the log."""
     if side.file_ids and side.file_ids.keys().isdisjoint(log_ids):  # data-R90
-        expected = f"ids of {kind}s of the log, such as {log_ids[0]!r}"
+        expected = f"ids of items of the log, such as {log_ids[0]!r}"
         got = f"no such id, but {next(iter(side.file_ids))!r}"
         raise DataError(say(file, expected, got, "compare the form of the ids in both files"))
 
