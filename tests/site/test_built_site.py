@@ -94,7 +94,7 @@ def test_the_guide_has_the_output_of_its_commands(site):
     assert "hit_rate@10" in guide
     nightly = (site / "guide" / "nightly_update.html").read_text(encoding="utf-8")
     assert "start from " in nightly
-    assert "the run was trained on all interactions of its log" in nightly
+    assert "with which a run is trained on all interactions of its log" in nightly
     study_page = (site / "guide" / "study_page.html").read_text(encoding="utf-8")
     assert len(study_page) > 100_000
 
