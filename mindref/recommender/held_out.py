@@ -23,6 +23,11 @@ from mindref.run.source import IN_MEMORY, fingerprint
 from mindref.run.training_data import PreparedLog
 
 
+def run_label(run: str) -> str:
+    """Return the name of an earlier run in messages."""
+    return "the model in memory" if run == IN_MEMORY else run
+
+
 class EarlierTraining(NamedTuple):
     """The training data of a run: an entry of the list `trained_on` in config.json."""
 
@@ -37,7 +42,7 @@ class EarlierTraining(NamedTuple):
     @property
     def label(self) -> str:
         """Name of the run in messages."""
-        return "the model in memory" if self.run == IN_MEMORY else self.run
+        return run_label(self.run)
 
 
 Kind = Literal["certain", "possible", "unknown"]
@@ -112,7 +117,7 @@ def earlier_trainings(start: Mapping[str, Any]) -> list[EarlierTraining]:
 
 
 def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> None:
-    """Raise ConfigError, before the log is read, for a start whose log cannot be evaluated on.
+    """Raise ConfigError, before the log is read, if the run was trained on all its interactions.
 
     The log must be that of the run, whose config.json has `facts`; protocol: of the new training.
     """
@@ -163,10 +168,11 @@ def find_trained_targets(
     split: tuple[str, int],
     trainings: Sequence[EarlierTraining],
 ) -> list[TrainedTargets]:
-    """Return the training that certainly had most of the targets; else those that may have had.
+    """Return which earlier trainings used targets of the cases; [] if none did.
 
-    name: test or validation. split: protocol and seed of the cases. Of the trainings that may have
-    had targets, the one with the most and one that cannot be compared are returned, if there are.
+    If trainings certainly used targets, the result is the training with the most. Otherwise it is
+    the training that may have used the most, and one that cannot be compared, if there are such.
+    name: test or validation. split: protocol and seed of the cases.
     """
     protocol, digest, total = split[0], fingerprint(log), len(cases.users)
     if protocol == NO_SPLIT:

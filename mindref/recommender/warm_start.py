@@ -19,7 +19,7 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary, select_features
 from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
-from mindref.recommender.held_out import EarlierTraining, list_trainings
+from mindref.recommender.held_out import EarlierTraining, list_trainings, run_label
 from mindref.recommender.serving import ServedModel
 from mindref.run import array_files, checkpoint
 from mindref.run.source import IN_MEMORY
@@ -91,8 +91,8 @@ class WarmStart(NamedTuple):
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
         counts = {"items": num_known, "new_items": items - num_known}
-        total, found = (int(np.count_nonzero(x)) for x in (self.trained_items, rows[:used] >= 0))
-        counts |= {"trained_items": total, "left_out_items": total - found}
+        total, num_used = (int(np.count_nonzero(x)) for x in (self.trained_items, rows[:used] >= 0))
+        counts |= {"trained_items": total, "left_out_items": total - num_used}
         start = {"run": self.location, "model": digest, "step": self.served.step, **counts}
         trained_on = [x._asdict() for x in self.trainings(digest)]
         return {**start, "trained_on": trained_on}  # model-R59, R62
@@ -111,11 +111,6 @@ class WarmStart(NamedTuple):
     def trainings(self, digest: str = "") -> list[EarlierTraining]:
         """Return the training data of the run and of all runs before it, the latest first."""
         return list_trainings(self.location, digest, self.config, self.served.facts)
-
-
-def run_label(run: str) -> str:
-    """Return the name of an earlier run in messages."""
-    return "the model in memory" if run == IN_MEMORY else run
 
 
 def left_out_warnings(start: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ RULE = pytest.mark.rules("faults-R15")
 
 @pytest.fixture
 def own_shop(shop, tmp_path):
-    """A copy of the log and the files beside it, with the bytes of each file."""
+    """A copy of the log and of the other files in its folder."""
     folder = shutil.copytree(shop.parent, tmp_path / "shop")
     return folder / shop.name
 

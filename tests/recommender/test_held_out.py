@@ -140,7 +140,7 @@ def test_the_last_interactions_of_a_longer_log_are_held_out():
 
 
 def log_of(rows):
-    """Return a log of user -> times; each interaction has its own item."""
+    """Return a log of user -> times; no item occurs twice."""
     events = [(user, f"{user}{i}", t) for user, times in rows.items() for i, t in enumerate(times)]
     return from_arrays(*zip(*events, strict=True))
 
@@ -152,7 +152,7 @@ TUESDAY = {**MONDAY, "a": [1, 2, 8], "b": [3, 9, 10], "c": [1, 2, 3, 4, 8]}
 @pytest.mark.rules("model-R61")
 @pytest.mark.parametrize("is_timed", [True, False])
 def test_validation_targets_of_users_with_two_earlier_interactions_are_counted(is_timed):
-    """leave_last_out trains on both interactions of the user a, who has three on Tuesday."""
+    """leave_last_out trains on both interactions of the user a. On Tuesday, a has three."""
     monday, tuesday = log_of(MONDAY), log_of(TUESDAY)
     if not is_timed:
         monday, tuesday = replace(monday, times=None), replace(tuesday, times=None)
@@ -176,7 +176,7 @@ def test_validation_targets_of_users_with_two_earlier_interactions_are_counted(i
 @pytest.mark.rules("model-R61")
 @pytest.mark.parametrize(("second", "third", "count"), [(6, 9, 0), (5, 9, 1), (4, 7, 1), (4, 6, 0)])
 def test_a_second_interaction_counts_until_the_last_time(second, third, count):
-    """The third interaction tells whether the user had two in the earlier log."""
+    """The time of the third interaction shows whether the earlier log had two of the user."""
     training = training_of(log_of(MONDAY), "leave_last_out")
     tuesday = log_of({**MONDAY, "e": [1, second, third]})
     cases = make_split("leave_last_out", tuesday, make_rng(0, "split")).validation
