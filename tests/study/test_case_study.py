@@ -215,7 +215,7 @@ def test_the_figure_has_users_rules_titles_and_controls(tmp_path):
             assert case_plot.shorten_title(title) in words
         assert f"and {shown.single_rank} for the single vector" in words.replace("\n", " ")
         assert f"{shown.couplings[0][0]:.2f}" in words
-    assert "random behaviours, mean of 20" in words
+    assert "random films, mean of 20" in words
 
 
 HOSTILE = ["$x^2$", "</script><b>&", "a\nb\tc", "‮abc", "电影", "x" * 300, " "]
