@@ -87,7 +87,11 @@ class WarmStart(NamedTuple):
             raise RunError(say(f"start from {run_label(self.run)}", expected, got, todo))
 
     def facts(self, rows: Ints, items: int, used: int) -> dict[str, Any]:
-        """Return the entry of config.json; used: items with an interaction; rows: earlier rows."""
+        """Return the entry `start_from` of config.json.
+
+        rows (V,): the row of each row of the new item table in the earlier table, -1 for a new row.
+        items: the number of items. used: the number of items with an interaction, the first ones.
+        """
         digest = array_files.arrays_digest(flatten(self.served.model.params), {})
         num_known = int(np.count_nonzero(rows[:items] >= 0))
         counts = {"items": num_known, "new_items": items - num_known}
@@ -114,8 +118,9 @@ class WarmStart(NamedTuple):
 
 
 def left_out_warnings(start: Mapping[str, Any]) -> list[str]:
-    """Return a warning if more than half of the trained items of the run have no interaction.
+    """Return a warning if more than half of the items that the earlier run trained are missing.
 
+    An item is missing if it has no interaction in the log of the new training.
     start: the entry `start_from` of config.json; empty without a start.
     """
     left_out, total = start.get("left_out_items", 0), start.get("trained_items", 0)  # model-R63

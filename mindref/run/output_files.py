@@ -22,8 +22,8 @@ TODO = "choose another file"
 def check_output(option: str, path: Path, inputs: Inputs) -> None:
     """Raise ConfigError for an input of the command, and for a path inside a run directory.
 
-    Links are followed. If the log is a folder, its input is the log in it. The item and user files
-    that are read with a log are inputs too.
+    Links are followed. If the log is a folder, the input is the log file in this folder. The item
+    and user files that are read with a log are inputs too.
     """
     target = Path(os.path.realpath(path))
     for folder in target.parents:
