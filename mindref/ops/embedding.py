@@ -61,7 +61,7 @@ def backward(d_out: Array, saved: Saved) -> RowGradient:
     d_rows = weights[:, :, None] * d_out[:, None, :]  # 2 (M, F, D)
     used = weights != 0  # embedding-R6 (M, F)
     if used.all():
-        return sum_rows(rows.reshape(-1), d_rows.reshape(-1, width))  # 1, embedding-R3
+        return sum_rows(rows.reshape(-1), d_rows.reshape(rows.size, width))  # 1, embedding-R3
     return sum_rows(rows[used], d_rows[used])  # 1, embedding-R3
 
 

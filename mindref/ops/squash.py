@@ -67,7 +67,7 @@ def direction_and_length(x: Array) -> tuple[Array, Array]:
     """Return the direction (..., D) and the length (..., 1) of x; a length may be infinite."""
     largest = np.max(np.abs(x), axis=-1, keepdims=True, initial=0)  # (..., 1)
     with np.errstate(invalid="ignore"):  # infinity / infinity is NaN, as numerics-R5 requires
-        scaled = x / np.where(largest == 0, 1, largest)  # squash-R4: components in [-1, 1]
+        scaled = x / np.where(largest == 0, 1, largest)  # squash-R4, numerics-R16
     length = np.sqrt(np.sum(scaled * scaled, axis=-1, keepdims=True))  # in [1, sqrt D]; 0 if x is 0
     with np.errstate(over="ignore"):  # numerics-R10: an infinite length is allowed
         norm = largest * length  # squash-R5: no epsilon

@@ -25,8 +25,9 @@ def project_votes(history: Array, bilinear: Array) -> Array:
 def project_votes_backward(d_votes: Array, history: Array, bilinear: Array) -> tuple[Array, Array]:
     """Return d_history (B, L, D) and d_bilinear (the shape of bilinear)."""
     if bilinear.ndim == 2:
-        width = history.shape[2]
-        d_bilinear = d_votes.reshape(-1, width).T @ history.reshape(-1, width)
+        users, positions, width = history.shape
+        flat = (users * positions, width)
+        d_bilinear = d_votes.reshape(flat).T @ history.reshape(flat)
         return d_votes @ bilinear, d_bilinear
     d_history = np.einsum("lkde,blkd->ble", bilinear, d_votes)
     return d_history, np.einsum("blkd,ble->lkde", d_votes, history)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from mindref.conformance.checks.layouts import INTEGERS
+from mindref.conformance.runner.layouts import LAYOUTS, lay_out
 from mindref.conformance.strategies import read_only
 from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
@@ -118,6 +120,38 @@ def test_inputs_are_unchanged_and_results_are_deterministic(stem, words, dtype):
     first = as_bytes(results(stem, arrays, words))
     assert as_bytes(results(stem, arrays, words)) == first
     assert as_bytes(arrays) == before
+
+
+@CALLS
+@TYPES
+@pytest.mark.rules("numerics-R14")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_in_memory_changes_results_by_rounding_at_most(stem, words, dtype, layout):
+    arrays = arguments(stem, dtype)
+    in_layout = [read_only(lay_out(x, layout)) for x in arrays]
+    for got, want in zip(
+        results(stem, in_layout, words), results(stem, arrays, words), strict=True
+    ):
+        allowed = same_math(dtype) * max(1, np.max(np.abs(want), initial=0))
+        assert np.max(np.abs(got - want), initial=0) <= allowed
+
+
+@pytest.mark.parametrize("stem", ["embedding", "sampled_softmax", "pooled_softmax"])
+@pytest.mark.parametrize("integers", INTEGERS)
+@pytest.mark.rules("numerics-R15")
+def test_the_type_of_integers_changes_no_byte(stem, integers):
+    arrays = arguments(stem, "float32")
+    narrow = [x.astype(integers) if x.dtype.kind == "i" else x for x in arrays]
+    assert as_bytes(results(stem, narrow)) == as_bytes(results(stem, arrays))
+
+
+@pytest.mark.rules("numerics-R15")
+def test_integers_of_different_types_are_compared_as_numbers():
+    arrays = arguments("sampled_softmax", "float64")
+    target, negatives = arrays[3].astype(np.uint8), arrays[4] + 256  # no id is equal
+    far = [*arrays[:4], negatives, *arrays[5:]]
+    mixed = [*arrays[:3], target, negatives, *arrays[5:]]
+    assert as_bytes(results("sampled_softmax", mixed)) == as_bytes(results("sampled_softmax", far))
 
 
 @pytest.mark.rules("numerics-R8")

@@ -162,7 +162,7 @@ def test_short_vectors_keep_every_digit(dtype):
         assert saved.across[0] == pytest.approx(float(5 * n), rel=same_math(dtype))
 
 
-@pytest.mark.rules("squash-R6")
+@pytest.mark.rules("squash-R6", "numerics-R16")
 @TYPES
 def test_unit_has_length_one_for_extreme_vectors(dtype):
     x = extremes(dtype)

@@ -46,7 +46,7 @@ COMPUTED_BY = {
     "routing backward 2.1": "d_logits = out * (d_out - inner)",
     "routing backward 2.2": "d_logits = out * (d_out - inner)",
     "routing backward 1.1": "return d_votes @ bilinear, d_bilinear",
-    "routing backward 1.2": "d_bilinear = d_votes.reshape(-1, width).T @ history",
+    "routing backward 1.2": "d_bilinear = d_votes.reshape(flat).T @ history",
     "squash forward 1": "unit, norm = direction_and_length(x)",
     "squash forward 3": "gain = ",
     "squash forward 4": "return unit * gain",
