@@ -91,7 +91,7 @@ class RawPower(Attention):
     deviation = "the power of a signed score"
     seen_in = "PaddleRec, DeepMatch, fun-rec, Wang-Yu-Qing, DeepMatch-Torch"
     rule = "label_attention-R2"
-    mutants = ("power-loses-the-sign",)
+    mutants = ("power-of-a-signed-score", "power-loses-the-sign")
 
     def raised(self, scores: Array, power: float) -> Array:
         return scores**power
@@ -115,6 +115,7 @@ class PowerMultiplied(Attention):
 class AlwaysArgmax(Attention):
     deviation = "only the best interest, for every p"
     seen_in, rule = "ComiRec, torch-rechub, REMI", "label_attention-R3"
+    mutants = ("power-is-always-infinite",)
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return one_hot_of_largest(scores, active)
@@ -126,7 +127,11 @@ class AlwaysArgmax(Attention):
 class InactiveAttended(Attention):
     deviation = "inactive interests are in the softmax"
     seen_in, rule = "fun-rec", "label_attention-R3"
-    mutants = ("inactive-interests-are-read", "softmax-masked-after-the-sum")
+    mutants = (
+        "inactive-interests-are-read",
+        "softmax-masked-after-the-sum",
+        "weights-not-normalised-over-active",
+    )
 
     def weigh(self, scores: Array, active: Bools, power: float) -> Array:
         return super().weigh(scores, np.ones_like(active), power)

@@ -15,7 +15,7 @@ from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.plan import PROFILES, RunSettings
 from mindref.conformance.runner.result import CheckResult
-from mindref.conformance.runner.suite_run import SuiteRun, add_diagnosis
+from mindref.conformance.runner.suite_run import SuiteRun, add_diagnoses
 from tests.public_code.base import BuggyOperator
 
 PRECISION = Precision.of("float64")
@@ -64,4 +64,5 @@ def rerun_check(bug: type[BuggyOperator], name: str) -> tuple[str, ...]:
     subject = BackendImplementation(bug())
     result = run_check(check, subject, PRECISION, EFFORT)
     assert result.status in ("failed", "blocked"), f"{bug.__name__} passes {name}"
-    return named_mutants(add_diagnosis(subject, result._replace(status="failed")).diagnosis)
+    diagnosed = add_diagnoses(subject, [result._replace(status="failed")])
+    return named_mutants(diagnosed[0].diagnosis)
