@@ -28,9 +28,13 @@ from mindref.conformance.runner.plan import PROFILES, unclaimed_reason
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from tests.conformance.correct import NAME, correct_backend
+from tests.conformance.independent.levels import IndependentBackend
 from tests.conformance.mutant_kills import PRECISIONS, write_section
 
 EXAMPLES = 3
+CONCURRENCY_SEEDS = 20
+"""Most seeds of a check of concurrency: it takes seconds, and its numbers decide nothing."""
+
 NULLS = "nulls"
 """Name of the table row of the trivial implementations."""
 
@@ -48,8 +52,9 @@ class Line(NamedTuple):
 
 
 def correct_implementations() -> Implementations:
-    """Return one in reversed order, and one that computes no padding (the backend numba)."""
+    """Return the backends of `correct` and `independent`, and numba, which computes no padding."""
     backends = {NAME: correct_backend(), "numba": load_backend("numba")}
+    backends[IndependentBackend.name] = IndependentBackend()
     return {name: BackendImplementation(backend) for name, backend in backends.items()}
 
 
@@ -59,6 +64,8 @@ def run_implementations(
     """Return a line for each implementation: every check of `stem`, under every seed."""
     lines = {name: Line(name, stem, len(seeds)) for name in implementations}
     for seed, check, precision in product(seeds, checks_of(stem), PRECISIONS):
+        if check.name.startswith("concurrency/") and seed >= seeds[0] + CONCURRENCY_SEEDS:
+            continue
         budget = example_budget(check, examples, seed)
         for name, implementation in implementations.items():
             if not unclaimed_reason(check, implementation):

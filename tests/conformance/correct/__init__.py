@@ -6,8 +6,8 @@ Every sum runs from its last term to its first, with one rounding per term; the 
 Each module checks its arguments with the messages of the reference, and uses no arithmetic of it.
 
 The suite also runs with an implementation that computes only real behaviours and active interests
-(the backend numba), and with gradients of a framework (backends/torch and backends/jax, where they
-are installed).
+(the backend numba), with one of another author (tests/conformance/independent), and with gradients
+of a framework (backends/torch and backends/jax, where they are installed).
 """
 
 from __future__ import annotations
