@@ -17,6 +17,7 @@ Each operator is a pure function of arrays in a module of the same name. JAX dif
     layout.py              batches in few shapes, because each set of shapes is compiled
     arrays.py              the operators as functions of NumPy arrays, with gradients
     level_model.py, level_train.py   the levels `model` and `train`
+    scoring.py             the level `serve`: scores of items
     backend.py             the backend `jax` of mindref
 
 Importing this package does not import JAX. Its modules and functions such as `loss` import JAX.

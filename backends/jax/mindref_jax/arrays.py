@@ -37,6 +37,7 @@ class Operator(NamedTuple):
     function: Callable[..., Any]
     check: Callable[..., None]
     differentiable: tuple[int, ...]
+    defaults: dict[str, Any]  # of the keyword-only arguments
 
 
 DIFFERENTIABLE = {
@@ -47,10 +48,16 @@ DIFFERENTIABLE = {
 """Module of an operator -> the indices of its differentiable arguments."""
 
 OPERATORS = {
-    stem: Operator(getattr(module, stem), module.check_inputs, indices)
+    stem: Operator(
+        function, module.check_inputs, indices, getattr(function, "__kwdefaults__", None) or {}
+    )
     for module, indices in DIFFERENTIABLE.items()
     for stem in [module.__name__.rpartition(".")[2]]
+    for function in [getattr(module, stem)]
 }
+
+SAME_RESULT = {"routing": {"gradient": "all"}}
+"""Stem -> numbers that change only gradients; so their values share the program of `forward`."""
 
 
 class DeviceOperator(NamedTuple):
@@ -69,7 +76,8 @@ class DeviceOperator(NamedTuple):
         optional = () if log_weights is None else (log_weights,)
         with compute_on(self.device):
             arguments = check_arguments(self.stem, (*arrays, *optional), numbers)
-            result = COMPILED[self.stem](arguments, frozenset(numbers.items()))
+            static = static_numbers(self.stem, numbers, **SAME_RESULT.get(self.stem, {}))
+            result = COMPILED[self.stem](arguments, static)
             if self.stem != "routing":
                 return copy_to_numpy(result), None
             out, couplings = result
@@ -89,7 +97,7 @@ def differentiate(
     if stem == "embedding":
         table, rows, weights = arguments
         return [table_gradient(table, rows, weights, d_out)]
-    gradients = GRADIENTS[stem](arguments, frozenset(numbers.items()), d_out)
+    gradients = GRADIENTS[stem](arguments, static_numbers(stem, numbers), d_out)
     return [copy_to_numpy(x) for x in gradients]
 
 
@@ -108,8 +116,23 @@ def check_arguments(stem: str, arrays: Sequence[Array], numbers: Mapping[str, An
         if x.dtype.kind not in "fiub":
             raise ShapeError(f"{stem}: expected a dtype that JAX supports, got {x.dtype}")
     OPERATORS[stem].check(*arrays, **numbers)
-    # JAX needs native byte order; the check raises for other floats
-    return [x.astype(x.dtype.newbyteorder("=")) if x.dtype.kind in "iu" else x for x in arrays]
+    return [convert_integers(x) for x in arrays]
+
+
+def convert_integers(x: Array) -> Array:
+    """Return integers as int64, or uint64 as uint64, in native byte order, which JAX needs.
+
+    So one compiled program serves all integer types. The check raises for other byte orders of
+    floats.
+    """
+    if x.dtype.kind not in "iu":
+        return x
+    return x.astype(np.uint64 if x.dtype.itemsize == 8 and x.dtype.kind == "u" else np.int64)
+
+
+def static_numbers(stem: str, numbers: Mapping[str, Any], **replaced: Any) -> frozenset[Any]:
+    """Return all numbers of an operator, defaults included, as a static argument of jax.jit."""
+    return frozenset({**OPERATORS[stem].defaults, **numbers, **replaced}.items())
 
 
 def call_operator(function: Any, arrays: Sequence[Any], numbers: frozenset[Any]) -> Any:
@@ -152,5 +175,8 @@ def copy_to_numpy(x: Any) -> npt.NDArray[Any]:
 
 
 def copy_to_jax(x: Any) -> Any:
-    """Return a copy of a NumPy array as a JAX array of the same dtype; call in `compute_on`."""
-    return jnp.array(np.asarray(x, order="C"), copy=True)
+    """Return a copy of a NumPy array as a JAX array of the same dtype; call in `compute_on`.
+
+    NumPy copies: jnp.array would compile a copy for each shape.
+    """
+    return jax.device_put(np.array(x, order="C"))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindref.backend import OPERATORS, OPTIONS, Capabilities, FrameworkBackend
+from mindref.backend import OPERATORS, OPTIONS, SUBNORMAL, Capabilities, FrameworkBackend
 from mindref.errors import BackendError, say
 
 
 class JaxBackend(FrameworkBackend):
-    """All three levels, on the default device of JAX or on another device."""
+    """All levels, on the default device of JAX or on another device."""
 
     name, package = "jax", "mindref_jax"
 
@@ -53,15 +53,20 @@ class JaxBackend(FrameworkBackend):
         return make_operators(self.device)
 
     def capabilities(self) -> Capabilities:
-        """Return all operators with all options, and all three levels."""
+        """Return all operators with all options, and all levels."""
         return Capabilities(
             OPERATORS,
-            levels=("ops", "model", "train"),
+            levels=("ops", "model", "train", "serve"),
             gradients="automatic",
             devices=("cpu", "cuda"),  # backend-R16: the devices that `on` accepts
-            options=OPTIONS,
+            options=tuple(rule for rule in OPTIONS if rule != SUBNORMAL),
             families=("mind", "mind_plus"),
+            concurrency=("threads",),  # JAX warns that a fork may hang
         )
+
+    def scores(self, interests: Any, active: Any, items: Any) -> Any:
+        """Return the score (B, N) of each item: the maximum over the active interests."""
+        return self.call("scoring.score_arrays", interests, active, items)
 
     def to_numpy(self, x: Any) -> Any:
         """Return a copy of a JAX array as a NumPy array."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from mindref_jax.shapes import bind_axes, check_row_indices, require_float_dtype
@@ -19,11 +21,13 @@ def embedding(table: Any, rows: Any, weights: Any) -> Any:
     return pool_rows(look_up_rows(jnp.asarray(table), rows), weights)
 
 
+@partial(jax.jit)  # traced once for each shape, also inside other functions
 def look_up_rows(table: Any, rows: Any) -> Any:
     """Return the vectors (..., D) of rows (...) of a table; NaN for a row outside the table."""
     return table.at[rows].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
+@partial(jax.jit)
 def pool_rows(vectors: Any, weights: Any) -> Any:
     """Return the sums over F of vectors (..., F, D) with weights (..., F)."""
     scaled = vectors * weights[..., None]

@@ -23,8 +23,14 @@ def label_attention(interests: Any, target: Any, active: Any, *, power: float) -
     active interests. While JAX traces, the vector of such a user is zero.
     """
     check_inputs(interests, target, active, power)
+    return attend(interests, target, active, float(power))
+
+
+@partial(jax.jit, static_argnames="power")  # traced once for each shape, also in other functions
+def attend(interests: Any, target: Any, active: Any, power: float) -> Any:
+    """Return `label_attention` of checked arguments."""
     interests = jnp.where(active[:, :, None], interests, 0)  # label_attention-R4
-    weights = attention_weights(interests, target, active, float(power))
+    weights = attention_weights(interests, target, active, power)
     return matmul(weights[:, None, :], interests)[:, 0]  # label_attention-R7
 
 

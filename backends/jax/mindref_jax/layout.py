@@ -25,6 +25,13 @@ the table.
 """
 
 
+MIN_ROWS = 16
+"""Least number of distinct rows, unless there are none: small batches share a shape.
+
+A padded row is outside the table and has no number in the batch, so it changes no result.
+"""
+
+
 class Rows(NamedTuple):
     """The distinct rows of a table that a batch reads; the index of a row is its number."""
 
@@ -139,7 +146,8 @@ def number_rows(subject: str, rows: Ints, weights: Any, table_size: int) -> tupl
     number[order] = np.arange(len(distinct))
     num_used = int(used.sum())
     # rows outside the table; distinct, because the scatter assumes unique indices
-    outside = table_size + np.arange(bucket_size(len(distinct)))
+    num_read = bucket_size(max(len(distinct), MIN_ROWS)) if len(distinct) else 0
+    outside = table_size + np.arange(num_read)
     read, written = outside.copy(), outside
     read[: len(distinct)] = distinct[order]
     written[:num_used] = read[:num_used]

@@ -39,7 +39,8 @@ def init(params: Params, config: Config, moments: Moments | None = None) -> Stat
     flat_params = {name: copy_to_jax(x) for name, x in flatten(params).items()}
     if moments is None:
         first, second = (
-            {name: jnp.zeros_like(x) for name, x in flat_params.items()} for _ in range(2)
+            {name: copy_to_jax(np.zeros(x.shape, x.dtype)) for name, x in flat_params.items()}
+            for _ in range(2)
         )
         return State(flat_params, first, second, kind=type(params))  # optimiser-R8
     first, second = (

@@ -82,6 +82,7 @@ def pool_scores_jvp(
 pool_scores.defjvp(pool_scores_jvp)
 
 
+@partial(jax.jit, static_argnames="sharpness")  # traced once for each shape
 def scores_and_weights(products: Any, active: Any, sharpness: float) -> tuple[Any, Any]:
     """Return the scores (B, S), and the weights of the interests in each score (B, K, S)."""
     active = active[..., None]  # (B, K, 1)

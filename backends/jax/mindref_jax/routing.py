@@ -69,7 +69,8 @@ def apply_factors(couplings: Any, factors: Any) -> Any:
 def project_votes(history: Any, bilinear: Any) -> Any:
     """Return the votes S e_i (B, L, D), or S_ik e_i for each pair (B, K, L, D)."""
     if bilinear.ndim == 2:
-        rows = history.reshape(-1, history.shape[2])  # one product, also in the gradients
+        users, positions, width = history.shape
+        rows = history.reshape(users * positions, width)  # one product, also in the gradients
         return matmul(rows, bilinear.T).reshape(history.shape)  # routing-R1
     precision = jax.lax.Precision.HIGHEST
     return jnp.einsum("lkde,ble->bkld", bilinear, history, precision=precision)  # routing-R25

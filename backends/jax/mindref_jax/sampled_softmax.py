@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -51,6 +52,7 @@ def sampled_softmax(
     return cross_entropy(target_logit, negative_logits, hits).mean()  # sampled_softmax-R5
 
 
+@partial(jax.jit)  # traced once for each shape, also inside other functions
 def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
     """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,6 +18,12 @@ def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
     The mask broadcasts to the logits. Raises ShapeError for a wrong shape, dtype or axis.
     """
     check_inputs(logits, mask, axis)
+    return masked_softmax(logits, mask, axis)
+
+
+@partial(jax.jit, static_argnames="axis")  # traced once for each shape, also in other functions
+def masked_softmax(logits: Any, mask: Any, axis: int) -> Any:
+    """Return `softmax` of checked arguments."""
     masked_logits = jnp.where(mask, logits, -jnp.inf)  # softmax-R2
     largest = jax.lax.stop_gradient(masked_logits.max(axis, keepdims=True, initial=-jnp.inf))
     exponentials = jnp.exp(masked_logits - jnp.where(largest == -jnp.inf, 0, largest))  # softmax-R3

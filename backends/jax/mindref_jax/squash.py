@@ -24,6 +24,7 @@ def squash(x: Any, *, kind: str) -> Any:
     return unit_direction(x) if kind == "unit" else squash_capsules(x)  # squash-R6
 
 
+@partial(jax.jit)  # traced once for each shape, also inside other functions
 def unit_direction(x: Any) -> Any:
     """Return x / |x|, zero for zero."""
     # for a constant x, XLA would rewrite (x s) (x s) as (x x) (s s), and s s overflows
@@ -51,31 +52,38 @@ def power_of_two_scale(x: Any) -> Any:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=())
-def capsule_norm(x: Any) -> Any:
-    """Return |x| (..., 1). The derivative is the direction, without squares of tiny numbers."""
-    return (unit_direction(x) * x).sum(-1, keepdims=True)
+def norm_and_direction(x: Any) -> tuple[Any, Any]:
+    """Return |x| (..., 1) and x / |x|.
+
+    The derivative of |x| is the direction, without squares of tiny numbers.
+    """
+    direction = unit_direction(x)
+    return (direction * x).sum(-1, keepdims=True), direction
 
 
-def capsule_norm_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
-    """Return |x| and its tangent."""
+def norm_and_direction_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    """Return |x| and x / |x|, and their tangents."""
     (x,), (d_x,) = primals, tangents
-    return capsule_norm(x), (unit_direction(x) * d_x).sum(-1, keepdims=True)
+    direction, d_direction = jax.jvp(unit_direction, primals, tangents)
+    norm, d_norm = ((direction * vector).sum(-1, keepdims=True) for vector in (x, d_x))
+    return (norm, direction), (d_norm, d_direction)
 
 
-capsule_norm.defjvp(capsule_norm_jvp)
+norm_and_direction.defjvp(norm_and_direction_jvp)
 
 
+@partial(jax.jit)
 def squash_capsules(x: Any) -> Any:
     """Return x n / (1 + n^2) for the length n of x.
 
     For n <= 1 this form gives tiny vectors their slopes. For n > 1 it is computed as
     direction / (1 + r^2) with r = 1 / n, so that no square overflows.
     """
-    n = capsule_norm(x)
+    n, direction = norm_and_direction(x)
     short = n <= 1
     inner = jnp.where(short, n, 1)
     r = 1 / jnp.where(short, 1, n)  # zero if n is infinite
-    long = unit_direction(x) / (1 + r * r)
+    long = direction / (1 + r * r)
     return jnp.where(short, x * (inner / (1 + inner * inner)), long)  # squash-R1, R2, R5
 
 

@@ -15,8 +15,11 @@ from tests.backends.training import Training
 from mindref.errors import BackendError, ShapeError
 from mindref.ops.squash import KINDS
 from mindref_jax import devices
+from mindref_jax.arrays import COMPILED
 from mindref_jax.backend import JaxBackend
 from mindref_jax.squash import squash
+
+AXIS = "interests"  # the default of routing
 
 
 class TestFrameworkInterface(FrameworkInterface):
@@ -65,6 +68,27 @@ def test_ids_are_compared_in_64_bits() -> None:
     )
     assert hit == 0
     assert other == pytest.approx(np.log(2), rel=1e-6)
+
+
+@pytest.mark.rules("numerics-R15")
+def test_one_program_serves_all_integer_types() -> None:
+    x, log = np.ones((3, 5)), np.zeros(3)
+    program, sizes = COMPILED["sampled_softmax"], set()
+    for dtype in ("int64", "int8", "uint32", ">i4", "int64"):
+        ids = np.arange(3).astype(dtype)
+        JaxBackend().ops.sampled_softmax.forward(x, x, x, ids, np.arange(3), log, log)
+        sizes.add(program._cache_size())
+    assert len(sizes) == 1
+
+
+def test_numbers_that_give_the_same_result_share_a_program() -> None:
+    x, mask, logits = np.ones((1, 2, 3)), np.ones((1, 2), bool), np.zeros((1, 2, 4))
+    arrays, active = (x, mask, np.eye(3), logits), np.ones((1, 4), bool)
+    sizes = set()
+    for numbers in ({"gradient": "all"}, {"gradient": "last"}, {"gradient": "all", "axis": AXIS}):
+        JaxBackend().ops.routing.forward(*arrays, active, iterations=2, **numbers)
+        sizes.add(COMPILED["routing"]._cache_size())
+    assert len(sizes) == 1
 
 
 @pytest.mark.rules("squash-R3", "squash-R4", "squash-R5")

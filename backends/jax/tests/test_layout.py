@@ -12,7 +12,7 @@ from mindref.models import mind
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, flatten
 from mindref_jax.backend import JaxBackend
-from mindref_jax.layout import bucket_size, number_rows, trim_histories
+from mindref_jax.layout import MIN_ROWS, bucket_size, number_rows, trim_histories
 from mindref_jax.level_train import take_step
 
 WORKLOAD = Workload(
@@ -96,6 +96,14 @@ def test_rows_with_only_weight_zero_are_not_written() -> None:
     assert (numbered.written[numbered.num_written :] >= 5).all()
     assert (numbered.read[items.rows] == rows).all()
     assert len(set(numbered.written)) == len(numbered.written)
+
+
+def test_small_numbers_of_rows_share_one_size() -> None:
+    for count in (1, 9, MIN_ROWS, MIN_ROWS + 1):
+        rows, _ = number_rows("catalogue", np.arange(count)[:, None], np.ones((count, 1)), count)
+        assert len(rows.read) == max(MIN_ROWS, bucket_size(count))
+    empty, _ = number_rows("profile", np.zeros((3, 0), int), np.ones((3, 0)), 0)
+    assert len(empty.read) == 0
 
 
 @pytest.mark.parametrize("shape", [(0, 2), (3, 0), (1, 1), (400, 2)])

@@ -47,7 +47,8 @@ def test_each_option_with_a_loss(index: int) -> None:
         **PLUS_LOSSES[(3 * index + 1) % len(PLUS_LOSSES)],
         **PLUS_OPTIONS[index],
     }
-    w = plus_world(3, keep=index % 2 == 0, **settings)
+    # a world in which rounding of the parameters changes results by less than the tolerance
+    w = plus_world(5, keep=index % 2 == 0, **settings)
     assert_matches_reference(w, JaxBackend(), NumpyBackend(), f"{settings}")
 
 

@@ -18,6 +18,7 @@ tensors, and PyTorch differentiates it:
     tower.py, export.py    the user tower as a traceable module, and its files for serving
     arrays.py              the operators as functions of NumPy arrays, with gradients
     level_model.py, level_train.py   the levels `model` and `train`
+    scoring.py             the level `serve`: scores of items
     compiled.py            a training step with a compiled graph
     distributed.py         a training step of several processes
     backend.py             the backend `torch` of mindref

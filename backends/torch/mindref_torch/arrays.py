@@ -118,6 +118,8 @@ def to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
 def copy_to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
     """Return a copy as a tensor of the same dtype, for any strides of the array."""
     x = np.asarray(x, order="C")
+    if any(stride < 0 for stride in x.strides):  # of an axis of size 1
+        x = x.copy()
     if x.dtype == bfloat16:
         return torch.tensor(x.view(np.int16), device=device).view(torch.bfloat16)
     return torch.tensor(x, device=device)

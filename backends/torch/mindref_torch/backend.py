@@ -15,7 +15,7 @@ from mindref.shapes import Array
 
 
 class TorchBackend(FrameworkBackend):
-    """All three levels on one device; between steps, parameters stay tensors on it."""
+    """All levels on one device; between steps, parameters stay tensors on it."""
 
     name, package = "torch", "mindref_torch"
 
@@ -28,13 +28,13 @@ class TorchBackend(FrameworkBackend):
         return self.device
 
     def capabilities(self) -> Capabilities:
-        """Return all operators with all options, and all three levels.
+        """Return all operators with all options, and all levels.
 
         The operators also support bfloat16. They compute in float32 and round each result once.
         """
         return Capabilities(
             OPERATORS,
-            levels=("ops", "model", "train"),
+            levels=("ops", "model", "train", "serve"),
             gradients="automatic",
             dtypes=(
                 ("float64", "float64"),
@@ -44,6 +44,7 @@ class TorchBackend(FrameworkBackend):
             devices=("cpu", "cuda"),
             options=OPTIONS,
             families=("mind", "mind_plus"),
+            concurrency=("threads",),  # the threads of PyTorch are absent after a fork
         )
 
     def on(self, device: str) -> TorchBackend:
@@ -57,6 +58,10 @@ class TorchBackend(FrameworkBackend):
             todo = "pip install 'torch>=2.2'"
             raise BackendError(say("backend torch", "PyTorch", error, todo)) from error
         return type(self)(devices.resolve_device(device))
+
+    def scores(self, interests: Any, active: Any, items: Any) -> Any:
+        """Return the score (B, N) of each item: the maximum over the active interests."""
+        return self.call("scoring.score_arrays", interests, active, items, self.device)
 
     def join(self, rank: int, world: int) -> Callable[[str], list[str]]:
         """Join the process group of torchrun; later calls of `init` and `step` are distributed.
@@ -83,6 +88,10 @@ class Compiled(TorchBackend):
 
     name = "mindref_torch:Compiled"
     join = None  # type: ignore[assignment]  # backend-R17: an error before the first step
+
+    def capabilities(self) -> Capabilities:
+        """Return the claims of `torch`, without threads: compilation in threads is not tested."""
+        return super().capabilities()._replace(concurrency=())
 
     def on(self, device: str) -> TorchBackend:
         """Return the backend on a device; raises BackendError if PyTorch cannot compile for it."""
