@@ -31,25 +31,24 @@ OPERATORS = (  # backend-R8
     "label_attention",
     "sampled_softmax",
 )
-DEFAULT_OPTIONS = (
-    "squash-R6",
-    "squash-R7",
-    "routing-R9",
-    "routing-R25",
-    "routing-R26",
-    "routing-R27",
-)
+DEFAULT_OPTIONS = ("squash-R6", "squash-R7", *(f"routing-R{n}" for n in (9, 25, 26, 27)))
 """Options that a backend claims by default."""
 
 LOG_WEIGHTS = tuple(f"routing-R{n}" for n in range(32, 40))
 """Rules of the routing argument `log_weights`. They are newer, so a backend must claim them."""
 
-OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS)
+SUBNORMAL = "numerics-R16"
+"""Rule of subnormal numbers. XLA treats them as zero, so a backend must claim the rule."""
+
+OPTIONS = (*DEFAULT_OPTIONS, *LOG_WEIGHTS, SUBNORMAL)
 """The optional features of the operators: a backend may leave out what it does not claim."""
 
 CONTRACT_FAMILY = "mind"  # which every backend of level 2 or 3 computes
 FAMILIES = (CONTRACT_FAMILY, "mind_plus", "youtube_dnn")
 """Model families that a backend may claim for levels 2 and 3 (backend-R19)."""
+
+CONCURRENCY = ("threads", "fork")
+"""Claims: the results are the same in concurrent threads, and in the child of a fork."""
 
 SEPARATE_PACKAGES = ("torch", "jax")
 """Backends in separate packages. Each is an extra of the same name."""
@@ -68,6 +67,7 @@ class Capabilities(NamedTuple):
     devices: tuple[str, ...] = ("cpu",)
     options: tuple[str, ...] = DEFAULT_OPTIONS  # labels of implemented optional features
     families: tuple[str, ...] = (CONTRACT_FAMILY,)  # that levels 2 and 3 compute
+    concurrency: tuple[str, ...] = ()  # of "threads", "fork" (backend-R18, R22)
 
 
 class Backend(Protocol):
@@ -111,7 +111,7 @@ class NumpyBackend:
 
     def capabilities(self) -> Capabilities:
         """Return all operators; levels 2 and 3 are composed from them."""
-        return Capabilities(OPERATORS, options=OPTIONS)  # backend-R13
+        return Capabilities(OPERATORS, options=OPTIONS, concurrency=CONCURRENCY)  # backend-R13
 
     def to_numpy(self, x: Any) -> Any:
         """Return x, which is already a NumPy array."""

@@ -1,6 +1,7 @@
 """The contract of a backend, and the registry."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import mindref.ops
 from mindref.backend import (
+    DEFAULT_OPTIONS,
     OPERATORS,
     SEPARATE_PACKAGES,
     Capabilities,
@@ -228,3 +230,8 @@ def test_the_worked_example_shows_the_capabilities_of_numpy():
     assert result == example["capabilities"]
     assert isinstance(backend.capabilities(), Capabilities)
     assert backend.to_numpy(3) == backend.from_numpy(3) == 3
+
+
+def test_the_page_lists_the_options_that_are_claimed_by_default():
+    (text,) = re.findall(r"The default is ([^.]*)\.", spec_pages.text("backend"))
+    assert tuple(re.findall(r"[a-z_]+-R\d+", text)) == DEFAULT_OPTIONS

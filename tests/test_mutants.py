@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import datetime
@@ -32,7 +33,7 @@ REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "mindref"
 REFERENCE_PEERS = "tests/kernels/"
 LIBRARIES = (np, np.linalg, np.random.Generator, np.ndarray, str, bytes, dict, list, datetime, Path)
-LIBRARIES += (json, math, os, shutil, stat, time)
+LIBRARIES += (json, math, os, shutil, stat, threading, time)
 """Objects whose attributes a mutant may use although the package does not."""
 NO_TESTS = 5
 """Exit code of pytest if no test was selected."""

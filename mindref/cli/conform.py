@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from mindref.cli import settings
+from mindref.cli import settings, signals
+from mindref.cli.conform_progress import conformance_progress
 
 if TYPE_CHECKING:
-    from mindref.conformance.runner.result import CheckResult, ConformanceReport
-    from mindref.conformance.runner.suite_run import SuiteRun
+    from mindref.conformance.runner.result import ConformanceReport
 
 PROFILES = ("smoke", "standard", "deep")
 FILES = ("output", "markdown", "junit", "badge")
@@ -57,6 +56,15 @@ FILES = ("output", "markdown", "junit", "badge")
     "--junit", type=settings.FILE, help="Write the report as JUnit XML." + settings.REPLACED
 )
 @click.option("--badge", type=settings.FILE, help="Write the text for a badge." + settings.REPLACED)
+@click.option(
+    "--fail-fast", is_flag=True,
+    help="Stop after the first check that failed, and report only the results so far.",
+)  # fmt: skip
+@click.option(
+    "--processes", type=click.IntRange(1, 64), metavar="N",
+    help="Number of processes that run the checks, from 1 to 64. Results do not depend on it."
+    " [default: number of cores, at most 4; with a GPU 1]",
+)  # fmt: skip
 @settings.json_option
 def conform_command(
     words: tuple[str, ...],
@@ -67,6 +75,8 @@ def conform_command(
     expectations: Path | None,
     scripts: Path,
     older: Path | None,
+    fail_fast: bool,
+    processes: int | None,
     as_json: bool,
     **files: Path | None,
 ) -> int:
@@ -79,35 +89,60 @@ def conform_command(
     The environment variable MINDREF_SITE, the address or the folder of the documentation site,
     completes the addresses of rules.
 
-    Exit code 0: the backend conforms; 1: it does not; 2: it was not tested.
+    Exit code 0: the backend conforms; 1: it does not; 2: it was not tested; 130: stopped by Ctrl-C.
+    Then the report has the results so far.
     """
     settings.set_threads(None, name)
     from mindref.conformance import requirements
 
     requirements.require_extra()
     check_files(files, scripts, expectations)
-    from mindref.conformance.report import diff, json_report, rule_address
+    from mindref.conformance.report import diff, rule_address
     from mindref.conformance.runner.plan import RunSettings
+    from mindref.conformance.runner.processes import default_processes
+    from mindref.conformance.runner.stopped_run import stopped_report
     from mindref.conformance.runner.suite_run import SuiteRun
 
     rule_address.site_root()  # an invalid MINDREF_SITE is an error before the checks run
     old = diff.read_earlier_report(older) if older is not None else None
-    suite_run = SuiteRun(name, words, RunSettings(profile, seed), expectations, scripts, device)
-    with conformance_progress(suite_run) as on_result:
-        report = suite_run.report(on_result)
-    content = json_report.suite_report_json(report)
-    changes = diff.report_changes(old, content) if old is not None else []
-    if old is not None:
-        content["changes"] = [change._asdict() for change in changes]
+    settings_of_run = RunSettings(profile, seed)
+    count = processes or default_processes(device)
+    suite_run = SuiteRun(name, words, settings_of_run, expectations, scripts, device, count)
+    write = ReportWriter(old, files, as_json)
     try:
-        save_reports(report, content, files)
-    finally:  # print the report even if it cannot be written, for example to a full disk
-        if as_json:
-            click.echo(json_report.json_text(content), nl=False)
-        else:
-            changed = diff.change_lines(changes, old, content) if old is not None else []
-            print_conformance(report, list(changed))
+        with conformance_progress(suite_run) as on_result:
+            report = suite_run.report(on_result, fail_fast=fail_fast)
+    except KeyboardInterrupt as error:  # conformance-R24
+        if suite_run.unattributed:
+            write(stopped_report(suite_run, signals.signal_name(error)))
+        raise
+    write(report)
     return 0 if report.conforms else 1
+
+
+class ReportWriter(NamedTuple):
+    """Writes a report to standard output and to the requested files."""
+
+    older: dict[str, Any] | None  # earlier report to compare with
+    files: dict[str, Path | None]
+    as_json: bool
+
+    def __call__(self, report: ConformanceReport) -> None:
+        """Write the files, and print the report, also if a file cannot be written."""
+        from mindref.conformance.report import diff, json_report
+
+        content = json_report.suite_report_json(report)
+        changes = diff.report_changes(self.older, content) if self.older is not None else []
+        if self.older is not None:
+            content["changes"] = [change._asdict() for change in changes]
+        try:
+            save_reports(report, content, self.files)
+        finally:  # print the report even if it cannot be written, for example to a full disk
+            if self.as_json:
+                click.echo(json_report.json_text(content), nl=False)
+            else:
+                lines = diff.change_lines(changes, self.older, content) if self.older else []
+                print_conformance(report, list(lines))
 
 
 def check_files(files: dict[str, Path | None], scripts: Path, expectations: Path | None) -> None:
@@ -150,19 +185,3 @@ def print_conformance(report: ConformanceReport, changed: list[str]) -> None:
     terminal.print_suite_report(report, console)
     for line in changed:
         terminal.print_wrapped(console, line)
-
-
-@contextmanager
-def conformance_progress(suite_run: SuiteRun) -> Iterator[Callable[[CheckResult], None]]:
-    """Show a progress bar on standard error if it is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("testing", total=len(suite_run.keys()))
-
-        def on_result(result: CheckResult) -> None:
-            bar.update(task, advance=1, description=result.check)
-
-        yield on_result

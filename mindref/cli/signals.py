@@ -34,6 +34,12 @@ def signal_exit_code(error: BaseException | None) -> int:
     return 128 + (error.number if isinstance(error, EndedBySignal) else signal.SIGINT)  # faults-R9
 
 
+def signal_name(error: BaseException) -> str:
+    """Return "Ctrl-C", or the name of another signal, for the exception of a signal."""
+    number = error.number if isinstance(error, EndedBySignal) else signal.SIGINT
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
 @contextmanager
 def raise_on_signals() -> Iterator[None]:
     """Make the signals raise EndedBySignal in this block; no-op outside the main thread."""

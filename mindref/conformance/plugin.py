@@ -123,6 +123,24 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+SELECTIONS = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+"""Options of pytest that run only some of the tests: -k, -m, --deselect, --lf, --sw."""
+
+
+def is_selection(config: pytest.Config) -> bool:
+    """Return whether the command line selects tests: by an option, or by a node id (A.py::B).
+
+    The main process of pytest-xdist receives no hook `pytest_deselected`.
+    """
+    options = (config.getoption(name, None) for name in SELECTIONS)
+    return any(options) or any("::" in str(argument) for argument in config.args)
+
+
+def fixtures_of(item: pytest.Item) -> list[str]:
+    """Return the names of the fixtures of a test; [] if it is no function."""
+    return list(getattr(item, "fixturenames", ()))
+
+
 class RunSummary:
     """Collects the results of all checks. Fails the session if the backend does not conform."""
 
@@ -130,6 +148,11 @@ class RunSummary:
         self.config = config
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.planned = 0
+        self.deselected = is_selection(config)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Store that an option or a plugin deselected checks."""
+        self.deselected = self.deselected or any("check" in fixtures_of(item) for item in items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Store the result of a check, if `report` has one."""
@@ -140,8 +163,14 @@ class RunSummary:
             self.planned = int(str(properties[PLANNED]))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Fail the session if the backend does not conform."""
-        if self.rows and exitstatus == pytest.ExitCode.OK and not self.report().conforms:
+        """Fail the session if the backend does not conform.
+
+        If the user selected tests and all of them passed, the session passes without a verdict.
+        """
+        if not self.rows or exitstatus != pytest.ExitCode.OK:
+            return
+        report = self.report()
+        if not report.conforms and not report.no_verdict:  # conformance-R25
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
@@ -168,11 +197,15 @@ class RunSummary:
         run = session_run(self.config)
         results = tuple(result_from_json(row) for row in self.rows.values())
         partial = bool(run.words) or len(results) < self.planned
+        reason = "the selection of tests" if self.deselected else ""
+        if self.config.getoption("maxfail"):
+            reason = "-x or --maxfail"
         return run.report_of(
             results,
             self.planned,
             expectations.tolerance_remarks(run.expected),
             expectations.stale_lines(run.expected, results, partial=partial),
+            reason if len(results) < self.planned else "",
         )
 
 
@@ -183,7 +216,7 @@ def problem_lines(report: ConformanceReport) -> list[str]:
     missing = report.planned - len(report.results)
     lines = [f"remark: {line}" for line in report.remarks]
     lines += [f"problem: {line}" for line in summary.report_problems(report)]
-    if missing:
+    if missing and not report.stopped:
         todo = "select checks with --mindref-words"
         lines.append(f"problem: {missing} planned checks did not run; {todo}")
     return lines

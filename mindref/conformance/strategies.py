@@ -18,6 +18,10 @@ POOL = (1, 2, 3, 5, 7, 4, 6, 8)
 """Sizes to draw from. Hypothesis shrinks failing examples towards the first sizes."""
 
 
+Sizes = tuple[int, ...] | None
+"""The sizes of the axes of a call. If None, the sizes are drawn."""
+
+
 class RoutingCase(NamedTuple):
     """The array arguments of `routing.forward`, in order."""
 
@@ -70,6 +74,17 @@ def actives(draw: st.DrawFn, users: int, interests: int) -> Bools:
     counts = draw(st.lists(st.integers(1, interests), min_size=users, max_size=users))
     active = np.arange(interests) < np.array(counts)[:, None]
     return read_only(active)
+
+
+def most_positions(rng: np.random.Generator, users: int, length: int) -> Bools:
+    """Return a mask (B, L): true for about nine of ten positions, padding is scattered."""
+    return read_only(rng.random((users, length)) < 0.9)
+
+
+def most_interests(rng: np.random.Generator, users: int, interests: int) -> Bools:
+    """Return a mask (B, K): true for the first K' interests of each user, K / 2 < K' <= K."""
+    counts = rng.integers(interests // 2 + 1, interests + 1, users)
+    return read_only(np.arange(interests) < counts[:, None])
 
 
 @st.composite

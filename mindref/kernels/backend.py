@@ -15,9 +15,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.backend import CONCURRENCY, OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.errors import BackendError, say
+from mindref.kernels.contiguous import contiguous_arrays
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
@@ -39,7 +40,7 @@ def reset_after_fork() -> None:
     and not at the first call, because several threads may make the first call together.
     """
     for backend in list(live_backends):
-        backend.cached_workspace, backend.lock = None, Lock()  # backend-R18
+        backend.cached_workspace, backend.lock = None, Lock()  # backend-R22
 
 
 if hasattr(os, "register_at_fork"):
@@ -79,7 +80,19 @@ def make_step(work: Any, params: Any, batch: Any, catalogue: Catalogue, config: 
     keep = None
     if isinstance(batch, mind_plus.Batch):
         batch, keep = batch
+    batch, catalogue, keep = contiguous_arrays((batch, catalogue, keep))
     return fused_module("step").FusedStep(work, params, batch, catalogue, config, keep)
+
+
+def with_row_types(gradients: Gradients, catalogue: Catalogue, batch: Any) -> Gradients:
+    """Return `gradients`, whose row numbers have the integer types of the arguments."""
+    shared = batch.shared if isinstance(batch, mind_plus.Batch) else batch
+    types = {"items": catalogue.rows.dtype, "profile": shared.histories.profile.dtype}
+    changed = {}
+    for name, dtype in types.items():
+        gradient = getattr(gradients, name)
+        changed[name] = gradient._replace(rows=gradient.rows.astype(dtype, copy=False))
+    return gradients._replace(**changed)
 
 
 class NumbaBackend:
@@ -107,7 +120,9 @@ class NumbaBackend:
         """Claim everything except the general matrices of routing."""
         options = tuple(rule for rule in OPTIONS if rule not in GENERAL)
         levels, families = ("ops", "model", "train"), ("mind", "mind_plus", "youtube_dnn")
-        return Capabilities(OPERATORS, levels, options=options, families=families)
+        return Capabilities(
+            OPERATORS, levels, options=options, families=families, concurrency=CONCURRENCY
+        )
 
     def computes_family(self, config: Config) -> bool:
         """Return whether levels 2 and 3 compute a claimed family with these settings."""
@@ -141,9 +156,9 @@ class NumbaBackend:
     ) -> tuple[Array, Any]:
         """Return the loss of a batch and all gradients, in new arrays."""
         with self.exclusive_workspace() as work:
-            step = make_step(work, params, batch, catalogue, config)
-            result: tuple[Array, Gradients] = step.loss_and_gradients()
-            return result
+            step = make_step(work, contiguous_arrays(params), batch, catalogue, config)
+            loss, gradients = step.loss_and_gradients()
+        return loss, with_row_types(gradients, catalogue, batch)
 
     def interests(
         self, params: Params, histories: mind.Histories, catalogue: Catalogue, config: Config
@@ -151,7 +166,8 @@ class NumbaBackend:
         """Return interests (B, K, D) and active (B, K), in new arrays."""
         forward = fused_module("forward")
         with self.exclusive_workspace() as work:
-            model = forward.FusedForward(work, params, histories, catalogue, config)
+            arrays = contiguous_arrays((params, histories, catalogue))
+            model = forward.FusedForward(work, *arrays, config)
             result: tuple[Array, Bools] = model.run()
             return result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.kernels._jit import jit
+from mindref.kernels.contiguous import contiguous_integers, readonly_contiguous
 from mindref.ops.embedding import RowGradient, Saved, check_row_indices
 from mindref.shapes import Array, Ints, bind_axes, common_float_dtype, require_gradient_shape
 
@@ -18,7 +19,8 @@ def forward(table: Array, rows: Ints, weights: Array) -> tuple[Array, Saved]:
     common_float_dtype("embedding", table=table, weights=weights)
     check_row_indices("embedding", rows, sizes["V"])
     out = np.empty((sizes["M"], sizes["D"]), table.dtype)
-    sum_weighted_rows(table, rows, weights, out)
+    weights = readonly_contiguous(weights)
+    sum_weighted_rows(readonly_contiguous(table), contiguous_integers(rows), weights, out)
     return out, Saved(rows, weights, sizes["D"])
 
 
@@ -28,6 +30,7 @@ def backward(d_out: Array, saved: Saved) -> RowGradient:
     require_gradient_shape("embedding", d_out, (len(rows), width))
     terms = np.flatnonzero(weights)  # m F + f, embedding-R6
     term_rows = rows.reshape(-1)[terms]
+    d_out = readonly_contiguous(d_out)
     order = np.argsort(term_rows, kind="stable")
     starts = np.flatnonzero(np.diff(term_rows[order], prepend=-1))
     values = np.zeros((len(starts), width), d_out.dtype)

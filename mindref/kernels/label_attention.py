@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mindref.kernels._jit import Number, jit, jit_inline
-from mindref.kernels.matmul import writable_contiguous
+from mindref.kernels.contiguous import writable_contiguous
 from mindref.ops import softmax
 from mindref.ops.label_attention import Saved, check_inputs
 from mindref.shapes import Array, Bools, require_gradient_shape

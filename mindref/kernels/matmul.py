@@ -8,7 +8,6 @@ down, so all products of a step use this module.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from scipy.linalg import cython_blas
@@ -30,21 +29,3 @@ def matmul_into(a: Array, b: Array, out: Array) -> None:
 def matmul_transposed_into(a: Array, b: Array, out: Array) -> None:
     """Write a^T b (I, N) of a (M, I) and b (M, N): a sum over their rows."""
     matmul_into(a.T, b, out)
-
-
-def writable_contiguous(x: Any) -> Any:
-    """Return x, or a copy if x is not C-contiguous, aligned and writable.
-
-    All results have one Numba type, so that a function is not compiled again for other layouts.
-    """
-    return np.require(x, requirements=("C", "A", "W"))
-
-
-def readonly_contiguous(x: Array) -> Array:
-    """Return a read-only view of x, or a copy if x is not C-contiguous and aligned.
-
-    All results have the same Numba type, and matrix products need no further copy.
-    """
-    view = np.require(x, requirements=("C", "A")).view()
-    view.flags.writeable = False
-    return view

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.kernels._jit import jit
+from mindref.kernels.contiguous import readonly_contiguous
 from mindref.ops.relu_layer import Saved
 from mindref.shapes import Array, Bools, bind_axes, common_float_dtype, require_gradient_shape
 
@@ -16,9 +17,9 @@ def forward(x: Array, weight: Array, bias: Array, *, relu: bool) -> tuple[Array,
     """Return max(0, x weight + bias) (M, O) of x (M, I), or without the maximum if not `relu`."""
     bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))
     common_float_dtype("relu_layer", x=x, weight=weight, bias=bias)
-    out = x @ weight
+    out = np.ascontiguousarray(x @ weight)
     passed = np.empty(out.shape, np.bool_)
-    relu_inplace(out, bias, relu, passed)
+    relu_inplace(out, readonly_contiguous(bias), relu, passed)
     return out, Saved(x, weight, passed if relu else None)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.errors import ShapeError, say
-from mindref.kernels.matmul import writable_contiguous
+from mindref.kernels.contiguous import writable_contiguous
 from mindref.kernels.routing_backward import route_users_backward
 from mindref.kernels.routing_forward import route_users
 from mindref.ops.routing import AXES, check_inputs
@@ -76,7 +76,7 @@ def forward(
     votes = behaviours @ bilinear.T  # routing-R1
     starts = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
     values = allocate_values(iterations if gradient == "all" else 1, len(votes), active, votes)
-    rows, logits = np.arange(len(votes)), init_logits[mask]
+    rows, logits = np.arange(len(votes)), np.ascontiguousarray(init_logits[mask])
     options = (iterations, AXES[axis] == 1, KINDS.index(kind))
     arguments = (0, len(active), starts, rows, votes, logits, active, *options, values)
     factors = None if log_weights is None else exp_log_weights(log_weights, mask, active)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mindref.kernels import squash
 from mindref.kernels._jit import Number, jit, jit_inline
+from mindref.kernels.contiguous import contiguous_integers, readonly_contiguous
 from mindref.kernels.exponential import exp_inplace_flush
 from mindref.ops.sampled_softmax import Saved, check_inputs
 from mindref.ops.squash import Saved as Squashed
@@ -33,6 +34,8 @@ def forward(
     """Return the mean loss () of users, their target items and shared negatives."""
     logs = (target_log_expected, negative_log_expected)
     check_inputs(user, target, negatives, target_ids, negative_ids, *logs, temperature)
+    target_log_expected, negative_log_expected = map(readonly_contiguous, logs)
+    user, target, negatives = map(readonly_contiguous, (user, target, negatives))
     units: tuple[Squashed | None, ...] = (None, None, None)
     if normalise:
         squashed = [squash.forward(x, kind="unit") for x in (user, target, negatives)]
@@ -41,8 +44,9 @@ def forward(
     products = user @ negatives.T  # (B, S)
     d_target_logit = np.empty(len(user), user.dtype)
     one, divisor = user.dtype.type(1), user.dtype.type(temperature)
-    ids = (target_ids, negative_ids)
-    total = cross_entropy(user, target, *ids, *logs, divisor, one, products, d_target_logit)
+    target_ids, negative_ids = map(contiguous_integers, (target_ids, negative_ids))
+    items = (target_ids, negative_ids, target_log_expected, negative_log_expected)
+    total = cross_entropy(user, target, *items, divisor, one, products, d_target_logit)
     out: Any = user.dtype.type(total / len(user))  # sampled_softmax-R5
     return out, Saved(user, target, negatives, units, products, temperature)
 

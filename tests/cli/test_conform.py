@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import signal
 from xml.etree import ElementTree as xml
 
 import jsonschema
 import pytest
 
 from mindref.backend import list_backends
+from mindref.cli.signals import EndedBySignal
 from mindref.conformance.report import json_report
 from mindref.conformance.runner.suite_run import SuiteRun
 from tests.conformance import small
@@ -88,7 +90,7 @@ def test_files_hold_the_same_report(cli, tmp_path):
     assert output == result.out
     assert badge == report_of(result)["badge"] + "\n"
     assert markdown.startswith(f"# {SMALL}:wrong_gradient does not conform")
-    assert xml.fromstring(junit).get("failures") == "2"
+    assert xml.fromstring(junit).get("failures") == "4", "two are blocked"
 
 
 def expectation_options(tmp_path, text):
@@ -160,7 +162,7 @@ def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli,
 def test_an_invalid_site_is_an_error_before_the_checks_run(cli, monkeypatch):
     monkeypatch.setenv("MINDREF_SITE", "/nowhere")
     reports = []
-    monkeypatch.setattr(SuiteRun, "report", lambda self, on_result: reports.append(self))
+    monkeypatch.setattr(SuiteRun, "report", lambda self, *_, **__: reports.append(self))
     error = cli.error_line("conform", "--backend", f"{SMALL}:right")
     assert "MINDREF_SITE: expected an address" in error
     assert "got /nowhere; correct or unset the variable" in error
@@ -190,3 +192,78 @@ def test_a_report_that_cannot_be_written_is_printed(cli, monkeypatch):
     assert result.code == 2
     assert result.out.endswith("conforms\n")
     assert "nowhere/badge.txt: expected a place that can be written" in result.err
+
+
+@pytest.mark.rules("conformance-R22")
+def test_fail_fast_reports_the_first_failure_and_what_did_not_run(cli, tmp_path):
+    result = conform(cli, "wrong_gradient", "--fail-fast", "--output", "report.json")
+    assert result.code == 1
+    assert "planned 8 ≠ 1 passed + 1 failed + 1 blocked" in result.out
+    flat = " ".join(result.out.split())
+    assert "Incomplete: 5 planned checks did not run, because of --fail-fast." in flat
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(json_report.suite_report_schema()).validate(found)
+    assert (found["complete"], found["stopped"]) == (False, "--fail-fast")
+    assert conform(cli, "right", "--fail-fast").code == 0
+
+
+def interrupt_after(monkeypatch, count, error):
+    """Let the progress raise `error` after `count` results, as a signal does."""
+    results = []
+
+    def on_result(result):
+        results.append(result)
+        if len(results) == count:
+            raise error
+
+    monkeypatch.setattr("mindref.cli.conform_progress.conformance_lines", lambda run: on_result)
+
+
+@pytest.mark.rules("conformance-R24")
+@pytest.mark.parametrize(
+    ("error", "code", "name"),
+    [(KeyboardInterrupt(), 130, "Ctrl-C"), (EndedBySignal(signal.SIGTERM), 143, "SIGTERM")],
+)
+def test_a_signal_keeps_the_results_so_far(error, code, name, cli, monkeypatch, tmp_path):
+    interrupt_after(monkeypatch, 3, error)
+    words = ("output", "markdown", "junit", "badge")
+    files = [text for word in words for text in (f"--{word}", f"report.{word}")]
+    result = conform(cli, "wrong_gradient", *files)
+    assert (result.code, result.err.strip()) == (code, "Stopped.")
+    assert f"Incomplete: 5 planned checks did not run, because of {name}." in result.out
+    texts = [(tmp_path / f"report.{word}").read_text(encoding="utf-8") for word in words]
+    output, markdown, junit, badge = texts
+    assert json.loads(output)["stopped"] == name
+    assert not json.loads(output)["complete"]
+    assert f"because of {name}" in markdown
+    assert f"({name})" in junit
+    assert badge.startswith("incomplete: ")
+
+
+@pytest.mark.rules("conformance-R24")
+def test_a_signal_before_the_first_result_keeps_older_files(cli, monkeypatch, tmp_path):
+    (tmp_path / "report.json").write_text("older")
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SuiteRun, "report", interrupt)
+    result = conform(cli, "right", "--output", "report.json")
+    assert (result.code, result.out) == (130, "")
+    assert (tmp_path / "report.json").read_text() == "older"
+
+
+def test_off_a_terminal_a_line_per_page_shows_the_progress(cli, monkeypatch):
+    assert conform(cli, "right").err == "", "a short run prints no line"
+    monkeypatch.setattr("mindref.cli.conform_progress.SECONDS", 0.0)
+    lines = conform(cli, "right", "--json").err.splitlines()
+    assert [line.rsplit(", ", 1)[0] for line in lines] == [
+        f"softmax: {count} of 8 checks" for count in range(1, 9)
+    ]
+    assert all(line.endswith(" s") for line in lines)
+
+
+@pytest.mark.parametrize("number", ["0", "65", "two"])
+def test_a_number_of_processes_out_of_range_is_wrong_usage(number, cli):
+    error = cli.error("conform", "--backend", f"{SMALL}:right", "--processes", number)
+    assert "Invalid value for '--processes'" in error

@@ -36,7 +36,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attribution, "check_operators", lambda: dict.fromkeys(NAMES, "softmax"))
     small_manifest = manifest.build_manifest(SPECS)
     monkeypatch.setattr(manifest, "load_manifest", lambda: small_manifest)
-    monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
+    monkeypatch.setattr(suite_run, "add_diagnoses", lambda implementation, results, seed: results)
 
 
 def doubled(d_out: Any, saved: Any) -> Any:

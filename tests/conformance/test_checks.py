@@ -8,15 +8,20 @@ import re
 
 import pytest
 
+from mindref import ops
+from mindref.backend import OPTIONS
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import backend_of
 from mindref.conformance.runner import manifest
-from mindref.conformance.runner.call import BackendImplementation
+from mindref.conformance.runner.call import OPTIONAL, BackendImplementation
 from mindref.conformance.runner.check import CHECKS_PACKAGE, FAMILY_OF, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.composed_backend import ComposedBackend
 from mindref.conformance.runner.plan import PROFILES
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
+from mindref.models import mind
 from mindref.ops import OPS
+from mindref.training import optimiser
 from tests import spec_pages
 
 CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend", *FAMILY_OF)
@@ -64,6 +69,60 @@ def test_a_check_cites_rules_and_states_its_requirement_in_one_sentence(check):
 
 def test_the_shipped_manifest_is_current():
     assert manifest.load_manifest() == manifest.build_manifest(spec_pages.SPECS)
+
+
+@pytest.mark.rules("conformance-R27")
+def test_on_each_page_properties_of_results_are_before_agreement():
+    checks = [check for check in all_checks() if not check.name.startswith("golden/")]
+    pages = list(dict.fromkeys(check.page for check in checks))
+    assert [c.page for c in checks] == [c.page for p in pages for c in checks if c.page == p]
+    for page in pages:
+        kinds = [c.agreement for c in checks if c.page == page and not c.gradient]
+        assert kinds == sorted(kinds), page
+    names = [check.name for check in checks]
+    counted = names.index("model/number_of_interests_follows_equation_9")
+    assert counted < names.index("model/squash_setting_applies_to_every_iteration")
+
+
+class LimitedModel(ComposedBackend):
+    """A right backend without optional features of the operators in levels 2 and 3."""
+
+    def capabilities(self):
+        options = [rule for rule in OPTIONS if rule not in OPTIONAL.values()]
+        return super().capabilities()._replace(options=tuple(options))
+
+    def loss_and_gradients(self, params, batch, catalogue, config):
+        reject_options(config)
+        return super().loss_and_gradients(params, batch, catalogue, config)
+
+    def interests(self, params, histories, catalogue, config):
+        reject_options(config)
+        return super().interests(params, histories, catalogue, config)
+
+
+def reject_options(config):
+    for setting, value in OPTIONAL:
+        if getattr(config, setting) == value:
+            raise ValueError(f"not implemented: {setting}={value}")
+
+
+WITH_OPTIONS = (
+    "model/squash_setting_applies_to_every_iteration",
+    "model/interests_match_the_reference",
+)
+MODEL = [
+    pytest.param(check, id=check.name, marks=() if check.name in WITH_OPTIONS else pytest.mark.slow)
+    for check in all_checks()
+    if check.level == "model" and not check.family
+]
+
+
+@pytest.mark.rules("conformance-R28")
+@pytest.mark.parametrize("check", MODEL)
+def test_level_2_runs_claimed_options_only(check):
+    backend = BackendImplementation(LimitedModel(ops, mind, optimiser, name="limited"))
+    result = run_check(check, backend, Precision.of("float64"), ExampleBudget(8, 0, shrink=False))
+    assert result.status in ("passed", "not_claimed"), result.message
 
 
 def rules():

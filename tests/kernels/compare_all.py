@@ -14,7 +14,7 @@ import numpy as np
 
 from mindref.backend import OPERATORS
 from mindref.conformance.draws.operators import CALLS
-from mindref.conformance.runner.check_runner import cached_calls
+from mindref.conformance.runner.drawn_calls import cached_calls
 from mindref.data.log import Ragged
 from mindref.evaluation import top_n
 from mindref.kernels import routing_forward

@@ -5,7 +5,7 @@ import pytest
 
 from mindref.backend import OPERATORS
 from mindref.conformance.draws.operators import CALLS
-from mindref.conformance.runner.check_runner import cached_calls
+from mindref.conformance.runner.drawn_calls import cached_calls
 from mindref.conformance.runner.reference import reference_answer
 from mindref.errors import ShapeError
 from mindref.kernels.backend import NumbaBackend

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from mindref.kernels import fused
+from mindref.kernels.contiguous import readonly_contiguous, writable_contiguous
 from mindref.kernels.matmul import (
     matmul_into,
     matmul_transposed_into,
-    readonly_contiguous,
-    writable_contiguous,
 )
 from tests.kernels.cases import odd_layout
 

@@ -7,7 +7,7 @@ import pytest
 
 from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.check_runner import cached_calls
+from mindref.conformance.runner.drawn_calls import cached_calls
 from mindref.conformance.tolerances import rounding
 from mindref.kernels import routing_forward
 from mindref.kernels import squash as kernel

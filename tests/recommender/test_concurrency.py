@@ -123,7 +123,7 @@ def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
             assert found == expected * 6
 
 
-@pytest.mark.rules("recall-R41", "backend-R18")
+@pytest.mark.rules("recall-R41", "backend-R22")
 @pytest.mark.filterwarnings(FORK)
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_forked_processes_get_the_same_results(mind_run, threads, monkeypatch):

@@ -32,7 +32,6 @@ NOT_OBSERVED = {
     "backend-R9": "`mindref train` raises the error without a call of the backend",
     "backend-R16": "devices depend on the machine; the check claimed_members_exist requires `on`",
     "backend-R14": "if `differentiate` breaks the rule, every gradient check fails",
-    "backend-R18": "the suite calls a backend from one thread of one process",
     "backend-R17": "the suite tests one process; `mindref train` compares its processes",
     "backend-R19": "mindref chooses the levels; the pages of a claimed family test its results",
     "backend-R20": "mindref chooses the levels; the suite skips settings that a backend leaves out",

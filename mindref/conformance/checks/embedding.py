@@ -10,17 +10,19 @@ from mindref.conformance.runner.call import Call, map_floats
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
 from mindref.shapes import Array
 
 WEIGHTS = ("ones", "means", "mixed")
 
 
 @st.composite
-def embedding_calls(draw: st.DrawFn) -> Call:
+def embedding_calls(
+    draw: st.DrawFn, *, kinds: tuple[str, ...] = WEIGHTS, sizes: Sizes = None
+) -> Call:
     """Draw a table, row indices, weights that may be 0, and the gradient of the result (d_out)."""
-    (v, d, m, f), rng = draw(distinct_sizes(4)), draw(generators())
-    weights = drawn_weights(draw(st.sampled_from(WEIGHTS)), rng, m, f)
+    (v, d, m, f), rng = sizes or draw(distinct_sizes(4)), draw(generators())
+    weights = drawn_weights(draw(st.sampled_from(kinds)), rng, m, f)
     arrays = {"table": normal(rng, v, d), "rows": rng.integers(0, v, (m, f)), "weights": weights}
     return Call("embedding", arrays, {}, normal(rng, m, d))
 

@@ -11,7 +11,7 @@ from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
 
 SCALES = (1.0, 0.1, 3.0)
 MIN_DISTANCE = 1e-4
@@ -20,10 +20,14 @@ MIN_DISTANCE = 1e-4
 
 @st.composite
 def relu_layer_calls(
-    draw: st.DrawFn, *, relu: tuple[bool, ...] = (True, False), close: float = MIN_DISTANCE
+    draw: st.DrawFn,
+    *,
+    relu: tuple[bool, ...] = (True, False),
+    close: float = MIN_DISTANCE,
+    sizes: Sizes = None,
 ) -> Call:
     """Draw x, W, b and d_out, with every |x W + b| above `close` times the scale of x."""
-    (m, i, o), rng = draw(distinct_sizes(3)), draw(generators())
+    (m, i, o), rng = sizes or draw(distinct_sizes(3)), draw(generators())
     scale = draw(st.sampled_from(SCALES))
     x, bias = normal(rng, m, i, scale=scale), normal(rng, o, scale=scale)
     weight = normal(rng, i, o, scale=i**-0.5)

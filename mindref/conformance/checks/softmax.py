@@ -11,7 +11,7 @@ from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
 from mindref.shapes import Bools
 
 SCALES = (1e-3, 0.1, 1.0, 10.0)
@@ -20,10 +20,16 @@ FAR = 1e4
 
 
 @st.composite
-def softmax_calls(draw: st.DrawFn, *, scales: tuple[float, ...] = SCALES) -> Call:
+def softmax_calls(
+    draw: st.DrawFn,
+    *,
+    scales: tuple[float, ...] = SCALES,
+    axes: tuple[int, ...] = (0, 1, 2, -1),
+    sizes: Sizes = None,
+) -> Call:
     """Draw 3-d logits, a mask (sometimes of size 1 in axis 1), an axis and a cotangent (d_out)."""
-    shape, rng = draw(distinct_sizes(3)), draw(generators())
-    axis = draw(st.sampled_from((0, 1, 2, -1)))
+    shape, rng = sizes or draw(distinct_sizes(3)), draw(generators())
+    axis = draw(st.sampled_from(axes))
     mask = rng.random(shape) < draw(st.sampled_from((0.3, 0.7, 1.0)))
     if draw(st.booleans()):
         mask = mask[:, :1]

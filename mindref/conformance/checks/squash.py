@@ -11,7 +11,7 @@ from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
 from mindref.conformance.tolerances import rounding
 
 LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms to draw, up to a factor from 0.5 to 1.5
@@ -20,10 +20,14 @@ PLAIN = (1.0, 0.5, 2.0)
 
 @st.composite
 def squash_calls(
-    draw: st.DrawFn, *, kind: str = "squash", lengths: tuple[float, ...] = LENGTHS
+    draw: st.DrawFn,
+    *,
+    kind: str = "squash",
+    lengths: tuple[float, ...] = LENGTHS,
+    sizes: Sizes = None,
 ) -> Call:
     """Draw vectors, with norms near one of `lengths` or zero, and a cotangent (d_out)."""
-    shape, rng = draw(st.integers(1, 3).flatmap(distinct_sizes)), draw(generators())
+    shape, rng = sizes or draw(st.integers(1, 3).flatmap(distinct_sizes)), draw(generators())
     x = np.array(normal(rng, *shape))
     x *= draw(st.sampled_from(lengths)) / np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
     x *= rng.uniform(0.5, 1.5, (*shape[:-1], 1))

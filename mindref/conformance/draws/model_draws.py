@@ -21,14 +21,21 @@ from mindref.config import Config
 from mindref.conformance.draws.additions import ADDITIONS
 from mindref.conformance.draws.nondifferentiable import is_differentiable
 from mindref.conformance.runner.call import Call
-from mindref.conformance.strategies import distinct_sizes, generators, masks
+from mindref.conformance.strategies import (
+    Sizes,
+    distinct_sizes,
+    generators,
+    masks,
+    most_positions,
+)
 from mindref.data.log import Ragged
 from mindref.models.family import Draw, family_of
 from mindref.models.mind import Batch, Histories
-from mindref.models.parameters import Catalogue, Layer, Sizes
+from mindref.models.parameters import Catalogue, Layer
+from mindref.models.parameters import Sizes as TableSizes
 from mindref.shapes import Bools, Ints
 
-ITEMS, ROWS, PROFILES = 6, 10, 5
+ITEMS, FEATURE_ROWS, PROFILES = 6, 4, 5
 POOL = (1, 2, 3, 5, 4, 6, 7, 17)  # 17 behaviours give up to four active interests (log2)
 TRIES = 30
 """Hypothesis rejects an example after this number of rejected models."""
@@ -46,6 +53,15 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"normalise": True, "temperature": 0.3},
 )
 """Settings to draw: the defaults, or one or two settings that differ from the defaults."""
+
+SMOOTH: dict[str, Any] = {
+    "hidden": (),
+    "power": 1.0,
+    "iterations": 2,
+    "epsilon": 0.1,
+    "temperature": 1.0,
+}
+"""Settings for which the loss has a derivative everywhere, except at a score of 0."""
 
 
 class ModelCase(NamedTuple):
@@ -79,16 +95,21 @@ def draw_models(
     steps: int = 1,
     features: int | None = None,
     pool: tuple[int, ...] = POOL,
+    sizes: Sizes = None,
+    items: int = ITEMS,
     accept: Callable[[ModelCase], bool] | None = None,
     **fixed: Any,
 ) -> ModelCase:
-    """Draw a model and `steps` batches, with `features` user features, that `accept` accepts."""
-    axes, chosen = draw(distinct_sizes(4, pool)), draw(draw_settings(**fixed))
-    mask = draw(masks(*axes[:2]))
-    count = draw(st.integers(0, 2)) if features is None else features
-    return first_accepted(
-        draw(generators()), axes, mask, count, steps, chosen, accept or losses_are_differentiable
-    )
+    """Draw a model and `steps` batches, with `features` user features, that `accept` accepts.
+
+    sizes: of the axes B, L, K, D; then most positions are behaviours. items: the number of items.
+    """
+    axes, chosen = sizes or draw(distinct_sizes(4, pool)), draw(draw_settings(**fixed))
+    mask = None if sizes else draw(masks(*axes[:2]))
+    count, rng = draw(st.integers(0, 2)) if features is None else features, draw(generators())
+    mask = most_positions(rng, *axes[:2]) if mask is None else mask
+    parts = (axes, mask, count, steps, chosen, items)
+    return first_accepted(rng, *parts, accept or losses_are_differentiable)
 
 
 def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
@@ -114,7 +135,21 @@ def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
     mask = np.arange(17) < np.arange(18)[:, None]
     chosen = {**draw(draw_settings()), "iterations": 1, "hidden": (), "power": 0.0, **fixed}
     axes = (18, 17, interests, 3)
-    return serving_call(first_accepted(rng, axes, mask, 1, 1, chosen, losses_are_differentiable))
+    parts = (axes, mask, 1, 1, chosen, ITEMS)
+    return serving_call(first_accepted(rng, *parts, losses_are_differentiable))
+
+
+@st.composite
+def long_history_lengths(draw: st.DrawFn) -> Call:
+    """Draw a call that computes the interests of users with up to 513 behaviours.
+
+    For K = 10, the lengths are the powers of two from 1 to 512, their neighbours, and 0 and 300.
+    """
+    lengths = sorted({0, 300, *(2**k + n for k in range(10) for n in (-1, 0, 1))})
+    mask = np.arange(lengths[-1]) < np.array(lengths)[:, None]
+    settings = {"hidden": (), "power": 0.0, "iterations": 1, "interest_count": "log2"}
+    parts = ((*mask.shape, 10, 2), mask, 0, 1, settings, ITEMS)
+    return serving_call(first_accepted(draw(generators()), *parts, lambda world: True))
 
 
 def loss_calls(**fixed: Any) -> st.SearchStrategy[Call]:
@@ -149,16 +184,19 @@ def build_case(
     features: int,
     steps: int,
     chosen: Mapping[str, Any],
+    items: int,
 ) -> ModelCase:
     """Return a model and `steps` batches; each but the first has `mask` with shuffled columns."""
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
     config = Config.of("mind", {**fixed, **chosen})
-    shapes = Sizes(ITEMS, ROWS, PROFILES if features else 0, features)
+    shapes = TableSizes(items, items + FEATURE_ROWS, PROFILES if features else 0, features)
     later = (rng.permuted(mask, axis=0) for _ in range(steps - 1))
-    batches = tuple(build_batch(rng, axes, batch_mask, features) for batch_mask in (mask, *later))
+    batches = tuple(
+        build_batch(rng, axes, batch_mask, features, items) for batch_mask in (mask, *later)
+    )
     family = family_of(config.model)
     params = trained_scale_params(family.init(rng, config, shapes), rng)
-    catalogue = build_catalogue(rng)
+    catalogue = build_catalogue(rng, items)
     no_rows = np.zeros(0, np.int64)  # no drawn family reads training rows
     source = Draw(rng, no_rows, Ragged.of([]), shapes, config)
     return ModelCase(
@@ -167,16 +205,16 @@ def build_case(
 
 
 def build_batch(
-    rng: np.random.Generator, axes: tuple[int, ...], mask: Bools, features: int
+    rng: np.random.Generator, axes: tuple[int, ...], mask: Bools, features: int, count: int
 ) -> Batch:
-    """Return a batch that uses a random subset of the items."""
+    """Return a batch that uses a random subset of the items. count: the number of items."""
     users, length, interests, _ = axes
-    ids = rng.choice(ITEMS, size=int(rng.integers(2, ITEMS + 1)), replace=False)
+    ids = rng.choice(count, size=int(rng.integers(2, count + 1)), replace=False)
     items = np.where(mask, rng.choice(ids, mask.shape), rng.choice([-9, 0, 10**6]))
     target = rng.choice(ids, users)
     history = items[0][mask[0]]
     target[0] = history[0] if history.size else target[0]
-    negatives = rng.choice(ids, int(rng.integers(4, 10)))
+    negatives = rng.choice(ids, int(rng.integers(4, count + 4)))
     negatives[:3] = target[0], negatives[3], negatives[3]
     logits = rng.standard_normal((users, length, interests))
     profile = rng.integers(0, PROFILES, (users, features))
@@ -192,12 +230,13 @@ def trained_scale_params(params: Any, rng: np.random.Generator) -> Any:
     return params._replace(**tables, layers=layers)
 
 
-def build_catalogue(rng: np.random.Generator) -> Catalogue:
+def build_catalogue(rng: np.random.Generator, items: int) -> Catalogue:
     """Return a catalogue of items with two features each; the second may have weight 0."""
-    rows = np.column_stack([np.arange(ITEMS), rng.integers(ITEMS, ROWS, (ITEMS, 2))])
-    used = np.ones((ITEMS, 3), int)
-    used[:, 2] = rng.integers(0, 2, ITEMS)
-    weights = rng.uniform(0.5, 1, (ITEMS, 3)) * used
+    features = rng.integers(items, items + FEATURE_ROWS, (items, 2))
+    rows = np.column_stack([np.arange(items), features])
+    used = np.ones((items, 3), int)
+    used[:, 2] = rng.integers(0, 2, items)
+    weights = rng.uniform(0.5, 1, (items, 3)) * used
     return Catalogue(rows, weights / weights.sum(axis=1, keepdims=True))
 
 

@@ -6,18 +6,24 @@ may change a sign or the order of scores. Then two correct gradients can differ 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from mindref import ops
 from mindref.config import Config
-from mindref.conformance.bounds import Precision
-from mindref.conformance.runner.call import Call
-from mindref.conformance.runner.composed_backend import reference_model
-from mindref.conformance.runner.reference import expected_answer
+from mindref.conformance.bounds import Precision, allowances
+from mindref.conformance.bounds.evaluate import Wrap
+from mindref.conformance.runner.call import Call, map_floats
+from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
+from mindref.conformance.runner.reference import CallKey, training_answer
+from mindref.models import mind
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Array
+from mindref.training import optimiser
 
 MIN_PRE_ACTIVATION = 2e-3
 """Smallest allowed |x W + b| before a ReLU: at least 100 times the rounding error in float32."""
@@ -56,8 +62,55 @@ def is_well_conditioned(call: Call) -> bool:
         if not is_differentiable(state.params, batch, catalogue, config):
             return False
         state, _ = model.step(state, batch, catalogue, config, rate)
-    expected = expected_answer(call, FLOAT32, "worst").values()
-    return all(np.max(part.allowed, initial=0) < MAX_STEP_ERROR * rate for part in expected)
+    return errors_are_small(CallKey(call.to(np.float64), FLOAT32, "worst"), MAX_STEP_ERROR * rate)
+
+
+class LargeError(Exception):
+    """The error bound of a loss is too large."""
+
+
+class BoundedModel(ComposedBackend):
+    """The reference, which ends at the first loss whose float32 error bound is not below `limit`.
+
+    Nearly every rejected training has such a loss after the first step, so the gradient and the
+    later steps need not be computed.
+    """
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(ops, mind, optimiser, name="bounded")
+        self.limit = limit
+
+    def loss_and_gradients(
+        self, params: Any, batch: Any, catalogue: Catalogue, config: Config
+    ) -> tuple[Any, Any]:
+        """Return the loss and the gradients. Raises LargeError for a large error bound."""
+        family = self.families[config.model].FAMILY
+        loss, saved = family.loss(params, batch, catalogue, config, self.ops)
+        if not largest_bound(lambda wrap: {"loss": loss}) < self.limit:
+            raise LargeError
+        return loss, family.backward(saved, ops=self.ops)
+
+
+@lru_cache(maxsize=4096)  # several checks draw the same trainings
+def errors_are_small(key: CallKey, limit: float) -> bool:
+    """Return whether all float32 error bounds of losses and parameters are below `limit`."""
+    model = BoundedModel(limit)
+    call = key.call
+
+    def train(wrap: Wrap) -> dict[str, Any]:
+        wrapped = call._replace(arrays=map_floats(wrap, call.arrays))
+        return training_answer(wrapped, wrap, model)
+
+    try:
+        return largest_bound(train) < limit
+    except LargeError:
+        return False
+
+
+def largest_bound(function: Callable[[Wrap], dict[str, Any]]) -> float:
+    """Return the largest float32 error bound of the arrays that `function` returns."""
+    parts = allowances(function, FLOAT32, "worst").parts.values()
+    return float(np.max([np.max(part.error, initial=0) for part in parts]))
 
 
 def rectifiers_are_away(params: Any, saved: Any) -> bool:

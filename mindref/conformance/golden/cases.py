@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.conformance.draws.model_draws import (
+    ITEMS,
     ModelCase,
     build_case,
     loss_call,
@@ -167,7 +168,8 @@ def golden_model(
 ) -> ModelCase:
     """Draw a model and data of three users until `accept` returns true, and return them."""
     while True:
-        drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, {**MODELS[name], **ADAM})
+        chosen = {**MODELS[name], **ADAM}
+        drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, chosen, ITEMS)
         case = ModelCase(*map_floats(on_grid, tuple(drawn)))
         if accept(case):
             return case

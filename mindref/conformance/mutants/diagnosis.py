@@ -1,127 +1,112 @@
-"""Diagnose a failed check: find the mutant that makes the same errors as the implementation.
+"""Diagnose failed checks: find the mutant that makes the same errors, or describe the errors.
 
-The implementation under test and every mutant run the same calls. The deviation is the difference
-between a returned array and the array of the reference. A mutant is the mistake only if its
-deviation explains at least 99 % of the deviation of the implementation.
-
-The calls are drawn as for the failed check. If the implementation is right on all drawn calls, the
-calls that failed are added. If invalid calls raised no error, only these calls are compared.
+The failures of one operator are diagnosed together, on the calls of all of them and on drawn calls.
+The report names a mutant that explains at least 99 % of the deviation in every call, and names two
+mutants if both together do. If a mutant fits most calls, the report names the other calls.
+Otherwise, the report describes the settings, sizes or positions at which the results are wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import NamedTuple
-
-import numpy as np
+import re
+from collections.abc import Sequence
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.mutants.loader import Mutant, backend_of, suite_mutants
-from mindref.conformance.runner.call import (
-    Answer,
-    AnyArray,
-    BackendImplementation,
-    Call,
-    Implementation,
-    copy_call,
-    is_float_array,
-    named_arrays,
+from mindref.conformance.mutants import matching, same_failure
+from mindref.conformance.mutants.call_pools import (
+    FailedCheck,
+    control_pool,
+    failure_pool,
+    join_pools,
 )
-from mindref.conformance.runner.check import FAMILY_OF, RESTS_ON, ConformanceCheck, all_checks
-from mindref.conformance.runner.check_runner import draw_calls
-from mindref.conformance.runner.reference import ExpectedArray, expected_answer, reference_answer
+from mindref.conformance.mutants.call_properties import PROPERTIES, without_property
+from mindref.conformance.mutants.call_variants import settings_of, values_of_settings
+from mindref.conformance.mutants.conditions import (
+    describe_arrays,
+    describe_conditions,
+    describe_repetition,
+    join_levels,
+)
+from mindref.conformance.mutants.deviation import (
+    Pool,
+    make_pool,
+)
+from mindref.conformance.mutants.loader import Mutant, suite_mutants
+from mindref.conformance.mutants.matching import HALF, Fit, candidate_mutants, rank_mutants
+from mindref.conformance.mutants.rounding import lost_digits
+from mindref.conformance.mutants.wrong_calls import MIN_CALLS, NumberErrors, RuleErrors
+from mindref.conformance.mutants.wrong_positions import describe_positions
+from mindref.conformance.runner.call import Call, Implementation
+from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.drawn_calls import MIN_DRAWN
+from mindref.conformance.runner.reference import reference_answer
 from mindref.conformance.runner.result import CheckResult
-from mindref.errors import FOREIGN_ERRORS
 
-MIN_EXPLAINED = 0.99
-"""A mutant is the mistake only if it explains at least this fraction of the deviation."""
+NAMED = "your result equals the reference with"
+NO_MATCH = "no match among the known mistakes"
 
-POOL = {"ops": 16, "model": 16, "train": 4}
-"""Backend level -> number of calls to compare. The calls of the level "train" are slow."""
-
-FEW, HALF = 2, 0.5
-"""A mutant first runs FEW calls. It runs all calls if it explains over HALF of the deviation."""
-
-Wants = Sequence[dict[str, ExpectedArray] | None]
-"""The expected answer of each call, or None if the reference raises an error."""
-
-Parts = dict[tuple[int, str], AnyArray]
-"""(index of a call, array such as "out" or "d_x") -> deviation, which is 0 within the bound."""
+MORE_DRAWN = 16
+"""Number of drawn calls if a single check failed."""
 
 
-class Pool(NamedTuple):
-    """Calls, their expected answers, and the deviation of the implementation under test."""
+MAX_NAMES = 3
 
-    calls: Sequence[Call]
-    expected: Wants
-    deviation: Parts
+MIN_MISSED = 2
+"""A condition of the calls that a mutant misses rests on this number of calls, and MIN_CALLS."""
 
-    @property
-    def wrong(self) -> bool:
-        """Return whether any deviation is not zero."""
-        return any(part.any() for part in self.deviation.values())
-
-    def first_wrong(self, count: int) -> Pool:
-        """Return a pool of the first `count` calls that the implementation answered wrongly."""
-        wrong = sorted({key[0] for key, part in self.deviation.items() if part.any()})[:count]
-        numbers = {call: number for number, call in enumerate(wrong)}
-        deviation = {(numbers[c], n): x for (c, n), x in self.deviation.items() if c in numbers}
-        return Pool([self.calls[c] for c in wrong], [self.expected[c] for c in wrong], deviation)
+LONG_AXIS = re.compile(r"right at (\w+) = (\d+), wrong at \w+ = (\d+)$")  # conformance-R19
+SIZE_TEXT = (
+    "Right at {0} = {1}, wrong at {0} = {2}: look for a block, table or counter of this size."
+)
+"""Pattern of a message about a long axis. Known mistakes are wrong on short axes, too."""
 
 
-class Match(NamedTuple):
-    """A mutant, and the fraction of the deviation that it explains."""
+def diagnose_failures(
+    implementation: Implementation, results: Sequence[CheckResult], seed: int = 0
+) -> dict[str, str]:
+    """Return name of the check -> diagnosis, for failed checks in one precision."""
+    checks = {check.name: check for check in all_checks()}
+    texts: dict[str, str] = {}
+    groups: dict[tuple[str, bool], list[FailedCheck]] = {}
+    right_answers: list[FailedCheck] = []
+    for result in results:
+        check, size = checks[result.check], LONG_AXIS.search(result.message)
+        if result.evidence is not None and result.evidence.kind == "answered":
+            texts[check.name] = diagnose_answer(implementation, check, result)
+        elif size is not None:
+            texts[check.name] = f"{NO_MATCH}. {SIZE_TEXT.format(*size.groups())}"
+        else:
+            count = MIN_DRAWN if len(results) > 1 else MORE_DRAWN
+            pool = failure_pool(implementation, check, result, count, seed)
+            failure = FailedCheck(check, result, pool)
+            group = groups.setdefault((check.stem, pool.gradients), [])
+            (group if pool.wrong_calls else right_answers).append(failure)
+    mutants: list[Mutant] = []
+    for failures in groups.values():
+        if failures:
+            text, explaining = diagnose_group(implementation, failures, seed)
+            mutants += explaining
+            texts |= {failure.check.name: text for failure in failures}
+    for check, result, pool in right_answers:
+        text = same_failure.diagnose_right_answers(implementation, result, mutants, seed)
+        texts[check.name] = text or no_match_text(
+            check, [], rule_phrases(implementation, result, pool)
+        )
+    return texts
 
-    mutant: Mutant
-    share: float
 
-
-def diagnose(implementation: Implementation, result: CheckResult, seed: int = 0) -> str:
-    """Return a text that names the mutants that explain `result`, or states that none does."""
-    check = next(c for c in all_checks() if c.name == result.check)
-    precision = Precision.of(result.precision.split("/"))
-    if result.evidence is not None and result.evidence.kind == "answered":
-        refused = [call for call in result.evidence.calls if reference_raises(call)]
-        pool = make_pool(implementation, refused, [None] * len(refused))
-        description = "in the calls of this failure"
-    else:
-        pool, description = distinguishing_calls(implementation, check, result, precision, seed)
-    matches = rank_mutants(check, pool)
-    best = [m for m in matches if m.share >= max(MIN_EXPLAINED, matches[0].share - 1e-3)]
-    if best:  # conformance-R16
-        shares = f"{100 * best[0].share:.1f} % of the residual {description}"
-        described = [describe_mutant(m.mutant) for m in best[:3]]
-        names = "; or, no different on these calls: ".join(described)
-        return f"your result equals the reference with this mistake: {names} ({shares})"
-    breaking = [v.description for v in suite_mutants() if v.rule == check.rules[0]]
-    text = "no match among the known mistakes"
-    if matches and matches[0].share > HALF:
-        nearest = matches[0]
-        text += f"; nearest: {describe_mutant(nearest.mutant)} ({100 * nearest.share:.0f} %)"
-    if breaking:
-        text += f"; mistakes that break {check.rules[0]}: " + "; ".join(breaking[:3])
-    return text
-
-
-def distinguishing_calls(
-    implementation: Implementation,
-    check: ConformanceCheck,
-    result: CheckResult,
-    precision: Precision,
-    seed: int,
-) -> tuple[Pool, str]:
-    """Return the pool of calls to compare, and a text that describes these calls in the report."""
-    count = POOL[check.level]
-    calls = [call.to(precision.input) for call in draw_calls(check, count, seed)]
-    expected = [expected_or_none(call, precision) for call in calls]
-    pool, description = make_pool(implementation, calls, expected), f"over {count} calls"
-    if not pool.wrong and result.evidence is not None:
-        # all answers to drawn calls are right, so add the calls that failed
-        calls, description = [*calls, *result.evidence.calls], "in the calls of this failure"
-        expected += [expected_or_none(call, precision) for call in result.evidence.calls]
-        pool = make_pool(implementation, calls, expected)
-    return pool, description
+def diagnose_answer(
+    implementation: Implementation, check: ConformanceCheck, result: CheckResult
+) -> str:
+    """Return the diagnosis of invalid calls that raised no error, from these calls only."""
+    calls = result.evidence.calls if result.evidence is not None else ()
+    refused = [call for call in calls if reference_raises(call)]
+    pool = make_pool(implementation, refused, [None] * len(refused))
+    fits = rank_mutants(pool, candidate_mutants([check])) if pool.wrong_calls else []
+    complete = [fit for fit in fits if fit.is_complete]
+    if complete:
+        return named_text(complete, "in the calls of this failure")
+    return no_match_text(check, fits)
 
 
 def reference_raises(call: Call) -> bool:
@@ -133,117 +118,127 @@ def reference_raises(call: Call) -> bool:
     return False
 
 
+def diagnose_group(
+    implementation: Implementation, failures: Sequence[FailedCheck], seed: int
+) -> tuple[str, list[Mutant]]:
+    """Return the diagnosis of failures of one operator, all of results or all of gradients.
+
+    The list contains the mutants that the diagnosis names.
+    """
+    checks = [failure.check for failure in failures]
+    control = control_pool(implementation, failures, seed)
+    pool = join_pools([*(failure.pool for failure in failures), control])
+    candidates = candidate_mutants(checks, implementation)
+    precision = Precision.of(failures[0].result.precision.split("/"))
+    repeats = describe_repetition(implementation, pool)
+    fits = rank_mutants(pool, candidates)
+    complete = [fit for fit in fits if fit.is_complete]
+    support = f"over {len(pool.calls)} calls"
+    if complete:
+        rules = [rule for check in checks for rule in check.rules]
+        chosen = matching.break_ties(implementation, pool, complete, precision, rules)
+        if chosen:  # conformance-R16
+            return named_text(chosen, support), [fit.mutant for fit in chosen]
+        fits = [fit for fit in fits if not fit.is_complete]
+    both = matching.find_pair(pool, fits, candidates)
+    if both is not None:  # conformance-R33
+        text = f"{NAMED} these two mistakes: {describe_mutant(both.mutant)} ({support})"
+        return text, [both.mutant]
+    for fit in fits[:MAX_NAMES]:
+        if text := partial_text(pool, fit):  # conformance-R30
+            return text, [fit.mutant]
+    for mutant, equal, total in lost_digits(pool, candidates)[:1]:
+        mistake = f"your errors are as large as with this mistake: {describe_mutant(mutant)}"
+        return f"{mistake} (in {equal} of {total} wrong calls)", [mutant]  # conformance-R30
+    subject = NumberErrors(implementation, precision, pool.gradients)
+    wrong = [pool.calls[index] for index in pool.wrong_calls]
+    phrases = same_failure.first_wrong_steps(failures, precision) or repeats
+    phrases = phrases or describe_conditions(subject, wrong, pool.calls)
+    phrases += describe_positions(pool) or describe_arrays(pool)
+    return no_match_text(failures[0].check, fits, phrases[:MAX_NAMES], pool.gradients), []
+
+
+def rule_phrases(implementation: Implementation, result: CheckResult, pool: Pool) -> list[str]:
+    """Return sentences about the calls that break a rule of all operators."""
+    subject = RuleErrors(implementation, Precision.of(result.precision.split("/")))
+    wrong = [call for call in pool.calls if subject.is_wrong(call)]
+    return describe_conditions(subject, wrong, pool.calls) if wrong else []
+
+
+def named_text(fits: Sequence[Fit], support: str) -> str:
+    """Return the text that names the mutants `fits`, which no call distinguishes."""
+    names = "; or, no different on these calls: ".join(
+        describe_mutant(fit.mutant) for fit in fits[:MAX_NAMES]
+    )
+    share = f"{100 * fits[0].share:.1f} % of the residual {support}"
+    return f"{NAMED} this mistake: {names} ({share})"
+
+
 def describe_mutant(mutant: Mutant) -> str:
     """Return a text: the mistake, the name, the broken rule, and public code with the mistake."""
     seen = f", seen in {mutant.seen}" if mutant.seen else ""
     return f"{mutant.description} [{mutant.name}, {mutant.rule}{seen}]"
 
 
-def make_pool(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Pool:
-    """Run `calls` on `implementation`, and return a pool with the deviation."""
-    return Pool(calls, expected, deviation_of(implementation, calls, expected))
+def partial_text(pool: Pool, fit: Fit) -> str:
+    """Return the text that names a mutant that fits most calls, and the calls that it misses.
 
-
-def rank_mutants(check: ConformanceCheck, pool: Pool) -> list[Match]:
-    """Return the mutants with the fraction of the deviation that each explains, largest first."""
-    matches, few = [], pool.first_wrong(FEW)
-    for mutant in candidate_mutants(check):
-        fraction = fraction_explained_by(mutant, few)
-        if fraction > HALF and len(few.calls) < len(pool.calls):
-            fraction = fraction_explained_by(mutant, pool)
-        matches.append(Match(mutant, fraction))
-    return sorted(matches, key=lambda match: -match.share)
-
-
-def fraction_explained_by(mutant: Mutant, pool: Pool) -> float:
-    """Return the fraction of the deviation in `pool` that `mutant` explains."""
-    other = deviation_of(mutant_implementation(mutant), pool.calls, pool.expected)
-    return explained_fraction(pool.deviation, other)
-
-
-def candidate_mutants(check: ConformanceCheck) -> Iterable[Mutant]:
-    """Return the mutants of the specification page of `check` and of the pages it depends on."""
-    pages = {check.page, check.stem, *RESTS_ON.get(check.stem, ()), "numerics"}
-    if check.level != "ops":
-        pages |= {"model", "optimiser"} | set(RESTS_ON["model"]) | {"softmax", "squash"}
-    pages |= {page for page, family in FAMILY_OF.items() if family == check.family}
-    return [mutant for mutant in suite_mutants() if mutant.page in pages]
-
-
-@cache
-def mutant_implementation(mutant: Mutant) -> Implementation:
-    """Return an implementation that runs calls on the code of `mutant`."""
-    return BackendImplementation(backend_of(mutant))
-
-
-def expected_or_none(call: Call, precision: Precision) -> dict[str, ExpectedArray] | None:
-    """Return the expected answer of `call`, or None if `call` must raise an error."""
-    if len({x.dtype for x in named_arrays(call.arrays).values() if is_float_array(x)}) > 1:
-        return None  # mixed dtypes must raise an error, but `expected_answer` converts them
-    try:
-        return expected_answer(call, precision)
-    except Exception:
-        return None
-
-
-def deviation_of(implementation: Implementation, calls: Sequence[Call], expected: Wants) -> Parts:
-    """Return the deviation of an implementation for each call and each expected array."""
-    deviation: Parts = {}
-    for number, (call, want) in enumerate(zip(calls, expected, strict=True)):
-        answer = answer_or_empty(implementation, call)
-        for name, expectation in (want or {}).items():
-            if name in answer and answer[name].shape == expectation.value.shape:
-                deviation[number, name] = deviation_beyond_bound(answer[name], expectation)
-            else:
-                deviation[number, name] = np.full(1, np.inf)
-        if want is None:
-            deviation[number, "refused"] = np.full(1, 0.0 if not answer else np.inf)
-    return deviation
-
-
-def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
-    """Return the answer of `implementation` to `call`, or an empty dict if it raises an error."""
-    try:
-        with np.errstate(all="ignore"):  # copy the call, because a mutant may write to its arrays
-            answer = implementation.answer(copy_call(call))
-            return {name: np.array(x) for name, x in answer.items()}
-    except FOREIGN_ERRORS:
-        return {}
-
-
-def deviation_beyond_bound(got: AnyArray, want: ExpectedArray) -> AnyArray:
-    """Return got - want.value, but 0 within the error bound, and infinity if only one is finite."""
-    value = np.asarray(want.value, np.float64)
-    with np.errstate(all="ignore"):
-        off = got.astype(np.float64) - value
-    non_finite = ~np.isfinite(value)
-    off = np.where(non_finite, np.where(np.isfinite(got), np.inf, 0), off)
-    off = np.where(np.isnan(off), np.inf, off)
-    return np.where(np.abs(off) <= want.allowed, 0, off)
-
-
-def explained_fraction(deviation: Parts, other: Parts) -> float:
-    """Return the mean similarity of the arrays in `deviation` to the same arrays in `other`."""
-    fractions = []
-    for key, x in deviation.items():
-        y = other.get(key, np.zeros(1))
-        if x.any() or y.any():
-            fractions.append(similarity(x, y))
-    return float(np.mean(fractions)) if any(x.any() for x in deviation.values()) else 0.0
-
-
-def similarity(x: AnyArray, y: AnyArray) -> float:
-    """Return 1 - |x - y|^2 / max(|x|^2, |y|^2) for the finite entries, but at least 0.
-
-    If entries are infinite in x or y, compute the fraction of these entries that are equal in x and
-    y. If this fraction is smaller, or if all other entries are 0, return the fraction.
+    Return "" if the mutant fits fewer calls. If all misses have a condition in common, only the
+    wrong calls count.
     """
-    if x.shape != y.shape:
-        return 0.0
-    infinite = np.isinf(x) | np.isinf(y)
-    met = float(np.mean(x[infinite] == y[infinite])) if infinite.any() else 1.0
-    x, y = x[~infinite], y[~infinite]
-    size = max(float(np.sum(x * x)), float(np.sum(y * y)))
-    if not size:
-        return met if infinite.any() else 0.0
-    return min(met, max(0.0, 1 - float(np.sum((x - y) ** 2)) / size))
+    wrong = pool.wrong_calls
+    condition = common_condition(pool, fit)
+    close, tested = fit.num_close(wrong), wrong if condition else [*fit.similarities]
+    if not fit.misfits or close < max(MIN_CALLS, matching.MOST * len(tested)):
+        return ""
+    text = f"{NAMED} this mistake in {close} of {len(wrong)} wrong calls: "
+    num_refuted = sum(call not in wrong for call in fit.misfits)
+    missed = f"; it would make {num_refuted} right calls wrong" if num_refuted else ""
+    missed = f"; not in calls {condition}" if condition else missed
+    return text + describe_mutant(fit.mutant) + missed
+
+
+def common_condition(pool: Pool, fit: Fit) -> str:
+    """Return a setting or property of exactly the calls that a mutant misses, or ""."""
+    misfits = set(fit.misfits)
+    if not MIN_MISSED <= len(misfits) <= len(fit.similarities) - MIN_CALLS:
+        return ""
+    calls = {index: pool.calls[index] for index in fit.similarities}
+    for name in PROPERTIES:
+        concerned = {i for i, call in calls.items() if without_property(call, name) is not None}
+        if concerned == misfits:
+            return f"with {name}"
+        if concerned == calls.keys() - misfits:
+            return f"without {name}"
+    for name, values in values_of_settings(list(calls.values())).items():
+        for value in values:
+            if {i for i, call in calls.items() if settings_of(call).get(name) == value} == misfits:
+                return f"with {name} = {join_levels([value])}"
+    return ""
+
+
+def no_match_text(
+    check: ConformanceCheck,
+    fits: Sequence[Fit],
+    phrases: Sequence[str] = (),
+    gradients: bool = False,
+) -> str:
+    """Return the text of a failure without a known mistake: where it is wrong, what is near."""
+    text = NO_MATCH
+    if fits and fits[0].share > HALF:
+        nearest = fits[0]
+        text += f"; nearest: {describe_mutant(nearest.mutant)} ({100 * nearest.share:.0f} %)"
+    if phrases:
+        array_kind = "gradients" if gradients else "results"
+        return f"{text}. {' '.join(phrase_sentence(phrase, array_kind) for phrase in phrases)}"
+    breaking = [v.description for v in suite_mutants() if v.rule == check.rules[0]]
+    if breaking:
+        text += f"; mistakes that break {check.rules[0]}: " + "; ".join(breaking[:MAX_NAMES])
+    return text
+
+
+def phrase_sentence(phrase: str, array_kind: str) -> str:
+    """Return `phrase` as a sentence about the results or gradients."""
+    if phrase.startswith(("right ", "wrong ")):
+        phrase = f"the {array_kind} are {phrase}"
+    return f"{phrase[0].upper()}{phrase[1:]}."

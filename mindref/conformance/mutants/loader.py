@@ -35,6 +35,7 @@ MODULES = (
     "models.mind",
     *(f"models.mind_plus.{stem}" for stem in MIND_PLUS),
     "training.optimiser",
+    "conformance.runner.scoring",
     "conformance.runner.composed_backend",
 )
 FILES = {
@@ -50,6 +51,7 @@ LEVEL_OF = {  # edited file -> level of the mutant; other files: "ops"
     "models/mind.py": "model",
     **{f"models/mind_plus/{stem}.py": "model" for stem in MIND_PLUS},
     "training/optimiser.py": "train",
+    "conformance/runner/scoring.py": "serve",
     "conformance/runner/composed_backend.py": "train",
 }
 LEVEL_OF_PAGE = {  # page of the rule -> level
@@ -79,7 +81,7 @@ class Mutant(NamedTuple):
 
     @property
     def level(self) -> str:
-        """Return the lowest level of a backend with this mistake: "ops", "model" or "train"."""
+        """Return the lowest level of a backend with this mistake, such as "ops"."""
         concerned = [LEVEL_OF.get(edit.file, "ops") for edit in self.edits]
         return max([*concerned, LEVEL_OF_PAGE.get(self.page, "ops")], key=list(LEVELS).index)
 
@@ -91,6 +93,7 @@ class BuiltModules(NamedTuple):
     mind: ModuleType
     optimiser: ModuleType
     mind_plus: ModuleType
+    scoring: ModuleType
     composed: ModuleType  # makes a backend from the modules above
 
 
@@ -151,7 +154,8 @@ def build_mutant(
         modules[name] = run_module(name, compile_edited(file, file_edits, added), modules, names)
     ops = operators_namespace(modules)
     models = ("models.mind", "training.optimiser", "models.mind_plus")
-    whole_modules = (*models, "conformance.runner.composed_backend")
+    runner = ("conformance.runner.scoring", "conformance.runner.composed_backend")
+    whole_modules = (*models, *runner)
     return BuiltModules(ops, *(modules[f"mindref.{name}"] for name in whole_modules))
 
 

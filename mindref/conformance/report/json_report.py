@@ -45,6 +45,7 @@ def suite_report_json(report: ConformanceReport) -> dict[str, Any]:
         "strictness": strictness(),
         "conforms": report.conforms,
         "complete": report.complete,
+        "stopped": report.stopped,
         "planned": report.planned,
         "counts": {status: counts[status] for status in STATUSES},
         "badge": summary.badge_text(report),

@@ -12,9 +12,16 @@ from mindref.conformance.runner.result import CheckResult, ConformanceReport
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 forbids."""
 
+FAILURES = ("failed", "blocked")
+"""Statuses that CI servers show as failures."""
+
 
 def junit_text(report: ConformanceReport) -> str:
-    """Return the XML of `report`. A result that neither passed nor failed is "skipped"."""
+    """Return the XML of `report`.
+
+    Blocked results are failures of the type "blocked" (conformance-R26). A check that was not
+    claimed, a self-comparison and an expected failure are "skipped".
+    """
     root = xml.Element("testsuites", name=f"mindref conform {strip_illegal(report.backend)}")
     results = sorted(report.results, key=lambda r: r.page)
     for page, group in groupby(results, key=lambda r: r.page):
@@ -29,8 +36,8 @@ def junit_text(report: ConformanceReport) -> str:
 
 def add_suite(root: xml.Element, page: str, results: list[CheckResult]) -> None:
     """Add a `testsuite` with the results of one page to `root`."""
-    failed = sum(r.status == "failed" for r in results)
-    skipped = sum(r.status not in ("passed", "failed") for r in results)
+    failed = sum(r.status in FAILURES for r in results)  # conformance-R26
+    skipped = sum(r.status not in ("passed", *FAILURES) for r in results)
     counts = {"tests": len(results), "failures": failed, "skipped": skipped, "errors": 0}
     part = xml.SubElement(root, "testsuite", name=page)
     for name, count in counts.items():
@@ -49,6 +56,9 @@ def add_case(suite: xml.Element, result: CheckResult) -> None:
         message = strip_illegal(result.message)
         failure = xml.SubElement(element, "failure", message=message, type=result.rule)
         failure.text = strip_illegal(summary.result_text(result))
+    elif result.status == "blocked":
+        message = strip_illegal(summary.not_passed_reason(result))
+        xml.SubElement(element, "failure", message=message, type="blocked")
     elif result.status != "passed":
         xml.SubElement(element, "skipped", message=strip_illegal(summary.not_passed_reason(result)))
 
@@ -57,7 +67,8 @@ def add_run_suite(root: xml.Element, report: ConformanceReport) -> None:
     """Add a `testsuite` that fails if `report.problems` is not empty or a result is missing."""
     problems = summary.report_problems(report)
     if not report.complete:
-        problems.append(summary.count_line(report))
+        reason = f" ({report.stopped})" if report.stopped else ""
+        problems.append(summary.count_line(report) + reason)
     part = xml.SubElement(root, "testsuite", name="run", tests="1", skipped="0", errors="0")
     part.set("failures", str(int(bool(problems))))
     name = "claims, expectations, number of checks"

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from mindref.conformance.runner.backend_answers import Answer, answer_call, arrays_in, call_dtype
+from mindref.conformance.runner.callers import answer_callers, frequent_switches  # noqa: F401
+from mindref.conformance.runner.forks import answers_of_child  # noqa: F401
+from mindref.conformance.runner.layouts import lay_out, memory_of
 
 TIMES = 20  # number of repetitions; a wrong answer may occur only sometimes
 
@@ -39,17 +42,39 @@ def import_backend(name: str, device: str) -> Any:
 
 def run_call(backend: Any, call: dict[str, Any]) -> Answer:
     """Run `call` with warnings suppressed; return the arrays of the answer by name."""
-    for x in arrays_in((call["arrays"], call["d_out"])):
-        x.setflags(write=not call["read_only"])
+    for x in inputs_of(call):
+        x.setflags(write=x.flags.writeable and not call["read_only"])
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return answer_call(backend, call)
 
 
+def inputs_of(call: dict[str, Any]) -> list[Any]:
+    """Return the arrays of `call`, with the cotangent."""
+    return arrays_in((call["arrays"], call["d_out"]))
+
+
+def laid_out(x: Any, layout: str) -> Any:
+    """Return `x` (nested tuples and dicts) with this layout of every array in memory."""
+    if isinstance(x, np.ndarray):
+        return lay_out(x, layout)
+    if isinstance(x, dict):
+        return {name: laid_out(part, layout) for name, part in x.items()}
+    if isinstance(x, tuple):
+        parts = [laid_out(part, layout) for part in x]
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+    return x
+
+
+def memory_bytes(call: dict[str, Any]) -> list[bytes]:
+    """Return the bytes of the memory of each input, with unused bytes between its numbers."""
+    return [memory_of(x).tobytes(order="A") for x in inputs_of(call)]
+
+
 def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[Answer]) -> str:
     """Test an answer for changed inputs, shared memory, wrong dtypes. Return a message or ""."""
-    inputs = arrays_in((call["arrays"], call["d_out"]))
-    if [x.tobytes() for x in inputs] != before:
+    inputs = inputs_of(call)
+    if memory_bytes(call) != before:
         return "an input was written to"
     *earlier, last = answers
     for name, x in last.items():
@@ -157,6 +182,8 @@ def contract_error(backend: Any, call: dict[str, Any]) -> str:
 def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], device: str) -> int:
     """Run `calls` up to TIMES times. Return 1 if the failure occurs, otherwise 0."""
     backend = import_backend(name, device)
+    for call in calls:
+        call |= {name: laid_out(call[name], call["layout"]) for name in ("arrays", "d_out")}
     for _ in range(TIMES):
         if error := run_once(backend, calls, wrong):
             break
@@ -169,7 +196,7 @@ def run_once(backend: Any, calls: list[dict[str, Any]], wrong: dict[str, Any]) -
     answers: list[Answer] = []
     copies: list[tuple[Any, bytes]] = []  # returned array, and its bytes at that time
     for number, call in enumerate(calls):
-        before = [x.tobytes() for x in arrays_in((call["arrays"], call["d_out"]))]
+        before = memory_bytes(call)
         try:
             if call["stem"] in ("contract", "conversion"):
                 return contract_error(backend, call)

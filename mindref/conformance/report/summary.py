@@ -34,6 +34,7 @@ BADGE_PARTS: dict[str, Callable[[CheckResult], bool]] = {
     "gradients": lambda r: r.level == "ops" and r.gradient,
     "model": lambda r: r.level == "model",
     "train": lambda r: r.level == "train",
+    "serve": lambda r: r.level == "serve",
 }
 """Name in the badge -> function that returns whether a result is counted under this name."""
 
@@ -90,6 +91,8 @@ def failure_text_lines(failure: Failure) -> list[str]:
     if result.diagnosis:
         is_mutant = result.diagnosis.startswith("your ")
         again = "the same mistake as above" if is_mutant else "no known mistake explains it either"
+        if ". " in result.diagnosis and not is_mutant:  # conformance-R32
+            again = "wrong in the same cases as above"
         lines.append(again if failure.again else result.diagnosis)
     if result.script:
         lines.append(f"{COMMAND}{shlex.quote(result.script)}")
@@ -168,7 +171,11 @@ def title_lines(report: ConformanceReport) -> list[str]:
 
 
 def verdict_text(report: ConformanceReport) -> str:
-    """Return "conforms" or "does not conform"."""
+    """Return "conforms", "does not conform", or, if the run was stopped, "has no verdict"."""
+    if report.no_verdict:
+        missing = len(report.results) < report.planned
+        why = "not all planned checks ran" if missing else "the run was stopped"
+        return f"has no verdict: {why}"
     return "conforms" if report.conforms else "does not conform"
 
 
@@ -185,11 +192,15 @@ def next_steps(report: ConformanceReport) -> list[str]:
         again = f", then run `mindref conform --backend {report.backend} {failed[0].result.page}`."
         lines += [first + again, "Blocked checks, and possibly later failures, follow from it."]
         lines.append("If a failure is a known gap, list it in a file for --expectations.")
-    elif counts["blocked"]:
+    elif counts["blocked"] and not report.stopped:
         lines.append("Next: run the complete suite to find the failure that blocks these checks.")
-    if report.problems or not report.complete:
+    if report.stopped:
+        missing = report.planned - len(report.results)
+        left_out = f"{missing} planned checks did not run" if missing else "no failure is diagnosed"
+        lines.append(f"Incomplete: {left_out}, because of {report.stopped}.")
+    if report.problems or not (report.complete or report.stopped):
         lines.append("Next: correct each problem; a run with a problem does not conform.")
-    if not counts["passed"]:
+    if not counts["passed"] and not report.stopped:
         lines.append("No check passed. Correct the claims of the backend.")
     return lines
 
@@ -220,6 +231,7 @@ def badge_text(report: ConformanceReport) -> str:
     narrow = [p for p in report.precisions if p.split("/")[0] not in FULL_PRECISIONS]
     parts += [badge_part(p, [r for r in report.results if r.precision == p]) for p in narrow]
     only = f"{', '.join(report.selection)}: " if report.selection else ""
+    only = f"incomplete: {only}" if report.stopped else only
     loosened = sum(r.grade == "C" for r in report.results)
     parts += [f"{loosened} with widened tolerance"] * bool(loosened)
     return only + " · ".join(filter(None, parts))

@@ -5,29 +5,45 @@ Spec: specs/backend.md. Reproduction scripts contain this code, so it must not i
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
+
+from mindref.conformance.runner.callers import answer_callers, frequent_switches
 
 Answer = dict[str, Any]
 
 
 def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
     """Return the output of an operator, and its gradients if `call["d_out"]` is not None."""
+    answer, saved = answer_forward(backend, call)
+    return answer | answer_backward(backend, call, saved)
+
+
+def answer_forward(backend: Any, call: dict[str, Any]) -> tuple[Answer, Any]:
+    """Return the output of an operator, and the saved values; else the answer and None."""
+    if call["stem"] in ANSWERS:
+        return answer_call(backend, call), None
     operator = getattr(backend.ops, call["stem"])
-    arrays, d_out = call["arrays"], call["d_out"]
-    out, saved = operator.forward(*arrays.values(), **call["numbers"])
+    out, saved = operator.forward(*call["arrays"].values(), **call["numbers"])
     answer = {"out": np.asarray(out)}
     if call["stem"] == "routing" and getattr(saved, "couplings", None) is not None:
         answer["couplings"] = np.asarray(saved.couplings)  # backend-R10
-    if d_out is None:
-        return answer
+    return answer, saved
+
+
+def answer_backward(backend: Any, call: dict[str, Any], saved: Any) -> Answer:
+    """Return the gradients of an operator; {} without a cotangent or for another call."""
+    arrays, d_out = call["arrays"], call["d_out"]
+    if d_out is None or call["stem"] in ANSWERS:
+        return {}
     if backend.capabilities().gradients == "derived":
-        gradients = operator.backward(d_out, saved)
+        gradients = getattr(backend.ops, call["stem"]).backward(d_out, saved)
     else:  # backend-R14
         parts = (call["stem"], tuple(arrays.values()), call["numbers"], d_out)
         gradients = backend.differentiate(*parts)
-    return answer | named_gradients(call, gradients)
+    return named_gradients(call, gradients)
 
 
 def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
@@ -90,21 +106,71 @@ def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
         return {name: np.array(numpy(x)) for name, x in arrays.items()}
 
     numpy = numpy_of(backend)
-    params, batches, catalogue = call["arrays"].values()
+    params, batches, catalogue, *moments = call["arrays"].values()
     config, rate = call["numbers"]["config"], call["numbers"]["learning_rate"]
-    state, losses = backend.init(params, config), []
+    state, losses = backend.init(params, config, *moments), []
+    beside = backend.init(params, config) if call["numbers"].get("beside") else None
     for done, batch in enumerate(batches):
         if done and done == call["numbers"].get("pause"):  # backend-R15
             now, moments = flatten(backend.parameters(state)), backend.moments(state)
             after = State(int(moments.step), copies(moments.first), copies(moments.second))
             state = backend.init(unflatten(copies(now), type(params)), config, after)
+        if beside is not None:  # another training takes its steps in turn
+            beside, _ = backend.step(beside, batches[-1], catalogue, config, 2 * rate)
         state, loss = backend.step(state, batch, catalogue, config, rate)
         losses.append(loss_value(loss, call, numpy))
     params_now = flatten(backend.parameters(state))
     return {"losses": np.array(losses), **{name: numpy(x) for name, x in params_now.items()}}
 
 
+def answer_steps(backend: Any, call: dict[str, Any]) -> Answer:
+    """Train. Return the losses, and the parameters and moments after each step, in one array each.
+
+    Moments of the parameter x are named "first.x" and "second.x". If call["numbers"] has "wait",
+    they are read so many seconds after a step, otherwise at once. Threads switch often.
+    """
+    numpy = numpy_of(backend)
+    params, batches, catalogue = call["arrays"].values()
+    config, rates = call["numbers"]["config"], call["numbers"]["rates"]
+    state, losses = backend.init(params, config), []
+    history: dict[str, list[Any]] = {}
+    for batch, rate in zip(batches, rates, strict=True):
+        with frequent_switches():
+            state, loss = backend.step(state, batch, catalogue, config, rate)
+            if call["numbers"].get("wait"):
+                time.sleep(call["numbers"]["wait"])
+            now = read_state(backend, state)  # backend-R23
+        losses.append(loss_value(loss, call, numpy))
+        for name, x in now.items():
+            history.setdefault(name, []).append(x)
+    return {"losses": np.array(losses), **{name: np.stack(x) for name, x in history.items()}}
+
+
+def read_state(backend: Any, state: Any) -> Answer:
+    """Return copies of the parameters, by name, and of the moments, "first.x" and "second.x"."""
+    from mindref.models.parameters import flatten
+
+    numpy, moments = numpy_of(backend), backend.moments(state)
+    now = dict(flatten(backend.parameters(state)))
+    for name in tuple(now):
+        now |= {f"first.{name}": moments.first[name], f"second.{name}": moments.second[name]}
+    return {name: np.array(numpy(x)) for name, x in now.items()}
+
+
+def answer_scores(backend: Any, call: dict[str, Any]) -> Answer:
+    """Return the scores of items for users."""
+    return {"scores": numpy_of(backend)(backend.scores(*call["arrays"].values()))}
+
+
+def answer_calls(backend: Any, call: dict[str, Any]) -> Answer:
+    """Return the answers of several callers (callers.py)."""
+    return answer_callers(backend, call, answer_forward, answer_backward)
+
+
 ANSWERS = {
+    "callers": answer_calls,
+    "scores": answer_scores,
+    "steps": answer_steps,
     "composition": answer_composition,
     "loss": answer_loss,
     "interests": answer_interests,

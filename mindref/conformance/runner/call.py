@@ -6,7 +6,7 @@ Spec: specs/backend.md. The arrays of a call are in the order of the positional 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,14 +15,25 @@ import numpy.typing as npt
 from mindref.backend import Capabilities
 from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import backend_answers
+from mindref.conformance.runner.callers import split_callers
+from mindref.conformance.runner.layouts import lay_out
 from mindref.models.family import computes_settings
 
 AnyArray = npt.NDArray[Any]
 Answer = dict[str, AnyArray]
 """The results of a call: name, such as "out" or "d_history" -> NumPy array."""
 
-MODEL = ("loss", "interests")  # values of `Call.stem` that need a backend of level "model"
-TRAIN = ("training",)  # value of `Call.stem` that needs a backend of level "train"
+CALLERS = "callers"
+"""Value of `Call.stem` for the calls of several callers (callers.py)."""
+
+LEVEL_OF_STEM = {
+    "loss": "model",
+    "interests": "model",
+    "training": "train",
+    "steps": "train",
+    "scores": "serve",
+}
+"""Values of `Call.stem` that are no operators -> the level that a backend needs."""
 
 
 class Call(NamedTuple):
@@ -35,8 +46,8 @@ class Call(NamedTuple):
 
     @property
     def level(self) -> str:
-        """Return the level that a backend needs for this call: "ops", "model" or "train"."""
-        return "model" if self.stem in MODEL else "train" if self.stem in TRAIN else "ops"
+        """Return the level that a backend needs for this call, such as "ops" or "model"."""
+        return LEVEL_OF_STEM.get(self.stem, "ops")
 
     @property
     def differentiable(self) -> tuple[str, ...]:
@@ -48,7 +59,7 @@ class Call(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Return the dtype of the first float array, or float64 if there is none."""
-        floats = (x for x in named_arrays(self.arrays).values() if is_float_array(x))
+        floats = iter(float_arrays(self))
         return next((x.dtype for x in floats), np.dtype(np.float64))
 
     @property
@@ -82,6 +93,11 @@ def is_float_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
 
 
+def float_arrays(call: Call) -> list[AnyArray]:
+    """Return the float arrays of `call`."""
+    return [x for x in named_arrays(call.arrays).values() if is_float_array(x)]
+
+
 def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
     """Return `x` (nested tuples and dicts) with `change` applied to every array."""
     if isinstance(x, np.ndarray):
@@ -102,6 +118,10 @@ def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
 def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str, Any]:
     """Return `numbers` with `dtype` set in the "config", if `dtype` is float32 or float64."""
     name = np.dtype(dtype).name
+    if "callers" in numbers:
+        parts = numbers["callers"]
+        callers = [{**x, "numbers": numbers_in_dtype(x["numbers"], dtype)} for x in parts]
+        return {**numbers, "callers": tuple(callers)}
     if "config" not in numbers or name not in ("float32", "float64"):
         return numbers
     config = dataclasses.replace(numbers["config"], dtype=name)
@@ -128,16 +148,47 @@ def call_arrays(call: Call) -> dict[str, Any]:
     return {**call.arrays, "d_out": call.cotangent}
 
 
-def copy_call(call: Call, read_only: bool = False) -> Call:
-    """Return `call` with copies of the arrays. The copies are writable unless `read_only`."""
+def callers_call(calls: Sequence[Call], **numbers: Any) -> Call:
+    """Return the calls of several callers as one call, which runs them in turn (callers.py)."""
+    parts = tuple(
+        {"stem": one.stem, "numbers": one.numbers, "gradients": one.differentiable} for one in calls
+    )
+    numbers = {"mode": "in turn", "repeats": 1, "fresh": 0, **numbers, "callers": parts}
+    arrays = {"callers": tuple(one.arrays for one in calls)}
+    cotangent: Any = tuple(one.cotangent for one in calls)
+    return Call(CALLERS, arrays, numbers, cotangent)
+
+
+def calls_of_callers(call: Call) -> list[Call]:
+    """Return the call of each caller of a call that `callers_call` made."""
+    fields = {"arrays": call.arrays, "numbers": call.numbers, "d_out": call.cotangent}
+    return [
+        Call(part["stem"], part["arrays"], part["numbers"], part["d_out"])
+        for part in split_callers(fields)
+    ]
+
+
+def copy_call(call: Call, read_only: bool = False, layout: str = "") -> Call:
+    """Return `call` with copies of the arrays. The copies are writable unless `read_only`.
+
+    layout: the layout of the copies in memory (layouts.py). By default, it is kept.
+    """
 
     def copy_array(x: AnyArray) -> AnyArray:
-        copy = np.array(x)
-        copy.setflags(write=not read_only)
+        copy = lay_out(x, layout) if layout else np.array(x)
+        copy.setflags(write=copy.flags.writeable and not read_only)
         return copy
 
     cotangent = map_arrays(copy_array, call.cotangent)
     return call._replace(arrays=map_arrays(copy_array, call.arrays), cotangent=cotangent)
+
+
+OPTIONAL = {
+    ("routing_axis", "behaviours"): "routing-R9",
+    ("squash", "unit"): "squash-R6",
+    ("squash", "none"): "squash-R7",
+}
+"""(setting, value) -> label of the optional feature of the operators that it needs."""
 
 
 class Implementation(Protocol):
@@ -152,8 +203,9 @@ class Implementation(Protocol):
 class BackendImplementation:
     """Adapts a backend to the protocol `Implementation`."""
 
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
+    def __init__(self, backend: Any, *, loads_anew: bool = False) -> None:
+        """Store the backend. loads_anew: whether loading its name again gives a new object."""
+        self.backend, self.loads_anew = backend, loads_anew
         self.name = str(backend.name)
         self.claims: Capabilities = backend.capabilities()
 
@@ -167,6 +219,15 @@ class BackendImplementation:
 def is_claimed(implementation: Implementation, call: Call) -> bool:
     """Return whether the implementation claims the settings of the model in `call`."""
     backend, config = getattr(implementation, "backend", None), call.numbers.get("config")
+    if call.stem == CALLERS:
+        return all(is_claimed(implementation, one) for one in calls_of_callers(call))
     if backend is None or config is None:
         return True
+    options = backend.capabilities().options
+    if any(
+        getattr(config, name) == value
+        for (name, value), rule in OPTIONAL.items()
+        if rule not in options
+    ):
+        return False  # conformance-R28
     return computes_settings(backend, config)  # backend-R20

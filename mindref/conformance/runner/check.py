@@ -7,7 +7,7 @@ Reports and files of known failures use this name, so it stays the same in new v
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 MODULES = (
     "embedding", "softmax", "squash", "routing.properties", "routing.agreement", "routing.gradient",
     "routing.options", "relu_layer", "label_attention.properties", "label_attention.agreement",
-    "sampled_softmax.properties", "sampled_softmax.agreement", "notation", "numerics",
-    "model.interests", "model.loss", "optimiser", "contract", "golden", "mind_plus.interests",
-    "mind_plus.loss", "pooled_softmax", "mind_plus.training",
+    "sampled_softmax.properties", "sampled_softmax.agreement", "sizes", "values", "notation",
+    "numerics", "layouts", "model.interests", "model.loss", "model.sizes", "optimiser",
+    "many_steps", "contract", "concurrency", "scoring", "golden", "mind_plus.interests",
+    "mind_plus.loss", "pooled_softmax",
+    "mind_plus.training",
 )  # fmt: skip
 """Modules of `mindref.conformance.checks` in the order in which they run."""
 
@@ -75,6 +77,8 @@ class ConformanceCheck(NamedTuple):
     agreement: bool  # whether it compares answers with the reference
     stem: str  # operator that is called, or "loss", "interests", "training" or a key of NEEDS
     fraction: float  # factor for the number of calls that the profile draws
+    shrinks: bool = True  # whether Hypothesis shrinks a failing call
+    concurrency: str = ""  # of mindref.backend.CONCURRENCY, which the backend must claim
 
     @property
     def page(self) -> str:
@@ -88,7 +92,7 @@ class ConformanceCheck(NamedTuple):
 
     @property
     def level(self) -> str:
-        """Return the level that the backend must claim: "ops", "model" or "train"."""
+        """Return the level that the backend must claim, such as "ops"."""
         return Call(self.stem, {}, {}).level
 
     @property
@@ -112,10 +116,14 @@ def add_check(
     gradient: bool = False,
     agreement: bool = False,
     fraction: float = 1.0,
+    shrinks: bool = True,
+    concurrency: str = "",
 ) -> Callable[[Run], Run]:
     """Register the decorated function as a check of `rules`, such as "routing-R2, R9".
 
     stem: what the check calls; by default STEMS[page], or the name of the first rule's page.
+    shrinks: false if the check itself searches for a small call that fails.
+    concurrency: "threads" or "fork" if only a backend that claims it is tested.
     """
     rules = tuple(label for rule in rules for label in labels_of(rule))
     page_stem = STEMS.get(page_of(rules), page_of(rules))
@@ -125,7 +133,16 @@ def add_check(
         if name in CHECKS or not function.__doc__:
             raise ValueError(f"{name}: a check needs a unique name and a docstring")
         CHECKS[name] = ConformanceCheck(
-            name, rules, function, draws, gradient, agreement, stem or page_stem, fraction
+            name,
+            rules,
+            function,
+            draws,
+            gradient,
+            agreement,
+            stem or page_stem,
+            fraction,
+            shrinks,
+            concurrency,
         )
         return function
 
@@ -175,7 +192,22 @@ def all_checks() -> tuple[ConformanceCheck, ...]:
     """Return every check, in the order in which they run."""
     for module in MODULES:
         importlib.import_module(f"{CHECKS_PACKAGE}.{module}")
-    return tuple(sorted(CHECKS.values(), key=lambda c: MODULES.index(module_of(c.run))))
+    checks = sorted(CHECKS.values(), key=lambda c: MODULES.index(module_of(c.run)))
+    pages = list(dict.fromkeys(check.page for check in checks))
+    by_page = [[c for c in checks if c.page == page] for page in pages]
+    return tuple(check for page in by_page for check in properties_first(page))
+
+
+def properties_first(checks: list[ConformanceCheck]) -> list[ConformanceCheck]:
+    """Return the checks of one page; properties of results are before agreement.
+
+    So the first failure names the broken property. Properties of gradients that come after an
+    agreement check stay there, because wrong results explain wrong gradients. Golden values are
+    compared last.
+    """
+    first = next((i for i, check in enumerate(checks) if check.agreement), len(checks))
+    later = [c for c in checks[first:] if c.agreement or c.gradient or module_of(c.run) == "golden"]
+    return [*(c for c in checks if c not in later), *later]  # conformance-R27
 
 
 def module_of(function: Callable[..., Any]) -> str:
@@ -185,7 +217,10 @@ def module_of(function: Callable[..., Any]) -> str:
 
 def select_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
     """Return the checks with a page, name or rule in `words`; all checks if `words` is empty."""
-    checks = all_checks()
-    if not words:
-        return checks
-    return tuple(c for c in checks if any(w in (c.page, c.name, *c.rules) for w in words))
+    return tuple(c for c in all_checks() if is_selected(c.name, c.rules, words))
+
+
+def is_selected(name: str, rules: Iterable[str], words: tuple[str, ...]) -> bool:
+    """Return whether `words` is empty or contains `name`, a rule or the page of the first rule."""
+    first = next(iter(rules))
+    return not words or any(w in (first.split("-R")[0], name, *rules) for w in words)

@@ -1,27 +1,28 @@
 """Run one check on many calls that Hypothesis draws, and return one result.
 
-Hypothesis draws the sizes and options of a call, and shrinks a failing call. The numbers in arrays
-come from random generators, whose seeds Hypothesis draws. Equal seeds give equal calls.
+If the check fails, a search finds a smaller call that fails (conformance-R21).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import lru_cache
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 import hypothesis
-import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity
-from hypothesis import strategies as st
-from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 from mindref.conformance.bounds import Precision
-from mindref.conformance.runner.call import Call, Implementation, is_claimed, named_arrays
+from mindref.conformance.runner.call import Call, Implementation, is_claimed
 from mindref.conformance.runner.check import ConformanceCheck
 from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.drawn_calls import (
+    MIN_DRAWN,
+    WITH_SHRINKING,
+    call_for_check,
+    call_size,
+    draw_calls,
+    run_hypothesis,
+)
 from mindref.conformance.runner.result import (
     CheckFailed,
     CheckResult,
@@ -31,19 +32,16 @@ from mindref.conformance.runner.result import (
 )
 from mindref.errors import FOREIGN_ERRORS
 
+__all__ = ["draw_calls"]
+
 MIN_EFFECTIVE = 0.5
 """A check must compare a number in at least this fraction of its examples (drawn calls)."""
 
-MIN_DRAWN, MAX_CACHED = 5, 100
-"""A check draws at least MIN_DRAWN calls. If it draws more than MAX_CACHED, they are not cached."""
-
-WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
-WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)
+MAX_SHRINK_RUNS = 40
+"""In the search for the smallest call that fails, a check runs on at most this many calls."""
 
 UNCLAIMED_SETTINGS = "settings that the backend leaves to the operators"
 """Reason of the status "not_claimed"."""
-
-CONSTANT_METHOD = "_maybe_draw_constant"
 
 
 class ExampleBudget(NamedTuple):
@@ -103,12 +101,12 @@ def run_check(
     tally, began = ExampleTally(), time.perf_counter()
     trial = Trial(check, implementation, precision, effort.seed, factor)
     count = example_count(check, effort.examples)
-    for call in draw_calls(check, count, effort.seed):
+    for index, call in enumerate(draw_calls(check, count, effort.seed)):
         failure = run_example(trial, call, tally)
+        if failure is not None:
+            failure.evidence = failure.evidence._replace(example=index)
         if failure is not None and (effort.any_failure or is_own_failure(failure)):
             break
-    if tally.failure is not None and effort.shrink:
-        shrink_failure(trial, count, tally)
     result = check.result(
         precision,
         "passed",
@@ -117,7 +115,8 @@ def run_check(
         grade=tally.grade if factor == 1 else "C",
         seconds=time.perf_counter() - began,
     )
-    return final_result(check, result, tally)
+    result = final_result(check, result, tally)
+    return shrink_result(trial, effort, result) if effort.shrink else result
 
 
 def example_count(check: ConformanceCheck, examples: int) -> int:
@@ -134,7 +133,7 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
     context = CheckContext(trial.implementation, precision, trial.seed, trial.factor)
     try:
         check.run(context, call.to(precision.input))
-        if not check.agreement:
+        if context.wrong_answers or not check.agreement:
             context.assert_first_matches()  # conformance-R5
     except UnclaimedSettings:
         tally.unclaimed += 1
@@ -150,90 +149,53 @@ def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | 
     return None
 
 
-def shrink_failure(trial: Trial, count: int, tally: ExampleTally) -> None:
-    """Search for the smallest call that fails, and store its failure in `tally`."""
-    drawn_failure, tally.failure = tally.failure, None
-    seeks_own = drawn_failure is not None and is_own_failure(drawn_failure)
+def shrink_result(trial: Trial, budget: ExampleBudget, result: CheckResult) -> CheckResult:
+    """Return `result`. If it is a failure, report the smallest failing call that is found.
 
-    def example(call: Call) -> None:
-        failure = run_example(trial, call_for_check(trial.check, call), tally)
-        if failure is not None and is_own_failure(failure) == seeks_own:
-            raise failure
-
-    count = max(count, MIN_DRAWN)
-    with suppress(CheckFailed, hypothesis.errors.Flaky):  # `tally` stores the failure
-        run_hypothesis(trial.check.draws, example, count, trial.seed, WITH_SHRINKING)
-    tally.failure = tally.failure or drawn_failure
-
-
-def call_for_check(check: ConformanceCheck, call: Call) -> Call:
-    """Return `call`, without the cotangent if `check` tests no gradients."""
-    return call if check.gradient else call.forward_only()
-
-
-def draw_calls(check: ConformanceCheck, count: int, seed: int = 0) -> tuple[Call, ...]:
-    """Draw up to `count` calls for `check`, in float64. Equal seeds give equal calls."""
-    draw = cached_calls if count <= MAX_CACHED else cached_calls.__wrapped__
-    calls = draw(check.draws, max(count, MIN_DRAWN), seed)
-    return tuple(call_for_check(check, call) for call in calls[:count])
-
-
-@lru_cache(maxsize=1024)  # drawing is slow, and each precision uses the same calls
-def cached_calls(strategy: st.SearchStrategy[Call], count: int, seed: int) -> tuple[Call, ...]:
-    """Draw up to `count` calls from `strategy`. The first call is the simplest."""
-    calls: list[Call] = []
-    run_hypothesis(strategy, calls.append, count, seed, WITHOUT_SHRINKING)
-    return tuple(calls)
-
-
-def run_hypothesis(
-    strategy: st.SearchStrategy[Call],
-    example: Callable[[Call], None],
-    count: int,
-    seed: int,
-    phases: tuple[Phase, ...],
-) -> None:
-    """Run `example` on calls drawn from `strategy`. If `example` raises an error, raise it."""
-
-    def test(call: Call) -> None:
-        example(call)
-
-    settings = hypothesis.settings(
-        max_examples=count,
-        phases=phases,
-        database=None,
-        deadline=None,
-        derandomize=False,
-        print_blob=False,
-        report_multiple_bugs=False,
-        verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
-    )
-    with without_source_constants():  # conformance-R7
-        hypothesis.seed(seed)(settings(hypothesis.given(strategy)(test)))()
-
-
-@contextmanager
-def without_source_constants() -> Iterator[None]:
-    """Make the drawn calls independent of which modules are loaded.
-
-    By default, Hypothesis draws some numbers from the source code of loaded modules. Then one seed
-    gives different calls if, for example, a backend is installed. Hypothesis has no setting to
-    prevent this.
+    At most MAX_SHRINK_RUNS smaller calls run.
     """
-    before = getattr(HypothesisProvider, CONSTANT_METHOD, None)
-    if before is None:  # this version of Hypothesis has no such constants
-        yield
-        return
-    setattr(HypothesisProvider, CONSTANT_METHOD, draw_no_constant)
-    try:
-        yield
-    finally:
-        setattr(HypothesisProvider, CONSTANT_METHOD, before)
+    if result.evidence is None or not trial.check.shrinks:
+        return result
+    began, search = time.perf_counter(), ShrinkSearch(trial, result.evidence.example, result)
+    with suppress(CheckFailed, hypothesis.errors.Flaky, ShrinkLimit):
+        check, seed = trial.check, trial.seed
+        count = max(example_count(check, budget.examples), MIN_DRAWN)
+        run_hypothesis(check.draws, search.run, count, seed, WITH_SHRINKING)
+    seconds = result.seconds + time.perf_counter() - began
+    return search.smallest._replace(seconds=seconds)
 
 
-def draw_no_constant(*args: Any, **options: Any) -> None:
-    """Return None instead of a constant. This function replaces a method of Hypothesis."""
+class ShrinkLimit(BaseException):
+    """Ends the search for a smaller failing call. Hypothesis does not catch it."""
+
+
+class ShrinkSearch:
+    """Runs a check on smaller and smaller calls, and stores the smallest one that fails."""
+
+    def __init__(self, trial: Trial, first: int, result: CheckResult) -> None:
+        """Store the failed `result`. `first` is the index of its call among the drawn calls."""
+        self.trial, self.first, self.result = trial, first, result
+        self.smallest, self.size = result, float("inf")
+        self.drawn = self.runs = 0
+
+    def run(self, call: Call) -> None:
+        """Run the check on `call`. Raise the failure if it has the status of the result."""
+        self.drawn += 1
+        if self.drawn <= self.first:  # the check has passed on these calls
+            return
+        if self.runs >= MAX_SHRINK_RUNS:  # conformance-R21
+            raise ShrinkLimit
+        self.runs += 1
+        check, result = self.trial.check, self.result
+        failure = run_example(self.trial, call_for_check(check, call), ExampleTally())
+        if failure is None:
+            return
+        failed = with_failure(check, result, failure)
+        if (failed.status, failed.blocked_by) != (result.status, result.blocked_by):
+            return
+        if (size := call_size(call)) <= self.size:
+            self.smallest, self.size = failed, size
+        raise failure
 
 
 def largest_call(
@@ -242,24 +204,27 @@ def largest_call(
     """Return the claimed call with the most array elements, or None if no call is claimed."""
     drawn = draw_calls(check, example_count(check, budget.examples), budget.seed)
     calls = [call for call in drawn if is_claimed(implementation, call)]
-    sizes = [sum(x.size for x in named_arrays(call.arrays).values()) for call in calls]
-    return calls[int(np.argmax(sizes))] if calls else None
+    return max(calls, key=call_size, default=None)
 
 
 def final_result(check: ConformanceCheck, result: CheckResult, tally: ExampleTally) -> CheckResult:
     """Return `result` with the status and the message that follow from `tally`."""
-    failure = tally.failure
-    if failure is not None:
-        result = result._replace(status="failed", grade="-")
-        result = result._replace(message=str(failure), evidence=failure.evidence)
-        if isinstance(failure, CommonRuleFailed) and failure.rule not in result.rules:
-            return result._replace(status="blocked", blocked_by=failure.rule)
-        if isinstance(failure, PropertyOnWrongAnswers) and not check.agreement:
-            return result._replace(status="blocked", blocked_by="agreement")
-        return result
+    if tally.failure is not None:
+        return with_failure(check, result, tally.failure)
     if tally.unclaimed and not tally.examples:
         return result._replace(status="not_claimed", reason=UNCLAIMED_SETTINGS)  # backend-R20
     if tally.effective < max(1, MIN_EFFECTIVE * tally.examples):  # conformance-R3
         message = f"only {tally.effective} of {tally.examples} examples compared a number"
         return result._replace(status="failed", message=message)
+    return result
+
+
+def with_failure(check: ConformanceCheck, result: CheckResult, failure: CheckFailed) -> CheckResult:
+    """Return `result` with the status, the message and the evidence of `failure`."""
+    result = result._replace(status="failed", grade="-", blocked_by="")
+    result = result._replace(message=str(failure), evidence=failure.evidence)
+    if isinstance(failure, CommonRuleFailed) and failure.rule not in result.rules:
+        return result._replace(status="blocked", blocked_by=failure.rule)
+    if isinstance(failure, PropertyOnWrongAnswers) and not check.agreement:
+        return result._replace(status="blocked", blocked_by="agreement")
     return result

@@ -11,7 +11,14 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mindref.backend import CONTRACT_FAMILY, FAMILIES, OPERATORS, OPTIONS, Capabilities
+from mindref.backend import (
+    CONCURRENCY,
+    CONTRACT_FAMILY,
+    FAMILIES,
+    OPERATORS,
+    OPTIONS,
+    Capabilities,
+)
 from mindref.conformance.bounds import Precision
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, say
 from mindref.process.requirements import install_libraries
@@ -20,8 +27,10 @@ LEVELS = {
     "ops": (),
     "model": ("loss_and_gradients", "interests"),
     "train": ("init", "step", "parameters", "moments"),
+    "serve": ("scores",),
 }
-"""Keys: levels of the backend contract, lowest first. Values: methods that the level needs."""
+"""Keys: levels of the backend contract. Values: methods that the level needs. Training uses the
+highest of the first three; "serve" is independent of them."""
 
 GRADIENTS = ("derived", "automatic")
 
@@ -30,8 +39,8 @@ def claims_of(backend: Any, name: str) -> Capabilities:
     """Return `backend.capabilities()`.
 
     Raises BackendError if this method raises or does not return Capabilities. Also raises it for an
-    unknown operator, level, gradient, dtype, option or family, for one that is listed twice, and if
-    the families lack mind.
+    unknown operator, level, gradient, dtype, option, family or kind of concurrency, for one that is
+    listed twice, and if the families lack mind.
     """
     location = f"backend {name}: capabilities()"
     try:
@@ -46,6 +55,7 @@ def claims_of(backend: Any, name: str) -> Capabilities:
     check_words(location, "levels", claims.levels, tuple(LEVELS))
     check_words(location, "options", claims.options, OPTIONS)
     check_words(location, "families", claims.families, FAMILIES)  # backend-R21
+    check_words(location, "concurrency", claims.concurrency, CONCURRENCY)
     if CONTRACT_FAMILY not in claims.families:  # backend-R21
         got, todo = repr(claims.families), f"add {CONTRACT_FAMILY}"
         raise BackendError(say(f"{location}: families", CONTRACT_FAMILY, got, todo))

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import ops
-from mindref.backend import OPERATORS, OPTIONS, Capabilities
+from mindref.backend import CONCURRENCY, OPERATORS, OPTIONS, Capabilities
 from mindref.config import Config
+from mindref.conformance.runner import scoring
 from mindref.conformance.runner.claims import LEVELS
 from mindref.models import mind, mind_plus
 from mindref.models.parameters import (
@@ -37,11 +38,11 @@ class ComposedState(NamedTuple):
 
 
 class ComposedBackend:
-    """A NumPy backend of all three levels, with gradients derived by hand.
+    """A NumPy backend of all levels, with gradients derived by hand.
 
     `ops` has one member for each operator. `mind` and `mind_plus` have the functions of the modules
-    in `mindref.models`, and `optimiser` those of `mindref.training.optimiser`. The backend claims
-    `levels`.
+    in `mindref.models`, `optimiser` those of `mindref.training.optimiser`, and `scoring` the one of
+    scoring.py. The backend claims `levels`.
     """
 
     def __init__(
@@ -50,17 +51,21 @@ class ComposedBackend:
         mind: Any,
         optimiser: Any,
         mind_plus: Any = mind_plus,
+        scoring: Any = scoring,
         *,
         name: str = "composed",
         levels: tuple[str, ...] = tuple(LEVELS),
     ) -> None:
-        self.ops, self.mind, self.optimiser = ops, mind, optimiser
+        self.ops, self.mind, self.optimiser, self.scoring = ops, mind, optimiser, scoring
         self.families = {"mind": mind, "mind_plus": mind_plus}
         self.name, self.levels = name, levels
 
     def capabilities(self) -> Capabilities:
         """Claim every operator and option, the families of the suite, and `self.levels`."""
-        return Capabilities(OPERATORS, self.levels, options=OPTIONS, families=tuple(self.families))
+        families = tuple(self.families)
+        return Capabilities(
+            OPERATORS, self.levels, options=OPTIONS, families=families, concurrency=CONCURRENCY
+        )
 
     def to_numpy(self, x: Any) -> Any:
         """Return x, which is already a NumPy array."""
@@ -86,6 +91,10 @@ class ComposedBackend:
         family = self.families[config.model].FAMILY
         out, active, _ = family.interests(params, histories, catalogue, config, self.ops)
         return out, active
+
+    def scores(self, interests: Any, active: Any, items: Any) -> Any:
+        """Return the score (B, N) of each item for each user."""
+        return self.scoring.score_items(interests, active, items)
 
     def init(self, params: Params, config: Config, moments: Any = None) -> ComposedState:
         """Return a state with copies of `params` and `moments`. The default moments are zero."""
@@ -134,5 +143,5 @@ def squares_are_finite(gradient: Any) -> bool:
 
 @cache
 def reference_model() -> ComposedBackend:
-    """Return the reference implementation as a backend of all three levels."""
+    """Return the reference implementation as a backend of all levels."""
     return ComposedBackend(ops, mind, optimiser, name="reference")

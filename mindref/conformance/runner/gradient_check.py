@@ -49,4 +49,5 @@ def assert_matches_differences(
     except CheckFailed:
         raise
     except AssertionError as error:
-        raise CheckFailed(str(error), context.evidence()) from error
+        text = str(error).partition("\n")[0]  # pytest may append the asserted expression
+        raise CheckFailed(text, context.evidence()) from error

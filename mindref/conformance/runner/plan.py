@@ -6,9 +6,11 @@ check compares answers with the reference, one call tests that the backend runs 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -21,16 +23,27 @@ from mindref.conformance.runner.check import NEEDS, ConformanceCheck
 from mindref.conformance.runner.check_runner import (
     UNCLAIMED_SETTINGS,
     ExampleBudget,
+    Trial,
+    draw_calls,
+    example_count,
     largest_call,
     run_check,
+    shrink_result,
 )
+from mindref.conformance.runner.claims import LEVELS, has_method
 from mindref.conformance.runner.manifest import rule_force
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
-from mindref.errors import FOREIGN_ERRORS
+from mindref.errors import FOREIGN_ERRORS, ConfigError, say
 from mindref.ops import FURTHER
 
 FULL_PRECISIONS = ("float64", "float32")  # dtypes in which every check runs
+
+FLOAT64 = Precision.of("float64")
+
+
+CONCURRENT = "concurrency"
+"""Begin of the reason if a backend does not claim a kind of concurrency."""
 
 
 class Profile(NamedTuple):
@@ -69,6 +82,16 @@ COMPOSITION = {
 """A backend must not call these functions of the reference. It may call their helper functions."""
 
 
+def check_settings(settings: RunSettings) -> RunSettings:
+    """Return `settings`. Raises ConfigError for an unknown profile or a negative seed."""
+    if settings.profile not in PROFILES:
+        expected = f"one of {', '.join(PROFILES)}"
+        raise ConfigError(say("conform: profile", expected, settings.profile))
+    if settings.seed < 0:
+        raise ConfigError(say("conform: seed", "a number from 0", settings.seed))
+    return settings
+
+
 def claimed_precisions(implementation: BackendImplementation) -> list[Precision]:
     """Return the claimed precisions: first float64, then float32, then narrower dtypes."""
     claimed = [Precision.of(entry) for entry in implementation.claims.dtypes]
@@ -100,19 +123,51 @@ def run_planned_check(
     if reason:
         return nothing._replace(status="not_claimed", reason=reason)  # conformance-R2
     profile, seed = PROFILES[settings.profile], settings.seed
-    budget = ExampleBudget(profile.examples, seed)
+    budget = ExampleBudget(profile.examples, seed, shrink=False)  # suite_run.py shrinks failures
     if check.agreement:
         call = largest_call(check, implementation, budget)
         if call is None:
             return nothing._replace(status="not_claimed", reason=UNCLAIMED_SETTINGS)
         if reference_answered(implementation, call.to(precision.input)):
             return reference_result(nothing, implementation)
-    accepted = accepted_trivial(check, precision, profile.gate_examples, seed)
+    draw_calls(check, example_count(check, budget.examples), seed)  # the next line uses a part
+    accepted = accepted_once(check, gate_precision(precision), profile.gate_examples, seed)
     if accepted:
         message = f"the check accepts {', '.join(accepted)}: a bug of the suite; please report it"
         return nothing._replace(status="failed", message=message)
     factor = settings.factors.get(check.name, 1.0)
     return run_check(check, implementation, precision, budget, factor)
+
+
+def shrink_planned(
+    check: ConformanceCheck,
+    implementation: BackendImplementation,
+    result: CheckResult,
+    settings: RunSettings,
+) -> CheckResult:
+    """Return `result`, a failure of `run_planned_check`, with a smaller failing call."""
+    precision, seed = Precision.of(result.precision.split("/")), settings.seed
+    factor = settings.factors.get(check.name, 1.0)
+    trial = Trial(check, implementation, precision, seed, factor)
+    budget = ExampleBudget(PROFILES[settings.profile].examples, seed)
+    return shrink_result(trial, budget, result)
+
+
+@cache  # the gate of float64 is also that of float32
+def accepted_once(
+    check: ConformanceCheck, precision: Precision, examples: int, seed: int
+) -> list[str]:
+    """Return the trivial implementations that `check` accepts, computed once."""
+    return accepted_trivial(check, precision, examples, seed)
+
+
+def gate_precision(precision: Precision) -> Precision:
+    """Return the precision in which a check must reject trivial implementations.
+
+    The error bounds of float64 and float32 are far below the errors of trivial answers, so float64
+    stands for both.
+    """
+    return FLOAT64 if precision.input in FULL_PRECISIONS else precision
 
 
 def reference_answered(implementation: Implementation, call: Call) -> bool:
@@ -157,6 +212,10 @@ def unclaimed_reason(check: ConformanceCheck, implementation: BackendImplementat
     claims = implementation.claims
     if check.level not in claims.levels:
         return f"level {check.level}"
+    if check.concurrency and check.concurrency not in claims.concurrency:
+        return f"{CONCURRENT} {check.concurrency}"  # conformance-R2
+    if check.concurrency == "fork" and not hasattr(os, "fork"):
+        return "os.fork, which this system does not have"
     if check.family and check.family not in claims.families:
         return f"family {check.family}"  # conformance-R2
     if check.level == "ops":
@@ -182,8 +241,16 @@ def unclaimed_features(
             checks_by_reason.setdefault(result.reason, []).append(result.check)
     precision, effort = claimed_precisions(implementation)[0], ExampleBudget(2, shrink=False)
     for feature, names in checks_by_reason.items():
-        unclaimed = (
-            run_check(c, implementation, precision, effort) for c in checks if c.name in names
-        )
+        if feature.startswith(CONCURRENT):  # no finite number of calls proves that it works
+            continue
+        tested = [c for c in checks if c.name in names]
+        if any(lacks_methods(c, implementation.backend) for c in tested):
+            continue  # drawing calls of levels 2 and 3 takes seconds
+        unclaimed = (run_check(c, implementation, precision, effort) for c in tested)
         if all(result.status == "passed" for result in unclaimed):
             yield f"{feature} works but is not claimed"
+
+
+def lacks_methods(check: ConformanceCheck, backend: Any) -> bool:
+    """Return whether `backend` has no method of the level that `check` calls."""
+    return any(not has_method(backend, method) for method in LEVELS[check.level])

@@ -16,8 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.conformance.bounds import Precision, allowances, dense_table
-from mindref.conformance.runner.call import Answer, AnyArray, Call, map_floats
-from mindref.conformance.runner.composed_backend import reference_model
+from mindref.conformance.runner.backend_answers import answer_steps
+from mindref.conformance.runner.call import (
+    CALLERS,
+    Answer,
+    AnyArray,
+    Call,
+    calls_of_callers,
+    map_floats,
+)
+from mindref.conformance.runner.callers import LEFT_OUT, caller_part
+from mindref.conformance.runner.composed_backend import ComposedBackend, reference_model
 from mindref.models.parameters import flatten, flatten_gradients
 from mindref.shapes import Array
 
@@ -58,17 +67,30 @@ class ExpectedArray(NamedTuple):
         with np.errstate(all="ignore"):
             return value - self.allowed, value + self.allowed
 
+    def index_of_largest_error(self, got: AnyArray, ratios: AnyArray) -> int:
+        """Return the flat index of the largest ratio, and of these, of the largest difference."""
+        with np.errstate(all="ignore"):
+            apart = np.abs(np.asarray(got, np.float64) - np.asarray(self.value, np.float64))
+        apart = np.nan_to_num(apart, nan=np.inf)
+        return int(np.argmax(np.where(ratios == np.max(ratios), apart, -1)))
+
     def describe_deviation(self, name: str, got: AnyArray) -> str:
-        """Describe the number with the largest error: position, computed and expected value."""
+        """Describe the number with the largest error: position, computed and expected value.
+
+        Of several largest ratios, such as infinite ones, take that of the largest difference.
+        """
         shares = self.error_ratios(got)
-        position = np.unravel_index(int(np.argmax(shares)), shares.shape)
+        position = np.unravel_index(self.index_of_largest_error(got, shares), shares.shape)
         label = f"{name}[{', '.join(map(str, position))}]" if position else name
         value, share = np.asarray(self.value)[position], float(shares[position])
         if np.asarray(self.value).dtype.kind in "biu":
             return f"{label} is {got[position]}, expected {value}"
         allowed = float(np.asarray(self.allowed)[position])
         off = int(np.sum(shares > 1))
-        text = f"{label} is {float(got[position]):.9g}, expected {float(value):.9g}"
+        computed, expected = f"{float(got[position]):.9g}", f"{float(value):.9g}"
+        if computed == expected:  # they differ beyond nine digits
+            computed, expected = f"{float(got[position]):.17g}", f"{float(value):.17g}"
+        text = f"{label} is {computed}, expected {expected}"
         text += f" ± {allowed:.2g}" if allowed else " exactly"
         if np.isfinite(share):
             text += f" ({share:.3g} times the error bound)"
@@ -128,6 +150,9 @@ def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]
         "loss": loss_answer,
         "interests": interests_answer,
         "training": training_answer,
+        "steps": steps_answer,
+        "scores": scores_answer,
+        CALLERS: callers_answer,
     }
     wrapped = call._replace(arrays=map_floats(wrap, call.arrays))
     return functions.get(call.stem, operator_answer)(wrapped, wrap)
@@ -172,16 +197,39 @@ def interests_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     return {"interests": vectors, "active": active}
 
 
-def training_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def training_answer(
+    call: Call, wrap: Callable[[Any], Any], model: ComposedBackend | None = None
+) -> dict[str, Any]:
     """Train on the batches of `call`. Return the loss of each step and the final parameters."""
-    params, batches, catalogue = call.arrays.values()
-    model, config = reference_model(), call.numbers["config"]
-    state, losses = model.init(params, config), []
+    params, batches, catalogue, *moments = call.arrays.values()
+    model, config = model or reference_model(), call.numbers["config"]
+    state, losses = model.init(params, config, *moments), []
     for batch in batches:
         rate = call.numbers["learning_rate"]
         state, loss = model.step(state, batch, catalogue, config, rate)
         losses.append(loss.reshape(1))
     return {"losses": np.concatenate(losses), **flatten(model.parameters(state))}
+
+
+def steps_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Train. Return the losses, and the parameters and moments after each step."""
+    fields = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
+    return dict(answer_steps(reference_model(), fields))
+
+
+def scores_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the scores of items for users."""
+    return {"scores": reference_model().scores(*call.arrays.values())}
+
+
+def callers_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the answer to the call of each caller."""
+    return {
+        caller_part(number, name): x
+        for number, one in enumerate(calls_of_callers(call))
+        for name, x in evaluate_reference(one, wrap).items()
+        if name not in LEFT_OUT
+    }
 
 
 def as_table(gradient: Any, count: int) -> Any:

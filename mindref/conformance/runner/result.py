@@ -30,7 +30,11 @@ class Evidence(NamedTuple):
     source: tuple[int, AnyArray] | None = None
     """If another answer has the expected numbers: index of the call, flat indices in the array."""
     read_only: tuple[int, ...] = ()  # index in `calls` of each call with read-only arrays
+    layouts: tuple[tuple[int, str], ...] = ()  # index in `calls`, layout that is not the call's
     answers: tuple[tuple[int, Answer], ...] = ()  # index in `calls`, answer
+    example: int = 0  # index of the drawn call with which the check failed first
+    training: tuple[Call, Answer] | None = None
+    """The training of many steps that has a wrong step, and its answer. `calls` has this step."""
 
 
 class CheckFailed(AssertionError):
@@ -105,6 +109,7 @@ class ConformanceReport(NamedTuple):
     selection: tuple[str, ...] = ()  # selected pages, rules or checks; () for all
     precisions: tuple[str, ...] = ()
     device: str = "cpu"  # device of the computation
+    stopped: str = ""  # why the run did not end, such as "--fail-fast"; "" if it ended
 
     def counts(self) -> Counter[str]:
         """Return the number of results with each status."""
@@ -112,9 +117,18 @@ class ConformanceReport(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Return whether every planned check has exactly one result."""
+        """Return whether every planned check has exactly one result, and the run has ended."""
         # conformance-R1
-        return self.planned == len(self.results) == sum(self.counts()[s] for s in STATUSES)
+        all_ran = self.planned == len(self.results) == sum(self.counts()[s] for s in STATUSES)
+        return all_ran and not self.stopped
+
+    @property
+    def no_verdict(self) -> bool:
+        """Return whether the run was stopped, and nothing is wrong in the results so far."""
+        counts = self.counts()
+        return bool(self.stopped) and not (
+            counts["failed"] + counts["blocked"] + len(self.problems)
+        )
 
     @property
     def conforms(self) -> bool:

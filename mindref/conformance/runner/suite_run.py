@@ -7,16 +7,19 @@ not run, the report lists this as a problem (conformance-R1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mindref.backend import device_name, import_from_cwd, list_backends, load_backend, on_device
+from mindref.backend import device_name, import_from_cwd, load_backend, on_device
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner import attribution, claims, expectations, manifest, plan
-from mindref.conformance.runner.call import BackendImplementation
-from mindref.conformance.runner.check import ConformanceCheck, select_checks
+from mindref.conformance.runner.call import CALLERS, BackendImplementation
+from mindref.conformance.runner.callers import NO_END
+from mindref.conformance.runner.check import ConformanceCheck, is_selected, select_checks
+from mindref.conformance.runner.processes import MIN_RESULTS, CheckPool, open_pool
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
+from mindref.conformance.runner.stopped_run import first_failure, stopped_report
+from mindref.conformance.versions import package_version
 from mindref.errors import ConfigError, say
 
 Key = tuple[str, str]
@@ -34,23 +37,30 @@ class SuiteRun:
         expectations_path: Path | None = None,
         scripts: Path | None = None,
         device: str = "cpu",
+        processes: int = 1,
     ) -> None:
-        """Load the backend and the expectations file.
+        """Load the backend and the expectations file. `processes`: how many run the checks.
 
         Raises BackendError if loading fails, the claims are malformed or the device is unsupported.
         Raises ConfigError for an unknown word, invalid settings, or an invalid expectations file.
         """
         words = tuple(dict.fromkeys(words))
+        self.arguments = (name, words, settings, expectations_path, None, device)
         self.name, self.words, self.scripts = name, words, scripts
-        backend = on_device(load_local_backend(name), device)
+        loaded = load_local_backend(name)
+        backend = on_device(loaded, device)
         self.device = device_name(backend, device)
         self.claimed = claims.claims_of(backend, name)
-        self.implementation = BackendImplementation(backend)
+        threads = "threads" in self.claimed.concurrency
+        loads_anew = threads and load_local_backend(name) is not loaded  # a class, no object
+        self.implementation = BackendImplementation(backend, loads_anew=loads_anew)
         self.checks = selected_checks(words)
         self.expected = expectations.read_expectations(expectations_path)
-        checked = check_settings(settings or plan.RunSettings())
+        checked = plan.check_settings(settings or plan.RunSettings())
         self.settings = checked._replace(factors=checked.factors | self.expected.factors)
         self.precisions = plan.claimed_precisions(self.implementation)
+        self.processes = max(1, min(processes, len(self.keys()) // MIN_RESULTS))
+        self.pool: CheckPool | None = None  # if there are several processes, while `report` runs
         self.unattributed: dict[Key, CheckResult] = {}
         self.final_results: dict[str, dict[str, CheckResult]] = {}  # precision -> check -> result
 
@@ -60,14 +70,27 @@ class SuiteRun:
             for check in plan.planned_checks(self.checks, precision):
                 yield check, precision
 
+    def planned_keys(self) -> Iterator[Key]:
+        """Yield the names of every pair (check, precision) that runs, in order."""
+        for check, precision in self.planned():
+            yield check.name, str(precision)
+
     def run(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
         """Return the result of `check`, before results of other checks can change it."""
         key = (check.name, str(precision))
+        if key not in self.unattributed and self.hangs:
+            result = check.result(precision, "blocked", blocked_by="backend-R18")  # conformance-R34
+            self.unattributed[key] = result
         if key not in self.unattributed:
             self.unattributed[key] = plan.run_planned_check(
                 check, self.implementation, precision, self.settings
             )
         return self.unattributed[key]
+
+    @property
+    def hangs(self) -> bool:
+        """Return whether concurrent callers did not end. They may hold locks of the backend."""
+        return any(NO_END in result.message for result in self.unattributed.values())
 
     def result(self, check: ConformanceCheck, precision: Precision) -> CheckResult:
         """Return the final result of `check`. If it fails, run all checks in this precision."""
@@ -76,16 +99,51 @@ class SuiteRun:
             return expectations.apply_expectations(self.expected, [raw])[0]
         return self.all_of(precision)[check.name]
 
+    def run_by_name(self, check: str, precision: str) -> CheckResult:
+        """Return the result of `run` for the name of a check and the name of a precision."""
+        selected = next(c for c in self.checks if c.name == check)
+        return self.run(selected, Precision.of(precision.split("/")))
+
     def all_of(self, precision: Precision) -> dict[str, CheckResult]:
         """Return the final results of all checks in `precision`, by the name of the check."""
         if str(precision) not in self.final_results:
             checks = plan.planned_checks(self.checks, precision)
-            results = attribution.block_explained([self.run(check, precision) for check in checks])
-            results = [add_diagnosis(self.implementation, r) for r in results]
-            results = attribution.attribute_to_mistakes(results)
-            results = expectations.apply_expectations(self.expected, results)
-            self.final_results[str(precision)] = {r.check: self.with_script(r) for r in results}
+            results = self.explain([self.run(check, precision) for check in checks])
+            self.final_results[str(precision)] = {r.check: r for r in results}
         return self.final_results[str(precision)]
+
+    def explain(self, results: list[CheckResult]) -> list[CheckResult]:
+        """Return the final results of one precision, with the causes of failures.
+
+        Only failures that no other failure blocks are shrunk and diagnosed.
+        """
+        if self.hangs:
+            return expectations.apply_expectations(self.expected, results)
+        blocked = attribution.block_explained(results)
+        shrunk = self.shrink_failed(results, blocked)  # conformance-R21
+        again = attribution.block_explained(shrunk)  # shrunk failures may have equal messages
+        results = [b if b.status == "blocked" else a for b, a in zip(blocked, again, strict=True)]
+        results = add_diagnoses(self.implementation, results, self.settings.seed)
+        results = attribution.attribute_to_mistakes(results)
+        results = expectations.apply_expectations(self.expected, results)
+        return [self.with_script(result) for result in results]
+
+    def shrink_failed(
+        self, results: list[CheckResult], blocked: list[CheckResult]
+    ) -> list[CheckResult]:
+        """Return `results`; each that failed in `blocked` has a smaller call."""
+        failed = [i for i, result in enumerate(blocked) if result.status == "failed"]
+        if self.pool is None:
+            changed = [self.shrink(results[i]) for i in failed]
+        else:
+            changed = self.pool.map("shrink", [(results[i],) for i in failed])
+        by_index = dict(zip(failed, changed, strict=True))
+        return [by_index.get(i, result) for i, result in enumerate(results)]
+
+    def shrink(self, result: CheckResult) -> CheckResult:
+        """Return `result`, which failed, with the smallest failing call that is found."""
+        check = next(c for c in self.checks if c.name == result.check)
+        return plan.shrink_planned(check, self.implementation, result, self.settings)
 
     def with_script(self, result: CheckResult) -> CheckResult:
         """If `result` is a failure, write a script that reproduces it; add the path to `result`."""
@@ -98,14 +156,39 @@ class SuiteRun:
         )
         return result._replace(script=str(path))
 
-    def report(self, on_result: plan.Progress = lambda result: None) -> ConformanceReport:
+    def report(
+        self, on_result: plan.Progress = lambda result: None, *, fail_fast: bool = False
+    ) -> ConformanceReport:
+        """Run every check that has not run yet, and return the report.
+
+        If `fail_fast`, stop after the first check that failed (conformance-R22).
+        """
+        if self.processes == 1:
+            return self.run_and_report(on_result, fail_fast=fail_fast)
+        with open_pool(self.arguments, self.processes) as self.pool:
+            try:
+                return self.run_and_report(on_result, fail_fast=fail_fast)
+            finally:
+                self.pool = None
+
+    def run_and_report(self, on_result: plan.Progress, *, fail_fast: bool) -> ConformanceReport:
         """Run every check that has not run yet, and return the report."""
-        for check, precision in self.planned():
-            on_result(self.run(check, precision))
+        for result in self.raw_results():
+            self.unattributed[result.check, result.precision] = result
+            on_result(result)
+            if fail_fast and (first := first_failure(self)) is not None:  # conformance-R22
+                return stopped_report(self, "--fail-fast", first)
         results = [r for precision in self.precisions for r in self.all_of(precision).values()]
         remarks = expectations.tolerance_remarks(self.expected)
         remarks += plan.unclaimed_features(self.implementation, self.checks, results)
         return self.report_of(results, len(self.keys()), remarks, self.problems(results))
+
+    def raw_results(self) -> Iterator[CheckResult]:
+        """Yield the result of each check; with a pool, in any order."""
+        if self.pool is None:
+            yield from (self.run(check, precision) for check, precision in self.planned())
+        else:
+            yield from self.pool.run_checks(self.planned())
 
     def report_of(
         self,
@@ -113,6 +196,7 @@ class SuiteRun:
         planned: int,
         remarks: Iterable[str],
         problems: Iterable[str],
+        stopped: str = "",
     ) -> ConformanceReport:
         """Return a report with these results, remarks and problems."""
         return ConformanceReport(
@@ -128,6 +212,7 @@ class SuiteRun:
             selection=self.words,
             precisions=tuple(map(str, self.precisions)),
             device=self.device,
+            stopped=stopped,
         )
 
     def problems(self, results: list[CheckResult]) -> Iterator[str]:
@@ -159,37 +244,25 @@ def run_suite(
     on_result: plan.Progress = lambda result: None,
     scripts: Path | None = None,
     device: str = "cpu",
+    processes: int = 1,
 ) -> ConformanceReport:
     """Run the suite on the backend `name` (or `module:object`) on `device`; return the report.
 
     `words` lists the pages, rules or checks to run; if it is empty, every check runs. If `scripts`
     is a folder, a script for each failure is written there. `on_result` is called after each check.
+    If `processes` is above 1, so many processes run the checks, in any order. Then the main module
+    of the program must be importable, as for `multiprocessing`.
     Raises BackendError for a backend that cannot be loaded. Raises ConfigError for an unknown page,
     rule or check, invalid settings, or an invalid expectations file.
     """
-    return SuiteRun(name, words, settings, expectations_path, scripts, device).report(on_result)
-
-
-def check_settings(settings: plan.RunSettings) -> plan.RunSettings:
-    """Return `settings`. Raises ConfigError for an unknown profile or a negative seed."""
-    if settings.profile not in plan.PROFILES:
-        expected = f"one of {', '.join(plan.PROFILES)}"
-        raise ConfigError(say("conform: profile", expected, settings.profile))
-    if settings.seed < 0:
-        raise ConfigError(say("conform: seed", "a number from 0", settings.seed))
-    return settings
+    run = SuiteRun(name, words, settings, expectations_path, scripts, device, processes)
+    return run.report(on_result)
 
 
 def load_local_backend(name: str) -> Any:
     """Load the backend `name`. Its module may be in the current folder."""
     import_from_cwd(name)
     return load_backend(name)
-
-
-def is_selected(name: str, rules: Iterable[str], words: tuple[str, ...]) -> bool:
-    """Return whether `words` is empty or contains `name`, a rule or the page of the first rule."""
-    first = next(iter(rules))
-    return not words or any(w in (first.split("-R")[0], name, *rules) for w in words)
 
 
 def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
@@ -201,21 +274,25 @@ def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
     return select_checks(words)
 
 
-def add_diagnosis(implementation: BackendImplementation, result: CheckResult) -> CheckResult:
-    """Return `result`. If it failed without an exception, add the mutants that explain it."""
-    raised = result.evidence is not None and result.evidence.kind == "raised"
-    if result.status != "failed" or raised:  # the exception explains the failure already
-        return result
-    from mindref.conformance.mutants.diagnosis import diagnose
+def add_diagnoses(
+    implementation: BackendImplementation, results: list[CheckResult], seed: int = 0
+) -> list[CheckResult]:
+    """Return `results`. Checks that failed without an exception get a diagnosis."""
+    failed = [result for result in results if has_diagnosis(result)]
+    if not failed:
+        return results
+    from mindref.conformance.mutants.diagnosis import diagnose_failures
 
-    return result._replace(diagnosis=diagnose(implementation, result))
+    texts = diagnose_failures(implementation, failed, seed)
+    return [r._replace(diagnosis=texts.get(r.check, r.diagnosis)) for r in results]
 
 
-def package_version(name: str) -> str:
-    """Return name and version of the backend's package, or "" if no package is installed."""
-    if ":" not in name:
-        offering = list_backends()[name].dist
-        return f"{offering.name} {offering.version}" if offering else ""
-    top = name.partition(":")[0].partition(".")[0]
-    owners = metadata.packages_distributions().get(top, [])
-    return f"{owners[0]} {metadata.version(owners[0])}" if owners else ""
+def has_diagnosis(result: CheckResult) -> bool:
+    """Return whether a failure is diagnosed: an exception explains itself.
+
+    A failure of concurrent callers has no diagnosis: each mutant would run for seconds.
+    """
+    evidence = result.evidence
+    if result.status != "failed" or evidence is None or evidence.kind == "raised":
+        return False
+    return all(call.stem != CALLERS for call in evidence.calls)

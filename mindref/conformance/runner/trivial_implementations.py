@@ -81,8 +81,8 @@ def previous_answer(call: Call, right: Answer, previous: Answer) -> Answer:
     return previous or zeros(call, right, previous)
 
 
-MAX_EXAMPLES = 30
-"""If a trivial implementation passes on this number of examples, the check is too weak."""
+MORE_EXAMPLES, MAX_EXAMPLES = 5, 30
+"""If a trivial implementation passes on MAX_EXAMPLES examples, the check is too weak."""
 
 # conformance-R4
 TRIVIAL_IMPLEMENTATIONS: dict[str, Wrong] = {
@@ -107,11 +107,11 @@ def accepted_trivial(
     """Return the names of the trivial implementations that `check` accepts.
 
     A right answer may be trivial, such as a gradient of zero. So a trivial implementation that
-    passes on `examples` examples is tested again on MAX_EXAMPLES examples.
+    passes on `examples` examples is tested again on MORE_EXAMPLES, then on MAX_EXAMPLES examples.
     """
     accepted = []
     for name in TRIVIAL_IMPLEMENTATIONS:
-        for count in (examples, MAX_EXAMPLES):
+        for count in (examples, MORE_EXAMPLES, MAX_EXAMPLES):
             effort = ExampleBudget(count, seed, shrink=False, any_failure=True)
             if not passes_check(check, TrivialImplementation(name), precision, effort):
                 break

@@ -19,6 +19,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.kernels._jit import jit
+from mindref.kernels.contiguous import readonly_contiguous
 from mindref.kernels.fused.additions import Additions, Behaviours, additions_of, routed_inputs
 from mindref.kernels.fused.ages import drop_entries, multiply_factors, write_factors
 from mindref.kernels.fused.checks import check_model_inputs
@@ -28,7 +29,7 @@ from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
 from mindref.kernels.fused.lookup import look_up_items, look_up_items_and_votes
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
-from mindref.kernels.matmul import matmul_into, readonly_contiguous
+from mindref.kernels.matmul import matmul_into
 from mindref.kernels.routing import RoutingValues
 from mindref.kernels.routing_forward import route_users
 from mindref.models import mind

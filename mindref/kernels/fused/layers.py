@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.config import Config
+from mindref.kernels.contiguous import readonly_contiguous
 from mindref.kernels.fused.layer_kernels import (
     LayerBuffers,
     LayerGradients,
@@ -19,7 +20,6 @@ from mindref.kernels.fused.layer_kernels import (
 )
 from mindref.kernels.fused.layout import find_active_interests
 from mindref.kernels.fused.workspace import KernelWorkspace
-from mindref.kernels.matmul import readonly_contiguous
 from mindref.models import mind_plus
 from mindref.models.parameters import Layer, Params
 from mindref.shapes import Array, Bools, Ints

@@ -1,8 +1,7 @@
 """Compute the loss of a batch and all gradients, without padding, in blocks of users.
 
 Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The results are those of `loss` and
-`backward` of the model family. A phase is a list of tasks that starts when the previous phase is
-done (thread_pool.py):
+`backward` of the family. A phase is a list of tasks that starts after the previous phase:
 
     1. prepare_batch   number the items, look up their vectors, compute votes, allocate buffers
     2. user_blocks     for each block of users: routing, layers, attention, loss, and backward
@@ -22,6 +21,7 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.kernels import embedding
+from mindref.kernels.contiguous import readonly_contiguous
 from mindref.kernels.fused.checks import check_loss_inputs
 from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
 from mindref.kernels.fused.item_gradients import item_gradients_of
@@ -46,7 +46,7 @@ from mindref.kernels.fused.user_block import (
     normalise_rows_backward,
 )
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
-from mindref.kernels.matmul import matmul_transposed_into, readonly_contiguous
+from mindref.kernels.matmul import matmul_transposed_into
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient, Saved

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mindref.conformance.bounds import Precision, allowances, run_bounded, value_and_error
-from mindref.conformance.runner.check_runner import cached_calls
+from mindref.conformance.runner.drawn_calls import cached_calls
 from mindref.conformance.runner.reference import evaluate_reference
 from tests.conformance.bounds.cases import CASES, round_inputs
 from tests.conformance.bounds.rounded_arrays import (

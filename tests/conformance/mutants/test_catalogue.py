@@ -12,7 +12,8 @@ import pytest
 from mindref.conformance.bounds import Precision
 from mindref.conformance.golden.golden import load_cases
 from mindref.conformance.mutants import anchors, loader
-from mindref.conformance.mutants.diagnosis import diagnose, similarity
+from mindref.conformance.mutants.deviation import similarity
+from mindref.conformance.mutants.diagnosis import diagnose_failures
 from mindref.conformance.mutants.loader import Edit, Mutant, backend_of, suite_mutants
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
@@ -64,7 +65,7 @@ def diagnosis_of(mutant, check):
     implementation = BackendImplementation(backend_of(mutant))
     result = check_result(implementation, check)
     assert result.status == "failed", result.message
-    return diagnose(implementation, result)
+    return diagnose_failures(implementation, [result])[check]
 
 
 def test_each_mutant_has_its_own_description():
@@ -154,7 +155,7 @@ def test_an_answered_invalid_call_is_diagnosed_by_itself(check, name):
     result = check_result(Lax(), check, "float32")
     assert result.evidence is not None
     assert result.evidence.kind == "answered"
-    diagnosis = diagnose(Lax(), result)
+    diagnosis = diagnose_failures(Lax(), [result])[check]
     assert "epsilon" not in diagnosis
     expected = f"[{name}, " if name else "no match among the known mistakes"
     assert expected in diagnosis

@@ -80,6 +80,6 @@ def run_checks(
     """Return the results of a backend for these checks only, in each claimed precision."""
     monkeypatch.setattr(suite_run, "load_local_backend", lambda name: backend)
     monkeypatch.setattr(suite_run, "selected_checks", lambda words: checks)
-    monkeypatch.setattr(suite_run, "add_diagnosis", lambda implementation, result: result)
+    monkeypatch.setattr(suite_run, "add_diagnoses", lambda implementation, results, seed: results)
     run = suite_run.SuiteRun("made:Backend", settings=RunSettings("smoke"))
     return [r for precision in run.precisions for r in run.all_of(precision).values()]

@@ -43,7 +43,7 @@ def test_the_claims_of_the_reference_are_valid():
         (claims(operators=("softmax", "routng")), "operators: expected a tuple of embedding"),
         (claims(operators="softmax"), "got 'softmax'"),
         (claims(operators=("softmax", "softmax")), "expected each word once"),
-        (claims(levels=("ops", "serve")), "levels: expected a tuple of ops, model, train"),
+        (claims(levels=("ops", "search")), "levels: expected a tuple of ops, model, train, serve"),
         (claims(options=("routing-R1",)), "options: expected a tuple of squash-R6"),
         (
             claims(families=("mind", "mindplus")),
@@ -51,6 +51,8 @@ def test_the_claims_of_the_reference_are_valid():
         ),
         (claims(families=("mind", "mind")), "families: expected each word once"),
         (claims(families=("mind_plus",)), "families: expected mind, got"),
+        (claims(concurrency=("processes",)), "concurrency: expected a tuple of threads, fork, got"),
+        (claims(concurrency="fork"), "got 'fork'"),
         (claims(gradients="auto"), "gradients: expected derived or automatic, got 'auto'"),
         (claims(dtypes=()), "dtypes: expected at least one"),
         (claims(dtypes=("float32",)), "got 'float32'"),

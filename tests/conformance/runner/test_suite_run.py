@@ -4,7 +4,8 @@ import pytest
 
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.plan import RunSettings
-from mindref.conformance.runner.suite_run import SuiteRun, package_version, run_suite
+from mindref.conformance.runner.suite_run import SuiteRun, run_suite
+from mindref.conformance.versions import package_version
 from mindref.errors import BackendError, ConfigError
 from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, QUICK, REFUSAL, SMALL
 

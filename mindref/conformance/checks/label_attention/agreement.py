@@ -14,7 +14,15 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import actives, distinct_sizes, generators, normal, read_only
+from mindref.conformance.strategies import (
+    Sizes,
+    actives,
+    distinct_sizes,
+    generators,
+    most_interests,
+    normal,
+    read_only,
+)
 from mindref.shapes import Array
 
 POWERS = (1.0, 2.0, 0.5, 3.0, 5.0, 0.0, 100.0, np.inf)
@@ -30,10 +38,12 @@ def label_attention_calls(
     *,
     powers: tuple[float, ...] = POWERS,
     spreads: tuple[float, ...] = SCORE_SCALES,
+    sizes: Sizes = None,
 ) -> Call:
     """Draw a call with positive and negative scores; some interests are inactive."""
-    b, k, d = draw(distinct_sizes(3))
-    rng, active = draw(generators()), draw(actives(b, k))
+    b, k, d = sizes or draw(distinct_sizes(3))
+    rng = draw(generators())
+    active = draw(actives(b, k)) if sizes is None else most_interests(rng, b, k)
     if draw(st.booleans()):
         active = draw(generators()).permuted(active, axis=1)
     target = normal(rng, b, d)

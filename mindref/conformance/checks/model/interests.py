@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mindref.conformance.draws.model_draws import (
     every_history_length,
     expected_active,
+    long_history_lengths,
     replace_settings,
     serving_calls,
     with_layers,
@@ -145,6 +146,14 @@ def inactive_interests_are_zero(context: CheckContext, call: Call) -> None:
 @add_check("model-R3", draws=every_history_length(interest_count="log2"), stem="interests")
 def number_of_interests_follows_equation_9(context: CheckContext, call: Call) -> None:
     """For n behaviours, max(1, min(K, floor(log2 n))) interests must be active; for n = 0, one."""
+    context.assert_exact(context.run(call), "active", expected_active(call))
+
+
+@add_check("model-R3", draws=long_history_lengths(), stem="interests", fraction=0.2)
+def number_of_interests_of_long_histories_follows_equation_9(
+    context: CheckContext, call: Call
+) -> None:
+    """For n from 0 to 513 behaviours and K = 10, the number of active interests must be right."""
     context.assert_exact(context.run(call), "active", expected_active(call))
 
 

@@ -15,10 +15,13 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.strategies import (
+    Sizes,
     actives,
     distinct_sizes,
     generators,
     masks,
+    most_interests,
+    most_positions,
     normal,
     read_only,
 )
@@ -47,21 +50,24 @@ def routing_calls(
     gradients: tuple[str, ...] = GRADIENTS,
     general: bool = False,
     weighted: bool = False,
+    sizes: Sizes = None,
     **options: Any,
 ) -> Call:
     """Draw a routing call with padding, inactive interests and a cotangent (d_out).
 
     If `general`, the call has one matrix S for each position and interest. If `weighted`, the call
-    has log weights. `options` sets the arguments `axis` and `kind` of routing.
+    has log weights. `sizes` are B, L, K and D.
+    `options` sets the arguments `axis` and `kind` of routing.
     """
-    b, l, k, d = draw(distinct_sizes(4))  # noqa: E741  # the axis letters of specs/notation.md
-    rng, mask = draw(generators()), draw(masks(b, l))
+    b, l, k, d = sizes or draw(distinct_sizes(4))  # noqa: E741  # letters of specs/notation.md
+    rng = draw(generators())
+    mask = draw(masks(b, l)) if sizes is None else most_positions(rng, b, l)
     arrays = {
         "history": draw_history(draw, rng, mask, d),
         "mask": mask,
         "bilinear": normal(rng, *((l, k, d, d) if general else (d, d)), scale=d**-0.5),
         "init_logits": normal(rng, b, l, k),
-        "active": draw(actives(b, k)),
+        "active": draw(actives(b, k)) if sizes is None else most_interests(rng, b, k),
     }
     if weighted:
         arrays["log_weights"] = normal(rng, b, l, k)

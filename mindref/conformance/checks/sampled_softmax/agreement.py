@@ -13,7 +13,7 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import distinct_sizes, generators, normal, read_only
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal, read_only
 
 TEMPERATURES = (1.0, 0.5, 0.1, 2.0)
 SCALES = (1.0, 0.1, 2.0)
@@ -28,12 +28,13 @@ def sampled_softmax_calls(
     temperatures: tuple[float, ...] = TEMPERATURES,
     normalise: tuple[bool, ...] = (False, True),
     nonempty: bool = False,
+    sizes: Sizes = None,
 ) -> Call:
     """Draw users, targets, negatives (with repeats and accidental hits) and log expected counts.
 
     If `nonempty` is false, some calls have no negatives, and some have zero vectors.
     """
-    b, s, d = draw(distinct_sizes(3))
+    b, s, d = sizes or draw(distinct_sizes(3))
     s, zero = (s, False) if nonempty else draw(st.sampled_from(((s, False), (s, True), (0, False))))
     rng, scale = draw(generators()), draw(st.sampled_from(SCALES))
     user, target, negatives = (normal(rng, n, d, scale=scale) for n in (b, b, s))

@@ -1,0 +1,177 @@
+"""Checks of trainings of many steps, of later steps, and of several trainings at a time.
+
+Spec: specs/optimiser.md. Over many steps, rounding errors grow, and no useful bound holds for the
+last parameters. So each step is compared with a step of the reference from the state (parameters
+and moments) that the backend returned before this step. Then errors of earlier steps do not count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mindref.conformance.draws.model_draws import SMOOTH, ModelCase, draw_models
+from mindref.conformance.draws.training_draws import draw_trainings
+from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.check import add_check
+from mindref.conformance.runner.composed_backend import reference_model
+from mindref.conformance.runner.context import CallAnswer, CheckContext
+from mindref.conformance.runner.result import CheckFailed, Evidence
+from mindref.models.mind import Batch
+from mindref.models.parameters import flatten, unflatten
+from mindref.shapes import Array
+from mindref.training.optimiser import State
+
+STEPS = 105
+"""More than a hundred steps. A step takes about a millisecond."""
+
+LATER = (10, 150, 999, 100_000)
+"""Steps at which a training is resumed. 0.999^n is 0.99, 0.86, 0.37 and below 1e-43."""
+
+
+def steps_call(world: ModelCase) -> Call:
+    """Return a training on all batches of `world`, with a learning rate that falls linearly.
+
+    All batches have as many negatives as the first one, so that a backend that compiles a program
+    for each shape compiles one program.
+    """
+    count = len(world.batches[0].negatives)
+    batches = tuple(with_negatives(batch, count) for batch in world.batches)
+    arrays = {"params": world.params, "batches": batches, "catalogue": world.catalogue}
+    rates = tuple(0.02 * (1 - n / len(world.batches)) for n in range(len(world.batches)))
+    return Call("steps", arrays, {"config": world.config, "rates": rates})
+
+
+def with_negatives(batch: Batch, count: int) -> Batch:
+    """Return `batch` with `count` negatives: the first ones, or all of them repeated."""
+    return batch._replace(
+        negatives=np.resize(batch.negatives, count),
+        negative_log_expected=np.resize(batch.negative_log_expected, count),
+    )
+
+
+def long_trainings() -> st.SearchStrategy[Call]:
+    """Draw trainings of STEPS steps."""
+    models = draw_models(steps=STEPS, pool=(2, 3, 4, 5), accept=lambda world: True, **SMOOTH)
+    return models.map(steps_call)
+
+
+@add_check(
+    "optimiser-R4, R1, R2, R3",
+    stem="steps",
+    draws=long_trainings(),
+    agreement=True,
+    fraction=0.2,
+    shrinks=False,
+)
+def each_step_follows_from_the_state_before_it(context: CheckContext, call: Call) -> None:
+    """In a training of 105 steps, each step must be the step of the reference from its state."""
+    got = context.run(call)
+    assert_step_matches(context, call, got, 0)
+    distances = [step_distance(call, got, step) for step in range(1, STEPS)]
+    worst = 1 + int(np.argmax(np.nan_to_num(distances, nan=np.inf)))
+    for step in sorted({worst, STEPS - 1}):
+        assert_step_matches(context, call, got, step)
+
+
+def state_before(call: Call, got: CallAnswer, step: int) -> tuple[Any, State]:
+    """Return parameters and moments that the backend returned before the step (from 0)."""
+    params = call.arrays["params"]
+    if step == 0:
+        zeros = {name: np.zeros_like(x) for name, x in flatten(params).items()}
+        return params, State(0, zeros, {name: x.copy() for name, x in zeros.items()})
+    names, dtype = tuple(flatten(params)), call.dtype
+
+    def tables(prefix: str) -> dict[str, Array]:
+        return {name: got[prefix + name][step - 1].astype(dtype) for name in names}
+
+    return unflatten(tables(""), type(params)), State(step, tables("first."), tables("second."))
+
+
+def single_step(call: Call, got: CallAnswer, step: int) -> Call:
+    """Return the call that resumes before the step (from 0), and takes this step."""
+    params, moments = state_before(call, got, step)
+    arrays = {
+        "params": params,
+        "batches": call.arrays["batches"][step : step + 1],
+        "catalogue": call.arrays["catalogue"],
+        "moments": moments,
+    }
+    numbers = {"config": call.numbers["config"], "pause": 0}
+    return Call("training", arrays, {**numbers, "learning_rate": call.numbers["rates"][step]})
+
+
+def step_distance(call: Call, got: CallAnswer, step: int) -> float:
+    """Return the largest difference from the reference's step, divided by the learning rate.
+
+    The difference of the loss, relative to 1 or to the loss, counts too if it is larger.
+    """
+    call = call.to(np.float64)
+    params, moments = state_before(call, got, step)
+    config, rate = call.numbers["config"], call.numbers["rates"][step]
+    state = reference_model().init(params, config, moments)
+    inputs = (call.arrays["batches"][step], call.arrays["catalogue"], config, rate)
+    after, loss = reference_model().step(state, *inputs)
+    arrays = flatten(after.params).items()
+    moved = max(float(np.max(np.abs(got[name][step] - x), initial=0)) for name, x in arrays) / rate
+    return max(moved, abs(float(got["losses"][step]) - float(loss)) / max(1.0, abs(float(loss))))
+
+
+def assert_step_matches(context: CheckContext, call: Call, got: CallAnswer, step: int) -> None:
+    """Compare parameters and loss after a step with those of the reference, within its bounds."""
+    single = single_step(call, got, step)
+    after = {name: got[name][step] for name in flatten(call.arrays["params"])}
+    answer = CallAnswer(single, {"losses": got["losses"][step : step + 1], **after})
+    try:
+        context.assert_matches(answer, tuple(answer))
+    except CheckFailed as failure:
+        message = f"step {step + 1} of {STEPS}: {failure}"
+        evidence = evidence_of_step(context, single) or failure.evidence
+        raise CheckFailed(message, evidence._replace(training=(call, got))) from failure
+
+
+def evidence_of_step(context: CheckContext, single: Call) -> Evidence | None:
+    """Return the evidence of a single step that is resumed; None if the backend is then right."""
+    try:
+        CheckContext(context.implementation, context.precision, 0, context.factor).assert_agrees(
+            single
+        )
+    except CheckFailed as failure:
+        return failure.evidence
+    return None
+
+
+def with_moments(call: Call, step: int) -> Call:
+    """Return a training that starts after `step` steps, with moments that are not zero."""
+    rng = np.random.default_rng(step)
+    tables = flatten(call.arrays["params"])
+    first: dict[str, Array] = {}
+    second: dict[str, Array] = {}
+    for name, x in tables.items():
+        first[name] = (0.1 * rng.standard_normal(x.shape)).astype(x.dtype)
+        second[name] = (first[name] ** 2 + 0.01 * rng.random(x.shape)).astype(x.dtype)
+    return call._replace(arrays={**call.arrays, "moments": State(step, first, second)})
+
+
+@add_check(
+    "optimiser-R2, R3",
+    "backend-R15",
+    draws=draw_trainings(steps=2, hidden=(), iterations=1),
+    agreement=True,
+    fraction=0.2,
+)
+def later_steps_match_the_reference(context: CheckContext, call: Call) -> None:
+    """After a start at step 10, 150, 999 or 100,000 with moments, the next two steps must match."""
+    for step in LATER:
+        context.assert_agrees(with_moments(call, step))
+
+
+@add_check("optimiser-R8", "backend-R12", draws=draw_trainings(steps=2), fraction=0.5)
+def trainings_that_alternate_do_not_mix(context: CheckContext, call: Call) -> None:
+    """If two trainings of one backend take steps in turn, each must end as if it were alone."""
+    undisturbed = context.run(call)
+    context.assert_equal(
+        context.run(call._replace(numbers={**call.numbers, "beside": 1})), undisturbed
+    )

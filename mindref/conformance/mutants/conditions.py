@@ -1,0 +1,200 @@
+"""Describe when the results of an implementation are wrong: the conditions of a mistake.
+
+Each sentence rests on calls that differ in one setting, size or property, or on the positions of
+the wrong numbers. If too few calls are right or wrong, no sentence is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mindref.conformance.mutants.call_variants import (
+    CallFactor,
+    Level,
+    factors_of,
+    level_of,
+    perturb_call,
+    variants,
+)
+from mindref.conformance.mutants.deviation import Pool, deviation_of, similarity
+from mindref.conformance.mutants.magnitudes import describe_scales
+from mindref.conformance.mutants.matching import spread_indices
+from mindref.conformance.mutants.wrong_calls import MIN_CALLS, Subject
+from mindref.conformance.runner.call import Call, Implementation
+
+MIN_BEYOND = 2  # conformance-R32
+"""At least this many sizes beyond a threshold are tested."""
+
+MAX_BASES = 4
+"""Number of wrong calls whose variants run."""
+
+MAX_SENTENCES = 2
+
+BATCH = ("B", "M", "first")
+"""Axes of users or rows. Along other axes, many mistakes have no effect if the size is 1."""
+
+
+class Outcomes(NamedTuple):
+    """Which levels of a factor are wrong, in all tested calls."""
+
+    wrong: tuple[Level, ...]
+    right: tuple[Level, ...]
+    support: str  # the number of tested calls in words
+    right_calls: tuple[Level, ...] = ()  # levels of right calls that differ in other ways, too
+
+
+def describe_conditions(
+    subject: Subject, wrong: Sequence[Call], calls: Sequence[Call]
+) -> list[str]:
+    """Return sentences about the settings, sizes, properties or numbers that make calls wrong.
+
+    wrong: wrong calls; calls: all calls, whose settings are tested.
+    """
+    bases = base_calls(subject, wrong)
+    if len(bases) < MIN_CALLS:
+        return []
+    support = support_text(min(len(wrong), MAX_BASES), len(bases))
+    right = [call for call in calls if not any(call is other for other in wrong)]
+    sentences: list[str] = []
+    weak: list[str] = []
+    for factor in factors_of(calls):
+        outcomes = compare_levels(subject, factor, bases, calls)
+        if outcomes is not None:
+            levels = tuple(level for call in right for level in level_of(call, factor))
+            outcomes = outcomes._replace(support=support, right_calls=levels)
+            trivial = factor.kind == "size" and factor.name not in BATCH and outcomes.right == (1,)
+            (weak if trivial else sentences).append(condition_text(factor, outcomes))
+        if len(sentences) == MAX_SENTENCES:
+            return sentences
+    sentences += describe_scales(subject, bases) if calls[0].level == "ops" else []
+    return sentences or weak[:1]
+
+
+def base_calls(subject: Subject, wrong: Sequence[Call]) -> list[Call]:
+    """Return some wrong calls. If they are few, add calls with slightly other numbers."""
+    bases = [wrong[index] for index in spread_indices(range(len(wrong)), MAX_BASES)]
+    if len(bases) == MAX_BASES:
+        return bases
+    rng = np.random.default_rng(0)
+    for call in wrong:
+        while len(bases) < MAX_BASES and subject.is_wrong(near := perturb_call(call, rng)):
+            bases.append(near)
+    return bases
+
+
+def support_text(num_drawn: int, num_bases: int) -> str:
+    """Return words about the number of tested calls: drawn ones, and copies with other numbers."""
+    if num_drawn == num_bases:
+        return f"({num_bases} calls, otherwise unchanged)"
+    drawn = "1 call" if num_drawn == 1 else f"{num_drawn} calls"
+    return f"({drawn}, and {num_bases - num_drawn} with other numbers, otherwise unchanged)"
+
+
+def compare_levels(
+    subject: Subject, factor: CallFactor, bases: Sequence[Call], calls: Sequence[Call]
+) -> Outcomes | None:
+    """Return the levels that are wrong and right in all `bases`; None if no rule fits all.
+
+    Each call must be wrong at some level and right at another one.
+    """
+    verdicts: dict[Level, bool] = {}
+    for base in bases:
+        answers = {
+            level: subject.is_wrong(call) for level, call in safe_variants(base, factor, calls)
+        }
+        seen = {level: wrong for level, wrong in answers.items() if wrong is not None}
+        if set(seen.values()) != {True, False}:  # conformance-R32
+            return None
+        if any(verdicts.setdefault(level, wrong) != wrong for level, wrong in seen.items()):
+            return None
+    wrong = tuple(level for level, is_wrong in verdicts.items() if is_wrong)
+    right = tuple(level for level, is_wrong in verdicts.items() if not is_wrong)
+    return Outcomes(wrong, right, "")
+
+
+def safe_variants(
+    base: Call, factor: CallFactor, calls: Sequence[Call]
+) -> Iterator[tuple[Level, Call]]:
+    """Yield level and variant of `base`; nothing if the variants cannot be made."""
+    try:
+        with np.errstate(all="ignore"):
+            changed = variants(base, factor, calls)
+    except Exception:
+        return
+    yield from changed.items()
+
+
+def condition_text(factor: CallFactor, outcomes: Outcomes) -> str:
+    """Return a sentence about the levels at which the calls are wrong."""
+    if factor.kind == "property":
+        return f"wrong only with {factor.name} {outcomes.support}"
+    if factor.is_ordered and (text := threshold_text(factor.name, outcomes)):
+        return f"{text} {outcomes.support}"
+    return (
+        f"wrong only with {factor.name} = {join_levels(outcomes.wrong)};"
+        f" right with {join_levels(outcomes.right)} {outcomes.support}"
+    )
+
+
+def threshold_text(name: str, outcomes: Outcomes) -> str:
+    """Return words about the size at which the calls become wrong, or "".
+
+    Beyond the threshold, at least MIN_BEYOND sizes were tested, and no right call of the pool has
+    a size beyond those: a mistake at K = 3 alone is not "wrong from 3 on".
+    """
+    right, wrong = sorted(map(int, outcomes.right)), sorted(map(int, outcomes.wrong))
+    sizes = [int(level) for level in outcomes.right_calls]  # conformance-R32
+    if max(right) < min(wrong) and len(wrong) >= MIN_BEYOND and max(sizes, default=0) <= max(wrong):
+        end = "from {} on" if min(wrong) == max(right) + 1 else "at {} and above"
+        return f"right up to {name} = {max(right)}, wrong {end.format(min(wrong))}"
+    if (
+        max(wrong) < min(right)
+        and len(right) >= MIN_BEYOND
+        and min(sizes, default=min(wrong)) >= min(wrong)
+    ):
+        return f"wrong up to {name} = {max(wrong)}, right from {min(right)} on"
+    return ""
+
+
+def join_levels(levels: Sequence[Level]) -> str:
+    """Return the levels as words, such as "1, 2 and 4"."""
+    words = [f'"{x}"' if isinstance(x, str) else str(x) for x in levels]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def describe_arrays(pool: Pool) -> list[str]:
+    """Return a sentence that names the wrong arrays, if other arrays of these calls are right."""
+    wrong_calls = set(pool.wrong_calls)
+    compared = {n for (call, n) in pool.parts if call in wrong_calls}
+    wrong = {n for (call, n), part in pool.parts.items() if part.wrong.any()}
+    right = compared - wrong
+    if len(wrong_calls) < MIN_CALLS or not right:
+        return []
+    count = f"in the same {len(wrong_calls)} calls"
+    return [f"wrong: {', '.join(sorted(wrong))}; right {count}: {', '.join(sorted(right))}"]
+
+
+def describe_repetition(implementation: Implementation, pool: Pool) -> list[str]:
+    """Return a sentence if the same call gives different answers."""
+    changing = tested = 0
+    for index in pool.wrong_calls[:MAX_BASES]:
+        call, want = pool.calls[index], pool.expected[index]
+        if want is None:
+            continue
+        first, second = (
+            deviation_of(implementation, [call], [want], pool.gradients) for _ in range(2)
+        )
+        tested += 1
+        changing += any(
+            similarity(first[key].deviation, part.deviation, part.allowed) < 1
+            for key, part in second.items()
+            if part.wrong.any()
+        )
+    if not changing:
+        return []
+    return [
+        f"the same call gives another answer when it is repeated ({changing} of {tested} calls)"
+    ]

@@ -1,0 +1,126 @@
+"""Describe which magnitude of an array separates right calls from wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mindref.conformance.mutants.call_variants import scale_array
+from mindref.conformance.mutants.wrong_calls import MIN_CALLS, Subject
+from mindref.conformance.runner.call import AnyArray, Call, is_float_array
+from mindref.conformance.runner.reference import reference_answer
+
+MODERATE = 2.0**7
+"""A sentence about factors alone has factors within this range."""
+
+SCALES = tuple(2.0**k for k in (-3, 3, -7, 7, -12, 12, -20, 20, 30))
+MAGNITUDES = (16.0, 1.0, 2.0**-7, 2.0**-20)
+"""Factors of an array that are tested, and largest absolute values, in this order."""
+BISECTIONS = 7
+
+STATISTICS: dict[str, Callable[[AnyArray], float]] = {
+    "largest absolute value": lambda x: float(np.max(np.abs(x), initial=0)),
+    "largest value": lambda x: float(np.max(x, initial=-np.inf)),
+    "smallest absolute value other than 0": lambda x: float(
+        np.min(np.abs(x)[x != 0], initial=np.inf)
+    ),
+    "smallest norm": lambda x: float(np.min(row_norms(x), initial=np.inf)),
+    "largest norm": lambda x: float(np.max(row_norms(x), initial=0)),
+}
+"""Name -> statistic of an array that may decide whether a call is wrong."""
+
+
+def row_norms(x: AnyArray) -> AnyArray:
+    """Return the norms, other than 0, of the vectors along the last axis of x."""
+    scale = np.max(np.abs(x), initial=0) or 1.0
+    norms: AnyArray = scale * np.sqrt(np.sum((np.atleast_1d(x) / scale) ** 2, axis=-1))
+    return norms[norms > 0]
+
+
+def unmasked_entries(call: Call, name: str) -> AnyArray:
+    """Return the array `name` of `call` in float64, without masked entries."""
+    x, mask = np.asarray(call.arrays[name], np.float64), call.arrays.get("mask")
+    if not isinstance(mask, np.ndarray):
+        return x
+    if mask.shape == x.shape[: mask.ndim]:
+        return x[mask]
+    try:
+        return x[np.broadcast_to(mask, x.shape)]
+    except ValueError:
+        return x
+
+
+def result_of(call: Call, name: str, factor: float) -> AnyArray:
+    """Return the reference's result of `call` with one array multiplied by `factor`."""
+    with np.errstate(all="ignore"):
+        answer = reference_answer(scale_array(call, name, factor).forward_only())
+    return np.asarray(next(iter(answer.values())), np.float64)
+
+
+def describe_scales(subject: Subject, bases: Sequence[Call]) -> list[str]:
+    """Return a sentence about the size of the numbers in one array, if it decides."""
+    for name, x in bases[0].arrays.items():
+        if isinstance(x, np.ndarray) and is_float_array(x):
+            found_limits = []
+            for position, base in enumerate(bases):
+                limit = find_limit(subject, base, name)
+                found_limits += [] if limit is None else [(base, limit)]
+                if len(found_limits) < position:  # the limits of two calls are unknown
+                    break
+            if len(found_limits) >= MIN_CALLS and (text := describe_limits(name, found_limits)):
+                return [text]
+    return []
+
+
+def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] | None:
+    """Return two factors of an array: the call is right with the first, wrong with the second.
+
+    The factors differ by less than 10 %. None if the call is right with no factor.
+    """
+    array = np.asarray(base.arrays[name])
+    if not np.isfinite(array).all() or not array.any():
+        return None
+    right, wrong = 0.0, 1.0
+    largest = float(np.max(np.abs(array)))
+    for factor in (*SCALES, *(magnitude / largest for magnitude in MAGNITUDES)):
+        if not np.isfinite(factor) or not scale_array(base, name, factor).arrays[name].any():
+            continue
+        if subject.is_wrong(scale_array(base, name, factor)) is False:
+            right = factor
+            break
+    if not right:
+        return None
+    for _ in range(BISECTIONS):
+        middle = float(np.sqrt(right * wrong))
+        if subject.is_wrong(scale_array(base, name, middle)) is False:
+            right = middle
+        else:
+            wrong = middle
+    return right, wrong
+
+
+def describe_limits(name: str, limits: Sequence[tuple[Call, tuple[float, float]]]) -> str:
+    """Return a sentence about the magnitude of the array `name`, or of the result, or "".
+
+    limits: calls, each with a factor of the array that makes it right, and one that is wrong.
+    """
+    support = f"({len(limits)} calls, with {name} multiplied by a factor)"
+    arrays = [[unmasked_entries(call, name) * x for x in factors] for call, factors in limits]
+    results = [[result_of(call, name, x) for x in factors] for call, factors in limits]
+    for array_name, pairs in ((name, arrays), ("the expected result", results)):
+        for words, statistic in STATISTICS.items():
+            right = [statistic(x) for x, _ in pairs]
+            wrong = [statistic(x) for _, x in pairs]
+            if max(right) < min(wrong):
+                bounds = f"at most {max(right):.3g}, wrong from {min(wrong):.3g} on"
+                return f"right while the {words} of {array_name} is {bounds} {support}"
+            if max(wrong) < min(right):
+                bounds = f"at least {min(right):.3g}, wrong up to {max(wrong):.3g}"
+                return f"right while the {words} of {array_name} is {bounds} {support}"
+    factors = [right for _, (right, _) in limits]
+    if min(factors) >= 1 / MODERATE and max(factors) < 1:
+        return f"right if {name} is multiplied by {min(factors):.3g} ({len(limits)} calls)"
+    if min(factors) > 1 and max(factors) <= MODERATE:
+        return f"right if {name} is multiplied by {max(factors):.3g} ({len(limits)} calls)"
+    return ""

@@ -1,0 +1,192 @@
+"""Diagnose failures in which every number of a single call is right.
+
+Examples are a result that shares memory, a result that depends on earlier calls, and a step of a
+training that does not follow from the state before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from mindref.conformance.bounds import Precision
+from mindref.conformance.mutants.call_pools import FailedCheck
+from mindref.conformance.mutants.deviation import (
+    deviation_of,
+    expected_or_none,
+    part_of,
+)
+from mindref.conformance.mutants.loader import Mutant, suite_mutants
+from mindref.conformance.mutants.matching import mutant_implementation
+from mindref.conformance.runner.call import Call, Implementation
+from mindref.conformance.runner.check import ConformanceCheck, all_checks
+from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.context import CallAnswer, CheckContext
+from mindref.conformance.runner.result import CheckFailed, CheckResult, Evidence
+
+COMMON_RULES = ("numerics-R2", "numerics-R7", "numerics-R8", "backend-R12")
+"""Rules of all operators whose mutants may fail in any check."""
+
+EXAMPLES, MAX_NAMES = 5, 2
+
+ABOUT_NUMBERS = re.compile(r" expected |relative error")
+"""Matches messages about wrong numbers. Many mistakes have them."""
+
+ROUNDING = 1e5
+"""Steps that differ from the reference by less than this multiple of eps are compared last."""
+
+
+def diagnose_right_answers(
+    implementation: Implementation, result: CheckResult, explaining: Sequence[Mutant], seed: int
+) -> str:
+    """Return the diagnosis of a failure whose calls are right when each runs alone, or "".
+
+    explaining: mutants that explain other failures of the same run.
+    """
+    check = next(c for c in all_checks() if c.name == result.check)
+    evidence = result.evidence
+    if evidence is None:
+        return ""
+    precision = Precision.of(result.precision.split("/"))
+    phrases = [first_wrong_step(evidence, precision), *layout_phrase(implementation, result)]
+    text = " ".join(phrase for phrase in phrases if phrase)
+    if not text:
+        alike = mutants_with_same_failure(check, result, explaining, precision, seed)
+        if alike:
+            names = "; or: ".join(f"{m.description} [{m.name}, {m.rule}]" for m in alike)
+            return f"your backend fails as the reference with this mistake: {names}"
+        text = earlier_calls_phrase(implementation, evidence, precision)
+    return f"no match among the known mistakes. {text}" if text else ""
+
+
+def mutants_with_same_failure(
+    check: ConformanceCheck,
+    result: CheckResult,
+    explaining: Sequence[Mutant],
+    precision: Precision,
+    seed: int,
+) -> list[Mutant]:
+    """Return mutants that fail the check with the same message, apart from its numbers.
+
+    Mutants in `explaining` are tried first. If the message is about numbers, only these are tried.
+    """
+    rules = (*check.rules, *COMMON_RULES)
+    candidates = [mutant for mutant in suite_mutants() if mutant.rule in rules]
+    for mutants in (explaining, () if ABOUT_NUMBERS.search(result.message) else candidates):
+        alike = [m for m in mutants if has_same_failure(m, check, result, precision, seed)]
+        if alike:
+            return alike[:MAX_NAMES]
+    return []
+
+
+def has_same_failure(
+    mutant: Mutant, check: ConformanceCheck, result: CheckResult, precision: Precision, seed: int
+) -> bool:
+    """Return whether `mutant` fails the check with the message of `result`, without numbers."""
+    implementation = mutant_implementation(mutant, is_operator=False)
+    budget = ExampleBudget(EXAMPLES, seed, shrink=False, any_failure=True)
+    outcome = run_check(check, implementation, precision, budget)
+    return outcome.status != "passed" and without_numbers(outcome) == without_numbers(result)
+
+
+def without_numbers(result: CheckResult) -> str:
+    """Return the message of a failure without numbers and without a rule at its start."""
+    message = re.sub(r"^[\w]+-R\d+: ", "", result.message)
+    return re.sub(r"[-+]?\d[\d.e+-]*|\bnan\b|\binf\b", "#", message)
+
+
+def first_wrong_steps(failures: Sequence[FailedCheck], precision: Precision) -> list[str]:
+    """Return a phrase about the first wrong step of each failed training of many steps."""
+    evidences = [failure.result.evidence for failure in failures]
+    texts = [first_wrong_step(e, precision) for e in evidences if e is not None]
+    return [text.removesuffix(".") for text in texts if text]
+
+
+def first_wrong_step(evidence: Evidence, precision: Precision) -> str:
+    """Return a sentence that names the first wrong step of a long training, or ""."""
+    if evidence.training is None:
+        return ""
+    from mindref.conformance.checks import many_steps
+
+    call, got = evidence.training[0], CallAnswer(*evidence.training)
+    count = len(call.arrays["batches"])
+    distances = [many_steps.step_distance(call, got, step) for step in range(count)]
+    limit = ROUNDING * np.finfo(call.dtype).eps
+    for step in sorted(range(count), key=lambda step: (not distances[step] > limit, step)):
+        single = many_steps.single_step(call, got, step)
+        want = expected_or_none(single, precision) or {}
+        after = {name: got[name][step] for name in want if name != "losses"}
+        if any(part_of(after[name], want[name]).wrong.any() for name in after):
+            return (
+                f"Step {step + 1} of {count} is the first that does not follow from the state"
+                f" before it{previous_steps(step)}.{rate_phrase(call, step)}"
+            )
+    return ""
+
+
+def previous_steps(step: int) -> str:
+    """Return words about the steps before a wrong step."""
+    if step == 0:
+        return ""
+    return f"; steps 1 to {step} do, up to rounding" if step > 1 else "; step 1 does"
+
+
+def rate_phrase(call: Call, step: int) -> str:
+    """Return a sentence if the wrong step is the first step with another learning rate."""
+    rates = call.numbers["rates"]
+    changes = [index for index, rate in enumerate(rates) if rate != rates[0]]
+    return " It is the first step with another learning rate." if changes[:1] == [step] else ""
+
+
+def layout_phrase(implementation: Implementation, result: CheckResult) -> Sequence[str]:
+    """Return a sentence that names layouts in which the answers are wrong."""
+    evidence = result.evidence
+    if evidence is None or not evidence.layouts:
+        return []
+    precision = Precision.of(result.precision.split("/"))
+    wrong: dict[str, int] = {}
+    calls = [(call, expected_or_none(call, precision)) for call in distinct_calls(evidence)]
+    for layout in dict.fromkeys(layout for _, layout in evidence.layouts):
+        for call, want in calls:
+            context = CheckContext(implementation, precision, 0)
+            try:
+                answer = context.run(call, layout=layout)
+            except CheckFailed:
+                continue
+            names = [name for name in want or {} if name in answer]
+            if want and any(part_of(answer[name], want[name]).wrong.any() for name in names):
+                wrong[layout] = wrong.get(layout, 0) + 1
+    words = ", ".join(f'"{layout}"' for layout in wrong)
+    return [f"The results are right in C order, and wrong in the layout {words}."] if wrong else []
+
+
+def distinct_calls(evidence: Evidence) -> list[Call]:
+    """Return the calls of a failure without repetitions of the same object."""
+    return list({id(call): call for call in evidence.calls}.values())
+
+
+def earlier_calls_phrase(
+    implementation: Implementation, evidence: Evidence, precision: Precision
+) -> str:
+    """Return a sentence if a call of the failure was wrong, and is right when it runs again."""
+    wrong = 0
+    layouts = dict(evidence.layouts)
+    for index, answer in evidence.answers:
+        if index in layouts:
+            continue
+        call = evidence.calls[index]
+        want = None if call.stem == "steps" else expected_or_none(call, precision)
+        if want is None:
+            continue
+        names = [name for name in want if name in answer]
+        if not any(part_of(answer[n], want[n]).wrong.any() for n in names):
+            continue
+        again = deviation_of(implementation, [call], [want])
+        if any(part.wrong.any() for part in again.values()):
+            return ""
+        wrong += 1
+    if not wrong:
+        return ""
+    return "The results depend on earlier calls: each call of this failure is right when repeated."

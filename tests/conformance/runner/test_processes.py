@@ -1,0 +1,145 @@
+"""Several processes give the results of one process, in the same order."""
+
+import json
+from concurrent.futures import Future
+
+import pytest
+
+from mindref.conformance.report import json_report
+from mindref.conformance.runner import processes, suite_run
+from mindref.conformance.runner.plan import RunSettings
+from mindref.conformance.runner.processes import CheckPool, CheckProcess, page_chunks
+from mindref.conformance.runner.suite_run import SuiteRun
+from mindref.errors import BackendError
+from tests.conformance.small import QUICK, SMALL
+
+PAGES = ("softmax", "squash", "relu_layer")
+
+
+def all_pairs(words=PAGES):
+    return list(SuiteRun("numpy", words, QUICK).planned())
+
+
+@pytest.mark.rules("conformance-R23")
+@pytest.mark.parametrize("size", [1, 2, processes.CHUNK])
+def test_chunks_have_each_check_once_with_all_precisions(size, monkeypatch):
+    monkeypatch.setattr(processes, "CHUNK", size)
+    pairs = all_pairs()
+    chunks = list(page_chunks(pairs))
+    assert sorted(key for chunk in chunks for key in chunk) == sorted(
+        (check.name, str(precision)) for check, precision in pairs
+    )
+    pages = {check.name: check.page for check, _ in pairs}
+    for chunk in chunks:
+        assert len({pages[name] for name, _ in chunk}) == 1
+        assert 0 < len({name for name, _ in chunk}) <= processes.CHUNK
+        assert len(chunk) == 2 * len({name for name, _ in chunk}), "both precisions"
+
+
+class LastTaskFirst:
+    """An executor without processes, whose tasks end in reverse order."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def submit(self, function, *arguments):
+        task = Future()
+        self.tasks.append((task, function, arguments))
+        return task
+
+    def finish(self):
+        for task, function, arguments in reversed(self.tasks):
+            task.set_result(function(*arguments))
+
+
+@pytest.fixture
+def reversed_pool(monkeypatch):
+    """A CheckPool that runs its tasks in this process, the last one first."""
+    executor = LastTaskFirst()
+    as_completed = processes.as_completed
+
+    def finish_first(tasks):
+        executor.finish()
+        executor.tasks.clear()
+        return as_completed(list(tasks)[::-1])
+
+    def finished(task):
+        executor.finish() if not task.done() else None
+        executor.tasks.clear()
+        return task.result()
+
+    monkeypatch.setattr(processes, "as_completed", finish_first)
+    monkeypatch.setattr(processes, "task_results", finished)
+    monkeypatch.setattr(CheckProcess, "suite_run", None)
+    return CheckPool(executor)
+
+
+def text_of(report):
+    """Return the JSON report without seconds."""
+    rows = json_report.suite_report_json(report)
+    for row in rows["results"]:
+        del row["seconds"]
+    return json.dumps(rows)
+
+
+@pytest.mark.rules("conformance-R23")
+@pytest.mark.usefixtures("small_suite")
+@pytest.mark.parametrize("backend", ["right", "wrong_gradient", "wrong_forward"])
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_the_order_of_arrival_changes_nothing(backend, fail_fast, reversed_pool, monkeypatch):
+    alone = SuiteRun(f"{SMALL}:{backend}", settings=QUICK).report(fail_fast=fail_fast)
+    run = SuiteRun(f"{SMALL}:{backend}", settings=QUICK)
+    monkeypatch.setattr(CheckProcess, "arguments", run.arguments)
+    run.pool = reversed_pool
+    assert text_of(run.run_and_report(lambda result: None, fail_fast=fail_fast)) == text_of(alone)
+
+
+@pytest.mark.usefixtures("small_suite")
+def test_a_run_of_few_checks_uses_one_process():
+    assert SuiteRun(f"{SMALL}:right", settings=QUICK, processes=4).processes == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "device", "number"), [(1, "cpu", 1), (2, "cpu", 2), (64, "cpu", 4), (64, "cuda", 1)]
+)
+def test_the_default_is_the_number_of_cores_up_to_four(cores, device, number, monkeypatch):
+    monkeypatch.setattr(processes, "usable_cores", lambda: cores)
+    assert processes.default_processes(device) == number
+
+
+@pytest.mark.slow
+@pytest.mark.rules("conformance-R23")
+@pytest.mark.parametrize("backend", ["right", "wrong_gradient"])
+def test_two_spawned_processes_give_the_same_report(backend, monkeypatch, tmp_path):
+    monkeypatch.setattr(suite_run, "MIN_RESULTS", 1)
+    reports = []
+    for number in (1, 2):
+        run = SuiteRun(
+            f"{SMALL}:{backend}", ("softmax",), QUICK, scripts=tmp_path, processes=number
+        )
+        assert run.processes == number
+        reports.append(text_of(run.report()))
+    assert reports[0] == reports[1]
+
+
+ENDS = """
+import os
+from tests.conformance.small import Right
+
+def forward(*arguments, **numbers):
+    os._exit(7)
+
+ending = Right(forward)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_is_an_error_with_the_next_step(monkeypatch, tmp_path):
+    (tmp_path / "ends_in_a_call.py").write_text(ENDS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(suite_run, "MIN_RESULTS", 1)
+    settings = RunSettings("smoke")
+    run = SuiteRun("ends_in_a_call:ending", ("softmax-R1",), settings, processes=2)
+    with pytest.raises(BackendError, match="run with --processes 1"):
+        run.report()
