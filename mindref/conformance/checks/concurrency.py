@@ -54,7 +54,7 @@ def repeats_match(context: CheckContext, call: Call) -> None:
 def register(
     run: Run, name: str, text: str, rule: str, stem: str, draws: Any, concurrency: str = ""
 ) -> None:
-    """Register a check; the name ends with what is called, such as `[routing]`."""
+    """Register a check; its name ends with the operator or method, such as `[routing]`."""
     check_function = name_run(partial(run), __name__, f"{name}[{stem}]", text)
     options: dict[str, Any] = {"fraction": 0.2, "shrinks": False, "concurrency": concurrency}
     add_check(rule, stem=stem, draws=draws, gradient=True, **options)(check_function)

@@ -25,7 +25,7 @@ from mindref.conformance.runner.reference import ExpectedArray, expected_answer
 from mindref.errors import FOREIGN_ERRORS
 
 REFUSED = "refused"
-"""Name of the array that stands for the error of an invalid call."""
+"""Name of an array with one number: 0 if an invalid call raised an error, otherwise infinity."""
 
 Wants = Sequence[dict[str, ExpectedArray] | None]
 """The expected answer of each call, or None if the reference raises an error."""

@@ -223,7 +223,7 @@ def no_match_text(
     phrases: Sequence[str] = (),
     gradients: bool = False,
 ) -> str:
-    """Return the text of a failure without a known mistake: where it is wrong, what is near."""
+    """Return the text of a failure without a known mistake: wrong cases, nearest mutant."""
     text = NO_MATCH
     if fits and fits[0].share > HALF:
         nearest = fits[0]

@@ -12,7 +12,7 @@ from mindref.conformance.runner.call import AnyArray, Call, is_float_array
 from mindref.conformance.runner.reference import reference_answer
 
 MODERATE = 2.0**7
-"""A sentence about factors alone has factors within this range."""
+"""A sentence that states no magnitude, only factors, has factors within this range."""
 
 SCALES = tuple(2.0**k for k in (-3, 3, -7, 7, -12, 12, -20, 20, 30))
 MAGNITUDES = (16.0, 1.0, 2.0**-7, 2.0**-20)

@@ -41,7 +41,7 @@ def default_processes(device: str) -> int:
 
 
 class CheckPool:
-    """Processes that call methods of their own SuiteRun."""
+    """Processes with one SuiteRun each. A task calls a method of the SuiteRun."""
 
     def __init__(self, executor: ProcessPoolExecutor) -> None:
         self.executor = executor

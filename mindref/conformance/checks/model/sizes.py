@@ -62,7 +62,7 @@ RULES = {
     "interests": "model-R2, R3",
     "training": "optimiser-R4, R1, R5",
 }
-"""What a check calls -> the rules of its results."""
+"""Stem of the calls -> the rules of their results."""
 
 
 for long_axis in LONG:
