@@ -1,7 +1,7 @@
 """Run the checks of a suite run in several processes.
 
 Spec: specs/conformance.md, conformance-R23. Each process loads the backend, and runs the checks of
-one part of a page after another. Processes are spawned, not forked: a backend may have threads.
+one page and level after another. Processes are spawned, not forked: a backend may have threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mindref.errors import BackendError, say
@@ -29,8 +28,8 @@ MAX_PROCESSES = 4
 MIN_RESULTS = 100
 """A run has at most one process for each MIN_RESULTS planned results: a start takes seconds."""
 
-CHUNK = 12
-"""A task has the checks of one page, at most this many. Checks of a page share expected answers."""
+SLOWEST_FIRST = ("train", "model", "serve", "ops")
+"""Levels in the order in which their checks start, so that no slow task starts last."""
 
 Items = Sequence[tuple[Any, ...]]
 
@@ -52,7 +51,7 @@ class CheckPool:
 
     def run_checks(self, planned: Iterable[tuple[Any, Any]]) -> Iterator[CheckResult]:
         """Yield the results of the pairs (check, precision) as they arrive."""
-        tasks = [self.submit("run_by_name", items) for items in page_chunks(planned)]
+        tasks = [self.submit("run_by_name", items) for items in page_tasks(planned)]
         for task in as_completed(tasks):
             yield from task_results(task)
 
@@ -91,19 +90,16 @@ def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]
             worker.terminate()
 
 
-def page_chunks(planned: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[str, str]]]:
-    """Yield the names of checks and precisions, for at most CHUNK checks of one page at a time.
+def page_tasks(planned: Iterable[tuple[Any, Any]]) -> list[list[tuple[str, str]]]:
+    """Return tasks: the names of checks and precisions, for the checks of one page and level.
 
-    A check is in one chunk with all of its precisions, because they use the same calls.
+    These checks share drawn calls and expected answers. Slow levels are first, then large pages.
     """
-    precisions: dict[Any, list[str]] = {}
+    tasks: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for check, precision in planned:
-        precisions.setdefault(check, []).append(str(precision))
-    for _, group in groupby(precisions, key=lambda check: check.page):
-        checks = list(group)
-        for start in range(0, len(checks), CHUNK):
-            part = checks[start : start + CHUNK]
-            yield [(check.name, name) for check in part for name in precisions[check]]
+        tasks.setdefault((check.level, check.page), []).append((check.name, str(precision)))
+    order = sorted(tasks, key=lambda key: (SLOWEST_FIRST.index(key[0]), -len(tasks[key])))
+    return [tasks[key] for key in order]
 
 
 class CheckProcess:

@@ -8,7 +8,7 @@ import pytest
 from mindref.conformance.report import json_report
 from mindref.conformance.runner import processes, suite_run
 from mindref.conformance.runner.plan import RunSettings
-from mindref.conformance.runner.processes import CheckPool, CheckProcess, page_chunks
+from mindref.conformance.runner.processes import CheckPool, CheckProcess, page_tasks
 from mindref.conformance.runner.suite_run import SuiteRun
 from mindref.errors import BackendError
 from tests.conformance.small import QUICK, SMALL
@@ -21,19 +21,19 @@ def all_pairs(words=PAGES):
 
 
 @pytest.mark.rules("conformance-R23")
-@pytest.mark.parametrize("size", [1, 2, processes.CHUNK])
-def test_chunks_have_each_check_once_with_all_precisions(size, monkeypatch):
-    monkeypatch.setattr(processes, "CHUNK", size)
-    pairs = all_pairs()
-    chunks = list(page_chunks(pairs))
-    assert sorted(key for chunk in chunks for key in chunk) == sorted(
+@pytest.mark.parametrize("words", [("softmax",), PAGES, ("softmax", "model", "optimiser")])
+def test_tasks_have_each_check_once_with_all_precisions(words):
+    pairs = all_pairs(words)
+    tasks = page_tasks(pairs)
+    assert sorted(key for task in tasks for key in task) == sorted(
         (check.name, str(precision)) for check, precision in pairs
     )
-    pages = {check.name: check.page for check, _ in pairs}
-    for chunk in chunks:
-        assert len({pages[name] for name, _ in chunk}) == 1
-        assert 0 < len({name for name, _ in chunk}) <= processes.CHUNK
-        assert len(chunk) == 2 * len({name for name, _ in chunk}), "both precisions"
+    checks = {check.name: check for check, _ in pairs}
+    for task in tasks:
+        assert len({(checks[name].page, checks[name].level) for name, _ in task}) == 1
+        assert len(task) == 2 * len({name for name, _ in task}), "both precisions"
+    levels = [checks[task[0][0]].level for task in tasks]
+    assert levels == sorted(levels, key=processes.SLOWEST_FIRST.index)
 
 
 class LastTaskFirst:
