@@ -42,8 +42,6 @@ class Outcomes(NamedTuple):
 
     wrong: tuple[Level, ...]
     right: tuple[Level, ...]
-    support: str  # the number of tested calls in words
-    right_calls: tuple[Level, ...] = ()  # levels of right calls that differ in other ways, too
 
 
 def describe_conditions(
@@ -64,9 +62,9 @@ def describe_conditions(
         outcomes = compare_levels(subject, factor, bases, calls)
         if outcomes is not None:
             levels = tuple(level for call in right for level in level_of(call, factor))
-            outcomes = outcomes._replace(support=support, right_calls=levels)
+            text = condition_text(factor, outcomes, levels)
             trivial = factor.kind == "size" and factor.name not in BATCH and outcomes.right == (1,)
-            (weak if trivial else sentences).append(condition_text(factor, outcomes))
+            (weak if trivial else sentences).append(f"{text} {support}")
         if len(sentences) == MAX_SENTENCES:
             return sentences
     sentences += describe_scales(subject, bases) if calls[0].level == "ops" else []
@@ -112,7 +110,7 @@ def compare_levels(
             return None
     wrong = tuple(level for level, is_wrong in verdicts.items() if is_wrong)
     right = tuple(level for level, is_wrong in verdicts.items() if not is_wrong)
-    return Outcomes(wrong, right, "")
+    return Outcomes(wrong, right)
 
 
 def safe_variants(
@@ -127,26 +125,29 @@ def safe_variants(
     yield from changed.items()
 
 
-def condition_text(factor: CallFactor, outcomes: Outcomes) -> str:
-    """Return a sentence about the levels at which the calls are wrong."""
+def condition_text(factor: CallFactor, outcomes: Outcomes, right: Sequence[Level]) -> str:
+    """Return a sentence about the levels at which the calls are wrong.
+
+    right: the levels of right calls, which may differ from the wrong calls in other ways, too.
+    """
     if factor.kind == "property":
-        return f"wrong only with {factor.name} {outcomes.support}"
-    if factor.is_ordered and (text := threshold_text(factor.name, outcomes)):
-        return f"{text} {outcomes.support}"
+        return f"wrong only with {factor.name}"
+    if factor.is_ordered and (text := threshold_text(factor.name, outcomes, right)):
+        return text
     return (
         f"wrong only with {factor.name} = {join_levels(outcomes.wrong)};"
-        f" right with {join_levels(outcomes.right)} {outcomes.support}"
+        f" right with {join_levels(outcomes.right)}"
     )
 
 
-def threshold_text(name: str, outcomes: Outcomes) -> str:
+def threshold_text(name: str, outcomes: Outcomes, right_calls: Sequence[Level]) -> str:
     """Return words about the size at which the calls become wrong, or "".
 
     Beyond the threshold, at least MIN_BEYOND sizes were tested, and no right call of the pool has
     a size beyond those: a mistake at K = 3 alone is not "wrong from 3 on".
     """
     right, wrong = sorted(map(int, outcomes.right)), sorted(map(int, outcomes.wrong))
-    sizes = [int(level) for level in outcomes.right_calls]  # conformance-R32
+    sizes = [int(level) for level in right_calls]  # conformance-R32
     if max(right) < min(wrong) and len(wrong) >= MIN_BEYOND and max(sizes, default=0) <= max(wrong):
         end = "from {} on" if min(wrong) == max(right) + 1 else "at {} and above"
         return f"right up to {name} = {max(right)}, wrong {end.format(min(wrong))}"

@@ -7,7 +7,7 @@ training that does not follow from the state before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,11 +20,15 @@ from mindref.conformance.mutants.deviation import (
 )
 from mindref.conformance.mutants.loader import Mutant, suite_mutants
 from mindref.conformance.mutants.matching import mutant_implementation
-from mindref.conformance.runner.call import Call, Implementation
+from mindref.conformance.runner.call import AnyArray, Call, Implementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.context import CallAnswer, CheckContext
+from mindref.conformance.runner.reference import ExpectedArray
 from mindref.conformance.runner.result import CheckFailed, CheckResult, Evidence
+
+Expected = Mapping[str, ExpectedArray] | None
+"""The expected answer of a call, or None if there is none."""
 
 COMMON_RULES = ("numerics-R2", "numerics-R7", "numerics-R8", "backend-R12")
 """Rules of all operators whose mutants may fail in any check."""
@@ -118,7 +122,7 @@ def first_wrong_step(evidence: Evidence, precision: Precision) -> str:
         single = many_steps.single_step(call, got, step)
         want = expected_or_none(single, precision) or {}
         after = {name: got[name][step] for name in want if name != "losses"}
-        if any(part_of(after[name], want[name]).wrong.any() for name in after):
+        if has_wrong_number(after, want):
             return (
                 f"Step {step + 1} of {count} is the first that does not follow from the state"
                 f" before it{previous_steps(step)}.{rate_phrase(call, step)}"
@@ -146,18 +150,17 @@ def layout_phrase(implementation: Implementation, result: CheckResult) -> Sequen
     if evidence is None or not evidence.layouts:
         return []
     precision = Precision.of(result.precision.split("/"))
-    wrong: dict[str, int] = {}
     calls = [(call, expected_or_none(call, precision)) for call in distinct_calls(evidence)]
-    for layout in dict.fromkeys(layout for _, layout in evidence.layouts):
-        for call, want in calls:
-            context = CheckContext(implementation, precision, 0)
-            try:
-                answer = context.run(call, layout=layout)
-            except CheckFailed:
-                continue
-            names = [name for name in want or {} if name in answer]
-            if want and any(part_of(answer[name], want[name]).wrong.any() for name in names):
-                wrong[layout] = wrong.get(layout, 0) + 1
+
+    def is_wrong(call: Call, want: Expected, layout: str) -> bool:
+        try:
+            answer = CheckContext(implementation, precision, 0).run(call, layout=layout)
+        except CheckFailed:
+            return False
+        return has_wrong_number(answer, want)
+
+    layouts = dict.fromkeys(layout for _, layout in evidence.layouts)
+    wrong = [x for x in layouts if any(is_wrong(call, want, x) for call, want in calls)]
     words = ", ".join(f'"{layout}"' for layout in wrong)
     return [f"The results are right in C order, and wrong in the layout {words}."] if wrong else []
 
@@ -171,22 +174,25 @@ def earlier_calls_phrase(
     implementation: Implementation, evidence: Evidence, precision: Precision
 ) -> str:
     """Return a sentence if a call of the failure was wrong, and is right when it runs again."""
-    wrong = 0
+    was_wrong = False
     layouts = dict(evidence.layouts)
     for index, answer in evidence.answers:
-        if index in layouts:
-            continue
         call = evidence.calls[index]
-        want = None if call.stem == "steps" else expected_or_none(call, precision)
-        if want is None:
+        if index in layouts or call.stem == "steps":
             continue
-        names = [name for name in want if name in answer]
-        if not any(part_of(answer[n], want[n]).wrong.any() for n in names):
+        want = expected_or_none(call, precision)
+        if not has_wrong_number(answer, want):
             continue
         again = deviation_of(implementation, [call], [want])
         if any(part.wrong.any() for part in again.values()):
             return ""
-        wrong += 1
-    if not wrong:
+        was_wrong = True
+    if not was_wrong:
         return ""
     return "The results depend on earlier calls: each call of this failure is right when repeated."
+
+
+def has_wrong_number(answer: Mapping[str, AnyArray], want: Expected) -> bool:
+    """Return whether an array of `answer` is outside its bounds; false if `want` is None."""
+    names = [name for name in want or {} if name in answer]
+    return want is not None and any(part_of(answer[n], want[n]).wrong.any() for n in names)
