@@ -5,6 +5,7 @@ Spec: specs/backend.md. JAX gets only the rows that a batch reads, never a whole
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,8 @@ def loss_and_gradients(
     flat_params = flatten(params)
     prepared = check_and_prepare(flat_params, batch, catalogue, config)
     tables = read_tables(flat_params, prepared)
-    loss, gradients = differentiate_loss(tables, prepared.arrays, prepared.ids, config)
+    static = settings_of_loss(config)
+    loss, gradients = differentiate_loss(tables, prepared.arrays, prepared.ids, static)
     for name, rows in zip(TABLES, (prepared.items, prepared.profile), strict=True):
         values = np.asarray(gradients[name])[: rows.num_written]
         gradients[name] = RowGradient(rows.written[: rows.num_written], values)
@@ -68,6 +70,11 @@ def check_and_prepare(
     """Check a batch and prepare it for the parameters. Raises ShapeError if it is invalid."""
     checked = model.check_batch(params, batch, catalogue, config)
     return prepare_batch(checked, catalogue, table_sizes(params), config.window)
+
+
+def settings_of_loss(config: Config) -> Config:
+    """Return settings with the same loss; those that differ only in an unused power are equal."""
+    return config if config.attention == "label" else replace(config, power=0.0)  # model-R14
 
 
 def read_tables(params: model.Params, prepared: PreparedBatch) -> model.Params:

@@ -19,7 +19,7 @@ from mindref.models.parameters import Catalogue, Params, flatten, unflatten
 from mindref.training.optimiser import State as Moments
 from mindref_jax import model
 from mindref_jax.arrays import copy_to_jax
-from mindref_jax.level_model import TABLES, check_and_prepare
+from mindref_jax.level_model import TABLES, check_and_prepare, settings_of_loss
 
 UNIQUE = {"unique_indices": True, "wrap_negative_indices": False}
 
@@ -65,7 +65,7 @@ def step(
     tables = (prepared.items, prepared.profile)
     rows = {name: x[:2] for name, x in zip(TABLES, tables, strict=True)}
     (params, first, second), loss = take_step(
-        state[:3], rows, prepared.arrays, prepared.ids, (rate, root), config
+        state[:3], rows, prepared.arrays, prepared.ids, (rate, root), settings_of_loss(config)
     )
     count = count if np.isfinite(loss) else state.step
     return State(params, first, second, count, state.kind), loss
