@@ -10,13 +10,13 @@ from importlib import metadata
 
 from mindref.backend import list_backends
 
-SPEC = "1.0"  # conformance-R17
+SPEC = "1.1"  # conformance-R17
 """Version of the specification: increases when a rule is added, removed or changed."""
 
-SUITE = "1.0"
+SUITE = "1.1"
 """Version of the checks: increases when a check is added, removed, or becomes stricter."""
 
-PROTOCOL = "1.0"
+PROTOCOL = "1.1"
 """Version of the backend contract and of the report format: specs/backend.md."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mindref.backend import Capabilities
+from mindref.ops import squash
 
 
 class Right:
@@ -93,6 +94,28 @@ class Hangs(Right):
             if threading.current_thread() is not threading.main_thread():
                 threading.Event().wait()
             return x @ weight
+
+
+class HangsWithWrongResults:
+    """A squash without options, 1.5 times too long, which keeps a lock as Hangs does."""
+
+    name = "hangs"
+    to_numpy = from_numpy = staticmethod(lambda x: x)
+    lock = threading.Lock()
+    backward = staticmethod(squash.backward)
+
+    def __init__(self) -> None:
+        self.ops = SimpleNamespace(squash=self)
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(("squash",), options=(), concurrency=("threads",))
+
+    def forward(self, x: Any, *, kind: str) -> Any:
+        with self.lock:
+            if threading.current_thread() is not threading.main_thread():
+                threading.Event().wait()
+            out, saved = squash.forward(x, kind=kind)
+            return 1.5 * out, saved
 
 
 class ZeroInChild(Right):

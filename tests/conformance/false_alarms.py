@@ -74,6 +74,14 @@ def run_implementations(
     return list(lines.values())
 
 
+def planned_runs(stem: str, implementation: BackendImplementation, seeds: int) -> int:
+    """Return how many runs of checks a line must have."""
+    claimed = [check for check in checks_of(stem) if not unclaimed_reason(check, implementation)]
+    slow = sum(check.name.startswith("concurrency/") for check in claimed)
+    few = min(seeds, CONCURRENCY_SEEDS)
+    return len(PRECISIONS) * ((len(claimed) - slow) * seeds + slow * few)
+
+
 def example_budget(check: ConformanceCheck, examples: int, seed: int) -> ExampleBudget:
     """Return the number of examples; at least two, because the first is the simplest one."""
     return ExampleBudget(max(examples, round(2 / check.fraction)), seed, shrink=False)

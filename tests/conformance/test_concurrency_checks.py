@@ -78,6 +78,21 @@ def test_after_callers_that_hang_no_other_check_runs(monkeypatch):
     assert not report.conforms
 
 
+@pytest.mark.rules("conformance-R34", "conformance-R9")
+def test_after_callers_that_hang_nothing_else_calls_the_backend(monkeypatch):
+    monkeypatch.setattr(callers, "THREAD_LIMIT", 0.3)
+    monkeypatch.setattr(callers, "SLOWER", 0.0)
+    threads = "concurrency/concurrent_callers_get_the_bytes_of_one_caller[squash]"
+    name = "tests.conformance.concurrent_backends:HangsWithWrongResults"
+    run = SuiteRun(name, ("squash-R1", threads, "squash-R6"), RunSettings("smoke"))
+    report = run.report()  # remarks about squash-R6 would call the backend, and wait without end
+    assert not report.remarks
+    failed = [r for r in report.results if r.status == "failed"]
+    assert [r.check for r in failed][-1] == threads
+    blocked = [r for r in report.results if r.status == "blocked"]
+    assert {r.blocked_by for r in blocked} == {"squash-R1", "backend-R18"}
+
+
 @HAS_FORK
 @pytest.mark.rules("backend-R22")
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_an_outcome_says_in_which_precision_a_fault_is_killed():
         "Right at L = 64, wrong at L = 65: look for a block, table or counter of this size.",
         "The gradients are right up to iterations = 1, wrong from 2 on (4 calls).",
         'The results are right in C order, and wrong in the layout "fortran".',
-        "Step 101 of 105 is the first that does not follow from the state before it.",
+        "Step 101 of 205 is the first that does not follow from the state before it.",
         "In d_x, only the first row of axis M is wrong (4 calls).",
         "The results depend on earlier calls: each call of this failure is right when repeated.",
         "Wrong: d_x; right in the same 5 calls: out.",

@@ -1,5 +1,7 @@
 """Trainings of many steps: the failure names the step from which the backend is wrong."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,21 @@ def test_drawn_moments_have_the_dtype_of_the_call():
     for dtype in (np.float64, np.float32):
         moments = with_moments(call.to(dtype), 10).arrays["moments"]
         assert {x.dtype for x in named_arrays(moments).values()} == {np.dtype(dtype)}
+
+
+@pytest.mark.rules("optimiser-R4")
+def test_a_small_error_in_some_early_steps_is_a_failure():
+    def take(step, state, *inputs):
+        before = {name: x.copy() for name, x in flatten(state.params).items()}
+        state, loss = step(state, *inputs)
+        if 2 <= state.moments.step <= 60:  # rows that the step does not use keep their bytes
+            for name, x in flatten(state.params).items():
+                x += np.float32(1e-4 * inputs[-1]) * (x != before[name])
+        return state, loss
+
+    result = result_of(EACH_STEP, take)
+    assert result.status == "failed"
+    assert re.match(rf"step \d+ of {STEPS}: ", result.message)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.loader import Mutant, backend_of
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
-from mindref.conformance.runner.suite_run import add_diagnoses
+from mindref.conformance.runner.diagnosed import add_diagnoses
 from tests.conformance.mutant_kills import citing
 from tests.mutants import MUTANTS
 from tests.public_code.naming import named_mutants

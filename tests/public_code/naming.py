@@ -13,9 +13,10 @@ from mindref.conformance.bounds import Precision
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.diagnosed import add_diagnoses
 from mindref.conformance.runner.plan import PROFILES, RunSettings
 from mindref.conformance.runner.result import CheckResult
-from mindref.conformance.runner.suite_run import SuiteRun, add_diagnoses
+from mindref.conformance.runner.suite_run import SuiteRun
 from tests.public_code.base import BuggyOperator
 
 PRECISION = Precision.of("float64")

@@ -14,9 +14,10 @@ from mindref.conformance.draws.callers import (
     LARGE,
     MEDIUM,
     SMALL,
-    large_model_callers,
     model_callers,
     operator_callers,
+    score_callers,
+    single_model_callers,
     small_training,
     training_callers,
 )
@@ -92,17 +93,23 @@ def register_concurrency_checks() -> None:
         register_repeats(stem, operator_callers(stem, LARGE[stem], count=1, repeats=10))
     for stem in CALLS:
         register_thousand(stem, operator_callers(stem, SMALL[stem], count=1, repeats=1_000))
-    register_repeats("loss", large_model_callers(loss_call, repeats=10))
+    register_repeats("loss", single_model_callers(loss_call, (67, 9, 3, 5), repeats=10))
+    register_repeats("scores", score_callers((131, 3, 2, 67), count=1, repeats=10))
+    register_thousand("loss", single_model_callers(loss_call, (2, 5, 2, 3), repeats=1_000))
+    register_thousand("interests", single_model_callers(serving_call, (2, 5, 2, 3), repeats=1_000))
+    register_thousand("scores", score_callers((2, 3, 2, 5), count=1, repeats=1_000))
     for stem in CALLS:
         register_threads(stem, operator_callers(stem, MEDIUM[stem], repeats=24))
     for stem, make in (("loss", loss_call), ("interests", serving_call)):
         register_threads(stem, model_callers(make, MODEL_SIZES, repeats=4))
     register_threads("training", training_callers(repeats=2))
+    register_threads("scores", score_callers((19, 5, 3, 67), repeats=24))
     for stem in CALLS:
         register_fork(stem, operator_callers(stem, LARGE[stem], count=1))
     for stem, make in (("loss", loss_call), ("interests", serving_call)):
         register_fork(stem, model_callers(make, MODEL_SIZES))
     register_fork("training", training_callers(count=1))
+    register_fork("scores", score_callers((131, 3, 2, 67), count=1))
 
 
 @add_check("backend-R23", "optimiser-R4", stem="training", draws=small_training(), fraction=0.4)

@@ -9,17 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.conformance.checks.embedding import embedding_calls
+from mindref.conformance.checks.scoring import scoring_calls
 from mindref.conformance.draws.model_draws import loss_calls, serving_calls
 from mindref.conformance.draws.operators import for_each_operator
+from mindref.conformance.draws.training_draws import draw_trainings
 from mindref.conformance.runner.call import AnyArray, Call, is_float_array, map_arrays
 from mindref.conformance.runner.check import add_check
-from mindref.conformance.runner.context import CheckContext
+from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.layouts import LAYOUTS
 
 REPEATED = "repeated"
 
 INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 """Types of ids and rows, apart from int64, which the drawn calls have."""
+
+INTEGERS_OF_MODELS = ("uint8", "int32")
+"""Types of ids and rows in calls of level "model"."""
 
 WITH_INTEGERS = ("embedding", "sampled_softmax")
 
@@ -61,6 +66,18 @@ def memory_layout_changes_no_interest(context: CheckContext, call: Call) -> None
     assert_same_in_all_layouts(context, call)
 
 
+@add_check("numerics-R14", stem="scores", draws=scoring_calls())
+def memory_layout_changes_no_score(context: CheckContext, call: Call) -> None:
+    """The layout of interests, mask and items in memory must change no score."""
+    assert_same_in_all_layouts(context, call)
+
+
+@add_check("numerics-R14", draws=draw_trainings(steps=1), fraction=0.4)
+def memory_layout_changes_no_training(context: CheckContext, call: Call) -> None:
+    """The layout of parameters, batches and catalogue in memory must change no step."""
+    assert_same_in_all_layouts(context, call)
+
+
 def assert_same_in_all_layouts(context: CheckContext, call: Call) -> None:
     """Compare the answers of `call` in each layout with its answer in C order."""
     in_c_order = context.run(call)
@@ -73,6 +90,22 @@ def integer_type_has_no_influence(context: CheckContext, call: Call) -> None:
     """Ids and rows of any integer type of the rule must give the same bytes."""
     first = context.run(call)
     for name in INTEGERS:
+        context.assert_equal(context.run(with_integers(call, name)), first)
+
+
+@add_check("numerics-R15", stem="loss", draws=loss_calls(), gradient=True, fraction=0.4)
+def integer_type_changes_no_loss(context: CheckContext, call: Call) -> None:
+    """Histories, ids, profiles and catalogue of another integer type must give the same bytes."""
+    first = context.run(call)
+    for name in INTEGERS_OF_MODELS:
+        context.assert_equal(context.run(with_integers(call, name)), first, *parts_of(first))
+
+
+@add_check("numerics-R15", stem="interests", draws=serving_calls(), fraction=0.4)
+def integer_type_changes_no_interest(context: CheckContext, call: Call) -> None:
+    """Histories, profiles and catalogue of another integer type must give the same bytes."""
+    first = context.run(call)
+    for name in INTEGERS_OF_MODELS:
         context.assert_equal(context.run(with_integers(call, name)), first)
 
 
@@ -121,6 +154,11 @@ def large_ids_are_compared_as_integers(context: CheckContext, call: Call) -> Non
         context.assert_equal(context.run(call.change(**large)), first)
         apart = context.run(call.change(negative_ids=negatives + 2**power))
         context.assert_equal(apart, without_hits)
+
+
+def parts_of(answer: CallAnswer) -> tuple[str, ...]:
+    """Return the names of the arrays of an answer, without the rows of a sparse gradient."""
+    return tuple(name for name in answer if name != "rows")
 
 
 def with_integers(call: Call, dtype: str) -> Call:

@@ -18,6 +18,7 @@ from mindref.conformance.checks.numerics import scale_floats
 from mindref.conformance.checks.relu_layer import relu_layer_calls
 from mindref.conformance.checks.routing.agreement import routing_calls
 from mindref.conformance.checks.sampled_softmax.agreement import sampled_softmax_calls
+from mindref.conformance.checks.scoring import scoring_calls
 from mindref.conformance.checks.softmax import softmax_calls
 from mindref.conformance.checks.squash import squash_calls
 from mindref.conformance.draws.model_draws import (
@@ -136,12 +137,22 @@ def model_callers(
 
 
 @st.composite
-def large_model_callers(
-    draw: st.DrawFn, /, make: Callable[[ModelCase], Call], **numbers: Any
+def single_model_callers(
+    draw: st.DrawFn, /, make: Callable[[ModelCase], Call], sizes: tuple[int, ...], **numbers: Any
 ) -> Call:
-    """Draw one call of level `model` with 67 users."""
-    case = draw_case(draw(generators()), (67, 9, 3, 5), 1, SMOOTH, lambda case: True)
+    """Draw one call of level `model` with the sizes B, L, K and D."""
+    case = draw_case(draw(generators()), sizes, 1, SMOOTH, lambda case: True)
     return callers_call([make(case)], **numbers)
+
+
+@st.composite
+def score_callers(
+    draw: st.DrawFn, /, sizes: tuple[int, ...], count: int = CALLERS, **numbers: Any
+) -> Call:
+    """Draw calls that score items, with the sizes B, K, D and N."""
+    factors = FACTORS[:count]
+    calls = [scale_floats(draw(scoring_calls(sizes=sizes)), factor) for factor in factors]
+    return callers_call(calls, **numbers)
 
 
 @st.composite

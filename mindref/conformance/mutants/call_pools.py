@@ -15,9 +15,15 @@ from mindref.conformance.mutants.deviation import (
     expected_or_none,
     make_pool,
 )
-from mindref.conformance.runner.call import Call, Implementation, is_claimed
+from mindref.conformance.runner.call import (
+    BackendImplementation,
+    Call,
+    Implementation,
+    is_claimed,
+)
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.drawn_calls import MIN_DRAWN, draw_calls
+from mindref.conformance.runner.plan import unclaimed_reason
 from mindref.conformance.runner.reference import CallKey, ExpectedArray
 from mindref.conformance.runner.result import CheckResult
 
@@ -25,8 +31,11 @@ MAX_WRONG, MAX_SLOW, MAX_RIGHT = 8, 4, 4
 """Most wrong calls of one failure that are compared (MAX_SLOW: of a model), and right calls."""
 
 
-NUM_CONTROLS, MAX_CONTROLS = 3, 60
-"""Number of compared calls of each other check of the operator, and of all of them."""
+CONTROLS = 3, 60
+"""Number of compared calls of each other check of the operator, and of all of them.
+
+Of a training, 1 and MAX_SLOW.
+"""
 
 
 class FailedCheck(NamedTuple):
@@ -86,20 +95,28 @@ def control_pool(
         and check.agreement
         and check.shrinks
         and check.name not in failed
-        and check.level != "train"
+        and is_tested(check, implementation)
     ]
+    count, most = (1, MAX_SLOW) if failures[0].check.level == "train" else CONTROLS
     calls = [
         call.to(precision.input)
         for check in checks
-        for call in draw_calls(check, MIN_DRAWN, seed)[1 : 1 + NUM_CONTROLS]
+        for call in draw_calls(check, MIN_DRAWN, seed)[1 : 1 + count]
         if is_claimed(implementation, call) and (check.gradient or not gradients)
     ]
-    calls = calls[:MAX_CONTROLS] if gradients else [c.forward_only() for c in calls[:MAX_CONTROLS]]
+    calls = calls[:most] if gradients else [call.forward_only() for call in calls[:most]]
     wants = [expected_or_none(call, precision) for call in calls]
     parts = deviation_of(implementation, calls, wants, gradients)
     refused = {index for (index, _), part in parts.items() if np.isinf(part.deviation).all()}
     valid = [i for i, want in enumerate(wants) if want is not None and i not in refused]
     return Pool(calls, wants, parts, gradients).select(valid)
+
+
+def is_tested(check: ConformanceCheck, implementation: Implementation) -> bool:
+    """Return whether the check needs only features that the implementation claims."""
+    if not isinstance(implementation, BackendImplementation):
+        return True
+    return not unclaimed_reason(check, implementation)
 
 
 def join_pools(pools: Sequence[Pool]) -> Pool:

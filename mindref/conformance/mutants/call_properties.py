@@ -123,7 +123,7 @@ def without_resuming(call: Call) -> Call | None:
 
 def without_other_training(call: Call) -> Call | None:
     """Return a training that runs alone."""
-    return call.change(beside=0) if call.numbers.get("beside") else None
+    return call.change(alternates=0) if call.numbers.get("alternates") else None
 
 
 def with_one_step(call: Call) -> Call | None:

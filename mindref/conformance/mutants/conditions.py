@@ -23,7 +23,7 @@ from mindref.conformance.mutants.deviation import Pool, deviation_of, similarity
 from mindref.conformance.mutants.magnitudes import describe_scales
 from mindref.conformance.mutants.matching import spread_indices
 from mindref.conformance.mutants.wrong_calls import MIN_CALLS, Subject
-from mindref.conformance.runner.call import Call, Implementation
+from mindref.conformance.runner.call import Call, Implementation, unclaimed_options
 
 MIN_BEYOND = 2  # conformance-R32
 """At least this many sizes beyond a threshold are tested."""
@@ -67,7 +67,7 @@ def describe_conditions(
             (weak if trivial else sentences).append(f"{text} {support}")
         if len(sentences) == MAX_SENTENCES:
             return sentences
-    sentences += describe_scales(subject, bases) if calls[0].level == "ops" else []
+    sentences += describe_scales(subject, bases, right) if calls[0].level == "ops" else []
     return sentences or weak[:1]
 
 
@@ -101,7 +101,9 @@ def compare_levels(
     verdicts: dict[Level, bool] = {}
     for base in bases:
         answers = {
-            level: subject.is_wrong(call) for level, call in safe_variants(base, factor, calls)
+            level: subject.is_wrong(call)
+            for level, call in safe_variants(base, factor, calls)
+            if not unclaimed_options(subject.implementation, call)
         }
         seen = {level: wrong for level, wrong in answers.items() if wrong is not None}
         if set(seen.values()) != {True, False}:  # conformance-R32
@@ -192,7 +194,7 @@ def describe_repetition(implementation: Implementation, pool: Pool) -> list[str]
         changing += any(
             similarity(first[key].deviation, part.deviation, part.allowed) < 1
             for key, part in second.items()
-            if part.wrong.any()
+            if part.wrong.any() or first[key].wrong.any()
         )
     if not changing:
         return []

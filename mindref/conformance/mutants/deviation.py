@@ -24,6 +24,9 @@ from mindref.conformance.runner.call import (
 from mindref.conformance.runner.reference import ExpectedArray, expected_answer
 from mindref.errors import FOREIGN_ERRORS
 
+NO_NUMBERS = "OSUMmc"
+"""Kinds of dtypes that are no real numbers, such as an array of None."""
+
 REFUSED = "refused"
 """Name of an array with one number: 0 if an invalid call raised an error, otherwise infinity."""
 
@@ -136,7 +139,7 @@ def answer_or_empty(implementation: Implementation, call: Call) -> Answer:
 
 def part_of(got: AnyArray | None, want: ExpectedArray) -> Part:
     """Return got - want.value with its bound; infinity if only one is finite or `got` is absent."""
-    if got is None or got.shape != want.value.shape:
+    if got is None or got.shape != want.value.shape or got.dtype.kind in NO_NUMBERS:
         return Part(np.full(1, np.inf), np.zeros(1))
     value = np.asarray(want.value, np.float64)
     with np.errstate(all="ignore"):

@@ -133,7 +133,8 @@ def diagnose_group(
     repeats = describe_repetition(implementation, pool)
     fits = rank_mutants(pool, candidates)
     complete = [fit for fit in fits if fit.is_complete]
-    support = f"over {len(pool.calls)} calls"
+    count = len(pool.calls)
+    support = "over 1 call" if count == 1 else f"over {count} calls"
     if complete:
         rules = [rule for check in checks for rule in check.rules]
         chosen = matching.break_ties(implementation, pool, complete, precision, rules)

@@ -17,7 +17,8 @@ MODERATE = 2.0**7
 SCALES = tuple(2.0**k for k in (-3, 3, -7, 7, -12, 12, -20, 20, 30))
 MAGNITUDES = (16.0, 1.0, 2.0**-7, 2.0**-20)
 """Factors of an array that are tested, and largest absolute values, in this order."""
-BISECTIONS = 7
+PRECISE = 1.1
+"""Largest ratio of the factors between which a limit lies."""
 
 STATISTICS: dict[str, Callable[[AnyArray], float]] = {
     "largest absolute value": lambda x: float(np.max(np.abs(x), initial=0)),
@@ -58,17 +59,20 @@ def result_of(call: Call, name: str, factor: float) -> AnyArray:
     return np.asarray(next(iter(answer.values())), np.float64)
 
 
-def describe_scales(subject: Subject, bases: Sequence[Call]) -> list[str]:
-    """Return a sentence about the size of the numbers in one array, if it decides."""
+def describe_scales(subject: Subject, bases: Sequence[Call], right: Sequence[Call]) -> list[str]:
+    """Return a sentence about the size of the numbers in one array, if it decides.
+
+    right: right calls, which may differ from the wrong calls in other ways, too.
+    """
     for name, x in bases[0].arrays.items():
         if isinstance(x, np.ndarray) and is_float_array(x):
-            found_limits = []
+            limits = []
             for position, base in enumerate(bases):
                 limit = find_limit(subject, base, name)
-                found_limits += [] if limit is None else [(base, limit)]
-                if len(found_limits) < position:  # the limits of two calls are unknown
+                limits += [] if limit is None else [(base, limit)]
+                if len(limits) < position:  # the limits of two calls are unknown
                     break
-            if len(found_limits) >= MIN_CALLS and (text := describe_limits(name, found_limits)):
+            if len(limits) >= MIN_CALLS and (text := describe_limits(name, limits, right)):
                 return [text]
     return []
 
@@ -76,7 +80,7 @@ def describe_scales(subject: Subject, bases: Sequence[Call]) -> list[str]:
 def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] | None:
     """Return two factors of an array: the call is right with the first, wrong with the second.
 
-    The factors differ by less than 10 %. None if the call is right with no factor.
+    The factors differ by at most PRECISE. None if the call is right with no factor.
     """
     array = np.asarray(base.arrays[name])
     if not np.isfinite(array).all() or not array.any():
@@ -91,7 +95,7 @@ def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] |
             break
     if not right:
         return None
-    for _ in range(BISECTIONS):
+    while max(right, wrong) > PRECISE * min(right, wrong):
         middle = float(np.sqrt(right * wrong))
         if subject.is_wrong(scale_array(base, name, middle)) is False:
             right = middle
@@ -100,22 +104,32 @@ def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] |
     return right, wrong
 
 
-def describe_limits(name: str, limits: Sequence[tuple[Call, tuple[float, float]]]) -> str:
+def describe_limits(
+    name: str, limits: Sequence[tuple[Call, tuple[float, float]]], right_calls: Sequence[Call]
+) -> str:
     """Return a sentence about the magnitude of the array `name`, or of the result, or "".
 
-    limits: calls, each with a factor of the array that makes it right, and one that is wrong.
+    limits: calls, each with a factor of the array that makes it right, and one that is wrong. No
+    call of `right_calls` is beyond all these calls.
     """
     support = f"({len(limits)} calls, with {name} multiplied by a factor)"
+    calls = [call for call, _ in limits]
     arrays = [[unmasked_entries(call, name) * x for x in factors] for call, factors in limits]
     results = [[result_of(call, name, x) for x in factors] for call, factors in limits]
-    for array_name, pairs in ((name, arrays), ("the expected result", results)):
+    sources: tuple[tuple[str, list[list[AnyArray]], Callable[[Call], AnyArray]], ...] = (
+        (name, arrays, lambda call: unmasked_entries(call, name)),
+        ("the expected result", results, lambda call: result_of(call, name, 1.0)),
+    )
+    for array_name, pairs, array_of in sources:
         for words, statistic in STATISTICS.items():
             right = [statistic(x) for x, _ in pairs]
             wrong = [statistic(x) for _, x in pairs]
-            if max(right) < min(wrong):
+            drawn = [statistic(array_of(call)) for call in calls]
+            passing = [statistic(array_of(call)) for call in right_calls]  # conformance-R32
+            if max(right) < min(wrong) and max(passing, default=-np.inf) <= max(drawn):
                 bounds = f"at most {max(right):.3g}, wrong from {min(wrong):.3g} on"
                 return f"right while the {words} of {array_name} is {bounds} {support}"
-            if max(wrong) < min(right):
+            if max(wrong) < min(right) and min(passing, default=np.inf) >= min(drawn):
                 bounds = f"at least {min(right):.3g}, wrong up to {max(wrong):.3g}"
                 return f"right while the {words} of {array_name} is {bounds} {support}"
     factors = [right for _, (right, _) in limits]

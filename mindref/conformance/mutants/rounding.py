@@ -27,7 +27,7 @@ NUM_FIRST = 4
 
 
 def lost_digits(pool: Pool, candidates: Sequence[Mutant]) -> list[tuple[Mutant, int, int]]:
-    """Return mutants with errors of the same size, the number of equal calls, and of all calls.
+    """Return mutants with errors of the same size, the number of equal calls, and of wrong calls.
 
     The list is empty if the implementation has larger errors than those of rounding.
     """
@@ -44,7 +44,7 @@ def lost_digits(pool: Pool, candidates: Sequence[Mutant]) -> list[tuple[Mutant, 
         if is_rounding(pool, errors_mutant) and equal >= MOST * len(
             errors_tested.keys() | errors_mutant.keys()
         ):
-            matches.append((mutant, equal, len(errors_tested.keys() | errors_mutant.keys())))
+            matches.append((mutant, equal, len(errors_tested)))
     return sorted(matches, key=lambda match: -match[1])
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.call_pools import FailedCheck
 from mindref.conformance.mutants.deviation import (
@@ -37,9 +35,6 @@ EXAMPLES, MAX_NAMES = 5, 2
 
 ABOUT_NUMBERS = re.compile(r" expected |relative error")
 """Matches messages about wrong numbers. Many mistakes have them."""
-
-ROUNDING = 1e5
-"""Steps that differ from the reference by less than this multiple of eps are compared last."""
 
 
 def diagnose_right_answers(
@@ -116,9 +111,7 @@ def first_wrong_step(evidence: Evidence, precision: Precision) -> str:
 
     call, got = evidence.training[0], CallAnswer(*evidence.training)
     count = len(call.arrays["batches"])
-    distances = [many_steps.step_distance(call, got, step) for step in range(count)]
-    limit = ROUNDING * np.finfo(call.dtype).eps
-    for step in sorted(range(count), key=lambda step: (not distances[step] > limit, step)):
+    for step in range(count):
         single = many_steps.single_step(call, got, step)
         want = expected_or_none(single, precision) or {}
         after = {name: got[name][step] for name in want if name != "losses"}
@@ -134,7 +127,7 @@ def previous_steps(step: int) -> str:
     """Return words about the steps before a wrong step."""
     if step == 0:
         return ""
-    return f"; steps 1 to {step} do, up to rounding" if step > 1 else "; step 1 does"
+    return f"; steps 1 to {step} do" if step > 1 else "; step 1 does"
 
 
 def rate_phrase(call: Call, step: int) -> str:

@@ -27,6 +27,10 @@ FAR_OUTSIDE = 100.0
 class Subject(Protocol):
     """Decides whether a call is wrong."""
 
+    @property
+    def implementation(self) -> Implementation:
+        """The implementation that answers the calls."""
+
     def is_wrong(self, call: Call) -> bool | None:
         """Return whether the answer to `call` is wrong; None if the call is invalid."""
 

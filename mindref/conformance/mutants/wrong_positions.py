@@ -38,20 +38,32 @@ def describe_array(pool: Pool, name: str) -> str:
     ]
     if len(wrong) < MIN_CALLS or len({mask.ndim for _, mask in wrong}) > 1:
         return ""
+
+    def right_sizes(axis: int) -> list[int]:
+        """Return the sizes of an axis of this array in right calls."""
+        parts = [part for (_, array), part in pool.parts.items() if array == name]
+        right = [part.deviation.shape for part in parts if not part.wrong.any()]
+        return [shape[axis] for shape in right if axis < len(shape)]
+
     for words, allowed in REGIONS.items():
         if all(is_inside(mask, allowed(call, name, mask)) for call, mask in wrong):
             return f"in {name}, only numbers {words} are wrong ({len(wrong)} calls)"
     if pool.calls[0].stem in ("softmax", "squash"):
         return ""
     for axis, letter in enumerate(letters_of(pool.calls[0], name, wrong[0][1])):
-        text = describe_axis(name, axis, letter, [mask for _, mask in wrong])
+        text = describe_axis(name, axis, letter, [mask for _, mask in wrong], right_sizes(axis))
         if text:
             return text
     return ""
 
 
-def describe_axis(name: str, axis: int, letter: str, masks: list[AnyArray]) -> str:
-    """Return a sentence about the wrong positions along one axis, or ""."""
+def describe_axis(
+    name: str, axis: int, letter: str, masks: list[AnyArray], right_sizes: list[int]
+) -> str:
+    """Return a sentence about the wrong positions along one axis, or "".
+
+    right_sizes: of this axis in right calls. In "wrong from N on", none is above all wrong sizes.
+    """
     other_axes = [tuple(i for i in range(mask.ndim) if i != axis) for mask in masks]
     lines = [np.asarray(mask.any(axis=x)) for mask, x in zip(masks, other_axes, strict=True)]
     long = [line for line in lines if len(line) > 2]
@@ -63,7 +75,13 @@ def describe_axis(name: str, axis: int, letter: str, masks: list[AnyArray]) -> s
             return f"in {name}, {words} of {axis_name} is wrong ({len(long)} calls)"
     first = min(int(np.argmax(line)) for line in long)
     longer = [line for line in long if len(line) > first]
-    if first > 0 and len(longer) >= MIN_CALLS and all(line[first:].all() for line in longer):
+    is_limit = max(right_sizes, default=0) <= max(map(len, long))  # conformance-R32
+    if (
+        first > 0
+        and len(longer) >= MIN_CALLS
+        and is_limit
+        and all(line[first:].all() for line in longer)
+    ):
         return (
             f"in {name}, positions of {axis_name} are wrong from {first} on ({len(longer)} calls)"
         )

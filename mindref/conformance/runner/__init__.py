@@ -16,5 +16,6 @@ The main modules:
     call            the inputs of one call, and an adapter that runs calls on a backend
     reference       the answer of the reference to a call, with an error bound for every number
     attribution     find failures that another failure explains
+    diagnosed       add diagnoses to the failures
     expectations    read the known failures and widened tolerances of a backend
 """

@@ -109,14 +109,15 @@ def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
     params, batches, catalogue, *moments = call["arrays"].values()
     config, rate = call["numbers"]["config"], call["numbers"]["learning_rate"]
     state, losses = backend.init(params, config, *moments), []
-    beside = backend.init(params, config) if call["numbers"].get("beside") else None
+    alternates = call["numbers"].get("alternates")
+    other = backend.init(params, config) if alternates else None
     for done, batch in enumerate(batches):
         if done and done == call["numbers"].get("pause"):  # backend-R15
             now, moments = flatten(backend.parameters(state)), backend.moments(state)
             after = State(int(moments.step), copies(moments.first), copies(moments.second))
             state = backend.init(unflatten(copies(now), type(params)), config, after)
-        if beside is not None:  # another training takes its steps in turn
-            beside, _ = backend.step(beside, batches[-1], catalogue, config, 2 * rate)
+        if other is not None:  # another training takes its steps in turn
+            other, _ = backend.step(other, batches[-1], catalogue, config, 2 * rate)
         state, loss = backend.step(state, batch, catalogue, config, rate)
         losses.append(loss_value(loss, call, numpy))
     params_now = flatten(backend.parameters(state))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mindref.backend import Capabilities
+from mindref.backend import OPTIONS, Capabilities
 from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import backend_answers
 from mindref.conformance.runner.callers import split_callers
@@ -190,6 +190,13 @@ OPTIONAL = {
 }
 """(setting, value) -> label of the optional feature of the operators that it needs."""
 
+OPTIONAL_ARGUMENTS = {
+    ("axis", "behaviours"): "routing-R9",
+    ("kind", "unit"): "squash-R6",
+    ("kind", "none"): "squash-R7",
+}
+"""(argument of an operator, value) -> label of the optional feature that it needs."""
+
 
 class Implementation(Protocol):
     """Anything that can run a call, such as a backend."""
@@ -223,11 +230,19 @@ def is_claimed(implementation: Implementation, call: Call) -> bool:
         return all(is_claimed(implementation, one) for one in calls_of_callers(call))
     if backend is None or config is None:
         return True
-    options = backend.capabilities().options
-    if any(
-        getattr(config, name) == value
-        for (name, value), rule in OPTIONAL.items()
-        if rule not in options
-    ):
-        return False  # conformance-R28
+    if unclaimed_options(implementation, call):  # conformance-R28
+        return False
     return computes_settings(backend, config)  # backend-R20
+
+
+def unclaimed_options(implementation: Implementation, call: Call) -> list[str]:
+    """Return the labels of optional features that `call` needs and the backend does not claim."""
+    backend, config = getattr(implementation, "backend", None), call.numbers.get("config")
+    optional = OPTIONAL_ARGUMENTS if config is None else OPTIONAL
+    settings = call.numbers if config is None else vars(config)
+    claimed = OPTIONS if backend is None else backend.capabilities().options
+    return [
+        rule
+        for (name, value), rule in optional.items()
+        if settings.get(name) == value and rule not in claimed
+    ]

@@ -40,7 +40,7 @@ def claims_of(backend: Any, name: str) -> Capabilities:
 
     Raises BackendError if this method raises or does not return Capabilities. Also raises it for an
     unknown operator, level, gradient, dtype, option, family or kind of concurrency, for one that is
-    listed twice, and if the families lack mind.
+    listed twice, for numerics-R16 without squash-R6, and if the families lack mind.
     """
     location = f"backend {name}: capabilities()"
     try:
@@ -54,6 +54,9 @@ def claims_of(backend: Any, name: str) -> Capabilities:
     check_words(location, "operators", claims.operators, OPERATORS)
     check_words(location, "levels", claims.levels, tuple(LEVELS))
     check_words(location, "options", claims.options, OPTIONS)
+    if "numerics-R16" in claims.options and "squash-R6" not in claims.options:
+        got = "numerics-R16 alone"
+        raise BackendError(say(f"{location}: options", "squash-R6 beside numerics-R16", got))
     check_words(location, "families", claims.families, FAMILIES)  # backend-R21
     check_words(location, "concurrency", claims.concurrency, CONCURRENCY)
     if CONTRACT_FAMILY not in claims.families:  # backend-R21

@@ -1,7 +1,7 @@
 """Run the checks of a suite run in several processes.
 
 Spec: specs/conformance.md, conformance-R23. Each process loads the backend, and runs the checks of
-one page and level after another. Processes are spawned, not forked: a backend may have threads.
+one task after another. Processes are spawned, not forked: a backend may have threads.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mindref.errors import BackendError, say
@@ -27,6 +28,9 @@ MAX_PROCESSES = 4
 
 MIN_RESULTS = 100
 """A run has at most one process for each MIN_RESULTS planned results: a start takes seconds."""
+
+CHUNK = 12
+"""A task has the checks of one page and level, at most this many, so that progress is visible."""
 
 SLOWEST_FIRST = ("train", "model", "serve", "ops")
 """Levels in the order in which their checks start, so that no slow task starts last."""
@@ -49,10 +53,16 @@ class CheckPool:
         """Call `method` of SuiteRun once for each item; an item has the arguments."""
         return self.executor.submit(call_method, method, items)
 
-    def run_checks(self, planned: Iterable[tuple[Any, Any]]) -> Iterator[CheckResult]:
-        """Yield the results of the pairs (check, precision) as they arrive."""
-        tasks = [self.submit("run_by_name", items) for items in page_tasks(planned)]
-        for task in as_completed(tasks):
+    def run_checks(
+        self, planned: Iterable[tuple[Any, Any]], *, in_order: bool = False
+    ) -> Iterator[CheckResult]:
+        """Yield the results of the pairs (check, precision) as they arrive.
+
+        in_order: the first pairs start first; otherwise, slow ones do.
+        """
+        tasks = page_tasks(planned, in_order=in_order)
+        running = [self.submit("run_by_name", items) for items in tasks]
+        for task in as_completed(running):
             yield from task_results(task)
 
     def map(self, method: str, items: Items) -> list[CheckResult]:
@@ -90,16 +100,27 @@ def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]
             worker.terminate()
 
 
-def page_tasks(planned: Iterable[tuple[Any, Any]]) -> list[list[tuple[str, str]]]:
-    """Return tasks: the names of checks and precisions, for the checks of one page and level.
+def page_tasks(
+    planned: Iterable[tuple[Any, Any]], *, in_order: bool = False
+) -> list[list[tuple[str, str]]]:
+    """Return tasks: the names of checks and precisions, for at most CHUNK checks of one page.
 
-    These checks share drawn calls and expected answers. Slow levels are first, then large pages.
+    Checks of a page and level share drawn calls and expected answers. A check is in one task with
+    all of its precisions. Slow levels are first, unless `in_order`.
     """
-    tasks: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    precisions: dict[Any, list[str]] = {}
     for check, precision in planned:
-        tasks.setdefault((check.level, check.page), []).append((check.name, str(precision)))
-    order = sorted(tasks, key=lambda key: (SLOWEST_FIRST.index(key[0]), -len(tasks[key])))
-    return [tasks[key] for key in order]
+        precisions.setdefault(check, []).append(str(precision))
+    order = list(precisions)
+    if not in_order:
+        order.sort(key=lambda check: SLOWEST_FIRST.index(check.level))
+    tasks = []
+    for _, group in groupby(order, key=lambda check: (check.level, check.page)):
+        checks = list(group)
+        for start in range(0, len(checks), CHUNK):
+            part = checks[start : start + CHUNK]
+            tasks.append([(check.name, name) for check in part for name in precisions[check]])
+    return tasks
 
 
 class CheckProcess:

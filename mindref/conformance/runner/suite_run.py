@@ -13,9 +13,10 @@ from typing import Any
 from mindref.backend import device_name, import_from_cwd, load_backend, on_device
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner import attribution, claims, expectations, manifest, plan
-from mindref.conformance.runner.call import CALLERS, BackendImplementation
+from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.callers import NO_END
 from mindref.conformance.runner.check import ConformanceCheck, is_selected, select_checks
+from mindref.conformance.runner.diagnosed import add_diagnoses
 from mindref.conformance.runner.processes import MIN_RESULTS, CheckPool, open_pool
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
 from mindref.conformance.runner.stopped_run import first_failure, stopped_report
@@ -24,6 +25,9 @@ from mindref.errors import ConfigError, say
 
 Key = tuple[str, str]
 """Name of a check, and name of a precision."""
+
+HANGS = "backend-R18"
+"""The rule that blocks all checks after callers that hang."""
 
 
 class SuiteRun:
@@ -79,7 +83,7 @@ class SuiteRun:
         """Return the result of `check`, before results of other checks can change it."""
         key = (check.name, str(precision))
         if key not in self.unattributed and self.hangs:
-            result = check.result(precision, "blocked", blocked_by="backend-R18")  # conformance-R34
+            result = check.result(precision, "blocked", blocked_by=HANGS)  # conformance-R34
             self.unattributed[key] = result
         if key not in self.unattributed:
             self.unattributed[key] = plan.run_planned_check(
@@ -117,7 +121,11 @@ class SuiteRun:
 
         Only failures that no other failure blocks are shrunk and diagnosed.
         """
-        if self.hangs:
+        if self.hangs:  # conformance-R34
+            explained = attribution.block_explained(results)
+            results = [
+                b if b.blocked_by == HANGS else a for b, a in zip(results, explained, strict=True)
+            ]
             return expectations.apply_expectations(self.expected, results)
         blocked = attribution.block_explained(results)
         shrunk = self.shrink_failed(results, blocked)  # conformance-R21
@@ -173,22 +181,26 @@ class SuiteRun:
 
     def run_and_report(self, on_result: plan.Progress, *, fail_fast: bool) -> ConformanceReport:
         """Run every check that has not run yet, and return the report."""
-        for result in self.raw_results():
+        for result in self.raw_results(in_order=fail_fast):
             self.unattributed[result.check, result.precision] = result
             on_result(result)
             if fail_fast and (first := first_failure(self)) is not None:  # conformance-R22
                 return stopped_report(self, "--fail-fast", first)
         results = [r for precision in self.precisions for r in self.all_of(precision).values()]
         remarks = expectations.tolerance_remarks(self.expected)
-        remarks += plan.unclaimed_features(self.implementation, self.checks, results)
+        if not self.hangs:  # conformance-R34
+            remarks += plan.unclaimed_features(self.implementation, self.checks, results)
         return self.report_of(results, len(self.keys()), remarks, self.problems(results))
 
-    def raw_results(self) -> Iterator[CheckResult]:
-        """Yield the result of each check; with a pool, in any order."""
+    def raw_results(self, *, in_order: bool = False) -> Iterator[CheckResult]:
+        """Yield the result of each check; with a pool, as they arrive.
+
+        in_order: checks start in the order of the plan, so that the first failure is soon known.
+        """
         if self.pool is None:
             yield from (self.run(check, precision) for check, precision in self.planned())
         else:
-            yield from self.pool.run_checks(self.planned())
+            yield from self.pool.run_checks(self.planned(), in_order=in_order)
 
     def report_of(
         self,
@@ -272,27 +284,3 @@ def selected_checks(words: tuple[str, ...]) -> tuple[ConformanceCheck, ...]:
             expected = "a page, a rule or a check, such as routing, routing-R3, softmax/..."
             raise ConfigError(say("conform", expected, repr(word)))
     return select_checks(words)
-
-
-def add_diagnoses(
-    implementation: BackendImplementation, results: list[CheckResult], seed: int = 0
-) -> list[CheckResult]:
-    """Return `results`. Checks that failed without an exception get a diagnosis."""
-    failed = [result for result in results if has_diagnosis(result)]
-    if not failed:
-        return results
-    from mindref.conformance.mutants.diagnosis import diagnose_failures
-
-    texts = diagnose_failures(implementation, failed, seed)
-    return [r._replace(diagnosis=texts.get(r.check, r.diagnosis)) for r in results]
-
-
-def has_diagnosis(result: CheckResult) -> bool:
-    """Return whether a failure is diagnosed: an exception explains itself.
-
-    A failure of concurrent callers has no diagnosis: each mutant would run for seconds.
-    """
-    evidence = result.evidence
-    if result.status != "failed" or evidence is None or evidence.kind == "raised":
-        return False
-    return all(call.stem != CALLERS for call in evidence.calls)

@@ -26,7 +26,12 @@ from mindref.models.parameters import (
 from mindref.ops.embedding import RowGradient
 from mindref.shapes import Array, Bools, Ints
 from mindref.training.optimiser import State
-from tests.conformance.independent.argument_checks import check_rows
+from tests.conformance.independent.argument_checks import (
+    check_axes,
+    check_floats,
+    check_masks,
+    check_rows,
+)
 from tests.conformance.independent.embedding import Embedding, EmbeddingSaved
 from tests.conformance.independent.label_attention import LabelAttention
 from tests.conformance.independent.relu_layer import ReluLayer, ReluSaved
@@ -79,7 +84,7 @@ class IndependentBackend:
         )
 
     def capabilities(self) -> Capabilities:
-        levels = ("ops", "model", "train")
+        levels = ("ops", "model", "train", "serve")
         return Capabilities(OPERATORS, levels, options=OPTIONS, concurrency=self.concurrency)
 
     def to_numpy(self, x: Any) -> Any:
@@ -281,6 +286,18 @@ class IndependentBackend:
 
     def moments(self, state: TrainingState) -> State:
         return State(state.step, state.first, state.second)
+
+    # level serve
+
+    def scores(self, interests: Array, active: Bools, items: Array) -> Array:
+        axes = {"interests": (interests, "BKD"), "active": (active, "BK"), "items": (items, "ND")}
+        check_axes("scores", **axes)
+        check_floats("scores", interests=interests, items=items)
+        check_masks("scores", active=active)
+        best = np.full((len(active), len(items)), -np.inf, items.dtype)
+        for user, interest in zip(*np.nonzero(active), strict=True):
+            best[user] = np.maximum(best[user], items @ interests[user, interest])
+        return best
 
 
 def join_row_gradients(gradients: list[RowGradient]) -> RowGradient:

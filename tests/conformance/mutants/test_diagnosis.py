@@ -2,17 +2,20 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mindref.backend import Capabilities
 from mindref.conformance.bounds import Precision
-from mindref.conformance.mutants import conditions, deviation, matching
+from mindref.conformance.mutants import conditions, deviation, matching, wrong_positions
 from mindref.conformance.mutants.diagnosis import diagnose_failures
 from mindref.conformance.mutants.loader import Edit, Mutant, backend_of, suite_mutants
 from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, draw_calls, run_check
+from mindref.conformance.runner.diagnosed import add_diagnoses
 
 NAMED = "your result equals the reference with"
 SOFTMAX = "softmax/weights_match_the_reference"
@@ -186,6 +189,8 @@ def has_first_history(call, other):
 class Wrong:
     """A subject whose calls are wrong if L exceeds a size that may depend on the call."""
 
+    implementation = None
+
     def __init__(self, limits, calls=()):
         self.limits, self.calls = limits, calls
 
@@ -215,8 +220,130 @@ def test_a_condition_needs_enough_calls_with_one_limit():
     assert sentences(Wrong([2], few), few) == []
 
 
+class InBand:
+    """A softmax that is wrong if the largest logit is from 2.5 to 8."""
+
+    def __init__(self, inner):
+        self.inner, self.backward = inner, inner.backward
+
+    def forward(self, logits, mask, *, axis):
+        largest = np.max(np.abs(np.where(mask, logits, 0)), initial=0)
+        clipped = np.clip(logits, -2.5, 2.5) if 2.5 <= largest < 8 else logits
+        return self.inner.forward(clipped, mask, axis=axis)
+
+
+@pytest.mark.rules("conformance-R32")
+def test_no_magnitude_is_named_if_a_right_call_is_beyond_it():
+    backend = backend_of()
+    backend.ops.softmax = InBand(backend.ops.softmax)
+    (diagnosis,) = diagnose(backend, SOFTMAX)
+    assert "multiplied by" in diagnosis
+    assert "largest" not in diagnosis
+
+
+@pytest.mark.rules("conformance-R32")
+def test_positions_from_n_on_need_no_longer_right_axis():
+    def sentence(*right_sizes):
+        masks = [np.arange(size) >= 3 for size in (5, 6, 7)]
+        return wrong_positions.describe_axis("out", 0, "D", masks, list(right_sizes))
+
+    assert sentence(2, 3) == "in out, positions of axis D are wrong from 3 on (3 calls)"
+    assert sentence() == sentence(7)  # right for another reason, such as equal numbers
+    assert sentence(2, 8) == ""
+
+
+def without_squash_options(backend):
+    """Return the squash of a backend that claims no option and treats "unit" as "squash"."""
+    inner = backend.ops.squash
+
+    def forward(x, *, kind):
+        return inner.forward(x, kind="squash")
+
+    operators = SimpleNamespace(squash=SimpleNamespace(forward=forward, backward=inner.backward))
+    claims = Capabilities(("squash",), options=())
+    return SimpleNamespace(name="b", ops=operators, capabilities=lambda: claims)
+
+
+@pytest.mark.rules("conformance-R2", "conformance-R16")
+def test_an_option_that_is_not_claimed_is_not_blamed():
+    backend = without_squash_options(backend_of(named("squash-epsilon-under-the-root")))
+    (diagnosis,) = diagnose(backend, SQUASH)
+    assert diagnosis.startswith(f"{NAMED} this mistake: ")
+    assert "squash-R6" not in diagnosis
+
+
+@pytest.mark.rules("conformance-R1")
+def test_an_error_of_the_diagnosis_loses_no_result(monkeypatch):
+    def fail(*arguments):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr("mindref.conformance.mutants.diagnosis.diagnose_failures", fail)
+    implementation = BackendImplementation(backend_of(named("softmax-base-two")))
+    budget = ExampleBudget(2, 0, shrink=False)
+    check, precision = find_check(SOFTMAX), Precision.of("float64")
+    results = [run_check(check, implementation, precision, budget)]
+    (result,) = add_diagnoses(implementation, results)
+    assert result.status == "failed"
+    assert "because of a bug in the suite (TypeError: a bug); please report it" in result.diagnosis
+
+
+@pytest.mark.rules("conformance-R1")
+@pytest.mark.parametrize("answer", [None, "text", 1j])
+def test_a_result_that_is_no_number_has_a_diagnosis(answer):
+    backend = backend_of()
+    inner = backend.ops.squash
+    backend.ops.squash = SimpleNamespace(
+        forward=lambda x, *, kind: (np.full(x.shape, answer), inner.forward(x, kind=kind)[1]),
+        backward=inner.backward,
+    )
+    assert diagnose(backend, SQUASH)[0].startswith("no match among the known mistakes")
+
+
+class Counting:
+    """A squash whose results are 1.5 times too long in each second call."""
+
+    def __init__(self, inner):
+        self.inner, self.backward, self.calls = inner, inner.backward, 0
+
+    def forward(self, x, *, kind):
+        self.calls += 1
+        out, saved = self.inner.forward(x, kind=kind)
+        return out * (1 + 0.5 * (self.calls % 2)), saved
+
+
+def test_a_call_that_changes_when_it_is_repeated_is_described():
+    backend = backend_of()
+    backend.ops.squash = Counting(backend.ops.squash)
+    (diagnosis,) = diagnose(backend, SQUASH)
+    assert "The same call gives another answer when it is repeated" in diagnosis
+    steady = backend_of(named("squash-to-the-power-one-half"))
+    assert "repeated" not in diagnose(steady, SQUASH)[0]
+
+
+def test_the_region_of_wrong_numbers_is_described():
+    backend = backend_of()
+    inner = backend.ops.label_attention
+
+    def forward(interests, target, active, *, power):
+        out, saved = inner.forward(interests, target, active, power=power)
+        return out, (active, saved)
+
+    def backward(d_out, saved):
+        d_interests, *others = inner.backward(d_out, saved[1])
+        return (d_interests + 0.5 * ~saved[0][:, :, None], *others)
+
+    backend.ops.label_attention = SimpleNamespace(forward=forward, backward=backward)
+    check = "label_attention/interest_gradients_match_the_reference"
+    (diagnosis,) = diagnose(backend, check)
+    assert "in d_interests, only numbers of inactive interests are wrong" in diagnosis.replace(
+        "In d", "in d"
+    )
+
+
 class WrongAt:
     """A subject whose calls are wrong at certain numbers of interests K."""
+
+    implementation = None
 
     def __init__(self, *wrong):
         self.wrong = wrong
@@ -302,7 +429,7 @@ def test_the_first_wrong_step_of_a_training_is_named():
 
     backend.step = step_with_the_first_rate
     (diagnosis,) = diagnose(backend, "many_steps/each_step_follows_from_the_state_before_it")
-    assert "Step 2 of 105 is the first that does not follow from the state before it" in diagnosis
+    assert "Step 2 of 205 is the first that does not follow from the state before it" in diagnosis
     assert diagnosis.endswith("It is the first step with another learning rate.")
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mindref.conformance import versions
 from mindref.conformance.report import diff, json_report
 from mindref.errors import ConfigError
 from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, report, result
@@ -74,7 +75,10 @@ def test_another_message_is_no_change():
 
 def test_change_lines_state_differences_in_order_of_importance():
     both = [PASSED._replace(precision=p) for p in ("float64", "float32")]
-    old = report_json(result(GRADIENT, "failed"), OTHER, *both) | {"suite": "1.0", "seed": 0}
+    old = report_json(result(GRADIENT, "failed"), OTHER, *both) | {
+        "suite": versions.SUITE,
+        "seed": 0,
+    }
     failed = [r._replace(status="failed") for r in both]
     blocked = result(PROPERTY, "blocked")
     new = report_json(result(GRADIENT), blocked, *failed, backend="other:Other")

@@ -45,6 +45,7 @@ def test_the_claims_of_the_reference_are_valid():
         (claims(operators=("softmax", "softmax")), "expected each word once"),
         (claims(levels=("ops", "search")), "levels: expected a tuple of ops, model, train, serve"),
         (claims(options=("routing-R1",)), "options: expected a tuple of squash-R6"),
+        (claims(options=("numerics-R16",)), "options: expected squash-R6 beside numerics-R16"),
         (
             claims(families=("mind", "mindplus")),
             "families: expected a tuple of mind, mind_plus, youtube_dnn, got",

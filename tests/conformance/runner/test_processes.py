@@ -21,19 +21,24 @@ def all_pairs(words=PAGES):
 
 
 @pytest.mark.rules("conformance-R23")
+@pytest.mark.parametrize("size", [1, 2, processes.CHUNK])
 @pytest.mark.parametrize("words", [("softmax",), PAGES, ("softmax", "model", "optimiser")])
-def test_tasks_have_each_check_once_with_all_precisions(words):
+def test_tasks_have_each_check_once_with_all_precisions(words, size, monkeypatch):
+    monkeypatch.setattr(processes, "CHUNK", size)
     pairs = all_pairs(words)
-    tasks = page_tasks(pairs)
-    assert sorted(key for task in tasks for key in task) == sorted(
-        (check.name, str(precision)) for check, precision in pairs
-    )
     checks = {check.name: check for check, _ in pairs}
-    for task in tasks:
-        assert len({(checks[name].page, checks[name].level) for name, _ in task}) == 1
-        assert len(task) == 2 * len({name for name, _ in task}), "both precisions"
-    levels = [checks[task[0][0]].level for task in tasks]
+    for tasks in (page_tasks(pairs), page_tasks(pairs, in_order=True)):
+        assert sorted(key for task in tasks for key in task) == sorted(
+            (check.name, str(precision)) for check, precision in pairs
+        )
+        for task in tasks:
+            assert len({(checks[name].page, checks[name].level) for name, _ in task}) == 1
+            assert 0 < len({name for name, _ in task}) <= size
+            assert len(task) == 2 * len({name for name, _ in task}), "both precisions"
+    levels = [checks[task[0][0]].level for task in page_tasks(pairs)]
     assert levels == sorted(levels, key=processes.SLOWEST_FIRST.index)
+    in_order = [name for task in page_tasks(pairs, in_order=True) for name, _ in task[::2]]
+    assert in_order == list(dict.fromkeys(check.name for check, _ in pairs))
 
 
 class LastTaskFirst:

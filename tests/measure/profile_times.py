@@ -1,0 +1,80 @@
+"""Time `mindref conform` in its profiles, on a quiet machine and beside computing processes.
+
+python -m tests.measure.profile_times             print the table
+python -m tests.measure.profile_times --write     write it into specs/conformance.md
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from mindref.bench.machine import processor_name
+from tests import spec_pages
+
+PAGE = spec_pages.SPECS / "conformance.md"
+BEGIN, END = "<!-- times: begin -->\n", "<!-- times: end -->"
+RUNS = [(backend, profile) for profile in ("smoke", "standard") for backend in ("numpy", "numba")]
+
+
+def compute() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 64))
+    while True:
+        np.linalg.eigvalsh(x @ x.T)
+
+
+@contextmanager
+def busy_machine(count: int) -> Iterator[None]:
+    """Compute in `count` processes within the `with` block."""
+    workers = [multiprocessing.Process(target=compute, daemon=True) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.terminate()
+
+
+def seconds_of(backend: str, profile: str) -> float:
+    """Return the seconds of a run, which must conform."""
+    command = [sys.executable, "-m", "mindref", "conform", "--backend", backend]
+    began = time.monotonic()
+    subprocess.run([*command, "--profile", profile], check=True, capture_output=True)
+    return time.monotonic() - began
+
+
+def table() -> Iterator[str]:
+    cores = len(os.sched_getaffinity(0))
+    seconds_of("numba", "smoke")  # compiles the kernels
+    yield f"| backend | profile | quiet | beside {cores} computing processes |"
+    yield "|---|---|--:|--:|"
+    for backend, profile in RUNS:
+        quiet = seconds_of(backend, profile)
+        with busy_machine(cores):
+            busy = seconds_of(backend, profile)
+        yield f"| {backend} | {profile} | {quiet:.0f} s | {busy:.0f} s |"
+    yield ""
+    yield f"Machine: {cores} cores, {processor_name()}."
+
+
+def main() -> None:
+    lines = []
+    for line in table():
+        lines.append(line)
+        print(line, flush=True)
+    if sys.argv[1:] == ["--write"]:
+        before, section = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        after = section.split(END)[1]
+        PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
