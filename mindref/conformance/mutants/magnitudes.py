@@ -35,7 +35,8 @@ STATISTICS: dict[str, Callable[[AnyArray], float]] = {
 def row_norms(x: AnyArray) -> AnyArray:
     """Return the norms, other than 0, of the vectors along the last axis of x."""
     scale = np.max(np.abs(x), initial=0) or 1.0
-    norms: AnyArray = scale * np.sqrt(np.sum((np.atleast_1d(x) / scale) ** 2, axis=-1))
+    with np.errstate(invalid="ignore"):  # inputs may be infinite
+        norms: AnyArray = scale * np.sqrt(np.sum((np.atleast_1d(x) / scale) ** 2, axis=-1))
     return norms[norms > 0]
 
 
