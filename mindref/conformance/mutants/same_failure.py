@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from mindref.conformance.bounds import Precision
 from mindref.conformance.mutants.call_pools import FailedCheck
 from mindref.conformance.mutants.deviation import (
@@ -96,6 +98,10 @@ def without_numbers(result: CheckResult) -> str:
     return re.sub(r"[-+]?\d[\d.e+-]*|\bnan\b|\binf\b", "#", message)
 
 
+ROUNDINGS = 2.0
+"""Steps that differ from the reference by less than this multiple of eps are not wrong."""
+
+
 def first_wrong_steps(failures: Sequence[FailedCheck], precision: Precision) -> list[str]:
     """Return a phrase about the first wrong step of each failed training of many steps."""
     evidences = [failure.result.evidence for failure in failures]
@@ -111,7 +117,10 @@ def first_wrong_step(evidence: Evidence, precision: Precision) -> str:
 
     call, got = evidence.training[0], CallAnswer(*evidence.training)
     count = len(call.arrays["batches"])
+    limit = ROUNDINGS * np.finfo(call.dtype).eps
     for step in range(count):
+        if not many_steps.step_distance(call, got, step) > limit:
+            continue
         single = many_steps.single_step(call, got, step)
         want = expected_or_none(single, precision) or {}
         after = {name: got[name][step] for name in want if name != "losses"}
@@ -127,7 +136,7 @@ def previous_steps(step: int) -> str:
     """Return words about the steps before a wrong step."""
     if step == 0:
         return ""
-    return f"; steps 1 to {step} do" if step > 1 else "; step 1 does"
+    return f"; steps 1 to {step} do, up to rounding" if step > 1 else "; step 1 does"
 
 
 def rate_phrase(call: Call, step: int) -> str:
