@@ -27,8 +27,8 @@ from mindref.training.optimiser import State
 STEPS = 205
 """A step takes about a millisecond."""
 
-JUDGED = 6
-"""Error bounds are computed for the first step, and for the worst step of JUDGED parts of a
+NUM_PARTS = 6
+"""Error bounds are computed for the first step, and for the worst step of NUM_PARTS parts of a
 training. They take as long as 20 steps."""
 
 LATER = (10, 150, 999, 100_000)
@@ -74,7 +74,7 @@ def each_step_follows_from_the_state_before_it(context: CheckContext, call: Call
     """In a training of 205 steps, each step must be the step of the reference from its state."""
     got = context.run(call)
     assert_step_matches(context, call, got, 0)
-    for steps in np.array_split(range(1, STEPS), JUDGED):
+    for steps in np.array_split(range(1, STEPS), NUM_PARTS):
         distances = [step_distance(call, got, step) for step in steps]
         worst = int(np.argmax(np.nan_to_num(distances, nan=np.inf)))
         assert_step_matches(context, call, got, int(steps[worst]))
