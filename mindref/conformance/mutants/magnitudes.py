@@ -19,6 +19,7 @@ MAGNITUDES = (16.0, 1.0, 2.0**-7, 2.0**-20)
 """Factors of an array that are tested, and largest absolute values, in this order."""
 PRECISE = 1.1
 """Largest ratio of the factors between which a limit lies."""
+MAX_BISECTIONS = 20
 
 STATISTICS: dict[str, Callable[[AnyArray], float]] = {
     "largest absolute value": lambda x: float(np.max(np.abs(x), initial=0)),
@@ -96,8 +97,10 @@ def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] |
             break
     if not right:
         return None
-    while max(right, wrong) > PRECISE * min(right, wrong):
-        middle = float(np.sqrt(right * wrong))
+    for _ in range(MAX_BISECTIONS):
+        if max(right, wrong) <= PRECISE * min(right, wrong):
+            break
+        middle = float(np.sqrt(right) * np.sqrt(wrong))  # the product may underflow
         if subject.is_wrong(scale_array(base, name, middle)) is False:
             right = middle
         else:
@@ -122,11 +125,12 @@ def describe_limits(
         ("the expected result", results, lambda call: result_of(call, name, 1.0)),
     )
     for array_name, pairs, array_of in sources:
+        drawn_arrays, right_arrays = ([array_of(x) for x in xs] for xs in (calls, right_calls))
         for words, statistic in STATISTICS.items():
             right = [statistic(x) for x, _ in pairs]
             wrong = [statistic(x) for _, x in pairs]
-            drawn = [statistic(array_of(call)) for call in calls]
-            passing = [statistic(array_of(call)) for call in right_calls]  # conformance-R32
+            drawn = [statistic(x) for x in drawn_arrays]
+            passing = [statistic(x) for x in right_arrays]  # conformance-R32
             if max(right) < min(wrong) and max(passing, default=-np.inf) <= max(drawn):
                 bounds = f"at most {max(right):.3g}, wrong from {min(wrong):.3g} on"
                 return f"right while the {words} of {array_name} is {bounds} {support}"

@@ -9,7 +9,13 @@ import pytest
 
 from mindref.backend import Capabilities
 from mindref.conformance.bounds import Precision
-from mindref.conformance.mutants import conditions, deviation, matching, wrong_positions
+from mindref.conformance.mutants import (
+    conditions,
+    deviation,
+    magnitudes,
+    matching,
+    wrong_positions,
+)
 from mindref.conformance.mutants.diagnosis import diagnose_failures
 from mindref.conformance.mutants.loader import Edit, Mutant, backend_of, suite_mutants
 from mindref.conformance.runner.call import BackendImplementation
@@ -239,6 +245,22 @@ def test_no_magnitude_is_named_if_a_right_call_is_beyond_it():
     (diagnosis,) = diagnose(backend, SOFTMAX)
     assert "multiplied by" in diagnosis
     assert "largest" not in diagnosis
+
+
+class WrongBelow:
+    """A subject whose calls are wrong if all logits are small."""
+
+    implementation = None
+
+    def is_wrong(self, call):
+        return np.max(np.abs(call.arrays["logits"])) < 1e-10
+
+
+def test_the_limit_of_a_magnitude_is_found_for_tiny_numbers():
+    call = next(c for c in draw_calls(find_check(SOFTMAX), 9) if np.any(c.arrays["logits"]))
+    tiny = call.change(logits=np.full(call.arrays["logits"].shape, 1e-300))
+    right, wrong = magnitudes.find_limit(WrongBelow(), tiny, "logits")
+    assert 1e290 / magnitudes.PRECISE <= wrong < 1e290 <= right <= 1e290 * magnitudes.PRECISE
 
 
 @pytest.mark.rules("conformance-R32")
