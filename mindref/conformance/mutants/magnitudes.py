@@ -100,7 +100,7 @@ def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] |
     for _ in range(MAX_BISECTIONS):
         if max(right, wrong) <= PRECISE * min(right, wrong):
             break
-        middle = float(np.sqrt(right) * np.sqrt(wrong))  # the product may underflow
+        middle = float(np.sqrt(right) * np.sqrt(wrong))  # the product may overflow
         if subject.is_wrong(scale_array(base, name, middle)) is False:
             right = middle
         else:

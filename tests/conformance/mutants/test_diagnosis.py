@@ -253,7 +253,7 @@ class WrongBelow:
     implementation = None
 
     def is_wrong(self, call):
-        return np.max(np.abs(call.arrays["logits"])) < 1e-10
+        return bool(np.max(np.abs(call.arrays["logits"])) < 1e-10)
 
 
 def test_the_limit_of_a_magnitude_is_found_for_tiny_numbers():
