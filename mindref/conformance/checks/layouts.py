@@ -72,7 +72,7 @@ def memory_layout_changes_no_score(context: CheckContext, call: Call) -> None:
     assert_same_in_all_layouts(context, call)
 
 
-@add_check("numerics-R14", draws=draw_trainings(steps=1), fraction=0.4)
+@add_check("numerics-R14", stem="training", draws=draw_trainings(steps=1), fraction=0.4)
 def memory_layout_changes_no_training(context: CheckContext, call: Call) -> None:
     """The layout of parameters, batches and catalogue in memory must change no step."""
     assert_same_in_all_layouts(context, call)
