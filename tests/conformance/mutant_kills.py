@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from mindref.conformance.bounds import Precision
@@ -80,12 +81,12 @@ def table() -> Iterator[str]:
         yield from (line(row(rule)) for rule in rules_of(page))
 
 
-def write_section(name: str, lines: Iterable[str]) -> None:
-    """Replace the lines between the marks of a section of coverage.md."""
+def write_section(name: str, lines: Iterable[str], page: Path = TABLE) -> None:
+    """Replace the lines between the marks of a section of a page."""
     begin, end = f"<!-- {name}: begin -->\n", f"\n<!-- {name}: end -->"
-    before, section = TABLE.read_text(encoding="utf-8").split(begin)
+    before, section = page.read_text(encoding="utf-8").split(begin)
     after = section.split(end)[1]
-    TABLE.write_text(before + begin + "\n".join(lines) + end + after, encoding="utf-8")
+    page.write_text(before + begin + "\n".join(lines) + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

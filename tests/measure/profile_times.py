@@ -1,4 +1,4 @@
-"""Time `mindref conform` in its profiles, on a quiet machine and beside computing processes.
+"""Time `mindref conform` in its profiles, on a quiet machine and while other processes compute.
 
 python -m tests.measure.profile_times             print the table
 python -m tests.measure.profile_times --write     write it into specs/conformance.md
@@ -18,9 +18,9 @@ import numpy as np
 
 from mindref.bench.machine import processor_name
 from tests import spec_pages
+from tests.conformance.mutant_kills import write_section
 
 PAGE = spec_pages.SPECS / "conformance.md"
-BEGIN, END = "<!-- times: begin -->\n", "<!-- times: end -->"
 RUNS = [(backend, profile) for profile in ("smoke", "standard") for backend in ("numpy", "numba")]
 
 
@@ -54,7 +54,7 @@ def seconds_of(backend: str, profile: str) -> float:
 def table() -> Iterator[str]:
     cores = len(os.sched_getaffinity(0))
     seconds_of("numba", "smoke")  # compiles the kernels
-    yield f"| backend | profile | quiet | beside {cores} computing processes |"
+    yield f"| backend | profile | quiet | while {cores} other processes compute |"
     yield "|---|---|--:|--:|"
     for backend, profile in RUNS:
         quiet = seconds_of(backend, profile)
@@ -71,9 +71,7 @@ def main() -> None:
         lines.append(line)
         print(line, flush=True)
     if sys.argv[1:] == ["--write"]:
-        before, section = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        after = section.split(END)[1]
-        PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+        write_section("times", lines, PAGE)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ STEPS = 205
 
 NUM_PARTS = 6
 """Error bounds are computed for the first step, and for the worst step of NUM_PARTS parts of a
-training. They take as long as 20 steps."""
+training. The bounds of one step take as long as 20 steps."""
 
 LATER = (10, 150, 999, 100_000)
 """Steps at which a training is resumed. 0.999^n is 0.99, 0.86, 0.37 and below 1e-43."""
