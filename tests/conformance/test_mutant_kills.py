@@ -50,7 +50,7 @@ def test_a_rule_without_a_mutant_is_not_covered():
 
 
 @pytest.mark.parametrize("name", ["kills", "false alarms"])
-def test_a_section_is_written_between_its_marks(name, tmp_path, monkeypatch):
+def test_a_section_is_written_between_its_marks(name, tmp_path):
     sample = """<!-- kills: begin -->
 old kills
 <!-- kills: end -->
@@ -62,6 +62,5 @@ after
 """
     page = tmp_path / "coverage.md"
     page.write_text(sample, encoding="utf-8")
-    monkeypatch.setattr(mutant_kills, "TABLE", page)
-    mutant_kills.write_section(name, ["new", "table"])
+    mutant_kills.write_section(name, ["new", "table"], page)
     assert page.read_text(encoding="utf-8") == sample.replace(f"old {name}", "new\ntable")
