@@ -6,7 +6,9 @@ writes to an input raises an error. This module needs the extra `conformance`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ POOL = (1, 2, 3, 5, 7, 4, 6, 8)
 Sizes = tuple[int, ...] | None
 """The sizes of the axes of a call. If None, the sizes are drawn."""
 
+MakeStrategy = TypeVar("MakeStrategy", bound=Callable[..., Any])
+
 
 class RoutingCase(NamedTuple):
     """The array arguments of `routing.forward`, in order."""
@@ -30,6 +34,11 @@ class RoutingCase(NamedTuple):
     bilinear: Array  # (D, D), or (L, K, D, D) for general capsule routing
     init_logits: Array  # (B, L, K)
     active: Bools  # (B, K)
+
+
+def share_strategy(make: MakeStrategy) -> MakeStrategy:
+    """Return `make`, but equal arguments give the same strategy: its users share drawn calls."""
+    return lru_cache(maxsize=None, typed=True)(make)  # type: ignore[return-value]
 
 
 def distinct_sizes(count: int, pool: tuple[int, ...] = POOL) -> st.SearchStrategy[tuple[int, ...]]:

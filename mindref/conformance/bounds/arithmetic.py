@@ -14,6 +14,7 @@ import numpy as np
 
 from mindref.conformance.bounds.precision import MODES, TYPES, ULPS, Precision
 from mindref.errors import ConfigError, say
+from mindref.shapes import Array
 
 Values = Any  # a float64 array, or one number for all elements
 
@@ -26,6 +27,11 @@ class Operand(NamedTuple):
 
     value: Values
     error: Values
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether this is a constant without errors. A true answer saves time."""
+        return type(self.error) is float and self.error == 0
 
 
 class Arithmetic:
@@ -63,7 +69,7 @@ class Arithmetic:
     def rounded(self, value: Values, error: Values, name: str | None = None) -> Values:
         """Combine `error` with the rounding error of the function `name`, or of + - * / if None."""
         size = np.abs(value)
-        rounding = self.unit * size + self.floor * (size != 0)
+        rounding = self.unit * size + (self.floor if size.all() else self.floor * (size != 0))
         if name is not None:
             ulps = ULPS[name].statistical if self.statistical else ULPS[name].worst
             rounding = rounding * (2 * ulps)
@@ -73,8 +79,10 @@ class Arithmetic:
 
     def constant(self, value: Values) -> Operand:
         """Return the constant `value` and its error, which is 0 if the dtype can represent it."""
+        if self.unit <= TYPES["float64"].unit:
+            return Operand(value, 0.0)
         array = np.asarray(value)
-        if array.dtype.kind != "f" or self.unit <= TYPES["float64"].unit:
+        if array.dtype.kind != "f":
             return Operand(value, 0.0)
         mantissa, _ = np.frexp(array)
         scaled = mantissa / self.unit
@@ -87,10 +95,11 @@ class Arithmetic:
         return (self.unit if input_unit < self.unit else 0.0) * np.abs(value)
 
 
-def errors_without_nan(value: Values, error: Values) -> Values:
+def errors_without_nan(value: Array, error: Values) -> Values:
     """Broadcast `error` to `value`. Replace NaN by infinity, or by 0 if `value` is not finite."""
-    if np.shape(error) != np.shape(value):
-        error = np.broadcast_to(error, np.shape(value)).copy()
-    if not math.isfinite(np.sum(error)):
+    error = np.asarray(error)
+    if error.shape != value.shape:
+        error = np.broadcast_to(error, value.shape).copy()
+    if not math.isfinite(error.sum()):
         error = np.where(np.isfinite(value), np.where(np.isnan(error), np.inf, error), 0.0)
     return error

@@ -123,7 +123,7 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__" or options:
             return NotImplemented
         operands = [self.operand(without_doubts(x)) for x in inputs]
-        value = ufunc(*(x.value for x in operands))
+        value = ufunc(*[x.value for x in operands])
         if ufunc in EXACT:
             return value
         if ufunc in Choice.COMPARISONS:
@@ -164,12 +164,12 @@ def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) ->
 
 def correlated_error(ufunc: Any, value: Values, inputs: Sequence[Any]) -> Values | None:
     """Return the error of x / sum(x) or x - sum(w * x), or None for any other operation."""
-    all_bounded = all(isinstance(x, Bounded) for x in inputs)
-    if ufunc not in (np.true_divide, np.subtract) or not all_bounded:
+    if ufunc is not np.true_divide and ufunc is not np.subtract:
         return None
-    (x, y), a = inputs, inputs[0].arithmetic
-    if not isinstance(y.origin, sums.Sum):
+    x, y = inputs
+    if not isinstance(x, Bounded) or not isinstance(y, Bounded) or type(y.origin) is not sums.Sum:
         return None
+    a = x.arithmetic
     terms, axis = y.origin
     if ufunc is np.true_divide and terms is x:
         return sums.quotient_error(a, value, x.operand(x), y.operand(y), axis)

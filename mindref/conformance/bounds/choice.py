@@ -42,7 +42,7 @@ class Choice(np.ndarray[Any, Any]):
 
 def with_doubts(mask: Doubts, doubts: Doubts) -> Doubts:
     """Return `mask` with the attribute `doubts`, or `mask` itself if all `doubts` are false."""
-    if not np.any(doubts):
+    if not np.asarray(doubts).any():
         return mask
     choice = np.asarray(mask).view(Choice)
     choice.doubts = doubts

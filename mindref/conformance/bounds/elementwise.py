@@ -23,22 +23,31 @@ def add_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
 
 def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
     """Return the error of x * y. If x * y underflows to 0, add the underflow threshold."""
-    of_x, of_y = np.abs(y.value) * x.error, np.abs(x.value) * y.error
-    error = joint_error(a, x, y, of_x, of_y) + a.factor * x.error * y.error
-    vanished = (value == 0) & (x.value != 0) & (y.value != 0)
-    return a.rounded(value, error + a.floor * vanished)
+    if x.is_exact or y.is_exact:
+        error = np.abs(x.value) * y.error if x.is_exact else np.abs(y.value) * x.error
+    else:
+        of_x, of_y = np.abs(y.value) * x.error, np.abs(x.value) * y.error
+        error = joint_error(a, x, y, of_x, of_y) + a.factor * x.error * y.error
+    if not value.all():
+        error = error + a.floor * ((value == 0) & (x.value != 0) & (y.value != 0))
+    return a.rounded(value, error)
 
 
 def divide_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
     """Return the error of x / y, which is infinite if the error of y allows y = 0."""
     least = np.abs(y.value) - a.factor * y.error
-    error = a.join(x.error, np.abs(value) * y.error) / np.where(least > 0, least, 1)
+    error = a.join(x.error, np.abs(value) * y.error)
+    if (least > 0).all():
+        return a.rounded(value, error / least)
+    error = error / np.where(least > 0, least, 1)
     wide = np.where(least > 0, error, np.where(y.error == 0, 0, np.inf))
     return a.rounded(value, wide)
 
 
 def joint_error(a: Arithmetic, x: Operand, y: Operand, of_x: Values, of_y: Values) -> Values:
     """Return of_x + of_y if x and y are the same array; otherwise `a.join(of_x, of_y)`."""
+    if x.is_exact or y.is_exact:
+        return of_y if x.is_exact else of_x
     return of_x + of_y if x.error is y.error else a.join(of_x, of_y)
 
 

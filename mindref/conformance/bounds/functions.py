@@ -30,8 +30,10 @@ def bounded_where(condition: Any, x: Any, y: Any) -> Any:
     if doubts is not None:
         over = np.maximum(x_error, y_error) + np.abs(x_value - y_value)
         error = np.where(doubts, over, error)
-    keeps_origin = bounded is y and np.all((value == y_value) | (y_value == 0))
-    return bounded.like(value, error, bounded.origin if keeps_origin else None)
+    origin = bounded.origin if bounded is y else None
+    if origin is not None and not np.all((value == y_value) | (y_value == 0)):
+        origin = None
+    return bounded.like(value, error, origin)
 
 
 def bounded_concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
@@ -52,18 +54,24 @@ def bounded_einsum(subscripts: str, *arrays: Any, **options: Any) -> Any:
     count = sums.contraction_length(subscripts, [np.shape(value) for value, _ in operands])
 
     def contract(u: Any, v: Any) -> Any:
-        return np.einsum(subscripts, np.broadcast_to(u, x.shape), np.broadcast_to(v, y.shape))
+        u, v = as_shape(u, x.shape), as_shape(v, y.shape)
+        return np.einsum(subscripts, u, v)
 
     value = np.einsum(subscripts, *(value for value, _ in operands))
     error = sums.contraction_error(bounded.arithmetic, value, operands, contract, count)
     return bounded.like(value, error)
 
 
+def as_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    """Broadcast `x` to `shape` if it has another shape."""
+    return x if np.shape(x) == shape else np.broadcast_to(x, shape)
+
+
 def bounded_sum(x: Any, axis: Any = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
     """np.sum."""
 
     def add(terms: Any) -> Any:
-        return np.sum(terms, axis=axis, keepdims=keepdims)
+        return terms.sum(axis=axis, keepdims=keepdims)
 
     value = add(x.value)
     count = x.size // max(np.size(value), 1)

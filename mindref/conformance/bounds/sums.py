@@ -13,6 +13,7 @@ part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ def contraction_error(
         inherited_error(a, y, x.value, lambda error, weights: contract(weights, error)),
         a.terms(count) * magnitude_sum,
     ]
-    if np.any(x.error) and np.any(y.error):
+    if np.asarray(x.error).any() and np.asarray(y.error).any():
         errors.append(a.factor * contract(x.error, y.error))
     return a.rounded(value, a.join(*errors)) + underflow_error(a, value, x, y, contract)
 
@@ -56,7 +57,7 @@ def initial_term_errors(
     return [
         a.terms(x.origin.products) * np.abs(other.value)
         for x, other in zip(inputs, reversed(operands), strict=True)
-        if isinstance(getattr(x, "origin", None), Contraction)
+        if type(getattr(x, "origin", None)) is Contraction
     ]
 
 
@@ -64,7 +65,7 @@ def underflow_error(
     a: Arithmetic, value: Values, x: Operand, y: Operand, contract: Contract
 ) -> Values:
     """Return the underflow threshold where `value` may be 0 by underflow, and 0 elsewhere."""
-    if np.all(value):
+    if np.asarray(value).all():
         return 0.0
     alive = [(z.value != 0).astype(np.float64) for z in (x, y)]
     return a.floor * ((value == 0) & (contract(*alive) > 0))
@@ -81,7 +82,7 @@ def sum_error(
 
 def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contract) -> Values:
     """Return the error of `contract(x, weights)` that the errors of x cause."""
-    if not np.any(x.error):
+    if not np.asarray(x.error).any():
         return 0.0
     weights = np.abs(weights)
     if not a.statistical:
@@ -93,8 +94,8 @@ def inherited_error(a: Arithmetic, x: Operand, weights: Values, contract: Contra
 
 def root_sum_squares(errors: Values, weights: Values, contract: Contract) -> Values:
     """Return sqrt(sum((errors * weights)^2)) without underflow of a square."""
-    peaks = [np.max(part, initial=0) for part in (errors, weights)]
-    if 0 in peaks or not np.isfinite(peaks).all():
+    peaks = [float(np.asarray(part).max(initial=0)) for part in (errors, weights)]
+    if 0 in peaks or not all(map(math.isfinite, peaks)):
         return contract(errors, weights)
     squares = contract((errors / peaks[0]) ** 2, (weights / peaks[1]) ** 2)
     return peaks[0] * peaks[1] * np.sqrt(squares)

@@ -10,12 +10,13 @@ from mindref.conformance.runner.call import Call, map_floats
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal, share_strategy
 from mindref.shapes import Array
 
 WEIGHTS = ("ones", "means", "mixed")
 
 
+@share_strategy
 @st.composite
 def embedding_calls(
     draw: st.DrawFn, *, kinds: tuple[str, ...] = WEIGHTS, sizes: Sizes = None

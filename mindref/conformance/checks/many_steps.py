@@ -113,13 +113,12 @@ def step_distance(call: Call, got: CallAnswer, step: int) -> float:
     A rounding has the size of the parameter plus that of the learning rate; of a row that the step
     does not use, it is 0. The difference of the loss, relative to 1 or to the loss, counts too.
     """
-    call = call.to(np.float64)
-    params, moments = state_before(call, got, step)
-    config, rate = call.numbers["config"], call.numbers["rates"][step]
+    single = single_step(call, got, step).to(np.float64)
+    params, batches, catalogue, moments = single.arrays.values()
+    config, rate = single.numbers["config"], single.numbers["learning_rate"]
     state = reference_model().init(params, config, moments)
-    inputs = (call.arrays["batches"][step], call.arrays["catalogue"], config, rate)
     before = {name: x.copy() for name, x in flatten(params).items()}
-    after, loss = reference_model().step(state, *inputs)
+    after, loss = reference_model().step(state, batches[0], catalogue, config, rate)
     distance = abs(float(got["losses"][step]) - float(loss)) / max(1.0, abs(float(loss)))
     for name, x in flatten(after.params).items():
         off = np.abs(got[name][step] - x)

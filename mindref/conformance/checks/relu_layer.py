@@ -11,13 +11,14 @@ from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal, share_strategy
 
 SCALES = (1.0, 0.1, 3.0)
 MIN_DISTANCE = 1e-4
 """Every drawn |x W + b| exceeds this number times the scale of x: rounding changes no sign."""
 
 
+@share_strategy
 @st.composite
 def relu_layer_calls(
     draw: st.DrawFn,

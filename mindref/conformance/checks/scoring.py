@@ -22,6 +22,7 @@ from mindref.conformance.strategies import (
     generators,
     most_interests,
     normal,
+    share_strategy,
 )
 
 SCALES = (1.0, 1e-3, 100.0)
@@ -29,6 +30,7 @@ LONG = {"B": (131, 3, 2, 5), "K": (3, 67, 2, 5), "D": (3, 2, 269, 5), "N": (3, 2
 """Axis that is long -> the sizes B, K, D and N."""
 
 
+@share_strategy
 @st.composite
 def scoring_calls(draw: st.DrawFn, *, sizes: Sizes = None, offset: float = 0.0) -> Call:
     """Draw interests, a mask with scattered active interests, and items.

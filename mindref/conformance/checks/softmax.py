@@ -11,7 +11,7 @@ from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal, share_strategy
 from mindref.shapes import Bools
 
 SCALES = (1e-3, 0.1, 1.0, 10.0)
@@ -19,6 +19,7 @@ FAR = 1e4
 """exp(-FAR) is zero in every dtype."""
 
 
+@share_strategy
 @st.composite
 def softmax_calls(
     draw: st.DrawFn,

@@ -11,13 +11,14 @@ from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal
+from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal, share_strategy
 from mindref.conformance.tolerances import rounding
 
 LENGTHS = (1.0, 0.1, 10.0, 1e-3, 100.0)  # norms to draw, up to a factor from 0.5 to 1.5
 PLAIN = (1.0, 0.5, 2.0)
 
 
+@share_strategy
 @st.composite
 def squash_calls(
     draw: st.DrawFn,

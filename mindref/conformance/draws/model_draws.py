@@ -27,6 +27,7 @@ from mindref.conformance.strategies import (
     generators,
     masks,
     most_positions,
+    share_strategy,
 )
 from mindref.data.log import Ragged
 from mindref.models.family import Draw, family_of
@@ -87,6 +88,7 @@ def draw_settings(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
     return {**drawn, **draw(st.sampled_from(OPTIONS)), **additions, **fixed}
 
 
+@share_strategy
 @st.composite
 def draw_models(
     draw: st.DrawFn,
@@ -152,11 +154,13 @@ def long_history_lengths(draw: st.DrawFn) -> Call:
     return serving_call(first_accepted(draw(generators()), *parts, lambda world: True))
 
 
+@share_strategy
 def loss_calls(**fixed: Any) -> st.SearchStrategy[Call]:
     """Draw calls that compute the loss of a batch and its gradients."""
     return draw_models(**fixed).map(loss_call)
 
 
+@share_strategy
 def serving_calls(**fixed: Any) -> st.SearchStrategy[Call]:
     """Draw calls that compute the interests of users."""
     return draw_models(**fixed).map(serving_call)

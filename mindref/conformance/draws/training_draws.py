@@ -17,6 +17,7 @@ from mindref.conformance.draws.model_draws import (
 )
 from mindref.conformance.draws.nondifferentiable import is_well_conditioned
 from mindref.conformance.runner.call import Call
+from mindref.conformance.strategies import share_strategy
 from mindref.models.mind import Batch
 from mindref.models.parameters import Catalogue
 from mindref.shapes import Ints
@@ -32,6 +33,7 @@ STABLE_SETTINGS: dict[str, tuple[Any, ...]] = {
 """Setting -> values to draw. With these values, rounding errors stay small over several steps."""
 
 
+@share_strategy
 @st.composite
 def draw_trainings(
     draw: st.DrawFn,

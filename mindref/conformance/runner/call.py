@@ -6,13 +6,15 @@ Spec: specs/backend.md. The arrays of a call are in the order of the positional 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mindref.backend import OPTIONS, Capabilities
+from mindref.config import Config
 from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import backend_answers
 from mindref.conformance.runner.callers import split_callers
@@ -59,7 +61,7 @@ class Call(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Return the dtype of the first float array, or float64 if there is none."""
-        floats = iter(float_arrays(self))
+        floats = (x for x in arrays_in(self.arrays) if is_float_array(x))
         return next((x.dtype for x in floats), np.dtype(np.float64))
 
     @property
@@ -90,12 +92,24 @@ class Call(NamedTuple):
 
 def is_float_array(x: Any) -> bool:
     """Return whether `x` is an array of floats, such as float32 or bfloat16."""
-    return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
+    if not isinstance(x, np.ndarray):
+        return False
+    # `name` is slow, and bfloat16 is a type of another package (kind V)
+    return x.dtype.kind == "f" or (x.dtype.kind == "V" and x.dtype.name == "bfloat16")
 
 
 def float_arrays(call: Call) -> list[AnyArray]:
     """Return the float arrays of `call`."""
-    return [x for x in named_arrays(call.arrays).values() if is_float_array(x)]
+    return [x for x in arrays_in(call.arrays) if is_float_array(x)]
+
+
+def arrays_in(x: Any) -> Iterator[AnyArray]:
+    """Yield the arrays in nested tuples and dicts."""
+    if isinstance(x, np.ndarray):
+        yield x
+    elif isinstance(x, dict | tuple):
+        for part in x.values() if isinstance(x, dict) else x:
+            yield from arrays_in(part)
 
 
 def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
@@ -124,8 +138,13 @@ def numbers_in_dtype(numbers: dict[str, Any], dtype: npt.DTypeLike) -> dict[str,
         return {**numbers, "callers": tuple(callers)}
     if "config" not in numbers or name not in ("float32", "float64"):
         return numbers
-    config = dataclasses.replace(numbers["config"], dtype=name)
-    return {**numbers, "config": config}
+    return {**numbers, "config": config_in_dtype(numbers["config"], name)}
+
+
+@lru_cache(maxsize=1024)  # a replacement checks all settings
+def config_in_dtype(config: Config, name: str) -> Config:
+    """Return `config` with the dtype `name`."""
+    return dataclasses.replace(config, dtype=name)
 
 
 def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:

@@ -31,7 +31,7 @@ NO_END = "concurrent callers did not end within"
 SWITCH = 1e-6
 """Seconds between two switches of threads, so that many states are seen from another thread."""
 
-PAUSED_LINES, MAX_PAUSES, PAUSE = 0.05, 200, 5e-4
+PAUSED_LINES, MAX_PAUSES, PAUSE = 0.05, 200, 1e-4
 """Fraction of the lines at which a thread pauses, most pauses of a thread, and their seconds."""
 
 LEFT_OUT = ("rows", "couplings", "active")

@@ -33,7 +33,8 @@ CHUNK = 12
 """A task has the checks of one page and level, at most this many, so that progress is visible."""
 
 SLOWEST_FIRST = ("train", "model", "serve", "ops")
-"""Levels in the order in which their checks start, so that no slow task starts last."""
+"""Levels in the order in which their checks start, so that no slow task starts last. Checks of
+concurrency start before all others."""
 
 Items = Sequence[tuple[Any, ...]]
 
@@ -106,14 +107,14 @@ def page_tasks(
     """Return tasks: the names of checks and precisions, for at most CHUNK checks of one page.
 
     Checks of a page and level share drawn calls and expected answers. A check is in one task with
-    all of its precisions. Slow levels are first, unless `in_order`.
+    all of its precisions. Slow checks are first, unless `in_order`.
     """
     precisions: dict[Any, list[str]] = {}
     for check, precision in planned:
         precisions.setdefault(check, []).append(str(precision))
     order = list(precisions)
     if not in_order:
-        order.sort(key=lambda check: SLOWEST_FIRST.index(check.level))
+        order.sort(key=lambda check: (not check.concurrency, SLOWEST_FIRST.index(check.level)))
     tasks = []
     for _, group in groupby(order, key=lambda check: (check.level, check.page)):
         checks = list(group)

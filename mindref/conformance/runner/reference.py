@@ -30,6 +30,8 @@ from mindref.conformance.runner.composed_backend import ComposedBackend, referen
 from mindref.models.parameters import flatten, flatten_gradients
 from mindref.shapes import Array
 
+FLOAT64 = Precision.of("float64")
+
 
 class ExpectedArray(NamedTuple):
     """The expected numbers of one array of an answer, and their error bounds."""
@@ -107,7 +109,7 @@ def expected_answer(
 class CallKey:
     """Cache key: a call, a precision and a mode. Keys with equal content are equal."""
 
-    def __init__(self, call: Call, precision: Precision, mode: str) -> None:
+    def __init__(self, call: Call, precision: Precision = FLOAT64, mode: str = "") -> None:
         self.call, self.precision, self.mode = call, precision, mode
         content = hashlib.blake2b(repr((precision, mode)).encode())
         hash_content(content, tuple(call))

@@ -22,6 +22,7 @@ from mindref.conformance.strategies import (
     most_interests,
     normal,
     read_only,
+    share_strategy,
 )
 from mindref.shapes import Array
 
@@ -32,6 +33,7 @@ SCORE_SCALES = (1.0, 0.03, 0.4, 3.0)
 """All scores of a call are multiplied by one of these factors."""
 
 
+@share_strategy
 @st.composite
 def label_attention_calls(
     draw: st.DrawFn,

@@ -24,6 +24,7 @@ from mindref.conformance.strategies import (
     most_positions,
     normal,
     read_only,
+    share_strategy,
 )
 from mindref.shapes import Array, Bools
 
@@ -41,6 +42,7 @@ ITERATIONS = (2, 3, 1, 4, 5)
 GRADIENTS = ("last", "all")
 
 
+@share_strategy
 @st.composite
 def routing_calls(
     draw: st.DrawFn,

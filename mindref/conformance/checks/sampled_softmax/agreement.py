@@ -13,7 +13,14 @@ from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
 from mindref.conformance.runner.gradient_check import assert_gradients_follow
-from mindref.conformance.strategies import Sizes, distinct_sizes, generators, normal, read_only
+from mindref.conformance.strategies import (
+    Sizes,
+    distinct_sizes,
+    generators,
+    normal,
+    read_only,
+    share_strategy,
+)
 
 TEMPERATURES = (1.0, 0.5, 0.1, 2.0)
 SCALES = (1.0, 0.1, 2.0)
@@ -21,6 +28,7 @@ ITEMS = 6
 """Number of items: small, so that targets occur among the negatives and negatives repeat."""
 
 
+@share_strategy
 @st.composite
 def sampled_softmax_calls(
     draw: st.DrawFn,
