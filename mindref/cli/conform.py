@@ -11,6 +11,7 @@ import click
 
 from mindref.cli import settings, signals
 from mindref.cli.conform_progress import conformance_progress
+from mindref.errors import BackendError
 
 if TYPE_CHECKING:
     from mindref.conformance.runner.result import ConformanceReport
@@ -112,12 +113,19 @@ def conform_command(
     try:
         with conformance_progress(suite_run) as on_result:
             report = suite_run.report(on_result, fail_fast=fail_fast)
-    except KeyboardInterrupt as error:  # conformance-R24
+    except (KeyboardInterrupt, BackendError) as error:  # conformance-R24
         if suite_run.unattributed:
-            write(stopped_report(suite_run, signals.signal_name(error)))
+            write(stopped_report(suite_run, reason_of_stop(error)))
         raise
     write(report)
     return 0 if report.conforms else 1
+
+
+def reason_of_stop(error: KeyboardInterrupt | BackendError) -> str:
+    """Return the name of the signal, or text about the process that ended."""
+    if isinstance(error, KeyboardInterrupt):
+        return signals.signal_name(error)
+    return "a process that ran checks ended"
 
 
 class ReportWriter(NamedTuple):

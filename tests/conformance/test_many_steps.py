@@ -159,3 +159,32 @@ def test_two_trainings_that_share_moments_fail():
         return state, loss
 
     assert result_of(ALTERNATE, take).status == "failed"
+
+
+@pytest.mark.rules("optimiser-R4")
+@pytest.mark.parametrize("rows", [slice(None), slice(-1, None)])
+def test_parameters_that_become_nan_fail(rows):
+    def take(step, state, *inputs):
+        state, loss = step(state, *inputs)
+        if state.moments.step == 50:
+            state.params.items[rows] = np.nan
+        return state, loss
+
+    assert result_of(EACH_STEP, take).message.startswith(f"step 50 of {STEPS}: items[")
+
+
+@pytest.mark.rules("backend-R15")
+def test_a_number_of_steps_that_starts_again_fails():
+    check = next(check for check in all_checks() if check.name == EACH_STEP)
+    backend = Stepping(right)
+    moments = backend.reference.moments
+
+    def moments_of(state):
+        now = moments(state)
+        return now._replace(step=now.step % 128)
+
+    backend.moments = moments_of
+    result = run_check(
+        check, BackendImplementation(backend), SINGLE, ExampleBudget(2, 0, shrink=False)
+    )
+    assert result.message == f"after step 128 of {STEPS}, the moments have step 0"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mindref.conformance.draws.model_draws import SMOOTH, ModelCase, draw_models
 from mindref.conformance.draws.training_draws import draw_trainings
-from mindref.conformance.runner.call import Call
+from mindref.conformance.runner.call import AnyArray, Call
 from mindref.conformance.runner.check import add_check
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.conformance.runner.context import CallAnswer, CheckContext
@@ -76,8 +76,11 @@ def each_step_follows_from_the_state_before_it(context: CheckContext, call: Call
     assert_step_matches(context, call, got, 0)
     for steps in np.array_split(range(1, STEPS), NUM_PARTS):
         distances = [step_distance(call, got, step) for step in steps]
-        worst = int(np.argmax(np.nan_to_num(distances, nan=np.inf)))
+        worst = int(np.argmax(distances))
         assert_step_matches(context, call, got, int(steps[worst]))
+    for number, counted in enumerate(got["step"], 1):
+        message = f"after step {number} of {STEPS}, the moments have step {counted}"
+        context.assert_true(counted == number, message, got, "step")
 
 
 def state_before(call: Call, got: CallAnswer, step: int) -> tuple[Any, State]:
@@ -110,8 +113,8 @@ def single_step(call: Call, got: CallAnswer, step: int) -> Call:
 def step_distance(call: Call, got: CallAnswer, step: int) -> float:
     """Return the largest difference from the reference's step, divided by the size of a rounding.
 
-    A rounding has the size of the parameter plus that of the learning rate; of a row that the step
-    does not use, it is 0. The difference of the loss, relative to 1 or to the loss, counts too.
+    The size of a rounding, in units of eps, is |parameter| + learning rate; it is 0 for a row that
+    the step does not use. For the loss, it is 1 or |loss|.
     """
     single = single_step(call, got, step).to(np.float64)
     params, batches, catalogue, moments = single.arrays.values()
@@ -119,14 +122,21 @@ def step_distance(call: Call, got: CallAnswer, step: int) -> float:
     state = reference_model().init(params, config, moments)
     before = {name: x.copy() for name, x in flatten(params).items()}
     after, loss = reference_model().step(state, batches[0], catalogue, config, rate)
-    distance = abs(float(got["losses"][step]) - float(loss)) / max(1.0, abs(float(loss)))
+    distance = largest_distance(got["losses"][step], loss, np.maximum(1.0, np.abs(loss)))
     for name, x in flatten(after.params).items():
-        off = np.abs(got[name][step] - x)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            size = np.where(x == before[name], 0.0, np.abs(x) + rate)
-            relative = np.where(off == 0, 0.0, off / size)
-        distance = max(distance, float(np.max(relative, initial=0)))
+        size = np.where(x == before[name], 0.0, np.abs(x) + rate)
+        distance = max(distance, largest_distance(got[name][step], x, size))
     return distance
+
+
+def largest_distance(got: AnyArray, expected: AnyArray, size: AnyArray) -> float:
+    """Return the largest |got - expected| / size; infinity if only one of two is finite."""
+    finite = np.isfinite(expected)
+    with np.errstate(all="ignore"):
+        off = np.abs(got - expected)
+        relative = np.where((off == 0) | ~finite, 0.0, off / size)
+    relative = np.where(np.isfinite(got) == finite, relative, np.inf)
+    return float(np.max(relative, initial=0))
 
 
 def assert_step_matches(context: CheckContext, call: Call, got: CallAnswer, step: int) -> None:

@@ -61,10 +61,12 @@ def describe_conditions(
     for factor in factors_of(calls):
         outcomes = compare_levels(subject, factor, bases, calls)
         if outcomes is not None:
+            outcomes = with_levels_of(outcomes, factor, wrong)
             levels = tuple(level for call in right for level in level_of(call, factor))
             text = condition_text(factor, outcomes, levels)
             trivial = factor.kind == "size" and factor.name not in BATCH and outcomes.right == (1,)
-            (weak if trivial else sentences).append(f"{text} {support}")
+            decides = not set(outcomes.wrong) & set(outcomes.right)  # conformance-R32
+            (weak if trivial else sentences).extend([f"{text} {support}"] * decides)
         if len(sentences) == MAX_SENTENCES:
             return sentences
     sentences += describe_scales(subject, bases, right) if calls[0].level == "ops" else []
@@ -115,6 +117,14 @@ def compare_levels(
     return Outcomes(wrong, right)
 
 
+def with_levels_of(outcomes: Outcomes, factor: CallFactor, wrong: Sequence[Call]) -> Outcomes:
+    """Return `outcomes`; the levels of all wrong calls, not only of the tested ones, are wrong."""
+    drawn = [level for call in wrong for level in level_of(call, factor)]
+    levels = dict.fromkeys([*outcomes.wrong, *drawn])
+    ordered = sorted(levels, key=float) if factor.is_ordered else list(levels)
+    return outcomes._replace(wrong=tuple(ordered))
+
+
 def safe_variants(
     base: Call, factor: CallFactor, calls: Sequence[Call]
 ) -> Iterator[tuple[Level, Call]]:
@@ -137,7 +147,7 @@ def condition_text(factor: CallFactor, outcomes: Outcomes, right: Sequence[Level
     if factor.is_ordered and (text := threshold_text(factor.name, outcomes, right)):
         return text
     return (
-        f"wrong only with {factor.name} = {join_levels(outcomes.wrong)};"
+        f"wrong with {factor.name} = {join_levels(outcomes.wrong)};"
         f" right with {join_levels(outcomes.right)}"
     )
 
@@ -171,9 +181,9 @@ def join_levels(levels: Sequence[Level]) -> str:
 def describe_arrays(pool: Pool) -> list[str]:
     """Return a sentence that names the wrong arrays, if other arrays of these calls are right."""
     wrong_calls = set(pool.wrong_calls)
-    compared = {n for (call, n) in pool.parts if call in wrong_calls}
+    names = [{n for (index, n) in pool.parts if index == call} for call in wrong_calls]
     wrong = {n for (call, n), part in pool.parts.items() if part.wrong.any()}
-    right = compared - wrong
+    right = set.intersection(*names) - wrong if names else set()
     if len(wrong_calls) < MIN_CALLS or not right:
         return []
     count = f"in the same {len(wrong_calls)} calls"

@@ -45,6 +45,9 @@ from mindref.conformance.runner.result import CheckResult
 NAMED = "your result equals the reference with"
 NO_MATCH = "no match among the known mistakes"
 
+COMMON_RULE = re.compile(r"[a-z]+-R\d+: ")
+"""Begin of a message about a rule of all operators."""
+
 MORE_DRAWN = 16
 """Number of drawn calls if a single check failed."""
 
@@ -89,9 +92,9 @@ def diagnose_failures(
             texts |= {failure.check.name: text for failure in failures}
     for check, result, pool in right_answers:
         text = same_failure.diagnose_right_answers(implementation, result, mutants, seed)
-        texts[check.name] = text or no_match_text(
-            check, [], rule_phrases(implementation, result, pool)
-        )
+        phrases = rule_phrases(implementation, result, pool)
+        common = COMMON_RULE.match(result.message) is not None
+        texts[check.name] = text or no_match_text(check, [], phrases, breaks_common_rule=common)
     return texts
 
 
@@ -223,8 +226,12 @@ def no_match_text(
     fits: Sequence[Fit],
     phrases: Sequence[str] = (),
     gradients: bool = False,
+    breaks_common_rule: bool = False,
 ) -> str:
-    """Return the text of a failure without a known mistake: wrong cases, nearest mutant."""
+    """Return the text of a failure without a known mistake: wrong cases, nearest mutant.
+
+    breaks_common_rule: a rule of all operators is broken, not the first rule of `check`.
+    """
     text = NO_MATCH
     if fits and fits[0].share > HALF:
         nearest = fits[0]
@@ -233,7 +240,7 @@ def no_match_text(
         array_kind = "gradients" if gradients else "results"
         return f"{text}. {' '.join(phrase_sentence(phrase, array_kind) for phrase in phrases)}"
     breaking = [v.description for v in suite_mutants() if v.rule == check.rules[0]]
-    if breaking:
+    if breaking and not breaks_common_rule:
         text += f"; mistakes that break {check.rules[0]}: " + "; ".join(breaking[:MAX_NAMES])
     return text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,9 @@ PRECISE = 1.1
 """Largest ratio of the factors between which a limit lies."""
 MAX_BISECTIONS = 20
 
+BEYOND = (1, 3, 7, 12)
+"""Powers of two of the factors beyond a limit that are tested: a mistake may need a band."""
+
 STATISTICS: dict[str, Callable[[AnyArray], float]] = {
     "largest absolute value": lambda x: float(np.max(np.abs(x), initial=0)),
     "largest value": lambda x: float(np.max(x, initial=-np.inf)),
@@ -36,7 +40,7 @@ STATISTICS: dict[str, Callable[[AnyArray], float]] = {
 def row_norms(x: AnyArray) -> AnyArray:
     """Return the norms, other than 0, of the vectors along the last axis of x."""
     scale = np.max(np.abs(x), initial=0) or 1.0
-    with np.errstate(invalid="ignore"):  # inputs may be infinite
+    with np.errstate(all="ignore"):  # inputs may be infinite, and a norm may overflow
         norms: AnyArray = scale * np.sqrt(np.sum((np.atleast_1d(x) / scale) ** 2, axis=-1))
     return norms[norms > 0]
 
@@ -79,11 +83,16 @@ def describe_scales(subject: Subject, bases: Sequence[Call], right: Sequence[Cal
     return []
 
 
-def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] | None:
-    """Return two factors of an array: the call is right with the first, wrong with the second.
+class Limit(NamedTuple):
+    """Two factors of an array: the call is right with one, and wrong with the other."""
 
-    The factors differ by at most PRECISE. None if the call is right with no factor.
-    """
+    right: float
+    wrong: float
+    is_band: bool  # the call is right again with a factor beyond `wrong`
+
+
+def find_limit(subject: Subject, base: Call, name: str) -> Limit | None:
+    """Return factors of an array that differ by at most PRECISE; None if no factor is right."""
     array = np.asarray(base.arrays[name])
     if not np.isfinite(array).all() or not array.any():
         return None
@@ -101,25 +110,31 @@ def find_limit(subject: Subject, base: Call, name: str) -> tuple[float, float] |
         if max(right, wrong) <= PRECISE * min(right, wrong):
             break
         middle = float(np.sqrt(right) * np.sqrt(wrong))  # the product may overflow
-        if subject.is_wrong(scale_array(base, name, middle)) is False:
-            right = middle
-        else:
-            wrong = middle
-    return right, wrong
+        verdict = subject.is_wrong(scale_array(base, name, middle))
+        if verdict is None:
+            return None
+        right, wrong = (right, middle) if verdict else (middle, wrong)
+    away = 2.0 if wrong > right else 0.5
+    beyond = [scale_array(base, name, wrong * away**k) for k in BEYOND]  # conformance-R32
+    return Limit(right, wrong, any(subject.is_wrong(call) is False for call in beyond))
 
 
 def describe_limits(
-    name: str, limits: Sequence[tuple[Call, tuple[float, float]]], right_calls: Sequence[Call]
+    name: str, limits: Sequence[tuple[Call, Limit]], right_calls: Sequence[Call]
 ) -> str:
     """Return a sentence about the magnitude of the array `name`, or of the result, or "".
 
-    limits: calls, each with a factor of the array that makes it right, and one that is wrong. No
-    call of `right_calls` is beyond all these calls.
+    limits: calls, each with two factors of the array. No call of `right_calls` is beyond all these
+    calls. If a call is right again beyond its limit, only factors are stated.
     """
+    factors = [limit.right for _, limit in limits]
+    if any(limit.is_band for _, limit in limits):
+        return factor_text(name, factors)
     support = f"({len(limits)} calls, with {name} multiplied by a factor)"
     calls = [call for call, _ in limits]
-    arrays = [[unmasked_entries(call, name) * x for x in factors] for call, factors in limits]
-    results = [[result_of(call, name, x) for x in factors] for call, factors in limits]
+    with np.errstate(over="ignore"):
+        arrays = [[unmasked_entries(call, name) * x for x in limit[:2]] for call, limit in limits]
+    results = [[result_of(call, name, x) for x in limit[:2]] for call, limit in limits]
     sources: tuple[tuple[str, list[list[AnyArray]], Callable[[Call], AnyArray]], ...] = (
         (name, arrays, lambda call: unmasked_entries(call, name)),
         ("the expected result", results, lambda call: result_of(call, name, 1.0)),
@@ -137,9 +152,13 @@ def describe_limits(
             if max(wrong) < min(right) and min(passing, default=np.inf) >= min(drawn):
                 bounds = f"at least {min(right):.3g}, wrong up to {max(wrong):.3g}"
                 return f"right while the {words} of {array_name} is {bounds} {support}"
-    factors = [right for _, (right, _) in limits]
+    return factor_text(name, factors)
+
+
+def factor_text(name: str, factors: Sequence[float]) -> str:
+    """Return a sentence about moderate factors of the array `name` that make calls right, or ""."""
     if min(factors) >= 1 / MODERATE and max(factors) < 1:
-        return f"right if {name} is multiplied by {min(factors):.3g} ({len(limits)} calls)"
+        return f"right if {name} is multiplied by {min(factors):.3g} ({len(factors)} calls)"
     if min(factors) > 1 and max(factors) <= MODERATE:
-        return f"right if {name} is multiplied by {max(factors):.3g} ({len(limits)} calls)"
+        return f"right if {name} is multiplied by {max(factors):.3g} ({len(factors)} calls)"
     return ""

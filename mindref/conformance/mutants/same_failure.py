@@ -35,6 +35,9 @@ COMMON_RULES = ("numerics-R2", "numerics-R7", "numerics-R8", "backend-R12")
 
 EXAMPLES, MAX_NAMES = 5, 2
 
+ROUNDINGS = 2.0
+"""Steps that differ from the reference by less than this multiple of eps are not wrong."""
+
 ABOUT_NUMBERS = re.compile(r" expected |relative error")
 """Matches messages about wrong numbers. Many mistakes have them."""
 
@@ -98,10 +101,6 @@ def without_numbers(result: CheckResult) -> str:
     return re.sub(r"[-+]?\d[\d.e+-]*|\bnan\b|\binf\b", "#", message)
 
 
-ROUNDINGS = 2.0
-"""Steps that differ from the reference by less than this multiple of eps are not wrong."""
-
-
 def first_wrong_steps(failures: Sequence[FailedCheck], precision: Precision) -> list[str]:
     """Return a phrase about the first wrong step of each failed training of many steps."""
     evidences = [failure.result.evidence for failure in failures]
@@ -124,6 +123,7 @@ def first_wrong_step(evidence: Evidence, precision: Precision) -> str:
         single = many_steps.single_step(call, got, step)
         want = expected_or_none(single, precision) or {}
         after = {name: got[name][step] for name in want if name != "losses"}
+        after["losses"] = got["losses"][step : step + 1]
         if has_wrong_number(after, want):
             return (
                 f"Step {step + 1} of {count} is the first that does not follow from the state"

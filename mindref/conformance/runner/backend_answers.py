@@ -27,6 +27,8 @@ def answer_forward(backend: Any, call: dict[str, Any]) -> tuple[Answer, Any]:
         return answer_call(backend, call), None
     operator = getattr(backend.ops, call["stem"])
     out, saved = operator.forward(*call["arrays"].values(), **call["numbers"])
+    if isinstance(out, list | tuple):
+        raise TypeError(f"{call['stem']}.forward returned a {type(out).__name__}, not an array")
     answer = {"out": np.asarray(out)}
     if call["stem"] == "routing" and getattr(saved, "couplings", None) is not None:
         answer["couplings"] = np.asarray(saved.couplings)  # backend-R10
@@ -127,8 +129,9 @@ def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
 def answer_steps(backend: Any, call: dict[str, Any]) -> Answer:
     """Train. Return the losses, and the parameters and moments after each step, in one array each.
 
-    Moments of the parameter x are named "first.x" and "second.x". If call["numbers"] has "wait",
-    they are read so many seconds after a step, otherwise at once. Threads switch often.
+    Moments of the parameter x are named "first.x" and "second.x", their number of steps "step". If
+    call["numbers"] has "wait", they are read so many seconds after a step, otherwise at once.
+    Threads switch often.
     """
     numpy = numpy_of(backend)
     params, batches, catalogue = call["arrays"].values()
@@ -148,14 +151,17 @@ def answer_steps(backend: Any, call: dict[str, Any]) -> Answer:
 
 
 def read_state(backend: Any, state: Any) -> Answer:
-    """Return copies of the parameters, by name, and of the moments, "first.x" and "second.x"."""
+    """Return copies of the parameters, by name, of the moments, "first.x" and "second.x", and of
+    the number of steps.
+    """
     from mindref.models.parameters import flatten
 
     numpy, moments = numpy_of(backend), backend.moments(state)
     now = dict(flatten(backend.parameters(state)))
     for name in tuple(now):
         now |= {f"first.{name}": moments.first[name], f"second.{name}": moments.second[name]}
-    return {name: np.array(numpy(x)) for name, x in now.items()}
+    copies = {name: np.array(numpy(x)) for name, x in now.items()}
+    return copies | {"step": np.asarray(moments.step)}
 
 
 def answer_scores(backend: Any, call: dict[str, Any]) -> Answer:

@@ -103,7 +103,7 @@ class CallRunner:
             if any(np.shares_memory(x, y) for y in arrays):
                 message = f"{part} shares memory with an input or an earlier result"
                 raise broken("backend-R12", message)
-            if part not in ("rows", "active") and x.dtype != call.dtype:
+            if part not in ("rows", "active", "step") and x.dtype != call.dtype:
                 message = f"{part} has dtype {x.dtype}, expected {call.dtype} as the inputs"
                 raise broken("numerics-R2", message)
 

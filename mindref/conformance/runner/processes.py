@@ -14,6 +14,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mindref.errors import BackendError, say
@@ -47,8 +49,9 @@ def default_processes(device: str) -> int:
 class CheckPool:
     """Processes with one SuiteRun each. A task calls a method of the SuiteRun."""
 
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
-        self.executor = executor
+    def __init__(self, executor: ProcessPoolExecutor, notes: Path) -> None:
+        """Store the arguments. notes: a folder where each process writes what it runs."""
+        self.executor, self.notes = executor, notes
 
     def submit(self, method: str, items: Items) -> Future[list[CheckResult]]:
         """Call `method` of SuiteRun once for each item; an item has the arguments."""
@@ -64,41 +67,43 @@ class CheckPool:
         tasks = page_tasks(planned, in_order=in_order)
         running = [self.submit("run_by_name", items) for items in tasks]
         for task in as_completed(running):
-            yield from task_results(task)
+            yield from self.task_results(task)
 
     def map(self, method: str, items: Items) -> list[CheckResult]:
         """Return the result of `method` for each item, in order."""
         tasks = [self.submit(method, [item]) for item in items]
-        return [result for task in tasks for result in task_results(task)]
+        return [result for task in tasks for result in self.task_results(task)]
 
-
-def task_results(task: Future[list[CheckResult]]) -> list[CheckResult]:
-    """Return the results of `task`. Raises BackendError if the process of the task ended."""
-    try:
-        return task.result()
-    except BrokenProcessPool as error:
-        todo = "run with --processes 1 to see the check that ends the process"
-        message = say("conform", "processes that run all checks", "one that ended", todo)
-        raise BackendError(message) from error
+    def task_results(self, task: Future[list[CheckResult]]) -> list[CheckResult]:
+        """Return the results of `task`. Raises BackendError if a process ended."""
+        try:
+            return task.result()
+        except BrokenProcessPool as error:
+            running = sorted(filter(None, (note.read_text() for note in self.notes.iterdir())))
+            got = f"one that ended during {' or '.join(running) or 'its start'}"
+            todo = "run such a check alone, with its name as the argument"
+            message = say("conform", "processes that run all checks", got, todo)
+            raise BackendError(message) from error
 
 
 @contextmanager
 def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]:
     """Start processes with a SuiteRun of these arguments. At the end, terminate all of them."""
-    executor = ProcessPoolExecutor(
-        processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=start_worker,
-        initargs=(arguments, max(1, usable_cores() // processes)),
-    )
     before = multiprocessing.active_children()
-    try:
-        yield CheckPool(executor)
-    finally:
-        workers = [x for x in multiprocessing.active_children() if x not in before]
-        executor.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
+    with TemporaryDirectory(prefix="mindref-conform-", ignore_cleanup_errors=True) as notes:
+        executor = ProcessPoolExecutor(
+            processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=start_worker,
+            initargs=(arguments, max(1, usable_cores() // processes), notes),
+        )
+        try:
+            yield CheckPool(executor, Path(notes))
+        finally:
+            workers = [x for x in multiprocessing.active_children() if x not in before]
+            executor.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.terminate()
 
 
 def page_tasks(
@@ -128,14 +133,19 @@ class CheckProcess:
     """The state of a worker process: its SuiteRun, loaded by the first task."""
 
     arguments: tuple[Any, ...] = ()
+    note = Path()
     suite_run: SuiteRun | None = None
 
 
-def start_worker(arguments: tuple[Any, ...], threads: int) -> None:
-    """Prepare a worker process. The main process receives Ctrl-C and ends the workers."""
+def start_worker(arguments: tuple[Any, ...], threads: int, notes: str) -> None:
+    """Prepare a worker process. The main process receives Ctrl-C and ends the workers.
+
+    notes: the folder of the file with the name of the running check.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["MINDREF_THREADS"] = str(threads)
     CheckProcess.arguments = arguments
+    CheckProcess.note = Path(notes, str(os.getpid()))
 
 
 def call_method(method: str, items: Items) -> list[CheckResult]:
@@ -145,4 +155,9 @@ def call_method(method: str, items: Items) -> list[CheckResult]:
     if CheckProcess.suite_run is None:
         CheckProcess.suite_run = SuiteRun(*CheckProcess.arguments)
     function = getattr(CheckProcess.suite_run, method)
-    return [function(*item) for item in items]
+    results = []
+    for item in items:
+        CheckProcess.note.write_text(str(getattr(item[0], "check", item[0])))
+        results.append(function(*item))
+    CheckProcess.note.write_text("")
+    return results

@@ -1,16 +1,17 @@
 """Several processes give the results of one process, in the same order."""
 
 import json
+import re
 from concurrent.futures import Future
+from xml.etree import ElementTree
 
 import pytest
 
+from mindref.cli import main
 from mindref.conformance.report import json_report
 from mindref.conformance.runner import processes, suite_run
-from mindref.conformance.runner.plan import RunSettings
 from mindref.conformance.runner.processes import CheckPool, CheckProcess, page_tasks
 from mindref.conformance.runner.suite_run import SuiteRun
-from mindref.errors import BackendError
 from tests.conformance.small import QUICK, SMALL
 
 PAGES = ("softmax", "squash", "relu_layer")
@@ -58,7 +59,7 @@ class LastTaskFirst:
 
 
 @pytest.fixture
-def reversed_pool(monkeypatch):
+def reversed_pool(monkeypatch, tmp_path):
     """A CheckPool that runs its tasks in this process, the last one first."""
     executor = LastTaskFirst()
     as_completed = processes.as_completed
@@ -74,9 +75,11 @@ def reversed_pool(monkeypatch):
         return task.result()
 
     monkeypatch.setattr(processes, "as_completed", finish_first)
-    monkeypatch.setattr(processes, "task_results", finished)
+    pool = CheckPool(executor, tmp_path)
+    monkeypatch.setattr(pool, "task_results", finished)
     monkeypatch.setattr(CheckProcess, "suite_run", None)
-    return CheckPool(executor)
+    monkeypatch.setattr(CheckProcess, "note", tmp_path / "note")
+    return pool
 
 
 def text_of(report):
@@ -129,22 +132,36 @@ def test_two_spawned_processes_give_the_same_report(backend, monkeypatch, tmp_pa
 
 ENDS = """
 import os
-from tests.conformance.small import Right
+from tests.conformance.independent.levels import IndependentBackend
+from tests.conformance.independent.squash import Squash
 
-def forward(*arguments, **numbers):
-    os._exit(7)
+class Ending(Squash):
+    def forward(self, x, *, kind):
+        if kind == "none":
+            os._exit(7)
+        return super().forward(x, kind=kind)
 
-ending = Right(forward)
+class Backend(IndependentBackend):
+    name = "ending"
+    operators = {"squash": Ending}
 """
 
 
 @pytest.mark.slow
-def test_a_process_that_ends_is_an_error_with_the_next_step(monkeypatch, tmp_path):
+@pytest.mark.rules("conformance-R24")
+def test_a_process_that_ends_is_named_and_loses_no_result(monkeypatch, tmp_path, capsys):
     (tmp_path / "ends_in_a_call.py").write_text(ENDS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(suite_run, "MIN_RESULTS", 1)
-    settings = RunSettings("smoke")
-    run = SuiteRun("ends_in_a_call:ending", ("softmax-R1",), settings, processes=2)
-    with pytest.raises(BackendError, match="run with --processes 1"):
-        run.report()
+    monkeypatch.setattr(processes, "CHUNK", 1)  # the first results arrive before the end
+    command = ["conform", "--backend", "ends_in_a_call:Backend", "--profile", "smoke"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "squash", "--processes", "2", "--junit", "report.xml"])
+    assert ended.value.code == 2
+    printed, errors = capsys.readouterr()
+    assert "incomplete" in printed
+    assert re.search(r"one that ended during .*\bsquash/", errors)
+    assert "run such a check alone" in errors
+    report = ElementTree.parse("report.xml").getroot()
+    assert int(report.get("tests", "0")) > 0
