@@ -17,7 +17,7 @@ from mindref.conformance.runner.call import OPTIONAL, BackendImplementation
 from mindref.conformance.runner.check import CHECKS_PACKAGE, FAMILY_OF, MODULES, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.composed_backend import ComposedBackend
-from mindref.conformance.runner.plan import PROFILES
+from mindref.conformance.runner.plan import PROFILES, PROVEN_SEED
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.models import mind
 from mindref.ops import OPS
@@ -26,11 +26,18 @@ from tests import spec_pages
 
 CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend", *FAMILY_OF)
 EACH = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
-# The stage `conformance` of .ci/run runs all checks, each on trivial implementations first. A check
-# of level "train" draws whole trainings, which takes seconds.
+# The stage `conformance` of .ci/run runs all checks, also those marked as slow. A check of level
+# "train" draws whole trainings, which takes seconds.
 SAMPLE = [x for x in all_checks() if x.level != "train"][::12]
 SAMPLE += [x for x in all_checks() if x.level == "train"][::30]
 EACH_RUN = pytest.mark.parametrize("check", SAMPLE, ids=lambda check: check.name)
+EACH_GATE = pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, id=check.name, marks=() if check in SAMPLE else pytest.mark.slow)
+        for check in all_checks()
+    ],
+)
 SMOKE = PROFILES["smoke"]
 PRECISIONS = pytest.mark.parametrize(
     "precision", [Precision.of("float64"), Precision.of("float32")], ids=str
@@ -51,11 +58,12 @@ def test_the_reference_passes(check, precision, reference):
     assert result.examples > 0
 
 
-@EACH_RUN
+@EACH_GATE
 @PRECISIONS
 @pytest.mark.rules("conformance-R4")
 def test_no_trivial_implementation_passes(check, precision):
-    assert accepted_trivial(check, precision, SMOKE.gate_examples) == []
+    """A run with this seed does not test it again (PROVEN_SEED in plan.py)."""
+    assert accepted_trivial(check, precision, SMOKE.gate_examples, PROVEN_SEED) == []
 
 
 @EACH

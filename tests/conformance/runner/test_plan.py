@@ -7,8 +7,10 @@ import pytest
 
 import mindref.ops
 from mindref.backend import FAMILIES, NumpyBackend
+from mindref.conformance.bounds import Precision
 from mindref.conformance.draws.model_draws import loss_calls
 from mindref.conformance.mutants.loader import build_mutant
+from mindref.conformance.runner import plan
 from mindref.conformance.runner.attribution import (
     attribute_to_mistakes,
     block_explained,
@@ -214,3 +216,18 @@ def test_a_blocked_failure_is_blocked_by_the_cause_of_its_cause():
         ("blocked", "softmax-R2"),
         ("blocked", "numerics-R7"),
     ]
+
+
+@pytest.mark.rules("conformance-R4")
+@pytest.mark.parametrize(
+    ("seed", "dtype", "status"),
+    [(0, "float64", "passed"), (0, "bfloat16", "failed"), (1, "float64", "failed")],
+)
+def test_a_check_that_accepts_trivial_answers_fails(seed, dtype, status, monkeypatch):
+    """For the default seed, test_checks.py shows that no check does."""
+    monkeypatch.setattr(plan, "cached_accepted", lambda *arguments: ["zeros"])
+    backend = BackendImplementation(Squash(right, dtypes=((dtype, dtype),)))
+    check = unregistered_check()._replace(agreement=False)
+    settings = plan.RunSettings("smoke", seed)
+    outcome = plan.run_planned_check(check, backend, Precision.of(dtype), settings)
+    assert (outcome.status, "accepts zeros" in outcome.message) == (status, status == "failed")
