@@ -51,7 +51,7 @@ def run_call(backend: Any, call: dict[str, Any]) -> Answer:
 
 def inputs_of(call: dict[str, Any]) -> list[Any]:
     """Return the arrays of `call`, with the cotangent."""
-    return arrays_in((call["arrays"], call["d_out"]))
+    return list(arrays_in((call["arrays"], call["d_out"])))
 
 
 def laid_out(x: Any, layout: str) -> Any:

@@ -6,6 +6,7 @@ Spec: specs/backend.md. Reproduction scripts contain this code, so it must not i
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -217,9 +218,10 @@ def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
     return table
 
 
-def arrays_in(x: Any) -> list[Any]:
-    """Return all arrays in `x`, which may be nested tuples and dicts."""
+def arrays_in(x: Any) -> Iterator[Any]:
+    """Yield all arrays in `x`, which may be nested tuples and dicts."""
     if isinstance(x, np.ndarray):
-        return [x]
-    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()
-    return [array for part in parts for array in arrays_in(part)]
+        yield x
+        return
+    for part in x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ():
+        yield from arrays_in(part)

@@ -6,7 +6,7 @@ Spec: specs/backend.md. The arrays of a call are in the order of the positional 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ from mindref.backend import OPTIONS, Capabilities
 from mindref.config import Config
 from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import backend_answers
+from mindref.conformance.runner.backend_answers import arrays_in
 from mindref.conformance.runner.callers import split_callers
 from mindref.conformance.runner.layouts import lay_out
 from mindref.models.family import computes_settings
@@ -101,15 +102,6 @@ def is_float_array(x: Any) -> bool:
 def float_arrays(call: Call) -> list[AnyArray]:
     """Return the float arrays of `call`."""
     return [x for x in arrays_in(call.arrays) if is_float_array(x)]
-
-
-def arrays_in(x: Any) -> Iterator[AnyArray]:
-    """Yield the arrays in nested tuples and dicts."""
-    if isinstance(x, np.ndarray):
-        yield x
-    elif isinstance(x, dict | tuple):
-        for part in x.values() if isinstance(x, dict) else x:
-            yield from arrays_in(part)
 
 
 def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
