@@ -113,8 +113,12 @@ def wait_until_accepted(client):
 def test_an_error_of_the_event_loop_is_one_line_of_its_kind():
     """More connections are allowed than files can be opened."""
     with limited_service(60, chosen=MAX_CONNECTIONS) as client, ExitStack() as stack:
-        for _ in range(100):
-            stack.enter_context(socket.create_connection(("127.0.0.1", client.port), timeout=20))
+        address = ("127.0.0.1", client.port)
+        opened = [
+            stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(100)
+        ]
+        opened[0].sendall(GET)
+        assert opened[0].recv(1), "the service has accepted connections"
     text = "connections: OSError: [Errno 24] Too many open files (further errors of this kind"
     assert [line.startswith(text) for line in client.lines].count(True) == 1, client.lines[:5]
     assert len(client.lines) <= 2  # the listener is closed before asyncio accepts again
