@@ -122,10 +122,13 @@ def conform_command(
 
 
 def reason_of_stop(error: KeyboardInterrupt | BackendError) -> str:
-    """Return the name of the signal, or text about the process that ended."""
+    """Return the name of the signal, or words about the error."""
+    from mindref.conformance.runner.processes import ProcessEnded
+
     if isinstance(error, KeyboardInterrupt):
         return signals.signal_name(error)
-    return "a process that ran checks ended"
+    ended = isinstance(error, ProcessEnded)
+    return "the end of a process that ran checks" if ended else "an error of the backend"
 
 
 class ReportWriter(NamedTuple):

@@ -37,7 +37,10 @@ class RoutingCase(NamedTuple):
 
 
 def share_strategy(make: MakeStrategy) -> MakeStrategy:
-    """Return `make`, but equal arguments give the same strategy: its users share drawn calls."""
+    """Return `make`, but equal arguments give the same strategy: its checks share drawn calls.
+
+    Numbers inside tuples must not differ in type only: (1, 2) and (1.0, 2) are equal.
+    """
     return lru_cache(maxsize=None, typed=True)(make)  # type: ignore[return-value]
 
 

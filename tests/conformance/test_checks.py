@@ -18,7 +18,7 @@ from mindref.conformance.runner.check import CHECKS_PACKAGE, FAMILY_OF, MODULES,
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.composed_backend import ComposedBackend
 from mindref.conformance.runner.plan import PROFILES, PROVEN_SEED
-from mindref.conformance.runner.trivial_implementations import accepted_trivial
+from mindref.conformance.runner.trivial_implementations import MORE_EXAMPLES, accepted_trivial
 from mindref.models import mind
 from mindref.ops import OPS
 from mindref.training import optimiser
@@ -62,8 +62,11 @@ def test_the_reference_passes(check, precision, reference):
 @PRECISIONS
 @pytest.mark.rules("conformance-R4")
 def test_no_trivial_implementation_passes(check, precision):
-    """A run with this seed does not test it again (PROVEN_SEED in plan.py)."""
-    assert accepted_trivial(check, precision, SMOKE.gate_examples, PROVEN_SEED) == []
+    """A run with this seed does not test it again (PROVEN_SEED in plan.py).
+
+    Each profile tests MORE_EXAMPLES examples if a trivial answer passes its first ones.
+    """
+    assert accepted_trivial(check, precision, MORE_EXAMPLES, PROVEN_SEED) == []
 
 
 @EACH

@@ -188,3 +188,20 @@ def test_a_number_of_steps_that_starts_again_fails():
         check, BackendImplementation(backend), SINGLE, ExampleBudget(2, 0, shrink=False)
     )
     assert result.message == f"after step 128 of {STEPS}, the moments have step 0"
+
+
+def test_a_number_of_steps_that_changes_in_place_passes():
+    """Moments are valid until the next step only."""
+    backend = Stepping(right)
+    moments, number = backend.reference.moments, np.array(0)
+
+    def moments_of(state):
+        now = moments(state)
+        number[...] = now.step
+        return now._replace(step=number)
+
+    backend.moments = moments_of
+    check = next(check for check in all_checks() if check.name == EACH_STEP)
+    implementation = BackendImplementation(backend)
+    result = run_check(check, implementation, SINGLE, ExampleBudget(2, 0, shrink=False))
+    assert result.status == "passed"

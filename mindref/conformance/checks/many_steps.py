@@ -130,7 +130,10 @@ def step_distance(call: Call, got: CallAnswer, step: int) -> float:
 
 
 def largest_distance(got: AnyArray, expected: AnyArray, size: AnyArray) -> float:
-    """Return the largest |got - expected| / size; infinity if only one of two is finite."""
+    """Return the largest |got - expected| / size.
+
+    Infinity where exactly one of `got` and `expected` is finite, 0 where both are not.
+    """
     finite = np.isfinite(expected)
     with np.errstate(all="ignore"):
         off = np.abs(got - expected)

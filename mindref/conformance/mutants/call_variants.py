@@ -85,7 +85,8 @@ def variants(call: Call, factor: CallFactor, calls: Sequence[Call]) -> dict[Leve
 def level_of(call: Call, factor: CallFactor) -> tuple[Level, ...]:
     """Return the level of an ordered factor in `call`: a size, or a number of iterations."""
     if factor.kind == "size":
-        return (axis_size(call, factor.name),)
+        size = axis_size(call, factor.name)
+        return (size,) if size else ()
     value = settings_of(call).get(factor.name)
     return (value,) if factor.is_ordered and isinstance(value, int) else ()
 

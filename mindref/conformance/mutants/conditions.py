@@ -1,7 +1,8 @@
 """Describe when the results of an implementation are wrong: the conditions of a mistake.
 
 Each sentence rests on calls that differ in one setting, size or property, or on the positions of
-the wrong numbers. If too few calls are right or wrong, no sentence is written.
+the wrong numbers. Only words about "other wrong calls" rest on calls that differ in more. If too
+few calls are right or wrong, no sentence is written.
 """
 
 from __future__ import annotations
@@ -56,17 +57,16 @@ def describe_conditions(
         return []
     support = support_text(min(len(wrong), MAX_BASES), len(bases))
     right = [call for call in calls if not any(call is other for other in wrong)]
+    drawn = (right, wrong)
     sentences: list[str] = []
     weak: list[str] = []
     for factor in factors_of(calls):
         outcomes = compare_levels(subject, factor, bases, calls)
         if outcomes is not None:
-            outcomes = with_levels_of(outcomes, factor, wrong)
-            levels = tuple(level for call in right for level in level_of(call, factor))
-            text = condition_text(factor, outcomes, levels)
+            levels = [[level for call in x for level in level_of(call, factor)] for x in drawn]
+            text = condition_text(factor, outcomes, support, *levels)
             trivial = factor.kind == "size" and factor.name not in BATCH and outcomes.right == (1,)
-            decides = not set(outcomes.wrong) & set(outcomes.right)  # conformance-R32
-            (weak if trivial else sentences).extend([f"{text} {support}"] * decides)
+            (weak if trivial else sentences).extend([text] if text else [])
         if len(sentences) == MAX_SENTENCES:
             return sentences
     sentences += describe_scales(subject, bases, right) if calls[0].level == "ops" else []
@@ -117,14 +117,6 @@ def compare_levels(
     return Outcomes(wrong, right)
 
 
-def with_levels_of(outcomes: Outcomes, factor: CallFactor, wrong: Sequence[Call]) -> Outcomes:
-    """Return `outcomes`; the levels of all wrong calls, not only of the tested ones, are wrong."""
-    drawn = [level for call in wrong for level in level_of(call, factor)]
-    levels = dict.fromkeys([*outcomes.wrong, *drawn])
-    ordered = sorted(levels, key=float) if factor.is_ordered else list(levels)
-    return outcomes._replace(wrong=tuple(ordered))
-
-
 def safe_variants(
     base: Call, factor: CallFactor, calls: Sequence[Call]
 ) -> Iterator[tuple[Level, Call]]:
@@ -137,34 +129,53 @@ def safe_variants(
     yield from changed.items()
 
 
-def condition_text(factor: CallFactor, outcomes: Outcomes, right: Sequence[Level]) -> str:
-    """Return a sentence about the levels at which the calls are wrong.
+def condition_text(
+    factor: CallFactor,
+    outcomes: Outcomes,
+    support: str,
+    right: Sequence[Level],
+    wrong: Sequence[Level],
+) -> str:
+    """Return a sentence about the levels at which calls are wrong; "" if they do not decide.
 
-    right: the levels of right calls, which may differ from the wrong calls in other ways, too.
+    support: words about the tested calls. right, wrong: the levels of right calls and of wrong
+    calls, which may differ from each other in other ways, too.
     """
     if factor.kind == "property":
-        return f"wrong only with {factor.name}"
-    if factor.is_ordered and (text := threshold_text(factor.name, outcomes, right)):
-        return text
+        return f"wrong only with {factor.name} {support}"
+    if set(wrong) & set(outcomes.right):  # conformance-R32
+        return ""
+    if factor.is_ordered and (text := threshold_text(factor.name, outcomes, right, wrong)):
+        return f"{text} {support}"
+    untested = sorted(set(wrong) - set(outcomes.wrong), key=str)
+    end = f"; other wrong calls have {factor.name} = {join_levels(untested)}" if untested else ""
     return (
         f"wrong with {factor.name} = {join_levels(outcomes.wrong)};"
-        f" right with {join_levels(outcomes.right)}"
+        f" right with {join_levels(outcomes.right)} {support}{end}"
     )
 
 
-def threshold_text(name: str, outcomes: Outcomes, right_calls: Sequence[Level]) -> str:
+def threshold_text(
+    name: str, outcomes: Outcomes, right_calls: Sequence[Level], wrong_calls: Sequence[Level]
+) -> str:
     """Return words about the size at which the calls become wrong, or "".
 
     Beyond the threshold, at least MIN_BEYOND sizes were tested, and no right call of the pool has
-    a size beyond those: a mistake at K = 3 alone is not "wrong from 3 on".
+    a size beyond those: a mistake at K = 3 alone is not "wrong from 3 on". All wrong calls are on
+    the wrong side of the threshold.
     """
     right, wrong = sorted(map(int, outcomes.right)), sorted(map(int, outcomes.wrong))
     sizes = [int(level) for level in right_calls]  # conformance-R32
-    if max(right) < min(wrong) and len(wrong) >= MIN_BEYOND and max(sizes, default=0) <= max(wrong):
+    wrong_sizes = [int(level) for level in wrong_calls] + wrong
+    if (
+        max(right) < min(wrong_sizes)
+        and len(wrong) >= MIN_BEYOND
+        and max(sizes, default=0) <= max(wrong)
+    ):
         end = "from {} on" if min(wrong) == max(right) + 1 else "at {} and above"
         return f"right up to {name} = {max(right)}, wrong {end.format(min(wrong))}"
     if (
-        max(wrong) < min(right)
+        max(wrong_sizes) < min(right)
         and len(right) >= MIN_BEYOND
         and min(sizes, default=min(wrong)) >= min(wrong)
     ):

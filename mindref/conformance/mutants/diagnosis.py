@@ -45,8 +45,8 @@ from mindref.conformance.runner.result import CheckResult
 NAMED = "your result equals the reference with"
 NO_MATCH = "no match among the known mistakes"
 
-COMMON_RULE = re.compile(r"[a-z]+-R\d+: ")
-"""Begin of a message about a rule of all operators."""
+COMMON_RULES = tuple(f"{rule}: " for rule in same_failure.COMMON_RULES)
+"""Starts of messages about rules of all operators."""
 
 MORE_DRAWN = 16
 """Number of drawn calls if a single check failed."""
@@ -93,7 +93,7 @@ def diagnose_failures(
     for check, result, pool in right_answers:
         text = same_failure.diagnose_right_answers(implementation, result, mutants, seed)
         phrases = rule_phrases(implementation, result, pool)
-        common = COMMON_RULE.match(result.message) is not None
+        common = result.message.startswith(COMMON_RULES)
         texts[check.name] = text or no_match_text(check, [], phrases, breaks_common_rule=common)
     return texts
 

@@ -92,7 +92,10 @@ class Limit(NamedTuple):
 
 
 def find_limit(subject: Subject, base: Call, name: str) -> Limit | None:
-    """Return factors of an array that differ by at most PRECISE; None if no factor is right."""
+    """Return factors of an array that differ by at most PRECISE.
+
+    None if no factor is right, or if a call with a factor is invalid.
+    """
     array = np.asarray(base.arrays[name])
     if not np.isfinite(array).all() or not array.any():
         return None
@@ -115,7 +118,8 @@ def find_limit(subject: Subject, base: Call, name: str) -> Limit | None:
             return None
         right, wrong = (right, middle) if verdict else (middle, wrong)
     away = 2.0 if wrong > right else 0.5
-    beyond = [scale_array(base, name, wrong * away**k) for k in BEYOND]  # conformance-R32
+    scaled = [scale_array(base, name, wrong * away**k) for k in BEYOND]  # conformance-R32
+    beyond = [x for x in scaled if np.isfinite(x.arrays[name]).all() and x.arrays[name].any()]
     return Limit(right, wrong, any(subject.is_wrong(call) is False for call in beyond))
 
 

@@ -162,7 +162,7 @@ def read_state(backend: Any, state: Any) -> Answer:
     for name in tuple(now):
         now |= {f"first.{name}": moments.first[name], f"second.{name}": moments.second[name]}
     copies = {name: np.array(numpy(x)) for name, x in now.items()}
-    return copies | {"step": np.asarray(moments.step)}
+    return copies | {"step": np.array(int(moments.step))}
 
 
 def answer_scores(backend: Any, call: dict[str, Any]) -> Answer:

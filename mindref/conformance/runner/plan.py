@@ -32,6 +32,7 @@ from mindref.conformance.runner.check_runner import (
 )
 from mindref.conformance.runner.claims import LEVELS, has_method
 from mindref.conformance.runner.manifest import rule_force
+from mindref.conformance.runner.reference import FLOAT64
 from mindref.conformance.runner.result import CheckResult
 from mindref.conformance.runner.trivial_implementations import accepted_trivial
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
@@ -39,10 +40,9 @@ from mindref.ops import FURTHER
 
 FULL_PRECISIONS = ("float64", "float32")  # dtypes in which every check runs
 
-FLOAT64 = Precision.of("float64")
-
 PROVEN_SEED = 0
-"""tests/conformance/test_checks.py shows for this seed that checks reject trivial answers."""
+"""tests/conformance/test_checks.py shows for this seed that checks reject trivial answers. It draws
+the calls with the tested versions of Hypothesis and NumPy; another version may draw others."""
 
 CONCURRENT = "concurrency"
 """Begin of the reason if a backend does not claim a kind of concurrency."""

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,6 +46,10 @@ def default_processes(device: str) -> int:
     return min(usable_cores(), MAX_PROCESSES) if device == "cpu" else 1
 
 
+class ProcessEnded(BackendError):
+    """A process that runs checks ended, for example by a segmentation fault."""
+
+
 class CheckPool:
     """Processes with one SuiteRun each. A task calls a method of the SuiteRun."""
 
@@ -55,7 +59,10 @@ class CheckPool:
 
     def submit(self, method: str, items: Items) -> Future[list[CheckResult]]:
         """Call `method` of SuiteRun once for each item; an item has the arguments."""
-        return self.executor.submit(call_method, method, items)
+        try:
+            return self.executor.submit(call_method, method, items)
+        except BrokenProcessPool as error:
+            raise self.process_ended() from error
 
     def run_checks(
         self, planned: Iterable[tuple[Any, Any]], *, in_order: bool = False
@@ -75,15 +82,18 @@ class CheckPool:
         return [result for task in tasks for result in self.task_results(task)]
 
     def task_results(self, task: Future[list[CheckResult]]) -> list[CheckResult]:
-        """Return the results of `task`. Raises BackendError if a process ended."""
+        """Return the results of `task`. Raises ProcessEnded if a process ended."""
         try:
             return task.result()
         except BrokenProcessPool as error:
-            running = sorted(filter(None, (note.read_text() for note in self.notes.iterdir())))
-            got = f"one that ended during {' or '.join(running) or 'its start'}"
-            todo = "run such a check alone, with its name as the argument"
-            message = say("conform", "processes that run all checks", got, todo)
-            raise BackendError(message) from error
+            raise self.process_ended() from error
+
+    def process_ended(self) -> ProcessEnded:
+        """Return the error that names the checks that ran when a process ended."""
+        running = sorted({note.read_text() for note in self.notes.iterdir()} - {""})
+        got = f"one that ended during {' or '.join(running)}"
+        todo = "run such a check alone, with its name as the argument"
+        return ProcessEnded(say("conform", "processes that run all checks", got, todo))
 
 
 @contextmanager
@@ -104,6 +114,8 @@ def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]
             executor.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.terminate()
+            for worker in workers:  # no note is written after the folder is removed
+                worker.join(timeout=1)
 
 
 def page_tasks(
@@ -146,6 +158,13 @@ def start_worker(arguments: tuple[Any, ...], threads: int, notes: str) -> None:
     os.environ["MINDREF_THREADS"] = str(threads)
     CheckProcess.arguments = arguments
     CheckProcess.note = Path(notes, str(os.getpid()))
+    write_note("the start of a process")
+
+
+def write_note(text: str) -> None:
+    """Write what this process runs, for the error if it ends. A full disk is no reason to end."""
+    with suppress(OSError):
+        CheckProcess.note.write_text(text)
 
 
 def call_method(method: str, items: Items) -> list[CheckResult]:
@@ -157,7 +176,7 @@ def call_method(method: str, items: Items) -> list[CheckResult]:
     function = getattr(CheckProcess.suite_run, method)
     results = []
     for item in items:
-        CheckProcess.note.write_text(str(getattr(item[0], "check", item[0])))
+        write_note(str(getattr(item[0], "check", item[0])))
         results.append(function(*item))
-    CheckProcess.note.write_text("")
+    write_note("")
     return results

@@ -1,6 +1,5 @@
 """Sentences about the settings, sizes, magnitudes, positions and steps that are wrong."""
 
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +10,7 @@ from mindref.conformance.mutants import (
     magnitudes,
     wrong_positions,
 )
+from mindref.conformance.mutants.call_variants import CallFactor
 from mindref.conformance.mutants.loader import backend_of
 from mindref.conformance.runner.check_runner import draw_calls
 from tests.conformance.mutants.failed_checks import (
@@ -304,8 +304,17 @@ def test_no_limit_is_stated_for_a_band_of_norms():
 @pytest.mark.rules("conformance-R32")
 def test_sizes_of_all_wrong_calls_are_stated():
     text = diagnose_squash(lambda x, norm: x.shape[-1] in (2, 3, 4))
-    sizes = re.search(r"wrong with last = ([\d, and]+); right with", text)
-    assert sizes is None or {"2", "3", "4"} == set(re.findall(r"\d", sizes[1]))
+    assert "wrong with last = 2, 3 and 4; right with 1 (4 calls, otherwise unchanged)" in text
+    outcomes = conditions.Outcomes(wrong=(2,), right=(1,))
+
+    def sentence(*wrong):
+        factor = CallFactor("last", "size")
+        return conditions.condition_text(factor, outcomes, "(4 calls)", (1, 5), wrong)
+
+    tested = "wrong with last = 2; right with 1 (4 calls)"
+    assert sentence(2) == tested
+    assert sentence(2, 3, 4) == f"{tested}; other wrong calls have last = 3 and 4"
+    assert sentence(1, 2) == ""
 
 
 @pytest.mark.rules("conformance-R32")
