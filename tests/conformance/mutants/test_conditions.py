@@ -302,6 +302,16 @@ def test_no_limit_is_stated_for_a_band_of_norms():
 
 
 @pytest.mark.rules("conformance-R32")
+def test_no_limit_is_stated_if_another_call_is_right_beyond_it():
+    call = next(c for c in draw_calls(find_check(SOFTMAX), 9) if np.any(c.arrays["logits"]))
+    limits = [(call, magnitudes.Limit(0.5, 1.0, is_band=False))] * 3
+    text = magnitudes.describe_limits("logits", limits, [])
+    assert text.startswith("right while the largest absolute value of logits is at most ")
+    larger = call.change(logits=4 * call.arrays["logits"])
+    assert "at most" not in magnitudes.describe_limits("logits", limits, [larger])
+
+
+@pytest.mark.rules("conformance-R32")
 def test_sizes_of_all_wrong_calls_are_stated():
     text = diagnose_squash(lambda x, norm: x.shape[-1] in (2, 3, 4))
     assert "wrong with last = 2, 3 and 4; right with 1 (4 calls, otherwise unchanged)" in text
