@@ -37,9 +37,10 @@ class RoutingCase(NamedTuple):
 
 
 def share_strategy(make: MakeStrategy) -> MakeStrategy:
-    """Return `make`, but equal arguments give the same strategy: its checks share drawn calls.
+    """Return a `make` that returns the same object for equal arguments.
 
-    Numbers inside tuples must not differ in type only: (1, 2) and (1.0, 2) are equal.
+    Checks with the same strategy object share drawn calls. Numbers inside tuples must not differ
+    in type only: (1, 2) and (1.0, 2) are equal.
     """
     return lru_cache(maxsize=None, typed=True)(make)  # type: ignore[return-value]
 

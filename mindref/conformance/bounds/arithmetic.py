@@ -30,7 +30,7 @@ class Operand(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Return whether this is a constant without errors. A true answer saves time."""
+        """Return whether this is a constant without errors, for which rules omit terms."""
         return type(self.error) is float and self.error == 0
 
 

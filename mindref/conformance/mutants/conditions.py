@@ -136,7 +136,7 @@ def condition_text(
     right: Sequence[Level],
     wrong: Sequence[Level],
 ) -> str:
-    """Return a sentence about the levels at which calls are wrong; "" if they do not decide.
+    """Return a sentence about the levels of wrong calls; "" if a right level has a wrong call.
 
     support: words about the tested calls. right, wrong: the levels of right calls and of wrong
     calls, which may differ from each other in other ways, too.

@@ -23,7 +23,8 @@ PRECISE = 1.1
 MAX_BISECTIONS = 20
 
 BEYOND = (1, 3, 7, 12)
-"""Powers of two of the factors beyond a limit that are tested: a mistake may need a band."""
+"""Exponents of 2: factors beyond a limit that are tested, because a mistake may affect a range of
+magnitudes only."""
 
 STATISTICS: dict[str, Callable[[AnyArray], float]] = {
     "largest absolute value": lambda x: float(np.max(np.abs(x), initial=0)),
@@ -88,7 +89,7 @@ class Limit(NamedTuple):
 
     right: float
     wrong: float
-    is_band: bool  # the call is right again with a factor beyond `wrong`
+    is_band: bool  # the call is right with a factor beyond `wrong`, too
 
 
 def find_limit(subject: Subject, base: Call, name: str) -> Limit | None:

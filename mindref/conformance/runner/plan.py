@@ -41,8 +41,8 @@ from mindref.ops import FURTHER
 FULL_PRECISIONS = ("float64", "float32")  # dtypes in which every check runs
 
 PROVEN_SEED = 0
-"""tests/conformance/test_checks.py shows for this seed that checks reject trivial answers. It draws
-the calls with the tested versions of Hypothesis and NumPy; another version may draw others."""
+"""tests/conformance/test_checks.py shows for this seed that checks reject trivial answers. Versions
+of Hypothesis and NumPy that the project does not test may draw other calls."""
 
 CONCURRENT = "concurrency"
 """Begin of the reason if a backend does not claim a kind of concurrency."""

@@ -54,7 +54,7 @@ class CheckPool:
     """Processes with one SuiteRun each. A task calls a method of the SuiteRun."""
 
     def __init__(self, executor: ProcessPoolExecutor, notes: Path) -> None:
-        """Store the arguments. notes: a folder where each process writes what it runs."""
+        """Store the arguments. notes: a folder with the name of each process's running check."""
         self.executor, self.notes = executor, notes
 
     def submit(self, method: str, items: Items) -> Future[list[CheckResult]]:
@@ -162,7 +162,7 @@ def start_worker(arguments: tuple[Any, ...], threads: int, notes: str) -> None:
 
 
 def write_note(text: str) -> None:
-    """Write what this process runs, for the error if it ends. A full disk is no reason to end."""
+    """Write the name of the running check for the parent process; ignore a full disk."""
     with suppress(OSError):
         CheckProcess.note.write_text(text)
 
