@@ -2,8 +2,9 @@
 
 Still allocated are arrays of a fixed size, for the votes of one block of items (with gradient
 "all") and of one tile of users, and small ones: views, counters, the users' profiles. The bound
-is one and a half times a block of items. Every buffer whose size grows with users, items or
-negatives is larger than the bound in this batch, so the bound detects any temporary of that size.
+is one and a half times a block of items. The backend has one thread, because each thread allocates
+its own blocks. Every buffer whose size grows with users, items or negatives is larger than the
+bound in this batch, so the bound detects any temporary of that size.
 tracemalloc sees the allocations of NumPy and of compiled functions.
 """
 
@@ -47,7 +48,7 @@ class WarmBackend(NamedTuple):
         """Return the peak of memory during a step, and the memory that is held after it.
 
         Each is the smallest of three steps. What a step allocates, it allocates in each of them;
-        the memory of another thread, or of a dict of Python that grows, is not in all three.
+        the memory of a dict of Python that grows is not in all three.
         """
         peaks, held = zip(*(self.used_by_one_step() for _ in range(3)), strict=True)
         return min(peaks), min(held)
@@ -66,7 +67,7 @@ class WarmBackend(NamedTuple):
 @pytest.fixture(params=ROUTING_BUFFERS)
 def warm_backend(request):
     """The backend after two steps."""
-    backend = NumbaBackend()
+    backend = NumbaBackend(threads=1)
     config = dataclasses.replace(WORLD.config, routing_gradient=request.param)
     state = backend.init(WORLD.params, config)
     for _ in range(2):
