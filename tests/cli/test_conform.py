@@ -14,6 +14,7 @@ from mindref.conformance.report import json_report
 from mindref.conformance.runner.suite_run import SuiteRun
 from tests.conformance import small
 from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, SMALL
+from tests.runs import run_python
 
 INSTALLED = ", ".join(sorted(list_backends()))
 
@@ -167,6 +168,16 @@ def test_an_invalid_site_is_an_error_before_the_checks_run(cli, monkeypatch):
     assert "MINDREF_SITE: expected an address" in error
     assert "got /nowhere; correct or unset the variable" in error
     assert not reports
+
+
+def test_without_docstrings_the_suite_says_what_to_do():
+    """The requirement of a check is its docstring, which Python removes with the option -OO."""
+    process = run_python("-OO", "-m", "mindref", "conform", "--backend", "numpy")
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.endswith(
+        "Error: conform: expected docstrings of the checks, got none; "
+        "unset PYTHONOPTIMIZE, or run python without -OO\n"
+    )
 
 
 @pytest.mark.parametrize(

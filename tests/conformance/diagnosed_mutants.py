@@ -20,13 +20,13 @@ from mindref.conformance.runner.call import BackendImplementation
 from mindref.conformance.runner.check import ConformanceCheck, all_checks
 from mindref.conformance.runner.check_runner import ExampleBudget, run_check
 from mindref.conformance.runner.diagnosed import add_diagnoses
-from mindref.conformance.runner.plan import unclaimed_reason
+from mindref.conformance.runner.plan import PROFILES, unclaimed_reason
 from tests.conformance.independent.table import LOCATION, NAMED
 from tests.conformance.mutant_kills import write_section
 
 SECTION = "diagnosed mutants"
 FLOAT64 = Precision.of("float64")
-BUDGET = ExampleBudget(5, seed=0, shrink=False)  # the examples of the profile "smoke"
+BUDGET = ExampleBudget(PROFILES["smoke"].examples, seed=0, shrink=False)
 
 SAYS = ("its name", "another name", "where", "neither")
 """What a diagnosis says: the mutant, another mutant, or the place of the wrong results."""

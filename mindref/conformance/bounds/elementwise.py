@@ -23,8 +23,10 @@ def add_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
 
 def multiply_error(a: Arithmetic, value: Values, x: Operand, y: Operand) -> Values:
     """Return the error of x * y. If x * y underflows to 0, add the underflow threshold."""
-    if x.is_exact or y.is_exact:
-        error = np.abs(x.value) * y.error if x.is_exact else np.abs(y.value) * x.error
+    if x.is_exact:
+        error = np.abs(x.value) * y.error
+    elif y.is_exact:
+        error = np.abs(y.value) * x.error
     else:
         of_x, of_y = np.abs(y.value) * x.error, np.abs(x.value) * y.error
         error = joint_error(a, x, y, of_x, of_y) + a.factor * x.error * y.error

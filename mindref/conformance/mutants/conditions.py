@@ -57,16 +57,17 @@ def describe_conditions(
         return []
     support = support_text(min(len(wrong), MAX_BASES), len(bases))
     right = [call for call in calls if not any(call is other for other in wrong)]
-    drawn = (right, wrong)
     sentences: list[str] = []
     weak: list[str] = []
     for factor in factors_of(calls):
         outcomes = compare_levels(subject, factor, bases, calls)
         if outcomes is not None:
-            levels = [[level for call in x for level in level_of(call, factor)] for x in drawn]
-            text = condition_text(factor, outcomes, support, *levels)
+            right_levels = [level for call in right for level in level_of(call, factor)]
+            wrong_levels = [level for call in wrong for level in level_of(call, factor)]
+            text = condition_text(factor, outcomes, support, right_levels, wrong_levels)
             trivial = factor.kind == "size" and factor.name not in BATCH and outcomes.right == (1,)
-            (weak if trivial else sentences).extend([text] if text else [])
+            if text:
+                (weak if trivial else sentences).append(text)
         if len(sentences) == MAX_SENTENCES:
             return sentences
     sentences += describe_scales(subject, bases, right) if calls[0].level == "ops" else []

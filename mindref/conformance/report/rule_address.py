@@ -30,5 +30,5 @@ def site_root() -> str:
         if not (Path(root) / "specs" / "index.html").is_file():
             expected = "an address such as https://docs.example.org, or a folder with the site"
             raise ConfigError(say(SITE, expected, root, "correct or unset the variable"))
-        root = Path(root).resolve().as_uri()
+        root = Path(os.path.realpath(root)).as_uri()
     return f"{root.rstrip('/')}/" if root else ""

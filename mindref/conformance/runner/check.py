@@ -7,6 +7,7 @@ Reports and files of known failures use this name, so it stays the same in new v
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from mindref.backend import OPERATORS
 from mindref.conformance.mutants.source_units import labels_of
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.result import CheckResult
+from mindref.errors import ConfigError, say
 
 if TYPE_CHECKING:
     from mindref.conformance.runner.context import CheckContext
@@ -189,7 +191,13 @@ def page_of(rules: tuple[str, ...]) -> str:
 
 @cache
 def all_checks() -> tuple[ConformanceCheck, ...]:
-    """Return every check, in the order in which they run."""
+    """Return every check, in the order in which they run.
+
+    Raises ConfigError without docstrings: the requirement of a check is its docstring.
+    """
+    if sys.flags.optimize > 1:
+        todo = "unset PYTHONOPTIMIZE, or run python without -OO"
+        raise ConfigError(say("conform", "docstrings of the checks", "none", todo))
     for module in MODULES:
         importlib.import_module(f"{CHECKS_PACKAGE}.{module}")
     checks = sorted(CHECKS.values(), key=lambda c: MODULES.index(module_of(c.run)))

@@ -55,7 +55,7 @@ class Profile(NamedTuple):
     gate_examples: int  # examples for the test that a check rejects trivial answers
 
 
-PROFILES = {"smoke": Profile(5, 2), "standard": Profile(30, 3), "deep": Profile(300, 5)}
+PROFILES = {"smoke": Profile(3, 2), "standard": Profile(30, 3), "deep": Profile(300, 5)}
 
 
 class RunSettings(NamedTuple):

@@ -90,7 +90,7 @@ class CheckPool:
 
     def process_ended(self) -> ProcessEnded:
         """Return the error that names the checks that ran when a process ended."""
-        running = sorted({note.read_text() for note in self.notes.iterdir()} - {""})
+        running = sorted({note.read_text(encoding="utf-8") for note in self.notes.iterdir()} - {""})
         got = f"one that ended during {' or '.join(running)}"
         todo = "run such a check alone, with its name as the argument"
         return ProcessEnded(say("conform", "processes that run all checks", got, todo))
@@ -164,7 +164,7 @@ def start_worker(arguments: tuple[Any, ...], threads: int, notes: str) -> None:
 def write_note(text: str) -> None:
     """Write the name of the running check for the parent process; ignore a full disk."""
     with suppress(OSError):
-        CheckProcess.note.write_text(text)
+        CheckProcess.note.write_text(text, encoding="utf-8")
 
 
 def call_method(method: str, items: Items) -> list[CheckResult]:
