@@ -11,12 +11,14 @@ import pytest
 from mindref import ops
 from mindref.backend import OPTIONS
 from mindref.conformance.bounds import Precision
+from mindref.conformance.golden import golden
 from mindref.conformance.mutants.loader import backend_of
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.call import OPTIONAL, BackendImplementation
 from mindref.conformance.runner.check import CHECKS_PACKAGE, FAMILY_OF, MODULES, all_checks
-from mindref.conformance.runner.check_runner import ExampleBudget, run_check
+from mindref.conformance.runner.check_runner import ExampleBudget, example_count, run_check
 from mindref.conformance.runner.composed_backend import ComposedBackend
+from mindref.conformance.runner.drawn_calls import draw_calls
 from mindref.conformance.runner.plan import PROFILES, PROVEN_SEED
 from mindref.conformance.runner.trivial_implementations import MORE_EXAMPLES, accepted_trivial
 from mindref.models import mind
@@ -67,6 +69,25 @@ def test_no_trivial_implementation_passes(check, precision):
     Each profile tests MORE_EXAMPLES examples if a trivial answer passes its first ones.
     """
     assert accepted_trivial(check, precision, MORE_EXAMPLES, PROVEN_SEED) == []
+
+
+GOLDEN = [check for check in all_checks() if check.name.startswith("golden/")]
+
+
+@pytest.mark.parametrize("check", GOLDEN, ids=lambda check: check.name)
+def test_the_profile_smoke_runs_each_stored_call(check):
+    drawn = draw_calls(check, example_count(check, SMOKE.examples), PROVEN_SEED)
+    stored = golden.load_cases(check.stem)
+    assert {golden.case_name(call) for call in drawn} == set(stored)
+
+
+@pytest.mark.parametrize("name", ["finite_differences", "length_zero_is_allowed"])
+def test_a_check_that_is_not_among_the_slowest_runs_two_calls_in_the_profile_smoke(name):
+    """The first call of many checks has an answer that is trivial."""
+    checks = [check for check in all_checks() if name in check.name]
+    assert checks
+    assert min(example_count(check, SMOKE.examples) for check in checks) == 2
+    assert {example_count(check, 1) for check in checks} == {1}
 
 
 @EACH

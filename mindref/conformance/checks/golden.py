@@ -55,7 +55,8 @@ def add_golden_checks() -> None:
         run = name_run(partial(compare_with_golden), __name__, name, text)
         gradient = stem not in ("interests", "training")
         rules = f"{page}-{cases.rules}"
-        add_check(rules, draws=golden_calls(stem), stem=stem, gradient=gradient)(run)
+        options = {"stem": stem, "gradient": gradient, "fraction": cases.fraction}
+        add_check(rules, draws=golden_calls(stem), **options)(run)
 
 
 add_golden_checks()

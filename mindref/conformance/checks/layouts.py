@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.conformance.checks.embedding import embedding_calls
+from mindref.conformance.checks.relu_layer import relu_layer_calls
 from mindref.conformance.checks.scoring import scoring_calls
 from mindref.conformance.draws.model_draws import loss_calls, serving_calls
-from mindref.conformance.draws.operators import for_each_operator
+from mindref.conformance.draws.operators import CALLS, for_each_operator
 from mindref.conformance.draws.training_draws import draw_trainings
 from mindref.conformance.runner.call import AnyArray, Call, is_float_array, map_arrays
 from mindref.conformance.runner.check import add_check
@@ -19,6 +20,9 @@ from mindref.conformance.runner.context import CallAnswer, CheckContext
 from mindref.conformance.runner.layouts import LAYOUTS
 
 REPEATED = "repeated"
+
+RECTIFIED = {**CALLS, "relu_layer": relu_layer_calls(relu=(True,))}
+"""Operator -> calls. Without ReLU, the gradient of a layer does not depend on the order of rows."""
 
 INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 """Types of ids and rows, apart from int64, which the drawn calls have."""
@@ -35,7 +39,7 @@ def memory_layout_has_no_influence(context: CheckContext, call: Call) -> None:
     assert_same_in_all_layouts(context, call)
 
 
-@for_each_operator("numerics-R14", gradient=True)
+@for_each_operator("numerics-R14", draws=RECTIFIED, gradient=True)
 def repeated_rows_of_the_cotangent_have_no_influence(context: CheckContext, call: Call) -> None:
     """A cotangent with stride 0, as the gradient of a sum has, must give the same gradients."""
     rows = np.asarray(call.cotangent)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
+
+from hypothesis import strategies as st
 
 from mindref.conformance.checks.embedding import embedding_calls
 from mindref.conformance.checks.label_attention.agreement import label_attention_calls
@@ -14,6 +16,7 @@ from mindref.conformance.checks.sampled_softmax.agreement import sampled_softmax
 from mindref.conformance.checks.softmax import softmax_calls
 from mindref.conformance.checks.squash import squash_calls
 from mindref.conformance.operators import ARGUMENTS
+from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import Run, add_check, name_run
 
 CALLS = {
@@ -32,15 +35,21 @@ MASKED = tuple(stem for stem, arguments in ARGUMENTS.items() if arguments.masks)
 
 
 def for_each_operator(
-    *rules: str, stems: Iterable[str] = tuple(CALLS), **options: Any
+    *rules: str,
+    stems: Iterable[str] = tuple(CALLS),
+    draws: Mapping[str, st.SearchStrategy[Call]] = CALLS,
+    **options: Any,
 ) -> Callable[[Run], Run]:
-    """Register the decorated function as one check for each operator in `stems`."""
+    """Register the decorated function as one check for each operator in `stems`.
+
+    draws: operator -> strategy that draws its calls.
+    """
 
     def enter(function: Run) -> Run:
         for stem in stems:
             name = f"{function.__name__}[{stem}]"
             run = name_run(partial(function), function.__module__, name, function.__doc__)
-            add_check(*rules, stem=stem, draws=CALLS[stem], **options)(run)
+            add_check(*rules, stem=stem, draws=draws[stem], **options)(run)
         return function
 
     return enter

@@ -202,6 +202,7 @@ class GoldenCases(NamedTuple):
     make_calls: Callable[[GridDraw], Calls]
     rules: str  # numbers of the rules that the calls test, such as "R1, R3"
     subject: str  # subject of the sentence "... must match the golden values."
+    fraction: float = 1.0  # of the examples of a profile: `smoke` must run each stored call
 
 
 GOLDEN_CASES = {
@@ -220,6 +221,7 @@ GOLDEN_CASES = {
         label_attention_cases,
         "R3, R2, R8, R9",
         "User vectors and their gradients, for five powers,",
+        fraction=2.0,
     ),
     "sampled_softmax": GoldenCases(
         sampled_softmax_cases, "R1, R2, R3, R11", "Losses and their gradients"

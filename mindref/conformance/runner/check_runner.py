@@ -34,6 +34,9 @@ from mindref.errors import FOREIGN_ERRORS
 
 __all__ = ["draw_calls"]
 
+SLOW_FRACTION = 0.3
+"""Below this fraction, a check draws one call if the profile draws few."""
+
 MIN_EFFECTIVE = 0.5
 """A check must compare a number in at least this fraction of its examples (drawn calls)."""
 
@@ -120,8 +123,12 @@ def run_check(
 
 
 def example_count(check: ConformanceCheck, examples: int) -> int:
-    """Return how many calls a check draws if the profile draws `examples` calls."""
-    return max(1, round(examples * check.fraction))
+    """Return how many calls a check draws if the profile draws `examples` calls.
+
+    The first call of a check is the simplest one, so only the slowest checks draw one call.
+    """
+    least = 1 if check.fraction < SLOW_FRACTION else min(2, examples)
+    return max(least, round(examples * check.fraction))
 
 
 def run_example(trial: Trial, call: Call, tally: ExampleTally) -> CheckFailed | None:

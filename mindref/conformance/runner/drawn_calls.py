@@ -20,7 +20,7 @@ from mindref.conformance.runner.call import Call, named_arrays
 from mindref.conformance.runner.check import ConformanceCheck
 
 MIN_DRAWN, MAX_CACHED = 5, 100
-"""A check draws at least MIN_DRAWN calls. If it draws more than MAX_CACHED, they are not cached."""
+"""Hypothesis plans at least MIN_DRAWN calls of a check. More than MAX_CACHED are not cached."""
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
 WITH_SHRINKING = (*WITHOUT_SHRINKING, Phase.shrink)

@@ -167,7 +167,7 @@ def accepted_once(
 ) -> list[str]:
     """Return the trivial implementations that `check` accepts, computed once."""
     profile, seed = PROFILES[settings.profile], settings.seed
-    draw_calls(check, example_count(check, profile.examples), seed)  # the gate uses a part
+    draw_calls(check, example_count(check, profile.examples), seed)  # the gate uses the first ones
     return cached_accepted(check, gate_precision(precision), profile.gate_examples, seed)
 
 

@@ -91,9 +91,13 @@ def inactive_interests_are_not_attended(context: CheckContext, call: Call) -> No
 
 @add_check("label_attention-R3", draws=label_attention_calls(), gradient=True)
 def attention_does_not_depend_on_the_batch(context: CheckContext, call: Call) -> None:
-    """The vector and gradients of a user must not depend on the other users of the batch."""
-    one = [int(context.rng.integers(len(call.arrays["target"])))]
-    assert_selection_matches(context, context.run(call), "b", one)
+    """The vector and gradients of a user must not depend on other users, nor on their order."""
+    users = len(call.arrays["target"])
+    one, in_reverse = [int(context.rng.integers(users))], np.arange(users)[::-1]
+    for power in (call.numbers["power"], 0.0):
+        got = context.run(call.change(power=power))
+        for selected in (one, in_reverse):
+            assert_selection_matches(context, got, "b", selected)
 
 
 @add_check("label_attention-R4", draws=label_attention_calls(), gradient=True)
