@@ -34,7 +34,10 @@ def test_tasks_have_each_check_once_with_all_precisions(words, size, monkeypatch
         )
         for task in tasks:
             assert len({(checks[name].page, checks[name].level) for name, _ in task}) == 1
-            assert 0 < len({name for name, _ in task}) <= size
+            most = (
+                min(size, processes.TRAINING_CHUNK) if checks[task[0][0]].level == "train" else size
+            )
+            assert 0 < len({name for name, _ in task}) <= most
             assert len(task) == 2 * len({name for name, _ in task}), "both precisions"
     levels = [checks[task[0][0]].level for task in page_tasks(pairs)]
     assert levels == sorted(levels, key=processes.SLOWEST_FIRST.index)
@@ -69,17 +72,48 @@ def reversed_pool(monkeypatch, tmp_path):
         executor.tasks.clear()
         return as_completed(list(tasks)[::-1])
 
-    def finished(task):
-        executor.finish() if not task.done() else None
-        executor.tasks.clear()
+    def finished(process, task):
         return task.result()
 
     monkeypatch.setattr(processes, "as_completed", finish_first)
-    pool = CheckPool(executor, tmp_path)
+    pool = CheckPool([executor, executor, executor], tmp_path)
     monkeypatch.setattr(pool, "task_results", finished)
     monkeypatch.setattr(CheckProcess, "suite_run", None)
     monkeypatch.setattr(CheckProcess, "note", tmp_path / "note")
     return pool
+
+
+@pytest.mark.rules("conformance-R23")
+@pytest.mark.parametrize("in_order", [False, True])
+def test_every_second_process_takes_tasks_from_the_end(in_order, monkeypatch, tmp_path):
+    """Each task runs once. A process gets its next task when its last one has ended."""
+    submitted, executors = [], [object(), object()]
+
+    def submit(pool, process, method, items):
+        submitted.append((process, items[0]))
+        task = Future()
+        task.set_result([items[0]])
+        return task
+
+    monkeypatch.setattr(CheckPool, "submit", submit)
+    monkeypatch.setattr(processes, "as_completed", lambda running: iter([*running][-1:]))
+    tasks = [["a"], ["b"], ["c"], ["d"], ["e"]]
+    pool = CheckPool(executors, tmp_path)
+    finished = list(pool.finished_tasks("run", tasks, in_order=in_order))
+    assert sorted(finished) == [(i, task) for i, task in enumerate(tasks)]
+    # the process of the task that was submitted last always ends first
+    orders = {False: [(0, "a"), (1, "e"), (1, "d"), (1, "c"), (1, "b")]}
+    orders[True] = [(0, "a"), (1, "b"), (1, "c"), (1, "d"), (1, "e")]
+    assert submitted == orders[in_order]
+
+
+def test_the_check_of_the_process_that_ended_is_named(tmp_path):
+    for process, running in enumerate(("squash/a", "softmax/b", "")):
+        (tmp_path / str(process)).write_text(running, encoding="utf-8")
+    pool = CheckPool([], tmp_path)
+    names = ("squash/a", "softmax/b", "no check", processes.START)
+    for process, name in enumerate(names):
+        assert f"got one that ended during {name}; run" in str(pool.process_ended(process))
 
 
 def text_of(report):
