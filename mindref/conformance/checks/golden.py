@@ -53,10 +53,14 @@ def add_golden_checks() -> None:
         name = "interests_match" if stem == "interests" else f"{stem}_matches"
         text = f"{cases.subject} must match the golden values."
         run = name_run(partial(compare_with_golden), __name__, name, text)
-        gradient = stem not in ("interests", "training")
-        rules = f"{page}-{cases.rules}"
-        options = {"stem": stem, "gradient": gradient, "fraction": cases.fraction}
-        add_check(rules, draws=golden_calls(stem), **options)(run)
+        add = add_check(
+            f"{page}-{cases.rules}",
+            draws=golden_calls(stem),
+            stem=stem,
+            gradient=stem not in ("interests", "training"),
+            fraction=cases.fraction,
+        )
+        add(run)
 
 
 add_golden_checks()
