@@ -202,7 +202,7 @@ class GoldenCases(NamedTuple):
     make_calls: Callable[[GridDraw], Calls]
     rules: str  # numbers of the rules that the calls test, such as "R1, R3"
     subject: str  # subject of the sentence "... must match the golden values."
-    fraction: float = 1.0  # of the examples of a profile: `smoke` must run each stored call
+    fraction: float = 1.0  # factor for the number of calls; `smoke` must run each stored call
 
 
 GOLDEN_CASES = {

@@ -41,7 +41,7 @@ SLOWEST_FIRST = ("train", "model", "serve", "ops")
 concurrency start before all others."""
 
 START = "the start of a process"
-"""What a process runs before its first check."""
+"""The note of a process that has not begun a check."""
 
 Items = Sequence[tuple[Any, ...]]
 

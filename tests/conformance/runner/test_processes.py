@@ -72,12 +72,8 @@ def reversed_pool(monkeypatch, tmp_path):
         executor.tasks.clear()
         return as_completed(list(tasks)[::-1])
 
-    def finished(process, task):
-        return task.result()
-
     monkeypatch.setattr(processes, "as_completed", finish_first)
     pool = CheckPool([executor, executor, executor], tmp_path)
-    monkeypatch.setattr(pool, "task_results", finished)
     monkeypatch.setattr(CheckProcess, "suite_run", None)
     monkeypatch.setattr(CheckProcess, "note", tmp_path / "note")
     return pool
