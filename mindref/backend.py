@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from mindref.arguments import check_arguments
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable, say
 from mindref.process.requirements import install_backend
 
@@ -195,6 +196,7 @@ def describe_backend(name: str) -> dict[str, Any]:
         return {"name": name, "usable": False, "reason": f"{type(error).__name__}: {error}"}
 
 
+@check_arguments
 def load_backend(name: str, device: str | None = None) -> Backend:
     """Return the backend of this name, or the object `module:object` (backend-R1).
 
@@ -291,10 +293,8 @@ def backend_errors(backend: Backend | None, location: str) -> Iterator[None]:
     except FOREIGN_ERRORS as error:
         if backend is None or backend.name in BUILT_IN:  # a bug in mindref, reported as such
             raise
-        got, todo = f"{type(error).__name__}: {error}", "choose another --backend"
-        raise BackendError(
-            say(f"backend {backend.name}, {location}", "arrays", got, todo)
-        ) from error
+        subject, got = f"backend {backend.name}, {location}", f"{type(error).__name__}: {error}"
+        raise BackendError(say(subject, "arrays", got, "choose another --backend")) from error
 
 
 BUILT_IN = ("numpy", "numba")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mindref.arguments import check_arguments
 from mindref.errors import ConfigError, say
 from mindref.models import registry
 from mindref.presets import PRESETS
@@ -224,6 +225,7 @@ class Config:
                 raise ConfigError(say(name, expected, value))
 
     @classmethod
+    @check_arguments
     def of(cls, preset: str = "mind", changes: Mapping[str, Any] | None = None) -> Config:
         """Return a preset with changes. Raises ConfigError for an unknown name or a bad value."""
         if preset not in PRESETS:

@@ -12,6 +12,7 @@ Every message has the same parts: `where: expected ..., got ...; what to do`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -68,12 +69,19 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(x if x.isprintable() or x in keep else repr(x)[1:-1] for x in text)
 
 
+def printable_json(text: str) -> str:
+    """Return JSON with the control characters of its strings escaped; line ends are kept."""
+    if text.isprintable():
+        return text
+    return "".join(x if x.isprintable() or x == "\n" else json.dumps(x)[1:-1] for x in text)
+
+
 def value_text(value: object, quoted: bool = False) -> str:
     """Return a value as text. Python cannot print an integer with thousands of digits."""
     try:
         return repr(value) if quoted else str(value)
-    except (ValueError, RecursionError):
-        return f"{type(value).__name__} that is too large to print"
+    except Exception:  # too many digits, or an error of a foreign type
+        return f"{type(value).__name__} that cannot be printed"
 
 
 @contextmanager

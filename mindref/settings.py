@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
-from mindref.errors import ConfigError, say, value_text
+from mindref.errors import FOREIGN_ERRORS, ConfigError, say, value_text
 
 
 def number_setting(default: float, low: float, high: float, text: str) -> Any:
@@ -58,7 +58,7 @@ def check_names(kind: type[Any], names: Iterable[str], location: str, expected: 
     setting_names = [setting.name for setting in dataclasses.fields(kind)]
     for name in names:
         if name not in setting_names:  # model-R27
-            near = difflib.get_close_matches(name, setting_names, n=1)
+            near = difflib.get_close_matches(str(name), setting_names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(setting_names)}"
             raise ConfigError(say(location, expected, name, hint))
 
@@ -70,7 +70,7 @@ def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:
         if kind is tuple:
             return tuple(CONVERT_ITEM[str(setting.type)](x) for x in split_list(value))
         return to_seconds(value) if "duration" in setting.metadata else CONVERT[kind](value)
-    except (TypeError, ValueError, OverflowError) as error:  # model-R26
+    except FOREIGN_ERRORS as error:  # model-R26; a type may have errors of its own
         expected = DURATION_NAME if "duration" in setting.metadata else TYPE_NAMES[kind]
         raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
 

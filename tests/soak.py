@@ -1,15 +1,19 @@
-"""Train, evaluate, recall and export in cycles, and watch that nothing grows.
+"""Train, evaluate, recall, export and study in cycles, and watch that nothing grows.
 
-    python -m tests.soak 60      # minutes
+    python -m tests.soak 120            # minutes
+    python -m tests.soak 120 --write    # also write tests/soak.json, for a picture
 
-After every cycle it takes down the resident set (RSS) of this process, its descriptors, threads and
-children, and the files in its folders of temporary files, of runs and of compiled functions. The
-first quarter of the time warms up. Of the rest, the last third is compared with the first third: it
-fails (exit code 1) if the median RSS has grown by more than 2 % and 4 MB, or the largest number of
-anything else at all. Linux only: the numbers are those of /proc.
+Each cycle works in this process, and then calls one command in a child process. After each cycle it
+takes down the resident set (RSS) of this process, the largest RSS of each command, the descriptors,
+threads and children, and the files in its folders of temporary files, of runs and of compiled
+functions. The first quarter of the time warms up. Of the rest, the last third is compared with the
+first third: it fails (exit code 1) if the median of a size has grown by more than 2 % and 4 MB, or
+the largest number of anything else at all. Linux only: the numbers are those of /proc.
 """
 
+import argparse
 import gc
+import json
 import os
 import shutil
 import statistics
@@ -19,23 +23,62 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindref.bench.machine import resident_bytes
+from mindref.bench.machine import machine_facts, resident_bytes
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from tests.runs import run_python
 
-RELATIVE, ABSOLUTE = 0.02, 4.0  # of RSS: both must be passed, the second in MB
+RELATIVE, ABSOLUTE = 0.02, 4.0  # of a size: both must be passed, the second in MB
 WARM = 0.25  # share of the time that warms up
+RESULT = Path(__file__).with_name("soak.json")
+KEPT = 240  # samples in the result, at equal distances
 Sample = dict[str, float]
+COMMANDS = {
+    "train": "train --data LOG --out RUNS/outside --preset mind --steps 6 --evaluate-every 3"
+    " --batch 32 --negatives 32 --width 8 --hidden 8 --metric hit_rate@10 --quiet",
+    "evaluate": "evaluate RUNS/kept --json",
+    "recall": "recall RUNS/kept --all-users --output RUNS/lists.tsv",
+    "export": "export RUNS/kept --to vectors --format npy --output RUNS/vectors",
+    "study": "study RUNS/kept --plain",
+}
+"""Name -> words of a command; one is called in each cycle, in turn."""
+COMMAND = """
+import atexit, re, sys
+from mindref.cli import main
+
+@atexit.register
+def write_peak():  # the largest RSS in the usage of a child has that of its parent, too
+    status = open("/proc/self/status", encoding="ascii", errors="replace").read()
+    open(sys.argv[1], "w", encoding="ascii").write(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+
+main(sys.argv[2:])
+"""
+LEFT = ("outside", "lists.tsv", "vectors")  # what commands write; removed after each cycle
 
 
 def main() -> int:
-    minutes = float(sys.argv[1]) if sys.argv[1:] else 60.0
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("minutes", type=float, nargs="?", default=60.0)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        samples = soak(Path(name), 60 * minutes)
+        samples = soak(Path(name), 60 * given.minutes)
     rows = verdict(samples)
-    print(f"{len(samples)} cycles, {minutes:g} minutes")
+    print(f"{len(samples)} cycles, {given.minutes:g} minutes")
     for row in rows:
         print("{name:<24} {before:>10.1f} {after:>10.1f}  {word}".format(**row))
+    if given.write:
+        write(samples, rows)
     return int(any(row["word"] == "GROWS" for row in rows))
+
+
+def write(samples: Sequence[Sample], rows: Sequence[dict[str, object]]) -> None:
+    """Write some of the samples, and the verdict."""
+    last = len(samples) - 1
+    places = sorted({round(i * last / (KEPT - 1)) for i in range(KEPT)})
+    some = [{name: round(x, 1) for name, x in samples[i].items()} for i in places]
+    machine = {name: x for name, x in machine_facts().items() if name in ("cpu", "cores")}
+    result = {"machine": machine, "cycles": len(samples), "verdict": list(rows), "samples": some}
+    RESULT.write_text(json.dumps(result, indent=0) + "\n", encoding="utf-8")
 
 
 def soak(folder: Path, seconds: float) -> list[Sample]:
@@ -47,18 +90,50 @@ def soak(folder: Path, seconds: float) -> list[Sample]:
     os.environ["NUMBA_CACHE_DIR"] = str(places[2])
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
     samples, began = list[Sample](), time.monotonic()
+    sizes: Sample = {}
+    call_command("train", folder / "shop.inter", places[1])
+    (places[1] / "outside").rename(places[1] / "kept")
     while time.monotonic() < began + seconds or len(samples) < 4:
         cycle(folder / "shop.inter", places[1], len(samples))
-        samples.append({"seconds": time.monotonic() - began, **measured(places)})
+        command = list(COMMANDS)[len(samples) % len(COMMANDS)]
+        sizes[f"MB of {command}"] = call_command(command, folder / "shop.inter", places[1])
+        remove_results(places[1])
+        if len(sizes) < len(COMMANDS):  # the first sample has a size of each command
+            sizes |= {f"MB of {x}": call_command(x, folder / "shop.inter", places[1])
+                      for x in COMMANDS if f"MB of {x}" not in sizes}  # fmt: skip
+            remove_results(places[1])
+        samples.append({"seconds": time.monotonic() - began, **sizes, **measured(places)})
     return samples
 
 
+def call_command(name: str, log: Path, runs: Path) -> float:
+    """Call a command in a child process; return its largest RSS in MB. Raises if it fails."""
+    words = COMMANDS[name].replace("LOG", str(log)).replace("RUNS", str(runs)).split()
+    peak = runs / "peak"
+    done = run_python("-c", COMMAND, peak, *words)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr}")
+    size = int(peak.read_text(encoding="ascii")) / 1024
+    peak.unlink()
+    return size
+
+
+def remove_results(runs: Path) -> None:
+    """Remove what the commands have written."""
+    for name in LEFT:
+        path = runs / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+
+
 def cycle(log: Path, runs: Path, number: int) -> None:
-    """Train, evaluate, recall and export within this process; leave nothing on disk."""
+    """Train, evaluate, recall, export and study within this process; leave nothing on disk."""
     import mindref
     from mindref.recommender import sharding
     from mindref.recommender.evaluate_run import evaluate_run
     from mindref.recommender.export import export_run
+    from mindref.study.traced_user import open_traced_user
 
     run = runs / "inside"
     settings = {"steps": 12, "evaluate_every": 4, "batch": 32, "negatives": 32, "width": 8}
@@ -69,10 +144,11 @@ def cycle(log: Path, runs: Path, number: int) -> None:
     assert len(served.recommend(user=served.served.log.user_ids[0], n=5)) == 5
     evaluate_run(run, list_lengths=(10,))
     for kind in ("auto", "annoy", "faiss-flat"):
-        sharding.recall_all(run, runs / "lists.tsv", kind=kind)
+        sharding.recall_all(run, runs / "inside.tsv", kind=kind)
     export_run(run, "onnx", run / "export", users=20)
+    assert open_traced_user(run, None, "median").trace.to_json()
     shutil.rmtree(run)
-    (runs / "lists.tsv").unlink()
+    (runs / "inside.tsv").unlink()
 
 
 def measured(places: Sequence[Path]) -> Sample:

@@ -17,6 +17,7 @@ LISTS = (REGISTRY, "data.protocols")
 # what a layer may import, beside itself; in the order of the data flow
 LAYERS = [
     {"errors"},
+    {"arguments"},
     {"data.protocols"},
     {"presets", "settings"},
     {"models.registry"},

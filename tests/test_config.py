@@ -14,7 +14,7 @@ from mindref.models.registry import families_using
 from mindref.presets import PRESETS
 from tests import spec_pages
 
-HUGE = "that is too large to print"
+HUGE = "that cannot be printed"
 A_LIST = "a list, or values separated by commas"
 WIDTHS = "hidden: expected at most 64 widths from 1 to 65,536"
 DEFAULT = Config.of("mind")

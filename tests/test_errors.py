@@ -25,10 +25,10 @@ def test_a_long_value_is_cut():
 
 
 def test_an_integer_too_long_to_print_is_described():
-    assert say("x", "a", 10**5000) == "x: expected a, got int that is too large to print"
+    assert say("x", "a", 10**5000) == "x: expected a, got int that cannot be printed"
     deep = []
     for _ in range(5000):
         deep = [deep]
     for value in ([10**5000], deep):
-        assert value_text(value, quoted=True) == "list that is too large to print"
+        assert value_text(value, quoted=True) == "list that cannot be printed"
     assert value_text("é", quoted=True) == "'é'"

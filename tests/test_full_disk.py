@@ -184,7 +184,7 @@ def test_a_stream_on_a_full_disk(place, stream):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     words = [sys.executable, "-m", "mindref", "recall", str(place / "run"), "--all-users"]
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
         done = subprocess.run(words, env=environment(), text=True, check=False, **streams)
     if stream == "stderr":

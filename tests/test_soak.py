@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.pictures import soak as picture
 from tests.soak import verdict
+
+SECONDS = 105 * 60  # of the shortest soak whose picture is shown
 
 NUMBER, SIZE = "threads", "MB of this process"
 
@@ -35,6 +38,12 @@ def test_growth(name, values, grows):
     samples = [{"seconds": at, name: x} for at, x in enumerate(values, start=1)]
     (row,) = verdict(samples)
     assert (row["name"], row["word"]) == (name, "GROWS" if grows else "")
+
+
+def test_the_picture_is_of_a_long_soak_in_which_nothing_grew():
+    content = picture.read()
+    assert [row["name"] for row in content["verdict"] if row["word"]] == []
+    assert content["samples"][-1]["seconds"] >= SECONDS
 
 
 def test_every_number_has_a_row_and_the_time_has_none():

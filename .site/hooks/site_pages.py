@@ -24,6 +24,7 @@ PAGES = {
     "backends/jax/README.md": "backends/jax.md",
     "mindref/study/exercises/README.md": "exercises.md",
     ".github/CONTRIBUTING.md": "contributing.md",
+    ".github/SECURITY.md": "vulnerabilities.md",
 }
 """Path in the repository -> path on the site, for files outside specs/."""
 

@@ -32,8 +32,10 @@ import click
 
 import mindref
 from mindref.cli import signals
-from mindref.cli.stderr import print_stderr
-from mindref.errors import MindrefError, say
+from mindref.cli.streams import print_stderr
+from mindref.cli.system_errors import system_error_message
+from mindref.errors import MindrefError, printable
+from mindref.process.announcements import listen
 
 COMMANDS = (
     "train",
@@ -111,7 +113,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        with detect_closed_output(), announce_compilation(COMPILING):
+        with detect_closed_output(), announce_compilation(COMPILING), listen(print_stderr):
             return super().invoke(ctx)
 
 
@@ -126,6 +128,8 @@ def mindref_group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its exit code."""
+    if sys.stdout is None:  # closed before Python started: results have no reader
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open to the end
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a title must not cause an error
     try:
@@ -142,40 +146,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         exit_process(error.exit_code)
     except MindrefError as error:
         exit_process(2, f"Error: {error}")
-    except MemoryError as error:
-        todo = "lower --batch, --window, --width or --top, or raise the memory limit"
-        got = str(error) or "none"
-        exit_process(2, f"Error: {say('memory', 'room for the arrays', got, todo)}")
     except Exception as error:
         exit_on_unexpected(error)
 
 
 def exit_on_unexpected(error: Exception) -> NoReturn:
-    """Exit for an error that no command expects: out of resources (2) or a bug (70)."""
+    """Exit for an error that no command expects: one of the system (2), or a bug (70)."""
     if isinstance(error.__context__, KeyboardInterrupt):  # click failed to print its abort message
         exit_process(signals.signal_exit_code(error.__context__))
-    if isinstance(error, OSError) and (message := disk_full_message(error)):
+    if message := system_error_message(error):
         exit_process(2, f"Error: {message}")
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):  # faults-R13
-        todo = "raise the limit with ulimit -u or -v, or lower --threads"
-        exit_process(2, f"Error: {say('threads', 'one more thread', 'none', todo)}")
     if os.environ.get("MINDREF_TRACEBACK") == "1":
         raise error
     cause = " ".join(f"{type(error).__name__}: {error}".split())
     todo = "please report it, with the output of the same command under MINDREF_TRACEBACK=1"
     todo += " and the output of mindref doctor"
     exit_process(70, f"Error: {cause}; this is a bug in mindref: {todo}")
-
-
-def disk_full_message(error: OSError) -> str:
-    """Return the message for a full disk or quota, "" for any other error."""
-    from mindref.run.atomic import FULL, TODO
-
-    if error.errno not in FULL:
-        return ""
-    reason = error.strerror or str(error)
-    location = str(error.filename or "standard output")
-    return say(location, "a writable location", reason, TODO)
 
 
 def exit_process(code: int, line: str = "") -> NoReturn:
@@ -185,7 +171,7 @@ def exit_process(code: int, line: str = "") -> NoReturn:
             continue
         try:
             if text:
-                click.echo(text, file=stream)
+                click.echo(printable(text, keep="\n"), file=stream)
             stream.flush()
         except OSError:  # faults-R11
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from mindref.cli.bench import split_names
 from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
+from mindref.cli.streams import print_json
 from mindref.cli.tables import print_table
 
 
@@ -45,7 +45,7 @@ def ablate_command(studies: str, listed: bool, **options: Any) -> int:
 def show_studies(studies: Any, as_json: bool) -> None:
     """Print name, title, question and arms of the studies."""
     if as_json:
-        click.echo(json.dumps([study._asdict() for study in studies]))
+        print_json([study._asdict() for study in studies])
         return
     rows = []
     for study in studies:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from mindref.cli.settings import json_option
+from mindref.cli.streams import print_json, print_stdout
 
 
 @click.command("backends", short_help="List the installed backends.")
@@ -20,8 +19,8 @@ def backends_command(as_json: bool) -> None:
 
     rows = [describe_backend(name) for name in sorted(list_backends())]
     if as_json:
-        click.echo(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         status = ", ".join(row["levels"]) if row["usable"] else f"not usable: {row['reason']}"
-        click.echo(f"{row['name']:<12} {status}")
+        print_stdout(f"{row['name']:<12} {status}")

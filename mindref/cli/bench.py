@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from click.core import ParameterSource
 
 from mindref.bench.choices import FRAMEWORK_STEPS, MODELS, SCALED_SETTINGS, TASKS
 from mindref.cli import settings
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_json, print_stderr
 from mindref.errors import ConfigError, say
 from mindref.process.threads import usable_cores
 from mindref.run.output_files import Inputs
@@ -224,7 +223,7 @@ def print_result(result: dict[str, Any], as_json: bool, picture: Path | None) ->
     from mindref.bench import report
 
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
     else:
         from rich.console import Console
 

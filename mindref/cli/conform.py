@@ -11,6 +11,7 @@ import click
 
 from mindref.cli import settings, signals
 from mindref.cli.conform_progress import conformance_progress
+from mindref.cli.streams import print_stdout
 from mindref.errors import BackendError
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class ReportWriter(NamedTuple):
             save_reports(report, content, self.files)
         finally:  # print the report even if it cannot be written, for example to a full disk
             if self.as_json:
-                click.echo(json_report.json_text(content), nl=False)
+                print_stdout(json_report.json_text(content), end="")
             else:
                 lines = diff.change_lines(changes, self.older, content) if self.older else []
                 print_conformance(report, list(lines))

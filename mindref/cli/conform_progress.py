@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from mindref.cli.settings import json_option
+from mindref.cli.streams import print_json, print_stdout
 
 if TYPE_CHECKING:
-    from mindref.doctor.checks import Finding
+    from mindref.doctor.finding import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -33,7 +33,7 @@ def doctor_command(limit: int, as_json: bool) -> int:
 
     findings = examine.examine(limit)
     if as_json:
-        click.echo(json.dumps(examine.report_json(findings)))
+        print_json(examine.report_json(findings))
     else:
         print_findings(findings)
     return 0 if examine.installation_works(findings) else 1
@@ -48,7 +48,7 @@ def print_findings(findings: list[Finding]) -> None:
         from mindref.cli.tables import show_table
     except Exception:  # rich itself may be broken
         for finding in findings:
-            click.echo(f"{finding.name:<16} {finding.state:<8} {finding.summary}")
+            print_stdout(f"{finding.name:<16} {finding.state:<8} {finding.summary}")
     else:
         table = Table(box=None, pad_edge=False)
         for name in ("subject", "state", "summary"):
@@ -60,7 +60,7 @@ def print_findings(findings: list[Finding]) -> None:
     not_ok = [finding for finding in findings if finding.state != "ok"]
     problems = sum(finding.state == "problem" for finding in not_ok)
     for finding in not_ok:
-        click.echo(f"{finding.state}: {finding.name}: {finding.todo}")
+        print_stdout(f"{finding.state}: {finding.name}: {finding.todo}")
     verdict = f"mindref does not work here; problems: {problems}" if problems else ""
     notes = len(not_ok) - problems
-    click.echo(f"{verdict or 'mindref works here'}; notes: {notes}")
+    print_stdout(f"{verdict or 'mindref works here'}; notes: {notes}")

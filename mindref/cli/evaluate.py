@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ import click
 
 from mindref.cli import reranker, run_settings, settings
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.stderr import print_as_warnings, warn_unfinished
+from mindref.cli.streams import print_as_warnings, print_json, print_stdout, warn_unfinished
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
-from mindref.evaluation.list_lengths import LIST_LENGTHS
+from mindref.evaluation.list_lengths import LIST_LENGTHS, LONGEST
 
 READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
 """Option of a file that the command reads -> parameter."""
@@ -37,7 +36,7 @@ READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
 )  # fmt: skip
 @click.option(
     "--at", "lengths", default=",".join(map(str, LIST_LENGTHS)), show_default=True,
-    metavar="N,N,...", help="Values of n for top-n metrics, each from 1.",
+    metavar="N,N,...", help="Values of n for top-n metrics, each from 1 to 100000.",
 )  # fmt: skip
 @click.option(
     "--max-cases", type=click.IntRange(0), metavar="N",
@@ -103,7 +102,7 @@ def evaluate_command(
     report = evaluate_run(run, reading=reading, **inputs)
     print_as_warnings(report["warnings"])
     if as_json:
-        click.echo(json.dumps(report))
+        print_json(report)
         return
     from mindref.cli import progress
     from mindref.cli.report_lines import report_lines
@@ -111,15 +110,14 @@ def evaluate_command(
     progress.print_metrics(report["metrics"][cases], report["cases"], cases)
     progress.print_history_table(report["by_history_length"])
     for line in report_lines(report):
-        click.echo(line)
+        print_stdout(line)
 
 
 def parse_lengths(option: str, text: str) -> list[int]:
     """Return the numbers of a comma-separated list. Raises ConfigError."""
-    try:
-        lengths = [int(word) for word in text.split(",")]
-    except ValueError:
-        lengths = []
-    if not lengths or min(lengths) < 1:
-        raise ConfigError(say(option, "positive integers, comma separated", repr(text)))
+    words = [word.strip() for word in text.split(",")]
+    lengths = [int(word) for word in words if word.isdecimal() and len(word) < 10]
+    if len(lengths) < len(words) or not all(1 <= length <= LONGEST for length in lengths):
+        expected = f"integers from 1 to {LONGEST}, comma separated"
+        raise ConfigError(say(option, expected, repr(text)))
     return lengths

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -15,12 +14,13 @@ from mindref.cli.bench import check_picture
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, stop_on_signals
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_json, print_stderr, print_stdout
 from mindref.cli.tables import print_table
 from mindref.config import Config
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.presets import default_protocol
+from mindref.run.files import check_tree
 
 if TYPE_CHECKING:
     from mindref.experiments.runs import ExperimentRuns
@@ -123,6 +123,7 @@ class ExperimentRequest:
             got = ", ".join(self.reading)
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
         settings.check_writable("--out", out)
+        check_tree(out)  # security-R4
         inputs = {
             "DATA": self.options["data"],
             "the item file": self.reading.get("item_file"),
@@ -181,13 +182,13 @@ class ExperimentRequest:
         if options["picture"] is not None:
             plot.draw_result(result, options["picture"])
         if options["as_json"]:
-            click.echo(json.dumps(result))
+            print_json(result)
         else:
             for table in tables.result_tables(result):
-                click.echo(table.title)  # rich would wrap it at the width of the table
+                print_stdout(table.title)  # rich would wrap it at the width of the table
                 print_table(table.heads, table.rows, width=FILE_WIDTH)
                 for note in table.notes:
-                    click.echo(note)
+                    print_stdout(note)
                 if table.command:
-                    click.echo(f"best settings: {table.command}")
-            click.echo(f"result: {file}")
+                    print_stdout(f"best settings: {table.command}")
+            print_stdout(f"result: {file}")

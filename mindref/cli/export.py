@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import click
 
 from mindref.cli import run_settings, settings
-from mindref.cli.stderr import print_stderr
-from mindref.errors import printable
+from mindref.cli.streams import print_json, print_stderr, print_stdout
 
 KINDS = ("onnx", "torch")
 VECTORS = "vectors"
@@ -98,12 +96,12 @@ def export_command(
         if as_json:
             facts = error.verdict._asdict().items()  # null for a number that is not finite
             finite = {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts}
-            click.echo(json.dumps({"checked": finite}))
+            print_json({"checked": finite})
         return 1
     for line in result["warnings"]:
         print_stderr(line)
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
         return 0
     print_export(result, output)
     return 0
@@ -117,9 +115,9 @@ def write_vectors(
 
     result = export_vectors(run, output, form=form, all_users=all_users, data=data)
     for line in result["warnings"]:
-        print_stderr(printable(line))
+        print_stderr(line)
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(result)
         return
     print_files(result)
     items, width = result["items"]["shape"]
@@ -128,22 +126,22 @@ def write_vectors(
         rows += "; {interests:,} interests and {behaviours:,} behaviours of {users:,} users".format(
             **users
         )
-    click.echo(f"{rows}\nexport: {output}")
+    print_stdout(f"{rows}\nexport: {output}")
 
 
 def print_files(result: dict[str, Any]) -> None:
     """Print the names and sizes of the files."""
     for name, file in result["files"].items():
-        click.echo(f"{name:<20} {file['bytes']:>12,} bytes")
+        print_stdout(f"{name:<20} {file['bytes']:>12,} bytes")
 
 
 def print_export(result: dict[str, Any], output: Path) -> None:
     """Print the files, and the difference between the tower and the reference."""
     print_files(result)
     checked = result["checked"]
-    click.echo(
+    print_stdout(
         f"checked on {checked['users']:,} {checked['histories']} and one empty history: largest"
         f" difference from the reference {checked['difference']:.1e} of a user's largest entry"
         f" (allowed: {checked['allowed']:.1e})"
     )
-    click.echo(f"export: {output}")
+    print_stdout(f"export: {output}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from mindref.cli.settings import json_option
+from mindref.cli.streams import print_json, print_stdout
+from mindref.process.environment import check_thread_variables
 from mindref.process.memory import check_memory
 
 
@@ -20,12 +20,13 @@ def indexes_command(as_json: bool) -> None:
     """
     from mindref.recall import registry
 
+    check_thread_variables()
     check_memory()  # importing a library without enough memory may end the process
 
     rows = [{"name": "exact", "usable": True, "version": None, "order": 0}]
     rows += [registry.describe_plugin(kind) for kind in sorted(registry.installed_plugins())]
     if as_json:
-        click.echo(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         if row["usable"]:
@@ -33,4 +34,4 @@ def indexes_command(as_json: bool) -> None:
             text = f"{row['version'] or 'built in'}, {when}"
         else:
             text = f"not usable: {row['reason']}"
-        click.echo(f"{row['name']:<12} {text}")
+        print_stdout(f"{row['name']:<12} {text}")

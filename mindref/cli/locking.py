@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_stderr
 from mindref.run import atomic, lock
 
 

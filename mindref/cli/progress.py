@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import click
-
 from mindref.cli.signals import StopRequest
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_stderr, print_stdout
 from mindref.cli.tables import print_table
 from mindref.models.family import family_of
 from mindref.recommender.training_run import Hooks
@@ -218,7 +216,7 @@ def print_metrics(metrics: Mapping[str, Any], cases: int, which: str = "test") -
 def print_gains(report: Mapping[str, Any]) -> None:
     """Print the metrics with the order of recall and of DIN, and the difference."""
     if report["all"] is None:
-        click.echo("no test case has its target among the candidates: there is no metric")
+        print_stdout("no test case has its target among the candidates: there is no metric")
         return
     orders = ("before", "after", "gain")
     rows = [
@@ -230,7 +228,7 @@ def print_gains(report: Mapping[str, Any]) -> None:
     title = f"{report['candidates']} candidates per case; 95 % bootstrap intervals"
     print_table(heads, rows, title=title, left=2, no_wrap=True)
     all_cases, within = (f"{report[part]['cases']:,}" for part in ("all", "within"))
-    click.echo(
+    print_stdout(
         f"all: {all_cases} test cases with a target; within: the {within} cases whose target is"
         " among the candidates"
     )

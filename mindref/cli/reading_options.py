@@ -10,6 +10,7 @@ import click
 from mindref.cli.settings import FILE
 from mindref.data.formats import FORMATS
 from mindref.errors import ConfigError, say
+from mindref.run.files import real_path
 
 OPTIONS = (
     click.option(
@@ -109,7 +110,7 @@ def take_reading(options: dict[str, Any]) -> dict[str, Any]:
     reading = {name: options.pop(name) for name in PLAIN}
     for name in ("item_file", "user_file"):
         path = options.pop(name)
-        reading[name] = None if path is None else str(path.resolve())
+        reading[name] = None if path is None else str(real_path(path))
     for name in ("keep_duplicates", "keep_unused_items"):
         reading[name] = options.pop(name) or None
     columns = {name: value for name, value in columns.items() if value not in (None, {})}

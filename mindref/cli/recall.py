@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from mindref.cli import list_options, run_settings, settings
-from mindref.cli.stderr import print_stderr, warn_unfinished
-from mindref.errors import ConfigError, printable, say
+from mindref.cli.streams import print_stderr, warn_unfinished
+from mindref.errors import ConfigError, say
 
 FORMATS = ("table", "tsv", "jsonl")
 
@@ -111,7 +111,7 @@ def recall_command(
         from mindref.recommender.sharding import recall_all
 
         for line in recall_all(run[0], output, form=form, shard=number, **query):
-            print_stderr(printable(line))
+            print_stderr(line)
     else:
         from mindref.recommender.item_lists import read_list_files
 
@@ -143,7 +143,7 @@ def print_lists(run: Path, output: Path | None, form: str, query: dict[str, Any]
 
     answers = recall_lists(run, **query)
     for line in answers.warnings:
-        print_stderr(printable(line))
+        print_stderr(line)
     if output is not None:
         for line in lists.save_lists(output, answers, answers.index, form):
             print_stderr(line)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from mindref.cli.locking import lock_folder
 from mindref.cli.run_settings import read_run_config, run_backend, run_threads
@@ -17,6 +14,7 @@ from mindref.cli.settings import (
     read_settings_file,
     set_threads,
 )
+from mindref.cli.streams import print_json, print_stdout
 from mindref.cli.tracking import load_trackers
 from mindref.config import Config
 from mindref.errors import ConfigError, say
@@ -154,10 +152,10 @@ def print_evaluation(
 
         report = load_rerank_report(run)
     if as_json:
-        click.echo(json.dumps(report))
+        print_json(report)
     elif indexable:
         for line in indexability_lines(report):
-            click.echo(line)
+            print_stdout(line)
     else:
         from mindref.cli.progress import print_gains
 

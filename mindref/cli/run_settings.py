@@ -10,13 +10,21 @@ from mindref.models.registry import is_reranker
 from mindref.process.threads import THREADED_BACKEND, cores_per_process, is_multiprocess
 from mindref.run.files import check_folder, read_json
 
+MISSING = (FileNotFoundError, NotADirectoryError)
+
 
 def read_run_config(run: Path) -> dict[str, Any]:
-    """Return config.json of a run. An unreadable file gives {}; a later check reports it."""
+    """Return config.json of a run. A missing or damaged file gives {}; a later check reports it.
+
+    Raises RunError or OSError if the file cannot be read: its number of threads is not known.
+    """
     try:
         check_folder(run)
         config = read_json(run / "config.json", "the configuration of a run", "")
-    except (OSError, MindrefError):
+    except (OSError, MindrefError) as error:
+        reason = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(reason, OSError) and not isinstance(reason, MISSING):
+            raise  # faults-R18
         return {}
     return config if isinstance(config, dict) else {}
 

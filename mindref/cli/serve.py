@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from mindref.cli import list_options, run_settings, settings, signals
-from mindref.cli.stderr import print_stderr
-from mindref.errors import printable
+from mindref.cli.streams import print_stderr, print_stdout
 from mindref.process.threads import usable_cores
 
 
@@ -53,12 +52,9 @@ def serve_command(
     settings.set_threads(1, backend or run_settings.run_backend(run))  # one thread for each request
     from mindref.service.server import load_service, run_server
 
-    def log(line: str) -> None:
-        print_stderr(printable(line))
-
     with (
         load_service(
-            run, host=host, port=port, kind=kind, log=log, backend=backend, device=device
+            run, host=host, port=port, kind=kind, log=print_stderr, backend=backend, device=device
         ) as loaded,
         signals.stop_on_signals() as stop,
     ):
@@ -66,8 +62,8 @@ def serve_command(
             loaded,
             threads or usable_cores(),
             stop,
-            lambda url: click.echo(f"serving {run} at {url}"),
-            log,
+            lambda url: print_stdout(f"serving {run} at {url}"),
+            print_stderr,
         )
     print_stderr("Stopped.")
     return stop.code

@@ -18,6 +18,7 @@ from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RERANK_FAMILIES, families_using
 from mindref.presets import AUTO, PRESETS
+from mindref.process.environment import POOL_VARIABLE, check_thread_variables
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
     BLAS_THREAD_VARIABLES,
@@ -26,6 +27,7 @@ from mindref.process.threads import (
     is_multiprocess,
     usable_cores,
 )
+from mindref.run.input_files import read_input_text
 from mindref.run.output_files import Inputs, check_output, run_inputs
 
 DIN = RERANK_FAMILIES[0]
@@ -145,7 +147,7 @@ def read_settings_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(read_input_text("--config", path))
     except (OSError, ValueError, RecursionError) as error:  # an integer may be too long for Python
         raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
     for name in NOT_SETTINGS:
@@ -203,14 +205,15 @@ def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
     equal share of the cores for each of several processes.
     """
     check_memory()
+    check_thread_variables()
     if threads is None and backend != THREADED_BACKEND and is_multiprocess():
         text = os.environ.get(BLAS_THREAD_VARIABLES[0]) or str(cores_per_process())
         threads = int(text) if text.isdecimal() else None  # torchrun set the other variables to 1
-    own_pool, variable = backend == THREADED_BACKEND, os.environ.get("MINDREF_THREADS", "")
+    own_pool, variable = backend == THREADED_BACKEND, os.environ.get(POOL_VARIABLE, "")
     if not own_pool:
-        os.environ["MINDREF_THREADS"] = "1"
-    elif threads is not None or not variable:  # the value is checked when it is used
-        os.environ["MINDREF_THREADS"] = str(threads or usable_cores())
+        os.environ[POOL_VARIABLE] = "1"
+    elif threads is not None or not variable:
+        os.environ[POOL_VARIABLE] = str(threads or usable_cores())
     for name in BLAS_THREAD_VARIABLES:
         if own_pool:
             os.environ[name] = "1"

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from mindref.cli import list_options, settings
-from mindref.cli.stderr import print_stderr
-from mindref.errors import printable
+from mindref.cli.streams import print_stderr
 
 FORMATS = ("table", "tsv")
 
@@ -55,7 +54,7 @@ def similar_command(
 
     answer, lines = similar_of_run(run, item, n, *read_list_files(only, exclude))
     for line in lines:
-        print_stderr(printable(line))
+        print_stderr(line)
     if output is None:
         lists.write_similar(sys.stdout, answer, form)
         return

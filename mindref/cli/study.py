@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from mindref.cli import settings
+from mindref.cli.streams import print_stdout
 from mindref.errors import ConfigError, say
+from mindref.run.input_files import read_input_text
 from mindref.run.output_files import Inputs
 from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
@@ -146,7 +148,7 @@ def show_user(run: Path | None, data: Path | None, user: str, views: dict[str, A
     commands = read_script(views["script"])
     subject = open_traced_user(run, data, user or "median")
     if str(views["json_to"]) == "-":
-        click.echo(subject.trace.to_json(), nl=False)
+        print_stdout(subject.trace.to_json(), end="")
         return
     if views["json_to"]:
         from mindref.run import atomic
@@ -173,7 +175,7 @@ def read_script(script: Path | None) -> list[str] | None:
     if script is None or str(script) == "-":
         return None
     try:
-        return script.read_text(encoding="utf-8").splitlines()
+        return read_input_text("--script", script).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(say("--script", "a text file", f"{script}: {error}")) from error
 
@@ -186,7 +188,7 @@ def write_html(path: Path, folder: Path, request: tuple[Any, Any, Any, Any]) -> 
 
     users = make_page_users(*request, Workspace(folder))
     write_page([user.trace for user in users], path, derived=[user.derived for user in users])
-    click.echo(f"wrote {path}: open it in a browser, no network is needed")
+    print_stdout(f"wrote {path}: open it in a browser, no network is needed")
 
 
 def draw_case_study(
@@ -199,4 +201,4 @@ def draw_case_study(
     world, single = case_study.open_case_models(run, baseline, data)
     chosen = case_study.make_case_study(world, single, users or case_study.RULES)
     case_study.write_case_study(path, chosen)
-    click.echo(f"wrote {path}: {', '.join(each.user for each in chosen.users)}")
+    print_stdout(f"wrote {path}: {', '.join(each.user for each in chosen.users)}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mindref.cli.locking import release_locks
 from mindref.cli.signals import EndedBySignal, signal_exit_code, stop_on_signals
-from mindref.cli.stderr import print_stderr, trust_option
+from mindref.cli.streams import print_stderr, trust_option
 from mindref.errors import MindrefError
 from mindref.training.distributed import FailedElsewhere, ProcessLost, Ranks
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_stderr
 
 if TYPE_CHECKING:
     from mindref.recommender.trackers import TrackerCallback

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mindref.cli import earlier, reranker, run_settings, settings
+from mindref.cli.dry_run import print_dry_run, reject_dry_run
 from mindref.cli.locking import lock_folder
+from mindref.cli.new_training import choose_run_directory, new_trainer
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.stderr import print_stderr
+from mindref.cli.streams import print_stderr
 from mindref.cli.torchrun import (
     exit_immediately,
     explain_lost_process,
@@ -23,8 +23,7 @@ from mindref.cli.torchrun import (
     train_silently,
 )
 from mindref.cli.tracking import load_trackers, track_option
-from mindref.cli.training_output import print_reading, train_and_report
-from mindref.config import Config
+from mindref.cli.training_output import train_and_report
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.models.registry import is_reranker
@@ -34,8 +33,7 @@ from mindref.training.distributed import Ranks, join_ranks
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
-    from mindref.recommender.earlier_run import TrainingPlan
-    from mindref.recommender.trainer import Hooks, Trainer
+    from mindref.recommender.trainer import Trainer
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
@@ -68,6 +66,11 @@ if TYPE_CHECKING:
 @partial(settings.settings_options, trains=True)
 @settings.device_option
 @settings.threads_option
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Read and split the log, print what would be trained and written with an estimate of the"
+    " memory, and train nothing.",
+)  # fmt: skip
 @settings.quiet_option
 @settings.json_option
 @first_process_reports
@@ -82,6 +85,7 @@ def train_command(
     config_file: Path | None,
     device: str,
     threads: int | None,
+    dry_run: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -102,6 +106,8 @@ def train_command(
     reading = take_reading(options)
     begin = earlier.take_earlier(options)
     choices = {"split": protocol, "exclude_seen": exclude_seen, "preset": preset, **begin}
+    if dry_run and (resume is not None or is_reranker(options["model"])):
+        reject_dry_run("--resume" if resume is not None else "--model din")
     if resume is not None:
         changes = {**choices, "out": out, "config": config_file, **options}
         inputs: dict[str, Any] = {"data": data, "device": device, "quiet": quiet}
@@ -127,6 +133,9 @@ def train_command(
     inputs = {"protocol": protocol, "exclude_seen": exclude_seen, **begin}
     plan = plan_training(preset_name, changes, data, reading, **inputs)
     backend, ranks = join_processes(name, device, quiet)
+    if dry_run:
+        inputs = {"ranks": ranks, "as_json": as_json}
+        return print_dry_run(plan, changes, out, backend, **inputs)
     inputs = {"device": device, "ranks": ranks, "backend": backend, "quiet": quiet}
     make = partial(new_trainer, plan, changes, out, **inputs)
     return run_training(make_trainer(ranks, make, create_run), quiet, as_json)
@@ -195,83 +204,6 @@ def join_processes(name: str, device: str, quiet: bool) -> tuple[Backend, Ranks]
     return backend, ranks
 
 
-def new_trainer(
-    plan: TrainingPlan,
-    changes: dict[str, Any],
-    out: Path | None,
-    *,
-    ranks: Ranks,
-    backend: Backend,
-    quiet: bool,
-    device: str,
-) -> Trainer:
-    """Return a trainer for a new run: check the settings, read the log.
-
-    If the plan has no settings, a preset with `changes` is chosen.
-    """
-    from mindref.models.family import check_trainable
-    from mindref.recommender import preset_choice
-    from mindref.recommender.evaluate_run import parse_metric
-    from mindref.recommender.trainer import Trainer
-
-    run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
-    several = ranks.several
-    for config in plan.configs.values():
-        check_trainable(backend, config, several=several)  # model-R39
-    if plan.configs:
-        candidates = preset_choice.Candidates(plan.configs)
-    else:
-        candidates = preset_choice.find_candidates(changes, backend, several=several)
-    for config in candidates.configs.values():
-        parse_metric(config.metric)
-    # all candidates have the same features
-    loaded = plan.source.read(next(iter(candidates.configs.values())))
-    if ranks.first:
-        print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    inputs: dict[str, Any] = {"exclude_seen": plan.exclude_seen, "device": device, "ranks": ranks}
-    inputs |= {"backend": backend, "start": plan.start}
-
-    lock_once = cache(partial(lock_folder, run, make=True))
-
-    def make(config: Config) -> Trainer:
-        # rejects invalid settings
-        trainer = Trainer(plan.source, loaded, plan.protocol, config, **inputs)
-        if ranks.first and len(candidates.configs) > 1:
-            lock_once()
-        return trainer
-
-    show = partial(show_candidate, quiet=quiet or not ranks.first)
-    trainer, choice = preset_choice.choose_preset(candidates, make, show)
-    if choice.reason and ranks.first and not quiet:
-        print_stderr(f"preset {choice.preset}: {choice.reason}")
-    if plan.start is not None and ranks.first and not quiet:
-        print_stderr(earlier.start_line(plan.start.run, trainer.start))
-    trainer.run, trainer.preset_choice = run, choice.to_dict()
-    return trainer
-
-
-@contextmanager
-def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> Iterator[Hooks]:
-    """Show the progress of a candidate preset on standard error."""
-    from mindref.cli import progress
-    from mindref.cli.signals import StopRequest
-
-    if not quiet:
-        print_stderr(f"candidate {preset}")
-    with progress.show_progress(trainer.config, 0, quiet, StopRequest()) as hooks:
-        yield hooks
-
-
-def choose_run_directory(out: Path | None) -> Path:
-    """Return the run directory to create. Raises RunError or ConfigError if it is not usable."""
-    from mindref.run.folder import check_free
-
-    run = out or next_run_directory(Path("runs"))
-    check_free(run)
-    settings.check_writable("--out", run)
-    return run
-
-
 def run_training(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     """Train in one process or in several; return the exit code."""
     if not trainer.ranks.first:
@@ -281,12 +213,6 @@ def run_training(trainer: Trainer, quiet: bool, as_json: bool) -> int:
     if trainer.ranks.several:
         exit_immediately(code)
     return code
-
-
-def next_run_directory(folder: Path) -> Path:
-    """Return runs/NNN with the next number after the existing runs, from 001."""
-    taken = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
-    return folder / f"{max(taken, default=0) + 1:03d}"
 
 
 def reject_changed_settings(options: dict[str, Any], reading: dict[str, Any]) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from mindref.cli.signals import ignore_signals, signal_exit_code, stop_on_signals
-from mindref.cli.stderr import (
+from mindref.cli.signals import (
+    StopRequest,
+    ignore_signals,
+    signal_exit_code,
+    stop_on_signals,
+)
+from mindref.cli.streams import (
     example_user_option,
     print_as_warnings,
+    print_json,
     print_stderr,
+    print_stdout,
     trust_option,
 )
 from mindref.cli.torchrun import resume_hint
 from mindref.cli.tracking import loaded_trackers
-from mindref.errors import printable
 
 if TYPE_CHECKING:
     from mindref.recommender.training_run import TrainingRun
@@ -38,13 +42,16 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
     step, used = trainer.state.moments.step, trainer.state.time.seconds
     events = TrainingEvents(loaded_trackers())
     print_as_warnings(trainer.warnings)
+    is_finished = False
     try:
         with training_events(trainer, events):
             with (
-                stop_on_signals() as stop,
+                stop_requests(trainer) as stop,
                 progress.show_progress(trainer.config, step, quiet, stop, used) as hooks,
             ):
                 is_finished = events.train(trainer, hooks)
+            if is_finished and not quiet:
+                print_evaluation_start(trainer)
             summary = {"run": str(trainer.run), **trainer.evaluate()} if is_finished else None
         events.end(summary)
         if summary is None:
@@ -53,13 +60,28 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
             when = f"at step {step}{last}; all is saved"
             return report_stop(trainer, when, stop.code)
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
-        when = f"{str(end) or 'at once'}; the state of the last validation is saved"
+        fitted = "the model" if is_finished else "nothing"
+        saved = "the state of the last validation" if trainer.family.by_steps else fitted
+        when = f"{str(end) or 'at once'}; {saved} is saved"
         return report_stop(trainer, when, signal_exit_code(end))
     if as_json:
-        click.echo(json.dumps(summary))
+        print_json(summary)
     else:
         print_report(trainer, summary)
     return 0
+
+
+def stop_requests(trainer: TrainingRun) -> AbstractContextManager[StopRequest]:
+    """Let signals stop a training after its step; a fit has no steps, and ends at once."""
+    return stop_on_signals() if trainer.family.by_steps else nullcontext(StopRequest())  # faults-R9
+
+
+def print_evaluation_start(trainer: TrainingRun) -> None:
+    """Print how many test cases are evaluated, which may take longer than the training."""
+    count = len(trainer.prepared.split.test.users)
+    if count and not trainer.family.reranks:
+        most = trainer.config.test_users or count
+        print_stderr(f"evaluating the model on {min(count, most):,} test cases")
 
 
 def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
@@ -80,20 +102,20 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
         words += [summary["recall"], "--rerank", run]
     elif not summary["metrics"]:
         count = len(trainer.prepared.loaded.log.interactions.values)
-        click.echo(f"not evaluated: all {count:,} interactions are training data (--split none)")
+        print_stdout(f"not evaluated: all {count:,} interactions are training data (--split none)")
         for line in progress.untrained_lines(summary["untrained"]):
-            click.echo(line)
+            print_stdout(line)
         words += [run]
     else:
         progress.print_metrics(summary["metrics"]["test"], summary["cases"])
         for line in report_lines(summary):
-            click.echo(line)
+            print_stdout(line)
         best = f"best at step {summary['best_step']}; " if trainer.family.by_steps else ""
         words += [run]
     ending = f" ({best}{end_text(trainer, summary)})" if trainer.family.by_steps else ""
-    click.echo(f"run: {run}{ending}")
+    print_stdout(f"run: {run}{ending}")
     words += [example_user_option(trainer.prepared), *trust_option(trainer.backend_name)]
-    click.echo(f"next: {printable(shlex.join(words))}")
+    print_stdout(f"next: {shlex.join(words)}")
 
 
 def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:

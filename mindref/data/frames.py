@@ -6,13 +6,16 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mindref.arguments import Count, check_arguments, is_iterable
+from mindref.data.array_times import times_as_seconds, unmasked_array
 from mindref.data.assemble import KeepOptions, RawLog, assemble_log
-from mindref.data.log import Floats, InteractionLog
+from mindref.data.log import InteractionLog
 from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
 from mindref.data.readers.advice import propose_columns
@@ -20,14 +23,13 @@ from mindref.data.readers.hints import time_hints
 from mindref.data.readers.table import id_text
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
-from mindref.data.times import to_unix_seconds
-from mindref.errors import DataError, say, value_text
+from mindref.errors import FOREIGN_ERRORS, DataError, say, value_text
 
 MISSING_ADVICE = "drop the rows without an id, as with dropna()"
-TIME_ADVICE = "convert them, as with pandas.to_datetime"
 Values = Mapping[Any, str | Sequence[str]]  # id -> its value or values of a feature
 
 
+@check_arguments
 def from_arrays(
     users: npt.ArrayLike,
     items: npt.ArrayLike,
@@ -37,9 +39,9 @@ def from_arrays(
     item_features: Mapping[str, Values] | None = None,
     user_features: Mapping[str, Values] | None = None,
     keep_duplicates: bool = False,
-    min_user_interactions: int = 1,
-    min_item_interactions: int = 1,
-    min_item_users: int = 1,
+    min_user_interactions: Count = 1,
+    min_item_interactions: Count = 1,
+    min_item_users: Count = 1,
     keep_unused_items: bool = False,
 ) -> InteractionLog:
     """Return the log of one-dimensional arrays of equal length, one interaction per row.
@@ -68,6 +70,7 @@ def from_arrays(
     return replace(log, notes=notes, hints=tuple(time_hints(log, "times in seconds")))
 
 
+@check_arguments
 def from_dataframe(
     frame: Any,
     user: str | None = None,
@@ -78,9 +81,9 @@ def from_dataframe(
     item_features: Sequence[str] = (),
     user_features: Sequence[str] = (),
     keep_duplicates: bool = False,
-    min_user_interactions: int = 1,
-    min_item_interactions: int = 1,
-    min_item_users: int = 1,
+    min_user_interactions: Count = 1,
+    min_item_interactions: Count = 1,
+    min_item_users: Count = 1,
 ) -> InteractionLog:
     """Return the log of a table with columns `frame[name]`: pandas, polars, pyarrow, a mapping.
 
@@ -135,46 +138,75 @@ def find_column_name(kind: str, frame: Any, name: str | None) -> str | None:
 
 def column_names(frame: Any) -> list[str]:
     """Return the column names of a table that are text."""
+    if isinstance(frame, type):
+        raise DataError(say("table", "a table", f"the class {frame.__qualname__}"))
     names = getattr(frame, "column_names", None)  # pyarrow, where `columns` holds the arrays
-    if not isinstance(names, list):
-        names = list(frame) if isinstance(frame, Mapping) else list(getattr(frame, "columns", ()))
+    try:
+        if not isinstance(names, list):
+            is_mapping = isinstance(frame, Mapping)
+            names = list(frame) if is_mapping else list(getattr(frame, "columns", ()))
+    except FOREIGN_ERRORS as error:
+        got = f"{type(error).__name__}: {error}"
+        raise DataError(say("table", "a table with names of columns", got)) from error
     return [name for name in names if isinstance(name, str)]
 
 
 def column_array(frame: Any, name: str) -> npt.NDArray[Any]:
     """Return a column as an array. Errors: DataError for a missing column."""
     try:
-        return np.asarray(frame[name])
+        column = frame[name]
+        return column if np.ma.isMaskedArray(column) else np.asarray(column)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise missing_column_error(frame, name) from error
-    except Exception as error:
-        if type(error).__name__ != "ColumnNotFoundError":  # of polars, which is not imported here
-            raise
-        raise missing_column_error(frame, name) from error
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # of the table's library, or of the user's own mapping
+        if type(error).__name__ == "ColumnNotFoundError":  # of polars, which is not imported here
+            raise missing_column_error(frame, name) from error
+        got = f"{type(error).__name__}: {error}"
+        raise DataError(
+            say("table", f"a column {value_text(name, True)} that can be read", got)
+        ) from error
 
 
 def missing_column_error(frame: Any, name: str) -> DataError:
     """Return the error of a column that cannot be read, with all columns and the closest one."""
     names = column_names(frame)
-    closest = difflib.get_close_matches(str(name), names, 1)
+    closest = difflib.get_close_matches(value_text(name), names, 1)
     todo = f"closest: {closest[0]}" if closest else ""
-    return DataError(say("table", f"a column {name!r}", join_names(names) or "no names", todo))
+    return DataError(
+        say("table", f"a column {value_text(name, True)}", join_names(names) or "no names", todo)
+    )
 
 
 def group_values(ids: npt.NDArray[Any], values: npt.NDArray[Any]) -> dict[Any, list[str]]:
     """Return the distinct values of each id, in order, without missing values."""
+    if values.shape != ids.shape:
+        expected = f"a column of shape {ids.shape}, as the ids"
+        raise DataError(say("table: title or feature", expected, f"shape {values.shape}"))
     groups: dict[Any, dict[str, None]] = {}
     for key, value in zip(ids.tolist(), values.tolist(), strict=True):
-        if value is not None and value == value:  # False for NaN
-            groups.setdefault(key, {})[str(value)] = None
+        if not is_missing_value(value):
+            groups.setdefault(key, {})[text_of_value(value)] = None
     return {key: list(group) for key, group in groups.items()}
+
+
+def text_of_value(value: object) -> str:
+    """Return a title or the value of a feature as text, as in a file. Or DataError."""
+    try:
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    except FOREIGN_ERRORS as error:
+        got = value_text(value, quoted=True)
+        raise DataError(say("title or feature", "a value that has a text", got)) from error
 
 
 def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
     """Return ids as text and codes. Each distinct id is converted once (data-R1)."""
-    array = np.asarray(values)
+    array = unmasked_array(values, name)
     if array.ndim != 1:
         raise DataError(say(name, "one dimension", f"shape {array.shape}"))
+    if array.dtype.kind in "mM":
+        raise DataError(say(name, "text or integers", str(array.dtype)))
     if array.dtype.kind in "iu":
         numbers, codes = np.unique(array, return_inverse=True)
         return IdColumn([str(number) for number in numbers.tolist()], codes.astype(np.int64))
@@ -207,6 +239,8 @@ def is_missing_value(value: object) -> bool:
     """Return whether a value is None, NaN, or a missing value of pandas (NaT, NA)."""
     if value is None or type(value).__name__ == "NAType":  # comparing NA has no truth value
         return True
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return isinstance(value, float | datetime) and value != value
 
 
@@ -235,50 +269,26 @@ def id_as_text(value: object, location: str) -> str:
     return text
 
 
-def times_as_seconds(times: npt.ArrayLike) -> Floats:
-    """Return times as seconds since 1970."""
-    array = np.asarray(times)
-    if array.dtype == object:
-        array = np.array([date_as_seconds(value) for value in array.tolist()], np.float64)
-    if array.dtype.kind == "M":
-        micro = array.astype("datetime64[us]").astype(np.int64)
-        seconds = np.where(np.isnat(array), np.nan, micro / 1e6)
-    elif array.dtype.kind in "iuf":
-        seconds = array.astype(np.float64)
-    else:
-        raise DataError(say("times", "numbers or dates", array.dtype, TIME_ADVICE))
-    bad = np.flatnonzero(~np.isfinite(seconds))
-    if len(bad):
-        raise DataError(say(f"times, row {bad[0]}", "a finite time", array[bad[0]]))
-    return seconds
-
-
-def date_as_seconds(value: Any) -> float:
-    """Return the seconds of a date, NaN for a missing date (NaT != NaT)."""
-    if isinstance(value, datetime) and value == value:
-        return to_unix_seconds(value)
-    if value is None or value != value:
-        return float("nan")
-    raise DataError(say("times", "numbers or dates", repr(value), TIME_ADVICE))
-
-
 def make_side_info(
     titles: Mapping[Any, str] | None, features: Mapping[str, Values] | None
 ) -> SideInfo:
     """Return the side information of titles and features in mappings."""
     side = SideInfo()
     for key, title in mapping_items("titles", titles or {}):
-        side.add_title(id_as_text(key, "titles"), "" if title is None else str(title))
+        side.add_title(
+            id_as_text(key, "titles"), "" if is_missing_value(title) else text_of_value(title)
+        )
     for name, values in mapping_items("features", features or {}):
+        if not isinstance(name, str):
+            got = value_text(name, quoted=True)
+            raise DataError(say("features", "names of features as text", got))
         side.values.setdefault(name, {})
         for key, value in mapping_items(name, values):
-            values_of_key = (
-                [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
-            )
+            values_of_key = value if is_iterable(value) else [value]
             side.add_values(
                 name,
                 id_as_text(key, name),
-                (str(text) for text in values_of_key if text is not None),
+                (text_of_value(x) for x in values_of_key if not is_missing_value(x)),
             )
     return side
 

@@ -21,17 +21,21 @@ class SideInfo:
     # fields of `Columns` that the file has used
     used_options: set[str] = field(default_factory=set)
     columns: list[str] = field(default_factory=list)  # names in the header of the file
+    text: int = 0  # characters of the stored titles and values
 
     def add_title(self, name: str, title: str) -> None:
         """Store the title of an id, unless the title is empty or the id has one already."""
-        if title:
-            self.titles.setdefault(name, title)
+        if title and name not in self.titles:
+            self.titles[name] = title
+            self.text += len(title)
 
     def add_values(self, feature: str, name: str, values: Iterable[str]) -> None:
         """Store the values of a feature of an id, each value once."""
         stored = self.values.setdefault(feature, {}).setdefault(name, [])
         # data-R9
-        stored.extend(value for value in dict.fromkeys(values) if value and value not in stored)
+        new_values = [value for value in dict.fromkeys(values) if value and value not in stored]
+        stored.extend(new_values)
+        self.text += sum(map(len, new_values))
 
     def add_id(self, name: str) -> None:
         """Store that the item (or user) file contains this id."""

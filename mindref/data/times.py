@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from mindref.data.quoting import quote_text
-from mindref.errors import ConfigError, say
+from mindref.errors import ConfigError, say, value_text
 
 TimeParser = Callable[[str], float]
 
@@ -91,7 +91,11 @@ def time_parser(time_format: str) -> TimeParser:
     if not (isinstance(time_format, str) and "%" in time_format):
         forms = ", ".join(TIME_PARSERS)
         raise ConfigError(
-            say("time_format", f"{forms} or a pattern such as %d.%m.%y", repr(time_format))
+            say(
+                "time_format",
+                f"{forms} or a pattern such as %d.%m.%y",
+                value_text(time_format, quoted=True),
+            )
         )
     prefix = "" if YEAR.search(time_format) else f"{LEAP_YEAR} "  # data-R18
     pattern = f"%Y {time_format}" if prefix else time_format

@@ -1,8 +1,10 @@
 """Diagnosis of an installation: what works here, what does not, and what to do.
 
-    checks     the result of a check (ok, a note, or a problem), and checks of this process
-    probes     checks in child processes, because they may crash or hang
-    examine    starts and ends these child processes, runs all checks
+    finding        the result of a check: ok, a note, or a problem
+    checks         checks of this process
+    folder_checks  checks of folders
+    probes         checks in child processes, because they may crash or hang
+    examine        starts and ends these child processes, runs all checks
 
 No module imports NumPy in this process: a NumPy built for another processor would end it.
 """

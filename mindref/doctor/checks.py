@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import mindref
 from mindref.bench.machine import processor_name
-from mindref.errors import FOREIGN_ERRORS, MindrefError
-from mindref.process.cgroups import cgroup_cores, cgroup_memory, read_lines
-from mindref.process.memory import MIN_ADDRESS_SPACE, total_memory
+from mindref.doctor.finding import Finding
+from mindref.doctor.folder_checks import check_folder_writable, check_user_folders
+from mindref.errors import FOREIGN_ERRORS, ConfigError
+from mindref.process.cgroups import cgroup_cores, cgroup_memory
+from mindref.process.environment import check_thread_variables
+from mindref.process.memory import MIN_ADDRESS_SPACE, free_memory, total_memory
 from mindref.process.requirements import install_libraries, install_mindref, read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, usable_cores
-from mindref.process.user_folders import user_cache_folder, user_state_folder
-from mindref.run import atomic
 
 BUG = "this is a bug in mindref doctor: please report it"
 CORE = ("numpy", "scipy", "numba", "llvmlite")
@@ -39,29 +38,6 @@ MINDREF_VARIABLES = (
 PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
 OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)
 LOW_MEMORY = 1 << 30  # bytes; the built-in catalogue needs less
-LOW_DISK = 200_000_000  # bytes
-
-
-class Finding(NamedTuple):
-    """The result of one check of `mindref doctor`: a state, a summary, and an action if needed."""
-
-    name: str
-    state: str  # ok; note: missing or slow, but not needed; problem: mindref cannot work
-    summary: str
-    todo: str = ""  # empty if nothing needs to be done
-    facts: dict[str, Any] = {}  # noqa: RUF012  # JSON values; never modified
-
-    @classmethod
-    def of(
-        cls,
-        summary: str,
-        todo: str = "",
-        facts: Mapping[str, Any] | None = None,
-        problem: bool = False,
-    ) -> Finding:
-        """Return a finding without a name: ok without `todo`, else a problem or a note."""
-        state = "problem" if problem else "note" if todo else "ok"
-        return cls("", state, summary, todo, dict(facts or {}))
 
 
 def capture_finding(name: str, check: Callable[[], Finding]) -> Finding:
@@ -132,6 +108,10 @@ def check_variables() -> Finding:
     values = {name: os.environ[name] for name in names}
     unknown = [x for x in names if x.startswith("MINDREF_") and x not in MINDREF_VARIABLES]
     summary, todo = ", ".join(f"{name}={x}" for name, x in values.items()) or "none", ""
+    try:
+        check_thread_variables()
+    except ConfigError as error:
+        return Finding.of(summary, str(error), values, problem=True)
     if unknown:
         todo = f"mindref does not read {', '.join(unknown)}, only {', '.join(MINDREF_VARIABLES)}"
     elif values.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
@@ -187,85 +167,9 @@ def memory_limits() -> dict[str, int]:
     return {name: size for name, size in limits.items() if size is not None}
 
 
-def free_memory() -> int | None:
-    """Return the bytes available without swapping, None if unknown."""
-    lines = (x.split() for x in read_lines(Path("/proc/meminfo")) if x.startswith("MemAvailable:"))
-    return next((int(words[1]) * 1024 for words in lines), None)
-
-
 def format_gigabytes(size: int | None) -> str:
     """Return a size as text."""
     return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
-
-
-def check_folder_writable(folder: Path, other: str = "use another folder, or --out") -> Finding:
-    """Return whether files can be written, flushed, renamed and locked in a folder."""
-    try:
-        inner = Path(tempfile.mkdtemp(prefix=".mindref-doctor-", dir=folder))
-    except OSError as error:
-        return Finding.of(f"{folder} is not writable ({error.strerror})", other)
-    try:
-        atomic.write_bytes(inner / "written", b"content")  # flushed, fsynced, renamed
-        if (inner / "written").read_bytes() != b"content":
-            raise OSError("the content read differs from the content written")
-        lock_error = try_lock(inner / "written")
-        free = shutil.disk_usage(folder).free
-    except (OSError, MindrefError) as error:
-        summary = f"{folder}: a file cannot be written durably ({error})"
-        return Finding.of(summary, f"a run in this folder would be lost: {other}", problem=True)
-    finally:
-        shutil.rmtree(inner, ignore_errors=True)
-    facts = {"path": str(folder), "locks": lock_error, "free": free}
-    summary, todo = f"{folder} is writable, {free / 1e9:.1f} GB free", ""
-    if lock_error:
-        summary += f"; no file locks ({lock_error})"
-        todo = "do not let two processes write to the same run, export or list"
-    elif free < LOW_DISK:
-        todo = "free disk space: a run stores its parameters four times"
-    return Finding.of(summary, todo, facts)
-
-
-def try_lock(path: Path) -> str:
-    """Return why a file cannot be locked, "" if it can."""
-    try:
-        import fcntl
-
-        with path.open("rb+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return "not supported by this system"
-    except OSError as error:
-        return str(error.strerror)
-    return ""
-
-
-def check_user_folders() -> Finding:
-    """Return whether the folders of compiled functions and of the user's key are writable."""
-    cache, key = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("MINDREF_KEY")
-    folders = {
-        "cache": Path(cache) if cache else user_cache_folder(),
-        "key": Path(key).parent if key else user_state_folder(),
-    }
-    todo = {
-        "cache": "set NUMBA_CACHE_DIR to a writable folder",
-        "key": "set MINDREF_KEY to a file in a writable folder",
-    }
-    bad = [name for name, folder in folders.items() if not can_be_written(folder)]
-    states = [
-        f"{name}: {folder or 'no home folder'} {'is not' if name in bad else 'is'} writable"
-        for name, folder in folders.items()
-    ]
-    facts = {name: str(folder) if folder else None for name, folder in folders.items()}
-    return Finding.of("; ".join(states), "; ".join(todo[name] for name in bad), facts)
-
-
-def can_be_written(folder: Path | None) -> bool:
-    """Return whether a folder is writable, or can be created in its nearest existing parent."""
-    if folder is None:
-        return False
-    absolute = folder.absolute()
-    existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def check_output_encoding() -> Finding:

@@ -17,7 +17,8 @@ from importlib import resources
 from typing import Any
 
 import mindref
-from mindref.doctor.checks import LOCAL_CHECKS, Finding, capture_finding
+from mindref.doctor.checks import LOCAL_CHECKS, capture_finding
+from mindref.doctor.finding import Finding
 from mindref.doctor.probes import PLUGINS, failed_probe
 from mindref.process.child import child_command
 from mindref.process.threads import usable_cores

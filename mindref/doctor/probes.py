@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from mindref.doctor.checks import Finding
+from mindref.doctor.finding import Finding
 from mindref.errors import FOREIGN_ERRORS, MindrefError
 from mindref.process.requirements import reinstall_libraries, reinstall_mindref
 from mindref.process.threads import BLAS_THREAD_VARIABLES
@@ -116,7 +116,7 @@ def probe_kernels() -> Finding:
     matmul.matmul_into(x, x.T, product := np.empty((6, 6)))
     if not np.allclose(product, x @ x.T, rtol=1e-12, atol=0):
         raise ArithmeticError("a matrix product of SciPy's BLAS disagrees with NumPy's")
-    folder, threads, cache = _jit.cache_folder(), workspace.configured_threads(), "none"
+    folder, threads, cache = _jit.cache_folder(), workspace.pool_threads(), "none"
     stats = getattr(squash.squash_rows, "stats", None)  # None with NUMBA_DISABLE_JIT
     if folder and stats is not None and stats.cache_path:
         prefix = f"squash.{squash.squash_rows.__name__}"

@@ -11,6 +11,8 @@ Options and reasons:
 - inline, for functions with one caller or one statement: Numba copies them into the caller. This
   avoids a separate compilation. Inlined functions get the flags of the caller, so no `jit_ordered`
   function calls one.
+- NUMBA_DISABLE_JIT=1, for tests and debuggers: Python runs the functions. NumPy would then print
+  a warning for each division by zero, which compiled code does not (faults-R17).
 - cache: a first run compiles for seconds; later runs load from the user's cache folder, or from
   NUMBA_CACHE_DIR. Numba's default is a folder within the package; it would stay behind when the
   package is removed, and hide the next installation. If no folder is writable, or with
@@ -29,14 +31,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ExtensionFileLoader
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-import numba
-from numba.core import event
+import numpy as np
 
 from mindref.kernels import listeners
-from mindref.process.user_folders import user_cache_folder
+from mindref.process.environment import check_thread_variables
+from mindref.process.user_folders import is_private_folder, user_cache_folder
+
+check_thread_variables()  # Numba would raise an error of its own
+
+import numba  # noqa: E402
+from numba.core import event  # noqa: E402
+from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Number = Any
@@ -45,6 +54,14 @@ Number = Any
 FASTMATH = {"contract", "reassoc"}
 SETTINGS: Any = numba.config  # Numba has no type annotations
 settings_lock = Lock()
+
+if hasattr(os, "register_at_fork"):
+    # faults-R19: a fork waits until no thread compiles; the child would wait for the lock forever
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def jit(function: Function) -> Function:
@@ -64,18 +81,20 @@ def jit_ordered(function: Function) -> Function:
 
 def compile_function(function: Function, fastmath: set[str], **options: Any) -> Function:
     """Compile a function with these flags, and cache the machine code if a folder is writable."""
+    if SETTINGS.DISABLE_JIT:
+        silent: Any = np.errstate(all="ignore")(function)  # faults-R17
+        return silent
     options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **options}
     folder = cache_folder()
     if folder:
         try:
             with cache_in_folder(folder):
                 cached = numba.njit(cache=True, **options)(function)
-            if hasattr(cached, "_cache"):  # not with NUMBA_DISABLE_JIT: then njit does nothing
-                cached._cache.save_overload = save_if_possible(cached._cache.save_overload)
-                file = cached._cache._cache_file
-                file._load_index = load_or_empty(file._load_index)
-                dependencies = file_stamps(source_dependencies(function))
-                file._source_stamp = (file._source_stamp, *dependencies)
+            cached._cache.save_overload = save_if_possible(cached._cache.save_overload)
+            file = cached._cache._cache_file
+            file._load_index = load_or_empty(file._load_index)
+            dependencies = file_stamps(source_dependencies(function))
+            file._source_stamp = (file._source_stamp, *dependencies)
             result: Function = cached
             return result
         except (RuntimeError, OSError, AttributeError):
@@ -101,15 +120,19 @@ def cache_in_folder(folder: str) -> Iterator[None]:
 
 
 def cache_folder() -> str:
-    """Return the folder of cached machine code, or "" if there is none."""
+    """Return the folder of cached machine code, or "" if there is none.
+
+    The index of the cache is a pickle, which may run code. So the folder must be the user's, and
+    must not be writable for all others.
+    """
     if os.environ.get("MINDREF_NUMBA_CACHE", "1") == "0":
         return ""
     folder = str(SETTINGS.CACHE_DIR or user_cache_folder() or "")
     if not folder:
         return ""
     with suppress(OSError):
-        os.makedirs(folder, exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else ""
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    return folder if is_private_folder(Path(folder)) and os.access(folder, os.W_OK) else ""
 
 
 dependencies_of_file: dict[str, set[str]] = {}

@@ -7,10 +7,29 @@ platformdirs returns the folder that each system intends: on Linux `$XDG_CACHE_H
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
+
+
+def is_private_folder(folder: Path) -> bool:
+    """Return whether a folder is the user's, and is not writable for all others.
+
+    False for a missing folder, and for a path that is not absolute. Systems without owners, such
+    as Windows, are not checked.
+    """
+    if not folder.is_absolute():
+        return False
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    is_open = bool(status.st_mode & stat.S_IWOTH)
+    return status.st_uid == os.geteuid() and not is_open  # security-R17
 
 
 def user_cache_folder() -> Path | None:

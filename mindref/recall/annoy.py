@@ -8,6 +8,7 @@ neighbours. Two distributions contain the module: annoy (source only) and annoy-
 from __future__ import annotations
 
 import hashlib
+import mmap
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
@@ -77,6 +78,8 @@ class Annoy:
         The file is memory-mapped. It may be replaced while in use, but never truncated.
         """
         trees = annoy.AnnoyIndex(dim + 1, METRIC)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+            pass  # Annoy does not check whether the file can be mapped
         trees.load(str(path))
         if trees.get_n_items() != count:
             raise ValueError(f"{trees.get_n_items()} items, not {count}")

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref import __version__
+from mindref.arguments import Count, check_arguments
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, DataError, MindrefError, say
 from mindref.evaluation import top_n
+from mindref.process.announcements import announce
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
 from mindref.recall.approximate import ApproximateIndex, scale_by_longest
@@ -34,7 +36,7 @@ from mindref.recall.probe import (
 from mindref.recall.signature import sign_index
 from mindref.run import atomic
 from mindref.run.files import file_digest
-from mindref.shapes import Array
+from mindref.shapes import Array, bind_axes, common_float_dtype
 
 MIN_MEASURED_ITEMS = 20_000  # below, an exact search takes much less than a millisecond
 FAST_SECONDS = 0.0002  # seconds per user; no index can merge several lists in less time
@@ -52,6 +54,7 @@ class BuildRequest(NamedTuple):
     options: Mapping[str, int]  # of the plugin
 
 
+@check_arguments
 def build_index(
     items: Array,
     queries: Array,
@@ -61,7 +64,7 @@ def build_index(
     seed: int = 0,
     options: Mapping[str, int] | None = None,
     n_jobs: int = 1,
-    interests: int = 4,
+    interests: Count = 4,
 ) -> Index:
     """Return an index over items (N, D), after writing it to a directory.
 
@@ -73,8 +76,8 @@ def build_index(
     Raises ConfigError, ShapeError, DataError, RunError, and BackendError for a broken plugin.
     """
     registry.check_kind(kind)
-    if interests < 1:
-        raise ConfigError(say("index: interests", "an integer of at least 1", interests))
+    queries = np.asarray(queries)  # a matrix always has two axes
+    bind_axes("index", items=(items, "ND"), queries=(queries, "QD"))
     active = np.ones((len(queries), 1), np.bool_)
     top_n.check_search_inputs(queries[:, None], active, items, n=1, exclude=None, score="max")
     plugin = registry.load_plugin(kind) if kind not in registry.BUILT_IN else None
@@ -89,6 +92,8 @@ def build_index(
         return write_exact(folder, items, reason=f"fewer than {MIN_MEASURED_ITEMS:,} items")
     if len(queries) == 0:
         raise DataError(say("index: queries", "at least one, to probe recall", 0))
+    if len(items) >= MIN_MEASURED_ITEMS:  # recall-R56
+        announce(f"building an index of {len(items):,} items, which may take minutes")
     all_options = {**defaults, **(options or {})}
     request = BuildRequest(folder, items, queries, interests, seed, n_jobs, all_options)
     return build_fastest(request) if plugin is None else build_named(request, plugin)
@@ -222,12 +227,15 @@ def save_structure(index: ApproximateIndex, path: Path) -> None:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
+@check_arguments
 def open_index(directory: Path | str, items: Array) -> Index:
     """Return the index in a directory over these item vectors, after checking manifest and file.
 
     Raises RunError for a mismatch, BackendError for a plugin that cannot be used. If a plugin does
     not work on this machine, the index is exact search.
     """
+    bind_axes("index", items=(items, "ND"))
+    common_float_dtype("index", items=items)
     folder = Path(directory)
     manifest = manifests.check_manifest(folder, items)
     kind, manifest_warning = manifest.kind, manifest.warning

@@ -62,7 +62,7 @@ class ShardManifest:
 
 def manifest_path(path: Path) -> Path:
     """Return the path of the manifest of a shard file."""
-    return path.with_name(path.name + SUFFIX)
+    return Path(f"{path}{SUFFIX}")
 
 
 def read_shard_manifest(shard_file: Path) -> ShardManifest:

@@ -39,7 +39,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mindref.errors import ConfigError, MindrefError, say
+from mindref.arguments import Count, check_arguments, check_path_argument
+from mindref.errors import ConfigError, MindrefError, say, value_text
 from mindref.models.serving import Interests
 from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
@@ -75,12 +76,14 @@ class MIND(Estimator):
     work as for its estimators.
     """
 
+    @check_arguments
     def __init__(self, preset: str = DEFAULT_PRESET, **settings: Any) -> None:
         super().__init__(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
 
+    @check_arguments
     def fit(
         self,
         data: Any = None,
@@ -122,7 +125,7 @@ class MIND(Estimator):
         config, split = plan_fit(preset, settings, split, start)
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen)
-        folder = Path(run) if run else None
+        folder = None if run is None else Path(run)
         inputs = source, loaded, split, config, folder, exclude_seen, device
         trainer = Trainer(*inputs, start=start)
         send_warnings(trainer.warnings)
@@ -136,6 +139,7 @@ class MIND(Estimator):
         events.end(self.report)
         return self
 
+    @check_arguments
     def save(self, run: str | Path, *, overwrite: bool = False) -> None:
         """Write a run directory that `load`, `mindref recall` and `mindref evaluate` read.
 
@@ -144,8 +148,6 @@ class MIND(Estimator):
         overwrite: replace a run in this folder, also its index and its state; a folder with other
         files is an error. Raises RunError for a folder in use, MindrefError before `fit` or `load`.
         """
-        if not isinstance(run, str | Path):
-            raise ConfigError(say("save: run", "the path of a folder", repr(run)))
         save_run(self.served, self.report, Path(run), overwrite=overwrite)
 
     @property
@@ -155,6 +157,7 @@ class MIND(Estimator):
             raise MindrefError(say("MIND", "a trained model", "none", "call fit or mindref.load"))
         return self._served
 
+    @check_arguments
     def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
         """Return the interests of histories of item ids: vectors (C, K, D), active (C, K), ...
 
@@ -162,15 +165,16 @@ class MIND(Estimator):
         """
         return self.served.interests(histories)
 
+    @check_arguments
     def recommend(
         self,
         history: Sequence[Any] | None = None,
-        n: int = 10,
+        n: Count = 10,
         *,
         user: Any = None,
         only: Any = None,
         exclude: Any = None,
-        per_interest: int | None = None,
+        per_interest: Count | None = None,
         exclude_seen: bool | None = None,
     ) -> list[Recommendation]:
         """Return the top-n items for a history of item ids or titles, or for a user of the log.
@@ -182,14 +186,15 @@ class MIND(Estimator):
         options = ListOptions(n, only, exclude, per_interest, exclude_seen)
         return recommend_one(self.served, history, user, options)
 
+    @check_arguments
     def recommend_many(
         self,
         users_or_histories: Iterable[Any],
-        n: int = 10,
+        n: Count = 10,
         *,
         only: Any = None,
         exclude: Any = None,
-        per_interest: int | None = None,
+        per_interest: Count | None = None,
         exclude_seen: bool | None = None,
         index: str | Index = "exact",
     ) -> Recommendations:
@@ -212,8 +217,9 @@ class MIND(Estimator):
         options = ListOptions(n, only, exclude, per_interest, exclude_seen)
         return recommend_columns(self.served, users_or_histories, options, index, self._run)
 
+    @check_arguments
     def similar_items(
-        self, item: Any, n: int = 10, *, only: Any = None, exclude: Any = None
+        self, item: Any, n: Count = 10, *, only: Any = None, exclude: Any = None
     ) -> list[Recommendation]:
         """Return the n items with the largest cosine to an item, without the item.
 
@@ -223,14 +229,13 @@ class MIND(Estimator):
         return find_similar_items(self.served, item, n, only=only, exclude=exclude)
 
     @classmethod
+    @check_arguments
     def load(cls, run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
         """Return the model of a run directory, with its `report` if it has one.
 
         backend: computes on `device`, by default the backend of the run. Raises RunError for a
         damaged run.
         """
-        if not isinstance(run, str | Path):
-            raise ConfigError(say("load: run", "the path of a run directory", repr(run)))
         model, folder = cls(), Path(run)
         model._run = folder
         model._served = ServedModel.load(folder, backend, device)
@@ -244,15 +249,21 @@ class MIND(Estimator):
 def open_start(start: str | Path | MIND, *, keep_moments: bool) -> WarmStart:
     """Return the start of a training from a run or from a trained model. Raises MindrefError."""
     if isinstance(start, str | Path):
+        check_path_argument("fit: start_from", start)
         return WarmStart.open(Path(start), keep_moments=keep_moments)
     if not isinstance(start, MIND):
-        raise ConfigError(say("start_from", "the path of a run, or a trained MIND", repr(start)))
+        raise ConfigError(
+            say(
+                "start_from", "the path of a run, or a trained MIND", value_text(start, quoted=True)
+            )
+        )
     if keep_moments:
         todo = "name the run directory of the training"
         raise ConfigError(say("keep_moments", "a run with moments", "a model in memory", todo))
     return WarmStart(start.served)
 
 
+@check_arguments
 def load(run: str | Path, *, device: str = "cpu", backend: str | None = None) -> MIND:
     """Return the model of a run directory. Raises as `MIND.load`."""
     return MIND.load(run, device=device, backend=backend)

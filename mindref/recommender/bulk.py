@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mindref.arguments import Count, check_arguments
+from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
@@ -133,17 +135,18 @@ def count_blocks(users: int, size: int) -> int:
     return -(-users // size)
 
 
+@check_arguments
 def recall_lists(
     run: Path,
     *,
     users: Sequence[str] | None = None,
     history: Sequence[str] | None = None,
     data: Path | None = None,
-    n: int = 20,
+    n: Count = 20,
     kind: str = "auto",
     only: Any = None,
     exclude: Any = None,
-    per_interest: int | None = None,
+    per_interest: Count | None = None,
     exclude_seen: bool | None = None,
     backend: str | None = None,
     device: str = "cpu",
@@ -159,6 +162,7 @@ def recall_lists(
     registry.check_kind(kind, "--index")
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)  # a missing plugin is an error before slow work
+    history = None if history is None else [id_as_text(x, "--history") for x in history]
     allow, deny = parse_item_lists("--only", only), parse_item_lists("--exclude", exclude)
     for lists_of_option in (allow, deny):
         if lists_of_option is not None and history is not None:

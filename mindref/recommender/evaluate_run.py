@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.arguments import Natural, check_arguments
 from mindref.backend import Backend
 from mindref.data.batches import pad_histories
 from mindref.data.log import InteractionLog, Ints, Ragged
@@ -17,13 +18,9 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say
 from mindref.evaluation import metrics, top_n
-from mindref.evaluation.evaluate import (
-    EvaluationReport,
-    evaluate_top_n,
-    write_predictions,
-)
+from mindref.evaluation.evaluate import EvaluationReport, evaluate_top_n, write_predictions
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
-from mindref.evaluation.list_lengths import LIST_LENGTHS
+from mindref.evaluation.list_lengths import LIST_LENGTHS, LONGEST, check_list_lengths
 from mindref.evaluation.ties import metrics_by_tie, tied_targets
 from mindref.evaluation.top_n import TopN
 from mindref.models import features
@@ -32,15 +29,16 @@ from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
+from mindref.recommender.memory_estimate import check_list_memory
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
-from mindref.run.source import LoadedLog, Source, translate_items
+from mindref.run.source import LoadedLog, Source, file_options, translate_items
 from mindref.run.training_data import sample_cases
 from mindref.shapes import Bools
 
 SEEN_TARGETS = "targets that the user has had"
 NOT_SAMPLED = "cases that are not in the sample"
-LONGEST = 100_000  # maximum length of a list, as in `mindref recall`
+CASES = ("validation", "test")
 
 
 class EvaluationSet(NamedTuple):
@@ -215,6 +213,7 @@ def interest_report(
     return words
 
 
+@check_arguments
 def evaluate_run(
     run: Path,
     *,
@@ -224,7 +223,7 @@ def evaluate_run(
     which: str = "test",
     exclude_seen: bool | None = None,
     list_lengths: Sequence[int] = LIST_LENGTHS,
-    max_cases: int | None = None,
+    max_cases: Natural | None = None,
     predictions: Path | None = None,
     backend: str | None = None,
     device: str = "cpu",
@@ -238,18 +237,19 @@ def evaluate_run(
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
+    list_lengths = check_list_lengths("--at", list_lengths)
+    if which not in CASES:
+        raise ConfigError(say("evaluate_run: which", " or ".join(CASES), repr(which)))
     check_evaluated(run, protocol)
     served = ServedModel.load(run, backend, device).load_backend()
     config, facts = served.model.config, served.facts
-    if not list_lengths or min(list_lengths) < 1:
-        raise ConfigError(say("--at", "lengths of lists from 1", list(list_lengths)))
     if data is None and reading:
         raise ConfigError(say("--data", "a log for the reading options", "none"))
     if exclude_seen is None:
         exclude_seen = facts["exclude_seen"]
     source = served.source
     if data is not None:  # without reading options, those of the run's log are used
-        source = Source.of(data, reading) if reading else source.moved(data)
+        source = Source.of(data, file_options(reading)) if reading else source.moved(data)
     loaded = source.again()
     check_shares_items(loaded.log, served.items.ids)
     split = make_split(protocol or facts["protocol"], loaded.log, make_rng(config.seed, "split"))
@@ -266,6 +266,7 @@ def evaluate_run(
     )
     train, _ = translate_items(split.train, loaded.log, served.items.ids)
     evaluation_set = EvaluationSet(cases, profiles, counts, train, exclude_seen, tied)
+    check_list_memory(len(cases.users), max(list_lengths))
     words, _, ranked = evaluate_model(
         served.model, evaluation_set, loaded, which, list_lengths, served.backend
     )

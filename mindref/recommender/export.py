@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mindref
+from mindref.arguments import Count, check_arguments
 from mindref.config import Config
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, RunError, say
 from mindref.models.tower import (
@@ -62,8 +63,9 @@ class ExportDiffers(MindrefError):
         self.verdict = verdict
 
 
+@check_arguments
 def export_run(
-    run: Path, kind: str, output: Path, *, users: int = 1000, data: Path | None = None
+    run: Path, kind: str, output: Path, *, users: Count = 1000, data: Path | None = None
 ) -> dict[str, Any]:
     """Write the model of a run for serving into a new folder; return the content of export.json.
 
@@ -147,7 +149,8 @@ def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
         return writer, writer.require(kind)  # onnx-R11
     except ImportError as error:
         got = f"{type(error).__name__}: {error}"
-        raise BackendError(say(f"--to {kind}", NEEDED[kind], got, INSTALL[kind])) from error
+        needed = NEEDED.get(kind, "a kind that an installed package writes")
+        raise BackendError(say(f"--to {kind}", needed, got, INSTALL.get(kind, ""))) from error
 
 
 def import_exporter(kind: str) -> Any:
@@ -172,7 +175,7 @@ def exporter_errors(kind: str) -> Iterator[None]:
             # faults-R1: an error of the folder
             raise OSError(error.errno, error.strerror) from error
         got = " ".join(f"{type(error).__name__}: {error}".split())
-        todo = f"another version may do; {INSTALL[kind]}"
+        todo = f"another version may do; {INSTALL.get(kind, '')}"
         raise BackendError(say(f"--to {kind}", "a file that runs", got, todo)) from error
 
 

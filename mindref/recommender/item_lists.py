@@ -5,18 +5,22 @@ Spec: specs/recall.md, recall-R47, R48.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mindref.arguments import is_iterable
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ragged
 from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.item_filter import ItemFilter
 from mindref.recommender.item_names import unknown_items_line
+from mindref.run.input_files import LONGEST_INPUT, open_input
 from mindref.run.tsv import unescape
 
 if TYPE_CHECKING:
@@ -80,7 +84,7 @@ def parse_item_lists(subject: str, value: Any) -> ItemLists | None:
 
 def is_list(value: Any) -> bool:
     """Return whether a value holds several values; a text is one value."""
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    return is_iterable(value)
 
 
 def list_values(subject: str, value: Any) -> list[Any]:
@@ -106,8 +110,11 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
     subject, shared, by_user = f"{option} {path}", list[str](), dict[str, list[str]]()
     texts = dict[str, str]()  # one object for each distinct id
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            for number, line in enumerate(stream, 1):
+        raw = open_input(option, path)
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") as stream:
+            for number, line in enumerate(iter(partial(stream.readline, LONGEST_INPUT), ""), 1):
+                if len(line) == LONGEST_INPUT and not line.endswith("\n"):
+                    raise DataError(say(f"{subject}, line {number}", FORMAT, "a longer line"))
                 fields = line.removesuffix("\n").removesuffix("\r").split("\t")
                 if fields == [""]:
                     continue

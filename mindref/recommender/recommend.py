@@ -129,6 +129,6 @@ def find_index(served: ServedModel, kind: str, run: Path | None, notes: list[str
 
 
 def print_warnings(lines: Iterable[str]) -> None:
-    """Issue Python warnings at the line that called the method of `MIND`."""
+    """Issue Python warnings at the line that called the method of `MIND`, which is checked."""
     for line in lines:
-        warnings.warn(line, UserWarning, stacklevel=4)
+        warnings.warn(line, UserWarning, stacklevel=5)

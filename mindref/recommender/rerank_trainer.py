@@ -29,6 +29,7 @@ from mindref.recommender.top_n_lists import recommend_batch
 from mindref.recommender.training_run import TrainingRun
 from mindref.run import array_files, checkpoint, files, report, validate
 from mindref.run.array_files import MODEL
+from mindref.run.files import real_path
 from mindref.run.metadata import is_count, is_number
 from mindref.run.source import LoadedLog
 from mindref.run.training_data import PreparedLog, prepare_training
@@ -75,7 +76,7 @@ class RerankTrainer(TrainingRun):
     def facts(self) -> dict[str, Any]:
         """Return the facts of config.json, which are stored with the settings."""
         digest = recall_model_digest(self.recall_run)
-        recall = {"run": str(self.recall_run.resolve()), "model": digest}
+        recall = {"run": str(real_path(self.recall_run)), "model": digest}
         return {"recall": recall, **super().facts()}
 
     def load_trained(self) -> RerankTrainer:

@@ -33,7 +33,7 @@ def save_run(
         with new_run_lock(run, OF_SAVE):
             write_run(served, summary, run)
         return
-    target = run.resolve()
+    target = files.real_path(run)
     check_replaceable(target)
     with lock.lock_inside(target) as warning, atomic.explain_errors(target):
         send_warnings([warning] if warning else [])

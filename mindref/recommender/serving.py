@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mindref.arguments import is_iterable
 from mindref.backend import Backend, check_installed, load_backend
 from mindref.data.frames import id_as_text
 from mindref.data.log import InteractionLog, Ints, Ragged
@@ -171,11 +172,11 @@ class ServedModel:
         model. Raises DataError for a title of several items, ConfigError for another type.
         """
         rows, unknown = list[list[int]](), list[list[str]]()
-        if not isinstance(histories, Iterable):
+        if not is_iterable(histories):
             raise ConfigError(say("histories", HISTORIES, value_text(histories, quoted=True)))
         for history in histories:
             # the characters of a text would be read as items
-            if isinstance(history, str | bytes) or not isinstance(history, Iterable):
+            if not is_iterable(history):
                 got = value_text(history, quoted=True)
                 raise ConfigError(say("history", "a list of item ids", got))
             row, unknown_names = list[int](), list[str]()

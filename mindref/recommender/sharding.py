@@ -17,8 +17,9 @@ from threading import Lock
 from typing import NamedTuple
 
 from mindref import __version__
+from mindref.arguments import Count, check_arguments
 from mindref.backend import device_name
-from mindref.errors import ConfigError, MindrefError, RunError, say
+from mindref.errors import ConfigError, MindrefError, RunError, say, value_text
 from mindref.recall import lists, shard_file
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.shard_file import ShardManifest, is_shard_number
@@ -28,7 +29,7 @@ from mindref.recommender.item_lists import read_list_files
 from mindref.run import atomic
 from mindref.run import lock as locks
 from mindref.run.array_files import MODEL
-from mindref.run.files import file_digest
+from mindref.run.files import file_digest, real_path
 from mindref.run.source import fingerprint
 
 MAX_SHARDS = 64  # maximum default number of shards of an executor
@@ -59,6 +60,7 @@ class OpenedRun(NamedTuple):
     blocks: int
 
 
+@check_arguments
 def recall_all(
     run: Path | str,
     output: Path | str,
@@ -66,17 +68,17 @@ def recall_all(
     form: str = "tsv",
     shard: tuple[int, int] | None = None,
     executor: Executor | None = None,
-    count: int | None = None,
+    count: Count | None = None,
     data: Path | str | None = None,
-    n: int = 20,
+    n: Count = 20,
     kind: str = "auto",
     exclude_seen: bool | None = None,
     only: Path | str | None = None,
     exclude: Path | str | None = None,
-    per_interest: int | None = None,
+    per_interest: Count | None = None,
     backend: str | None = None,
     device: str = "cpu",
-    block: int | None = None,
+    block: Count | None = None,
 ) -> list[str]:
     """Write the lists of all users of a run to a file, and return messages for the user.
 
@@ -92,11 +94,11 @@ def recall_all(
     target, size = Path(output), block or bulk.USERS_PER_BLOCK
     check_request(target, form, shard, executor, count, size)
     log, only_file, exclude_file = (
-        None if path is None else str(Path(path).resolve()) for path in (data, only, exclude)
+        None if path is None else str(real_path(path)) for path in (data, only, exclude)
     )
     filters = only_file, exclude_file, per_interest
     request = ShardRequest(
-        str(Path(run).resolve()), log, n, kind, exclude_seen, *filters, backend, device, form, size
+        str(real_path(run)), log, n, kind, exclude_seen, *filters, backend, device, form, size
     )
     opened = open_run(request)
     if shard is not None:
@@ -132,11 +134,13 @@ def check_request(
         raise ConfigError(say("recall_all: form", " or ".join(lists.FRAMES), repr(form)))
     if shard is not None and not is_shard_number(shard):
         raise ConfigError(say("--shard", "i/n with i from 1 to n", "/".join(map(str, shard))))
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        got = value_text(executor, quoted=True)
+        raise ConfigError(say("recall_all: executor", "an executor of concurrent.futures", got))
     if shard is not None and executor is not None:
         raise ConfigError(say("recall_all", "a shard or an executor", "both"))
-    if block < 1 or (count is not None and count < 1):
-        raise ConfigError(say("recall_all: block, count", "integers from 1", (block, count)))
-    if (shard or executor) and output.exists() and not output.is_file():
+    has_shards = shard is not None or executor is not None
+    if has_shards and output.exists() and not output.is_file():
         raise ConfigError(say("--output", "a file", f"{output}, which is none"))
 
 
@@ -257,7 +261,7 @@ def write_all_shards(
     futures: list[Future[None]] = []
     with executor_errors(folder, futures):
         for i, path in enumerate(paths, 1):
-            arguments = (request, opened.facts, str(path.resolve()), i, count)
+            arguments = (request, opened.facts, str(real_path(path)), i, count)
             futures.append(executor.submit(write_shard_in_worker, *arguments))
         for future in futures:
             future.result()

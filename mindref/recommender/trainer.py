@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mindref.recommender.held_out import (
     earlier_trainings,
     start_warnings,
 )
+from mindref.recommender.memory_estimate import check_training_memory
 from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.recommender.warm_start import WarmStart, left_out_warnings, start_state
 from mindref.run import checkpoint, report
@@ -56,6 +57,7 @@ class Trainer(TrainingRun):
         ranks: Ranks = ONE_PROCESS,
         backend: Backend | None = None,
         start: WarmStart | None = None,
+        candidates: Sequence[Config] | None = None,
     ) -> None:
         self.source, self.protocol = source, protocol
         self.exclude_seen, self.device = exclude_seen, device
@@ -71,6 +73,10 @@ class Trainer(TrainingRun):
         if start is not None:  # an error comes before tables are made
             words = {"is_command": start.is_command}
             warnings = start_warnings(prepared, config.seed, start.trainings(), **words)
+        # candidates: the settings that are compared, whose memory is estimated together, once
+        if ranks.first:
+            estimated = [config] if candidates is None else candidates
+            check_training_memory(prepared, estimated, backend.name)
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)

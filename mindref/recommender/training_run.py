@@ -1,7 +1,6 @@
 """One training and its run directory: settings, catalogue, state, model.
 
-Spec: specs/model.md, specs/optimiser.md. `Trainer` (trainer.py) trains a recall family,
-`RerankTrainer` (rerank_trainer.py) trains a reranker.
+Spec: specs/model.md, specs/optimiser.md. trainer.py and rerank_trainer.py have the two kinds.
 """
 
 from __future__ import annotations
@@ -16,13 +15,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from mindref.backend import Backend
-from mindref.errors import RunError, say
+from mindref.errors import MindrefError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, copy_params
 from mindref.models.servable_items import find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
 from mindref.run import array_files, atomic, checkpoint, items, report, validate
-from mindref.run.atomic import write_text
 from mindref.run.folder import WRITTEN, make_folder
 from mindref.run.source import fingerprint
 from mindref.run.training_data import PreparedLog
@@ -139,10 +137,15 @@ class TrainingRun:
         if self.run is None:
             return
         make_folder(self.run)
-        write_text(self.run / "items.tsv", self.catalogue)
+        atomic.write_text(self.run / "items.tsv", self.catalogue)
         facts = self.facts()
         self.identity = checkpoint.run_identity(self.config, facts)
-        checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
+        try:
+            checkpoint.save_config(self.run, self.config, facts)  # last: it makes the folder a run
+            self.load_config(self.run)  # model-R65: what cannot be read again is an error now
+        except MindrefError:
+            (self.run / "config.json").unlink(missing_ok=True)
+            raise
         # the training began before the choice of the preset, or from an earlier run (model-R59)
         if self.state.moments.step > 0 or "start_from" in facts:
             self.save(self.state, self.state.best_step > 0)

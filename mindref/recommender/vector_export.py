@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mindref.arguments import check_arguments
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, RunError, say
@@ -39,6 +40,7 @@ from mindref.shapes import Array, Ints
 KIND = "vectors"
 
 
+@check_arguments
 def export_vectors(
     run: Path,
     output: Path,

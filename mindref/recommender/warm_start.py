@@ -21,7 +21,7 @@ from mindref.models.features import Vocabulary, select_features
 from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
 from mindref.recommender.held_out import EarlierTraining, list_trainings, run_label
 from mindref.recommender.serving import ServedModel
-from mindref.run import array_files, checkpoint
+from mindref.run import array_files, checkpoint, files
 from mindref.run.source import IN_MEMORY
 from mindref.run.training_data import PreparedLog
 from mindref.run.validate import ShapeProbe
@@ -110,7 +110,7 @@ class WarmStart(NamedTuple):
     @property
     def location(self) -> str:
         """The absolute path of the earlier run, or IN_MEMORY."""
-        return self.run if self.run == IN_MEMORY else str(Path(self.run).resolve())
+        return self.run if self.run == IN_MEMORY else str(files.real_path(self.run))
 
     def trainings(self, digest: str = "") -> list[EarlierTraining]:
         """Return the training data of the run and of all runs before it, the latest first."""

@@ -54,6 +54,8 @@ def load_arrays(path: Path, run: str | None = None) -> tuple[dict[str, Any], dic
     description, todo = "a file of mindref", retrain_hint(path.parent)
     try:
         files.check_room(path, files.check_file(path, description, todo), "arrays")
+        with path.open("rb"):  # safetensors names no reason, and calls the file missing
+            pass
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {})[HEADER]
             if len(text) > files.LONGEST_JSON:  # security-R6
@@ -72,7 +74,9 @@ def load_arrays(path: Path, run: str | None = None) -> tuple[dict[str, Any], dic
         raise RunError(
             say(str(path), description, "a header that is nested too deeply", todo)
         ) from None
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise files.unreadable_error(path, description, error) from error
+    except (SafetensorError, LookupError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise RunError(say(str(path), description, got, todo)) from error
     return arrays, header_values

@@ -257,7 +257,7 @@ def explained_config(run: Path, description: str, folder: str, command: str) -> 
         got, todo = "no config.json in it", f"name the folder that {command} made"
         if hidden := find_interrupted(run):  # faults-R14
             got = "none, because an overwrite was interrupted"
-            todo = f"rename the complete run {hidden} to {run.resolve().name}"
+            todo = f"rename the complete run {hidden} to {files.real_path(run).name}"
         raise RunError(say(str(run), folder, got, todo)) from None
     except (OSError, *files.MALFORMED) as error:
         got = f"{type(error).__name__}: {error}"
@@ -266,7 +266,7 @@ def explained_config(run: Path, description: str, folder: str, command: str) -> 
 
 def find_interrupted(run: Path) -> Path | None:
     """Return the latest run that a killed overwrite of a missing folder left, None without one."""
-    target = run.resolve()
+    target = files.real_path(run)
     if target.exists():
         return None
     folders = [

@@ -25,7 +25,25 @@ LONGEST_JSON = 1 << 24  # bytes; parsed values take up to thirty times as much m
 INDEX = "index"  # the folder within a run directory
 MALFORMED = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 """Errors that values and arrays of unexpected types and shapes raise when they are used."""
+UNREADABLE = "check its rights and its disk, then try again"
 TODO = "put the file itself there, or train anew in another folder"
+
+
+def real_path(path: Path | str) -> Path:
+    """Return the absolute path without links. A link to itself stays as it is."""
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for it
+
+
+def check_tree(folder: Path) -> None:
+    """Raise RunError for a link below a folder that leads out, and for pipes and devices.
+
+    The path of the folder itself is the user's, and its links are followed.
+    """
+    base = real_path(folder)
+    for path, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            entry = Path(path, name)
+            check_entry(entry, base, entry.is_symlink())
 
 
 def check_folder(run: Path) -> None:
@@ -36,7 +54,7 @@ def check_folder(run: Path) -> None:
     if run.is_file():
         todo = "name the folder that contains config.json"
         raise RunError(say(str(run), "a folder", "a file", todo))
-    base = Path(os.path.realpath(run))
+    base = real_path(run)
     for folder in (run, run / INDEX):
         if not folder.is_dir():
             continue
@@ -51,7 +69,7 @@ def check_folder(run: Path) -> None:
 
 def check_entry(path: Path, base: Path, is_link: bool) -> None:
     """Raise RunError unless a path is a file or a folder within `base`."""
-    if is_link and base not in Path(os.path.realpath(path)).parents:  # security-R4
+    if is_link and base not in real_path(path).parents:  # security-R4
         todo = "replace the link by a copy of the file, if the file is yours"
         raise RunError(say(str(path), "a file of this folder", "a link that leads out", todo))
     if kind := other_kind(path, is_link):  # security-R5
@@ -78,9 +96,10 @@ def check_file(path: Path, description: str, todo: str) -> int:
         status = path.stat()
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: not a valid file name
-        got = getattr(error, "strerror", None) or str(error)
-        raise RunError(say(str(path), description, got, todo)) from error
+    except OSError as error:
+        raise unreadable_error(path, description, error) from error
+    except ValueError as error:  # not a valid file name
+        raise RunError(say(str(path), description, error, todo)) from error
     if not stat.S_ISREG(status.st_mode):  # security-R5
         raise RunError(say(str(path), description, "no file, but something else", todo))
     return status.st_size
@@ -101,10 +120,18 @@ def read_json(path: Path, description: str, todo: str) -> Any:
         raise RunError(
             say(str(path), description, "JSON that is nested too deeply", todo)
         ) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise unreadable_error(path, description, error) from error
+    except ValueError as error:
         raise RunError(
             say(str(path), description, f"{type(error).__name__}: {error}", todo)
         ) from error
+
+
+def unreadable_error(path: Path, description: str, error: OSError) -> RunError:
+    """Return the error of a file that exists and cannot be read: nothing is to be made again."""
+    reason = error.strerror or str(error)  # faults-R18
+    return RunError(say(str(path), f"{description} that can be read", reason, UNREADABLE))
 
 
 def read_config(

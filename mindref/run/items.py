@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from mindref.errors import RunError, say
 from mindref.run.atomic import write_text
-from mindref.run.files import check_file
+from mindref.run.files import check_file, unreadable_error
 from mindref.run.tsv import escape, unescape
 
 TODO = "mindref train --resume RUN writes it again from the log"
@@ -82,7 +82,11 @@ def read_items(path: Path, expected: str | None = None) -> Items:
         with path.open("rb") as stream:
             for number, line in enumerate(item_lines(path, stream, sha256)):
                 add_item(items, path, number, line)
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
+        raise RunError(say(str(path), WHAT, "no file", TODO)) from None
+    except OSError as error:
+        raise unreadable_error(path, "a catalogue", error) from error
+    except UnicodeDecodeError as error:
         raise RunError(say(str(path), WHAT, error, TODO)) from error
     if expected is not None and sha256.hexdigest() != expected:  # security-R1
         expected_file = f"the catalogue of the run of {path.parent / 'config.json'}"

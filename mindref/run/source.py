@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.arguments import check_path_argument
 from mindref.config import Config
 from mindref.data.assemble import KeepOptions
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.run.files import real_path
 from mindref.run.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
@@ -34,16 +37,18 @@ class Source:
 
     location: str = BUILT_IN
     options: Mapping[str, Any] = field(default_factory=dict)
+    is_from_run: bool = field(default=False, compare=False)
+    """Whether config.json of a run names the log, and not the user."""
 
     @classmethod
     def from_metadata(cls, source: Mapping[str, Any]) -> Source:
         """Return the source that `config.json` of a run names."""
-        return cls(source["place"], source["options"])
+        return cls(source["place"], source["options"], is_from_run=True)
 
     @classmethod
     def of(cls, path: str | Path | None, options: Mapping[str, Any] | None = None) -> Source:
         """Return the source of a path, made absolute, or the built-in catalogue for None."""
-        path_or_name = BUILT_IN if path is None else str(Path(path).resolve())
+        path_or_name = BUILT_IN if path is None else str(real_path(path))
         return cls(
             path_or_name, {name: json_option(value) for name, value in (options or {}).items()}
         )
@@ -79,10 +84,22 @@ class Source:
                 raise ConfigError(say("data", "a log for the reading options", got))
             synthetic = make_synthetic_log(**self.options)
             return LoadedLog(synthetic.log, synthetic.true_interests)
+        try:
+            log = self.read_path(config)
+        except (ConfigError, DataError) as error:
+            if self.is_from_run and os.path.exists(self.location):
+                got = "a file that cannot be read as that log"
+                raise DataError(say(self.location, "the log of the run", got)) from None
+            raise error
+        # security-R18: nothing is quoted from a file that only the run names
+        return LoadedLog(replace(log, bad_lines=(), hints=()) if self.is_from_run else log)
+
+    def read_path(self, config: Config | None) -> InteractionLog:
+        """Return the log at a path, with the features of `config`."""
         from mindref.data.readers import FeatureNames, read_log
 
         names = (config.item_features, config.user_features) if config else ()
-        return LoadedLog(read_log(self.location, **self.options, features=FeatureNames(*names)))
+        return read_log(self.location, **self.options, features=FeatureNames(*names))
 
     def size(self) -> int | None:
         """Return the bytes of the log if it is a single file, else None."""
@@ -97,8 +114,11 @@ class Source:
 
 def json_option(value: Any) -> Any:
     """Return an option as a JSON value; a path is made absolute."""
+    if isinstance(value, np.generic):  # JSON has no numbers of NumPy
+        return value.item()
     if isinstance(value, Path):
-        return str(value.resolve())
+        check_path_argument("a path among the reading options", value)
+        return str(real_path(value))
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
@@ -149,6 +169,8 @@ def open_fit_data(
     if is_complete and not (items is None and times is None):
         got = "none" if data is None else type(data).__name__
         raise ConfigError(say("fit: data", "users beside the items", got))
+    if isinstance(data, str | Path):
+        check_path_argument("fit: data", data)
     if data is None or isinstance(data, str | Path):
         source = Source.of(data, reading if data is None else file_options(reading))
         return source, source.read(config)
@@ -175,6 +197,9 @@ def file_options(reading: dict[str, Any]) -> dict[str, Any]:
     check_options("a file", reading, (*OF_FILES, *of_columns))
     options = {name: value for name, value in reading.items() if name not in of_columns}
     column_options = {name: value for name, value in reading.items() if name in of_columns}
+    for name in ("item_file", "user_file"):
+        if isinstance(options.get(name), str | Path):
+            check_path_argument(f"fit: {name}", options[name])
     if column_options:
         options["columns"] = {**asdict(Columns.of(options.get("columns"))), **column_options}
     return options

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.errors import DataError, say
+from mindref.errors import DataError, printable_json, say
 from mindref.study import json_arrays
 from mindref.study.formulas import Equation
 from mindref.study.recipes import Recipe
@@ -110,7 +110,8 @@ class Trace:
         """Return the trace as JSON."""
         steps = [step_to_json(step) for step in self.steps]
         plain = {"format": FORMAT, "metadata": self.metadata, "labels": self.labels, "steps": steps}
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1)
+        return printable_json(text) + "\n"  # security-R12
 
     @classmethod
     def from_json(cls, text: str) -> Trace:

@@ -66,8 +66,8 @@ def test_a_worker_imports_the_mindref_of_its_parent(tmp_path):
 
 def test_files_in_the_current_folder_shadow_no_library_but_may_be_backends(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("random.py").write_text("raise ValueError")
-    Path("own.py").write_text("from mindref.backend import NumpyBackend as Own")
+    Path("random.py").write_text("raise ValueError", encoding="utf-8")
+    Path("own.py").write_text("from mindref.backend import NumpyBackend as Own", encoding="utf-8")
     with WorkerPool() as pool:
         assert start_worker(pool, "numpy"), pool.reasons
         assert start_worker(pool, "own:Own"), pool.reasons

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from mindref.doctor import examine
-from mindref.doctor.checks import Finding
+from mindref.doctor.finding import Finding
 from tests.doctor.broken_packages import BACKENDS, install_broken_packages
 from tests.runs import call
 
@@ -58,7 +58,7 @@ def test_broken_packages_are_notes_with_reasons(tmp_path):
         "backend exits": "SystemExit",
         "kernels": "not cached",
         "variables": "MINDREF_TREADS=2",
-        "user folders": "is not writable",
+        "user folders": "cannot be used",
         "output": "ascii, not a terminal",
     }
     for name, reason in expected.items():

@@ -76,18 +76,21 @@ def test_a_small_catalogue_has_the_usual_list_lengths(cli, tmp_path):
     assert "hit_rate@50" in found["metrics"]["test"]["model"]
 
 
-@pytest.mark.parametrize("index", [(), (0,), (10, -1)])
+@pytest.mark.parametrize("index", [(), (0,), (10, -1), (100_001,), (1.5,)])
 def test_list_lengths_below_1_are_rejected(trained_run, index):
-    with pytest.raises(ConfigError, match="at: expected lengths of lists from 1, got "):
+    with pytest.raises(ConfigError, match="at: expected lengths of lists from 1 to 100000, got "):
         evaluate_run(trained_run, list_lengths=index)
+    with pytest.raises(ConfigError, match="list_lengths: expected a list, got 10"):
+        evaluate_run(trained_run, list_lengths=10)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("RUN --at 0", "--at: expected positive integers, comma separated, got '0'"),
-        ("RUN --at ten", "--at: expected positive integers"),
-        ("RUN --at=", "--at: expected positive integers"),
+        ("RUN --at 0", "--at: expected integers from 1 to 100000, comma separated, got '0'"),
+        ("RUN --at ten", "--at: expected integers from 1 to 100000"),
+        ("RUN --at=", "--at: expected integers from 1 to 100000"),
+        ("RUN --at 10,100001", "--at: expected integers from 1 to 100000"),
         ("RUN --data nowhere", "nowhere: expected a file or a folder, got nothing there"),
         ("RUN --format recbole", "data: expected a log for the reading options, got none"),
         ("RUN --predictions /dev/null/x", "--predictions: expected a writable location"),

@@ -161,3 +161,23 @@ def test_the_exit_codes_are_documented_and_specified():
         assert f"{code} stopped by {name}" in text
     (example,) = spec_pages.examples("faults")
     assert example["codes"] == {number.name: code for number, code in CODES.items()}
+
+
+@pytest.mark.rules("faults-R9")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_signal_ends_a_fit_at_once(cli, shop, tmp_path, number, monkeypatch):
+    """A model that is fitted in one pass has no step after which the training could stop."""
+    from mindref.recommender import training_run
+
+    def fit(*arguments, **keywords):
+        signal.raise_signal(number)
+        pytest.fail("the fit goes on")
+
+    monkeypatch.setattr(training_run, "fit_model", fit)
+    words = options(model="popularity")
+    result = cli("train", "--data", shop, "--out", tmp_path / "run", *words)
+    assert result.code == CODES[number]
+    last = result.err.splitlines()[-1]
+    assert last.startswith("Stopped at once; nothing is saved. Resume with: mindref train")
+    monkeypatch.undo()
+    cli.succeed("train", "--resume", tmp_path / "run")

@@ -146,7 +146,19 @@ def test_an_error_with_closed_stderr_has_its_exit_code(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     for arguments in (["recall", "none", "--user", "x"], ["recall", "--top", "0"]):
-        with open("/dev/full", "w") as full:
+        with open("/dev/full", "w", encoding="utf-8") as full:
             command = [sys.executable, "-m", "mindref", *arguments]
             inputs = {"cwd": tmp_path, "env": environment(), "stderr": full}
             assert subprocess.run(command, check=False, **inputs).returncode == 2, arguments
+
+
+@pytest.mark.rules("faults-R11")
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["recall", "RUN", "--all-users"], ["backends"]], ids=str)
+def test_a_closed_standard_output_is_no_error(trained_run, tmp_path, words):
+    words = [str(trained_run) if word == "RUN" else word for word in words]
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "mindref", *words]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

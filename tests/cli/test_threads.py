@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.cli.run_settings import run_backend, run_threads
 from mindref.cli.settings import set_threads, usable_cores
-from mindref.errors import ConfigError
+from mindref.errors import ConfigError, RunError
 from mindref.run.files import sealed
 from tests.runs import trained
 
@@ -148,3 +149,19 @@ def test_threads_may_change_with_the_number_of_processes(two_processes, tmp_path
     assert run_threads(tmp_path, None) == max(1, usable_cores() // 2)
     monkeypatch.delenv("WORLD_SIZE")
     assert run_threads(tmp_path, None) == 64
+
+
+@pytest.mark.rules("faults-R18")
+def test_a_configuration_that_cannot_be_read_is_an_error_and_no_default(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    assert run_threads(run, 3) == 3, "a missing run is reported later"
+    run.mkdir()
+    (run / "config.json").write_text("{", encoding="utf-8")
+    assert run_threads(run, 3) == 3, "a damaged one too"
+
+    def unreadable(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    with pytest.raises(RunError, match=r"config\.json: expected .*, got Input/output error"):
+        run_threads(run, 3)

@@ -75,7 +75,8 @@ def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkey
     assert result.code == 0
     (line,) = (run / "metrics.jsonl").read_text().splitlines()
     value = json.loads(line)["value"]
-    assert result.err.splitlines()[-1] == f"fitted  validation hit_rate@10 {value:.4f}"
+    assert result.err.splitlines()[-2] == f"fitted  validation hit_rate@10 {value:.4f}"
+    assert result.err.splitlines()[-1] == "evaluating the model on 58 test cases"
     assert "step" not in result.err
     assert f"run: {run}\nnext: " in result.out
 

@@ -106,8 +106,10 @@ def make_socket(path: Path) -> None:
 def raise_format(path: Path) -> None:
     """Increase the format number; a JSON file also gets another layout."""
     if path.suffix == ".json":
-        content = json.loads(path.read_text())
-        path.write_text(json.dumps({"format": content.get("format", 0) + 1, "new": content}))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(
+            json.dumps({"format": content.get("format", 0) + 1, "new": content}), encoding="utf-8"
+        )
     else:
         with safe_open(path, framework="np") as file:
             metadata = {name: json.loads(x) for name, x in file.metadata().items()}

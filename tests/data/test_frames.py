@@ -1,13 +1,14 @@
 """Arrays and tables in memory."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from mindref.data.frames import encode_ids, from_arrays, from_dataframe, id_as_text
-from mindref.errors import DataError
+from mindref.errors import DataError, MindrefError
 from tests.data.reading import rows, table, times, values
 
 USERS, ITEMS, TIMES = [7, 3, 7, 7], ["b", "a", "a", "b"], [5, 1, 2, 5]
@@ -176,7 +177,7 @@ def test_an_invalid_interaction_is_named(users, items, moments, message):
 def test_titles_and_features_of_other_types_are_refused():
     features = ({"item_features": ["kind"]}, {"item_features": {"kind": ["x"]}})
     for beside in ({"titles": ["Ay"]}, *features, {"user_features": {"age": 3}}):
-        with pytest.raises(DataError, match="expected a mapping, got"):
+        with pytest.raises(MindrefError, match=r"expected a mapping( or None)?, got"):
             from_arrays(["u"], ["a"], **beside)
 
 
@@ -227,8 +228,120 @@ def test_each_distinct_id_is_converted_as_each_row_would_be(name):
 
 
 @pytest.mark.rules("data-R24", "data-R85")
-@pytest.mark.parametrize("dtype", ["i1", "u8", "i8", ">i4", "U3", "S3", "?", "M8[s]", "m8[ns]"])
+@pytest.mark.parametrize("dtype", ["i1", "u8", "i8", ">i4", "U3", "S3", "?"])
 def test_ids_of_every_dtype_are_converted_as_each_row_would_be(dtype):
     array = np.array([7, 3, 7, 5, 3]).astype(dtype)
     assert encoded(array) == encoded_by_rows(array.tolist())
     assert encoded(array[:0]) == []
+
+
+def test_a_masked_value_is_missing():
+    ids, mask = ["a", "b", "c"], [False, True, False]
+    masked = np.ma.array(ids, mask=mask)
+    for users, items in ((masked, ids), (ids, masked)):
+        with pytest.raises(DataError, match="row 1: expected a value, got a masked value"):
+            from_arrays(users, items)
+    times = np.ma.array([1.0, 2.0, 3.0], mask=mask)
+    with pytest.raises(DataError, match="times, row 1: expected a value, got a masked value"):
+        from_dataframe({"user": ids, "item": ids, "time": times})
+    unmasked = np.ma.array(ids, mask=False)
+    assert from_arrays(unmasked, unmasked).user_ids == ids
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns"])
+def test_datetimes_of_each_unit_are_seconds_and_do_not_wrap_around(unit):
+    ids = ["a", "b"]
+    times = np.array([0, 1], f"datetime64[{unit}]")
+    expected = times.astype("datetime64[us]").astype(np.int64) / 1e6
+    assert from_arrays(ids, ids, times).times.tolist() == expected.tolist()
+    if unit not in ("ms", "us", "ns"):
+        far = np.array([0, 2**60], f"datetime64[{unit}]")
+        with pytest.raises(DataError, match="times, row 1: expected a date within 200,000 years"):
+            from_arrays(ids, ids, far)
+
+
+def test_dates_are_midnights():
+    days = [date(2012, 4, 13), date(1960, 1, 1)]
+    assert from_arrays(["a", "b"], ["a", "b"], days).times.tolist() == [1334275200.0, -315619200.0]
+
+
+def test_a_column_that_cannot_be_read_is_named():
+    class Broken(dict):
+        def __getitem__(self, name):
+            raise RuntimeError("no")
+
+    table = Broken(user=["a"], item=["b"])
+    with pytest.raises(DataError, match="a column 'user' that can be read, got RuntimeError: no"):
+        from_dataframe(table)
+
+
+@pytest.mark.parametrize("features", [{3: {"a": "x"}}, {None: {}}])
+def test_the_name_of_a_feature_is_text(features):
+    with pytest.raises(DataError, match="names of features as text"):
+        from_arrays(["a"], ["a"], item_features=features)
+
+
+FEW, SOME = ["a", "a", "b"], ["x", "y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: from_dataframe({"user": FEW, "item": SOME, "title": ["t"]}),
+            "a column of shape .3,.",
+        ),
+        (lambda: from_dataframe({"user": FEW, "item": SOME, "title": 3}), "a column of shape"),
+        (
+            lambda: from_dataframe({"user": FEW, "item": SOME, "title": np.eye(3)}),
+            "a column of shape",
+        ),
+        (lambda: from_arrays([[1], [1, 2], 3], SOME), "users: expected an array of one dimension"),
+        (
+            lambda: from_arrays(FEW, SOME, [[1], [1, 2], 3]),
+            "times: expected an array of one dimension",
+        ),
+        (lambda: from_arrays(FEW, SOME, [10**5000] * 3), "got int that cannot be printed"),
+        (
+            lambda: from_arrays(FEW, SOME, [Decimal("sNaN")] * 3),
+            "times: expected numbers or dates",
+        ),
+        (
+            lambda: from_arrays(np.array([1, 2, 3], "M8[ns]"), SOME),
+            "users: expected text or integers",
+        ),
+        (
+            lambda: from_arrays(np.array([1, 2, 3], "m8[s]"), SOME),
+            "users: expected text or integers",
+        ),
+        (lambda: from_arrays([np.timedelta64(1, "s")] * 3, SOME), "users.*: expected text or int"),
+        (lambda: from_dataframe(dict), "table: expected a table, got the class dict"),
+        (
+            lambda: from_arrays(FEW, SOME, np.array([2**62] * 3, "M8[ms]")),
+            "within 200,000 years",
+        ),
+        (
+            lambda: from_arrays(FEW, SOME, np.array([2**62] * 3, "M8[1000us]")),
+            "within 200,000 years",
+        ),
+    ],
+)
+def test_odd_columns_are_errors_of_the_table(call, message):
+    with pytest.raises(DataError, match=message):
+        call()
+
+
+def test_missing_and_encoded_titles_are_those_of_a_file():
+    pandas = pytest.importorskip("pandas")
+    titles = pandas.array(["Ay", None, None], dtype="string")
+    log = from_dataframe({"user": FEW, "item": SOME, "title": titles}, item_features=["title"])
+    assert log.titles == ["Ay", ""]
+    assert log.item_features[0].values == ["Ay"]
+    log = from_dataframe({"user": FEW, "item": SOME, "title": [b"Ay", Decimal("NaN"), None]})
+    assert log.titles == ["Ay", ""]
+    with pytest.raises(DataError, match="times, row 0: expected a finite time"):
+        from_arrays(FEW, SOME, [pandas.NA] * 3)
+    with pytest.raises(DataError, match="a value that has a text, got int that cannot be printed"):
+        from_arrays(FEW, SOME, titles={"x": 10**5000})
+    with pytest.raises(DataError, match="expected text or an integer"):
+        from_arrays([10**5000, 10**5001], ["x", "y"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mindref.data.log import InteractionLog
 from mindref.data.readers import plain_text, read_log
+from mindref.data.readers.data_file import DataFile
 from mindref.errors import MindrefError
 from tests.data.reading import CSV, write
 from tests.fuzz.damage import several
@@ -212,7 +213,7 @@ def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing,
 def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkeypatch):
     path = write(tmp_path / "log", LINES * 3)
     monkeypatch.setattr(plain_text, "MIN_BYTES", path.stat().st_size)
-    source = plain_text.ReaderInput(read_log.__globals__["DataFile"].of(path), *[None] * 4)
+    source = plain_text.ReaderInput(DataFile.of(path), *[None] * 4)
     delimited = plain_text.TextFormat(None, ",")
     assert plain_text.is_fast(delimited, source)
     assert not plain_text.is_fast(delimited._replace(delimiter="::"), source)

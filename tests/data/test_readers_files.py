@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mindref.data.readers import read_log
+from mindref.data.readers.data_file import DataFile
 from mindref.errors import DataError
 from tests.data.reading import CSV, PACKINGS, rows, table, times, values, write, zipped
 
@@ -186,3 +187,31 @@ def test_archives_with_broken_directories_are_refused(tmp_path):
         (tmp_path / "log.zip").write_bytes(broken)
         with pytest.raises(DataError, match=r"expected a (whole|readable)"):
             read_log(tmp_path / "log.zip")
+
+
+@pytest.mark.rules("data-R92")
+@pytest.mark.parametrize("count", [1000, 1001])
+def test_an_archive_of_many_files_is_rejected(tmp_path, count, monkeypatch):
+    path = zipped(tmp_path / "log.zip", {f"f{i}.csv": b"user,item\n" for i in range(count)})
+    if count == 1000:
+        assert len(DataFile.of(path).list_files()) == count
+        return
+    monkeypatch.setattr(DataFile, "open", lambda self: pytest.fail("a file is opened"))
+    with pytest.raises(DataError, match="an archive of at most 1,000 files, got 1,001; unpack it"):
+        read_log(path)
+
+
+@pytest.mark.rules("data-R93")
+@pytest.mark.parametrize("form", ["pairs", "delimited", "auto"])
+def test_carriage_returns_alone_are_rejected(tmp_path, form):
+    rows = [f"u{i % 3},i{i % 4}" for i in range(12)]
+    if form == "pairs":
+        rows = [row.replace(",", " ") for row in rows]
+    path = tmp_path / "log"
+    options = {"format": form, "columns": None if form == "pairs" else {"user": 1, "item": 2}}
+    for end in ("\r", "\r\r"):
+        path.write_bytes(end.join(rows).encode())
+        with pytest.raises(DataError, match="lines that end with LF or CRLF, got CR alone"):
+            read_log(path, **options)
+    path.write_bytes("\r\n".join(rows).encode())
+    assert len(read_log(path, **options).user_ids) == 3

@@ -111,7 +111,9 @@ def test_a_hanging_probe_is_killed_with_its_children(broken_packages):
             os.kill(pid, 0)
         except ProcessLookupError:
             return
-        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":  # an orphan not yet reaped
+        if (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[2] == "Z"
+        ):  # an orphan not yet reaped
             return
         time.sleep(0.1)
     pytest.fail("the grandchild is still running")

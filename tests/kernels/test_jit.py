@@ -335,3 +335,68 @@ print(len(heard))
 
 def test_importing_the_kernels_compiles_nothing():
     assert output(LISTENING, MINDREF_NUMBA_CACHE="0") == "0\n"
+
+
+@pytest.mark.rules("faults-R17")
+def test_a_division_by_zero_without_compilation_prints_no_warning():
+    code = "import numpy as np, warnings\nwarnings.simplefilter('error')\n"
+    code += "from mindref.kernels._jit import jit, jit_ordered\n"
+    code += (
+        "f = jit(lambda x: x / np.float64(0))\ng = jit_ordered(lambda x: np.exp(x) - np.exp(x))\n"
+    )
+    code += "print(f(np.float64(1)), g(np.float64(1e4)))"
+    assert output(code, NUMBA_DISABLE_JIT="1") == "inf nan\n"
+
+
+FORK = """
+import os, sys, threading, time
+import numpy as np
+from mindref.kernels import _jit, listeners
+
+@_jit.jit
+def slow(x):
+    return x + 1
+
+@_jit.jit
+def other(x):
+    return x + 2
+
+from numba.core.compiler_lock import global_compiler_lock
+held = threading.Event()
+
+def compile_long():
+    with global_compiler_lock:
+        held.set()
+        time.sleep(0.5)
+
+thread = threading.Thread(target=compile_long)
+thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    threading.Timer(20, lambda: os._exit(3)).start()
+    os._exit(0 if other(np.float64(1)) == 3 else 1)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), slow(np.float64(1)))
+"""
+
+
+@pytest.mark.rules("faults-R19")
+def test_a_fork_during_a_compilation_can_compile(tmp_path):
+    assert output(FORK, MINDREF_NUMBA_CACHE="0") == "0 2.0\n"
+
+
+@pytest.mark.rules("security-R17")
+def test_compiled_functions_are_kept_only_in_a_folder_of_the_user(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(_jit.SETTINGS, "CACHE_DIR", str(folder))
+    monkeypatch.delenv("MINDREF_NUMBA_CACHE", raising=False)
+    assert _jit.cache_folder() == str(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o775)
+    assert _jit.cache_folder() == str(folder)
+    folder.chmod(0o777)
+    assert _jit.cache_folder() == ""
+    folder.chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert _jit.cache_folder() == ""

@@ -47,13 +47,15 @@ def test_the_number_of_threads_changes_no_byte(settings):
             assert as_bytes(model_answers(w, subject)) == one_thread, f"{threads} threads"
 
 
-@pytest.mark.parametrize("word", ["0", "-1", "two", "", "1.5"])
+@pytest.mark.parametrize("word", ["0", "-1", "two", "1025", "1.5"])
 def test_the_number_of_threads_is_read_from_the_environment(word, monkeypatch):
     monkeypatch.setenv("MINDREF_THREADS", "3")
     assert NumbaBackend().workspace().threads == 3
     monkeypatch.setenv("MINDREF_THREADS", word)
     with pytest.raises(ConfigError, match="MINDREF_THREADS: expected a number of threads from 1"):
         NumbaBackend().workspace()
+    monkeypatch.setenv("MINDREF_THREADS", "")
+    assert NumbaBackend().workspace().threads == 1
     monkeypatch.delenv("MINDREF_THREADS")
     assert NumbaBackend().workspace().threads == 1
 

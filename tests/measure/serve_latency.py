@@ -73,7 +73,7 @@ def send_requests(port: int, bodies: list[bytes], count: int) -> list[float]:
 
 def cpu_seconds(process: int) -> float:
     """Return the CPU time of a process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

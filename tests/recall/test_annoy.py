@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mindref.errors import DataError, RunError
+from mindref.errors import BackendError, DataError, RunError
 from mindref.recall import ExactIndex, build_index, nearest_items, open_index
 from mindref.recall.approximate import scale_by_longest
 from tests import spec_pages
@@ -187,4 +187,16 @@ def test_an_index_of_another_distribution_is_not_opened(tmp_path, monkeypatch):
     other = "annoy" if "annoy-mm" in annoy.distribution_version() else "annoy-mm"
     monkeypatch.setattr(annoy, "distribution_version", lambda: f"{other} 1.17.3")
     with pytest.raises(RunError, match=rf"version: expected '?{other} 1\.17\.3"):
+        open_index(tmp_path, items)
+
+
+def test_a_file_that_cannot_be_mapped_is_an_error_and_no_crash(tmp_path, monkeypatch):
+    items = vectors(300)
+    build_index(items, vectors(50, seed=1), directory=tmp_path, kind="annoy")
+
+    def unmapped(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(annoy, "mmap", SimpleNamespace(mmap=unmapped, ACCESS_READ=1))
+    with pytest.raises(BackendError, match="Cannot allocate memory"):
         open_index(tmp_path, items)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, DataError, RunError
+from mindref.process.announcements import listen
 from mindref.recall import ExactIndex, build, build_index, nearest_items, open_index, probe
 from mindref.recall.manifest import NAME, Manifest
 from mindref.recall.probe import ProbedRecall
@@ -184,3 +185,19 @@ def test_invalid_input_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="a place that can be written, got File exists"):
         build_index(vectors(3), QUERIES, directory=tmp_path / "file")
+
+
+@pytest.mark.rules("recall-R56")
+def test_a_line_is_printed_before_an_index_of_many_items(tmp_path, monkeypatch):
+    lines = []
+    vectors = np.random.default_rng(0).standard_normal((60, 4))
+    monkeypatch.setattr(build, "build_fastest", lambda request: lines.append("measured"))
+    with listen(lines.append):
+        build_index(vectors, vectors[:5], directory=tmp_path)
+        assert lines == []
+        monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 60)
+        build_index(vectors, vectors[:5], directory=tmp_path)
+    assert lines == ["building an index of 60 items, which may take minutes", "measured"]
+    with listen(lines.append):
+        build_index(vectors[:59], vectors[:5], directory=tmp_path, kind="faiss-flat")
+    assert len(lines) == 2

@@ -44,7 +44,7 @@ def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path, kind):
     np.testing.assert_equal(nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30))
     if sys.platform == "linux":
         (file,) = tmp_path.glob("*.index")
-        assert str(file) in Path("/proc/self/maps").read_text()
+        assert str(file) in Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
 @pytest.mark.rules("recall-R34", "recall-R6")

@@ -196,6 +196,8 @@ def test_the_resume_command_has_the_log_of_data_in_memory(tmp_path):
 
 
 def test_one_object_instead_of_a_list_of_callbacks_is_an_error():
-    message = r"callbacks: expected a list of objects, got Recorder; write callbacks=\[\.\.\.\]"
+    message = r"callbacks: expected a list of objects, got dict; write callbacks=\[\.\.\.\]"
     with pytest.raises(ConfigError, match=message):
+        fit({})
+    with pytest.raises(ConfigError, match=r"fit: callbacks: expected a list, got <.*Recorder"):
         fit(Recorder())

@@ -151,7 +151,11 @@ def test_an_untrained_model_is_an_error():
         (lambda m: m.recommend(HISTORY, n=0), ConfigError, "an integer of at least 1"),
         (lambda m: m.recommend(HISTORY, n=-3), ConfigError, "an integer of at least 1"),
         # the letters of a text would be taken for items, none of them known
-        (lambda m: m.recommend(ITEMS[3]), ConfigError, A_TEXT),
+        (
+            lambda m: m.recommend(ITEMS[3]),
+            ConfigError,
+            "history: expected a list or None, got 'art",
+        ),
         (lambda m: m.interests(HISTORY), ConfigError, A_TEXT),
         # as a table with gaps would give
         (lambda m: m.recommend([1.0]), DataError, r"text or an integer, got 1\.0"),

@@ -253,10 +253,10 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
     ("asked", "message"),
     [
         ({"shard": (0, 3)}, "--shard: expected i/n with i from 1 to n, got 0/3"),
-        ({"shard": (1,)}, "--shard: expected i/n with i from 1 to n, got 1"),
+        ({"shard": (1,)}, r"shard: expected a pair or None, got \(1,\)"),
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
-        ({"count": 0}, "expected integers from 1"),
+        ({"count": 0}, "count: expected an integer of at least 1"),
         ({"kind": "fast"}, "--index: expected auto or exact"),
     ],
 )

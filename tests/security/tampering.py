@@ -19,9 +19,9 @@ Edit = Callable[[dict[str, Any]], Any]
 
 def edit_json(path: Path, edit: Edit, seal: bool = True) -> None:
     """Change a JSON file, with a correct digest if `seal`."""
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     edit(content)
-    path.write_text(json.dumps(sealed(content) if seal else content))
+    path.write_text(json.dumps(sealed(content) if seal else content), encoding="utf-8")
 
 
 def edit_model_arrays(run: Path, edit: Edit) -> None:

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from mindref.cli import main
 from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
@@ -78,3 +79,31 @@ def test_the_type_of_a_file_is_checked_before_it_is_opened(tmp_path):
     ):
         with pytest.raises(RunError, match="got no file, but something else"):
             read(tmp_path / "socket")
+
+
+@pytest.mark.rules("security-R4")
+@pytest.mark.parametrize("name", ["compare.json", "random", "random/trial-0", "random/trial-0/x"])
+def test_a_link_in_the_folder_of_an_experiment_is_not_followed(tmp_path, name, capfd):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    link = tmp_path / "out" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    for command in (
+        ["compare", "--models", "popularity,random"],
+        ["ablate", "--studies", "squash"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--out", str(tmp_path / "out")])
+        assert ended.value.code == 2
+        assert "expected a file of this folder, got a link that leads out" in capfd.readouterr().err
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.rules("security-R4")
+def test_the_folder_of_an_experiment_may_be_a_link(tmp_path):
+    (tmp_path / "there" / "run").mkdir(parents=True)
+    (tmp_path / "there" / "latest").symlink_to("run")
+    (tmp_path / "out").symlink_to(tmp_path / "there")
+    files.check_tree(tmp_path / "out")
+    files.check_tree(tmp_path / "none")

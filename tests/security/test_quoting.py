@@ -1,7 +1,10 @@
 """Text of run files is printed without control characters, in messages, tables and lists."""
 
+import ast
+import json
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 from rich import console
@@ -9,10 +12,11 @@ from rich.table import Table
 
 from mindref import errors
 from mindref.backend import check_installed
-from mindref.cli import main
+from mindref.cli import main, streams
 from mindref.cli.tables import show_table
 from mindref.errors import BackendError
 from mindref.run import items, tsv
+from mindref.study.trace import Trace
 from tests.damage.damaged_runs import HISTORIES
 from tests.security.tampering import edit_json
 
@@ -78,3 +82,63 @@ def test_commands_escape_control_characters_of_run_files(run, capfd):
         output = "".join(capfd.readouterr())
         assert output.replace("\n", "").replace("\t", "").isprintable(), output
         assert "[2J" in output, "the text is printed without its control character"
+
+
+@pytest.mark.rules("security-R12")
+def test_printed_lines_and_json_are_escaped(capfd):
+    streams.print_stdout(f"{NASTY}\nb")
+    streams.print_stderr(f"{NASTY}\nb")
+    streams.print_json({"a": NASTY})
+    out, err = capfd.readouterr()
+    for text in (out, err):
+        assert text.replace("\n", "").isprintable()
+        assert "\\x1b[2J" in text
+    text = json.dumps({NASTY: [NASTY, "é\u2028\U000e0001"]}, indent=1, ensure_ascii=False)
+    escaped = errors.printable_json(text)
+    assert escaped.replace("\n", "").isprintable()
+    assert "é" in escaped
+    assert json.loads(escaped) == json.loads(text)
+
+
+@pytest.mark.rules("security-R12")
+def test_a_trace_with_control_characters_is_printable_json():
+    trace = Trace({"user": NASTY}, {"item": [f"{NASTY}\x85"]}, [])
+    text = trace.to_json()
+    assert text.replace("\n", "").isprintable()
+    assert Trace.from_json(text).metadata == {"user": NASTY}
+
+
+PRINTERS = {
+    "cli/streams.py": ["click.echo"] * 3,  # standard output, JSON in ASCII, standard error
+    "cli/tables.py": ["click.echo", "console.print"],  # segments that are escaped
+    "cli/__init__.py": ["click.echo"],  # the last line of a command
+    "study/exercises/options.py": ["click.echo"],
+    "cli/progress.py": ["bar.console.print"],  # numbers and names of metrics
+    # names of the user's own backends and checks
+    "conformance/report/terminal.py": ["console.print"] * 3,
+    "bench/report.py": ["console.print"] * 3,
+    "conformance/report/reproduction_template.py": ["print"] * 2,  # a script for the user
+    # programs of the repository
+    "doctor/probes.py": ["print"],
+    "conformance/golden/golden.py": ["print"],
+    "study/models/built_in_training.py": ["print"],
+}
+"""File -> calls that print."""
+
+
+def printing_calls(text):
+    """Return the calls of a module that print by click, rich or Python itself."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    names = [ast.unparse(call.func) for call in calls]
+    return sorted(x for x in names if x in ("print", "click.echo") or x.endswith("console.print"))
+
+
+@pytest.mark.rules("security-R12")
+def test_every_text_is_printed_by_a_function_that_escapes():
+    folder = Path(errors.__file__).parent
+    texts = {str(p.relative_to(folder)): p.read_text("utf-8") for p in folder.rglob("*.py")}
+    calls = {name: printing_calls(text) for name, text in texts.items()}
+    assert {name: names for name, names in calls.items() if names} == PRINTERS
+    assert printing_calls("click.echo(1)\nprint(2)\nself.console.print(3)\necho(4)") == [
+        "click.echo", "print", "self.console.print",
+    ]  # fmt: skip

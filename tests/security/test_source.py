@@ -5,6 +5,7 @@ import pytest
 from mindref.errors import DataError, RunError
 from mindref.recommender import load
 from mindref.recommender.trainer import resume_run
+from mindref.run.source import Source
 from tests.security.tampering import edit_json, recall, recommend
 
 
@@ -37,3 +38,37 @@ def test_an_invalid_source_in_the_configuration_raises(run, source):
     for use in (load, resume_run):
         with pytest.raises(RunError, match=r"config.json: expected the configuration of a run"):
             use(run)
+
+
+SECRET = "a, secret line, of three fields"
+
+
+@pytest.mark.rules("security-R18")
+def test_an_error_does_not_quote_a_file_that_only_a_run_names(run, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(f"{SECRET}\n" * 3)
+    edit_json(run / "config.json", lambda words: words.update(
+        source={"place": str(secret), "options": {}}))  # fmt: skip
+    for use in (resume_run, lambda run: load(run).recommend(user="user-0001")):
+        with pytest.raises(
+            DataError, match="expected the log of the run, got a file that"
+        ) as caught:
+            use(run)
+        assert "secret line" not in str(caught.value)
+        assert caught.value.__cause__ is None or "secret line" not in str(caught.value.__cause__)
+    with pytest.raises(DataError, match="secret line"):
+        Source.of(secret).read()
+
+
+@pytest.mark.rules("security-R18")
+def test_damaged_lines_of_a_file_that_only_a_run_names_are_not_quoted(tmp_path):
+    rows = [f"u{i % 3},i{i},{i}" for i in range(12)]
+    path = tmp_path / "log"
+    path.write_text("user,item,time\n" + "\n".join([*rows, "u,i,secret line"]))
+    options = {"max_bad_lines": 3}
+    named = Source.of(path, options).read().log
+    assert "secret line" in named.bad_lines[0]
+    stranger = Source.from_metadata({"place": str(path), "options": options})
+    log = stranger.read().log
+    assert (log.bad_lines, log.hints, log.notes["bad_lines"]) == ((), (), 1)
+    assert stranger == Source.of(path, options), "the origin is no part of a source"

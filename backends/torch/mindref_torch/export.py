@@ -6,6 +6,7 @@ need this package.
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from mindref.models.tower import UserTower
+from mindref.run import atomic
 from mindref.shapes import Array, Bools
 from mindref_torch.tower import Tower
 
@@ -39,8 +41,10 @@ def write(kind: str, user_tower: UserTower, folder: Path) -> dict[str, Any]:
 
     The numbers of users and of behaviours are dynamic and may be zero.
     """
+    buffer = io.BytesIO()  # PyTorch ends the process if it cannot write a file (faults-R1)
     with silence_exporters():
-        torch.export.save(trace_tower(user_tower), folder / FILE)
+        torch.export.save(trace_tower(user_tower), buffer)
+    atomic.write_bytes(folder / FILE, buffer.getvalue())
     return {"file": FILE}
 
 

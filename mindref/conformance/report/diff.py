@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mindref.conformance import versions
 from mindref.conformance.report.json_report import FORMAT, suite_report_schema
 from mindref.errors import ConfigError, say
+from mindref.run.input_files import read_input_text
 
 ReportJson = dict[str, Any]
 Row = dict[str, Any]
@@ -47,7 +48,7 @@ def read_earlier_report(path: Path) -> ReportJson:
     """Read the report `path`. Raises ConfigError if it is invalid or has another protocol."""
     location, expected = f"--diff {path}", "a report of mindref conform --json"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input_text("--diff", path)
     except OSError as error:
         raise ConfigError(say(location, expected, error.strerror, TODO)) from error
     except UnicodeDecodeError as error:

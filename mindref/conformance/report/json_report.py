@@ -19,6 +19,7 @@ from mindref.conformance.report import summary
 from mindref.conformance.report.rule_address import rule_address
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.result import STATUSES, CheckResult, ConformanceReport
+from mindref.errors import printable_json
 
 FORMAT = "mindref conform"
 
@@ -58,7 +59,8 @@ def suite_report_json(report: ConformanceReport) -> dict[str, Any]:
 
 def json_text(value: dict[str, Any]) -> str:
     """Return `value` as JSON text with a final newline."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return printable_json(text) + "\n"  # security-R12
 
 
 def suite_report_schema() -> dict[str, Any]:

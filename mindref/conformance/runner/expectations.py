@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.result import CheckResult
 from mindref.errors import ConfigError, say
+from mindref.run.input_files import read_input_text
 
 KINDS = ("notimpl", "notyet", "never", "bug")
 FAILING = ("failed", "blocked")
@@ -95,7 +96,7 @@ def read_expectations(path: Path | None) -> Expectations:
     if path is None:
         return Expectations()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_input_text("--expectations", path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(say(str(path), "a TOML file of expectations", error)) from error
     unknown = set(content) - set(FIELDS)

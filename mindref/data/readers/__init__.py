@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mindref.arguments import Count, LogPath, check_arguments
 from mindref.data.assemble import NOTES, EmptyLogError, KeepOptions, assemble_log
 from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
@@ -18,28 +19,30 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
 from mindref.data.readers.hints import time_hints
 from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
+from mindref.data.readers.size_estimate import check_reading_memory
 from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.data.side_info import SideInfo
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import ConfigError, DataError, say, value_text
 
 __all__ = ["read_log", "Columns", "FeatureNames", "FORMATS"]
 
 SideReader = Callable[[DataFile, Columns, Tally], SideInfo]
 
 
+@check_arguments
 def read_log(
-    path: str | Path,
+    path: LogPath,
     *,
     format: str = AUTO,
     columns: Columns | Mapping[str, Any] | None = None,
-    item_file: str | Path | None = None,
-    user_file: str | Path | None = None,
+    item_file: LogPath | None = None,
+    user_file: LogPath | None = None,
     max_bad_lines: int | str = AUTO,
     keep_duplicates: bool = False,
-    min_user_interactions: int = 1,
-    min_item_interactions: int = 1,
-    min_item_users: int = 1,
+    min_user_interactions: Count = 1,
+    min_item_interactions: Count = 1,
+    min_item_users: Count = 1,
     keep_unused_items: bool = False,
     features: FeatureNames = NO_FEATURES,
 ) -> InteractionLog:
@@ -55,6 +58,9 @@ def read_log(
     """
     if format not in (AUTO, *FORMATS):
         raise ConfigError(say("format", f"{AUTO} or {' or '.join(FORMATS)}", repr(format)))
+    if not hasattr(features, "check"):
+        got = value_text(features, quoted=True)
+        raise ConfigError(say("read_log: features", "a FeatureNames", got))
     limit = check_damage_limit(max_bad_lines)
     minimums = (min_user_interactions, min_item_interactions, min_item_users)
     keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items).check()
@@ -65,6 +71,7 @@ def read_log(
     default_items, default_users = find_side_files(file, format_name)
     if not log_format.is_binary:
         check_lines(file)
+    check_reading_memory(file, format_name)
     read_items, read_users = side_files.read_item_file, side_files.read_user_file
     items, items_tally = read_side_file(item_file, default_items, read_items, options, limit)
     if keep_unused_items and items.file_ids is None:

@@ -51,19 +51,35 @@ class Columns:
             if not isinstance(value, kind) or (kind is COLUMN and isinstance(value, bool)):
                 got = value_text(value, quoted=True)
                 raise ConfigError(say(f"columns.{name}", expected, got))
+        any_features: tuple[Mapping[Any, Any], ...] = self.item_features, self.user_features
+        for features in any_features:
+            for name, column in features.items():
+                if not isinstance(name, str) or not isinstance(column, COLUMN):
+                    got = value_text({name: column}, quoted=True)
+                    raise ConfigError(say("columns: features", "names and their columns", got))
         for name, of in self.at_least.items():
             if isinstance(of, bool) or not (isinstance(of, int | float) and of == of):
                 location = f"columns.at_least: {name}"
                 raise ConfigError(say(location, "a number", value_text(of, quoted=True)))
         if not (isinstance(self.separator, str) and self.separator):
             raise ConfigError(
-                say("columns.separator", "a text between values", repr(self.separator))
+                say(
+                    "columns.separator",
+                    "a text between values",
+                    value_text(self.separator, quoted=True),
+                )
             )
         delimiter = self.delimiter
         if delimiter is not None and not (
             isinstance(delimiter, str) and delimiter and not set(delimiter) & set('"\r\n')
         ):
-            raise ConfigError(say("columns.delimiter", "a text between columns", repr(delimiter)))
+            raise ConfigError(
+                say(
+                    "columns.delimiter",
+                    "a text between columns",
+                    value_text(delimiter, quoted=True),
+                )
+            )
 
     @classmethod
     def of(cls, options: Columns | Mapping[str, Any] | None) -> Columns:
@@ -71,11 +87,13 @@ class Columns:
         if isinstance(options, Columns):
             return options
         if not isinstance(options, Mapping | None):
-            raise ConfigError(say("columns", "a mapping of names to columns", repr(options)))
+            raise ConfigError(
+                say("columns", "a mapping of names to columns", value_text(options, quoted=True))
+            )
         names = [x.name for x in fields(cls)]
         for name in options or {}:
             if name not in names:
-                raise ConfigError(say("columns", " or ".join(names), repr(name)))
+                raise ConfigError(say("columns", " or ".join(names), value_text(name, quoted=True)))
         return cls(**(options or {}))
 
     @property
@@ -146,5 +164,10 @@ def reject_options(columns: Columns, names: Iterable[str], form: str) -> None:
         if name in names:  # data-R71
             todo = "leave it out, name a file that has it, or another format"
             raise ConfigError(
-                say(f"columns.{name}", f"nothing for {form!r}", repr(getattr(columns, name)), todo)
+                say(
+                    f"columns.{name}",
+                    f"nothing for {form!r}",
+                    value_text(getattr(columns, name), quoted=True),
+                    todo,
+                )
             )

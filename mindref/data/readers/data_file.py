@@ -25,6 +25,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # with files; empty
 PACKED = (".gz", ".zip")
 NON_LOG_ENDINGS = (".md", ".json", ".pdf", ".html", ".py", ".item", ".user", ".kg", ".link")
 MIN_LIMIT = 1 << 26  # bytes, always allowed
+MAX_MEMBERS = 1000  # of an archive, which is opened again for each of them
 RATIO = 100  # above MIN_LIMIT: bytes per byte on disk; logs have about ten
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods decompress without a bound
 # errors of the libraries for damaged archives, among them NotImplementedError and UnicodeError
@@ -91,6 +92,9 @@ class DataFile(NamedTuple):
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
         except ARCHIVE_ERRORS as error:
             raise DataError(say(str(self.path), "a whole zip archive", error)) from error
+        if len(names) > MAX_MEMBERS:  # data-R92
+            expected, todo = f"an archive of at most {MAX_MEMBERS:,} files", "unpack it"
+            raise DataError(say(str(self.path), expected, f"{len(names):,}", todo))
         return [DataFile(self.path, name) for name in sorted(names)]
 
     def single_file(self) -> DataFile:

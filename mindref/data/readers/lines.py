@@ -89,6 +89,13 @@ def strip_bom(raw: bytes, file: DataFile) -> bytes:
     return raw.removeprefix(BOM_UTF8)
 
 
+def check_line_ends(line: bytes, file: DataFile) -> None:
+    """Raise DataError if lines end with a carriage return alone: all would be one line."""
+    if b"\r" in line.rstrip(b"\r\n"):  # data-R93
+        todo = "convert it, as with tr '\\r' '\\n'"
+        raise DataError(say(str(file), "lines that end with LF or CRLF", "CR alone", todo))
+
+
 def read_first_lines(file: DataFile, limit: int = HEAD_LINES) -> list[str]:
     """Return the first lines that are not blank. Invalid UTF-8 becomes U+FFFD."""
     with file.open() as stream:
@@ -97,6 +104,7 @@ def read_first_lines(file: DataFile, limit: int = HEAD_LINES) -> list[str]:
         ]
     if raw:
         raw[0] = strip_bom(raw[0], file)
+        check_line_ends(raw[0], file)
     texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in raw]
     return [text for text in texts if text and not text.isspace()]
 

@@ -9,20 +9,30 @@ from contextlib import contextmanager
 from typing import Any
 
 from mindref.data.assemble import RawLog
-from mindref.data.numbering import Block
+from mindref.data.numbering import Block, Interaction
 from mindref.data.readers import table
+from mindref.data.readers.column_blocks import text_columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head
+from mindref.data.readers.size_estimate import warn_of_interactions
 from mindref.data.readers.table import ReaderInput, values_as_text
 from mindref.data.readers.tally import Tally
 from mindref.data.times import TimeParser, time_parser
 from mindref.errors import DataError, say
+from mindref.process.memory import (
+    ARROW_ADDRESS_SPACE,
+    MIN_ADDRESS_SPACE,
+    check_address_space,
+)
 from mindref.process.requirements import install_extra
 
 MAGIC = b"PAR1"
 BATCH_ROWS = 8192  # rows that are converted to text at once
 MIN_LIMIT = 1 << 20  # rows, always allowed
 RATIO = 16  # above MIN_LIMIT: rows per byte on disk; logs have less than one
+MIN_TEXT = 1 << 26  # characters, always allowed
+TEXT_RATIO = 100  # above MIN_TEXT: characters per byte on disk
+TEXT_EXPECTED = f"at most {MIN_TEXT >> 20} MiB of text, or {TEXT_RATIO} times the size of the file"
 
 
 def is_parquet(head: Head) -> bool:
@@ -31,35 +41,89 @@ def is_parquet(head: Head) -> bool:
 
 
 def read_parquet(source: ReaderInput) -> RawLog:
-    """Read one batch of rows after another."""
+    """Read one batch of rows after another, of the used columns only."""
+    check_address_space(MIN_ADDRESS_SPACE + ARROW_ADDRESS_SPACE, f"memory, to read {source.file}")
     with parquet_errors(source.file):
         parquet_file = open_parquet(source.file)
         check_row_count(parquet_file.metadata, source.file)
-        names = list(parquet_file.schema_arrow.names)
-        types = [field.type for field in parquet_file.schema_arrow]
+        schema = parquet_file.schema_arrow
     from mindref.data.readers.parquet_blocks import is_plain_schema  # imports pyarrow
 
-    layout = table.resolve_columns(source, names, len(names))
+    layout = table.resolve_columns(source, schema.names, len(schema.names))
+    columns = used_columns(layout)
+    names, layout = [schema.names[i] for i in columns], select_columns(layout, columns)
+    with parquet_errors(source.file):
+        check_used_columns(parquet_file, columns, source.file)
+    types = [schema.field(i).type for i in columns]
+    if layout.time >= 0:
+        check_time_type(types[layout.time], names[layout.time], source.file)
     converted = layout.time >= 0 and is_time_type(types[layout.time])  # by `column_values`
     parse_time = time_parser("seconds" if converted else source.columns.time_format)
-    batches = iterate_batches(parquet_file, source.tally)
-    is_plain = is_plain_schema(types)
-    blocks = (read_batch(batch, layout, source, parse_time, is_plain) for batch in batches)
+    warn_of_interactions(str(source.file), parquet_file.metadata.num_rows)
+    reader = BatchReader(layout, source, parse_time, is_plain_schema(types))
+    batches = iterate_batches(parquet_file, columns, source.tally)
+    blocks = (reader.read(batch) for batch in batches)
     return RawLog(blocks, layout.time >= 0, source.items, source.users)
 
 
-def read_batch(
-    batch: Any, layout: table.ColumnLayout, source: ReaderInput, parse_time: TimeParser, fast: bool
-) -> Block:
-    """Return the interactions of a batch of rows."""
-    from mindref.data.readers.parquet_blocks import convert_batch
+def used_columns(layout: table.ColumnLayout) -> list[int]:
+    """Return the indices of the columns that are read, ascending."""
+    return sorted({*text_columns(layout), layout.time} - {-1})
 
-    block = convert_batch(batch, layout, source) if fast else None  # data-R85
-    if block is not None:
-        source.tally.lines += batch.num_rows
-        return block
-    rows = iterate_parquet_rows(batch, layout, source.columns.separator, source.tally)
-    return table.read_interactions(rows, layout, source, parse_time)
+
+def select_columns(layout: table.ColumnLayout, columns: Sequence[int]) -> table.ColumnLayout:
+    """Return a layout whose columns are positions among `columns`."""
+    position = {-1: -1, **{column: i for i, column in enumerate(columns)}}
+    return table.ColumnLayout(
+        len(columns),
+        position[layout.user],
+        position[layout.item],
+        position[layout.time],
+        position[layout.title],
+        [(name, position[x]) for name, x in layout.item_features],
+        [(name, position[x]) for name, x in layout.user_features],
+        [x._replace(column=position[x.column]) for x in layout.row_filters],
+    )
+
+
+class BatchReader:
+    """Converts batches of rows to interactions, and bounds the stored text."""
+
+    def __init__(
+        self, layout: table.ColumnLayout, source: ReaderInput, parse_time: TimeParser, fast: bool
+    ) -> None:
+        self.layout, self.source, self.parse_time, self.fast = layout, source, parse_time, fast
+        self.limit = text_limit(source.file)
+
+    def read(self, batch: Any) -> Block:
+        """Return the interactions of a batch of rows."""
+        from mindref.data.readers.parquet_blocks import convert_batch
+
+        source, layout = self.source, self.layout
+        block = convert_batch(batch, layout, source) if self.fast else None  # data-R85
+        if block is not None:
+            source.tally.lines += batch.num_rows
+            self.check_text()
+            return block
+        rows = iterate_parquet_rows(batch, layout, source.columns.separator, source.tally)
+        return self.checked(table.read_interactions(rows, layout, source, self.parse_time))
+
+    def checked(self, interactions: Iterator[Interaction]) -> Iterator[Interaction]:
+        """Yield interactions, and check the stored text after each."""
+        for interaction in interactions:
+            self.check_text()
+            yield interaction
+
+    def check_text(self) -> None:
+        """Raise DataError for too much text: the file has a repeated title once, a run often."""
+        if self.source.items.text + self.source.users.text > self.limit:  # data-R91
+            todo = "leave out the title, or write it as text, if it is a log"
+            raise DataError(say(str(self.source.file), TEXT_EXPECTED, "more", todo))
+
+
+def text_limit(file: DataFile) -> int:
+    """Return how many characters of titles and features a file may have."""
+    return max(MIN_TEXT, TEXT_RATIO * file.path.stat().st_size)
 
 
 def open_parquet(file: DataFile) -> Any:
@@ -97,6 +161,43 @@ def check_row_count(metadata: Any, file: DataFile) -> None:
         raise DataError(say(str(file), expected, f"{rows:,}", todo))
 
 
+def check_used_columns(parquet_file: Any, columns: Sequence[int], file: DataFile) -> None:
+    """Raise DataError for too many values in the used columns: a row may have a long list."""
+    metadata, names = parquet_file.metadata, parquet_file.schema_arrow.names
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    limit, unpacked = max(MIN_LIMIT, RATIO * file.path.stat().st_size), 0
+    for name in (names[i] for i in columns):
+        if names.count(name) > 1:
+            todo = "rename the others"
+            raise DataError(say(str(file), f"one column {name!r}", names.count(name), todo))
+        leaves = [i for i, path in enumerate(paths) if path == name or path.startswith(f"{name}.")]
+        groups = range(metadata.num_row_groups)
+        chunks = [metadata.row_group(g).column(i) for g in groups for i in leaves]
+        values = sum(chunk.num_values for chunk in chunks)
+        unpacked += sum(chunk.total_uncompressed_size for chunk in chunks)
+        if values > limit:  # data-R91
+            expected = f"at most {MIN_LIMIT:,} values, or {RATIO} for each byte of the file"
+            got, todo = f"{values:,} in the column {name!r}", "leave the column out"
+            raise DataError(say(str(file), expected, got, todo))
+    if unpacked > text_limit(file):  # data-R91
+        todo = "write it as text, if it is a log"
+        raise DataError(say(str(file), TEXT_EXPECTED, f"{unpacked:,} bytes", todo))
+
+
+def check_time_type(column_type: Any, name: str, file: DataFile) -> None:
+    """Raise DataError for a column that has no points in time, such as durations or lists."""
+    import pyarrow as pa
+
+    value_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type
+    tests = (
+        pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_string,
+        pa.types.is_large_string, pa.types.is_binary, is_time_type, pa.types.is_null,
+    )  # fmt: skip
+    if not any(is_kind(value_type) for is_kind in tests):
+        expected = f"numbers, dates, timestamps or text in the column {name!r}"
+        raise DataError(say(str(file), expected, str(column_type), "convert it to timestamps"))
+
+
 @contextmanager
 def parquet_errors(location: object) -> Iterator[None]:
     """Turn every error of pyarrow into a DataError."""
@@ -104,7 +205,14 @@ def parquet_errors(location: object) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        NotImplementedError,
+        ArithmeticError,
+    ) as error:
         raise DataError(say(str(location), "a whole Parquet file", error)) from error
 
 
@@ -129,9 +237,10 @@ def iterate_parquet_rows(
             tally.add_damaged(tally.lines, str(error))
 
 
-def iterate_batches(parquet_file: Any, tally: Tally) -> Iterator[Any]:
-    """Yield batches of rows. Errors: DataError for a damaged file."""
-    batches = parquet_file.iter_batches(BATCH_ROWS)
+def iterate_batches(parquet_file: Any, columns: Sequence[int], tally: Tally) -> Iterator[Any]:
+    """Yield batches of rows of these columns. Errors: DataError for a damaged file."""
+    names = parquet_file.schema_arrow.names
+    batches = parquet_file.iter_batches(BATCH_ROWS, columns=[names[i] for i in columns])
     while True:
         with parquet_errors(f"{tally.file}, after row {tally.lines}"):
             batch = next(batches, None)
@@ -154,5 +263,17 @@ def column_values(column: Any) -> Sequence[Any]:
         return [value_of_code[i] for i in column.indices.to_pylist()]
     if not is_time_type(column.type):
         return list(column.to_pylist())
-    micro = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
-    return [None if value is None else value / 1e6 for value in micro]
+    values, per_second = time_integers(column)
+    return [None if value is None else value / per_second for value in values.to_pylist()]
+
+
+def time_integers(column: Any) -> tuple[Any, float]:
+    """Return dates or timestamps as a column of int64, and how many of its units are a second."""
+    import pyarrow as pa
+
+    if pa.types.is_date32(column.type):
+        return column.cast(pa.int32()).cast(pa.int64()), 1 / 86_400
+    unit = "ms" if pa.types.is_date(column.type) else column.type.unit
+    if unit == "ns":  # the reference has microseconds
+        return column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), 1e6
+    return column.cast(pa.int64()), {"s": 1.0, "ms": 1e3, "us": 1e6}[unit]

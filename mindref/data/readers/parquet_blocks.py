@@ -13,10 +13,11 @@ import pyarrow as pa
 from mindref.data.log import Floats
 from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.readers.column_blocks import make_block, text_columns
+from mindref.data.readers.parquet import time_integers
 from mindref.data.readers.table import ColumnLayout, ReaderInput
 from mindref.data.times import SECOND_UNITS, time_parser
 
-EXACT_MICROSECONDS = 1 << 53  # larger integers are no float64
+EXACT_INTEGER = 1 << 53  # larger integers are no float64
 
 
 def is_plain_schema(types: list[Any]) -> bool:
@@ -53,7 +54,8 @@ def text_column(column: Any, index: int, layout: ColumnLayout) -> IdColumn:
     if values.dtype.kind != "f" or index in (layout.user, layout.item):
         raise ValueError("neither text nor an integer")
     bits, codes = np.unique(values.astype(np.float64).view(np.int64), return_inverse=True)
-    return IdColumn([str(number) for number in bits.view(np.float64).tolist()], codes)
+    numbers = bits.view(np.float64).tolist()
+    return IdColumn(["" if number != number else str(number) for number in numbers], codes)
 
 
 def dictionary_column(column: Any) -> IdColumn:
@@ -72,10 +74,11 @@ def time_column(column: Any, source: ReaderInput) -> Floats:
         parse_time, texts = time_parser(source.columns.time_format), dictionary_column(column)
         return np.array([parse_time(text) for text in texts.names], np.float64)[texts.codes]
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        micro = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
-        if np.abs(micro).max(initial=0) > EXACT_MICROSECONDS:
+        integers, per_second = time_integers(column)
+        values = integers.to_numpy()
+        if np.abs(values).max(initial=0) > EXACT_INTEGER:
             raise ValueError("a time that is no float64")
-        return micro / 1e6
+        return values / per_second
     unit = SECOND_UNITS.get(source.columns.time_format)
     values = column.to_numpy(zero_copy_only=False)
     if unit is None or values.dtype.kind not in "iuf" or not np.isfinite(values).all():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from mindref.arguments import is_integer
 from mindref.data.assemble import RawLog
 from mindref.data.numbering import Interaction
 from mindref.data.quoting import join_names, quote_text
@@ -191,9 +191,9 @@ def id_text(value: object) -> str:
         return str(value)  # data-R1
     if isinstance(value, bytes):
         return value.decode("utf-8")
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise ValueError(f"an id is text or an integer, not {value!r}")
-    return str(int(value))
+    if not is_integer(value):
+        raise ValueError(f"an id is text or an integer, not {value_text(value, quoted=True)}")
+    return str(int(value))  # type: ignore[call-overload]  # an integer; not too long to print
 
 
 def values_as_text(values: Sequence[Any], layout: ColumnLayout, separator: str) -> list[str]:
@@ -212,4 +212,6 @@ def value_as_text(value: Any, separator: str) -> str:
         return ""
     if isinstance(value, list):
         return separator.join(value_as_text(element, separator) for element in value)
+    if isinstance(value, float) and value != value:  # a missing value of a table
+        return ""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

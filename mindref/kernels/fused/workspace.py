@@ -9,7 +9,6 @@ have the same bytes with any number of threads.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from queue import SimpleQueue
@@ -19,17 +18,17 @@ from weakref import finalize
 
 import numpy as np
 
-from mindref.errors import ConfigError, say
 from mindref.kernels import CACHE_LINE
 from mindref.kernels.fused.thread_pool import Phase, Task, ThreadPool
+from mindref.process.environment import pool_threads
 
 
 class KernelWorkspace:
     """Named buffers, and worker threads that wait for jobs."""
 
     def __init__(self, threads: int | None = None) -> None:
-        """Create an empty workspace. threads: by default `configured_threads()`."""
-        self.threads = threads or configured_threads()
+        """Create an empty workspace. threads: by default `pool_threads()`."""
+        self.threads = threads or pool_threads()
         self.buffers: dict[str, Any] = {}
         self.views: dict[str, Any] = {}  # last view of each buffer, reused if the shape is equal
         self.results: dict[str, tuple[Any, Any]] = {}  # results of `cached`: name -> key, result
@@ -118,14 +117,6 @@ def stop_threads(queues: list[SimpleQueue[Any]]) -> None:
     """Stop the threads of a workspace that is no longer referenced."""
     for jobs in queues:
         jobs.put(None)
-
-
-def configured_threads() -> int:
-    """Return MINDREF_THREADS, by default 1. Raises ConfigError unless it is a positive integer."""
-    value = os.environ.get("MINDREF_THREADS", "1")
-    if not value.isdecimal() or int(value) < 1:
-        raise ConfigError(say("MINDREF_THREADS", "a number of threads from 1", repr(value)))
-    return int(value)
 
 
 def block_slices(size: int, length: int) -> Iterator[slice]:

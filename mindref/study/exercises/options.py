@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from mindref.errors import ConfigError, say
+from mindref.errors import ConfigError, printable, say
 
 
 class ExerciseOptions(NamedTuple):
@@ -82,6 +82,11 @@ def check_exercise_options(settings: ExerciseOptions) -> None:
         raise ConfigError(say("--yes", "--reset with it", "none"))
 
 
+def print_exercise_line(text: str) -> None:
+    """Print a line, whose control characters are escaped."""
+    click.echo(printable(text, keep="\n"))  # security-R12
+
+
 def run_exercise_command(settings: ExerciseOptions) -> int | None:
     """Run the selected command and return its exit code; None without an exercise option.
 
@@ -93,7 +98,7 @@ def run_exercise_command(settings: ExerciseOptions) -> int | None:
     from mindref.study.exercises import commands
     from mindref.study.exercises.workspace import Workspace
 
-    workspace, echo, name = Workspace(settings.folder), click.echo, settings.exercise
+    workspace, echo, name = Workspace(settings.folder), print_exercise_line, settings.exercise
     if name is None:
         return commands.list_exercises(workspace, echo)
     if settings.reset:

@@ -28,6 +28,7 @@ from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.serving import Model, serving_logits
 from mindref.recommender.serving import ServedModel
 from mindref.run import array_files
+from mindref.run.files import real_path
 from mindref.run.source import translate_items
 from mindref.shapes import Array
 from mindref.study.models.user_rules import (
@@ -94,7 +95,7 @@ def open_study_model(run: Path | None = None, data: Path | None = None) -> Study
 
 def run_name(run: Path, served: ServedModel) -> str:
     """Return the family, or the chosen preset, the run and its folder: "mind, run 001 of shop"."""
-    path = run.resolve()
+    path = real_path(run)
     preset = served.facts.get("preset_choice", {}).get("preset", served.model.config.model)
     return f"{preset}, run {path.name} of {path.parent.name}"
 

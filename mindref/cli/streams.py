@@ -1,23 +1,40 @@
-"""Messages on standard error, and the options that suggested commands contain."""
+"""Printing of results and messages, and the options that suggested commands contain.
+
+Every text of a command is printed by a function of this module or by `mindref.cli.tables`, so that
+no control character of a file reaches a terminal (security-R12).
+"""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from mindref.errors import printable
 
 if TYPE_CHECKING:
     from mindref.run.training_data import PreparedLog
 
 
+def print_stdout(text: str, end: str = "\n") -> None:
+    """Print a text on standard output. Control characters except line ends are escaped."""
+    click.echo(printable(text, keep="\n") + end, nl=False)  # security-R12
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON on standard output, in ASCII."""
+    click.echo(json.dumps(value))
+
+
 def print_stderr(line: str) -> None:
-    """Print a line on standard error; an error while writing is ignored."""
+    """Print a line on standard error, escaped; an error while writing is ignored."""
     with suppress(OSError):  # faults-R11: closed pipe, full disk, terminal gone
-        click.echo(line, err=True)
+        click.echo(printable(line, keep="\n"), err=True)  # security-R12
 
 
 def print_as_warnings(lines: Iterable[str]) -> None:

@@ -1,0 +1,157 @@
+"""The trainer of a new run of `mindref train`: settings, log, run directory, choice of a preset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mindref.cli import earlier, settings
+from mindref.cli.locking import lock_folder
+from mindref.cli.streams import print_stderr
+from mindref.cli.training_output import print_reading
+from mindref.config import Config
+from mindref.errors import RunError, say
+from mindref.training.distributed import Ranks
+
+MOST_ATTEMPTS = 1000
+"""Attempts to create the folder of a run, while other processes create theirs."""
+
+if TYPE_CHECKING:
+    from mindref.backend import Backend
+    from mindref.recommender.earlier_run import TrainingPlan
+    from mindref.recommender.preset_choice import Candidates
+    from mindref.recommender.trainer import Hooks, Trainer
+
+
+def new_trainer(
+    plan: TrainingPlan,
+    changes: dict[str, Any],
+    out: Path | None,
+    *,
+    ranks: Ranks,
+    backend: Backend,
+    quiet: bool,
+    device: str,
+) -> Trainer:
+    """Return a trainer for a new run: check the settings, read the log.
+
+    If the plan has no settings, a preset with `changes` is chosen.
+    """
+    from mindref.recommender import preset_choice
+    from mindref.recommender.trainer import Trainer
+
+    run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
+    candidates = find_plan_candidates(plan, changes, backend, several=ranks.several)
+    # all candidates have the same features
+    loaded = plan.source.read(next(iter(candidates.configs.values())))
+    if ranks.first:
+        print_reading(loaded.log, exclude_seen=plan.exclude_seen)
+    inputs: dict[str, Any] = {"exclude_seen": plan.exclude_seen, "device": device, "ranks": ranks}
+    inputs |= {"backend": backend, "start": plan.start}
+
+    estimated = iter([list(candidates.configs.values())])
+    lock_once = cache(partial(lock_folder, run, make=True))
+
+    def make(config: Config) -> Trainer:
+        # rejects invalid settings
+        trainer = Trainer(
+            plan.source, loaded, plan.protocol, config, **inputs, candidates=next(estimated, ())
+        )
+        if ranks.first and len(candidates.configs) > 1:
+            lock_once()
+        return trainer
+
+    show = partial(show_candidate, quiet=quiet or not ranks.first)
+    trainer, choice = preset_choice.choose_preset(candidates, make, show)
+    if choice.reason and ranks.first and not quiet:
+        print_stderr(f"preset {choice.preset}: {choice.reason}")
+    if plan.start is not None and ranks.first and not quiet:
+        print_stderr(earlier.start_line(plan.start.run, trainer.start))
+    trainer.run, trainer.preset_choice = run, choice.to_dict()
+    return trainer
+
+
+def find_plan_candidates(
+    plan: TrainingPlan, changes: dict[str, Any], backend: Backend, *, several: bool
+) -> Candidates:
+    """Return the settings of a plan, or the presets from which one is chosen, after their checks.
+
+    Raises ConfigError or BackendError, before the log is read, for settings that cannot be used.
+    """
+    from mindref.models.family import check_trainable
+    from mindref.recommender import preset_choice
+    from mindref.recommender.evaluate_run import parse_metric
+
+    for config in plan.configs.values():
+        check_trainable(backend, config, several=several)  # model-R39
+    if plan.configs:
+        candidates = preset_choice.Candidates(plan.configs)
+    else:
+        candidates = preset_choice.find_candidates(changes, backend, several=several)
+    for config in candidates.configs.values():
+        parse_metric(config.metric)
+    return candidates
+
+
+@contextmanager
+def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> Iterator[Hooks]:
+    """Show the progress of a candidate preset on standard error."""
+    from mindref.cli import progress
+    from mindref.cli.signals import StopRequest
+
+    if not quiet:
+        print_stderr(f"candidate {preset}")
+    with progress.show_progress(trainer.config, 0, quiet, StopRequest()) as hooks:
+        yield hooks
+
+
+def choose_run_directory(out: Path | None) -> Path:
+    """Return the run directory to create. Raises RunError or ConfigError if it is not usable."""
+    from mindref.run.folder import check_free
+
+    settings.check_writable("--out", out or next_run_directory(Path("runs")))
+    run = out or claim_run_directory(Path("runs"))
+    check_free(run)
+    return run
+
+
+def claim_run_directory(folder: Path) -> Path:
+    """Create runs/NNN with the next free number. Raises RunError if none can be created.
+
+    When the command ends, folders that this function created are removed if they are empty.
+    """
+    from mindref.run import atomic
+
+    with atomic.explain_errors(folder):
+        created = [] if folder.exists() else [folder]
+        for _ in range(MOST_ATTEMPTS):
+            run = next_run_directory(folder)
+            try:
+                run.mkdir(parents=True)  # faults-R5: another process may have taken the number
+            except (FileExistsError, FileNotFoundError):
+                continue
+            close = partial(remove_empty_folders, [run, *created])
+            click.get_current_context().call_on_close(close)
+            return run
+    got = f"another folder at each of {MOST_ATTEMPTS:,} attempts"
+    raise RunError(say(str(folder), "a folder for a new run", got, "name it with --out"))
+
+
+def remove_empty_folders(folders: Sequence[Path]) -> None:
+    """Remove each folder that is empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def next_run_directory(folder: Path) -> Path:
+    """Return runs/NNN with the next number after the existing runs, from 001. Or OSError."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    taken = [int(name) for name in names if name.isdecimal()]
+    return folder / f"{max(taken, default=0) + 1:03d}"

@@ -1,0 +1,137 @@
+"""Estimate of the largest memory of a training, from the counts of the log and the settings.
+
+Spec: specs/scale.md, "Estimate of the memory of a training"; specs/faults.md, faults-R20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mindref.data.protocols import NO_SPLIT
+from mindref.errors import ConfigError, say
+from mindref.evaluation.list_lengths import LIST_LENGTHS
+from mindref.models.family import family_of
+from mindref.models.parameters import Sizes, flatten
+from mindref.process.memory import PROGRAM_BYTES, usable_memory, warn_if_too_large
+from mindref.run.training_data import PreparedLog
+from mindref.run.validate import FREE, ShapeProbe
+
+INTERACTION_BYTES = 40
+ID_BYTES = 150
+"""Bytes of an interaction, and of the id of a user or an item, that stay after the reading."""
+
+STATE_COPIES = {"numba": 13.75}
+OTHER_COPIES = 19.75
+"""Copies of a parameter at the peak of a training: parameter, moments, best parameters, files."""
+
+CANDIDATE_COPIES = 4
+"""Copies of a parameter of a candidate that was compared before, which stay until the end."""
+
+LIST_BYTES = 100
+"""Bytes of a position in the lists of a case, of the model and the baselines, at the least."""
+
+CASE_BYTES = 200
+"""Bytes of a test case for each position of its list, for the model and the baselines."""
+
+VALIDATION_BYTES = 50
+"""Bytes of a validation case for each position of its list."""
+
+BEHAVIOUR_BYTES = 60
+"""Bytes of a behaviour in the history of a case."""
+
+SAMPLED_BYTES = 40
+SAMPLED = 1 << 22
+"""Bytes of a draw of the bootstrap, and how many are in memory at once."""
+
+
+class MemoryEstimate(NamedTuple):
+    """Bytes of the parts of a training."""
+
+    program: int
+    log: int
+    parameters: int
+    evaluation: int
+
+    @property
+    def total(self) -> int:
+        """The largest memory of the training."""
+        return sum(self)
+
+
+TODO = "lower --width, --batch or --test-users, or drop rare items"
+
+
+def check_training_memory(prepared: PreparedLog, configs: Sequence[Any], backend: str) -> None:
+    """Announce a warning if the training will not fit, or may not fit, the memory."""
+    if not configs:
+        return
+    total = estimate_memory(prepared, configs, backend).total
+    warn_if_too_large("the training", total, TODO)  # faults-R20
+
+
+def estimate_memory(prepared: PreparedLog, configs: Sequence[Any], backend: str) -> MemoryEstimate:
+    """Return the estimate for a split log; several settings are trained and compared."""
+    log = prepared.loaded.log
+    ids = len(log.user_ids) + len(log.item_ids)
+    log_bytes = INTERACTION_BYTES * len(log.interactions.values) + ID_BYTES * ids
+    states = [state_bytes(config, prepared.task.sizes, backend) for config in configs]
+    candidates = sum(states) - max(states)
+    copies = STATE_COPIES.get(backend, OTHER_COPIES)
+    parameters = max(states) + round(candidates * CANDIDATE_COPIES / copies)
+    evaluation = max(evaluation_bytes(prepared, config) for config in configs)
+    return MemoryEstimate(PROGRAM_BYTES, log_bytes, parameters, evaluation)
+
+
+def state_bytes(config: Any, sizes: Sizes, backend: str) -> int:
+    """Return the bytes of the parameters of a training with all their copies."""
+    if not family_of(config.model).by_steps:
+        return fitted_bytes(config, sizes)
+    copies = STATE_COPIES.get(backend, OTHER_COPIES)
+    return round(copies * np.dtype(config.dtype).itemsize * count_parameters(config, sizes))
+
+
+def count_parameters(config: Any, sizes: Sizes) -> int:
+    """Return the number of parameters of a family that is trained by steps."""
+    family = family_of(config.model)
+    one = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
+    shapes = {
+        name: x.shape for name, x in flatten(family.init(ShapeProbe(1 << 40), config, one)).items()
+    }
+    rows = {name: getattr(sizes, field or "users") for name, field in FREE.items()}
+    total = 0
+    for name, shape in shapes.items():  # the first axis is that of one row
+        total += int(np.prod(shape, dtype=object)) * int(rows.get(name, 1))
+    return total
+
+
+def fitted_bytes(config: Any, sizes: Sizes) -> int:
+    """Return the bytes of a family that is fitted in one call: factors, or similar items."""
+    numbers = {"factors": config.width * (sizes.users + sizes.items)}
+    numbers |= {"neighbours": 2 * config.neighbours * sizes.items}
+    used = family_of(config.model).fit_settings
+    return 8 * sum(count for name, count in numbers.items() if name in used)
+
+
+def evaluation_bytes(prepared: PreparedLog, config: Any) -> int:
+    """Return the bytes of the larger of validation and test."""
+    if prepared.split.protocol == NO_SPLIT:
+        return 0
+    split, width = prepared.split, max(LIST_LENGTHS)
+    validation = min(len(split.validation.users), config.validation_users)
+    test = min(len(split.test.users), config.test_users or len(split.test.users))
+    sampled = SAMPLED_BYTES * min(1000 * test, SAMPLED)
+    behaviours = BEHAVIOUR_BYTES * len(prepared.loaded.log.interactions.values)
+    share = test / max(len(split.test.users), 1)
+    test_bytes = CASE_BYTES * width * test + sampled + round(share * behaviours)
+    validation_bytes = VALIDATION_BYTES * width * validation + behaviours
+    return max(test_bytes, validation_bytes)
+
+
+def check_list_memory(cases: int, n: int) -> None:
+    """Raise ConfigError if the lists of all cases, of the model and the baselines, do not fit."""
+    if LIST_BYTES * cases * n > usable_memory():
+        expected, todo = "lists that fit the memory", "lower --at, or give --max-cases"
+        raise ConfigError(say("--at", expected, f"{cases:,} lists of {n:,} items", todo))

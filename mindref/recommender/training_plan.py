@@ -1,0 +1,75 @@
+"""What a training would read, split, train and write, and how much memory it would need.
+
+Spec: specs/faults.md, faults-R21. `mindref train --dry-run` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindref.config import Config
+from mindref.models.family import family_of
+from mindref.process.memory import usable_memory
+from mindref.recommender.memory_estimate import (
+    check_training_memory,
+    count_parameters,
+    estimate_memory,
+)
+from mindref.run.source import LoadedLog, Source
+from mindref.run.training_data import PreparedLog, prepare_training
+
+FILES = (
+    "config.json", "items.tsv", "metrics.jsonl", "model.safetensors", "optimiser.safetensors",
+    "report.json", "state.json",
+)  # fmt: skip
+
+
+def describe_plan(
+    source: Source,
+    loaded: LoadedLog,
+    protocol: str,
+    configs: Mapping[str, Config],
+    run: Path,
+    backend: str,
+) -> dict[str, Any]:
+    """Return the parts of a training as plain values: read, split, train, write and memory.
+
+    configs: settings by preset. If there are several, the presets are compared and one is chosen.
+    Raises DataError or ConfigError if the log cannot be split. Allocates no parameters.
+    """
+    log, candidates = loaded.log, list(configs.values())
+    prepared = prepare_training(loaded, protocol, candidates[0])
+    estimate = estimate_memory(prepared, candidates, backend)
+    check_training_memory(prepared, candidates, backend)
+    counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
+    return {
+        "read": {"log": source.location, **counts, "interactions": len(log.interactions.values)},
+        "split": describe_split(prepared, candidates[0]),
+        "train": [planned_training(x, name, prepared) for name, x in configs.items()],
+        "write": {"run": str(run), "files": list(FILES)},
+        "memory": {**estimate._asdict(), "total": estimate.total, "available": usable_memory()},
+    }
+
+
+def describe_split(prepared: PreparedLog, config: Config) -> dict[str, Any]:
+    """Return the protocol and the numbers of training sequences, interactions and cases."""
+    split = prepared.split
+    test = len(split.test.users)
+    return {
+        "protocol": split.protocol,
+        "sequences": len(split.train),
+        "interactions": len(split.train.values),
+        "validation_cases": min(len(split.validation.users), config.validation_users),
+        "test_cases": min(test, config.test_users or test),
+    }
+
+
+def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict[str, Any]:
+    """Return preset, model and size of one training; a model that is fitted has no steps."""
+    training: dict[str, Any] = {"preset": preset, "model": config.model}
+    if family_of(config.model).by_steps:
+        training |= {"steps": config.steps, "batch": config.batch, "time_limit": config.time_limit}
+        training["parameters"] = count_parameters(config, prepared.task.sizes)
+    return training

@@ -1,0 +1,64 @@
+"""Runs commands in forks of one process, in which a call of the system fails.
+
+The process is started with the library `failing_calls` before all others. It reads requests from
+standard input, one JSON value a line, and writes an answer for each to standard output.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def main() -> None:
+    """Answer requests: {"folder", "words", "at"} -> {"code", "out", "err", "calls"}."""
+    import pytest
+
+    from mindref.recommender import export
+    from tests.cli.test_export import register_exporter
+    from tests.numpy_exporter import Writer
+
+    register_exporter(pytest.MonkeyPatch(), Writer(), *export.KINDS)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(**json.loads(line))) + "\n")
+        answers.flush()
+
+
+def answer(folder: str, words: list[str], at: int) -> dict[str, object]:
+    """Return exit code, output and counted calls of a command whose call number `at` fails."""
+    with tempfile.TemporaryDirectory() as place:
+        names = {name: Path(place, name) for name in ("out", "err", "calls")}
+        child = os.fork()
+        if child == 0:
+            run_command(folder, words, at, names)
+        _, status = os.waitpid(child, 0)
+        texts = {name: path.read_text("utf-8", "replace") for name, path in names.items()}
+    return {"code": os.waitstatus_to_exitcode(status), **texts}
+
+
+def run_command(folder: str, words: list[str], at: int, names: dict[str, Path]) -> None:
+    """Run a command in this fork, and end it."""
+    from mindref.cli import main as command
+
+    code = 99
+    try:
+        os.chdir(folder)
+        flags = os.O_WRONLY | os.O_CREAT
+        for number, name in ((1, "out"), (2, "err"), (100, "calls")):
+            os.dup2(os.open(names[name], flags), number)
+        ctypes.CDLL(None).fail_configure(os.fsencode(os.path.realpath(folder)), at, 100)
+        command(words)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 98
+    finally:
+        ctypes.CDLL(None).fail_configure(b"", 0, -1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

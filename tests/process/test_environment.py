@@ -1,0 +1,67 @@
+"""The variables with numbers of threads: checked together, before any work."""
+
+import pytest
+
+from mindref.errors import ConfigError
+from mindref.process import environment
+from tests.runs import call, run_python
+
+
+@pytest.mark.rules("faults-R16")
+@pytest.mark.parametrize("name", environment.THREAD_VARIABLES)
+def test_a_variable_is_a_number_of_threads(name, monkeypatch):
+    for other in environment.THREAD_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    environment.check_thread_variables()
+    for right in ("", "1", "1024", " 4 ", "0008"):
+        monkeypatch.setenv(name, right)
+        environment.check_thread_variables()
+    for wrong in ("0", "-1", "1025", "1000000000", "abc", "1.5", "٣", "9" * 5000, "00000001025"):
+        monkeypatch.setenv(name, wrong)
+        with pytest.raises(ConfigError, match=f"{name}: expected a number of threads from 1 to"):
+            environment.check_thread_variables()
+
+
+@pytest.mark.rules("faults-R16")
+def test_the_variable_of_openmp_may_be_a_list(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    environment.check_thread_variables()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4,2")
+    with pytest.raises(ConfigError, match="OPENBLAS_NUM_THREADS"):
+        environment.check_thread_variables()
+    monkeypatch.setenv("MINDREF_THREADS", "0")
+    message = "MINDREF_THREADS, OPENBLAS_NUM_THREADS: expected .*, got '0', '4,2'; set it"
+    with pytest.raises(ConfigError, match=message):
+        environment.check_thread_variables()
+
+
+@pytest.mark.rules("faults-R16")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("train", "MINDREF_THREADS"), ("recall none --all-users", "NUMBA_NUM_THREADS"),
+     ("indexes", "OPENBLAS_NUM_THREADS")],
+)  # fmt: skip
+def test_a_command_ends_before_any_work(cli, command, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, "0")
+    assert cli.error_line(*command.split()).startswith(f"Error: {name}: expected a number of")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.rules("faults-R16")
+def test_the_import_of_kernels_is_an_error_of_mindref(tmp_path):
+    code = (
+        "from mindref.errors import ConfigError\nimport pytest\nwith pytest.raises(ConfigError):\n"
+    )
+    code += "    import mindref.kernels.squash"
+
+    done = run_python("-c", code, cwd=tmp_path, NUMBA_NUM_THREADS="0")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.rules("faults-R16")
+@pytest.mark.slow
+def test_doctor_reports_a_problem(tmp_path):
+    done = call("doctor", cwd=tmp_path, MINDREF_THREADS="0")
+    assert done.returncode == 1
+    assert "problem: variables: MINDREF_THREADS: expected a number of threads" in done.stdout

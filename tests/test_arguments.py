@@ -1,0 +1,293 @@
+"""The arguments of public functions: types, extreme values and paths, before any work."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mindref
+from mindref import arguments
+from mindref.arguments import Count, Natural, check_arguments
+from mindref.backend import load_backend
+from mindref.config import Config
+from mindref.data.frames import from_arrays, from_dataframe
+from mindref.data.readers import read_log
+from mindref.data.readers.side_files import NO_FEATURES
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from mindref.errors import ConfigError, MindrefError, value_text
+from mindref.recall import build_index, open_index
+from mindref.recommender.bulk import recall_lists
+from mindref.recommender.evaluate_run import evaluate_run
+from mindref.recommender.export import export_run
+from mindref.recommender.sharding import recall_all
+from mindref.recommender.vector_export import export_vectors
+from tests.runs import SMALL
+
+SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
+
+
+class Unprintable:
+    """An object whose text and whose values cannot be had."""
+
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+    def __iter__(self):
+        raise RuntimeError("no values")
+
+
+WRONG = [
+    None, True, np.True_, 0, -1, 1.0, 2.5, math.nan, math.inf, 10**12, 10**30, -(10**30), "3", "",
+    "a\0b", "\ud800", "x" * 300, b"x", [3], [], {}, {3: 4}, (1,), object(), int, Decimal(1), 1j,
+    np.float64(3), np.int64(2), np.array([1.5]), np.array(3), Path("a\0b"), Path("x" * 300),
+    np.ma.masked, lambda: 1, range(3), {"a"}, np.datetime64("NaT"), np.timedelta64(1, "s"),
+    Unprintable(), [np.array(3)], [np.timedelta64(1, "s")], Fraction(10**400, 3), "b/" * 3000,
+]  # fmt: skip
+"""Values of wrong types, and extreme values of right types. Some are right for some parameters."""
+
+
+@cache
+def log():
+    return make_synthetic_log(users=60, items=120).log
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a log and a run."""
+    folder = tmp_path_factory.mktemp("place")
+    write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+    mindref.MIND(**SETTINGS).fit(folder / "shop.inter", run=folder / "run")
+    return folder
+
+
+@pytest.fixture
+def calls(place, tmp_path, monkeypatch):
+    """Public name -> function, and arguments with which it works."""
+    monkeypatch.chdir(tmp_path)
+    model, run = mindref.load(place / "run"), place / "run"
+    history, ids = list(model.served.items.ids[:3]), np.array(["a", "b", "a"])
+    vectors = model.served.item_vectors
+    frame = {"user": ids, "item": ids, "time": np.arange(3)}
+    return {
+        "MIND": (mindref.MIND, {"preset": "mind", "width": 8}),
+        "fit": (mindref.MIND(**SETTINGS).fit, {
+            "data": log(), "split": "leave_last_out", "run": None, "exclude_seen": True,
+            "device": "cpu", "start_from": None, "keep_moments": False, "callbacks": (),
+            "items": None, "times": None,
+        }),
+        "fit of a file": (mindref.MIND(**SETTINGS).fit, {
+            "data": place / "shop.inter", "item_file": None, "max_bad_lines": 0,
+            "format": "recbole", "keep_duplicates": True, "min_user_interactions": 1,
+            "columns": None, "user": "user_id", "item_features": {},
+            "keep": {}, "time_format": "auto", "separator": "|",
+        }),
+        "save": (model.save, {"run": tmp_path / "saved", "overwrite": False}),
+        "interests": (model.interests, {"histories": [history]}),
+        "recommend": (model.recommend, {
+            "history": history, "n": 3, "user": None, "only": None, "exclude": None,
+            "per_interest": None, "exclude_seen": None,
+        }),
+        "recommend_many": (model.recommend_many, {
+            "users_or_histories": [history], "n": 3, "only": None, "exclude": None,
+            "per_interest": 2, "exclude_seen": True, "index": "exact",
+        }),
+        "similar_items": (model.similar_items, {
+            "item": history[0], "n": 3, "only": None, "exclude": None,
+        }),
+        "set_params": (model.set_params, {"preset": "mind", "width": 8, "hidden": [8]}),
+        "load": (mindref.load, {"run": run, "device": "cpu", "backend": "numpy"}),
+        "Config.of": (Config.of, {"preset": "mind", "changes": {}}),
+        "load_backend": (load_backend, {"name": "numpy", "device": "cpu"}),
+        "read_log": (read_log, {
+            "path": place / "shop.inter", "format": "auto", "columns": None, "item_file": None,
+            "user_file": None, "max_bad_lines": "auto", "keep_duplicates": False,
+            "min_user_interactions": 1, "min_item_interactions": 1, "min_item_users": 1,
+            "keep_unused_items": False, "features": NO_FEATURES,
+        }),
+        "from_arrays": (from_arrays, {
+            "users": ids, "items": ids, "times": np.arange(3), "titles": {}, "item_features": {},
+            "user_features": {}, "keep_duplicates": False, "min_user_interactions": 1,
+            "min_item_interactions": 1, "min_item_users": 1, "keep_unused_items": False,
+        }),
+        "from_dataframe": (from_dataframe, {
+            "frame": frame, "user": "user", "item": "item", "time": "time", "title": None,
+            "item_features": (), "user_features": (), "keep_duplicates": False,
+        }),
+        "evaluate_run": (evaluate_run, {
+            "run": run, "data": None, "reading": None, "protocol": None, "which": "test",
+            "exclude_seen": None, "list_lengths": (10,), "max_cases": 5,
+            "predictions": tmp_path / "lists.tsv", "backend": None, "device": "cpu",
+        }),
+        "recall_lists": (recall_lists, {
+            "run": run, "users": None, "history": history, "data": None, "n": 3, "kind": "exact",
+            "only": None, "exclude": None, "per_interest": None, "exclude_seen": None,
+            "backend": None, "device": "cpu", "reranker": None,
+        }),
+        "recall_all": (recall_all, {
+            "run": run, "output": tmp_path / "all.tsv", "form": "tsv", "shard": None, "count": None,
+            "data": None, "n": 3, "kind": "exact", "exclude_seen": None, "only": None,
+            "exclude": None, "per_interest": None, "backend": None, "device": "cpu", "block": 20,
+            "executor": None,
+        }),
+        "export_run": (export_run, {
+            "run": run, "kind": "onnx", "output": tmp_path / "out", "users": 3, "data": None,
+        }),
+        "export_vectors": (export_vectors, {
+            "run": run, "output": tmp_path / "vectors", "form": "npy", "all_users": False,
+            "data": None,
+        }),
+        "build_index": (build_index, {
+            "items": vectors, "queries": vectors[:5], "directory": tmp_path / "index",
+            "kind": "exact", "seed": 0, "options": None, "n_jobs": 1, "interests": 4,
+        }),
+        "open_index": (open_index, {"directory": tmp_path / "index", "items": vectors}),
+    }  # fmt: skip
+
+
+UNTESTED = {("export_run", "kind")}
+"""The export loads onnxruntime, which takes seconds, before other arguments are tested."""
+SLOW = ("fit", "fit of a file")
+
+
+def outcome(function, keywords):
+    """Return "" if a call has a result or an error of mindref, else the error."""
+    try:
+        function(**keywords)
+    except MindrefError as error:
+        text = str(error)
+        is_clear = any(words in text for words in (": expected", "did you mean", " needs "))
+        return "" if is_clear else f"an unclear {error!r}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+@pytest.mark.rules("model-R64", "model-R65")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow(every=1, start=9) if name in SLOW else ())
+        for name in (
+            "MIND", "fit", "fit of a file", "save", "interests", "recommend", "recommend_many",
+            "similar_items", "set_params", "load", "Config.of", "load_backend", "read_log",
+            "from_arrays", "from_dataframe", "evaluate_run", "recall_lists", "recall_all",
+            "export_run", "export_vectors", "build_index", "open_index",
+        )
+    ],
+)  # fmt: skip
+def test_a_wrong_argument_is_an_error_of_mindref_or_has_a_result(calls, name):
+    function, right = calls[name]
+    wrong = []
+    for parameter in right:
+        if (name, parameter) in UNTESTED:
+            continue
+        for value in WRONG:
+            got = outcome(function, {**right, parameter: value})
+            wrong += [f"{parameter}={value_text(value, True)}: {got}"] if got else []
+    assert wrong == []
+
+
+@pytest.mark.rules("model-R64")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.recommend(["a"], n=0), "recommend: n: expected an integer of at least 1"),
+        (lambda m: m.fit(run=1), "fit: run: expected the path of a file or folder or None, got 1"),
+        (lambda m: m.fit(exclude_seen=0), "fit: exclude_seen: expected True or False, got 0"),
+        (lambda m: m.fit("x", keep_duplicates="no"), "keep_duplicates: expected True or False"),
+        (lambda m: m.fit("x", max_bad_lines=3.7), "max_bad_lines: expected an integer or a text"),
+        (lambda m: m.save("x" * 300), "save: run: expected the path of a file or folder, got"),
+        (lambda m: m.load(3), "load: run: expected the path of a file or folder, got 3"),
+        (lambda m: m.fit("a\0b"), "fit: data: expected the path of a file or folder"),
+        (lambda m: m.fit(hooks=3), "data: expected a log for the reading options, got none, and h"),
+        (lambda m: type(m)(preset=3), "MIND: preset: expected a text, got 3"),
+    ],
+)  # fmt: skip
+def test_the_message_names_function_and_parameter(call, message):
+    with pytest.raises(ConfigError, match=message):
+        call(mindref.MIND(**SETTINGS))
+
+
+@pytest.mark.rules("model-R65")
+@pytest.mark.parametrize("path", ["", "a\0b", "x" * 256, "b/" * 2048, "\ud800", b"x", 3])
+def test_a_path_that_no_file_has_is_rejected(path):
+    with pytest.raises(ConfigError, match="expected the path of a file or folder"):
+        arguments.check_path_argument("here", path)
+    assert arguments.is_path("x" * 255 + "/" + "é" * 127)
+    assert arguments.is_path("b/" * 2047 + "b")
+
+
+@pytest.mark.rules("model-R64")
+def test_python_names_the_function_of_an_unknown_argument():
+    with pytest.raises(TypeError, match=r"recommend\(\) got an unexpected keyword argument 'foo'"):
+        mindref.MIND(**SETTINGS).recommend(["a"], foo=1)
+
+
+@pytest.mark.rules("model-R64")
+def test_numbers_of_numpy_are_those_of_python():
+    @check_arguments
+    def call(n: Count, natural: Natural = 0, flag: bool = True, path: Path = Path()):
+        return n, natural, flag, path
+
+    got = call(np.int32(3), np.uint8(0), np.False_, "a")
+    assert got == (3, 0, False, Path("a"))
+    assert list(map(type, got[:3])) == [int, int, bool]
+    for wrong in (0, True, 1.0, "1", None):
+        with pytest.raises(ConfigError, match="call: n: expected an integer of at least 1"):
+            call(wrong)
+
+
+@pytest.mark.rules("model-R64")
+def test_an_annotation_without_a_kind_is_an_error_at_definition():
+    def call(x: complex):
+        return x
+
+    with pytest.raises(KeyError, match="complex"):
+        check_arguments(call)
+
+
+@pytest.mark.rules("model-R64")
+@given(value=st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none()))
+def test_a_count_is_an_integer_from_1(value):
+    @check_arguments
+    def call(n: Count):
+        return n
+
+    if type(value) is int and value >= 1:
+        assert call(value) == value
+    else:
+        with pytest.raises(ConfigError):
+            call(value)
+
+
+def test_the_documented_functions_are_checked():
+    functions = [mindref.load, read_log, from_arrays, from_dataframe, evaluate_run, recall_lists]
+    functions += [recall_all, export_run, export_vectors, build_index, open_index, load_backend]
+    functions += [Config.of, mindref.MIND.__init__]
+    names = ("fit", "save", "interests", "recommend", "recommend_many", "similar_items", "load")
+    functions += [getattr(mindref.MIND, name) for name in names]
+    assert [f.__qualname__ for f in functions if not hasattr(f, "__wrapped__")] == []
+    assert inspect.signature(mindref.load).parameters.keys() == {"run", "device", "backend"}
+
+
+@pytest.mark.rules("model-R65")
+def test_no_run_is_left_that_cannot_be_opened(tmp_path, monkeypatch):
+    """A fact that the checks of config.json reject ends the training before its first step."""
+    from mindref.recommender.trainer import Trainer
+
+    facts = Trainer.facts
+    monkeypatch.setattr(Trainer, "facts", lambda self: {**facts(self), "exclude_seen": "no"})
+    monkeypatch.setattr(Trainer, "train", lambda *_: pytest.fail("it trains"))
+    with pytest.raises(MindrefError, match="exclude_seen"):
+        mindref.MIND(**SETTINGS).fit(log(), run=tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
