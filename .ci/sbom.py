@@ -42,7 +42,7 @@ def required_versions(folder: str) -> dict[str, str]:
 
 
 def differences(sbom: str, versions: dict[str, str]) -> list[str]:
-    """Return what the text of an SBOM in CycloneDX's JSON lacks, and what it has in excess."""
+    """Return a line for each missing package, wrong version and unnecessary package of an SBOM."""
     document = json.loads(sbom)
     if document.get("bomFormat") != "CycloneDX":
         return ["the format is not CycloneDX"]

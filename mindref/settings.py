@@ -70,7 +70,7 @@ def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:
         if kind is tuple:
             return tuple(CONVERT_ITEM[str(setting.type)](x) for x in split_list(value))
         return to_seconds(value) if "duration" in setting.metadata else CONVERT[kind](value)
-    except FOREIGN_ERRORS as error:  # model-R26; a type may have errors of its own
+    except FOREIGN_ERRORS as error:  # model-R26; a type may raise any error
         expected = DURATION_NAME if "duration" in setting.metadata else TYPE_NAMES[kind]
         raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
 

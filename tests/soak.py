@@ -52,7 +52,7 @@ def write_peak():  # the largest RSS in the usage of a child has that of its par
 
 main(sys.argv[2:])
 """
-LEFT = ("outside", "lists.tsv", "vectors")  # what commands write; removed after each cycle
+LEFT = ("outside", "lists.tsv", "vectors")  # written by commands; removed after each cycle
 
 
 def main() -> int:
@@ -119,7 +119,7 @@ def call_command(name: str, log: Path, runs: Path) -> float:
 
 
 def remove_results(runs: Path) -> None:
-    """Remove what the commands have written."""
+    """Remove the files and folders that commands have written."""
     for name in LEFT:
         path = runs / name
         if path.is_dir():

@@ -36,7 +36,7 @@ SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
 
 
 class Unprintable:
-    """An object whose text and whose values cannot be had."""
+    """An object whose text and whose iterator raise errors."""
 
     def __repr__(self):
         raise RuntimeError("no text")

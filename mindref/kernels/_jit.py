@@ -41,7 +41,7 @@ from mindref.kernels import listeners
 from mindref.process.environment import check_thread_variables
 from mindref.process.user_folders import is_private_folder, user_cache_folder
 
-check_thread_variables()  # Numba would raise an error of its own
+check_thread_variables()  # before Numba raises another error
 
 import numba  # noqa: E402
 from numba.core import event  # noqa: E402

@@ -73,7 +73,7 @@ class Trainer(TrainingRun):
         if start is not None:  # an error comes before tables are made
             words = {"is_command": start.is_command}
             warnings = start_warnings(prepared, config.seed, start.trainings(), **words)
-        # candidates: the settings that are compared, whose memory is estimated together, once
+        # candidates: all settings that are compared; the first of their trainers estimates them
         if ranks.first:
             estimated = [config] if candidates is None else candidates
             check_training_memory(prepared, estimated, backend.name)

@@ -1,4 +1,4 @@
-"""What a training would read, split, train and write, and how much memory it would need.
+"""The plan of a training: files, split, models and memory, without the training.
 
 Spec: specs/faults.md, faults-R21. `mindref train --dry-run` prints it.
 """

@@ -1,4 +1,4 @@
-"""mindref train --dry-run beside the same training: files, checks and warnings are the same."""
+"""mindref train --dry-run compared with the training: files, checks and warnings are equal."""
 
 import pytest
 

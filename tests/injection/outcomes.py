@@ -32,7 +32,7 @@ RERUN = ("export", "vectors")  # a complete export is not replaced
 
 
 class Outcome(NamedTuple):
-    """What a command did when a call failed."""
+    """The outcome of a command in which one call failed."""
 
     call: str  # open, write, rename, ...
     kind: str  # of OUTCOMES
@@ -63,7 +63,7 @@ class Server:
         return self.folder
 
     def run(self, name: str, at: int = 0) -> dict[str, Any]:
-        """Return what a command does if call number `at` fails."""
+        """Run a command in which call number `at` fails; return exit code, output and calls."""
         request = {"folder": str(self.folder), "words": self.words(name), "at": at}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -71,7 +71,7 @@ class Server:
         return result
 
     def words(self, name: str) -> list[str]:
-        """Return what a user would type now: a training that has begun is continued."""
+        """Return the words of a command. A training that has begun is resumed."""
         if name == "train" and (self.folder / "new" / "config.json").exists():
             return ["train", "--resume", "new"]
         item = (self.place / "run" / "items.tsv").read_text("utf-8").split("\n")[1].split("\t")[0]
@@ -139,7 +139,7 @@ def why_wrong(
     before: dict[str, bytes],
     after: dict[str, bytes],
 ) -> str:
-    """Return why a command has not kept what was promised, or ""."""
+    """Return the promise of the page that a command broke, or ""."""
     if done["code"] not in (0, 2):
         return f"exit code {done['code']}: {done['err'][-300:]}"
     if "Traceback" in done["err"]:
@@ -169,7 +169,7 @@ def outcomes(folder: Path, name: str, step: int = 1, start: int = 1) -> list[Out
     """Return the outcomes of a command for every `step`-th call."""
     with open_server(folder) as server:
         server.fresh()
-        server.run(name)  # compile what is needed, before calls are counted
+        server.run(name)  # compile all functions before calls are counted
         calls, before, after = complete(server, name)
         numbers = range(start, len(calls) + 1, step)
         return [outcome(server, name, at, before, after) for at in numbers]

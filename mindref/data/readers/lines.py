@@ -90,7 +90,7 @@ def strip_bom(raw: bytes, file: DataFile) -> bytes:
 
 
 def check_line_ends(line: bytes, file: DataFile) -> None:
-    """Raise DataError if lines end with a carriage return alone: all would be one line."""
+    """Raise DataError if lines end with CR without LF: all would be a single line."""
     if b"\r" in line.rstrip(b"\r\n"):  # data-R93
         todo = "convert it, as with tr '\\r' '\\n'"
         raise DataError(say(str(file), "lines that end with LF or CRLF", "CR alone", todo))

@@ -115,7 +115,7 @@ class BatchReader:
             yield interaction
 
     def check_text(self) -> None:
-        """Raise DataError for too much text: the file has a repeated title once, a run often."""
+        """Raise DataError for too much text. A file may store a title once that many items have."""
         if self.source.items.text + self.source.users.text > self.limit:  # data-R91
             todo = "leave out the title, or write it as text, if it is a log"
             raise DataError(say(str(self.source.file), TEXT_EXPECTED, "more", todo))

@@ -17,7 +17,7 @@ READING_BYTES = 80
 """Largest memory of the reading for each interaction, with the texts of ids."""
 
 PACKED_RATIO = 4
-"""Unpacked bytes per byte of a gzip file whose own statement of the size cannot be right."""
+"""Unpacked bytes per byte of a gzip file that states a size smaller than the file."""
 
 TODO = "read it on a machine with more memory, or train on a part of the log"
 
