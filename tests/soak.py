@@ -42,31 +42,32 @@ COMMANDS = {
 }
 """Name -> words of a command; one is called in each cycle, in turn."""
 COMMAND = """
-import atexit, re, sys
+import atexit, pathlib, sys
 from mindref.cli import main
 
 @atexit.register
-def write_peak():  # the largest RSS in the usage of a child has that of its parent, too
-    status = open("/proc/self/status", encoding="ascii", errors="replace").read()
-    open(sys.argv[1], "w", encoding="ascii").write(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+def write_peak():
+    from mindref.bench.machine import peak_bytes
+
+    pathlib.Path(sys.argv[1]).write_text(str(peak_bytes()), encoding="ascii")
 
 main(sys.argv[2:])
 """
-LEFT = ("outside", "lists.tsv", "vectors")  # written by commands; removed after each cycle
+RESULTS = ("outside", "lists.tsv", "vectors")  # written by commands; removed after each cycle
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("minutes", type=float, nargs="?", default=60.0)
     parser.add_argument("--write", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        samples = soak(Path(name), 60 * given.minutes)
+        samples = soak(Path(name), 60 * options.minutes)
     rows = verdict(samples)
-    print(f"{len(samples)} cycles, {given.minutes:g} minutes")
+    print(f"{len(samples)} cycles, {options.minutes:g} minutes")
     for row in rows:
         print("{name:<24} {before:>10.1f} {after:>10.1f}  {word}".format(**row))
-    if given.write:
+    if options.write:
         write(samples, rows)
     return int(any(row["word"] == "GROWS" for row in rows))
 
@@ -74,35 +75,36 @@ def main() -> int:
 def write(samples: Sequence[Sample], rows: Sequence[dict[str, object]]) -> None:
     """Write some of the samples, and the verdict."""
     last = len(samples) - 1
-    places = sorted({round(i * last / (KEPT - 1)) for i in range(KEPT)})
-    some = [{name: round(x, 1) for name, x in samples[i].items()} for i in places]
+    kept = sorted({round(i * last / (KEPT - 1)) for i in range(KEPT)})
+    shown = [{name: round(x, 1) for name, x in samples[i].items()} for i in kept]
     machine = {name: x for name, x in machine_facts().items() if name in ("cpu", "cores")}
-    result = {"machine": machine, "cycles": len(samples), "verdict": list(rows), "samples": some}
+    result = {"machine": machine, "cycles": len(samples), "verdict": list(rows), "samples": shown}
     RESULT.write_text(json.dumps(result, indent=0) + "\n", encoding="utf-8")
 
 
 def soak(folder: Path, seconds: float) -> list[Sample]:
     """Return a sample for each cycle of so many seconds."""
-    places = [folder / name for name in ("tmp", "runs", "cache")]
-    for place in places:
-        place.mkdir()
-    os.environ["TMPDIR"] = tempfile.tempdir = str(places[0])
-    os.environ["NUMBA_CACHE_DIR"] = str(places[2])
+    temporary, runs, cache = folders = [folder / name for name in ("tmp", "runs", "cache")]
+    for path in folders:
+        path.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    os.environ["NUMBA_CACHE_DIR"] = str(cache)
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+    log = folder / "shop.inter"
     samples, began = list[Sample](), time.monotonic()
     sizes: Sample = {}
-    call_command("train", folder / "shop.inter", places[1])
-    (places[1] / "outside").rename(places[1] / "kept")
+    call_command("train", log, runs)
+    (runs / "outside").rename(runs / "kept")
     while time.monotonic() < began + seconds or len(samples) < 4:
-        cycle(folder / "shop.inter", places[1], len(samples))
+        cycle(log, runs, len(samples))
         command = list(COMMANDS)[len(samples) % len(COMMANDS)]
-        sizes[f"MB of {command}"] = call_command(command, folder / "shop.inter", places[1])
-        remove_results(places[1])
+        sizes[f"MB of {command}"] = call_command(command, log, runs)
+        remove_results(runs)
         if len(sizes) < len(COMMANDS):  # the first sample has a size of each command
-            sizes |= {f"MB of {x}": call_command(x, folder / "shop.inter", places[1])
+            sizes |= {f"MB of {x}": call_command(x, log, runs)
                       for x in COMMANDS if f"MB of {x}" not in sizes}  # fmt: skip
-            remove_results(places[1])
-        samples.append({"seconds": time.monotonic() - began, **sizes, **measured(places)})
+            remove_results(runs)
+        samples.append({"seconds": time.monotonic() - began, **sizes, **measured(folders)})
     return samples
 
 
@@ -113,14 +115,14 @@ def call_command(name: str, log: Path, runs: Path) -> float:
     done = run_python("-c", COMMAND, peak, *words)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr}")
-    size = int(peak.read_text(encoding="ascii")) / 1024
+    size = int(peak.read_text(encoding="ascii")) / (1 << 20)
     peak.unlink()
     return size
 
 
 def remove_results(runs: Path) -> None:
     """Remove the files and folders that commands have written."""
-    for name in LEFT:
+    for name in RESULTS:
         path = runs / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -151,7 +153,7 @@ def cycle(log: Path, runs: Path, number: int) -> None:
     (runs / "inside.tsv").unlink()
 
 
-def measured(places: Sequence[Path]) -> Sample:
+def measured(folders: Sequence[Path]) -> Sample:
     """Return what this process and its folders hold now."""
     gc.collect()
     children = [x.read_text("ascii").split() for x in Path("/proc/self/task").glob("*/children")]
@@ -160,7 +162,7 @@ def measured(places: Sequence[Path]) -> Sample:
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": len(os.listdir("/proc/self/task")),
         "children": sum(map(len, children)),
-        **{f"files in {place.name}": sum(1 for _ in place.rglob("*")) for place in places},
+        **{f"files in {path.name}": sum(1 for _ in path.rglob("*")) for path in folders},
     }
 
 

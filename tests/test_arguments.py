@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 from decimal import Decimal
@@ -26,6 +27,7 @@ from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import ConfigError, MindrefError, value_text
 from mindref.recall import build_index, open_index
 from mindref.recommender.bulk import recall_lists
+from mindref.recommender.estimator import Estimator
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.sharding import recall_all
@@ -61,19 +63,19 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def trained(tmp_path_factory):
     """A folder with a log and a run."""
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("log")
     write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
     mindref.MIND(**SETTINGS).fit(folder / "shop.inter", run=folder / "run")
     return folder
 
 
 @pytest.fixture
-def calls(place, tmp_path, monkeypatch):
+def calls(trained, tmp_path, monkeypatch):
     """Public name -> function, and arguments with which it works."""
     monkeypatch.chdir(tmp_path)
-    model, run = mindref.load(place / "run"), place / "run"
+    model, run = mindref.load(trained / "run"), trained / "run"
     history, ids = list(model.served.items.ids[:3]), np.array(["a", "b", "a"])
     vectors = model.served.item_vectors
     frame = {"user": ids, "item": ids, "time": np.arange(3)}
@@ -85,7 +87,7 @@ def calls(place, tmp_path, monkeypatch):
             "items": None, "times": None,
         }),
         "fit of a file": (mindref.MIND(**SETTINGS).fit, {
-            "data": place / "shop.inter", "item_file": None, "max_bad_lines": 0,
+            "data": trained / "shop.inter", "item_file": None, "max_bad_lines": 0,
             "format": "recbole", "keep_duplicates": True, "min_user_interactions": 1,
             "columns": None, "user": "user_id", "item_features": {},
             "keep": {}, "time_format": "auto", "separator": "|",
@@ -108,7 +110,7 @@ def calls(place, tmp_path, monkeypatch):
         "Config.of": (Config.of, {"preset": "mind", "changes": {}}),
         "load_backend": (load_backend, {"name": "numpy", "device": "cpu"}),
         "read_log": (read_log, {
-            "path": place / "shop.inter", "format": "auto", "columns": None, "item_file": None,
+            "path": trained / "shop.inter", "format": "auto", "columns": None, "item_file": None,
             "user_file": None, "max_bad_lines": "auto", "keep_duplicates": False,
             "min_user_interactions": 1, "min_item_interactions": 1, "min_item_users": 1,
             "keep_unused_items": False, "features": NO_FEATURES,
@@ -121,6 +123,7 @@ def calls(place, tmp_path, monkeypatch):
         "from_dataframe": (from_dataframe, {
             "frame": frame, "user": "user", "item": "item", "time": "time", "title": None,
             "item_features": (), "user_features": (), "keep_duplicates": False,
+            "min_user_interactions": 1, "min_item_interactions": 1, "min_item_users": 1,
         }),
         "evaluate_run": (evaluate_run, {
             "run": run, "data": None, "reading": None, "protocol": None, "which": "test",
@@ -270,14 +273,41 @@ def test_a_count_is_an_integer_from_1(value):
             call(value)
 
 
-def test_the_documented_functions_are_checked():
-    functions = [mindref.load, read_log, from_arrays, from_dataframe, evaluate_run, recall_lists]
-    functions += [recall_all, export_run, export_vectors, build_index, open_index, load_backend]
-    functions += [Config.of, mindref.MIND.__init__]
-    names = ("fit", "save", "interests", "recommend", "recommend_many", "similar_items", "load")
-    functions += [getattr(mindref.MIND, name) for name in names]
-    assert [f.__qualname__ for f in functions if not hasattr(f, "__wrapped__")] == []
-    assert inspect.signature(mindref.load).parameters.keys() == {"run", "device", "backend"}
+def checked_functions():
+    """Return function -> parameters, of all functions of mindref with checked arguments."""
+    functions = {}
+    for path in Path(mindref.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any(
+                isinstance(x, ast.Name) and x.id == "check_arguments" for x in node.decorator_list
+            ):
+                names = {x.arg for x in (*node.args.args, *node.args.kwonlyargs)}
+                functions.setdefault(node.name, set()).update(names - {"self", "cls"})
+    return functions
+
+
+@pytest.mark.rules("model-R64")
+def test_each_parameter_of_each_checked_function_has_a_call(calls):
+    called = {}
+    for function, keywords in calls.values():
+        name = "__init__" if function is mindref.MIND else function.__name__
+        called.setdefault(name, set()).update(keywords)
+    missing = {name: x - called.get(name, set()) for name, x in checked_functions().items()}
+    assert {name: x for name, x in missing.items() if x} == {}
+
+
+@pytest.mark.rules("model-R64")
+def test_the_public_methods_are_checked():
+    public = [name for name in vars(mindref.MIND) if not name.startswith("_")]
+    public += [name for name in vars(Estimator) if not name.startswith("_")]
+    functions = {name: getattr(mindref.MIND, name) for name in public}
+    functions |= {"load": mindref.load, "__init__": mindref.MIND.__init__}
+    unchecked = {
+        name
+        for name, f in functions.items()
+        if inspect.isroutine(f) and not hasattr(f, "__wrapped__")
+    }
+    assert unchecked == {"get_params", "set_params"}, "Config.of checks those of set_params"
 
 
 @pytest.mark.rules("model-R65")

@@ -55,14 +55,11 @@ def new_trainer(
     inputs: dict[str, Any] = {"exclude_seen": plan.exclude_seen, "device": device, "ranks": ranks}
     inputs |= {"backend": backend, "start": plan.start}
 
-    estimated = iter([list(candidates.configs.values())])
     lock_once = cache(partial(lock_folder, run, make=True))
 
-    def make(config: Config) -> Trainer:
+    def make(config: Config, compared: Sequence[Config]) -> Trainer:
         # rejects invalid settings
-        trainer = Trainer(
-            plan.source, loaded, plan.protocol, config, **inputs, candidates=next(estimated, ())
-        )
+        trainer = Trainer(plan.source, loaded, plan.protocol, config, **inputs, compared=compared)
         if ranks.first and len(candidates.configs) > 1:
             lock_once()
         return trainer

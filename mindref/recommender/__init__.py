@@ -239,7 +239,7 @@ class MIND(Estimator):
         model, folder = cls(), Path(run)
         model._run = folder
         model._served = ServedModel.load(folder, backend, device)
-        model.use_settings(model._served.model.config)
+        model._use_settings(model._served.model.config)
         identity = checkpoint.run_identity(model.config, model._served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")

@@ -43,7 +43,7 @@ class Estimator:
         self._params = changed
         return self
 
-    def use_settings(self, config: Config) -> None:
+    def _use_settings(self, config: Config) -> None:
         """Add the settings of a run to the parameters, so that they give all its settings."""
         base = Config.of(self._params["preset"]).to_dict()
         settings = {k: x for k, x in config.to_dict().items() if x != base[k]}

@@ -76,21 +76,16 @@ def parse_item_lists(subject: str, value: Any) -> ItemLists | None:
         rows = (parse_ids(subject, row) for row in value.values())
         return ItemLists(subject, by_user=dict(zip(users, rows, strict=True)))
     entries = list_values(subject, value)
-    if any(entry is None or is_list(entry) for entry in entries):
+    if any(entry is None or is_iterable(entry) for entry in entries):
         lists = [None if entry is None else parse_ids(subject, entry) for entry in entries]
         return ItemLists(subject, by_request=lists)
     return ItemLists(subject, shared=parse_ids(subject, entries))
 
 
-def is_list(value: Any) -> bool:
-    """Return whether a value holds several values; a text is one value."""
-    return is_iterable(value)
-
-
 def list_values(subject: str, value: Any) -> list[Any]:
     """Return an iterable as a list. Raises ConfigError for a text or another value."""
     try:
-        if is_list(value):
+        if is_iterable(value):
             return list(value)
     except TypeError:  # an array without dimensions
         pass

@@ -64,12 +64,13 @@ class MemoryEstimate(NamedTuple):
 TODO = "lower --width, --batch or --test-users, or drop rare items"
 
 
-def check_training_memory(prepared: PreparedLog, configs: Sequence[Any], backend: str) -> None:
-    """Announce a warning if the training will not fit, or may not fit, the memory."""
-    if not configs:
-        return
-    total = estimate_memory(prepared, configs, backend).total
-    warn_if_too_large("the training", total, TODO)  # faults-R20
+def check_training_memory(
+    prepared: PreparedLog, configs: Sequence[Any], backend: str
+) -> MemoryEstimate:
+    """Return the estimate. Announces a warning if the training does not or may not fit."""
+    estimate = estimate_memory(prepared, configs, backend)
+    warn_if_too_large("the training", estimate.total, TODO)  # faults-R20
+    return estimate
 
 
 def estimate_memory(prepared: PreparedLog, configs: Sequence[Any], backend: str) -> MemoryEstimate:

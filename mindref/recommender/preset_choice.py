@@ -6,7 +6,7 @@ Spec: specs/model.md, model-R47 to model-R50.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -21,6 +21,12 @@ CANDIDATES = ("best", "sparse")
 FALLBACK = "mind"
 PARTS = 6
 """Candidates are compared after 1 / PARTS of their steps, or of the time limit."""
+
+Make = Callable[[Config, Sequence[Config]], Trainer]
+"""(settings, all settings that are compared) -> trainer without a run directory.
+
+The second argument is empty except for the first trainer, which estimates the memory of all.
+"""
 
 Show = Callable[[str, Trainer], AbstractContextManager[Hooks]]
 """(preset, trainer) -> hooks that show the progress of a candidate."""
@@ -47,24 +53,25 @@ class PresetChoice(NamedTuple):
 
 def choose_preset(
     candidates: Candidates,
-    make: Callable[[Config], Trainer],
+    make: Make,
     show: Show = lambda preset, trainer: nullcontext(Hooks()),
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Trainer, PresetChoice]:
     """Return the trainer of the chosen preset, whose training has begun, and the choice.
 
-    make: returns a trainer without a run directory. Raises Diverged if all candidates diverge.
+    Raises Diverged if all candidates diverge.
     """
     if len(candidates.configs) == 1:
         ((preset, config),) = candidates.configs.items()
-        return make(config), PresetChoice(preset, candidates.rejected)
+        return make(config, [config]), PresetChoice(preset, candidates.rejected)
+    compared = list(candidates.configs.values())
     values: dict[str, float] = {}
     texts: list[str] = []
     started = clock()
     chosen: tuple[str, Trainer] | None = None
     failure: Diverged | None = None
     for preset, config in candidates.configs.items():
-        trainer = make(config)
+        trainer, compared = make(config, compared), []
         trainer.check_alike()
         try:
             with show(preset, trainer) as hooks:

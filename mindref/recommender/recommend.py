@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from mindref.arguments import is_iterable
 from mindref.errors import ConfigError, RunError, say, value_text
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.lists import Recommendation
 from mindref.recommender.bulk import BulkRecall, open_run_index
-from mindref.recommender.item_lists import is_list, list_values
+from mindref.recommender.item_lists import list_values
 from mindref.recommender.list_request import ListOptions, resolve_request, uninformed_warning
 from mindref.recommender.recommendations import Recommendations, list_columns
 from mindref.recommender.serving import ServedModel
@@ -95,12 +96,12 @@ def split_requests(requests: Iterable[Any]) -> tuple[list[Any] | None, list[Any]
     if hasattr(requests, "columns") or hasattr(requests, "column_names"):  # iterates over names
         todo = "pass one column, such as frame['user'].unique()"
         raise ConfigError(say(subject, REQUESTS, "a table", todo))
-    if not is_list(requests) or isinstance(requests, Mapping):
+    if not is_iterable(requests) or isinstance(requests, Mapping):
         raise ConfigError(say(subject, REQUESTS, value_text(requests, quoted=True)))
     entries = list_values(subject, requests)
-    if len({is_list(entry) for entry in entries}) > 1:
+    if len({is_iterable(entry) for entry in entries}) > 1:
         raise ConfigError(say(subject, f"only {REQUESTS}", "both"))
-    return (entries, None) if entries and not is_list(entries[0]) else (None, entries)
+    return (entries, None) if entries and not is_iterable(entries[0]) else (None, entries)
 
 
 def check_index(served: ServedModel, index: Any) -> None:

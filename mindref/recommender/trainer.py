@@ -57,7 +57,7 @@ class Trainer(TrainingRun):
         ranks: Ranks = ONE_PROCESS,
         backend: Backend | None = None,
         start: WarmStart | None = None,
-        candidates: Sequence[Config] | None = None,
+        compared: Sequence[Config] | None = None,
     ) -> None:
         self.source, self.protocol = source, protocol
         self.exclude_seen, self.device = exclude_seen, device
@@ -73,10 +73,10 @@ class Trainer(TrainingRun):
         if start is not None:  # an error comes before tables are made
             words = {"is_command": start.is_command}
             warnings = start_warnings(prepared, config.seed, start.trainings(), **words)
-        # candidates: all settings that are compared; the first of their trainers estimates them
-        if ranks.first:
-            estimated = [config] if candidates is None else candidates
-            check_training_memory(prepared, estimated, backend.name)
+        # compared: the settings that are compared with these, for the estimate; () for no estimate
+        compared = [config] if compared is None else compared
+        if ranks.first and compared:
+            check_training_memory(prepared, compared, backend.name)
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)

@@ -12,11 +12,7 @@ from typing import Any
 from mindref.config import Config
 from mindref.models.family import family_of
 from mindref.process.memory import usable_memory
-from mindref.recommender.memory_estimate import (
-    check_training_memory,
-    count_parameters,
-    estimate_memory,
-)
+from mindref.recommender.memory_estimate import check_training_memory, count_parameters
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
 
@@ -41,8 +37,7 @@ def describe_plan(
     """
     log, candidates = loaded.log, list(configs.values())
     prepared = prepare_training(loaded, protocol, candidates[0])
-    estimate = estimate_memory(prepared, candidates, backend)
-    check_training_memory(prepared, candidates, backend)
+    estimate = check_training_memory(prepared, candidates, backend)
     counts = {"users": len(log.user_ids), "items": len(log.item_ids)}
     return {
         "read": {"log": source.location, **counts, "interactions": len(log.interactions.values)},

@@ -59,7 +59,9 @@ def choose(values, **changes):
     """Return the trainer, the choice and all trainers, with these values of the metric."""
     clock, trainers = [0.0], []
 
-    def make(config):
+    def make(config, compared):
+        configs = list(candidates(**changes).configs.values())
+        assert compared == ([] if trainers else configs)  # the first estimates the memory of all
         trainers.append(FakeTrainer(config, values[len(trainers)], clock))
         return trainers[-1]
 
@@ -120,7 +122,7 @@ def test_candidates_to_which_a_setting_does_not_apply_are_left_out(
     assert found.rejected.startswith(reason)
     assert bool(found.rejected) == bool(reason)
     if len(presets) == 1:
-        trainer, choice = choose_preset(found, make=lambda config: config)
+        trainer, choice = choose_preset(found, make=lambda config, _: config)
         assert trainer == found.configs[presets[0]]
         assert choice == PresetChoice(presets[0], found.rejected)
 
@@ -151,7 +153,9 @@ def test_a_candidate_that_diverges_is_left_out():
 
 
 def test_a_named_preset_is_no_choice():
-    _, choice = choose_preset(Candidates({"paper": Config.of("paper")}), make=lambda config: config)
+    _, choice = choose_preset(
+        Candidates({"paper": Config.of("paper")}), make=lambda config, _: config
+    )
     assert choice.to_dict() == {}
 
 

@@ -53,13 +53,13 @@ def compile_library(folder: Path) -> Path:
 class Server:
     """Runs commands, in a copy of a folder with a log and a trained run."""
 
-    def __init__(self, process: Any, place: Path, folder: Path) -> None:
-        self.process, self.place, self.folder = process, place, folder
+    def __init__(self, process: Any, template: Path, folder: Path) -> None:
+        self.process, self.template, self.folder = process, template, folder
 
     def fresh(self) -> Path:
         """Return a new copy of the folder; each copy has the same path."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.copytree(self.place, self.folder)
+        shutil.copytree(self.template, self.folder)
         return self.folder
 
     def run(self, name: str, at: int = 0) -> dict[str, Any]:
@@ -74,24 +74,26 @@ class Server:
         """Return the words of a command. A training that has begun is resumed."""
         if name == "train" and (self.folder / "new" / "config.json").exists():
             return ["train", "--resume", "new"]
-        item = (self.place / "run" / "items.tsv").read_text("utf-8").split("\n")[1].split("\t")[0]
+        item = (
+            (self.template / "run" / "items.tsv").read_text("utf-8").split("\n")[1].split("\t")[0]
+        )
         return [item if word == "ITEM" else word for word in WORKS[name]]
 
 
 @contextmanager
 def open_server(folder: Path) -> Iterator[Server]:
     """Yield a server with a new folder."""
-    library, place = compile_library(folder), folder / "place"
-    place.mkdir()
-    write_synthetic_log(make_synthetic_log(users=60, items=120), place)
-    done = call("train", "--data", "shop.inter", "--out", "run", *TINY, cwd=place)
+    library, template = compile_library(folder), folder / "template"
+    template.mkdir()
+    write_synthetic_log(make_synthetic_log(users=60, items=120), template)
+    done = call("train", "--data", "shop.inter", "--out", "run", *TINY, cwd=template)
     assert done.returncode == 0, done.stderr
-    (place / "lists.tsv").write_text("earlier\n", encoding="utf-8")
+    (template / "lists.tsv").write_text("earlier\n", encoding="utf-8")
     command = [sys.executable, "-m", "tests.injection.server"]
     variables = environment(LD_PRELOAD=str(library), MINDREF_THREADS="1")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=variables, cwd=folder, **pipes) as process:
-        yield Server(process, place, folder / "here")
+        yield Server(process, template, folder / "copy")
         assert process.stdin is not None
         process.stdin.close()
 
@@ -115,10 +117,10 @@ def outcome(
     if len(lines) < at:
         return Outcome("none", "wrong", f"call {at} did not happen")
     kind = lines[at - 1].partition(" ")[0]
-    left = files(server.folder)
-    if reason := why_wrong(name, done, left, before, after):
+    found = files(server.folder)
+    if reason := why_wrong(name, done, found, before, after):
         return Outcome(kind, "wrong", f"{lines[at - 1 : at]}: {reason}")
-    if done["code"] == 0 and left == after:
+    if done["code"] == 0 and found == after:
         return Outcome(kind, "right")
     if name not in RERUN or not (server.folder / "out").exists():
         again = server.run(name)
@@ -126,8 +128,8 @@ def outcome(
             return Outcome(kind, "wrong", f"the command fails again: {again['err'][-300:]}")
     for path in server.folder.rglob("*.lock"):
         path.unlink()
-    if (left := files(server.folder)) != after:
-        names = sorted(x for x in {*left, *after} if left.get(x) != after.get(x))
+    if (found := files(server.folder)) != after:
+        names = sorted(x for x in {*found, *after} if found.get(x) != after.get(x))
         return Outcome(kind, "wrong", f"other files after the second call: {names}")
     return Outcome(kind, "right" if done["code"] == 0 else "message")
 
@@ -135,7 +137,7 @@ def outcome(
 def why_wrong(
     name: str,
     done: dict[str, Any],
-    left: dict[str, bytes],
+    found: dict[str, bytes],
     before: dict[str, bytes],
     after: dict[str, bytes],
 ) -> str:
@@ -146,22 +148,22 @@ def why_wrong(
         return f"a traceback: {done['err'][-300:]}"
     if done["code"] == 2 and "Error: " not in done["err"]:
         return f"no message: {done['err'][-300:]}"
-    if lost := sorted(set(before) - set(left)):
+    if lost := sorted(set(before) - set(found)):
         return f"lost: {lost}"
-    hidden = [x for x in left if is_hidden(x) and not x.endswith(".lock")]
+    hidden = [x for x in found if is_hidden(x) and not x.endswith(".lock")]
     if hidden:
         return f"left behind: {hidden}"
     is_state = name in ("train", "resume", "compare")
-    if done["code"] == 0 and (other := different(left, after)):
+    if done["code"] == 0 and (other := different(found, after)):
         return f"exit code 0 with other files: {other}"
-    partial = [x for x, data in left.items() if data not in (before.get(x), after.get(x))]
+    partial = [x for x, data in found.items() if data not in (before.get(x), after.get(x))]
     partial = [x for x in partial if not is_state and not is_hidden(x)]
     return f"neither the old nor the new content: {partial}" if partial else ""
 
 
-def different(left: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
+def different(found: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
     """Return the names of files that differ, except locks and indexes, which may be missing."""
-    names = {x for x in {*left, *after} if left.get(x) != after.get(x)}
+    names = {x for x in {*found, *after} if found.get(x) != after.get(x)}
     return sorted(x for x in names if not x.endswith(".lock") and not x.startswith(OPTIONAL))
 
 

@@ -29,8 +29,8 @@ def main() -> None:
 
 def answer(folder: str, words: list[str], at: int) -> dict[str, object]:
     """Return exit code, output and counted calls of a command whose call number `at` fails."""
-    with tempfile.TemporaryDirectory() as place:
-        names = {name: Path(place, name) for name in ("out", "err", "calls")}
+    with tempfile.TemporaryDirectory() as scratch:
+        names = {name: Path(scratch, name) for name in ("out", "err", "calls")}
         child = os.fork()
         if child == 0:
             run_command(folder, words, at, names)

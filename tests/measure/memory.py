@@ -37,13 +37,13 @@ LOGS = {
     ],
 }  # fmt: skip
 TRAIN = """
-import re, sys
+import sys
 from mindref.cli import main
 try:
     main(sys.argv[1:])
 finally:
-    status = open("/proc/self/status", encoding="ascii", errors="replace").read()
-    print(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+    from mindref.bench.machine import peak_bytes
+    print(peak_bytes())
 """
 
 
@@ -53,7 +53,7 @@ def measure(words: list[str]) -> tuple[dict[str, float], int]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["train", "--data", str(log), "--out", f"{folder}/run", *words[1:], *SHORT]
         plan = run(["-m", "mindref", *command, "--dry-run", "--json"])
-        peak = 1024 * int(run(["-c", TRAIN, *command]).split()[-1])
+        peak = int(run(["-c", TRAIN, *command]).split()[-1])
     memory: dict[str, float] = json.loads(plan.splitlines()[-1])["memory"]
     return memory, peak
 

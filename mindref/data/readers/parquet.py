@@ -33,6 +33,7 @@ RATIO = 16  # above MIN_LIMIT: rows per byte on disk; logs have less than one
 MIN_TEXT = 1 << 26  # characters, always allowed
 TEXT_RATIO = 100  # above MIN_TEXT: characters per byte on disk
 TEXT_EXPECTED = f"at most {MIN_TEXT >> 20} MiB of text, or {TEXT_RATIO} times the size of the file"
+TEXT_ADVICE = "leave out the title and other long columns, or write it as text, if it is a log"
 
 
 def is_parquet(head: Head) -> bool:
@@ -106,9 +107,9 @@ class BatchReader:
             self.check_text()
             return block
         rows = iterate_parquet_rows(batch, layout, source.columns.separator, source.tally)
-        return self.checked(table.read_interactions(rows, layout, source, self.parse_time))
+        return self.check_each(table.read_interactions(rows, layout, source, self.parse_time))
 
-    def checked(self, interactions: Iterator[Interaction]) -> Iterator[Interaction]:
+    def check_each(self, interactions: Iterator[Interaction]) -> Iterator[Interaction]:
         """Yield interactions, and check the stored text after each."""
         for interaction in interactions:
             self.check_text()
@@ -117,13 +118,17 @@ class BatchReader:
     def check_text(self) -> None:
         """Raise DataError for too much text. A file may store a title once that many items have."""
         if self.source.items.text + self.source.users.text > self.limit:  # data-R91
-            todo = "leave out the title, or write it as text, if it is a log"
-            raise DataError(say(str(self.source.file), TEXT_EXPECTED, "more", todo))
+            raise text_error(self.source.file, "more")
 
 
 def text_limit(file: DataFile) -> int:
     """Return how many characters of titles and features a file may have."""
     return max(MIN_TEXT, TEXT_RATIO * file.path.stat().st_size)
+
+
+def text_error(file: DataFile, got: str) -> DataError:
+    """Return the error of a file with too much text."""
+    return DataError(say(str(file), TEXT_EXPECTED, got, TEXT_ADVICE))
 
 
 def open_parquet(file: DataFile) -> Any:
@@ -180,8 +185,7 @@ def check_used_columns(parquet_file: Any, columns: Sequence[int], file: DataFile
             got, todo = f"{values:,} in the column {name!r}", "leave the column out"
             raise DataError(say(str(file), expected, got, todo))
     if unpacked > text_limit(file):  # data-R91
-        todo = "write it as text, if it is a log"
-        raise DataError(say(str(file), TEXT_EXPECTED, f"{unpacked:,} bytes", todo))
+        raise text_error(file, f"{unpacked:,} bytes")
 
 
 def check_time_type(column_type: Any, name: str, file: DataFile) -> None:
