@@ -207,8 +207,9 @@ def test_mlflow_records_a_run(tmp_path, monkeypatch):
 
 
 def test_wandb_writes_an_offline_run(tmp_path, monkeypatch):
-    pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
+    wandb = pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert tracked("wandb", tmp_path / "run") == []
+    wandb.teardown()  # as at the end of a process: waits until wandb's service has written the file
     (file,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
     assert b"validation/hit_rate@10" in file.read_bytes()
