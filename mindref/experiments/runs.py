@@ -23,7 +23,7 @@ from mindref.recommender.evaluate_run import parse_metric
 from mindref.recommender.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
-from mindref.run.metadata import is_count, is_number
+from mindref.run.metadata import is_count, is_duration, is_finite
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
@@ -242,10 +242,15 @@ def valid_progress(fields: Mapping[str, Any]) -> bool:
         isinstance(fields["finished"], bool)
         and isinstance(fields["diverged"], str)
         and all(is_count(fields[name]) for name in ("best_step", "timed"))
-        and is_number(fields["seconds"])
-        and (fields["value"] is None or is_number(fields["value"]))
-        and all(is_count(step) and is_number(value) for step, value in fields["curve"])
+        and is_duration(fields["seconds"])
+        and (is_finite(fields["value"]) or has_no_value(fields))
+        and all(is_count(step) and is_finite(value) for step, value in fields["curve"])
     )
+
+
+def has_no_value(fields: Mapping[str, Any]) -> bool:
+    """Return whether a run rightly has no value: it diverged, or no validation is done yet."""
+    return fields["value"] is None and bool(fields["diverged"] or not fields["finished"])
 
 
 class StepClock:

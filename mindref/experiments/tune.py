@@ -28,7 +28,8 @@ from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.recommender.estimator import DEFAULT_PRESET
 from mindref.recommender.preset_choice import find_candidates
-from mindref.run import checkpoint, report
+from mindref.run import checkpoint, files, report
+from mindref.run.metadata import is_finite
 
 
 class TunedModel(NamedTuple):
@@ -158,8 +159,16 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
     directory = planned.directory
     identity = checkpoint.run_identity(*checkpoint.load_config(directory))
     summary = report.load_report(directory, identity, "remove it")
-    metrics: dict[str, Any] = summary["metrics"]["test"]["model"]
-    return metrics
+    try:
+        rows = dict(summary["metrics"]["test"]["model"])
+        numbers = [row[x] for row in rows.values() for x in ("value", "low", "high")]
+        is_valid = all(x is None or is_finite(x) for x in numbers)
+    except files.MALFORMED:
+        is_valid = False
+    if not is_valid or not rows:
+        location, expected = str(directory / report.NAME), "test metrics with intervals"
+        raise RunError(say(location, expected, "other JSON", "remove it"))
+    return rows
 
 
 def setting_words(preset: str, config: Config) -> list[str]:

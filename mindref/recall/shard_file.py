@@ -19,9 +19,9 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.recall.lists import FRAMES
 from mindref.run import atomic, files, lock
 
-FORMAT = 3  # 2: device; 3: only, exclude, per_interest
+FORMAT = 4  # 2: device; 3: only, exclude, per_interest; 4: digest of the manifest
 SUFFIX = ".manifest.json"
-SHARD_FIELDS = ("shard", "sha256", "size")
+SHARD_FIELDS = ("shard", "file_sha256", "size")
 """Fields that differ between shards. All other fields must be equal."""
 
 AGAIN = "recall it again"
@@ -52,12 +52,12 @@ class ShardManifest:
     form: str  # of the lists
     block: int  # users per batch
     shard: list[int]  # i and n
-    sha256: str = ""  # of the shard file
+    file_sha256: str = ""  # of the shard file
     size: int = 0  # bytes of the shard file
 
     def write(self, path: Path) -> None:
-        """Write the manifest of a shard file atomically."""
-        atomic.write_json(manifest_path(path), asdict(self))
+        """Write the manifest of a shard file atomically, with the digest of its values."""
+        files.write_sealed(manifest_path(path), asdict(self))
 
 
 def manifest_path(path: Path) -> Path:
@@ -76,12 +76,15 @@ def read_shard_manifest(shard_file: Path) -> ShardManifest:
     json_types = {"int": int, "str": str, "bool": bool}
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise RunError(say(f"{path}: format", str(FORMAT), repr(content["format"]), AGAIN))
-    if not isinstance(content, dict) or sorted(content) != sorted(field_types):
+    content = files.unsealed(path, content, expected_file, AGAIN)  # recall-R37
+    if sorted(content) != sorted(field_types):
         raise RunError(say(str(path), expected_file, "other JSON", AGAIN))
     for name, field_type in field_types.items():
         expected = json_types.get(str(field_type), (dict, list))
         if not isinstance(content[name], expected):
             raise RunError(say(f"{path}: {name}", str(field_type), repr(content[name]), AGAIN))
+    if not all(isinstance(x, str | int | float | None) for x in content["index"].values()):
+        raise RunError(say(f"{path}: index", "texts and numbers", "other values", AGAIN))
     manifest = ShardManifest(**content)
     if not is_shard_number(manifest.shard):
         raise RunError(say(f"{path}: shard", "i and n, i from 1 to n", manifest.shard, AGAIN))
@@ -96,7 +99,7 @@ def is_shard_number(shard: Sequence[Any]) -> bool:
 def verify_shard(path: Path) -> ShardManifest:
     """Return the manifest of a shard file after checking the bytes. Raises RunError."""
     shard_manifest = read_shard_manifest(path)
-    digest, size, form = shard_manifest.sha256, shard_manifest.size, shard_manifest.form
+    digest, size, form = shard_manifest.file_sha256, shard_manifest.size, shard_manifest.form
     files.check_bytes(path, digest, size, "a shard of a bulk recall", AGAIN)  # recall-R37
     if form not in FRAMES:
         location = f"{manifest_path(path)}: form"
@@ -110,7 +113,7 @@ def is_complete_shard(path: Path, shard_manifest: ShardManifest) -> bool:
         manifest = verify_shard(path)
     except RunError:
         return False
-    return manifest == replace(shard_manifest, sha256=manifest.sha256, size=manifest.size)
+    return manifest == replace(shard_manifest, file_sha256=manifest.file_sha256, size=manifest.size)
 
 
 def merge_shards(paths: Iterable[Path], output: Path) -> None:
@@ -184,12 +187,15 @@ def write_merged(stream: BinaryIO, manifests: Mapping[Path, ShardManifest], form
             stream.write(between if has_lists else b"")
             has_lists = True
         with path.open("rb") as file:
-            read_so_far = hashlib.sha256(file.read(len(head)))
+            begin = file.read(len(head))
+            read_so_far = hashlib.sha256(begin)
             while remaining > 0 and (block := file.read(min(remaining, COPIED))):
                 stream.write(block)
                 read_so_far.update(block)
                 remaining -= len(block)
             read_so_far.update(file.read())
-        if read_so_far.hexdigest() != shard_manifest.sha256:  # the file changed during the read
-            raise RunError(say(str(path), f"sha256 {shard_manifest.sha256}", "other bytes", AGAIN))
+        # other bytes: the file changed during the read
+        digest = shard_manifest.file_sha256
+        if read_so_far.hexdigest() != digest or begin != head:
+            raise RunError(say(str(path), f"sha256 {digest}", "other bytes", AGAIN))
     stream.write(tail)

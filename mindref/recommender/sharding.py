@@ -139,6 +139,9 @@ def check_request(
         raise ConfigError(say("recall_all: executor", "an executor of concurrent.futures", got))
     if shard is not None and executor is not None:
         raise ConfigError(say("recall_all", "a shard or an executor", "both"))
+    if shard is not None and output.name.endswith(shard_file.SUFFIX):
+        expected = f"a name without {shard_file.SUFFIX}, the end of a manifest's name"
+        raise ConfigError(say("--output", expected, output))
     has_shards = shard is not None or executor is not None
     if has_shards and output.exists() and not output.is_file():
         raise ConfigError(say("--output", "a file", f"{output}, which is none"))
@@ -219,7 +222,8 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
             with temporary.open("xb") as stream:
                 user_lists = opened.answers.blocks(start, stop, facts.block)
                 lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
-            written = replace(facts, sha256=file_digest(temporary), size=temporary.stat().st_size)
+            digest, size = file_digest(temporary), temporary.stat().st_size
+            written = replace(facts, file_sha256=digest, size=size)
         written.write(path)
     return f"{warning}\n{description}" if warning else description
 

@@ -5,7 +5,8 @@ answers        lists of a request, computed with a trained model
 connections    number of connections, from the limit of open files
 metrics        counters for Prometheus
 app            the web application: routes, limits, worker threads, errors as JSON
-web_server     uvicorn, stopped by mindref, with JSON for malformed requests
+web_server     uvicorn, stopped by mindref
+json_protocol  one connection: JSON for malformed requests, and a limit of time
 server         the process: model, socket, web server
 
 Spec: specs/serving.md. The libraries of the extra `serve` are imported in `metrics`, `app` and

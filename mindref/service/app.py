@@ -30,7 +30,7 @@ from mindref.service.request_body import (
     parse_request,
 )
 
-READ_SECONDS = 30.0  # time to send a body
+READ_SECONDS = 30.0  # time to send the head of a request, and time to send its body
 WAITING = 32  # requests that wait for a worker thread, for each thread
 RETRY_SECONDS = 1  # of a rejected request
 RECOMMEND, HEALTH, METRICS, OTHER = "/recommend", "/health", "/metrics", "other"
@@ -40,6 +40,7 @@ MALFORMED = say(
     "other bytes",
     "use http, not https",
 )
+INCOMPLETE = say("request", "a whole head and a whole body", "the end of the connection before")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -75,7 +76,9 @@ class Service:
             Route(HEALTH, self.counted(HEALTH, self.health)),
             Route(METRICS, self.counted(METRICS, self.show_metrics)),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: self.reject_route})
+        app = Starlette(routes=routes, exception_handlers={HTTPException: self.reject_route})
+        app.router.redirect_slashes = False  # serving-R10: /health/ is another path
+        return app
 
     def counted(self, path: str, handler: Handler) -> Handler:
         """Return a handler that counts requests and answers errors as JSON."""
@@ -92,11 +95,14 @@ class Service:
                 response = error_response(error.status, str(error))
             except (DataError, ConfigError) as error:
                 response = error_response(422, str(error))
-            except (ClientDisconnect, asyncio.CancelledError):
+            except ClientDisconnect:
                 raise
             except Exception as error:  # serving-R10
                 self.log(f"{path}: {' '.join(f'{type(error).__name__}: {error}'.split())}")
                 response = error_response(500, "internal error; the log of the service has it")
+            except asyncio.CancelledError:  # the service does not wait any longer
+                # serving-R13
+                response = overload_response("a service that runs", "a service that stops")
             seconds = time.perf_counter() - start
             self.metrics.count_request(path, response.status_code, seconds)  # serving-R15
             return response
@@ -139,10 +145,16 @@ class Service:
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))
 
-    def malformed_response(self) -> bytes:
+    def malformed_response(self, message: str = MALFORMED) -> bytes:
         """Return, and count, the answer to bytes that are not a request of HTTP/1.1."""
         self.metrics.count_request(OTHER, 400)  # serving-R15
-        return raw_response("400 Bad Request", MALFORMED)
+        return raw_response("400 Bad Request", message)
+
+    def late_head_response(self) -> bytes:
+        """Return, and count, the answer to a head that does not arrive in time."""
+        self.metrics.count_request(OTHER, 408)
+        expected = f"its head within {READ_SECONDS:g} seconds"
+        return raw_response("408 Request Timeout", say("request", expected, "a part of it"))
 
     def overload_bytes(self) -> bytes:
         """Return, and count, the answer to a connection whose request is not read."""

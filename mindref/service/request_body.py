@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NamedTuple, NoReturn
 
 from mindref.errors import say
@@ -12,6 +13,7 @@ MAX_BODY = 1 << 20  # bytes
 MAX_HISTORIES = 256  # of one request
 MAX_N = 1000  # items of a list
 QUOTED = 200  # characters of a wrong value in a message
+MAX_DIGITS = 1000  # of an integer
 CONTENT_TYPE = "application/json"
 
 Ids = list[str]
@@ -65,13 +67,31 @@ def parse_request(body: bytes) -> RecommendRequest:
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the value of a JSON text. Raises RequestError for other bytes, NaN and infinity."""
+    """Return the value of a JSON text.
+
+    Raises RequestError for other bytes, NaN, infinity, and an integer of more than MAX_DIGITS.
+    """
 
     def reject_constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is not JSON")
 
+    def finite_float(text: str) -> float:
+        if math.isinf(value := float(text)):
+            raise ValueError("a number that is too large for a double")
+        return value
+
+    def short_integer(text: str) -> int:
+        if len(text) > MAX_DIGITS:
+            raise ValueError(f"an integer of more than {MAX_DIGITS:,} digits")
+        return int(text)
+
     try:
-        return json.loads(body, parse_constant=reject_constant)
+        return json.loads(
+            body,
+            parse_constant=reject_constant,
+            parse_float=finite_float,
+            parse_int=short_integer,
+        )
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise RequestError(400, say("body", "JSON", reason)) from None  # serving-R10

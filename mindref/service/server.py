@@ -18,6 +18,7 @@ from mindref.service.answers import HistoryAnswers
 from mindref.service.connections import BACKLOG, MAX_CONNECTIONS, allow_connections
 
 OWN_ADDRESS = "an address or a name of this machine"
+BROADCAST = ipaddress.ip_address("255.255.255.255")
 HOSTS = "127.0.0.1 accepts only this machine, 0.0.0.0 and :: accept other machines"
 
 
@@ -117,6 +118,9 @@ def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
     family, kind, protocol, _, address = addresses[0]
+    parsed = ipaddress.ip_address(str(address[0]).partition("%")[0])
+    if parsed.is_multicast or parsed == BROADCAST:  # which bind() accepts
+        raise ConfigError(say(f"--host {host}", OWN_ADDRESS, "an address of several", HOSTS))
     return family, kind, protocol, address
 
 
@@ -127,7 +131,7 @@ def socket_errors(host: str, port: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno == errno.EADDRNOTAVAIL:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):  # EINVAL: fe80::1 without a zone
             raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
         todo = "choose another --port; --port 0 takes a free port"
         location = f"--host {host} --port {port}"

@@ -1,6 +1,6 @@
-"""The web server of the service: uvicorn, stopped by mindref, with JSON for all errors.
+"""The web server of the service: uvicorn, stopped by mindref.
 
-Spec: specs/serving.md, serving-R10, R13, R15, R17.
+Spec: specs/serving.md, serving-R10, R13, R17.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from mindref.data.quoting import escape_text
 from mindref.service.app import Service
-from mindref.service.connections import ACCEPTED_AT_ONCE, BACKLOG, MAX_REJECTED
+from mindref.service.connections import ACCEPTED_AT_ONCE, BACKLOG
+from mindref.service.json_protocol import json_protocol
 
 STOP_SECONDS = 10  # for requests that are computed when the service stops
 
@@ -79,34 +79,3 @@ def log_each_kind_once(
             log(f"connections: {escape_text(text)} (further errors of this kind are not printed)")
 
     return handle
-
-
-def json_protocol(service: Service) -> type:
-    """Return uvicorn's class of a connection, with other answers where no request can be read."""
-    above_limit = dict[Any, None]()  # the oldest first
-
-    class JsonProtocol(AutoHTTPProtocol):  # type: ignore[misc]
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            if service.open_connections() > service.connections:
-                above_limit[self] = None
-            while len(above_limit) > MAX_REJECTED:  # serving-R17
-                oldest = next(iter(above_limit))
-                del above_limit[oldest]
-                if oldest.is_idle():
-                    oldest.transport.write(service.overload_bytes())
-                    oldest.transport.close()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            above_limit.pop(self, None)
-            super().connection_lost(exc)
-
-        def is_idle(self) -> bool:
-            return self.cycle is None or bool(self.cycle.response_complete)
-
-        def send_400_response(self, msg: str) -> None:
-            if self.is_idle() or not self.cycle.response_started:
-                self.transport.write(service.malformed_response())  # serving-R10
-            self.transport.close()
-
-    return JsonProtocol

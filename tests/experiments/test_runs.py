@@ -1,6 +1,7 @@
 """Runs: trained, found, resumed, rejected; stored hits; step times."""
 
 import json
+import math
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,7 +109,9 @@ def test_lost_hits_are_only_evaluated_again_and_a_lost_state_is_an_error(copy, f
 @pytest.mark.parametrize(
     ("name", "value"),
     [("value", "x"), ("best_step", -1), ("seconds", None), ("timed", 0.5), ("diverged", 3),
-     ("finished", "no"), ("curve", [[1]]), ("curve", [["x", 0.5]]), ("curve", 7)],
+     ("finished", "no"), ("curve", [[1]]), ("curve", [["x", 0.5]]), ("curve", 7),
+     ("value", None), ("value", math.nan), ("value", math.inf), ("seconds", math.inf),
+     ("seconds", math.nan), ("seconds", 1e308), ("curve", [[2, math.nan]])],
 )  # fmt: skip
 def test_a_malformed_progress_file_is_ignored(copy, name, value):
     identity = json.loads((copy / PROGRESS_FILE).read_text())["identity"]

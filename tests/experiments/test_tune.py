@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -12,6 +13,7 @@ from mindref.experiments import results, tables, tune
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 from mindref.kernels.backend import NumbaBackend
 from mindref.presets import PRESETS
+from mindref.run import report
 from tests.experiments.tiny_experiment import runs
 from tests.runs import SMALL, content
 
@@ -167,6 +169,21 @@ def test_the_printed_command_trains_the_same_bytes(tmp_path, monkeypatch):
     assert content(tmp_path / "again") == content(best)
     reports = [path for path in (tmp_path / "t").rglob("report.json")]
     assert reports == [best / "report.json"]
+
+
+@pytest.mark.rules("security-R1")
+@pytest.mark.parametrize(
+    "metrics",
+    [None, {}, {"test": None}, {"test": {"model": {}}}, {"test": {"model": {"a": 1}}},
+     {"test": {"model": {"a": {"value": "x", "low": 0, "high": 1}}}}],
+)  # fmt: skip
+def test_a_report_without_test_metrics_is_an_error(tmp_path, monkeypatch, metrics):
+    planned = SimpleNamespace(directory=tmp_path)
+    monkeypatch.setattr(tune.checkpoint, "load_config", lambda _: ({}, {}))
+    monkeypatch.setattr(tune.checkpoint, "run_identity", lambda *_: "x")
+    report.save_report(tmp_path, {"metrics": metrics}, "x")
+    with pytest.raises(RunError, match=r"report\.json: expected test metrics with intervals, got"):
+        tune.test_metrics(planned)
 
 
 def write_log(folder):

@@ -1,5 +1,6 @@
 """Shards are merged only if they are whole, complete and of one recall."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from mindref.backend import NumpyBackend
 from mindref.errors import ConfigError, RunError
 from mindref.recall import shard_file
 from mindref.recommender.sharding import recall_all
+from mindref.run import files as run_files
 from tests.runs import trained
 
 
@@ -33,10 +35,11 @@ def files(folder, *numbers):
 
 
 def change(shard_path, **facts):
-    """Change facts of a manifest; None removes one."""
+    """Change facts of a manifest, with the digest of the changed facts; None removes one."""
     path = shard_file.manifest_path(shard_path)
     changed = {**json.loads(path.read_text()), **facts}
-    path.write_text(json.dumps({name: x for name, x in changed.items() if x is not None}))
+    changed = {name: x for name, x in changed.items() if x is not None}
+    path.write_text(json.dumps(run_files.sealed(changed)))
 
 
 def refused(paths, folder, message):
@@ -134,10 +137,12 @@ def test_shards_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[" * 10**5, "the manifest of a shard"),
         (None, "the manifest of a shard of a bulk recall, got no file"),
         ("{", "the manifest of a shard"),
         ("[]", "other JSON"),
-        ("{}", "other JSON"),
+        ("{}", "one that was damaged"),
+        (json.dumps(run_files.sealed({})), "other JSON"),
     ],
 )
 def test_a_manifest_that_is_none_is_an_error(folder, text, message):
@@ -153,8 +158,9 @@ def test_a_manifest_that_is_none_is_an_error(folder, text, message):
     ("facts", "message"),
     [
         ({"format": 9}, "format: expected "),
-        ({"format": 1, "device": None}, "format: expected 3, got 1; recall it again"),
+        ({"format": 1, "device": None}, "format: expected 4, got 1; recall it again"),
         ({"top": "many"}, "top: expected "),
+        ({"index": {"kind": json.loads("[" * 400 + "]" * 400)}}, "index: expected texts and num"),
         *(({"shard": shard}, "shard: expected ") for shard in ([0, 3], [4, 3], ["1", 3])),
     ],
 )
@@ -174,6 +180,28 @@ def test_manifests_are_passed_over_and_nothing_and_itself_cannot_be_merged(folde
         with pytest.raises(ConfigError, match="--output: expected another file than the shards"):
             shard_file.merge_shards(files(folder), output)
     assert shard_file.verify_shard(folder / "shard-2")
+
+
+@pytest.mark.rules("recall-R37", "security-R1")
+def test_a_manifest_that_was_changed_by_hand_is_an_error(folder):
+    """The same change in each manifest; the head of another format would be in the file twice."""
+    for path in map(shard_file.manifest_path, files(folder)):
+        path.write_text(path.read_text().replace('"form": "tsv"', '"form": "jsonl"'))
+    refused(files(folder), folder, "shard-1.*: expected the manifest .*changed by hand; recall it")
+
+
+@pytest.mark.rules("recall-R37")
+def test_a_shard_without_the_head_of_its_format_is_an_error(folder):
+    data = b"an" + (folder / "shard-1").read_bytes()[2:]
+    (folder / "shard-1").write_bytes(data)
+    change(folder / "shard-1", file_sha256=hashlib.sha256(data).hexdigest())
+    refused(files(folder), folder, "shard-1: expected sha256 .*, got other bytes")
+
+
+def test_a_shard_cannot_have_the_name_of_a_manifest(folder):
+    with pytest.raises(ConfigError, match=r"--output: expected a name without \.manifest\.json"):
+        recall_all(folder / "run", folder / "x.manifest.json", shard=(1, 3), block=7)
+    assert not (folder / "x.manifest.json").exists()
 
 
 @pytest.mark.rules("recall-R37")

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 from contextlib import contextmanager
 
@@ -71,6 +72,26 @@ def started_service(answers, threads=2, connections=MAX_CONNECTIONS):
         stop.set()
         thread.join(20)
         assert not thread.is_alive()
+
+
+def send_bytes(port, data, ends=False):
+    """Return all bytes of the answer to some bytes; the service must close the connection.
+
+    ends: the client states that it sends no more bytes.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as stream:
+        stream.sendall(data)
+        if ends:
+            stream.shutdown(socket.SHUT_WR)
+        return read_to_end(stream)
+
+
+def read_to_end(stream):
+    """Return all bytes of a connection until the service closes it."""
+    answer = b""
+    while part := stream.recv(4096):
+        answer += part
+    return answer
 
 
 class FakeAnswers:

@@ -20,6 +20,8 @@ from tests.service.conftest import HEAD, FakeAnswers, started_service
         ("POST", "/health", "application/json", 405),
         ("GET", "/", "application/json", 404),
         ("GET", "/recommend/x", "application/json", 404),
+        ("POST", "/recommend/", "application/json", 404),
+        ("GET", "/health/", "application/json", 404),
         ("POST", "/recommend", "text/plain", 415),
         ("POST", "/recommend", "application/x-www-form-urlencoded", 415),
         ("POST", "/recommend", "", 415),

@@ -32,7 +32,9 @@ def test_the_values_of_a_request():
         (b'{"history": [], "n": NaN}', "NaN is not JSON"),
         (b'{"history": [], "n": Infinity}', "Infinity is not JSON"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"n": ' + b"9" * 5000 + b"}", "expected JSON, got Exceeds the limit"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "got an integer of more than 1,000 digits$"),
+        (b'{"history": [], "n": 1e999}', "got a number that is too large for a double"),
+        (b'{"history": [], "n": -1e999}', "got a number that is too large for a double"),
     ],
     ids=lambda value: str(value[:20]),
 )
