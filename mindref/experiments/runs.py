@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from mindref.recommender.evaluate_run import parse_metric
 from mindref.recommender.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
-from mindref.run.metadata import is_count, is_duration, is_finite
+from mindref.run.metadata import is_count, is_number
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
@@ -31,6 +32,7 @@ from mindref.training.loop import Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
+LONGEST = 1e12  # seconds of a training
 CHOOSE_OTHER = "choose another --out, or remove the folder"
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
@@ -242,10 +244,16 @@ def valid_progress(fields: Mapping[str, Any]) -> bool:
         isinstance(fields["finished"], bool)
         and isinstance(fields["diverged"], str)
         and all(is_count(fields[name]) for name in ("best_step", "timed"))
-        and is_duration(fields["seconds"])
+        and is_finite(fields["seconds"])
+        and 0 <= fields["seconds"] < LONGEST
         and (is_finite(fields["value"]) or has_no_value(fields))
         and all(is_count(step) and is_finite(value) for step, value in fields["curve"])
     )
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a value is a finite float or a count."""
+    return is_number(value) and isfinite(value)
 
 
 def has_no_value(fields: Mapping[str, Any]) -> bool:

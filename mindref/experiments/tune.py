@@ -23,13 +23,12 @@ from mindref.experiments.arms import (
 )
 from mindref.experiments.compare import arm_trials, best_trial
 from mindref.experiments.results import FORMAT, describe_log
-from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.experiments.runs import EndedRun, ExperimentRuns, is_finite
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.recommender.estimator import DEFAULT_PRESET
 from mindref.recommender.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
-from mindref.run.metadata import is_finite
 
 
 class TunedModel(NamedTuple):

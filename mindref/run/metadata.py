@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, cast
+from typing import Any
 
 FACTS = {
     "source": dict,
@@ -37,7 +37,6 @@ OPTIONS: dict[str, tuple[type, ...]] = {
     "items": (int,),
 }
 """Reading option of a log -> types of its value."""
-LONGEST = 1e12  # seconds of a training
 LARGEST = 1 << 20  # users or items of a built-in catalogue; this many take minutes and a few GB
 
 SIZES = ("items", "item_rows", "profile_rows", "profile_features")
@@ -153,7 +152,7 @@ def check_header(words: Mapping[str, Any], family: str | None) -> None:
     if not is_number(total) or not is_count(count):
         raise ValueError(f"losses is {words['losses']!r}")
     used = words.get("time", ())
-    if not (isinstance(used, list | tuple) and all(map(is_duration, used))):
+    if not (isinstance(used, list | tuple) and all(is_number(x) and 0 <= x < 1e12 for x in used)):
         raise ValueError(f"time is {used!r}")
     for validation in words.get(validations_name(words), ()):
         value = validation["value"]
@@ -176,16 +175,6 @@ def is_time(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Return whether a value is a float or a count."""
     return isinstance(value, float) or is_count(value)
-
-
-def is_finite(value: object) -> bool:
-    """Return whether a value is a finite float or a count."""
-    return is_number(value) and isfinite(cast(float, value))
-
-
-def is_duration(value: object) -> bool:
-    """Return whether a value can be the seconds of a training."""
-    return is_finite(value) and 0 <= cast(float, value) < LONGEST
 
 
 def is_count(value: object) -> bool:
