@@ -32,7 +32,7 @@ from mindref.training.loop import Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
-LONGEST = 1e12  # seconds of a training
+MAX_TRAINING_SECONDS = 1e12
 CHOOSE_OTHER = "choose another --out, or remove the folder"
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
@@ -245,7 +245,7 @@ def valid_progress(fields: Mapping[str, Any]) -> bool:
         and isinstance(fields["diverged"], str)
         and all(is_count(fields[name]) for name in ("best_step", "timed"))
         and is_finite(fields["seconds"])
-        and 0 <= fields["seconds"] < LONGEST
+        and 0 <= fields["seconds"] < MAX_TRAINING_SECONDS
         and (is_finite(fields["value"]) or has_no_value(fields))
         and all(is_count(step) and is_finite(value) for step, value in fields["curve"])
     )
@@ -257,7 +257,7 @@ def is_finite(value: Any) -> bool:
 
 
 def has_no_value(fields: Mapping[str, Any]) -> bool:
-    """Return whether a run rightly has no value: it diverged, or no validation is done yet."""
+    """Return whether a run has no value because it diverged or is not finished."""
     return fields["value"] is None and bool(fields["diverged"] or not fields["finished"])
 
 

@@ -73,14 +73,14 @@ def read_shard_manifest(shard_file: Path) -> ShardManifest:
     except FileNotFoundError:
         raise RunError(say(str(path), expected_file, "no file", AGAIN)) from None
     field_types = {field.name: field.type for field in fields(ShardManifest)}
-    json_types = {"int": int, "str": str, "bool": bool}
+    json_types = {"int": int, "str": str, "bool": bool, "dict": dict, "list": list}
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise RunError(say(f"{path}: format", str(FORMAT), repr(content["format"]), AGAIN))
     content = files.unsealed(path, content, expected_file, AGAIN)  # recall-R37
     if sorted(content) != sorted(field_types):
         raise RunError(say(str(path), expected_file, "other JSON", AGAIN))
     for name, field_type in field_types.items():
-        expected = json_types.get(str(field_type), (dict, list))
+        expected = json_types[str(field_type).partition("[")[0]]
         if not isinstance(content[name], expected):
             raise RunError(say(f"{path}: {name}", str(field_type), repr(content[name]), AGAIN))
     if not all(isinstance(x, str | int | float | None) for x in content["index"].values()):
@@ -194,8 +194,10 @@ def write_merged(stream: BinaryIO, manifests: Mapping[Path, ShardManifest], form
                 read_so_far.update(block)
                 remaining -= len(block)
             read_so_far.update(file.read())
-        # other bytes: the file changed during the read
         digest = shard_manifest.file_sha256
-        if read_so_far.hexdigest() != digest or begin != head:
+        if read_so_far.hexdigest() != digest:  # the file changed during the read
             raise RunError(say(str(path), f"sha256 {digest}", "other bytes", AGAIN))
+        if begin != head:  # recall-R37
+            expected = f"the head of a file of the format {form}"
+            raise RunError(say(str(path), expected, "other bytes", AGAIN))
     stream.write(tail)

@@ -40,7 +40,8 @@ MALFORMED = say(
     "other bytes",
     "use http, not https",
 )
-INCOMPLETE = say("request", "a whole head and a whole body", "the end of the connection before")
+INCOMPLETE = say("request", "a complete head and body", "the end of the client's bytes")
+STOPPED = "a service that runs", "a service that stops"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -102,7 +103,7 @@ class Service:
                 response = error_response(500, "internal error; the log of the service has it")
             except asyncio.CancelledError:  # the service does not wait any longer
                 # serving-R13
-                response = overload_response("a service that runs", "a service that stops")
+                response = overload_response(*STOPPED)
             seconds = time.perf_counter() - start
             self.metrics.count_request(path, response.status_code, seconds)  # serving-R15
             return response
@@ -150,16 +151,24 @@ class Service:
         self.metrics.count_request(OTHER, 400)  # serving-R15
         return raw_response("400 Bad Request", message)
 
-    def late_head_response(self) -> bytes:
+    def late_head_bytes(self) -> bytes:
         """Return, and count, the answer to a head that does not arrive in time."""
         self.metrics.count_request(OTHER, 408)
-        expected = f"its head within {READ_SECONDS:g} seconds"
-        return raw_response("408 Request Timeout", say("request", expected, "a part of it"))
+        expected = f"a complete head within {READ_SECONDS:g} seconds"
+        return raw_response("408 Request Timeout", say("request", expected, "a part"))
 
     def overload_bytes(self) -> bytes:
         """Return, and count, the answer to a connection whose request is not read."""
+        return self.unavailable_bytes(*self.connection_overload)
+
+    def stop_bytes(self) -> bytes:
+        """Return, and count, the answer to a request whose head was not read before a stop."""
+        return self.unavailable_bytes(*STOPPED)
+
+    def unavailable_bytes(self, expected: str, got: str) -> bytes:
+        """Return, and count, an answer with status 503."""
         self.metrics.count_request(OTHER, 503)
-        message = overload_message(*self.connection_overload)
+        message = overload_message(expected, got)
         fields = [f"retry-after: {RETRY_SECONDS}"]
         return raw_response("503 Service Unavailable", message, fields)
 

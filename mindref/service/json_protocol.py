@@ -1,6 +1,6 @@
-"""A connection of the web server: JSON for all errors, and a limit of time for heads.
+"""A connection of the web server: JSON for all errors, and a time limit for request heads.
 
-Spec: specs/serving.md, serving-R10, R11, R15, R17.
+Spec: specs/serving.md, serving-R10, R11, R13, R15, R17.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mindref.service import app
@@ -25,11 +26,12 @@ class JsonProtocol(H11Protocol):  # type: ignore[misc]  # with h11, whatever els
     service: ClassVar[app.Service]
     above_limit: ClassVar[dict[Any, None]]  # connections above the limit, the oldest first
     head_timer: asyncio.TimerHandle | None = None
+    client_ended = False  # the client sends no more bytes
 
     def connection_made(self, transport: Any) -> None:
         """Begin a connection; if there are too many, close the oldest that sends no request."""
         super().connection_made(transport)
-        self.time_head()
+        self.update_head_timer()
         if self.service.open_connections() > self.service.connections:
             self.above_limit[self] = None
         while len(self.above_limit) > MAX_REJECTED:  # serving-R17
@@ -48,46 +50,64 @@ class JsonProtocol(H11Protocol):  # type: ignore[misc]  # with h11, whatever els
     def data_received(self, data: bytes) -> None:
         """Read bytes of the client."""
         super().data_received(data)
-        self.time_head()
+        self.update_head_timer()
 
     def eof_received(self) -> bool:
-        """Return whether the connection stays open, for the answer to a complete request."""
-        if self.is_idle():
-            if self.has_part_of_head():
-                self.transport.write(self.service.malformed_response(app.INCOMPLETE))
-            return False
-        if self.cycle.more_body:
+        """Return whether the connection stays open, for the answers to complete requests."""
+        self.client_ended = True
+        return self.answer_last_requests()  # serving-R10
+
+    def on_response_complete(self) -> None:
+        """Continue with the bytes that follow an answered request."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self.client_ended:
+            self.answer_last_requests()
+        elif self.has_part_of_head():  # serving-R11
+            self._unset_keepalive_if_required()
+            self.update_head_timer()
+
+    def shutdown(self) -> None:
+        """Close the connection now, or after the answer to the request in progress."""
+        if self.has_part_of_head():
+            self.transport.write(self.service.stop_bytes())  # serving-R13
+        super().shutdown()
+
+    def answer_last_requests(self) -> bool:
+        """Return whether a complete request waits for its answer; if not, close the connection."""
+        if not self.is_idle() and not self.cycle.more_body:
+            return True
+        if self.has_part_of_head() or not self.is_idle():
             self.end_malformed(app.INCOMPLETE)
-            return False
-        # requests that follow in the same bytes are answered too
-        self.cycle.keep_alive = self.has_part_of_head()
-        return True  # serving-R10
+        self.transport.close()
+        return False
 
     def is_idle(self) -> bool:
         """Return whether no request is read or computed."""
         return self.cycle is None or bool(self.cycle.response_complete)
 
     def has_part_of_head(self) -> bool:
-        """Return whether bytes were received that are not read yet."""
-        return bool(self.conn.trailing_data[0])
+        """Return whether the first bytes of a request were received, but not its whole head."""
+        return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
 
-    def time_head(self) -> None:
-        """Start the time of a head that is not complete, and stop that of a complete head."""
+    def update_head_timer(self) -> None:
+        """Let the timer run exactly while the service waits for the head of a request."""
         if not self.is_idle():
             self.stop_head_timer()
         elif self.head_timer is None:
-            self.head_timer = self.loop.call_later(app.READ_SECONDS, self.end_head)
+            self.head_timer = self.loop.call_later(app.READ_SECONDS, self.reject_late_head)
 
     def stop_head_timer(self) -> None:
-        """Stop the time of a head, if it runs."""
+        """Stop the timer, if it runs."""
         if self.head_timer is not None:
             self.head_timer.cancel()
         self.head_timer = None
 
-    def end_head(self) -> None:
+    def reject_late_head(self) -> None:
         """Close the connection, because the head of its request did not arrive in time."""
         if self.has_part_of_head():  # serving-R11
-            self.transport.write(self.service.late_head_response())
+            self.transport.write(self.service.late_head_bytes())
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -95,7 +115,8 @@ class JsonProtocol(H11Protocol):  # type: ignore[misc]  # with h11, whatever els
         self.end_malformed(app.MALFORMED)
 
     def end_malformed(self, message: str) -> None:
-        """Answer bytes that are not a request, unless an answer has begun, and close."""
-        if self.is_idle() or not self.cycle.response_started:
+        """Answer bytes that are not a request, unless their request has an answer, and close."""
+        is_between_requests = self.cycle is None or (self.is_idle() and not self.cycle.more_body)
+        if is_between_requests or not self.cycle.response_started:
             self.transport.write(self.service.malformed_response(message))  # serving-R10
         self.transport.close()

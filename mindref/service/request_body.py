@@ -81,7 +81,7 @@ def parse_json(body: bytes) -> Any:
         return value
 
     def short_integer(text: str) -> int:
-        if len(text) > MAX_DIGITS:
+        if len(text.lstrip("-")) > MAX_DIGITS:
             raise ValueError(f"an integer of more than {MAX_DIGITS:,} digits")
         return int(text)
 

@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,9 @@ from mindref.service.answers import HistoryAnswers
 from mindref.service.connections import BACKLOG, MAX_CONNECTIONS, allow_connections
 
 OWN_ADDRESS = "an address or a name of this machine"
-BROADCAST = ipaddress.ip_address("255.255.255.255")
+OTHER_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL)
+"""Errors of an address: of another machine, of IPv6 without IPv6, link-local without a zone."""
+
 HOSTS = "127.0.0.1 accepts only this machine, 0.0.0.0 and :: accept other machines"
 
 
@@ -118,10 +120,21 @@ def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
     family, kind, protocol, _, address = addresses[0]
-    parsed = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    if parsed.is_multicast or parsed == BROADCAST:  # which bind() accepts
-        raise ConfigError(say(f"--host {host}", OWN_ADDRESS, "an address of several", HOSTS))
+    number = ipaddress.ip_address(str(address[0]).partition("%")[0])
+    if number.is_multicast or is_broadcast(str(number)):  # bind() accepts these
+        got = "a multicast or broadcast address"
+        raise ConfigError(say(f"--host {host}", OWN_ADDRESS, got, HOSTS))
     return family, kind, protocol, address
+
+
+def is_broadcast(address: str) -> bool:
+    """Return whether an address is that of all machines of a network (IPv4)."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))  # sends nothing; not permitted without SO_BROADCAST
+        except PermissionError:
+            return True
+    return False
 
 
 @contextmanager
@@ -131,7 +144,7 @@ def socket_errors(host: str, port: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):  # EINVAL: fe80::1 without a zone
+        if error.errno in OTHER_ADDRESS:
             raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
         todo = "choose another --port; --port 0 takes a free port"
         location = f"--host {host} --port {port}"

@@ -18,6 +18,7 @@ from mindref.service.app import Service
 from mindref.service.connections import ACCEPTED_AT_ONCE, BACKLOG
 from mindref.service.json_protocol import json_protocol
 
+MAX_HEAD = 1 << 16  # bytes
 STOP_SECONDS = 10  # for requests that are computed when the service stops
 
 
@@ -32,6 +33,7 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
                 service.build_app(),
                 loop="asyncio",  # which accepts `backlog` connections in one pass
                 http=json_protocol(service),
+                h11_max_incomplete_event_size=MAX_HEAD,
                 backlog=ACCEPTED_AT_ONCE,
                 ws="none",  # a request to change to WebSocket is answered as HTTP
                 access_log=False,

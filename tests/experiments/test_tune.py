@@ -1,6 +1,7 @@
 """mindref tune: trials, selection, the printed command, resuming, errors."""
 
 import json
+import math
 import shlex
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from mindref.experiments import results, tables, tune
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 from mindref.kernels.backend import NumbaBackend
 from mindref.presets import PRESETS
-from mindref.run import report
+from mindref.run import files, report
 from tests.experiments.tiny_experiment import runs
 from tests.runs import SMALL, content
 
@@ -175,15 +176,20 @@ def test_the_printed_command_trains_the_same_bytes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "metrics",
     [None, {}, {"test": None}, {"test": {"model": {}}}, {"test": {"model": {"a": 1}}},
-     {"test": {"model": {"a": {"value": "x", "low": 0, "high": 1}}}}],
+     *({"test": {"model": {"a": {"value": x, "low": 0, "high": 1}}}}
+       for x in ("x", -1, math.nan, math.inf, 1 << 70, True))],
 )  # fmt: skip
 def test_a_report_without_test_metrics_is_an_error(tmp_path, monkeypatch, metrics):
     planned = SimpleNamespace(directory=tmp_path)
     monkeypatch.setattr(tune.checkpoint, "load_config", lambda _: ({}, {}))
     monkeypatch.setattr(tune.checkpoint, "run_identity", lambda *_: "x")
-    report.save_report(tmp_path, {"metrics": metrics}, "x")
+    content = files.sealed({"metrics": metrics, "identity": "x"})
+    (tmp_path / report.NAME).write_text(json.dumps(content))
     with pytest.raises(RunError, match=r"report\.json: expected test metrics with intervals, got"):
         tune.test_metrics(planned)
+    rows = {"a": {"value": 0.5, "low": None, "high": None}}
+    report.save_report(tmp_path, {"metrics": {"test": {"model": rows}}}, "x")
+    assert tune.test_metrics(planned) == rows
 
 
 def write_log(folder):

@@ -117,10 +117,10 @@ def outcome(
     if len(lines) < at:
         return Outcome("none", "wrong", f"call {at} did not happen")
     kind = lines[at - 1].partition(" ")[0]
-    found = files(server.folder)
-    if reason := why_wrong(name, done, found, before, after):
+    content = files(server.folder)
+    if reason := why_wrong(name, done, content, before, after):
         return Outcome(kind, "wrong", f"{lines[at - 1 : at]}: {reason}")
-    if done["code"] == 0 and found == after:
+    if done["code"] == 0 and content == after:
         return Outcome(kind, "right")
     if name not in RERUN or not (server.folder / "out").exists():
         again = server.run(name)
@@ -128,8 +128,8 @@ def outcome(
             return Outcome(kind, "wrong", f"the command fails again: {again['err'][-300:]}")
     for path in server.folder.rglob("*.lock"):
         path.unlink()
-    if (found := files(server.folder)) != after:
-        names = sorted(x for x in {*found, *after} if found.get(x) != after.get(x))
+    if (content := files(server.folder)) != after:
+        names = sorted(x for x in {*content, *after} if content.get(x) != after.get(x))
         return Outcome(kind, "wrong", f"other files after the second call: {names}")
     return Outcome(kind, "right" if done["code"] == 0 else "message")
 
@@ -137,7 +137,7 @@ def outcome(
 def why_wrong(
     name: str,
     done: dict[str, Any],
-    found: dict[str, bytes],
+    content: dict[str, bytes],
     before: dict[str, bytes],
     after: dict[str, bytes],
 ) -> str:
@@ -148,22 +148,22 @@ def why_wrong(
         return f"a traceback: {done['err'][-300:]}"
     if done["code"] == 2 and "Error: " not in done["err"]:
         return f"no message: {done['err'][-300:]}"
-    if lost := sorted(set(before) - set(found)):
+    if lost := sorted(set(before) - set(content)):
         return f"lost: {lost}"
-    hidden = [x for x in found if is_hidden(x) and not x.endswith(".lock")]
+    hidden = [x for x in content if is_hidden(x) and not x.endswith(".lock")]
     if hidden:
         return f"left behind: {hidden}"
     is_state = name in ("train", "resume", "compare")
-    if done["code"] == 0 and (other := different(found, after)):
+    if done["code"] == 0 and (other := different(content, after)):
         return f"exit code 0 with other files: {other}"
-    partial = [x for x, data in found.items() if data not in (before.get(x), after.get(x))]
+    partial = [x for x, data in content.items() if data not in (before.get(x), after.get(x))]
     partial = [x for x in partial if not is_state and not is_hidden(x)]
     return f"neither the old nor the new content: {partial}" if partial else ""
 
 
-def different(found: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
+def different(content: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
     """Return the names of files that differ, except locks and indexes, which may be missing."""
-    names = {x for x in {*found, *after} if found.get(x) != after.get(x)}
+    names = {x for x in {*content, *after} if content.get(x) != after.get(x)}
     return sorted(x for x in names if not x.endswith(".lock") and not x.startswith(OPTIONAL))
 
 

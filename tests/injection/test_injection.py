@@ -33,7 +33,7 @@ def result(code, err=""):
 
 
 @pytest.mark.parametrize(
-    ("done", "found", "reason"),
+    ("done", "content", "reason"),
     [
         (result(70, "Error: bug"), {"a": b"1"}, "exit code 70: Error: bug"),
         (result(-6), {"a": b"1"}, "exit code -6: "),
@@ -47,8 +47,8 @@ def result(code, err=""):
         (result(0), {"a": b"2", ".b.lock": b""}, ""),
     ],
 )
-def test_a_wrong_outcome_is_found(done, found, reason):
-    assert why_wrong("evaluate", done, found, {"a": b"1"}, {"a": b"2"}) == reason
+def test_a_wrong_outcome_is_found(done, content, reason):
+    assert why_wrong("evaluate", done, content, {"a": b"1"}, {"a": b"2"}) == reason
     assert different({"a": b"1"}, {"a": b"1", "run/index/annoy": b"2", "run/.lock": b""}) == []
 
 

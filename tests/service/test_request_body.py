@@ -33,6 +33,7 @@ def test_the_values_of_a_request():
         (b'{"history": [], "n": Infinity}', "Infinity is not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"n": ' + b"9" * 5000 + b"}", "got an integer of more than 1,000 digits$"),
+        (b'{"n": -' + b"9" * 1001 + b"}", "got an integer of more than 1,000 digits$"),
         (b'{"history": [], "n": 1e999}', "got a number that is too large for a double"),
         (b'{"history": [], "n": -1e999}', "got a number that is too large for a double"),
     ],
@@ -42,6 +43,12 @@ def test_a_body_that_is_not_json(body, message):
     with pytest.raises(RequestError, match=message) as raised:
         parse_request(body)
     assert raised.value.status == 400
+
+
+def test_an_id_may_have_a_thousand_digits():
+    for sign in ("", "-"):
+        text = sign + "9" * 1000
+        assert parse_request(f'{{"history": [{text}]}}'.encode()).histories == [[text]]
 
 
 @pytest.mark.rules("serving-R10", "serving-R11")

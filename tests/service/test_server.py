@@ -48,7 +48,15 @@ def test_a_port_in_use_is_an_error_before_the_run_is_read(tmp_path):
 @pytest.mark.rules("serving-R12")
 @pytest.mark.parametrize(
     "host",
-    ["no.such.host.invalid", "192.0.2.1", "a" * 70, "224.0.0.1", "255.255.255.255", "fe80::1"],
+    [
+        "no.such.host.invalid",
+        "192.0.2.1",
+        "a" * 70,
+        "224.0.0.1",
+        "127.255.255.255",
+        "255.255.255.255",
+        "fe80::1",
+    ],
 )
 def test_a_host_that_is_not_this_machine_is_an_error_about_the_host(host, tmp_path):
     expected = "an address or a name of this machine"

@@ -1,4 +1,4 @@
-"""The web server: its stop, and requests that are not finished then."""
+"""The web server: its stop, and requests that are not finished at the stop."""
 
 import http.client
 import json
@@ -52,8 +52,8 @@ def test_a_request_that_is_not_finished_at_a_stop_is_answered_as_json(monkeypatc
         answer = pool.submit(client.post, {"history": []})
         assert begun.wait(20)
         with socket.create_connection(("127.0.0.1", client.port), timeout=30) as stream:
-            stream.sendall(f"{HEAD}content-length: 50\r\n\r\n{{".encode())
-            assert client.get("/health")[0] == 200  # the service has read the part
+            stream.sendall(f"{HEAD}expect: 100-continue\r\ncontent-length: 50\r\n\r\n".encode())
+            assert stream.recv(4096).startswith(b"HTTP/1.1 100 ")  # the service has read the head
             client.stop.set()
             try:
                 assert answer.result(20) == (503, {"error": message})
@@ -61,6 +61,47 @@ def test_a_request_that_is_not_finished_at_a_stop_is_answered_as_json(monkeypatc
             finally:
                 proceed.set()
     assert (head[:13], json.loads(body)) == (b"HTTP/1.1 503 ", {"error": message})
+
+
+@pytest.mark.rules("serving-R13")
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_stop_answers_one_of_many_requests_of_a_connection(ends):
+    begun, proceed = threading.Event(), threading.Event()
+
+    def wait(request):
+        begun.set()
+        assert proceed.wait(20)
+        return {"done": True}
+
+    body = b'{"history": []}'
+    request = f"{HEAD}content-length: {len(body)}\r\n\r\n".encode() + body
+    with (
+        started_service(FakeAnswers(wait)) as client,
+        socket.create_connection(("127.0.0.1", client.port), timeout=30) as stream,
+    ):
+        stream.sendall(request * 3)
+        assert begun.wait(20)
+        client.stop.set()
+        wait_until_refused(client.port)
+        if ends:
+            stream.shutdown(socket.SHUT_WR)
+            threading.Event().wait(0.2)
+        proceed.set()
+        answer = read_to_end(stream)
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+
+
+@pytest.mark.rules("serving-R13")
+def test_a_part_of_a_head_gets_status_503_at_a_stop():
+    health = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    with (
+        started_service(FakeAnswers(lambda request: {})) as client,
+        socket.create_connection(("127.0.0.1", client.port), timeout=30) as stream,
+    ):
+        stream.sendall(health + b"GET /hea")
+        assert stream.recv(4096).startswith(b"HTTP/1.1 200 ")
+        client.stop.set()
+        assert b"HTTP/1.1 503 " in read_to_end(stream)
 
 
 def wait_until_refused(port):
