@@ -47,6 +47,9 @@ def test_each_part_grows_with_its_counts():
     assert torch.parameters > 1.4 * small.parameters
     few = estimate_memory(log, [prepared(test_users=2, validation_users=2)[1]], "numba")
     assert few.evaluation < small.evaluation / 2
+    test = estimate_memory(log, [prepared(validation_users=2)[1]], "numba")
+    validation = estimate_memory(log, [prepared(test_users=2)[1]], "numba")
+    assert few.evaluation < validation.evaluation < test.evaluation == small.evaluation
     assert small.total == sum(small)
     assert small.program == memory.PROGRAM_BYTES
 
