@@ -73,7 +73,7 @@ class Trainer(TrainingRun):
         if start is not None:  # an error comes before tables are made
             words = {"is_command": start.is_command}
             warnings = start_warnings(prepared, config.seed, start.trainings(), **words)
-        # compared: the settings that are compared with these, for the estimate; () for no estimate
+        # compared: all settings of which a preset is chosen; if empty, the memory is not estimated
         compared = [config] if compared is None else compared
         if ranks.first and compared:
             check_training_memory(prepared, compared, backend.name)

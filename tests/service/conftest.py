@@ -94,6 +94,15 @@ def read_to_end(stream):
     return answer
 
 
+def wait_until_accepted(client):
+    """Wait until the service has noticed that a connection was closed."""
+    for _ in range(200):
+        if client.get("/health")[0] == 200:
+            return
+        threading.Event().wait(0.02)
+    pytest.fail("the service rejects requests after a connection was closed")
+
+
 class FakeAnswers:
     """Answers of a function, with the facts of a model."""
 

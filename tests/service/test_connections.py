@@ -14,7 +14,7 @@ from mindref.errors import ConfigError
 from mindref.service import connections
 from mindref.service.connections import MAX_CONNECTIONS, MAX_FILES, MAX_REJECTED, allow_connections
 from tests.runs import REPOSITORY, environment
-from tests.service.conftest import Client
+from tests.service.conftest import Client, wait_until_accepted
 
 PROGRAM = """
 import resource, sys, threading
@@ -100,13 +100,6 @@ def test_a_process_with_few_files_answers_all_connections():
         wait_until_accepted(client)
     reason = f"the process may open 300 files, and 1,024 connections need {MAX_FILES:,}"
     assert client.lines == [f"at most {FEW} connections: {reason} (ulimit -n {MAX_FILES})"]
-
-
-def wait_until_accepted(client):
-    for _ in range(200):
-        if client.get("/health")[0] == 200:
-            return
-    pytest.fail("the service rejects requests after all connections were closed")
 
 
 @pytest.mark.rules("serving-R10")

@@ -9,7 +9,14 @@ import pytest
 
 from mindref.service import app
 from mindref.service.json_protocol import JsonProtocol
-from tests.service.conftest import HEAD, FakeAnswers, read_to_end, send_bytes, started_service
+from tests.service.conftest import (
+    HEAD,
+    FakeAnswers,
+    read_to_end,
+    send_bytes,
+    started_service,
+    wait_until_accepted,
+)
 
 
 @pytest.mark.rules("serving-R10")
@@ -159,12 +166,3 @@ def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed
         text = client.get("/metrics")[1]
         connections[1].close()
     assert 'mindref_requests_total{path="/recommend",status="503"} 1.0' in text.splitlines()
-
-
-def wait_until_accepted(client):
-    """Wait until the service has noticed that a connection was closed."""
-    for _ in range(200):
-        if client.get("/health")[0] == 200:
-            return
-        threading.Event().wait(0.02)
-    pytest.fail("the service rejects requests after a connection was closed")
