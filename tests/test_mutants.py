@@ -24,7 +24,7 @@ from mindref.conformance.mutants.loader import SCOPES
 from mindref.conformance.runner.check import all_checks
 from mindref.study import ambiguities
 from mindref.study.variants import entries
-from tests import mutants, spec_pages
+from tests import mutants
 from tests.forkserver import TOO_LONG
 from tests.mutants import record
 from tests.test_mirror import cited_by_tests
@@ -66,12 +66,6 @@ def copy(tmp_path_factory):
     return folder
 
 
-def test_every_rule_has_a_mutant_of_the_tests():
-    rules = {rule for page in spec_pages.names() for rule in spec_pages.rules(page)}
-    broken = {mutant.rule for mutant in mutants.of_scope("tests")}
-    assert broken == rules, f"without: {rules - broken}; unknown: {broken - rules}"
-
-
 def test_every_rule_that_the_suite_checks_has_a_mutant_of_the_suite():
     rules = {rule for check in all_checks() for rule in check.rules}
     broken = {mutant.rule for mutant in mutants.of_scope("suite")}
@@ -95,8 +89,6 @@ def test_each_name_is_unique_and_each_description_has_text():
 def test_each_scope_is_known_and_the_suite_ships_its_mutants():
     assert {scope for mutant in mutants.MUTANTS for scope in mutant.scope} == set(SCOPES)
     assert {mutant.scope for mutant in mutants.ADDED} == {("tests",)}
-    in_package = {mutant.page for mutant in mutants.SHIPPED}
-    assert in_package.isdisjoint({mutant.page for mutant in mutants.ADDED})
 
 
 @EACH
