@@ -19,7 +19,6 @@ PAGES = {
     "routing_gradients": "routing",
     "routing_iterations": "routing",
     "shared_negatives": "sampled_softmax",
-    "soak": "faults",
     "squash": "squash",
 }
 """Picture -> the page that displays the picture."""
