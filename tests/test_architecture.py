@@ -202,11 +202,11 @@ print([name for name in sys.modules if name.startswith({modules})])
     assert python_output(script).splitlines()[-1] == "[]"
 
 
-def test_every_module_has_a_docstring_and_at_most_300_lines():
+def test_every_module_has_a_docstring():
+    assert MODULES
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
         assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
-        assert text.count("\n") <= 300, f"{path} has more than 300 lines"
 
 
 def test_the_suite_lists_each_constant_once():
