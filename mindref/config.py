@@ -244,6 +244,11 @@ class Config:
         foreign = {x.name for x in dataclasses.fields(cls)} - used
         return cls.of("mind", {k: x for k, x in settings.items() if k not in foreign})
 
+    @property
+    def effective_power(self) -> float:
+        """The power p of label-aware attention: 0, equal weights, if `attention` is not "label"."""
+        return self.power if self.attention == "label" else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; infinity is written "inf"."""
         values = dataclasses.asdict(self)

@@ -127,7 +127,7 @@ def loss(
     users, active, s1 = interests(*arguments)  # 1 (B, K, D)
     target, s2 = item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
-    power = config.power if config.attention == "label" else 0.0  # model-R14
+    power = config.effective_power  # model-R14
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
     out, s5 = ops.sampled_softmax.forward(  # 5 ()
         user,

@@ -33,7 +33,7 @@ class TraceContext(NamedTuple):
         flags = {
             "no_profile": not self.profile[0],
             "plain": not self.config.normalise,
-            "no_gaps": self.config.power == float("inf") and self.config.attention == "label",
+            "no_gaps": self.config.effective_power == float("inf"),
         }
         return {name for name, holds in flags.items() if holds}
 
@@ -41,7 +41,7 @@ class TraceContext(NamedTuple):
 def model_values(context: TraceContext) -> dict[str, Any]:
     """Return the placeholders that do not depend on the iteration."""
     config = context.config
-    power = config.power if config.attention == "label" else 0.0
+    power = config.effective_power
     moving = 0 < power < float("inf")  # the weights of the interests have a gradient
     over_interests = config.routing_axis == "interests"
     last, one = f"[{context.layers}]", "1" if config.normalise else ""

@@ -162,7 +162,7 @@ def loss_from_rows(params: Params, batch: Any, ids: tuple[Any, Any], config: Con
     }
     if config.attention == "pooled":  # 4 and 5, mind_plus-R17
         return pooled_softmax(users, active, *arrays, sharpness=config.sharpness, **numbers)
-    power = config.power if config.attention == "label" else 0.0  # model-R14
+    power = config.effective_power  # model-R14
     user = label_attention(users, target, active, power=power)  # 4, model-R9
     return sampled_softmax(user, *arrays, **numbers)  # 5
 

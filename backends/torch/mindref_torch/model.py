@@ -144,7 +144,7 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         }
         if config.attention == "pooled":  # 4 and 5, mind_plus-R17
             return pooled_softmax(users, active, *arrays, sharpness=config.sharpness, **numbers)
-        power = config.power if config.attention == "label" else 0.0  # model-R14
+        power = config.effective_power  # model-R14
         user = label_attention(users, target, active, power=power)  # 4
         return sampled_softmax(user, *arrays, **numbers)  # 5
 

@@ -153,9 +153,10 @@ def loss_of_served(served: CallAnswer, call: Call) -> Array:
     config = call.numbers["config"]
     target, _ = mind.item_vectors(params, batch.target, catalogue)
     negatives, _ = mind.item_vectors(params, batch.negatives, catalogue)
-    power = config.power if config.attention == "label" else 0.0
     interests = served["interests"].astype(np.float64)
-    user, _ = label_attention.forward(interests, target, served["active"], power=power)
+    user, _ = label_attention.forward(
+        interests, target, served["active"], power=config.effective_power
+    )
     loss, _ = sampled_softmax.forward(
         user,
         target,

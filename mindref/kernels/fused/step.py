@@ -82,9 +82,12 @@ class FusedStep:
         self.work, self.params, self.batch, self.config = work, params, batch, config
         self.users, self.width = len(batch.target), params.items.shape[1]
         self.dtype = params.items.dtype
-        power = config.power if config.attention == "label" else 0.0  # model-R14
         scale = 1 / self.users / config.temperature
-        self.numbers = LossNumbers(float(power), *map(self.dtype.type, (config.temperature, scale)))
+        self.numbers = LossNumbers(
+            power=float(config.effective_power),  # model-R14
+            temperature=self.dtype.type(config.temperature),
+            scale=self.dtype.type(scale),
+        )
         self.unit_kind = KINDS.index("unit") if config.normalise else None
         self.pooled = self.forward.additions.pooled
         self.pooled_numbers = pooled_numbers(config, self.dtype, self.users)

@@ -176,7 +176,7 @@ def loss(
         numbers["sharpness"] = config.sharpness
         out, s5 = ops.pooled_softmax.forward(*arrays, **numbers)
         return out, Saved(s1, s2, s3, None, s5)
-    power = config.power if config.attention == "label" else 0.0
+    power = config.effective_power
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
     out, s5 = ops.sampled_softmax.forward(user, target, negatives, *ids, *logs, **numbers)  # 5
     return out, Saved(s1, s2, s3, s4, s5)

@@ -148,7 +148,7 @@ def apply_attention(
 ) -> Array:
     """Return the user vector for the target, and append the sides of argmax and power."""
     config, add = pair.config, arrays.add
-    power = config.power if config.attention == "label" else 0.0
+    power = config.effective_power
     copies = max(len(users), len(query))
     users = np.broadcast_to(users, (copies, *users.shape[1:]))
     query = np.broadcast_to(query, (copies, query.shape[1]))

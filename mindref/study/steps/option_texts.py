@@ -32,11 +32,6 @@ def option_text(kind: str, holds: Callable[[TraceContext], bool], **fields: Any)
     return OptionText(kind, holds, fields)
 
 
-def attention_power(context: TraceContext) -> float:
-    """Return the power of the attention; the mean of the interests is power 0."""
-    return context.config.power if context.config.attention == "label" else 0.0
-
-
 def setting_is(setting: str, value: Any) -> Callable[[TraceContext], bool]:
     """Return a test of one setting."""
     return lambda context: bool(getattr(context.config, setting) == value)
@@ -140,12 +135,12 @@ LOSS = (
     ),
     option_text(
         "attention.scores",
-        lambda context: attention_power(context) == 0,
+        lambda context: context.config.effective_power == 0,
         why="This model averages the interests, so the scores have no effect.",
     ),
     option_text(
         "attention.power",
-        lambda context: attention_power(context) == 0,
+        lambda context: context.config.effective_power == 0,
         title="the power 0 makes all scores equal",
         why="Every active interest gets the same weight: the result is the mean of the interests.",
         formulas=("label_attention option power=0",),
@@ -154,13 +149,13 @@ LOSS = (
     ),
     option_text(
         "attention.weights",
-        lambda context: attention_power(context) == 0,
+        lambda context: context.config.effective_power == 0,
         why="All active interests have the same weight, whatever the target is.",
         rules="label_attention-R5",
     ),
     option_text(
         "attention.weights",
-        lambda context: attention_power(context) == float("inf"),
+        lambda context: context.config.effective_power == float("inf"),
         why="The interest with the largest score has all the weight and all the gradient.",
         formulas=("label_attention option power=inf",),
         rules="label_attention-R6",
