@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ from mindref.process.requirements import install_extra
 from mindref.recall import registry
 from mindref.recommender.bulk import describe_index
 from mindref.service.answers import HistoryAnswers
-from mindref.service.connections import BACKLOG, MAX_CONNECTIONS, allow_connections
 
+BACKLOG = 2048  # connections that the system keeps until they are accepted
 OWN_ADDRESS = "an address or a name of this machine"
 OTHER_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL)
 """Errors of an address: of another machine, of IPv6 without IPv6, link-local without a zone."""
@@ -29,7 +29,6 @@ class LoadedService(NamedTuple):
 
     answers: HistoryAnswers
     listener: socket.socket
-    connections: int = MAX_CONNECTIONS  # whose requests are answered
 
 
 @contextmanager
@@ -45,23 +44,21 @@ def load_service(
 ) -> Iterator[LoadedService]:
     """Reserve the address, load the run, and open the port for the block.
 
-    log: receives lines for the operator. Raises ConfigError for a port in use, an unknown host, a
-    missing package and too few open files, RunError for a damaged run, before a connection is
-    accepted.
+    log: receives lines for the operator. Raises ConfigError for a port in use, an unknown host and
+    a missing package, RunError for a damaged run, before a connection is accepted.
     """
     require_packages()
     registry.check_kind(kind, "--index")
     if kind not in registry.BUILT_IN:
         registry.load_plugin(kind)
     with closing(bind_socket(host, port)) as listener:
-        connections = allow_connections(log)
         notes: list[str] = []
         answers = HistoryAnswers.load(run, kind, backend, device, notes)
         for line in [*notes, *describe_index(answers.index), *public_warning(listener)]:
             log(line)
         with socket_errors(host, port):
             listener.listen(BACKLOG)  # serving-R12
-        yield LoadedService(answers, listener, connections)
+        yield LoadedService(answers, listener)
 
 
 def require_packages() -> None:
@@ -90,7 +87,7 @@ def run_server(
     from mindref.service.app import Service
     from mindref.service.web_server import StoppableServer
 
-    service = Service(loaded.answers, loaded.answers.facts(), threads, log, loaded.connections)
+    service = Service(loaded.answers, loaded.answers.facts(), threads, log)
     server = StoppableServer(service, should_stop, lambda: announce(url_of(loaded.listener)))
     try:
         server.run([loaded.listener])
@@ -121,20 +118,9 @@ def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
         raise ConfigError(say(f"--host {host}", OWN_ADDRESS, reason, HOSTS)) from error
     family, kind, protocol, _, address = addresses[0]
     number = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    if number.is_multicast or is_broadcast(str(number)):  # bind() accepts these
-        got = "a multicast or broadcast address"
-        raise ConfigError(say(f"--host {host}", OWN_ADDRESS, got, HOSTS))
+    if number.is_multicast:  # bind() accepts it
+        raise ConfigError(say(f"--host {host}", OWN_ADDRESS, "a multicast address", HOSTS))
     return family, kind, protocol, address
-
-
-def is_broadcast(address: str) -> bool:
-    """Return whether an address is that of all machines of a network (IPv4)."""
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((address, 9))  # sends nothing; not permitted without SO_BROADCAST
-        except PermissionError:
-            return True
-    return False
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The web server of the service: uvicorn, stopped by mindref.
+"""The web server of the service: uvicorn with its limits, stopped by mindref.
 
 Spec: specs/serving.md, serving-R10, R13, R17.
 """
@@ -9,16 +9,15 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import uvicorn
 
 from mindref.data.quoting import escape_text
 from mindref.service.app import Service
-from mindref.service.connections import ACCEPTED_AT_ONCE, BACKLOG
-from mindref.service.json_protocol import json_protocol
 
+MAX_CONNECTIONS = 512  # open at the same time; fits the usual limit of 1,024 open files
 MAX_HEAD = 1 << 16  # bytes
+IDLE_SECONDS = 5  # of a connection between two requests
 STOP_SECONDS = 10  # for requests that are computed when the service stops
 
 
@@ -31,22 +30,20 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
         super().__init__(
             uvicorn.Config(
                 service.build_app(),
-                loop="asyncio",  # which accepts `backlog` connections in one pass
-                http=json_protocol(service),
-                h11_max_incomplete_event_size=MAX_HEAD,
-                backlog=ACCEPTED_AT_ONCE,
+                http="h11",  # the limit of a head is h11's
+                h11_max_incomplete_event_size=MAX_HEAD,  # serving-R11
+                limit_concurrency=MAX_CONNECTIONS,  # serving-R17
+                timeout_keep_alive=IDLE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,  # serving-R13
                 ws="none",  # a request to change to WebSocket is answered as HTTP
                 access_log=False,
                 log_config=None,
                 log_level="critical",
                 lifespan="off",
                 server_header=False,
-                timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
-        self.should_stop, self.announce = should_stop, announce
-        self.log = service.log
-        service.open_connections = lambda: len(self.server_state.connections)
+        self.should_stop, self.announce, self.log = should_stop, announce, service.log
 
     def capture_signals(self) -> AbstractContextManager[None]:
         """Install no signal handlers."""
@@ -56,8 +53,6 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
         """Start to answer requests."""
         asyncio.get_running_loop().set_exception_handler(log_each_kind_once(self.log))
         await super().startup(sockets)
-        for listener in sockets or []:
-            listener.listen(BACKLOG)
         self.announce()
 
     async def on_tick(self, counter: int) -> bool:
@@ -67,17 +62,16 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
 
 def log_each_kind_once(
     log: Callable[[str], None],
-) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
     """Return a handler of errors in the event loop: one line for each kind, no traceback."""
-    kinds = set[tuple[str, int | None]]()
+    kinds = set[str]()
 
-    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        name = type(error).__name__
-        kind = name, getattr(error, "errno", None)
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception") or context["message"]
+        kind = type(error).__name__
         if kind not in kinds:  # serving-R10
             kinds.add(kind)
-            text = context["message"] if error is None else f"{name}: {error}"
-            log(f"connections: {escape_text(text)} (further errors of this kind are not printed)")
+            text = f"{kind}: {escape_text(str(error))}"
+            log(f"connections: {text} (further errors of this kind are not printed)")
 
     return handle

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import threading
 from contextlib import contextmanager
 
@@ -15,7 +14,6 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("prometheus_client", reason="needs the extra serve")
 
 from mindref.service.answers import HistoryAnswers
-from mindref.service.connections import MAX_CONNECTIONS
 from mindref.service.server import LoadedService, bind_socket, run_server
 
 HEAD = "POST /recommend HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -54,14 +52,21 @@ class Client:
 
 
 @contextmanager
-def started_service(answers, threads=2, connections=MAX_CONNECTIONS):
+def started_service(answers, threads=2):
     """Serve in a thread until the block ends."""
     stop, ready, lines = threading.Event(), threading.Event(), []
     listener = bind_socket("127.0.0.1", 0)
     listener.listen()
-    arguments = LoadedService(answers, listener, connections), threads, stop.is_set
+    loaded = LoadedService(answers, listener)
     thread = threading.Thread(
-        target=run_server, args=(*arguments, lambda url: ready.set(), lines.append)
+        target=run_server,
+        kwargs={
+            "loaded": loaded,
+            "threads": threads,
+            "should_stop": stop.is_set,
+            "announce": lambda url: ready.set(),
+            "log": lines.append,
+        },
     )
     port = listener.getsockname()[1]
     thread.start()
@@ -74,33 +79,12 @@ def started_service(answers, threads=2, connections=MAX_CONNECTIONS):
         assert not thread.is_alive()
 
 
-def send_bytes(port, data, ends=False):
-    """Return all bytes of the answer to some bytes; the service must close the connection.
-
-    ends: the client states that it sends no more bytes.
-    """
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as stream:
-        stream.sendall(data)
-        if ends:
-            stream.shutdown(socket.SHUT_WR)
-        return read_to_end(stream)
-
-
 def read_to_end(stream):
     """Return all bytes of a connection until the service closes it."""
     answer = b""
     while part := stream.recv(4096):
         answer += part
     return answer
-
-
-def wait_until_accepted(client):
-    """Wait until the service has noticed that a connection was closed."""
-    for _ in range(200):
-        if client.get("/health")[0] == 200:
-            return
-        threading.Event().wait(0.02)
-    pytest.fail("the service rejects requests after a connection was closed")
 
 
 class FakeAnswers:

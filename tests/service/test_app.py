@@ -66,14 +66,6 @@ def test_a_body_above_the_limit_is_not_read_to_its_end(service):
             assert stream.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.rules("serving-R11")
-def test_a_body_that_does_not_arrive_is_rejected(service, monkeypatch):
-    monkeypatch.setattr(app, "READ_SECONDS", 0.05)
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as stream:
-        stream.sendall(f"{HEAD}content-length: 100\r\n\r\n{{".encode())
-        assert stream.recv(100).startswith(b"HTTP/1.1 408 ")
-
-
 @pytest.mark.rules("serving-R14")
 def test_threads_and_waiting_requests_are_limited(monkeypatch):
     monkeypatch.setattr(app, "WAITING", 2)

@@ -53,8 +53,6 @@ def test_a_port_in_use_is_an_error_before_the_run_is_read(tmp_path):
         "192.0.2.1",
         "a" * 70,
         "224.0.0.1",
-        "127.255.255.255",
-        "255.255.255.255",
         "fe80::1",
     ],
 )

@@ -1,4 +1,4 @@
-"""The web server: its stop, and requests that are not finished at the stop."""
+"""The web server: its limits, errors below HTTP, and its stop."""
 
 import http.client
 import json
@@ -63,52 +63,81 @@ def test_a_request_that_is_not_finished_at_a_stop_is_answered_as_json(monkeypatc
     assert (head[:13], json.loads(body)) == (b"HTTP/1.1 503 ", {"error": message})
 
 
-@pytest.mark.rules("serving-R13")
-@pytest.mark.parametrize("ends", [False, True])
-def test_a_stop_answers_one_of_many_requests_of_a_connection(ends):
-    begun, proceed = threading.Event(), threading.Event()
-
-    def wait(request):
-        begun.set()
-        assert proceed.wait(20)
-        return {"done": True}
-
-    body = b'{"history": []}'
-    request = f"{HEAD}content-length: {len(body)}\r\n\r\n".encode() + body
-    with (
-        started_service(FakeAnswers(wait)) as client,
-        socket.create_connection(("127.0.0.1", client.port), timeout=30) as stream,
-    ):
-        stream.sendall(request * 3)
-        assert begun.wait(20)
-        client.stop.set()
-        wait_until_refused(client.port)
-        if ends:
-            stream.shutdown(socket.SHUT_WR)
-            threading.Event().wait(0.2)
-        proceed.set()
+@pytest.mark.rules("serving-R10", "serving-R11")
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        f"{HEAD}content-length: x\r\n\r\n".encode(),
+        b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"x" * web_server.MAX_HEAD,
+        b"\x16\x03\x01\x00\x05hello\r\n\r\n",  # TLS
+    ],
+    ids=lambda data: str(data[-20:]),
+)
+def test_bytes_that_are_no_request_are_rejected_and_the_connection_closed(data, service):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as stream:
+        stream.sendall(data)
         answer = read_to_end(stream)
-    assert answer.count(b"HTTP/1.1 200 ") == 1
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Traceback" not in answer
+    assert service.get("/health")[0] == 200
+    assert service.lines == []
 
 
-@pytest.mark.rules("serving-R13")
-def test_a_part_of_a_head_gets_status_503_at_a_stop():
-    health = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
-    with (
-        started_service(FakeAnswers(lambda request: {})) as client,
-        socket.create_connection(("127.0.0.1", client.port), timeout=30) as stream,
-    ):
-        stream.sendall(health + b"GET /hea")
-        assert stream.recv(4096).startswith(b"HTTP/1.1 200 ")
-        client.stop.set()
-        assert b"HTTP/1.1 503 " in read_to_end(stream)
+def test_a_request_to_change_to_websocket_is_answered_as_http(service):
+    fields = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    status, headers, body = service.request("GET", "/x", **fields)
+    assert (status, headers["content-type"]) == (404, "application/json")
+    assert list(json.loads(body)) == ["error"]
+
+
+@pytest.mark.rules("serving-R17")
+def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed(monkeypatch):
+    monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 3)
+    with started_service(FakeAnswers(lambda request: {})) as client:
+        address = ("127.0.0.1", client.port)
+        opened = [http.client.HTTPConnection(*address, timeout=30) for _ in range(2)]
+        for connection in opened:  # both stay open
+            connection.request("GET", "/health")
+            assert connection.getresponse().read()
+        status, headers, _ = client.request("GET", "/health")
+        assert (status, headers["connection"]) == (503, "close")
+        for connection in opened:
+            connection.close()
+        wait_until(lambda: client.get("/health")[0] == 200)
+
+
+@pytest.mark.rules("serving-R10")
+def test_an_error_of_the_event_loop_is_one_line_of_its_kind():
+    lines = []
+    handle = web_server.log_each_kind_once(lines.append)
+    for _ in range(3):
+        handle(None, {"message": "accept", "exception": OSError(24, "Too many open\nfiles")})
+    handle(None, {"message": "another"})
+    ending = "(further errors of this kind are not printed)"
+    assert lines == [
+        rf"connections: OSError: [Errno 24] Too many open\nfiles {ending}",
+        f"connections: str: another {ending}",
+    ]
 
 
 def wait_until_refused(port):
-    for _ in range(200):
+    """Wait until the service accepts no connections."""
+
+    def is_refused():
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_until(is_refused)
+
+
+def wait_until(condition):
+    """Wait at most 4 seconds until a condition is true."""
+    for _ in range(200):
+        if condition():
             return
         threading.Event().wait(0.02)
-    pytest.fail("the service accepts connections after the stop")
+    pytest.fail("the state of the service has not changed")
