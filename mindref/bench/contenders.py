@@ -11,11 +11,11 @@ from mindref.backend import device_name, load_backend
 from mindref.bench.choices import FRAMEWORK_STEPS, JAX_STEP, TORCH_STEP
 from mindref.bench.workload import Workload
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
 from mindref.models import serving
 from mindref.models.family import backend_computes, check_trainable
 from mindref.models.parameters import flatten
 from mindref.process.threads import BLAS_THREAD_VARIABLES
+from mindref.recall.exact import search_top_n
 from mindref.shapes import Array, Bools, Ints
 from mindref.training import optimiser
 from mindref.training.engine import make_engine
@@ -77,7 +77,7 @@ class BackendContender:
     def top(self, users: tuple[Array, Bools], n: int, exclude: Ragged | None) -> Ints:
         """Return the top-n items of each user (C, n) by the exact search of mindref."""
         items = serving.normalise_vectors(self.params.items, self.workload.config)
-        return top_n.search_top_n(*users, items, n=n, exclude=exclude).items
+        return search_top_n(*users, items, n=n, exclude=exclude).items
 
 
 def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:

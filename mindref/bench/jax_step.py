@@ -21,10 +21,10 @@ from mindref.bench.workload import Workload, split_batch
 from mindref.config import Config
 from mindref.data.batches import pad_histories
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
 from mindref.models import serving
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten, unflatten
+from mindref.recall.exact import search_top_n
 from mindref.shapes import Ints
 
 INF = float("inf")
@@ -284,4 +284,4 @@ class JaxJitContender:
     def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
         """Return the top-n items of each user (C, n) by the exact search of mindref."""
         items = serving.normalise_vectors(self.params.items, self.config)
-        return top_n.search_top_n(*users, items, n=n, exclude=exclude).items
+        return search_top_n(*users, items, n=n, exclude=exclude).items

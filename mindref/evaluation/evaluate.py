@@ -17,11 +17,11 @@ from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation import metrics
 from mindref.evaluation.list_lengths import LIST_LENGTHS
 from mindref.evaluation.metrics import Estimate
-from mindref.evaluation.top_n import TopN
+from mindref.recall.lists import COLUMNS
+from mindref.recall.top_n import TopN
 from mindref.run import atomic, lock
-from mindref.run.tsv import escape
+from mindref.run.tsv import escape, tsv_line
 
-COLUMNS = ("user", "rank", "item", "score", "interest")  # of lists in TSV files
 # first history length of each bucket; K' = floor(log2 n) is constant within a bucket
 BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
 
@@ -144,8 +144,3 @@ def write_predictions(
                 if item >= 0  # metrics-R23
             ]
             stream.write("".join(lines).encode("utf-8"))
-
-
-def tsv_line(*fields: object) -> str:
-    """Return fields, whose texts are escaped already, as a line of TSV."""
-    return "\t".join(map(str, fields)) + "\n"

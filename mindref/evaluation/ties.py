@@ -12,7 +12,7 @@ import numpy as np
 from mindref.data.log import InteractionLog
 from mindref.data.splits import EvaluationCases
 from mindref.evaluation import metrics
-from mindref.evaluation.top_n import TopN
+from mindref.recall.top_n import TopN
 from mindref.shapes import Bools
 
 

@@ -1,4 +1,4 @@
-"""Compiled selection and order of the top-n items, for `mindref.evaluation.top_n`.
+"""Compiled selection and order of the top-n items, for `mindref.recall.exact`.
 
 Spec: specs/recall.md. `pool_block` reads the scores of a block of users and a block of items, and
 keeps the best items of each user in a pool. `sort_candidates` computes the scores of the pooled

@@ -1,7 +1,7 @@
 """Popularity: the items with the most training interactions, the same for every user.
 
-Spec: specs/baselines.md. The order is that of mindref.evaluation.top_n.popularity_top_n. As a model
-family, it can be trained, saved, used for recall and compared.
+Spec: specs/baselines.md. The order is that of mindref.evaluation.baselines.popularity_top_n. As a
+model family, it can be trained, saved, used for recall and compared.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from typing import Any, Final
 import annoy
 import numpy as np
 
-from mindref.evaluation import top_n
 from mindref.process.requirements import compile_library
+from mindref.recall.exact import run_slices
 from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
@@ -105,7 +105,7 @@ class AnnoyTrees:
                 neighbours = self.trees.get_nns_by_vector(query, n, nodes)
                 row[: len(neighbours)] = neighbours
 
-        top_n.run_slices(search_rows, len(queries), QUERIES_PER_TASK)
+        run_slices(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
 
     def save(self, path: Path) -> None:

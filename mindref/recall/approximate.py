@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.errors import BackendError, say
-from mindref.evaluation import top_n
+from mindref.recall.checks import check_values
 from mindref.recall.index import SearchStructure
 from mindref.recall.registry import plugin_errors
 from mindref.shapes import Array, Ints
@@ -47,7 +47,7 @@ class ApproximateIndex:
 
         Raises DataError for NaN and infinity, BackendError for errors and invalid ids of a plugin.
         """
-        top_n.check_values(self.kind, queries, self.longest)
+        check_values(self.kind, queries, self.longest)
         num_ids = min(n, len(self.items))
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         is_searched = np.zeros_like(lengths, np.bool_) if self.all_zero else lengths > 0

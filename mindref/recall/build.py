@@ -16,11 +16,11 @@ import numpy as np
 from mindref import __version__
 from mindref.arguments import Count, check_arguments
 from mindref.errors import FOREIGN_ERRORS, BackendError, ConfigError, DataError, MindrefError, say
-from mindref.evaluation import top_n
 from mindref.process.announcements import announce
 from mindref.recall import manifest as manifests
 from mindref.recall import registry
 from mindref.recall.approximate import ApproximateIndex, scale_by_longest
+from mindref.recall.checks import check_search_inputs
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import EFFORT_ITEMS, Index, Plugin
 from mindref.recall.manifest import Manifest
@@ -79,7 +79,7 @@ def build_index(
     queries = np.asarray(queries)  # a matrix always has two axes
     bind_axes("index", items=(items, "ND"), queries=(queries, "QD"))
     active = np.ones((len(queries), 1), np.bool_)
-    top_n.check_search_inputs(queries[:, None], active, items, n=1, exclude=None, score="max")
+    check_search_inputs(queries[:, None], active, items, n=1, exclude=None, score="max")
     plugin = registry.load_plugin(kind) if kind not in registry.BUILT_IN else None
     defaults = {} if plugin is None else plugin.options
     check_index_options(kind, options or {}, defaults)

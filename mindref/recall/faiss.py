@@ -18,8 +18,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n.exact_search import SPARE
+from mindref.recall.exact import SPARE, run_slices, search_top_n
 from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
@@ -99,7 +98,7 @@ class FlatStructure(FaissStructure):
             with single_openmp_thread():
                 ids[rows] = self.index.search(as_float32(queries[rows]), num_ids)[1]
 
-        top_n.run_slices(search_rows, len(queries), QUERIES_PER_TASK)
+        run_slices(search_rows, len(queries), QUERIES_PER_TASK)
         return ids
 
 
@@ -142,7 +141,7 @@ class IvfStructure(FaissStructure):
         float32_queries = as_float32(queries)
         active = np.ones((len(float32_queries), 1), np.bool_)
         vectors = float32_queries[:, None]
-        lists = top_n.search_top_n(vectors, active, self.centres, n=num_lists)  # recall-R34
+        lists = search_top_n(vectors, active, self.centres, n=num_lists)  # recall-R34
         ids = np.full((len(queries), n), -1)
 
         def search_rows(rows: slice) -> None:
@@ -150,7 +149,7 @@ class IvfStructure(FaissStructure):
             with single_openmp_thread():
                 ids[rows] = self.search_lists(*inputs, n)
 
-        top_n.run_slices(search_rows, len(float32_queries), QUERIES_PER_TASK)
+        run_slices(search_rows, len(float32_queries), QUERIES_PER_TASK)
         return ids
 
     def search_lists(self, queries: Array, lists: Ints, scores: Array, n: int) -> Ints:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
+from mindref.recall.exact import rescore_candidates, unite_lists
 from mindref.shapes import Array, Ints
 
 EFFORT_ITEMS = 50  # length of a list to which an effort refers, and which a probe requests
@@ -94,6 +94,6 @@ def nearest_items(index: Index, queries: Array, n: int) -> Neighbours:
     """
     excluded = Ragged.of([[]] * len(queries))
     active = np.ones((len(queries), 1), np.bool_)
-    ids = top_n.unite_lists(index.candidates(queries, n), excluded, len(index.items))
-    ranked = top_n.rescore_candidates(queries[:, None], active, index.items, ids, n=n)  # recall-R13
+    ids = unite_lists(index.candidates(queries, n), excluded, len(index.items))
+    ranked = rescore_candidates(queries[:, None], active, index.items, ids, n=n)  # recall-R13
     return Neighbours(ranked.items, ranked.scores)

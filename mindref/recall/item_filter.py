@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n import TopN
-from mindref.evaluation.top_n.result import empty_top_n, row_range
-from mindref.recall.exact import ExactIndex
+from mindref.recall.checks import check_search_inputs
+from mindref.recall.exact import ExactIndex, rescore_candidates, unite_lists
 from mindref.recall.index import Index
-from mindref.recall.retrieval import MIN_SHARE, retrieve_top_n, write_cases
+from mindref.recall.retrieval import MIN_SHARE, retrieve_top_n
+from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
 from mindref.shapes import Array, Bools, Ints
 
 NUMBERS = 1 << 22  # ids or scores of lists in memory at once, 32 MB
@@ -99,7 +98,7 @@ def search_with_lists(
             index, interests, active, n=n, exclude=exclude, is_allowed=is_allowed, score=score
         )
     items = index.items
-    top_n.check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
+    check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
     result = empty_top_n(len(interests), n, items.dtype)
     if is_allowed is not None:
         only = only.where(is_allowed[only.values])
@@ -108,9 +107,9 @@ def search_with_lists(
     size = max(1, NUMBERS // max(1, int(only.lengths.max(initial=1))))
     for start in range(0, len(listed), size):  # recall-R44
         cases = listed[start : start + size]
-        ids = top_n.unite_lists(pad_candidates(only.take(cases)), excluded.take(cases), len(items))
+        ids = unite_lists(pad_candidates(only.take(cases)), excluded.take(cases), len(items))
         inputs = interests[cases], active[cases], items, ids
-        write_cases(result, cases, top_n.rescore_candidates(*inputs, n=n, score=score))
+        write_cases(result, cases, rescore_candidates(*inputs, n=n, score=score))
     unlisted = np.flatnonzero(~has_only)
     if len(unlisted):
         users, used, hidden = interests[unlisted], active[unlisted], excluded.take(unlisted)

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from mindref.data.quoting import quantity_text
 from mindref.errors import printable
-from mindref.evaluation.evaluate import COLUMNS, tsv_line
 from mindref.recall.index import Index
 from mindref.run import atomic, lock
-from mindref.run.tsv import escape
+from mindref.run.tsv import escape, tsv_line
 
+COLUMNS = ("user", "rank", "item", "score", "interest")  # of lists in TSV files
 HEADER = tsv_line(*COLUMNS, "title")
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n import TopN
+from mindref.recall.exact import rescore_candidates, unite_lists
+from mindref.recall.top_n import TopN
 from mindref.shapes import Array, Bools, Ints
 
 
@@ -29,6 +29,6 @@ def merge_lists(
     has its exact score and its best interest even if the list of that interest lacks the item.
     """
     side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
-    united = top_n.unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
+    united = unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
     # recall-R19
-    return top_n.rescore_candidates(interests, active, items, united, n=n, score=score)
+    return rescore_candidates(interests, active, items, united, n=n, score=score)

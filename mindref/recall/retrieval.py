@@ -10,12 +10,11 @@ import math
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n import TopN
-from mindref.evaluation.top_n.result import empty_top_n
-from mindref.recall.exact import ExactIndex
+from mindref.recall.checks import check_search_inputs
+from mindref.recall.exact import ExactIndex, search_top_n, unite_lists
 from mindref.recall.index import Index
 from mindref.recall.merge import merge_lists
+from mindref.recall.top_n import TopN, empty_top_n, write_cases
 from mindref.shapes import Array, Bools, Ints
 
 MIN_SHARE = 1 / 8  # of the items; if fewer items are allowed, exact search among them is fast
@@ -42,10 +41,10 @@ def retrieve_top_n(
     items = index.items
     share = 1.0 if is_allowed is None else np.count_nonzero(is_allowed) / len(items)
     if isinstance(index, ExactIndex) or share < MIN_SHARE:  # recall-R43
-        return top_n.search_top_n(
+        return search_top_n(
             interests, active, items, n=n, exclude=exclude, is_allowed=is_allowed, score=score
         )
-    top_n.check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
+    check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
     excluded = Ragged.of([[]] * len(interests)) if exclude is None else exclude
     result = empty_top_n(len(interests), n, items.dtype)
     is_short = np.zeros(len(interests), np.bool_)
@@ -65,15 +64,9 @@ def retrieve_top_n(
     short = np.flatnonzero((is_short | (result.items[:, -1] < 0)) & active.any(axis=1))
     if len(short):  # recall-R21
         inputs, hidden = (interests[short], active[short], items), excluded.take(short)
-        exact = top_n.search_top_n(*inputs, n=n, exclude=hidden, is_allowed=is_allowed, score=score)
+        exact = search_top_n(*inputs, n=n, exclude=hidden, is_allowed=is_allowed, score=score)
         write_cases(result, short, exact)
     return result
-
-
-def write_cases(result: TopN, cases: Ints, lists: TopN) -> None:
-    """Write the lists of some cases into the result of all cases."""
-    for target, source in zip(result, lists, strict=True):
-        target[cases] = source
 
 
 def users_of(interests: Array, active: Bools) -> Array:
@@ -101,7 +94,7 @@ def count_candidates(lists: Ints, exclude: Ragged, n_items: int) -> Ints:
     """Return the number of distinct items of each list (C, K, M), without excluded items."""
     cases, count, length = lists.shape
     hidden = exclude.take(np.repeat(np.arange(cases), count))
-    distinct = top_n.unite_lists(lists.reshape(cases * count, length), hidden, n_items)
+    distinct = unite_lists(lists.reshape(cases * count, length), hidden, n_items)
     sizes: Ints = (distinct >= 0).sum(axis=1).reshape(cases, count)
     return sizes
 

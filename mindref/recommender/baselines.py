@@ -12,11 +12,10 @@ import numpy as np
 
 from mindref.config import Config
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
 from mindref.evaluation.evaluate import EvaluationReport
-from mindref.evaluation.top_n import TopN
-from mindref.evaluation.top_n.result import empty_top_n, row_range
 from mindref.models.parameters import Sizes
+from mindref.recall.by_score import top_n_by_sparse_score
+from mindref.recall.top_n import TopN, empty_top_n, row_range
 
 # baselines-R17: the settings of item_knn beside a model, which were selected on validation cases
 SETTINGS: dict[str, Any] = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}
@@ -47,7 +46,7 @@ def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidd
         block = row_range(histories, start, stop)
         scores = item_knn.sparse_scores(similar, block, DECAY)
         excluded = None if hidden is None else row_range(hidden, start, stop)
-        lists = top_n.top_n_by_sparse_score(scores, n=n, exclude=excluded)
+        lists = top_n_by_sparse_score(scores, n=n, exclude=excluded)
         for target, source in zip(ranked, lists, strict=True):
             target[start:stop] = source
     return ranked

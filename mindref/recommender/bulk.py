@@ -13,13 +13,13 @@ from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
-from mindref.evaluation.top_n import TopN
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.build import MIN_MEASURED_ITEMS
 from mindref.recall.item_filter import limit_per_interest
 from mindref.recall.lists import UserList
 from mindref.recall.run_index import open_or_build
+from mindref.recall.top_n import TopN
 from mindref.recommender.item_lists import check_allow_lists, parse_item_lists
 from mindref.recommender.list_request import ListOptions, ListRequest, resolve_request
 from mindref.recommender.rerank import rerank

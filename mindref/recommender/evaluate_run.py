@@ -17,16 +17,17 @@ from mindref.data.quoting import join_names
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
 from mindref.errors import ConfigError, DataError, say
-from mindref.evaluation import metrics, top_n
+from mindref.evaluation import metrics
+from mindref.evaluation.baselines import popularity_top_n, random_top_n
 from mindref.evaluation.evaluate import EvaluationReport, evaluate_top_n, write_predictions
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
 from mindref.evaluation.list_lengths import LIST_LENGTHS, LONGEST, check_list_lengths
 from mindref.evaluation.ties import metrics_by_tie, tied_targets
-from mindref.evaluation.top_n import TopN
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
+from mindref.recall.top_n import TopN
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
 from mindref.recommender.memory_estimate import check_list_memory
@@ -114,10 +115,8 @@ def evaluate_lists(
     train, histories = map(servable.to_rows, sequences)
     baselines = {
         "item_knn": item_knn_top_n(train, histories, len(ids), n=n, hidden=hidden),
-        "popularity": top_n.popularity_top_n(
-            evaluation_set.counts[ids], cases, n=n, exclude=hidden
-        ),
-        "random": top_n.random_top_n(chance, len(ids), cases, n=n, exclude=hidden),
+        "popularity": popularity_top_n(evaluation_set.counts[ids], cases, n=n, exclude=hidden),
+        "random": random_top_n(chance, len(ids), cases, n=n, exclude=hidden),
     }
     lists = {"model": ranked}
     for name, baseline in baselines.items():

@@ -13,7 +13,7 @@ import numpy as np
 
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
-from mindref.evaluation.top_n.checks import check_count
+from mindref.recall.checks import check_count
 from mindref.recommender.item_lists import ResolvedLists, parse_item_lists, resolve_lists
 from mindref.recommender.item_names import unknown_behaviours_line
 from mindref.recommender.serving import ServedModel

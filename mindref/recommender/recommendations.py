@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.errors import ConfigError, say
-from mindref.evaluation.top_n import TopN
 from mindref.process.requirements import install_libraries
+from mindref.recall.top_n import TopN
 from mindref.run.items import Items
 from mindref.shapes import Array, Ints
 

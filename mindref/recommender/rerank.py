@@ -15,10 +15,10 @@ from mindref.data.log import Floats, Ints, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import DataError, ShapeError, say
 from mindref.evaluation import metrics
-from mindref.evaluation.top_n import TopN
 from mindref.models import din
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model
+from mindref.recall.top_n import TopN
 from mindref.shapes import Array
 
 PAIRS = 1 << 18  # pairs of behaviour and candidate per block: bounds memory

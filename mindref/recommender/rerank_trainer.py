@@ -16,12 +16,12 @@ from mindref.data.protocols import NO_SPLIT
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, say
-from mindref.evaluation.top_n import TopN
 from mindref.models import features
 from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
 from mindref.models.parameters import Sizes
 from mindref.models.serving import Model
+from mindref.recall.top_n import TopN
 from mindref.recommender.held_out import earlier_trainings, start_warnings
 from mindref.recommender.rerank import rerank, rerank_gain
 from mindref.recommender.serving import ServedModel

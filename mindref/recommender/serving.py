@@ -16,13 +16,13 @@ from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.quoting import join_names
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, DataError, RunError, say, value_text
-from mindref.evaluation.top_n.checks import check_count
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.features import Vocabulary
 from mindref.models.parameters import Sizes
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
+from mindref.recall.checks import check_count
 from mindref.recall.lists import Recommendation
 from mindref.recommender.item_names import ItemNames
 from mindref.recommender.top_n_lists import servable_matrix

@@ -9,8 +9,8 @@ import numpy as np
 
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ragged
-from mindref.evaluation.top_n.checks import check_count
 from mindref.recall import ExactIndex
+from mindref.recall.checks import check_count
 from mindref.recall.item_filter import retrieve_filtered
 from mindref.recall.lists import Recommendation, SimilarList
 from mindref.recommender.bulk import catalogue_of_run

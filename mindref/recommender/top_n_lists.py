@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 
 from mindref.data.log import Ints, Ragged
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n import TopN
-from mindref.evaluation.top_n.result import empty_top_n, row_range
 from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
 from mindref.recall import ExactIndex, Index
+from mindref.recall.by_score import top_n_by_score
 from mindref.recall.item_filter import ItemFilter, retrieve_filtered
-from mindref.recall.retrieval import write_cases
+from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
 from mindref.shapes import Array
 
 
@@ -119,7 +117,7 @@ def recommend_by_scores(
         hidden = None if exclude is None else row_range(exclude, start, start + len(block))
         scores = block if servable.is_all else block[:, servable.ids]
         allowed_scores = item_filter.mask_scores(scores, start)
-        block_lists = top_n.top_n_by_score(allowed_scores, n=n, exclude=hidden)
+        block_lists = top_n_by_score(allowed_scores, n=n, exclude=hidden)
         for target, source in zip(ranked, block_lists, strict=True):
             target[start : start + len(block)] = source
         start += len(block)

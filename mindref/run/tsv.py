@@ -27,3 +27,8 @@ def escape(text: str) -> str:
 def unescape(field: str) -> str:
     """Return the text that `escape` wrote as this field."""
     return WRITTEN.sub(lambda match: chr(int(match[1], 16)) if match[1] else PLAIN[match[0]], field)
+
+
+def tsv_line(*fields: object) -> str:
+    """Return fields, whose texts are escaped already, as a line of TSV."""
+    return "\t".join(map(str, fields)) + "\n"

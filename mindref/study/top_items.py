@@ -1,6 +1,6 @@
 """Serving in a few lines: scores of all items for all interests, and the top n.
 
-mindref/evaluation/top_n is the compiled search in blocks of the catalogue; a test compares the
+mindref/recall/exact.py is the compiled search in blocks of the catalogue; a test compares the
 results.
 """
 

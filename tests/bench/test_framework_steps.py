@@ -10,9 +10,9 @@ from mindref.bench.choices import FRAMEWORK_STEPS, JAX_STEP, MODELS, TORCH_STEP
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
 from mindref.models import serving
 from mindref.models.parameters import flatten, flatten_gradients
+from mindref.recall.exact import search_top_n
 from tests.bench.tiny_workload import SMALL
 
 MIDDLE = WorkloadSettings(
@@ -168,5 +168,5 @@ def test_interests_and_top_n_lists_equal_the_reference(step, model):
     for exclude in (None, world.histories):
         ids = created.top(users, 9, exclude)
         assert ids.shape == (50, 9)
-        ranked = top_n.search_top_n(expected, expected_active, items, n=9, exclude=exclude)
+        ranked = search_top_n(expected, expected_active, items, n=9, exclude=exclude)
         assert (ids == ranked.items)[2:].mean() > 0.99, "without users whose scores are all equal"

@@ -7,7 +7,7 @@ from mindref.backend import Capabilities
 from mindref.conformance.runner.claims import LEVELS, claims_of, missing_members
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.errors import ShapeError
-from mindref.evaluation.top_n.exact_search import search_top_n
+from mindref.recall.exact import search_top_n
 from tests.conformance.small import Right
 
 INTERESTS = np.array([[[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]], [[-1.0, -1.0], [np.nan, 0.0], [0, 0]]])

@@ -6,17 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n import baselines
+from mindref.evaluation import baselines
+from mindref.evaluation.baselines import popularity_top_n, random_top_n
+from mindref.recall.exact import search_top_n
 
 
 @pytest.mark.rules("metrics-R25")
 def test_random_lists_are_uniform_and_do_not_depend_on_blocks():
     exclude = Ragged.of([[0, 5]] * 4000)
-    ranked = top_n.random_top_n(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
+    ranked = random_top_n(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", 50)
-        blocked = top_n.random_top_n(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
+        blocked = random_top_n(np.random.default_rng(3), 8, 4000, n=3, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
     counts = np.array([np.bincount(place, minlength=8) for place in ranked.items.T])
     assert not counts[:, [0, 5]].any()
@@ -33,9 +34,9 @@ def test_popularity_equals_the_top_n_search_of_counts(seed, n, block):
     exclude = Ragged.of([rng.integers(0, 9, rng.integers(0, 12)) for _ in range(5)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", block)
-        ranked = top_n.popularity_top_n(counts, 5, n=n, exclude=exclude)
+        ranked = popularity_top_n(counts, 5, n=n, exclude=exclude)
     one, items = np.ones((5, 1, 1)), counts[:, None].astype(float)
-    expected = top_n.search_top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)
+    expected = search_top_n(one, one[..., 0] > 0, items, n=n, exclude=exclude)
     np.testing.assert_equal(ranked, expected)
 
 
@@ -44,7 +45,7 @@ def test_popularity_equals_the_top_n_search_of_counts(seed, n, block):
 def test_random_lists_are_distinct_and_uniform_when_draws_run_out(n):
     exclude = Ragged.of([[0, 5], []] * 1000)
     rng = np.random.default_rng(3)
-    ranked = top_n.random_top_n(rng, 40, 2000, n=n, exclude=exclude)
+    ranked = random_top_n(rng, 40, 2000, n=n, exclude=exclude)
     for case, row in enumerate(ranked.items):
         filled = row[row >= 0]
         assert len(set(filled.tolist())) == len(filled) == min(n, 38 if case % 2 == 0 else 40)
@@ -54,15 +55,15 @@ def test_random_lists_are_distinct_and_uniform_when_draws_run_out(n):
     np.testing.assert_allclose(share, 1 / 40, atol=0.025, err_msg="five standard errors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "BLOCK", 300)
-        blocked = top_n.random_top_n(np.random.default_rng(3), 40, 2000, n=n, exclude=exclude)
+        blocked = random_top_n(np.random.default_rng(3), 40, 2000, n=n, exclude=exclude)
     np.testing.assert_array_equal(ranked.items, blocked.items)
 
 
 @pytest.mark.rules("metrics-R25")
 def test_random_lists_end_with_padding_if_too_few_items_remain():
-    ranked = top_n.random_top_n(np.random.default_rng(0), 3, 1, n=4, exclude=Ragged.of([[2]]))
+    ranked = random_top_n(np.random.default_rng(0), 3, 1, n=4, exclude=Ragged.of([[2]]))
     assert sorted(ranked.items[0].tolist()) == [-1, -1, 0, 1]
-    ranked = top_n.random_top_n(np.random.default_rng(0), 5, 3, n=8)
+    ranked = random_top_n(np.random.default_rng(0), 5, 3, n=8)
     np.testing.assert_array_equal(np.sort(ranked.items[:, :5]), [np.arange(5)] * 3)
     np.testing.assert_array_equal(ranked.items[:, 5:], -1)
     assert np.isneginf(ranked.scores[:, 5:]).all()

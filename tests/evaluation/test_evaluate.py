@@ -9,7 +9,7 @@ from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, ShapeError
 from mindref.evaluation.evaluate import evaluate_top_n, write_predictions
-from mindref.evaluation.top_n import TopN
+from mindref.recall.top_n import TopN
 from tests import spec_pages
 
 PAGE = next(example for example in spec_pages.examples("metrics") if example["name"] == "lists")

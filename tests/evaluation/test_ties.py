@@ -6,7 +6,7 @@ import pytest
 from mindref.data.log import InteractionLog, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.evaluation.ties import metrics_by_tie, tied_targets
-from mindref.evaluation.top_n import TopN
+from mindref.recall.top_n import TopN
 
 ROWS = [[0, 1, 2], [3, 1, 0], [2, 0], [1]]
 TIMES = np.array([1.0, 2, 2, 5, 5, 9, 4, 4, 7])

@@ -16,9 +16,9 @@ from mindref.backend import OPERATORS
 from mindref.conformance.draws.operators import CALLS
 from mindref.conformance.runner.drawn_calls import cached_calls
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
 from mindref.kernels import routing_forward
 from mindref.kernels.fused.layers import BLOCK_USERS
+from mindref.recall.exact import rescore_candidates, search_top_n
 from tests.backends.families import BEST, POOLED, SPARSE, check_fused_world
 from tests.evaluation.test_top_n import as_lists, brute
 from tests.kernels.cases import (
@@ -90,11 +90,11 @@ def compare_top_n(dtype: str) -> int:
         arrays = (interests.astype(dtype), rng.random((4, 3)) < 0.7, items.astype(dtype))
         arrays[1][0] = False
         exclude = Ragged.of([rng.integers(0, 600, 9) for _ in range(4)])
-        result = top_n.search_top_n(*arrays, n=n, exclude=exclude, score=score)
+        result = search_top_n(*arrays, n=n, exclude=exclude, score=score)
         expected = brute(*arrays, n, exclude, score)
         assert as_lists(result) == expected, f"top_n, {n} by {score}"
         shuffled = rng.permuted(result.items, axis=1)
-        again = top_n.rescore_candidates(*arrays, shuffled, n=n + 2, score=score)
+        again = rescore_candidates(*arrays, shuffled, n=n + 2, score=score)
         assert as_lists(again) == expected, f"rerank, {n} by {score}"
         lists += 2
     return lists

@@ -13,7 +13,7 @@ import time
 import faiss
 import numpy as np
 
-from mindref.evaluation import top_n
+from mindref.recall.exact import search_top_n
 
 WIDTH, INTERESTS, TOP, THREADS = 64, 4, 100, 2
 SIZES = ((4_000, 8192), (100_000, 1024))  # items, users
@@ -31,7 +31,7 @@ def main() -> None:
         index.add(vectors)
         flat = interests.reshape(-1, WIDTH)
         contenders = {
-            "mindref": lambda a=interests, b=active, c=vectors: top_n.search_top_n(a, b, c, n=TOP),
+            "mindref": lambda a=interests, b=active, c=vectors: search_top_n(a, b, c, n=TOP),
             "faiss": lambda a=index, b=flat: a.search(b, TOP),
         }
         times: dict[str, list[float]] = {name: [] for name in contenders}

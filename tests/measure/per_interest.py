@@ -19,8 +19,8 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.evaluation import metrics
-from mindref.evaluation.top_n import TopN
 from mindref.models import features
+from mindref.recall.top_n import TopN
 from mindref.recommender.serving import ServedModel
 from mindref.recommender.top_n_lists import recommend_batch
 from mindref.run.source import LoadedLog

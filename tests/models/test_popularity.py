@@ -9,9 +9,10 @@ from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS
 from mindref.data.examples import count_items
 from mindref.data.log import Ragged
-from mindref.evaluation import top_n
+from mindref.evaluation.baselines import popularity_top_n
 from mindref.models import popularity, random_scores
 from mindref.models.parameters import Sizes
+from mindref.recall.exact import search_top_n
 from tests import spec_pages
 
 CONFIG = Config.of("mind")
@@ -27,8 +28,8 @@ def test_popularity_ranks_as_the_baseline_of_every_result(seed):
     exclude = Ragged.of([[0, 1], []])
     vectors, active = popularity.constant_interests(arrays, exclude, CONFIG)
     given_ = {"n": 9, "exclude": exclude}
-    ranked = top_n.search_top_n(vectors, active, popularity.count_vectors(arrays), **given_)
-    expected = top_n.popularity_top_n(count_items(sequences, 9), 2, **given_)
+    ranked = search_top_n(vectors, active, popularity.count_vectors(arrays), **given_)
+    expected = popularity_top_n(count_items(sequences, 9), 2, **given_)
     for got, want in zip(ranked, expected, strict=True):
         np.testing.assert_array_equal(got, want)
 

@@ -5,10 +5,10 @@ import pytest
 
 from mindref.data.log import Ragged
 from mindref.errors import ShapeError
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n.result import TopN
 from mindref.recall import ExactIndex, item_filter
+from mindref.recall.exact import search_top_n
 from mindref.recall.item_filter import ItemFilter, limit_per_interest, retrieve_filtered
+from mindref.recall.top_n import TopN
 from tests.recall.test_annoy import index_of, vectors
 from tests.recall.test_merge import Half
 
@@ -112,7 +112,7 @@ def test_more_than_one_block_of_items_is_searched():
     for share in (0.02, 0.4, 0.9):
         check_filters(ExactIndex(items), rng, items, 20, share, None, "max")
     with pytest.raises(ShapeError, match=r"is_allowed: expected bool \(9,\), got bool \(8,\)"):
-        top_n.search_top_n(*users(9), n=2, is_allowed=np.ones(8, np.bool_))
+        search_top_n(*users(9), n=2, is_allowed=np.ones(8, np.bool_))
 
 
 def users(count):

@@ -5,8 +5,8 @@ import pytest
 
 from mindref.data.log import Ragged
 from mindref.errors import DataError
-from mindref.evaluation import top_n
-from mindref.recall import ExactIndex, merge_lists, nearest_items, retrieve_top_n
+from mindref.recall import ExactIndex, merge_lists, nearest_items, retrieval, retrieve_top_n
+from mindref.recall.exact import search_top_n, unite_lists
 from mindref.recall.retrieval import list_length
 from tests.recall.annoy_trees import index_of, vectors
 
@@ -101,7 +101,7 @@ def test_a_list_is_filled_by_over_fetching_or_by_an_exact_search(monkeypatch):
     ranked = retrieve_top_n(short, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
     assert ranked.items.tolist() == [[0, 1, 2]]
     assert retrieve_top_n(short, INTERESTS[None][:0], active[:0], n=3).items.shape == (0, 3)
-    monkeypatch.setattr(top_n, "search_top_n", None)  # nothing may fall back to it
+    monkeypatch.setattr(retrieval, "search_top_n", None)  # nothing may fall back to it
     index, one = Half(ITEMS, [0, 3, 2, 1]), np.array([[[1.0, 0]]])
     ranked = retrieve_top_n(index, one, active[:, :1], n=2, exclude=Ragged.of([[0, 3]]))
     assert ranked.items.tolist() == [[2, 1]]
@@ -117,7 +117,7 @@ def check_retrieval(index, items, score):
     exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
     settings = {"n": 15, "exclude": exclude, "score": score}
     got = retrieve_top_n(index, interests, active, **settings)
-    np.testing.assert_equal(got, top_n.search_top_n(interests, active, items, **settings))
+    np.testing.assert_equal(got, search_top_n(interests, active, items, **settings))
 
 
 @pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
@@ -131,11 +131,11 @@ def test_a_union_has_no_duplicates_and_no_excluded_items():
     rng = np.random.default_rng(0)
     lists = rng.integers(-1, 40, (1500, 30))  # three parts of 512 cases
     hidden = [rng.integers(0, 40, rng.integers(0, 9)) for _ in lists]
-    united = top_n.unite_lists(lists, Ragged.of(hidden), 40)
+    united = unite_lists(lists, Ragged.of(hidden), 40)
     for row, found, unseen in zip(lists, united, hidden, strict=True):
         expected = dict.fromkeys(i for i in row.tolist() if i >= 0 and i not in unseen)
         assert found[: len(expected)].tolist() == list(expected)
         assert (found[len(expected) :] == -1).all()
     for wrong in (-2, 40):
         with pytest.raises(DataError, match=f"item ids from -1 to 39, got .*{wrong}"):
-            top_n.unite_lists(np.array([[3, wrong]]), Ragged.of([[]]), 40)
+            unite_lists(np.array([[3, wrong]]), Ragged.of([[]]), 40)

@@ -7,10 +7,11 @@ from mindref import MIND
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.data.splits import make_split
-from mindref.evaluation import metrics, top_n
+from mindref.evaluation import metrics
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models import item_knn
 from mindref.models.parameters import Sizes
+from mindref.recall.by_score import top_n_by_score
 from mindref.recommender import baselines, evaluate_run
 from tests.runs import SMALL, loaded
 
@@ -30,7 +31,7 @@ def test_item_knn_beside_a_model_is_fitted_to_the_training_sequences():
     numbers = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}
     arrays = item_knn.fit_item_knn(split.train, Sizes(items, items, 0, 0), None, **numbers)
     scores = item_knn.score_neighbours(arrays, split.test.histories, None, decay=0.7)
-    ranked = top_n.top_n_by_score(scores, n=10, exclude=split.test.histories)
+    ranked = top_n_by_score(scores, n=10, exclude=split.test.histories)
     hit = metrics.hit_mask(ranked.items, split.test.targets)
     expected = metrics.ndcg_at(hit, metrics.count_distinct(split.test.targets), 10).mean()
     got = MIND(**SMALL).fit(log).report["metrics"]["test"]["item_knn"]["ndcg@10"]["value"]

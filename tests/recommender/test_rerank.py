@@ -6,11 +6,11 @@ import pytest
 from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, ShapeError
-from mindref.evaluation.top_n import TopN
 from mindref.models import din, mind
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import Model
+from mindref.recall.top_n import TopN
 from mindref.recommender import rerank as stage
 from mindref.recommender.din_indexability import (
     retained_by_rank,

@@ -1,6 +1,6 @@
-"""Top-n lists by sparse scores: only the items with a positive score are sorted.
+"""Top-n lists by given scores of all items, dense or sparse.
 
-Spec: specs/recall.md, recall-R40.
+Spec: specs/recall.md, recall-R40. Of sparse scores, only the positive ones are sorted.
 """
 
 from __future__ import annotations
@@ -10,10 +10,33 @@ from typing import Any
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation.top_n.checks import check_exclude, check_list_length
-from mindref.evaluation.top_n.exact_search import without_interests
-from mindref.evaluation.top_n.result import TopN, empty_top_n
+from mindref.errors import DataError, say
+from mindref.recall.checks import check_exclude, check_list_length
+from mindref.recall.top_n import TopN, empty_top_n
 from mindref.shapes import Array, Bools, Ints
+
+
+def top_n_by_score(scores: Array, *, n: int, exclude: Ragged | None = None) -> TopN:
+    """Return the top n items of each case by scores (C, N), ties in the order of ids.
+
+    exclude: excluded items of each case. Raises ShapeError, ConfigError, and DataError for NaN.
+    """
+    check_list_length(n, "top_n_by_score")
+    check_exclude(exclude, *scores.shape)
+    if np.isnan(scores).any():
+        raise DataError(say("top_n_by_score: scores", "numbers", "NaN"))
+    masked = scores.astype(np.float64)  # a copy
+    mask_excluded(masked, exclude)
+    list_length = min(n, masked.shape[1])
+    ids = np.full((len(masked), n), -1)
+    for case, row in enumerate(masked):
+        threshold = np.partition(row, -list_length)[-list_length]  # the n-th largest score
+        candidates = np.flatnonzero((row >= threshold) & (row > -np.inf))
+        # recall-R40: ids ascend
+        best = candidates[np.argsort(-row[candidates], kind="stable")][:list_length]
+        ids[case, : len(best)] = best
+    top_scores = np.take_along_axis(masked, np.maximum(ids, 0), axis=1)
+    return without_interests(ids, np.where(ids >= 0, top_scores, -np.inf))
 
 
 def top_n_by_sparse_score(scores: Any, *, n: int, exclude: Ragged | None = None) -> TopN:
@@ -51,3 +74,14 @@ def largest_entries(ids: Ints, values: Array, n: int, is_hidden: Bools) -> tuple
         zeros = without_score[np.isin(without_score, ids, invert=True)][: n - len(ids)]
         ids, values = np.append(ids, zeros), np.append(values, np.zeros(len(zeros)))
     return ids, values
+
+
+def mask_excluded(scores: Array, hidden: Ragged | None) -> None:
+    """Set the scores (C, N) of excluded items to -inf."""
+    if hidden is not None:
+        scores[np.repeat(np.arange(len(hidden)), hidden.lengths), hidden.values] = -np.inf
+
+
+def without_interests(ids: Ints, scores: Array) -> TopN:
+    """Return lists of a model without interests: the interest is 0."""
+    return TopN(ids, scores, np.where(ids >= 0, 0, -1))

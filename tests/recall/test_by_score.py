@@ -9,9 +9,9 @@ from scipy import sparse
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
-from mindref.evaluation import top_n
 from mindref.models import random_scores, serving
 from mindref.models.parameters import catalogue_of_ids
+from mindref.recall.by_score import top_n_by_score, top_n_by_sparse_score
 from mindref.recommender import top_n_lists
 from mindref.recommender.bulk import recall_lists
 from tests.runs import trained
@@ -45,7 +45,7 @@ def problems(draw):
 def test_lists_by_score_agree_with_a_naive_sort(problem):
     scores, n, exclude = problem
     before = scores.copy()
-    found = top_n.top_n_by_score(scores, n=n, exclude=exclude)
+    found = top_n_by_score(scores, n=n, exclude=exclude)
     assert [x.shape for x in found] == [(len(scores), n)] * 3
     for case, row in enumerate(scores.tolist()):
         hidden = set() if exclude is None else set(exclude.row(case).tolist())
@@ -59,13 +59,13 @@ def test_lists_by_score_agree_with_a_naive_sort(problem):
 def test_lists_by_sparse_scores_equal_those_of_dense_scores(problem):
     scores, n, exclude = problem
     scores = np.where((scores > 0) & (scores < INF), scores, 0).astype(np.float64)
-    got = top_n.top_n_by_sparse_score(sparse.csr_matrix(scores), n=n, exclude=exclude)
-    np.testing.assert_equal(got, top_n.top_n_by_score(scores, n=n, exclude=exclude))
+    got = top_n_by_sparse_score(sparse.csr_matrix(scores), n=n, exclude=exclude)
+    np.testing.assert_equal(got, top_n_by_score(scores, n=n, exclude=exclude))
 
 
 @pytest.mark.rules("recall-R40")
 def test_the_whole_catalogue_is_ranked_with_equal_scores():
-    found = top_n.top_n_by_score(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
+    found = top_n_by_score(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
     assert found.items[0].tolist() == list(range(900))
     assert found.items[1].tolist() == [*range(1, 899), -1, -1]
 
@@ -80,11 +80,11 @@ def test_invalid_arguments_are_refused():
     ):
         exclude = Ragged.of(changes.pop("exclude", [[], []]))
         with pytest.raises(error, match=message):
-            top_n.top_n_by_score(scores, **{"n": 1, "exclude": exclude, **changes})
+            top_n_by_score(scores, **{"n": 1, "exclude": exclude, **changes})
     scores[1, 2] = np.nan
     for exclude in (None, Ragged.of([[], [2]])):
         with pytest.raises(DataError) as caught:
-            top_n.top_n_by_score(scores, n=2, exclude=exclude)
+            top_n_by_score(scores, n=2, exclude=exclude)
         assert str(caught.value) == "top_n_by_score: scores: expected numbers, got NaN"
 
 

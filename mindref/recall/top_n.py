@@ -28,3 +28,9 @@ def row_range(rows: Ragged, start: int, stop: int) -> Ragged:
     """Return rows start .. stop - 1 as views."""
     offsets = rows.offsets[start : stop + 1]
     return Ragged(offsets - offsets[0], rows.values[offsets[0] : offsets[-1]])
+
+
+def write_cases(result: TopN, cases: Ints | slice, lists: TopN) -> None:
+    """Write the lists of some cases into the result of all cases."""
+    for target, source in zip(result, lists, strict=True):
+        target[cases] = source

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, DataError, ShapeError
-from mindref.evaluation import top_n
-from mindref.evaluation.top_n import exact_search
+from mindref.evaluation.baselines import random_top_n
 from mindref.kernels import top_n as kernels
+from mindref.recall import exact
+from mindref.recall.exact import rescore_candidates, search_top_n
 from tests import spec_pages
 
 
@@ -61,16 +62,16 @@ def problems(draw):
 @given(problems(), st.sampled_from([1, 7, 50, 1 << 20]), st.sampled_from([1, 3, 1 << 14]))
 def test_lists_agree_with_the_definition_for_any_block_size(problem, block, width):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
-        unpatched = top_n.search_top_n(**problem)
-        patch.setattr(exact_search, "SPARE", 0)  # exact products need none
-        ranked = top_n.search_top_n(**problem, block=block)
+        patch.setattr(exact, "ITEMS_PER_BLOCK", width)
+        unpatched = search_top_n(**problem)
+        patch.setattr(exact, "SPARE", 0)  # exact products need none
+        ranked = search_top_n(**problem, block=block)
     expected = brute(**problem)
     assert as_lists(ranked) == as_lists(unpatched) == expected
     vectors = (problem[name] for name in ("interests", "active", "items"))
     candidates = np.random.default_rng(block).permuted(ranked.items, axis=1)
     n, score = problem["n"] + 2, problem["score"]
-    again = top_n.rescore_candidates(*vectors, candidates, n=n, score=score)
+    again = rescore_candidates(*vectors, candidates, n=n, score=score)
     assert as_lists(again) == expected
 
 
@@ -78,7 +79,7 @@ def test_lists_agree_with_the_definition_for_any_block_size(problem, block, widt
 @pytest.mark.parametrize("score", ["max", "sum"])
 def test_the_worked_example_is_ranked(score):
     (page,) = spec_pages.examples("recall")
-    ranked = top_n.search_top_n(
+    ranked = search_top_n(
         np.array([page["interests"]], np.float64),
         np.array([page["active"]]),
         np.array(page["items"], np.float64),
@@ -101,9 +102,9 @@ def test_values_of_inactive_interests_have_no_influence():
     for filling in (0.0, 1e9, np.nan, np.inf):
         filled = np.where(active[..., None], interests, filling)
         for score in ("max", "sum"):
-            ranked = top_n.search_top_n(filled, active, items, n=4, score=score)
+            ranked = search_top_n(filled, active, items, n=4, score=score)
             assert as_lists(ranked) == as_lists(
-                top_n.search_top_n(interests * active[..., None], active, items, n=4, score=score)
+                search_top_n(interests * active[..., None], active, items, n=4, score=score)
             )
             assert ranked.items[3].tolist() == [-1] * 4
             assert not np.isin(ranked.interests, 1).any()
@@ -118,15 +119,15 @@ def test_a_list_has_the_same_bits_alone_and_in_a_batch(dtype):
     items[200:210] = items[3]  # equal items must tie, whatever the last bits of a product
     interests[:, 2] = interests[:, 0]
     active = np.ones((37, 3), np.bool_)
-    crowd = top_n.search_top_n(interests, active, items, n=9)
+    crowd = search_top_n(interests, active, items, n=9)
     for block, width in ((1, 256), (4000, 256), (20_000, 7), (1 << 20, 90)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exact_search, "ITEMS_PER_BLOCK", width)
-            blocked = top_n.search_top_n(interests, active, items, n=9, block=block)
+            patch.setattr(exact, "ITEMS_PER_BLOCK", width)
+            blocked = search_top_n(interests, active, items, n=9, block=block)
         for got, expected in zip(blocked, crowd, strict=True):
             np.testing.assert_array_equal(got, expected)
     for c in range(37):
-        alone = top_n.search_top_n(interests[c : c + 1], active[c : c + 1], items, n=9)
+        alone = search_top_n(interests[c : c + 1], active[c : c + 1], items, n=9)
         np.testing.assert_array_equal(alone.scores[0], crowd.scores[c])
         np.testing.assert_array_equal(alone.items[0], crowd.items[c])
     assert not (crowd.interests == 2).any(), "equal interests: the first brings the item"
@@ -144,7 +145,7 @@ def test_lists_have_the_same_bytes_with_any_number_of_threads(threads):
     for number in ("1", threads):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MINDREF_THREADS", number)
-            ranked = top_n.search_top_n(interests, active, items, n=20, exclude=exclude, block=5000)
+            ranked = search_top_n(interests, active, items, n=20, exclude=exclude, block=5000)
         found.append([array.tobytes() for array in ranked])
     assert found[0] == found[1]
 
@@ -155,7 +156,7 @@ def test_the_rounding_of_the_matrix_product_has_no_influence(monkeypatch):
     interests, items = rng.standard_normal((20, 1, 8)), rng.standard_normal((300, 8))
     items[rng.choice(300, 12, replace=False)] = interests[:, 0].sum(axis=0)  # twelve equal ones
     problem = {"interests": interests, "active": np.ones((20, 1), np.bool_), "items": items, "n": 6}
-    expected = top_n.search_top_n(**problem)
+    expected = search_top_n(**problem)
     keep = kernels.pool_block
 
     def another(products, *rest):
@@ -163,7 +164,7 @@ def test_the_rounding_of_the_matrix_product_has_no_influence(monkeypatch):
         keep(products * (1 + 1e-15 * rng.integers(-2, 3, products.shape)), *rest)
 
     monkeypatch.setattr(kernels, "pool_block", another)
-    for got, want in zip(top_n.search_top_n(**problem), expected, strict=True):
+    for got, want in zip(search_top_n(**problem), expected, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
@@ -173,11 +174,11 @@ def test_the_memory_layout_of_arrays_has_no_influence():
     rng = np.random.default_rng(4)
     arrays = [rng.standard_normal((9, 3, 33)), np.ones((9, 3), np.bool_), rng.random((70, 33))]
     exclude = Ragged.of([[c] for c in range(9)])
-    expected = top_n.search_top_n(*arrays, n=8, exclude=exclude)
+    expected = search_top_n(*arrays, n=8, exclude=exclude)
     for array in arrays:
         array.setflags(write=False)
     for lay in (np.asarray, np.asfortranarray, lambda x: np.repeat(x, 2, axis=-1)[..., ::2]):
-        found = top_n.search_top_n(*map(lay, arrays), n=8, exclude=exclude)
+        found = search_top_n(*map(lay, arrays), n=8, exclude=exclude)
         np.testing.assert_equal(found, expected)
 
 
@@ -196,26 +197,26 @@ def test_the_best_items_of_a_long_catalogue_are_found():
             "exclude": Ragged.of([rng.integers(0, 5000, 3000) for _ in range(6)]),
             "score": "max",
         }
-        assert as_lists(top_n.search_top_n(**problem)) == brute(**problem)
+        assert as_lists(search_top_n(**problem)) == brute(**problem)
 
 
 @pytest.mark.rules("recall-R7", "recall-R8")
 def test_with_equal_scores_the_lowest_ids_are_listed_and_a_short_list_is_padded():
     interests, active = np.zeros((2, 1, 3)), np.ones((2, 1), np.bool_)
     exclude = Ragged.of([[], [1]])
-    ranked = top_n.search_top_n(interests, active, np.ones((500, 3)), n=4, exclude=exclude)
+    ranked = search_top_n(interests, active, np.ones((500, 3)), n=4, exclude=exclude)
     assert ranked.items.tolist() == [[0, 1, 2, 3], [0, 2, 3, 4]]
     interests, active, exclude = np.ones((1, 2, 1)), np.ones((1, 2), bool), Ragged.of([[0, 2]])
-    ranked = top_n.search_top_n(interests, active, np.ones((3, 1)), n=4, exclude=exclude)
+    ranked = search_top_n(interests, active, np.ones((3, 1)), n=4, exclude=exclude)
     assert ranked.items.tolist() == [[1, -1, -1, -1]]
     assert ranked.scores.tolist() == [[1, -np.inf, -np.inf, -np.inf]]
     assert ranked.interests.tolist() == [[0, -1, -1, -1]]
 
 
 def test_zero_cases_give_zero_lists():
-    ranked = top_n.search_top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
+    ranked = search_top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
     assert [array.shape for array in ranked] == [(0, 2)] * 3
-    assert top_n.random_top_n(np.random.default_rng(0), 4, 0, n=2).items.shape == (0, 2)
+    assert random_top_n(np.random.default_rng(0), 4, 0, n=2).items.shape == (0, 2)
 
 
 @pytest.mark.rules("recall-R9")
@@ -226,13 +227,13 @@ def test_nan_infinity_and_overflow_are_errors():
         items[3, 1] = bad
         message = "items: expected finite numbers, got NaN or infinity in row 3"
         with pytest.raises(DataError, match=message):
-            top_n.search_top_n(np.ones((1, 1, 2)), one, items, n=1)
+            search_top_n(np.ones((1, 1, 2)), one, items, n=1)
         with pytest.raises(DataError, match="interests: expected finite numbers"):
-            top_n.search_top_n(np.full((1, 1, 2), bad), one, np.ones((5, 2)), n=1)
+            search_top_n(np.full((1, 1, 2), bad), one, np.ones((5, 2)), n=1)
     for size, item_size in ((1e20, 1e20), (1e25, 1.0), (1.0, 1e25)):
         interests, items = np.full((1, 1, 2), size, "f4"), np.full((5, 2), item_size, "f4")
         with pytest.raises(DataError, match="products within float32"):
-            top_n.search_top_n(interests, one, items, n=1)
+            search_top_n(interests, one, items, n=1)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_nan_infinity_and_overflow_are_errors():
 def test_invalid_input_is_named(changes, error, message):
     good = {"interests": np.ones((2, 1, 3)), "active": np.ones((2, 1), np.bool_)}
     with pytest.raises(error, match=message):
-        top_n.search_top_n(**{**good, "items": np.ones((4, 3)), "n": 2, **changes})
+        search_top_n(**{**good, "items": np.ones((4, 3)), "n": 2, **changes})
 
 
 @pytest.mark.rules("recall-R1", "recall-R2")
@@ -260,12 +261,12 @@ def test_items_of_one_interest_are_not_displaced_by_another_interest(first):
     items = np.zeros((200, 2))
     items[:, 1 - first] = np.arange(200)[::-1] + 1.0
     items[-5:, first] = 1000 + np.arange(5)
-    ranked = top_n.search_top_n(np.eye(2)[None], np.ones((1, 2), bool), items, n=5)
+    ranked = search_top_n(np.eye(2)[None], np.ones((1, 2), bool), items, n=5)
     assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
     assert (ranked.interests == first).all()
     items[:, first] = np.arange(200)  # the other interest is inactive, and its products the largest
     items[:, 1 - first] = 1e6 * np.arange(200)[::-1]
-    ranked = top_n.search_top_n(np.eye(2)[None], np.arange(2)[None] == first, items, n=5)
+    ranked = search_top_n(np.eye(2)[None], np.arange(2)[None] == first, items, n=5)
     assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
 
 
@@ -296,6 +297,6 @@ INVALID = {
 def test_invalid_candidates_raise(change, error):
     """Compiled code would read outside the arrays."""
     good = {**VALID, "n": 2}
-    assert top_n.rescore_candidates(**good).items.tolist() == [[0, 8], [1, 2], [-1, -1]]
+    assert rescore_candidates(**good).items.tolist() == [[0, 8], [1, 2], [-1, -1]]
     with pytest.raises(error, match=r"^top_n"):
-        top_n.rescore_candidates(**{**good, **change})
+        rescore_candidates(**{**good, **change})

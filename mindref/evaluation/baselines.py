@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from mindref.data.log import Ragged
-from mindref.evaluation.top_n.checks import check_exclude, check_list_length
-from mindref.evaluation.top_n.exact_search import mask_excluded, without_interests
-from mindref.evaluation.top_n.result import TopN, row_range
+from mindref.recall.by_score import mask_excluded, without_interests
+from mindref.recall.checks import check_exclude, check_list_length
+from mindref.recall.top_n import TopN, row_range
 from mindref.shapes import Bools, Ints
 
 BLOCK = 1 << 22  # numbers in memory at once, 16 or 32 MB
