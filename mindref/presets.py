@@ -22,7 +22,7 @@ PLUS: dict[str, Any] = {
 }
 
 AUTO = "auto"
-"""In place of a preset: `mindref train` chooses one (mindref/recommender/preset_choice.py)."""
+"""In place of a preset: `mindref train` chooses one (recommender/training/preset_choice.py)."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "mind": {},  # model-R23

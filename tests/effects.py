@@ -19,7 +19,7 @@ from mindref.models.family import family_of
 from mindref.models.logits import keyed_table
 from mindref.models.parameters import flatten_gradients
 from mindref.recommender import evaluate_run
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.run.training_data import sample_cases
 from mindref.training.batch_loader import BatchLoader
 

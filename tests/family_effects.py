@@ -10,7 +10,7 @@ from mindref.data.log import Ragged
 from mindref.models import item_knn, maxmf, mind_plus, serving, wals
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from tests import effects
 from tests.effects import Effect, every, is_now
 

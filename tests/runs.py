@@ -14,8 +14,8 @@ from typing import Any
 
 from mindref.cli import COMPILING
 from mindref.config import Config
-from mindref.recommender.trainer import Hooks, Trainer
-from mindref.recommender.warm_start import WarmStart
+from mindref.recommender.training.trainer import Hooks, Trainer
+from mindref.recommender.training.warm_start import WarmStart
 from mindref.run.files import sealed
 from mindref.run.source import LoadedLog, Source
 from mindref.training.engine import make_engine

@@ -26,12 +26,12 @@ from mindref.data.readers.side_files import NO_FEATURES
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import ConfigError, MindrefError, value_text
 from mindref.recall import build_index, open_index
-from mindref.recommender.bulk import recall_lists
 from mindref.recommender.estimator import Estimator
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
+from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.sharding import recall_all
-from mindref.recommender.vector_export import export_vectors
 from tests.runs import SMALL
 
 SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
@@ -324,7 +324,7 @@ def test_the_public_methods_are_checked():
 @pytest.mark.rules("model-R65")
 def test_no_run_is_left_that_cannot_be_opened(tmp_path, monkeypatch):
     """A fact that the checks of config.json reject ends the training before its first step."""
-    from mindref.recommender.trainer import Trainer
+    from mindref.recommender.training.trainer import Trainer
 
     facts = Trainer.facts
     monkeypatch.setattr(Trainer, "facts", lambda self: {**facts(self), "exclude_seen": "no"})

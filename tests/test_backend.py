@@ -20,7 +20,7 @@ from mindref.backend import (
 from mindref.config import Config
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.run.source import Source
 from tests import spec_pages
 from tests.runs import python_output

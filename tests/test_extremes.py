@@ -15,9 +15,9 @@ from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.models.registry import families_using
-from mindref.recommender.rerank_trainer import RerankTrainer
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.rerank_trainer import RerankTrainer
+from mindref.recommender.training.trainer import Hooks
 from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diverged
 from mindref.training.engine import make_engine

@@ -15,7 +15,7 @@ from mindref.process.memory import format_bytes
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
-    from mindref.recommender.earlier_run import TrainingPlan
+    from mindref.recommender.training.plan import TrainingPlan
     from mindref.training.distributed import Ranks
 
 
@@ -29,7 +29,7 @@ def print_dry_run(
     as_json: bool,
 ) -> int:
     """Read and split the log, print the plan of the training, and return the exit code 0."""
-    from mindref.recommender.training_plan import describe_plan
+    from mindref.recommender.training.dry_run import describe_plan
     from mindref.run.folder import check_free
 
     run = out or next_run_directory(Path("runs"))

@@ -111,7 +111,7 @@ def write_vectors(
     run: Path, output: Path, form: str, all_users: bool, data: Path | None, as_json: bool
 ) -> None:
     """Write vectors, and print the files and the numbers of their rows."""
-    from mindref.recommender.vector_export import export_vectors
+    from mindref.recommender.export.vectors import export_vectors
 
     result = export_vectors(run, output, form=form, all_users=all_users, data=data)
     for line in result["warnings"]:

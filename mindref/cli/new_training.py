@@ -24,9 +24,9 @@ MOST_ATTEMPTS = 1000
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
-    from mindref.recommender.earlier_run import TrainingPlan
-    from mindref.recommender.preset_choice import Candidates
-    from mindref.recommender.trainer import Hooks, Trainer
+    from mindref.recommender.training.plan import TrainingPlan
+    from mindref.recommender.training.preset_choice import Candidates
+    from mindref.recommender.training.trainer import Hooks, Trainer
 
 
 def new_trainer(
@@ -43,8 +43,8 @@ def new_trainer(
 
     If the plan has no settings, a preset with `changes` is chosen.
     """
-    from mindref.recommender import preset_choice
-    from mindref.recommender.trainer import Trainer
+    from mindref.recommender.training import preset_choice
+    from mindref.recommender.training.trainer import Trainer
 
     run = Path(ranks.broadcast_from_first(lambda: str(choose_run_directory(out))))
     candidates = find_plan_candidates(plan, changes, backend, several=ranks.several)
@@ -82,8 +82,8 @@ def find_plan_candidates(
     Raises ConfigError or BackendError, before the log is read, for settings that cannot be used.
     """
     from mindref.models.family import check_trainable
-    from mindref.recommender import preset_choice
     from mindref.recommender.evaluate_run import parse_metric
+    from mindref.recommender.training import preset_choice
 
     for config in plan.configs.values():
         check_trainable(backend, config, several=several)  # model-R39

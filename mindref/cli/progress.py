@@ -12,7 +12,7 @@ from mindref.cli.signals import StopRequest
 from mindref.cli.streams import print_stderr, print_stdout
 from mindref.cli.tables import print_table
 from mindref.models.family import family_of
-from mindref.recommender.training_run import Hooks
+from mindref.recommender.training.training_run import Hooks
 from mindref.training.loop import Validation
 
 PRINTED_BASELINES = ("item_knn", "popularity")  # baselines-R20: the report also has random

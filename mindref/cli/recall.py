@@ -113,7 +113,7 @@ def recall_command(
         for line in recall_all(run[0], output, form=form, shard=number, **query):
             print_stderr(line)
     else:
-        from mindref.recommender.item_lists import read_list_files
+        from mindref.recommender.serving.item_lists import read_list_files
 
         only, exclude = read_list_files(query["only"], query["exclude"])
         users = [user] if user is not None else None
@@ -139,7 +139,7 @@ def check_list_file(run: Path, output: Path | None, is_shard: bool, query: dict[
 def print_lists(run: Path, output: Path | None, form: str, query: dict[str, Any]) -> None:
     """Print the lists or write them to a file."""
     from mindref.recall import lists
-    from mindref.recommender.bulk import recall_lists
+    from mindref.recommender.serving.recall import recall_lists
 
     answers = recall_lists(run, **query)
     for line in answers.warnings:

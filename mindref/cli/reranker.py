@@ -22,7 +22,7 @@ from mindref.models.din_config import DinConfig
 from mindref.process.threads import is_multiprocess
 
 if TYPE_CHECKING:
-    from mindref.recommender.rerank_trainer import RerankTrainer
+    from mindref.recommender.training.rerank_trainer import RerankTrainer
 
 DIN_SETTINGS = {setting.name for setting in dataclasses.fields(DinConfig)} - {
     setting.name for setting in dataclasses.fields(Config)
@@ -74,8 +74,8 @@ def new_reranker(
     check_one_process()
     use_recall_backend(recall, options["backend"], threads)
     load_trackers()
-    from mindref.recommender.rerank_trainer import RerankTrainer
-    from mindref.recommender.serving import ServedModel
+    from mindref.recommender.serving.served_model import ServedModel
+    from mindref.recommender.training.rerank_trainer import RerankTrainer
 
     run = out()
     trainer = RerankTrainer(recall, ServedModel.load(recall, **options), config, run)
@@ -94,7 +94,7 @@ def resumed_reranker(
     use_recall_backend(recall_run, options["backend"], threads)
     load_trackers()
     lock_folder(run)
-    from mindref.recommender.rerank_trainer import resume_reranker
+    from mindref.recommender.training.rerank_trainer import resume_reranker
 
     return resume_reranker(run, recall, **options)
 
@@ -143,12 +143,12 @@ def print_evaluation(
     if indexable:
         use_recall_backend(recall or recall_run_of(run), options["backend"], threads)
         from mindref.recommender.din_indexability import measure_indexability
-        from mindref.recommender.rerank_trainer import open_reranker
+        from mindref.recommender.training.rerank_trainer import open_reranker
 
         report = measure_indexability(open_reranker(run, recall, **options).load_trained())
     else:
         set_threads(None)
-        from mindref.recommender.rerank_trainer import load_rerank_report
+        from mindref.recommender.training.rerank_trainer import load_rerank_report
 
         report = load_rerank_report(run)
     if as_json:

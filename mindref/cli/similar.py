@@ -49,8 +49,8 @@ def similar_command(
     inputs = {"the file of --only": only, "the file of --exclude": exclude}
     settings.check_output_file("--output", output, inputs, [run])
     from mindref.recall import lists
-    from mindref.recommender.item_lists import read_list_files
-    from mindref.recommender.similar import similar_of_run
+    from mindref.recommender.serving.item_lists import read_list_files
+    from mindref.recommender.serving.similar import similar_of_run
 
     answer, lines = similar_of_run(run, item, n, *read_list_files(only, exclude))
     for line in lines:

@@ -19,8 +19,8 @@ from mindref.errors import MindrefError
 from mindref.training.distributed import FailedElsewhere, ProcessLost, Ranks
 
 if TYPE_CHECKING:
-    from mindref.recommender.trainer import Trainer
-    from mindref.recommender.training_run import TrainingRun
+    from mindref.recommender.training.trainer import Trainer
+    from mindref.recommender.training.training_run import TrainingRun
 
 
 def first_process_reports(command: Callable[..., int]) -> Callable[..., int]:
@@ -82,7 +82,7 @@ def lost_process_message(error: BaseException, trainer: Trainer) -> str:
 
 def train_silently(trainer: Trainer) -> int:
     """Train in a process other than the first, without output; return the exit code."""
-    from mindref.recommender.trainer import Hooks
+    from mindref.recommender.training.trainer import Hooks
     from mindref.training.engine import Diverged
 
     ranks = trainer.ranks

@@ -33,7 +33,7 @@ from mindref.training.distributed import Ranks, join_ranks
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
-    from mindref.recommender.trainer import Trainer
+    from mindref.recommender.training.trainer import Trainer
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
@@ -128,7 +128,7 @@ def train_command(
     if data is None and reading:
         got = ", ".join(reading)
         raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
-    from mindref.recommender.earlier_run import plan_training
+    from mindref.recommender.training.plan import plan_training
 
     inputs = {"protocol": protocol, "exclude_seen": exclude_seen, **begin}
     plan = plan_training(preset_name, changes, data, reading, **inputs)
@@ -169,7 +169,7 @@ def resume_training(
         check_installed(name, f"{run}: backend")
     settings.set_threads(run_settings.run_threads(run, threads), name)
     reject_changed_settings({**changes, "recall": recall}, reading)
-    from mindref.recommender.trainer import resume_run
+    from mindref.recommender.training.trainer import resume_run
 
     backend, ranks = join_processes(name, device, quiet)
 

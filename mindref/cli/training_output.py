@@ -24,7 +24,7 @@ from mindref.cli.torchrun import resume_hint
 from mindref.cli.tracking import loaded_trackers
 
 if TYPE_CHECKING:
-    from mindref.recommender.training_run import TrainingRun
+    from mindref.recommender.training.training_run import TrainingRun
 
 SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere, or of no interest
 

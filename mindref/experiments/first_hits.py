@@ -14,7 +14,7 @@ from mindref.data.log import Ints
 from mindref.errors import RunError
 from mindref.evaluation import metrics
 from mindref.recommender.evaluate_run import recommend_cases
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.run import array_files
 from mindref.run.files import MALFORMED, file_digest
 

@@ -21,7 +21,7 @@ from mindref.experiments.arms import PlannedRun
 from mindref.experiments.first_hits import FirstHits
 from mindref.models.family import check_trainable
 from mindref.recommender.evaluate_run import parse_metric
-from mindref.recommender.trainer import REPORT, Hooks, Trainer
+from mindref.recommender.training.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
 from mindref.run.metadata import is_count, is_number

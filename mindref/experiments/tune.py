@@ -27,7 +27,7 @@ from mindref.experiments.runs import EndedRun, ExperimentRuns, is_finite
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.recommender.estimator import DEFAULT_PRESET
-from mindref.recommender.preset_choice import find_candidates
+from mindref.recommender.training.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
 
 

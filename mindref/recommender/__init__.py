@@ -1,35 +1,18 @@
 """The Python interface: fit a model to a log, then compute interests and recommendations.
 
 MIND               the estimator: fit, save, load, interests, recommend, similar_items
-training_run       one training and its run directory
-trainer            training, evaluation and resuming of a recall family
-earlier_run        settings, log and number of steps from an earlier run
-warm_start         start of a training from the parameters of an earlier run
 estimator          parameters of MIND as scikit-learn's users expect them
 callbacks          objects that receive the events of a training, and may end it
-progress_log       messages of the logger `mindref`
 trackers           TensorBoard, MLflow, Weights & Biases and other experiment trackers
-rerank_trainer     training of DIN on the candidates of a recall run
-saving             a trained model as a run directory
-serving            a trained model with its catalogue, which encodes histories and users
-recommend          the list of a history or a user, and the lists of many
-similar            items that are similar to an item
-list_request       options, users, histories and item lists of a request, in dense ids
-recommendations    the lists of many users as columns
-item_lists         allow and deny lists of items, from files and from values
-item_names         items by id or title, and the closest titles
+progress_log       messages of the logger `mindref`
+training           from a log to a run directory: plan, start, steps, report
+evaluate_run       validation metric, report of a model, evaluation of a run on any log
 baselines          item_knn, popularity and random beside a model
 held_out           whether the evaluation cases of a run are held out
-evaluate_run       validation metric, report of a model, evaluation of a run on any log
-bulk               recommended lists of users from a run directory and its index
+serving            from a trained model to lists: of histories, of users, of similar items
 sharding           recommended lists of all users in shards, on one machine or an executor
-rerank             reranking of candidates with DIN, and the gain
 din_indexability   how well item vectors of an index can approximate DIN's scores
 export             a trained model as files for serving without mindref
-onnx_export        the user tower as an ONNX file, built from the arrays
-export_check       comparison of an exported file with the reference
-vector_export      vectors of items and users as files for other engines
-model_card         the model card of exported vectors
 """
 
 from __future__ import annotations
@@ -46,17 +29,17 @@ from mindref.process.threads import limit_blas_threads
 from mindref.recall import Index
 from mindref.recall.lists import Recommendation
 from mindref.recommender.callbacks import TrainingEvents, training_events
-from mindref.recommender.earlier_run import plan_fit
 from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
-from mindref.recommender.list_request import ListOptions
+from mindref.recommender.export.saving import new_run_lock, save_run
 from mindref.recommender.progress_log import ProgressLog, log_reading, send_warnings
-from mindref.recommender.recommend import recommend_columns, recommend_one
-from mindref.recommender.recommendations import Recommendations
-from mindref.recommender.saving import new_run_lock, save_run
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.similar import find_similar_items
-from mindref.recommender.trainer import Trainer
-from mindref.recommender.warm_start import WarmStart
+from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.recommend import recommend_columns, recommend_one
+from mindref.recommender.serving.recommendations import Recommendations
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.similar import find_similar_items
+from mindref.recommender.training.plan import plan_fit
+from mindref.recommender.training.trainer import Trainer
+from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint, report
 from mindref.run.source import open_fit_data
 

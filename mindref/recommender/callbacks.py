@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
-from mindref.recommender.training_run import Hooks, TrainingRun
+from mindref.recommender.training.training_run import Hooks, TrainingRun
 from mindref.run.source import IN_MEMORY
 from mindref.training.loop import Validation
 

@@ -16,9 +16,9 @@ from mindref.errors import ConfigError, say
 from mindref.models import din
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model, compute_interests
-from mindref.recommender.rerank import score_lists
-from mindref.recommender.rerank_trainer import RerankTrainer
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.rerank import score_lists
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.rerank_trainer import RerankTrainer
 from mindref.run.training_data import sample_cases, select_cases
 from mindref.shapes import Array
 

@@ -30,9 +30,9 @@ from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.top_n import TopN
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
-from mindref.recommender.memory_estimate import check_list_memory
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import recommend_batch
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.top_n_lists import recommend_batch
+from mindref.recommender.training.memory_estimate import check_list_memory
 from mindref.run.source import LoadedLog, Source, file_options, translate_items
 from mindref.run.training_data import sample_cases
 from mindref.shapes import Bools

@@ -23,9 +23,9 @@ from mindref.errors import ConfigError, MindrefError, RunError, say, value_text
 from mindref.recall import lists, shard_file
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.shard_file import ShardManifest, is_shard_number
-from mindref.recommender import bulk
-from mindref.recommender.bulk import BulkRecall, count_blocks
-from mindref.recommender.item_lists import read_list_files
+from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving.item_lists import read_list_files
+from mindref.recommender.serving.recall import BulkRecall, count_blocks
 from mindref.run import atomic
 from mindref.run import lock as locks
 from mindref.run.array_files import MODEL

@@ -11,9 +11,9 @@ from typing import Any
 import mindref
 from mindref.recall.index import Index
 from mindref.recall.lists import list_to_json
-from mindref.recommender.bulk import BulkRecall, open_run_index
-from mindref.recommender.list_request import resolve_request, uninformed_warning
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.list_request import resolve_request, uninformed_warning
+from mindref.recommender.serving.recall import BulkRecall, open_run_index
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.files import INDEX
 from mindref.service.request_body import RecommendRequest
 

@@ -7,7 +7,7 @@ import math
 from typing import Any, NamedTuple, NoReturn
 
 from mindref.errors import say
-from mindref.recommender.list_request import ListOptions
+from mindref.recommender.serving.list_request import ListOptions
 
 MAX_BODY = 1 << 20  # bytes
 MAX_HISTORIES = 256  # of one request

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mindref.errors import ConfigError, say
 from mindref.process.requirements import install_extra
 from mindref.recall import registry
-from mindref.recommender.bulk import describe_index
+from mindref.recommender.serving.recall import describe_index
 from mindref.service.answers import HistoryAnswers
 
 BACKLOG = 2048  # connections that the system keeps until they are accepted

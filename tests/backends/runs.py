@@ -14,11 +14,11 @@ from mindref.models.parameters import flatten
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.list_request import ListOptions
-from mindref.recommender.recommend import recommend_one
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Trainer, resume_run
-from mindref.recommender.warm_start import WarmStart
+from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.recommend import recommend_one
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.trainer import Trainer, resume_run
+from mindref.recommender.training.warm_start import WarmStart
 from tests.runs import call, content, loaded, stop_after, trainer
 
 

@@ -96,7 +96,7 @@ def test_a_bug_is_one_line_with_reporting_instructions(cli, monkeypatch, run):
     def broken(*_, **__):
         raise ZeroDivisionError("divided\nby zero")
 
-    monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
+    monkeypatch.setattr("mindref.recommender.serving.recall.recall_lists", broken)
     monkeypatch.delenv("MINDREF_TRACEBACK", raising=False)
     result = cli("recall", run, "--history", "")
     assert result.code == 70
@@ -123,7 +123,7 @@ def test_user_errors_are_one_line(cli, monkeypatch, run, error, line):
     def broken(*_, **__):
         raise error
 
-    monkeypatch.setattr("mindref.recommender.bulk.recall_lists", broken)
+    monkeypatch.setattr("mindref.recommender.serving.recall.recall_lists", broken)
     result = cli("recall", run, "--history", "")
     assert result.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
     assert line in result.err

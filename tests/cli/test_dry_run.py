@@ -3,7 +3,7 @@
 import pytest
 
 from mindref.process import memory
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from tests.runs import options
 
 SMALL_OPTIONS = options(backend="numpy")

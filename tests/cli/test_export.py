@@ -14,7 +14,8 @@ from mindref.cli import export as command
 from mindref.conformance.tolerances import same_math
 from mindref.models.tower import FAMILIES
 from mindref.process.requirements import install_extra
-from mindref.recommender import export, export_check
+from mindref.recommender import export
+from mindref.recommender.export import check as export_check
 from mindref.recommender.export import verify_export
 from tests.numpy_exporter import FILE, Writer
 from tests.runs import lose_log, trained
@@ -85,7 +86,7 @@ def test_onnx_needs_no_pytorch_and_writes_the_same_bytes_again(model, cli, tmp_p
 @pytest.mark.parametrize("part", ["add_behaviours", "add_active", "add_head", "add_routing"])
 def test_a_wrong_graph_is_not_kept(part, cli, run, monkeypatch):
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-    tower = pytest.importorskip("mindref.recommender.onnx_export.tower", reason="no onnx")
+    tower = pytest.importorskip("mindref.recommender.export.onnx.tower", reason="no onnx")
     wrong = {
         # the oldest behaviour is the last
         "add_behaviours": lambda graph, parts: true(graph, parts)._replace(

@@ -8,13 +8,13 @@ from mindref.backend import NumpyBackend
 from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.presets import PRESETS
-from mindref.recommender.preset_choice import (
+from mindref.recommender.training.preset_choice import (
     Candidates,
     PresetChoice,
     choose_preset,
     find_candidates,
 )
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.training import optimiser
 from mindref.training.distributed import ONE_PROCESS
 from mindref.training.divergence import Diagnosis, Diverged

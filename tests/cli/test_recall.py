@@ -10,7 +10,7 @@ import pytest
 import mindref
 from mindref.cli import run_settings
 from mindref.cli.recall import parse_item_ids
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import checkpoint, items
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import messages, options, trained
@@ -163,12 +163,12 @@ def test_an_invalid_value_is_rejected(cli, run, tmp_path, monkeypatch, arguments
 )
 def test_an_unwritable_output_is_rejected_before_recall(cli, run, monkeypatch, output, message):
     monkeypatch.chdir(run.parent)
-    monkeypatch.setattr("mindref.recommender.bulk.recall_lists", None)
+    monkeypatch.setattr("mindref.recommender.serving.recall.recall_lists", None)
     assert message in cli.error("recall", run, "--all-users", "--output", output)
 
 
 def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("mindref.recommender.bulk.USERS_PER_BLOCK", 7)
+    monkeypatch.setattr("mindref.recommender.serving.recall.USERS_PER_BLOCK", 7)
     arguments = ["recall", run, "--all-users", "--format", "jsonl", "--top", 3]
     paths = [tmp_path / f"part-{i}" for i in (1, 2)]
     for i, path in enumerate(paths, 1):

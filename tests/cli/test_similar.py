@@ -3,7 +3,7 @@
 import pytest
 
 import mindref
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 
 
 @pytest.fixture

@@ -16,13 +16,18 @@ from mindref.config import Config
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
 from mindref.recall import shard_file
-from mindref.recommender import load, rerank_trainer
-from mindref.recommender.bulk import recall_lists
+from mindref.recommender import load
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.rerank_trainer import RerankTrainer, load_rerank_report, load_reranker
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.sharding import recall_all
-from mindref.recommender.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.training import rerank_trainer
+from mindref.recommender.training.rerank_trainer import (
+    RerankTrainer,
+    load_rerank_report,
+    load_reranker,
+)
+from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
 from mindref.run import array_files, checkpoint
 from mindref.run.source import Source
 from tests.recommender.test_rerank_training import SMALL as STAGE

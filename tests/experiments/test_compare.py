@@ -18,7 +18,7 @@ from mindref.experiments.compare import (
 )
 from mindref.experiments.runs import ExperimentStopped, RunListener
 from mindref.models.registry import RECALL_FAMILIES
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.training import loop
 from tests.experiments.tiny_experiment import ONE, TWO, base, compared, runs
 

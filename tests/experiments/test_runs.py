@@ -22,7 +22,7 @@ from mindref.experiments.runs import (
     seconds_per_thousand,
 )
 from mindref.recommender.evaluate_run import recommend_cases
-from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.training.trainer import Hooks, Trainer
 from mindref.run import lock
 from mindref.run.source import Source
 from mindref.training import loop

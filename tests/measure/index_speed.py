@@ -26,8 +26,8 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.recall import ExactIndex, build_index, open_index, retrieve_top_n
 from mindref.recall.probe import recall_of_scores
-from mindref.recommender import bulk
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving.served_model import ServedModel
 
 WIDTH, INTERESTS, TOP, SEEN, USERS = 64, 4, 100, 50, 1024
 KINDS = ("annoy", "faiss-flat", "faiss-ivf")

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from mindref.recommender.bulk import USERS_PER_BLOCK
+from mindref.recommender.serving.recall import USERS_PER_BLOCK
 
 STEPS, CASES, TOP, BLOCK = 1000, 1000, 100, 1_000_000
 USER_POWER = 1.5  # of uniform numbers: the first users have many events

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mindref.recommender.bulk import recall_lists
+from mindref.recommender.serving.recall import recall_lists
 from tests.damage.damaged_runs import HISTORIES, train_small_run
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import REPOSITORY, call

@@ -12,8 +12,8 @@ from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.models import random_scores, serving
 from mindref.models.parameters import catalogue_of_ids
 from mindref.recall.by_score import top_n_by_score, top_n_by_sparse_score
-from mindref.recommender import top_n_lists
-from mindref.recommender.bulk import recall_lists
+from mindref.recommender.serving import top_n_lists
+from mindref.recommender.serving.recall import recall_lists
 from tests.runs import trained
 
 INF = float("inf")

@@ -12,8 +12,8 @@ import mindref
 from mindref.errors import BackendError
 from mindref.recall import build, run_index
 from mindref.recall.probe import ProbedRecall
-from mindref.recommender import bulk
-from mindref.recommender.bulk import recall_lists
+from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.sharding import index_facts
 from tests.recall.annoy_trees import needs_annoy
 from tests.recall.example_plugins import install

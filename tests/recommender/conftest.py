@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mindref.models.din_config import DinConfig
-from mindref.recommender.rerank_trainer import RerankTrainer
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.rerank_trainer import RerankTrainer
 from tests.recommender.test_rerank_training import SMALL
 from tests.runs import trained
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from mindref.data.frames import from_arrays
 from mindref.data.log import InteractionLog
-from mindref.recommender.trainer import Trainer
-from mindref.recommender.warm_start import WarmStart
+from mindref.recommender.training.trainer import Trainer
+from mindref.recommender.training.warm_start import WarmStart
 from mindref.run.source import LoadedLog, Source
 from tests.runs import SMALL, loaded
 

@@ -12,9 +12,9 @@ from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import DataError, RunError
 from mindref.recall import build, run_index
 from mindref.recall.lists import UserList
-from mindref.recommender import bulk
-from mindref.recommender.bulk import recall_lists
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.training.trainer import resume_run
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, stop_after, trained, trainer
 

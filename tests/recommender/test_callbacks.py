@@ -8,7 +8,7 @@ import pytest
 from mindref import MIND
 from mindref.errors import ConfigError
 from mindref.recommender.callbacks import Callback
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from tests import spec_pages
 from tests.runs import SMALL, content, loaded, messages, run_python
 

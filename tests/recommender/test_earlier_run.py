@@ -7,12 +7,12 @@ import mindref
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, RunError
 from mindref.models import registry
-from mindref.recommender.bulk import recall_lists
-from mindref.recommender.earlier_run import plan_training
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.rerank_trainer import RerankTrainer
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.plan import plan_training
+from mindref.recommender.training.rerank_trainer import RerankTrainer
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import checkpoint
 from mindref.run.source import Source
 from tests.recommender.test_rerank_training import SMALL as DIN_SMALL

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.recommender.bulk import recall_lists
-from mindref.recommender.vector_export import export_vectors
+from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender.serving.recall import recall_lists
 from tests import spec_pages
 from tests.runs import trained
 

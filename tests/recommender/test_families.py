@@ -15,11 +15,11 @@ from mindref.models import registry
 from mindref.models.family import FittedFamily, check_trainable, family_of
 from mindref.models.parameters import flatten
 from mindref.models.tower import FAMILIES
-from mindref.recommender.bulk import recall_lists
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.study.models.study_model import open_study_model
 from tests.runs import stop_after, trained, trainer

@@ -16,7 +16,7 @@ from mindref.data.log import Ragged
 from mindref.data.readers.columns import Columns
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import ConfigError, DataError, MindrefError, RunError
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run.source import Source, fingerprint, open_fit_data
 from tests.runs import SMALL, SOURCE, loaded
 

@@ -14,13 +14,13 @@ from mindref.data.rng import make_rng
 from mindref.data.splits import make_split, split_global_time
 from mindref.errors import ConfigError, RunError
 from mindref.recommender import held_out
-from mindref.recommender import trainer as trainer_module
-from mindref.recommender.earlier_run import plan_training
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.held_out import EarlierTraining
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Trainer, resume_run
-from mindref.recommender.warm_start import WarmStart
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training import trainer as trainer_module
+from mindref.recommender.training.plan import plan_training
+from mindref.recommender.training.trainer import Trainer, resume_run
+from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint
 from mindref.run.source import LoadedLog, Source, fingerprint
 from tests.recommender.earlier_logs import MEMORY, log_until, trainer_of

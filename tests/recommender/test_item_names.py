@@ -3,8 +3,8 @@
 import pytest
 
 from mindref.errors import DataError
-from mindref.recommender import item_names
-from mindref.recommender.item_names import ItemNames
+from mindref.recommender.serving import item_names
+from mindref.recommender.serving.item_names import ItemNames
 from mindref.run.items import Items
 
 IDS = ["1", "2", "3", "4", "5", "Heat"]

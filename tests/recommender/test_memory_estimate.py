@@ -9,8 +9,8 @@ from mindref.models.family import family_of
 from mindref.models.parameters import flatten
 from mindref.process import memory
 from mindref.process.announcements import listen
-from mindref.recommender import memory_estimate
-from mindref.recommender.memory_estimate import count_parameters, estimate_memory
+from mindref.recommender.training import memory_estimate
+from mindref.recommender.training.memory_estimate import count_parameters, estimate_memory
 from mindref.run.training_data import prepare_training
 from tests import runs, spec_pages
 
@@ -73,7 +73,7 @@ def test_a_training_that_may_not_fit_is_announced_before_its_parameters_exist(mo
     lines = []
     monkeypatch.setattr(memory, "usable_memory", lambda: memory.PROGRAM_BYTES)
     monkeypatch.setattr(
-        "mindref.recommender.trainer.initial_state", lambda *_: pytest.fail(lines[0])
+        "mindref.recommender.training.trainer.initial_state", lambda *_: pytest.fail(lines[0])
     )
     with listen(lines.append), pytest.raises(pytest.fail.Exception, match="will probably not fit"):
         runs.trainer()

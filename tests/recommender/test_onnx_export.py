@@ -36,8 +36,8 @@ from tests.backends.exported_towers import (
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
-from mindref.recommender import onnx_export  # noqa: E402
 from mindref.recommender.export import export_run  # noqa: E402
+from mindref.recommender.export import onnx as onnx_export  # noqa: E402
 from mindref.recommender.sharding import recall_all  # noqa: E402
 
 EVERY = pytest.mark.parametrize("options", [*OPTIONS, *YOUTUBE])

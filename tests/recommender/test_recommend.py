@@ -7,8 +7,9 @@ import mindref
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.servable_items import ServableItems
 from mindref.recall import ExactIndex
-from mindref.recommender import bulk, recommendations
-from mindref.recommender.recommendations import Recommendations
+from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving import recommendations
+from mindref.recommender.serving.recommendations import Recommendations
 from tests.runs import loaded, trained, trainer
 
 LOG = loaded().log
@@ -312,7 +313,7 @@ def test_a_title_names_an_item_of_one_history(model):
 
 @pytest.mark.rules("recall-R50")
 def test_a_warning_of_recommend_compares_no_titles(model, monkeypatch):
-    compare = "mindref.recommender.item_names.difflib.get_close_matches"
+    compare = "mindref.recommender.serving.item_names.difflib.get_close_matches"
     monkeypatch.setattr(compare, lambda *_: pytest.fail("titles are compared"))
     text = "^history: 1 of 2 behaviours have items that are not in the catalogue or untrained: 'x'$"
     with pytest.warns(UserWarning, match=text):

@@ -11,13 +11,13 @@ from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import Model
 from mindref.recall.top_n import TopN
-from mindref.recommender import rerank as stage
 from mindref.recommender.din_indexability import (
     retained_by_rank,
     score_catalogue,
     user_vector_cosines,
 )
-from mindref.recommender.rerank import rerank, rerank_gain
+from mindref.recommender.serving import rerank as stage
+from mindref.recommender.serving.rerank import rerank, rerank_gain
 from tests.models.worlds import lively
 
 HISTORIES = Ragged.of([[3, 1, 4, 1], [], [5, 9, 2]])

@@ -10,15 +10,15 @@ import pytest
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender.bulk import recall_lists
-from mindref.recommender.rerank_trainer import (
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
     load_rerank_report,
     load_reranker,
     resume_reranker,
 )
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks
+from mindref.recommender.training.trainer import Hooks
 from mindref.run import array_files
 from mindref.run.checkpoint import load_din_config, load_state, run_identity
 from mindref.run.files import json_digest

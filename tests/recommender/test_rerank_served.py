@@ -11,13 +11,17 @@ from mindref.evaluation import metrics
 from mindref.models import features
 from mindref.models.serving import compute_interests
 from mindref.recommender import din_indexability
-from mindref.recommender.bulk import recall_lists
-from mindref.recommender.list_request import ListOptions
-from mindref.recommender.recommend import recommend_one
-from mindref.recommender.rerank import score_lists
-from mindref.recommender.rerank_trainer import load_rerank_report, load_reranker, open_reranker
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks
+from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.recommend import recommend_one
+from mindref.recommender.serving.rerank import score_lists
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.rerank_trainer import (
+    load_rerank_report,
+    load_reranker,
+    open_reranker,
+)
+from mindref.recommender.training.trainer import Hooks
 from mindref.run import checkpoint
 from mindref.run.training_data import sample_cases
 from tests.recommender.conftest import begun

@@ -12,9 +12,13 @@ from mindref.data.rng import make_rng
 from mindref.errors import ConfigError
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender.rerank_trainer import RerankTrainer, prepare_recall_log, recall_function
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Hooks
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.rerank_trainer import (
+    RerankTrainer,
+    prepare_recall_log,
+    recall_function,
+)
+from mindref.recommender.training.trainer import Hooks
 from mindref.training.batch_loader import RerankBatchLoader, draw_without_replacement
 from tests.runs import trainer
 

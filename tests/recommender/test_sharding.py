@@ -13,7 +13,9 @@ import mindref
 from mindref.errors import ConfigError, RunError
 from mindref.recall import shard_file
 from mindref.recall.lists import FRAMES
-from mindref.recommender import bulk, sharding, top_n_lists
+from mindref.recommender import sharding
+from mindref.recommender.serving import recall as bulk
+from mindref.recommender.serving import top_n_lists
 from mindref.recommender.sharding import recall_all
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import trained

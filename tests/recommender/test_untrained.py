@@ -13,14 +13,14 @@ from mindref.models import registry
 from mindref.models.logits import keyed_table
 from mindref.models.serving import item_matrix
 from mindref.models.tower import user_tower
-from mindref.recommender.bulk import recall_lists
 from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
-from mindref.recommender.list_request import ListOptions
-from mindref.recommender.recommend import recommend_one
-from mindref.recommender.rerank import rerank
-from mindref.recommender.rerank_trainer import open_reranker
-from mindref.recommender.trainer import resume_run
-from mindref.recommender.training_run import TrainingRun
+from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.recommend import recommend_one
+from mindref.recommender.serving.rerank import rerank
+from mindref.recommender.training.rerank_trainer import open_reranker
+from mindref.recommender.training.trainer import resume_run
+from mindref.recommender.training.training_run import TrainingRun
 from mindref.run import checkpoint
 from mindref.study.case_study.numbers import make_item_list
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair

@@ -10,10 +10,10 @@ import pytest
 import mindref
 from mindref.cli import export as command
 from mindref.errors import ConfigError, DataError, RunError
-from mindref.recommender import vector_export
-from mindref.recommender.bulk import recall_lists
+from mindref.recommender.export import vectors as vector_export
 from mindref.recommender.export import verify_export
-from mindref.recommender.vector_export import export_vectors
+from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender.serving.recall import recall_lists
 from mindref.run import items as catalogue
 from mindref.run import vector_files
 from mindref.run.tsv import unescape

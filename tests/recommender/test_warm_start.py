@@ -15,9 +15,9 @@ from mindref.models import registry
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten
 from mindref.models.serving import compute_interests, item_matrix
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import resume_run
-from mindref.recommender.warm_start import WarmStart, left_out_warnings, trained_rows
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.trainer import resume_run
+from mindref.recommender.training.warm_start import WarmStart, left_out_warnings, trained_rows
 from mindref.run import array_files, checkpoint
 from tests.recommender.earlier_logs import log_until, trainer_of
 from tests.runs import SMALL, change_json, content, loaded, stop_after, trained, trainer
@@ -252,7 +252,7 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
 
 
 def stop_now():
-    from mindref.recommender.trainer import Hooks
+    from mindref.recommender.training.trainer import Hooks
 
     return Hooks(stop=lambda: True)
 

@@ -10,7 +10,7 @@ from mindref.config import Config
 from mindref.errors import RunError
 from mindref.models.parameters import Catalogue, copy_params, flatten
 from mindref.recommender import load
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.training import loop
 from mindref.training.loop import Validation

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from tests.damage.damage_ops import raise_format
 from tests.runs import change_json, content, trained

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mindref.errors import ConfigError, DataError
-from mindref.recommender import item_lists
+from mindref.recommender.serving import item_lists
 from mindref.run import input_files
 from mindref.run.input_files import read_input_text
 

@@ -9,7 +9,7 @@ from mindref.config import Config
 from mindref.data.log import Feature, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.models import serving
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.run.source import IN_MEMORY, LoadedLog, Source
 from mindref.run.training_data import sample_cases
 from mindref.training.batch_loader import BatchLoader

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mindref.recommender import load
-from mindref.recommender.bulk import BulkRecall, recall_lists
+from mindref.recommender.serving.recall import BulkRecall, recall_lists
 from mindref.run import array_files
 from mindref.run.files import sealed
 from tests.damage.damaged_runs import HISTORIES

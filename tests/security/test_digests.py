@@ -10,7 +10,7 @@ import pytest
 from mindref.errors import RunError
 from mindref.recall.manifest import NAME
 from mindref.recommender import load
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import checkpoint, files, items, metadata
 from mindref.run.files import sealed
 from tests import spec_pages

@@ -8,7 +8,7 @@ import pytest
 from mindref.cli import main
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint, files, items
 from tests.damage.damage_ops import make_socket, replace_file
 from tests.security.tampering import recall, recommend

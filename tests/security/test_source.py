@@ -4,7 +4,7 @@ import pytest
 
 from mindref.errors import DataError, RunError
 from mindref.recommender import load
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run.source import Source
 from tests.security.tampering import edit_json, recall, recommend
 

@@ -8,7 +8,7 @@ import pytest
 
 from mindref.errors import RunError
 from mindref.recommender import load
-from mindref.recommender.trainer import resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files
 from tests.damage.damaged_runs import train_small_run
 from tests.security.tampering import edit_metadata, edit_model_arrays, recommend

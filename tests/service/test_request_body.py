@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mindref.recommender.list_request import ListOptions
+from mindref.recommender.serving.list_request import ListOptions
 from mindref.service.request_body import MAX_HISTORIES, MAX_N, RequestError, parse_request
 
 

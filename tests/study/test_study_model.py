@@ -13,8 +13,8 @@ from mindref.models import mind
 from mindref.models.parameters import Catalogue, flatten
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import compute_interests, item_matrix
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.trainer import Trainer
 from mindref.run import array_files
 from mindref.run.source import Source
 from mindref.study.models import built_in_training, user_rules

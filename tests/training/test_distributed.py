@@ -7,7 +7,7 @@ from mindref.config import Config
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.errors import BackendError, ConfigError, DataError, MindrefError
 from mindref.models.parameters import flatten
-from mindref.recommender.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_state
 from mindref.training.distributed import ONE_PROCESS, FailedElsewhere, ProcessLost, join_ranks
 from tests.fake_ranks import meet

@@ -11,7 +11,7 @@ from mindref.models import din
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten, unflatten
 from mindref.ops.embedding import RowGradient
-from mindref.recommender.trainer import Hooks, resume_run
+from mindref.recommender.training.trainer import Hooks, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import loop, optimiser
 from mindref.training.batch_loader import BatchLoader, make_loader

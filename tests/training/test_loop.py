@@ -14,7 +14,7 @@ from mindref.errors import BackendError, ConfigError
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
-from mindref.recommender.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
 from mindref.training.batch_loader import BatchLoader
@@ -124,7 +124,7 @@ def values(monkeypatch, *given):
     """Let validation say these values, one a validation."""
     said = iter(given)
     monkeypatch.setattr(
-        "mindref.recommender.trainer.make_validator", lambda *_: lambda params: next(said)
+        "mindref.recommender.training.trainer.make_validator", lambda *_: lambda params: next(said)
     )
 
 

@@ -10,8 +10,8 @@ from mindref.config import Config
 from mindref.errors import ConfigError
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RECALL_FAMILIES, uses_setting
-from mindref.recommender import training_run
-from mindref.recommender.trainer import Hooks, resume_run
+from mindref.recommender.training import training_run
+from mindref.recommender.training.trainer import Hooks, resume_run
 from mindref.run.checkpoint import load_state
 from mindref.run.metadata import check_header
 from mindref.settings import MAX_STEPS

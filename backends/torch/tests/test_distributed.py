@@ -40,7 +40,7 @@ main(sys.argv[4:])
 """
 EARLY_KILL_SCRIPT = """
 import os, signal, sys
-from mindref.recommender import trainer
+from mindref.recommender.training import trainer
 if os.environ["RANK"] == sys.argv[1]:
     trainer.prepare_training = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 from mindref.cli import main

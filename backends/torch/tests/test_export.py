@@ -28,7 +28,7 @@ from mindref.conformance.tolerances import same_math
 from mindref.data.batches import pad_histories
 from mindref.models.serving import Model, compute_interests, item_matrix
 from mindref.models.tower import user_tower
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 from mindref_torch import export, tower
 
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {

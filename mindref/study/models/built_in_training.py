@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mindref.config import Config
 from mindref.data.log import InteractionLog
-from mindref.recommender.trainer import Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.run import array_files, checkpoint
 from mindref.run.atomic import write_text
 from mindref.run.source import IN_MEMORY, LoadedLog, Source

@@ -26,7 +26,7 @@ from mindref.models.family import require_contract_family
 from mindref.models.mind import Batch, Histories
 from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.serving import Model, serving_logits
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files
 from mindref.run.files import real_path
 from mindref.run.source import translate_items

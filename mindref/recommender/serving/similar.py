@@ -13,17 +13,17 @@ from mindref.recall import ExactIndex
 from mindref.recall.checks import check_count
 from mindref.recall.item_filter import retrieve_filtered
 from mindref.recall.lists import Recommendation, SimilarList
-from mindref.recommender.bulk import catalogue_of_run
-from mindref.recommender.item_lists import (
+from mindref.recommender.serving.item_lists import (
     ItemLists,
     check_allow_lists,
     parse_item_lists,
     resolve_lists,
 )
-from mindref.recommender.item_names import ItemNames
-from mindref.recommender.recommend import print_warnings
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import filter_of_rows, join_rows
+from mindref.recommender.serving.item_names import ItemNames
+from mindref.recommender.serving.recall import catalogue_of_run
+from mindref.recommender.serving.recommend import print_warnings
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.top_n_lists import filter_of_rows, join_rows
 
 
 def find_similar_items(

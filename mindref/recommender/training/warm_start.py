@@ -20,7 +20,7 @@ from mindref.models.family import family_of
 from mindref.models.features import Vocabulary, select_features
 from mindref.models.parameters import Catalogue, Sizes, flatten, unflatten
 from mindref.recommender.held_out import EarlierTraining, list_trainings, run_label
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, checkpoint, files
 from mindref.run.source import IN_MEMORY
 from mindref.run.training_data import PreparedLog

@@ -12,7 +12,7 @@ import numpy as np
 
 from mindref.errors import RunError, say
 from mindref.recommender.progress_log import send_warnings
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, items, lock, report
 from mindref.run.files import INDEX
 from mindref.run.folder import WRITTEN, check_free

@@ -14,10 +14,10 @@ import numpy as np
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
 from mindref.recall.checks import check_count
-from mindref.recommender.item_lists import ResolvedLists, parse_item_lists, resolve_lists
-from mindref.recommender.item_names import unknown_behaviours_line
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import join_rows
+from mindref.recommender.serving.item_lists import ResolvedLists, parse_item_lists, resolve_lists
+from mindref.recommender.serving.item_names import unknown_behaviours_line
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.top_n_lists import join_rows
 
 
 class ListOptions(NamedTuple):

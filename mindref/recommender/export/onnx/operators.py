@@ -12,7 +12,7 @@ import numpy as np
 
 from mindref.models.parameters import Layer
 from mindref.ops.routing import AXES
-from mindref.recommender.onnx_export.graph import Graph
+from mindref.recommender.export.onnx.graph import Graph
 
 
 class RoutingInputs(NamedTuple):

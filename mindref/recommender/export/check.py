@@ -20,7 +20,7 @@ from mindref.errors import MindrefError, RunError, say
 from mindref.models.parameters import Catalogue, flatten, unflatten
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.shapes import Array, Bools
 
 FLOAT32 = 2e-5

@@ -16,12 +16,16 @@ from mindref.arguments import is_iterable
 from mindref.errors import ConfigError, RunError, say, value_text
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.lists import Recommendation
-from mindref.recommender.bulk import BulkRecall, open_run_index
-from mindref.recommender.item_lists import list_values
-from mindref.recommender.list_request import ListOptions, resolve_request, uninformed_warning
-from mindref.recommender.recommendations import Recommendations, list_columns
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import clear_uninformed_lists, recommend_batch
+from mindref.recommender.serving.item_lists import list_values
+from mindref.recommender.serving.list_request import (
+    ListOptions,
+    resolve_request,
+    uninformed_warning,
+)
+from mindref.recommender.serving.recall import BulkRecall, open_run_index
+from mindref.recommender.serving.recommendations import Recommendations, list_columns
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
 from mindref.run.files import INDEX
 
 REQUESTS = "user ids of the log, or histories (lists of item ids)"

@@ -24,8 +24,8 @@ from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall.checks import check_count
 from mindref.recall.lists import Recommendation
-from mindref.recommender.item_names import ItemNames
-from mindref.recommender.top_n_lists import servable_matrix
+from mindref.recommender.serving.item_names import ItemNames
+from mindref.recommender.serving.top_n_lists import servable_matrix
 from mindref.run import array_files, checkpoint, validate
 from mindref.run import items as catalogue_file
 from mindref.run.items import Items
@@ -33,7 +33,7 @@ from mindref.run.source import Source, fingerprint, translate_items
 from mindref.shapes import Array
 
 if TYPE_CHECKING:
-    from mindref.recommender.trainer import Trainer
+    from mindref.recommender.training.trainer import Trainer
 
 HISTORIES = "a list of lists of item ids"
 FLAG = "True, False or None"

@@ -29,8 +29,8 @@ from mindref.models.tower import (
     with_keyed_logits,
 )
 from mindref.process.requirements import install_backend, install_extra
-from mindref.recommender.export_check import ExportCheck, check_export, sample_checked_users
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.export.check import ExportCheck, check_export, sample_checked_users
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import array_files, atomic, checkpoint, files, lock
 from mindref.run import items as catalogue
 from mindref.run.files import file_digest
@@ -43,7 +43,7 @@ CARD = "README.md"  # of an export of vectors; the user completes it
 GROUP = "mindref.exporters"
 """Entry points, one per kind: modules with `FAMILIES`, `require`, `write` and `open_file`."""
 
-BUILT_IN = {"onnx": "mindref.recommender.onnx_export"}
+BUILT_IN = {"onnx": "mindref.recommender.export.onnx"}
 """Kind -> module of this package; an entry point cannot replace it."""
 
 NEEDED = {"onnx": "onnx and onnxruntime", "torch": "mindref-torch with torch 2.9 or newer"}

@@ -20,12 +20,12 @@ from mindref.recall.item_filter import limit_per_interest
 from mindref.recall.lists import UserList
 from mindref.recall.run_index import open_or_build
 from mindref.recall.top_n import TopN
-from mindref.recommender.item_lists import check_allow_lists, parse_item_lists
-from mindref.recommender.list_request import ListOptions, ListRequest, resolve_request
-from mindref.recommender.rerank import rerank
-from mindref.recommender.rerank_trainer import load_reranker
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import clear_uninformed_lists, recommend_batch
+from mindref.recommender.serving.item_lists import check_allow_lists, parse_item_lists
+from mindref.recommender.serving.list_request import ListOptions, ListRequest, resolve_request
+from mindref.recommender.serving.rerank import rerank
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
+from mindref.recommender.training.rerank_trainer import load_reranker
 from mindref.run import checkpoint
 from mindref.run.files import INDEX
 from mindref.run.items import Items, read_items

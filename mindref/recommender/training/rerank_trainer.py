@@ -23,10 +23,10 @@ from mindref.models.parameters import Sizes
 from mindref.models.serving import Model
 from mindref.recall.top_n import TopN
 from mindref.recommender.held_out import earlier_trainings, start_warnings
-from mindref.recommender.rerank import rerank, rerank_gain
-from mindref.recommender.serving import ServedModel
-from mindref.recommender.top_n_lists import recommend_batch
-from mindref.recommender.training_run import TrainingRun
+from mindref.recommender.serving.rerank import rerank, rerank_gain
+from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.serving.top_n_lists import recommend_batch
+from mindref.recommender.training.training_run import TrainingRun
 from mindref.run import array_files, checkpoint, files, report, validate
 from mindref.run.array_files import MODEL
 from mindref.run.files import real_path

@@ -16,7 +16,7 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.presets import AUTO, PRESETS, default_protocol
 from mindref.recommender.held_out import check_start_split
-from mindref.recommender.warm_start import WarmStart
+from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import array_files, checkpoint, report
 from mindref.run.source import Source
 from mindref.settings import without_step_limit

@@ -13,8 +13,8 @@ import numpy as np
 from onnx import TensorProto, ValueInfoProto, helper
 
 from mindref.models.tower import UserTower
-from mindref.recommender.onnx_export.graph import Graph
-from mindref.recommender.onnx_export.operators import (
+from mindref.recommender.export.onnx.graph import Graph
+from mindref.recommender.export.onnx.operators import (
     RoutingInputs,
     add_layers,
     add_routing,

@@ -12,7 +12,7 @@ from typing import Any
 from mindref.config import Config
 from mindref.models.family import family_of
 from mindref.process.memory import usable_memory
-from mindref.recommender.memory_estimate import check_training_memory, count_parameters
+from mindref.recommender.training.memory_estimate import check_training_memory, count_parameters
 from mindref.run.source import LoadedLog, Source
 from mindref.run.training_data import PreparedLog, prepare_training
 

@@ -43,8 +43,8 @@ def write(kind: str, parts: tower.UserTower, folder: Path) -> dict[str, Any]:
 
     Constants of more than LARGEST bytes are written to a second file in the same folder.
     """
-    from mindref.recommender.onnx_export.graph import IR_VERSION, OPSET
-    from mindref.recommender.onnx_export.tower import tower_graph
+    from mindref.recommender.export.onnx.graph import IR_VERSION, OPSET
+    from mindref.recommender.export.onnx.tower import tower_graph
 
     graph = tower_graph(parts)
     path = folder / FILE

@@ -19,12 +19,12 @@ from mindref.data.log import Ragged
 from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.item_filter import ItemFilter
-from mindref.recommender.item_names import unknown_items_line
+from mindref.recommender.serving.item_names import unknown_items_line
 from mindref.run.input_files import LONGEST_INPUT, open_input
 from mindref.run.tsv import unescape
 
 if TYPE_CHECKING:
-    from mindref.recommender.serving import ServedModel
+    from mindref.recommender.serving.served_model import ServedModel
 
 FORMAT = "one item id a line, or a user id, a tab and an item id in every line"
 VALUES = "item ids, a mapping of users to item ids, or one list for each request"

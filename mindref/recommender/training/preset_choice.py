@@ -14,7 +14,7 @@ from mindref.backend import Backend
 from mindref.config import Config
 from mindref.errors import BackendError, ConfigError, MindrefError, say
 from mindref.models.family import check_trainable, settings_without_effect
-from mindref.recommender.trainer import Hooks, Trainer
+from mindref.recommender.training.trainer import Hooks, Trainer
 from mindref.training.divergence import Diverged
 
 CANDIDATES = ("best", "sparse")

@@ -26,9 +26,9 @@ from mindref.recommender.held_out import (
     earlier_trainings,
     start_warnings,
 )
-from mindref.recommender.memory_estimate import check_training_memory
-from mindref.recommender.training_run import Hooks, TrainingOutcome, TrainingRun
-from mindref.recommender.warm_start import WarmStart, left_out_warnings, start_state
+from mindref.recommender.training.memory_estimate import check_training_memory
+from mindref.recommender.training.training_run import Hooks, TrainingOutcome, TrainingRun
+from mindref.recommender.training.warm_start import WarmStart, left_out_warnings, start_state
 from mindref.run import checkpoint, report
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training, sample_cases

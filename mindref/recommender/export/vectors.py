@@ -20,7 +20,6 @@ from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.serving import compute_interests
 from mindref.models.tower import to_float32
-from mindref.recommender.bulk import USERS_PER_BLOCK, count_blocks
 from mindref.recommender.export import (
     CARD,
     describe_export,
@@ -30,9 +29,10 @@ from mindref.recommender.export import (
     seal_manifest,
     servable_items,
 )
-from mindref.recommender.list_request import RequestedUsers, find_users
-from mindref.recommender.model_card import model_card
-from mindref.recommender.serving import ServedModel
+from mindref.recommender.export.model_card import model_card
+from mindref.recommender.serving.list_request import RequestedUsers, find_users
+from mindref.recommender.serving.recall import USERS_PER_BLOCK, count_blocks
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run import atomic, checkpoint, report
 from mindref.run.vector_files import FORMATS, TABLES, NpyTables, ParquetTables, check_vector_format
 from mindref.shapes import Array, Ints

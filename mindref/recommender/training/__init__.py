@@ -1,0 +1,11 @@
+"""Training into a run directory: plan, choice of the preset, start, steps, report.
+
+plan             settings, log and number of steps, also from an earlier run
+dry_run          the plan of a training: files, split, models and memory
+preset_choice    choice of a preset for a log
+memory_estimate  estimate of the largest memory of a training
+warm_start       start of a training from the parameters of an earlier run
+training_run     one training and its run directory
+trainer          training, evaluation and resuming of a recall family
+rerank_trainer   training of DIN on the candidates of a recall run
+"""
