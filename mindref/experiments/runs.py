@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from mindref.backend import load_backend
 from mindref.config import Config
@@ -24,15 +23,15 @@ from mindref.recommender.evaluate_run import parse_metric
 from mindref.recommender.training.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
-from mindref.run.metadata import is_count, is_number
+from mindref.run.metadata import Duration
 from mindref.run.source import LoadedLog, Source, fingerprint
+from mindref.run.stored_json import Count, Finite, check_json
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
 from mindref.training.loop import Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")
-MAX_TRAINING_SECONDS = 1e12
 CHOOSE_OTHER = "choose another --out, or remove the folder"
 Watch = Callable[[Config, int], AbstractContextManager[Hooks]]
 
@@ -221,6 +220,18 @@ def other_log_error(run: Path, source: Source, facts: Mapping[str, Any]) -> RunE
     return RunError(say(str(run), f"a run on {source.location}", got, CHOOSE_OTHER))
 
 
+class StoredProgress(TypedDict):
+    """The progress of a run, as it is stored."""
+
+    finished: bool
+    diverged: str
+    value: Finite | None
+    best_step: Count
+    seconds: Duration
+    timed: Count
+    curve: list[tuple[Count, Finite]]
+
+
 def read_progress(run: Path, identity: str) -> dict[str, Any] | None:
     """Return the progress of a run; None if it is missing, damaged or of another run."""
     path, title = run / PROGRESS_FILE, "the progress of a run"
@@ -230,35 +241,15 @@ def read_progress(run: Path, identity: str) -> dict[str, Any] | None:
         if progress["identity"] != identity:  # security-R2
             return None
         fields = {name: progress[name] for name in ("finished", *PROGRESS_FIELDS)}
-        return fields if valid_progress(fields) else None
+        check_json(fields, StoredProgress)
+        return fields if fields["value"] is not None or has_no_value(fields) else None
     except (OSError, RunError, *files.MALFORMED):
         return None  # the checkpoint on disk shows the progress
 
 
-def valid_progress(fields: Mapping[str, Any]) -> bool:
-    """Return whether all fields have the right types. Raises ValueError for a malformed curve.
-
-    The identity of a run tells which run a file belongs to, not whether its content is valid.
-    """
-    return (
-        isinstance(fields["finished"], bool)
-        and isinstance(fields["diverged"], str)
-        and all(is_count(fields[name]) for name in ("best_step", "timed"))
-        and is_finite(fields["seconds"])
-        and 0 <= fields["seconds"] < MAX_TRAINING_SECONDS
-        and (is_finite(fields["value"]) or has_no_value(fields))
-        and all(is_count(step) and is_finite(value) for step, value in fields["curve"])
-    )
-
-
-def is_finite(value: Any) -> bool:
-    """Return whether a value is a finite float or a count."""
-    return is_number(value) and isfinite(value)
-
-
 def has_no_value(fields: Mapping[str, Any]) -> bool:
     """Return whether a run has no value because it diverged or is not finished."""
-    return fields["value"] is None and bool(fields["diverged"] or not fields["finished"])
+    return bool(fields["diverged"] or not fields["finished"])
 
 
 class StepClock:

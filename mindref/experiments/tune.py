@@ -23,12 +23,13 @@ from mindref.experiments.arms import (
 )
 from mindref.experiments.compare import arm_trials, best_trial
 from mindref.experiments.results import FORMAT, describe_log
-from mindref.experiments.runs import EndedRun, ExperimentRuns, is_finite
+from mindref.experiments.runs import EndedRun, ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.recommender.estimator import DEFAULT_PRESET
 from mindref.recommender.training.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
+from mindref.run.stored_json import Finite, check_json
 
 
 class TunedModel(NamedTuple):
@@ -160,8 +161,8 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
     summary = report.load_report(directory, identity, "remove it")
     try:
         rows = dict(summary["metrics"]["test"]["model"])
-        numbers = [row[x] for row in rows.values() for x in ("value", "low", "high")]
-        is_valid = all(x is None or is_finite(x) for x in numbers)
+        check_json(rows, dict[str, dict[str, Finite | None]])
+        is_valid = all({"value", "low", "high"} <= row.keys() for row in rows.values())
     except files.MALFORMED:
         is_valid = False
     if not is_valid or not rows:

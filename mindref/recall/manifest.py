@@ -7,8 +7,7 @@ results or kill the process. So a file is loaded only if its sha256 is that of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +38,14 @@ class Manifest:
     mindref: str  # version that built it
     choice_reason: str | None = None  # why `auto` chose this kind
     warning: str | None = None  # why exact search replaces a plugin, or that recall is low
-    figures: Mapping[str, float] | None = None  # seconds per user and recall, if measured
-    tried_versions: Mapping[str, str] | None = None  # versions of the plugins that `auto` tried
+    figures: dict[str, float] | None = None  # seconds per user and recall, if measured
+    tried_versions: dict[str, str] | None = None  # versions of the plugins that `auto` tried
     file: str | None = None  # this field and all below: of plugins only
     file_sha256: str | None = None
     file_bytes: int | None = None
     version: str | None = None  # of the library that built it
     seed: int | None = None
-    options: Mapping[str, int] | None = None  # of `build`
+    options: dict[str, object] | None = None  # of `build`
     effort: int | None = None  # of a search for 50 items
     probed_recall: float | None = None  # fraction of the true top 50 that is found
     signature: str | None = None  # of the user who built it
@@ -54,22 +53,6 @@ class Manifest:
     def write(self, directory: Path) -> None:
         """Write the manifest atomically."""
         files.write_sealed(directory / NAME, asdict(self))
-
-
-NONE = type(None)
-FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
-    "kind": str,
-    "dim": int,
-    "count": int,
-    "choice_reason": (str, NONE),
-    "warning": (str, NONE),
-    "figures": (dict, NONE),
-    "tried_versions": (dict, NONE),
-    "file": (str, NONE),
-    "effort": (int, NONE),
-    "probed_recall": (int, float, NONE),
-}
-"""Types of the fields that are used without a comparison."""
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -83,13 +66,7 @@ def read_manifest(directory: Path) -> Manifest:
         got = repr(content["format"])
         raise RunError(say(f"{path}: format", repr(FORMAT), got, TODO))
     values = files.unsealed(path, content, WHAT, TODO)  # security-R1
-    names = [field.name for field in fields(Manifest)]
-    if sorted(values) != sorted(names):
-        differing = sorted(set(values) ^ set(names))
-        raise RunError(say(str(path), f"exactly the fields {', '.join(names)}", differing, TODO))
-    for name, kinds_of in FIELD_TYPES.items():
-        if not isinstance(values[name], kinds_of) or isinstance(values[name], bool):
-            raise RunError(say(f"{path}: {name}", "a valid value", repr(values[name]), TODO))
+    files.check_content(path, values, Manifest, TODO)
     return Manifest(**values)
 
 

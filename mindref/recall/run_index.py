@@ -157,6 +157,4 @@ def is_up_to_date(manifest: Manifest) -> bool:
     tried = manifest.tried_versions
     if tried is None:  # exact search was fast enough
         return True
-    if not isinstance(tried, dict):
-        return False
     return registry.auto_versions(manifest.kind).items() <= tried.items()

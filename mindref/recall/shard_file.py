@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeAlias
 
 from mindref.errors import ConfigError, RunError, say
 from mindref.recall.lists import FRAMES
 from mindref.run import atomic, files, lock
+from mindref.run.stored_json import Rule
 
 FORMAT = 4  # 2: device; 3: only, exclude, per_interest; 4: digest of the manifest
 SUFFIX = ".manifest.json"
@@ -29,6 +30,21 @@ TODO = {"device": "results of devices differ in bits: recall all shards with the
 """What to do if a field differs."""
 
 COPIED = 1 << 20  # bytes per read
+
+
+def is_shard_number(shard: Sequence[Any]) -> bool:
+    """Return whether a pair is (i, n) of a shard: integers, i from 1 to n."""
+    return len(shard) == 2 and all(isinstance(x, int) for x in shard) and 1 <= shard[0] <= shard[1]
+
+
+ShardNumber: TypeAlias = Annotated[list[int], Rule("i and n, i from 1 to n", is_shard_number)]
+IndexFacts: TypeAlias = Annotated[
+    dict[str, object],
+    Rule(
+        "texts and numbers",
+        lambda index: all(isinstance(x, str | int | float | None) for x in index.values()),
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class ShardManifest:
     users: int  # of the log
     backend: str
     device: str  # where the interests were computed: cpu or cuda
-    index: dict[str, Any]  # kind, and all that its results depend on
+    index: IndexFacts  # kind, and all that its results depend on
     top: int
     exclude_seen: bool
     only: str  # sha256 of the file of the option, empty without it
@@ -51,7 +67,7 @@ class ShardManifest:
     per_interest: int  # 0: no limit
     form: str  # of the lists
     block: int  # users per batch
-    shard: list[int]  # i and n
+    shard: ShardNumber
     file_sha256: str = ""  # of the shard file
     size: int = 0  # bytes of the shard file
 
@@ -72,28 +88,11 @@ def read_shard_manifest(shard_file: Path) -> ShardManifest:
         content = files.read_json(path, expected_file, AGAIN)
     except FileNotFoundError:
         raise RunError(say(str(path), expected_file, "no file", AGAIN)) from None
-    field_types = {field.name: field.type for field in fields(ShardManifest)}
-    json_types = {"int": int, "str": str, "bool": bool, "dict": dict, "list": list}
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise RunError(say(f"{path}: format", str(FORMAT), repr(content["format"]), AGAIN))
     content = files.unsealed(path, content, expected_file, AGAIN)  # recall-R37
-    if sorted(content) != sorted(field_types):
-        raise RunError(say(str(path), expected_file, "other JSON", AGAIN))
-    for name, field_type in field_types.items():
-        expected = json_types[str(field_type).partition("[")[0]]
-        if not isinstance(content[name], expected):
-            raise RunError(say(f"{path}: {name}", str(field_type), repr(content[name]), AGAIN))
-    if not all(isinstance(x, str | int | float | None) for x in content["index"].values()):
-        raise RunError(say(f"{path}: index", "texts and numbers", "other values", AGAIN))
-    manifest = ShardManifest(**content)
-    if not is_shard_number(manifest.shard):
-        raise RunError(say(f"{path}: shard", "i and n, i from 1 to n", manifest.shard, AGAIN))
-    return manifest
-
-
-def is_shard_number(shard: Sequence[Any]) -> bool:
-    """Return whether a pair is (i, n) of a shard: integers, i from 1 to n."""
-    return len(shard) == 2 and all(isinstance(x, int) for x in shard) and 1 <= shard[0] <= shard[1]
+    files.check_content(path, content, ShardManifest, AGAIN)
+    return ShardManifest(**content)
 
 
 def verify_shard(path: Path) -> ShardManifest:

@@ -99,8 +99,7 @@ def load_best(
         catalogue = Catalogue(arrays.pop("catalogue.rows"), arrays.pop("catalogue.weights"))
         return unflatten(arrays, params_type(words)), catalogue, words["step"]
     except files.MALFORMED as error:  # security-R10
-        got = f"no array {error}" if isinstance(error, KeyError) else f"{error!r}"
-        raise RunError(say(str(path), "a model of mindref", got, retrain_hint(run))) from error
+        raise files.malformed_error(path, "a model of mindref", error, retrain_hint(run)) from error
 
 
 def params_type(words: Mapping[str, Any]) -> type[Any]:
@@ -170,9 +169,7 @@ def load_state(
             TimeUsed(*words.get("time", ())),
         )
     except files.MALFORMED as error:  # security-R10
-        raise RunError(
-            say(str(path), "a state of mindref", f"{error!r}", retrain_hint(run))
-        ) from error
+        raise files.malformed_error(path, "a state of mindref", error, retrain_hint(run)) from error
     return state, validations
 
 
@@ -260,8 +257,7 @@ def explained_config(run: Path, description: str, folder: str, command: str) -> 
             todo = f"rename the complete run {hidden} to {files.real_path(run).name}"
         raise RunError(say(str(run), folder, got, todo)) from None
     except (OSError, *files.MALFORMED) as error:
-        got = f"{type(error).__name__}: {error}"
-        raise RunError(say(str(run / "config.json"), description, got, ANEW)) from error
+        raise files.malformed_error(run / "config.json", description, error, ANEW) from error
 
 
 def find_interrupted(run: Path) -> Path | None:

@@ -17,6 +17,7 @@ from typing import Any
 from mindref.errors import RunError, say
 from mindref.process import memory
 from mindref.run import atomic
+from mindref.run.stored_json import InvalidValue, check_json
 
 FEWER = "leave out user features of so many values"
 STRANGE_SIZE = "please report it: nothing that belongs there is so long"
@@ -132,6 +133,24 @@ def unreadable_error(path: Path, description: str, error: OSError) -> RunError:
     """Return the error of a file that exists and cannot be read: nothing is to be made again."""
     reason = error.strerror or str(error)  # faults-R18
     return RunError(say(str(path), f"{description} that can be read", reason, UNREADABLE))
+
+
+def check_content(path: Path, content: object, kind: object, todo: str) -> None:
+    """Raise RunError unless the content of a JSON file has this declared type (`stored_json`)."""
+    try:
+        check_json(content, kind)
+    except InvalidValue as error:
+        raise RunError(error.message(path, todo)) from None
+
+
+def malformed_error(path: Path, description: str, error: Exception, todo: str) -> RunError:
+    """Return the error of a file with values of unexpected types or ranges: one of MALFORMED."""
+    got = f"{type(error).__name__}: {error}"
+    if isinstance(error, InvalidValue):
+        got = str(error)
+    elif isinstance(error, KeyError):
+        got = f"no {error}"
+    return RunError(say(str(path), description, got, todo))
 
 
 def read_config(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias, TypedDict
 
 from mindref.errors import say
 from mindref.recommender.serving.list_request import ListOptions
+from mindref.run.stored_json import InvalidValue, Rule, check_json, number_range
 
 MAX_BODY = 1 << 20  # bytes
 MAX_HISTORIES = 256  # of one request
@@ -35,6 +36,26 @@ class RecommendRequest(NamedTuple):
     options: ListOptions = ListOptions()
 
 
+ItemId: TypeAlias = Annotated[
+    object, Rule("item ids as strings or integers", lambda x: type(x) in (str, int))
+]
+ItemIds: TypeAlias = Annotated[list[ItemId], Rule("a list of item ids")]
+ListLength: TypeAlias = Annotated[int, number_range(1, MAX_N, f"an integer from 1 to {MAX_N}")]
+MANY_HISTORIES = f"a list of 1 to {MAX_HISTORIES} histories"
+
+
+class RequestFields(TypedDict, total=False):
+    """The fields of a body. Either `history` or `histories` is required."""
+
+    history: ItemIds
+    histories: Annotated[list[ItemIds], Rule(MANY_HISTORIES)]
+    n: ListLength
+    only: ItemIds | None
+    exclude: ItemIds | None
+    per_interest: ListLength | None
+    exclude_seen: bool | None
+
+
 FIELDS = {"history", "histories", *ListOptions._fields}
 DEFAULT_N = ListOptions().n
 
@@ -47,23 +68,24 @@ def parse_request(body: bytes) -> RecommendRequest:
     for name in values:
         if name not in FIELDS:
             reject(name, f"one of the fields {', '.join(sorted(FIELDS))}", "an unknown field")
+    try:
+        check_json(values, RequestFields)
+    except InvalidValue as error:
+        reject(error.location, error.expected, json.dumps(error.value))
     if ("history" in values) == ("histories" in values):
         reject("body", "history or histories", "both" if "history" in values else "none")
     is_batch = "histories" in values
     histories = values["histories"] if is_batch else [values["history"]]
-    if not isinstance(histories, list) or not 1 <= len(histories) <= MAX_HISTORIES:
-        is_list = isinstance(histories, list)
-        got = f"{len(histories)} histories" if is_list else json.dumps(histories)
-        reject("histories", f"a list of 1 to {MAX_HISTORIES} histories", got)
-    histories = [json_ids("history", history) for history in histories]
+    if not 1 <= len(histories) <= MAX_HISTORIES:
+        reject("histories", MANY_HISTORIES, f"{len(histories)} histories")
     options = ListOptions(
-        json_count("n", values.get("n", DEFAULT_N)),
-        optional_ids("only", values.get("only")),
-        optional_ids("exclude", values.get("exclude")),
-        optional_count("per_interest", values.get("per_interest")),
-        optional_flag("exclude_seen", values.get("exclude_seen")),
+        n=values.get("n", DEFAULT_N),
+        only=ids_as_text(values.get("only")),
+        exclude=ids_as_text(values.get("exclude")),
+        per_interest=values.get("per_interest"),
+        exclude_seen=values.get("exclude_seen"),
     )
-    return RecommendRequest(histories, is_batch, options)
+    return RecommendRequest([list(map(str, ids)) for ids in histories], is_batch, options)
 
 
 def parse_json(body: bytes) -> Any:
@@ -97,38 +119,9 @@ def parse_json(body: bytes) -> Any:
         raise RequestError(400, say("body", "JSON", reason)) from None  # serving-R10
 
 
-def json_ids(name: str, value: object) -> Ids:
+def ids_as_text(ids: list[str | int] | None) -> Ids | None:
     """Return item ids as text; an integer is the text of its digits."""
-    if not isinstance(value, list):
-        reject(name, "a list of item ids", json.dumps(value))
-    for item in value:
-        if not isinstance(item, str | int) or isinstance(item, bool):
-            reject(name, "item ids as strings or integers", json.dumps(item))
-    return [str(item) for item in value]
-
-
-def optional_ids(name: str, value: object) -> Ids | None:
-    """Return item ids, None for null."""
-    return None if value is None else json_ids(name, value)
-
-
-def json_count(name: str, value: object) -> int:
-    """Return an integer from 1 to MAX_N."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_N:
-        reject(name, f"an integer from 1 to {MAX_N}", json.dumps(value))
-    return value
-
-
-def optional_count(name: str, value: object) -> int | None:
-    """Return an integer from 1 to MAX_N, None for null."""
-    return None if value is None else json_count(name, value)
-
-
-def optional_flag(name: str, value: object) -> bool | None:
-    """Return true or false, None for null."""
-    if value is not None and not isinstance(value, bool):
-        reject(name, "true or false", json.dumps(value))
-    return value
+    return None if ids is None else [str(item) for item in ids]
 
 
 def reject(name: str, expected: str, got: str) -> NoReturn:

@@ -133,7 +133,7 @@ def test_arrays_of_a_stranger_are_refused(copy):
         load(copy)
     words = {"format": 2, "run": checkpoint.run_identity(*checkpoint.load_config(copy))}
     array_files.save_arrays(copy / "model.safetensors", {"items": np.zeros(3)}, words)
-    with pytest.raises(RunError, match="expected a model of mindref, got no array"):
+    with pytest.raises(RunError, match=r"expected a model of mindref, got no 'catalogue.rows'"):
         load(copy)
 
 

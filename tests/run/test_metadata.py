@@ -18,7 +18,10 @@ FACTS = {"recall": {"run": "/run", "model": "0a"}, "log": "1b", "items": "2c"}
 )
 def test_din_facts_must_be_texts(change):
     check_din_facts(FACTS)
-    with pytest.raises(ValueError, match="recall run, log and items that are no texts"):
+    with pytest.raises(
+        ValueError,
+        match=r"(recall: (run|model)|log|items): expected (a text|the name of a file), got",
+    ):
         check_din_facts({**FACTS, **change})
 
 
@@ -39,16 +42,24 @@ RUN_FACTS = {
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("item_features", {"kind": ["a"]}, "1 values of item features, not as sizes has them"),
+        (
+            "item_features",
+            {"kind": ["a"]},
+            "item_features: expected item features as in sizes, got 1 values",
+        ),
         (
             "item_features",
             {"kind": ["a", 2]},
-            "values of the item feature 'kind' that are no texts",
+            r"item_features: kind\[1\]: expected a text, got 2",
         ),
-        ("last_time", "now", "last_time is 'now'"),
-        ("last_time", float("nan"), "last_time is nan"),
-        ("start_from", {**RUN_FACTS["start_from"], "step": -1}, "start_from is "),
-        ("start_from", {**RUN_FACTS["start_from"], "run": 1}, "start_from is "),
+        ("last_time", "now", "last_time: expected a finite number, got 'now'"),
+        ("last_time", float("nan"), "last_time: expected a finite number, got nan"),
+        (
+            "start_from",
+            {**RUN_FACTS["start_from"], "step": -1},
+            "start_from: step: expected an int",
+        ),
+        ("start_from", {**RUN_FACTS["start_from"], "run": 1}, "start_from: run: expected a text"),
     ],
 )
 def test_facts_of_a_start_have_their_types(name, value, message):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from mindref.backend import load_backend
 from mindref.data.log import Ints, Ragged
@@ -16,6 +16,7 @@ from mindref.data.protocols import NO_SPLIT
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, say
+from mindref.evaluation import metrics
 from mindref.models import features
 from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
@@ -30,8 +31,14 @@ from mindref.recommender.training.training_run import TrainingRun
 from mindref.run import array_files, checkpoint, files, report, validate
 from mindref.run.array_files import MODEL
 from mindref.run.files import real_path
-from mindref.run.metadata import is_count, is_number
 from mindref.run.source import LoadedLog
+from mindref.run.stored_json import (
+    LONGEST_INTEGER,
+    Count,
+    InvalidValue,
+    check_json,
+    number_range,
+)
 from mindref.run.training_data import PreparedLog, prepare_training
 from mindref.shapes import Array
 from mindref.training.batch_loader import make_loader
@@ -227,18 +234,34 @@ def load_rerank_report(run: Path) -> dict[str, Any]:
         check_rerank_report(words)
         return {"run": str(run), **words}
     except (OSError, *files.MALFORMED) as error:
-        got = "none: it was stopped" if not path.exists() else f"{type(error).__name__}: {error}"
-        raise RunError(say(str(path), "the report of a DIN run", got, todo)) from error
+        description = "the report of a DIN run"
+        if not path.exists():
+            got = "none: it was stopped"
+            raise RunError(say(str(path), description, got, todo)) from error
+        raise files.malformed_error(path, description, error, todo) from error
+
+
+class SectionReport(TypedDict):
+    """The metrics of two orders of some cases, and their gain."""
+
+    cases: Annotated[int, number_range(1, LONGEST_INTEGER, "an integer of at least 1")]
+    before: dict[str, metrics.Estimate]
+    after: dict[str, metrics.Estimate]
+    gain: dict[str, metrics.Estimate]
+
+
+class RerankReport(TypedDict):
+    """The fields of the report of a DIN run that `RerankTrainer.evaluate` adds."""
+
+    candidates: Count
+    all: SectionReport | None
+    within: SectionReport | None
 
 
 def check_rerank_report(words: Mapping[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError unless `RerankTrainer.evaluate` made this report."""
-    numbers = [words["candidates"]]
-    for rows in () if words["all"] is None else (words["all"], words["within"]):
-        if not is_count(rows["cases"]) or rows["cases"] < 1:
-            raise ValueError("no cases")
-        for metric in rows["before"]:
-            estimates = [rows[order][metric] for order in ("before", "after", "gain")]
-            numbers += [x[name] for x in estimates for name in ("value", "low", "high")]
-    if not all(is_number(x) for x in numbers):
-        raise ValueError("texts where numbers should be")
+    """Raise ValueError unless `RerankTrainer.evaluate` made this report."""
+    check_json(words, RerankReport, partial=True)
+    for section in ("all", "within"):
+        rows = words[section]
+        if rows and not rows["before"].keys() == rows["after"].keys() == rows["gain"].keys():
+            raise InvalidValue(section, "the same metrics before and after", rows)
