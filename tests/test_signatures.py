@@ -48,9 +48,9 @@ def differs_from_code(line):
 
 
 @pytest.mark.rules("notation-R6")
-@pytest.mark.parametrize("line", LINES)
-def test_a_signature_on_a_page_is_that_of_the_code(line):
-    assert not differs_from_code(line)
+def test_a_signature_on_a_page_is_that_of_the_code():
+    assert len(LINES) > 40
+    assert [line for line in LINES if differs_from_code(line)] == []
 
 
 @pytest.mark.parametrize(
