@@ -1,16 +1,21 @@
-"""Hypothesis profiles, the real data sets, and the choice of tests by rule."""
+"""Hypothesis profiles, fixtures of all folders, and the choice of tests.
+
+A test that this run cannot or need not run is deselected, and the last lines of the run say why.
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,7 +56,6 @@ settings.register_profile("fuzz", settings.get_profile("long"), max_examples=300
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose tests."""
     parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
-    parser.addoption("--third", metavar="WORD", help="a third of the tests, chosen by this word")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
     parser.addoption(
@@ -73,6 +77,16 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(chosen[0] if chosen else "default")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--rule`, import only the test files that cite the rule, and their conftest files."""
+    rule = config.getoption("--rule")
+    if rule is None:
+        return None
+    citation = re.compile(rf'mark\.rules\([^)]*"{re.escape(rule)}"')
+    files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
+    return not any(citation.search(file.read_text(encoding="utf-8")) for file in files) or None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Run each file in one process where all files run: its tests share what they compile."""
@@ -83,22 +97,70 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LoadFileScheduling(config, log) if by_file else None
 
 
+DATA = Path(os.environ.get("MINDREF_DATA", REPOSITORY.parent / "shared" / "data"))
+"""The folder of real data sets, which are not part of the repository."""
+BUILT_SITE = REPOSITORY / ".site" / "built"
+REQUIRE_BROWSERS = bool(os.environ.get("MINDREF_REQUIRE_BROWSERS"))
+"""Whether a missing browser is an error, as in `.ci/run`."""
+PROGRAMS = {"browser": ("chromium", "google-chrome"), "firefox": ("firefox-esr", "firefox")}
+"""Fixture -> names of the program that the fixture starts."""
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+"""Reason -> number of tests that are deselected for this reason."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that the options do not choose."""
-    rule, word = config.getoption("--rule"), config.getoption("--third")
+    """Deselect the tests that the options do not choose, and those that cannot run here."""
+    rule = config.getoption("--rule")
     if rule:
-        items[:] = [item for item in items if rule in labels(item)]
-    if not config.getoption("--all"):
-        deselect(config, items, {id(item) for item in slow_items(items)})
-    if word:
-        others = [item for item in items if crc32(f"{word} {item.nodeid}".encode()) % 3]
-        deselect(config, items, {id(item) for item in others})
+        deselect(config, items, {id(x): f"no {rule}" for x in items if rule not in labels(x)})
+    left_out = {id(item): "slow (--all)" for item in slow_items(items)}
+    if config.getoption("--all"):
+        left_out = {}
+    for item in items:
+        for reason in reasons_to_leave_out(item):
+            left_out.setdefault(id(item), reason)
+    counts = config.stash.setdefault(LEFT_OUT, Counter())
+    counts.update(left_out.values())
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = dict(counts)
+    deselect(config, items, left_out)
 
 
-def deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[int]) -> None:
+def deselect(config: pytest.Config, items: list[pytest.Item], left_out: dict[int, str]) -> None:
     """Remove the items with these ids."""
     config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
     items[:] = [item for item in items if id(item) not in left_out]
+
+
+def reasons_to_leave_out(item: pytest.Item) -> Iterator[str]:
+    """Yield an option, package, program or folder that a test needs and this run lacks."""
+    for option in ("kill", "damage"):
+        if item.get_closest_marker(option) and not item.config.getoption(f"--{option}"):
+            yield f"take minutes (--{option})"
+    for mark in item.iter_markers("needs"):
+        for package in mark.args:
+            if find_spec(package) is None:
+                yield f"need the package {package}"
+    fixtures = getattr(item, "fixturenames", ())
+    if "real_data" in fixtures and not DATA.is_dir():
+        yield f"need real data sets in {DATA} (MINDREF_DATA)"
+    if "site" in fixtures and not BUILT_SITE.is_dir():
+        yield "need the built site (.ci/run docs)"
+    for name, programs in PROGRAMS.items():
+        if name in fixtures and not any(map(shutil.which, programs)) and not REQUIRE_BROWSERS:
+            yield f"need {programs[0]} (apt-get install {programs[0]})"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Store what a process of pytest-xdist left out: each process collects the same tests."""
+    node.config.stash[LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the reasons for which tests are left out."""
+    for reason, count in config.stash.get(LEFT_OUT, Counter()).most_common():
+        terminalreporter.write_line(f"left out: {count} {reason}")
 
 
 def slow_items(items: list[pytest.Item]) -> Iterator[pytest.Item]:
@@ -147,11 +209,8 @@ def labels(item: pytest.Item) -> set[str]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real data sets, which are not part of the repository."""
-    folder = Path(os.environ.get("MINDREF_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data sets at {folder}; set MINDREF_DATA to their folder")
-    return folder
+    """The folder of real data sets; without it, a test that uses the fixture is deselected."""
+    return DATA
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ import pytest
 
 @pytest.fixture(scope="session")
 def browser():
-    """A headless Chromium of the system, driven by playwright; skipped with a reason without it."""
+    """A headless Chromium of the system, driven by playwright. conftest.py deselects without it."""
     sync = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
+    assert chromium, "no chromium on this machine: apt-get install chromium"
     with sync.sync_playwright() as started:
         chromium_browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield chromium_browser

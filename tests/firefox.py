@@ -18,12 +18,11 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def firefox(tmp_path_factory):
-    """A headless Firefox; skipped with a reason without it."""
+    """A headless Firefox; conftest.py deselects without it."""
     reason = "pip install marionette-driver"
     marionette = pytest.importorskip("marionette_driver.marionette", reason=reason)
     program = shutil.which("firefox-esr") or shutil.which("firefox")
-    if program is None:
-        pytest.skip("no Firefox on this machine: apt-get install firefox-esr")
+    assert program, "no Firefox on this machine: apt-get install firefox-esr"
     log = str(tmp_path_factory.mktemp("firefox") / "gecko.log")
     with warnings.catch_warnings():
         # the driver does not close the sockets with which it waits for Firefox

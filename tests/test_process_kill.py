@@ -77,12 +77,11 @@ def long(tmp_path_factory):
     return Training(tmp_path_factory.mktemp("long") / "run", LONG).finish()
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("moment", range(MOMENTS))
-def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, moment, request):
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, moment, whole):
     """One moment is drawn in each twentieth of a training's life, from its first import on."""
-    if not request.config.getoption("--kill"):
-        pytest.skip("takes minutes; run with --kill")
-    expected, seconds = request.getfixturevalue("whole")
+    expected, seconds = whole
     rng = random.Random(moment)
     training = Training(tmp_path / "run", SETTINGS)
     training.kill_after((moment + rng.random()) / MOMENTS * seconds)

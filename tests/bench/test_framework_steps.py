@@ -36,21 +36,23 @@ TOLERANCE = 2e-2
 """Allowed difference of parameters after a few steps, in learning rates. SparseAdam of PyTorch adds
 epsilon at another place, which matters in rows with tiny gradients."""
 
-steps = pytest.mark.parametrize("step", FRAMEWORK_STEPS)
+NEEDS = {step: pytest.mark.needs(package) for step, package in FRAMEWORK_STEPS.items()}
+steps = pytest.mark.parametrize("step", [pytest.param(x, marks=NEEDS[x]) for x in FRAMEWORK_STEPS])
 # JAX compiles a program for each shape
 CASES = [
-    *((TORCH_STEP, shape) for shape in SHAPES),
-    *((JAX_STEP, shape) for shape in ("power", "small", *MODELS[1:])),
+    *(pytest.param(TORCH_STEP, shape, marks=NEEDS[TORCH_STEP]) for shape in SHAPES),
+    *(
+        pytest.param(JAX_STEP, shape, marks=NEEDS[JAX_STEP])
+        for shape in ("power", "small", *MODELS[1:])
+    ),
 ]
 TRAINED = [
-    *((TORCH_STEP, shape) for shape in ("middle", "power", *MODELS[1:])),
-    *((JAX_STEP, shape) for shape in ("best", "sparse")),
+    *(
+        pytest.param(TORCH_STEP, shape, marks=NEEDS[TORCH_STEP])
+        for shape in ("middle", "power", *MODELS[1:])
+    ),
+    *(pytest.param(JAX_STEP, shape, marks=NEEDS[JAX_STEP]) for shape in ("best", "sparse")),
 ]
-
-
-def framework_contender(step, world):
-    pytest.importorskip(FRAMEWORK_STEPS[step])
-    return contenders.make_contender(step, world)
 
 
 class EmptyHistories(Workload):
@@ -113,7 +115,7 @@ def test_loss_and_gradients_equal_the_reference(step, shape):
     world = EmptyHistories(dataclasses.replace(SHAPES[shape], dtype="float64"))
     tolerance = same_math("float64")
     loss, expected = reference_gradients(world, 0)
-    got_loss, gradients = framework_gradients(step, framework_contender(step, world), 0)
+    got_loss, gradients = framework_gradients(step, contenders.make_contender(step, world), 0)
     assert abs(got_loss - loss) <= tolerance * abs(loss)
     assert set(gradients) == {name for name, x in expected.items() if x.size}
     for name, gradient in gradients.items():
@@ -125,7 +127,10 @@ def test_loss_and_gradients_equal_the_reference(step, shape):
 @pytest.mark.parametrize(("step", "shape"), TRAINED)
 def test_losses_and_parameters_of_three_steps_equal_the_reference(step, shape):
     world = Workload(SHAPES[shape])
-    created, reference = framework_contender(step, world), contenders.make_contender("numpy", world)
+    created, reference = (
+        contenders.make_contender(step, world),
+        contenders.make_contender("numpy", world),
+    )
     start = flatten(world.params())
     for number in range(3):
         loss = float(created.step(number % NUM_BATCHES))
@@ -144,7 +149,7 @@ def test_losses_and_parameters_of_three_steps_equal_the_reference(step, shape):
 @steps
 def test_item_rows_outside_the_batch_are_unchanged(step):
     world = Workload(dataclasses.replace(MIDDLE, catalogue=3000, negatives=10))
-    created, before = framework_contender(step, world), world.params().items
+    created, before = contenders.make_contender(step, world), world.params().items
     created.step(0)
     (items, mask, *_), target, negatives, *_ = world.batches[0]
     moved = np.flatnonzero((created.params.items != before).any(axis=1))
@@ -157,7 +162,7 @@ def test_item_rows_outside_the_batch_are_unchanged(step):
 def test_interests_and_top_n_lists_equal_the_reference(step, model):
     world = EmptyHistories(SHAPES.get(model, MIDDLE))
     created, reference = (
-        framework_contender(step, world), contenders.make_contender("numpy", world)
+        contenders.make_contender(step, world), contenders.make_contender("numpy", world)
     )  # fmt: skip
     users = created.interests(world.histories)
     vectors, active = (np.asarray(x) for x in users)

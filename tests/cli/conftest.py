@@ -96,3 +96,14 @@ def trained_run(shop, tmp_path_factory):
 @pytest.fixture
 def run(trained_run, tmp_path):
     return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+@pytest.fixture(autouse=True)
+def hangup_has_its_default():
+    """SIGHUP ends a command although `nohup` started the tests; `nohup` ignores the signal."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -138,15 +138,14 @@ def test_sizes_of_a_recipe_are_those_of_its_settings(model, sizes, cli):
             "--model youtube_dnn --scaling K",
             "--scaling: expected sizes that --model youtube_dnn uses",
         ),
-        (
+        pytest.param(
             "--model youtube_dnn --backends torch",
             "--backends torch: --model: expected a model that this backend computes, got youtube",
+            marks=pytest.mark.needs("mindref_torch"),
         ),
     ],
 )
 def test_options_that_a_recipe_does_not_use_are_errors(arguments, says, cli, monkeypatch):
-    if "torch" in arguments:
-        pytest.importorskip("mindref_torch")
     monkeypatch.setattr("mindref.bench.run.WorkerPool", None)
     result = call_recipe(cli, *arguments.split())
     assert (result.code, result.out) == (2, "")

@@ -95,14 +95,13 @@ def test_a_clock_set_back_does_not_change_a_training(cli, tmp_path, shop, monkey
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.kill  # compiles for a minute, as nothing can be kept
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="another user is made by setpriv")
 @pytest.mark.parametrize(
     "changes", [{}, {"MINDREF_NUMBA_CACHE": "0"}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=str
 )
-def test_a_user_without_home_and_name_can_train(open_folder, changes, request):
+def test_a_user_without_home_and_name_can_train(open_folder, changes):
     """The package is read-only, and the user has no home and no passwd entry."""
-    if not request.config.getoption("--kill"):
-        pytest.skip("compiles for a minute, as nothing can be kept; run with --kill")
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "mindref", open_folder / "mindref", ignore=ignore)
     for path in (open_folder / "mindref", *(open_folder / "mindref").rglob("*")):

@@ -85,8 +85,8 @@ def test_the_page_states_the_command():
     assert f"`mindref {COMMAND.format(module='mytorch')} routing`" in spec_pages.text("backend")
 
 
+@pytest.mark.needs("torch")
 def test_the_walk_through_fails_and_conforms_as_quoted(tmp_path):
-    pytest.importorskip("torch")
     for text, expected, report in (
         (block("first-try"), 1, "first-report"),
         (corrected(), 0, "second-report"),

@@ -44,11 +44,10 @@ def test_a_sample_of_files_that_may_hang_or_take_memory(tmp_path):
     assert lines(summary["wrong"]) == ""
 
 
+@pytest.mark.damage
 @pytest.mark.parametrize("kind", ["usual", "hazards"])
 @pytest.mark.parametrize("name", MAKE)
-def test_every_damaged_file_is_same_or_named(name, kind, tmp_path, request):
-    if not request.config.getoption("--damage"):
-        pytest.skip("takes minutes; run with --damage")
+def test_every_damaged_file_is_same_or_named(name, kind, tmp_path):
     summary = sweep_in_child(name, tmp_path, OFFSETS, kind, 1)
     print(f"{name}, {kind}: {summary['right']} right")
     assert summary["right"] > 20

@@ -4,7 +4,7 @@ import pytest
 
 from mindref.data.readers import read_log
 
-pytestmark = [pytest.mark.realdata, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 FOURSQUARE = {
     "user": "UserId",

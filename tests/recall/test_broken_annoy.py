@@ -23,6 +23,11 @@ BUILDS = {
     "segfault": "os.kill(os.getpid(), 11)",
 }
 QUICK = {("one neighbour", True), ("abort", True)}
+CASES = [
+    pytest.param(build, there, marks=() if (build, there) in QUICK else pytest.mark.damage)
+    for there in (True, False)
+    for build in BUILDS
+]
 MODULE = """
 import os
 class AnnoyIndex:
@@ -63,12 +68,10 @@ def exactly(run):
 
 
 @pytest.mark.rules("recall-R24")
-@pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("there", [True, False], ids=["an index is there", "none is there"])
-def test_a_broken_build_is_detected_at_first_use(finished, tmp_path, build, there, request):
+@pytest.mark.parametrize(("build", "there"), CASES)
+def test_a_broken_build_is_detected_at_first_use(finished, tmp_path, build, there):
+    """With an index of another machine, or with none."""
     run = Path(shutil.copytree(finished, tmp_path / "run"))
-    if (build, there) not in QUICK and not request.config.getoption("--damage"):
-        pytest.skip("takes a while; run with --damage")
     if not there:
         shutil.rmtree(run / "index")
     before = {x.name: x.read_bytes() for x in run.glob("index/*")}

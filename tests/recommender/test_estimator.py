@@ -108,13 +108,16 @@ def test_a_failed_fit_with_a_start_changes_no_parameter():
     assert model.config == Config.of("mind", {"steps": 2})
 
 
+@pytest.mark.needs("sklearn")
 def test_scikit_learn_clones_the_estimator():
-    base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
+    from sklearn import base
+    from sklearn.model_selection import ParameterGrid
+
     model = MIND("best", hidden=[8], window=3)
     copy = base.clone(model)
     assert copy.get_params() == model.get_params()
     assert copy.config == model.config
     assert copy is not model
-    grid = pytest.importorskip("sklearn.model_selection").ParameterGrid({"window": [2, 4]})
+    grid = ParameterGrid({"window": [2, 4]})
     windows = [base.clone(model).set_params(**params).config.window for params in grid]
     assert windows == [2, 4]

@@ -274,7 +274,6 @@ def test_the_program_of_the_guide_returns_the_lists_of_recall(preset, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.realdata
 def test_the_program_returns_the_lists_of_real_users(real_data, tmp_path, monkeypatch):
     model = mindref.MIND(steps=100, evaluate_every=100)
     model.fit(real_data / "ml-1m", run=tmp_path / "run")

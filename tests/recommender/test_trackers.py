@@ -178,8 +178,8 @@ def test_another_package_installs_its_own_tracker(monkeypatch):
     assert install_hint("x") == "install what the package other needs for it"
 
 
+@pytest.mark.needs("tensorboardX")
 def test_tensorboard_writes_scalars(tmp_path):
-    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
     from tensorboardX.proto.event_pb2 import Event
 
     assert tracked("tensorboard", tmp_path / "run") == []
@@ -195,8 +195,10 @@ def test_tensorboard_writes_scalars(tmp_path):
     assert (7, "test/ndcg_50") in scalars
 
 
+@pytest.mark.needs("mlflow")
 def test_mlflow_records_a_run(tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    import mlflow
+
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "records").as_uri())
     assert tracked("mlflow", tmp_path / "run") == []
@@ -206,8 +208,10 @@ def test_mlflow_records_a_run(tmp_path, monkeypatch):
     assert {"validation/hit_rate_10", "test/hit_rate_10"} <= set(record.data.metrics)
 
 
+@pytest.mark.needs("wandb")
 def test_wandb_writes_an_offline_run(tmp_path, monkeypatch):
-    wandb = pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
+    import wandb
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert tracked("wandb", tmp_path / "run") == []
     wandb.teardown()  # as at the end of a process: waits until wandb's service has written the file

@@ -17,7 +17,5 @@ browser = browser_module.browser
 
 @pytest.fixture(scope="session")
 def site() -> Path:
-    """Return the folder of the built site."""
-    if not BUILT.is_dir():
-        pytest.skip("no built site: run `.ci/run docs`")
+    """Return the folder of the built site; without it, conftest.py deselects the test."""
     return BUILT

@@ -47,8 +47,8 @@ def test_the_programs_on_callbacks_and_logging(folder):
     assert "INFO step 200 of 200" in logged.stdout, logged.stderr
 
 
+@pytest.mark.needs("optuna")
 def test_optuna_prunes_trials_by_a_callback(folder):
-    pytest.importorskip("optuna", reason="Optuna is not installed")
     study, parameters = programs("tuning.md")
     done = run_python("-c", study, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -110,9 +110,8 @@ def shop(tmp_path):
         os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
 
 
+@pytest.mark.needs("mkdocs", "starlette")
 def test_the_page_from_a_dataframe_to_a_web_service(shop):
-    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
-    pytest.importorskip("starlette", reason="the extra `serve` is not installed")
     from executed import page_markdown
 
     text = page_markdown(GUIDE / "web_service.md", shop, True)

@@ -9,9 +9,7 @@ import pytest
 
 from tests.site.conftest import HOOKS, REPOSITORY
 
-pytest.importorskip("mkdocs")
-pytest.importorskip("nbconvert")
-pytest.importorskip("latex2mathml")
+pytestmark = pytest.mark.needs("mkdocs", "nbconvert", "latex2mathml")
 
 CONFIG = """
 INHERIT: mkdocs.yml

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,7 +169,6 @@ def test_a_tower_that_looks_up_padding_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.realdata
 def test_a_thousand_real_users_have_the_interests_of_the_reference(
     movielens_model: ServedModel, tmp_path: Path
 ) -> None:
@@ -184,12 +182,9 @@ def test_a_thousand_real_users_have_the_interests_of_the_reference(
 
 
 @pytest.fixture(scope="module")
-def movielens_model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+def movielens_model(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
     """A model trained on MovieLens-1M, with features of items and users."""
-    default_folder = Path(__file__).parents[4] / "shared" / "data"
-    log = Path(os.environ.get("MINDREF_DATA", default_folder)) / "ml-1m"
-    if not log.is_dir():
-        pytest.skip(f"no real data set at {log}; set MINDREF_DATA to the folder of the data sets")
+    log = real_data / "ml-1m"
     features = {"item_features": ["genres"], "user_features": ["gender", "age", "occupation"]}
     folder = tmp_path_factory.mktemp("movielens") / "run"
     mindref.MIND(steps=100, evaluate_every=100, **features).fit(log, run=folder)
