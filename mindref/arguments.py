@@ -33,7 +33,17 @@ LogPath: TypeAlias = str | Path
 
 LONGEST_NAME = 255  # bytes of a part of a path
 LONGEST_PATH = 4095  # bytes
-UNCHECKED = ("Any", "ArrayLike", "Columns", "FeatureNames", "Executor", "MIND", "Index")
+UNCHECKED = (
+    "Any",
+    "ArrayLike",
+    "Columns",
+    "FeatureNames",
+    "Executor",
+    "MIND",
+    "Index",
+    "Origin",
+    "ListRequest",
+)
 """Annotations of arguments that the functions check themselves."""
 
 

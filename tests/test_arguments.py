@@ -30,8 +30,7 @@ from mindref.recommender.estimator import Estimator
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.export.vectors import export_vectors
-from mindref.recommender.serving.recall import recall_lists
-from mindref.recommender.sharding import recall_all
+from tests.list_requests import recalled, write_lists
 from tests.runs import SMALL
 
 SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
@@ -131,14 +130,14 @@ def calls(trained, tmp_path, monkeypatch):
             "exclude_seen": None, "list_lengths": (10,), "max_cases": 5,
             "predictions": tmp_path / "lists.tsv", "backend": None, "device": "cpu",
         }),
-        "recall_lists": (recall_lists, {
-            "run": run, "users": None, "history": history, "data": None, "n": 3, "kind": "exact",
+        "recall_lists": (recalled, {
+            "run": run, "users": None, "history": history, "data": None, "n": 3, "index": "exact",
             "only": None, "exclude": None, "per_interest": None, "exclude_seen": None,
             "backend": None, "device": "cpu", "reranker": None,
         }),
-        "recall_all": (recall_all, {
+        "recall_all": (write_lists, {
             "run": run, "output": tmp_path / "all.tsv", "form": "tsv", "shard": None, "count": None,
-            "data": None, "n": 3, "kind": "exact", "exclude_seen": None, "only": None,
+            "data": None, "n": 3, "index": "exact", "exclude_seen": None, "only": None,
             "exclude": None, "per_interest": None, "backend": None, "device": "cpu", "block": 20,
             "executor": None,
         }),

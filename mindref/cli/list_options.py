@@ -8,7 +8,6 @@ from mindref.cli.settings import FILE
 
 index_option = click.option(
     "--index",
-    "kind",
     metavar="KIND",
     default="auto",
     show_default=True,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import click
 
@@ -15,6 +16,20 @@ from mindref.cli.streams import print_stderr, warn_unfinished
 from mindref.errors import ConfigError, say
 
 FORMATS = ("table", "tsv", "jsonl")
+
+
+class ListOptions(TypedDict):
+    """Options of the command that are fields of a ListRequest."""
+
+    n: int
+    index: str
+    exclude_seen: bool | None
+    only: Path | None
+    exclude: Path | None
+    per_interest: int | None
+    data: Path | None
+    backend: str | None
+    device: str
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
@@ -72,7 +87,7 @@ def recall_command(
     merge: bool,
     threads: int | None,
     as_json: bool,
-    **query: Any,
+    **options: Unpack[ListOptions],
 ) -> None:
     """Print the top-n items of RUN for one user or history, with titles and interests.
 
@@ -95,60 +110,70 @@ def recall_command(
         return
     if len(run) != 1:
         raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
-    settings.set_threads(threads, query["backend"] or run_settings.run_backend(run[0]))
+    settings.set_threads(threads, options["backend"] or run_settings.run_backend(run[0]))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
-    items = parse_item_ids("--history", history) if history is not None else None
-    number = parse_shard(shard, all_users, output)
-    check_list_file(run[0], output, number is not None, query)
+    items = None if history is None else parse_item_ids("--history", history)
+    number = parse_shard(shard, output if all_users else None)
+    check_list_file(run[0], output, number, options)
     form = settings.output_format(form, "tsv" if all_users else "table", as_json)
     warn_unfinished(run[0])
+    if number is not None and reranker is not None:
+        todo = "rerank all users in one process"
+        raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
+    from mindref.recommender.serving.list_request import ListRequest
+
+    request = ListRequest(
+        users=None if user is None else [user],
+        histories=None if items is None else [items],
+        n=options["n"],
+        only=options["only"],
+        exclude=options["exclude"],
+        per_interest=options["per_interest"],
+        exclude_seen=options["exclude_seen"],
+        index=options["index"],
+        data=options["data"],
+        backend=options["backend"],
+        device=options["device"],
+        reranker=reranker,
+    )
     if number is not None and output is not None:
-        if reranker is not None:
-            todo = "rerank all users in one process"
-            raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
         from mindref.recommender.sharding import recall_all
 
-        for line in recall_all(run[0], output, form=form, shard=number, **query):
-            print_stderr(line)
+        print_as_messages(recall_all(run[0], output, request, form=form, shard=number))
+        return
+    from mindref.recall.lists import save_lists, write_lists
+    from mindref.recommender.serving.recall import recall_lists
+
+    lists = recall_lists(run[0], request)
+    print_as_messages(lists.warnings)
+    if output is None:
+        write_lists(sys.stdout, lists, lists.index, form)
     else:
-        from mindref.recommender.serving.item_lists import read_list_files
-
-        only, exclude = read_list_files(query["only"], query["exclude"])
-        users = [user] if user is not None else None
-        query |= {"users": users, "history": items, "only": only, "exclude": exclude}
-        query["reranker"] = reranker
-        print_lists(run[0], output, form, query)
+        print_as_messages(save_lists(output, lists, lists.index, form))
 
 
-def check_list_file(run: Path, output: Path | None, is_shard: bool, query: dict[str, Any]) -> None:
+def print_as_messages(lines: Iterable[str]) -> None:
+    """Print lines on standard error."""
+    for line in lines:
+        print_stderr(line)
+
+
+def check_list_file(
+    run: Path, output: Path | None, shard: tuple[int, int] | None, options: ListOptions
+) -> None:
     """Raise ConfigError unless the output, and the manifest of a shard, may be written."""
     inputs = {
-        "the log of --data": query["data"],
-        "the file of --only": query["only"],
-        "the file of --exclude": query["exclude"],
+        "the log of --data": options["data"],
+        "the file of --only": options["only"],
+        "the file of --exclude": options["exclude"],
     }
     settings.check_output_file("--output", output, inputs, [run])
-    if is_shard and output is not None:
+    if shard is not None and output is not None:
         from mindref.recall.shard_file import manifest_path
 
         settings.check_output_file("--output", manifest_path(output), inputs, [run])
-
-
-def print_lists(run: Path, output: Path | None, form: str, query: dict[str, Any]) -> None:
-    """Print the lists or write them to a file."""
-    from mindref.recall import lists
-    from mindref.recommender.serving.recall import recall_lists
-
-    answers = recall_lists(run, **query)
-    for line in answers.warnings:
-        print_stderr(line)
-    if output is not None:
-        for line in lists.save_lists(output, answers, answers.index, form):
-            print_stderr(line)
-    else:
-        lists.write_lists(sys.stdout, answers, answers.index, form)
 
 
 def write_merged_lists(paths: tuple[Path, ...], output: Path | None) -> None:
@@ -161,11 +186,14 @@ def write_merged_lists(paths: tuple[Path, ...], output: Path | None) -> None:
     shard_file.merge_shards(paths, output)
 
 
-def parse_shard(text: str | None, all_users: bool, output: Path | None) -> tuple[int, int] | None:
-    """Return I and N of a shard. Raises ConfigError for an invalid text."""
+def parse_shard(text: str | None, output: Path | None) -> tuple[int, int] | None:
+    """Return I and N of a shard. Raises ConfigError for an invalid text.
+
+    output: the file of the lists of all users, None for other lists or without a file.
+    """
     if text is None:
         return None
-    if not all_users or output is None:
+    if output is None:
         todo = "the file of a shard is merged later"
         expected = "--all-users and --output with it"
         raise ConfigError(say("--shard", expected, "not both", todo))

@@ -33,7 +33,7 @@ def serve_command(
     run: Path,
     host: str,
     port: int,
-    kind: str,
+    index: str,
     backend: str | None,
     device: str,
     threads: int | None,
@@ -54,7 +54,7 @@ def serve_command(
 
     with (
         load_service(
-            run, host=host, port=port, kind=kind, log=print_stderr, backend=backend, device=device
+            run, host=host, port=port, kind=index, log=print_stderr, backend=backend, device=device
         ) as loaded,
         signals.stop_on_signals() as stop,
     ):

@@ -49,10 +49,10 @@ def similar_command(
     inputs = {"the file of --only": only, "the file of --exclude": exclude}
     settings.check_output_file("--output", output, inputs, [run])
     from mindref.recall import lists
-    from mindref.recommender.serving.item_lists import read_list_files
+    from mindref.recommender.serving.list_request import ListRequest
     from mindref.recommender.serving.similar import similar_of_run
 
-    answer, lines = similar_of_run(run, item, n, *read_list_files(only, exclude))
+    answer, lines = similar_of_run(run, item, ListRequest(n=n, only=only, exclude=exclude))
     for line in lines:
         print_stderr(line)
     if output is None:

@@ -13,8 +13,7 @@ from __future__ import annotations
 from mindref.recall.build import build_index, open_index
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import Index, Neighbours, Plugin, SearchStructure, nearest_items
-from mindref.recall.merge import merge_lists
-from mindref.recall.retrieval import retrieve_top_n
+from mindref.recall.retrieval import merge_lists, retrieve_top_n
 
 __all__ = [
     "ExactIndex",

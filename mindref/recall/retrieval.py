@@ -1,24 +1,88 @@
-"""Top-n retrieval with any index: search per interest, merge, search exactly where too few remain.
+"""Top-n lists of interests with any index: search per interest, merge, filters.
 
-Spec: specs/recall.md, recall-R18 to R21, R43.
+Spec: specs/recall.md, recall-R18 to R21, R42 to R46. Where too few items of an index remain, the
+search is exact.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.recall.checks import check_search_inputs
-from mindref.recall.exact import ExactIndex, search_top_n, unite_lists
+from mindref.recall.exact import ExactIndex, rescore_candidates, search_top_n, unite_lists
 from mindref.recall.index import Index
-from mindref.recall.merge import merge_lists
-from mindref.recall.top_n import TopN, empty_top_n, write_cases
+from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
 from mindref.shapes import Array, Bools, Ints
 
 MIN_SHARE = 1 / 8  # of the items; if fewer items are allowed, exact search among them is fast
 MARGIN = 2  # requested items per needed item, because the allowed items of a list vary
+NUMBERS = 1 << 22  # ids or scores of lists in memory at once, 32 MB
+GROWTH = 4  # of the length of lists in which more items of other interests are sought
+
+
+class ItemFilter(NamedTuple):
+    """The items that may appear in the lists of C cases. None: no restriction."""
+
+    is_allowed: Bools | None = None  # (N,) in the lists of all cases
+    only: Ragged | None = None  # C rows: the allow list of each case
+    has_only: Bools | None = None  # (C,) whether a case has an allow list; set with `only`
+    exclude: Ragged | None = None  # C rows: items that must not appear
+    per_interest: int | None = None  # most items of a list with the same best interest
+
+    def take(self, cases: Ints) -> ItemFilter:
+        """Return the filter of some cases, in their order."""
+        return self._replace(
+            only=None if self.only is None else self.only.take(cases),
+            has_only=None if self.has_only is None else self.has_only[cases],
+            exclude=None if self.exclude is None else self.exclude.take(cases),
+        )
+
+    def mask_scores(self, scores: Array, start: int) -> Array:
+        """Return scores (R, N) of the cases from `start`, -inf for items that are not allowed."""
+        if self.is_allowed is not None:
+            scores = np.where(self.is_allowed, scores, -np.inf)
+        if self.only is None or self.has_only is None:
+            return scores
+        rows = row_range(self.only, start, start + len(scores))
+        is_listed = np.zeros(scores.shape, np.bool_)
+        is_listed[np.repeat(np.arange(len(rows)), rows.lengths), rows.values] = True
+        is_listed[~self.has_only[start : start + len(scores)]] = True
+        return np.where(is_listed, scores, -np.inf)
+
+
+EVERY_ITEM = ItemFilter()
+
+
+def retrieve_filtered(
+    index: Index,
+    interests: Array,
+    active: Bools,
+    *,
+    n: int,
+    item_filter: ItemFilter = EVERY_ITEM,
+    score: str = "max",
+) -> TopN:
+    """Return the top n items of each case that the filter allows.
+
+    Arguments as `retrieve_top_n`. Errors as `search_top_n`.
+    """
+    if item_filter.per_interest is not None:
+        return retrieve_limited(index, interests, active, n, item_filter, score)
+    if item_filter.only is not None:
+        return retrieve_listed(index, interests, active, n, item_filter, score)
+    return retrieve_top_n(
+        index,
+        interests,
+        active,
+        n=n,
+        exclude=item_filter.exclude,
+        is_allowed=item_filter.is_allowed,
+        score=score,
+    )
 
 
 def retrieve_top_n(
@@ -63,8 +127,15 @@ def retrieve_top_n(
         write_cases(result, cases, merged)
     short = np.flatnonzero((is_short | (result.items[:, -1] < 0)) & active.any(axis=1))
     if len(short):  # recall-R21
-        inputs, hidden = (interests[short], active[short], items), excluded.take(short)
-        exact = search_top_n(*inputs, n=n, exclude=hidden, is_allowed=is_allowed, score=score)
+        exact = search_top_n(
+            interests[short],
+            active[short],
+            items,
+            n=n,
+            exclude=excluded.take(short),
+            is_allowed=is_allowed,
+            score=score,
+        )
         write_cases(result, short, exact)
     return result
 
@@ -114,3 +185,122 @@ def count_excluded(rows: Ragged, n_items: int) -> Ints:
     cases = np.repeat(np.arange(len(rows)), rows.lengths)
     distinct = np.unique(cases * n_items + rows.values) // n_items
     return np.bincount(distinct, minlength=len(rows))
+
+
+def merge_lists(
+    lists: Ints,
+    interests: Array,
+    active: Bools,
+    items: Array,
+    *,
+    n: int,
+    exclude: Ragged,
+    score: str = "max",
+) -> TopN:
+    """Return the top n of the lists (C, K, M) of each case; ids, -1 for none.
+
+    Every item of any list is scored with all active interests (C, K, D), active (C, K). So an item
+    has its exact score and its best interest even if the list of that interest lacks the item.
+    """
+    side_by_side = lists.reshape(len(lists), int(np.prod(lists.shape[1:])))
+    united = unite_lists(side_by_side, exclude, len(items))  # recall-R18, R4
+    # recall-R19
+    return rescore_candidates(interests, active, items, united, n=n, score=score)
+
+
+def retrieve_listed(
+    index: Index, interests: Array, active: Bools, n: int, item_filter: ItemFilter, score: str
+) -> TopN:
+    """Return the top n items of each case: with an allow list, exactly among its items."""
+    is_allowed, only, has_only, exclude, _ = item_filter
+    assert only is not None
+    assert has_only is not None
+    items = index.items
+    check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
+    result = empty_top_n(len(interests), n, items.dtype)
+    if is_allowed is not None:
+        only = only.where(is_allowed[only.values])
+    excluded = Ragged.of([[]] * len(interests)) if exclude is None else exclude
+    listed = np.flatnonzero(has_only)
+    size = max(1, NUMBERS // max(1, int(only.lengths.max(initial=1))))
+    for start in range(0, len(listed), size):  # recall-R44
+        cases = listed[start : start + size]
+        ids = unite_lists(pad_candidates(only.take(cases)), excluded.take(cases), len(items))
+        lists = rescore_candidates(interests[cases], active[cases], items, ids, n=n, score=score)
+        write_cases(result, cases, lists)
+    unlisted = np.flatnonzero(~has_only)
+    if len(unlisted):
+        lists = retrieve_top_n(
+            index,
+            interests[unlisted],
+            active[unlisted],
+            n=n,
+            exclude=excluded.take(unlisted),
+            is_allowed=is_allowed,
+            score=score,
+        )
+        write_cases(result, unlisted, lists)
+    return result
+
+
+def pad_candidates(rows: Ragged) -> Ints:
+    """Return ragged rows as one array (R, M), padded with -1."""
+    padded = np.full((len(rows), int(rows.lengths.max(initial=0))), -1)
+    padded[np.arange(padded.shape[1]) < rows.lengths[:, None]] = rows.values
+    return padded
+
+
+def retrieve_limited(
+    index: Index, interests: Array, active: Bools, n: int, item_filter: ItemFilter, score: str
+) -> TopN:
+    """Return the top n of each case with at most `per_interest` items of each interest.
+
+    Lists are searched with growing lengths, until each has n items that stay, every active interest
+    has all its items, or no item is left.
+    """
+    per_interest, items = item_filter.per_interest, index.items
+    assert per_interest is not None
+    unlimited = item_filter._replace(per_interest=None)
+    num_items, result = len(items), empty_top_n(len(active), n, items.dtype)
+    cases, length = np.arange(len(active)), min(2 * n, max(n, num_items))
+    while len(cases):
+        # a list of much of the catalogue: approximate search would take longer
+        searched = index if length <= MIN_SHARE * num_items else ExactIndex(items)
+        size, incomplete = max(1, NUMBERS // length), []
+        for start in range(0, len(cases), size):
+            part = cases[start : start + size]
+            candidates = retrieve_filtered(
+                searched,
+                interests[part],
+                active[part],
+                n=length,
+                item_filter=unlimited.take(part),
+                score=score,
+            )
+            lists = limit_per_interest(candidates, n, per_interest)
+            write_cases(result, part, lists)
+            counts = (lists.items >= 0).sum(axis=1)
+            most = np.minimum(n, per_interest * active[part].sum(axis=1))
+            incomplete.append(part[(counts < most) & (candidates.items[:, -1] >= 0)])
+        cases = np.concatenate(incomplete) if length < num_items else cases[:0]
+        length = min(GROWTH * length, num_items)
+    return result
+
+
+def limit_per_interest(ranked: TopN, n: int, per_interest: int) -> TopN:
+    """Return the first n items of each list, without items whose interest has its full number.
+
+    The items are visited from the best one on. The unlisted move up.
+    """
+    is_kept = np.zeros(ranked.items.shape, np.bool_)
+    for interest in range(int(ranked.interests.max(initial=-1)) + 1):
+        is_of_interest = ranked.interests == interest
+        is_kept |= is_of_interest & (
+            np.cumsum(is_of_interest, axis=1) <= per_interest
+        )  # recall-R45
+    position = np.cumsum(is_kept, axis=1) - 1
+    case, column = np.nonzero(is_kept & (position < n))
+    result = empty_top_n(len(is_kept), n, ranked.scores.dtype)
+    for target, source in zip(result, ranked, strict=True):
+        target[case, position[case, column]] = source[case, column]
+    return result

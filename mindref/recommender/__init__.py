@@ -17,12 +17,17 @@ export             a trained model as files for serving without mindref
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mindref.arguments import Count, check_arguments, check_path_argument
+from mindref.data.frames import id_as_text
+from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, MindrefError, say, value_text
 from mindref.models.serving import Interests
 from mindref.process.threads import limit_blas_threads
@@ -32,9 +37,8 @@ from mindref.recommender.callbacks import TrainingEvents, training_events
 from mindref.recommender.estimator import DEFAULT_PRESET, Estimator
 from mindref.recommender.export.saving import new_run_lock, save_run
 from mindref.recommender.progress_log import ProgressLog, log_reading, send_warnings
-from mindref.recommender.serving.list_request import ListOptions
-from mindref.recommender.serving.recommend import recommend_columns, recommend_one
-from mindref.recommender.serving.recommendations import Recommendations
+from mindref.recommender.serving.list_request import ListRequest
+from mindref.recommender.serving.recommend import Recommendations, recommend_columns, recommend_one
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.similar import find_similar_items
 from mindref.recommender.training.plan import plan_fit
@@ -64,6 +68,7 @@ class MIND(Estimator):
         super().__init__(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
+        self._rng: np.random.Generator | None = None  # of logits that are drawn per call
         self._run: Path | None = None  # keeps the indexes of `recommend_many`
 
     @check_arguments
@@ -117,7 +122,7 @@ class MIND(Estimator):
             with training_events(trainer, events):
                 events.train(trainer)
                 self.report = trainer.evaluate()
-        self._served, self._run = ServedModel.from_trainer(trainer), folder
+        self._serve(trainer.served_model(), folder)
         self.config = config  # with a start, also the settings of its run: model-R55
         events.end(self.report)
         return self
@@ -133,6 +138,11 @@ class MIND(Estimator):
         """
         save_run(self.served, self.report, Path(run), overwrite=overwrite)
 
+    def _serve(self, served: ServedModel, run: Path | None) -> None:
+        """Use a trained model. run: its directory, if any."""
+        self._served, self._run = served, run
+        self._rng = make_rng(served.model.config.seed, "serving")
+
     @property
     def served(self) -> ServedModel:
         """The trained model. Raises MindrefError before `fit` or `load`."""
@@ -146,7 +156,7 @@ class MIND(Estimator):
 
         Items that are not in the catalogue or untrained are ignored. Titles are not accepted.
         """
-        return self.served.interests(histories)
+        return self.served.interests(histories, self._rng)
 
     @check_arguments
     def recommend(
@@ -166,8 +176,19 @@ class MIND(Estimator):
         history are ignored, with a warning. Raises DataError if all are unknown, for a title of
         several items, and for an unknown user.
         """
-        options = ListOptions(n, only, exclude, per_interest, exclude_seen)
-        return recommend_one(self.served, history, user, options)
+        request = ListRequest(
+            users=None if user is None else [user],
+            histories=None if history is None else [history],
+            n=n,
+            only=only,
+            exclude=exclude,
+            per_interest=per_interest,
+            exclude_seen=exclude_seen,
+        )
+        items, messages = recommend_one(self.served, request, self._rng)
+        for message in messages:
+            warnings.warn(message, UserWarning, stacklevel=3)  # the caller of the checked method
+        return items
 
     @check_arguments
     def recommend_many(
@@ -197,8 +218,19 @@ class MIND(Estimator):
         Raises DataError for an unknown user, and if `only` has ids and none is known. Raises
         ConfigError for other types, and RunError for a kind without a run directory.
         """
-        options = ListOptions(n, only, exclude, per_interest, exclude_seen)
-        return recommend_columns(self.served, users_or_histories, options, index, self._run)
+        request = ListRequest(
+            n=n,
+            only=only,
+            exclude=exclude,
+            per_interest=per_interest,
+            exclude_seen=exclude_seen,
+        )
+        columns, messages = recommend_columns(
+            self.served, users_or_histories, request, index, self._run
+        )
+        for message in messages:
+            warnings.warn(message, UserWarning, stacklevel=3)
+        return columns
 
     @check_arguments
     def similar_items(
@@ -209,7 +241,11 @@ class MIND(Estimator):
         item: an id, or a title. only, exclude: item ids that may or must not appear.
         Raises DataError for an unknown item, with the closest titles.
         """
-        return find_similar_items(self.served, item, n, only=only, exclude=exclude)
+        request = ListRequest(n=n, only=only, exclude=exclude)
+        similar = find_similar_items(self.served, id_as_text(item, "item"), request)
+        for message in similar.warnings:
+            warnings.warn(message, UserWarning, stacklevel=3)
+        return similar.items
 
     @classmethod
     @check_arguments
@@ -220,10 +256,9 @@ class MIND(Estimator):
         damaged run.
         """
         model, folder = cls(), Path(run)
-        model._run = folder
-        model._served = ServedModel.load(folder, backend, device)
-        model._use_settings(model._served.model.config)
-        identity = checkpoint.run_identity(model.config, model._served.facts)
+        model._serve(ServedModel.load(folder, backend, device), folder)
+        model._use_settings(model.served.model.config)
+        identity = checkpoint.run_identity(model.config, model.served.facts)
         with suppress(FileNotFoundError):  # a run may have no report
             model.report = report.load_report(folder, identity, "remove it")
         return model

@@ -27,6 +27,7 @@ from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems, count_untrained
 from mindref.models.serving import Interests, Model, compute_interests
+from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import TopN
 from mindref.recommender.baselines import baseline_warnings, item_knn_top_n
 from mindref.recommender.held_out import check_evaluated, find_trained_targets, list_trainings
@@ -67,7 +68,7 @@ def recommend_cases(
         evaluation_set.cases.histories,
         evaluation_set.profiles,
         n=n,
-        exclude=evaluation_set.hidden,
+        item_filter=ItemFilter(exclude=evaluation_set.hidden),
         backend=backend,
     )
 

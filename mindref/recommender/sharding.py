@@ -11,43 +11,40 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 from mindref import __version__
-from mindref.arguments import Count, check_arguments
+from mindref.arguments import Count, check_arguments, check_path_argument
 from mindref.backend import device_name
 from mindref.errors import ConfigError, MindrefError, RunError, say, value_text
-from mindref.recall import lists, shard_file
+from mindref.recall import Index, shard_file
 from mindref.recall.approximate import ApproximateIndex
+from mindref.recall.lists import FRAMES, save_lists, write_lists_to_stream
 from mindref.recall.shard_file import ShardManifest, is_shard_number
-from mindref.recommender.serving import recall as bulk
-from mindref.recommender.serving.item_lists import read_list_files
-from mindref.recommender.serving.recall import BulkRecall, count_blocks
+from mindref.recommender.serving import recall
+from mindref.recommender.serving.list_request import ListRequest, Origin
+from mindref.recommender.serving.recall import RequestedLists, count_blocks
 from mindref.run import atomic
 from mindref.run import lock as locks
 from mindref.run.array_files import MODEL
 from mindref.run.files import file_digest, real_path
 from mindref.run.source import fingerprint
 
+ALL_USERS = ListRequest(n=20, index="auto")
+"""The lists of all users, as `mindref recall --all-users` writes them by default."""
+
 MAX_SHARDS = 64  # maximum default number of shards of an executor
 
 
-class ShardRequest(NamedTuple):
-    """A request for lists, as plain values that can be sent to a worker."""
+@dataclass(frozen=True)
+class BulkRequest:
+    """The lists of all users, as plain values that can be sent to a worker."""
 
     run: str
-    data: str | None
-    top: int
-    kind: str
-    exclude_seen: bool | None
-    only: str | None  # files with lists of items
-    exclude: str | None
-    per_interest: int | None
-    backend: str | None
-    device: str
+    request: ListRequest  # with paths of files of item lists
     form: str
     block: int  # users per block
 
@@ -55,7 +52,7 @@ class ShardRequest(NamedTuple):
 class OpenedRun(NamedTuple):
     """An opened run, and the common manifest of its shards."""
 
-    answers: BulkRecall
+    lists: RequestedLists
     facts: ShardManifest  # of shard 1 of 1
     blocks: int
 
@@ -64,74 +61,80 @@ class OpenedRun(NamedTuple):
 def recall_all(
     run: Path | str,
     output: Path | str,
+    request: ListRequest = ALL_USERS,
     *,
     form: str = "tsv",
     shard: tuple[int, int] | None = None,
     executor: Executor | None = None,
     count: Count | None = None,
-    data: Path | str | None = None,
-    n: Count = 20,
-    kind: str = "auto",
-    exclude_seen: bool | None = None,
-    only: Path | str | None = None,
-    exclude: Path | str | None = None,
-    per_interest: Count | None = None,
-    backend: str | None = None,
-    device: str = "cpu",
     block: Count | None = None,
 ) -> list[str]:
     """Write the lists of all users of a run to a file, and return messages for the user.
 
+    request: names no users and no histories; its lists of items are paths of files.
     shard (i, n): write only shard i of n, with its manifest, for `shard_file.merge_shards`.
     executor: computes `count` shards, which are then merged. It may use threads, processes, or
     `distributed.Client.get_executor()`. Workers must have access to the run, the log, the files
     `only` and `exclude` (`item_lists.read_item_lists`) and the output folder under the same paths.
-    per_interest, exclude_seen: as `MIND.recommend_many`. A complete shard is not computed again.
-    In every case the bytes are those of `mindref recall --all-users`, if all machines round
-    equally.
+    A complete shard is not computed again. In every case the bytes are those of
+    `mindref recall --all-users`, if all machines round equally.
     Raises ConfigError, DataError, BackendError, and RunError also for a worker that died.
     """
-    target, size = Path(output), block or bulk.USERS_PER_BLOCK
-    check_request(target, form, shard, executor, count, size)
-    log, only_file, exclude_file = (
-        None if path is None else str(real_path(path)) for path in (data, only, exclude)
+    target, size = Path(output), block or recall.USERS_PER_BLOCK
+    check_request(request)
+    check_output(target, form, shard, executor)
+    request = replace(
+        request,
+        origin=Origin.COMMAND,
+        data=real_file(request.data),
+        only=real_file(request.only),
+        exclude=real_file(request.exclude),
     )
-    filters = only_file, exclude_file, per_interest
-    request = ShardRequest(
-        str(real_path(run)), log, n, kind, exclude_seen, *filters, backend, device, form, size
-    )
-    opened = open_run(request)
+    bulk = BulkRequest(str(real_path(run)), request, form, size)
+    opened = open_run(bulk)
+    lists = opened.lists
     if shard is not None:
         message = write_shard(opened, target, *shard)
-        return [*opened.answers.warnings, message]
+        return [*lists.warnings, message]
     if executor is None:
-        user_lists = opened.answers.blocks(0, opened.blocks, size)
-        warned = lists.save_lists(target, user_lists, opened.answers.index, form)
-        return [*opened.answers.warnings, *warned]
+        warned = save_lists(target, lists.user_lists(size=size), lists.index, form)
+        return [*lists.warnings, *warned]
     # the choice of `auto`, for all shards
-    resolved_request = request._replace(kind=opened.answers.index.kind)
+    bulk = replace(bulk, request=replace(request, index=lists.index.kind))
     with opened_runs_lock:
-        opened_runs[resolved_request] = opened  # for worker threads and forked workers
+        opened_runs[bulk] = opened  # for worker threads and forked workers
     shards = count or min(MAX_SHARDS, max(1, opened.blocks))
     try:
-        write_all_shards(executor, resolved_request, opened, target, shards)
+        write_all_shards(executor, bulk, opened, target, shards)
     finally:
         with opened_runs_lock:
-            opened_runs.pop(resolved_request, None)
-    return opened.answers.warnings
+            opened_runs.pop(bulk, None)
+    return lists.warnings
 
 
-def check_request(
-    output: Path,
-    form: str,
-    shard: tuple[int, int] | None,
-    executor: Executor | None,
-    count: int | None,
-    block: int,
+def real_file(path: str | Path | None) -> Path | None:
+    """Return the path of a file without links, None for no file."""
+    return None if path is None else Path(real_path(path))
+
+
+def check_request(request: object) -> None:
+    """Raise ConfigError unless a request is for all users, with files of item lists."""
+    if not isinstance(request, ListRequest):
+        got = value_text(request, quoted=True)
+        raise ConfigError(say("recall_all: request", "a ListRequest", got))
+    if request.users is not None or request.histories is not None:
+        raise ConfigError(say("recall_all: request", "all users", "users or histories"))
+    for name in ("only", "exclude"):
+        if (path := getattr(request, name)) is not None:
+            check_path_argument(f"recall_all: {name}", path)
+
+
+def check_output(
+    output: Path, form: str, shard: tuple[int, int] | None, executor: Executor | None
 ) -> None:
     """Raise ConfigError for invalid or contradictory arguments."""
-    if form not in lists.FRAMES:
-        raise ConfigError(say("recall_all: form", " or ".join(lists.FRAMES), repr(form)))
+    if form not in FRAMES:
+        raise ConfigError(say("recall_all: form", " or ".join(FRAMES), repr(form)))
     if shard is not None and not is_shard_number(shard):
         raise ConfigError(say("--shard", "i/n with i from 1 to n", "/".join(map(str, shard))))
     if executor is not None and not callable(getattr(executor, "submit", None)):
@@ -147,23 +150,11 @@ def check_request(
         raise ConfigError(say("--output", "a file", f"{output}, which is none"))
 
 
-def open_run(request: ShardRequest) -> OpenedRun:
+def open_run(bulk: BulkRequest) -> OpenedRun:
     """Return a run with its log and its index; an index that does not match is built again."""
-    run = Path(request.run)
-    only, exclude = read_list_files(request.only, request.exclude)
-    answers = bulk.recall_lists(
-        run,
-        data=None if request.data is None else Path(request.data),
-        n=request.top,
-        kind=request.kind,
-        exclude_seen=request.exclude_seen,
-        only=only,
-        exclude=exclude,
-        per_interest=request.per_interest,
-        backend=request.backend,
-        device=request.device,
-    )
-    served, users = answers.served, len(answers.requested.names)
+    run, request = Path(bulk.run), bulk.request
+    lists = recall.recall_lists(run, request)
+    served, users = lists.served, len(lists.request.users.names)
     facts = ShardManifest(
         format=shard_file.FORMAT,
         mindref=__version__,
@@ -173,20 +164,22 @@ def open_run(request: ShardRequest) -> OpenedRun:
         users=users,
         backend=served.backend_name,
         device=device_name(served.backend, request.device),
-        index=index_facts(answers),
+        index=index_facts(lists.index),
         shard=[1, 1],
-        exclude_seen=answers.request.excludes_seen,
+        top=request.n,
+        exclude_seen=lists.request.excludes_seen,
         only=list_digest(request.only),  # recall-R49
         exclude=list_digest(request.exclude),
         per_interest=request.per_interest or 0,
-        **{name: getattr(request, name) for name in ("top", "form", "block")},
+        form=bulk.form,
+        block=bulk.block,
     )
-    return OpenedRun(answers, facts, count_blocks(users, request.block))
+    return OpenedRun(lists, facts, count_blocks(users, bulk.block))
 
 
-def list_digest(path: str | None) -> str:
+def list_digest(path: Path | None) -> str:
     """Return the sha256 of a file with lists of items, empty without a file."""
-    return "" if path is None else file_digest(Path(path))
+    return "" if path is None else file_digest(path)
 
 
 def run_digest(run: Path, settings: dict[str, object]) -> str:
@@ -196,9 +189,8 @@ def run_digest(run: Path, settings: dict[str, object]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-def index_facts(answers: BulkRecall) -> dict[str, object]:
+def index_facts(index: Index) -> dict[str, object]:
     """Return the facts of an index that determine its results."""
-    index = answers.index
     if not isinstance(index, ApproximateIndex):
         return {"kind": index.kind}
     return {"kind": index.kind, "sha256": index.file_sha256, "effort": index.effort}
@@ -220,42 +212,42 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
         with atomic.atomic_path(path) as temporary:
             manifest.unlink(missing_ok=True)  # the old manifest belongs to another file
             with temporary.open("xb") as stream:
-                user_lists = opened.answers.blocks(start, stop, facts.block)
-                lists.write_lists_to_stream(stream, user_lists, opened.answers.index, facts.form)
+                user_lists = opened.lists.user_lists(start, stop, facts.block)
+                write_lists_to_stream(stream, user_lists, opened.lists.index, facts.form)
             digest, size = file_digest(temporary), temporary.stat().st_size
             written = replace(facts, file_sha256=digest, size=size)
         written.write(path)
     return f"{warning}\n{description}" if warning else description
 
 
-opened_runs_lock, opened_runs = Lock(), dict[ShardRequest, OpenedRun]()
+opened_runs_lock, opened_runs = Lock(), dict[BulkRequest, OpenedRun]()
 """The run that this process opened last, for its next shard, and the lock of the cache."""
 
 
-def open_cached(request: ShardRequest) -> OpenedRun:
+def open_cached(bulk: BulkRequest) -> OpenedRun:
     """Return an opened run from the cache, because a worker writes many shards of one run."""
     with opened_runs_lock:
-        if request not in opened_runs:
+        if bulk not in opened_runs:
             opened_runs.clear()
-            opened_runs[request] = open_run(request)
-        return opened_runs[request]
+            opened_runs[bulk] = open_run(bulk)
+        return opened_runs[bulk]
 
 
 def write_shard_in_worker(
-    request: ShardRequest, facts: ShardManifest, path: str, number: int, count: int
+    bulk: BulkRequest, facts: ShardManifest, path: str, number: int, count: int
 ) -> None:
     """Write a shard in a worker. Raises RunError if the worker's run is not the caller's run."""
-    opened = open_cached(request)
+    opened = open_cached(bulk)
     if opened.facts != facts:
         with opened_runs_lock:
             opened_runs.clear()  # the run may have changed since
-        opened = open_cached(request)
+        opened = open_cached(bulk)
     shard_file.check_same_recall(Path("the caller"), facts, Path(path), opened.facts)
     write_shard(opened, Path(path), number, count)
 
 
 def write_all_shards(
-    executor: Executor, request: ShardRequest, opened: OpenedRun, output: Path, count: int
+    executor: Executor, bulk: BulkRequest, opened: OpenedRun, output: Path, count: int
 ) -> None:
     """Write all shards with an executor, merge them, and remove them (recall-R39)."""
     folder = output.with_name(f"{output.name}.shards")
@@ -265,8 +257,9 @@ def write_all_shards(
     futures: list[Future[None]] = []
     with executor_errors(folder, futures):
         for i, path in enumerate(paths, 1):
-            arguments = (request, opened.facts, str(real_path(path)), i, count)
-            futures.append(executor.submit(write_shard_in_worker, *arguments))
+            target = str(real_path(path))
+            future = executor.submit(write_shard_in_worker, bulk, opened.facts, target, i, count)
+            futures.append(future)
         for future in futures:
             future.result()
     shard_file.merge_shards(paths, output)

@@ -11,8 +11,12 @@ from typing import Any
 import mindref
 from mindref.recall.index import Index
 from mindref.recall.lists import list_to_json
-from mindref.recommender.serving.list_request import resolve_request, uninformed_warning
-from mindref.recommender.serving.recall import BulkRecall, open_run_index
+from mindref.recommender.serving.list_request import (
+    ListRequest,
+    resolve_request,
+    uninformed_warning,
+)
+from mindref.recommender.serving.recall import RequestedLists, open_run_index
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.files import INDEX
 from mindref.service.request_body import RecommendRequest
@@ -37,7 +41,8 @@ class HistoryAnswers:
         served = ServedModel.load(run, backend, device).load_backend()
         answers = cls(served, open_run_index(served, run / INDEX, kind, notes))
         item = served.items.ids[int(served.servable.ids[0])]
-        answers(RecommendRequest([[item]], is_batch=False))  # compiles kernels
+        first_request = ListRequest(histories=[[item]])
+        answers(RecommendRequest(first_request, is_batch=False))  # compiles kernels
         _ = served.names.ids, served.names.by_title  # read for an unknown item
         return answers
 
@@ -47,17 +52,15 @@ class HistoryAnswers:
         Unknown items are ignored and listed. Raises DataError if no item of any history is known,
         and if `only` has ids and none is known; ConfigError for `per_interest` without interests.
         """
-        resolved = resolve_request(
-            self.served, request.options, histories=request.histories, require_known=True
-        )
+        resolved = resolve_request(self.served, request.lists)
         results = []
-        for answer in BulkRecall(self.served, self.index, resolved):  # serving-R9
+        for answer in RequestedLists(self.served, self.index, resolved):  # serving-R9
             values = list_to_json(answer, self.index)
             results.append({name: values[name] for name in LIST_FIELDS})
         counts = [len(values["items"]) for values in results]
-        uninformed = uninformed_warning(resolved.requested.histories, counts)
+        uninformed = uninformed_warning(resolved.users.histories, counts)
         content = {"lists": results} if request.is_batch else results[0]
-        return {**content, "warnings": [*resolved.lists.warnings, *uninformed]}
+        return {**content, "warnings": [*resolved.list_warnings, *uninformed]}
 
     def facts(self) -> dict[str, Any]:
         """Return what /health states about the model."""

@@ -106,7 +106,7 @@ class Service:
         finally:
             self.pending -= 1
             self.metrics.pending.set(self.pending)
-        self.metrics.histories.inc(len(recommend_request.histories))
+        self.metrics.histories.inc(len(recommend_request.lists.histories or ()))
         return Response(content, media_type=CONTENT_TYPE)
 
     def answer_bytes(self, request: RecommendRequest) -> bytes:

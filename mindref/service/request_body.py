@@ -7,7 +7,7 @@ import math
 from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias, TypedDict
 
 from mindref.errors import say
-from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.list_request import ListRequest
 from mindref.run.stored_json import InvalidValue, Rule, check_json, number_range
 
 MAX_BODY = 1 << 20  # bytes
@@ -31,9 +31,8 @@ class RequestError(Exception):
 class RecommendRequest(NamedTuple):
     """A request for the lists of histories."""
 
-    histories: list[Ids]
+    lists: ListRequest  # with the histories
     is_batch: bool  # `histories` was given, not `history`
-    options: ListOptions = ListOptions()
 
 
 ItemId: TypeAlias = Annotated[
@@ -56,18 +55,15 @@ class RequestFields(TypedDict, total=False):
     exclude_seen: bool | None
 
 
-FIELDS = {"history", "histories", *ListOptions._fields}
-DEFAULT_N = ListOptions().n
-
-
 def parse_request(body: bytes) -> RecommendRequest:
     """Return the request of a body. Raises RequestError: 400 for bad JSON, 422 for bad values."""
     values = parse_json(body)
     if not isinstance(values, dict):
         reject("body", "a JSON object", json.dumps(values))
     for name in values:
-        if name not in FIELDS:
-            reject(name, f"one of the fields {', '.join(sorted(FIELDS))}", "an unknown field")
+        if name not in RequestFields.__annotations__:
+            fields = ", ".join(sorted(RequestFields.__annotations__))
+            reject(name, f"one of the fields {fields}", "an unknown field")
     try:
         check_json(values, RequestFields)
     except InvalidValue as error:
@@ -78,14 +74,15 @@ def parse_request(body: bytes) -> RecommendRequest:
     histories = values["histories"] if is_batch else [values["history"]]
     if not 1 <= len(histories) <= MAX_HISTORIES:
         reject("histories", MANY_HISTORIES, f"{len(histories)} histories")
-    options = ListOptions(
-        n=values.get("n", DEFAULT_N),
+    request = ListRequest(
+        histories=[list(map(str, ids)) for ids in histories],
+        n=values.get("n", ListRequest.n),
         only=ids_as_text(values.get("only")),
         exclude=ids_as_text(values.get("exclude")),
         per_interest=values.get("per_interest"),
         exclude_seen=values.get("exclude_seen"),
     )
-    return RecommendRequest([list(map(str, ids)) for ids in histories], is_batch, options)
+    return RecommendRequest(request, is_batch)
 
 
 def parse_json(body: bytes) -> Any:

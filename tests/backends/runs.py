@@ -14,7 +14,7 @@ from mindref.models.parameters import flatten
 from mindref.models.serving import Interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recommend import recommend_one
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.trainer import Trainer, resume_run
@@ -57,7 +57,7 @@ class Runs:
         assert reports[0]["metrics"] == reports[1]["metrics"]
         assert reports[0]["cases"] > 0
         user = loaded().log.user_ids[0]
-        lists = [recommend_one(x, None, user, ListOptions(5)) for x in (model, reader_model)]
+        lists = [recommend_one(x, ListRequest(users=[user], n=5)) for x in (model, reader_model)]
         assert [x.item for x in lists[0]] == [x.item for x in lists[1]]
 
     @pytest.mark.rules("backend-R15")

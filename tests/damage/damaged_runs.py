@@ -18,9 +18,7 @@ from mindref.models.parameters import flatten
 from mindref.recall import shard_file
 from mindref.recommender import load
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.sharding import recall_all
 from mindref.recommender.training import rerank_trainer
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
@@ -30,6 +28,7 @@ from mindref.recommender.training.rerank_trainer import (
 from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
 from mindref.run import array_files, checkpoint
 from mindref.run.source import Source
+from tests.list_requests import recalled, write_lists
 from tests.recommender.test_rerank_training import SMALL as STAGE
 from tests.runs import SMALL, SOURCE, loaded, stop_after
 
@@ -81,7 +80,7 @@ def recall_by_index(kind: str) -> Query:
     """Return the query that recalls with the index of the run."""
 
     def query(run: Path) -> Any:
-        answers = [recall_lists(run, history=history, kind=kind, n=10) for history in HISTORIES]
+        answers = [recalled(run, history=history, index=kind, n=10) for history in HISTORIES]
         return plain_lists(x.items for answer in answers for x in answer)
 
     return query
@@ -112,7 +111,7 @@ def trained_family(folder: Path, model: str, index: str = "exact", **changes: An
     run = train_small_run(folder / "run", model=model, **changes)
     recall_by_index(index)(run)
     if index == "exact":
-        recall_lists(run, history=HISTORIES[0], kind="auto")  # whose manifest is kept
+        recalled(run, history=HISTORIES[0], index="auto")  # whose manifest is kept
     others = {
         "other seed": train_small_run(folder / "seed", model=model, **{**changes, "seed": 5}),
         "other log": train_small_run(folder / "log", OTHER_LOG, model=model, **changes),
@@ -123,7 +122,7 @@ def trained_family(folder: Path, model: str, index: str = "exact", **changes: An
         )
     for other in others.values():
         recall_by_index(index)(other)
-        recall_lists(other, history=HISTORIES[0], kind="auto" if index == "exact" else index)
+        recalled(other, history=HISTORIES[0], index="auto" if index == "exact" else index)
     recall = recall_by_index("auto" if index == "exact" else index)
     queries = {**QUERIES, "recall": recall, "evaluate": evaluate_run}
     return DamagedFolder(model, run, files_of(run), queries, others)
@@ -142,7 +141,7 @@ def trained_reranker(folder: Path) -> DamagedFolder:
         return run
 
     def rank(run: Path) -> Any:
-        answers = recall_lists(recalled, history=HISTORIES[0], reranker=run, n=10)
+        answers = recalled(recalled, history=HISTORIES[0], reranker=run, n=10)
         return plain_lists(x.items for x in answers)
 
     def resume(run: Path) -> Any:
@@ -172,7 +171,7 @@ def shard_files(folder: Path) -> DamagedFolder:
         run, shards = train_small_run(folder / f"run-{name}", **changes), folder / name
         shards.mkdir()
         for i in (1, 2, 3):
-            recall_all(run, shards / f"shard-{i}", shard=(i, 3), block=7, n=5)
+            write_lists(run, shards / f"shard-{i}", shard=(i, 3), block=7, n=5)
         return shards
 
     def merge(shards: Path) -> Any:

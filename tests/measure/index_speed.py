@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.data.log import Ragged
+from mindref.models.serving import compute_interests
 from mindref.recall import ExactIndex, build_index, open_index, retrieve_top_n
 from mindref.recall.probe import recall_of_scores
 from mindref.recommender.serving import recall as bulk
@@ -69,7 +70,9 @@ def run_workload(run: Path) -> SearchWorkload:
     """Return the vectors of a model and of the first users of the log."""
     served = ServedModel.load(run)
     rows, profiles, _ = served.encode_users(list(served.log.user_ids)[: 4 * USERS])
-    interests = served.compute_interests(rows, profiles)
+    interests = compute_interests(
+        served.model, served.servable.select(rows), profiles, served.backend
+    )
     return SearchWorkload(
         served.item_vectors,
         interests.vectors,

@@ -21,10 +21,10 @@ from pathlib import Path
 import mindref
 from mindref.bench.machine import resident_bytes
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from mindref.recommender import sharding
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.study.traced_user import open_traced_user
+from tests.list_requests import write_lists
 from tests.runs import run_python
 
 Sample = dict[str, float]
@@ -70,7 +70,7 @@ def work_in_process(log: Path, runs: Path, number: int) -> None:
     assert len(served.recommend(user=served.served.log.user_ids[0], n=5)) == 5
     evaluate_run(run, list_lengths=(10,))
     for kind in ("auto", "annoy", "faiss-flat"):
-        sharding.recall_all(run, runs / "inside.tsv", kind=kind)
+        write_lists(run, runs / "inside.tsv", index=kind)
     export_run(run, "onnx", run / "export", users=20)
     assert open_traced_user(run, None, "median").trace.to_json()
     shutil.rmtree(run)

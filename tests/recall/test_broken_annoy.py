@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mindref.recommender.serving.recall import recall_lists
 from tests.damage.damaged_runs import HISTORIES, train_small_run
+from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import REPOSITORY, call
 
@@ -48,7 +48,7 @@ class AnnoyIndex:
 def finished(tmp_path_factory):
     """A run whose index was made by a correct build."""
     run = train_small_run(tmp_path_factory.mktemp("garbage") / "run")
-    recall_lists(run, history=HISTORIES[0], kind="annoy")
+    recalled(run, history=HISTORIES[0], index="annoy")
     return run
 
 
@@ -63,7 +63,7 @@ def asked(run, kind, folder):
 
 def exactly(run):
     """Return the lists of exact search."""
-    (found,) = recall_lists(run, history=HISTORIES[0], kind="exact")
+    (found,) = recalled(run, history=HISTORIES[0], index="exact")
     return [x.item for x in found.items]
 
 

@@ -12,8 +12,9 @@ from mindref.errors import ConfigError, DataError, ShapeError
 from mindref.models import random_scores, serving
 from mindref.models.parameters import catalogue_of_ids
 from mindref.recall.by_score import top_n_by_score, top_n_by_sparse_score
+from mindref.recall.retrieval import ItemFilter
 from mindref.recommender.serving import top_n_lists
-from mindref.recommender.serving.recall import recall_lists
+from tests.list_requests import recalled
 from tests.runs import trained
 
 INF = float("inf")
@@ -100,7 +101,7 @@ def test_lists_of_a_model_do_not_depend_on_the_block_size(held):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "SCORES", held)
         found, no_interests = top_n_lists.recommend_batch(
-            model, histories, profiles, n=5, exclude=histories
+            model, histories, profiles, n=5, item_filter=ItemFilter(exclude=histories)
         )
     assert no_interests is None
     for case, row in enumerate(rows):
@@ -116,8 +117,8 @@ def test_no_index_is_built_for_scores(tmp_path):
     run = trained(tmp_path / "run", model="random")
     before = {path.name for path in run.iterdir()}
     for kind in ("auto", "exact"):
-        (answer,) = recall_lists(run, users=["customer-0001"], n=5, kind=kind)
+        (answer,) = recalled(run, users=["customer-0001"], n=5, index=kind)
         assert len(answer.items) == 5
         assert {path.name for path in run.iterdir()} == before
     with pytest.raises(ConfigError, match="--index: expected auto or exact, got annoy"):
-        recall_lists(run, users=["customer-0001"], n=5, kind="annoy")
+        recalled(run, users=["customer-0001"], n=5, index="annoy")

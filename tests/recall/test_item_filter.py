@@ -5,9 +5,9 @@ import pytest
 
 from mindref.data.log import Ragged
 from mindref.errors import ShapeError
-from mindref.recall import ExactIndex, item_filter
+from mindref.recall import ExactIndex, retrieval
 from mindref.recall.exact import search_top_n
-from mindref.recall.item_filter import ItemFilter, limit_per_interest, retrieve_filtered
+from mindref.recall.retrieval import ItemFilter, limit_per_interest, retrieve_filtered
 from mindref.recall.top_n import TopN
 from tests.recall.test_annoy import index_of, vectors
 from tests.recall.test_merge import Half
@@ -63,10 +63,10 @@ def check_filters(index, rng, items, n, share, per_interest, score):
     interests[3] = interests[3, 0]  # equal interests
     active = rng.random((cases, 3)) < 0.7
     limits, exclude = filters(rng, cases, len(items), share)
+    filters_of_case = limits._replace(exclude=exclude, per_interest=per_interest)
     ranked = retrieve_filtered(
-        index, interests, active, n=n, exclude=exclude, item_filter=limits,
-        per_interest=per_interest, score=score,
-    )  # fmt: skip
+        index, interests, active, n=n, item_filter=filters_of_case, score=score
+    )
     expected = brute_force(interests, active, items, n, exclude, limits, per_interest, score)
     assert pairs(ranked) == expected
     limit = n if per_interest is None else per_interest
@@ -153,14 +153,14 @@ def test_a_case_whose_interest_has_few_allowed_candidates_is_searched_exactly():
 def test_an_allow_list_of_a_case_needs_no_index(monkeypatch):
     interests, active, items = users(50)
     index = Half(items, [])
-    limits = ItemFilter(None, Ragged.of([[9, 4, 4, 30, 2]]), np.ones(1, np.bool_))
-    settings = {"exclude": Ragged.of([[4]]), "item_filter": limits}
-    ranked = retrieve_filtered(index, interests, active, n=5, **settings)
+    only, exclude = Ragged.of([[9, 4, 4, 30, 2]]), Ragged.of([[4]])
+    limits = ItemFilter(only=only, has_only=np.ones(1, np.bool_), exclude=exclude)
+    ranked = retrieve_filtered(index, interests, active, n=5, item_filter=limits)
     assert ranked.items.tolist() == [[2, 9, 30, -1, -1]]
     assert index.asked == 0
     both = np.repeat(interests, 2, axis=0), np.repeat(active, 2, axis=0)
     limits = ItemFilter(None, Ragged.of([[], [3]]), np.array([False, True]))
-    monkeypatch.setattr(item_filter, "NUMBERS", 1)
+    monkeypatch.setattr(retrieval, "NUMBERS", 1)
     ranked = retrieve_filtered(ExactIndex(items), *both, n=2, item_filter=limits)
     assert ranked.items.tolist() == [[0, 1], [3, -1]]
 
@@ -181,12 +181,13 @@ def test_an_item_counts_for_its_best_interest_and_the_other_items_move_up():
 @pytest.mark.parametrize("numbers", [1, 1 << 22])
 def test_a_rare_interest_is_found_at_the_end_of_the_catalogue(monkeypatch, numbers):
     """Interest 1 is the best one of the last item only."""
-    monkeypatch.setattr(item_filter, "NUMBERS", numbers)
+    monkeypatch.setattr(retrieval, "NUMBERS", numbers)
     interests, _, items = users(400)
     items[399] = [0.5, 5]
     interests[0, 1, 1] = 1
     both = np.repeat(interests, 2, axis=0), np.array([[True, True], [True, False]])
-    ranked = retrieve_filtered(ExactIndex(items), *both, n=4, per_interest=3)
+    limits = ItemFilter(per_interest=3)
+    ranked = retrieve_filtered(ExactIndex(items), *both, n=4, item_filter=limits)
     assert ranked.items.tolist() == [[0, 1, 2, 399], [0, 1, 2, -1]]
     assert ranked.interests.tolist() == [[0, 0, 0, 1], [0, 0, 0, -1]]
 

@@ -13,8 +13,8 @@ from mindref.errors import BackendError
 from mindref.recall import build, run_index
 from mindref.recall.probe import ProbedRecall
 from mindref.recommender.serving import recall as bulk
-from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.sharding import index_facts
+from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.recall.example_plugins import install
 from tests.recommender.test_bulk import HISTORY, answers, counted, manifest
@@ -36,11 +36,11 @@ def run(made, tmp_path):
 @needs_annoy
 def test_exact_search_needs_no_index_and_keeps_an_existing_one(run, monkeypatch):
     built = counted(monkeypatch)
-    first = answers(run, history=HISTORY, kind="exact")
+    first = answers(run, history=HISTORY, index="exact")
     assert not (run / "index").exists()
-    answers(run, history=HISTORY, kind="annoy")
+    answers(run, history=HISTORY, index="annoy")
     before = {path.name: path.stat().st_mtime_ns for path in (run / "index").iterdir()}
-    assert answers(run, history=HISTORY, kind="exact") == first
+    assert answers(run, history=HISTORY, index="exact") == first
     assert {path.name: path.stat().st_mtime_ns for path in (run / "index").iterdir()} == before
     assert built == ["annoy"]
 
@@ -55,7 +55,7 @@ def test_a_full_disk_leaves_no_partial_index_and_gives_exact_search(run, monkeyp
         raise error
 
     monkeypatch.setattr("mindref.recall.annoy.AnnoyTrees.save", save)
-    found = recall_lists(run, history=HISTORY, n=5, kind="annoy")
+    found = recalled(run, history=HISTORY, n=5, index="annoy")
     assert found.index.kind == "exact"
     (warning,) = found.warnings
     assert str(error) in warning
@@ -93,9 +93,9 @@ def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, monkeypat
     with pytest.raises(BackendError, match=hint):
         answers(run, history=HISTORY)
     assert (run / "index" / "manifest.json").read_bytes() == before
-    assert recall_lists(run, history=HISTORY, kind="exact").index.kind == "exact"
+    assert recalled(run, history=HISTORY, index="exact").index.kind == "exact"
     assert built == []
-    answers(run, history=HISTORY, kind="annoy")
+    answers(run, history=HISTORY, index="annoy")
     assert built == ["annoy"], "what is asked for by name is built"
 
 
@@ -106,7 +106,7 @@ def test_auto_measures_again_after_an_installation(run, monkeypatch):
     built = counted(monkeypatch)
 
     def kind():
-        return recall_lists(run, history=HISTORY).index.kind
+        return recalled(run, history=HISTORY).index.kind
 
     assert (kind(), kind(), len(built)) == ("exact", "exact", 1)
     install(monkeypatch, **{"faiss-ivf": FAISS, "annoy": ANNOY})
@@ -156,7 +156,7 @@ def test_other_processes_wait_for_the_building_process(run, monkeypatch):
 
 @needs_annoy
 def test_a_shard_names_its_index(run):
-    found = recall_lists(run, history=HISTORY, kind="annoy")
+    found = recalled(run, history=HISTORY, index="annoy")
     sha256 = manifest(run)["file_sha256"]
     (run / "index" / "manifest.json").unlink()  # another process replaces it, say
-    assert index_facts(found)["sha256"] == sha256
+    assert index_facts(found.index)["sha256"] == sha256

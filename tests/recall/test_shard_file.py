@@ -10,8 +10,8 @@ import pytest
 from mindref.backend import NumpyBackend
 from mindref.errors import ConfigError, RunError
 from mindref.recall import shard_file
-from mindref.recommender.sharding import recall_all
 from mindref.run import files as run_files
+from tests.list_requests import write_lists
 from tests.runs import trained
 
 
@@ -21,7 +21,7 @@ def three(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     run = trained(folder / "run")
     for i in (1, 2, 3):
-        recall_all(run, folder / f"shard-{i}", shard=(i, 3), block=7)
+        write_lists(run, folder / f"shard-{i}", shard=(i, 3), block=7)
     return folder
 
 
@@ -126,7 +126,7 @@ def test_shards_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
     run, paths = trained(tmp_path / "run"), files(tmp_path, 1, 2)
     for i, device in enumerate(("cpu", "auto"), 1):
         asked = {"backend": f"{__name__}:Two", "device": device}
-        recall_all(run, paths[i - 1], shard=(i, 2), block=7, **asked)
+        write_lists(run, paths[i - 1], shard=(i, 2), block=7, **asked)
     refused(
         paths,
         tmp_path,
@@ -205,7 +205,7 @@ def test_a_shard_without_the_head_of_its_format_is_an_error(folder):
 
 def test_a_shard_cannot_have_the_name_of_a_manifest(folder):
     with pytest.raises(ConfigError, match=r"--output: expected a name without \.manifest\.json"):
-        recall_all(folder / "run", folder / "x.manifest.json", shard=(1, 3), block=7)
+        write_lists(folder / "run", folder / "x.manifest.json", shard=(1, 3), block=7)
     assert not (folder / "x.manifest.json").exists()
 
 

@@ -13,8 +13,8 @@ from mindref.errors import DataError, RunError
 from mindref.recall import build, run_index
 from mindref.recall.lists import UserList
 from mindref.recommender.serving import recall as bulk
-from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.training.trainer import resume_run
+from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, stop_after, trained, trainer
 
@@ -34,7 +34,7 @@ def run(made, tmp_path):
 
 
 def answers(run, **asked):
-    return list(recall_lists(run, **asked))
+    return list(recalled(run, **asked))
 
 
 def manifest(run):
@@ -103,7 +103,7 @@ def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
     assert answers(run, history=HISTORY) == first
     assert built == ["auto"]
     for kind in ("annoy", "annoy", "faiss-flat"):
-        answers(run, history=HISTORY, kind=kind)
+        answers(run, history=HISTORY, index=kind)
         assert manifest(run)["kind"] == kind
     assert built == ["auto", "annoy", "faiss-flat"]
 
@@ -112,14 +112,14 @@ def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
 @pytest.mark.parametrize("name", ["manifest.json", "*.index"])
 @pytest.mark.parametrize("data", [b"", b"garbage", None])
 def test_a_damaged_index_is_built_again(run, built, name, data):
-    expected = answers(run, history=HISTORY, kind="annoy")
+    expected = answers(run, history=HISTORY, index="annoy")
     (path,) = (run / "index").glob(name)
     if data is None:
         path.unlink()
     else:
         path.write_bytes(data)
-    assert answers(run, history=HISTORY, kind="annoy") == expected
-    assert answers(run, history=HISTORY, kind="annoy") == expected
+    assert answers(run, history=HISTORY, index="annoy") == expected
+    assert answers(run, history=HISTORY, index="annoy") == expected
     assert built == ["annoy", "annoy"]
 
 
@@ -139,7 +139,7 @@ def test_an_index_of_an_older_model_is_built_again(tmp_path, built):
 
 @needs_annoy
 def test_annoy_equals_exact_search_on_a_small_catalogue(run):
-    exact, approximate = (answers(run, n=10, kind=kind) for kind in ("exact", "annoy"))
+    exact, approximate = (answers(run, n=10, index=kind) for kind in ("exact", "annoy"))
     assert len(exact) == len(approximate) == 60
     for one, other in zip(exact, approximate, strict=True):
         assert [x.item for x in other.items] == [x.item for x in one.items], one.user
@@ -153,7 +153,7 @@ def test_auto_keeps_a_measured_choice(run, built, monkeypatch):
     monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 50)
     for module in (bulk, run_index):
         monkeypatch.setattr(module, "MIN_MEASURED_ITEMS", 50)
-    answers(run, history=HISTORY, kind="annoy")
+    answers(run, history=HISTORY, index="annoy")
     answers(run, history=HISTORY)  # that one was asked for, not measured
     assert manifest(run)["figures"] is not None
     answers(run, history=HISTORY)
@@ -162,7 +162,7 @@ def test_auto_keeps_a_measured_choice(run, built, monkeypatch):
 
 def test_a_run_that_cannot_be_written_is_searched_all_the_same(run):
     (run / "index").write_text("a file stands where the folder would")
-    found = recall_lists(run, history=HISTORY, n=5)
+    found = recalled(run, history=HISTORY, n=5)
     assert [x.items for x in found] == [mindref.load(run).recommend(HISTORY, 5)]
     (warning,) = found.warnings
     assert "No index is kept" in warning
@@ -196,7 +196,7 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run, tmp_path):
     rows = [f"{user},{item},{time}" for user in "ab" for time, item in enumerate(items)]
     other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
     # the file has no ages, so that the users' profiles are unknown, as that of a history is
-    found = recall_lists(run, users=["b"], data=other, n=7)
+    found = recalled(run, users=["b"], data=other, n=7)
     assert next(iter(found)).items == answers(run, history=HISTORY[::-1], n=7)[0].items
     strange, lost = found.warnings
     assert "other.csv is not the log that the run was trained on, or changed" in strange
@@ -204,21 +204,21 @@ def test_users_of_another_log_are_answered_in_the_ids_of_the_run(run, tmp_path):
     other.write_text("user,item,time\na,never,1\na,heard,2\nb,of,3\n")
     for users in (["a"], None):
         with pytest.raises(DataError, match="--data: expected users of items that the run knows"):
-            recall_lists(run, users=users, data=other)
+            recalled(run, users=users, data=other)
 
 
 @needs_annoy
 def test_warnings_name_unknown_items_and_approximate_search(run):
-    assert recall_lists(run).warnings == []
-    assert recall_lists(run, history=HISTORY).warnings == []
-    found = recall_lists(run, history=[*HISTORY, *"abcdef"])
+    assert recalled(run).warnings == []
+    assert recalled(run, history=HISTORY).warnings == []
+    found = recalled(run, history=[*HISTORY, *"abcdef"])
     text = "--history: 6 of 15 behaviours have items that are not in the catalogue or untrained"
     assert found.warnings == [f"{text}: 'a', 'b', 'c', 'd', 'e' ..."]
-    found = recall_lists(run, history=HISTORY, kind="annoy")
+    found = recalled(run, history=HISTORY, index="annoy")
     share = manifest(run)["probed_recall"]
     assert found.index.recall == share
     assert found.warnings == [
         f"approximate search by annoy: it finds {share:.1%} of the true neighbours;"
         " --index exact is exact"
     ]
-    assert recall_lists(run, history=HISTORY, kind="exact").warnings == []
+    assert recalled(run, history=HISTORY, index="exact").warnings == []

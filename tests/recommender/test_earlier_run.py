@@ -8,13 +8,13 @@ from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, RunError
 from mindref.models import registry
 from mindref.recommender.evaluate_run import evaluate_run
-from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.plan import plan_training
 from mindref.recommender.training.rerank_trainer import RerankTrainer
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import checkpoint
 from mindref.run.source import Source
+from tests.list_requests import recalled
 from tests.recommender.test_rerank_training import SMALL as DIN_SMALL
 from tests.runs import SMALL, content, kept_report, loaded, stop_after, trainer
 
@@ -85,7 +85,7 @@ def test_all_interactions_are_training_data_and_histories(everything):
     made, log = resume_run(everything), loaded().log
     assert made.prepared.split.train.values.tobytes() == log.interactions.values.tobytes()
     assert sum(mindref.load(everything).served.items.counts) == len(log.interactions.values)
-    lengths = [answer.length for answer in recall_lists(everything)]
+    lengths = [answer.length for answer in recalled(everything)]
     assert lengths == log.interactions.lengths.tolist()
 
 

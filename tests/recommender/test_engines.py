@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mindref.recommender.export.vectors import export_vectors
-from mindref.recommender.serving.recall import recall_lists
 from tests import spec_pages
+from tests.list_requests import recalled
 from tests.runs import trained
 
 PAGE = Path(__file__).parents[2] / ".site" / "pages" / "guide" / "engines.md"
@@ -90,7 +90,7 @@ def test_a_recipe_gives_the_lists_of_exact_recall(engine, exported, request, mon
     names = run_recipe(engine, folder)
     with pytest.raises(KeyError, match="no interests of the user 'nobody'"):
         names["recommend"](names["search"], "nobody", LENGTH)
-    for expected in recall_lists(run, n=LENGTH, kind="exact"):
+    for expected in recalled(run, n=LENGTH, index="exact"):
         result = names["recommend"](names["search"], expected.user, LENGTH)
         assert_same_list(result, [(x.item, x.score) for x in expected.items])
     if engine == "psycopg":

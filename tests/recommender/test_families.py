@@ -17,11 +17,11 @@ from mindref.models.parameters import flatten
 from mindref.models.tower import FAMILIES
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
-from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
 from mindref.study.models.study_model import open_study_model
+from tests.list_requests import recalled
 from tests.runs import stop_after, trained, trainer
 
 ALL = list(registry.RECALL_FAMILIES)
@@ -44,7 +44,7 @@ def test_a_run_of_any_family_is_evaluated_and_recalled(model, tmp_path):
     again = evaluate_run(run)
     assert again["metrics"]["test"]["model"] == report["metrics"]["test"]["model"]
     log = made.prepared.loaded.log
-    (answer,) = recall_lists(run, users=[log.user_ids[0]], n=5)
+    (answer,) = recalled(run, users=[log.user_ids[0]], n=5)
     found = [x.item for x in load(run).recommend(user=log.user_ids[0], n=5)]
     assert [x.item for x in answer.items] == found
     assert (run / "index").exists() == family.has_vectors

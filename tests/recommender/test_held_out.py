@@ -235,7 +235,7 @@ def test_the_same_file_is_rejected_before_reading_but_not_a_longer_one(tmp_path)
 @pytest.mark.rules("model-R60")
 def test_a_start_from_another_split_of_the_log_is_an_error():
     before = finish(trainer_of(ALL, protocol="paper"))
-    start = WarmStart(ServedModel.from_trainer(before), "runs/001")
+    start = WarmStart(before.served_model(), "runs/001")
     with pytest.raises(ConfigError, match=r"with the split paper of the same log"):
         trainer_of(ALL, start, protocol="leave_last_out")
     for is_command, todo in (
@@ -250,9 +250,9 @@ def test_a_start_from_another_split_of_the_log_is_an_error():
 @pytest.mark.rules("model-R60")
 def test_a_split_of_an_ancestor_is_an_error_too():
     """The last run has a split that holds the targets out; the run before it has not."""
-    first = WarmStart(ServedModel.from_trainer(finish(trainer_of(ALL))), "runs/001")
+    first = WarmStart(finish(trainer_of(ALL)).served_model(), "runs/001")
     second = finish(trainer_of(EARLY, first, protocol="none"))
-    start = WarmStart(ServedModel.from_trainer(second), "runs/002")
+    start = WarmStart(second.served_model(), "runs/002")
     with pytest.raises(ConfigError, match=r"start from .*runs/001: expected valid"):
         trainer_of(ALL, start, protocol="leave_last_out")
 
@@ -260,7 +260,7 @@ def test_a_split_of_an_ancestor_is_an_error_too():
 @pytest.mark.rules("model-R54", "model-R61")
 def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
     before = finish(trainer_of(EARLY))
-    start = WarmStart(ServedModel.from_trainer(before), "runs/001")
+    start = WarmStart(before.served_model(), "runs/001")
     run = tmp_path / "run"
     made = finish(trainer_of(ALL, start, run, protocol="leave_last_out"))
     lines = made.warnings
@@ -286,7 +286,7 @@ def evaluate_lines(run, log):
 @pytest.mark.rules("model-R61")
 def test_later_targets_give_no_warning():
     before = finish(trainer_of(EARLY))
-    start = WarmStart(ServedModel.from_trainer(before), "runs/001")
+    start = WarmStart(before.served_model(), "runs/001")
     made = trainer_of(ALL, start, protocol="global_time")
     assert [x for x in made.warnings if "test" in x] == []
 
@@ -295,7 +295,7 @@ def test_later_targets_give_no_warning():
 def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     run, whole = tmp_path / "run", tmp_path / "whole"
     before = finish(trainer(tmp_path / "first", protocol="none", backend="numpy"))
-    served = ServedModel.from_trainer(before)
+    served = before.served_model()
     facts = {**served.facts, "log": "another"}
     start = WarmStart(with_facts(served, facts), "runs/001")
     finish(trainer(whole, start=start, backend="numpy"))
@@ -357,5 +357,5 @@ def test_a_run_of_an_older_version_is_unknown(chain, tmp_path):
 
 
 def test_memory_is_named_in_place_of_a_path():
-    served = ServedModel.from_trainer(finish(trainer_of(EARLY)))
+    served = finish(trainer_of(EARLY)).served_model()
     assert WarmStart(served).trainings()[0].run == MEMORY.location

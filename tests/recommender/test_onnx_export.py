@@ -32,13 +32,13 @@ from tests.backends.exported_towers import (
     reference_interests,
     run_file,
 )
+from tests.list_requests import write_lists
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 from mindref.recommender.export import export_run  # noqa: E402
 from mindref.recommender.export import onnx as onnx_export  # noqa: E402
-from mindref.recommender.sharding import recall_all  # noqa: E402
 
 EVERY = pytest.mark.parametrize("options", [*OPTIONS, *YOUTUBE])
 
@@ -248,7 +248,7 @@ def run_guide_example(run, folder, monkeypatch, histories, n):
 
 def recalled_lists(run, folder, count, n):
     """Return user -> items of `mindref recall --all-users --index exact`, for `count` users."""
-    recall_all(run, folder / "lists.tsv", kind="exact", n=n)
+    write_lists(run, folder / "lists.tsv", index="exact", n=n)
     lists = {}
     for line in (folder / "lists.tsv").read_text("utf-8").splitlines()[1:]:
         user, _, item = line.split("\t")[:3]

@@ -8,8 +8,8 @@ from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.servable_items import ServableItems
 from mindref.recall import ExactIndex
 from mindref.recommender.serving import recall as bulk
-from mindref.recommender.serving import recommendations
-from mindref.recommender.serving.recommendations import Recommendations
+from mindref.recommender.serving import recommend
+from mindref.recommender.serving.recommend import Recommendations
 from tests.runs import loaded, trained, trainer
 
 LOG = loaded().log
@@ -296,7 +296,7 @@ def test_a_missing_library_is_named(model, monkeypatch, name):
     def fail(module):
         raise ImportError(module)
 
-    monkeypatch.setattr(recommendations, "import_module", fail)
+    monkeypatch.setattr(recommend, "import_module", fail)
     columns = model.recommend_many([HISTORY], n=2)
     with pytest.raises(ConfigError, match=f"to_{name}: expected the library {name}, got none; pip"):
         getattr(columns, f"to_{name}")()

@@ -10,7 +10,6 @@ import pytest
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender.serving.recall import recall_lists
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
@@ -22,6 +21,7 @@ from mindref.recommender.training.trainer import Hooks
 from mindref.run import array_files
 from mindref.run.checkpoint import load_din_config, load_state, run_identity
 from mindref.run.files import json_digest
+from tests.list_requests import recalled
 from tests.recommender.conftest import begun
 from tests.recommender.test_rerank_training import SMALL
 from tests.runs import change_json, stop_after, trained
@@ -152,7 +152,7 @@ def test_a_stage_ranks_for_no_other_run(mind_run, stage, tmp_path):
     with pytest.raises(RunError, match="another model; train the reranker anew"):
         resume_reranker(Path(shutil.copytree(stage, tmp_path / "copy")), other)
     with pytest.raises(RunError, match="another model"):
-        recall_lists(other, history=[], reranker=stage, kind="exact")
+        recalled(other, history=[], reranker=stage, index="exact")
 
 
 @pytest.mark.rules("din-R24")

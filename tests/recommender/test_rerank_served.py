@@ -11,8 +11,7 @@ from mindref.evaluation import metrics
 from mindref.models import features
 from mindref.models.serving import compute_interests
 from mindref.recommender import din_indexability
-from mindref.recommender.serving.list_request import ListOptions
-from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recommend import recommend_one
 from mindref.recommender.serving.rerank import score_lists
 from mindref.recommender.serving.served_model import ServedModel
@@ -24,6 +23,7 @@ from mindref.recommender.training.rerank_trainer import (
 from mindref.recommender.training.trainer import Hooks
 from mindref.run import checkpoint
 from mindref.run.training_data import sample_cases
+from tests.list_requests import recalled
 from tests.recommender.conftest import begun
 
 
@@ -31,8 +31,8 @@ from tests.recommender.conftest import begun
 def test_a_list_is_the_best_of_the_candidates_by_din(mind_run, stage):
     ranker, served = load_reranker(stage, mind_run), ServedModel.load(mind_run)
     names = list(served.log.user_ids)[:7]
-    plain = list(recall_lists(mind_run, users=names, n=20, kind="exact"))
-    after = list(recall_lists(mind_run, users=names, n=6, kind="exact", reranker=stage))
+    plain = list(recalled(mind_run, users=names, n=20, index="exact"))
+    after = list(recalled(mind_run, users=names, n=6, index="exact", reranker=stage))
     moved = False
     for user, (old, new) in enumerate(zip(plain, after, strict=True)):
         candidates = np.array([[served.dense[x.item] for x in old.items]])
@@ -51,12 +51,12 @@ def test_filters_choose_the_candidates_and_the_limit_holds_in_the_order_of_din(m
     served = ServedModel.load(mind_run)
     names, items = list(served.log.user_ids)[:7], list(served.dense)
     limits = {"only": {names[0]: items[:40]}, "exclude": items[50:60]}
-    whole = {"n": 20, "kind": "exact", "reranker": stage, **limits}
-    everything = list(recall_lists(mind_run, users=names, **whole))
+    whole = {"n": 20, "index": "exact", "reranker": stage, **limits}
+    everything = list(recalled(mind_run, users=names, **whole))
     assert {x.item for x in everything[0].items} <= set(items[:40])
     cut = 0
     for per_interest in (2, 5):
-        lists = recall_lists(mind_run, users=names, **{**whole, "n": 6}, per_interest=per_interest)
+        lists = recalled(mind_run, users=names, **{**whole, "n": 6}, per_interest=per_interest)
         for old, new in zip(everything, lists, strict=True):
             assert not {x.item for x in old.items} & set(items[50:60])
             expected, counts = [], [0] * 4
@@ -94,7 +94,8 @@ def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mi
     within = 0
     for case in range(len(cases.users)):
         history = [served.items.ids[i] for i in served.servable.select(cases.histories).row(case)]
-        listed = recommend_one(served, history, None, ListOptions(20, exclude_seen=exclude_seen))
+        request = ListRequest(histories=[history], n=20, exclude_seen=exclude_seen)
+        listed, _ = recommend_one(served, request)
         dense = np.array([[served.dense[x.item] for x in listed]])
         rows, _ = served.encode([history])
         user = cases.users[case : case + 1]

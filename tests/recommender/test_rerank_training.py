@@ -12,7 +12,6 @@ from mindref.data.rng import make_rng
 from mindref.errors import ConfigError
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
     prepare_recall_log,
@@ -33,7 +32,7 @@ def served():
     """A small run, its log with it."""
     made = trainer(backend="numpy")  # which compiles nothing
     made.train()
-    return ServedModel.from_trainer(made)
+    return made.served_model()
 
 
 def candidates_of_run(histories, profiles, n):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mindref.recall.lists import FRAMES
 from mindref.recommender import sharding
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import top_n_lists
-from mindref.recommender.sharding import recall_all
+from tests.list_requests import command_request, recalled, write_lists
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import trained
 
@@ -40,14 +41,14 @@ def run(made, tmp_path):
 
 
 def whole(run, folder, **asked):
-    recall_all(run, folder / "whole", block=BLOCK, **asked)
+    write_lists(run, folder / "whole", block=BLOCK, **asked)
     return (folder / "whole").read_bytes()
 
 
 def parted(run, folder, count, **asked):
     paths = [folder / f"part-{i}" for i in range(1, count + 1)]
     for i, path in enumerate(paths, 1):
-        recall_all(run, path, shard=(i, count), block=BLOCK, **asked)
+        write_lists(run, path, shard=(i, count), block=BLOCK, **asked)
     return paths
 
 
@@ -77,13 +78,13 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call, tmp_path):
 def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-    shard_file.merge_shards(parted(run, tmp_path, 4, kind=kind), tmp_path / "merged")
-    assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, kind=kind)
+    shard_file.merge_shards(parted(run, tmp_path, 4, index=kind), tmp_path / "merged")
+    assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, index=kind)
 
 
 def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", BLOCK)
-    answers = bulk.recall_lists(run, n=4)
+    answers = recalled(run, n=4)
     from mindref.recall import lists
 
     lists.save_lists(tmp_path / "plain", answers, answers.index, "jsonl")
@@ -103,7 +104,7 @@ def test_filters_of_users_are_those_of_the_command_in_every_shard(run, tmp_path)
     shard_file.merge_shards(parted(run, tmp_path, 4, **asked), tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == expected
     with ThreadPoolExecutor(2) as executor:
-        recall_all(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK, **asked)
+        write_lists(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK, **asked)
     assert (tmp_path / "lists").read_bytes() == expected
     for user, line in zip(users, expected.decode().splitlines(), strict=True):
         names = {x["item"] for x in json.loads(line)["items"]}
@@ -128,10 +129,10 @@ EXECUTORS = {
 def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-    expected = whole(run, tmp_path, form="jsonl", n=5, kind=kind)
+    expected = whole(run, tmp_path, form="jsonl", n=5, index=kind)
     with make() as executor:
-        asked = {"form": "jsonl", "n": 5, "kind": kind, "block": BLOCK}
-        recall_all(run, tmp_path / "lists", executor=executor, count=5, **asked)
+        asked = {"form": "jsonl", "n": 5, "index": kind, "block": BLOCK}
+        write_lists(run, tmp_path / "lists", executor=executor, count=5, **asked)
     assert (tmp_path / "lists").read_bytes() == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "run", "whole"]
 
@@ -143,14 +144,14 @@ def test_dask_writes_the_same_bytes(run, tmp_path):
     distributed = pytest.importorskip(
         "distributed", reason="distributed is not installed: the extra `dask`"
     )
-    expected = whole(run, tmp_path, kind="annoy")
+    expected = whole(run, tmp_path, index="annoy")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
         distributed.LocalCluster(processes=True, **options) as cluster,
         distributed.Client(cluster) as client,
     ):
         executor = client.get_executor()
-        recall_all(run, tmp_path / "lists", executor=executor, count=4, kind="annoy", block=BLOCK)
+        write_lists(run, tmp_path / "lists", executor=executor, count=4, index="annoy", block=BLOCK)
     assert (tmp_path / "lists").read_bytes() == expected
 
 
@@ -182,20 +183,20 @@ def test_a_dead_worker_is_an_error_and_finished_shards_are_kept(run, tmp_path, m
             match=r"executor: expected workers that complete their shards, got BrokenProcess",
         ),
     ):
-        recall_all(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK)
+        write_lists(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK)
     assert not (tmp_path / "lists").exists()
     kept = sorted((tmp_path / "lists.shards").glob("shard-*-of-00003"))
     assert kept
     written = []
-    original = sharding.lists.write_lists_to_stream
+    original = sharding.write_lists_to_stream
 
     def saving(*given):
         written.append(1)
         original(*given)
 
-    monkeypatch.setattr(sharding.lists, "write_lists_to_stream", saving)
+    monkeypatch.setattr(sharding, "write_lists_to_stream", saving)
     with ThreadPoolExecutor(1) as again:
-        recall_all(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
+        write_lists(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
     assert len(written) == 3 - len(kept)
     assert (tmp_path / "lists").read_bytes() == expected
     assert not (tmp_path / "lists.shards").exists()
@@ -206,7 +207,7 @@ def test_a_part_that_is_done_is_not_computed_again(run, tmp_path):
     path = tmp_path / "part"
 
     def again(**asked):
-        return recall_all(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
+        return write_lists(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
 
     assert again() == "shard 2 of 3: users 22 to 42 of 60"
     bytes_, time = path.read_bytes(), path.stat().st_mtime_ns
@@ -224,14 +225,14 @@ def test_a_part_that_is_done_is_not_computed_again(run, tmp_path):
 @pytest.mark.rules("recall-R38")
 def test_a_killed_part_leaves_no_manifest_of_another(run, tmp_path, monkeypatch):
     path = tmp_path / "part"
-    recall_all(run, path, shard=(1, 3), block=BLOCK)
+    write_lists(run, path, shard=(1, 3), block=BLOCK)
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sharding.lists, "write_list", interrupted)
+    monkeypatch.setattr("mindref.recall.lists.write_list", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        recall_all(run, path, shard=(1, 3), block=BLOCK, n=3)
+        write_lists(run, path, shard=(1, 3), block=BLOCK, n=3)
     with pytest.raises(RunError, match="the manifest of a shard"):
         shard_file.verify_shard(path)
     assert sorted(x.name for x in tmp_path.iterdir()) == ["part", "run"]
@@ -245,9 +246,9 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
         sizes.append(len(rows))
         return original(model, rows, *given)
 
-    recall_all(run, tmp_path / "first")  # builds the index
+    write_lists(run, tmp_path / "first")  # builds the index
     monkeypatch.setattr(top_n_lists, "compute_interests", counting)
-    recall_all(run, tmp_path / "part", shard=(2, 2), block=BLOCK)
+    write_lists(run, tmp_path / "part", shard=(2, 2), block=BLOCK)
     assert sizes == [7, 7, 7, 7, 4]
 
 
@@ -259,19 +260,19 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
         ({"count": 0}, "count: expected an integer of at least 1"),
-        ({"kind": "fast"}, "--index: expected auto or exact"),
+        ({"index": "fast"}, "--index: expected auto or exact"),
     ],
 )
 def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, message):
     with pytest.raises(ConfigError, match=message):
-        recall_all(tmp_path / "no run", tmp_path / "lists", **asked)
+        write_lists(tmp_path / "no run", tmp_path / "lists", **asked)
 
 
 def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
-    filters = (True, None, None, None)
-    asked = sharding.ShardRequest(str(run), None, 20, "exact", *filters, None, "cpu", "tsv", BLOCK)
+    request = command_request(index="exact", exclude_seen=True)
+    asked = sharding.BulkRequest(str(run), request, "tsv", BLOCK)
     facts = sharding.open_run(asked).facts
-    other = asked._replace(top=3)
+    other = replace(asked, request=replace(request, n=3))
     with pytest.raises(RunError, match="top: expected 20, as of the caller, got 3"):
         sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
 
@@ -281,10 +282,10 @@ def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path)
     folder.mkdir()
     (folder / "mine").write_text("mine")
     with ThreadPoolExecutor(1) as executor:
-        recall_all(run, tmp_path / "lists", executor=executor, count=2, kind="exact", block=BLOCK)
+        write_lists(run, tmp_path / "lists", executor=executor, count=2, index="exact", block=BLOCK)
     assert [path.name for path in folder.iterdir()] == ["mine"]
     left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
     for path in (left, other):
         path.write_text("half")
-    recall_all(run, tmp_path / "part", shard=(1, 2), kind="exact", block=BLOCK)
+    write_lists(run, tmp_path / "part", shard=(1, 2), index="exact", block=BLOCK)
     assert (left.exists(), other.exists()) == (False, True)

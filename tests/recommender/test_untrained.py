@@ -11,11 +11,10 @@ from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.models import registry
 from mindref.models.logits import keyed_table
-from mindref.models.serving import item_matrix
+from mindref.models.serving import compute_interests, item_matrix
 from mindref.models.tower import user_tower
 from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
-from mindref.recommender.serving.list_request import ListOptions
-from mindref.recommender.serving.recall import recall_lists
+from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recommend import recommend_one
 from mindref.recommender.serving.rerank import rerank
 from mindref.recommender.training.rerank_trainer import open_reranker
@@ -26,6 +25,7 @@ from mindref.study.case_study.numbers import make_item_list
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
 from mindref.study.tracing import TrainingPair, displayed_items
 from mindref.study.user_summary import list_top_items
+from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, trained, trainer
 
@@ -59,7 +59,7 @@ def test_no_list_of_a_run_has_an_untrained_item(run):
     assert never
     model = mindref.load(run)
     servable = len(LOG.item_ids) - len(untrained)
-    for answer in recall_lists(run, n=LENGTH, exclude_seen=False):
+    for answer in recalled(run, n=LENGTH, exclude_seen=False):
         listed = [x.item for x in answer.items]
         assert len(listed) == len(set(listed)) == servable
         assert not untrained & set(listed)
@@ -75,7 +75,7 @@ def test_no_list_of_a_run_has_an_untrained_item(run):
 @pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy)])
 def test_lists_of_an_index_are_those_of_exact_search_without_untrained_items(mind_run, kind):
     model = mindref.load(mind_run)
-    for answer in recall_lists(mind_run, n=LENGTH, kind=kind):
+    for answer in recalled(mind_run, n=LENGTH, index=kind):
         expected = model.recommend(user=answer.user, n=LENGTH)
         assert [x.item for x in answer.items] == [x.item for x in expected]
 
@@ -84,10 +84,10 @@ def test_lists_of_an_index_are_those_of_exact_search_without_untrained_items(min
 def test_scores_are_those_of_the_items_by_dense_id(mind_run):
     served = mindref.load(mind_run).served
     rows = LOG.interactions.take(np.array([3]))
-    interests = served.compute_interests(rows, served.unknown_profile(1))
+    interests = compute_interests(served.model, rows, served.unknown_profile(1), served.backend)
     scores = item_matrix(served.model) @ interests.vectors[0][interests.active[0]].T
     history = [LOG.item_ids[i] for i in rows.values if LOG.item_ids[i] in served.dense]
-    for x in recommend_one(served, history, None, ListOptions(LENGTH)):
+    for x in recommend_one(served, ListRequest(histories=[history], n=LENGTH))[0]:
         assert x.score == pytest.approx(scores[served.dense[x.item]].max(), rel=1e-4)
 
 
@@ -111,14 +111,14 @@ def test_an_untrained_item_of_a_history_is_not_read(run):
         assert model.recommend(mixed) == model.recommend(history)
     with pytest.raises(DataError, match=r"history: expected the id .*; name an item that occ"):
         model.recommend(untrained)
-    (answer,) = recall_lists(run, history=mixed)
+    (answer,) = recalled(run, history=mixed)
     assert (answer.length, answer.unknown) == (3, [untrained[0], *untrained])
 
 
 @pytest.mark.rules("model-R44")
 def test_untrained_behaviours_of_users_are_left_out(mind_run):
     untrained = {LOG.item_ids.index(x) for x in untrained_ids(mind_run)}
-    found = recall_lists(mind_run)
+    found = recalled(mind_run)
     assert found.warnings == []
     lengths = [sum(int(x) not in untrained for x in LOG.interactions.row(u)) for u in range(60)]
     assert [answer.length for answer in found] == lengths

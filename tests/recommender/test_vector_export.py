@@ -10,14 +10,15 @@ import pytest
 import mindref
 from mindref.cli import export as command
 from mindref.errors import ConfigError, DataError, RunError
+from mindref.models.serving import compute_interests
 from mindref.recommender.export import vectors as vector_export
 from mindref.recommender.export import verify_export
 from mindref.recommender.export.vectors import export_vectors
-from mindref.recommender.serving.recall import recall_lists
 from mindref.run import items as catalogue
 from mindref.run import vector_files
 from mindref.run.tsv import unescape
 from mindref.run.vector_files import FORMATS
+from tests.list_requests import recalled
 from tests.runs import change_json, trained, trainer
 
 
@@ -89,7 +90,7 @@ def test_the_tables_of_users_have_active_interests_and_histories(exported):
     names = list(served.log.user_ids)
     behaviours, profiles, _ = served.encode_users(names)
     rows = served.servable.select(behaviours)
-    computed = served.compute_interests(rows, profiles)
+    computed = compute_interests(served.model, rows, profiles, served.backend)
     assert interests == [(names[user], k) for user, k in np.argwhere(computed.active)]
     assert len({k for _, k in interests}) > 1
     np.testing.assert_allclose(vectors, computed.vectors[computed.active], rtol=1e-5, atol=1e-7)
@@ -111,7 +112,7 @@ def test_lists_from_the_tables_are_those_of_recall(settings, tmp_path):
     facts = export_vectors(run, tmp_path / "out", form="npy", all_users=True)
     (items, interests, histories), (matrix, vectors) = read_tables(tmp_path / "out", "npy")
     row_of = {name: row for row, (name, _, _) in enumerate(items)}
-    for answer in recall_lists(run, n=7, kind="exact"):
+    for answer in recalled(run, n=7, index="exact"):
         queries = vectors[[user == answer.user for user, _ in interests]]
         if facts["score"]["interests"] == "sum":
             queries = queries.sum(axis=0, keepdims=True)

@@ -15,7 +15,6 @@ from mindref.models import registry
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten
 from mindref.models.serving import compute_interests, item_matrix
-from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.trainer import resume_run
 from mindref.recommender.training.warm_start import WarmStart, left_out_warnings, trained_rows
 from mindref.run import array_files, checkpoint
@@ -31,7 +30,7 @@ def start_of(log, **changes):
     """Return the start from a model trained on all interactions of a log."""
     made = trainer_of(log, **changes)
     made.train()
-    return WarmStart(ServedModel.from_trainer(made))
+    return WarmStart(made.served_model())
 
 
 @pytest.fixture(scope="module")

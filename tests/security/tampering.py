@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mindref.recommender import load
-from mindref.recommender.serving.recall import BulkRecall, recall_lists
+from mindref.recommender.serving.recall import RequestedLists
 from mindref.run import array_files
 from mindref.run.files import sealed
 from tests.damage.damaged_runs import HISTORIES
+from tests.list_requests import recalled
 from tests.recall.annoy_trees import INDEX
 
 Edit = Callable[[dict[str, Any]], Any]
@@ -48,6 +49,6 @@ def recommend(run: Path) -> Any:
     return load(run).recommend(HISTORIES[0], 5)
 
 
-def recall(run: Path, kind: str = INDEX) -> BulkRecall:
+def recall(run: Path, kind: str = INDEX) -> RequestedLists:
     """Return the lists of the run for a history, by an index of this kind."""
-    return recall_lists(run, history=HISTORIES[0], kind=kind)
+    return recalled(run, history=HISTORIES[0], index=kind)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mindref
+from mindref.recommender.serving.list_request import ListRequest
 from mindref.service.answers import HistoryAnswers
 from mindref.service.request_body import RecommendRequest
 from tests.runs import trained
@@ -81,7 +82,7 @@ def compare_concurrent(client, model):
 
 def test_an_empty_list_of_an_empty_history_has_a_reason(tmp_path):
     loaded = HistoryAnswers.load(trained(tmp_path / "run", model="maxmf"), "exact", None, "cpu", [])
-    answer = loaded(RecommendRequest([[]], is_batch=False))
+    answer = loaded(RecommendRequest(ListRequest(histories=[[]]), is_batch=False))
     assert answer["items"] == []
     assert answer["warnings"][0].startswith("1 of 1 requests have no known behaviour")
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mindref.recommender.serving.list_request import ListOptions
+from mindref.recommender.serving.list_request import ListRequest
 from mindref.service.request_body import MAX_HISTORIES, MAX_N, RequestError, parse_request
 
 
@@ -14,12 +14,13 @@ def parse(**values):
 
 def test_the_values_of_a_request():
     request = parse(history=["a", 7], n=3, only=[1], exclude=["b"], per_interest=2)
-    assert request.histories == [["a", "7"]]
     assert not request.is_batch
-    assert request.options == ListOptions(3, ["1"], ["b"], 2, None)
+    assert request.lists == ListRequest(
+        histories=[["a", "7"]], n=3, only=["1"], exclude=["b"], per_interest=2
+    )
     request = parse(histories=[[], ["a"]], exclude_seen=False, only=None, per_interest=None)
-    assert (request.histories, request.is_batch) == ([[], ["a"]], True)
-    assert request.options == ListOptions(10, None, None, None, False)
+    assert request.is_batch
+    assert request.lists == ListRequest(histories=[[], ["a"]], n=10, exclude_seen=False)
 
 
 @pytest.mark.rules("serving-R10")
@@ -48,7 +49,7 @@ def test_a_body_that_is_not_json(body, message):
 def test_an_id_may_have_a_thousand_digits():
     for sign in ("", "-"):
         text = sign + "9" * 1000
-        assert parse_request(f'{{"history": [{text}]}}'.encode()).histories == [[text]]
+        assert parse_request(f'{{"history": [{text}]}}'.encode()).lists.histories == [[text]]
 
 
 @pytest.mark.rules("serving-R10", "serving-R11")

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,13 +18,11 @@ from mindref.data.frames import id_as_text
 from mindref.data.log import Ragged
 from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
-from mindref.recall.item_filter import ItemFilter
+from mindref.recall.retrieval import ItemFilter
 from mindref.recommender.serving.item_names import unknown_items_line
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.input_files import LONGEST_INPUT, open_input
 from mindref.run.tsv import unescape
-
-if TYPE_CHECKING:
-    from mindref.recommender.serving.served_model import ServedModel
 
 FORMAT = "one item id a line, or a user id, a tab and an item id in every line"
 VALUES = "item ids, a mapping of users to item ids, or one list for each request"
@@ -132,16 +130,6 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
     return ItemLists(subject, by_user=by_user) if by_user else ItemLists(subject, shared=shared)
 
 
-def read_list_files(
-    only: str | Path | None, exclude: str | Path | None
-) -> tuple[ItemLists | None, ItemLists | None]:
-    """Return the lists of the files of --only and --exclude, None for an absent option."""
-    return (
-        None if only is None else read_item_lists(Path(only), "--only"),
-        None if exclude is None else read_item_lists(Path(exclude), "--exclude"),
-    )
-
-
 def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[str]) -> None:
     """Raise DataError if allow lists name ids and no id is in the catalogue."""
     if only is None:
@@ -158,9 +146,8 @@ def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[
 class ResolvedLists(NamedTuple):
     """Lists in dense ids of the run, for C requests."""
 
-    item_filter: ItemFilter = ItemFilter()
-    exclude: Ragged | None = None  # C rows: the deny list of each request
-    warnings: Sequence[str] = ()
+    item_filter: ItemFilter
+    warnings: list[str]
 
 
 def resolve_lists(
@@ -170,13 +157,13 @@ def resolve_lists(
     users: Sequence[str] | None,
     requests: int,
 ) -> ResolvedLists:
-    """Return the filter and the deny lists of requests for users, or for histories (users: None).
+    """Return the filter of requests for users, or for histories (users: None).
 
     Raises DataError if `only` names ids and none is servable, ConfigError for lists that do not
     fit.
     """
     check_allow_lists(only, served.dense)
-    item_filter, denied, warnings = ItemFilter(), None, list[str]()
+    item_filter, warnings = ItemFilter(), list[str]()
     for lists, is_allow in ((only, True), (exclude, False)):
         if lists is None:
             continue
@@ -197,8 +184,8 @@ def resolve_lists(
             has_only = np.array([row is not None for row in rows], np.bool_)
             item_filter = item_filter._replace(only=ragged, has_only=has_only)
         else:
-            denied = ragged
-    return ResolvedLists(item_filter, denied, warnings)
+            item_filter = item_filter._replace(exclude=ragged)
+    return ResolvedLists(item_filter, warnings)
 
 
 def dense_ids(names: Iterable[str], dense: Mapping[str, int]) -> list[int]:

@@ -1,33 +1,83 @@
-"""A request for lists: its options, its users or histories, and its item lists in dense ids.
+"""A request for top-n lists: as it is made, and in dense ids of a trained model.
 
-`recommend`, `recommend_many`, `mindref recall` and `mindref serve` resolve their requests here.
-Spec: specs/recall.md, recall-R42 to R55.
+`recommend`, `recommend_many`, `mindref recall`, shards and `mindref serve` make a `ListRequest`,
+which `resolve_request` resolves. Spec: specs/recall.md, recall-R42 to R55.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mindref.arguments import Count, check_arguments
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
-from mindref.recall.checks import check_count
-from mindref.recommender.serving.item_lists import ResolvedLists, parse_item_lists, resolve_lists
+from mindref.recall.retrieval import ItemFilter
+from mindref.recommender.serving.item_lists import (
+    ItemLists,
+    parse_item_lists,
+    read_item_lists,
+    resolve_lists,
+)
 from mindref.recommender.serving.item_names import unknown_behaviours_line
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.serving.top_n_lists import join_rows
 
 
-class ListOptions(NamedTuple):
-    """The options of a request for lists, as in `MIND.recommend_many`, before they are checked."""
+class Origin(Enum):
+    """Where a request is made. It determines the messages, and whether titles are accepted."""
 
-    n: int = 10
-    only: Any = None  # item lists, or values of `parse_item_lists`
-    exclude: Any = None
-    per_interest: int | None = None
-    exclude_seen: bool | None = None  # None: as in training
+    COMMAND = "command"  # typed: ids or titles; messages name options
+    PERSON = "person"  # typed in Python: ids or titles
+    PROGRAM = "program"  # ids only
+
+    @property
+    def accepts_titles(self) -> bool:
+        """Whether items of a history may be named by title, which an error then proposes."""
+        return self is not Origin.PROGRAM
+
+    def subject(self, name: str) -> str:
+        """Return the name of an argument in messages."""
+        return f"--{name.replace('_', '-')}" if self is Origin.COMMAND else name
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """A request for the top-n lists of users or of histories, before any id is resolved.
+
+    Without users and histories: the lists of all users of the log. only, exclude: item lists, or
+    values of `parse_item_lists`; of a command, also the path of a file. `index` and the
+    fields after `origin` are used for a run directory. Raises ConfigError for a value of another
+    type.
+    """
+
+    users: Sequence[Any] | None = None  # user ids of the log
+    histories: Sequence[Any] | None = None  # each a list of item ids
+    n: Count = 10
+    only: Any = None  # items that may appear
+    exclude: Any = None  # items that must not appear
+    per_interest: Count | None = None  # most items of a list with the same best interest
+    exclude_seen: bool | None = None  # leave out the items of the history; None: as in training
+    index: str = "exact"  # kind
+    origin: Origin = Origin.PROGRAM
+    data: Path | None = None  # new path of the log, if it has moved
+    backend: str | None = None  # None: that of the run
+    device: str = "cpu"
+    reranker: Path | None = None  # DIN run that reranks the recalled items
+
+    def item_lists(self, name: str) -> ItemLists | None:
+        """Return the lists `only` or `exclude`. Raises ConfigError or DataError."""
+        value, subject = getattr(self, name), self.origin.subject(name)
+        if isinstance(value, Path) and self.origin is Origin.COMMAND:
+            return read_item_lists(value, subject)
+        return parse_item_lists(subject, value)
+
+
+ListRequest.__init__ = check_arguments(ListRequest.__init__)  # type: ignore[method-assign]
 
 
 class RequestedUsers(NamedTuple):
@@ -40,92 +90,66 @@ class RequestedUsers(NamedTuple):
     warnings: list[str]  # lines about ignored items
 
 
-class ListRequest(NamedTuple):
-    """A checked request, in dense ids of the run."""
+class ResolvedRequest(NamedTuple):
+    """A request in dense ids of a trained model."""
 
-    requested: RequestedUsers
+    users: RequestedUsers
     n: int
-    lists: ResolvedLists
-    per_interest: int | None
+    item_filter: ItemFilter  # for these users; includes the items of their histories
     excludes_seen: bool
+    list_warnings: Sequence[str]  # lines about ignored ids of item lists
 
     @property
     def warnings(self) -> list[str]:
         """Lines about ignored items and users."""
-        return [*self.requested.warnings, *self.lists.warnings]
-
-    def excluded_items(self, users: Ints) -> Ragged | None:
-        """Return the items that must not appear in the lists of some users, None for no item."""
-        seen = self.requested.histories.take(users) if self.excludes_seen else None
-        denied = self.lists.exclude
-        return join_rows(seen, None if denied is None else denied.take(users))
+        return [*self.users.warnings, *self.list_warnings]
 
 
-def resolve_request(
-    served: ServedModel,
-    options: ListOptions,
-    *,
-    users: Sequence[Any] | None = None,
-    histories: Sequence[Any] | None = None,
-    is_typed: bool = False,
-    require_known: bool = False,
-    is_command: bool = False,
-) -> ListRequest:
-    """Return the request for these users, or these histories, or by default all users of the log.
+def resolve_request(served: ServedModel, request: ListRequest) -> ResolvedRequest:
+    """Return a request in dense ids of a trained model.
 
-    is_typed: a person types the items, so that titles are accepted, and proposed in an error.
-    require_known: an error if no item of any history is known. is_command: messages name options,
-    the history is a CSV row, and a warning proposes titles too.
     Options are checked before the log is read. Raises ConfigError for an invalid option, DataError
-    for an unknown user, an unknown history, and if `only` names ids and none is known.
+    for an unknown user, if no item of any history is known, and if `only` names ids and none is
+    known.
     """
-
-    def subject(name: str) -> str:
-        return f"--{name.replace('_', '-')}" if is_command else name
-
-    check_count(options.n, subject("top" if is_command else "n"))
-    only = parse_item_lists(subject("only"), options.only)
-    exclude = parse_item_lists(subject("exclude"), options.exclude)
-    served.check_limit(options.per_interest, subject("per_interest"))
-    excludes_seen = served.excludes_seen(options.exclude_seen)
-    if histories is None:
-        requested = find_users(served, users, subject("user"))
-        known_users = requested.names
+    origin = request.origin
+    only, exclude = request.item_lists("only"), request.item_lists("exclude")
+    if request.per_interest is not None:
+        served.require_vectors(origin.subject("per_interest"), "a model with interests")
+    if request.histories is None:
+        users = find_users(served, request.users, origin.subject("user"))
+        user_ids = users.names
     else:
-        requested = encode_histories(
-            served,
-            histories,
-            subject("history"),
-            is_typed=is_typed,
-            require_known=require_known,
-            is_command=is_command,
-        )
-        known_users = None
-    lists = resolve_lists(served, only, exclude, known_users, len(requested.names))
-    n = min(int(options.n), len(served.items.ids))
-    per_interest = None if options.per_interest is None else min(int(options.per_interest), n)
-    return ListRequest(requested, n, lists, per_interest, excludes_seen)
+        users, user_ids = encode_histories(served, request.histories, origin), None
+    lists = resolve_lists(served, only, exclude, user_ids, len(users.names))
+    excludes_seen = request.exclude_seen
+    if excludes_seen is None:
+        excludes_seen = bool(served.facts["exclude_seen"])  # recall-R52
+    n = min(request.n, len(served.items.ids))
+    limits = lists.item_filter._replace(
+        exclude=join_rows(users.histories if excludes_seen else None, lists.item_filter.exclude),
+        per_interest=None if request.per_interest is None else min(request.per_interest, n),
+    )
+    return ResolvedRequest(users, n, limits, excludes_seen, lists.warnings)
 
 
 def encode_histories(
-    served: ServedModel,
-    histories: Sequence[Any],
-    subject: str,
-    *,
-    is_typed: bool,
-    require_known: bool,
-    is_command: bool,
+    served: ServedModel, histories: Sequence[Any], origin: Origin
 ) -> RequestedUsers:
-    """Return histories of item ids, or of titles too if `is_typed`, in dense ids."""
-    rows, unknown = served.encode(histories, subject, titles=is_typed)
+    """Return histories of item ids, or of titles too, in dense ids.
+
+    Raises DataError if items are named and none is known.
+    """
+    subject, titles = origin.subject("history"), origin.accepts_titles
+    rows, unknown = served.encode(histories, subject, titles=titles)
     names = [name for row in unknown for name in row]
     warnings = []
     if names:
-        hint = served.names.comma_hint(histories[0]) if is_command else ""
-        if require_known and not len(rows.values):  # serving-R10, recall-R54
-            raise served.names.unknown_error(names, subject, titles=is_typed, hint=hint)
-        if is_command or not is_typed:  # recall-R50: titles are compared slowly
-            hint = hint or served.names.hint(names, titles=is_typed)
+        hint = served.names.comma_hint(histories[0]) if origin is Origin.COMMAND else ""
+        if not len(rows.values):  # serving-R10, recall-R54
+            raise served.names.unknown_error(names, subject, titles=titles, hint=hint)
+        if origin is not Origin.PERSON:  # recall-R50: titles are compared slowly
+            hint = hint or served.names.hint(names, titles=titles)
         warnings = [unknown_behaviours_line(subject, names, len(names) + len(rows.values), hint)]
     profiles = served.unknown_profile(len(rows))
     return RequestedUsers(range(len(rows)), rows, profiles, unknown, warnings)
@@ -162,3 +186,16 @@ def uninformed_warning(histories: Ragged, counts: Sequence[int] | Ints) -> list[
         return []
     text = "have no known behaviour, and the model gives no allowed item a score"
     return [f"{empty} of {len(histories)} requests {text}: their lists are empty"]
+
+
+def join_rows(first: Ragged | None, second: Ragged | None) -> Ragged | None:
+    """Return the rows of both, one after the other in each row. None has no values."""
+    if first is None or second is None:
+        return second if first is None else first
+    offsets = first.offsets + second.offsets
+    values = np.empty(offsets[-1], np.int64)
+    starts = np.repeat(second.offsets[:-1], first.lengths)
+    values[np.arange(len(first.values)) + starts] = first.values
+    starts = np.repeat(first.offsets[1:], second.lengths)
+    values[np.arange(len(second.values)) + starts] = second.values
+    return Ragged(offsets, values)

@@ -1,31 +1,35 @@
-"""Recommended lists of one user, one history or all users, from a run directory."""
+"""Lists of a request: of users, of histories or of all users, from a run directory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from mindref.arguments import Count, check_arguments
-from mindref.data.frames import id_as_text
+from mindref.arguments import check_path_argument
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, say
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.build import MIN_MEASURED_ITEMS
-from mindref.recall.item_filter import limit_per_interest
 from mindref.recall.lists import UserList
+from mindref.recall.retrieval import limit_per_interest
 from mindref.recall.run_index import open_or_build
 from mindref.recall.top_n import TopN
-from mindref.recommender.serving.item_lists import check_allow_lists, parse_item_lists
-from mindref.recommender.serving.list_request import ListOptions, ListRequest, resolve_request
-from mindref.recommender.serving.rerank import rerank
+from mindref.recommender.serving.item_lists import check_allow_lists
+from mindref.recommender.serving.list_request import (
+    ListRequest,
+    Origin,
+    ResolvedRequest,
+    resolve_request,
+)
+from mindref.recommender.serving.rerank import load_reranker, rerank
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
-from mindref.recommender.training.rerank_trainer import load_reranker
 from mindref.run import checkpoint
 from mindref.run.files import INDEX
 from mindref.run.items import Items, read_items
@@ -49,8 +53,16 @@ def describe_index(index: Index) -> list[str]:
     return [f"{line}; auto takes it: {index.choice_reason}" if index.choice_reason else line]
 
 
-class BulkRecall:
-    """Lists of a request, computed during iteration; `warnings` are lines for the user.
+class TopNBlock(NamedTuple):
+    """The lists of a block of users."""
+
+    users: Ints  # (C,) numbers of the users in the request
+    ranked: TopN  # (C, n) in dense ids
+    interests: Interests | None  # None for a family that has only scores
+
+
+class RequestedLists:
+    """The lists of a request, computed during iteration; `warnings` are lines for the user.
 
     Users are in blocks of a fixed size, counted from the first user. Rounding and drawn logits
     therefore do not depend on the shard (recall-R35).
@@ -60,74 +72,68 @@ class BulkRecall:
         self,
         served: ServedModel,
         index: Index,
-        request: ListRequest,
+        request: ResolvedRequest,
         reranker: Model | None = None,
+        rng: np.random.Generator | None = None,
     ) -> None:
         self.served, self.index, self.request, self.reranker = served, index, request, reranker
-        self.requested = request.requested
+        self.rng = rng  # of logits drawn per call; None: one generator for each block
         self.warnings = [*request.warnings, *describe_index(index)]
 
     def __iter__(self) -> Iterator[UserList]:
-        return self.blocks(0, count_blocks(len(self.requested.names), USERS_PER_BLOCK))
+        return self.user_lists()
 
-    def blocks(self, start: int, stop: int, size: int | None = None) -> Iterator[UserList]:
+    def user_lists(
+        self, start: int = 0, stop: int | None = None, size: int | None = None
+    ) -> Iterator[UserList]:
         """Yield the lists of the blocks from `start` to before `stop`, with `size` users each."""
-        length = size or USERS_PER_BLOCK
+        users, served = self.request.users, self.served
+        for block in self.top_n_blocks(start, stop, size):
+            num_active = np.zeros(len(block.users), np.int64)
+            if block.interests is not None:
+                num_active = block.interests.active.sum(axis=1)
+            for case, user in enumerate(block.users):
+                row = users.histories.row(user)
+                yield UserList(
+                    user=users.names[user],
+                    length=len(row),
+                    interests=int(num_active[case]),
+                    recent=[served.items.label(int(i)) for i in row[-RECENT:]],
+                    unknown=users.unknown[user] if users.unknown else [],
+                    items=served.recommendations(block.ranked, case),
+                )
+
+    def top_n_blocks(
+        self, start: int = 0, stop: int | None = None, size: int | None = None
+    ) -> Iterator[TopNBlock]:
+        """Yield the lists in dense ids of the blocks from `start` to before `stop`."""
+        length, served, users = size or USERS_PER_BLOCK, self.served, self.request.users
+        n, limits, reranker = self.request.n, self.request.item_filter, self.reranker
+        if reranker is not None:  # din-R25
+            limits = limits._replace(per_interest=None)
+        stop = count_blocks(len(users.names), length) if stop is None else stop
         for number in range(start, stop):
-            first = number * length
-            last = min(first + length, len(self.requested.names))
-            yield from self.block(number, np.arange(first, last))
-
-    def top_n_blocks(self) -> Iterator[tuple[TopN, Interests | None]]:
-        """Yield the lists of all users in dense ids, and the interests, in blocks of users."""
-        users = len(self.requested.names)
-        for number in range(count_blocks(users, USERS_PER_BLOCK)):
-            first = number * USERS_PER_BLOCK
-            which = np.arange(first, min(first + USERS_PER_BLOCK, users))
-            yield self.top_n_of_block(number, which)
-
-    def block(self, number: int, which: Ints) -> Iterator[UserList]:
-        """Yield the lists of the users of a block."""
-        requested, served = self.requested, self.served
-        ranked, user_interests = self.top_n_of_block(number, which)
-        for case, user in enumerate(which):
-            row = requested.histories.row(user)
-            yield UserList(
-                requested.names[user],
-                len(row),
-                0 if user_interests is None else int(user_interests.active[case].sum()),
-                [served.items.label(int(i)) for i in row[-RECENT:]],
-                requested.unknown[user] if requested.unknown else [],
-                served.recommendations(ranked, case),
+            which = np.arange(number * length, min((number + 1) * length, len(users.names)))
+            rows, profiles = users.histories.take(which), users.profiles[which]
+            recalled = n if reranker is None else reranker.config.candidates
+            ranked, interests = recommend_batch(
+                served.model,
+                rows,
+                profiles,
+                n=min(recalled, len(served.items.ids)),
+                item_filter=limits.take(which),
+                index=self.index,
+                backend=served.backend,
+                rng=self.rng or make_rng(served.model.config.seed, "serving", number),  # recall-R35
             )
-
-    def top_n_of_block(self, number: int, which: Ints) -> tuple[TopN, Interests | None]:
-        """Return the lists of the users of a block in dense ids, and the interests."""
-        request, served = self.request, self.served
-        rows = request.requested.histories.take(which)
-        profiles = request.requested.profiles[which]
-        # not the generator of `served`, whose state changes with every request
-        rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
-        length = request.n if self.reranker is None else self.reranker.config.candidates  # din-R25
-        ranked, user_interests = recommend_batch(
-            served.model,
-            rows,
-            profiles,
-            n=min(length, len(served.items.ids)),
-            exclude=request.excluded_items(which),
-            backend=served.backend,
-            rng=rng,
-            index=self.index,
-            item_filter=request.lists.item_filter.take(which),
-            per_interest=request.per_interest if self.reranker is None else None,
-        )
-        ranked = clear_uninformed_lists(ranked, rows)
-        if self.reranker is not None:
-            cut = request.n if request.per_interest is None else None
-            ranked = rerank(self.reranker, ranked, rows, profiles, cut)
-            if request.per_interest is not None:  # recall-R45: in the order of DIN
-                ranked = limit_per_interest(ranked, request.n, request.per_interest)
-        return ranked, user_interests
+            ranked = clear_uninformed_lists(ranked, rows)
+            if reranker is not None:
+                per_interest = self.request.item_filter.per_interest
+                cut = n if per_interest is None else None
+                ranked = rerank(reranker, ranked, rows, profiles, cut)
+                if per_interest is not None:  # recall-R45: in the order of DIN
+                    ranked = limit_per_interest(ranked, n, per_interest)
+            yield TopNBlock(which, ranked, interests)
 
 
 def count_blocks(users: int, size: int) -> int:
@@ -135,63 +141,40 @@ def count_blocks(users: int, size: int) -> int:
     return -(-users // size)
 
 
-@check_arguments
-def recall_lists(
-    run: Path,
-    *,
-    users: Sequence[str] | None = None,
-    history: Sequence[str] | None = None,
-    data: Path | None = None,
-    n: Count = 20,
-    kind: str = "auto",
-    only: Any = None,
-    exclude: Any = None,
-    per_interest: Count | None = None,
-    exclude_seen: bool | None = None,
-    backend: str | None = None,
-    device: str = "cpu",
-    reranker: Path | None = None,
-) -> BulkRecall:
-    """Return the lists of these users, of this history, or of every user of the log.
+def recall_lists(run: Path, request: ListRequest) -> RequestedLists:
+    """Return the lists of a request to a run directory, whose messages name options of the command.
 
     The index is built on first use and stored in the run directory. If it does not match the model,
-    it is built again. only, exclude, per_interest, exclude_seen: as `MIND.recommend_many`.
-    reranker: a DIN run that reranks the recalled items.
+    it is built again. Lists of items, and the type of the index, are checked before slow work.
     Raises RunError, DataError, ConfigError, or BackendError for a broken plugin.
     """
-    registry.check_kind(kind, "--index")
-    if kind not in registry.BUILT_IN:
-        registry.load_plugin(kind)  # a missing plugin is an error before slow work
-    history = None if history is None else [id_as_text(x, "--history") for x in history]
-    allow, deny = parse_item_lists("--only", only), parse_item_lists("--exclude", exclude)
-    for lists_of_option in (allow, deny):
-        if lists_of_option is not None and history is not None:
-            lists_of_option.check_histories()
-    served = ServedModel.load(  # recall-R48: lists are checked before the parameters are read
-        run, backend, device, data, lambda items: check_allow_lists(allow, items.ids)
+    check_path_argument("recall_lists: run", run)
+    request = replace(request, origin=Origin.COMMAND)
+    registry.check_kind(request.index, "--index")
+    if request.index not in registry.BUILT_IN:
+        registry.load_plugin(request.index)  # a missing plugin is an error before slow work
+    only, exclude = request.item_lists("only"), request.item_lists("exclude")
+    for lists in (only, exclude):
+        if lists is not None and request.histories is not None:
+            lists.check_histories()
+    served = ServedModel.load(
+        Path(run),
+        request.backend,
+        request.device,
+        request.data,
+        lambda items: check_allow_lists(only, items.ids),  # recall-R48: before the parameters
     ).load_backend()
-    din = None if reranker is None else load_reranker(reranker, run)
-    if din is not None and n > din.config.candidates:
-        expected = f"at most the {din.config.candidates} candidates of the DIN run"
-        raise ConfigError(say("--top", expected, n))
-    options = ListOptions(n, allow, deny, per_interest, exclude_seen)
-    histories = None if history is None else [history]
-    request = resolve_request(
-        served,
-        options,
-        users=users,
-        histories=histories,
-        is_typed=True,
-        require_known=True,
-        is_command=True,
-    )
+    reranker = None if request.reranker is None else load_reranker(request.reranker, run)
+    if reranker is not None and request.n > reranker.config.candidates:
+        expected = f"at most the {reranker.config.candidates} candidates of the DIN run"
+        raise ConfigError(say("--top", expected, request.n))
+    resolved = resolve_request(served, replace(request, only=only, exclude=exclude))
     notes: list[str] = []
-    index = open_run_index(served, run / INDEX, kind, notes)
-    requested = request.requested
-    requested = requested._replace(warnings=[*requested.warnings, *notes])
-    if history is not None:
-        requested = requested._replace(names=[""])
-    return BulkRecall(served, index, request._replace(requested=requested), din)
+    index = open_run_index(served, Path(run) / INDEX, request.index, notes)
+    users = resolved.users._replace(warnings=[*resolved.users.warnings, *notes])
+    if request.histories is not None:
+        users = users._replace(names=[""] * len(users.names))
+    return RequestedLists(served, index, resolved._replace(users=users), reranker)
 
 
 def catalogue_of_run(run: Path) -> Items:

@@ -1,97 +1,82 @@
-"""Recommend in Python: the list of one history or user, and the lists of many as columns.
+"""Lists of the Python interface: of one history or user, and of many as columns.
 
-Spec: specs/recall.md. Messages about ignored ids are Python warnings.
+Spec: specs/recall.md. The functions return messages about ignored ids.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.arguments import is_iterable
 from mindref.errors import ConfigError, RunError, say, value_text
+from mindref.process.requirements import install_libraries
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.lists import Recommendation
+from mindref.recall.top_n import TopN
 from mindref.recommender.serving.item_lists import list_values
 from mindref.recommender.serving.list_request import (
-    ListOptions,
+    ListRequest,
+    Origin,
     resolve_request,
     uninformed_warning,
 )
-from mindref.recommender.serving.recall import BulkRecall, open_run_index
-from mindref.recommender.serving.recommendations import Recommendations, list_columns
+from mindref.recommender.serving.recall import RequestedLists, open_run_index
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
 from mindref.run.files import INDEX
+from mindref.run.items import Items
+from mindref.shapes import Array, Ints
 
 REQUESTS = "user ids of the log, or histories (lists of item ids)"
 
 
 def recommend_one(
-    served: ServedModel, history: Sequence[Any] | None, user: Any, options: ListOptions
-) -> list[Recommendation]:
-    """Return the top-n items of a history or a user by exact search, best first.
+    served: ServedModel, request: ListRequest, rng: np.random.Generator | None = None
+) -> tuple[list[Recommendation], list[str]]:
+    """Return the top-n items of a history or a user by exact search, best first, and warnings.
 
-    Items of the history may be named by title. Raises ConfigError for invalid options, DataError
-    if all items of the history are unknown, and for an unknown user.
+    Items of the history may be named by title. rng: generator of logits drawn per call. Raises
+    ConfigError for invalid options, DataError if all items of the history are unknown, and for an
+    unknown user.
     """
-    if (history is None) == (user is None):
+    if (request.histories is None) == (request.users is None):
         raise ConfigError(say("recommend", "a history or a user", "both or neither"))
-    request = resolve_request(
-        served,
-        options,
-        users=None if user is None else [user],
-        histories=None if history is None else [history],
-        is_typed=True,
-        require_known=True,
-    )
-    rows = request.requested.histories
-    ranked, _ = recommend_batch(
-        served.model,
-        rows,
-        request.requested.profiles,
-        n=request.n,
-        exclude=request.excluded_items(np.arange(1)),
-        backend=served.backend,
-        rng=served.rng,
-        items=None if served.scores_only else served.item_vectors,
-        item_filter=request.lists.item_filter,
-        per_interest=request.per_interest,
-    )
-    items = served.recommendations(clear_uninformed_lists(ranked, rows), 0)
-    print_warnings([*request.warnings, *uninformed_warning(rows, [len(items)])])
-    return items
+    resolved = resolve_request(served, replace(request, origin=Origin.PERSON))
+    (answer,) = RequestedLists(served, find_index(served, "exact", None, []), resolved, rng=rng)
+    uninformed = uninformed_warning(resolved.users.histories, [len(answer.items)])
+    return answer.items, [*resolved.warnings, *uninformed]
 
 
 def recommend_columns(
     served: ServedModel,
     users_or_histories: Iterable[Any],
-    options: ListOptions,
-    index: str | Index = "exact",
+    request: ListRequest,
+    index: str | Index,
     run: Path | None = None,
-) -> Recommendations:
-    """Return the top-n lists of users or histories as columns.
+) -> tuple[Recommendations, list[str]]:
+    """Return the top-n lists of users or histories as columns, and warnings.
 
-    index: a kind, whose index is in the directory `run`, or an index of the servable items.
-    Raises as `recommend_one`, also if no item of all histories is known, and RunError for a kind
-    without a run directory.
+    index: a kind, whose index is in the directory `run`, or an index of the servable items. Raises
+    as `recommend_one`, also if no item of all histories is known, and RunError for a kind without a
+    run directory.
     """
     users, histories = split_requests(users_or_histories)
     check_index(served, index)
-    request = resolve_request(served, options, users=users, histories=histories, require_known=True)
+    resolved = resolve_request(served, replace(request, users=users, histories=histories))
     notes: list[str] = []
     searched = find_index(served, index, run, notes) if isinstance(index, str) else index
-    answers = BulkRecall(served, searched, request)
-    blocks = (ranked for ranked, _ in answers.top_n_blocks())
+    lists = RequestedLists(served, searched, resolved)
+    blocks = (block.ranked for block in lists.top_n_blocks())
     dtype = np.float64 if served.scores_only else served.model.config.dtype
-    columns, counts = list_columns(request.requested.names, blocks, served.items, dtype)
-    uninformed = uninformed_warning(request.requested.histories, counts)
-    print_warnings([*request.warnings, *notes, *uninformed])
-    return columns
+    columns, counts = list_columns(resolved.users.names, blocks, served.items, dtype)
+    uninformed = uninformed_warning(resolved.users.histories, counts)
+    return columns, [*resolved.warnings, *notes, *uninformed]
 
 
 def split_requests(requests: Iterable[Any]) -> tuple[list[Any] | None, list[Any] | None]:
@@ -133,7 +118,68 @@ def find_index(served: ServedModel, kind: str, run: Path | None, notes: list[str
     return open_run_index(served, (run or Path()) / INDEX, kind if run else "exact", notes)
 
 
-def print_warnings(lines: Iterable[str]) -> None:
-    """Issue Python warnings at the line that called the method of `MIND`, which is checked."""
-    for line in lines:
-        warnings.warn(line, UserWarning, stacklevel=5)
+class Recommendations(NamedTuple):
+    """Columns of R rows: the lists one after the other, each from rank 1 on."""
+
+    user: npt.NDArray[Any]  # (R,) user ids as str objects, or numbers of histories, int64 from 0
+    rank: Ints  # (R,) int64, from 1
+    item: npt.NDArray[Any]  # (R,) item ids as str objects
+    title: npt.NDArray[Any]  # (R,) titles as str objects, empty where unknown
+    score: Array  # (R,) floats, not rising within a list
+    interest: Ints  # (R,) int64, from 0
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame. Raises ConfigError if pandas is not installed."""
+        return import_library("pandas").DataFrame(self._asdict())
+
+    def to_polars(self) -> Any:
+        """Return a polars.DataFrame. Raises ConfigError if polars is not installed."""
+        polars = import_library("polars")
+        columns = self._asdict().items()
+        text = {name: polars.String for name, x in columns if x.dtype == object}
+        values = {name: x.tolist() if x.dtype == object else x for name, x in columns}
+        return polars.DataFrame(values, schema_overrides=text)
+
+
+def import_library(name: str) -> Any:
+    """Return an optional library. Raises ConfigError if it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        todo = f"{install_libraries(name)}, or use the NumPy columns"
+        raise ConfigError(say(f"to_{name}", f"the library {name}", "none", todo)) from error
+
+
+def list_columns(
+    names: Sequence[Any], blocks: Iterable[TopN], items: Items, dtype: Any
+) -> tuple[Recommendations, Ints]:
+    """Return the columns of the lists of all blocks, and the length of each list.
+
+    names: of the users, in the order of the lists. dtype: of the scores.
+    """
+    none = np.zeros(0, np.int64)
+    counts, columns = [none], [(none, np.zeros(0, dtype), none)]
+    for block in blocks:
+        is_item = block.items >= 0  # recall-R46
+        counts.append(is_item.sum(axis=1))
+        columns.append((block.items[is_item], block.scores[is_item], block.interests[is_item]))
+    lengths = np.concatenate(counts)
+    ids, scores, interests = map(np.concatenate, zip(*columns, strict=True))
+    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return Recommendations(
+        user=as_column(names)[np.repeat(np.arange(len(names)), lengths)],
+        rank=np.arange(len(ids)) - starts + 1,
+        item=as_column(items.ids)[ids],
+        title=as_column(items.titles)[ids],
+        score=scores,
+        interest=interests,
+    ), lengths
+
+
+def as_column(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return integers as int64, and texts as an array of objects."""
+    if isinstance(values, range):
+        return np.array(values, np.int64)
+    column = np.empty(len(values), object)
+    column[:] = list(values)
+    return column

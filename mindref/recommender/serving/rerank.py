@@ -5,7 +5,8 @@ Spec: specs/din.md (Reranking), specs/metrics.md (GAUC).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ import numpy as np
 from mindref.data.batches import pad_histories
 from mindref.data.log import Floats, Ints, Ragged
 from mindref.data.splits import EvaluationCases
-from mindref.errors import DataError, ShapeError, say
+from mindref.errors import DataError, RunError, ShapeError, say
 from mindref.evaluation import metrics
 from mindref.models import din
+from mindref.models.parameters import Sizes
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Model
 from mindref.recall.top_n import TopN
+from mindref.run import checkpoint, files, validate
+from mindref.run.array_files import MODEL
 from mindref.shapes import Array
 
 PAIRS = 1 << 18  # pairs of behaviour and candidate per block: bounds memory
@@ -57,8 +61,9 @@ def score_lists(model: Model, items: Ints, histories: Ragged, profiles: Ints) ->
     for start in range(0, len(items), block):
         cases = slice(start, start + block)
         users = din.histories_without_logits(history[cases], mask[cases], profiles[cases], config)
-        arguments = model.params, users, candidates[cases], model.catalogue, config
-        parts.append(din.score_candidates(*arguments))
+        parts.append(
+            din.score_candidates(model.params, users, candidates[cases], model.catalogue, config)
+        )
     scores = np.concatenate(parts)
     if not np.isfinite(scores[is_item]).all():
         raise DataError(say("rerank: scores", "finite numbers", "infinity or NaN"))
@@ -116,3 +121,38 @@ def compare_values(
         "gain": gain,
     }
     return {name: metrics.bootstrap_estimates(values, rng) for name, values in tables.items()}
+
+
+def load_reranker(run: Path, recall_run: Path) -> Model:
+    """Return the DIN model of a run, for reranking the items of `recall_run`.
+
+    Raises RunError for a model that is damaged, not trained to its end, or of another recall run.
+    """
+    config, facts = checkpoint.load_din_config(run)
+    check_same_recall_run(run, facts, recall_run)
+    identity = checkpoint.run_identity(config, facts)
+    params, catalogue, _ = checkpoint.load_best(run, identity, config.model)
+    sizes = Sizes(**checkpoint.load_config(recall_run)[1]["sizes"])
+    validate.check_model(run / MODEL, params, catalogue, config, sizes)
+    return Model(params, catalogue, config)
+
+
+def recall_model_digest(recall_run: Path) -> str:
+    """Return the sha256 of the model file of a run. Raises RunError if there is none."""
+    path = recall_run / MODEL
+    try:
+        size = files.check_file(path, "a trained model", "train it again")
+        files.check_room(path, size, "arrays")
+        return files.file_digest(path)
+    except OSError as error:
+        got, todo = error.strerror or str(error), "name the recall run with --recall"
+        raise RunError(say(str(path), "a trained model", got, todo)) from error
+
+
+def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path) -> None:
+    """Raise RunError unless a DIN run was trained on candidates of this recall run."""
+    digest, expected_digest = recall_model_digest(recall_run), facts["recall"]["model"]
+    if digest != expected_digest:  # din-R24
+        expected = f"the run that it was trained for, {facts['recall']['run']} as it was then"
+        got = f"{recall_run}, another model"
+        raise RunError(say(str(run), expected, got, "train the reranker anew"))

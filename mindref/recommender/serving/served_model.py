@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from mindref.backend import Backend, check_installed, load_backend
 from mindref.data.frames import id_as_text
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.quoting import join_names
-from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, DataError, RunError, say, value_text
 from mindref.models import features
 from mindref.models.family import family_of
@@ -22,8 +22,8 @@ from mindref.models.features import Vocabulary
 from mindref.models.parameters import Sizes
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests
-from mindref.recall.checks import check_count
 from mindref.recall.lists import Recommendation
+from mindref.recall.top_n import TopN
 from mindref.recommender.serving.item_names import ItemNames
 from mindref.recommender.serving.top_n_lists import servable_matrix
 from mindref.run import array_files, checkpoint, validate
@@ -32,50 +32,27 @@ from mindref.run.items import Items
 from mindref.run.source import Source, fingerprint, translate_items
 from mindref.shapes import Array
 
-if TYPE_CHECKING:
-    from mindref.recommender.training.trainer import Trainer
-
 HISTORIES = "a list of lists of item ids"
-FLAG = "True, False or None"
 
 
+@dataclass(eq=False)
 class ServedModel:
     """A trained model with its catalogue. The log is read when a user is requested by id."""
 
-    def __init__(
-        self,
-        model: Model,
-        items: Items,
-        vocabulary: Vocabulary,
-        source: Source,
-        facts: dict[str, Any],
-        step: int,
-        log: InteractionLog | None = None,
-        backend: str | None = None,
-        device: str = "cpu",
-    ) -> None:
-        self.model, self.items, self.vocabulary = model, items, vocabulary
-        self.source, self._log = source, log
-        self.facts = facts  # from config.json, without the settings
-        self.step = step  # of the parameters
-        self.backend_name, self.device = backend or model.config.backend, device
-        self.backend_from_run = backend is None  # True: the run selects the backend
-        self.rng = make_rng(model.config.seed, "serving")  # its state changes with every request
-        self.servable = ServableItems.of(model.catalogue)
-        self.dense = {items.ids[i]: i for i in self.servable.ids.tolist()}
-        self.names = ItemNames(items, self.dense)
+    model: Model
+    items: Items
+    vocabulary: Vocabulary
+    source: Source
+    facts: Mapping[str, Any]  # from config.json, without the settings
+    step: int  # of the parameters
+    training_log: InteractionLog | None = None  # of a training in this process
+    chosen_backend: str | None = None  # None: the run selects the backend
+    device: str = "cpu"
 
-    @classmethod
-    def from_trainer(cls, trainer: Trainer) -> ServedModel:
-        """Return the model of a finished training."""
-        log = trainer.prepared.loaded.log
-        titles = list(log.titles) if log.titles is not None else [""] * len(log.item_ids)
-        items = Items(list(log.item_ids), trainer.prepared.counts.tolist(), titles)
-        vocabulary = trainer.prepared.vocabulary
-        facts, state = trainer.facts(), trainer.state
-        step = state.best_step or state.moments.step  # without validation, the last step
-        arguments = trainer.model(), items, vocabulary, trainer.source, facts, step, log
-        return cls(*arguments, backend=trainer.config.backend, device=trainer.device)
+    def __post_init__(self) -> None:
+        self.servable = ServableItems.of(self.model.catalogue)
+        self.dense = {self.items.ids[i]: i for i in self.servable.ids.tolist()}
+        self.names = ItemNames(self.items, self.dense)
 
     @classmethod
     def load(
@@ -108,15 +85,28 @@ class ServedModel:
         source = Source.from_metadata(facts["source"])
         if data is not None:
             source = source.moved(data)
-        model = Model(params, catalogue, config)
-        return cls(model, items, vocabulary, source, facts, step, backend=backend, device=device)
+        return cls(
+            model=Model(params, catalogue, config),
+            items=items,
+            vocabulary=vocabulary,
+            source=source,
+            facts=facts,
+            step=step,
+            chosen_backend=backend,
+            device=device,
+        )
 
-    @property
+    @cached_property
     def log(self) -> InteractionLog:
         """The log of the run, read on first use."""
-        if self._log is None:  # security-R14
-            self._log = self.source.again().log
-        return self._log
+        if self.training_log is not None:
+            return self.training_log
+        return self.source.again().log  # security-R14
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend that computes interests."""
+        return str(self.chosen_backend or self.model.config.backend)
 
     @cached_property
     def backend(self) -> Backend:
@@ -124,7 +114,7 @@ class ServedModel:
 
         Two threads may load it twice; both objects give the same results (recall-R41).
         """
-        if self.backend_from_run:
+        if self.chosen_backend is None:
             check_installed(self.backend_name, "the backend of the run")
         return load_backend(self.backend_name, self.device)
 
@@ -132,14 +122,6 @@ class ServedModel:
         """Return self with the backend loaded, so that errors come before the log is read."""
         _ = self.backend
         return self
-
-    def compute_interests(
-        self, rows: Ragged, profiles: Ints, *, couplings: bool = False
-    ) -> Interests:
-        """Return the interests of histories in dense ids."""
-        histories = self.servable.select(rows)
-        arguments = (self.model, histories, profiles, self.backend, self.rng)
-        return compute_interests(*arguments, couplings=couplings)
 
     @cached_property
     def item_vectors(self) -> Array:
@@ -204,11 +186,17 @@ class ServedModel:
         starts = list(self.vocabulary.starts.values())
         return np.tile(np.array(starts, np.int64), (cases, 1))
 
-    def interests(self, histories: Iterable[Sequence[str]]) -> Interests:
-        """Return the interests of histories of ids. Raises ConfigError for a family without."""
+    def interests(
+        self, histories: Iterable[Sequence[str]], rng: np.random.Generator | None = None
+    ) -> Interests:
+        """Return the interests of histories of ids. Raises ConfigError for a family without.
+
+        rng: generator of logits that are drawn per call; None: from the seed.
+        """
         self.require_vectors("interests", "a model with vectors of users")
-        rows, _ = self.encode(histories)
-        return self.compute_interests(rows, self.unknown_profile(len(rows)), couplings=True)
+        rows = self.servable.select(self.encode(histories)[0])
+        profiles = self.unknown_profile(len(rows))
+        return compute_interests(self.model, rows, profiles, self.backend, rng, couplings=True)
 
     @cached_property
     def has_training_log(self) -> bool:
@@ -238,24 +226,7 @@ class ServedModel:
             raise DataError(say("--data", expected, got, todo))
         return known_rows, features.user_profiles(self.log, self.vocabulary, users), unknown
 
-    def check_limit(self, per_interest: int | None, subject: str) -> None:
-        """Raise ConfigError unless lists can have at most this many items of one interest."""
-        if per_interest is None:
-            return
-        self.require_vectors(subject, "a model with interests")
-        check_count(per_interest, subject)
-
-    def excludes_seen(self, exclude_seen: bool | None) -> bool:
-        """Return whether lists leave out the user's items: by default as in training.
-
-        Raises ConfigError for another value than None, True and False.
-        """
-        if not isinstance(exclude_seen, bool | np.bool_ | None):
-            raise ConfigError(say("exclude_seen", FLAG, value_text(exclude_seen, quoted=True)))
-        # recall-R52
-        return bool(self.facts["exclude_seen"]) if exclude_seen is None else bool(exclude_seen)
-
-    def recommendations(self, ranked: Any, case: int) -> list[Recommendation]:
+    def recommendations(self, ranked: TopN, case: int) -> list[Recommendation]:
         """Return the list of one case with external ids and titles."""
         rows = zip(ranked.items[case], ranked.scores[case], ranked.interests[case], strict=True)
         return [

@@ -20,16 +20,21 @@ from mindref.evaluation import metrics
 from mindref.models import features
 from mindref.models.din_config import DinConfig
 from mindref.models.family import family_of
-from mindref.models.parameters import Sizes
 from mindref.models.serving import Model
+from mindref.recall.retrieval import ItemFilter
 from mindref.recall.top_n import TopN
 from mindref.recommender.held_out import earlier_trainings, start_warnings
-from mindref.recommender.serving.rerank import rerank, rerank_gain
+from mindref.recommender.serving.rerank import (
+    check_same_recall_run,
+    load_reranker,
+    recall_model_digest,
+    rerank,
+    rerank_gain,
+)
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import recommend_batch
 from mindref.recommender.training.training_run import TrainingRun
-from mindref.run import array_files, checkpoint, files, report, validate
-from mindref.run.array_files import MODEL
+from mindref.run import array_files, checkpoint, files, report
 from mindref.run.files import real_path
 from mindref.run.source import LoadedLog
 from mindref.run.stored_json import (
@@ -64,8 +69,10 @@ class RerankTrainer(TrainingRun):
         self.recall_run, self.served = recall_run, served.load_backend()
         served.require_vectors("--recall", "a run with vectors of items")
         prepared = prepare_recall_log(served)
-        self.recall = recall_function(served, served.facts["exclude_seen"])
-        task = prepared.task._replace(candidates=lambda *inputs: self.recall(*inputs).items)
+        self.recall = recall_function(served, exclude_seen=served.facts["exclude_seen"])
+        task = prepared.task._replace(
+            candidates=lambda histories, profiles, n: self.recall(histories, profiles, n).items
+        )
         state = initial_state(config, task.sizes)
         if config.init_items == "recall":
             items = copy_item_table(served.model, state.params.items)
@@ -74,6 +81,10 @@ class RerankTrainer(TrainingRun):
         super().__init__(config, prepared, task, state, run, load_backend("numpy"))
         trainings = earlier_trainings(served.facts.get("start_from", {}))
         self.warnings = start_warnings(prepared, served.model.config.seed, trainings)
+
+    def candidate_items(self, histories: Ragged, profiles: Ints, n: int) -> Ints:
+        """Return the items (C, n) that the recall run returns for histories."""
+        return self.recall(histories, profiles, n).items
 
     @property
     def backend_name(self) -> str:
@@ -116,13 +127,13 @@ class RerankTrainer(TrainingRun):
         return self.save_report(summary)
 
 
-def recall_function(served: ServedModel, exclude_seen: bool = True) -> Recall:
+def recall_function(served: ServedModel, *, exclude_seen: bool = True) -> Recall:
     """Return the function that recalls with a trained run."""
 
     def recall(histories: Ragged, profiles: Ints, n: int) -> TopN:
-        exclude = histories if exclude_seen else None
+        seen = ItemFilter(exclude=histories if exclude_seen else None)
         ranked, _ = recommend_batch(
-            served.model, histories, profiles, n=n, exclude=exclude, backend=served.backend
+            served.model, histories, profiles, n=n, item_filter=seen, backend=served.backend
         )
         return ranked
 
@@ -157,41 +168,6 @@ def copy_item_table(model: Model, drawn: Array) -> Array:
     if items.shape != drawn.shape:
         raise ConfigError(say("items", f"shape {drawn.shape}", items.shape))
     return items.astype(drawn.dtype)  # din-R27: a copy, because steps change it in place
-
-
-def load_reranker(run: Path, recall_run: Path) -> Model:
-    """Return the DIN model of a run, for reranking the items of `recall_run`.
-
-    Raises RunError for a model that is damaged, not trained to its end, or of another recall run.
-    """
-    config, facts = checkpoint.load_din_config(run)
-    check_same_recall_run(run, facts, recall_run)
-    identity = checkpoint.run_identity(config, facts)
-    params, catalogue, _ = checkpoint.load_best(run, identity, config.model)
-    sizes = Sizes(**checkpoint.load_config(recall_run)[1]["sizes"])
-    validate.check_model(run / MODEL, params, catalogue, config, sizes)
-    return Model(params, catalogue, config)
-
-
-def recall_model_digest(recall_run: Path) -> str:
-    """Return the sha256 of the model file of a run. Raises RunError if there is none."""
-    path = recall_run / MODEL
-    try:
-        size = files.check_file(path, "a trained model", "train it again")
-        files.check_room(path, size, "arrays")
-        return files.file_digest(path)
-    except OSError as error:
-        got, todo = error.strerror or str(error), "name the recall run with --recall"
-        raise RunError(say(str(path), "a trained model", got, todo)) from error
-
-
-def check_same_recall_run(run: Path, facts: Mapping[str, Any], recall_run: Path) -> None:
-    """Raise RunError unless a DIN run was trained on candidates of this recall run."""
-    digest, expected_digest = recall_model_digest(recall_run), facts["recall"]["model"]
-    if digest != expected_digest:  # din-R24
-        expected = f"the run that it was trained for, {facts['recall']['run']} as it was then"
-        got = f"{recall_run}, another model"
-        raise RunError(say(str(run), expected, got, "train the reranker anew"))
 
 
 def resume_reranker(run: Path, recall: Path | None = None, **options: Any) -> RerankTrainer:

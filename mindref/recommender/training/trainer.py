@@ -26,10 +26,12 @@ from mindref.recommender.held_out import (
     earlier_trainings,
     start_warnings,
 )
+from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.memory_estimate import check_training_memory
 from mindref.recommender.training.training_run import Hooks, TrainingOutcome, TrainingRun
 from mindref.recommender.training.warm_start import WarmStart, left_out_warnings, start_state
 from mindref.run import checkpoint, report
+from mindref.run.items import Items
 from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.training_data import prepare_training, sample_cases
 from mindref.training.distributed import ONE_PROCESS, Ranks
@@ -140,6 +142,22 @@ class Trainer(TrainingRun):
         if self.config.time_limit:
             same = self.ranks.broadcast_from_first(lambda: seconds)
             self.state = self.state._replace(time=self.state.time._replace(seconds=same))
+
+    def served_model(self) -> ServedModel:
+        """Return the model of this training, which serves with the log in memory."""
+        log, state = self.prepared.loaded.log, self.state
+        titles = list(log.titles) if log.titles is not None else [""] * len(log.item_ids)
+        return ServedModel(
+            model=self.model(),
+            items=Items(list(log.item_ids), self.prepared.counts.tolist(), titles),
+            vocabulary=self.prepared.vocabulary,
+            source=self.source,
+            facts=self.facts(),
+            step=state.best_step or state.moments.step,  # without validation, the last step
+            training_log=log,
+            chosen_backend=self.config.backend,
+            device=self.device,
+        )
 
     def chosen_preset(self) -> dict[str, Any]:
         """Return the entry of config.json and of the report if the preset was chosen."""
