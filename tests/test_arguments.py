@@ -30,7 +30,8 @@ from mindref.recommender.estimator import Estimator
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.export import export_run
 from mindref.recommender.export.vectors import export_vectors
-from tests.list_requests import recalled, write_lists
+from mindref.recommender.sharding import recall_all
+from tests.list_requests import command_request, recalled
 from tests.runs import SMALL
 
 SETTINGS = {**SMALL, "steps": 2, "evaluate_every": 1, "backend": "numpy"}
@@ -135,11 +136,9 @@ def calls(trained, tmp_path, monkeypatch):
             "only": None, "exclude": None, "per_interest": None, "exclude_seen": None,
             "backend": None, "device": "cpu", "reranker": None,
         }),
-        "recall_all": (write_lists, {
-            "run": run, "output": tmp_path / "all.tsv", "form": "tsv", "shard": None, "count": None,
-            "data": None, "n": 3, "index": "exact", "exclude_seen": None, "only": None,
-            "exclude": None, "per_interest": None, "backend": None, "device": "cpu", "block": 20,
-            "executor": None,
+        "recall_all": (recall_all, {
+            "run": run, "output": tmp_path / "all.tsv", "request": command_request(index="exact"),
+            "form": "tsv", "shard": None, "count": None, "block": 20, "executor": None,
         }),
         "export_run": (export_run, {
             "run": run, "kind": "onnx", "output": tmp_path / "out", "users": 3, "data": None,
@@ -166,6 +165,7 @@ NAMES = (
     "export_vectors", "build_index", "open_index",
 )  # fmt: skip
 EXPORT = "mindref.recommender.export.export_run"
+RECALLED = "tests.list_requests.recalled"  # makes a ListRequest, whose fields are checked
 SET_PARAMS = "mindref.recommender.estimator.Estimator.set_params"
 
 
@@ -302,7 +302,7 @@ def test_each_parameter_of_each_checked_function_has_a_call(calls):
         called.setdefault(label, set()).update(parameters)
     missing = {name: x - called.get(name, set()) for name, x in checked_functions().items()}
     assert {name: x for name, x in missing.items() if x} == {EXPORT: {"kind"}}
-    assert called.keys() - checked_functions().keys() == {SET_PARAMS}
+    assert called.keys() - checked_functions().keys() == {SET_PARAMS, RECALLED}
 
 
 @pytest.mark.rules("model-R64")

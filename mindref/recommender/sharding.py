@@ -82,7 +82,7 @@ def recall_all(
     """
     target, size = Path(output), block or recall.USERS_PER_BLOCK
     check_request(request)
-    check_output(target, form, shard, executor)
+    check_written_file(target, form, shard, executor)
     request = replace(
         request,
         origin=Origin.COMMAND,
@@ -129,7 +129,7 @@ def check_request(request: object) -> None:
             check_path_argument(f"recall_all: {name}", path)
 
 
-def check_output(
+def check_written_file(
     output: Path, form: str, shard: tuple[int, int] | None, executor: Executor | None
 ) -> None:
     """Raise ConfigError for invalid or contradictory arguments."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.arguments import Count, check_arguments
+from mindref.arguments import Count, check_arguments, check_path_argument
 from mindref.data.frames import id_as_text
 from mindref.data.log import Ints, Ragged
 from mindref.recall.retrieval import ItemFilter
@@ -73,6 +73,7 @@ class ListRequest:
         """Return the lists `only` or `exclude`. Raises ConfigError or DataError."""
         value, subject = getattr(self, name), self.origin.subject(name)
         if isinstance(value, Path) and self.origin is Origin.COMMAND:
+            check_path_argument(subject, value)
             return read_item_lists(value, subject)
         return parse_item_lists(subject, value)
 
@@ -145,7 +146,9 @@ def encode_histories(
     names = [name for row in unknown for name in row]
     warnings = []
     if names:
-        hint = served.names.comma_hint(histories[0]) if origin is Origin.COMMAND else ""
+        hint = ""
+        if origin is Origin.COMMAND:
+            hint = served.names.comma_hint([id_as_text(x, subject) for x in histories[0]])
         if not len(rows.values):  # serving-R10, recall-R54
             raise served.names.unknown_error(names, subject, titles=titles, hint=hint)
         if origin is not Origin.PERSON:  # recall-R50: titles are compared slowly
