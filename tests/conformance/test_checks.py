@@ -27,7 +27,7 @@ from mindref.training import optimiser
 from tests import spec_pages
 
 CHECKED_PAGES = (*OPS, "notation", "numerics", "model", "optimiser", "backend", *FAMILY_OF)
-# The stage `conformance` of .ci/run runs all checks, also those marked as slow. A check of level
+# With --all, all checks run, also those marked as slow. A check of level
 # "train" draws whole trainings, which takes seconds.
 SAMPLE = [x for x in all_checks() if x.level != "train"][::12]
 SAMPLE += [x for x in all_checks() if x.level == "train"][::30]
