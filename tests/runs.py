@@ -14,6 +14,7 @@ from typing import Any
 
 from mindref.cli import COMPILING
 from mindref.config import Config
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Hooks, Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run.files import sealed
@@ -48,7 +49,8 @@ def trainer(
 ) -> Trainer:
     """Return a trainer of the small log, its run directory made."""
     config = Config.of("mind", {**SMALL, **changes})
-    made = Trainer(SOURCE, loaded(), protocol, config, run, start=start)
+    plan = TrainingPlan({"mind": config}, SOURCE, protocol, start=start, run=run)
+    made = Trainer(plan, loaded())
     made.create()
     return made
 

@@ -20,6 +20,7 @@ from mindref.backend import (
 from mindref.config import Config
 from mindref.errors import BackendError
 from mindref.models.parameters import flatten
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Trainer
 from mindref.run.source import Source
 from tests import spec_pages
@@ -181,7 +182,7 @@ def tiny(backend, **options):
     settings = {"steps": 2, "batch": 8, "negatives": 8, "width": 4, "hidden": [5], "window": 4}
     config = Config.of("mind", {**settings, **options, "backend": backend})
     source = Source.of(None, {"users": 30, "items": 96})
-    return Trainer(source, source.read(), "leave_last_out", config)
+    return Trainer(TrainingPlan({"mind": config}, source, "leave_last_out"), source.read())
 
 
 @pytest.mark.rules("backend-R6")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,14 +53,12 @@ def new_trainer(
     loaded = plan.source.read(next(iter(candidates.configs.values())))
     if ranks.first:
         print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    inputs: dict[str, Any] = {"exclude_seen": plan.exclude_seen, "device": device, "ranks": ranks}
-    inputs |= {"backend": backend, "start": plan.start}
-
+    plan = replace(plan, run=run, device=device)
     lock_once = cache(partial(lock_folder, run, make=True))
 
     def make(config: Config, compared: Sequence[Config]) -> Trainer:
         # rejects invalid settings
-        trainer = Trainer(plan.source, loaded, plan.protocol, config, **inputs, compared=compared)
+        trainer = Trainer(plan, loaded, config, backend=backend, ranks=ranks, compared=compared)
         if ranks.first and len(candidates.configs) > 1:
             lock_once()
         return trainer
@@ -70,7 +69,7 @@ def new_trainer(
         print_stderr(f"preset {choice.preset}: {choice.reason}")
     if plan.start is not None and ranks.first and not quiet:
         print_stderr(earlier.start_line(plan.start.run, trainer.start))
-    trainer.run, trainer.preset_choice = run, choice.to_dict()
+    trainer.preset_choice = choice.to_dict()
     return trainer
 
 

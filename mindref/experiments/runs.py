@@ -20,6 +20,7 @@ from mindref.experiments.arms import PlannedRun
 from mindref.experiments.first_hits import FirstHits
 from mindref.models.family import check_trainable
 from mindref.recommender.evaluate_run import parse_metric
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import REPORT, Hooks, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
@@ -120,8 +121,15 @@ class ExperimentRuns:
 
     def make_trainer(self, planned: PlannedRun) -> Trainer:
         """Return the trainer of a run with the last state on disk, or before the first step."""
-        inputs = (self.source, self.loaded, self.protocol, planned.config, planned.directory)
-        trainer = Trainer(*inputs, self.exclude_seen, self.device)
+        plan = TrainingPlan(
+            {"": planned.config},
+            self.source,
+            self.protocol,
+            exclude_seen=self.exclude_seen,
+            run=planned.directory,
+            device=self.device,
+        )
+        trainer = Trainer(plan, self.loaded)
         if (planned.directory / "config.json").exists():
             trainer.restore(planned.directory)  # experiments-R14
         else:

@@ -41,7 +41,7 @@ from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recommend import Recommendations, recommend_columns, recommend_one
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.similar import find_similar_items
-from mindref.recommender.training.plan import plan_fit
+from mindref.recommender.training.plan import TrainingPlan, plan_fit
 from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint, report
@@ -113,16 +113,23 @@ class MIND(Estimator):
         config, split = plan_fit(preset, settings, split, start)
         source, loaded = open_fit_data(data, items, times, reading, config)
         log_reading(loaded.log, exclude_seen=exclude_seen)
-        folder = None if run is None else Path(run)
-        inputs = source, loaded, split, config, folder, exclude_seen, device
-        trainer = Trainer(*inputs, start=start)
+        plan = TrainingPlan(
+            {preset: config},
+            source,
+            split,
+            exclude_seen=exclude_seen,
+            start=start,
+            run=None if run is None else Path(run),
+            device=device,
+        )
+        trainer = Trainer(plan, loaded)
         send_warnings(trainer.warnings)
         with new_run_lock(trainer.run), limit_blas_threads(config.backend):
             trainer.create()
             with training_events(trainer, events):
                 events.train(trainer)
                 self.report = trainer.evaluate()
-        self._serve(trainer.served_model(), folder)
+        self._serve(trainer.served_model(), plan.run)
         self.config = config  # with a start, also the settings of its run: model-R55
         events.end(self.report)
         return self

@@ -227,7 +227,7 @@ def test_a_damaged_choice_of_a_run_is_an_error(cli, shop, tmp_path):
     cli.succeed("train", "--data", shop, "--out", out, "--model", "popularity")
     with change_json(out / "config.json") as facts:
         facts["preset_choice"] = 3
-    assert "preset_choice is 3" in cli.error("train", "--resume", out)
+    assert "preset_choice: expected an object, got 3" in cli.error("train", "--resume", out)
 
 
 @pytest.mark.rules("model-R47")

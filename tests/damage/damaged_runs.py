@@ -20,6 +20,7 @@ from mindref.recommender import load
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training import rerank_trainer
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
     load_rerank_report,
@@ -51,7 +52,7 @@ def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
     """Train and evaluate a small run. It is stopped before its last step, so it can be resumed."""
     config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
     log = loaded() if source is SOURCE else source.read()
-    trainer = Trainer(source, log, "leave_last_out", config, run)
+    trainer = Trainer(TrainingPlan({"mind": config}, source, "leave_last_out", run=run), log)
     trainer.create()
     trainer.train(stop_after(5))
     trainer.evaluate()

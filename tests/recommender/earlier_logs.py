@@ -6,6 +6,7 @@ import numpy as np
 
 from mindref.data.frames import from_arrays
 from mindref.data.log import InteractionLog
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run.source import LoadedLog, Source
@@ -49,6 +50,7 @@ def trainer_of(
 
     settings = SMALL if start is None else start.config.family_settings()
     config = Config.of("mind", {**settings, "backend": "numpy", **changes})
-    made = Trainer(MEMORY, LoadedLog(log), protocol, config, run, start=start)
+    plan = TrainingPlan({"mind": config}, MEMORY, protocol, start=start, run=run)
+    made = Trainer(plan, LoadedLog(log))
     made.create()
     return made

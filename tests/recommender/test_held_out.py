@@ -18,7 +18,7 @@ from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.held_out import EarlierTraining
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training import trainer as trainer_module
-from mindref.recommender.training.plan import plan_training
+from mindref.recommender.training.plan import TrainingPlan, plan_training
 from mindref.recommender.training.trainer import Trainer, resume_run
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint
@@ -215,7 +215,7 @@ def test_the_same_file_is_rejected_before_reading_but_not_a_longer_one(tmp_path)
     lines = [f"u{i % 9},i{i % 7},{i}" for i in range(60)]
     path.write_text("\n".join(["user,item,time", *lines]))
     source, config = Source.of(path), Config.of("mind", {**SMALL, "backend": "numpy"})
-    made = Trainer(source, source.read(), "none", config, run)
+    made = Trainer(TrainingPlan({"mind": config}, source, "none", run=run), source.read())
     made.create()
     finish(made)
     assert checkpoint.load_config(run)[1]["log_bytes"] == path.stat().st_size

@@ -9,6 +9,7 @@ from mindref.config import Config
 from mindref.data.log import Feature, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.models import serving
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Trainer
 from mindref.run.source import IN_MEMORY, LoadedLog, Source
 from mindref.run.training_data import sample_cases
@@ -27,7 +28,7 @@ def town(protocol):
     changes = {**SMALL, "user_features": ("name",), "interest_count": "fixed"}
     config = Config.of("mind", changes)
     loaded = LoadedLog(replace(log, user_features=[feature]))
-    return Trainer(Source(IN_MEMORY), loaded, protocol, config)
+    return Trainer(TrainingPlan({"mind": config}, Source(IN_MEMORY), protocol), loaded)
 
 
 def of_users(users):

@@ -14,6 +14,7 @@ from mindref.models.parameters import Catalogue, flatten
 from mindref.models.servable_items import ServableItems
 from mindref.models.serving import compute_interests, item_matrix
 from mindref.recommender.serving.served_model import ServedModel
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Trainer
 from mindref.run import array_files
 from mindref.run.source import Source
@@ -228,7 +229,8 @@ def run(tmp_path_factory):
     settings = {"steps": 5, "width": 8, "window": 6, "backend": "numpy", "logits": "per_call"}
     source = Source.of(folder / "shop.inter")
     config = Config.of("mind", {**settings, "user_features": ("age",)})
-    trainer = Trainer(source, source.read(), "leave_last_out", config, folder / "run")
+    plan = TrainingPlan({"mind": config}, source, "leave_last_out", run=folder / "run")
+    trainer = Trainer(plan, source.read())
     trainer.create()
     trainer.train()
     return folder / "run"

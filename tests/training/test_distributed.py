@@ -7,6 +7,7 @@ from mindref.config import Config
 from mindref.conformance.runner.composed_backend import reference_model
 from mindref.errors import BackendError, ConfigError, DataError, MindrefError
 from mindref.models.parameters import flatten
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_state
 from mindref.training.distributed import ONE_PROCESS, FailedElsewhere, ProcessLost, join_ranks
@@ -134,7 +135,8 @@ def test_all_stop_at_the_same_step():
 def shared(run, ranks, **changes):
     """Return a trainer of one of several processes."""
     config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
-    return Trainer(SOURCE, loaded(), "leave_last_out", config, run, True, ranks=ranks)
+    plan = TrainingPlan({"mind": config}, SOURCE, "leave_last_out", run=run)
+    return Trainer(plan, loaded(), ranks=ranks)
 
 
 @pytest.mark.rules("backend-R17")

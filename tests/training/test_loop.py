@@ -14,6 +14,7 @@ from mindref.errors import BackendError, ConfigError
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
@@ -218,10 +219,9 @@ def test_a_state_is_not_shared_with_the_best_parameters():
 def test_the_command_makes_the_same_bytes_as_python(tmp_path):
     done = call("train", "--quiet", "--out", "run", *options(steps=2), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    own = Trainer(
-        type(SOURCE).of(None), type(SOURCE).of(None).read(), "leave_last_out",
-        Config.of("mind", {**SMALL, "steps": 2}), tmp_path / "own",
-    )  # fmt: skip
+    config, source = Config.of("mind", {**SMALL, "steps": 2}), type(SOURCE).of(None)
+    plan = TrainingPlan({"mind": config}, source, "leave_last_out", run=tmp_path / "own")
+    own = Trainer(plan, source.read())
     own.create()
     own.train()
     assert content(tmp_path / "run") == content(tmp_path / "own")
@@ -286,12 +286,13 @@ def test_every_option_trains(name, value):
 @pytest.mark.slow
 def test_the_paper_s_preset_trains():
     config = Config.of("paper", SMALL)
-    assert Trainer(SOURCE, loaded(), "leave_last_out", config).train().finished
+    plan = TrainingPlan({"paper": config}, SOURCE, "leave_last_out")
+    assert Trainer(plan, loaded()).train().finished
 
 
 @pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
 def test_every_split_trains_and_is_judged(protocol):
-    made = Trainer(SOURCE, loaded(), protocol, Config.of("mind", SMALL))
+    made = Trainer(TrainingPlan({"mind": Config.of("mind", SMALL)}, SOURCE, protocol), loaded())
     made.train()
     assert 0 <= made.evaluate()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
 

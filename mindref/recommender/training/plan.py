@@ -6,8 +6,9 @@ Spec: specs/model.md, model-R51 to model-R55. `mindref train --steps-of RUN` and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mindref.backend import check_installed
 from mindref.config import Config
@@ -28,14 +29,17 @@ COMMAND_STEPS = "give --steps N, or --steps-of RUN for the best step of an earli
 PYTHON_STEPS = "pass a number, for example MIND(steps=2000)"
 
 
-class TrainingPlan(NamedTuple):
-    """Inputs of a new training."""
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Inputs of a training."""
 
     configs: Mapping[str, Config]  # settings by preset; without any, a preset is chosen
     source: Source
     protocol: str
-    exclude_seen: bool
+    exclude_seen: bool = True
     start: WarmStart | None = None
+    run: Path | None = None  # run directory to create; None: results stay in memory
+    device: str = "cpu"
 
 
 def plan_training(

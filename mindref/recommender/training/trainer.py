@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ from mindref.recommender.held_out import (
 )
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.memory_estimate import check_training_memory
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.training_run import Hooks, TrainingOutcome, TrainingRun
-from mindref.recommender.training.warm_start import WarmStart, left_out_warnings, start_state
+from mindref.recommender.training.warm_start import left_out_warnings, start_state
 from mindref.run import checkpoint, report
 from mindref.run.items import Items
 from mindref.run.source import LoadedLog, Source, fingerprint
@@ -49,50 +50,49 @@ class Trainer(TrainingRun):
 
     def __init__(
         self,
-        source: Source,
+        plan: TrainingPlan,
         loaded: LoadedLog,
-        protocol: str,
-        config: Config,
-        run: Path | None = None,
-        exclude_seen: bool = True,
-        device: str = "cpu",
-        ranks: Ranks = ONE_PROCESS,
+        config: Config | None = None,
+        *,
         backend: Backend | None = None,
-        start: WarmStart | None = None,
+        ranks: Ranks = ONE_PROCESS,
         compared: Sequence[Config] | None = None,
     ) -> None:
-        self.source, self.protocol = source, protocol
-        self.exclude_seen, self.device = exclude_seen, device
+        """Prepare a training of the log `loaded`, which `plan.source` names.
+
+        config: settings to train with; None: the only settings of the plan. backend: an object that
+        has joined the processes, if any. compared: all settings of which a preset is chosen, whose
+        memory is estimated; if empty, the memory is not estimated.
+        """
+        if config is None:
+            (config,) = plan.configs.values()
+        self.plan = plan
         self.preset_choice: dict[str, Any] = {}  # empty if the user named the preset
         self.start: dict[str, Any] = {}  # of a warm start: run, digest and step of its model
-        # an object that has joined the processes, if any
-        backend = backend or load_backend(config.backend, device)
+        backend = backend or load_backend(config.backend, plan.device)
         check_trainable(backend, config, several=ranks.several)
+        start = plan.start
         if start is not None:
             start.check_items(loaded.log)
-        prepared = prepare_training(loaded, protocol, config)
+        prepared = prepare_training(loaded, plan.protocol, config)
         warnings = list[str]()
         if start is not None:  # an error comes before tables are made
-            words = {"is_command": start.is_command}
-            warnings = start_warnings(prepared, config.seed, start.trainings(), **words)
-        # compared: all settings of which a preset is chosen; if empty, the memory is not estimated
+            warnings = start_warnings(
+                prepared, config.seed, start.trainings(), is_command=start.is_command
+            )
         compared = [config] if compared is None else compared
         if ranks.first and compared:
             check_training_memory(prepared, compared, backend.name)
         state = initial_state(config, prepared.task.sizes)
         if start is not None:
             state, rows = start_state(start, state, prepared, config)
-            items = prepared.task.sizes.items, loaded.log.num_used_items
-            self.start = start.facts(rows, *items)
-        super().__init__(config, prepared, prepared.task, state, run, backend, ranks)
+            self.start = start.facts(rows, prepared.task.sizes.items, loaded.log.num_used_items)
+        super().__init__(config, prepared, prepared.task, state, plan.run, backend, ranks)
         self.warnings = [*left_out_warnings(self.start), *warnings]
-        if protocol == NO_SPLIT:
+        if plan.protocol == NO_SPLIT:
             return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
-        validate: Callable[[Any], float] = make_validator(
-            self.model(), self.evaluation_set(cases), self.backend
-        )
-        self.validate = validate
+        self.validate = make_validator(self.model(), self.evaluation_set(cases), self.backend)
 
     def evaluation_set(self, cases: EvaluationCases) -> EvaluationSet:
         """Return the evaluation set of these cases."""
@@ -100,16 +100,16 @@ class Trainer(TrainingRun):
         profiles = features.user_profiles(log, self.prepared.vocabulary, cases.users)
         tied = tied_targets(log, cases)
         counts, train = self.prepared.counts, self.prepared.split.train
-        return EvaluationSet(cases, profiles, counts, train, self.exclude_seen, tied)
+        return EvaluationSet(cases, profiles, counts, train, self.plan.exclude_seen, tied)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of config.json, which are stored with the settings."""
         common, log = super().facts(), self.prepared.loaded.log
-        size = self.source.size()
+        size = self.plan.source.size()
         return {
-            "source": self.source.to_dict(),
-            "protocol": self.protocol,
-            "exclude_seen": self.exclude_seen,
+            "source": self.plan.source.to_dict(),
+            "protocol": self.plan.protocol,
+            "exclude_seen": self.plan.exclude_seen,
             "threads": common["threads"],
             "processes": self.ranks.world,  # the number changes rounding
             "log": common["log"],
@@ -126,7 +126,11 @@ class Trainer(TrainingRun):
 
     def description(self) -> dict[str, Any]:
         """Return what callbacks and trackers receive before the first step."""
-        return {**super().description(), "data": self.source.location, "split": self.protocol}
+        return {
+            **super().description(),
+            "data": self.plan.source.location,
+            "split": self.plan.protocol,
+        }
 
     def current_metric(self) -> float:
         """Return the validation metric of the current parameters."""
@@ -151,12 +155,12 @@ class Trainer(TrainingRun):
             model=self.model(),
             items=Items(list(log.item_ids), self.prepared.counts.tolist(), titles),
             vocabulary=self.prepared.vocabulary,
-            source=self.source,
+            source=self.plan.source,
             facts=self.facts(),
             step=state.best_step or state.moments.step,  # without validation, the last step
             training_log=log,
             chosen_backend=self.config.backend,
-            device=self.device,
+            device=self.plan.device,
         )
 
     def chosen_preset(self) -> dict[str, Any]:
@@ -169,21 +173,21 @@ class Trainer(TrainingRun):
             words = self.config.to_dict().items()
             settings = {f"--{name.replace('_', '-')}": x for name, x in words}
             log = fingerprint(self.prepared.loaded.log)
-            self.ranks.same({**settings, "--split": self.protocol, "log": log})
+            self.ranks.same({**settings, "--split": self.plan.protocol, "log": log})
 
     def evaluate(self) -> dict[str, Any]:
         """Return the report on the test cases, as plain values, and write it.
 
         With the split none, no metric is in the report.
         """
-        if self.protocol == NO_SPLIT:  # model-R52
+        if self.plan.protocol == NO_SPLIT:  # model-R52
             return self.save_report(self.report_without_cases())
         all_cases, most = self.prepared.split.test, self.config.test_users
         test = self.evaluation_set(sample_cases(all_cases, most, self.config.seed))  # model-R31
         words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
         words["notes"][NOT_SAMPLED] = len(all_cases.users) - len(test.cases.users)
         validations = [x._asdict() for x in self.validations]
-        ending = {"exclude_seen": self.exclude_seen, **self.ending()}
+        ending = {"exclude_seen": self.plan.exclude_seen, **self.ending()}
         ending |= {"best_step": self.state.best_step, "validations": validations}
         ending |= {"warnings": self.warnings}
         return self.save_report({**words, **ending, **self.chosen_preset()})
@@ -193,7 +197,7 @@ class Trainer(TrainingRun):
         untrained = count_untrained(self.served_catalogue, self.prepared.split.test.targets)
         counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
         validations = [x._asdict() for x in self.validations]
-        words = {"split": self.protocol, "metrics": {}, "cases": 0, "untrained": counts}
+        words = {"split": self.plan.protocol, "metrics": {}, "cases": 0, "untrained": counts}
         ending = {**self.ending(), "validations": validations, "warnings": self.warnings}
         return {**words, **ending}
 
@@ -218,8 +222,15 @@ def resume_run(
     source = Source.from_metadata(facts["source"])
     if data is not None:
         source = source.moved(data)
-    arguments = facts["protocol"], config, run, facts["exclude_seen"], device, ranks, backend
-    trainer = Trainer(source, source.again(), *arguments)
+    plan = TrainingPlan(
+        {"": config},
+        source,
+        facts["protocol"],
+        exclude_seen=facts["exclude_seen"],
+        run=run,
+        device=device,
+    )
+    trainer = Trainer(plan, source.again(), backend=backend, ranks=ranks)
     trainer.preset_choice = facts.get("preset_choice", {})
     trainer.start = facts.get("start_from", {})
     current_facts = trainer.facts()

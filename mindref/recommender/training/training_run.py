@@ -73,7 +73,7 @@ class TrainingRun:
         ranks: Ranks = ONE_PROCESS,
     ) -> None:
         self.config, self.prepared, self.task, self.state = config, prepared, task, state
-        self.run, self.backend, self.ranks = run, backend, ranks
+        self.run, self.backend, self.ranks = run, backend, ranks  # run: the planned directory
         self.family = family_of(config.model)
         self.validations: list[Validation] = []
         self.identity = ""  # digest of the run on disk
@@ -81,6 +81,11 @@ class TrainingRun:
         self.stopped_by = ""  # why a training ended that has steps left
         self.best: Any = copy_params(state.params)
         self.validate: Callable[[Any], float] | None = None
+
+    @property
+    def made_run(self) -> Path | None:
+        """The run directory; None before `create` or `restore`, and for a training without one."""
+        return self.run if self.identity else None
 
     @property
     def backend_name(self) -> str:
@@ -226,8 +231,9 @@ class TrainingRun:
 
         if not self.family.by_steps:
             if self.state.moments.step == 0:
-                inputs = self.task, config
-                self.state = fit_model(*inputs, validate=self.validate, on_validation=on_validation)
+                self.state = fit_model(
+                    self.task, config, validate=self.validate, on_validation=on_validation
+                )
             self.keep_last(True)
             return TrainingOutcome(self.model(), self.prepared, self.validations, True)
         self.train_by_steps(callbacks, on_validation)
@@ -243,17 +249,20 @@ class TrainingRun:
         if self.validate is not None:
             return
         self.best = self.state.params  # model-R52
-        run, step = self.run, self.state.moments.step
-        if finished and run is not None:
-            self.ranks.broadcast_from_first(lambda: self.write_model(run, self.best, step))
+        if finished and self.run is not None:
+            self.ranks.broadcast_from_first(self.write_last)
+
+    def write_last(self) -> None:
+        """Write the parameters of the last step, if the run directory is made."""
+        if (run := self.made_run) is not None:
+            self.write_model(run, self.best, self.state.moments.step)
 
     def train_by_steps(
         self, hooks: Hooks, on_validation: Callable[[TrainingState, Validation], None]
     ) -> None:
         """Take the steps. Raises Diverged with the ids of the log."""
         task, state, config, ranks = self.task, self.state, self.config, self.ranks
-        arguments = (self.backend, state.params, state.moments, task.catalogue, config)
-        engine = make_engine(*arguments)
+        engine = make_engine(self.backend, state.params, state.moments, task.catalogue, config)
         self.state = fetch_arrays(state, engine)  # tables are large: keep no second copy
         self.check_same(self.state)
         validate = self.validate
@@ -278,15 +287,16 @@ class TrainingRun:
             users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]
             saved_step = max([state.moments.step, *(x.step for x in self.validations)])
             log = self.prepared.loaded.log
-            raise name_ids(error, log, users, self.run, saved_step) from error
+            raise name_ids(error, log, users, self.made_run, saved_step) from error
 
     def save(self, state: TrainingState, is_best: bool) -> None:
         """Write the state, then the model if the validation is the best one."""
-        if self.run is None or not self.ranks.first:
+        run = self.made_run
+        if run is None or not self.ranks.first:
             return
-        checkpoint.save_state(self.run, state, self.validations, self.config.model, self.identity)
+        checkpoint.save_state(run, state, self.validations, self.config.model, self.identity)
         if is_best:
-            self.write_model(self.run, self.best, state.best_step)
+            self.write_model(run, self.best, state.best_step)
 
     def check_same(self, state: TrainingState) -> None:
         """Raise MindrefError unless all processes have the same arrays (backend-R17)."""

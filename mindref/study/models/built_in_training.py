@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mindref.config import Config
 from mindref.data.log import InteractionLog
+from mindref.recommender.training.plan import TrainingPlan
 from mindref.recommender.training.trainer import Trainer
 from mindref.run import array_files, checkpoint
 from mindref.run.atomic import write_text
@@ -72,7 +73,8 @@ def write_built_in_models(folder: Path = BUILT_IN) -> None:
 def train_built_in_model(log: InteractionLog, **changes: Any) -> Trainer:
     """Return the trainer of a small model after training."""
     config = Config.of("mind", {**SETTINGS, **changes})
-    trainer = Trainer(Source(IN_MEMORY), LoadedLog(log), "leave_last_out", config)
+    plan = TrainingPlan({"mind": config}, Source(IN_MEMORY), "leave_last_out")
+    trainer = Trainer(plan, LoadedLog(log))
     trainer.train()
     return trainer
 
