@@ -93,8 +93,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadFileScheduling
 
     all_files = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    by_file = all_files and config.getoption("dist") == "load"
-    return LoadFileScheduling(config, log) if by_file else None
+    if not all_files or config.getoption("dist") != "load":
+        return None
+    config.option.loadscopereorder = False  # the order is that of `sort_files`
+    return LoadFileScheduling(config, log)
+
+
+def sort_files(items: list[pytest.Item]) -> None:
+    """Sort the files so that one process compiles the kernels, and the others load them.
+
+    Meanwhile the other processes run tests that call no kernel. Large files come first.
+    """
+    compiling, plain = "tests/recommender/test_families.py", ("ops", "study", "data", "models")
+    sizes = Counter(item.path for item in items)
+
+    def order(item: pytest.Item) -> tuple[int, int, str]:
+        name = item.path.relative_to(REPOSITORY).as_posix()
+        is_plain = name.startswith(tuple(f"tests/{folder}/" for folder in plain))
+        group = 0 if name == compiling else 1 if is_plain else 2
+        return group, -sizes[item.path], name
+
+    items.sort(key=order)
 
 
 DATA = Path(os.environ.get("MINDREF_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -124,6 +143,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = dict(counts)
     deselect(config, items, left_out)
+    if hasattr(config, "workerinput"):
+        sort_files(items)
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], left_out: dict[int, str]) -> None:

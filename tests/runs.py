@@ -98,9 +98,9 @@ def messages(stderr: str) -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child: this tree, one thread, no bytecode, usual buffers."""
+    """Return the environment of a child: this tree, one thread, usual buffers."""
     paths = (str(REPOSITORY), os.environ.get("PYTHONPATH"))
-    own = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": ""}
+    own = {"OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""}
     own["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # an empty part would be this folder
     return {**os.environ, **own, **more}
 

@@ -7,5 +7,4 @@ from tests.runs import environment
 
 @pytest.fixture(autouse=True)
 def import_this_tree(monkeypatch):
-    for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
-        monkeypatch.setenv(name, environment()[name])
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])

@@ -13,7 +13,7 @@ CASES = [
         mutant,
         mutant_kills.PRECISIONS[i % 2],
         id=f"{mutant.name}-{mutant_kills.PRECISIONS[i % 2]}",
-        marks=pytest.mark.slow if mutant.level == "train" else pytest.mark.slow(every=15),
+        marks=pytest.mark.slow if mutant.level == "train" else pytest.mark.slow(every=40),
     )
     for i, mutant in enumerate(suite_mutants())
 ]

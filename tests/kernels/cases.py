@@ -141,7 +141,7 @@ def run_python(
     return subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        env={**os.environ, **env},
         capture_output=True,
         text=True,
         check=check,

@@ -74,7 +74,7 @@ def test_a_family_that_is_fitted_is_not_fitted_again(model, tmp_path, monkeypatc
 
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
-@pytest.mark.slow(every=4, start=2)
+@pytest.mark.slow  # compiles in float64
 def test_the_compiled_operators_train_to_what_the_reference_does(model):
     found = []
     for backend in ("numpy", "numba"):

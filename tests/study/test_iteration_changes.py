@@ -168,6 +168,7 @@ def test_without_a_move_the_largest_change_is_named():
 
 
 @pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+@pytest.mark.slow(every=5, start=1)
 def test_every_setting_has_texts_without_nan(changes):
     trace = trace_pair(make_random_pair(3, **changes))
     assert all("nan" not in step.change for step in trace.steps)

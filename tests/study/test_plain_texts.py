@@ -48,6 +48,7 @@ def test_the_text_of_an_option_is_plain(case):
 
 
 @pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+@pytest.mark.slow(every=5, start=2)
 def test_questions_and_changes_are_plain(changes):
     for step in trace_pair(make_random_pair(3, **changes)).steps:
         check_text(step.change)

@@ -257,6 +257,7 @@ def test_a_question_is_asked_once_and_explains_its_answer(traces):
 
 
 @pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+@pytest.mark.slow(every=5, start=3)
 def test_settings_that_change_an_answer_are_answered_or_not_asked(changes):
     trace = trace_pair(make_random_pair(3, **changes))
     for step in trace.steps:

@@ -45,6 +45,7 @@ def test_recording_changes_no_result(seed):
 
 
 @pytest.mark.parametrize("name", VARIED)
+@pytest.mark.slow(every=5, start=1)
 def test_the_trace_has_the_results_of_the_functions(name):
     pair = make_random_pair(7, **VARIED[name])
     trace = trace_pair(pair)

@@ -100,20 +100,25 @@ def with_options():
 STEPS = list(with_options())
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.kind)
-def test_the_source_lines_compute_the_formulas(step):
-    statements = [span.text for span in map(find_span, step.code)]
-    for reference in step.formulas:
-        start, _, part = COMPUTED_BY[reference].partition("...")
-        assert any(text.startswith(start) and part in text for text in statements), (
-            reference,
-            find_formulas(reference),
-        )
+def test_the_source_lines_compute_the_formulas():
+    compared = 0
+    for step in STEPS:
+        statements = [span.text for span in map(find_span, step.code)]
+        for reference in step.formulas:
+            start, _, part = COMPUTED_BY[reference].partition("...")
+            assert any(text.startswith(start) and part in text for text in statements), (
+                step.kind,
+                reference,
+                find_formulas(reference),
+            )
+            compared += 1
+    assert compared > 50
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.kind)
-def test_a_source_line_assigns_or_returns(step):
-    for anchor in step.code:
+def test_a_source_line_assigns_or_returns():
+    anchors = [anchor for step in STEPS for anchor in step.code]
+    assert len(anchors) > 50
+    for anchor in anchors:
         (statement,) = ast.parse(find_span(anchor).text.removeprefix("return ")).body
         assert isinstance(statement, (ast.Assign, ast.AugAssign, ast.Expr)), anchor
 

@@ -104,6 +104,7 @@ def test_the_formulas_agree_with_the_settings(kind, changes, pages):
 
 
 @pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+@pytest.mark.slow(every=5, start=4)
 def test_the_tensors_of_an_equation_are_those_of_its_step(changes):
     for shown in trace_pair(make_random_pair(3, **changes)).steps:
         names = {*shown.inputs, *(tensor.name for tensor in shown.outputs)}
@@ -209,6 +210,7 @@ def test_the_source_lines_of_a_lookup_agree_with_the_branch():
 
 
 @pytest.mark.parametrize("changes", VARIED.values(), ids=VARIED)
+@pytest.mark.slow(every=5, start=0)
 def test_the_trace_of_serving_equals_the_top_items(changes):
     user = make_random_pair(3, **changes)
     trace = trace_pair(user)

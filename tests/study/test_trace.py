@@ -26,7 +26,13 @@ from tests.study.pairs import VARIED, make_random_pair
 SCHEMA = json.loads((resources.files("mindref.study") / "trace.schema.json").read_text("utf-8"))
 
 
-@pytest.fixture(params=VARIED, scope="module")
+SAMPLED = [
+    pytest.param(name, marks=() if number % 5 == 2 else pytest.mark.slow)
+    for number, name in enumerate(VARIED)
+]
+
+
+@pytest.fixture(params=SAMPLED, scope="module")
 def trace(request):
     return trace_pair(make_random_pair(3, **VARIED[request.param]))
 

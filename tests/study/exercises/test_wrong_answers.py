@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mindref.study.exercises import NAMES
 from mindref.study.exercises.exercise import find_exercise
 from mindref.study.exercises.report import format_report
-from tests.study.exercises import matrix
 from tests.study.exercises.conftest import grade_file
 
 FOLDER = Path(__file__).parent
@@ -54,8 +52,3 @@ def test_enough_wrong_answers_of_each_source_are_named():
     named = [row["from"] for row in ANSWERS if row["name"]]
     assert {source: sources.count(source) for source in sources} == COUNTS
     assert {source: named.count(source) for source in named} == NAMED
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_known_mistake_has_another_name(name):
-    assert {a: b for a, b in matrix.find_diagnoses(name).items() if a != b} == {}
