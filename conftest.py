@@ -58,14 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
-    parser.addoption(
-        "--mutants",
-        nargs="?",
-        const="changed",
-        choices=("changed", "all"),
-        help="run tests on the mutants that changed since their recorded kill, or on all",
-    )
-    parser.addoption("--record-kills", action="store_true", help="write tests/mutants/killed.json")
+    help = "run mutants: changed since --base (default), all, or those with TEXT in their name"
+    parser.addoption("--mutants", nargs="?", const="changed", metavar="TEXT", help=help)
+    parser.addoption("--base", metavar="COMMIT", help="default: the newest one a day before HEAD")
     parser.addoption("--damage", action="store_true", help="damage runs at many places")
     parser.addoption("--kill", action="store_true", help="kill commands at many moments, resume")
     parser.addoption("--fuzz", action="store_true", help="3000 inputs a property of tests/fuzz")
@@ -75,6 +70,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the Hypothesis profile."""
     chosen = [name for name in ("fuzz", "long") if config.getoption(f"--{name}")]
     settings.load_profile(chosen[0] if chosen else "default")
+    if config.getoption("--mutants"):
+        from tests.mutants.plugin import MutantRun
+
+        config.pluginmanager.register(MutantRun(config))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -197,30 +196,6 @@ def slow_items(items: list[pytest.Item]) -> Iterator[pytest.Item]:
             number = numbers[test] = numbers.get(test, -1) + 1
             if not mark.kwargs or (number - mark.kwargs.get("start", 0)) % mark.kwargs["every"]:
                 yield item
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect the kills that tests/test_mutants.py reports, from every process."""
-    killed = dict(value for name, value in report.user_properties if name == "killed mutant")
-    if report.when == "call" and report.passed:
-        KILLED.update(killed)
-    elif report.failed and "test_a_mutant_is_killed[" in report.nodeid:
-        SURVIVORS.add(report.nodeid.partition("[")[2].rstrip("]"))
-
-
-KILLED: dict[str, str] = {}
-"""Mutant -> fingerprint of its rule, of this run."""
-SURVIVORS: set[str] = set()
-"""Mutants that the tests did not kill in this run."""
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the record of kills, in the process that has all reports."""
-    if session.config.getoption("--record-kills") and not hasattr(session.config, "workerinput"):
-        from tests import mutants
-        from tests.mutants import record
-
-        record.write(KILLED, SURVIVORS, mutants.of_scope("tests"))
 
 
 def labels(item: pytest.Item) -> set[str]:

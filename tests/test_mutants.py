@@ -1,4 +1,7 @@
-"""The tests are tested: the tests that cite the rule of a mutant must fail on the mutant."""
+"""The catalogue of mutants is consistent, and a mutant counts as killed only if a test fails.
+
+`python -m pytest -q --mutants` runs the mutants (tests/mutants/plugin.py).
+"""
 
 import ast
 import json
@@ -14,32 +17,32 @@ from collections import Counter
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from subprocess import PIPE, Popen, run
+from subprocess import run
 
 import numpy as np
 import pytest
 
 from mindref.conformance.mutants import anchors
-from mindref.conformance.mutants.loader import SCOPES
+from mindref.conformance.mutants.loader import SCOPES, Edit
 from mindref.conformance.runner.check import all_checks
+from mindref.kernels import squash as compiled_squash
+from mindref.models import maxmf
+from mindref.ops import squash
 from mindref.study import ambiguities
 from mindref.study.variants import entries
 from tests import mutants
-from tests.forkserver import TOO_LONG
-from tests.mutants import record
+from tests.mutants import selection
+from tests.mutants.forks import Job, run_in_forks
+from tests.mutants.replacement import replace_code
 from tests.test_mirror import cited_by_tests
 
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "mindref"
-REFERENCE_PEERS = "tests/kernels/"
 LIBRARIES = (np, np.linalg, np.random.Generator, np.ndarray, str, bytes, dict, list, datetime, Path)
 LIBRARIES += (json, math, os, shutil, stat, threading, time)
 """Objects whose attributes a mutant may use although the package does not."""
-NO_TESTS = 5
-"""Exit code of pytest if no test was selected."""
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
-EACH = pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
 
 
 @cache
@@ -54,22 +57,13 @@ def edited(mutant):
     }
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """A copy of the tree, to be edited and restored."""
-    folder = tmp_path_factory.mktemp("tree")
-    for name in ("mindref", "tests", "specs"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
-    for name in ("conftest.py", "setup.cfg", "README.md", "CHANGELOG.md"):
-        shutil.copy(REPOSITORY / name, folder / name)
-    return folder
-
-
-def test_every_rule_that_the_suite_checks_has_a_mutant_of_the_suite():
-    rules = {rule for check in all_checks() for rule in check.rules}
-    broken = {mutant.rule for mutant in mutants.of_scope("suite")}
-    assert broken == rules, f"without: {rules - broken}; unknown: {broken - rules}"
+def test_each_mutant_breaks_a_rule_that_its_tests_or_checks_cite():
+    checked = {rule for check in all_checks() for rule in check.rules}
+    cited = {
+        scope: {mutant.rule for mutant in mutants.of_scope(scope)} for scope in ("suite", "tests")
+    }
+    assert cited["suite"] - checked == set()
+    assert cited["tests"] - set(cited_by_tests()) == set()
 
 
 def test_the_study_shows_the_mutants_of_its_scope():
@@ -91,10 +85,18 @@ def test_each_scope_is_known_and_the_suite_ships_its_mutants():
     assert {mutant.scope for mutant in mutants.ADDED} == {("tests",)}
 
 
-@EACH
-def test_each_anchor_matches_one_statement_and_the_edits_change_the_code(mutant):
-    for file, (before, after) in edited(mutant).items():
-        assert dumped(before) != ast.dump(ast.parse(after)), file
+def test_each_anchor_matches_one_statement_and_the_edits_change_the_code():
+    offenders = []
+    for mutant in mutants.MUTANTS:
+        try:
+            texts = edited(mutant)
+        except (ValueError, OSError) as error:
+            offenders.append(f"{mutant.name}: {error}")
+            continue
+        for file, (before, after) in texts.items():
+            if dumped(before) == ast.dump(ast.parse(after)):
+                offenders.append(f"{mutant.name}: the edits do not change {file}")
+    assert offenders == []
 
 
 @cache
@@ -182,141 +184,181 @@ def undefined_names(folder, texts):
     return {(str(Path(x["filename"]).relative_to(folder)), x["message"]) for x in messages}
 
 
-@pytest.fixture(scope="module")
-def forkserver():
-    command = [sys.executable, "-P", "-B", str(REPOSITORY / "tests" / "forkserver.py")]
-    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with Popen(command, stdin=PIPE, stdout=PIPE, env=env, text=True) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
+PLANTED = """
+import time
+
+import pytest
 
 
-def test_the_tests_pass_without_a_mutant(copy, forkserver, request):
-    if not request.config.getoption("--mutants"):
-        pytest.skip("run with --mutants")
-    code, printed = run_tests(forkserver, copy, "softmax-R2", "")
-    assert code in (0, NO_TESTS), printed
+@pytest.fixture
+def broken():
+    raise OSError("a fixture")
 
 
-def pytest_generate_tests(metafunc):
-    """Give the mutants that `--mutants` chooses to the test that kills them; without it, none."""
-    if "rule_fingerprint" in metafunc.fixturenames:
-        chosen = mutants_to_run(metafunc.config.getoption("--mutants"))
-        rows = [pytest.param(mutant, text, id=mutant.name) for mutant, text in chosen]
-        metafunc.parametrize(("mutant", "rule_fingerprint"), rows)
+def test_passes():
+    pass
 
 
-def mutants_to_run(option):
-    """Return (mutant, fingerprint of its rule) of changed rules and a sample, or of all rules."""
-    if not option:
-        return []
-    catalogue, parts = mutants.of_scope("tests"), {}
-    for mutant in catalogue:
-        after = [text for _, text in edited(mutant).values()]
-        tests = citing_files(mutant.rule, mutant.tests)
-        parts.setdefault(mutant.rule, []).append(record.fingerprint(mutant, after, tests))
-    fingerprints = {rule: record.hash_of(sorted(of_rule)) for rule, of_rule in parts.items()}
-    recorded = {} if option == "all" else record.read()
-    chosen = record.to_run(fingerprints, recorded, catalogue, record.head())
-    return [(mutant, fingerprints[mutant.rule]) for mutant in catalogue if mutant.name in chosen]
+def test_fails():
+    assert 1 + 1 == 3
 
 
-def test_a_mutant_is_killed(mutant, rule_fingerprint, copy, forkserver, record_property):
-    texts = edited(mutant)
-    try:
-        for file, (_, after) in texts.items():
-            (copy / "mindref" / file).write_text(after, encoding="utf-8")
-        code, printed = run_with_retry(
-            lambda: run_tests(forkserver, copy, mutant.rule, mutant.tests)
-        )
-    finally:
-        for file, (before, _) in texts.items():
-            (copy / "mindref" / file).write_text(before, encoding="utf-8")
-    # 1: tests ran and failed; 2 and more: they did not run
-    assert code == 1, f"the tests of {mutant.rule} ended with {code}\n{printed}"
-    record_property("killed mutant", [mutant.name, rule_fingerprint])
+def test_has_a_broken_fixture(broken):
+    pass
 
 
-def run_with_retry(attempt):
-    """Run tests, and repeat them once if they took too long: the machine may have been busy."""
-    code, printed = attempt()
-    if code == TOO_LONG:
-        print(f"took too long:\n{printed}", file=sys.stderr)
-        code, printed = attempt()
-    return code, printed
+def test_hangs():
+    time.sleep(60)
 
 
-def mutants_of_rules(*rules):
-    """Two mutants of each rule."""
-    example = mutants.MUTANTS[0]
-    return [example._replace(rule=rule, name=f"{rule}-{i}") for rule in rules for i in (1, 2)]
+def test_exits():
+    import os
+
+    os._exit(3)
+"""
+RUN = """
+from tests.mutants.forks import Job, run_in_forks
+from tests.mutants.plugin import capture_of, first_failure
 
 
-def test_a_recorded_mutant_runs_again_if_its_rule_changed():
-    recorded = {rule: "same" for rule in map(str, range(100))}
-    fingerprints = {**recorded, "5": "changed", "new": "same"}
-    catalogue = mutants_of_rules(*fingerprints)
-    chosen = record.to_run(fingerprints, recorded, catalogue, "commit")
-    assert {"5-1", "5-2", "new-1", "new-2"} <= chosen
-    assert len(chosen) == 4 + record.SAMPLE, "and a sample of the others"
-    assert chosen != record.to_run(fingerprints, recorded, catalogue, "another commit")
+def pytest_runtestloop(session):
+    capture_of(session).stop_global_capturing()
+    jobs = [Job(item.name, lambda item=item: first_failure([item])) for item in session.items]
+    for ended in run_in_forks(jobs, longest=5):
+        print(f"{ended.job.name} -> {ended.result}", *ended.output.splitlines(), sep="\\n  ")
+    return True
+"""
 
 
-def test_a_fingerprint_sees_imports_and_ignores_comments(tmp_path):
-    squash = PACKAGE / "ops" / "squash.py"
-    reached = record.closure(frozenset([REPOSITORY / "tests" / "ops" / "test_routing.py"]))
-    assert {squash, PACKAGE / "shapes.py", REPOSITORY / "conftest.py"} <= reached
-    text = squash.read_text(encoding="utf-8")
-    assert record.structure_of_text(text) != record.structure_of_text(text.replace("+", "-"))
-    documented = text.replace('"""', '"""New: ', 1)
-    assert documented != text
-    assert record.structure_of_text(text) == record.structure_of_text(documented)
-    assert record.structure_of_text("x = 1") == record.structure_of_text("x = 1  # one")
+def test_only_a_test_that_fails_kills_a_mutant(tmp_path):
+    """A broken fixture, a test that takes too long and the end of the process are no kills."""
+    (tmp_path / "test_planted.py").write_text(PLANTED, encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(RUN, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--rootdir", str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = run([*command, str(tmp_path)], env=env, capture_output=True, text=True, check=False)
+    parts = re.split(r"^(test_\w+) -> (.*)$", done.stdout, flags=re.M)
+    results = dict(zip(parts[1::3], parts[2::3], strict=True))
+    outputs = dict(zip(parts[1::3], parts[3::3], strict=True))
+    assert results == {
+        "test_passes": "",
+        "test_fails": "test_planted.py::test_fails",
+        "test_has_a_broken_fixture": "",
+        "test_hangs": "None",
+        "test_exits": "None",
+    }, done.stdout + done.stderr
+    assert "none of 1 tests failed" in outputs["test_passes"]
+    assert (
+        "setup of test_planted.py::test_has_a_broken_fixture"
+        in outputs["test_has_a_broken_fixture"]
+    )
+    assert "took too long" in outputs["test_hangs"]
+    assert "in test_hangs" in outputs["test_hangs"], "its stack"
+    assert "ended with exit code 3" in outputs["test_exits"]
 
 
-def test_a_rule_is_recorded_if_all_its_mutants_were_killed(tmp_path):
-    path = tmp_path / "killed.json"
-    catalogue = mutants_of_rules("a", "b", "c", "d")
-    record.write({mutant.name: "1" for mutant in catalogue}, set(), catalogue, path)
-    assert record.read(path) == dict.fromkeys("abcd", "1")
-    killed = {"a-1": "2", "a-2": "2", "b-1": "2", "c-1": "2"}
-    record.write(killed, {"b-2"}, mutants_of_rules("a", "b", "c"), path)
-    assert record.read(path) == {"a": "2", "c": "1"}, "b has a survivor, c ran in part, d is gone"
+def mutant_with(file, anchor, text):
+    example = mutants.of_scope("tests")[0]
+    return example._replace(name="planted", edits=(Edit(file, anchor, text),))
 
 
-def test_commands_and_entry_points_count_as_imports():
-    reached = record.closure(frozenset([PACKAGE / "cli" / "__init__.py"]))
-    assert PACKAGE / "cli" / "train.py" in reached
-    checks = record.closure(frozenset([PACKAGE / "conformance" / "runner" / "check.py"]))
-    assert PACKAGE / "conformance" / "checks" / "routing" / "properties.py" in checks
-    assert PACKAGE / "kernels" / "backend.py" in record.closure(frozenset([PACKAGE / "backend.py"]))
+def in_fork(mutant, compute):
+    """Return what a function returns in a fork that runs the code of a mutant."""
+
+    def job():
+        replace_code(mutant)
+        return str(compute())
+
+    (ended,) = run_in_forks([Job("planted", job)])
+    assert ended.result is not None, ended.output
+    return ended.result
+
+
+X = np.array([[3.0, 4.0]])
+
+
+def compiled_slopes():
+    return compiled_squash.forward(X)[1].across
 
 
 @pytest.mark.parametrize(
-    ("codes", "expected"), [([1, 0], 1), ([TOO_LONG, 1], 1), ([TOO_LONG, TOO_LONG, 1], TOO_LONG)]
+    ("file", "anchor", "text", "compute"),
+    [
+        ("ops/squash.py", "forward: return 3", "return 0 * x, None", lambda: squash.forward(X)[0]),
+        # a constant that another module imported
+        ("models/foldin.py", "module: LONGEST =", "LONGEST = 7", lambda: maxmf.LONGEST),
+        # a function that is compiled into the functions that call it
+        ("kernels/squash.py", "squash_row: return 2", "return x[0], x[0]", compiled_slopes),
+    ],
 )
-def test_a_run_that_timed_out_is_repeated_once(codes, expected):
-    next_code = iter(codes)
-    assert run_with_retry(lambda: (next(next_code), "printed")) == (expected, "printed")
+def test_the_code_of_a_mutant_replaces_the_code_of_the_package(file, anchor, text, compute):
+    before = str(compute())
+    assert in_fork(mutant_with(file, anchor, text), compute) != before
+    assert str(compute()) == before
 
 
-@pytest.mark.slow
-def test_a_hanging_run_prints_its_stack(forkserver, tmp_path):
-    hangs = "import time\n\ndef test_hangs():\n    time.sleep(60)\n"
-    (tmp_path / "test_hangs.py").write_text(hangs, encoding="utf-8")
-    code, printed = run_in_fork(forkserver, tmp_path, ["-q", "-p", "no:xdist"], longest=2)
-    assert code == TOO_LONG
-    assert "(most recent call first)" in printed, "in the test, or before it on a busy machine"
+def test_a_mutant_whose_code_cannot_be_replaced_is_an_error():
+    planted = mutant_with("ops/squash.py", "Saved: docstring", "limit = 1")
+    with pytest.raises(ValueError, match="no function Saved can be replaced"):
+        replace_code(planted)
 
 
-def test_a_run_that_ends_prints_no_stack(forkserver, tmp_path):
-    (tmp_path / "test_fails.py").write_text(
-        "def test_fails():\n    raise OSError\n", encoding="utf-8"
-    )
-    code, printed = run_in_fork(forkserver, tmp_path, ["-q", "-p", "no:xdist"], longest=60)
-    assert code == 1
-    assert "(most recent call first)" not in printed
+HELPED = """
+import pytest
+
+@pytest.fixture
+def case():
+    return 1
+
+def helper(x):
+    return x
+
+@pytest.mark.rules("page-R1", "page-R2")
+def test_uses_a_helper(case):
+    assert helper(case) == 1
+
+@pytest.mark.rules("page-R3")
+def test_uses_none():
+    assert 1 == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rules"),
+    [
+        ("return x", "return x + 0", {"page-R1", "page-R2"}),
+        ("return 1", "return 1  # a comment", set()),
+        ("return 1", "return 1.0", {"page-R1", "page-R2"}),
+        ("1 == 1", "1 != 2", {"page-R3"}),
+        ("def test_uses_none", "def test_renamed", {"page-R3"}),
+        ("import pytest", "import pytest\nimport math", set()),
+        ("", "@pytest.mark.rules('page-R3')\ndef test_new():\n    pass\n", set()),
+    ],
+)
+def test_the_rules_of_changed_tests_are_found(old, new, rules):
+    changed = HELPED.replace(old, new, 1) if old else HELPED + new
+    assert changed != HELPED
+    assert selection.changed_rules(HELPED, changed) == rules
+
+
+def test_a_mutant_runs_again_if_its_function_changed():
+    text = (PACKAGE / "ops" / "squash.py").read_text(encoding="utf-8")
+    before = selection.edited_code(text, "forward: return")
+    commented = text.replace("# 4", "# step 4")
+    assert commented != text
+    assert selection.edited_code(commented, "forward: return") == before
+    renamed = text.replace("def forward(x", "def forward(y")
+    assert selection.edited_code(renamed, "forward: return") != before
+
+
+def test_all_mutants_run_without_a_commit_to_compare_with(monkeypatch):
+    monkeypatch.setattr(selection, "git", lambda *arguments: "")
+    assert selection.select_mutants("changed") == ("all", list(mutants.MUTANTS))
+
+
+def test_a_mutant_is_chosen_by_its_name():
+    title, (mutant,) = selection.select_mutants("softmax-base-two")
+    assert (title, mutant.name) == ("named softmax-base-two", "softmax-base-two")
 
 
 @pytest.mark.slow
@@ -334,38 +376,3 @@ def test_differs():
         [*command, str(tmp_path)], env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 1, ended.stdout + ended.stderr
-
-
-def citing_files(rule, folder):
-    """Return the test files that cite a rule, in a folder or, without one, outside the kernels.
-
-    Kernels differ from a wrong reference, so the tests of the reference must fail.
-    """
-    files = sorted(file for file in cited_by_tests()[rule] if file.startswith(folder or "tests/"))
-    return files if folder else [file for file in files if not file.startswith(REFERENCE_PEERS)]
-
-
-def run_tests(forkserver, copy_of_tree, rule, folder):
-    """Run the tests that cite a rule on the copy, which is first on the import path.
-
-    Tests marked as slow run only if the others let the mutant survive.
-    """
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rule", rule]
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is loaded already
-    options += citing_files(rule, folder)
-    code, printed = run_in_fork(forkserver, copy_of_tree, options)
-    if code in (0, NO_TESTS):
-        code, printed = run_in_fork(forkserver, copy_of_tree, ["--all", "-m", "slow", *options])
-    return code, printed
-
-
-def run_in_fork(forkserver, folder, options, **limits):
-    """Run tests in a folder; return the exit code and the end of what was printed."""
-    out = folder / "printed.txt"
-    request = {"folder": str(folder), "options": options, "out": str(out), **limits}
-    assert forkserver.stdin is not None
-    assert forkserver.stdout is not None
-    forkserver.stdin.write(json.dumps(request) + "\n")
-    forkserver.stdin.flush()
-    code = int(forkserver.stdout.readline())
-    return code, out.read_text(encoding="utf-8", errors="replace")[-4000:]

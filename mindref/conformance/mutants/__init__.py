@@ -8,7 +8,7 @@ behaviour, such as `[squash-R1."the length becomes sigmoid(n)"]`. Below it are t
 - `scope`: the uses of the mutant, by default "suite" here and "tests" in tests/mutants/:
 
     suite   a check of the rule must fail; diagnosis.py names the mutant if it explains a failure.
-    tests   a test that cites the rule must fail (tests/test_mutants.py).
+    tests   a test that cites the rule must fail.
     study   `mindref study` shows the mutant.
 
 - `does`: the effect on a model; `seen`: public code with this mistake. Both are optional.

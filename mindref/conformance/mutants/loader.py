@@ -112,13 +112,18 @@ def shipped_mutants() -> tuple[Mutant, ...]:
 def mutants_in_folder(folder: Traversable, *, scope: str) -> tuple[Mutant, ...]:
     """Return the mutants in the .toml files of `folder`; `scope` is the default scope."""
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    tables = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files]
-    rules = [item for table in tables for item in table.items()]
     return tuple(
-        read_mutant(rule, sentence, row, scope)
-        for rule, rows in rules
-        for sentence, row in rows.items()
+        mutant for file in files for mutant in read_mutants(file.read_text(encoding="utf-8"), scope)
     )
+
+
+def read_mutants(text: str, scope: str) -> list[Mutant]:
+    """Return the mutants of the text of a .toml file; `scope` is the default scope."""
+    return [
+        read_mutant(rule, sentence, row, scope)
+        for rule, rows in tomllib.loads(text).items()
+        for sentence, row in rows.items()
+    ]
 
 
 def read_mutant(rule: str, sentence: str, row: dict[str, Any], scope: str) -> Mutant:

@@ -1,6 +1,6 @@
 """The catalogue of wrong implementations: mutants differ, share no state, and are diagnosed.
 
-tests/test_mutants.py tests names, rules and anchors; test_mutant_kills.py runs all mutants.
+tests/test_mutants.py tests names, rules and anchors; `pytest --mutants all` runs all mutants.
 """
 
 import ast
