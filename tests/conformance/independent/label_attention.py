@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class AttentionSaved(NamedTuple):
     scores: Array
     softmax: SoftmaxSaved
     power: float
+    active: Bools
 
 
 class LabelAttention:
@@ -41,7 +42,7 @@ class LabelAttention:
             logits = self.subtract_largest(scores, active, power)
             weights, saved = self.softmax.forward(logits, active, axis=1)
         out = np.matmul(weights[:, None, :], interests)[:, 0]
-        return out, AttentionSaved(interests, target, scores, saved, power)
+        return out, AttentionSaved(interests, target, scores, saved, power, active)
 
     def check_inputs(self, interests: Array, target: Array, active: Bools, power: float) -> None:
         arrays = {"interests": interests, "target": target}
@@ -84,15 +85,14 @@ class LabelAttention:
             largest = np.where(active, scores, -np.inf).max(axis=1, keepdims=True)
             beta = np.maximum(np.abs(scores), np.abs(largest))
             divisor = np.where(beta == 0, 1, beta)
-
-            def signed_power(x: Array) -> Array:
-                return np.sign(x) * np.abs(x) ** p
-
-            bracket = signed_power(scores / divisor) - signed_power(largest / divisor)
+            bracket = self.raise_power(scores / divisor, p) - self.raise_power(largest / divisor, p)
             return np.where(bracket == 0, 0, bracket * beta**p).astype(scores.dtype)
 
+    def raise_power(self, x: Array, p: Any) -> Array:
+        return np.sign(x) * np.abs(x) ** p
+
     def backward(self, d_out: Array, saved: AttentionSaved) -> tuple[Array, Array]:
-        interests, target, scores, of_softmax, power = saved
+        interests, target, scores, of_softmax, power, _ = saved
         d_interests = of_softmax.weights[:, :, None] * d_out[:, None, :]
         if power == 0 or power == np.inf:
             return d_interests, np.zeros(target.shape, target.dtype)
@@ -105,7 +105,10 @@ class LabelAttention:
     def power_backward(self, d_logits: Array, scores: Array, power: float) -> Array:
         kind = scores.dtype.type
         with np.errstate(all="ignore"):
-            slope = np.abs(scores) ** kind(power - 1) * kind(power)
+            slope = self.power_slope(scores, kind(power))
             d_scores = slope * d_logits
             blocked = ~np.isfinite(slope) | np.isinf(d_scores)
             return np.where(blocked, 0 * d_logits, d_scores).astype(scores.dtype)
+
+    def power_slope(self, scores: Array, p: Any) -> Array:
+        return np.abs(scores) ** (p - 1) * p

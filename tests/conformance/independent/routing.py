@@ -58,20 +58,22 @@ class Routing:
         arrays = (history, mask, bilinear, init_logits, active, log_weights)
         self.check_arrays(*arrays)
         self.check_options(iterations, gradient, axis)
+        iterations = self.read_iterations(iterations)
         history = np.where(mask[:, :, None], history, 0)
         allowed = mask[:, :, None] & active[:, None, :]
         factors = None if log_weights is None else self.compute_factors(log_weights, allowed)
         votes = self.compute_votes(history, bilinear)
-        logits, saved_iterations = init_logits, []
+        logits, saved_iterations = self.start_logits(init_logits), []
         softmax_axis = 2 if axis == "interests" else 1
         for iteration in range(iterations):
             weights, of_softmax = self.softmax.forward(logits, allowed, axis=softmax_axis)
             is_last = iteration + 1 == iterations
             sums = self.sum_votes(self.scale_weights(weights, factors, is_last=is_last), votes)
-            capsules, of_squash = self.squash.forward(sums, kind=kind)
+            capsules, of_squash = self.squash_sums(sums, kind, is_last=is_last)
             saved_iterations.append(Iteration(of_softmax, of_squash, capsules))
             if not is_last:
-                logits = logits + self.compute_agreement(votes, capsules)
+                agreement = self.compute_agreement(votes, capsules)
+                logits = self.update_logits(logits, weights, agreement)
         saved_iterations = self.select_saved(saved_iterations)
         saved = RoutingSaved(history, bilinear, votes, saved_iterations, factors, gradient, allowed)
         return capsules.copy(), saved
@@ -107,6 +109,12 @@ class Routing:
         if axis not in ("interests", "behaviours"):
             raise ShapeError(f"routing: axis: expected interests or behaviours, got {axis}")
 
+    def read_iterations(self, iterations: int) -> int:
+        return iterations
+
+    def start_logits(self, init_logits: Array) -> Array:
+        return init_logits
+
     def compute_factors(self, log_weights: Array, allowed: Bools) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             return np.exp(np.where(allowed, log_weights, -np.inf))
@@ -114,6 +122,16 @@ class Routing:
     def scale_weights(self, weights: Array, factors: Array | None, *, is_last: bool) -> Array:
         """Return the coupling weights of one iteration times the factors of the log weights."""
         return weights if factors is None else weights * factors
+
+    def squash_sums(self, sums: Array, kind: str, *, is_last: bool) -> tuple[Array, SquashSaved]:
+        return self.squash.forward(sums, kind=kind)
+
+    def update_logits(self, logits: Array, weights: Array, agreement: Array) -> Array:
+        return logits + agreement
+
+    def update_backward(self, d_logits: Array) -> tuple[Array, Array | float, Array]:
+        """Return the gradients of the logits, of the coupling weights and of the agreement."""
+        return d_logits, 0.0, d_logits
 
     def select_saved(self, iterations: list[Iteration]) -> list[Iteration]:
         """Return the iterations that backward reads."""
@@ -146,12 +164,14 @@ class Routing:
         d_votes = np.zeros(votes.shape, votes.dtype)
         d_logits = np.zeros(saved.couplings.shape, votes.dtype)
         d_log_weights = np.zeros(saved.couplings.shape, votes.dtype)
+        d_update: Array | float = 0.0  # the gradient of the weights by the update
         for index in range(last, -1, -1):
             of_softmax, of_squash, _ = iterations[index]
             if index < last:  # 5
                 capsules = self.read_capsules(iterations, index)
-                d_votes = d_votes + self.spread_vectors(d_logits, capsules, votes)
-                d_capsules = self.sum_votes(d_logits, votes)
+                d_logits, d_update, d_agreement = self.update_backward(d_logits)
+                d_votes = d_votes + self.spread_vectors(d_agreement, capsules, votes)
+                d_capsules = self.sum_votes(d_agreement, votes)
             d_sums = self.squash.backward(d_capsules, of_squash)  # 4
             scaled = of_softmax.weights if factors is None else of_softmax.weights * factors
             d_votes = d_votes + self.spread_vectors(scaled, d_sums, votes)  # 3
@@ -161,9 +181,10 @@ class Routing:
                 d_log_weights = d_log_weights + np.where(saved.allowed, scaled * d_scaled, 0)
             if saved.gradient == "last":
                 break
-            d_weights = self.factors_backward(d_scaled, factors)
+            d_weights = self.factors_backward(d_scaled, factors) + d_update
             d_logits = d_logits + self.softmax.backward(d_weights, of_softmax)  # 2
         d_history, d_bilinear = self.votes_backward(d_votes, saved.history, saved.bilinear)  # 1
+        d_history = np.where(saved.allowed.any(axis=2)[:, :, None], d_history, 0)
         gradients = (d_history, d_bilinear, d_logits)
         return gradients if factors is None else (*gradients, d_log_weights)
 

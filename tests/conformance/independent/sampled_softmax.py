@@ -44,13 +44,14 @@ class SampledSoftmax:
         self.check_inputs(user, target, negatives, target_ids, negative_ids, *logs, temperature)
         units = None
         if normalise:
-            (user, of_user), (target, of_target), (negatives, of_negatives) = (
-                self.to_unit_length(x) for x in (user, target, negatives)
-            )
+            user, of_user = self.to_unit_length(user)
+            target, of_target = self.item_to_unit_length(target)
+            negatives, of_negatives = self.item_to_unit_length(negatives)
             units = (of_user, of_target, of_negatives)
         tau = self.read_temperature(temperature)
-        target_logits = (user * target).sum(axis=1) / tau - target_log_expected
-        logits = np.matmul(user, negatives.T) / tau - negative_log_expected
+        target_logits = (user * target).sum(axis=1) / tau
+        target_logits = target_logits - self.read_log_expected(target_log_expected)
+        logits = np.matmul(user, negatives.T) / tau - self.read_log_expected(negative_log_expected)
         usable = np.isfinite(target_logits) & np.isfinite(logits).all(axis=1)
         target_logits = np.where(usable, target_logits, np.nan)
         logits = np.where(self.accidental_hits(target_ids, negative_ids), -np.inf, logits)
@@ -96,8 +97,14 @@ class SampledSoftmax:
     def to_unit_length(self, x: Array) -> tuple[Array, SquashSaved]:
         return self.squash.forward(x, kind="unit")
 
+    def item_to_unit_length(self, x: Array) -> tuple[Array, SquashSaved]:
+        return self.to_unit_length(x)
+
     def read_temperature(self, temperature: float) -> float:
         return float(temperature)
+
+    def read_log_expected(self, log_expected: Array) -> Array:
+        return log_expected
 
     def accidental_hits(self, target_ids: Ints, negative_ids: Ints) -> Bools:
         return target_ids[:, None] == negative_ids[None, :]
