@@ -61,8 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     help = "run mutants: changed since --base (default), all, or those with TEXT in their name"
     parser.addoption("--mutants", nargs="?", const="changed", metavar="TEXT", help=help)
     parser.addoption("--base", metavar="COMMIT", help="default: the newest one a day before HEAD")
-    parser.addoption("--damage", action="store_true", help="damage runs at many places")
-    parser.addoption("--kill", action="store_true", help="kill commands at many moments, resume")
+    parser.addoption("--sweep", action="store_true", help="all faults: tests/faults, kills")
     parser.addoption("--fuzz", action="store_true", help="3000 inputs a property of tests/fuzz")
 
 
@@ -154,7 +153,7 @@ def deselect(config: pytest.Config, items: list[pytest.Item], left_out: dict[int
 
 def reasons_to_leave_out(item: pytest.Item) -> Iterator[str]:
     """Yield an option, package, program or folder that a test needs and this run lacks."""
-    for option in ("kill", "damage"):
+    for option in ("sweep",):
         if item.get_closest_marker(option) and not item.config.getoption(f"--{option}"):
             yield f"take minutes (--{option})"
     for mark in item.iter_markers("needs"):

@@ -24,6 +24,8 @@ from mindref.training.loop import count_step, fetch_arrays, step_learning_rate
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCE = Source.of(None, {"users": 60, "items": 120})
+HISTORIES = (["article-0007", "article-0005", "article-0009"], ["article-0003"])
+"""Two histories of items of the log."""
 SMALL: dict[str, Any] = {
     "steps": 7,
     "evaluate_every": 3,
@@ -57,6 +59,17 @@ def trainer(
 
 def trained(run: Path, **changes: Any) -> Path:
     trainer(run, **changes).train()
+    return run
+
+
+def train_small_run(run: Path, source: Source = SOURCE, **changes: Any) -> Path:
+    """Train and evaluate a small run. It is stopped before its last step, so it can be resumed."""
+    config = Config.of("mind", {**SMALL, "backend": "numpy", **changes})
+    log = loaded() if source is SOURCE else source.read()
+    trainer = Trainer(TrainingPlan({"mind": config}, source, "leave_last_out", run=run), log)
+    trainer.create()
+    trainer.train(stop_after(5))
+    trainer.evaluate()
     return run
 
 

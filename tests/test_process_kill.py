@@ -1,6 +1,6 @@
 """Killed at any moment, or stopped by Ctrl-C, a training still ends in the same bytes.
 
-tests/test_full_disk.py kills every work before each of its file operations.
+tests/faults kills each command before each of its changes of a file.
 """
 
 import json
@@ -77,7 +77,7 @@ def long(tmp_path_factory):
     return Training(tmp_path_factory.mktemp("long") / "run", LONG).finish()
 
 
-@pytest.mark.kill
+@pytest.mark.sweep
 @pytest.mark.parametrize("moment", range(MOMENTS))
 def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path, moment, whole):
     """One moment is drawn in each twentieth of a training's life, from its first import on."""

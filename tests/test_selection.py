@@ -52,14 +52,16 @@ def test_a_test_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setattr(selection.shutil, "which", lambda name: None)
     mark = pytest.mark
     reasons = {
-        "take minutes (--kill)": make_item(mark.kill.mark),
+        "take minutes (--sweep)": make_item(mark.sweep.mark),
         "need the package absent": make_item(mark.needs("pytest", "absent").mark),
         "need real data sets in /nowhere (MINDREF_DATA)": make_item(fixtures=["real_data"]),
         "need firefox-esr (apt-get install firefox-esr)": make_item(fixtures=["firefox"]),
     }
     for reason, item in reasons.items():
         assert list(selection.reasons_to_leave_out(item)) == [reason]
-    assert list(selection.reasons_to_leave_out(make_item(mark.kill.mark, options=["--kill"]))) == []
+    assert (
+        list(selection.reasons_to_leave_out(make_item(mark.sweep.mark, options=["--sweep"]))) == []
+    )
 
 
 def test_a_missing_browser_is_an_error_where_browsers_are_required(monkeypatch):

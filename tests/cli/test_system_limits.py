@@ -95,7 +95,7 @@ def test_a_clock_set_back_does_not_change_a_training(cli, tmp_path, shop, monkey
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-@pytest.mark.kill  # compiles for a minute, as nothing can be kept
+@pytest.mark.sweep  # compiles for a minute, as nothing can be kept
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="another user is made by setpriv")
 @pytest.mark.parametrize(
     "changes", [{}, {"MINDREF_NUMBA_CACHE": "0"}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=str

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.damage.damaged_runs import HISTORIES, train_small_run
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
-from tests.runs import REPOSITORY, call
+from tests.runs import HISTORIES, REPOSITORY, call, train_small_run
 
 pytestmark = [pytest.mark.slow, needs_annoy]
 
@@ -24,7 +23,7 @@ BUILDS = {
 }
 QUICK = {("one neighbour", True), ("abort", True)}
 CASES = [
-    pytest.param(build, there, marks=() if (build, there) in QUICK else pytest.mark.damage)
+    pytest.param(build, there, marks=() if (build, there) in QUICK else pytest.mark.sweep)
     for there in (True, False)
     for build in BUILDS
 ]

@@ -12,7 +12,7 @@ from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
-from tests.damage.damage_ops import raise_format
+from tests.faults.damage import raise_format
 from tests.runs import change_json, content, trained
 
 Damage = Callable[[bytes], bytes]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.damage.damaged_runs import train_small_run
+from tests.runs import train_small_run
 from tests.security.tampering import recall
 
 

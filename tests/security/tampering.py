@@ -11,9 +11,9 @@ from mindref.recommender import load
 from mindref.recommender.serving.recall import RequestedLists
 from mindref.run import array_files
 from mindref.run.files import sealed
-from tests.damage.damaged_runs import HISTORIES
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import INDEX
+from tests.runs import HISTORIES
 
 Edit = Callable[[dict[str, Any]], Any]
 

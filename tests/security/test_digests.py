@@ -14,7 +14,7 @@ from mindref.recommender.training.trainer import resume_run
 from mindref.run import checkpoint, files, items, metadata
 from mindref.run.files import sealed
 from tests import spec_pages
-from tests.damage.damaged_runs import train_small_run
+from tests.runs import train_small_run
 from tests.security.tampering import bind_arrays, edit_json, recall, recommend
 
 EXAMPLE = spec_pages.examples("security")[0]

@@ -10,7 +10,7 @@ from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint, files, items
-from tests.damage.damage_ops import make_socket, replace_file
+from tests.faults.damage import make_socket, replace_file
 from tests.security.tampering import recall, recommend
 
 

@@ -17,7 +17,7 @@ from mindref.cli.tables import show_table
 from mindref.errors import BackendError
 from mindref.run import items, tsv
 from mindref.study.trace import Trace
-from tests.damage.damaged_runs import HISTORIES
+from tests.runs import HISTORIES
 from tests.security.tampering import edit_json
 
 NASTY = "\x1b[2J\x9b31m\x07\x7f\x00"

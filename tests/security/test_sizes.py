@@ -11,7 +11,7 @@ from mindref.errors import RunError
 from mindref.process import memory
 from mindref.recommender import load
 from mindref.run import array_files, checkpoint, files
-from tests.damage.damage_ops import NESTED
+from tests.faults.damage import NESTED
 from tests.security.tampering import edit_metadata, recall, recommend
 
 

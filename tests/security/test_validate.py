@@ -10,7 +10,7 @@ from mindref.errors import RunError
 from mindref.recommender import load
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files
-from tests.damage.damaged_runs import train_small_run
+from tests.runs import train_small_run
 from tests.security.tampering import edit_metadata, edit_model_arrays, recommend
 
 ROWS, WEIGHTS = "catalogue.rows", "catalogue.weights"

@@ -1,0 +1,245 @@
+"""The commands of the sweep, a folder in which they run, and the judgement of an outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
+from mindref.run.files import INDEX
+from tests.recall.annoy_trees import INDEX as KIND
+from tests.runs import REPOSITORY, environment, options, train_small_run
+
+TINY = " ".join(options(steps=2, evaluate_every=1, backend="numpy"))
+DIN = (
+    "--steps 4 --batch 16 --width 8 --window 5 --hidden 8 --attention-hidden 4 --candidates 20"
+    " --recalled-negatives 6 --popular-negatives 3"
+)
+COMMANDS = {
+    "train": f"train --data shop.inter --out new {TINY}",
+    "resume": "train --resume run",
+    "evaluate": "evaluate run --predictions ranked.tsv --json",
+    "serve": "recall run --history ITEM --json",
+    "search": f"recall run --history ITEM --index {KIND} --json",
+    "index": f"recall cold --history ITEM --index {KIND} --json",
+    "bulk": "recall run --all-users --output lists.tsv",
+    "share": "recall run --all-users --shard 1/2 --output part",
+    "merge": "recall --merge shards/1 shards/2 --output merged.tsv",
+    "rerank": "recall run --history ITEM --rerank din --json",
+    "resume din": "train --resume din",
+    "export": "export run --to onnx --output out --users 20",
+    "vectors": "export run --to vectors --format npy --all-users --output out",
+    "compare": "compare shop.inter --models popularity,random --seeds 1 --out arms"
+    " --markdown tables.md --metric hit_rate@10",
+    "similar": "similar run ITEM --output similar.tsv",
+    "study": "study run --html study.html",
+}
+"""Name -> words of a command."""
+READS = {
+    "run": ("serve", "search", "evaluate", "resume"),
+    "din": ("rerank", "resume din"),
+    "shards": ("merge",),
+}
+"""Folder -> the commands that are called when a file of this folder is damaged."""
+READ_ONLY = ("serve", "search", "rerank")
+STATEFUL = ("train", "resume", "resume din", "compare")  # files between the old and the new content
+RERUN = ("export", "vectors")  # a complete export is not replaced
+TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # contain seconds
+OPTIONAL = f"cold/{INDEX}/"  # files that a command can do without
+CHANGES = ("create", "write", "rename", "link", "mkdir", "fsync", "truncate")
+Files = dict[str, bytes]
+
+
+class Done(NamedTuple):
+    """How a command ended, and its counted calls, such as "write"."""
+
+    code: int
+    out: str
+    err: str
+    calls: list[str]
+
+
+class Server:
+    """Runs commands in copies of a folder; each copy has the same path."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path, model: str) -> None:
+        self.process, self.template, self.folder = process, folder / "template", folder / "copy"
+        self.make_template(model)
+        items = (self.template / "run" / "items.tsv").read_text(encoding="utf-8").split("\n")
+        self.item = items[1].split("\t")[0]
+
+    def make_template(self, model: str) -> None:
+        """Make a folder with a log, a run that can be resumed, a reranker, shards and old files."""
+        folder = self.template
+        folder.mkdir()
+        write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
+        train_small_run(folder / "run", model=model)
+        shutil.copytree(folder / "run", folder / "cold")
+        (folder / "shards").mkdir()
+        prepare = [f"recall run --all-users --index {KIND} --output lists.tsv"]
+        prepare += [f"recall run --all-users --shard {i}/2 --output shards/{i}" for i in (1, 2)]
+        prepare += [f"train --model din --recall run --out din {DIN}"] if model == "mind" else []
+        for words in prepare:
+            done = self.call(folder, words)
+            assert done.code == 0, (words, done.err)
+        (folder / "lists.tsv").write_text("earlier\n", encoding="utf-8")
+
+    def renew(self) -> Path:
+        """Make a new copy, and return its folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(self.template, self.folder)
+        return self.folder
+
+    def run(self, name: str, at: int = 0, mode: str = "error") -> Done:
+        """Run a command with a fault at call `at`. A training that has begun is resumed."""
+        words = COMMANDS[name].replace("ITEM", self.item)
+        if name == "train" and (self.folder / "new" / "config.json").exists():
+            words = "train --resume new"
+        return self.call(self.folder, words, at, mode)
+
+    def call(self, folder: Path, words: str, at: int = 0, mode: str = "error") -> Done:
+        """Run a command in a folder."""
+        request = {"folder": str(folder), "words": words.split(), "at": at, "mode": mode}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        calls = [line.partition(" ")[0] for line in answer["calls"].splitlines()]
+        return Done(answer["code"], answer["out"], answer["err"], calls)
+
+
+def compile_library(folder: Path) -> Path | None:
+    """Compile the library; None without a compiler, or if the system is not Linux."""
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler is None or sys.platform != "linux":
+        return None
+    library = folder / "failing_calls.so"
+    flags = ["-shared", "-fPIC", "-O1", "-Wno-nonnull-compare", "-Wno-varargs"]
+    source = Path(__file__).with_name("failing_calls.c")
+    subprocess.run([compiler, *flags, source, "-o", library, "-ldl"], check=True)
+    return library
+
+
+@contextmanager
+def open_server(folder: Path, model: str) -> Iterator[Server]:
+    """Yield a server whose run has a model of this family."""
+    library = compile_library(folder)
+    preload = {} if library is None else {"LD_PRELOAD": str(library)}
+    command = [sys.executable, "-m", "tests.faults.server"]
+    variables = environment(MINDREF_THREADS="1", **preload)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=variables, cwd=REPOSITORY, **pipes) as process:
+        yield Server(process, folder, model)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def read_files(folder: Path) -> Files:
+    """Return all files below a folder, hidden ones too. A file with seconds in it is b""."""
+    contents = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        is_timed = path.name in TIMED and "shards" not in name
+        contents[name] = b"" if is_timed else path.read_bytes()
+        if is_timed and path.suffix == ".json" and not is_hidden(name):
+            json.loads(path.read_text(encoding="utf-8"))  # complete
+    return contents
+
+
+def is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in Path(name).parts)
+
+
+def is_lock(name: str) -> bool:
+    return name.endswith(".lock")
+
+
+class Fault(NamedTuple):
+    """A fault at a call of the system."""
+
+    mode: str  # error (once), full (a full disk from then on), kill
+    at: int  # number of the call
+
+
+def judge_call(server: Server, name: str, fault: Fault, before: Files, after: Files) -> str:
+    """Run a command with a fault, then again; return the promise that it broke, or ""."""
+    server.renew()
+    done = server.run(name, fault.at, fault.mode)
+    content = read_files(server.folder)
+    if reason := broken_promise(name, fault.mode, done, content, before, after):
+        return reason
+    is_complete = name in RERUN and (server.folder / "out").exists()
+    if not (done.code == 0 and content == after) and not is_complete:
+        again = server.run(name)
+        if again.code != 0:
+            return f"the command fails again: {again.err[-300:]}"
+    content = read_files(server.folder)
+    names = {*content, *after}
+    different = sorted(x for x in names if content.get(x) != after.get(x) and not is_lock(x))
+    return f"other files after the second call: {different}" if different else ""
+
+
+def broken_promise(
+    name: str, mode: str, done: Done, content: Files, before: Files, after: Files
+) -> str:
+    """Return the promise of the page faults that a command broke, or ""."""
+    killed = mode == "kill"
+    if done.code not in ([-signal.SIGKILL] if killed else [0, 2]):
+        return f"exit code {done.code}: {done.err[-300:]}"
+    if done.code == 2 and (reason := wrong_message(done.err)):
+        return reason
+    if done.code == 2 and mode == "full" and os.strerror(28) not in done.err:
+        return f"no reason: {done.err[-300:]}"
+    if lost := sorted(set(before) - set(content)):
+        return f"lost: {lost}"
+    hidden = [x for x in content if is_hidden(x) and not is_lock(x)]
+    if hidden and not killed:
+        return f"left behind: {hidden}"
+    changed = {x for x in {*content, *after} if content.get(x) != after.get(x) and not is_lock(x)}
+    needed = sorted(x for x in changed if not x.startswith(OPTIONAL))
+    if done.code == 0 and needed:
+        return f"exit code 0 with other files: {needed}"
+    visible = {x: data for x, data in content.items() if not is_hidden(x)}
+    partial = [x for x, data in visible.items() if data not in (before.get(x), after.get(x))]
+    return f"incomplete: {partial}" if partial and name not in STATEFUL else ""
+
+
+def wrong_message(err: str) -> str:
+    """Return what is wrong with the message of a command that ended with exit code 2, or ""."""
+    if "Traceback" in err:
+        return f"a traceback: {err[-300:]}"
+    if "Error: " not in err:
+        return f"no message: {err[-300:]}"
+    strange = [char for char in err if not char.isprintable() and char not in "\n\t"]
+    return f"control characters {strange}: {err[-300:]}" if strange else ""
+
+
+OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
+"""Cases with a different answer, by specs/security.md: a run without a state or a report."""
+
+
+def judge_damage(done: Done, expected: Done, file: str, damage: str) -> str:
+    """Return what is wrong after a file was damaged: another answer, or no remedy."""
+    if done.code == 0:
+        is_other = (Path(file).name, damage) in OTHER_ANSWER
+        return "" if done.out == expected.out or is_other else f"another answer: {done.out[-300:]}"
+    if done.code != 2:
+        return f"exit code {done.code}: {done.err[-300:]}"
+    if reason := wrong_message(done.err):
+        return reason
+    message = done.err[done.err.index("Error: ") :]
+    folder = str(Path(file).parent)
+    names = [file, file.removesuffix(".manifest.json")]
+    names += [folder] if file.endswith("config.json") else []  # then the folder is no run
+    if not any(x in message for x in names):
+        return f"names another file: {message}"
+    return "" if ";" in message else f"does not say what to do: {message}"
