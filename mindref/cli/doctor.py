@@ -10,7 +10,7 @@ from mindref.cli.settings import json_option
 from mindref.cli.streams import print_json, print_stdout
 
 if TYPE_CHECKING:
-    from mindref.doctor.finding import Finding
+    from mindref.doctor.checks import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "bold red"}
 

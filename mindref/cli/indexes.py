@@ -6,8 +6,8 @@ import click
 
 from mindref.cli.settings import json_option
 from mindref.cli.streams import print_json, print_stdout
-from mindref.process.environment import check_thread_variables
 from mindref.process.memory import check_memory
+from mindref.process.threads import check_thread_variables
 
 
 @click.command("indexes", short_help="List the kinds of search index.")

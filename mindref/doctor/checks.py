@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import mindref
 from mindref.bench.machine import processor_name
-from mindref.doctor.finding import Finding
-from mindref.doctor.folder_checks import check_folder_writable, check_user_folders
-from mindref.errors import FOREIGN_ERRORS, ConfigError
+from mindref.errors import FOREIGN_ERRORS, ConfigError, MindrefError
 from mindref.process.cgroups import cgroup_cores, cgroup_memory
-from mindref.process.environment import check_thread_variables
-from mindref.process.memory import MIN_ADDRESS_SPACE, free_memory, total_memory
+from mindref.process.memory import (
+    MIN_ADDRESS_SPACE,
+    address_space_limit,
+    free_memory,
+    total_memory,
+)
 from mindref.process.requirements import install_libraries, install_mindref, read_requirements
-from mindref.process.threads import BLAS_THREAD_VARIABLES, usable_cores
+from mindref.process.threads import BLAS_THREAD_VARIABLES, check_thread_variables, usable_cores
+from mindref.process.user_folders import is_private_folder, user_cache_folder, user_state_folder
+from mindref.run import atomic
 
 BUG = "this is a bug in mindref doctor: please report it"
 CORE = ("numpy", "scipy", "numba", "llvmlite")
@@ -38,6 +44,30 @@ MINDREF_VARIABLES = (
 PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
 OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)
 LOW_MEMORY = 1 << 30  # bytes; the built-in catalogue needs less
+LOW_DISK = 200_000_000  # bytes
+
+
+class Finding(NamedTuple):
+    """The result of one check of `mindref doctor`: a state, a summary, and an action if needed."""
+
+    name: str
+    state: str  # ok; note: missing or slow, but not needed; problem: mindref cannot work
+    summary: str
+    todo: str = ""  # empty if nothing needs to be done
+    facts: Mapping[str, object] = {}  # JSON values
+
+    @classmethod
+    def of(
+        cls,
+        summary: str,
+        todo: str = "",
+        facts: Mapping[str, object] | None = None,
+        *,
+        problem: bool = False,
+    ) -> Finding:
+        """Return a finding without a name: ok without `todo`, else a problem or a note."""
+        state = "problem" if problem else "note" if todo else "ok"
+        return cls("", state, summary, todo, facts or {})
 
 
 def capture_finding(name: str, check: Callable[[], Finding]) -> Finding:
@@ -51,16 +81,15 @@ def capture_finding(name: str, check: Callable[[], Finding]) -> Finding:
 
 def check_mindref() -> Finding:
     """Return version and location of mindref."""
-    folder = Path(mindref.__file__).resolve().parent
-    version, read_only = installed_version("mindref"), not os.access(folder, os.W_OK)
-    facts = {"version": mindref.__version__, "place": str(folder), "read_only": read_only}
-    summary, todo = f"{mindref.__version__} in {folder}{', read-only' if read_only else ''}", ""
+    folder, version = Path(mindref.__file__).resolve().parent, installed_version("mindref")
+    summary, todo = f"{mindref.__version__} in {folder}", ""
     if version is None:
         summary += ", not installed"
-        todo = f"{install_mindref()}; backends and indexes are found by its metadata"
     elif version != mindref.__version__:
         summary += f", but the installed metadata is of version {version}"
+    if version != mindref.__version__:
         todo = f"{install_mindref()}; backends and indexes are found by its metadata"
+    facts = {"version": mindref.__version__, "place": str(folder)}
     return Finding.of(summary, todo, facts, problem=version is None)
 
 
@@ -68,11 +97,11 @@ def check_python() -> Finding:
     """Return the interpreter and the system."""
     name, version = platform.python_implementation(), platform.python_version()
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    libc = " ".join(platform.libc_ver()).strip()
-    facts = {"version": version, "executable": sys.executable, "system": system, "libc": libc}
-    summary = f"{name} {version} ({sys.executable}) on {', '.join(filter(None, (system, libc)))}"
+    facts = {"version": version, "executable": sys.executable, "system": system}
     bad = name != "CPython" or sys.version_info < (3, 11)
-    return Finding.of(summary, "use CPython 3.11 or newer" if bad else "", facts, problem=bad)
+    todo = "use CPython 3.11 or newer" if bad else ""
+    summary = f"{name} {version} ({sys.executable}) on {system}"
+    return Finding.of(summary, todo, facts, problem=bad)
 
 
 def check_packages() -> Finding:
@@ -80,8 +109,11 @@ def check_packages() -> Finding:
     lowest = {x.name: x.version.removeprefix(">=") for x in read_requirements() if not x.extra}
     versions = {name: installed_version(name) for name in dict.fromkeys((*CORE, *lowest))}
     bad = [name for name, version in versions.items() if version is None]
-    installed = [(x, version_numbers(version)) for x, version in versions.items() if version]
-    bad += [x for x, numbers in installed if numbers < version_numbers(lowest.get(x, ""))]
+    bad += [
+        name
+        for name, version in versions.items()
+        if version and version_numbers(version) < version_numbers(lowest.get(name, ""))
+    ]
     needed = [f"{x}>={lowest[x]}" if x in lowest else x for x in bad]
     summary = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
     todo = install_libraries(*needed, upgrade=True) if needed else ""
@@ -143,7 +175,10 @@ def check_processor() -> Finding:
 
 def check_memory_size() -> Finding:
     """Return the memory of the machine and the limits on it."""
-    total, free, limits = total_memory(), free_memory(), memory_limits()
+    total, free, limits = total_memory(), free_memory(), dict[str, int]()
+    for name, size in (("cgroup", cgroup_memory()), ("RLIMIT_AS", address_space_limit())):
+        if size is not None:
+            limits[name] = size
     facts = {"total": total, "available": free, "limits": limits}
     sizes = [f"{name} {format_gigabytes(size)}" for name, size in limits.items()]
     summary = ", ".join([format_gigabytes(total), f"{format_gigabytes(free)} available", *sizes])
@@ -155,18 +190,6 @@ def check_memory_size() -> Finding:
     return Finding.of(summary, todo if is_low else "", facts)
 
 
-def memory_limits() -> dict[str, int]:
-    """Return name -> value of the memory limits."""
-    limits = {"cgroup": cgroup_memory()}
-    with suppress(ImportError):
-        import resource
-
-        for name in ("RLIMIT_AS", "RLIMIT_DATA"):
-            soft = resource.getrlimit(getattr(resource, name))[0]
-            limits[name] = None if soft == resource.RLIM_INFINITY else soft
-    return {name: size for name, size in limits.items() if size is not None}
-
-
 def format_gigabytes(size: int | None) -> str:
     """Return a size as text."""
     return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
@@ -175,14 +198,85 @@ def format_gigabytes(size: int | None) -> str:
 def check_output_encoding() -> Finding:
     """Return the encoding of standard output."""
     encoding = str(getattr(sys.stdout, "encoding", None) or "unknown")
-    is_terminal = False
-    with suppress(AttributeError, ValueError, OSError):
-        is_terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     summary = f"{encoding}, {'terminal' if is_terminal else 'not a terminal'}"
     is_unicode = encoding.lower().replace("-", "") in ("utf8", "utf16", "cp65001")
     todo = "set PYTHONUTF8=1: other characters are printed as \\u....; files are UTF-8"
     facts = {"encoding": encoding, "terminal": is_terminal}
     return Finding.of(summary, "" if is_unicode else todo, facts)
+
+
+def check_folder_writable(folder: Path, other: str = "use another folder, or --out") -> Finding:
+    """Return whether files can be written, flushed, renamed and locked in a folder."""
+    try:
+        inner = Path(tempfile.mkdtemp(prefix=".mindref-doctor-", dir=folder))
+    except OSError as error:
+        return Finding.of(f"{folder} is not writable ({error.strerror})", other)
+    try:
+        atomic.write_bytes(inner / "written", b"content")  # flushed, fsynced, renamed
+        if (inner / "written").read_bytes() != b"content":
+            raise OSError("the content read differs from the content written")
+        lock_error = try_lock(inner / "written")
+        free = shutil.disk_usage(folder).free
+    except (OSError, MindrefError) as error:
+        summary = f"{folder}: a file cannot be written durably ({error})"
+        return Finding.of(summary, f"a run in this folder would be lost: {other}", problem=True)
+    finally:
+        shutil.rmtree(inner, ignore_errors=True)
+    facts = {"path": str(folder), "locks": lock_error, "free": free}
+    summary, todo = f"{folder} is writable, {free / 1e9:.1f} GB free", ""
+    if lock_error:
+        summary += f"; no file locks ({lock_error})"
+        todo = "do not let two processes write to the same run, export or list"
+    elif free < LOW_DISK:
+        todo = "free disk space: a run stores its parameters four times"
+    return Finding.of(summary, todo, facts)
+
+
+def try_lock(path: Path) -> str:
+    """Return why a file cannot be locked, "" if it can."""
+    try:
+        import fcntl
+
+        with path.open("rb+") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return "not supported by this system"
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def check_user_folders() -> Finding:
+    """Return whether the folders of compiled functions and of the user's key can be used."""
+    cache, key = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("MINDREF_KEY")
+    folders = {
+        "cache": Path(cache) if cache else user_cache_folder(),
+        "key": Path(key).parent if key else user_state_folder(),
+    }
+    advice = {
+        "cache": "set NUMBA_CACHE_DIR to a writable folder that is yours alone",
+        "key": "set MINDREF_KEY to a file in a writable folder",
+    }
+    bad = [name for name, folder in folders.items() if not can_be_written(folder)]
+    shared = folders["cache"]
+    if shared is not None and shared.is_dir() and not is_private_folder(shared):
+        bad = list(dict.fromkeys(["cache", *bad]))
+    states = [
+        f"{name}: {folder or 'no home folder'}{' cannot be used' * (name in bad)}"
+        for name, folder in folders.items()
+    ]
+    facts = {name: str(folder) if folder else None for name, folder in folders.items()}
+    return Finding.of("; ".join(states), "; ".join(advice[name] for name in bad), facts)
+
+
+def can_be_written(folder: Path | None) -> bool:
+    """Return whether a folder is writable, or can be created in its nearest existing parent."""
+    if folder is None:
+        return False
+    absolute = folder.absolute()
+    existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {

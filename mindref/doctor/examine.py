@@ -10,15 +10,15 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import resources
-from typing import Any
+from typing import cast
 
 import mindref
-from mindref.doctor.checks import LOCAL_CHECKS, capture_finding
-from mindref.doctor.finding import Finding
+from mindref.doctor.checks import LOCAL_CHECKS, Finding, capture_finding
 from mindref.doctor.probes import PLUGINS, failed_probe
 from mindref.process.child import child_command
 from mindref.process.threads import usable_cores
@@ -49,8 +49,12 @@ def examine(limit: float = LIMIT) -> list[Finding]:
             listed = start("registered", "registered")
             core = [start(title, *probe) for title, probe in CORE_PROBES.items()]
             local = [capture_finding(name, check) for name, check in LOCAL_CHECKS.items()]
-            names = {kind: listed.result().facts.get(kind, ()) for kind in PLUGINS}
-            plugins = [start(f"{kind} {x}", kind, x) for kind in PLUGINS for x in names[kind]]
+            names = listed.result().facts
+            plugins = [
+                start(f"{kind} {name}", kind, str(name))
+                for kind in PLUGINS
+                for name in cast(Sequence[str], names.get(kind, ()))
+            ]
             return [*local, *(future.result() for future in (*core, listed, *plugins))]
         finally:
             runner.close()  # after Ctrl-C, kill probes that hang
@@ -129,15 +133,15 @@ def installation_works(findings: list[Finding]) -> bool:
     return all(finding.state != "problem" for finding in findings)
 
 
-def report_json(findings: list[Finding]) -> dict[str, Any]:
+def report_json(findings: list[Finding]) -> dict[str, object]:
     """Return all findings as JSON values, in the form of schema.json."""
     rows = [finding._asdict() for finding in findings]
     version, works = mindref.__version__, installation_works(findings)
     return {"format": FORMAT, "mindref": version, "works": works, "checks": rows}
 
 
-def report_schema() -> dict[str, Any]:
+def report_schema() -> dict[str, object]:
     """Return the JSON Schema (draft 2020-12) of the report."""
     file = resources.files("mindref.doctor").joinpath("schema.json")
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    content: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
     return content

@@ -7,13 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from mindref.doctor.finding import Finding
+from mindref.doctor.checks import Finding
 from mindref.errors import FOREIGN_ERRORS, MindrefError
 from mindref.process.requirements import reinstall_libraries, reinstall_mindref
-from mindref.process.threads import BLAS_THREAD_VARIABLES
 
 PLUGINS = ("backend", "index", "export")  # probes of registered names
 BUILT_IN = ("numpy", "numba")
@@ -22,12 +20,9 @@ BUILT_IN = ("numpy", "numba")
 CPU_FEATURES = ("sse4.2", "avx2", "fma", "avx512f", "neon", "sve")
 """Processor features that affect the speed, by LLVM's names."""
 
-THREADING_LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
-"""Numba's thread pools, which mindref does not use -> module that can be imported if installed."""
-
 
 def probe_numpy() -> Finding:
-    """Multiply matrices in both dtypes; return the BLAS, its threads and the SIMD extensions."""
+    """Multiply matrices in both dtypes; return the BLAS and the SIMD extensions."""
     import numpy as np
 
     x = np.arange(4096.0).reshape(64, 64) % 17  # every product and sum is exact
@@ -42,22 +37,8 @@ def probe_numpy() -> Finding:
     simd = config.get("SIMD Extensions", {})
     blas = f"{build.get('name', '?')} {build.get('version', '?')}"
     extensions = [*simd.get("baseline", []), *simd.get("found", [])]
-    threads = {name: os.environ[name] for name in BLAS_THREAD_VARIABLES if name in os.environ}
-    variables = ", ".join(f"{name}={n}" for name, n in threads.items()) or "not limited"
-    summary = f"{blas}, threads: {variables} (commands set their own)"
-    summary += f"; SIMD: {', '.join(extensions[-6:]) or 'none'}"
-    configuration = str(build.get("openblas configuration", ""))
-    facts = {"blas": blas, "configuration": configuration, "simd": extensions, "threads": threads}
-    return Finding.of(summary, "", {**facts, "libraries": loaded_libraries()})
-
-
-def loaded_libraries() -> list[str]:
-    """Return the shared libraries of BLAS and of threads in this process; [] if unknown."""
-    words = ("blas", "mkl", "blis", "gomp", "omp.so", "iomp", "tbb")
-    names: set[str] = set()
-    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
-        names = {os.path.basename(line.split(maxsplit=5)[-1].strip()) for line in lines}
-    return sorted(name for name in names if ".so" in name and any(x in name for x in words))
+    summary = f"{blas}; SIMD: {', '.join(extensions[-6:]) or 'none'}"
+    return Finding.of(summary, "", {"blas": blas, "simd": extensions})
 
 
 def probe_import(module: str) -> Finding:
@@ -89,15 +70,7 @@ def probe_numba() -> Finding:
     compiles = not settings.DISABLE_JIT
     action = "compiles for" if compiles else "compilation is disabled; would compile for"
     summary = f"{action} {cpu} with {', '.join(features) or 'no extensions'}"
-    layers = {}
-    for name, module in THREADING_LAYERS.items():
-        try:
-            importlib.import_module(f"numba.np.ufunc.{module}")
-            layers[name] = "installed"
-        except FOREIGN_ERRORS as error:
-            layers[name] = " ".join(str(error).split())
-    facts = {"compiles": compiles, "for": cpu, "features": features, "layers": layers}
-    return Finding.of(summary, "", facts)
+    return Finding.of(summary, "", {"compiles": compiles, "for": cpu, "features": features})
 
 
 def probe_kernels() -> Finding:
@@ -116,32 +89,15 @@ def probe_kernels() -> Finding:
     matmul.matmul_into(x, x.T, product := np.empty((6, 6)))
     if not np.allclose(product, x @ x.T, rtol=1e-12, atol=0):
         raise ArithmeticError("a matrix product of SciPy's BLAS disagrees with NumPy's")
-    folder, threads, cache = _jit.cache_folder(), workspace.pool_threads(), "none"
-    stats = getattr(squash.squash_rows, "stats", None)  # None with NUMBA_DISABLE_JIT
-    if folder and stats is not None and stats.cache_path:
-        prefix = f"squash.{squash.squash_rows.__name__}"
-        cached = any(name.startswith(prefix) for name in os.listdir(stats.cache_path))
-        cache = "used" if sum(stats.cache_hits.values()) else "filled" if cached else "none"
-    facts = {"threads": threads, "folder": folder, "cache": cache, "bytes": folder_size(folder)}
+    folder, threads = _jit.cache_folder(), workspace.pool_threads()
+    facts = {"threads": threads, "folder": folder}
     summary = f"same results as the reference, {threads} thread(s); "
-    if cache != "none":
-        action = {"used": "loaded from", "filled": "compiled and cached in"}[cache]
-        return Finding.of(f"{summary}{action} {folder}", "", facts)
+    stats = getattr(squash.squash_rows, "stats", None)  # None with NUMBA_DISABLE_JIT
+    if folder and stats is not None and stats.cache_path and os.listdir(stats.cache_path):
+        return Finding.of(f"{summary}cached in {folder}", "", facts)
     todo = "every process compiles for some seconds: unset MINDREF_NUMBA_CACHE, or set"
     todo += " NUMBA_CACHE_DIR to a writable folder"
-    return Finding.of(
-        summary + (f"not cached in {folder}" if folder else "not cached"), todo, facts
-    )
-
-
-def folder_size(folder: str) -> int:
-    """Return the bytes of all files below a folder."""
-    size = 0
-    for path, _, names in os.walk(folder):  # ignores a folder that was just removed
-        for name in names:
-            with suppress(OSError):  # another process has just replaced it
-                size += os.lstat(os.path.join(path, name)).st_size
-    return size
+    return Finding.of(f"{summary}not cached{f' in {folder}' * bool(folder)}", todo, facts)
 
 
 def probe_registered() -> Finding:

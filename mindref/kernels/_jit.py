@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mindref.kernels import listeners
-from mindref.process.environment import check_thread_variables
+from mindref.process.threads import check_thread_variables
 from mindref.process.user_folders import is_private_folder, user_cache_folder
 
 check_thread_variables()  # before Numba raises another error

@@ -1,6 +1,9 @@
-"""Number of usable cores, and the number of BLAS threads.
+"""Numbers of threads: usable cores, and the environment variables from which libraries read them.
 
-Importing this module does not import NumPy: commands set the environment variables before.
+mindref, BLAS libraries and Numba read the variables when they are loaded. Importing this module
+does not import NumPy, so that `set_thread_variables` can run before. Some of the libraries ignore a
+value that is no number, and others raise an error at their first import, so that all variables are
+checked together before any work. Spec: specs/faults.md, faults-R16.
 """
 
 from __future__ import annotations
@@ -11,10 +14,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+from mindref.errors import ConfigError, say
 from mindref.process.cgroups import cgroup_cores
+
+POOL_VARIABLE = "MINDREF_THREADS"
+"""Number of threads of the backend `numba` and of the top-n search."""
 
 BLAS_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables from which BLAS libraries read their number of threads."""
+
+THREAD_VARIABLES = (POOL_VARIABLE, *BLAS_THREAD_VARIABLES, "NUMBA_NUM_THREADS")
+MAX_THREADS = 1024  # as the option --threads
 
 THREADED_BACKEND = "numba"
 """The backend that has a thread pool. BLAS then has one thread."""
@@ -46,6 +56,70 @@ def cores_per_process() -> int:
     """Return the cores per process that torchrun started on this machine, at least 1."""
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return max(1, usable_cores() // max(1, int(processes) if processes.isdecimal() else 1))
+
+
+def check_thread_variables() -> None:
+    """Raise ConfigError unless each variable is unset, empty, or a number from 1 to MAX_THREADS.
+
+    OMP_NUM_THREADS may be a list, with one number for each level of nested threads.
+    """
+    wrong = dict[str, str]()
+    for name in THREAD_VARIABLES:
+        value = os.environ.get(name, "")
+        numbers = value.split(",") if name == "OMP_NUM_THREADS" else [value]
+        if value and not all(map(is_thread_count, numbers)):  # faults-R16
+            wrong[name] = value
+    if wrong:
+        names, expected = ", ".join(wrong), f"a number of threads from 1 to {MAX_THREADS:,}"
+        got, todo = ", ".join(map(repr, wrong.values())), f"set it, or unset {' '.join(wrong)}"
+        raise ConfigError(say(names, expected, got, todo))
+
+
+def is_thread_count(text: str) -> bool:
+    """Return whether a text is a number of threads."""
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal()):
+        return False
+    digits = digits.lstrip("0")
+    return len(digits) <= len(str(MAX_THREADS)) and 1 <= int(digits or "0") <= MAX_THREADS
+
+
+def pool_threads() -> int:
+    """Return the number of threads in MINDREF_THREADS, by default 1. Raises ConfigError."""
+    check_thread_variables()
+    return int(os.environ.get(POOL_VARIABLE) or 1)
+
+
+def thread_variables(backend: str, threads: int) -> dict[str, str]:
+    """Return the variables that let a backend compute with a number of threads.
+
+    The thread pool of `numba` and BLAS threads must not share the cores: steps then take twice as
+    long. So one of the two has one thread.
+    """
+    pool, blas = (threads, 1) if backend == THREADED_BACKEND else (1, threads)
+    return {POOL_VARIABLE: str(pool), **dict.fromkeys(BLAS_THREAD_VARIABLES, str(blas))}
+
+
+def set_thread_variables(backend: str, threads: int | None) -> None:
+    """Write the variables of a backend to the environment; must run before NumPy is imported.
+
+    No other function of the package writes them. threads: None for the default. Results of `numba`
+    are the same bytes for any number of threads: its default is all cores. The last bits of other
+    backends depend on the number of BLAS threads: their default is 1, or an equal share of the
+    cores for each of several processes. A variable of the environment overrides the default.
+    """
+    if threads is None and backend != THREADED_BACKEND and is_multiprocess():
+        text = os.environ.get(BLAS_THREAD_VARIABLES[0]) or str(cores_per_process())
+        threads = int(text) if text.isdecimal() else None  # torchrun set the other variables to 1
+    if threads is not None:
+        variables = thread_variables(backend, threads)
+    elif backend == THREADED_BACKEND:
+        pool = int(os.environ.get(POOL_VARIABLE) or usable_cores())
+        variables = thread_variables(backend, pool)
+    else:
+        set_before = {x: os.environ[x] for x in BLAS_THREAD_VARIABLES if x in os.environ}
+        variables = thread_variables(backend, 1) | set_before
+    os.environ.update(variables)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.errors import DataError, ShapeError, say
-from mindref.process.environment import pool_threads
+from mindref.process.threads import pool_threads
 from mindref.recall.checks import check_candidates, check_exclude, check_search_inputs
 from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
 from mindref.shapes import Array, Bools, Ints

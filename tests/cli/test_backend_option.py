@@ -6,8 +6,8 @@ import os
 import pytest
 
 from mindref.backend import OPERATORS, Capabilities, NumpyBackend
-from mindref.cli.settings import BLAS_THREAD_VARIABLES, usable_cores
 from mindref.conformance.runner.composed_backend import reference_model
+from mindref.process.threads import BLAS_THREAD_VARIABLES, usable_cores
 
 
 class Operators(NumpyBackend):

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from mindref.doctor import examine
-from mindref.doctor.finding import Finding
+from mindref.doctor.checks import Finding
 from tests.doctor.broken_packages import BACKENDS, install_broken_packages
 from tests.runs import call
 

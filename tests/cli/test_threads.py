@@ -8,8 +8,9 @@ import pytest
 
 from mindref.backend import NumpyBackend
 from mindref.cli.run_settings import run_backend, run_threads
-from mindref.cli.settings import set_threads, usable_cores
+from mindref.cli.settings import set_threads
 from mindref.errors import ConfigError, RunError
+from mindref.process.threads import usable_cores
 from mindref.run.files import sealed
 from tests.runs import trained
 

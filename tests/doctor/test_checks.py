@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mindref
-from mindref.doctor import checks, folder_checks
+from mindref.doctor import checks
 from mindref.run import atomic
 
 
@@ -111,29 +111,29 @@ def raise_io_error(*_):
 
 
 def test_a_usable_folder_is_left_unchanged_and_any_other_is_a_note(tmp_path):
-    finding = folder_checks.check_folder_writable(tmp_path)
+    finding = checks.check_folder_writable(tmp_path)
     assert (finding.state, finding.facts["locks"]) == ("ok", "")
     assert list(tmp_path.iterdir()) == []
-    finding = folder_checks.check_folder_writable(tmp_path / "none")
+    finding = checks.check_folder_writable(tmp_path / "none")
     assert finding.state == "note"
     assert finding.summary == f"{tmp_path / 'none'} is not writable (No such file or directory)"
 
 
 def test_a_disk_that_loses_written_data_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic.os, "fsync", raise_io_error)
-    finding = folder_checks.check_folder_writable(tmp_path)
+    finding = checks.check_folder_writable(tmp_path)
     assert finding.state == "problem"
     assert "Input/output error" in finding.summary
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_file_locks_and_a_full_disk_are_notes(tmp_path, monkeypatch):
-    usage = folder_checks.shutil._ntuple_diskusage(10, 9, 1)
+    usage = checks.shutil._ntuple_diskusage(10, 9, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(folder_checks.shutil, "disk_usage", lambda path: usage)
-        assert folder_checks.check_folder_writable(tmp_path).state == "note"
+        patch.setattr(checks.shutil, "disk_usage", lambda path: usage)
+        assert checks.check_folder_writable(tmp_path).state == "note"
     monkeypatch.setattr(fcntl, "flock", raise_io_error)
-    finding = folder_checks.check_folder_writable(tmp_path)
+    finding = checks.check_folder_writable(tmp_path)
     assert finding.state == "note"
     assert "no file locks (Input/output error)" in finding.summary
 
@@ -144,18 +144,18 @@ def test_a_folder_of_the_user_that_is_not_writable_is_a_note(tmp_path, monkeypat
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new" / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "new" / "state"))
-    finding = folder_checks.check_user_folders()
+    finding = checks.check_user_folders()
     assert finding.state == "ok"
     assert finding.facts["key"] == str(tmp_path / "new" / "state" / "mindref")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    finding = folder_checks.check_user_folders()
+    finding = checks.check_user_folders()
     todo = "set NUMBA_CACHE_DIR to a writable folder that is yours alone"
     assert (finding.state, finding.todo) == ("note", todo)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("MINDREF_KEY", str(tmp_path / "file" / "key"))
-    finding = folder_checks.check_user_folders()
+    finding = checks.check_user_folders()
     assert finding.todo == "set MINDREF_KEY to a file in a writable folder"
 
 

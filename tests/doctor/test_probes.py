@@ -26,22 +26,6 @@ def test_a_wrong_kernel_fails(module, name, wrong, message, monkeypatch):
         probes.probe_kernels()
 
 
-def test_facts_name_libraries_threading_layers_and_the_size_of_the_cache(tmp_path, monkeypatch):
-    assert any("blas" in name for name in probes.probe_numpy().facts["libraries"])
-    layers = probes.probe_numba().facts["layers"]
-    assert set(layers) == {"tbb", "omp", "workqueue"}
-    assert layers["workqueue"] == "installed"
-    (tmp_path / "inner").mkdir()
-    for name, content in (("a", b"12"), ("inner/b", b"345")):
-        (tmp_path / name).write_bytes(content)
-    assert probes.folder_size(str(tmp_path)) == 5
-    assert probes.folder_size("") == 0
-    assert probes.probe_kernels().facts["bytes"] >= 0
-    scan = probes.os.scandir
-    monkeypatch.setattr("os.scandir", lambda path: scan(str(path).replace("inner", "removed")))
-    assert probes.folder_size(str(tmp_path)) == 2, "a folder vanished during the scan"
-
-
 def test_a_missing_built_in_backend_is_a_problem_and_the_others_are_listed(monkeypatch):
     assert probes.BUILT_IN == mindref.backend.BUILT_IN
     names = ["numpy", "torch"]

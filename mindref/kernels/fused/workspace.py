@@ -20,7 +20,7 @@ import numpy as np
 
 from mindref.kernels import CACHE_LINE
 from mindref.kernels.fused.thread_pool import Phase, Task, ThreadPool
-from mindref.process.environment import pool_threads
+from mindref.process.threads import pool_threads
 
 
 class KernelWorkspace:

@@ -3,36 +3,36 @@
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.process import environment
+from mindref.process import threads
 from tests.runs import call, run_python
 
 
 @pytest.mark.rules("faults-R16")
-@pytest.mark.parametrize("name", environment.THREAD_VARIABLES)
+@pytest.mark.parametrize("name", threads.THREAD_VARIABLES)
 def test_a_variable_is_a_number_of_threads(name, monkeypatch):
-    for other in environment.THREAD_VARIABLES:
+    for other in threads.THREAD_VARIABLES:
         monkeypatch.delenv(other, raising=False)
-    environment.check_thread_variables()
+    threads.check_thread_variables()
     for right in ("", "1", "1024", " 4 ", "0008"):
         monkeypatch.setenv(name, right)
-        environment.check_thread_variables()
+        threads.check_thread_variables()
     for wrong in ("0", "-1", "1025", "1000000000", "abc", "1.5", "٣", "9" * 5000, "00000001025"):
         monkeypatch.setenv(name, wrong)
         with pytest.raises(ConfigError, match=f"{name}: expected a number of threads from 1 to"):
-            environment.check_thread_variables()
+            threads.check_thread_variables()
 
 
 @pytest.mark.rules("faults-R16")
 def test_the_variable_of_openmp_may_be_a_list(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
-    environment.check_thread_variables()
+    threads.check_thread_variables()
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4,2")
     with pytest.raises(ConfigError, match="OPENBLAS_NUM_THREADS"):
-        environment.check_thread_variables()
+        threads.check_thread_variables()
     monkeypatch.setenv("MINDREF_THREADS", "0")
     message = "MINDREF_THREADS, OPENBLAS_NUM_THREADS: expected .*, got '0', '4,2'; set it"
     with pytest.raises(ConfigError, match=message):
-        environment.check_thread_variables()
+        threads.check_thread_variables()
 
 
 @pytest.mark.rules("faults-R16")
