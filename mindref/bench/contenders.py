@@ -14,7 +14,7 @@ from mindref.data.log import Ragged
 from mindref.models import serving
 from mindref.models.family import backend_computes, check_trainable
 from mindref.models.parameters import flatten
-from mindref.process.threads import BLAS_THREAD_VARIABLES
+from mindref.process.threads import thread_variables
 from mindref.recall.exact import search_top_n
 from mindref.shapes import Array, Bools, Ints
 from mindref.training import optimiser
@@ -23,8 +23,8 @@ from mindref.training.engine import make_engine
 LEVELS = ("train", "model")  # highest first; "ops" if the backend has none of them
 
 
-class Contender(Protocol):
-    """An implementation to time, with separate parameters."""
+class StepContender(Protocol):
+    """An implementation whose training steps are timed, with separate parameters."""
 
     level: str  # level of the backend contract that computes the steps
     device: str
@@ -33,14 +33,8 @@ class Contender(Protocol):
     def params(self) -> Any:
         """The current parameters as NumPy arrays."""
 
-    def step(self, number: int) -> Any:
+    def step(self, number: int) -> Array:
         """Take a step with a batch of the workload; return the loss."""
-
-    def interests(self, histories: Ragged) -> tuple[Any, Any]:
-        """Return interests (C, K, D) and active (C, K)."""
-
-    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of each user (C, n), by the maximum over the interests."""
 
 
 class BackendContender:
@@ -62,10 +56,10 @@ class BackendContender:
         """The current parameters as NumPy arrays."""
         return self.engine.fetch_state()[0]
 
-    def step(self, number: int) -> Any:
+    def step(self, number: int) -> Array:
         """Take a step with a batch of the workload; return the loss."""
         workload = self.workload
-        return self.engine.step(workload.batches[number], workload.config.learning_rate)
+        return np.asarray(self.engine.step(workload.batches[number], workload.config.learning_rate))
 
     def interests(self, histories: Ragged) -> tuple[Array, Bools]:
         """Return interests (C, K, D) and active (C, K)."""
@@ -80,8 +74,12 @@ class BackendContender:
         return search_top_n(*users, items, n=n, exclude=exclude).items
 
 
-def make_contender(name: str, workload: Workload, device: str = "cpu") -> Contender:
-    """Return the contender of this name; the steps in a framework run on the CPU only.
+def make_contender(
+    name: str, workload: Workload, device: str = "cpu"
+) -> BackendContender | StepContender:
+    """Return the contender of this name.
+
+    The steps in a framework have no other task than the training step, and run on the CPU only.
 
     Raises BackendError or any error of the import.
     """
@@ -99,13 +97,10 @@ def make_contender(name: str, workload: Workload, device: str = "cpu") -> Conten
 def thread_environment(name: str, threads: int, device: str = "cpu") -> dict[str, str]:
     """Return the environment variables of a contender's process, which limit its threads.
 
-    `numba` has a thread pool whose threads call BLAS, so BLAS gets one thread. All other
-    contenders leave threading to BLAS or their framework. JAX uses one thread per core: see
-    `pin_to_cores`.
+    Contenders other than `numba` leave threading to BLAS or their framework. JAX uses one thread
+    per core: see `pin_to_cores`.
     """
-    own_pool = name == "numba"  # as module:object it gets BLAS threads, as in `mindref train`
-    variables = dict.fromkeys(BLAS_THREAD_VARIABLES, "1" if own_pool else str(threads))
-    variables["MINDREF_THREADS"] = str(threads) if own_pool else "1"
+    variables = thread_variables(name, threads)  # as in `mindref train`
     if uses_jax(name):
         variables["NPROC"] = str(threads)
         if device == "cpu":

@@ -16,16 +16,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array as JaxArray
 
 from mindref.bench.workload import Workload, split_batch
 from mindref.config import Config
-from mindref.data.batches import pad_histories
-from mindref.data.log import Ragged
-from mindref.models import serving
 from mindref.models.family import family_of
 from mindref.models.parameters import flatten, unflatten
-from mindref.recall.exact import search_top_n
-from mindref.shapes import Ints
+from mindref.shapes import Array
 
 INF = float("inf")
 BUCKET = 1024
@@ -33,46 +30,50 @@ UNIQUE = {"unique_indices": True, "indices_are_sorted": True}
 
 
 class IndexedBatch(NamedTuple):
-    """A batch whose items are indices into its distinct items."""
+    """A batch whose items are indices into its distinct items; NumPy arrays before the step."""
 
-    rows: Any  # (T,) rows of the table, ascending; the last are outside the table
-    history: Any  # (B, L) indices
-    mask: Any  # (B, L)
-    logits: Any  # (B, L, K)
-    keep: Any  # (B, L, D) factors of dropout, or None
-    target: Any  # (B,) indices
-    negatives: Any  # (S,) indices
-    logs: tuple[Any, Any]
+    rows: JaxArray  # (T,) rows of the table, ascending; the last are outside the table
+    history: JaxArray  # (B, L) indices
+    mask: JaxArray  # (B, L)
+    logits: JaxArray  # (B, L, K)
+    keep: JaxArray | None  # (B, L, D) factors of dropout
+    target: JaxArray  # (B,) indices
+    negatives: JaxArray  # (S,) indices
+    target_log_expected: JaxArray  # (B,)
+    negative_log_expected: JaxArray  # (S,)
+
+
+Tables = dict[str, JaxArray]  # parameters, or moments, by name
 
 
 class AdamState(NamedTuple):
     """Parameters and moments by name, and the number of steps."""
 
-    params: dict[str, Any]
-    first: dict[str, Any]
-    second: dict[str, Any]
-    step: Any
+    params: Tables
+    first: Tables
+    second: Tables
+    step: JaxArray
 
 
-def vector_length(x: Any) -> Any:
+def vector_length(x: JaxArray) -> JaxArray:
     """Return the length along the last axis (..., 1); 0 has a zero gradient."""
     square = (x * x).sum(-1, keepdims=True)
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
-def jax_squash(x: Any) -> Any:
+def jax_squash(x: JaxArray) -> JaxArray:
     """Return x n / (1 + n^2), where n is the length along the last axis."""
     n = vector_length(x)
     return x * (n / (1 + n * n))
 
 
-def to_unit_vectors(x: Any) -> Any:
+def to_unit_vectors(x: JaxArray) -> JaxArray:
     """Return vectors of length one; zero for zero."""
     n = vector_length(x)
     return x / jnp.where(n > 0, n, 1)
 
 
-def count_active(lengths: Any, config: Config) -> Any:
+def count_active(lengths: JaxArray, config: Config) -> JaxArray:
     """Return the number of active interests of users with these numbers of behaviours."""
     if config.interest_count == "fixed":
         return jnp.where(lengths > 0, config.interests, 1)
@@ -82,8 +83,8 @@ def count_active(lengths: Any, config: Config) -> Any:
 
 
 def jax_interests(
-    params: Any, vectors: Any, mask: Any, logits: Any, config: Config
-) -> tuple[Any, Any]:
+    params: Tables, vectors: JaxArray, mask: JaxArray, logits: JaxArray, config: Config
+) -> tuple[JaxArray, JaxArray]:
     """Return interests (B, K, D) and active from behaviour vectors (B, L, D), zero for padding.
 
     Products use flattened rows, because XLA is slow in sums over two axes. Logits have the shape
@@ -109,8 +110,8 @@ def jax_interests(
 
 
 def route_votes(
-    votes: Any, logits: Any, active: Any, factors: Any, config: Config
-) -> tuple[Any, Any]:
+    votes: JaxArray, logits: JaxArray, active: JaxArray, factors: JaxArray | None, config: Config
+) -> tuple[JaxArray, JaxArray]:
     """Return capsules (B, K, D) and contexts (B, M, D); coupling weights have no gradient.
 
     Contexts are further rows of the last product.
@@ -128,7 +129,7 @@ def route_votes(
     return out[:, :count], out[:, count:]
 
 
-def map_through_layers(params: Any, x: Any, contexts: Any = None) -> Any:
+def map_through_layers(params: Tables, x: JaxArray, contexts: JaxArray | None = None) -> JaxArray:
     """Return the output of the layers (B, K, D); only the last layer is linear.
 
     The first layer also reads the contexts (B, M D) of the user, once for all interests.
@@ -146,7 +147,7 @@ def map_through_layers(params: Any, x: Any, contexts: Any = None) -> Any:
     return x.reshape(users, count, -1)
 
 
-def attend(interests: Any, target: Any, active: Any, config: Config) -> Any:
+def attend(interests: JaxArray, target: JaxArray, active: JaxArray, config: Config) -> JaxArray:
     """Return user vectors (B, D): label-aware attention with the target (B, D) as query."""
     if interests.shape[1] == 1:
         return interests[:, 0]
@@ -159,7 +160,7 @@ def attend(interests: Any, target: Any, active: Any, config: Config) -> Any:
     return jnp.einsum("bk,bkd->bd", weights, interests)
 
 
-def batch_loss(params: Any, batch: IndexedBatch, config: Config) -> Any:
+def batch_loss(params: Tables, batch: IndexedBatch, config: Config) -> JaxArray:
     """Return the mean loss of a batch. The item table has only the rows of the batch."""
     table = params["items"]
     vectors = jnp.where(batch.mask[..., None], table[batch.history], 0)
@@ -177,23 +178,27 @@ def batch_loss(params: Any, batch: IndexedBatch, config: Config) -> Any:
     hits = batch.negatives == batch.target[:, None]
     hidden = hits[:, None] | ~active[..., None]
     # the number of active interests, by which pooling divides, cancels
-    negative_score = jax.nn.logsumexp(jnp.where(hidden, -INF, products - batch.logs[1]), (1, 2))
+    negative_score = jax.nn.logsumexp(
+        jnp.where(hidden, -INF, products - batch.negative_log_expected), (1, 2)
+    )
     target_products = jnp.einsum("bkd,bd->bk", interests, target)
-    target_score = jax.nn.logsumexp(jnp.where(active, target_products, -INF), 1) - batch.logs[0]
+    target_score = (
+        jax.nn.logsumexp(jnp.where(active, target_products, -INF), 1) - batch.target_log_expected
+    )
     return jax.nn.softplus(negative_score - target_score).mean()
 
 
 @partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
-def train_step(state: AdamState, batch: IndexedBatch, config: Config) -> tuple[AdamState, Any]:
+def train_step(state: AdamState, batch: IndexedBatch, config: Config) -> tuple[AdamState, JaxArray]:
     """Return the state after one step of lazy Adam, and the loss."""
     tree_map, rows = jax.tree.map, batch.rows
 
-    def gather(arrays: Any) -> Any:
+    def gather(arrays: Tables) -> Tables:
         # the barrier orders reads of the table before its update, so that it is updated in place
         items = arrays["items"].at[rows].get(mode="fill", fill_value=0, **UNIQUE)
         return jax.lax.optimization_barrier({**arrays, "items": items})
 
-    def scatter(arrays: Any, values: Any) -> Any:
+    def scatter(arrays: Tables, values: Tables) -> Tables:
         items = arrays["items"].at[rows].set(values["items"], mode="drop", **UNIQUE)
         return {**values, "items": items}
 
@@ -209,16 +214,6 @@ def train_step(state: AdamState, batch: IndexedBatch, config: Config) -> tuple[A
     )
     params, first, second = map(scatter, state[:3], (params, first, second))
     return AdamState(params, first, second, step), loss
-
-
-@partial(jax.jit, static_argnames=("config",))
-def serve_block(
-    params: Any, history: Any, mask: Any, logits: Any, config: Config
-) -> tuple[Any, Any]:
-    """Return interests and active of a block of users."""
-    vectors = jnp.where(mask[..., None], params["items"][history], 0)
-    interests, active = jax_interests(params, vectors, mask, logits, config)
-    return (to_unit_vectors(interests) if config.normalise else interests), active
 
 
 class JaxJitContender:
@@ -238,7 +233,7 @@ class JaxJitContender:
         self.number = np.zeros(len(initial.items), np.int32)  # of an item among the distinct ones
         self.is_used = np.zeros(len(initial.items), bool)
 
-    def step(self, number: int) -> Any:
+    def step(self, number: int) -> Array:
         """Take a step with a batch of the workload; return the loss."""
         self.state, loss = train_step(self.state, self.index_batch(number), self.config)
         return np.asarray(loss)
@@ -256,32 +251,20 @@ class JaxJitContender:
         rows = len(self.number) + np.arange(-len(distinct), size - len(distinct), dtype=np.int32)
         rows[: len(distinct)] = distinct
         history = np.where(mask, self.number[items], 0)
-        target, negatives = self.number[batch.target], self.number[batch.negatives]
-        logs = (batch.target_log_expected, batch.negative_log_expected)
-        return IndexedBatch(rows, history, mask, logits, keep, target, negatives, logs)
+        return IndexedBatch(
+            rows=rows,
+            history=history,
+            mask=mask,
+            logits=logits,
+            keep=keep,
+            target=self.number[batch.target],
+            negatives=self.number[batch.negatives],
+            target_log_expected=batch.target_log_expected,
+            negative_log_expected=batch.negative_log_expected,
+        )
 
     @property
     def params(self) -> Any:
         """The current parameters."""
         arrays = {name: np.array(x) for name, x in self.state.params.items()}
         return unflatten(self.empty_arrays | arrays, self.kind)
-
-    def interests(self, histories: Ragged) -> tuple[Any, Any]:
-        """Return interests (C, K, D) and active (C, K), in blocks as in serving."""
-        items, mask = pad_histories(histories, self.config.window)
-        logits = serving.serving_logits(self.config, self.workload.settings.catalogue, items)
-        blocks = [
-            serve_block(
-                self.state.params,
-                *(x[start : start + serving.BLOCK] for x in (items.astype(np.int32), mask, logits)),
-                self.config,
-            )
-            for start in range(0, len(items), serving.BLOCK)
-        ]
-        vectors, active = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        return vectors, active
-
-    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of each user (C, n) by the exact search of mindref."""
-        items = serving.normalise_vectors(self.params.items, self.config)
-        return search_top_n(*users, items, n=n, exclude=exclude).items

@@ -50,49 +50,68 @@ class BatchCounts(NamedTuple):
     keeps: int = 0  # factors of dropout per behaviour
 
 
+class BatchSizes(NamedTuple):
+    """The sizes of one batch, or their means, as in `BatchCounts`."""
+
+    users: float
+    behaviours: float
+    pairs: float
+    rows: float
+    voting: float
+    touched: float
+    negatives: float
+
+
 def mean_counts(workload: Workload) -> BatchCounts:
-    """Return the mean sizes of the batches of a workload."""
-    counts = [batch_counts(workload, batch) for batch in workload.batches]
-    means = np.mean(counts, axis=0).tolist()
-    return BatchCounts(*means, **model_counts(workload))
-
-
-def model_counts(workload: Workload) -> dict[str, Any]:
-    """Return the fields of `BatchCounts` that follow from the settings.
+    """Return the mean sizes of the batches of a workload, and the sizes of its model.
 
     Without routing, the mean of the behaviours counts as one interest with one iteration.
     """
+    sizes = [batch_sizes(workload, batch) for batch in workload.batches]
+    mean = BatchSizes(*np.mean(sizes, axis=0).tolist())
     config, routes = workload.config, workload.family.routes
     columns = config.contexts + config.interests * (config.recency == "interests")
     attends = routes and config.attention == "label"
-    return {
-        "contexts": config.contexts,
-        "ages": config.window * columns,
-        "width": config.width,
-        "widths": () if config.head == "none" else (config.width, *config.hidden, config.width),
-        "interests": config.interests if routes else 1,
-        "iterations": config.iterations if routes else 1,
-        "one_winner": attends and config.power == float("inf"),
-        "itemsize": np.dtype(config.dtype).itemsize,
-        "routes": routes,
-        "learned_votes": routes and config.votes == "matrix",
-        "attends": attends,
-        "keeps": config.width if config.dropout else 0,
-    }
+    return BatchCounts(
+        users=mean.users,
+        behaviours=mean.behaviours,
+        pairs=mean.pairs,
+        rows=mean.rows,
+        voting=mean.voting,
+        touched=mean.touched,
+        negatives=mean.negatives,
+        width=config.width,
+        widths=() if config.head == "none" else (config.width, *config.hidden, config.width),
+        interests=config.interests if routes else 1,
+        iterations=config.iterations if routes else 1,
+        one_winner=attends and config.power == float("inf"),
+        itemsize=np.dtype(config.dtype).itemsize,
+        routes=routes,
+        learned_votes=routes and config.votes == "matrix",
+        contexts=config.contexts,
+        ages=config.window * columns,
+        attends=attends,
+        keeps=config.width if config.dropout else 0,
+    )
 
 
-def batch_counts(workload: Workload, batch: Any) -> list[int]:
-    """Return the first seven fields of `BatchCounts` for a batch."""
-    batch, _ = split_batch(batch)
-    items, mask = batch.histories.items, batch.histories.mask
+def batch_sizes(workload: Workload, batch: Any) -> BatchSizes:
+    """Return the sizes of a batch."""
+    shared, _ = split_batch(batch)
+    items, mask = shared.histories.items, shared.histories.mask
     active = np.ones(len(mask), np.int64)
     if workload.family.routes:
         active = active_interests(mask, workload.config).sum(axis=1)
     voting = np.unique(items[mask])
-    touched = np.unique(np.concatenate([voting, batch.target, batch.negatives]))
-    pairs = int((mask.sum(axis=1) * active).sum())
-    sizes = [len(mask), int(mask.sum()), pairs, int(active.sum())]
-    return [*sizes, len(voting), len(touched), len(batch.negatives)]
+    return BatchSizes(
+        users=len(mask),
+        behaviours=int(mask.sum()),
+        pairs=int((mask.sum(axis=1) * active).sum()),
+        rows=int(active.sum()),
+        voting=len(voting),
+        touched=len(np.unique(np.concatenate([voting, shared.target, shared.negatives]))),
+        negatives=len(shared.negatives),
+    )
 
 
 def step_flops(c: BatchCounts) -> dict[str, float]:
@@ -212,7 +231,7 @@ class MachineRates:
         return 2 * COPY_BYTES / fastest_run(lambda: list(self.pool.map(copy_part, parts)))
 
 
-def fastest_run(work: Callable[[], Any]) -> float:
+def fastest_run(work: Callable[[], object]) -> float:
     """Return the seconds of the fastest of several runs."""
     seconds = []
     for _ in range(TRIES):

@@ -1,50 +1,49 @@
-"""Benchmark results as tables and as a plot."""
+"""Benchmark results as lines, tables and a plot."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mindref.bench.choices import TASKS
+from mindref.bench.choices import FRAMEWORK_STEPS, TASKS
 from mindref.bench.workload import recipe_config, unused_sizes
 from mindref.errors import ConfigError, say
 from mindref.process.requirements import install_extra
 from mindref.run import atomic
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from matplotlib.axes import Axes
 
 BUSY_LOAD = 0.5  # load per core before the start above which a warning is printed
 MEGA = 1e6
 
 
-def print_bench(result: dict[str, Any], console: Console) -> None:
-    """Print a table per task, the lower bound, and a table per varied size."""
-    for line in heading_lines(result):
-        print_line(console, line)
+class BenchTable(NamedTuple):
+    """A table of a result; the first column has the names of the contenders."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def report_parts(result: dict[str, Any]) -> Iterator[str | BenchTable]:
+    """Yield lines, a table per task, the lower bound, and a table per varied size."""
+    yield from heading_lines(result)
     for task, rows in result["tasks"].items():
-        console.print(task_table(task, rows, result))
-        for line in failure_lines(rows, result["contenders"]):
-            print_line(console, line)
+        yield task_table(task, rows, result)
+        yield from failure_lines(rows, task_contenders(task, result))
     if result["lower_bound"] is not None:
-        for line in lower_bound_lines(result["lower_bound"]):
-            print_line(console, line)
-    sizes = dict.fromkeys(row["size"] for row in result["scaling"])
-    for size in sizes:
+        yield from lower_bound_lines(result["lower_bound"])
+    for size in dict.fromkeys(row["size"] for row in result["scaling"]):
         rows = [row for row in result["scaling"] if row["size"] == size]
-        console.print(scaling_table(size, rows))
+        yield scaling_table(size, rows)
         for row in rows:
             if "error" in row:
                 title = f"{row['contender']} at {size} {row['value']}"
-                print_line(console, f"{title}: not usable: {row['error']}")
-
-
-def print_line(console: Console, line: str) -> None:
-    """Print a line without markup: rich would replace `:X:` in `module:X:` by an emoji."""
-    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+                yield f"{title}: not usable: {row['error']}"
 
 
 def heading_lines(result: dict[str, Any]) -> list[str]:
@@ -102,25 +101,25 @@ def device_line(contenders: dict[str, Any]) -> str:
     return f"devices: {listed or 'none'}"
 
 
-def task_table(task: str, rows: dict[str, Any], result: dict[str, Any]) -> Table:
+def task_table(task: str, rows: dict[str, Any], result: dict[str, Any]) -> BenchTable:
     """Return the table of a task."""
-    from rich.table import Table
-    from rich.text import Text
-
     base = result["relative_to"]
-    has_bound = task == "step" and result["lower_bound"]
-    table = Table(title=f"{task}: {TASKS[task].text}", title_justify="left")
     heads = ["", "median ms", "quartiles", TASKS[task].rate, f"x {base or 'none'}", "quartiles"]
-    heads += ["MB", *(("GEMM peak", "x lower bound", "x as written") if has_bound else ())]
-    for name in heads:
-        table.add_column(name, justify="right" if name else "left")
-    for name in result["contenders"]:
-        row = rows.get(name, {})
-        if "seconds" in row:
-            table.add_row(Text(name), *time_cells(row), *bound_cells(row))
-        else:
-            table.add_row(Text(name), "not usable")
-    return table
+    heads.append("MB")
+    if task == "step" and result["lower_bound"]:
+        heads += ["GEMM peak", "x lower bound", "x as written"]
+    cells = [
+        [name, *time_cells(row), *bound_cells(row)] if "seconds" in row else [name, "not usable"]
+        for name in task_contenders(task, result)
+        for row in [rows.get(name, {})]
+    ]
+    return BenchTable(f"{task}: {TASKS[task].text}", heads, cells)
+
+
+def task_contenders(task: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Return the contenders of a task; the steps in a framework have no other task."""
+    contenders = result["contenders"]
+    return {x: contenders[x] for x in contenders if task == "step" or x not in FRAMEWORK_STEPS}
 
 
 def failure_lines(rows: dict[str, Any], contenders: dict[str, Any]) -> list[str]:
@@ -178,32 +177,30 @@ def lower_bound_lines(bound: dict[str, Any]) -> list[str]:
     ]
 
 
-def scaling_table(size: str, rows: list[dict[str, Any]]) -> Table:
+def scaling_table(size: str, rows: list[dict[str, Any]]) -> BenchTable:
     """Return the time and memory of a step as functions of a size."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=f"step time by {size}", title_justify="left")
-    heads = ("", size, "median ms", "quartiles", "x first", "examples/s")
-    for name in (*heads, "µs per behaviour", "MB", "MB without tables"):
-        table.add_column(name, justify="right" if name else "left")
+    heads = ["", size, "median ms", "quartiles", "x first", "examples/s", "µs per behaviour", "MB"]
+    heads.append("MB without tables")
+    cells = []
     for row in rows:
-        start = (Text(row["contender"]), f"{row['value']:,}")
+        start = [row["contender"], f"{row['value']:,}"]
         if "error" in row:
-            table.add_row(*start, "not usable")
+            cells.append([*start, "not usable"])
             continue
         has_memory = row.get("memory") is not None
-        table.add_row(
-            *start,
-            milliseconds(row["median"]),
-            f"{milliseconds(row['low'])} to {milliseconds(row['high'])}",
-            f"{row['ratio']['median']:.2f}" if "ratio" in row else "",
-            f"{row['rate']:,.0f}",
-            f"{row['median'] / row['behaviours'] * MEGA:.2f}",
-            f"{row['memory'] / MEGA:,.0f}" if has_memory else "",
-            f"{(row['memory'] - row['tables']) / MEGA:,.0f}" if has_memory else "",
+        cells.append(
+            [
+                *start,
+                milliseconds(row["median"]),
+                f"{milliseconds(row['low'])} to {milliseconds(row['high'])}",
+                f"{row['ratio']['median']:.2f}" if "ratio" in row else "",
+                f"{row['rate']:,.0f}",
+                f"{row['median'] / row['behaviours'] * MEGA:.2f}",
+                f"{row['memory'] / MEGA:,.0f}" if has_memory else "",
+                f"{(row['memory'] - row['tables']) / MEGA:,.0f}" if has_memory else "",
+            ]
         )
-    return table
+    return BenchTable(f"step time by {size}", heads, cells)
 
 
 def check_plot() -> None:
@@ -233,7 +230,7 @@ def save_plot(result: dict[str, Any], path: Path) -> None:
         figure.savefig(stream, format=path.suffix[1:])
 
 
-def draw_task(axis: Any, task: str, rows: dict[str, Any]) -> None:
+def draw_task(axis: Axes, task: str, rows: dict[str, Any]) -> None:
     """Draw one bar per contender, with quartiles."""
     timed = {name: row for name, row in rows.items() if "seconds" in row}
     medians = [row["median"] * 1000 for row in timed.values()]
@@ -245,7 +242,7 @@ def draw_task(axis: Any, task: str, rows: dict[str, Any]) -> None:
     axis.set_title(task)
 
 
-def draw_scaling(axis: Any, size: str, rows: list[dict[str, Any]]) -> None:
+def draw_scaling(axis: Axes, size: str, rows: list[dict[str, Any]]) -> None:
     """Draw one line per contender."""
     for name in dict.fromkeys(row["contender"] for row in rows):
         timed = [row for row in rows if row["contender"] == name and "seconds" in row]

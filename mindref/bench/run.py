@@ -22,6 +22,7 @@ from mindref.process.threads import usable_cores
 FORMAT = 1  # version of the result of `run_bench`
 DEFAULT_BASES = ("numba", "numpy")  # base of the ratios: the first that is usable
 MIN_ROUNDS = 3  # even for the slowest task
+STEP_ONLY = (LOWER_BOUND, *FRAMEWORK_STEPS)  # time no other task than the step
 TIMING_SETTINGS = ("tasks", "rounds", "warm_up", "burst", "lead", "limit", "scaling", "device")
 
 
@@ -170,7 +171,7 @@ def time_contenders(
 
 def worker_job(
     name: str, settings: WorkloadSettings, tasks: Sequence[str], device: str = "cpu"
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the first line that a worker reads."""
     return {
         "name": name,
@@ -218,7 +219,7 @@ def time_task(
     """Return name -> row of a task; the row of a failed contender has the error."""
     rows: dict[str, dict[str, Any]] = {}
     title, limit = title or task, plan.limit / max(len(pool.usable()), 1)
-    names = [name for name in pool.usable() if task == "step" or name != LOWER_BOUND]
+    names = [name for name in pool.usable() if task == "step" or name not in STEP_ONLY]
     for name in names:
         listener.on_phase(f"{title}: warming up {name}")
         command = {"do": "begin", "task": task, "warm_up": plan.warm_up, "limit": limit}
@@ -254,7 +255,7 @@ def time_task(
     return rows
 
 
-def request_or_error(pool: WorkerPool, name: str, **command: Any) -> dict[str, Any]:
+def request_or_error(pool: WorkerPool, name: str, **command: object) -> dict[str, Any]:
     """Return the answer of a worker, or {"error": reason}."""
     try:
         return pool.request(name, **command)

@@ -9,23 +9,31 @@ adds epsilon before the bias correction of the second moment, mindref after it (
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from mindref.bench.workload import Workload, split_batch
 from mindref.config import Config
-from mindref.data.batches import pad_histories
-from mindref.data.log import Ragged
-from mindref.models import serving
 from mindref.models.parameters import flatten, unflatten
-from mindref.shapes import Ints
+from mindref.shapes import Array
 
 INF = float("inf")
-BLOCK = 64  # users per block of the search: limits the memory of their scores
+
+
+class TorchBatch(NamedTuple):
+    """A batch as tensors."""
+
+    history: Tensor  # (B, L) ids; padding has an extra id
+    logits: Tensor  # (B, L, K)
+    keep: Tensor | None  # (B, L, D) factors of dropout
+    target: Tensor  # (B,)
+    negatives: Tensor  # (S,)
+    target_log_expected: Tensor  # (B,)
+    negative_log_expected: Tensor  # (S,)
 
 
 class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
@@ -53,11 +61,7 @@ class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
         # lengths 4, 8, 16 ... start the second, third ... interest; the first is always active
         self.register_buffer("starts", 2 ** torch.arange(2, config.interests + 1))
 
-    def interests(self, history: Any, logits: Any) -> tuple[Any, Any]:
-        """Return interests and active from padded histories (B, L) and initial logits (B, L, K)."""
-        return self.interests_of(self.items(history), history, logits)
-
-    def interests_of(self, vectors: Any, history: Any, logits: Any) -> tuple[Any, Any]:
+    def interests(self, vectors: Tensor, history: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return interests (B, K, D) and active (B, K) from the vectors (B, L, D) of behaviours."""
         lengths = (history != self.pad).sum(1)
         if not self.routes:
@@ -71,13 +75,13 @@ class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
         out = self.apply_layers(capsules, contexts.flatten(1)) if len(self.layers) else capsules
         return out.masked_fill(~active[..., None], 0.0), active
 
-    def count_active(self, lengths: Any) -> Any:
+    def count_active(self, lengths: Tensor) -> Tensor:
         """Return the number of active interests of users with these numbers of behaviours."""
         if self.config.interest_count == "fixed":
             return torch.where(lengths > 0, self.config.interests, 1)
         return 1 + torch.bucketize(lengths, self.starts, right=True)
 
-    def age_factors(self, lengths: Any, history: Any) -> Any:
+    def age_factors(self, lengths: Tensor, history: Tensor) -> Tensor | None:
         """Return the learned factors of behaviours by age (B, C, L), or None.
 
         They are those of the interests, then those of the contexts. The factor of padding has no
@@ -88,27 +92,28 @@ class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
         ages = lengths[:, None] - 1 - torch.arange(history.shape[1])
         return F.embedding(ages.clamp(min=0), self.matrices["positions"].exp()).transpose(1, 2)
 
-    def route(self, votes: Any, logits: Any, active: Any, factors: Any) -> tuple[Any, Any]:
+    def route(
+        self, votes: Tensor, logits: Tensor, active: Tensor, factors: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Return capsules (B, K, D) and contexts (B, M, D); only the last iteration has a gradient.
 
         Logits have the shape (B, K, L), because a softmax over an inner axis of size 4 is slow.
         Contexts are further rows of the last product.
         """
         count, inactive = self.config.interests, ~active[..., None]
-        has_factors = factors is not None
         with torch.no_grad():
             fixed, logits = votes.detach().transpose(1, 2), logits.transpose(1, 2)
             weights = logits.masked_fill(inactive, -INF).softmax(1)
             for _ in range(self.config.iterations - 1):
-                coupled = weights * factors[:, :count] if has_factors else weights
+                coupled = weights if factors is None else weights * factors[:, :count]
                 logits = torch.baddbmm(logits, torch_squash(coupled @ votes), fixed)
                 weights = logits.masked_fill(inactive, -INF).softmax(1)
-        if has_factors:
+        if factors is not None:
             weights = torch.cat([weights * factors[:, :count], factors[:, count:]], 1)
         out = torch_squash(weights @ votes)
         return out[:, :count], out[:, count:]
 
-    def apply_layers(self, x: Any, contexts: Any = None) -> Any:
+    def apply_layers(self, x: Tensor, contexts: Tensor | None = None) -> Tensor:
         """Return the output of the layers (B, K, D); only the last layer is linear.
 
         The first layer also reads the contexts (B, M D) of the user, once for all interests.
@@ -122,7 +127,7 @@ class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
             x = F.relu(x) if i < len(self.layers) - 1 else x
         return x
 
-    def attend(self, interests: Any, target: Any, active: Any) -> Any:
+    def attend(self, interests: Tensor, target: Tensor, active: Tensor) -> Tensor:
         """Return user vectors (B, D): label-aware attention with the target (B, D) as query."""
         if not self.routes:
             return interests[:, 0]
@@ -135,47 +140,50 @@ class TorchModel(nn.Module):  # type: ignore[misc]  # torch is not typed
         weights = raised.masked_fill(~active, -INF).softmax(1)
         return torch.einsum("bk,bkd->bd", weights, interests)
 
-    def loss(self, history: Any, logits: Any, keep: Any, ids: Any, logs: Any) -> Any:
-        """Return the mean loss of a batch: softmax over the target and shared negatives.
-
-        keep (B, L, D): factors of dropout or None. ids, logs: those of target and negatives.
-        """
-        vectors = self.items(torch.cat([history.flatten(), *ids]))
-        behaviours, target, negatives = vectors.split([history.numel(), *map(len, ids)])
+    def loss(self, batch: TorchBatch) -> Tensor:
+        """Return the mean loss of a batch: softmax over the target and shared negatives."""
+        history, sizes = batch.history, (len(batch.target), len(batch.negatives))
+        vectors = self.items(torch.cat([history.flatten(), batch.target, batch.negatives]))
+        behaviours, target, negatives = vectors.split([history.numel(), *sizes])
         behaviours = behaviours.view(*history.shape, -1)
-        behaviours = behaviours if keep is None else behaviours * keep
-        interests, active = self.interests_of(behaviours, history, logits)
+        behaviours = behaviours if batch.keep is None else behaviours * batch.keep
+        interests, active = self.interests(behaviours, history, batch.logits)
         if self.config.normalise:
             interests, target, negatives = (
                 F.normalize(x, dim=-1) for x in (interests, target, negatives)
             )
-        hits = ids[1] == ids[0][:, None]
+        hits = batch.negatives == batch.target[:, None]
         if self.config.attention == "pooled":
             interests = interests / self.config.temperature
-            return pooled_loss(interests, active, target, negatives, hits, logs)
+            hidden = hits[:, None] | ~active[..., None]
+            return pooled_loss(interests, active, target, negatives, hidden, batch)
         user = self.attend(interests, target, active) / self.config.temperature
-        target_logit = (user * target).sum(1) - logs[0]
-        negative_logits = (user @ negatives.T - logs[1]).masked_fill(hits, -INF)
-        scores = torch.cat([target_logit[:, None], negative_logits], 1)
+        target_logit = (user * target).sum(1) - batch.target_log_expected
+        negative_logits = user @ negatives.T - batch.negative_log_expected
+        scores = torch.cat([target_logit[:, None], negative_logits.masked_fill(hits, -INF)], 1)
         return F.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
 
 
 def pooled_loss(
-    interests: Any, active: Any, target: Any, negatives: Any, hits: Any, logs: Any
-) -> Any:
+    interests: Tensor,
+    active: Tensor,
+    target: Tensor,
+    negatives: Tensor,
+    hidden: Tensor,
+    batch: TorchBatch,
+) -> Tensor:
     """Return the mean loss on scores log sum_k exp(v_k . e) - log K', with one fused softmax.
 
-    The number K' of active interests cancels. The mask is a constant summand of the product, so
-    that backward has no pass over (B, K, S) for it.
+    The number K' of active interests cancels. hidden (B, K, S): pairs without influence. The mask
+    is a constant summand of the product, so that backward has no pass over (B, K, S) for it.
     """
     users, count, width = interests.shape
-    hidden = hits[:, None] | ~active[..., None]
-    summand = (-logs[1]).expand(hidden.shape).masked_fill(hidden, -INF)
+    summand = (-batch.negative_log_expected).expand(hidden.shape).masked_fill(hidden, -INF)
     products = torch.addmm(
         summand.view(users * count, -1), interests.reshape(users * count, width), negatives.T
     )
     target_products = torch.einsum("bkd,bd->bk", interests, target).masked_fill(~active, -INF)
-    target_score = target_products.logsumexp(1) - logs[0]
+    target_score = target_products.logsumexp(1) - batch.target_log_expected
     scores = torch.cat([target_score[:, None], products.view(users, -1)], 1)
     return F.cross_entropy(scores, torch.zeros(users, dtype=torch.int64))
 
@@ -193,17 +201,20 @@ class TorchEagerContender:
         self.empty_arrays = {name: x for name, x in flatten(initial).items() if not x.size}
         self.model = TorchModel(initial, config)
         matrices = [x for name, x in self.model.named_parameters() if name != "items.weight"]
-        settings = {
-            "lr": config.learning_rate,
-            "betas": (config.beta1, config.beta2),
-            "eps": config.epsilon,
-        }
-        table = torch.optim.SparseAdam([self.model.items.weight], **settings)
-        self.optimisers = [table]
+        betas = (config.beta1, config.beta2)
+        self.optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.SparseAdam(
+                [self.model.items.weight], lr=config.learning_rate, betas=betas, eps=config.epsilon
+            )
+        ]
         if matrices:
-            self.optimisers.append(torch.optim.Adam(matrices, fused=True, **settings))
+            self.optimisers.append(
+                torch.optim.Adam(
+                    matrices, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True
+                )
+            )
 
-    def step(self, number: int) -> Any:
+    def step(self, number: int) -> Array:
         """Take a step with a batch of the workload; return the loss."""
         loss = self.differentiate(number)
         for optimiser in self.optimisers:
@@ -211,20 +222,24 @@ class TorchEagerContender:
             optimiser.zero_grad(set_to_none=True)
         return loss
 
-    def differentiate(self, number: int) -> Any:
+    def differentiate(self, number: int) -> Array:
         """Return the loss of a batch of the workload; store the gradients in the model."""
         batch, keep = split_batch(self.workload.batches[number])
         items, mask, logits, _ = batch.histories
         tensor = torch.from_numpy
         loss = self.model.loss(
-            tensor(np.where(mask, items, self.model.pad)),
-            tensor(logits),
-            None if keep is None else tensor(keep),
-            (tensor(batch.target), tensor(batch.negatives)),
-            (tensor(batch.target_log_expected), tensor(batch.negative_log_expected)),
+            TorchBatch(
+                history=tensor(np.where(mask, items, self.model.pad)),
+                logits=tensor(logits),
+                keep=None if keep is None else tensor(keep),
+                target=tensor(batch.target),
+                negatives=tensor(batch.negatives),
+                target_log_expected=tensor(batch.target_log_expected),
+                negative_log_expected=tensor(batch.negative_log_expected),
+            )
         )
         loss.backward()
-        return loss.detach().numpy()
+        return np.asarray(loss.detach().numpy())
 
     @property
     def params(self) -> Any:
@@ -236,44 +251,8 @@ class TorchEagerContender:
         detached = {name: x.detach().numpy() for name, x in arrays.items()}
         return unflatten(self.empty_arrays | detached, self.kind)
 
-    def interests(self, histories: Ragged) -> tuple[Any, Any]:
-        """Return interests (C, K, D) and active (C, K), in blocks as in serving."""
-        config = self.workload.config
-        items, mask = pad_histories(histories, config.window)
-        logits = torch.from_numpy(serving.serving_logits(config, self.model.pad, items))
-        history = torch.from_numpy(np.where(mask, items, self.model.pad))
-        with torch.inference_mode():
-            blocks = [
-                self.model.interests(*block)
-                for block in zip(
-                    history.split(serving.BLOCK), logits.split(serving.BLOCK), strict=True
-                )
-            ]
-            vectors, active = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-            return (F.normalize(vectors, dim=-1) if config.normalise else vectors), active
 
-    def top(self, users: tuple[Any, Any], n: int, exclude: Ragged | None) -> Ints:
-        """Return the top-n items of each user (C, n), by topk over the scores of a block.
-
-        The order of ties is undefined, and the last bits depend on the block.
-        """
-        ids = []
-        with torch.inference_mode():
-            items = self.model.items.weight[: self.model.pad]
-            items = F.normalize(items, dim=-1) if self.workload.config.normalise else items
-            for start in range(0, len(users[0]), BLOCK):
-                vectors, active = (x[start : start + BLOCK] for x in users)
-                scores = (vectors @ items.T).masked_fill_(~active[..., None], -INF).amax(1)
-                if exclude is not None:
-                    offsets = exclude.offsets[start : start + len(vectors) + 1]
-                    rows = np.repeat(np.arange(len(vectors)), np.diff(offsets))
-                    seen = exclude.values[offsets[0] : offsets[-1]]
-                    scores[torch.from_numpy(rows), torch.from_numpy(seen)] = -INF
-                ids.append(scores.topk(n).indices)
-            return np.asarray(torch.cat(ids).numpy())
-
-
-def torch_layer(weight: Any, bias: Any) -> Any:
+def torch_layer(weight: Array, bias: Array) -> nn.Linear:
     """Return a linear layer with copies of these values."""
     layer = nn.Linear(*weight.shape, dtype=torch.tensor(weight).dtype)
     layer.weight.data.copy_(torch.tensor(weight.T))
@@ -281,7 +260,7 @@ def torch_layer(weight: Any, bias: Any) -> Any:
     return layer
 
 
-def torch_squash(x: Any) -> Any:
+def torch_squash(x: Tensor) -> Tensor:
     """Return x n / (1 + n^2), where n is the length along the last axis."""
     n = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x * (n / (1 + n * n))

@@ -31,9 +31,11 @@ import numpy as np
 
 from mindref.backend import import_from_cwd
 from mindref.bench import contenders, machine, timing
+from mindref.bench.contenders import BackendContender, StepContender
 from mindref.bench.lower_bound import MachineRates, mean_counts
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.errors import FOREIGN_ERRORS
+from mindref.shapes import Array, Bools, Ints
 
 LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machine
 
@@ -41,35 +43,21 @@ LOWER_BOUND = "lower_bound"  # not a contender: measures the rates of the machin
 class ContenderTasks:
     """The tasks of one contender on one workload."""
 
-    def __init__(self, contender: contenders.Contender, workload: Workload) -> None:
+    def __init__(self, contender: BackendContender | StepContender, workload: Workload) -> None:
         self.contender, self.workload = contender, workload
         self.counter = count()
-        self.users: Any = None
-        self.functions: dict[str, Callable[[], Any]] = {
-            "step": self.step,
-            "inference": self.inference,
-            "evaluation": self.evaluation,
-            "recall": self.recall,
-        }
+        self.functions: dict[str, Callable[[], object]] = {"step": self.step}
+        if isinstance(contender, BackendContender):
+            serving = ServingTasks(contender, workload)
+            self.functions |= {
+                "inference": serving.inference,
+                "evaluation": serving.evaluation,
+                "recall": serving.recall,
+            }
 
-    def step(self) -> Any:
+    def step(self) -> Array:
         """Take a step with the next batch."""
         return self.contender.step(next(self.counter) % NUM_BATCHES)
-
-    def inference(self) -> Any:
-        """Return the interests of all users."""
-        return self.contender.interests(self.workload.histories)
-
-    def evaluation(self) -> Any:
-        """Return interests, then the top-n items without seen items, of all users."""
-        users = self.contender.interests(self.workload.histories)
-        return self.contender.top(users, self.workload.settings.top, self.workload.histories)
-
-    def recall(self) -> Any:
-        """Return the top-n items of all users from given interests."""
-        if self.users is None:
-            self.users = self.inference()
-        return self.contender.top(self.users, self.workload.settings.top, None)
 
     def warm_up(self, task: str, times: int, limit: float) -> float:
         """Run a task untimed, so that everything is compiled; return a summary of the first result.
@@ -97,7 +85,30 @@ class ContenderTasks:
         return run
 
 
-def summarise_answer(answer: Any) -> float:
+class ServingTasks:
+    """The tasks of a backend that serve users."""
+
+    def __init__(self, backend: BackendContender, workload: Workload) -> None:
+        self.backend, self.workload = backend, workload
+        self.users: tuple[Array, Bools] | None = None
+
+    def inference(self) -> tuple[Array, Bools]:
+        """Return the interests of all users."""
+        return self.backend.interests(self.workload.histories)
+
+    def evaluation(self) -> Ints:
+        """Return interests, then the top-n items without seen items, of all users."""
+        histories = self.workload.histories
+        return self.backend.top(self.inference(), self.workload.settings.top, histories)
+
+    def recall(self) -> Ints:
+        """Return the top-n items of all users from given interests."""
+        if self.users is None:
+            self.users = self.inference()
+        return self.backend.top(self.users, self.workload.settings.top, None)
+
+
+def summarise_answer(answer: object) -> float:
     """Return a number that identifies a result: the loss, or the mean size of the interests.
 
     For lists of items it is their length, because the order of equal scores may differ.

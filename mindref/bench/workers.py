@@ -20,7 +20,7 @@ class WorkerFailed(Exception):
 class Worker:
     """A worker process in a new session, so that Ctrl-C reaches only this process."""
 
-    def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    def __init__(self, job: Mapping[str, object], environment: Mapping[str, str]) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
         self.process = subprocess.Popen(
             child_command("mindref.bench.worker"),
@@ -37,7 +37,7 @@ class Worker:
         self.alive = True
         self.send(job)
 
-    def send(self, line: Mapping[str, Any]) -> None:
+    def send(self, line: Mapping[str, object]) -> None:
         """Send a line. A closed pipe is detected when the answer is read."""
         with suppress(BrokenPipeError):
             self.commands.write(json.dumps(line) + "\n")
@@ -85,7 +85,7 @@ class WorkerPool:
         for worker in self.workers.values():
             worker.close()
 
-    def start(self, name: str, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    def start(self, name: str, job: Mapping[str, object], environment: Mapping[str, str]) -> None:
         """Start a worker. `wait_until_ready` receives its first answer."""
         self.workers[name] = Worker(job, environment)
 
@@ -98,7 +98,7 @@ class WorkerPool:
             self.reasons[name] = str(error)
             return None
 
-    def request(self, name: str, **command: Any) -> dict[str, Any]:
+    def request(self, name: str, **command: object) -> dict[str, Any]:
         """Send a command and wait for its answer. Raises WorkerFailed."""
         self.workers[name].send(command)
         return self.workers[name].receive()

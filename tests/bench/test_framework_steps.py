@@ -10,9 +10,7 @@ from mindref.bench.choices import FRAMEWORK_STEPS, JAX_STEP, MODELS, TORCH_STEP
 from mindref.bench.workload import NUM_BATCHES, Workload, WorkloadSettings
 from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
-from mindref.models import serving
 from mindref.models.parameters import flatten, flatten_gradients
-from mindref.recall.exact import search_top_n
 from tests.bench.tiny_workload import SMALL
 
 MIDDLE = WorkloadSettings(
@@ -155,23 +153,3 @@ def test_item_rows_outside_the_batch_are_unchanged(step):
     moved = np.flatnonzero((created.params.items != before).any(axis=1))
     assert len(moved)
     assert set(moved) <= {*items[mask], *target, *negatives}
-
-
-@steps
-@pytest.mark.parametrize("model", MODELS)
-def test_interests_and_top_n_lists_equal_the_reference(step, model):
-    world = EmptyHistories(SHAPES.get(model, MIDDLE))
-    created, reference = (
-        contenders.make_contender(step, world), contenders.make_contender("numpy", world)
-    )  # fmt: skip
-    users = created.interests(world.histories)
-    vectors, active = (np.asarray(x) for x in users)
-    expected, expected_active = reference.interests(world.histories)
-    assert np.array_equal(active, expected_active)
-    assert np.abs(vectors - expected).max() < 1e-4
-    items = serving.normalise_vectors(world.params().items, world.config)
-    for exclude in (None, world.histories):
-        ids = created.top(users, 9, exclude)
-        assert ids.shape == (50, 9)
-        ranked = search_top_n(expected, expected_active, items, n=9, exclude=exclude)
-        assert (ids == ranked.items)[2:].mean() > 0.99, "without users whose scores are all equal"

@@ -29,7 +29,7 @@ def test_batch_counts_exclude_padding_and_repeated_items():
     histories = Histories(items, mask, np.zeros((2, 4, 2)), np.zeros((2, 0), np.int64))
     batch = Batch(histories, np.array([9, 1]), np.array([3, 5, 5]), np.zeros(2), np.zeros(3))
     # behaviours 4 + 1; interests 2 and 1; voting {3, 9}; touched {1, 3, 5, 9}
-    assert lower_bound.batch_counts(world, batch) == [2, 5, 4 * 2 + 1, 3, 2, 4, 3]
+    assert lower_bound.batch_sizes(world, batch) == (2, 5, 4 * 2 + 1, 3, 2, 4, 3)
 
 
 def test_mean_counts_average_the_batches():

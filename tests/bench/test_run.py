@@ -7,10 +7,11 @@ import os
 import pytest
 
 from mindref.bench import machine, report, run, scaling
-from mindref.bench.contenders import BLAS_THREAD_VARIABLES, thread_environment
+from mindref.bench.contenders import thread_environment
 from mindref.bench.run import run_bench
 from mindref.cli.settings import set_threads
 from mindref.errors import BackendError, ConfigError
+from mindref.process.threads import BLAS_THREAD_VARIABLES
 from tests.bench.tiny_workload import HERE, SMALL, plan
 
 pytestmark = pytest.mark.slow
