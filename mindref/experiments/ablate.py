@@ -21,7 +21,7 @@ from mindref.experiments.arms import (
     experiment_seeds,
     run_directory,
 )
-from mindref.experiments.paired_tests import Estimates, overall_verdict
+from mindref.experiments.paired_tests import Differences, Estimates, overall_verdict
 from mindref.experiments.results import EvaluatedRuns
 from mindref.experiments.runs import EndedRun, ExperimentRuns, seconds_per_thousand
 from mindref.experiments.studies import Study, StudyArms, study_arms
@@ -86,8 +86,8 @@ def study_result(
     study_of_arms: StudyArms,
     evaluated: Mapping[str, EvaluatedRuns],
     estimates: dict[str, Estimates],
-    differences: dict[tuple[str, str], Estimates],
-) -> dict[str, Any]:
+    differences: dict[tuple[str, str], Differences],
+) -> dict[str, object]:
     """Return the result of a study as JSON values."""
     study, base = study_of_arms.study, study_of_arms.base
     rows = []
@@ -108,13 +108,13 @@ def study_result(
     return {**texts, "base": base.label, "curves": study.curves, "arms": rows}
 
 
-def arm_verdict(arm: Arm, base: Arm, against: Estimates | None) -> str:
+def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
     """Return the verdict on an arm."""
     verdict = overall_verdict(against) if against is not None else "no result"
     return "base" if arm is base else verdict
 
 
-def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> dict[str, Any]:
+def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> dict[str, object]:
     """Return the seconds of 1,000 steps of each arm, and the machine."""
 
     def seconds(runs: Sequence[EndedRun]) -> float | None:

@@ -29,9 +29,9 @@ class Arm(NamedTuple):
     """One of several models or settings that are compared."""
 
     label: str
-    settings: Mapping[str, Any]  # changes to the settings of all arms
+    settings: Mapping[str, object]  # changes to the settings of all arms
     folder: str  # of its runs, below --out
-    grid: Mapping[str, tuple[Any, ...]] = {}  # never modified
+    grid: Mapping[str, tuple[object, ...]] = {}  # never modified
 
 
 class PlannedRun(NamedTuple):
@@ -42,19 +42,19 @@ class PlannedRun(NamedTuple):
     description: str  # for messages
 
 
-def arm_config(base: Config, changes: Mapping[str, Any], seed: int | None = None) -> Config:
+def arm_config(base: Config, changes: Mapping[str, object], seed: int | None = None) -> Config:
     """Return the base settings with changes and a seed. Raises ConfigError for a bad setting."""
     seeded = {} if seed is None else {"seed": seed}
     return Config.of("mind", {**base.to_dict(), **changes, **seeded})
 
 
-def changed_settings(base: Config, config: Config) -> dict[str, Any]:
+def changed_settings(base: Config, config: Config) -> dict[str, object]:
     """Return the settings that differ from the base, as JSON values."""
     before, after = base.to_dict(), config.to_dict()
     return {name: after[name] for name in before if after[name] != before[name]}
 
 
-def settings_folder(changes: Mapping[str, Any]) -> str:
+def settings_folder(changes: Mapping[str, object]) -> str:
     """Return the folder name for changes to the base. Equal changes have equal names."""
     if not changes:
         return BASE_FOLDER
@@ -71,7 +71,7 @@ def safe_file_name(text: str) -> str:
     return f"{name[: MAX_NAME - 13]}-{digest}"
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """Return the value of a setting as short text."""
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -80,7 +80,7 @@ def format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def describe_settings(changes: Mapping[str, Any]) -> str:
+def describe_settings(changes: Mapping[str, object]) -> str:
     """Return settings as text, in the given order."""
     parts = [f"{name} {format_value(value)}" for name, value in changes.items()]
     return ", ".join(parts) or "as given"

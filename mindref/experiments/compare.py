@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, prefix_errors, say
@@ -29,7 +29,8 @@ from mindref.experiments.arms import (
 from mindref.experiments.first_hits import FirstHits
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 
-Grid = Mapping[str, tuple[Any, ...]]
+Trial = dict[str, object]  # changed settings
+Value = TypeVar("Value")
 
 
 class ComparisonPlan(NamedTuple):
@@ -47,7 +48,7 @@ class ModelTrials(NamedTuple):
     """A model and the settings of its trials."""
 
     arm: Arm
-    trials: list[dict[str, Any]]
+    trials: list[Trial]
 
 
 def run_comparison(plan: ComparisonPlan, runs: ExperimentRuns) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def comparison_result(
     }
 
 
-def arm_trials(base: Config, arm: Arm, count: int) -> list[dict[str, Any]]:
+def arm_trials(base: Config, arm: Arm, count: int) -> list[Trial]:
     """Return the settings of `count` trials of an arm, or fewer if its grid has fewer.
 
     Trial 0 has the given settings, so that tuning cannot make a model worse. A trial depends only
@@ -167,9 +168,13 @@ def arm_trials(base: Config, arm: Arm, count: int) -> list[dict[str, Any]]:
     """
     grid = {name: values for name, values in arm.grid.items() if values}
     seen: set[str] = set()  # trials as drawn, and their complete settings
-    trials: list[dict[str, Any]] = []
+    trials: list[Trial] = []
     draws = range(50 * math.prod(map(len, grid.values())))
-    for trial in chain([{}], (draw_trial(grid, number) for number in draws)):
+    drawn = (
+        {name: draw_value(values, name, number) for name, values in grid.items()}
+        for number in draws
+    )
+    for trial in chain([Trial()], drawn):
         if len(trials) == count:
             break
         if repr(trial) in seen:
@@ -181,12 +186,7 @@ def arm_trials(base: Config, arm: Arm, count: int) -> list[dict[str, Any]]:
     return trials
 
 
-def draw_trial(grid: Grid, number: int) -> dict[str, Any]:
-    """Return one value for each setting of a grid."""
-    return {name: draw_value(values, name, number) for name, values in grid.items()}
-
-
-def draw_value(values: Sequence[Any], name: str, number: int) -> Any:
+def draw_value(values: Sequence[Value], name: str, number: int) -> Value:
     """Return a value chosen by a hash of the setting's name and the number.
 
     The choice does not depend on the machine or the model: models that share a setting try the same

@@ -9,7 +9,7 @@ variance counts once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
@@ -23,7 +23,31 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05  # for p-values adjusted for all comparisons of a table
 MIN_PROBABILITY = 1e-40  # smaller probabilities are dropped from a sum
-Estimates = dict[str, dict[str, Any]]  # `hit_rate@N` -> numbers
+
+
+class HitRate(TypedDict):
+    """The hit rate of an arm at one N."""
+
+    value: float
+    low: float
+    high: float
+    sd: float | None  # over seeds; None for one seed
+    by_seed: list[float]
+
+
+class HitRateDifference(TypedDict):
+    """The hit rate of an arm minus that of its opponent at one N."""
+
+    difference: float
+    low: float
+    high: float
+    percent: float | None  # of the opponent; None if its hit rate is 0
+    p: float
+    p_holm: NotRequired[float]  # adjusted for the comparisons of a table
+
+
+Estimates = dict[str, HitRate]  # by `hit_rate@N`
+Differences = dict[str, HitRateDifference]
 
 
 class EvaluatedCases(NamedTuple):
@@ -176,7 +200,7 @@ def estimate_arms(
     pairs: Sequence[tuple[str, str]],
     lengths: Sequence[int],
     resamples: int = RESAMPLES,
-) -> tuple[dict[str, Estimates], dict[tuple[str, str], Estimates], EvaluatedCases]:
+) -> tuple[dict[str, Estimates], dict[tuple[str, str], Differences], EvaluatedCases]:
     """Return the estimates of arms, the differences of pairs (arm, opponent), and the cases.
 
     arms: name -> hits for each seed. The p-values of all pairs are adjusted together.
@@ -210,7 +234,7 @@ class SampledHits(NamedTuple):
     samples: BootstrapSamples
     table_index: dict[tuple[str, int], int]  # arm and N -> index of its table
 
-    def estimate(self, name: str, n: int) -> dict[str, Any]:
+    def estimate(self, name: str, n: int) -> HitRate:
         """Return the mean of an arm, its interval, and its deviation over seeds."""
         index = self.table_index[name, n]
         table, hits = self.tables[index], self.samples.hits[:, index]
@@ -224,7 +248,7 @@ class SampledHits(NamedTuple):
             "by_seed": means,
         }
 
-    def difference(self, name: str, opponent: str, n: int) -> dict[str, Any]:
+    def difference(self, name: str, opponent: str, n: int) -> HitRateDifference:
         """Return an arm minus its opponent, absolute and in percent of the opponent.
 
         The interval uses the differences within each sample, so that variance common to both arms
@@ -249,14 +273,14 @@ class SampledHits(NamedTuple):
         return percentile_interval(means)
 
 
-def adjust_p_values(rows: Sequence[dict[str, Any]]) -> None:
+def adjust_p_values(rows: Sequence[HitRateDifference]) -> None:
     """Add `p_holm` to each row: `p` adjusted for the number of rows."""
     adjusted = holm_adjust([row["p"] for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row["p_holm"] = p
 
 
-def overall_verdict(differences: Estimates) -> str:
+def overall_verdict(differences: Differences) -> str:
     """Return the verdict of the differences at all N.
 
     A difference counts if both its adjusted p-value (over arms) and its interval (over seeds) show

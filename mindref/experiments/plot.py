@@ -9,11 +9,15 @@ import importlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mindref.experiments.results import ArmResult
 from mindref.run import atomic, lock
 
-Panel = Callable[[Any], None]  # draws on an axis
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Panel = Callable[["Axes"], None]  # draws on an axis
 RC_SETTINGS = {"svg.hashsalt": "mindref", "svg.fonttype": "none", "font.size": 8}
 WIDTH = 8.0  # inches
 LINE_STYLES = ("-o", "--s", "-.^", ":v")  # distinguishable without colour
@@ -53,48 +57,73 @@ def result_panels(result: dict[str, Any]) -> list[tuple[float, Panel]]:
     return panels
 
 
-def panel_height(arms: list[dict[str, Any]]) -> float:
+def panel_height(arms: list[ArmResult]) -> float:
     """Return the height in inches of a panel with one line per arm."""
     return 0.8 + 0.3 * len(arms)
 
 
-def rates_panel(axis: Any, arms: list[dict[str, Any]], n: int) -> None:
+class Point(NamedTuple):
+    """An estimate with its interval, on the line of an arm."""
+
+    line: float
+    value: float
+    low: float
+    high: float
+
+
+def rates_panel(axis: Axes, arms: list[ArmResult], n: int) -> None:
     """Draw the hit rates at n with their intervals."""
-    draw_points(axis, arms, "metrics", f"hit_rate@{n}", "value", 0.0)
+    metric = f"hit_rate@{n}"
+    points = [
+        Point(line, estimate["value"], estimate["low"], estimate["high"])
+        for line, arm in enumerate(arms)
+        if arm["metrics"] is not None
+        for estimate in [arm["metrics"][metric]]
+    ]
+    draw_points(axis, points, metric, "o")
     label_arms(axis, arms, f"hit rate at {n}, 95 % intervals")
 
 
-def effects_panel(axis: Any, study: dict[str, Any], lengths: list[int]) -> None:
+def effects_panel(axis: Axes, study: dict[str, Any], lengths: list[int]) -> None:
     """Draw the effects of a study with their intervals."""
+    arms: list[ArmResult] = study["arms"]
     axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     for i, n in enumerate(lengths):
-        shift = 0.2 * (i - (len(lengths) - 1) / 2)
-        draw_points(axis, study["arms"], "against", f"hit_rate@{n}", "difference", shift)
+        metric, shift = f"hit_rate@{n}", 0.2 * (i - (len(lengths) - 1) / 2)
+        points = [
+            Point(line + shift, effect["difference"], effect["low"], effect["high"])
+            for line, arm in enumerate(arms)
+            if arm["against"] is not None
+            for effect in [arm["against"][metric]]
+        ]
+        draw_points(axis, points, metric, "o" if shift <= 0 else "s")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    label_arms(axis, study["arms"], f"{study['title']}: effect against {study['base']}")
+    label_arms(axis, arms, f"{study['title']}: effect against {study['base']}")
 
 
-def draw_points(
-    axis: Any, arms: list[dict[str, Any]], part: str, metric: str, name: str, shift: float
-) -> None:
-    """Draw a point and an interval for each arm that has an estimate."""
-    rows = [(i, arm[part][metric]) for i, arm in enumerate(arms) if arm[part] is not None]
-    values = [row[name] for _, row in rows]
+def draw_points(axis: Axes, points: list[Point], metric: str, marker: str) -> None:
+    """Draw points with their intervals."""
     # a bootstrap interval may exclude the value itself, but an error bar cannot be negative
-    below = [max(0.0, x[name] - x["low"]) for _, x in rows]
-    above = [max(0.0, x["high"] - x[name]) for _, x in rows]
-    positions, marker = [i + shift for i, _ in rows], "o" if shift <= 0 else "s"
-    axis.errorbar(values, positions, xerr=[below, above], fmt=marker, capsize=2, label=metric)
+    below = [max(0.0, point.value - point.low) for point in points]
+    above = [max(0.0, point.high - point.value) for point in points]
+    axis.errorbar(
+        [point.value for point in points],
+        [point.line for point in points],
+        xerr=[below, above],
+        fmt=marker,
+        capsize=2,
+        label=metric,
+    )
 
 
-def label_arms(axis: Any, arms: list[dict[str, Any]], title: str) -> None:
+def label_arms(axis: Axes, arms: list[ArmResult], title: str) -> None:
     """Set the labels of the arms and the title."""
     axis.set_yticks(range(len(arms)), [arm["label"] for arm in arms])
     axis.set_ylim(len(arms) - 0.5, -0.5)
     axis.set_title(title, loc="left").set_parse_math(False)
 
 
-def curves_panel(axis: Any, title: str, arms: list[dict[str, Any]]) -> None:
+def curves_panel(axis: Axes, title: str, arms: list[ArmResult]) -> None:
     """Draw the validation curves, the mean over seeds, one line per arm."""
     for arm, style in zip(arms, LINE_STYLES * len(arms), strict=False):
         steps, values = [x[0] for x in arm["curve"]], [x[1] for x in arm["curve"]]

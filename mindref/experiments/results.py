@@ -9,17 +9,43 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, TypedDict
 
 import mindref
 from mindref.config import Config
 from mindref.experiments import paired_tests
 from mindref.experiments.first_hits import DEPTH, FirstHits
-from mindref.experiments.paired_tests import EvaluatedCases
+from mindref.experiments.paired_tests import Differences, Estimates, EvaluatedCases
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 
 FORMAT = "mindref experiment 1"
 INTERVALS = ["bootstrap over users", "t over seeds"]  # the second only with several seeds
+
+
+class ArmResult(TypedDict, total=False):
+    """An arm in the result of an experiment, as JSON values."""
+
+    label: str
+    settings: dict[str, object]
+    runs: str  # folder
+    trials: list[TrialResult]
+    chosen: int | None  # trial; None if all diverged
+    best_steps: list[int]
+    diverged: list[str]
+    curve: list[list[float]]  # step and mean validation metric
+    metrics: Estimates | None  # None if a training diverged
+    against: Differences | None
+    verdict: str
+
+
+class TrialResult(TypedDict):
+    """A trial of a model."""
+
+    settings: dict[str, object]
+    validation: float
+    diverged: str
+
+
 EvaluatedRuns = Sequence[tuple[EndedRun, FirstHits | None]]  # one per seed
 
 
@@ -47,7 +73,7 @@ def result_head(
     }
 
 
-def describe_log(runs: ExperimentRuns) -> dict[str, Any]:
+def describe_log(runs: ExperimentRuns) -> dict[str, object]:
     """Return digest, sizes and split of the log of an experiment."""
     log = runs.loaded.log
     return {
@@ -66,7 +92,7 @@ def complete_hits(finals: Mapping[str, EvaluatedRuns]) -> dict[str, list[FirstHi
     return {label: rows for label, rows in hits.items() if rows and len(rows) == len(finals[label])}
 
 
-def training_outcome(evaluated: EvaluatedRuns) -> dict[str, Any]:
+def training_outcome(evaluated: EvaluatedRuns) -> dict[str, object]:
     """Return best steps, divergence messages and mean validation curve of an arm."""
     runs = [run for run, _ in evaluated]
     return {

@@ -69,6 +69,7 @@ class ExperimentRuns:
         source: Source,
         loaded: LoadedLog,
         protocol: str,
+        *,
         exclude_seen: bool = True,
         device: str = "cpu",
         listener: RunListener | None = None,

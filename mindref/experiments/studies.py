@@ -29,9 +29,9 @@ class Study(NamedTuple):
     title: str
     question: str
     base: str  # label of the arm that the others are compared with
-    arms: Mapping[str, Mapping[str, Any]]  # label -> settings
+    arms: Mapping[str, Mapping[str, object]]  # label -> settings
     curves: bool = False  # whether the plot includes the validation curves
-    settings: Mapping[str, Any] = {}  # of all its arms; never modified
+    settings: Mapping[str, object] = {}  # of all its arms; never modified
 
 
 class StudyArms(NamedTuple):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mindref.experiments.arms import describe_settings
-from mindref.experiments.paired_tests import MIN_PROBABILITY
+from mindref.experiments.paired_tests import MIN_PROBABILITY, HitRate, HitRateDifference
+from mindref.experiments.results import ArmResult
 from mindref.models.family import family_of
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.run import atomic, lock
@@ -44,7 +45,7 @@ def paper_table(result: dict[str, Any]) -> ResultTable:
     return ResultTable(f"hit rate: {data_description(result)}", (note,), heads, rows)
 
 
-def relative_rate(arm: dict[str, Any], metric: str) -> str:
+def relative_rate(arm: ArmResult, metric: str) -> str:
     """Return a hit rate, and its change relative to the opponent in percent if there is one."""
     if arm["metrics"] is None:
         return "diverged"
@@ -141,7 +142,7 @@ def ablation_table(result: dict[str, Any]) -> ResultTable:
     return ResultTable(title, notes, (*heads, "s/1,000 steps", verdict), rows)
 
 
-def effect_cells(arm: dict[str, Any], metric: str) -> tuple[str, str, str]:
+def effect_cells(arm: ArmResult, metric: str) -> tuple[str, str, str]:
     """Return the cells of one metric of an arm."""
     if arm["metrics"] is None:
         return ("diverged", "", "")
@@ -149,13 +150,13 @@ def effect_cells(arm: dict[str, Any], metric: str) -> tuple[str, str, str]:
     return (f"{arm['metrics'][metric]['value']:.4f}", difference, p_holm)
 
 
-def estimate_cells(estimate: dict[str, Any]) -> tuple[str, str]:
+def estimate_cells(estimate: HitRate) -> tuple[str, str]:
     """Return an estimate with its interval, and the standard deviation over seeds."""
     value = f"{estimate['value']:.4f} [{estimate['low']:.4f}, {estimate['high']:.4f}]"
     return value, "" if estimate["sd"] is None else f"{estimate['sd']:.4f}"
 
 
-def difference_cells(row: dict[str, Any] | None) -> tuple[str, str, str]:
+def difference_cells(row: HitRateDifference | None) -> tuple[str, str, str]:
     """Return a difference with its interval, and its p-values."""
     if row is None:
         return ("", "", "")

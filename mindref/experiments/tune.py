@@ -6,11 +6,13 @@ Spec: specs/experiments.md, R11, R24 to R27. Grid and trials are those of `mindr
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import mindref
+from mindref.backend import Backend
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, say
 from mindref.experiments.arms import (
@@ -21,7 +23,7 @@ from mindref.experiments.arms import (
     named_models,
     run_directory,
 )
-from mindref.experiments.compare import arm_trials, best_trial
+from mindref.experiments.compare import Trial, arm_trials, best_trial
 from mindref.experiments.results import FORMAT, describe_log
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
@@ -29,7 +31,11 @@ from mindref.presets import PRESETS
 from mindref.recommender.estimator import DEFAULT_PRESET
 from mindref.recommender.training.preset_choice import find_candidates
 from mindref.run import checkpoint, files, report
-from mindref.run.stored_json import Finite, check_json
+from mindref.run.stored_json import check_json, number_range
+
+MetricValue: TypeAlias = Annotated[
+    float, number_range(0, sys.float_info.max, "a finite number of at least 0")
+]
 
 
 class TunedModel(NamedTuple):
@@ -39,7 +45,7 @@ class TunedModel(NamedTuple):
     preset: str
     base: Config
     arm: Arm
-    trials: list[dict[str, Any]]
+    trials: list[Trial]
 
     def config(self, number: int) -> Config:
         """Return the settings of a trial."""
@@ -63,7 +69,7 @@ class TuningPlan(NamedTuple):
 
 
 def plan_tuning(
-    preset: str | None, changes: Mapping[str, Any], trials: int, out: Path, backend: Any
+    preset: str | None, changes: Mapping[str, object], trials: int, out: Path, backend: Backend
 ) -> TuningPlan:
     """Return the trials of a preset with changed settings, or of its model.
 
@@ -87,7 +93,7 @@ def plan_tuning(
     return TuningPlan(models, metric, out)
 
 
-def tuned_arm(label: str, base: Config, changes: Mapping[str, Any]) -> Arm:
+def tuned_arm(label: str, base: Config, changes: Mapping[str, object]) -> Arm:
     """Return the arm of a preset or a model: its grid, and the settings of models.toml.
 
     A preset without a grid of its own has the grid of its model. The settings of a preset stay.
@@ -131,7 +137,10 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> d
         "command": "",
         "data": describe_log(runs),
         "metric": plan.metric,
-        "trials": [trial_result(*trial, run) for trial, run in zip(trials, ended, strict=True)],
+        "trials": [
+            trial_result(model, number, run)
+            for (model, number, _), run in zip(trials, ended, strict=True)
+        ],
         "best": best,
         "train": shlex.join(command),
         "test": test_metrics(planned),
@@ -139,9 +148,7 @@ def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> d
     }
 
 
-def trial_result(
-    model: TunedModel, number: int, planned: PlannedRun, run: EndedRun
-) -> dict[str, Any]:
+def trial_result(model: TunedModel, number: int, run: EndedRun) -> dict[str, object]:
     """Return the row of a trial."""
     return {
         "model": model.label,
@@ -150,7 +157,7 @@ def trial_result(
         "validation": run.value,
         "best_step": run.best_step,
         "diverged": run.diverged,
-        "run": str(planned.directory),
+        "run": str(run.planned.directory),
     }
 
 
@@ -161,7 +168,7 @@ def test_metrics(planned: PlannedRun) -> dict[str, Any]:
     summary = report.load_report(directory, identity, "remove it")
     try:
         rows = dict(summary["metrics"]["test"]["model"])
-        check_json(rows, dict[str, dict[str, Finite | None]])
+        check_json(rows, dict[str, dict[str, MetricValue | None]])
         is_valid = all({"value", "low", "high"} <= row.keys() for row in rows.values())
     except files.MALFORMED:
         is_valid = False
