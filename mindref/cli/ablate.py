@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mindref.cli.bench import split_names
-from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
+from mindref.cli.experiment_options import (
+    ExperimentOptions,
+    ExperimentRequest,
+    RecordedCommand,
+    experiment_options,
+)
 from mindref.cli.streams import print_json
 from mindref.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from mindref.experiments.studies import Study
 
 
 @click.command("ablate", cls=RecordedCommand, short_help="Measure the effect of each setting.")
@@ -19,7 +28,9 @@ from mindref.cli.tables import print_table
 )  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="Print the studies and their arms, then exit.")
 @experiment_options
-def ablate_command(studies: str, listed: bool, **options: Any) -> int:
+def ablate_command(
+    options: ExperimentOptions, studies: str, listed: bool, **parameters: Any
+) -> int:
     """Train every arm of STUDIES on DATA and compare it with the base arm of its study.
 
     Without DATA the built-in catalogue is used. The table has hit rates at 10 and 50 from the whole
@@ -30,19 +41,19 @@ def ablate_command(studies: str, listed: bool, **options: Any) -> int:
     from mindref.experiments.studies import select_studies, study_arms
 
     if listed:
-        show_studies(select_studies(split_names(studies)), options["as_json"])
+        show_studies(select_studies(split_names(studies)), as_json=options.as_json)
         return 0
-    request = ExperimentRequest(options)
+    request = ExperimentRequest(options, parameters)
     from mindref.experiments.ablate import AblationPlan, run_ablation
 
     selected = select_studies(split_names(studies))
-    plan = AblationPlan(request.config, selected, request.options["seeds"], request.options["out"])
+    plan = AblationPlan(request.config, selected, options.seeds, request.out)
     for study in plan.studies:
         study_arms(study, plan.base)  # reports invalid settings before the log is read
     return request.run(lambda runs: run_ablation(plan, runs))
 
 
-def show_studies(studies: Any, as_json: bool) -> None:
+def show_studies(studies: Sequence[Study], *, as_json: bool) -> None:
     """Print name, title, question and arms of the studies."""
     if as_json:
         print_json([study._asdict() for study in studies])

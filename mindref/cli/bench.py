@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
 
 from mindref.bench.choices import FRAMEWORK_STEPS, MODELS, SCALED_SETTINGS, TASKS
 from mindref.cli import settings
-from mindref.cli.streams import print_json, print_stderr
+from mindref.cli.progress import ProgressBar, is_terminal, progress_bar
+from mindref.cli.streams import print_json, print_stderr, print_stdout
+from mindref.cli.tables import print_table
 from mindref.errors import ConfigError, say
 from mindref.process.threads import usable_cores
 from mindref.run.output_files import Inputs
 
 if TYPE_CHECKING:
-    from mindref.bench.run import ProgressListener
+    from mindref.bench.run import BenchPlan, ProgressListener
 
 FORMATS = (".png", ".svg", ".pdf")
 
 
 def integer_option(
     name: str, low: int, high: int, default: int, text: str, *parameter: str
-) -> settings.Decorator:
+) -> Callable[[settings.Function], settings.Function]:
     """Return an option for an integer; parameter: its name in the function, if another."""
     kind = click.IntRange(low, high)
     text = f"{text} [{low} to {high}; default {default}]."
@@ -35,7 +36,7 @@ def integer_option(
 
 def number_option(
     name: str, low: float, high: float, default: float, text: str
-) -> settings.Decorator:
+) -> Callable[[settings.Function], settings.Function]:
     """Return an option for a number."""
     text = f"{text} [{low:g} to {high:g}; default {default:g}]."
     kind = click.FloatRange(low, high)
@@ -121,8 +122,8 @@ def bench_command(
     """Time training steps, inference, evaluation and recall of all contenders in one run.
 
     Each contender runs in a separate process on the same synthetic batches, whose item ids follow
-    Zipf's law. The contenders take turns. torch-eager and jax-jit are steps written directly in
-    PyTorch and in JAX, on the CPU.
+    Zipf's law. The contenders take turns. torch-eager and jax-jit are training steps written
+    directly in PyTorch and in JAX, on the CPU; they have no other task.
 
     The tables show median and quartiles over the rounds, the ratio per round, and the memory of the
     process (without GPU memory). A training step is also compared with its lower bound: measured
@@ -154,7 +155,7 @@ def bench_command(
     check_bench_plan(plan)
     with bench_progress() as listener:
         result = run_bench(plan, listener)
-    print_result(result, as_json, picture)
+    print_result(result, picture, as_json=as_json)
     return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
 
 
@@ -195,7 +196,7 @@ def positive_integer(option: str, word: str) -> int:
     return int(word)
 
 
-def check_bench_plan(plan: Any) -> None:
+def check_bench_plan(plan: BenchPlan) -> None:
     """Raise ConfigError for a plan without contenders or tasks, or too small a catalogue."""
     for option, got in (("--backends", plan.names), ("--tasks", plan.tasks)):
         if not got:
@@ -218,56 +219,61 @@ def check_picture(path: Path | None, inputs: Inputs | None = None) -> None:
     check_plot()
 
 
-def print_result(result: dict[str, Any], as_json: bool, picture: Path | None) -> None:
+def print_result(result: dict[str, Any], picture: Path | None, *, as_json: bool) -> None:
     """Print the result; write the plot if requested."""
     from mindref.bench import report
 
     if as_json:
         print_json(result)
     else:
-        from rich.console import Console
-
-        report.print_bench(result, Console(width=None if sys.stdout.isatty() else 130))
+        for part in report.report_parts(result):
+            if isinstance(part, str):
+                print_stdout(part)
+            else:
+                print_table(
+                    part.heads, part.rows, title=part.title, title_justify="left", width=130
+                )
     if picture is not None:
         report.save_plot(result, picture)
 
 
 @contextmanager
 def bench_progress() -> Iterator[ProgressListener]:
-    """Yield a listener that prints progress on standard error, with a bar on a terminal.
+    """Yield a listener that prints progress on standard error: a bar on a terminal, or lines.
 
     The bar is updated only between runs: a drawing thread would slow down the timed work.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(
-        console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
-    ) as bar:
-        yield BenchProgress(bar, console.is_terminal)
+    if not is_terminal():
+        yield PrintedProgress()
+        return
+    with progress_bar(transient=True, auto_refresh=False) as bar:
+        yield BarProgress(bar)
 
 
-class BenchProgress:
-    """Progress of a bench run."""
-
-    def __init__(self, bar: Any, is_terminal: bool) -> None:
-        self.bar, self.is_terminal = bar, is_terminal
-        self.task = bar.add_task("")
+class PrintedProgress:
+    """Progress of a bench run as lines."""
 
     def on_phase(self, text: str) -> None:
         """Print the phase that starts."""
-        if self.is_terminal:
-            self.bar.reset(self.task, total=None, description=text)
-            self.bar.refresh()
-        else:
-            print_stderr(text)
+        print_stderr(text)
+
+    def on_round(self, task: str, turn: int, rounds: int) -> None:
+        """Print the number of rounds when the first round starts."""
+        if turn == 0:
+            print_stderr(f"{task}: timing {rounds} rounds")
+
+
+class BarProgress(NamedTuple):
+    """Progress of a bench run as a bar."""
+
+    bar: ProgressBar
+
+    def on_phase(self, text: str) -> None:
+        """Show the phase that starts."""
+        self.bar.start(text)
 
     def on_round(self, task: str, turn: int, rounds: int) -> None:
         """Show the round that starts, counted from 0."""
-        if self.is_terminal:
-            text = f"{task}: timing"
-            self.bar.update(self.task, total=rounds, completed=turn, description=text)
-            self.bar.refresh()
-        elif turn == 0:
-            self.on_phase(f"{task}: timing {rounds} rounds")
+        if turn == 0:
+            self.bar.start(f"{task}: timing", rounds)
+        self.bar.update(f"{task}: timing", turn, f"{turn}/{rounds}")

@@ -7,7 +7,12 @@ from typing import Any
 import click
 
 from mindref.cli.bench import split_names
-from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
+from mindref.cli.experiment_options import (
+    ExperimentOptions,
+    ExperimentRequest,
+    RecordedCommand,
+    experiment_options,
+)
 from mindref.errors import ConfigError, say
 from mindref.experiments.arms import PAPER_MODELS, PAPER_OPPONENT, model_arm, named_models
 
@@ -29,7 +34,13 @@ from mindref.experiments.arms import PAPER_MODELS, PAPER_OPPONENT, model_arm, na
     " validation is used. Settings given as options are not tuned [1 to 1000; default 4].",
 )  # fmt: skip
 @experiment_options
-def compare_command(models: str | None, opponent: str | None, trials: int, **options: Any) -> int:
+def compare_command(
+    options: ExperimentOptions,
+    models: str | None,
+    opponent: str | None,
+    trials: int,
+    **parameters: Any,
+) -> int:
     """Tune and train models on DATA and compare their hit rates at 10, 20, 50 and 100.
 
     Without DATA the built-in catalogue is used. Every case ranks the whole catalogue. Hit rates are
@@ -37,15 +48,14 @@ def compare_command(models: str | None, opponent: str | None, trials: int, **opt
     Every model has the same number of trials. All runs are stored below --out. Ctrl-C saves the
     state; the same command resumes.
     """
-    request = ExperimentRequest(options)
+    request = ExperimentRequest(options, parameters)
     from mindref.experiments.compare import ComparisonPlan, models_with_trials, run_comparison
 
     names = PAPER_MODELS if models is None else split_names(models)
     if not names:
         raise ConfigError(say("--models", "at least one", "none"))
-    arms = [model_arm(name, request.fixed_settings) for name in names]
+    arms = [model_arm(name, request.changes) for name in names]
     other = opponent or (PAPER_OPPONENT if PAPER_OPPONENT in names else names[0])
-    seeds, out = request.options["seeds"], request.options["out"]
-    plan = ComparisonPlan(request.config, arms, seeds, trials, other, out)
+    plan = ComparisonPlan(request.config, arms, options.seeds, trials, other, request.out)
     models_with_trials(plan)  # reports invalid settings before the log is read
     return request.run(lambda runs: run_comparison(plan, runs))

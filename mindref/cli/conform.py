@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mindref.cli import settings, signals
-from mindref.cli.conform_progress import conformance_progress
-from mindref.cli.streams import print_stdout
+from mindref.cli.progress import is_terminal, progress_bar
+from mindref.cli.streams import print_stderr, print_stdout
 from mindref.errors import BackendError
 
 if TYPE_CHECKING:
-    from mindref.conformance.runner.result import ConformanceReport
+    from mindref.conformance.runner.result import CheckResult, ConformanceReport
+    from mindref.conformance.runner.suite_run import SuiteRun
 
 PROFILES = ("smoke", "standard", "deep")
-FILES = ("output", "markdown", "junit", "badge")
+LINE_SECONDS = 5.0  # shortest time between two lines of progress
+
+OnResult = Callable[["CheckResult"], None]
+
+
+@dataclass(frozen=True)
+class ConformOptions:
+    """The options of `mindref conform`."""
+
+    words: tuple[str, ...]
+    name: str
+    device: str
+    profile: str
+    seed: int
+    expectations: Path | None
+    scripts: Path
+    older: Path | None
+    output: Path | None
+    markdown: Path | None
+    junit: Path | None
+    badge: Path | None
+    fail_fast: bool
+    processes: int | None
+    as_json: bool
+
+    def files(self) -> dict[str, Path | None]:
+        """Return the files of the report by option, in the order in which they are written."""
+        return {
+            "output": self.output,
+            "markdown": self.markdown,
+            "junit": self.junit,
+            "badge": self.badge,
+        }
 
 
 @click.command("conform", short_help="Run the conformance suite on a backend.")
@@ -68,20 +105,8 @@ FILES = ("output", "markdown", "junit", "badge")
     " [default: number of cores, at most 4; with a GPU 1]",
 )  # fmt: skip
 @settings.json_option
-def conform_command(
-    words: tuple[str, ...],
-    name: str,
-    device: str,
-    profile: str,
-    seed: int,
-    expectations: Path | None,
-    scripts: Path,
-    older: Path | None,
-    fail_fast: bool,
-    processes: int | None,
-    as_json: bool,
-    **files: Path | None,
-) -> int:
+@settings.collect_options(ConformOptions)
+def conform_command(options: ConformOptions) -> int:
     """Test a backend against the rules of the specification.
 
     Without arguments all rules are tested that the backend claims. Arguments select pages, rules or
@@ -94,11 +119,11 @@ def conform_command(
     Exit code 0: the backend conforms; 1: it does not; 2: it was not tested; 130: stopped by Ctrl-C.
     Then the report has the results so far.
     """
-    settings.set_threads(None, name)
+    settings.set_threads(None, options.name)
     from mindref.conformance import requirements
 
     requirements.require_extra()
-    check_files(files, scripts, expectations)
+    check_files(options)
     from mindref.conformance.report import diff, rule_address
     from mindref.conformance.runner.plan import RunSettings
     from mindref.conformance.runner.processes import default_processes
@@ -106,19 +131,24 @@ def conform_command(
     from mindref.conformance.runner.suite_run import SuiteRun
 
     rule_address.site_root()  # an invalid MINDREF_SITE is an error before the checks run
-    old = diff.read_earlier_report(older) if older is not None else None
-    settings_of_run = RunSettings(profile, seed)
-    count = processes or default_processes(device)
-    suite_run = SuiteRun(name, words, settings_of_run, expectations, scripts, device, count)
-    write = ReportWriter(old, files, as_json)
+    older = diff.read_earlier_report(options.older) if options.older is not None else None
+    suite_run = SuiteRun(
+        options.name,
+        options.words,
+        RunSettings(options.profile, options.seed),
+        options.expectations,
+        options.scripts,
+        options.device,
+        options.processes or default_processes(options.device),
+    )
     try:
         with conformance_progress(suite_run) as on_result:
-            report = suite_run.report(on_result, fail_fast=fail_fast)
+            report = suite_run.report(on_result, fail_fast=options.fail_fast)
     except (KeyboardInterrupt, BackendError) as error:  # conformance-R24
         if suite_run.unattributed:
-            write(stopped_report(suite_run, reason_of_stop(error)))
+            write_report(stopped_report(suite_run, reason_of_stop(error)), options, older)
         raise
-    write(report)
+    write_report(report, options, older)
     return 0 if report.conforms else 1
 
 
@@ -132,44 +162,42 @@ def reason_of_stop(error: KeyboardInterrupt | BackendError) -> str:
     return "the end of a process that ran checks" if ended else "an error of the backend"
 
 
-class ReportWriter(NamedTuple):
-    """Writes a report to standard output and to the requested files."""
+def write_report(
+    report: ConformanceReport, options: ConformOptions, older: dict[str, Any] | None
+) -> None:
+    """Write the files, and print the report, also if a file cannot be written.
 
-    older: dict[str, Any] | None  # earlier report to compare with
-    files: dict[str, Path | None]
-    as_json: bool
+    older: earlier report to compare with.
+    """
+    from mindref.conformance.report import diff, json_report
 
-    def __call__(self, report: ConformanceReport) -> None:
-        """Write the files, and print the report, also if a file cannot be written."""
-        from mindref.conformance.report import diff, json_report
-
-        content = json_report.suite_report_json(report)
-        changes = diff.report_changes(self.older, content) if self.older is not None else []
-        if self.older is not None:
-            content["changes"] = [change._asdict() for change in changes]
-        try:
-            save_reports(report, content, self.files)
-        finally:  # print the report even if it cannot be written, for example to a full disk
-            if self.as_json:
-                print_stdout(json_report.json_text(content), end="")
-            else:
-                lines = diff.change_lines(changes, self.older, content) if self.older else []
-                print_conformance(report, list(lines))
+    content = json_report.suite_report_json(report)
+    changes = diff.report_changes(older, content) if older is not None else []
+    if older is not None:
+        content["changes"] = [change._asdict() for change in changes]
+    try:
+        save_reports(report, content, options)
+    finally:  # print the report even if it cannot be written, for example to a full disk
+        if options.as_json:
+            print_stdout(json_report.json_text(content), end="")
+        else:
+            lines = diff.change_lines(changes, older, content) if older else []
+            print_conformance(report, list(lines))
 
 
-def check_files(files: dict[str, Path | None], scripts: Path, expectations: Path | None) -> None:
+def check_files(options: ConformOptions) -> None:
     """Raise ConfigError for a file that cannot be written. Called before the checks run.
 
     The report of --diff may be replaced by the new report, because it is read before.
     """
-    inputs = {"the file of --expectations": expectations}
-    settings.check_writable("--scripts", scripts)
-    for name in FILES:
-        settings.check_output_file(f"--{name}", files[name], inputs)
+    inputs = {"the file of --expectations": options.expectations}
+    settings.check_writable("--scripts", options.scripts)
+    for name, path in options.files().items():
+        settings.check_output_file(f"--{name}", path, inputs)
 
 
 def save_reports(
-    report: ConformanceReport, content: dict[str, Any], files: dict[str, Path | None]
+    report: ConformanceReport, content: dict[str, Any], options: ConformOptions
 ) -> None:
     """Write the requested files atomically."""
     from mindref.conformance.report import json_report, junit, markdown, summary
@@ -181,8 +209,7 @@ def save_reports(
         "junit": lambda: junit.junit_text(report),
         "badge": lambda: summary.badge_text(report) + "\n",
     }
-    for name in FILES:
-        path = files[name]
+    for name, path in options.files().items():
         if path is not None:
             write_text(path, texts[name]())
 
@@ -197,3 +224,46 @@ def print_conformance(report: ConformanceReport, changed: list[str]) -> None:
     terminal.print_suite_report(report, console)
     for line in changed:
         terminal.print_wrapped(console, line)
+
+
+@contextmanager
+def conformance_progress(suite_run: SuiteRun) -> Iterator[OnResult]:
+    """Yield a function that shows the progress after each result: a bar on a terminal, or lines."""
+    if not is_terminal():
+        yield conformance_lines(suite_run)
+        return
+    total, finished = len(suite_run.keys()), 0
+    with progress_bar(transient=True) as bar:
+        bar.start("testing", total)
+
+        def on_result(result: CheckResult) -> None:
+            nonlocal finished
+            finished += 1
+            bar.update(result.check, finished, f"{finished}/{total}")
+
+        yield on_result
+
+
+def conformance_lines(suite_run: SuiteRun) -> OnResult:
+    """Return a function that prints a line such as "routing: 41 of 148 checks, 12 s".
+
+    At most one line is printed in LINE_SECONDS. A check counts once for each precision.
+    """
+    planned = Counter(check.page for check, _ in suite_run.planned())
+    finished: Counter[str] = Counter()
+    began = last = time.monotonic()
+
+    def on_result(result: CheckResult) -> None:
+        nonlocal last
+        finished[result.page] += 1
+        now = time.monotonic()
+        if now - last < LINE_SECONDS:
+            return
+        last = now
+        page = result.page
+        line = f"{page}: {finished[page]} of {planned[page]} checks"
+        if len(planned) > 1:
+            line += f"; all pages: {finished.total()} of {planned.total()}"
+        print_stderr(f"{line}, {now - began:.0f} s")
+
+    return on_result

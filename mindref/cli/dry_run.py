@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def print_dry_run(
     plan: TrainingPlan,
-    changes: dict[str, Any],
+    changes: dict[str, object],
     out: Path | None,
     backend: Backend,
     *,
@@ -42,8 +42,9 @@ def print_dry_run(
     if not ranks.first:
         return 0
     print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    inputs = plan.source, loaded, plan.protocol, candidates.configs, run
-    description = describe_plan(*inputs, backend.name)  # faults-R21
+    description = describe_plan(  # faults-R21
+        plan.source, loaded, plan.protocol, candidates.configs, run, backend.name
+    )
     if plan.start is not None:
         description["start_from"] = plan.start.run
     if as_json:

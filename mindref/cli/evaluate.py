@@ -104,12 +104,11 @@ def evaluate_command(
     if as_json:
         print_json(report)
         return
-    from mindref.cli import progress
-    from mindref.cli.report_lines import report_lines
+    from mindref.cli import reports
 
-    progress.print_metrics(report["metrics"][cases], report["cases"], cases)
-    progress.print_history_table(report["by_history_length"])
-    for line in report_lines(report):
+    reports.print_metrics(report["metrics"][cases], report["cases"], cases)
+    reports.print_history_table(report["by_history_length"])
+    for line in reports.report_lines(report):
         print_stdout(line)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,10 +26,11 @@ from mindref.run.files import check_tree
 
 if TYPE_CHECKING:
     from mindref.experiments.runs import ExperimentRuns
+    from mindref.recommender.training.training_run import Hooks
 
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal
-OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = {
     "data": click.argument("data", type=settings.PATH, required=False),
     "reading": reading_options,
     "protocol": click.option(
@@ -61,16 +64,35 @@ OPTIONS: dict[str, Any] = {
     "as_json": settings.json_option,
 }  # fmt: skip
 """Parameter -> option; `reading` and `settings` have several parameters."""
-NAMES = [name for name in OPTIONS if name not in ("reading", "settings")]
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """The options of an experiment, without reading options and settings."""
+
+    data: Path | None
+    protocol: str | None
+    exclude_seen: bool
+    out: Path | None
+    markdown: Path | None
+    preset: str | None
+    config_file: Path | None
+    device: str
+    threads: int | None
+    quiet: bool
+    as_json: bool
+    seeds: int = 0  # 0: the command has no seeds
+    picture: Path | None = None
 
 
 def experiment_options(
-    function: Callable[..., Any], without: Sequence[str] = ()
-) -> Callable[..., Any]:
+    command: Callable[..., int], without: Sequence[str] = ()
+) -> Callable[..., int]:
     """Add the options of this module, except for those in `without`."""
+    function = settings.collect_options(ExperimentOptions)(command)
     for name in reversed(OPTIONS):
         if name not in without:
-            function = OPTIONS[name](function)
+            OPTIONS[name](function)  # click stores the option in the function
     return function
 
 
@@ -89,73 +111,79 @@ def typed_command() -> str:
 
 
 class ExperimentRequest:
-    """The options of an experiment, checked as far as possible without the log."""
+    """The request for an experiment, checked as far as possible without the log.
 
-    def __init__(self, options: dict[str, Any], default_preset: str = "mind") -> None:
-        """Remove the options of this module from `options`; settings remain.
+    parameters: reading options and settings. default_preset: used if the command names neither a
+    preset nor a model.
+    """
 
-        default_preset: used if the command names neither a preset nor a model.
-        """
-        self.options = {name: options.pop(name, None) for name in NAMES}
-        preset, self.config_file = options.pop("preset"), options.pop("config_file")
-        names = set(options)
-        self.reading = take_reading(options)
-        self.reading_names = names - set(options)
-        self.preset, self.changes = settings.read_changes(preset, self.config_file, options)
-        self.options["protocol"] = self.options["protocol"] or default_protocol(self.preset)
+    def __init__(
+        self, options: ExperimentOptions, parameters: dict[str, Any], default_preset: str = "mind"
+    ) -> None:
+        names = set(parameters)
+        self.reading = take_reading(parameters)
+        self.reading_names = names - set(parameters)
+        preset, self.changes = settings.read_changes(
+            options.preset, options.config_file, parameters
+        )
+        self.options, self.preset = options, preset
+        self.protocol = options.protocol or default_protocol(preset)
         fallback = "mind" if "model" in self.changes else default_preset
-        self.config: Config = Config.of(self.preset or fallback, self.changes)
-        self.fixed_settings = set(self.changes)
-        settings.set_threads(self.options["threads"], self.config.backend)
-        self.check()
+        self.config: Config = Config.of(preset or fallback, self.changes)
+        settings.set_threads(options.threads, self.config.backend)
+        self.out = self.check()
 
-    def check(self) -> None:
-        """Raise ConfigError for errors that can be found without reading the log."""
+    def check(self) -> Path:
+        """Return --out. Raises ConfigError for errors that can be found without the log."""
         from mindref.recommender.evaluate_run import parse_metric
         from mindref.training.time_budget import reject_time_limit
 
-        if self.options["seeds"] is not None:  # a comparison must be reproducible
+        options = self.options
+        if options.seeds:  # a comparison must be reproducible
             reject_time_limit(self.config.time_limit, "--time-limit")
-        out = self.options["out"]
+        out = options.out
         if out is None:
             raise ConfigError(say("--out", "a folder for the runs", "none", "add --out FOLDER"))
-        if self.options["data"] is None and self.reading:
+        if options.data is None and self.reading:
             got = ", ".join(self.reading)
             raise ConfigError(say("DATA", "a log for the reading options", f"none, but {got}"))
         settings.check_writable("--out", out)
         check_tree(out)  # security-R4
-        inputs = {
-            "DATA": self.options["data"],
-            "the item file": self.reading.get("item_file"),
-            "the user file": self.reading.get("user_file"),
-            "the file of --config": self.config_file,
-        }
-        settings.check_output_file("--markdown", self.options["markdown"], inputs)
-        check_picture(self.options["picture"], inputs)
+        files = {"DATA": options.data, "the file of --config": options.config_file}
+        for name, text in (("item_file", "the item file"), ("user_file", "the user file")):
+            if name in self.reading:
+                files[text] = Path(str(self.reading[name]))
+        settings.check_output_file("--markdown", options.markdown, files)
+        check_picture(options.picture, files)
         parse_metric(self.config.metric)
+        return out
 
     def run(self, work: Callable[[ExperimentRuns], dict[str, Any]]) -> int:
         """Read the log once, run the experiment, report the result; return the exit code."""
-        from mindref.cli import progress
-        from mindref.cli.training_output import print_reading
+        from mindref.cli.training_output import print_reading, show_progress
         from mindref.experiments.runs import ExperimentRuns, ExperimentStopped, RunListener
         from mindref.run.source import Source
 
-        options = self.options
-        quiet = options["quiet"]
-        warning = lock_folder(options["out"], make=True)
-        source = Source.of(options["data"], self.reading)
+        options, quiet = self.options, self.options.quiet
+        warning = lock_folder(self.out, make=True)
+        source = Source.of(options.data, self.reading)
         loaded = source.read(self.config)
         if not quiet:
-            print_reading(loaded.log, exclude_seen=options["exclude_seen"])
+            print_reading(loaded.log, exclude_seen=options.exclude_seen)
         stop = StopRequest()
 
-        def watch(config: Config, step: int) -> AbstractContextManager[Any]:
-            return progress.show_progress(config, step, quiet, stop)
+        def watch(config: Config, step: int) -> AbstractContextManager[Hooks]:
+            return show_progress(config, first=step, quiet=quiet, stop=stop)
 
         listener = RunListener((lambda line: None) if quiet else print_stderr, watch, stop)
-        protocol, exclude_seen = options["protocol"], options["exclude_seen"]
-        runs = ExperimentRuns(source, loaded, protocol, exclude_seen, options["device"], listener)
+        runs = ExperimentRuns(
+            source,
+            loaded,
+            self.protocol,
+            exclude_seen=options.exclude_seen,
+            device=options.device,
+            listener=listener,
+        )
         try:
             with stop_on_signals(stop):
                 result = {**work(runs), "command": typed_command()}
@@ -173,15 +201,15 @@ class ExperimentRequest:
         from mindref.run import atomic
 
         options = self.options
-        file = options["out"] / f"{result['kind']}.json"
+        file = self.out / f"{result['kind']}.json"
         if not warning:
             atomic.remove_leftovers(file.parent, file.name)  # faults-R8
         atomic.write_json(file, result)
-        if options["markdown"] is not None:
-            tables.write_markdown(result, options["markdown"])
-        if options["picture"] is not None:
-            plot.draw_result(result, options["picture"])
-        if options["as_json"]:
+        if options.markdown is not None:
+            tables.write_markdown(result, options.markdown)
+        if options.picture is not None:
+            plot.draw_result(result, options.picture)
+        if options.as_json:
             print_json(result)
         else:
             for table in tables.result_tables(result):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from mindref.cli import earlier, settings
+from mindref.cli import settings
 from mindref.cli.locking import lock_folder
 from mindref.cli.streams import print_stderr
-from mindref.cli.training_output import print_reading
+from mindref.cli.training_output import print_reading, show_progress
 from mindref.config import Config
 from mindref.errors import RunError, say
 from mindref.training.distributed import Ranks
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def new_trainer(
     plan: TrainingPlan,
-    changes: dict[str, Any],
+    changes: dict[str, object],
     out: Path | None,
     *,
     ranks: Ranks,
@@ -68,13 +68,21 @@ def new_trainer(
     if choice.reason and ranks.first and not quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
     if plan.start is not None and ranks.first and not quiet:
-        print_stderr(earlier.start_line(plan.start.run, trainer.start))
+        print_stderr(start_line(plan.start.run, trainer.start))
     trainer.preset_choice = choice.to_dict()
     return trainer
 
 
+def start_line(run: str, start: Mapping[str, int]) -> str:
+    """Return the line about the parameters from which a training starts."""
+    return (
+        f"start from {run}, step {start['step']}: {start['items']:,} items keep their"
+        f" vectors, {start['new_items']:,} items are new"
+    )
+
+
 def find_plan_candidates(
-    plan: TrainingPlan, changes: dict[str, Any], backend: Backend, *, several: bool
+    plan: TrainingPlan, changes: dict[str, object], backend: Backend, *, several: bool
 ) -> Candidates:
     """Return the settings of a plan, or the presets from which one is chosen, after their checks.
 
@@ -98,12 +106,11 @@ def find_plan_candidates(
 @contextmanager
 def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> Iterator[Hooks]:
     """Show the progress of a candidate preset on standard error."""
-    from mindref.cli import progress
     from mindref.cli.signals import StopRequest
 
     if not quiet:
         print_stderr(f"candidate {preset}")
-    with progress.show_progress(trainer.config, 0, quiet, StopRequest()) as hooks:
+    with show_progress(trainer.config, quiet=quiet, stop=StopRequest()) as hooks:
         yield hooks
 
 

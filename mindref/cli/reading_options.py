@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from mindref.cli.settings import FILE
+from mindref.cli.settings import FILE, Function
 from mindref.data.formats import FORMATS
 from mindref.errors import ConfigError, say
 from mindref.run.files import real_path
@@ -90,29 +89,31 @@ LOG_COLUMNS = ("user", "item", "time", "title")
 COLUMN_FORMATS = ("time_format", "delimiter", "separator", "header")
 
 
-def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def reading_options(function: Function) -> Function:
     """Add the options of this module."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
 
 
-def take_reading(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove the reading options from `options`; return them as arguments of the reader."""
-    columns: dict[str, Any] = {kind: options.pop(kind) for kind in LOG_COLUMNS}
-    columns |= {name: options.pop(name) for name in COLUMN_FORMATS}
-    columns |= {
-        "item_features": parse_pairs("--item-column", options.pop("item_column")),
-        "user_features": parse_pairs("--user-column", options.pop("user_column")),
-        "keep": {k: v.split(",") for k, v in parse_pairs("--keep", options.pop("keep")).items()},
-        "at_least": parse_numbers("--at-least", options.pop("at_least")),
+def take_reading(parameters: dict[str, Any]) -> dict[str, object]:
+    """Remove the reading options from `parameters`; return them as arguments of the reader."""
+    columns: dict[str, object] = {
+        name: parameters.pop(name) for name in (*LOG_COLUMNS, *COLUMN_FORMATS)
     }
-    reading = {name: options.pop(name) for name in PLAIN}
+    allowed = parse_pairs("--keep", parameters.pop("keep"))
+    columns |= {
+        "item_features": parse_pairs("--item-column", parameters.pop("item_column")),
+        "user_features": parse_pairs("--user-column", parameters.pop("user_column")),
+        "keep": {name: values.split(",") for name, values in allowed.items()},
+        "at_least": parse_numbers("--at-least", parameters.pop("at_least")),
+    }
+    reading: dict[str, object] = {name: parameters.pop(name) for name in PLAIN}
     for name in ("item_file", "user_file"):
-        path = options.pop(name)
+        path = parameters.pop(name)
         reading[name] = None if path is None else str(real_path(path))
     for name in ("keep_duplicates", "keep_unused_items"):
-        reading[name] = options.pop(name) or None
+        reading[name] = parameters.pop(name) or None
     columns = {name: value for name, value in columns.items() if value not in (None, {})}
     reading["columns"] = columns or None
     return {name: value for name, value in reading.items() if value is not None}

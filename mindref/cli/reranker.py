@@ -157,7 +157,7 @@ def print_evaluation(
         for line in indexability_lines(report):
             print_stdout(line)
     else:
-        from mindref.cli.progress import print_gains
+        from mindref.cli.reports import print_gains
 
         print_gains(report)
 

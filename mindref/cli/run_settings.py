@@ -29,7 +29,7 @@ def read_run_config(run: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def run_setting(run: Path, name: str, default: Any = None) -> Any:
+def run_setting(run: Path, name: str, default: object = None) -> object:
     """Return a setting of a run; the default if it is missing or the run cannot be read."""
     settings = read_run_config(run).get("settings")
     return settings.get(name, default) if isinstance(settings, dict) else default

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,14 +20,11 @@ from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RERANK_FAMILIES, families_using
 from mindref.presets import AUTO, PRESETS
-from mindref.process.environment import POOL_VARIABLE, check_thread_variables
 from mindref.process.memory import check_memory
 from mindref.process.threads import (
-    BLAS_THREAD_VARIABLES,
     THREADED_BACKEND,
-    cores_per_process,
-    is_multiprocess,
-    usable_cores,
+    check_thread_variables,
+    set_thread_variables,
 )
 from mindref.run.input_files import read_input_text
 from mindref.run.output_files import Inputs, check_output, run_inputs
@@ -40,10 +39,33 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
 """Type of a setting -> placeholder of the value in the help."""
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Function = TypeVar("Function", bound=Callable[..., object])
+Options = TypeVar("Options")
+Result = TypeVar("Result")
+Decorator = Callable[[Function], Function]
 
 
-def settings_options(function: Callable[..., Any], trains: bool = False) -> Callable[..., Any]:
+def collect_options(
+    kind: Callable[..., Options],
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Return a decorator that passes several options as one object, the first argument.
+
+    kind: a dataclass whose fields are the options; a field with a default may be no option.
+    """
+    names = list(inspect.signature(kind).parameters)
+
+    def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
+        @wraps(command)
+        def call(**parameters: object) -> Result:
+            collected = {name: parameters.pop(name) for name in names if name in parameters}
+            return command(kind(**collected), **parameters)
+
+        return call
+
+    return decorate
+
+
+def settings_options(function: Function, *, trains: bool = False) -> Function:
     """Add --preset, --config and one option per setting. The help has ranges and defaults.
 
     trains: also add the preset `auto`, the settings of DIN, and `din` as a value of --model.
@@ -74,11 +96,11 @@ def settings_options(function: Callable[..., Any], trains: bool = False) -> Call
 
 
 def setting_option(
-    setting: dataclasses.Field[Any],
+    setting: dataclasses.Field[object],
     before: str = "",
-    other: dataclasses.Field[Any] | None = None,
+    other: dataclasses.Field[object] | None = None,
     extra_choices: tuple[str, ...] = (),
-) -> Decorator:
+) -> Callable[[Function], Function]:
     """Return the option of one setting. Its value is None if the option is not given.
 
     before: prefix of the help text; other: the DIN setting of the same name, whose default is shown
@@ -90,7 +112,7 @@ def setting_option(
         text += f" (with --model din: {format_default(other.default)})"
     if isinstance(default, bool):
         return click.option(f"--{name}/--no-{name}", default=None, help=text)
-    kind: Any = str
+    kind: click.ParamType[object] | type = str
     if "options" in meta:
         kind = click.Choice((*meta["options"], *extra_choices))
     elif isinstance(default, int | float) and "duration" not in meta:
@@ -99,7 +121,7 @@ def setting_option(
     return click.option(f"--{name}", type=kind, default=None, metavar=metavar, help=text)
 
 
-def setting_help(setting: dataclasses.Field[Any], rerankers: tuple[str, ...] = ()) -> str:
+def setting_help(setting: dataclasses.Field[object], rerankers: tuple[str, ...] = ()) -> str:
     """Return the help of a setting: text, range, default, and the families that use it.
 
     rerankers: further families with a setting of this name.
@@ -117,7 +139,7 @@ def setting_help(setting: dataclasses.Field[Any], rerankers: tuple[str, ...] = (
     return f"{meta['text']} [{'; '.join(notes)}]"
 
 
-def format_default(default: Any) -> str:
+def format_default(default: object) -> str:
     """Return a default in the form in which it is typed."""
     return ",".join(map(str, default)) or "none" if isinstance(default, tuple) else str(default)
 
@@ -126,28 +148,29 @@ NOT_SETTINGS = ("data", "split", "out", "resume", "threads", "device", "quiet", 
 
 
 def read_changes(
-    preset: str | None, config_file: Path | None, options: dict[str, Any]
-) -> tuple[str | None, dict[str, Any]]:
+    preset: str | None, config_file: Path | None, parameters: Mapping[str, object]
+) -> tuple[str | None, dict[str, object]]:
     """Return the preset, None if it is not named, and the changes to its settings.
 
-    The command line overrides the file, and the file the preset.
+    parameters: name -> value on the command line; other names than settings are ignored. The
+    command line overrides the file, and the file the preset.
     """
     settings = read_settings_file(config_file)
     file_preset = settings.pop("preset", None)
     fields = {setting.name: setting for setting in dataclasses.fields(Config)}
-    for name, value in options.items():
+    for name, value in parameters.items():
         if name in fields and value is not None:
             is_list = isinstance(fields[name].default, tuple)
-            settings[name] = [x for x in value.split(",") if x] if is_list else value
+            settings[name] = [x for x in str(value).split(",") if x] if is_list else value
     return preset or (None if file_preset is None else str(file_preset)), settings
 
 
-def read_settings_file(path: Path | None) -> dict[str, Any]:
+def read_settings_file(path: Path | None) -> dict[str, object]:
     """Return the settings in a TOML file, {} without one. Raises ConfigError for other content."""
     if path is None:
         return {}
     try:
-        settings = tomllib.loads(read_input_text("--config", path))
+        settings: dict[str, object] = tomllib.loads(read_input_text("--config", path))
     except (OSError, ValueError, RecursionError) as error:  # an integer may be too long for Python
         raise ConfigError(say(f"--config {path}", "a TOML file", error)) from error
     for name in NOT_SETTINGS:
@@ -197,30 +220,13 @@ def output_format(form: str | None, default: str, as_json: bool) -> str:
 
 
 def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
-    """Set the number of threads in the environment; must run before NumPy is imported.
+    """Check memory and variables, and set the number of threads before NumPy is imported.
 
-    The thread pool of `numba` and BLAS threads must not share the cores: steps then take twice as
-    long. Results of `numba` are the same bytes for any number of threads: its default is all cores.
-    The last bits of other backends depend on the number of BLAS threads: their default is 1, or an
-    equal share of the cores for each of several processes.
+    threads: None for the default of the backend, as in `set_thread_variables`.
     """
     check_memory()
     check_thread_variables()
-    if threads is None and backend != THREADED_BACKEND and is_multiprocess():
-        text = os.environ.get(BLAS_THREAD_VARIABLES[0]) or str(cores_per_process())
-        threads = int(text) if text.isdecimal() else None  # torchrun set the other variables to 1
-    own_pool, variable = backend == THREADED_BACKEND, os.environ.get(POOL_VARIABLE, "")
-    if not own_pool:
-        os.environ[POOL_VARIABLE] = "1"
-    elif threads is not None or not variable:
-        os.environ[POOL_VARIABLE] = str(threads or usable_cores())
-    for name in BLAS_THREAD_VARIABLES:
-        if own_pool:
-            os.environ[name] = "1"
-        elif threads is not None:
-            os.environ[name] = str(threads)
-        else:
-            os.environ.setdefault(name, "1")
+    set_thread_variables(backend, threads)
 
 
 def reject_other_options(location: str, allowed: tuple[str, ...], words: str) -> None:

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,7 +26,7 @@ def print_stdout(text: str, end: str = "\n") -> None:
     click.echo(printable(text, keep="\n") + end, nl=False)  # security-R12
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print a value as one line of JSON on standard output, in ASCII."""
     click.echo(json.dumps(value))
 

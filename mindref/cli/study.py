@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,11 +12,55 @@ from mindref.cli import settings
 from mindref.cli.streams import print_stdout
 from mindref.errors import ConfigError, say
 from mindref.run.input_files import read_input_text
-from mindref.run.output_files import Inputs
 from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
-SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
+SINGLE_VIEWS = {
+    "step": "--at",
+    "explain": "--explain",
+    "variant": "--variant",
+    "diff": "--diff",
+    "backward": "--backward",
+    "ledger": "--ledger",
+}
+"""Parameter -> option that prints one view."""
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The options of `mindref study` about a user."""
+
+    run: Path | None
+    users: tuple[str, ...]
+    data: Path | None
+    step: str
+    explain: str
+    variant: str
+    diff: bool
+    backward: bool
+    ledger: str | None
+    all_: bool
+    plain: bool
+    script: Path | None
+    html: Path | None
+    json_to: Path | None
+    case_study: Path | None
+    baseline: Path | None
+
+    def names_about_user(self) -> list[str]:
+        """Return the names of the options that were given, without data and baseline."""
+        names = {"step": "at", "all_": "all", "json_to": "json_to", "users": "user", "run": "run"}
+        fields = dict.fromkeys([*SINGLE_VIEWS, "plain", "script", "html", "case_study", *names])
+        return [names.get(name, name) for name in fields if getattr(self, name)]
+
+    def outputs(self) -> dict[str, Path]:
+        """Return option -> file of the requested outputs."""
+        files = {"--html": self.html, "--json": self.json_to, "--case-study": self.case_study}
+        return {option: path for option, path in files.items() if path}
+
+    def has_single_view(self) -> bool:
+        """Return whether an option selects one view."""
+        return any(getattr(self, name) for name in SINGLE_VIEWS)
 
 
 @click.command("study", short_help="Inspect every step of the algorithm; exercises.")
@@ -28,7 +72,9 @@ SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
     " Repeat it for --html and --case-study.",
 )  # fmt: skip
 @settings.moved_log_option
-@click.option("--at", metavar="STEP", default="", help="Print one step, by its id or number.")
+@click.option(
+    "--at", "step", metavar="STEP", default="", help="Print one step, by its id or number."
+)
 @click.option("--explain", metavar="CELL", default="", help="Explain a number, as 'w[2, 1]'.")
 @click.option("--variant", metavar="NAME", default="", help="Show the steps under a deviation.")
 @click.option("--diff", is_flag=True, help="Print the changes since the previous iteration.")
@@ -61,14 +107,8 @@ SINGLE_VIEWS = ("at", "explain", "variant", "diff", "backward", "ledger")
     help="Run with --interests 1 for comparison in the case study.",
 )  # fmt: skip
 @exercise_options
-def study_command(
-    run: Path | None,
-    users: tuple[str, ...],
-    data: Path | None,
-    baseline: Path | None,
-    exercise_settings: ExerciseOptions,
-    **views: Any,
-) -> int:
+@settings.collect_options(StudyOptions)
+def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> int:
     """Inspect one user and one training example: from item ids to the loss, backward, and serving.
 
     Without RUN a small model included in mindref is used. With RUN, the model and titles of the run
@@ -78,94 +118,91 @@ def study_command(
 
     All numbers are float64 and are computed by the reference implementation.
     """
-    selected = {**views, "user": users, "run": run}
-    about_user = [name for name, x in selected.items() if x]
-    if about_user and (exercise_settings.exercise or exercise_settings.exercises):
+    if exercise_settings.exercise or exercise_settings.exercises:
         option = "--exercise" if exercise_settings.exercise else "--exercises"
-        raise ConfigError(say(option, "no options about a user", about_user[0].strip("_")))
+        if names := options.names_about_user():
+            raise ConfigError(say(option, "no options about a user", names[0]))
     code = run_exercise_command(exercise_settings)
     if code is not None:
         return code
-    outputs = [name for name in ("html", "json_to", "case_study") if views[name]]
-    inputs = {"the log of --data": data, "the file of --script": views["script"]}
-    check_combination(users, views, outputs)
-    check_output_files(views, outputs, inputs, [run, baseline])
-    check_required(run, data, baseline, views)
-    if views["case_study"]:
-        draw_case_study(run, baseline, data, users, views["case_study"])
-    if views["html"]:
-        request = (run, baseline, data, users)
-        write_html(views["html"], exercise_settings.folder, request)
-    if not outputs or views["json_to"]:
-        show_user(run, data, users[0] if users else "", views)
+    check_combination(options)
+    check_output_files(options)
+    check_required(options)
+    if options.case_study:
+        draw_case_study(options, options.case_study)
+    if options.html:
+        write_html(options, options.html, exercise_settings.folder)
+    if not options.outputs() or options.json_to:
+        show_user(options)
     return 0
 
 
-def check_combination(users: tuple[str, ...], views: dict[str, Any], outputs: list[str]) -> None:
+def check_combination(options: StudyOptions) -> None:
     """Raise ConfigError for options that cannot be combined."""
-    single = [f"--{name}" for name in SINGLE_VIEWS if views[name]]
-    modes = [f"--{name}" for name in ("plain", "script") if views[name]] + single[:1]
-    modes += [option_name(name) for name in outputs]
+    modes = [f"--{name}" for name in ("plain", "script") if getattr(options, name)]
+    modes += [x for name, x in SINGLE_VIEWS.items() if getattr(options, name)][:1]
+    modes += options.outputs()
     if len(modes) > 1:
         raise ConfigError(say(" ".join(modes), "one of them", len(modes)))
-    if len(users) > 1 and not {"html", "case_study"} & set(outputs):
-        raise ConfigError(say("--user", "one, or --html or --case-study", len(users)))
+    if len(options.users) > 1 and not (options.html or options.case_study):
+        raise ConfigError(say("--user", "one, or --html or --case-study", len(options.users)))
 
 
-def check_output_files(
-    views: dict[str, Any], outputs: list[str], inputs: Inputs, runs: list[Path | None]
-) -> None:
+def check_output_files(options: StudyOptions) -> None:
     """Raise ConfigError for files that cannot or must not be written."""
-    for name in outputs:
-        if str(views[name]) != "-":
-            settings.check_output_file(option_name(name), views[name], inputs, runs)
-        elif name != "json_to":
-            raise ConfigError(say(option_name(name), "a file", "-"))
+    inputs = {"the log of --data": options.data, "the file of --script": options.script}
+    for option, path in options.outputs().items():
+        if str(path) != "-":
+            settings.check_output_file(option, path, inputs, [options.run, options.baseline])
+        elif option != "--json":
+            raise ConfigError(say(option, "a file", "-"))
 
 
-def check_required(
-    run: Path | None, data: Path | None, baseline: Path | None, views: dict[str, Any]
-) -> None:
+def check_required(options: StudyOptions) -> None:
     """Raise ConfigError for an option that has no effect without another option."""
-    figures = views["html"] or views["case_study"]
-    if views["all_"] and not any(views[name] for name in SINGLE_VIEWS):
+    if options.all_ and not options.has_single_view():
         raise ConfigError(say("--all", "--at STEP with it", "none", "--plain prints every step"))
-    if baseline is not None and not figures:
+    if options.baseline is not None and not (options.html or options.case_study):
         raise ConfigError(say("--baseline", "--html or --case-study with it", "neither"))
-    if data is not None and run is None:
+    if options.data is not None and options.run is None:
         raise ConfigError(say("--data", "the RUN of the log", "none", "add RUN"))
 
 
-def option_name(name: str) -> str:
-    """Return the command-line option of a parameter."""
-    return "--" + name.removesuffix("_to").replace("_", "-")
-
-
-def show_user(run: Path | None, data: Path | None, user: str, views: dict[str, Any]) -> None:
+def show_user(options: StudyOptions) -> None:
     """Start the session for a user, print one view, or write the trace."""
     from mindref.study.traced_user import open_traced_user
 
-    commands = read_script(views["script"])
-    subject = open_traced_user(run, data, user or "median")
-    if str(views["json_to"]) == "-":
+    commands = read_script(options.script)
+    user = options.users[0] if options.users else ""
+    subject = open_traced_user(options.run, options.data, user or "median")
+    if str(options.json_to) == "-":
         print_stdout(subject.trace.to_json(), end="")
         return
-    if views["json_to"]:
+    if options.json_to:
         from mindref.run import atomic
 
-        atomic.write_text(views["json_to"], subject.trace.to_json())
+        atomic.write_text(options.json_to, subject.trace.to_json())
         return
     from mindref.study import terminal
 
-    words = ["mindref", "study", *([str(run)] if run else [])]
-    words += ["--data", str(data)] if data else []
+    words = ["mindref", "study", *([str(options.run)] if options.run else [])]
+    words += ["--data", str(options.data)] if options.data else []
     start = shlex.join([*words, *(["--user", user] if user else [])])
-    if views["plain"]:
+    if options.plain:
         terminal.print_all_steps(subject.trace, subject.pair, start=start)
-    elif any(views[name] for name in SINGLE_VIEWS):
-        view = {name: views[name] for name in SINGLE_VIEWS} | {"all_": views["all_"]}
-        view["ledger"], view["step"] = view["ledger"] or "", view.pop("at")
-        terminal.print_view(subject.trace, subject.pair, start=start, **view)
+    elif options.has_single_view():
+        terminal.print_view(
+            subject.trace,
+            subject.pair,
+            start=start,
+            step=options.step,
+            explain=options.explain,
+            variant=options.variant,
+            diff=options.diff,
+            backward=options.backward,
+            ledger=options.ledger or "",
+            all_=options.all_,
+        )
     else:
         terminal.run_session(subject.trace, subject.pair, commands=commands, start=start)
 
@@ -180,25 +217,25 @@ def read_script(script: Path | None) -> list[str] | None:
         raise ConfigError(say("--script", "a text file", f"{script}: {error}")) from error
 
 
-def write_html(path: Path, folder: Path, request: tuple[Any, Any, Any, Any]) -> None:
-    """Write the page of users; folder: exercise files; request: run, baseline, data, users."""
+def write_html(options: StudyOptions, path: Path, folder: Path) -> None:
+    """Write the page of the users; folder: of the exercise files."""
     from mindref.study.exercises.workspace import Workspace
     from mindref.study.page import write_page
     from mindref.study.page_users import make_page_users
 
-    users = make_page_users(*request, Workspace(folder))
+    users = make_page_users(
+        options.run, options.baseline, options.data, options.users, Workspace(folder)
+    )
     write_page([user.trace for user in users], path, derived=[user.derived for user in users])
     print_stdout(f"wrote {path}: open it in a browser, no network is needed")
 
 
-def draw_case_study(
-    run: Path | None, baseline: Path | None, data: Path | None, users: tuple[str, ...], path: Path
-) -> None:
+def draw_case_study(options: StudyOptions, path: Path) -> None:
     """Write the case study of the users, by default of two users."""
     from mindref.study.case_study import numbers as case_study
 
     case_study.check_figure_path(path)
-    world, single = case_study.open_case_models(run, baseline, data)
-    chosen = case_study.make_case_study(world, single, users or case_study.RULES)
+    world, single = case_study.open_case_models(options.run, options.baseline, options.data)
+    chosen = case_study.make_case_study(world, single, options.users or case_study.RULES)
     case_study.write_case_study(path, chosen)
     print_stdout(f"wrote {path}: {', '.join(each.user for each in chosen.users)}")

@@ -1,10 +1,10 @@
-"""Printing of rich tables, with control characters in the cells escaped."""
+"""The printer of tables, on rich. Control characters in the cells are escaped."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -24,11 +24,12 @@ def print_table(
     left: int = 1,
     no_wrap: bool = False,
     width: int = 110,
+    title_justify: Literal["left", "center"] = "center",
 ) -> None:
     """Print a table; the first `left` columns are aligned left, and not wrapped if `no_wrap`."""
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=title, title_justify=title_justify)
     for column, name in enumerate(heads):
         is_left = column < left
         table.add_column(name, justify="left" if is_left else "right", no_wrap=no_wrap and is_left)
@@ -45,7 +46,8 @@ def show_table(table: Table, width: int = 110) -> None:
     from rich.console import Console
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(width=None if terminal else width, markup=False)
+    # without markup and emoji: `:X:` may be a part of the name of a backend
+    console = Console(width=None if terminal else width, markup=False, emoji=False)
     with console.capture() as drawn:
         console.print(escaped_segments(table, console), end="")
     click.echo(drawn.get(), nl=False)

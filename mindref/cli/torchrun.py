@@ -8,9 +8,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mindref.cli.locking import release_locks
 from mindref.cli.signals import EndedBySignal, signal_exit_code, stop_on_signals
@@ -23,20 +22,18 @@ if TYPE_CHECKING:
     from mindref.recommender.training.training_run import TrainingRun
 
 
-def first_process_reports(command: Callable[..., int]) -> Callable[..., int]:
-    """Report an error that occurs in all processes only in the first process of each machine."""
+def report_in_first_process(work: Callable[[], int]) -> int:
+    """Return the exit code of work. An error of all processes is raised only in the first one.
 
-    @wraps(command)
-    def command_of_process(*arguments: Any, **options: Any) -> int:
-        try:
-            return command(*arguments, **options)
-        except MindrefError as error:
-            first = os.environ.get("LOCAL_RANK", "0") == "0"
-            if isinstance(error, ProcessLost) or (first and not isinstance(error, FailedElsewhere)):
-                raise
-            return 2
-
-    return command_of_process
+    The first process is that of each machine; the others exit with code 2.
+    """
+    try:
+        return work()
+    except MindrefError as error:
+        first = os.environ.get("LOCAL_RANK", "0") == "0"
+        if isinstance(error, ProcessLost) or (first and not isinstance(error, FailedElsewhere)):
+            raise
+        return 2
 
 
 def make_trainer(

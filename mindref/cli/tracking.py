@@ -6,7 +6,7 @@ before the log is read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -42,7 +42,7 @@ def load_trackers() -> None:
 
 def loaded_trackers() -> list[TrackerCallback]:
     """Return the callbacks of the loaded trackers."""
-    callbacks: list[Any] = click.get_current_context().meta.get(LOADED, [])
+    callbacks: list[TrackerCallback] = click.get_current_context().meta.get(LOADED, [])
     return callbacks
 
 

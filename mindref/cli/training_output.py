@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from mindref.cli.progress import is_terminal, progress_bar
 from mindref.cli.signals import (
     StopRequest,
     ignore_signals,
@@ -22,9 +25,15 @@ from mindref.cli.streams import (
 )
 from mindref.cli.torchrun import resume_hint
 from mindref.cli.tracking import loaded_trackers
+from mindref.config import Config
+from mindref.models.din_config import DinConfig
 
 if TYPE_CHECKING:
-    from mindref.recommender.training.training_run import TrainingRun
+    from mindref.data.log import InteractionLog
+    from mindref.recommender.training.training_run import Hooks, TrainingRun
+    from mindref.training.loop import Validation
+
+TrainingConfig = Config | DinConfig
 
 SKIPPED_NOTES = ("users", "items", "interactions", "lines")  # printed elsewhere, or of no interest
 
@@ -34,9 +43,162 @@ NOTE_TEXTS = {
 }
 
 
-def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
+@contextmanager
+def show_progress(
+    config: TrainingConfig,
+    *,
+    first: int = 0,
+    used: float = 0.0,
+    quiet: bool,
+    stop: StopRequest,
+) -> Iterator[Hooks]:
+    """Show a progress bar on a terminal, otherwise one line per validation; nothing if quiet.
+
+    All output is on standard error. A family without training steps prints one line at the end.
+    first, used: steps and seconds that the training has used before.
+    """
+    from mindref.models.family import family_of
+    from mindref.recommender.training.training_run import Hooks
+
+    if quiet:
+        yield Hooks(stop=stop)
+    elif not family_of(config.model).by_steps:
+        yield Hooks(on_validation=lambda x: print_stderr(fitted_line(config, x)), stop=stop)
+    elif is_terminal():
+        yield from training_bar(config, TrainingMeter(config, first, used), stop)
+    else:
+        meter = TrainingMeter(config, first, used)
+        yield Hooks(meter.add, lambda x: print_stderr(validation_line(config, x, meter)), stop)
+
+
+def training_bar(
+    config: TrainingConfig, meter: TrainingMeter, stop: StopRequest
+) -> Iterator[Hooks]:
+    """Yield hooks that update a progress bar."""
+    from mindref.recommender.training.training_run import Hooks
+
+    best = ""
+    with progress_bar(transient=False) as bar:
+        bar.start(meter.position(meter.first), total=1.0)
+
+        def on_step(step: int, loss: float) -> None:
+            meter.add(step, loss)
+            if step % 10 == 0 or step == config.steps:
+                note = f"{meter.rate:>8,.0f} examples/s  loss {meter.loss:.4f}  {best}"
+                bar.update(meter.position(step), meter.fraction, f"{note} {meter.remaining_text}")
+
+        def on_validation(validation: Validation) -> None:
+            nonlocal best
+            if validation.value is not None:
+                best = validation_text(config, validation.value)
+            bar.print_line(validation_line(config, validation, meter))
+
+        yield Hooks(on_step, on_validation, stop)
+
+
+class TrainingMeter:
+    """Throughput in examples per second, remaining time, and a moving average of the loss.
+
+    first, used: steps and seconds that the training has used before.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        first: int,
+        used: float = 0.0,
+        clock: Callable[[], float] = lambda: time.perf_counter(),
+    ) -> None:
+        self.config, self.clock = config, clock
+        self.batch, self.first, self.started = config.batch, first, clock()
+        self.step, self.loss, self.used = first, float("nan"), used
+        self.compiled = self.started  # end of the first step, which may compile
+
+    def add(self, step: int, loss: float) -> None:
+        """Add a step."""
+        if step == self.first + 1:
+            self.compiled = self.clock()
+        self.step = step
+        self.loss = loss if self.loss != self.loss else 0.98 * self.loss + 0.02 * loss
+
+    @property
+    def rate(self) -> float:
+        """Examples per second."""
+        seconds = self.clock() - self.started  # faults-R12: a monotonic clock
+        return (self.step - self.first) * self.batch / max(seconds, 1e-9)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps per second with validations, without the first step; 0 before the second step."""
+        seconds = self.clock() - self.compiled
+        return max(self.step - self.first - 1, 0) / max(seconds, 1e-9)
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the time limit; infinite without a limit."""
+        limit = self.config.time_limit or float("inf")
+        return max(float(limit) - self.used - (self.clock() - self.started), 0.0)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the time limit or the last step; infinite if unknown."""
+        rate, steps = self.steps_per_second, self.config.steps - self.step
+        return min(self.time_left, steps / rate if rate else float("inf"))  # optimiser-R24
+
+    @property
+    def remaining_text(self) -> str:
+        """The remaining time as text; empty if it is unknown or less than half a second."""
+        seconds = self.remaining
+        return f"{format_time(seconds)} left" if 0.5 < seconds < float("inf") else ""
+
+    @property
+    def fraction(self) -> float:
+        """Fraction of the training that is done, by steps or by time."""
+        by_steps = self.step / self.config.steps
+        if not self.config.time_limit:
+            return by_steps
+        return max(by_steps, 1 - self.time_left / self.config.time_limit)
+
+    def position(self, step: int) -> str:
+        """Return the step and the last step; "~" marks the estimate with a time limit."""
+        if not self.config.time_limit:
+            return f"step {step}/{self.config.steps}"
+        last_step = self.step + round(self.remaining * self.steps_per_second)
+        return f"step {step}/~{last_step}" if self.steps_per_second else f"step {step}"
+
+
+def format_time(seconds: float) -> str:
+    """Return a time as text: 45s, 3m20s, 2h05m."""
+    rounded = round(seconds)
+    hours, minutes = rounded // 3600, rounded // 60
+    if hours:
+        return f"{hours}h{minutes % 60:02}m"
+    return f"{minutes}m{rounded % 60:02}s" if minutes else f"{rounded}s"
+
+
+def validation_line(config: TrainingConfig, validation: Validation, meter: TrainingMeter) -> str:
+    """Return the line of a validation: step, loss, throughput, metric."""
+    words = [meter.position(validation.step), f"loss {validation.loss:.4f}"]
+    words += [f"{meter.rate:,.0f} examples/s", *filter(None, [meter.remaining_text])]
+    if validation.value is not None:
+        words.append(f"validation {validation_text(config, validation.value)}")
+    return "  ".join([*words, *(["best so far"] if validation.is_best else [])])
+
+
+def fitted_line(config: TrainingConfig, validation: Validation) -> str:
+    """Return the line of a fitted model, with the validation metric if there is one."""
+    if validation.value is None:
+        return "fitted"
+    return f"fitted  validation {validation_text(config, validation.value)}"
+
+
+def validation_text(config: TrainingConfig, value: float) -> str:
+    """Return the name and the value of the validation metric; DIN has none."""
+    return f"{config.metric} {value:.4f}" if isinstance(config, Config) else ""
+
+
+def train_and_report(trainer: TrainingRun, *, quiet: bool, as_json: bool) -> int:
     """Train with progress, print the report; return the exit code."""
-    from mindref.cli import progress
     from mindref.recommender.callbacks import TrainingEvents, training_events
 
     step, used = trainer.state.moments.step, trainer.state.time.seconds
@@ -47,7 +209,9 @@ def train_and_report(trainer: TrainingRun, quiet: bool, as_json: bool) -> int:
         with training_events(trainer, events):
             with (
                 stop_requests(trainer) as stop,
-                progress.show_progress(trainer.config, step, quiet, stop, used) as hooks,
+                show_progress(
+                    trainer.config, first=step, used=used, quiet=quiet, stop=stop
+                ) as hooks,
             ):
                 is_finished = events.train(trainer, hooks)
             if is_finished and not quiet:
@@ -93,22 +257,21 @@ def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
 
 def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
     """Print the metrics, the run directory and a suggested next command."""
-    from mindref.cli import progress
-    from mindref.cli.report_lines import report_lines
+    from mindref.cli import reports
 
     run, best, words = str(trainer.run), "", ["mindref", "recall"]
     if trainer.family.reranks:
-        progress.print_gains(summary)
+        reports.print_gains(summary)
         words += [summary["recall"], "--rerank", run]
     elif not summary["metrics"]:
         count = len(trainer.prepared.loaded.log.interactions.values)
         print_stdout(f"not evaluated: all {count:,} interactions are training data (--split none)")
-        for line in progress.untrained_lines(summary["untrained"]):
+        for line in reports.untrained_lines(summary["untrained"]):
             print_stdout(line)
         words += [run]
     else:
-        progress.print_metrics(summary["metrics"]["test"], summary["cases"])
-        for line in report_lines(summary):
+        reports.print_metrics(summary["metrics"]["test"], summary["cases"])
+        for line in reports.report_lines(summary):
             print_stdout(line)
         best = f"best at step {summary['best_step']}; " if trainer.family.by_steps else ""
         words += [run]
@@ -132,7 +295,7 @@ def end_text(trainer: TrainingRun, summary: dict[str, Any]) -> str:
     return f"ended at step {summary['steps']}: {reason}"
 
 
-def print_reading(log: Any, *, exclude_seen: bool = True) -> None:
+def print_reading(log: InteractionLog, *, exclude_seen: bool = True) -> None:
     """Print the numbers of read, damaged and skipped lines, and hints, on standard error."""
     from mindref.data.readers.hints import reading_hints
 

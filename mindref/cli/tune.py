@@ -9,7 +9,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from mindref.cli.experiment_options import ExperimentRequest, RecordedCommand, experiment_options
+from mindref.cli.experiment_options import (
+    ExperimentOptions,
+    ExperimentRequest,
+    RecordedCommand,
+    experiment_options,
+)
 
 LOG_OPTIONS = ("protocol", "exclude_seen", "device")
 """Parameters that `mindref train` needs besides the reading options and the settings."""
@@ -22,7 +27,7 @@ LOG_OPTIONS = ("protocol", "exclude_seen", "device")
     " given as options are not tuned [1 to 1000; default 10].",
 )  # fmt: skip
 @partial(experiment_options, without=("seeds", "picture"))
-def tune_command(trials: int, **options: Any) -> int:
+def tune_command(options: ExperimentOptions, trials: int, **parameters: Any) -> int:
     """Train trials of a preset or a model on DATA, and select the best one on validation cases.
 
     Without --preset and --model, the presets best and sparse are tuned. Without DATA the built-in
@@ -31,13 +36,12 @@ def tune_command(trials: int, **options: Any) -> int:
     --out. Ctrl-C saves the state; the same command resumes, and more --trials add to the table.
     --time-limit limits each trial.
     """
-    request = ExperimentRequest(options, default_preset="best")
+    request = ExperimentRequest(options, parameters, default_preset="best")
     from mindref.backend import load_backend
     from mindref.experiments.tune import plan_tuning, run_tuning
 
-    chosen = request.options
-    backend = load_backend(request.config.backend, chosen["device"])
-    plan = plan_tuning(request.preset, request.changes, trials, chosen["out"], backend)
+    backend = load_backend(request.config.backend, options.device)
+    plan = plan_tuning(request.preset, request.changes, trials, request.out, backend)
     words = log_words(request.reading_names)
     return request.run(lambda runs: run_tuning(plan, runs, words))
 
@@ -54,7 +58,7 @@ def log_words(reading_names: Collection[str]) -> list[str]:
     return words
 
 
-def option_words(option: click.Parameter, value: Any) -> list[str]:
+def option_words(option: click.Parameter, value: object) -> list[str]:
     """Return an option with its value, as it can be typed."""
     if isinstance(value, bool):
         return [option.opts[0] if value else option.secondary_opts[0]]

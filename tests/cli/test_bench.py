@@ -5,7 +5,6 @@ import io
 import json
 
 import pytest
-from rich.console import Console
 
 from mindref.backend import list_backends
 from mindref.bench import machine, report
@@ -188,10 +187,13 @@ def test_a_plot_is_written(ending, tmp_path):
     assert path.read_bytes().startswith(starts[ending])
 
 
-def test_the_tables_show_the_result():
-    printed = io.StringIO()
-    report.print_bench(example(), Console(width=200, file=printed))
-    text = " ".join(printed.getvalue().split())
+def test_the_tables_show_the_result(capsys, monkeypatch):
+    print_table = bench.print_table
+    monkeypatch.setattr(
+        bench, "print_table", lambda *x, **y: print_table(*x, **{**y, "width": 200})
+    )
+    bench.print_result(example(), None, as_json=False)
+    text = " ".join(capsys.readouterr().out.split())
     sizes = (
         "model mind: B 256, behaviours 1 to 50, K 4, d 64, r 3, layers 64-256-64, 1,280 negatives"
     )
@@ -220,16 +222,21 @@ main({arguments!r})
         assert "\nStopped.\n" in interrupt(started, "warming up")
 
 
-def test_the_progress_bar_is_on_stderr(monkeypatch):
-    streams = {True: io.StringIO(), False: io.StringIO()}
-    make = lambda stderr=False: Console(file=streams[stderr], force_terminal=True)  # noqa: E731
-    monkeypatch.setattr("rich.console.Console", make)
+class Terminal(io.StringIO):
+    """Standard error of a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_the_progress_bar_is_on_stderr(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr", stream := Terminal())
     with bench.bench_progress() as listener:
         listener.on_phase("step: warming up numba")
         listener.on_round("step", 0, 9)
-    assert streams[False].getvalue() == ""
-    assert "step: warming up numba" in streams[True].getvalue()
-    assert "step: timing" in streams[True].getvalue()
+    assert capsys.readouterr().out == ""
+    assert "step: warming up numba" in stream.getvalue()
+    assert "step: timing" in stream.getvalue()
 
 
 def example():

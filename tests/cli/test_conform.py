@@ -227,7 +227,7 @@ def interrupt_after(monkeypatch, count, error):
         if len(results) == count:
             raise error
 
-    monkeypatch.setattr("mindref.cli.conform_progress.conformance_lines", lambda run: on_result)
+    monkeypatch.setattr("mindref.cli.conform.conformance_lines", lambda run: on_result)
 
 
 @pytest.mark.rules("conformance-R24")
@@ -266,7 +266,7 @@ def test_a_signal_before_the_first_result_keeps_older_files(cli, monkeypatch, tm
 
 def test_off_a_terminal_a_line_per_page_shows_the_progress(cli, monkeypatch):
     assert conform(cli, "right").err == "", "a short run prints no line"
-    monkeypatch.setattr("mindref.cli.conform_progress.SECONDS", 0.0)
+    monkeypatch.setattr("mindref.cli.conform.LINE_SECONDS", 0.0)
     lines = conform(cli, "right", "--json").err.splitlines()
     assert [line.rsplit(", ", 1)[0] for line in lines] == [
         f"softmax: {count} of 8 checks" for count in range(1, 9)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import mindref
-from mindref.cli.report_lines import note_lines
+from mindref.cli.reports import note_lines
 from mindref.errors import ConfigError
 from mindref.recommender.evaluate_run import SEEN_TARGETS, evaluate_run
 from tests.runs import options

@@ -10,8 +10,6 @@ import urllib.request
 
 import pytest
 
-from mindref.service.request_body import DEFAULT_N
-
 REQUEST = {"content-type": "application/json"}
 
 
@@ -41,7 +39,7 @@ def test_a_signal_stops_the_service_with_its_exit_code(name, code, run):
             service.kill()
     assert service.returncode == code
     assert (out, err.splitlines()[-1]) == ("", "Stopped.")
-    assert len(answer["items"]) == DEFAULT_N
+    assert len(answer["items"]) == 10
 
 
 def test_bad_input_ends_the_command_with_one_line(cli, run, tmp_path):

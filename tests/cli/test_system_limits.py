@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from mindref.cli.progress import TrainingMeter
+from mindref.cli.training_output import TrainingMeter
 from mindref.config import Config
 from mindref.process import memory
 from tests.runs import REPOSITORY, environment, options

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mindref.cli.progress import TrainingMeter
 from mindref.cli.settings import check_writable
 from mindref.cli.train import reject_changed_settings
+from mindref.cli.training_output import TrainingMeter
 from mindref.config import Config
 from mindref.errors import ConfigError
 from tests.runs import content, kept_report, options
@@ -66,7 +66,7 @@ def test_the_table_fits_into_80_columns_and_a_warning_follows(cli, shop, tmp_pat
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkeypatch, terminal):
     monkeypatch.setattr(
-        "mindref.cli.progress.progress_bar", lambda *arguments: pytest.fail("a bar is shown")
+        "mindref.cli.training_output.progress_bar", lambda **_: pytest.fail("a bar is shown")
     )
     run = tmp_path / "run"
     with monkeypatch.context() as patch:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mindref
-from mindref.cli.progress import untrained_lines
+from mindref.cli.reports import untrained_lines
 from mindref.data.log import Ragged
 from mindref.errors import DataError
 from mindref.models import registry
