@@ -50,7 +50,6 @@ settings.register_profile(
 settings.register_profile(
     "long", settings.get_profile("default"), max_examples=500, derandomize=False
 )
-settings.register_profile("fuzz", settings.get_profile("long"), max_examples=3000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,13 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mutants", nargs="?", const="changed", metavar="TEXT", help=help)
     parser.addoption("--base", metavar="COMMIT", help="default: the newest one a day before HEAD")
     parser.addoption("--sweep", action="store_true", help="all faults: tests/faults, kills")
-    parser.addoption("--fuzz", action="store_true", help="3000 inputs a property of tests/fuzz")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the Hypothesis profile."""
-    chosen = [name for name in ("fuzz", "long") if config.getoption(f"--{name}")]
-    settings.load_profile(chosen[0] if chosen else "default")
+    settings.load_profile("long" if config.getoption("--long") else "default")
     if config.getoption("--mutants"):
         from tests.mutants.plugin import MutantRun
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mindref.data.log import InteractionLog
 from mindref.data.readers import read_log
-from tests.fuzz.packed import archive, pack
+from tests.faults.logs import archive, pack
 
 PACKINGS = ("plain", "gzip", "zip")
 CSV = {"user": 1, "item": 2, "time": 3}  # the columns of `user,item,time` lines

@@ -14,10 +14,9 @@ from mindref.data.readers import plain_text, read_log
 from mindref.data.readers.data_file import DataFile
 from mindref.errors import MindrefError
 from tests.data.reading import CSV, write
-from tests.fuzz.damage import several
-from tests.fuzz.logs import FORMS, name_of, rows
-from tests.fuzz.packed import lay
-from tests.fuzz.test_readers import OPTIONS
+from tests.faults.damage import damages
+from tests.faults.logs import FORMS, lay, name_of, rows
+from tests.faults.test_inputs import OPTIONS
 
 pytest.importorskip("pyarrow", reason="pyarrow is the extra mindref[parquet]")
 
@@ -155,7 +154,7 @@ def test_filters_titles_and_features_are_those_of_the_reference(tmp_path, column
 @given(data=st.data())
 def test_random_and_damaged_logs_are_read_as_by_the_reference(form, data):
     raw = FORMS[form].write(data.draw(rows(FORMS[form]))) * data.draw(st.sampled_from([1, 1, 9]))
-    raw = data.draw(st.one_of(st.just(lambda whole: whole), several()))(raw)
+    raw = data.draw(st.one_of(st.just(lambda whole: whole), damages()))(raw)
     options = {"format": name_of(form)}
     if data.draw(st.booleans()):
         options["columns"] = data.draw(OPTIONS)
