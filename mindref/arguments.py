@@ -36,6 +36,7 @@ LONGEST_PATH = 4095  # bytes
 UNCHECKED = (
     "Any",
     "ArrayLike",
+    "Table",
     "Columns",
     "FeatureNames",
     "Executor",

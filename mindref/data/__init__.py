@@ -3,7 +3,7 @@
 formats     the list of log formats
 log         the interaction log: interactions by user, dense ids, features
 readers     one module per format; `frames` reads tables in memory
-            shared steps: `times`, `array_times`, `side_info`, `assemble`, `quoting` (text of a
+            shared steps: `times`, `side_info`, `assemble`, `quoting` (text of a
             file in messages)
 synthetic   a built-in log with known interests; `synthetic_titles` has its titles
 protocols   names of the protocols that split a log

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from mindref.arguments import KINDS, convert_argument
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
 from mindref.data.numbering import Block, InteractionTable, assign_dense_ids
 from mindref.data.side_info import SideInfo
-from mindref.errors import ConfigError, DataError, say
+from mindref.errors import DataError, say
 
 NOTES = (
     "lines", "bad_lines", "filtered", "empty_rows", "shorter_rows", "duplicates", "rare_users",
@@ -24,8 +25,27 @@ NOTES = (
 """Names of the counts in `InteractionLog.notes`."""
 
 
-class KeepOptions(NamedTuple):
-    """Which interactions are kept after reading."""
+class KeepKeywords(TypedDict, total=False):
+    """The keywords of the functions that make a log, for a `KeepOptions`."""
+
+    keep_duplicates: bool
+    min_user_interactions: int
+    min_item_interactions: int
+    min_item_users: int
+    keep_unused_items: bool
+
+
+KEEP_NAMES = tuple(KeepKeywords.__annotations__)
+
+
+@dataclass(frozen=True)
+class KeepOptions:
+    """Which interactions are kept after reading. Raises ConfigError for a minimum below 1.
+
+    Users and items with fewer interactions (or different users) than the minimum are dropped,
+    repeatedly, until all that are left have enough. `keep_unused_items`: items of the item file
+    without an interaction are in the catalogue too.
+    """
 
     keep_duplicates: bool = False
     min_user_interactions: int = 1
@@ -33,14 +53,11 @@ class KeepOptions(NamedTuple):
     min_item_users: int = 1
     keep_unused_items: bool = False
 
-    def check(self) -> KeepOptions:
-        """Return the options. Raises ConfigError for a minimum that is no integer from 1."""
-        for name, value in self._asdict().items():
-            if name in ("keep_duplicates", "keep_unused_items"):
-                continue
-            if type(value) is not int or value < 1:  # a NumPy integer cannot be stored as JSON
-                raise ConfigError(say(name, "a Python integer of at least 1", repr(value)))
-        return self
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            kind = KINDS["Count" if name.startswith("min_") else "bool"]
+            # frozen, but still in __post_init__
+            object.__setattr__(self, name, convert_argument(name, value, [kind]))
 
 
 class EmptyLogError(DataError):
@@ -63,7 +80,6 @@ def assemble_log(raw_log: RawLog, options: KeepOptions) -> InteractionLog:
     Spec: data. The counts of the reader are added later: `lines`, `bad_lines`, ...
     Errors: DataError if there is no interaction, and the errors of the reader.
     """
-    options.check()
     user_ids, item_ids, table = assign_dense_ids(raw_log.blocks)
     if not user_ids:
         raise EmptyLogError(say("log", "at least one interaction", "none"))
@@ -135,7 +151,7 @@ def drop_rare(table: InteractionTable, options: KeepOptions) -> InteractionTable
         if enough.all():
             return table
         table = table.take_rows(enough)
-    minimums = [f"{name} {n}" for name, n in options._asdict().items() if n > 1]  # data-R82
+    minimums = [f"{name} {n}" for name, n in asdict(options).items() if n > 1]  # data-R82
     expected = f"interactions with {', '.join(minimums)}"
     raise DataError(say("log", expected, "none left", "lower a minimum"))
 

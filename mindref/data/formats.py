@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from mindref.data.assemble import RawLog
+    from mindref.data.readers.lines import Head
+    from mindref.data.readers.table import ReaderInput
 
 COLUMN_OPTIONS = (
     "user", "item", "time", "title", "item_features", "user_features", "keep", "at_least",
@@ -31,18 +36,19 @@ class Format(NamedTuple):
     user_file: str | None = None
     is_binary: bool = False
 
-    def recognises(self, head: Any) -> bool:
+    def recognises(self, head: Head) -> bool:
         """Return whether the first bytes and lines (`readers/lines.py`) are of this format."""
-        return bool(self._function("is")(head))
+        recognise: Callable[[Head], bool] = self._function("is")
+        return recognise(head)
 
-    def read(self, source: Any) -> Any:
+    def read(self, source: ReaderInput) -> RawLog:
         """Read a log (`readers.table.ReaderInput`)."""
-        return self._function("read")(source)
+        read: Callable[[ReaderInput], RawLog] = self._function("read")
+        return read(source)
 
-    def _function(self, verb: str) -> Callable[..., Any]:
+    def _function(self, verb: str) -> Any:
         module = import_module(f"mindref.data.readers.{self.module}")
-        function: Callable[..., Any] = getattr(module, f"{verb}_{self.name.replace('-', '_')}")
-        return function
+        return getattr(module, f"{verb}_{self.name.replace('-', '_')}")
 
 
 FORMATS = {

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from mindref.arguments import Count, check_arguments, is_iterable
-from mindref.data.array_times import times_as_seconds, unmasked_array
-from mindref.data.assemble import KeepOptions, RawLog, assemble_log
+from mindref.arguments import check_arguments, is_iterable
+from mindref.data.assemble import KeepKeywords, KeepOptions, RawLog, assemble_log
 from mindref.data.log import InteractionLog
 from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
@@ -23,10 +22,19 @@ from mindref.data.readers.hints import time_hints
 from mindref.data.readers.table import id_text
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
+from mindref.data.times import times_as_seconds, unmasked_array
 from mindref.errors import FOREIGN_ERRORS, DataError, say, value_text
 
 MISSING_ADVICE = "drop the rows without an id, as with dropna()"
 Values = Mapping[Any, str | Sequence[str]]  # id -> its value or values of a feature
+Array = npt.NDArray[np.generic]
+
+
+class Table(Protocol):
+    """A table with named columns: of pandas, polars or pyarrow, or a mapping."""
+
+    def __getitem__(self, name: str, /) -> npt.ArrayLike:
+        """Return a column."""
 
 
 @check_arguments
@@ -38,17 +46,13 @@ def from_arrays(
     titles: Mapping[Any, str] | None = None,
     item_features: Mapping[str, Values] | None = None,
     user_features: Mapping[str, Values] | None = None,
-    keep_duplicates: bool = False,
-    min_user_interactions: Count = 1,
-    min_item_interactions: Count = 1,
-    min_item_users: Count = 1,
-    keep_unused_items: bool = False,
+    **keep: Unpack[KeepKeywords],
 ) -> InteractionLog:
     """Return the log of one-dimensional arrays of equal length, one interaction per row.
 
     Spec: data. Ids are integers or text. Times are seconds (any numbers) or datetime64 in UTC.
-    `titles` and the features map external ids to text. The other arguments: as `read_log`; with
-    `keep_unused_items`, the items are those of `titles` and `item_features`.
+    `titles` and the features map external ids to text. The other keywords are the fields of
+    `KeepOptions`; with `keep_unused_items`, the items are those of `titles` and `item_features`.
     Errors: DataError for different lengths, an id of another type, or a missing time.
     """
     user_ids, item_ids = encode_ids(users, "users"), encode_ids(items, "items")
@@ -63,16 +67,14 @@ def from_arrays(
         make_side_info(titles, item_features),
         make_side_info(None, user_features),
     )
-    minimums = (min_user_interactions, min_item_interactions, min_item_users)
-    keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items)
-    log = assemble_log(reading, keep_options)  # data-R24
+    log = assemble_log(reading, KeepOptions(**keep))  # data-R24
     notes = {**log.notes, "lines": num_rows}
     return replace(log, notes=notes, hints=tuple(time_hints(log, "times in seconds")))
 
 
 @check_arguments
 def from_dataframe(
-    frame: Any,
+    frame: Table,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
@@ -80,10 +82,7 @@ def from_dataframe(
     title: str | None = None,
     item_features: Sequence[str] = (),
     user_features: Sequence[str] = (),
-    keep_duplicates: bool = False,
-    min_user_interactions: Count = 1,
-    min_item_interactions: Count = 1,
-    min_item_users: Count = 1,
+    **keep: Unpack[KeepKeywords],
 ) -> InteractionLog:
     """Return the log of a table with columns `frame[name]`: pandas, polars, pyarrow, a mapping.
 
@@ -95,7 +94,7 @@ def from_dataframe(
     time, title = find_column_name("time", frame, time), find_column_name("title", frame, title)
     users, items = column_array(frame, user), column_array(frame, item)
 
-    def of(ids: npt.NDArray[Any], names: Iterable[str]) -> dict[str, Values]:
+    def of(ids: Array, names: Iterable[str]) -> dict[str, Values]:
         return {name: group_values(ids, column_array(frame, name)) for name in names}
 
     texts = {} if title is None else group_values(items, column_array(frame, title))
@@ -106,14 +105,11 @@ def from_dataframe(
         titles={name: next(iter(texts_of_id), "") for name, texts_of_id in texts.items()},
         item_features=of(items, item_features),
         user_features=of(users, user_features),
-        keep_duplicates=keep_duplicates,
-        min_user_interactions=min_user_interactions,
-        min_item_interactions=min_item_interactions,
-        min_item_users=min_item_users,
+        **keep,
     )
 
 
-def require_column(kind: str, frame: Any, name: str | None) -> str:
+def require_column(kind: str, frame: Table, name: str | None) -> str:
     """Return the name of a required column. Errors: DataError, also if there is none."""
     column = find_column_name(kind, frame, name)
     if column is None:
@@ -124,7 +120,7 @@ def require_column(kind: str, frame: Any, name: str | None) -> str:
     return column
 
 
-def find_column_name(kind: str, frame: Any, name: str | None) -> str | None:
+def find_column_name(kind: str, frame: Table, name: str | None) -> str | None:
     """Return `name`, or else the usual name in the table. Errors: DataError for several."""
     if name is not None:
         return name
@@ -136,22 +132,21 @@ def find_column_name(kind: str, frame: Any, name: str | None) -> str | None:
     return names[columns[0]] if columns else None
 
 
-def column_names(frame: Any) -> list[str]:
+def column_names(frame: Table) -> list[str]:
     """Return the column names of a table that are text."""
     if isinstance(frame, type):
         raise DataError(say("table", "a table", f"the class {frame.__qualname__}"))
     names = getattr(frame, "column_names", None)  # pyarrow, where `columns` holds the arrays
     try:
         if not isinstance(names, list):
-            is_mapping = isinstance(frame, Mapping)
-            names = list(frame) if is_mapping else list(getattr(frame, "columns", ()))
+            names = list(frame if isinstance(frame, Mapping) else getattr(frame, "columns", ()))
     except FOREIGN_ERRORS as error:
         got = f"{type(error).__name__}: {error}"
         raise DataError(say("table", "a table with names of columns", got)) from error
     return [name for name in names if isinstance(name, str)]
 
 
-def column_array(frame: Any, name: str) -> npt.NDArray[Any]:
+def column_array(frame: Table, name: str) -> Array:
     """Return a column as an array. Errors: DataError for a missing column."""
     try:
         column = frame[name]
@@ -169,7 +164,7 @@ def column_array(frame: Any, name: str) -> npt.NDArray[Any]:
         ) from error
 
 
-def missing_column_error(frame: Any, name: str) -> DataError:
+def missing_column_error(frame: Table, name: str) -> DataError:
     """Return the error of a column that cannot be read, with all columns and the closest one."""
     names = column_names(frame)
     closest = difflib.get_close_matches(value_text(name), names, 1)
@@ -179,12 +174,12 @@ def missing_column_error(frame: Any, name: str) -> DataError:
     )
 
 
-def group_values(ids: npt.NDArray[Any], values: npt.NDArray[Any]) -> dict[Any, list[str]]:
+def group_values(ids: Array, values: Array) -> dict[object, list[str]]:
     """Return the distinct values of each id, in order, without missing values."""
     if values.shape != ids.shape:
         expected = f"a column of shape {ids.shape}, as the ids"
         raise DataError(say("table: title or feature", expected, f"shape {values.shape}"))
-    groups: dict[Any, dict[str, None]] = {}
+    groups: dict[object, dict[str, None]] = {}
     for key, value in zip(ids.tolist(), values.tolist(), strict=True):
         if not is_missing_value(value):
             groups.setdefault(key, {})[text_of_value(value)] = None
@@ -224,7 +219,7 @@ def encode_ids(values: npt.ArrayLike, name: str) -> IdColumn:
         raise
 
 
-def float_ids_error(ids: npt.NDArray[Any], name: str) -> DataError:
+def float_ids_error(ids: Array, name: str) -> DataError:
     """Return the error of a column of floats: its first missing id, or else its first id."""
     is_missing = np.isnan(ids)
     todo = "convert the column to integers, as with astype('int64')"
@@ -293,7 +288,7 @@ def make_side_info(
     return side
 
 
-def mapping_items(name: str, mapping: Any) -> Iterable[tuple[Any, Any]]:
+def mapping_items(name: str, mapping: object) -> Iterable[tuple[object, Any]]:
     """Return the items of a mapping. Errors: DataError for another type."""
     if not isinstance(mapping, Mapping):
         raise DataError(say(name, "a mapping", type(mapping).__name__))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mindref.data.log import Floats, Ints
 
+Number = TypeVar("Number", np.int64, np.float64)
 Interaction = tuple[str, str, float]  # user, item, seconds
 
 
@@ -56,14 +57,19 @@ def assign_dense_ids(blocks: Iterable[Block]) -> tuple[list[str], list[str], Int
     ]
     if len(tables) == 1:
         return list(user_of), list(item_of), tables[0]
-    empty = InteractionTable(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    columns = [list(parts) for parts in zip(empty, *tables, strict=True)]
-    del tables
-    arrays: list[Any] = []
-    for parts in columns:  # each column's parts are freed before the next column is joined
-        arrays.append(np.concatenate(parts))
-        parts.clear()
-    return list(user_of), list(item_of), InteractionTable(*arrays)
+    tables.append(InteractionTable(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)))
+    users, items = [table.users for table in tables], [table.items for table in tables]
+    times = [table.times for table in tables]
+    tables.clear()
+    table = InteractionTable(join_parts(users), join_parts(items), join_parts(times))
+    return list(user_of), list(item_of), table
+
+
+def join_parts(parts: list[npt.NDArray[Number]]) -> npt.NDArray[Number]:
+    """Return the parts of a column as one array, and free them, before the next is joined."""
+    column = np.concatenate(parts)
+    parts.clear()
+    return column
 
 
 def number_rows(

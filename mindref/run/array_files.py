@@ -20,14 +20,14 @@ from mindref.errors import RunError, say
 from mindref.run import files
 from mindref.run.atomic import write_bytes
 
-Numbers = npt.NDArray[Any]
+Numbers = npt.NDArray[np.generic]
 FORMAT = 2  # of the run directory; 2: files name the run that they belong to
 HEADER = "mindref"  # the key of mindref's values in a safetensors header
 MODEL, STATE = "model.safetensors", "optimiser.safetensors"
 
 
 def save_arrays(
-    path: Path, arrays: Mapping[str, Numbers], header_values: Mapping[str, Any]
+    path: Path, arrays: Mapping[str, Numbers], header_values: Mapping[str, object]
 ) -> None:
     """Write arrays as safetensors. They are made contiguous: the library corrupts other arrays.
 
@@ -40,7 +40,9 @@ def save_arrays(
     write_bytes(path, save(contiguous, metadata={HEADER: header}))
 
 
-def load_arrays(path: Path, run: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_arrays(
+    path: Path, run: str | None = None
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Return the arrays and the header of a file. Raises RunError with the name of the file.
 
     run: digest of the run that the file must belong to, None for any. Format, run and size are
@@ -82,7 +84,7 @@ def load_arrays(path: Path, run: str | None = None) -> tuple[dict[str, Any], dic
     return arrays, header_values
 
 
-def arrays_digest(arrays: Mapping[str, Numbers], header_values: Mapping[str, Any]) -> str:
+def arrays_digest(arrays: Mapping[str, Numbers], header_values: Mapping[str, object]) -> str:
     """Return the sha256 of contiguous arrays, their names, dtypes and shapes, and the header.
 
     It detects flipped bits and exchanged arrays or values.

@@ -169,7 +169,9 @@ def read_config(
     return values
 
 
-def write_sealed(path: Path, values: Mapping[str, Any], todo: str = STRANGE_SIZE) -> dict[str, Any]:
+def write_sealed(
+    path: Path, values: Mapping[str, object], todo: str = STRANGE_SIZE
+) -> dict[str, Any]:
     """Write values and their digest as JSON; return both. Raises RunError.
 
     Also raises it if the file would be too large for `read_json`.
@@ -183,13 +185,13 @@ def write_sealed(path: Path, values: Mapping[str, Any], todo: str = STRANGE_SIZE
     return sealed_values
 
 
-def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(values: Mapping[str, object]) -> dict[str, Any]:
     """Return values with their digest as the last one; an existing digest is replaced."""
     content = {name: value for name, value in values.items() if name != SEAL}
     return {**content, SEAL: json_digest(content)}
 
 
-def unsealed(path: Path, values: Any, description: str, todo: str) -> dict[str, Any]:
+def unsealed(path: Path, values: object, description: str, todo: str) -> dict[str, Any]:
     """Return values without their digest. Raises RunError unless they match the digest.
 
     It detects flipped bits and settings that were changed by hand.
@@ -207,7 +209,7 @@ def unsealed(path: Path, values: Any, description: str, todo: str) -> dict[str, 
     return content
 
 
-def json_digest(values: Mapping[str, Any]) -> str:
+def json_digest(values: Mapping[str, object]) -> str:
     """Return the sha256 of JSON values, independent of their order."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from mindref.errors import RunError, say
 from mindref.run.atomic import write_text
@@ -94,7 +94,7 @@ def read_items(path: Path, expected: str | None = None) -> Items:
     return items
 
 
-def item_lines(path: Path, stream: BinaryIO, sha256: Any) -> Iterator[str]:
+def item_lines(path: Path, stream: BinaryIO, sha256: hashlib._Hash) -> Iterator[str]:
     """Yield the lines after the header, and add all bytes to a digest. Raises RunError."""
     # b"" marks the end of the file
     all_lines = chain(iter(partial(stream.readline, LONGEST), b""), [b""])

@@ -155,7 +155,7 @@ def no_lock_warning(label: str, reason: str) -> str:
 
 def write_owner(descriptor: int) -> None:
     """Write the owner of the lock, for the error message of other processes."""
-    words = {
+    owner = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "command": command_line(),
@@ -163,7 +163,7 @@ def write_owner(descriptor: int) -> None:
     }
     with suppress(OSError):  # a full disk: the lock is held without the owner's name
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(words).encode(), 0)
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
 
 
 def command_line() -> str:
@@ -177,8 +177,8 @@ def command_line() -> str:
 def read_owner(descriptor: int) -> str:
     """Return the owner of a lock from its file, whose content is not trusted."""
     try:
-        words: dict[str, Any] = json.loads(os.pread(descriptor, 16 * LONGEST, 0))
-        description = "process {pid} on {host} ({command}), since {since}".format(**words)
+        owner = json.loads(os.pread(descriptor, 16 * LONGEST, 0))
+        description = "process {pid} on {host} ({command}), since {since}".format_map(owner)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "one that has not written its name yet"
     return description  # `say` escapes control characters

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.run.files import read_json
@@ -76,7 +75,7 @@ def is_run(folder: Path) -> bool:
     return isinstance(values, dict) and {"format", "settings", "sha256"} <= set(values)
 
 
-def run_inputs(run: str | Path, config: Mapping[str, Any]) -> dict[str, str | Path | None]:
+def run_inputs(run: str | Path, config: Mapping[str, object]) -> dict[str, str | Path | None]:
     """Return the log, the item file and the user file of a run, whose config.json is `config`.
 
     Missing or damaged values are left out, because loading the run reports them.
@@ -85,7 +84,7 @@ def run_inputs(run: str | Path, config: Mapping[str, Any]) -> dict[str, str | Pa
     if not isinstance(source, dict):
         return {}
     options = source.get("options")
-    paths: dict[str, Any] = {"log": source.get("place")}
+    paths: dict[str, object] = {"log": source.get("place")}
     if isinstance(options, dict):
         paths |= {"item file": options.get("item_file"), "user file": options.get("user_file")}
     return {

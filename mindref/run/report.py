@@ -13,7 +13,7 @@ NAME = "report.json"
 WHAT = "a report of mindref"
 
 
-def save_report(run: Path, report: Mapping[str, Any], identity: str) -> None:
+def save_report(run: Path, report: Mapping[str, object], identity: str) -> None:
     """Write the report of the run with this digest."""
     files.write_sealed(run / NAME, {**report, "identity": identity})
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.arguments import check_path_argument
 from mindref.config import Config
-from mindref.data.assemble import KeepOptions
+from mindref.data.assemble import KEEP_NAMES
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.errors import ConfigError, DataError, RunError, say
 from mindref.run.files import real_path
+from mindref.run.metadata import SourceFacts
 from mindref.run.tsv import escape
 
 BUILT_IN = "built-in"  # the synthetic catalogue
@@ -41,7 +43,7 @@ class Source:
     """Whether config.json of a run names the log, and not the user."""
 
     @classmethod
-    def from_metadata(cls, source: Mapping[str, Any]) -> Source:
+    def from_metadata(cls, source: SourceFacts) -> Source:
         """Return the source that `config.json` of a run names."""
         return cls(source["place"], source["options"], is_from_run=True)
 
@@ -107,12 +109,12 @@ class Source:
         is_path = self.location not in (BUILT_IN, IN_MEMORY)
         return path.stat().st_size if is_path and path.is_file() else None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values for config.json."""
         return {"place": self.location, "options": dict(self.options)}
 
 
-def json_option(value: Any) -> Any:
+def json_option(value: object) -> object:
     """Return an option as a JSON value; a path is made absolute."""
     if isinstance(value, np.generic):  # JSON has no numbers of NumPy
         return value.item()
@@ -126,7 +128,7 @@ def fingerprint(log: InteractionLog) -> str:
     """Return the sha256 of everything that training uses of a log, equal on every machine."""
     sha256 = hashlib.sha256()
 
-    def add(*arrays: Any) -> None:
+    def add(*arrays: npt.NDArray[np.generic]) -> None:
         for x in arrays:
             sha256.update(f"{len(x)} ".encode() + x.astype(x.dtype.newbyteorder("<")).tobytes())
 
@@ -155,9 +157,9 @@ def translate_items(rows: Ragged, log: InteractionLog, item_ids: list[str]) -> t
 
 
 # options of `fit` for each kind of data
-OF_ARRAYS = ("titles", "item_features", "user_features", *KeepOptions._fields)
+OF_ARRAYS = ("titles", "item_features", "user_features", *KEEP_NAMES)
 OF_TABLES = ("user", "item", "time", "title", *OF_ARRAYS[1:-1])  # a table has no unused items
-OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", *KeepOptions._fields)
+OF_FILES = ("format", "columns", "item_file", "user_file", "max_bad_lines", *KEEP_NAMES)
 
 
 def open_fit_data(
@@ -205,7 +207,7 @@ def file_options(reading: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def check_options(kind: str, reading: Mapping[str, Any], allowed: Sequence[str]) -> None:
+def check_options(kind: str, reading: Mapping[str, object], allowed: Sequence[str]) -> None:
     """Raise ConfigError for an option that this kind of data does not have."""
     for name in reading:
         if name not in allowed:

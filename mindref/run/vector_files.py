@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from mindref.process.requirements import install_extra
 from mindref.run import items as catalogue
 from mindref.run.tsv import escape
 from mindref.shapes import Array, Ints
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
 
 ROWS = 1 << 16  # rows of the item table per row group of Parquet
 
@@ -33,7 +38,7 @@ class NpyTables(ExitStack):
         super().__init__()
         self.folder, self.width, self.count = folder, width, 0
         self.versions = {"numpy": np.__version__}
-        self.streams: dict[str, Any] = {}
+        self.streams: dict[str, BinaryIO | TextIO] = {}
 
     def write_items(
         self, ids: Sequence[str], titles: Sequence[str], counts: Sequence[int], vectors: Array
@@ -51,7 +56,7 @@ class NpyTables(ExitStack):
         rows = zip(map(escape, users), interests.tolist(), strict=True)
         lines = self.open_text("interests.tsv", "user\tinterest")
         lines.writelines(f"{user}\t{interest}\n" for user, interest in rows)
-        self.streams["interests.npy"].write(vectors.tobytes())
+        cast(BinaryIO, self.streams["interests.npy"]).write(vectors.tobytes())
         self.count += len(vectors)
 
     def write_histories(self, users: Sequence[str], items: Sequence[str]) -> None:
@@ -72,8 +77,7 @@ class NpyTables(ExitStack):
             opened = (self.folder / name).open("x", encoding="utf-8", newline="\n")
             self.streams[name] = self.enter_context(opened)
             opened.write(f"{header}\n")
-        stream: TextIO = self.streams[name]
-        return stream
+        return cast(TextIO, self.streams[name])
 
     def complete_header(self, stream: BinaryIO, length: int) -> None:
         """Write the number of rows into the header of an npy file; its length is fixed."""
@@ -99,7 +103,7 @@ class ParquetTables(ExitStack):
         self.folder, self.width = folder, width
         self.arrow, self.parquet = import_pyarrow()
         self.versions = {"pyarrow": self.arrow.__version__}
-        self.writers: dict[str, Any] = {}
+        self.writers: dict[str, ParquetWriter] = {}
 
     def write_items(
         self, ids: Sequence[str], titles: Sequence[str], counts: Sequence[int], vectors: Array
@@ -132,7 +136,7 @@ class ParquetTables(ExitStack):
         columns = {"user": self.texts("user", users), "item": self.texts("item", items)}
         self.append("histories", columns)
 
-    def append(self, name: str, columns: dict[str, Any]) -> None:
+    def append(self, name: str, columns: dict[str, pa.Array]) -> None:
         """Write a row group of a table."""
         table = self.arrow.table(columns)
         if name not in self.writers:
@@ -145,12 +149,12 @@ class ParquetTables(ExitStack):
             )
         self.writers[name].write_table(table)
 
-    def vectors(self, vectors: Array) -> Any:
+    def vectors(self, vectors: Array) -> pa.Array:
         """Return vectors (R, D) as a column of lists of fixed length."""
         values = self.arrow.array(vectors.reshape(-1), "float32")
         return self.arrow.FixedSizeListArray.from_arrays(values, self.width)
 
-    def texts(self, kind: str, ids: Sequence[str]) -> Any:
+    def texts(self, kind: str, ids: Sequence[str]) -> pa.Array:
         """Return ids as a column. Raises DataError for an id that UTF-8 cannot encode."""
         try:
             return self.arrow.array(ids, "string")
@@ -166,7 +170,7 @@ def utf8_title(title: str) -> str:
     return title.encode("utf-8", "backslashreplace").decode()
 
 
-def import_pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[ModuleType, ModuleType]:
     """Return pyarrow and pyarrow.parquet. Raises ConfigError if pyarrow is not installed."""
     try:
         import pyarrow as arrow

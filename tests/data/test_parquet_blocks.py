@@ -12,7 +12,6 @@ from tests.data.test_plain_text import plain
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is the extra mindref[parquet]")
 pq = pytest.importorskip("pyarrow.parquet")
-parquet_blocks = pytest.importorskip("mindref.data.readers.parquet_blocks")
 
 DAY = datetime.datetime(2012, 4, 13, 1, 2, 3, 4)
 NAN, INF = float("nan"), float("inf")
@@ -74,9 +73,7 @@ def read(path, is_plain, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "BATCH_ROWS", 2)
         if not is_plain:
-            patch.setattr(
-                "mindref.data.readers.parquet_blocks.is_plain_schema", lambda types: False
-            )
+            patch.setattr("mindref.data.readers.parquet_columns.is_plain_type", lambda kind: False)
         try:
             return plain(read_log(path, **options))
         except MindrefError as error:
@@ -134,7 +131,7 @@ def test_a_whole_file_is_read_in_batches(tmp_path, monkeypatch):
     path = write(
         tmp_path / "log", IDS["text"], IDS["integers"], TIMES["timestamps"], KINDS["floats"]
     )
-    monkeypatch.setattr(parquet, "iterate_parquet_rows", None)
+    monkeypatch.setattr(parquet.ParquetBlock, "records", None)
     log = read_log(path, columns={"at_least": {"kind": 4}, "item_features": {"f": "kind"}})
     assert (log.notes["filtered"], log.notes["lines"], log.notes["interactions"]) == (3, 5, 2)
     assert log.item_features[0].values == ["4.0", "4.5"]

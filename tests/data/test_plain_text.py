@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.data.log import InteractionLog
-from mindref.data.readers import plain_text, read_log
+from mindref.data.readers import blocks, plain_text, read_log
 from mindref.data.readers.data_file import DataFile
 from mindref.errors import MindrefError
 from tests.data.reading import CSV, write
@@ -184,7 +184,7 @@ def test_a_header_is_read_as_by_the_reference(tmp_path, header, form):
 @pytest.mark.rules("data-R85")
 def test_a_whole_log_is_read_by_pyarrow_and_quotes_by_the_reference(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(plain_text.table, "read_interactions", lambda *_: calls.append(1) or ())
+    monkeypatch.setattr(blocks, "read_interactions", lambda *_: calls.append(1) or ())
     assert isinstance(read(write(tmp_path / "log", LINES), 0, columns=CSV), dict)
     assert isinstance(read(write(tmp_path / "log", [HEADERS[0], *LINES]), 0), dict)
     assert not calls
@@ -214,13 +214,13 @@ def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkey
     monkeypatch.setattr(plain_text, "MIN_BYTES", path.stat().st_size)
     source = plain_text.ReaderInput(DataFile.of(path), *[None] * 4)
     delimited = plain_text.TextFormat(None, ",")
-    assert plain_text.is_fast(delimited, source)
-    assert not plain_text.is_fast(delimited._replace(delimiter="::"), source)
+    assert plain_text.has_fast_blocks(delimited, source)
+    assert not plain_text.has_fast_blocks(delimited._replace(delimiter="::"), source)
     monkeypatch.setattr(plain_text, "MIN_BYTES", path.stat().st_size + 1)
-    assert not plain_text.is_fast(delimited, source)
+    assert not plain_text.has_fast_blocks(delimited, source)
     monkeypatch.setattr(plain_text, "MIN_BYTES", 0)
     monkeypatch.setattr(plain_text, "find_spec", lambda name: None)
-    assert not plain_text.is_fast(delimited, source), "without pyarrow"
+    assert not plain_text.has_fast_blocks(delimited, source), "without pyarrow"
     assert isinstance(read_log(path, columns=CSV), InteractionLog)
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from mindref.arguments import Count, LogPath, check_arguments
-from mindref.data.assemble import NOTES, EmptyLogError, KeepOptions, assemble_log
+from mindref.arguments import LogPath, check_arguments
+from mindref.data.assemble import NOTES, EmptyLogError, KeepKeywords, KeepOptions, assemble_log
 from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
 from mindref.data.quoting import quantity_text
@@ -35,25 +35,19 @@ def read_log(
     path: LogPath,
     *,
     format: str = AUTO,
-    columns: Columns | Mapping[str, Any] | None = None,
+    columns: Columns | Mapping[str, object] | None = None,
     item_file: LogPath | None = None,
     user_file: LogPath | None = None,
     max_bad_lines: int | str = AUTO,
-    keep_duplicates: bool = False,
-    min_user_interactions: Count = 1,
-    min_item_interactions: Count = 1,
-    min_item_users: Count = 1,
-    keep_unused_items: bool = False,
     features: FeatureNames = NO_FEATURES,
+    **keep: Unpack[KeepKeywords],
 ) -> InteractionLog:
     """Read the log at a path: a file (plain, gzip, zip), a folder, or `archive.zip:inner/name`.
 
     Spec: data. `format` is a name of `FORMATS` or "auto". `columns` is a `Columns`, or a mapping of
     its fields. `max_bad_lines` is "auto" or a number from 0, for each file. Without `item_file`
-    and `user_file`, known side files in the folder of the log are read. Users and items with fewer
-    interactions (or different users) than the minimum are dropped, repeatedly, until all that are
-    left have enough. `keep_unused_items`: items of the item file without an interaction are in the
-    catalogue too. `features` are checked before the log is read.
+    and `user_file`, known side files in the folder of the log are read. `features` are checked
+    before the log is read. The other keywords are the fields of `KeepOptions`.
     Errors: DataError for invalid data, ConfigError for an invalid option.
     """
     if format not in (AUTO, *FORMATS):
@@ -62,8 +56,7 @@ def read_log(
         got = value_text(features, quoted=True)
         raise ConfigError(say("read_log: features", "a FeatureNames", got))
     limit = check_damage_limit(max_bad_lines)
-    minimums = (min_user_interactions, min_item_interactions, min_item_users)
-    keep_options = KeepOptions(keep_duplicates, *minimums, keep_unused_items).check()
+    keep_options = KeepOptions(**keep)
     options = Columns.of(columns)
     file = find_log(DataFile.of(path), options).single_file()
     format_name = recognise_format(file, options) if format == AUTO else format
@@ -74,7 +67,7 @@ def read_log(
     check_reading_memory(file, format_name)
     read_items, read_users = side_files.read_item_file, side_files.read_user_file
     items, items_tally = read_side_file(item_file, default_items, read_items, options, limit)
-    if keep_unused_items and items.file_ids is None:
+    if keep_options.keep_unused_items and items.file_ids is None:
         todo = "name the file with --items"
         raise ConfigError(say("keep_unused_items", "an item file", "none", todo))
     users, users_tally = read_side_file(user_file, default_users, read_users, options, limit)

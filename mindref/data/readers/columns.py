@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import UnionType
 from typing import Any
 
 from mindref.data.quoting import escape_text, join_names
@@ -14,7 +15,7 @@ from mindref.errors import ConfigError, DataError, say, value_text
 Column = str | int  # a name in the header, or a position from 1 (also as digits)
 
 COLUMN = str | int | None
-FIELD_TYPES: tuple[tuple[str, Any, str], ...] = (
+FIELD_TYPES: tuple[tuple[str, type | UnionType, str], ...] = (
     *((name, COLUMN, "a name or a position") for name in ("user", "item", "time", "title")),
     *((name, Mapping, "a mapping of names") for name in ("item_features", "user_features")),
     *((name, Mapping, "a mapping of names") for name in ("keep", "at_least")),

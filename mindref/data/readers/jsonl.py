@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mindref.data.assemble import RawLog
 from mindref.data.readers import table
@@ -33,7 +32,7 @@ def read_jsonl(source: ReaderInput) -> RawLog:
     return table.make_raw_log(rows, layout, source)
 
 
-def parse_object(text: str) -> dict[str, Any] | None:
+def parse_object(text: str) -> dict[str, object] | None:
     """Return the object of a line, or None for other text."""
     try:
         value = json.loads(text)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from mindref.data.assemble import RawLog
-from mindref.data.numbering import Block, Interaction
+from mindref.data.log import Floats
+from mindref.data.numbering import Block, Interaction, InteractionBlock
 from mindref.data.readers import table
-from mindref.data.readers.column_blocks import text_columns
+from mindref.data.readers.blocks import Columns, read_blocks, text_columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head
 from mindref.data.readers.size_estimate import warn_of_interactions
-from mindref.data.readers.table import ReaderInput, values_as_text
-from mindref.data.readers.tally import Tally
+from mindref.data.readers.table import ColumnLayout, ReaderInput, values_as_text
 from mindref.data.times import TimeParser, time_parser
 from mindref.errors import DataError, say
 from mindref.process.memory import (
@@ -25,6 +27,10 @@ from mindref.process.memory import (
     check_address_space,
 )
 from mindref.process.requirements import install_extra
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 MAGIC = b"PAR1"
 BATCH_ROWS = 8192  # rows that are converted to text at once
@@ -43,39 +49,46 @@ def is_parquet(head: Head) -> bool:
 
 def read_parquet(source: ReaderInput) -> RawLog:
     """Read one batch of rows after another, of the used columns only."""
-    check_address_space(MIN_ADDRESS_SPACE + ARROW_ADDRESS_SPACE, f"memory, to read {source.file}")
-    with parquet_errors(source.file):
-        parquet_file = open_parquet(source.file)
-        check_row_count(parquet_file.metadata, source.file)
-        schema = parquet_file.schema_arrow
-    from mindref.data.readers.parquet_blocks import is_plain_schema  # imports pyarrow
+    file = source.file
+    check_address_space(MIN_ADDRESS_SPACE + ARROW_ADDRESS_SPACE, f"memory, to read {file}")
+    require_pyarrow(file)
+    from mindref.data.readers import parquet_columns  # imports pyarrow
 
+    with parquet_columns.parquet_errors(file):
+        parquet_file = open_parquet(file)
+        check_row_count(parquet_file.metadata, file)
+        schema = parquet_file.schema_arrow
     layout = table.resolve_columns(source, schema.names, len(schema.names))
     columns = used_columns(layout)
     names, layout = [schema.names[i] for i in columns], select_columns(layout, columns)
-    with parquet_errors(source.file):
-        check_used_columns(parquet_file, columns, source.file)
+    with parquet_columns.parquet_errors(file):
+        check_used_columns(parquet_file, columns, file)
     types = [schema.field(i).type for i in columns]
-    if layout.time >= 0:
-        check_time_type(types[layout.time], names[layout.time], source.file)
-    converted = layout.time >= 0 and is_time_type(types[layout.time])  # by `column_values`
-    parse_time = time_parser("seconds" if converted else source.columns.time_format)
-    warn_of_interactions(str(source.file), parquet_file.metadata.num_rows)
-    reader = BatchReader(layout, source, parse_time, is_plain_schema(types))
-    batches = iterate_batches(parquet_file, columns, source.tally)
-    blocks = (reader.read(batch) for batch in batches)
-    return RawLog(blocks, layout.time >= 0, source.items, source.users)
+    time_type = types[layout.time] if layout.time >= 0 else None
+    if time_type is not None and not parquet_columns.can_have_times(time_type):
+        expected = f"numbers, dates, timestamps or text in the column {names[layout.time]!r}"
+        raise DataError(say(str(file), expected, str(time_type), "convert it to timestamps"))
+    is_converted = time_type is not None and parquet_columns.is_time_type(time_type)
+    parse_time = time_parser("seconds" if is_converted else source.columns.time_format)
+    warn_of_interactions(str(file), parquet_file.metadata.num_rows)
+    is_plain = all(map(parquet_columns.is_plain_type, types))
+    blocks = (
+        ParquetBlock(batch, layout, source, parse_time, is_plain)
+        for batch in iterate_batches(parquet_file, names, source)
+    )
+    interactions = limit_text(read_blocks(blocks, layout, source, parse_time), source)
+    return RawLog(interactions, layout.time >= 0, source.items, source.users)
 
 
-def used_columns(layout: table.ColumnLayout) -> list[int]:
+def used_columns(layout: ColumnLayout) -> list[int]:
     """Return the indices of the columns that are read, ascending."""
     return sorted({*text_columns(layout), layout.time} - {-1})
 
 
-def select_columns(layout: table.ColumnLayout, columns: Sequence[int]) -> table.ColumnLayout:
+def select_columns(layout: ColumnLayout, columns: Sequence[int]) -> ColumnLayout:
     """Return a layout whose columns are positions among `columns`."""
     position = {-1: -1, **{column: i for i, column in enumerate(columns)}}
-    return table.ColumnLayout(
+    return ColumnLayout(
         len(columns),
         position[layout.user],
         position[layout.item],
@@ -87,38 +100,78 @@ def select_columns(layout: table.ColumnLayout, columns: Sequence[int]) -> table.
     )
 
 
-class BatchReader:
-    """Converts batches of rows to interactions, and bounds the stored text."""
+class ParquetBlock(NamedTuple):
+    """A batch of rows of a Parquet file. `is_plain`: no value of the columns can damage a row."""
 
-    def __init__(
-        self, layout: table.ColumnLayout, source: ReaderInput, parse_time: TimeParser, fast: bool
-    ) -> None:
-        self.layout, self.source, self.parse_time, self.fast = layout, source, parse_time, fast
-        self.limit = text_limit(source.file)
+    batch: pa.RecordBatch
+    layout: ColumnLayout
+    source: ReaderInput
+    parse_time: TimeParser
+    is_plain: bool
 
-    def read(self, batch: Any) -> Block:
-        """Return the interactions of a batch of rows."""
-        from mindref.data.readers.parquet_blocks import convert_batch
+    @property
+    def num_lines(self) -> int:
+        """The number of rows."""
+        return int(self.batch.num_rows)
 
-        source, layout = self.source, self.layout
-        block = convert_batch(batch, layout, source) if self.fast else None  # data-R85
-        if block is not None:
-            source.tally.lines += batch.num_rows
-            self.check_text()
-            return block
-        rows = iterate_parquet_rows(batch, layout, source.columns.separator, source.tally)
-        return self.check_each(table.read_interactions(rows, layout, source, self.parse_time))
+    def columns(self) -> tuple[Columns, Floats]:
+        """Return the text columns and the times. Raises as `RowBlock.columns`."""
+        import pyarrow as pa
 
-    def check_each(self, interactions: Iterator[Interaction]) -> Iterator[Interaction]:
-        """Yield interactions, and check the stored text after each."""
-        for interaction in interactions:
-            self.check_text()
-            yield interaction
+        from mindref.data.readers.parquet_columns import text_column, time_column
 
-    def check_text(self) -> None:
-        """Raise DataError for too much text. A file may store a title once that many items have."""
-        if self.source.items.text + self.source.users.text > self.limit:  # data-R91
-            raise text_error(self.source.file, "more")
+        if not self.is_plain:
+            raise ValueError("columns of bytes or lists")
+        batch, layout = self.batch, self.layout
+        ids = (layout.user, layout.item)
+        try:
+            texts = {i: text_column(batch.column(i), is_id=i in ids) for i in text_columns(layout)}
+            if layout.time < 0:
+                return texts, np.zeros(batch.num_rows)
+            time_format = self.source.columns.time_format
+            return texts, time_column(batch.column(layout.time), time_format, self.parse_time)
+        except pa.ArrowException as error:
+            raise ValueError("a batch that pyarrow cannot convert") from error
+
+    def records(self) -> Iterator[table.Record]:
+        """Yield the rows as text, timestamps as seconds, and count them."""
+        from mindref.data.readers.parquet_columns import column_values, parquet_errors
+
+        tally, separator = self.source.tally, self.source.columns.separator
+        with parquet_errors(f"{tally.file}, after row {tally.lines}"):
+            columns = [column_values(column) for column in self.batch.columns]
+        for row in zip(*columns, strict=True):
+            tally.lines += 1
+            try:
+                yield tally.lines, values_as_text(row, self.layout, separator)
+            except ValueError as error:
+                tally.add_damaged(tally.lines, str(error))
+
+
+def limit_text(blocks: Iterable[Block], source: ReaderInput) -> Iterator[Block]:
+    """Yield blocks of interactions. Raises DataError as soon as too much text is stored."""
+    limit = text_limit(source.file)
+
+    def check_text() -> None:
+        # a file may store a title once that many items have
+        if source.items.text + source.users.text > limit:  # data-R91
+            raise text_error(source.file, "more")
+
+    for block in blocks:
+        if isinstance(block, InteractionBlock):
+            check_text()
+            yield block
+        else:
+            yield check_each(block, check_text)
+
+
+def check_each(
+    interactions: Iterable[Interaction], check: Callable[[], None]
+) -> Iterator[Interaction]:
+    """Yield interactions, and call `check` after each is stored."""
+    for interaction in interactions:
+        check()
+        yield interaction
 
 
 def text_limit(file: DataFile) -> int:
@@ -131,15 +184,21 @@ def text_error(file: DataFile, got: str) -> DataError:
     return DataError(say(str(file), TEXT_EXPECTED, got, TEXT_ADVICE))
 
 
-def open_parquet(file: DataFile) -> Any:
-    """Open a Parquet file. Errors: DataError without pyarrow, or for another format."""
+def require_pyarrow(file: DataFile) -> None:
+    """Raise DataError without pyarrow."""
     try:
-        import pyarrow as pa
-        from pyarrow.parquet import ParquetFile
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         todo = install_extra("parquet")
         raise DataError(say(str(file), "pyarrow, which reads Parquet", "none", todo)) from error
-    source: Any = file.path
+
+
+def open_parquet(file: DataFile) -> ParquetFile:
+    """Open a Parquet file."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    source: Path | io.BytesIO = file.path
     if not file.is_unpacked():
         with file.open() as stream:
             source = io.BytesIO()
@@ -153,7 +212,7 @@ def open_parquet(file: DataFile) -> Any:
     return ParquetFile(source, read_dictionary=repeating)
 
 
-def check_row_count(metadata: Any, file: DataFile) -> None:
+def check_row_count(metadata: FileMetaData, file: DataFile) -> None:
     """Raise DataError for too many rows per byte of the file.
 
     A constant column takes a byte for hundreds of rows, and every row becomes an interaction.
@@ -166,7 +225,7 @@ def check_row_count(metadata: Any, file: DataFile) -> None:
         raise DataError(say(str(file), expected, f"{rows:,}", todo))
 
 
-def check_used_columns(parquet_file: Any, columns: Sequence[int], file: DataFile) -> None:
+def check_used_columns(parquet_file: ParquetFile, columns: Sequence[int], file: DataFile) -> None:
     """Raise DataError for too many values in the used columns: a row may have a long list."""
     metadata, names = parquet_file.metadata, parquet_file.schema_arrow.names
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
@@ -188,96 +247,16 @@ def check_used_columns(parquet_file: Any, columns: Sequence[int], file: DataFile
         raise text_error(file, f"{unpacked:,} bytes")
 
 
-def check_time_type(column_type: Any, name: str, file: DataFile) -> None:
-    """Raise DataError for a column that has no points in time, such as durations or lists."""
-    import pyarrow as pa
-
-    value_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type
-    tests = (
-        pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_string,
-        pa.types.is_large_string, pa.types.is_binary, is_time_type, pa.types.is_null,
-    )  # fmt: skip
-    if not any(is_kind(value_type) for is_kind in tests):
-        expected = f"numbers, dates, timestamps or text in the column {name!r}"
-        raise DataError(say(str(file), expected, str(column_type), "convert it to timestamps"))
-
-
-@contextmanager
-def parquet_errors(location: object) -> Iterator[None]:
-    """Turn every error of pyarrow into a DataError."""
-    try:
-        yield
-    except DataError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        NotImplementedError,
-        ArithmeticError,
-    ) as error:
-        raise DataError(say(str(location), "a whole Parquet file", error)) from error
-
-
-def is_time_type(column_type: Any) -> bool:
-    """Return whether a column has dates or timestamps."""
-    import pyarrow as pa
-
-    return bool(pa.types.is_timestamp(column_type) or pa.types.is_date(column_type))
-
-
-def iterate_parquet_rows(
-    batch: Any, layout: table.ColumnLayout, separator: str, tally: Tally
-) -> Iterator[table.Record]:
-    """Yield the rows of a batch as text, timestamps as seconds."""
-    with parquet_errors(f"{tally.file}, after row {tally.lines}"):
-        columns = [column_values(column) for column in batch.columns]
-    for row in zip(*columns, strict=True):
-        tally.lines += 1
-        try:
-            yield tally.lines, values_as_text(row, layout, separator)
-        except ValueError as error:
-            tally.add_damaged(tally.lines, str(error))
-
-
-def iterate_batches(parquet_file: Any, columns: Sequence[int], tally: Tally) -> Iterator[Any]:
+def iterate_batches(
+    parquet_file: ParquetFile, names: Sequence[str], source: ReaderInput
+) -> Iterator[pa.RecordBatch]:
     """Yield batches of rows of these columns. Errors: DataError for a damaged file."""
-    names = parquet_file.schema_arrow.names
-    batches = parquet_file.iter_batches(BATCH_ROWS, columns=[names[i] for i in columns])
+    from mindref.data.readers.parquet_columns import parquet_errors
+
+    batches = parquet_file.iter_batches(BATCH_ROWS, columns=names)
     while True:
-        with parquet_errors(f"{tally.file}, after row {tally.lines}"):
+        with parquet_errors(f"{source.tally.file}, after row {source.tally.lines}"):
             batch = next(batches, None)
         if batch is None:
             return
         yield batch
-
-
-def column_values(column: Any) -> Sequence[Any]:
-    """Return a column as Python values, dates and timestamps as seconds since 1970."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        codes = column.indices.unique().drop_null()  # a batch has few values of a large dictionary
-        values = column.dictionary.take(codes).to_pylist()
-        value_of_code: dict[int | None, Any] = {
-            None: None,
-            **dict(zip(codes.to_pylist(), values, strict=True)),
-        }
-        return [value_of_code[i] for i in column.indices.to_pylist()]
-    if not is_time_type(column.type):
-        return list(column.to_pylist())
-    values, per_second = time_integers(column)
-    return [None if value is None else value / per_second for value in values.to_pylist()]
-
-
-def time_integers(column: Any) -> tuple[Any, float]:
-    """Return dates or timestamps as a column of int64, and how many of its units are a second."""
-    import pyarrow as pa
-
-    if pa.types.is_date32(column.type):
-        return column.cast(pa.int32()).cast(pa.int64()), 1 / 86_400
-    unit = "ms" if pa.types.is_date(column.type) else column.type.unit
-    if unit == "ns":  # the reference has microseconds
-        return column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), 1e6
-    return column.cast(pa.int64()), {"s": 1.0, "ms": 1e3, "us": 1e6}[unit]

@@ -1,7 +1,6 @@
-"""Read large plain text by pyarrow, in blocks of whole lines, with the result of the reference.
+"""Read plain text in blocks of whole lines. pyarrow splits large blocks into columns.
 
-The other modules of this folder are the reference: they define interactions, counts and errors.
-pyarrow reads only blocks on which both agree (data-R85). The reference reads the others.
+The result is that of the reference, which splits lines into records (see `blocks`).
 """
 
 from __future__ import annotations
@@ -11,11 +10,14 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from itertools import chain, islice
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from mindref.data.assemble import RawLog
-from mindref.data.numbering import Block, Interaction
-from mindref.data.readers import table
+from mindref.data.log import Floats
+from mindref.data.numbering import IdColumn
+from mindref.data.readers.blocks import Columns, read_blocks, text_columns
 from mindref.data.readers.lines import (
     MAX_LINE_BYTES,
     Lines,
@@ -24,25 +26,25 @@ from mindref.data.readers.lines import (
     read_text_lines,
     strip_bom,
 )
-from mindref.data.readers.table import ColumnLayout, ReaderInput, Record
+from mindref.data.readers.table import ColumnLayout, ReaderInput, Record, make_raw_log
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
-from mindref.data.times import time_parser
+from mindref.data.times import SECOND_UNITS, TimeParser, time_parser
 from mindref.errors import DataError
 
-MIN_BYTES = (
-    1 << 20
-)  # size on disk; pyarrow's import takes longer than the reading of a smaller file
-BLOCK_BYTES = 1 << 25  # few blocks, because each block converts its distinct ids
-LONG_LINE = 1 << 20  # bytes; blocks with a longer line are left to the reference
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-ReadRecords = Callable[[Lines, Tally], Iterator[Record]]
+MIN_BYTES = 1 << 20
+"""Size on disk. The import of pyarrow takes longer than the reading of a smaller file."""
+BLOCK_BYTES = 1 << 25  # few blocks, because each block converts its distinct ids
+LONG_LINE = 1 << 20  # bytes; the reference reads blocks with a longer line
 
 
 class TextFormat(NamedTuple):
     """The lines of a format. `read_records` is the reference: it splits all lines into records."""
 
-    read_records: ReadRecords
+    read_records: Callable[[Lines, Tally], Iterator[Record]]
     delimiter: str
     encoding: str = "utf-8"
     blank_lines: bool = False  # whether `read_records` expects blank lines
@@ -52,18 +54,16 @@ class TextFormat(NamedTuple):
 
 
 def read_plain_text(text_format: TextFormat, layout: ColumnLayout, source: ReaderInput) -> RawLog:
-    """Return the interactions of a text file, read by pyarrow or by the reference."""
-    if not is_fast(text_format, source):
-        return RawLog([read_by_reference(text_format, layout, source)], *about(layout, source))
-    return RawLog(iterate_blocks(text_format, layout, source), *about(layout, source))
+    """Return the interactions of a text file, read in blocks or by the reference."""
+    if not has_fast_blocks(text_format, source):
+        return make_raw_log(file_records(text_format, source), layout, source)
+    parse_time = time_parser(source.columns.time_format)
+    blocks = TextBlocks(text_format, layout, source, parse_time)
+    interactions = read_blocks(blocks, layout, source, parse_time)
+    return RawLog(interactions, layout.time >= 0, source.items, source.users)
 
 
-def about(layout: ColumnLayout, source: ReaderInput) -> tuple[bool, SideInfo, SideInfo]:
-    """Return the fields of `RawLog` without the blocks."""
-    return layout.time >= 0, source.items, source.users
-
-
-def is_fast(text_format: TextFormat, source: ReaderInput) -> bool:
+def has_fast_blocks(text_format: TextFormat, source: ReaderInput) -> bool:
     """Return whether pyarrow can read the file: installed, a large file, a usual delimiter."""
     mark = text_format.delimiter
     is_usual = len(mark) == 1 and mark.isascii() and (mark == "\t" or mark.isprintable())
@@ -71,59 +71,46 @@ def is_fast(text_format: TextFormat, source: ReaderInput) -> bool:
     return is_usual and is_large and find_spec("pyarrow") is not None
 
 
-def read_by_reference(
-    text_format: TextFormat, layout: ColumnLayout, source: ReaderInput
-) -> Iterator[Interaction]:
-    """Return the interactions of the whole file, read by the reference."""
+def file_records(text_format: TextFormat, source: ReaderInput) -> Iterator[Record]:
+    """Return the records of the whole file after the header, read by the reference."""
     lines = read_text_lines(
         source.file, source.tally, text_format.encoding, text_format.blank_lines
     )
     records = text_format.read_records(lines, source.tally)
-    rows = islice(records, int(text_format.has_header), None)
-    parse_time = time_parser(source.columns.time_format)
-    return table.read_interactions(rows, layout, source, parse_time)
+    return islice(records, int(text_format.has_header), None)
 
 
-def iterate_blocks(
-    text_format: TextFormat, layout: ColumnLayout, source: ReaderInput
-) -> Iterator[Block]:
-    """Yield the interactions of each block of lines."""
-    reader = BlockReader(text_format, layout, source)
-    with source.file.open() as stream:
-        try:
-            yield from reader.read_blocks(stream)
-        finally:
-            source.tally.lines = reader.number
+class TextBlocks:
+    """The blocks of a text file. `source.tally` counts the lines that have been read."""
 
-
-class BlockReader:
-    """Reads the blocks of a file by pyarrow or by the reference. `number` counts the lines."""
-
-    def __init__(self, text_format: TextFormat, layout: ColumnLayout, source: ReaderInput) -> None:
-        from mindref.data.readers.arrow_blocks import ArrowBlocks
-
+    def __init__(
+        self,
+        text_format: TextFormat,
+        layout: ColumnLayout,
+        source: ReaderInput,
+        parse_time: TimeParser,
+    ) -> None:
         self.text_format, self.layout, self.source = text_format, layout, source
-        self.parse_time = time_parser(source.columns.time_format)
-        self.arrow = ArrowBlocks(text_format, layout, source, self.parse_time)
-        self.number = 0
+        self.parse_time, self.tally = parse_time, source.tally
+        self.unit = SECOND_UNITS.get(source.columns.time_format, 0.0)
+        self.text_columns = text_columns(layout)
+        self.numeric_times = (
+            layout.time >= 0 and self.unit > 0 and layout.time not in self.text_columns
+        )
 
-    def read_blocks(self, stream: IO[bytes]) -> Iterator[Block]:
-        """Yield the interactions of each block."""
-        while raw := self.read_lines(stream):
-            data = raw if self.number else strip_bom(raw, self.source.file)
-            header = 0 if self.number else self.header_bytes(data)
-            rows = data[max(header, 0) :]
-            if header < 0 or (self.text_format.has_quotes and b'"' in rows):
-                # a quoted field may continue in the next block
-                lines = chain(split_bytes(raw), self.remaining_lines(stream))
-                yield self.by_reference(lines)
-                return
-            block = self.arrow.read(rows) if is_plain(rows) else None  # data-R85
-            if block is None:
-                yield self.by_reference(split_bytes(raw))
-            else:
-                self.number += count_lines(data)
-                yield block
+    def __iter__(self) -> Iterator[TextBlock]:
+        with self.source.file.open() as stream:
+            while raw := self.read_lines(stream):
+                is_first = self.tally.lines == 0
+                data = strip_bom(raw, self.source.file) if is_first else raw
+                header = self.header_bytes(data) if is_first else 0
+                rows = data[max(header, 0) :]
+                if header < 0 or (self.text_format.has_quotes and b'"' in rows):
+                    # a quoted field may continue in the next block
+                    lines = chain(split_bytes(raw), self.remaining_lines(stream))
+                    yield TextBlock(self, lines, b"")
+                    return
+                yield TextBlock(self, split_bytes(raw), rows, count_lines(data))
 
     def header_bytes(self, data: bytes) -> int:
         """Return the length of the header line, 0 without one, -1 if the reference reads it."""
@@ -136,24 +123,6 @@ class BlockReader:
         records = list(self.text_format.read_records(iter([(1, text)]), tally))
         is_whole = len(records) == 1 and not tally.bad and bool(text) and not text.isspace()
         return length if is_whole and length <= LONG_LINE and "\ufffd" not in text else -1
-
-    def by_reference(self, lines: Iterable[bytes]) -> Iterator[Interaction]:
-        """Yield the interactions of lines, read by the reference."""
-        source, text_format = self.source, self.text_format
-        has_header = text_format.has_header and not self.number
-        numbered = self.count(lines)
-        texts = decode_lines(
-            numbered, source.file, source.tally, text_format.encoding, text_format.blank_lines
-        )
-        records = text_format.read_records(texts, source.tally)
-        rows = islice(records, int(has_header), None)
-        yield from table.read_interactions(rows, self.layout, source, self.parse_time)
-
-    def count(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-        """Yield lines with their numbers."""
-        for line in lines:
-            self.number += 1
-            yield self.number, line
 
     def read_lines(self, stream: IO[bytes]) -> bytes:
         """Return the next bytes that end with a line."""
@@ -176,10 +145,116 @@ class BlockReader:
 
     def raise_as_reference(self) -> None:
         """Raise the error of the reference, which may be of a line before an unreadable place."""
-        tally = Tally(self.source.tally.file, self.source.tally.limit)
+        tally = Tally(self.tally.file, self.tally.limit)
         source = self.source._replace(tally=tally, items=SideInfo(), users=SideInfo())
-        for _ in read_by_reference(self.text_format, self.layout, source):
-            pass
+        reference = make_raw_log(file_records(self.text_format, source), self.layout, source)
+        for interactions in reference.blocks:
+            for _ in interactions:
+                pass
+
+    def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
+        """Yield the records of lines after the header, and count the lines."""
+        source, text_format = self.source, self.text_format
+        has_header = text_format.has_header and self.tally.lines == 0
+        numbered = self.count(lines)
+        texts = decode_lines(
+            numbered, source.file, self.tally, text_format.encoding, text_format.blank_lines
+        )
+        yield from islice(text_format.read_records(texts, self.tally), int(has_header), None)
+
+    def count(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Yield lines with their numbers."""
+        for line in lines:
+            self.tally.lines += 1
+            yield self.tally.lines, line
+
+    def columns(self, rows: bytes) -> tuple[Columns, Floats]:
+        """Return the text columns by index, and the times, of lines without a header.
+
+        Raises ValueError or OverflowError if the reference must read the lines.
+        """
+        import pyarrow as pa
+
+        if not rows or not is_plain(rows):
+            raise ValueError("lines that pyarrow may split otherwise")
+        if not rows.isascii():
+            rows = rows.decode(self.text_format.encoding).encode()
+        try:
+            return self.parse(rows)
+        except pa.ArrowException as error:
+            raise ValueError("lines that pyarrow cannot read") from error
+
+    def parse(self, data: bytes) -> tuple[Columns, Floats]:
+        """Return the text columns and the times of lines in UTF-8. Raises as `columns`."""
+        import pyarrow as pa
+
+        time, text = self.layout.time, pa.dictionary(pa.int32(), pa.string())
+        types = dict.fromkeys(self.text_columns, text)
+        if self.numeric_times:
+            try:
+                table = self.read_table(data, {**types, time: pa.float64()})
+                seconds: Floats = table.column(str(time)).to_numpy() / self.unit
+            except pa.ArrowInvalid:
+                pass  # dates, or a damaged line
+            else:
+                if not np.isfinite(seconds).all():
+                    raise ValueError("a time that is not finite")
+                return self.texts_of(table), seconds
+        table = self.read_table(data, types if time < 0 else {**types, time: text})
+        if time < 0:
+            return self.texts_of(table), np.zeros(len(table))
+        texts = self.text_column(table.column(str(time)))
+        seconds = np.array([self.parse_time(text) for text in texts.names], np.float64)
+        self.numeric_times = False
+        return self.texts_of(table), seconds[texts.codes]
+
+    def read_table(self, data: bytes, types: dict[int, pa.DataType]) -> pa.Table:
+        """Return columns by index as a table, whose column names are the digits of the index."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        columns = {str(index): kind for index, kind in types.items()}
+        return csv.read_csv(
+            pa.BufferReader(data),
+            csv.ReadOptions(
+                use_threads=False,
+                block_size=len(data) + 1,
+                column_names=[str(index) for index in range(self.layout.width)],
+            ),
+            csv.ParseOptions(
+                delimiter=self.text_format.delimiter, quote_char=False, double_quote=False
+            ),
+            csv.ConvertOptions(column_types=columns, include_columns=list(columns), null_values=[]),
+        )
+
+    def texts_of(self, table: pa.Table) -> Columns:
+        """Return the text columns by index."""
+        return {index: self.text_column(table.column(str(index))) for index in self.text_columns}
+
+    def text_column(self, column: pa.ChunkedArray) -> IdColumn:
+        """Return the distinct fields of a column without blanks, and the codes of its rows."""
+        chunk = column.combine_chunks()
+        names, blanks = chunk.dictionary.to_pylist(), self.text_format.blanks
+        if blanks:
+            names = [name.strip(blanks) for name in names]  # data-R69
+        return IdColumn(names, chunk.indices.to_numpy().astype(np.int64))
+
+
+class TextBlock(NamedTuple):
+    """Lines of a file. `rows`: their bytes without the header, empty if only records are exact."""
+
+    file_blocks: TextBlocks
+    lines: Iterable[bytes]
+    rows: bytes
+    num_lines: int = 0
+
+    def columns(self) -> tuple[Columns, Floats]:
+        """Return the text columns and the times. Raises as `RowBlock.columns`."""
+        return self.file_blocks.columns(self.rows)
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records after the header, and count the lines."""
+        return self.file_blocks.records(self.lines)
 
 
 def is_plain(data: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.arguments import is_integer
 from mindref.data.assemble import RawLog
@@ -196,7 +196,7 @@ def id_text(value: object) -> str:
     return str(int(value))  # type: ignore[call-overload]  # an integer; not too long to print
 
 
-def values_as_text(values: Sequence[Any], layout: ColumnLayout, separator: str) -> list[str]:
+def values_as_text(values: Sequence[object], layout: ColumnLayout, separator: str) -> list[str]:
     """Return the fields of a record as text. Raises ValueError for an invalid id or time."""
     for index in (layout.user, layout.item):
         if values[index] is not None:
@@ -206,7 +206,7 @@ def values_as_text(values: Sequence[Any], layout: ColumnLayout, separator: str) 
     return [value_as_text(value, separator) for value in values]
 
 
-def value_as_text(value: Any, separator: str) -> str:
+def value_as_text(value: object, separator: str) -> str:
     """Return a value as text: "" for null, a list joined by the separator. Or ValueError."""
     if value is None:
         return ""

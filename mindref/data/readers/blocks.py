@@ -1,22 +1,57 @@
-"""Make a block of interactions of columns: filters, titles and features of many rows at once.
+"""Read interactions in blocks of rows: as columns where the result is exact, else row by row.
 
-The result is that of `table.read_interactions` for the same rows. A row that is damaged raises
-ValueError, so that the reference can read the rows and report it.
+A text file and a Parquet file are two sources of blocks. Each block offers its rows in two ways.
+`table.read_interactions` reads single records and is the reference: it defines interactions, counts
+and errors. Columns of many rows are faster. If a value of the columns could differ from that of
+the reference, or a row is damaged, the records of the block are read (data-R85).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mindref.data.log import Floats, Ints
-from mindref.data.numbering import IdColumn, InteractionBlock
-from mindref.data.readers.table import ColumnLayout, ReaderInput
+from mindref.data.numbering import Block, IdColumn, InteractionBlock
+from mindref.data.readers.table import ColumnLayout, ReaderInput, Record, read_interactions
+from mindref.data.times import TimeParser
 
 Columns = Mapping[int, IdColumn]  # index of a column -> its fields as text
+
+
+class RowBlock(Protocol):
+    """Consecutive rows of a file."""
+
+    @property
+    def num_lines(self) -> int:
+        """The number of lines (or rows) of the block."""
+
+    def columns(self) -> tuple[Columns, Floats]:
+        """Return the columns of `text_columns`, and the times (E,) in seconds.
+
+        Raises ValueError, OverflowError or TypeError if the records must be read.
+        """
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records, and count the lines."""
+
+
+def read_blocks(
+    blocks: Iterable[RowBlock], layout: ColumnLayout, source: ReaderInput, parse_time: TimeParser
+) -> Iterator[Block]:
+    """Yield the interactions of each block of rows."""
+    for block in blocks:
+        try:
+            columns, times = block.columns()
+            interactions = make_block(columns, times, layout, source)
+        except (ValueError, OverflowError, TypeError):  # data-R85
+            yield read_interactions(block.records(), layout, source, parse_time)
+        else:
+            source.tally.lines += block.num_lines
+            yield interactions
 
 
 def text_columns(layout: ColumnLayout) -> list[int]:
