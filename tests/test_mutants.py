@@ -359,6 +359,8 @@ def test_all_mutants_run_without_a_commit_to_compare_with(monkeypatch):
 def test_a_mutant_is_chosen_by_its_name():
     title, (mutant,) = selection.select_mutants("softmax-base-two")
     assert (title, mutant.name) == ("named softmax-base-two", "softmax-base-two")
+    with pytest.raises(pytest.UsageError, match="no mutant has"):
+        selection.select_mutants("no-such-mutant")
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from mindref.conformance.mutants import loader
 from mindref.conformance.mutants.loader import Edit, Mutant
 from mindref.conformance.mutants.source_units import labels_of, parse_source
@@ -32,7 +34,10 @@ def select_mutants(choice: str, base: str | None = None) -> tuple[str, list[Muta
     """
     catalogue = list(mutants.MUTANTS)
     if choice not in ("changed", "all"):
-        return f"named {choice}", [mutant for mutant in catalogue if choice in mutant.name]
+        named = [mutant for mutant in catalogue if choice in mutant.name]
+        if not named:
+            raise pytest.UsageError(f"--mutants: no mutant has {choice!r} in its name")
+        return f"named {choice}", named
     base = base or day_before_head()
     if choice == "all" or not base:
         return "all", catalogue
