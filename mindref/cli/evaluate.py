@@ -85,8 +85,16 @@ def evaluate_command(
             allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
         settings.reject_other_options(f"{run}, a DIN run", allowed, words)
-        inputs = {name: options[name] for name in ("data", "device", "backend")}
-        reranker.print_evaluation(run, indexable, recall, threads, as_json, **inputs)
+        reranker.print_evaluation(
+            run,
+            indexable=indexable,
+            recall=recall,
+            threads=threads,
+            as_json=as_json,
+            data=options["data"],
+            device=options["device"],
+            backend=options["backend"],
+        )
         return
     for option, value in (("--indexable", indexable), ("--recall", recall)):
         if value:
@@ -97,9 +105,20 @@ def evaluate_command(
     from mindref.recommender.evaluate_run import evaluate_run
 
     numbers, reading = parse_lengths("--at", lengths), take_reading(options)
-    inputs = {"which": cases, "list_lengths": numbers, "predictions": predictions, **options}
     warn_unfinished(run)
-    report = evaluate_run(run, reading=reading, **inputs)
+    report = evaluate_run(
+        run,
+        data=options["data"],
+        reading=reading,
+        protocol=options["protocol"],
+        which=cases,
+        exclude_seen=options["exclude_seen"],
+        list_lengths=numbers,
+        max_cases=options["max_cases"],
+        predictions=predictions,
+        backend=options["backend"],
+        device=options["device"],
+    )
     print_as_warnings(report["warnings"])
     if as_json:
         print_json(report)

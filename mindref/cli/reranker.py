@@ -56,13 +56,16 @@ def new_reranker(
     config: DinConfig,
     unused: Mapping[str, Any],
     threads: int | None,
-    **options: Any,
+    *,
+    data: Path | None,
+    device: str,
+    backend: str | None,
 ) -> RerankTrainer:
     """Return the trainer of a new run on the candidates of a recall run; the run is locked.
 
     out: returns the new run directory, after all other checks; unused: options that the recall run
-    determines; options: data, device and backend as in `open_reranker`. Raises ConfigError,
-    RunError or DataError.
+    determines; data, device, backend: as in `open_reranker`. Raises ConfigError, RunError or
+    DataError.
     """
     if recall is None:
         todo = "create one with mindref train"
@@ -72,31 +75,37 @@ def new_reranker(
         todo = "log, split and seen items are those of the recall run"
         raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(rejected), todo))
     check_one_process()
-    use_recall_backend(recall, options["backend"], threads)
+    use_recall_backend(recall, backend, threads)
     load_trackers()
     from mindref.recommender.serving.served_model import ServedModel
     from mindref.recommender.training.rerank_trainer import RerankTrainer
 
     run = out()
-    trainer = RerankTrainer(recall, ServedModel.load(recall, **options), config, run)
+    trainer = RerankTrainer(recall, ServedModel.load(recall, backend, device, data), config, run)
     lock_folder(run, make=True)
     trainer.create()
     return trainer
 
 
 def resumed_reranker(
-    run: Path, recall: Path | None, threads: int | None, **options: Any
+    run: Path,
+    recall: Path | None,
+    threads: int | None,
+    *,
+    data: Path | None,
+    device: str,
+    backend: str | None,
 ) -> RerankTrainer:
     """Return the trainer of a stopped training; the run is locked. Options as `new_reranker`."""
     check_one_process()
     recall_run = recall or recall_run_of(run)
     threads = run_threads(run, threads, run_backend(recall_run))
-    use_recall_backend(recall_run, options["backend"], threads)
+    use_recall_backend(recall_run, backend, threads)
     load_trackers()
     lock_folder(run)
     from mindref.recommender.training.rerank_trainer import resume_reranker
 
-    return resume_reranker(run, recall, **options)
+    return resume_reranker(run, recall, data, device, backend)
 
 
 def use_recall_backend(recall: Path, backend: str | None, threads: int | None) -> None:
@@ -130,22 +139,26 @@ def recall_run_of(run: Path) -> Path:
 
 def print_evaluation(
     run: Path,
+    *,
     indexable: bool,
     recall: Path | None,
     threads: int | None,
     as_json: bool,
-    **options: Any,
+    data: Path | None,
+    device: str,
+    backend: str | None,
 ) -> None:
     """Print the report of a DIN run, or measure why an index cannot hold its scores.
 
-    options: data, device and backend as in `open_reranker`.
+    data, device, backend: as in `open_reranker`.
     """
     if indexable:
-        use_recall_backend(recall or recall_run_of(run), options["backend"], threads)
+        use_recall_backend(recall or recall_run_of(run), backend, threads)
         from mindref.recommender.din_indexability import measure_indexability
         from mindref.recommender.training.rerank_trainer import open_reranker
 
-        report = measure_indexability(open_reranker(run, recall, **options).load_trained())
+        trainer = open_reranker(run, recall, data, device, backend)
+        report = measure_indexability(trainer.load_trained())
     else:
         set_threads(None)
         from mindref.recommender.training.rerank_trainer import load_rerank_report

@@ -5,6 +5,8 @@ Spec: specs/recall.md, recall-R13, R14, R30 to R32.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mindref.errors import BackendError, say
@@ -16,30 +18,22 @@ from mindref.shapes import Array, Ints
 BLOCK = 65_536  # rows that are converted to float64 at once
 
 
+@dataclass(eq=False)
 class ApproximateIndex:
     """The search structure of a plugin, and the item vectors (N, D) for the exact scores."""
 
-    def __init__(
-        self,
-        kind: str,
-        structure: SearchStructure,
-        items: Array,
-        effort: int,
-        warning: str | None = None,
-        recall: float | None = None,
-        why: str | None = None,
-        file_sha256: str | None = None,
-    ) -> None:
-        self.kind = kind  # name of the plugin
-        self.structure = structure
-        self.items = items
-        self.effort = effort  # for a list of 50 items
-        self.warning = warning  # that recall is too low, or None
-        self.recall = recall  # fraction of the true top 50 that the probe found
-        self.choice_reason = why  # what `auto` went by, or None
-        self.file_sha256 = file_sha256  # of the index file
-        norms = np.linalg.norm(items, axis=1)
-        self.longest = items[[norms.argmax()]]  # (1, D), for the check of products
+    kind: str  # name of the plugin
+    structure: SearchStructure
+    items: Array
+    effort: int  # for a list of 50 items
+    warning: str | None = None  # that recall is too low, or None
+    recall: float | None = None  # fraction of the true top 50 that the probe found
+    choice_reason: str | None = None  # what `auto` went by, or None
+    file_sha256: str | None = None  # of the index file
+
+    def __post_init__(self) -> None:
+        norms = np.linalg.norm(self.items, axis=1)
+        self.longest = self.items[[norms.argmax()]]  # (1, D), for the check of products
         self.all_zero = not norms.any()
 
     def candidates(self, queries: Array, n: int) -> Ints:

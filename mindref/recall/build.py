@@ -248,8 +248,16 @@ def open_index(directory: Path | str, items: Array) -> Index:
     with registry.plugin_errors(kind, f"opening {path}", manifests.TODO):
         structure = plugin.load(path, items.shape[1], len(items))
     effort = manifest.effort or structure.max_effort  # a number, by check_index_file
-    facts = (manifest_warning, manifest.probed_recall, manifest.choice_reason, manifest.file_sha256)
-    return ApproximateIndex(kind, structure, items, effort, *facts)
+    return ApproximateIndex(
+        kind,
+        structure,
+        items,
+        effort,
+        warning=manifest_warning,
+        recall=manifest.probed_recall,
+        choice_reason=manifest.choice_reason,
+        file_sha256=manifest.file_sha256,
+    )
 
 
 def write_exact(

@@ -145,9 +145,10 @@ class IvfStructure(FaissStructure):
         ids = np.full((len(queries), n), -1)
 
         def search_rows(rows: slice) -> None:
-            inputs = float32_queries[rows], lists.items[rows], lists.scores[rows]
             with single_openmp_thread():
-                ids[rows] = self.search_lists(*inputs, n)
+                ids[rows] = self.search_lists(
+                    float32_queries[rows], lists.items[rows], lists.scores[rows], n
+                )
 
         run_slices(search_rows, len(float32_queries), QUERIES_PER_TASK)
         return ids

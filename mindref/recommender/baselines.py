@@ -15,7 +15,7 @@ from mindref.data.log import Ragged
 from mindref.evaluation.evaluate import EvaluationReport
 from mindref.models.parameters import Sizes
 from mindref.recall.by_score import top_n_by_sparse_score
-from mindref.recall.top_n import TopN, empty_top_n, row_range
+from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
 
 # baselines-R17: the settings of item_knn beside a model, which were selected on validation cases
 SETTINGS: dict[str, Any] = {"similarity": "bm25", "neighbours": 500, "k1": 1.2, "b": 0.5}
@@ -26,7 +26,9 @@ BLOCK = 1 << 22  # scores in memory at once, at most 50 MB
 TODO = "Compare the presets best and sparse, or train with --model item_knn"
 
 
-def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidden: Any) -> TopN:
+def item_knn_top_n(
+    train: Ragged, histories: Ragged, items: int, *, n: int, hidden: Ragged | None
+) -> TopN:
     """Return the top n items of each history by item_knn, fitted to training sequences.
 
     hidden: items that are excluded, per case, or None. If the fit would need more than MAX_PAIRS
@@ -36,8 +38,16 @@ def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidd
 
     config, sizes = Config.of("mind"), Sizes(items, items, 0, 0)
     histories = last_entries(histories, WINDOW)
-    arguments = {**SETTINGS, "needed": histories.values}  # baselines-R21
-    arrays = item_knn.fit_item_knn(limit_pairs(train, MAX_PAIRS), sizes, config, **arguments)
+    arrays = item_knn.fit_item_knn(
+        limit_pairs(train, MAX_PAIRS),
+        sizes,
+        config,
+        similarity=SETTINGS["similarity"],
+        neighbours=SETTINGS["neighbours"],
+        k1=SETTINGS["k1"],
+        b=SETTINGS["b"],
+        needed=histories.values,  # baselines-R21
+    )
     similar = item_knn.similarity_matrix(arrays)
     rows = max(1, BLOCK // min(items, WINDOW * SETTINGS["neighbours"]))
     ranked = empty_top_n(len(histories), n, np.float64)
@@ -47,8 +57,7 @@ def item_knn_top_n(train: Ragged, histories: Ragged, items: int, *, n: int, hidd
         scores = item_knn.sparse_scores(similar, block, DECAY)
         excluded = None if hidden is None else row_range(hidden, start, stop)
         lists = top_n_by_sparse_score(scores, n=n, exclude=excluded)
-        for target, source in zip(ranked, lists, strict=True):
-            target[start:stop] = source
+        write_cases(ranked, slice(start, stop), lists)
     return ranked
 
 

@@ -146,11 +146,12 @@ def evaluate_model(
     reports, ranked = evaluate_lists(model, evaluation_set, backend, list_lengths)
     servable = ServableItems.of(model.catalogue)
     behaviours = servable.select(evaluation_set.cases.histories)
-    arguments = (model, behaviours, evaluation_set.profiles, backend)
     about: dict[str, Any] | None = None  # None for a family without routing
     if family_of(model.config.model).routes:
         # from the operators: backend-R10
-        user_interests = compute_interests(*arguments, couplings=True)
+        user_interests = compute_interests(
+            model, behaviours, evaluation_set.profiles, backend, couplings=True
+        )
         labels = true_interest_labels(loaded, evaluation_set.cases, model.config.window, servable)
         about = interest_report(user_interests, labels, make_rng(model.config.seed, "probe"))
     # of a fitted family, no preset is better

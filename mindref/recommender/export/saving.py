@@ -72,8 +72,8 @@ def write_run(served: ServedModel, summary: Mapping[str, Any], run: Path) -> Non
     digest = items.write_items(run / "items.tsv", ids, np.array(counts, np.int64), titles)
     facts = {**served.facts, "items": digest}
     identity = checkpoint.run_identity(model.config, facts)
-    arguments = model.params, model.catalogue, served.step, model.config.model, identity
-    checkpoint.save_model(run, *arguments)
+    name = model.config.model
+    checkpoint.save_model(run, model.params, model.catalogue, served.step, name, identity)
     if summary:
         report.save_report(run, dict(summary), identity)
     checkpoint.save_config(run, model.config, facts)  # last: it makes the folder a run

@@ -170,9 +170,15 @@ def copy_item_table(model: Model, drawn: Array) -> Array:
     return items.astype(drawn.dtype)  # din-R27: a copy, because steps change it in place
 
 
-def resume_reranker(run: Path, recall: Path | None = None, **options: Any) -> RerankTrainer:
+def resume_reranker(
+    run: Path,
+    recall: Path | None = None,
+    data: Path | None = None,
+    device: str = "cpu",
+    backend: str | None = None,
+) -> RerankTrainer:
     """Return the trainer of a DIN run at its last state on disk; arguments of `open_reranker`."""
-    trainer = open_reranker(run, recall, **options)
+    trainer = open_reranker(run, recall, data, device, backend)
     trainer.restore(run)
     if recall is not None:  # remember the new path
         facts = {**checkpoint.load_din_config(run)[1], "recall": trainer.facts()["recall"]}
