@@ -150,9 +150,8 @@ def deselect(config: pytest.Config, items: list[pytest.Item], left_out: dict[int
 
 def reasons_to_leave_out(item: pytest.Item) -> Iterator[str]:
     """Yield an option, package, program or folder that a test needs and this run lacks."""
-    for option in ("sweep",):
-        if item.get_closest_marker(option) and not item.config.getoption(f"--{option}"):
-            yield f"take minutes (--{option})"
+    if item.get_closest_marker("sweep") and not item.config.getoption("--sweep"):
+        yield "take minutes (--sweep)"
     for mark in item.iter_markers("needs"):
         for package in mark.args:
             if find_spec(package) is None:

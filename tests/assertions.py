@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 from mindref.conformance.tolerances import VANISHING, WORKED_EXAMPLE, same_math
+
+Element = TypeVar("Element")
+
+
+def nonempty(elements: Iterable[Element]) -> list[Element]:
+    """Return the elements of a loop with assertions; without an element, nothing is tested."""
+    collected = list(elements)
+    assert collected, "the loop of this test has no element"
+    return collected
 
 
 def assert_close(got: Any, expected: Any, message: str = "", *, atol: float = VANISHING) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from mindref.cli import COMMANDS, mindref_group
 from mindref.config import Config
+from tests.assertions import nonempty
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -57,7 +58,7 @@ def test_every_command_has_a_place(name):
 
 def test_every_command_and_option_that_is_shown_exists():
     known = {}
-    for name in COMMANDS:
+    for name in nonempty(COMMANDS):
         command = mindref_group.get_command(None, name)  # the context is unused
         known[name] = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
     for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S):
@@ -87,5 +88,5 @@ def test_the_snippets_run_one_after_the_other(tmp_path, monkeypatch):
 
 
 def test_links_lead_to_files_that_exist():
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
+    for target in nonempty(re.findall(r"\]\((?!https?:|#)([^)#]+)", README)):
         assert (REPOSITORY / target).exists(), target

@@ -15,6 +15,7 @@ from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import families_using
+from tests.assertions import nonempty
 from tests.runs import REPOSITORY, call, messages, options, start
 
 NAMES = list(commands.COMMANDS)
@@ -43,7 +44,7 @@ def test_every_command_has_a_module_and_help(name, cli):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_has_help_and_numbers_a_range(name):
-    for option in options_of(name):
+    for option in nonempty(options_of(name)):
         assert option.help, f"{name} {option.opts}"
         if isinstance(option.type, NUMBERS):
             assert re.search(r"\[?\d\S* to \S+|from \d", option.help), f"{option.opts}: no range"

@@ -13,6 +13,7 @@ from mindref.experiments.arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run import lock
+from tests.assertions import nonempty
 from tests.runs import call, content, interrupt, messages, options, read_until, start
 
 pytestmark = pytest.mark.slow
@@ -73,7 +74,7 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
 
 @pytest.mark.rules("experiments-R22")
 def test_options_given_on_the_command_line_are_not_tuned(finished_comparison):
-    for arm in finished_comparison[1]["arms"]:
+    for arm in nonempty(finished_comparison[1]["arms"]):
         assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
         assert "interests" not in arm["trials"][1]["settings"]
 

@@ -4,6 +4,7 @@ import pytest
 
 from mindref.conformance.mutants.loader import suite_mutants
 from tests import status
+from tests.assertions import nonempty
 from tests.conformance import mutant_kills
 
 
@@ -15,7 +16,7 @@ def test_a_check_of_its_rule_kills_a_mutant():
 
 def test_every_checked_rule_has_a_row_in_the_table():
     text = mutant_kills.TABLE.read_text(encoding="utf-8")
-    for page in mutant_kills.judged_pages():
+    for page in nonempty(mutant_kills.judged_pages()):
         for rule in mutant_kills.rules_of(page):
             wrong = sum(v.rule == rule for v in suite_mutants())
             dead = mutant_kills.Row(rule, len(mutant_kills.citing(rule)), wrong, (wrong, wrong))

@@ -7,6 +7,7 @@ from mindref.data import splits
 from mindref.data.log import Ragged
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, DataError
+from tests.assertions import nonempty
 from tests.data.logs import log_of, rows, rows_of
 
 ROWS = [[0, 1, 2, 3, 1], [2, 0, 3], [4, 5], [6]]
@@ -35,7 +36,7 @@ def timed(users=6, length=20):
 @pytest.mark.rules("data-R25")
 def test_a_history_is_all_interactions_before_the_targets():
     log = timed()
-    for split in every_split(log):
+    for split in nonempty(every_split(log)):
         for cases in (split.validation, split.test):
             for c, user in enumerate(cases.users):
                 known = cases.histories.row(c).tolist()

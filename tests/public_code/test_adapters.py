@@ -9,12 +9,13 @@ import pytest
 from mindref.conformance.tolerances import SAME_MATH
 from tests.public_code.test_bugs import distance, make_arguments, reference_results
 
-pytest.importorskip("torch_rechub", reason="needs torch and torch-rechub==0.9.0")
-
 EPSILON = 1e-8  # effect of 1e-9 under the root of squash on capsules of length about one
 FULL = {"mask": np.ones((3, 6), bool)}
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the package
+pytestmark = [
+    pytest.mark.needs("torch", "torch_rechub"),
+    pytest.mark.filterwarnings("ignore"),  # of the package
+]
 
 
 def compute_results(stem, arguments):

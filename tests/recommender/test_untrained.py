@@ -25,6 +25,7 @@ from mindref.study.case_study.numbers import make_item_list
 from mindref.study.models.study_model import choose_user, open_study_model, sample_pair
 from mindref.study.tracing import TrainingPair, displayed_items
 from mindref.study.user_summary import list_top_items
+from tests.assertions import nonempty
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.runs import loaded, trained, trainer
@@ -75,7 +76,7 @@ def test_no_list_of_a_run_has_an_untrained_item(run):
 @pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy)])
 def test_lists_of_an_index_are_those_of_exact_search_without_untrained_items(mind_run, kind):
     model = mindref.load(mind_run)
-    for answer in recalled(mind_run, n=LENGTH, index=kind):
+    for answer in nonempty(recalled(mind_run, n=LENGTH, index=kind)):
         expected = model.recommend(user=answer.user, n=LENGTH)
         assert [x.item for x in answer.items] == [x.item for x in expected]
 
@@ -87,7 +88,7 @@ def test_scores_are_those_of_the_items_by_dense_id(mind_run):
     interests = compute_interests(served.model, rows, served.unknown_profile(1), served.backend)
     scores = item_matrix(served.model) @ interests.vectors[0][interests.active[0]].T
     history = [LOG.item_ids[i] for i in rows.values if LOG.item_ids[i] in served.dense]
-    for x in recommend_one(served, ListRequest(histories=[history], n=LENGTH))[0]:
+    for x in nonempty(recommend_one(served, ListRequest(histories=[history], n=LENGTH))[0]):
         assert x.score == pytest.approx(scores[served.dense[x.item]].max(), rel=1e-4)
 
 

@@ -18,6 +18,7 @@ from mindref.models.serving import compute_interests, item_matrix
 from mindref.recommender.training.trainer import resume_run
 from mindref.recommender.training.warm_start import WarmStart, left_out_warnings, trained_rows
 from mindref.run import array_files, checkpoint
+from tests.assertions import nonempty
 from tests.recommender.earlier_logs import log_until, trainer_of
 from tests.runs import SMALL, change_json, content, loaded, stop_after, trained, trainer
 
@@ -102,7 +103,7 @@ def test_profile_rows_are_mapped_by_value_and_new_values_start_as_unknown():
 @pytest.mark.rules("model-R56")
 def test_the_other_parameters_are_copies(start, started):
     old, new = flatten(start.served.model.params), flatten(started.state.params)
-    for name in old.keys() - {"items", "profile"}:
+    for name in nonempty(old.keys() - {"items", "profile"}):
         np.testing.assert_array_equal(new[name], old[name])
         assert not np.shares_memory(new[name], old[name])
 
@@ -113,7 +114,7 @@ def test_a_new_item_starts_at_the_vector_of_its_features(start, started):
     new = [i for i, x in enumerate(NEW.item_ids) if x not in known]
     table, unmasked = started.state.params.items, started.model()._replace(catalogue=catalogue)
     vectors = item_matrix(unmasked)
-    for i in new:
+    for i in nonempty(new):
         (code,) = NEW.item_features[0].codes.row(i)
         np.testing.assert_allclose(vectors[i], table[len(NEW.item_ids) + code], rtol=1e-5)
 

@@ -10,6 +10,7 @@ import pytest
 from mindref.backend import check_installed
 from mindref.errors import BackendError
 from mindref.run import checkpoint
+from tests.assertions import nonempty
 from tests.runs import REPOSITORY, environment
 from tests.security.tampering import bind_arrays, edit_json
 
@@ -60,7 +61,7 @@ FORBIDDEN = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "cloudp
 
 @pytest.mark.rules("security-R13")
 def test_no_module_loads_pickles():
-    for path in sorted((REPOSITORY / "mindref").rglob("*.py")):
+    for path in nonempty(sorted((REPOSITORY / "mindref").rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = {alias.name.split(".")[0] for alias in node.names}

@@ -10,6 +10,7 @@ from mindref.study.iteration_changes import Numbers, describe_change
 from mindref.study.models.study_model import open_built_in_model
 from mindref.study.traced_user import trace_user
 from mindref.study.tracing import trace_pair
+from tests.assertions import nonempty
 from tests.study.pairs import VARIED, make_random_pair
 
 
@@ -88,7 +89,7 @@ def changes(trace, kind, iterations=(2, 3)):
 
 
 def test_the_sum_that_turned_most_is_named_with_cosine_and_lengths(traces):
-    for trace in traces:
+    for trace in nonempty(traces):
         for t, text, k in changes(trace, "sums"):
             old, new = trace.values[f"z[{t - 1}]"], trace.values[f"z[{t}]"]
             cosines = {j: old[j] @ new[j] / norm(old[j]) / norm(new[j]) for j in active(trace)}
@@ -115,7 +116,7 @@ def test_the_capsule_whose_length_changed_most_is_named(traces):
 @pytest.mark.parametrize("kind", ["agreement", "update"])
 def test_the_agreement_and_the_logit_that_changed_most_are_named(traces, kind):
     pattern = r"The (?:agreement|logit) of (.+) (?:with|for) interest \d "
-    for trace in traces:
+    for trace in nonempty(traces):
         rows = np.flatnonzero(trace.values["mask"])
         votes, labels = trace.values["Se"], trace.labels["behaviour"]
         for t, text, k in changes(trace, kind, (2,)):  # the last iteration has no update
@@ -136,7 +137,7 @@ def test_the_agreement_and_the_logit_that_changed_most_are_named(traces, kind):
 
 @pytest.mark.parametrize(("kind", "name"), [("d_sums", "z"), ("d_weights", "b"), ("d_update", "u")])
 def test_the_norms_of_gradients_are_those_of_both_iterations(traces, kind, name):
-    for trace in traces:
+    for trace in nonempty(traces):
         for t, text, _ in changes(trace, kind, (1, 2)):
             here, later = (norm(trace.values[f"d_{name}[{i}]"]) for i in (t, t + 1))
             pattern = r"has the norm (\S+); in iteration (\d) it is (\S+)\.$"

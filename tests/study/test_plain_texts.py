@@ -12,6 +12,7 @@ from mindref.study.tracing import trace_pair
 from mindref.study.variants.entries import Setup, variant_table
 from mindref.study.variants.measures import MEASURES
 from mindref.study.variants.setups import describe_setup
+from tests.assertions import nonempty
 from tests.study.pairs import VARIED, make_random_pair
 
 METAPHORS = (
@@ -61,7 +62,7 @@ def test_questions_and_changes_are_plain(changes):
 
 def test_sentences_of_ambiguities_are_about_films():
     file = resources.files("mindref.study").joinpath("ambiguities.toml")
-    for card in tomllib.loads(file.read_text(encoding="utf-8"))["card"].values():
+    for card in nonempty(tomllib.loads(file.read_text(encoding="utf-8"))["card"].values()):
         check_text(card["sentence"])
         check_text(card["results_title"])
         for reading in card["reading"].values():

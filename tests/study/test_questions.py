@@ -10,6 +10,7 @@ from mindref.study.models.study_model import open_built_in_model
 from mindref.study.questions import QUESTIONS, RAISED, TURNS
 from mindref.study.traced_user import trace_user
 from mindref.study.tracing import trace_pair
+from tests.assertions import nonempty
 from tests.study.pairs import VARIED, make_random_pair
 
 USERS = 20
@@ -249,7 +250,7 @@ def test_the_place_of_an_answer_and_the_texts_differ_by_user(traces):
 
 
 def test_a_question_is_asked_once_and_explains_its_answer(traces):
-    for trace in traces:
+    for trace in nonempty(traces):
         questions = [step.question for step in trace.steps if step.question]
         assert len({x.text for x in questions}) == len(questions) >= 5
         assert all(re.search(r"\d\.\d", x.because) for x in questions)

@@ -9,6 +9,7 @@ import pytest
 from mindref.conformance import versions
 from mindref.conformance.report import json_report, summary
 from mindref.conformance.runner.result import STATUSES, CheckResult
+from tests.assertions import nonempty
 from tests.conformance.small import FORWARD, GRADIENT, PROPERTY, REFUSAL, report, result
 
 EVERY = tuple(result(status=status, check=f"softmax/{status}") for status in STATUSES)
@@ -56,7 +57,7 @@ def test_another_format_is_invalid(change):
 
 def test_a_report_without_a_part_is_invalid():
     content = json_report.suite_report_json(report(result()))
-    for name in json_report.suite_report_schema()["required"]:
+    for name in nonempty(json_report.suite_report_schema()["required"]):
         assert not valid({key: x for key, x in content.items() if key != name}), name
 
 

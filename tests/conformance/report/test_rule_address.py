@@ -10,6 +10,7 @@ from mindref.conformance import plugin
 from mindref.conformance.report import json_report, junit, markdown, summary
 from mindref.conformance.report.rule_address import SITE, rule_address
 from mindref.errors import ConfigError
+from tests.assertions import nonempty
 from tests.conformance.report.test_texts import terminal_lines
 from tests.conformance.small import PROPERTY, report, result
 
@@ -32,7 +33,7 @@ def _no_site(monkeypatch):
 
 @pytest.mark.rules("conformance-R18")
 def test_every_format_has_the_path_of_the_rule():
-    for text in report_texts():
+    for text in nonempty(report_texts()):
         assert ADDRESS in text
         assert f"/{ADDRESS}" not in text
 
@@ -41,7 +42,7 @@ def test_every_format_has_the_path_of_the_rule():
 @pytest.mark.parametrize("site", ["https://docs.example.org", "https://docs.example.org/"])
 def test_an_address_of_the_site_completes_the_address_of_the_rule(monkeypatch, site):
     monkeypatch.setenv(SITE, site)
-    for text in report_texts():
+    for text in nonempty(report_texts()):
         assert f"https://docs.example.org/{ADDRESS}" in text
 
 

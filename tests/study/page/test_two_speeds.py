@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.assertions import nonempty
 from tests.study.page.page_pair import make_page_pair, trace_to_dict
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,7 @@ def test_the_change_of_an_edited_trace_is_hidden(shared, trace):
 
 
 def test_both_answers_are_followed_by_the_numbers_that_decide(opened, file, trace):
-    for step in (s for s in trace["steps"] if s["question"]):
+    for step in nonempty(s for s in trace["steps"] if s["question"]):
         question = step["question"]
         for choice in range(len(question["choices"])):
             page = opened(file, f"#step={step['id']}")
@@ -108,6 +109,6 @@ def test_both_answers_are_followed_by_the_numbers_that_decide(opened, file, trac
 
 
 def test_no_axis_is_called_behaviour(shared, trace):
-    for step in trace["steps"]:
+    for step in nonempty(trace["steps"]):
         shared.at(step=step["id"])
         assert "behaviour" not in shared.page.inner_text("#step .results"), step["id"]

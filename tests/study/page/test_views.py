@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mindref.study.number_texts import format_tiny
+from tests.assertions import nonempty
 from tests.study.page.page_pair import array, flip_bit, make_page_pair, tensors, trace_to_dict
 
 pytestmark = pytest.mark.slow
@@ -106,7 +107,7 @@ def test_the_curve_has_a_table_with_its_numbers(page, derived):
 
 def test_every_ambiguity_lists_its_readings_and_that_of_mindref(page, derived):
     page.at(view="ambiguities")
-    for card in derived["ambiguities"]:
+    for card in nonempty(derived["ambiguities"]):
         text = page.page.inner_text(f"#tab [data-card='{card['name']}']")
         assert card["question"] in text
         assert card["summary"] in text
@@ -188,7 +189,7 @@ def test_retrieval_marks_seen_films_and_numbers_five_unseen_films(page, derived)
 def test_no_view_has_an_empty_paragraph_nan_or_more_than_five_digits(page, derived):
     places = [{"view": view} for view in ("replay", "retrieval", "ledger", "curve", "ambiguities")]
     places += [{"view": "variants", "variant": case["name"]} for case in derived["variants"]]
-    for place in places:
+    for place in nonempty(places):
         page.at(**place)
         paragraphs = page.page.eval_on_selector_all("#tab p", "all => all.map(x => x.textContent)")
         assert all(re.search(r"\w", text) for text in paragraphs), place

@@ -28,6 +28,7 @@ from mindref.study.terminal.numbers_and_axes import (
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.tables import TableLayout, format_tensor
 from mindref.study.tracing import trace_pair
+from tests.assertions import nonempty
 from tests.study.pairs import make_small_pair
 from tests.study.terminal.reading import is_rounded, parse_screen
 
@@ -159,7 +160,7 @@ def test_the_top_items(film_club):
     trace = film_club.trace
     lines = print_step(trace, len(trace.steps) - 1, 120)
     first = next(i for i, line in enumerate(lines) if line.lstrip().startswith("place"))
-    for rank, item in enumerate(trace.values["top"]):
+    for rank, item in nonempty(enumerate(trace.values["top"])):
         row = lines[first + 1 + rank].replace(" ^", "")
         number, title, score, interest = re.split(r"\s{2,}", row.strip())
         assert number == str(rank + 1)

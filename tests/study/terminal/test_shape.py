@@ -18,6 +18,7 @@ from mindref.study.terminal.text import (
     truncate_text,
     wrap_text,
 )
+from tests.assertions import nonempty
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 FLAG = "\U0001f1ec\U0001f1e7"
@@ -117,7 +118,7 @@ WALK = ("l", "g routing[2].weights", "d", "x", "all", "?", "1", "g serve.top", "
 
 @pytest.mark.parametrize("columns", [20, 33, 40, 60, 79, 80, 81, 100, 120, 200])
 def test_no_line_is_wider_than_the_terminal(columns, hostile, run_commands):
-    for user in (hostile, None):
+    for user in nonempty((hostile, None)):
         for line in run_commands(*WALK, columns=columns, user=user).splitlines():
             assert display_width(line) <= columns, line
 
@@ -125,7 +126,7 @@ def test_no_line_is_wider_than_the_terminal(columns, hostile, run_commands):
 @pytest.mark.parametrize("columns", [24, 80])
 @pytest.mark.parametrize("all_", [False, True])
 def test_every_screen_fits_and_has_no_control_characters(columns, all_, hostile):
-    for step_index in range(len(hostile.trace.steps)):
+    for step_index in nonempty(range(len(hostile.trace.steps))):
         for line in format_screen(hostile.trace, step_index, columns, all_):
             assert display_width(line.text) <= columns
             assert all(unicodedata.category(c) not in ("Cc", "Cs") for c in line.text)

@@ -15,6 +15,7 @@ from mindref.study.terminal.lookup import find_gradient_step
 from mindref.study.terminal.screen import format_screen
 from mindref.study.terminal.stepper import Stepper, format_feedback, format_question, parse_choice
 from mindref.study.trace import Question
+from tests.assertions import nonempty
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def find_questions(trace):
 
 def test_feedback_distinguishes_right_and_wrong_replies(film_club):
     trace = film_club.trace
-    for step_index, question in find_questions(trace):
+    for step_index, question in nonempty(find_questions(trace)):
         for choice in range(len(question.choices)):
             for reply in (str(choice + 1), question.choices[choice].upper()):
                 stepper = Stepper(trace, film_club.inputs)
@@ -149,7 +150,7 @@ def test_feedback_distinguishes_right_and_wrong_replies(film_club):
 
 def test_a_question_prints_no_number_of_the_result_and_the_result_its_row(film_club):
     trace = film_club.trace
-    for step_index, question in find_questions(trace):
+    for step_index, question in nonempty(find_questions(trace)):
         stepper = Stepper(trace, film_club.inputs, columns=120)
         lines = stepper.answer(f"? {trace.steps[step_index].id}")
         choices = set(question.choices)
