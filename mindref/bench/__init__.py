@@ -9,7 +9,8 @@
     timing       interleaved rounds, summaries of times, ratios of rows
     lower_bound  lower bound on the time of a step
     machine      facts about the machine, memory of a process
-    run          a whole run; `scaling` varies one size; `report` prints tables and plots
+    run          a whole run, and runs that vary one size
+    report       tables and plots of a result
 
 Each contender has a separate process: the number of BLAS threads is fixed when BLAS is loaded, and
 two thread pools that use all cores at once take twice as long.

@@ -38,7 +38,7 @@ class BenchPlan(NamedTuple):
     lead: float = 0.25  # seconds of untimed steps before a burst
     limit: float = 60.0  # seconds of a task, for warm-up and for rounds; slow tasks: fewer rounds
     base: str | None = None  # contender that the others are compared with
-    scaling: tuple[str, ...] = ()  # sizes to vary: see scaling.py
+    scaling: tuple[str, ...] = ()  # sizes to vary: see scaling_rows
     device: str = "cpu"  # of contenders that support several
 
 
@@ -110,8 +110,6 @@ def check_plan(plan: BenchPlan) -> None:
 
 def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
     """Time everything; return the result as JSON values. Raises BackendError or ConfigError."""
-    from mindref.bench import scaling
-
     check_plan(plan)
     result: dict[str, Any] = {"format": FORMAT, "machine": machine.machine_facts()}
     result["versions"] = machine.installed_versions()
@@ -124,7 +122,7 @@ def run_bench(plan: BenchPlan, listener: ProgressListener) -> dict[str, Any]:
     result["scaling"] = [
         row
         for size in plan.scaling
-        for row in scaling.scaling_rows(plan._replace(names=usable), size, listener)
+        for row in scaling_rows(plan._replace(names=usable), size, listener)
     ]
     return result
 
@@ -261,3 +259,48 @@ def request_or_error(pool: WorkerPool, name: str, **command: object) -> dict[str
         return pool.request(name, **command)
     except WorkerFailed as error:
         return {"error": str(error)}
+
+
+def vary_setting(size: str, settings: WorkloadSettings) -> dict[int, WorkloadSettings]:
+    """Return value -> settings with this value of the size."""
+    name, values = SCALED_SETTINGS[size]
+    if name == "threads":
+        values = (*(2**i for i in range(10) if 2**i < usable_cores()), usable_cores())
+    fields = settings.to_dict()
+    return {value: WorkloadSettings.of({**fields, name: value}) for value in values}
+
+
+def scaling_rows(plan: BenchPlan, size: str, listener: ProgressListener) -> list[dict[str, Any]]:
+    """Return a row per contender and value: times of a step, ratio to the first value.
+
+    All values of one contender are timed together in interleaved rounds, each in a separate
+    process, so that their comparison does not depend on the time of day. Contenders are timed one
+    after the other, because each holds tables of up to a million items in memory.
+    """
+    rows = []
+    for name in plan.names:
+        with WorkerPool() as pool:
+            rows += contender_rows(pool, plan, size, name, listener)
+    return rows
+
+
+def contender_rows(
+    pool: WorkerPool, plan: BenchPlan, size: str, name: str, listener: ProgressListener
+) -> list[dict[str, Any]]:
+    """Return the rows of one contender."""
+    settings = vary_setting(size, plan.settings)
+    keys = {value: f"{name} at {size}={value}" for value in settings}
+    jobs = {keys[value]: (name, changed) for value, changed in settings.items()}
+    facts = start_workers(pool, jobs, plan._replace(tasks=("step",)), listener)
+    times = time_task(pool, plan, "step", listener, f"scaling {size}, {name}")
+    add_ratios(times, keys[min(settings)])
+    rows = []
+    for value, key in keys.items():
+        row = times.get(key, {"error": pool.reasons.get(key, "not timed")})
+        if "error" in row:
+            row = {"error": row["error"]}
+        else:  # bytes of the tables, behaviours of a batch
+            row |= {name: facts[key][name] for name in ("tables", "behaviours")}
+            row["rate"] = settings[value].batch / row["median"]
+        rows.append({"contender": name, "size": size, "value": value} | row)
+    return rows

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mindref.bench import machine, report, run, scaling
+from mindref.bench import machine, report, run
 from mindref.bench.contenders import thread_environment
 from mindref.bench.run import run_bench
 from mindref.cli.settings import set_threads
@@ -111,18 +111,18 @@ def test_slow_tasks_run_the_minimum_number_of_rounds():
 
 
 def test_scaling_varies_one_setting_only():
-    for number, (name, _) in scaling.SCALED_SETTINGS.items():
-        result = scaling.vary_setting(number, SMALL)
+    for number, (name, _) in run.SCALED_SETTINGS.items():
+        result = run.vary_setting(number, SMALL)
         assert len(result) > 1 or machine.usable_cores() == 1
         for value, settings in result.items():
             assert settings == dataclasses.replace(SMALL, **{name: value})
-    assert list(scaling.vary_setting("catalogue", SMALL)) == [10**3, 10**4, 10**5, 10**6]
-    assert max(scaling.vary_setting("threads", SMALL)) == machine.usable_cores()
+    assert list(run.vary_setting("catalogue", SMALL)) == [10**3, 10**4, 10**5, 10**6]
+    assert max(run.vary_setting("threads", SMALL)) == machine.usable_cores()
 
 
 @pytest.mark.slow
 def test_a_scaling_row_has_times_memory_and_ratio_to_the_first_value(monkeypatch):
-    monkeypatch.setitem(scaling.SCALED_SETTINGS, "B", ("batch", (2, 8)))
+    monkeypatch.setitem(run.SCALED_SETTINGS, "B", ("batch", (2, 8)))
     names = ("numpy", f"{HERE}:Failing")
     result = run_bench(plan(*names, tasks=(), scaling=("B",)), RecordingListener())
     first, second, *failed = result["scaling"]
