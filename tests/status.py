@@ -5,7 +5,6 @@ import sys
 from collections import Counter
 
 from tests import spec_pages
-from tests.mutants import of_scope
 
 INDEX = spec_pages.SPECS / "README.md"
 COVERAGE = spec_pages.SPECS / "coverage.md"
@@ -19,17 +18,16 @@ def table() -> str:
     """Return one row per page: rules by force, tests and code that cite the rules, mutants."""
     from tests.test_mirror import cited_by_code, cited_by_tests
 
-    tests, code, planted = cited_by_tests(), cited_by_code(), mistakes()
+    tests, code = cited_by_tests(), cited_by_code()
     judged = kills(COVERAGE.read_text(encoding="utf-8"))
     heads = ["page", "must", "should", "optional feature", "with a test", "at a line of code"]
-    heads += ["mutants of the tests", "mutants of the suite", "killed", "rules covered"]
+    heads += ["mutants of the suite", "killed", "rules covered"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
     for page in reading_order():
         rules = spec_pages.rules(page)
         force = Counter(rules.values())
         shares = [sum(rule in cited for rule in rules) for cited in (tests, code)]
         numbers = [force["must"], force["should"], force["optional feature"], *shares]
-        numbers.append(sum(planted[rule] for rule in rules))
         cells = [*numbers, *judged.get(page, UNJUDGED)]
         lines.append(f"| [{page}]({page}.md) | " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
@@ -37,10 +35,6 @@ def table() -> str:
 
 def reading_order() -> list[str]:
     return re.findall(r"^\d+\. \[([a-z_]+)\]", INDEX.read_text(encoding="utf-8"), re.M)
-
-
-def mistakes() -> Counter[str]:
-    return Counter(mutant.rule for mutant in of_scope("tests"))
 
 
 def kills(text: str) -> dict[str, list[int | str]]:
