@@ -13,7 +13,6 @@ Modules without an operator of the same name:
     routing_forward.py        the iterations of routing
     routing_backward.py       the gradient of routing
     exponential.py            vectorised exponentials
-    pooled_softmax_loops.py   the loops of pooled_softmax
     top_n.py                  selection of top-n items in exact search
     list_union.py             the union of the item lists of several interests
     matmul.py                 matrix products within compiled code

@@ -48,7 +48,7 @@ from numba.core import event  # noqa: E402
 from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Number = Any
+Number = np.floating[Any]
 """A NumPy scalar with the dtype of the arrays of the same call."""
 
 FASTMATH = {"contract", "reassoc"}

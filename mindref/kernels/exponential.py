@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from mindref.shapes import Array
 class ExpRange(NamedTuple):
     """The smallest argument with a nonzero result, and how the power of two is formed."""
 
-    smallest: Any  # for smaller arguments the result is zero
-    bias: Any  # added to the exponent of two before it becomes the bits of a float
-    scale: Any  # the final factor, which removes a bias that is too large
+    smallest: Number | float  # for smaller arguments the result is zero
+    bias: np.int32 | np.int64  # added to the exponent of two before it becomes the bits of a float
+    scale: Number | float  # the final factor, which removes a bias that is too large
 
 
 FLOAT32 = ExpRange(np.float32(-104), np.int32(127 + 24), np.float32(2**-24))

@@ -5,8 +5,6 @@ Spec: specs/label_attention.md.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mindref.kernels._jit import Number, jit, jit_inline
@@ -72,9 +70,9 @@ def attend_batch(
 @jit_inline
 def score_interests(
     interests: Array, target: Array, active: Bools, scores: Array
-) -> tuple[int, Any]:
+) -> tuple[int, bool]:
     """Write scores (K,); return the best active interest and whether all scores are finite."""
-    finite: Any = True
+    finite = True
     best = -1
     for k in range(interests.shape[0]):
         if not active[k]:
@@ -84,7 +82,7 @@ def score_interests(
             score += interests[k, d] * target[d]  # label_attention-R1
         scores[k] = score
         if active[k]:
-            finite = finite and abs(score) < np.inf
+            finite = finite and bool(abs(score) < np.inf)
             if best < 0 or score > scores[best]:
                 best = k  # label_attention-R6: the first of equals
     return best, finite

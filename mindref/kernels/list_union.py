@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mindref.kernels._jit import jit
 from mindref.shapes import Ints
 
+Cases = npt.NDArray[np.integer[Any]]
+"""Numbers of cases, in the smallest integer type."""
+
 
 @jit
-def union_lists(lists: Ints, offsets: Ints, excluded: Ints, seen: Any, ids: Ints) -> int:
+def union_lists(lists: Ints, offsets: Ints, excluded: Ints, seen: Cases, ids: Ints) -> int:
     """Write the distinct ids of each row of lists (C, M) to ids (C, M), then -1.
 
     Case c must not contain excluded[offsets[c] : offsets[c + 1]]. seen (N,) starts with zeros; it

@@ -2,8 +2,9 @@
 
 Spec: specs/pooled_softmax.md. Inactive interests are left out and cost nothing. After the matrix
 products, users are processed in blocks that stay in the cache of a core. NumPy computes the
-vectorised exponentials and logarithms of a block; `pooled_softmax_loops.py` has the compiled loops
-between them.
+vectorised exponentials and logarithms of a block; compiled loops compute the rest. In the loops,
+x (A, S) has one row for each active interest of the users of a block; user b has the rows from
+starts[b] to starts[b + 1].
 """
 
 from __future__ import annotations
@@ -12,15 +13,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.kernels import pooled_softmax_loops, squash
-from mindref.kernels._jit import Number
-from mindref.kernels.pooled_softmax_loops import HARD, MEAN, SOFT
+from mindref.kernels import squash
+from mindref.kernels._jit import Number, jit
 from mindref.ops.pooled_softmax import check_loss_arrays, check_loss_numbers
 from mindref.ops.squash import Saved as Squashed
 from mindref.shapes import Array, Bools, Ints, require_gradient_shape
 
+MEAN, SOFT, HARD = range(3)
+"""Kinds of pooling: sharpness zero, finite, infinite."""
 BLOCK_PRODUCTS = 1 << 18
 """Approximate number of products of a block of users: one MiB of float32."""
+
+
+class PooledScores(NamedTuple):
+    """Scores of a block of users, and the values from which the weights of its rows follow."""
+
+    scores: Array  # (B, S) one score for each item; NaN for a user with a bad product
+    # (B, S) the sum of the exponentials that replace the products, or the index of the largest
+    # product, counted from the user's first row
+    sums_or_indices: Array
+    kind: int  # MEAN, SOFT or HARD
 
 
 class Saved(NamedTuple):
@@ -52,8 +64,16 @@ def forward(
     normalise: bool = False,
 ) -> tuple[Array, Saved]:
     """Return the loss () of active interests, target items and shared negatives."""
-    logs = (target_log_expected, negative_log_expected)
-    check_loss_arrays(interests, active, target, negatives, target_ids, negative_ids, *logs)
+    check_loss_arrays(
+        interests,
+        active,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+    )
     check_loss_numbers(sharpness, temperature)
     number, users = interests.dtype.type, len(target)
     kind, beta = pooling_kind(sharpness, interests.dtype)
@@ -66,7 +86,7 @@ def forward(
         units = tuple(saved for _, saved in squashed)
 
     target_logits, weights = np.empty(users, number), np.empty(len(rows), number)
-    pooled_softmax_loops.score_targets(
+    score_targets(
         rows, starts, target, number(temperature), kind, number(beta), weights, target_logits
     )
     target_logits -= target_log_expected  # pooled_softmax-R6
@@ -82,15 +102,30 @@ def forward(
             starts[first : block.stop + 1] - first_row,
         )
         pooled = pool_scores(products, block_starts, number(temperature), kind, number(beta))
-        ids = (target_ids[block], negative_ids)
+        correct_logits(
+            pooled.scores,
+            target_logits[block],
+            target_ids[block],
+            negative_ids,
+            negative_log_expected,
+        )
         losses[block], negative_probability = pooled_cross_entropy(
-            products, block_starts, *pooled, target_logits[block], *ids, logs[1], kind
+            products, block_starts, pooled, target_logits[block]
         )
         # pooled_softmax-R15
         weights[first_row:stop_row] *= np.repeat(-negative_probability, np.diff(block_starts))
     out = losses.mean(dtype=number)  # pooled_softmax-R9
-    vectors = (rows, target, negatives, units)
-    return out, Saved(active, starts, *vectors, weights, slopes, temperature)
+    return out, Saved(
+        active=active,
+        starts=starts,
+        rows=rows,
+        target=target,
+        negatives=negatives,
+        units=units,
+        target_slopes=weights,
+        negative_slopes=slopes,
+        temperature=temperature,
+    )
 
 
 def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
@@ -101,7 +136,7 @@ def backward(d_out: Array | float, saved: Saved) -> tuple[Array, Array, Array]:
     require_gradient_shape("pooled_softmax", np.asarray(d_out), ())
     scale = rows.dtype.type(d_out / len(target) / temperature)
     d_rows, d_target = negative_slopes @ negatives, np.zeros_like(target)
-    pooled_softmax_loops.add_target_gradients(target_slopes, starts, rows, target, d_rows, d_target)
+    add_target_gradients(target_slopes, starts, rows, target, d_rows, d_target)
     d_negatives = negative_slopes.T @ rows  # pooled_softmax-R14
     gradients = (d_rows * scale, d_target * scale, d_negatives * scale)
     d_active, d_target_vectors, d_negative_vectors = (
@@ -125,48 +160,34 @@ def pooling_kind(sharpness: float, dtype: np.dtype[Any]) -> tuple[int, float]:
 
 def pool_scores(
     x: Array, starts: Ints, temperature: Number, kind: int, sharpness: Number
-) -> tuple[Array, Array]:
-    """Return scores (B, S) of products x (A, S); the row of a user with a bad product is NaN.
-
-    The second result (B, S) is needed for the weights: the sum of the exponentials that replace x,
-    or the index of the largest product, counted from the user's first row.
-    """
+) -> PooledScores:
+    """Return the scores of products x (A, S); SOFT replaces x by exponentials."""
     scores = np.empty((len(starts) - 1, x.shape[1]), x.dtype)
     sums_or_indices = np.empty_like(scores)
     if kind == MEAN:
-        pooled_softmax_loops.mean_of_rows(x, starts, temperature, scores)
+        mean_of_rows(x, starts, temperature, scores)
     elif kind == HARD:
-        pooled_softmax_loops.max_of_rows(x, starts, temperature, scores, sums_or_indices)
+        max_of_rows(x, starts, temperature, scores, sums_or_indices)
     else:
-        pooled_softmax_loops.shift_by_max(x, starts, temperature, sharpness, scores)
+        shift_by_max(x, starts, temperature, sharpness, scores)
         inverse_count = (1 / np.diff(starts)).astype(x.dtype)[:, None]
         with np.errstate(invalid="ignore"):  # a NaN is possible here
             if sharpness < 1:  # pooled_softmax-R5: the log of a mean near 1 is inexact
-                pooled_softmax_loops.sum_of_rows(np.expm1(x), starts, sums_or_indices)
+                sum_of_rows(np.expm1(x), starts, sums_or_indices)
                 logs = np.log1p(sums_or_indices * inverse_count)
             np.exp(x, out=x)
-            pooled_softmax_loops.sum_of_rows(x, starts, sums_or_indices)
+            sum_of_rows(x, starts, sums_or_indices)
             if sharpness >= 1:
                 logs = np.log(sums_or_indices * inverse_count)
         scores += logs / sharpness  # pooled_softmax-R1
-    return scores, sums_or_indices
+    return PooledScores(scores, sums_or_indices, kind)
 
 
 def pooled_cross_entropy(
-    x: Array,
-    starts: Ints,
-    scores: Array,
-    sums_or_indices: Array,
-    target_logits: Array,
-    target_ids: Ints,
-    negative_ids: Ints,
-    negative_log_expected: Array,
-    kind: int,
+    x: Array, starts: Ints, pooled: PooledScores, target_logits: Array
 ) -> tuple[Array, Array]:
     """Return losses (B,) and the sums (B,) of the probabilities of negatives; x becomes slopes."""
-    pooled_softmax_loops.correct_logits(
-        scores, target_logits, target_ids, negative_ids, negative_log_expected
-    )
+    scores, sums_or_indices, kind = pooled
     with np.errstate(all="ignore"):
         largest = scores.max(axis=1, initial=-np.inf)
         # pooled_softmax-R13: no negative left
@@ -179,5 +200,163 @@ def pooled_cross_entropy(
         negative_probability = p.sum(axis=1)
         if kind == SOFT:  # pooled_softmax-R16: a weight is an exponential divided by the sum
             p /= sums_or_indices
-    pooled_softmax_loops.product_slopes(x, starts, p, sums_or_indices, kind)
+    product_slopes(x, starts, p, sums_or_indices, kind)
     return losses, negative_probability
+
+
+@jit
+def score_targets(
+    rows: Array,
+    starts: Ints,
+    target: Array,
+    temperature: Number,
+    kind: int,
+    sharpness: Number,
+    weights: Array,
+    scores: Array,
+) -> None:
+    """Write the scores (B,) of the targets, and the weights (A,) of the interests in them."""
+    zero, one = rows.dtype.type(0), rows.dtype.type(1)
+    for b in range(target.shape[0]):
+        first, last, best = starts[b], starts[b + 1], starts[b]
+        inverse_count, nan_or_zero, mean = one / rows.dtype.type(last - first), zero, zero
+        for a in range(first, last):
+            product = zero
+            for d in range(target.shape[1]):
+                product += rows[a, d] * target[b, d]
+            weights[a] = product / temperature  # pooled_softmax-R10
+            nan_or_zero += weights[a] * zero  # pooled_softmax-R25: NaN if not finite
+            mean += weights[a] * inverse_count
+            best = a if weights[a] > weights[best] else best
+        top, below, total = weights[best], zero, zero
+        for a in range(first, last):
+            gap = sharpness * (weights[a] - top)
+            below += np.expm1(gap) * inverse_count
+            weights[a] = np.exp(gap)
+            total += weights[a]
+        scores[b] = mean if kind == MEAN else top
+        if kind == SOFT:
+            scores[b] += np.log1p(below) / sharpness
+        scores[b] += nan_or_zero
+        for a in range(first, last):  # pooled_softmax-R16
+            if kind == SOFT:
+                weights[a] /= total
+            elif kind == MEAN:
+                weights[a] = inverse_count
+            else:
+                weights[a] = one if a == best else zero
+
+
+@jit
+def mean_of_rows(x: Array, starts: Ints, temperature: Number, scores: Array) -> None:
+    """Write the mean (B, S) of the rows of each user over the temperature: pooled_softmax-R2."""
+    one = x.dtype.type(1)
+    for b in range(scores.shape[0]):
+        inverse_count = one / x.dtype.type(starts[b + 1] - starts[b])
+        scores[b] = 0
+        for a in range(starts[b], starts[b + 1]):
+            for s in range(x.shape[1]):
+                scores[b, s] += x[a, s] / temperature * inverse_count
+
+
+@jit
+def max_of_rows(x: Array, starts: Ints, temperature: Number, scores: Array, best: Array) -> None:
+    """Write the largest (B, S) of the rows of each user, and its index: pooled_softmax-R3."""
+    zero = x.dtype.type(0)
+    for b in range(scores.shape[0]):
+        first = starts[b]
+        scores[b], best[b] = -np.inf, 0
+        nan_or_zero = zero
+        for a in range(first, starts[b + 1]):
+            index = x.dtype.type(a - first)
+            for s in range(x.shape[1]):
+                value = x[a, s] / temperature
+                nan_or_zero += value * zero
+                best[b, s] = index if value > scores[b, s] else best[b, s]
+                scores[b, s] = value if value > scores[b, s] else scores[b, s]
+        for s in range(x.shape[1]):
+            scores[b, s] += nan_or_zero
+
+
+@jit
+def shift_by_max(
+    x: Array, starts: Ints, temperature: Number, sharpness: Number, scores: Array
+) -> None:
+    """Write the maximum (B, S) over the rows of each user; x becomes (x - maximum) sharpness."""
+    zero = x.dtype.type(0)
+    for b in range(scores.shape[0]):
+        nan_or_zero = zero
+        scores[b] = -np.inf
+        for a in range(starts[b], starts[b + 1]):
+            for s in range(x.shape[1]):
+                value = x[a, s] / temperature
+                x[a, s] = value
+                nan_or_zero += value * zero  # pooled_softmax-R25: NaN if not finite
+                scores[b, s] = value if value > scores[b, s] else scores[b, s]
+        for a in range(starts[b], starts[b + 1]):
+            for s in range(x.shape[1]):
+                x[a, s] = (x[a, s] - scores[b, s]) * sharpness  # pooled_softmax-R12
+        for s in range(x.shape[1]):
+            scores[b, s] += nan_or_zero
+
+
+@jit
+def sum_of_rows(x: Array, starts: Ints, sums: Array) -> None:
+    """Write the sums (B, S) over the rows of each user."""
+    for b in range(sums.shape[0]):
+        sums[b] = 0
+        for a in range(starts[b], starts[b + 1]):
+            for s in range(x.shape[1]):
+                sums[b, s] += x[a, s]
+
+
+@jit
+def correct_logits(
+    scores: Array, target_logits: Array, target_ids: Ints, negative_ids: Ints, logs: Array
+) -> None:
+    """Turn scores (B, S) into logits, -infinity for a hit; a bad one makes target logits NaN."""
+    zero, minus_infinity = scores.dtype.type(0), scores.dtype.type(-np.inf)
+    for b in range(scores.shape[0]):
+        nan_or_zero = target_logits[b] * zero
+        for s in range(scores.shape[1]):
+            logit = scores[b, s] - logs[s]  # pooled_softmax-R6
+            nan_or_zero += logit * zero
+            scores[b, s] = minus_infinity if negative_ids[s] == target_ids[b] else logit  # R7
+        target_logits[b] += nan_or_zero  # pooled_softmax-R25
+
+
+@jit
+def product_slopes(x: Array, starts: Ints, p: Array, sums_or_indices: Array, kind: int) -> None:
+    """Write slopes into x (A, S): probabilities p (B, S) times weights, pooled_softmax-R16.
+
+    If kind is SOFT, x holds exponentials, and p is already divided by their sums.
+    """
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for b in range(p.shape[0]):
+        first, last = starts[b], starts[b + 1]
+        if kind == SOFT:
+            for a in range(first, last):
+                for s in range(x.shape[1]):
+                    x[a, s] *= p[b, s]
+        elif kind == MEAN:
+            inverse_count = one / x.dtype.type(last - first)
+            for a in range(first, last):
+                for s in range(x.shape[1]):
+                    x[a, s] = p[b, s] * inverse_count
+        else:
+            for a in range(first, last):
+                index = x.dtype.type(a - first)
+                for s in range(x.shape[1]):
+                    x[a, s] = p[b, s] * (one if sums_or_indices[b, s] == index else zero)
+
+
+@jit
+def add_target_gradients(
+    target_slopes: Array, starts: Ints, rows: Array, target: Array, d_rows: Array, d_target: Array
+) -> None:
+    """Add the gradients through the products of rows (A, D) and targets (B, D) to both."""
+    for b in range(target.shape[0]):
+        for a in range(starts[b], starts[b + 1]):
+            for d in range(target.shape[1]):
+                d_rows[a, d] += target_slopes[a] * target[b, d]
+                d_target[b, d] += target_slopes[a] * rows[a, d]

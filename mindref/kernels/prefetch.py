@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from mindref.kernels import CACHE_LINE
-from mindref.shapes import Array, Ints
 
 ir: Any = cgutils.ir  # type: ignore[attr-defined]  # llvmlite's
 item_pointer: Any = cgutils.get_item_pointer
@@ -25,7 +25,7 @@ DISTANCE = 12
 READ, KEEP_IN_CACHE, DATA = 0, 3, 1  # rw, locality and cache type of llvm.prefetch
 
 
-def prefetch_row(table: Array | Ints, row: int) -> None:
+def prefetch_row(table: npt.NDArray[Any], row: int) -> None:
     """Prefetch a row of a table (V, D), in range or not. Does nothing in plain Python."""
 
 

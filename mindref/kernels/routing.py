@@ -8,27 +8,24 @@ users that share an item share its vote. There is one matrix S for all behaviour
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mindref.errors import ShapeError, say
 from mindref.kernels.contiguous import writable_contiguous
-from mindref.kernels.routing_backward import route_users_backward
-from mindref.kernels.routing_forward import route_users
-from mindref.ops.routing import AXES, check_inputs
+from mindref.kernels.routing_backward import RoutingGradients, route_users_backward
+from mindref.kernels.routing_forward import (
+    RoutingBatch,
+    RoutingOptions,
+    RoutingValues,
+    allocate_values,
+    route_users,
+    routing_options,
+)
+from mindref.ops.routing import check_inputs, check_options
 from mindref.ops.squash import KINDS
-from mindref.shapes import Array, Bools, Ints, require_gradient_shape
-
-
-class RoutingValues(NamedTuple):
-    """Values of the T iterations that backward needs: all for gradient "all", one for "last"."""
-
-    couplings: Array  # (T, N, K)
-    capsules: Array  # (T, B, K, D)
-    unit: Array  # (T, B, K, D) directions of z
-    across: Array  # (T, B, K) slopes of squash
-    along: Array  # (T, B, K)
+from mindref.shapes import Array, Bools, require_gradient_shape
 
 
 class Saved(NamedTuple):
@@ -36,14 +33,11 @@ class Saved(NamedTuple):
 
     behaviours: Array  # (N, D) where the mask is true
     bilinear: Array  # (D, D)
-    votes: Array  # (N, D)
-    starts: Ints  # (B + 1,)
+    batch: RoutingBatch
+    options: RoutingOptions
     values: RoutingValues
     mask: Bools  # (B, L)
-    active: Bools  # (B, K)
-    axis: str
-    gradient: str
-    factors: Array | None = None  # exp(log_weights) (N, K), zero at inactive interests
+    has_log_weights: bool
 
     @property
     def couplings(self) -> Array:
@@ -65,24 +59,33 @@ def forward(
     kind: str = "squash",
 ) -> tuple[Array, Saved]:
     """Return capsules (B, K, D) of behaviours (B, L, D); see `mindref.ops.routing.forward`."""
-    check_inputs(
-        history, mask, bilinear, init_logits, active, iterations, gradient, axis, log_weights
-    )
+    check_inputs(history, mask, bilinear, init_logits, active, log_weights)
+    check_options(iterations, gradient, axis)
     check_one_matrix(bilinear)
     if kind not in KINDS:
         raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8
-    active = writable_contiguous(active)
     behaviours = history[mask]  # routing-R6 (N, D)
-    votes = behaviours @ bilinear.T  # routing-R1
-    starts = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
-    values = allocate_values(iterations if gradient == "all" else 1, len(votes), active, votes)
-    rows, logits = np.arange(len(votes)), np.ascontiguousarray(init_logits[mask])
-    options = (iterations, AXES[axis] == 1, KINDS.index(kind))
-    arguments = (0, len(active), starts, rows, votes, logits, active, *options, values)
-    factors = None if log_weights is None else exp_log_weights(log_weights, mask, active)
-    route_users(*arguments) if factors is None else route_users(*arguments, factors)
-    saved = (behaviours, bilinear, votes, starts, values, mask, active, axis, gradient, factors)
-    return values.capsules[-1].copy(), Saved(*saved)
+    factors = np.empty((0, active.shape[1]), history.dtype)
+    if log_weights is not None:
+        factors = exp_log_weights(log_weights, mask, active)
+    batch = RoutingBatch(
+        starts=np.concatenate([[0], np.cumsum(mask.sum(axis=1))]),
+        rows=np.arange(len(behaviours)),
+        votes=behaviours @ bilinear.T,  # routing-R1
+        logits=np.ascontiguousarray(init_logits[mask]),
+        active=writable_contiguous(active),
+        factors=factors,
+    )
+    options = routing_options(iterations, gradient, axis, kind)
+    values = allocate_values(
+        iterations if gradient == "all" else 1,
+        (len(behaviours), *active.shape, history.shape[2]),
+        lambda name, *shape: np.empty(shape, history.dtype),
+    )
+    route_users(0, len(active), batch, options, values)
+    has_log_weights = log_weights is not None
+    saved = Saved(behaviours, bilinear, batch, options, values, mask, has_log_weights)
+    return values.capsules[-1].copy(), saved
 
 
 def exp_log_weights(log_weights: Array, mask: Bools, active: Bools) -> Array:
@@ -106,20 +109,28 @@ def backward(d_capsules: Array, saved: Saved) -> tuple[Array, ...]:
 
     With log_weights, a fourth result is d_log_weights (B, L, K).
     """
-    behaviours, bilinear, votes, starts, values, mask, active, axis, gradient, factors = saved
-    require_gradient_shape("routing", d_capsules, (*active.shape, votes.shape[1]))
-    d_votes, d_logits = np.empty_like(votes), np.empty_like(values.couplings[0])
-    inputs = (0, len(d_capsules), starts, np.arange(len(votes)), votes, active)
-    options = (AXES[axis] == 1, gradient == "all")
-    arguments = (*inputs, *options, *values, writable_contiguous(d_capsules), d_votes, d_logits)
-    d_log_weights = [] if factors is None else [np.zeros_like(factors)]
-    route_users_backward(*arguments) if factors is None else route_users_backward(
-        *arguments, factors, *d_log_weights
+    batch = saved.batch
+    require_gradient_shape("routing", d_capsules, saved.values.capsules.shape[1:])
+    gradients = RoutingGradients(
+        d_votes=np.empty_like(batch.votes),
+        d_logits=np.empty_like(batch.logits),
+        d_log_weights=np.zeros_like(batch.factors),
     )
-    d_history, *d_logits_and_weights = (
-        pad_rows(x, mask) for x in (d_votes @ bilinear, d_logits, *d_log_weights)
+    route_users_backward(
+        0,
+        len(d_capsules),
+        batch,
+        saved.options,
+        saved.values,
+        writable_contiguous(d_capsules),
+        gradients,
     )
-    return d_history, d_votes.T @ behaviours, *d_logits_and_weights
+    d_history = pad_rows(gradients.d_votes @ saved.bilinear, saved.mask)
+    d_bilinear = gradients.d_votes.T @ saved.behaviours
+    d_logits = pad_rows(gradients.d_logits, saved.mask)
+    if not saved.has_log_weights:
+        return d_history, d_bilinear, d_logits
+    return d_history, d_bilinear, d_logits, pad_rows(gradients.d_log_weights, saved.mask)
 
 
 def pad_rows(rows: Array, mask: Bools) -> Array:
@@ -127,13 +138,3 @@ def pad_rows(rows: Array, mask: Bools) -> Array:
     out = np.zeros((*mask.shape, rows.shape[1]), rows.dtype)
     out[mask] = rows
     return out
-
-
-def allocate_values(iterations: int, behaviours: int, active: Bools, like: Array) -> RoutingValues:
-    """Return arrays for the iterations that are kept."""
-    users, count = active.shape
-    width, dtype = like.shape[1], like.dtype
-    capsules: Any = np.empty((iterations, users, count, width), dtype)
-    slopes = [np.empty((iterations, users, count), dtype) for _ in range(2)]
-    couplings = np.empty((iterations, behaviours, count), dtype)
-    return RoutingValues(couplings, capsules, np.empty_like(capsules), slopes[0], slopes[1])

@@ -8,48 +8,66 @@ in routing_forward.py.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from mindref.kernels._jit import Number, jit
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
-from mindref.shapes import Array, Bools, Ints
+from mindref.kernels.routing_forward import (
+    OVER_BEHAVIOURS,
+    RoutingBatch,
+    RoutingOptions,
+    RoutingValues,
+    longest_history,
+)
+from mindref.shapes import Array, Ints
+
+ALL_ITERATIONS = 0
+"""Index of "all" in GRADIENTS of ops/routing.py; an import would not invalidate cached code."""
+
+
+class RoutingGradients(NamedTuple):
+    """The gradients of the inputs of routing, for each behaviour."""
+
+    d_votes: Array  # (N, D)
+    d_logits: Array  # (N, K) zero with gradient "last"
+    d_log_weights: Array  # (N, K); (0, K) without log weights
+
+
+class CapsuleBehaviours(NamedTuple):
+    """M capsules, and the behaviours of their users with the constant weights of routing-R12."""
+
+    slots: Ints  # (M,) b K + k for interest k of user b
+    starts: Ints  # (B + 1,) as in `RoutingBatch`
+    rows: Ints  # (N,) the item vector of behaviour n is vectors[rows[n]]
+    vectors: Array
+    weights: Array  # (N, K) coupling weights of the last iteration, times factors
 
 
 @jit
 def route_users_backward(
     first: int,
     stop: int,
-    starts: Ints,
-    rows: Ints,
-    votes: Array,
-    active: Bools,
-    over_behaviours: bool,
-    exact: bool,
-    couplings: Array,
-    capsules: Array,
-    unit: Array,
-    across: Array,
-    along: Array,
+    batch: RoutingBatch,
+    options: RoutingOptions,
+    values: RoutingValues,
     d_capsules: Array,
-    d_votes: Array,
-    d_logits: Array,
-    factors: Array | None = None,
-    d_log_weights: Any = None,
+    gradients: RoutingGradients,
 ) -> None:
-    """Write d_votes (N, D) and, if exact, d_logits (N, K) of the users from `first` to `stop`.
+    """Write the gradients of users from `first` to `stop`, from d_capsules (B, K, D).
 
-    With factors (N, K), exp of log weights, adds to d_log_weights (N, K). None for both is compiled
-    separately, without the code for factors.
+    d_log_weights must be zero before.
     """
+    starts, rows, votes, _, active, factors = batch
+    couplings, capsules, unit, across, along = values
+    d_votes, d_logits, d_log_weights = gradients
+    exact, has_factors = options.gradient == ALL_ITERATIONS, factors.shape[0] > 0
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
-    longest = 0
-    for b in range(first, stop):
-        longest = max(longest, starts[b + 1] - starts[b])
+    longest = longest_history(first, stop, starts)
     d_u = np.empty((count, width), votes.dtype)  # of the capsules of an iteration
     d_z, d_weights = np.empty_like(d_u), np.empty((longest, count), votes.dtype)
-    scaled = np.empty((0 if factors is None else longest, count), votes.dtype)
+    scaled = np.empty((longest if has_factors else 0, count), votes.dtype)
     for b in range(first, stop):
         user, size = slice(starts[b], starts[b + 1]), starts[b + 1] - starts[b]
         d_u[:] = d_capsules[b]
@@ -63,18 +81,22 @@ def route_users_backward(
                 squash_row_backward(unit[t, b, k], across[t, b, k], along[t, b, k], d_u[k], d_z[k])
                 if not active[b, k]:
                     d_z[k] = 0  # routing-R28: an inactive interest sends nothing
-            if factors is None:
-                add_weighted_capsules(couplings[t, user], d_z, d_votes[user])
-                if exact:
-                    multiply_votes(votes, rows[user], d_z, d_weights)
-            else:
+            if has_factors:
                 scale_couplings(couplings[t, user], factors[user], scaled)
                 add_weighted_capsules(scaled[:size], d_z, d_votes[user])
                 multiply_votes(votes, rows[user], d_z, d_weights)
                 log_weights_backward(d_weights[:size], scaled, factors[user], d_log_weights[user])
-            if exact:
-                couplings_backward(
-                    d_weights[:size], couplings[t, user], d_logits[user], over_behaviours
+            else:
+                add_weighted_capsules(couplings[t, user], d_z, d_votes[user])
+                if exact:
+                    multiply_votes(votes, rows[user], d_z, d_weights)
+            if exact and options.axis == OVER_BEHAVIOURS:
+                softmax_over_behaviours_backward(
+                    d_weights[:size], couplings[t, user], d_logits[user]
+                )
+            elif exact:
+                softmax_over_interests_backward(
+                    d_weights[:size], couplings[t, user], d_logits[user]
                 )
 
 
@@ -166,17 +188,6 @@ def squash_row_backward(
 
 
 @jit
-def couplings_backward(
-    d_weights: Array, weights: Array, d_logits: Array, over_behaviours: bool
-) -> None:
-    """Add the gradient through the softmax over either axis to d_logits (N, K)."""
-    if over_behaviours:
-        softmax_over_behaviours_backward(d_weights, weights, d_logits)
-    else:
-        softmax_over_interests_backward(d_weights, weights, d_logits)
-
-
-@jit
 def softmax_over_interests_backward(d_weights: Array, weights: Array, d_logits: Array) -> None:
     """Add w_nk (d_w_nk - sum_j w_nj d_w_nj) to d_logits (N, K): routing-R11."""
     for n in range(weights.shape[0]):
@@ -217,15 +228,9 @@ def squash_capsules_backward(
 
 
 @jit
-def sum_weighted_vectors(
-    slots: Ints, starts: Ints, rows: Ints, vectors: Array, weights: Array, item_sums: Array
-) -> None:
-    """Write the weighted sums of item vectors, item_sums (M, D), of capsules.
-
-    The coupling weights are constant (routing-R12). slots: see `squash_capsules_backward`. weights
-    (N, K): the coupling weights of the last iteration. vectors[rows[n]]: the item vector of
-    behaviour n.
-    """
+def sum_weighted_vectors(capsules: CapsuleBehaviours, item_sums: Array) -> None:
+    """Write the weighted sums of item vectors, item_sums (M, D), of M capsules."""
+    slots, starts, rows, vectors, weights = capsules
     count = weights.shape[1]
     for m in range(slots.shape[0]):
         b, k = slots[m] // count, slots[m] % count

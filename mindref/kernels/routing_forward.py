@@ -8,43 +8,88 @@ weights w are stored as columns (K, N).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mindref.kernels._jit import jit
+from mindref.kernels._jit import jit, jit_inline
 from mindref.kernels.exponential import exp_inplace
 from mindref.kernels.squash import squash_gain, squash_row
+from mindref.ops.routing import GRADIENTS
+from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Bools, Ints
 
 TILE_USERS, TILE_BEHAVIOURS = 16, 1024  # limits of a tile of several users
+OVER_INTERESTS, OVER_BEHAVIOURS = range(2)
+"""Values of `RoutingOptions.axis`."""
+
+Table = TypeVar("Table", Array, Bools)
+
+
+class RoutingBatch(NamedTuple):
+    """Behaviours of a batch of users without padding, and the other inputs of routing."""
+
+    starts: Ints  # (B + 1,) user b has the behaviours from starts[b] to starts[b + 1]
+    rows: Ints  # (N,) the vote of behaviour n is votes[rows[n]]
+    votes: Array  # (V, D) of the behaviours, or of the distinct items
+    logits: Array  # (N, K) initial logits
+    active: Bools  # (B, K)
+    # (N, K) exp of log weights, zero at inactive interests; (0, K) without log weights
+    factors: Array
+
+
+class RoutingOptions(NamedTuple):
+    """The options of routing as numbers. Numba compiles the same code for all values."""
+
+    iterations: int
+    axis: int  # OVER_INTERESTS or OVER_BEHAVIOURS
+    gradient: int  # index in GRADIENTS of ops/routing.py
+    kind: int  # index in KINDS of ops/squash.py
+
+
+class RoutingValues(NamedTuple):
+    """Values of the T iterations that backward needs: all for gradient "all", one for "last"."""
+
+    couplings: Array  # (T, N, K)
+    capsules: Array  # (T, B, K, D)
+    unit: Array  # (T, B, K, D) directions of z
+    across: Array  # (T, B, K) slope of squash orthogonal to z
+    along: Array  # (T, B, K) slope of squash along z
+
+
+def routing_options(iterations: int, gradient: str, axis: str, kind: str) -> RoutingOptions:
+    """Return options as numbers; the words are those of `mindref.ops.routing.forward`."""
+    over = OVER_BEHAVIOURS if axis == "behaviours" else OVER_INTERESTS
+    return RoutingOptions(iterations, over, GRADIENTS.index(gradient), KINDS.index(kind))
+
+
+def allocate_values(
+    iterations: int, batch_shape: tuple[int, int, int, int], allocate: Callable[..., Array]
+) -> RoutingValues:
+    """Return arrays for the values of T iterations. batch_shape: N, B, K and D.
+
+    allocate: returns an array of a name and a shape.
+    """
+    behaviours, users, count, width = batch_shape
+    return RoutingValues(
+        couplings=allocate("couplings", iterations, behaviours, count),
+        capsules=allocate("capsules", iterations, users, count, width),
+        unit=allocate("unit", iterations, users, count, width),
+        across=allocate("across", iterations, users, count),
+        along=allocate("along", iterations, users, count),
+    )
 
 
 @jit
 def route_users(
-    first: int,
-    stop: int,
-    starts: Ints,
-    rows: Ints,
-    votes: Array,
-    logits: Array,
-    active: Bools,
-    iterations: int,
-    over_behaviours: bool,
-    kind: int,
-    values: Any,
-    factors: Array | None = None,
+    first: int, stop: int, batch: RoutingBatch, options: RoutingOptions, values: RoutingValues
 ) -> None:
-    """Run all iterations for the users from `first` to `stop`.
-
-    logits (N, K): the initial logits. values: the arrays of `routing.RoutingValues`. factors
-    (N, K): exp of log weights, or None. None is compiled separately, without the code for factors.
-    """
+    """Write the values of routing for the users from `first` to `stop`."""
+    starts, rows, votes, logits, active, factors = batch
     couplings, capsules, unit, across, along = values
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
-    longest = 0
-    for b in range(first, stop):
-        longest = max(longest, starts[b + 1] - starts[b])
+    longest = longest_history(first, stop, starts)
     longest = max(longest, min(TILE_BEHAVIOURS, TILE_USERS * longest))  # behaviours of a tile
     tile_votes = aligned_rows(longest, width, votes)
     z = aligned_rows(TILE_USERS * count, width, votes).reshape(TILE_USERS, count, width)
@@ -65,20 +110,38 @@ def route_users(
         for u in range(end - b):
             for k in range(count):
                 inactive[k, bounds[u] : bounds[u + 1]] = not tile_active[u, k]  # routing-R7
-        for iteration in range(iterations):  # routing-R5
+        for iteration in range(options.iterations):  # routing-R5
             t = min(iteration, last)
             if iteration > 0:
                 add_agreement(tile_votes, bounds, capsules[max(t - 1, 0), b:end], tile_logits)
-            if over_behaviours:
+            if options.axis == OVER_BEHAVIOURS:
                 softmax_over_behaviours(tile_logits, bounds, tile_active, weights)
             else:
                 softmax_over_interests(tile_logits, inactive, weights, scratch)
-            w = weights if factors is None else weights * factors[tile].T  # routing-R32
+            w = weights
+            if factors.shape[0] > 0:
+                w = weights * factors[tile].T  # routing-R32
             sum_weighted_votes(tile_votes, bounds, w, z)
-            outputs = (capsules[t, b:end], unit[t, b:end], across[t, b:end], along[t, b:end])
-            squash_tile(z, kind, outputs, scratch)
-            if iteration == iterations - 1 or last > 0:
+            squash_tile(
+                z,
+                options.kind,
+                capsules[t, b:end],
+                unit[t, b:end],
+                across[t, b:end],
+                along[t, b:end],
+                scratch,
+            )
+            if iteration == options.iterations - 1 or last > 0:
                 transpose_into(weights, couplings[t, tile])
+
+
+@jit_inline
+def longest_history(first: int, stop: int, starts: Ints) -> int:
+    """Return the largest number of behaviours of the users from `first` to `stop`."""
+    longest = 0
+    for b in range(first, stop):
+        longest = max(longest, starts[b + 1] - starts[b])
+    return longest
 
 
 @jit
@@ -91,7 +154,7 @@ def aligned_rows(rows: int, width: int, like: Array) -> Array:
 
 
 @jit
-def gather_rows(table: Any, rows: Ints, out: Any) -> None:
+def gather_rows(table: Table, rows: Ints, out: Table) -> None:
     """Copy rows of a table to out, in order."""
     for n in range(rows.shape[0]):
         row = table[rows[n]]
@@ -201,13 +264,20 @@ def softmax_over_behaviours(logits: Array, bounds: Ints, active: Bools, weights:
 
 
 @jit
-def squash_tile(z: Array, kind: int, outputs: Any, scratch: Array) -> None:
+def squash_tile(
+    z: Array,
+    kind: int,
+    capsules_3d: Array,
+    unit_3d: Array,
+    across_2d: Array,
+    along_2d: Array,
+    scratch: Array,
+) -> None:
     """Write capsules, directions and slopes of z (U, K, D); scratch: three rows of numbers.
 
     Square roots and divisions are slow, so they are vectorised over all rows. A row whose square
     leaves the range of the dtype, or that is not squashed, is computed separately.
     """
-    capsules_3d, unit_3d, across_2d, along_2d = outputs
     zero, one, (users, count, width) = z.dtype.type(0), z.dtype.type(1), capsules_3d.shape
     (squares, inverse, gain), safe = scratch, np.sqrt(np.finfo(z.dtype).tiny)
     rows = users * count  # flat: computing b and k would take as long as the rest

@@ -6,9 +6,10 @@ of one user are done before the next user, while the logits are in the nearest c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.kernels import squash
 from mindref.kernels._jit import Number, jit, jit_inline
@@ -17,6 +18,8 @@ from mindref.kernels.exponential import exp_inplace_flush
 from mindref.ops.sampled_softmax import Saved, check_inputs
 from mindref.ops.squash import Saved as Squashed
 from mindref.shapes import Array, Ints, require_gradient_shape
+
+Word = TypeVar("Word", np.int32, np.int64)
 
 
 def forward(
@@ -32,9 +35,16 @@ def forward(
     normalise: bool = False,
 ) -> tuple[Array, Saved]:
     """Return the mean loss () of users, their target items and shared negatives."""
-    logs = (target_log_expected, negative_log_expected)
-    check_inputs(user, target, negatives, target_ids, negative_ids, *logs, temperature)
-    target_log_expected, negative_log_expected = map(readonly_contiguous, logs)
+    check_inputs(
+        user,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+        temperature,
+    )
     user, target, negatives = map(readonly_contiguous, (user, target, negatives))
     units: tuple[Squashed | None, ...] = (None, None, None)
     if normalise:
@@ -44,9 +54,18 @@ def forward(
     products = user @ negatives.T  # (B, S)
     d_target_logit = np.empty(len(user), user.dtype)
     one, divisor = user.dtype.type(1), user.dtype.type(temperature)
-    target_ids, negative_ids = map(contiguous_integers, (target_ids, negative_ids))
-    items = (target_ids, negative_ids, target_log_expected, negative_log_expected)
-    total = cross_entropy(user, target, *items, divisor, one, products, d_target_logit)
+    total = cross_entropy(
+        user,
+        target,
+        contiguous_integers(target_ids),
+        contiguous_integers(negative_ids),
+        readonly_contiguous(target_log_expected),
+        readonly_contiguous(negative_log_expected),
+        divisor,
+        one,
+        products,
+        d_target_logit,
+    )
     out: Any = user.dtype.type(total / len(user))  # sampled_softmax-R5
     return out, Saved(user, target, negatives, units, products, temperature)
 
@@ -154,7 +173,7 @@ def largest_logit(x: Array) -> Number:
 
 
 @jit
-def largest_bits(bits: Any) -> Any:
+def largest_bits(bits: npt.NDArray[Word]) -> Word:
     """Return the bits (S,) of the largest number, vectorised.
 
     Floats have the order of their bits as integers; negative floats have the opposite order, which

@@ -5,13 +5,15 @@ Spec: specs/softmax.md.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from mindref.kernels._jit import jit
 from mindref.ops.softmax import Saved, check_inputs
 from mindref.shapes import Array, Bools, require_gradient_shape
+
+Kind = TypeVar("Kind", Array, Bools)
 
 
 def forward(logits: Array, mask: Bools, *, axis: int) -> tuple[Array, Saved]:
@@ -31,12 +33,12 @@ def backward(d_out: Array, saved: Saved) -> Array:
     require_gradient_shape("softmax", d_out, out.shape)
     rows = rows_along_axis(out, axis)
     d_rows = np.empty_like(rows)
-    allowed = rows_along_axis(np.broadcast_to(mask, out.shape), axis)
+    allowed: Bools = rows_along_axis(np.broadcast_to(mask, out.shape), axis)
     softmax_rows_backward(rows_along_axis(d_out, axis), rows, allowed, d_rows)
     return restore_axis(d_rows, out, axis)
 
 
-def rows_along_axis(x: Any, axis: int) -> Any:
+def rows_along_axis(x: Kind, axis: int) -> Kind:
     """Return x as a contiguous matrix whose rows run along the axis."""
     moved = np.moveaxis(x, axis, -1)
     rows = moved.size // moved.shape[-1] if moved.shape[-1] else 0

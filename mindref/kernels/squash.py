@@ -5,8 +5,6 @@ Spec: specs/squash.md.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mindref.kernels._jit import Number, jit
@@ -31,7 +29,7 @@ def backward(d_out: Array, saved: Saved) -> Array:
     require_gradient_shape("squash", d_out, saved.unit.shape)
     unit = saved.unit.reshape(saved.across.size, saved.unit.shape[-1])
     d_rows = np.ascontiguousarray(d_out).reshape(unit.shape)
-    d_x: Any = np.empty_like(unit)
+    d_x = np.empty_like(unit)
     squash_rows_backward(d_rows, unit, saved.across.reshape(-1), saved.along.reshape(-1), d_x)
     return d_x.reshape(saved.unit.shape)
 

@@ -7,12 +7,13 @@ items again, one dot product at a time, and sorts them.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from mindref.kernels._jit import jit
-from mindref.shapes import Array, Ints
+from mindref.kernels._jit import Number, jit
+from mindref.shapes import Array, Bools, Ints
 
 STRIDE = 32  # scores that are compared with a threshold at once
 HALVINGS = 24  # at most, of a range of scores, in the search for a separating score
@@ -27,7 +28,7 @@ class Pools(NamedTuple):
     floors: Array  # (U,) a later item must score more than this
 
 
-def empty_pools(users: int, count: int, dtype: Any) -> Pools:
+def empty_pools(users: int, count: int, dtype: npt.DTypeLike) -> Pools:
     """Return empty pools. A full pool is pruned to the `count` best items."""
     shape = (users, pool_capacity(count))
     floors = np.full(users, -np.inf, dtype)
@@ -46,16 +47,14 @@ def pool_block(
     first: int,
     excluded: Ints,
     count: int,
-    ids: Ints,
-    pooled: Array,
-    sizes: Ints,
-    floors: Array,
+    pools: Pools,
 ) -> None:
     """Add the items first .. first + W - 1 to the pools of users for whom they may be in the top n.
 
     products (R, W): rows bounds[u] to bounds[u + 1] belong to user u, whose score is their maximum.
     excluded (H, 2): user and column of an item that must not be in a pool.
     """
+    ids, pooled, sizes, floors = pools
     width = products.shape[1]
     for h in range(len(excluded)):
         for r in range(bounds[excluded[h, 0]], bounds[excluded[h, 0] + 1]):
@@ -92,7 +91,7 @@ def max_over_interests(products: Array, scores: Array) -> None:
 
 
 @jit
-def prune_pool(ids: Ints, scores: Array, count: int) -> Any:
+def prune_pool(ids: Ints, scores: Array, count: int) -> Number:
     """Move the `count` best items of a pool to its front, in the same order; return a lower floor.
 
     Among items of equal score the first stay; these have the lower ids.
@@ -112,7 +111,7 @@ def prune_pool(ids: Ints, scores: Array, count: int) -> Any:
 
 
 @jit
-def count_above(scores: Array, floor: Any) -> int:
+def count_above(scores: Array | Bools, floor: Number | bool) -> int:
     """Return how many scores are larger than the floor."""
     count = 0
     for i in range(len(scores)):
@@ -121,7 +120,7 @@ def count_above(scores: Array, floor: Any) -> int:
 
 
 @jit
-def separating_score(scores: Array, count: int) -> Any:
+def separating_score(scores: Array, count: int) -> Number:
     """Return a number that exactly `count` scores exceed, or fewer if the search is long.
 
     Bisection has no unpredictable branch; a mispredicted branch costs more than counting again.
@@ -143,7 +142,7 @@ def separating_score(scores: Array, count: int) -> Any:
 
 
 @jit
-def nth_largest(x: Array, m: int) -> Any:
+def nth_largest(x: Array, m: int) -> Number:
     """Return the m-th largest number of x (N,), and reorder x. Hoare's selection."""
     low, high, index = 0, len(x) - 1, m - 1
     while low < high:
@@ -167,8 +166,9 @@ def nth_largest(x: Array, m: int) -> Any:
 
 
 @jit
-def finish_pools(ids: Ints, scores: Array, sizes: Ints, count: int) -> None:
+def finish_pools(pools: Pools, count: int) -> None:
     """Prune each pool to the `count` best items, and write -1 after them."""
+    ids, scores, sizes, _ = pools
     for u in range(len(sizes)):
         size = sizes[u]
         if size > count:
@@ -179,7 +179,7 @@ def finish_pools(ids: Ints, scores: Array, sizes: Ints, count: int) -> None:
 @jit
 def sort_candidates(
     interests: Array,
-    active: Any,
+    active: Bools,
     items: Array,
     ids: Ints,
     by_sum: bool,
@@ -215,7 +215,7 @@ def sort_candidates(
 
 
 @jit
-def score_item(interests: Array, active: Any, item: Array, by_sum: bool) -> Any:
+def score_item(interests: Array, active: Bools, item: Array, by_sum: bool) -> tuple[Number, int]:
     """Return the score of an item and its best interest, the first among equals: recall-R5."""
     largest, total, best = item.dtype.type(-np.inf), item.dtype.type(0), -1
     for k in range(len(active)):
@@ -228,7 +228,7 @@ def score_item(interests: Array, active: Any, item: Array, by_sum: bool) -> Any:
 
 
 @jit
-def dot_product(x: Array, y: Array) -> Any:
+def dot_product(x: Array, y: Array) -> Number:
     """Return sum_d x[d] y[d], always in the same order: recall-R6."""
     total = x.dtype.type(0)
     for d in range(len(x)):

@@ -89,9 +89,8 @@ def forward(
     ops/squash.py. A capsule is zero if its interest is inactive or its user has no behaviours.
     Raises ShapeError if a shape, a dtype or an option is invalid.
     """
-    check_inputs(
-        history, mask, bilinear, init_logits, active, iterations, gradient, axis, log_weights
-    )
+    check_inputs(history, mask, bilinear, init_logits, active, log_weights)
+    check_options(iterations, gradient, axis)
     history = np.where(mask[..., None], history, 0)  # routing-R6, numerics-R4
     allowed = mask[:, :, None] & active[:, None, :]  # routing-R6, R7, R13 (B, L, K)
     factors = None if log_weights is None else exp_log_weights(log_weights, allowed)  # routing-R33
@@ -168,12 +167,9 @@ def check_inputs(
     bilinear: Array,
     init_logits: Array,
     active: Bools,
-    iterations: int,
-    gradient: str,
-    axis: str,
     log_weights: Array | None = None,
 ) -> None:
-    """Raise ShapeError if the arguments of `forward` are invalid."""
+    """Raise ShapeError if the arrays of `forward` are invalid."""
     optional = {} if log_weights is None else {"log_weights": log_weights}
     bind_axes(
         "routing",
@@ -188,6 +184,10 @@ def check_inputs(
         "routing", history=history, bilinear=bilinear, init_logits=init_logits, **optional
     )
     require_bool("routing", mask=mask, active=active)
+
+
+def check_options(iterations: int, gradient: str, axis: str) -> None:
+    """Raise ShapeError if an option of `forward` is invalid."""
     if not isinstance(iterations, (int, np.integer)) or iterations < 1:
         raise ShapeError(say("routing: iterations", "an integer from 1", iterations))  # routing-R29
     if gradient not in GRADIENTS:

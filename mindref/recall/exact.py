@@ -119,16 +119,15 @@ class SearchedItems:
         from mindref.kernels import top_n as kernels
 
         pools = kernels.empty_pools(len(bounds) - 1, count, self.vectors.dtype)
-        ids, scores, sizes, floors = pools
         for first, pairs in zip(range(0, len(self), ITEMS_PER_BLOCK), hidden, strict=True):
             items = self.block(first)
             products = buffer[: len(queries) * len(items)].reshape(len(queries), len(items))
             np.matmul(queries, items.T, out=products)
-            kernels.pool_block(products, bounds, first, pairs, count, ids, scores, sizes, floors)
-        kernels.finish_pools(ids, scores, sizes, count)
+            kernels.pool_block(products, bounds, first, pairs, count, pools)
+        kernels.finish_pools(pools, count)
         if self.allowed is None:
-            return ids
-        return np.where(ids >= 0, self.allowed[ids], -1)  # recall-R42
+            return pools.ids
+        return np.where(pools.ids >= 0, self.allowed[pools.ids], -1)  # recall-R42
 
     def block(self, first: int) -> Array:
         """Return the vectors of a block of the searched items, without a copy of all of them."""

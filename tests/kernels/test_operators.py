@@ -238,11 +238,11 @@ def squash_in_tile(x, kind):
     """Return capsule, direction and slopes of x as the last of six rows, of two users."""
     sums = np.broadcast_to(np.ones_like(x), (2, 3, len(x))).copy()
     sums[1, 2] = x
-    outputs = tuple(
-        np.full(shape, 7, x.dtype) for shape in (sums.shape, sums.shape, (2, 3), (2, 3))
-    )
-    routing_forward.squash_tile(sums, kind, outputs, np.empty((3, 8), x.dtype))
-    return tuple(part[1, 2] for part in outputs)
+    capsules, unit = np.full_like(sums, 7), np.full_like(sums, 7)
+    across, along = np.full((2, 3), 7, x.dtype), np.full((2, 3), 7, x.dtype)
+    scratch = np.empty((3, 8), x.dtype)
+    routing_forward.squash_tile(sums, kind, capsules, unit, across, along, scratch)
+    return capsules[1, 2], unit[1, 2], across[1, 2], along[1, 2]
 
 
 @pytest.mark.rules("numerics-R13")

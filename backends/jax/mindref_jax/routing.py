@@ -37,8 +37,11 @@ def routing(
     the last iteration are constant; with "all" JAX differentiates every iteration. Raises
     ShapeError for wrong shapes, dtypes or options.
     """
-    arrays = (history, mask, bilinear, init_logits, active, log_weights)
-    check_inputs(*arrays, iterations=iterations, gradient=gradient, axis=axis, kind=kind)
+    reference.check_inputs(  # routing-R39
+        history, mask, bilinear, init_logits, active, log_weights
+    )
+    reference.check_options(iterations, gradient, axis)
+    check_squash_inputs(history, kind)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
@@ -88,22 +91,3 @@ def vote_agreement(votes: Any, capsules: Any) -> Any:
     if votes.ndim == 3:
         return matmul(capsules, jnp.swapaxes(votes, 1, 2))
     return matmul(votes, capsules[..., None])[..., 0]
-
-
-def check_inputs(
-    history: Any,
-    mask: Any,
-    bilinear: Any,
-    init_logits: Any,
-    active: Any,
-    log_weights: Any = None,
-    *,
-    iterations: int,
-    gradient: str,
-    axis: str = "interests",
-    kind: str = "squash",
-) -> None:
-    """Raise ShapeError if the arguments of `routing` are invalid."""
-    arrays = (history, mask, bilinear, init_logits, active)
-    reference.check_inputs(*arrays, iterations, gradient, axis, log_weights)  # routing-R39
-    check_squash_inputs(history, kind)

@@ -13,14 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.config import Config
-from mindref.kernels._jit import jit
+from mindref.kernels._jit import Number, jit
 from mindref.kernels.fused.forward import BLOCK_ITEMS
-from mindref.kernels.fused.item_reduction import (
-    BehaviourOrder,
-    CapsuleTerms,
-    TargetTerms,
-    sum_item_gradients,
-)
+from mindref.kernels.fused.item_reduction import ItemTerms, sum_item_gradients
 from mindref.kernels.fused.step import FusedStep
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import block_slices
@@ -33,12 +28,12 @@ from mindref.training.optimiser import State
 class AdamNumbers(NamedTuple):
     """The scalars of one Adam step, in the dtype of the parameters."""
 
-    rate: Any  # learning rate times both bias corrections
-    beta1: Any
-    beta2: Any
-    one_minus_beta1: Any
-    one_minus_beta2: Any
-    epsilon: Any  # epsilon * sqrt(1 - beta2^step): optimiser-R4
+    rate: Number  # learning rate times both bias corrections
+    beta1: Number
+    beta2: Number
+    one_minus_beta1: Number
+    one_minus_beta2: Number
+    epsilon: Number  # epsilon * sqrt(1 - beta2^step): optimiser-R4
 
 
 class ParameterTables(NamedTuple):
@@ -49,18 +44,27 @@ class ParameterTables(NamedTuple):
     second: Array
 
 
-def adam_numbers(step: int, learning_rate: float, config: Config, dtype: Any) -> AdamNumbers:
+class DenseParameters(NamedTuple):
+    """Matrices and biases that one compiled call updates."""
+
+    parts: tuple[Array, ...]  # (P, V, D) the gradient of a parameter is the sum of P parts
+    tables: tuple[ParameterTables, ...]
+
+
+def adam_numbers(
+    step: int, learning_rate: float, config: Config, dtype: np.dtype[Any]
+) -> AdamNumbers:
     """Return the scalars of step number `step`; the first step has number 1."""
     root = math.sqrt(1 - config.beta2**step)  # optimiser-R2, R13
-    numbers = (
-        learning_rate * root / (1 - config.beta1**step),  # optimiser-R3
-        config.beta1,
-        config.beta2,
-        1 - config.beta1,
-        1 - config.beta2,
-        config.epsilon * root,
+    number = dtype.type
+    return AdamNumbers(
+        rate=number(learning_rate * root / (1 - config.beta1**step)),  # optimiser-R3
+        beta1=number(config.beta1),
+        beta2=number(config.beta2),
+        one_minus_beta1=number(1 - config.beta1),
+        one_minus_beta2=number(1 - config.beta2),
+        epsilon=number(config.epsilon * root),
     )
-    return AdamNumbers(*(np.dtype(dtype).type(x) for x in numbers))
 
 
 class AdamUpdate:
@@ -74,9 +78,9 @@ class AdamUpdate:
         """Store the arguments. moments: the state of Adam before the step."""
         self.step, self.moments, self.learning_rate = step, moments, learning_rate
         # sums of second moments, to detect a value that is not finite
-        self.square_sums: list[float] = []
+        self.square_sums: list[Number] = []
 
-    def run(self) -> tuple[Any, State]:
+    def run(self) -> tuple[Number, State]:
         """Make the step; return the loss, and the moments after the step.
 
         If the loss is not finite, no parameter changes. If a gradient or its square is not finite,
@@ -113,7 +117,7 @@ class AdamUpdate:
         single = [[x] for x in parts if params[x].size >= LARGE_PARAMETER or not self.is_plain(x)]
         small = [name for name in parts if [name] not in single]
         self.dense = [
-            (
+            DenseParameters(
                 tuple(as_matrices(parts[name], len(parts[name])) for name in names),
                 tuple(ParameterTables(*map(as_matrices, self.tables[name])) for name in names),
             )
@@ -123,9 +127,9 @@ class AdamUpdate:
         self.identity_rows = all(step.forward.identity_rows)  # each item i has only table row i
         block_task = self.update_items if self.identity_rows else step.sum_block_gradients
         blocks = block_slices(len(step.d_vectors), BLOCK_ITEMS)
-        self.tasks = [partial(block_task, items) for items in blocks]
+        self.tasks: list[Task] = [partial(block_task, items) for items in blocks]
         if not step.forward.exact:  # the gradients of all dense parameters are complete
-            self.tasks += [partial(self.update_dense, *arrays) for arrays in self.dense]
+            self.tasks += self.dense_tasks()
 
     def is_plain(self, name: str) -> bool:
         """Return whether a parameter and its moments are C-contiguous and aligned."""
@@ -150,7 +154,7 @@ class AdamUpdate:
         if not math.isfinite(self.loss):
             return
         if self.step.forward.exact:  # the gradient of S comes from the votes of all items
-            yield from (partial(self.update_dense, *arrays) for arrays in self.dense)
+            yield from self.dense_tasks()
         if not self.identity_rows:
             rows, values = self.step.item_gradient()
             for block in block_slices(len(rows), BLOCK_ITEMS):
@@ -158,16 +162,25 @@ class AdamUpdate:
 
     # Tasks
 
-    def update_dense(self, parts: tuple[Array, ...], tables: tuple[ParameterTables, ...]) -> None:
-        """Update the matrices and biases `tables`; the gradient of each is the sum of its parts."""
-        self.square_sums.append(update_dense_parameters(parts, tables, self.numbers))
+    def dense_tasks(self) -> list[Task]:
+        """Return the tasks that update matrices and biases."""
+        return [partial(self.update_dense, dense) for dense in self.dense]
+
+    def update_dense(self, dense: DenseParameters) -> None:
+        """Update matrices and biases that are updated together."""
+        self.square_sums.append(update_dense_parameters(dense.parts, dense.tables, self.numbers))
 
     def update_items(self, items: slice) -> None:
         """Sum the gradients of a block of items, and update the table rows of these items."""
         rows = self.step.forward.item_rows[items, 0]
-        terms: Any = self.step.gradient_terms(items)
-        arguments: Any = (*terms, rows, self.tables["items"], self.numbers)
-        square_sum = sum_and_update_rows(*arguments)
+        square_sum = sum_and_update_rows(
+            self.step.item_terms(items),
+            self.step.forward.dropout_factors,
+            self.step.d_vectors[items],
+            rows,
+            self.tables["items"],
+            self.numbers,
+        )
         self.square_sums.append(square_sum)
 
     def update_profile(self) -> None:
@@ -195,7 +208,9 @@ def as_matrices(x: Array, *parts: int) -> Array:
 
 
 @jit
-def update_rows(rows: Ints, gradient: Array, tables: ParameterTables, numbers: AdamNumbers) -> Any:
+def update_rows(
+    rows: Ints, gradient: Array, tables: ParameterTables, numbers: AdamNumbers
+) -> Number:
     """Update the rows (R,) of a parameter and its moments (V, D) with gradients (R, D), in place.
 
     Returns the sum of the updated second moments. Second moments are never negative, so a
@@ -223,25 +238,22 @@ def update_rows(rows: Ints, gradient: Array, tables: ParameterTables, numbers: A
 
 @jit
 def sum_and_update_rows(
-    behaviours: BehaviourOrder,
-    capsule_terms: CapsuleTerms | None,
-    context_terms: CapsuleTerms | None,
-    target_terms: TargetTerms,
-    num_history_items: int,
-    first_item: int,
+    terms: ItemTerms,
+    factors: Array | None,
     gradient: Array,
     rows: Ints,
     tables: ParameterTables,
     numbers: AdamNumbers,
-) -> Any:
+) -> Number:
     """Write gradients (M, D) with `sum_item_gradients`, then update the rows (M,) of the items."""
-    terms = (behaviours, capsule_terms, context_terms, target_terms)
-    sum_item_gradients(*terms, num_history_items, first_item, gradient)
+    sum_item_gradients(terms, factors, gradient)
     return update_rows(rows, gradient, tables, numbers)
 
 
 @jit
-def update_dense_parameters(parts: Any, tables: Any, numbers: AdamNumbers) -> Any:
+def update_dense_parameters(
+    parts: tuple[Array, ...], tables: tuple[ParameterTables, ...], numbers: AdamNumbers
+) -> Number:
     """Update all rows of dense parameters (V, D) and of their moments.
 
     The gradient of parameter i is the sum of parts[i] (P, V, D) over P.
@@ -253,7 +265,7 @@ def update_dense_parameters(parts: Any, tables: Any, numbers: AdamNumbers) -> An
 
 
 @jit
-def update_parameter(parts: Array, tables: ParameterTables, numbers: AdamNumbers) -> Any:
+def update_parameter(parts: Array, tables: ParameterTables, numbers: AdamNumbers) -> Number:
     """Update a parameter (V, D). Its gradient is the sum of parts (P, V, D), added in order."""
     total, width = parts.dtype.type(0), parts.shape[2]
     row_index, gradient = np.empty(1, np.int64), np.empty((1, width), parts.dtype)

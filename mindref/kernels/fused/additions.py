@@ -9,15 +9,36 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.models import mind_plus, youtube_dnn
 from mindref.models.mind import Histories
-from mindref.models.parameters import Params
+from mindref.models.parameters import Catalogue, Params
 from mindref.shapes import Array, Ints
+
+FusedParams = Params | mind_plus.Params | youtube_dnn.Params
+"""Parameters of the families that the fused step computes."""
+
+
+class ModelInputs(NamedTuple):
+    """Parameters, histories and settings of a forward pass."""
+
+    params: FusedParams
+    histories: Histories
+    catalogue: Catalogue
+    config: Config
+    dropout_factors: Array | None = None  # (B, L, D) of the vectors of behaviours
+
+
+class RoutedInputs(NamedTuple):
+    """Parameters, histories and settings with which routing computes a model."""
+
+    params: Params | mind_plus.Params
+    histories: Histories
+    config: Config
 
 
 class Additions(NamedTuple):
@@ -55,25 +76,23 @@ class MeanParams(mind_plus.Params):
     __slots__ = ()
 
 
-def routed_inputs(params: Any, histories: Histories, config: Config) -> tuple[Any, ...]:
-    """Return parameters, histories and settings with which routing computes the model.
-
-    Those of MIND and mind_plus are returned unchanged.
-    """
+def routed_inputs(inputs: ModelInputs) -> RoutedInputs:
+    """Return those of MIND and mind_plus unchanged, and those of YouTube DNN as of mind_plus."""
+    params, histories = inputs.params, inputs.histories
     if not isinstance(params, youtube_dnn.Params):
-        return params, histories, config
+        return RoutedInputs(params, histories, inputs.config)
     items, profile, positions, layers = params
     mask, weighted = histories.mask, len(positions) > 0
     # youtube_dnn-R10: without log weights, a history has any length
     by_age = positions.T if weighted else np.zeros((mask.size, 0), items.dtype)
     bilinear = np.zeros((0, 0), items.dtype)
     histories = histories._replace(init_logits=np.zeros((*mask.shape, 1), items.dtype))
-    params = MeanParams(items, profile, bilinear, by_age, layers)
-    return params, histories, mean_config(config, weighted)
+    routed_params = MeanParams(items, profile, bilinear, by_age, layers)
+    return RoutedInputs(routed_params, histories, mean_config(inputs.config, weighted=weighted))
 
 
 @lru_cache
-def mean_config(config: Config, weighted: bool) -> Config:
+def mean_config(config: Config, *, weighted: bool) -> Config:
     """Return the settings of mind_plus whose only capsule is the mean of YouTube DNN."""
     return dataclasses.replace(  # youtube_dnn-R7: these settings have no effect
         config,

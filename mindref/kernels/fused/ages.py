@@ -7,8 +7,21 @@ In YouTube DNN, log weights are the routing logits (specs/youtube_dnn.md, step 2
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mindref.kernels._jit import jit
+from mindref.kernels.routing_backward import CapsuleBehaviours
 from mindref.shapes import Array, Bools, Ints
+
+
+class LogWeightGradients(NamedTuple):
+    """The gradients of log weights to which capsules contribute, and the columns of capsules."""
+
+    d_positions: Array  # (L, C) of each age
+    first_column: int  # of the first interest or context
+    is_shared: bool  # whether all interests use the first column; else each has a column
+    # (B, K, D) capsules that are means of item vectors, if log weights are logits; else (0, K, D)
+    means: Array
 
 
 @jit
@@ -40,32 +53,21 @@ def multiply_factors(start: int, stop: int, factors: Array, couplings: Array) ->
 
 @jit
 def add_log_weight_gradients(
-    slots: Ints,
-    starts: Ints,
-    rows: Ints,
-    vectors: Array,
-    weights: Array,
-    d_projected: Array,
-    first_column: int,
-    shared: bool,
-    d_positions: Array,
-    means: Array | None = None,
+    capsules: CapsuleBehaviours, d_projected: Array, gradients: LogWeightGradients
 ) -> None:
-    """Add the gradients of the log weights (L, C) of each age, from M capsules.
+    """Add the gradients of the log weights of M capsules to `gradients.d_positions`.
 
-    Interest k has the column first_column + k, or, if `shared`, the first column.
-
-    slots (M,): b K + k for interest k of user b. weights (N, K): coupling weights times factors.
-    vectors[rows[n]]: the item vector of behaviour n. d_projected (M, D): d_z S of each capsule. The
-    gradient of a log weight is the weight times the inner product of vote and d_z (routing-R35).
-    means (B, K, D): if log weights are logits, the mean is subtracted from the vote
-    (youtube_dnn-R9). For None, Numba compiles a version without means.
+    d_projected (M, D): d_z S of each capsule. The gradient of a log weight is the weight times the
+    inner product of vote and d_z (routing-R35). If log weights are logits, the mean is subtracted
+    from the vote (youtube_dnn-R9).
     """
+    slots, starts, rows, vectors, weights = capsules
+    d_positions, first_column, is_shared, means = gradients
     count, zero = weights.shape[1], weights.dtype.type(0)
     for m in range(len(slots)):
         b, k = slots[m] // count, slots[m] % count
-        column, mean_product = first_column if shared else first_column + k, zero
-        if means is not None:
+        column, mean_product = first_column if is_shared else first_column + k, zero
+        if means.shape[0] > 0:
             for d in range(means.shape[2]):
                 mean_product += means[b, k, d] * d_projected[m, d]
         for n in range(starts[b], starts[b + 1]):

@@ -7,13 +7,13 @@ dtypes are those of the previous call, the checks of shapes and dtypes are skipp
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.errors import ShapeError, say
-from mindref.kernels.fused.additions import additions_of
+from mindref.kernels.fused.additions import RoutedInputs, additions_of
 from mindref.kernels.fused.workspace import KernelWorkspace
 from mindref.kernels.routing import check_one_matrix
 from mindref.models import mind_plus
@@ -22,21 +22,20 @@ from mindref.models.mind_plus import ages
 from mindref.models.parameters import Catalogue, Params, flatten
 from mindref.ops import routing, sampled_softmax
 from mindref.ops.embedding import check_row_indices
-from mindref.shapes import Array, bind_axes, common_float_dtype
+from mindref.shapes import Array, Bools, Ints, bind_axes, common_float_dtype
 
-InputKey = tuple[Any, ...]
+InputKey = tuple[object, ...]
 """Shapes, dtypes and settings of a call; equal keys of successive calls are checked once."""
 
 
 def check_model_inputs(
     work: KernelWorkspace,
-    params: Params | mind_plus.Params,
-    histories: Histories,
+    inputs: RoutedInputs,
     catalogue: Catalogue,
-    config: Config,
-    dropout_factors: Array | None = None,
+    dropout_factors: Array | None,
 ) -> InputKey:
     """Return a cache key of shapes and settings. Raises ShapeError if inputs do not fit."""
+    params, histories, config = inputs
     profile, bilinear = params.profile, params.bilinear
     optional = () if dropout_factors is None else (dropout_factors,)
     arrays = (*flatten(params).values(), *histories, *catalogue, *optional)
@@ -94,10 +93,10 @@ def check_model_shapes(
     )
     history = item_vector_probe(table, *histories.items.shape)
     active = np.broadcast_to(np.True_, (len(histories.mask), config.interests))
-    options = (config.iterations, config.routing_gradient, config.routing_axis)
     additions, width = additions_of(params, config), table.shape[1]
     matrix = params.bilinear if additions.learned_votes else np.eye(width, dtype=table.dtype)
-    routing.check_inputs(history, histories.mask, matrix, histories.init_logits, active, *options)
+    routing.check_inputs(history, histories.mask, matrix, histories.init_logits, active)
+    routing.check_options(config.iterations, config.routing_gradient, config.routing_axis)
     if additions.head != "none":  # mind_plus-R11
         width += profile_rows.shape[1] * profile.shape[1] + additions.contexts * width
     for weight, bias in params.layers:
@@ -113,14 +112,12 @@ def check_model_shapes(
     )
 
 
-def check_loss_inputs(
-    work: KernelWorkspace, params: Params | mind_plus.Params, batch: Batch, config: Config
-) -> None:
-    """Raise ShapeError if targets or negatives do not fit the loss.
+def check_loss_inputs(work: KernelWorkspace, table: Array, batch: Batch, config: Config) -> None:
+    """Raise ShapeError if targets or negatives do not fit the loss; table: of items.
 
     `merge_negatives` checks the values of the log expected counts.
     """
-    table, users = params.items, len(batch.histories.mask)
+    users = len(batch.histories.mask)
     logs = batch.target_log_expected, batch.negative_log_expected
     key = input_key((table, batch.target, batch.negatives, *logs)), users, config.temperature
 
@@ -142,12 +139,12 @@ def check_loss_inputs(
     work.cached("batch", key, check)
 
 
-def input_key(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def input_key(arrays: Sequence[Array | Ints | Bools]) -> InputKey:
     """Return the shape and the dtype of each array."""
     return tuple((x.shape, x.dtype) for x in arrays)
 
 
-def check_integers(name: str, ids: Any) -> None:
+def check_integers(name: str, ids: Ints) -> None:
     """Raise ShapeError unless ids are integers, because a later copy casts any number to int64."""
     check_row_indices(name, ids[:0], 0)
 

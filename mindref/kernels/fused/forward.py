@@ -13,30 +13,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from mindref.config import Config
-from mindref.kernels._jit import jit
 from mindref.kernels.contiguous import readonly_contiguous
-from mindref.kernels.fused.additions import Additions, Behaviours, additions_of, routed_inputs
+from mindref.kernels.fused.additions import (
+    Behaviours,
+    ModelInputs,
+    additions_of,
+    routed_inputs,
+)
 from mindref.kernels.fused.ages import drop_entries, multiply_factors, write_factors
 from mindref.kernels.fused.checks import check_model_inputs
 from mindref.kernels.fused.contexts import Contexts
 from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
-from mindref.kernels.fused.lookup import look_up_items, look_up_items_and_votes
+from mindref.kernels.fused.lookup import look_up_items, project_votes
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
-from mindref.kernels.matmul import matmul_into
-from mindref.kernels.routing import RoutingValues
-from mindref.kernels.routing_forward import route_users
+from mindref.kernels.routing_forward import (
+    RoutingBatch,
+    allocate_values,
+    route_users,
+    routing_options,
+)
 from mindref.models import mind
-from mindref.models.parameters import Catalogue
 from mindref.ops.embedding import check_row_indices
-from mindref.ops.routing import AXES
-from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK_ITEMS = 1024
@@ -49,35 +51,38 @@ class FusedForward:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Any,
-        histories: mind.Histories,
-        catalogue: Catalogue,
-        config: Config,
+        inputs: ModelInputs,
         other_items: tuple[Ints, ...] = (),
         *,
         keep_iterations: bool = False,
-        dropout_factors: Array | None = None,
     ) -> None:
-        """Check the inputs. params: those of MIND, mind_plus or YouTube DNN.
+        """Check the inputs.
 
         other_items: ids of further items that need vectors, such as targets. keep_iterations:
         if the gradient of routing needs the values of all iterations, keep these values.
-        dropout_factors (B, L, D): of the vectors of behaviours, or None.
         """
-        params, histories, config = routed_inputs(params, histories, config)
-        self.work, self.params, self.catalogue, self.config = work, params, catalogue, config
-        self.histories, self.other_items, self.dtype = histories, other_items, params.items.dtype
-        self.additions: Additions = additions_of(params, config)
-        self.key = check_model_inputs(work, params, histories, catalogue, config, dropout_factors)
-        self.dropout_factors = dropout_factors
-        if dropout_factors is not None:
-            self.dropout_factors = dropout_factors.reshape(-1, dropout_factors.shape[2])
+        routed, factors = routed_inputs(inputs), inputs.dropout_factors
+        params, config = routed.params, routed.config
+        self.work, self.params, self.config = work, params, config
+        self.histories, self.catalogue = routed.histories, inputs.catalogue
+        self.other_items = other_items
+        self.dtype = params.items.dtype
+        self.additions = additions_of(params, config)
+        self.key = check_model_inputs(work, routed, inputs.catalogue, factors)
+        # (B L, D): a row for each entry of the padded histories
+        self.dropout_factors = None if factors is None else factors.reshape(-1, factors.shape[2])
         self.bilinear = readonly_contiguous(params.bilinear)
-        self.users, self.count = len(histories.mask), config.interests
+        self.users, self.count = len(self.histories.mask), config.interests
         self.width = params.items.shape[1]
         self.dynamic = config.routing == "dynamic"
         several = self.dynamic and config.iterations > 1  # for 1 iteration, gradient "all" = "last"
         self.exact = several and config.routing_gradient == "all"
+        self.routing_options = routing_options(
+            iterations=config.iterations if self.dynamic else 1,
+            gradient=config.routing_gradient,
+            axis=config.routing_axis,
+            kind=config.squash,
+        )
         self.kept_iterations = config.iterations if self.exact and keep_iterations else 1
         # for each block of items: whether each item i has one table row, row i, with weight 1
         self.identity_rows: list[bool] = []
@@ -89,8 +94,7 @@ class FusedForward:
 
     def buffer(self, name: str, *shape: int) -> Array:
         """Return the buffer `name` in this shape, in the dtype of the parameters."""
-        array: Array = self.work.array(name, *shape, dtype=self.dtype)
-        return array
+        return self.work.array(name, *shape, dtype=self.dtype)
 
     # Phase 1
 
@@ -130,22 +134,20 @@ class FusedForward:
 
     def look_up_block(self, items: slice) -> None:
         """Write the vectors of a block of distinct items, and the votes of history items."""
-        rows = self.item_rows[items]
-        arguments = (
+        rows, vectors = self.item_rows[items], self.vectors[items]
+        valid, identity = look_up_items(
             *self.catalogue,
             self.layout.items[items],
             self.params.items,
             rows,
             self.item_weights[items],
-            self.vectors[items],
+            vectors,
         )
+        self.require_valid(valid, rows)
         if self.dropout_factors is None and self.additions.learned_votes:
             # only history items have votes, so the slice of votes may be shorter or empty
             votes = self.behaviours.votes[items]
-            valid, identity = look_up_items_and_votes(*arguments, self.bilinear, votes)
-        else:
-            valid, identity = look_up_items(*arguments)
-        self.require_valid(valid, rows)
+            project_votes(vectors[: len(votes)], self.bilinear, votes)
         self.identity_rows.append(identity)
 
     def look_up_ids(self, ids: Ints, vectors: Array) -> None:
@@ -180,7 +182,9 @@ class FusedForward:
         )
         self.prepare_factors(behaviours)
         self.interests = self.buffer("interests", self.users, self.count, self.width)
-        self.routing_values = self.allocate_routing_values(behaviours)
+        self.routing_values = allocate_values(
+            self.kept_iterations, (behaviours, self.users, self.count, self.width), self.buffer
+        )
         logits_dtype = histories.init_logits.dtype
         self.logits = work.array("logits", behaviours, self.count, dtype=logits_dtype)
         self.user_index = work.array("user_index", behaviours, dtype=np.int64)
@@ -189,40 +193,37 @@ class FusedForward:
 
     def prepare_factors(self, behaviours: int) -> None:
         """Prepare the log weights of each age, or their exponentials; allocate the factors."""
-        contexts, self.factors = self.additions.contexts, None
+        contexts, positions = self.additions.contexts, self.additions.positions
+        self.factors = np.empty((0, self.count), self.dtype)
         self.contexts: Contexts | None = None
         self.interest_columns = 0
-        if self.additions.positions is None:
+        if positions is None:
             return
-        logits, positions = self.additions.weights_are_logits, self.additions.positions
-        by_age = positions.copy() if logits else np.exp(positions)  # (L, C)
+        are_logits = self.additions.weights_are_logits
+        by_age = positions.copy() if are_logits else np.exp(positions)  # (L, C)
         self.interest_columns = columns = by_age.shape[1] - contexts
         if columns > 0:
             self.by_age = np.ascontiguousarray(by_age[:, :columns])
-            self.factors = None if logits else self.buffer("factors", behaviours, self.count)
+            if not are_logits:
+                self.factors = self.buffer("factors", behaviours, self.count)
         if contexts > 0:
-            self.contexts = Contexts(self, behaviours, by_age[:, columns:])
+            self.contexts = Contexts(
+                self.work, self.users, behaviours, self.width, by_age[:, columns:]
+            )
 
     def active_by_length(self) -> Bools:
         """Return a mask (L + 1, K); row n: the active interests of a user with n behaviours."""
         return mind.active_after(np.arange(self.histories.mask.shape[1] + 1), self.config)
 
-    def allocate_routing_values(self, behaviours: int) -> RoutingValues:
-        """Return buffers for the values of the last `kept_iterations` iterations of routing."""
-        shape = (self.kept_iterations, self.users, self.count)
-        return RoutingValues(
-            couplings=self.buffer("couplings", self.kept_iterations, behaviours, self.count),
-            capsules=self.buffer("capsules", *shape, self.width),
-            unit=self.buffer("unit", *shape, self.width),
-            across=self.buffer("across", *shape),  # slope of squash orthogonal to z
-            along=self.buffer("along", *shape),  # slope of squash along z
-        )
-
     def copy_logits(self) -> None:
         """Write the initial logits and the user index of each behaviour."""
-        histories = self.histories
-        outputs = (self.logits, self.user_index, self.padded_rows)
-        copy_initial_logits(histories.mask, histories.init_logits, *outputs)
+        copy_initial_logits(
+            self.histories.mask,
+            self.histories.init_logits,
+            self.logits,
+            self.user_index,
+            self.padded_rows,
+        )
         if not self.dynamic:
             self.logits[:] = 0  # model-R12
 
@@ -240,31 +241,44 @@ class FusedForward:
 
     def route_block(self, users: slice) -> None:
         """Run all iterations of routing for a block of users, and compute its contexts."""
-        config, starts, active = self.config, self.layout.starts, self.layers.active
-        first, stop, (rows, vectors, votes) = users.start, users.stop, self.behaviours
+        starts, behaviours, active = self.layout.starts, self.behaviours, self.layers.active
+        first, stop = users.start, users.stop
         if self.dropout_factors is not None:
-            behaviours = slice(starts[first], starts[stop])
-            used = (self.layout.item_index, self.vectors, self.dropout_factors, self.padded_rows)
-            drop_entries(starts[first], starts[stop], *used, vectors)
-            if self.additions.learned_votes:
-                matmul_transposed(vectors[behaviours], self.bilinear, votes[behaviours])
-        iterations = config.iterations if self.dynamic else 1
-        options = (iterations, AXES[config.routing_axis] == 1, KINDS.index(config.squash))
-        inputs = (starts, rows, votes, self.logits, active)
+            self.drop_block(slice(starts[first], starts[stop]))
         if self.interest_columns > 0:  # mind_plus-R4, youtube_dnn-R2
-            outputs = self.logits if self.factors is None else self.factors
-            write_factors(first, stop, starts, self.by_age, active, outputs)
-        if self.factors is None:
-            route_users(first, stop, *inputs, *options, self.routing_values)
-        else:
-            route_users(first, stop, *inputs, *options, self.routing_values, self.factors)
+            weights = self.logits if self.additions.weights_are_logits else self.factors
+            write_factors(first, stop, starts, self.by_age, active, weights)
+        route_users(first, stop, self.routing_batch(), self.routing_options, self.routing_values)
+        if len(self.factors):
             couplings = self.routing_values.couplings[-1]
             multiply_factors(starts[first], starts[stop], self.factors, couplings)
         if self.contexts is not None:
-            self.contexts.route_block(users)
+            contexts = self.user_inputs[:, self.profile_width :]  # mind_plus-R9
+            self.contexts.route_block(users, starts, behaviours, self.config.squash, contexts)
 
+    def drop_block(self, behaviours: slice) -> None:
+        """Write the vectors of a block of behaviours, times the factors of dropout, and votes."""
+        assert self.dropout_factors is not None
+        _, vectors, votes = self.behaviours
+        drop_entries(
+            behaviours.start,
+            behaviours.stop,
+            self.layout.item_index,
+            self.vectors,
+            self.dropout_factors,
+            self.padded_rows,
+            vectors,
+        )
+        if self.additions.learned_votes:
+            project_votes(vectors[behaviours], self.bilinear, votes[behaviours])
 
-@jit
-def matmul_transposed(a: Array, b: Array, out: Array) -> None:
-    """Write a b^T (M, N) of a (M, I) and b (N, I)."""
-    matmul_into(a, b.T, out)
+    def routing_batch(self) -> RoutingBatch:
+        """Return the inputs of routing for all users of the batch."""
+        return RoutingBatch(
+            starts=self.layout.starts,
+            rows=self.behaviours.rows,
+            votes=self.behaviours.votes,
+            logits=self.logits,
+            active=self.layers.active,
+            factors=self.factors,
+        )

@@ -14,26 +14,31 @@ items.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from mindref.kernels._jit import jit
-from mindref.kernels.fused.ages import add_log_weight_gradients
+from mindref.kernels.fused.ages import LogWeightGradients, add_log_weight_gradients
 from mindref.kernels.fused.contexts import Contexts
 from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
-from mindref.kernels.fused.item_reduction import CapsuleTerms, sum_vote_gradients
+from mindref.kernels.fused.item_reduction import (
+    CapsuleTerms,
+    no_capsule_terms,
+    sum_vote_gradients,
+)
 from mindref.kernels.fused.layer_kernels import LayerGradients, scatter_rows
 from mindref.kernels.fused.layers import GradientRows
 from mindref.kernels.matmul import matmul_into, matmul_transposed_into
-from mindref.kernels.routing import RoutingValues
 from mindref.kernels.routing_backward import (
+    CapsuleBehaviours,
+    RoutingGradients,
     route_users_backward,
     squash_capsules_backward,
     sum_weighted_vectors,
 )
-from mindref.ops.routing import AXES
-from mindref.shapes import Array, Ints
+from mindref.kernels.routing_forward import RoutingValues
+from mindref.shapes import Array
 
 
 class ItemGradients(Protocol):
@@ -45,12 +50,10 @@ class ItemGradients(Protocol):
     def backward_users(self, users: slice, rows: GradientRows) -> None:
         """Run the part of the backward pass that needs only this block of users."""
 
-    def backward_items(
-        self, items: slice, d_vectors: Array
-    ) -> tuple[CapsuleTerms | None, CapsuleTerms | None]:
-        """Write item gradients to d_vectors (M, D), or return terms for `sum_item_gradients`.
+    def backward_items(self, items: slice, d_vectors: Array) -> tuple[CapsuleTerms, CapsuleTerms]:
+        """Write the gradients through votes to d_vectors (M, D), or zero.
 
-        The second terms are those of contexts.
+        Returns the terms of interests and of contexts, which `sum_item_gradients` adds.
         """
 
 
@@ -63,25 +66,33 @@ class ViaVotes:
         behaviours, width = len(forward.layout.order), forward.width
         self.d_capsules = forward.buffer("d_capsules", forward.users, forward.count, width)
         self.d_votes = forward.buffer("d_votes", behaviours, width)
-        self.d_logits = forward.buffer("d_logits", behaviours, forward.count)
+        self.gradients = RoutingGradients(
+            d_votes=self.d_votes,
+            d_logits=forward.buffer("d_logits", behaviours, forward.count),
+            d_log_weights=np.empty((0, forward.count), forward.dtype),
+        )
         parts = len(range(0, forward.layout.num_history_items, BLOCK_ITEMS))
         self.d_bilinears = forward.buffer("d_bilinears", parts, width, width)
         self.d_positions = np.empty((0, 0, 0), forward.dtype)
+        self.no_terms = no_capsule_terms(forward.dtype)
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
         """Run backward through all routing iterations, and write the gradients of votes."""
         forward = self.forward
-        slots = (users.start * forward.count, users.stop * forward.count)  # see layer_kernels.py
+        first_slot, stop_slot = users.start * forward.count, users.stop * forward.count
         d_capsules = self.d_capsules.reshape(-1, forward.width)
-        scatter_rows(rows.d_capsules, rows.slots, *slots, d_capsules)
-        layout, options = forward.layout, (AXES[forward.config.routing_axis] == 1, forward.exact)
-        index, _, votes = forward.behaviours
-        inputs = (layout.starts, index, votes, forward.layers.active)
-        outputs = (self.d_votes, self.d_logits)
-        values = (*forward.routing_values, self.d_capsules)
-        route_users_backward(users.start, users.stop, *inputs, *options, *values, *outputs)
+        scatter_rows(rows.d_capsules, rows.slots, first_slot, stop_slot, d_capsules)
+        route_users_backward(
+            users.start,
+            users.stop,
+            forward.routing_batch(),
+            forward.routing_options,
+            forward.routing_values,
+            self.d_capsules,
+            self.gradients,
+        )
 
-    def backward_items(self, items: slice, d_vectors: Array) -> tuple[None, None]:
+    def backward_items(self, items: slice, d_vectors: Array) -> tuple[CapsuleTerms, CapsuleTerms]:
         """Sum the vote gradients of each item; from the sums, write gradients of items and of S."""
         forward, layout = self.forward, self.forward.layout
         d_votes = np.empty(d_vectors.shape, d_vectors.dtype)
@@ -90,7 +101,7 @@ class ViaVotes:
         matmul_into(d_votes, forward.bilinear, d_vectors)
         d_bilinear = self.d_bilinears[items.start // BLOCK_ITEMS]
         matmul_transposed_into(d_votes, forward.vectors[items], d_bilinear)
-        return None, None
+        return self.no_terms, self.no_terms
 
 
 class ViaCapsules:
@@ -103,88 +114,122 @@ class ViaCapsules:
         learned = forward.additions.learned_votes
         parts = blocks * (1 if contexts is None else 2) if learned else 0
         self.d_bilinears = forward.buffer("d_bilinears", parts, forward.width, forward.width)
-        self.rows = CapsuleRows(forward, "", forward.users * forward.count)
         positions = forward.additions.positions
         self.d_positions = np.empty((blocks, 0, 0), forward.dtype)
         if positions is not None and positions.size:
             self.d_positions = forward.buffer("d_positions", blocks, *positions.shape)
+        rows = forward.users * forward.count
+        self.rows = CapsuleRows(forward, "", rows, self.d_bilinears[:blocks])
         if contexts is not None:
-            self.context_rows = CapsuleRows(forward, "context_", forward.users * contexts.count)
+            rows = forward.users * contexts.count
+            self.context_rows = CapsuleRows(forward, "context_", rows, self.d_bilinears[blocks:])
+        self.no_means = np.empty((0, forward.count, forward.width), forward.dtype)
+        self.no_terms = no_capsule_terms(forward.dtype)
 
     def backward_users(self, users: slice, rows: GradientRows) -> None:
         """Write gradients d_z of z, products d_z S, and the users' parts of S and log weights."""
         forward, number = self.forward, self.forward.layers.block_number(users)
-        d_positions, columns = self.d_positions[number], forward.interest_columns
-        d_positions[:] = 0
-        ages: Any = (0, columns < forward.count, d_positions) if columns else None
-        if forward.additions.weights_are_logits and columns:
-            ages += (forward.routing_values.capsules[-1],)
-        arguments = (rows.rows, rows.slots, forward.routing_values, rows.d_capsules)
-        self.rows.backward(*arguments, self.d_bilinears, number, ages)
+        capsules, are_logits = forward.routing_values.capsules, forward.additions.weights_are_logits
+        self.d_positions[number] = 0
+        log_weights = LogWeightGradients(
+            d_positions=self.d_positions[number],
+            first_column=0,
+            is_shared=forward.interest_columns < forward.count,
+            means=capsules[-1] if are_logits else self.no_means,
+        )
+        self.rows.backward(
+            rows,
+            forward.routing_values,
+            number,
+            log_weights if forward.interest_columns else None,
+        )
         if forward.contexts is not None:
             self.backward_contexts(users, number, forward.contexts)
 
     def backward_contexts(self, users: slice, number: int, contexts: Contexts) -> None:
         """Run the backward pass from the gradients of the inputs of the layers to the contexts."""
-        forward, part = self.forward, self.forward.layers.num_blocks + number
         rows = slice(users.start * contexts.count, users.stop * contexts.count)
-        d_contexts = self.layer_gradients.d_user_inputs[users, forward.profile_width :]
-        d_contexts = np.ascontiguousarray(d_contexts).reshape(-1, forward.width)
-        arguments = (rows, contexts.slots[rows], contexts.values, d_contexts)
-        ages = (forward.interest_columns, False, self.d_positions[number])
-        self.context_rows.backward(*arguments, self.d_bilinears, part, ages)
+        d_contexts = self.layer_gradients.d_user_inputs[users, self.forward.profile_width :]
+        d_contexts = np.ascontiguousarray(d_contexts).reshape(-1, self.forward.width)
+        log_weights = LogWeightGradients(
+            d_positions=self.d_positions[number],
+            first_column=self.forward.interest_columns,
+            is_shared=False,
+            means=self.no_means,
+        )
+        gradient_rows = GradientRows(rows, contexts.slots[rows], d_contexts)
+        self.context_rows.backward(gradient_rows, contexts.values, number, log_weights)
 
-    def backward_items(
-        self, items: slice, d_vectors: Array
-    ) -> tuple[CapsuleTerms, CapsuleTerms | None]:
+    def backward_items(self, items: slice, d_vectors: Array) -> tuple[CapsuleTerms, CapsuleTerms]:
         """Return the arrays from which `sum_item_gradients` computes the gradient of each item."""
-        forward, gradients = self.forward, self.layer_gradients
-        rows = (gradients.user_rows, gradients.slots)
-        weights, contexts = forward.routing_values.couplings[-1], forward.contexts
-        terms = CapsuleTerms(*rows, weights, self.rows.d_projected)
+        forward, gradients, contexts = self.forward, self.layer_gradients, self.forward.contexts
+        d_vectors[:] = 0
+        of_interests = CapsuleTerms(
+            user_rows=gradients.user_rows,
+            slots=gradients.slots,
+            weights=forward.routing_values.couplings[-1],
+            d_projected=self.rows.d_projected,
+        )
         if contexts is None:
-            return terms, None
-        of_contexts = (contexts.user_rows, contexts.slots, contexts.values.couplings[0])
-        return terms, CapsuleTerms(*of_contexts, self.context_rows.d_projected)
+            return of_interests, self.no_terms
+        of_contexts = CapsuleTerms(
+            user_rows=contexts.user_rows,
+            slots=contexts.slots,
+            weights=contexts.values.couplings[0],
+            d_projected=self.context_rows.d_projected,
+        )
+        return of_interests, of_contexts
 
 
 class CapsuleRows:
     """Buffers with a row for each capsule, of interests or of contexts."""
 
-    def __init__(self, forward: FusedForward, prefix: str, rows: int) -> None:
-        """Allocate the buffers. Without a matrix S, the product d_z S is d_z."""
-        self.forward, learned = forward, forward.additions.learned_votes
+    def __init__(self, forward: FusedForward, prefix: str, rows: int, d_bilinears: Array) -> None:
+        """Allocate the buffers. Without a matrix S, the product d_z S is d_z.
+
+        d_bilinears: for each block of users, the part of the gradient of S from these capsules.
+        """
+        self.forward, self.d_bilinears = forward, d_bilinears
         self.d_z = forward.buffer(f"{prefix}d_z", rows, forward.width)
         self.d_projected = self.item_sums = self.d_z
-        if learned:
+        if forward.additions.learned_votes:
             self.d_projected = forward.buffer(f"{prefix}d_projected", rows, forward.width)
             self.item_sums = forward.buffer(f"{prefix}item_sums", rows, forward.width)
 
     def backward(
         self,
-        rows: slice,
-        slots: Ints,
+        rows: GradientRows,
         values: RoutingValues,
-        d_capsules: Array,
-        d_bilinears: Array,
-        part: int,
-        ages: tuple[Any, ...] | None,
+        number: int,
+        log_weights: LogWeightGradients | None,
     ) -> None:
-        """Write the rows `rows`, and a part of the gradient of S.
+        """Write the rows `rows` of the buffers, and a part of the gradient of S.
 
-        ages: the last arguments of `add_log_weight_gradients`; None without log weights.
+        number: of the block of users. log_weights: None without log weights.
         """
-        forward = self.forward
-        index, vectors, _ = forward.behaviours
-        d_z, d_projected = self.d_z[rows], self.d_projected[rows]
-        inputs = (slots, forward.layout.starts, index, vectors, values.couplings[-1])
-        slopes = (values.unit[-1], values.across[-1], values.along[-1])  # see ops/squash.py
-        squash_capsules_backward(slots, *slopes, d_capsules, d_z)
+        forward, d_z = self.forward, self.d_z[rows.rows]
+        d_projected = self.d_projected[rows.rows]
+        squash_capsules_backward(
+            rows.slots, values.unit[-1], values.across[-1], values.along[-1], rows.d_capsules, d_z
+        )
+        capsules = CapsuleBehaviours(
+            slots=rows.slots,
+            starts=forward.layout.starts,
+            rows=forward.behaviours.rows,
+            vectors=forward.behaviours.vectors,
+            weights=values.couplings[-1],
+        )
         if forward.additions.learned_votes:
-            outputs = (self.item_sums[rows], d_projected, d_bilinears[part])
-            project_capsule_gradients(*inputs, forward.bilinear, d_z, *outputs)
-        if ages is not None:
-            add_log_weight_gradients(*inputs, d_projected, *ages)
+            project_capsule_gradients(
+                capsules,
+                forward.bilinear,
+                d_z,
+                self.item_sums[rows.rows],
+                d_projected,
+                self.d_bilinears[number],
+            )
+        if log_weights is not None:
+            add_log_weight_gradients(capsules, d_projected, log_weights)
 
 
 def item_gradients_of(forward: FusedForward, layer_gradients: LayerGradients) -> ItemGradients:
@@ -196,11 +241,7 @@ def item_gradients_of(forward: FusedForward, layer_gradients: LayerGradients) ->
 
 @jit
 def project_capsule_gradients(
-    slots: Ints,
-    starts: Ints,
-    rows: Ints,
-    vectors: Array,
-    weights: Array,
+    capsules: CapsuleBehaviours,
     bilinear: Array,
     d_z: Array,
     item_sums: Array,
@@ -209,9 +250,9 @@ def project_capsule_gradients(
 ) -> None:
     """Write item_sums, d_projected (M, D) of M capsules, and the gradient d_bilinear (D, D).
 
-    slots (M,): b K + k for interest k of user b. item_sums: see `sum_weighted_vectors`. As
-    z = S item_sum, d_projected = d_z S and d_bilinear = d_z^T item_sums.
+    item_sums: see `sum_weighted_vectors`. As z = S item_sum, d_projected = d_z S and
+    d_bilinear = d_z^T item_sums.
     """
-    sum_weighted_vectors(slots, starts, rows, vectors, weights, item_sums)
+    sum_weighted_vectors(capsules, item_sums)
     matmul_into(d_z, bilinear, d_projected)
     matmul_into(d_z.T, item_sums, d_bilinear)

@@ -5,7 +5,9 @@ The order of summation does not depend on the number of threads.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mindref.kernels._jit import jit
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
@@ -13,13 +15,12 @@ from mindref.shapes import Array, Ints
 
 
 class BehaviourOrder(NamedTuple):
-    """The behaviours of a block of items, and the factors of dropout."""
+    """The behaviours of a block of items."""
 
     order: Ints  # (N,) behaviours sorted by item
     bounds: Ints  # (M + 1,) item m has the behaviours order[bounds[m]:bounds[m + 1]]
     user_index: Ints  # (N,) user of each behaviour
-    factors: Array | None  # (B L, D) of dropout, or None
-    padded_rows: Ints  # (N,) the row b L + l of each behaviour in `factors`
+    padded_rows: Ints  # (N,) the row b L + l of each behaviour in the factors of dropout
 
 
 class CapsuleTerms(NamedTuple):
@@ -40,29 +41,42 @@ class TargetTerms(NamedTuple):
     negative_index: Ints
 
 
-@jit
-def sum_item_gradients(
-    behaviours: BehaviourOrder,
-    capsule_terms: CapsuleTerms | None,
-    context_terms: CapsuleTerms | None,
-    target_terms: TargetTerms,
-    num_history_items: int,
-    first_item: int,
-    sums: Array,
-) -> None:
-    """Write to sums (M, D) the gradients of M items from number `first_item` on: model-R10.
+class ItemTerms(NamedTuple):
+    """All terms of the gradients of a block of M items, which start at item `first_item`."""
 
-    The first `num_history_items` of these items occur in histories. If capsule_terms is None, the
-    rows of history items in sums must already contain the gradients from behaviours.
+    behaviours: BehaviourOrder
+    interests: CapsuleTerms
+    contexts: CapsuleTerms
+    targets: TargetTerms
+    num_history_items: int  # the first of these items, which occur in histories
+    first_item: int
+
+
+def no_capsule_terms(dtype: np.dtype[Any]) -> CapsuleTerms:
+    """Return terms without capsules, for gradients that other arrays contain, or for no contexts.
+
+    With None instead, Numba would compile the sums again.
     """
-    if capsule_terms is not None:
-        sums[:num_history_items] = 0
-        add_capsule_terms(behaviours, capsule_terms, behaviours.factors, sums[:num_history_items])
-    if context_terms is not None:
-        add_capsule_terms(behaviours, context_terms, behaviours.factors, sums[:num_history_items])
-    sums[num_history_items:] = 0
-    add_partial_rows(target_terms.d_target, target_terms.target_index, first_item, sums)
-    add_partial_rows(target_terms.d_negatives, target_terms.negative_index, first_item, sums)
+    empty = np.empty((0, 0), dtype)
+    return CapsuleTerms(np.empty((0, 2), np.int64), np.empty(0, np.int64), empty, empty)
+
+
+@jit
+def sum_item_gradients(terms: ItemTerms, factors: Array | None, sums: Array) -> None:
+    """Write to sums (M, D) the gradients of the items of a block: model-R10.
+
+    Before, the rows of history items in sums contain the gradients through votes, or zero.
+    factors (B L, D): of dropout, or None. For None, Numba compiles a version without dropout.
+    """
+    history_sums = sums[: terms.num_history_items]
+    if len(terms.interests.slots) > 0:
+        add_capsule_terms(terms.behaviours, terms.interests, factors, history_sums)
+    if len(terms.contexts.slots) > 0:
+        add_capsule_terms(terms.behaviours, terms.contexts, factors, history_sums)
+    sums[terms.num_history_items :] = 0
+    targets, first_item = terms.targets, terms.first_item
+    add_partial_rows(targets.d_target, targets.target_index, first_item, sums)
+    add_partial_rows(targets.d_negatives, targets.negative_index, first_item, sums)
 
 
 @jit
@@ -104,10 +118,9 @@ def add_capsule_terms(
     """Add to sums (M, D) the gradients of M items from their behaviours, through the capsules.
 
     Row r of d_projected adds weights[n, k] * d_projected[r] to the gradient of behaviour n
-    (routing-R12), times the behaviour's factors of dropout (mind_plus-R18). factors: those of
-    `behaviours`; for None, Numba compiles a version without dropout.
+    (routing-R12), times the behaviour's factors of dropout (mind_plus-R18).
     """
-    order, bounds, user_index, _, padded_rows = behaviours
+    order, bounds, user_index, padded_rows = behaviours
     user_rows, slots, weights, d_projected = terms
     for m in range(sums.shape[0]):
         item_sum = sums[m]

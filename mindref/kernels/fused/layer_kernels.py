@@ -31,7 +31,7 @@ class LayerBuffers(NamedTuple):
     relus: tuple[bool, ...]  # whether a ReLU follows the layer
     x: tuple[Array, ...]  # the input of each layer, and the output of the last layer
     passed: tuple[Bools, ...]  # where the pre-activation is positive or NaN
-    num_interests: int  # K
+    active: Bools  # (B, K)
     user_inputs: Array  # (B, P) profile, then contexts: further inputs of the first layer
     user_products: Array  # (B, O) of these inputs and the first layer
     active_slots: Ints  # (B K,) the first R entries: slots of the R active interests
@@ -109,19 +109,13 @@ def block_layers_backward(
     gradient. The rows with a gradient become the block's first R rows in `gradients`. Returns R.
     """
     block_rows = slice(block.first_row, block.stop_row)
-    rows, slots = gradients.rows[block_rows], gradients.slots[block_rows]
-    d_top = gradients.d_x[buffers.depth][block_rows]
     selected = select_weighted_rows(
-        block.first,
-        block.stop,
+        block,
         buffers.active_slots[block_rows],
-        block.first_row,
         weights,
         d_interests,
-        rows,
-        slots,
-        gradients.user_rows,
-        d_top,
+        gradients,
+        gradients.d_x[buffers.depth][block_rows],
     )
     layer_rows_backward(block, buffers, gradients, selected)
     return selected
@@ -151,7 +145,7 @@ def layer_rows_backward(
         matmul_into(x.T, d_out, d_weight[:width])
         if i == 0 and buffers.user_inputs.shape[1] > 0:
             d_products = gradients.d_user_products[users]
-            sum_user_rows(d_out, slots, buffers.num_interests, block.first, d_products)
+            sum_user_rows(d_out, slots, buffers.active.shape[1], block.first, d_products)
             matmul_into(buffers.user_inputs[users].T, d_products, d_weight[width:])
             matmul_into(d_products, weight[width:].T, gradients.d_user_inputs[users])
         matmul_into(d_out, weight[:width].T, gradients.d_x[i][selected_rows])
@@ -202,35 +196,31 @@ def sum_user_rows(x: Array, slots: Ints, count: int, first: int, out: Array) -> 
 
 @jit_inline
 def select_weighted_rows(
-    first: int,
-    stop: int,
+    block: UserBlockRows,
     active_slots: Ints,
-    first_row: int,
     weights: Array,
     d_interests: Array,
-    rows: Ints,
-    slots: Ints,
-    user_rows: Ints,
+    gradients: LayerGradients,
     d_rows: Array,
 ) -> int:
-    """Select the active interests with a non-zero attention weight; return their number.
+    """Select the interests of a block with a non-zero attention weight; return their number.
 
-    For each selected interest, writes its row index in the block to `rows`, its slot b K + k to
-    `slots` and its gradient to `d_rows`. Selected interests are numbered from `first_row`;
-    user_rows[b] receives start and stop of the numbers of user b.
+    active_slots: of the block. Writes `rows`, `slots` and `user_rows` of `gradients`, and the
+    gradients of the selected interests to the first rows of d_rows.
     """
-    selected, r, interests = 0, 0, weights.shape[1]
-    for b in range(first, stop):
-        user_rows[b, 0] = first_row + selected
+    selected, r, interests, first_row = 0, 0, weights.shape[1], block.first_row
+    for b in range(block.first, block.stop):
+        gradients.user_rows[b, 0] = first_row + selected
         while r < len(active_slots) and active_slots[r] < (b + 1) * interests:
             k = active_slots[r] - b * interests
             if weights[b, k] != 0:
-                rows[selected], slots[selected] = r, active_slots[r]
+                gradients.rows[first_row + selected] = r
+                gradients.slots[first_row + selected] = active_slots[r]
                 for d in range(d_rows.shape[1]):
                     d_rows[selected, d] = d_interests[b, k, d]
                 selected += 1
             r += 1
-        user_rows[b, 1] = first_row + selected
+        gradients.user_rows[b, 1] = first_row + selected
     return selected
 
 

@@ -6,9 +6,10 @@ attention, interests with attention weight zero have none: one row per user if `
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.config import Config
 from mindref.kernels.contiguous import readonly_contiguous
@@ -124,11 +125,26 @@ class Layers:
             Layer(*map(readonly_contiguous, layer))
             for layer in layers_or_placeholder(layers, self.dtype)
         )
-        arrays = (self.relus, self.x, self.passed, self.count, inputs, self.user_products)
-        options = (self.active_slots, self.residual)
-        self.buffers = LayerBuffers(len(layers), parameters, *arrays, *options)
-        outputs = (self.active, self.active_slots, self.block_rows)
-        return find_active_interests(mask, active_by_length, self.block_users, *outputs)
+        self.buffers = LayerBuffers(
+            depth=len(layers),
+            layers=parameters,
+            relus=self.relus,
+            x=self.x,
+            passed=self.passed,
+            active=self.active,
+            user_inputs=inputs,
+            user_products=self.user_products,
+            active_slots=self.active_slots,
+            residual=self.residual,
+        )
+        return find_active_interests(
+            mask,
+            active_by_length,
+            self.block_users,
+            self.active,
+            self.active_slots,
+            self.block_rows,
+        )
 
     def user_block(self, users: slice) -> UserBlockRows:
         """Return a block of users with the rows of their active interests."""
@@ -159,6 +175,6 @@ def rows_with_gradient(gradients: LayerGradients, block: UserBlockRows, count: i
     return GradientRows(rows, gradients.slots[rows], gradients.d_x[0][rows])
 
 
-def layers_or_placeholder(layers: tuple[Layer, ...], dtype: Any) -> tuple[Layer, ...]:
+def layers_or_placeholder(layers: tuple[Layer, ...], dtype: npt.DTypeLike) -> tuple[Layer, ...]:
     """Return layers, or one unused layer if there are none: Numba cannot type an empty tuple."""
     return layers or (Layer(np.empty((0, 0), dtype), np.empty(0, dtype)),)

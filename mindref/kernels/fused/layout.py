@@ -7,9 +7,10 @@ distinct items are the items of histories, the only items that need votes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.kernels._jit import jit
 from mindref.kernels.fused.workspace import KernelWorkspace
@@ -19,6 +20,9 @@ from mindref.ops.embedding import check_row_indices
 from mindref.ops.sampled_softmax import require_finite_logs
 from mindref.shapes import Array, Bools, Ints
 
+Numbers = npt.NDArray[np.int32]
+"""Scratch with one entry for each item of the catalogue; zero between calls."""
+
 
 class Layout(NamedTuple):
     """The layout of a batch. Later, `sort_uses_by_item` writes order and bounds."""
@@ -27,7 +31,7 @@ class Layout(NamedTuple):
     item_index: Ints  # (N + B + S,) index of the distinct item of each use
     items: Ints  # (M,) distinct items in the order of first use
     num_history_items: int
-    item_numbers: Any  # scratch, one entry per item of the catalogue; zero between calls
+    item_numbers: Numbers
     order: Ints  # (N,) behaviours sorted by the index of their item
     bounds: Ints  # (num_history_items + 1,) start of each item's behaviours in `order`
 
@@ -39,8 +43,7 @@ def lay_out_batch(
     items, mask, *_ = histories
 
     def integers(name: str, size: int) -> Ints:
-        array: Ints = work.array(name, size, dtype=np.int64)
-        return array
+        return work.array(name, size, dtype=np.int64)
 
     other_ids = integers("other_items", sum(map(len, other_items)))
     np.concatenate(other_items or ([],), out=other_ids, casting="unsafe")
@@ -70,7 +73,7 @@ def enumerate_items(
     items: Ints,
     mask: Bools,
     other_ids: Ints,
-    numbers: Any,
+    numbers: Numbers,
     starts: Ints,
     item_index: Ints,
     distinct: Ints,
@@ -137,7 +140,7 @@ def find_active_interests(
 
 
 @jit
-def number_items(ids: Ints, numbers: Any, distinct: Ints, count: int) -> int:
+def number_items(ids: Ints, numbers: Numbers, distinct: Ints, count: int) -> int:
     """Replace each id by the index of its distinct item; return the number of distinct items.
 
     count: the number of distinct items before this call.
@@ -174,6 +177,7 @@ class DistinctNegatives(NamedTuple):
     ids: Ints  # (S',)
     item_index: Ints  # (S',) index of each negative in `Layout.items`
     log_expected: Array  # (S',) log expected counts
+    times: Ints  # (S',) m
 
 
 LARGE_LOG = 32
@@ -186,20 +190,22 @@ def merge_negatives(work: KernelWorkspace, batch: Batch, layout: Layout) -> Dist
     Raises ShapeError if the log expected count of a negative or a target is infinite or NaN.
     """
     logs, target_logs = batch.negative_log_expected, batch.target_log_expected
-    ids, item_index, times = (
-        work.array(name, len(logs), dtype=np.int64)
-        for name in ("negative_ids", "negative_index", "times")
+    merged = DistinctNegatives(
+        ids=work.array("negative_ids", len(logs), dtype=np.int64),
+        item_index=work.array("negative_index", len(logs), dtype=np.int64),
+        log_expected=work.array("negative_logs", len(logs), dtype=logs.dtype),
+        times=work.array("times", len(logs), dtype=np.int64),
     )
-    log_expected = work.array("negative_logs", len(logs), dtype=logs.dtype)
     drawn_index = layout.item_index[len(layout.item_index) - len(logs) :]
-    drawn = (batch.negatives, drawn_index, logs, target_logs)
-    merged = (ids, item_index, log_expected, times)
-    count = merge_duplicates(*drawn, layout.item_numbers, *merged)
+    count = merge_duplicates(
+        batch.negatives, drawn_index, logs, target_logs, layout.item_numbers, merged
+    )
     if count < 0:
         require_finite_logs(
             "sampled_softmax", target_log_expected=target_logs, negative_log_expected=logs
         )
-    return DistinctNegatives(ids[:count], item_index[:count], log_expected[:count])
+    ids, item_index, log_expected, times = merged
+    return DistinctNegatives(ids[:count], item_index[:count], log_expected[:count], times[:count])
 
 
 @jit
@@ -208,11 +214,8 @@ def merge_duplicates(
     drawn_index: Ints,
     logs: Array,
     target_logs: Array,
-    numbers: Any,
-    ids: Ints,
-    item_index: Ints,
-    log_expected: Array,
-    times: Ints,
+    numbers: Numbers,
+    merged: DistinctNegatives,
 ) -> int:
     """Merge equal negatives with equal log expected counts; return the number that remains.
 
@@ -220,6 +223,7 @@ def merge_duplicates(
     finite, the result is -1. `numbers` has one entry for each item of the catalogue. Before and
     after the call, all entries are zero.
     """
+    ids, item_index, log_expected, times = merged
     count, finite_logs = 0, True
     for log in target_logs:
         finite_logs = finite_logs and abs(log) < np.inf

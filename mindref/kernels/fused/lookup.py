@@ -52,27 +52,9 @@ def look_up_items(
 
 
 @jit
-def look_up_items_and_votes(
-    catalogue_rows: Ints,
-    catalogue_weights: Array,
-    items: Ints,
-    table: Array,
-    rows: Ints,
-    weights: Array,
-    vectors: Array,
-    bilinear: Array,
-    votes: Array,
-) -> tuple[bool, bool]:
-    """Look up items like `look_up_items`, and write the votes S e (H, D) of the first H items.
-
-    Returns the flags of `look_up_items`.
-    """
-    valid, identity = look_up_items(
-        catalogue_rows, catalogue_weights, items, table, rows, weights, vectors
-    )
-    if valid:
-        matmul_into(vectors[: len(votes)], bilinear.T, votes)  # routing-R1
-    return valid, identity
+def project_votes(vectors: Array, bilinear: Array, votes: Array) -> None:
+    """Write the votes S e (M, D) of vectors e (M, D): routing-R1."""
+    matmul_into(vectors, bilinear.T, votes)
 
 
 @jit

@@ -60,12 +60,13 @@ class PooledOutputs(NamedTuple):
 
 
 class PooledNumbers(NamedTuple):
-    """The numeric options of the pooled loss."""
+    """The options of the pooled loss."""
 
     temperature: Number
     scale: Number  # 1 / B
     num_interests: int  # K
     sub_users: int  # number of users of a sub-block
+    normalise: bool  # vectors of length one
 
 
 @jit
@@ -78,21 +79,21 @@ def pooled_forward_backward_block(
     outputs: PooledOutputs,
     d_negatives: Array,
     numbers: PooledNumbers,
-    unit_kind: int | None,
 ) -> float:
     """Return the sum of losses of a block of users.
 
     Writes the gradients of layers and targets, and those of the negatives to d_negatives (S, D).
-    unit_kind: see `forward_backward_block`.
     """
     users, rows = slice(block.first, block.stop), slice(block.first_row, block.stop_row)
     interests, target = outputs.interests, outputs.target
     d_rows = layer_gradients.d_x[layers.depth]
     layer_rows_forward(block, layers, capsules)
-    normalise_rows(interests, block.first_row, block.stop_row, unit_kind)
+    if numbers.normalise:
+        normalise_rows(interests, block.first_row, block.stop_row)
     divide_rows(interests.used[rows], numbers.temperature, outputs.scaled[rows])
     gather_rows(inputs.item_vectors, inputs.target_index[users], target.vectors[users])
-    normalise_rows(target, block.first, block.stop, unit_kind)
+    if numbers.normalise:
+        normalise_rows(target, block.first, block.stop)
     select_active_rows(block, layers.active_slots, numbers.num_interests, layer_gradients)
     loss, d_part = 0.0, outputs.d_negatives[block.number]
     d_negatives[:] = 0
@@ -129,8 +130,9 @@ def pooled_forward_backward_block(
         outputs.d_target[users],
     )
     divide_rows(d_rows[rows], numbers.temperature, d_rows[rows])
-    normalise_rows_backward(interests, block.first_row, block.stop_row, unit_kind, d_rows[rows])
-    normalise_rows_backward(target, block.first, block.stop, unit_kind, outputs.d_target[users])
+    if numbers.normalise:
+        normalise_rows_backward(interests, block.first_row, block.stop_row, d_rows[rows])
+        normalise_rows_backward(target, block.first, block.stop, outputs.d_target[users])
     layer_rows_backward(block, layers, layer_gradients, block.stop_row - block.first_row)
     return loss
 
@@ -232,10 +234,15 @@ def divide_rows(rows: Array, divisor: Number, out: Array) -> None:
             out[m, d] = rows[m, d] / divisor
 
 
-def pooled_numbers(config: Config, dtype: Any, users: int) -> PooledNumbers:
+def pooled_numbers(config: Config, dtype: np.dtype[Any], users: int) -> PooledNumbers:
     """Return the numeric options of the loss of a batch of `users` users."""
-    numbers = (dtype.type(config.temperature), dtype.type(1 / users))
-    return PooledNumbers(*numbers, config.interests, max(1, SUB_BLOCK_ROWS // config.interests))
+    return PooledNumbers(
+        temperature=dtype.type(config.temperature),
+        scale=dtype.type(1 / users),
+        num_interests=config.interests,
+        sub_users=max(1, SUB_BLOCK_ROWS // config.interests),
+        normalise=config.normalise,
+    )
 
 
 def allocate_products(
@@ -260,8 +267,7 @@ def allocate_pooled_outputs(
     (rows, width), dtype = top.shape, top.dtype
 
     def buffer(name: str, *shape: int) -> Array:
-        array: Array = work.array(name, *shape, dtype=dtype)
-        return array
+        return work.array(name, *shape, dtype=dtype)
 
     interests = allocate_vectors(
         work, "row", (rows, width), dtype, normalise=normalise, vectors=top

@@ -1,31 +1,46 @@
-"""Compute the loss of a batch and all gradients, without padding, in blocks of users.
+"""The compiled step: the loss of a batch and all gradients, without padding, in blocks of users.
 
 Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The results are those of `loss` and
-`backward` of the family. A phase is a list of tasks that starts after the previous phase:
+`backward` of the family. A phase is a list of tasks that starts after the previous phase. The
+mathematics of a task is a compiled function:
 
-    1. prepare_batch   number the items, look up their vectors, compute votes, allocate buffers
-    2. user_blocks     for each block of users: routing, layers, attention, loss, and backward
-                       through routing; then the gradients of negatives
-    3. item_blocks     for each block of items: sum the gradients over all uses of each item
+    1. prepare_batch   number the distinct items        layout.enumerate_items, merge_duplicates
+                       vectors of items, and votes S e  lookup.look_up_items, project_votes
+    2. user_blocks     for each block of users:
+                       routing                          kernels/routing_forward.route_users
+                       layers, attention, loss, and
+                       backward to the capsules         user_block.forward_backward_block, or
+                                                        pooled_block.pooled_forward_backward_block
+                       backward through routing         item_gradients.ViaCapsules or ViaVotes
+                       gradients of negatives           matmul.matmul_transposed_into
+    3. item_blocks     for each block of items: sums of
+                       gradients over all uses          item_reduction.sum_item_gradients
 
-A training step replaces phase 3 by the phases of adam.py, which also update the parameters.
+A training step (adam.py) replaces phase 3 by phases that also update the parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from mindref.config import Config
 from mindref.kernels import embedding
+from mindref.kernels._jit import Number
 from mindref.kernels.contiguous import readonly_contiguous
+from mindref.kernels.fused.additions import FusedParams, ModelInputs
 from mindref.kernels.fused.checks import check_loss_inputs
 from mindref.kernels.fused.forward import BLOCK_ITEMS, FusedForward
 from mindref.kernels.fused.item_gradients import item_gradients_of
-from mindref.kernels.fused.item_reduction import BehaviourOrder, TargetTerms, sum_item_gradients
+from mindref.kernels.fused.item_reduction import (
+    BehaviourOrder,
+    ItemTerms,
+    TargetTerms,
+    no_capsule_terms,
+    sum_item_gradients,
+)
 from mindref.kernels.fused.layer_kernels import UserBlockRows
 from mindref.kernels.fused.layers import count_user_blocks, rows_with_gradient
 from mindref.kernels.fused.layout import merge_negatives, sort_uses_by_item
@@ -50,10 +65,10 @@ from mindref.kernels.matmul import matmul_transposed_into
 from mindref.models import mind, mind_plus, youtube_dnn
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient, Saved
-from mindref.ops.squash import KINDS
 from mindref.shapes import Array
 
-GRADIENTS: dict[type[Any], type[Any]] = {
+FusedGradients = Gradients | mind_plus.Gradients | youtube_dnn.Gradients
+GRADIENTS: dict[type[FusedParams], type[FusedGradients]] = {
     Params: Gradients,
     mind_plus.Params: mind_plus.Gradients,
     youtube_dnn.Params: youtube_dnn.Gradients,
@@ -66,18 +81,20 @@ class FusedStep:
     def __init__(
         self,
         work: KernelWorkspace,
-        params: Any,
+        params: FusedParams,
         batch: mind.Batch,
         catalogue: Catalogue,
         config: Config,
         dropout_factors: Array | None = None,
     ) -> None:
         """Check the inputs, and store the options of the loss. See `FusedForward`."""
-        check_loss_inputs(work, params, batch, config)
-        items = (batch.target, batch.negatives)
-        arguments = (work, params, batch.histories, catalogue, config, items)
-        options: Any = {"keep_iterations": True, "dropout_factors": dropout_factors}
-        self.forward = FusedForward(*arguments, **options)
+        check_loss_inputs(work, params.items, batch, config)
+        self.forward = FusedForward(
+            work,
+            ModelInputs(params, batch.histories, catalogue, config, dropout_factors),
+            other_items=(batch.target, batch.negatives),
+            keep_iterations=True,
+        )
         config = self.forward.config
         self.work, self.params, self.batch, self.config = work, params, batch, config
         self.users, self.width = len(batch.target), params.items.shape[1]
@@ -87,18 +104,19 @@ class FusedStep:
             power=float(config.effective_power),  # model-R14
             temperature=self.dtype.type(config.temperature),
             scale=self.dtype.type(scale),
+            normalise=config.normalise,
         )
-        self.unit_kind = KINDS.index("unit") if config.normalise else None
         self.pooled = self.forward.additions.pooled
         self.pooled_numbers = pooled_numbers(config, self.dtype, self.users)
+        self.no_terms = no_capsule_terms(self.dtype)
 
-    def loss_and_gradients(self) -> tuple[Any, Any]:
+    def loss_and_gradients(self) -> tuple[Number, FusedGradients]:
         """Return the loss and all gradients, in new arrays."""
         self.work.run_phases([self.prepare_batch, self.user_blocks, self.item_blocks])
         items, profile = self.item_gradient(), self.profile_gradient()
         # sum the parts of each gradient, one per block, in ascending order, into new arrays
         dense = {name: np.add.reduce(x, axis=0) for name, x in self.gradient_parts().items()}
-        tables: dict[str, Any] = {"items": items, "profile": profile, **dense}
+        tables = {"items": items, "profile": profile, **dense}
         for name, x in flatten(self.params).items():
             if name not in tables:  # without users or without elements
                 tables[name] = np.zeros_like(x)
@@ -139,8 +157,8 @@ class FusedStep:
         `forward.vectors` cannot be read here, because other tasks of this phase write to it.
         """
         self.forward.look_up_ids(self.distinct.ids[negatives], self.negatives.vectors[negatives])
-        if self.unit_kind is not None:
-            normalise_rows(self.negatives, negatives.start, negatives.stop, self.unit_kind)
+        if self.config.normalise:
+            normalise_rows(self.negatives, negatives.start, negatives.stop)
 
     def prepare_users(self) -> None:
         """Prepare users as in `FusedForward`; allocate outputs and layer gradients."""
@@ -148,14 +166,24 @@ class FusedStep:
         forward, layers = self.forward, self.forward.layers
         create = partial(layers.allocate_gradients, self.work, self.params.layers)
         self.layer_gradients = self.work.cached("layer_gradients", forward.key, create)
-        arguments: tuple[Any, ...] = (self.work, forward.interests)
-        allocate: Any = allocate_outputs
+        normalise = self.config.normalise
         if self.pooled:
             top = layers.buffers.x[layers.buffers.depth]
-            arguments = (self.work, top, self.users, layers.num_blocks)
-            allocate = allocate_pooled_outputs
-        create = partial(allocate, *arguments, normalise=self.config.normalise)
-        self.outputs = self.work.cached("outputs", forward.key, create)
+            self.pooled_outputs = self.work.cached(
+                "outputs",
+                forward.key,
+                lambda: allocate_pooled_outputs(
+                    self.work, top, self.users, layers.num_blocks, normalise=normalise
+                ),
+            )
+            self.d_target = self.pooled_outputs.d_target
+        else:
+            self.outputs = self.work.cached(
+                "outputs",
+                forward.key,
+                lambda: allocate_outputs(self.work, forward.interests, normalise=normalise),
+            )
+            self.d_target = self.outputs.d_target
         self.d_user_inputs = self.layer_gradients.d_user_inputs
         self.losses = [0.0] * layers.num_blocks  # for each block, the sum over its users
 
@@ -165,16 +193,17 @@ class FusedStep:
         """Yield one task for each block of users, and one that sorts behaviours for phase 3."""
         self.item_gradients = item_gradients_of(self.forward, self.layer_gradients)
         self.inputs = LossInputs(
-            self.forward.vectors,
-            self.target_index,
-            self.distinct.item_index,
-            readonly_contiguous(self.batch.target_log_expected),
-            self.distinct.log_expected,
-            self.negatives.used,
+            item_vectors=self.forward.vectors,
+            target_index=self.target_index,
+            negative_index=self.distinct.item_index,
+            target_log_expected=readonly_contiguous(self.batch.target_log_expected),
+            negative_log_expected=self.distinct.log_expected,
+            negatives=self.negatives.used,
         )
         if self.pooled:
-            buffers = (self.outputs, self.pooled_numbers, self.d_negatives)
-            self.outputs = allocate_products(self.work, *buffers)
+            self.pooled_outputs = allocate_products(
+                self.work, self.pooled_outputs, self.pooled_numbers, self.d_negatives
+            )
         for users in block_slices(self.users, self.forward.layers.block_users):
             yield partial(self.forward_backward_users, users)
         yield self.sort_uses
@@ -184,36 +213,41 @@ class FusedStep:
         forward, layers = self.forward, self.forward.layers
         forward.route_block(users)
         block = layers.user_block(users)
-        capsules = forward.routing_values.capsules[-1]
-        count = (
-            self.pooled_losses(block, capsules) if self.pooled else self.losses_of(block, capsules)
-        )
+        count = self.pooled_losses(block) if self.pooled else self.losses_of(block)
         rows = rows_with_gradient(self.layer_gradients, block, count)
         self.item_gradients.backward_users(users, rows)
         if not self.pooled:
             self.work.submit([partial(self.backward_negatives, users)])
 
-    def losses_of(self, block: UserBlockRows, capsules: Array) -> int:
+    def losses_of(self, block: UserBlockRows) -> int:
         """Compute the losses of a block with label attention; return the rows with a gradient."""
-        layers, options = self.forward.layers, (self.numbers, self.unit_kind)
-        buffers = (layers.buffers, self.layer_gradients, capsules, layers.active)
-        arrays = (self.inputs, self.outputs, self.products)
         self.losses[block.number], count = forward_backward_block(
-            block, *buffers, *arrays, *options
+            block,
+            self.forward.layers.buffers,
+            self.layer_gradients,
+            self.forward.routing_values.capsules[-1],
+            self.inputs,
+            self.outputs,
+            self.products,
+            self.numbers,
         )
         return count
 
-    def pooled_losses(self, block: UserBlockRows, capsules: Array) -> int:
+    def pooled_losses(self, block: UserBlockRows) -> int:
         """Compute the pooled losses of a block; return the number of active interests."""
-        arrays = (self.forward.layers.buffers, self.layer_gradients, capsules)
-        outputs = (self.inputs, self.outputs, self.d_negatives[block.number])
-        numbers = (self.pooled_numbers, self.unit_kind)
+        d_negatives = self.d_negatives[block.number]
         self.losses[block.number] = pooled_forward_backward_block(
-            block, *arrays, *outputs, *numbers
+            block,
+            self.forward.layers.buffers,
+            self.layer_gradients,
+            self.forward.routing_values.capsules[-1],
+            self.inputs,
+            self.pooled_outputs,
+            d_negatives,
+            self.pooled_numbers,
         )
-        if self.unit_kind is not None:
-            d = self.d_negatives[block.number]
-            normalise_rows_backward(self.negatives, 0, len(d), self.unit_kind, d)
+        if self.config.normalise:
+            normalise_rows_backward(self.negatives, 0, len(d_negatives), d_negatives)
         return block.stop_row - block.first_row
 
     def backward_negatives(self, users: slice) -> None:
@@ -221,8 +255,8 @@ class FusedStep:
         d = self.d_negatives[self.forward.layers.block_number(users)]
         used = self.outputs.user.used[users]
         matmul_transposed_into(self.products[users], used, d)  # sampled_softmax-R11
-        if self.unit_kind is not None:
-            normalise_rows_backward(self.negatives, 0, len(d), self.unit_kind, d)
+        if self.config.normalise:
+            normalise_rows_backward(self.negatives, 0, len(d), d)
 
     def sort_uses(self) -> None:
         """Sort the behaviours by item; behaviours of the same item stay in ascending order."""
@@ -238,37 +272,40 @@ class FusedStep:
 
     def sum_block_gradients(self, items: slice) -> None:
         """Write the gradients of a block of items, summed over all uses of each item."""
-        sum_item_gradients(*self.gradient_terms(items))
+        factors = self.forward.dropout_factors
+        sum_item_gradients(self.item_terms(items), factors, self.d_vectors[items])
 
-    def gradient_terms(self, items: slice) -> tuple[Any, ...]:
-        """Return the arguments of `sum_item_gradients` for a block of items.
+    def item_terms(self, items: slice) -> ItemTerms:
+        """Return all terms of the gradients of a block of items.
 
-        With `ViaCapsules` (item_gradients.py), CapsuleTerms are returned even if the block has no
-        history items. Numba then compiles `sum_item_gradients` for only one type of terms.
+        Rows of history items in `d_vectors` receive the gradients through votes, or zero.
         """
-        forward, d_vectors = self.forward, self.d_vectors[items]
-        layout = forward.layout
-        remaining = layout.num_history_items - items.start
-        num_history_items = min(len(d_vectors), max(0, remaining))
-        terms: tuple[Any, Any] = (None, None)
-        if num_history_items > 0 or not forward.exact:
-            history_items = slice(items.start, items.start + num_history_items)
-            d_history_items = d_vectors[:num_history_items]
-            terms = self.item_gradients.backward_items(history_items, d_history_items)
-        bounds = layout.bounds[items.start : items.start + num_history_items + 1]
-        padded = (forward.user_index, forward.dropout_factors, forward.padded_rows)
-        behaviours = BehaviourOrder(layout.order, bounds, *padded)
-        target_terms = TargetTerms(
-            self.outputs.d_target[None],
-            self.target_index,
-            self.d_negatives,
-            self.distinct.item_index,
+        forward, layout = self.forward, self.forward.layout
+        first, stop = items.start, min(items.stop, layout.num_history_items)
+        num_history_items = max(0, stop - first)
+        interests = contexts = self.no_terms
+        if num_history_items > 0:
+            history_items = slice(first, stop)
+            interests, contexts = self.item_gradients.backward_items(
+                history_items, self.d_vectors[history_items]
+            )
+        behaviours = BehaviourOrder(
+            order=layout.order,
+            bounds=layout.bounds[first : first + num_history_items + 1],
+            user_index=forward.user_index,
+            padded_rows=forward.padded_rows,
         )
-        return behaviours, *terms, target_terms, num_history_items, items.start, d_vectors
+        targets = TargetTerms(
+            d_target=self.d_target[None],
+            target_index=self.target_index,
+            d_negatives=self.d_negatives,
+            negative_index=self.distinct.item_index,
+        )
+        return ItemTerms(behaviours, interests, contexts, targets, num_history_items, first)
 
     # Results
 
-    def mean_loss(self) -> Any:
+    def mean_loss(self) -> Number:
         """Return the mean loss of the batch. Phase 2 must be done."""
         return self.dtype.type(sum(self.losses) / self.users)  # sampled_softmax-R5
 
@@ -278,7 +315,8 @@ class FusedStep:
         if self.forward.additions.learned_votes:
             parts["bilinear"] = self.item_gradients.d_bilinears
         if self.item_gradients.d_positions.size:
-            shape = (self.forward.layers.num_blocks, *self.params.positions.shape)
+            positions = flatten(self.params)["positions"]
+            shape = (self.forward.layers.num_blocks, *positions.shape)
             parts["positions"] = self.item_gradients.d_positions.reshape(shape)
         for i in range(len(self.params.layers)):
             parts[f"layers.{i}.weight"] = self.layer_gradients.d_weights[i]

@@ -7,9 +7,10 @@ would wait for each other's Python code.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.kernels._jit import Number, jit
 from mindref.kernels.fused.layer_kernels import (
@@ -25,7 +26,7 @@ from mindref.kernels.matmul import matmul_into
 from mindref.kernels.routing_forward import gather_rows
 from mindref.kernels.sampled_softmax import add_target_terms, cross_entropy
 from mindref.kernels.squash import squash_rows, squash_rows_backward
-from mindref.shapes import Array, Bools, Ints
+from mindref.shapes import Array, Ints
 
 
 class LossVectors(NamedTuple):
@@ -64,11 +65,16 @@ class BlockOutputs(NamedTuple):
 
 
 class LossNumbers(NamedTuple):
-    """The numeric options of the loss, and the factor of its gradients."""
+    """The options of the loss, and the factor of its gradients."""
 
     power: float
     temperature: Number
     scale: Number  # 1 / (B * temperature)
+    normalise: bool  # vectors of length one
+
+
+UNIT = 1
+"""Index of "unit" in KINDS of ops/squash.py; an import would not invalidate cached code."""
 
 
 @jit
@@ -77,20 +83,16 @@ def forward_backward_block(
     layers: LayerBuffers,
     layer_gradients: LayerGradients,
     capsules: Array,
-    active: Bools,
     inputs: LossInputs,
     outputs: BlockOutputs,
     products: Array,
     numbers: LossNumbers,
-    unit_kind: int | None,
 ) -> tuple[float, int]:
     """Return the sum of losses of a block of users, and the number of interests with a gradient.
 
     The number is that of `block_layers_backward`. Writes outputs, layer_gradients, layers.x and
     layers.passed. products (B, S) first receives the products of users and negatives, then the
-    gradients of these products. unit_kind: if vectors are normalised, the index of "unit"
-    in KINDS of ops/squash.py, otherwise None. For None, Numba compiles a separate version without
-    normalisation.
+    gradients of these products.
     """
     users = slice(block.first, block.stop)
     user, target, p = outputs.user, outputs.target, products[users]
@@ -101,11 +103,19 @@ def forward_backward_block(
     d_target_logit = outputs.d_target_logit[users]
     block_layers_forward(block, layers, capsules, outputs.interests)
     gather_rows(inputs.item_vectors, inputs.target_index[users], query)
-    normalise_rows(target, block.first, block.stop, unit_kind)
+    if numbers.normalise:
+        normalise_rows(target, block.first, block.stop)
     attend_batch(  # loss, step 4; sets inactive interests to zero, model-R6
-        interests, query, active[users], numbers.power, scores, weights, user.vectors[users]
+        interests,
+        query,
+        layers.active[users],
+        numbers.power,
+        scores,
+        weights,
+        user.vectors[users],
     )
-    normalise_rows(user, block.first, block.stop, unit_kind)
+    if numbers.normalise:
+        normalise_rows(user, block.first, block.stop)
     matmul_into(user_used, inputs.negatives.T, p)  # loss, step 5
     loss = cross_entropy(
         user_used,
@@ -121,8 +131,9 @@ def forward_backward_block(
     )
     matmul_into(p, inputs.negatives, d_user)
     add_target_terms(d_target_logit, user_used, target_used, d_user, d_target)
-    normalise_rows_backward(user, block.first, block.stop, unit_kind, d_user)
-    normalise_rows_backward(target, block.first, block.stop, unit_kind, d_target)
+    if numbers.normalise:
+        normalise_rows_backward(user, block.first, block.stop, d_user)
+        normalise_rows_backward(target, block.first, block.stop, d_target)
     attend_batch_backward(  # model-R9: adds the gradient of the target through the weights
         d_user,
         interests,
@@ -139,30 +150,25 @@ def forward_backward_block(
 
 
 @jit
-def normalise_rows(vectors: LossVectors, first: int, stop: int, unit_kind: int | None) -> None:
-    """Write unit vectors of rows from `first` to `stop`. If unit_kind is None, do nothing."""
-    if unit_kind is not None:
-        rows = slice(first, stop)
-        x, used, unit = vectors.vectors[rows], vectors.used[rows], vectors.unit[rows]
-        squash_rows(x, unit_kind, used, unit, vectors.across[rows], vectors.along[rows])
+def normalise_rows(vectors: LossVectors, first: int, stop: int) -> None:
+    """Write the unit vectors of the rows from `first` to `stop`."""
+    rows = slice(first, stop)
+    x, used, unit = vectors.vectors[rows], vectors.used[rows], vectors.unit[rows]
+    squash_rows(x, UNIT, used, unit, vectors.across[rows], vectors.along[rows])
 
 
 @jit
-def normalise_rows_backward(
-    vectors: LossVectors, first: int, stop: int, unit_kind: int | None, d: Array
-) -> None:
+def normalise_rows_backward(vectors: LossVectors, first: int, stop: int, d: Array) -> None:
     """Replace d, the gradient of the unit vectors, by the gradient of the original vectors."""
-    if unit_kind is not None:
-        rows = slice(first, stop)
-        slopes = (vectors.across[rows], vectors.along[rows])
-        squash_rows_backward(d, vectors.unit[rows], *slopes, d)
+    rows = slice(first, stop)
+    squash_rows_backward(d, vectors.unit[rows], vectors.across[rows], vectors.along[rows], d)
 
 
 def allocate_vectors(
     work: KernelWorkspace,
     name: str,
     shape: tuple[int, int],
-    dtype: Any,
+    dtype: npt.DTypeLike,
     *,
     normalise: bool,
     vectors: Array | None = None,
@@ -172,9 +178,13 @@ def allocate_vectors(
     if not normalise:
         empty = np.empty(0, dtype)
         return LossVectors(x, x, x, empty, empty)
-    used, unit = (work.array(f"{name}_{n}", *shape, dtype=dtype) for n in ("used", "unit"))
-    slopes = (work.array(f"{name}_{n}", shape[0], dtype=dtype) for n in ("across", "along"))
-    return LossVectors(x, used, unit, *slopes)
+    return LossVectors(
+        vectors=x,
+        used=work.array(f"{name}_used", *shape, dtype=dtype),
+        unit=work.array(f"{name}_unit", *shape, dtype=dtype),
+        across=work.array(f"{name}_across", shape[0], dtype=dtype),
+        along=work.array(f"{name}_along", shape[0], dtype=dtype),
+    )
 
 
 def allocate_outputs(work: KernelWorkspace, interests: Array, *, normalise: bool) -> BlockOutputs:
@@ -183,8 +193,7 @@ def allocate_outputs(work: KernelWorkspace, interests: Array, *, normalise: bool
     dtype = interests.dtype
 
     def buffer(name: str, *shape: int) -> Array:
-        array: Array = work.array(name, *shape, dtype=dtype)
-        return array
+        return work.array(name, *shape, dtype=dtype)
 
     return BlockOutputs(
         interests=interests,

@@ -13,14 +13,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import finalize
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.kernels import CACHE_LINE
 from mindref.kernels.fused.thread_pool import Phase, Task, ThreadPool
 from mindref.process.threads import pool_threads
+
+Buffer = npt.NDArray[Any]
+T = TypeVar("T")
+Jobs = SimpleQueue[Callable[[], None] | None]
+"""Calls for a worker thread; None ends the thread."""
 
 
 class KernelWorkspace:
@@ -29,16 +35,17 @@ class KernelWorkspace:
     def __init__(self, threads: int | None = None) -> None:
         """Create an empty workspace. threads: by default `pool_threads()`."""
         self.threads = threads or pool_threads()
-        self.buffers: dict[str, Any] = {}
-        self.views: dict[str, Any] = {}  # last view of each buffer, reused if the shape is equal
-        self.results: dict[str, tuple[Any, Any]] = {}  # results of `cached`: name -> key, result
-        self.queues = [SimpleQueue[Any]() for _ in range(self.threads - 1)]
+        self.buffers: dict[str, Buffer] = {}
+        # last view of each buffer, reused if the shape is equal
+        self.views: dict[str, Buffer] = {}
+        self.results: dict[str, tuple[object, object]] = {}  # of `cached`: name -> key, result
+        self.queues: list[Jobs] = [SimpleQueue() for _ in range(self.threads - 1)]
         for jobs in self.queues:
             Thread(target=run_queued_jobs, args=(jobs,), daemon=True).start()
-        self.pool: Any = None  # the pool of the current `run_phases` call
+        self.pool: ThreadPool | None = None  # of the current `run_phases` call
         finalize(self, stop_threads, self.queues)
 
-    def array(self, name: str, *shape: int, dtype: Any) -> Any:
+    def array(self, name: str, *shape: int, dtype: npt.DTypeLike) -> Buffer:
         """Return the buffer `name` as an array of this shape; its content is arbitrary."""
         view = self.views.get(name)
         if view is None or view.shape != shape or view.dtype != dtype:
@@ -49,14 +56,14 @@ class KernelWorkspace:
             view = self.views[name] = buffer[:size].reshape(shape)
         return view
 
-    def cached(self, name: str, key: Any, create: Callable[[], Any]) -> Any:
+    def cached(self, name: str, key: object, create: Callable[[], T]) -> T:
         """Return the result stored for this name and key. If there is none, create and store it."""
         entry = self.results.get(name)
         if entry is None or entry[0] != key:
             entry = self.results[name] = key, create()
-        return entry[1]
+        return cast(T, entry[1])
 
-    def run_blocks(self, function: Callable[[Any], None], blocks: Iterable[Any]) -> None:
+    def run_blocks(self, function: Callable[[T], None], blocks: Iterable[T]) -> None:
         """Call the function once for each block, on all threads. Raises the first error."""
         self.run_phases([lambda: [partial(function, block) for block in blocks]])
 
@@ -82,10 +89,11 @@ class KernelWorkspace:
 
     def submit(self, tasks: Iterable[Task]) -> None:
         """Add tasks to the current phase. Only a running task may call this method."""
+        assert self.pool is not None
         self.pool.submit(tasks)
 
 
-def aligned_array(size: int, dtype: Any) -> Any:
+def aligned_array(size: int, dtype: npt.DTypeLike) -> Buffer:
     """Return zeros (size,) that start at a cache line, which NumPy does not guarantee."""
     num_bytes = size * np.dtype(dtype).itemsize
     memory = np.zeros(num_bytes + CACHE_LINE, np.uint8)
@@ -93,12 +101,12 @@ def aligned_array(size: int, dtype: Any) -> Any:
     return memory[start : start + num_bytes].view(dtype)
 
 
-def aligned_zeros(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def aligned_zeros(arrays: Mapping[str, Buffer]) -> dict[str, Buffer]:
     """Return zeros of the shapes and dtypes of `arrays`; each result starts at a cache line."""
     return {name: aligned_array(x.size, x.dtype).reshape(x.shape) for name, x in arrays.items()}
 
 
-def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def aligned_copies(arrays: Mapping[str, Buffer]) -> dict[str, Buffer]:
     """Return copies of `arrays`; each copy starts at a cache line."""
     copies = aligned_zeros(arrays)
     for name, x in arrays.items():
@@ -106,14 +114,14 @@ def aligned_copies(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return copies
 
 
-def run_queued_jobs(jobs: SimpleQueue[Any]) -> None:
+def run_queued_jobs(jobs: Jobs) -> None:
     """Run jobs until the queue returns None. An executor with futures takes twice as long."""
     while (job := jobs.get()) is not None:
         job()
         del job  # otherwise the finished step would stay in memory
 
 
-def stop_threads(queues: list[SimpleQueue[Any]]) -> None:
+def stop_threads(queues: list[Jobs]) -> None:
     """Stop the threads of a workspace that is no longer referenced."""
     for jobs in queues:
         jobs.put(None)

@@ -31,7 +31,8 @@ def check_inputs(
     log_weights: Array | None = None,
 ) -> None:
     optional = arrays[5:] if log_weights is None else (log_weights,)
-    reference.check_inputs(*arrays[:5], iterations, gradient, axis, *optional)
+    reference.check_inputs(*arrays[:5], *optional)
+    reference.check_options(iterations, gradient, axis)
     squash.check_inputs(arrays[0], kind=kind)
 
 
