@@ -7,18 +7,17 @@ recall run. The user vector depends on the candidate, so no index can hold its s
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.errors import ShapeError, say
 from mindref.models import mind
 from mindref.models.din_config import DinConfig
 from mindref.models.family import RerankFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.parameters import Catalogue, Layer, Sizes
-from mindref.ops import embedding, item_attention
+from mindref.ops import REFERENCE, Operators, embedding, item_attention
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints, bind_axes, require_bool
 
@@ -97,7 +96,7 @@ def logits(
     candidates: Ints,
     catalogue: Catalogue,
     config: DinConfig,
-    ops: Any = reference,
+    ops: Operators = REFERENCE,
 ) -> tuple[Array, SavedLogits]:
     """Map histories and candidates (B, M) to a logit for each candidate (B, M).
 
@@ -123,7 +122,7 @@ def logits(
     return x.reshape(shape[:2]), saved
 
 
-def logits_backward(d_out: Array, saved: SavedLogits, ops: Any = reference) -> Gradients:
+def logits_backward(d_out: Array, saved: SavedLogits, ops: Operators = REFERENCE) -> Gradients:
     """Return the gradient of every parameter from that of the logits (B, M)."""
     d_x = d_out.reshape(d_out.size, 1)
     d_x, layers = layers_backward(d_x, saved.layers, ops)  # 6
@@ -146,14 +145,18 @@ def score_candidates(
     candidates: Ints,
     catalogue: Catalogue,
     config: DinConfig,
-    ops: Any = reference,
+    ops: Operators = REFERENCE,
 ) -> Array:
     """Return the logits (B, M); the sigmoid of the paper would not change their order."""
     return logits(params, histories, candidates, catalogue, config, ops)[0]  # din-R3
 
 
 def loss(
-    params: Params, batch: Batch, catalogue: Catalogue, config: DinConfig, ops: Any = reference
+    params: Params,
+    batch: Batch,
+    catalogue: Catalogue,
+    config: DinConfig,
+    ops: Operators = REFERENCE,
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean log loss ().
 
@@ -168,7 +171,7 @@ def loss(
     return losses.mean(), Saved(s1, slopes / slopes.dtype.type(z.size))  # 3, din-R4
 
 
-def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gradients:
     """Return the gradient of the loss with respect to every parameter."""
     slopes = saved.slopes
     return logits_backward(slopes * slopes.dtype.type(d_out), saved.logits, ops)  # 3, 2, 1

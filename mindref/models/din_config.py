@@ -85,7 +85,7 @@ class DinConfig:
     def of(cls, settings: Mapping[str, Any]) -> DinConfig:
         """Return the defaults with changes. Raises ConfigError for an unknown name."""
         check_names(cls, settings, "din", "a setting of din")  # din-R22
-        return cls(**without_step_limit(settings), **settings)
+        return cls(**{**without_step_limit(settings), **settings})
 
     @classmethod
     def restored(cls, settings: Mapping[str, Any]) -> DinConfig:

@@ -15,14 +15,18 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.backend import BUILT_IN, Backend
 from mindref.config import Config
 from mindref.data.log import Ints, Ragged
 from mindref.errors import BackendError, ConfigError, say
 from mindref.models import registry
-from mindref.models.parameters import Sizes, Tables
+from mindref.models.din_config import DinConfig
+from mindref.models.parameters import FittedParams, Sizes, Tables
+from mindref.ops import REFERENCE, Operator, Operators
 from mindref.shapes import Array, Bools
+
+FamilyConfig = Config | DinConfig
+"""Settings of any family that is trained by steps."""
 
 
 class Draw(NamedTuple):
@@ -32,7 +36,7 @@ class Draw(NamedTuple):
     rows: Ints  # (B,) training row of each example
     sequences: Ragged  # all training sequences
     sizes: Sizes
-    config: Any
+    config: Config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ class Family:
     routes: bool = False  # has initial logits and coupling weights
     reads_features: bool = True  # of items and users; else only ids
     in_contract: bool = False  # every backend of level 2 or 3 computes it (specs/backend.md)
-    check_config: Callable[[Any], None] = lambda config: None  # raises ConfigError
+    check_config: Callable[[Config], None] = lambda config: None  # raises ConfigError
     require_packages: Callable[[], None] = lambda: None  # raises ConfigError
 
     by_steps: ClassVar[bool]  # trained by steps, else fitted in one call
@@ -62,7 +66,7 @@ class Family:
         """Whether scores are inner products of user and item vectors, which an index can search."""
         return not self.reranks and getattr(self, "scores", None) is None
 
-    def num_logits(self, config: Any) -> int:
+    def num_logits(self, config: Config) -> int:
         """Return the number of initial logits of a behaviour: K, or 0 if the family has none."""
         return config.interests if self.routes else 0
 
@@ -82,9 +86,9 @@ class SteppedFamily(Family):
     project: Callable[[Any, Any], None] | None = None  # (params, gradients): after a step, in place
     make_batch: Callable[[Any, Draw], Any] = lambda common, draw: common
     """Return the batch of the family from the common one (mind.Batch)."""
-    history_length: Callable[[Any], int] = lambda config: int(config.window)
+    history_length: Callable[[FamilyConfig], int] = lambda config: int(config.window)
     """Return how many behaviours of a training history are laid out in the batch."""
-    num_vectors: Callable[[Any], int] = lambda config: int(config.interests)
+    num_vectors: Callable[[Config], int] = lambda config: int(config.interests)
     """Return K, the number of vectors of a user, active or not."""
 
 
@@ -104,26 +108,38 @@ class FittedFamily(Family):
 
     by_steps: ClassVar[bool] = False
 
-    fit: Callable[..., dict[str, Any]]  # (sequences, sizes, config, **numbers) -> parameters
+    fit: Callable[..., FittedParams]  # (sequences, sizes, config, **numbers) -> parameters
     check_arrays: Callable[[Mapping[str, Array], int], None]  # raises ValueError; items N
     interests: Callable[..., tuple[Array, Bools]] | None = None
-    items: Callable[[Any], Array] | None = None  # parameters -> item vectors (N, D)
+    items: Callable[[FittedParams], Array] | None = None  # parameters -> item vectors (N, D)
     scores: Callable[..., Array] | None = None  # -> (C, N)
     fit_settings: Mapping[str, str] = field(default_factory=dict)
     serving_settings: Mapping[str, str] = field(default_factory=dict)
     """Argument of `fit`, or of `interests` and `scores` -> the setting that has its value."""
     reads_features: bool = False
 
-    def fit_sequences(self, sequences: Ragged, sizes: Sizes, config: Any) -> dict[str, Any]:
+    def fit_sequences(self, sequences: Ragged, sizes: Sizes, config: Config) -> FittedParams:
         """Return the parameters fitted to training sequences (T rows), with the settings."""
         return self.fit(sequences, sizes, config, **setting_values(config, self.fit_settings))
 
-    def serving_numbers(self, config: Any) -> dict[str, Any]:
-        """Return the arguments of `interests` and `scores` that are settings."""
-        return setting_values(config, self.serving_settings)
+    def user_interests(
+        self, params: FittedParams, histories: Ragged, config: Config
+    ) -> tuple[Array, Bools]:
+        """Return `interests` of histories (C rows), with the settings."""
+        assert self.interests is not None
+        return self.interests(
+            params, histories, config, **setting_values(config, self.serving_settings)
+        )
+
+    def history_scores(self, params: FittedParams, histories: Ragged, config: Config) -> Array:
+        """Return `scores` of histories (C rows), with the settings."""
+        assert self.scores is not None
+        return self.scores(
+            params, histories, config, **setting_values(config, self.serving_settings)
+        )
 
 
-def setting_values(config: Any, names: Mapping[str, str]) -> dict[str, Any]:
+def setting_values(config: Config, names: Mapping[str, str]) -> dict[str, object]:
     """Return argument -> value of its setting."""
     return {argument: getattr(config, setting) for argument, setting in names.items()}
 
@@ -139,14 +155,15 @@ class CompletedOperators:
     A backend must have the operators of MIND. Other families need further operators.
     """
 
-    def __init__(self, ops: Any) -> None:
+    def __init__(self, ops: Operators) -> None:
         self.ops = ops
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.ops, name, None) or getattr(reference, name)
+    def __getattr__(self, name: str) -> Operator:
+        operator: Operator = getattr(self.ops, name, None) or getattr(REFERENCE, name)
+        return operator
 
 
-def settings_without_effect(config: Any) -> set[str]:
+def settings_without_effect(config: Config) -> set[str]:
     """Return the settings of MIND and mind_plus that other settings make ineffective."""
     ineffective = {
         "power": config.attention != "label",
@@ -180,7 +197,7 @@ def check_trainable(backend: Backend, config: Config, *, several: bool = False) 
             raise ConfigError(say(f"{subject}: {kind}", "none: it uses only ids", got))
 
 
-def backend_computes(backend: Any, config: Any, level: str) -> bool:
+def backend_computes(backend: Backend | None, config: FamilyConfig, level: str) -> bool:
     """Return whether a backend computes this level ("model" or "train") of the model itself."""
     if backend is None:
         return False
@@ -191,7 +208,7 @@ def backend_computes(backend: Any, config: Any, level: str) -> bool:
     return claimed and computes_settings(backend, config)
 
 
-def computes_settings(backend: Any, config: Any) -> bool:
+def computes_settings(backend: Backend, config: FamilyConfig) -> bool:
     """Return whether levels 2 and 3 compute a claimed family with these settings.
 
     A backend must compute MIND with all settings. For another family, the method `computes_family`
@@ -211,13 +228,13 @@ def require_contract_family(config: Config, subject: str) -> None:
         raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
 
 
-def operators_of(backend: Backend | None, config: Config) -> Any:
+def operators_of(backend: Backend | None, config: FamilyConfig) -> Operators:
     """Return the operators with which a backend computes a family.
 
     Raises BackendError for a backend of another package that does not compute the family.
     """
     if backend is None:
-        return reference
+        return REFERENCE
     if family_of(config.model).in_contract:
         return backend.ops
     if backend.name not in BUILT_IN and not backend_computes(backend, config, "model"):  # model-R39

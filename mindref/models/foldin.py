@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind
 from mindref.models.logits import mix_words
 from mindref.models.parameters import Catalogue
 from mindref.models.servable_items import ServableItems
-from mindref.ops import embedding
+from mindref.ops import REFERENCE, Operators, embedding
 from mindref.shapes import Array, Bools, Ints
 
 LONGEST = 1.5  # C, maximum length of a vector
@@ -48,7 +47,7 @@ def fit_interests(
     histories: mind.Histories,
     catalogue: Catalogue,
     config: Config,
-    ops: Any = reference,
+    ops: Operators = REFERENCE,
 ) -> tuple[Array, Bools, None]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 from scipy import sparse
@@ -23,7 +23,7 @@ from mindref.process.requirements import install_extra
 from mindref.process.threads import one_blas_thread
 
 
-def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> Any:
+def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> sparse.csr_matrix:
     """Return a sparse matrix (R, N) of float64: decay^r if the row has the item, else zero.
 
     r is the number of behaviours after the last occurrence of the item; earlier occurrences are
@@ -42,7 +42,7 @@ def interaction_weights(rows: Ragged, items: int, *, decay: float = 1.0) -> Any:
     return sparse.csr_matrix((values, coordinates), shape=(len(rows), items))
 
 
-def import_implicit(part: str) -> Any:
+def import_implicit(part: str) -> ModuleType:
     """Return a module of the package `implicit`. Raises ConfigError if it is not installed."""
     try:
         return import_module(f"implicit.{part}")

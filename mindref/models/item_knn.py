@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -19,7 +18,7 @@ from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
 from mindref.models.family import FittedFamily
 from mindref.models.interactions import interaction_weights
-from mindref.models.parameters import Sizes, check_shapes
+from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.shapes import Array, Bools, Ints
 
 SIMILARITIES = ("bm25", "tfidf", "cosine")
@@ -36,7 +35,7 @@ def fit_item_knn(
     k1: float,
     b: float,
     needed: Ints | None = None,
-) -> dict[str, Array]:
+) -> FittedParams:
     """Return the similarity of items, a sparse matrix (N, N) as data, indices and indptr.
 
     Each row has the `neighbours` most similar items of an item; the item itself may be one. k1 and
@@ -62,18 +61,18 @@ class SparseRows:
 
     def __init__(self, capacity: int) -> None:
         self.data: Array = np.empty(capacity)
-        self.indices: Any = np.empty(capacity, np.int64)
+        self.indices: Ints = np.empty(capacity, np.int64)
         self.size = 0
         self.lengths: list[Ints] = []
 
-    def add(self, block: Any) -> None:
+    def add(self, block: sparse.csr_matrix) -> None:
         """Append the rows of a sparse matrix."""
         stop = self.size + block.nnz
         self.data[self.size : stop], self.indices[self.size : stop] = block.data, block.indices
         self.size = stop
         self.lengths.append(np.diff(block.indptr))
 
-    def arrays(self, ids: Ints, items: int) -> dict[str, Any]:
+    def arrays(self, ids: Ints, items: int) -> FittedParams:
         """Return data, indices and indptr of a matrix (N, N) that has these rows at `ids`."""
         lengths = np.zeros(items + 1, np.int64)
         lengths[ids + 1] = np.concatenate([*self.lengths, np.zeros(0, np.int64)])
@@ -82,7 +81,9 @@ class SparseRows:
         return {"data": self.data, "indices": self.indices, "indptr": np.cumsum(lengths)}
 
 
-def item_weights(user_items: Any, similarity: str, k1: float, b: float) -> Any:
+def item_weights(
+    user_items: sparse.csr_matrix, similarity: str, k1: float, b: float
+) -> sparse.csr_matrix:
     """Return the weight of each user in each item, sparse (N, R), from the sets of items (R, N)."""
     items = user_items.shape[1]
     weights = user_items.T.tocsr()
@@ -100,7 +101,7 @@ def item_weights(user_items: Any, similarity: str, k1: float, b: float) -> Any:
     return weights
 
 
-def count_products(user_items: Any) -> Ints:
+def count_products(user_items: sparse.csr_matrix) -> Ints:
     """Return the number of products that each row of the similarities adds up, (N,)."""
     items, lengths = user_items.shape[1], np.diff(user_items.indptr)
     weights = np.repeat(lengths, lengths)
@@ -114,7 +115,7 @@ def similarity_blocks(products: Ints) -> Iterator[slice]:
     return (slice(start, stop) for start, stop in pairwise(bounds))
 
 
-def keep_largest(similar: Any, count: int) -> Any:
+def keep_largest(similar: sparse.csr_matrix, count: int) -> sparse.csr_matrix:
     """Return the rows of a sparse matrix with the `count` largest entries of each, in place."""
     starts = similar.indptr
     for row in np.flatnonzero(np.diff(starts) > count):  # baselines-R10
@@ -137,7 +138,7 @@ def largest_mask(values: Array, ids: Ints, count: int) -> Bools:
 
 
 def score_neighbours(
-    arrays: dict[str, Any], histories: Ragged, config: Config, *, decay: float = 1.0
+    arrays: FittedParams, histories: Ragged, config: Config, *, decay: float = 1.0
 ) -> Array:
     """Map histories (C rows) to a score of every item (C, N), float64; zeros for an empty history.
 
@@ -149,7 +150,7 @@ def score_neighbours(
     return item_scores
 
 
-def similarity_matrix(arrays: Mapping[str, Any]) -> Any:
+def similarity_matrix(arrays: Mapping[str, Array]) -> sparse.csr_matrix:
     """Return the fitted similarities as a sparse matrix (N, N), without a copy."""
     items = len(arrays["indptr"]) - 1
     similar = sparse.csr_matrix((items, items))
@@ -158,7 +159,7 @@ def similarity_matrix(arrays: Mapping[str, Any]) -> Any:
     return similar
 
 
-def sparse_scores(similar: Any, histories: Ragged, decay: float) -> Any:
+def sparse_scores(similar: sparse.csr_matrix, histories: Ragged, decay: float) -> sparse.csr_matrix:
     """Return `score_neighbours` as a sparse matrix (C, N), whose entries are not sorted."""
     weights = interaction_weights(histories, similar.shape[1], decay=decay)
     return weights @ similar  # baselines-R11

@@ -5,18 +5,15 @@ Spec: specs/model.md, model-R5; the operator is specs/relu_layer.md.
 
 from __future__ import annotations
 
-from typing import Any
-
-import mindref.ops as reference
 from mindref.models.parameters import Layer
-from mindref.ops import relu_layer
+from mindref.ops import REFERENCE, Operators, relu_layer
 from mindref.shapes import Array
 
 SavedLayers = tuple[relu_layer.Saved, ...]
 
 
 def layers_forward(
-    x: Array, layers: tuple[Layer, ...], last_relu: bool, ops: Any = reference
+    x: Array, layers: tuple[Layer, ...], last_relu: bool, ops: Operators = REFERENCE
 ) -> tuple[Array, SavedLayers]:
     """Map x (M, I) through all layers to (M, O); the last is linear unless `last_relu`.
 
@@ -31,7 +28,7 @@ def layers_forward(
 
 
 def layers_backward(
-    d_x: Array, saved: SavedLayers, ops: Any = reference
+    d_x: Array, saved: SavedLayers, ops: Operators = REFERENCE
 ) -> tuple[Array, tuple[Layer, ...]]:
     """Return d_x (M, I) before the first layer, and the gradient of each layer."""
     gradients = []

@@ -6,11 +6,10 @@ Differs: a step has a batch of pairs; at serving, user vectors are fitted to the
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError, say
@@ -18,7 +17,7 @@ from mindref.models import mind, warp
 from mindref.models.family import Draw, SteppedFamily
 from mindref.models.foldin import LONGEST, fit_interests, limit_lengths
 from mindref.models.parameters import Catalogue, Sizes
-from mindref.ops import embedding
+from mindref.ops import REFERENCE, Operators, embedding
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints
 
@@ -90,7 +89,7 @@ def loss(
     batch: Batch,
     catalogue: Catalogue,
     config: Config,
-    ops: Any = reference,
+    ops: Operators = REFERENCE,
     *,
     pair_loss: str | None = None,
 ) -> tuple[Array, Saved]:
@@ -120,7 +119,7 @@ def loss(
     return out, Saved(s1, s2, s3, users, (target, negatives), interest, s7)
 
 
-def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gradients:
     """Return the gradient of the loss with respect to both tables, without rows of zeros."""
     users, (target, negatives), interest = saved.users, saved.vectors, saved.interest
     d_of_target, d_of_negatives = warp.backward(d_out, saved.pairs)  # 7 (B,), (B, S)

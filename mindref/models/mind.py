@@ -6,11 +6,10 @@ operators of the reference or of a backend.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.config import Config
 from mindref.models.family import SteppedFamily
 from mindref.models.layers import layers_backward, layers_forward
@@ -23,7 +22,15 @@ from mindref.models.parameters import (
     ProfileTable,
     init,
 )
-from mindref.ops import embedding, label_attention, relu_layer, routing, sampled_softmax
+from mindref.ops import (
+    REFERENCE,
+    Operators,
+    embedding,
+    label_attention,
+    relu_layer,
+    routing,
+    sampled_softmax,
+)
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints
 
@@ -73,7 +80,11 @@ class Saved(NamedTuple):
 
 
 def interests(
-    params: Params, histories: Histories, catalogue: Catalogue, config: Config, ops: Any = reference
+    params: Params,
+    histories: Histories,
+    catalogue: Catalogue,
+    config: Config,
+    ops: Operators = REFERENCE,
 ) -> tuple[Array, Bools, SavedInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
 
@@ -103,7 +114,7 @@ def interests(
 
 
 def interests_backward(
-    d_out: Array, saved: SavedInterests, ops: Any = reference
+    d_out: Array, saved: SavedInterests, ops: Operators = REFERENCE
 ) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
     """Return the gradients of items (by way of the history), profile, bilinear and layers."""
     d_x = np.where(saved.active[..., None], d_out, 0).reshape(-1, d_out.shape[2])  # 6
@@ -117,14 +128,13 @@ def interests_backward(
 
 
 def loss(
-    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
+    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Operators = REFERENCE
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss ().
 
     Raises ShapeError for an item that is not in the catalogue, and the errors of the operators.
     """
-    arguments = (params, batch.histories, catalogue, config, ops)
-    users, active, s1 = interests(*arguments)  # 1 (B, K, D)
+    users, active, s1 = interests(params, batch.histories, catalogue, config, ops)  # 1 (B, K, D)
     target, s2 = item_vectors(params, batch.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = item_vectors(params, batch.negatives, catalogue, ops)  # 3 (S, D)
     power = config.effective_power  # model-R14
@@ -143,7 +153,7 @@ def loss(
     return out, Saved(s1, s2, s3, s4, s5)
 
 
-def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gradients:
     """Return the gradient of the loss with respect to every parameter."""
     d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 5
     d_users, d_query = ops.label_attention.backward(d_user, saved.attention)  # 4
@@ -155,7 +165,7 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
 
 
 def behaviour_vectors(
-    params: ItemTable, histories: Histories, catalogue: Catalogue, ops: Any = reference
+    params: ItemTable, histories: Histories, catalogue: Catalogue, ops: Operators = REFERENCE
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of behaviours (B, L, D), zero for padding.
 
@@ -169,7 +179,7 @@ def behaviour_vectors(
 
 
 def item_vectors(
-    params: ItemTable, ids: Ints, catalogue: Catalogue, ops: Any = reference
+    params: ItemTable, ids: Ints, catalogue: Catalogue, ops: Operators = REFERENCE
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors (M, D) of items (M,): id and side features, averaged."""
     embedding.check_row_indices("items", ids, len(catalogue.rows))  # model-R18
@@ -179,7 +189,7 @@ def item_vectors(
 
 
 def profile_vectors(
-    params: ProfileTable, rows: Ints, ops: Any = reference
+    params: ProfileTable, rows: Ints, ops: Operators = REFERENCE
 ) -> tuple[Array, embedding.Saved]:
     """Return the vectors of the user features, concatenated in their order (B, P)."""
     flat_rows = rows.reshape(-1, 1)

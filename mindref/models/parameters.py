@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from mindref.config import Config
 from mindref.ops.embedding import RowGradient
@@ -47,7 +48,10 @@ class Named(Protocol):
     def _asdict(self) -> dict[str, Any]: ...
 
 
-Tables = Named | dict[str, Any]
+FittedParams = dict[str, npt.NDArray[Any]]
+"""Parameters of a family that is fitted in one call."""
+Tables = Named | FittedParams
+"""Parameters of any family."""
 
 
 Copied = TypeVar("Copied", bound=Tables)

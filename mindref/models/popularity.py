@@ -6,30 +6,28 @@ model family, it can be trained, saved, used for recall and compared.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mindref.config import Config
 from mindref.data.examples import count_items
 from mindref.data.log import Ragged
 from mindref.models.family import FittedFamily
-from mindref.models.parameters import Sizes, check_shapes
+from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.shapes import Array, Bools
 
 
-def fit_popularity(sequences: Ragged, sizes: Sizes, config: Config) -> dict[str, Any]:
+def fit_popularity(sequences: Ragged, sizes: Sizes, config: Config) -> FittedParams:
     """Return the number of training interactions of each item, counts (N,)."""
     return {"counts": count_items(sequences, sizes.items)}
 
 
-def count_vectors(arrays: dict[str, Any]) -> Array:
+def count_vectors(arrays: FittedParams) -> Array:
     """Return the counts as vectors of one number (N, 1), float64: exact up to 2^53."""
     return np.ascontiguousarray(arrays["counts"][:, None], np.float64)  # baselines-R7
 
 
 def constant_interests(
-    arrays: dict[str, Any], histories: Ragged, config: Config
+    arrays: FittedParams, histories: Ragged, config: Config
 ) -> tuple[Array, Bools]:
     """Return vectors of one (C, 1, 1), float64, and active (C, 1), all true."""
     return np.ones((len(histories), 1, 1)), np.ones((len(histories), 1), np.bool_)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -16,16 +15,16 @@ from mindref.config import Config
 from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.models.family import FittedFamily
-from mindref.models.parameters import Sizes, check_shapes
+from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.shapes import Array
 
 
-def fit_random_scores(sequences: Ragged, sizes: Sizes, config: Config) -> dict[str, Any]:
+def fit_random_scores(sequences: Ragged, sizes: Sizes, config: Config) -> FittedParams:
     """Return the number of items (), the only parameter."""
     return {"count": np.array(sizes.items)}
 
 
-def draw_random_scores(arrays: dict[str, Any], histories: Ragged, config: Config) -> Array:
+def draw_random_scores(arrays: FittedParams, histories: Ragged, config: Config) -> Array:
     """Return uniform random numbers (C, N) in [0, 1), float64, of config.seed and the history."""
     item_scores = np.empty((len(histories), int(arrays["count"])))
     for case in range(len(histories)):

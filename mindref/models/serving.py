@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.backend import backend_errors
 from mindref.config import Config
 from mindref.data.batches import pad_histories
@@ -22,6 +21,7 @@ from mindref.models import mind
 from mindref.models.family import backend_computes, family_of, operators_of
 from mindref.models.logits import draw_logits, history_logits, keyed_table
 from mindref.models.parameters import Catalogue
+from mindref.ops import REFERENCE
 from mindref.shapes import Array, Bools, Ints
 
 BLOCK = 1024  # users per block: bounds memory, large enough for fast matrix products
@@ -86,7 +86,7 @@ def score_histories(model: Model, histories: Ragged) -> Iterator[Array]:
     for start in range(0, len(histories), size):
         cases = range(start, min(start + size, len(histories)))
         rows = Ragged.of([histories.row(r)[-config.window :] for r in cases])
-        yield family.scores(model.params, rows, config, **family.serving_numbers(config))
+        yield family.history_scores(model.params, rows, config)
 
 
 def unpad_histories(history: Ints, mask: Bools) -> Ragged:
@@ -103,19 +103,19 @@ def with_couplings(model: Model, histories: mind.Histories, backend: Any) -> tup
     family = family_of(model.config.model)
     if not family.by_steps:
         rows = unpad_histories(histories.items, histories.mask)
-        numbers = family.serving_numbers(model.config)
-        return *family.interests(model.params, rows, model.config, **numbers), None
+        return *family.user_interests(model.params, rows, model.config), None
     ops = operators_of(backend, model.config)
-    arguments = (model.params, histories, model.catalogue, model.config, ops)
-    vectors, active, saved = family.interests(*arguments)
+    vectors, active, saved = family.interests(
+        model.params, histories, model.catalogue, model.config, ops
+    )
     couplings = saved.routing.couplings if hasattr(saved, "routing") else None  # backend-R10
     return normalise_vectors(vectors, model.config), active, couplings
 
 
 def without_couplings(model: Model, histories: mind.Histories, backend: Any) -> tuple[Any, ...]:
     """Return interests and active of one block of users, computed by the backend."""
-    arguments = (model.params, histories, model.catalogue, model.config)
-    vectors, active = (np.asarray(backend.to_numpy(x)) for x in backend.interests(*arguments))
+    answer = backend.interests(model.params, histories, model.catalogue, model.config)
+    vectors, active = (np.asarray(backend.to_numpy(x)) for x in answer)
     count = family_of(model.config.model).num_vectors(model.config)
     expected = (*histories.mask.shape[:1], count, model.params.items.shape[1])
     kinds = (vectors.dtype, active.dtype) == (model.params.items.dtype, np.dtype(bool))
@@ -140,7 +140,7 @@ def item_matrix(model: Model) -> Array:
 def normalise_vectors(vectors: Array, config: Config) -> Array:
     """Return vectors of length one if `normalise` (zero stays zero), else unchanged."""
     # model-R19
-    return reference.squash.forward(vectors, kind="unit")[0] if config.normalise else vectors
+    return REFERENCE.squash.forward(vectors, kind="unit")[0] if config.normalise else vectors
 
 
 def serving_logits(

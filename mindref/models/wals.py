@@ -8,7 +8,6 @@ in closed form. Recent behaviours can have larger weights.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from mindref.models.interactions import (
     one_thread,
     require_library,
 )
-from mindref.models.parameters import Sizes, check_shapes
+from mindref.models.parameters import FittedParams, Sizes, check_shapes
 from mindref.shapes import Array, Bools
 
 
@@ -36,7 +35,7 @@ def fit_wals(
     regularization: float = 0.01,
     alpha: float = 1.0,
     iterations: int = 15,
-) -> dict[str, Array]:
+) -> FittedParams:
     """Return the factors of items (N, D) float32, and regularization and alpha, () each.
 
     An item of the history has confidence alpha, any other item 1. Initial values depend on
@@ -66,14 +65,14 @@ def fit_wals(
     }
 
 
-def item_factors(arrays: dict[str, Any]) -> Array:
+def item_factors(arrays: FittedParams) -> Array:
     """Return the factors of items (N, D)."""
     factors: Array = arrays["items"]
     return factors
 
 
 def user_factors(
-    arrays: dict[str, Any], histories: Ragged, config: Config, *, decay: float = 1.0
+    arrays: FittedParams, histories: Ragged, config: Config, *, decay: float = 1.0
 ) -> tuple[Array, Bools]:
     """Map histories (C rows) to the factors of their users (C, 1, D) and active (C, 1), all true.
 

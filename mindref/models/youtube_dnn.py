@@ -8,18 +8,17 @@ MIND. Only the pooling of the behaviours differs.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind, parameters
 from mindref.models.family import SteppedFamily
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.parameters import Catalogue, Layer, Sizes
 from mindref.models.recency import recency
-from mindref.ops import embedding, sampled_softmax, softmax
+from mindref.ops import REFERENCE, Operators, embedding, sampled_softmax, softmax
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools, Ints
 
@@ -89,7 +88,7 @@ def user_vectors(
     histories: mind.Histories,
     catalogue: Catalogue,
     config: Config,
-    ops: Any = reference,
+    ops: Operators = REFERENCE,
 ) -> tuple[Array, Bools, SavedUserVectors]:
     """Map histories to one vector of each user (B, 1, D), and active (B, 1), all true.
 
@@ -107,7 +106,7 @@ def user_vectors(
 
 
 def user_vectors_backward(
-    d_out: Array, saved: SavedUserVectors, ops: Any = reference
+    d_out: Array, saved: SavedUserVectors, ops: Operators = REFERENCE
 ) -> tuple[RowGradient, RowGradient, Array, tuple[Layer, ...]]:
     """Return the gradients of items (by way of the history), profile, positions and layers."""
     d_x, d_layers = layers_backward(d_out[:, 0], saved.layers, ops)  # 5
@@ -120,7 +119,11 @@ def user_vectors_backward(
 
 
 def loss(
-    params: Params, batch: mind.Batch, catalogue: Catalogue, config: Config, ops: Any = reference
+    params: Params,
+    batch: mind.Batch,
+    catalogue: Catalogue,
+    config: Config,
+    ops: Operators = REFERENCE,
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss (). Raises the errors of `user_vectors`."""
     users, _, s1 = user_vectors(params, batch.histories, catalogue, config, ops)  # 1 (B, 1, D)
@@ -140,7 +143,7 @@ def loss(
     return out, Saved(s1, s2, s3, s4)
 
 
-def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gradients:
     """Return the gradient of the loss with respect to every parameter."""
     d_user, d_target, d_negatives = ops.sampled_softmax.backward(d_out, saved.softmax)  # 4
     of_negatives = ops.embedding.backward(d_negatives, saved.negatives)  # 3
@@ -153,7 +156,7 @@ def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradient
 
 
 def pool_behaviours(
-    positions: Array, history: Array, mask: Bools, ops: Any = reference
+    positions: Array, history: Array, mask: Bools, ops: Operators = REFERENCE
 ) -> tuple[Array, Pooled]:
     """Map behaviours (B, L, D) to their mean (B, D), zero for an empty history.
 
@@ -170,7 +173,7 @@ def pool_behaviours(
 
 
 def pool_behaviours_backward(
-    d_mean: Array, saved: Pooled, mask: Bools, ops: Any = reference
+    d_mean: Array, saved: Pooled, mask: Bools, ops: Operators = REFERENCE
 ) -> tuple[Array, Array]:
     """Return d_history (B, L, D) and d_positions, with the shape of the positions."""
     history, weights, of_softmax, recent, places = saved

@@ -9,6 +9,10 @@ Saved contains the values of the forward pass that backward reads. A backend nee
 operators in FURTHER, or `item_attention`, which the reranker DIN uses (specs/din.md).
 """
 
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
 from mindref.ops import (
     embedding,
     label_attention,
@@ -20,7 +24,59 @@ from mindref.ops import (
     squash,
 )
 
-OPS = {  # notation-R6, R7
+
+class Operator(Protocol):
+    """An operator of this package or of a backend."""
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """(arrays..., *, numbers) -> (out, Saved)."""
+
+    @property
+    def backward(self) -> Callable[..., Any]:
+        """(d_out, saved) -> the gradient of each array with a gradient."""
+
+
+class Operators(Protocol):
+    """The operators from which a model is composed: this package, or those of a backend."""
+
+    @property
+    def embedding(self) -> Operator:
+        """Vectors of items: weighted sums of table rows."""
+
+    @property
+    def softmax(self) -> Operator:
+        """Weights that sum to one."""
+
+    @property
+    def squash(self) -> Operator:
+        """Vectors with lengths below one."""
+
+    @property
+    def routing(self) -> Operator:
+        """Interest capsules of a user's behaviours."""
+
+    @property
+    def relu_layer(self) -> Operator:
+        """A linear layer, with or without ReLU."""
+
+    @property
+    def label_attention(self) -> Operator:
+        """A user vector for each target."""
+
+    @property
+    def sampled_softmax(self) -> Operator:
+        """The loss of user vectors."""
+
+    @property
+    def pooled_softmax(self) -> Operator:
+        """The loss of interests."""
+
+
+REFERENCE = cast(Operators, sys.modules[__name__])
+"""The operators of this package."""
+
+OPS: dict[str, Operator] = {  # notation-R6, R7
     "embedding": embedding,
     "softmax": softmax,
     "squash": squash,
@@ -31,5 +87,5 @@ OPS = {  # notation-R6, R7
 }
 """Every operator that a backend must have: name -> module, in the order of the specification."""
 
-FURTHER = {"pooled_softmax": pooled_softmax}
+FURTHER: dict[str, Operator] = {"pooled_softmax": pooled_softmax}
 """Operators outside the paper that a backend may implement: name -> module."""

@@ -8,17 +8,16 @@ dropout of behaviours. The model of the paper is mind.py.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-import mindref.ops as reference
 from mindref.config import Config
 from mindref.models import mind, parameters
 from mindref.models.family import Draw, SteppedFamily
 from mindref.models.mind_plus import ages, contexts, head
 from mindref.models.parameters import Catalogue, Layer, Sizes
-from mindref.ops import embedding, label_attention, pooled_softmax, routing
+from mindref.ops import REFERENCE, Operators, embedding, label_attention, pooled_softmax, routing
 from mindref.ops import sampled_softmax as sampled
 from mindref.ops.embedding import RowGradient, sum_uses
 from mindref.shapes import Array, Bools
@@ -98,7 +97,7 @@ def mind_plus_interests(
     histories: mind.Histories,
     catalogue: Catalogue,
     config: Config,
-    ops: Any = reference,
+    ops: Operators = REFERENCE,
     keep: Array | None = None,
 ) -> tuple[Array, Bools, SavedMindPlusInterests]:
     """Map histories to interests (B, K, D), zero where inactive, and active (B, K).
@@ -134,12 +133,24 @@ def mind_plus_interests(
     x, s6 = head.forward(capsules, profile, context_vectors, params.layers, config, ops)  # 6 and 7
     out = np.where(active[..., None], x, 0)  # 8, mind_plus-R12
     looked_up = (histories.profile.size, params.profile.shape[1])
-    saved = (s1, keep, s2, looked_up, s3, s4, s5, s6, active, mask, learned)
-    return out, active, SavedMindPlusInterests(*saved)
+    saved = SavedMindPlusInterests(
+        history=s1,
+        keep=keep,
+        profile=s2,
+        looked_up=looked_up,
+        positions=s3,
+        routing=s4,
+        contexts=s5,
+        head=s6,
+        active=active,
+        mask=mask,
+        learned=learned,
+    )
+    return out, active, saved
 
 
 def mind_plus_interests_backward(
-    d_out: Array, saved: SavedMindPlusInterests, ops: Any = reference
+    d_out: Array, saved: SavedMindPlusInterests, ops: Operators = REFERENCE
 ) -> tuple[RowGradient, RowGradient, Array, Array, tuple[Layer, ...]]:
     """Return the gradients of items (through the history) and of all other parameters."""
     mask = saved.mask
@@ -160,29 +171,47 @@ def mind_plus_interests_backward(
 
 
 def loss(
-    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Any = reference
+    params: Params, batch: Batch, catalogue: Catalogue, config: Config, ops: Operators = REFERENCE
 ) -> tuple[Array, Saved]:
     """Map a batch to its mean loss (). Raises the errors of the operators."""
     shared = batch.shared
-    arguments = (params, shared.histories, catalogue, config, ops, batch.keep)
-    users, active, s1 = mind_plus_interests(*arguments)  # 1 (B, K, D)
+    users, active, s1 = mind_plus_interests(  # 1 (B, K, D)
+        params, shared.histories, catalogue, config, ops, batch.keep
+    )
     target, s2 = mind.item_vectors(params, shared.target, catalogue, ops)  # 2 (B, D)
     negatives, s3 = mind.item_vectors(params, shared.negatives, catalogue, ops)  # 3 (S, D)
-    ids = (shared.target, shared.negatives)
-    logs = (shared.target_log_expected, shared.negative_log_expected)
-    numbers: dict[str, Any] = {"temperature": config.temperature, "normalise": config.normalise}
-    if config.attention == "pooled":  # 4 and 5, mind_plus-R17
-        arrays = (users, active, target, negatives, *ids, *logs)
-        numbers["sharpness"] = config.sharpness
-        out, s5 = ops.pooled_softmax.forward(*arrays, **numbers)
+    if config.attention == "pooled":
+        out, s5 = ops.pooled_softmax.forward(  # 4 and 5, mind_plus-R17
+            users,
+            active,
+            target,
+            negatives,
+            shared.target,
+            shared.negatives,
+            shared.target_log_expected,
+            shared.negative_log_expected,
+            sharpness=config.sharpness,
+            temperature=config.temperature,
+            normalise=config.normalise,
+        )
         return out, Saved(s1, s2, s3, None, s5)
     power = config.effective_power
     user, s4 = ops.label_attention.forward(users, target, active, power=power)  # 4 (B, D)
-    out, s5 = ops.sampled_softmax.forward(user, target, negatives, *ids, *logs, **numbers)  # 5
+    out, s5 = ops.sampled_softmax.forward(  # 5
+        user,
+        target,
+        negatives,
+        shared.target,
+        shared.negatives,
+        shared.target_log_expected,
+        shared.negative_log_expected,
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )
     return out, Saved(s1, s2, s3, s4, s5)
 
 
-def backward(saved: Saved, d_out: float = 1.0, ops: Any = reference) -> Gradients:
+def backward(saved: Saved, d_out: float = 1.0, ops: Operators = REFERENCE) -> Gradients:
     """Return the gradient of the loss with respect to every parameter."""
     if saved.attention is None:  # 5 and 4
         d_users, d_target, d_negatives = ops.pooled_softmax.backward(d_out, saved.softmax)

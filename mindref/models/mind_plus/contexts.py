@@ -5,17 +5,15 @@ Spec: specs/mind_plus.md, step 5.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mindref.config import Config
-from mindref.ops import routing
+from mindref.ops import Operators, routing
 from mindref.shapes import Array, Bools
 
 
 def forward(
-    matrix: Array, history: Array, mask: Bools, log_weights: Array, config: Config, ops: Any
+    matrix: Array, history: Array, mask: Bools, log_weights: Array, config: Config, ops: Operators
 ) -> tuple[Array, routing.Saved | None]:
     """Return the contexts of users, concatenated (B, M D): squashed weighted sums of all votes.
 
@@ -41,7 +39,9 @@ def forward(
     return out.reshape(users, contexts * out.shape[2]), saved  # no -1: the batch may be empty
 
 
-def backward(d_contexts: Array, saved: routing.Saved | None, ops: Any) -> tuple[Array, ...] | None:
+def backward(
+    d_contexts: Array, saved: routing.Saved | None, ops: Operators
+) -> tuple[Array, ...] | None:
     """Return d_history (B, L, D), d_matrix (D, D) and d_log_weights (B, L, M)."""
     if saved is None:
         return None

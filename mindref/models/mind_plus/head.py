@@ -5,7 +5,7 @@ Spec: specs/mind_plus.md, steps 6 and 7.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from mindref.config import Config
 from mindref.models import mind
 from mindref.models.layers import SavedLayers, layers_backward, layers_forward
 from mindref.models.parameters import Layer
+from mindref.ops import Operators
 from mindref.shapes import Array
 
 
@@ -31,7 +32,7 @@ def forward(
     contexts: Array,
     layers: tuple[Layer, ...],
     config: Config,
-    ops: Any,
+    ops: Operators,
 ) -> tuple[Array, Saved]:
     """Map capsules (B, K, D), profile (B, P) and contexts (B, M D) to interests (B, K, D)."""
     extra_widths = (profile.shape[1], contexts.shape[1])
@@ -45,7 +46,9 @@ def forward(
     return out, Saved(saved, config.head, capsules.shape, extra_widths)
 
 
-def backward(d_out: Array, saved: Saved, ops: Any) -> tuple[Array, Array, Array, tuple[Layer, ...]]:
+def backward(
+    d_out: Array, saved: Saved, ops: Operators
+) -> tuple[Array, Array, Array, tuple[Layer, ...]]:
     """Return the gradients of capsules (B, K, D), profile (B, P), contexts (B, M D) and layers."""
     if saved.head == "none":
         profile, contexts = (np.zeros((len(d_out), n), d_out.dtype) for n in saved.extra_widths)
