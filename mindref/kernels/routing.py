@@ -23,7 +23,7 @@ from mindref.kernels.routing_forward import (
     route_users,
     routing_options,
 )
-from mindref.ops.routing import check_inputs, check_options
+from mindref.ops.routing import check_inputs, check_routing_options
 from mindref.ops.squash import KINDS
 from mindref.shapes import Array, Bools, require_gradient_shape
 
@@ -60,7 +60,7 @@ def forward(
 ) -> tuple[Array, Saved]:
     """Return capsules (B, K, D) of behaviours (B, L, D); see `mindref.ops.routing.forward`."""
     check_inputs(history, mask, bilinear, init_logits, active, log_weights)
-    check_options(iterations, gradient, axis)
+    check_routing_options(iterations, gradient, axis)
     check_one_matrix(bilinear)
     if kind not in KINDS:
         raise ShapeError(say("squash: kind", " or ".join(KINDS), kind))  # squash-R8

@@ -19,7 +19,7 @@ from mindref.kernels.routing_forward import (
     RoutingBatch,
     RoutingOptions,
     RoutingValues,
-    longest_history,
+    most_behaviours,
 )
 from mindref.shapes import Array, Ints
 
@@ -64,7 +64,7 @@ def route_users_backward(
     d_votes, d_logits, d_log_weights = gradients
     exact, has_factors = options.gradient == ALL_ITERATIONS, factors.shape[0] > 0
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
-    longest = longest_history(first, stop, starts)
+    longest = most_behaviours(first, stop, starts)
     d_u = np.empty((count, width), votes.dtype)  # of the capsules of an iteration
     d_z, d_weights = np.empty_like(d_u), np.empty((longest, count), votes.dtype)
     scaled = np.empty((longest if has_factors else 0, count), votes.dtype)

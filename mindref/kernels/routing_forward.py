@@ -89,7 +89,7 @@ def route_users(
     starts, rows, votes, logits, active, factors = batch
     couplings, capsules, unit, across, along = values
     count, width, last = active.shape[1], votes.shape[1], couplings.shape[0] - 1
-    longest = longest_history(first, stop, starts)
+    longest = most_behaviours(first, stop, starts)
     longest = max(longest, min(TILE_BEHAVIOURS, TILE_USERS * longest))  # behaviours of a tile
     tile_votes = aligned_rows(longest, width, votes)
     z = aligned_rows(TILE_USERS * count, width, votes).reshape(TILE_USERS, count, width)
@@ -136,7 +136,7 @@ def route_users(
 
 
 @jit_inline
-def longest_history(first: int, stop: int, starts: Ints) -> int:
+def most_behaviours(first: int, stop: int, starts: Ints) -> int:
     """Return the largest number of behaviours of the users from `first` to `stop`."""
     longest = 0
     for b in range(first, stop):

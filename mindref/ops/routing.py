@@ -90,7 +90,7 @@ def forward(
     Raises ShapeError if a shape, a dtype or an option is invalid.
     """
     check_inputs(history, mask, bilinear, init_logits, active, log_weights)
-    check_options(iterations, gradient, axis)
+    check_routing_options(iterations, gradient, axis)
     history = np.where(mask[..., None], history, 0)  # routing-R6, numerics-R4
     allowed = mask[:, :, None] & active[:, None, :]  # routing-R6, R7, R13 (B, L, K)
     factors = None if log_weights is None else exp_log_weights(log_weights, allowed)  # routing-R33
@@ -186,7 +186,7 @@ def check_inputs(
     require_bool("routing", mask=mask, active=active)
 
 
-def check_options(iterations: int, gradient: str, axis: str) -> None:
+def check_routing_options(iterations: int, gradient: str, axis: str) -> None:
     """Raise ShapeError if an option of `forward` is invalid."""
     if not isinstance(iterations, (int, np.integer)) or iterations < 1:
         raise ShapeError(say("routing: iterations", "an integer from 1", iterations))  # routing-R29

@@ -40,7 +40,7 @@ def routing(
     reference.check_inputs(  # routing-R39
         history, mask, bilinear, init_logits, active, log_weights
     )
-    reference.check_options(iterations, gradient, axis)
+    reference.check_routing_options(iterations, gradient, axis)
     check_squash_inputs(history, kind)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)

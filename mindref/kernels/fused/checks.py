@@ -96,7 +96,7 @@ def check_model_shapes(
     additions, width = additions_of(params, config), table.shape[1]
     matrix = params.bilinear if additions.learned_votes else np.eye(width, dtype=table.dtype)
     routing.check_inputs(history, histories.mask, matrix, histories.init_logits, active)
-    routing.check_options(config.iterations, config.routing_gradient, config.routing_axis)
+    routing.check_routing_options(config.iterations, config.routing_gradient, config.routing_axis)
     if additions.head != "none":  # mind_plus-R11
         width += profile_rows.shape[1] * profile.shape[1] + additions.contexts * width
     for weight, bias in params.layers:

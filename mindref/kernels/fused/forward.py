@@ -28,7 +28,7 @@ from mindref.kernels.fused.checks import check_model_inputs
 from mindref.kernels.fused.contexts import Contexts
 from mindref.kernels.fused.layers import Layers
 from mindref.kernels.fused.layout import copy_initial_logits, lay_out_batch
-from mindref.kernels.fused.lookup import look_up_items, project_votes
+from mindref.kernels.fused.lookup import look_up_items, project_vectors
 from mindref.kernels.fused.thread_pool import Task
 from mindref.kernels.fused.workspace import KernelWorkspace, block_slices
 from mindref.kernels.routing_forward import (
@@ -147,7 +147,7 @@ class FusedForward:
         if self.dropout_factors is None and self.additions.learned_votes:
             # only history items have votes, so the slice of votes may be shorter or empty
             votes = self.behaviours.votes[items]
-            project_votes(vectors[: len(votes)], self.bilinear, votes)
+            project_vectors(vectors[: len(votes)], self.bilinear, votes)
         self.identity_rows.append(identity)
 
     def look_up_ids(self, ids: Ints, vectors: Array) -> None:
@@ -270,7 +270,7 @@ class FusedForward:
             vectors,
         )
         if self.additions.learned_votes:
-            project_votes(vectors[behaviours], self.bilinear, votes[behaviours])
+            project_vectors(vectors[behaviours], self.bilinear, votes[behaviours])
 
     def routing_batch(self) -> RoutingBatch:
         """Return the inputs of routing for all users of the batch."""

@@ -52,7 +52,7 @@ def look_up_items(
 
 
 @jit
-def project_votes(vectors: Array, bilinear: Array, votes: Array) -> None:
+def project_vectors(vectors: Array, bilinear: Array, votes: Array) -> None:
     """Write the votes S e (M, D) of vectors e (M, D): routing-R1."""
     matmul_into(vectors, bilinear.T, votes)
 

@@ -5,7 +5,7 @@ Spec: specs/model.md, specs/mind_plus.md, specs/youtube_dnn.md. The results are 
 mathematics of a task is a compiled function:
 
     1. prepare_batch   number the distinct items        layout.enumerate_items, merge_duplicates
-                       vectors of items, and votes S e  lookup.look_up_items, project_votes
+                       vectors of items, and votes S e  lookup.look_up_items, project_vectors
     2. user_blocks     for each block of users:
                        routing                          kernels/routing_forward.route_users
                        layers, attention, loss, and

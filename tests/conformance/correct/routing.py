@@ -32,7 +32,7 @@ def check_inputs(
 ) -> None:
     optional = arrays[5:] if log_weights is None else (log_weights,)
     reference.check_inputs(*arrays[:5], *optional)
-    reference.check_options(iterations, gradient, axis)
+    reference.check_routing_options(iterations, gradient, axis)
     squash.check_inputs(arrays[0], kind=kind)
 
 
