@@ -114,7 +114,7 @@ def test_the_highest_level_takes_the_steps_and_they_are_those_of_the_reference(l
 
 @pytest.mark.rules("optimiser-R25")
 def test_with_dense_adam_every_item_with_moments_moves_in_each_step():
-    made = trainer(dtype="float64", adam="dense")
+    made = trainer(adam="dense")
     moving, feed, config = engine(made.backend, made)
     assert isinstance(moving, ReferenceEngine)
     moving.step(feed.batch(0), 0.1)
