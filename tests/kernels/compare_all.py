@@ -20,7 +20,6 @@ from mindref.kernels import routing_forward
 from mindref.kernels.fused.layers import BLOCK_USERS
 from mindref.recall.exact import rescore_candidates, search_top_n
 from tests.backends.families import BEST, POOLED, SPARSE, check_fused_world
-from tests.evaluation.test_top_n import as_lists, brute
 from tests.kernels.cases import (
     agree_with_reference,
     check_call,
@@ -29,6 +28,7 @@ from tests.kernels.cases import (
     numba_implementation,
 )
 from tests.models.worlds import OPTIONS, World, plus_world, world, youtube_world
+from tests.recall.test_exact import as_lists, brute
 
 EXAMPLES = 6
 FEW: dict[str, Any] = {
