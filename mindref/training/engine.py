@@ -107,14 +107,15 @@ class ReferenceEngine:
 
     def differentiate(self, batch: mind.Batch) -> tuple[float, Tables | None]:
         """Return the loss of a batch and its gradients; None for a loss that is not finite."""
-        arguments = (self.params, batch, self.catalogue, self.config)
         if self.fused:
-            backend_loss, gradients = self.backend.loss_and_gradients(*arguments)
+            backend_loss, gradients = self.backend.loss_and_gradients(
+                self.params, batch, self.catalogue, self.config
+            )
             loss = float(self.backend.to_numpy(backend_loss))
             return loss, gradients_to_numpy(gradients, self.backend) if np.isfinite(loss) else None
         ops = self.ops()  # backend-R6
         with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
-            value, saved = self.family.loss(*arguments, ops)
+            value, saved = self.family.loss(self.params, batch, self.catalogue, self.config, ops)
             loss = float(value)
             return loss, self.family.backward(saved, ops=ops) if np.isfinite(loss) else None
 
