@@ -53,7 +53,7 @@ class Kind(NamedTuple):
 
     expected: str
     accepts: Callable[[Any], bool]
-    convert: Callable[[Any], Any] = lambda value: value
+    convert: Callable[[Any], object] = lambda value: value
 
 
 def is_flag(value: object) -> bool:
@@ -137,7 +137,7 @@ def check_arguments(function: Function) -> Function:
     label = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
 
     @wraps(function)
-    def call(*arguments: Any, **keywords: Any) -> Any:
+    def call(*arguments: object, **keywords: object) -> object:
         try:
             bound = signature.bind(*arguments, **keywords)
         except TypeError:
@@ -168,7 +168,7 @@ def accepted_kinds(parameter: inspect.Parameter) -> list[Kind]:
     return [KINDS[name] for name in names]
 
 
-def convert_argument(location: str, value: Any, accepted: list[Kind]) -> Any:
+def convert_argument(location: str, value: object, accepted: list[Kind]) -> object:
     """Return a value as its kind. Raises ConfigError for any other value."""
     for kind in accepted:
         if kind.accepts(value):
@@ -177,6 +177,6 @@ def convert_argument(location: str, value: Any, accepted: list[Kind]) -> Any:
     raise ConfigError(say(location, expected, value_text(value, quoted=True)))
 
 
-def check_path_argument(location: str, value: Any) -> None:
+def check_path_argument(location: str, value: object) -> None:
     """Raise ConfigError unless a value can name a file."""
     convert_argument(location, value, [PATH_OR_TEXT])

@@ -10,17 +10,23 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from mindref.arguments import check_arguments
 from mindref.errors import FOREIGN_ERRORS, BackendError, MindrefError, printable, say
 from mindref.process.requirements import install_backend
+from mindref.shapes import Array
+
+if TYPE_CHECKING:
+    from mindref.config import Config
+
+Made = TypeVar("Made")
 
 ENTRY_POINT_GROUP = "mindref.backends"
 OPERATORS = (  # backend-R8
@@ -93,10 +99,10 @@ class Backend(Protocol):
     def capabilities(self) -> Capabilities:
         """Return what the backend claims."""
 
-    def to_numpy(self, x: Any) -> Any:
+    def to_numpy(self, x: Any) -> Array:
         """Return an array of the backend as a NumPy array."""
 
-    def from_numpy(self, x: Any) -> Any:
+    def from_numpy(self, x: Array) -> Any:
         """Return a NumPy array as one of the backend."""
 
 
@@ -114,11 +120,11 @@ class NumpyBackend:
         """Return all operators; levels 2 and 3 are composed from them."""
         return Capabilities(OPERATORS, options=OPTIONS, concurrency=CONCURRENCY)  # backend-R13
 
-    def to_numpy(self, x: Any) -> Any:
+    def to_numpy(self, x: Array) -> Array:
         """Return x, which is already a NumPy array."""
         return x
 
-    def from_numpy(self, x: Any) -> Any:
+    def from_numpy(self, x: Array) -> Array:
         """Return x unchanged."""
         return x  # backend-R11
 
@@ -127,58 +133,64 @@ class FrameworkBackend:
     """Base of a backend in a framework, which is imported when `ops` or a level is first used.
 
     `package` has the modules `arrays` (level 1), `level_model` and `level_train`. Their functions
-    have the names of the methods here. `device_arguments` are appended to the arguments of
-    functions that compute on new arrays.
+    have the names of the methods here.
     """
 
     name: str
     package: str
-    device_arguments: tuple[Any, ...] = ()
 
-    def call(self, function: str, *arguments: Any) -> Any:
-        """Call a function of the package, such as `level_train.step`; imports the framework."""
-        module, _, attribute = function.partition(".")
-        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)(*arguments)
+    def load_function(self, name: str) -> Callable[..., Any]:
+        """Return a function of the package, such as `level_train.step`; imports the framework."""
+        module, _, attribute = name.partition(".")
+        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+
+    def load_on_device(self, name: str) -> Callable[..., Any]:
+        """Return a function of the package that creates its arrays on the device in use."""
+        return self.load_function(name)
 
     @property
-    def ops(self) -> Any:
+    def ops(self) -> object:
         """The operators as functions of NumPy arrays."""
-        return self.call("arrays.make_operators", *self.device_arguments)
+        return self.load_on_device("arrays.make_operators")()
 
     def differentiate(
-        self, stem: str, arrays: Sequence[Any], numbers: Mapping[str, Any], d_out: Any
-    ) -> Any:
+        self, stem: str, arrays: Sequence[Array], numbers: Mapping[str, object], d_out: Array
+    ) -> Sequence[object]:
         """Return the gradients of the differentiable arguments, in the order of the page."""
-        arguments = (stem, arrays, numbers, d_out, *self.device_arguments)
-        return self.call("arrays.differentiate", *arguments)
+        return self.load_on_device("arrays.differentiate")(stem, arrays, numbers, d_out)
 
-    def loss_and_gradients(self, params: Any, batch: Any, catalogue: Any, config: Any) -> Any:
+    def loss_and_gradients(
+        self, params: object, batch: object, catalogue: object, config: Config
+    ) -> tuple[Any, Any]:
         """Return the loss of a batch and all gradients; gradients of tables are row gradients."""
-        arguments = (params, batch, catalogue, config, *self.device_arguments)
-        return self.call("level_model.loss_and_gradients", *arguments)
+        function = self.load_on_device("level_model.loss_and_gradients")
+        return function(params, batch, catalogue, config)
 
-    def interests(self, params: Any, histories: Any, catalogue: Any, config: Any) -> Any:
+    def interests(
+        self, params: object, histories: object, catalogue: object, config: Config
+    ) -> tuple[Any, Any]:
         """Return interests (B, K, D) and the mask of active interests (B, K)."""
-        arguments = (params, histories, catalogue, config, *self.device_arguments)
-        return self.call("level_model.interests", *arguments)
+        function = self.load_on_device("level_model.interests")
+        return function(params, histories, catalogue, config)
 
-    def init(self, params: Any, config: Any, moments: Any = None) -> Any:
+    def init(self, params: object, config: Config, moments: object = None) -> Any:
         """Return the initial state, or the state that continues from `moments`."""
-        return self.call("level_train.init", params, config, moments, *self.device_arguments)
+        return self.load_on_device("level_train.init")(params, config, moments)
 
     def step(
-        self, state: Any, batch: Any, catalogue: Any, config: Any, learning_rate: float
-    ) -> Any:
+        self, state: object, batch: object, catalogue: object, config: Config, learning_rate: float
+    ) -> tuple[Any, Any]:
         """Take one training step; return the next state and the loss. The old state is invalid."""
-        return self.call("level_train.step", state, batch, catalogue, config, learning_rate)
+        function = self.load_function("level_train.step")
+        return function(state, batch, catalogue, config, learning_rate)
 
-    def parameters(self, state: Any) -> Any:
+    def parameters(self, state: object) -> Any:
         """Return the parameters of a state without a copy, valid until the next step."""
-        return self.call("level_train.parameters", state)
+        return self.load_function("level_train.parameters")(state)
 
-    def moments(self, state: Any) -> Any:
+    def moments(self, state: object) -> Any:
         """Return the moments of a state without a copy, valid until the next step."""
-        return self.call("level_train.moments", state)
+        return self.load_function("level_train.moments")(state)
 
 
 def list_backends() -> dict[str, metadata.EntryPoint]:
@@ -264,7 +276,7 @@ def on_device(backend: Any, device: str) -> Backend:
         raise BackendError(say(location, f"{device} to be available", got, todo)) from error
 
 
-def device_name(backend: Any, requested: str = "cpu") -> str:
+def device_name(backend: object, requested: str = "cpu") -> str:
     """Return the device in use, cpu or cuda; `requested` if the backend does not report one."""
     if inspect.getattr_static(backend, "on", None) is None:
         return "cpu"  # backend-R16
@@ -272,7 +284,7 @@ def device_name(backend: Any, requested: str = "cpu") -> str:
     return reported if isinstance(reported, str) else requested
 
 
-def call_foreign(name: str, make: Any) -> Any:
+def call_foreign(name: str, make: Callable[[], Made]) -> Made:
     """Return `make()`. Any error of third-party code becomes one BackendError (backend-R5)."""
     try:
         return make()

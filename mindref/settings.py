@@ -11,28 +11,31 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeVar
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say, value_text
 
+Value = TypeVar("Value")
+Number = TypeVar("Number", int, float)
 
-def number_setting(default: float, low: float, high: float, text: str) -> Any:
+
+def number_setting(default: Number, low: float, high: float, text: str) -> Number:
     """Declare a numeric setting with values in [low, high]."""
     return field(default=default, metadata={"low": low, "high": high, "text": text})
 
 
-def duration_setting(default: float, low: float, high: float, text: str) -> Any:
+def duration_setting(default: float, low: float, high: float, text: str) -> float:
     """Declare a setting in seconds. A text may have units: 120s, 2m, 1h or 1h30m."""
     metadata = {"low": low, "high": high, "text": text, "duration": True}
     return field(default=default, metadata=metadata)
 
 
-def choice_setting(default: str, options: tuple[str, ...], text: str) -> Any:
+def choice_setting(default: str, options: tuple[str, ...], text: str) -> str:
     """Declare a setting with one of several named values."""
     return field(default=default, metadata={"options": options, "text": text})
 
 
-def free_setting(default: Any, text: str) -> Any:
+def free_setting(default: Value, text: str) -> Value:
     """Declare a setting without a range; only its type is checked."""
     return field(default=default, metadata={"text": text})
 
@@ -63,7 +66,7 @@ def check_names(kind: type[Any], names: Iterable[str], location: str, expected: 
             raise ConfigError(say(location, expected, name, hint))
 
 
-def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:
+def convert_value(setting: dataclasses.Field[Any], value: object) -> Any:
     """Return value in the type of the setting's default, from TOML, JSON or the command line."""
     kind = type(setting.default)
     try:
@@ -75,7 +78,7 @@ def convert_value(setting: dataclasses.Field[Any], value: Any) -> Any:
         raise ConfigError(say(setting.name, expected, value_text(value, quoted=True))) from error
 
 
-def without_step_limit(settings: Mapping[str, Any]) -> dict[str, Any]:
+def without_step_limit(settings: Mapping[str, object]) -> dict[str, Any]:
     """Return the number of steps that settings with a time limit and without `steps` imply."""
     try:
         limited = to_seconds(settings.get("time_limit", 0)) > 0
@@ -84,7 +87,7 @@ def without_step_limit(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"steps": MAX_STEPS} if limited and "steps" not in settings else {}  # optimiser-R18
 
 
-def split_list(value: Any) -> Any:
+def split_list(value: Any) -> Iterable[object]:
     """Return the parts of a comma-separated text; a list is unchanged, a mapping is rejected."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -93,7 +96,7 @@ def split_list(value: Any) -> Any:
     return value
 
 
-def to_bool(value: Any) -> bool:
+def to_bool(value: object) -> bool:
     """Return a bool unchanged; anything else raises TypeError."""
     if not isinstance(value, bool):
         raise TypeError
@@ -124,20 +127,20 @@ def to_seconds(value: Any) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def to_text(value: Any) -> str:
+def to_text(value: object) -> str:
     """Return a str unchanged; anything else raises TypeError."""
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-CONVERT: dict[type, Callable[[Any], Any]] = {
+CONVERT: dict[type, Callable[[Any], object]] = {
     bool: to_bool,
     int: to_integer,
     float: to_float,
     str: to_text,
 }
-CONVERT_ITEM: dict[str, Callable[[Any], Any]] = {
+CONVERT_ITEM: dict[str, Callable[[Any], object]] = {
     "tuple[int, ...]": to_integer,
     "tuple[str, ...]": to_text,
 }

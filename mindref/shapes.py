@@ -6,7 +6,7 @@ N items, S negatives, P profile width.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,19 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-def bind_axes(location: str, **arrays: tuple[npt.NDArray[Any], str]) -> dict[str, int]:
+class Shaped(Protocol):
+    """An array of any library, or a description of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+
+
+def bind_axes(location: str, **arrays: tuple[Shaped, str]) -> dict[str, int]:
     """Return the size of each axis letter. Each array must agree with the arrays before it.
 
     `bind_axes("routing", history=(history, "BLD"), mask=(mask, "BL"))` returns the sizes of B, L

@@ -5,10 +5,10 @@ Spec: specs/backend.md. Every result is copied, so it shares memory with no othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +30,23 @@ from mindref_jax import (
 )
 from mindref_jax.devices import compute_on
 
+Result: TypeAlias = jax.Array | tuple[jax.Array, jax.Array]
+"""The result of an operator; of routing, the capsules and the coupling weights."""
+
+Numbers: TypeAlias = frozenset[tuple[str, Hashable]]
+"""Names and values of the keyword-only arguments, as a static argument of jax.jit."""
+
+
+Out = TypeVar("Out")
+
 
 class Operator(NamedTuple):
     """An operator of JAX, its argument check, and the indices of its differentiable arguments."""
 
-    function: Callable[..., Any]
+    function: Callable[..., Result]
     check: Callable[..., None]
     differentiable: tuple[int, ...]
-    defaults: dict[str, Any]  # of the keyword-only arguments
+    defaults: dict[str, Hashable]  # of the keyword-only arguments
 
 
 DIFFERENTIABLE = {
@@ -64,11 +73,11 @@ class DeviceOperator(NamedTuple):
     """An operator of the backend contract on one device."""
 
     stem: str
-    device: Any
+    device: jax.Device | None
 
     def forward(
-        self, *arrays: Array, log_weights: Array | None = None, **numbers: Any
-    ) -> tuple[Array, Any]:
+        self, *arrays: Array, log_weights: Array | None = None, **numbers: Hashable
+    ) -> tuple[Array, SimpleNamespace | None]:
         """Return the result, and saved values: the coupling weights for routing, otherwise None.
 
         log_weights: the optional sixth array of routing.
@@ -84,14 +93,14 @@ class DeviceOperator(NamedTuple):
             return copy_to_numpy(out), SimpleNamespace(couplings=copy_to_numpy(couplings))
 
 
-def make_operators(device: Any = None) -> SimpleNamespace:
+def make_operators(device: jax.Device | None = None) -> SimpleNamespace:
     """Return the operators on a device; None is the default device of JAX."""
     return SimpleNamespace(**{stem: DeviceOperator(stem, device) for stem in OPERATORS})
 
 
 def differentiate(
-    stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any], d_out: Array
-) -> list[Any]:
+    stem: str, arrays: Sequence[Array], numbers: Mapping[str, Hashable], d_out: Array
+) -> list[Array | RowGradient]:
     """Return the gradients of the differentiable arguments in order; call in `compute_on`."""
     arguments = check_arguments(stem, arrays, numbers)
     if stem == "embedding":
@@ -110,12 +119,14 @@ def table_gradient(table: Array, rows: Ints, weights: Array, d_out: Array) -> Ro
     return RowGradient(distinct[used].astype(np.int64), copy_to_numpy(values)[used])
 
 
-def check_arguments(stem: str, arrays: Sequence[Array], numbers: Mapping[str, Any]) -> list[Any]:
+def check_arguments(
+    stem: str, arrays: Sequence[Array], numbers: Mapping[str, Hashable]
+) -> list[npt.NDArray[Any]]:
     """Return the arguments of an operator in native byte order; raises ShapeError if invalid."""
     for x in arrays:
         if x.dtype.kind not in "fiub":
             raise ShapeError(f"{stem}: expected a dtype that JAX supports, got {x.dtype}")
-    OPERATORS[stem].check(*arrays, **numbers)
+    call_operator(OPERATORS[stem].check, arrays, numbers)
     return [convert_integers(x) for x in arrays]
 
 
@@ -130,29 +141,36 @@ def convert_integers(x: Array) -> Array:
     return x.astype(np.uint64 if x.dtype.itemsize == 8 and x.dtype.kind == "u" else np.int64)
 
 
-def static_numbers(stem: str, numbers: Mapping[str, Any], **replaced: Any) -> frozenset[Any]:
+def static_numbers(stem: str, numbers: Mapping[str, Hashable], **replaced: Hashable) -> Numbers:
     """Return all numbers of an operator, defaults included, as a static argument of jax.jit."""
     return frozenset({**OPERATORS[stem].defaults, **numbers, **replaced}.items())
 
 
-def call_operator(function: Any, arrays: Sequence[Any], numbers: frozenset[Any]) -> Any:
-    """Call an operator with hashable numbers, which jax.jit treats as static."""
-    return function(*arrays, **dict(numbers))
+def call_operator(
+    function: Callable[..., Out], arrays: Sequence[Array], numbers: Mapping[str, Hashable]
+) -> Out:
+    """Call an operator, or its argument check."""
+    return function(*arrays, **numbers)
+
+
+def compute_operator(operator: Operator, arrays: Sequence[Array], numbers: Numbers) -> Result:
+    """Return the result of an operator with hashable numbers, which jax.jit treats as static."""
+    return call_operator(operator.function, arrays, dict(numbers))
 
 
 def compute_vjp(
-    operator: Operator, arrays: Sequence[Any], numbers: frozenset[Any], d_out: Any
-) -> Any:
+    operator: Operator, arrays: Sequence[Array], numbers: Numbers, d_out: Array
+) -> tuple[jax.Array, ...]:
     """Return the gradients of the differentiable arguments (vector-Jacobian product)."""
 
     # log_weights of routing are optional
     indices = [index for index in operator.differentiable if index < len(arrays)]
 
-    def function(*inputs: Any) -> Any:
+    def function(*inputs: jax.Array) -> jax.Array:
         arguments = list(arrays)
         for index, x in zip(indices, inputs, strict=True):
             arguments[index] = x
-        out = call_operator(operator.function, arguments, numbers)
+        out = compute_operator(operator, arguments, numbers)
         return out[0] if isinstance(out, tuple) else out
 
     out, vjp = jax.vjp(function, *(arrays[index] for index in indices))
@@ -160,7 +178,7 @@ def compute_vjp(
 
 
 COMPILED = {
-    stem: jax.jit(partial(call_operator, operator.function), static_argnums=1)
+    stem: jax.jit(partial(compute_operator, operator), static_argnums=1)
     for stem, operator in OPERATORS.items()
 }
 GRADIENTS = {
@@ -169,12 +187,12 @@ GRADIENTS = {
 }
 
 
-def copy_to_numpy(x: Any) -> npt.NDArray[Any]:
+def copy_to_numpy(x: jax.Array) -> npt.NDArray[Any]:
     """Return a copy of a JAX array as a NumPy array."""
     return np.array(x, copy=True)
 
 
-def copy_to_jax(x: Any) -> Any:
+def copy_to_jax(x: npt.NDArray[Any]) -> jax.Array:
     """Return a copy of a NumPy array as a JAX array of the same dtype; call in `compute_on`.
 
     NumPy copies: jnp.array would compile a copy for each shape.

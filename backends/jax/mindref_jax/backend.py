@@ -5,10 +5,16 @@ Spec: specs/backend.md. JAX is imported at the first access to `ops` or a level.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from mindref.backend import OPERATORS, OPTIONS, SUBNORMAL, Capabilities, FrameworkBackend
 from mindref.errors import BackendError, say
+from mindref.shapes import Array, Bools
+
+if TYPE_CHECKING:
+    import jax
 
 
 class JaxBackend(FrameworkBackend):
@@ -16,15 +22,14 @@ class JaxBackend(FrameworkBackend):
 
     name, package = "jax", "mindref_jax"
 
-    def __init__(self, device: Any = None) -> None:
-        self.device = device  # a device of JAX, or None
+    def __init__(self, device: jax.Device | None = None) -> None:
+        self.device = device
 
-    def call(self, function: str, *arguments: Any) -> Any:
-        """Call a function of this package with 64-bit dtypes, on the device; imports JAX."""
+    def load_function(self, name: str) -> Callable[..., Any]:
+        """Return a function of this package, with 64-bit dtypes on the device; imports JAX."""
         from mindref_jax.devices import compute_on
 
-        with compute_on(self.device):
-            return super().call(function, *arguments)
+        return compute_on(self.device)(super().load_function(name))
 
     def on(self, device: str) -> JaxBackend:
         """Return the backend on "cpu", "cuda", or "auto" (the default device of JAX).
@@ -46,7 +51,7 @@ class JaxBackend(FrameworkBackend):
         return platform_name(self.device)
 
     @property
-    def ops(self) -> Any:
+    def ops(self) -> SimpleNamespace:
         """The operators as functions of NumPy arrays."""
         from mindref_jax.arrays import make_operators
 
@@ -64,14 +69,14 @@ class JaxBackend(FrameworkBackend):
             concurrency=("threads",),  # JAX warns that a fork may hang
         )
 
-    def scores(self, interests: Any, active: Any, items: Any) -> Any:
+    def scores(self, interests: Array, active: Bools, items: Array) -> jax.Array:
         """Return the score (B, N) of each item: the maximum over the active interests."""
-        return self.call("scoring.score_arrays", interests, active, items)
+        return self.load_function("scoring.score_arrays")(interests, active, items)
 
-    def to_numpy(self, x: Any) -> Any:
+    def to_numpy(self, x: jax.Array) -> Array:
         """Return a copy of a JAX array as a NumPy array."""
-        return self.call("arrays.copy_to_numpy", x)
+        return self.load_function("arrays.copy_to_numpy")(x)
 
-    def from_numpy(self, x: Any) -> Any:
+    def from_numpy(self, x: Array) -> jax.Array:
         """Return a copy of an array as a JAX array of the same dtype."""
-        return self.call("arrays.copy_to_jax", x)
+        return self.load_function("arrays.copy_to_jax")(x)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import jax
 
@@ -25,7 +24,7 @@ conformance suite, which uses thousands of shapes, would exceed this limit.
 num_compiled = 0  # since the programs were last dropped
 
 
-def count_compilation(event: str, seconds: float, **details: Any) -> None:
+def count_compilation(event: str, seconds: float, **details: object) -> None:
     """Count one compilation of JAX."""
     global num_compiled
     num_compiled += event == "/jax/core/compile/backend_compile_duration"
@@ -35,7 +34,7 @@ jax.monitoring.register_event_duration_secs_listener(count_compilation)
 
 
 @contextmanager
-def compute_on(device: Any = None) -> Iterator[None]:
+def compute_on(device: jax.Device | None = None) -> Iterator[None]:
     """Compute with 64-bit dtypes on a device; None is the default device of JAX."""
     with jax.enable_x64(True), jax.default_device(device):
         yield
@@ -50,7 +49,7 @@ def drop_programs() -> None:
         num_compiled = 0
 
 
-def find_device(name: str) -> Any:
+def find_device(name: str) -> jax.Device | None:
     """Return a device by its name, or None for "auto" (the default device of JAX).
 
     Raises BackendError for an unknown name, and if JAX finds no such device.
@@ -67,7 +66,7 @@ def find_device(name: str) -> Any:
         raise BackendError(say("device", f"a device called {name}", "none", todo)) from error
 
 
-def platform_name(device: Any) -> str:
+def platform_name(device: jax.Device | None) -> str:
     """Return the name of a device, cpu or cuda; None is the default device of JAX."""
     platform = (device or jax.devices()[0]).platform
     return "cuda" if platform == "gpu" else str(platform)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.models.parameters import Catalogue
-from mindref.shapes import Ints
-from mindref_jax.model import Histories, ItemRows
+from mindref.shapes import Array, Ints
+from mindref_jax.model import Batch, Histories, ItemRows
 from mindref_jax.shapes import check_row_indices
 
 MARKING_LIMIT = 50
@@ -43,10 +43,10 @@ class Rows(NamedTuple):
 class PreparedBatch(NamedTuple):
     """A batch or histories with numbered rows, and the rows of the numbers."""
 
-    arrays: Any  # Batch or Histories of `ItemRows`
+    arrays: Batch | Histories  # of `ItemRows`
     items: Rows
     profile: Rows
-    ids: tuple[Any, ...] = ()  # of targets and negatives, for a batch
+    ids: tuple[Ints, ...] = ()  # of targets and negatives, for a batch
 
 
 def bucket_size(size: int) -> int:
@@ -60,7 +60,7 @@ def bucket_size(size: int) -> int:
 
 
 def prepare_batch(
-    batch: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int
+    batch: Batch, catalogue: Catalogue, sizes: tuple[int, int], window: int
 ) -> PreparedBatch:
     """Return a batch for the training step; sizes: numbers of rows of items and profiles."""
     histories = trim_histories(batch.histories, window)
@@ -79,7 +79,7 @@ def prepare_batch(
 
 
 def prepare_histories(
-    histories: Any, catalogue: Catalogue, sizes: tuple[int, int], window: int
+    histories: Histories, catalogue: Catalogue, sizes: tuple[int, int], window: int
 ) -> PreparedBatch:
     """Return histories for serving, padded with users without behaviours."""
     histories = pad_users(trim_histories(histories, window))
@@ -89,7 +89,7 @@ def prepare_histories(
     return PreparedBatch(numbered, items, profile)
 
 
-def trim_histories(histories: Any, window: int) -> Histories:
+def trim_histories(histories: Histories, window: int) -> Histories:
     """Return histories cut or padded to the bucket size of the longest history."""
     items, mask, logits, profile = (np.asarray(x) for x in histories)
     longest = int(np.flatnonzero(mask.any(0)).max(initial=-1)) + 1
@@ -135,7 +135,7 @@ def number_items(ids: Ints, catalogue: Catalogue, table_size: int) -> tuple[Rows
     return number_rows("catalogue", catalogue.rows[ids], catalogue.weights[ids], table_size)
 
 
-def number_rows(subject: str, rows: Ints, weights: Any, table_size: int) -> tuple[Rows, ItemRows]:
+def number_rows(subject: str, rows: Ints, weights: Array, table_size: int) -> tuple[Rows, ItemRows]:
     """Return the distinct rows, and the rows and weights with numbers in place of rows."""
     check_row_indices(subject, rows, table_size)
     distinct, index = distinct_rows(rows, table_size)

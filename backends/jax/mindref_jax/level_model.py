@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from mindref.config import Config
 from mindref.models import mind_plus
 from mindref.models.parameters import Catalogue, Gradients, Params, flatten, unflatten
 from mindref.ops.embedding import RowGradient
+from mindref.shapes import Ints
 from mindref_jax import model
 from mindref_jax.layout import PreparedBatch, prepare_batch, prepare_histories
+from mindref_jax.model import AnyBatch, Batch, Histories
 
 TABLES = ("items", "profile")
 
 
 def loss_and_gradients(
-    params: Params, batch: Any, catalogue: Catalogue, config: Config
-) -> tuple[Any, Gradients]:
+    params: Params, batch: AnyBatch, catalogue: Catalogue, config: Config
+) -> tuple[Array, Gradients]:
     """Return the loss of a batch and its gradient with respect to every parameter.
 
     Gradients of tables are row gradients.
@@ -42,8 +44,8 @@ def loss_and_gradients(
 
 
 def interests(
-    params: Params, histories: Any, catalogue: Catalogue, config: Config
-) -> tuple[Any, Any]:
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config
+) -> tuple[Array, Array]:
     """Return interests (B, K, D) and the mask of active interests (B, K)."""
     flat_params, num_users = flatten(params), len(histories.mask)
     model.check_model_inputs(flat_params, histories, catalogue, config)
@@ -53,19 +55,23 @@ def interests(
 
 
 @partial(jax.jit, static_argnames="config")
-def differentiate_loss(params: Any, batch: Any, ids: Any, config: Config) -> tuple[Any, Any]:
+def differentiate_loss(
+    params: model.Params, batch: Batch, ids: tuple[Array, Array], config: Config
+) -> tuple[Array, model.Params]:
     """Return the loss of a prepared batch, and its gradients."""
     return jax.value_and_grad(model.loss_from_rows)(params, batch, ids, config)
 
 
 @partial(jax.jit, static_argnames="config")
-def infer_interests(params: Any, histories: Any, config: Config) -> tuple[Any, Any]:
+def infer_interests(
+    params: model.Params, histories: Histories, config: Config
+) -> tuple[Array, Array]:
     """Return interests and active interests of prepared histories."""
     return model.interests_from_rows(params, histories, config)
 
 
 def check_and_prepare(
-    params: model.Params, batch: Any, catalogue: Catalogue, config: Config
+    params: model.Params, batch: AnyBatch, catalogue: Catalogue, config: Config
 ) -> PreparedBatch:
     """Check a batch and prepare it for the parameters. Raises ShapeError if it is invalid."""
     checked = model.check_batch(params, batch, catalogue, config)
@@ -86,7 +92,7 @@ def read_tables(params: model.Params, prepared: PreparedBatch) -> model.Params:
     return params | tables
 
 
-def read_rows(table: Any, rows: Any) -> Any:
+def read_rows(table: Array, rows: Ints) -> Array:
     """Return rows of a table; zero for a row outside the table."""
     values = np.zeros((len(rows), table.shape[1]), table.dtype)
     inside = rows < len(table)

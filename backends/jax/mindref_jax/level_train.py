@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mindref.config import Config
 from mindref.models.parameters import Catalogue, Params, flatten, unflatten
+from mindref.shapes import Ints
 from mindref.training.optimiser import State as Moments
 from mindref_jax import model
 from mindref_jax.arrays import copy_to_jax
 from mindref_jax.level_model import TABLES, check_and_prepare, settings_of_loss
+from mindref_jax.model import AnyBatch, Batch
 
 UNIQUE = {"unique_indices": True, "wrap_negative_indices": False}
 
@@ -27,11 +30,18 @@ UNIQUE = {"unique_indices": True, "wrap_negative_indices": False}
 class State(NamedTuple):
     """The state of a training; a step invalidates the old state."""
 
-    params: dict[str, Any]
-    first: dict[str, Any]
-    second: dict[str, Any]
+    params: model.Params
+    first: model.Params
+    second: model.Params
     step: int = 0
     kind: type[Any] = Params  # of the parameters: of MIND or of mind_plus
+
+
+class TableRows(NamedTuple):
+    """Rows of a table that a step uses."""
+
+    read: Ints  # (T,) rows to read
+    written: Ints  # (T,) rows to write; rows outside the table are not written (optimiser-R5)
 
 
 def init(params: Params, config: Config, moments: Moments | None = None) -> State:
@@ -51,8 +61,8 @@ def init(params: Params, config: Config, moments: Moments | None = None) -> Stat
 
 
 def step(
-    state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
-) -> tuple[State, Any]:
+    state: State, batch: AnyBatch, catalogue: Catalogue, config: Config, learning_rate: float
+) -> tuple[State, Array]:
     """Take one step of lazy Adam; return the next state and the loss before the step.
 
     If the loss, a gradient or its square is not finite, the state is unchanged. Then a finite loss
@@ -63,9 +73,15 @@ def step(
     root = math.sqrt(1 - config.beta2**count)
     rate = learning_rate * root / (1 - config.beta1**count)  # optimiser-R3
     tables = (prepared.items, prepared.profile)
-    rows = {name: x[:2] for name, x in zip(TABLES, tables, strict=True)}
+    rows = {name: TableRows(x.read, x.written) for name, x in zip(TABLES, tables, strict=True)}
     (params, first, second), loss = take_step(
-        state[:3], rows, prepared.arrays, prepared.ids, (rate, root), settings_of_loss(config)
+        state[:3],
+        rows,
+        prepared.arrays,
+        prepared.ids,
+        rate=rate,
+        root=root,
+        config=settings_of_loss(config),
     )
     count = count if np.isfinite(loss) else state.step
     return State(params, first, second, count, state.kind), loss
@@ -73,18 +89,24 @@ def step(
 
 @partial(jax.jit, static_argnames="config", donate_argnums=0)
 def take_step(
-    state: Any, rows: Any, batch: Any, ids: Any, rates: tuple[Any, Any], config: Config
-) -> tuple[Any, Any]:
+    state: tuple[model.Params, model.Params, model.Params],
+    rows: dict[str, TableRows],
+    batch: Batch,
+    ids: tuple[Array, Array],
+    *,
+    rate: float,
+    root: float,
+    config: Config,
+) -> tuple[tuple[model.Params, ...], Array]:
     """Return parameters and moments after a step, and the loss before it; NaN if unchanged.
 
-    rows: for each table the rows to read and the rows to write. Rows outside the table are not
-    written (optimiser-R5).
+    rate: the corrected learning rate (optimiser-R3). root: factor of epsilon (optimiser-R4).
     """
     params, first, second = before = tuple(gather_rows(arrays, rows) for arrays in state)
     loss, gradients = jax.value_and_grad(model.loss_from_rows)(params, batch, ids, config)
     finite = [jnp.isfinite(x).all() for x in (loss, *(g * g for g in jax.tree.leaves(gradients)))]
     all_finite = jnp.stack(finite).all()  # optimiser-R14
-    b1, b2, (rate, root) = config.beta1, config.beta2, rates
+    b1, b2 = config.beta1, config.beta2
     map_arrays = jax.tree.map
     first = map_arrays(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)  # optimiser-R1
     second = map_arrays(lambda v, g: b2 * v + (1 - b2) * (g * g), second, gradients)
@@ -97,7 +119,7 @@ def take_step(
     return tuple(scatter_rows(old, new, rows) for old, new in zip(state, after, strict=True)), loss
 
 
-def gather_rows(arrays: dict[str, Any], rows: Any) -> dict[str, Any]:
+def gather_rows(arrays: model.Params, rows: dict[str, TableRows]) -> model.Params:
     """Return arrays with only the rows of the tables that a step reads.
 
     The barrier makes XLA read before it writes. Then writing needs no copy of a table.
@@ -106,11 +128,11 @@ def gather_rows(arrays: dict[str, Any], rows: Any) -> dict[str, Any]:
         name: arrays[name].at[read].get(mode="fill", fill_value=0, **UNIQUE)
         for name, (read, _) in rows.items()
     }
-    gathered: dict[str, Any] = jax.lax.optimization_barrier(arrays | tables)
+    gathered: model.Params = jax.lax.optimization_barrier(arrays | tables)
     return gathered
 
 
-def scatter_rows(old: dict[str, Any], new: dict[str, Any], rows: Any) -> dict[str, Any]:
+def scatter_rows(old: model.Params, new: model.Params, rows: dict[str, TableRows]) -> model.Params:
     """Return arrays after a step: tables with the written rows, other arrays as a whole."""
     tables = {
         name: old[name].at[written].set(new[name], mode="drop", **UNIQUE)

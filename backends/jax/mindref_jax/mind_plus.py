@@ -6,29 +6,30 @@ Spec: specs/mind_plus.md.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mindref.config import Config
 from mindref.errors import ShapeError, say
 from mindref.models.mind_plus import ages
+from mindref.shapes import bind_axes, common_float_dtype
 from mindref_jax.embedding import look_up_rows
 from mindref_jax.routing import routing
-from mindref_jax.shapes import bind_axes, check_row_indices, has_values, require_float_dtype
+from mindref_jax.shapes import check_row_indices, has_values
 
 
-def vote_matrix(bilinear: Any, config: Config) -> Any:
+def vote_matrix(bilinear: Array, config: Config) -> Array:
     """Return S (D, D); the identity if votes are item vectors."""
     # mind_plus-R8
     return bilinear if config.votes == "matrix" else jnp.eye(config.width, dtype=bilinear.dtype)
 
 
 def weigh_by_age(
-    positions: Any, matrix: Any, history: Any, mask: Any, config: Config
-) -> tuple[Any, Any]:
+    positions: Array | None, matrix: Array, history: Array, mask: Array, config: Config
+) -> tuple[Array | None, Array]:
     """Return the log weights of interests (B, L, K), and the contexts of users (B, M D).
 
     The log weights are None without columns for interests (mind_plus-R3). MIND has no positions.
@@ -46,7 +47,7 @@ def weigh_by_age(
     return jnp.broadcast_to(interest_weights, (*mask.shape, config.interests)), contexts
 
 
-def look_up_log_weights(positions: Any, mask: Any) -> Any:
+def look_up_log_weights(positions: Array, mask: Array) -> Array:
     """Return rows (B, L, C) of positions (W, C) by the age of each behaviour (mind_plus-R19).
 
     Padding has any row or NaN, because routing ignores log weights at padding (routing-R34). While
@@ -57,7 +58,9 @@ def look_up_log_weights(positions: Any, mask: Any) -> Any:
     return look_up_rows(positions, behaviour_ages)
 
 
-def pool_contexts(history: Any, mask: Any, matrix: Any, log_weights: Any, squash_kind: str) -> Any:
+def pool_contexts(
+    history: Array, mask: Array, matrix: Array, log_weights: Array, squash_kind: str
+) -> Array:
     """Return the contexts of users, concatenated (B, M D), for log weights (B, L, M).
 
     All contexts are computed in one call of routing. The coupling weights are 1 / M, and log M in
@@ -80,12 +83,12 @@ def pool_contexts(history: Any, mask: Any, matrix: Any, log_weights: Any, squash
     return capsules.reshape(users, contexts * capsules.shape[2])
 
 
-def apply_dropout(history: Any, keep: Any) -> Any:
+def apply_dropout(history: Array, keep: Array | None) -> Array:
     """Return the behaviours' vectors (B, L, D) times the factors keep (B, L, D), if not None."""
     return history if keep is None else history * keep  # mind_plus-R14, R16
 
 
-def check_ages(positions: Any, mask: Any, config: Config) -> None:
+def check_ages(positions: Array, mask: Array, config: Config) -> None:
     """Raise ShapeError if a behaviour is older than the last row of positions (mind_plus-R5).
 
     Also raises it for a number of columns that does not fit the settings.
@@ -98,8 +101,8 @@ def check_ages(positions: Any, mask: Any, config: Config) -> None:
         check_row_indices("positions", oldest[oldest >= 0], len(positions))
 
 
-def check_dropout(keep: Any, mask: Any, items: Any) -> None:
+def check_dropout(keep: Array | None, mask: Array, items: Array) -> None:
     """Raise ShapeError for factors (B, L, D) of another shape or dtype; items (V, D)."""
     if keep is not None:
         bind_axes("mind_plus", mask=(mask, "BL"), items=(items, "VD"), keep=(keep, "BLD"))
-        require_float_dtype("mind_plus", items=items, keep=keep)
+        common_float_dtype("mind_plus", items=items, keep=keep)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from mindref.config import Config
-from mindref.models import mind_plus
+from mindref.models import mind, mind_plus
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import Catalogue, Sizes
 from mindref.ops.sampled_softmax import require_finite_logs
+from mindref.shapes import bind_axes, common_float_dtype, require_bool
 from mindref_jax.embedding import look_up_rows, pool_rows
 from mindref_jax.label_attention import label_attention
 from mindref_jax.mind_plus import (
@@ -33,45 +35,47 @@ from mindref_jax.relu_layer import relu_layer
 from mindref_jax.routing import routing
 from mindref_jax.sampled_softmax import sampled_softmax
 from mindref_jax.shapes import (
-    bind_axes,
     check_row_indices,
     has_values,
-    require_bool,
-    require_float_dtype,
-    values_or_default,
+    reject_rounding,
+    values_or_ones,
 )
 
-Params = dict[str, Any]
+Params = dict[str, Array]
 
 
 class Histories(NamedTuple):
     """Histories of users: the input at serving."""
 
-    items: Any  # (B, L) ids; padding may have any value
-    mask: Any  # (B, L) true for a behaviour
-    init_logits: Any  # (B, L, K)
-    profile: Any  # (B, G) rows of the profile table; G may be 0
+    items: Array  # (B, L) ids; padding may have any value
+    mask: Array  # (B, L) true for a behaviour
+    init_logits: Array  # (B, L, K)
+    profile: Array  # (B, G) rows of the profile table; G may be 0
 
 
 class Batch(NamedTuple):
     """The input of a training step."""
 
     histories: Histories
-    target: Any  # (B,)
-    negatives: Any  # (S,)
-    target_log_expected: Any  # (B,)
-    negative_log_expected: Any  # (S,)
-    keep: Any = None  # (B, L, D) factors of the behaviours' vectors, for dropout
+    target: Array  # (B,)
+    negatives: Array  # (S,)
+    target_log_expected: Array  # (B,)
+    negative_log_expected: Array  # (S,)
+    keep: Array | None = None  # (B, L, D) factors of the behaviours' vectors, for dropout
+
+
+AnyBatch = Batch | mind.Batch | mind_plus.Batch
+"""A batch of this package, or of mindref."""
 
 
 class ItemRows(NamedTuple):
     """Items of any shape (...) as rows of the item table with weights."""
 
-    rows: Any  # (..., F)
-    weights: Any  # (..., F)
+    rows: Array  # (..., F)
+    weights: Array  # (..., F)
 
 
-def init(key: Any, config: Config, sizes: Sizes) -> Params:
+def init(key: Array, config: Config, sizes: Sizes) -> Params:
     """Draw initial parameters from a JAX key, in the dtype of the configuration."""
     width = config.width
     tables = {
@@ -99,17 +103,18 @@ def init(key: Any, config: Config, sizes: Sizes) -> Params:
     return without_layers if config.head == "none" else params | biases  # mind_plus-R11
 
 
-def loss(params: Params, batch: Any, catalogue: Catalogue, config: Config) -> Any:
+def loss(params: Params, batch: AnyBatch, catalogue: Catalogue, config: Config) -> Array:
     """Return the mean loss () of a batch. Compiled for each set of shapes.
 
     Arrays are NumPy or JAX arrays. Raises ShapeError for invalid arrays, and for an item that is
     not in the catalogue. While JAX traces, such an item makes the loss NaN.
     """
-    batch = check_batch(params, batch, catalogue, config)
-    return compiled_loss(params, batch, catalogue, config)
+    return compiled_loss(params, check_batch(params, batch, catalogue, config), catalogue, config)
 
 
-def interests(params: Params, histories: Any, catalogue: Catalogue, config: Config) -> Any:
+def interests(
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config
+) -> tuple[Array, Array]:
     """Map histories to interests v (B, K, D), zero where inactive, and active (B, K).
 
     Compiled for each set of shapes. Arrays and errors are as in `loss`.
@@ -119,7 +124,7 @@ def interests(params: Params, histories: Any, catalogue: Catalogue, config: Conf
 
 
 @partial(jax.jit, static_argnames="config")
-def compiled_loss(params: Params, batch: Any, catalogue: Any, config: Config) -> Any:
+def compiled_loss(params: Params, batch: Batch, catalogue: Catalogue, config: Config) -> Array:
     """Return the loss of a checked batch."""
     histories = batch.histories
     behaviours, target, negatives = (
@@ -132,44 +137,50 @@ def compiled_loss(params: Params, batch: Any, catalogue: Any, config: Config) ->
 
 @partial(jax.jit, static_argnames="config")
 def compiled_interests(
-    params: Params, histories: Any, catalogue: Any, config: Config
-) -> tuple[Any, Any]:
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config
+) -> tuple[Array, Array]:
     """Return the interests of checked histories."""
     behaviours = look_up_items(histories.items, catalogue)
     return interests_from_rows(params, histories._replace(items=behaviours), config)
 
 
-def look_up_items(ids: Any, catalogue: Any) -> ItemRows:
+def look_up_items(ids: Array, catalogue: Catalogue) -> ItemRows:
     """Return the rows of items (...); unknown items get a row outside the table."""
-    options = {"mode": "fill", "wrap_negative_indices": False}
-    rows, weights = (jnp.asarray(x) for x in catalogue)
+    largest = np.iinfo(catalogue.rows.dtype).max
     return ItemRows(
-        rows.at[ids].get(fill_value=jnp.iinfo(rows.dtype).max, **options),
-        weights.at[ids].get(fill_value=0, **options),
+        look_up_rows(catalogue.rows, ids, fill_value=int(largest)),
+        look_up_rows(catalogue.weights, ids, fill_value=0),
     )
 
 
-def loss_from_rows(params: Params, batch: Any, ids: tuple[Any, Any], config: Config) -> Any:
+def loss_from_rows(params: Params, batch: Batch, ids: tuple[Array, Array], config: Config) -> Array:
     """Return the mean loss () of a batch of `ItemRows`; ids are those of targets and negatives."""
     table = params["items"]
     users, active = interests_from_rows(params, batch.histories, config, batch.keep)  # 1
     target = item_vectors(table, batch.target)  # 2
     negatives = item_vectors(table, batch.negatives)  # 3
-    arrays = (target, negatives, *ids, batch.target_log_expected, batch.negative_log_expected)
-    numbers: dict[str, Any] = {
-        "temperature": config.temperature,
-        "normalise": config.normalise,
-    }
     if config.attention == "pooled":  # 4 and 5, mind_plus-R17
-        return pooled_softmax(users, active, *arrays, sharpness=config.sharpness, **numbers)
-    power = config.effective_power  # model-R14
-    user = label_attention(users, target, active, power=power)  # 4, model-R9
-    return sampled_softmax(user, *arrays, **numbers)  # 5
+        loss_of_users = partial(pooled_softmax, users, active, sharpness=config.sharpness)
+    else:
+        power = config.effective_power  # model-R14
+        user = label_attention(users, target, active, power=power)  # 4, model-R9
+        loss_of_users = partial(sampled_softmax, user)  # 5
+    target_ids, negative_ids = ids
+    return loss_of_users(
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        batch.target_log_expected,
+        batch.negative_log_expected,
+        temperature=config.temperature,
+        normalise=config.normalise,
+    )
 
 
 def interests_from_rows(
-    params: Params, histories: Any, config: Config, keep: Any = None
-) -> tuple[Any, Any]:
+    params: Params, histories: Histories, config: Config, keep: Array | None = None
+) -> tuple[Array, Array]:
     """Return interests and active interests of histories of `ItemRows`; keep: see `Batch`."""
     history = apply_dropout(item_vectors(params["items"], histories.items), keep)  # 1
     profile = look_up_rows(params["profile"], histories.profile)  # 2
@@ -181,8 +192,8 @@ def interests_from_rows(
 
 
 def route_histories(
-    params: Params, history: Any, histories: Any, config: Config
-) -> tuple[Any, Any, Any]:
+    params: Params, history: Array, histories: Histories, config: Config
+) -> tuple[Array, Array, Array]:
     """Return capsules u (B, K, D), contexts (B, M D) and active interests (B, K)."""
     mask, logits = histories.mask, histories.init_logits
     active = active_interests(mask.sum(1), config)
@@ -205,7 +216,7 @@ def route_histories(
     return capsules, contexts, active
 
 
-def apply_layers(params: Params, capsules: Any, further_inputs: Any, config: Config) -> Any:
+def apply_layers(params: Params, capsules: Array, further_inputs: Array, config: Config) -> Array:
     """Return (B, K, D) from capsules (B, K, D) and further inputs of the layers (B, I)."""
     if config.head == "none":  # mind_plus-R11
         return capsules
@@ -221,7 +232,7 @@ def apply_layers(params: Params, capsules: Any, further_inputs: Any, config: Con
     return capsules + x if config.head == "residual" else x  # mind_plus-R10
 
 
-def active_interests(lengths: Any, config: Config) -> Any:
+def active_interests(lengths: Array, config: Config) -> Array:
     """Return the mask of active interests (B, K) for numbers of behaviours (B,)."""
     limit = config.interests
     if config.interest_count == "log2":
@@ -233,28 +244,30 @@ def active_interests(lengths: Any, config: Config) -> Any:
     return jnp.arange(limit) < num_active[:, None]
 
 
-def item_vectors(table: Any, items: ItemRows) -> Any:
+def item_vectors(table: Array, items: ItemRows) -> Array:
     """Return the vectors (..., D) of items: the mean of id and side features (model-R1)."""
     return pool_rows(look_up_rows(table, items.rows), items.weights)
 
 
-def check_batch(params: Params, batch: Any, catalogue: Catalogue, config: Config) -> Batch:
+def check_batch(params: Params, batch: AnyBatch, catalogue: Catalogue, config: Config) -> Batch:
     """Return a batch of MIND or mind_plus as a `Batch`. Raises ShapeError if it is invalid."""
-    arrays = (*batch.shared, batch.keep) if isinstance(batch, mind_plus.Batch) else batch
-    checked = Batch(*arrays)
+    if isinstance(batch, mind_plus.Batch):
+        checked = Batch(**batch.shared._asdict(), keep=batch.keep)
+    else:
+        checked = Batch(**batch._asdict())
     check_model_inputs(params, checked.histories, catalogue, config)
     for ids in (checked.target, checked.negatives):
         check_row_indices("items", ids, len(catalogue.rows))  # model-R18
     check_dropout(checked.keep, checked.histories.mask, params["items"])
     names = ("target_log_expected", "negative_log_expected")
-    logs = {name: values_or_default(getattr(checked, name), 0) for name in names}
+    logs = {name: values_or_ones(getattr(checked, name)) for name in names}
     operator = "pooled_softmax" if config.attention == "pooled" else "sampled_softmax"
     require_finite_logs(operator, **logs)  # pooled_softmax-R20, sampled_softmax-R15
     return checked
 
 
 def check_model_inputs(
-    params: Params, histories: Any, catalogue: Catalogue, config: Config
+    params: Params, histories: Histories, catalogue: Catalogue, config: Config
 ) -> None:
     """Raise ShapeError unless histories, catalogue, parameters and settings match."""
     items, mask, logits, profile = histories
@@ -266,7 +279,8 @@ def check_model_inputs(
         profile=(profile, "BG"),
     )
     bind_axes("catalogue", rows=(catalogue.rows, "NF"), weights=(catalogue.weights, "NF"))
-    require_float_dtype("model", **params, weights=catalogue.weights, init_logits=logits)
+    common_float_dtype("model", **params, weights=catalogue.weights, init_logits=logits)
+    reject_rounding("model", logits)
     require_bool("histories", mask=mask)
     check_row_indices("profile", profile, len(params["profile"]))
     if "positions" in params:

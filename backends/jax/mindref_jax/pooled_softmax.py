@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mindref.ops import pooled_softmax as reference
 from mindref_jax.label_attention import one_hot_of_largest
 from mindref_jax.matmul import matmul
-from mindref_jax.sampled_softmax import cross_entropy
-from mindref_jax.shapes import require_float_dtype, values_or_default
+from mindref_jax.sampled_softmax import Numbers, cross_entropy
+from mindref_jax.shapes import reject_rounding, values_or_ones
 from mindref_jax.squash import squash
 
 
+class PooledNumbers(Numbers, total=False):
+    """The numbers of `pooled_softmax`, all keyword-only."""
+
+    sharpness: float
+
+
 def pooled_softmax(
-    interests: Any,
-    active: Any,
-    target: Any,
-    negatives: Any,
-    target_ids: Any,
-    negative_ids: Any,
-    target_log_expected: Any,
-    negative_log_expected: Any,
+    interests: Array,
+    active: Array,
+    target: Array,
+    negatives: Array,
+    target_ids: Array,
+    negative_ids: Array,
+    target_log_expected: Array,
+    negative_log_expected: Array,
     *,
     sharpness: float,
     temperature: float = 1.0,
     normalise: bool = False,
-) -> Any:
+) -> Array:
     """Map interests (B, K, D), targets (B, D) and shared negatives (S, D) to the mean loss ().
 
     active (B, K) is true for the active interests, at least one per user. The score of an item is
@@ -39,9 +46,18 @@ def pooled_softmax(
     those of sampled_softmax. Raises ShapeError for invalid arguments. While JAX traces, values of
     arrays are not checked.
     """
-    ids, logs = (target_ids, negative_ids), (target_log_expected, negative_log_expected)
-    numbers: dict[str, Any] = {"sharpness": sharpness, "temperature": temperature}
-    check_inputs(interests, active, target, negatives, *ids, *logs, **numbers)
+    check_inputs(
+        interests,
+        active,
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+        sharpness=sharpness,
+        temperature=temperature,
+    )
     interests = jnp.where(active[..., None], interests, 0)  # pooled_softmax-R4
     if normalise:  # 1, pooled_softmax-R11
         interests, target, negatives = (
@@ -62,7 +78,7 @@ def pooled_softmax(
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
-def pool_scores(products: Any, active: Any, sharpness: float) -> Any:
+def pool_scores(products: Array, active: Array, sharpness: float) -> Array:
     """Return the scores (B, S) of products (B, K, S), pooled over the active interests (B, K).
 
     The derivative is custom: JAX would derive it from expm1, which loses the digits of small
@@ -72,8 +88,8 @@ def pool_scores(products: Any, active: Any, sharpness: float) -> Any:
 
 
 def pool_scores_jvp(
-    sharpness: float, primals: tuple[Any, Any], tangents: tuple[Any, Any]
-) -> tuple[Any, Any]:
+    sharpness: float, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
     """Return the scores and their tangents, the weighted sums of the tangents of the products."""
     scores, weights = scores_and_weights(*primals, sharpness)
     return scores, (weights * tangents[0]).sum(1)  # pooled_softmax-R16
@@ -83,7 +99,7 @@ pool_scores.defjvp(pool_scores_jvp)
 
 
 @partial(jax.jit, static_argnames="sharpness")  # traced once for each shape
-def scores_and_weights(products: Any, active: Any, sharpness: float) -> tuple[Any, Any]:
+def scores_and_weights(products: Array, active: Array, sharpness: float) -> tuple[Array, Array]:
     """Return the scores (B, S), and the weights of the interests in each score (B, K, S)."""
     active = active[..., None]  # (B, K, 1)
     scores, weights = pool_products(products, active, sharpness)
@@ -91,7 +107,7 @@ def scores_and_weights(products: Any, active: Any, sharpness: float) -> tuple[An
     return jnp.where(jnp.isfinite(products).all(1), scores, jnp.nan), weights
 
 
-def pool_products(products: Any, active: Any, sharpness: float) -> tuple[Any, Any]:
+def pool_products(products: Array, active: Array, sharpness: float) -> tuple[Array, Array]:
     """Return scores (B, S) and the weights (B, K, S) of interests; active (B, K, 1)."""
     limits = jnp.finfo(products.dtype)
     inverse_count = (1 / active.sum(1)).astype(products.dtype)  # (B, 1)
@@ -113,12 +129,8 @@ def pool_products(products: Any, active: Any, sharpness: float) -> tuple[Any, An
     return largest[:, 0] + jnp.log1p(mean) / sharpness, weights  # pooled_softmax-R1
 
 
-def check_inputs(
-    *arrays: Any, sharpness: float, temperature: float = 1.0, normalise: bool = False
-) -> None:
-    """Raise ShapeError if the arguments of `pooled_softmax` are invalid; arrays in its order."""
-    interests, active, *vectors_and_ids, target_log_expected, negative_log_expected = arrays
-    logs = (values_or_default(x, 0) for x in (target_log_expected, negative_log_expected))
-    reference.check_loss_arrays(interests, values_or_default(active, True), *vectors_and_ids, *logs)
-    reference.check_loss_numbers(sharpness, temperature)
-    require_float_dtype("pooled_softmax", interests=interests)
+def check_inputs(*arrays: Array, **numbers: Unpack[PooledNumbers]) -> None:
+    """Raise ShapeError if the arguments of `pooled_softmax` are invalid."""
+    reference.check_loss_arrays(*map(values_or_ones, arrays))
+    reference.check_loss_numbers(numbers["sharpness"], numbers.get("temperature", 1.0))
+    reject_rounding("pooled_softmax", arrays[0])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax import Array
 
+from mindref.shapes import bind_axes, common_float_dtype
 from mindref_jax.matmul import matmul
-from mindref_jax.shapes import bind_axes, require_float_dtype
+from mindref_jax.shapes import reject_rounding
 
 
-def relu_layer(x: Any, weight: Any, bias: Any, *, relu: bool) -> Any:
+def relu_layer(x: Array, weight: Array, bias: Array, *, relu: bool) -> Array:
     """Map rows x (M, I) with weight (I, O) and bias (O,) to (M, O), with optional ReLU.
 
     Raises ShapeError if shapes or dtypes do not match.
@@ -21,7 +21,8 @@ def relu_layer(x: Any, weight: Any, bias: Any, *, relu: bool) -> Any:
     return jnp.where(out <= 0, 0, out) if relu else out  # relu_layer-R2, R3
 
 
-def check_inputs(x: Any, weight: Any, bias: Any, relu: bool) -> None:
+def check_inputs(x: Array, weight: Array, bias: Array, relu: bool) -> None:
     """Raise ShapeError if the arguments of `relu_layer` are invalid."""
     bind_axes("relu_layer", x=(x, "MI"), weight=(weight, "IO"), bias=(bias, "O"))  # relu_layer-R5
-    require_float_dtype("relu_layer", x=x, weight=weight, bias=bias)  # relu_layer-R6
+    common_float_dtype("relu_layer", x=x, weight=weight, bias=bias)  # relu_layer-R6
+    reject_rounding("relu_layer", x)

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mindref.ops import routing as reference
+from mindref.ops import squash as squash_reference
 from mindref_jax.matmul import matmul
+from mindref_jax.shapes import reject_rounding
 from mindref_jax.softmax import softmax
-from mindref_jax.squash import check_inputs as check_squash_inputs
 from mindref_jax.squash import squash
 
 AXES = {"interests": 1, "behaviours": 2}  # of logits (B, K, L)
 
 
+class Options(TypedDict, total=False):
+    """The numbers and choices of `routing`, all keyword-only."""
+
+    iterations: int
+    gradient: str
+    axis: str
+    kind: str
+
+
 def routing(
-    history: Any,
-    mask: Any,
-    bilinear: Any,
-    init_logits: Any,
-    active: Any,
-    log_weights: Any = None,
+    history: Array,
+    mask: Array,
+    bilinear: Array,
+    init_logits: Array,
+    active: Array,
+    log_weights: Array | None = None,
     *,
     iterations: int,
     gradient: str,
     axis: str = "interests",
     kind: str = "squash",
-) -> tuple[Any, Any]:
+) -> tuple[Array, Array]:
     """Map behaviours (B, L, D) to capsules u (B, K, D) and the last coupling weights w (B, L, K).
 
     mask (B, L) is true for a behaviour. bilinear is (D, D), or (L, K, D, D) for a matrix per pair.
@@ -37,11 +48,18 @@ def routing(
     the last iteration are constant; with "all" JAX differentiates every iteration. Raises
     ShapeError for wrong shapes, dtypes or options.
     """
-    reference.check_inputs(  # routing-R39
-        history, mask, bilinear, init_logits, active, log_weights
+    check_inputs(
+        history,
+        mask,
+        bilinear,
+        init_logits,
+        active,
+        log_weights,
+        iterations=iterations,
+        gradient=gradient,
+        axis=axis,
+        kind=kind,
     )
-    reference.check_routing_options(iterations, gradient, axis)
-    check_squash_inputs(history, kind)
     votes = project_votes(jnp.where(mask[:, :, None], history, 0), bilinear)  # routing-R6
     logits = jnp.swapaxes(init_logits, 1, 2)  # (B, K, L)
     allowed = active[:, :, None] & mask[:, None, :]  # routing-R7
@@ -59,17 +77,17 @@ def routing(
     return capsules, jnp.swapaxes(couplings, 1, 2)
 
 
-def exp_log_weights(log_weights: Any, allowed: Any) -> Any:
+def exp_log_weights(log_weights: Array, allowed: Array) -> Array:
     """Return exp(log_weights) (B, K, L) of log weights (B, L, K), zero where not allowed."""
     return jnp.exp(jnp.where(allowed, jnp.swapaxes(log_weights, 1, 2), -jnp.inf))  # routing-R34
 
 
-def apply_factors(couplings: Any, factors: Any) -> Any:
+def apply_factors(couplings: Array, factors: Array | None) -> Array:
     """Return the coupling weights times the factors; without log weights, the coupling weights."""
     return couplings if factors is None else couplings * factors  # routing-R32, R33
 
 
-def project_votes(history: Any, bilinear: Any) -> Any:
+def project_votes(history: Array, bilinear: Array) -> Array:
     """Return the votes S e_i (B, L, D), or S_ik e_i for each pair (B, K, L, D)."""
     if bilinear.ndim == 2:
         users, positions, width = history.shape
@@ -79,15 +97,34 @@ def project_votes(history: Any, bilinear: Any) -> Any:
     return jnp.einsum("lkde,ble->bkld", bilinear, history, precision=precision)  # routing-R25
 
 
-def sum_votes(couplings: Any, votes: Any) -> Any:
+def sum_votes(couplings: Array, votes: Array) -> Array:
     """Return the sums z (B, K, D) of votes with coupling weights (B, K, L) over L."""
     if votes.ndim == 3:
         return matmul(couplings, votes)  # routing-R3
     return matmul(couplings[:, :, None, :], votes)[:, :, 0]
 
 
-def vote_agreement(votes: Any, capsules: Any) -> Any:
+def vote_agreement(votes: Array, capsules: Array) -> Array:
     """Return the inner product of each vote with each capsule (B, K, L)."""
     if votes.ndim == 3:
         return matmul(capsules, jnp.swapaxes(votes, 1, 2))
     return matmul(votes, capsules[..., None])[..., 0]
+
+
+def check_inputs(
+    history: Array,
+    mask: Array,
+    bilinear: Array,
+    init_logits: Array,
+    active: Array,
+    log_weights: Array | None = None,
+    **options: Unpack[Options],
+) -> None:
+    """Raise ShapeError if the arguments of `routing` are invalid."""
+    # routing-R39
+    reference.check_inputs(history, mask, bilinear, init_logits, active, log_weights)
+    reference.check_routing_options(
+        options["iterations"], options["gradient"], options.get("axis", "interests")
+    )
+    squash_reference.check_inputs(history, options.get("kind", "squash"))
+    reject_rounding("routing", history)

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mindref.ops import sampled_softmax as reference
 from mindref_jax.matmul import matmul
-from mindref_jax.shapes import require_float_dtype, values_or_default
+from mindref_jax.shapes import reject_rounding, values_or_ones
 from mindref_jax.squash import squash
 
 
+class Numbers(TypedDict, total=False):
+    """The numbers of `sampled_softmax`, all keyword-only."""
+
+    temperature: float
+    normalise: bool
+
+
 def sampled_softmax(
-    user: Any,
-    target: Any,
-    negatives: Any,
-    target_ids: Any,
-    negative_ids: Any,
-    target_log_expected: Any,
-    negative_log_expected: Any,
+    user: Array,
+    target: Array,
+    negatives: Array,
+    target_ids: Array,
+    negative_ids: Array,
+    target_log_expected: Array,
+    negative_log_expected: Array,
     *,
     temperature: float = 1.0,
     normalise: bool = False,
-) -> Any:
+) -> Array:
     """Map users (B, D), targets (B, D) and shared negatives (S, D) to the mean loss ().
 
     A negative with the id of the target is an accidental hit; ids are (B,) and (S,). The log
@@ -53,7 +61,7 @@ def sampled_softmax(
 
 
 @partial(jax.jit)  # traced once for each shape, also inside other functions
-def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
+def cross_entropy(target_logit: Array, negative_logits: Array, hits: Array) -> Array:
     """Return log(1 + sum_s exp(negative logit - target logit)) for each user (B,).
 
     If a logit is not finite, NaN is added to the target logit. It does not replace the logit,
@@ -76,16 +84,14 @@ def cross_entropy(target_logit: Any, negative_logits: Any, hits: Any) -> Any:
 
 
 def check_inputs(
-    user: Any,
-    target: Any,
-    negatives: Any,
-    target_ids: Any,
-    negative_ids: Any,
-    target_log_expected: Any,
-    negative_log_expected: Any,
-    *,
-    temperature: float = 1.0,
-    normalise: bool = False,
+    user: Array,
+    target: Array,
+    negatives: Array,
+    target_ids: Array,
+    negative_ids: Array,
+    target_log_expected: Array,
+    negative_log_expected: Array,
+    **numbers: Unpack[Numbers],
 ) -> None:
     """Raise ShapeError if the arguments of `sampled_softmax` are invalid."""
     reference.check_inputs(
@@ -94,8 +100,8 @@ def check_inputs(
         negatives,
         target_ids,
         negative_ids,
-        values_or_default(target_log_expected, 0),
-        values_or_default(negative_log_expected, 0),
-        temperature,
+        values_or_ones(target_log_expected),
+        values_or_ones(negative_log_expected),
+        temperature=numbers.get("temperature", 1.0),
     )
-    require_float_dtype("sampled_softmax", user=user)
+    reject_rounding("sampled_softmax", user)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-from mindref.shapes import Array, Bools, bind_axes, common_float_dtype, require_bool
+from mindref.shapes import bind_axes, common_float_dtype, require_bool
 from mindref_jax.matmul import matmul
 
 
-def score_arrays(interests: Array, active: Bools, items: Array) -> Any:
+def score_arrays(interests: Array, active: Array, items: Array) -> Array:
     """Return `score_items` of NumPy arrays. Raises ShapeError for wrong shapes or dtypes."""
     bind_axes("scores", interests=(interests, "BKD"), active=(active, "BK"), items=(items, "ND"))
     common_float_dtype("scores", interests=interests, items=items)
@@ -19,7 +18,7 @@ def score_arrays(interests: Array, active: Bools, items: Array) -> Any:
     return COMPILED(interests, active, items)
 
 
-def score_items(interests: Any, active: Any, items: Any) -> Any:
+def score_items(interests: Array, active: Array, items: Array) -> Array:
     """Return the score (B, N) of each item: the maximum over the active interests of v_k . e.
 
     interests (B, K, D), active (B, K), items (N, D). If a user has no active interest, each score

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mindref.ops import softmax as reference
-from mindref_jax.shapes import require_float_dtype
+from mindref_jax.shapes import reject_rounding
 
 
-def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
+def softmax(logits: Array, mask: Array, *, axis: int) -> Array:
     """Map logits of any shape to weights with sum one over `axis`, zero where the mask is false.
 
     The mask broadcasts to the logits. Raises ShapeError for a wrong shape, dtype or axis.
@@ -22,7 +22,7 @@ def softmax(logits: Any, mask: Any, *, axis: int) -> Any:
 
 
 @partial(jax.jit, static_argnames="axis")  # traced once for each shape, also in other functions
-def masked_softmax(logits: Any, mask: Any, axis: int) -> Any:
+def masked_softmax(logits: Array, mask: Array, axis: int) -> Array:
     """Return `softmax` of checked arguments."""
     masked_logits = jnp.where(mask, logits, -jnp.inf)  # softmax-R2
     largest = jax.lax.stop_gradient(masked_logits.max(axis, keepdims=True, initial=-jnp.inf))
@@ -32,7 +32,7 @@ def masked_softmax(logits: Any, mask: Any, axis: int) -> Any:
     return jnp.where(mask, weights, 0)  # masked positions have zero gradient, softmax-R5
 
 
-def check_inputs(logits: Any, mask: Any, axis: int) -> None:
+def check_inputs(logits: Array, mask: Array, axis: int) -> None:
     """Raise ShapeError if the arguments of `softmax` are invalid."""
     reference.check_inputs(logits, mask, axis)
-    require_float_dtype("softmax", logits=logits)
+    reject_rounding("softmax", logits)

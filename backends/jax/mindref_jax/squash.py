@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from mindref.ops import squash as reference
-from mindref_jax.shapes import require_float_dtype
+from mindref_jax.shapes import reject_rounding
 
 
-def squash(x: Any, *, kind: str) -> Any:
+def squash(x: Array, *, kind: str) -> Array:
     """Map vectors x (..., D) of length n to capsules x n / (1 + n^2).
 
     kind "unit" returns x / n, zero for zero; "none" returns x. Raises ShapeError for another kind,
@@ -25,7 +25,7 @@ def squash(x: Any, *, kind: str) -> Any:
 
 
 @partial(jax.jit)  # traced once for each shape, also inside other functions
-def unit_direction(x: Any) -> Any:
+def unit_direction(x: Array) -> Array:
     """Return x / |x|, zero for zero."""
     # for a constant x, XLA would rewrite (x s) (x s) as (x x) (s s), and s s overflows
     scaled = jax.lax.optimization_barrier(x * jax.lax.stop_gradient(power_of_two_scale(x)))
@@ -36,7 +36,7 @@ def unit_direction(x: Any) -> Any:
     return jnp.where(zero, 0, scaled / root)  # squash-R3
 
 
-def power_of_two_scale(x: Any) -> Any:
+def power_of_two_scale(x: Array) -> Array:
     """Return for each vector a power of two that scales its largest component to about one.
 
     The power is computed from the bits of the float. A division is not possible: XLA multiplies by
@@ -52,7 +52,7 @@ def power_of_two_scale(x: Any) -> Any:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=())
-def norm_and_direction(x: Any) -> tuple[Any, Any]:
+def norm_and_direction(x: Array) -> tuple[Array, Array]:
     """Return |x| (..., 1) and x / |x|.
 
     The derivative of |x| is the direction, without squares of tiny numbers.
@@ -61,7 +61,7 @@ def norm_and_direction(x: Any) -> tuple[Any, Any]:
     return (direction * x).sum(-1, keepdims=True), direction
 
 
-def norm_and_direction_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+def norm_and_direction_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """Return |x| and x / |x|, and their tangents."""
     (x,), (d_x,) = primals, tangents
     direction, d_direction = jax.jvp(unit_direction, primals, tangents)
@@ -73,7 +73,7 @@ norm_and_direction.defjvp(norm_and_direction_jvp)
 
 
 @partial(jax.jit)
-def squash_capsules(x: Any) -> Any:
+def squash_capsules(x: Array) -> Array:
     """Return x n / (1 + n^2) for the length n of x.
 
     For n <= 1 this form gives tiny vectors their slopes. For n > 1 it is computed as
@@ -87,7 +87,7 @@ def squash_capsules(x: Any) -> Any:
     return jnp.where(short, x * (inner / (1 + inner * inner)), long)  # squash-R1, R2, R5
 
 
-def check_inputs(x: Any, kind: str) -> None:
+def check_inputs(x: Array, kind: str) -> None:
     """Raise ShapeError if the arguments of `squash` are invalid."""
     reference.check_inputs(x, kind)
-    require_float_dtype("squash", x=x)
+    reject_rounding("squash", x)

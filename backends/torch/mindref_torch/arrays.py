@@ -32,11 +32,11 @@ from mindref_torch.squash import squash
 class Operator(NamedTuple):
     """An operator of tensors on a device, and the indices of its differentiable arguments."""
 
-    function: Callable[..., Any]
+    function: Callable[..., Tensor | tuple[Tensor, Tensor]]
     differentiable: tuple[int, ...]
     device: str = "cpu"
 
-    def forward(self, *arrays: Array, **numbers: Any) -> tuple[Array, Any]:
+    def forward(self, *arrays: Array, **numbers: object) -> tuple[Array, SimpleNamespace | None]:
         """Return the result, and saved values: the coupling weights for routing, otherwise None."""
         tensors = {name: x for name, x in numbers.items() if isinstance(x, np.ndarray)}
         copies = dict(zip(tensors, self.copy_arrays(list(tensors.values())), strict=True))
@@ -73,10 +73,10 @@ def make_operators(device: str = "cpu") -> SimpleNamespace:
 def differentiate(
     stem: str,
     arrays: Sequence[Array],
-    numbers: Mapping[str, Any],
+    numbers: Mapping[str, object],
     d_out: Array,
     device: str = "cpu",
-) -> list[Any]:
+) -> list[Array | RowGradient | None]:
     """Return the gradients of the differentiable arguments in order; None means zeros."""
     operator = OPERATORS[stem]._replace(device=device)
     tensors = operator.copy_arrays(arrays)
@@ -104,7 +104,7 @@ def to_array(x: Tensor) -> npt.NDArray[Any]:
     return values if bits is x else values.view(bfloat16)
 
 
-def to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
+def to_tensor(x: npt.NDArray[Any], device: str | torch.device = "cpu") -> Tensor:
     """Return a copy as a tensor, integers as int64.
 
     Raises ShapeError if PyTorch does not support the dtype.
@@ -115,7 +115,7 @@ def to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
         raise ShapeError(f"expected a dtype that PyTorch supports, got {x.dtype}") from error
 
 
-def copy_to_tensor(x: npt.NDArray[Any], device: Any = "cpu") -> Tensor:
+def copy_to_tensor(x: npt.NDArray[Any], device: str | torch.device = "cpu") -> Tensor:
     """Return a copy as a tensor of the same dtype, for any strides of the array."""
     x = np.asarray(x, order="C")
     if any(stride < 0 for stride in x.strides):  # of an axis of size 1

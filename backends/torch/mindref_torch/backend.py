@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from mindref.backend import OPERATORS, OPTIONS, Capabilities, FrameworkBackend
+from mindref.config import Config
 from mindref.errors import BackendError, say
-from mindref.shapes import Array
+from mindref.shapes import Array, Bools
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TorchBackend(FrameworkBackend):
@@ -20,7 +25,11 @@ class TorchBackend(FrameworkBackend):
     name, package = "torch", "mindref_torch"
 
     def __init__(self, device: str = "cpu") -> None:
-        self.device, self.device_arguments = device, (device,)
+        self.device = device
+
+    def load_on_device(self, name: str) -> Callable[..., Any]:
+        """Return a function of this package that creates its tensors on the device."""
+        return partial(self.load_function(name), device=self.device)
 
     @property
     def device_name(self) -> str:
@@ -59,25 +68,25 @@ class TorchBackend(FrameworkBackend):
             raise BackendError(say("backend torch", "PyTorch", error, todo)) from error
         return type(self)(devices.resolve_device(device))
 
-    def scores(self, interests: Any, active: Any, items: Any) -> Any:
+    def scores(self, interests: Array, active: Bools, items: Array) -> Tensor:
         """Return the score (B, N) of each item: the maximum over the active interests."""
-        return self.call("scoring.score_arrays", interests, active, items, self.device)
+        return self.load_on_device("scoring.score_arrays")(interests, active, items)
 
     def join(self, rank: int, world: int) -> Callable[[str], list[str]]:
         """Join the process group of torchrun; later calls of `init` and `step` are distributed.
 
         Return a function that exchanges texts. All other methods remain local.
         """
-        exchange: Callable[[str], list[str]] = self.call("distributed.join", rank, world)
+        exchange: Callable[[str], list[str]] = self.load_function("distributed.join")(rank, world)
         return exchange
 
-    def to_numpy(self, x: Any) -> Any:
+    def to_numpy(self, x: Tensor) -> Array:
         """Return a copy of a tensor as an array."""
-        return self.call("arrays.to_array", x.detach()).copy()
+        return self.load_function("arrays.to_array")(x.detach()).copy()
 
-    def from_numpy(self, x: Array) -> Any:
+    def from_numpy(self, x: Array) -> Tensor:
         """Return a copy of an array as a tensor."""
-        return self.call("arrays.copy_to_tensor", x, self.device)
+        return self.load_on_device("arrays.copy_to_tensor")(x)
 
 
 class Compiled(TorchBackend):
@@ -96,9 +105,9 @@ class Compiled(TorchBackend):
     def on(self, device: str) -> TorchBackend:
         """Return the backend on a device; raises BackendError if PyTorch cannot compile for it."""
         backend = super().on(device)
-        self.call("compiled.check_compiler", backend.device)
+        self.load_function("compiled.check_compiler")(backend.device)
         return backend
 
-    def init(self, params: Any, config: Any, moments: Any = None) -> Any:
+    def init(self, params: object, config: Config, moments: object = None) -> Any:
         """Return the initial state of a training with compiled steps."""
-        return self.call("level_train.init", params, config, moments, self.device, True)
+        return self.load_on_device("level_train.init")(params, config, moments, compiled=True)

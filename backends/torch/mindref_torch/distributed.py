@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -38,7 +38,7 @@ class ProcessGroup(NamedTuple):
 
     rank: int
     world: int
-    text_group: Any  # process group of torch.distributed for texts, on the CPU, with a long timeout
+    text_group: dist.ProcessGroup  # for texts, on the CPU, with a long timeout
 
 
 process_group: ProcessGroup | None = None
@@ -69,7 +69,7 @@ def join(rank: int, world: int) -> Callable[[str], list[str]]:
     return exchange
 
 
-def gather_bytes(data: bytes, world: int, group: Any) -> list[bytes]:
+def gather_bytes(data: bytes, world: int, group: dist.ProcessGroup) -> list[bytes]:
     """Return the bytes of each process of a group, in the order of their ranks."""
     lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(world)]
     dist.all_gather(lengths, torch.tensor([len(data)]), group=group)
@@ -121,7 +121,9 @@ class DistributedModel:
         averaged = any(name not in names for name, _ in model.named_parameters())
         self.weighted_loss = DistributedDataParallel(weighted_loss) if averaged else weighted_loss
 
-    def differentiate(self, model: MIND, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+    def differentiate(
+        self, model: MIND, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor | RowGradient]]:
         """Return loss and gradients of a whole batch; they are equal on every process."""
         model.zero_grad()
         local_batch, weight = select_local_users(batch, self.group)

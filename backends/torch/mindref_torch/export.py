@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch.export import Dim, ExportedProgram
 
@@ -36,7 +34,7 @@ def require(kind: str) -> dict[str, str]:
     return {"torch": metadata.version("torch")}
 
 
-def write(kind: str, user_tower: UserTower, folder: Path) -> dict[str, Any]:
+def write(kind: str, user_tower: UserTower, folder: Path) -> dict[str, str]:
     """Write the user tower into a folder; return the name of its file.
 
     The numbers of users and of behaviours are dynamic and may be zero.
@@ -70,7 +68,7 @@ def open_file(kind: str, path: Path) -> RunTower:
     with silence_exporters():
         tower = torch.export.load(path).module()
 
-    def run(*arrays: np.ndarray[Any, Any]) -> tuple[Array, Bools]:
+    def run(*arrays: Array) -> tuple[Array, Bools]:
         with torch.no_grad():
             interests, active = tower(*map(torch.tensor, arrays))
         return interests.numpy(), active.numpy()

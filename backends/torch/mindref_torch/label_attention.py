@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from mindref.errors import ShapeError, say
 from mindref_torch.mixed_precision import compute_in_float32
@@ -80,12 +80,12 @@ class ZeroInfiniteGradient(torch.autograd.Function):  # type: ignore[misc]  # th
     """Identity whose gradient is zero where the gradient is infinite; NaN is kept."""
 
     @staticmethod
-    def forward(_: Any, scores: Tensor) -> Tensor:
+    def forward(_: FunctionCtx, scores: Tensor) -> Tensor:
         """Return the scores unchanged."""
         return scores.view_as(scores)
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:
+    def backward(_: FunctionCtx, gradient: Tensor) -> Tensor:
         """Return the gradient with infinite values set to zero."""
         return torch.where(gradient.isinf(), 0, gradient)  # label_attention-R13
 

@@ -5,24 +5,27 @@ Spec: specs/backend.md.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mindref.config import Config
-from mindref.models import mind_plus
+from mindref.models import mind, mind_plus
 from mindref.models.parameters import Catalogue, Gradients, Params, unflatten
 from mindref.ops.embedding import RowGradient, check_row_indices
 from mindref.shapes import bind_axes, require_bool
 from mindref_torch.arrays import to_tensor
 from mindref_torch.embedding import sum_sparse_rows
-from mindref_torch.model import MIND, Batch
+from mindref_torch.model import MIND, Batch, Histories
+
+AnyBatch: TypeAlias = mind.Batch | mind_plus.Batch
+"""A batch of arrays of a family."""
 
 
 def loss_and_gradients(
-    params: Params, batch: Any, catalogue: Catalogue, config: Config, device: str = "cpu"
+    params: Params, batch: AnyBatch, catalogue: Catalogue, config: Config, device: str = "cpu"
 ) -> tuple[Tensor, Gradients]:
     """Return the loss of a batch and its gradient with respect to every parameter.
 
@@ -36,19 +39,22 @@ def loss_and_gradients(
 
 
 def interests(
-    params: Params, histories: Any, catalogue: Catalogue, config: Config, device: str = "cpu"
+    params: Params,
+    histories: mind.Histories,
+    catalogue: Catalogue,
+    config: Config,
+    device: str = "cpu",
 ) -> tuple[Tensor, Tensor]:
     """Return interests (B, K, D) and the mask of active interests (B, K)."""
     with torch.no_grad():
         used_params, used_catalogue, renumbered = select_named_items(params, catalogue, histories)
         model = build_module(used_params, used_catalogue, config, device)
-        result: tuple[Tensor, Tensor] = model.interests(to_tensors(renumbered, device))
-    return result
+        return model.interests(to_histories(renumbered, device))
 
 
 def select_named_items(
-    params: Params, catalogue: Catalogue, histories: Any
-) -> tuple[Params, Catalogue, Any]:
+    params: Params, catalogue: Catalogue, histories: mind.Histories
+) -> tuple[Params, Catalogue, mind.Histories]:
     """Return parameters and a catalogue of the items in the histories, and renumbered histories.
 
     The item table may have a million rows, and a block of users needs a few thousand.
@@ -89,7 +95,7 @@ def differentiate_loss(model: MIND, batch: Batch) -> tuple[Tensor, dict[str, Any
     return loss.detach(), gradients
 
 
-def build_module(params: Params, catalogue: Catalogue, config: Config, device: Any = "cpu") -> MIND:
+def build_module(params: Params, catalogue: Catalogue, config: Config, device: str = "cpu") -> MIND:
     """Return a module with copies of the parameters on a device."""
     with torch.device("meta"):  # no initial values: the parameters are replaced below
         model = MIND(config, torch.empty(0), torch.empty(0), sparse=True)
@@ -102,15 +108,15 @@ def build_module(params: Params, catalogue: Catalogue, config: Config, device: A
     return model
 
 
-def to_batch(batch: Any, device: Any = "cpu") -> Batch:
+def to_batch(batch: AnyBatch, device: str | torch.device = "cpu") -> Batch:
     """Return a batch of MIND or mind_plus as tensors on a device."""
     shared, keep = batch if isinstance(batch, mind_plus.Batch) else (batch, None)
+    histories, *arrays = shared
     factors = None if keep is None else to_tensor(keep, device)
-    return Batch(*to_tensors(shared, device))._replace(keep=factors)
+    tensors = (to_tensor(x, device) for x in arrays)
+    return Batch(to_histories(histories, device), *tensors)._replace(keep=factors)
 
 
-def to_tensors(x: Any, device: Any = "cpu") -> Any:
-    """Return nested named tuples of arrays as the same named tuples of tensors on a device."""
-    if isinstance(x, tuple):
-        return type(x)(*(to_tensors(element, device) for element in x))
-    return to_tensor(x, device)
+def to_histories(histories: mind.Histories, device: str | torch.device = "cpu") -> Histories:
+    """Return histories as tensors on a device."""
+    return Histories(*(to_tensor(x, device) for x in histories))

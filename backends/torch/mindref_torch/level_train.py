@@ -17,11 +17,12 @@ from torch import Tensor
 from mindref.config import Config
 from mindref.models.family import family_of
 from mindref.models.parameters import Catalogue, Params, unflatten
+from mindref.ops.embedding import RowGradient
 from mindref.training.optimiser import State as Moments
 from mindref_torch import distributed
 from mindref_torch.arrays import to_tensor
 from mindref_torch.compiled import compile_steps
-from mindref_torch.level_model import build_module, differentiate_loss, to_batch
+from mindref_torch.level_model import AnyBatch, build_module, differentiate_loss, to_batch
 from mindref_torch.model import MIND
 
 ParameterMoments = tuple[Tensor, Tensor, Tensor]
@@ -36,14 +37,15 @@ class State:
     first: dict[str, Tensor]
     second: dict[str, Tensor]
     step: int = 0
-    catalogue: Any = None  # catalogue of the model
-    distributed_model: Any = None  # the distributed model or None, backend-R17
+    catalogue: Catalogue | None = None  # catalogue of the model
+    distributed_model: distributed.DistributedModel | None = None  # backend-R17
 
 
 def init(
     params: Params,
     config: Config,
     moments: Moments | None = None,
+    *,
     device: str = "cpu",
     compiled: bool = False,
 ) -> State:
@@ -65,7 +67,7 @@ def init(
 
 
 def step(
-    state: State, batch: Any, catalogue: Catalogue, config: Config, learning_rate: float
+    state: State, batch: AnyBatch, catalogue: Catalogue, config: Config, learning_rate: float
 ) -> tuple[State, Tensor]:
     """Take one step of lazy Adam in place; return the state and the loss before the step.
 
@@ -100,7 +102,11 @@ def all_squares_finite(loss: Tensor, gradients: dict[str, Any]) -> bool:
 
 
 def update_parameter(
-    parameter: ParameterMoments, gradient: Any, step: int, config: Config, learning_rate: float
+    parameter: ParameterMoments,
+    gradient: Tensor | RowGradient,
+    step: int,
+    config: Config,
+    learning_rate: float,
 ) -> None:
     """Update a parameter and its moments: the rows of a row gradient, otherwise all rows."""
     if isinstance(gradient, Tensor):

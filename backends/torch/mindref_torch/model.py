@@ -6,8 +6,10 @@ in files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -56,10 +58,6 @@ class Affine(nn.Module):  # type: ignore[misc]  # the framework has no types
         super().__init__()
         self.weight = normal_parameter((inputs, outputs), 2 / inputs, like)  # model-R20
         self.bias = nn.Parameter(like.new_zeros(outputs))
-
-    def forward(self, x: Tensor, *, relu: bool) -> Tensor:
-        """Map x (M, I) to (M, O)."""
-        return relu_layer(x, self.weight, self.bias, relu=relu)
 
 
 class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
@@ -130,23 +128,22 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         """
         config = self.config
         users, active = self.interests_from_vectors(history, profile, batch.histories)
-        arrays = (
+        if config.attention == "pooled":  # 4 and 5, mind_plus-R17
+            loss_of_users = partial(pooled_softmax, users, active, sharpness=config.sharpness)
+        else:
+            power = config.effective_power  # model-R14
+            user = label_attention(users, target, active, power=power)  # 4
+            loss_of_users = partial(sampled_softmax, user)  # 5
+        return loss_of_users(
             target,
             negatives,
             batch.target,
             batch.negatives,
             batch.target_log_expected,
             batch.negative_log_expected,
+            temperature=config.temperature,
+            normalise=config.normalise,
         )
-        numbers: dict[str, Any] = {
-            "temperature": config.temperature,
-            "normalise": config.normalise,
-        }
-        if config.attention == "pooled":  # 4 and 5, mind_plus-R17
-            return pooled_softmax(users, active, *arrays, sharpness=config.sharpness, **numbers)
-        power = config.effective_power  # model-R14
-        user = label_attention(users, target, active, power=power)  # 4
-        return sampled_softmax(user, *arrays, **numbers)  # 5
 
     def batch_item_ids(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ids of all behaviours (M,), of the targets (B,) and of the negatives (S,)."""
@@ -178,55 +175,11 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         self, history: Tensor, profile: Tensor, histories: Histories
     ) -> tuple[Tensor, Tensor]:
         """Return interests (B, K, D) and active (B, K) from vectors of behaviours and profiles."""
-        capsules, contexts, active = self.route_histories(history, histories)  # 1 to 3
-        x = self.apply_layers(capsules, torch.cat([profile, contexts], 1))  # mind_plus-R9
-        return x.masked_fill(~active[..., None], 0), active  # 6, model-R6, mind_plus-R12
-
-    def route_histories(
-        self, history: Tensor, histories: Histories
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return capsules u (B, K, D), contexts (B, M D) and active interests (B, K)."""
-        config, mask = self.config, histories.mask
-        active = self.active_interests(mask.sum(1))
-        dynamic, logits = config.routing == "dynamic", histories.init_logits
-        matrix = vote_matrix(self.bilinear, config)
-        log_weights, contexts = weigh_by_age(self.positions, matrix, history, mask, config)
-        capsules, _ = routing(
-            history,
-            mask,
-            matrix,
-            logits if dynamic else torch.zeros_like(logits),  # model-R12
-            active,
-            log_weights,  # mind_plus-R4
-            iterations=config.iterations if dynamic else 1,
-            gradient=config.routing_gradient,  # model-R11
-            axis=config.routing_axis,
-            kind=config.squash,  # model-R13
-        )
-        return capsules, contexts, active
-
-    def apply_layers(self, capsules: Tensor, further_inputs: Tensor) -> Tensor:
-        """Return (B, K, D) from capsules (B, K, D) and further inputs of the layers (B, I)."""
-        config, last = self.config, len(self.layers) - 1
-        if config.head == "none":  # mind_plus-R11
-            return capsules
-        repeated = further_inputs[:, None].expand(-1, capsules.shape[1], -1)
-        x = torch.cat([capsules, repeated], 2).flatten(0, 1)  # 4, model-R4
-        for index, layer in enumerate(self.layers):  # 5, model-R5
-            x = layer(x, relu=config.last_relu or index < last)
-        x = x.view_as(capsules)
-        return capsules + x if config.head == "residual" else x  # mind_plus-R10
-
-    def active_interests(self, lengths: Tensor) -> Tensor:
-        """Return the mask of active interests (B, K) for numbers of behaviours (B,)."""
-        limit = self.config.interests
-        if self.config.interest_count == "log2":
-            # interest k is active from 2^k behaviours, k >= 2; no length is 2^63
-            thresholds = 2 ** torch.arange(2, min(limit, 62) + 1, device=lengths.device)
-            num_active = 1 + (lengths[:, None] >= thresholds).sum(1)  # model-R3, routing-R10
-        else:
-            num_active = torch.where(lengths > 0, limit, 1)  # model-R7
-        return torch.arange(limit, device=lengths.device) < num_active[:, None]
+        layers = [(layer.weight, layer.bias) for layer in self.layers]
+        parameters = UserParameters(self.bilinear, self.positions, layers)
+        active = active_interests(histories.mask.sum(1), self.config)
+        x = map_to_interests(parameters, history, profile, histories, active, self.config)
+        return x, active
 
     def item_vectors(self, ids: Tensor) -> Tensor:
         """Return the vectors (M, D) of items (M,): the mean of id and side features (model-R1)."""
@@ -239,6 +192,75 @@ class MIND(nn.Module):  # type: ignore[misc]  # the framework has no types
         ones = torch.ones_like(row_ids, dtype=self.profile.dtype)
         vectors = embedding(self.profile, row_ids, ones, sparse=self.sparse)
         return vectors.reshape(len(rows), rows.shape[1] * vectors.shape[1])
+
+
+class UserParameters(NamedTuple):
+    """The parameters that map vectors of behaviours to interests."""
+
+    bilinear: Tensor  # (D, D) S
+    positions: Tensor | None  # of mind_plus
+    layers: Sequence[tuple[Tensor, Tensor]]  # weight (I, O) and bias (O,) of each layer
+
+
+def map_to_interests(
+    parameters: UserParameters,
+    history: Tensor,
+    profile: Tensor,
+    histories: Histories,
+    active: Tensor,
+    config: Config,
+) -> Tensor:
+    """Return interests v (B, K, D), zero where inactive.
+
+    history (B, L, D) and profile (B, G Q) are the vectors of the histories.
+    """
+    mask, logits, dynamic = histories.mask, histories.init_logits, config.routing == "dynamic"
+    matrix = vote_matrix(parameters.bilinear, config)
+    log_weights, contexts = weigh_by_age(parameters.positions, matrix, history, mask, config)
+    capsules, _ = routing(  # 3
+        history,
+        mask,
+        matrix,
+        logits if dynamic else torch.zeros_like(logits),  # model-R12
+        active,
+        log_weights,  # mind_plus-R4
+        iterations=config.iterations if dynamic else 1,
+        gradient=config.routing_gradient,  # model-R11
+        axis=config.routing_axis,
+        kind=config.squash,  # model-R13
+    )
+    further_inputs = torch.cat([profile, contexts], 1)  # mind_plus-R9
+    x = apply_layers(parameters.layers, capsules, further_inputs, config)
+    return x.masked_fill(~active[..., None], 0)  # 6, model-R6, mind_plus-R12
+
+
+def apply_layers(
+    layers: Sequence[tuple[Tensor, Tensor]],
+    capsules: Tensor,
+    further_inputs: Tensor,
+    config: Config,
+) -> Tensor:
+    """Return (B, K, D) from capsules (B, K, D) and further inputs of the layers (B, I)."""
+    if config.head == "none":  # mind_plus-R11
+        return capsules
+    repeated = further_inputs[:, None].expand(-1, capsules.shape[1], -1)
+    x = torch.cat([capsules, repeated], 2).flatten(0, 1)  # 4, model-R4
+    for index, (weight, bias) in enumerate(layers):  # 5, model-R5
+        x = relu_layer(x, weight, bias, relu=config.last_relu or index < len(layers) - 1)
+    x = x.view_as(capsules)
+    return capsules + x if config.head == "residual" else x  # mind_plus-R10
+
+
+def active_interests(lengths: Tensor, config: Config) -> Tensor:
+    """Return the mask of active interests (B, K) for numbers of behaviours (B,)."""
+    limit = config.interests
+    if config.interest_count == "log2":
+        # interest k is active from 2^k behaviours, k >= 2; no length is 2^63
+        thresholds = 2 ** torch.arange(2, min(limit, 62) + 1, device=lengths.device)
+        num_active = 1 + (lengths[:, None] >= thresholds).sum(1)  # model-R3, routing-R10
+    else:
+        num_active = torch.where(lengths > 0, limit, 1)  # model-R7
+    return torch.arange(limit, device=lengths.device) < num_active[:, None]
 
 
 def check_histories(histories: Histories) -> None:

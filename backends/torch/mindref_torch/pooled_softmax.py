@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from mindref.errors import ShapeError, say
+from mindref.ops.pooled_softmax import check_loss_numbers
 from mindref_torch.label_attention import check_active, one_hot_of_largest
 from mindref_torch.mixed_precision import compute_in_float32
-from mindref_torch.sampled_softmax import check_loss_values, cross_entropy, loss_axes
-from mindref_torch.shapes import bind_axes, require_bool, require_float_dtype
+from mindref_torch.sampled_softmax import check_inputs, cross_entropy
+from mindref_torch.shapes import require_bool
 from mindref_torch.squash import squash
 
 
@@ -38,12 +39,21 @@ def pooled_softmax(
     divided by temperature. Sharpness 0 is the mean, infinity the maximum. All other arguments are
     those of sampled_softmax. Raises ShapeError for invalid arguments.
     """
-    logs = {
-        "target_log_expected": target_log_expected,
-        "negative_log_expected": negative_log_expected,
-    }
-    check_inputs(interests, active, target, negatives, target_ids, negative_ids, logs, sharpness)
-    check_loss_values("pooled_softmax", logs, temperature)
+    check_inputs(
+        "pooled_softmax",
+        {"interests": (interests, "BKD"), "active": (active, "BK")},
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+    )
+    require_bool("pooled_softmax", active=active)
+    if len(interests) == 0:  # pooled_softmax-R23
+        raise ShapeError(say("pooled_softmax: interests", "at least one user", "none"))
+    check_loss_numbers(sharpness, temperature)  # pooled_softmax-R21, R22
+    check_active("pooled_softmax", active)  # pooled_softmax-R24
     interests = interests.masked_fill(~active[..., None], 0)  # pooled_softmax-R4
     if normalise:  # 1, pooled_softmax-R11
         interests, target, negatives = (
@@ -69,7 +79,7 @@ class PooledScores(torch.autograd.Function):  # type: ignore[misc]  # the framew
     """
 
     @staticmethod
-    def forward(context: Any, products: Tensor, active: Tensor, sharpness: float) -> Tensor:
+    def forward(context: FunctionCtx, products: Tensor, active: Tensor, sharpness: float) -> Tensor:
         """Return the scores; NaN if a product of the item is not finite."""
         scores, weights = pool_products(products, active[..., None], sharpness)
         context.save_for_backward(weights)
@@ -77,7 +87,7 @@ class PooledScores(torch.autograd.Function):  # type: ignore[misc]  # the framew
         return scores.masked_fill(~products.isfinite().all(1), torch.nan)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient of the products (B, K, S)."""
         (weights,) = context.saved_tensors
         return weights * gradient[:, None], None, None  # pooled_softmax-R16
@@ -100,30 +110,3 @@ def pool_products(products: Tensor, active: Tensor, sharpness: float) -> tuple[T
     # pooled_softmax-R5: expm1 and log1p are accurate for a small sharpness
     mean = gaps.expm1().masked_fill(~active, 0).sum(1) / count
     return largest[:, 0] + mean.log1p() / min(sharpness, limits.max), weights  # pooled_softmax-R1
-
-
-def check_inputs(
-    interests: Tensor,
-    active: Tensor,
-    target: Tensor,
-    negatives: Tensor,
-    target_ids: Tensor,
-    negative_ids: Tensor,
-    logs: dict[str, Tensor],
-    sharpness: float,
-) -> None:
-    """Raise ShapeError for wrong shapes, dtypes or sharpness, and a user without interests."""
-    bind_axes(  # pooled_softmax-R19
-        "pooled_softmax",
-        interests=(interests, "BKD"),
-        active=(active, "BK"),
-        **loss_axes(target, negatives, target_ids, negative_ids, logs),
-    )
-    vectors = {"interests": interests, "target": target, "negatives": negatives}
-    require_float_dtype("pooled_softmax", **vectors, **logs)
-    require_bool("pooled_softmax", active=active)
-    if len(interests) == 0:  # pooled_softmax-R23
-        raise ShapeError(say("pooled_softmax: interests", "at least one user", "none"))
-    if not sharpness >= 0:  # pooled_softmax-R22: raises for NaN, too
-        raise ShapeError(say("pooled_softmax: sharpness", "a number from 0 to infinity", sharpness))
-    check_active("pooled_softmax", active)  # pooled_softmax-R24

@@ -33,12 +33,21 @@ def sampled_softmax(
     temperature. With `normalise` all vectors have length one. Raises ShapeError for invalid
     arguments.
     """
-    logs = {
-        "target_log_expected": target_log_expected,
-        "negative_log_expected": negative_log_expected,
-    }
-    check_inputs(user, target, negatives, target_ids, negative_ids, logs)
-    check_loss_values("sampled_softmax", logs, temperature)
+    check_inputs(
+        "sampled_softmax",
+        {"user": (user, "BD")},
+        target,
+        negatives,
+        target_ids,
+        negative_ids,
+        target_log_expected,
+        negative_log_expected,
+    )
+    if len(user) == 0:  # sampled_softmax-R17
+        raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
+    if not 0 < temperature < math.inf:  # sampled_softmax-R16
+        expected = "a finite number above 0"
+        raise ShapeError(say("sampled_softmax: temperature", expected, temperature))
     if normalise:  # sampled_softmax-R7, R8
         user, target, negatives = (squash(x, kind="unit") for x in (user, target, negatives))
     # sampled_softmax-R2, R6
@@ -74,54 +83,39 @@ def cross_entropy(target_logit: Tensor, negative_logits: Tensor, hits: Tensor) -
 
 
 def check_inputs(
-    user: Tensor,
+    loss: str,
+    users: dict[str, tuple[Tensor, str]],
     target: Tensor,
     negatives: Tensor,
     target_ids: Tensor,
     negative_ids: Tensor,
-    logs: dict[str, Tensor],
+    target_log_expected: Tensor,
+    negative_log_expected: Tensor,
 ) -> None:
-    """Raise ShapeError if shapes or dtypes do not match."""
-    bind_axes(  # sampled_softmax-R14
-        "sampled_softmax",
-        user=(user, "BD"),
-        **loss_axes(target, negatives, target_ids, negative_ids, logs),
+    """Raise ShapeError if the tensors of a softmax loss are invalid; users: tensors and axes."""
+    bind_axes(  # sampled_softmax-R14, pooled_softmax-R19
+        loss,
+        **users,
+        target=(target, "BD"),
+        negatives=(negatives, "SD"),
+        target_ids=(target_ids, "B"),
+        negative_ids=(negative_ids, "S"),
+        target_log_expected=(target_log_expected, "B"),
+        negative_log_expected=(negative_log_expected, "S"),
     )
-    require_float_dtype("sampled_softmax", user=user, target=target, negatives=negatives, **logs)
-    if len(user) == 0:  # sampled_softmax-R17
-        raise ShapeError(say("sampled_softmax: user", "at least one", "none"))
-
-
-def loss_axes(
-    target: Tensor,
-    negatives: Tensor,
-    target_ids: Tensor,
-    negative_ids: Tensor,
-    logs: dict[str, Tensor],
-) -> dict[str, tuple[Tensor, str]]:
-    """Return the axes of the arguments that both softmax losses have, for `bind_axes`."""
-    return {
-        "target": (target, "BD"),
-        "negatives": (negatives, "SD"),
-        "target_ids": (target_ids, "B"),
-        "negative_ids": (negative_ids, "S"),
-        "target_log_expected": (logs["target_log_expected"], "B"),
-        "negative_log_expected": (logs["negative_log_expected"], "S"),
+    logs = {
+        "target_log_expected": target_log_expected,
+        "negative_log_expected": negative_log_expected,
     }
-
-
-def check_loss_values(subject: str, logs: dict[str, Tensor], temperature: float) -> None:
-    """Raise ShapeError for a wrong temperature or wrong log expected counts."""
+    vectors = {name: x for name, (x, axes) in users.items() if axes[-1] == "D"}
+    require_float_dtype(loss, **vectors, target=target, negatives=negatives, **logs)
     if not torch.compiler.is_compiling():  # a compiled step cannot check values
-        check_log_expected(subject, logs)
-    if not 0 < temperature < math.inf:  # sampled_softmax-R16, pooled_softmax-R21
-        expected = "a finite number above 0"
-        raise ShapeError(say(f"{subject}: temperature", expected, temperature))
+        check_log_expected(loss, logs)
 
 
-def check_log_expected(subject: str, logs: dict[str, Tensor]) -> None:
+def check_log_expected(loss: str, logs: dict[str, Tensor]) -> None:
     """Raise ShapeError unless the logs are finite (sampled_softmax-R15, pooled_softmax-R20)."""
     for name, log in logs.items():
         if not log.isfinite().all():
             got = "an infinite one or NaN"
-            raise ShapeError(say(f"{subject}: {name}", "finite logs", got))
+            raise ShapeError(say(f"{loss}: {name}", "finite logs", got))

@@ -5,7 +5,7 @@ Spec: specs/notation.md, specs/numerics.md.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,11 +27,11 @@ class NumpyShape(NamedTuple):
 
 def bind_axes(subject: str, **tensors: tuple[Tensor, str]) -> dict[str, int]:
     """Return the size of each axis letter; raises ShapeError if tensors disagree."""
-    axes: dict[str, Any] = {
+    described = {
         name: (NumpyShape(tuple(x.shape), x.ndim), letters)
         for name, (x, letters) in tensors.items()
     }
-    return shapes.bind_axes(subject, **axes)
+    return shapes.bind_axes(subject, **described)
 
 
 def require_float_dtype(subject: str, **tensors: Tensor) -> None:

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 from mindref.models.tower import UserTower
 from mindref.shapes import Array
-from mindref_torch.mind_plus import vote_matrix, weigh_by_age
-from mindref_torch.relu_layer import relu_layer
-from mindref_torch.routing import routing
+from mindref_torch.model import Histories, UserParameters, active_interests, map_to_interests
 from mindref_torch.squash import squash
 
 
@@ -26,15 +24,11 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
 
     def __init__(self, user_tower: UserTower) -> None:
         super().__init__()
-        self.config = config = user_tower.config
+        self.config = user_tower.config
         for name in ("items", "logits", "profile", "bilinear", "positions"):
             self.register_buffer(name, torch.tensor(getattr(user_tower, name)))
         self.weights = constant_parameters(layer.weight for layer in user_tower.layers)
         self.biases = constant_parameters(layer.bias for layer in user_tower.layers)
-        # interest k is active from 2^k behaviours, k >= 2; no length is 2^63
-        limit = min(config.interests, 62)
-        thresholds = [2**k for k in range(2, limit + 1)] if config.interest_count == "log2" else []
-        self.register_buffer("thresholds", torch.tensor(thresholds, dtype=torch.int64))
 
     def forward(
         self, items: Tensor, mask: Tensor, profile: Tensor | None = None
@@ -50,64 +44,27 @@ class Tower(nn.Module):  # type: ignore[misc]  # the framework has no types
         items = mask_negative_ids(F.pad(items, (0, 1)), len(self.items))
         ids = torch.where(mask, items, 0)  # model-R8
         history = F.embedding(ids, self.items)  # 1, model-R1; routing masks the padding
-        active = self.active_interests(lengths)
-        matrix = vote_matrix(self.bilinear, config)
-        log_weights, contexts = weigh_by_age(self.positions, matrix, history, mask, config)
-        capsules, _ = routing(  # 3
-            history,
-            mask,
-            matrix,
-            F.embedding(ids, self.logits),  # model-R16
-            active,
-            log_weights,
-            iterations=config.iterations if config.routing == "dynamic" else 1,  # model-R12
-            gradient="last",  # not differentiated
-            axis=config.routing_axis,
-            kind=config.squash,  # model-R13
-        )
-        x = capsules
-        if config.head != "none":  # mind_plus-R11
-            x = self.apply_layers(self.join_profile(capsules, profile, contexts))  # 4, 5
-            x = x.view_as(capsules)
-            x = capsules + x if config.head == "residual" else x  # mind_plus-R10
-        x = torch.where(active[..., None], x, 0)  # 6, model-R6
+        if profile is None:
+            profile = ids.new_zeros(ids.shape[0], 0)  # len would make the size constant
+        profile_rows = mask_negative_ids(profile, len(self.profile))
+        profiles = F.embedding(profile_rows, self.profile).flatten(1)  # 2, model-R2 (B, G Q)
+        layers = list(zip(self.weights, self.biases, strict=True))
+        parameters = UserParameters(self.bilinear, self.positions, layers)
+        logits = F.embedding(ids, self.logits)  # model-R16
+        histories = Histories(ids, mask, logits, profile)
+        active = active_interests(lengths, config)
+        x = map_to_interests(parameters, history, profiles, histories, active, config)  # 3 to 6
         return squash(x, kind="unit") if config.normalise else x, active  # model-R19
 
     def mask_recent(self, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mask of the last `window` behaviours (B, L) and their number (B, 1).
+        """Return the mask of the last `window` behaviours (B, L) and their number (B,).
 
         The input mask has one padded position more than the histories. Therefore the position
         [:, -1] exists even if L = 0.
         """
         position = mask.to(torch.int64).cumsum(1)
         lengths, window = position[:, -1:], self.config.window
-        return mask & (position > lengths - window), lengths.clamp(max=window)
-
-    def active_interests(self, lengths: Tensor) -> Tensor:
-        """Return the mask of active interests (B, K) for numbers of behaviours (B, 1)."""
-        limit = self.config.interests
-        if self.config.interest_count == "log2":
-            reached = (lengths >= self.thresholds).to(torch.int64)
-            num_active = 1 + reached.sum(1, keepdim=True)  # model-R3
-        else:
-            num_active = torch.where(lengths > 0, limit, 1)  # model-R7
-        return torch.arange(limit, device=lengths.device) < num_active
-
-    def join_profile(self, capsules: Tensor, profile: Tensor | None, contexts: Tensor) -> Tensor:
-        """Return [capsule ; profile ; contexts] as rows (B K, D + G Q + M D) (model-R4)."""
-        vectors = [contexts] if self.config.contexts else []  # mind_plus-R9
-        if profile is not None:
-            rows = mask_negative_ids(profile, len(self.profile))
-            vectors.insert(0, F.embedding(rows, self.profile).flatten(1))  # 2, model-R2 (B, G Q)
-        repeated = [x[:, None].expand(-1, capsules.shape[1], -1) for x in vectors]
-        return torch.cat([capsules, *repeated], 2).flatten(0, 1)
-
-    def apply_layers(self, x: Tensor) -> Tensor:
-        """Apply the layers to rows (B K, D + G Q + M D); return rows (B K, D)."""
-        last = len(self.weights) - 1
-        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = relu_layer(x, weight, bias, relu=self.config.last_relu or index < last)  # model-R5
-        return x
+        return mask & (position > lengths - window), lengths[:, 0].clamp(max=window)
 
 
 def mask_negative_ids(ids: Tensor, count: int) -> Tensor:

@@ -25,9 +25,9 @@ from mindref.bench.workload import Workload, WorkloadSettings
 from mindref.conformance.tolerances import LOSS_CURVE
 from mindref.errors import BackendError, ShapeError
 from mindref.models.mind import Batch
-from mindref.models.parameters import flatten, unflatten
+from mindref.models.parameters import copy_params, flatten
 from mindref.training import optimiser
-from mindref.training.engine import make_engine
+from mindref.training.engine import Engine, make_engine
 from mindref_torch import Compiled
 from mindref_torch.compiled import check_compiler
 
@@ -50,20 +50,20 @@ def compiler() -> None:
         pytest.skip(str(error))
 
 
-def shorten_histories(workload: Workload) -> list[Batch]:
-    """Return batches of length 10, 9, 8 ... 3; long histories lose their first behaviours."""
-    batches = []
-    for cut, batch in enumerate(workload.batches):
-        items, mask, logits, profile = batch.histories
-        shorter = items[:, cut:], mask[:, cut:], logits[:, cut:], profile
-        batches.append(batch._replace(histories=type(batch.histories)(*shorter)))
-    return batches
+def cut_histories(batch: Batch, start: int) -> Batch:
+    """Return a batch whose histories begin at a position: long ones lose first behaviours."""
+    shorter = {name: getattr(batch.histories, name)[:, start:] for name in LENGTH_AXES}
+    return batch._replace(histories=batch.histories._replace(**shorter))
+
+
+def new_engine(workload: Workload, backend: object) -> Engine:
+    params = copy_params(workload.params())
+    moments = optimiser.init(flatten(params))
+    return make_engine(backend, params, moments, workload.catalogue, workload.config)
 
 
 def train_steps(workload: Workload, backend: object, batches: list[Batch]) -> list[float]:
-    params = unflatten({name: x.copy() for name, x in flatten(workload.params()).items()})
-    arguments = params, optimiser.init(flatten(params)), workload.catalogue, workload.config
-    engine = make_engine(backend, *arguments)
+    engine = new_engine(workload, backend)
     return [engine.step(batches[i % len(batches)], 5e-3) for i in range(STEPS)]
 
 
@@ -80,7 +80,8 @@ def test_fifty_steps_of_one_graph_match_the_losses_of_the_reference(
 ) -> None:
     workload = Workload(dataclasses.replace(SETTINGS, power=power, dtype=dtype))
     workload.config = dataclasses.replace(workload.config, sigma=1.0, **changes)
-    batches = shorten_histories(workload)
+    # of length 10, 9, 8 ... 3
+    batches = [cut_histories(batch, start) for start, batch in enumerate(workload.batches)]
     expected = train_steps(workload, NumpyBackend(), batches)
     torch.compiler.reset()
     graphs = []
@@ -157,14 +158,12 @@ def test_distributed_training_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 TRAIN_SCRIPT = """
-import dataclasses, hashlib, sys, warnings
+import dataclasses, hashlib, sys
 import numpy as np
-warnings.simplefilter("ignore")
-from mindref.training import optimiser
 from mindref.bench.workload import Workload, WorkloadSettings
-from mindref.training.engine import make_engine
-from mindref.models.parameters import flatten, unflatten
+from mindref.models.parameters import flatten
 from mindref_torch import Compiled
+from test_compiled import cut_histories, new_engine
 
 settings = WorkloadSettings(
     batch=64, length=50, width=32, interests=4, iterations=3, hidden=(64,), negatives=200,
@@ -172,20 +171,9 @@ settings = WorkloadSettings(
 )
 workload = Workload(settings)
 workload.config = dataclasses.replace(workload.config, sigma=1.0)
-
-def cut_histories(batch, start):
-    items, mask, logits, profile = batch.histories
-    shorter = items[:, start:], mask[:, start:], logits[:, start:], profile
-    return batch._replace(histories=type(batch.histories)(*shorter))
-
-def new_engine():
-    params = unflatten({name: x.copy() for name, x in flatten(workload.params()).items()})
-    return make_engine(
-        Compiled(), params, optimiser.init(flatten(params)), workload.catalogue, workload.config
-    )
-
-new_engine().step(cut_histories(workload.batches[0], int(sys.argv[1])), 5e-3)
-engine = new_engine()
+first_batch = cut_histories(workload.batches[0], int(sys.argv[1]))
+new_engine(workload, Compiled()).step(first_batch, 5e-3)
+engine = new_engine(workload, Compiled())
 for i in range(10):
     engine.step(cut_histories(workload.batches[i % 8], 7 * i % 45), 5e-3)
 arrays = flatten(engine.fetch_state()[0]).values()
@@ -199,7 +187,11 @@ def test_the_parameters_do_not_depend_on_the_first_batch(tmp_path: Path) -> None
     hashes = set()
     for first_position in ("0", "41"):
         command = [sys.executable, "-c", TRAIN_SCRIPT, first_position]
-        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / first_position)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+            "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / first_position),
+        }
         process = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=500
         )

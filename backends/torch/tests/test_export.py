@@ -30,21 +30,34 @@ from mindref.models.tower import user_tower
 from mindref.recommender.serving.served_model import ServedModel
 from mindref_torch import export, tower
 
-MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {
+MISTAKES: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "behaviours before the window count": (
+        tower.Tower,
         "mask_recent",
-        lambda tower, mask: (mask, mask.sum(1, True)),
+        lambda original, tower, mask: (mask, mask.sum(1)),
     ),
     "one behaviour is missing": (
+        tower.Tower,
         "mask_recent",
-        lambda tower, mask: tower.original(mask.roll(1, 1) & mask),
+        lambda original, tower, mask: original(tower, mask.roll(1, 1) & mask),
     ),
-    "every interest is active": ("active_interests", lambda tower, n: n >= torch.zeros(4)),
+    "every interest is active": (
+        tower,
+        "active_interests",
+        lambda original, lengths, config: lengths[:, None] >= torch.zeros(4),
+    ),
     "profiles are zero": (
-        "join_profile",
-        lambda tower, u, p, c: tower.original(u, torch.zeros_like(p), c),
+        tower,
+        "map_to_interests",
+        lambda original, parameters, history, profile, *rest: original(
+            parameters, history, torch.zeros_like(profile), *rest
+        ),
     ),
-    "the last layer is left out": ("apply_layers", lambda tower, x: x[:, : tower.items.shape[1]]),
+    "the last layer is zero": (
+        tower,
+        "map_to_interests",
+        lambda original, *arguments: torch.zeros_like(original(*arguments)),
+    ),
 }
 
 
@@ -146,9 +159,9 @@ def test_a_tower_with_wrong_output_is_not_written(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    name, wrong = MISTAKES[mistake]
-    monkeypatch.setattr(tower.Tower, "original", getattr(tower.Tower, name), raising=False)
-    monkeypatch.setattr(tower.Tower, name, wrong)
+    owner, name, wrong = MISTAKES[mistake]
+    original = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *arguments: wrong(original, *arguments))
     code, out, err = run_export(capfd, trained, "--to", "torch", "--output", tmp_path / "new")
     assert (code, out) == (1, "")
     assert err.startswith("the exported file: expected a difference of at most ")
@@ -161,7 +174,7 @@ def test_a_tower_that_looks_up_padding_is_not_written(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    attend_padding = lambda tower, mask: (mask | True, mask.sum(1, True))  # noqa: E731
+    attend_padding = lambda tower, mask: (mask | True, mask.sum(1))  # noqa: E731
     monkeypatch.setattr(tower.Tower, "mask_recent", attend_padding)
     code, out, err = run_export(capfd, trained, "--to", "torch", "--output", tmp_path / "new")
     assert (code, out) == (2, "")
