@@ -127,7 +127,6 @@ def conform_command(options: ConformOptions) -> int:
     from mindref.conformance.report import diff, rule_address
     from mindref.conformance.runner.plan import RunSettings
     from mindref.conformance.runner.processes import default_processes
-    from mindref.conformance.runner.stopped_run import stopped_report
     from mindref.conformance.runner.suite_run import SuiteRun
 
     rule_address.site_root()  # an invalid MINDREF_SITE is an error before the checks run
@@ -146,7 +145,8 @@ def conform_command(options: ConformOptions) -> int:
             report = suite_run.report(on_result, fail_fast=options.fail_fast)
     except (KeyboardInterrupt, BackendError) as error:  # conformance-R24
         if suite_run.unattributed:
-            write_report(stopped_report(suite_run, reason_of_stop(error)), options, older)
+            report = suite_run.stopped_report(reason_of_stop(error))
+            write_report(report, options, older)
         raise
     write_report(report, options, older)
     return 0 if report.conforms else 1

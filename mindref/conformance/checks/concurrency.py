@@ -7,7 +7,8 @@ same shapes, because a buffer that is shared by mistake often belongs to a shape
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+
+from hypothesis import strategies as st
 
 from mindref.conformance.draws.callers import (
     CALLS,
@@ -53,35 +54,48 @@ def repeats_match(context: CheckContext, call: Call) -> None:
 
 
 def register(
-    run: Run, name: str, text: str, rule: str, stem: str, draws: Any, concurrency: str = ""
+    run: Run,
+    name: str,
+    text: str,
+    rule: str,
+    stem: str,
+    draws: st.SearchStrategy[Call],
+    concurrency: str = "",
 ) -> None:
     """Register a check; its name ends with the operator or method, such as `[routing]`."""
     check_function = name_run(partial(run), __name__, f"{name}[{stem}]", text)
-    options: dict[str, Any] = {"fraction": 0.2, "shrinks": False, "concurrency": concurrency}
-    add_check(rule, stem=stem, draws=draws, gradient=True, **options)(check_function)
+    add_check(
+        rule,
+        stem=stem,
+        draws=draws,
+        gradient=True,
+        fraction=0.2,
+        shrinks=False,
+        concurrency=concurrency,
+    )(check_function)
 
 
-def register_threads(stem: str, draws: Any) -> None:
+def register_threads(stem: str, draws: st.SearchStrategy[Call]) -> None:
     """Register the check of callers in several threads."""
     text = "Callers in several threads must get the same bytes as a single caller."
     name = "concurrent_callers_get_the_bytes_of_one_caller"
     register(threads_match, name, text, "backend-R18", stem, draws, "threads")
 
 
-def register_fork(stem: str, draws: Any) -> None:
+def register_fork(stem: str, draws: st.SearchStrategy[Call]) -> None:
     """Register the check of the child of a fork."""
     text = "The child of a fork must get the same bytes as its parent, which made the same calls."
     name = "child_of_a_fork_gets_the_bytes_of_its_parent"
     register(fork_matches, name, text, "backend-R22", stem, draws, "fork")
 
 
-def register_repeats(stem: str, draws: Any) -> None:
+def register_repeats(stem: str, draws: st.SearchStrategy[Call]) -> None:
     """Register the check of repeated large calls of one caller."""
     text = "A repeated large call must give the same bytes, also if the backend uses threads."
     register(repeats_match, "large_calls_repeat_their_bytes", text, "numerics-R8", stem, draws)
 
 
-def register_thousand(stem: str, draws: Any) -> None:
+def register_thousand(stem: str, draws: st.SearchStrategy[Call]) -> None:
     """Register the check of a thousand equal calls."""
     text = "Each of a thousand equal calls must give the same bytes."
     register(repeats_match, "a_thousand_calls_are_equal", text, "numerics-R8", stem, draws)

@@ -133,7 +133,7 @@ def convert_both_ways(context: CheckContext, backend: Any, x: Array) -> Any:
         raise CheckFailed(f"raised {type(error).__name__}: {error}", context.evidence()) from error
 
 
-def array_description(x: Any) -> str:
+def array_description(x: Array) -> str:
     """Return type, dtype and shape of an array as text."""
     shape, dtype = getattr(x, "shape", ""), getattr(x, "dtype", "")
     return f"{type(x).__name__} {dtype}{shape}"
@@ -176,7 +176,13 @@ def after_adam(gradients: CallAnswer, call: Call) -> Mapping[str, Array]:
     config = call.numbers["config"]
     after = {n: x.astype(np.float64) for n, x in flatten(call.arrays["params"]).items()}
     d_after = {name: gradients[f"d_{name}"].astype(np.float64) for name in after}
-    settings = {name: getattr(config, name) for name in ("beta1", "beta2", "epsilon")}
-    settings["learning_rate"] = call.numbers["learning_rate"]
-    optimiser.update(after, d_after, optimiser.init(after), **settings)
+    optimiser.update(
+        after,
+        d_after,
+        optimiser.init(after),
+        learning_rate=call.numbers["learning_rate"],
+        beta1=config.beta1,
+        beta2=config.beta2,
+        epsilon=config.epsilon,
+    )
     return after

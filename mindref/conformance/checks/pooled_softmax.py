@@ -5,12 +5,13 @@ A backend need not have the operator. The checks call the loss of the model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from hypothesis import strategies as st
 
-from mindref.conformance.draws.model_draws import loss_calls, replace_settings
+from mindref.conformance.draws.model_draws import loss_calls
 from mindref.conformance.draws.training_draws import zero_gradient_batch
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
@@ -106,7 +107,7 @@ def single_interest_is_not_pooled(context: CheckContext, call: Call) -> None:
     mask = batch.shared.histories.mask
     histories = batch.shared.histories._replace(mask=mask & (mask.cumsum(axis=1) <= 3))
     single = call.change(batch=batch._replace(shared=batch.shared._replace(histories=histories)))
-    mean = single.change(config=replace_settings(config, attention="mean"))
+    mean = single.change(config=replace(config, attention="mean"))
     context.assert_same(context.run(single), context.run(mean))
 
 

@@ -10,7 +10,7 @@ smallest size that was found wrong, and has the call of this size.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -161,9 +161,15 @@ def add_long_axis(long: LongAxis, rules: str, module: str = __name__) -> None:
         f"long_axis_matches_the_reference[{suffix}]",
         f"With a long axis {long.axis}, the result and every gradient must match the reference.",
     )
-    options: dict[str, Any] = {"agreement": True, "fraction": 0.2, "shrinks": False}
-    options["gradient"] = long.stem not in ("interests", "training", "scores")
-    add_check(long.rules or rules, stem=long.stem, draws=long.draws, **options)(run)
+    add_check(
+        long.rules or rules,
+        stem=long.stem,
+        draws=long.draws,
+        gradient=long.stem not in ("interests", "training", "scores"),
+        agreement=True,
+        fraction=0.2,
+        shrinks=False,
+    )(run)
 
 
 def add_empty_axes(empty: EmptyAxes) -> None:
@@ -172,8 +178,14 @@ def add_empty_axes(empty: EmptyAxes) -> None:
     name = f"empty_axes_match_the_reference[{empty.stem}]"
     text = "If the size of an axis is 0, the result and every gradient must match the reference."
     run = name_run(partial(matches_without_elements, sizes), __name__, name, text)
-    options: dict[str, Any] = {"gradient": True, "agreement": True, "fraction": 0.2}
-    add_check(RULES[empty.stem], stem=empty.stem, draws=empty.draws, **options)(run)
+    add_check(
+        RULES[empty.stem],
+        stem=empty.stem,
+        draws=empty.draws,
+        gradient=True,
+        agreement=True,
+        fraction=0.2,
+    )(run)
 
 
 for long_axis in LONG:

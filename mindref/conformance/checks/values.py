@@ -128,9 +128,13 @@ def large_losses_match_the_reference() -> None:
 
 def with_equal_users(call: Call) -> Call:
     """Return `call` in which all users, targets and their ids are equal."""
-    names = ("user", "target", "target_ids", "target_log_expected")
-    arrays = {name: np.repeat(call.arrays[name][:1], len(call.arrays[name]), 0) for name in names}
-    return call.change(**arrays)
+    return repeat_first_user(call, ("user", "target", "target_ids", "target_log_expected"))
+
+
+def repeat_first_user(call: Call, names: tuple[str, ...]) -> Call:
+    """Return `call` in which all users have the arrays `names` of the first user."""
+    repeated = {name: np.repeat(call.arrays[name][:1], len(call.arrays[name]), 0) for name in names}
+    return call.change(**repeated)
 
 
 @add_comparison(
@@ -144,9 +148,7 @@ def equal_users_match_the_reference() -> None:
 
 def with_equal_histories(call: Call) -> Call:
     """Return `call` in which all users have the same history, and different initial logits."""
-    names = ("history", "mask")
-    arrays = {name: np.repeat(call.arrays[name][:1], len(call.arrays[name]), 0) for name in names}
-    return call.change(**arrays)
+    return repeat_first_user(call, ("history", "mask"))
 
 
 @add_comparison("routing-R5, R12", draws=routing_calls().map(with_equal_histories), gradient=True)

@@ -5,9 +5,8 @@ Spec: specs/backend.md, R18 and R22. `LARGE` has sizes above which implementatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -22,8 +21,8 @@ from mindref.conformance.checks.scoring import scoring_calls
 from mindref.conformance.checks.softmax import softmax_calls
 from mindref.conformance.checks.squash import squash_calls
 from mindref.conformance.draws.model_draws import (
-    ITEMS,
     ModelCase,
+    ModelDraw,
     first_accepted,
     losses_are_differentiable,
 )
@@ -78,7 +77,7 @@ LARGE = {
 }
 """Operator -> sizes of large calls: more than 64 users, more than 4,096 rows."""
 
-OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
+OPTIONS: dict[str, tuple[Mapping[str, object], ...]] = {
     "softmax": ({"axis": 0}, {"axis": 1}, {"axis": 2}, {"axis": -1}),
     "routing": (
         {"iterations": 3, "gradient": "all"},
@@ -100,7 +99,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
 SMOOTH = {"hidden": (), "power": 1.0, "iterations": 2}
 """Settings for which the loss has a derivative everywhere, except at a score of 0."""
 
-SETTINGS: tuple[dict[str, Any], ...] = (
+SETTINGS: tuple[dict[str, object], ...] = (
     {"interest_count": "log2", "power": 2.0},
     {"interest_count": "log2", "routing": "uniform", "power": 1.0},
     {"interest_count": "log2", "attention": "mean"},
@@ -114,7 +113,7 @@ TRAINING = {**SMOOTH, "iterations": 1, "epsilon": 0.1}
 
 @st.composite
 def operator_callers(
-    draw: st.DrawFn, /, stem: str, sizes: tuple[int, ...], count: int = CALLERS, **numbers: Any
+    draw: st.DrawFn, /, stem: str, sizes: tuple[int, ...], count: int = CALLERS, repeats: int = 1
 ) -> Call:
     """Draw calls of an operator: equal shapes, different numbers and, if it has any, options."""
     options = OPTIONS.get(stem, ({},) * count)[:count]
@@ -122,37 +121,37 @@ def operator_callers(
         scale_floats(draw(CALLS[stem](sizes=sizes)), factor).change(**chosen)
         for factor, chosen in zip(FACTORS, options, strict=False)
     ]
-    return callers_call(calls, **numbers)
+    return callers_call(calls, repeats=repeats)
 
 
 @st.composite
 def model_callers(
-    draw: st.DrawFn, /, make: Callable[[ModelCase], Call], sizes: tuple[int, ...], **numbers: Any
+    draw: st.DrawFn, /, make: Callable[[ModelCase], Call], sizes: tuple[int, ...], repeats: int = 1
 ) -> Call:
     """Draw calls of level `model` with equal shapes and different settings."""
     rng = draw(generators())
     settings = ({"hidden": (9,), "iterations": 2, **one} for one in SETTINGS)
     cases = [draw_case(rng, sizes, 1, one, losses_are_differentiable) for one in settings]
-    return callers_call([make(case) for case in cases], **numbers)
+    return callers_call([make(case) for case in cases], repeats=repeats)
 
 
 @st.composite
 def single_model_callers(
-    draw: st.DrawFn, /, make: Callable[[ModelCase], Call], sizes: tuple[int, ...], **numbers: Any
+    draw: st.DrawFn, /, make: Callable[[ModelCase], Call], sizes: tuple[int, ...], repeats: int = 1
 ) -> Call:
     """Draw one call of level `model` with the sizes B, L, K and D."""
     case = draw_case(draw(generators()), sizes, 1, SMOOTH, lambda case: True)
-    return callers_call([make(case)], **numbers)
+    return callers_call([make(case)], repeats=repeats)
 
 
 @st.composite
 def score_callers(
-    draw: st.DrawFn, /, sizes: tuple[int, ...], count: int = CALLERS, **numbers: Any
+    draw: st.DrawFn, /, sizes: tuple[int, ...], count: int = CALLERS, repeats: int = 1
 ) -> Call:
     """Draw calls that score items, with the sizes B, K, D and N."""
     factors = FACTORS[:count]
     calls = [scale_floats(draw(scoring_calls(sizes=sizes)), factor) for factor in factors]
-    return callers_call(calls, **numbers)
+    return callers_call(calls, repeats=repeats)
 
 
 @st.composite
@@ -170,18 +169,21 @@ def small_training() -> st.SearchStrategy[Call]:
     return small_trainings((0.1,)).map(lambda calls: calls[0])
 
 
-def training_callers(count: int = 2, **numbers: Any) -> st.SearchStrategy[Call]:
+def training_callers(count: int = 2, repeats: int = 1) -> st.SearchStrategy[Call]:
     """Draw trainings with equal shapes, different parameters and different learning rates."""
-    return small_trainings((0.1, 0.03)[:count]).map(partial(callers_call, **numbers))
+    return small_trainings((0.1, 0.03)[:count]).map(partial(callers_call, repeats=repeats))
 
 
 def draw_case(
     rng: np.random.Generator,
     axes: Sequence[int],
     steps: int,
-    settings: dict[str, Any],
+    settings: Mapping[str, object],
     accept: Callable[[ModelCase], bool],
 ) -> ModelCase:
     """Return a model with one user feature, and `steps` batches, that `accept` accepts."""
     mask = most_positions(rng, axes[0], axes[1])
-    return first_accepted(rng, tuple(axes), mask, 1, steps, settings, ITEMS, accept)
+    model_draw = ModelDraw(
+        tuple(axes), mask, features=1, steps=steps, settings=settings, accept=accept
+    )
+    return first_accepted(rng, model_draw)

@@ -9,7 +9,6 @@ positions need not be in the catalogue.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -110,24 +109,35 @@ def draw_models(
     mask = None if sizes else draw(masks(*axes[:2]))
     count, rng = draw(st.integers(0, 2)) if features is None else features, draw(generators())
     mask = most_positions(rng, *axes[:2]) if mask is None else mask
-    parts = (axes, mask, count, steps, chosen, items)
-    return first_accepted(rng, *parts, accept or losses_are_differentiable)
-
-
-def first_accepted(rng: np.random.Generator, *parts: Any) -> ModelCase:
-    """Draw up to `TRIES` models; return the first accepted model, or reject the example."""
-    *how, accept = parts
-    for _ in range(TRIES):
-        world = build_case(rng, *how)
-        if accept(world):
-            return world
-    reject()
+    model_draw = ModelDraw(axes, mask, features=count, steps=steps, settings=chosen, items=items)
+    return first_accepted(rng, model_draw._replace(accept=accept or losses_are_differentiable))
 
 
 def losses_are_differentiable(world: ModelCase) -> bool:
     """Return whether the loss of each batch is differentiable at the parameters and near them."""
     params, batches, catalogue, config = world
     return all(is_differentiable(params, batch, catalogue, config) for batch in batches)
+
+
+class ModelDraw(NamedTuple):
+    """What a drawn model and its batches must have."""
+
+    axes: tuple[int, ...]  # sizes of B, L, K, D
+    mask: Bools  # (B, L) of the first batch; later batches have shuffled columns
+    features: int  # number of user features
+    steps: int  # number of batches
+    settings: Mapping[str, object]
+    items: int = ITEMS
+    accept: Callable[[ModelCase], bool] = losses_are_differentiable
+
+
+def first_accepted(rng: np.random.Generator, model_draw: ModelDraw) -> ModelCase:
+    """Draw up to `TRIES` models; return the first accepted model, or reject the example."""
+    for _ in range(TRIES):
+        world = build_case(rng, model_draw)
+        if model_draw.accept(world):
+            return world
+    reject()
 
 
 @st.composite
@@ -137,8 +147,8 @@ def every_history_length(draw: st.DrawFn, /, **fixed: Any) -> Call:
     mask = np.arange(17) < np.arange(18)[:, None]
     chosen = {**draw(draw_settings()), "iterations": 1, "hidden": (), "power": 0.0, **fixed}
     axes = (18, 17, interests, 3)
-    parts = (axes, mask, 1, 1, chosen, ITEMS)
-    return serving_call(first_accepted(rng, *parts, losses_are_differentiable))
+    model_draw = ModelDraw(axes, mask, features=1, steps=1, settings=chosen)
+    return serving_call(first_accepted(rng, model_draw))
 
 
 @st.composite
@@ -150,8 +160,15 @@ def long_history_lengths(draw: st.DrawFn) -> Call:
     lengths = sorted({0, 300, *(2**k + n for k in range(10) for n in (-1, 0, 1))})
     mask = np.arange(lengths[-1]) < np.array(lengths)[:, None]
     settings = {"hidden": (), "power": 0.0, "iterations": 1, "interest_count": "log2"}
-    parts = ((*mask.shape, 10, 2), mask, 0, 1, settings, ITEMS)
-    return serving_call(first_accepted(draw(generators()), *parts, lambda world: True))
+    model_draw = ModelDraw(
+        (*mask.shape, 10, 2),
+        mask,
+        features=0,
+        steps=1,
+        settings=settings,
+        accept=lambda world: True,
+    )
+    return serving_call(first_accepted(draw(generators()), model_draw))
 
 
 @share_strategy
@@ -181,22 +198,16 @@ def serving_call(world: ModelCase) -> Call:
     return Call("interests", arrays, {"config": world.config})
 
 
-def build_case(
-    rng: np.random.Generator,
-    axes: tuple[int, ...],
-    mask: Bools,
-    features: int,
-    steps: int,
-    chosen: Mapping[str, Any],
-    items: int,
-) -> ModelCase:
-    """Return a model and `steps` batches; each but the first has `mask` with shuffled columns."""
+def build_case(rng: np.random.Generator, model_draw: ModelDraw) -> ModelCase:
+    """Return a model and its batches, which need not be accepted."""
+    axes, features, items = model_draw.axes, model_draw.features, model_draw.items
     fixed = {"interests": axes[2], "width": axes[3], "profile_width": 2, "dtype": "float64"}
-    config = Config.of("mind", {**fixed, **chosen})
+    config = Config.of("mind", {**fixed, **model_draw.settings})
     shapes = TableSizes(items, items + FEATURE_ROWS, PROFILES if features else 0, features)
-    later = (rng.permuted(mask, axis=0) for _ in range(steps - 1))
+    later = (rng.permuted(model_draw.mask, axis=0) for _ in range(model_draw.steps - 1))
     batches = tuple(
-        build_batch(rng, axes, batch_mask, features, items) for batch_mask in (mask, *later)
+        build_batch(rng, axes, batch_mask, features, items)
+        for batch_mask in (model_draw.mask, *later)
     )
     family = family_of(config.model)
     params = trained_scale_params(family.init(rng, config, shapes), rng)
@@ -276,8 +287,3 @@ def expected_active(call: Call) -> Bools:
 def with_layers(call: Call, layers: tuple[Layer, ...]) -> Call:
     """Return `call` with the layers of its parameters replaced by `layers`."""
     return call.change(params=call.arrays["params"]._replace(layers=layers))
-
-
-def replace_settings(config: Config, **settings: Any) -> Config:
-    """Return `config` with `settings` replaced."""
-    return dataclasses.replace(config, **settings)

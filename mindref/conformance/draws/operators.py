@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from hypothesis import strategies as st
 
@@ -38,7 +37,7 @@ def for_each_operator(
     *rules: str,
     stems: Iterable[str] = tuple(CALLS),
     draws: Mapping[str, st.SearchStrategy[Call]] = CALLS,
-    **options: Any,
+    gradient: bool = False,
 ) -> Callable[[Run], Run]:
     """Register the decorated function as one check for each operator in `stems`.
 
@@ -49,7 +48,7 @@ def for_each_operator(
         for stem in stems:
             name = f"{function.__name__}[{stem}]"
             run = name_run(partial(function), function.__module__, name, function.__doc__)
-            add_check(*rules, stem=stem, draws=draws[stem], **options)(run)
+            add_check(*rules, stem=stem, draws=draws[stem], gradient=gradient)(run)
         return function
 
     return enter

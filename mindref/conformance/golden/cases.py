@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mindref.conformance.draws.model_draws import (
-    ITEMS,
     ModelCase,
+    ModelDraw,
     build_case,
     loss_call,
     losses_are_differentiable,
@@ -169,7 +169,8 @@ def golden_model(
     """Draw a model and data of three users until `accept` returns true, and return them."""
     while True:
         chosen = {**MODELS[name], **ADAM}
-        drawn = build_case(draw.rng, (3, 4, 3, 2), MASK, 1, steps, chosen, ITEMS)
+        model_draw = ModelDraw((3, 4, 3, 2), MASK, features=1, steps=steps, settings=chosen)
+        drawn = build_case(draw.rng, model_draw)
         case = ModelCase(*map_floats(on_grid, tuple(drawn)))
         if accept(case):
             return case

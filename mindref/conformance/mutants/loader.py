@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -194,13 +194,19 @@ def run_module(
 ) -> ModuleType:
     """Run `code` and return the new module. Its imports use `modules`, not the reference."""
 
-    def import_module(imported: str, *arguments: Any) -> Any:
-        names = (arguments[2] if len(arguments) > 2 else None) or ()
+    def import_module(
+        imported: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        names = fromlist or ()
         if imported in modules and names:  # such as: from mindref.ops.votes import project_votes
             return modules[imported]
         if imported == "mindref.ops" and not names:  # import mindref.ops as ops
             return SimpleNamespace(ops=operators_namespace(modules))
-        module = builtins.__import__(imported, *arguments)
+        module = builtins.__import__(imported, globals, locals, names, level)
         copies = {x: modules[f"{imported}.{x}"] for x in names if f"{imported}.{x}" in modules}
         if not copies:
             return module

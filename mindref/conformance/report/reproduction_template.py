@@ -14,10 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from mindref.conformance.runner.backend_answers import Answer, answer_call, arrays_in, call_dtype
-from mindref.conformance.runner.callers import answer_callers, frequent_switches  # noqa: F401
-from mindref.conformance.runner.forks import answers_of_child  # noqa: F401
+from mindref.conformance.runner.backend_answers import answer_call, arrays_in, call_dtype
+from mindref.conformance.runner.callers import CallFields
+from mindref.conformance.runner.forks import Answer, AnyArray
 from mindref.conformance.runner.layouts import lay_out, memory_of
+
+
+class ScriptCall(CallFields, total=False):
+    """A call of the script."""
+
+    read_only: bool  # whether the arrays are made read-only
+    layout: str  # of the arrays in memory
+    methods: dict[str, tuple[str, ...]]  # level -> methods, to test the contract
+
 
 TIMES = 20  # number of repetitions; a wrong answer may occur only sometimes
 
@@ -40,7 +49,7 @@ def import_backend(name: str, device: str) -> Any:
         sys.exit(2)
 
 
-def run_call(backend: Any, call: dict[str, Any]) -> Answer:
+def run_call(backend: Any, call: ScriptCall) -> Answer:
     """Run `call` with warnings suppressed; return the arrays of the answer by name."""
     for x in inputs_of(call):
         x.setflags(write=x.flags.writeable and not call["read_only"])
@@ -49,7 +58,7 @@ def run_call(backend: Any, call: dict[str, Any]) -> Answer:
         return answer_call(backend, call)
 
 
-def inputs_of(call: dict[str, Any]) -> list[Any]:
+def inputs_of(call: ScriptCall) -> list[AnyArray]:
     """Return the arrays of `call`, with the cotangent."""
     return list(arrays_in((call["arrays"], call["d_out"])))
 
@@ -66,12 +75,12 @@ def laid_out(x: Any, layout: str) -> Any:
     return x
 
 
-def memory_bytes(call: dict[str, Any]) -> list[bytes]:
+def memory_bytes(call: ScriptCall) -> list[bytes]:
     """Return the bytes of the memory of each input, with unused bytes between its numbers."""
     return [memory_of(x).tobytes(order="A") for x in inputs_of(call)]
 
 
-def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[Answer]) -> str:
+def broken_common_rule(call: ScriptCall, before: list[bytes], answers: list[Answer]) -> str:
     """Test an answer for changed inputs, shared memory, wrong dtypes. Return a message or ""."""
     inputs = inputs_of(call)
     if memory_bytes(call) != before:
@@ -87,7 +96,7 @@ def broken_common_rule(call: dict[str, Any], before: list[bytes], answers: list[
     return ""
 
 
-def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, Any]:
+def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[AnyArray, AnyArray]:
     """Return `low` and `high` of `wrong`, centred on another answer if `wrong["source"]` is set."""
     low, high = wrong["low"], wrong["high"]
     if wrong["source"] is None:
@@ -105,7 +114,7 @@ def allowed_range(wrong: dict[str, Any], answers: list[Answer]) -> tuple[Any, An
         return want - width, want + width
 
 
-def outside_range(got: Any, low: Any, high: Any) -> Any:
+def outside_range(got: AnyArray, low: AnyArray, high: AnyArray) -> AnyArray:
     """Return a mask of wrong values of `got`: outside the interval from `low` to `high`.
 
     Where both limits are not finite, a finite value is wrong."""
@@ -119,7 +128,7 @@ def outside_range(got: Any, low: Any, high: Any) -> Any:
     )
 
 
-def compare_part(part: str, got: Any, low: Any, high: Any) -> str:
+def compare_part(part: str, got: AnyArray, low: AnyArray, high: AnyArray) -> str:
     """Return a message about the first number in `got` outside `low` to `high`, or ""."""
     if got.shape != np.shape(low):
         return f"{part} has shape {got.shape}, expected {np.shape(low)}"
@@ -154,7 +163,7 @@ def same_bytes(one: Answer, other: Answer) -> bool:
     return all(name in other and x.tobytes() == other[name].tobytes() for name, x in one.items())
 
 
-def contract_error(backend: Any, call: dict[str, Any]) -> str:
+def contract_error(backend: Any, call: ScriptCall) -> str:
     """Return a message if a NumPy conversion is wrong or a claimed function is missing, or ""."""
     if call["stem"] == "conversion":
         x = call["arrays"]["x"]
@@ -179,11 +188,12 @@ def contract_error(backend: Any, call: dict[str, Any]) -> str:
     return ""
 
 
-def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], device: str) -> int:
+def reproduce(name: str, calls: list[ScriptCall], wrong: dict[str, Any], device: str) -> int:
     """Run `calls` up to TIMES times. Return 1 if the failure occurs, otherwise 0."""
     backend = import_backend(name, device)
     for call in calls:
-        call |= {name: laid_out(call[name], call["layout"]) for name in ("arrays", "d_out")}
+        call["arrays"] = laid_out(call["arrays"], call["layout"])
+        call["d_out"] = laid_out(call["d_out"], call["layout"])
     for _ in range(TIMES):
         if error := run_once(backend, calls, wrong):
             break
@@ -191,10 +201,10 @@ def reproduce(name: str, calls: list[dict[str, Any]], wrong: dict[str, Any], dev
     return int(bool(error))
 
 
-def run_once(backend: Any, calls: list[dict[str, Any]], wrong: dict[str, Any]) -> str:
+def run_once(backend: Any, calls: list[ScriptCall], wrong: dict[str, Any]) -> str:
     """Run `calls` in order. Return a message if the failure is present, or ""."""
     answers: list[Answer] = []
-    copies: list[tuple[Any, bytes]] = []  # returned array, and its bytes at that time
+    copies: list[tuple[AnyArray, bytes]] = []  # returned array, and its bytes at that time
     for number, call in enumerate(calls):
         before = memory_bytes(call)
         try:

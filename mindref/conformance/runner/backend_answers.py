@@ -6,23 +6,22 @@ Spec: specs/backend.md. Reproduction scripts contain this code, so it must not i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from mindref.conformance.runner.callers import answer_callers, frequent_switches
+from mindref.conformance.runner.callers import CallFields, answer_callers, frequent_switches
+from mindref.conformance.runner.forks import Answer, AnyArray
 
-Answer = dict[str, Any]
 
-
-def answer_operator(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_operator(backend: Any, call: CallFields) -> Answer:
     """Return the output of an operator, and its gradients if `call["d_out"]` is not None."""
     answer, saved = answer_forward(backend, call)
     return answer | answer_backward(backend, call, saved)
 
 
-def answer_forward(backend: Any, call: dict[str, Any]) -> tuple[Answer, Any]:
+def answer_forward(backend: Any, call: CallFields) -> tuple[Answer, Any]:
     """Return the output of an operator, and the saved values; else the answer and None."""
     if call["stem"] in ANSWERS:
         return answer_call(backend, call), None
@@ -36,7 +35,7 @@ def answer_forward(backend: Any, call: dict[str, Any]) -> tuple[Answer, Any]:
     return answer, saved
 
 
-def answer_backward(backend: Any, call: dict[str, Any], saved: Any) -> Answer:
+def answer_backward(backend: Any, call: CallFields, saved: Any) -> Answer:
     """Return the gradients of an operator; {} without a cotangent or for another call."""
     arrays, d_out = call["arrays"], call["d_out"]
     if d_out is None or call["stem"] in ANSWERS:
@@ -44,12 +43,12 @@ def answer_backward(backend: Any, call: dict[str, Any], saved: Any) -> Answer:
     if backend.capabilities().gradients == "derived":
         gradients = getattr(backend.ops, call["stem"]).backward(d_out, saved)
     else:  # backend-R14
-        parts = (call["stem"], tuple(arrays.values()), call["numbers"], d_out)
-        gradients = backend.differentiate(*parts)
+        inputs = tuple(arrays.values())
+        gradients = backend.differentiate(call["stem"], inputs, call["numbers"], d_out)
     return named_gradients(call, gradients)
 
 
-def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
+def named_gradients(call: CallFields, gradients: Any) -> Answer:
     """Return dense gradients: "d_x" for argument x; "rows" for the rows of a sparse gradient."""
     names, answer = call["gradients"], {}
     if len(names) == 1 and (hasattr(gradients, "rows") or not isinstance(gradients, tuple | list)):
@@ -66,7 +65,7 @@ def named_gradients(call: dict[str, Any], gradients: Any) -> Answer:
     return answer
 
 
-def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_composition(backend: Any, call: CallFields) -> Answer:
     """Return loss and gradients of the model built from the backend's operators (backend-R6)."""
     from mindref.models import mind
 
@@ -76,13 +75,17 @@ def answer_composition(backend: Any, call: dict[str, Any]) -> Answer:
     return model_parts(call, np.asarray, loss, mind.backward(saved, ops=backend.ops))
 
 
-def answer_loss(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_loss(backend: Any, call: CallFields) -> Answer:
     """Return the loss of a batch and its gradients, from `backend.loss_and_gradients`."""
-    parts = (*call["arrays"].values(), call["numbers"]["config"])
-    return model_parts(call, numpy_of(backend), *backend.loss_and_gradients(*parts))
+    params, batch, catalogue = call["arrays"].values()
+    config = call["numbers"]["config"]
+    loss, gradients = backend.loss_and_gradients(params, batch, catalogue, config)
+    return model_parts(call, numpy_of(backend), loss, gradients)
 
 
-def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> Answer:
+def model_parts(
+    call: CallFields, numpy: Callable[[Any], AnyArray], loss: Any, gradients: Any
+) -> Answer:
     """Return a dict: "loss", "d_x" for each parameter x, "rows" of the item gradient."""
     from mindref.models.parameters import flatten, flatten_gradients
 
@@ -93,19 +96,21 @@ def model_parts(call: dict[str, Any], numpy: Any, loss: Any, gradients: Any) -> 
     return answer | {"rows": np.asarray(gradients.items.rows)}
 
 
-def answer_interests(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_interests(backend: Any, call: CallFields) -> Answer:
     """Return the interests of the users, and a mask of the active interests."""
-    vectors, active = backend.interests(*call["arrays"].values(), call["numbers"]["config"])
+    params, histories, catalogue = call["arrays"].values()
+    config = call["numbers"]["config"]
+    vectors, active = backend.interests(params, histories, catalogue, config)
     numpy = numpy_of(backend)
     return {"interests": numpy(vectors), "active": numpy(active)}
 
 
-def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_training(backend: Any, call: CallFields) -> Answer:
     """Train for a few steps. Return the loss of each step and the final parameters."""
     from mindref.models.parameters import flatten, unflatten
     from mindref.training.optimiser import State
 
-    def copies(arrays: Any) -> dict[str, Any]:
+    def copies(arrays: dict[str, Any]) -> Answer:
         return {name: np.array(numpy(x)) for name, x in arrays.items()}
 
     numpy = numpy_of(backend)
@@ -127,7 +132,7 @@ def answer_training(backend: Any, call: dict[str, Any]) -> Answer:
     return {"losses": np.array(losses), **{name: numpy(x) for name, x in params_now.items()}}
 
 
-def answer_steps(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_steps(backend: Any, call: CallFields) -> Answer:
     """Train. Return the losses, and the parameters and moments after each step, in one array each.
 
     Moments of the parameter x are named "first.x" and "second.x", their number of steps "step". If
@@ -138,7 +143,7 @@ def answer_steps(backend: Any, call: dict[str, Any]) -> Answer:
     params, batches, catalogue = call["arrays"].values()
     config, rates = call["numbers"]["config"], call["numbers"]["rates"]
     state, losses = backend.init(params, config), []
-    history: dict[str, list[Any]] = {}
+    history: dict[str, list[AnyArray]] = {}
     for batch, rate in zip(batches, rates, strict=True):
         with frequent_switches():
             state, loss = backend.step(state, batch, catalogue, config, rate)
@@ -165,12 +170,12 @@ def read_state(backend: Any, state: Any) -> Answer:
     return copies | {"step": np.array(int(moments.step))}
 
 
-def answer_scores(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_scores(backend: Any, call: CallFields) -> Answer:
     """Return the scores of items for users."""
     return {"scores": numpy_of(backend)(backend.scores(*call["arrays"].values()))}
 
 
-def answer_calls(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_calls(backend: Any, call: CallFields) -> Answer:
     """Return the answers of several callers (callers.py)."""
     return answer_callers(backend, call, answer_forward, answer_backward)
 
@@ -187,28 +192,30 @@ ANSWERS = {
 """`call["stem"]` -> function that runs the call. Other stems are names of operators."""
 
 
-def answer_call(backend: Any, call: dict[str, Any]) -> Answer:
+def answer_call(backend: Any, call: CallFields) -> Answer:
     """Run `call` on `backend`; return the arrays of the answer by name."""
     return ANSWERS.get(call["stem"], answer_operator)(backend, call)
 
 
-def numpy_of(backend: Any) -> Any:
+def numpy_of(backend: Any) -> Callable[[Any], AnyArray]:
     """Return a function that converts arrays of `backend` to NumPy."""
     return lambda x: np.asarray(backend.to_numpy(x))
 
 
-def loss_value(x: Any, call: dict[str, Any], numpy: Any) -> Any:
+def loss_value(x: Any, call: CallFields, numpy: Callable[[Any], AnyArray]) -> AnyArray:
     """Return the loss `x` as an array. If `x` is a Python float, use the dtype of `call`."""
     return np.asarray(x, call_dtype(call)) if type(x) is float else numpy(x)
 
 
-def call_dtype(call: dict[str, Any]) -> Any:
+def call_dtype(call: CallFields) -> np.dtype[Any]:
     """Return the dtype of the first float array in `call`, or float64 if there is none."""
     floats = (x.dtype for x in arrays_in(call["arrays"]) if x.dtype.kind not in "biu")
     return next(floats, np.dtype(np.float64))
 
 
-def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
+def full_gradient(
+    gradient: Any, shape: tuple[int, ...], numpy: Callable[[Any], AnyArray]
+) -> AnyArray:
     """Return a dense or row-sparse `gradient` as a dense array."""
     if not hasattr(gradient, "rows"):
         return numpy(gradient)
@@ -218,7 +225,7 @@ def full_gradient(gradient: Any, shape: tuple[int, ...], numpy: Any) -> Any:
     return table
 
 
-def arrays_in(x: Any) -> Iterator[Any]:
+def arrays_in(x: object) -> Iterator[AnyArray]:
     """Yield all arrays in `x`, which may be nested tuples and dicts."""
     if isinstance(x, np.ndarray):
         yield x

@@ -18,7 +18,7 @@ from mindref.config import Config
 from mindref.conformance.operators import ARGUMENTS
 from mindref.conformance.runner import backend_answers
 from mindref.conformance.runner.backend_answers import arrays_in
-from mindref.conformance.runner.callers import split_callers
+from mindref.conformance.runner.callers import CallFields, split_callers
 from mindref.conformance.runner.layouts import lay_out
 from mindref.models.family import computes_settings
 
@@ -91,7 +91,7 @@ class Call(NamedTuple):
         return self._replace(cotangent=None)
 
 
-def is_float_array(x: Any) -> bool:
+def is_float_array(x: object) -> bool:
     """Return whether `x` is an array of floats, such as float32 or bfloat16."""
     if not isinstance(x, np.ndarray):
         return False
@@ -104,7 +104,7 @@ def float_arrays(call: Call) -> list[AnyArray]:
     return [x for x in arrays_in(call.arrays) if is_float_array(x)]
 
 
-def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
+def map_arrays(change: Callable[[AnyArray], object], x: Any) -> Any:
     """Return `x` (nested tuples and dicts) with `change` applied to every array."""
     if isinstance(x, np.ndarray):
         return change(x)
@@ -116,7 +116,7 @@ def map_arrays(change: Callable[[AnyArray], Any], x: Any) -> Any:
     return x
 
 
-def map_floats(change: Callable[[AnyArray], Any], x: Any) -> Any:
+def map_floats(change: Callable[[AnyArray], object], x: Any) -> Any:
     """Return `x` (nested tuples and dicts) with `change` applied to every float array."""
     return map_arrays(lambda array: change(array) if is_float_array(array) else array, x)
 
@@ -139,7 +139,7 @@ def config_in_dtype(config: Config, name: str) -> Config:
     return dataclasses.replace(config, dtype=name)
 
 
-def named_arrays(x: Any, name: str = "") -> dict[str, AnyArray]:
+def named_arrays(x: object, name: str = "") -> dict[str, AnyArray]:
     """Return the arrays in nested tuples and dicts by name; "a.b" is the array "b" inside "a"."""
     if isinstance(x, np.ndarray):
         return {name: x}
@@ -159,12 +159,12 @@ def call_arrays(call: Call) -> dict[str, Any]:
     return {**call.arrays, "d_out": call.cotangent}
 
 
-def callers_call(calls: Sequence[Call], **numbers: Any) -> Call:
+def callers_call(calls: Sequence[Call], *, repeats: int = 1, fresh: int = 0) -> Call:
     """Return the calls of several callers as one call, which runs them in turn (callers.py)."""
     parts = tuple(
         {"stem": one.stem, "numbers": one.numbers, "gradients": one.differentiable} for one in calls
     )
-    numbers = {"mode": "in turn", "repeats": 1, "fresh": 0, **numbers, "callers": parts}
+    numbers = {"mode": "in turn", "repeats": repeats, "fresh": fresh, "callers": parts}
     arrays = {"callers": tuple(one.arrays for one in calls)}
     cotangent: Any = tuple(one.cotangent for one in calls)
     return Call(CALLERS, arrays, numbers, cotangent)
@@ -172,11 +172,21 @@ def callers_call(calls: Sequence[Call], **numbers: Any) -> Call:
 
 def calls_of_callers(call: Call) -> list[Call]:
     """Return the call of each caller of a call that `callers_call` made."""
-    fields = {"arrays": call.arrays, "numbers": call.numbers, "d_out": call.cotangent}
     return [
         Call(part["stem"], part["arrays"], part["numbers"], part["d_out"])
-        for part in split_callers(fields)
+        for part in split_callers(call_fields(call))
     ]
+
+
+def call_fields(call: Call) -> CallFields:
+    """Return a call as a dictionary, from which `backend_answers` runs it."""
+    return CallFields(
+        stem=call.stem,
+        arrays=call.arrays,
+        numbers=call.numbers,
+        d_out=call.cotangent,
+        gradients=call.differentiable,
+    )
 
 
 def copy_call(call: Call, read_only: bool = False, layout: str = "") -> Call:
@@ -229,9 +239,7 @@ class BackendImplementation:
 
     def answer(self, call: Call) -> Answer:
         """Run `call` on the backend and return the arrays of the answer by name."""
-        fields: dict[str, Any] = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
-        fields |= {"d_out": call.cotangent, "gradients": call.differentiable}
-        return backend_answers.answer_call(self.backend, fields)
+        return backend_answers.answer_call(self.backend, call_fields(call))
 
 
 def is_claimed(implementation: Implementation, call: Call) -> bool:

@@ -13,11 +13,12 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple, TypedDict
 
-from mindref.conformance.runner.forks import answers_of_child
+from mindref.conformance.runner.forks import Answer, Answers, answers_of_child
 
 LIMIT, THREAD_LIMIT = 15.0, 60.0
 """Seconds after which a child process counts as hanging, and after which threads do."""
@@ -38,28 +39,41 @@ LEFT_OUT = ("rows", "couplings", "active")
 """Parts of an answer that the answers of callers omit."""
 
 
+class CallFields(TypedDict):
+    """A call as a dictionary. A script that reproduces a failure contains such dictionaries."""
+
+    stem: str
+    arrays: dict[str, Any]  # arrays, or nested tuples and dicts of arrays
+    numbers: dict[str, Any]
+    d_out: Any  # arrays; None: compute no gradients
+    gradients: tuple[str, ...]  # the arguments with a gradient
+
+
 class Callers(NamedTuple):
     """A backend, the call of each caller, and the functions that run a call in two phases."""
 
     backend: Any
-    calls: list[dict[str, Any]]
-    forward: Any
-    backward: Any
+    calls: list[CallFields]
+    forward: Callable[[Any, CallFields], tuple[Answer, Any]]
+    backward: Callable[[Any, CallFields, Any], Answer]
     numbers: dict[str, Any]
 
-    def answer(self, backend: Any, call: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, backend: Any, call: CallFields) -> Answer:
         """Return the whole answer to one call."""
         answer, saved = self.forward(backend, call)
         return {**answer, **self.backward(backend, call, saved)}
 
-    def in_turn(self, backend: Any) -> list[dict[str, Any]]:
+    def in_turn(self, backend: Any) -> Answers:
         """Return the answer to each call, one call after another."""
         return [self.answer(backend, call) for call in self.calls]
 
 
 def answer_callers(
-    backend: Any, call: dict[str, Any], forward: Any, backward: Any
-) -> dict[str, Any]:
+    backend: Any,
+    call: CallFields,
+    forward: Callable[[Any, CallFields], tuple[Answer, Any]],
+    backward: Callable[[Any, CallFields, Any], Answer],
+) -> Answer:
     """Return the answers of all callers; the names are "caller 0: out" and so on.
 
     call["numbers"]["mode"] is a key of MODES. If a caller gets several answers, the first answer
@@ -80,29 +94,35 @@ def caller_part(number: int, name: str) -> str:
     return f"caller {number}: {name}"
 
 
-def split_callers(call: dict[str, Any]) -> list[dict[str, Any]]:
+def split_callers(call: CallFields) -> list[CallFields]:
     """Return the call of each caller."""
     arrays, parts = call["arrays"]["callers"], call["numbers"]["callers"]
     cotangents = call["d_out"] or [None] * len(parts)
     return [
-        {**part, "arrays": x, "d_out": d_out}
+        CallFields(
+            stem=part["stem"],
+            arrays=x,
+            numbers=part["numbers"],
+            d_out=d_out,
+            gradients=part["gradients"],
+        )
         for part, x, d_out in zip(parts, arrays, cotangents, strict=True)
     ]
 
 
-def answer_in_turn(callers: Callers) -> list[dict[str, Any]]:
+def answer_in_turn(callers: Callers) -> Answers:
     """Return the answer to each call, one call after another."""
     return callers.in_turn(callers.backend)
 
 
-def answer_again(callers: Callers) -> list[dict[str, Any]]:
+def answer_again(callers: Callers) -> Answers:
     """Repeat all calls "repeats" times. Switches between threads of the backend are frequent."""
     with frequent_switches():
         rounds = [callers.in_turn(callers.backend) for _ in range(callers.numbers["repeats"])]
     return first_different(rounds, rounds[0])
 
 
-def answer_in_threads(callers: Callers) -> list[dict[str, Any]]:
+def answer_in_threads(callers: Callers) -> Answers:
     """Run each caller in its own thread, "repeats" times at the same time.
 
     After that, each thread calls `backward` with the values that another thread saved. All this is
@@ -110,20 +130,20 @@ def answer_in_threads(callers: Callers) -> list[dict[str, Any]]:
     """
     single, seconds = timed_answers(callers)
     objects = [new_object(callers.backend) for _ in range(callers.numbers["fresh"])]
-    rounds: list[list[dict[str, Any]]] = []
+    rounds: list[Answers] = []
     with frequent_switches():
         for backend in (*objects, callers.backend):
             rounds += call_in_threads(callers, backend, THREAD_LIMIT + SLOWER * seconds)
     return first_different(rounds, single)
 
 
-def timed_answers(callers: Callers) -> tuple[list[dict[str, Any]], float]:
+def timed_answers(callers: Callers) -> tuple[Answers, float]:
     """Return the answer to each call, one call after another, and the seconds of all calls."""
     began = time.monotonic()
     return callers.in_turn(callers.backend), time.monotonic() - began
 
 
-def answer_after_fork(callers: Callers) -> list[dict[str, Any]]:
+def answer_after_fork(callers: Callers) -> Answers:
     """Return the answers of the child of a fork. The parent runs all calls before the fork."""
     _, seconds = timed_answers(callers)
     limit = LIMIT + SLOWER * seconds
@@ -139,15 +159,15 @@ MODES = {
 """How the calls run -> function."""
 
 
-def call_in_threads(callers: Callers, backend: Any, limit: float) -> list[list[dict[str, Any]]]:
+def call_in_threads(callers: Callers, backend: Any, limit: float) -> list[Answers]:
     """Return the answers by repetition and caller. Raises the first error of a thread.
 
     limit: seconds after which RuntimeError is raised.
     """
     count, repeats = len(callers.calls), range(callers.numbers["repeats"])
     barrier = threading.Barrier(count)
-    begun: list[list[Any]] = [[] for _ in callers.calls]
-    answers: list[list[dict[str, Any]]] = [[{}] * count for _ in repeats]
+    begun: list[list[tuple[Answer, Any]]] = [[] for _ in callers.calls]
+    answers: list[Answers] = [[{}] * count for _ in repeats]
     errors: list[BaseException] = []
 
     def work(number: int) -> None:
@@ -181,14 +201,14 @@ def call_in_threads(callers: Callers, backend: Any, limit: float) -> list[list[d
     return answers
 
 
-def pause_at_lines(seed: int) -> Any:
+def pause_at_lines(seed: int) -> Callable[[FrameType, str, object], Any]:
     """Return a trace function that pauses at random lines of Python, so that other threads run.
 
     Without pauses, a call may end before another thread gets a core.
     """
     rng, left = random.Random(seed), MAX_PAUSES
 
-    def trace(frame: Any, event: str, argument: Any) -> Any:
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal left
         if not left:
             sys.settrace(None)
@@ -201,9 +221,7 @@ def pause_at_lines(seed: int) -> Any:
     return trace
 
 
-def first_different(
-    rounds: list[list[dict[str, Any]]], single: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def first_different(rounds: list[Answers], single: Answers) -> Answers:
     """Return, for each caller, the first answer that differs from `single`, or the last answer."""
     return [
         next((x for x in answers if answer_bytes(x) != answer_bytes(expected)), answers[-1])
@@ -211,7 +229,7 @@ def first_different(
     ]
 
 
-def answer_bytes(answer: dict[str, Any]) -> dict[str, bytes]:
+def answer_bytes(answer: Answer) -> dict[str, bytes]:
     """Return the bytes of each array in `answer`."""
     return {name: x.tobytes() for name, x in answer.items()}
 

@@ -152,7 +152,12 @@ def add_check(
 
 
 def add_comparison(
-    *rules: str, parts: tuple[str, ...] = (), gradient: bool = False, **options: Any
+    *rules: str,
+    draws: st.SearchStrategy[Call],
+    parts: tuple[str, ...] = (),
+    stem: str = "",
+    gradient: bool = False,
+    fraction: float = 1.0,
 ) -> Callable[[Callable[[], None]], Run]:
     """Register a check that compares answers of the backend with answers of the reference.
 
@@ -160,7 +165,14 @@ def add_comparison(
     arrays to compare, such as "out" or "d_history" (default: all).
     """
     tests_gradient = gradient or any(part.startswith("d_") for part in parts)
-    register = add_check(*rules, gradient=tests_gradient, agreement=True, **options)
+    register = add_check(
+        *rules,
+        draws=draws,
+        stem=stem,
+        gradient=tests_gradient,
+        agreement=True,
+        fraction=fraction,
+    )
 
     def enter(function: Callable[[], None]) -> Run:
         names = (function.__module__, function.__name__, function.__doc__)

@@ -121,9 +121,16 @@ class ComposedBackend:
             return state, loss
         if not all(map(squares_are_finite, gradient_arrays.values())):  # optimiser-R14
             return state, loss * np.nan
-        arrays = (flatten(state.params), gradient_arrays, state.moments)
-        settings = {name: getattr(config, name) for name in ("beta1", "beta2", "epsilon")}
-        moments = self.optimiser.update(*arrays, learning_rate=learning_rate, **settings)
+        params = flatten(state.params)
+        moments = self.optimiser.update(
+            params,
+            gradient_arrays,
+            state.moments,
+            learning_rate=learning_rate,
+            beta1=config.beta1,
+            beta2=config.beta2,
+            epsilon=config.epsilon,
+        )
         return state._replace(moments=moments), loss
 
     def parameters(self, state: ComposedState) -> Params:

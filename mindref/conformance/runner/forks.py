@@ -16,9 +16,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-Answers = list[dict[str, Any]]
-"""The arrays of each answer, by name."""
+AnyArray = npt.NDArray[Any]
+
+Answer = dict[str, AnyArray]
+"""The results of a call: name, such as "out" or "d_history" -> NumPy array."""
+
+Answers = list[Answer]
+"""The answer to each of several calls."""
 
 
 def answers_of_child(compute: Callable[[], Answers], seconds: float) -> Answers:
@@ -95,7 +101,7 @@ def unpack_answers(content: bytes) -> Answers:
     if header["error"]:
         raise RuntimeError(f"in the child of the fork: {header['error']}")
     for rows in header["answers"]:
-        answer: dict[str, Any] = {}
+        answer: Answer = {}
         for name, dtype, shape in rows:
             end = start + int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
             answer[name] = np.frombuffer(data[start:end], dtype).reshape(shape)

@@ -10,21 +10,20 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar, Protocol, TypeAlias
 
+from mindref.conformance.bounds import Precision
+from mindref.conformance.runner.check import ConformanceCheck
+from mindref.conformance.runner.result import CheckResult
 from mindref.errors import BackendError, say
 from mindref.process.threads import usable_cores
-
-if TYPE_CHECKING:
-    from mindref.conformance.runner.result import CheckResult
-    from mindref.conformance.runner.suite_run import SuiteRun
 
 MAX_PROCESSES = 4
 """The default number of processes is the number of cores, at most this one."""
@@ -43,7 +42,21 @@ concurrency start before all others."""
 START = "the start of a process"
 """The note of a process that has not begun a check."""
 
-Items = Sequence[tuple[Any, ...]]
+Key: TypeAlias = tuple[str, str]
+"""Name of a check, and name of a precision."""
+
+Items: TypeAlias = Sequence[Key] | Sequence[CheckResult]
+"""The checks to run, or the failed results to shrink."""
+
+
+class CheckRunner(Protocol):
+    """A suite run, as a process uses it."""
+
+    def run_by_name(self, check: str, precision: str) -> CheckResult:
+        """Return the result of a check in a precision."""
+
+    def shrink(self, result: CheckResult) -> CheckResult:
+        """Return a failed result with the smallest failing call that is found."""
 
 
 def default_processes(device: str) -> int:
@@ -56,7 +69,7 @@ class ProcessEnded(BackendError):
 
 
 class CheckPool:
-    """Processes with one SuiteRun each. A task calls a method of the SuiteRun."""
+    """Processes with one CheckRunner each. A task runs checks, or shrinks failures."""
 
     def __init__(self, executors: Sequence[ProcessPoolExecutor], notes: Path) -> None:
         """Store the arguments.
@@ -67,23 +80,24 @@ class CheckPool:
         self.executors, self.notes = executors, notes
 
     def run_checks(
-        self, planned: Iterable[tuple[Any, Any]], *, in_order: bool = False
+        self, planned: Iterable[tuple[ConformanceCheck, Precision]], *, in_order: bool = False
     ) -> Iterator[CheckResult]:
         """Yield the results of the pairs (check, precision) as they arrive.
 
         in_order: the first pairs start first; otherwise, slow ones do.
         """
         tasks = page_tasks(planned, in_order=in_order)
-        for _, results in self.finished_tasks("run_by_name", tasks, in_order=in_order):
+        for _, results in self.finished_tasks(tasks, in_order=in_order):
             yield from results
 
-    def map(self, method: str, items: Items) -> list[CheckResult]:
-        """Return the result of `method` for each item, in order."""
-        results = dict(self.finished_tasks(method, [[item] for item in items], in_order=True))
-        return [result for index in range(len(items)) for result in results[index]]
+    def shrink(self, failed: Iterable[CheckResult]) -> list[CheckResult]:
+        """Return the failed results with smaller calls, in order."""
+        tasks = [[result] for result in failed]
+        results = dict(self.finished_tasks(tasks, in_order=True))
+        return [result for index in range(len(tasks)) for result in results[index]]
 
     def finished_tasks(
-        self, method: str, tasks: Sequence[Items], *, in_order: bool
+        self, tasks: Sequence[Items], *, in_order: bool
     ) -> Iterator[tuple[int, list[CheckResult]]]:
         """Yield the index and the results of each task, in the order in which they end.
 
@@ -97,7 +111,7 @@ class CheckPool:
             if waiting:
                 from_end = process % 2 == 1 and not in_order
                 index, items = waiting.pop() if from_end else waiting.popleft()
-                running[self.submit(process, method, items)] = process, index
+                running[self.submit(process, items)] = process, index
 
         for process in range(len(self.executors)):
             start(process)
@@ -108,10 +122,10 @@ class CheckPool:
             start(process)
             yield index, results
 
-    def submit(self, process: int, method: str, items: Items) -> Future[list[CheckResult]]:
-        """Call `method` of SuiteRun once for each item; an item has the arguments."""
+    def submit(self, process: int, items: Items) -> Future[list[CheckResult]]:
+        """Start a task in a process."""
         try:
-            return self.executors[process].submit(call_method, method, items)
+            return self.executors[process].submit(run_task, items)
         except BrokenProcessPool as error:
             raise self.process_ended(process) from error
 
@@ -132,8 +146,8 @@ class CheckPool:
 
 
 @contextmanager
-def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]:
-    """Start processes with a SuiteRun of these arguments. At the end, terminate all of them."""
+def open_pool(load: Callable[[], CheckRunner], processes: int) -> Iterator[CheckPool]:
+    """Start processes that call `load`. At the end, terminate all of them."""
     before = multiprocessing.active_children()
     threads = max(1, usable_cores() // processes)
     with TemporaryDirectory(prefix="mindref-conform-", ignore_cleanup_errors=True) as notes:
@@ -142,7 +156,7 @@ def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]
                 1,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=start_worker,
-                initargs=(arguments, threads, os.path.join(notes, str(process))),
+                initargs=(load, threads, os.path.join(notes, str(process))),
             )
             for process in range(processes)
         ]
@@ -159,14 +173,14 @@ def open_pool(arguments: tuple[Any, ...], processes: int) -> Iterator[CheckPool]
 
 
 def page_tasks(
-    planned: Iterable[tuple[Any, Any]], *, in_order: bool = False
-) -> list[list[tuple[str, str]]]:
+    planned: Iterable[tuple[ConformanceCheck, Precision]], *, in_order: bool = False
+) -> list[list[Key]]:
     """Return tasks: the names of checks and precisions, for at most CHUNK checks of one page.
 
     Checks of a page and level share drawn calls and expected answers. A check is in one task with
     all of its precisions. Slow checks are first, unless `in_order`.
     """
-    precisions: dict[Any, list[str]] = {}
+    precisions: dict[ConformanceCheck, list[str]] = {}
     for check, precision in planned:
         precisions.setdefault(check, []).append(str(precision))
     order = list(precisions)
@@ -183,21 +197,21 @@ def page_tasks(
 
 
 class CheckProcess:
-    """The state of a worker process: its SuiteRun, loaded by the first task."""
+    """The state of a worker process: its runner, loaded by the first task."""
 
-    arguments: tuple[Any, ...] = ()
-    note = Path()
-    suite_run: SuiteRun | None = None
+    load: ClassVar[Callable[[], CheckRunner] | None] = None
+    note: ClassVar[Path] = Path()
+    runner: ClassVar[CheckRunner | None] = None
 
 
-def start_worker(arguments: tuple[Any, ...], threads: int, note: str) -> None:
+def start_worker(load: Callable[[], CheckRunner], threads: int, note: str) -> None:
     """Prepare a worker process. The main process receives Ctrl-C and ends the workers.
 
     note: the file with the name of the running check.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["MINDREF_THREADS"] = str(threads)
-    CheckProcess.arguments = arguments
+    CheckProcess.load = load
     CheckProcess.note = Path(note)
     write_note(START)
 
@@ -208,16 +222,19 @@ def write_note(text: str) -> None:
         CheckProcess.note.write_text(text, encoding="utf-8")
 
 
-def call_method(method: str, items: Items) -> list[CheckResult]:
-    """Return the result of a method of SuiteRun for each item; load the backend if necessary."""
-    from mindref.conformance.runner.suite_run import SuiteRun
-
-    if CheckProcess.suite_run is None:
-        CheckProcess.suite_run = SuiteRun(*CheckProcess.arguments)
-    function = getattr(CheckProcess.suite_run, method)
+def run_task(items: Items) -> list[CheckResult]:
+    """Return the result of each item; load the backend if necessary."""
+    if CheckProcess.runner is None:
+        assert CheckProcess.load is not None, "the process has started"
+        CheckProcess.runner = CheckProcess.load()
     results = []
     for item in items:
-        write_note(str(getattr(item[0], "check", item[0])))
-        results.append(function(*item))
+        if isinstance(item, CheckResult):
+            write_note(item.check)
+            results.append(CheckProcess.runner.shrink(item))
+        else:
+            check, precision = item
+            write_note(check)
+            results.append(CheckProcess.runner.run_by_name(check, precision))
     write_note("")
     return results

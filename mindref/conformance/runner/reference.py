@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mindref.conformance.bounds import Precision, allowances, dense_table
+from mindref.conformance.bounds.evaluate import Wrap
 from mindref.conformance.runner.backend_answers import answer_steps
 from mindref.conformance.runner.call import (
     CALLERS,
     Answer,
     AnyArray,
     Call,
+    call_fields,
     calls_of_callers,
     map_floats,
 )
@@ -122,7 +123,7 @@ class CallKey:
         return isinstance(other, CallKey) and self.content == other.content
 
 
-def hash_content(content: Any, x: Any) -> None:
+def hash_content(content: hashlib.blake2b, x: object) -> None:
     """Add `x` to the hash `content`. `x` may be nested tuples and dicts of arrays."""
     if isinstance(x, np.ndarray):
         content.update(repr((x.dtype.str, x.shape, x.strides)).encode())
@@ -145,7 +146,7 @@ def cached_expected(question: CallKey) -> dict[str, ExpectedArray]:
     return {name: ExpectedArray(part.value, part.error) for name, part in allowed.parts.items()}
 
 
-def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def evaluate_reference(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Apply `wrap` to each float array of `call`, and return the reference's answer."""
     functions = {
         "composition": loss_answer,
@@ -160,7 +161,7 @@ def evaluate_reference(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]
     return functions.get(call.stem, operator_answer)(wrapped, wrap)
 
 
-def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def operator_answer(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Return the output of an operator and, if `call` has a cotangent, the gradients."""
     module = importlib.import_module(f"mindref.ops.{call.stem}")
     out, saved = module.forward(*call.arrays.values(), **call.numbers)
@@ -180,7 +181,7 @@ def operator_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     return answer
 
 
-def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def loss_answer(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Return the loss of a batch, and its gradient with respect to every parameter."""
     params, batch, catalogue = call.arrays.values()
     config = call.numbers["config"]
@@ -192,16 +193,14 @@ def loss_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
     return answer
 
 
-def interests_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def interests_answer(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Return the interests of users, and a mask of active interests."""
     (params, histories, catalogue), config = call.arrays.values(), call.numbers["config"]
     vectors, active = reference_model().interests(params, histories, catalogue, config)
     return {"interests": vectors, "active": active}
 
 
-def training_answer(
-    call: Call, wrap: Callable[[Any], Any], model: ComposedBackend | None = None
-) -> dict[str, Any]:
+def training_answer(call: Call, wrap: Wrap, model: ComposedBackend | None = None) -> dict[str, Any]:
     """Train on the batches of `call`. Return the loss of each step and the final parameters."""
     params, batches, catalogue, *moments = call.arrays.values()
     model, config = model or reference_model(), call.numbers["config"]
@@ -213,18 +212,17 @@ def training_answer(
     return {"losses": np.concatenate(losses), **flatten(model.parameters(state))}
 
 
-def steps_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def steps_answer(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Train. Return the losses, and the parameters and moments after each step."""
-    fields = {"stem": call.stem, "arrays": call.arrays, "numbers": call.numbers}
-    return dict(answer_steps(reference_model(), fields))
+    return dict(answer_steps(reference_model(), call_fields(call)))
 
 
-def scores_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def scores_answer(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Return the scores of items for users."""
     return {"scores": reference_model().scores(*call.arrays.values())}
 
 
-def callers_answer(call: Call, wrap: Callable[[Any], Any]) -> dict[str, Any]:
+def callers_answer(call: Call, wrap: Wrap) -> dict[str, Any]:
     """Return the answer to the call of each caller."""
     return {
         caller_part(number, name): x

@@ -7,10 +7,10 @@ not run, the report lists this as a problem (conformance-R1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from mindref.backend import device_name, import_from_cwd, load_backend, on_device
+from mindref.backend import Backend, device_name, import_from_cwd, load_backend, on_device
 from mindref.conformance.bounds import Precision
 from mindref.conformance.runner import attribution, claims, expectations, manifest, plan
 from mindref.conformance.runner.call import BackendImplementation
@@ -19,7 +19,6 @@ from mindref.conformance.runner.check import ConformanceCheck, is_selected, sele
 from mindref.conformance.runner.diagnosed import add_diagnoses
 from mindref.conformance.runner.processes import MIN_RESULTS, CheckPool, open_pool
 from mindref.conformance.runner.result import CheckResult, ConformanceReport
-from mindref.conformance.runner.stopped_run import first_failure, stopped_report
 from mindref.conformance.versions import package_version
 from mindref.errors import ConfigError, say
 
@@ -49,7 +48,14 @@ class SuiteRun:
         Raises ConfigError for an unknown word, invalid settings, or an invalid expectations file.
         """
         words = tuple(dict.fromkeys(words))
-        self.arguments = (name, words, settings, expectations_path, None, device)
+        self.reload = partial(  # in another process
+            SuiteRun,
+            name,
+            words,
+            settings=settings,
+            expectations_path=expectations_path,
+            device=device,
+        )
         self.name, self.words, self.scripts = name, words, scripts
         loaded = load_local_backend(name)
         backend = on_device(loaded, device)
@@ -144,7 +150,7 @@ class SuiteRun:
         if self.pool is None:
             changed = [self.shrink(results[i]) for i in failed]
         else:
-            changed = self.pool.map("shrink", [(results[i],) for i in failed])
+            changed = self.pool.shrink(results[i] for i in failed)
         by_index = dict(zip(failed, changed, strict=True))
         return [by_index.get(i, result) for i, result in enumerate(results)]
 
@@ -173,7 +179,7 @@ class SuiteRun:
         """
         if self.processes == 1:
             return self.run_and_report(on_result, fail_fast=fail_fast)
-        with open_pool(self.arguments, self.processes) as self.pool:
+        with open_pool(self.reload, self.processes) as self.pool:
             try:
                 return self.run_and_report(on_result, fail_fast=fail_fast)
             finally:
@@ -184,8 +190,8 @@ class SuiteRun:
         for result in self.raw_results(in_order=fail_fast):
             self.unattributed[result.check, result.precision] = result
             on_result(result)
-            if fail_fast and (first := first_failure(self)) is not None:  # conformance-R22
-                return stopped_report(self, "--fail-fast", first)
+            if fail_fast and (first := self.first_failure()) is not None:  # conformance-R22
+                return self.stopped_report("--fail-fast", first)
         results = [r for precision in self.precisions for r in self.all_of(precision).values()]
         remarks = expectations.tolerance_remarks(self.expected)
         if not self.hangs:  # conformance-R34
@@ -201,6 +207,53 @@ class SuiteRun:
             yield from (self.run(check, precision) for check, precision in self.planned())
         else:
             yield from self.pool.run_checks(self.planned(), in_order=in_order)
+
+    def first_failure(self) -> int | None:
+        """Return the index of the first planned check that failed.
+
+        None if no check failed, or if a check before it has no result yet: then the first failure
+        does not depend on the order in which the results arrive.
+        """
+        for index, key in enumerate(self.planned_keys()):
+            result = self.unattributed.get(key)
+            if result is None:
+                return None
+            if result.status != "failed":
+                continue
+            if expectations.mark_expected(self.expected, result).status == "failed":
+                return index
+        return None
+
+    def stopped_report(self, reason: str, last: int | None = None) -> ConformanceReport:
+        """Return a report of the results so far (conformance-R22, R24).
+
+        The report is incomplete, so the backend does not conform. reason: why the other planned
+        checks did not run. last: index of the last planned check of the report; then the failures
+        are shrunk and diagnosed. By default, all results so far are reported at once, because a
+        user waits for the end.
+        """
+        results = [*self.stopped_results(last)]
+        problems = [
+            *claims.missing_members(self.implementation.backend, self.claimed),
+            *expectations.stale_lines(self.expected, results, partial=True),
+        ]
+        remarks = expectations.tolerance_remarks(self.expected)
+        return self.report_of(results, len(self.keys()), remarks, problems, reason)
+
+    def stopped_results(self, last: int | None) -> Iterator[CheckResult]:
+        """Yield the results so far, in the order of the plan. See `stopped_report` for `last`."""
+        keys = list(self.planned_keys())
+        keys = keys if last is None else keys[: last + 1]
+        for precision in map(str, self.precisions):
+            ran = [k for k in keys if k[1] == precision and k in self.unattributed]
+            raw = [self.unattributed[key] for key in ran]
+            if precision in self.final_results:
+                yield from self.final_results[precision].values()
+            elif last is not None:
+                yield from self.explain([block_by_first(result, raw[-1]) for result in raw])
+            else:
+                blocked = attribution.block_explained(raw)
+                yield from expectations.apply_expectations(self.expected, blocked)
 
     def report_of(
         self,
@@ -271,7 +324,17 @@ def run_suite(
     return run.report(on_result)
 
 
-def load_local_backend(name: str) -> Any:
+def block_by_first(result: CheckResult, first: CheckResult) -> CheckResult:
+    """Return `result`. If agreement of the page of `first` blocks it, `first` blocks it.
+
+    A property of wrong answers is no failure, and the agreement checks of the page have not run.
+    """
+    if result.blocked_by == "agreement" and result.page == first.page:
+        return result._replace(blocked_by=first.rule)
+    return result
+
+
+def load_local_backend(name: str) -> Backend:
     """Load the backend `name`. Its module may be in the current folder."""
     import_from_cwd(name)
     return load_backend(name)

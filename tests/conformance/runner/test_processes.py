@@ -74,7 +74,7 @@ def reversed_pool(monkeypatch, tmp_path):
 
     monkeypatch.setattr(processes, "as_completed", finish_first)
     pool = CheckPool([executor, executor, executor], tmp_path)
-    monkeypatch.setattr(CheckProcess, "suite_run", None)
+    monkeypatch.setattr(CheckProcess, "runner", None)
     monkeypatch.setattr(CheckProcess, "note", tmp_path / "note")
     return pool
 
@@ -85,7 +85,7 @@ def test_every_second_process_takes_tasks_from_the_end(in_order, monkeypatch, tm
     """Each task runs once. A process gets its next task when its last one has ended."""
     submitted, executors = [], [object(), object()]
 
-    def submit(pool, process, method, items):
+    def submit(pool, process, items):
         submitted.append((process, items[0]))
         task = Future()
         task.set_result([items[0]])
@@ -95,7 +95,7 @@ def test_every_second_process_takes_tasks_from_the_end(in_order, monkeypatch, tm
     monkeypatch.setattr(processes, "as_completed", lambda running: iter([*running][-1:]))
     tasks = [["a"], ["b"], ["c"], ["d"], ["e"]]
     pool = CheckPool(executors, tmp_path)
-    finished = list(pool.finished_tasks("run", tasks, in_order=in_order))
+    finished = list(pool.finished_tasks(tasks, in_order=in_order))
     assert sorted(finished) == [(i, task) for i, task in enumerate(tasks)]
     # the process of the task that was submitted last always ends first
     orders = {False: [(0, "a"), (1, "e"), (1, "d"), (1, "c"), (1, "b")]}
@@ -127,7 +127,7 @@ def text_of(report):
 def test_the_order_of_arrival_changes_nothing(backend, fail_fast, reversed_pool, monkeypatch):
     alone = SuiteRun(f"{SMALL}:{backend}", settings=QUICK).report(fail_fast=fail_fast)
     run = SuiteRun(f"{SMALL}:{backend}", settings=QUICK)
-    monkeypatch.setattr(CheckProcess, "arguments", run.arguments)
+    monkeypatch.setattr(CheckProcess, "load", run.reload)
     run.pool = reversed_pool
     assert text_of(run.run_and_report(lambda result: None, fail_fast=fail_fast)) == text_of(alone)
 

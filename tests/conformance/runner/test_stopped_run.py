@@ -3,7 +3,6 @@
 import pytest
 
 from mindref.conformance.report import summary
-from mindref.conformance.runner.stopped_run import first_failure, stopped_report
 from mindref.conformance.runner.suite_run import SuiteRun
 from tests.conformance.small import FORWARD, GRADIENT, NAMES, PROPERTY, QUICK, SMALL
 
@@ -51,9 +50,9 @@ def test_the_first_failure_does_not_depend_on_the_order_of_arrival():
     run = SuiteRun(f"{SMALL}:wrong_gradient", settings=QUICK)
     keys = list(run.planned_keys())
     for key in reversed(keys):
-        assert first_failure(run) is None
+        assert run.first_failure() is None
         run.unattributed[key] = complete.unattributed[key]
-    assert first_failure(run) == 2
+    assert run.first_failure() == 2
     assert keys[2] == (GRADIENT, "float64")
 
 
@@ -62,7 +61,7 @@ def test_results_that_arrive_after_the_first_failure_are_left_out():
     run = SuiteRun(f"{SMALL}:wrong_gradient", settings=QUICK)
     for check, precision in run.planned():
         run.run(check, precision)
-    report = stopped_report(run, "--fail-fast", first_failure(run))
+    report = run.stopped_report("--fail-fast", run.first_failure())
     assert [r.check for r in report.results] == [PROPERTY, FORWARD, GRADIENT]
     assert report.results[-1].status == "failed"
 
@@ -73,7 +72,7 @@ def test_the_results_so_far_have_no_verdict():
     planned = list(run.planned())
     for check, precision in planned[:3]:
         run.run(check, precision)
-    report = stopped_report(run, "Ctrl-C")
+    report = run.stopped_report("Ctrl-C")
     assert [r.status for r in report.results] == 3 * ["passed"]
     assert (report.planned, report.complete, report.conforms) == (len(planned), False, False)
     assert summary.verdict_text(report) == "has no verdict: not all planned checks ran"
@@ -85,7 +84,7 @@ def test_a_run_that_is_stopped_after_its_last_check_is_incomplete():
     run = SuiteRun(f"{SMALL}:right", settings=QUICK)
     for check, precision in run.planned():
         run.run(check, precision)
-    report = stopped_report(run, "Ctrl-C")
+    report = run.stopped_report("Ctrl-C")
     assert len(report.results) == report.planned
     assert (report.complete, report.conforms) == (False, False)
     assert summary.verdict_text(report) == "has no verdict: the run was stopped"
@@ -99,6 +98,6 @@ def test_failures_so_far_are_blocked_and_not_shrunk(monkeypatch):
     monkeypatch.setattr(run, "shrink", lambda result: pytest.fail("the user waits"))
     for check, precision in list(run.planned())[:3]:
         run.run(check, precision)
-    report = stopped_report(run, "Ctrl-C")
+    report = run.stopped_report("Ctrl-C")
     assert [r.status for r in report.results] == ["blocked", "passed", "failed"]
     assert summary.verdict_text(report) == "does not conform"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from mindref.conformance.checks.model import interests as model_checks
-from mindref.conformance.draws.model_draws import replace_settings, serving_calls, with_layers
+from mindref.conformance.draws.model_draws import serving_calls, with_layers
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
@@ -56,7 +57,7 @@ def shared_column_equals_equal_columns(context: CheckContext, call: Call) -> Non
     columns = np.concatenate([np.repeat(shared, config.interests, axis=1), contexts], axis=1)
     separate = call.change(
         params=params._replace(positions=columns),
-        config=replace_settings(config, recency="interests"),
+        config=replace(config, recency="interests"),
     )
     context.assert_same(context.run(call), context.run(separate))
 
@@ -110,7 +111,7 @@ def context_ignores_other_contexts(context: CheckContext, call: Call) -> None:
         positions=params.positions[:, :-1],
         layers=(Layer(first.weight[:num_rows], first.bias), *later_layers),
     )
-    other = call.change(params=one_context, config=replace_settings(config, contexts=1))
+    other = call.change(params=one_context, config=replace(config, contexts=1))
     context.assert_same(context.run(with_layers(call, (zeroed, *later_layers))), context.run(other))
 
 
@@ -120,7 +121,7 @@ def item_votes_equal_votes_of_the_identity(context: CheckContext, call: Call) ->
     config, params = call.numbers["config"], call.arrays["params"]
     identity = np.eye(config.width, dtype=call.dtype)
     matrix = call.change(
-        params=params._replace(bilinear=identity), config=replace_settings(config, votes="matrix")
+        params=params._replace(bilinear=identity), config=replace(config, votes="matrix")
     )
     context.assert_same(context.run(call), context.run(matrix))
 
@@ -134,7 +135,7 @@ def zero_layers_leave_the_capsule(context: CheckContext, call: Call) -> None:
     columns = params.positions.shape[1] - config.contexts
     capsules = call.change(
         params=params._replace(layers=(), positions=params.positions[:, :columns]),
-        config=replace_settings(config, head="none", contexts=0),
+        config=replace(config, head="none", contexts=0),
     )
     context.assert_same(context.run(with_layers(call, (*hidden, zeros))), context.run(capsules))
 
@@ -148,7 +149,7 @@ def inactive_additions_are_zero(context: CheckContext, call: Call) -> None:
 @add_check("mind_plus-R16", draws=draw_served(dropout=0.5), stem="interests", fraction=0.5)
 def serving_ignores_dropout(context: CheckContext, call: Call) -> None:
     """The setting `dropout` must not change any byte of the interests."""
-    config = replace_settings(call.numbers["config"], dropout=0.0)
+    config = replace(call.numbers["config"], dropout=0.0)
     context.assert_equal(context.run(call), context.run(call.change(config=config)))
 
 

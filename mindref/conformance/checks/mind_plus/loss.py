@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from hypothesis import strategies as st
 
 from mindref.conformance.checks.model import loss as model_checks
-from mindref.conformance.draws.model_draws import looked_up_rows, loss_calls, replace_settings
+from mindref.conformance.draws.model_draws import looked_up_rows, loss_calls
 from mindref.conformance.runner.call import Call
 from mindref.conformance.runner.check import add_check, add_comparison
 from mindref.conformance.runner.context import CheckContext
@@ -64,7 +65,7 @@ def without_additions_the_model_is_mind(context: CheckContext, call: Call) -> No
     """Without additions, loss and gradients of mind_plus must equal those of MIND."""
     params, batch, _ = call.arrays.values()
     items, profile, bilinear, _, layers = params
-    settings = replace_settings(call.numbers["config"], model="mind")
+    settings = replace(call.numbers["config"], model="mind")
     mind = call.change(
         params=Params(items, profile, bilinear, layers), batch=batch.shared, config=settings
     )

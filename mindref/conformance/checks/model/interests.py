@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,6 @@ from mindref.conformance.draws.model_draws import (
     every_history_length,
     expected_active,
     long_history_lengths,
-    replace_settings,
     serving_calls,
     with_layers,
 )
@@ -102,7 +102,7 @@ def hidden_layers_use_relu(context: CheckContext, call: Call) -> None:
 def last_relu_clips_the_last_layer(context: CheckContext, call: Call) -> None:
     """With last_relu=True, interests must be the interests of last_relu=False, clipped at 0."""
     config = call.numbers["config"]
-    linear = call.change(config=replace_settings(config, last_relu=False))
+    linear = call.change(config=replace(config, last_relu=False))
     rectify = {"interests": lambda x: np.maximum(x, 0)}
     context.assert_same(context.run(call), context.run(linear), "interests", through=rectify)
 

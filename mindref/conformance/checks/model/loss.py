@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from mindref.conformance.draws.model_draws import (
     ITEMS,
     looked_up_rows,
     loss_calls,
-    replace_settings,
     with_full_softmax,
 )
 from mindref.conformance.gradient import SHORT_STEP
@@ -61,7 +61,7 @@ def mean_attention_ignores_the_power(context: CheckContext, call: Call) -> None:
     """With attention="mean", `power` must not change any byte of the loss or the gradients."""
     config, first = call.numbers["config"], context.run(call)
     for power in (0.0, 1.0, 3.0, np.inf):
-        other = call.change(config=replace_settings(config, power=power))
+        other = call.change(config=replace(config, power=power))
         context.assert_equal(context.run(other), first)
 
 
@@ -108,7 +108,7 @@ def routing_gradients_agree_for_one_iteration(context: CheckContext, call: Call)
     """With one iteration, routing_gradient="all" and "last" must give the same gradients."""
     config = call.numbers["config"]
     every, last = (
-        context.run(call.change(config=replace_settings(config, routing_gradient=way)))
+        context.run(call.change(config=replace(config, routing_gradient=way)))
         for way in ("all", "last")
     )
     context.assert_same(every, last)

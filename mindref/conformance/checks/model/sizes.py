@@ -5,13 +5,12 @@ Spec: specs/conformance.md. See checks/sizes.py for the sizes, and for what a fa
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from hypothesis import strategies as st
 
 from mindref.conformance.checks.sizes import LongAxis, add_long_axis
 from mindref.conformance.draws.model_draws import (
+    ITEMS,
     SMOOTH,
     ModelCase,
     draw_models,
@@ -24,10 +23,14 @@ from mindref.conformance.runner.call import Call
 RATE = 0.1
 
 
-def smooth_models(sizes: tuple[int, ...], **options: Any) -> st.SearchStrategy[ModelCase]:
+def smooth_models(
+    sizes: tuple[int, ...], *, items: int = ITEMS, steps: int = 1, iterations: int = 2
+) -> st.SearchStrategy[ModelCase]:
     """Draw models of these sizes (B, L, K, D) with two user features."""
-    settings = {**SMOOTH, "sizes": sizes, "features": 2, **options}
-    return draw_models(accept=lambda case: True, **settings)
+    smooth = {**SMOOTH, "iterations": iterations}
+    return draw_models(
+        accept=lambda case: True, sizes=sizes, features=2, items=items, steps=steps, **smooth
+    )
 
 
 def with_many_rows(case: ModelCase) -> Call:

@@ -75,8 +75,13 @@ def assert_interests_differ(context: CheckContext, call: Call, distinct: str) ->
     mask, active = call.arrays["mask"], call.arrays["active"]
     history = np.where(mask[..., None], call.arrays["history"], 1).astype(call.dtype)
     logits = np.zeros_like(call.arrays["init_logits"])
-    arrays = {"history": history, "mask": np.ones_like(mask), "init_logits": logits}
-    got = context.run(call.forward_only().change(**arrays, active=np.ones_like(active)))
+    forward = call.forward_only().change(
+        history=history,
+        mask=np.ones_like(mask),
+        init_logits=logits,
+        active=np.ones_like(active),
+    )
+    got = context.run(forward)
     pairs = [pair for capsules in got["out"] for pair in pairwise(capsules)]
     differ = all(not np.array_equal(x, y) for x, y in pairs)
     context.assert_true(differ, f"two interests with distinct {distinct} are equal", got, "out")
