@@ -194,14 +194,16 @@ def show_user(options: StudyOptions) -> None:
         terminal.print_view(
             subject.trace,
             subject.pair,
+            terminal.View(
+                step=options.step,
+                explain=options.explain,
+                variant=options.variant,
+                diff=options.diff,
+                backward=options.backward,
+                ledger=options.ledger or "",
+                all_=options.all_,
+            ),
             start=start,
-            step=options.step,
-            explain=options.explain,
-            variant=options.variant,
-            diff=options.diff,
-            backward=options.backward,
-            ledger=options.ledger or "",
-            all_=options.all_,
         )
     else:
         terminal.run_session(subject.trace, subject.pair, commands=commands, start=start)

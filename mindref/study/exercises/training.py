@@ -93,17 +93,33 @@ def update_parameters(
     config: Config,
 ) -> optimiser.State:
     """Take an Adam step and return the new moments; `adam_step` updates the item table."""
-    numbers: Any = {"beta1": config.beta1, "beta2": config.beta2, "epsilon": config.epsilon}
     items = gradients["items"]
     if adam_step is not None and isinstance(items, RowGradient):
         gradients = {name: x for name, x in gradients.items() if name != "items"}
         tables = (params.items, moments.first["items"], moments.second["items"])
         copies = (x.copy() for x in tables)
-        new = adam_step(*copies, moments.step, items.rows, items.values, rate, *numbers.values())
+        new = adam_step(
+            *copies,
+            moments.step,
+            items.rows,
+            items.values,
+            rate,
+            config.beta1,
+            config.beta2,
+            config.epsilon,
+        )
         for table, new_table in zip(tables, new, strict=True):
             table[:] = new_table
-    numbers |= {"learning_rate": rate, "dense": config.adam == "dense"}
-    return optimiser.update(flatten(params), gradients, moments, **numbers)
+    return optimiser.update(
+        flatten(params),
+        gradients,
+        moments,
+        learning_rate=rate,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        epsilon=config.epsilon,
+        dense=config.adam == "dense",
+    )
 
 
 @cache

@@ -16,6 +16,6 @@ stepper              one command in, lines out; questions and feedback
 session              read commands and print
 """
 
-from mindref.study.terminal.session import print_all_steps, print_view, run_session
+from mindref.study.terminal.session import View, print_all_steps, print_view, run_session
 
-__all__ = ["run_session", "print_view", "print_all_steps"]
+__all__ = ["View", "run_session", "print_view", "print_all_steps"]

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from mindref.errors import ConfigError, say
 from mindref.study.terminal.commands import suggest_shell_commands
@@ -106,49 +106,55 @@ def read_typed_lines() -> Iterator[str]:
             return
 
 
+class View(NamedTuple):
+    """What to print of one step; by default, the whole step."""
+
+    step: str = ""  # id or number of the step; by default, the first
+    explain: str = ""  # a cell
+    variant: str = ""  # a name, run for this user
+    diff: bool = False  # the changes since the previous iteration
+    backward: bool = False  # the gradient of the step
+    ledger: str = ""  # "Se", "S" or "e"
+    all_: bool = False  # every term or row, instead of the first ones
+
+
 def print_view(
     trace: Trace,
     inputs: Any = None,
+    view: View | None = None,
     *,
-    step: str = "",
-    explain: str = "",
-    variant: str = "",
-    diff: bool = False,
-    backward: bool = False,
-    ledger: str = "",
-    all_: bool = False,
     stdout: TextIO | None = None,
     columns: int = 0,
     start: str = START,
 ) -> None:
-    """Print one step, or the views of it that the arguments select.
+    """Print one step, or the parts of it that the view selects.
 
-    step: id or number of a step; explain: a cell; variant: a name, run for this user; diff: the
-    changes since the previous iteration; backward: the gradient of the step; ledger: "Se", "S" or
-    "e". Raises ConfigError with the three closest names for an unknown name, and prints nothing.
+    Raises ConfigError with the three closest names for an unknown name, and prints nothing.
     """
+    view = view or View()
     columns, stdout = columns or get_terminal_width(), stdout or sys.stdout
-    step_index = find_step(trace, step) if step else 0
-    if backward:
+    step_index = find_step(trace, view.step) if view.step else 0
+    if view.backward:
         step_index = find_backward_step(trace, step_index)
     lines: list[Line] = []
-    if explain:
-        cell = parse_cell(trace, step_index, explain)
-        lines += [*format_explanation(trace, inputs, cell, columns, all_), Line("")]
-    if variant:
-        lines += [*format_variant(trace, inputs, variant, columns, all_), Line("")]
-    elif diff:
-        lines += [*compare_iterations(trace, step_index, columns, all_), Line("")]
-    if ledger:
-        lines += [*format_ledger(inputs, ledger, columns), Line("")]
-    if lines and ledger:  # suggestions about the step do not belong to a ledger
+    if view.explain:
+        cell = parse_cell(trace, step_index, view.explain)
+        lines += [*format_explanation(trace, inputs, cell, columns, view.all_), Line("")]
+    if view.variant:
+        lines += [*format_variant(trace, inputs, view.variant, columns, view.all_), Line("")]
+    elif view.diff:
+        lines += [*compare_iterations(trace, step_index, columns, view.all_), Line("")]
+    if view.ledger:
+        lines += [*format_ledger(inputs, view.ledger, columns), Line("")]
+    if lines and view.ledger:  # suggestions about the step do not belong to a ledger
         write_lines(lines[:-1], stdout)
         return
     closing = suggest_shell_commands(trace, step_index, columns, start)
     if not lines:
         height = get_window_lines() - len(closing) if writes_to_terminal(stdout) else 0
         window = Window(max(height, 0), prints_blocks(stdout))
-        lines = format_screen(trace, step_index, columns, all_, window)[:-1]  # without the keys
+        # without the keys
+        lines = format_screen(trace, step_index, columns, view.all_, window)[:-1]
     write_lines([*lines, *closing], stdout)
 
 

@@ -167,9 +167,10 @@ class Stepper:
         """Return the terms of a cell."""
         text, in_order = commands.split_option(argument, "in order")
         cell = parse_cell(self.trace, self.step_index, text)
-        arguments = (self.trace, self.inputs, cell)
         return self.show(
-            lambda all_: format_explanation(*arguments, self.columns, all_, in_order),
+            lambda all_: format_explanation(
+                self.trace, self.inputs, cell, self.columns, all_, in_order
+            ),
             suggest_after_cell(self.trace, cell),
         )
 
@@ -177,17 +178,18 @@ class Stepper:
         """Return the changes since the previous iteration, or those of a variant."""
         if argument:
             return self.run_variant(argument)
-        arguments = (self.trace, self.step_index)
-        return self.show(lambda all_: compare_iterations(*arguments, self.columns, all_))
+        step_index = self.step_index  # the user may move before the view is printed again
+        return self.show(
+            lambda all_: compare_iterations(self.trace, step_index, self.columns, all_)
+        )
 
     def run_variant(self, argument: str) -> list[Line]:
         """Return the list of variants, or run one variant."""
         if not argument:
             lines = format_variant_list(self.trace, self.step_index, self.columns)
             return self.add_suggestions(lines)
-        arguments = (self.trace, self.inputs, argument)
         return self.show(
-            lambda all_: format_variant(*arguments, self.columns, all_),
+            lambda all_: format_variant(self.trace, self.inputs, argument, self.columns, all_),
             suggest_after_variant(self.trace, argument),
         )
 

@@ -13,9 +13,8 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
-from mindref.study.terminal import print_view, run_session
+from mindref.study.terminal import View, print_view, run_session
 from tests.study.terminal.conftest import TracedUser, trace_builtin_user
 
 FOLDER = Path(__file__).parent / "golden"
@@ -31,9 +30,9 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-ONCE: dict[str, dict[str, Any]] = {
-    "compared": {"step": "routing[3].weights", "explain": "w[Murder at, 3]", "diff": True},
-    "ledger": {"backward": True, "ledger": "S"},
+ONCE = {
+    "compared": View(step="routing[3].weights", explain="w[Murder at, 3]", diff=True),
+    "ledger": View(backward=True, ledger="S"),
 }
 
 
@@ -41,7 +40,7 @@ def make_text(name: str, user: TracedUser) -> str:
     """Return the output of a session or of a single command."""
     out = io.StringIO()
     if name in ONCE:
-        print_view(*user, stdout=out, columns=COLUMNS, **ONCE[name])
+        print_view(*user, ONCE[name], stdout=out, columns=COLUMNS)
     else:
         step = "profile.embed" if name == "help" else ""
         run_session(*user, step=step, commands=SCRIPTS[name], stdout=out, columns=COLUMNS)

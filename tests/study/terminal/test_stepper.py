@@ -9,7 +9,7 @@ import re
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.study.terminal import print_view
+from mindref.study.terminal import View, print_view
 from mindref.study.terminal.commands import HELP
 from mindref.study.terminal.lookup import find_gradient_step
 from mindref.study.terminal.screen import format_screen
@@ -82,7 +82,7 @@ def test_all_prints_the_last_view_in_full(command, stepper):
 @pytest.mark.parametrize("wrong", ["rooting[2].weights", "0", "1000", "routing[9].weights"])
 def test_an_unknown_step_is_an_error_with_the_three_closest(wrong, film_club):
     with pytest.raises(ConfigError, match="closest") as error:
-        print_view(film_club.trace, film_club.inputs, step=wrong, stdout=io.StringIO())
+        print_view(film_club.trace, film_club.inputs, View(step=wrong), stdout=io.StringIO())
     ids = {step.id for step in film_club.trace.steps}
     near = str(error.value).partition("closest: ")[2].split(", ")
     assert len(near) == 3

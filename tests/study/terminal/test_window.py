@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mindref.study.terminal import print_view, run_session
+from mindref.study.terminal import View, print_view, run_session
 from mindref.study.terminal.lookup import find_step
 from mindref.study.terminal.screen import Window, format_heading, format_screen
 from mindref.study.terminal.text import display_width
@@ -130,17 +130,17 @@ def test_a_block_after_a_weight_has_the_size_of_the_weight(film_club):
 def test_blocks_need_no_colour_and_a_pipe_has_neither(film_club, monkeypatch):
     monkeypatch.setenv("LINES", "40")
     monkeypatch.setenv("NO_COLOR", "1")
-    options = {"step": "routing[2].weights", "columns": 80}
+    view = View(step="routing[2].weights")
     terminal, pipe = Terminal(), io.StringIO()
-    print_view(*film_club, stdout=terminal, **options)
-    print_view(*film_club, stdout=pipe, **options)
+    print_view(*film_club, view, stdout=terminal, columns=80)
+    print_view(*film_club, view, stdout=pipe, columns=80)
     assert "▓▓" in terminal.getvalue()
     assert "\x1b" not in terminal.getvalue()
     assert not re.search("[░▒▓█\x1b]", pipe.getvalue())
     raw = io.BytesIO()
     ascii_terminal = io.TextIOWrapper(raw, encoding="ascii")
     monkeypatch.setattr(ascii_terminal, "isatty", lambda: True)
-    print_view(*film_club, stdout=ascii_terminal, **options)
+    print_view(*film_club, view, stdout=ascii_terminal, columns=80)
     ascii_terminal.flush()
     assert "??" not in raw.getvalue().decode("ascii")
 
@@ -190,7 +190,7 @@ def test_a_ledger_has_its_meanings_in_full_and_no_suggestions(columns, film_club
     from mindref.study.gradients.ledger import make_ledger
 
     out = io.StringIO()
-    print_view(*film_club, ledger="S", stdout=out, columns=columns)
+    print_view(*film_club, View(ledger="S"), stdout=out, columns=columns)
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= columns
     starts = [i for i, line in enumerate(lines) if re.match(r" [zb]\d", line)]

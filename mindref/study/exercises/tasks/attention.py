@@ -53,8 +53,9 @@ def make_tied_interests(rng: Generator, scores: Sequence[Sequence[int]], width: 
 
 def run_label_attention(inputs: Inputs) -> tuple[Array, label_attention.Saved]:
     """Return the result of `label_attention.forward`."""
-    arrays = (inputs["interests"], inputs["target"], inputs["active"])
-    return label_attention.forward(*arrays, power=inputs["power"])
+    return label_attention.forward(
+        inputs["interests"], inputs["target"], inputs["active"], power=inputs["power"]
+    )
 
 
 def make_attention_cases(rng: Generator) -> Cases:

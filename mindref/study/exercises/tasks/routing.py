@@ -44,8 +44,15 @@ def run_routing(inputs: Inputs, gradient: str = "all") -> tuple[Array, routing.S
     """Return the result of `routing.forward` with all interests active."""
     logits = inputs["init_logits"]
     active = np.ones((len(logits), logits.shape[2]), bool)
-    arrays = (inputs["history"], inputs["mask"], inputs["bilinear"], logits, active)
-    return routing.forward(*arrays, iterations=inputs["iterations"], gradient=gradient)
+    return routing.forward(
+        inputs["history"],
+        inputs["mask"],
+        inputs["bilinear"],
+        logits,
+        active,
+        iterations=inputs["iterations"],
+        gradient=gradient,
+    )
 
 
 def make_zero_init_cases(rng: Generator) -> Cases:
