@@ -15,7 +15,6 @@ import numpy as np
 from mindref.kernels._jit import Number, jit
 from mindref.kernels.prefetch import DISTANCE, prefetch_row
 from mindref.kernels.routing_forward import (
-    OVER_BEHAVIOURS,
     RoutingBatch,
     RoutingOptions,
     RoutingValues,
@@ -23,8 +22,8 @@ from mindref.kernels.routing_forward import (
 )
 from mindref.shapes import Array, Ints
 
-ALL_ITERATIONS = 0
-"""Index of "all" in GRADIENTS of ops/routing.py; an import would not invalidate cached code."""
+ALL_ITERATIONS, OVER_BEHAVIOURS = 0, 1
+"""Values of gradient and axis in RoutingOptions; an import would not invalidate cached code."""
 
 
 class RoutingGradients(NamedTuple):
