@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -177,6 +177,12 @@ def change_json(path: Path) -> Iterator[Any]:
     content = json.loads(path.read_text(encoding="utf-8"))
     yield content
     path.write_text(json.dumps(sealed(content)), encoding="utf-8")
+
+
+def write_log(path: Path, rows: Iterable[str]) -> Path:
+    """Write a log of lines `user,item,time` with a header."""
+    path.write_text("\n".join(["user,item,time", *rows, ""]), encoding="utf-8")
+    return path
 
 
 def lose_log(run: Path) -> str:

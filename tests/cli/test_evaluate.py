@@ -8,7 +8,7 @@ import mindref
 from mindref.cli.reports import note_lines
 from mindref.errors import ConfigError
 from mindref.recommender.evaluate_run import SEEN_TARGETS, evaluate_run
-from tests.runs import options
+from tests.runs import options, write_log
 
 
 def test_evaluation_repeats_the_metrics_of_the_training(cli, trained_run):
@@ -66,9 +66,8 @@ def test_other_list_lengths(cli, trained_run):
 
 def test_a_small_catalogue_has_the_usual_list_lengths(cli, tmp_path):
     """Training and evaluation report at 50 for any number of items."""
-    log, run = tmp_path / "log.csv", tmp_path / "run"
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
-    log.write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    log, run = write_log(tmp_path / "log.csv", rows), tmp_path / "run"
     arguments = options(metric="hit_rate@3", steps=1)
     trained = cli.json("train", "--data", log, "--out", run, *arguments)
     found = cli.json("evaluate", run)
@@ -146,20 +145,13 @@ def test_another_log_is_evaluated_on_the_items_of_the_run(cli, trained_run, shop
     names = [line.split("\t")[1] for line in lines[1:40]]
     items = [*dict.fromkeys(names)][:12]
     rows = [f"u{u},{item},{i}" for u in range(4) for i, item in enumerate([*items, "unknown"])]
-    other = tmp_path / "other.csv"
-    other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    other = write_log(tmp_path / "other.csv", rows)
     found = cli.json("evaluate", trained_run, "--data", other, "--cases", "validation")
     assert found["cases"] == 4
-    assert "expected a case with a target, got none" in cli.error(
-        "evaluate", trained_run, "--data", other
-    )
-
-
-def test_a_log_without_an_item_of_the_run_is_named_as_the_reason(cli, trained_run, tmp_path):
-    other = tmp_path / "other.csv"
-    rows = [f"u{u},x{i},{i}" for u in range(4) for i in range(6)]
-    other.write_text("user,item,time\n" + "\n".join(rows) + "\n")
-    message = cli.error_line("evaluate", trained_run, "--data", other)
+    evaluate = ("evaluate", trained_run, "--data", other)
+    assert "expected a case with a target, got none" in cli.error(*evaluate)
+    write_log(other, [f"u{u},x{i},{i}" for u in range(4) for i in range(6)])
+    message = cli.error_line(*evaluate)
     expected = "evaluate: expected items of the run's catalogue, got none of the 6 items of the log"
     assert f"{expected}: 'x0', 'x1', 'x2', 'x3', 'x4' ...; the run has 'article-" in message
 

@@ -1,14 +1,23 @@
-"""Errors of the system: exit code 2 and one line, never a report of a bug."""
+"""Errors and limits of the system: one line and exit code 2, never a report of a bug."""
 
 import errno
 import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import click
 import pytest
 
 from mindref.cli import system_errors
+from mindref.cli.training_output import TrainingMeter
+from mindref.config import Config
 from mindref.errors import RunError
+from mindref.process import memory
 from mindref.run import array_files, files, items
-from tests.runs import call, options
+from tests.runs import REPOSITORY, call, environment, options
 
 NUMBERS = [
     errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE, errno.EACCES, errno.EMFILE, errno.ENFILE,
@@ -126,3 +135,151 @@ def test_warnings_as_errors_of_libraries_are_explained(tmp_path):
 def test_no_command_reads_a_device(cli, trained_run, words):
     line = cli.error_line(*[str(trained_run) if x == "RUN" else x for x in words.split()])
     assert "/dev/zero: expected a file, got a device" in line
+
+
+TINY = options(steps=2, evaluate_every=1, backend="numpy")
+# no entry in /etc/passwd, and may read everything (an environment may be its owner's alone)
+SOMEBODY = [
+    "setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
+    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+]  # fmt: skip
+
+
+def train_with_memory_limit(folder, megabytes):
+    resource = pytest.importorskip("resource")
+    size = megabytes * 2**20
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))  # noqa: E731
+    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *TINY]
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False}
+    return subprocess.run(command, cwd=folder, env=environment(), preexec_fn=limit, **options)
+
+
+@pytest.mark.rules("faults-R13")
+@pytest.mark.parametrize("megabytes", [150, 400, 790])
+def test_too_little_memory_to_start_is_reported(tmp_path, megabytes):
+    done = train_with_memory_limit(tmp_path, megabytes)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        "Error: memory: expected an address space of at least 800 MB, got a limit of"
+        f" {megabytes} MB; raise it with ulimit -v\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.rules("faults-R13")
+@pytest.mark.slow
+def test_the_minimum_memory_is_enough_for_a_small_run(tmp_path):
+    done = train_with_memory_limit(tmp_path, memory.MIN_ADDRESS_SPACE >> 20)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.rules("faults-R13")
+def test_a_failed_thread_start_is_not_a_bug(cli, monkeypatch):
+    echo, failures = click.echo, [RuntimeError("can't start new thread")]
+
+    def fail_once(*arguments, **changes):
+        if failures:
+            raise failures.pop()
+        echo(*arguments, **changes)
+
+    monkeypatch.setattr("click.echo", fail_once)
+    error_text = cli.error("backends")
+    assert error_text.startswith("Error: threads: expected one more thread, got none; raise")
+
+
+@pytest.mark.rules("faults-R12")
+@pytest.mark.parametrize("moves", [[0.0], [-3600.0], [0.0, -5.0]])
+def test_a_clock_set_back_gives_no_negative_rate(moves, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    meter = TrainingMeter(Config.of("mind", {}), 0)
+    for step, move in enumerate(moves, 1):
+        now[0] += move
+        meter.add(step, 1.0)
+        assert 0 <= meter.rate < float("inf")
+
+
+@pytest.mark.rules("faults-R12")
+def test_a_clock_set_back_does_not_change_a_training(cli, tmp_path, shop, monkeypatch):
+    now = [2e9]
+
+    def backwards():
+        now[0] -= 60
+        return now[0]
+
+    arguments = ["train", "--data", shop, *TINY]
+    assert cli(*arguments, "--out", tmp_path / "a").code == 0
+    for clock in ("time", "perf_counter"):
+        monkeypatch.setattr(time, clock, backwards)
+    result = cli.succeed(*arguments, "--out", tmp_path / "b")
+    assert "-" not in result.err.split("examples/s")[0].split("loss")[1]
+    for name in ("model.safetensors", "optimiser.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.sweep  # compiles for a minute, as nothing can be kept
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="another user is made by setpriv")
+@pytest.mark.parametrize(
+    "changes", [{}, {"MINDREF_NUMBA_CACHE": "0"}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=str
+)
+def test_a_user_without_home_and_name_can_train(open_folder, changes):
+    """The package is read-only, and the user has no home and no passwd entry."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "mindref", open_folder / "mindref", ignore=ignore)
+    for path in (open_folder / "mindref", *(open_folder / "mindref").rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    work = open_folder / "work"
+    work.mkdir(mode=0o777)
+    work.chmod(0o777)
+    env = {k: v for k, v in environment(**changes).items() if k not in ("HOME", "USER", "LOGNAME")}
+    env["PYTHONPATH"] = str(open_folder)
+    arguments = {"cwd": work, "env": env, "capture_output": True, "text": True}
+    if subprocess.run([*SOMEBODY, sys.executable, "-c", ""], check=False, **arguments).returncode:
+        pytest.skip("this system has no setpriv, or lets nobody have these rights")
+    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *TINY]
+    done = subprocess.run([*SOMEBODY, *command], check=False, **arguments)
+    assert done.returncode == 0, done.stderr
+    assert (work / "run" / "report.json").exists()
+
+
+@pytest.mark.rules("faults-R11")
+@pytest.mark.parametrize(
+    "arguments", [["evaluate"], ["recall", "--all-users", "--output", "lists"]]
+)
+@pytest.mark.slow
+def test_both_streams_may_be_closed(run, tmp_path, arguments):
+    """Both streams closed before the start, or closed by their reader."""
+    command = [sys.executable, "-m", "mindref", arguments[0], str(run), *arguments[1:]]
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, cwd=tmp_path, env=environment(), check=False).returncode == 0
+    (tmp_path / "lists").unlink(missing_ok=True)
+    ours, own_module = os.pipe()
+    os.close(ours)
+    streams = {"stdout": own_module, "stderr": own_module}
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), check=False, **streams)
+    os.close(own_module)
+    assert done.returncode == 0
+    assert (tmp_path / "lists").exists() == ("lists" in arguments)
+
+
+@pytest.mark.rules("faults-R11")
+def test_an_error_with_closed_stderr_has_its_exit_code(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    for arguments in (["recall", "none", "--user", "x"], ["recall", "--top", "0"]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            command = [sys.executable, "-m", "mindref", *arguments]
+            inputs = {"cwd": tmp_path, "env": environment(), "stderr": full}
+            assert subprocess.run(command, check=False, **inputs).returncode == 2, arguments
+
+
+@pytest.mark.rules("faults-R11")
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["recall", "RUN", "--all-users"], ["backends"]], ids=str)
+def test_a_closed_standard_output_is_no_error(trained_run, tmp_path, words):
+    words = [str(trained_run) if word == "RUN" else word for word in words]
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "mindref", *words]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -50,24 +50,18 @@ def test_arrays_give_the_log_of_a_file_with_the_same_rows(tmp_path):
 
 @pytest.mark.rules("data-R24")
 @pytest.mark.parametrize("library", ["mapping", "pandas", "polars", "pyarrow"])
-def test_any_table_gives_the_same_log(library):
-    log = from_dataframe(
-        frames()[library], "who", "what", "when", title="name", item_features=["kind"]
-    )
-    assert_same(log, from_arrays(USERS, ITEMS, TIMES, titles={"b": "Bee", "a": "Ay"}))
-    assert log.titles == ["Bee", "Ay"]
-    assert values(log, "kind") == {"b": ["x", "z"], "a": ["y"]}
-
-
-@pytest.mark.rules("data-R24")
-@pytest.mark.parametrize("library", ["mapping", "pandas", "polars", "pyarrow"])
 @pytest.mark.parametrize(
     "names", [("user", "item", "time", "title"), ("user_id", "movieId", "timestamp", "itemTitle")]
 )
-def test_columns_with_usual_names_are_found(library, names):
+def test_any_table_gives_the_same_log_and_columns_with_usual_names_are_found(library, names):
+    named = from_dataframe(
+        frames()[library], "who", "what", "when", title="name", item_features=["kind"]
+    )
+    assert_same(named, from_arrays(USERS, ITEMS, TIMES, titles={"b": "Bee", "a": "Ay"}))
+    assert named.titles == ["Bee", "Ay"]
+    assert values(named, "kind") == {"b": ["x", "z"], "a": ["y"]}
     usual = dict(zip(("who", "what", "when", "name"), names, strict=True))
     frame = frames({usual.get(name, name): column for name, column in COLUMNS.items()})[library]
-    named = from_dataframe(frames()[library], "who", "what", "when", title="name")
     assert_same(from_dataframe(frame), named)
     assert from_dataframe(frame).titles == named.titles
 
@@ -151,27 +145,8 @@ def test_times_may_be_numbers_or_dates_in_utc(moments):
         dates = pandas.to_datetime(["2012-04-13 00:05:00", "1969-12-31 23:59:59"])
         moments = pandas.Series(dates.tz_localize("UTC").tz_convert(moments))
     assert times(from_arrays(["u", "u"], ["a", "b"], moments)) == [-1, 1334275500]
-
-
-@pytest.mark.parametrize(
-    ("users", "items", "moments", "message"),
-    [
-        (["u"], ["a", "b"], None, "equal lengths"),
-        ([1.0], ["a"], None, "users, row 0"),
-        (["u"], [None], None, "items, row 0"),
-        (["u"], [""], None, "items, row 0"),
-        (["u"], [True], None, "items, row 0"),
-        ([["u"]], ["a"], None, "one dimension"),
-        (["u"], ["a"], [float("nan")], "times, row 0"),
-        (["u"], ["a"], np.array(["NaT"], "datetime64[s]"), "times, row 0"),
-        (["u"], ["a"], [None], "times, row 0"),
-        (["u"], ["a"], ["yesterday"], "to_datetime"),
-        ([], [], None, "at least one interaction"),
-    ],
-)
-def test_an_invalid_interaction_is_named(users, items, moments, message):
-    with pytest.raises(DataError, match=message):
-        from_arrays(users, items, moments)
+    days = [date(2012, 4, 13), date(1960, 1, 1)]
+    assert times(from_arrays(["u", "v"], ["a", "b"], days)) == [1334275200, -315619200]
 
 
 def test_titles_and_features_of_other_types_are_refused():
@@ -179,6 +154,9 @@ def test_titles_and_features_of_other_types_are_refused():
     for beside in ({"titles": ["Ay"]}, *features, {"user_features": {"age": 3}}):
         with pytest.raises(MindrefError, match=r"expected a mapping( or None)?, got"):
             from_arrays(["u"], ["a"], **beside)
+    for features in ({3: {"a": "x"}}, {None: {}}):
+        with pytest.raises(DataError, match="names of features as text"):
+            from_arrays(["a"], ["a"], item_features=features)
 
 
 ROWS = {
@@ -260,11 +238,6 @@ def test_datetimes_of_each_unit_are_seconds_and_do_not_wrap_around(unit):
             from_arrays(ids, ids, far)
 
 
-def test_dates_are_midnights():
-    days = [date(2012, 4, 13), date(1960, 1, 1)]
-    assert from_arrays(["a", "b"], ["a", "b"], days).times.tolist() == [1334275200.0, -315619200.0]
-
-
 def test_a_column_that_cannot_be_read_is_named():
     class Broken(dict):
         def __getitem__(self, name):
@@ -275,60 +248,50 @@ def test_a_column_that_cannot_be_read_is_named():
         from_dataframe(table)
 
 
-@pytest.mark.parametrize("features", [{3: {"a": "x"}}, {None: {}}])
-def test_the_name_of_a_feature_is_text(features):
-    with pytest.raises(DataError, match="names of features as text"):
-        from_arrays(["a"], ["a"], item_features=features)
-
-
 FEW, SOME = ["a", "a", "b"], ["x", "y", "x"]
 
 
+ODD_ARRAYS = [
+    ([[1], [1, 2], 3], SOME, None, "users: expected an array of one dimension"),
+    (FEW, SOME, [[1], [1, 2], 3], "times: expected an array of one dimension"),
+    (FEW, SOME, [10**5000] * 3, "got int that cannot be printed"),
+    (FEW, SOME, [Decimal("sNaN")] * 3, "times: expected numbers or dates"),
+    (np.array([1, 2, 3], "M8[ns]"), SOME, None, "users: expected text or integers"),
+    (np.array([1, 2, 3], "m8[s]"), SOME, None, "users: expected text or integers"),
+    ([np.timedelta64(1, "s")] * 3, SOME, None, "users.*: expected text or int"),
+    (FEW, SOME, np.array([2**62] * 3, "M8[ms]"), "within 200,000 years"),
+    (FEW, SOME, np.array([2**62] * 3, "M8[1000us]"), "within 200,000 years"),
+]
+
+
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("users", "items", "moments", "message"),
     [
-        (
-            lambda: from_dataframe({"user": FEW, "item": SOME, "title": ["t"]}),
-            "a column of shape .3,.",
-        ),
-        (lambda: from_dataframe({"user": FEW, "item": SOME, "title": 3}), "a column of shape"),
-        (
-            lambda: from_dataframe({"user": FEW, "item": SOME, "title": np.eye(3)}),
-            "a column of shape",
-        ),
-        (lambda: from_arrays([[1], [1, 2], 3], SOME), "users: expected an array of one dimension"),
-        (
-            lambda: from_arrays(FEW, SOME, [[1], [1, 2], 3]),
-            "times: expected an array of one dimension",
-        ),
-        (lambda: from_arrays(FEW, SOME, [10**5000] * 3), "got int that cannot be printed"),
-        (
-            lambda: from_arrays(FEW, SOME, [Decimal("sNaN")] * 3),
-            "times: expected numbers or dates",
-        ),
-        (
-            lambda: from_arrays(np.array([1, 2, 3], "M8[ns]"), SOME),
-            "users: expected text or integers",
-        ),
-        (
-            lambda: from_arrays(np.array([1, 2, 3], "m8[s]"), SOME),
-            "users: expected text or integers",
-        ),
-        (lambda: from_arrays([np.timedelta64(1, "s")] * 3, SOME), "users.*: expected text or int"),
-        (lambda: from_dataframe(dict), "table: expected a table, got the class dict"),
-        (
-            lambda: from_arrays(FEW, SOME, np.array([2**62] * 3, "M8[ms]")),
-            "within 200,000 years",
-        ),
-        (
-            lambda: from_arrays(FEW, SOME, np.array([2**62] * 3, "M8[1000us]")),
-            "within 200,000 years",
-        ),
+        (["u"], ["a", "b"], None, "equal lengths"),
+        ([1.0], ["a"], None, "users, row 0"),
+        (["u"], [None], None, "items, row 0"),
+        (["u"], [""], None, "items, row 0"),
+        (["u"], [True], None, "items, row 0"),
+        ([["u"]], ["a"], None, "one dimension"),
+        (["u"], ["a"], [float("nan")], "times, row 0"),
+        (["u"], ["a"], np.array(["NaT"], "datetime64[s]"), "times, row 0"),
+        (["u"], ["a"], [None], "times, row 0"),
+        (["u"], ["a"], ["yesterday"], "to_datetime"),
+        ([], [], None, "at least one interaction"),
+        *ODD_ARRAYS,
     ],
 )
-def test_odd_columns_are_errors_of_the_table(call, message):
+def test_an_invalid_interaction_is_named(users, items, moments, message):
     with pytest.raises(DataError, match=message):
-        call()
+        from_arrays(users, items, moments)
+
+
+def test_odd_columns_are_errors_of_the_table():
+    for title in (["t"], 3, np.eye(3)):
+        with pytest.raises(DataError, match=r"a column of shape .3,."):
+            from_dataframe({"user": FEW, "item": SOME, "title": title})
+    with pytest.raises(DataError, match="table: expected a table, got the class dict"):
+        from_dataframe(dict)
 
 
 def test_missing_and_encoded_titles_are_those_of_a_file():

@@ -1,7 +1,6 @@
 """Columns and times: names, positions, quotes, filters, time formats, unusual values."""
 
 import dataclasses
-import json
 
 import pytest
 
@@ -34,6 +33,7 @@ def moment(path, text, form="auto"):
         ("3-4-2012 00:00:07", "day-first", 1333411207),
         ("Apr 13, 2012", "%b %d, %Y", 1334275200),
         ("13 04 69 +0100", "%d %m %y %z", -22726800),
+        ("01.01.70 01:00:05 +0100", "%d.%m.%y %H:%M:%S %z", 5),
         ("29/02 01:00", "%d/%m %H:%M", -2077743600),
         ("100%13/4", "100%%%d/%m", -2073945600),
     ],
@@ -48,13 +48,18 @@ def test_a_time_is_seconds_or_a_date_in_utc(tmp_path, monkeypatch, text, form, s
 
 @pytest.mark.rules("data-R11")
 @pytest.mark.parametrize(
-    ("text", "form"), [("13/4/2012", "auto"), ("4/13/2012", "day-first"), ("2012", "%d.%m.%y")]
+    ("text", "form"),
+    [
+        *(("13/4/2012", "auto"), ("4/13/2012", "day-first"), ("2012", "%d.%m.%y")),
+        *(
+            pytest.param(text, "auto", marks=pytest.mark.rules("data-R78"))
+            for text in ("1_000", "2012_04_13", "1e1_0")
+        ),
+    ],
 )
 def test_a_time_of_another_format_is_damaged(tmp_path, text, form):
     with pytest.raises(DataError, match="line 1"):
         moment(tmp_path, text, form)
-    with pytest.raises(ConfigError, match="day-first"):
-        moment(tmp_path, "1", "minutes")
 
 
 @pytest.mark.rules("data-R19")
@@ -68,13 +73,6 @@ def test_filters_are_applied_before_ids_are_assigned(tmp_path):
     assert log.notes["bad_lines"] == 0
 
 
-def test_filters_by_name(tmp_path):
-    path = write(tmp_path / "log", ["user,item,kind", "u,a,x", "u,b,y"])
-    assert rows(read_log(path, columns={"keep": {"kind": ["y"]}})) == {"u": ["b"]}
-    with pytest.raises(ConfigError, match="list of values"):
-        read_log(path, columns={"keep": {"kind": "y"}})
-
-
 def test_columns_by_name_beside_an_unnamed_index_column(tmp_path):
     lines = [",who,what,Time,Date", '1,u,"a, b",9,3/4/2012', "2,u,c,8,2/4/2012"]
     path = write(tmp_path / "log", lines)
@@ -86,26 +84,43 @@ def test_columns_by_name_beside_an_unnamed_index_column(tmp_path):
         read_log(path, columns=Columns(user="who", item="what", time="when"))
 
 
-def test_a_header_is_skipped_with_columns_by_position(tmp_path):
-    assert rows(table(tmp_path, ["a,b,c", "u,x,1"])) == {"u": ["x"]}
-    with_header = {"header": True, "time": 1}
-    assert rows(table(tmp_path, ["1,b", "7,x"], columns={"user": 1, "item": 2, **with_header}))
-    path = write(tmp_path / "log", ["user_id,item_id", "u,a"])
-    assert rows(read_log(path, columns={"user": "1", "item": "2"})) == {"u": ["a"]}
+BY_POSITION = {"user": "1", "item": "2"}
+TIMED = {"user": 1, "item": 2, "time": 3}
+NUMBERS, KINDS = ["1,2,3", "1,5,4"], ["user,item,kind", "u,a,x", "u,b,y"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "columns", "expected"),
+    [
+        (["a,b,c", "u,x,1"], TIMED, {"u": ["x"]}),  # the header is skipped
+        (["1,b", "7,x"], {**BY_POSITION, "header": True, "time": 1}, {"7": ["x"]}),
+        (["user_id,item_id", "u,a"], BY_POSITION, {"u": ["a"]}),
+        (['u,"a, ""b""",1', 'u,"c\nd",2', 'u,12" record,3'], TIMED,
+         {"u": ['a, "b"', "c\nd", '12" record']}),
+        (KINDS, {"keep": {"kind": ["y"]}}, {"u": ["b"]}),
+        (["u,1~a~5"], {"user": 1, "item": 2, "time": 3, "delimiter": "~"}, {"u,1": ["a"]}),
+        # a digit is a position even if the first line contains it, and a name if a header does
+        *(pytest.param(NUMBERS, {"user": kind(1), "item": kind(2), "time": kind(3)},
+                       {"1": ["2", "5"]}, marks=pytest.mark.rules("data-R70"))
+          for kind in (str, int)),
+        pytest.param(["who,2,1", "u,7,a"], {"user": "who", "item": "1"}, {"u": ["a"]},
+                     marks=pytest.mark.rules("data-R70")),
+        pytest.param(["who,2,1", "u,7,a"], {**BY_POSITION, "header": True}, {"a": ["7"]},
+                     marks=pytest.mark.rules("data-R70")),
+        pytest.param(["u :: a b ::1", "u::a b:: 2"], TIMED, {"u": ["a b", "a b"]},
+                     marks=pytest.mark.rules("data-R69")),
+        pytest.param(["user,item,time", "", 'u,"a', "", ' b",1', "   ", 'u,"a', ' b",2'], None,
+                     {"u": ["a\n\n b", "a\n b"]}, marks=pytest.mark.rules("data-R77")),
+    ],
+)  # fmt: skip
+def test_columns_are_found_by_position_or_name(tmp_path, lines, columns, expected):
+    assert rows(read_log(write(tmp_path / "log", lines), columns=columns)) == expected
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|", "::", " "])
 def test_the_delimiter_is_guessed_from_the_first_line_or_set(tmp_path, delimiter):
     lines = [delimiter.join(row) for row in (("u", "a", "2"), ("u", "b", "1"))]
     assert rows(table(tmp_path, lines)) == {"u": ["b", "a"]}
-    log = table(tmp_path, ["u,1~a~5"], columns={"delimiter": "~", "time": 3})
-    assert rows(log) == {"u,1": ["a"]}
-
-
-def test_quoted_fields_may_contain_delimiters_quotes_and_line_ends(tmp_path):
-    text = 'u,"a, ""b""",1\nu,"c\nd",2\nu,12" record,3\n'
-    log = table(tmp_path, text)
-    assert rows(log) == {"u": ['a, "b"', "c\nd", '12" record']}
 
 
 def test_features_may_come_from_the_item_file_the_user_file_and_the_log(tmp_path):
@@ -133,21 +148,10 @@ def test_an_invalid_time_says_what_to_do(tmp_path, text):
 
 @pytest.mark.rules("data-R70")
 @pytest.mark.parametrize("kind", [str, int])
-def test_a_digit_is_a_position_even_if_the_first_line_contains_it(tmp_path, kind):
-    columns = {"user": kind(1), "item": kind(2), "time": kind(3)}
-    log = read_log(write(tmp_path / "log", ["1,2,3", "1,5,4"]), columns=columns)
-    assert rows(log) == {"1": ["2", "5"]}
-    features = {"item_features": {"kind": kind(3)}}
-    log = read_log(write(tmp_path / "log", ["1,7,3", "1,5,4"]), columns={**columns, **features})
+def test_a_digit_names_the_column_of_a_feature(tmp_path, kind):
+    columns = {**BY_POSITION, "time": kind(3), "item_features": {"kind": kind(3)}}
+    log = read_log(write(tmp_path / "log", ["1,7,3", "1,5,4"]), columns=columns)
     assert rows(log) == {"1": ["7", "5"]}
-
-
-@pytest.mark.rules("data-R70")
-def test_a_digit_is_a_name_if_the_header_contains_it(tmp_path):
-    path = write(tmp_path / "log", ["who,2,1", "u,7,a"])
-    columns = {"user": "who", "item": "1"}
-    assert rows(read_log(path, columns=columns)) == {"u": ["a"]}
-    assert rows(read_log(path, columns={"user": "1", "item": "2", "header": True})) == {"a": ["7"]}
 
 
 @pytest.mark.rules("data-R69")
@@ -163,22 +167,36 @@ def test_blanks_around_a_field_are_stripped(tmp_path):
     log = read_log(write(tmp_path / "log", lines), max_bad_lines=1)
     assert rows(log) == {"u": ["69", "69", "7, 8", " 9"]}
     assert log.bad_lines[0].endswith("line 6: no item")
-    log = table(tmp_path, ["u :: a b ::1", "u::a b:: 2"])
-    assert rows(log) == {"u": ["a b", "a b"]}
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("columns", "message"),
     [
-        *({"separator": value} for value in ("", 1)),
-        *({"delimiter": value} for value in ("", '"', "\n")),
-        *({name: ["kind"]} for name in ("keep", "item_features")),
-        {"usr": 1},
+        *(({"separator": value}, "separator") for value in ("", 1)),
+        *(({"delimiter": value}, "delimiter") for value in ("", '"', "\n")),
+        *(({name: ["kind"]}, name) for name in ("keep", "item_features")),
+        ({"usr": 1}, "usr"),
+        # a settings file may contain any value
+        *(({name: True}, None) for name in ("user", "item", "time", "title")),
+        *(({name: [1]}, None) for name in ("user", "time_format", "header", "keep", "at_least")),
+        *(({"at_least": {"1": value}}, None) for value in (float("nan"), "4", None, [])),
+        *(({"keep": {"1": value}}, None) for value in (3, "ab")),
+        ({"header": "no"}, None),
+        ({"time_format": 3}, None),
+        ({"time_format": "minutes"}, "day-first"),
+        *(
+            pytest.param(
+                {"time_format": form},
+                "time_format: expected a pattern of dates, got",
+                marks=pytest.mark.rules("data-R78"),
+            )
+            for form in ("%", "%Q", "%d %d", "%Y-%", "%s", "%Y\0%")
+        ),
     ],
 )
-def test_an_invalid_option_is_refused(tmp_path, options):
-    with pytest.raises(ConfigError, match=next(iter(options))):
-        table(tmp_path, ["u,a,1"], columns=options)
+def test_an_invalid_option_is_refused(tmp_path, columns, message):
+    with pytest.raises(ConfigError, match=message):
+        table(tmp_path, ["u,a,1"], columns=columns)
     with pytest.raises(ConfigError, match="columns: expected a mapping"):
         Columns.of(3)
 
@@ -216,28 +234,6 @@ def test_blank_lines_are_skipped_in_every_format(tmp_path, form, blank):
     assert counts == (0, 1, 5 - (not blank))
 
 
-@pytest.mark.rules("data-R77")
-def test_blank_lines_inside_quotes_are_kept(tmp_path):
-    lines = ["user,item,time", "", 'u,"a', "", ' b",1', "   ", 'u,"a', ' b",2']
-    assert rows(read_log(write(tmp_path / "log", lines))) == {"u": ["a\n\n b", "a\n b"]}
-
-
-@pytest.mark.rules("data-R78")
-@pytest.mark.parametrize("value", ["1_000", "2012_04_13", "1e1_0"])
-def test_a_number_with_an_underscore_is_damaged(tmp_path, value):
-    log = table(tmp_path, ["u,a,1", f"u,b,{value}"], max_bad_lines=1)
-    assert rows(log) == {"u": ["a"]}
-
-
-@pytest.mark.rules("data-R78")
-@pytest.mark.parametrize("form", ["%", "%Q", "%d %d", "%Y-%", "%s", "%Y\0%"])
-def test_an_invalid_date_pattern_is_refused(tmp_path, form):
-    with pytest.raises(ConfigError, match="time_format: expected a pattern of dates, got"):
-        table(tmp_path, ["u,a,1"], columns={"time_format": form})
-    columns = {"time_format": "%d.%m.%y %H:%M:%S %z"}
-    assert times(table(tmp_path, ["u,a,01.01.70 01:00:05 +0100"], columns=columns)) == [5]
-
-
 @pytest.mark.parametrize("value", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "[" * 900])
 def test_json_that_python_cannot_parse_is_a_damaged_line(tmp_path, value):
     end = "]" * 900 if value == "[" * 900 else ""
@@ -258,30 +254,6 @@ def test_an_empty_item_file_is_an_error(tmp_path):
     for option in ("item_file", "user_file"):
         with pytest.raises(DataError, match=r"a header with a column of the .*, got nothing"):
             table(tmp_path, ["u,a,1"], **{option: write(tmp_path / "side", "")})
-
-
-def test_a_list_of_times_is_damaged(tmp_path):
-    lines = [{"user": 1, "item": 2, "time": 3}, {"user": 1, "item": 2, "time": [4]}]
-    log = read_log(write(tmp_path / "log", map(json.dumps, lines)), max_bad_lines=1)
-    assert times(log) == [3]
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        *({name: True} for name in ("user", "item", "time", "title")),
-        *({name: [1]} for name in ("user", "time_format", "header", "keep", "at_least")),
-        *({"at_least": {"1": value}} for value in (float("nan"), "4", None, [])),
-        {"keep": {"1": 3}},
-        {"keep": {"1": "ab"}},
-        {"header": "no"},
-        {"time_format": 3},
-    ],
-)
-def test_options_of_another_type_are_refused(tmp_path, columns):
-    """A settings file may contain any value."""
-    with pytest.raises(ConfigError):
-        table(tmp_path, ["u,a,1"], columns=columns)
 
 
 def test_a_position_of_thousands_of_digits_is_a_missing_column(tmp_path):

@@ -106,6 +106,7 @@ def test_an_invalid_limit_is_refused(tmp_path, limit):
         ("jsonl", '{"user": 1, "item": 2}', '{"user": 1, "item": 2.5}'),
         ("jsonl", '{"user": 1, "item": 2}', '{"user": 1}'),
         ("jsonl", '{"user": 1, "item": 2}', "[1, 2]"),
+        ("jsonl", '{"user": 1, "item": 2, "time": 3}', '{"user": 1, "item": 2, "time": [4]}'),
         ("jsonl", '{"user": 1, "item": 2}', '{"user": 1, "ite'),
     ],
 )
