@@ -52,8 +52,13 @@ settings.register_profile(
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that choose tests."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options that choose tests, and import mindref as users import it.
+
+    mindref has a plugin of pytest. So pytest rewrites the assertions of each module of mindref, and
+    compiles it a second time: about 8 seconds of a new checkout, in each process.
+    """
+    getattr(pluginmanager.rewrite_hook, "_must_rewrite", set()).discard("mindref")
     parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")

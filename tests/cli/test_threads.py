@@ -12,7 +12,7 @@ from mindref.cli.settings import set_threads
 from mindref.errors import ConfigError, RunError
 from mindref.process.threads import usable_cores
 from mindref.run.files import sealed
-from tests.runs import trained
+from tests.runs import options, trained
 
 NAMES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -123,7 +123,7 @@ class Counted(NumpyBackend):
 @pytest.mark.rules("backend-R17")
 def test_the_joined_backend_trains(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
-    small = ("--steps", 2, "--evaluate-every", 1, "--batch", 8, "--negatives", 9)
+    small = options(steps=2, evaluate_every=1)
     for arguments in (("--out", tmp_path / "run", *small), ("--resume", tmp_path / "run")):
         monkeypatch.setattr(Counted, "instances", 0)
         result = cli("train", *arguments, "--backend", f"{__name__}:Counted", "--quiet")

@@ -25,7 +25,8 @@ def run(folder, *words, env=None):
 
 
 def run_pytest(folder, *options, env=None):
-    words = ["pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "mindref.conformance"]
+    words = ["pytest", "-q", "-p", "no:cacheprovider", "--assert=plain"]
+    words += ["--pyargs", "mindref.conformance"]
     return run(folder, *words, *(f"--mindref-{option}" for option in options), env=env)
 
 

@@ -19,6 +19,9 @@ from mindref.ops.squash import KINDS
 from tests.kernels.cases import TYPES, check_call, numba_implementation
 from tests.ops.test_squash import extremes
 
+pytestmark = pytest.mark.slow
+"""Compiling takes half a minute: `.ci/run conformance` runs these tests."""
+
 EXAMPLES = 25
 
 

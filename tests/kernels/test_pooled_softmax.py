@@ -21,6 +21,9 @@ from tests.assertions import raises_exactly
 from tests.kernels.cases import TYPES, largest_finite
 from tests.ops.loss_cases import EACH_OPTION, NAMES, Case, cases, fixed_case
 
+pytestmark = pytest.mark.slow
+"""Compiling takes ten seconds: `.ci/run conformance` runs these tests."""
+
 SHARPNESS = [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.0, 1e300, np.inf]
 
 
@@ -52,7 +55,6 @@ def agree_with_reference(case, dtype="float64", **numbers):
 @TYPES
 @EACH_OPTION
 @given(drawn=cases(), sharpness=st.sampled_from(SHARPNESS))
-@pytest.mark.slow(every=6)
 def test_drawn_cases_agree_with_the_reference(drawn, sharpness, dtype, options):
     agree_with_reference(drawn[0], dtype, sharpness=sharpness, **options)
 

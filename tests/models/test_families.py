@@ -323,7 +323,6 @@ COMPILED = [
             plus_world(
                 0, keep=True, **{"attention": "pooled", "routing_gradient": "all", **options}
             ),
-            marks=pytest.mark.slow,
             id=f"mind_plus {options}",
         )
         for options in PLUS_OPTIONS
@@ -335,6 +334,7 @@ COMPILED = [
 ]
 
 
+@pytest.mark.slow  # compiles
 @pytest.mark.parametrize("w", COMPILED)
 def test_the_compiled_operators_agree_with_the_reference(w):
     backend = load_backend("numba")

@@ -261,7 +261,10 @@ def base_of(name, value):
     return {"model": families[0]} if families else {}
 
 
-COMPILED_ANEW = ("dtype-float64", "routing_gradient-all", "normalise-True", "hidden")
+COMPILED_ANEW = (
+    "dtype-float64", "routing_gradient-all", "normalise-True", "hidden", "head-none",
+    "attention-pooled",
+)  # fmt: skip
 """Options for which numba compiles the step once more, which takes up to half a minute."""
 
 

@@ -113,7 +113,7 @@ def test_the_reference_is_not_touched_by_a_mutant():
         ("routing-any-axis-is-interests", "routing/unknown_axis_raises"),
     ],
 )
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=3, start=1)
 def test_a_known_mistake_is_named(name, check):
     mutant = named(name)
     diagnosis = diagnosis_of(mutant, check)
