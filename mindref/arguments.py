@@ -1,8 +1,9 @@
 """Checks of the arguments of public functions, derived from the annotations of their parameters.
 
 Spec: specs/model.md, model-R64 and R65. `@check_arguments` checks, before the function is called,
-each argument whose annotation is a kind of `KINDS`, a union of them, or `str | Path`. Functions
-check the elements of lists and mappings, and the arguments of other types, themselves.
+each argument whose annotation is a kind of `KINDS`, a union of them, or `str | Path`. The fields of
+a TypedDict in `**keywords: Unpack[...]` are arguments too. Functions check the elements of lists
+and mappings, and the arguments of other types, themselves.
 
 This module does not import NumPy, because commands set the number of threads before.
 """
@@ -131,7 +132,8 @@ def check_arguments(function: Function) -> Function:
     Raises ConfigError with the name of the function and of the parameter. An integer or a bool of
     NumPy becomes one of Python, and a text becomes a Path if only a Path is annotated.
     """
-    signature = inspect.signature(function)
+    declared = inspect.signature(function)
+    signature = named_keywords(function, declared)
     kinds = {name: accepted_kinds(x) for name, x in signature.parameters.items()}
     checked = {name: accepted for name, accepted in kinds.items() if accepted}
     label = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
@@ -143,6 +145,10 @@ def check_arguments(function: Function) -> Function:
         except TypeError:
             bound = None
         if bound is None:  # Python raises the error, with the name of the function
+            unknown = sorted(keywords.keys() - signature.parameters.keys())
+            if unknown and signature is not declared:  # the function accepts any keyword
+                text = f"{function.__name__}() got an unexpected keyword argument {unknown[0]!r}"
+                raise TypeError(text)
             return function(*arguments, **keywords)
         for name, accepted in checked.items():
             if name in bound.arguments:  # model-R64
@@ -152,6 +158,20 @@ def check_arguments(function: Function) -> Function:
         return function(*bound.args, **bound.kwargs)
 
     return cast(Function, call)
+
+
+def named_keywords(function: Callable[..., Any], signature: inspect.Signature) -> inspect.Signature:
+    """Return a signature with the fields of a TypedDict in place of `**keywords: Unpack[...]`."""
+    parameters = list(signature.parameters.values())
+    last = parameters[-1] if parameters else None
+    if last is None or last.kind is not last.VAR_KEYWORD or "Unpack[" not in str(last.annotation):
+        return signature
+    fields = function.__globals__[str(last.annotation).removeprefix("Unpack[").removesuffix("]")]
+    arguments = [
+        inspect.Parameter(name, last.KEYWORD_ONLY, default=..., annotation=kind.__forward_arg__)
+        for name, kind in fields.__annotations__.items()
+    ]
+    return signature.replace(parameters=[*parameters[:-1], *arguments])
 
 
 def accepted_kinds(parameter: inspect.Parameter) -> list[Kind]:

@@ -240,6 +240,29 @@ def test_python_names_the_function_of_an_unknown_argument():
 
 
 @pytest.mark.rules("model-R64")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: read_log("x", foo=1), TypeError, r"^read_log\(\) got an unexpected .* 'foo'"),
+        (
+            lambda: from_dataframe({"user": ["u"], "item": ["i"]}, keep_unused_items=True),
+            TypeError,
+            r"^from_dataframe\(\) got an unexpected .* 'keep_unused_items'",
+        ),
+        (lambda: from_arrays(["u"]), TypeError, r"^from_arrays\(\) missing 1 required"),
+        (
+            lambda: read_log("x", min_item_users=0),
+            ConfigError,
+            "^read_log: min_item_users: expected an integer of at least 1, got 0",
+        ),
+    ],
+)
+def test_keywords_of_a_typed_dictionary_are_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.rules("model-R64")
 def test_numbers_of_numpy_are_those_of_python():
     @check_arguments
     def call(n: Count, natural: Natural = 0, flag: bool = True, path: Path = Path()):

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from mindref.arguments import KINDS, convert_argument
+from mindref.arguments import KINDS, Count, convert_argument
 from mindref.data.log import Floats, InteractionLog, Ints, Ragged
 from mindref.data.numbering import Block, InteractionTable, assign_dense_ids
 from mindref.data.side_info import SideInfo
@@ -25,13 +25,18 @@ NOTES = (
 """Names of the counts in `InteractionLog.notes`."""
 
 
-class KeepKeywords(TypedDict, total=False):
-    """The keywords of the functions that make a log, for a `KeepOptions`."""
+class KeepRowKeywords(TypedDict, total=False):
+    """The keywords of a function that makes the log of a table, which has no unused items."""
 
     keep_duplicates: bool
-    min_user_interactions: int
-    min_item_interactions: int
-    min_item_users: int
+    min_user_interactions: Count
+    min_item_interactions: Count
+    min_item_users: Count
+
+
+class KeepKeywords(KeepRowKeywords, total=False):
+    """The keywords of the functions that make a log, for a `KeepOptions`."""
+
     keep_unused_items: bool
 
 

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.arguments import check_arguments, is_iterable
-from mindref.data.assemble import KeepKeywords, KeepOptions, RawLog, assemble_log
+from mindref.data.assemble import (
+    KeepKeywords,
+    KeepOptions,
+    KeepRowKeywords,
+    RawLog,
+    assemble_log,
+)
 from mindref.data.log import InteractionLog
 from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
@@ -82,7 +88,7 @@ def from_dataframe(
     title: str | None = None,
     item_features: Sequence[str] = (),
     user_features: Sequence[str] = (),
-    **keep: Unpack[KeepKeywords],
+    **keep: Unpack[KeepRowKeywords],
 ) -> InteractionLog:
     """Return the log of a table with columns `frame[name]`: pandas, polars, pyarrow, a mapping.
 
