@@ -78,14 +78,17 @@ def search_top_n(
     numbers = max(count * ITEMS_PER_BLOCK, kernels.pool_capacity(num_candidates))
     length = max(1, min(QUERIES_PER_BLOCK // count, block // numbers))
     products_size = length * count * ITEMS_PER_BLOCK
-    buffers: list[Array] = []  # for products; each thread uses one at a time
+    # for products: one of each thread
+    buffers = [np.zeros(products_size, items.dtype) for _ in range(pool_threads())]
 
     def search_cases(part: slice) -> None:
-        products = buffers.pop() if buffers else np.zeros(products_size, items.dtype)
         queries, bounds = queries_of(interests[part], active[part], score)
         hidden = hidden_pairs(exclude, part, len(catalogue))
-        candidates = catalogue.candidates(queries, bounds, hidden, num_candidates, products)
-        buffers.append(products)
+        products = buffers.pop()
+        try:
+            candidates = catalogue.candidates(queries, bounds, hidden, num_candidates, products)
+        finally:
+            buffers.append(products)
         lists = rescore_checked(interests[part], active[part], items, candidates, n, score)
         write_cases(result, part, lists)
 
@@ -244,13 +247,19 @@ def run_slices(work: Callable[[slice], None], size: int, length: int) -> None:
     """Call `work` for slices of `length` that cover `size` rows. Raises the first error.
 
     Uses MINDREF_THREADS threads (default 1). The slices do not depend on the number of threads.
+    Overflow in `work` gives no warning of NumPy.
     """
     parts = [slice(start, min(start + length, size)) for start in range(0, size, length)]
     threads = min(pool_threads(), len(parts)) if len(parts) > 1 else 1
+
+    def run_part(part: slice) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):  # error settings are per thread
+            work(part)
+
     if threads == 1:
         for part in parts:
-            work(part)
+            run_part(part)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, parts):
+        for _ in pool.map(run_part, parts):
             pass

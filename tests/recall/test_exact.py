@@ -150,6 +150,18 @@ def test_lists_have_the_same_bytes_with_any_number_of_threads(threads):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.filterwarnings("error")
+def test_a_sum_of_products_beyond_the_largest_float_is_infinite_without_a_warning(
+    threads, monkeypatch
+):
+    monkeypatch.setenv("MINDREF_THREADS", threads)
+    interests = np.full((700, 4, 2), 1.2e19, np.float32)  # each product with an item is finite
+    items = np.full((5, 2), 1.2e19, np.float32)
+    ranked = search_top_n(interests, np.ones((700, 4), np.bool_), items, n=3, score="sum")
+    np.testing.assert_array_equal(ranked.scores, np.inf)
+
+
 @pytest.mark.rules("recall-R6", "recall-R7")
 def test_the_rounding_of_the_matrix_product_has_no_influence(monkeypatch):
     rng = np.random.default_rng(6)
