@@ -163,12 +163,15 @@ def train_command(options: TrainOptions, **parameters: object) -> int:
     With the backend torch, several processes can compute one training. Each process computes a part
     of every batch. Command: torchrun --nproc-per-node N -m mindref train --backend torch ...
     """
+    return report_in_first_process(lambda: start_training(options, parameters))
+
+
+def start_training(options: TrainOptions, parameters: dict[str, object]) -> int:
+    """Resume a training, train a reranker, or train a new run; return the exit code.
+
+    parameters: reading options and settings.
+    """
     request = TrainRequest(options, take_reading(parameters), parameters)
-    return report_in_first_process(lambda: start_training(request))
-
-
-def start_training(request: TrainRequest) -> int:
-    """Resume a training, train a reranker, or train a new run; return the exit code."""
     resume = request.options.resume
     trains_reranker = is_reranker(request.settings["model"])
     if request.options.dry_run and (resume is not None or trains_reranker):

@@ -113,6 +113,15 @@ def test_a_backend_without_join_is_rejected_once(rank, cli, two_processes, tmp_p
         assert result.err == ""
 
 
+@pytest.mark.rules("backend-R17")
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
+def test_an_invalid_reading_option_is_reported_once(rank, lines, cli, two_processes, monkeypatch):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    result = cli("train", "--keep", "genres")
+    assert (result.code, result.err.count("--keep")) == (2, lines)
+
+
 class Counted(NumpyBackend):
     instances = 0
 
