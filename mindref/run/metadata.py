@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
 
 from mindref.run.stored_json import (
+    LONGEST_INTEGER,
     Count,
     Finite,
     InvalidValue,
@@ -33,6 +34,7 @@ def can_be_path(text: str) -> bool:
 FilePath: TypeAlias = Annotated[str, Rule("the name of a file", can_be_path)]
 CatalogueSize: TypeAlias = Annotated[int, number_range(0, LARGEST, f"at most {LARGEST:,}")]
 Duration: TypeAlias = Annotated[float, number_range(0, 1e12, "seconds from 0 to 1e12")]
+Seed: TypeAlias = Annotated[int, number_range(0, LONGEST_INTEGER, "an integer from 0 to 2^63 - 1")]
 Features: TypeAlias = dict[str, list[str]]  # feature -> its values
 
 
@@ -74,7 +76,7 @@ class TrainingFacts(TypedDict):
     run: str
     model: str
     split: str
-    seed: Count
+    seed: Seed
     log: str
     interactions: Count
     last_time: Finite | None

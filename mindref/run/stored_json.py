@@ -27,7 +27,8 @@ from typing import (
 
 from mindref.errors import say
 
-LONGEST_INTEGER = 1 << 62
+LONGEST_INTEGER = (1 << 63) - 1  # of int64
+LARGEST_COUNT = (1 << 62) - 1
 
 
 class InvalidValue(ValueError):
@@ -61,7 +62,7 @@ def number_range(low: float, high: float, expected: str) -> Rule:
 
 def is_json_integer(value: object) -> bool:
     """Return whether a value is an integer that fits int64, and no bool."""
-    return type(value) is int and -LONGEST_INTEGER < value < LONGEST_INTEGER
+    return type(value) is int and abs(value) <= LONGEST_INTEGER
 
 
 PLAIN: dict[object, Rule] = {
@@ -74,7 +75,7 @@ PLAIN: dict[object, Rule] = {
     list: Rule("a list", lambda value: isinstance(value, list | tuple)),
     dict: Rule("an object", lambda value: isinstance(value, Mapping)),
 }
-Count: TypeAlias = Annotated[int, number_range(0, LONGEST_INTEGER, "an integer of at least 0")]
+Count: TypeAlias = Annotated[int, number_range(0, LARGEST_COUNT, "an integer of at least 0")]
 Finite: TypeAlias = Annotated[
     float, number_range(-sys.float_info.max, sys.float_info.max, "a finite number")
 ]

@@ -25,6 +25,15 @@ def test_din_facts_must_be_texts(change):
         check_din_facts({**FACTS, **change})
 
 
+TRAINING = {
+    "run": "/run",
+    "model": "0a",
+    "split": "none",
+    "seed": 2**63 - 1,  # the largest seed of a run
+    "log": "1b",
+    "interactions": 3,
+    "last_time": None,
+}
 RUN_FACTS = {
     "source": {"place": "memory", "options": {}},
     "protocol": "none",
@@ -35,7 +44,14 @@ RUN_FACTS = {
     "log": "1b",
     "items": "2c",
     "last_time": -3.5,
-    "start_from": {"run": "/run", "model": "0a", "step": 4, "items": 2, "new_items": 1},
+    "start_from": {
+        "run": "/run",
+        "model": "0a",
+        "step": 4,
+        "items": 2,
+        "new_items": 1,
+        "trained_on": [TRAINING],
+    },
 }
 
 
@@ -60,6 +76,11 @@ RUN_FACTS = {
             "start_from: step: expected an int",
         ),
         ("start_from", {**RUN_FACTS["start_from"], "run": 1}, "start_from: run: expected a text"),
+        (
+            "start_from",
+            {**RUN_FACTS["start_from"], "trained_on": [{**TRAINING, "seed": 2**63}]},
+            r"start_from: trained_on\[0\]: seed: expected an integer from 0 to 2\^63 - 1",
+        ),
     ],
 )
 def test_facts_of_a_start_have_their_types(name, value, message):

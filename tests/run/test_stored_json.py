@@ -32,7 +32,7 @@ RIGHT = {"name": 7, "items": [ITEM], "weights": {"x": 1}, "pair": [2, True]}
     ("change", "message"),
     [
         ({"name": True}, "^name: expected a text or an integer, got True$"),
-        ({"name": 1 << 62}, "^name: expected a text or an integer, got 46"),
+        ({"name": 1 << 63}, "^name: expected a text or an integer, got 92"),
         ({"items": {}}, r"^items: expected a list, got \{\}$"),
         ({"items": [ITEM, 3]}, r"^items\[1\]: expected an object, got 3$"),
         ({"items": [{"id": "a"}]}, r"\[0\]: expected the fields id, count, got none of count$"),
