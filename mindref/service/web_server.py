@@ -64,14 +64,15 @@ def log_each_kind_once(
     log: Callable[[str], None],
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
     """Return a handler of errors in the event loop: one line for each kind, no traceback."""
-    kinds = set[str]()
+    kinds = set[tuple[str, int | None]]()
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        error = context.get("exception") or context["message"]
-        kind = type(error).__name__
+        error = context.get("exception")
+        name = type(error).__name__
+        kind = name, getattr(error, "errno", None)
         if kind not in kinds:  # serving-R10
             kinds.add(kind)
-            text = f"{kind}: {escape_text(str(error))}"
-            log(f"connections: {text} (further errors of this kind are not printed)")
+            text = str(context["message"]) if error is None else f"{name}: {error}"
+            log(f"connections: {escape_text(text)} (further errors of this kind are not printed)")
 
     return handle

@@ -113,11 +113,13 @@ def test_an_error_of_the_event_loop_is_one_line_of_its_kind():
     handle = web_server.log_each_kind_once(lines.append)
     for _ in range(3):
         handle(None, {"message": "accept", "exception": OSError(24, "Too many open\nfiles")})
+    handle(None, {"message": "accept", "exception": OSError(23, "Too many")})
     handle(None, {"message": "another"})
     ending = "(further errors of this kind are not printed)"
     assert lines == [
         rf"connections: OSError: [Errno 24] Too many open\nfiles {ending}",
-        f"connections: str: another {ending}",
+        f"connections: OSError: [Errno 23] Too many {ending}",
+        f"connections: another {ending}",
     ]
 
 
