@@ -42,7 +42,6 @@ METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
 Function = TypeVar("Function", bound=Callable[..., object])
 Options = TypeVar("Options")
 Result = TypeVar("Result")
-Decorator = Callable[[Function], Function]
 
 
 def collect_options(
