@@ -161,7 +161,8 @@ def reasons_to_leave_out(item: pytest.Item) -> Iterator[str]:
         for package in mark.args:
             if find_spec(package) is None:
                 yield f"need the package {package}"
-    fixtures = getattr(item, "fixturenames", ())
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    fixtures = set(getattr(item, "fixturenames", ())) - parameters.keys()
     if "real_data" in fixtures and not DATA.is_dir():
         yield f"need real data sets in {DATA} (MINDREF_DATA)"
     if "site" in fixtures and not BUILT_SITE.is_dir():

@@ -36,9 +36,10 @@ def test_without_a_rule_each_file_is_imported():
     assert imported_files("routing-R999") == set()
 
 
-def make_item(*marks, fixtures=(), options=()):
-    """Return a test with these marks and fixtures in a run with these options."""
+def make_item(*marks, fixtures=(), options=(), parameters=()):
+    """Return a test with these marks, fixtures and parameters in a run with these options."""
     return SimpleNamespace(
+        callspec=SimpleNamespace(params=dict.fromkeys(parameters)),
         config=SimpleNamespace(getoption=lambda name: name in options),
         fixturenames=fixtures,
         get_closest_marker=lambda name: next((x for x in marks if x.name == name), None),
@@ -68,3 +69,10 @@ def test_a_missing_browser_is_an_error_where_browsers_are_required(monkeypatch):
     monkeypatch.setattr(selection, "REQUIRE_BROWSERS", True)
     monkeypatch.setattr(selection.shutil, "which", lambda name: None)
     assert list(selection.reasons_to_leave_out(make_item(fixtures=["browser"]))) == []
+
+
+def test_a_parameter_with_the_name_of_a_fixture_leaves_no_test_out(monkeypatch):
+    monkeypatch.setattr(selection, "BUILT_SITE", Path("/nowhere"))
+    for parameters, left_out in (((), 1), (("site",), 0)):
+        item = make_item(fixtures=["site"], parameters=parameters)
+        assert len(list(selection.reasons_to_leave_out(item))) == left_out
