@@ -117,15 +117,18 @@ class Server:
         return Done(answer["code"], answer["out"], answer["err"], calls)
 
 
+COMPILER = (shutil.which("gcc") or shutil.which("clang")) if sys.platform == "linux" else None
+"""Compiles failing_calls.c, which is for Linux."""
+
+
 def compile_library(folder: Path) -> Path | None:
-    """Compile the library; None without a compiler, or if the system is not Linux."""
-    compiler = shutil.which("gcc") or shutil.which("clang")
-    if compiler is None or sys.platform != "linux":
+    """Compile the library; None without a compiler."""
+    if COMPILER is None:
         return None
     library = folder / "failing_calls.so"
     flags = ["-shared", "-fPIC", "-O1", "-Wno-nonnull-compare", "-Wno-varargs"]
     source = Path(__file__).with_name("failing_calls.c")
-    subprocess.run([compiler, *flags, source, "-o", library, "-ldl"], check=True)
+    subprocess.run([COMPILER, *flags, source, "-o", library, "-ldl"], check=True)
     return library
 
 
