@@ -14,6 +14,41 @@ from tests.public_code.bugs import BUGS
 TOLERANCE = SAME_MATH[np.dtype(np.float64)]
 LENGTH = 3.0  # length of a capsule for which finite differences detect the bug
 FLOATS = {"routing": (0, 2, 3), "label_attention": (0, 1), "sampled_softmax": (0, 1, 2)}
+UNAFFECTED = {
+    bugs.PositionsCompete: {  # one behaviour and one interest: the axis has no effect
+        "history": np.ones((1, 1, 5)),
+        "mask": np.ones((1, 1), bool),
+        "init_logits": np.ones((1, 1, 1)),
+        "active": np.ones((1, 1), bool),
+    },
+    bugs.LogitsStored: {},  # the first call is correct
+    bugs.UpdateSummedOverBatch: {"iterations": 1},
+    bugs.AddedToWeights: {"iterations": 1},
+    bugs.LogitsReplaced: {  # added to zeros, the result is equal
+        "init_logits": np.zeros((3, 6, 4)),
+        "iterations": 2,
+        "gradient": "last",
+    },
+    bugs.BiasedVotes: {"mask": np.zeros((3, 6), bool)},
+    bugs.NoMatrix: {"mask": np.zeros((3, 6), bool)},
+    bugs.UnitBetweenIterations: {"iterations": 1},
+    bugs.AlwaysThreeIterations: {"iterations": 3},
+    bugs.GradientOfThirdIteration: {"iterations": 3, "gradient": "last"},
+    bugs.ZeroLogits: {"init_logits": np.zeros((3, 6, 4)), "gradient": "last"},
+    bugs.InactiveCompete: {"active": np.ones((3, 4), bool)},
+    bugs.EpsilonSquash: {"x": np.full((2, 3), 1e5)},
+    bugs.PowerBeforeArgmax: {"power": 2.0},
+    bugs.RawPower: {"interests": np.ones((3, 4, 5)), "target": np.ones((3, 5))},
+    bugs.PowerMultiplied: {"power": 1.0},
+    bugs.AlwaysArgmax: {"power": np.inf},
+    bugs.InactiveAttended: {"active": np.ones((3, 4), bool)},
+    bugs.SizeOneAxis: {"active": np.eye(4, dtype=bool)[:3]},
+    bugs.NoCorrection: {"target_log_expected": np.ones(3), "negative_log_expected": np.ones(4)},
+    bugs.AccidentalHitsKept: {"negative_ids": np.array([6, 7, 8, 9])},
+    bugs.TemperatureUnused: {"temperature": 1.0},
+    bugs.OnlyUsersNormalised: {"normalise": False},
+}
+"""Changes of the arguments for which the step with the bug has no effect."""
 AFFECTED = {
     bugs.PowerBeforeArgmax: {
         "power": np.inf,
@@ -96,6 +131,13 @@ def test_a_bug_is_a_backend_of_one_operator_and_changes_the_result(bug):
     compute_results(operator, arguments)  # stored values change the second call
     results = compute_results(operator, arguments)
     assert distance(results, reference_results(bug.stem, arguments)) > np.sqrt(TOLERANCE)
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_is_correct_if_its_step_has_no_effect(bug):
+    arguments = make_arguments(bug.stem, **UNAFFECTED[bug])
+    results = compute_results(operator_of(bug()), arguments)
+    assert distance(results, reference_results(bug.stem, arguments)) < TOLERANCE
 
 
 @pytest.mark.parametrize("bug", [b for b in BUGS if b is not bugs.LogitsStored])
