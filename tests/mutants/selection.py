@@ -1,8 +1,9 @@
 """Choose the mutants whose code or tests changed since a commit.
 
 A mutant changed if one of these differs between the commit and the working tree: its entry; the
-function that it edits; a test or check that cites its rule, with the fixtures and helpers of the
-same file that this test uses. Comments and docstrings do not count, and new tests do not either.
+function that it edits; a test or check that cites its rule, with the fixtures and helpers that this
+test uses. Comments and docstrings do not count, and new tests do not either. If other code of the
+conformance suite changed, such as its bounds, a sample of the mutants of the suite is chosen too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from tests import mutants
 REPOSITORY = Path(__file__).parent.parent.parent
 DAY = 24 * 60 * 60
 CATALOGUES = ("mindref/conformance/mutants/", "tests/mutants/")
-CHECKS = "mindref/conformance/checks/"
+SUITE = "mindref/conformance/"
+CHECKS = f"{SUITE}checks/"
+SAMPLE = 15
+"""Each mutant of the suite whose number is a multiple is in the sample."""
 
 
 def select_mutants(choice: str, base: str | None = None) -> tuple[str, list[Mutant]]:
@@ -66,8 +70,39 @@ class Changes:
         revisions = [base, head] if head else [base]
         self.files = set(git("diff", "--no-renames", "--name-only", *revisions).splitlines())
         self.entries = {entry(mutant) for mutant in catalogue_at(base)}
-        sources = {x for x in self.files if x.startswith(("tests/", CHECKS)) and x.endswith(".py")}
-        self.rules = {file: changed_rules(*self.texts(file)) for file in sources}
+        python = {x for x in self.files if x.endswith(".py")}
+        tests = {x for x in python if x.startswith(("tests/", CHECKS)) or x == "conftest.py"}
+        self.rules = {file: changed_rules(*self.texts(file)) for file in tests}
+        for file, rules in self.rules_of_helpers(tests).items():
+            self.rules[file] = self.rules.get(file, set()) | rules
+        suite = {x for x in python - tests if x.startswith(SUITE)}
+        is_changed = any(changed_names(*self.texts(file)) for file in suite)
+        in_suite = [x for x in mutants.MUTANTS if "suite" in x.scope]
+        self.sample = in_suite[::SAMPLE] if is_changed else []
+
+    def rules_of_helpers(self, changed_files: set[str]) -> dict[str, set[str]]:
+        """Return test file -> rules of the tests that use changed helpers of other files."""
+        changed = {
+            f"{module_of(x)}.{name}" for x in files for name in changed_names(*self.texts(x))
+        }
+        if not changed:
+            return {}
+        folders = ("conftest.py", "tests", CHECKS)
+        listed = git("ls-tree", "-r", "--name-only", self.head or "HEAD", *folders).splitlines()
+        after = {x: self.texts(x)[1] for x in listed if x.endswith(".py")}
+        uses: list[tuple[str, Definition]] = []
+        waiting = True
+        while waiting:
+            words = {name.rpartition(".")[2] for name in changed}
+            files = [file for file, text in after.items() if any(x in text for x in words)]
+            uses = [(file, x) for file in files for x in users_of(changed, file, after[file])]
+            using = {f"{module_of(file)}.{x.name}" for file, x in uses}
+            waiting = not using <= changed
+            changed |= using
+        rules: dict[str, set[str]] = {}
+        for file, definition in uses:
+            rules.setdefault(file, set()).update(definition.rules)
+        return rules
 
     def texts(self, file: str) -> tuple[str, str]:
         """Return the text of a file before and after the change; empty if there is no file."""
@@ -81,6 +116,7 @@ class Changes:
         """Return whether a mutant changed."""
         return (
             entry(mutant) not in self.entries
+            or mutant in self.sample
             or any(self.changed_code(edit) for edit in mutant.edits)
             or any(mutant.rule in self.rules[x] for x in self.rules if may_kill(mutant, x))
         )
@@ -137,34 +173,71 @@ def edited_code(text: str, anchor: str) -> str:
 
 def changed_rules(before: str, after: str) -> set[str]:
     """Return the rules that changed or removed tests of a file cite."""
-    now = {test.name: test.code for test in tests_of(after)}
-    changed = (test for test in tests_of(before) if now.get(test.name) != test.code)
-    return {rule for test in changed for rule in test.rules}
+    changed = changed_names(before, after)
+    return {rule for x in definitions_of(before) if x.name in changed for rule in x.rules}
 
 
-class SourceTest(NamedTuple):
-    """A statement of a file that cites rules, and the statements that it uses."""
+def changed_names(before: str, after: str) -> set[str]:
+    """Return the names of a file whose code, or code that they use, changed or was removed."""
+    now = {x.name: x.code for x in definitions_of(after)}
+    return {x.name for x in definitions_of(before) if now.get(x.name) != x.code}
+
+
+class Definition(NamedTuple):
+    """A name that a file defines, such as a test, and what it uses of the file and of others."""
 
     name: str
     rules: frozenset[str]
     code: frozenset[str]
+    used: frozenset[str]  # such as "naive" and "naive.forward"
 
 
-def tests_of(text: str) -> list[SourceTest]:
-    """Return the test functions or checks of a file, and the classes of tests."""
+@cache
+def definitions_of(text: str) -> list[Definition]:
+    """Return the functions, classes and variables of a file."""
     statements = ast.parse(text).body
     defined = {name: node for node in statements for name in names_defined(node)}
-    tests = []
+    definitions = []
     for name, node in defined.items():
-        used, waiting = {name}, [node]
+        inside, used, waiting = {name}, set[str](), [node]
         while waiting:
-            new = names_used(waiting.pop()) & defined.keys() - used
-            used |= new
+            names = names_used(waiting.pop())
+            new = names & defined.keys() - inside
+            used |= names
+            inside |= new
             waiting += [defined[x] for x in new]
-        code = frozenset(code_of(defined[x]) for x in used)
-        if rules := {rule for x in used for rule in rules_in(defined[x])}:
-            tests.append(SourceTest(name, frozenset(rules), code))
-    return tests
+        code = frozenset(code_of(defined[x]) for x in inside)
+        rules = frozenset(rule for x in inside for rule in rules_in(defined[x]))
+        definitions.append(Definition(name, rules, code, frozenset(used)))
+    return definitions
+
+
+def users_of(changed: set[str], file: str, text: str) -> list[Definition]:
+    """Return the definitions of a file that use changed names, such as "tests.naive.forward".
+
+    A name is imported, or it is that of a fixture in a conftest.py of a folder above.
+    """
+    full_names = {}
+    for name in changed:
+        module, _, fixture = name.rpartition(".")
+        if module.endswith("conftest") and module_of(file).startswith(module[: -len("conftest")]):
+            full_names[fixture] = name
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            full_names |= {x.asname or x.name: f"{node.module}.{x.name}" for x in node.names}
+    definitions = definitions_of(text)
+    defined = {definition.name for definition in definitions}
+    users = []
+    for definition in definitions:
+        parts = (name.partition(".") for name in definition.used - defined)
+        if any(f"{full_names.get(x, x)}{dot}{attribute}" in changed for x, dot, attribute in parts):
+            users.append(definition)
+    return users
+
+
+def module_of(file: str) -> str:
+    """Return the name of the module in a file."""
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def rules_in(node: ast.stmt) -> set[str]:
@@ -185,6 +258,8 @@ def names_used(node: ast.stmt) -> set[str]:
     """Return the names in a statement; arguments of a test are names of fixtures."""
     nodes = list(ast.walk(node))
     names = {x.id for x in nodes if isinstance(x, ast.Name)}
+    attributes = (x for x in nodes if isinstance(x, ast.Attribute))
+    names |= {f"{x.value.id}.{x.attr}" for x in attributes if isinstance(x.value, ast.Name)}
     return names | {x.arg for x in nodes if isinstance(x, ast.arg)}
 
 
