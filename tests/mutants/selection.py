@@ -83,7 +83,9 @@ class Changes:
     def rules_of_helpers(self, changed_files: set[str]) -> dict[str, set[str]]:
         """Return test file -> rules of the tests that use changed helpers of other files."""
         changed = {
-            f"{module_of(x)}.{name}" for x in files for name in changed_names(*self.texts(x))
+            f"{module_of(file)}.{name}"
+            for file in changed_files
+            for name in changed_names(*self.texts(file))
         }
         if not changed:
             return {}
