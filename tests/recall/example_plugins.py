@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mindref.recall import registry
+from mindref.recall import build, registry, run_index
+from mindref.recall.probe import ProbedRecall
+from mindref.recommender.serving import recall as bulk
 
 HERE = "tests.recall.example_plugins"
 
@@ -141,3 +143,14 @@ def install(monkeypatch: pytest.MonkeyPatch, **objects: str) -> None:
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
     Half.asked.clear()
+
+
+def measure_small_catalogues(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], recall: float | None = None
+) -> None:
+    """Measure catalogues of 50 items: seconds per user by kind, and a recall if one is given."""
+    for module in (build, run_index, bulk):
+        monkeypatch.setattr(module, "MIN_MEASURED_ITEMS", 50)
+    monkeypatch.setattr(build, "seconds_per_user", lambda index, _: seconds[index.kind])
+    if recall is not None:
+        monkeypatch.setattr(build, "probe_recall", lambda *_: ProbedRecall(77, recall))

@@ -2,22 +2,20 @@
 
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mindref.errors import BackendError, DataError, RunError
+from mindref.errors import BackendError
 from mindref.recall import ExactIndex, build_index, nearest_items, open_index, registry
 from mindref.recall.build import write_plugin_index
 from tests.recall.annoy_trees import vectors
+from tests.recall.example_plugins import measure_small_catalogues
 from tests.recall.test_build import QUERIES
-from tests.recall.test_merge import check_retrieval
-from tests.recall.test_registry import auto
+from tests.recall.test_retrieval import check_retrieval
 from tests.runs import python_output
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-KINDS = ("faiss-flat", "faiss-ivf")
 
 
 def built(folder, kind, items, **more):
@@ -32,19 +30,6 @@ def test_flat_search_is_exact_search(tmp_path, dtype):
     index = build_index(items, QUERIES.astype(dtype), directory=tmp_path, kind="faiss-flat")
     truth = nearest_items(ExactIndex(items), queries, 40)
     np.testing.assert_equal(nearest_items(index, queries, 40), truth)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_opened_index_is_mapped_and_gives_the_same_lists(tmp_path, kind):
-    items = vectors(2000)
-    made = built(tmp_path, kind, items)
-    opened = open_index(tmp_path, items)
-    assert opened.kind == kind
-    assert opened.recall == made.recall >= 0.95
-    np.testing.assert_equal(nearest_items(opened, QUERIES, 30), nearest_items(made, QUERIES, 30))
-    if sys.platform == "linux":
-        (file,) = tmp_path.glob("*.index")
-        assert str(file) in Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
 @pytest.mark.rules("recall-R34", "recall-R6")
@@ -100,37 +85,6 @@ def test_the_inverted_lists_depend_on_the_seed_and_not_on_threads(tmp_path):
     assert names[0] == names[1] != names[2]
 
 
-@pytest.mark.rules("recall-R14", "recall-R9")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_zero_query_gives_the_lowest_ids_and_nan_is_refused(tmp_path, kind):
-    index = built(tmp_path, kind, vectors(300))
-    found = nearest_items(index, np.zeros((1, 8), np.float32), 4)
-    assert found.ids.tolist() == [[0, 1, 2, 3]]
-    flat = built(tmp_path, kind, np.zeros((300, 8), np.float32))
-    assert nearest_items(flat, QUERIES, 4).ids[0].tolist() == [0, 1, 2, 3]
-    with pytest.raises(DataError, match=f"{kind}: interests: expected finite numbers"):
-        nearest_items(index, np.full((1, 8), np.nan, np.float32), 4)
-
-
-@pytest.mark.rules("recall-R16", "recall-R17")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_file_never_reaches_faiss(tmp_path, monkeypatch, kind):
-    items = vectors(300)
-    built(tmp_path, kind, items)
-    (file,) = tmp_path.glob("*.index")
-    whole = file.read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(faiss, "read_index", lambda *_: pytest.fail("loaded"))
-        for damaged in (whole[:50], whole[:-4] + b"\0\0\0\7", b""):
-            file.write_bytes(damaged)
-            with pytest.raises(RunError, match=r"expected sha256 .*; remove the index folder"):
-                open_index(tmp_path, items)
-        file.write_bytes(whole)
-        patch.setattr("mindref.recall.faiss.FaissPlugin.version", lambda _: "faiss 0.1")
-        with pytest.raises(RunError, match=r"version: expected 'faiss 0.1', got 'faiss 1"):
-            open_index(tmp_path, items)
-
-
 def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
     """An index file of other items with a valid manifest, as a bug of mindref could write it."""
     items = vectors(300)
@@ -167,7 +121,7 @@ def test_few_items_have_few_inverted_lists(tmp_path, count):
 
 
 def test_auto_reports_which_libraries_are_missing(tmp_path, monkeypatch):
-    auto(monkeypatch, {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5})
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 0.4, "faiss-ivf": 0.5})
     index = built(tmp_path, "auto", vectors(300))
     assert index.kind == "faiss-ivf"
     assert index.choice_reason.startswith("exact search 1 users/s; faiss-ivf 2 with ")

@@ -1,16 +1,31 @@
 """Kinds of index: found by name, refused with a reason, tried by auto in order."""
 
-import importlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mindref.errors import BackendError, ConfigError, RunError
-from mindref.recall import build, build_index, nearest_items, open_index, registry, retrieve_top_n
+from mindref.recall import build_index, nearest_items, open_index, registry, retrieve_top_n
 from tests.recall.annoy_trees import vectors
-from tests.recall.example_plugins import HERE, Careless, Half, Wanton, install
+from tests.recall.example_plugins import (
+    HERE,
+    Careless,
+    Half,
+    Untestable,
+    Unversioned,
+    Wanton,
+    install,
+    measure_small_catalogues,
+)
 from tests.recall.test_build import QUERIES, manifest_of
-from tests.runs import python_output
+from tests.runs import call, python_output, trained
 
 ITEMS = vectors(300)
 
@@ -79,66 +94,52 @@ def test_a_broken_plugin_is_one_error_that_names_it(tmp_path, monkeypatch, value
 
 
 @pytest.mark.rules("recall-R29")
-def test_an_error_of_a_plugin_names_the_plugin(tmp_path, monkeypatch):
-    install(monkeypatch, failing=f"{HERE}:Failing", half=f"{HERE}:Half")
-    with pytest.raises(BackendError, match=r"index failing: .* when building, got KeyError"):
-        build_index(ITEMS, QUERIES, directory=tmp_path, kind="failing")
+@pytest.mark.parametrize(
+    ("name", "efforts", "message"),
+    [
+        ("Failing", {}, "when building, got KeyError"),
+        ("Unmakeable", {}, "SystemExit: 0"),
+        ("Untestable", {}, "expected an answer when testing itself, got KeyError"),
+        ("Unversioned", {}, "expected an answer when returning its version, got KeyError"),
+        ("Wanton", {"min_effort": 1}, "when building, got .*AttributeError"),
+        ("Wanton", {"min_effort": "1", "max_effort": 2}, "when building, got .*TypeError"),
+        ("Wanton", {"min_effort": 1, "max_effort": "2"}, "when building, got .*TypeError"),
+        ("Wanton", {"min_effort": 0, "max_effort": 2}, "building.* min_effort = 0, max_effort = 2"),
+        ("Wanton", {"min_effort": 3, "max_effort": 2}, "building.* min_effort = 3, max_effort = 2"),
+    ],
+)
+def test_an_error_of_a_plugin_names_the_plugin_and_auto_skips_it(
+    tmp_path, monkeypatch, name, efforts, message
+):
+    kind = name.lower()
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "late": 0.5, kind: 0.1})
+    install(monkeypatch, **{kind: f"{HERE}:{name}", "late": f"{HERE}:Late"})
+    monkeypatch.setattr(Wanton, "efforts", efforts)
+    pattern = f"index {kind}: .*{message}"
+    with pytest.raises(BackendError, match=pattern):
+        build_index(ITEMS, QUERIES, directory=tmp_path / "alone", kind=kind)
+    assert list((tmp_path / "alone").glob("*")) == []
+    index = build_index(ITEMS, QUERIES, directory=tmp_path)
+    assert index.kind == "late"
+    assert re.search(pattern, index.choice_reason)
+
+
+@pytest.mark.rules("recall-R29")
+@pytest.mark.parametrize(
+    ("broken", "method", "when"),
+    [(Untestable, "failure", "testing itself"), (Unversioned, "version", "returning its version")],
+)
+def test_an_error_of_a_plugin_after_building_names_the_plugin(
+    tmp_path, monkeypatch, broken, method, when
+):
+    install(monkeypatch, half=f"{HERE}:Half")
     index = build_index(ITEMS, QUERIES, directory=tmp_path, kind="half")
+    monkeypatch.setattr(Half, method, getattr(broken, method))
+    with pytest.raises(BackendError, match=f"index half: .* when {when}, got KeyError"):
+        open_index(tmp_path, ITEMS)
     monkeypatch.setattr("tests.recall.example_plugins.np.argsort", None)
     with pytest.raises(BackendError, match=r"index half: .* when searching, got TypeError"):
         index.candidates(QUERIES, 3)
-
-
-@pytest.mark.rules("recall-R29")
-def test_auto_skips_broken_plugins(tmp_path, monkeypatch):
-    auto(monkeypatch, {"exact": 1.0, "late": 0.5})
-    names = {"failing": "Failing", "unmakeable": "Unmakeable", "late": "Late"}
-    install(monkeypatch, **{name: f"{HERE}:{value}" for name, value in names.items()})
-    index = build_index(ITEMS, QUERIES, directory=tmp_path)
-    assert index.kind == "late"
-    assert "index failing: " in index.choice_reason
-    assert "index unmakeable: " in index.choice_reason
-
-
-@pytest.mark.rules("recall-R29")
-@pytest.mark.parametrize(
-    ("name", "when"), [("Untestable", "testing itself"), ("Unversioned", "returning its version")]
-)
-def test_any_error_of_a_plugin_is_one_error_that_auto_skips(tmp_path, monkeypatch, name, when):
-    auto(monkeypatch, {"exact": 1.0, "late": 0.5, "unversioned": 0.1, "half": 0.1})
-    kind, message = name.lower(), f"index {name.lower()}: expected an answer when {when}, got KeyE"
-    install(monkeypatch, **{kind: f"{HERE}:{name}", "late": f"{HERE}:Late"})
-    with pytest.raises(BackendError, match=message):
-        build_index(ITEMS, QUERIES, directory=tmp_path / "alone", kind=kind)
-    assert list((tmp_path / "alone").iterdir()) == []
-    index = build_index(ITEMS, QUERIES, directory=tmp_path)
-    assert index.kind == "late"
-    assert message in str(index.choice_reason)
-    broken = getattr(importlib.import_module(HERE), name)
-    method = "failure" if name == "Untestable" else "version"
-    monkeypatch.setattr(Half, method, getattr(broken, method))
-    with pytest.raises(BackendError, match=f"index late: .* when {when}, got KeyError"):
-        open_index(tmp_path, ITEMS)
-
-
-@pytest.mark.rules("recall-R29")
-@pytest.mark.parametrize(
-    ("efforts", "message"),
-    [
-        ({"min_effort": 1}, "AttributeError"),
-        ({"min_effort": "1", "max_effort": 2}, "TypeError"),
-        ({"min_effort": 1, "max_effort": "2"}, "TypeError"),
-        ({"min_effort": 0, "max_effort": 2}, "min_effort = 0, max_effort = 2"),
-        ({"min_effort": 3, "max_effort": 2}, "min_effort = 3, max_effort = 2"),
-    ],
-)
-def test_invalid_efforts_are_an_error_that_auto_skips(tmp_path, monkeypatch, efforts, message):
-    auto(monkeypatch, {"exact": 1.0, "late": 0.5})
-    install(monkeypatch, wanton=f"{HERE}:Wanton", late=f"{HERE}:Late")
-    monkeypatch.setattr(Wanton, "efforts", efforts)
-    with pytest.raises(BackendError, match=f"index wanton: .* when building, got .*{message}"):
-        build_index(ITEMS, QUERIES, directory=tmp_path, kind="wanton")
-    assert build_index(ITEMS, QUERIES, directory=tmp_path).kind == "late"
 
 
 def test_an_index_has_the_digest_of_its_file(tmp_path, monkeypatch):
@@ -151,12 +152,6 @@ def test_an_index_has_the_digest_of_its_file(tmp_path, monkeypatch):
     assert file.name == f"half-{made.file_sha256[:12]}.index"
 
 
-def auto(monkeypatch, took):
-    """Measure small catalogues, with these seconds per user."""
-    monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 100)
-    monkeypatch.setattr(build, "seconds_per_user", lambda index, _: took[index.kind])
-
-
 @pytest.mark.rules("recall-R33")
 def test_auto_chooses_the_first_plugin_in_order_that_is_good_enough(tmp_path, monkeypatch):
     install(monkeypatch, late=f"{HERE}:Late", early=f"{HERE}:Early", half=f"{HERE}:Half")
@@ -165,7 +160,7 @@ def test_auto_chooses_the_first_plugin_in_order_that_is_good_enough(tmp_path, mo
         ({"exact": 1.0, "early": 2.0, "late": 0.1}, "late"),
         ({"exact": 1.0, "early": 2.0, "late": 3.0}, "exact"),
     ):
-        auto(monkeypatch, took)
+        measure_small_catalogues(monkeypatch, took)
         index = build_index(ITEMS, QUERIES, directory=tmp_path)
         assert index.kind == kind, took
         measured = ["early"] if kind == "early" else ["early", "late"]
@@ -243,7 +238,7 @@ def test_the_effort_grows_by_half_of_itself_rounded_up(tmp_path, monkeypatch):
 @pytest.mark.rules("recall-R24")
 def test_a_plugin_that_fails_its_self_test_gives_exact_search(tmp_path, monkeypatch):
     install(monkeypatch, early=f"{HERE}:Early")
-    auto(monkeypatch, {"exact": 1.0, "early": 0.1})
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "early": 0.1})
     build_index(ITEMS, QUERIES, directory=tmp_path, kind="early")
     monkeypatch.setattr(Half, "broken", "it is Monday")
     expected = "early does not work here: it is Monday; exact search is used"
@@ -271,3 +266,53 @@ def test_options_are_checked(tmp_path, monkeypatch):
     ):
         with pytest.raises(ConfigError, match=message):
             build_index(ITEMS, QUERIES, directory=tmp_path, kind=kind, options=options)
+
+
+PLUGIN = Path(__file__).parent.parent / "plugin"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The PYTHONPATH of a process in which the package is installed."""
+    folder = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "plugin"  # pip builds where the source is
+    shutil.copytree(PLUGIN, source)
+    options = ["--quiet", "--no-deps", "--disable-pip-version-check", "--target", str(folder)]
+    command = [sys.executable, "-m", "pip", "install", *options, str(source)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return os.pathsep.join([str(folder), str(PLUGIN.parent.parent)])
+
+
+@pytest.mark.rules("recall-R28", "recall-R29")
+@pytest.mark.slow
+def test_the_example_plugin_is_listed(installed, tmp_path):
+    done = call("indexes", "--json", cwd=tmp_path, PYTHONPATH=installed)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["buckets"]["version"] == "mindref-example 0.1.0"
+    assert rows["buckets"]["order"] is None
+    assert not rows["buckets-broken"]["usable"]
+    assert "a_framework_that_is_not_installed" in rows["buckets-broken"]["reason"]
+    assert rows["annoy"]["usable"]
+
+
+@pytest.mark.rules("recall-R28")
+@pytest.mark.slow
+def test_the_example_plugin_equals_exact_search(installed, tmp_path):
+    run, lists = trained(tmp_path / "run"), []
+    for kind in ("exact", "buckets", "buckets"):
+        words = ["recall", run, "--all-users", "--index", kind, "--top", "5"]
+        done = call(*words, cwd=tmp_path, PYTHONPATH=installed)
+        assert done.returncode == 0, done.stderr
+        lists.append(done.stdout)
+        assert ("approximate search by buckets: it finds" in done.stderr) == (kind == "buckets")
+    assert lists[1] == lists[2], "built, and opened"
+    exact, found = (set(text.splitlines()) for text in lists[:2])
+    assert len(exact & found) / len(exact) >= 0.9
+    done = call("recall", run, "--all-users", "--index", "buckets", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--index: expected auto or exact or annoy" in done.stderr
+    broken = ["recall", run, "--all-users", "--index", "buckets-broken"]
+    done = call(*broken, cwd=tmp_path, PYTHONPATH=installed)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "index buckets-broken: expected an answer when importing it" in done.stderr

@@ -1,4 +1,4 @@
-"""A small recall run, and a DIN run trained on its candidates."""
+"""Small runs that the tests share, and a DIN run trained on the candidates of one of them."""
 
 import shutil
 from pathlib import Path
@@ -12,9 +12,34 @@ from tests.recommender.test_rerank_training import SMALL
 from tests.runs import trained
 
 
-@pytest.fixture(scope="module")
-def mind_run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("recall") / "run", backend="numpy")
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory):
+    """A function from settings to a small run, which is trained once; copy it to change it."""
+    folder, runs = tmp_path_factory.mktemp("runs"), {}
+
+    def train(**changes):
+        name = repr(sorted(changes.items()))
+        if name not in runs:
+            runs[name] = trained(folder / f"run-{len(runs)}", **changes)
+        return runs[name]
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def mind_run(run_of):
+    return run_of(backend="numpy")
+
+
+@pytest.fixture(scope="session")
+def profiled_run(run_of):
+    """A run with user features."""
+    return run_of(steps=20, evaluate_every=10, hidden=[32], user_features=("age",))
+
+
+@pytest.fixture
+def profiled_copy(profiled_run, tmp_path):
+    return Path(shutil.copytree(profiled_run, tmp_path / "run"))
 
 
 def begun(mind_run, run, **changes):
@@ -24,7 +49,7 @@ def begun(mind_run, run, **changes):
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stage(mind_run, tmp_path_factory):
     """A small DIN run of that recall run; copy it to change it."""
     run = tmp_path_factory.mktemp("stages") / "din"

@@ -13,7 +13,7 @@ from mindref.recall import build_index, open_index, retrieve_top_n
 from tests.recall.annoy_trees import needs_annoy
 from tests.recommender import queries
 from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
-from tests.runs import REPOSITORY, python_output, trained
+from tests.runs import REPOSITORY, python_output
 
 # one history is empty, and a model without scores for it returns an empty list with a warning
 pytestmark = pytest.mark.filterwarnings("ignore:1 of 1 requests have no known behaviour")
@@ -22,15 +22,14 @@ MODELS = ("mind", "mind_plus", "youtube_dnn", "maxmf")
 FORK = "ignore:This process .* is multi-threaded:DeprecationWarning"
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def run(request, tmp_path_factory):
-    made = tmp_path_factory.mktemp("runs") / request.param
-    return trained(made, model=request.param, steps=2, interests=4)
+@pytest.fixture(params=MODELS)
+def run(request, run_of):
+    return run_of(model=request.param, steps=2, interests=4)
 
 
-@pytest.fixture(scope="module")
-def mind_run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("runs") / "mind", steps=2, interests=4)
+@pytest.fixture
+def mind_run(run_of):
+    return run_of(model="mind", steps=2, interests=4)
 
 
 @pytest.mark.rules("recall-R41", "backend-R18")

@@ -5,7 +5,7 @@ import pytest
 
 import mindref
 from mindref.data.protocols import EVALUATION_PROTOCOLS
-from mindref.errors import ConfigError, RunError
+from mindref.errors import ConfigError, MindrefError, RunError
 from mindref.models import registry
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving.served_model import ServedModel
@@ -121,28 +121,55 @@ def test_din_needs_a_recall_run_with_test_cases(everything):
         RerankTrainer(everything, served, DinConfig(**DIN_SMALL), None)
 
 
-@pytest.mark.rules("model-R51")
+FINISHED = "the finished run"
+"""In a table: the path of the run of the fixture `finished`."""
+NO_STEPS = "split none: expected a number of steps, got no number; give --steps N"
+
+
+@pytest.mark.rules("model-R51", "model-R53", "model-R55")
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changes", "options", "message"),
     [
-        ({}, r"split none: expected --preset, or --steps-of RUN, got neither; without"),
-        ({"preset": "auto"}, "expected --preset, or --steps-of RUN, got --preset auto"),
+        ({}, {"protocol": "none"}, "split none: expected --preset, or --steps-of RUN, got neither"),
+        ({}, {"protocol": "none", "preset": "auto"}, "or --steps-of RUN, got --preset auto"),
+        ({}, {"protocol": "none", "preset": "best"}, NO_STEPS),
+        ({"model": "mind"}, {"protocol": "none"}, NO_STEPS),
+        ({}, {"protocol": "none", "start_from": FINISHED}, NO_STEPS),
         (
-            {"preset": "best"},
-            "split none: expected a number of steps, got no number; give --steps N",
+            {"steps": 5, "patience": 2},
+            {"protocol": "none", "preset": "mind"},
+            "patience: expected 0 with the split none, got 2",
         ),
-        ({"changes": {"model": "mind"}}, "split none: expected a number of steps, got no number"),
-        ({"preset": "mind", "changes": {"steps": 5, "patience": 2}}, "patience: expected 0 with"),
         (
-            {"preset": "mind", "changes": {"steps": 5, "time_limit": "2m"}},
+            {"steps": 5, "time_limit": "2m"},
+            {"protocol": "none", "preset": "mind"},
             "time_limit: expected 0 with the split none, got 120.0; without validation",
         ),
-        ({"changes": {"model": "popularity", "patience": 1}}, "patience: expected 0 with the"),
+        ({"model": "popularity", "patience": 1}, {"protocol": "none"}, "patience: expected 0 with"),
+        ({}, {"steps_of": FINISHED}, "--steps-of: expected --split none with it, got no --split;"),
+        (
+            {},
+            {"steps_of": FINISHED, "protocol": "paper"},
+            "split none with it, got --split paper",
+        ),
+        (
+            {},
+            {"steps_of": FINISHED, "protocol": "none", "preset": "best"},
+            "--steps-of: expected no --preset with it, got best",
+        ),
+        ({}, {"keep_moments": True}, "--keep-moments: expected --start-from with it, got no --sta"),
+        (
+            {},
+            {"start_from": FINISHED, "preset": "mind"},
+            "--start-from: expected no --preset with it, got mind",
+        ),
+        ({"width": 9}, {"start_from": FINISHED}, "the settings of that run, width 8, got width 9"),
     ],
 )
-def test_training_on_everything_needs_a_preset_and_a_number_of_steps(options, message):
-    with pytest.raises(ConfigError, match=message):
-        plan(protocol="none", **options)
+def test_options_that_do_not_fit_together_are_an_error(finished, changes, options, message):
+    options = {name: finished if x == FINISHED else x for name, x in options.items()}
+    with pytest.raises(MindrefError, match=message):
+        plan(changes, **options)
 
 
 @pytest.mark.rules("model-R51")
@@ -180,15 +207,7 @@ def test_the_steps_of_a_run_of_the_split_none_are_all_of_its_steps(everything):
 
 
 @pytest.mark.rules("model-R53")
-def test_steps_of_a_run_that_does_not_fit_are_an_error(finished, tmp_path):
-    with pytest.raises(
-        ConfigError, match="--steps-of: expected --split none with it, got no --split;"
-    ):
-        plan(steps_of=finished)
-    with pytest.raises(ConfigError, match="expected --split none with it, got --split paper"):
-        plan(steps_of=finished, protocol="paper")
-    with pytest.raises(ConfigError, match="--steps-of: expected no --preset with it, got best"):
-        plan(steps_of=finished, protocol="none", preset="best")
+def test_the_steps_of_a_stopped_run_are_an_error(tmp_path):
     trainer(tmp_path / "stopped", backend="numpy").train(stop_after(4))
     message = "best step: expected a report, got no report, because the training was stopped"
     with pytest.raises(RunError, match=message):
@@ -225,22 +244,6 @@ def test_the_settings_of_the_start_are_the_default_ones(finished, tmp_path):
 
 
 @pytest.mark.rules("model-R51", "model-R55")
-def test_a_start_on_everything_needs_a_number_of_steps_unless_the_run_had_one(finished, everything):
-    with pytest.raises(
-        ConfigError, match="split none: expected a number of steps, got no number; give"
-    ):
-        plan(start_from=finished, protocol="none")
+def test_a_start_from_a_run_on_everything_has_its_number_of_steps(everything):
     made = plan(start_from=everything)
     assert (made.protocol, made.configs[""].steps) == ("none", 7)
-
-
-@pytest.mark.rules("model-R55")
-def test_options_of_a_start_need_a_start(finished):
-    with pytest.raises(
-        ConfigError, match="--keep-moments: expected --start-from with it, got no --start-from"
-    ):
-        plan(keep_moments=True)
-    with pytest.raises(ConfigError, match="--start-from: expected no --preset with it, got mind"):
-        plan(start_from=finished, preset="mind")
-    with pytest.raises(RunError, match="expected the settings of that run, width 8, got width 9"):
-        plan({"width": 9}, start_from=finished)

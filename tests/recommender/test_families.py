@@ -53,8 +53,8 @@ def test_a_run_of_any_family_is_evaluated_and_recalled(model, tmp_path):
 
 @pytest.mark.rules("model-R37")
 @pytest.mark.parametrize("model", STEPPED)
-def test_a_stopped_training_goes_on_to_the_same_bytes(model, tmp_path):
-    whole = trained(tmp_path / "whole", model=model)
+def test_a_stopped_training_goes_on_to_the_same_bytes(model, run_of, tmp_path):
+    whole = run_of(model=model)
     parts = tmp_path / "parts"
     trainer(parts, model=model).train(stop_after(4))
     resume_run(parts).train()
@@ -157,9 +157,9 @@ def test_a_family_refuses_what_it_cannot_train_with():
 
 
 @pytest.mark.rules("model-R40")
-def test_the_study_rejects_another_family(tmp_path):
+def test_the_study_rejects_another_family(run_of):
     for model in ("youtube_dnn", "mind_plus"):
-        run = trained(tmp_path / model, model=model)
+        run = run_of(model=model)
         with pytest.raises(ConfigError, match=r"study .*: expected a run of the model mind, got"):
             open_study_model(run)
 
@@ -176,11 +176,11 @@ def test_the_study_rejects_another_family(tmp_path):
     ],
 )
 def test_export_rejects_a_family_that_the_exporter_does_not_write(
-    model, families, message, tmp_path, monkeypatch
+    model, families, message, run_of, tmp_path, monkeypatch
 ):
     exporter = SimpleNamespace(FAMILIES=families)
     monkeypatch.setattr("mindref.recommender.export.load_exporter", lambda kind: (exporter, {}))
-    run = trained(tmp_path / "run", model=model)
+    run = run_of(model=model)
     monkeypatch.setattr(ServedModel, "load", lambda *words, **named: pytest.fail("was loaded"))
     with pytest.raises(ConfigError, match=rf"export .*: expected a run of the model .*{message}"):
         export_run(run, "onnx", tmp_path / "out")
@@ -189,8 +189,8 @@ def test_export_rejects_a_family_that_the_exporter_does_not_write(
 
 @pytest.mark.rules("recall-R40")
 @pytest.mark.parametrize("model", ["item_knn", "random"])
-def test_a_family_without_vectors_has_no_interests(model, tmp_path):
-    served = load(trained(tmp_path / "run", model=model))
+def test_a_family_without_vectors_has_no_interests(model, run_of):
+    served = load(run_of(model=model))
     message = f"^interests: expected a model with vectors of users, got a run of {model}, which"
     with pytest.raises(ConfigError, match=message):
         served.interests([[served.served.items.ids[0]]])

@@ -36,10 +36,10 @@ def training_of(of_log, split, seed=0, **changes):
     return training._replace(**changes)
 
 
-def find(log, split, *trainings, seed=0):
-    """Return the results for the test cases of a split."""
-    made = make_split(split, log, make_rng(seed, "split"))
-    return held_out.find_trained_targets(log, made.test, "test", (split, seed), trainings)
+def find(log, split, *trainings, which="test"):
+    """Return the results for the cases of a split."""
+    cases = getattr(make_split(split, log, make_rng(0, "split")), which)
+    return held_out.find_trained_targets(log, cases, which, (split, 0), trainings)
 
 
 def finish(made):
@@ -157,15 +157,8 @@ def test_validation_targets_of_users_with_two_earlier_interactions_are_counted(i
     if not is_timed:
         monday, tuesday = replace(monday, times=None), replace(tuesday, times=None)
     training = training_of(monday, "leave_last_out")
-    cases = make_split("leave_last_out", tuesday, make_rng(0, "split"))
-    results = {
-        name: held_out.find_trained_targets(
-            tuesday, getattr(cases, name), name, ("leave_last_out", 0), [training]
-        )
-        for name in ("validation", "test")
-    }
-    assert results["test"] == []
-    (result,) = results["validation"]
+    assert find(tuesday, "leave_last_out", training) == []
+    (result,) = find(tuesday, "leave_last_out", training, which="validation")
     if is_timed:
         assert (training.last_time, result.num_trained, result.total) == (5, 1, 5)
         assert result.warning().startswith("1 of 5 validation targets are not later than the train")
@@ -179,10 +172,7 @@ def test_a_second_interaction_counts_until_the_last_time(second, third, count):
     """The time of the third interaction shows whether the earlier log had two of the user."""
     training = training_of(log_of(MONDAY), "leave_last_out")
     tuesday = log_of({**MONDAY, "e": [1, second, third]})
-    cases = make_split("leave_last_out", tuesday, make_rng(0, "split")).validation
-    results = held_out.find_trained_targets(
-        tuesday, cases, "validation", ("leave_last_out", 0), [training]
-    )
+    results = find(tuesday, "leave_last_out", training, which="validation")
     assert [x.num_trained for x in results] == [1] * count
 
 
@@ -296,8 +286,8 @@ def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     run, whole = tmp_path / "run", tmp_path / "whole"
     before = finish(trainer(tmp_path / "first", protocol="none", backend="numpy"))
     served = before.served_model()
-    facts = {**served.facts, "log": "another"}
-    start = WarmStart(with_facts(served, facts), "runs/001")
+    served.facts = {**served.facts, "log": "another"}
+    start = WarmStart(served, "runs/001")
     finish(trainer(whole, start=start, backend="numpy"))
     trainer(run, start=start, backend="numpy").train(stop_after(4))
     resumed = finish(resume_run(run))
@@ -310,12 +300,6 @@ def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
         patch.setattr(trainer_module, "start_warnings", lambda *x: pytest.fail("before the log"))
         with pytest.raises(RunError, match="the log is another one than that of the run"):
             resume_run(run)
-
-
-def with_facts(served, facts):
-    """Return a served model with other entries of config.json."""
-    served.facts = facts
-    return served
 
 
 @pytest.mark.rules("model-R62")

@@ -1,16 +1,18 @@
-"""Lists for many users or histories as columns, filters, and titles."""
+"""Lists for one history, for many users or histories as columns, and similar items."""
 
 import numpy as np
 import pytest
 
 import mindref
-from mindref.errors import ConfigError, DataError, RunError
+from mindref import MIND
+from mindref.errors import ConfigError, DataError, MindrefError, RunError
 from mindref.models.servable_items import ServableItems
 from mindref.recall import ExactIndex
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import recommend
 from mindref.recommender.serving.recommend import Recommendations
-from tests.runs import loaded, trained, trainer
+from mindref.run.source import Source
+from tests.runs import SMALL, loaded, trainer
 
 LOG = loaded().log
 SERVABLE = ServableItems.of(trainer().served_catalogue).ids
@@ -20,21 +22,15 @@ HISTORY = ITEMS[3:12]
 HISTORIES = [HISTORY, ITEMS[40:44], [], ITEMS[60:90], ITEMS[3:4]]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    changes = {"steps": 20, "evaluate_every": 10, "hidden": [32], "user_features": ("age",)}
-    return trained(tmp_path_factory.mktemp("runs") / "run", **changes)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """A run without user features, whose scores of an empty history are 0."""
-    return trained(tmp_path_factory.mktemp("runs") / "run", model="item_knn")
+@pytest.fixture
+def model(profiled_run):
+    return mindref.load(profiled_run)
 
 
 @pytest.fixture
-def model(run):
-    return mindref.load(run)
+def scores_model(run_of):
+    """A model without user features, whose scores of an empty history are 0."""
+    return mindref.load(run_of(model="item_knn"))
 
 
 def lists_of(columns, user):
@@ -143,11 +139,12 @@ def test_an_index_gives_the_lists_of_exact_search(model, kind):
         got = model.recommend_many(USERS, n=5, index=index, **limits)
         for name in ("user", "item", "interest"):
             np.testing.assert_array_equal(getattr(got, name), getattr(exact, name))
+        np.testing.assert_allclose(got.score, exact.score, rtol=1e-5)
 
 
 @pytest.mark.rules("recall-R40", "recall-R42", "recall-R44")
-def test_a_model_with_scores_supports_filters(plain):
-    model = mindref.load(plain)
+def test_a_model_with_scores_supports_filters(scores_model):
+    model = scores_model
     only = {USERS[0]: ITEMS[:40], USERS[2]: ITEMS[5:6]}
     for limits in ({"only": ITEMS[::3]}, {"only": only}, {"exclude": ITEMS[:70]}):
         columns = model.recommend_many(USERS[:3], n=6, **limits)
@@ -164,12 +161,11 @@ def test_a_model_with_scores_supports_filters(plain):
 
 
 @pytest.mark.rules("recall-R51")
-def test_a_list_without_behaviours_and_scores_is_empty_with_a_reason(plain, model):
-    model_of_scores = mindref.load(plain)
+def test_a_list_without_behaviours_and_scores_is_empty_with_a_reason(scores_model, model):
     with pytest.warns(UserWarning, match="1 of 1 requests have no known behaviour, and the model"):
-        assert model_of_scores.recommend([], n=5) == []
+        assert scores_model.recommend([], n=5) == []
     with pytest.warns(UserWarning, match="2 of 3 requests have no known behaviour"):
-        columns = model_of_scores.recommend_many([[], HISTORY, []], n=5)
+        columns = scores_model.recommend_many([[], HISTORY, []], n=5)
     assert columns.user.tolist() == [1] * 5
     assert len(model.recommend([], n=5)) == 5, "the profile of an unknown user has scores"
 
@@ -235,20 +231,6 @@ def test_an_allow_list_without_known_ids_is_an_error(model, only):
         ([USERS[0], None], {}, DataError, "^user: expected text or an integer, got None"),
         (["who"], {}, DataError, "user: expected one of the 60 users of the log, got 'who'"),
         ([1.5], {}, DataError, r"^user: expected text or an integer, got 1\.5"),
-        (
-            USERS,
-            {"n": 0},
-            ConfigError,
-            "^recommend_many: n: expected an integer of at least 1, got 0",
-        ),
-        (
-            USERS,
-            {"per_interest": 0},
-            ConfigError,
-            "per_interest: expected an integer of at least 1",
-        ),
-        (USERS, {"per_interest": 2.5}, ConfigError, "per_interest: expected an integer of at"),
-        (USERS, {"per_interest": True}, ConfigError, "per_interest: expected an integer of at"),
         (USERS, {"only": "article-0001"}, ConfigError, "only: expected item ids, a mapping of"),
         (USERS, {"exclude": 7}, ConfigError, "exclude: expected item ids, a mapping of"),
         (USERS, {"only": np.array(7)}, ConfigError, "only: expected item ids, a mapping of"),
@@ -303,12 +285,15 @@ def test_a_missing_library_is_named(model, monkeypatch, name):
 
 
 @pytest.mark.rules("recall-R50")
-def test_a_title_names_an_item_of_one_history(model):
+def test_a_title_names_an_item(model):
     titles = [TITLES[name] for name in HISTORY]
     assert model.recommend([x.upper() for x in titles]) == model.recommend(HISTORY)
     wrong = f"{titles[0]}x"
     with pytest.raises(DataError, match=f"got {wrong!r}; closest: {HISTORY[0]} '"):
         model.recommend([wrong])
+    assert model.similar_items(titles[0], 5) == model.similar_items(HISTORY[0], 5)
+    with pytest.raises(DataError, match=f"got .*; closest: {HISTORY[0]} '{titles[0]}'"):
+        model.similar_items(wrong)
 
 
 @pytest.mark.rules("recall-R50")
@@ -345,8 +330,7 @@ def test_another_type_of_index_is_an_error(model, index):
 
 @pytest.mark.rules("recall-R46")
 @pytest.mark.parametrize("change", [(-5, 0), (1, 0), (0, 1)])
-def test_an_index_of_other_vectors_is_an_error_before_the_log_is_read(run, monkeypatch, change):
-    model = mindref.load(run)
+def test_an_index_of_other_vectors_is_an_error_before_the_log_is_read(model, monkeypatch, change):
     monkeypatch.setattr(type(model.served.source), "again", lambda _: pytest.fail("read the log"))
     expected = model.served.item_vectors.shape
     shape = tuple(np.add(expected, change).tolist())
@@ -392,9 +376,9 @@ def test_a_table_is_no_list_of_requests(model, library):
 
 @pytest.mark.rules("recall-R44")
 @pytest.mark.parametrize("kind", ["exact", "annoy", "scores"])
-def test_empty_allow_lists_give_empty_lists(model, plain, kind):
+def test_empty_allow_lists_give_empty_lists(model, scores_model, kind):
     if kind == "scores":
-        model, kind = mindref.load(plain), "exact"
+        model, kind = scores_model, "exact"
     for only, lengths in (
         ({USERS[0]: []}, [0, 3]), ([None, []], [3, 0]), ([[], []], [0, 0]), ([], [0, 0]),
     ):  # fmt: skip
@@ -417,6 +401,8 @@ def test_a_number_that_is_no_positive_integer_is_refused(model, number):
     if number is not None:  # None: no limit
         with pytest.raises(ConfigError, match=message.format("per_interest")):
             model.recommend(HISTORY, per_interest=number)
+        with pytest.raises(ConfigError, match=message.format("per_interest")):
+            model.recommend_many([HISTORY], per_interest=number)
 
 
 def test_integers_of_any_type_and_size_are_accepted(model):
@@ -430,3 +416,155 @@ def test_integers_of_any_type_and_size_are_accepted(model):
     assert model.recommend(HISTORY, 500, per_interest=10**400) == everything
     assert len(model.recommend_many([HISTORY], 10**400).item) == len(everything)
     assert len(model.similar_items(ITEMS[0], 10**400)) == len(SERVABLE) - 1
+
+
+NO_USER = "one of the 60 users of the log, got 'x'; give a hist"
+EITHER = "expected a history or a user, got both or neither"
+A_TEXT = "history: expected a list of item ids, got 'article"
+
+
+def ids(found):
+    return [x.item for x in found]
+
+
+def test_a_history_gets_its_best_items_in_order(model):
+    found = model.recommend(HISTORY, n=7)
+    assert len(found) == len(set(ids(found))) == 7
+    assert [x.score for x in found] == sorted((x.score for x in found), reverse=True)
+    assert not set(ids(found)) & set(HISTORY)
+    for x in found:
+        assert x.title == TITLES[x.item]
+        assert 0 <= x.interest < 4
+    both = ids(model.recommend(HISTORY, n=200, exclude_seen=False))
+    assert sorted(both) == sorted(ITEMS), "a list has at most the servable items"
+    unseen = ids(model.recommend(HISTORY, n=200))
+    assert unseen == [item for item in both if item not in HISTORY]
+    longer = [*HISTORY, ITEMS[40]]  # a new behaviour changes the interests at once
+    assert not np.allclose(*(model.interests([h]).vectors for h in (HISTORY, longer)))
+    assert model.recommend(HISTORY) != model.recommend(longer)
+
+
+def test_the_score_is_the_largest_product_over_the_interests(model):
+    vectors, active = model.interests([HISTORY])[:2]
+    items = model.served.item_vectors
+    scores = np.where(active[0][:, None], vectors[0] @ items.T, -np.inf)
+    best = scores.max(axis=0)
+    best[[ITEMS.index(item) for item in HISTORY]] = -np.inf
+    order = np.argsort(-best)[:5]
+    found = model.recommend(HISTORY, n=5)
+    assert ids(found) == [ITEMS[i] for i in order]
+    np.testing.assert_allclose([x.score for x in found], best[order], rtol=1e-5)
+    assert [x.interest for x in found] == scores[:, order].argmax(axis=0).tolist()
+
+
+def test_a_user_of_the_log_is_a_history_with_a_profile(mind_run, model):
+    user = "customer-0002"
+    row = LOG.interactions.row(list(LOG.user_ids).index(user))
+    seen = [LOG.item_ids[i] for i in row]
+    found = ids(model.recommend(user=user, n=200))
+    assert sorted(found) == sorted(set(ITEMS) - set(seen))
+    seen = [item for item in seen if item in model.served.dense]
+    by_history = model.recommend(seen, n=5)
+    assert model.recommend(user=user, n=5) != by_history, "the profile speaks, too"
+    plain = mindref.load(mind_run)
+    assert plain.recommend(user=user, n=5) == plain.recommend(seen, n=5)
+
+
+def test_an_empty_history_has_the_one_interest_of_its_profile(model):
+    found = model.recommend([], n=5)
+    assert len(found) == 5
+    assert {x.interest for x in found} == {0}
+    assert model.interests([[]]).active.tolist() == [[True, False, False, False]]
+    assert model.interests([]).vectors.shape == (0, 4, 8), "no history, no interests"
+
+
+def test_the_same_history_has_the_same_interests_in_any_batch(model):
+    alone = model.interests([HISTORY])
+    others = [ITEMS[k : k + 1 + k % 13] for k in range(40)]
+    for place in (0, 17, 40):
+        batch = model.interests([*others[:place], HISTORY, *others[place:]])
+        np.testing.assert_array_equal(batch.active[place], alone.active[0])
+        for name in ("vectors", "couplings"):
+            got, expected = getattr(batch, name)[place], getattr(alone, name)[0]
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_histories_may_be_any_iterable_of_sequences(model):
+    expected = model.interests([HISTORY, HISTORY[:2]]).vectors
+    given = (tuple(h) for h in (HISTORY, HISTORY[:2]))
+    np.testing.assert_array_equal(model.interests(given).vectors, expected)
+    array = np.array(HISTORY)
+    np.testing.assert_array_equal(model.interests([array, array[:2]]).vectors, expected)
+
+
+def test_similar_items_are_those_of_the_largest_cosine(model):
+    found = model.similar_items(ITEMS[5], n=200)
+    assert sorted(ids(found)) == sorted(item for item in ITEMS if item != ITEMS[5])
+    items = model.served.item_vectors
+    units = items / np.linalg.norm(items, axis=1, keepdims=True)
+    cosines = units @ units[5]
+    expected = [cosines[ITEMS.index(x.item)] for x in found]
+    np.testing.assert_allclose([x.score for x in found], expected, atol=1e-6)
+    assert expected == sorted(expected, reverse=True)
+
+
+def test_an_untrained_model_is_an_error():
+    model = MIND(**SMALL)
+    ways = ((model.recommend, HISTORY), (model.interests, [HISTORY]), (model.similar_items, "x"))
+    for ask, argument in ways:
+        with pytest.raises(MindrefError, match=r"MIND: expected a trained model, got none; call"):
+            ask(argument)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda m: m.recommend(), ConfigError, EITHER),
+        (lambda m: m.recommend(HISTORY, user="u"), ConfigError, EITHER),
+        (lambda m: m.recommend(user="x"), DataError, NO_USER),
+        (lambda m: m.similar_items("no"), DataError, "title of a trained item, got 'no'"),
+        (lambda m: m.recommend([*HISTORY, ""]), DataError, "history: expected an id, got an empty"),
+        # the letters of a text would be taken for items, none of them known
+        (
+            lambda m: m.recommend(ITEMS[3]),
+            ConfigError,
+            "history: expected a list or None, got 'art",
+        ),
+        (lambda m: m.interests(HISTORY), ConfigError, A_TEXT),
+        # as a table with gaps would give
+        (lambda m: m.recommend([1.0]), DataError, r"text or an integer, got 1\.0"),
+    ],
+)
+def test_an_invalid_request_for_one_list_is_an_error(model, ask, error, message):
+    with pytest.raises(error, match=message):
+        ask(model)
+
+
+def test_serving_changes_no_file_and_reads_the_log_only_for_users(mind_run, monkeypatch):
+    before = {path: path.read_bytes() for path in sorted(mind_run.rglob("*"))}
+    mindref.load(mind_run).recommend(user="customer-0001")
+    monkeypatch.setattr(Source, "read", None)
+    model = mindref.load(mind_run)
+    assert len(model.recommend(HISTORY)) == 10
+    model.similar_items(ITEMS[0])
+    assert {path: path.read_bytes() for path in sorted(mind_run.rglob("*"))} == before
+
+
+@pytest.mark.rules("recall-R42", "recall-R4")
+def test_similar_items_can_be_filtered(model):
+    everything = model.similar_items(ITEMS[3], 500)
+    only, exclude = ITEMS[::2], [x.item for x in everything[:4]]
+    got = model.similar_items(ITEMS[3], 6, only=only, exclude=exclude)
+    assert got == [x for x in everything if x.item in only and x.item not in exclude][:6]
+    assert model.similar_items(ITEMS[3], 6, exclude=exclude) == everything[4:10]
+    with pytest.warns(UserWarning, match="only: 1 of 2"):
+        model.similar_items(ITEMS[3], only=[ITEMS[9], "x"])
+
+
+def test_no_cosine_is_above_one_because_of_rounding(model, monkeypatch):
+    served, rng = model.served, np.random.default_rng(0)
+    num_items, width = served.item_vectors.shape
+    for _ in range(20):
+        vectors = np.tile(rng.normal(size=width).astype(np.float32), (num_items, 1))
+        monkeypatch.setitem(vars(served), "item_vectors", vectors)
+        assert all(0.99 < x.score <= 1 for x in model.similar_items(ITEMS[3], 5))

@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
@@ -19,25 +17,13 @@ from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import top_n_lists
 from tests.list_requests import command_request, recalled, write_lists
 from tests.recall.annoy_trees import needs_annoy
-from tests.runs import trained
 
 BLOCK = 7  # 60 users in nine blocks
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    changes = {"hidden": [32], "user_features": ("age",), "interests": 2}
-    return trained(tmp_path_factory.mktemp("runs") / "run", **changes)
-
-
-@pytest.fixture(scope="module")
-def per_call(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("runs") / "run", logits="per_call", sigma=5.0)
-
-
 @pytest.fixture
-def run(made, tmp_path):
-    return Path(shutil.copytree(made, tmp_path / "run"))
+def run(profiled_copy):
+    return profiled_copy
 
 
 def whole(run, folder, **asked):
@@ -63,7 +49,8 @@ def test_merged_shares_are_the_bytes_of_the_command(run, tmp_path, form, count):
 
 
 @pytest.mark.rules("recall-R35")
-def test_logits_drawn_per_call_do_not_depend_on_the_shares(per_call, tmp_path):
+def test_logits_drawn_per_call_do_not_depend_on_the_shares(run_of, tmp_path):
+    per_call = run_of(logits="per_call", sigma=5.0)
     expected = whole(per_call, tmp_path, form="jsonl")
     assert whole(per_call, tmp_path, form="jsonl") == expected
     for count in (2, 5):

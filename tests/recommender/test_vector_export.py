@@ -14,26 +14,26 @@ from mindref.models.serving import compute_interests
 from mindref.recommender.export import vectors as vector_export
 from mindref.recommender.export import verify_export
 from mindref.recommender.export.vectors import export_vectors
+from mindref.recommender.training.trainer import resume_run
 from mindref.run import items as catalogue
 from mindref.run import vector_files
 from mindref.run.tsv import unescape
 from mindref.run.vector_files import FORMATS
 from tests.list_requests import recalled
-from tests.runs import change_json, trained, trainer
+from tests.runs import change_json, trained
 
 
 @pytest.fixture(scope="module")
-def trained_mind(tmp_path_factory):
-    """A run whose users have one to four active interests, with untrained items."""
-    made = trainer(tmp_path_factory.mktemp("vectors") / "run", backend="numpy")
-    made.train()
+def evaluated_run(mind_run, tmp_path_factory):
+    """A run with a report. Its users have one to four active interests, with untrained items."""
+    made = resume_run(shutil.copytree(mind_run, tmp_path_factory.mktemp("vectors") / "run"))
     made.evaluate()
     return made.run
 
 
 @pytest.fixture
-def run(trained_mind, tmp_path):
-    return shutil.copytree(trained_mind, tmp_path / "run")
+def run(evaluated_run, tmp_path):
+    return shutil.copytree(evaluated_run, tmp_path / "run")
 
 
 def read_tsv(path):

@@ -148,15 +148,14 @@ def test_a_new_value_of_a_feature_starts_at_the_mean_of_its_feature():
 
 
 @pytest.mark.rules("model-R58")
-def test_moments_are_zero_unless_they_are_kept(tmp_path):
-    run = trained(tmp_path / "run", backend="numpy")
-    fresh = trainer(start=WarmStart.open(run), backend="numpy").state.moments
+def test_moments_are_zero_unless_they_are_kept(mind_run):
+    fresh = trainer(start=WarmStart.open(mind_run), backend="numpy").state.moments
     assert not any(x.any() for x in (*fresh.first.values(), *fresh.second.values()))
-    kept = trainer(start=WarmStart.open(run, keep_moments=True), backend="numpy").state.moments
-    moments = checkpoint.load_state(run)[0].moments
+    kept = trainer(start=WarmStart.open(mind_run, keep_moments=True), backend="numpy").state.moments
+    moments = checkpoint.load_state(mind_run)[0].moments
     assert (kept.step, moments.step) == (0, 7)
-    counts = np.array(mindref.load(run).served.items.counts)
-    is_trained = WarmStart.open(run).served.servable.is_servable
+    counts = np.array(mindref.load(mind_run).served.items.counts)
+    is_trained = WarmStart.open(mind_run).served.servable.is_servable
     assert counts[is_trained].all()
     for part in ("first", "second"):
         was, now = getattr(moments, part), getattr(kept, part)
@@ -242,7 +241,7 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
     }  # fmt: skip
     for step in (0, 2, 6):
         stopped = tmp_path / f"stopped-{step}"
-        trainer(stopped, start=before, **changes).train(stop_after(step) if step else stop_now())
+        trainer(stopped, start=before, **changes).train(stop_after(step))
         (origin / "model.safetensors").rename(tmp_path / "hidden")
         resumed = resume_run(stopped)
         resumed.train()
@@ -251,25 +250,17 @@ def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
         assert resumed.facts()["start_from"] == {**facts, "trained_on": trained_on}
 
 
-def stop_now():
-    from mindref.recommender.training.trainer import Hooks
-
-    return Hooks(stop=lambda: True)
-
-
 @pytest.mark.rules("model-R59")
-def test_a_started_run_without_its_start_is_an_error(tmp_path):
-    before = WarmStart.open(trained(tmp_path / "origin", backend="numpy"))
-    trainer(tmp_path / "run", start=before, backend="numpy")
+def test_a_started_run_without_its_start_is_an_error(mind_run, tmp_path):
+    trainer(tmp_path / "run", start=WarmStart.open(mind_run), backend="numpy")
     (tmp_path / "run" / "optimiser.safetensors").unlink()
     with pytest.raises(RunError, match="expected the start of the run, got none; train anew with"):
         resume_run(tmp_path / "run")
 
 
 @pytest.mark.rules("model-R59")
-def test_files_of_runs_with_different_starts_cannot_be_exchanged(tmp_path):
-    for name, seed in (("a", 0), ("b", 1)):
-        origin = trained(tmp_path / f"origin-{name}", backend="numpy", seed=seed)
+def test_files_of_runs_with_different_starts_cannot_be_exchanged(mind_run, run_of, tmp_path):
+    for name, origin in (("a", mind_run), ("b", run_of(backend="numpy", seed=1))):
         trainer(tmp_path / name, start=WarmStart.open(origin), backend="numpy")
     (tmp_path / "a" / "optimiser.safetensors").replace(tmp_path / "b" / "optimiser.safetensors")
     with pytest.raises(RunError, match="expected a file of the run of"):
@@ -361,10 +352,9 @@ def test_items_that_an_update_leaves_out_are_a_warning(tmp_path):
 
 
 @pytest.mark.rules("model-R63")
-def test_a_resumed_training_has_the_warning_of_its_start(tmp_path):
-    before = WarmStart.open(trained(tmp_path / "origin", backend="numpy"))
+def test_a_resumed_training_has_the_warning_of_its_start(mind_run, tmp_path):
     run = tmp_path / "run"
-    trainer(run, start=before, backend="numpy").train(stop_now())
+    trainer(run, start=WarmStart.open(mind_run), backend="numpy").train(stop_after(0))
     with change_json(run / "config.json") as config:
         start_entry = config["start_from"]
         start_entry["left_out_items"] = start_entry["trained_items"] // 2 + 1

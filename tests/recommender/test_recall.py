@@ -1,36 +1,29 @@
-"""Recall from a run directory: who is asked for, and the index that is kept there."""
+"""Recall from a run directory: requests, and the index of the run, which processes share."""
 
 import json
-import shutil
-from pathlib import Path
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import mindref
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from mindref.errors import DataError, RunError
-from mindref.recall import build, run_index
+from mindref.errors import BackendError, DataError, RunError
+from mindref.recall import run_index
 from mindref.recall.lists import UserList
 from mindref.recommender.serving import recall as bulk
+from mindref.recommender.sharding import index_facts
 from mindref.recommender.training.trainer import resume_run
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
-from tests.runs import loaded, stop_after, trained, trainer
+from tests.recall.example_plugins import install, measure_small_catalogues
+from tests.runs import loaded, stop_after, trainer
 
 LOG = loaded().log
 ITEMS = list(LOG.item_ids)
 HISTORY = ITEMS[3:12]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("runs") / "run", hidden=[32], user_features=("age",))
-
-
-@pytest.fixture
-def run(made, tmp_path):
-    return Path(shutil.copytree(made, tmp_path / "run"))
 
 
 def answers(run, **asked):
@@ -41,22 +34,20 @@ def manifest(run):
     return json.loads((run / "index" / "manifest.json").read_text())
 
 
-def test_recall_agrees_with_the_python_interface(run):
-    model = mindref.load(run)
-    (answer,) = answers(run, users=["customer-0003"], n=9)
-    assert answer.items == model.recommend(user="customer-0003", n=9)
-    (answer,) = answers(run, history=HISTORY, n=9, exclude_seen=False)
-    assert answer.items == model.recommend(HISTORY, n=9, exclude_seen=False)
+@pytest.fixture
+def run(profiled_copy):
+    return profiled_copy
 
 
-def test_all_users_are_answered_in_the_order_of_the_log(run, monkeypatch):
+def test_recall_agrees_with_the_python_interface(run, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 7)  # 60 users in nine blocks
-    found = answers(run, n=5)
+    model, found = mindref.load(run), answers(run, n=5)
     assert [answer.user for answer in found] == list(LOG.user_ids)
-    model = mindref.load(run)
     for answer in found[::13]:
         alone = model.recommend(user=answer.user, n=5)
         assert [x.item for x in answer.items] == [x.item for x in alone]
+    (answer,) = answers(run, history=HISTORY, n=9, exclude_seen=False)
+    assert answer.items == model.recommend(HISTORY, n=9, exclude_seen=False)
 
 
 def test_a_list_has_its_history_and_unknown_items(run):
@@ -78,8 +69,9 @@ def test_an_empty_history_is_answered_and_unknown_items_and_users_are_refused(ru
     assert len(answer.items) == servable - len(HISTORY) < len(ITEMS) - len(HISTORY)
 
 
-def counted(monkeypatch):
-    """Return the kinds of the indexes that are built from now on."""
+@pytest.fixture
+def built(monkeypatch):
+    """The kinds of the indexes that are built from now on."""
     kinds, original = [], run_index.build_index
 
     def building(*arguments, **options):
@@ -88,11 +80,6 @@ def counted(monkeypatch):
 
     monkeypatch.setattr(run_index, "build_index", building)
     return kinds
-
-
-@pytest.fixture
-def built(monkeypatch):
-    return counted(monkeypatch)
 
 
 @needs_annoy
@@ -138,21 +125,8 @@ def test_an_index_of_an_older_model_is_built_again(tmp_path, built):
 
 
 @needs_annoy
-def test_annoy_equals_exact_search_on_a_small_catalogue(run):
-    exact, approximate = (answers(run, n=10, index=kind) for kind in ("exact", "annoy"))
-    assert len(exact) == len(approximate) == 60
-    for one, other in zip(exact, approximate, strict=True):
-        assert [x.item for x in other.items] == [x.item for x in one.items], one.user
-        assert [x.interest for x in other.items] == [x.interest for x in one.items]
-        scores = [[x.score for x in answer.items] for answer in (one, other)]
-        np.testing.assert_allclose(*scores, rtol=1e-5)
-
-
-@needs_annoy
 def test_auto_keeps_a_measured_choice(run, built, monkeypatch):
-    monkeypatch.setattr(build, "MIN_MEASURED_ITEMS", 50)
-    for module in (bulk, run_index):
-        monkeypatch.setattr(module, "MIN_MEASURED_ITEMS", 50)
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 0.5, "faiss-ivf": 0.5}, 1.0)
     answers(run, history=HISTORY, index="annoy")
     answers(run, history=HISTORY)  # that one was asked for, not measured
     assert manifest(run)["figures"] is not None
@@ -222,3 +196,122 @@ def test_warnings_name_unknown_items_and_approximate_search(run):
         " --index exact is exact"
     ]
     assert recalled(run, history=HISTORY, index="exact").warnings == []
+
+
+ANNOY, FAISS = "mindref.recall.annoy:Annoy", "mindref.recall.faiss:Ivf"
+
+
+@needs_annoy
+def test_exact_search_needs_no_index_and_keeps_an_existing_one(run, built):
+    first = answers(run, history=HISTORY, index="exact")
+    assert not (run / "index").exists()
+    answers(run, history=HISTORY, index="annoy")
+    before = {path.name: path.stat().st_mtime_ns for path in (run / "index").iterdir()}
+    assert answers(run, history=HISTORY, index="exact") == first
+    assert {path.name: path.stat().st_mtime_ns for path in (run / "index").iterdir()} == before
+    assert built == ["annoy"]
+
+
+@needs_annoy
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("Error in write_index")]
+)
+def test_a_full_disk_leaves_no_partial_index_and_gives_exact_search(run, monkeypatch, error):
+    def save(trees, path):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr("mindref.recall.annoy.AnnoyTrees.save", save)
+    found = recalled(run, history=HISTORY, n=5, index="annoy")
+    assert found.index.kind == "exact"
+    (warning,) = found.warnings
+    assert str(error) in warning
+    assert "the space left. No index is kept, and search is exact" in warning
+    assert [path.name for path in (run / "index").iterdir() if path.name != ".lock"] == []
+
+
+@needs_annoy
+@pytest.mark.parametrize("gone", ["faiss", "entry point"])
+def test_an_index_of_a_kind_that_is_not_installed_is_not_replaced(run, built, monkeypatch, gone):
+    """Another machine that shares the folder may have it."""
+    install(monkeypatch, **{"faiss-ivf": FAISS, "annoy": ANNOY})
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 0.9, "faiss-ivf": 0.5}, 1.0)
+    answers(run, history=HISTORY)
+    before = (run / "index" / "manifest.json").read_bytes()
+    assert manifest(run)["kind"] == "faiss-ivf"
+    built.clear()
+    if gone == "faiss":
+        monkeypatch.setitem(sys.modules, "faiss", None)
+        monkeypatch.delitem(sys.modules, "mindref.recall.faiss", raising=False)
+    else:
+        install(monkeypatch, annoy=ANNOY)
+    hint = r"index by faiss-ivf .*; pip install 'faiss-cpu>=[\d.]+', or search with --index exact"
+    with pytest.raises(BackendError, match=hint):
+        answers(run, history=HISTORY)
+    assert (run / "index" / "manifest.json").read_bytes() == before
+    assert recalled(run, history=HISTORY, index="exact").index.kind == "exact"
+    assert built == []
+    answers(run, history=HISTORY, index="annoy")
+    assert built == ["annoy"], "what is asked for by name is built"
+
+
+@needs_annoy
+def test_auto_measures_again_after_an_installation(run, built, monkeypatch):
+    install(monkeypatch, annoy=ANNOY)
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 2.0, "faiss-ivf": 0.5}, 1.0)
+
+    def kind():
+        return recalled(run, history=HISTORY).index.kind
+
+    assert (kind(), kind(), len(built)) == ("exact", "exact", 1)
+    install(monkeypatch, **{"faiss-ivf": FAISS, "annoy": ANNOY})
+    assert (kind(), kind(), len(built)) == ("faiss-ivf", "faiss-ivf", 2)
+    assert list(manifest(run)["tried_versions"]) == ["faiss-ivf"]
+    monkeypatch.setattr("mindref.recall.annoy.Annoy.version", lambda _: "annoy 9")
+    assert (kind(), len(built)) == ("faiss-ivf", 2), "it comes after what was taken"
+    measure_small_catalogues(monkeypatch, {"exact": 1.0, "annoy": 2.0, "faiss-ivf": 3.0}, 1.0)
+    monkeypatch.setattr("mindref.recall.faiss.FaissPlugin.version", lambda _: "faiss 9")
+    assert (kind(), len(built)) == ("exact", 3)
+    monkeypatch.setattr("mindref.recall.annoy.Annoy.version", lambda _: "annoy 10")
+    assert (kind(), len(built)) == ("exact", 4)
+    install(monkeypatch)
+    assert (kind(), len(built)) == ("exact", 4), "a machine with less looks no further"
+
+
+def test_other_processes_wait_for_the_building_process(run, built, monkeypatch):
+    pytest.importorskip("fcntl")
+    served = mindref.load(run).served
+    both_found_none, let_in = threading.Barrier(2), threading.Event()
+    seen, inside = threading.local(), list[int]()
+    fitting, build_it = run_index.matching_index, run_index.build_index
+
+    def looking(*given):
+        found = fitting(*given)
+        if not hasattr(seen, "once"):
+            seen.once = True
+            both_found_none.wait(60)
+        else:
+            inside.append(1)
+            if len(inside) == 2:
+                let_in.set()
+        return found
+
+    def building(*given, **options):
+        let_in.wait(0.5)  # which a second one would use to begin as well
+        return build_it(*given, **options)
+
+    monkeypatch.setattr(run_index, "matching_index", looking)
+    monkeypatch.setattr(run_index, "build_index", building)
+    with ThreadPoolExecutor(2) as pool:
+        given = (served, run / "index", "auto")
+        kinds = [pool.submit(bulk.open_run_index, *given) for _ in range(2)]
+        assert [future.result(60).kind for future in kinds] == ["exact", "exact"]
+    assert built == ["auto"]
+
+
+@needs_annoy
+def test_a_shard_names_its_index(run):
+    found = recalled(run, history=HISTORY, index="annoy")
+    sha256 = manifest(run)["file_sha256"]
+    (run / "index" / "manifest.json").unlink()  # another process replaces it, say
+    assert index_facts(found.index)["sha256"] == sha256
