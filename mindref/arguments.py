@@ -36,6 +36,7 @@ LONGEST_NAME = 255  # bytes of a part of a path
 LONGEST_PATH = 4095  # bytes
 UNCHECKED = (
     "Any",
+    "object",
     "ArrayLike",
     "Table",
     "Columns",

@@ -64,7 +64,7 @@ class MIND(Estimator):
     """
 
     @check_arguments
-    def __init__(self, preset: str = DEFAULT_PRESET, **settings: Any) -> None:
+    def __init__(self, preset: str = DEFAULT_PRESET, **settings: object) -> None:
         super().__init__(preset=preset, **settings)
         self.report: dict[str, Any] = {}
         self._served: ServedModel | None = None
@@ -74,9 +74,9 @@ class MIND(Estimator):
     @check_arguments
     def fit(
         self,
-        data: Any = None,
-        items: Sequence[Any] | None = None,
-        times: Sequence[Any] | None = None,
+        data: object = None,
+        items: Sequence[object] | None = None,
+        times: Sequence[object] | None = None,
         *,
         split: str | None = None,
         run: str | Path | None = None,
@@ -84,8 +84,8 @@ class MIND(Estimator):
         device: str = "cpu",
         start_from: str | Path | MIND | None = None,
         keep_moments: bool = False,
-        callbacks: Sequence[Any] = (),
-        **reading: Any,
+        callbacks: Sequence[object] = (),
+        **reading: object,
     ) -> MIND:
         """Train, evaluate on the test cases (`self.report`), and return self.
 
@@ -168,12 +168,12 @@ class MIND(Estimator):
     @check_arguments
     def recommend(
         self,
-        history: Sequence[Any] | None = None,
+        history: Sequence[object] | None = None,
         n: Count = 10,
         *,
-        user: Any = None,
-        only: Any = None,
-        exclude: Any = None,
+        user: object = None,
+        only: object = None,
+        exclude: object = None,
         per_interest: Count | None = None,
         exclude_seen: bool | None = None,
     ) -> list[Recommendation]:
@@ -200,11 +200,11 @@ class MIND(Estimator):
     @check_arguments
     def recommend_many(
         self,
-        users_or_histories: Iterable[Any],
+        users_or_histories: Iterable[object],
         n: Count = 10,
         *,
-        only: Any = None,
-        exclude: Any = None,
+        only: object = None,
+        exclude: object = None,
         per_interest: Count | None = None,
         exclude_seen: bool | None = None,
         index: str | Index = "exact",
@@ -241,7 +241,7 @@ class MIND(Estimator):
 
     @check_arguments
     def similar_items(
-        self, item: Any, n: Count = 10, *, only: Any = None, exclude: Any = None
+        self, item: object, n: Count = 10, *, only: object = None, exclude: object = None
     ) -> list[Recommendation]:
         """Return the n items with the largest cosine to an item, without the item.
 

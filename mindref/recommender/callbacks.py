@@ -10,7 +10,6 @@ import difflib
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
 from mindref.recommender.training.training_run import Hooks, TrainingRun
@@ -29,7 +28,7 @@ class Callback:
     `MIND.fit(callbacks=[...])`. Arguments are copies or cannot be modified.
     """
 
-    def on_start(self, config: dict[str, Any]) -> None:
+    def on_start(self, config: dict[str, object]) -> None:
         """Receive the run before its first step.
 
         config: `run`, the path of the run directory, "" without one; `settings`, the settings that
@@ -45,7 +44,7 @@ class Callback:
         The checkpoint of the validation is on disk. Return True to end the training.
         """
 
-    def on_end(self, report: dict[str, Any] | None) -> None:
+    def on_end(self, report: dict[str, object] | None) -> None:
         """Receive the report on the test cases; None if the training was stopped or failed."""
 
 
@@ -55,7 +54,7 @@ class TrainingEvents:
     Raises ConfigError for an object that is no callback, and for anything but a list of them.
     """
 
-    def __init__(self, callbacks: Sequence[Any], before: Sequence[Callback] = ()) -> None:
+    def __init__(self, callbacks: Sequence[object], before: Sequence[Callback] = ()) -> None:
         if not isinstance(callbacks, list | tuple):
             got, todo = callback_name(callbacks), "write callbacks=[...]"
             raise ConfigError(say("callbacks", "a list of objects", got, todo))
@@ -82,7 +81,7 @@ class TrainingEvents:
 
         return first._replace(on_step=on_step, on_validation=on_validation, stop=stop)
 
-    def send(self, event: str, *arguments: Any) -> None:
+    def send(self, event: str, *arguments: object) -> None:
         """Call a method of every callback. An error ends the training after its state is saved."""
         for callback in self.callbacks:
             if self.error is not None and event != "on_end":  # callbacks-R4
@@ -114,7 +113,7 @@ class TrainingEvents:
             trainer.stopped_by = STOPPED
         return is_finished or self.is_ended
 
-    def end(self, report: dict[str, Any] | None) -> None:
+    def end(self, report: dict[str, object] | None) -> None:
         """Send the end. Raises the error of a callback."""
         self.send("on_end", report)
         if self.error is not None:
@@ -153,16 +152,16 @@ def resume_command(trainer: TrainingRun) -> str:
     return shlex.join(words) + (" --data FILE" if in_memory else "")
 
 
-def ignore_event(*arguments: Any) -> None:
+def ignore_event(*arguments: object) -> None:
     """Do nothing, for a callback without a method."""
 
 
-def callback_name(callback: Any) -> str:
+def callback_name(callback: object) -> str:
     """Return the name of the class of a callback."""
     return type(callback).__qualname__
 
 
-def check_callback(callback: Any) -> None:
+def check_callback(callback: object) -> None:
     """Raise ConfigError for an object without a method of `Callback`, or with an unknown one."""
     name = callback_name(callback)
     if isinstance(callback, type):

@@ -83,7 +83,7 @@ def user_vector_cosines(model: Model, histories: Ragged, profiles: Ints, candida
 
 def retained_of_recall(
     served: ServedModel, histories: Ragged, profiles: Ints, rows: int, n: int
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Return `retained_by_rank` of the recall run at the width D of its vectors, as a control.
 
     The scores of the recall run are products of vectors of width D, so nothing may be missed. The
@@ -104,7 +104,7 @@ def retained_of_recall(
     return {"interests": len(queries), "width": width, "rank": retained["rank"], **nearest}
 
 
-def measure_indexability(trainer: RerankTrainer, users: int = USERS) -> dict[str, Any]:
+def measure_indexability(trainer: RerankTrainer, users: int = USERS) -> dict[str, object]:
     """Return how well inner products approximate a DIN model, and how much user vectors turn.
 
     The measurement uses at most `users` test cases, drawn with the seed. `turning`: mean cosine of

@@ -16,7 +16,7 @@ class Estimator:
     config: Config  # every setting: of the parameters, or of the last training
     split: str  # splits the log, unless `fit` names another
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, **params: object) -> None:
         self._params: dict[str, Any] = {}
         self.set_params(**params)
 
@@ -28,7 +28,7 @@ class Estimator:
         """
         return dict(self._params)
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Change `preset` or settings for the next `fit`, and return self.
 
         Settings that were passed before stay and are applied to the new preset. A trained model is

@@ -146,7 +146,7 @@ def evaluate_model(
     reports, ranked = evaluate_lists(model, evaluation_set, backend, list_lengths)
     servable = ServableItems.of(model.catalogue)
     behaviours = servable.select(evaluation_set.cases.histories)
-    about: dict[str, Any] | None = None  # None for a family without routing
+    about: dict[str, object] | None = None  # None for a family without routing
     if family_of(model.config.model).routes:
         # from the operators: backend-R10
         user_interests = compute_interests(
@@ -189,7 +189,7 @@ def true_interest_labels(
 
 def interest_report(
     user_interests: Interests, true_labels: Ints | None, rng: np.random.Generator
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the interest statistics, with the recovery of true interests if they are known.
 
     true_labels (C, L): true interests of the behaviours in the window. The result is empty if no
@@ -219,7 +219,7 @@ def evaluate_run(
     run: Path,
     *,
     data: Path | None = None,
-    reading: dict[str, Any] | None = None,
+    reading: dict[str, object] | None = None,
     protocol: str | None = None,
     which: str = "test",
     exclude_seen: bool | None = None,

@@ -83,10 +83,10 @@ class TrainedTargets(NamedTuple):
         return f"{reason}. The model may be trained on them; then the metrics are too high."
 
 
-def describe_training(prepared: PreparedLog) -> dict[str, Any]:
+def describe_training(prepared: PreparedLog) -> dict[str, object]:
     """Return the entries of config.json about the log and its training interactions."""
     log, split = prepared.loaded.log, prepared.split
-    facts: dict[str, Any] = {"interactions": len(log.interactions.values)}  # model-R62
+    facts: dict[str, object] = {"interactions": len(log.interactions.values)}  # model-R62
     if log.times is None:
         return facts
     lengths = split.train.lengths

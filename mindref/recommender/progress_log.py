@@ -43,7 +43,7 @@ class ProgressLog(Callback):
     """Logs the validations and the end of a training."""
 
     def __init__(self) -> None:
-        self.settings: dict[str, Any] = {}
+        self.settings: dict[str, object] = {}
 
     def on_start(self, config: dict[str, Any]) -> None:
         """Log the model and the run directory."""

@@ -125,8 +125,8 @@ def servable_items(served: ServedModel) -> Items:
 
 
 def describe_export(
-    folder: Path, kind: str, entries: Mapping[str, Any], versions: Mapping[str, str]
-) -> dict[str, Any]:
+    folder: Path, kind: str, entries: Mapping[str, object], versions: Mapping[str, str]
+) -> dict[str, object]:
     """Return the content of export.json for the files that a folder has."""
     return {
         "format": FORMAT,
@@ -137,7 +137,7 @@ def describe_export(
     }
 
 
-def seal_manifest(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def seal_manifest(folder: Path, facts: dict[str, object]) -> dict[str, object]:
     """Write export.json; return its content with the digest."""
     return files.write_sealed(folder / MANIFEST, facts, files.FEWER)
 
@@ -179,7 +179,7 @@ def exporter_errors(kind: str) -> Iterator[None]:
         raise BackendError(say(f"--to {kind}", "a file that runs", got, todo)) from error
 
 
-def tower_signature(parts: UserTower) -> dict[str, Any]:
+def tower_signature(parts: UserTower) -> dict[str, object]:
     """Return the inputs and outputs of a tower, with shapes and the settings of the logits."""
     config = parts.config
     inputs, outputs = parts.signature()
@@ -194,7 +194,7 @@ def tower_signature(parts: UserTower) -> dict[str, Any]:
     return entry
 
 
-def item_matrix_entry(parts: UserTower) -> dict[str, Any]:
+def item_matrix_entry(parts: UserTower) -> dict[str, object]:
     """Return file and shape of the item matrix, and the scoring rule."""
     return {
         "items": {"file": ITEMS, "array": "items", "shape": list(parts.items.shape), "ids": IDS},
@@ -202,7 +202,7 @@ def item_matrix_entry(parts: UserTower) -> dict[str, Any]:
     }
 
 
-def score_entry(config: Config) -> dict[str, Any]:
+def score_entry(config: Config) -> dict[str, object]:
     """Return the scoring rule."""
     score = {
         "product": "inner",
@@ -212,7 +212,7 @@ def score_entry(config: Config) -> dict[str, Any]:
     return {"score": score}  # serving-R4
 
 
-def run_entry(run: Path, served: ServedModel) -> dict[str, Any]:
+def run_entry(run: Path, served: ServedModel) -> dict[str, object]:
     """Return the origin of a model, without paths, because files may be moved."""
     vocabulary = served.vocabulary
     features = [
@@ -258,7 +258,7 @@ def verify_export(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def file_entries(folder: Path) -> dict[str, dict[str, Any]]:
+def file_entries(folder: Path) -> dict[str, dict[str, object]]:
     """Return size and sha256 of every file of a folder."""
     return {
         path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ OF_SAVE = "name another folder, or pass overwrite=True to replace the run"
 
 
 def save_run(
-    served: ServedModel, summary: Mapping[str, Any], run: Path, *, overwrite: bool
+    served: ServedModel, summary: Mapping[str, object], run: Path, *, overwrite: bool
 ) -> None:
     """Write a served model with its report as a run. The optimiser state is not written.
 
@@ -65,7 +64,7 @@ def check_replaceable(run: Path) -> None:
         raise RunError(say(str(run), "only files of a run to overwrite", got, "move them first"))
 
 
-def write_run(served: ServedModel, summary: Mapping[str, Any], run: Path) -> None:
+def write_run(served: ServedModel, summary: Mapping[str, object], run: Path) -> None:
     """Write the files of a run into an existing folder."""
     ids, counts, titles = served.items
     model = served.model

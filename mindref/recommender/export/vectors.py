@@ -146,7 +146,7 @@ def finite_float32(vectors: Array) -> Array:
     return rounded
 
 
-def read_report(run: Path, served: ServedModel) -> dict[str, Any]:
+def read_report(run: Path, served: ServedModel) -> dict[str, object]:
     """Return the report of a run, {} if it has none."""
     identity = checkpoint.run_identity(served.model.config, served.facts)
     with suppress(FileNotFoundError):

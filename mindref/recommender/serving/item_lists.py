@@ -62,7 +62,7 @@ class ItemLists(NamedTuple):
         return [by_user.get(user) for user in users or ()]
 
 
-def parse_item_lists(subject: str, value: Any) -> ItemLists | None:
+def parse_item_lists(subject: str, value: object) -> ItemLists | None:
     """Return lists from ids for all requests, a mapping of users, or one list for each request.
 
     Raises ConfigError for other values, DataError for an invalid id.
@@ -90,7 +90,7 @@ def list_values(subject: str, value: Any) -> list[Any]:
     raise ConfigError(say(subject, VALUES, value_text(value, quoted=True)))
 
 
-def parse_ids(subject: str, values: Any) -> list[str]:
+def parse_ids(subject: str, values: object) -> list[str]:
     """Return ids as text."""
     return [id_as_text(value, subject) for value in list_values(subject, values)]
 

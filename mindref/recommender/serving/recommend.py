@@ -55,7 +55,7 @@ def recommend_one(
 
 def recommend_columns(
     served: ServedModel,
-    users_or_histories: Iterable[Any],
+    users_or_histories: Iterable[object],
     request: ListRequest,
     index: str | Index,
     run: Path | None = None,
@@ -79,7 +79,7 @@ def recommend_columns(
     return columns, [*resolved.warnings, *notes, *uninformed]
 
 
-def split_requests(requests: Iterable[Any]) -> tuple[list[Any] | None, list[Any] | None]:
+def split_requests(requests: Iterable[object]) -> tuple[list[object] | None, list[object] | None]:
     """Return the user ids, or the histories, of `recommend_many`; None for the other kind."""
     subject = "recommend_many"
     if hasattr(requests, "columns") or hasattr(requests, "column_names"):  # iterates over names
@@ -93,7 +93,7 @@ def split_requests(requests: Iterable[Any]) -> tuple[list[Any] | None, list[Any]
     return (entries, None) if entries and not is_iterable(entries[0]) else (None, entries)
 
 
-def check_index(served: ServedModel, index: Any) -> None:
+def check_index(served: ServedModel, index: object) -> None:
     """Raise ConfigError unless an index is a kind, or an Index of as many and as wide vectors."""
     if isinstance(index, str):
         registry.check_kind(index, "index")
@@ -151,7 +151,7 @@ def import_library(name: str) -> Any:
 
 
 def list_columns(
-    names: Sequence[Any], blocks: Iterable[TopN], items: Items, dtype: Any
+    names: Sequence[object], blocks: Iterable[TopN], items: Items, dtype: Any
 ) -> tuple[Recommendations, Ints]:
     """Return the columns of the lists of all blocks, and the length of each list.
 
@@ -176,7 +176,7 @@ def list_columns(
     ), lengths
 
 
-def as_column(values: Sequence[Any]) -> npt.NDArray[Any]:
+def as_column(values: Sequence[object]) -> npt.NDArray[Any]:
     """Return integers as int64, and texts as an array of objects."""
     if isinstance(values, range):
         return np.array(values, np.int64)

@@ -77,7 +77,7 @@ def rerank_gain(
     *,
     list_lengths: Sequence[int] = (10,),
     rng: np.random.Generator,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the metrics of two orders of the same candidates, and the gain.
 
     `all`: cases with a target. `within`: cases with a target among the candidates, where the order
@@ -111,7 +111,7 @@ def rerank_gain(
 
 def compare_values(
     before: dict[str, Floats], after: dict[str, Floats], rng: np.random.Generator
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return estimates of two tables of values per case, and of their difference."""
     names = [name for name in before if name.startswith(("hit_rate@", "ndcg@"))]
     gain = {name: after[name] - before[name] for name in names}  # din-R19: case by case

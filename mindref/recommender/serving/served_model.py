@@ -146,7 +146,11 @@ class ServedModel:
         return {name: i for i, name in enumerate(self.log.user_ids)}
 
     def encode(
-        self, histories: Iterable[Sequence[Any]], subject: str = "history", *, titles: bool = False
+        self,
+        histories: Iterable[Sequence[object]],
+        subject: str = "history",
+        *,
+        titles: bool = False,
     ) -> tuple[Ragged, list[list[str]]]:
         """Return histories as dense ids without unknown items, and the unknown items of each.
 

@@ -35,13 +35,13 @@ logger = logging.getLogger("mindref")
 class Tracker(Protocol):
     """An experiment tracker. No method may modify the run directory's own files."""
 
-    def start(self, config: dict[str, Any]) -> None:
+    def start(self, config: dict[str, object]) -> None:
         """Begin a record. config: as in `Callback.on_start`."""
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Record values of a step: `train/loss`, or `validation/` with the name of the metric."""
 
-    def end(self, report: dict[str, Any] | None) -> None:
+    def end(self, report: dict[str, object] | None) -> None:
         """End the record. report: on the test cases; None if the training was stopped or failed."""
 
 
@@ -133,7 +133,7 @@ class TrackerCallback(Callback):
         if validation.value is not None:
             self.log_values(validation.step, {f"validation/{self.metric}": validation.value})
 
-    def on_end(self, report: dict[str, Any] | None) -> None:
+    def on_end(self, report: dict[str, object] | None) -> None:
         """Record the mean loss since the last record, and end the record."""
         self.log_losses()
         if self.is_started:

@@ -36,7 +36,7 @@ class MlflowTracker:
         self.step = max(self.step, step)
         mlflow.log_metrics({re.sub("[^-/ .:\\w]", "_", k): x for k, x in values.items()}, step)
 
-    def end(self, report: dict[str, Any] | None) -> None:
+    def end(self, report: dict[str, object] | None) -> None:
         """Record the test metrics, and end the run that `start` has started."""
         try:
             self.log(self.step, report_metrics(report))

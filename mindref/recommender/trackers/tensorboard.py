@@ -32,7 +32,7 @@ class TensorboardTracker:
             # tags of TensorBoard have no @; without this, tensorboardX prints a message
             self.writer.add_scalar(re.sub(r"[^-/\w.]", "_", name), value, step)
 
-    def end(self, report: dict[str, Any] | None) -> None:
+    def end(self, report: dict[str, object] | None) -> None:
         """Write the test metrics and close the file."""
         self.log(self.step, report_metrics(report))
         self.writer.close()

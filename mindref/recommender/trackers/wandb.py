@@ -35,7 +35,7 @@ class WandbTracker:
         """Record values of a step."""
         self.run.log(values, step=step)
 
-    def end(self, report: dict[str, Any] | None) -> None:
+    def end(self, report: dict[str, object] | None) -> None:
         """Record the test metrics and end the run; a stopped training is a failed run."""
         self.run.summary.update(report_metrics(report))
         self.run.finish(exit_code=1 if report is None else 0)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mindref.config import Config
 from mindref.models.family import family_of
@@ -29,7 +28,7 @@ def describe_plan(
     configs: Mapping[str, Config],
     run: Path,
     backend: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the parts of a training as plain values: read, split, train, write and memory.
 
     configs: settings by preset. If there are several, the presets are compared and one is chosen.
@@ -48,7 +47,7 @@ def describe_plan(
     }
 
 
-def describe_split(prepared: PreparedLog, config: Config) -> dict[str, Any]:
+def describe_split(prepared: PreparedLog, config: Config) -> dict[str, object]:
     """Return the protocol and the numbers of training sequences, interactions and cases."""
     split = prepared.split
     test = len(split.test.users)
@@ -61,9 +60,9 @@ def describe_split(prepared: PreparedLog, config: Config) -> dict[str, Any]:
     }
 
 
-def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict[str, Any]:
+def planned_training(config: Config, preset: str, prepared: PreparedLog) -> dict[str, object]:
     """Return preset, model and size of one training; a model that is fitted has no steps."""
-    training: dict[str, Any] = {"preset": preset, "model": config.model}
+    training: dict[str, object] = {"preset": preset, "model": config.model}
     if family_of(config.model).by_steps:
         training |= {"steps": config.steps, "batch": config.batch, "time_limit": config.time_limit}
         training["parameters"] = count_parameters(config, prepared.task.sizes)

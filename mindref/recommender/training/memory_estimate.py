@@ -6,10 +6,11 @@ Spec: specs/scale.md, "Estimate of the memory of a training"; specs/faults.md, f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, say
 from mindref.evaluation.list_lengths import LIST_LENGTHS
@@ -65,7 +66,7 @@ TODO = "lower --width, --batch or --test-users, or drop rare items"
 
 
 def check_training_memory(
-    prepared: PreparedLog, configs: Sequence[Any], backend: str
+    prepared: PreparedLog, configs: Sequence[Config], backend: str
 ) -> MemoryEstimate:
     """Return the estimate. Announces a warning if the training does not or may not fit."""
     estimate = estimate_memory(prepared, configs, backend)
@@ -73,7 +74,9 @@ def check_training_memory(
     return estimate
 
 
-def estimate_memory(prepared: PreparedLog, configs: Sequence[Any], backend: str) -> MemoryEstimate:
+def estimate_memory(
+    prepared: PreparedLog, configs: Sequence[Config], backend: str
+) -> MemoryEstimate:
     """Return the estimate for a split log; several settings are trained and compared."""
     log = prepared.loaded.log
     ids = len(log.user_ids) + len(log.item_ids)
@@ -86,7 +89,7 @@ def estimate_memory(prepared: PreparedLog, configs: Sequence[Any], backend: str)
     return MemoryEstimate(PROGRAM_BYTES, log_bytes, parameters, evaluation)
 
 
-def state_bytes(config: Any, sizes: Sizes, backend: str) -> int:
+def state_bytes(config: Config, sizes: Sizes, backend: str) -> int:
     """Return the bytes of the parameters of a training with all their copies."""
     if not family_of(config.model).by_steps:
         return fitted_bytes(config, sizes)
@@ -94,7 +97,7 @@ def state_bytes(config: Any, sizes: Sizes, backend: str) -> int:
     return round(copies * np.dtype(config.dtype).itemsize * count_parameters(config, sizes))
 
 
-def count_parameters(config: Any, sizes: Sizes) -> int:
+def count_parameters(config: Config, sizes: Sizes) -> int:
     """Return the number of parameters of a family that is trained by steps."""
     family = family_of(config.model)
     one = sizes._replace(items=1, item_rows=1, profile_rows=1, users=1)
@@ -108,7 +111,7 @@ def count_parameters(config: Any, sizes: Sizes) -> int:
     return total
 
 
-def fitted_bytes(config: Any, sizes: Sizes) -> int:
+def fitted_bytes(config: Config, sizes: Sizes) -> int:
     """Return the bytes of a family that is fitted in one call: factors, or similar items."""
     numbers = {"factors": config.width * (sizes.users + sizes.items)}
     numbers |= {"neighbours": 2 * config.neighbours * sizes.items}
@@ -116,7 +119,7 @@ def fitted_bytes(config: Any, sizes: Sizes) -> int:
     return 8 * sum(count for name, count in numbers.items() if name in used)
 
 
-def evaluation_bytes(prepared: PreparedLog, config: Any) -> int:
+def evaluation_bytes(prepared: PreparedLog, config: Config) -> int:
     """Return the bytes of the larger of validation and test."""
     if prepared.split.protocol == NO_SPLIT:
         return 0

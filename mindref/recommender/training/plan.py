@@ -44,9 +44,9 @@ class TrainingPlan:
 
 def plan_training(
     preset: str | None,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
     data: Path | None,
-    reading: Mapping[str, Any],
+    reading: Mapping[str, object],
     *,
     protocol: str | None,
     exclude_seen: bool | None,
@@ -101,7 +101,7 @@ def is_unchanged(source: Source, facts: Mapping[str, Any]) -> bool:
 
 
 def plan_fit(
-    preset: str, settings: Mapping[str, Any], protocol: str | None, start: WarmStart | None
+    preset: str, settings: Mapping[str, object], protocol: str | None, start: WarmStart | None
 ) -> tuple[Config, str]:
     """Return the settings and the protocol of `MIND.fit`. Raises ConfigError or RunError.
 
@@ -119,7 +119,7 @@ def plan_fit(
 
 
 def named_settings(
-    preset: str | None, changes: Mapping[str, Any], protocol: str
+    preset: str | None, changes: Mapping[str, object], protocol: str
 ) -> dict[str, Config]:
     """Return preset -> settings; an empty result if a preset is to be chosen."""
     chooses = preset == AUTO or (preset is None and "model" not in changes)
@@ -138,7 +138,7 @@ def named_settings(
 def settings_of_run(
     config: Config,
     facts: Mapping[str, Any],
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
     protocol: str,
     steps: int | None = None,
     todo: str = COMMAND_STEPS,

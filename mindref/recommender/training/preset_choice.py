@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.backend import Backend
 from mindref.config import Config
@@ -46,7 +46,7 @@ class PresetChoice(NamedTuple):
     reason: str  # empty if the user named the preset
     values: Mapping[str, float] = {}  # by preset; empty if only one preset can be used
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values, for config.json and the report."""
         return self._asdict() if self.reason else {}
 
@@ -124,7 +124,9 @@ class FirstPart:
         return self.limit > 0 and self.step > 0 and self.clock() - self.compiled >= self.limit
 
 
-def find_candidates(changes: Mapping[str, Any], backend: Backend, *, several: bool) -> Candidates:
+def find_candidates(
+    changes: Mapping[str, object], backend: Backend, *, several: bool
+) -> Candidates:
     """Return the candidates that can be used with changed settings.
 
     A candidate cannot be used if a changed setting does not apply to it, or if the backend cannot
@@ -148,7 +150,7 @@ def find_candidates(changes: Mapping[str, Any], backend: Backend, *, several: bo
 
 
 def candidate_config(
-    preset: str, changes: Mapping[str, Any], backend: Backend, *, several: bool
+    preset: str, changes: Mapping[str, object], backend: Backend, *, several: bool
 ) -> Config:
     """Return a preset with changes. Raises ConfigError or BackendError if it cannot be used."""
     config = Config.of(preset, changes)

@@ -89,7 +89,7 @@ class RerankTrainer(TrainingRun):
         """The backend of the recall run."""
         return self.served.backend_name
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return the facts of config.json, which are stored with the settings."""
         digest = recall_model_digest(self.recall_run)
         recall = {"run": str(real_path(self.recall_run)), "model": digest}
@@ -107,7 +107,7 @@ class RerankTrainer(TrainingRun):
         profiles = features.user_profiles(log, vocabulary, cases.users)
         return profiles, self.recall(cases.histories, profiles, n)
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, object]:
         """Return the report on the test cases, as plain values, and write it.
 
         `all` and `within` are None if no case has a target among its candidates.
@@ -120,7 +120,7 @@ class RerankTrainer(TrainingRun):
             gains = rerank_gain(before, after, cases, list_lengths=(length,), rng=rng)
         except DataError:  # no target among the candidates
             gains = {"candidates": depth, "all": None, "within": None}
-        summary: dict[str, Any] = {"recall": str(self.recall_run)}
+        summary: dict[str, object] = {"recall": str(self.recall_run)}
         summary |= {**self.ending(), **gains}
         return self.save_report(summary)
 
@@ -205,7 +205,7 @@ def open_reranker(
     return trainer
 
 
-def load_rerank_report(run: Path) -> dict[str, Any]:
+def load_rerank_report(run: Path) -> dict[str, object]:
     """Return the report of a DIN run with the path of the run. Raises RunError if it has none."""
     path, todo = run / report.NAME, array_files.completion_hint(run)
     identity = checkpoint.run_identity(*checkpoint.load_din_config(run))

@@ -67,7 +67,7 @@ class Trainer(TrainingRun):
         if config is None:
             (config,) = plan.configs.values()
         self.plan = plan
-        self.preset_choice: dict[str, Any] = {}  # empty if the user named the preset
+        self.preset_choice: dict[str, object] = {}  # empty if the user named the preset
         self.start: dict[str, Any] = {}  # of a warm start: run, digest and step of its model
         backend = backend or load_backend(config.backend, plan.device)
         check_trainable(backend, config, several=ranks.several)
@@ -102,7 +102,7 @@ class Trainer(TrainingRun):
         counts, train = self.prepared.counts, self.prepared.split.train
         return EvaluationSet(cases, profiles, counts, train, self.plan.exclude_seen, tied)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return the facts of config.json, which are stored with the settings."""
         common, log = super().facts(), self.prepared.loaded.log
         size = self.plan.source.size()
@@ -124,7 +124,7 @@ class Trainer(TrainingRun):
             **self.chosen_preset(),
         }
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """Return what callbacks and trackers receive before the first step."""
         return {
             **super().description(),
@@ -163,7 +163,7 @@ class Trainer(TrainingRun):
             device=self.plan.device,
         )
 
-    def chosen_preset(self) -> dict[str, Any]:
+    def chosen_preset(self) -> dict[str, object]:
         """Return the entry of config.json and of the report if the preset was chosen."""
         return {"preset_choice": self.preset_choice} if self.preset_choice else {}  # model-R50
 
@@ -175,7 +175,7 @@ class Trainer(TrainingRun):
             log = fingerprint(self.prepared.loaded.log)
             self.ranks.same({**settings, "--split": self.plan.protocol, "log": log})
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, object]:
         """Return the report on the test cases, as plain values, and write it.
 
         With the split none, no metric is in the report.
@@ -192,7 +192,7 @@ class Trainer(TrainingRun):
         ending |= {"warnings": self.warnings}
         return self.save_report({**words, **ending, **self.chosen_preset()})
 
-    def report_without_cases(self) -> dict[str, Any]:
+    def report_without_cases(self) -> dict[str, object]:
         """Return the report of a training on all interactions, which has nothing to evaluate on."""
         untrained = count_untrained(self.served_catalogue, self.prepared.split.test.targets)
         counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}

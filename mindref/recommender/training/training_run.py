@@ -92,7 +92,7 @@ class TrainingRun:
         """Name of the backend, whose code the user trusts by naming it (security-R9)."""
         return str(self.config.backend)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return the facts of config.json, stored with the settings; subclasses add facts."""
         return {
             "threads": os.environ.get("OPENBLAS_NUM_THREADS", ""),  # the number changes rounding
@@ -101,15 +101,15 @@ class TrainingRun:
             **self.reproducibility(),
         }
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """Return what callbacks and trackers receive before the first step."""
         return {"run": str(self.run or ""), "settings": self.config.family_settings()}
 
-    def reproducibility(self) -> dict[str, Any]:
+    def reproducibility(self) -> dict[str, object]:
         """Return the entry of config.json and of the report if results depend on the machine."""
         return {"reproducible": False} if self.config.time_limit else {}  # optimiser-R22
 
-    def ending(self) -> dict[str, Any]:
+    def ending(self) -> dict[str, object]:
         """Return the entries of a report that describe the end of the training."""
         if not self.family.by_steps:
             return {}
@@ -155,11 +155,11 @@ class TrainingRun:
         if self.state.moments.step > 0 or "start_from" in facts:
             self.save(self.state, self.state.best_step > 0)
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, object]:
         """Return the report on the test cases, as plain values, and write it."""
         raise NotImplementedError
 
-    def save_report(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def save_report(self, summary: dict[str, object]) -> dict[str, object]:
         """Write a report into the run directory, if any, and return it."""
         if self.run is not None:
             report.save_report(self.run, summary, self.identity)

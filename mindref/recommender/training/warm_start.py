@@ -86,7 +86,7 @@ class WarmStart(NamedTuple):
             expected = f"items of that run, such as {trained[0]!r}, in the log"
             raise RunError(say(f"start from {run_label(self.run)}", expected, got, todo))
 
-    def facts(self, rows: Ints, items: int, used: int) -> dict[str, Any]:
+    def facts(self, rows: Ints, items: int, used: int) -> dict[str, object]:
         """Return the entry `start_from` of config.json.
 
         rows (V,): the row of each row of the new item table in the earlier table, -1 for a new row.
@@ -172,7 +172,7 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return {name: x.shape for name, x in flatten(params).items()}
 
 
-def setting_text(value: Any) -> str:
+def setting_text(value: object) -> str:
     """Return a setting as it is typed."""
     return ",".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 

@@ -38,7 +38,7 @@ def require(kind: str) -> dict[str, str]:
     return {name: metadata.version(name) for name in NEEDS}
 
 
-def write(kind: str, parts: tower.UserTower, folder: Path) -> dict[str, Any]:
+def write(kind: str, parts: tower.UserTower, folder: Path) -> dict[str, object]:
     """Write the user tower into a folder; return the file, the versions of ONNX and the nodes.
 
     Constants of more than LARGEST bytes are written to a second file in the same folder.
