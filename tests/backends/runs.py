@@ -11,7 +11,7 @@ import pytest
 
 from mindref.conformance.tolerances import same_math
 from mindref.models.parameters import flatten
-from mindref.models.serving import Interests
+from mindref.models.serving import Interests, compute_interests
 from mindref.presets import PRESETS
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.serving.list_request import ListRequest
@@ -57,7 +57,8 @@ class Runs:
         assert reports[0]["metrics"] == reports[1]["metrics"]
         assert reports[0]["cases"] > 0
         user = loaded().log.user_ids[0]
-        lists = [recommend_one(x, ListRequest(users=[user], n=5)) for x in (model, reader_model)]
+        request = ListRequest(users=[user], n=5)
+        lists = [recommend_one(x, request)[0] for x in (model, reader_model)]
         assert [x.item for x in lists[0]] == [x.item for x in lists[1]]
 
     @pytest.mark.rules("backend-R15")
@@ -131,8 +132,10 @@ def assert_same_interests(model: ServedModel, other: ServedModel, dtype: str) ->
     encoded = [x.encode_users(users)[:2] for x in (model, other)]
     for couplings in (False, True):  # computed by the model, and by the operators
         a, b = (
-            x.compute_interests(*rows, couplings=couplings)
-            for x, rows in zip((model, other), encoded, strict=True)
+            compute_interests(
+                x.model, x.servable.select(rows), profiles, x.backend, couplings=couplings
+            )
+            for x, (rows, profiles) in zip((model, other), encoded, strict=True)
         )
         assert_close_interests(a, b, same_math(dtype))
 
