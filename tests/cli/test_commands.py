@@ -1,16 +1,20 @@
-"""Behaviour of all commands: help, exit codes, one-line errors, only JSON on stdout."""
+"""Behaviour of all commands: help, completion, exit codes, one-line errors, compilation, output."""
 
 import dataclasses
 import json
+import os
 import re
 import subprocess
 from types import SimpleNamespace
 
 import click
 import pytest
+from click.shell_completion import BashComplete
 
 import mindref
 from mindref import cli as commands
+from mindref import kernels
+from mindref.cli import COMMANDS, mindref_group
 from mindref.config import Config
 from mindref.errors import DataError
 from mindref.models.din_config import DinConfig
@@ -201,3 +205,42 @@ def test_titles_outside_the_output_encoding_are_escaped(tmp_path):
         assert (done.returncode, messages(done.stderr)) == (0, ""), form
         assert "\\u5343" in done.stdout or "\\u" in done.stdout
     assert json.loads(done.stdout)[0]["items"][0]["rank"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "expected"),
+    [
+        ([], "", set(COMMANDS)),
+        ([], "tr", {"train"}),
+        (["train"], "--preset-", set()),
+        (["recall"], "--ind", {"--index"}),
+        (["train", "--preset"], "b", {"best"}),
+    ],
+)
+def test_commands_options_and_choices_are_completed(words, word, expected):
+    complete = BashComplete(mindref_group, {}, "mindref", "_MINDREF_COMPLETE")
+    proposals = {item.value for item in complete.get_completions(words, word)}
+    assert proposals == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_compilation_is_announced_in_the_first_run_and_without_a_cache_in_every(
+    tmp_path, is_cached
+):
+    """Train with the reference: it compiles only the top-n search, which takes few seconds."""
+    variables = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    variables |= {} if is_cached else {"MINDREF_NUMBA_CACHE": "0"}
+    settings = options(steps=1, evaluate_every=1, backend="numpy")
+    for run in ("first", "second") if is_cached else ("first",):
+        words = ["train", "--out", run, "--quiet", *settings]
+        done = call(*words, cwd=tmp_path, **variables)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(commands.COMPILING) == (run == "first")
+        assert any(files for _, _, files in os.walk(tmp_path / "cache")) == is_cached
+
+
+def test_the_compilation_listener_is_removed_after_the_command():
+    with commands.announce_compilation("compiling"):
+        assert kernels.listeners
+    assert not kernels.listeners

@@ -1,4 +1,4 @@
-"""mindref train --dry-run: the plan of a training, without a training and without a file."""
+"""mindref train --dry-run: the plan of a training, its errors, and the training beside it."""
 
 import pytest
 
@@ -9,17 +9,27 @@ from tests.runs import options
 SMALL_OPTIONS = options(backend="numpy")
 
 
-@pytest.fixture(autouse=True)
-def no_training(tmp_path, monkeypatch):
+@pytest.fixture
+def plan(cli, tmp_path, monkeypatch):
+    """Return a function that plans a training; no training and no file may result."""
+
+    def no_training(*_):
+        pytest.fail("it trains")
+
+    def plan(*words, call=cli.succeed):
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "train", no_training)
+            result = call("train", *words, "--dry-run")
+        assert list(tmp_path.iterdir()) == [], "a file was written"
+        return result
+
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Trainer, "train", lambda *_: pytest.fail("it trains"))
-    yield
-    assert list(tmp_path.iterdir()) == [], "a file was written"
+    return plan
 
 
 @pytest.mark.rules("faults-R21")
-def test_the_plan_names_log_split_settings_files_and_memory(cli, shop):
-    result = cli.succeed("train", "--data", shop, "--dry-run", *SMALL_OPTIONS)
+def test_the_plan_names_log_split_settings_files_and_memory(plan, shop):
+    result = plan("--data", shop, *SMALL_OPTIONS)
     lines = result.out.splitlines()
     assert lines[0] == f"read: {shop}: 60 users, 111 items, 486 interactions"
     assert lines[1] == (
@@ -34,26 +44,26 @@ def test_the_plan_names_log_split_settings_files_and_memory(cli, shop):
 
 
 @pytest.mark.rules("faults-R21")
-def test_the_plan_is_json_too(cli, shop):
-    plan = cli.json("train", "--data", shop, "--dry-run", "--split", "none", *SMALL_OPTIONS)
-    assert sorted(plan) == ["memory", "read", "split", "train", "write"]
-    assert plan["split"]["test_cases"] == 0
+def test_the_plan_is_json_too(cli, plan, shop):
+    facts = plan("--data", shop, "--split", "none", *SMALL_OPTIONS, call=cli.json)
+    assert sorted(facts) == ["memory", "read", "split", "train", "write"]
+    assert facts["split"]["test_cases"] == 0
     parts = ("program", "log", "parameters", "evaluation")
-    assert plan["memory"]["total"] == sum(plan["memory"][name] for name in parts)
-    assert plan["memory"]["evaluation"] == 0
+    assert facts["memory"]["total"] == sum(facts["memory"][name] for name in parts)
+    assert facts["memory"]["evaluation"] == 0
 
 
 @pytest.mark.rules("faults-R21")
-def test_both_presets_are_listed_if_one_is_chosen(cli, shop):
-    result = cli.succeed("train", "--data", shop, "--dry-run", "--backend", "numpy")
+def test_both_presets_are_listed_if_one_is_chosen(plan, shop):
+    result = plan("--data", shop, "--backend", "numpy")
     presets = [x for x in result.out.splitlines() if x.startswith("train: preset")]
     assert [line.split()[2] for line in presets] == ["best,", "sparse,"]
     assert "train: the presets are compared after a sixth of the training" in result.out
 
 
 @pytest.mark.rules("faults-R21")
-def test_a_model_that_is_fitted_has_no_steps(cli, shop):
-    result = cli.succeed("train", "--data", shop, "--dry-run", "--model", "popularity")
+def test_a_model_that_is_fitted_has_no_steps(plan, shop):
+    result = plan("--data", shop, "--model", "popularity")
     assert "model popularity, fitted in one pass" in result.out
 
 
@@ -68,14 +78,53 @@ def test_a_model_that_is_fitted_has_no_steps(cli, shop):
         (["--data", "none"], "none: expected a file or a folder"),
     ],
 )
-def test_a_plan_that_cannot_be_trained_is_an_error(cli, trained_run, shop, words, message):
+def test_a_plan_that_cannot_be_trained_is_an_error(cli, plan, trained_run, shop, words, message):
     places = {"RUN": str(trained_run), "SHOP": str(shop)}
     words = [places.get(word, word) for word in words]
-    assert message in cli.error_line("train", "--dry-run", *words)
+    assert message in plan(*words, call=cli.error_line)
 
 
 @pytest.mark.rules("faults-R20", "faults-R21")
-def test_a_training_that_may_not_fit_is_announced(cli, shop, monkeypatch):
+def test_a_training_that_may_not_fit_is_announced(plan, shop, monkeypatch):
     monkeypatch.setattr(memory, "usable_memory", lambda: 1_000_000)
-    result = cli.succeed("train", "--data", shop, "--dry-run", *SMALL_OPTIONS)
+    result = plan("--data", shop, *SMALL_OPTIONS)
     assert "Warning: memory: the training will probably not fit: it needs about 2" in result.err
+
+
+SMALL_OPTIONS = options(backend="numpy")
+
+
+@pytest.mark.rules("faults-R21")
+@pytest.mark.parametrize("model", ["mind", "wals", "popularity"])
+def test_the_files_of_the_plan_are_those_of_the_training(cli, shop, tmp_path, model):
+    words = ["train", "--data", shop, "--out", tmp_path / "run", "--model", model]
+    words += SMALL_OPTIONS if model == "mind" else []
+    planned = cli.json(*words, "--dry-run")["write"]["files"]
+    cli.succeed(*words)
+    written = (path.name for path in (tmp_path / "run").iterdir() if path.suffix != ".lock")
+    assert planned == sorted(name for name in written if name != ".lock")
+
+
+@pytest.mark.rules("faults-R21")
+def test_the_place_and_the_start_are_checked_as_in_a_training(cli, shop, trained_run, tmp_path):
+    words = ["train", "--data", shop, "--dry-run"]
+    line = cli.error_line(*words, *SMALL_OPTIONS, "--out", shop / "run")
+    assert "--out: expected a writable location" in line
+    result = cli.succeed(*words, "--start-from", trained_run)
+    assert f"start: from the parameters of {trained_run}" in result.out.splitlines()
+    other = tmp_path / "other.csv"
+    rows = [f"u{u},x{i},{i}" for u in range(8) for i in range(6)]
+    other.write_text("user,item,time\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    words[2] = other
+    assert "expected items of that run" in cli.error_line(*words, "--start-from", trained_run)
+
+
+@pytest.mark.rules("faults-R20")
+@pytest.mark.slow
+def test_presets_that_are_compared_have_one_warning(cli, shop, tmp_path, monkeypatch):
+    monkeypatch.setattr("mindref.process.memory.usable_memory", lambda: 150_000_000)
+    words = ["train", "--data", shop, "--out", tmp_path / "run", "--steps", "6", "--batch", "4"]
+    planned = cli.succeed(*words, "--dry-run").err
+    done = cli.succeed(*words)
+    for text in (planned, done.err):
+        assert sum("the training" in line for line in text.splitlines()) == 1, text

@@ -105,12 +105,7 @@ def test_candidates_share_the_time_limit():
         (False, {"interests": 8, "seed": 1}, ["best", "sparse"], ""),
         (False, {"power": 2}, ["mind"], "best cannot be used: power: expected no value with best"),
         (False, {"hidden": [8]}, ["best"], "sparse cannot be used: hidden: expected no value with"),
-        (
-            False,
-            {"contexts": 2},
-            ["best"],
-            "sparse cannot be used: head: expected layers or ",
-        ),
+        (False, {"contexts": 2}, ["best"], "sparse cannot be used: head: expected layers or "),
         (True, {}, ["mind"], "best cannot be used: --model mind_plus: expected one process"),
     ],
 )
@@ -228,12 +223,6 @@ def test_a_damaged_choice_of_a_run_is_an_error(cli, shop, tmp_path):
     with change_json(out / "config.json") as facts:
         facts["preset_choice"] = 3
     assert "preset_choice: expected an object, got 3" in cli.error("train", "--resume", out)
-
-
-@pytest.mark.rules("model-R47")
-def test_auto_with_a_model_is_an_error(cli, shop):
-    message = cli.error_line("train", "--data", shop, "--preset", "auto", "--model", "maxmf")
-    assert "--preset auto: expected no --model, got maxmf" in message
 
 
 @pytest.mark.rules("faults-R4")

@@ -63,11 +63,8 @@ def test_json_and_the_stored_report(cli, trained_run, din_run, tmp_path):
     )
     assert cli.json("evaluate", tmp_path / "din") == found
     settings = json.loads((tmp_path / "din" / "config.json").read_text())["settings"]
-    assert (settings["product"], settings["init_items"], settings["hidden"]) == (
-        True,
-        "recall",
-        [8],
-    )
+    found_settings = (settings["product"], settings["init_items"], settings["hidden"])
+    assert found_settings == (True, "recall", [8])
     again = cli("evaluate", tmp_path / "din")
     assert (again.code, again.err) == (0, "")
     for name in ("before", "after", "gain"):
@@ -173,20 +170,29 @@ def test_reranked_lists_have_the_order_of_din(cli, trained_run, din_run, tmp_pat
 
 @pytest.mark.rules("din-R24")
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("command", "message"),
     [
-        ("RUN --rerank STAGE --user customer-0001 --top 21", "--top: expected at"),
-        ("RUN --rerank RUN --user customer-0001", "a DIN run, got a recall run"),
-        ("RUN --rerank nowhere --all-users", "nowhere: expected a DIN run, got no"),
-        ("RUN --rerank STAGE --all-users --output x --shard 1/2", "expected lists without rerank"),
-        ("OTHER --rerank STAGE --history ''", "another model; train the reranker anew"),
+        ("recall RUN --rerank STAGE --user customer-0001 --top 21", "--top: expected at"),
+        ("recall RUN --rerank RUN --user customer-0001", "a DIN run, got a recall run"),
+        ("recall RUN --rerank nowhere --all-users", "nowhere: expected a DIN run, got no"),
+        (
+            "recall RUN --rerank STAGE --all-users --output x --shard 1/2",
+            "expected lists without rerank",
+        ),
+        ("recall OTHER --rerank STAGE --history ''", "another model; train the reranker anew"),
+        ("evaluate STAGE --at 5", "a DIN run: expected only --json or --indexable, got --at"),
+        ("evaluate STAGE --indexable --cases test", "or --json, got --cases"),
+        ("evaluate RUN --indexable", "--indexable: expected a DIN run, made with --model din"),
+        ("evaluate RUN --recall x", "--recall: expected a DIN run, made with --model din"),
     ],
 )
-def test_lists_that_cannot_be_reranked_are_one_line(cli, fill, tmp_path, arguments, message):
-    if "OTHER" in arguments:
+def test_lists_that_cannot_be_reranked_and_options_without_effect_are_errors(
+    cli, fill, tmp_path, command, message
+):
+    if "OTHER" in command:
         other = trained(tmp_path / "other", backend="numpy")
-        arguments = arguments.replace("OTHER", shlex.quote(str(other)))
-    assert message in cli.error("recall", *fill(arguments))
+        command = command.replace("OTHER", shlex.quote(str(other)))
+    assert message in cli.error(*fill(command))
 
 
 @pytest.mark.rules("din-R20", "din-R21")
@@ -201,19 +207,6 @@ def test_indexable_explains_the_measurement(cli, trained_run, din_run, tmp_path)
     moved = Path(shutil.copytree(trained_run, tmp_path / "moved"))
     again = cli("evaluate", din_run, "--indexable", "--recall", moved, "--json")
     assert json.loads(again.out) == found
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("STAGE --at 5", "a DIN run: expected only --json or --indexable, got --at"),
-        ("STAGE --indexable --cases test", "or --json, got --cases"),
-        ("RUN --indexable", "--indexable: expected a DIN run, made with --model din"),
-        ("RUN --recall x", "--recall: expected a DIN run, made with --model din"),
-    ],
-)
-def test_options_without_effect_are_rejected(cli, fill, arguments, message):
-    assert message in cli.error("evaluate", *fill(arguments))
 
 
 def test_several_processes_are_rejected(cli, trained_run, tmp_path, monkeypatch):

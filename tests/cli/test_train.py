@@ -172,6 +172,11 @@ def test_an_invalid_value_is_one_line_before_a_run_is_created(
     [
         (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
         (["--backend", "abacus"], "backend: expected one of "),
+        pytest.param(
+            ["--preset", "auto", "--model", "maxmf"],
+            "--preset auto: expected no --model, got maxmf",
+            marks=pytest.mark.rules("model-R47"),
+        ),
         (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
         (["--out", "run"], "expected no run there, got one; choose another --out"),
         (["--model", "wals", "--item-features", "shelf"], "model wals: item_features: expected"),

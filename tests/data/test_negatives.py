@@ -80,16 +80,6 @@ def test_the_expected_count_is_not_the_probability_of_inclusion():
     assert (counts > 0).sum(axis=1).mean() == pytest.approx(2.44, abs=0.03), "distinct ids, not 3"
 
 
-@pytest.mark.rules("data-R55")
-def test_the_expected_count_is_the_mean_count_of_many_sets():
-    sampler = make_sampler("unigram", COUNTS, size=20)
-    generator = rng()
-    seen = np.concatenate([sampler.draw(generator, TARGETS).ids for _ in range(2000)])
-    every = sampler.draw(generator, np.arange(8)).target_log_expected
-    # 2,000 sets: a count of 20 q has a standard error below sqrt(20 / 4 / 2000) = 0.05
-    np.testing.assert_allclose(np.bincount(seen) / 2000, np.exp(every), atol=0.25)
-
-
 @pytest.mark.rules("data-R57")
 def test_in_batch_negatives_are_the_targets_with_their_target_probabilities():
     cuts = TrainingExamples(Ragged.of([[0, 1, 3, 7], [5, 1, 1]]))

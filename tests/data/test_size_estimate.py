@@ -1,7 +1,6 @@
 """The number of interactions that a log will have, estimated before it is read."""
 
 import gzip
-import zipfile
 
 import pytest
 
@@ -9,6 +8,7 @@ from mindref.data.readers import read_log, size_estimate
 from mindref.data.readers.data_file import DataFile
 from mindref.process import memory
 from mindref.process.announcements import listen
+from tests.data.reading import PACKINGS, write
 
 ROWS = [f"user-{i % 50},item-{i % 70},{1_000_000 + i}" for i in range(3000)]
 LOGS = {
@@ -19,23 +19,11 @@ LOGS = {
 COUNTS = {"delimited": 3000, "sequences": 2700, "sessions": 3000}
 
 
-def packed(path, text, how):
-    """Write a text: plain, by gzip, or as a file of an archive."""
-    if how == "zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("log", text)
-    elif how == "gzip":
-        path.write_bytes(gzip.compress(text.encode()))
-    else:
-        path.write_text(text, encoding="utf-8")
-    return DataFile.of(path).single_file()
-
-
 @pytest.mark.rules("faults-R20")
-@pytest.mark.parametrize("how", ["plain", "gzip", "zip"])
+@pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("form", LOGS)
-def test_the_estimate_is_near_the_truth(tmp_path, form, how):
-    file = packed(tmp_path / "log", LOGS[form], how)
+def test_the_estimate_is_near_the_truth(tmp_path, form, packing):
+    file = DataFile.of(write(tmp_path / "log", LOGS[form], packing)).single_file()
     estimate = size_estimate.estimate_interactions(file, form)
     assert COUNTS[form] / 1.3 < estimate < COUNTS[form] * 1.3
 
@@ -46,20 +34,22 @@ def test_a_file_of_several_gzip_streams_states_the_last_one(tmp_path):
     assert size_estimate.unpacked_bytes(DataFile.of(path)) == 4 * path.stat().st_size
 
 
+def reading_messages(path, monkeypatch):
+    """Return the announcements of reading a log that will hardly fit into memory."""
+    lines = []
+    with monkeypatch.context() as patch, listen(lines.append):
+        patch.setattr(memory, "usable_memory", lambda: size_estimate.PROGRAM_BYTES)
+        read_log(path)
+    return lines
+
+
 @pytest.mark.rules("faults-R20")
 def test_a_log_that_may_not_fit_is_announced_before_it_is_read(tmp_path, monkeypatch):
-    path = tmp_path / "log"
-    path.write_text(LOGS["delimited"], encoding="utf-8")
-    lines = []
-    monkeypatch.setattr(memory, "usable_memory", lambda: size_estimate.PROGRAM_BYTES)
-    with listen(lines.append):
+    path = write(tmp_path / "log", LOGS["delimited"])
+    (line,) = reading_messages(path, monkeypatch)
+    assert line.startswith(f"Warning: memory: reading {path}, with about 3,")
+    with listen(pytest.fail):
         read_log(path)
-    assert len(lines) == 1
-    assert lines[0].startswith(f"Warning: memory: reading {path}, with about 3,")
-    monkeypatch.undo()
-    with listen(lines.append):
-        read_log(path)
-    assert len(lines) == 1
 
 
 @pytest.mark.rules("faults-R20")
@@ -69,8 +59,5 @@ def test_parquet_states_its_rows(tmp_path, monkeypatch):
 
     table = pa.table({"user": ["a", "b"] * 500, "item": ["x", "y"] * 500})
     parquet.write_table(table, tmp_path / "log")
-    lines = []
-    monkeypatch.setattr(memory, "usable_memory", lambda: size_estimate.PROGRAM_BYTES)
-    with listen(lines.append):
-        read_log(tmp_path / "log")
-    assert "with about 1,000 interactions," in lines[0]
+    (line,) = reading_messages(tmp_path / "log", monkeypatch)
+    assert "with about 1,000 interactions," in line

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,6 @@ from tests.runs import change_json, content, stop_after
 
 def plan_run(folder, **changes):
     return PlannedRun(folder, base(**changes), "a run")
-
-
-@contextmanager
-def stop_listener(step):
-    yield stop_after(step)
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +73,20 @@ def test_first_hits_agree_with_the_hit_rate(finished_run):
     np.testing.assert_array_equal(stored.users, cases.users)
 
 
-@pytest.mark.rules("experiments-R14")
-def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(finished_run, tmp_path):
+@pytest.mark.rules("experiments-R14", "experiments-R20")
+def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one_and_the_time_of_both(
+    finished_run, tmp_path
+):
     folder = tmp_path / "run"
+    listener = RunListener(watch=lambda config, step: nullcontext(stop_after(4)))
     with pytest.raises(ExperimentStopped):
-        runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
+        runs(listener).train_run(plan_run(folder))
     assert json.loads((folder / PROGRESS_FILE).read_text())["finished"] is False
     result = []
-    runs(RunListener(result.append)).evaluate_run(plan_run(folder))
+    run, _ = runs(RunListener(result.append)).evaluate_run(plan_run(folder))
     assert result == ["run 1 of 0: a run: resumed at step 4"]
+    assert run.timed_steps == 3 + 2, "the first step of each session is not"
+    assert run.seconds > 0
     names = ("model.safetensors", "optimiser.safetensors", "hits.safetensors", "report.json")
     assert content(folder, names) == content(finished_run, names)
 
@@ -217,16 +217,6 @@ def test_the_step_clock_excludes_validation_and_callbacks():
     assert messages == [(1, 0.5), (2, 0.4), validation, (3, 0.3)]
     assert seconds_per_thousand(4, 2) == 2000
     assert seconds_per_thousand(0, 0) is None
-
-
-@pytest.mark.rules("experiments-R20")
-def test_step_times_add_up_over_sessions(tmp_path):
-    folder = tmp_path / "run"
-    with pytest.raises(ExperimentStopped):
-        runs(RunListener(watch=lambda config, step: stop_listener(4))).train_run(plan_run(folder))
-    run = runs().train_run(plan_run(folder))
-    assert run.timed_steps == 3 + 2, "the first step of each session is not"
-    assert run.seconds > 0
 
 
 @pytest.mark.rules("faults-R4")

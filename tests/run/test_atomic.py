@@ -19,19 +19,15 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_an_error_in_the_block_leaves_the_old_file(tmp_path):
-    atomic.write_bytes(tmp_path / "a", b"old")
+def test_a_file_appears_when_its_block_ends_and_an_error_in_it_leaves_the_old_file(tmp_path):
+    with atomic.open_atomic(tmp_path / "a") as stream:
+        stream.write(b"old")
+        stream.flush()
+        assert not (tmp_path / "a").exists()
     with pytest.raises(TypeError, match="bytes-like"), atomic.open_atomic(tmp_path / "a") as stream:
         stream.writelines([b"half", "a text"])  # the mistake under test
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
-
-
-def test_a_file_appears_when_its_block_ends(tmp_path):
-    with atomic.open_atomic(tmp_path / "a") as stream:
-        stream.write(b"half")
-        stream.flush()
-        assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are a Unix matter")
@@ -62,17 +58,18 @@ def test_a_device_is_written_as_it_is():
 def test_json_keeps_its_order_and_refuses_nan(tmp_path):
     atomic.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
     assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
+    # a file whose name is no UTF-8, or a lone surrogate of somebody's JSON
+    for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
+        atomic.write_json(tmp_path / "a.json", value)
+        assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
     with pytest.raises(ValueError, match="not JSON compliant"):
         atomic.write_json(tmp_path / "a.json", {"value": float("nan")})
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_a_missing_folder_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(RunError, match=r"No such file or directory; check that the folder exists"):
         atomic.write_text(tmp_path / "missing" / "a", "x")
-
-
-def test_a_folder_where_a_file_should_be_is_an_error(tmp_path):
     with pytest.raises(RunError, match="a place that can be written"):
         atomic.write_text(tmp_path, "x")
 
@@ -104,13 +101,6 @@ def test_an_error_in_the_block_leaves_no_folder(tmp_path):
     with pytest.raises(KeyboardInterrupt), atomic.atomic_folder(tmp_path / "run") as building:
         stopped(building)
     assert os.listdir(tmp_path) == []
-
-
-def test_json_holds_names_that_utf_8_cannot(tmp_path):
-    """A file whose name is no UTF-8, or a lone surrogate of somebody's JSON."""
-    for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
-        atomic.write_json(tmp_path / "x.json", value)
-        assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == value
 
 
 KILL = """

@@ -323,11 +323,8 @@ def test_an_incomplete_configuration_is_refused(copy, change):
         change(words)
     with pytest.raises(RunError, match=r"config.json: expected the configuration of a run, got"):
         load(copy)
-
-
-@pytest.mark.parametrize("text", ["[]", "3", "null", '{"format": 2}'])
-def test_json_that_is_no_configuration_is_refused(copy, text):
-    (copy / "config.json").write_text(text)
     expected = "config.json: expected the configuration of a run(, got| as it was written, got)"
-    with pytest.raises(RunError, match=expected):
-        load(copy)
+    for text in ("[]", "3", "null", '{"format": 2}'):
+        (copy / "config.json").write_text(text)
+        with pytest.raises(RunError, match=expected):
+            load(copy)

@@ -195,12 +195,16 @@ def test_a_writing_command_fails_in_a_locked_folder(run, name):
     assert content(run) == before
 
 
-@pytest.mark.rules("faults-R4")
+@pytest.mark.rules("faults-R4", "faults-R6")
 @pytest.mark.slow
-def test_an_output_file_has_one_writer(run, tmp_path):
+def test_an_output_file_has_one_writer_and_readers_of_a_run_take_no_lock(run, tmp_path):
     part, lists = tmp_path / "part", tmp_path / "lists.tsv"
-    done = call("recall", run, "--all-users", "--shard", "1/1", "--output", part, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    shard = ["recall", run, "--all-users", "--shard", "1/1", "--output", part]
+    with holder(run) as child:
+        for words in (["evaluate", run], shard):
+            done = call(*words, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        child.communicate("")
     with lock.lock_output(lists):
         for words in (
             ["recall", "--merge", part, "--output", lists],
@@ -217,18 +221,6 @@ def test_a_lock_that_was_removed_is_not_removed_again(tmp_path):
         (tmp_path / lock.NAME).unlink()
         (tmp_path / lock.NAME).write_text("another one's")
     assert os.listdir(tmp_path) == [lock.NAME]
-
-
-@pytest.mark.rules("faults-R6")
-@pytest.mark.slow
-def test_readers_take_no_lock(run, tmp_path):
-    lists = tmp_path / "lists.tsv"
-    with holder(run) as child:
-        for words in (["evaluate", run], ["recall", run, "--all-users", "--output", lists]):
-            done = call(*words, cwd=tmp_path)
-            assert done.returncode == 0, done.stderr
-        child.communicate("")
-    assert lists.exists()
 
 
 @pytest.mark.rules("faults-R4")

@@ -6,6 +6,7 @@ from mindref.errors import DataError, RunError
 from mindref.recommender import load
 from mindref.recommender.training.trainer import resume_run
 from mindref.run.source import Source
+from tests.runs import write_log
 from tests.security.tampering import edit_json, recall, recommend
 
 
@@ -63,8 +64,7 @@ def test_an_error_does_not_quote_a_file_that_only_a_run_names(run, tmp_path):
 @pytest.mark.rules("security-R18")
 def test_damaged_lines_of_a_file_that_only_a_run_names_are_not_quoted(tmp_path):
     rows = [f"u{i % 3},i{i},{i}" for i in range(12)]
-    path = tmp_path / "log"
-    path.write_text("user,item,time\n" + "\n".join([*rows, "u,i,secret line"]))
+    path = write_log(tmp_path / "log", [*rows, "u,i,secret line"])
     options = {"max_bad_lines": 3}
     named = Source.of(path, options).read().log
     assert "secret line" in named.bad_lines[0]

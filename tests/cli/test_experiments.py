@@ -1,4 +1,4 @@
-"""mindref compare: early checks, output, kill, stop and resume."""
+"""mindref compare, ablate and tune: early checks, output, kill, stop and resume."""
 
 import json
 import re
@@ -8,15 +8,13 @@ import signal
 import jsonschema
 import pytest
 
-from mindref.experiments import arms, results
+from mindref.experiments import arms, results, studies
 from mindref.experiments.arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run import lock
 from tests.assertions import nonempty
 from tests.runs import call, content, interrupt, messages, options, read_until, start
-
-pytestmark = pytest.mark.slow
 
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
 
@@ -34,6 +32,7 @@ def finished_comparison(shop, tmp_path_factory):
     return folder / "out", json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison, shop):
     out, found = finished_comparison
     jsonschema.Draft202012Validator(results.result_schema()).validate(found)
@@ -47,6 +46,7 @@ def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison
 
 
 @pytest.mark.rules("model-R24")
+@pytest.mark.slow
 def test_the_preset_paper_uses_the_split_of_the_paper_for_every_model(cli, shop, tmp_path):
     given = ["--models", "item_knn,popularity", "--seeds", "1", "--trials", "1", "--quiet"]
     for further, split in (((), "paper"), (("--split", "comirec"), "comirec")):
@@ -54,6 +54,7 @@ def test_the_preset_paper_uses_the_split_of_the_paper_for_every_model(cli, shop,
         assert cli.json("compare", shop, *arguments)["data"]["split"] == split
 
 
+@pytest.mark.slow
 def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_path, monkeypatch):
     out, _ = finished_comparison
     monkeypatch.setattr(lock, "SYSTEM", None)
@@ -73,6 +74,7 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
 
 
 @pytest.mark.rules("experiments-R22")
+@pytest.mark.slow
 def test_options_given_on_the_command_line_are_not_tuned(finished_comparison):
     for arm in nonempty(finished_comparison[1]["arms"]):
         assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
@@ -91,30 +93,51 @@ def test_settings_are_checked_before_training(cli, shop, tmp_path, changes, erro
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_out_is_required_and_reading_options_need_a_log(cli, unread_log, tmp_path):
-    command = ("compare", "--models", "mind")
-    assert "--out: expected a folder for the runs, got none" in cli.error(*command)
-    assert "DATA: expected a log" in cli.error(*command, "--out", tmp_path / "o", "--user", "u")
+@pytest.mark.parametrize(
+    "command", ["compare --models mind", "ablate --studies sigma", "tune no_such_file"]
+)
+def test_a_folder_for_the_runs_is_required(cli, unread_log, command):
+    assert "--out: expected a folder for the runs, got none" in cli.error(*command.split())
+
+
+COMPARE = shlex.join(["compare", "SHOP", *FEW, "--out", "out", *options()])
+TUNE = "tune no_such_file --out out"
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
+    ("command", "error"),
     [
-        ("--models ,", "--models: expected at least one, got none"),
-        ("--models mind,nobody", "--models: expected some of mind, mind_plus, youtube_dnn"),
-        ("--models mind,nobody", "best-1, sparse, sparse-1, got 'nobody'"),
-        ("--opponent nobody", "--opponent: expected mind or mind-1, got nobody"),
-        ("--preset sparse --models sparse,mind", "model mind: recency: expected none, or --model"),
-        ("--plot picture.gif", "--plot: expected a file ending in .png, .svg, .pdf"),
-        ("--metric luck@3", "--metric: expected hit_rate@N"),
-        ("--markdown no/such/folder/t.md", "--markdown: expected a file in an existing folder"),
-        ("--seeds 0", "0 is not in the range"),
+        ("compare --models mind --out out --user u", "DATA: expected a log"),
+        (f"{COMPARE} --models ,", "--models: expected at least one, got none"),
+        (f"{COMPARE} --models mind,nobody", "--models: expected some of mind, mind_plus, youtube_"),
+        (f"{COMPARE} --models mind,nobody", "best-1, sparse, sparse-1, got 'nobody'"),
+        (f"{COMPARE} --opponent nobody", "--opponent: expected mind or mind-1, got nobody"),
+        (
+            f"{COMPARE} --preset sparse --models sparse,mind",
+            "model mind: recency: expected none, or --model",
+        ),
+        (f"{COMPARE} --plot x.gif", "--plot: expected a file ending in .png, .svg, .pdf"),
+        (f"{COMPARE} --metric luck@3", "--metric: expected hit_rate@N"),
+        (f"{COMPARE} --markdown no/such/t.md", "--markdown: expected a file in an existing folder"),
+        (f"{COMPARE} --seeds 0", "0 is not in the range"),
+        ("ablate --out out --studies sigmoid", "--studies: expected all, or some of sigma, power"),
+        ("ablate --out out --studies=", "expected all, or names of studies, got none; --list"),
+        (
+            "ablate --out out --model wals --studies init_scale",
+            "study init_scale, arm 0.1: init_scale: expected",
+        ),
+        (f"{TUNE} --widht 3", "No such option"),
+        (f"{TUNE} --preset mind --contexts 2", "contexts: expected 0"),
+        (f"{TUNE} --model random", "a setting that can be tuned, got none for random"),
+        (f"{TUNE} --trials 0", "0 is not in the range"),
     ],
 )
-def test_an_invalid_comparison_is_rejected_before_the_log_is_read(
-    cli, unread_log, shop, tmp_path, changes, error
+def test_an_invalid_option_is_rejected_before_the_log_is_read(
+    cli, unread_log, shop, tmp_path, monkeypatch, command, error
 ):
-    assert error in cli.error(*words(shop, tmp_path / "out", *changes.split()))
+    monkeypatch.chdir(tmp_path)
+    assert error in cli.error(*[shop if word == "SHOP" else word for word in shlex.split(command)])
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_help_names_every_model_and_preset(cli):
@@ -124,6 +147,7 @@ def test_the_help_names_every_model_and_preset(cli):
     assert all(f"{name} (" in result for name in PRESETS)
 
 
+@pytest.mark.slow
 def test_settings_of_a_file_are_not_tuned(cli, shop, tmp_path):
     file = tmp_path / "s.toml"
     file.write_text("window = 4\n")
@@ -166,6 +190,7 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(shop, tmp_path, finished_
 
 @pytest.mark.rules("experiments-R14")
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.slow
 def test_ctrl_c_prints_the_command_that_resumes(shop, tmp_path, times):
     command = words(shop, "out", steps=4000, evaluate_every=40)
     with start(*command, cwd=tmp_path) as child:
@@ -180,3 +205,48 @@ def test_ctrl_c_prints_the_command_that_resumes(shop, tmp_path, times):
         state = json.loads(next((tmp_path / "out").rglob("state.json")).read_text())
         assert state["step"] >= 40
         assert f"resumed at step {state['step']}" in result
+
+
+def test_the_studies_are_listed(cli):
+    result = cli.succeed("ablate", "--list")
+    for name in studies.read_studies():
+        assert f" {name} " in result.out
+    assert "inf, 0, 0.5, 1, 2, 4" in result.out
+    found = cli.json("ablate", "--list", "--studies", "sigma")
+    assert [study["name"] for study in found] == ["sigma"]
+    assert found[0]["arms"]["5"] == {"sigma": 5.0}
+
+
+def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
+    out, file, picture = tmp_path / "out", tmp_path / "t.md", tmp_path / "p.png"
+    arguments = ["ablate", shop, "--studies", "last_relu,score", "--seeds", "2", "--out", out]
+    changes = ["--markdown", file, "--plot", picture]
+    result = cli.succeed(*arguments, *changes, *options(steps=4))
+    assert "run 6 of 6: score sum, seed 1" in result.err
+    for text in ("ablation: 58 test cases", "s/1,000 steps", "verdict", "rectified", "base"):
+        assert text in result.out
+    assert "| score | sum |" in file.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads((out / "ablate.json").read_text())
+    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
+    again = cli(*arguments, "--json", *options(steps=4))
+    assert again.code == 0
+    assert again.err.count("already trained") == 6
+    repeated = json.loads(again.out)
+    assert repeated["command"].startswith("mindref ablate ")
+    assert {**repeated, "command": ""} == {**found, "command": ""}, "nothing was done"
+
+
+@pytest.mark.rules("experiments-R24")
+def test_trials_are_added_to_a_finished_table(cli, shop, tmp_path):
+    words = ("tune", shop, "--out", tmp_path / "t", *options())
+    first = cli.succeed(*words, "--trials", "2", "--markdown", tmp_path / "t.md")
+    assert "run 2 of 2: mind, trial 1" in first.err
+    for text in ("as given", "est trial on the test cases", "mindref train --data"):
+        assert text in first.out
+        assert text in (tmp_path / "t.md").read_text()
+    assert f"\nbest settings: mindref train --data {shop} --preset mind " in first.out
+    result = cli.json(*words, "--trials", "3")
+    assert len(result["trials"]) == 3
+    again = cli.succeed(*words, "--trials", "3")
+    assert again.err.count("already trained") == 3
