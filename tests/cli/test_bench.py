@@ -19,6 +19,7 @@ from tests.runs import environment, interrupt, start_python
 pytestmark = pytest.mark.slow
 
 SIZES = "--batch 6 --length 5 --width 4 --hidden 3 --negatives 7 --catalogue 40 --users 5 --top 3"
+RECIPE_SIZES = "--batch 6 --catalogue 40 --users 5 --top 3 --negatives 7"
 QUICK = "--rounds 2 --burst 1 --lead 0 --warmup 1 --threads 1 --tasks step"
 
 
@@ -27,8 +28,8 @@ def here(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
 
 
-def call(cli, *arguments, backends="numpy"):
-    return cli("bench", "--backends", backends, *SIZES.split(), *QUICK.split(), *arguments)
+def call(cli, *arguments, backends="numpy", sizes=SIZES):
+    return cli("bench", "--backends", backends, *sizes.split(), *QUICK.split(), *arguments)
 
 
 def test_json_is_alone_on_stdout_and_progress_on_stderr(cli):
@@ -101,8 +102,8 @@ YOUTUBE = "--model youtube_dnn"
 )
 def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli, monkeypatch):
     monkeypatch.setattr("mindref.bench.run.WorkerPool", None)
-    run = call_recipe if "--model" in arguments else call
-    result = run(cli, *shlex.split(arguments))
+    sizes = RECIPE_SIZES if "--model" in arguments else SIZES
+    result = call(cli, *shlex.split(arguments), sizes=sizes)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("Error: ")
     assert says in result.err
@@ -116,11 +117,6 @@ def test_printed_defaults_are_those_of_the_workload():
     assert printed == settings
 
 
-def call_recipe(cli, *arguments, backends="numpy"):
-    sizes = "--batch 6 --catalogue 40 --users 5 --top 3 --negatives 7"
-    return cli("bench", "--backends", backends, *sizes.split(), *QUICK.split(), *arguments)
-
-
 @pytest.mark.parametrize(
     ("model", "sizes"),
     [
@@ -130,14 +126,15 @@ def call_recipe(cli, *arguments, backends="numpy"):
     ],
 )
 def test_sizes_of_a_recipe_are_those_of_its_settings(model, sizes, cli):
-    result = call_recipe(cli, "--model", model)
+    result = call(cli, "--model", model, sizes=RECIPE_SIZES)
     assert result.code == 0
     assert f"model {model}: B 6, {sizes}, 40 items" in result.out
     assert "votes" not in result.out or model == "best"
 
 
 def test_a_backend_of_mind_only_is_left_out_or_has_a_reason(cli, monkeypatch):
-    result = call_recipe(cli, "--model", "best", backends=f"numpy,{HERE}:Other")
+    backends = f"numpy,{HERE}:Other"
+    result = call(cli, "--model", "best", backends=backends, sizes=RECIPE_SIZES)
     text = " ".join(result.out.split())
     assert f"{HERE}:Other: not usable: BackendError: backend other: expected the model mind" in text
     names = installed_contenders(model="youtube_dnn")

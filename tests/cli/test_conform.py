@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import signal
+from pathlib import Path
 from xml.etree import ElementTree as xml
 
 import jsonschema
@@ -81,13 +82,16 @@ def test_json_is_alone_on_stdout(cli):
     assert all(versions)
 
 
-def test_files_hold_the_same_report(cli, tmp_path):
+def conform_to_files(cli, *arguments):
+    """Return the result of a failing backend, and the texts of the four files of its report."""
     names = ("output", "markdown", "junit", "badge")
-    arguments = [word for name in names for word in (f"--{name}", f"report.{name}")]
-    result = conform(cli, "wrong_gradient", "--json", *arguments)
-    output, markdown, junit, badge = (
-        (tmp_path / f"report.{name}").read_text(encoding="utf-8") for name in names
-    )
+    files = [word for name in names for word in (f"--{name}", f"report.{name}")]
+    result = conform(cli, "wrong_gradient", *arguments, *files)
+    return result, [Path(f"report.{name}").read_text(encoding="utf-8") for name in names]
+
+
+def test_files_hold_the_same_report(cli):
+    result, (output, markdown, junit, badge) = conform_to_files(cli, "--json")
     assert output == result.out
     assert badge == report_of(result)["badge"] + "\n"
     assert markdown.startswith(f"# {SMALL}:wrong_gradient does not conform")
@@ -235,15 +239,11 @@ def interrupt_after(monkeypatch, count, error):
     ("error", "code", "name"),
     [(KeyboardInterrupt(), 130, "Ctrl-C"), (EndedBySignal(signal.SIGTERM), 143, "SIGTERM")],
 )
-def test_a_signal_keeps_the_results_so_far(error, code, name, cli, monkeypatch, tmp_path):
+def test_a_signal_keeps_the_results_so_far(error, code, name, cli, monkeypatch):
     interrupt_after(monkeypatch, 3, error)
-    words = ("output", "markdown", "junit", "badge")
-    files = [text for word in words for text in (f"--{word}", f"report.{word}")]
-    result = conform(cli, "wrong_gradient", *files)
+    result, (output, markdown, junit, badge) = conform_to_files(cli)
     assert (result.code, result.err.strip()) == (code, "Stopped.")
     assert f"Incomplete: 5 planned checks did not run, because of {name}." in result.out
-    texts = [(tmp_path / f"report.{word}").read_text(encoding="utf-8") for word in words]
-    output, markdown, junit, badge = texts
     assert json.loads(output)["stopped"] == name
     assert not json.loads(output)["complete"]
     assert f"because of {name}" in markdown

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 
 import click
@@ -11,7 +9,7 @@ import pytest
 
 from mindref.cli import new_training
 from mindref.errors import RunError
-from tests.runs import environment, options
+from tests.runs import options, start
 
 
 @pytest.fixture
@@ -93,12 +91,8 @@ def test_bad_data_leaves_no_folder(cli, tmp_path, monkeypatch):
 @pytest.mark.rules("faults-R5")
 @pytest.mark.slow
 def test_trainings_that_start_at_once_get_different_folders(tmp_path, shop):
-    words = [sys.executable, "-m", "mindref", "train", "--data", str(shop), "--quiet", "--json"]
-    words += options(steps=1, backend="numpy")
-    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    children = [
-        subprocess.Popen(words, cwd=tmp_path, env=environment(), **streams) for _ in range(4)
-    ]
+    words = ["train", "--data", shop, "--quiet", "--json", *options(steps=1, backend="numpy")]
+    children = [start(*words, cwd=tmp_path) for _ in range(4)]
     errors = [child.communicate(timeout=200)[1] for child in children]
     assert [child.returncode for child in children] == [0] * 4, errors
     assert sorted(os.listdir(tmp_path / "runs")) == ["001", "002", "003", "004"]

@@ -206,20 +206,14 @@ def test_the_preset_auto_in_a_file_and_quietly(cli, shop, tmp_path):
     assert choice["values"] == {}
 
 
-@pytest.mark.rules("model-R47")
-def test_a_named_model_has_the_default_settings(cli, shop, tmp_path):
+@pytest.mark.rules("model-R47", "model-R50")
+def test_a_named_model_has_default_settings_and_a_damaged_choice_is_an_error(cli, shop, tmp_path):
     out = tmp_path / "run"
     cli.succeed("train", "--data", shop, "--out", out, "--model", "mind", "--steps", 1)
     settings = json.loads((out / "config.json").read_text())
     assert "preset_choice" not in settings
     assert settings["settings"]["iterations"] == Config.of("mind").iterations
     assert set(PRESETS) == {"mind", "paper", "best", "sparse"}
-
-
-@pytest.mark.rules("model-R50")
-def test_a_damaged_choice_of_a_run_is_an_error(cli, shop, tmp_path):
-    out = tmp_path / "run"
-    cli.succeed("train", "--data", shop, "--out", out, "--model", "popularity")
     with change_json(out / "config.json") as facts:
         facts["preset_choice"] = 3
     assert "preset_choice: expected an object, got 3" in cli.error("train", "--resume", out)

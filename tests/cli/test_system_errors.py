@@ -244,22 +244,31 @@ def test_a_user_without_home_and_name_can_train(open_folder, changes):
 
 @pytest.mark.rules("faults-R11")
 @pytest.mark.parametrize(
-    "arguments", [["evaluate"], ["recall", "--all-users", "--output", "lists"]]
+    ("words", "closed"),
+    [
+        ("evaluate RUN", ">&- 2>&-"),
+        ("recall RUN --all-users --output lists", ">&- 2>&-"),
+        ("recall RUN --all-users", ">&-"),
+        ("backends", ">&-"),
+    ],
 )
 @pytest.mark.slow
-def test_both_streams_may_be_closed(run, tmp_path, arguments):
-    """Both streams closed before the start, or closed by their reader."""
-    command = [sys.executable, "-m", "mindref", arguments[0], str(run), *arguments[1:]]
-    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
-    assert subprocess.run(closed, cwd=tmp_path, env=environment(), check=False).returncode == 0
+def test_streams_may_be_closed_before_the_start_or_by_their_reader(
+    trained_run, tmp_path, words, closed
+):
+    words = [str(trained_run) if word == "RUN" else word for word in words.split()]
+    command = [sys.executable, "-m", "mindref", *words]
+    options = {"cwd": tmp_path, "env": environment(), "check": False}
+    before = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], **options)
+    assert before.returncode == 0
     (tmp_path / "lists").unlink(missing_ok=True)
-    ours, own_module = os.pipe()
-    os.close(ours)
-    streams = {"stdout": own_module, "stderr": own_module}
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), check=False, **streams)
-    os.close(own_module)
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": writer} if closed == ">&-" else {"stdout": writer, "stderr": writer}
+    done = subprocess.run(command, **options, **streams)
+    os.close(writer)
     assert done.returncode == 0
-    assert (tmp_path / "lists").exists() == ("lists" in arguments)
+    assert (tmp_path / "lists").exists() == ("lists" in words)
 
 
 @pytest.mark.rules("faults-R11")
@@ -271,15 +280,3 @@ def test_an_error_with_closed_stderr_has_its_exit_code(tmp_path):
             command = [sys.executable, "-m", "mindref", *arguments]
             inputs = {"cwd": tmp_path, "env": environment(), "stderr": full}
             assert subprocess.run(command, check=False, **inputs).returncode == 2, arguments
-
-
-@pytest.mark.rules("faults-R11")
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [["recall", "RUN", "--all-users"], ["backends"]], ids=str)
-def test_a_closed_standard_output_is_no_error(trained_run, tmp_path, words):
-    words = [str(trained_run) if word == "RUN" else word for word in words]
-    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "mindref", *words]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr

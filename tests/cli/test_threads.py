@@ -87,14 +87,6 @@ def test_a_run_resumes_with_its_number_of_threads(by_products, cli):
     assert cli("train", "--resume", by_products, "--threads", 9).code == 2
 
 
-def test_an_unreadable_run_is_rejected_later_and_one_from_python_has_no_number(tmp_path):
-    assert run_threads(tmp_path, 3) == 3
-    for content in ("[]", '{"threads": ""}'):
-        (tmp_path / "config.json").write_text(content)
-        assert run_threads(tmp_path, 2) == 2
-        assert run_threads(tmp_path, None) is None
-
-
 @pytest.mark.rules("backend-R17")
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_backend_without_join_is_rejected_once(rank, cli, two_processes, tmp_path, monkeypatch):
@@ -166,8 +158,10 @@ def test_a_configuration_that_cannot_be_read_is_an_error_and_no_default(tmp_path
     run = tmp_path / "run"
     assert run_threads(run, 3) == 3, "a missing run is reported later"
     run.mkdir()
-    (run / "config.json").write_text("{", encoding="utf-8")
-    assert run_threads(run, 3) == 3, "a damaged one too"
+    for content in ("{", "[]", '{"threads": ""}'):
+        (run / "config.json").write_text(content, encoding="utf-8")
+        assert run_threads(run, 3) == 3, "a damaged one too, and one from Python has no number"
+        assert run_threads(run, None) is None
 
     def unreadable(*_, **__):
         raise OSError(5, "Input/output error")

@@ -137,7 +137,7 @@ def test_two_names_of_one_rank_are_an_error_with_an_option(tmp_path, kind, names
             [
                 "--user household --item 'sku code' ",
                 "such as '77'",
-                "the first line 'household,sku",
+                "first line 'household,sku",
             ],
         ),
         (["who;what;when", "h1;77;5"], ["--user COLUMN --item COLUMN --time when", "such as '77'"]),

@@ -41,22 +41,28 @@ def test_ids_are_dense_in_the_order_of_first_appearance(tmp_path):
     assert list(log.item_ids) == ["z", "a", "m"]
 
 
-@pytest.mark.rules("data-R3")
-def test_interactions_are_sorted_by_time_with_ties_in_file_order(tmp_path):
-    log = table(tmp_path, ["u,c,5", "v,x,1", "u,b,-2", "u,a,5", "v,y,1", "u,d,0.5", "u,b,5"])
-    assert rows(log) == {"u": ["b", "d", "c", "a", "b"], "v": ["x", "y"]}
-    assert times(log) == [-2, 0.5, 5, 5, 5, 1, 1]
+REPEATED = ["u,a,1", "u,b,1", "u,a,1", "v,a,1", "u,a,1"]
+ORDERED = ["u,c,5", "v,x,1", "u,b,-2", "u,a,5", "v,y,1", "u,d,0.5", "u,b,5"]
 
 
-@pytest.mark.rules("data-R4")
-def test_duplicates_are_removed_unless_requested(tmp_path):
-    lines = ["u,a,1", "u,b,1", "u,a,1", "v,a,1", "u,a,1"]
-    log = table(tmp_path, lines)
-    assert rows(log) == {"u": ["a", "b"], "v": ["a"]}
-    assert log.notes["duplicates"] == 2
-    kept = table(tmp_path, lines, keep_duplicates=True)
-    assert rows(kept) == {"u": ["a", "b", "a", "a"], "v": ["a"]}
-    assert kept.notes["duplicates"] == 0
+@pytest.mark.rules("data-R3", "data-R4", "data-R5")
+@pytest.mark.parametrize(
+    ("lines", "keep_duplicates", "expected", "duplicates"),
+    [
+        (ORDERED, False, {"u": ["b", "d", "c", "a", "b"], "v": ["x", "y"]}, 0),
+        (REPEATED, False, {"u": ["a", "b"], "v": ["a"]}, 2),
+        (REPEATED, True, {"u": ["a", "b", "a", "a"], "v": ["a"]}, 0),
+        (["u,a,1", "u,a,2", "u,a,2.5"], False, {"u": ["a", "a", "a"]}, 0),
+        (["u,a,1", "u,b,1", "u,b,2", "u,c,2"], False, {"u": ["a", "b", "b", "c"]}, 0),
+    ],
+)
+def test_interactions_are_sorted_and_duplicates_removed_unless_requested(
+    tmp_path, lines, keep_duplicates, expected, duplicates
+):
+    """Ties keep the order of the file; the same item at another time is no duplicate."""
+    log = table(tmp_path, lines, keep_duplicates=keep_duplicates)
+    assert (rows(log), log.notes["duplicates"]) == (expected, duplicates)
+    assert lines is not ORDERED or times(log) == [-2, 0.5, 5, 5, 5, 1, 1]
 
 
 RARE = ["u,a,1", "u,b,2", "v,a,1", "v,b,2", "w,a,1", "w,c,1", "x,c,1", "x,c,1", "x,d,9"]
@@ -103,12 +109,7 @@ def test_the_order_of_the_whole_log_stays_without_rare_users():
 
 
 @pytest.mark.rules("data-R5")
-def test_the_same_item_at_another_time_is_another_interaction(tmp_path):
-    log = table(tmp_path, ["u,a,1", "u,a,2", "u,a,2.5"])
-    assert rows(log) == {"u": ["a", "a", "a"]}
-    assert log.notes["duplicates"] == 0
-    log = table(tmp_path, ["u,a,1", "u,b,1", "u,b,2", "u,c,2"])
-    assert rows(log) == {"u": ["a", "b", "b", "c"]}
+def test_repeats_without_times_stay(tmp_path):
     untimed = read_log(write(tmp_path / "log.txt", ["u a", "u a", "v b"]))
     assert rows(untimed) == {"u": ["a", "a"], "v": ["b"]}
     assert untimed.times is None

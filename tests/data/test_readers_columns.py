@@ -46,15 +46,12 @@ def test_a_time_is_seconds_or_a_date_in_utc(tmp_path, monkeypatch, text, form, s
     __import__("time").tzset()
 
 
-@pytest.mark.rules("data-R11")
+@pytest.mark.rules("data-R11", "data-R78")
 @pytest.mark.parametrize(
     ("text", "form"),
     [
-        *(("13/4/2012", "auto"), ("4/13/2012", "day-first"), ("2012", "%d.%m.%y")),
-        *(
-            pytest.param(text, "auto", marks=pytest.mark.rules("data-R78"))
-            for text in ("1_000", "2012_04_13", "1e1_0")
-        ),
+        *((text, "auto") for text in ("13/4/2012", "1_000", "2012_04_13", "1e1_0")),
+        *(("4/13/2012", "day-first"), ("2012", "%d.%m.%y")),
     ],
 )
 def test_a_time_of_another_format_is_damaged(tmp_path, text, form):
@@ -86,33 +83,29 @@ def test_columns_by_name_beside_an_unnamed_index_column(tmp_path):
 
 BY_POSITION = {"user": "1", "item": "2"}
 TIMED = {"user": 1, "item": 2, "time": 3}
-NUMBERS, KINDS = ["1,2,3", "1,5,4"], ["user,item,kind", "u,a,x", "u,b,y"]
+QUOTED = ['u,"a, ""b""",1', 'u,"c\nd",2', 'u,12" record,3']
+BLANK_LINES = ["user,item,time", "", 'u,"a', "", ' b",1', "   ", 'u,"a', ' b",2']
 
 
+@pytest.mark.rules("data-R69", "data-R70", "data-R77")
 @pytest.mark.parametrize(
     ("lines", "columns", "expected"),
     [
         (["a,b,c", "u,x,1"], TIMED, {"u": ["x"]}),  # the header is skipped
         (["1,b", "7,x"], {**BY_POSITION, "header": True, "time": 1}, {"7": ["x"]}),
         (["user_id,item_id", "u,a"], BY_POSITION, {"u": ["a"]}),
-        (['u,"a, ""b""",1', 'u,"c\nd",2', 'u,12" record,3'], TIMED,
-         {"u": ['a, "b"', "c\nd", '12" record']}),
-        (KINDS, {"keep": {"kind": ["y"]}}, {"u": ["b"]}),
-        (["u,1~a~5"], {"user": 1, "item": 2, "time": 3, "delimiter": "~"}, {"u,1": ["a"]}),
+        (QUOTED, TIMED, {"u": ['a, "b"', "c\nd", '12" record']}),
+        (["user,item,kind", "u,a,x", "u,b,y"], {"keep": {"kind": ["y"]}}, {"u": ["b"]}),
+        (["u,1~a~5"], {**TIMED, "delimiter": "~"}, {"u,1": ["a"]}),
         # a digit is a position even if the first line contains it, and a name if a header does
-        *(pytest.param(NUMBERS, {"user": kind(1), "item": kind(2), "time": kind(3)},
-                       {"1": ["2", "5"]}, marks=pytest.mark.rules("data-R70"))
-          for kind in (str, int)),
-        pytest.param(["who,2,1", "u,7,a"], {"user": "who", "item": "1"}, {"u": ["a"]},
-                     marks=pytest.mark.rules("data-R70")),
-        pytest.param(["who,2,1", "u,7,a"], {**BY_POSITION, "header": True}, {"a": ["7"]},
-                     marks=pytest.mark.rules("data-R70")),
-        pytest.param(["u :: a b ::1", "u::a b:: 2"], TIMED, {"u": ["a b", "a b"]},
-                     marks=pytest.mark.rules("data-R69")),
-        pytest.param(["user,item,time", "", 'u,"a', "", ' b",1', "   ", 'u,"a', ' b",2'], None,
-                     {"u": ["a\n\n b", "a\n b"]}, marks=pytest.mark.rules("data-R77")),
+        (["1,2,3", "1,5,4"], TIMED, {"1": ["2", "5"]}),
+        (["1,2,3", "1,5,4"], {**BY_POSITION, "time": "3"}, {"1": ["2", "5"]}),
+        (["who,2,1", "u,7,a"], {"user": "who", "item": "1"}, {"u": ["a"]}),
+        (["who,2,1", "u,7,a"], {**BY_POSITION, "header": True}, {"a": ["7"]}),
+        (["u :: a b ::1", "u::a b:: 2"], TIMED, {"u": ["a b", "a b"]}),
+        (BLANK_LINES, None, {"u": ["a\n\n b", "a\n b"]}),
     ],
-)  # fmt: skip
+)
 def test_columns_are_found_by_position_or_name(tmp_path, lines, columns, expected):
     assert rows(read_log(write(tmp_path / "log", lines), columns=columns)) == expected
 
@@ -169,6 +162,10 @@ def test_blanks_around_a_field_are_stripped(tmp_path):
     assert log.bad_lines[0].endswith("line 6: no item")
 
 
+PATTERN = "time_format: expected a pattern of dates, got"
+
+
+@pytest.mark.rules("data-R78")
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -184,14 +181,7 @@ def test_blanks_around_a_field_are_stripped(tmp_path):
         ({"header": "no"}, None),
         ({"time_format": 3}, None),
         ({"time_format": "minutes"}, "day-first"),
-        *(
-            pytest.param(
-                {"time_format": form},
-                "time_format: expected a pattern of dates, got",
-                marks=pytest.mark.rules("data-R78"),
-            )
-            for form in ("%", "%Q", "%d %d", "%Y-%", "%s", "%Y\0%")
-        ),
+        *(({"time_format": form}, PATTERN) for form in ("%", "%Q", "%d %d", "%Y-%", "%s", "%Y\0%")),
     ],
 )
 def test_an_invalid_option_is_refused(tmp_path, columns, message):

@@ -90,7 +90,11 @@ def test_a_folder_with_one_inter_file_uses_an_item_file_of_another_stem(tmp_path
 
 
 @pytest.mark.rules("data-R20")
-def test_the_only_file_of_a_known_format_in_a_folder_is_the_log(tmp_path):
+def test_the_only_archive_or_file_of_a_known_format_in_a_folder_is_the_log(tmp_path):
+    archive = zipped(tmp_path / "steam.zip", {"README.txt": b"about", "log.txt": b"u a\n"})
+    write(tmp_path / "README.md", ["about"])
+    assert rows(read_log(tmp_path)) == {"u": ["a"]}
+    archive.unlink()
     write(tmp_path / "README.md", ["a b"])
     write(tmp_path / "picture.bin", b"\0\1\2")
     write(tmp_path / "pairs.txt.gz", ["u a", "u b"], "gzip")
@@ -115,13 +119,6 @@ def test_an_archive_is_read_as_a_folder(tmp_path):
         read_log(f"{path}:ml/links.dat")
 
 
-def test_a_missing_file_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="nothing there"):
-        read_log(tmp_path / "log.csv")
-    with pytest.raises(DataError, match="no file"):
-        read_log(tmp_path)
-
-
 @pytest.mark.parametrize("name", ["steam.zip", "steam"])
 def test_the_hint_about_an_archive_in_a_folder_works(tmp_path, name):
     files = {"README.txt": b"about", "one.txt": b"u a\n", "two.txt": b"u b\n"}
@@ -135,12 +132,6 @@ def test_the_hint_about_an_archive_in_a_folder_works(tmp_path, name):
     with pytest.raises(DataError) as caught:
         read_log(f"{tmp_path / name}:one.txt", item_file=tmp_path / name)
     assert str(caught.value).endswith(hint)
-
-
-def test_the_only_archive_in_a_folder_is_the_log(tmp_path):
-    zipped(tmp_path / "steam.zip", {"README.txt": b"about", "log.txt": b"u a\n"})
-    write(tmp_path / "README.md", ["about"])
-    assert rows(read_log(tmp_path)) == {"u": ["a"]}
 
 
 @pytest.mark.rules("data-R75")
@@ -171,7 +162,15 @@ def test_members_outside_an_archive_are_not_read(tmp_path):
 
 
 def test_impossible_paths_are_missing_files(tmp_path):
-    for path in ("x" * 5000, "x/" * 3000, "a\0b", f"{tmp_path}/x:" + "y" * 5000):
+    with pytest.raises(DataError, match="no file"):
+        read_log(tmp_path)
+    for path in (
+        tmp_path / "log.csv",
+        "x" * 5000,
+        "x/" * 3000,
+        "a\0b",
+        f"{tmp_path}/x:" + "y" * 5000,
+    ):
         with pytest.raises(DataError, match="expected a file or a folder, got nothing there"):
             read_log(path)
 

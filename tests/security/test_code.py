@@ -2,8 +2,6 @@
 
 import ast
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -11,7 +9,7 @@ from mindref.backend import check_installed
 from mindref.errors import BackendError
 from mindref.run import checkpoint
 from tests.assertions import nonempty
-from tests.runs import REPOSITORY, environment
+from tests.runs import REPOSITORY, call
 from tests.security.tampering import bind_arrays, edit_json
 
 EVIL = """
@@ -34,15 +32,14 @@ def test_a_module_that_a_run_names_is_not_imported(run, tmp_path, words):
     settings = {**config.to_dict(), "backend": "evil:Thing"}
     edit_json(run / "config.json", lambda words: words.update(settings=settings))
     bind_arrays(run, checkpoint.run_identity(*checkpoint.load_config(run)))
-    command = [sys.executable, "-m", "mindref", *(str(run) if x == "RUN" else x for x in words)]
-    env = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}")
-    options = {"capture_output": True, "text": True, "env": env, "cwd": tmp_path}
-    done = subprocess.run(command, check=False, **options)
+    command = [run if x == "RUN" else x for x in words]
+    options = {"cwd": tmp_path, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"}
+    done = call(*command, **options)
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected an installed backend, got 'evil:Thing'" in done.stderr
     assert "--backend evil:Thing" in done.stderr
     assert not (tmp_path / "proof").exists()
-    done = subprocess.run([*command, "--backend", "evil:Thing"], check=False, **options)
+    done = call(*command, "--backend", "evil:Thing", **options)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "proof").exists()
 
