@@ -84,7 +84,7 @@ def export_command(
     settings.check_writable("--output", output)
     if kind == VECTORS:
         settings.set_threads(None, run_settings.run_backend(run))
-        write_vectors(run, output, form, all_users, data, as_json)
+        write_vectors(run, output, form, data, all_users=all_users, as_json=as_json)
         return 0
     settings.set_threads(None)
     from mindref.recommender.export import ExportDiffers, export_run
@@ -108,7 +108,7 @@ def export_command(
 
 
 def write_vectors(
-    run: Path, output: Path, form: str, all_users: bool, data: Path | None, as_json: bool
+    run: Path, output: Path, form: str, data: Path | None, *, all_users: bool, as_json: bool
 ) -> None:
     """Write vectors, and print the files and the numbers of their rows."""
     from mindref.recommender.export.vectors import export_vectors

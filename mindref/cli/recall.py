@@ -117,7 +117,7 @@ def recall_command(
     items = None if history is None else parse_item_ids("--history", history)
     number = parse_shard(shard, output if all_users else None)
     check_list_file(run[0], output, number, options)
-    form = settings.output_format(form, "tsv" if all_users else "table", as_json)
+    form = settings.output_format(form, "tsv" if all_users else "table", as_json=as_json)
     warn_unfinished(run[0])
     if number is not None and reranker is not None:
         todo = "rerank all users in one process"

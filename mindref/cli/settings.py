@@ -211,7 +211,7 @@ def check_output_file(
     check_output(option, path, all_inputs)
 
 
-def output_format(form: str | None, default: str, as_json: bool) -> str:
+def output_format(form: str | None, default: str, *, as_json: bool) -> str:
     """Return the output format. Raises ConfigError for --format with --json."""
     if as_json and form is not None:
         raise ConfigError(say("--json", "no --format with it", form, "give one of the two"))

@@ -45,7 +45,7 @@ def similar_command(
     or --exclude has one item id a line.
     """
     settings.set_threads(threads)
-    form = settings.output_format(form, "table", as_json)
+    form = settings.output_format(form, "table", as_json=as_json)
     inputs = {"the file of --only": only, "the file of --exclude": exclude}
     settings.check_output_file("--output", output, inputs, [run])
     from mindref.recall import lists

@@ -115,7 +115,7 @@ def logits(
     users, s4 = attend.forward(  # 4 (B, M, D)
         history, c, histories.mask, params.attention, normalise=config.normalise_attention
     )
-    x = join_inputs(users, c, profile, config.product)  # 5 (B M, I)
+    x = join_inputs(users, c, profile, product=config.product)  # 5 (B M, I)
     x, s6 = layers_forward(x, params.layers, last_relu=False, ops=ops)  # 6, din-R3
     looked_up = (histories.profile.size, params.profile.shape[1])
     saved = SavedLogits(s1, s2, s3, looked_up, s4, users, config.product, s6)
@@ -127,7 +127,7 @@ def logits_backward(d_out: Array, saved: SavedLogits, ops: Operators = REFERENCE
     d_x = d_out.reshape(d_out.size, 1)
     d_x, layers = layers_backward(d_x, saved.layers, ops)  # 6
     c = saved.attention.candidates
-    d_users, d_c, d_profile = split_inputs(d_x, saved.users, c, saved.product)  # 5
+    d_users, d_c, d_profile = split_inputs(d_x, saved.users, c, product=saved.product)  # 5
     attend = getattr(ops, "item_attention", item_attention)
     d_history, d_key, d_attention = attend.backward(d_users, saved.attention)  # 4
     d_looked_up = d_profile.reshape(saved.looked_up)
@@ -190,7 +190,7 @@ def log_loss(z: Array, labels: Bools) -> tuple[Array, Array]:
     return losses, np.where(labels, -wrong, wrong).astype(z.dtype, copy=False)
 
 
-def join_inputs(users: Array, c: Array, profile: Array, product: bool) -> Array:
+def join_inputs(users: Array, c: Array, profile: Array, *, product: bool) -> Array:
     """Return [user ; candidate ; product of both if `product` ; profile] as rows (B M, I)."""
     b, m, _ = users.shape
     repeated = np.broadcast_to(profile[:, None], (b, m, profile.shape[1]))
@@ -199,7 +199,9 @@ def join_inputs(users: Array, c: Array, profile: Array, product: bool) -> Array:
     return joined.reshape(b * m, joined.shape[2])
 
 
-def split_inputs(d_x: Array, users: Array, c: Array, product: bool) -> tuple[Array, Array, Array]:
+def split_inputs(
+    d_x: Array, users: Array, c: Array, *, product: bool
+) -> tuple[Array, Array, Array]:
     """Return the gradients of users, candidates (B, M, D) and profile (B, P)."""
     b, m, d = users.shape
     d_joined = d_x.reshape(b, m, d_x.shape[1])

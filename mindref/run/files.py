@@ -44,7 +44,7 @@ def check_tree(folder: Path) -> None:
     for path, folders, names in os.walk(folder):
         for name in (*folders, *names):
             entry = Path(path, name)
-            check_entry(entry, base, entry.is_symlink())
+            check_entry(entry, base, is_link=entry.is_symlink())
 
 
 def check_folder(run: Path) -> None:
@@ -65,19 +65,19 @@ def check_folder(run: Path) -> None:
             got = error.strerror or str(error)
             raise RunError(say(str(folder), "a folder that can be read", got, TODO)) from error
         for entry in entries:
-            check_entry(Path(entry.path), base, entry.is_symlink())
+            check_entry(Path(entry.path), base, is_link=entry.is_symlink())
 
 
-def check_entry(path: Path, base: Path, is_link: bool) -> None:
+def check_entry(path: Path, base: Path, *, is_link: bool) -> None:
     """Raise RunError unless a path is a file or a folder within `base`."""
     if is_link and base not in real_path(path).parents:  # security-R4
         todo = "replace the link by a copy of the file, if the file is yours"
         raise RunError(say(str(path), "a file of this folder", "a link that leads out", todo))
-    if kind := other_kind(path, is_link):  # security-R5
+    if kind := other_kind(path, is_link=is_link):  # security-R5
         raise RunError(say(str(path), "a file or a folder", kind, TODO))
 
 
-def other_kind(path: Path, is_link: bool) -> str:
+def other_kind(path: Path, *, is_link: bool) -> str:
     """Return the kind of a path that is neither a file nor a folder; "" for files and folders.
 
     The kind of a missing path is "": a training may replace a file at the same time.

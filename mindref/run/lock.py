@@ -78,7 +78,7 @@ def hold_lock(path: Path, label: str, *, wait: bool = False, leftovers: str = ""
     removed. Yields "", or a warning if the system has no locks: the block then runs without a lock
     (faults-R7). A folder without write access has no lock; the write itself will fail.
     """
-    descriptor, line = take_lock(path, label, wait)
+    descriptor, line = take_lock(path, label, wait=wait)
     taker = os.getpid()
     try:
         if leftovers and descriptor is not None:
@@ -92,7 +92,7 @@ def hold_lock(path: Path, label: str, *, wait: bool = False, leftovers: str = ""
             close_lock_file(descriptor)
 
 
-def take_lock(path: Path, label: str, wait: bool) -> tuple[int | None, str]:
+def take_lock(path: Path, label: str, *, wait: bool) -> tuple[int | None, str]:
     """Return the descriptor that holds the lock, or None and a warning."""
     if SYSTEM is None:
         return None, no_lock_warning(label, "this system has none")

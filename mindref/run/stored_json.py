@@ -89,7 +89,7 @@ def check_json(value: Any, kind: Any, location: str = "", *, partial: bool = Fal
     """
     origin, parameters = get_origin(kind), get_args(kind)
     if is_typeddict(kind) or is_dataclass(kind):
-        check_fields(value, kind, location, partial)
+        check_fields(value, kind, location, partial=partial)
     elif origin is Annotated:
         check_annotated(value, parameters[0], parameters[1], location)
     elif origin in (Union, UnionType):
@@ -139,7 +139,7 @@ def check_union(value: object, kinds: tuple[object, ...], location: str) -> None
         raise InvalidValue(location, expected, value)
 
 
-def check_fields(value: object, kind: Any, location: str, partial: bool) -> None:
+def check_fields(value: object, kind: Any, location: str, *, partial: bool) -> None:
     """Raise InvalidValue unless a value is an object with the fields of a declaration."""
     if not isinstance(value, Mapping):
         raise InvalidValue(location, "an object", value)

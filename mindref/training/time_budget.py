@@ -44,7 +44,7 @@ class TimeBudget:
             if advances:
                 self.step = expected_seconds(self.step, seconds)
             self.is_first_step = False
-            self.spend(seconds, advances)
+            self.spend(seconds, advances=advances)
         return self.used
 
     def count_validation(self) -> TimeUsed:
@@ -71,7 +71,7 @@ class TimeBudget:
         seconds, self.last = max(now - self.last, SHORTEST), now  # faults-R12
         return seconds
 
-    def spend(self, seconds: float, advances: bool = True) -> None:
+    def spend(self, seconds: float, *, advances: bool = True) -> None:
         """Add seconds. The progress rises linearly to 1 at the end of the time for steps."""
         used = self.used
         reserve = used.validation + self.step  # optimiser-R18

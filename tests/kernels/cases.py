@@ -10,6 +10,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ TYPES = pytest.mark.parametrize(
     "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
 )
 """Without --all only float32, which the default settings use: compiling both takes a minute."""
+
+
+def run_blocks(workspace, function, blocks):
+    """Call the function once for each block, on all threads. Raises the first error."""
+    workspace.run_phases([lambda: [partial(function, block) for block in blocks]])
 
 
 def numba_implementation(threads: int = 1) -> BackendImplementation:

@@ -11,6 +11,7 @@ import pytest
 from mindref.kernels.fused import thread_pool
 from mindref.kernels.fused.thread_pool import ThreadPool
 from mindref.kernels.fused.workspace import KernelWorkspace
+from tests.kernels.cases import run_blocks
 
 
 class FailingWork:
@@ -43,7 +44,7 @@ class FailingWork:
 def check_ready(pool):
     """Require that the threads are ready for the next caller."""
     done = []
-    pool.run_blocks(done.append, range(9))
+    run_blocks(pool, done.append, range(9))
     assert sorted(done) == list(range(9))
 
 
@@ -53,7 +54,7 @@ def check_ready(pool):
 def test_after_an_error_no_thread_starts_another_block(error, in_caller):
     pool, work = KernelWorkspace(3), FailingWork(error, 3, in_caller=in_caller)
     with pytest.raises(type(error)):
-        pool.run_blocks(work, range(2000))
+        run_blocks(pool, work, range(2000))
     assert work.running == 0, "no thread writes to the buffers after the call"
     started = work.started
     assert started < 1000, "the remaining blocks are not started"
@@ -79,7 +80,7 @@ def test_an_interrupt_during_join_is_raised_after_the_workers_finish():
         running[0] -= 1
 
     with pytest.raises(KeyboardInterrupt):
-        pool.run_blocks(work, range(2))
+        run_blocks(pool, work, range(2))
     assert running == [0]
 
 
@@ -109,7 +110,7 @@ def test_no_interrupt_is_lost_or_causes_a_deadlock():
             thread = Thread(target=interrupt_after, args=(attempt * 2e-5,))
             try:
                 thread.start()
-                pool.run_blocks(work, range(12))
+                run_blocks(pool, work, range(12))
                 thread.join()
                 sleep(0.001)
             except KeyboardInterrupt:
@@ -163,7 +164,7 @@ def test_an_interrupt_before_or_after_a_lock_is_raised_without_deadlock(
     monkeypatch.setattr(thread_pool, "Lock", lambda: InterruptingLock(caller, use, before=before))
     no_interrupt = task_fails and use > 1  # a failing caller uses the lock once
     with pytest.raises(ZeroDivisionError if no_interrupt else KeyboardInterrupt):
-        pool.run_blocks(work, range(6))
+        run_blocks(pool, work, range(6))
     assert running == [0]
     monkeypatch.undo()
     check_ready(pool)
@@ -191,7 +192,7 @@ def test_an_interrupt_before_join_does_not_skip_join(monkeypatch):
 
     monkeypatch.setattr(ThreadPool, "join", interrupted)
     with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
-        pool.run_blocks(work, range(2))
+        run_blocks(pool, work, range(2))
     assert running == [0]
     assert len(joins) == 2
 

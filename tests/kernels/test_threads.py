@@ -19,6 +19,7 @@ from tests.kernels.cases import (
     large_world,
     model_calls,
     numba_implementation,
+    run_blocks,
     run_python,
 )
 from tests.models.worlds import world
@@ -97,7 +98,7 @@ def test_an_error_between_two_phases_is_raised_and_stops_the_run(threads):
                 [lambda tasks=before: tasks, failing_phase, lambda: [lambda: done.append(2)]]
             )
     assert done == [1] * 4
-    work.run_blocks(done.append, range(9))
+    run_blocks(work, done.append, range(9))
     assert sorted(done[4:]) == list(range(9)), "the threads are ready for the next caller"
 
 

@@ -62,10 +62,10 @@ def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
     return delimiter, split_fields(line, delimiter)
 
 
-def read_rows(file: DataFile, delimiter: str, header: bool, tally: Tally) -> Iterator[table.Record]:
+def read_rows(file: DataFile, delimiter: str, tally: Tally) -> Iterator[table.Record]:
     """Yield the records after the header."""
     lines = read_text_lines(file, tally, blank=True)  # data-R77
-    return islice(split_records(lines, tally, delimiter=delimiter), int(header), None)
+    return islice(split_records(lines, tally, delimiter=delimiter), 1, None)
 
 
 def has_header(first: Sequence[str], columns: Columns) -> bool:

@@ -64,7 +64,7 @@ def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -
     title = recbole.title_column(header, columns) if kind == "item" else -1
     side = SideInfo(values={name: {} for name, _ in features}, columns=header)
     side.used_options = {"delimiter", "separator", *recbole.used_options(header, kind, columns)}
-    for number, fields in delimited.read_rows(file, delimiter, True, tally):
+    for number, fields in delimited.read_rows(file, delimiter, tally):
         if len(fields) < len(header) or any(fields[len(header) :]) or not fields[key]:
             tally.add_damaged(number, f"not {len(header)} fields with an id of the {kind}")
             continue

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar, cast
@@ -62,10 +61,6 @@ class KernelWorkspace:
         if entry is None or entry[0] != key:
             entry = self.results[name] = key, create()
         return cast(T, entry[1])
-
-    def run_blocks(self, function: Callable[[T], None], blocks: Iterable[T]) -> None:
-        """Call the function once for each block, on all threads. Raises the first error."""
-        self.run_phases([lambda: [partial(function, block) for block in blocks]])
 
     def run_phases(self, phases: Iterable[Phase]) -> None:
         """Run the phases one after another, on the worker threads and the calling thread.

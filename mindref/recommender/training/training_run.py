@@ -153,7 +153,7 @@ class TrainingRun:
             raise
         # the training began before the choice of the preset, or from an earlier run (model-R59)
         if self.state.moments.step > 0 or "start_from" in facts:
-            self.save(self.state, self.state.best_step > 0)
+            self.save(self.state, is_best=self.state.best_step > 0)
 
     def evaluate(self) -> dict[str, object]:
         """Return the report on the test cases, as plain values, and write it."""
@@ -226,7 +226,7 @@ class TrainingRun:
             if validation.is_best and ranks.first:  # only the first process needs the large copy
                 self.best = copy_params(state.params)
             self.check_same(state)
-            ranks.broadcast_from_first(lambda: self.save(state, validation.is_best))
+            ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
             callbacks.on_validation(validation)
 
         if not self.family.by_steps:
@@ -234,17 +234,17 @@ class TrainingRun:
                 self.state = fit_model(
                     self.task, config, validate=self.validate, on_validation=on_validation
                 )
-            self.keep_last(True)
+            self.keep_last(finished=True)
             return TrainingOutcome(self.model(), self.prepared, self.validations, True)
         self.train_by_steps(callbacks, on_validation)
         # stopped between validations, or the last time is not saved: optimiser-R21
         if self.state.losses[1] or config.time_limit:
-            self.save(self.state, False)
+            self.save(self.state, is_best=False)
         finished = end_reason(self.state, config) != ""
-        self.keep_last(finished)
+        self.keep_last(finished=finished)
         return TrainingOutcome(self.model(), self.prepared, self.validations, finished)
 
-    def keep_last(self, finished: bool) -> None:
+    def keep_last(self, *, finished: bool) -> None:
         """Without validation, serve the parameters of the last step; write them at the end."""
         if self.validate is not None:
             return
@@ -289,7 +289,7 @@ class TrainingRun:
             log = self.prepared.loaded.log
             raise name_ids(error, log, users, self.made_run, saved_step) from error
 
-    def save(self, state: TrainingState, is_best: bool) -> None:
+    def save(self, state: TrainingState, *, is_best: bool) -> None:
         """Write the state, then the model if the validation is the best one."""
         run = self.made_run
         if run is None or not self.ranks.first:
