@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mindref.models.registry import BY_NAME
@@ -89,7 +89,7 @@ def model_card(facts: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     )
 
 
-def yaml_list(values: Any) -> str:
+def yaml_list(values: Iterable[str]) -> str:
     """Return names as a YAML list; JSON quotes are YAML quotes."""
     return "\n".join(f"- {json.dumps(value)}" for value in values)
 

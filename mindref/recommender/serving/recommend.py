@@ -121,10 +121,12 @@ def find_index(served: ServedModel, kind: str, run: Path | None, notes: list[str
 class Recommendations(NamedTuple):
     """Columns of R rows: the lists one after the other, each from rank 1 on."""
 
-    user: npt.NDArray[Any]  # (R,) user ids as str objects, or numbers of histories, int64 from 0
+    user: (
+        npt.NDArray[np.object_] | Ints
+    )  # (R,) user ids as str objects, or numbers of histories, int64 from 0
     rank: Ints  # (R,) int64, from 1
-    item: npt.NDArray[Any]  # (R,) item ids as str objects
-    title: npt.NDArray[Any]  # (R,) titles as str objects, empty where unknown
+    item: npt.NDArray[np.object_]  # (R,) item ids as str objects
+    title: npt.NDArray[np.object_]  # (R,) titles as str objects, empty where unknown
     score: Array  # (R,) floats, not rising within a list
     interest: Ints  # (R,) int64, from 0
 
@@ -166,20 +168,19 @@ def list_columns(
     lengths = np.concatenate(counts)
     ids, scores, interests = map(np.concatenate, zip(*columns, strict=True))
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    users = np.array(names, np.int64) if isinstance(names, range) else as_objects(names)
     return Recommendations(
-        user=as_column(names)[np.repeat(np.arange(len(names)), lengths)],
+        user=users[np.repeat(np.arange(len(names)), lengths)],
         rank=np.arange(len(ids)) - starts + 1,
-        item=as_column(items.ids)[ids],
-        title=as_column(items.titles)[ids],
+        item=as_objects(items.ids)[ids],
+        title=as_objects(items.titles)[ids],
         score=scores,
         interest=interests,
     ), lengths
 
 
-def as_column(values: Sequence[object]) -> npt.NDArray[Any]:
-    """Return integers as int64, and texts as an array of objects."""
-    if isinstance(values, range):
-        return np.array(values, np.int64)
+def as_objects(values: Sequence[object]) -> npt.NDArray[np.object_]:
+    """Return texts as an array of objects."""
     column = np.empty(len(values), object)
     column[:] = list(values)
     return column

@@ -6,7 +6,7 @@ value; rows of new items begin at the vectors of their features, or at the mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -219,7 +219,7 @@ def item_table_rows(served: ServedModel, log: InteractionLog, config: Config) ->
     return np.where((mapped >= 0) & is_trained[mapped], mapped, -1)
 
 
-def match_rows(old: Any, new: Any, first: int) -> list[int]:
+def match_rows(old: Iterable[str], new: Iterable[str], first: int) -> list[int]:
     """Return for each name the index in `old` plus `first`; -1 if it is not in `old`."""
     index = {name: first + i for i, name in enumerate(old)}
     return [index.get(name, -1) for name in new]
