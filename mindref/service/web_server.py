@@ -32,7 +32,7 @@ class StoppableServer(uvicorn.Server):  # type: ignore[misc]
                 service.build_app(),
                 http="h11",  # the limit of a head is h11's
                 h11_max_incomplete_event_size=MAX_HEAD,  # serving-R11
-                limit_concurrency=MAX_CONNECTIONS,  # serving-R17
+                limit_concurrency=MAX_CONNECTIONS + 1,  # serving-R17; counts the rejected one
                 timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=STOP_SECONDS,  # serving-R13
                 ws="none",  # a request to change to WebSocket is answered as HTTP

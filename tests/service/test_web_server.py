@@ -93,7 +93,7 @@ def test_a_request_to_change_to_websocket_is_answered_as_http(service):
 
 @pytest.mark.rules("serving-R17")
 def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed(monkeypatch):
-    monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 2)
     with started_service(FakeAnswers(lambda request: {})) as client:
         address = ("127.0.0.1", client.port)
         opened = [http.client.HTTPConnection(*address, timeout=30) for _ in range(2)]
@@ -105,6 +105,17 @@ def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed
         for connection in opened:
             connection.close()
         wait_until(lambda: client.get("/health")[0] == 200)
+
+
+@pytest.mark.rules("serving-R17")
+def test_an_idle_connection_is_closed(monkeypatch):
+    monkeypatch.setattr(web_server, "IDLE_SECONDS", 1)
+    with started_service(FakeAnswers(lambda request: {})) as client:
+        connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+        connection.request("GET", "/health")
+        assert connection.getresponse().read()
+        assert connection.sock.recv(1) == b""
+        connection.close()
 
 
 @pytest.mark.rules("serving-R10")
