@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 REPOSITORY = Path(__file__).parent
 
@@ -38,15 +39,20 @@ os.environ["MINDREF_KEY"] = str(Path(tempfile.gettempdir()) / own / "key")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Hypothesis also draws constants that it reads in the source of all imported modules. Then the
+# draws of a test depend on the tests before it, and parsing takes seconds. So read no modules.
+providers._get_local_constants = lambda: providers._local_constants
+
 # no deadline: the machine is shared; no database: a run depends on nothing that a run before left
 settings.register_profile(
     "default",
     deadline=None,
-    max_examples=25,
+    max_examples=12,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("all", settings.get_profile("default"), max_examples=25)
 settings.register_profile(
     "long", settings.get_profile("default"), max_examples=500, derandomize=False
 )
@@ -59,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     compiles it a second time: about 8 seconds of a new checkout, in each process.
     """
     getattr(pluginmanager.rewrite_hook, "_must_rewrite", set()).discard("mindref")
-    parser.addoption("--all", action="store_true", help="the tests marked as slow, too")
+    parser.addoption("--all", action="store_true", help="slow tests and more examples, too")
     parser.addoption("--long", action="store_true", help="500 examples a property, fresh ones")
     parser.addoption("--rule", help="only tests marked with this rule, as routing-R3")
     help = "run mutants: changed since --base (default), all, or those with TEXT in their name"
@@ -70,8 +76,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the Hypothesis profile."""
-    settings.load_profile("long" if config.getoption("--long") else "default")
-    if config.getoption("--mutants"):
+    mutants = config.getoption("--mutants")
+    more = "all" if config.getoption("--all") or mutants else "default"
+    settings.load_profile("long" if config.getoption("--long") else more)
+    if mutants:
         from tests.mutants.plugin import MutantRun
 
         config.pluginmanager.register(MutantRun(config))

@@ -2,6 +2,7 @@
 
 import ast
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ def imported(path):
     return (others | lists) - {"__version__"}
 
 
+@cache
 def names_imported(path):
     """Return the dotted names of mindref that a file imports, anywhere in it."""
     found = set()

@@ -1,6 +1,7 @@
 """Texts, formulas and questions of the steps, for every setting of the model."""
 
 import re
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -25,8 +26,16 @@ def test_a_label_is_matched_as_a_whole():
     assert "logaddexp" in text, "not the line of R10 or R18"
 
 
+@cache
+def plain_trace():
+    return trace_pair(make_random_pair(3))
+
+
 def step(kind, user=None, **changes):
-    trace = trace_pair(user or make_random_pair(3, **changes))
+    if user is None and not changes:
+        trace = plain_trace()
+    else:
+        trace = trace_pair(user or make_random_pair(3, **changes))
     return next(step for step in trace.steps if step.kind == kind)
 
 
@@ -99,6 +108,7 @@ def test_option_texts_name_existing_steps_and_rules():
         ("serve.scores", {"score": "sum"}, 'recall option score="sum"'),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_the_formulas_agree_with_the_settings(kind, changes, pages):
     assert pages in step(kind, **changes).equation.pages
 
@@ -129,7 +139,7 @@ WITHOUT_SYMBOL = {
 
 
 def test_every_other_tensor_of_a_step_is_a_symbol_of_its_formulas():
-    for shown in trace_pair(make_random_pair(3)).steps:
+    for shown in plain_trace().steps:
         names = {*shown.inputs, *(tensor.name for tensor in shown.outputs)}
         unnamed = names - set(shown.equation.symbols.values())
         bases = {name.partition("[")[0] for name in unnamed}
@@ -168,7 +178,7 @@ def test_a_symbol_is_the_tensor_that_the_settings_use(kind, changes, symbols):
 
 
 def test_the_logits_of_two_iterations_have_two_symbols():
-    steps = {x.id: x.equation for x in trace_pair(make_random_pair(3)).steps}
+    steps = {x.id: x.equation for x in plain_trace().steps}
     assert steps["routing[1].update"].symbols == {"b'": "b[2]", "b": "b[1]", "a": "a[1]"}
     gradients = steps["routing[1].d_weights"].symbols
     assert {"d_b": "d_b[2]", "d_b'": "d_b[1]"}.items() <= gradients.items()
@@ -192,7 +202,7 @@ def test_the_logits_of_two_iterations_have_two_symbols():
 def test_texts_that_are_wrong_for_a_setting_are_replaced(kind, changes, false):
     shown = step(kind, **changes)
     assert false not in shown.title + shown.why
-    assert false in " ".join(x.title + x.why for x in trace_pair(make_random_pair(3)).steps)
+    assert false in " ".join(x.title + x.why for x in plain_trace().steps)
 
 
 def test_texts_without_user_features_do_not_mention_a_profile():
