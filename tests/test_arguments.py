@@ -157,7 +157,6 @@ def calls(trained, tmp_path, monkeypatch):
 
 UNTESTED = {("export_run", "kind")}
 """The export loads onnxruntime, which takes seconds, before other arguments are tested."""
-SLOW = ("fit", "fit of a file")
 NAMES = (
     "MIND", "fit", "fit of a file", "save", "interests", "recommend", "recommend_many",
     "similar_items", "set_params", "MIND.load", "load", "Config.of", "load_backend", "read_log",
@@ -186,10 +185,7 @@ def outcome(function, keywords):
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow(every=1, start=9) if name in SLOW else ())
-        for name in NAMES
-    ],
+    [pytest.param(name, marks=pytest.mark.slow if name == "fit" else ()) for name in NAMES],
 )
 def test_a_wrong_argument_is_an_error_of_mindref_or_has_a_result(calls, name):
     function, right = calls[name]

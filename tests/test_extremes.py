@@ -106,6 +106,7 @@ def check(backend, changes):
 @pytest.mark.rules("numerics-R10")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("name", "value"), CASES)
+@pytest.mark.slow(every=3)
 def test_an_end_of_a_range_is_held(name, value, backend):
     if backend == "numba" and name in LAYERS:
         value = value[: len(MANY_LAYERS)]

@@ -101,7 +101,8 @@ def test_the_recommender_uses_the_device(run, two_devices, tmp_path):
     import mindref
 
     small = {"steps": 1, "batch": 8, "negatives": 8, "width": 4, "hidden": [4]}
-    model = mindref.MIND(backend=BACKEND, **small).fit(device="cuda", run=tmp_path / "own")
+    model = mindref.MIND(backend=BACKEND, **small)
+    model.fit(users=60, device="cuda", run=tmp_path / "own")
     model.interests([["article-0001"]])
     assert two_devices.used == {"cuda"}
     mindref.load(tmp_path / "own", backend=BACKEND).interests([["article-0001"]])

@@ -270,10 +270,10 @@ def test_resume_of_a_finished_run_prints_its_report(cli, run):
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_a_folder_without_a_run_is_rejected_unless_an_early_kill_left_it(tmp_path, cli):
+def test_a_folder_without_a_run_is_rejected_unless_an_early_kill_left_it(tmp_path, cli, shop):
     message = f"{tmp_path}: expected a run directory, got no config.json in it"
     assert message in cli.error("train", "--resume", tmp_path)
-    command = ["train", "--out", tmp_path, "--quiet", *options()]
+    command = ["train", "--data", shop, "--out", tmp_path, "--quiet", *options()]
     (tmp_path / "thesis.txt").write_text("mine")
     message = "expected a new or empty folder, got other entries, such as 'thesis.txt'"
     assert message in cli.error(*command)

@@ -40,7 +40,7 @@ def test_the_right_implementation_passes_every_check():
 
 @PRECISION
 @pytest.mark.parametrize("name", KILLED)
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=9)
 def test_a_fault_fails_its_check(name, precision):
     fault = FAULTS[name]
     attempts = ATTEMPTS if fault.kind == "threads" else 1
@@ -50,7 +50,7 @@ def test_a_fault_fails_its_check(name, precision):
 
 @PRECISION
 @pytest.mark.parametrize("name", SURVIVORS)
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=9)
 def test_a_fault_that_survives_passes_all_checks_of_its_operator(name, precision):
     (stem,) = FAULTS[name].operators
     checks = [check for check in CHECKS.values() if check.stem == stem]
@@ -133,6 +133,7 @@ def test_the_table_counts_the_faults_of_a_kind():
     assert table.outcome_text(survives) == "values LossByDifference: killed in float64"
 
 
+@pytest.mark.slow
 def test_the_suite_runs_on_a_fault_by_its_name():
     outcome = table.run_fault("NearTie", (FAULTS["NearTie"].check,))
     assert outcome.killed == (True, True)

@@ -164,6 +164,7 @@ def test_two_trainings_that_share_moments_fail():
 
 @pytest.mark.rules("optimiser-R4")
 @pytest.mark.parametrize("rows", [slice(None), slice(-1, None)])
+@pytest.mark.slow(every=2)
 def test_parameters_that_become_nan_fail(rows):
     def take(step, state, *inputs):
         state, loss = step(state, *inputs)
@@ -175,6 +176,7 @@ def test_parameters_that_become_nan_fail(rows):
 
 
 @pytest.mark.rules("backend-R15")
+@pytest.mark.slow
 def test_a_number_of_steps_that_starts_again_fails():
     check = next(check for check in all_checks() if check.name == EACH_STEP)
     backend = Stepping(right)
@@ -191,6 +193,7 @@ def test_a_number_of_steps_that_starts_again_fails():
     assert result.message == f"after step 128 of {STEPS}, the moments have step 0"
 
 
+@pytest.mark.slow
 def test_a_number_of_steps_that_changes_in_place_passes():
     """Moments are valid until the next step only."""
     backend = Stepping(right)

@@ -113,6 +113,7 @@ CASES = {
 @pytest.mark.rules("data-R85")
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
+@pytest.mark.slow(every=3)
 def test_unusual_text_is_read_as_by_the_reference(tmp_path, name, block_bytes):
     path = write(tmp_path / "log", CASES[name])
     for limit in (0, 3, "auto"):

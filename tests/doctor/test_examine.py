@@ -81,6 +81,7 @@ def broken_packages(tmp_path, monkeypatch):
         (("import", "no_such_module"), "ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )
+@pytest.mark.slow(every=3)
 def test_a_failed_probe_has_a_reason(broken_packages, arguments, reason):
     finding = ProbeRunner(120).run(*arguments)
     assert finding.summary.startswith("not usable: ")

@@ -98,6 +98,7 @@ def test_a_repeated_command_trains_nothing_and_returns_the_same_result(out, foun
 
 @pytest.mark.rules("experiments-R14", "experiments-R21")
 @pytest.mark.parametrize("asked_after", [1, 3, 5])
+@pytest.mark.slow(every=3)
 def test_a_stopped_and_moved_experiment_gives_the_same_result(tmp_path, found, asked_after):
     result = []
     with pytest.raises(ExperimentStopped):

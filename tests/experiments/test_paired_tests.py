@@ -165,7 +165,7 @@ def draw_hits(rng, users, effect, noise, seeds=3):
         *((800, seeds, 0.03, least) for seeds, least in [(2, 0.85), (3, 0.87), (5, 0.88)]),
     ],
 )
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=7)
 def test_intervals_have_their_nominal_coverage(users, seeds, noise, least):
     """With few seeds and much noise 95 % coverage is not reached; the specification says so."""
     rng, held, rounds = np.random.default_rng(6), 0, 250

@@ -126,7 +126,7 @@ def test_markdown_has_the_command_and_escaped_bars(tmp_path):
 )
 @pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=6)
 def test_a_plot_is_deterministic(tmp_path, found, ending):
     paths = [tmp_path / f"{i}.{ending}" for i in (1, 2)]
     for path in paths:

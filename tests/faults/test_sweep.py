@@ -29,7 +29,7 @@ def server(tmp_path_factory, request):
 
 
 @pytest.mark.rules("faults-R1", "faults-R2", "faults-R3", "faults-R8", "faults-R18")
-@pytest.mark.slow(every=20, start=7)
+@pytest.mark.slow(every=40, start=7)
 @pytest.mark.skipif(commands.COMPILER is None, reason="needs Linux and a C compiler")
 @pytest.mark.parametrize(
     ("mode", "name"),

@@ -12,7 +12,7 @@ from mindref.kernels.matmul import (
     matmul_into,
     matmul_transposed_into,
 )
-from tests.kernels.cases import odd_layout
+from tests.kernels.cases import TYPES, odd_layout
 
 
 @pytest.mark.rules("model-R5")
@@ -46,7 +46,7 @@ SIZES = [(3, 5, 2), (1, 5, 2), (3, 5, 1), (1, 5, 1), (3, 1, 2), (0, 5, 2), (3, 0
 """Rows, summed axis, columns: Numba handles one row, one column, or both separately."""
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@TYPES
 @pytest.mark.parametrize(("rows", "along", "columns"), SIZES)
 def test_products_equal_numpy(dtype, rows, along, columns):
     """Small integers, whose sums are exact in any order; earlier content of out is overwritten."""

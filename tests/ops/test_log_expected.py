@@ -170,7 +170,7 @@ def composed_sets(draws):
 
 
 @pytest.mark.rules("sampled_softmax-R2", "sampled_softmax-R3", "sampled_softmax-R4")
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=9)
 @pytest.mark.parametrize(("draws", "share", "percent"), BIAS)
 def test_the_bias_of_masked_hits_matches_the_table_of_the_page(draws, share, percent):
     targets = np.repeat([0, 1], [round(USERS * share), USERS - round(USERS * share)])

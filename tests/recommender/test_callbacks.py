@@ -113,6 +113,7 @@ def test_a_callback_ends_the_training(tmp_path):
     ("event", "error"),
     [("on_start", KeyError), ("on_step 5", SystemExit), ("on_validation 6", KeyError)],
 )
+@pytest.mark.slow(every=2)
 def test_an_error_of_a_callback_loses_nothing(tmp_path, event, error):
     run = tmp_path / "run"
     step = int(event.partition(" ")[2] or 0)

@@ -96,7 +96,7 @@ def test_a_backend_answers_steps_and_interests_at_once(backend, dtype):
 @pytest.mark.parametrize(
     "kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-flat", "faiss-ivf"]
 )
-@pytest.mark.slow(every=2)
+@pytest.mark.slow(every=4)
 def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
     if kind.startswith("faiss"):
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
@@ -125,6 +125,7 @@ def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
 @pytest.mark.rules("recall-R41", "backend-R22")
 @pytest.mark.filterwarnings(FORK)
 @pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.slow(every=2, start=1)
 def test_forked_processes_get_the_same_results(mind_run, threads, monkeypatch):
     """The parent has used it, with threads that stay behind; its lock is held as the fork comes."""
     monkeypatch.setenv("MINDREF_THREADS", threads)

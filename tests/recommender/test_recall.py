@@ -98,6 +98,7 @@ def test_the_index_is_built_on_first_use_and_again_for_another_kind(run, built):
 @needs_annoy
 @pytest.mark.parametrize("name", ["manifest.json", "*.index"])
 @pytest.mark.parametrize("data", [b"", b"garbage", None])
+@pytest.mark.slow(every=5)
 def test_a_damaged_index_is_built_again(run, built, name, data):
     expected = answers(run, history=HISTORY, index="annoy")
     (path,) = (run / "index").glob(name)

@@ -41,7 +41,7 @@ def parted(run, folder, count, **asked):
 @pytest.mark.rules("recall-R36")
 @pytest.mark.parametrize("form", FRAMES)
 @pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
-@pytest.mark.slow(every=6)
+@pytest.mark.slow(every=12, start=6)
 def test_merged_shares_are_the_bytes_of_the_command(run, tmp_path, form, count):
     files = parted(run, tmp_path, count, form=form, n=4)
     shard_file.merge_shards(files[::-1], tmp_path / "merged")
@@ -62,6 +62,7 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(run_of, tmp_path):
 
 @pytest.mark.rules("recall-R35", "recall-R36")
 @pytest.mark.parametrize("kind", [pytest.param("annoy", marks=needs_annoy), "faiss-ivf"])
+@pytest.mark.slow(every=2)
 def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
@@ -161,6 +162,7 @@ class Dying(ProcessPoolExecutor):
 
 
 @pytest.mark.rules("recall-R39", "recall-R38")
+@pytest.mark.slow
 def test_a_dead_worker_is_an_error_and_finished_shards_are_kept(run, tmp_path, monkeypatch):
     expected = whole(run, tmp_path)
     with (

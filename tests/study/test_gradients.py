@@ -47,7 +47,7 @@ def trace_gradients(pair):
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("gradient", ["all", "last"])
-@pytest.mark.slow(every=4)
+@pytest.mark.slow(every=6)
 def test_gradients_equal_finite_differences(name, gradient):
     changes = {"iterations": 3, "power": 2.0, **SETTINGS[name], "routing_gradient": gradient}
     pair = make_small_pair(0, 2, **changes)

@@ -32,6 +32,7 @@ def results(pair, copies):
 
 
 @pytest.mark.parametrize("seed", range(50))
+@pytest.mark.slow(every=5)
 def test_recording_changes_no_result(seed):
     rng = np.random.default_rng(seed)
     settings = VARIED[list(VARIED)[seed % len(VARIED)]]

@@ -206,7 +206,7 @@ def test_other_settings_violate_no_other_invariant(name, changes):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=6)
 def test_the_reference_violates_no_invariant(setting):
     pair = user(0, **SETTINGS[setting])
     assert failed_invariants(trace_pair(pair)) == ()

@@ -170,6 +170,7 @@ def spoiled(path, model, backend, at, monkeypatch):
 @pytest.mark.rules("optimiser-R16")
 @pytest.mark.parametrize("at", [3, 5])  # between two validations, and at one
 @pytest.mark.parametrize(("model", "backend"), WHO)
+@pytest.mark.slow(every=3)
 def test_the_last_checkpoint_stays_to_the_byte_and_serves(
     model, backend, at, tmp_path, monkeypatch
 ):

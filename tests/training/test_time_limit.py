@@ -114,6 +114,7 @@ def test_the_rate_decreases_linearly_to_zero_at_the_end_of_the_time(monkeypatch)
 
 @pytest.mark.rules("optimiser-R19")
 @pytest.mark.parametrize("costs", COSTS, ids=str)
+@pytest.mark.slow(every=5)
 def test_the_rate_never_rises(monkeypatch, costs):
     timed = TimedTraining(monkeypatch, **costs)
     timed.train(limited())

@@ -31,6 +31,7 @@ def draw_answer(name, seed, types):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow(every=4)
 def test_values_equal_the_reference_bit_for_bit(name):
     for seed in SEEDS:
         answer = draw_answer(name, seed, "float32")
@@ -43,7 +44,7 @@ def test_values_equal_the_reference_bit_for_bit(name):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=9)
 def test_correct_implementations_are_within_the_bound(name, types, mode):
     for seed in SEEDS:
         answer = draw_answer(name, seed, types)

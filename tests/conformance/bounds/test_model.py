@@ -42,6 +42,7 @@ def draw_world(option):
 
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("option", range(len(OPTIONS)))
+@pytest.mark.slow(every=4)
 def test_correct_models_are_within_the_bound(option, types):
     w = draw_world(option)
 

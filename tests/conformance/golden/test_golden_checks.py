@@ -63,6 +63,7 @@ def moved(x):
 @pytest.mark.rules("conformance-R15")
 @TYPES
 @EACH
+@pytest.mark.slow(every=4)
 def test_every_golden_part_is_compared(check, dtype, monkeypatch):
     precision = Precision.of(dtype)
     golden.case_names(check.stem)  # cached before `load_cases` is replaced

@@ -104,6 +104,7 @@ def writes(x, kind):
     ],
 )
 @pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=str)
+@pytest.mark.slow(every=3)
 def test_the_script_exits_with_1_until_the_failure_is_fixed(check, forward, precision):
     assert exit_codes(check, Squash(forward), CORRECT, precision) == (1, 0)
 

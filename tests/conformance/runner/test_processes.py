@@ -124,6 +124,7 @@ def text_of(report):
 @pytest.mark.usefixtures("small_suite")
 @pytest.mark.parametrize("backend", ["right", "wrong_gradient", "wrong_forward"])
 @pytest.mark.parametrize("fail_fast", [False, True])
+@pytest.mark.slow(every=5)
 def test_the_order_of_arrival_changes_nothing(backend, fail_fast, reversed_pool, monkeypatch):
     alone = SuiteRun(f"{SMALL}:{backend}", settings=QUICK).report(fail_fast=fail_fast)
     run = SuiteRun(f"{SMALL}:{backend}", settings=QUICK)

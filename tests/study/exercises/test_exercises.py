@@ -145,6 +145,7 @@ def test_an_answer_with_loops_and_another_order_of_sums_passes(name):
 
 
 @each
+@pytest.mark.slow(every=4)
 def test_an_answer_with_a_hundredfold_error_fails(name):
     relative = 100 * find_exercise(name).tolerance
     code = change_answer(name, f"x + {relative} * np.max(np.abs(x), initial=0)")
@@ -189,6 +190,7 @@ def test_a_mistake_that_differs_in_one_case_is_named_with_this_case():
 
 
 @each
+@pytest.mark.slow(every=4)
 def test_an_answer_with_random_errors_has_no_name(name):
     code = change_answer(name, "x * (1 + rng.uniform(-1, 1, x.shape)) + rng.normal(size=x.shape)")
     report = grade_file(find_exercise(name), code)
@@ -284,6 +286,7 @@ def test_the_report_prints_both_numbers_and_the_terms_of_the_right_one():
 
 
 @pytest.mark.parametrize("name", WITH_NEEDS)
+@pytest.mark.slow(every=3)
 def test_a_mistake_in_a_needed_exercise_is_reported_for_this_exercise(name):
     """The needed exercises are checked separately, in order."""
     needed = [find_exercise(other) for other in find_exercise(name).needs]

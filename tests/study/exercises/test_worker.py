@@ -189,7 +189,7 @@ def read_cpu_seconds():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.slow(every=3)
+@pytest.mark.slow(every=8)
 def test_a_solution_passes_within_3_seconds(workspace, name):
     exercise, lines = find_exercise(name), list[str]()
     for written in (*exercise.needs, name):
