@@ -61,7 +61,7 @@ def test_every_command_and_option_that_is_shown_exists():
     for name in nonempty(COMMANDS):
         command = mindref_group.get_command(None, name)  # the context is unused
         known[name] = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
-    for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S):
+    for block in nonempty(re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)):
         for line in block.replace("\\\n", " ").splitlines():
             for name, rest in re.findall(r"\bmindref (\w+)([^|;&#]*)", line):
                 assert name in known, f"no such command: {line}"

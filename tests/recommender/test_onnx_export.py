@@ -19,6 +19,7 @@ from mindref.models.parameters import Layer
 from mindref.models.serving import compute_interests
 from mindref.models.tower import FAMILIES, UserTower, user_tower
 from tests import spec_pages
+from tests.assertions import nonempty
 from tests.backends.exported_towers import (
     ITEMS,
     OPTIONS,
@@ -154,7 +155,7 @@ def test_the_values_of_the_nodes_are_those_of_the_steps(folder_of):
 
     (weights,) = run_file(run, make_histories(), rows, expected.mask.shape[1])
     short = np.array([length <= expected.mask.shape[1] for length in make_histories().lengths])
-    for got, user in zip(weights[short], np.flatnonzero(short), strict=True):
+    for got, user in nonempty(zip(weights[short], np.flatnonzero(short), strict=True)):
         length = int(make_histories().lengths[user])
         np.testing.assert_allclose(
             got[:length], expected.couplings[user][expected.mask[user]], rtol=0, atol=2e-5

@@ -226,7 +226,8 @@ def test_a_wrong_digit_fails_the_check(film_club):
     lines = print_step(trace, step_index)
     row = next(i for i, line in enumerate(lines) if "Murder at" in line)
     title = lines[row].index("Manor")
-    for column in (i for i, x in enumerate(lines[row]) if i > title and x.isdecimal()):
+    columns = [i for i, x in enumerate(lines[row]) if i > title and x.isdecimal()]
+    for column in nonempty(columns):
         digit = str((int(lines[row][column]) + 1) % 10)
         wrong = [*lines]
         wrong[row] = lines[row][:column] + digit + lines[row][column + 1 :]
