@@ -82,37 +82,6 @@ def test_the_gradient_agrees_with_central_differences(case, power):
     )
 
 
-@pytest.mark.rules("label_attention-R4")
-@pytest.mark.parametrize("power", POWERS)
-@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
-def test_inactive_interests_have_no_influence(power, garbage):
-    rng = np.random.default_rng(1)
-    interests, target, d_out = normal(rng, 2, 3, 4), normal(rng, 2, 4), normal(rng, 2, 4)
-    active = np.array([[True, False, True], [False, True, False]])
-    results = []
-    for value in (0.0, garbage):
-        filled = np.where(active[..., None], interests, value)
-        out, saved = label_attention.forward(filled, target, active, power=power)
-        results.append((out, *label_attention.backward(d_out, saved)))
-    for clean, dirty in zip(*results, strict=True):
-        assert clean.tobytes() == dirty.tobytes()
-    assert not results[1][1][~active].any(), "gradient of an inactive interest"
-
-
-@pytest.mark.rules("label_attention-R5", "label_attention-R6")
-@given(case=cases())
-def test_power_zero_is_the_mean_and_power_infinity_the_best_interest(case):
-    interests, target, active, _ = case
-    mean, best = (
-        label_attention.forward(interests, target, active, power=p)[0] for p in (0.0, np.inf)
-    )
-    for b, of_user in enumerate(active):
-        assert_close(mean[b], interests[b][of_user].mean(axis=0), "mean")
-        scores = interests[b] @ target[b]
-        k = max(np.flatnonzero(of_user), key=lambda k: (scores[k], -k))
-        assert best[b].tobytes() == interests[b, k].tobytes()
-
-
 @pytest.mark.parametrize("power", POWERS)
 def test_a_single_interest_is_returned_unchanged(power):
     interests = normal(np.random.default_rng(3), 5, 1, 4)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.conformance.strategies import RoutingCase, generators, routing_cases
+from mindref.conformance.strategies import generators, routing_cases
 from mindref.errors import ShapeError
-from mindref.ops import routing, squash
+from mindref.ops import routing
 from mindref.ops.routing import count_active_interests
 from tests import naive
 from tests.assertions import assert_close, assert_equal_arrays, raises_exactly
@@ -17,7 +17,6 @@ from tests.ops.routing_calls import (
     AXES,
     CHOICES,
     WEIGHTED,
-    allowed,
     draw_log_weights,
     gradients_of,
     loop_arguments,
@@ -53,53 +52,6 @@ def test_capsules_and_couplings_equal_the_loops(weighted, general, axis, data, i
     assert_close(capsules, expected, "capsules")
     assert_close([x.weights.out for x in saved.iterations], couplings, "couplings")
     assert_close(saved.couplings, couplings[-1], "last couplings")
-
-
-@pytest.mark.rules("routing-R6", "routing-R34", "numerics-R4")
-@CHOICES
-@pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e300])
-@WEIGHTED
-@given(case=routing_cases(), rng=generators())
-def test_padding_has_no_influence(weighted, garbage, choice, case, rng):
-    log_weights, results = draw_log_weights(rng, case, weighted), []
-    for value in (0.0, garbage):
-        other = case._replace(
-            history=np.where(case.mask[..., None], case.history, value),
-            init_logits=np.where(allowed(case), case.init_logits, value),
-        )
-        weights = None if log_weights is None else np.where(allowed(case), log_weights, value)
-        capsules, saved = run(other, weights, gradient=choice)
-        d_capsules = np.linspace(1, 2, capsules.size).reshape(capsules.shape)
-        results.append((capsules, saved.couplings, *routing.backward(d_capsules, saved)))
-    assert_equal_arrays(*results)
-    if weighted:
-        np.testing.assert_array_equal(np.where(allowed(case), 0, results[1][-1]), 0)
-
-
-@AXES
-@pytest.mark.rules("routing-R6")
-@given(case=routing_cases(), pads=st.integers(1, 9))
-def test_the_amount_of_padding_has_no_influence(axis, case, pads):
-    width = ((0, 0), (0, pads), (0, 0))
-    padded = case._replace(
-        history=np.pad(case.history, width, constant_values=7),
-        mask=np.pad(case.mask, width[:2]),
-        init_logits=np.pad(case.init_logits, width, constant_values=7),
-    )
-    assert_close(run(padded, axis=axis)[0], run(case, axis=axis)[0])
-
-
-@AXES
-@pytest.mark.rules("routing-R7")
-@given(case=routing_cases())
-def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(axis, case):
-    capsules, _ = run(case, axis=axis)
-    for b in range(len(capsules)):
-        history, mask, _, logits, active = (x[b : b + 1] for x in case)
-        count = int(active.sum())
-        small = RoutingCase(history, mask, case.bilinear, logits[..., :count], active[:, :count])
-        assert_close(capsules[b, :count], run(small, axis=axis)[0][0])
-        np.testing.assert_array_equal(capsules[b, count:], 0)
 
 
 TABLE = {0: 1, 1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 7: 2, 8: 3, 15: 3, 20: 4, 31: 4, 50: 5, 100: 6}
@@ -146,22 +98,6 @@ def test_routing_draws_no_random_numbers_and_has_no_state(case):
     np.testing.assert_array_equal(run(case)[0], first)
 
 
-@pytest.mark.rules("routing-R23", "routing-R32")
-@pytest.mark.parametrize("kind", squash.KINDS)
-@WEIGHTED
-@given(case=routing_cases(), iterations=ITERATIONS, rng=generators())
-def test_a_single_interest_is_the_squashed_sum_of_all_votes_for_any_logits(
-    weighted, kind, case, iterations, rng
-):
-    active = np.arange(case.active.shape[1]) < np.ones((len(case.active), 1))
-    case = case._replace(active=active, init_logits=10 * case.init_logits)
-    log_weights = draw_log_weights(rng, case, weighted)
-    capsules, _ = run(case, log_weights, iterations=iterations, kind=kind)
-    counts = np.where(case.mask, 1 if log_weights is None else np.exp(log_weights[:, :, 0]), 0)
-    sums = np.einsum("bl,de,ble->bd", counts, case.bilinear, case.history)
-    assert_close(capsules[:, 0], squash.forward(sums, kind=kind)[0])
-
-
 @AXES
 @pytest.mark.rules("routing-R24")
 @given(case=routing_cases(), iterations=ITERATIONS)
@@ -169,19 +105,6 @@ def test_equal_logits_keep_all_capsules_equal(axis, case, iterations):
     logits = np.broadcast_to(case.init_logits[..., :1], case.init_logits.shape)
     capsules, _ = run(case._replace(init_logits=logits), iterations=iterations, axis=axis)
     assert_close(capsules, np.where(case.active[..., None], capsules[:, :1], 0))
-
-
-@pytest.mark.rules("routing-R26", "routing-R38")
-@pytest.mark.parametrize("by", ["matrices", "log weights"])
-@given(data=st.data(), rng=generators())
-def test_distinct_matrices_or_log_weights_separate_interests_even_with_zero_logits(by, data, rng):
-    case = data.draw(routing_cases(general=by == "matrices"))
-    case = case._replace(init_logits=np.zeros_like(case.init_logits))
-    capsules, _ = run(case, draw_log_weights(rng, case, by == "log weights"))
-    for b, _, active in users(case):
-        gaps = capsules[b, active][:, None] - capsules[b, active]
-        gaps[np.diag_indices(len(active))] = 1
-        assert np.abs(gaps).max(axis=-1).min() > 0
 
 
 @pytest.mark.rules("routing-R26", "routing-R38")
@@ -207,16 +130,6 @@ def test_interests_differ_if_and_only_if_their_sums_differ(by, axis):
     swapped[1, 1] = third
     different = capsules(swapped, 1)
     assert np.abs(different[0] - different[1]).max() > 1e-3
-
-
-@pytest.mark.rules("routing-R27")
-@pytest.mark.parametrize("kind", squash.KINDS)
-@given(case=routing_cases())
-def test_the_kind_of_squash_is_used_in_every_iteration(kind, case):
-    _, saved = run(case, kind=kind)
-    for iteration in saved.iterations:
-        sums = np.einsum("blk,bld->bkd", iteration.weights.out, saved.votes)
-        assert_close(iteration.capsules, squash.forward(sums, kind=kind)[0])
 
 
 @AXES

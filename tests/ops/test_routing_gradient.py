@@ -7,20 +7,15 @@ from hypothesis import strategies as st
 
 from mindref.conformance import gradient
 from mindref.conformance.strategies import RoutingCase, generators, routing_cases
-from mindref.conformance.tolerances import same_math
 from mindref.models.logits import keyed_table
 from mindref.ops import routing, squash
 from mindref.ops.votes import sum_votes
 from tests import naive, spec_pages
 from tests.assertions import assert_close, assert_example
 from tests.ops.routing_calls import (
-    AXES,
     CHOICES,
     WEIGHTED,
-    draw_log_weights,
-    loop_arguments,
     run,
-    users,
 )
 
 EACH_OPTION = pytest.mark.parametrize(
@@ -104,29 +99,6 @@ def test_last_is_the_derivative_of_the_last_iteration_with_constant_couplings(
     inputs = (case.history, case.bilinear, *weights)
     assert_close(held(*inputs), capsules)
     gradient.check_gradient(held, backward, inputs, rng, step=STEPS[kind])
-
-
-@CHOICES
-@AXES
-@pytest.mark.rules("routing-R35", "routing-R36")
-@given(case=routing_cases(), iterations=st.integers(1, 3), rng=generators())
-def test_gradients_of_a_user_equal_the_loops(choice, axis, case, iterations, rng):
-    """By a complex step through Algorithm 1; what is held constant loses its imaginary part."""
-    log_weights = draw_log_weights(rng, case)
-    assert log_weights is not None
-    capsules, saved = run(case, log_weights, iterations=iterations, gradient=choice, axis=axis)
-    d_capsules = rng.standard_normal(capsules.shape)
-    d_log_weights = routing.backward(d_capsules, saved)[3]
-    for b, real, active in list(users(case))[:1]:
-        arguments, pairs = loop_arguments(case, b, real, active), np.ix_(real, active)
-
-        def loops(p, arguments=arguments):
-            constant = choice == "last"
-            return naive.capsules(*arguments, iterations, axis, log_weights=p, constant=constant)[0]
-
-        (expected,) = naive.derivative(loops, [log_weights[b][pairs]], d_capsules[b, active])
-        atol = same_math(np.float64) * np.abs(d_capsules).max()
-        assert_close(d_log_weights[b][pairs], expected, atol=atol)
 
 
 @pytest.mark.rules(

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.conformance import gradient
 from mindref.conformance.strategies import distinct_sizes, generators, normal
 from mindref.conformance.tolerances import rounding, same_math
 from mindref.errors import ShapeError
@@ -56,18 +55,6 @@ def test_the_new_length_is_exact_in_fractions(length):
     np.testing.assert_allclose(out, expected, rtol=rounding(np.float64))
 
 
-@pytest.mark.parametrize("kind", squash.KINDS)
-@pytest.mark.rules("squash-R2", "squash-R6", "squash-R7")
-@given(shape=distinct_sizes(3), rng=generators())
-def test_backward_is_the_derivative(kind, shape, rng):
-    x = normal(rng, *shape)
-    x = x * (1 + 0.5 / np.linalg.norm(x, axis=-1, keepdims=True))  # longer than 1 / 2: no bend near
-    _, saved = squash.forward(x, kind=kind)
-    gradient.check_gradient(
-        lambda x: squash.forward(x, kind=kind)[0], lambda d: [squash.backward(d, saved)], [x], rng
-    )
-
-
 @pytest.mark.rules("squash-R2")
 @given(capsules(), generators())
 def test_backward_equals_the_complex_step_of_the_loops(x, rng):
@@ -80,16 +67,6 @@ def test_backward_equals_the_complex_step_of_the_loops(x, rng):
 
 
 @pytest.mark.rules("squash-R3")
-@pytest.mark.parametrize("kind", ["squash", "unit"])
-@TYPES
-def test_zero_stays_zero_with_zero_gradient(dtype, kind):
-    out, saved = squash.forward(np.zeros((2, 3), dtype), kind=kind)
-    d_x = squash.backward(np.ones((2, 3), dtype), saved)
-    np.testing.assert_array_equal(out, 0)
-    np.testing.assert_array_equal(d_x, 0)
-
-
-@pytest.mark.rules("squash-R3")
 def test_the_gradient_tends_to_its_limits_at_zero_and_far_out():
     """Near zero 2 n along and n across; far out 2 / n^3 along and 1 / n across."""
     a, across = np.array([0.6, 0.8]), np.array([-0.8, 0.6])
@@ -98,27 +75,6 @@ def test_the_gradient_tends_to_its_limits_at_zero_and_far_out():
         assert_close(squash.backward(across, saved), slope_across * across, atol=0)
         _, along = squash.forward(np.array([n]))  # one axis alone: no cancellation
         assert_close(squash.backward(np.ones(1), along), [slope_along], atol=0)
-
-
-@pytest.mark.rules("squash-R4")
-@TYPES
-def test_no_finite_vector_overflows_or_gets_a_length_above_one(dtype):
-    x = extremes(dtype)
-    out, saved = squash.forward(x)
-    d_x = squash.backward(np.ones_like(x), saved)
-    assert np.isfinite(out).all()
-    assert np.isfinite(d_x).all()
-    one_axis = (x != 0).sum(axis=1) == 1
-    assert (np.abs(out[one_axis]).max(axis=1) <= 1).all()
-    assert (np.linalg.norm(out.astype(float), axis=1) <= 1 + 4 * np.finfo(dtype).eps).all()
-
-
-@pytest.mark.rules("squash-R4")
-@TYPES
-def test_the_largest_float_keeps_its_direction(dtype):
-    largest = np.finfo(dtype).max
-    out, _ = squash.forward(np.array([largest, -largest, largest, largest], dtype))
-    np.testing.assert_allclose(out, [0.5, -0.5, 0.5, 0.5], rtol=rounding(dtype))
 
 
 @pytest.mark.rules("squash-R4")
@@ -172,15 +128,6 @@ def test_unit_has_length_one_for_extreme_vectors(dtype):
     np.testing.assert_array_equal(np.sign(out), np.sign(x))
     assert np.isfinite(saved.across).all()
     assert not np.isnan(squash.backward(np.zeros_like(x), saved)).any()
-
-
-@pytest.mark.rules("squash-R7")
-@given(capsules(), generators())
-def test_none_does_not_change_vectors_and_gradients(x, rng):
-    out, saved = squash.forward(x, kind="none")
-    d_out = rng.standard_normal(x.shape)
-    np.testing.assert_array_equal(out, x)
-    np.testing.assert_array_equal(squash.backward(d_out, saved), d_out)
 
 
 @pytest.mark.rules("squash-R8")
