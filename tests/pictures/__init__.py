@@ -1,12 +1,15 @@
-"""The pictures of specs/pictures, drawn from the functions of mindref.
+"""The pictures of specs/pictures.
 
-Each module except `svg` and `plot` draws the picture of its name: `draw()` returns a Drawing.
+The module of a plot draws the picture of its name: `draw()` returns a Drawing, and
 `python -m tests.pictures --write` writes the files. A test compares the files with a new drawing.
+Diagrams are SVG files without a module: test_diagrams.py compares their shapes and numbers with
+the functions of mindref.
 """
 
 from __future__ import annotations
 
 import importlib
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from tests.pictures.svg import Drawing
@@ -22,6 +25,10 @@ PAGES = {
     "squash": "squash",
 }
 """Picture -> the page that displays the picture."""
+PLOTS = ("active_interests", "label_attention", "routing_iterations", "squash")
+"""Pictures that a module draws."""
+TAG = "{http://www.w3.org/2000/svg}"
+TEXT = f"{TAG}text"
 
 
 def draw_picture(name: str) -> Drawing:
@@ -32,3 +39,8 @@ def draw_picture(name: str) -> Drawing:
 
 def picture_path(name: str) -> Path:
     return FOLDER / f"{name}.svg"
+
+
+def parse_picture(name: str) -> ET.Element:
+    """Return the elements of a picture."""
+    return ET.parse(picture_path(name)).getroot()

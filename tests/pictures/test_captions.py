@@ -11,9 +11,7 @@ from tests.pictures import (
     PAGES,
     active_interests,
     label_attention,
-    routing_gradients,
     routing_iterations,
-    shared_negatives,
 )
 
 WORDS = ("one", "two", "three", "four", "five", "six")
@@ -59,19 +57,6 @@ def test_the_largest_interests_of_the_step_functions_are_in_the_description():
     (description,) = re.findall(r"!\[(.+)\]\(pictures/active_interests", text)
     stated = {int(number) for number in re.findall(r"K = (\d)", description)}
     assert stated == {active_interests.SMALL, active_interests.LARGE}
-
-
-def test_the_users_and_negatives_of_the_matrix():
-    caption, batch = read_caption("shared_negatives"), shared_negatives.score_batch().batch
-    assert numbers_before("users", caption) == [len(batch.target)]
-    assert numbers_before("negatives", caption) == [len(batch.negatives)]
-
-
-def test_the_number_of_terms_of_the_gradient():
-    caption = read_caption("routing_gradients")
-    assert "2r − 1 terms" in caption
-    edges = [edge for edge in routing_gradients.EDGES if edge[0] == "votes"]
-    assert len(edges) == 2 * 2 - 1
 
 
 def test_a_large_finite_power_gives_nearly_equal_weights_and_infinity_does_not():

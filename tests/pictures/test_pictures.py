@@ -10,40 +10,32 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from mindref.models import mind
-from mindref.ops import routing
 from tests import spec_pages
 from tests.pictures import (
     FOLDER,
     PAGES,
-    builtin_user,
+    PLOTS,
+    TAG,
     draw_picture,
-    model_shapes,
+    parse_picture,
     picture_path,
-    routing_gradients,
-    shared_negatives,
     svg,
 )
 from tests.pictures.svg import COLOURS, SIZE, WIDTH, Drawing, mix_colours
 
-TAG = "{http://www.w3.org/2000/svg}"
 BACKGROUNDS = ("#ffffff", "#0d1117")  # light, dark
 PER_LETTER = 0.5  # width of a letter in font sizes, more than the mean of Arial
 
 
-def parse_picture(name):
-    return ET.fromstring(draw_picture(name).render())
-
-
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", PLOTS)
 def test_a_picture_is_what_its_module_draws(name):
     text = picture_path(name).read_text(encoding="utf-8")
     assert text == draw_picture(name).render(), "run: python -m tests.pictures --write"
-    assert len(text.encode()) < 40_000
 
 
 def test_the_folder_has_the_pictures_and_nothing_else():
     assert {path.name for path in FOLDER.iterdir()} == {f"{name}.svg" for name in PAGES}
+    assert max(path.stat().st_size for path in FOLDER.iterdir()) < 40_000
 
 
 @pytest.mark.parametrize(("name", "page"), PAGES.items())
@@ -157,48 +149,6 @@ def test_scripts_are_escaped_and_coordinates_are_rounded():
 def test_a_mixture_of_one_weight_is_its_colour():
     assert [mix_colours(row) for row in np.eye(len(COLOURS))] == list(COLOURS)
     assert mix_colours([0.5, 0.5]) == "#7c8064"
-
-
-@pytest.mark.parametrize("gradient", ["all", "last"])
-def test_the_marked_paths_are_those_of_the_gradient(gradient):
-    derivatives = routing_gradients.traced_derivatives(gradient)
-    edges = routing_gradients.EDGES
-    live = {edge for edge in edges if routing_gradients.carries_gradient(derivatives, edge)}
-    last = {("es", "votes"), ("votes", "z2"), ("z2", "u2"), ("u2", "loss")}
-    assert live == (set(edges) if gradient == "all" else last)
-    tensors = [edges[edge][0] for edge in live if edge[0] == "votes"]
-    np.testing.assert_allclose(
-        sum(derivatives[tensor] for tensor in tensors), derivatives["d_Se"], atol=1e-12
-    )
-
-
-@pytest.mark.parametrize("gradient", ["all", "last"])
-def test_initial_logits_have_a_gradient_only_if_the_picture_says_so(gradient):
-    pair = builtin_user.builtin_pair(iterations=2, routing_gradient=gradient)
-    _, saved = mind.loss(*pair)
-    d_capsules = np.ones_like(saved.interests.routing.iterations[-1].capsules)
-    _, _, d_logits = routing.backward(d_capsules, saved.interests.routing)
-    derivatives = routing_gradients.traced_derivatives(gradient)
-    assert np.any(d_logits) == routing_gradients.carries_gradient(derivatives, ("b1", "w1"))
-
-
-def test_shapes_have_the_letters_of_the_page():
-    shapes = {n: model_shapes.shape_letters(s) for n, s in model_shapes.model_shapes().items()}
-    assert set(shapes) == set(model_shapes.BOXES) - {"log"}
-    assert shapes["u"] == shapes["v"] == "(B, K, D)"
-    assert shapes["x"] == "(B K, D + G Q)"
-    assert shapes["top"] == "(B, n)"
-    assert len(set(model_shapes.SIZES.values())) == len(model_shapes.SIZES)
-    with pytest.raises(ValueError, match="unpack"):
-        model_shapes.shape_letters((5,))
-
-
-def test_the_batch_has_one_hit_and_rows_of_sum_one():
-    scored = shared_negatives.score_batch()
-    hits = scored.batch.negatives == scored.batch.target[:, None]
-    assert hits.sum() == 1
-    assert not scored.p_negatives[hits].any()
-    np.testing.assert_allclose(scored.p_target + scored.p_negatives.sum(axis=1), 1)
 
 
 def test_pictures_are_written_only_on_request():
