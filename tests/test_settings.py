@@ -12,7 +12,7 @@ import pytest
 from mindref.config import Config
 from mindref.models import serving
 from mindref.models.parameters import flatten
-from tests import effects, family_effects
+from tests import effects
 from tests.effects import Effect, another, batch, every, is_now
 from tests.runs import stepped, trainer
 
@@ -122,7 +122,7 @@ DRAWN = (
 """What the seed draws."""
 
 EFFECTS = {
-    **family_effects.EFFECTS,
+    **effects.FAMILY_EFFECTS,
     "interests": [
         Effect(2, is_now(2, lambda m: histories(m).init_logits.shape[2], served_size(1)))
     ],
@@ -145,7 +145,7 @@ EFFECTS = {
     "squash": [Effect("unit", effects.in_both), Effect("none", effects.in_both)],
     "hidden": [Effect((5, 6), is_now([5, 6, 8], widths))],
     "last_relu": [Effect(True, effects.in_both)],
-    "attention": [Effect("mean", effects.in_training_alone), family_effects.POOLED],
+    "attention": [Effect("mean", effects.in_training_alone), effects.POOLED],
     "power": [Effect(x, effects.in_training_alone) for x in (0.0, 2.0)],
     "score": [Effect("sum", another(effects.scores))],
     "loss": [Effect("full", effects.the_whole_catalogue)],

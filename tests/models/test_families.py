@@ -109,8 +109,9 @@ def check_loops(w):
 
 
 @pytest.mark.rules(
-    "model-R1", "model-R4", "model-R5", "model-R7", "mind_plus-R1", "mind_plus-R3",
-    "mind_plus-R4", "mind_plus-R6", "mind_plus-R7", "mind_plus-R10", "mind_plus-R17",
+    "model-R1", "model-R4", "model-R5", "model-R7", "model-R12", "model-R13", "model-R14",
+    "mind_plus-R1", "mind_plus-R3", "mind_plus-R4", "mind_plus-R6", "mind_plus-R7",
+    "mind_plus-R10", "mind_plus-R17",
     "youtube_dnn-R1", "youtube_dnn-R2", "youtube_dnn-R5", "youtube_dnn-R7",
 )  # fmt: skip
 @pytest.mark.parametrize(
@@ -219,25 +220,6 @@ def test_without_behaviours_an_interest_depends_only_on_the_profile(w):
     gradients = w.dense(w.gradients())
     assert not any(gradients[x].any() for x in ("bilinear", "positions") if x in gradients)
     assert gradients["profile"].any() == (w.config.head != "none")
-
-
-REVIVED = [
-    *(
-        world(np.random.default_rng(0), (3, 5, 4, 6), **options)
-        for options in ({}, {"power": 0.0}, {"attention": "mean"}, {"last_relu": True})
-    ),
-    *(plus_world(0, head=head, contexts=2, recency="interests") for head in ("layers", "residual")),
-]
-
-
-@pytest.mark.rules("model-R6", "mind_plus-R12")
-@pytest.mark.parametrize("w", REVIVED)
-def test_bias_and_profile_cannot_revive_an_inactive_interest(w):
-    layers = tuple(layer._replace(bias=layer.bias + 10) for layer in w.params.layers)
-    out, active, _ = w.with_params(profile=w.params.profile + 10, layers=layers).interests()
-    assert not active.all()
-    assert not out[~active].any()
-    assert out[active].any(axis=-1).all()
 
 
 @pytest.mark.rules("model-R18")

@@ -1,80 +1,16 @@
 """MIND: profile, active interests, padding, limits, and each part replaced by its named option."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-from hypothesis import given
 
 from mindref.conformance.tolerances import same_math
 from mindref.data.log import Ragged
-from mindref.models import mind, serving
-from mindref.ops import squash
+from mindref.models import serving
 from mindref.training.batch_loader import BatchLoader, Task
 from tests.assertions import assert_close
-from tests.models.worlds import loss_of, world, worlds
-
-
-@pytest.mark.rules("model-R2")
-def test_the_profile_is_its_features_side_by_side_in_their_order():
-    params = world(np.random.default_rng(0), (2, 3, 4, 5)).params
-    vectors, _ = mind.profile_vectors(params, np.array([[0, 2], [2, 1]]))
-    q = params.profile
-    np.testing.assert_array_equal(vectors, [[*q[0], *q[2]], [*q[2], *q[1]]])
-
-
-@pytest.mark.rules("model-R3", "model-R7", "model-R17")
-@pytest.mark.parametrize(("behaviours", "active"), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (9, 3)])
-def test_active_interests_count_behaviours_in_the_mask(behaviours, active):
-    w = world(np.random.default_rng(0), (1, 40, 3, 2))
-    mask = np.arange(40)[None] < behaviours
-    assert mind.active_interests(mask, w.config).sum() == active
-    fixed = dataclasses.replace(w.config, interest_count="fixed")
-    assert mind.active_interests(mask, fixed).sum() == (3 if behaviours else 1)
-
-
-@pytest.mark.rules("model-R5")
-@pytest.mark.parametrize("last_relu", [False, True])
-def test_only_last_relu_rectifies_the_last_layer(last_relu):
-    w = world(np.random.default_rng(0), (5, 8, 3, 7), last_relu=last_relu, hidden=[6])
-    out = w.interests()[0]
-    assert (out < 0).any() != last_relu
-    assert (out > 0).any()
-
+from tests.models.worlds import world
 
 HISTORIES = Ragged.of([[0, 1, 2, 3, 5, 5, 4, 1, 2], [], [4]])
-
-
-@pytest.mark.rules("model-R12")
-@given(w=worlds(routing="uniform", routing_axis="interests"))
-def test_uniform_routing_is_one_iteration_of_equal_weights(w):
-    _, active, saved = w.interests()
-    share = active / active.sum(axis=1, keepdims=True)
-    expected = w.histories.mask[:, :, None] * share[:, None, :]
-    assert_close(saved.routing.couplings, expected, "couplings", atol=0)
-    assert len(saved.routing.iterations) == 1
-
-
-@pytest.mark.rules("model-R13")
-@pytest.mark.parametrize("kind", squash.KINDS)
-def test_the_named_squash_reaches_routing(kind):
-    w = world(np.random.default_rng(0), (2, 6, 2, 3), squash=kind)
-    routed = w.interests()[2].routing
-    assert len(routed.iterations) == w.config.iterations
-    for iteration in routed.iterations:
-        sums = np.einsum("blk,bld->bkd", iteration.weights.out, routed.votes)
-        assert_close(iteration.capsules, squash.forward(sums, kind=kind)[0], kind, atol=0)
-
-
-@pytest.mark.rules("model-R14")
-@pytest.mark.parametrize("power", [0.5, 2.0, np.inf])
-def test_attention_mean_is_the_mean_of_the_active_interests(power):
-    w = world(np.random.default_rng(0), (3, 9, 4, 5), power=power, attention="mean")
-    out, active, _ = w.interests()
-    expected = out.sum(axis=1) / active.sum(axis=1, keepdims=True)
-    assert_close(w.loss()[1].softmax.user, expected, "user", atol=0)
-    assert loss_of(w) == loss_of(w, attention="label", power=0.0)
-    assert loss_of(w) != loss_of(w, attention="label")
 
 
 @pytest.mark.rules("model-R15")

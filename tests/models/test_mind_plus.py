@@ -10,7 +10,7 @@ from mindref.config import Config
 from mindref.conformance.tolerances import STANDARD_ERRORS, same_math
 from mindref.data.log import Ragged
 from mindref.errors import ConfigError
-from mindref.models import mind, mind_plus, parameters, serving
+from mindref.models import mind, mind_plus, parameters
 from mindref.models.mind_plus import ages
 from mindref.models.parameters import Sizes, catalogue_of_ids, flatten
 from mindref.ops import pooled_softmax
@@ -252,16 +252,3 @@ def test_the_same_seed_and_step_drop_the_same_entries():
 def test_dropout_changes_no_other_array_of_the_batch(rate, logits):
     dropped, whole = fed(rate, 2, logits=logits).shared, fed(0.0, 2, logits=logits).shared
     assert_equal_arrays([*dropped.histories, *dropped[1:]], [*whole.histories, *whole[1:]])
-
-
-@pytest.mark.rules("mind_plus-R16")
-def test_serving_has_no_dropout():
-    vectors = []
-    for rate in (0.0, 0.9):
-        w = plus_world(0, dropout=rate, recency="interests", contexts=1)
-        model = serving.Model(w.params, w.catalogue, w.config)
-        histories = Ragged.of([[0, 1, 2, 3], [], [5, 5, 4, 0, 2]])
-        served = serving.compute_interests(model, histories, w.histories.profile[:3])
-        vectors.append(served.vectors)
-    assert vectors[0].any()
-    assert vectors[0].tobytes() == vectors[1].tobytes()

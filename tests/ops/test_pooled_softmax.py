@@ -1,6 +1,6 @@
 """pooled_softmax: its scores, its limits, and the weights of the interests.
 
-test_sampled_softmax.py and test_sampled_softmax_extremes.py have the rules that both losses share.
+test_sampled_softmax.py has the rules that both losses share.
 """
 
 import numpy as np

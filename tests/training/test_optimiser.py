@@ -75,21 +75,6 @@ def test_it_agrees_with_a_loop_over_numbers(rng, steps):
     assert_close(params["bias"], expected_bias, "dense", atol=0)
 
 
-@pytest.mark.rules("optimiser-R2", "optimiser-R3", "optimiser-R4")
-@pytest.mark.parametrize("step", [199, 1000, 10_000])
-@pytest.mark.parametrize("beta2", [0.95, 0.999, 0.99999])
-def test_a_late_step_is_corrected_as_the_first_is(step, beta2):
-    params = {"bias": np.array([3.0])}
-    state = optimiser.State(step, {"bias": np.array([0.2])}, {"bias": np.array([0.01])})
-    settings = {**SETTINGS, "beta2": beta2}
-    found = optimiser.update(params, {"bias": np.array([-0.5])}, state, **settings)
-    m, v = 0.8 * 0.2 + 0.2 * -0.5, beta2 * 0.01 + (1 - beta2) * 0.25
-    corrected = m / (1 - 0.8 ** (step + 1)), v / (1 - beta2 ** (step + 1))
-    expected = 3 - 0.1 * corrected[0] / (math.sqrt(corrected[1]) + 0.01)
-    assert found.step == step + 1
-    assert params["bias"][0] == pytest.approx(expected, rel=same_math(np.float64))
-
-
 @pytest.mark.rules("optimiser-R7")
 @given(rng=strategies.generators())
 def test_naming_every_row_is_the_dense_update(rng):
@@ -114,21 +99,6 @@ def warmed(dtype=np.float64):
     return params, optimiser.update(params, {"items": g}, optimiser.init(params), **SETTINGS)
 
 
-@pytest.mark.rules("optimiser-R5")
-@pytest.mark.parametrize("named", [[], [2], [0, 3]])
-def test_rows_without_a_name_are_untouched_to_the_byte(named):
-    params, state = warmed()
-    arrays = params["items"], state.first["items"], state.second["items"]
-    before = [x.copy() for x in arrays]
-    gradient = rows(named, np.ones((len(named), 3)))
-    state = optimiser.update(params, {"items": gradient}, state, **SETTINGS)
-    others = [r for r in range(4) if r not in named]
-    for old, new in zip(before, arrays, strict=True):
-        assert old[others].tobytes() == new[others].tobytes()
-        assert (old[named] != new[named]).all()
-    assert state.step == 2
-
-
 @pytest.mark.rules("optimiser-R25")
 def test_dense_adam_uses_the_gradient_zero_for_rows_that_are_left_out():
     rng = np.random.default_rng(0)
@@ -144,17 +114,6 @@ def test_dense_adam_uses_the_gradient_zero_for_rows_that_are_left_out():
         np.testing.assert_array_equal(sparse["a"], full["a"])
         np.testing.assert_array_equal(moments.first["a"], expected.first["a"])
         np.testing.assert_array_equal(moments.second["a"], expected.second["a"])
-
-
-@pytest.mark.rules("optimiser-R6")
-def test_a_row_named_with_zeros_moves_by_its_moments():
-    params, state = warmed()
-    moments = state.first["items"], state.second["items"]
-    first, second, items = (x[1].copy() for x in (*moments, params["items"]))
-    optimiser.update(params, {"items": rows([1], np.zeros((1, 3)))}, state, **SETTINGS)
-    near = rounding(np.float64)
-    np.testing.assert_allclose([x[1] for x in moments], [0.8 * first, 0.95 * second], rtol=near)
-    assert (np.sign(items - params["items"][1]) == np.sign(first)).all()
 
 
 def late_row(step=0):
