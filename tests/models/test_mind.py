@@ -1,4 +1,4 @@
-"""MIND: profile, active interests, padding, limits, and each part replaced by its named option."""
+"""MIND: the full softmax, vectors of length one in serving, and the order of behaviours."""
 
 import numpy as np
 import pytest
