@@ -135,15 +135,14 @@ def test_a_signal_while_reading_has_its_exit_code(cli, tmp_path, number, monkeyp
     assert result.err.splitlines()[-1] == "Stopped."
 
 
-@pytest.mark.parametrize(
-    "arguments", [["backends"], ["train", *options(steps=2), "--out"]], ids=len
-)
-def test_a_command_can_run_in_a_thread(arguments, tmp_path):
+@pytest.mark.parametrize("command", ["backends", "train"])
+def test_a_command_can_run_in_a_thread(command, tmp_path, shop):
+    training = ["--data", str(shop), "--out", str(tmp_path / "run"), *options(steps=2)]
     codes = []
 
     def work():
         try:
-            main([*arguments, str(tmp_path / "run")] if len(arguments) > 1 else arguments)
+            main([command, *(training if command == "train" else ())])
         except SystemExit as ended:
             codes.append(ended.code)
 
