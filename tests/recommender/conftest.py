@@ -39,7 +39,9 @@ def profiled_run(run_of):
 
 @pytest.fixture
 def profiled_copy(profiled_run, tmp_path):
-    return Path(shutil.copytree(profiled_run, tmp_path / "run"))
+    """A copy of that run, without the index that a test of another file may have built."""
+    no_index = shutil.ignore_patterns("index")
+    return Path(shutil.copytree(profiled_run, tmp_path / "run", ignore=no_index))
 
 
 def begun(mind_run, run, **changes):
