@@ -234,3 +234,20 @@ def test_a_power_beyond_the_largest_float_selects_the_largest_score_without_a_wa
     assert d_interests[0, :, 0].tolist() == [0, 0, 0]
     limit = of_scores([1, 1, 0.5], 1e300)
     np.testing.assert_allclose(saved.weights.out[0], limit, rtol=same_math(np.float32))
+
+
+@pytest.mark.rules("label_attention-R4")
+@pytest.mark.parametrize("power", POWERS)
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -7.0])
+def test_inactive_interests_have_no_influence(power, garbage):
+    rng = np.random.default_rng(1)
+    interests, target, d_out = normal(rng, 2, 3, 4), normal(rng, 2, 4), normal(rng, 2, 4)
+    active = np.array([[True, False, True], [False, True, False]])
+    results = []
+    for value in (0.0, garbage):
+        filled = np.where(active[..., None], interests, value)
+        out, saved = label_attention.forward(filled, target, active, power=power)
+        results.append((out, *label_attention.backward(d_out, saved)))
+    for clean, dirty in zip(*results, strict=True):
+        assert clean.tobytes() == dirty.tobytes()
+    assert not results[1][1][~active].any(), "gradient of an inactive interest"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.conformance.strategies import generators, routing_cases
+from mindref.conformance.strategies import RoutingCase, generators, routing_cases
 from mindref.errors import ShapeError
 from mindref.ops import routing
 from mindref.ops.routing import count_active_interests
@@ -250,3 +250,16 @@ def test_log_two_is_a_second_copy_only_if_the_axis_is_interests(axis):
         assert_close(weighted, twice)
     else:
         assert np.abs(weighted - twice).max() > 0.01
+
+
+@AXES
+@pytest.mark.rules("routing-R7")
+@given(case=routing_cases())
+def test_an_inactive_interest_does_not_affect_the_routing_of_active_ones(axis, case):
+    capsules, _ = run(case, axis=axis)
+    for b in range(len(capsules)):
+        history, mask, _, logits, active = (x[b : b + 1] for x in case)
+        count = int(active.sum())
+        small = RoutingCase(history, mask, case.bilinear, logits[..., :count], active[:, :count])
+        assert_close(capsules[b, :count], run(small, axis=axis)[0][0])
+        np.testing.assert_array_equal(capsules[b, count:], 0)

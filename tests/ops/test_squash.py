@@ -151,3 +151,12 @@ def test_the_worked_example_matches_the_page():
     x, d_out = (np.array(example[name], float) for name in ("x", "d_out"))
     out, saved = squash.forward(x)
     assert_example({"out": out, "d_x": squash.backward(d_out, saved)}, example)
+
+
+@pytest.mark.rules("squash-R7")
+@given(capsules(), generators())
+def test_none_does_not_change_vectors_and_gradients(x, rng):
+    out, saved = squash.forward(x, kind="none")
+    d_out = rng.standard_normal(x.shape)
+    np.testing.assert_array_equal(out, x)
+    np.testing.assert_array_equal(squash.backward(d_out, saved), d_out)
