@@ -73,6 +73,25 @@ def test_every_rule_is_cited_by_a_test_and_every_citation_is_a_rule():
     assert cited == all_rules(), f"no test: {all_rules() - cited}; no rule: {cited - all_rules()}"
 
 
+BY_NIGHT = {"conformance-R30", "faults-R6", "recall-R26"}
+"""Rules that only slow tests cite: they start many processes, or search for a diagnosis."""
+
+
+def test_every_other_rule_is_cited_by_a_test_of_the_default_run():
+    cited = set()
+    for path in sorted((REPOSITORY / "tests").rglob("test_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assigned = [x for x in tree.body if isinstance(x, ast.Assign)]
+        marks = {ast.unparse(x.targets[0]): ast.unparse(x.value) for x in assigned}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                names = [*map(ast.unparse, node.decorator_list), "pytestmark"]
+                texts = [marks.get(name, name) for name in names]
+                if not any(re.search(r"pytest\.mark\.(slow|sweep)\b(?!\()", x) for x in texts):
+                    cited.update(LABEL.findall(" ".join(x for x in texts if "mark.rules" in x)))
+    assert all_rules() - cited == BY_NIGHT
+
+
 def test_every_rule_stands_at_a_line_of_code_and_every_label_there_is_a_rule():
     cited = set(cited_by_code())
     assert cited == all_rules(), f"no line: {all_rules() - cited}; no rule: {cited - all_rules()}"
