@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import os
 import re
 from importlib import metadata
 from pathlib import Path
@@ -63,8 +64,9 @@ def test_mindref_without_metadata_is_a_problem(monkeypatch):
 
 def check_variable(monkeypatch, name, value):
     with monkeypatch.context() as patch:
-        for other in ("MINDREF_DATA", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT"):
-            patch.delenv(other, raising=False)
+        for other in list(os.environ):
+            if other.startswith(("MINDREF_", "NUMBA_")):
+                patch.delenv(other)
         patch.setenv(name, value)
         return checks.check_variables()
 
