@@ -338,62 +338,6 @@ def test_the_rules_of_changed_tests_are_found(old, new, rules):
     assert selection.changed_rules(HELPED, changed) == rules
 
 
-USES = """
-import pytest
-from tests import naive
-from tests.naive import forward as naive_forward
-
-@pytest.mark.rules("page-R1")
-def test_of_a_module():
-    naive.backward(1)
-
-@pytest.mark.rules("page-R2")
-def test_of_a_function():
-    naive_forward(1)
-
-@pytest.mark.rules("page-R3")
-def test_of_a_fixture(run):
-    run(1)
-"""
-
-
-@pytest.mark.parametrize(
-    ("changed", "users"),
-    [
-        ("tests.naive.backward", ["test_of_a_module"]),
-        ("tests.naive.forward", ["test_of_a_function"]),
-        ("tests.ops.conftest.run", ["test_of_a_fixture"]),
-        ("conftest.run", ["test_of_a_fixture"]),
-        ("tests.models.conftest.run", []),
-        ("tests.other.forward", []),
-    ],
-)
-def test_the_users_of_a_changed_helper_are_found(changed, users):
-    found = selection.users_of({changed}, "tests/ops/test_squash.py", USES)
-    assert [x.name for x in found] == users
-
-
-def test_a_changed_helper_of_another_file_concerns_the_mutants_of_its_tests(monkeypatch):
-    """Also indirectly: `assert_example` is called by helpers."""
-    git, file = selection.git, "tests/assertions.py"
-    text = (REPOSITORY / file).read_text(encoding="utf-8")
-
-    def git_before_a_change(*arguments):
-        if arguments[:2] == ("diff", "--no-renames"):
-            return file
-        if arguments == ("show", f"HEAD:{file}"):
-            return text.replace("atol=WORKED_EXAMPLE", "atol=1")
-        return git(*arguments)
-
-    monkeypatch.setattr(selection, "git", git_before_a_change)
-    changes = selection.Changes("HEAD")
-    rules = set().union(*changes.rules.values())
-    assert rules
-    assert {x.rule for x in mutants.of_scope("tests") if changes.concern(x)} <= rules
-    assert any(map(changes.concern, mutants.of_scope("tests")))
-    assert not changes.sample
-
-
 def test_changed_bounds_of_the_suite_choose_a_sample_of_its_mutants(monkeypatch):
     git, file = selection.git, "mindref/conformance/bounds/sums.py"
     shown = f"HEAD:{file}"
@@ -425,20 +369,3 @@ def test_a_mutant_is_chosen_by_its_name():
     assert (title, mutant.name) == ("named softmax-base-two", "softmax-base-two")
     with pytest.raises(pytest.UsageError, match="no mutant has"):
         selection.select_mutants("no-such-mutant")
-
-
-@pytest.mark.slow
-def test_a_failed_comparison_of_long_bytes_ends_within_a_minute_in_ci(tmp_path):
-    shutil.copy(REPOSITORY / "conftest.py", tmp_path)
-    differs = """
-def test_differs():
-    import random
-    assert random.Random(0).randbytes(20_000) == random.Random(1).randbytes(20_000)
-"""
-    (tmp_path / "test_differs.py").write_text(differs, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "--rootdir", str(tmp_path)]
-    env = {**os.environ, "CI": "true", "BUILD_NUMBER": "1"}
-    ended = run(
-        [*command, str(tmp_path)], env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.returncode == 1, ended.stdout + ended.stderr

@@ -1,9 +1,10 @@
 """Choose the mutants whose code or tests changed since a commit.
 
 A mutant changed if one of these differs between the commit and the working tree: its entry; the
-function that it edits; a test or check that cites its rule, with the fixtures and helpers that this
-test uses. Comments and docstrings do not count, and new tests do not either. If other code of the
+function that it edits; a test or check that cites its rule, with the fixtures and helpers of the
+same file. Comments and docstrings do not count, and new tests do not either. If other code of the
 conformance suite changed, such as its bounds, a sample of the mutants of the suite is chosen too.
+Helpers in other files are not followed: every night all mutants run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import ast
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -63,54 +63,23 @@ def day_before_head() -> str:
 
 
 class Changes:
-    """What changed from a commit to a later one, or to the working tree."""
+    """What changed from a commit to the working tree."""
 
-    def __init__(self, base: str, head: str = "") -> None:
-        self.base, self.head = base, head
-        revisions = [base, head] if head else [base]
-        self.files = set(git("diff", "--no-renames", "--name-only", *revisions).splitlines())
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.files = set(git("diff", "--no-renames", "--name-only", base).splitlines())
         self.entries = {entry(mutant) for mutant in catalogue_at(base)}
         python = {x for x in self.files if x.endswith(".py")}
-        tests = {x for x in python if x.startswith(("tests/", CHECKS)) or x == "conftest.py"}
+        tests = {x for x in python if x.startswith(("tests/", CHECKS))}
         self.rules = {file: changed_rules(*self.texts(file)) for file in tests}
-        for file, rules in self.rules_of_helpers(tests).items():
-            self.rules[file] = self.rules.get(file, set()) | rules
         suite = {x for x in python - tests if x.startswith(SUITE)}
         is_changed = any(changed_names(*self.texts(file)) for file in suite)
         in_suite = [x for x in mutants.MUTANTS if "suite" in x.scope]
         self.sample = in_suite[::SAMPLE] if is_changed else []
 
-    def rules_of_helpers(self, changed_files: set[str]) -> dict[str, set[str]]:
-        """Return test file -> rules of the tests that use changed helpers of other files."""
-        changed = {
-            f"{module_of(file)}.{name}"
-            for file in changed_files
-            for name in changed_names(*self.texts(file))
-        }
-        if not changed:
-            return {}
-        folders = ("conftest.py", "tests", CHECKS)
-        listed = git("ls-tree", "-r", "--name-only", self.head or "HEAD", *folders).splitlines()
-        after = {x: self.texts(x)[1] for x in listed if x.endswith(".py")}
-        uses: list[tuple[str, Definition]] = []
-        waiting = True
-        while waiting:
-            words = {name.rpartition(".")[2] for name in changed}
-            files = [file for file, text in after.items() if any(x in text for x in words)]
-            uses = [(file, x) for file in files for x in users_of(changed, file, after[file])]
-            using = {f"{module_of(file)}.{x.name}" for file, x in uses}
-            waiting = not using <= changed
-            changed |= using
-        rules: dict[str, set[str]] = {}
-        for file, definition in uses:
-            rules.setdefault(file, set()).update(definition.rules)
-        return rules
-
     def texts(self, file: str) -> tuple[str, str]:
         """Return the text of a file before and after the change; empty if there is no file."""
         path = REPOSITORY / file
-        if self.head:
-            return git("show", f"{self.base}:{file}"), git("show", f"{self.head}:{file}")
         after = path.read_text(encoding="utf-8") if path.is_file() else ""
         return git("show", f"{self.base}:{file}"), after
 
@@ -175,93 +144,47 @@ def edited_code(text: str, anchor: str) -> str:
 
 def changed_rules(before: str, after: str) -> set[str]:
     """Return the rules that changed or removed tests of a file cite."""
+    codes = codes_by_name(before)
     changed = changed_names(before, after)
-    return {rule for x in definitions_of(before) if x.name in changed for rule in x.rules}
+    return {rule for name in changed for code in codes[name] for rule in labels_of(code)}
 
 
 def changed_names(before: str, after: str) -> set[str]:
-    """Return the names of a file whose code, or code that they use, changed or was removed."""
-    now = {x.name: x.code for x in definitions_of(after)}
-    return {x.name for x in definitions_of(before) if now.get(x.name) != x.code}
+    """Return the names of a file whose code, or code of the file that they use, changed."""
+    now = codes_by_name(after)
+    return {name for name, code in codes_by_name(before).items() if now.get(name) != code}
 
 
-class Definition(NamedTuple):
-    """A name that a file defines, such as a test, and what it uses of the file and of others."""
-
-    name: str
-    rules: frozenset[str]
-    code: frozenset[str]
-    used: frozenset[str]  # such as "naive" and "naive.forward"
-
-
-@cache
-def definitions_of(text: str) -> list[Definition]:
-    """Return the functions, classes and variables of a file."""
-    statements = ast.parse(text).body
-    defined = {name: node for node in statements for name in names_defined(node)}
-    definitions = []
-    for name, node in defined.items():
-        inside, used, waiting = {name}, set[str](), [node]
+def codes_by_name(text: str) -> dict[str, set[str]]:
+    """Return name -> the code of its statement and of all statements of the file that it uses."""
+    nodes = statements_by_name(text)
+    used = {name: names_in(node) & nodes.keys() for name, node in nodes.items()}
+    codes = {}
+    for name in nodes:
+        inside, waiting = {name}, {name}
         while waiting:
-            names = names_used(waiting.pop())
-            new = names & defined.keys() - inside
-            used |= names
-            inside |= new
-            waiting += [defined[x] for x in new]
-        code = frozenset(code_of(defined[x]) for x in inside)
-        rules = frozenset(rule for x in inside for rule in rules_in(defined[x]))
-        definitions.append(Definition(name, rules, code, frozenset(used)))
-    return definitions
+            waiting = used[waiting.pop()] - inside | waiting
+            inside |= waiting
+        codes[name] = {code_of(nodes[x]) for x in inside}
+    return codes
 
 
-def users_of(changed: set[str], file: str, text: str) -> list[Definition]:
-    """Return the definitions of a file that use changed names, such as "tests.naive.forward".
-
-    A name is imported, or it is that of a fixture in a conftest.py of a folder above.
-    """
-    full_names = {}
-    for name in changed:
-        module, _, fixture = name.rpartition(".")
-        if module.endswith("conftest") and module_of(file).startswith(module[: -len("conftest")]):
-            full_names[fixture] = name
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            full_names |= {x.asname or x.name: f"{node.module}.{x.name}" for x in node.names}
-    definitions = definitions_of(text)
-    defined = {definition.name for definition in definitions}
-    users = []
-    for definition in definitions:
-        parts = (name.partition(".") for name in definition.used - defined)
-        if any(f"{full_names.get(x, x)}{dot}{attribute}" in changed for x, dot, attribute in parts):
-            users.append(definition)
-    return users
+def statements_by_name(text: str) -> dict[str, ast.stmt]:
+    """Return the functions, classes and variables that a file defines."""
+    by_name = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            by_name[node.name] = node
+        elif not isinstance(node, ast.Import | ast.ImportFrom):
+            stored = (x for x in ast.walk(node) if isinstance(x, ast.Name))
+            by_name |= {x.id: node for x in stored if isinstance(x.ctx, ast.Store)}
+    return by_name
 
 
-def module_of(file: str) -> str:
-    """Return the name of the module in a file."""
-    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def rules_in(node: ast.stmt) -> set[str]:
-    """Return the rules in the strings of a statement."""
-    strings = (x.value for x in ast.walk(node) if isinstance(x, ast.Constant))
-    return {rule for x in strings if isinstance(x, str) for rule in labels_of(x)}
-
-
-def names_defined(node: ast.stmt) -> set[str]:
-    """Return the names that a statement of a module defines."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return {node.name}
-    stored = (x for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store))
-    return {x.id for x in stored}
-
-
-def names_used(node: ast.stmt) -> set[str]:
+def names_in(node: ast.stmt) -> set[str]:
     """Return the names in a statement; arguments of a test are names of fixtures."""
     nodes = list(ast.walk(node))
     names = {x.id for x in nodes if isinstance(x, ast.Name)}
-    attributes = (x for x in nodes if isinstance(x, ast.Attribute))
-    names |= {f"{x.value.id}.{x.attr}" for x in attributes if isinstance(x.value, ast.Name)}
     return names | {x.arg for x in nodes if isinstance(x, ast.arg)}
 
 
