@@ -1,13 +1,11 @@
-"""Checks that need no child process: versions, variables, processor, memory, folders, output."""
+"""Checks that need no child process: versions, variables, processor, memory."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -16,7 +14,7 @@ from typing import NamedTuple
 
 import mindref
 from mindref.bench.machine import processor_name
-from mindref.errors import FOREIGN_ERRORS, ConfigError, MindrefError
+from mindref.errors import FOREIGN_ERRORS, ConfigError
 from mindref.process.cgroups import cgroup_cores, cgroup_memory
 from mindref.process.memory import (
     MIN_ADDRESS_SPACE,
@@ -26,8 +24,6 @@ from mindref.process.memory import (
 )
 from mindref.process.requirements import install_libraries, install_mindref, read_requirements
 from mindref.process.threads import BLAS_THREAD_VARIABLES, check_thread_variables, usable_cores
-from mindref.process.user_folders import is_private_folder, user_cache_folder, user_state_folder
-from mindref.run import atomic
 
 BUG = "this is a bug in mindref doctor: please report it"
 CORE = ("numpy", "scipy", "numba", "llvmlite")
@@ -44,7 +40,6 @@ MINDREF_VARIABLES = (
 PYTHON_VARIABLES = ("PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8")
 OTHER_VARIABLES = (*BLAS_THREAD_VARIABLES, *PYTHON_VARIABLES)
 LOW_MEMORY = 1 << 30  # bytes; the built-in catalogue needs less
-LOW_DISK = 200_000_000  # bytes
 
 
 class Finding(NamedTuple):
@@ -195,90 +190,6 @@ def format_gigabytes(size: int | None) -> str:
     return "unknown size" if size is None else f"{size / 1e9:.1f} GB"
 
 
-def check_output_encoding() -> Finding:
-    """Return the encoding of standard output."""
-    encoding = str(getattr(sys.stdout, "encoding", None) or "unknown")
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    summary = f"{encoding}, {'terminal' if is_terminal else 'not a terminal'}"
-    is_unicode = encoding.lower().replace("-", "") in ("utf8", "utf16", "cp65001")
-    todo = "set PYTHONUTF8=1: other characters are printed as \\u....; files are UTF-8"
-    facts = {"encoding": encoding, "terminal": is_terminal}
-    return Finding.of(summary, "" if is_unicode else todo, facts)
-
-
-def check_folder_writable(folder: Path, other: str = "use another folder, or --out") -> Finding:
-    """Return whether files can be written, flushed, renamed and locked in a folder."""
-    try:
-        inner = Path(tempfile.mkdtemp(prefix=".mindref-doctor-", dir=folder))
-    except OSError as error:
-        return Finding.of(f"{folder} is not writable ({error.strerror})", other)
-    try:
-        atomic.write_bytes(inner / "written", b"content")  # flushed, fsynced, renamed
-        if (inner / "written").read_bytes() != b"content":
-            raise OSError("the content read differs from the content written")
-        lock_error = try_lock(inner / "written")
-        free = shutil.disk_usage(folder).free
-    except (OSError, MindrefError) as error:
-        summary = f"{folder}: a file cannot be written durably ({error})"
-        return Finding.of(summary, f"a run in this folder would be lost: {other}", problem=True)
-    finally:
-        shutil.rmtree(inner, ignore_errors=True)
-    facts = {"path": str(folder), "locks": lock_error, "free": free}
-    summary, todo = f"{folder} is writable, {free / 1e9:.1f} GB free", ""
-    if lock_error:
-        summary += f"; no file locks ({lock_error})"
-        todo = "do not let two processes write to the same run, export or list"
-    elif free < LOW_DISK:
-        todo = "free disk space: a run stores its parameters four times"
-    return Finding.of(summary, todo, facts)
-
-
-def try_lock(path: Path) -> str:
-    """Return why a file cannot be locked, "" if it can."""
-    try:
-        import fcntl
-
-        with path.open("rb+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return "not supported by this system"
-    except OSError as error:
-        return str(error.strerror)
-    return ""
-
-
-def check_user_folders() -> Finding:
-    """Return whether the folders of compiled functions and of the user's key can be used."""
-    cache, key = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("MINDREF_KEY")
-    folders = {
-        "cache": Path(cache) if cache else user_cache_folder(),
-        "key": Path(key).parent if key else user_state_folder(),
-    }
-    advice = {
-        "cache": "set NUMBA_CACHE_DIR to a writable folder that is yours alone",
-        "key": "set MINDREF_KEY to a file in a writable folder",
-    }
-    bad = [name for name, folder in folders.items() if not can_be_written(folder)]
-    shared = folders["cache"]
-    if shared is not None and shared.is_dir() and not is_private_folder(shared):
-        bad = list(dict.fromkeys(["cache", *bad]))
-    states = [
-        f"{name}: {folder or 'no home folder'}{' cannot be used' * (name in bad)}"
-        for name, folder in folders.items()
-    ]
-    facts = {name: str(folder) if folder else None for name, folder in folders.items()}
-    return Finding.of("; ".join(states), "; ".join(advice[name] for name in bad), facts)
-
-
-def can_be_written(folder: Path | None) -> bool:
-    """Return whether a folder is writable, or can be created in its nearest existing parent."""
-    if folder is None:
-        return False
-    absolute = folder.absolute()
-    existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-
-
 LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
     "mindref": check_mindref,
     "python": check_python,
@@ -287,9 +198,4 @@ LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
     "variables": check_variables,
     "processor": check_processor,
     "memory": check_memory_size,
-    # `mindref train` creates its runs in the current folder by default
-    "folder": lambda: check_folder_writable(Path.cwd()),
-    "temporary": lambda: check_folder_writable(Path(tempfile.gettempdir()), "set TMPDIR"),
-    "user folders": check_user_folders,
-    "output": check_output_encoding,
 }

@@ -3,7 +3,6 @@
 import json
 from importlib.util import find_spec
 
-import jsonschema
 import pytest
 
 from mindref.doctor import examine
@@ -40,13 +39,10 @@ def test_broken_packages_are_notes_with_reasons(tmp_path):
     """A wrong annoy, backends that crash, exit or are missing, and no cache."""
     path = install_broken_packages(tmp_path, annoy="garbage")
     (tmp_path / "hangs.py").write_text("import no_such_framework\n")  # a timeout would take long
-    (tmp_path / "none").touch()  # a file
-    home = {"HOME": str(tmp_path / "none"), "PYTHONIOENCODING": "ascii"}
     variables = {"PYTHONPATH": path, "MINDREF_NUMBA_CACHE": "0", "MINDREF_TREADS": "2"}
-    done = call("doctor", "--json", cwd=tmp_path, **variables, **home)
+    done = call("doctor", "--json", cwd=tmp_path, **variables)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
-    jsonschema.Draft202012Validator(examine.report_schema()).validate(report)
     assert report["works"]
     checks = {check["name"]: check for check in report["checks"]}
     expected = {
@@ -58,8 +54,6 @@ def test_broken_packages_are_notes_with_reasons(tmp_path):
         "backend exits": "SystemExit",
         "kernels": "not cached",
         "variables": "MINDREF_TREADS=2",
-        "user folders": "cannot be used",
-        "output": "ascii, not a terminal",
     }
     for name, reason in expected.items():
         assert checks[name]["state"] == "note", checks[name]

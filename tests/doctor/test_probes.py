@@ -33,13 +33,3 @@ def test_a_missing_built_in_backend_is_a_problem_and_the_others_are_listed(monke
     finding = probes.probe_registered()
     assert (finding.state, finding.facts["backend"]) == ("problem", names)
     assert finding.summary.startswith("no entry point of the built-in numba; backend: numpy")
-
-
-def test_an_unusable_index_has_the_hint_of_its_plugin(monkeypatch):
-    from mindref.recall import registry
-
-    row = {"name": "faiss-ivf", "usable": False, "reason": "broken", "hint": "install it"}
-    monkeypatch.setattr(registry, "describe_plugin", lambda kind: row)
-    finding = probes.probe_index("faiss-ivf")
-    assert finding.todo == "exact search is used instead; install it"
-    assert (finding.state, finding.summary) == ("note", "not usable: broken")
