@@ -54,7 +54,7 @@ def export_command(
     """Write RUN for serving without mindref: the user tower, or vectors.
 
     --to vectors writes the vectors of all items that the model can recommend, in a format that
-    search engines and vector databases read, with a manifest and a model card.
+    search engines and vector databases read, with a manifest.
 
     --to onnx and --to torch write the user tower, the item matrix, the item ids and a manifest.
 

@@ -86,7 +86,7 @@ def test_onnx_needs_no_pytorch_and_writes_the_same_bytes_again(model, cli, tmp_p
 @pytest.mark.parametrize("part", ["add_behaviours", "add_active", "add_head", "add_routing"])
 def test_a_wrong_graph_is_not_kept(part, cli, run, monkeypatch):
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-    tower = pytest.importorskip("mindref.recommender.export.onnx.tower", reason="no onnx")
+    tower = pytest.importorskip("mindref.recommender.export.onnx", reason="no onnx")
     wrong = {
         # the oldest behaviour is the last
         "add_behaviours": lambda graph, parts: true(graph, parts)._replace(
@@ -96,7 +96,9 @@ def test_a_wrong_graph_is_not_kept(part, cli, run, monkeypatch):
             graph, parts._replace(config=replace(parts.config, interest_count="fixed")), count
         ),
         "add_head": lambda graph, parts, vectors, contexts: vectors,
-        "add_routing": lambda graph, inputs, iterations, *words: true(graph, inputs, 1, *words),
+        "add_routing": lambda graph, config, **inputs: true(
+            graph, config=replace(config, iterations=1), **inputs
+        ),
     }
     true = getattr(tower, part)
     monkeypatch.setattr(tower, part, wrong[part])

@@ -1,6 +1,5 @@
 """Exported vectors hold what recall uses: items, interests, histories, the rule of the score."""
 
-import json
 import shutil
 import sys
 
@@ -14,7 +13,6 @@ from mindref.models.serving import compute_interests
 from mindref.recommender.export import vectors as vector_export
 from mindref.recommender.export import verify_export
 from mindref.recommender.export.vectors import export_vectors
-from mindref.recommender.training.trainer import resume_run
 from mindref.run import items as catalogue
 from mindref.run import vector_files
 from mindref.run.tsv import unescape
@@ -23,17 +21,10 @@ from tests.list_requests import recalled
 from tests.runs import change_json, trained
 
 
-@pytest.fixture(scope="module")
-def evaluated_run(mind_run, tmp_path_factory):
-    """A run with a report. Its users have one to four active interests, with untrained items."""
-    made = resume_run(shutil.copytree(mind_run, tmp_path_factory.mktemp("vectors") / "run"))
-    made.evaluate()
-    return made.run
-
-
 @pytest.fixture
-def run(evaluated_run, tmp_path):
-    return shutil.copytree(evaluated_run, tmp_path / "run")
+def run(mind_run, tmp_path):
+    """A run whose users have one to four active interests, with untrained items."""
+    return shutil.copytree(mind_run, tmp_path / "run")
 
 
 def read_tsv(path):
@@ -211,54 +202,19 @@ def rewrite_items(run, *columns):
 
 
 @pytest.mark.rules("serving-R8", "security-R15")
-def test_the_manifest_covers_every_file_but_the_model_card(run, tmp_path):
+def test_the_manifest_covers_every_file_but_notes_of_the_user(run, tmp_path):
     folder = tmp_path / "out"
     export_vectors(run, folder, form="npy", all_users=True)
-    facts = verify_export(folder)
-    assert facts["kind"] == "vectors"
     names = {path.name for path in folder.iterdir()}
-    assert set(facts["files"]) == names - {"README.md", "export.json"}
-    with (folder / "README.md").open("a") as card:
-        card.write("licence: mine\n")
-    verify_export(folder)
-    (folder / "README.md").unlink()
-    verify_export(folder)
+    (folder / "README.md").write_text("licence: mine\n")
+    facts = verify_export(folder)
+    assert (facts["kind"], set(facts["files"])) == ("vectors", names - {"export.json"})
     for name in facts["files"]:
         data = (folder / name).read_bytes()
         (folder / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         with pytest.raises(RunError, match=f"{name}: expected sha256"):
             verify_export(folder)
         (folder / name).write_bytes(data)
-
-
-def test_the_model_card_states_the_metrics_and_the_score(run, tmp_path):
-    facts = export_vectors(run, tmp_path / "out", form="npy", all_users=True)
-    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    report = json.loads((run / "report.json").read_text())
-    hit = report["metrics"]["test"]["model"]["hit_rate@10"]
-    assert f"| hit_rate@10 | {hit['value']:.4f} [{hit['low']:.4f}, {hit['high']:.4f}] |" in card
-    assert "largest inner product with an interest" in card
-    assert f"{facts['users']['interests']:,} interests of 60 users" in card
-    assert "Fill in: the name, the source and the licence of the data" in card
-    yaml = pytest.importorskip("yaml", reason="reads the front matter")
-    words = yaml.safe_load(card.split("---\n")[1])
-    assert words["library_name"] == "mindref"
-    assert {"mind", "multi-interest"} <= set(words["tags"])
-    assert words["metrics"] == list(report["metrics"]["test"]["model"])
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [({"score": "sum"}, "search once with the sum"), ({"normalise": True}, "length one")],
-    ids=str,
-)
-def test_the_card_of_a_run_without_a_report(settings, text, tmp_path):
-    run = trained(tmp_path / "run", backend="numpy", **settings)
-    export_vectors(run, tmp_path / "out", form="npy")
-    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert text in card
-    assert "The run has no report." in card
-    assert "interests.npy" not in card
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e39])

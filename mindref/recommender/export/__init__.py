@@ -39,7 +39,7 @@ from mindref.run.items import Items
 KINDS = ("onnx", "torch")
 FORMAT = 1  # of export.json; incremented by incompatible changes
 MANIFEST, ITEMS, IDS = "export.json", "items.safetensors", "items.tsv"
-CARD = "README.md"  # of an export of vectors; the user completes it
+NOTES = "README.md"  # serving-R8: the user may add it to a folder
 GROUP = "mindref.exporters"
 """Entry points, one per kind: modules with `FAMILIES`, `require`, `write` and `open_file`."""
 
@@ -94,11 +94,17 @@ def export_run(
             raise ExportDiffers(verdict)
         entries = {
             "tower": {**written, **tower_signature(parts)},
-            **item_matrix_entry(parts),
+            "items": {
+                "file": ITEMS,
+                "array": "items",
+                "shape": list(parts.items.shape),
+                "ids": IDS,
+            },
+            **score_entry(parts.config),
             **run_entry(run, served),
             "checked": verdict._asdict(),
         }
-        facts = seal_manifest(folder, describe_export(folder, kind, entries, versions))
+        facts = seal_manifest(folder, kind, entries, versions)
     if parts.routes and served.model.config.logits == "per_call":  # a file cannot draw
         warnings += [
             "the run draws initial logits anew for every request; the file has the keyed ones"
@@ -124,43 +130,35 @@ def servable_items(served: ServedModel) -> Items:
     return Items(*([column[i] for i in served.servable.ids] for column in served.items))
 
 
-def describe_export(
+def seal_manifest(
     folder: Path, kind: str, entries: Mapping[str, object], versions: Mapping[str, str]
 ) -> dict[str, object]:
-    """Return the content of export.json for the files that a folder has."""
-    return {
+    """Write export.json for the files that a folder has; return its content with the digest."""
+    facts = {
         "format": FORMAT,
         "kind": kind,
         **entries,
         "versions": {"mindref": mindref.__version__, **versions},
         "files": file_entries(folder),
     }
-
-
-def seal_manifest(folder: Path, facts: dict[str, object]) -> dict[str, object]:
-    """Write export.json; return its content with the digest."""
     return files.write_sealed(folder / MANIFEST, facts, files.FEWER)
 
 
 def load_exporter(kind: str) -> tuple[Any, dict[str, str]]:
     """Return the module that writes towers, and the versions of its dependencies for this kind."""
     try:
-        writer = import_exporter(kind)
+        if kind in BUILT_IN:
+            writer: Any = import_module(BUILT_IN[kind])
+        else:
+            entries = {x.name: x for x in metadata.entry_points(group=GROUP)}
+            if kind not in entries:
+                raise ImportError(f"no package offers {kind!r} as an entry point of {GROUP}")
+            writer = entries[kind].load()
         return writer, writer.require(kind)  # onnx-R11
     except ImportError as error:
         got = f"{type(error).__name__}: {error}"
         needed = NEEDED.get(kind, "a kind that an installed package writes")
         raise BackendError(say(f"--to {kind}", needed, got, INSTALL.get(kind, ""))) from error
-
-
-def import_exporter(kind: str) -> Any:
-    """Return the module that writes this kind. Raises ImportError if no package has it."""
-    if kind in BUILT_IN:
-        return import_module(BUILT_IN[kind])
-    for entry in metadata.entry_points(group=GROUP):
-        if entry.name == kind:
-            return entry.load()
-    raise ImportError(f"no package offers {kind!r} as an entry point of {GROUP}")
 
 
 @contextmanager
@@ -192,14 +190,6 @@ def tower_signature(parts: UserTower) -> dict[str, object]:
     if parts.routes:
         entry |= {"logits": "keyed", "logits_seed": config.seed, "logits_sigma": config.sigma}
     return entry
-
-
-def item_matrix_entry(parts: UserTower) -> dict[str, object]:
-    """Return file and shape of the item matrix, and the scoring rule."""
-    return {
-        "items": {"file": ITEMS, "array": "items", "shape": list(parts.items.shape), "ids": IDS},
-        **score_entry(parts.config),
-    }
 
 
 def score_entry(config: Config) -> dict[str, object]:
@@ -246,7 +236,7 @@ def verify_export(folder: Path) -> dict[str, Any]:
         # never outside the folder
         listed_files = {Path(name).name: x for name, x in facts["files"].items()}
         names = {x.name for x in folder.iterdir()}
-        for name in sorted(names - {MANIFEST, CARD, lock.NAME, *listed_files}):
+        for name in sorted(names - {MANIFEST, NOTES, lock.NAME, *listed_files}):
             expected = f"a file that {MANIFEST} lists"  # security-R15
             raise RunError(say(str(folder / name), expected, "another", todo))
         for name, x in listed_files.items():  # security-R15

@@ -1,41 +1,36 @@
 """Export of vectors for other engines: items, and with `all_users` interests and histories.
 
-Spec: specs/serving.md. The files are those of mindref.run.vector_files, with a model card
-(README.md) and export.json. Users are written in the blocks of a bulk recall, so memory is bounded
-and the interests are those of `mindref recall --all-users`.
+Spec: specs/serving.md. The files are those of mindref.run.vector_files, and export.json. Users are
+written in the blocks of a bulk recall, so memory is bounded and the interests are those of
+`mindref recall --all-users`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mindref.arguments import check_arguments
-from mindref.data.log import Ragged
 from mindref.data.rng import make_rng
 from mindref.errors import ConfigError, RunError, say
 from mindref.models.family import family_of
 from mindref.models.serving import compute_interests
 from mindref.models.tower import to_float32
 from mindref.recommender.export import (
-    CARD,
-    describe_export,
     new_folder,
     run_entry,
     score_entry,
     seal_manifest,
     servable_items,
 )
-from mindref.recommender.export.model_card import model_card
 from mindref.recommender.serving.list_request import RequestedUsers, find_users
 from mindref.recommender.serving.recall import USERS_PER_BLOCK, count_blocks
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.run import atomic, checkpoint, report
+from mindref.run import atomic, checkpoint
 from mindref.run.vector_files import FORMATS, TABLES, NpyTables, ParquetTables, check_vector_format
-from mindref.shapes import Array, Ints
+from mindref.shapes import Array
 
 KIND = "vectors"
 
@@ -56,84 +51,54 @@ def export_vectors(
     ConfigError for a family that has only scores and without pyarrow; RunError for a damaged run, a
     folder in use or vectors that are not finite; DataError for an id that Parquet cannot hold.
     """
-    check_vectors(run)
+    family = checkpoint.load_config(run)[0].model
+    if not family_of(family).has_vectors:  # serving-R6: before the model is read
+        got = f"a run of {family}, which has only scores"
+        todo = "mindref recall --all-users writes lists of any model"
+        raise ConfigError(say(f"export {run} --to {KIND}", "a model with vectors", got, todo))
     check_vector_format(form)
     atomic.check_unused(output)  # before slow work
     served = ServedModel.load(run, data=data).load_backend()
     requested = find_users(served, None) if all_users else None
     with new_folder(output) as (folder, warnings):
         with TABLES[form](folder, served.item_vectors.shape[1]) as writer:
-            write_item_table(writer, served)
-            counts = None if requested is None else write_users(writer, served, requested)
+            vectors = finite_float32(served.item_vectors)
+            ids, counts, titles = servable_items(served)
+            writer.write_items(ids, titles, counts, vectors)
+            rows = None if requested is None else write_users(writer, served, requested)
         entries = {
             "form": form,
             "items": {"shape": list(served.item_vectors.shape)},
-            **({} if counts is None else {"users": counts}),
+            **({} if rows is None else {"users": rows}),
             **score_entry(served.model.config),
             "exclude_seen": served.facts["exclude_seen"],
             **run_entry(run, served),
         }
-        facts = describe_export(folder, KIND, entries, writer.versions)
-        card = model_card(facts, read_report(run, served))
-        atomic.write_text(folder / CARD, card)  # serving-R8: the user completes it
-        facts = seal_manifest(folder, facts)
+        facts = seal_manifest(folder, KIND, entries, writer.versions)
     return {**facts, "warnings": warnings + ([] if requested is None else requested.warnings)}
-
-
-def check_vectors(run: Path) -> None:
-    """Raise ConfigError, before the model is read, for a family that has only scores."""
-    name = checkpoint.load_config(run)[0].model
-    if not family_of(name).has_vectors:  # serving-R6
-        got = f"a run of {name}, which has only scores"
-        todo = "mindref recall --all-users writes lists of any model"
-        raise ConfigError(say(f"export {run} --to {KIND}", "a model with vectors", got, todo))
-
-
-def write_item_table(writer: ParquetTables | NpyTables, served: ServedModel) -> None:
-    """Write ids, titles, counts and vectors of the servable items, in the order of dense ids."""
-    vectors = finite_float32(served.item_vectors)
-    ids, counts, titles = servable_items(served)
-    writer.write_items(ids, titles, counts, vectors)
 
 
 def write_users(
     writer: ParquetTables | NpyTables, served: ServedModel, requested: RequestedUsers
 ) -> dict[str, int]:
-    """Write interests and histories of all users in blocks; return the numbers of rows."""
-    users = len(requested.names)
+    """Write active interests and histories of all users in blocks; return the numbers of rows."""
+    users, ids = len(requested.names), served.items.ids
     counts = {"users": users, "interests": 0, "behaviours": 0}
     for number in range(count_blocks(users, USERS_PER_BLOCK)):  # serving-R5
         which = np.arange(number * USERS_PER_BLOCK, min((number + 1) * USERS_PER_BLOCK, users))
-        rows = requested.histories.take(which)
         names = [requested.names[user] for user in which.tolist()]
-        counts["interests"] += write_interests(
-            writer, served, names, rows, requested.profiles[which], number
-        )
+        rows, profiles = requested.histories.take(which), requested.profiles[which]
+        rng = make_rng(served.model.config.seed, "serving", number)  # recall-R35
+        computed = compute_interests(served.model, rows, profiles, served.backend, rng)
+        vectors = finite_float32(computed.vectors[computed.active])
+        cases, interests = np.nonzero(computed.active)  # serving-R2
+        writer.write_interests([names[case] for case in cases], interests, vectors)
+        counts["interests"] += len(cases)
         cases = np.repeat(np.arange(len(rows)), rows.lengths)
-        ids = served.items.ids
-        writer.write_histories(
-            [names[case] for case in cases], [ids[item] for item in rows.values]
-        )  # serving-R3
+        items = [ids[item] for item in rows.values]
+        writer.write_histories([names[case] for case in cases], items)  # serving-R3
         counts["behaviours"] += len(cases)
     return counts
-
-
-def write_interests(
-    writer: ParquetTables | NpyTables,
-    served: ServedModel,
-    names: list[str],
-    rows: Ragged,
-    profiles: Ints,
-    number: int,
-) -> int:
-    """Write the active interests of a block of users; return their number."""
-    model = served.model
-    rng = make_rng(model.config.seed, "serving", number)  # recall-R35
-    computed = compute_interests(model, rows, profiles, served.backend, rng)
-    cases, interests = np.nonzero(computed.active)  # serving-R2
-    vectors = finite_float32(computed.vectors[computed.active])
-    writer.write_interests([names[case] for case in cases], interests, vectors)
-    return len(cases)
 
 
 def finite_float32(vectors: Array) -> Array:
@@ -144,11 +109,3 @@ def finite_float32(vectors: Array) -> Array:
         expected = "finite numbers in float32"
         raise RunError(say("vectors of the run", expected, "others", "train it again"))
     return rounded
-
-
-def read_report(run: Path, served: ServedModel) -> dict[str, object]:
-    """Return the report of a run, {} if it has none."""
-    identity = checkpoint.run_identity(served.model.config, served.facts)
-    with suppress(FileNotFoundError):
-        return report.load_report(run, identity, "remove it")
-    return {}
