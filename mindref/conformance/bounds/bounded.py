@@ -91,17 +91,17 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
         """Return a copy."""
         return self.like(self.value.copy(), self.error.copy())
 
-    def sum(self, axis: Any = None, **options: Any) -> Bounded:
+    def sum(self, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Bounded:
         """Return np.sum of the array."""
-        return np.sum(self, axis=axis, **options)  # type: ignore[call-overload]
+        return np.sum(self, axis=axis, dtype=dtype, keepdims=keepdims)  # type: ignore[call-overload]
 
-    def max(self, axis: Any = None, **options: Any) -> Bounded:
+    def max(self, axis: Any = None, *, keepdims: bool = False, initial: Any = -np.inf) -> Bounded:
         """Return np.max of the array."""
-        return np.max(self, axis=axis, **options)  # type: ignore[call-overload]
+        return np.max(self, axis=axis, keepdims=keepdims, initial=initial)  # type: ignore[call-overload]
 
-    def mean(self, axis: Any = None, **options: Any) -> Bounded:
+    def mean(self, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Bounded:
         """Return np.mean of the array."""
-        return np.mean(self, axis=axis, **options)  # type: ignore[call-overload]
+        return np.mean(self, axis=axis, dtype=dtype, keepdims=keepdims)  # type: ignore[call-overload]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Return `ufunc(*inputs)` with errors. NumPy calls this method for np.exp, x + y, ..."""
@@ -119,7 +119,8 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
     def applied(self, ufunc: Any, method: str, inputs: Any, options: Mapping[str, Any]) -> Any:
         """Return the result of `ufunc`, or NotImplemented if `ufunc` has no error rule."""
         if method == "reduceat" and ufunc is np.add:
-            return functions.bounded_add_reduceat(*inputs, **options)
+            array, starts = inputs
+            return functions.bounded_add_reduceat(array, starts, axis=options.get("axis", 0))
         if method != "__call__" or options:
             return NotImplemented
         operands = [self.operand(without_doubts(x)) for x in inputs]
@@ -156,7 +157,8 @@ class Bounded(np.lib.mixins.NDArrayOperatorsMixin):
 def origin_of(ufunc: Any, inputs: Sequence[Any], operands: Sequence[Operand]) -> Any:
     """Return a record of how x * y or x @ y was computed; None for any other `ufunc`."""
     if ufunc is np.multiply:
-        return sums.Product(*inputs)
+        left, right = inputs
+        return sums.Product(left, right)
     if ufunc is np.matmul:
         return sums.Contraction(np.shape(operands[0].value)[-1])
     return None

@@ -136,7 +136,8 @@ def move_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that applies `function` to the values and to the errors of a Bounded."""
 
     def moved(x: Any, *args: Any, **options: Any) -> Any:
-        return x.like(function(x.value, *args, **options), function(x.error, *args, **options))
+        value, error = (function(part, *args, **options) for part in (x.value, x.error))
+        return x.like(value, error)
 
     return moved
 
