@@ -1,4 +1,4 @@
-"""The web application: routes, limits, worker threads, and errors as JSON.
+"""The web application: routes, limits, worker threads, errors as JSON, and counters.
 
 Spec: specs/serving.md. A request is computed in one of a fixed number of threads; the event loop
 only reads and writes. Limits of connections, heads and malformed requests are uvicorn's.
@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,7 +22,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mindref.errors import ConfigError, DataError, say
-from mindref.service.metrics import TEXT_FORMAT, ServiceMetrics
 from mindref.service.request_body import (
     CONTENT_TYPE,
     MAX_BODY,
@@ -33,7 +34,28 @@ WAITING = 32  # requests that wait for a worker thread, for each thread
 RETRY_SECONDS = 1  # of a rejected request
 RECOMMEND, HEALTH, METRICS, OTHER = "/recommend", "/health", "/metrics", "other"
 
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency histogram, in seconds."""
+
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class ServiceMetrics:
+    """Counters of one service. Errors are the requests whose status is 400 or more."""
+
+    def __init__(self, step: int) -> None:
+        registry = CollectorRegistry()
+        labels, text = ["path", "status"], "Requests by path and status."
+        self.requests = Counter("mindref_requests", text, labels, registry=registry)
+        name, text = "mindref_request_seconds", "Seconds from the first byte to the answer."
+        self.seconds = Histogram(name, text, ["path"], registry=registry, buckets=BUCKETS)
+        name, text = "mindref_histories", "Histories with an answer."
+        self.histories = Counter(name, text, registry=registry)
+        name, text = "mindref_requests_pending", "Requests that are computed or wait for a thread."
+        self.pending = Gauge(name, text, registry=registry)
+        name, text = "mindref_model_step", "Training step of the model."
+        Gauge(name, text, registry=registry).set(step)
+        self.registry = registry
 
 
 class Service:
@@ -87,7 +109,8 @@ class Service:
                 # serving-R13
                 response = overload_response("a service that runs", "a service that stops")
             seconds = time.perf_counter() - start
-            self.metrics.count_request(path, response.status_code, seconds)  # serving-R15
+            self.metrics.requests.labels(path, str(response.status_code)).inc()  # serving-R15
+            self.metrics.seconds.labels(path).observe(seconds)
             return response
 
         return handle
@@ -119,11 +142,12 @@ class Service:
 
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics."""
-        return Response(self.metrics.render_text(), headers={"content-type": TEXT_FORMAT})
+        text = generate_latest(self.metrics.registry)
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def reject_route(self, request: Request, error: HTTPException) -> Response:
         """Answer a request for an unknown path, or with another method."""
-        self.metrics.count_request(OTHER, error.status_code)
+        self.metrics.requests.labels(OTHER, str(error.status_code)).inc()
         routes = f"POST {RECOMMEND}, GET {HEALTH} or GET {METRICS}"
         message = say("path", routes, f"{request.method} {request.url.path}")
         return error_response(error.status_code, message, dict(error.headers or {}))

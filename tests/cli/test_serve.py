@@ -62,7 +62,9 @@ def test_a_damaged_run_ends_the_command_before_an_address_is_printed(cli, run):
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(cli, run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "starlette", None)
+    monkeypatch.delitem(sys.modules, "mindref.service.app", raising=False)
+    monkeypatch.delitem(sys.modules, "mindref.service.server", raising=False)
+    monkeypatch.setitem(sys.modules, "starlette.applications", None)
     line = cli.error_line("serve", run)
     assert "serve: expected starlette, uvicorn and prometheus-client, got import of st" in line
     for package in ("prometheus-client", "starlette", "uvicorn"):
