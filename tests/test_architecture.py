@@ -1,7 +1,6 @@
 """Imports follow the data; importing mindref or asking for help loads nothing heavy."""
 
 import ast
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -203,30 +202,3 @@ except SystemExit:
 print([name for name in sys.modules if name.startswith({modules})])
 """
     assert python_output(script).splitlines()[-1] == "[]"
-
-
-def test_every_module_has_a_docstring():
-    assert MODULES
-    for path in MODULES:
-        text = path.read_text(encoding="utf-8")
-        assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
-
-
-def test_the_suite_lists_each_constant_once():
-    """No two modules list the same words under one name; the keys of a table are such a list."""
-    found = {}
-    for path in (PACKAGE / "conformance").rglob("*.py"):
-        for name, value in constants(ast.parse(path.read_text(encoding="utf-8"))):
-            found.setdefault((name, repr(list(value))), []).append(path.name)
-    assert len(found) > 10
-    assert {name: files for (name, _), files in found.items() if len(files) > 1} == {}
-
-
-def constants(tree):
-    """Yield each constant of a module that is a tuple or a table of plain values."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with suppress(ValueError):
-                value = ast.literal_eval(node.value)
-                if isinstance(value, tuple | dict):
-                    yield node.targets[0].id, value
