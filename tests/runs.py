@@ -15,12 +15,12 @@ from typing import Any
 from mindref.cli import COMPILING
 from mindref.config import Config
 from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.trainer import Hooks, Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run.files import sealed
 from mindref.run.source import LoadedLog, Source
 from mindref.training.engine import make_engine
-from mindref.training.loop import count_step, fetch_arrays, step_learning_rate
+from mindref.training.loop import Hooks, count_step, fetch_arrays, step_learning_rate
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCE = Source.of(None, {"users": 60, "items": 120})

@@ -204,7 +204,7 @@ def test_saved_values_of_operators_are_not_read():
     finals = []
     for backend in ("numpy", "tests.test_backend:counting"):
         outcome = tiny(backend, user_features=["age"]).train()
-        finals.append(flatten(outcome.model.params))
+        finals.append(flatten(outcome.model().params))
     np.testing.assert_equal(finals[1], finals[0])
 
 

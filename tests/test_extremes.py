@@ -17,11 +17,10 @@ from mindref.models.parameters import flatten
 from mindref.models.registry import families_using
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.rerank_trainer import RerankTrainer
-from mindref.recommender.training.trainer import Hooks
 from mindref.training.batch_loader import make_loader
 from mindref.training.divergence import Diverged
 from mindref.training.engine import make_engine
-from mindref.training.loop import step_learning_rate
+from mindref.training.loop import Hooks, step_learning_rate
 from tests.runs import trained, trainer
 
 BACKENDS = (pytest.param("numba", marks=pytest.mark.slow), "numpy")

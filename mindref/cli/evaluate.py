@@ -12,7 +12,7 @@ from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.streams import print_as_warnings, print_json, print_stdout, warn_unfinished
 from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
-from mindref.evaluation.list_lengths import LIST_LENGTHS, LONGEST
+from mindref.evaluation import LIST_LENGTHS, LONGEST
 
 READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
 """Option of a file that the command reads -> parameter."""

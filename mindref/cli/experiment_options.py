@@ -26,7 +26,7 @@ from mindref.run.files import check_tree
 
 if TYPE_CHECKING:
     from mindref.experiments.runs import ExperimentRuns
-    from mindref.recommender.training.training_run import Hooks
+    from mindref.training.loop import Hooks
 
 WORDS = "mindref.words"  # key of the arguments in the click context
 FILE_WIDTH = 160  # characters of a line if standard output is not a terminal

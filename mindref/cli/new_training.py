@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mindref.backend import Backend
     from mindref.recommender.training.plan import TrainingPlan
     from mindref.recommender.training.preset_choice import Candidates
-    from mindref.recommender.training.trainer import Hooks, Trainer
+    from mindref.recommender.training.trainer import Trainer
+    from mindref.training.loop import Hooks
 
 
 def new_trainer(

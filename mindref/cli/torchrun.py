@@ -79,14 +79,14 @@ def lost_process_message(error: BaseException, trainer: Trainer) -> str:
 
 def train_silently(trainer: Trainer) -> int:
     """Train in a process other than the first, without output; return the exit code."""
-    from mindref.recommender.training.trainer import Hooks
     from mindref.training.engine import Diverged
+    from mindref.training.loop import Hooks
 
     ranks = trainer.ranks
     try:
         with stop_on_signals() as stop:
-            outcome = trainer.train(Hooks(stop=stop))
-        if outcome.finished:
+            trainer.train(Hooks(stop=stop))
+        if trainer.finished:
             return 0
         ranks.outlast_first()
         return stop.code

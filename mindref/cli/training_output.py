@@ -30,8 +30,8 @@ from mindref.models.din_config import DinConfig
 
 if TYPE_CHECKING:
     from mindref.data.log import InteractionLog
-    from mindref.recommender.training.training_run import Hooks, TrainingRun
-    from mindref.training.loop import Validation
+    from mindref.recommender.training.training_run import TrainingRun
+    from mindref.training.loop import Hooks, Validation
 
 TrainingConfig = Config | DinConfig
 
@@ -58,7 +58,7 @@ def show_progress(
     first, used: steps and seconds that the training has used before.
     """
     from mindref.models.family import family_of
-    from mindref.recommender.training.training_run import Hooks
+    from mindref.training.loop import Hooks
 
     if quiet:
         yield Hooks(stop=stop)
@@ -75,7 +75,7 @@ def training_bar(
     config: TrainingConfig, meter: TrainingMeter, stop: StopRequest
 ) -> Iterator[Hooks]:
     """Yield hooks that update a progress bar."""
-    from mindref.recommender.training.training_run import Hooks
+    from mindref.training.loop import Hooks
 
     best = ""
     with progress_bar(transient=False) as bar:

@@ -1,4 +1,4 @@
-"""Evaluate top-n lists: metrics with intervals, coverage, metrics by history length.
+"""Evaluate top-n lists: metrics with intervals, coverage, metrics by history length and by tie.
 
 Spec: specs/metrics.md.
 """
@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.data.log import Floats, Ints
+from mindref.data.log import Floats, InteractionLog, Ints
 from mindref.data.splits import EvaluationCases
 from mindref.errors import DataError, ShapeError, say
-from mindref.evaluation import metrics
-from mindref.evaluation.list_lengths import LIST_LENGTHS
+from mindref.evaluation import LIST_LENGTHS, metrics
 from mindref.evaluation.metrics import Estimate
 from mindref.recall.lists import COLUMNS
 from mindref.recall.top_n import TopN
 from mindref.run import atomic, lock
 from mindref.run.tsv import escape, tsv_line
+from mindref.shapes import Bools
 
 # first history length of each bucket; K' = floor(log2 n) is constant within a bucket
 BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -110,6 +110,43 @@ def bucket_name(b: int) -> str:
         return f"{first}+"
     last = BUCKETS[b + 1] - 1
     return str(first) if first == last else f"{first}-{last}"
+
+
+def tied_targets(log: InteractionLog, cases: EvaluationCases) -> Bools | None:
+    """Return for which cases the first target has the time of the last behaviour, (C,).
+
+    None for a log without times. The history of a case is all that precedes the target in the log.
+    The log has interactions at the same time in file order, which a model may have learned.
+    """
+    if log.times is None:
+        return None
+    starts, lengths = log.interactions.offsets[cases.users], cases.histories.lengths
+    target = starts + lengths
+    comparable = (lengths > 0) & (target < log.interactions.offsets[cases.users + 1])
+    tied = np.zeros(len(lengths), np.bool_)
+    tied[comparable] = log.times[target[comparable]] == log.times[target[comparable] - 1]
+    return tied
+
+
+def metrics_by_tie(
+    ranked: TopN, cases: EvaluationCases, tied: Bools | None, list_lengths: tuple[int, ...]
+) -> dict[str, dict[str, float]]:
+    """Return the number of cases and the means of the metrics for `tied` and `untied` targets.
+
+    Empty without times, or if one of the two groups has no case.
+    """
+    relevant = metrics.count_distinct(cases.targets)
+    if tied is None:
+        return {}
+    groups = {"tied": tied & (relevant > 0), "untied": ~tied & (relevant > 0)}
+    if not all(selected.any() for selected in groups.values()):
+        return {}
+    hit, table = metrics.hit_mask(ranked.items, cases.targets), {}
+    for name, selected in groups.items():  # metrics-R31
+        values = metrics.metrics_per_case(hit[selected], relevant[selected], list_lengths)
+        means = {metric: float(value.mean()) for metric, value in values.items()}
+        table[name] = {"cases": int(selected.sum()), **means}
+    return table
 
 
 def count_seen_targets(cases: EvaluationCases) -> int:

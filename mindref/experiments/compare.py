@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, prefix_errors, say
-from mindref.evaluation.list_lengths import LIST_LENGTHS
+from mindref.evaluation import LIST_LENGTHS
 from mindref.experiments import paired_tests, results
 from mindref.experiments.arms import (
     Arm,

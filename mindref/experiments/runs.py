@@ -21,7 +21,7 @@ from mindref.experiments.first_hits import FirstHits
 from mindref.models.family import check_trainable
 from mindref.recommender.evaluate_run import parse_metric
 from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.trainer import REPORT, Hooks, Trainer
+from mindref.recommender.training.trainer import REPORT, Trainer
 from mindref.run import atomic, checkpoint, files, lock
 from mindref.run.folder import check_free
 from mindref.run.metadata import Duration
@@ -29,7 +29,7 @@ from mindref.run.source import LoadedLog, Source, fingerprint
 from mindref.run.stored_json import Count, Finite, check_json
 from mindref.run.training_data import prepare_training
 from mindref.training.engine import Diverged
-from mindref.training.loop import Validation
+from mindref.training.loop import Hooks, Validation
 
 PROGRESS_FILE = "experiment.json"  # in the run directory: progress and step times
 PROGRESS_FIELDS = ("value", "best_step", "seconds", "timed", "diverged", "curve")

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mindref.errors import FOREIGN_ERRORS, ConfigError, say
-from mindref.recommender.training.training_run import Hooks, TrainingRun
+from mindref.recommender.training.training_run import TrainingRun
 from mindref.run.source import IN_MEMORY
-from mindref.training.loop import Validation
+from mindref.training.loop import Hooks, Validation
 
 EVENTS = ("on_start", "on_step", "on_validation", "on_end")
 STOPPED = "callback"

@@ -9,20 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindref.arguments import Natural, check_arguments
+from mindref.arguments import Natural, check_arguments, is_integer
 from mindref.backend import Backend
 from mindref.data.batches import pad_histories
 from mindref.data.log import InteractionLog, Ints, Ragged
 from mindref.data.quoting import join_names
 from mindref.data.rng import make_rng
 from mindref.data.splits import EvaluationCases, make_split
-from mindref.errors import ConfigError, DataError, say
-from mindref.evaluation import metrics
+from mindref.errors import ConfigError, DataError, say, value_text
+from mindref.evaluation import LIST_LENGTHS, LONGEST, metrics
 from mindref.evaluation.baselines import popularity_top_n, random_top_n
-from mindref.evaluation.evaluate import EvaluationReport, evaluate_top_n, write_predictions
+from mindref.evaluation.evaluate import (
+    EvaluationReport,
+    evaluate_top_n,
+    metrics_by_tie,
+    tied_targets,
+    write_predictions,
+)
 from mindref.evaluation.interest_statistics import interest_recovery, interest_statistics
-from mindref.evaluation.list_lengths import LIST_LENGTHS, LONGEST, check_list_lengths
-from mindref.evaluation.ties import metrics_by_tie, tied_targets
 from mindref.models import features
 from mindref.models.family import family_of
 from mindref.models.servable_items import ServableItems, count_untrained
@@ -238,7 +242,7 @@ def evaluate_run(
     the catalogue of the run lacks are removed from histories and targets, and counted in `notes`.
     Raises RunError, DataError or ConfigError.
     """
-    list_lengths = check_list_lengths("--at", list_lengths)
+    list_lengths = check_list_lengths(list_lengths)
     if which not in CASES:
         raise ConfigError(say("evaluate_run: which", " or ".join(CASES), repr(which)))
     check_evaluated(run, protocol)
@@ -277,6 +281,15 @@ def evaluate_run(
     notes |= {**words["notes"], NOT_SAMPLED: len(all_cases.users) - len(cases.users)}
     warnings = [x.warning() for x in trained]
     return {**words, "exclude_seen": exclude_seen, "warnings": warnings, "notes": notes}
+
+
+def check_list_lengths(lengths: Sequence[int]) -> list[int]:
+    """Return lengths of lists. Raises ConfigError unless each is an integer from 1 to LONGEST."""
+    values = list(lengths)
+    if not values or not all(is_integer(n) and 1 <= n <= LONGEST for n in values):
+        got = value_text(lengths, quoted=True)
+        raise ConfigError(say("--at", f"lengths of lists from 1 to {LONGEST}", got))
+    return [int(n) for n in values]
 
 
 def check_shares_items(log: InteractionLog, item_ids: Sequence[str]) -> None:

@@ -189,10 +189,13 @@ def diagnose_step(engine: Any, batch: Any) -> Diagnosis:
         if isinstance(engine, BackendEngine):  # the backend may have counted the failed step
             engine.count = int(engine.backend.moments(engine.state).step)
         params, moments = engine.fetch_state()
-        tables = divergence.tables_by_name(flatten(params), moments)
-        family = family_of(engine.config.model)
         return divergence.diagnose_batch(
-            family, params, batch, engine.catalogue, engine.config, tables
+            params,
+            moments,
+            batch,
+            engine.catalogue,
+            family=family_of(engine.config.model),
+            config=engine.config,
         )
     except Exception:  # a failed diagnosis must not mask the divergence
         return Diagnosis()

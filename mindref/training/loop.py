@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from mindref.backend import backend_errors
 from mindref.data.rng import make_rng
-from mindref.models.family import family_of
+from mindref.models.family import FamilyConfig, family_of
 from mindref.models.parameters import Sizes, flatten
 from mindref.training import optimiser
 from mindref.training.batch_loader import Task, make_loader
@@ -48,7 +48,23 @@ class Validation(NamedTuple):
     is_best: bool
 
 
-def initial_state(config: Any, sizes: Sizes) -> TrainingState:
+class Hooks(NamedTuple):
+    """Functions that a training calls; the defaults do nothing. Users pass callbacks instead."""
+
+    on_step: Callable[[int, float], None] = lambda step, loss: None
+    on_validation: Callable[[Validation], None] = lambda validation: None
+    stop: Callable[[], bool] = lambda: False  # polled before each step
+    clock: Callable[[], float] = time.perf_counter  # for the time limit
+
+
+Validate = Callable[[Any], float]
+"""(parameters) -> the validation metric."""
+
+Save = Callable[[TrainingState, Validation], None]
+"""(state, validation) -> None: saves the state after a validation."""
+
+
+def initial_state(config: FamilyConfig, sizes: Sizes) -> TrainingState:
     """Return the state before the first step."""
     family, rng = family_of(config.model), make_rng(config.seed, "parameters")
     params = family.init(rng, config, sizes)
@@ -56,71 +72,65 @@ def initial_state(config: Any, sizes: Sizes) -> TrainingState:
 
 
 def fit_model(
-    task: Task,
-    config: Any,
-    *,
-    validate: Callable[[Any], float] | None,
-    on_validation: Callable[[TrainingState, Validation], None] = lambda state, validation: None,
-) -> TrainingState:
-    """Return the state of a family that is fitted in one call: a training with one validation.
+    task: Task, config: FamilyConfig, validate: Validate | None
+) -> tuple[TrainingState, Validation]:
+    """Return the state of a family that is fitted in one call, and its only validation.
 
     Without `validate` the validation has no metric.
     """
     params = family_of(config.model).fit_sequences(task.sequences, task.sizes, config)
     done = optimiser.State(config.steps, {}, {})  # model-R38
-    fitted = TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1))
-    state, validation = validate_state(fitted, validate)
-    on_validation(state, validation)
-    return state
+    return validate_state(TrainingState(params, done, 0, -1.0, 0, losses=(0.0, 1)), validate)
 
 
 def train_steps(
     task: Task,
     state: TrainingState,
-    config: Any,
+    config: FamilyConfig,
     engine: Engine,
+    hooks: Hooks,
     *,
-    validate: Callable[[Any], float] | None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-    on_validation: Callable[[TrainingState, Validation], None] = lambda state, validation: None,
-    stop: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] = time.perf_counter,
+    validate: Validate | None,
+    save: Save = lambda state, validation: None,
 ) -> TrainingState:
-    """Return the state at the end of the training (see `end_reason`), or where `stop` stops it.
+    """Return the state at the end of the training (see `end_reason`), or where a hook stops it.
 
     The engine must have the arrays of `state`. After every `evaluate_every` steps and at the end,
-    `validate` returns the metric that selects the best parameters, and `on_validation` receives the
-    state to save. Without `validate`, there is no metric and no best validation. Raises Diverged
-    for a loss or a gradient that is not finite, BackendError for errors of the backend.
-    clock: returns seconds; read only with a time limit.
+    `validate` returns the metric that selects the best parameters, and `save` receives the state.
+    Without `validate`, there is no metric and no best validation. The clock is read only with a
+    time limit. Raises Diverged for a loss or a gradient that is not finite, BackendError for errors
+    of the backend.
     """
-    budget = TimeBudget(config.time_limit, state.time, clock)
+    budget = TimeBudget(config.time_limit, state.time, hooks.clock)
     with closing(make_loader(task, config).prefetch(state.moments.step, config.steps)) as batches:
-        while not (end_reason(state, config) or stop()):
+        while not (end_reason(state, config) or hooks.stop()):
             loss = engine.step(next(batches), limited_learning_rate(state, config))
             state = count_step(state, loss)._replace(time=budget.count_step())
             step = state.moments.step
-            on_step(step, loss)
+            hooks.on_step(step, loss)
             if reaches_validation(state, config):
                 state = fetch_finite(state, engine)
                 with backend_errors(engine.backend, f"validation after step {step}"):
                     state, validation = validate_state(state, validate)
                 state = state._replace(time=budget.count_validation())
-                on_validation(state, validation)
+                save(state, validation)
+                hooks.on_validation(validation)
                 state = state._replace(time=budget.count_checkpoint())
     return fetch_finite(state, engine)
 
 
-def end_reason(state: TrainingState, config: Any) -> str:
+def end_reason(state: TrainingState, config: FamilyConfig) -> str:
     """Return why the training has ended: steps, time_limit or patience; "" if it has not."""
     if state.moments.step >= config.steps:
         return "steps"
     if state.time.progress >= 1:  # optimiser-R18, R21
         return "time_limit"
-    return "patience" if out_of_patience(state, config) else ""
+    if 0 < config.patience <= state.waited:  # optimiser-R17
+        return "patience"
+    return ""
 
 
-def reaches_validation(state: TrainingState, config: Any) -> bool:
+def reaches_validation(state: TrainingState, config: FamilyConfig) -> bool:
     """Return whether a validation and a checkpoint follow the last step."""
     step = state.moments.step
     if step == config.steps or needs_validation(config.time_limit, state.time):
@@ -128,7 +138,7 @@ def reaches_validation(state: TrainingState, config: Any) -> bool:
     return step % config.evaluate_every == 0 and allows_validation(config.time_limit, state.time)
 
 
-def limited_learning_rate(state: TrainingState, config: Any) -> float:
+def limited_learning_rate(state: TrainingState, config: FamilyConfig) -> float:
     """Return the learning rate of the next step: the smaller of those by steps and by time."""
     rate = step_learning_rate(config, state.moments.step)
     if not config.time_limit:
@@ -138,7 +148,7 @@ def limited_learning_rate(state: TrainingState, config: Any) -> float:
     return min(rate, by_time)  # optimiser-R19
 
 
-def step_learning_rate(config: Any, step: int) -> float:
+def step_learning_rate(config: FamilyConfig, step: int) -> float:
     """Return the learning rate of a step; steps are counted from 0."""
     return optimiser.learning_rate(config.learning_rate, config.decay, step, config.steps)
 
@@ -165,7 +175,7 @@ def fetch_finite(state: TrainingState, engine: Engine) -> TrainingState:
 
 
 def validate_state(
-    state: TrainingState, validate: Callable[[Any], float] | None
+    state: TrainingState, validate: Validate | None
 ) -> tuple[TrainingState, Validation]:
     """Return the state after a validation, and the validation. Of equal values the first is best.
 
@@ -181,8 +191,3 @@ def validate_state(
     if validation.is_best:
         return state._replace(best_step=step, best_value=value, waited=0), validation
     return state._replace(waited=state.waited + 1), validation
-
-
-def out_of_patience(state: TrainingState, config: Any) -> bool:
-    """Return whether the validation metric has not improved for `patience` validations."""
-    return config.patience > 0 and state.waited >= config.patience  # optimiser-R17

@@ -8,8 +8,12 @@ import pytest
 from mindref.data.log import InteractionLog, Ragged
 from mindref.data.splits import EvaluationCases
 from mindref.errors import ConfigError, DataError, RunError, ShapeError
-from mindref.evaluation.evaluate import evaluate_top_n, write_predictions
-from mindref.evaluation.ties import metrics_by_tie, tied_targets
+from mindref.evaluation.evaluate import (
+    evaluate_top_n,
+    metrics_by_tie,
+    tied_targets,
+    write_predictions,
+)
 from mindref.recall.top_n import TopN
 from tests import spec_pages
 

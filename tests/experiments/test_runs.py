@@ -22,11 +22,11 @@ from mindref.experiments.runs import (
     seconds_per_thousand,
 )
 from mindref.recommender.evaluate_run import recommend_cases
-from mindref.recommender.training.trainer import Hooks, Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.run import lock
 from mindref.run.source import Source
 from mindref.training import loop
-from mindref.training.loop import Validation
+from mindref.training.loop import Hooks, Validation
 from tests.experiments.tiny_experiment import base, runs
 from tests.runs import change_json, content, stop_after
 

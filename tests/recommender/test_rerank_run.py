@@ -26,11 +26,11 @@ from mindref.recommender.training.rerank_trainer import (
     open_reranker,
     resume_reranker,
 )
-from mindref.recommender.training.trainer import Hooks
 from mindref.run import array_files, checkpoint
 from mindref.run.checkpoint import load_din_config, load_state, run_identity
 from mindref.run.files import json_digest
 from mindref.run.training_data import sample_cases
+from mindref.training.loop import Hooks
 from tests.list_requests import recalled
 from tests.recommender.conftest import begun
 from tests.recommender.test_rerank_training import SMALL

@@ -17,8 +17,8 @@ from mindref.recommender.training.rerank_trainer import (
     prepare_recall_log,
     recall_function,
 )
-from mindref.recommender.training.trainer import Hooks
 from mindref.training.batch_loader import RerankBatchLoader, draw_without_replacement
+from mindref.training.loop import Hooks
 from tests.runs import trainer
 
 SMALL = {
@@ -145,7 +145,7 @@ def test_batches_and_trainings_are_functions_of_the_seed():
     np.testing.assert_array_equal(first.batch(5).candidates, later)
     assert not np.array_equal(other.batch(5).candidates, later)
     assert not np.array_equal(first.batch(6).candidates, later)
-    one, again, other = (flatten(din_trainer(seed=n).train().model.params) for n in (0, 0, 1))
+    one, again, other = (flatten(din_trainer(seed=n).train().model().params) for n in (0, 0, 1))
     np.testing.assert_equal(again, one)
     assert not np.array_equal(one["items"], other["items"])
 
@@ -157,7 +157,7 @@ def test_the_loss_falls_in_the_dtype_of_the_settings():
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 0.05
     for dtype in ("float32", "float64"):
-        model = din_trainer(steps=1, dtype=dtype).train().model
+        model = din_trainer(steps=1, dtype=dtype).train().model()
         assert model.params.items.dtype == np.dtype(dtype)
 
 

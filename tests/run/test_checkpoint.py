@@ -119,7 +119,7 @@ def test_resuming_serves_the_parameters_that_the_state_calls_the_best(tmp_path, 
     best = copy_params(made.state.params)
     outcome = made.train(stop_after(step))  # one step more
     assert (made.state.best_step, made.state.moments.step) == (step, step + 1)
-    np.testing.assert_equal(flatten(outcome.model.params), flatten(best))
+    np.testing.assert_equal(flatten(outcome.model().params), flatten(best))
     np.testing.assert_equal(flatten(load(run).served.model.params), flatten(best))
     resume_run(run).train()
     assert content(run) == content(trained(tmp_path / "other"))
@@ -134,9 +134,9 @@ def test_a_resume_without_a_better_validation_serves_the_best_one_before(tmp_pat
     outcome = resume_run(run).train()
     assert outcome.finished
     assert not outcome.validations[-1].is_best
-    np.testing.assert_equal(flatten(outcome.model.params), flatten(best))
+    np.testing.assert_equal(flatten(outcome.model().params), flatten(best))
     state, _ = checkpoint.load_state(run)
-    assert not np.array_equal(outcome.model.params.items, state.params.items), "not the last one"
+    assert not np.array_equal(outcome.model().params.items, state.params.items), "not the last one"
 
 
 def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatch):

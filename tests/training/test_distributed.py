@@ -8,9 +8,10 @@ from mindref.conformance.runner.composed_backend import reference_model
 from mindref.errors import BackendError, ConfigError, DataError, MindrefError
 from mindref.models.parameters import flatten
 from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.training.trainer import Trainer, resume_run
 from mindref.run.checkpoint import load_state
 from mindref.training.distributed import ONE_PROCESS, FailedElsewhere, ProcessLost, join_ranks
+from mindref.training.loop import Hooks
 from tests.fake_ranks import meet
 from tests.runs import SMALL, SOURCE, loaded, trainer
 

@@ -15,10 +15,11 @@ from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
 from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.trainer import Hooks, Trainer, resume_run
+from mindref.recommender.training.trainer import Trainer, resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
 from mindref.training.batch_loader import BatchLoader
+from mindref.training.loop import Hooks
 from tests.runs import (
     REPOSITORY,
     SMALL,
@@ -143,7 +144,7 @@ def test_the_best_validation_is_served_and_the_first_of_equals_stays(tmp_path, m
     assert (state.best_step, state.best_value, state.waited) == (4, 0.4, 2)
     assert validations == outcome.validations
     served, _ = load_model(tmp_path / "run")
-    for params in (served, outcome.model.params):
+    for params in (served, outcome.model().params):
         np.testing.assert_array_equal(params.items, kept[4].items)
     assert not np.array_equal(served.items, state.params.items), "the last validation is another"
 
@@ -279,11 +280,11 @@ def test_every_option_trains(name, value):
     outcome = trainer(**base_of(name, value), **{name: value, "steps": 3}).train()
     assert [validation.step for validation in outcome.validations] == [3]
     assert np.isfinite(outcome.validations[0].loss)
-    for key, array in flatten(outcome.model.params).items():
+    for key, array in flatten(outcome.model().params).items():
         assert np.isfinite(array).all(), key
         # a fitted family has the dtypes that it needs
-        fitted = not family_of(outcome.model.config.model).by_steps
-        assert fitted or array.dtype == outcome.model.config.dtype, key
+        fitted = not family_of(outcome.model().config.model).by_steps
+        assert fitted or array.dtype == outcome.model().config.dtype, key
 
 
 @pytest.mark.slow
@@ -328,8 +329,8 @@ def test_a_feature_that_the_log_lacks_is_named_with_those_it_has():
 
 
 def test_features_change_what_is_learned():
-    plain = trainer().train().model
-    rich = trainer(item_features=("shelf",), user_features=("age",)).train().model
+    plain = trainer().train().model()
+    rich = trainer(item_features=("shelf",), user_features=("age",)).train().model()
     assert len(rich.params.items) == len(plain.params.items) + 24
     assert plain.params.profile.shape[0] == 0
     assert rich.params.profile.shape[0] == 7, "six bands of age, and unknown"

@@ -11,12 +11,12 @@ from mindref.errors import ConfigError
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import RECALL_FAMILIES, uses_setting
 from mindref.recommender.training import training_run
-from mindref.recommender.training.trainer import Hooks, resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_state
 from mindref.run.metadata import check_header
 from mindref.settings import MAX_STEPS
 from mindref.training.engine import make_engine
-from mindref.training.loop import train_steps
+from mindref.training.loop import Hooks, train_steps
 from mindref.training.time_budget import TimeUsed
 from tests.runs import content, stop_after, trainer
 
@@ -128,12 +128,15 @@ def test_the_rate_never_rises(monkeypatch, costs):
 @pytest.mark.rules("optimiser-R19")
 def test_all_processes_read_the_clock_of_the_first(monkeypatch):
     made, clocks = limited(), []
-    monkeypatch.setattr(
-        training_run, "train_steps", lambda task, state, *_, clock, **__: clocks.append(clock())
-    )
+
+    def read_clock(task, state, config, engine, hooks, **named):
+        clocks.append(hooks.clock())
+        return state
+
+    monkeypatch.setattr(training_run, "train_steps", read_clock)
     made.ranks = made.ranks._replace(world=2, exchange=lambda word: ["11.5", word])
     monkeypatch.setattr(type(made), "check_same", lambda self, state: None)
-    made.train_by_steps(Hooks(clock=lambda: 99.0), lambda state, validation: None)
+    made.take_steps(Hooks(clock=lambda: 99.0))
     assert clocks == [11.5]
 
 
@@ -239,7 +242,6 @@ def test_without_a_limit_the_clock_is_not_read():
     engine = make_engine(
         made.backend, made.state.params, made.state.moments, made.task.catalogue, made.config
     )
-    state = train_steps(
-        made.task, made.state, made.config, engine, validate=None, clock=pytest.fail
-    )
+    hooks = Hooks(clock=pytest.fail)
+    state = train_steps(made.task, made.state, made.config, engine, hooks, validate=None)
     assert state.time == TimeUsed()

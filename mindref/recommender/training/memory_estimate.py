@@ -13,7 +13,7 @@ import numpy as np
 from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.errors import ConfigError, say
-from mindref.evaluation.list_lengths import LIST_LENGTHS
+from mindref.evaluation import LIST_LENGTHS
 from mindref.models.family import family_of
 from mindref.models.parameters import Sizes, flatten
 from mindref.process.memory import PROGRAM_BYTES, usable_memory, warn_if_too_large

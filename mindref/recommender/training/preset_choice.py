@@ -14,8 +14,9 @@ from mindref.backend import Backend
 from mindref.config import Config
 from mindref.errors import BackendError, ConfigError, MindrefError, say
 from mindref.models.family import check_trainable, settings_without_effect
-from mindref.recommender.training.trainer import Hooks, Trainer
+from mindref.recommender.training.trainer import Trainer
 from mindref.training.divergence import Diverged
+from mindref.training.loop import Hooks
 
 CANDIDATES = ("best", "sparse")
 FALLBACK = "mind"

@@ -62,11 +62,13 @@ class RerankTrainer(TrainingRun):
     """
 
     load_config = staticmethod(checkpoint.load_din_config)
+    config: DinConfig
 
     def __init__(
         self, recall_run: Path, served: ServedModel, config: DinConfig, run: Path | None
     ) -> None:
         self.recall_run, self.served = recall_run, served.load_backend()
+        self.backend_name = served.backend_name
         served.require_vectors("--recall", "a run with vectors of items")
         prepared = prepare_recall_log(served)
         self.recall = recall_function(served, exclude_seen=served.facts["exclude_seen"])
@@ -83,11 +85,6 @@ class RerankTrainer(TrainingRun):
     def candidate_items(self, histories: Ragged, profiles: Ints, n: int) -> Ints:
         """Return the items (C, n) that the recall run returns for histories."""
         return self.recall(histories, profiles, n).items
-
-    @property
-    def backend_name(self) -> str:
-        """The backend of the recall run."""
-        return self.served.backend_name
 
     def facts(self) -> dict[str, object]:
         """Return the facts of config.json, which are stored with the settings."""
@@ -177,10 +174,7 @@ def resume_reranker(
 ) -> RerankTrainer:
     """Return the trainer of a DIN run at its last state on disk; arguments of `open_reranker`."""
     trainer = open_reranker(run, recall, data, device, backend)
-    trainer.restore(run)
-    if recall is not None:  # remember the new path
-        facts = {**checkpoint.load_din_config(run)[1], "recall": trainer.facts()["recall"]}
-        checkpoint.save_config(run, trainer.config, facts)
+    trainer.restore(run, None if recall is None else {"recall": trainer.facts()["recall"]})
     return trainer
 
 

@@ -11,7 +11,7 @@ from mindref.config import Config
 from mindref.data.protocols import NO_SPLIT
 from mindref.data.splits import EvaluationCases
 from mindref.errors import RunError, say
-from mindref.evaluation.ties import tied_targets
+from mindref.evaluation.evaluate import tied_targets
 from mindref.models import features
 from mindref.models.family import check_trainable
 from mindref.models.servable_items import count_untrained
@@ -29,7 +29,7 @@ from mindref.recommender.held_out import (
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.memory_estimate import check_training_memory
 from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.training_run import Hooks, TrainingOutcome, TrainingRun
+from mindref.recommender.training.training_run import TrainingRun
 from mindref.recommender.training.warm_start import left_out_warnings, start_state
 from mindref.run import checkpoint, report
 from mindref.run.items import Items
@@ -38,8 +38,6 @@ from mindref.run.training_data import prepare_training, sample_cases
 from mindref.training.distributed import ONE_PROCESS, Ranks
 from mindref.training.loop import initial_state
 
-__all__ = ["REPORT", "Hooks", "TrainingOutcome", "Trainer", "resume_run"]
-
 REPORT = report.NAME  # of the test cases, in the run directory
 
 
@@ -47,6 +45,7 @@ class Trainer(TrainingRun):
     """Training of a family that recalls, with a validation metric and a report."""
 
     load_config = staticmethod(checkpoint.load_config)
+    config: Config
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class Trainer(TrainingRun):
         """
         if config is None:
             (config,) = plan.configs.values()
-        self.plan = plan
+        self.plan, self.backend_name = plan, config.backend
         self.preset_choice: dict[str, object] = {}  # empty if the user named the preset
         self.start: dict[str, Any] = {}  # of a warm start: run, digest and step of its model
         backend = backend or load_backend(config.backend, plan.device)
@@ -75,11 +74,10 @@ class Trainer(TrainingRun):
         if start is not None:
             start.check_items(loaded.log)
         prepared = prepare_training(loaded, plan.protocol, config)
-        warnings = list[str]()
-        if start is not None:  # an error comes before tables are made
-            warnings = start_warnings(
-                prepared, config.seed, start.trainings(), is_command=start.is_command
-            )
+        trainings = [] if start is None else start.trainings()
+        is_command = start is None or start.is_command
+        # an error comes before tables are made
+        leaks = start_warnings(prepared, config.seed, trainings, is_command=is_command)
         compared = [config] if compared is None else compared
         if ranks.first and compared:
             check_training_memory(prepared, compared, backend.name)
@@ -88,7 +86,7 @@ class Trainer(TrainingRun):
             state, rows = start_state(start, state, prepared, config)
             self.start = start.facts(rows, prepared.task.sizes.items, loaded.log.num_used_items)
         super().__init__(config, prepared, prepared.task, state, plan.run, backend, ranks)
-        self.warnings = [*left_out_warnings(self.start), *warnings]
+        self.warnings = [*left_out_warnings(self.start), *leaks]
         if plan.protocol == NO_SPLIT:
             return  # nothing to validate on
         cases = sample_cases(prepared.split.validation, config.validation_users, config.seed)
@@ -121,7 +119,7 @@ class Trainer(TrainingRun):
             **describe_training(self.prepared),
             **({} if size is None else {"log_bytes": size}),  # model-R62
             **self.reproducibility(),
-            **self.chosen_preset(),
+            **({"preset_choice": self.preset_choice} if self.preset_choice else {}),  # model-R50
         }
 
     def description(self) -> dict[str, object]:
@@ -163,10 +161,6 @@ class Trainer(TrainingRun):
             device=self.plan.device,
         )
 
-    def chosen_preset(self) -> dict[str, object]:
-        """Return the entry of config.json and of the report if the preset was chosen."""
-        return {"preset_choice": self.preset_choice} if self.preset_choice else {}  # model-R50
-
     def check_alike(self) -> None:
         """Raise MindrefError unless all processes have the same settings and the same log."""
         if self.ranks.several:
@@ -180,26 +174,27 @@ class Trainer(TrainingRun):
 
         With the split none, no metric is in the report.
         """
+        test = self.prepared.split.test
+        validations = [x._asdict() for x in self.validations]
         if self.plan.protocol == NO_SPLIT:  # model-R52
-            return self.save_report(self.report_without_cases())
-        all_cases, most = self.prepared.split.test, self.config.test_users
-        test = self.evaluation_set(sample_cases(all_cases, most, self.config.seed))  # model-R31
-        words, _, _ = evaluate_model(self.model(), test, self.prepared.loaded, backend=self.backend)
-        words["notes"][NOT_SAMPLED] = len(all_cases.users) - len(test.cases.users)
-        validations = [x._asdict() for x in self.validations]
-        ending = {"exclude_seen": self.plan.exclude_seen, **self.ending()}
-        ending |= {"best_step": self.state.best_step, "validations": validations}
-        ending |= {"warnings": self.warnings}
-        return self.save_report({**words, **ending, **self.chosen_preset()})
-
-    def report_without_cases(self) -> dict[str, object]:
-        """Return the report of a training on all interactions, which has nothing to evaluate on."""
-        untrained = count_untrained(self.served_catalogue, self.prepared.split.test.targets)
-        counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
-        validations = [x._asdict() for x in self.validations]
-        words = {"split": self.plan.protocol, "metrics": {}, "cases": 0, "untrained": counts}
-        ending = {**self.ending(), "validations": validations, "warnings": self.warnings}
-        return {**words, **ending}
+            untrained = count_untrained(self.served_catalogue, test.targets)
+            counts = {name: untrained[name] for name in ("items", "item_share", "with_features")}
+            facts = {"split": NO_SPLIT, "metrics": {}, "cases": 0, "untrained": counts}
+            ending = {**self.ending(), "validations": validations, "warnings": self.warnings}
+            return self.save_report({**facts, **ending})
+        evaluated = self.evaluation_set(
+            sample_cases(test, self.config.test_users, self.config.seed)  # model-R31
+        )
+        words, _, _ = evaluate_model(
+            self.model(), evaluated, self.prepared.loaded, backend=self.backend
+        )
+        words["notes"][NOT_SAMPLED] = len(test.users) - len(evaluated.cases.users)
+        words |= {"exclude_seen": self.plan.exclude_seen, **self.ending()}
+        words |= {"best_step": self.state.best_step, "validations": validations}
+        words["warnings"] = self.warnings
+        if self.preset_choice:
+            words["preset_choice"] = self.preset_choice  # model-R50
+        return self.save_report(words)
 
 
 def resume_run(
@@ -241,8 +236,5 @@ def resume_run(
     trainings = earlier_trainings(trainer.start)
     leaks = start_warnings(trainer.prepared, config.seed, trainings)
     trainer.warnings = [*left_out_warnings(trainer.start), *leaks]
-    trainer.restore(run)
-    if data is not None and ranks.first:  # store the new path of the log
-        facts = {**checkpoint.load_config(run)[1], "source": source.to_dict()}
-        checkpoint.save_config(run, config, facts)
+    trainer.restore(run, None if data is None else {"source": source.to_dict()})
     return trainer

@@ -6,17 +6,16 @@ Spec: specs/model.md, specs/optimiser.md. trainer.py and rerank_trainer.py have 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from mindref.backend import Backend
 from mindref.errors import MindrefError, RunError, say
-from mindref.models.family import family_of
+from mindref.models.family import FamilyConfig, family_of
 from mindref.models.parameters import Catalogue, copy_params
 from mindref.models.servable_items import find_trained_items, mask_untrained_rows
 from mindref.models.serving import Model
@@ -29,7 +28,9 @@ from mindref.training.distributed import ONE_PROCESS, Ranks
 from mindref.training.divergence import Diverged, name_ids
 from mindref.training.engine import make_engine
 from mindref.training.loop import (
+    Hooks,
     TrainingState,
+    Validate,
     Validation,
     end_reason,
     fetch_arrays,
@@ -38,33 +39,17 @@ from mindref.training.loop import (
 )
 
 
-class Hooks(NamedTuple):
-    """Functions that a training calls; the defaults do nothing. Users pass callbacks instead."""
-
-    on_step: Callable[[int, float], None] = lambda step, loss: None
-    on_validation: Callable[[Validation], None] = lambda validation: None
-    stop: Callable[[], bool] = lambda: False  # polled before each step
-    clock: Callable[[], float] = time.perf_counter  # for the time limit
-
-
-class TrainingOutcome(NamedTuple):
-    """Result of a training."""
-
-    model: Model  # model of the best validation; for a reranker, of the last step
-    prepared: PreparedLog
-    validations: list[Validation]
-    finished: bool  # False: stopped before the last step; resume continues
-
-
 class TrainingRun:
     """One training, with or without a run directory."""
 
     load_config: ClassVar[Any]
     """(run) -> settings and facts of config.json."""
+    config: Any  # Config or DinConfig
+    backend_name: str  # whose code the user trusts by naming it (security-R9)
 
     def __init__(
         self,
-        config: Any,
+        config: FamilyConfig,
         prepared: PreparedLog,
         task: Task,
         state: TrainingState,
@@ -79,18 +64,14 @@ class TrainingRun:
         self.identity = ""  # digest of the run on disk
         self.warnings: list[str] = []  # about the meaning of the metrics
         self.stopped_by = ""  # why a training ended that has steps left
-        self.best: Any = copy_params(state.params)
-        self.validate: Callable[[Any], float] | None = None
+        self.finished = False  # after `train`; False: stopped before the last step
+        self.best: Any = copy_params(state.params)  # after `train`: without validation, the last
+        self.validate: Validate | None = None
 
     @property
     def made_run(self) -> Path | None:
         """The run directory; None before `create` or `restore`, and for a training without one."""
         return self.run if self.identity else None
-
-    @property
-    def backend_name(self) -> str:
-        """Name of the backend, whose code the user trusts by naming it (security-R9)."""
-        return str(self.config.backend)
 
     def facts(self) -> dict[str, object]:
         """Return the facts of config.json, stored with the settings; subclasses add facts."""
@@ -134,7 +115,7 @@ class TrainingRun:
         return mask_untrained_rows(task.catalogue, is_trained)
 
     def model(self) -> Model:
-        """Return the model of the best validation so far."""
+        """Return the model of the best validation so far; for a reranker, of the last step."""
         return Model(self.best, self.served_catalogue, self.config)
 
     def create(self) -> None:
@@ -165,28 +146,34 @@ class TrainingRun:
             report.save_report(self.run, summary, self.identity)
         return summary
 
-    def restore(self, run: Path) -> None:
-        """Load the last state on disk; without one, training starts from the first step."""
+    def restore(self, run: Path, moved: Mapping[str, object] | None = None) -> None:
+        """Load the last state on disk; without one, training starts from the first step.
+
+        moved: facts of config.json with a new path, which are stored.
+        """
         _, facts = self.load_config(run)
         self.identity = checkpoint.run_identity(self.config, facts)
-        if self.ranks.first:
+        first = self.ranks.first
+        current = {**facts, **(moved or {})}
+        if first:
             atomic.remove_leftovers(run, *WRITTEN)
-            digest = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
-            if digest != facts["items"]:  # titles in the log have changed since the training
-                checkpoint.save_config(run, self.config, {**facts, "items": digest})
+            # titles in the log may have changed since the training
+            current["items"] = items.repair_items(run / "items.tsv", self.catalogue, facts["items"])
         if (run / array_files.STATE).exists():
             fresh = self.state
             loaded = checkpoint.load_state(run, self.identity, self.config.model)
             self.state, self.validations = loaded
             if self.family.by_steps:
                 checkpoint.check_fits(run, self.state, fresh)
-            if self.ranks.first:
+            if first:
                 checkpoint.write_copies(run, self.state, self.validations)
-            if self.ranks.first and self.state.best_step:
+            if first and self.state.best_step:
                 self.best = self.best_on_disk(run)
         elif "start_from" in facts:  # model-R59
             todo = f"train anew with --start-from {facts['start_from']['run']}"
             raise RunError(say(str(run / array_files.STATE), "the start of the run", "none", todo))
+        if first and current != facts:
+            checkpoint.save_config(run, self.config, current)
 
     def best_on_disk(self, run: Path) -> Any:
         """Return the parameters of the best validation of the state.
@@ -206,60 +193,38 @@ class TrainingRun:
             todo = array_files.retrain_hint(run)
             raise RunError(say(str(path), f"the model of step {state.best_step}", step, todo))
         params = copy_params(state.params)
-        self.write_model(run, params, state.best_step)
+        self.write_model(params, state.best_step)
         return params
 
-    def write_model(self, run: Path, params: Any, step: int) -> None:
-        """Write the parameters that are served."""
-        catalogue, name = self.served_catalogue, self.config.model
-        checkpoint.save_model(run, params, catalogue, step, name, self.identity)
+    def write_model(self, params: Any, step: int) -> None:
+        """Write the parameters that are served, if the run directory is made."""
+        if (run := self.made_run) is not None:
+            catalogue, name = self.served_catalogue, self.config.model
+            checkpoint.save_model(run, params, catalogue, step, name, self.identity)
 
-    def train(self, hooks: Hooks | None = None) -> TrainingOutcome:
-        """Train to the last step or until the hooks stop it.
+    def train(self, hooks: Hooks | None = None) -> Self:
+        """Train to the last step or until the hooks stop it, and return self (see `finished`).
 
         Every checkpoint is on disk before `on_validation` is called.
         """
-        callbacks, ranks, config = hooks or Hooks(), self.ranks, self.config
+        hooks, config = hooks or Hooks(), self.config
+        if self.family.by_steps:
+            self.take_steps(hooks)
+            # stopped between validations, or the last time is not saved: optimiser-R21
+            if self.state.losses[1] or config.time_limit:
+                self.save(self.state, is_best=False)
+        elif self.state.moments.step == 0:
+            self.state, validation = fit_model(self.task, config, self.validate)
+            self.save_validation(self.state, validation)
+            hooks.on_validation(validation)
+        self.finished = end_reason(self.state, config) != ""
+        if self.validate is None:
+            self.best, step = self.state.params, self.state.moments.step  # model-R52
+            if self.finished and self.run is not None:
+                self.ranks.broadcast_from_first(lambda: self.write_model(self.best, step))
+        return self
 
-        def on_validation(state: TrainingState, validation: Validation) -> None:
-            self.validations.append(validation)
-            if validation.is_best and ranks.first:  # only the first process needs the large copy
-                self.best = copy_params(state.params)
-            self.check_same(state)
-            ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
-            callbacks.on_validation(validation)
-
-        if not self.family.by_steps:
-            if self.state.moments.step == 0:
-                self.state = fit_model(
-                    self.task, config, validate=self.validate, on_validation=on_validation
-                )
-            self.keep_last(finished=True)
-            return TrainingOutcome(self.model(), self.prepared, self.validations, True)
-        self.train_by_steps(callbacks, on_validation)
-        # stopped between validations, or the last time is not saved: optimiser-R21
-        if self.state.losses[1] or config.time_limit:
-            self.save(self.state, is_best=False)
-        finished = end_reason(self.state, config) != ""
-        self.keep_last(finished=finished)
-        return TrainingOutcome(self.model(), self.prepared, self.validations, finished)
-
-    def keep_last(self, *, finished: bool) -> None:
-        """Without validation, serve the parameters of the last step; write them at the end."""
-        if self.validate is not None:
-            return
-        self.best = self.state.params  # model-R52
-        if finished and self.run is not None:
-            self.ranks.broadcast_from_first(self.write_last)
-
-    def write_last(self) -> None:
-        """Write the parameters of the last step, if the run directory is made."""
-        if (run := self.made_run) is not None:
-            self.write_model(run, self.best, self.state.moments.step)
-
-    def train_by_steps(
-        self, hooks: Hooks, on_validation: Callable[[TrainingState, Validation], None]
-    ) -> None:
+    def take_steps(self, hooks: Hooks) -> None:
         """Take the steps. Raises Diverged with the ids of the log."""
         task, state, config, ranks = self.task, self.state, self.config, self.ranks
         engine = make_engine(self.backend, state.params, state.moments, task.catalogue, config)
@@ -276,18 +241,24 @@ class TrainingRun:
                 self.state,
                 config,
                 engine,
+                hooks._replace(stop=ranks.polled(hooks.stop), clock=clock),
                 validate=validate
                 and (lambda params: ranks.broadcast_from_first(lambda: validate(params))),
-                on_step=hooks.on_step,
-                on_validation=on_validation,
-                stop=ranks.polled(hooks.stop),
-                clock=clock,
+                save=self.save_validation,
             )
         except Diverged as error:
             users = self.prepared.split.train_users[make_loader(task, config).rows(error.step - 1)]
             saved_step = max([state.moments.step, *(x.step for x in self.validations)])
             log = self.prepared.loaded.log
             raise name_ids(error, log, users, self.made_run, saved_step) from error
+
+    def save_validation(self, state: TrainingState, validation: Validation) -> None:
+        """Save the state after a validation, and keep the best parameters."""
+        self.validations.append(validation)
+        if validation.is_best and self.ranks.first:  # only the first process needs the large copy
+            self.best = copy_params(state.params)
+        self.check_same(state)
+        self.ranks.broadcast_from_first(lambda: self.save(state, is_best=validation.is_best))
 
     def save(self, state: TrainingState, *, is_best: bool) -> None:
         """Write the state, then the model if the validation is the best one."""
@@ -296,7 +267,7 @@ class TrainingRun:
             return
         checkpoint.save_state(run, state, self.validations, self.config.model, self.identity)
         if is_best:
-            self.write_model(run, self.best, state.best_step)
+            self.write_model(self.best, state.best_step)
 
     def check_same(self, state: TrainingState) -> None:
         """Raise MindrefError unless all processes have the same arrays (backend-R17)."""
