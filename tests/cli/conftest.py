@@ -14,6 +14,11 @@ from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.run.source import Source
 from tests.runs import options
 
+DIN_OPTIONS = [
+    "--width", "8", "--window", "5", "--attention-hidden", "4", "--hidden", "8", "--steps", "4",
+    "--candidates", "20", "--recalled-negatives", "6", "--popular-negatives", "3", "--batch", "16",
+]  # fmt: skip
+
 
 class CommandResult(NamedTuple):
     code: int
@@ -83,14 +88,25 @@ def shop(tmp_path_factory):
     return folder / "shop.inter"
 
 
+def train_run(out, *words):
+    """Train a run by the command; return its folder."""
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--out", str(out), "--quiet", "--json", *map(str, words)])
+    assert ended.value.code == 0
+    return out
+
+
 @pytest.fixture(scope="session")
 def trained_run(shop, tmp_path_factory):
     """A run trained by the command; a test that changes it uses a copy."""
-    run = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.raises(SystemExit) as ended:
-        main(["train", "--data", str(shop), "--out", str(run), "--quiet", "--json", *options()])
-    assert ended.value.code == 0
-    return run
+    return train_run(tmp_path_factory.mktemp("runs") / "run", "--data", shop, *options())
+
+
+@pytest.fixture(scope="session")
+def din_run(trained_run, tmp_path_factory):
+    """A run of DIN, which reranks the items of `trained_run`."""
+    out = tmp_path_factory.mktemp("din_runs") / "din"
+    return train_run(out, "--model", "din", "--recall", trained_run, *DIN_OPTIONS)
 
 
 @pytest.fixture

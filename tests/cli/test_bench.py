@@ -3,7 +3,6 @@
 import importlib.util
 import io
 import json
-import shlex
 
 import pytest
 
@@ -73,43 +72,6 @@ def test_instruction_variables_are_reported(cli, monkeypatch):
 YOUTUBE = "--model youtube_dnn"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ("--backends nobody", "--backends: expected one of "),
-        ("--backends ,", "--backends: expected at least one"),
-        ("--tasks step,steps", "--tasks: expected some of step, inference"),
-        ("--tasks ''", "--tasks: expected at least one"),
-        ("--scaling B,N", "--scaling: expected some of B, L, K, d, catalogue, threads"),
-        ("--hidden 256,x", "--hidden: expected positive integers"),
-        ("--hidden 0", "--hidden: expected positive integers"),
-        ("--relative-to numba", "--relative-to: expected one of the contenders"),
-        ("--top 36", "--top: expected at most 35"),
-        ("--plot no/such/x.png", "--plot: expected a file in an existing folder"),
-        ("--plot x.bmp", "--plot: expected a file ending in .png, .svg, .pdf"),
-        ("--power nan", "power"),
-        ("--model best --power 2", "--power: expected no value with --model best, got 2.0; remove"),
-        ("--model sparse --hidden 9", "--hidden: expected no value with --model sparse, got (9,)"),
-        (f"{YOUTUBE} --interests 4", "--interests: expected no value with --model youtube_dnn"),
-        (f"{YOUTUBE} --iterations 1", "--iterations: expected no value"),
-        (f"{YOUTUBE} --scaling K", "--scaling: expected sizes that --model youtube_dnn uses"),
-        pytest.param(
-            f"{YOUTUBE} --backends torch",
-            "--backends torch: --model: expected a model that this backend computes, got youtube",
-            marks=pytest.mark.needs("mindref_torch"),
-        ),
-    ],
-)
-def test_invalid_options_are_one_line_before_anything_runs(arguments, says, cli, monkeypatch):
-    monkeypatch.setattr("mindref.bench.run.WorkerPool", None)
-    sizes = RECIPE_SIZES if "--model" in arguments else SIZES
-    result = call(cli, *shlex.split(arguments), sizes=sizes)
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("Error: ")
-    assert says in result.err
-    assert result.err.count("\n") == 1
-
-
 def test_printed_defaults_are_those_of_the_workload():
     settings = WorkloadSettings().to_dict() | {"hidden": "256", "power": float("inf")}
     printed = {x.name: x.default for x in bench.bench_command.params if x.name in settings}
@@ -141,13 +103,6 @@ def test_a_backend_of_mind_only_is_left_out_or_has_a_reason(cli, monkeypatch):
     assert {"numpy", "numba"} <= set(names)
     assert not {"jax", "torch"} & set(names)
     assert set(names) < {*list_backends(), *FRAMEWORK_STEPS}
-
-
-@pytest.mark.parametrize("arguments", ["--rounds 0", "--batch x", "--zipf -1"])
-def test_numbers_out_of_range_are_usage_errors(arguments, cli):
-    result = call(cli, *arguments.split())
-    assert (result.code, result.out) == (2, "")
-    assert "Try 'mindref bench --help'" in result.err
 
 
 def test_a_missing_matplotlib_is_reported_with_the_extra(cli, monkeypatch):

@@ -77,19 +77,6 @@ def test_every_setting_is_an_option_with_its_range_and_default():
         assert "default" in text, option.opts
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "tarin", "train --colour red", "train --steps many", "train --routing static",
-        "train --split mine", "train --threads 0", "recall", "recall run --top 0", "backends extra",
-    ],
-)  # fmt: skip
-def test_wrong_usage_exits_with_2_and_names_help(arguments, cli):
-    error_text = cli.error(*arguments.split())
-    assert "Error: " in error_text
-    assert "--help' for help" in error_text.replace('"', "'")
-
-
 def test_without_a_command_the_commands_are_listed(cli):
     result = cli()
     assert result.code == 2

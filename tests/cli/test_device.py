@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from mindref.backend import NumpyBackend
-from mindref.bench.run import installed_contenders
 from mindref.errors import BackendError
 from tests.runs import RESULT, change_json, content, environment, options
 
@@ -156,12 +155,3 @@ def test_each_contender_is_timed_on_its_device(cli, two_devices):
 def test_an_unavailable_device_is_rejected_by_conform_and_bench(cli, two_devices, arguments):
     one_device = [str(word).replace(":Two", ":One") for word in arguments]
     assert cli.error(*one_device, "--device", "cuda").rstrip().endswith("backend two: no cuda")
-
-
-@pytest.mark.parametrize("name", ["numpy", "torch-eager"])
-def test_bench_rejects_a_device_for_cpu_only_contenders(cli, name):
-    message = cli.error("bench", "--backends", name, "--device", "cuda")
-    expected = f"Error: --backends {name}: device: expected cpu or auto, got cuda"
-    assert message.startswith(expected)
-    assert not {"numpy", "numba", "torch-eager"} & set(installed_contenders("cuda"))
-    assert {"numpy", "numba"} <= set(installed_contenders("auto"))

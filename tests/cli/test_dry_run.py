@@ -67,31 +67,11 @@ def test_a_model_that_is_fitted_has_no_steps(plan, shop):
     assert "model popularity, fitted in one pass" in result.out
 
 
-@pytest.mark.rules("faults-R21")
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--resume", "RUN"], "--dry-run: expected a new training, got --resume"),
-        (["--model", "din", "--recall", "RUN"], "--dry-run: expected a new training, got --model"),
-        (["--out", "RUN"], "expected no run there, got one"),
-        (["--data", "SHOP", "--metric", "best"], "--metric: expected"),
-        (["--data", "none"], "none: expected a file or a folder"),
-    ],
-)
-def test_a_plan_that_cannot_be_trained_is_an_error(cli, plan, trained_run, shop, words, message):
-    places = {"RUN": str(trained_run), "SHOP": str(shop)}
-    words = [places.get(word, word) for word in words]
-    assert message in plan(*words, call=cli.error_line)
-
-
 @pytest.mark.rules("faults-R20", "faults-R21")
 def test_a_training_that_may_not_fit_is_announced(plan, shop, monkeypatch):
     monkeypatch.setattr(memory, "usable_memory", lambda: 1_000_000)
     result = plan("--data", shop, *SMALL_OPTIONS)
     assert "Warning: memory: the training will probably not fit: it needs about 2" in result.err
-
-
-SMALL_OPTIONS = options(backend="numpy")
 
 
 @pytest.mark.rules("faults-R21")

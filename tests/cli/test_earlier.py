@@ -49,36 +49,6 @@ def test_a_fitted_model_on_everything_has_no_metric(cli, shop, tmp_path):
     assert result.out.startswith("not evaluated: all ")
 
 
-@pytest.mark.rules("model-R51")
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "split none: expected --preset, or --steps-of RUN, got neither; without"),
-        (["--preset", "best"], "split none: expected a number of steps, got no number; give"),
-        (["--preset", "mind", "--steps", 9, "--patience", 3], "patience: expected 0 with the"),
-        (["--model", "mind", "--steps", 9, "--time-limit", "1m"], "time_limit: expected 0 with"),
-    ],
-)
-def test_the_inputs_of_a_training_on_everything_are_checked_first(cli, unread_log, words, message):
-    assert message in cli.error_line("train", "--data", "some.log", "--split", "none", *words)
-
-
-@pytest.mark.rules("model-R53", "model-R55")
-def test_an_earlier_run_is_checked_before_the_log_is_read(cli, run, tmp_path, unread_log):
-    train = "train", "--out", tmp_path / "new"
-    message = cli.error_line(*train, "--steps-of", run)
-    assert "--steps-of: expected --split none with it, got no --split" in message
-    message = cli.error_line(*train, "--start-from", run, "--width", 16)
-    assert "expected the settings of that run, width 8, got width 16; leave the setting" in message
-    message = cli.error_line(*train, "--start-from", run, "--preset", "best")
-    assert "--start-from: expected no --preset with it, got best" in message
-    message = cli.error_line(*train, "--keep-moments")
-    assert "--keep-moments: expected --start-from with it, got no --start-from" in message
-    message = cli.error_line(*train, "--start-from", tmp_path / "nowhere")
-    assert "expected a run directory, got no config.json in it" in message
-    assert not (tmp_path / "new").exists()
-
-
 @pytest.mark.rules("model-R53")
 def test_steps_of_a_run_train_on_its_log_with_its_settings(cli, shop, run, tmp_path):
     best = json.loads((run / "report.json").read_text())["best_step"]
@@ -113,16 +83,6 @@ def test_a_training_starts_from_an_earlier_run_on_a_newer_log(cli, older, shop, 
     assert facts["settings"]["item_features"] == ["shelf"]
     cli.succeed(*update, "--out", third, "--quiet")
     assert content(third) == content(second)
-
-
-def test_other_commands_refuse_the_options(cli, run):
-    for words in (["--start-from", run], ["--steps-of", run], ["--keep-moments"]):
-        message = cli.error_line("train", "--resume", run, *words)
-        assert f"--resume: expected no other settings, got {words[0]}" in message
-        message = cli.error_line("train", "--model", "din", "--recall", run, *words)
-        assert f"--model din: expected settings of DIN, got {words[0]}" in message
-    for command in ("compare", "ablate"):
-        assert "'none' is not one of 'leave_last_out'" in cli.error(command, "--split", "none")
 
 
 @pytest.mark.rules("data-R84")

@@ -83,31 +83,6 @@ def test_list_lengths_below_1_are_rejected(trained_run, index):
         evaluate_run(trained_run, list_lengths=10)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("RUN --at 0", "--at: expected integers from 1 to 100000, comma separated, got '0'"),
-        ("RUN --at ten", "--at: expected integers from 1 to 100000"),
-        ("RUN --at=", "--at: expected integers from 1 to 100000"),
-        ("RUN --at 10,100001", "--at: expected integers from 1 to 100000"),
-        ("RUN --data nowhere", "nowhere: expected a file or a folder, got nothing there"),
-        ("RUN --format recbole", "data: expected a log for the reading options, got none"),
-        ("RUN --predictions /dev/null/x", "--predictions: expected a writable location"),
-        ("RUN --predictions no/x", "--predictions: expected a file in an existing folder"),
-        ("none", "expected a run directory, got no config.json in it; name the folder"),
-    ],
-)
-def test_an_invalid_value_is_one_line_before_evaluation(
-    cli, trained_run, tmp_path, monkeypatch, arguments, message
-):
-    monkeypatch.chdir(tmp_path)
-    # the file of --predictions is checked before the run is loaded
-    unused = "evaluate_run" if "--predictions" in arguments else "evaluate_lists"
-    monkeypatch.setattr(f"mindref.recommender.evaluate_run.{unused}", None)
-    words = [trained_run if word == "RUN" else word for word in arguments.split()]
-    assert message in cli.error_line("evaluate", *words)
-
-
 def test_validation_cases_other_splits_and_seen_items(cli, trained_run):
     found = cli.json("evaluate", trained_run, "--cases", "validation")
     assert list(found["metrics"]) == ["validation"]

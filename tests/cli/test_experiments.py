@@ -3,18 +3,15 @@
 import json
 import re
 import shlex
-import signal
 
 import jsonschema
 import pytest
 
 from mindref.experiments import arms, results, studies
-from mindref.experiments.arms import model_arm
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run import lock
-from tests.assertions import nonempty
-from tests.runs import call, content, interrupt, messages, options, read_until, start
+from tests.runs import call, interrupt, messages, options, read_until, start
 
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
 
@@ -73,14 +70,6 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
     (out / "compare.json").unlink()
 
 
-@pytest.mark.rules("experiments-R22")
-@pytest.mark.slow
-def test_options_given_on_the_command_line_are_not_tuned(finished_comparison):
-    for arm in nonempty(finished_comparison[1]["arms"]):
-        assert set(arm["trials"][1]["settings"]) == set(model_arm(arm["label"]).grid)
-        assert "interests" not in arm["trials"][1]["settings"]
-
-
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -93,99 +82,11 @@ def test_settings_are_checked_before_training(cli, shop, tmp_path, changes, erro
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize(
-    "command", ["compare --models mind", "ablate --studies sigma", "tune no_such_file"]
-)
-def test_a_folder_for_the_runs_is_required(cli, unread_log, command):
-    assert "--out: expected a folder for the runs, got none" in cli.error(*command.split())
-
-
-COMPARE = shlex.join(["compare", "SHOP", *FEW, "--out", "out", *options()])
-TUNE = "tune no_such_file --out out"
-
-
-@pytest.mark.parametrize(
-    ("command", "error"),
-    [
-        ("compare --models mind --out out --user u", "DATA: expected a log"),
-        (f"{COMPARE} --models ,", "--models: expected at least one, got none"),
-        (f"{COMPARE} --models mind,nobody", "--models: expected some of mind, mind_plus, youtube_"),
-        (f"{COMPARE} --models mind,nobody", "best-1, sparse, sparse-1, got 'nobody'"),
-        (f"{COMPARE} --opponent nobody", "--opponent: expected mind or mind-1, got nobody"),
-        (
-            f"{COMPARE} --preset sparse --models sparse,mind",
-            "model mind: recency: expected none, or --model",
-        ),
-        (f"{COMPARE} --plot x.gif", "--plot: expected a file ending in .png, .svg, .pdf"),
-        (f"{COMPARE} --metric luck@3", "--metric: expected hit_rate@N"),
-        (f"{COMPARE} --markdown no/such/t.md", "--markdown: expected a file in an existing folder"),
-        (f"{COMPARE} --seeds 0", "0 is not in the range"),
-        ("ablate --out out --studies sigmoid", "--studies: expected all, or some of sigma, power"),
-        ("ablate --out out --studies=", "expected all, or names of studies, got none; --list"),
-        (
-            "ablate --out out --model wals --studies init_scale",
-            "study init_scale, arm 0.1: init_scale: expected",
-        ),
-        (f"{TUNE} --widht 3", "No such option"),
-        (f"{TUNE} --preset mind --contexts 2", "contexts: expected 0"),
-        (f"{TUNE} --model random", "a setting that can be tuned, got none for random"),
-        (f"{TUNE} --trials 0", "0 is not in the range"),
-    ],
-)
-def test_an_invalid_option_is_rejected_before_the_log_is_read(
-    cli, unread_log, shop, tmp_path, monkeypatch, command, error
-):
-    monkeypatch.chdir(tmp_path)
-    assert error in cli.error(*[shop if word == "SHOP" else word for word in shlex.split(command)])
-    assert not (tmp_path / "out").exists()
-
-
 def test_the_help_names_every_model_and_preset(cli):
     result = " ".join(cli("compare", "--help").out.split())
     for name in (*RECALL_FAMILIES, *arms.read_models()["models"]):
         assert re.search(rf"[ |\[(]{name}[ ,|\].]", result), name
     assert all(f"{name} (" in result for name in PRESETS)
-
-
-@pytest.mark.slow
-def test_settings_of_a_file_are_not_tuned(cli, shop, tmp_path):
-    file = tmp_path / "s.toml"
-    file.write_text("window = 4\n")
-    changes = ["--config", str(file), "--models", "mind", "--seeds", "1", "--json", "--quiet"]
-    result = cli.succeed(*words(shop, tmp_path / "out", *changes, steps=2))
-    found = json.loads(result.out)
-    assert found["settings"]["window"] == 4
-    tuned = set(found["arms"][0]["trials"][1]["settings"])
-    assert tuned == set(model_arm("mind").grid) - {"window"}
-    assert "learning_rate" in tuned
-
-
-NAMES = ("model.safetensors", "hits.safetensors", "report.json", "metrics.jsonl")
-
-
-def files(out):
-    folders = sorted(path.parent for path in out.rglob("hits.safetensors"))
-    return {str(folder.relative_to(out)): content(folder, NAMES) for folder in folders}
-
-
-@pytest.mark.rules("experiments-R14")
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to survive")
-@pytest.mark.slow
-def test_a_killed_comparison_resumes_to_the_same_bytes(shop, tmp_path, finished_comparison):
-    out, expected = finished_comparison
-    command = words(shop, "out", "--json")
-    for line in ("run 2 of 6", "run 4 of 6", "run 6 of 6"):  # killed in that run, or soon after
-        with start(*command, cwd=tmp_path) as child:
-            read_until(child, line)
-            child.send_signal(signal.SIGKILL)
-            child.communicate()
-            assert child.returncode == -signal.SIGKILL
-    done = call(*command, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "already trained" in done.stderr
-    assert {**json.loads(done.stdout), "command": ""} == {**expected, "command": ""}
-    assert files(tmp_path / "out") == files(out)
-    assert not list((tmp_path / "out").rglob(".*")), "what the kills left behind is swept away"
 
 
 @pytest.mark.rules("experiments-R14")

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
@@ -82,33 +81,6 @@ def test_onnx_needs_no_pytorch_and_writes_the_same_bytes_again(model, cli, tmp_p
     assert len(vectors) < len(mindref.load(run).served.items.ids)
 
 
-@pytest.mark.rules("onnx-R10")
-@pytest.mark.parametrize("part", ["add_behaviours", "add_active", "add_head", "add_routing"])
-def test_a_wrong_graph_is_not_kept(part, cli, run, monkeypatch):
-    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-    tower = pytest.importorskip("mindref.recommender.export.onnx", reason="no onnx")
-    wrong = {
-        # the oldest behaviour is the last
-        "add_behaviours": lambda graph, parts: true(graph, parts)._replace(
-            mask="history.mask/recent"
-        ),
-        "add_active": lambda graph, parts, count: true(
-            graph, parts._replace(config=replace(parts.config, interest_count="fixed")), count
-        ),
-        "add_head": lambda graph, parts, vectors, contexts: vectors,
-        "add_routing": lambda graph, config, **inputs: true(
-            graph, config=replace(config, iterations=1), **inputs
-        ),
-    }
-    true = getattr(tower, part)
-    monkeypatch.setattr(tower, part, wrong[part])
-    before = sorted(run.iterdir())
-    result = cli("export", run, "--to", "onnx")
-    assert result.code == 1
-    assert "the exported file: expected a difference of at most" in result.err
-    assert sorted(run.iterdir()) == before
-
-
 def test_files_are_in_the_run_by_default(cli, run, writer):
     result = cli("export", run, "--to", "onnx")
     assert (result.code, result.err) == (0, "")
@@ -120,29 +92,6 @@ def test_files_are_in_the_run_by_default(cli, run, writer):
     assert manifest["checked"]["agrees"]
     for name, file in manifest["files"].items():
         assert file["bytes"] == (folder / name).stat().st_size
-
-
-@pytest.mark.rules("model-R40")
-def test_a_run_of_mind_plus_is_exported(cli, writer, tmp_path):
-    settings = {"recency": "interests", "contexts": 1, "head": "residual", "window": 12}
-    run = trained(tmp_path / "plus", model="mind_plus", **settings)
-    result = cli("export", run, "--to", "onnx")
-    assert (result.code, result.err) == (0, "")
-    manifest = json.loads((run / "export-onnx" / "export.json").read_text())
-    assert manifest["checked"]["agrees"]
-    assert manifest["settings"]["model"] == "mind_plus"
-
-
-@pytest.mark.rules("model-R43")
-def test_an_export_has_only_the_servable_items(cli, run, writer):
-    cli("export", run, "--to", "onnx")
-    folder, served = run / "export-onnx", mindref.load(run).served
-    lines = (folder / "items.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    assert [line.split("\t")[0] for line in lines] == list(served.dense)
-    assert [int(line.split("\t")[1]) for line in lines] == list(range(len(lines)))
-    vectors = load_file(folder / "items.safetensors")["items"]
-    np.testing.assert_array_equal(vectors, served.item_vectors)
-    assert len(lines) == len(vectors) < len(served.items.ids)
 
 
 @pytest.mark.parametrize("kinds", [(), export.KINDS], ids=["no package", "no framework"])
@@ -189,17 +138,6 @@ def test_vectors_are_printed_with_their_rows(cli, run, tmp_path):
     )
     assert facts["items"] == {"shape": [items, 8]}
     assert "users" not in facts
-
-
-def test_options_of_another_kind_of_export_are_rejected(cli, run, writer, unread_log):
-    message = "--to vectors: expected only --output, --data, --json, --format, --all-users, got"
-    assert f"{message} --users" in cli.error("export", run, "--to", "vectors", "--users", 5)
-    message = "--to onnx: expected only --output, --data, --json, --users, got --all-users"
-    assert message in cli.error("export", run, "--to", "onnx", "--all-users")
-    (run / "export-vectors").mkdir()
-    (run / "export-vectors" / "mine").write_text("kept")
-    arguments = ("export", run, "--to", "vectors", "--format", "npy", "--all-users")
-    assert "expected a new or empty folder, got one in use" in cli.error(*arguments)
 
 
 def test_a_log_that_cannot_be_read_ends_an_export_of_users(cli, run):

@@ -3,7 +3,7 @@
 import pytest
 
 import mindref
-from mindref.recommender.serving.served_model import ServedModel
+from tests.runs import trained
 
 
 @pytest.fixture
@@ -34,52 +34,22 @@ def test_similar_items_are_printed_in_each_format(cli, run, items, tmp_path):
     assert output.read_text(encoding="utf-8") == tsv
 
 
-@pytest.mark.rules("recall-R50")
-def test_a_title_names_the_item_and_a_wrong_one_gets_proposals(cli, run, items, unread_log):
+@pytest.mark.rules("recall-R42", "recall-R47", "recall-R50")
+def test_a_title_and_files_of_items_are_accepted(cli, run, items, tmp_path, unread_log):
     name, title = items[5]
     by_title = cli.succeed("similar", run, title.swapcase())
     assert by_title.out == cli.succeed("similar", run, name).out
-    error = cli.error_line("similar", run, f"{title}x")
-    expected = "ITEM: expected the id or the title of a trained item"
-    assert f"{expected}, got '{title}x'; closest: " in error
-    assert f"{name} '{title}'" in error
-
-
-@pytest.mark.rules("recall-R42", "recall-R47", "recall-R48")
-def test_files_of_items_filter_the_list(cli, run, items, tmp_path, monkeypatch):
-    name = items[5][0]
     allowed = [x for x, _ in items[::2]]
-    only, exclude, unknown = (tmp_path / x for x in ("only", "exclude", "unknown"))
+    only, exclude = tmp_path / "only", tmp_path / "exclude"
     only.write_text("\n".join([*allowed, "nobody"]))
     exclude.write_text(f"{allowed[0]}\n")
-    unknown.write_text("x\ny\n")
     result = cli.succeed("similar", run, name, "--only", only, "--exclude", exclude, "--top", 500)
     assert len(result.out.splitlines()) == 1 + len(set(allowed[1:]) - {name})
     text = "items are not in the catalogue or untrained: 'nobody'"
     assert result.err == f"--only {only}: 1 of {len(allowed) + 1} {text}\n"
-    monkeypatch.setattr(ServedModel, "load", lambda *_: pytest.fail("the model was loaded"))
-    message = "at least one item id of the catalogue, got 2 other ids: 'x', 'y'; write"
-    assert message in cli.error_line("similar", run, name, "--only", unknown)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["no such item"], "the id or the title of a trained item, got 'no such item'; the items"),
-        (["article-0001", "--top", "0"], "0 is not in the range"),
-        (["article-0001", "--only", "missing"], "--only missing: expected a UTF-8 file with one"),
-        (["article-0001", "--output", "no/x"], "--output: expected a file in an existing folder"),
-        ([], "Missing argument 'ITEM'"),
-    ],
-)
-def test_wrong_input_is_an_error(cli, run, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    assert message in cli.error("similar", run, *arguments)
 
 
 def test_a_family_without_vectors_is_refused(cli, tmp_path):
-    from tests.runs import trained
-
     run = trained(tmp_path / "run", model="item_knn")
     message = "items: expected a model with vectors of items, got a run of item_knn, which has only"
     assert message in cli.error_line("similar", run, "article-0001")

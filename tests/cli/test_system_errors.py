@@ -67,26 +67,6 @@ def test_the_causes_of_an_error_are_searched(error, message):
 
 
 @pytest.mark.rules("faults-R18")
-def test_long_and_circular_paths_end_commands_with_code_2(cli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "loop").symlink_to("loop")
-    long = "x" * 300
-    for words in (
-        ["train", "--data", "loop", "--out", "run"],
-        ["train", "--data", long, "--out", "run"],
-        ["train", "--out", long],
-        ["train", "--out", "loop", "--data", "loop"],
-        ["evaluate", "loop"],
-        ["evaluate", long],
-        ["recall", "loop", "--all-users"],
-        ["train", "--resume", long],
-        ["recall", "--merge", ".", "--output", "lists"],
-    ):
-        cli.error_line(*words)
-    assert [x.name for x in tmp_path.iterdir()] == ["loop"]
-
-
-@pytest.mark.rules("faults-R18")
 @pytest.mark.parametrize("name", ["model.safetensors", "items.tsv", "config.json"])
 def test_an_unreadable_file_is_not_called_missing(run, name, monkeypatch):
     """The tests may run as root, who can read every file: the error is that of the system."""
@@ -118,23 +98,6 @@ def test_warnings_as_errors_of_libraries_are_explained(tmp_path):
     done = call("train", "--out", "run", *options(steps=1), cwd=tmp_path, **variables)
     assert done.returncode in (0, 2), done.stderr
     assert "bug" not in done.stderr
-
-
-@pytest.mark.rules("faults-R22")
-@pytest.mark.parametrize(
-    "words",
-    [
-        "train --config /dev/zero --dry-run",
-        "recall RUN --all-users --only /dev/zero",
-        "recall RUN --all-users --exclude /dev/zero",
-        "study --script /dev/zero",
-        "conform --backend numpy --expectations /dev/zero softmax",
-        "conform --backend numpy --diff /dev/zero softmax",
-    ],
-)
-def test_no_command_reads_a_device(cli, trained_run, words):
-    line = cli.error_line(*[str(trained_run) if x == "RUN" else x for x in words.split()])
-    assert "/dev/zero: expected a file, got a device" in line
 
 
 TINY = options(steps=2, evaluate_every=1, backend="numpy")

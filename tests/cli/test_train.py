@@ -13,9 +13,7 @@ from mindref.cli.train import reject_changed_settings
 from mindref.cli.training_output import TrainingMeter
 from mindref.config import Config
 from mindref.errors import ConfigError
-from tests.runs import content, kept_report, options, write_log
-
-OTHER = "mindref.conformance.mutants.trained:no_log_q"
+from tests.runs import kept_report, options, write_log
 
 
 def settings(run):
@@ -143,55 +141,6 @@ def test_an_error_in_the_settings_file_is_one_line(cli, tmp_path, text, message)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--steps", "0"], "steps: expected 1 to 1000000000, got 0"),
-        (["--hidden", "8,x"], "hidden: expected a list, or values separated by commas"),
-        (["--interests", "65"], "interests: expected 1 to 64, got 65"),
-        (["--sampler", "in_batch", "--batch", "1"], "batch: expected at least 2 examples for the"),
-        (["--backend", "json:loads"], "backend json:loads: expected the whole contract, got no"),
-        (["--item-features", "colour"], "item_features: expected features of the data (shelf)"),
-        (["--config", "nowhere.toml"], "--config nowhere.toml: expected a TOML file"),
-        (["--data", "nowhere.csv"], "nowhere.csv: expected a file or a folder, got nothing there;"),
-        (["--keep", "x"], "--keep: expected NAME=VALUE, got 'x'"),
-    ],
-)
-def test_an_invalid_value_is_one_line_before_a_run_is_created(
-    cli, shop, tmp_path, arguments, message
-):
-    error_text = cli.error("train", "--data", shop, "--out", tmp_path / "run", *arguments)
-    assert message in error_text
-    assert error_text.splitlines()[-1].startswith("Error: ")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.rules("model-R39")
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--metric", "auc@5"], "metric: expected hit_rate@N or"),
-        (["--backend", "abacus"], "backend: expected one of "),
-        pytest.param(
-            ["--preset", "auto", "--model", "maxmf"],
-            "--preset auto: expected no --model, got maxmf",
-            marks=pytest.mark.rules("model-R47"),
-        ),
-        (["--out", "/dev/null/run"], "--out: expected a writable location, got /dev/null"),
-        (["--out", "run"], "expected no run there, got one; choose another --out"),
-        (["--model", "wals", "--item-features", "shelf"], "model wals: item_features: expected"),
-        (["--model", "youtube_dnn", "--backend", OTHER], "the model mind or mind_plus, got"),
-    ],
-)
-def test_settings_are_checked_before_the_log_is_read(
-    cli, run, unread_log, monkeypatch, arguments, message
-):
-    monkeypatch.chdir(run.parent)
-    before = content(run)
-    assert message in cli.error_line("train", "--data", "some.log", *arguments)
-    assert content(run) == before
-
-
 def test_damaged_lines_are_reported(cli, tmp_path):
     rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
     log = write_log(tmp_path / "log.csv", [*rows[:9], "u1,i1", *rows[9:]])
@@ -246,22 +195,6 @@ def test_the_next_free_run_directory_is_used(cli, shop, tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "008" / "config.json").exists()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "--no-last-relu", "--hidden 8", "--split leave_last_out", "--exclude-seen",
-        "--include-seen", "--out elsewhere", "--preset paper", "--config settings.toml",
-        "--format recbole", "--user u", "--keep-duplicates",
-    ],
-)  # fmt: skip
-def test_resume_rejects_other_settings(cli, run, arguments):
-    before = content(run)
-    error_text = cli.error("train", "--resume", run, *arguments.split())
-    assert "--resume: expected no other settings, got " in error_text
-    assert "a run keeps its settings" in error_text
-    assert content(run) == before
-
-
 def test_resume_of_a_finished_run_prints_its_report(cli, run):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     result = cli.succeed("train", "--resume", run, "--quiet", "--json")
@@ -306,13 +239,6 @@ def test_resume_rejects_every_setting_even_at_its_default(setting):
     with pytest.raises(ConfigError, match=f"--resume: expected no other settings, got {option};"):
         reject_changed_settings({"split": None, setting.name: value, "keep": ()}, {})
     reject_changed_settings({"split": None, "keep": ()}, {})
-
-
-@pytest.mark.rules("optimiser-R22")
-def test_an_experiment_refuses_a_time_limit(cli, tmp_path):
-    for command in ("compare", "ablate"):
-        line = cli.error_line(command, "--out", tmp_path / "out", "--time-limit", "2m")
-        assert "--time-limit: expected no time limit, got 120 seconds; set --steps" in line
 
 
 @pytest.mark.rules("optimiser-R23")

@@ -1,0 +1,325 @@
+"""Wrong options and wrong input of all commands: exit code 2, what to do, and no file."""
+
+import shlex
+
+import pytest
+
+from tests.assertions import nonempty
+from tests.conformance.small import SMALL
+from tests.runs import options
+
+TRAIN = "train --data SHOP --out run"
+UNREAD = "train --data some.log --out run"
+DIN = "train --out run --model din --recall RUN"
+DIN_SETTING = "din: expected a setting of din, got"
+COMPARE = shlex.join(["compare", "SHOP", "--models=mind,mind-1", "--out=out", *options()])
+TUNE = "tune no_such_file --out out"
+ABLATE = "ablate --out out"
+CONFORM = "conform --backend numpy"
+BENCH = "bench --backends numpy --length 5 --catalogue 40 --top 3"
+BENCH_RECIPE = "bench --backends numpy --catalogue 40 --top 3"
+YOUTUBE = f"{BENCH_RECIPE} --model youtube_dnn"
+SELECTION = "expected one of --user, --history, --all-users"
+SHARD = "recall RUN --all-users --output x --shard"
+NO_ID = "at least one item id of the catalogue, got 2 other ids: 'x', 'y'"
+
+USAGE = [
+    ("tarin", "No such command 'tarin'"),
+    ("train --colour red", "No such option"),
+    ("train --steps many", "Invalid value for '--steps'"),
+    ("train --routing static", "Invalid value for '--routing'"),
+    ("train --split mine", "Invalid value for '--split'"),
+    ("train --threads 0", "0 is not in the range"),
+    ("recall", "expected one RUN, got 0."),
+    ("recall RUN --user a --top 100001", "100001 is not in the range"),
+    ("recall RUN another --all-users", "expected one RUN, got 2."),
+    ("similar RUN article-0001 --top 0", "0 is not in the range"),
+    ("similar RUN", "Missing argument 'ITEM'"),
+    (f"{COMPARE} --seeds 0", "0 is not in the range"),
+    (f"{COMPARE} --split none", "'none' is not one of 'leave_last_out'"),
+    (f"{ABLATE} --split none", "'none' is not one of 'leave_last_out'"),
+    (f"{TUNE} --widht 3", "No such option"),
+    (f"{TUNE} --trials 0", "0 is not in the range"),
+    ("backends extra", "unexpected extra argument"),
+    ("conform", "Missing option '--backend'"),
+    (f"{CONFORM} --seed -1", "-1 is not in the range"),
+    (f"{CONFORM} --seed x", "Invalid value for '--seed'"),
+    (f"{CONFORM} --profile quick", "Invalid value for '--profile'"),
+    (f"{CONFORM} --output .", "Invalid value for '--output'"),
+    *((f"{CONFORM} --processes {n}", "Invalid value for '--processes'") for n in (0, 65, "two")),
+    (f"{BENCH} --rounds 0", "0 is not in the range"),
+    (f"{BENCH} --batch x", "Invalid value for '--batch'"),
+    (f"{BENCH} --zipf -1", "-1.0 is not in the range"),
+]
+"""Command, and a part of the message of click, which names --help."""
+
+ERRORS = [
+    (f"{TRAIN} --steps 0", "steps: expected 1 to 1000000000, got 0"),
+    (f"{TRAIN} --hidden 8,x", "hidden: expected a list, or values separated by commas"),
+    (f"{TRAIN} --interests 65", "interests: expected 1 to 64, got 65"),
+    (f"{TRAIN} --sampler in_batch --batch 1", "batch: expected at least 2 examples for the"),
+    (f"{TRAIN} --backend json:loads", "backend json:loads: expected the whole contract, got no"),
+    (f"{TRAIN} --item-features colour", "item_features: expected features of the data (shelf)"),
+    (f"{TRAIN} --config nowhere.toml", "--config nowhere.toml: expected a TOML file"),
+    ("train --data nowhere.csv", "nowhere.csv: expected a file or a folder, got nothing there;"),
+    (f"{TRAIN} --keep x", "--keep: expected NAME=VALUE, got 'x'"),
+    ("train --format movielens", "--data: expected a log for the reading options, got none, but"),
+    ("train --resume here", "expected a run directory, got no config.json in it"),
+    (f"{TRAIN} --dry-run --out RUN", "expected no run there, got one"),
+    (f"{TRAIN} --dry-run --out SHOP/run", "--out: expected a writable location"),
+    (f"{TRAIN} --dry-run --metric best", "--metric: expected"),
+    ("train --dry-run --data none", "none: expected a file or a folder"),
+    (f"{TRAIN} --model din", "--recall: expected a run whose candidates DIN reranks, got none"),
+    (f"{TRAIN} --recall RUN", "--recall: expected --model din with it, got none"),
+    (f"{TRAIN} --recall RUN --model maxmf", "expected --model din with it, got maxmf"),
+    (f"{TRAIN} --attention-hidden 4", "--attention-hidden: expected --model din with it"),
+    (f"{TRAIN} --no-product", "--product: expected --model din with it, got none"),
+    ("train --model din --recall nowhere", "nowhere: expected a run directory, got no"),
+    ("train --model din --recall STAGE", "expected a recall run, got a DIN run"),
+    (f"{DIN} --candidates 0", "candidates: expected 1 to 1000000"),
+    (f"{DIN} --init-items recall", "items: expected shape"),
+    (f"{DIN} --out STAGE", "no run there, got one; choose"),
+    (f"{DIN} --recalled-negatives 300", "recalled_negatives: expected at most"),
+    ("recall RUN --user nobody", "--user: expected one of the 60 users of the log, got 'nobody'"),
+    ("recall RUN --user a --data nowhere", "nowhere: expected a file or a folder"),
+    ("recall RUN --history what,else", "id or the title of a trained item, got 'what', 'else'"),
+    ("recall RUN --user customer-0001 --rerank STAGE --top 21", "--top: expected at"),
+    ("recall RUN --user customer-0001 --rerank RUN", "a DIN run, got a recall run"),
+    ("recall RUN --all-users --rerank nowhere", "nowhere: expected a DIN run, got no"),
+    ("similar RUN nothing", "the id or the title of a trained item, got 'nothing'"),
+    ("evaluate RUN --data nowhere", "nowhere: expected a file or a folder, got nothing there"),
+    ("evaluate RUN --format recbole", "data: expected a log for the reading options, got none"),
+    *(
+        (f"{x} {path}", path)
+        for path in ("loop", "x" * 300)
+        for x in ("train --data", "train --resume", "evaluate", "recall --all-users")
+    ),
+    ("recall --merge . --output x", "expected"),
+]
+"""Command, and a part of the message, for errors that may be found after the log is read."""
+
+EARLY_ERRORS = [
+    (f"{UNREAD} --metric auc@5", "metric: expected hit_rate@N or"),
+    (f"{UNREAD} --backend abacus", "backend: expected one of "),
+    (f"{UNREAD} --preset auto --model maxmf", "--preset auto: expected no --model, got maxmf"),
+    (f"{UNREAD} --out /dev/null/run", "--out: expected a writable location, got /dev/null"),
+    (f"{UNREAD} --out RUN", "expected no run there, got one; choose another --out"),
+    (f"{UNREAD} --model wals --item-features shelf", "model wals: item_features: expected"),
+    (
+        f"{UNREAD} --model youtube_dnn --backend mindref.conformance.mutants.trained:no_log_q",
+        "the model mind or mind_plus, got",
+    ),
+    ("train --resume RUN --dry-run", "--dry-run: expected a new training, got --resume"),
+    ("train --resume RUN --split paper", "--resume: expected no other settings, got --split; a"),
+    ("train --resume RUN --include-seen", "no other settings, got --exclude-seen; a run keeps"),
+    ("train --resume RUN --out x --hidden 8", "no other settings, got --out, --hidden; a run"),
+    ("train --resume RUN --keep-duplicates", "no other settings, got reading options; a run"),
+    ("train --resume RUN --keep-moments", "no other settings, got --keep-moments; a run"),
+    (f"{DIN} --dry-run", "--dry-run: expected a new training, got --model"),
+    (f"{DIN} --split paper", "settings of DIN, got --split; log"),
+    (f"{DIN} --include-seen", "settings of DIN, got --exclude-seen"),
+    (f"{DIN} --preset paper", "settings of DIN, got --preset"),
+    (f"{DIN} --start-from RUN", "settings of DIN, got --start-from"),
+    (f"{DIN} --format recbole", "settings of DIN, got --format"),
+    (f"{DIN} --interests 4 --steps 1", f"{DIN_SETTING} interests"),
+    (f"{DIN} --sampler uniform --steps 1", f"{DIN_SETTING} sampler"),
+    (f"{DIN} --normalise --steps 1", f"{DIN_SETTING} normalise"),
+    (f"{UNREAD} --split none", "split none: expected --preset, or --steps-of RUN, got neither"),
+    (f"{UNREAD} --split none --preset best", "expected a number of steps, got no number; give"),
+    (
+        f"{UNREAD} --split none --preset mind --steps 9 --patience 3",
+        "patience: expected 0 with the",
+    ),
+    (
+        f"{UNREAD} --split none --model mind --steps 9 --time-limit 1m",
+        "time_limit: expected 0 with",
+    ),
+    ("train --steps-of RUN", "--steps-of: expected --split none with it, got no --split"),
+    (
+        "train --start-from RUN --width 16",
+        "expected the settings of that run, width 8, got width 16; leave the setting",
+    ),
+    ("train --start-from RUN --preset best", "--start-from: expected no --preset with it, got"),
+    ("train --keep-moments", "--keep-moments: expected --start-from with it, got no --start"),
+    ("train --start-from nowhere", "expected a run directory, got no config.json in it"),
+    ("recall RUN --user a --index fast", "--index: expected auto or exact or annoy"),
+    *(
+        (f"recall RUN --history {shlex.quote(text)}", "--history: expected items as one row of CSV")
+        for text in ("a\nb", '"a', '"a"b')
+    ),
+    *(
+        (f"recall RUN {x}", SELECTION)
+        for x in ("", "--user a --all-users", "--user a --history ''")
+    ),
+    ("recall RUN --all-users --json --format tsv", "--json: expected no --format with it, got tsv"),
+    ("recall RUN --all-users --shard 1/1 --output /dev/null", "--output: expected a file, got"),
+    ("recall RUN --all-users --shard 1/2", "--shard: expected --all-users and --output with it"),
+    ("recall RUN --user a --shard 1/2 --output x", "--shard: expected --all-users"),
+    *((f"{SHARD} {x}/2", "expected I/N with I from 1 to N") for x in (0, 3)),
+    (f"{SHARD} half", "expected I/N, such as 1/4"),
+    *((f"{SHARD} 1/{x}", "expected I/N with I from 1") for x in (10**9, "9" * 5000)),
+    (f"{SHARD} 1/2 --rerank STAGE", "expected lists without rerank"),
+    ("recall --merge", "--merge: expected --output, the file to write, got none"),
+    ("recall --merge --all-users", "--merge: expected only the files of the shards and --output"),
+    ("recall --merge RUN --output x --top 3 --json", "got --top, --json"),
+    ("recall --merge RUN --output x", "the manifest of a shard of a bulk recall, got no file"),
+    ("recall RUN --all-users --output /dev/null/x", "--output: expected a writable location"),
+    ("recall RUN --all-users --output no/x", "--output: expected a file in an existing folder"),
+    ("recall RUN --all-users --only ids", f"{NO_ID}; write"),
+    ("recall RUN --user customer-0001 --only pairs", NO_ID),
+    ("recall RUN --all-users --only taken", "and an item id in every line, got an empty file"),
+    ("recall RUN --all-users --only triples", ", line 1: expected one item id a line, or"),
+    ("recall RUN --all-users --only missing", "expected a UTF-8 file with one item id a line"),
+    (f"{SHARD} 1/2 --only ids", f"{NO_ID}; write"),
+    (
+        "recall RUN --history a --exclude pairs",
+        "expected lists for histories, got lists by user; a",
+    ),
+    (
+        "similar RUN x --json --format tsv",
+        "--json: expected no --format with it, got tsv; give one",
+    ),
+    ("similar RUN article-0001 --only missing", "--only missing: expected a UTF-8 file with one"),
+    ("similar RUN article-0001 --only ids", f"{NO_ID}; write"),
+    ("similar RUN article-0001 --output no/x", "--output: expected a file in an existing folder"),
+    ("evaluate RUN --at 0", "--at: expected integers from 1 to 100000, comma separated, got '0'"),
+    *((f"evaluate RUN --at={x}", "--at: expected integers") for x in ("ten", "", "10,100001")),
+    ("evaluate RUN --predictions /dev/null/x", "--predictions: expected a writable location"),
+    ("evaluate RUN --predictions no/x", "--predictions: expected a file in an existing folder"),
+    ("evaluate none", "expected a run directory, got no config.json in it; name the folder"),
+    ("evaluate STAGE --at 5", "a DIN run: expected only --json or --indexable, got --at"),
+    ("evaluate STAGE --indexable --cases test", "or --json, got --cases"),
+    ("evaluate RUN --indexable", "--indexable: expected a DIN run, made with --model din"),
+    ("evaluate RUN --recall x", "--recall: expected a DIN run, made with --model din"),
+    (
+        "export RUN --to vectors --users 5",
+        "--to vectors: expected only --output, --data, --json, --format, --all-users, got --users",
+    ),
+    (
+        "export RUN --to onnx --all-users",
+        "--to onnx: expected only --output, --data, --json, --users, got --all-users",
+    ),
+    ("export RUN --to vectors --output here", "expected a new or empty folder, got one in use"),
+    *(
+        (f"{x} no_such_file", "--out: expected a folder for the runs, got none")
+        for x in ("compare", "ablate", "tune")
+    ),
+    *(
+        (f"{x} --out out --time-limit 2m", "--time-limit: expected no time limit, got 120 seconds;")
+        for x in ("compare", "ablate")
+    ),
+    ("compare --models mind --out out --user u", "DATA: expected a log"),
+    (f"{COMPARE} --models ,", "--models: expected at least one, got none"),
+    (f"{COMPARE} --models mind,nobody", "--models: expected some of mind, mind_plus, youtube_"),
+    (f"{COMPARE} --models mind,nobody", "best-1, sparse, sparse-1, got 'nobody'"),
+    (f"{COMPARE} --opponent nobody", "--opponent: expected mind or mind-1, got nobody"),
+    (
+        f"{COMPARE} --preset sparse --models sparse,mind",
+        "model mind: recency: expected none, or --model",
+    ),
+    (f"{COMPARE} --plot x.gif", "--plot: expected a file ending in .png, .svg, .pdf"),
+    (f"{COMPARE} --metric luck@3", "--metric: expected hit_rate@N"),
+    (f"{COMPARE} --markdown no/such/t.md", "--markdown: expected a file in an existing folder"),
+    (f"{ABLATE} --studies sigmoid", "--studies: expected all, or some of sigma, power"),
+    (f"{ABLATE} --studies=", "expected all, or names of studies, got none; --list"),
+    (f"{ABLATE} --model wals --studies init_scale", "study init_scale, arm 0.1: init_scale: expec"),
+    (f"{TUNE} --preset mind --contexts 2", "contexts: expected 0"),
+    (f"{TUNE} --model random", "a setting that can be tuned, got none for random"),
+    ("conform --backend nobody", "or module:object, got 'nobody'"),
+    ("conform --backend no_such_module:X", "ModuleNotFoundError: No module named"),
+    (f"conform --backend {SMALL}:WrongType", "expected Capabilities, got a dict"),
+    (f"{CONFORM} flush", "expected a page, a rule or a check"),
+    (f"{CONFORM} --expectations no.toml", "a TOML file"),
+    (f"{CONFORM} --diff no.json", "got No such file or directory"),
+    (f"{CONFORM} --diff ids", "got text that is not JSON"),
+    (f"{CONFORM} --diff taken", "got an empty file; name a file that"),
+    (f"{CONFORM} --diff other.json", "got JSON of another kind"),
+    (f"{CONFORM} --output no/x.json", "create the folder"),
+    (f"{CONFORM} --scripts taken/x", "--scripts: expected a writable"),
+    (f"{CONFORM} --markdown taken/x", "--markdown: expected a writable"),
+    ("study --all", "--all: expected --at STEP with it"),
+    ("study --at 1 --baseline runs/001", "--baseline: expected --html or --case-study with it"),
+    ("study --data log.csv --at 1", "--data: expected the RUN of the log"),
+    ("study --exercise squash --at 1", "--exercise: expected no options about a user, got at"),
+    ("study --user wrong --exercises", "--exercises: expected no options about a user, got user"),
+    *((f"study --{x} no/x.json", f"--{x}: expected a file in") for x in ("html", "json")),
+    ("study --case-study no/x.json", "--case-study: expected a file in an existing folder"),
+    ("bench --backends nobody", "--backends: expected one of "),
+    (f"{BENCH} --backends ,", "--backends: expected at least one"),
+    (f"{BENCH} --tasks step,steps", "--tasks: expected some of step, inference"),
+    (f"{BENCH} --tasks ''", "--tasks: expected at least one"),
+    (f"{BENCH} --scaling B,N", "--scaling: expected some of B, L, K, d, catalogue, threads"),
+    (f"{BENCH} --hidden 256,x", "--hidden: expected positive integers"),
+    (f"{BENCH} --hidden 0", "--hidden: expected positive integers"),
+    (f"{BENCH} --relative-to numba", "--relative-to: expected one of the contenders"),
+    (f"{BENCH} --top 36", "--top: expected at most 35"),
+    (f"{BENCH} --plot no/such/x.png", "--plot: expected a file in an existing folder"),
+    (f"{BENCH} --plot x.bmp", "--plot: expected a file ending in .png, .svg, .pdf"),
+    (f"{BENCH} --power nan", "power"),
+    (f"{BENCH_RECIPE} --model best --power 2", "expected no value with --model best, got 2.0; rem"),
+    (
+        f"{BENCH_RECIPE} --model sparse --hidden 9",
+        "expected no value with --model sparse, got (9,)",
+    ),
+    (f"{YOUTUBE} --interests 4", "--interests: expected no value with --model youtube_dnn"),
+    (f"{YOUTUBE} --iterations 1", "--iterations: expected no value"),
+    (f"{YOUTUBE} --scaling K", "--scaling: expected sizes that --model youtube_dnn uses"),
+    *(
+        (f"{BENCH} --device cuda --backends {x}", f"--backends {x}: device: expected cpu or auto")
+        for x in ("numpy", "torch-eager")
+    ),
+    *(
+        (f"{x} /dev/zero", "/dev/zero: expected a file, got a device")
+        for x in (
+            "train --dry-run --config",
+            "recall RUN --all-users --only",
+            "recall RUN --all-users --exclude",
+            "study --script",
+            f"{CONFORM} --expectations",
+            f"{CONFORM} --diff",
+        )
+    ),
+]
+"""Command, and a part of the message, for errors that are found before the log is read."""
+
+
+@pytest.fixture
+def outcome(cli, trained_run, din_run, shop, tmp_path, monkeypatch):
+    """Return a function: the message of a command, which must create no file."""
+    files = {
+        "taken": "", "ids": "x\ny\n", "pairs": "u\tx\nv\ty\n", "triples": "a\tb\tc\n",
+        "other.json": "[1]", "here/mine": "kept",
+    }  # fmt: skip
+    (tmp_path / "here").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": trained_run, "STAGE": din_run, "SHOP": shop, "SHOP/run": shop / "run"}
+
+    def call(command, run):
+        before = sorted(tmp_path.rglob("*"))
+        message = run(*[places.get(word, word) for word in shlex.split(command)])
+        assert sorted(tmp_path.rglob("*")) == before
+        return message
+
+    return call
+
+
+@pytest.mark.parametrize(("command", "message"), nonempty(USAGE))
+def test_wrong_usage_names_help(cli, outcome, command, message):
+    error = outcome(command, cli.error)
+    assert message in error
+    assert "--help' for help" in error.replace('"', "'")
+
+
+@pytest.mark.rules("din-R22", "din-R24", "faults-R21")
+@pytest.mark.parametrize(("command", "message"), nonempty(ERRORS))
+def test_wrong_input_is_one_line(cli, outcome, command, message):
+    assert message in outcome(command, cli.error_line)
+
+
+@pytest.mark.rules("model-R39", "model-R47", "recall-R48", "faults-R18", "faults-R22")
+@pytest.mark.parametrize(("command", "message"), nonempty(EARLY_ERRORS))
+def test_wrong_input_is_one_line_before_the_log_is_read(cli, outcome, unread_log, command, message):
+    assert message in outcome(command, cli.error_line)
