@@ -149,7 +149,7 @@ def calls(trained, tmp_path, monkeypatch):
         }),
         "build_index": (build_index, {
             "items": vectors, "queries": vectors[:5], "directory": tmp_path / "index",
-            "kind": "exact", "seed": 0, "options": None, "n_jobs": 1, "interests": 4,
+            "kind": "exact", "seed": 0, "interests": 4,
         }),
         "open_index": (open_index, {"directory": tmp_path / "index", "items": vectors}),
     }  # fmt: skip

@@ -7,14 +7,11 @@ neighbours. Two distributions contain the module: annoy (source only) and annoy-
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import subprocess
 import sys
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping
 from functools import cache
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +24,7 @@ from mindref.recall.index import EFFORT_ITEMS
 from mindref.shapes import Array, Ints
 
 METRIC: Final = "euclidean"
+NUM_TREES = 20
 QUERIES_PER_TASK = 64
 ITEMS_PER_BLOCK = 65536  # items that are converted to Python floats at once
 
@@ -49,7 +47,6 @@ class Annoy:
 
     name = "annoy"
     order: int | None = 2
-    options: Mapping[str, int] = {"n_trees": 20}
     hint = f"install another build: {compile_library('annoy', 'annoy-mm')}"
 
     def failure(self) -> str | None:
@@ -57,19 +54,18 @@ class Annoy:
         return self_test_failure()
 
     def version(self) -> str:
-        """Return name and version of the distribution. Another one cannot load the index."""
+        """Return names and versions of the distributions. Others cannot load the index."""
         return distribution_version()  # recall-R53
 
-    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> AnnoyTrees:
+    def build(self, items: Array, *, seed: int) -> AnnoyTrees:
         """Return trees over items (N, D) of norm at most 1."""
         trees = annoy.AnnoyIndex(items.shape[1] + 1, METRIC)
         trees.set_seed(seed)  # recall-R26: before the first item, so that the file is reproducible
         for first in range(0, len(items), ITEMS_PER_BLOCK):
-            for i, vector in enumerate(
-                add_coordinate(items[first : first + ITEMS_PER_BLOCK]).tolist(), first
-            ):
+            block = add_coordinate(items[first : first + ITEMS_PER_BLOCK])
+            for i, vector in enumerate(block.tolist(), first):
                 trees.add_item(i, vector)
-        trees.build(options["n_trees"], n_jobs)
+        trees.build(NUM_TREES, 1)  # one thread: the file is reproducible
         return AnnoyTrees(trees)
 
     def load(self, path: Path, dim: int, count: int) -> AnnoyTrees:
@@ -125,26 +121,9 @@ def add_coordinate(items: Array) -> Array:
 
 @cache
 def distribution_version() -> str:
-    """Return name and version of the distribution that contains the module `annoy`.
-
-    If several are installed, the one whose library is in use: the last installation replaced the
-    files of the others. If none is recorded with this library, the names of all.
-    """
-    names = metadata.packages_distributions().get("annoy", [])
-    distributions = [metadata.distribution(name) for name in sorted(set(names))]
-    if len(distributions) > 1:
-        library = Path(str(import_module("annoy.annoylib").__file__)).read_bytes()
-        value = urlsafe_b64encode(hashlib.sha256(library).digest()).rstrip(b"=").decode()
-        recorded = [
-            x for x in distributions if any(is_recorded(file, value) for file in x.files or ())
-        ]
-        distributions = recorded if len(recorded) == 1 else distributions
-    return ", ".join(f"{x.name} {x.version}" for x in distributions) or "annoy of unknown version"
-
-
-def is_recorded(file: metadata.PackagePath, value: str) -> bool:
-    """Return whether a distribution recorded a file with this sha256."""
-    return file.hash is not None and file.hash.value == value
+    """Return names and versions of the installed distributions that contain the module `annoy`."""
+    names = sorted(set(metadata.packages_distributions().get("annoy", [])))
+    return ", ".join(f"{x} {metadata.version(x)}" for x in names) or "annoy of unknown version"
 
 
 @cache

@@ -51,17 +51,12 @@ def check_search_options(interests: Array, items: Array, n: int, score: str) -> 
         raise ConfigError(say("top_n: score", " or ".join(SCORES), repr(score)))
 
 
-def check_list_length(n: int, caller: str) -> None:
-    """Raise ConfigError unless n is an integer of at least 1."""
-    check_count(n, f"{caller}: n")
-
-
-def check_count(value: object, location: str) -> None:
-    """Raise ConfigError unless a value is an integer of Python or NumPy, and at least 1."""
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or not value >= 1:  # type: ignore[operator]
-        got = value_text(value, quoted=isinstance(value, str))
-        raise ConfigError(say(location, "an integer of at least 1", got))
+def check_list_length(n: object, caller: str) -> None:
+    """Raise ConfigError unless n is an integer of Python or NumPy, and at least 1."""
+    is_integer = isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not is_integer or not n >= 1:  # type: ignore[operator]
+        got = value_text(n, quoted=isinstance(n, str))
+        raise ConfigError(say(f"{caller}: n", "an integer of at least 1", got))
 
 
 def check_exclude(exclude: Ragged | None, cases: int, n_items: int) -> None:

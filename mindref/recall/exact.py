@@ -106,7 +106,12 @@ class SearchedItems:
     @classmethod
     def of(cls, vectors: Array, is_allowed: Bools | None) -> SearchedItems:
         """Return the allowed items. Raises ShapeError for a mask of another shape."""
-        return cls(vectors, None if is_allowed is None else allowed_ids(is_allowed, len(vectors)))
+        if is_allowed is None:
+            return cls(vectors, None)
+        if is_allowed.shape != vectors.shape[:1] or is_allowed.dtype != np.bool_:
+            got = f"{is_allowed.dtype} {is_allowed.shape}"
+            raise ShapeError(say("top_n: is_allowed", f"bool ({len(vectors)},)", got))
+        return cls(vectors, np.flatnonzero(is_allowed))
 
     def __len__(self) -> int:
         return len(self.vectors if self.allowed is None else self.allowed)
@@ -199,14 +204,6 @@ def rescore_checked(
         result.interests,
     )
     return result
-
-
-def allowed_ids(is_allowed: Bools, n_items: int) -> Ints:
-    """Return the ids of the allowed items, ascending. Raises ShapeError for another shape."""
-    if is_allowed.shape != (n_items,) or is_allowed.dtype != np.bool_:
-        got = f"{is_allowed.dtype} {is_allowed.shape}"
-        raise ShapeError(say("top_n: is_allowed", f"bool ({n_items},)", got))
-    return np.flatnonzero(is_allowed)
 
 
 def columns_of(rows: Ragged, allowed: Ints) -> Ragged:

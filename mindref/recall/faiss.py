@@ -10,7 +10,7 @@ compete, and a forked process does not hang.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,6 @@ class FaissPlugin:
     """Members of both kinds."""
 
     order: int | None = None
-    options: Mapping[str, int] = {}
 
     def failure(self) -> str | None:
         """Return None: every index is probed after building."""
@@ -69,7 +68,7 @@ class Flat(FaissPlugin):
 
     name = "faiss-flat"
 
-    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> FlatStructure:
+    def build(self, items: Array, *, seed: int) -> FlatStructure:
         """Return a faiss copy of the items (N, D)."""
         index = faiss.IndexFlatIP(items.shape[1])
         with single_openmp_thread():
@@ -108,7 +107,7 @@ class Ivf(FaissPlugin):
     name = "faiss-ivf"
     order = 1
 
-    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> IvfStructure:
+    def build(self, items: Array, *, seed: int) -> IvfStructure:
         """Return the items (N, D) in about 4 sqrt(N) inverted lists, by k-means with this seed."""
         count, dim = items.shape
         lists = max(1, min(count, round(4 * count**0.5)))

@@ -6,7 +6,6 @@ merging of lists are computed by mindref, in the same way for every kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -69,7 +68,6 @@ class Plugin(Protocol):
 
     name: str  # name of the entry point
     order: int | None  # `auto` tries the lowest order first; None: only if requested by name
-    options: Mapping[str, int]  # options of `build` with their defaults, numbers from 1
 
     def failure(self) -> str | None:
         """Return why the plugin is unusable on this machine, in a few words, or None."""
@@ -77,10 +75,10 @@ class Plugin(Protocol):
     def version(self) -> str:
         """Return the version of the file format. A file of another version is never loaded."""
 
-    def build(self, items: Array, *, seed: int, n_jobs: int, **options: int) -> SearchStructure:
+    def build(self, items: Array, *, seed: int) -> SearchStructure:
         """Return the structure over finite items (N, D) whose largest norm is 1.
 
-        If n_jobs is 1, the result must be a function of items, seed and options.
+        The result must be a function of items and seed.
         """
 
     def load(self, path: Path, dim: int, count: int) -> SearchStructure:

@@ -69,19 +69,14 @@ def write_lists(stream: TextIO, answers: Iterable[UserList], index: Index, form:
     stream.write(frame.head)
     for number, answer in enumerate(answers):
         stream.write(frame.between if number else "")
-        write_list(stream, answer, index, form)
+        if form == "table":
+            write_table(stream, answer)
+        elif form == "tsv":
+            stream.writelines(list_to_tsv(answer))
+        else:
+            json.dump(list_to_json(answer, index), stream)
+            stream.write("\n" if form == "jsonl" else "")
     stream.write(frame.tail)
-
-
-def write_list(stream: TextIO, answer: UserList, index: Index, form: str) -> None:
-    """Write one list."""
-    if form == "table":
-        write_table(stream, answer)
-    elif form == "tsv":
-        stream.writelines(list_to_tsv(answer))
-    else:
-        json.dump(list_to_json(answer, index), stream)
-        stream.write("\n" if form == "jsonl" else "")
 
 
 def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str) -> list[str]:
@@ -89,17 +84,20 @@ def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str)
 
     Raises RunError, also if another process writes this file.
     """
-    with lock.lock_output(path) as warning, atomic.open_atomic(path) as raw:
-        write_lists_to_stream(raw, answers, index, form)
-    return [warning] if warning else []
-
-
-def write_lists_to_stream(
-    raw: BinaryIO, answers: Iterable[UserList], index: Index, form: str
-) -> None:
-    """Write every list to a byte stream, which stays open."""
-    with text_stream(raw) as stream:
+    with save_text(path) as (stream, warnings):
         write_lists(stream, answers, index, form)
+    return warnings
+
+
+@contextmanager
+def save_text(path: Path) -> Iterator[tuple[TextIO, list[str]]]:
+    """Yield a text stream of a file that gets its name at the end, and warnings."""
+    with (
+        lock.lock_output(path) as warning,
+        atomic.open_atomic(path) as raw,
+        text_stream(raw) as stream,
+    ):
+        yield stream, [warning] if warning else []
 
 
 @contextmanager
@@ -190,10 +188,6 @@ def write_similar(stream: TextIO, answer: SimilarList, form: str) -> None:
 
 def save_similar(path: Path, answer: SimilarList, form: str) -> list[str]:
     """Write a list of similar items to a file atomically. Return warnings. Raises RunError."""
-    with (
-        lock.lock_output(path) as warning,
-        atomic.open_atomic(path) as raw,
-        text_stream(raw) as stream,
-    ):
+    with save_text(path) as (stream, warnings):
         write_similar(stream, answer, form)
-    return [warning] if warning else []
+    return warnings

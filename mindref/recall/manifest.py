@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from mindref import __version__
 from mindref.errors import RunError, say
-from mindref.recall.registry import index_kinds
 from mindref.recall.signature import describe_key, verify_signature
 from mindref.run import files
 from mindref.shapes import Array
@@ -23,6 +23,7 @@ NAME = "manifest.json"
 FORMAT = 4  # 3: indexes of plugins; 4: digest of the manifest
 WHAT = "the manifest of an index"
 TODO = "remove the index folder and build it again"
+METRIC = "inner_product"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Manifest:
 
     format: int  # of this file
     kind: str  # exact or the name of a plugin
-    metric: str  # always inner_product
+    metric: str  # always METRIC
     dim: int  # D
     count: int  # N
     items_sha256: str  # of dtype, shape and bytes of the item vectors
@@ -45,7 +46,7 @@ class Manifest:
     file_bytes: int | None = None
     version: str | None = None  # of the library that built it
     seed: int | None = None
-    options: dict[str, object] | None = None  # of `build`
+    options: dict[str, object] | None = None  # not used
     effort: int | None = None  # of a search for 50 items
     probed_recall: float | None = None  # fraction of the true top 50 that is found
     signature: str | None = None  # of the user who built it
@@ -55,48 +56,35 @@ class Manifest:
         files.write_sealed(directory / NAME, asdict(self))
 
 
+def new_manifest(kind: str, items: Array) -> Manifest:
+    """Return the manifest of an index over these vectors, without the fields of plugins."""
+    return Manifest(
+        format=FORMAT,
+        kind=kind,
+        metric=METRIC,
+        dim=items.shape[1],
+        count=len(items),
+        items_sha256=array_digest(items),
+        mindref=__version__,
+    )
+
+
 def read_manifest(directory: Path) -> Manifest:
     """Return a manifest after checking its digest and fields. Raises RunError."""
-    path = directory / NAME
-    try:
-        content = files.read_json(path, WHAT, TODO)
-    except FileNotFoundError:
-        raise RunError(say(str(path), WHAT, "no file", TODO)) from None
-    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:  # recall-R15
-        got = repr(content["format"])
-        raise RunError(say(f"{path}: format", repr(FORMAT), got, TODO))
-    values = files.unsealed(path, content, WHAT, TODO)  # security-R1
-    files.check_content(path, values, Manifest, TODO)
-    return Manifest(**values)
+    return files.read_record(directory / NAME, Manifest, FORMAT, WHAT, TODO)  # security-R1
 
 
-def check_manifest(directory: Path, items: Array) -> Manifest:
-    """Return the manifest of an index over these item vectors, of an installed kind.
-
-    Raises RunError.
-    """
-    manifest = read_matching_manifest(directory, items)
-    if manifest.kind not in index_kinds()[1:]:  # all but `auto`
-        expected = " or ".join(index_kinds()[1:])
-        location = f"{directory / NAME}: kind"
-        raise RunError(say(location, expected, repr(manifest.kind), TODO))
-    return manifest
-
-
-def read_matching_manifest(directory: Path, items: Array) -> Manifest:
-    """Return the manifest of an index over these vectors, of any kind. Raises RunError."""
-    manifest = read_manifest(directory)
-    path = directory / NAME
-    facts: list[tuple[str, Any, Any]] = [  # recall-R15
-        ("metric", manifest.metric, "inner_product"),
+def check_vectors(directory: Path, manifest: Manifest, items: Array) -> None:
+    """Raise RunError unless a manifest is of an index over these item vectors."""
+    facts: list[tuple[str, object, object]] = [  # recall-R15
+        ("metric", manifest.metric, METRIC),
         ("dim", manifest.dim, items.shape[1]),
         ("count", manifest.count, len(items)),
         ("items_sha256", manifest.items_sha256, array_digest(items)),
     ]
     for name, got, expected in facts:
         if got != expected:
-            raise RunError(say(f"{path}: {name}", repr(expected), repr(got), TODO))
-    return manifest
+            raise RunError(say(f"{directory / NAME}: {name}", repr(expected), repr(got), TODO))
 
 
 def check_index_file(directory: Path, manifest: Manifest, version: str) -> Path:
@@ -111,8 +99,8 @@ def check_index_file(directory: Path, manifest: Manifest, version: str) -> Path:
     if not verify_signature(signed_facts(manifest), manifest.signature):  # security-R11
         expected, got = "an index that you built", "an index of another user or another key"
         raise RunError(say(str(path), f"{expected}, with {describe_key()}", got, TODO))
-    expected_bytes = manifest.file_sha256, manifest.file_bytes
-    files.check_bytes(path, *expected_bytes, "the file of the index", TODO)  # recall-R16
+    sha256, size = manifest.file_sha256, manifest.file_bytes
+    files.check_bytes(path, sha256, size, "the file of the index", TODO)  # recall-R16
     if not isinstance(manifest.effort, int) or manifest.effort < 1:
         location = f"{directory / NAME}: effort"
         raise RunError(say(location, "an integer of at least 1", repr(manifest.effort), TODO))

@@ -6,7 +6,6 @@ Spec: specs/recall.md, recall-R23, R27, R32.
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from mindref.data.log import Ragged
 from mindref.recall.approximate import ApproximateIndex
 from mindref.recall.exact import ExactIndex
 from mindref.recall.index import EFFORT_ITEMS, Index, nearest_items
-from mindref.recall.retrieval import retrieve_top_n
+from mindref.recall.retrieval import ItemFilter, retrieve_top_n
 from mindref.shapes import Array
 
 NUM_PROBES = 200  # queries
@@ -23,24 +22,17 @@ MIN_RECALL = 0.95  # required of an index
 TIMED_USERS, TIMED_N, TIMED_EXCLUDED = 256, 20, 50
 
 
-class ProbedRecall(NamedTuple):
-    """The effort of an index and the measured recall."""
+def probe_recall(index: ApproximateIndex, queries: Array) -> float:
+    """Return the recall of an index, after increasing its effort.
 
-    effort: int
-    recall: float
-
-
-def probe_recall(index: ApproximateIndex, queries: Array) -> ProbedRecall:
-    """Increase the effort of the index until recall is MIN_RECALL, or to the maximum effort.
-
-    queries (Q, D). The index keeps the effort.
+    The effort grows until recall is MIN_RECALL, or to the maximum effort. queries (Q, D).
     """
     n, max_effort = min(EFFORT_ITEMS, len(index.items)), int(index.structure.max_effort)
     exact_scores = nearest_items(ExactIndex(index.items), queries, n).scores
     while True:
         recall = recall_of_scores(nearest_items(index, queries, n).scores, exact_scores)
         if recall >= MIN_RECALL or index.effort >= max_effort:
-            return ProbedRecall(index.effort, recall)
+            return recall
         increased = index.effort + -(-index.effort // 2)
         index.effort = min(increased, max_effort)  # recall-R32
 
@@ -57,7 +49,7 @@ def seconds_per_user(index: Index, users: Array) -> float:
     # warm-up: compiles, and reads the mapped file
     retrieve_top_n(index, users[:1], active[:1], n=TIMED_N)
     started = time.perf_counter()
-    retrieve_top_n(index, users, active, n=TIMED_N, exclude=excluded)
+    retrieve_top_n(index, users, active, n=TIMED_N, item_filter=ItemFilter(exclude=excluded))
     return (time.perf_counter() - started) / len(users)
 
 

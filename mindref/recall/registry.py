@@ -19,7 +19,7 @@ GROUP = "mindref.indexes"
 BUILT_IN = ("auto", "exact")
 """Kinds that are no plugins: the choice by measurement, and exact search."""
 
-MEMBERS = ("name", "order", "options", "failure", "version", "build", "load")
+MEMBERS = ("name", "order", "failure", "version", "build", "load")
 TODO = "install what it needs, or choose another kind of index"
 
 

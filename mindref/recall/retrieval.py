@@ -15,7 +15,7 @@ from mindref.data.log import Ragged
 from mindref.recall.checks import check_search_inputs
 from mindref.recall.exact import ExactIndex, rescore_candidates, search_top_n, unite_lists
 from mindref.recall.index import Index
-from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
+from mindref.recall.top_n import TopN, empty_top_n, write_cases
 from mindref.shapes import Array, Bools, Ints
 
 MIN_SHARE = 1 / 8  # of the items; if fewer items are allowed, exact search among them is fast
@@ -24,12 +24,22 @@ NUMBERS = 1 << 22  # ids or scores of lists in memory at once, 32 MB
 GROWTH = 4  # of the length of lists in which more items of other interests are sought
 
 
+class AllowLists(NamedTuple):
+    """The allow lists of C cases."""
+
+    rows: Ragged  # C rows of item ids
+    has_list: Bools  # (C,) a case without a list is not restricted
+
+    def take(self, cases: Ints) -> AllowLists:
+        """Return the lists of some cases, in their order."""
+        return AllowLists(self.rows.take(cases), self.has_list[cases])
+
+
 class ItemFilter(NamedTuple):
     """The items that may appear in the lists of C cases. None: no restriction."""
 
     is_allowed: Bools | None = None  # (N,) in the lists of all cases
-    only: Ragged | None = None  # C rows: the allow list of each case
-    has_only: Bools | None = None  # (C,) whether a case has an allow list; set with `only`
+    only: AllowLists | None = None
     exclude: Ragged | None = None  # C rows: items that must not appear
     per_interest: int | None = None  # most items of a list with the same best interest
 
@@ -37,52 +47,23 @@ class ItemFilter(NamedTuple):
         """Return the filter of some cases, in their order."""
         return self._replace(
             only=None if self.only is None else self.only.take(cases),
-            has_only=None if self.has_only is None else self.has_only[cases],
             exclude=None if self.exclude is None else self.exclude.take(cases),
         )
 
-    def mask_scores(self, scores: Array, start: int) -> Array:
-        """Return scores (R, N) of the cases from `start`, -inf for items that are not allowed."""
+    def mask_scores(self, scores: Array) -> Array:
+        """Return scores (C, N), -inf for items that `is_allowed` or `only` leaves out."""
         if self.is_allowed is not None:
             scores = np.where(self.is_allowed, scores, -np.inf)
-        if self.only is None or self.has_only is None:
+        if self.only is None:
             return scores
-        rows = row_range(self.only, start, start + len(scores))
+        rows = self.only.rows
         is_listed = np.zeros(scores.shape, np.bool_)
         is_listed[np.repeat(np.arange(len(rows)), rows.lengths), rows.values] = True
-        is_listed[~self.has_only[start : start + len(scores)]] = True
+        is_listed[~self.only.has_list] = True
         return np.where(is_listed, scores, -np.inf)
 
 
 EVERY_ITEM = ItemFilter()
-
-
-def retrieve_filtered(
-    index: Index,
-    interests: Array,
-    active: Bools,
-    *,
-    n: int,
-    item_filter: ItemFilter = EVERY_ITEM,
-    score: str = "max",
-) -> TopN:
-    """Return the top n items of each case that the filter allows.
-
-    Arguments as `retrieve_top_n`. Errors as `search_top_n`.
-    """
-    if item_filter.per_interest is not None:
-        return retrieve_limited(index, interests, active, n, item_filter, score)
-    if item_filter.only is not None:
-        return retrieve_listed(index, interests, active, n, item_filter, score)
-    return retrieve_top_n(
-        index,
-        interests,
-        active,
-        n=n,
-        exclude=item_filter.exclude,
-        is_allowed=item_filter.is_allowed,
-        score=score,
-    )
 
 
 def retrieve_top_n(
@@ -91,34 +72,58 @@ def retrieve_top_n(
     active: Bools,
     *,
     n: int,
-    exclude: Ragged | None = None,
-    is_allowed: Bools | None = None,
+    item_filter: ItemFilter = EVERY_ITEM,
     score: str = "max",
 ) -> TopN:
-    """Return the top n items of each case, with the best interest of each item.
+    """Return the top n items of each case that the filter allows, with their best interests.
 
-    interests (C, K, D), active (C, K). exclude: excluded items of each case. is_allowed (N,): items
-    that may appear in any list. An exact index gives `search_top_n`. From another index, more items
-    are requested, as many as are excluded or not allowed. A case with fewer than n remaining items
-    is searched exactly (recall-R20, R21, R43). Errors as `search_top_n`.
+    interests (C, K, D), active (C, K). An exact index gives `search_top_n`. From another index,
+    more items are requested, as many as are excluded or not allowed. A case with fewer than n
+    remaining items is searched exactly (recall-R20, R21, R43). Errors as `search_top_n`.
     """
-    items = index.items
+    if item_filter.per_interest is not None:
+        return retrieve_limited(
+            index,
+            interests,
+            active,
+            n=n,
+            per_interest=item_filter.per_interest,
+            item_filter=item_filter._replace(per_interest=None),
+            score=score,
+        )
+    if item_filter.only is not None:
+        return retrieve_listed(
+            index,
+            interests,
+            active,
+            n=n,
+            only=item_filter.only,
+            item_filter=item_filter._replace(only=None),
+            score=score,
+        )
+    items, is_allowed = index.items, item_filter.is_allowed
     share = 1.0 if is_allowed is None else np.count_nonzero(is_allowed) / len(items)
     if isinstance(index, ExactIndex) or share < MIN_SHARE:  # recall-R43
         return search_top_n(
-            interests, active, items, n=n, exclude=exclude, is_allowed=is_allowed, score=score
+            interests,
+            active,
+            items,
+            n=n,
+            exclude=item_filter.exclude,
+            is_allowed=is_allowed,
+            score=score,
         )
-    check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
-    excluded = Ragged.of([[]] * len(interests)) if exclude is None else exclude
+    check_search_inputs(interests, active, items, n=n, exclude=item_filter.exclude, score=score)
+    excluded = excluded_items(item_filter, len(interests))
     result = empty_top_n(len(interests), n, items.dtype)
     is_short = np.zeros(len(interests), np.bool_)
     needed = n if is_allowed is None else math.ceil(MARGIN * n / share)  # recall-R43
     lengths = list_length(needed + count_excluded(excluded, len(items)))
     for length in np.unique(lengths):  # cases with similar numbers of excluded items together
         cases = np.flatnonzero(lengths == length)
-        users, used = users_of(interests[cases], active[cases]), active[cases]
+        used, hidden = active[cases], excluded.take(cases)
+        users = np.where(used[..., None], interests[cases], 0).astype(interests.dtype)
         lists, requested = candidate_lists(index, users, used, int(length), score)
-        hidden = excluded.take(cases)
         if is_allowed is not None:
             lists[~is_allowed[lists]] = -1
             sizes = count_candidates(lists, hidden, len(items))
@@ -140,9 +145,9 @@ def retrieve_top_n(
     return result
 
 
-def users_of(interests: Array, active: Bools) -> Array:
-    """Return the interests (C, K, D), zero where inactive."""
-    return np.where(active[..., None], interests, 0).astype(interests.dtype)
+def excluded_items(item_filter: ItemFilter, cases: int) -> Ragged:
+    """Return the excluded items of each case."""
+    return Ragged.of([[]] * cases) if item_filter.exclude is None else item_filter.exclude
 
 
 def candidate_lists(
@@ -209,34 +214,40 @@ def merge_lists(
 
 
 def retrieve_listed(
-    index: Index, interests: Array, active: Bools, n: int, item_filter: ItemFilter, score: str
+    index: Index,
+    interests: Array,
+    active: Bools,
+    *,
+    n: int,
+    only: AllowLists,
+    item_filter: ItemFilter,
+    score: str,
 ) -> TopN:
-    """Return the top n items of each case: with an allow list, exactly among its items."""
-    is_allowed, only, has_only, exclude, _ = item_filter
-    assert only is not None
-    assert has_only is not None
-    items = index.items
-    check_search_inputs(interests, active, items, n=n, exclude=exclude, score=score)
+    """Return the top n items of each case: with a list of `only`, exactly among its items.
+
+    item_filter: the other restrictions.
+    """
+    items, rows = index.items, only.rows
+    check_search_inputs(interests, active, items, n=n, exclude=item_filter.exclude, score=score)
     result = empty_top_n(len(interests), n, items.dtype)
-    if is_allowed is not None:
-        only = only.where(is_allowed[only.values])
-    excluded = Ragged.of([[]] * len(interests)) if exclude is None else exclude
-    listed = np.flatnonzero(has_only)
-    size = max(1, NUMBERS // max(1, int(only.lengths.max(initial=1))))
+    if item_filter.is_allowed is not None:
+        rows = rows.where(item_filter.is_allowed[rows.values])
+    excluded = excluded_items(item_filter, len(interests))
+    listed = np.flatnonzero(only.has_list)
+    size = max(1, NUMBERS // max(1, int(rows.lengths.max(initial=1))))
     for start in range(0, len(listed), size):  # recall-R44
         cases = listed[start : start + size]
-        ids = unite_lists(pad_candidates(only.take(cases)), excluded.take(cases), len(items))
+        ids = unite_lists(pad_candidates(rows.take(cases)), excluded.take(cases), len(items))
         lists = rescore_candidates(interests[cases], active[cases], items, ids, n=n, score=score)
         write_cases(result, cases, lists)
-    unlisted = np.flatnonzero(~has_only)
+    unlisted = np.flatnonzero(~only.has_list)
     if len(unlisted):
         lists = retrieve_top_n(
             index,
             interests[unlisted],
             active[unlisted],
             n=n,
-            exclude=excluded.take(unlisted),
-            is_allowed=is_allowed,
+            item_filter=item_filter.take(unlisted),
             score=score,
         )
         write_cases(result, unlisted, lists)
@@ -251,17 +262,22 @@ def pad_candidates(rows: Ragged) -> Ints:
 
 
 def retrieve_limited(
-    index: Index, interests: Array, active: Bools, n: int, item_filter: ItemFilter, score: str
+    index: Index,
+    interests: Array,
+    active: Bools,
+    *,
+    n: int,
+    per_interest: int,
+    item_filter: ItemFilter,
+    score: str,
 ) -> TopN:
     """Return the top n of each case with at most `per_interest` items of each interest.
 
     Lists are searched with growing lengths, until each has n items that stay, every active interest
-    has all its items, or no item is left.
+    has all its items, or no item is left. item_filter: the other restrictions.
     """
-    per_interest, items = item_filter.per_interest, index.items
-    assert per_interest is not None
-    unlimited = item_filter._replace(per_interest=None)
-    num_items, result = len(items), empty_top_n(len(active), n, items.dtype)
+    items, num_items = index.items, len(index.items)
+    result = empty_top_n(len(active), n, items.dtype)
     cases, length = np.arange(len(active)), min(2 * n, max(n, num_items))
     while len(cases):
         # a list of much of the catalogue: approximate search would take longer
@@ -269,12 +285,12 @@ def retrieve_limited(
         size, incomplete = max(1, NUMBERS // length), []
         for start in range(0, len(cases), size):
             part = cases[start : start + size]
-            candidates = retrieve_filtered(
+            candidates = retrieve_top_n(
                 searched,
                 interests[part],
                 active[part],
                 n=length,
-                item_filter=unlimited.take(part),
+                item_filter=item_filter.take(part),
                 score=score,
             )
             lists = limit_per_interest(candidates, n, per_interest)
@@ -295,9 +311,8 @@ def limit_per_interest(ranked: TopN, n: int, per_interest: int) -> TopN:
     is_kept = np.zeros(ranked.items.shape, np.bool_)
     for interest in range(int(ranked.interests.max(initial=-1)) + 1):
         is_of_interest = ranked.interests == interest
-        is_kept |= is_of_interest & (
-            np.cumsum(is_of_interest, axis=1) <= per_interest
-        )  # recall-R45
+        rank = np.cumsum(is_of_interest, axis=1)
+        is_kept |= is_of_interest & (rank <= per_interest)  # recall-R45
     position = np.cumsum(is_kept, axis=1) - 1
     case, column = np.nonzero(is_kept & (position < n))
     result = empty_top_n(len(is_kept), n, ranked.scores.dtype)

@@ -6,14 +6,14 @@ Spec: specs/recall.md; specs/security.md, security-R10, R11.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mindref.errors import BackendError, ConfigError, RunError, say
-from mindref.recall import ExactIndex, Index, build_index, open_index, registry
-from mindref.recall.build import MIN_MEASURED_ITEMS
-from mindref.recall.manifest import NAME, TODO, Manifest, read_manifest, read_matching_manifest
+from mindref.recall import ExactIndex, Index, build_index, registry
+from mindref.recall.build import MIN_MEASURED_ITEMS, open_checked_index
+from mindref.recall.manifest import NAME, TODO, Manifest, check_vectors, read_manifest
 from mindref.recall.signature import KEY, make_key, read_key
 from mindref.run import lock
 from mindref.shapes import Array
@@ -47,8 +47,10 @@ def open_or_build(
         return ExactIndex(vectors, f"{why}. {EXACT}")
     if reason and notes is not None:
         notes.append(f"{reason}; it is built again")
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
-        with build_lock(folder) as warning:
+        with lock.lock_inside(folder, wait=True) as warning:  # shards that start together wait
             if warning and notes is not None:
                 notes.append(warning)
             if (index := matching_index(folder, vectors, kind)[0]) is not None:
@@ -82,79 +84,53 @@ def matching_index(folder: Path, vectors: Array, kind: str) -> tuple[Index | Non
     Else None, with a line if the index is damaged or was built by another user.
     """
     try:
-        index = open_index(folder, vectors)
         manifest = read_manifest(folder)
-    except (RunError, BackendError) as error:
-        if kind == "auto":
-            check_loadable(folder, vectors)
-        return None, damage_note(folder, vectors, error)
+    except RunError as error:
+        is_damaged = (folder / NAME).exists()
+        return None, str(error).removesuffix(f"; {TODO}") if is_damaged else ""
+    try:
+        check_vectors(folder, manifest, vectors)
+    except RunError:  # of an older model
+        return None, ""
+    if kind == "auto" and manifest.kind != "exact":
+        check_loadable(folder, manifest.kind)
+    try:
+        index = open_checked_index(folder, manifest, vectors)
+    except BackendError:
+        return None, ""
+    except RunError as error:
+        return None, str(error).removesuffix(f"; {TODO}")
     # compare the manifest, not the index: where a plugin does not work, exact search replaces an
     # index in memory that other machines may use, and its files stay
-    return (index if is_requested(kind, manifest.kind, manifest, len(vectors)) else None), ""
+    return (index if is_requested(kind, manifest, len(vectors)) else None), ""
 
 
-def damage_note(folder: Path, vectors: Array, error: Exception) -> str:
-    """Return a line on an index that cannot be opened; empty for an index of an older model."""
-    if not isinstance(error, RunError) or not (folder / NAME).exists():
-        return ""
-    with suppress(RunError):
-        read_manifest(folder)
-        try:
-            read_matching_manifest(folder, vectors)
-        except RunError:  # trained on since
-            return ""
-    return str(error).removesuffix(f"; {TODO}")
-
-
-def check_loadable(folder: Path, vectors: Array) -> None:
-    """Raise BackendError if the index of the folder matches, but its kind cannot be loaded here.
+def check_loadable(folder: Path, kind: str) -> None:
+    """Raise BackendError if a kind cannot be loaded here.
 
     Another machine may share the folder: its index is not replaced by a worse one.
     """
-    try:
-        kind = read_matching_manifest(folder, vectors).kind
-    except RunError:
-        return
-    if not isinstance(kind, str) or kind == "exact":
-        return
     try:
         registry.load_plugin(kind)
     except (ConfigError, BackendError) as error:
         hint = registry.install_command(kind) or f"install the package of the index {kind}"
         todo = f"{hint}, or search with --index exact"
-        location, expected = f"{folder}", f"a kind that can be loaded here, or {kind} installed"
-        raise BackendError(
-            say(location, expected, f"an index by {kind} ({error})", todo)
-        ) from error
+        expected = f"a kind that can be loaded here, or {kind} installed"
+        got = f"an index by {kind} ({error})"
+        raise BackendError(say(str(folder), expected, got, todo)) from error
 
 
-@contextmanager
-def build_lock(folder: Path) -> Iterator[str]:
-    """Hold the lock of the folder, so that shards that start together build one index.
+def is_requested(kind: str, manifest: Manifest, items: int) -> bool:
+    """Return whether an index is of the requested kind; `auto` accepts an up-to-date measurement.
 
-    Yields a warning, without waiting, if the system has no locks or the folder is read-only.
+    `auto` must have measured every kind and version that it would measure here. It may have
+    measured more: a machine without a plugin does not replace the index of another.
     """
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    with lock.lock_inside(folder, wait=True) as warning:
-        yield warning
-
-
-def is_requested(requested: str, kind: str, manifest: Manifest, items: int) -> bool:
-    """Return whether an index is of the requested kind; `auto` accepts a measured one."""
-    if requested != "auto":
-        return requested == kind
-    if kind == "exact" and items < MIN_MEASURED_ITEMS:
+    if kind != "auto":
+        return manifest.kind == kind
+    if manifest.kind == "exact" and items < MIN_MEASURED_ITEMS:
         return True
-    return manifest.choice_reason is not None and is_up_to_date(manifest)
-
-
-def is_up_to_date(manifest: Manifest) -> bool:
-    """Return whether `auto` measured every kind and version that it would measure here.
-
-    It may have measured more: a machine without a plugin does not replace the index of another.
-    """
-    tried = manifest.tried_versions
-    if tried is None:  # exact search was fast enough
-        return True
-    return registry.auto_versions(manifest.kind).items() <= tried.items()
+    if manifest.choice_reason is None:
+        return False
+    tried = manifest.tried_versions  # None: exact search was fast enough
+    return tried is None or registry.auto_versions(manifest.kind).items() <= tried.items()

@@ -83,16 +83,8 @@ def manifest_path(path: Path) -> Path:
 
 def read_shard_manifest(shard_file: Path) -> ShardManifest:
     """Return the manifest of a shard file after checking its fields. Raises RunError."""
-    path, expected_file = manifest_path(shard_file), "the manifest of a shard of a bulk recall"
-    try:
-        content = files.read_json(path, expected_file, AGAIN)
-    except FileNotFoundError:
-        raise RunError(say(str(path), expected_file, "no file", AGAIN)) from None
-    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
-        raise RunError(say(f"{path}: format", str(FORMAT), repr(content["format"]), AGAIN))
-    content = files.unsealed(path, content, expected_file, AGAIN)  # recall-R37
-    files.check_content(path, content, ShardManifest, AGAIN)
-    return ShardManifest(**content)
+    path, expected = manifest_path(shard_file), "the manifest of a shard of a bulk recall"
+    return files.read_record(path, ShardManifest, FORMAT, expected, AGAIN)  # recall-R37
 
 
 def verify_shard(path: Path) -> ShardManifest:
@@ -132,19 +124,13 @@ def merge_shards(paths: Iterable[Path], output: Path) -> None:
     for path in shard_files:
         shard_manifest = read_shard_manifest(path)
         check_same_recall(shard_files[0], first, path, shard_manifest)
-        if shard_manifest.shard[0] in path_of_shard:  # recall-R37
-            got = f"{path_of_shard[shard_manifest.shard[0]]} and {path}"
-            raise RunError(
-                say(
-                    f"shard {shard_manifest.shard[0]} of {shard_manifest.shard[1]}", "one file", got
-                )
-            )
-        path_of_shard[shard_manifest.shard[0]] = path
+        number, count = shard_manifest.shard
+        if number in path_of_shard:  # recall-R37
+            got = f"{path_of_shard[number]} and {path}"
+            raise RunError(say(f"shard {number} of {count}", "one file", got))
+        path_of_shard[number] = path
     check_all_shards(path_of_shard, first.shard[1])
-    manifests = {
-        path_of_shard[number]: verify_shard(path_of_shard[number])
-        for number in sorted(path_of_shard)
-    }
+    manifests = {path: verify_shard(path) for _, path in sorted(path_of_shard.items())}
     with lock.lock_output(output), atomic.open_atomic(output) as stream:
         write_merged(stream, manifests, first.form)
 

@@ -22,7 +22,7 @@ from mindref.backend import device_name
 from mindref.errors import ConfigError, MindrefError, RunError, say, value_text
 from mindref.recall import Index, shard_file
 from mindref.recall.approximate import ApproximateIndex
-from mindref.recall.lists import FRAMES, save_lists, write_lists_to_stream
+from mindref.recall.lists import FRAMES, save_lists, text_stream, write_lists
 from mindref.recall.shard_file import ShardManifest, is_shard_number
 from mindref.recommender.serving import recall
 from mindref.recommender.serving.list_request import ListRequest, Origin
@@ -211,9 +211,9 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
             atomic.remove_leftovers(path.parent, manifest.name)  # faults-R8
         with atomic.atomic_path(path) as temporary:
             manifest.unlink(missing_ok=True)  # the old manifest belongs to another file
-            with temporary.open("xb") as stream:
+            with temporary.open("xb") as raw, text_stream(raw) as stream:
                 user_lists = opened.lists.user_lists(start, stop, facts.block)
-                write_lists_to_stream(stream, user_lists, opened.lists.index, facts.form)
+                write_lists(stream, user_lists, opened.lists.index, facts.form)
             digest, size = file_digest(temporary), temporary.stat().st_size
             written = replace(facts, file_sha256=digest, size=size)
         written.write(path)

@@ -91,7 +91,7 @@ def test_other_commands_end_at_once(cli, run, tmp_path, number, monkeypatch):
         signal.raise_signal(number)
         pytest.fail("nothing was heard")
 
-    monkeypatch.setattr(lists, "write_list", write)
+    monkeypatch.setattr(lists, "list_to_tsv", write)
     before = sorted(path.name for path in tmp_path.iterdir())
     result = cli("recall", run, "--all-users", "--output", tmp_path / "lists.tsv")
     assert result.code == CODES[number]

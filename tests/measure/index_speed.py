@@ -25,7 +25,7 @@ import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.models.serving import compute_interests
-from mindref.recall import ExactIndex, build_index, open_index, retrieve_top_n
+from mindref.recall import ExactIndex, ItemFilter, build_index, open_index, retrieve_top_n
 from mindref.recall.probe import recall_of_scores
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving.served_model import ServedModel
@@ -88,7 +88,7 @@ def main(source: str, *kinds: str) -> None:
         run_workload(Path(source)) if Path(source).is_dir() else synthetic_workload(int(source))
     )
     users, (count, width) = len(workload.active), workload.items.shape
-    users_of = workload.interests, workload.active
+    users_of, seen = (workload.interests, workload.active), ItemFilter(exclude=workload.seen)
     print(f"{count:,} items of width {width}, {users:,} users", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         indexes: dict[str, Any] = {"exact": ExactIndex(workload.items)}
@@ -109,7 +109,7 @@ def main(source: str, *kinds: str) -> None:
         for _ in range(3 if count < 500_000 else 1):
             for kind, index in indexes.items():
                 started = time.perf_counter()
-                lists[kind] = retrieve_top_n(index, *users_of, n=TOP, exclude=workload.seen)
+                lists[kind] = retrieve_top_n(index, *users_of, n=TOP, item_filter=seen)
                 times[kind].append(time.perf_counter() - started)
         for kind, took in times.items():
             recall = recall_of_scores(lists[kind].scores, lists["exact"].scores)

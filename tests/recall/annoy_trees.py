@@ -30,7 +30,6 @@ def vectors(n: int, width: int = 8, seed: int = 0) -> Array:
 
 
 def index_of(items: Array, effort: int = 100_000) -> ApproximateIndex:
-    """Return an index of ten trees."""
-    scaled = scale_by_longest(items)
-    trees = annoy_module().Annoy().build(scaled, seed=1, n_jobs=1, n_trees=10)
+    """Return an index of trees."""
+    trees = annoy_module().Annoy().build(scale_by_longest(items), seed=1)
     return ApproximateIndex("annoy", trees, items, effort)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mindref.recall import build, registry, run_index
-from mindref.recall.probe import ProbedRecall
 from mindref.recommender.serving import recall as bulk
 
 HERE = "tests.recall.example_plugins"
@@ -19,7 +18,6 @@ class Half:
 
     name = "half"
     order: int | None = None
-    options = {"strength": 1}  # noqa: RUF012
     broken: str | None = None
     asked: list[Any] = []  # noqa: RUF012  # queries, n, effort
 
@@ -29,7 +27,7 @@ class Half:
     def version(self) -> str:
         return "half 1"
 
-    def build(self, items: Any, *, seed: int, n_jobs: int, **options: int) -> Any:
+    def build(self, items: Any, *, seed: int) -> Any:
         self.seen = items
         return Structure(items)
 
@@ -153,4 +151,4 @@ def measure_small_catalogues(
         monkeypatch.setattr(module, "MIN_MEASURED_ITEMS", 50)
     monkeypatch.setattr(build, "seconds_per_user", lambda index, _: seconds[index.kind])
     if recall is not None:
-        monkeypatch.setattr(build, "probe_recall", lambda *_: ProbedRecall(77, recall))
+        monkeypatch.setattr(build, "probe_recall", lambda *_: recall)

@@ -17,7 +17,6 @@ from tests.recall.example_plugins import install, measure_small_catalogues
 
 annoy = annoy_module()
 QUERIES = vectors(20, seed=1)
-THREE, TWO = {"n_trees": 3}, {"n_trees": 2}
 
 
 def manifest_of(folder):
@@ -67,7 +66,7 @@ def test_auto_builds_no_trees_if_exact_search_is_fast(tmp_path, monkeypatch):
 
 def test_annoy_by_name_is_built_with_a_warning_on_low_recall(tmp_path, monkeypatch):
     measure_annoy(monkeypatch, 0.5, 2.0)
-    index = build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", options=THREE)
+    index = build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy")
     assert index.kind == "annoy"
     assert "finds only 50% of the top 50" in str(open_index(tmp_path, vectors(300)).warning)
 
@@ -134,7 +133,7 @@ def test_a_killed_build_leaves_the_old_index(tmp_path, monkeypatch, moment, kind
         raise KeyboardInterrupt
 
     items = vectors(300)
-    old = build_index(items, QUERIES, directory=tmp_path, kind="annoy", options=THREE)
+    old = build_index(items, QUERIES, directory=tmp_path, kind="annoy")
     expected = nearest_items(old, QUERIES, 5).ids
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -149,8 +148,8 @@ def test_a_killed_build_leaves_the_old_index(tmp_path, monkeypatch, moment, kind
 
 @pytest.mark.rules("recall-R25")
 def test_a_new_index_removes_the_old_files(tmp_path):
-    build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", options=THREE)
-    build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", options=TWO)
+    build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy")
+    build_index(vectors(300), QUERIES, directory=tmp_path, kind="annoy", seed=1)
     (tmp_path / ".annoy.left.tmp").touch()
     assert len(list(tmp_path.glob("*.index"))) == 1
     build_index(vectors(300), QUERIES, directory=tmp_path, kind="exact")
@@ -160,7 +159,6 @@ def test_a_new_index_removes_the_old_files(tmp_path):
 def test_invalid_input_is_named(tmp_path):
     for kind, message, changes in (
         ("fast", r"kind: expected auto or exact or annoy .*, got 'fast'", {}),
-        ("annoy", "n_trees: expected an integer of at least 1, got 0", {"options": {"n_trees": 0}}),
         ("auto", "interests: expected an integer of at least 1, got 0", {"interests": 0}),
     ):
         with pytest.raises(ConfigError, match=message):

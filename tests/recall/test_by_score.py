@@ -65,13 +65,6 @@ def test_lists_by_sparse_scores_equal_those_of_dense_scores(problem):
 
 
 @pytest.mark.rules("recall-R40")
-def test_the_whole_catalogue_is_ranked_with_equal_scores():
-    found = top_n_by_score(np.zeros((2, 900)), n=900, exclude=Ragged.of([[], [0, 899]]))
-    assert found.items[0].tolist() == list(range(900))
-    assert found.items[1].tolist() == [*range(1, 899), -1, -1]
-
-
-@pytest.mark.rules("recall-R40")
 def test_invalid_arguments_are_refused():
     scores = np.zeros((2, 3))
     for error, message, changes in (

@@ -212,19 +212,6 @@ def test_the_best_items_of_a_long_catalogue_are_found():
         assert as_lists(search_top_n(**problem)) == brute(**problem)
 
 
-@pytest.mark.rules("recall-R7", "recall-R8")
-def test_with_equal_scores_the_lowest_ids_are_listed_and_a_short_list_is_padded():
-    interests, active = np.zeros((2, 1, 3)), np.ones((2, 1), np.bool_)
-    exclude = Ragged.of([[], [1]])
-    ranked = search_top_n(interests, active, np.ones((500, 3)), n=4, exclude=exclude)
-    assert ranked.items.tolist() == [[0, 1, 2, 3], [0, 2, 3, 4]]
-    interests, active, exclude = np.ones((1, 2, 1)), np.ones((1, 2), bool), Ragged.of([[0, 2]])
-    ranked = search_top_n(interests, active, np.ones((3, 1)), n=4, exclude=exclude)
-    assert ranked.items.tolist() == [[1, -1, -1, -1]]
-    assert ranked.scores.tolist() == [[1, -np.inf, -np.inf, -np.inf]]
-    assert ranked.interests.tolist() == [[0, -1, -1, -1]]
-
-
 def test_zero_cases_give_zero_lists():
     ranked = search_top_n(np.ones((0, 2, 3)), np.ones((0, 2), np.bool_), np.ones((4, 3)), n=2)
     assert [array.shape for array in ranked] == [(0, 2)] * 3

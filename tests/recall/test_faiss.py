@@ -8,11 +8,10 @@ import pytest
 
 from mindref.errors import BackendError
 from mindref.recall import ExactIndex, build_index, nearest_items, open_index, registry
-from mindref.recall.build import write_plugin_index
+from mindref.recall.build import BuildRequest, write_plugin_index
 from tests.recall.annoy_trees import vectors
 from tests.recall.example_plugins import measure_small_catalogues
 from tests.recall.test_build import QUERIES
-from tests.recall.test_retrieval import check_retrieval
 from tests.runs import python_output
 
 faiss = pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
@@ -54,14 +53,6 @@ def ids_of(structure, number):
     return faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
 
 
-@pytest.mark.rules("recall-R18", "recall-R19", "recall-R20", "recall-R21")
-@pytest.mark.parametrize("score", ["max", "sum"])
-def test_retrieval_is_exact_if_every_inverted_list_is_searched(tmp_path, score):
-    index = built(tmp_path, "faiss-ivf", vectors(600))
-    index.effort = index.structure.max_effort
-    check_retrieval(index, vectors(600), score)
-
-
 SCRIPT = """
 import sys, faiss
 import numpy as np
@@ -89,9 +80,7 @@ def test_a_file_of_another_index_is_an_error_with_a_hint(tmp_path):
     """An index file of other items with a valid manifest, as a bug of mindref could write it."""
     items = vectors(300)
     other = built(tmp_path, "faiss-flat", vectors(299))
-    from mindref.recall.build import BuildRequest
-
-    order = BuildRequest(tmp_path, items, QUERIES, 1, 0, 1, {})
+    order = BuildRequest(tmp_path, items, QUERIES, interests=1, seed=0)
     write_plugin_index(order, registry.load_plugin("faiss-flat"), other, {})
     with pytest.raises(BackendError, match=r"IndexFlatIP of 299 .*; remove the index folder"):
         open_index(tmp_path, items)

@@ -14,8 +14,7 @@ from mindref.recall import (
     retrieve_top_n,
 )
 from mindref.recall.exact import search_top_n, unite_lists
-from mindref.recall.retrieval import ItemFilter, limit_per_interest, list_length, retrieve_filtered
-from mindref.recall.top_n import TopN
+from mindref.recall.retrieval import AllowLists, ItemFilter, list_length
 from tests.recall.annoy_trees import index_of, vectors
 
 ITEMS = np.array([[3.0, 0], [0, 1], [1, 1], [2, 0], [0, 0]])
@@ -90,48 +89,52 @@ def test_excluded_items_of_a_user_do_not_change_other_lists():
     index = index_of(items, effort=60)
     interests, active = vectors(90, seed=9).reshape(30, 3, 8), rng.random((30, 3)) < 0.8
     exclude = Ragged.of([rng.choice(500, rng.integers(0, 90), replace=False) for _ in range(30)])
-    together = retrieve_top_n(index, interests, active, n=9, exclude=exclude)
+    seen = ItemFilter(exclude=exclude)
+    together = retrieve_top_n(index, interests, active, n=9, item_filter=seen)
     for c in range(30):
-        some = slice(c, c + 1)
-        hidden = Ragged.of([exclude.row(c)])
-        alone = retrieve_top_n(index, interests[some], active[some], n=9, exclude=hidden)
+        case = np.array([c])
+        alone = retrieve_top_n(
+            index, interests[case], active[case], n=9, item_filter=seen.take(case)
+        )
         for ours, theirs in zip(alone, together, strict=True):
             np.testing.assert_array_equal(ours[0], theirs[c])
+
+
+def excluding(*items):
+    return ItemFilter(exclude=Ragged.of([items]))
 
 
 @pytest.mark.rules("recall-R20", "recall-R21")
 def test_a_list_is_filled_by_over_fetching_or_by_an_exact_search(monkeypatch):
     active = np.ones((1, 2), np.bool_)
     index = Half(ITEMS, [0, 1, 2, 3, 4])
-    ranked = retrieve_top_n(index, INTERESTS[None], active, n=2, exclude=Ragged.of([[0, 3, 3]]))
+    ranked = retrieve_top_n(index, INTERESTS[None], active, n=2, item_filter=excluding(0, 3, 3))
     assert (index.asked, ranked.items.tolist()) == (2 + 2, [[1, 2]])
     short = Half(ITEMS, [1, 4])
-    ranked = retrieve_top_n(short, INTERESTS[None], active, n=3, exclude=Ragged.of([[4]]))
+    ranked = retrieve_top_n(short, INTERESTS[None], active, n=3, item_filter=excluding(4))
     assert ranked.items.tolist() == [[0, 1, 2]]
     assert retrieve_top_n(short, INTERESTS[None][:0], active[:0], n=3).items.shape == (0, 3)
     monkeypatch.setattr(retrieval, "search_top_n", None)  # nothing may fall back to it
     index, one = Half(ITEMS, [0, 3, 2, 1]), np.array([[[1.0, 0]]])
-    ranked = retrieve_top_n(index, one, active[:, :1], n=2, exclude=Ragged.of([[0, 3]]))
+    ranked = retrieve_top_n(index, one, active[:, :1], n=2, item_filter=excluding(0, 3))
     assert ranked.items.tolist() == [[2, 1]]
 
 
-def check_retrieval(index, items, score):
-    """Lists of an index that finds all items must be those of the exact search."""
+@pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
+@pytest.mark.parametrize("score", ["max", "sum"])
+def test_retrieval_from_complete_trees_equals_the_exact_search(score):
+    items = vectors(600)
+    index = index_of(items)
     rng = np.random.default_rng(8)
     interests = vectors(60, seed=9).reshape(20, 3, 8)
     interests[3] = 0
     active = rng.random((20, 3)) < 0.7
     active[5] = False
     exclude = Ragged.of([rng.choice(600, rng.integers(0, 50), replace=False) for _ in range(20)])
-    settings = {"n": 15, "exclude": exclude, "score": score}
-    got = retrieve_top_n(index, interests, active, **settings)
-    np.testing.assert_equal(got, search_top_n(interests, active, items, **settings))
-
-
-@pytest.mark.rules("recall-R13", "recall-R18", "recall-R19", "recall-R20")
-@pytest.mark.parametrize("score", ["max", "sum"])
-def test_retrieval_from_complete_trees_equals_the_exact_search(score):
-    check_retrieval(index_of(vectors(600)), vectors(600), score)
+    seen = ItemFilter(exclude=exclude)
+    got = retrieve_top_n(index, interests, active, n=15, item_filter=seen, score=score)
+    expected = search_top_n(interests, active, items, n=15, exclude=exclude, score=score)
+    np.testing.assert_equal(got, expected)
 
 
 @pytest.mark.rules("recall-R4", "recall-R18")
@@ -161,8 +164,8 @@ def brute_force(interests, active, items, n, exclude, limits, per_interest, scor
         masked = usable.max(axis=1) if score == "max" else products.sum(axis=1)
         hidden = set(exclude.row(case).tolist())
         for item in range(len(items)):
-            listed = limits.only is None or not limits.has_only[case]
-            listed = listed or item in limits.only.row(case)
+            listed = limits.only is None or not limits.only.has_list[case]
+            listed = listed or item in limits.only.rows.row(case)
             allowed = limits.is_allowed is None or limits.is_allowed[item]
             if item in hidden or not allowed or not listed or not active[case].any():
                 masked[item] = -INF
@@ -186,9 +189,9 @@ def filters(rng, cases, count, share):
     """Return a random filter, with allow lists of some cases, and excluded items."""
     is_allowed = None if share is None else rng.random(count) < share
     rows = [rng.integers(0, count, rng.integers(0, count)) for _ in range(cases)]
-    has_only = rng.random(cases) < 0.4
-    only = Ragged.of([row if has_only[c] else row[:0] for c, row in enumerate(rows)])
-    limits = ItemFilter(is_allowed, *((only, has_only) if rng.random() < 0.5 else (None, None)))
+    has_list = rng.random(cases) < 0.4
+    lists = Ragged.of([row if has_list[c] else row[:0] for c, row in enumerate(rows)])
+    limits = ItemFilter(is_allowed, AllowLists(lists, has_list) if rng.random() < 0.5 else None)
     hidden = [rng.integers(0, count, rng.integers(0, 1 + count // 3)) for _ in range(cases)]
     return limits, Ragged.of(hidden)
 
@@ -201,9 +204,7 @@ def check_filters(index, rng, items, n, share, per_interest, score):
     active = rng.random((cases, 3)) < 0.7
     limits, exclude = filters(rng, cases, len(items), share)
     filters_of_case = limits._replace(exclude=exclude, per_interest=per_interest)
-    ranked = retrieve_filtered(
-        index, interests, active, n=n, item_filter=filters_of_case, score=score
-    )
+    ranked = retrieve_top_n(index, interests, active, n=n, item_filter=filters_of_case, score=score)
     expected = brute_force(interests, active, items, n, exclude, limits, per_interest, score)
     assert pairs(ranked) == expected
     limit = n if per_interest is None else per_interest
@@ -265,7 +266,7 @@ def test_an_index_is_asked_for_more_items_if_few_are_allowed(allowed, requested)
     is_allowed = np.isin(np.arange(80), list(allowed))
     index = Half(items, np.arange(80))
     limits = ItemFilter(is_allowed)
-    ranked = retrieve_filtered(index, interests, active, n=2, item_filter=limits)
+    ranked = retrieve_top_n(index, interests, active, n=2, item_filter=limits)
     assert ranked.items.tolist() == [list(allowed)[:2]]
     assert index.asked == requested
 
@@ -279,7 +280,7 @@ def test_a_case_whose_interest_has_few_allowed_candidates_is_searched_exactly():
     interests, active = np.array([[[1.0, 0], [0, 1]]]), np.ones((1, 2), np.bool_)
     is_allowed = np.isin(np.arange(80), [*range(20), *range(60, 80)])
     index = Half(items, np.arange(80))
-    ranked = retrieve_filtered(index, interests, active, n=2, item_filter=ItemFilter(is_allowed))
+    ranked = retrieve_top_n(index, interests, active, n=2, item_filter=ItemFilter(is_allowed))
     assert ranked.items.tolist() == [[60, 61]]
     assert index.asked == 8
 
@@ -288,28 +289,16 @@ def test_a_case_whose_interest_has_few_allowed_candidates_is_searched_exactly():
 def test_an_allow_list_of_a_case_needs_no_index(monkeypatch):
     interests, active, items = users(50)
     index = Half(items, [])
-    only, exclude = Ragged.of([[9, 4, 4, 30, 2]]), Ragged.of([[4]])
-    limits = ItemFilter(only=only, has_only=np.ones(1, np.bool_), exclude=exclude)
-    ranked = retrieve_filtered(index, interests, active, n=5, item_filter=limits)
+    only = AllowLists(Ragged.of([[9, 4, 4, 30, 2]]), np.ones(1, np.bool_))
+    limits = ItemFilter(only=only, exclude=Ragged.of([[4]]))
+    ranked = retrieve_top_n(index, interests, active, n=5, item_filter=limits)
     assert ranked.items.tolist() == [[2, 9, 30, -1, -1]]
     assert index.asked == 0
     both = np.repeat(interests, 2, axis=0), np.repeat(active, 2, axis=0)
-    limits = ItemFilter(None, Ragged.of([[], [3]]), np.array([False, True]))
+    limits = ItemFilter(only=AllowLists(Ragged.of([[], [3]]), np.array([False, True])))
     monkeypatch.setattr(retrieval, "NUMBERS", 1)
-    ranked = retrieve_filtered(ExactIndex(items), *both, n=2, item_filter=limits)
+    ranked = retrieve_top_n(ExactIndex(items), *both, n=2, item_filter=limits)
     assert ranked.items.tolist() == [[0, 1], [3, -1]]
-
-
-@pytest.mark.rules("recall-R45")
-def test_an_item_counts_for_its_best_interest_and_the_other_items_move_up():
-    interests = np.array([[0, 0, 0, 1, 0, 1, -1]])
-    items = np.array([[7, 5, 3, 2, 9, 8, -1]])
-    ranked = limit_per_interest(TopN(items, -1.0 * np.arange(7)[None], interests), 4, 2)
-    assert ranked.items.tolist() == [[7, 5, 2, 8]]
-    assert ranked.scores.tolist() == [[0, -1, -3, -5]]
-    assert limit_per_interest(TopN(items, items * 1.0, interests), 5, 1).items.tolist() == [
-        [7, 2, -1, -1, -1]
-    ]
 
 
 @pytest.mark.rules("recall-R45", "recall-R6")
@@ -322,7 +311,7 @@ def test_a_rare_interest_is_found_at_the_end_of_the_catalogue(monkeypatch, numbe
     interests[0, 1, 1] = 1
     both = np.repeat(interests, 2, axis=0), np.array([[True, True], [True, False]])
     limits = ItemFilter(per_interest=3)
-    ranked = retrieve_filtered(ExactIndex(items), *both, n=4, item_filter=limits)
+    ranked = retrieve_top_n(ExactIndex(items), *both, n=4, item_filter=limits)
     assert ranked.items.tolist() == [[0, 1, 2, 399], [0, 1, 2, -1]]
     assert ranked.interests.tolist() == [[0, 0, 0, 1], [0, 0, 0, -1]]
 
@@ -331,11 +320,12 @@ def test_a_rare_interest_is_found_at_the_end_of_the_catalogue(monkeypatch, numbe
 def test_scores_are_masked():
     scores = np.arange(8.0).reshape(2, 4)
     limits = ItemFilter(np.array([True, True, False, True]))
-    assert limits.mask_scores(scores, 0).tolist() == [[0, 1, -INF, 3], [4, 5, -INF, 7]]
-    listed = Ragged.of([[], [], [0, 2, 3]]), np.array([True, False, True])
-    limits = limits._replace(only=listed[0], has_only=listed[1])
-    assert limits.mask_scores(scores, 1).tolist() == [[0, 1, -INF, 3], [4, -INF, -INF, 7]]
-    assert ItemFilter().mask_scores(scores, 0) is scores
-    assert limits.mask_scores(scores[:1], 0).tolist() == [[-INF] * 4]
-    assert limits.take(np.array([2, 1])).has_only.tolist() == [True, False]
-    assert limits.take(np.array([2, 1])).only.row(0).tolist() == [0, 2, 3]
+    assert limits.mask_scores(scores).tolist() == [[0, 1, -INF, 3], [4, 5, -INF, 7]]
+    only = AllowLists(Ragged.of([[], [], [0, 2, 3]]), np.array([True, False, True]))
+    limits = limits._replace(only=only)
+    for cases, expected in (
+        ([1, 2], [[0, 1, -INF, 3], [4, -INF, -INF, 7]]),
+        ([0, 1], [[-INF] * 4, [4, 5, -INF, 7]]),
+    ):
+        assert limits.take(np.array(cases)).mask_scores(scores).tolist() == expected
+    assert ItemFilter().mask_scores(scores) is scores

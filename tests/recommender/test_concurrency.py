@@ -9,7 +9,7 @@ import pytest
 
 import mindref
 from mindref.data.log import Ragged
-from mindref.recall import build_index, open_index, retrieve_top_n
+from mindref.recall import ItemFilter, build_index, open_index, retrieve_top_n
 from tests.recall.annoy_trees import needs_annoy
 from tests.recommender import queries
 from tests.recommender.queries import QUESTIONS, at_once, of_known, serially
@@ -109,8 +109,8 @@ def test_an_index_is_searched_by_many_at_once(kind, tmp_path, monkeypatch):
     parts = [slice(n, n + 75) for n in range(0, 300, 75)]
 
     def search(index, part):
-        rows = Ragged.of([seen.row(n).tolist() for n in range(part.start, part.stop)])
-        found = retrieve_top_n(index, interests[part], active[part], n=20, exclude=rows)
+        limits = ItemFilter(exclude=seen.take(np.arange(300)[part]))
+        found = retrieve_top_n(index, interests[part], active[part], n=20, item_filter=limits)
         return [x.tobytes() for x in found]
 
     expected = [search(built, part) for part in parts]

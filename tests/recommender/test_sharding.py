@@ -177,13 +177,13 @@ def test_a_dead_worker_is_an_error_and_finished_shards_are_kept(run, tmp_path, m
     kept = sorted((tmp_path / "lists.shards").glob("shard-*-of-00003"))
     assert kept
     written = []
-    original = sharding.write_lists_to_stream
+    original = sharding.write_lists
 
     def saving(*given):
         written.append(1)
         original(*given)
 
-    monkeypatch.setattr(sharding, "write_lists_to_stream", saving)
+    monkeypatch.setattr(sharding, "write_lists", saving)
     with ThreadPoolExecutor(1) as again:
         write_lists(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
     assert len(written) == 3 - len(kept)
@@ -219,7 +219,7 @@ def test_a_killed_part_leaves_no_manifest_of_another(run, tmp_path, monkeypatch)
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mindref.recall.lists.write_list", interrupted)
+    monkeypatch.setattr(sharding, "write_lists", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_lists(run, path, shard=(1, 3), block=BLOCK, n=3)
     with pytest.raises(RunError, match="the manifest of a shard"):

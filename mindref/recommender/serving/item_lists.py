@@ -18,7 +18,7 @@ from mindref.data.frames import id_as_text
 from mindref.data.log import Ragged
 from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
-from mindref.recall.retrieval import ItemFilter
+from mindref.recall.retrieval import AllowLists, ItemFilter
 from mindref.recommender.serving.item_names import unknown_items_line
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.input_files import LONGEST_INPUT, open_input
@@ -181,8 +181,8 @@ def resolve_lists(
             warnings += unknown_users_warning(lists.subject, lists.by_user, served.users)
         ragged = Ragged.of([dense_ids(row or [], served.dense) for row in rows])
         if is_allow:
-            has_only = np.array([row is not None for row in rows], np.bool_)
-            item_filter = item_filter._replace(only=ragged, has_only=has_only)
+            has_list = np.array([row is not None for row in rows], np.bool_)
+            item_filter = item_filter._replace(only=AllowLists(ragged, has_list))
         else:
             item_filter = item_filter._replace(exclude=ragged)
     return ResolvedLists(item_filter, warnings)

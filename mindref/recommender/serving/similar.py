@@ -11,7 +11,7 @@ import numpy as np
 from mindref.data.log import Ragged
 from mindref.recall import ExactIndex
 from mindref.recall.lists import Recommendation, SimilarList
-from mindref.recall.retrieval import retrieve_filtered
+from mindref.recall.retrieval import retrieve_top_n
 from mindref.recommender.serving.item_lists import check_allow_lists, resolve_lists
 from mindref.recommender.serving.item_names import ItemNames
 from mindref.recommender.serving.list_request import ListRequest, Origin, join_rows
@@ -43,7 +43,7 @@ def find_similar_items(
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(length > 0, length, 1)
     limits = filter_of_rows(lists.item_filter, served.servable)
-    ranked = retrieve_filtered(
+    ranked = retrieve_top_n(
         ExactIndex(units),
         units[row][None, None],
         np.ones((1, 1), np.bool_),

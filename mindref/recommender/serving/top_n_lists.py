@@ -11,8 +11,8 @@ from mindref.models.servable_items import ServableItems
 from mindref.models.serving import Interests, Model, compute_interests, item_matrix, score_histories
 from mindref.recall import ExactIndex, Index
 from mindref.recall.by_score import top_n_by_score
-from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, retrieve_filtered
-from mindref.recall.top_n import TopN, empty_top_n, row_range, write_cases
+from mindref.recall.retrieval import EVERY_ITEM, ItemFilter, retrieve_top_n
+from mindref.recall.top_n import TopN, empty_top_n, write_cases
 from mindref.shapes import Array
 
 
@@ -42,7 +42,7 @@ def recommend_batch(
     computed = compute_interests(model, histories, profiles, backend, rng)
     if index is None:
         index = ExactIndex(servable_matrix(model, servable))
-    ranked = retrieve_filtered(
+    ranked = retrieve_top_n(
         index,
         computed.vectors,
         computed.active,
@@ -71,10 +71,10 @@ def filter_of_rows(item_filter: ItemFilter, servable: ServableItems) -> ItemFilt
     """Return a filter of dense ids as a filter of rows of the servable items."""
     if servable.is_all:
         return item_filter
-    is_allowed, only, exclude = item_filter.is_allowed, item_filter.only, item_filter.exclude
+    is_allowed, only, exclude, _ = item_filter
     return item_filter._replace(
         is_allowed=None if is_allowed is None else is_allowed[servable.ids],
-        only=None if only is None else servable.to_rows(only),
+        only=None if only is None else only._replace(rows=servable.to_rows(only.rows)),
         exclude=None if exclude is None else servable.to_rows(exclude),
     )
 
@@ -94,11 +94,9 @@ def recommend_by_scores(
     """
     ranked, start = empty_top_n(len(histories), n, np.float64), 0
     for block in score_histories(model, histories):
-        part = slice(start, start + len(block))
-        exclude = item_filter.exclude
-        hidden = None if exclude is None else row_range(exclude, part.start, part.stop)
-        scores = block if servable.is_all else block[:, servable.ids]
-        allowed_scores = item_filter.mask_scores(scores, start)
-        write_cases(ranked, part, top_n_by_score(allowed_scores, n=n, exclude=hidden))
-        start = part.stop
+        cases = np.arange(start, start + len(block))
+        limits = item_filter.take(cases)
+        scores = limits.mask_scores(block if servable.is_all else block[:, servable.ids])
+        write_cases(ranked, cases, top_n_by_score(scores, n=n, exclude=limits.exclude))
+        start += len(block)
     return ranked._replace(items=servable.to_ids(ranked.items))

@@ -1,7 +1,7 @@
 """Minimal example of a third-party index: items in buckets by their largest coordinate."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,6 @@ class Buckets:
 
     name = "buckets"
     order = None
-    options: ClassVar[dict[str, int]] = {}
 
     def failure(self) -> str | None:
         return None
@@ -19,7 +18,7 @@ class Buckets:
     def version(self) -> str:
         return "mindref-example 0.1.0"
 
-    def build(self, items: Any, *, seed: int, n_jobs: int) -> "Structure":
+    def build(self, items: Any, *, seed: int) -> "Structure":
         return Structure(items)
 
     def load(self, path: Path, dim: int, count: int) -> "Structure":
