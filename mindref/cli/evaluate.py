@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mindref.cli import reranker, run_settings, settings
+from mindref.cli import reports, run_settings, settings
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.streams import print_as_warnings, print_json, print_stdout, warn_unfinished
 from mindref.data.protocols import EVALUATION_PROTOCOLS
@@ -85,16 +85,23 @@ def evaluate_command(
             allowed += ("recall", "data", "backend", "device", "threads")
             words = "--recall, --data, --backend, --device, --threads or --json"
         settings.reject_other_options(f"{run}, a DIN run", allowed, words)
-        reranker.print_evaluation(
-            run,
-            indexable=indexable,
-            recall=recall,
-            threads=threads,
-            as_json=as_json,
-            data=options["data"],
-            device=options["device"],
-            backend=options["backend"],
-        )
+        if indexable:
+            settings.use_recall_backend(
+                recall or run_settings.recall_run_of(run), options["backend"], threads
+            )
+            from mindref.recommender.din_indexability import measure_indexability
+            from mindref.recommender.training.rerank_trainer import open_reranker
+
+            trainer = open_reranker(
+                run, recall, options["data"], options["device"], options["backend"]
+            )
+            reranker_report = measure_indexability(trainer.load_trained())
+        else:
+            settings.set_threads(None)
+            from mindref.recommender.training.rerank_trainer import load_rerank_report
+
+            reranker_report = load_rerank_report(run)
+        print_reranker_report(reranker_report, indexable=indexable, as_json=as_json)
         return
     for option, value in (("--indexable", indexable), ("--recall", recall)):
         if value:
@@ -123,12 +130,21 @@ def evaluate_command(
     if as_json:
         print_json(report)
         return
-    from mindref.cli import reports
-
     reports.print_metrics(report["metrics"][cases], report["cases"], cases)
     reports.print_history_table(report["by_history_length"])
     for line in reports.report_lines(report):
         print_stdout(line)
+
+
+def print_reranker_report(report: dict[str, Any], *, indexable: bool, as_json: bool) -> None:
+    """Print the report of a DIN run, or why an index cannot hold the scores of DIN."""
+    if as_json:
+        print_json(report)
+    elif indexable:
+        for line in reports.indexability_lines(report):
+            print_stdout(line)
+    else:
+        reports.print_gains(report)
 
 
 def parse_lengths(option: str, text: str) -> list[int]:

@@ -1,27 +1,25 @@
-"""The trainer of a new run of `mindref train`: settings, log, run directory, choice of a preset."""
+"""A new run of `mindref train`: preset, run directory, and the plan of --dry-run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mindref.cli import settings
 from mindref.cli.locking import lock_folder
-from mindref.cli.streams import print_stderr
+from mindref.cli.streams import print_json, print_stderr, print_stdout
 from mindref.cli.training_output import print_reading, show_progress
 from mindref.config import Config
 from mindref.errors import RunError, say
+from mindref.process.memory import format_bytes
 from mindref.training.distributed import Ranks
-
-MOST_ATTEMPTS = 1000
-"""Attempts to create the folder of a run, while other processes create theirs."""
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
@@ -29,6 +27,11 @@ if TYPE_CHECKING:
     from mindref.recommender.training.preset_choice import Candidates
     from mindref.recommender.training.trainer import Trainer
     from mindref.training.loop import Hooks
+
+MOST_ATTEMPTS = 1000
+"""Attempts to create the folder of a run, while other processes create theirs."""
+
+MEMORY_PARTS = ("program", "log", "parameters", "evaluation")
 
 
 def new_trainer(
@@ -39,7 +42,6 @@ def new_trainer(
     ranks: Ranks,
     backend: Backend,
     quiet: bool,
-    device: str,
 ) -> Trainer:
     """Return a trainer for a new run: check the settings, read the log.
 
@@ -54,7 +56,7 @@ def new_trainer(
     loaded = plan.source.read(next(iter(candidates.configs.values())))
     if ranks.first:
         print_reading(loaded.log, exclude_seen=plan.exclude_seen)
-    plan = replace(plan, run=run, device=device)
+    plan = replace(plan, run=run)
     lock_once = cache(partial(lock_folder, run, make=True))
 
     def make(config: Config, compared: Sequence[Config]) -> Trainer:
@@ -69,17 +71,13 @@ def new_trainer(
     if choice.reason and ranks.first and not quiet:
         print_stderr(f"preset {choice.preset}: {choice.reason}")
     if plan.start is not None and ranks.first and not quiet:
-        print_stderr(start_line(plan.start.run, trainer.start))
+        start = trainer.start
+        print_stderr(
+            f"start from {plan.start.run}, step {start['step']}: {start['items']:,} items keep"
+            f" their vectors, {start['new_items']:,} items are new"
+        )
     trainer.preset_choice = choice.to_dict()
     return trainer
-
-
-def start_line(run: str, start: Mapping[str, int]) -> str:
-    """Return the line about the parameters from which a training starts."""
-    return (
-        f"start from {run}, step {start['step']}: {start['items']:,} items keep their"
-        f" vectors, {start['new_items']:,} items are new"
-    )
 
 
 def find_plan_candidates(
@@ -113,6 +111,78 @@ def show_candidate(preset: str, trainer: Trainer, *, quiet: bool) -> Iterator[Ho
         print_stderr(f"candidate {preset}")
     with show_progress(trainer.config, quiet=quiet, stop=StopRequest()) as hooks:
         yield hooks
+
+
+def print_dry_run(
+    plan: TrainingPlan,
+    changes: dict[str, object],
+    out: Path | None,
+    backend: Backend,
+    *,
+    ranks: Ranks,
+    as_json: bool,
+) -> None:
+    """Read and split the log, and print the plan of the training."""
+    from mindref.recommender.training.dry_run import describe_plan
+    from mindref.run.folder import check_free
+
+    run = out or next_run_directory(Path("runs"))
+    settings.check_writable("--out", run)
+    check_free(run)
+    candidates = find_plan_candidates(plan, changes, backend, several=ranks.several)
+    loaded = plan.source.read(next(iter(candidates.configs.values())))
+    if plan.start is not None:
+        plan.start.check_items(loaded.log)
+    if not ranks.first:
+        return
+    print_reading(loaded.log, exclude_seen=plan.exclude_seen)
+    description = describe_plan(  # faults-R21
+        plan.source, loaded, plan.protocol, candidates.configs, run, backend.name
+    )
+    if plan.start is not None:
+        description["start_from"] = plan.start.run
+    if as_json:
+        print_json(description)
+    else:
+        for line in plan_lines(description):
+            print_stdout(line)
+
+
+def plan_lines(description: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each part of a plan."""
+    read, split, memory = description["read"], description["split"], description["memory"]
+    yield "read: {log}: {users:,} users, {items:,} items, {interactions:,} interactions".format(
+        **read
+    )
+    yield (
+        "split: {protocol}: {interactions:,} training interactions in {sequences:,} sequences,"
+        " {validation_cases:,} validation cases, {test_cases:,} test cases".format(**split)
+    )
+    if "start_from" in description:
+        yield f"start: from the parameters of {description['start_from']}"
+    for training in description["train"]:
+        yield f"train: {training_text(training)}"
+    if len(description["train"]) > 1:
+        yield "train: the presets are compared after a sixth of the training; one continues"
+    yield f"write: {description['write']['run']}: {', '.join(description['write']['files'])}"
+    parts = ", ".join(f"{name} {format_bytes(memory[name])}" for name in MEMORY_PARTS)
+    total, available = format_bytes(memory["total"]), format_bytes(memory["available"])
+    yield f"memory: about {total} ({parts}); {available} are available"
+    yield "dry run: nothing was trained, and no file was written"
+
+
+def training_text(training: dict[str, Any]) -> str:
+    """Return preset, model and size of one training as text."""
+    name = f"preset {training['preset']}, " if training["preset"] else ""
+    text = f"{name}model {training['model']}"
+    if "steps" not in training:
+        return f"{text}, fitted in one pass"
+    until = f"{training['steps']:,} steps"
+    if training["time_limit"]:
+        until = f"{training['time_limit']:g} seconds"
+    return (
+        f"{text}, {until} of {training['batch']:,} examples, {training['parameters']:,} parameters"
+    )
 
 
 def choose_run_directory(out: Path | None) -> Path:

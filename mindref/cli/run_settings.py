@@ -65,3 +65,11 @@ def run_threads(run: Path, requested: int | None, backend: str | None = None) ->
     if requested not in (None, started):
         raise ConfigError(say("--threads", f"{started}, as the run was started", requested))
     return started
+
+
+def recall_run_of(run: Path) -> Path:
+    """Return the recall run stored in a DIN run; the DIN run itself if it cannot be read."""
+    try:
+        return Path(read_run_config(run)["recall"]["run"])
+    except (ValueError, KeyError, TypeError):
+        return run

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
-from mindref.cli.run_settings import read_run_config
+from mindref.cli.run_settings import read_run_config, run_backend
 from mindref.config import Config
 from mindref.errors import ConfigError, say
 from mindref.models.din_config import DinConfig
@@ -228,16 +228,32 @@ def set_threads(threads: int | None, backend: str = THREADED_BACKEND) -> None:
     set_thread_variables(backend, threads)
 
 
-def reject_other_options(location: str, allowed: tuple[str, ...], words: str) -> None:
-    """Raise ConfigError for options whose parameter names are not in `allowed`."""
+def use_recall_backend(recall: Path, backend: str | None, threads: int | None) -> None:
+    """Set the number of threads for the backend of a recall run, which DIN reranks.
+
+    Raises ConfigError for another backend: candidates would differ. Naming the same backend
+    confirms trust in its code (security-R9).
+    """
+    name = run_backend(recall)
+    if backend not in (None, name):
+        todo = "remove the option, or name this backend to confirm that you trust it"
+        raise ConfigError(say("--backend", f"{name}, the backend of {recall}", backend, todo))
+    set_threads(threads, name)
+
+
+def typed_options() -> dict[str, str]:
+    """Return parameter -> option for the options and arguments on the command line."""
     context = click.get_current_context()
-    rejected = [
-        option.opts[0]
+    return {
+        str(option.name): option.opts[0]
         for option in context.command.params
-        if option.name not in allowed
-        and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
-    ]
-    if rejected:
+        if context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
+    }
+
+
+def reject_other_options(location: str, allowed: Collection[str], words: str) -> None:
+    """Raise ConfigError for options whose parameter names are not in `allowed`."""
+    if rejected := [x for name, x in typed_options().items() if name not in allowed]:
         raise ConfigError(say(location, f"only {words}", ", ".join(rejected)))
 
 

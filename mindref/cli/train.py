@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mindref.cli import reranker, run_settings, settings
-from mindref.cli.dry_run import print_dry_run, reject_dry_run
+from mindref.cli import run_settings, settings
 from mindref.cli.locking import lock_folder
-from mindref.cli.new_training import choose_run_directory, new_trainer
+from mindref.cli.new_training import choose_run_directory, new_trainer, print_dry_run
 from mindref.cli.reading_options import reading_options, take_reading
-from mindref.cli.streams import print_stderr
+from mindref.cli.settings import DIN
+from mindref.cli.streams import print_as_warnings, print_stderr
 from mindref.cli.torchrun import (
     exit_immediately,
     explain_lost_process,
@@ -24,24 +25,33 @@ from mindref.cli.torchrun import (
     report_in_first_process,
     train_silently,
 )
-from mindref.cli.tracking import load_trackers, track_option
 from mindref.cli.training_output import train_and_report
 from mindref.config import Config
 from mindref.data.protocols import PROTOCOLS
 from mindref.errors import ConfigError, say
+from mindref.models.din_config import DinConfig
 from mindref.models.registry import is_reranker
 from mindref.presets import AUTO
-from mindref.process.threads import BLAS_THREAD_VARIABLES
+from mindref.process.threads import BLAS_THREAD_VARIABLES, is_multiprocess
 from mindref.training.distributed import Ranks, join_ranks
 
 if TYPE_CHECKING:
     from mindref.backend import Backend
+    from mindref.recommender.trackers import TrackerCallback
     from mindref.recommender.training.trainer import Trainer
+
+COMMON_OPTIONS = {"data", "device", "threads", "track", "quiet", "as_json"}
+"""Parameters of trainings of all kinds."""
+
+DIN_ONLY = {"recall", *(x.name for x in dataclasses.fields(DinConfig))} - {
+    x.name for x in dataclasses.fields(Config)
+}
+"""Parameters that require --model din."""
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of `mindref train`, without reading options and settings."""
+    """The options of `mindref train`."""
 
     data: Path | None
     protocol: str | None
@@ -52,6 +62,7 @@ class TrainOptions:
     start_from: Path | None
     keep_moments: bool
     recall: Path | None
+    track: tuple[str, ...]
     preset: str | None
     config_file: Path | None
     device: str
@@ -59,41 +70,14 @@ class TrainOptions:
     dry_run: bool
     quiet: bool
     as_json: bool
-
-    def of_earlier_run(self) -> dict[str, object]:
-        """Return option -> value of what an earlier run determines, None where not given."""
-        return {
-            "split": self.protocol,
-            "exclude_seen": self.exclude_seen,
-            "preset": self.preset,
-            "steps_of": self.steps_of,
-            "start_from": self.start_from,
-            "keep_moments": self.keep_moments or None,
-        }
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """Options of `mindref train`, reading options, and settings: None for one not given."""
-
-    options: TrainOptions
-    reading: dict[str, object]
-    settings: dict[str, object]
+    reading: dict[str, object] = field(default_factory=dict)  # reading options that are given
+    settings: dict[str, object] = field(default_factory=dict)  # None: not given
 
     @property
     def backend(self) -> str | None:
         """The named backend, if any. DIN has no such setting: its backend is that of --recall."""
         name = self.settings["backend"]
         return None if name is None else str(name)
-
-    def settings_without_backend(self) -> dict[str, object]:
-        """Return the settings of DIN."""
-        return {name: value for name, value in self.settings.items() if name != "backend"}
-
-    def run_options(self) -> dict[str, object]:
-        """Return option -> value of what a run stores, None where not given."""
-        options = self.options
-        return {**options.of_earlier_run(), "out": options.out, "config": options.config_file}
 
 
 @click.command("train", short_help="Train a model on a log, or on the built-in catalogue.")
@@ -137,7 +121,11 @@ class TrainRequest:
     "--recall", type=settings.FOLDER, metavar="RUN",
     help="With --model din: DIN reranks the top items of the run RUN, and uses its log and split.",
 )  # fmt: skip
-@track_option
+@click.option(
+    "--track", multiple=True, metavar="NAME",
+    help="Record the training with an experiment tracker: tensorboard, mlflow, wandb, another"
+    " installed tracker, or module:object. Repeat the option for several trackers.",
+)  # fmt: skip
 @partial(settings.settings_options, trains=True)
 @settings.device_option
 @settings.threads_option
@@ -171,77 +159,74 @@ def start_training(options: TrainOptions, parameters: dict[str, object]) -> int:
 
     parameters: reading options and settings.
     """
-    request = TrainRequest(options, take_reading(parameters), parameters)
-    resume = request.options.resume
-    trains_reranker = is_reranker(request.settings["model"])
-    if request.options.dry_run and (resume is not None or trains_reranker):
-        reject_dry_run("--resume" if resume is not None else "--model din")
-    if resume is not None:
-        if run_settings.is_reranker_run(resume):
-            return resume_din(resume, request)
-        return resume_training(resume, request)
-    return train_din(request) if trains_reranker else train_new(request)
+    reading = take_reading(parameters)
+    options = dataclasses.replace(options, reading=reading, settings=parameters)
+    resume, trains_reranker = options.resume, is_reranker(parameters["model"])
+    if options.dry_run and (resume is not None or trains_reranker):
+        got = "--model din" if resume is None else "--resume"
+        todo = "only a new training of a model that recalls has one"
+        raise ConfigError(say("--dry-run", "a new training", got, todo))
+    if resume is None:
+        return train_din(options) if trains_reranker else train_new(options)
+    if run_settings.is_reranker_run(resume):
+        return resume_din(resume, options)
+    return resume_training(resume, options)
 
 
-def train_new(request: TrainRequest) -> int:
+def train_new(options: TrainOptions) -> int:
     """Train a new run, or print its plan; return the exit code."""
-    options, reading = request.options, request.reading
-    reranker.reject_reranker_options(options.recall, request.settings)
-    preset, changes = settings.read_changes(options.preset, options.config_file, request.settings)
+    if rejected := [x for name, x in settings.typed_options().items() if name in DIN_ONLY]:
+        got = options.settings["model"] or "none"
+        raise ConfigError(say(rejected[0], f"--model {DIN} with it", got))
+    preset, changes = settings.read_changes(options.preset, options.config_file, options.settings)
     if preset == AUTO and "model" in changes:
         raise ConfigError(say("--preset auto", "no --model", changes["model"]))
     earlier_run = options.steps_of or options.start_from
     default = Config.backend if earlier_run is None else run_settings.run_backend(earlier_run)
     backend_name = str(changes.get("backend", default))
     settings.set_threads(options.threads, backend_name)
-    if options.data is None and reading:
-        got = ", ".join(reading)
-        raise ConfigError(say("--data", "a log for the reading options", f"none, but {got}"))
+    if options.data is None and options.reading:
+        got = f"none, but {', '.join(options.reading)}"
+        raise ConfigError(say("--data", "a log for the reading options", got))
     from mindref.recommender.training.plan import plan_training
 
     plan = plan_training(
         preset,
         changes,
         options.data,
-        reading,
+        options.reading,
         protocol=options.protocol,
         exclude_seen=options.exclude_seen,
         steps_of=options.steps_of,
         start_from=options.start_from,
         keep_moments=options.keep_moments,
     )
+    trackers = load_trackers(options.track)
     backend, ranks = join_processes(backend_name, options)
     if options.dry_run:
-        return print_dry_run(
-            plan, changes, options.out, backend, ranks=ranks, as_json=options.as_json
-        )
+        print_dry_run(plan, changes, options.out, backend, ranks=ranks, as_json=options.as_json)
+        return 0
+    plan = dataclasses.replace(plan, device=options.device)
     make = partial(
-        new_trainer,
-        plan,
-        changes,
-        options.out,
-        ranks=ranks,
-        backend=backend,
-        quiet=options.quiet,
-        device=options.device,
+        new_trainer, plan, changes, options.out, ranks=ranks, backend=backend, quiet=options.quiet
     )
-    return run_training(make_trainer(ranks, make, create_run), options)
+    return run_training(make_trainer(ranks, make, create_run), trackers, options)
 
 
-def resume_training(run: Path, request: TrainRequest) -> int:
+def resume_training(run: Path, options: TrainOptions) -> int:
     """Continue a stopped training; return the exit code. No setting can be changed."""
-    options, name = request.options, run_settings.run_backend(run)
-    changed = {**request.run_options(), **request.settings, "recall": options.recall}
-    if request.backend == name:  # not a change: the user trusts the code of this backend
-        del changed["backend"]
+    name, allowed = run_settings.run_backend(run), {"resume", *COMMON_OPTIONS}
+    if options.backend == name:  # not a change: the user trusts the code of this backend
+        allowed.add("backend")
     else:
         from mindref.backend import check_installed
 
         check_installed(name, f"{run}: backend")
     settings.set_threads(run_settings.run_threads(run, options.threads), name)
-    reject_changed_settings(changed, request.reading)
+    reject_changes(allowed)
     from mindref.recommender.training.trainer import resume_run
 
+    trackers = load_trackers(options.track)
     backend, ranks = join_processes(name, options)
 
     def make() -> Trainer:
@@ -249,39 +234,65 @@ def resume_training(run: Path, request: TrainRequest) -> int:
             lock_folder(run)
         return resume_run(run, options.data, options.device, ranks, backend)
 
-    return run_training(make_trainer(ranks, make), options)
+    return run_training(make_trainer(ranks, make), trackers, options)
 
 
-def train_din(request: TrainRequest) -> int:
+def train_din(options: TrainOptions) -> int:
     """Train DIN on the candidates of a recall run; return the exit code."""
-    options = request.options
-    trainer = reranker.new_reranker(
-        options.recall,
-        partial(choose_run_directory, options.out),
-        reranker.reranker_config(options.config_file, request.settings_without_backend()),
-        options.of_earlier_run() | request.reading,
-        options.threads,
-        data=options.data,
-        device=options.device,
-        backend=request.backend,
-    )
-    return train_and_report(trainer, quiet=options.quiet, as_json=options.as_json)
+    recall = options.recall
+    if recall is None:
+        todo = "create one with mindref train"
+        raise ConfigError(say("--recall", "a run whose candidates DIN reranks", "none", todo))
+    allowed = {*options.settings, *COMMON_OPTIONS, "recall", "out", "config_file"}
+    if rejected := [x for name, x in settings.typed_options().items() if name not in allowed]:
+        todo = "log, split and seen items are those of the recall run"
+        raise ConfigError(say(f"--model {DIN}", "settings of DIN", ", ".join(rejected), todo))
+    changes = settings.read_settings_file(options.config_file)
+    changes |= {name: x for name, x in options.settings.items() if x is not None}
+    for name in ("model", "backend"):  # DIN, and the backend of the recall run
+        changes.pop(name, None)
+    config = DinConfig.of(changes)  # din-R22
+    check_one_process()
+    settings.use_recall_backend(recall, options.backend, options.threads)
+    trackers = load_trackers(options.track)
+    from mindref.recommender.serving.served_model import ServedModel
+    from mindref.recommender.training.rerank_trainer import RerankTrainer
+
+    run = choose_run_directory(options.out)
+    model = ServedModel.load(recall, options.backend, options.device, options.data)
+    trainer = RerankTrainer(recall, model, config, run)
+    lock_folder(run, make=True)
+    trainer.create()
+    return train_and_report(trainer, trackers, quiet=options.quiet, as_json=options.as_json)
 
 
-def resume_din(run: Path, request: TrainRequest) -> int:
+def resume_din(run: Path, options: TrainOptions) -> int:
     """Continue a stopped training of DIN; return the exit code."""
-    options = request.options
-    changed = {**request.run_options(), **request.settings_without_backend()}
-    reject_changed_settings(changed, request.reading)
-    trainer = reranker.resumed_reranker(
-        run,
-        options.recall,
-        options.threads,
-        data=options.data,
-        device=options.device,
-        backend=request.backend,
-    )
-    return train_and_report(trainer, quiet=options.quiet, as_json=options.as_json)
+    reject_changes({"resume", "recall", "backend", *COMMON_OPTIONS})
+    check_one_process()
+    recall = options.recall or run_settings.recall_run_of(run)
+    threads = run_settings.run_threads(run, options.threads, run_settings.run_backend(recall))
+    settings.use_recall_backend(recall, options.backend, threads)
+    trackers = load_trackers(options.track)
+    lock_folder(run)
+    from mindref.recommender.training.rerank_trainer import resume_reranker
+
+    trainer = resume_reranker(run, options.recall, options.data, options.device, options.backend)
+    return train_and_report(trainer, trackers, quiet=options.quiet, as_json=options.as_json)
+
+
+def reject_changes(allowed: set[str]) -> None:
+    """Raise ConfigError if --resume is combined with settings: a run keeps its settings."""
+    if changed := [x for name, x in settings.typed_options().items() if name not in allowed]:
+        todo = "a run keeps its settings"
+        raise ConfigError(say("--resume", "no other settings", ", ".join(changed), todo))
+
+
+def check_one_process() -> None:
+    """Raise ConfigError for several processes: each would train the same reranker."""
+    if is_multiprocess():
+        todo = "run it without torchrun"
+        raise ConfigError(say(f"--model {DIN}", "one process", "several", todo))
 
 
 def create_run(trainer: Trainer) -> None:
@@ -291,14 +302,29 @@ def create_run(trainer: Trainer) -> None:
     trainer.create()
 
 
-def join_processes(name: str, options: TrainOptions) -> tuple[Backend, Ranks]:
-    """Return the backend and the processes of this training; print their number. Load trackers.
+def load_trackers(names: Sequence[str]) -> list[TrackerCallback]:
+    """Return the named trackers, each once. Raises ConfigError for an unusable one.
 
-    Raises BackendError if the backend or the device is not available, ConfigError for a tracker.
+    Called after the number of threads is set, because a tracker may import NumPy, and before the
+    log is read.
+    """
+    if not names:
+        return []
+    from mindref.recommender.trackers import TrackerCallback
+
+    return [
+        TrackerCallback(name, lambda text: print_as_warnings([text]))  # callbacks-R6
+        for name in dict.fromkeys(names)
+    ]
+
+
+def join_processes(name: str, options: TrainOptions) -> tuple[Backend, Ranks]:
+    """Return the backend and the processes of this training; print their number.
+
+    Raises BackendError if the backend or the device is not available.
     """
     from mindref.backend import load_backend
 
-    load_trackers()
     backend = load_backend(name, options.device)
     ranks = join_ranks(backend)
     if ranks.several and ranks.first and not options.quiet:
@@ -307,24 +333,14 @@ def join_processes(name: str, options: TrainOptions) -> tuple[Backend, Ranks]:
     return backend, ranks
 
 
-def run_training(trainer: Trainer, options: TrainOptions) -> int:
+def run_training(
+    trainer: Trainer, trackers: Sequence[TrackerCallback], options: TrainOptions
+) -> int:
     """Train in one process or in several; return the exit code."""
     if not trainer.ranks.first:
         exit_immediately(train_silently(trainer))
     with explain_lost_process(trainer):
-        code = train_and_report(trainer, quiet=options.quiet, as_json=options.as_json)
+        code = train_and_report(trainer, trackers, quiet=options.quiet, as_json=options.as_json)
     if trainer.ranks.several:
         exit_immediately(code)
     return code
-
-
-def reject_changed_settings(
-    parameters: Mapping[str, object], reading: Mapping[str, object]
-) -> None:
-    """Raise ConfigError if --resume is combined with settings: a run keeps its settings."""
-    changed = [
-        f"--{name.replace('_', '-')}" for name, x in parameters.items() if x not in (None, ())
-    ]
-    if changed or reading:
-        got = ", ".join(changed) or "reading options"
-        raise ConfigError(say("--resume", "no other settings", got, "a run keeps its settings"))

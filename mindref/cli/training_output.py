@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,12 @@ from mindref.cli.streams import (
     trust_option,
 )
 from mindref.cli.torchrun import resume_hint
-from mindref.cli.tracking import loaded_trackers
 from mindref.config import Config
 from mindref.models.din_config import DinConfig
 
 if TYPE_CHECKING:
     from mindref.data.log import InteractionLog
+    from mindref.recommender.trackers import TrackerCallback
     from mindref.recommender.training.training_run import TrainingRun
     from mindref.training.loop import Hooks, Validation
 
@@ -197,12 +197,14 @@ def validation_text(config: TrainingConfig, value: float) -> str:
     return f"{config.metric} {value:.4f}" if isinstance(config, Config) else ""
 
 
-def train_and_report(trainer: TrainingRun, *, quiet: bool, as_json: bool) -> int:
+def train_and_report(
+    trainer: TrainingRun, trackers: Sequence[TrackerCallback], *, quiet: bool, as_json: bool
+) -> int:
     """Train with progress, print the report; return the exit code."""
     from mindref.recommender.callbacks import TrainingEvents, training_events
 
     step, used = trainer.state.moments.step, trainer.state.time.seconds
-    events = TrainingEvents(loaded_trackers())
+    events = TrainingEvents(trackers)
     print_as_warnings(trainer.warnings)
     is_finished = False
     try:

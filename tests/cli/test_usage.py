@@ -113,7 +113,7 @@ EARLY_ERRORS = [
     ("train --resume RUN --split paper", "--resume: expected no other settings, got --split; a"),
     ("train --resume RUN --include-seen", "no other settings, got --exclude-seen; a run keeps"),
     ("train --resume RUN --out x --hidden 8", "no other settings, got --out, --hidden; a run"),
-    ("train --resume RUN --keep-duplicates", "no other settings, got reading options; a run"),
+    ("train --resume RUN --keep-duplicates", "no other settings, got --keep-duplicates; a"),
     ("train --resume RUN --keep-moments", "no other settings, got --keep-moments; a run"),
     (f"{DIN} --dry-run", "--dry-run: expected a new training, got --model"),
     (f"{DIN} --split paper", "settings of DIN, got --split; log"),
