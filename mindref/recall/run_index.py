@@ -29,7 +29,7 @@ def open_or_build(
     *,
     seed: int,
     interests: int,
-    notes: list[str] | None = None,
+    notes: list[str],
 ) -> Index:
     """Return the index of a run: the one in the folder if it matches, else a new one.
 
@@ -37,21 +37,19 @@ def open_or_build(
     notes: receives a line if the existing index is damaged or was built by another user. Raises
     BackendError if `auto` finds a matching index of a kind that cannot be loaded here.
     """
-    if kind == "exact":
-        return ExactIndex(vectors)  # an index in the folder stays for the next time
     # without an index, or with a damaged one or one of another model: build, and replace it
     index, reason = matching_index(folder, vectors, kind)
     if index is not None:
         return index
     if why := why_unusable(folder, reason):
         return ExactIndex(vectors, f"{why}. {EXACT}")
-    if reason and notes is not None:
+    if reason:
         notes.append(f"{reason}; it is built again")
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with lock.lock_inside(folder, wait=True) as warning:  # shards that start together wait
-            if warning and notes is not None:
+            if warning:
                 notes.append(warning)
             if (index := matching_index(folder, vectors, kind)[0]) is not None:
                 return index  # another process has built it

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 from mindref import __version__
@@ -91,6 +91,7 @@ def recall_all(
         exclude=real_file(request.exclude),
     )
     bulk = BulkRequest(str(real_path(run)), request, form, size)
+    open_run.cache_clear()
     opened = open_run(bulk)
     lists = opened.lists
     if shard is not None:
@@ -99,16 +100,11 @@ def recall_all(
     if executor is None:
         warned = save_lists(target, lists.user_lists(size=size), lists.index, form)
         return [*lists.warnings, *warned]
-    # the choice of `auto`, for all shards
-    bulk = replace(bulk, request=replace(request, index=lists.index.kind))
-    with opened_runs_lock:
-        opened_runs[bulk] = opened  # for worker threads and forked workers
     shards = count or min(MAX_SHARDS, max(1, opened.blocks))
     try:
         write_all_shards(executor, bulk, opened, target, shards)
     finally:
-        with opened_runs_lock:
-            opened_runs.pop(bulk, None)
+        open_run.cache_clear()
     return lists.warnings
 
 
@@ -135,21 +131,23 @@ def check_written_file(
     """Raise ConfigError for invalid or contradictory arguments."""
     if form not in FRAMES:
         raise ConfigError(say("recall_all: form", " or ".join(FRAMES), repr(form)))
-    if shard is not None and not is_shard_number(shard):
-        raise ConfigError(say("--shard", "i/n with i from 1 to n", "/".join(map(str, shard))))
     if executor is not None and not callable(getattr(executor, "submit", None)):
         got = value_text(executor, quoted=True)
         raise ConfigError(say("recall_all: executor", "an executor of concurrent.futures", got))
-    if shard is not None and executor is not None:
-        raise ConfigError(say("recall_all", "a shard or an executor", "both"))
-    if shard is not None and output.name.endswith(shard_file.SUFFIX):
-        expected = f"a name without {shard_file.SUFFIX}, the end of a manifest's name"
-        raise ConfigError(say("--output", expected, output))
+    if shard is not None:
+        if not is_shard_number(shard):
+            raise ConfigError(say("--shard", "i/n with i from 1 to n", "/".join(map(str, shard))))
+        if executor is not None:
+            raise ConfigError(say("recall_all", "a shard or an executor", "both"))
+        if output.name.endswith(shard_file.SUFFIX):
+            expected = f"a name without {shard_file.SUFFIX}, the end of a manifest's name"
+            raise ConfigError(say("--output", expected, output))
     has_shards = shard is not None or executor is not None
     if has_shards and output.exists() and not output.is_file():
         raise ConfigError(say("--output", "a file", f"{output}, which is none"))
 
 
+@lru_cache(maxsize=1)  # a worker writes many shards of one run
 def open_run(bulk: BulkRequest) -> OpenedRun:
     """Return a run with its log and its index; an index that does not match is built again."""
     run, request = Path(bulk.run), bulk.request
@@ -220,28 +218,14 @@ def write_shard(opened: OpenedRun, path: Path, number: int, count: int) -> str:
     return f"{warning}\n{description}" if warning else description
 
 
-opened_runs_lock, opened_runs = Lock(), dict[BulkRequest, OpenedRun]()
-"""The run that this process opened last, for its next shard, and the lock of the cache."""
-
-
-def open_cached(bulk: BulkRequest) -> OpenedRun:
-    """Return an opened run from the cache, because a worker writes many shards of one run."""
-    with opened_runs_lock:
-        if bulk not in opened_runs:
-            opened_runs.clear()
-            opened_runs[bulk] = open_run(bulk)
-        return opened_runs[bulk]
-
-
 def write_shard_in_worker(
     bulk: BulkRequest, facts: ShardManifest, path: str, number: int, count: int
 ) -> None:
     """Write a shard in a worker. Raises RunError if the worker's run is not the caller's run."""
-    opened = open_cached(bulk)
+    opened = open_run(bulk)
     if opened.facts != facts:
-        with opened_runs_lock:
-            opened_runs.clear()  # the run may have changed since
-        opened = open_cached(bulk)
+        open_run.cache_clear()  # the run may have changed since
+        opened = open_run(bulk)
     shard_file.check_same_recall(Path("the caller"), facts, Path(path), opened.facts)
     write_shard(opened, Path(path), number, count)
 

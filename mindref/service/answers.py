@@ -18,7 +18,6 @@ from mindref.recommender.serving.list_request import (
 )
 from mindref.recommender.serving.recall import RequestedLists, open_run_index
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.run.files import INDEX
 from mindref.service.request_body import RecommendRequest
 
 LIST_FIELDS = ("interests", "unknown", "items")
@@ -39,7 +38,7 @@ class HistoryAnswers:
         notes: receives lines about the index. Raises RunError for a damaged run.
         """
         served = ServedModel.load(run, backend, device).load_backend()
-        answers = cls(served, open_run_index(served, run / INDEX, kind, notes))
+        answers = cls(served, open_run_index(served, kind, run, notes))
         item = served.items.ids[int(served.servable.ids[0])]
         first_request = ListRequest(histories=[[item]])
         answers(RecommendRequest(first_request, is_batch=False))  # compiles kernels

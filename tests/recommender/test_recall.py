@@ -304,8 +304,8 @@ def test_other_processes_wait_for_the_building_process(run, built, monkeypatch):
     monkeypatch.setattr(run_index, "matching_index", looking)
     monkeypatch.setattr(run_index, "build_index", building)
     with ThreadPoolExecutor(2) as pool:
-        given = (served, run / "index", "auto")
-        kinds = [pool.submit(bulk.open_run_index, *given) for _ in range(2)]
+        given = (served, "auto", run)
+        kinds = [pool.submit(bulk.open_run_index, *given, []) for _ in range(2)]
         assert [future.result(60).kind for future in kinds] == ["exact", "exact"]
     assert built == ["auto"]
 

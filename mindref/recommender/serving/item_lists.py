@@ -6,7 +6,7 @@ Spec: specs/recall.md, recall-R47, R48.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,22 +44,20 @@ class ItemLists(NamedTuple):
         for row in self.by_user.values() if self.by_user is not None else self.by_request or ():
             yield from row or ()
 
-    def check_histories(self) -> None:
-        """Raise ConfigError for lists by user, because a history has no user id."""
-        if self.by_user is not None:
-            todo = "a history has no user id: give item ids without users"
-            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
-
     def rows(self, users: Sequence[str] | None, count: int) -> list[list[str] | None]:
-        """Return the list of each of `count` requests. users: their ids, None for histories."""
+        """Return the list of each of `count` requests. users: their ids, None for histories.
+
+        Raises ConfigError for lists by user of histories, which have no user id.
+        """
         if self.by_request is not None:
             if len(self.by_request) != count:
                 raise ConfigError(say(self.subject, f"{count} lists", len(self.by_request)))
             return list(self.by_request)
         if users is None:
-            self.check_histories()
+            todo = "a history has no user id: give item ids without users"
+            raise ConfigError(say(self.subject, "lists for histories", "lists by user", todo))
         by_user = self.by_user or {}
-        return [by_user.get(user) for user in users or ()]
+        return [by_user.get(user) for user in users]
 
 
 def parse_item_lists(subject: str, value: object) -> ItemLists | None:
@@ -82,12 +80,9 @@ def parse_item_lists(subject: str, value: object) -> ItemLists | None:
 
 def list_values(subject: str, value: Any) -> list[Any]:
     """Return an iterable as a list. Raises ConfigError for a text or another value."""
-    try:
-        if is_iterable(value):
-            return list(value)
-    except TypeError:  # an array without dimensions
-        pass
-    raise ConfigError(say(subject, VALUES, value_text(value, quoted=True)))
+    if not is_iterable(value):
+        raise ConfigError(say(subject, VALUES, value_text(value, quoted=True)))
+    return list(value)
 
 
 def parse_ids(subject: str, values: object) -> list[str]:
@@ -130,14 +125,11 @@ def read_item_lists(path: Path, option: str) -> ItemLists:
     return ItemLists(subject, by_user=by_user) if by_user else ItemLists(subject, shared=shared)
 
 
-def check_allow_lists(only: ItemLists | None, ids: Mapping[str, int] | Iterable[str]) -> None:
+def check_allow_lists(only: ItemLists | None, catalogue: Collection[str]) -> None:
     """Raise DataError if allow lists name ids and no id is in the catalogue."""
-    if only is None:
+    if only is None or any(name in catalogue for name in only.all_ids()):
         return
-    catalogue = ids if isinstance(ids, Mapping | frozenset) else frozenset(ids)
-    is_known = any(name in catalogue for name in only.all_ids())
-    names = [] if is_known else list(dict.fromkeys(only.all_ids()))
-    if names:  # recall-R48; lists without ids are empty (recall-R44)
+    if names := list(dict.fromkeys(only.all_ids())):  # recall-R48; no ids: empty (recall-R44)
         ids = "id" if len(names) == 1 else "ids"
         got = f"{len(names)} other {ids}: {join_names(names, quoted=True)}"
         raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
@@ -167,7 +159,7 @@ def resolve_lists(
     for lists, is_allow in ((only, True), (exclude, False)):
         if lists is None:
             continue
-        warnings += unknown_ids_warning(lists, served.dense)
+        warnings += unknown_warnings(lists, served)
         if lists.shared is not None:
             is_listed = np.zeros(len(served.items.ids), np.bool_)
             is_listed[dense_ids(lists.shared, served.dense)] = True
@@ -177,8 +169,6 @@ def resolve_lists(
             item_filter = item_filter._replace(is_allowed=allowed)
             continue
         rows = lists.rows(users, requests)
-        if lists.by_user is not None:
-            warnings += unknown_users_warning(lists.subject, lists.by_user, served.users)
         ragged = Ragged.of([dense_ids(row or [], served.dense) for row in rows])
         if is_allow:
             has_list = np.array([row is not None for row in rows], np.bool_)
@@ -193,19 +183,14 @@ def dense_ids(names: Iterable[str], dense: Mapping[str, int]) -> list[int]:
     return [dense[name] for name in names if name in dense]
 
 
-def unknown_users_warning(
-    subject: str, by_user: Mapping[str, list[str]], users: Mapping[str, int]
-) -> list[str]:
-    """Return one line that counts the users that the log lacks and names five, or nothing."""
-    unknown = [user for user in by_user if user not in users]
-    if not unknown:
-        return []
-    counts = f"{len(unknown)} of {len(by_user)} users"
-    return [f"{subject}: {counts} are not in the log: {join_names(unknown, quoted=True)}"]
-
-
-def unknown_ids_warning(lists: ItemLists, dense: Mapping[str, int]) -> list[str]:
-    """Return one line that counts the distinct unknown ids and names five, or nothing."""
+def unknown_warnings(lists: ItemLists, served: ServedModel) -> list[str]:
+    """Return one line on the unknown ids, and one on users that the log lacks; both name five."""
+    warnings = []
     names = dict.fromkeys(lists.all_ids())  # recall-R47: distinct ids
-    unknown = [name for name in names if name not in dense]
-    return [unknown_items_line(lists.subject, unknown, len(names))] if unknown else []
+    if unknown := [name for name in names if name not in served.dense]:
+        warnings.append(unknown_items_line(lists.subject, unknown, len(names)))
+    if unknown := [user for user in lists.by_user or () if user not in served.users]:
+        counts = f"{len(unknown)} of {len(lists.by_user or ())} users"
+        line = f"{lists.subject}: {counts} are not in the log: {join_names(unknown, quoted=True)}"
+        warnings.append(line)
+    return warnings

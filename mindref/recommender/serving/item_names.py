@@ -57,11 +57,6 @@ class ItemNames:
             raise DataError(say(subject, "the title of one item, or an id", got, f"ids: {listed}"))
         return items[0] if items else None
 
-    def check_known(self, name: str, subject: str) -> None:
-        """Raise DataError, with the closest titles, unless a name is an id or a title."""
-        if name not in self.ids and fold_title(name) not in self.by_title:
-            raise self.unknown_error([name], subject, titles=True)
-
     def unknown_error(
         self, names: Sequence[str], subject: str, *, titles: bool, hint: str = ""
     ) -> DataError:

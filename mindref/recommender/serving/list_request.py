@@ -164,22 +164,15 @@ def find_users(
     """Return histories and profiles of users of the log, by default of all, in dense ids."""
     names = served.log.user_ids if users is None else [id_as_text(x, subject) for x in users]
     behaviours, profiles, lost = served.encode_users(names, subject)
-    rows = served.servable.select(behaviours)
-    warnings = log_warnings(served, len(behaviours.values), lost)
-    return RequestedUsers(names, rows, profiles, (), warnings)
-
-
-def log_warnings(served: ServedModel, known_behaviours: int, unknown_behaviours: int) -> list[str]:
-    """Return warnings on the log of the users."""
-    lines = []
+    warnings = []
     if not served.has_training_log:
         location = served.source.location
-        lines.append(f"{location} is not the log that the run was trained on, or changed")
-    if unknown_behaviours:
-        counts = f"{unknown_behaviours} of {known_behaviours + unknown_behaviours}"
+        warnings.append(f"{location} is not the log that the run was trained on, or changed")
+    if lost:
+        counts = f"{lost} of {lost + len(behaviours.values)}"
         text = "behaviours are of items that the run does not know, and are left out"
-        lines.append(f"{counts} {text}")
-    return lines
+        warnings.append(f"{counts} {text}")
+    return RequestedUsers(names, served.servable.select(behaviours), profiles, (), warnings)
 
 
 def uninformed_warning(histories: Ragged, counts: Sequence[int] | Ints) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from mindref.arguments import check_path_argument
 from mindref.data.log import Ints, Ragged
 from mindref.data.rng import make_rng
-from mindref.errors import ConfigError, say
+from mindref.errors import ConfigError, RunError, say
 from mindref.models.serving import Interests, Model, compute_interests
 from mindref.recall import ExactIndex, Index, registry
 from mindref.recall.build import MIN_MEASURED_ITEMS
@@ -30,9 +30,7 @@ from mindref.recommender.serving.list_request import (
 from mindref.recommender.serving.rerank import load_reranker, rerank
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import clear_uninformed_lists, recommend_batch
-from mindref.run import checkpoint
 from mindref.run.files import INDEX
-from mindref.run.items import Items, read_items
 from mindref.shapes import Array
 
 USERS_PER_BLOCK = 1024  # bounds memory; rounding depends on the block size
@@ -154,15 +152,12 @@ def recall_lists(run: Path, request: ListRequest) -> RequestedLists:
     if request.index not in registry.BUILT_IN:
         registry.load_plugin(request.index)  # a missing plugin is an error before slow work
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
-    for lists in (only, exclude):
-        if lists is not None and request.histories is not None:
-            lists.check_histories()
     served = ServedModel.load(
         Path(run),
         request.backend,
         request.device,
         request.data,
-        lambda items: check_allow_lists(only, items.ids),  # recall-R48: before the parameters
+        lambda items: check_allow_lists(only, set(items.ids)),  # recall-R48: before the parameters
     ).load_backend()
     reranker = None if request.reranker is None else load_reranker(request.reranker, run)
     if reranker is not None and request.n > reranker.config.candidates:
@@ -170,30 +165,32 @@ def recall_lists(run: Path, request: ListRequest) -> RequestedLists:
         raise ConfigError(say("--top", expected, request.n))
     resolved = resolve_request(served, replace(request, only=only, exclude=exclude))
     notes: list[str] = []
-    index = open_run_index(served, Path(run) / INDEX, request.index, notes)
+    index = open_run_index(served, request.index, Path(run), notes)
     users = resolved.users._replace(warnings=[*resolved.users.warnings, *notes])
     if request.histories is not None:
         users = users._replace(names=[""] * len(users.names))
     return RequestedLists(served, index, resolved._replace(users=users), reranker)
 
 
-def catalogue_of_run(run: Path) -> Items:
-    """Return the catalogue of a run, without the model."""
-    return read_items(run / "items.tsv", checkpoint.load_config(run)[1]["items"])
+def open_run_index(served: ServedModel, kind: str, run: Path | None, notes: list[str]) -> Index:
+    """Return the index of a run, opened or built; exact search needs no run directory.
 
-
-def open_run_index(
-    served: ServedModel, folder: Path, kind: str, notes: list[str] | None = None
-) -> Index:
-    """Return the index of a run, opened or built (recall.run_index.open_or_build)."""
+    notes: receives lines for the user. Raises RunError for a kind without a run directory, and as
+    `recall.run_index.open_or_build`.
+    """
     if served.scores_only:  # an index searches vectors
-        if kind not in ("auto", "exact"):
+        if kind not in registry.BUILT_IN:
             got = f"{kind}, and a model that has only scores"
             raise ConfigError(say("--index", "auto or exact", got))
         return ExactIndex(np.zeros((len(served.servable.ids), 0), served.model.config.dtype))
+    if kind == "exact" or (run is None and kind == "auto"):
+        return ExactIndex(served.item_vectors)  # an index in the folder stays for the next time
+    if run is None:
+        expected = "a run directory, which keeps the index"
+        raise RunError(say(f"index {kind}", expected, "none", "call save, then mindref.load"))
     config = served.model.config
     return open_or_build(
-        folder,
+        run / INDEX,
         kind,
         served.item_vectors,
         lambda: probe_interests(served),

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mindref.arguments import is_iterable
-from mindref.errors import ConfigError, RunError, say, value_text
+from mindref.errors import ConfigError, say, value_text
 from mindref.process.requirements import install_libraries
-from mindref.recall import ExactIndex, Index, registry
+from mindref.recall import Index, registry
 from mindref.recall.lists import Recommendation
 from mindref.recall.top_n import TopN
-from mindref.recommender.serving.item_lists import list_values
 from mindref.recommender.serving.list_request import (
     ListRequest,
     Origin,
@@ -29,7 +28,6 @@ from mindref.recommender.serving.list_request import (
 )
 from mindref.recommender.serving.recall import RequestedLists, open_run_index
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.run.files import INDEX
 from mindref.run.items import Items
 from mindref.shapes import Array, Ints
 
@@ -48,7 +46,7 @@ def recommend_one(
     if (request.histories is None) == (request.users is None):
         raise ConfigError(say("recommend", "a history or a user", "both or neither"))
     resolved = resolve_request(served, replace(request, origin=Origin.PERSON))
-    (answer,) = RequestedLists(served, find_index(served, "exact", None, []), resolved, rng=rng)
+    (answer,) = RequestedLists(served, open_run_index(served, "exact", None, []), resolved, rng=rng)
     uninformed = uninformed_warning(resolved.users.histories, [len(answer.items)])
     return answer.items, [*resolved.warnings, *uninformed]
 
@@ -70,7 +68,7 @@ def recommend_columns(
     check_index(served, index)
     resolved = resolve_request(served, replace(request, users=users, histories=histories))
     notes: list[str] = []
-    searched = find_index(served, index, run, notes) if isinstance(index, str) else index
+    searched = open_run_index(served, index, run, notes) if isinstance(index, str) else index
     lists = RequestedLists(served, searched, resolved)
     blocks = (block.ranked for block in lists.top_n_blocks())
     dtype = np.float64 if served.scores_only else served.model.config.dtype
@@ -85,9 +83,9 @@ def split_requests(requests: Iterable[object]) -> tuple[list[object] | None, lis
     if hasattr(requests, "columns") or hasattr(requests, "column_names"):  # iterates over names
         todo = "pass one column, such as frame['user'].unique()"
         raise ConfigError(say(subject, REQUESTS, "a table", todo))
-    if not is_iterable(requests) or isinstance(requests, Mapping):
+    if isinstance(requests, Mapping):
         raise ConfigError(say(subject, REQUESTS, value_text(requests, quoted=True)))
-    entries = list_values(subject, requests)
+    entries = list(requests)
     if len({is_iterable(entry) for entry in entries}) > 1:
         raise ConfigError(say(subject, f"only {REQUESTS}", "both"))
     return (entries, None) if entries and not is_iterable(entries[0]) else (None, entries)
@@ -106,16 +104,6 @@ def check_index(served: ServedModel, index: object) -> None:
         if shape != expected:  # recall-R46
             todo = "build it over the vectors of the servable items"
             raise ConfigError(say("index", f"vectors of shape {expected}", shape, todo))
-
-
-def find_index(served: ServedModel, kind: str, run: Path | None, notes: list[str]) -> Index:
-    """Return the index of a kind; exact search needs no run directory."""
-    if kind == "exact" and not served.scores_only:
-        return ExactIndex(served.item_vectors)
-    if run is None and kind not in registry.BUILT_IN:
-        expected = "a run directory, which keeps the index"
-        raise RunError(say(f"index {kind}", expected, "none", "call save, then mindref.load"))
-    return open_run_index(served, (run or Path()) / INDEX, kind if run else "exact", notes)
 
 
 class Recommendations(NamedTuple):

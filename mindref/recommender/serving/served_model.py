@@ -32,8 +32,6 @@ from mindref.run.items import Items
 from mindref.run.source import Source, fingerprint, translate_items
 from mindref.shapes import Array
 
-HISTORIES = "a list of lists of item ids"
-
 
 @dataclass(eq=False)
 class ServedModel:
@@ -158,8 +156,6 @@ class ServedModel:
         model. Raises DataError for a title of several items, ConfigError for another type.
         """
         rows, unknown = list[list[int]](), list[list[str]]()
-        if not is_iterable(histories):
-            raise ConfigError(say("histories", HISTORIES, value_text(histories, quoted=True)))
         for history in histories:
             # the characters of a text would be read as items
             if not is_iterable(history):
@@ -208,13 +204,12 @@ class ServedModel:
         return bool(fingerprint(self.log) == self.facts["log"])
 
     def encode_users(
-        self, names: Sequence[Any], subject: str = "--user"
+        self, names: Sequence[str], subject: str = "--user"
     ) -> tuple[Ragged, Ints, int]:
         """Return histories and profiles of users of the log, and the number of unknown behaviours.
 
         Raises DataError for an unknown user, and if every behaviour is unknown.
         """
-        names = [id_as_text(name, "user") for name in names]
         missing = [name for name in names if name not in self.users]
         if missing:
             expected = f"one of the {len(self.users)} users of the log"

@@ -13,9 +13,7 @@ from mindref.recall import ExactIndex
 from mindref.recall.lists import Recommendation, SimilarList
 from mindref.recall.retrieval import retrieve_top_n
 from mindref.recommender.serving.item_lists import check_allow_lists, resolve_lists
-from mindref.recommender.serving.item_names import ItemNames
 from mindref.recommender.serving.list_request import ListRequest, Origin, join_rows
-from mindref.recommender.serving.recall import catalogue_of_run
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import filter_of_rows
 
@@ -37,7 +35,9 @@ def find_similar_items(
     Raises DataError for an unknown item, ConfigError for a family without vectors of items.
     """
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
-    dense_id, vectors = find_item(served, item, subject), served.item_vectors
+    vectors, dense_id = served.item_vectors, served.names.find(item, subject)
+    if dense_id is None:
+        raise served.names.unknown_error([item], subject, titles=True)
     lists = resolve_lists(served, only, exclude, None, 1)
     row = int(np.searchsorted(served.servable.ids, dense_id))
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -59,22 +59,15 @@ def find_similar_items(
 def similar_of_run(run: Path, item: str, request: ListRequest) -> tuple[SimilarList, list[str]]:
     """Return the items similar to an item of a run, and lines on ignored ids.
 
-    The item and the lists are checked before the model is loaded.
+    The lists are checked before the model is loaded.
     """
     request = replace(request, origin=Origin.COMMAND)
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
-    items = catalogue_of_run(run)
-    ItemNames(items, {name: i for i, name in enumerate(items.ids)}).check_known(item, "ITEM")
-    check_allow_lists(only, items.ids)
+    served = ServedModel.load(
+        run,
+        check_items=lambda items: check_allow_lists(only, set(items.ids)),  # recall-R48
+    )
     request = replace(request, only=only, exclude=exclude)
-    similar = find_similar_items(ServedModel.load(run), item, request, "ITEM")
-    title = items.titles[similar.item]
-    return SimilarList(items.ids[similar.item], title, similar.items), similar.warnings
-
-
-def find_item(served: ServedModel, name: str, subject: str) -> int:
-    """Return the dense id of a servable item, named by id or title. Raises DataError."""
-    dense_id = served.names.find(name, subject)
-    if dense_id is None:
-        raise served.names.unknown_error([name], subject, titles=True)
-    return dense_id
+    similar = find_similar_items(served, item, request, "ITEM")
+    ids, _, titles = served.items
+    return SimilarList(ids[similar.item], titles[similar.item], similar.items), similar.warnings
