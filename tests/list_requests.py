@@ -22,6 +22,6 @@ def recalled(run: Path, **options: Any) -> RequestedLists:
 
 def write_lists(run: Path, output: Path, **options: Any) -> list[str]:
     """Write the lists of all users of a run; return the messages."""
-    names = ("form", "shard", "executor", "count", "block")
+    names = ("form", "shard", "block")
     writing = {name: options.pop(name) for name in names if name in options}
     return recall_all(run, output, command_request(**options), **writing)

@@ -138,7 +138,7 @@ def calls(trained, tmp_path, monkeypatch):
         }),
         "recall_all": (recall_all, {
             "run": run, "output": tmp_path / "all.tsv", "request": command_request(index="exact"),
-            "form": "tsv", "shard": None, "count": None, "block": 20, "executor": None,
+            "form": "tsv", "shard": None, "block": 20,
         }),
         "export_run": (export_run, {
             "run": run, "kind": "onnx", "output": tmp_path / "out", "users": 3, "data": None,

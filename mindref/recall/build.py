@@ -84,7 +84,7 @@ def build_index(
         return write_exact(folder, manifest, items)
     if len(queries) == 0:
         raise DataError(say("index: queries", "at least one, to probe recall", 0))
-    if len(items) >= MIN_MEASURED_ITEMS:  # recall-R56
+    if len(items) >= MIN_MEASURED_ITEMS:  # recall-R39
         announce(f"building an index of {len(items):,} items, which may take minutes")
     request = BuildRequest(folder, items, queries, interests, seed)
     return build_fastest(request) if plugin is None else build_named(request, plugin)

@@ -172,7 +172,7 @@ def test_invalid_input_is_named(tmp_path):
         build_index(vectors(3), QUERIES, directory=tmp_path / "file")
 
 
-@pytest.mark.rules("recall-R56")
+@pytest.mark.rules("recall-R39")
 def test_a_line_is_printed_before_an_index_of_many_items(tmp_path, monkeypatch):
     lines = []
     vectors = np.random.default_rng(0).standard_normal((60, 4))

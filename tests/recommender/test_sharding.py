@@ -1,10 +1,6 @@
 """Shares of the users, wherever they are computed, are the bytes of the command without shares."""
 
 import json
-import os
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
 
 import pytest
 
@@ -15,7 +11,7 @@ from mindref.recall.lists import FRAMES
 from mindref.recommender import sharding
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import top_n_lists
-from tests.list_requests import command_request, recalled, write_lists
+from tests.list_requests import recalled, write_lists
 from tests.recall.annoy_trees import needs_annoy
 
 BLOCK = 7  # 60 users in nine blocks
@@ -91,104 +87,12 @@ def test_filters_of_users_are_those_of_the_command_in_every_shard(run, tmp_path)
     expected = whole(run, tmp_path, **asked)
     shard_file.merge_shards(parted(run, tmp_path, 4, **asked), tmp_path / "merged")
     assert (tmp_path / "merged").read_bytes() == expected
-    with ThreadPoolExecutor(2) as executor:
-        write_lists(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK, **asked)
-    assert (tmp_path / "lists").read_bytes() == expected
     for user, line in zip(users, expected.decode().splitlines(), strict=True):
         names = {x["item"] for x in json.loads(line)["items"]}
         assert names
         assert not names & set(items[10:20])
         allowed = {row.split("\t")[1] for row in rows if row.startswith(f"{user}\t")}
         assert names <= (allowed or set(items))
-
-
-EXECUTORS = {
-    "threads": lambda: ThreadPoolExecutor(3),
-    "forked": lambda: ProcessPoolExecutor(2, mp_context=get_context("fork")),
-    "spawned": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
-}
-
-
-@pytest.mark.rules("recall-R39")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("make", EXECUTORS.values(), ids=EXECUTORS)
-@pytest.mark.parametrize("kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-ivf"])
-@pytest.mark.slow(every=9)
-def test_an_executor_writes_the_same_bytes(run, tmp_path, make, kind):
-    if kind == "faiss-ivf":
-        pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-    expected = whole(run, tmp_path, form="jsonl", n=5, index=kind)
-    with make() as executor:
-        asked = {"form": "jsonl", "n": 5, "index": kind, "block": BLOCK}
-        write_lists(run, tmp_path / "lists", executor=executor, count=5, **asked)
-    assert (tmp_path / "lists").read_bytes() == expected
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "run", "whole"]
-
-
-@pytest.mark.rules("recall-R39")
-@pytest.mark.slow
-@needs_annoy
-def test_dask_writes_the_same_bytes(run, tmp_path):
-    distributed = pytest.importorskip(
-        "distributed", reason="distributed is not installed: the extra `dask`"
-    )
-    expected = whole(run, tmp_path, index="annoy")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with (
-        distributed.LocalCluster(processes=True, **options) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        executor = client.get_executor()
-        write_lists(run, tmp_path / "lists", executor=executor, count=4, index="annoy", block=BLOCK)
-    assert (tmp_path / "lists").read_bytes() == expected
-
-
-def die(*_):
-    """End the worker, as the system does when memory runs out."""
-    os._exit(9)
-
-
-class Dying(ProcessPoolExecutor):
-    """Whose second part ends its worker."""
-
-    requested = 0
-
-    def submit(self, work, *given, **more):
-        self.requested += 1
-        if self.requested == 2:
-            super().submit(work, *given, **more).result()
-            return super().submit(die)
-        return super().submit(work, *given, **more)
-
-
-@pytest.mark.rules("recall-R39", "recall-R38")
-@pytest.mark.slow
-def test_a_dead_worker_is_an_error_and_finished_shards_are_kept(run, tmp_path, monkeypatch):
-    expected = whole(run, tmp_path)
-    with (
-        Dying(1, mp_context=get_context("spawn")) as executor,
-        pytest.raises(
-            RunError,
-            match=r"executor: expected workers that complete their shards, got BrokenProcess",
-        ),
-    ):
-        write_lists(run, tmp_path / "lists", executor=executor, count=3, block=BLOCK)
-    assert not (tmp_path / "lists").exists()
-    kept = sorted((tmp_path / "lists.shards").glob("shard-*-of-00003"))
-    assert kept
-    written = []
-    original = sharding.write_lists
-
-    def saving(*given):
-        written.append(1)
-        original(*given)
-
-    monkeypatch.setattr(sharding, "write_lists", saving)
-    with ThreadPoolExecutor(1) as again:
-        write_lists(run, tmp_path / "lists", executor=again, count=3, block=BLOCK)
-    assert len(written) == 3 - len(kept)
-    assert (tmp_path / "lists").read_bytes() == expected
-    assert not (tmp_path / "lists.shards").exists()
 
 
 @pytest.mark.rules("recall-R38")
@@ -248,7 +152,6 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
         ({"shard": (1,)}, r"shard: expected a pair or None, got \(1,\)"),
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
-        ({"count": 0}, "count: expected an integer of at least 1"),
         ({"index": "fast"}, "--index: expected auto or exact"),
     ],
 )
@@ -257,22 +160,7 @@ def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, m
         write_lists(tmp_path / "no run", tmp_path / "lists", **asked)
 
 
-def test_a_worker_that_sees_another_run_is_refused(run, tmp_path):
-    request = command_request(index="exact", exclude_seen=True)
-    asked = sharding.BulkRequest(str(run), request, "tsv", BLOCK)
-    facts = sharding.open_run(asked).facts
-    other = replace(asked, request=replace(request, n=3))
-    with pytest.raises(RunError, match="top: expected 20, as of the caller, got 3"):
-        sharding.write_shard_in_worker(other, facts, str(tmp_path / "part"), 1, 1)
-
-
 def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path):
-    folder = tmp_path / "lists.shards"
-    folder.mkdir()
-    (folder / "mine").write_text("mine")
-    with ThreadPoolExecutor(1) as executor:
-        write_lists(run, tmp_path / "lists", executor=executor, count=2, index="exact", block=BLOCK)
-    assert [path.name for path in folder.iterdir()] == ["mine"]
     left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
     for path in (left, other):
         path.write_text("half")
