@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import mindref
 from mindref import arguments
@@ -230,12 +228,6 @@ def test_a_path_that_no_file_has_is_rejected(path):
 
 
 @pytest.mark.rules("model-R64")
-def test_python_names_the_function_of_an_unknown_argument():
-    with pytest.raises(TypeError, match=r"recommend\(\) got an unexpected keyword argument 'foo'"):
-        mindref.MIND(**SETTINGS).recommend(["a"], foo=1)
-
-
-@pytest.mark.rules("model-R64")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -279,20 +271,6 @@ def test_an_annotation_without_a_kind_is_an_error_at_definition():
 
     with pytest.raises(KeyError, match="complex"):
         check_arguments(call)
-
-
-@pytest.mark.rules("model-R64")
-@given(value=st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none()))
-def test_a_count_is_an_integer_from_1(value):
-    @check_arguments
-    def call(n: Count):
-        return n
-
-    if type(value) is int and value >= 1:
-        assert call(value) == value
-    else:
-        with pytest.raises(ConfigError):
-            call(value)
 
 
 def checked_functions():

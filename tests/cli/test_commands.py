@@ -4,7 +4,9 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import click
@@ -20,7 +22,7 @@ from mindref.errors import DataError
 from mindref.models.din_config import DinConfig
 from mindref.models.registry import families_using
 from tests.assertions import nonempty
-from tests.runs import REPOSITORY, call, messages, options, start
+from tests.runs import REPOSITORY, call, environment, messages, options, start
 
 NAMES = list(commands.COMMANDS)
 NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
@@ -84,42 +86,35 @@ def test_without_a_command_the_commands_are_listed(cli):
     assert cli("--version") == (0, f"mindref, version {mindref.__version__}\n", "")
 
 
-def test_a_bug_is_one_line_with_reporting_instructions(cli, monkeypatch, run):
-    def broken(*_, **__):
-        raise ZeroDivisionError("divided\nby zero")
-
-    monkeypatch.setattr("mindref.recommender.serving.recall.recall_lists", broken)
-    monkeypatch.delenv("MINDREF_TRACEBACK", raising=False)
-    result = cli("recall", run, "--history", "")
-    assert result.code == 70
-    assert result.out == ""
-    assert result.err == (
-        "Error: ZeroDivisionError: divided by zero; this is a bug in mindref: please report it,"
-        " with the output of the same command under MINDREF_TRACEBACK=1 and the output of mindref"
-        " doctor\n"
-    )
-    monkeypatch.setenv("MINDREF_TRACEBACK", "1")
-    with pytest.raises(ZeroDivisionError):
-        commands.main(["recall", str(run), "--history", ""])
+BUG = (
+    "Error: ZeroDivisionError: divided by zero; this is a bug in mindref: please report it, with"
+    " the output of the same command under MINDREF_TRACEBACK=1 and the output of mindref doctor\n"
+)
 
 
 @pytest.mark.parametrize(
-    ("error", "line"),
+    ("error", "code", "line"),
     [
-        (DataError("log: expected more"), "Error: log: expected more\n"),
-        (MemoryError(), "Error: memory: expected room for the arrays, got none; lower --batch, "),
-        (KeyboardInterrupt(), "Stopped."),
+        (ZeroDivisionError("divided\nby zero"), 70, BUG),
+        (DataError("log: expected more"), 2, "Error: log: expected more\n"),
+        (MemoryError(), 2, "Error: memory: expected room for the arrays, got none; lower --batch"),
+        (KeyboardInterrupt(), 130, "Stopped."),
     ],
+    ids=repr,
 )
-def test_user_errors_are_one_line(cli, monkeypatch, run, error, line):
+def test_an_error_is_one_line_with_its_exit_code(cli, monkeypatch, run, error, code, line):
     def broken(*_, **__):
         raise error
 
     monkeypatch.setattr("mindref.recommender.serving.recall.recall_lists", broken)
+    monkeypatch.delenv("MINDREF_TRACEBACK", raising=False)
     result = cli("recall", run, "--history", "")
-    assert result.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    assert (result.code, result.out) == (code, "")
     assert line in result.err
-    assert result.out == ""
+    monkeypatch.setenv("MINDREF_TRACEBACK", "1")
+    if code == 70:
+        with pytest.raises(ZeroDivisionError):
+            commands.main(["recall", str(run), "--history", ""])
 
 
 def test_backends_are_listed_and_an_unusable_one_with_its_reason(cli, monkeypatch):
@@ -137,31 +132,31 @@ def test_backends_are_listed_and_an_unusable_one_with_its_reason(cli, monkeypatc
     assert "not usable: RuntimeError: no device" in result.out
 
 
-RECALL = ["recall", "RUN", "--top", "110"]
-SELECTIONS = (["--all-users"], ["--all-users", "--json"], ["--history", ""])
-
-
+@pytest.mark.rules("faults-R11")
 @pytest.mark.parametrize(
-    ("arguments", "reads"),
+    ("words", "closed"),
     [
-        *((words, 0) for words in (["--help"], ["train", "--help"], ["--version"])),
-        ([*RECALL, "--all-users"], 0),
-        *(
-            pytest.param([*RECALL, *selection], reads, marks=pytest.mark.slow)
-            for reads in (0, 1)
-            for selection in SELECTIONS[1 - reads :]
-        ),
-        pytest.param(["evaluate", "RUN"], 0, marks=pytest.mark.slow),
+        ("--help", ">&-"),
+        ("recall RUN --all-users --top 110", ">&-"),
+        pytest.param("evaluate RUN", ">&- 2>&-", marks=pytest.mark.slow),
+        pytest.param("recall RUN --history '' --json", ">&-", marks=pytest.mark.slow),
+        pytest.param("recall RUN --all-users --output lists", ">&- 2>&-", marks=pytest.mark.slow),
     ],
 )
-def test_a_closed_pipe_ends_a_command_silently(run, arguments, reads):
-    words = [run if word == "RUN" else word for word in arguments]
-    with start(*words, stdout=subprocess.PIPE) as child:
-        for _ in range(reads):
-            child.stdout.read(10)
-        child.stdout.close()
-        assert child.stderr.read() == ""
-        assert child.wait(timeout=60) == 0
+def test_closed_streams_end_a_command_silently(run, tmp_path, words, closed):
+    """The streams are closed before the start, by their reader, or while it reads."""
+    command = [str(run) if word == "RUN" else word for word in shlex.split(words)]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "mindref", *command]
+    options = {"cwd": tmp_path, "env": environment(), "check": False}
+    assert subprocess.run(shell, **options).returncode == 0
+    for reads in (0, 1):
+        with start(*command, stdout=subprocess.PIPE, cwd=tmp_path) as child:
+            if reads:
+                child.stdout.read(10)
+            child.stdout.close()
+            assert child.stderr.read() == ""
+            assert child.wait(timeout=60) == 0
+    assert (tmp_path / "lists").exists() == ("lists" in words)
 
 
 def test_a_training_continues_when_stderr_is_closed(shop, tmp_path):

@@ -83,18 +83,3 @@ def test_a_training_starts_from_an_earlier_run_on_a_newer_log(cli, older, shop, 
     assert facts["settings"]["item_features"] == ["shelf"]
     cli.succeed(*update, "--out", third, "--quiet")
     assert content(third) == content(second)
-
-
-@pytest.mark.rules("data-R84")
-def test_unused_items_of_the_item_file_are_recommended(cli, older, tmp_path):
-    run = tmp_path / "run"
-    words = ["--split", "none", "--item-features", "shelf", "--keep-unused-items"]
-    result = cli.succeed("train", "--data", older, "--out", run, *words, *SMALL)
-    log = read_log(older)
-    unused = {x.split("\t")[0] for x in (older.parent / "shop.item").read_text().splitlines()[1:]}
-    unused -= set(log.item_ids)
-    assert unused
-    assert "0 of them have no trained features and are never recommended" in result.out
-    (listed,) = cli.json("recall", run, "--history", log.item_ids[0], "--top", 200)
-    assert unused <= {x["item"] for x in listed["items"]}
-    assert "without an interaction" not in result.err

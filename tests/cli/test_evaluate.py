@@ -38,66 +38,6 @@ def test_a_note_suggests_an_option():
     assert "--include-seen" in note_lines(notes, hidden=True)[0]
 
 
-@pytest.mark.parametrize("which", ["test", "validation"])
-def test_a_sample_of_the_cases_is_evaluated(cli, trained_run, which):
-    arguments = ("evaluate", trained_run, "--cases", which)
-    sample, other, whole = (
-        json.loads(cli(*arguments, "--json", "--max-cases", n).out) for n in (9, 10, 0)
-    )
-    left_out = "cases that are not in the sample"
-    assert (sample["cases"], other["cases"], whole["notes"][left_out]) == (9, 10, 0)
-    assert sample["notes"][left_out] == whole["cases"] - 9
-    assert f" {left_out}" in cli(*arguments, "--max-cases", 9).out
-
-
-def test_other_list_lengths(cli, trained_run):
-    found = cli.json("evaluate", trained_run, "--at", "3, 7")
-    names = set(found["metrics"]["test"]["model"])
-    assert {name.split("@")[1] for name in names} == {"3", "7"}
-    kinds = {name.split("@")[0] for name in names}
-    assert kinds == {"hit_rate", "recall", "ndcg", "mrr", "coverage"}
-    found = cli.json("evaluate", trained_run, "--include-seen", "--at", "111,5000")
-    untrained = found["untrained"]["target_share"]  # these targets are misses in any list
-    found = found["metrics"]["test"]["model"]  # 111: the whole catalogue
-    assert found["hit_rate@111"]["value"] == found["hit_rate@5000"]["value"]
-    assert found["hit_rate@111"]["value"] == pytest.approx(1 - untrained)
-    assert found["mrr@111"] == found["mrr@5000"]
-
-
-def test_a_small_catalogue_has_the_usual_list_lengths(cli, tmp_path):
-    """Training and evaluation report at 50 for any number of items."""
-    rows = [f"u{u},i{i},{i}" for u in range(8) for i in range(6)]
-    log, run = write_log(tmp_path / "log.csv", rows), tmp_path / "run"
-    arguments = options(metric="hit_rate@3", steps=1)
-    trained = cli.json("train", "--data", log, "--out", run, *arguments)
-    found = cli.json("evaluate", run)
-    assert found["metrics"] == trained["metrics"]
-    assert "hit_rate@50" in found["metrics"]["test"]["model"]
-
-
-@pytest.mark.parametrize("index", [(), (0,), (10, -1), (100_001,), (1.5,)])
-def test_list_lengths_below_1_are_rejected(trained_run, index):
-    with pytest.raises(ConfigError, match="at: expected lengths of lists from 1 to 100000, got "):
-        evaluate_run(trained_run, list_lengths=index)
-    with pytest.raises(ConfigError, match="list_lengths: expected a list, got 10"):
-        evaluate_run(trained_run, list_lengths=10)
-
-
-def test_validation_cases_other_splits_and_seen_items(cli, trained_run):
-    found = cli.json("evaluate", trained_run, "--cases", "validation")
-    assert list(found["metrics"]) == ["validation"]
-    result = cli("evaluate", trained_run, "--split", "comirec", "--json")
-    assert (result.code, json.loads(result.out)["cases"]) == (0, 6)
-    assert "test targets are training interactions of" in result.err
-    assert json.loads(result.out)["warnings"]
-    default, without, with_seen = (
-        cli.json("evaluate", trained_run, *arguments)["metrics"]
-        for arguments in ([], ["--exclude-seen"], ["--include-seen"])
-    )
-    assert default == without
-    assert default != with_seen
-
-
 def test_predictions_equal_the_recall_lists(cli, trained_run, tmp_path):
     file = tmp_path / "lists.tsv"
     report = cli.json("evaluate", trained_run, "--predictions", file, "--at", "5")
@@ -145,3 +85,36 @@ def test_another_log_is_read_with_the_options_of_the_run(tmp_path, cli):
     assert (result.code, json.loads(result.out)["cases"]) == (0, 30)
     assert cli("train", "--resume", run, "--data", moved, "--quiet").code == 0
     assert cli("evaluate", run).code == 0, "the run knows where its log lies now"
+
+
+@pytest.mark.parametrize(
+    ("words", "cases", "piece"),
+    [
+        ([], 58, "interests of"),
+        (["--at", "3, 7"], 58, "hit_rate@7"),
+        (["--cases", "validation"], 58, " validation cases, each ranks the whole catalogue"),
+        (["--max-cases", 9], 9, f"{58 - 9} cases that are not in the sample"),
+        (["--split", "comirec"], 6, " test cases, each ranks the whole catalogue"),
+    ],
+)
+def test_an_option_selects_cases_and_metrics(cli, trained_run, words, cases, piece):
+    report = cli.json("evaluate", trained_run, *words)
+    assert report["cases"] == cases
+    text = cli.succeed("evaluate", trained_run, *words)
+    assert piece in text.out
+    assert text.err.count("Warning: ") == len(report["warnings"]) == ("--split" in words)
+
+
+def test_lists_as_long_as_the_catalogue_have_every_trained_target(cli, trained_run):
+    report = cli.json("evaluate", trained_run, "--include-seen", "--at", "111,5000")
+    untrained = report["untrained"]["target_share"]  # these targets are misses in any list
+    metrics = report["metrics"]["test"]["model"]  # 111: the whole catalogue
+    assert metrics["hit_rate@111"]["value"] == metrics["hit_rate@5000"]["value"]
+    assert metrics["hit_rate@111"]["value"] == pytest.approx(1 - untrained)
+    assert metrics["mrr@111"] == metrics["mrr@5000"]
+
+
+@pytest.mark.parametrize("lengths", [(), (0,), (10, -1), (100_001,), (1.5,)])
+def test_list_lengths_below_1_are_rejected(trained_run, lengths):
+    with pytest.raises(ConfigError, match="at: expected lengths of lists from 1 to 100000, got "):
+        evaluate_run(trained_run, list_lengths=lengths)

@@ -9,7 +9,6 @@ import pytest
 
 from mindref.cli import new_training
 from mindref.errors import RunError
-from tests.runs import options, start
 
 
 @pytest.fixture
@@ -35,15 +34,6 @@ def test_each_of_several_threads_gets_a_folder_of_its_own(context, tmp_path):
     for worker in workers:
         worker.join()
     assert sorted(x.name for x in folders) == [f"{i:03d}" for i in range(1, 9)]
-
-
-@pytest.mark.rules("faults-R5")
-def test_a_number_that_another_process_took_is_skipped(context, tmp_path, monkeypatch):
-    runs = tmp_path / "runs"
-    numbers = iter(["001", "001", "002"])
-    (runs / "001").mkdir(parents=True)
-    monkeypatch.setattr(new_training, "next_run_directory", lambda folder: folder / next(numbers))
-    assert new_training.claim_run_directory(runs).name == "002"
 
 
 def test_an_empty_folder_is_removed_at_the_end(tmp_path, monkeypatch):
@@ -86,13 +76,3 @@ def test_bad_data_leaves_no_folder(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cli.error_line("train", "--data", "none")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.rules("faults-R5")
-@pytest.mark.slow
-def test_trainings_that_start_at_once_get_different_folders(tmp_path, shop):
-    words = ["train", "--data", shop, "--quiet", "--json", *options(steps=1, backend="numpy")]
-    children = [start(*words, cwd=tmp_path) for _ in range(4)]
-    errors = [child.communicate(timeout=200)[1] for child in children]
-    assert [child.returncode for child in children] == [0] * 4, errors
-    assert sorted(os.listdir(tmp_path / "runs")) == ["001", "002", "003", "004"]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from mindref.config import Config
 from mindref.errors import RunError
 from mindref.process import memory
 from mindref.run import array_files, files, items
-from tests.runs import REPOSITORY, call, environment, options
+from tests.runs import environment, options
 
 NUMBERS = [
     errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE, errno.EACCES, errno.EMFILE, errno.ENFILE,
@@ -91,21 +90,7 @@ def test_an_unreadable_file_is_not_called_missing(run, name, monkeypatch):
     assert "again from the first step" not in text
 
 
-@pytest.mark.rules("faults-R18")
-@pytest.mark.slow
-def test_warnings_as_errors_of_libraries_are_explained(tmp_path):
-    variables = {"PYTHONWARNDEFAULTENCODING": "1", "PYTHONWARNINGS": "error::EncodingWarning"}
-    done = call("train", "--out", "run", *options(steps=1), cwd=tmp_path, **variables)
-    assert done.returncode in (0, 2), done.stderr
-    assert "bug" not in done.stderr
-
-
 TINY = options(steps=2, evaluate_every=1, backend="numpy")
-# no entry in /etc/passwd, and may read everything (an environment may be its owner's alone)
-SOMEBODY = [
-    "setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
-    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
-]  # fmt: skip
 
 
 def train_with_memory_limit(folder, megabytes):
@@ -178,60 +163,6 @@ def test_a_clock_set_back_does_not_change_a_training(cli, tmp_path, shop, monkey
     assert "-" not in result.err.split("examples/s")[0].split("loss")[1]
     for name in ("model.safetensors", "optimiser.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-@pytest.mark.sweep  # compiles for a minute, as nothing can be kept
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="another user is made by setpriv")
-@pytest.mark.parametrize(
-    "changes", [{}, {"MINDREF_NUMBA_CACHE": "0"}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=str
-)
-def test_a_user_without_home_and_name_can_train(open_folder, changes):
-    """The package is read-only, and the user has no home and no passwd entry."""
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPOSITORY / "mindref", open_folder / "mindref", ignore=ignore)
-    for path in (open_folder / "mindref", *(open_folder / "mindref").rglob("*")):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    work = open_folder / "work"
-    work.mkdir(mode=0o777)
-    work.chmod(0o777)
-    env = {k: v for k, v in environment(**changes).items() if k not in ("HOME", "USER", "LOGNAME")}
-    env["PYTHONPATH"] = str(open_folder)
-    arguments = {"cwd": work, "env": env, "capture_output": True, "text": True}
-    if subprocess.run([*SOMEBODY, sys.executable, "-c", ""], check=False, **arguments).returncode:
-        pytest.skip("this system has no setpriv, or lets nobody have these rights")
-    command = [sys.executable, "-m", "mindref", "train", "--out", "run", *TINY]
-    done = subprocess.run([*SOMEBODY, *command], check=False, **arguments)
-    assert done.returncode == 0, done.stderr
-    assert (work / "run" / "report.json").exists()
-
-
-@pytest.mark.rules("faults-R11")
-@pytest.mark.parametrize(
-    ("words", "closed"),
-    [
-        ("evaluate RUN", ">&- 2>&-"),
-        ("recall RUN --all-users --output lists", ">&- 2>&-"),
-        ("recall RUN --all-users", ">&-"),
-        ("backends", ">&-"),
-    ],
-)
-@pytest.mark.slow
-def test_streams_may_be_closed_before_the_start_or_by_their_reader(
-    trained_run, tmp_path, words, closed
-):
-    words = [str(trained_run) if word == "RUN" else word for word in words.split()]
-    command = [sys.executable, "-m", "mindref", *words]
-    options = {"cwd": tmp_path, "env": environment(), "check": False}
-    before = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], **options)
-    assert before.returncode == 0
-    (tmp_path / "lists").unlink(missing_ok=True)
-    reader, writer = os.pipe()
-    os.close(reader)
-    streams = {"stdout": writer} if closed == ">&-" else {"stdout": writer, "stderr": writer}
-    done = subprocess.run(command, **options, **streams)
-    os.close(writer)
-    assert done.returncode == 0
-    assert (tmp_path / "lists").exists() == ("lists" in words)
 
 
 @pytest.mark.rules("faults-R11")

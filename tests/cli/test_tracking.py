@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.runs import call, content, messages, options
+from tests.runs import content, options
 
 TRACKER = """
 import json
@@ -78,35 +78,6 @@ def test_a_missing_tracker_is_reported_before_the_log_is_read(cli, shop, folder,
     text = "Error: tracker my_trackers:Recoder: expected an object that can be imported"
     assert text in cli.error_line(*begin, "--track", "my_trackers:Recoder")
     assert not (folder / "runs").exists()
-
-
-@pytest.mark.rules("callbacks-R1", "callbacks-R5")
-@pytest.mark.slow
-def test_a_stopped_and_resumed_training(folder, shop):
-    stopping = (
-        TRACKER
-        + """
-import os, signal
-
-
-class Stopping(Recorder):
-    def log(self, step, values):
-        super().log(step, values)
-        if "train/loss" not in values:
-            os.kill(os.getpid(), signal.SIGINT)
-"""
-    )
-    (folder / "my_trackers.py").write_text(stopping)
-    begin = ("train", "--data", shop, *options(), "--out", "run", "--track", "my_trackers:Stopping")
-    done = call(*begin, cwd=folder)
-    assert (done.returncode, done.stdout) == (130, "")
-    assert "Stopped at step 3 of 7; all is saved." in messages(done.stderr)
-    assert calls(folder)[-1] == ["end", None]
-    (folder / "calls.jsonl").unlink()
-    resumed = call("train", "--resume", "run", "--track", "my_trackers:Recorder", cwd=folder)
-    assert resumed.returncode == 0, resumed.stderr
-    assert validations(folder) == [3, 6, 7]
-    assert calls(folder)[-1] == ["end", 7]
 
 
 @pytest.mark.rules("callbacks-R1")

@@ -64,15 +64,6 @@ def test_a_model_without_steps_shows_no_progress_bar(cli, shop, tmp_path, monkey
     assert f"run: {run}\nnext: " in result.out
 
 
-def test_the_help_lists_the_families_of_a_setting(cli):
-    text = " ".join(cli("train", "--help").out.split())
-    assert "--k1 X with --similarity bm25: how much a popular item loses weight; 0:" in text
-    assert "default 1.2; item_knn only]" in text
-    assert "interests: one for each interest [default none; mind_plus and youtube_dnn only]" in text
-    assert "--last-relu / --no-last-relu apply ReLU after the last layer too [default off]" in text
-    assert "--width N d, width of item vectors and interests [1 to 4096; default 64]" in text
-
-
 def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path):
     run, command = tmp_path / "run", ["train", "--data", shop, *options(), "--out"]
     result = cli.succeed(*command, run, "--json")
@@ -84,15 +75,6 @@ def test_only_json_is_on_stdout_and_quiet_prints_no_progress(cli, shop, tmp_path
     result = cli(*command, tmp_path / "quiet", "--quiet")
     assert "step" not in result.err
     assert "hit_rate@10" in result.out
-
-
-def test_a_run_directory_is_complete(trained_run):
-    assert sorted(path.name for path in trained_run.iterdir()) == [
-        "config.json", "items.tsv", "metrics.jsonl", "model.safetensors",
-        "optimiser.safetensors", "report.json", "state.json",
-    ]  # fmt: skip
-    lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [3, 6, 7]
 
 
 def test_options_override_the_file_and_the_file_the_preset(cli, shop, tmp_path):
@@ -183,14 +165,6 @@ def test_the_preset_paper_uses_the_split_of_the_paper_unless_another_is_named(cl
         run = tmp_path / f"{preset}-{name}"
         cli("train", "--data", shop, "--out", run, "--preset", preset, *words, *further)
         assert json.loads((run / "config.json").read_text())["protocol"] == name
-
-
-def test_the_next_free_run_directory_is_used(cli, shop, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "007").mkdir(parents=True)
-    found = cli.json("train", "--data", shop, "--quiet", *options(steps=1))
-    assert found["run"] == "runs/008"
-    assert (tmp_path / "runs" / "008" / "config.json").exists()
 
 
 def test_resume_of_a_finished_run_prints_its_report(cli, run):
