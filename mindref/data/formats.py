@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from mindref.data.assemble import RawLog
+    from mindref.data.readers.columns import ReaderInput
     from mindref.data.readers.lines import Head
-    from mindref.data.readers.table import ReaderInput
 
-COLUMN_OPTIONS = (
-    "user", "item", "time", "title", "item_features", "user_features", "keep", "at_least",
-    "time_format", "delimiter", "header", "separator",
-)  # fmt: skip
-"""The fields of `readers.columns.Columns`; a test compares them."""
 LAYOUT_OPTIONS = ("delimiter", "header")
 
 
@@ -31,7 +26,7 @@ class Format(NamedTuple):
     help: str  # the fields of a line, for messages
     module: str  # of mindref.data.readers
     tier: int  # the lowest tier with a match decides; formats of one tier may be ambiguous
-    without_effect: tuple[str, ...] = ()  # fields of `Columns` that are an error for this format
+    without_effect: tuple[str, ...] | None = ()  # fields of `Columns` that are an error; None: all
     item_file: str | None = None  # name, or ending, of the item file in the folder of the log
     user_file: str | None = None
     is_binary: bool = False
@@ -42,7 +37,7 @@ class Format(NamedTuple):
         return recognise(head)
 
     def read(self, source: ReaderInput) -> RawLog:
-        """Read a log (`readers.table.ReaderInput`)."""
+        """Read a log (`readers.columns.ReaderInput`)."""
         read: Callable[[ReaderInput], RawLog] = self._function("read")
         return read(source)
 
@@ -70,12 +65,12 @@ FORMATS = {
             "delimited", "fields between delimiters, columns known by a header or named by options",
             "delimited", tier=5,
         ),
-        Format("pairs", "user item", "sequences", tier=6, without_effect=COLUMN_OPTIONS),
+        Format("pairs", "user item", "sequences", tier=6, without_effect=None),
         Format(
             "sequences", "user item item ...", "sequences", tier=6,
-            without_effect=COLUMN_OPTIONS, item_file="_item2attributes.json",
+            without_effect=None, item_file="_item2attributes.json",
         ),
-        Format("sessions", "item item ...", "sequences", tier=6, without_effect=COLUMN_OPTIONS),
+        Format("sessions", "item item ...", "sequences", tier=6, without_effect=None),
         Format("jsonl", "a JSON object a line", "jsonl", tier=2, without_effect=LAYOUT_OPTIONS),
         Format(
             "parquet", "a Parquet file", "parquet", tier=1,

@@ -25,7 +25,7 @@ from mindref.data.numbering import IdColumn, InteractionBlock
 from mindref.data.quoting import join_names
 from mindref.data.readers.advice import propose_columns
 from mindref.data.readers.hints import time_hints
-from mindref.data.readers.table import id_text
+from mindref.data.readers.interactions import id_text
 from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
 from mindref.data.times import times_as_seconds, unmasked_array

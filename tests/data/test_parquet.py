@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindref.data.readers import parquet, read_log
+from mindref.data.readers import read_log
 from mindref.data.readers.columns import Columns
 from mindref.errors import DataError, MindrefError
 from tests.data.test_plain_text import plain
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is the extra mindref[parquet]")
 pq = pytest.importorskip("pyarrow.parquet")
+parquet = pytest.importorskip("mindref.data.readers.parquet_file")
 
 DAY = datetime.datetime(2012, 4, 13, 1, 2, 3, 4)
 NAN, INF = float("nan"), float("inf")
@@ -74,7 +75,7 @@ def read(path, is_plain, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "BATCH_ROWS", 2)
         if not is_plain:
-            patch.setattr("mindref.data.readers.parquet_columns.is_plain_type", lambda kind: False)
+            patch.setattr(parquet, "is_plain_type", lambda kind: False)
         try:
             return plain(read_log(path, **options))
         except MindrefError as error:
@@ -132,7 +133,7 @@ def test_a_whole_file_is_read_in_batches(tmp_path, monkeypatch):
     path = write(
         tmp_path / "log", IDS["text"], IDS["integers"], TIMES["timestamps"], KINDS["floats"]
     )
-    monkeypatch.setattr(parquet.ParquetBlock, "records", None)
+    monkeypatch.setattr(parquet, "batch_records", lambda *_: pytest.fail("a row is read"))
     log = read_log(path, columns={"at_least": {"kind": 4}, "item_features": {"f": "kind"}})
     assert (log.notes["filtered"], log.notes["lines"], log.notes["interactions"]) == (3, 5, 2)
     assert log.item_features[0].values == ["4.0", "4.5"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindref.data.log import InteractionLog
-from mindref.data.readers import blocks, plain_text, read_log
+from mindref.data.readers import interactions, read_log, text
 from mindref.data.readers.data_file import DataFile
 from mindref.errors import MindrefError
 from tests.data.reading import CSV, write
@@ -18,7 +18,9 @@ from tests.faults.damage import damages
 from tests.faults.logs import FORMS, lay, name_of, rows
 from tests.faults.test_inputs import OPTIONS
 
-pytest.importorskip("pyarrow", reason="pyarrow is the extra mindref[parquet]")
+text_blocks = pytest.importorskip(
+    "mindref.data.readers.text_blocks", reason="pyarrow is the extra mindref[parquet]"
+)
 
 NEVER = 1 << 60
 
@@ -26,8 +28,8 @@ NEVER = 1 << 60
 def read(path, min_bytes, block_bytes=64, **options):
     """Return the fields of the log, or the message of the error."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plain_text, "MIN_BYTES", min_bytes)
-        patch.setattr(plain_text, "BLOCK_BYTES", block_bytes)
+        patch.setattr(text, "MIN_BYTES", min_bytes)
+        patch.setattr(text_blocks, "BLOCK_BYTES", block_bytes)
         try:
             log = read_log(path, **options)
         except MindrefError as error:
@@ -185,7 +187,7 @@ def test_a_header_is_read_as_by_the_reference(tmp_path, header, form):
 @pytest.mark.rules("data-R85")
 def test_a_whole_log_is_read_by_pyarrow_and_quotes_by_the_reference(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(blocks, "read_interactions", lambda *_: calls.append(1) or ())
+    monkeypatch.setattr(interactions, "read_records", lambda *_: calls.append(1) or ())
     assert isinstance(read(write(tmp_path / "log", LINES), 0, columns=CSV), dict)
     assert isinstance(read(write(tmp_path / "log", [HEADERS[0], *LINES]), 0), dict)
     assert not calls
@@ -212,16 +214,15 @@ def test_an_incomplete_archive_has_the_error_of_the_reference(tmp_path, packing,
 @pytest.mark.rules("data-R85")
 def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkeypatch):
     path = write(tmp_path / "log", LINES * 3)
-    monkeypatch.setattr(plain_text, "MIN_BYTES", path.stat().st_size)
-    source = plain_text.ReaderInput(DataFile.of(path), *[None] * 4)
-    delimited = plain_text.TextFormat(None, ",")
-    assert plain_text.has_fast_blocks(delimited, source)
-    assert not plain_text.has_fast_blocks(delimited._replace(delimiter="::"), source)
-    monkeypatch.setattr(plain_text, "MIN_BYTES", path.stat().st_size + 1)
-    assert not plain_text.has_fast_blocks(delimited, source)
-    monkeypatch.setattr(plain_text, "MIN_BYTES", 0)
-    monkeypatch.setattr(plain_text, "find_spec", lambda name: None)
-    assert not plain_text.has_fast_blocks(delimited, source), "without pyarrow"
+    monkeypatch.setattr(text, "MIN_BYTES", path.stat().st_size)
+    file, delimited = DataFile.of(path), text.TextFormat(",")
+    assert text.has_fast_blocks(delimited, file)
+    assert not text.has_fast_blocks(text.TextFormat("::"), file)
+    monkeypatch.setattr(text, "MIN_BYTES", path.stat().st_size + 1)
+    assert not text.has_fast_blocks(delimited, file)
+    monkeypatch.setattr(text, "MIN_BYTES", 0)
+    monkeypatch.setattr(text, "find_spec", lambda name: None)
+    assert not text.has_fast_blocks(delimited, file), "without pyarrow"
     assert isinstance(read_log(path, columns=CSV), InteractionLog)
 
 
@@ -229,8 +230,8 @@ def test_a_large_file_is_read_by_pyarrow_and_a_small_one_is_not(tmp_path, monkey
 @pytest.mark.parametrize("row", [0, 20, 39])
 def test_a_long_line_is_left_to_the_reference(tmp_path, row, monkeypatch):
     line = "u" * 300 + ",i,5"
-    assert plain_text.is_plain(("\n".join(changed(row, line)) + "\n").encode())
-    monkeypatch.setattr(plain_text, "LONG_LINE", 128)
-    assert not plain_text.is_plain(("\n".join(changed(row, line)) + "\n").encode())
-    assert plain_text.is_plain(("\n".join(LINES) + "\n").encode())
+    assert text_blocks.is_plain(("\n".join(changed(row, line)) + "\n").encode())
+    monkeypatch.setattr(text_blocks, "LONG_LINE", 128)
+    assert not text_blocks.is_plain(("\n".join(changed(row, line)) + "\n").encode())
+    assert text_blocks.is_plain(("\n".join(LINES) + "\n").encode())
     assert_like_the_reference(write(tmp_path / "log", changed(row, line)), columns=CSV)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mindref.data.readers import data_file, parquet, read_log, sequences
+from mindref.data.readers import data_file, read_log, sequences
 from mindref.data.readers.data_file import MIN_LIMIT
 from mindref.data.readers.lines import MAX_LINE_BYTES
 from mindref.errors import DataError
@@ -86,6 +86,7 @@ def constant(path, count):
 
 @pytest.mark.rules("data-R79")
 def test_too_many_rows_per_byte_are_refused(tmp_path, monkeypatch):
+    parquet = pytest.importorskip("mindref.data.readers.parquet_file")
     many = constant(tmp_path / "many", parquet.MIN_LIMIT + 1)
     with pytest.raises(
         DataError, match=r"expected at most 1,048,576 rows, or 16 for .*, got 1,048"
@@ -101,7 +102,7 @@ def test_too_many_rows_per_byte_are_refused(tmp_path, monkeypatch):
 
 def test_only_the_dictionary_values_of_a_batch_become_text():
     pa = pytest.importorskip("pyarrow")
-    from mindref.data.readers.parquet_columns import column_values
+    from mindref.data.readers.parquet_file import column_values
 
     known = pa.array([str(i) for i in range(1000)])
     codes = pa.array([7, None, 999, 7, 0], pa.int32())

@@ -1,10 +1,7 @@
 """Columns and times: names, positions, quotes, filters, time formats, unusual values."""
 
-import dataclasses
-
 import pytest
 
-from mindref.data.formats import COLUMN_OPTIONS, FORMATS
 from mindref.data.readers import Columns, read_log
 from mindref.errors import ConfigError, DataError
 from tests.data.reading import rows, table, times, values, write
@@ -270,8 +267,3 @@ def test_ids_of_bytes_in_parquet_are_their_text(tmp_path):
     bad = pa.table({"user": [b"u", b"\xff"], "item": [b"a", b"b"]})
     parquet.write_table(bad, tmp_path / "log")
     assert rows(read_log(tmp_path / "log", max_bad_lines=1)) == {"u": ["a"]}
-
-
-def test_the_column_options_are_the_fields_of_columns():
-    assert set(COLUMN_OPTIONS) == {field.name for field in dataclasses.fields(Columns)}
-    assert all(set(one.without_effect) <= set(COLUMN_OPTIONS) for one in FORMATS.values())

@@ -1,4 +1,12 @@
-"""Read a raw log: find the file, recognise its format, read it (specs/data.md, Reading)."""
+"""Read a raw log: find the file, recognise its format, read it (specs/data.md, Reading).
+
+Files: `data_file` (compressed files, archives), `lines`, `detect` (log of a folder, format).
+Formats: `movielens`, `recbole`, `delimited`, `sequences`, `jsonl`, `parquet` with `parquet_file`.
+Steps of the formats: `columns` (options, layout of a record), `text` with `text_blocks` (from lines
+to fields), `interactions` (from fields to interactions), `tally` (counts of lines).
+Item and user files: `side_files`, `side_records`.
+Help for users: `usual_names`, `advice` (in errors), `hints` (after reading), `size_estimate`.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +22,12 @@ from mindref.data.formats import FORMATS
 from mindref.data.log import InteractionLog
 from mindref.data.quoting import quantity_text
 from mindref.data.readers import side_files
-from mindref.data.readers.columns import Columns, reject_options
+from mindref.data.readers.columns import Columns, ReaderInput, reject_options
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
 from mindref.data.readers.hints import time_hints
 from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
 from mindref.data.readers.size_estimate import check_reading_memory
-from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say, value_text
@@ -74,8 +81,8 @@ def read_log(
     features.check(options, items, users)
     options = side_files.remaining_columns(options, items, users)
     used_options = items.used_options | users.used_options
-    without_effect = [name for name in log_format.without_effect if name not in used_options]
-    reject_options(options, without_effect, format_name)
+    names = options.set_options if log_format.without_effect is None else log_format.without_effect
+    reject_options(options, set(names) - used_options, format_name)
     tally = Tally(str(file), limit)
     try:
         source = ReaderInput(file, options, tally, items, users)

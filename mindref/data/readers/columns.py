@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from types import UnionType
-from typing import Any
+from typing import Any, NamedTuple
 
-from mindref.data.quoting import escape_text, join_names
-from mindref.data.readers.advice import column_option, describe_columns
+from mindref.data.quoting import escape_text, join_names, quote_text
+from mindref.data.readers.advice import column_option, describe_columns, name_columns
+from mindref.data.readers.data_file import DataFile
+from mindref.data.readers.hints import rating_hints
+from mindref.data.readers.tally import Tally
 from mindref.data.readers.usual_names import usual_columns
+from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say, value_text
 
 Column = str | int  # a name in the header, or a position from 1 (also as digits)
-
-COLUMN = str | int | None
-FIELD_TYPES: tuple[tuple[str, type | UnionType, str], ...] = (
-    *((name, COLUMN, "a name or a position") for name in ("user", "item", "time", "title")),
-    *((name, Mapping, "a mapping of names") for name in ("item_features", "user_features")),
-    *((name, Mapping, "a mapping of names") for name in ("keep", "at_least")),
-    ("time_format", str, "a form of time"),
-    ("header", bool | None, "true or false"),
-)
 
 
 @dataclass(frozen=True)
@@ -47,40 +42,32 @@ class Columns:
     separator: str = "|"
 
     def __post_init__(self) -> None:
-        for name, kind, expected in FIELD_TYPES:
+        def require(is_valid: bool, location: str, expected: str, value: object) -> None:
+            if not is_valid:
+                raise ConfigError(say(location, expected, value_text(value, quoted=True)))
+
+        for name in ("user", "item", "time", "title"):
             value = getattr(self, name)
-            if not isinstance(value, kind) or (kind is COLUMN and isinstance(value, bool)):
-                got = value_text(value, quoted=True)
-                raise ConfigError(say(f"columns.{name}", expected, got))
-        any_features: tuple[Mapping[Any, Any], ...] = self.item_features, self.user_features
-        for features in any_features:
-            for name, column in features.items():
-                if not isinstance(name, str) or not isinstance(column, COLUMN):
-                    got = value_text({name: column}, quoted=True)
-                    raise ConfigError(say("columns: features", "names and their columns", got))
-        for name, of in self.at_least.items():
-            if isinstance(of, bool) or not (isinstance(of, int | float) and of == of):
-                location = f"columns.at_least: {name}"
-                raise ConfigError(say(location, "a number", value_text(of, quoted=True)))
-        if not (isinstance(self.separator, str) and self.separator):
-            raise ConfigError(
-                say(
-                    "columns.separator",
-                    "a text between values",
-                    value_text(self.separator, quoted=True),
-                )
-            )
-        delimiter = self.delimiter
-        if delimiter is not None and not (
-            isinstance(delimiter, str) and delimiter and not set(delimiter) & set('"\r\n')
-        ):
-            raise ConfigError(
-                say(
-                    "columns.delimiter",
-                    "a text between columns",
-                    value_text(delimiter, quoted=True),
-                )
-            )
+            is_column = isinstance(value, str | int | None) and not isinstance(value, bool)
+            require(is_column, f"columns.{name}", "a name or a position", value)
+        for name in ("item_features", "user_features", "keep", "at_least"):
+            value = getattr(self, name)
+            require(isinstance(value, Mapping), f"columns.{name}", "a mapping of names", value)
+        time_format, header, separator = self.time_format, self.header, self.separator
+        require(isinstance(time_format, str), "columns.time_format", "a form of time", time_format)
+        require(isinstance(header, bool | None), "columns.header", "true or false", header)
+        for name, column in [*self.item_features.items(), *self.user_features.items()]:
+            is_valid = isinstance(name, str) and isinstance(column, str | int | None)
+            require(is_valid, "columns: features", "names and their columns", {name: column})
+        for name, least in self.at_least.items():
+            is_valid = isinstance(least, int | float) and not isinstance(least, bool)
+            is_valid = is_valid and not math.isnan(least)
+            require(is_valid, f"columns.at_least: {name}", "a number", least)
+        is_valid = isinstance(separator, str) and separator != ""
+        require(is_valid, "columns.separator", "a text between values", separator)
+        mark = self.delimiter
+        is_valid = isinstance(mark, str) and mark != "" and not set(mark) & set('"\r\n')
+        require(mark is None or is_valid, "columns.delimiter", "a text between columns", mark)
 
     @classmethod
     def of(cls, options: Columns | Mapping[str, Any] | None) -> Columns:
@@ -118,6 +105,57 @@ class Columns:
         return self.user is not None and self.item is not None
 
 
+class ReaderInput(NamedTuple):
+    """The arguments of the reader of a format."""
+
+    file: DataFile
+    columns: Columns
+    tally: Tally
+    items: SideInfo  # of the item file; readers add titles and features of the log
+    users: SideInfo
+
+
+class RowFilter(NamedTuple):
+    """Keep the rows whose field of a column is accepted. Raises ValueError for a damaged field."""
+
+    column: int
+    accepts: Callable[[str], bool]
+
+
+class ColumnLayout(NamedTuple):
+    """The index of each column in a record; -1 for a column that is missing."""
+
+    width: int
+    user: int
+    item: int
+    time: int
+    title: int
+    item_features: Sequence[tuple[str, int]]
+    user_features: Sequence[tuple[str, int]]
+    row_filters: Sequence[RowFilter]
+
+    @property
+    def text_columns(self) -> list[int]:
+        """The indices of the columns that are read as text, ascending."""
+        features = [column for _, column in (*self.item_features, *self.user_features)]
+        filters = [x.column for x in self.row_filters]
+        return sorted({self.user, self.item, self.title, *features, *filters} - {-1})
+
+    def select(self, columns: Sequence[int]) -> ColumnLayout:
+        """Return the layout of records that have only these columns, in this order."""
+        index = {-1: -1, **{column: i for i, column in enumerate(columns)}}
+        return ColumnLayout(
+            len(columns),
+            index[self.user],
+            index[self.item],
+            index[self.time],
+            index[self.title],
+            [(name, index[column]) for name, column in self.item_features],
+            [(name, index[column]) for name, column in self.user_features],
+            [RowFilter(index[column], accepts) for column, accepts in self.row_filters],
+        )
+
+
 def column_index(column: Column, header: Sequence[str] | None, width: int) -> int | None:
     """Return the index of a column, or None for a missing column."""
     if header is not None and column in header:
@@ -145,7 +183,7 @@ def find_column(
     if column is not None:
         index = column_index(column, header, width)
         if index is None:
-            expected = f"a column {value_text(column, True)} ({kind})"
+            expected = f"a column {value_text(column, quoted=True)} ({kind})"
             todo = f"the item file has {join_names(item_columns)}" if item_columns else ""
             raise DataError(say(file, expected, columns, todo))
         return index
@@ -159,16 +197,77 @@ def find_column(
     return indices[0] if indices else -1
 
 
+def resolve_columns(
+    source: ReaderInput,
+    header: Sequence[str] | None,
+    width: int,
+    rows: Sequence[Sequence[str]] = (),
+) -> ColumnLayout:
+    """Return the layout of records. Errors: DataError for a missing or ambiguous column.
+
+    rows: the fields of the first records, for advice and hints.
+    """
+    columns, file = source.columns, source.tally.file
+    user = find_column("user", columns.user, header, width, file)
+    item = find_column("item", columns.item, header, width, file)
+    if user < 0 or item < 0:
+        missing = "user" if user < 0 else "item"
+        got, todo = describe_columns(header, width), name_columns(header, next(iter(rows), ()))
+        raise DataError(say(file, f"a column of the {missing}", got, todo))  # data-R86
+
+    def index_of(column: Column) -> int:
+        index = column_index(column, header, width)
+        if index is None:
+            got = describe_columns(header, width)
+            for kind, side in (("item", source.items), ("user", source.users)):
+                got += f"; the {kind} file has {join_names(side.columns)}" if side.columns else ""
+            raise DataError(say(file, f"a column {value_text(column, quoted=True)}", got))
+        return index
+
+    layout = ColumnLayout(
+        width,
+        user,
+        item,
+        find_column("time", columns.time, header, width, file),
+        find_column("title", columns.title, header, width, file, source.items.columns),
+        [(name, index_of(column)) for name, column in columns.item_features.items()],
+        [(name, index_of(column)) for name, column in columns.user_features.items()],
+        [
+            *(RowFilter(index_of(x), value_filter(values)) for x, values in columns.keep.items()),
+            *(RowFilter(index_of(x), minimum_filter(n)) for x, n in columns.at_least.items()),
+        ],
+    )
+    source.tally.hints += rating_hints(header or (), rows, {x.column for x in layout.row_filters})
+    return layout
+
+
+def value_filter(values: Sequence[str]) -> Callable[[str], bool]:
+    """Return the test whether a field is one of these values."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        got = value_text(values, quoted=True)
+        raise ConfigError(say("keep", "a list of values for each column", got))
+    return frozenset(str(value) for value in values).__contains__
+
+
+def minimum_filter(minimum: float) -> Callable[[str], bool]:
+    """Return the test whether a field is a number of at least `minimum`."""
+
+    def test(field: str) -> bool:
+        try:
+            value = float(field)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):  # data-R74
+            raise ValueError(f"{quote_text(field)} is not a number")
+        return value >= minimum
+
+    return test
+
+
 def reject_options(columns: Columns, names: Iterable[str], form: str) -> None:
     """Raise ConfigError for an option of `names` that is set: it has no effect on this format."""
     for name in columns.set_options:
         if name in names:  # data-R71
             todo = "leave it out, name a file that has it, or another format"
-            raise ConfigError(
-                say(
-                    f"columns.{name}",
-                    f"nothing for {form!r}",
-                    value_text(getattr(columns, name), quoted=True),
-                    todo,
-                )
-            )
+            got = value_text(getattr(columns, name), quoted=True)
+            raise ConfigError(say(f"columns.{name}", f"nothing for {form!r}", got, todo))

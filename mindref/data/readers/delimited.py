@@ -5,24 +5,15 @@ Double quotes enclose fields with delimiters or line ends.
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
-from itertools import islice
+from collections.abc import Sequence
 
 from mindref.data.assemble import RawLog
-from mindref.data.readers import table
-from mindref.data.readers.columns import Columns, column_index
+from mindref.data.readers.columns import Columns, ReaderInput, column_index, resolve_columns
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
-from mindref.data.readers.plain_text import TextFormat, read_plain_text
-from mindref.data.readers.table import ReaderInput, Record
-from mindref.data.readers.tally import Tally
+from mindref.data.readers.lines import Head, read_first_lines
+from mindref.data.readers.text import TextFormat, read_text, split_fields
 from mindref.data.readers.usual_names import usual_columns
 
-MAX_QUOTED_LINES = 20  # lines of a quoted field; with more, the quote counts as not closed
-BLANKS = " \t"  # stripped around a field
 DELIMITERS = ("\t", "::", ",", ";", "|", " ")
 
 
@@ -43,16 +34,10 @@ def read_delimited(source: ReaderInput) -> RawLog:
     header = first if has_header(first, source.columns) else None
     rows = [split_fields(line, delimiter) for line in read_first_lines(source.file)]
     rows = rows[header is not None :]
-    layout = table.resolve_columns(source, header, len(first), rows)
-    text_format = TextFormat(
-        partial(split_records, delimiter=delimiter),
-        delimiter,
-        blank_lines=True,  # data-R77
-        has_header=header is not None,
-        has_quotes=True,
-        blanks=BLANKS,
-    )
-    return read_plain_text(text_format, layout, source)
+    layout = resolve_columns(source, header, len(first), rows)
+    has_names = header is not None
+    text_format = TextFormat(delimiter, has_header=has_names, has_quotes=True)
+    return read_text(text_format, layout, source)
 
 
 def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
@@ -60,12 +45,6 @@ def read_header(file: DataFile, columns: Columns) -> tuple[str, list[str]]:
     line = next(iter(read_first_lines(file)), "")
     delimiter = columns.delimiter or guess_delimiter(line)
     return delimiter, split_fields(line, delimiter)
-
-
-def read_rows(file: DataFile, delimiter: str, tally: Tally) -> Iterator[table.Record]:
-    """Yield the records after the header."""
-    lines = read_text_lines(file, tally, blank=True)  # data-R77
-    return islice(split_records(lines, tally, delimiter=delimiter), 1, None)
 
 
 def has_header(first: Sequence[str], columns: Columns) -> bool:
@@ -86,87 +65,3 @@ def guess_delimiter(line: str) -> str:
     """Return the first of `DELIMITERS` that occurs outside quotes, or else a space."""
     unquoted = "".join(line.split('"')[::2])
     return next((mark for mark in DELIMITERS if mark in unquoted), " ")
-
-
-def split_records(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[Record]:
-    """Yield the fields of every record. A quote that is not closed damages only its line.
-
-    `lines` include blank lines, because a quoted field may contain them. A delimiter of several
-    characters allows no quotes.
-    """
-    pending: deque[tuple[int, str]] = deque()  # lines after a quote that is not closed
-
-    def next_line() -> tuple[int, str] | None:
-        return pending.popleft() if pending else next(lines, None)
-
-    while line := next_line():
-        number, text = line
-        if not text or text.isspace():  # data-R17; inside quotes it is part of the field
-            continue
-        if '"' not in text or len(delimiter) > 1:
-            yield number, split_unquoted(text, delimiter)
-            continue
-        fields, following = read_quoted_record(text, next_line, delimiter)
-        if fields is None:
-            tally.add_damaged(number, "a double quote that is not closed")
-            pending.extendleft(reversed(following))
-        else:
-            yield number, fields
-
-
-def split_unquoted(text: str, delimiter: str) -> list[str]:
-    """Return the fields of a line without quotes."""
-    fields = text.split(delimiter)
-    if " " in text or "\t" in text:
-        return [field.strip(BLANKS) for field in fields]  # data-R69
-    return fields
-
-
-def read_quoted_record(
-    text: str, next_line: Callable[[], tuple[int, str] | None], delimiter: str
-) -> tuple[list[str] | None, list[tuple[int, str]]]:
-    """Return the fields of a record, which may continue in the next lines, and the lines used.
-
-    The fields are None if no line closes the quote.
-    """
-    used_lines: list[tuple[int, str]] = []
-    while (fields := split_quoted(text, delimiter)) is None and len(used_lines) < MAX_QUOTED_LINES:
-        line = next_line()
-        if line is None:
-            break
-        used_lines.append(line)
-        text += "\n" + line[1]
-    return fields, used_lines
-
-
-def split_quoted(text: str, delimiter: str) -> list[str] | None:
-    """Return the fields of a complete record, or None if a quote is still open."""
-    fields: list[str] = []
-    start = -1
-    while start < len(text):
-        match = field_pattern(delimiter).match(text, start + 1)
-        if match is None:
-            return None
-        quoted_text, unquoted_text = match.groups()
-        fields.append(
-            unquoted_text.rstrip(BLANKS) if quoted_text is None else quoted_text.replace('""', '"')
-        )
-        start = match.end()
-    return fields
-
-
-@cache
-def field_pattern(delimiter: str) -> re.Pattern[str]:
-    """Return the pattern of a quoted or unquoted field before a delimiter or the end.
-
-    The quantifiers are possessive (`*+`), so that an opening quote must also be closed.
-    """
-    mark, blanks = re.escape(delimiter), BLANKS.replace(delimiter, "")
-    quotes = rf'"((?:[^"]++|"")*+)"[{blanks}]*'
-    return re.compile(rf'[{blanks}]*+(?:{quotes}|((?!")[^{mark}]*))(?=[{mark}]|\Z)')
-
-
-def split_fields(line: str, delimiter: str) -> list[str]:
-    """Return the fields of a single line, such as a header."""
-    fields = split_quoted(line, delimiter) if len(delimiter) == 1 else None
-    return fields or split_unquoted(line, delimiter)

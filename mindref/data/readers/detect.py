@@ -12,6 +12,7 @@ from mindref.data.readers.advice import looks_like_header, name_columns
 from mindref.data.readers.columns import Columns
 from mindref.data.readers.data_file import DataFile, is_zip
 from mindref.data.readers.lines import Head, is_binary, read_first_lines
+from mindref.data.readers.text import split_fields
 from mindref.errors import DataError, say
 
 KNOWN_LOG_NAMES = ("ratings.dat", "u.data")
@@ -40,7 +41,7 @@ def first_rows(file: DataFile, columns: Columns) -> tuple[list[str], list[str]]:
     """Return the fields of the first two lines, of text that may be a table."""
     delimiter, fields = delimited.read_header(file, columns)
     second = next(iter(read_first_lines(file)[1:]), "")
-    return fields, delimited.split_fields(second, delimiter)
+    return fields, split_fields(second, delimiter)
 
 
 def matching_formats(file: DataFile, columns: Columns) -> list[str]:

@@ -10,52 +10,40 @@ import numpy as np
 from mindref.data.log import Hint, InteractionLog
 from mindref.data.quoting import escape_text, quote_text
 from mindref.data.readers.advice import column_option
-from mindref.data.readers.columns import Columns, column_index
 from mindref.data.readers.usual_names import RATING_NAMES, normalise_name
 
 REPEAT_SHARE = 0.1  # of the interactions
 MAX_RATING = 100
+MIN_BEST = 3  # the largest rating, if the column has ratings
 LIKED = 0.7  # of the largest rating: the proposed minimum
 MANY = 1000  # interactions, from which on one user should not have half of them
 LATEST_SECONDS = 1e11  # the year 5138: later times are milliseconds, or smaller units
 
 
 def rating_hints(
-    header: Sequence[str] | None, rows: Sequence[Sequence[str]], columns: Columns
+    header: Sequence[str], rows: Sequence[Sequence[str]], filtered: set[int]
 ) -> list[Hint]:
-    """Return a hint for each column of ratings that no option filters."""
-    names = header or ()
-    used = {column_index(x, header, len(names)) for x in (*columns.keep, *columns.at_least)}
+    """Return a hint for each column of ratings, without the columns that options filter."""
     hints = []
-    for index, name in enumerate(names):
-        if normalise_name(name) in RATING_NAMES and index not in used:
-            bounds = rating_range([row[index] for row in rows if index < len(row)])
-            hints += [rating_hint(name, *bounds)] if bounds else []
+    for index, name in enumerate(header):
+        if index in filtered or normalise_name(name) not in RATING_NAMES:
+            continue
+        try:
+            ratings = [float(row[index]) for row in rows if index < len(row)]
+        except ValueError:
+            continue
+        low, high = min(ratings, default=0.0), max(ratings, default=0.0)
+        if not all(0 <= x <= MAX_RATING for x in ratings) or high < MIN_BEST or high == low:
+            continue
+        least = math.ceil(LIKED * high)
+        fact = (
+            f"the column {escape_text(name)} has ratings from {low:g} to {high:g} in the first"
+            " lines, and every rating counts as an interaction"
+        )
+        option = column_option("at-least", f"{name}={least}")
+        argument = f"at_least={{{quote_text(name)}: {least}}}"
+        hints.append(Hint(fact, option, argument, "{} would keep the high ones"))
     return hints
-
-
-def rating_range(values: Sequence[str]) -> tuple[float, float] | None:
-    """Return the smallest and the largest rating, or None if the values are no ratings."""
-    try:
-        numbers = [float(value) for value in values]
-    except ValueError:
-        return None
-    if not numbers or not all(0 <= number <= MAX_RATING for number in numbers):
-        return None
-    low, high = min(numbers), max(numbers)
-    return (low, high) if high >= 3 and high > low else None
-
-
-def rating_hint(name: str, low: float, high: float) -> Hint:
-    """Return the hint of a column of ratings."""
-    least = math.ceil(LIKED * high)
-    return Hint(
-        f"the column {escape_text(name)} has ratings from {low:g} to {high:g} in the first lines,"
-        " and every rating counts as an interaction",
-        column_option("at-least", f"{name}={least}"),
-        f"at_least={{{quote_text(name)}: {least}}}",
-        "{} would keep the high ones",
-    )
 
 
 def time_hints(log: InteractionLog, argument: str = "time_format='ms'") -> list[Hint]:

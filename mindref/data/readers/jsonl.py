@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 
 from mindref.data.assemble import RawLog
-from mindref.data.readers import table
+from mindref.data.readers.columns import ColumnLayout, ReaderInput, resolve_columns
+from mindref.data.readers.interactions import Record, make_raw_log, values_as_text
 from mindref.data.readers.lines import Head, Lines, read_first_lines, read_text_lines
-from mindref.data.readers.table import ReaderInput, values_as_text
 from mindref.data.readers.tally import Tally
 from mindref.errors import DataError, say, value_text
 
@@ -27,9 +27,9 @@ def read_jsonl(source: ReaderInput) -> RawLog:
         raise DataError(say(tally.file, "a JSON object on the first line", "something else"))
     keys = list(first)
     samples = [[value_text(value) for value in row.values()] for row in objects if row]
-    layout = table.resolve_columns(source, keys, len(keys), samples)
+    layout = resolve_columns(source, keys, len(keys), samples)
     rows = iterate_objects(read_text_lines(file, tally), keys, layout, columns.separator, tally)
-    return table.make_raw_log(rows, layout, source)
+    return make_raw_log(rows, layout, source)
 
 
 def parse_object(text: str) -> dict[str, object] | None:
@@ -42,8 +42,8 @@ def parse_object(text: str) -> dict[str, object] | None:
 
 
 def iterate_objects(
-    lines: Lines, keys: Sequence[str], layout: table.ColumnLayout, separator: str, tally: Tally
-) -> Iterator[table.Record]:
+    lines: Lines, keys: Sequence[str], layout: ColumnLayout, separator: str, tally: Tally
+) -> Iterator[Record]:
     """Yield the values of the keys as text, "" for a missing value."""
     for number, text in lines:
         record = parse_object(text)

@@ -22,42 +22,32 @@ LATIN1 = "iso-8859-1"
 
 
 def read_text_lines(
-    file: DataFile, tally: Tally, encoding: str = "utf-8", blank: bool = False
+    file: DataFile, tally: Tally, encoding: str = "utf-8", *, keep_blank: bool = False
 ) -> Lines:
-    """Yield (number from 1, text without line end) of every line; blank lines only if `blank`.
+    """Yield (number from 1, text without line end) of every line; blank lines on request.
 
     Spec: data. A line that cannot be decoded is damaged and skipped.
     Errors: DataError for UTF-16, a truncated compressed file, a line above MAX_LINE_BYTES, or too
     many damaged lines.
     """
-    number = 0
-
-    def numbered_lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-        nonlocal number
-        for number, raw in enumerate(iterate_lines(stream), 1):  # noqa: UP028  assigns `number`
-            yield number, raw
-
     with file.open() as stream:
+        lines = iterate_lines(stream)
         try:
-            yield from decode_lines(numbered_lines(stream), file, tally, encoding, blank)
+            yield from decode_lines(lines, file, tally, encoding, keep_blank=keep_blank)
         except OSError as error:
-            raise DataError(
-                say(str(file), "a whole file", f"{error} after line {number}")
-            ) from error
-        finally:
-            tally.lines = number
+            got = f"{error} after line {tally.lines}"
+            raise DataError(say(str(file), "a whole file", got)) from error
 
 
 def decode_lines(
-    numbered_lines: Iterable[tuple[int, bytes]],
-    file: DataFile,
-    tally: Tally,
-    encoding: str = "utf-8",
-    blank: bool = False,
+    lines: Iterable[bytes], file: DataFile, tally: Tally, encoding: str, *, keep_blank: bool
 ) -> Lines:
-    """Yield (number, text without line end) of lines. Spec and errors: as `read_text_lines`."""
-    for number, raw in numbered_lines:
-        check_line_length(raw, number, file)
+    """Yield the texts of lines, and count the lines. Spec and errors: as `read_text_lines`."""
+    for raw in lines:
+        number = tally.lines = tally.lines + 1
+        if len(raw) > MAX_LINE_BYTES and len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:  # data-R72
+            expected = f"lines of at most {MAX_LINE_BYTES:,} bytes"
+            raise DataError(say(str(file), expected, f"more, in line {number}"))
         if number == 1:
             raw = strip_bom(raw, file)
         try:
@@ -66,20 +56,13 @@ def decode_lines(
             # data-R16
             tally.add_damaged(number, f"byte {error.start + 1} is not {encoding}")
             continue
-        if blank or (text and not text.isspace()):
+        if keep_blank or (text and not text.isspace()):
             yield number, text
 
 
 def iterate_lines(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield lines with line ends. A line that is too long is cut just above MAX_LINE_BYTES."""
     return iter(partial(stream.readline, MAX_LINE_BYTES + 2), b"")
-
-
-def check_line_length(raw: bytes, number: int, file: DataFile) -> None:
-    """Raise DataError for a line of more than `MAX_LINE_BYTES` bytes."""
-    if len(raw) > MAX_LINE_BYTES and len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:  # data-R72
-        got = f"more, in line {number}"
-        raise DataError(say(str(file), f"lines of at most {MAX_LINE_BYTES:,} bytes", got))
 
 
 def strip_bom(raw: bytes, file: DataFile) -> bytes:
@@ -89,32 +72,24 @@ def strip_bom(raw: bytes, file: DataFile) -> bytes:
     return raw.removeprefix(BOM_UTF8)
 
 
-def check_line_ends(line: bytes, file: DataFile) -> None:
-    """Raise DataError if lines end with CR without LF: all would be a single line."""
-    if b"\r" in line.rstrip(b"\r\n"):  # data-R93
-        todo = "convert it, as with tr '\\r' '\\n'"
-        raise DataError(say(str(file), "lines that end with LF or CRLF", "CR alone", todo))
+def read_first_lines(file: DataFile) -> list[str]:
+    """Return those of the first lines that are not blank. Invalid UTF-8 becomes U+FFFD.
 
-
-def read_first_lines(file: DataFile, limit: int = HEAD_LINES) -> list[str]:
-    """Return the first lines that are not blank. Invalid UTF-8 becomes U+FFFD."""
+    Errors: DataError if lines end with CR without LF: all would be a single line.
+    """
+    lines: list[bytes] = []
     with file.open() as stream:
-        raw = [
-            line[:100_000] for line in stop_after_long_line(islice(iterate_lines(stream), limit))
-        ]
-    if raw:
-        raw[0] = strip_bom(raw[0], file)
-        check_line_ends(raw[0], file)
-    texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in raw]
+        for line in islice(iterate_lines(stream), HEAD_LINES):
+            lines.append(line[:100_000])
+            if len(line) > MAX_LINE_BYTES:
+                break
+    if lines:
+        lines[0] = strip_bom(lines[0], file)
+        if b"\r" in lines[0].rstrip(b"\r\n"):  # data-R93
+            todo = "convert it, as with tr '\\r' '\\n'"
+            raise DataError(say(str(file), "lines that end with LF or CRLF", "CR alone", todo))
+    texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in lines]
     return [text for text in texts if text and not text.isspace()]
-
-
-def stop_after_long_line(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield lines up to and including the first line that is too long."""
-    for line in lines:
-        yield line
-        if len(line) > MAX_LINE_BYTES:
-            return
 
 
 class Head:

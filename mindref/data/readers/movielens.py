@@ -5,18 +5,19 @@ Text is ISO-8859-1. Genres are an item feature; gender, age and occupation are u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 from mindref.data.assemble import RawLog
-from mindref.data.readers import table
+from mindref.data.readers.columns import ReaderInput, resolve_columns
 from mindref.data.readers.data_file import DataFile
-from mindref.data.readers.lines import LATIN1, Head, Lines, read_first_lines, read_text_lines
-from mindref.data.readers.plain_text import TextFormat, read_plain_text
-from mindref.data.readers.table import ReaderInput
+from mindref.data.readers.interactions import Record
+from mindref.data.readers.lines import Head, read_first_lines
+from mindref.data.readers.side_records import field_values, read_side_records
 from mindref.data.readers.tally import Tally
+from mindref.data.readers.text import TextFormat, read_text
 from mindref.data.side_info import SideInfo
 
+COLONS, TABS, BARS = (TextFormat(mark, "iso-8859-1") for mark in ("::", "\t", "|"))
 RATINGS = ["user", "item", "rating", "time"]
 # the order of the flags in u.item
 GENRES = (
@@ -51,84 +52,51 @@ def is_float(text: str) -> bool:
 
 def read_movielens(source: ReaderInput) -> RawLog:
     """Read `user::item::rating::time`."""
-    return read_ratings("::", source)
+    return read_ratings(COLONS, source)
 
 
 def read_movielens_tab(source: ReaderInput) -> RawLog:
     """Read user, item, rating and time, separated by tabs."""
-    return read_ratings("\t", source)
+    return read_ratings(TABS, source)
 
 
-def read_ratings(separator: str, source: ReaderInput) -> RawLog:
+def read_ratings(text_format: TextFormat, source: ReaderInput) -> RawLog:
     """Read lines of user, item, rating and time."""
-    rows = [line.split(separator) for line in read_first_lines(source.file)]
-    layout = table.resolve_columns(source, RATINGS, len(RATINGS), rows)
-    text_format = TextFormat(partial(split_rating_lines, delimiter=separator), separator, LATIN1)
-    return read_plain_text(text_format, layout, source)
-
-
-def split_rating_lines(lines: Lines, tally: Tally, *, delimiter: str) -> Iterator[table.Record]:
-    """Yield the fields of lines without quotes; no line is damaged here."""
-    for number, text in lines:
-        yield number, text.split(delimiter)
-
-
-def split_lines(
-    file: DataFile, tally: Tally, separator: str, max_splits: int = -1
-) -> Iterator[table.Record]:
-    """Yield the fields of every line."""
-    for number, text in read_text_lines(file, tally, LATIN1):
-        yield number, text.split(separator, max_splits)
+    rows = [line.split(text_format.delimiter) for line in read_first_lines(source.file)]
+    layout = resolve_columns(source, RATINGS, len(RATINGS), rows)
+    return read_text(text_format, layout, source)
 
 
 def read_movies_dat(file: DataFile, tally: Tally) -> SideInfo:
     """Read `item::title::genre|genre`. A title may contain colons."""
-    side = SideInfo()
-    for number, fields in split_lines(file, tally, "::", 1):
-        title, separator, genres = fields[-1].rpartition("::")
-        if len(fields) != 2 or not fields[0] or not separator:
-            tally.add_damaged(number, "not item::title::genres")
-            continue
-        side.add_id(fields[0])
-        side.add_title(fields[0], title)
-        side.add_values("genres", fields[0], genres.split("|"))
-    return side
+
+    def split_titles() -> Iterator[Record]:
+        for number, (item, *following) in COLONS.read(file, tally):
+            title, mark, genres = "::".join(following).rpartition("::")
+            yield number, [item, title, genres] if mark else [item]
+
+    features = {"genres": field_values(2, "|")}
+    return read_side_records(split_titles(), tally, "item", 3, title=1, features=features)
 
 
 def read_u_item(file: DataFile, tally: Tally) -> SideInfo:
     """Read item, title, two dates, address and 19 genre flags, separated by `|`."""
-    side = SideInfo()
-    for number, fields in split_lines(file, tally, "|"):
-        if len(fields) != 5 + len(GENRES) or not fields[0]:
-            tally.add_damaged(number, f"{len(fields)} fields instead of {5 + len(GENRES)}")
-            continue
-        side.add_id(fields[0])
-        side.add_title(fields[0], fields[1])
-        flags = zip(GENRES, fields[5:], strict=True)
-        side.add_values("genres", fields[0], [genre for genre, flag in flags if flag == "1"])
-    return side
+
+    def flagged_genres(fields: Sequence[str]) -> list[str]:
+        return [genre for genre, flag in zip(GENRES, fields[5:], strict=False) if flag == "1"]
+
+    records, width = BARS.read(file, tally), 5 + len(GENRES)
+    features = {"genres": flagged_genres}
+    return read_side_records(records, tally, "item", width, title=1, features=features)
 
 
 def read_users_dat(file: DataFile, tally: Tally) -> SideInfo:
     """Read `user::gender::age::occupation::zip`."""
-    return read_profiles(file, tally, "::", {"gender": 1, "age": 2, "occupation": 3})
+    features = {"gender": field_values(1), "age": field_values(2), "occupation": field_values(3)}
+    return read_side_records(COLONS.read(file, tally), tally, "user", 5, features=features)
 
 
 def read_u_user(file: DataFile, tally: Tally) -> SideInfo:
     """Read user, age, gender, occupation and zip code, separated by `|`."""
-    return read_profiles(file, tally, "|", {"gender": 2, "age": 1, "occupation": 3})
-
-
-def read_profiles(
-    file: DataFile, tally: Tally, separator: str, columns: dict[str, int]
-) -> SideInfo:
-    """Read user profiles of five fields. `columns`: feature -> index of its field."""
-    side = SideInfo()
-    for number, fields in split_lines(file, tally, separator):
-        if len(fields) != 5 or not fields[0]:
-            tally.add_damaged(number, f"{len(fields)} fields instead of 5")
-            continue
-        side.add_id(fields[0])
-        for name, column in columns.items():
-            side.add_values(name, fields[0], [fields[column]])
-    return side
+    features = {"gender": field_values(2), "age": field_values(1), "occupation": field_values(3)}
+    return read_side_records(BARS.read(file, tally), tally, "user", 5, features=features)

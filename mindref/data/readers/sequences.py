@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from mindref.data.assemble import RawLog
 from mindref.data.numbering import Interaction
+from mindref.data.readers.columns import ReaderInput
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import Head, read_text_lines
-from mindref.data.readers.table import ReaderInput
 from mindref.data.readers.tally import Tally
 from mindref.data.side_info import SideInfo
 from mindref.errors import DataError, say

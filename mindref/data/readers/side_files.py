@@ -12,7 +12,10 @@ from mindref.data.readers.advice import MARK, column_option
 from mindref.data.readers.columns import Column, Columns, find_column
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.lines import read_first_lines
+from mindref.data.readers.side_records import field_values, read_side_records
 from mindref.data.readers.tally import Tally
+from mindref.data.readers.text import TextFormat
+from mindref.data.readers.usual_names import usual_columns
 from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say, value_text
 
@@ -22,58 +25,72 @@ def read_item_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
     if file.name.endswith(".json"):
         return sequences.read_s3rec_attributes(file, tally)
     first = next(iter(read_first_lines(file)), "")
-    if recbole.is_typed_header(first):
-        return recbole.read_atomic_side_info(file, "item", columns, tally)
-    if first.count("::") >= 2:
-        return movielens.read_movies_dat(file, tally)
-    if first.count("|") == 4 + len(movielens.GENRES):
-        return movielens.read_u_item(file, tally)
+    if not recbole.is_typed_header(first):
+        if first.count("::") >= 2:
+            return movielens.read_movies_dat(file, tally)
+        if first.count("|") == 4 + len(movielens.GENRES):
+            return movielens.read_u_item(file, tally)
     return read_side_table(file, "item", columns, tally)
 
 
 def read_user_file(file: DataFile, columns: Columns, tally: Tally) -> SideInfo:
     """Read a user file: MovieLens's, RecBole's, or a table with a header."""
     first = next(iter(read_first_lines(file)), "")
-    if recbole.is_typed_header(first):
-        return recbole.read_atomic_side_info(file, "user", columns, tally)
-    if first.count("::") == 4:
-        return movielens.read_users_dat(file, tally)
-    if first.count("|") == 4 and first.split("|")[2] in ("M", "F"):
-        return movielens.read_u_user(file, tally)
+    if not recbole.is_typed_header(first):
+        if first.count("::") == 4:
+            return movielens.read_users_dat(file, tally)
+        if first.count("|") == 4 and first.split("|")[2] in ("M", "F"):
+            return movielens.read_u_user(file, tally)
     return read_side_table(file, "user", columns, tally)
 
 
 def read_side_table(file: DataFile, kind: str, columns: Columns, tally: Tally) -> SideInfo:
-    """Read the title and the named features of a table with a header."""
-    delimiter, header = delimited.read_header(file, columns)
+    """Read the title and the features of a table with a header.
+
+    Features are the named columns, or the token columns of RecBole's files.
+    """
+    first = next(iter(read_first_lines(file)), "")
+    is_atomic, types = recbole.is_typed_header(first), list[str]()
+    if is_atomic:
+        text_format = recbole.ATOMIC
+        header, types = recbole.split_header(first)
+    else:
+        delimiter, header = delimited.read_header(file, columns)
+        text_format = TextFormat(delimiter, has_header=True, has_quotes=True)
     id_column = columns.item if kind == "item" else columns.user
-    key = find_column(
-        kind, id_column if id_column in header else None, header, len(header), tally.file
-    )
+    is_named = id_column in header
+    key = find_column(kind, id_column if is_named else None, header, len(header), tally.file)
     if key < 0:
         name = f"{kind}_id" if id_column is None else quote_text(value_text(id_column))
         todo = f"rename the column of the ids to {name}, as in the log"  # data-R87
         expected = f"a header with a column of the {kind}"
         raise DataError(say(tally.file, expected, join_names(header), todo))
-    feature_columns = columns.item_features if kind == "item" else columns.user_features
-    features = [
-        (name, header.index(str(column)))
-        for name, column in feature_columns.items()
-        if column in header
-    ]
-    title = recbole.title_column(header, columns) if kind == "item" else -1
-    side = SideInfo(values={name: {} for name, _ in features}, columns=header)
-    side.used_options = {"delimiter", "separator", *recbole.used_options(header, kind, columns)}
-    for number, fields in delimited.read_rows(file, delimiter, tally):
-        if len(fields) < len(header) or any(fields[len(header) :]) or not fields[key]:
-            tally.add_damaged(number, f"not {len(header)} fields with an id of the {kind}")
-            continue
-        side.add_id(fields[key])
-        if title >= 0:
-            side.add_title(fields[key], fields[title])
-        for name, column in features:
-            side.add_values(name, fields[key], fields[column].split(columns.separator))
-    return side
+    used_options = {kind} if is_named else set()
+    title = -1
+    if kind == "item" and columns.title in header:
+        title = header.index(str(columns.title))
+        used_options.add("title")
+    elif kind == "item":
+        title = next(iter(usual_columns("title", header)), -1)
+    if is_atomic:
+        features = {
+            header[i]: field_values(i, " " if types[i] == "token_seq" else "")
+            for i in range(len(header))
+            if i not in (key, title) and "token" in types[i]
+        }
+    else:
+        used_options |= {"delimiter", "separator"}
+        feature_columns = columns.item_features if kind == "item" else columns.user_features
+        features = {
+            name: field_values(header.index(str(column)), columns.separator)
+            for name, column in feature_columns.items()
+            if column in header
+        }
+    records, width = text_format.read(file, tally), len(header)
+    side = read_side_records(records, tally, kind, width, key=key, title=title, features=features)
+    if not is_atomic:
+        side.values = {name: side.values.get(name, {}) for name in features}
+    return replace(side, used_options=used_options, columns=header)
 
 
 def check_matches(file: str, side: SideInfo, log_ids: Sequence[str]) -> None:
