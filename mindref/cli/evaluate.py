@@ -47,14 +47,6 @@ READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
     "--predictions", type=settings.FILE,
     help="Write the top-n lists as TSV: user, rank, item, score, interest." + settings.REPLACED,
 )  # fmt: skip
-@click.option(
-    "--indexable", is_flag=True,
-    help="DIN runs only: measure on 400 test cases why an index cannot hold DIN's scores.",
-)  # fmt: skip
-@click.option(
-    "--recall", type=settings.FOLDER, metavar="RUN",
-    help="DIN runs only: new location of the recall run, if it has moved.",
-)  # fmt: skip
 @settings.backend_option
 @settings.device_option
 @settings.threads_option
@@ -64,8 +56,6 @@ def evaluate_command(
     cases: str,
     lengths: str,
     predictions: Path | None,
-    indexable: bool,
-    recall: Path | None,
     threads: int | None,
     as_json: bool,
     **options: Any,
@@ -79,33 +69,16 @@ def evaluate_command(
     with the order of recall and with the order of DIN.
     """
     if run_settings.is_reranker_run(run):
-        allowed: tuple[str, ...] = ("run", "indexable", "as_json")
-        words = "--json or --indexable"
-        if indexable:
-            allowed += ("recall", "data", "backend", "device", "threads")
-            words = "--recall, --data, --backend, --device, --threads or --json"
-        settings.reject_other_options(f"{run}, a DIN run", allowed, words)
-        if indexable:
-            settings.use_recall_backend(
-                recall or run_settings.recall_run_of(run), options["backend"], threads
-            )
-            from mindref.recommender.din_indexability import measure_indexability
-            from mindref.recommender.training.rerank_trainer import open_reranker
+        settings.reject_other_options(f"{run}, a DIN run", ("run", "as_json"), "--json")
+        settings.set_threads(None)
+        from mindref.recommender.training.rerank_trainer import load_rerank_report
 
-            trainer = open_reranker(
-                run, recall, options["data"], options["device"], options["backend"]
-            )
-            reranker_report = measure_indexability(trainer.load_trained())
+        reranker_report = load_rerank_report(run)
+        if as_json:
+            print_json(reranker_report)
         else:
-            settings.set_threads(None)
-            from mindref.recommender.training.rerank_trainer import load_rerank_report
-
-            reranker_report = load_rerank_report(run)
-        print_reranker_report(reranker_report, indexable=indexable, as_json=as_json)
+            reports.print_gains(reranker_report)
         return
-    for option, value in (("--indexable", indexable), ("--recall", recall)):
-        if value:
-            raise ConfigError(say(option, "a DIN run, made with --model din", run))
     settings.set_threads(threads, options["backend"] or run_settings.run_backend(run))
     inputs = {f"the file of --{x}": options[y] for x, y in READ_FILES.items()}
     settings.check_output_file("--predictions", predictions, inputs, [run])
@@ -134,17 +107,6 @@ def evaluate_command(
     reports.print_history_table(report["by_history_length"])
     for line in reports.report_lines(report):
         print_stdout(line)
-
-
-def print_reranker_report(report: dict[str, Any], *, indexable: bool, as_json: bool) -> None:
-    """Print the report of a DIN run, or why an index cannot hold the scores of DIN."""
-    if as_json:
-        print_json(report)
-    elif indexable:
-        for line in reports.indexability_lines(report):
-            print_stdout(line)
-    else:
-        reports.print_gains(report)
 
 
 def parse_lengths(option: str, text: str) -> list[int]:

@@ -151,31 +151,3 @@ def note_lines(notes: Mapping[str, int], *, hidden: bool) -> list[str]:
         advice = ": always missed, because seen items are excluded; try --include-seen"
         lines[SEEN_TARGETS] += advice
     return list(lines.values())
-
-
-def indexability_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return the measurements of why inner products cannot represent DIN's scores."""
-    users, items, rank = report["users"], report["items"], report["rank"]
-    lines = [
-        f"The scores of {users:,} users for all {items:,} items form a matrix of rank {rank:,}."
-        " An index stores one vector per item. With vectors of width"
-        f" {report['width']} the score matrix has rank {report['width']} at most."
-    ]
-    for r, row in report["by_rank"].items():
-        lines.append(
-            f"  rank {r:>4}: the nearest matrix misses {row['missed']:.1%} of the squared norm"
-            f" and finds {row['overlap']:.1%} of each user's top-{report['n']} items."
-        )
-    if (recall := report["recall"]) is not None:
-        lines.append(
-            f"For comparison, the recall run: the scores of {recall['interests']:,} interests have"
-            f" rank {recall['rank']:,}. The nearest matrix of rank {recall['width']} finds"
-            f" {recall['overlap']:.1%} of the top-{report['n']} items of each interest."
-        )
-    if report["turning"] is not None:
-        lines.append(
-            "An index needs one query vector per user; DIN computes one per candidate. Two of them"
-            f" have a mean cosine of {report['turning']:.3f}. For 5 % of the users it is at most"
-            f" {report['turning_most']:.3f}."
-        )
-    return lines

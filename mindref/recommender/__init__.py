@@ -11,7 +11,6 @@ baselines          item_knn, popularity and random beside a model
 held_out           whether the evaluation cases of a run are held out
 serving            from a trained model to lists: of histories, of users, of similar items
 sharding           recommended lists of all users, in one file or in shards
-din_indexability   how well item vectors of an index can approximate DIN's scores
 export             a trained model as files for serving without mindref
 """
 

@@ -1,4 +1,4 @@
-"""DIN on the command line: training, evaluation, reranking, indexability."""
+"""DIN on the command line: training, evaluation, reranking."""
 
 import json
 import shlex
@@ -105,18 +105,6 @@ def test_reranked_lists_have_the_order_of_din(cli, recall_run, din_run):
     assert len(lines.splitlines()) == 1 + 60 * 5
 
 
-@pytest.mark.rules("din-R20", "din-R21")
-def test_indexable_explains_the_measurement(cli, recall_run, din_run):
-    words = ("evaluate", din_run, "--indexable", "--recall", recall_run)
-    report = cli.json(*words)
-    assert list(report["by_rank"]) == ["4", "8", "16", "32"]
-    text = cli.succeed(*words).out
-    assert f"form a matrix of rank {report['rank']}" in text
-    assert f"finds {report['by_rank']['8']['overlap']:.1%} of each user's top-10 items" in text
-    assert f"mean cosine of {report['turning']:.3f}" in text
-    assert f"interests have rank {report['recall']['rank']}. The nearest" in text
-
-
 def test_several_processes_are_rejected(cli, recall_run, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "--model din: expected one process, got several; run it without torchrun" in cli.error(
@@ -135,24 +123,18 @@ def test_the_help_shows_the_defaults_of_din(cli):
 
 @pytest.mark.rules("security-R9")
 def test_a_module_backend_must_be_named_in_every_command(cli, tmp_path, monkeypatch):
-    """DIN for a run whose backend is not installed: trained, resumed, evaluated, used."""
+    """DIN for a run whose backend is not installed: trained, resumed, used."""
     code = "from mindref.backend import NumpyBackend\n\n\nclass Own(NumpyBackend):\n    pass\n"
     (tmp_path / "own_backend.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     name, out = "own_backend:Own", tmp_path / "din"
     recall_run = trained(tmp_path / "run", backend=name)
-    commands = [
-        din_command(recall_run, out),
-        ["train", "--resume", str(out)],
-        ["evaluate", str(out), "--indexable"],
-    ]
-    for arguments in commands:
+    for arguments in (din_command(recall_run, out), ["train", "--resume", str(out)]):
         assert f"expected an installed backend, got '{name}'" in cli.error(*arguments)
         assert (
             f"--backend: expected {name}, the backend of {recall_run}, "
             "got numpy; remove the option" in cli.error(*arguments, "--backend", "numpy")
         )
         result = cli.succeed(*arguments, "--backend", name)
-        if arguments[0] == "train":
-            advised = shlex.split(result.out.splitlines()[-1].removeprefix("next: mindref "))
-            assert cli(*advised).code == 0
+        advised = shlex.split(result.out.splitlines()[-1].removeprefix("next: mindref "))
+        assert cli(*advised).code == 0

@@ -172,7 +172,7 @@ EARLY_ERRORS = [
     ("recall RUN --all-users --only missing", "expected a UTF-8 file with one item id a line"),
     (f"{SHARD} 1/2 --only ids", f"{NO_ID}; write"),
     (
-        "recall RUN --history a --exclude pairs",
+        "recall RUN --history article-0007 --exclude pairs",
         "expected lists for histories, got lists by user; a",
     ),
     (
@@ -187,10 +187,7 @@ EARLY_ERRORS = [
     ("evaluate RUN --predictions /dev/null/x", "--predictions: expected a writable location"),
     ("evaluate RUN --predictions no/x", "--predictions: expected a file in an existing folder"),
     ("evaluate none", "expected a run directory, got no config.json in it; name the folder"),
-    ("evaluate STAGE --at 5", "a DIN run: expected only --json or --indexable, got --at"),
-    ("evaluate STAGE --indexable --cases test", "or --json, got --cases"),
-    ("evaluate RUN --indexable", "--indexable: expected a DIN run, made with --model din"),
-    ("evaluate RUN --recall x", "--recall: expected a DIN run, made with --model din"),
+    ("evaluate STAGE --at 5", "a DIN run: expected only --json, got --at"),
     (
         "export RUN --to vectors --users 5",
         "--to vectors: expected only --output, --data, --json, --format, --all-users, got --users",

@@ -5,17 +5,12 @@ import pytest
 
 from mindref.data.log import Ragged
 from mindref.data.splits import EvaluationCases
-from mindref.errors import ConfigError, DataError, ShapeError
+from mindref.errors import DataError, ShapeError
 from mindref.models import din, mind
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import Sizes, catalogue_of_ids
 from mindref.models.serving import Model
 from mindref.recall.top_n import TopN
-from mindref.recommender.din_indexability import (
-    retained_by_rank,
-    score_catalogue,
-    user_vector_cosines,
-)
 from mindref.recommender.serving import rerank as stage
 from mindref.recommender.serving.rerank import rerank, rerank_gain
 from tests.models.worlds import lively
@@ -150,67 +145,3 @@ def test_two_lists_of_other_items_cannot_be_compared():
     nowhere = cases._replace(targets=Ragged.of([[1], [1], [1]]))
     with pytest.raises(DataError, match="a case with a target among its candidates"):
         rerank_gain(LISTS, LISTS, nowhere, list_lengths=(1,), rng=np.random.default_rng(0))
-
-
-@pytest.mark.rules("din-R20")
-def test_scores_of_an_inner_product_are_kept_whole_by_their_rank():
-    rng = np.random.default_rng(0)
-    scores = rng.standard_normal((40, 5)) @ rng.standard_normal((5, 60))
-    found = retained_by_rank(scores, [2, 4, 5, 6], n=10)
-    assert (found["rank"], found["shape"]) == (5, [40, 60])
-    shares = [found["by_rank"][r]["overlap"] for r in ("2", "4", "5", "6")]
-    assert shares[2:] == [1, 1]
-    assert shares[0] < shares[1] < 1
-    assert found["by_rank"]["5"]["missed"] < 1e-20 < found["by_rank"]["4"]["missed"]
-
-
-@pytest.mark.rules("din-R20")
-def test_the_nearest_matrix_is_nearer_than_any_other_of_its_rank():
-    rng = np.random.default_rng(1)
-    scores = rng.standard_normal((12, 15))
-    missed = retained_by_rank(scores, [3])["by_rank"]["3"]["missed"]
-    left = rng.standard_normal((12, 3))
-    for _ in range(300):  # alternating least squares, which comes down to the best there is
-        right = np.linalg.lstsq(left, scores, rcond=None)[0]
-        left = np.linalg.lstsq(right.T, scores.T, rcond=None)[0].T
-    other = ((scores - left @ right) ** 2).sum() / (scores**2).sum()
-    np.testing.assert_allclose(missed, other, rtol=1e-6)
-
-
-@pytest.mark.rules("din-R20")
-@pytest.mark.parametrize(("ranks", "n"), [([0], 1), ([13], 1), ([1], 16), ([1], 0)])
-def test_a_rank_or_a_list_beyond_the_matrix_is_named(ranks, n):
-    message = "retained_by_rank: expected ranks from 1 to 12 and n to 15"
-    with pytest.raises(ConfigError, match=message):
-        retained_by_rank(np.ones((12, 15)), ranks, n)
-
-
-def test_the_scores_of_din_have_a_rank_beyond_its_width():
-    """Of 60 users and 70 items at width 4, where two towers would leave no more than rank 4."""
-    rng = np.random.default_rng(0)
-    histories = Ragged.of([rng.integers(0, 70, 5) for _ in range(60)])
-    some = made(items=70, window=5, dtype="float64")
-    scores = score_catalogue(some, histories, np.zeros((60, 0), np.int64))
-    assert scores.shape == (60, 70)
-    np.testing.assert_allclose(scores[3, 41], score_one(some, histories.row(3), [41])[0], rtol=1e-9)
-    found = retained_by_rank(scores, [4])
-    assert found["rank"] > 40
-    assert found["by_rank"]["4"]["overlap"] < 0.9
-
-
-@pytest.mark.rules("din-R21")
-def test_turning_is_the_mean_cosine_over_pairs_of_candidates():
-    some = made(dtype="float64")
-    candidates = np.array([[7, 2, 5, 0], [6, 8, 1, 2], [3, 11, 10, 4]])
-    found = user_vector_cosines(some, HISTORIES, PROFILES, candidates)
-    assert found[1] == 0, "a user without behaviours has a vector of length zero"
-    history = HISTORIES.row(2)
-    users = mind.Histories(history[None], np.ones((1, 3), bool), np.zeros((1, 3, 0)), PROFILES[:1])
-    given = users, candidates[2:], some.catalogue, some.config
-    vectors = din.logits(some.params, *given)[1].users[0]
-    cosines = [
-        vectors[a] @ vectors[b] / np.sqrt((vectors[a] @ vectors[a]) * (vectors[b] @ vectors[b]))
-        for a in range(4)
-        for b in range(a)
-    ]
-    np.testing.assert_allclose(found[2], np.mean(cosines), rtol=1e-9)

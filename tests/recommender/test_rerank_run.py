@@ -1,4 +1,4 @@
-"""A DIN run: its directory, how it resumes, what it serves and reports, and why it has no index."""
+"""A DIN run: its directory, how it resumes, what it serves and reports."""
 
 import json
 import shutil
@@ -7,29 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindref.conformance.tolerances import same_math
 from mindref.errors import ConfigError, DataError, RunError
 from mindref.evaluation import metrics
 from mindref.models import features
 from mindref.models.din_config import DinConfig
 from mindref.models.parameters import flatten
-from mindref.models.serving import compute_interests
-from mindref.recommender import din_indexability
 from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recommend import recommend_one
-from mindref.recommender.serving.rerank import score_lists
+from mindref.recommender.serving.rerank import load_reranker, score_lists
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
     load_rerank_report,
-    load_reranker,
     open_reranker,
     resume_reranker,
 )
 from mindref.run import array_files, checkpoint
 from mindref.run.checkpoint import load_din_config, load_state, run_identity
 from mindref.run.files import json_digest
-from mindref.run.training_data import sample_cases
 from mindref.training.loop import Hooks
 from tests.list_requests import recalled
 from tests.recommender.conftest import begun
@@ -85,7 +80,7 @@ def test_a_stage_that_lacks_a_setting_of_today_is_still_its_own(mind_run, din):
     change_words(din, run=json_digest({"settings": words["settings"], **own}))
     assert load_reranker(din, mind_run).config == DinConfig(**SMALL)
     again = resume_reranker(din, recall=mind_run)
-    assert again.load_trained().config == again.config
+    assert again.config == DinConfig(**SMALL)
 
 
 def change_words(folder, names=("model", "optimiser"), **changes):
@@ -184,7 +179,7 @@ def test_a_recall_run_that_has_moved_is_named_once(mind_run, stage, din, tmp_pat
     assert resume_reranker(din).recall_run == mind_run.resolve()
 
 
-@pytest.mark.rules("din-R27")
+@pytest.mark.rules("din-R21")
 def test_the_item_table_starts_as_that_of_the_run(mind_run, tmp_path):
     drawn = begun(mind_run, tmp_path / "drawn").state.params
     begins = begun(mind_run, tmp_path / "begun", init_items="recall")
@@ -272,11 +267,12 @@ def test_filters_choose_the_candidates_and_the_limit_holds_in_the_order_of_din(m
 @pytest.fixture
 def trained_stage(stage):
     """The DIN run, its cases, and their profiles and 20 candidates."""
-    made = open_reranker(stage).load_trained()
+    made = open_reranker(stage)
+    made.best = load_reranker(stage, made.recall_run).params
     return made, made.prepared.split.test, *made.candidates(made.prepared.split.test, 20)
 
 
-@pytest.mark.rules("din-R26")
+@pytest.mark.rules("din-R20")
 @pytest.mark.parametrize("exclude_seen", [True, False])
 def test_the_report_is_of_the_test_cases_as_the_run_serves_them(exclude_seen, mind_run, tmp_path):
     place = Path(shutil.copytree(mind_run, tmp_path / "recall"))
@@ -322,47 +318,3 @@ def test_where_no_target_is_recalled_there_is_nothing_to_judge(mind_run, tmp_pat
     monkeypatch.setattr(metrics, "hit_mask", lambda items, targets: np.zeros(items.shape, bool))
     found = made.evaluate()
     assert (found["all"], found["within"]) == (None, None)
-
-
-@pytest.mark.rules("din-R20", "din-R21")
-def test_the_demonstration_is_of_the_parameters_that_were_trained(mind_run, stage, tmp_path):
-    found = din_indexability.measure_indexability(open_reranker(stage).load_trained(), users=30)
-    made = open_reranker(stage)
-    made.best = load_reranker(stage, mind_run).params
-    assert found == din_indexability.measure_indexability(made, users=30)
-    untrained = open_reranker(stage)
-    assert found != din_indexability.measure_indexability(untrained, users=30)
-    assert (found["users"], found["shape"]) == (30, [30, found["items"]])
-    assert list(found["by_rank"]) == ["4", "8", "16", "30"], "width 8, and no more than there are"
-    assert found["by_rank"]["30"]["overlap"] == 1
-    assert -1 <= found["turning_most"] <= found["turning"] <= 1
-
-
-@pytest.mark.rules("din-R28")
-def test_the_run_that_recalls_passes_the_test_that_a_ranking_stage_fails(stage):
-    made = open_reranker(stage).load_trained()
-    whole = din_indexability.measure_indexability(made, users=60)
-    found, model = whole["recall"], made.served.model
-    cases = sample_cases(made.prepared.split.test, 60, made.config.seed)
-    histories = made.served.servable.select(cases.histories)
-    active = compute_interests(model, histories, made.candidates(cases, 1)[0]).active
-    assert active.sum() > whole["users"], "or the next line asks nothing"
-    assert found["interests"] == whole["users"] > found["width"] == model.config.width
-    assert found["rank"] == found["width"]
-    assert found["missed"] < same_math(np.float64)
-    assert found["overlap"] == 1
-
-
-@pytest.mark.rules("din-R28")
-def test_the_control_has_a_row_for_each_interest_that_is_active_and_not_zero(trained_stage):
-    made, cases, profiles, _ = trained_stage
-    histories = made.served.servable.select(cases.histories)
-    found = compute_interests(made.served.model, histories, profiles)
-    alive = found.active & found.vectors.any(axis=2)
-    assert alive.sum() < alive.size
-    asked, width = (made.served, cases.histories, profiles), made.served.model.config.width
-    kept = din_indexability.retained_of_recall(*asked, alive.size, 5)
-    assert kept["interests"] == alive.sum()
-    # a matrix with no more rows than its width is no control
-    assert din_indexability.retained_of_recall(*asked, width, 5) is None
-    assert din_indexability.retained_of_recall(*asked, width + 1, 5) is not None

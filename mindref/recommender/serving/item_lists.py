@@ -159,6 +159,7 @@ def resolve_lists(
     for lists, is_allow in ((only, True), (exclude, False)):
         if lists is None:
             continue
+        rows = lists.rows(users, requests) if lists.shared is None else []
         warnings += unknown_warnings(lists, served)
         if lists.shared is not None:
             is_listed = np.zeros(len(served.items.ids), np.bool_)
@@ -168,7 +169,6 @@ def resolve_lists(
                 allowed &= item_filter.is_allowed
             item_filter = item_filter._replace(is_allowed=allowed)
             continue
-        rows = lists.rows(users, requests)
         ragged = Ragged.of([dense_ids(row or [], served.dense) for row in rows])
         if is_allow:
             has_list = np.array([row is not None for row in rows], np.bool_)

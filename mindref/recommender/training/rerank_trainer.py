@@ -26,7 +26,6 @@ from mindref.recall.top_n import TopN
 from mindref.recommender.held_out import earlier_trainings, start_warnings
 from mindref.recommender.serving.rerank import (
     check_same_recall_run,
-    load_reranker,
     recall_model_digest,
     rerank,
     rerank_gain,
@@ -92,12 +91,6 @@ class RerankTrainer(TrainingRun):
         recall = {"run": str(real_path(self.recall_run)), "model": digest}
         return {"recall": recall, **super().facts()}
 
-    def load_trained(self) -> RerankTrainer:
-        """Return self with the parameters of the last step. Raises RunError if there are none."""
-        if self.run is not None:
-            self.best = load_reranker(self.run, self.recall_run).params
-        return self
-
     def candidates(self, cases: EvaluationCases, n: int) -> tuple[Ints, TopN]:
         """Return profiles of cases, and the top-n items of the recall run for each case."""
         log, vocabulary = self.prepared.loaded.log, self.prepared.vocabulary
@@ -110,7 +103,7 @@ class RerankTrainer(TrainingRun):
         `all` and `within` are None if no case has a target among its candidates.
         """
         cases, depth = self.prepared.split.test, self.config.candidates
-        profiles, before = self.candidates(cases, depth)  # din-R26
+        profiles, before = self.candidates(cases, depth)  # din-R20
         after = rerank(self.model(), before, cases.histories, profiles)
         length, rng = min(LIST_LENGTH, depth), make_rng(self.config.seed, "bootstrap")
         try:
@@ -162,7 +155,7 @@ def copy_item_table(model: Model, drawn: Array) -> Array:
     items: Array = model.params.items
     if items.shape != drawn.shape:
         raise ConfigError(say("items", f"shape {drawn.shape}", items.shape))
-    return items.astype(drawn.dtype)  # din-R27: a copy, because steps change it in place
+    return items.astype(drawn.dtype)  # din-R21: a copy, because steps change it in place
 
 
 def resume_reranker(
