@@ -76,7 +76,7 @@ def printable_json(text: str) -> str:
     return "".join(x if x.isprintable() or x == "\n" else json.dumps(x)[1:-1] for x in text)
 
 
-def value_text(value: object, quoted: bool = False) -> str:
+def value_text(value: object, *, quoted: bool = False) -> str:
     """Return a value as text. Python cannot print an integer with thousands of digits."""
     try:
         return repr(value) if quoted else str(value)

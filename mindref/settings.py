@@ -96,11 +96,15 @@ def split_list(value: Any) -> Iterable[object]:
     return value
 
 
-def to_bool(value: object) -> bool:
-    """Return a bool unchanged; anything else raises TypeError."""
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
+def unchanged(kind: type[Value]) -> Callable[[object], Value]:
+    """Return a function that returns a value of this type and raises TypeError for others."""
+
+    def check(value: object) -> Value:
+        if not isinstance(value, kind):
+            raise TypeError
+        return value
+
+    return check
 
 
 def to_integer(value: Any) -> int:
@@ -127,22 +131,15 @@ def to_seconds(value: Any) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def to_text(value: object) -> str:
-    """Return a str unchanged; anything else raises TypeError."""
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
 CONVERT: dict[type, Callable[[Any], object]] = {
-    bool: to_bool,
+    bool: unchanged(bool),
     int: to_integer,
     float: to_float,
-    str: to_text,
+    str: unchanged(str),
 }
 CONVERT_ITEM: dict[str, Callable[[Any], object]] = {
     "tuple[int, ...]": to_integer,
-    "tuple[str, ...]": to_text,
+    "tuple[str, ...]": unchanged(str),
 }
 TYPE_NAMES = {
     tuple: "a list, or values separated by commas",

@@ -193,7 +193,7 @@ def test_a_wrong_argument_is_an_error_of_mindref_or_has_a_result(calls, name):
             continue
         for value in WRONG:
             got = outcome(function, {**right, parameter: value})
-            wrong += [f"{parameter}={value_text(value, True)}: {got}"] if got else []
+            wrong += [f"{parameter}={value_text(value, quoted=True)}: {got}"] if got else []
     assert wrong == []
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from click.core import ParameterSource
 
 from mindref.bench.choices import FRAMEWORK_STEPS, MODELS, SCALED_SETTINGS, TASKS
 from mindref.cli import settings
@@ -20,27 +19,22 @@ from mindref.process.threads import usable_cores
 from mindref.run.output_files import Inputs
 
 if TYPE_CHECKING:
-    from mindref.bench.run import BenchPlan, ProgressListener
+    from mindref.bench.run import BenchPlan
 
 FORMATS = (".png", ".svg", ".pdf")
-
-
-def integer_option(
-    name: str, low: int, high: int, default: int, text: str, *parameter: str
-) -> Callable[[settings.Function], settings.Function]:
-    """Return an option for an integer; parameter: its name in the function, if another."""
-    kind = click.IntRange(low, high)
-    text = f"{text} [{low} to {high}; default {default}]."
-    return click.option(name, *parameter, type=kind, default=default, metavar="N", help=text)
 
 
 def number_option(
     name: str, low: float, high: float, default: float, text: str
 ) -> Callable[[settings.Function], settings.Function]:
-    """Return an option for a number."""
-    text = f"{text} [{low:g} to {high:g}; default {default:g}]."
-    kind = click.FloatRange(low, high)
-    return click.option(name, type=kind, default=default, metavar="X", help=text)
+    """Return an option for a number; for an integer if the default is one."""
+    is_integer = isinstance(default, int)
+    kind = click.IntRange(int(low), int(high)) if is_integer else click.FloatRange(low, high)
+    number = "d" if is_integer else "g"
+    text = f"{text} [{low:{number}} to {high:{number}}; default {default:{number}}]."
+    return click.option(
+        name, type=kind, default=default, metavar="N" if is_integer else "X", help=text
+    )
 
 
 @click.command("bench", short_help="Time all installed backends in one interleaved run.")
@@ -62,44 +56,45 @@ def number_option(
     "--relative-to", "base", metavar="NAME",
     help="Contender that the others are compared with [default: numba, else numpy].",
 )  # fmt: skip
-@integer_option("--rounds", 1, 100_000, 30, "Rounds; every contender runs once per round")
-@integer_option("--burst", 1, 100_000, 50, "Training steps timed together in a round")
+@number_option("--rounds", 1, 100_000, 30, "Rounds; every contender runs once per round")
+@number_option("--burst", 1, 100_000, 50, "Training steps timed together in a round")
 @number_option("--lead", 0, 3600, 0.25, "Seconds of untimed steps before a burst, at least 1 step")
-@integer_option(
-    "--warmup", 1, 1000, 2, "Untimed runs of each task; for a step, of all 8 batches", "warm_up"
-)
-@number_option("--limit", 1, 86_400, 60, "Seconds for warm-up and for rounds; at least 3 rounds")
+@click.option(
+    "--warmup", "warm_up", type=click.IntRange(1, 1000), default=2, metavar="N",
+    help="Untimed runs of each task; for a step, of all 8 batches [1 to 1000; default 2].",
+)  # fmt: skip
+@number_option("--limit", 1, 86_400, 60.0, "Seconds for warm-up and for rounds; at least 3 rounds")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N",
     help="Threads per contender [1 to 1024; default: 2, or 1 on a single core].",
 )  # fmt: skip
-@integer_option("--batch", 1, 1_000_000, 256, "B, training examples per step")
-@integer_option("--length", 1, 10_000, 50, "L, maximum history length in behaviours")
+@number_option("--batch", 1, 1_000_000, 256, "B, training examples per step")
+@number_option("--length", 1, 10_000, 50, "L, maximum history length in behaviours")
 @click.option(
     "--ragged/--full", default=True, show_default=True,
     help="History lengths: uniform from 1 to L, or always L.",
 )  # fmt: skip
-@integer_option("--width", 1, 4096, 64, "d, width of item vectors and interests")
-@integer_option("--interests", 1, 64, 4, "K, maximum number of interests per user")
-@integer_option("--iterations", 1, 100, 3, "r, routing iterations")
+@number_option("--width", 1, 4096, 64, "d, width of item vectors and interests")
+@number_option("--interests", 1, 64, 4, "K, maximum number of interests per user")
+@number_option("--iterations", 1, 100, 3, "r, routing iterations")
 @click.option(
     "--hidden", default="256", show_default=True, metavar="A,B,...",
     help="Widths of the hidden ReLU layers, each from 1; the last layer has width d.",
 )  # fmt: skip
-@integer_option("--negatives", 1, 10_000_000, 1280, "S, sampled negatives shared by a batch")
-@integer_option("--catalogue", 2, 100_000_000, 100_000, "N, number of items")
-@number_option("--zipf", 0, 10, 1, "Exponent of Zipf's law for the popularity of items")
+@number_option("--negatives", 1, 10_000_000, 1280, "S, sampled negatives shared by a batch")
+@number_option("--catalogue", 2, 100_000_000, 100_000, "N, number of items")
+@number_option("--zipf", 0, 10, 1.0, "Exponent of Zipf's law for the popularity of items")
 @click.option(
     "--power", type=click.FloatRange(0), default=float("inf"), metavar="X",
     help="p, exponent of label-aware attention [0 to inf; default inf].",
 )  # fmt: skip
-@integer_option("--users", 1, 100_000_000, 4096, "Users in inference, evaluation and recall")
-@integer_option("--top", 1, 100_000, 100, "Items per user in evaluation and recall, n")
+@number_option("--users", 1, 100_000_000, 4096, "Users in inference, evaluation and recall")
+@number_option("--top", 1, 100_000, 100, "Items per user in evaluation and recall, n")
 @click.option(
     "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True,
     help="Dtype of parameters and arithmetic.",
 )  # fmt: skip
-@integer_option("--seed", 0, 2**63 - 1, 0, "Seed of all random numbers")
+@number_option("--seed", 0, 2**63 - 1, 0, "Seed of all random numbers")
 @click.option(
     "--scaling", default="", metavar="A,B,...",
     help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",
@@ -136,7 +131,6 @@ def bench_command(
     from mindref.bench.run import BenchPlan, installed_contenders, run_bench
     from mindref.bench.workload import WorkloadSettings
 
-    context = click.get_current_context()
     num_threads = min(2, usable_cores()) if threads is None else threads
     widths = tuple(positive_integer("--hidden", word) for word in split_names(hidden))
     how = {name: options.pop(name) for name in BenchPlan._fields if name in options}
@@ -144,7 +138,7 @@ def bench_command(
     names = split_names(backends or "")
     if backends is None:
         names = installed_contenders(how["device"], model)
-    sizes = explicit_sizes(context, model, {**options, "hidden": widths})
+    sizes = explicit_sizes(model, {**options, "hidden": widths})
     plan = BenchPlan(
         names=names,
         settings=WorkloadSettings.for_model(model, **sizes, threads=num_threads),
@@ -159,15 +153,15 @@ def bench_command(
     return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
 
 
-def explicit_sizes(context: click.Context, model: str, options: dict[str, Any]) -> dict[str, Any]:
+def explicit_sizes(model: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that the command line sets; the others follow from the recipe.
 
     Raises ConfigError for an option that the recipe does not use.
     """
     from mindref.bench.workload import recipe_config, unused_sizes
 
-    sources = {name: context.get_parameter_source(name) for name in options}
-    explicit = {k: x for k, x in options.items() if sources[k] != ParameterSource.DEFAULT}
+    typed = settings.typed_options()
+    explicit = {name: x for name, x in options.items() if name in typed}
     for name in unused_sizes(recipe_config(model)):
         if name in explicit:
             subject, todo = f"--{name}", f"remove it; --model {model} does not use it"
@@ -238,42 +232,35 @@ def print_result(result: dict[str, Any], picture: Path | None, *, as_json: bool)
 
 
 @contextmanager
-def bench_progress() -> Iterator[ProgressListener]:
+def bench_progress() -> Iterator[BenchProgress]:
     """Yield a listener that prints progress on standard error: a bar on a terminal, or lines.
 
     The bar is updated only between runs: a drawing thread would slow down the timed work.
     """
     if not is_terminal():
-        yield PrintedProgress()
+        yield BenchProgress(None)
         return
     with progress_bar(transient=True, auto_refresh=False) as bar:
-        yield BarProgress(bar)
+        yield BenchProgress(bar)
 
 
-class PrintedProgress:
-    """Progress of a bench run as lines."""
+class BenchProgress(NamedTuple):
+    """Progress of a bench run, as a bar or as lines."""
 
-    def on_phase(self, text: str) -> None:
-        """Print the phase that starts."""
-        print_stderr(text)
-
-    def on_round(self, task: str, turn: int, rounds: int) -> None:
-        """Print the number of rounds when the first round starts."""
-        if turn == 0:
-            print_stderr(f"{task}: timing {rounds} rounds")
-
-
-class BarProgress(NamedTuple):
-    """Progress of a bench run as a bar."""
-
-    bar: ProgressBar
+    bar: ProgressBar | None
 
     def on_phase(self, text: str) -> None:
         """Show the phase that starts."""
-        self.bar.start(text)
+        if self.bar is None:
+            print_stderr(text)
+        else:
+            self.bar.start(text)
 
     def on_round(self, task: str, turn: int, rounds: int) -> None:
-        """Show the round that starts, counted from 0."""
-        if turn == 0:
-            self.bar.start(f"{task}: timing", rounds)
-        self.bar.update(f"{task}: timing", turn, f"{turn}/{rounds}")
+        """Show the round that starts, counted from 0; as a line only the first one."""
+        if self.bar is not None:
+            if turn == 0:
+                self.bar.start(f"{task}: timing", rounds)
+            self.bar.update(f"{task}: timing", turn, f"{turn}/{rounds}")
+        elif turn == 0:
+            print_stderr(f"{task}: timing {rounds} rounds")

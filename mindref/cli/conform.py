@@ -50,12 +50,7 @@ class ConformOptions:
 
     def files(self) -> dict[str, Path | None]:
         """Return the files of the report by option, in the order in which they are written."""
-        return {
-            "output": self.output,
-            "markdown": self.markdown,
-            "junit": self.junit,
-            "badge": self.badge,
-        }
+        return {name: getattr(self, name) for name in ("output", "markdown", "junit", "badge")}
 
 
 @click.command("conform", short_help="Run the conformance suite on a backend.")
@@ -171,18 +166,18 @@ def write_report(
     """
     from mindref.conformance.report import diff, json_report
 
-    content = json_report.suite_report_json(report)
-    changes = diff.report_changes(older, content) if older is not None else []
+    content, changed = json_report.suite_report_json(report), []
     if older is not None:
+        changes = diff.report_changes(older, content)
         content["changes"] = [change._asdict() for change in changes]
+        changed = list(diff.change_lines(changes, older, content))
     try:
         save_reports(report, content, options)
     finally:  # print the report even if it cannot be written, for example to a full disk
         if options.as_json:
             print_stdout(json_report.json_text(content), end="")
         else:
-            lines = diff.change_lines(changes, older, content) if older else []
-            print_conformance(report, list(lines))
+            print_conformance(report, changed)
 
 
 def check_files(options: ConformOptions) -> None:

@@ -105,8 +105,7 @@ def evaluate_command(
         return
     reports.print_metrics(report["metrics"][cases], report["cases"], cases)
     reports.print_history_table(report["by_history_length"])
-    for line in reports.report_lines(report):
-        print_stdout(line)
+    print_stdout(*reports.report_lines(report))
 
 
 def parse_lengths(option: str, text: str) -> list[int]:

@@ -215,8 +215,7 @@ class ExperimentRequest:
             for table in tables.result_tables(result):
                 print_stdout(table.title)  # rich would wrap it at the width of the table
                 print_table(table.heads, table.rows, width=FILE_WIDTH)
-                for note in table.notes:
-                    print_stdout(note)
+                print_stdout(*table.notes)
                 if table.command:
                     print_stdout(f"best settings: {table.command}")
             print_stdout(f"result: {file}")

@@ -74,74 +74,60 @@ def export_command(
     The exported file is run and compared with the backend `numpy`: on users of the log, or on
     random histories if the log cannot be read. Exit code 1: the results differ; no file is kept.
     """
-    common = ("run", "kind", "output", "data", "as_json")
-    allowed = ("form", "all_users") if kind == VECTORS else ("users",)
-    words = "--output, --data, --json, " + (
-        "--format, --all-users" if kind == VECTORS else "--users"
+    common = {"run", "kind", "output", "data", "as_json"}
+    allowed = {"form", "all_users"} if kind == VECTORS else {"users"}
+    words = "--format, --all-users" if kind == VECTORS else "--users"
+    settings.reject_other_options(
+        f"--to {kind}", common | allowed, f"--output, --data, --json, {words}"
     )
-    settings.reject_other_options(f"--to {kind}", (*common, *allowed), words)
     output = output if output is not None else run / f"export-{kind}"
     settings.check_writable("--output", output)
     if kind == VECTORS:
         settings.set_threads(None, run_settings.run_backend(run))
-        write_vectors(run, output, form, data, all_users=all_users, as_json=as_json)
-        return 0
-    settings.set_threads(None)
-    from mindref.recommender.export import ExportDiffers, export_run
+        from mindref.recommender.export.vectors import export_vectors
 
-    try:
-        result = export_run(run, kind, output, users=users, data=data)
-    except ExportDiffers as error:
-        print_stderr(str(error))
-        if as_json:
-            facts = error.verdict._asdict().items()  # null for a number that is not finite
-            finite = {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts}
-            print_json({"checked": finite})
-        return 1
-    for line in result["warnings"]:
-        print_stderr(line)
+        result = export_vectors(run, output, form=form, all_users=all_users, data=data)
+        line = vectors_line(result)
+    else:
+        settings.set_threads(None)
+        from mindref.recommender.export import ExportDiffers, export_run
+
+        try:
+            result = export_run(run, kind, output, users=users, data=data)
+        except ExportDiffers as error:
+            print_stderr(str(error))
+            if as_json:
+                facts = error.verdict._asdict().items()  # null for a number that is not finite
+                finite = {k: None if v in (math.inf, -math.inf) or v != v else v for k, v in facts}
+                print_json({"checked": finite})
+            return 1
+        line = checked_line(result["checked"])
+    print_stderr(*result["warnings"])
     if as_json:
         print_json(result)
         return 0
-    print_export(result, output)
+    sizes = {name: file["bytes"] for name, file in result["files"].items()}
+    print_stdout(*(f"{name:<20} {size:>12,} bytes" for name, size in sizes.items()))
+    print_stdout(line, f"export: {output}")
     return 0
 
 
-def write_vectors(
-    run: Path, output: Path, form: str, data: Path | None, *, all_users: bool, as_json: bool
-) -> None:
-    """Write vectors, and print the files and the numbers of their rows."""
-    from mindref.recommender.export.vectors import export_vectors
-
-    result = export_vectors(run, output, form=form, all_users=all_users, data=data)
-    for line in result["warnings"]:
-        print_stderr(line)
-    if as_json:
-        print_json(result)
-        return
-    print_files(result)
+def vectors_line(result: dict[str, Any]) -> str:
+    """Return the numbers of exported rows."""
     items, width = result["items"]["shape"]
-    rows = f"{items:,} items of width {width}"
+    line = f"{items:,} items of width {width}"
     if users := result.get("users"):
-        rows += "; {interests:,} interests and {behaviours:,} behaviours of {users:,} users".format(
-            **users
+        interests, behaviours = users["interests"], users["behaviours"]
+        line += (
+            f"; {interests:,} interests and {behaviours:,} behaviours of {users['users']:,} users"
         )
-    print_stdout(f"{rows}\nexport: {output}")
+    return line
 
 
-def print_files(result: dict[str, Any]) -> None:
-    """Print the names and sizes of the files."""
-    for name, file in result["files"].items():
-        print_stdout(f"{name:<20} {file['bytes']:>12,} bytes")
-
-
-def print_export(result: dict[str, Any], output: Path) -> None:
-    """Print the files, and the difference between the tower and the reference."""
-    print_files(result)
-    checked = result["checked"]
-    print_stdout(
+def checked_line(checked: dict[str, Any]) -> str:
+    """Return the difference between the exported tower and the reference."""
+    return (
         f"checked on {checked['users']:,} {checked['histories']} and one empty history: largest"
         f" difference from the reference {checked['difference']:.1e} of a user's largest entry"
         f" (allowed: {checked['allowed']:.1e})"
     )
-    print_stdout(f"export: {output}")

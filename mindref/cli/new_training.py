@@ -144,8 +144,7 @@ def print_dry_run(
     if as_json:
         print_json(description)
     else:
-        for line in plan_lines(description):
-            print_stdout(line)
+        print_stdout(*plan_lines(description))
 
 
 def plan_lines(description: dict[str, Any]) -> Iterator[str]:

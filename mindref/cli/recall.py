@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
 
-from mindref.cli import list_options, run_settings, settings
+from mindref.cli import run_settings, settings
 from mindref.cli.streams import print_stderr, warn_unfinished
 from mindref.errors import ConfigError, say
 
@@ -50,13 +49,13 @@ class ListOptions(TypedDict):
     "--rerank", "reranker", type=settings.FOLDER, metavar="DIN_RUN",
     help="Rerank with DIN_RUN, a DIN model trained on RUN. Scores are DIN's.",
 )  # fmt: skip
-@list_options.index_option
+@settings.index_option
 @click.option(
     "--exclude-seen/--include-seen", default=None,
     help="Exclude items of the user's history [default: as in training].",
 )  # fmt: skip
-@list_options.only_option
-@list_options.exclude_option
+@settings.only_option
+@settings.exclude_option
 @click.option(
     "--per-interest", type=click.IntRange(1, 100_000), metavar="N",
     help="At most N items of a list have the same best interest [1 to 100000; default: no limit]."
@@ -124,40 +123,23 @@ def recall_command(
         raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
     from mindref.recommender.serving.list_request import ListRequest
 
-    request = ListRequest(
-        users=None if user is None else [user],
-        histories=None if items is None else [items],
-        n=options["n"],
-        only=options["only"],
-        exclude=options["exclude"],
-        per_interest=options["per_interest"],
-        exclude_seen=options["exclude_seen"],
-        index=options["index"],
-        data=options["data"],
-        backend=options["backend"],
-        device=options["device"],
-        reranker=reranker,
-    )
+    users = None if user is None else [user]
+    histories = None if items is None else [items]
+    request = ListRequest(users=users, histories=histories, reranker=reranker, **options)
     if number is not None and output is not None:
         from mindref.recommender.sharding import recall_all
 
-        print_as_messages(recall_all(run[0], output, request, form=form, shard=number))
+        print_stderr(*recall_all(run[0], output, request, form=form, shard=number))
         return
     from mindref.recall.lists import save_lists, write_lists
     from mindref.recommender.serving.recall import recall_lists
 
     lists = recall_lists(run[0], request)
-    print_as_messages(lists.warnings)
+    print_stderr(*lists.warnings)
     if output is None:
         write_lists(sys.stdout, lists, lists.index, form)
     else:
-        print_as_messages(save_lists(output, lists, lists.index, form))
-
-
-def print_as_messages(lines: Iterable[str]) -> None:
-    """Print lines on standard error."""
-    for line in lines:
-        print_stderr(line)
+        print_stderr(*save_lists(output, lists, lists.index, form))
 
 
 def check_list_file(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli import list_options, run_settings, settings, signals
+from mindref.cli import run_settings, settings, signals
 from mindref.cli.streams import print_stderr, print_stdout
 from mindref.process.threads import usable_cores
 
@@ -22,7 +22,7 @@ from mindref.process.threads import usable_cores
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N",
     help="Port to listen on [0 to 65535]; 0: a free port.",
 )  # fmt: skip
-@list_options.index_option
+@settings.index_option
 @settings.backend_option
 @settings.device_option
 @click.option(

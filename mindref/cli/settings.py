@@ -286,3 +286,17 @@ REPLACED = " An existing file is replaced, unless it is an input or inside a run
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print only JSON on standard output."
 )
+index_option = click.option(
+    "--index",
+    metavar="KIND",
+    default="auto",
+    show_default=True,
+    help="Search index: auto, exact, or a kind that `mindref indexes` lists. auto uses exact"
+    " search on small catalogues and the fastest accurate kind, by measurement, on large ones.",
+)
+only_option = click.option(
+    "--only", type=FILE, metavar="FILE", help="Recommend only the items of FILE."
+)
+exclude_option = click.option(
+    "--exclude", type=FILE, metavar="FILE", help="Never recommend the items of FILE."
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mindref.cli import list_options, settings
+from mindref.cli import settings
 from mindref.cli.streams import print_stderr
 
 FORMATS = ("table", "tsv")
@@ -20,8 +20,8 @@ FORMATS = ("table", "tsv")
     "--top", "n", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N",
     help="Number of items [1 to 100000].",
 )  # fmt: skip
-@list_options.only_option
-@list_options.exclude_option
+@settings.only_option
+@settings.exclude_option
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), help="Output format [default: table].",
 )  # fmt: skip
@@ -53,10 +53,8 @@ def similar_command(
     from mindref.recommender.serving.similar import similar_of_run
 
     answer, lines = similar_of_run(run, item, ListRequest(n=n, only=only, exclude=exclude))
-    for line in lines:
-        print_stderr(line)
+    print_stderr(*lines)
     if output is None:
         lists.write_similar(sys.stdout, answer, form)
         return
-    for line in lists.save_similar(output, answer, form):
-        print_stderr(line)
+    print_stderr(*lists.save_similar(output, answer, form))

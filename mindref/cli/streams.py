@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from mindref.run.training_data import PreparedLog
 
 
-def print_stdout(text: str, end: str = "\n") -> None:
-    """Print a text on standard output. Control characters except line ends are escaped."""
-    click.echo(printable(text, keep="\n") + end, nl=False)  # security-R12
+def print_stdout(*lines: str, end: str = "\n") -> None:
+    """Print lines on standard output. Control characters except line ends are escaped."""
+    for line in lines:
+        click.echo(printable(line, keep="\n") + end, nl=False)  # security-R12
 
 
 def print_json(value: object) -> None:
@@ -31,16 +32,16 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value))
 
 
-def print_stderr(line: str) -> None:
-    """Print a line on standard error, escaped; an error while writing is ignored."""
-    with suppress(OSError):  # faults-R11: closed pipe, full disk, terminal gone
-        click.echo(printable(line, keep="\n"), err=True)  # security-R12
+def print_stderr(*lines: str) -> None:
+    """Print lines on standard error, escaped; an error while writing is ignored."""
+    for line in lines:
+        with suppress(OSError):  # faults-R11: closed pipe, full disk, terminal gone
+            click.echo(printable(line, keep="\n"), err=True)  # security-R12
 
 
 def print_as_warnings(lines: Iterable[str]) -> None:
     """Print warnings on standard error."""
-    for line in lines:
-        print_stderr(f"Warning: {line}")
+    print_stderr(*(f"Warning: {line}" for line in lines))
 
 
 def warn_unfinished(run: Path) -> None:

@@ -47,12 +47,6 @@ class StudyOptions:
     case_study: Path | None
     baseline: Path | None
 
-    def names_about_user(self) -> list[str]:
-        """Return the names of the options that were given, without data and baseline."""
-        names = {"step": "at", "all_": "all", "json_to": "json_to", "users": "user", "run": "run"}
-        fields = dict.fromkeys([*SINGLE_VIEWS, "plain", "script", "html", "case_study", *names])
-        return [names.get(name, name) for name in fields if getattr(self, name)]
-
     def outputs(self) -> dict[str, Path]:
         """Return option -> file of the requested outputs."""
         files = {"--html": self.html, "--json": self.json_to, "--case-study": self.case_study}
@@ -120,8 +114,9 @@ def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> 
     """
     if exercise_settings.exercise or exercise_settings.exercises:
         option = "--exercise" if exercise_settings.exercise else "--exercises"
-        if names := options.names_about_user():
-            raise ConfigError(say(option, "no options about a user", names[0]))
+        allowed = {*ExerciseOptions._fields, "data", "baseline"}
+        if rejected := [x for name, x in settings.typed_options().items() if name not in allowed]:
+            raise ConfigError(say(option, "no options about a user", rejected[0]))
     code = run_exercise_command(exercise_settings)
     if code is not None:
         return code

@@ -36,9 +36,10 @@ def system_error_message(error: BaseException) -> str:
     for cause in error_chain(error):
         text = str(cause)
         if isinstance(cause, MemoryError):
-            return memory_message(cause)
+            todo = "lower --batch, --window, --width or --top, or raise the memory limit"
+            return say("memory", "room for the arrays", text or "none", todo)
         if isinstance(cause, OSError) and cause.errno is not None:
-            return disk_full_message(cause) or os_error_message(cause)
+            return os_error_message(cause)
         if isinstance(cause, RuntimeError) and "start new thread" in text:  # faults-R13
             todo = "raise the limit with ulimit -u or -v, or lower --threads"
             return say("threads", "one more thread", "none", todo)
@@ -63,25 +64,13 @@ def error_chain(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def memory_message(error: BaseException) -> str:
-    """Return the message for a failed allocation."""
-    todo = "lower --batch, --window, --width or --top, or raise the memory limit"
-    return say("memory", "room for the arrays", str(error) or "none", todo)
-
-
-def disk_full_message(error: OSError) -> str:
-    """Return the message for a full disk or quota, "" for any other error."""
+def os_error_message(error: OSError) -> str:
+    """Return the message of an error of the system, with the path if it is known."""
     from mindref.run import atomic
 
-    if error.errno not in atomic.FULL:
-        return ""
     reason = error.strerror or str(error)
-    location = str(error.filename or "standard output")
-    return say(location, "a writable location", reason, atomic.TODO)
-
-
-def os_error_message(error: OSError) -> str:
-    """Return the message of any other error of the system, with the path if it is known."""
+    if error.errno in atomic.FULL:  # disk or quota
+        location = str(error.filename or "standard output")
+        return say(location, "a writable location", reason, atomic.TODO)
     location = str(error.filename or "the system")  # faults-R18
-    reason = error.strerror or str(error)
     return say(location, "no error of the system", reason, ADVICE.get(error.errno or 0, TODO))

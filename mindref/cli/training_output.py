@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mindref.cli.progress import is_terminal, progress_bar
@@ -203,31 +203,34 @@ def train_and_report(
     """Train with progress, print the report; return the exit code."""
     from mindref.recommender.callbacks import TrainingEvents, training_events
 
-    step, used = trainer.state.moments.step, trainer.state.time.seconds
+    config, family, state = trainer.config, trainer.family, trainer.state
+    first, used = state.moments.step, state.time.seconds
     events = TrainingEvents(trackers)
     print_as_warnings(trainer.warnings)
-    is_finished = False
+    stop, is_finished = StopRequest(), False
+    # a fit has no step after which it stops: a signal ends it at once
+    signals = stop_on_signals(stop) if family.by_steps else nullcontext()  # faults-R9
     try:
         with training_events(trainer, events):
             with (
-                stop_requests(trainer) as stop,
-                show_progress(
-                    trainer.config, first=step, used=used, quiet=quiet, stop=stop
-                ) as hooks,
+                signals,
+                show_progress(config, first=first, used=used, quiet=quiet, stop=stop) as hooks,
             ):
                 is_finished = events.train(trainer, hooks)
-            if is_finished and not quiet:
-                print_evaluation_start(trainer)
+            cases = len(trainer.prepared.split.test.users)
+            if is_finished and not quiet and cases and not family.reranks:
+                cases = min(cases, config.test_users or cases)
+                print_stderr(f"evaluating the model on {cases:,} test cases")
             summary = {"run": str(trainer.run), **trainer.evaluate()} if is_finished else None
         events.end(summary)
         if summary is None:
             step = trainer.state.moments.step
-            last = "" if trainer.config.time_limit else f" of {trainer.config.steps}"
+            last = "" if config.time_limit else f" of {config.steps}"
             when = f"at step {step}{last}; all is saved"
             return report_stop(trainer, when, stop.code)
     except KeyboardInterrupt as end:  # second Ctrl-C, or Ctrl-C during the evaluation
         fitted = "the model" if is_finished else "nothing"
-        saved = "the state of the last validation" if trainer.family.by_steps else fitted
+        saved = "the state of the last validation" if family.by_steps else fitted
         when = f"{str(end) or 'at once'}; {saved} is saved"
         return report_stop(trainer, when, signal_exit_code(end))
     if as_json:
@@ -235,19 +238,6 @@ def train_and_report(
     else:
         print_report(trainer, summary)
     return 0
-
-
-def stop_requests(trainer: TrainingRun) -> AbstractContextManager[StopRequest]:
-    """Let signals stop a training after its step; a fit has no steps, and ends at once."""
-    return stop_on_signals() if trainer.family.by_steps else nullcontext(StopRequest())  # faults-R9
-
-
-def print_evaluation_start(trainer: TrainingRun) -> None:
-    """Print how many test cases are evaluated, which may take longer than the training."""
-    count = len(trainer.prepared.split.test.users)
-    if count and not trainer.family.reranks:
-        most = trainer.config.test_users or count
-        print_stderr(f"evaluating the model on {min(count, most):,} test cases")
 
 
 def report_stop(trainer: TrainingRun, when: str, code: int) -> int:
@@ -268,13 +258,11 @@ def print_report(trainer: TrainingRun, summary: dict[str, Any]) -> None:
     elif not summary["metrics"]:
         count = len(trainer.prepared.loaded.log.interactions.values)
         print_stdout(f"not evaluated: all {count:,} interactions are training data (--split none)")
-        for line in reports.untrained_lines(summary["untrained"]):
-            print_stdout(line)
+        print_stdout(*reports.untrained_lines(summary["untrained"]))
         words += [run]
     else:
         reports.print_metrics(summary["metrics"]["test"], summary["cases"])
-        for line in reports.report_lines(summary):
-            print_stdout(line)
+        print_stdout(*reports.report_lines(summary))
         best = f"best at step {summary['best_step']}; " if trainer.family.by_steps else ""
         words += [run]
     ending = f" ({best}{end_text(trainer, summary)})" if trainer.family.by_steps else ""
@@ -310,7 +298,6 @@ def print_reading(log: InteractionLog, *, exclude_seen: bool = True) -> None:
         print_stderr(f"  {listed}")
     if log.times is None:
         print_stderr("  no times: the interactions of a user are in the order of the file")
-    for line in log.bad_lines:
-        print_stderr(f"  damaged: {line}")
-    for hint in reading_hints(log, exclude_seen=exclude_seen, is_command=True):  # data-R88
-        print_stderr(f"  hint: {hint}")
+    print_stderr(*(f"  damaged: {line}" for line in log.bad_lines))
+    hints = reading_hints(log, exclude_seen=exclude_seen, is_command=True)  # data-R88
+    print_stderr(*(f"  hint: {hint}" for hint in hints))

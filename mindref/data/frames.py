@@ -166,7 +166,7 @@ def column_array(frame: Table, name: str) -> Array:
             raise missing_column_error(frame, name) from error
         got = f"{type(error).__name__}: {error}"
         raise DataError(
-            say("table", f"a column {value_text(name, True)} that can be read", got)
+            say("table", f"a column {value_text(name, quoted=True)} that can be read", got)
         ) from error
 
 
@@ -176,7 +176,12 @@ def missing_column_error(frame: Table, name: str) -> DataError:
     closest = difflib.get_close_matches(value_text(name), names, 1)
     todo = f"closest: {closest[0]}" if closest else ""
     return DataError(
-        say("table", f"a column {value_text(name, True)}", join_names(names) or "no names", todo)
+        say(
+            "table",
+            f"a column {value_text(name, quoted=True)}",
+            join_names(names) or "no names",
+            todo,
+        )
     )
 
 
