@@ -25,6 +25,7 @@ from mindref.presets import default_protocol
 from mindref.run.files import check_tree
 
 if TYPE_CHECKING:
+    from mindref.experiments.results import ExperimentResult
     from mindref.experiments.runs import ExperimentRuns
     from mindref.training.loop import Hooks
 
@@ -158,7 +159,7 @@ class ExperimentRequest:
         parse_metric(self.config.metric)
         return out
 
-    def run(self, work: Callable[[ExperimentRuns], dict[str, Any]]) -> int:
+    def run(self, work: Callable[[ExperimentRuns], ExperimentResult]) -> int:
         """Read the log once, run the experiment, report the result; return the exit code."""
         from mindref.cli.training_output import print_reading, show_progress
         from mindref.experiments.runs import ExperimentRuns, ExperimentStopped, RunListener
@@ -186,7 +187,8 @@ class ExperimentRequest:
         )
         try:
             with stop_on_signals(stop):
-                result = {**work(runs), "command": typed_command()}
+                result = work(runs)
+                result["command"] = typed_command()
         except (ExperimentStopped, KeyboardInterrupt) as end:  # KeyboardInterrupt: second Ctrl-C
             ignore_signals()  # the state is saved
             done = f"{len(runs.ended)} of {runs.total} runs are done"
@@ -195,7 +197,7 @@ class ExperimentRequest:
         self.report_result(result, warning)
         return 0
 
-    def report_result(self, result: dict[str, Any], warning: str) -> None:
+    def report_result(self, result: ExperimentResult, warning: str) -> None:
         """Write the result to the requested files and print it; `warning` as in lock_folder."""
         from mindref.experiments import plot, tables
         from mindref.run import atomic
@@ -207,7 +209,7 @@ class ExperimentRequest:
         atomic.write_json(file, result)
         if options.markdown is not None:
             tables.write_markdown(result, options.markdown)
-        if options.picture is not None:
+        if options.picture is not None and result["kind"] != "tune":
             plot.draw_result(result, options.picture)
         if options.as_json:
             print_json(result)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.bench.machine import processor_name
 from mindref.config import Config
@@ -22,7 +22,13 @@ from mindref.experiments.arms import (
     run_directory,
 )
 from mindref.experiments.paired_tests import Differences, Estimates, overall_verdict
-from mindref.experiments.results import EvaluatedRuns
+from mindref.experiments.results import (
+    AblatedArm,
+    AblationResult,
+    EvaluatedRuns,
+    StepCosts,
+    StudyResult,
+)
 from mindref.experiments.runs import EndedRun, ExperimentRuns, seconds_per_thousand
 from mindref.experiments.studies import Study, StudyArms, study_arms
 from mindref.process.threads import usable_cores
@@ -39,8 +45,8 @@ class AblationPlan(NamedTuple):
     out: Path
 
 
-def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> dict[str, Any]:
-    """Train, evaluate and compare all arms; return the result in the form of schema.json.
+def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> AblationResult:
+    """Train, evaluate and compare all arms; return the result as JSON values.
 
     Everything is checked before the first training. Raises ConfigError, RunError and
     ExperimentStopped.
@@ -68,8 +74,8 @@ def run_ablation(plan: AblationPlan, runs: ExperimentRuns) -> dict[str, Any]:
     }
     estimates, differences, cases = paired_tests.estimate_arms(hits, list(pairs), ABLATION_LENGTHS)
     return {
-        **results.result_head("ablate", plan.base, runs, cases, seeds),
-        "at": list(ABLATION_LENGTHS),
+        "kind": "ablate",
+        **results.result_head(plan.base, runs, cases, seeds, ABLATION_LENGTHS),
         "studies": [study_result(study, evaluated, estimates, differences) for study in studies],
         "cost": step_costs(evaluated),
     }
@@ -87,25 +93,30 @@ def study_result(
     evaluated: Mapping[str, EvaluatedRuns],
     estimates: dict[str, Estimates],
     differences: dict[tuple[str, str], Differences],
-) -> dict[str, object]:
+) -> StudyResult:
     """Return the result of a study as JSON values."""
     study, base = study_of_arms.study, study_of_arms.base
-    rows = []
-    for arm in study_of_arms.arms:
-        against = differences.get((arm.folder, base.folder))
-        rows.append(
-            {
-                "label": arm.label,
-                "settings": dict(arm.settings),
-                "runs": arm.folder,
-                **results.training_outcome(evaluated[arm.folder]),
-                "metrics": estimates.get(arm.folder),
-                "against": against,
-                "verdict": arm_verdict(arm, base, against),
-            }
-        )
-    texts = {"name": study.name, "title": study.title, "question": study.question}
-    return {**texts, "base": base.label, "curves": study.curves, "arms": rows}
+    against = {arm.folder: differences.get((arm.folder, base.folder)) for arm in study_of_arms.arms}
+    arms: list[AblatedArm] = [
+        {
+            "label": arm.label,
+            "settings": dict(arm.settings),
+            "runs": arm.folder,
+            **results.training_outcome(evaluated[arm.folder]),
+            "metrics": estimates.get(arm.folder),
+            "against": against[arm.folder],
+            "verdict": arm_verdict(arm, base, against[arm.folder]),
+        }
+        for arm in study_of_arms.arms
+    ]
+    return {
+        "name": study.name,
+        "title": study.title,
+        "question": study.question,
+        "base": base.label,
+        "curves": study.curves,
+        "arms": arms,
+    }
 
 
 def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
@@ -114,7 +125,7 @@ def arm_verdict(arm: Arm, base: Arm, against: Differences | None) -> str:
     return "base" if arm is base else verdict
 
 
-def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> dict[str, object]:
+def step_costs(evaluated: Mapping[str, EvaluatedRuns]) -> StepCosts:
     """Return the seconds of 1,000 steps of each arm, and the machine."""
 
     def seconds(runs: Sequence[EndedRun]) -> float | None:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, prefix_errors, say
@@ -26,7 +26,7 @@ from mindref.experiments.arms import (
     experiment_seeds,
     run_directory,
 )
-from mindref.experiments.first_hits import FirstHits
+from mindref.experiments.results import ComparedArm, ComparisonResult, EvaluatedRuns
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 
 Trial = dict[str, object]  # changed settings
@@ -47,12 +47,33 @@ class ComparisonPlan(NamedTuple):
 class ModelTrials(NamedTuple):
     """A model and the settings of its trials."""
 
+    base: Config
     arm: Arm
     trials: list[Trial]
 
+    def config(self, number: int | None, seed: int | None = None) -> Config:
+        """Return the settings of a trial; without a number, those of the arm."""
+        trial = {} if number is None else self.trials[number]
+        return arm_config(self.base, {**self.arm.settings, **trial}, seed)
 
-def run_comparison(plan: ComparisonPlan, runs: ExperimentRuns) -> dict[str, Any]:
-    """Tune, train and evaluate all models; return the result in the form of schema.json.
+    def planned_run(self, out: Path, number: int, seed: int) -> PlannedRun:
+        """Return the run of a trial with a seed."""
+        description = f"{self.arm.label}, trial {number}, seed {seed}"
+        directory = run_directory(out, self.arm, number, seed)
+        return PlannedRun(directory, self.config(number, seed), description)
+
+
+class TunedModel(NamedTuple):
+    """A model, its trained trials, and the evaluated runs of the chosen trial."""
+
+    model: ModelTrials
+    trained: list[EndedRun]  # one for each trial
+    chosen: int | None  # None if all diverged
+    evaluated: EvaluatedRuns  # one for each seed
+
+
+def run_comparison(plan: ComparisonPlan, runs: ExperimentRuns) -> ComparisonResult:
+    """Tune, train and evaluate all models; return the result as JSON values.
 
     Everything is checked before the first training. Raises ConfigError, RunError and
     ExperimentStopped.
@@ -62,19 +83,18 @@ def run_comparison(plan: ComparisonPlan, runs: ExperimentRuns) -> dict[str, Any]
     for model in models:
         for number in range(len(model.trials)):
             for seed in seeds:  # any trial may be chosen
-                runs.check_run(trial_run(plan, model, number, seed))  # experiments-R16
-    trials = sum(len(model.trials) for model in models)
-    runs.total += trials + len(models) * (len(seeds) - 1)
-    tuned = [
-        [runs.train_run(trial_run(plan, model, n, seeds[0])) for n in range(len(model.trials))]
+                runs.check_run(model.planned_run(plan.out, number, seed))  # experiments-R16
+        runs.total += len(model.trials) + len(seeds) - 1
+    trained = [
+        [runs.train_run(model.planned_run(plan.out, n, seeds[0])) for n in range(len(model.trials))]
         for model in models
     ]
-    chosen = [best_trial([run.value for run in trial_runs]) for trial_runs in tuned]
-    finals = [
-        evaluate_chosen(plan, runs, model, number, seeds)
-        for model, number in zip(models, chosen, strict=True)
-    ]
-    return comparison_result(plan, runs, models, tuned, chosen, finals)
+    tuned = []
+    for model, trials in zip(models, trained, strict=True):
+        chosen = best_trial([run.value for run in trials])
+        planned = [] if chosen is None else [model.planned_run(plan.out, chosen, s) for s in seeds]
+        tuned.append(TunedModel(model, trials, chosen, [runs.evaluate_run(x) for x in planned]))
+    return comparison_result(plan, runs, tuned)
 
 
 def models_with_trials(plan: ComparisonPlan) -> list[ModelTrials]:
@@ -90,73 +110,47 @@ def models_with_trials(plan: ComparisonPlan) -> list[ModelTrials]:
     models = []
     for arm in plan.arms:
         with prefix_errors(f"model {arm.label}"):
-            models.append(ModelTrials(arm, arm_trials(plan.base, arm, plan.trials)))
+            models.append(ModelTrials(plan.base, arm, arm_trials(plan.base, arm, plan.trials)))
     return models
 
 
-def trial_run(plan: ComparisonPlan, model: ModelTrials, number: int, seed: int) -> PlannedRun:
-    """Return the run of a trial with a seed."""
-    settings = {**model.arm.settings, **model.trials[number]}
-    description = f"{model.arm.label}, trial {number}, seed {seed}"
-    directory = run_directory(plan.out, model.arm, number, seed)
-    return PlannedRun(directory, arm_config(plan.base, settings, seed), description)
-
-
-def evaluate_chosen(
-    plan: ComparisonPlan,
-    runs: ExperimentRuns,
-    model: ModelTrials,
-    number: int | None,
-    seeds: Sequence[int],
-) -> list[tuple[EndedRun, FirstHits | None]]:
-    """Return the runs of the chosen trial with all seeds, evaluated on the test cases."""
-    if number is None:
-        return []
-    return [runs.evaluate_run(trial_run(plan, model, number, seed)) for seed in seeds]
-
-
 def comparison_result(
-    plan: ComparisonPlan,
-    runs: ExperimentRuns,
-    models: Sequence[ModelTrials],
-    tuned: Sequence[Sequence[EndedRun]],
-    chosen: Sequence[int | None],
-    finals: Sequence[Sequence[tuple[EndedRun, FirstHits | None]]],
-) -> dict[str, Any]:
+    plan: ComparisonPlan, runs: ExperimentRuns, models: Sequence[TunedModel]
+) -> ComparisonResult:
     """Return the result of a comparison as JSON values."""
-    labels = [model.arm.label for model in models]
-    hits = results.complete_hits(dict(zip(labels, finals, strict=True)))
+    hits = results.complete_hits({tuned.model.arm.label: tuned.evaluated for tuned in models})
     if plan.opponent not in hits:
         todo = "choose another --opponent, or lower its learning rate"
         raise RunError(say(plan.opponent, "an opponent with a result", "training diverged", todo))
     pairs = [(label, plan.opponent) for label in hits if label != plan.opponent]
     estimates, differences, cases = paired_tests.estimate_arms(hits, pairs, LIST_LENGTHS)
-    rows = []
-    for model, trial_runs, number, final in zip(models, tuned, chosen, finals, strict=True):
-        label = model.arm.label
-        settings = {**model.arm.settings, **(model.trials[number] if number is not None else {})}
-        rows.append(
-            {
-                "label": label,
-                "settings": changed_settings(plan.base, arm_config(plan.base, settings)),
-                "trials": [
-                    {"settings": trial, "validation": run.value, "diverged": run.diverged}
-                    for trial, run in zip(model.trials, trial_runs, strict=True)
-                ],
-                "chosen": number,
-                **results.training_outcome(final),
-                "metrics": estimates.get(label),
-                "against": differences.get((label, plan.opponent)),
-            }
-        )
+    arms: list[ComparedArm] = [
+        {
+            "label": tuned.model.arm.label,
+            "settings": changed_settings(plan.base, tuned.model.config(tuned.chosen)),
+            "trials": [
+                {"settings": trial, "validation": run.value, "diverged": run.diverged}
+                for trial, run in zip(tuned.model.trials, tuned.trained, strict=True)
+            ],
+            "chosen": tuned.chosen,
+            **results.training_outcome(tuned.evaluated),
+            "metrics": estimates.get(tuned.model.arm.label),
+            "against": differences.get((tuned.model.arm.label, plan.opponent)),
+        }
+        for tuned in models
+    ]
     seeds = experiment_seeds(plan.base, plan.seeds)
-    tuning = {"trials": plan.trials, "metric": plan.base.metric, "seed": plan.base.seed}
     return {
-        **results.result_head("compare", plan.base, runs, cases, seeds),
+        "kind": "compare",
+        **results.result_head(plan.base, runs, cases, seeds, LIST_LENGTHS),
         "opponent": plan.opponent,
-        "tuning": tuning | {"cases": "validation"},
-        "at": list(LIST_LENGTHS),
-        "arms": rows,
+        "tuning": {
+            "trials": plan.trials,
+            "metric": plan.base.metric,
+            "seed": plan.base.seed,
+            "cases": "validation",
+        },
+        "arms": arms,
     }
 
 

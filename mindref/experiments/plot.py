@@ -6,12 +6,17 @@ Needs the extra `plot`; `mindref.bench.report.check_plot` checks it before slow 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mindref.experiments.results import ArmResult
+from mindref.experiments.results import (
+    AblationResult,
+    ArmResult,
+    ComparisonResult,
+    StudyResult,
+)
 from mindref.run import atomic, lock
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ WIDTH = 8.0  # inches
 LINE_STYLES = ("-o", "--s", "-.^", ":v")  # distinguishable without colour
 
 
-def draw_result(result: dict[str, Any], path: Path) -> None:
+def draw_result(result: ComparisonResult | AblationResult, path: Path) -> None:
     """Write a plot; the suffix selects the format. Raises RunError if it cannot be written."""
     matplotlib = importlib.import_module("matplotlib")
     figures = importlib.import_module("matplotlib.figure")
@@ -41,13 +46,13 @@ def draw_result(result: dict[str, Any], path: Path) -> None:
             figure.savefig(stream, format=kind, metadata=metadata[kind], dpi=120)
 
 
-def result_panels(result: dict[str, Any]) -> list[tuple[float, Panel]]:
+def result_panels(result: ComparisonResult | AblationResult) -> list[tuple[float, Panel]]:
     """Return height in inches and draw function of each panel, from top to bottom."""
-    lengths = result["at"]
+    lengths = result["lengths"]
     if result["kind"] == "compare":
-        arms = result["arms"]
-        rates = [(panel_height(arms), partial(rates_panel, arms=arms, n=n)) for n in lengths]
-        return [*rates, (3.0, partial(curves_panel, title="validation", arms=arms))]
+        models = result["arms"]
+        rates = [(panel_height(models), partial(rates_panel, arms=models, n=n)) for n in lengths]
+        return [*rates, (3.0, partial(curves_panel, title="validation", arms=models))]
     panels: list[tuple[float, Panel]] = []
     for study in result["studies"]:
         arms = study["arms"]
@@ -57,7 +62,7 @@ def result_panels(result: dict[str, Any]) -> list[tuple[float, Panel]]:
     return panels
 
 
-def panel_height(arms: list[ArmResult]) -> float:
+def panel_height(arms: Sequence[ArmResult]) -> float:
     """Return the height in inches of a panel with one line per arm."""
     return 0.8 + 0.3 * len(arms)
 
@@ -71,7 +76,7 @@ class Point(NamedTuple):
     high: float
 
 
-def rates_panel(axis: Axes, arms: list[ArmResult], n: int) -> None:
+def rates_panel(axis: Axes, arms: Sequence[ArmResult], n: int) -> None:
     """Draw the hit rates at n with their intervals."""
     metric = f"hit_rate@{n}"
     points = [
@@ -84,9 +89,9 @@ def rates_panel(axis: Axes, arms: list[ArmResult], n: int) -> None:
     label_arms(axis, arms, f"hit rate at {n}, 95 % intervals")
 
 
-def effects_panel(axis: Axes, study: dict[str, Any], lengths: list[int]) -> None:
+def effects_panel(axis: Axes, study: StudyResult, lengths: list[int]) -> None:
     """Draw the effects of a study with their intervals."""
-    arms: list[ArmResult] = study["arms"]
+    arms = study["arms"]
     axis.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     for i, n in enumerate(lengths):
         metric, shift = f"hit_rate@{n}", 0.2 * (i - (len(lengths) - 1) / 2)
@@ -116,14 +121,14 @@ def draw_points(axis: Axes, points: list[Point], metric: str, marker: str) -> No
     )
 
 
-def label_arms(axis: Axes, arms: list[ArmResult], title: str) -> None:
+def label_arms(axis: Axes, arms: Sequence[ArmResult], title: str) -> None:
     """Set the labels of the arms and the title."""
     axis.set_yticks(range(len(arms)), [arm["label"] for arm in arms])
     axis.set_ylim(len(arms) - 0.5, -0.5)
     axis.set_title(title, loc="left").set_parse_math(False)
 
 
-def curves_panel(axis: Axes, title: str, arms: list[ArmResult]) -> None:
+def curves_panel(axis: Axes, title: str, arms: Sequence[ArmResult]) -> None:
     """Draw the validation curves, the mean over seeds, one line per arm."""
     for arm, style in zip(arms, LINE_STYLES * len(arms), strict=False):
         steps, values = [x[0] for x in arm["curve"]], [x[1] for x in arm["curve"]]

@@ -1,15 +1,13 @@
 """Parts that all results share: command, data, settings, statistics, outcome of the trainings.
 
-Spec: specs/experiments.md, R19 to R21. The form is `schema.json` in this folder.
+Spec: specs/experiments.md, R19 to R21. The TypedDicts declare the JSON form of a result.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from typing import Any, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 import mindref
 from mindref.config import Config
@@ -22,44 +20,170 @@ FORMAT = "mindref experiment 1"
 INTERVALS = ["bootstrap over users", "t over seeds"]  # the second only with several seeds
 
 
-class ArmResult(TypedDict, total=False):
-    """An arm in the result of an experiment, as JSON values."""
+class LogDescription(TypedDict):
+    """The log of an experiment."""
+
+    log: str  # digest
+    users: int
+    items: int
+    interactions: int
+    split: str
+    exclude_seen: bool
+    cases: NotRequired[list[int]]  # number of test cases of each seed
+
+
+class Statistics(TypedDict):
+    """How intervals and p-values are computed."""
+
+    resamples: int
+    confidence: float
+    intervals: list[str]
+    test: str
+    adjusted: str
+    depth: int  # of the top-n lists
+
+
+class ResultHead(TypedDict):
+    """The head of the results of `compare` and `ablate`."""
+
+    format: str
+    mindref: str  # version
+    command: str
+    data: LogDescription
+    settings: dict[str, object]
+    seeds: list[int]
+    statistics: Statistics
+    lengths: list[int]  # n of the hit rates
+
+
+class TrainingOutcome(TypedDict):
+    """What the trainings of an arm have in common."""
+
+    best_steps: list[int]
+    diverged: list[str]
+    curve: list[tuple[int, float]]  # step and mean validation metric
+
+
+class ArmResult(TrainingOutcome):
+    """An arm with its hit rates."""
 
     label: str
     settings: dict[str, object]
-    runs: str  # folder
-    trials: list[TrialResult]
-    chosen: int | None  # trial; None if all diverged
-    best_steps: list[int]
-    diverged: list[str]
-    curve: list[list[float]]  # step and mean validation metric
     metrics: Estimates | None  # None if a training diverged
     against: Differences | None
-    verdict: str
 
 
 class TrialResult(TypedDict):
     """A trial of a model."""
 
     settings: dict[str, object]
-    validation: float
+    validation: float | None
     diverged: str
 
+
+class ComparedArm(ArmResult):
+    """A model of a comparison."""
+
+    trials: list[TrialResult]
+    chosen: int | None  # trial; None if all diverged
+
+
+class Tuning(TypedDict):
+    """How the trials of a comparison are chosen."""
+
+    trials: int
+    metric: str
+    seed: int
+    cases: str
+
+
+class ComparisonResult(ResultHead):
+    """The result of `mindref compare`."""
+
+    kind: Literal["compare"]
+    opponent: str
+    tuning: Tuning
+    arms: list[ComparedArm]
+
+
+class AblatedArm(ArmResult):
+    """An arm of a study."""
+
+    runs: str  # folder
+    verdict: str
+
+
+class StudyResult(TypedDict):
+    """The result of a study."""
+
+    name: str
+    title: str
+    question: str
+    base: str
+    curves: bool
+    arms: list[AblatedArm]
+
+
+class StepCosts(TypedDict):
+    """The time of a step of each arm."""
+
+    machine: str
+    unit: str
+    arms: dict[str, float | None]
+
+
+class AblationResult(ResultHead):
+    """The result of `mindref ablate`."""
+
+    kind: Literal["ablate"]
+    studies: list[StudyResult]
+    cost: StepCosts
+
+
+class TunedTrial(TrialResult):
+    """A trial of `mindref tune`."""
+
+    model: str
+    trial: int
+    best_step: int
+    run: str  # directory
+
+
+class TuningResult(TypedDict):
+    """The result of `mindref tune`."""
+
+    format: str
+    kind: Literal["tune"]
+    mindref: str  # version
+    command: str
+    data: LogDescription
+    metric: str
+    trials: list[TunedTrial]
+    best: int
+    train: str  # command
+    test: dict[str, dict[str, float | None]]
+    reproducible: NotRequired[bool]
+
+
+ExperimentResult: TypeAlias = ComparisonResult | AblationResult | TuningResult
 
 EvaluatedRuns = Sequence[tuple[EndedRun, FirstHits | None]]  # one per seed
 
 
 def result_head(
-    kind: str, base: Config, runs: ExperimentRuns, cases: EvaluatedCases, seeds: Sequence[int]
-) -> dict[str, Any]:
+    base: Config,
+    runs: ExperimentRuns,
+    cases: EvaluatedCases,
+    seeds: Sequence[int],
+    lengths: Sequence[int],
+) -> ResultHead:
     """Return the head of a result. It has no time, path or machine."""
     settings = {name: value for name, value in base.to_dict().items() if name != "seed"}
     return {  # experiments-R21
         "format": FORMAT,
-        "kind": kind,
         "mindref": mindref.__version__,
         "command": "",
-        "data": describe_log(runs) | {"cases": [int(n) for n in cases.present.sum(axis=1)]},
+        "data": {**describe_log(runs), "cases": [int(n) for n in cases.present.sum(axis=1)]},
         "settings": settings,
         "seeds": list(seeds),
         "statistics": {
@@ -70,10 +194,11 @@ def result_head(
             "adjusted": "Holm, over all comparisons of the table",
             "depth": DEPTH,
         },
+        "lengths": list(lengths),
     }
 
 
-def describe_log(runs: ExperimentRuns) -> dict[str, object]:
+def describe_log(runs: ExperimentRuns) -> LogDescription:
     """Return digest, sizes and split of the log of an experiment."""
     log = runs.loaded.log
     return {
@@ -92,7 +217,7 @@ def complete_hits(finals: Mapping[str, EvaluatedRuns]) -> dict[str, list[FirstHi
     return {label: rows for label, rows in hits.items() if rows and len(rows) == len(finals[label])}
 
 
-def training_outcome(evaluated: EvaluatedRuns) -> dict[str, object]:
+def training_outcome(evaluated: EvaluatedRuns) -> TrainingOutcome:
     """Return best steps, divergence messages and mean validation curve of an arm."""
     runs = [run for run, _ in evaluated]
     return {
@@ -102,17 +227,10 @@ def training_outcome(evaluated: EvaluatedRuns) -> dict[str, object]:
     }
 
 
-def mean_curve(runs: Sequence[EndedRun]) -> list[list[float]]:
+def mean_curve(runs: Sequence[EndedRun]) -> list[tuple[int, float]]:
     """Return step and mean validation metric, for the steps that all seeds have."""
     values: dict[int, list[float]] = defaultdict(list)
     for run in runs:
         for step, value in run.curve:
             values[step].append(value)
-    return [[step, sum(x) / len(x)] for step, x in sorted(values.items()) if len(x) == len(runs)]
-
-
-def result_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of results."""
-    file = resources.files("mindref.experiments").joinpath("schema.json")
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return content
+    return [(step, sum(x) / len(x)) for step, x in sorted(values.items()) if len(x) == len(runs)]

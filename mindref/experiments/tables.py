@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mindref.experiments.arms import describe_settings
 from mindref.experiments.paired_tests import MIN_PROBABILITY, HitRate, HitRateDifference
-from mindref.experiments.results import ArmResult
+from mindref.experiments.results import (
+    AblationResult,
+    ArmResult,
+    ComparisonResult,
+    ExperimentResult,
+    TuningResult,
+)
 from mindref.models.family import family_of
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.run import atomic, lock
@@ -27,14 +33,14 @@ class ResultTable(NamedTuple):
     command: str = ""
 
 
-def result_tables(result: dict[str, Any]) -> list[ResultTable]:
+def result_tables(result: ExperimentResult) -> list[ResultTable]:
     """Return the tables of a result."""
     if result["kind"] == "compare":
         return [paper_table(result), models_table(result), tuning_table(result)]
     return [trials_table(result) if result["kind"] == "tune" else ablation_table(result)]
 
 
-def paper_table(result: dict[str, Any]) -> ResultTable:
+def paper_table(result: ComparisonResult) -> ResultTable:
     """Return the paper's table: hit rates, and their change relative to the opponent in percent."""
     rows = []
     for arm in result["arms"]:
@@ -56,21 +62,20 @@ def relative_rate(arm: ArmResult, metric: str) -> str:
     return f"{value} ({against[metric]['percent']:+.2f})"
 
 
-def models_table(result: dict[str, Any]) -> ResultTable:
+def models_table(result: ComparisonResult) -> ResultTable:
     """Return the table of all hit rates with intervals and tests."""
     heads = ("model", "N", "hit rate", "sd of seeds", "difference", "p", "p, Holm")
     rows = []
     for arm in result["arms"]:
-        for n in result["at"] if arm["metrics"] is not None else ():
-            metric = f"hit_rate@{n}"
-            estimate = estimate_cells(arm["metrics"][metric])
+        for metric, estimate in (arm["metrics"] or {}).items():
             difference = difference_cells((arm["against"] or {}).get(metric))
-            rows.append((arm["label"], str(n), *estimate, *difference))
+            n = metric.partition("@")[2]
+            rows.append((arm["label"], n, *estimate_cells(estimate), *difference))
     title = f"compared with {result['opponent']}, user by user"
     return ResultTable(title, statistics_notes(result), heads, rows)
 
 
-def tuning_table(result: dict[str, Any]) -> ResultTable:
+def tuning_table(result: ComparisonResult) -> ResultTable:
     """Return the table of trials and chosen settings per model."""
     tuning = result["tuning"]
     rows = []
@@ -86,7 +91,7 @@ def tuning_table(result: dict[str, Any]) -> ResultTable:
     return ResultTable("tuning", (note,), heads, rows)
 
 
-def trials_table(result: dict[str, Any]) -> ResultTable:
+def trials_table(result: TuningResult) -> ResultTable:
     """Return the table of the trials of `mindref tune`, best first, and the command to copy."""
     trials = result["trials"]
     rows = []
@@ -116,11 +121,11 @@ def is_trained_by_steps(label: str) -> bool:
     return label not in RECALL_FAMILIES or family_of(label).by_steps
 
 
-def ablation_table(result: dict[str, Any]) -> ResultTable:
+def ablation_table(result: AblationResult) -> ResultTable:
     """Return the table of all arms, each compared with the base of its study."""
-    metrics = [f"hit_rate@{n}" for n in result["at"]]
+    metrics = [f"hit_rate@{n}" for n in result["lengths"]]
     heads = ["study", "arm"]
-    for n in result["at"]:
+    for n in result["lengths"]:
         heads += [f"HR@{n}", "effect", "p, Holm"]
     cost = result["cost"]
     rows = []
@@ -171,7 +176,7 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
-def data_description(result: dict[str, Any]) -> str:
+def data_description(result: ComparisonResult | AblationResult) -> str:
     """Return the test cases, ranked items and seeds as text."""
     data, seeds = result["data"], result["seeds"]
     cases = sorted(set(data["cases"]))
@@ -183,7 +188,7 @@ def data_description(result: dict[str, Any]) -> str:
     )
 
 
-def statistics_notes(result: dict[str, Any]) -> tuple[str, ...]:
+def statistics_notes(result: ComparisonResult | AblationResult) -> tuple[str, ...]:
     """Return how intervals and p-values were computed."""
     statistics = result["statistics"]
     intervals = ", ".join(statistics["intervals"])
@@ -196,7 +201,7 @@ def statistics_notes(result: dict[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def write_markdown(result: dict[str, Any], path: Path) -> None:
+def write_markdown(result: ExperimentResult, path: Path) -> None:
     """Write a result as Markdown, the command first. Raises RunError for an unwritable file."""
     log = result["data"]["log"][:12]
     lines = [f"`{result['command']}` (mindref {result['mindref']}, log {log})", ""]

@@ -15,17 +15,10 @@ import mindref
 from mindref.backend import Backend
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError, say
-from mindref.experiments.arms import (
-    Arm,
-    PlannedRun,
-    arm_config,
-    model_arm,
-    named_models,
-    run_directory,
-)
-from mindref.experiments.compare import Trial, arm_trials, best_trial
-from mindref.experiments.results import FORMAT, describe_log
-from mindref.experiments.runs import EndedRun, ExperimentRuns
+from mindref.experiments.arms import Arm, PlannedRun, model_arm, named_models
+from mindref.experiments.compare import ModelTrials, arm_trials, best_trial
+from mindref.experiments.results import FORMAT, TunedTrial, TuningResult, describe_log
+from mindref.experiments.runs import ExperimentRuns
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.recommender.estimator import DEFAULT_PRESET
@@ -38,34 +31,12 @@ MetricValue: TypeAlias = Annotated[
 ]
 
 
-class TunedModel(NamedTuple):
-    """A preset with its changes, and the trials of its settings."""
-
-    label: str
-    preset: str
-    base: Config
-    arm: Arm
-    trials: list[Trial]
-
-    def config(self, number: int) -> Config:
-        """Return the settings of a trial."""
-        return arm_config(self.base, {**self.arm.settings, **self.trials[number]})
-
-
 class TuningPlan(NamedTuple):
     """The trials to train."""
 
-    models: Sequence[TunedModel]
+    models: Mapping[str, ModelTrials]  # by preset
     metric: str  # on validation cases
     out: Path
-
-    def runs(self) -> list[tuple[TunedModel, int, PlannedRun]]:
-        """Return every trial and its run."""
-        return [
-            (model, number, planned_trial(self, model, number))
-            for model in self.models
-            for number in range(len(model.trials))
-        ]
 
 
 def plan_tuning(
@@ -80,14 +51,13 @@ def plan_tuning(
         configs = find_candidates(changes, backend, several=False).configs
     else:
         configs = {preset or "mind": Config.of(preset or "mind", changes)}
-    models = []
+    models = {}
     for name, base in configs.items():
-        label = base.model if "model" in changes else name
-        arm = tuned_arm(label, base, changes)
-        models.append(TunedModel(label, name, base, arm, arm_trials(base, arm, trials)))
-    if all(not model.arm.grid for model in models):
+        arm = tuned_arm(base.model if "model" in changes else name, base, changes)
+        models[name] = ModelTrials(base, arm, arm_trials(base, arm, trials))
+    if all(not model.arm.grid for model in models.values()):
         todo = "leave out some options, or use mindref train"
-        got = ", ".join(f"none for {model.label}" for model in models)
+        got = ", ".join(f"none for {model.arm.label}" for model in models.values())
         raise ConfigError(say("tune", "a setting that can be tuned", got, todo))
     metric = next(iter(configs.values())).metric
     return TuningPlan(models, metric, out)
@@ -104,61 +74,53 @@ def tuned_arm(label: str, base: Config, changes: Mapping[str, object]) -> Arm:
     return arm._replace(label=label, settings=settings, folder=label)
 
 
-def planned_trial(plan: TuningPlan, model: TunedModel, number: int) -> PlannedRun:
-    """Return the run of a trial."""
-    config = model.config(number)
-    directory = run_directory(plan.out, model.arm, number, config.seed)
-    return PlannedRun(directory, config, f"{model.label}, trial {number}")
-
-
-def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> dict[str, Any]:
-    """Train all trials, evaluate the best one; return the result in the form of schema.json.
+def run_tuning(plan: TuningPlan, runs: ExperimentRuns, data: Sequence[str]) -> TuningResult:
+    """Train all trials, evaluate the best one; return the result as JSON values.
 
     data: the words of the command line that name the log. Everything is checked before the first
     training. Raises ConfigError, RunError and ExperimentStopped.
     """
-    trials = plan.runs()
-    for _, _, planned in trials:
-        runs.check_run(planned)  # experiments-R16
+    trials = [
+        (preset, n) for preset, model in plan.models.items() for n in range(len(model.trials))
+    ]
+    planned = []
+    for preset, number in trials:
+        model = plan.models[preset]
+        planned.append(model.planned_run(plan.out, number, model.base.seed))
+        runs.check_run(planned[-1])  # experiments-R16
     runs.total += len(trials)
-    ended = [runs.train_run(planned) for _, _, planned in trials]
+    ended = [runs.train_run(run) for run in planned]
     best = best_trial([run.value for run in ended])  # experiments-R25
     if best is None:
         todo = "lower --learning-rate"
         raise RunError(say("tune", "a trial with a result", "none: all diverged", todo))
-    model, number, planned = trials[best]
-    runs.evaluate_run(planned)  # the only run whose test cases are ranked
-    config = model.config(number)
-    command = ["mindref", "train", *data, *setting_words(model.preset, config)]
-    return {
+    runs.evaluate_run(planned[best])  # the only run whose test cases are ranked
+    preset, config = trials[best][0], planned[best].config
+    rows: list[TunedTrial] = [
+        {
+            "model": plan.models[preset].arm.label,
+            "trial": number,
+            "settings": plan.models[preset].trials[number],
+            "validation": run.value,
+            "best_step": run.best_step,
+            "diverged": run.diverged,
+            "run": str(run.planned.directory),
+        }
+        for (preset, number), run in zip(trials, ended, strict=True)
+    ]
+    result: TuningResult = {
         "format": FORMAT,
         "kind": "tune",
         "mindref": mindref.__version__,
         "command": "",
         "data": describe_log(runs),
         "metric": plan.metric,
-        "trials": [
-            trial_result(model, number, run)
-            for (model, number, _), run in zip(trials, ended, strict=True)
-        ],
+        "trials": rows,
         "best": best,
-        "train": shlex.join(command),
-        "test": test_metrics(planned),
-        **({"reproducible": False} if config.time_limit else {}),  # experiments-R27
+        "train": shlex.join(["mindref", "train", *data, *setting_words(preset, config)]),
+        "test": test_metrics(planned[best]),
     }
-
-
-def trial_result(model: TunedModel, number: int, run: EndedRun) -> dict[str, object]:
-    """Return the row of a trial."""
-    return {
-        "model": model.label,
-        "trial": number,
-        "settings": model.trials[number],
-        "validation": run.value,
-        "best_step": run.best_step,
-        "diverged": run.diverged,
-        "run": str(run.planned.directory),
-    }
+    return {**result, "reproducible": False} if config.time_limit else result  # experiments-R27
 
 
 def test_metrics(planned: PlannedRun) -> dict[str, Any]:

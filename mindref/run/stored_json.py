@@ -1,9 +1,10 @@
 """Checks of JSON values against a declaration: types, ranges, and the names of the fields.
 
 A declaration is a type: `str`, `int`, `float`, `bool`, `object` (any value), `T | None`,
-`list[T]`, `dict[str, T]`, `tuple[S, T]` (a list of two values), or a TypedDict or dataclass (the
-fields of an object). `Annotated[T, Rule(...)]` adds a range. A bool is no number. A `float` may be
-written without a fraction. The declaration is also the type of the values for a type checker.
+`Literal[...]`, `list[T]`, `dict[str, T]`, `tuple[S, T]` (a list of two values), or a TypedDict or
+dataclass (the fields of an object). `Annotated[T, Rule(...)]` adds a range. A bool is no number. A
+`float` may be written without a fraction. The declaration is also the type of the values for a type
+checker.
 """
 
 from __future__ import annotations
@@ -110,9 +111,11 @@ def check_json(value: Any, kind: Any, location: str = "", *, partial: bool = Fal
 
 
 def check_plain(value: object, kind: object, location: str) -> None:
-    """Raise InvalidValue unless a value has this type of `PLAIN`."""
-    if not PLAIN[kind].accepts(value):
-        raise InvalidValue(location, PLAIN[kind].expected, value)
+    """Raise InvalidValue unless a value has this type of `PLAIN`, or is one of a Literal."""
+    words = get_args(kind)
+    rule = Rule(" or ".join(map(repr, words)), words.__contains__) if words else PLAIN[kind]
+    if not rule.accepts(value):
+        raise InvalidValue(location, rule.expected, value)
 
 
 def check_annotated(value: object, kind: object, rule: Rule, location: str) -> None:

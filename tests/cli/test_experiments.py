@@ -4,13 +4,14 @@ import json
 import re
 import shlex
 
-import jsonschema
 import pytest
 
-from mindref.experiments import arms, results, studies
+from mindref.experiments import arms, studies
+from mindref.experiments.results import AblationResult, ComparisonResult
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.presets import PRESETS
 from mindref.run import lock
+from mindref.run.stored_json import check_json
 from tests.runs import call, interrupt, messages, options, read_until, start
 
 FEW = ["--models", "mind,mind-1", "--seeds", "2", "--trials", "2"]
@@ -32,7 +33,7 @@ def finished_comparison(shop, tmp_path_factory):
 @pytest.mark.slow
 def test_json_follows_the_schema_and_is_stored_with_the_runs(finished_comparison, shop):
     out, found = finished_comparison
-    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
+    check_json(found, ComparisonResult)
     assert json.loads((out / "compare.json").read_text()) == found
     asked = shlex.split(found["command"])
     assert asked == ["mindref", *words(shop, "out", "--json", "--quiet")]
@@ -129,7 +130,7 @@ def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
     assert "| score | sum |" in file.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
     found = json.loads((out / "ablate.json").read_text())
-    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
+    check_json(found, AblationResult)
     again = cli(*arguments, "--json", *options(steps=4))
     assert again.code == 0
     assert again.err.count("already trained") == 6

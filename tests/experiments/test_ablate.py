@@ -1,15 +1,16 @@
 """The studies, and a complete ablation."""
 
-import jsonschema
 import pytest
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError
 from mindref.experiments import ablate as room
-from mindref.experiments import results, studies
+from mindref.experiments import studies
 from mindref.experiments.ablate import AblationPlan, run_ablation
+from mindref.experiments.results import AblationResult
 from mindref.experiments.runs import RunListener
 from mindref.presets import PRESETS
+from mindref.run.stored_json import check_json
 from tests.experiments.tiny_experiment import base, runs
 
 SIGMA = studies.Study("sigma", "Sigma", "?", "0.1", {"0.1": {"sigma": 0.1}, "5": {"sigma": 5.0}})
@@ -74,7 +75,7 @@ def test_equal_settings_are_trained_once(out, found, messages):
 @pytest.mark.rules("experiments-R9", "experiments-R10")
 @pytest.mark.slow
 def test_every_arm_has_an_effect_a_cost_and_a_verdict(found):
-    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
+    check_json(found, AblationResult)
     for study in found["studies"]:
         first, second = study["arms"]
         assert (first["verdict"], first["against"]) == ("base", None)

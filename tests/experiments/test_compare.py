@@ -2,12 +2,11 @@
 
 import json
 
-import jsonschema
 import numpy as np
 import pytest
 
 from mindref.errors import ConfigError, RunError
-from mindref.experiments import arms, first_hits, results
+from mindref.experiments import arms, first_hits
 from mindref.experiments.arms import Arm, arm_config, safe_file_name, settings_folder
 from mindref.experiments.compare import (
     ComparisonPlan,
@@ -16,9 +15,11 @@ from mindref.experiments.compare import (
     draw_value,
     run_comparison,
 )
+from mindref.experiments.results import ComparisonResult
 from mindref.experiments.runs import ExperimentStopped, RunListener
 from mindref.models.registry import RECALL_FAMILIES
 from mindref.recommender.training.trainer import Trainer
+from mindref.run.stored_json import check_json
 from mindref.training import loop
 from tests.experiments.tiny_experiment import ONE, TWO, base, compared, runs
 
@@ -40,11 +41,7 @@ def run_folders(out, name):
 
 
 def test_a_result_follows_the_schema(found):
-    jsonschema.Draft202012Validator.check_schema(results.result_schema())
-    validator = jsonschema.Draft202012Validator(results.result_schema())
-    validator.validate(found)
-    with pytest.raises(jsonschema.ValidationError):
-        validator.validate({**found, "clock": 0})
+    check_json(found, ComparisonResult)
 
 
 @pytest.mark.rules("experiments-R11", "experiments-R12")
@@ -135,7 +132,7 @@ def test_a_diverged_model_has_no_metrics_and_the_opponent_needs_them(tmp_path, m
 
     monkeypatch.setattr(loop, "step_learning_rate", rate)
     found = compared(tmp_path, arms=(ONE, wild), trials=2, seeds=1)
-    jsonschema.Draft202012Validator(results.result_schema()).validate(found)
+    check_json(found, ComparisonResult)
     arm = found["arms"][1]
     assert (arm["chosen"], arm["metrics"], arm["against"]) == (None, None, None)
     assert [trial["validation"] for trial in arm["trials"]] == [None, None]

@@ -40,7 +40,7 @@ def make_arm(label, **options):
 COMPARED = {
     **HEAD,
     "kind": "compare",
-    "at": [10, 20, 50, 100],
+    "lengths": [10, 20, 50, 100],
     "opponent": "b|c",
     "tuning": {"trials": 3, "metric": "hit_rate@50", "seed": 0, "cases": "validation"},
     "arms": [
@@ -53,7 +53,7 @@ COMPARED = {
 ABLATED = {
     **HEAD,
     "kind": "ablate",
-    "at": [10, 50],
+    "lengths": [10, 50],
     "studies": [
         {
             "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x", "curves": True,

@@ -5,16 +5,17 @@ import math
 import shlex
 from types import SimpleNamespace
 
-import jsonschema
 import pytest
 
 from mindref.config import Config
 from mindref.errors import ConfigError, RunError
-from mindref.experiments import results, tables, tune
+from mindref.experiments import tables, tune
+from mindref.experiments.results import TuningResult
 from mindref.experiments.runs import EndedRun, ExperimentRuns
 from mindref.kernels.backend import NumbaBackend
 from mindref.presets import PRESETS
 from mindref.run import files, report
+from mindref.run.stored_json import check_json
 from tests.experiments.tiny_experiment import runs
 from tests.runs import SMALL, content
 
@@ -42,13 +43,13 @@ def with_values(monkeypatch, values):
 
 @pytest.mark.rules("experiments-R24")
 def test_trials_of_a_preset_keep_its_settings(tmp_path):
-    (model,) = planned(tmp_path, "paper", width=4).models
+    (model,) = planned(tmp_path, "paper", width=4).models.values()
     assert model.trials[0] == {}
     assert model.config(0) == Config.of("paper", {**SMALL, "width": 4})
     assert [set(trial) for trial in model.trials[1:]] == [{"learning_rate", "window"}] * 2
     for number, trial in enumerate(model.trials):
         assert model.config(number) == Config.of("paper", {**SMALL, "width": 4, **trial})
-    (fixed,) = planned(tmp_path, "mind", 9, window=4).models
+    (fixed,) = planned(tmp_path, "mind", 9, window=4).models.values()
     assert [set(trial) for trial in fixed.trials[1:]] == [
         {"learning_rate"}
     ] * 3  # of 4 values; one is the default
@@ -58,8 +59,8 @@ def test_trials_of_a_preset_keep_its_settings(tmp_path):
 @pytest.mark.rules("experiments-R24")
 def test_a_model_has_its_own_grid_and_start(tmp_path):
     changes = {**COMMON, "model": "maxmf"}
-    (model,) = tune.plan_tuning(None, changes, 3, tmp_path, NumbaBackend()).models
-    assert (model.label, model.preset) == ("maxmf", "mind")
+    ((preset, model),) = tune.plan_tuning(None, changes, 3, tmp_path, NumbaBackend()).models.items()
+    assert (model.arm.label, preset) == ("maxmf", "mind")
     assert model.config(0).sampler == "uniform"
     assert model.config(0).batch == COMMON["batch"]
     assert set(model.trials[1]) == {"learning_rate", "pair_loss"}
@@ -68,12 +69,14 @@ def test_a_model_has_its_own_grid_and_start(tmp_path):
 @pytest.mark.rules("experiments-R24")
 def test_without_a_preset_both_candidates_are_tuned(tmp_path):
     models = tune.plan_tuning(None, COMMON, 4, tmp_path, NumbaBackend()).models
-    assert [model.label for model in models] == ["best", "sparse"]
-    assert [len(model.trials) for model in models] == [4, 4]
-    for model in models:
-        assert model.config(0) == Config.of(model.label, COMMON)
+    assert {preset: len(model.trials) for preset, model in models.items()} == {
+        "best": 4,
+        "sparse": 4,
+    }
+    for preset, model in models.items():
+        assert model.config(0) == Config.of(preset, COMMON)
     only = tune.plan_tuning(None, {**COMMON, "contexts": 2}, 2, tmp_path, NumbaBackend()).models
-    assert [model.label for model in only] == ["best"]  # sparse has no layers that read contexts
+    assert list(only) == ["best"]  # sparse has no layers that read contexts
 
 
 @pytest.mark.rules("experiments-R25")
@@ -107,7 +110,7 @@ def test_a_time_limit_is_that_of_each_trial(tmp_path, monkeypatch):
     with_values(monkeypatch, [0.1, 0.2, 0.3])
     result = tune.run_tuning(plan, runs(), [])
     assert result["reproducible"] is False
-    assert {run.config.time_limit for _, _, run in plan.runs()} == {20.0}
+    assert {model.config(0).time_limit for model in plan.models.values()} == {20.0}
     assert "--time-limit=20.0" in result["train"]
 
 
@@ -159,7 +162,7 @@ def test_the_printed_command_trains_the_same_bytes(tmp_path, monkeypatch):
         main(arguments)
     assert ended.value.code == 0
     result = json.loads((tmp_path / "t" / "tune.json").read_text())
-    jsonschema.Draft202012Validator(results.result_schema()).validate(result)
+    check_json(result, TuningResult)
     command = shlex.split(result["train"])
     assert command[:4] == ["mindref", "train", "--data", log]
     assert {"--include-seen", "--user=who", "--header", "--keep-duplicates"} <= set(command)

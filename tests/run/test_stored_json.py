@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import pytest
 
@@ -21,10 +21,11 @@ class Stored:
     items: list[Item]
     weights: dict[str, Finite]
     pair: tuple[float, bool] | None = None
+    kind: Literal["one", "two"] = "one"
 
 
 ITEM = {"id": "a", "count": 2}
-RIGHT = {"name": 7, "items": [ITEM], "weights": {"x": 1}, "pair": [2, True]}
+RIGHT = {"name": 7, "items": [ITEM], "weights": {"x": 1}, "pair": [2, True], "kind": "two"}
 
 
 @pytest.mark.rules("security-R1")
@@ -43,6 +44,7 @@ RIGHT = {"name": 7, "items": [ITEM], "weights": {"x": 1}, "pair": [2, True]}
         ({"weights": {"y": math.nan}}, "^weights: y: expected a finite number, got nan$"),
         ({"pair": [1]}, r"^pair: expected a list of 2 values, got \[1\]$"),
         ({"pair": [1, 0]}, r"^pair\[1\]: expected true or false, got 0$"),
+        ({"kind": "three"}, "^kind: expected 'one' or 'two', got 'three'$"),
         ({"other": 1}, "^JSON value: expected exactly the fields name, items, .*, got other$"),
     ],
 )  # fmt: skip
