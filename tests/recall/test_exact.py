@@ -253,22 +253,6 @@ def test_invalid_input_is_named(changes, error, message):
         search_top_n(**{**good, "items": np.ones((4, 3)), "n": 2, **changes})
 
 
-@pytest.mark.rules("recall-R1", "recall-R2")
-@pytest.mark.parametrize("first", [0, 1])
-def test_items_of_one_interest_are_not_displaced_by_another_interest(first):
-    """The best items of one interest are the worst of the other, for more items than candidates."""
-    items = np.zeros((200, 2))
-    items[:, 1 - first] = np.arange(200)[::-1] + 1.0
-    items[-5:, first] = 1000 + np.arange(5)
-    ranked = search_top_n(np.eye(2)[None], np.ones((1, 2), bool), items, n=5)
-    assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
-    assert (ranked.interests == first).all()
-    items[:, first] = np.arange(200)  # the other interest is inactive, and its products the largest
-    items[:, 1 - first] = 1e6 * np.arange(200)[::-1]
-    ranked = search_top_n(np.eye(2)[None], np.arange(2)[None] == first, items, n=5)
-    assert ranked.items.tolist() == [[199, 198, 197, 196, 195]]
-
-
 VALID = {
     "interests": np.ones((3, 2, 5)),
     "active": np.ones((3, 2), bool),

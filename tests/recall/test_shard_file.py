@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mindref.backend import NumpyBackend
 from mindref.errors import ConfigError, RunError
 from mindref.recall import shard_file
 from mindref.run import files as run_files
@@ -111,29 +110,6 @@ def test_a_shard_of_another_recall_is_named_with_what_differs(folder, fact, valu
     refused(files(folder), folder, rf"shard-2: {fact}.*: expected .*, as of .*shard-1, got ")
 
 
-class Two(NumpyBackend):
-    """A backend that says it has two devices."""
-
-    name, device_name = "two", "cpu"
-
-    def on(self, device):
-        self.device_name = "cuda" if device == "auto" else device
-        return self
-
-
-@pytest.mark.rules("recall-R37")
-def test_shards_of_a_cpu_and_of_a_gpu_are_not_merged(tmp_path):
-    run, paths = trained(tmp_path / "run"), files(tmp_path, 1, 2)
-    for i, device in enumerate(("cpu", "auto"), 1):
-        asked = {"backend": f"{__name__}:Two", "device": device}
-        write_lists(run, paths[i - 1], shard=(i, 2), block=7, **asked)
-    refused(
-        paths,
-        tmp_path,
-        "shard-2: device: expected 'cpu', as of .*shard-1, got 'cuda'; results of devices",
-    )
-
-
 def test_a_missing_manifest_is_an_error(folder):
     shard_file.manifest_path(folder / "shard-2").unlink()
     refused(files(folder), folder, "the manifest of a shard of a bulk recall, got no file")
@@ -184,12 +160,6 @@ def test_a_shard_without_the_head_of_its_format_is_an_error(folder):
     (folder / "shard-1").write_bytes(data)
     change(folder / "shard-1", file_sha256=hashlib.sha256(data).hexdigest())
     refused(files(folder), folder, "shard-1: expected the head of a file of the format tsv")
-
-
-def test_a_shard_cannot_have_the_name_of_a_manifest(folder):
-    with pytest.raises(ConfigError, match=r"--output: expected a name without \.manifest\.json"):
-        write_lists(folder / "run", folder / "x.manifest.json", shard=(1, 3), block=7)
-    assert not (folder / "x.manifest.json").exists()
 
 
 @pytest.mark.rules("recall-R37")

@@ -43,55 +43,6 @@ def test_many_threads_get_the_results_of_one(run, threads, monkeypatch):
     assert at_once(mindref.load(run), QUESTIONS) == expected
 
 
-@pytest.mark.rules("backend-R18")
-@pytest.mark.parametrize(
-    ("backend", "dtype"),
-    [
-        ("numba", "float32"),  # other tests compile it, too
-        pytest.param("numba", "float64", marks=pytest.mark.slow),
-        ("numpy", "float64"),
-    ],
-)
-def test_a_backend_answers_steps_and_interests_at_once(backend, dtype):
-    """Two trainings with one object, and somebody who serves from it, all in turns of their own."""
-    from mindref.training.batch_loader import BatchLoader
-    from tests.kernels.cases import large_world
-    from tests.runs import trainer
-
-    made = trainer(backend=backend)
-    task, config = made.prepared.task, made.config
-    batches = [BatchLoader(task, config).batch(n) for n in range(6)]
-    worlds = [large_world(dtype="float32"), large_world(40, length=9, dtype=dtype)]
-
-    def losses():
-        if backend == "numpy":
-            return []
-        found = []
-        state = made.backend.init(made.state.params, config)
-        for batch in batches:
-            given = (batch, task.catalogue, config, 0.01)
-            state, loss = made.backend.step(state, *given)
-            found.append(loss.tobytes())
-        return [*found, state.params.items.tobytes()]
-
-    def served(n):
-        w = worlds[n % 2]
-        history = made.backend.ops.embedding.forward(
-            w.params.items, w.catalogue.rows, w.catalogue.weights
-        )[0]
-        if backend == "numpy":
-            return bytes(history.tobytes())
-        given = (w.params, w.batch.histories, w.catalogue, w.config)
-        return bytes(made.backend.interests(*given)[0].tobytes())
-
-    expected = [losses(), *(served(n) for n in range(2))]
-    with ThreadPoolExecutor(6) as pool:
-        trainings = [pool.submit(losses) for _ in range(3)]
-        others = [pool.submit(served, n) for n in range(30)]
-        assert all(x.result() == expected[0] for x in trainings)
-        assert all(x.result() == expected[1 + n % 2] for n, x in enumerate(others))
-
-
 @pytest.mark.rules("recall-R41")
 @pytest.mark.parametrize(
     "kind", ["exact", pytest.param("annoy", marks=needs_annoy), "faiss-flat", "faiss-ivf"]

@@ -26,10 +26,8 @@ from tests.backends.exported_towers import (
     UNTRAINED,
     YOUTUBE,
     assert_file_matches_reference,
-    assert_same_interests,
     exported_rows,
     make_histories,
-    make_profiles,
     reference_interests,
     run_file,
 )
@@ -97,16 +95,6 @@ def test_values_in_padded_positions_change_no_byte(options, open_options):
         results.append(file(items, mask, *([profile] if profile.shape[1] else [])))
     for first, second in zip(*results, strict=True):
         assert first.tobytes() == second.tobytes()
-
-
-@pytest.mark.rules("onnx-R2")
-@pytest.mark.parametrize("users", [1, 1000])
-def test_any_number_of_users_is_accepted(users, open_options):
-    model, _, _ = reference_interests("best")
-    which = np.arange(users) % len(make_histories())
-    histories, rows = make_histories().take(which), make_profiles(2, users)
-    expected = compute_interests(model, histories, rows, load_backend("numpy"))
-    assert_same_interests(run_file(open_options("best"), histories, rows), expected)
 
 
 @pytest.mark.rules("onnx-R4", "model-R18")

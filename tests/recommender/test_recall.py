@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,11 +10,12 @@ import pytest
 import mindref
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.errors import BackendError, DataError, RunError
-from mindref.recall import run_index
+from mindref.recall import build_index, run_index
 from mindref.recall.lists import UserList
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.sharding import index_facts
 from mindref.recommender.training.trainer import resume_run
+from mindref.run import lock
 from tests.list_requests import recalled
 from tests.recall.annoy_trees import needs_annoy
 from tests.recall.example_plugins import install, measure_small_catalogues
@@ -279,35 +279,18 @@ def test_auto_measures_again_after_an_installation(run, built, monkeypatch):
     assert (kind(), len(built)) == ("exact", 4), "a machine with less looks no further"
 
 
-def test_other_processes_wait_for_the_building_process(run, built, monkeypatch):
+def test_other_processes_wait_for_the_building_process(run, built):
     pytest.importorskip("fcntl")
-    served = mindref.load(run).served
-    both_found_none, let_in = threading.Barrier(2), threading.Event()
-    seen, inside = threading.local(), list[int]()
-    fitting, build_it = run_index.matching_index, run_index.build_index
-
-    def looking(*given):
-        found = fitting(*given)
-        if not hasattr(seen, "once"):
-            seen.once = True
-            both_found_none.wait(60)
-        else:
-            inside.append(1)
-            if len(inside) == 2:
-                let_in.set()
-        return found
-
-    def building(*given, **options):
-        let_in.wait(0.5)  # which a second one would use to begin as well
-        return build_it(*given, **options)
-
-    monkeypatch.setattr(run_index, "matching_index", looking)
-    monkeypatch.setattr(run_index, "build_index", building)
-    with ThreadPoolExecutor(2) as pool:
-        given = (served, "auto", run)
-        kinds = [pool.submit(bulk.open_run_index, *given, []) for _ in range(2)]
-        assert [future.result(60).kind for future in kinds] == ["exact", "exact"]
-    assert built == ["auto"]
+    served, folder = mindref.load(run).served, run / "index"
+    folder.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        with lock.lock_inside(folder):  # as the building process does
+            other = pool.submit(bulk.open_run_index, served, "auto", run, [])
+            with pytest.raises(TimeoutError):
+                other.result(0.5)
+            build_index(served.item_vectors, np.zeros((0, 8), np.float32), directory=folder)
+        assert other.result(60).kind == "exact"
+    assert built == []
 
 
 @needs_annoy

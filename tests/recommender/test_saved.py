@@ -2,8 +2,6 @@
 
 import copy
 import pickle
-import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,39 +109,6 @@ def test_a_failed_overwrite_leaves_the_old_run(two_models, tmp_path, monkeypatch
     assert files(run) == before
     assert [x.name for x in tmp_path.iterdir()] == ["run"]
     assert mindref.load(run).recommend(HISTORY) == first.recommend(HISTORY)
-
-
-@pytest.mark.rules("faults-R14")
-@pytest.mark.parametrize("after", [0, 1, 2, 3])
-def test_an_interrupted_overwrite_leaves_one_complete_run(two_models, tmp_path, monkeypatch, after):
-    """Ctrl-C after each rename of a folder, and after an exchange in one operation (0)."""
-    first, second = two_models
-    run, expected = tmp_path / "run", tmp_path / "expected"
-    first.save(run)
-    second.save(expected)
-    before, calls, replace, exchange = files(run), [], Path.replace, atomic.rename_exchange
-    if not after and sys.platform != "linux":
-        pytest.skip("only Linux exchanges two names in one operation")
-
-    def interrupt_later(path, target):
-        is_folder = path.is_dir()
-        replace(path, target)
-        calls.extend([path] * is_folder)
-        if is_folder and len(calls) == after:
-            signal.raise_signal(signal.SIGINT)
-
-    def interrupt_exchange(*names):
-        assert exchange(*names)
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Path, "replace", interrupt_later)
-    monkeypatch.setattr(
-        atomic, "rename_exchange", (lambda *names: False) if after else interrupt_exchange
-    )
-    with pytest.raises(KeyboardInterrupt):
-        second.save(run, overwrite=True)
-    assert files(run) == (before if after == 1 else files(expected))
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["expected", "run"]
 
 
 def test_a_folder_of_another_program_is_not_overwritten(two_models, tmp_path):

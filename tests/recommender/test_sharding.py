@@ -151,13 +151,18 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
         ({"shard": (0, 3)}, "--shard: expected i/n with i from 1 to n, got 0/3"),
         ({"shard": (1,)}, r"shard: expected a pair or None, got \(1,\)"),
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
+        (
+            {"shard": (1, 3), "output": "x.manifest.json"},
+            r"--output: expected a name without \.manifest\.json",
+        ),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
         ({"index": "fast"}, "--index: expected auto or exact"),
     ],
 )
 def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, message):
+    output = tmp_path / asked.pop("output", "lists")
     with pytest.raises(ConfigError, match=message):
-        write_lists(tmp_path / "no run", tmp_path / "lists", **asked)
+        write_lists(tmp_path / "no run", output, **asked)
 
 
 def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path):
