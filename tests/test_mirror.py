@@ -73,7 +73,7 @@ def test_every_rule_is_cited_by_a_test_and_every_citation_is_a_rule():
     assert cited == all_rules(), f"no test: {all_rules() - cited}; no rule: {cited - all_rules()}"
 
 
-BY_NIGHT = {"conformance-R30", "faults-R6", "recall-R26"}
+BY_NIGHT = {"conformance-R30", "recall-R26"}
 """Rules that only slow tests cite: they start many processes, or search for a diagnosis."""
 
 

@@ -109,6 +109,10 @@ def num_fields(made):
     return made.prepared.task.catalogue.rows.shape[1]
 
 
+def validated(made):
+    return made.validate(made.best)
+
+
 def negatives_are_targets(made):
     drawn = batch(made)
     return drawn.negatives is not None and np.array_equal(drawn.negatives, drawn.target)
@@ -130,12 +134,10 @@ EFFECTS = {
     "window": [Effect(3, is_now(3, lambda m: histories(m).items.shape[1], longest))],
     "iterations": [Effect(1, effects.in_both)],
     "sigma": [
-        Effect(0.2, effects.twice_the_noise),
-        Effect(0.2, effects.twice_the_noise, {"logits": "fixed"}),
-        Effect(0.2, effects.twice_the_noise, {"logits": "per_call"}),
+        Effect(0.2, effects.in_both, {"logits": name}) for name in ("keyed", "fixed", "per_call")
     ],
     "logits": [
-        Effect("fixed", effects.keyed_in_training),
+        Effect("fixed", another(lambda made: histories(made).init_logits)),
         Effect("per_call", effects.in_serving),
     ],
     "interest_count": [Effect("fixed", effects.in_both)],
@@ -148,7 +150,7 @@ EFFECTS = {
     "attention": [Effect("mean", effects.in_training_alone), effects.POOLED],
     "power": [Effect(x, effects.in_training_alone) for x in (0.0, 2.0)],
     "score": [Effect("sum", another(effects.scores))],
-    "loss": [Effect("full", effects.the_whole_catalogue)],
+    "loss": [Effect("full", another(lambda made: batch(made).negatives))],
     "temperature": [Effect(1e6, effects.in_training, {"loss": "full"})],
     "normalise": [Effect(True, effects.in_both)],
     "item_features": [Effect(("shelf",), every(effects.in_both, is_now(2, num_fields)))],
@@ -162,8 +164,10 @@ EFFECTS = {
         Effect("log_uniform", another(lambda made: batch(made).negatives)),
         Effect("in_batch", is_now(True, negatives_are_targets)),
     ],
-    "alpha": [Effect(alpha, effects.unigram_powers) for alpha in (0.0, 2.0)],
-    "target_sampling": [Effect("user", effects.by_user, {"sampler": "in_batch"})],
+    "alpha": [Effect(alpha, effects.by_probability) for alpha in (0.0, 2.0)],
+    "target_sampling": [
+        Effect("user", another(lambda made: batch(made).target), {"sampler": "in_batch"})
+    ],
     "batch": [Effect(24, is_now(24, lambda m: len(batch(m).target)))],
     "steps": [Effect(5, ends([3, 6, 7], [3, 5]))],
     "learning_rate": adam(0.02),
@@ -175,9 +179,9 @@ EFFECTS = {
     "evaluate_every": [Effect(2, ends([3, 6, 7], [2, 4, 6, 7]))],
     "time_limit": [Effect(1e-6, ends_by_time)],
     "patience": [Effect(1, stands_still)],
-    "metric": [Effect("mrr@30", effects.validation)],
-    "validation_users": [Effect(7, effects.validation, {"metric": "mrr@30"})],
-    "test_users": [Effect(9, effects.tested)],
+    "metric": [Effect("mrr@30", another(validated))],
+    "validation_users": [Effect(7, another(validated), {"metric": "mrr@30"})],
+    "test_users": [Effect(9, is_now(9, lambda made: made.evaluate()["cases"]))],
     "seed": [Effect(1, every(*map(another, DRAWN), effects.in_serving))],
     "dtype": [Effect("float64", is_now({"float64"}, types))],
     "backend": [Effect("tests.test_backend:Counting", asked)],

@@ -42,15 +42,6 @@ def user_state_folder() -> Path | None:
     return folder_or_none(lambda: platformdirs.user_state_dir("mindref", appauthor=False))
 
 
-def former_state_folder() -> Path | None:
-    """Return the state folder of versions before platformdirs, or None without a home folder.
-
-    On Linux it is `user_state_folder`. On macOS and Windows it may be another folder.
-    """
-    state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/state"
-    return folder_or_none(lambda: os.path.join(os.path.expanduser(state), "mindref"))
-
-
 def folder_or_none(find_folder: Callable[[], str]) -> Path | None:
     """Return the folder that a function finds, or None without a home folder.
 

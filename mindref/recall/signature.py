@@ -28,14 +28,11 @@ KEY_BYTES = 32  # length of a new key, and minimum length
 def key_path() -> Path | None:
     """Return the path of the user's key, outside of every run directory.
 
-    A key in the folder of older versions stays in use. None for a user without a home folder, such
-    as a numeric user id in a container.
+    None for a user without a home folder, such as a numeric user id in a container.
     """
     if configured := os.environ.get(KEY):
         return Path(configured)
-    folder, former = user_folders.user_state_folder(), user_folders.former_state_folder()
-    if folder and former and not os.path.exists(folder / "key"):
-        folder = former if os.path.exists(former / "key") else folder
+    folder = user_folders.user_state_folder()
     return folder / "key" if folder else None
 
 

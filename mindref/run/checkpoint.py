@@ -153,7 +153,7 @@ def load_state(
     arrays, words = load_arrays(path, identity)
     try:
         metadata.check_header(words, model)
-        validations = [Validation(**x) for x in words[metadata.validations_name(words)]]
+        validations = [Validation(**x) for x in words["validations"]]
         parts: dict[str, dict[str, Any]] = {"params": {}, "first": {}, "second": {}}
         for name, x in arrays.items():
             part, _, array_name = name.partition(".")

@@ -147,7 +147,6 @@ class ArraysHeader(TypedDict, total=False):
     losses: tuple[float, Count]
     time: list[Duration]
     validations: list[ValidationValues]
-    epochs: list[ValidationValues]  # older files
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:
@@ -179,8 +178,3 @@ def check_header(header: Mapping[str, Any], family: str | None) -> None:
     if family is not None and written != family:
         raise InvalidValue("model", repr(family), written)
     check_json(header, ArraysHeader, partial=True)
-
-
-def validations_name(header: Mapping[str, Any]) -> str:
-    """Return the name of the list of validations in the header of a state."""
-    return "epochs" if "epochs" in header else "validations"  # epochs: older files

@@ -4,8 +4,7 @@ An error has exit code 2 and a message with its place and what to do. No traceba
 incomplete file, and no earlier file is lost (specs/faults.md, specs/security.md).
 
 commands       the commands, a folder in which they run, and the judgement of an outcome
-server         runs commands in forks, in which a call of the system fails
-failing_calls  the C library that counts the calls of the system and lets one of them fail
+failing_calls  runs a command in a fork, counts its calls on files, and lets one of them fail
 damage         ways of damage: of bytes, and of a file as a whole
 logs           random logs of every format and packing
 test_sweep     calls that fail, full disks, kills, and damaged files of runs

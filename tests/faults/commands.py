@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
 from mindref.run.files import INDEX
 from tests.recall.annoy_trees import INDEX as KIND
-from tests.runs import REPOSITORY, environment, options, train_small_run
+from tests.runs import options, train_small_run
 
 TINY = " ".join(options(steps=2, evaluate_every=1, backend="numpy"))
 DIN = (
@@ -54,7 +52,8 @@ STATEFUL = ("train", "resume", "resume din", "compare")  # files between the old
 RERUN = ("export", "vectors")  # a complete export is not replaced
 TIMED = ("manifest.json", "experiment.json", "compare.json", "tables.md")  # contain seconds
 OPTIONAL = f"cold/{INDEX}/"  # files that a command can do without
-CHANGES = ("create", "write", "rename", "link", "mkdir", "fsync", "truncate")
+OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
+"""Damage with a different answer, by specs/security.md: a run without a state or a report."""
 Files = dict[str, bytes]
 
 
@@ -67,30 +66,40 @@ class Done(NamedTuple):
     calls: list[str]
 
 
-class Server:
-    """Runs commands in copies of a folder; each copy has the same path."""
+class Fault(NamedTuple):
+    """A fault at a call of the system."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path, model: str) -> None:
-        self.process, self.template, self.folder = process, folder / "template", folder / "copy"
-        self.make_template(model)
-        items = (self.template / "run" / "items.tsv").read_text(encoding="utf-8").split("\n")
-        self.item = items[1].split("\t")[0]
+    mode: str  # error (once), full (a full disk from then on), kill
+    at: int  # number of the call, 0 for no fault
 
-    def make_template(self, model: str) -> None:
-        """Make a folder with a log, a run that can be resumed, a reranker, shards and old files."""
-        folder = self.template
-        folder.mkdir()
-        write_synthetic_log(make_synthetic_log(users=60, items=120), folder)
-        train_small_run(folder / "run", model=model)
-        shutil.copytree(folder / "run", folder / "cold")
-        (folder / "shards").mkdir()
+
+NO_FAULT = Fault("error", 0)
+
+
+class Workplace:
+    """A folder with a log, a run that can be resumed, a reranker, shards and old files.
+
+    Commands run in copies of it; each copy has the same path.
+    """
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self.template, self.folder = folder / "template", folder / "copy"
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload(["tests.faults.failing_calls"])
+        self.template.mkdir()
+        write_synthetic_log(make_synthetic_log(users=60, items=120), self.template)
+        train_small_run(self.template / "run", model=model)
+        shutil.copytree(self.template / "run", self.template / "cold")
+        (self.template / "shards").mkdir()
         prepare = [f"recall run --all-users --index {KIND} --output lists.tsv"]
         prepare += [f"recall run --all-users --shard {i}/2 --output shards/{i}" for i in (1, 2)]
         prepare += [f"train --model din --recall run --out din {DIN}"] if model == "mind" else []
         for words in prepare:
-            done = self.call(folder, words)
+            done = self.call(self.template, words)
             assert done.code == 0, (words, done.err)
-        (folder / "lists.tsv").write_text("earlier\n", encoding="utf-8")
+        (self.template / "lists.tsv").write_text("earlier\n", encoding="utf-8")
+        items = (self.template / "run" / "items.tsv").read_text(encoding="utf-8").split("\n")
+        self.item = items[1].split("\t")[0]
 
     def renew(self) -> Path:
         """Make a new copy, and return its folder."""
@@ -98,52 +107,28 @@ class Server:
         shutil.copytree(self.template, self.folder)
         return self.folder
 
-    def run(self, name: str, at: int = 0, mode: str = "error") -> Done:
-        """Run a command with a fault at call `at`. A training that has begun is resumed."""
+    def run(self, name: str, fault: Fault = NO_FAULT) -> Done:
+        """Run a command with a fault. A training that has begun is resumed."""
         words = COMMANDS[name].replace("ITEM", self.item)
         if name == "train" and (self.folder / "new" / "config.json").exists():
             words = "train --resume new"
-        return self.call(self.folder, words, at, mode)
+        return self.call(self.folder, words, fault)
 
-    def call(self, folder: Path, words: str, at: int = 0, mode: str = "error") -> Done:
+    def call(self, folder: Path, words: str, fault: Fault = NO_FAULT) -> Done:
         """Run a command in a folder."""
-        request = {"folder": str(folder), "words": words.split(), "at": at, "mode": mode}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        calls = [line.partition(" ")[0] for line in answer["calls"].splitlines()]
-        return Done(answer["code"], answer["out"], answer["err"], calls)
+        from tests.faults.failing_calls import run_command
 
-
-COMPILER = (shutil.which("gcc") or shutil.which("clang")) if sys.platform == "linux" else None
-"""Compiles failing_calls.c, which is for Linux."""
-
-
-def compile_library(folder: Path) -> Path | None:
-    """Compile the library; None without a compiler."""
-    if COMPILER is None:
-        return None
-    library = folder / "failing_calls.so"
-    flags = ["-shared", "-fPIC", "-O1", "-Wno-nonnull-compare", "-Wno-varargs"]
-    source = Path(__file__).with_name("failing_calls.c")
-    subprocess.run([COMPILER, *flags, source, "-o", library, "-ldl"], check=True)
-    return library
-
-
-@contextmanager
-def open_server(folder: Path, model: str) -> Iterator[Server]:
-    """Yield a server whose run has a model of this family."""
-    library = compile_library(folder)
-    preload = {} if library is None else {"LD_PRELOAD": str(library)}
-    command = [sys.executable, "-m", "tests.faults.server"]
-    variables = environment(MINDREF_THREADS="1", **preload)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=variables, cwd=REPOSITORY, **pipes) as process:
-        yield Server(process, folder, model)
-        assert process.stdin is not None
-        process.stdin.close()
+        with tempfile.TemporaryDirectory() as scratch:
+            arguments = (str(folder), words.split(), fault.at, fault.mode, Path(scratch))
+            process = self.processes.Process(target=run_command, args=arguments)
+            process.start()
+            process.join()
+            texts = [
+                Path(scratch, name).read_text("utf-8", "replace")
+                for name in ("out", "err", "calls")
+            ]
+            assert process.exitcode is not None
+            return Done(process.exitcode, texts[0], texts[1], texts[2].split())
 
 
 def read_files(folder: Path) -> Files:
@@ -162,32 +147,25 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in Path(name).parts)
 
 
-def is_lock(name: str) -> bool:
-    return name.endswith(".lock")
+def differences(first: Files, second: Files) -> list[str]:
+    """Return the names of files that differ; locks do not count."""
+    names = sorted({*first, *second})
+    return [x for x in names if first.get(x) != second.get(x) and not x.endswith(".lock")]
 
 
-class Fault(NamedTuple):
-    """A fault at a call of the system."""
-
-    mode: str  # error (once), full (a full disk from then on), kill
-    at: int  # number of the call
-
-
-def judge_call(server: Server, name: str, fault: Fault, before: Files, after: Files) -> str:
+def judge_call(place: Workplace, name: str, fault: Fault, before: Files, after: Files) -> str:
     """Run a command with a fault, then again; return the promise that it broke, or ""."""
-    server.renew()
-    done = server.run(name, fault.at, fault.mode)
-    content = read_files(server.folder)
+    place.renew()
+    done = place.run(name, fault)
+    content = read_files(place.folder)
     if reason := broken_promise(name, fault.mode, done, content, before, after):
         return reason
-    is_complete = name in RERUN and (server.folder / "out").exists()
+    is_complete = name in RERUN and (place.folder / "out").exists()
     if not (done.code == 0 and content == after) and not is_complete:
-        again = server.run(name)
+        again = place.run(name)
         if again.code != 0:
             return f"the command fails again: {again.err[-300:]}"
-    content = read_files(server.folder)
-    names = {*content, *after}
-    different = sorted(x for x in names if content.get(x) != after.get(x) and not is_lock(x))
+    different = differences(read_files(place.folder), after)
     return f"other files after the second call: {different}" if different else ""
 
 
@@ -204,11 +182,10 @@ def broken_promise(
         return f"no reason: {done.err[-300:]}"
     if lost := sorted(set(before) - set(content)):
         return f"lost: {lost}"
-    hidden = [x for x in content if is_hidden(x) and not is_lock(x)]
+    hidden = [x for x in content if is_hidden(x) and not x.endswith(".lock")]
     if hidden and not killed:
         return f"left behind: {hidden}"
-    changed = {x for x in {*content, *after} if content.get(x) != after.get(x) and not is_lock(x)}
-    needed = sorted(x for x in changed if not x.startswith(OPTIONAL))
+    needed = [x for x in differences(content, after) if not x.startswith(OPTIONAL)]
     if done.code == 0 and needed:
         return f"exit code 0 with other files: {needed}"
     visible = {x: data for x, data in content.items() if not is_hidden(x)}
@@ -226,10 +203,6 @@ def wrong_message(err: str) -> str:
     return f"control characters {strange}: {err[-300:]}" if strange else ""
 
 
-OTHER_ANSWER = {("optimiser.safetensors", "missing"), ("report.json", "missing")}
-"""Cases with a different answer, by specs/security.md: a run without a state or a report."""
-
-
 def judge_damage(done: Done, expected: Done, file: str, damage: str) -> str:
     """Return what is wrong after a file was damaged: another answer, or no remedy."""
     if done.code == 0:
@@ -240,9 +213,10 @@ def judge_damage(done: Done, expected: Done, file: str, damage: str) -> str:
     if reason := wrong_message(done.err):
         return reason
     message = done.err[done.err.index("Error: ") :]
-    folder = str(Path(file).parent)
     names = [file, file.removesuffix(".manifest.json")]
-    names += [folder] if file.endswith("config.json") else []  # then the folder is no run
+    names += (
+        [str(Path(file).parent)] if file.endswith("config.json") else []
+    )  # the folder is no run
     if not any(x in message for x in names):
         return f"names another file: {message}"
     return "" if ";" in message else f"does not say what to do: {message}"

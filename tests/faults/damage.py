@@ -8,7 +8,6 @@ import operator
 import os
 import shutil
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -147,25 +146,6 @@ def changed_values(draw: st.DrawFn, original: Any) -> Any:
 HUGE = 1 << 42  # bytes of a file that takes no space on the disk
 
 
-def replace_by_zeros(path: Path) -> None:
-    """Replace the file by HUGE zeros, as a sparse file."""
-    os.truncate(path, 0)
-    os.truncate(path, HUGE)
-
-
-def replace_by_huge_array(path: Path) -> None:
-    """Replace the file by a sparse array file whose header and size agree."""
-    header: dict[str, Any] = {
-        "items": {"dtype": "F32", "shape": [HUGE // 4], "data_offsets": [0, HUGE]}
-    }
-    if path.suffix == ".safetensors":
-        with safe_open(path, framework="np") as file:
-            header |= {"__metadata__": file.metadata()}
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text)
-    os.truncate(path, 8 + len(text) + HUGE)
-
-
 def link_outside(path: Path) -> None:
     """Move the file out of the run and replace it by a link."""
     folder = path.parent.parent if path.parent.name == "index" else path.parent
@@ -216,8 +196,6 @@ REPLACEMENTS: dict[str, Callable[[Path], object]] = {
     "no rights": lambda path: path.chmod(0),
     "read-only": lambda path: path.chmod(0o444),
     "huge, then zeros": partial(os.truncate, length=HUGE),
-    "huge, all zeros": replace_by_zeros,
-    "a huge array": replace_by_huge_array,
     "a folder": partial(replace_file, make=Path.mkdir),
     "a pipe": partial(replace_file, make=os.mkfifo),
     "a socket": partial(replace_file, make=make_socket),

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from mindref.process import requirements
-from mindref.recall.registry import install_command
 
 REPOSITORY = Path(__file__).parent.parent.parent
 PIP = re.compile(r"pip3? install ([^`\n#]*)")
@@ -42,17 +41,12 @@ def test_no_file_names_an_unpublished_distribution_to_install():
         if (names := unpublished(path.read_text(encoding="utf-8", errors="replace")))
     }
     assert bad == {}
-
-
-@pytest.mark.parametrize(
-    "text", ["pip install 'mindref[torch]'", "pip install mindref", "pip install -U mindref-jax>=1"]
-)
-def test_a_planted_name_is_found(text):
-    assert len(unpublished(text)) == 1
-    assert unpublished(text.replace("install ", "install . './backends/torch[export]' ")) != []
-
-
-def test_paths_of_a_checkout_are_no_names():
+    for text in (
+        "pip install 'mindref[torch]'",
+        "pip install mindref",
+        "pip install . mindref-jax>=1",
+    ):
+        assert len(unpublished(text)) == 1
     assert unpublished("pip install . './backends/torch[export]' -e '.[test]' 'torch>=2.9'") == []
 
 
@@ -74,25 +68,6 @@ def test_commands_to_install_are_made_in_one_module():
     ]
 
 
-def test_the_hints_of_libraries():
-    assert requirements.install_libraries("polars") == "pip install polars"
-    command = requirements.install_libraries("numpy>=2.0", "scipy", upgrade=True)
-    assert command == "pip install --upgrade 'numpy>=2.0' scipy"
-    assert requirements.install_extra("hnsw", "other") == "pip install 'other[hnsw]'"
-    assert requirements.compile_library("annoy", "annoy-mm") == (
-        "pip uninstall annoy-mm annoy, then"
-        " CXX=g++ pip install --no-cache-dir --no-binary annoy annoy"
-    )
-
-
-def test_the_hints_of_indexes_and_backends():
-    assert re.fullmatch(r"pip install 'faiss-cpu>=[\d.]+'", install_command("faiss-ivf"))
-    expected = "in a checkout of mindref: pip install . './backends/torch[export]'"
-    assert requirements.install_backend("torch[export]") == expected
-    assert requirements.install_backend("torch[export]", "x>=2") == f"{expected} 'x>=2'"
-    assert unpublished(requirements.reinstall_mindref()) == []
-
-
 @pytest.mark.parametrize(
     ("marker", "applies"),
     [("", True), ('python_version < "3.1"', False), ("python_version<'4.0'", True)],
@@ -105,6 +80,18 @@ def test_a_requirement_of_another_python_is_left_out(marker, applies, monkeypatc
     assert (("annoy-mm", "==1.17.3", "annoy") in found) == applies
     command = requirements.install_extra("annoy")
     assert command.startswith("pip install 'annoy-mm==" if applies else "pip install annoy, which")
+
+
+def test_the_hints_of_libraries_and_backends():
+    command = requirements.install_libraries("numpy>=2.0", "scipy", upgrade=True)
+    assert command == "pip install --upgrade 'numpy>=2.0' scipy"
+    assert requirements.install_extra("hnsw", "other") == "pip install 'other[hnsw]'"
+    assert requirements.compile_library("annoy", "annoy-mm") == (
+        "pip uninstall annoy-mm annoy, then"
+        " CXX=g++ pip install --no-cache-dir --no-binary annoy annoy"
+    )
+    expected = "in a checkout of mindref: pip install . './backends/torch[export]'"
+    assert requirements.install_backend("torch[export]", "x>=2") == f"{expected} 'x>=2'"
 
 
 def test_without_metadata_the_hint_names_the_checkout(monkeypatch):

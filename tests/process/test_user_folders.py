@@ -18,14 +18,14 @@ def test_the_variables_of_the_system_name_the_folders(variable, tmp_path, monkey
     assert find_folder() == tmp_path / "mindref"
 
 
-@pytest.mark.parametrize("name", ["user_cache_folder", "user_state_folder", "former_state_folder"])
+@pytest.mark.parametrize("name", FOLDERS.values())
 def test_without_a_home_folder_there_is_none(name, monkeypatch):
     """No folder named `~` is created in the current folder."""
 
     def unknown(_):
         raise KeyError("no such user")
 
-    for variable in ("HOME", "LOCALAPPDATA", *FOLDERS):
+    for variable in ("HOME", *FOLDERS):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
     assert getattr(user_folders, name)() is None

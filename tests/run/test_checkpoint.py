@@ -1,7 +1,6 @@
 """A run directory is complete, or the error names the damaged file and what to do."""
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from mindref.config import Config
 from mindref.errors import RunError
-from mindref.models.parameters import Catalogue, copy_params, flatten
+from mindref.models.parameters import copy_params, flatten
 from mindref.recommender import load
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import array_files, checkpoint
@@ -74,48 +73,28 @@ def test_the_same_arrays_are_the_same_bytes(tmp_path):
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
-def test_a_profile_table_without_rows_survives(tmp_path):
-    made = trainer(tmp_path / "run")
-    assert made.state.params.profile.shape == (0, 8)
-    checkpoint.save_model(tmp_path, made.best, made.prepared.task.catalogue, step=3)
-    params, catalogue = checkpoint.load_model(tmp_path)
-    assert isinstance(catalogue, Catalogue)
-    assert params.profile.shape == (0, 8)
-    assert len(params.layers) == len(made.best.layers)
-
-
-class Broken(Exception):
-    """An error in the middle of saving."""
-
-
-def break_before_the_model(monkeypatch, run, step):
-    """Train until the state of the validation at this step is on disk, but not its model."""
-    save = checkpoint.save_model
-
-    def breaking(run, params, catalogue, step, *whose):
-        if step == last:
-            raise Broken
-        save(run, params, catalogue, step, *whose)
-
-    last = step
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_model", breaking)
-        with pytest.raises(Broken):
-            trained(run)
-
-
 @pytest.mark.parametrize("step", [3, 6])
-def test_resuming_serves_the_parameters_that_the_state_calls_the_best(tmp_path, monkeypatch, step):
-    """Killed after a state was written and before its model, and then stopped at once."""
+def test_resuming_serves_the_best_parameters_of_the_state(tmp_path, monkeypatch, step):
+    """An error after a state was written and before its model, then a stop after one step."""
     run = tmp_path / "run"
     first_two_are_better(monkeypatch)
     trainer(tmp_path / "whole").train(stop_after(step))
-    break_before_the_model(monkeypatch, run, step)
+    save = checkpoint.save_model
+
+    def save_or_fail(run, params, catalogue, number, *identity):
+        if number == step:
+            raise InterruptedError
+        save(run, params, catalogue, number, *identity)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_model", save_or_fail)
+        with pytest.raises(InterruptedError):
+            trained(run)
     assert (run / "model.safetensors").exists() == (step == 6), "the model of step 3"
     if step == 6:
         assert checkpoint.load_best(run)[2] == 3
     made = resume_run(run)
-    assert content(run) == content(tmp_path / "whole"), "mended before anything is trained"
+    assert content(run) == content(tmp_path / "whole"), "repaired before a step"
     best = copy_params(made.state.params)
     outcome = made.train(stop_after(step))  # one step more
     assert (made.state.best_step, made.state.moments.step) == (step, step + 1)
@@ -156,13 +135,13 @@ def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatc
 def first_two_are_better(monkeypatch):
     """Let the first two validations be the best so far, so that they write all files."""
 
-    def judge(state, validate):
+    def validate_state(state, validate):
         step = state.moments.step
         validation = Validation(step, state.losses[0] / state.losses[1], step / 100, step <= 6)
         state = state._replace(losses=(0.0, 0))
         return (state._replace(best_step=step) if validation.is_best else state), validation
 
-    monkeypatch.setattr(loop, "validate_state", judge)
+    monkeypatch.setattr(loop, "validate_state", validate_state)
 
 
 def test_a_run_without_a_validation_says_how_to_resume(tmp_path):
@@ -173,7 +152,7 @@ def test_a_run_without_a_validation_says_how_to_resume(tmp_path):
         checkpoint.load_model(tmp_path / "run")
 
 
-def test_resuming_mends_what_people_read_of_the_state(copy):
+def test_resuming_repairs_the_readable_copies_of_the_state(copy):
     """A kill after the state of the last validation, before its copies are written."""
     names = ("state.json", "metrics.jsonl")
     whole = {name: (copy / name).read_bytes() for name in names}
@@ -185,8 +164,7 @@ def test_resuming_mends_what_people_read_of_the_state(copy):
     assert not list(copy.glob(".*"))
 
 
-Damage = Callable[[bytes], bytes]
-DAMAGES: dict[str, Damage] = {
+DAMAGES = {
     "truncated": lambda data: data[: len(data) // 2],
     "cut short": lambda data: data[:-3],
     "empty": lambda data: b"",
@@ -195,11 +173,7 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
-def damage(path, how):
-    path.write_bytes(how(path.read_bytes()))
-
-
-@pytest.mark.parametrize("how", DAMAGES.values(), ids=list(DAMAGES))
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
 @pytest.mark.parametrize(
     ("open_run", "name"),
     [
@@ -208,20 +182,19 @@ def damage(path, how):
         (resume_run, "config.json"),
     ],
 )
-def test_a_damaged_file_is_named(copy, open_run, name, how):
-    damage(copy / name, how)
+def test_a_damaged_file_is_named(copy, open_run, name, damage):
+    (copy / name).write_bytes(damage((copy / name).read_bytes()))
     with pytest.raises(RunError) as caught:
         open_run(copy)
     text = str(caught.value)
     assert text.startswith(str(copy / name)), text
     assert "expected" in text
-    assert ";" in text, f"what is there to do? {text}"
-    assert open_run is resume_run or "mindref train" in text or "train anew" in text
+    assert "mindref train" in text or "train anew" in text
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors"])
 def test_a_run_is_repaired_as_the_message_says(copy, tmp_path, name):
-    damage(copy / name, DAMAGES["truncated"])
+    (copy / name).write_bytes(b"")
     with pytest.raises(
         RunError, match=r"remove optimiser.safetensors from the folder, then train again from the"
     ):
@@ -240,38 +213,26 @@ def test_files_for_people_are_not_needed(copy, name):
 
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones((2, 3)), "c": np.arange(4, dtype="i4")}
-WORDS = {"format": array_files.FORMAT, "step": 3, "best_value": 0.5, "losses": [1.5, 2]}
-WORDS |= {"waited": 0}
+HEADER = {"format": array_files.FORMAT, "step": 3, "losses": [1.5, 2]}
 SWAPS = {
     "names": ({"a": ARRAYS["b"], "b": ARRAYS["a"]}, {}),
     "a name": ({"bb": ARRAYS["b"], "b": None}, {}),
     "shapes": ({"a": ARRAYS["a"].reshape(3, 2)}, {}),
-    "axes": ({"a": ARRAYS["a"].reshape(6)}, {}),
     "types": ({"c": ARRAYS["c"].view("f4")}, {}),
-    "step": ({}, {"step": 4}),
-    "best value": ({}, {"best_value": 0.25}),
-    "losses": ({}, {"losses": [2, 1.5]}),
-    "waited": ({}, {"waited": 1}),
-    "two words": ({}, {"step": 0, "waited": 3}),
-    "a word more": ({}, {"best_step": 3}),
+    "header": ({}, {"losses": [2, 1.5]}),
+    "a further value": ({}, {"best_step": 3}),
 }
 
 
-@pytest.mark.parametrize(("arrays", "words"), SWAPS.values(), ids=list(SWAPS))
-def test_swapped_content_is_detected(tmp_path, arrays, words):
-    """The sum of the file stays, and all but one thing in it."""
+@pytest.mark.parametrize(("arrays", "values"), SWAPS.values(), ids=list(SWAPS))
+def test_swapped_content_is_detected(tmp_path, arrays, values):
     path = tmp_path / "x.safetensors"
-    array_files.save_arrays(path, ARRAYS, WORDS)
+    array_files.save_arrays(path, ARRAYS, HEADER)
     with safe_open(path, framework="np") as file:
         header = json.loads(file.metadata()[array_files.HEADER])
-    others = {name: x for name, x in {**ARRAYS, **arrays}.items() if x is not None}
-
-    def write(words, arrays):
-        save_file(arrays, path, metadata={array_files.HEADER: json.dumps(words)})
-
-    write(header, ARRAYS)
-    assert array_files.load_arrays(path)[1] == WORDS
-    write({**header, **words}, others)
+    changed = {name: x for name, x in {**ARRAYS, **arrays}.items() if x is not None}
+    text = json.dumps({**header, **values})
+    save_file(changed, path, metadata={array_files.HEADER: text})
     with pytest.raises(RunError, match="content with another sha256"):
         array_files.load_arrays(path)
 
@@ -289,8 +250,9 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
             load(folder)
 
 
+@pytest.mark.rules("security-R3")
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "optimiser.safetensors"])
-def test_a_file_of_a_newer_format_is_refused(copy, name):
+def test_a_file_of_a_newer_format_is_rejected(copy, name):
     raise_format(copy / name)
     message = f"{name}: expected format 2, got 3; use the mindref that wrote it"
     with pytest.raises(RunError, match=message):
@@ -311,8 +273,6 @@ def test_arrays_of_a_stranger_are_refused(copy):
     "change",
     [
         lambda words: words.pop("source"),
-        lambda words: words.pop("log"),
-        lambda words: words.update(sizes=[]),
         lambda words: words["settings"].update(width=0),
         lambda words: words["settings"].update(colour="red"),
         lambda words: words.update(settings=3),

@@ -120,12 +120,3 @@ def test_a_run_without_a_newer_setting_keeps_its_identity(run):
     assert model.report
     model.save(run.parent / "copy")
     assert recommend(run.parent / "copy") == before
-
-
-@pytest.mark.rules("security-R3")
-@pytest.mark.parametrize("number", [1, 3, "2", None])
-def test_a_wrong_format_number_raises_before_the_digest(run, number):
-    edit_json(run / "config.json", lambda words: words.update(format=number), seal=False)
-    expected = f"config.json: expected format 2, got {number}; use the mindref that wrote it, or"
-    with pytest.raises(RunError, match=expected):
-        load(run)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mindref.errors import ConfigError, say
-from mindref.run import atomic
+from mindref.run import atomic, lock
 from mindref.study.page.data_blocks import deflate, pack_blocks
 from mindref.study.page.noscript import render_noscript
 
@@ -62,7 +62,8 @@ def write_page(
     ConfigError without a trace or for more elements than traces, RunError if the file cannot be
     written.
     """
-    atomic.write_text(path, render_page(traces, derived))
+    with lock.lock_output(path):  # faults-R8
+        atomic.write_text(path, render_page(traces, derived))
 
 
 def render_page(
