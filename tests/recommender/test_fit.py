@@ -2,21 +2,19 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from mindref import MIND
 from mindref.data.log import Ragged
 from mindref.data.readers.columns import Columns
 from mindref.data.synthetic import make_synthetic_log, write_synthetic_log
-from mindref.errors import ConfigError, DataError, MindrefError, RunError
+from mindref.errors import MindrefError, RunError
 from mindref.recommender.training.trainer import resume_run
-from mindref.run.source import Source, fingerprint, open_fit_data
+from mindref.run.source import Source, fingerprint
 from tests.runs import SMALL, SOURCE, loaded
 
 
@@ -48,43 +46,18 @@ def recommended(model):
     return [x.item for x in model.recommend(user="customer-0001", n=8)]
 
 
-WAYS = {
-    "arrays": lambda table: MIND(**SMALL).fit(*(np.array(x) for x in table.values())),
-    "lists without times": lambda table: MIND(**SMALL).fit(table["user"], table["item"]),
-    **{
-        make.__name__: lambda table, make=make: MIND(**SMALL).fit(make(table), time="time")
-        for make in (pd.DataFrame, pa.table, dict)
-    },
-    "polars": lambda table: MIND(**SMALL).fit(pl.DataFrame(table), time="time"),
-}
+def test_arrays_and_tables_of_the_same_log_give_the_same_lists(table, expected):
+    arrays = [np.array(x) for x in table.values()]
+    assert recommended(MIND(**SMALL).fit(*arrays)) == expected
+    assert recommended(MIND(**SMALL).fit(pl.DataFrame(table), time="time")) == expected
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_the_same_log_gives_the_same_lists(table, expected, way):
-    assert recommended(way(table)) == expected
-
-
-def test_integer_ids_are_their_digits():
+def test_integer_ids_are_accepted_by_every_method():
     users, items = np.repeat(np.arange(20), 6), np.tile(np.arange(100, 112), 10)
     model = MIND(**{**SMALL, "metric": "hit_rate@3"}).fit(users, items)
     assert model.recommend(user="7") == model.recommend(user=7)
-    assert model.recommend([100, 101]) == model.recommend(["100", "101"])
     assert model.recommend(np.array([100, 101])) == model.recommend(["100", "101"])
     assert model.similar_items(100) == model.similar_items("100")
-
-
-def test_usual_names_are_found_whatever_the_order_of_the_rows(table, expected):
-    log = loaded().log
-    names = {"user": "user_id", "item": "item_id", "time": "timestamp"}
-    frame = pd.DataFrame(table).rename(columns=names)
-    shuffled = frame.sort_values(["user_id", "timestamp"], ascending=[True, False], kind="stable")
-    source, found = open_fit_data(shuffled, None, None, {})
-    assert source.location == "memory"
-    for user in ("customer-0001", "customer-0007"):
-        one, other = list(log.user_ids).index(user), list(found.log.user_ids).index(user)
-        names_of = [found.log.item_ids[i] for i in found.log.interactions.row(other)]
-        assert names_of == [log.item_ids[i] for i in log.interactions.row(one)]
-    assert recommended(MIND(**SMALL).fit(frame)) == expected
 
 
 def test_the_built_in_catalogue_is_there_without_any_data():
@@ -97,9 +70,8 @@ def test_the_built_in_catalogue_is_there_without_any_data():
     assert "recovery" not in model.report["interests"]
 
 
-@pytest.mark.parametrize("as_path", [str, Path])
-def test_a_file(shop, expected, as_path):
-    assert recommended(MIND(**SMALL).fit(as_path(shop))) == expected
+def test_a_file(shop, expected):
+    assert recommended(MIND(**SMALL).fit(str(shop))) == expected
     run, item_file = shop.with_name("run"), shop.with_suffix(".item")
     options = {"format": "recbole", "item_file": item_file, "columns": Columns()}
     assert recommended(MIND(**SMALL).fit(shop, run=run, **options)) == expected
@@ -149,9 +121,8 @@ def test_all_that_training_sees_of_a_log_is_in_its_fingerprint():
 def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
     report = MIND(**SMALL).fit(loaded().log).report
     assert sorted(report["metrics"]["test"]) == ["item_knn", "model", "popularity", "random"]
-    for name in ("hit_rate@10", "recall@20", "ndcg@50", "mrr@10", "coverage@50"):
-        estimate = report["metrics"]["test"]["model"][name]
-        assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1, name
+    for estimate in report["metrics"]["test"]["model"].values():
+        assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1
     assert report["cases"] == np.count_nonzero(loaded().log.interactions.lengths >= 3)
     json.dumps(report, allow_nan=False)
 
@@ -160,11 +131,8 @@ def test_the_report_has_the_metrics_of_the_model_and_of_those_beside_it():
     ("arguments", "message"),
     [
         ((3,), "fit: data: expected a path, a DataFrame"),
-        (([1, 2],), "fit: data: expected a path, a DataFrame"),
         ((None, [1]), "fit: data: expected users beside the items, got none"),
-        (([1, 2], [1]), "equal lengths, got 2, 1 and 2"),
         (("nowhere.csv",), "nowhere.csv: expected a file or a folder, got nothing there"),
-        (([1.5, 2.5], [1, 2]), "text or an integer, got 1.5"),
         (([1, 2, 3], [1, 2, 3]), "a user with 3 interactions or more"),
     ],
 )
@@ -177,21 +145,13 @@ def test_columns_of_a_table_or_a_file_are_named(tmp_path, table, expected):
     named = {"user": "who", "item": "what", "time": "when"}
     frame = pd.DataFrame(table).rename(columns=named)
     frame.to_csv(tmp_path / "log.csv", index=False)
-    for log in (frame, tmp_path / "log.csv"):
-        assert recommended(MIND(**SMALL).fit(log, **named)) == expected
-    with pytest.raises(DataError, match="a column of the user"):
-        MIND(**SMALL).fit(frame)
+    assert recommended(MIND(**SMALL).fit(frame, **named)) == expected
     both = {"columns": Columns(user="who", time="when"), "item": "what"}
     assert recommended(MIND(**SMALL).fit(tmp_path / "log.csv", **both)) == expected
 
 
-def test_fitting_prints_nothing_and_needs_known_settings_and_a_new_folder(capfd, tmp_path):
+def test_fitting_prints_nothing_and_needs_a_new_folder(capfd, tmp_path):
     MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
     assert capfd.readouterr() == ("", "")
     with pytest.raises(RunError, match="expected no run there, got one; name another"):
         MIND(**SMALL).fit(loaded().log, run=tmp_path / "run")
-    with pytest.raises(ConfigError, match="got interest; did you mean interests"):
-        MIND(interest=3)
-    paper = MIND("paper", **SMALL)
-    assert (paper.config.last_relu, paper.split) == (True, "paper")
-    assert not MIND(**SMALL).config.last_relu

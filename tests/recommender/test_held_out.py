@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import mindref
-from mindref.config import Config
 from mindref.data.frames import from_arrays
 from mindref.data.rng import make_rng
 from mindref.data.splits import make_split, split_global_time
@@ -17,14 +16,22 @@ from mindref.recommender import held_out
 from mindref.recommender.evaluate_run import evaluate_run
 from mindref.recommender.held_out import EarlierTraining
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.recommender.training import trainer as trainer_module
-from mindref.recommender.training.plan import TrainingPlan, plan_training
-from mindref.recommender.training.trainer import Trainer, resume_run
+from mindref.recommender.training.plan import plan_training
+from mindref.recommender.training.trainer import resume_run
 from mindref.recommender.training.warm_start import WarmStart
 from mindref.run import checkpoint
 from mindref.run.source import LoadedLog, Source, fingerprint
-from tests.recommender.earlier_logs import MEMORY, log_until, trainer_of
-from tests.runs import SMALL, change_json, content, kept_report, loaded, stop_after, trainer
+from tests.recommender.earlier_logs import log_until, trainer_of
+from tests.runs import (
+    SMALL,
+    change_json,
+    content,
+    kept_report,
+    loaded,
+    stop_after,
+    trainer,
+    write_log,
+)
 
 ALL, EARLY = log_until(1.0), log_until(0.6)
 
@@ -76,10 +83,10 @@ def test_a_target_at_the_last_time_of_the_training_is_counted():
     test = split_global_time(ALL).test
     starts = ALL.interactions.offsets[test.users] + test.histories.lengths
     times = sorted(ALL.times[starts].tolist())
-    for index in (0, len(times) // 2):
-        training = training_of(ALL, "none", log="another", last_time=times[index])
+    for last in (times[0], times[len(times) // 2]):
+        training = training_of(ALL, "none", log="another", last_time=last)
         (result,) = find(ALL, "global_time", training)
-        assert result.num_trained == sum(time <= times[index] for time in times)
+        assert result.num_trained == sum(time <= last for time in times)
 
 
 @pytest.mark.rules("model-R54", "model-R61")
@@ -97,36 +104,28 @@ def test_targets_without_times_are_not_counted_but_reported():
 
 @pytest.mark.rules("model-R54", "model-R60")
 @pytest.mark.parametrize(
-    ("before", "after", "is_trained"),
+    ("before", "after", "seed", "is_trained"),
     [
-        ("none", "leave_last_out", True),
-        ("none", "paper", True),
-        ("paper", "leave_last_out", True),
-        ("leave_last_out", "global_time", True),
-        ("global_time", "leave_last_out", True),
-        ("leave_last_out", "leave_last_out", False),
-        ("paper", "paper", False),
+        ("none", "leave_last_out", 0, True),
+        ("paper", "leave_last_out", 0, True),
+        ("leave_last_out", "global_time", 0, True),
+        ("global_time", "leave_last_out", 0, True),
+        ("paper", "paper", 0, False),
+        ("comirec", "comirec", 1, True),
+        ("leave_last_out", "leave_last_out", 1, False),
     ],
 )
-def test_targets_of_the_same_log_are_counted_exactly(before, after, is_trained):
-    """Compare the count with sets of positions in the log."""
-    training = training_of(ALL, before)
-    results = find(ALL, after, training)
-    train, test = (make_split(x, ALL, make_rng(0, "split")) for x in (before, after))
+def test_targets_of_the_same_log_are_counted_exactly(before, after, seed, is_trained):
+    """Compare the count with sets of positions in the log. The test cases have the seed 0."""
+    results = find(ALL, after, training_of(ALL, before, seed=seed))
+    train = make_split(before, ALL, make_rng(seed, "split"))
+    test = make_split(after, ALL, make_rng(0, "split")).test
     lengths = dict(zip(train.train_users.tolist(), train.train.lengths.tolist(), strict=True))
     used = {(user, i) for user, n in lengths.items() for i in range(n)}
-    users, starts = test.test.users.tolist(), test.test.histories.lengths.tolist()
-    count = sum(case in used for case in zip(users, starts, strict=True))
-    assert [x.num_trained for x in results] == [count] * (count > 0)
+    cases = zip(test.users.tolist(), test.histories.lengths.tolist(), strict=True)
+    count = sum(case in used for case in cases)
+    assert [(x.num_trained, x.kind) for x in results] == [(count, "certain")] * is_trained
     assert bool(count) == is_trained
-    assert all(x.kind == "certain" for x in results)
-
-
-@pytest.mark.rules("model-R54", "model-R60")
-def test_another_seed_holds_other_users_out():
-    (result,) = find(ALL, "comirec", training_of(ALL, "comirec", seed=1))
-    assert result.kind == "certain"
-    assert find(ALL, "leave_last_out", training_of(ALL, "leave_last_out", seed=1)) == []
 
 
 @pytest.mark.rules("model-R54", "model-R61")
@@ -179,9 +178,6 @@ def test_a_second_interaction_counts_until_the_last_time(second, third, count):
 @pytest.mark.rules("model-R60")
 def test_a_start_from_everything_cannot_be_evaluated_on_its_log(chain, monkeypatch):
     """Before reading if no log is given; else before the first step."""
-    served = ServedModel.load(chain / "third")
-    with pytest.raises(ConfigError, match=r"start from .*third: expected validation"):
-        trainer(start=WarmStart(served, str(chain / "third")), backend="numpy")
     model = mindref.load(chain / "third")
     with pytest.raises(ConfigError, match=r"got \d+ of \d+ that it was trained on with"):
         mindref.MIND(steps=2).fit(loaded().log, start_from=model, split="leave_last_out")
@@ -201,20 +197,16 @@ def plan_start(run, data):
 
 @pytest.mark.rules("model-R60", "model-R62")
 def test_the_same_file_is_rejected_before_reading_but_not_a_longer_one(tmp_path):
-    path, run = tmp_path / "log.csv", tmp_path / "run"
-    lines = [f"u{i % 9},i{i % 7},{i}" for i in range(60)]
-    path.write_text("\n".join(["user,item,time", *lines]))
-    source, config = Source.of(path), Config.of("mind", {**SMALL, "backend": "numpy"})
-    made = Trainer(TrainingPlan({"mind": config}, source, "none", run=run), source.read())
-    made.create()
-    finish(made)
+    run = tmp_path / "run"
+    path = write_log(tmp_path / "log.csv", [f"u{i % 9},i{i % 7},{i}" for i in range(60)])
+    mindref.MIND(**SMALL, backend="numpy").fit(path, split="none", run=run)
     assert checkpoint.load_config(run)[1]["log_bytes"] == path.stat().st_size
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Source, "read", lambda *x: pytest.fail("the log was read"))
         with pytest.raises(ConfigError, match=EARLY_ERROR):
             plan_start(run, path)
     with path.open("a") as stream:
-        stream.write("\nu1,i5,70")
+        stream.write("u1,i5,70")
     assert plan_start(run, path).protocol == "paper"
     with change_json(run / "config.json") as facts:
         facts["log_bytes"] = -1
@@ -224,8 +216,7 @@ def test_the_same_file_is_rejected_before_reading_but_not_a_longer_one(tmp_path)
 
 @pytest.mark.rules("model-R60")
 def test_a_start_from_another_split_of_the_log_is_an_error():
-    before = finish(trainer_of(ALL, protocol="paper"))
-    start = WarmStart(before.served_model(), "runs/001")
+    start = WarmStart(finish(trainer_of(ALL, protocol="paper")).served_model(), "runs/001")
     with pytest.raises(ConfigError, match=r"with the split paper of the same log"):
         trainer_of(ALL, start, protocol="leave_last_out")
     for is_command, todo in (
@@ -249,43 +240,25 @@ def test_a_split_of_an_ancestor_is_an_error_too():
 
 @pytest.mark.rules("model-R54", "model-R61")
 def test_a_start_that_may_have_had_the_targets_warns(tmp_path, caplog):
-    before = finish(trainer_of(EARLY))
-    start = WarmStart(before.served_model(), "runs/001")
+    start = WarmStart(finish(trainer_of(EARLY)).served_model(), "runs/001")
     run = tmp_path / "run"
-    made = finish(trainer_of(ALL, start, run, protocol="leave_last_out"))
-    lines = made.warnings
+    lines = finish(trainer_of(ALL, start, run, protocol="leave_last_out")).warnings
     assert [x.split()[3] for x in lines] == ["validation", "test"]
     assert kept_report(run)["warnings"] == lines
-    (line,) = evaluate_lines(run, ALL)
-    assert line == lines[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "read", lambda self, config=None: LoadedLog(ALL))
+        assert evaluate_run(run)["warnings"] == lines[1:]
     with caplog.at_level(logging.WARNING, "mindref"):
-        model = mindref.MIND(**SMALL, backend="numpy")
-        start_model = mindref.MIND(**SMALL, backend="numpy").fit(EARLY, split="none")
-        model.fit(ALL, start_from=start_model, split="leave_last_out")
+        earlier = mindref.MIND(**SMALL, backend="numpy").fit(EARLY, split="none")
+        mindref.MIND(**SMALL, backend="numpy").fit(ALL, start_from=earlier, split="leave_last_out")
     path = str(Path("runs/001").resolve())
     assert caplog.messages[:2] == [x.replace(path, "the model in memory") for x in lines]
-
-
-def evaluate_lines(run, log):
-    """Return the warnings of an evaluation of a run on a log in memory."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Source, "read", lambda self, config=None: LoadedLog(log))
-        return evaluate_run(run)["warnings"]
-
-
-@pytest.mark.rules("model-R61")
-def test_later_targets_give_no_warning():
-    before = finish(trainer_of(EARLY))
-    start = WarmStart(before.served_model(), "runs/001")
-    made = trainer_of(ALL, start, protocol="global_time")
-    assert [x for x in made.warnings if "test" in x] == []
 
 
 @pytest.mark.rules("model-R61")
 def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     run, whole = tmp_path / "run", tmp_path / "whole"
-    before = finish(trainer(tmp_path / "first", protocol="none", backend="numpy"))
-    served = before.served_model()
+    served = finish(trainer(protocol="none", backend="numpy")).served_model()
     served.facts = {**served.facts, "log": "another"}
     start = WarmStart(served, "runs/001")
     finish(trainer(whole, start=start, backend="numpy"))
@@ -294,28 +267,17 @@ def test_a_resumed_run_has_the_warnings_of_its_start(tmp_path):
     assert len(resumed.warnings) == 2
     assert content(run) == content(whole)
     assert kept_report(run) == kept_report(whole)
-    other = replace(loaded().log, times=loaded().log.times + 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Source, "read", lambda self, config=None: LoadedLog(other))
-        patch.setattr(trainer_module, "start_warnings", lambda *x: pytest.fail("before the log"))
-        with pytest.raises(RunError, match="the log is another one than that of the run"):
-            resume_run(run)
 
 
 @pytest.mark.rules("model-R62")
 def test_a_run_lists_what_all_earlier_runs_were_trained_on(chain):
-    facts = json.loads((chain / "third" / "config.json").read_text())
+    log, facts = loaded().log, json.loads((chain / "third" / "config.json").read_text())
     records = facts["start_from"]["trained_on"]
-    assert [x["run"] for x in records] == [str(chain / "second"), str(chain / "first")]
-    log = loaded().log
-    for record in records:
-        _, _, step = checkpoint.load_best(chain / record["run"])
-        assert step == 7
-        assert record["log"] == fingerprint(log)
-        assert (record["split"], record["seed"]) == ("none", 0)
-        assert record["interactions"] == len(log.interactions.values)
-        assert record["last_time"] == log.times.max()
-    assert records[0]["model"] == facts["start_from"]["model"] != records[1]["model"]
+    model = facts["start_from"]["model"]
+    assert [x.pop("model") == model for x in records] == [True, False]
+    common = {"split": "none", "seed": 0, "log": fingerprint(log)}
+    common |= {"interactions": len(log.interactions.values), "last_time": log.times.max()}
+    assert records == [{"run": str(chain / name), **common} for name in ("second", "first")]
 
 
 @pytest.mark.rules("model-R62")
@@ -338,8 +300,3 @@ def test_a_run_of_an_older_version_is_unknown(chain, tmp_path):
         facts["start_from"]["trained_on"][0]["seed"] = "0"
     with pytest.raises(RunError, match=r"start_from: trained_on\[0\]: seed: expected an integer"):
         checkpoint.load_config(chain / "second")
-
-
-def test_memory_is_named_in_place_of_a_path():
-    served = finish(trainer_of(EARLY)).served_model()
-    assert WarmStart(served).trainings()[0].run == MEMORY.location

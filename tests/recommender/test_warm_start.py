@@ -1,6 +1,5 @@
 """A training that starts from an earlier run: mapped rows, new rows, moments, files."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ from mindref.recommender.training.warm_start import WarmStart, left_out_warnings
 from mindref.run import array_files, checkpoint
 from tests.assertions import nonempty
 from tests.recommender.earlier_logs import log_until, trainer_of
-from tests.runs import SMALL, change_json, content, loaded, stop_after, trained, trainer
+from tests.runs import SMALL, content, stop_after, trained, trainer
 
 OLD, NEW = log_until(0.4), log_until(1.0, 0.1)  # users, items and values in another order
 BOTH = {"item_features": ("shelf",), "user_features": ("age",)}
@@ -29,9 +28,7 @@ STARTED = [x for x in registry.RECALL_FAMILIES if family_of(x).by_steps and x !=
 
 def start_of(log, **changes):
     """Return the start from a model trained on all interactions of a log."""
-    made = trainer_of(log, **changes)
-    made.train()
-    return WarmStart(made.served_model())
+    return WarmStart(trainer_of(log, **changes).train().served_model())
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +71,15 @@ def test_rows_are_mapped_by_item_id_and_by_value(start, started):
     for row, name in enumerate(NEW.item_ids):
         if name in known:
             np.testing.assert_array_equal(table[row], old[known[name]])
-    shelves, earlier = NEW.item_features[0].values, OLD.item_features[0].values
-    assert list(shelves) != list(earlier)
-    common = [x for x in shelves if x in earlier]
-    assert common
-    for value in common:
-        row, was = (
-            len(log.item_ids) + list(log.item_features[0].values).index(value) for log in (NEW, OLD)
-        )
-        np.testing.assert_array_equal(table[row], old[was])
+    shelves, earlier = (list(log.item_features[0].values) for log in (NEW, OLD))
+    assert shelves != earlier
+    for value in nonempty(set(shelves) & set(earlier)):
+        row, old_row = len(NEW.item_ids) + shelves.index(value), earlier.index(value)
+        np.testing.assert_array_equal(table[row], old[len(OLD.item_ids) + old_row])
+    before, after = flatten(start.served.model.params), flatten(started.state.params)
+    for name in nonempty(before.keys() - {"items", "profile"}):
+        np.testing.assert_array_equal(after[name], before[name])
+        assert not np.shares_memory(after[name], before[name])
 
 
 @pytest.mark.rules("model-R56")
@@ -98,14 +95,6 @@ def test_profile_rows_are_mapped_by_value_and_new_values_start_as_unknown():
     for i, value in enumerate(values):
         row = 1 + earlier.index(value) if value in earlier else 0
         np.testing.assert_array_equal(table[1 + i], old[row])
-
-
-@pytest.mark.rules("model-R56")
-def test_the_other_parameters_are_copies(start, started):
-    old, new = flatten(start.served.model.params), flatten(started.state.params)
-    for name in nonempty(old.keys() - {"items", "profile"}):
-        np.testing.assert_array_equal(new[name], old[name])
-        assert not np.shares_memory(new[name], old[name])
 
 
 @pytest.mark.rules("model-R57")
@@ -134,14 +123,11 @@ def test_without_features_a_new_item_starts_at_the_mean_and_an_untrained_item_is
 def test_a_new_value_of_a_feature_starts_at_the_mean_of_its_feature():
     few = log_until(0.02)
     before = start_of(few, item_features=("shelf",))
-    made = trainer_of(NEW, before)
-    served = before.served.model
-    trained_row = trained_rows(served.catalogue, len(served.params.items))
-    earlier = [
-        x for i, x in enumerate(few.item_features[0].values) if trained_row[len(few.item_ids) + i]
-    ]
-    table = made.state.params.items[len(NEW.item_ids) :]
-    is_known = np.array([x in earlier for x in NEW.item_features[0].values])
+    table = trainer_of(NEW, before).state.params.items[len(NEW.item_ids) :]
+    served, shelves = before.served.model, few.item_features[0].values
+    is_trained = trained_rows(served.catalogue, len(served.params.items))[len(few.item_ids) :]
+    earlier = [value for value, known in zip(shelves, is_trained, strict=True) if known]
+    is_known = np.isin(NEW.item_features[0].values, earlier)
     assert 0 < is_known.sum() < len(is_known)
     expected = np.tile(table[is_known].mean(axis=0), (int((~is_known).sum()), 1))
     np.testing.assert_allclose(table[~is_known], expected, rtol=1e-5)
@@ -185,17 +171,13 @@ def test_moments_that_were_not_saved_are_an_error(tmp_path):
         ({"model": "youtube_dnn"}, "model mind", "model youtube_dnn"),
     ],
 )
-def test_a_setting_that_changes_a_shape_is_an_error(start, changes, expected, got):
-    config = Config.of("mind", {**start.config.family_settings(), **changes})
+def test_only_a_setting_that_changes_a_shape_is_an_error(start, changes, expected, got):
+    settings = start.config.family_settings()
     message = f"start from memory: expected the settings of that run, {expected}, got {got}; leave"
     with pytest.raises(RunError, match=message):
-        start.check(config)
-
-
-@pytest.mark.rules("model-R55")
-def test_other_settings_may_change(start):
-    changes = {"steps": 9, "learning_rate": 0.1, "dtype": "float64", "temperature": 0.5}
-    start.check(Config.of("mind", {**start.config.family_settings(), **changes}))
+        start.check(Config.of("mind", {**settings, **changes}))
+    other = {"steps": 9, "learning_rate": 0.1, "dtype": "float64", "temperature": 0.5}
+    start.check(Config.of("mind", {**settings, **other}))
 
 
 @pytest.mark.rules("model-R55")
@@ -206,48 +188,28 @@ def test_a_model_that_fits_only_its_log_is_no_start(model):
         before.check(before.config)
 
 
-@pytest.mark.rules("model-R55")
-def test_a_run_without_a_model_is_no_start(tmp_path):
-    trainer(tmp_path / "run", backend="numpy").train(stop_after(2))
-    with pytest.raises(RunError, match="expected a trained model, got none, as the run was stop"):
-        WarmStart.open(tmp_path / "run")
-
-
-def test_a_run_without_the_values_of_its_features_is_no_start(tmp_path):
-    run = trained(tmp_path / "run", backend="numpy", item_features=("shelf",))
-    with change_json(run / "config.json") as words:
-        del words["item_features"]
-    before = WarmStart.open(run)
-    with pytest.raises(RunError, match=r"values of its item features in config\.json, got a run"):
-        before.check(before.config)
-
-
 @pytest.mark.rules("model-R59")
 def test_a_started_run_names_its_origin_and_resumes_without_it(tmp_path):
     origin = trained(tmp_path / "origin", backend="numpy")
     before = WarmStart.open(origin)
     changes = {"backend": "numpy", "steps": 8, "evaluate_every": 4}
-    whole = tmp_path / "whole"
-    trainer(whole, start=before, **changes).train()
-    facts = json.loads((whole / "config.json").read_text())["start_from"]
-    digest = array_files.arrays_digest(flatten(before.served.model.params), {})
-    trained_on = facts.pop("trained_on")
-    assert [x["run"] for x in trained_on] == [str(origin)]
-    assert facts == {
-        "run": str(origin), "model": digest, "step": before.served.step,
-        "items": int(before.served.servable.is_servable.sum()),
-        "new_items": int((~before.served.servable.is_servable).sum()),
-        "trained_items": int(before.served.servable.is_servable.sum()), "left_out_items": 0,
+    whole = trainer(tmp_path / "whole", start=before, **changes).train()
+    facts = whole.facts()["start_from"]
+    num_servable = len(before.served.servable.ids)
+    assert [x["run"] for x in facts["trained_on"]] == [str(origin)]
+    assert {name: x for name, x in facts.items() if name != "trained_on"} == {
+        "run": str(origin), "step": before.served.step,
+        "model": array_files.arrays_digest(flatten(before.served.model.params), {}),
+        "items": num_servable, "new_items": len(before.served.items.ids) - num_servable,
+        "trained_items": num_servable, "left_out_items": 0,
     }  # fmt: skip
-    for step in (0, 2, 6):
-        stopped = tmp_path / f"stopped-{step}"
-        trainer(stopped, start=before, **changes).train(stop_after(step))
-        (origin / "model.safetensors").rename(tmp_path / "hidden")
-        resumed = resume_run(stopped)
-        resumed.train()
-        (tmp_path / "hidden").rename(origin / "model.safetensors")
-        assert content(stopped) == content(whole)
-        assert resumed.facts()["start_from"] == {**facts, "trained_on": trained_on}
+    stopped = [tmp_path / f"stopped-{step}" for step in (0, 2, 6)]
+    for run in stopped:
+        trainer(run, start=before, **changes).train(stop_after(int(run.name[-1])))
+    (origin / "model.safetensors").unlink()
+    for run in stopped:
+        assert resume_run(run).train().facts()["start_from"] == facts
+        assert content(run) == content(whole.run)
 
 
 @pytest.mark.rules("model-R59")
@@ -258,56 +220,41 @@ def test_a_started_run_without_its_start_is_an_error(mind_run, tmp_path):
         resume_run(tmp_path / "run")
 
 
-@pytest.mark.rules("model-R59")
-def test_files_of_runs_with_different_starts_cannot_be_exchanged(mind_run, run_of, tmp_path):
-    for name, origin in (("a", mind_run), ("b", run_of(backend="numpy", seed=1))):
-        trainer(tmp_path / name, start=WarmStart.open(origin), backend="numpy")
-    (tmp_path / "a" / "optimiser.safetensors").replace(tmp_path / "b" / "optimiser.safetensors")
-    with pytest.raises(RunError, match="expected a file of the run of"):
-        resume_run(tmp_path / "b")
-
-
 @pytest.mark.rules("model-R55", "model-R56")
 def test_fit_starts_from_a_model_or_a_run_with_its_settings(tmp_path):
     small = {**SMALL, "backend": "numpy", "window": 5}
     model = mindref.MIND(**small).fit(OLD, run=tmp_path / "run")
-    results = []
+    tables = set()
     for start_from in (model, tmp_path / "run", str(tmp_path / "run")):
         made = mindref.MIND(steps=2).fit(NEW, start_from=start_from, split="none")
         assert (made.config.window, made.config.width, made.config.steps) == (5, 8, 2)
-        assert made.report["metrics"] == {}
-        results.append(made.served.model.params.items.tobytes())
-    assert len(set(results)) == 1
+        tables.add(made.served.model.params.items.tobytes())
+    assert len(tables) == 1
     assert model.config.steps == 7, "the start is unchanged"
     follow = mindref.MIND().fit(NEW, start_from=made)
     assert (follow.served.facts["protocol"], follow.config.steps) == ("none", 2)
-    with pytest.raises(RunError, match="width 8, got width 32"):
-        mindref.MIND(width=32, steps=2).fit(NEW, start_from=model)
-    with pytest.raises(ConfigError, match="start_from: expected the path of a run, or a trained M"):
-        mindref.MIND(steps=2).fit(NEW, start_from=3)
-    with pytest.raises(MindrefError, match="a trained model, got none"):
-        mindref.MIND(steps=2).fit(NEW, start_from=mindref.MIND())
+    for settings, start_from, message in (
+        ({"width": 32}, model, "width 8, got width 32"),
+        ({}, 3, "start_from: expected the path of a run, or a trained M"),
+        ({}, mindref.MIND(), "a trained model, got none"),
+    ):
+        with pytest.raises(MindrefError, match=message):
+            mindref.MIND(steps=2, **settings).fit(NEW, start_from=start_from)
 
 
 @pytest.mark.rules("model-R42", "data-R84")
-def test_an_item_without_an_interaction_is_served_through_its_features(tmp_path):
-    log = log_until(0.4)
-    names = list(log.item_ids)
-    shelf = {
-        name: [log.item_features[0].values[code] for code in log.item_features[0].codes.row(i)]
-        for i, name in enumerate(names)
+def test_an_item_without_an_interaction_is_served_through_its_features():
+    users, items = np.repeat(np.arange(20), 6), np.tile(np.arange(12), 10)
+    shelf = {item: ["top"] for item in [*range(6), "cold"]} | {
+        item: ["low"] for item in range(6, 12)
     }
-    users = np.repeat(np.array(log.user_ids, object), log.interactions.lengths)
-    items = np.array(names, object)[log.interactions.values]
-    shelf["cold"] = shelf[names[0]]
-    model = mindref.MIND(**SMALL, backend="numpy", item_features=("shelf",)).fit(
-        users, items, log.times, item_features={"shelf": shelf}, keep_unused_items=True
+    settings = {**SMALL, "metric": "hit_rate@3", "backend": "numpy"}
+    model = mindref.MIND(**settings, item_features=("shelf",)).fit(
+        users, items, np.arange(120), item_features={"shelf": shelf}, keep_unused_items=True
     )
-    listed = [x.item for x in model.recommend([names[0]], n=500)]
-    assert "cold" in listed
+    assert "cold" in [x.item for x in model.recommend([0], n=500)]
+    assert "cold" in [x.item for x in model.similar_items(1, n=500)]
     assert model.report["untrained"]["with_features"] >= 1
-    assert "cold" in [x.item for x in model.similar_items(names[1], n=500)]
-    assert loaded().log.item_ids
 
 
 @pytest.mark.rules("model-R63")
@@ -338,27 +285,12 @@ def test_items_that_an_update_leaves_out_are_a_warning(tmp_path):
     half = (total + 1) // 2
     assert trainer_of(log_of_few_items(start, half), start).warnings == []
     few = log_of_few_items(start, half - 1)
-    rest = [x for x in start.served.items.ids if x not in few.item_ids]
-    few = replace(few, item_ids=[*few.item_ids, *rest])  # of an item file, without an interaction
+    unused = [x for x in start.served.items.ids if x not in few.item_ids]  # of an item file
+    few = replace(few, item_ids=[*few.item_ids, *unused])
     made = trainer_of(few, start, tmp_path / "run", steps=2)
-    (line,) = made.warnings
     counts = f"{total - half + 1:,} of the {total:,} trained items of the model in memory"
+    (line,) = made.warnings
     assert line.startswith(f"{counts} have no interaction in this log. ")
-    assert made.start["left_out_items"] == total - half + 1
-    made.train()
-    assert made.evaluate()["warnings"] == [line]
+    assert made.train().evaluate()["warnings"] == [line]
     start_entry = checkpoint.load_config(tmp_path / "run")[1]["start_from"]
-    assert left_out_warnings(start_entry) == [line]
-
-
-@pytest.mark.rules("model-R63")
-def test_a_resumed_training_has_the_warning_of_its_start(mind_run, tmp_path):
-    run = tmp_path / "run"
-    trainer(run, start=WarmStart.open(mind_run), backend="numpy").train(stop_after(0))
-    with change_json(run / "config.json") as config:
-        start_entry = config["start_from"]
-        start_entry["left_out_items"] = start_entry["trained_items"] // 2 + 1
-    resumed = resume_run(run)
-    (line,) = [x for x in resumed.warnings if "have no interaction in this log" in x]
-    resumed.train()
-    assert line in resumed.evaluate()["warnings"]
+    assert left_out_warnings(start_entry) == [line], "of a resumed training"

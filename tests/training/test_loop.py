@@ -14,8 +14,7 @@ from mindref.errors import BackendError, ConfigError
 from mindref.models.family import family_of
 from mindref.models.parameters import copy_params, flatten
 from mindref.models.registry import families_allowing, families_using
-from mindref.recommender.training.plan import TrainingPlan
-from mindref.recommender.training.trainer import Trainer, resume_run
+from mindref.recommender.training.trainer import resume_run
 from mindref.run.checkpoint import load_model, load_state
 from mindref.training import engine
 from mindref.training.batch_loader import BatchLoader
@@ -23,12 +22,9 @@ from mindref.training.loop import Hooks
 from tests.runs import (
     REPOSITORY,
     SMALL,
-    SOURCE,
-    call,
     content,
     environment,
     loaded,
-    options,
     stop_after,
     trained,
     trainer,
@@ -75,51 +71,31 @@ def test_training_lowers_the_loss():
     assert validations[1].loss < validations[0].loss - 0.2
 
 
-def feed(**changes):
+def loader(**changes):
     made = trainer(**changes)
-    return BatchLoader(made.prepared.task, made.config)
+    return BatchLoader(made.task, made.config)
 
 
-def test_a_batch_depends_on_seed_and_step_alone():
-    one, other = feed(), feed()
-    for step in (4, 0, 5):  # the other feed has been asked for other steps before
-        other.batch(step + 1)
-        for a, b in zip(leaves(one.batch(step)), leaves(other.batch(step)), strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert any(
-        not np.array_equal(a, b)
-        for a, b in zip(leaves(one.batch(4)), leaves(feed(seed=1).batch(4)), strict=True)
-    )
+def batch_bytes(batch):
+    return [x.tobytes() for x in (*batch.histories, *batch[1:])]
 
 
-def leaves(batch):
-    return [*batch.histories, *batch[1:]]
+def test_a_batch_is_a_function_of_seed_and_step():
+    first, second = loader(), loader()
+    batches = [batch_bytes(first.batch(step)) for step in range(8)]
+    for step in (4, 0, 5):  # the second loader has made other batches before
+        second.batch(step + 1)
+        assert batch_bytes(second.batch(step)) == batches[step]
+    assert batch_bytes(loader(seed=1).batch(4)) != batches[4]
+    logits, targets, negatives = (len({x[i] for x in batches}) for i in (2, 4, 5))
+    assert logits == targets == negatives == 8, "each step has another batch"
 
 
-def test_every_step_sees_another_batch():
-    batches = [feed().batch(step) for step in range(8)]
-    for part in ("target", "negatives"):
-        distinct = {getattr(batch, part).tobytes() for batch in batches}
-        assert len(distinct) == len(batches), f"{part} repeats from step to step"
-    logits = {batch.histories.init_logits.tobytes() for batch in batches}
-    assert len(logits) == len(batches)
-
-
-def test_an_interval_sees_most_users(monkeypatch):
-    """A generator seeded anew per batch would show the same few users for ever."""
-    made = feed(batch=32)
-    rows = set()
-    draw = made.examples.draw
-
-    def noted(rng, size):
-        found = draw(rng, size)
-        rows.update(found[0].tolist())
-        return found
-
-    monkeypatch.setattr(made.examples, "draw", noted)
-    for step in range(12):
-        made.batch(step)
-    assert len(rows) >= 50, f"of 60 users only {len(rows)} were seen in 384 samples"
+def test_an_interval_sees_most_users():
+    """A generator seeded anew for each batch would draw the same few users."""
+    made = loader(batch=32)
+    rows = np.concatenate([made.rows(step) for step in range(12)])
+    assert len(np.unique(rows)) >= 50, "of 60 users"
 
 
 def values(monkeypatch, *given):
@@ -152,19 +128,14 @@ def test_the_best_validation_is_served_and_the_first_of_equals_stays(tmp_path, m
 @pytest.mark.rules("optimiser-R17")
 def test_patience_ends_a_training_that_stands_still(tmp_path, monkeypatch):
     values(monkeypatch, 0.2, 0.1, 0.3, 0.3, 0.1, 0.9)
-    made = trainer(tmp_path / "run", steps=6, evaluate_every=1, patience=2, backend="numpy")
-    outcome = made.train()
-    assert [validation.step for validation in outcome.validations] == [1, 2, 3, 4, 5]
-    assert outcome.finished
-    again = resume_run(tmp_path / "run")
-    assert again.train().finished
-    assert again.state.moments.step == 5, "resuming does not wake it"
-
-
-@pytest.mark.rules("optimiser-R17")
-def test_without_patience_it_goes_to_the_last_step(monkeypatch):
+    settings = {"steps": 6, "evaluate_every": 1, "backend": "numpy"}
+    made = trainer(tmp_path / "run", patience=2, **settings).train()
+    assert [validation.step for validation in made.validations] == [1, 2, 3, 4, 5]
+    assert made.finished
+    again = resume_run(tmp_path / "run").train()
+    assert (again.finished, again.state.moments.step) == (True, 5), "resuming does not wake it"
     values(monkeypatch, *[0.0] * 6)
-    assert trainer(steps=6, evaluate_every=1, backend="numpy").train().validations[-1].step == 6
+    assert trainer(**settings).train().validations[-1].step == 6, "without patience"
 
 
 def test_the_loss_of_a_validation_is_the_mean_of_its_steps(tmp_path):
@@ -216,43 +187,17 @@ def test_a_state_is_not_shared_with_the_best_parameters():
     assert not np.array_equal(made.best.items, before)
 
 
-@pytest.mark.slow
-def test_the_command_makes_the_same_bytes_as_python(tmp_path):
-    done = call("train", "--quiet", "--out", "run", *options(steps=2), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    config, source = Config.of("mind", {**SMALL, "steps": 2}), type(SOURCE).of(None)
-    plan = TrainingPlan({"mind": config}, source, "leave_last_out", run=tmp_path / "own")
-    own = Trainer(plan, source.read())
-    own.create()
-    own.train()
-    assert content(tmp_path / "run") == content(tmp_path / "own")
-
-
 CHOICES = [
     (setting.name, option)
     for setting in dataclasses.fields(Config)
     for option in setting.metadata.get("options", ())
 ]
 OTHERS = [
-    ("last_relu", True),
-    ("normalise", True),
-    ("hidden", ()),
-    ("hidden", (5, 6)),
-    ("interests", 1),
-    ("window", 1),
-    ("window", 500),
-    ("iterations", 1),
-    ("sigma", 0.0),
-    ("power", 0.0),
-    ("power", 1.5),
-    ("temperature", 0.5),
-    ("alpha", 0.0),
-    ("item_features", ("shelf",)),
-    ("user_features", ("age",)),
-    ("negatives", 1),
-    ("batch", 1),
-    ("learning_rate", 0.0),
-    ("beta1", 0.0),
+    *[("last_relu", True), ("normalise", True), ("hidden", ()), ("hidden", (5, 6))],
+    *[(name, 1) for name in ("interests", "window", "iterations", "negatives", "batch")],
+    *[(name, 0.0) for name in ("sigma", "power", "alpha", "learning_rate", "beta1")],
+    *[("window", 500), ("power", 1.5), ("temperature", 0.5)],
+    *[("item_features", ("shelf",)), ("user_features", ("age",))],
 ]
 
 
@@ -287,30 +232,16 @@ def test_every_option_trains(name, value):
         assert fitted or array.dtype == outcome.model().config.dtype, key
 
 
-@pytest.mark.slow
-def test_the_paper_s_preset_trains():
-    config = Config.of("paper", SMALL)
-    plan = TrainingPlan({"paper": config}, SOURCE, "leave_last_out")
-    assert Trainer(plan, loaded()).train().finished
-
-
 @pytest.mark.parametrize("protocol", ["leave_last_out", "paper", "comirec", "global_time"])
-def test_every_split_trains_and_is_judged(protocol):
-    made = Trainer(TrainingPlan({"mind": Config.of("mind", SMALL)}, SOURCE, protocol), loaded())
-    made.train()
-    assert 0 <= made.evaluate()["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
+def test_every_split_trains_and_is_evaluated(protocol):
+    report = trainer(protocol=protocol).train().evaluate()
+    assert 0 <= report["metrics"]["test"]["model"]["hit_rate@10"]["value"] <= 1
 
 
-@pytest.mark.parametrize(
-    ("metric", "message"),
-    [
-        ("auc@10", r"--metric: expected hit_rate@N or .* with N from 1 to 100000, got 'auc@10'; "),
-        ("hit_rate", "--metric: expected"),
-        ("hit_rate@0", "--metric: expected"),
-    ],
-)
-def test_a_validation_metric_is_checked_before_training(metric, message):
-    with pytest.raises(ConfigError, match=message):
+@pytest.mark.parametrize("metric", ["auc@10", "hit_rate", "hit_rate@0"])
+def test_a_validation_metric_is_checked_before_training(metric):
+    expected = f"--metric: expected hit_rate@N or .* with N from 1 to 100000, got '{metric}'; "
+    with pytest.raises(ConfigError, match=expected):
         trainer(metric=metric)
 
 
@@ -319,22 +250,3 @@ def test_validation_at_more_than_the_catalogue_is_that_of_the_whole_catalogue():
     beyond, whole = (trainer(metric=f"mrr@{n}") for n in (500, items))
     assert items < 500
     assert beyond.validate(beyond.best) == whole.validate(whole.best) > 0
-
-
-def test_a_feature_that_the_log_lacks_is_named_with_those_it_has():
-    with pytest.raises(ConfigError, match=r"item_features: .*\(shelf\), got 'colour'"):
-        trainer(item_features=("colour",))
-    with pytest.raises(ConfigError, match=r"user_features: .*\(age\), got 'shelf'"):
-        trainer(user_features=("shelf",))
-
-
-def test_features_change_what_is_learned():
-    plain = trainer().train().model()
-    rich = trainer(item_features=("shelf",), user_features=("age",)).train().model()
-    assert len(rich.params.items) == len(plain.params.items) + 24
-    assert plain.params.profile.shape[0] == 0
-    assert rich.params.profile.shape[0] == 7, "six bands of age, and unknown"
-    fresh = trainer(item_features=("shelf",), user_features=("age",)).state.params
-    assert not np.array_equal(rich.params.profile, fresh.profile), "profiles are learned"
-    shelves = slice(len(plain.params.items), None)
-    assert not np.array_equal(rich.params.items[shelves], fresh.items[shelves])
