@@ -1,21 +1,12 @@
-"""Benchmark results as lines, tables and a plot."""
+"""Benchmark results as lines and tables."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mindref.bench.choices import FRAMEWORK_STEPS, TASKS
 from mindref.bench.workload import recipe_config, unused_sizes
-from mindref.errors import ConfigError, say
-from mindref.process.requirements import install_extra
-from mindref.run import atomic
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BUSY_LOAD = 0.5  # load per core before the start above which a warning is printed
 MEGA = 1e6
@@ -201,57 +192,3 @@ def scaling_table(size: str, rows: list[dict[str, Any]]) -> BenchTable:
             ]
         )
     return BenchTable(f"step time by {size}", heads, cells)
-
-
-def check_plot() -> None:
-    """Raise ConfigError if matplotlib is missing. Called before the timing."""
-    if find_spec("matplotlib") is None:
-        todo = install_extra("plot")
-        raise ConfigError(say("--plot", "matplotlib", "not installed", todo))
-
-
-def save_plot(result: dict[str, Any], path: Path) -> None:
-    """Plot median and quartiles of each task and each varied size.
-
-    The suffix of the path selects the format: png, svg or pdf. Raises RunError if the file cannot
-    be written.
-    """
-    figures = importlib.import_module("matplotlib.figure")
-    sizes = list(dict.fromkeys(row["size"] for row in result["scaling"]))
-    panels = [*result["tasks"], *sizes]
-    figure = figures.Figure(figsize=(6, 3.2 * len(panels)), layout="constrained")
-    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axis, panel in zip(axes, panels, strict=True):
-        if panel in result["tasks"]:
-            draw_task(axis, panel, result["tasks"][panel])
-        else:
-            draw_scaling(axis, panel, [row for row in result["scaling"] if row["size"] == panel])
-    with atomic.open_atomic(path) as stream:
-        figure.savefig(stream, format=path.suffix[1:])
-
-
-def draw_task(axis: Axes, task: str, rows: dict[str, Any]) -> None:
-    """Draw one bar per contender, with quartiles."""
-    timed = {name: row for name, row in rows.items() if "seconds" in row}
-    medians = [row["median"] * 1000 for row in timed.values()]
-    below = [(row["median"] - row["low"]) * 1000 for row in timed.values()]
-    above = [(row["high"] - row["median"]) * 1000 for row in timed.values()]
-    axis.barh(list(timed), medians, xerr=[below, above], height=0.5, color="0.7")
-    axis.invert_yaxis()
-    axis.set_xlabel("ms, median and quartiles")
-    axis.set_title(task)
-
-
-def draw_scaling(axis: Axes, size: str, rows: list[dict[str, Any]]) -> None:
-    """Draw one line per contender."""
-    for name in dict.fromkeys(row["contender"] for row in rows):
-        timed = [row for row in rows if row["contender"] == name and "seconds" in row]
-        axis.plot(
-            [row["value"] for row in timed],
-            [row["median"] * 1000 for row in timed],
-            marker="o",
-            label=name,
-        )
-    axis.set(xscale="log", xlabel=size, ylabel="ms per step", title=size)
-    axis.set_ylim(bottom=0)
-    axis.legend()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -16,12 +15,9 @@ from mindref.cli.streams import print_json, print_stderr, print_stdout
 from mindref.cli.tables import print_table
 from mindref.errors import ConfigError, say
 from mindref.process.threads import usable_cores
-from mindref.run.output_files import Inputs
 
 if TYPE_CHECKING:
     from mindref.bench.run import BenchPlan
-
-FORMATS = (".png", ".svg", ".pdf")
 
 
 def number_option(
@@ -99,10 +95,6 @@ def number_option(
     "--scaling", default="", metavar="A,B,...",
     help=f"Also vary these sizes of a step, one at a time: {', '.join(SCALED_SETTINGS)}.",
 )  # fmt: skip
-@click.option(
-    "--plot", "picture", type=settings.FILE, metavar="FILE",
-    help="Plot the result as .png, .svg or .pdf; needs the extra `plot`." + settings.REPLACED,
-)  # fmt: skip
 @settings.json_option
 def bench_command(
     backends: str | None,
@@ -110,7 +102,6 @@ def bench_command(
     threads: int | None,
     hidden: str,
     scaling: str,
-    picture: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -127,7 +118,6 @@ def bench_command(
     Exit code 0: at least one contender was timed; 1: none; 2: none supports the device.
     """
     settings.set_threads(None)
-    check_picture(picture)
     from mindref.bench.run import BenchPlan, installed_contenders, run_bench
     from mindref.bench.workload import WorkloadSettings
 
@@ -149,7 +139,7 @@ def bench_command(
     check_bench_plan(plan)
     with bench_progress() as listener:
         result = run_bench(plan, listener)
-    print_result(result, picture, as_json=as_json)
+    print_result(result, as_json=as_json)
     return 0 if any(row["usable"] for row in result["contenders"].values()) else 1
 
 
@@ -201,20 +191,8 @@ def check_bench_plan(plan: BenchPlan) -> None:
         raise ConfigError(say("--top", expected, sizes.top, "lower it, or raise --catalogue"))
 
 
-def check_picture(path: Path | None, inputs: Inputs | None = None) -> None:
-    """Raise ConfigError, before slow work, for a plot that cannot or must not be written."""
-    if path is None:
-        return
-    from mindref.bench.report import check_plot
-
-    settings.check_output_file("--plot", path, inputs)
-    if path.suffix not in FORMATS:
-        raise ConfigError(say("--plot", f"a file ending in {', '.join(FORMATS)}", path))
-    check_plot()
-
-
-def print_result(result: dict[str, Any], picture: Path | None, *, as_json: bool) -> None:
-    """Print the result; write the plot if requested."""
+def print_result(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print the result."""
     from mindref.bench import report
 
     if as_json:
@@ -227,8 +205,6 @@ def print_result(result: dict[str, Any], picture: Path | None, *, as_json: bool)
                 print_table(
                     part.heads, part.rows, title=part.title, title_justify="left", width=130
                 )
-    if picture is not None:
-        report.save_plot(result, picture)
 
 
 @contextmanager

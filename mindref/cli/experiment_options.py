@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mindref.cli import settings
-from mindref.cli.bench import check_picture
 from mindref.cli.locking import lock_folder
 from mindref.cli.reading_options import reading_options, take_reading
 from mindref.cli.signals import StopRequest, ignore_signals, signal_exit_code, stop_on_signals
@@ -54,10 +53,6 @@ OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = {
         "--markdown", type=settings.FILE, metavar="FILE",
         help="Write the tables as Markdown." + settings.REPLACED,
     ),
-    "picture": click.option(
-        "--plot", "picture", type=settings.FILE, metavar="FILE",
-        help="Draw the result as .png, .svg or .pdf; needs the extra `plot`." + settings.REPLACED,
-    ),
     "settings": settings.settings_options,
     "device": settings.device_option,
     "threads": settings.threads_option,
@@ -83,7 +78,6 @@ class ExperimentOptions:
     quiet: bool
     as_json: bool
     seeds: int = 0  # 0: the command has no seeds
-    picture: Path | None = None
 
 
 def experiment_options(
@@ -155,7 +149,6 @@ class ExperimentRequest:
             if name in self.reading:
                 files[text] = Path(str(self.reading[name]))
         settings.check_output_file("--markdown", options.markdown, files)
-        check_picture(options.picture, files)
         parse_metric(self.config.metric)
         return out
 
@@ -199,7 +192,7 @@ class ExperimentRequest:
 
     def report_result(self, result: ExperimentResult, warning: str) -> None:
         """Write the result to the requested files and print it; `warning` as in lock_folder."""
-        from mindref.experiments import plot, tables
+        from mindref.experiments import tables
         from mindref.run import atomic
 
         options = self.options
@@ -209,8 +202,6 @@ class ExperimentRequest:
         atomic.write_json(file, result)
         if options.markdown is not None:
             tables.write_markdown(result, options.markdown)
-        if options.picture is not None and result["kind"] != "tune":
-            plot.draw_result(result, options.picture)
         if options.as_json:
             print_json(result)
         else:

@@ -26,7 +26,7 @@ LOG_OPTIONS = ("protocol", "exclude_seen", "device")
     help="Trials of each preset or model: the given settings, then settings from its grid. Settings"
     " given as options are not tuned [1 to 1000; default 10].",
 )  # fmt: skip
-@partial(experiment_options, without=("seeds", "picture"))
+@partial(experiment_options, without=("seeds",))
 def tune_command(options: ExperimentOptions, trials: int, **parameters: Any) -> int:
     """Train trials of a preset or a model on DATA, and select the best one on validation cases.
 

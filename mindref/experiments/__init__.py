@@ -15,5 +15,4 @@ resumes an experiment.
     tune          trials of a preset or a model on one log, for `mindref tune`
     results       parts that all results share
     tables        results as tables and Markdown
-    plot          results as a plot
 """

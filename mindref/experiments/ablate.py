@@ -114,7 +114,6 @@ def study_result(
         "title": study.title,
         "question": study.question,
         "base": base.label,
-        "curves": study.curves,
         "arms": arms,
     }
 

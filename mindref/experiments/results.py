@@ -120,7 +120,6 @@ class StudyResult(TypedDict):
     title: str
     question: str
     base: str
-    curves: bool
     arms: list[AblatedArm]
 
 

@@ -30,7 +30,6 @@ class Study(NamedTuple):
     question: str
     base: str  # label of the arm that the others are compared with
     arms: Mapping[str, Mapping[str, object]]  # label -> settings
-    curves: bool = False  # whether the plot includes the validation curves
     settings: Mapping[str, object] = {}  # of all its arms; never modified
 
 

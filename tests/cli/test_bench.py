@@ -1,13 +1,12 @@
-"""mindref bench: only JSON on stdout, one-line errors, tables, plot."""
+"""mindref bench: only JSON on stdout, tables, progress."""
 
-import importlib.util
 import io
 import json
 
 import pytest
 
 from mindref.backend import list_backends
-from mindref.bench import machine, report
+from mindref.bench import machine
 from mindref.bench.choices import FRAMEWORK_STEPS
 from mindref.bench.run import installed_contenders
 from mindref.bench.workload import WorkloadSettings
@@ -105,30 +104,12 @@ def test_a_backend_of_mind_only_is_left_out_or_has_a_reason(cli, monkeypatch):
     assert set(names) < {*list_backends(), *FRAMEWORK_STEPS}
 
 
-def test_a_missing_matplotlib_is_reported_with_the_extra(cli, monkeypatch):
-    monkeypatch.setattr(report, "find_spec", lambda name: None)
-    result = call(cli, "--plot", "x.png")
-    assert (result.code, result.out) == (2, "")
-    assert "pip install 'matplotlib>=" in result.err
-
-
-@pytest.mark.parametrize("ending", bench.FORMATS)
-@pytest.mark.slow(every=3)
-def test_a_plot_is_written(ending, tmp_path):
-    if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("matplotlib is not installed")
-    path = tmp_path / f"times{ending}"
-    report.save_plot(example(), path)
-    starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
-    assert path.read_bytes().startswith(starts[ending])
-
-
 def test_the_tables_show_the_result(capsys, monkeypatch):
     print_table = bench.print_table
     monkeypatch.setattr(
         bench, "print_table", lambda *x, **y: print_table(*x, **{**y, "width": 200})
     )
-    bench.print_result(example(), None, as_json=False)
+    bench.print_result(example(), as_json=False)
     text = " ".join(capsys.readouterr().out.split())
     sizes = (
         "model mind: B 256, behaviours 1 to 50, K 4, d 64, r 3, layers 64-256-64, 1,280 negatives"

@@ -57,8 +57,8 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
     out, _ = finished_comparison
     monkeypatch.setattr(lock, "SYSTEM", None)
     (leftover := out / ".compare.json.0123456789ab.tmp").touch()
-    file, picture = tmp_path / "t.md", tmp_path / "p.svg"
-    changes = ["--markdown", str(file), "--plot", str(picture), "--opponent", "mind-1"]
+    file = tmp_path / "t.md"
+    changes = ["--markdown", str(file), "--opponent", "mind-1"]
     result = cli.succeed(*words(shop, out, *changes))
     assert "read 60 users" in result.err
     assert "run 6 of 6: mind-1, trial" in result.err
@@ -66,7 +66,6 @@ def test_tables_and_progress_are_printed(finished_comparison, cli, shop, tmp_pat
     for text in ("HR@100", "compared with mind-1, user by user", "tuning", "2 trials per model"):
         assert text in result.out
         assert text in file.read_text()
-    assert picture.read_text().startswith("<?xml")
     assert leftover.exists(), "only the holder of the lock removes temporary files"
     (out / "compare.json").unlink()
 
@@ -120,15 +119,14 @@ def test_the_studies_are_listed(cli):
 
 
 def test_an_ablation_prints_a_table_and_writes_a_result(cli, shop, tmp_path):
-    out, file, picture = tmp_path / "out", tmp_path / "t.md", tmp_path / "p.png"
+    out, file = tmp_path / "out", tmp_path / "t.md"
     arguments = ["ablate", shop, "--studies", "last_relu,score", "--seeds", "2", "--out", out]
-    changes = ["--markdown", file, "--plot", picture]
+    changes = ["--markdown", file]
     result = cli.succeed(*arguments, *changes, *options(steps=4))
     assert "run 6 of 6: score sum, seed 1" in result.err
     for text in ("ablation: 58 test cases", "s/1,000 steps", "verdict", "rectified", "base"):
         assert text in result.out
     assert "| score | sum |" in file.read_text()
-    assert picture.read_bytes().startswith(b"\x89PNG")
     found = json.loads((out / "ablate.json").read_text())
     check_json(found, AblationResult)
     again = cli(*arguments, "--json", *options(steps=4))

@@ -214,7 +214,6 @@ EARLY_ERRORS = [
         f"{COMPARE} --preset sparse --models sparse,mind",
         "model mind: recency: expected none, or --model",
     ),
-    (f"{COMPARE} --plot x.gif", "--plot: expected a file ending in .png, .svg, .pdf"),
     (f"{COMPARE} --metric luck@3", "--metric: expected hit_rate@N"),
     (f"{COMPARE} --markdown no/such/t.md", "--markdown: expected a file in an existing folder"),
     (f"{ABLATE} --studies sigmoid", "--studies: expected all, or some of sigma, power"),
@@ -250,8 +249,6 @@ EARLY_ERRORS = [
     (f"{BENCH} --hidden 0", "--hidden: expected positive integers"),
     (f"{BENCH} --relative-to numba", "--relative-to: expected one of the contenders"),
     (f"{BENCH} --top 36", "--top: expected at most 35"),
-    (f"{BENCH} --plot no/such/x.png", "--plot: expected a file in an existing folder"),
-    (f"{BENCH} --plot x.bmp", "--plot: expected a file ending in .png, .svg, .pdf"),
     (f"{BENCH} --power nan", "power"),
     (f"{BENCH_RECIPE} --model best --power 2", "expected no value with --model best, got 2.0; rem"),
     (

@@ -14,7 +14,7 @@ from mindref.run.stored_json import check_json
 from tests.experiments.tiny_experiment import base, runs
 
 SIGMA = studies.Study("sigma", "Sigma", "?", "0.1", {"0.1": {"sigma": 0.1}, "5": {"sigma": 5.0}})
-TURNED = studies.Study("turned", "The same", "?", "b", {"b": {}, "five": {"sigma": 5}}, True)
+TURNED = studies.Study("turned", "The same", "?", "b", {"b": {}, "five": {"sigma": 5}})
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,6 @@
 """The tables of a result, Markdown, plot."""
 
-import importlib.util
-
-import pytest
-
-from mindref.experiments import plot, tables
+from mindref.experiments import tables
 
 HEAD = {
     "format": "mindref experiment 1",
@@ -56,7 +52,7 @@ ABLATED = {
     "lengths": [10, 50],
     "studies": [
         {
-            "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x", "curves": True,
+            "name": "sigma", "title": "Sigma of $5", "question": "?", "base": "x",
             "arms": [
                 make_arm("x"),
                 make_arm("y", against=difference_rows(20.0), verdict="better"),
@@ -119,21 +115,3 @@ def test_markdown_has_the_command_and_escaped_bars(tmp_path):
     for line in text.splitlines():
         if line.startswith("| "):
             assert line.replace("\\|", "").count("|") in (5, 8)
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
-)
-@pytest.mark.parametrize("found", [COMPARED, ABLATED], ids=["compare", "ablate"])
-@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
-@pytest.mark.slow(every=6)
-def test_a_plot_is_deterministic(tmp_path, found, ending):
-    paths = [tmp_path / f"{i}.{ending}" for i in (1, 2)]
-    for path in paths:
-        plot.draw_result(found, path)
-    first, second = (path.read_bytes() for path in paths)
-    assert first == second
-    if ending == "svg":
-        text = first.decode()
-        labels = ("mind", "wild") if found is COMPARED else ("Sigma of $5", "effect against x")
-        assert all(label in text for label in labels)
