@@ -3,7 +3,7 @@
 import pytest
 
 from tests.recall.annoy_trees import needs_annoy
-from tests.recall.example_plugins import HERE, Half, install
+from tests.recall.example_plugins import Half, install, plugin
 
 
 @needs_annoy
@@ -18,7 +18,7 @@ def test_indexes_are_listed(cli):
 
 @pytest.mark.rules("recall-R29")
 def test_an_unusable_index_has_a_reason(cli, monkeypatch):
-    install(monkeypatch, missing="no_such_module:X", half=f"{HERE}:Half", late=f"{HERE}:Late")
+    install(monkeypatch, missing="no_such_module:X", half=Half, late=plugin("late", 9))
     monkeypatch.setattr(Half, "broken", None)
     rows = dict(line.split(None, 1) for line in cli("indexes").out.splitlines())
     assert rows["missing"].startswith(

@@ -2,6 +2,7 @@
 
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,6 @@ import pytest
 
 from mindref.recall import build, registry, run_index
 from mindref.recommender.serving import recall as bulk
-
-HERE = "tests.recall.example_plugins"
 
 
 class Half:
@@ -54,86 +53,38 @@ class Structure:
             np.save(stream, self.items)
 
 
-class Early(Half):
-    name, order = "early", 0
+def plugin(name: str, order: Any = None, **members: Any) -> type[Half]:
+    """Return a plugin of this name with other members."""
+    return type(name.title(), (Half,), {"name": name, "order": order, **members})
 
 
-class Late(Half):
-    name, order = "late", 9
+def fail(*_: Any, **__: Any) -> Any:
+    """A member that raises an error."""
+    raise KeyError("something of its own")
 
 
-class Careless(Half):
-    """Returns the ids in `found`."""
+def answering(found: Any) -> type[Half]:
+    """Return the plugin `careless`, whose searches return `found`; a row is for each query."""
 
-    name = "careless"
-    found: Any = None
-
-    @staticmethod
-    def answer(queries: Any, n: int, effort: int) -> Any:
-        one_row = getattr(Careless.found, "ndim", 0) == 1
-        return np.tile(Careless.found, (len(queries), 1)) if one_row else Careless.found
-
-    def build(self, items: Any, **_: Any) -> Any:
-        structure = Structure(items)
-        structure.candidates = Careless.answer
+    def build(self: Half, items: Any, *, seed: int) -> Any:
+        structure: Any = Structure(items)
+        one_row = getattr(found, "ndim", 0) == 1
+        structure.candidates = lambda queries, n, effort: (
+            np.tile(found, (len(queries), 1)) if one_row else found
+        )
         return structure
 
-
-class Failing(Half):
-    name, order = "failing", 0
-
-    def build(self, items: Any, **_: Any) -> Any:
-        raise KeyError("something of its own")
+    return plugin("careless", build=build)
 
 
-class Untestable(Half):
-    name, order = "untestable", 0
-
-    def failure(self) -> str | None:
-        raise KeyError("something of its own")
-
-
-class Unversioned(Half):
-    name, order = "unversioned", 0
-
-    def version(self) -> str:
-        raise KeyError("something of its own")
-
-
-class Wanton(Half):
-    """Has the efforts in `efforts`."""
-
-    name, order = "wanton", 0
-    efforts: dict[str, Any] = {}  # noqa: RUF012
-
-    def build(self, items: Any, **_: Any) -> Any:
-        return type("Wild", (), {"candidates": Careless.answer, **self.efforts})()
-
-
-class Unmakeable(Half):
-    name, order = "unmakeable", 0
-
-    def __init__(self) -> None:
-        raise SystemExit(0)
-
-
-class Misnamed(Half):
-    name = "another"
-
-
-class Disordered(Half):
-    name, order = "disordered", "first"
-
-
-lacking = object()
-
-
-def install(monkeypatch: pytest.MonkeyPatch, **objects: str) -> None:
-    """Install only these objects of this module, under these names."""
-    made = [
-        metadata.EntryPoint(name.replace("_", "-"), value, registry.GROUP)
-        for name, value in objects.items()
-    ]
+def install(monkeypatch: pytest.MonkeyPatch, **plugins: Any) -> None:
+    """Install only these plugins under these names; a text is the value of an entry point."""
+    made = []
+    for name, value in plugins.items():
+        entry: Any = SimpleNamespace(name=name, dist=None, load=lambda value=value: value)
+        if isinstance(value, str):
+            entry = metadata.EntryPoint(name.replace("_", "-"), value, registry.GROUP)
+        made.append(entry)
     real = metadata.entry_points
 
     def entry_points(**asked):
