@@ -29,10 +29,6 @@ BUG = "this is a bug in mindref doctor: please report it"
 CORE = ("numpy", "scipy", "numba", "llvmlite")
 """Packages that are named first; llvmlite is a requirement of numba."""
 
-CONTRIBUTOR_EXTRAS = ("docs", "test")
-BACKEND_PACKAGES = {"mindref-torch": "torch", "torch": "torch", "mindref-jax": "jax", "jax": "jax"}
-"""Packages of the backends that are not in mindref, and their frameworks -> folder."""
-
 MINDREF_VARIABLES = (
     "MINDREF_THREADS", "MINDREF_NUMBA_CACHE", "MINDREF_TRACEBACK", "MINDREF_KEY",
     "MINDREF_SITE", "MINDREF_DATA",  # read by the tests
@@ -115,19 +111,6 @@ def check_packages() -> Finding:
     return Finding.of(summary, todo, versions, problem=bool(needed))
 
 
-def check_extras() -> Finding:
-    """Return the versions of optional packages, and the extras that install the missing ones."""
-    optional = [x for x in read_requirements() if x.extra not in ("", *CONTRIBUTOR_EXTRAS)]
-    extras = {x.name: f"extra {x.extra}" for x in optional}
-    extras |= {name: f"backends/{folder}" for name, folder in BACKEND_PACKAGES.items()}
-    versions = {name: installed_version(name) for name in extras}
-    available = [f"{name} {version}" for name, version in versions.items() if version]
-    missing = [f"{name} ({extras[name]})" for name, x in versions.items() if not x]
-    summary = ", ".join(available) or "none"
-    summary += f"; not installed: {', '.join(missing)}" if missing else ""
-    return Finding.of(summary, "", versions)
-
-
 def check_variables() -> Finding:
     """Return the environment variables that affect mindref."""
     ours = ("MINDREF_", "NUMBA_")
@@ -194,7 +177,6 @@ LOCAL_CHECKS: dict[str, Callable[[], Finding]] = {
     "mindref": check_mindref,
     "python": check_python,
     "packages": check_packages,
-    "extras": check_extras,
     "variables": check_variables,
     "processor": check_processor,
     "memory": check_memory_size,

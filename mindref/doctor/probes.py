@@ -13,7 +13,7 @@ from mindref.doctor.checks import Finding
 from mindref.errors import FOREIGN_ERRORS, MindrefError
 from mindref.process.requirements import reinstall_libraries, reinstall_mindref
 
-PLUGINS = ("backend", "index", "export")  # probes of registered names
+PLUGINS = ("backend", "index")  # probes of registered names
 BUILT_IN = ("numpy", "numba")
 """Backends that mindref needs: the reference, and the default for training and search."""
 
@@ -98,15 +98,13 @@ def probe_kernels() -> Finding:
 
 
 def probe_registered() -> Finding:
-    """Return the names of backends, index kinds and export kinds, without importing them."""
+    """Return the names of backends and index kinds, without importing them."""
     from mindref import backend
     from mindref.recall import registry
-    from mindref.recommender import export
 
     facts = {
         "backend": sorted(backend.list_backends()),
         "index": sorted(registry.installed_plugins()),
-        "export": sorted(export.KINDS),
     }
     summary = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in facts.items())
     missing = [name for name in BUILT_IN if name not in facts["backend"]]
@@ -154,15 +152,6 @@ def probe_index(kind: str) -> Finding:
     return Finding.of(f"{row['version'] or 'built in'}, {when}", "", facts)
 
 
-def probe_export(kind: str) -> Finding:
-    """Load the writer of a kind of file; return the packages that it needs."""
-    from mindref.recommender.export import load_exporter
-
-    versions = load_exporter(kind)[1]
-    summary = "with " + ", ".join(f"{x} {v}" for x, v in versions.items())
-    return Finding.of(summary, "", {"versions": versions})
-
-
 PROBES: dict[str, tuple[Callable[..., Finding], str]] = {
     "numpy": (probe_numpy, f"{reinstall_libraries('numpy')}, built for this processor"),
     "import": (probe_import, reinstall_libraries("{}")),
@@ -171,7 +160,6 @@ PROBES: dict[str, tuple[Callable[..., Finding], str]] = {
     "registered": (probe_registered, "correct the problems above, or else please report it"),
     "backend": (probe_backend, "choose another --backend, or run mindref conform --backend {}"),
     "index": (probe_index, "exact search is used instead; reinstall the package of the index {}"),
-    "export": (probe_export, "only needed for mindref export --to {}"),
 }
 """Name -> probe, and what to do if it fails; {} is replaced by the argument."""
 

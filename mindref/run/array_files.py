@@ -48,10 +48,7 @@ def load_arrays(
     run: digest of the run that the file must belong to, None for any. Format, run and size are
     checked before memory is allocated.
     """
-    from safetensors import (  # security-R13: arrays, no code
-        SafetensorError,
-        safe_open,
-    )
+    from safetensors import SafetensorError, safe_open  # security-R13: arrays, no code
 
     description, todo = "a file of mindref", retrain_hint(path.parent)
     try:
@@ -73,9 +70,8 @@ def load_arrays(
     except FileNotFoundError:
         raise RunError(say(str(path), "a file", "none", todo)) from None
     except RecursionError:  # security-R8
-        raise RunError(
-            say(str(path), description, "a header that is nested too deeply", todo)
-        ) from None
+        got = "a header that is nested too deeply"
+        raise RunError(say(str(path), description, got, todo)) from None
     except OSError as error:
         raise files.unreadable_error(path, description, error) from error
     except (SafetensorError, LookupError, TypeError, ValueError) as error:

@@ -181,10 +181,9 @@ def check_fits(run: Path, state: TrainingState, fresh: TrainingState) -> None:
         if loaded_kinds != expected_kinds:
             names = {**expected_kinds, **loaded_kinds}
             name = next(n for n in names if expected_kinds.get(n) != loaded_kinds.get(n))
-            subject, got = f"{run / STATE}: {name}", loaded_kinds.get(name, "none")
-            raise RunError(
-                say(subject, str(expected_kinds.get(name, "none")), got, retrain_hint(run))
-            )
+            expected_kind, got = expected_kinds.get(name, "none"), loaded_kinds.get(name, "none")
+            todo = retrain_hint(run)
+            raise RunError(say(f"{run / STATE}: {name}", str(expected_kind), got, todo))
 
 
 def state_tables(state: TrainingState) -> tuple[Mapping[str, Numbers], ...]:

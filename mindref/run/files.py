@@ -45,8 +45,7 @@ def check_tree(folder: Path) -> None:
     base = real_path(folder)
     for path, folders, names in os.walk(folder):
         for name in (*folders, *names):
-            entry = Path(path, name)
-            check_entry(entry, base, is_link=entry.is_symlink())
+            check_entry(Path(path, name), base)
 
 
 def check_folder(run: Path) -> None:
@@ -67,30 +66,29 @@ def check_folder(run: Path) -> None:
             got = error.strerror or str(error)
             raise RunError(say(str(folder), "a folder that can be read", got, TODO)) from error
         for entry in entries:
-            check_entry(Path(entry.path), base, is_link=entry.is_symlink())
+            check_entry(Path(entry.path), base)
 
 
-def check_entry(path: Path, base: Path, *, is_link: bool) -> None:
-    """Raise RunError unless a path is a file or a folder within `base`."""
+def check_entry(path: Path, base: Path) -> None:
+    """Raise RunError unless a path is a file or a folder within `base`.
+
+    The path of a missing file is accepted: a training may replace a file at the same time.
+    """
+    is_link = path.is_symlink()
     if is_link and base not in real_path(path).parents:  # security-R4
         todo = "replace the link by a copy of the file, if the file is yours"
         raise RunError(say(str(path), "a file of this folder", "a link that leads out", todo))
-    if kind := other_kind(path, is_link=is_link):  # security-R5
-        raise RunError(say(str(path), "a file or a folder", kind, TODO))
-
-
-def other_kind(path: Path, *, is_link: bool) -> str:
-    """Return the kind of a path that is neither a file nor a folder; "" for files and folders.
-
-    The kind of a missing path is "": a training may replace a file at the same time.
-    """
     try:
         mode = path.stat().st_mode
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not is_link:
-            return ""
-        return f"a link to nothing ({error.strerror})"
-    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+            return
+        kind = f"a link to nothing ({error.strerror})"
+    else:
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            return
+        kind = "a pipe, a socket or a device"
+    raise RunError(say(str(path), "a file or a folder", kind, TODO))  # security-R5
 
 
 def check_file(path: Path, description: str, todo: str) -> int:
@@ -120,15 +118,13 @@ def read_json(path: Path, description: str, todo: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:  # security-R8
-        raise RunError(
-            say(str(path), description, "JSON that is nested too deeply", todo)
-        ) from None
+        got = "JSON that is nested too deeply"
+        raise RunError(say(str(path), description, got, todo)) from None
     except OSError as error:
         raise unreadable_error(path, description, error) from error
     except ValueError as error:
-        raise RunError(
-            say(str(path), description, f"{type(error).__name__}: {error}", todo)
-        ) from error
+        got = f"{type(error).__name__}: {error}"
+        raise RunError(say(str(path), description, got, todo)) from error
 
 
 def unreadable_error(path: Path, description: str, error: OSError) -> RunError:
@@ -248,11 +244,9 @@ def check_bytes(path: Path, sha256: object, size: object, description: str, todo
     """
     try:
         actual_size = check_file(path, description, todo)
-        got = (
-            f"a file of {actual_size:,} bytes, not {size}"
-            if actual_size != size
-            else file_digest(path)
-        )
+        got = f"a file of {actual_size:,} bytes, not {size}"
+        if actual_size == size:
+            got = file_digest(path)
     except OSError as error:
         reason = "no file" if isinstance(error, FileNotFoundError) else error
         raise RunError(say(str(path), description, reason, todo)) from error
@@ -264,8 +258,5 @@ def check_room(path: Path, size: int, description: str) -> None:
     """Raise RunError if a file is larger than the available memory."""
     room = memory.available_memory()
     if size > room:  # security-R7
-        expected, todo = (
-            f"{description} that fit its memory, {room:,} bytes",
-            "take a larger machine",
-        )
-        raise RunError(say(str(path), expected, f"{size:,}", todo))
+        expected = f"{description} that fit its memory, {room:,} bytes"
+        raise RunError(say(str(path), expected, f"{size:,}", "take a larger machine"))

@@ -14,7 +14,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,26 +48,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_inherited_locks)  # faults-R5
 
 
-@contextmanager
-def lock_inside(folder: Path | str, *, wait: bool = False) -> Iterator[str]:
+def lock_inside(folder: Path | str, *, wait: bool = False) -> AbstractContextManager[str]:
     """Hold the lock of an existing folder in the block; yield what `hold_lock` yields."""
-    with hold_lock(Path(folder) / NAME, str(folder), wait=wait) as line:
-        yield line
+    return hold_lock(Path(folder) / NAME, str(folder), wait=wait)
 
 
-@contextmanager
-def lock_output(path: Path | str) -> Iterator[str]:
+def lock_output(path: Path | str) -> AbstractContextManager[str]:
     """Hold the lock of a new file or folder, and remove temporary files of killed writers.
 
     A device or a pipe has no lock. Yields and raises as `hold_lock`.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file() and not target.is_dir():
-        yield ""
-        return
+        return nullcontext("")
     name = target.name[:200]
-    with hold_lock(target.with_name(f".{name}{NAME}"), str(path), leftovers=name) as line:
-        yield line
+    return hold_lock(target.with_name(f".{name}{NAME}"), str(path), leftovers=name)
 
 
 @contextmanager
@@ -113,9 +108,8 @@ def take_lock(path: Path, label: str, *, wait: bool) -> tuple[int | None, str]:
         except OSError as error:
             if error.errno in BUSY:
                 got = read_owner(descriptor)
-                raise RunError(
-                    say(label, "no other process that writes there", got, WAIT)
-                ) from None
+                expected = "no other process that writes there"
+                raise RunError(say(label, expected, got, WAIT)) from None
             if os.fstat(descriptor).st_size == 0:  # no owner is written in it
                 path.unlink(missing_ok=True)
             return None, no_lock_warning(label, error.strerror or str(error))

@@ -50,10 +50,8 @@ class Source:
     @classmethod
     def of(cls, path: str | Path | None, options: Mapping[str, Any] | None = None) -> Source:
         """Return the source of a path, made absolute, or the built-in catalogue for None."""
-        path_or_name = BUILT_IN if path is None else str(real_path(path))
-        return cls(
-            path_or_name, {name: json_option(value) for name, value in (options or {}).items()}
-        )
+        location = BUILT_IN if path is None else str(real_path(path))
+        return cls(location, {name: json_option(x) for name, x in (options or {}).items()})
 
     def moved(self, path: Path) -> Source:
         """Return the source with a new path and the same reading options."""
@@ -64,9 +62,8 @@ class Source:
         try:
             return self.read()
         except DataError as error:
-            raise DataError(
-                f"{error}; if the log of the run has moved, name it with --data"
-            ) from error
+            todo = "if the log of the run has moved, name it with --data"
+            raise DataError(f"{error}; {todo}") from error
 
     def read(self, config: Config | None = None) -> LoadedLog:
         """Read the log; check before that it has the features of `config`.
@@ -86,8 +83,11 @@ class Source:
                 raise ConfigError(say("data", "a log for the reading options", got))
             synthetic = make_synthetic_log(**self.options)
             return LoadedLog(synthetic.log, synthetic.true_interests)
+        from mindref.data.readers import FeatureNames, read_log
+
+        names = (config.item_features, config.user_features) if config else ()
         try:
-            log = self.read_path(config)
+            log = read_log(self.location, **self.options, features=FeatureNames(*names))
         except (ConfigError, DataError) as error:
             if self.is_from_run and os.path.exists(self.location):
                 got = "a file that cannot be read as that log"
@@ -95,13 +95,6 @@ class Source:
             raise error
         # security-R18: nothing is quoted from a file that only the run names
         return LoadedLog(replace(log, bad_lines=(), hints=()) if self.is_from_run else log)
-
-    def read_path(self, config: Config | None) -> InteractionLog:
-        """Return the log at a path, with the features of `config`."""
-        from mindref.data.readers import FeatureNames, read_log
-
-        names = (config.item_features, config.user_features) if config else ()
-        return read_log(self.location, **self.options, features=FeatureNames(*names))
 
     def size(self) -> int | None:
         """Return the bytes of the log if it is a single file, else None."""

@@ -10,11 +10,13 @@ Vectors are float32. Spec: specs/serving.md.
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -36,9 +38,9 @@ class NpyTables(ExitStack):
 
     def __init__(self, folder: Path, width: int) -> None:
         super().__init__()
-        self.folder, self.width, self.count = folder, width, 0
+        self.folder, self.width, self.interests = folder, width, 0
         self.versions = {"numpy": np.__version__}
-        self.streams: dict[str, BinaryIO | TextIO] = {}
+        self.streams: dict[str, BinaryIO] = {}
 
     def write_items(
         self, ids: Sequence[str], titles: Sequence[str], counts: Sequence[int], vectors: Array
@@ -49,47 +51,36 @@ class NpyTables(ExitStack):
 
     def write_interests(self, users: Sequence[str], interests: Ints, vectors: Array) -> None:
         """Append rows: user ids, interests (R,) and vectors (R, D) float32."""
-        if "interests.npy" not in self.streams:
-            stream = self.open_binary("interests.npy")
-            write_npy_header(stream, 0, self.width)
-            self.callback(self.complete_header, stream, stream.tell())
         rows = zip(map(escape, users), interests.tolist(), strict=True)
-        lines = self.open_text("interests.tsv", "user\tinterest")
-        lines.writelines(f"{user}\t{interest}\n" for user, interest in rows)
-        cast(BinaryIO, self.streams["interests.npy"]).write(vectors.tobytes())
-        self.count += len(vectors)
+        lines = [f"{user}\t{interest}\n" for user, interest in rows]
+        self.append("interests.tsv", b"user\tinterest\n", "".join(lines).encode())
+        self.append("interests.npy", npy_header(0, self.width), vectors.tobytes())
+        self.interests += len(vectors)
+        stream = self.streams["interests.npy"]
+        stream.seek(0)  # NumPy reserves room for the number of rows
+        stream.write(npy_header(self.interests, self.width))
+        stream.seek(0, os.SEEK_END)
 
     def write_histories(self, users: Sequence[str], items: Sequence[str]) -> None:
         """Append one row for each behaviour: user id and item id."""
         rows = zip(map(escape, users), map(escape, items), strict=True)
-        lines = self.open_text("histories.tsv", "user\titem")
-        lines.writelines(f"{user}\t{item}\n" for user, item in rows)
+        lines = [f"{user}\t{item}\n" for user, item in rows]
+        self.append("histories.tsv", b"user\titem\n", "".join(lines).encode())
 
-    def open_binary(self, name: str) -> BinaryIO:
-        """Return a new file that is closed with this writer."""
-        stream: BinaryIO = self.enter_context((self.folder / name).open("xb"))
-        self.streams[name] = stream
-        return stream
-
-    def open_text(self, name: str, header: str) -> TextIO:
-        """Return a TSV file that is closed with this writer; a new file gets its header."""
+    def append(self, name: str, header: bytes, content: bytes) -> None:
+        """Append to a file that is closed with this writer; a new file gets its header."""
         if name not in self.streams:
-            opened = (self.folder / name).open("x", encoding="utf-8", newline="\n")
-            self.streams[name] = self.enter_context(opened)
-            opened.write(f"{header}\n")
-        return cast(TextIO, self.streams[name])
-
-    def complete_header(self, stream: BinaryIO, length: int) -> None:
-        """Write the number of rows into the header of an npy file; its length is fixed."""
-        stream.seek(0)
-        write_npy_header(stream, self.count, self.width)
-        assert stream.tell() == length, "NumPy reserves room for the number of rows"
+            self.streams[name] = self.enter_context((self.folder / name).open("xb"))
+            self.streams[name].write(header)
+        self.streams[name].write(content)
 
 
-def write_npy_header(stream: BinaryIO, rows: int, width: int) -> None:
-    """Write the header of an npy file of float32 (rows, width)."""
+def npy_header(rows: int, width: int) -> bytes:
+    """Return the header of an npy file of float32 (rows, width)."""
+    stream = io.BytesIO()
     header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
     np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue()
 
 
 class ParquetTables(ExitStack):
@@ -140,13 +131,10 @@ class ParquetTables(ExitStack):
         """Write a row group of a table."""
         table = self.arrow.table(columns)
         if name not in self.writers:
-            self.writers[name] = self.enter_context(
-                self.parquet.ParquetWriter(
-                    self.folder / f"{name}.parquet",
-                    table.schema,
-                    use_dictionary=[column for column in columns if column in ("user", "item")],
-                )
-            )
+            repeated = [column for column in columns if column in ("user", "item")]
+            path = self.folder / f"{name}.parquet"
+            writer = self.parquet.ParquetWriter(path, table.schema, use_dictionary=repeated)
+            self.writers[name] = self.enter_context(writer)
         self.writers[name].write_table(table)
 
     def vectors(self, vectors: Array) -> pa.Array:

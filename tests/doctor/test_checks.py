@@ -23,7 +23,7 @@ def fake_versions(monkeypatch, **versions):
 
 
 def test_this_installation_is_ok():
-    for name in ("mindref", "python", "packages", "extras"):
+    for name in ("mindref", "python", "packages"):
         assert checks.LOCAL_CHECKS[name]().state == "ok", name
     assert checks.check_mindref().facts["version"] == mindref.__version__
 
@@ -34,15 +34,6 @@ def test_a_missing_or_old_package_is_a_problem(monkeypatch):
     assert finding.state == "problem"
     assert finding.todo == "pip install --upgrade 'scipy>=1.13' 'numpy>=2.0'"
     assert finding.facts["scipy"] is None
-
-
-def test_a_missing_optional_package_is_listed_with_its_extra(monkeypatch):
-    fake_versions(monkeypatch, pyarrow=None)
-    finding = checks.check_extras()
-    assert finding.state == "ok"
-    assert "pyarrow (extra parquet)" in finding.summary.partition("not installed: ")[2]
-    assert {"faiss-cpu", "hypothesis", "torch", "mindref-jax"} <= finding.facts.keys()
-    assert "ruff" not in finding.facts
 
 
 def test_mindref_without_metadata_is_a_problem(monkeypatch):

@@ -2,9 +2,10 @@
 
 import pytest
 
+from mindref.doctor import checks
 from mindref.errors import ConfigError
 from mindref.process import threads
-from tests.runs import call, run_python
+from tests.runs import run_python
 
 
 @pytest.mark.rules("faults-R16")
@@ -60,8 +61,8 @@ def test_the_import_of_kernels_is_an_error_of_mindref(tmp_path):
 
 
 @pytest.mark.rules("faults-R16")
-@pytest.mark.slow
-def test_doctor_reports_a_problem(tmp_path):
-    done = call("doctor", cwd=tmp_path, MINDREF_THREADS="0")
-    assert done.returncode == 1
-    assert "problem: variables: MINDREF_THREADS: expected a number of threads" in done.stdout
+def test_doctor_reports_a_problem(monkeypatch):
+    monkeypatch.setenv("MINDREF_THREADS", "0")
+    finding = checks.check_variables()
+    assert finding.state == "problem"
+    assert finding.todo.startswith("MINDREF_THREADS: expected a number of threads")

@@ -8,20 +8,15 @@ FACTS = {"recall": {"run": "/run", "model": "0a"}, "log": "1b", "items": "2c"}
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"recall": {"run": 1, "model": "0a"}},
-        {"recall": {"run": "/run", "model": None}},
-        {"log": 1},
-        {"items": []},
+        ({"recall": {"run": 1, "model": "0a"}}, "recall: run: expected the name of a file, got 1"),
+        ({"items": []}, r"items: expected a text, got \[\]"),
     ],
 )
-def test_din_facts_must_be_texts(change):
+def test_din_facts_must_be_texts(change, message):
     check_din_facts(FACTS)
-    with pytest.raises(
-        ValueError,
-        match=r"(recall: (run|model)|log|items): expected (a text|the name of a file), got",
-    ):
+    with pytest.raises(ValueError, match=message):
         check_din_facts({**FACTS, **change})
 
 
@@ -60,10 +55,8 @@ RUN_FACTS = {
     [
         ("item_features", {"kind": ["a"]}, "expected item features as in sizes, got 1 values"),
         ("item_features", {"kind": ["a", 2]}, r"kind\[1\]: expected a text, got 2"),
-        ("last_time", "now", "expected a finite number, got 'now'"),
         ("last_time", float("nan"), "expected a finite number, got nan"),
         ("start_from", {**RUN_FACTS["start_from"], "step": -1}, "step: expected an int"),
-        ("start_from", {**RUN_FACTS["start_from"], "run": 1}, "run: expected a text"),
         (
             "start_from",
             {**RUN_FACTS["start_from"], "trained_on": [{**TRAINING, "seed": 2**63}]},

@@ -13,13 +13,9 @@ ANY = st.text(st.characters(), max_size=20)  # surrogates among them
 
 
 @given(NASTY | ANY)
-def test_a_field_gives_back_its_text(text):
-    assert unescape(escape(text)) == text
-
-
-@given(NASTY | ANY)
-def test_a_field_stays_in_its_line_and_can_be_written(text):
+def test_a_field_is_in_one_line_of_utf8_and_returns_its_text(text):
     field = escape(text)
+    assert unescape(field) == text
     assert not any(unicodedata.category(char) == "Cc" for char in field)
     field.encode("utf-8")
 
@@ -27,8 +23,6 @@ def test_a_field_stays_in_its_line_and_can_be_written(text):
 @pytest.mark.parametrize(
     ("text", "field"),
     [
-        ("", ""),
-        ("a b", "a b"),
         ("a\tb", r"a\tb"),
         ("\n\r", r"\n\r"),
         ("\\t", r"\\t"),
@@ -36,7 +30,6 @@ def test_a_field_stays_in_its_line_and_can_be_written(text):
         ("\ud800", r"\ud800"),
         ("\\ud800", r"\\ud800"),
         ("\x1b[2J\x9b\x7f\x00", r"\u001b[2J\u009b\u007f\u0000"),
-        ("\\u001b", r"\\u001b"),
         ("Amélie 🎬", "Amélie 🎬"),
     ],
 )

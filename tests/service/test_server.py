@@ -156,13 +156,6 @@ def test_bytes_that_are_no_request_are_rejected_and_the_connection_closed(data, 
     assert service.lines == []
 
 
-def test_a_request_to_change_to_websocket_is_answered_as_http(service):
-    fields = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
-    status, headers, body = service.request("GET", "/x", **fields)
-    assert (status, headers["content-type"]) == (404, "application/json")
-    assert list(json.loads(body)) == ["error"]
-
-
 @pytest.mark.rules("serving-R17")
 def test_a_request_on_too_many_connections_is_rejected_and_its_connection_closed(monkeypatch):
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
