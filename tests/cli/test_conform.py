@@ -13,7 +13,7 @@ from mindref.cli.signals import EndedBySignal
 from mindref.conformance.report import json_report
 from mindref.conformance.runner.suite_run import SuiteRun
 from tests.conformance import small
-from tests.conformance.small import GRADIENT, NAMES, PROPERTY, SMALL
+from tests.conformance.small import GRADIENT, NAMES, SMALL
 from tests.runs import run_python
 
 GAP = '[[expect]]\nrule = "softmax-R5"\nkind = "bug"\nreason = "doubled"\n'
@@ -54,12 +54,6 @@ def test_a_failure_is_reported_with_its_rule_and_a_script(cli, tmp_path):
     script = tmp_path / command.removeprefix("python ")
     assert script.parent == tmp_path / "scripts"
     assert "WRONG = {" in script.read_text(encoding="utf-8")
-
-
-def test_arguments_select_the_checks(cli):
-    result = conform(cli, "wrong_gradient", "softmax-R1", PROPERTY)
-    assert "only checks of softmax-R1, softmax/masked" in result.out
-    assert "planned 4 = " in result.out
 
 
 def report_of(result):

@@ -1,7 +1,6 @@
 """--device of the commands: the device of the backend, not stored with a run."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -123,23 +122,6 @@ def test_conform_tests_on_the_requested_device(cli, two_devices, asked, device):
     assert two_devices.used == {device}
     assert report["backend"]["device"] == device
     assert f", device {device}" in cli(*JUDGED, "--device", asked).out
-
-
-@pytest.mark.slow
-def test_a_failure_script_uses_the_device_of_the_failure(cli, two_devices, tmp_path, monkeypatch):
-    from mindref import ops
-
-    wrong = lambda x, **numbers: (2 * ops.squash.forward(x, **numbers)[0], None)  # noqa: E731
-    squash = SimpleNamespace(forward=wrong, backward=ops.squash.backward)
-    broken = SimpleNamespace(**{**vars(ops), "squash": squash})
-    monkeypatch.setattr(two_devices, "ops", broken)
-    arguments = [*JUDGED, "squash-R2", "--device", "cuda", "--scripts", tmp_path / "scripts"]
-    assert cli(*arguments).code == 1
-    script = next((tmp_path / "scripts").iterdir()).read_text(encoding="utf-8")
-    assert f"BACKEND, DEVICE = {BACKEND!r}, 'cuda'" in script
-    two_devices.there = ("cpu",)
-    with pytest.raises(SystemExit, match="2"):
-        exec(compile(script, "script", "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from mindref.errors import ConfigError
+from mindref.recall.shard_file import manifest_path
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.output_files import check_output, is_run, run_inputs
 
@@ -59,48 +60,36 @@ def test_no_result_replaces_the_log_or_a_file_of_a_run(cli, run, shop, command, 
 
 
 @RULE
-@pytest.mark.parametrize("option", ["--only", "--exclude", "--data"])
-def test_no_list_replaces_a_file_that_the_command_reads(cli, run, option, own_shop, unloaded):
-    text = own_shop.read_text()
-    for words in ([], ["--shard", "1/2"]):
-        message = cli.error_line(
-            "recall", run, "--all-users", *words, option, own_shop, "--output", own_shop
-        )
-        assert f"{own_shop}, the {'log' if option == '--data' else 'file'} of {option};" in message
-    assert own_shop.read_text() == text
-
-
-@RULE
-def test_the_manifest_of_a_shard_does_not_replace_an_input(cli, run, tmp_path, unloaded):
-    from mindref.recall.shard_file import manifest_path
-
-    output = tmp_path / "lists"
-    only = manifest_path(output)
-    only.write_text("article-0001\n")
-    words = ("--all-users", "--shard", "1/2", "--only", only, "--output", output)
-    assert f"{only}, the file of --only;" in cli.error_line("recall", run, *words)
-    assert only.read_text() == "article-0001\n"
-
-
-@RULE
-def test_no_prediction_replaces_a_side_file_or_settings(cli, run, own_shop, tmp_path, unloaded):
-    items = own_shop.with_suffix(".item")
-    words = ("--data", own_shop, "--items", items, "--predictions", items)
-    assert f"{items}, the file of" in cli.error_line("evaluate", run, *words)
-    toml = tmp_path / "settings.toml"
-    toml.write_text("width = 8\n")
-    words = ("--config", toml, "--out", tmp_path / "runs", "--markdown")
-    assert f"{toml}, the file of --config" in cli.error_line("compare", own_shop, *words, toml)
-    assert f"{own_shop}, DATA" in cli.error_line("tune", own_shop, *words, own_shop)
-    assert toml.read_text() == "width = 8\n"
-
-
-@RULE
-def test_no_report_of_the_suite_replaces_the_expectations(cli, tmp_path):
-    gaps = tmp_path / "gaps.toml"
-    gaps.write_text("")
-    words = ("conform", "--backend", "numpy", "--expectations", gaps, "--output", gaps)
-    assert f"{gaps}, the file of --expectations" in cli.error_line(*words)
+@pytest.mark.parametrize(
+    ("command", "owner"),
+    [
+        ("recall RUN --all-users --only LOG --output LOG", "the file of --only"),
+        ("recall RUN --all-users --exclude LOG --output LOG", "the file of --exclude"),
+        ("recall RUN --all-users --data LOG --output LOG", "the log of --data"),
+        ("recall RUN --all-users --shard 1/2 --data LOG --output LOG", "the log of --data"),
+        ("recall RUN --all-users --shard 1/2 --only MANIFEST --output LISTS", "the file of --only"),
+        ("evaluate RUN --data LOG --items ITEMS --predictions ITEMS", "the file of --data"),
+        ("compare LOG --config TOML --out runs --markdown TOML", "the file of --config"),
+        ("tune LOG --out runs --markdown LOG", "DATA"),
+        ("conform --backend numpy --expectations TOML --output TOML", "the file of --expectations"),
+    ],
+)
+def test_no_result_replaces_a_file_that_the_command_reads(
+    cli, run, own_shop, tmp_path, unloaded, monkeypatch, command, owner
+):
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "RUN": run, "LOG": own_shop, "ITEMS": own_shop.with_suffix(".item"),
+        "TOML": tmp_path / "a.toml", "LISTS": tmp_path / "lists",
+        "MANIFEST": manifest_path(tmp_path / "lists"),
+    }  # fmt: skip
+    files["TOML"].write_text("")
+    files["MANIFEST"].write_text("article-0001\n")
+    before = file_bytes(tmp_path)
+    words = [files.get(word, word) for word in command.split()]
+    place = files["MANIFEST"] if "MANIFEST" in command else words[-1]
+    assert f"{place}, {owner};" in cli.error_line(*words)
+    assert file_bytes(tmp_path) == before
 
 
 @RULE
@@ -109,7 +98,7 @@ def test_another_file_is_replaced_and_help_states_it(cli, run, tmp_path):
     output.write_text("old")
     cli.succeed("recall", run, "--all-users", "--top", 2, "--output", output)
     assert output.read_text().startswith("user\t")
-    for command in ("recall", "evaluate", "similar", "study", "compare", "conform", "bench"):
+    for command in ("recall", "evaluate", "similar", "study", "compare", "conform"):
         text = " ".join(cli.succeed(command, "--help").out.split())
         assert "An existing file is replaced, unless it is an input" in text
 

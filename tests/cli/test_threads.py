@@ -44,28 +44,25 @@ def by_products(tmp_path):
     return trained(tmp_path / "run", backend="numpy")
 
 
-def test_the_environment_overrides_the_default_of_one_thread(monkeypatch):
-    set_threads(None, "numpy")
-    assert blas_threads() == "7"
-    for name in NAMES:
-        monkeypatch.delenv(name)
-    set_threads(None, "numpy")
-    assert blas_threads() == "1"
-    set_threads(2, "numpy")
-    assert blas_threads() == "2"
-    assert os.environ["MINDREF_THREADS"] == "1", "one of the two owns the cores"
-
-
-def test_numba_uses_all_cores_and_blas_one_thread(monkeypatch):
-    set_threads(None, "numba")
-    assert os.environ["MINDREF_THREADS"] == "7", "as the environment says"
-    monkeypatch.delenv("MINDREF_THREADS")
-    set_threads(None, "numba")
-    assert os.environ["MINDREF_THREADS"] == str(usable_cores())
-    assert blas_threads() == "1"
-    set_threads(3, "numba")
-    assert os.environ["MINDREF_THREADS"] == "3"
-    assert blas_threads() == "1"
+@pytest.mark.parametrize(
+    ("backend", "threads", "environment", "blas", "kernels"),
+    [
+        ("numpy", None, "7", "7", "1"),
+        ("numpy", None, None, "1", "1"),
+        ("numpy", 2, "7", "2", "1"),
+        ("numba", None, "7", "1", "7"),
+        ("numba", None, None, "1", str(usable_cores())),
+        ("numba", 3, "7", "1", "3"),
+    ],
+)
+def test_blas_or_the_kernels_use_the_threads(
+    monkeypatch, backend, threads, environment, blas, kernels
+):
+    if environment is None:
+        for name in (*NAMES, "MINDREF_THREADS"):
+            monkeypatch.delenv(name)
+    set_threads(threads, backend)
+    assert (blas_threads(), os.environ["MINDREF_THREADS"]) == (blas, kernels)
 
 
 def test_a_numba_run_resumes_with_any_number_of_threads(trained_run, cli):
