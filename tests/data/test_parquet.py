@@ -195,28 +195,22 @@ def test_unpacked_text_is_limited_before_a_row_is_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.rules("data-R91")
-@pytest.mark.parametrize("plain", [True, False])
-def test_a_title_that_is_stored_once_in_the_file_counts_for_each_item(tmp_path, monkeypatch, plain):
+@pytest.mark.parametrize("is_plain", [True, False])
+@pytest.mark.parametrize("columns", [{}, {"item_features": {"title": "title"}}])
+def test_a_text_that_is_stored_once_in_the_file_counts_for_each_item(
+    tmp_path, monkeypatch, is_plain, columns
+):
     monkeypatch.setattr(parquet, "MIN_TEXT", 1 << 16)
     monkeypatch.setattr(parquet, "TEXT_RATIO", 1)
-    more = {} if plain else {"rating": pa.array([b"1"] * ROWS)}
-    columns = None if plain else {"keep": {"rating": ["1"]}}
-    for length, fits in ((1000, True), (10_000, False)):
-        titles = pa.DictionaryArray.from_arrays(pa.array([0] * ROWS, pa.int32()), ["t" * length])
-        if fits:
-            assert len(log_of(tmp_path, columns=columns, title=titles, **more).titles) == 24
-            continue
-        with pytest.raises(DataError, match=r"of text, or .* got more; leave out the title"):
-            log_of(tmp_path, columns=columns, title=titles, **more)
-
-
-@pytest.mark.rules("data-R91")
-def test_the_values_of_features_count_as_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "MIN_TEXT", 1 << 16)
-    monkeypatch.setattr(parquet, "TEXT_RATIO", 1)
-    shelf = pa.DictionaryArray.from_arrays(pa.array([0] * ROWS, pa.int32()), ["t" * 10_000])
-    with pytest.raises(DataError, match="got more"):
-        log_of(tmp_path, columns={"item_features": {"shelf": "shelf"}}, shelf=shelf)
+    more = {} if is_plain else {"rating": pa.array([b"1"] * ROWS)}
+    columns = columns if is_plain else {**columns, "keep": {"rating": ["1"]}}
+    few, many = (
+        pa.DictionaryArray.from_arrays(pa.array([0] * ROWS, pa.int32()), ["t" * length])
+        for length in (1000, 10_000)
+    )
+    assert len(log_of(tmp_path, columns=columns, title=few, **more).titles) == 24
+    with pytest.raises(DataError, match=r"of text, or .* got more; leave out the title"):
+        log_of(tmp_path, columns=columns, title=many, **more)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from mindref.data.readers import FeatureNames, read_log, usual_names
 from mindref.data.readers.hints import reading_hints, repeat_hints
 from mindref.errors import ConfigError, DataError
 from tests import spec_pages
-from tests.assertions import nonempty
-from tests.data.reading import rows, table, times, write
+from tests.data.reading import rows, table, write
 
 LOGS = [pytest.param(log, id=log.name) for log in usual_names.ALL_LOGS]
 
@@ -34,78 +33,29 @@ def test_the_page_lists_the_usual_names():
     ]
 
 
-@pytest.mark.rules("data-R86")
-@pytest.mark.parametrize("log", LOGS)
-@pytest.mark.parametrize("form", ["delimited", "jsonl", "table"])
-def test_the_columns_of_public_logs_are_found(tmp_path, log, form):
-    """The first of several names of a kind, in another order and beside other columns."""
-    user, item, time = log.user.split()[0], log.item.split()[0], log.time.split()[:1]
-    header = ["price", *time, item, user]
-    row = ["9.99", *["5"] * len(time), "a", "u"]
-    if form == "table":
-        read = from_dataframe(
-            {n: [int(x) if x == "5" else x] for n, x in zip(header, row, strict=True)}
-        )
-    elif form == "jsonl":
-        pairs = ", ".join(f'"{n}": "{x}"' for n, x in zip(header, row, strict=True))
-        read = read_log(write(tmp_path / "log", [f"{{{pairs}}}"]))
-    else:
-        read = read_log(write(tmp_path / "log", [";".join(header), ";".join(row)]))
-    assert rows(read) == {"u": ["a"]}
-    assert (read.times is not None) == bool(time)
-
-
-@pytest.mark.rules("data-R89")
+@pytest.mark.rules("data-R86", "data-R89")
 @pytest.mark.parametrize("log", LOGS[:-1])  # without the general names
-@pytest.mark.parametrize("reversed_names", [False, True])
-def test_a_log_with_all_names_of_a_public_log_is_read(tmp_path, log, reversed_names):
-    """The first name of each kind is that of the column that is read."""
-    names = [x for text in (log.user, log.item, log.time) for x in text.split()]
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_log_with_all_names_of_a_public_log_is_read(tmp_path, log, step):
+    """The first name of each kind is that of the column that is read, in any order."""
+    names = ["price", *(x for text in (log.user, log.item, log.time) for x in text.split())]
     first = {log.user.split()[0]: "u", log.item.split()[0]: "a"}
     values = [first.get(x, "5" if x in log.time else "other") for x in names]
-    step = -1 if reversed_names else 1
     path = write(tmp_path / "log", [",".join(names[::step]), ",".join(values[::step])])
     read = read_log(path)
     assert rows(read) == {"u": ["a"]}
     assert (read.times is not None) == bool(log.time)
 
 
-@pytest.mark.rules("data-R89")
+@pytest.mark.rules("data-R86", "data-R89")
 @pytest.mark.parametrize("kind", usual_names.KINDS)
-def test_a_name_of_a_better_rank_is_used(kind):
+def test_each_name_is_usual_and_a_name_of_a_better_rank_is_used(kind):
     ranks = usual_names.USUAL_NAMES[kind]
     for number, names in enumerate(ranks):
         for name in sorted(names):
+            assert usual_names.usual_columns(kind, ["x", name.upper()]) == [1]
             for other in sorted(frozenset().union(*ranks[number + 1 :])):
                 assert usual_names.usual_columns(kind, [other, "x", name]) == [2], (name, other)
-
-
-@pytest.mark.rules("data-R89")
-@pytest.mark.parametrize("extra", ["created_at", "sku", "account_id", "username,session"])
-def test_an_additional_usual_name_changes_nothing(tmp_path, extra):
-    header = f"user_id,item_id,timestamp,{extra}"
-    log = read_log(write(tmp_path / "log", [header, "u,a,5,6" + ",7" * extra.count(",")]))
-    assert (rows(log), times(log)) == ({"u": ["a"]}, [5])
-
-
-EARLIER_NAMES = {
-    "user": "user userid uid username session sessionid visitorid customerid reviewerid memberid",
-    "item": "item itemid iid movieid productid asin parentasin venueid trackid artistid songid "
-    "bookid gameid newsid articleid videoid",
-    "time": "time timestamp ts datetime date unixtime unixreviewtime eventtime",
-    "title": "title name itemname itemtitle movietitle moviename productname booktitle "
-    "gamename artistname",
-}
-"""The names that were found before 2026-11-29. Runs trained with them must stay usable."""
-
-
-@pytest.mark.rules("data-R89")
-@pytest.mark.parametrize("kind", usual_names.KINDS)
-def test_a_later_name_beside_an_earlier_one_is_no_error(kind):
-    earlier = EARLIER_NAMES[kind].split()
-    for later in nonempty(set().union(*usual_names.USUAL_NAMES[kind]).difference(earlier)):
-        for name in earlier:
-            assert len(usual_names.usual_columns(kind, [later, name])) == 1, (later, name)
 
 
 @pytest.mark.rules("data-R86")
@@ -216,10 +166,12 @@ def test_a_feature_of_the_log_is_known_and_a_missing_column_lists_both_files(tmp
     columns = {"item_features": {"kind": "kind"}}
     assert read_log(path, columns=columns, features=FeatureNames(["kind"])).item_features
     items = write(tmp_path / "items", ["item,brand", "a,B"])
-    with pytest.raises(
-        DataError, match="'colour', got user, item, kind; the item file has item, b"
-    ):
-        read_log(path, item_file=items, columns={"item_features": {"colour": "colour"}})
+    files = "got user, item, kind; the item file has item, brand$"
+    for option in ({"item_features": {"colour": "colour"}}, {"title": "colour"}):
+        with pytest.raises(DataError, match=f"log: expected a column 'colour'.*, {files}"):
+            read_log(path, item_file=items, columns=option)
+    with pytest.raises(DataError, match=r"'colour' \(title\), got user, item, kind$"):
+        read_log(path, columns={"title": "colour"})
 
 
 @pytest.mark.rules("data-R88")
@@ -234,39 +186,28 @@ def test_repeats_are_counted_and_many_have_a_hint(tmp_path):
     assert (few.notes["repeats"], repeat_hints(few)) == (1, [])
 
 
+RATED = ["user,item,time,rating", *(f"u,i{i},{i},{i}" for i in range(1, 6))]
+
+
 @pytest.mark.rules("data-R88")
 @pytest.mark.parametrize(
-    ("ratings", "columns", "hint"),
+    ("lines", "columns", "hint"),
     [
-        (range(1, 6), {}, "from 1 to 5 in the first lines, .*--at-least rating=4 would"),
-        ([0.5, 5], {}, "from 0.5 to 5 .*--at-least rating=4"),
-        (range(1, 11), {}, "from 1 to 10 .*--at-least rating=7"),
-        (range(1, 6), {"at_least": {"rating": 4}}, None),
-        (range(1, 6), {"keep": {"4": ["4"]}}, None),
-        ([5, 5], {}, None),
-        ([0, 1], {}, None),
-        ([1, 1000], {}, None),
-        (["good", "bad"], {}, None),
+        (RATED, {}, "from 1 to 5 in the first lines, .*--at-least rating=4 would"),
+        (["user,item,score", "u,a,0.5", "u,b,10"], {}, "from 0.5 to 10 .*--at-least score=7"),
+        (["1::2::1::5", "1::3::5::6"], {}, "from 1 to 5"),
+        (["1\t2\t1\t5", "1\t3\t5\t6"], {}, "from 1 to 5"),
+        (["user:token\titem:token\trating:float", "u\ta\t1", "u\tb\t5"], {}, "from 1 to 5"),
+        ([f'{{"user": 1, "item": {x}, "stars": {x}}}' for x in (1, 5)], {}, "from 1 to 5"),
+        (RATED, {"at_least": {"rating": 4}}, None),
+        (RATED, {"keep": {"4": ["4"]}}, None),
+        *((["user,item,rating", "u,a,1", f"u,b,{x}"], {}, None) for x in (0, 1, 1000, "good")),
     ],
 )
-def test_a_column_of_ratings_has_a_hint(tmp_path, ratings, columns, hint):
-    lines = [f"u,i{i},{i},{rating}" for i, rating in enumerate(ratings)]
-    log = read_log(write(tmp_path / "log", ["user,item,time,rating", *lines]), columns=columns)
+def test_a_column_of_ratings_has_a_hint(tmp_path, lines, columns, hint):
+    log = read_log(write(tmp_path / "log", lines), columns=columns)
     assert len(log.hints) == (hint is not None)
     assert hint is None or re.search(hint, log.hints[0].line(is_command=True))
-
-
-@pytest.mark.rules("data-R88")
-@pytest.mark.parametrize("form", ["movielens", "movielens-tab", "recbole", "jsonl"])
-def test_ratings_of_other_formats_have_a_hint(tmp_path, form):
-    lines = {
-        "movielens": ["u::a::1::5", "u::b::5::6"],
-        "movielens-tab": ["1\t2\t1\t5", "1\t3\t5\t6"],
-        "recbole": ["user_id:token\titem_id:token\trating:float", "u\ta\t1", "u\tb\t5"],
-        "jsonl": ['{"user": 1, "item": 2, "stars": 1}', '{"user": 1, "item": 3, "stars": 5}'],
-    }[form]
-    (hint,) = read_log(write(tmp_path / "log", lines)).hints
-    assert "from 1 to 5" in hint.fact
 
 
 @pytest.mark.rules("data-R88")
@@ -293,42 +234,19 @@ def test_a_user_with_half_of_the_interactions_has_a_hint(unknown, known, is_hint
 
 
 @pytest.mark.rules("data-R88")
-def test_fit_logs_each_hint_once(caplog):
-    users = [f"u{i % 40}" for i in range(400)]
-    frame = {"user": users, "item": [f"i{i % 20}" for i in range(400)]}
-    for exclude_seen in (True, False):
+def test_fit_logs_each_hint_once_and_names_its_arguments(tmp_path, caplog):
+    """Each argument is copied from a hint of the first call into the second one."""
+    times = [1433221332117 + i for i in range(1000)]
+    lines = [f"NA,i{i // 2},{time},{i % 5 + 1}" for i, time in enumerate(times)]
+    path = write(tmp_path / "log", ["user,item,time,stars", *lines, "u,i1,1433221332117,5"])
+
+    def hints(**options):
         caplog.clear()
         with caplog.at_level("WARNING", "mindref"):
-            MIND(model="popularity").fit(frame, exclude_seen=exclude_seen)
-        hints = [x for x in caplog.messages if x.startswith("hint: ")]
-        assert len(hints) == exclude_seen
-        assert not hints or hints[0].endswith("consider exclude_seen=False")
+            MIND(model="popularity").fit(path, **options)
+        return [x.rpartition("; ")[2] for x in caplog.messages if x.startswith("hint: ")]
 
-
-@pytest.mark.rules("data-R88")
-def test_hints_of_fit_name_its_arguments(tmp_path, caplog):
-    """Each argument is copied from a hint of the first call into the second one."""
-    lines = [f"NA,i{i},{1433221332117 + i},{i % 5 + 1}" for i in range(1000)]
-    path = write(tmp_path / "log", ["user,item,time,stars", *lines, "u,i1,1433221332117,5"])
-    with caplog.at_level("WARNING", "mindref"):
-        MIND(model="popularity").fit(path)
-    hints = [x.rpartition("; ")[2] for x in caplog.messages if x.startswith("hint: ")]
-    assert hints == [
-        "at_least={'stars': 4} would keep the high ones",
-        "consider time_format='ms'",
-        "if it stands for unknown users, name another column with user",
-    ]
-    caplog.clear()
-    with caplog.at_level("WARNING", "mindref"):
-        MIND(model="popularity").fit(path, at_least={"stars": 4}, time_format="ms")
-    assert not [x for x in caplog.messages if "ratings" in x or "seconds" in x]
-
-
-def test_a_wrong_title_column_lists_the_columns_of_both_files(tmp_path):
-    log = write(tmp_path / "log.csv", ["user_id,item_id,timestamp", "u,a,1", "u,b,2"])
-    items = write(tmp_path / "items.csv", ["item_id,name,genre", "a,Ay,x", "b,Bee,y"])
-    files = "got user_id, item_id, timestamp; the item file has item_id, name, genre$"
-    with pytest.raises(DataError, match=rf"log.csv: expected a column 'nosuch' \(title\), {files}"):
-        read_log(log, item_file=items, columns={"title": "nosuch"})
-    with pytest.raises(DataError, match=r"\(title\), got user_id, item_id, timestamp$"):
-        read_log(log, columns={"title": "nosuch"})
+    user = "if it stands for unknown users, name another column with user"
+    ratings = "at_least={'stars': 4} would keep the high ones"
+    assert hints() == [ratings, "consider time_format='ms'", user, "consider exclude_seen=False"]
+    assert hints(at_least={"stars": 0}, time_format="ms", exclude_seen=False) == [user]

@@ -204,19 +204,11 @@ def test_an_option_used_by_the_item_file_is_accepted(tmp_path):
         read_log(path, format="pairs", item_file=items, columns={**columns, "title": "nope"})
 
 
-@pytest.mark.parametrize("name", ["title", "gamename", "Artist Name"])
-def test_titles_are_counted(tmp_path, name):
-    items = write(tmp_path / "items", [f"item,{name}", "a,Alpha", "b,"])
-    log = read_log(write(tmp_path / "log", ["user,item", "u,a", "u,b"]), item_file=items)
-    assert log.titles == ["Alpha", ""]
-    assert log.notes["titled_items"] == 1
-
-
 def test_lists_in_json_are_several_values(tmp_path):
     lines = ['{"user": 1, "item": 2, "title": "Two", "tags": ["a", "b"]}', '{"user": 1, "item": 3}']
     log = read_log(write(tmp_path / "log", lines), columns={"item_features": {"tag": "tags"}})
     assert values(log, "tag") == {"2": ["a", "b"], "3": []}
-    assert log.titles == ["Two", ""]
+    assert (log.titles, log.notes["titled_items"]) == (["Two", ""], 1)
 
 
 @pytest.mark.parametrize("packing", PACKINGS)

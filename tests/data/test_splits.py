@@ -71,7 +71,7 @@ def test_users_with_one_interaction_train_in_the_paper_split():
     assert other.test.users.tolist() != split.test.users.tolist()
 
 
-@pytest.mark.rules("data-R29", "data-R31")
+@pytest.mark.rules("data-R29", "data-R31", "data-R36")
 @pytest.mark.parametrize(
     ("protocol", "users", "held_out"),
     [
@@ -84,9 +84,15 @@ def test_users_with_one_interaction_train_in_the_paper_split():
     ],
 )
 def test_user_splits_round_half_a_user_up(protocol, users, held_out):
-    split = splits.make_split(protocol, crowd(users, 2), rng())
+    log = crowd(users, 2)
+    split = splits.make_split(protocol, log, rng())
     assert len(split.test.users) == len(split.validation.users) == held_out
-    assert len(split.train_users) == users - 2 * held_out
+    parts = (split.train_users, split.validation.users, split.test.users)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(users))
+    assert rows_of(split.train) == [log.interactions.row(u).tolist() for u in split.train_users]
+    # 0.35 of 10 users is 3.5, rounded up; the float 0.35 is a little less than 0.35
+    for share, of, rounded in [(0.35, 10, 4), (0.07, 50, 4), (0.29, 50, 15), (0.15, 10, 2)]:
+        assert len(splits.split_paper(crowd(of, 2), rng(), share).test.users) == rounded
 
 
 @pytest.mark.rules("data-R30")
@@ -131,13 +137,6 @@ def test_the_time_split_rounds_half_an_interaction_up(events, validation, test):
     assert rows_of(split.test.histories) == [list(range(test))]
 
 
-def test_fractions_are_exact_decimals():
-    """0.35 of 10 users is 3.5, rounded up. The float 0.35 is a little less than 0.35."""
-    for share, users, held_out in [(0.35, 10, 4), (0.07, 50, 4), (0.29, 50, 15), (0.15, 10, 2)]:
-        split = splits.split_paper(crowd(users, 2), rng(), test_fraction=share)
-        assert len(split.test.users) == held_out, share
-
-
 @pytest.mark.rules("data-R34")
 def test_interactions_at_a_cut_time_are_in_the_later_window():
     log = log_of([[0, 1, 2, 3], [4, 5, 6, 7]], [0, 5, 5, 9, 0, 0, 7, 9])
@@ -155,16 +154,6 @@ def test_a_window_evaluates_users_with_interactions_before_and_in_it():
     assert split.train_users.tolist() == [0, 2]
     assert split.validation.users.tolist() == [2]
     assert split.test.users.tolist() == [2]
-
-
-@pytest.mark.rules("data-R36")
-@pytest.mark.parametrize("protocol", ["paper", "comirec"])
-def test_a_held_out_user_has_no_training_sequence(protocol):
-    log = crowd(60)
-    split = splits.make_split(protocol, log, rng())
-    parts = (split.train_users, split.validation.users, split.test.users)
-    assert sorted(np.concatenate(parts).tolist()) == list(range(60))
-    assert rows_of(split.train) == [log.interactions.row(u).tolist() for u in split.train_users]
 
 
 @pytest.mark.rules("data-R37")
