@@ -226,7 +226,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest, then remove the index files that it does not name."""
     manifest.write(folder)  # recall-R25: from here on the new index is the index
     atomic.remove_leftovers(folder)
-    for path in (*folder.glob("*.index"), *folder.glob("annoy-*.ann")):  # .ann: of format 2
+    for path in folder.glob("*.index"):
         if path.name != manifest.file:
             path.unlink(missing_ok=True)
 

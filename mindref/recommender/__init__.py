@@ -248,8 +248,9 @@ class MIND(Estimator):
         Raises DataError for an unknown item, with the closest titles.
         """
         request = ListRequest(n=n, only=only, exclude=exclude)
-        similar = find_similar_items(self.served, id_as_text(item, "item"), request)
-        for message in similar.warnings:
+        name = id_as_text(item, "item")
+        similar, messages = find_similar_items(self.served, name, request)
+        for message in messages:
             warnings.warn(message, UserWarning, stacklevel=3)
         return similar.items
 

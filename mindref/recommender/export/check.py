@@ -37,7 +37,8 @@ BLOCK = 256  # users per block; the last block is smaller, so both sizes are tes
 OLDER = 3  # behaviours before the window, which must be ignored
 NOTHING = (-1, 2**62)  # ids in padded positions, which are not in the catalogue
 
-Run = Callable[..., tuple[Array, Bools]]
+RunTower = Callable[..., tuple[Array, Bools]]
+"""Function from items (B, L), mask (B, L) and optional profile (B, G) to interests and active."""
 
 
 class CheckedUsers(NamedTuple):
@@ -90,7 +91,7 @@ def draw_histories(
     return histories, profiles
 
 
-def check_export(run: Run, model: Model, users: CheckedUsers) -> ExportCheck:
+def check_export(run: RunTower, model: Model, users: CheckedUsers) -> ExportCheck:
     """Compare the results of a file with the reference. Raises RunError for a broken reference."""
     true, rounded = (
         reference_interests(which, users) for which in (model, other_dtype_model(model))
@@ -133,7 +134,7 @@ def other_dtype_model(model: Model) -> Model:
     return Model(unflatten(params, type(model.params)), catalogue, config)
 
 
-def exported_interests(run: Run, window: int, users: CheckedUsers) -> tuple[Array, Bools]:
+def exported_interests(run: RunTower, window: int, users: CheckedUsers) -> tuple[Array, Bools]:
     """Return interests and active of a file, computed in blocks.
 
     The histories are longer than the window, and padded with invalid ids.

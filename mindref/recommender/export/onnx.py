@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -31,6 +31,7 @@ from mindref.models import tower
 from mindref.models.parameters import Layer
 from mindref.models.tower import UserTower
 from mindref.ops.routing import AXES
+from mindref.recommender.export.check import RunTower
 from mindref.shapes import Array, Bools
 
 FAMILIES = tower.FAMILIES
@@ -46,9 +47,6 @@ IR_VERSION = 8
 SMALL = 1024  # bytes of a constant that stays in the file of the graph
 PAGE = 4096  # offsets in the file of constants are multiples, so that runtimes can map the file
 TYPES = {"int64": TensorProto.INT64, "bool": TensorProto.BOOL, "float32": TensorProto.FLOAT}
-
-RunTower = Callable[..., tuple[Array, Bools]]
-"""Function from items (B, L), mask (B, L) and optional profile (B, G) to interests and active."""
 
 
 def require(kind: str) -> dict[str, str]:

@@ -19,7 +19,6 @@ from mindref.data.log import Ragged
 from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.retrieval import AllowLists, ItemFilter
-from mindref.recommender.serving.item_names import unknown_items_line
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.input_files import LONGEST_INPUT, open_input
 from mindref.run.tsv import unescape
@@ -188,7 +187,9 @@ def unknown_warnings(lists: ItemLists, served: ServedModel) -> list[str]:
     warnings = []
     names = dict.fromkeys(lists.all_ids())  # recall-R47: distinct ids
     if unknown := [name for name in names if name not in served.dense]:
-        warnings.append(unknown_items_line(lists.subject, unknown, len(names)))
+        counts = f"{lists.subject}: {len(unknown)} of {len(names)} items"
+        text = "are not in the catalogue or untrained"
+        warnings.append(f"{counts} {text}: {join_names(unknown, quoted=True)}")
     if unknown := [user for user in lists.by_user or () if user not in served.users]:
         counts = f"{len(unknown)} of {len(lists.by_user or ())} users"
         line = f"{lists.subject}: {counts} are not in the log: {join_names(unknown, quoted=True)}"

@@ -143,13 +143,6 @@ def fold_title(title: str) -> str:
     return " ".join(title.split()).casefold()
 
 
-def unknown_items_line(subject: str, unknown: Sequence[str], total: int) -> str:
-    """Return the line on distinct unknown items of lists: their number and the first."""
-    counts = f"{subject}: {len(unknown)} of {total} items"
-    names = join_names(unknown, quoted=True)
-    return f"{counts} are not in the catalogue or untrained: {names}"
-
-
 def unknown_behaviours_line(
     subject: str, unknown: Sequence[str], total: int, hint: str = ""
 ) -> str:

@@ -35,11 +35,6 @@ class Origin(Enum):
     PERSON = "person"  # typed in Python: ids or titles
     PROGRAM = "program"  # ids only
 
-    @property
-    def accepts_titles(self) -> bool:
-        """Whether items of a history may be named by title, which an error then proposes."""
-        return self is not Origin.PROGRAM
-
     def subject(self, name: str) -> str:
         """Return the name of an argument in messages."""
         return f"--{name.replace('_', '-')}" if self is Origin.COMMAND else name
@@ -141,7 +136,7 @@ def encode_histories(
 
     Raises DataError if items are named and none is known.
     """
-    subject, titles = origin.subject("history"), origin.accepts_titles
+    subject, titles = origin.subject("history"), origin is not Origin.PROGRAM
     rows, unknown = served.encode(histories, subject, titles=titles)
     names = [name for row in unknown for name in row]
     warnings = []

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from mindref.data.log import Ragged
 from mindref.recall import ExactIndex
-from mindref.recall.lists import Recommendation, SimilarList
+from mindref.recall.lists import SimilarList
 from mindref.recall.retrieval import retrieve_top_n
 from mindref.recommender.serving.item_lists import check_allow_lists, resolve_lists
 from mindref.recommender.serving.list_request import ListRequest, Origin, join_rows
@@ -18,21 +17,13 @@ from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.serving.top_n_lists import filter_of_rows
 
 
-class SimilarItems(NamedTuple):
-    """The items similar to an item, and lines on ignored ids."""
-
-    item: int  # dense id
-    items: list[Recommendation]  # score: cosine
-    warnings: list[str]
-
-
 def find_similar_items(
     served: ServedModel, item: str, request: ListRequest, subject: str = "item"
-) -> SimilarItems:
-    """Return the n items with the largest cosine to an item, by exact search, without the item.
+) -> tuple[SimilarList, list[str]]:
+    """Return the n items with the largest cosine to an item, without the item, and warnings.
 
-    item: an id or a title. Of the request, n, only and exclude are used. subject: of messages.
-    Raises DataError for an unknown item, ConfigError for a family without vectors of items.
+    Search is exact. item: an id or a title. Of the request, n, only and exclude are used. subject:
+    of messages. Raises DataError for an unknown item, ConfigError for a family without vectors.
     """
     only, exclude = request.item_lists("only"), request.item_lists("exclude")
     vectors, dense_id = served.item_vectors, served.names.find(item, subject)
@@ -53,7 +44,9 @@ def find_similar_items(
     dense_ids = served.servable.to_ids(ranked.items)
     cosines = np.clip(ranked.scores, -1, 1)  # rounding
     result = ranked._replace(items=dense_ids, scores=cosines)
-    return SimilarItems(dense_id, served.recommendations(result, 0), lists.warnings)
+    ids, _, titles = served.items
+    similar = SimilarList(ids[dense_id], titles[dense_id], served.recommendations(result, 0))
+    return similar, lists.warnings
 
 
 def similar_of_run(run: Path, item: str, request: ListRequest) -> tuple[SimilarList, list[str]]:
@@ -68,6 +61,4 @@ def similar_of_run(run: Path, item: str, request: ListRequest) -> tuple[SimilarL
         check_items=lambda items: check_allow_lists(only, set(items.ids)),  # recall-R48
     )
     request = replace(request, only=only, exclude=exclude)
-    similar = find_similar_items(served, item, request, "ITEM")
-    ids, _, titles = served.items
-    return SimilarList(ids[similar.item], titles[similar.item], similar.items), similar.warnings
+    return find_similar_items(served, item, request, "ITEM")
