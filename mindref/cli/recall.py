@@ -32,7 +32,7 @@ class ListOptions(TypedDict):
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
-@click.argument("run", nargs=-1, metavar="RUN", type=settings.PATH)
+@click.argument("run", type=settings.PATH)
 @click.option("--user", metavar="ID", help="A user id of the run's log.")
 @click.option(
     "--history", metavar="ITEM,...",
@@ -67,15 +67,14 @@ class ListOptions(TypedDict):
 )  # fmt: skip
 @click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
 @click.option(
-    "--shard", metavar="I/N", help="With --all-users: only shard I of N, from 1, for --merge."
+    "--shard", metavar="I/N", help="With --all-users: only part I of N of the file, from 1."
 )
-@click.option("--merge", is_flag=True, help="RUN... are the files of all shards: merge them.")
 @settings.backend_option
 @settings.device_option
 @settings.threads_option
 @settings.json_option
 def recall_command(
-    run: tuple[Path, ...],
+    run: Path,
     user: str | None,
     history: str | None,
     all_users: bool,
@@ -83,7 +82,6 @@ def recall_command(
     form: str | None,
     output: Path | None,
     shard: str | None,
-    merge: bool,
     threads: int | None,
     as_json: bool,
     **options: Unpack[ListOptions],
@@ -100,24 +98,17 @@ def recall_command(
     Several machines can share the work for all users:
       mindref recall RUN --all-users --shard 1/2 --output shard-1
       mindref recall RUN --all-users --shard 2/2 --output shard-2
-      mindref recall --merge shard-1 shard-2 --output lists.tsv
+      cat shard-1 shard-2 > lists.tsv
     """
-    if merge:
-        words = "the files of the shards and --output"
-        settings.reject_other_options("--merge", ("run", "merge", "output"), words)
-        write_merged_lists(run, output)
-        return
-    if len(run) != 1:
-        raise click.UsageError(f"expected one RUN, got {len(run)}.", click.get_current_context())
-    settings.set_threads(threads, options["backend"] or run_settings.run_backend(run[0]))
+    settings.set_threads(threads, options["backend"] or run_settings.run_backend(run))
     if sum([user is not None, history is not None, all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
     items = None if history is None else parse_item_ids("--history", history)
     number = parse_shard(shard, output if all_users else None)
-    check_list_file(run[0], output, number, options)
+    check_list_file(run, output, options)
     form = settings.output_format(form, "tsv" if all_users else "table", as_json=as_json)
-    warn_unfinished(run[0])
+    warn_unfinished(run)
     if number is not None and reranker is not None:
         todo = "rerank all users in one process"
         raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
@@ -129,12 +120,12 @@ def recall_command(
     if number is not None and output is not None:
         from mindref.recommender.sharding import recall_all
 
-        print_stderr(*recall_all(run[0], output, request, form=form, shard=number))
+        print_stderr(*recall_all(run, output, request, form=form, shard=number))
         return
     from mindref.recall.lists import save_lists, write_lists
     from mindref.recommender.serving.recall import recall_lists
 
-    lists = recall_lists(run[0], request)
+    lists = recall_lists(run, request)
     print_stderr(*lists.warnings)
     if output is None:
         write_lists(sys.stdout, lists, lists.index, form)
@@ -142,30 +133,14 @@ def recall_command(
         print_stderr(*save_lists(output, lists, lists.index, form))
 
 
-def check_list_file(
-    run: Path, output: Path | None, shard: tuple[int, int] | None, options: ListOptions
-) -> None:
-    """Raise ConfigError unless the output, and the manifest of a shard, may be written."""
+def check_list_file(run: Path, output: Path | None, options: ListOptions) -> None:
+    """Raise ConfigError unless the output may be written."""
     inputs = {
         "the log of --data": options["data"],
         "the file of --only": options["only"],
         "the file of --exclude": options["exclude"],
     }
     settings.check_output_file("--output", output, inputs, [run])
-    if shard is not None and output is not None:
-        from mindref.recall.shard_file import manifest_path
-
-        settings.check_output_file("--output", manifest_path(output), inputs, [run])
-
-
-def write_merged_lists(paths: tuple[Path, ...], output: Path | None) -> None:
-    """Write the lists of all shards to one file. Raises ConfigError without --output."""
-    if output is None:
-        raise ConfigError(say("--merge", "--output, the file to write", "none"))
-    settings.check_output_file("--output", output)
-    from mindref.recall import shard_file
-
-    shard_file.merge_shards(paths, output)
 
 
 def parse_shard(text: str | None, output: Path | None) -> tuple[int, int] | None:
@@ -176,17 +151,13 @@ def parse_shard(text: str | None, output: Path | None) -> tuple[int, int] | None
     if text is None:
         return None
     if output is None:
-        todo = "the file of a shard is merged later"
-        expected = "--all-users and --output with it"
-        raise ConfigError(say("--shard", expected, "not both", todo))
-    from mindref.recall.shard_file import is_shard_number
-
+        raise ConfigError(say("--shard", "--all-users and --output with it", "not both"))
     first, _, second = text.partition("/")
     if not (first.isascii() and first.isdecimal() and second.isascii() and second.isdecimal()):
         raise ConfigError(say("--shard", "I/N, such as 1/4", repr(text)))
     # a text of thousands of digits is not converted
     number = (int(first), int(second)) if len(first) <= len(second) <= 9 else (0, 0)
-    if not is_shard_number(number):
+    if not 1 <= number[0] <= number[1]:
         raise ConfigError(say("--shard", "I/N with I from 1 to N, below 10^9", repr(text)))
     return number
 

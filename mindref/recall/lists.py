@@ -63,11 +63,28 @@ FRAMES = {
 }
 
 
-def write_lists(stream: TextIO, answers: Iterable[UserList], index: Index, form: str) -> None:
+class FilePart(NamedTuple):
+    """Which part of a file is written. All parts, joined in their order, are the file."""
+
+    first: int = 0  # number of lists in the parts before
+    is_first: bool = True
+    is_last: bool = True
+
+
+WHOLE = FilePart()
+
+
+def write_lists(
+    stream: TextIO,
+    answers: Iterable[UserList],
+    index: Index,
+    form: str,
+    part: FilePart = WHOLE,
+) -> None:
     """Write every list to a stream, one user after the other."""
     frame = FRAMES[form]
-    stream.write(frame.head)
-    for number, answer in enumerate(answers):
+    stream.write(frame.head if part.is_first else "")
+    for number, answer in enumerate(answers, part.first):
         stream.write(frame.between if number else "")
         if form == "table":
             write_table(stream, answer)
@@ -76,16 +93,22 @@ def write_lists(stream: TextIO, answers: Iterable[UserList], index: Index, form:
         else:
             json.dump(list_to_json(answer, index), stream)
             stream.write("\n" if form == "jsonl" else "")
-    stream.write(frame.tail)
+    stream.write(frame.tail if part.is_last else "")
 
 
-def save_lists(path: Path, answers: Iterable[UserList], index: Index, form: str) -> list[str]:
+def save_lists(
+    path: Path,
+    answers: Iterable[UserList],
+    index: Index,
+    form: str,
+    part: FilePart = WHOLE,
+) -> list[str]:
     """Write every list to a file atomically. Return warnings.
 
     Raises RunError, also if another process writes this file.
     """
     with save_text(path) as (stream, warnings):
-        write_lists(stream, answers, index, form)
+        write_lists(stream, answers, index, form, part)  # recall-R36
     return warnings
 
 

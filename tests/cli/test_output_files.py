@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from mindref.errors import ConfigError
-from mindref.recall.shard_file import manifest_path
 from mindref.recommender.serving.served_model import ServedModel
 from mindref.run.output_files import check_output, is_run, run_inputs
 
@@ -67,7 +66,6 @@ def test_no_result_replaces_the_log_or_a_file_of_a_run(cli, run, shop, command, 
         ("recall RUN --all-users --exclude LOG --output LOG", "the file of --exclude"),
         ("recall RUN --all-users --data LOG --output LOG", "the log of --data"),
         ("recall RUN --all-users --shard 1/2 --data LOG --output LOG", "the log of --data"),
-        ("recall RUN --all-users --shard 1/2 --only MANIFEST --output LISTS", "the file of --only"),
         ("evaluate RUN --data LOG --items ITEMS --predictions ITEMS", "the file of --data"),
         ("compare LOG --config TOML --out runs --markdown TOML", "the file of --config"),
         ("tune LOG --out runs --markdown LOG", "DATA"),
@@ -80,15 +78,12 @@ def test_no_result_replaces_a_file_that_the_command_reads(
     monkeypatch.chdir(tmp_path)
     files = {
         "RUN": run, "LOG": own_shop, "ITEMS": own_shop.with_suffix(".item"),
-        "TOML": tmp_path / "a.toml", "LISTS": tmp_path / "lists",
-        "MANIFEST": manifest_path(tmp_path / "lists"),
+        "TOML": tmp_path / "a.toml",
     }  # fmt: skip
     files["TOML"].write_text("")
-    files["MANIFEST"].write_text("article-0001\n")
     before = file_bytes(tmp_path)
     words = [files.get(word, word) for word in command.split()]
-    place = files["MANIFEST"] if "MANIFEST" in command else words[-1]
-    assert f"{place}, {owner};" in cli.error_line(*words)
+    assert f"{words[-1]}, {owner};" in cli.error_line(*words)
     assert file_bytes(tmp_path) == before
 
 

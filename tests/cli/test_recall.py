@@ -81,7 +81,7 @@ def test_unknown_items_of_a_history_are_skipped_with_a_warning(cli, run):
     assert "  not in the catalogue or untrained: what\n" in table.out
 
 
-def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
+def test_shards_joined_in_their_order_are_the_lists(cli, run, tmp_path, monkeypatch):
     monkeypatch.setattr("mindref.recommender.serving.recall.USERS_PER_BLOCK", 7)
     arguments = ["recall", run, "--all-users", "--format", "jsonl", "--top", 3]
     paths = [tmp_path / f"part-{i}" for i in (1, 2)]
@@ -90,9 +90,7 @@ def test_shards_are_written_and_merged(cli, run, tmp_path, monkeypatch):
         users = {1: "users 1 to 28", 2: "users 29 to 60"}[i]
         assert (result.code, result.out) == (0, "")
         assert result.err.splitlines() == [f"shard {i} of 2: {users} of 60"]
-    result = cli("recall", "--merge", *paths, "--output", tmp_path / "lists")
-    assert (result.code, result.out, result.err) == (0, "", "")
-    assert (tmp_path / "lists").read_text() == cli(*arguments).out
+    assert "".join(path.read_text() for path in paths) == cli(*arguments).out
 
 
 @pytest.mark.rules("recall-R42", "recall-R45", "recall-R47")

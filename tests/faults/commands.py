@@ -30,7 +30,6 @@ COMMANDS = {
     "index": f"recall cold --history ITEM --index {KIND} --json",
     "bulk": "recall run --all-users --output lists.tsv",
     "share": "recall run --all-users --shard 1/2 --output part",
-    "merge": "recall --merge shards/1 shards/2 --output merged.tsv",
     "rerank": "recall run --history ITEM --rerank din --json",
     "resume din": "train --resume din",
     "export": "export run --to onnx --output out --users 20",
@@ -44,7 +43,6 @@ COMMANDS = {
 READS = {
     "run": ("serve", "search", "evaluate", "resume"),
     "din": ("rerank", "resume din"),
-    "shards": ("merge",),
 }
 """Folder -> the commands that are called when a file of this folder is damaged."""
 READ_ONLY = ("serve", "search", "rerank")
@@ -77,7 +75,7 @@ NO_FAULT = Fault("error", 0)
 
 
 class Workplace:
-    """A folder with a log, a run that can be resumed, a reranker, shards and old files.
+    """A folder with a log, a run that can be resumed, a reranker and old files.
 
     Commands run in copies of it; each copy has the same path.
     """
@@ -90,9 +88,7 @@ class Workplace:
         write_synthetic_log(make_synthetic_log(users=60, items=120), self.template)
         train_small_run(self.template / "run", model=model)
         shutil.copytree(self.template / "run", self.template / "cold")
-        (self.template / "shards").mkdir()
         prepare = [f"recall run --all-users --index {KIND} --output lists.tsv"]
-        prepare += [f"recall run --all-users --shard {i}/2 --output shards/{i}" for i in (1, 2)]
         prepare += [f"train --model din --recall run --out din {DIN}"] if model == "mind" else []
         for words in prepare:
             done = self.call(self.template, words)
@@ -136,7 +132,7 @@ def read_files(folder: Path) -> Files:
     contents = {}
     for path in filter(Path.is_file, folder.rglob("*")):
         name = str(path.relative_to(folder))
-        is_timed = path.name in TIMED and "shards" not in name
+        is_timed = path.name in TIMED
         contents[name] = b"" if is_timed else path.read_bytes()
         if is_timed and path.suffix == ".json" and not is_hidden(name):
             json.loads(path.read_text(encoding="utf-8"))  # complete

@@ -35,7 +35,7 @@ from mindref.data.readers import FORMATS, read_log
 from mindref.errors import MindrefError
 from mindref.models.din_config import DinConfig
 from mindref.presets import PRESETS
-from mindref.recall import build_index, open_index, shard_file
+from mindref.recall import build_index, open_index
 from mindref.recommender.evaluate_run import parse_metric
 from mindref.run import items
 from mindref.run.array_files import FORMAT, load_arrays, save_arrays
@@ -247,16 +247,6 @@ def test_random_bytes_are_read_or_refused(raw, form):
 VECTORS = np.arange(12, dtype=np.float32).reshape(6, 2)
 
 
-def write_shard(path):
-    fields = {
-        **{"format": shard_file.FORMAT, "exclude_seen": True},
-        **{"index": {"kind": "exact"}, "shard": [1, 2], "form": "tsv", "block": 8},
-        **dict.fromkeys(("step", "users", "top", "per_interest"), 3),
-        **dict.fromkeys(("mindref", "model", "log", "backend", "device", "only", "exclude"), "x"),
-    }
-    shard_file.ShardManifest(**fields).write(path)
-
-
 # kind -> name of a file of a run, its writer and its reader
 FILES = {
     "configuration": ("config.json", trainer, load_config),
@@ -274,11 +264,6 @@ FILES = {
         "manifest.json",
         lambda run: build_index(VECTORS, VECTORS, directory=run, kind="exact"),
         lambda run: open_index(run, VECTORS),
-    ),
-    "shard": (
-        "shard" + shard_file.SUFFIX,
-        lambda run: write_shard(run / "shard"),
-        lambda run: shard_file.read_shard_manifest(run / "shard"),
     ),
 }
 EACH_FILE = pytest.mark.parametrize("kind", list(FILES))
@@ -310,7 +295,7 @@ def test_a_damaged_file_is_read_or_refused(kind, files, damage):
         assert len(content.ids) == len(content.counts) == len(content.titles)
 
 
-@pytest.mark.parametrize("kind", ["configuration", "manifest", "shard"])
+@pytest.mark.parametrize("kind", ["configuration", "manifest"])
 @given(data=st.data())
 def test_files_with_changed_values_are_read_or_refused(kind, files, data):
     changed = data.draw(changed_values(json.loads(files[kind])))

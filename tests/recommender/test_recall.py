@@ -13,7 +13,6 @@ from mindref.errors import BackendError, DataError, RunError
 from mindref.recall import build_index, run_index
 from mindref.recall.lists import UserList
 from mindref.recommender.serving import recall as bulk
-from mindref.recommender.sharding import index_facts
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import lock
 from tests.list_requests import recalled
@@ -291,11 +290,3 @@ def test_other_processes_wait_for_the_building_process(run, built):
             build_index(served.item_vectors, np.zeros((0, 8), np.float32), directory=folder)
         assert other.result(60).kind == "exact"
     assert built == []
-
-
-@needs_annoy
-def test_a_shard_names_its_index(run):
-    found = recalled(run, history=HISTORY, index="annoy")
-    sha256 = manifest(run)["file_sha256"]
-    (run / "index" / "manifest.json").unlink()  # another process replaces it, say
-    assert index_facts(found.index)["sha256"] == sha256

@@ -1,14 +1,12 @@
-"""Shares of the users, wherever they are computed, are the bytes of the command without shares."""
+"""Shards of the users, joined in their order, are the bytes of the command without shards."""
 
 import json
 
 import pytest
 
 import mindref
-from mindref.errors import ConfigError, RunError
-from mindref.recall import shard_file
+from mindref.errors import ConfigError
 from mindref.recall.lists import FRAMES
-from mindref.recommender import sharding
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import top_n_lists
 from tests.list_requests import recalled, write_lists
@@ -34,14 +32,17 @@ def parted(run, folder, count, **asked):
     return paths
 
 
+def joined(paths):
+    return b"".join(path.read_bytes() for path in paths)
+
+
 @pytest.mark.rules("recall-R36")
 @pytest.mark.parametrize("form", FRAMES)
 @pytest.mark.parametrize("count", [1, 3, 4, 20])  # twenty for nine blocks: some are empty
 @pytest.mark.slow(every=12, start=6)
 def test_merged_shares_are_the_bytes_of_the_command(run, tmp_path, form, count):
     files = parted(run, tmp_path, count, form=form, n=4)
-    shard_file.merge_shards(files[::-1], tmp_path / "merged")
-    assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, form=form, n=4)
+    assert joined(files) == whole(run, tmp_path, form=form, n=4)
 
 
 @pytest.mark.rules("recall-R35")
@@ -52,8 +53,7 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(run_of, tmp_path):
     for count in (2, 5):
         folder = tmp_path / str(count)
         folder.mkdir()
-        shard_file.merge_shards(parted(per_call, folder, count, form="jsonl"), folder / "merged")
-        assert (folder / "merged").read_bytes() == expected
+        assert joined(parted(per_call, folder, count, form="jsonl")) == expected
 
 
 @pytest.mark.rules("recall-R35", "recall-R36")
@@ -62,8 +62,7 @@ def test_logits_drawn_per_call_do_not_depend_on_the_shares(run_of, tmp_path):
 def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
-    shard_file.merge_shards(parted(run, tmp_path, 4, index=kind), tmp_path / "merged")
-    assert (tmp_path / "merged").read_bytes() == whole(run, tmp_path, index=kind)
+    assert joined(parted(run, tmp_path, 4, index=kind)) == whole(run, tmp_path, index=kind)
 
 
 def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
@@ -85,8 +84,7 @@ def test_filters_of_users_are_those_of_the_command_in_every_shard(run, tmp_path)
     exclude.write_text("\n".join(items[10:20]))
     asked = {"form": "jsonl", "n": 6, "only": only, "exclude": exclude, "per_interest": 4}
     expected = whole(run, tmp_path, **asked)
-    shard_file.merge_shards(parted(run, tmp_path, 4, **asked), tmp_path / "merged")
-    assert (tmp_path / "merged").read_bytes() == expected
+    assert joined(parted(run, tmp_path, 4, **asked)) == expected
     for user, line in zip(users, expected.decode().splitlines(), strict=True):
         names = {x["item"] for x in json.loads(line)["items"]}
         assert names
@@ -96,39 +94,24 @@ def test_filters_of_users_are_those_of_the_command_in_every_shard(run, tmp_path)
 
 
 @pytest.mark.rules("recall-R38")
-def test_a_part_that_is_done_is_not_computed_again(run, tmp_path):
-    path = tmp_path / "part"
-
-    def again(**asked):
-        return write_lists(run, path, shard=(2, 3), block=BLOCK, **asked)[-1]
-
-    assert again() == "shard 2 of 3: users 22 to 42 of 60"
-    bytes_, time = path.read_bytes(), path.stat().st_mtime_ns
-    assert again() == "shard 2 of 3: users 22 to 42 of 60, there already"
-    assert path.stat().st_mtime_ns == time
-    assert again(n=3) == "shard 2 of 3: users 22 to 42 of 60", "another question"
-    assert again() == "shard 2 of 3: users 22 to 42 of 60"
-    path.write_bytes(bytes_[:-1])
-    assert again() == "shard 2 of 3: users 22 to 42 of 60", "damaged"
-    shard_file.manifest_path(path).unlink()
-    assert again() == "shard 2 of 3: users 22 to 42 of 60", "killed before it was done"
-    assert path.read_bytes() == bytes_
-
-
-@pytest.mark.rules("recall-R38")
-def test_a_killed_part_leaves_no_manifest_of_another(run, tmp_path, monkeypatch):
-    path = tmp_path / "part"
-    write_lists(run, path, shard=(1, 3), block=BLOCK)
+def test_a_killed_shard_leaves_the_earlier_file(run, tmp_path, monkeypatch):
+    path, left = tmp_path / "part", tmp_path / ".part.0a1b0a1b0a1b.tmp"
+    messages = write_lists(run, path, shard=(2, 3), block=BLOCK)
+    assert messages[-1] == "shard 2 of 3: users 22 to 42 of 60"
+    complete = path.read_bytes()
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sharding, "write_lists", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_lists(run, path, shard=(1, 3), block=BLOCK, n=3)
-    with pytest.raises(RunError, match="the manifest of a shard"):
-        shard_file.verify_shard(path)
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["part", "run"]
+    with monkeypatch.context() as context:
+        context.setattr(bulk.RequestedLists, "user_lists", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_lists(run, path, shard=(2, 3), block=BLOCK, n=3)
+    assert path.read_bytes() == complete
+    left.write_text("half")  # of a process that was killed
+    write_lists(run, path, shard=(2, 3), block=BLOCK)
+    assert path.read_bytes() == complete
+    assert not left.exists()
 
 
 def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
@@ -145,29 +128,17 @@ def test_memory_is_bounded_by_a_block(run, tmp_path, monkeypatch):
     assert sizes == [7, 7, 7, 7, 4]
 
 
+@pytest.mark.rules("recall-R37")
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         ({"shard": (0, 3)}, "--shard: expected i/n with i from 1 to n, got 0/3"),
         ({"shard": (1,)}, r"shard: expected a pair or None, got \(1,\)"),
         ({"shard": (4, 3)}, "--shard: expected i/n with i from 1 to n, got 4/3"),
-        (
-            {"shard": (1, 3), "output": "x.manifest.json"},
-            r"--output: expected a name without \.manifest\.json",
-        ),
         ({"form": "xml"}, "form: expected table or tsv or jsonl or json, got 'xml'"),
         ({"index": "fast"}, "--index: expected auto or exact"),
     ],
 )
 def test_invalid_arguments_are_refused_before_the_run_is_read(tmp_path, asked, message):
-    output = tmp_path / asked.pop("output", "lists")
     with pytest.raises(ConfigError, match=message):
-        write_lists(tmp_path / "no run", output, **asked)
-
-
-def test_what_a_killed_shard_left_is_removed_and_other_files_stay(run, tmp_path):
-    left, other = tmp_path / ".part.0a1b0a1b0a1b.tmp", tmp_path / ".another.0a1b0a1b0a1b.tmp"
-    for path in (left, other):
-        path.write_text("half")
-    write_lists(run, tmp_path / "part", shard=(1, 2), index="exact", block=BLOCK)
-    assert (left.exists(), other.exists()) == (False, True)
+        write_lists(tmp_path / "no run", tmp_path / "lists", **asked)
