@@ -16,7 +16,7 @@ from mindref.run import checkpoint
 from mindref.run.source import Source
 from tests.list_requests import recalled
 from tests.recommender.test_rerank_training import SMALL as DIN_SMALL
-from tests.runs import SMALL, content, kept_report, loaded, stop_after, trainer
+from tests.runs import content, kept_report, loaded, stop_after, trainer
 
 
 def plan(changes=None, **options):
@@ -29,22 +29,20 @@ def plan(changes=None, **options):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run whose best step is not the last one."""
-    run = tmp_path_factory.mktemp("finished") / "run"
-    made = trainer(run, backend="numpy", window=5, patience=9)
+    made = trainer(
+        tmp_path_factory.mktemp("finished") / "run", backend="numpy", window=5, patience=9
+    )
     values = iter([0.1, 0.9, 0.2])
     made.validate = lambda params: next(values)
-    made.train()
-    made.evaluate()
-    return run
+    made.train().evaluate()
+    return made.run
 
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
     """A finished run of the split none."""
     run = tmp_path_factory.mktemp("everything") / "run"
-    made = trainer(run, protocol="none", backend="numpy")
-    made.train()
-    made.evaluate()
+    trainer(run, protocol="none", backend="numpy").train().evaluate()
     return run
 
 
@@ -52,18 +50,17 @@ def everything(tmp_path_factory):
 @pytest.mark.parametrize("model", registry.RECALL_FAMILIES)
 def test_the_model_of_a_training_on_everything_is_that_of_the_last_step(tmp_path, model):
     run = tmp_path / "run"
-    made = trainer(run, protocol="none", model=model, backend="numpy")
-    assert made.train().finished
+    made = trainer(run, protocol="none", model=model, backend="numpy").train()
+    assert made.finished
     report = made.evaluate()
     assert (report["metrics"], report["cases"], report["split"]) == ({}, 0, "none")
     assert report == kept_report(run)
     assert report["untrained"]["items"] == 0
     params, _, step = checkpoint.load_best(run)
     assert step == 7
-    for name, x in checkpoint.flatten(made.state.params).items():
-        np.testing.assert_array_equal(checkpoint.flatten(params)[name], x)
+    np.testing.assert_equal(checkpoint.flatten(params), checkpoint.flatten(made.state.params))
     assert mindref.load(run).recommend(user="customer-0001", n=3)
-    assert [validation.value for validation in made.validations] == [None] * len(made.validations)
+    assert {validation.value for validation in made.validations} == {None}
 
 
 @pytest.mark.rules("model-R52")
@@ -135,37 +132,21 @@ NO_STEPS = "split none: expected a number of steps, got no number; give --steps 
         ({}, {"protocol": "none", "preset": "best"}, NO_STEPS),
         ({"model": "mind"}, {"protocol": "none"}, NO_STEPS),
         ({}, {"protocol": "none", "start_from": FINISHED}, NO_STEPS),
-        (
-            {"steps": 5, "patience": 2},
-            {"protocol": "none", "preset": "mind"},
-            "patience: expected 0 with the split none, got 2",
-        ),
-        (
-            {"steps": 5, "time_limit": "2m"},
-            {"protocol": "none", "preset": "mind"},
-            "time_limit: expected 0 with the split none, got 120.0; without validation",
-        ),
+        ({"steps": 5, "patience": 2}, {"protocol": "none", "preset": "mind"},
+         "patience: expected 0 with the split none, got 2"),
+        ({"steps": 5, "time_limit": "2m"}, {"protocol": "none", "preset": "mind"},
+         "time_limit: expected 0 with the split none, got 120.0; without validation"),
         ({"model": "popularity", "patience": 1}, {"protocol": "none"}, "patience: expected 0 with"),
         ({}, {"steps_of": FINISHED}, "--steps-of: expected --split none with it, got no --split;"),
-        (
-            {},
-            {"steps_of": FINISHED, "protocol": "paper"},
-            "split none with it, got --split paper",
-        ),
-        (
-            {},
-            {"steps_of": FINISHED, "protocol": "none", "preset": "best"},
-            "--steps-of: expected no --preset with it, got best",
-        ),
+        ({}, {"steps_of": FINISHED, "protocol": "paper"}, "split none with it, got --split paper"),
+        ({}, {"steps_of": FINISHED, "protocol": "none", "preset": "best"},
+         "--steps-of: expected no --preset with it, got best"),
         ({}, {"keep_moments": True}, "--keep-moments: expected --start-from with it, got no --sta"),
-        (
-            {},
-            {"start_from": FINISHED, "preset": "mind"},
-            "--start-from: expected no --preset with it, got mind",
-        ),
+        ({}, {"start_from": FINISHED, "preset": "mind"},
+         "--start-from: expected no --preset with it, got mind"),
         ({"width": 9}, {"start_from": FINISHED}, "the settings of that run, width 8, got width 9"),
     ],
-)
+)  # fmt: skip
 def test_options_that_do_not_fit_together_are_an_error(finished, changes, options, message):
     options = {name: finished if x == FINISHED else x for name, x in options.items()}
     with pytest.raises(MindrefError, match=message):
@@ -177,33 +158,25 @@ def test_a_number_of_steps_is_enough_and_a_fitted_family_needs_none():
     made = plan({"steps": 5}, preset="mind", protocol="none")
     assert (made.configs["mind"].steps, made.protocol) == (5, "none")
     assert plan({"model": "popularity"}, protocol="none").configs["mind"].model == "popularity"
-    with pytest.raises(
-        ConfigError, match="expected a number of steps, got no number; pass a number, for example"
+    for settings, message in (
+        ({}, "expected a number of steps, got no number; pass a number, for example"),
+        ({"steps": 4, "patience": 3}, "patience: expected 0 with the split none, got 3"),
     ):
-        mindref.MIND().fit(loaded().log, split="none")
-    with pytest.raises(ConfigError, match="patience: expected 0 with the split none, got 3"):
-        mindref.MIND(steps=4, patience=3).fit(loaded().log, split="none")
-    model = mindref.MIND(**SMALL, backend="numpy").fit(loaded().log, split="none")
-    assert model.report["steps"] == 7
+        with pytest.raises(ConfigError, match=message):
+            mindref.MIND(**settings).fit(loaded().log, split="none")
 
 
 @pytest.mark.rules("model-R53")
-def test_steps_of_a_run_are_those_of_its_best_validation(finished):
+def test_steps_of_a_run_are_those_of_its_best_validation(finished, everything):
     made = plan(steps_of=finished, protocol="none")
-    (config,) = made.configs.values()
+    config = made.configs[""]
     assert (config.steps, config.window, config.backend) == (6, 5, "numpy")
     assert config.patience == 0, "nothing is validated"
     assert made.source == Source.of(None, {"users": 60, "items": 120})
-    assert made.exclude_seen
-    assert made.start is None
-    (config,) = plan({"window": 4, "steps": 9}, steps_of=finished, protocol="none").configs.values()
+    assert (made.exclude_seen, made.start) == (True, None)
+    config = plan({"window": 4, "steps": 9}, steps_of=finished, protocol="none").configs[""]
     assert (config.steps, config.window) == (9, 4), "given settings"
-
-
-@pytest.mark.rules("model-R53")
-def test_the_steps_of_a_run_of_the_split_none_are_all_of_its_steps(everything):
-    (config,) = plan(steps_of=everything, protocol="none").configs.values()
-    assert config.steps == 7
+    assert plan(steps_of=everything, protocol="none").configs[""].steps == 7, "without validation"
 
 
 @pytest.mark.rules("model-R53")
@@ -216,34 +189,26 @@ def test_the_steps_of_a_stopped_run_are_an_error(tmp_path):
 
 @pytest.mark.rules("model-R53")
 def test_the_steps_after_a_start_need_the_start(finished, tmp_path):
-    made = trainer(tmp_path / "update", start=plan(start_from=finished).start, backend="numpy")
-    made.train()
+    run = tmp_path / "update"
+    made = trainer(run, start=plan(start_from=finished).start, backend="numpy").train()
     made.evaluate()
-    with pytest.raises(
-        ConfigError, match="expected --start-from with it, got no --start-from; its steps"
-    ):
-        plan(steps_of=tmp_path / "update", protocol="none")
-    again = plan(steps_of=tmp_path / "update", start_from=finished, protocol="none")
-    (config,) = again.configs.values()
-    assert config.steps == made.state.best_step
+    with pytest.raises(ConfigError, match="expected --start-from with it, got no --start-from; it"):
+        plan(steps_of=run, protocol="none")
+    again = plan(steps_of=run, start_from=finished, protocol="none")
+    assert again.configs[""].steps == made.state.best_step
     assert again.start is not None
 
 
-@pytest.mark.rules("model-R55")
-def test_the_settings_of_the_start_are_the_default_ones(finished, tmp_path):
+@pytest.mark.rules("model-R51", "model-R55")
+def test_the_settings_of_the_start_are_the_default_ones(finished, everything, tmp_path):
     made = plan({"steps": 3}, start_from=finished)
-    (config,) = made.configs.values()
+    config = made.configs[""]
     assert (config.steps, config.window, config.patience) == (3, 5, 9)
     assert (made.protocol, made.exclude_seen) == ("leave_last_out", True)
     assert made.start.run == str(finished)
     made = plan(start_from=finished, data=tmp_path / "new.csv", exclude_seen=False)
-    assert made.source == Source.of(tmp_path / "new.csv")
-    assert not made.exclude_seen
+    assert (made.source, made.exclude_seen) == (Source.of(tmp_path / "new.csv"), False)
     made = plan(start_from=finished, data=tmp_path / "new.csv", reading={"format": "pairs"})
     assert made.source.options == {"format": "pairs"}
-
-
-@pytest.mark.rules("model-R51", "model-R55")
-def test_a_start_from_a_run_on_everything_has_its_number_of_steps(everything):
     made = plan(start_from=everything)
     assert (made.protocol, made.configs[""].steps) == ("none", 7)
