@@ -122,17 +122,9 @@ def test_a_target_ties_with_the_behaviour_before_it_and_no_other():
 def test_both_kinds_of_case_are_reported_apart():
     ids = np.array([[2, 3], [1, 2], [1, 0], [3, 1]])
     ranked = TopN(ids, np.zeros(ids.shape), np.zeros(ids.shape, np.int64))
-    tied = np.array([True, False, True, False])
-    found = metrics_by_tie(ranked, CASES, tied, (1, 2))
-    assert {name: row["cases"] for name, row in found.items()} == {"tied": 2, "untied": 2}
-    assert [found["tied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.5, 1.0]
-    assert [found["untied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.0, 0.5]
-
-
-@pytest.mark.rules("metrics-R31")
-def test_nothing_is_reported_without_times_or_with_one_kind_of_case():
-    ids = np.zeros((4, 1), np.int64)
-    ranked = TopN(ids, np.zeros(ids.shape), ids)
-    assert metrics_by_tie(ranked, CASES, None, (1,)) == {}
-    assert metrics_by_tie(ranked, CASES, np.ones(4, bool), (1,)) == {}
-    assert metrics_by_tie(ranked, CASES, np.zeros(4, bool), (1,)) == {}
+    groups = metrics_by_tie(ranked, CASES, np.array([True, False, True, False]), (1, 2))
+    assert {name: row["cases"] for name, row in groups.items()} == {"tied": 2, "untied": 2}
+    assert [groups["tied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.5, 1.0]
+    assert [groups["untied"][f"hit_rate@{n}"] for n in (1, 2)] == [0.0, 0.5]
+    for tied in (None, np.ones(4, bool), np.zeros(4, bool)):
+        assert metrics_by_tie(ranked, CASES, tied, (1,)) == {}, "no times, or one kind of case"

@@ -86,24 +86,16 @@ def test_intervals_agree_with_scipy_to_the_last_digits():
         np.testing.assert_allclose(got, [value, low, high], rtol=1e-12, err_msg=name)
 
 
-@pytest.mark.rules("metrics-R10")
-def test_all_metrics_use_the_same_bootstrap_samples():
-    values = np.random.default_rng(0).random(30)
-    first = metrics.bootstrap_estimates({"a": values, "b": values}, np.random.default_rng(1))
-    again = metrics.bootstrap_estimates({"b": values}, np.random.default_rng(1))
-    other = metrics.bootstrap_estimates({"b": values}, np.random.default_rng(2))
-    for estimate in (first["b"], again["b"]):
-        np.testing.assert_allclose([*estimate.values()], [*first["a"].values()], rtol=1e-12)
-    assert abs(other["b"]["low"] - again["b"]["low"]) > 1e-6
-
-
-@pytest.mark.rules("metrics-R11")
-def test_a_wider_confidence_is_a_wider_interval_and_equal_cases_have_none():
-    values = np.random.default_rng(0).random(30)
-    rng = np.random.default_rng
+@pytest.mark.rules("metrics-R10", "metrics-R11")
+def test_intervals_depend_on_confidence_and_generator_but_not_on_other_metrics():
+    values, rng = np.random.default_rng(0).random(30), np.random.default_rng
     wide = metrics.bootstrap_estimates({"a": values}, rng(1), confidence=0.99)["a"]
     usual = metrics.bootstrap_estimates({"a": values}, rng(1))["a"]
+    both = metrics.bootstrap_estimates({"b": values**2, "a": values}, rng(1))["a"]
+    other = metrics.bootstrap_estimates({"a": values}, rng(2))["a"]
     assert wide["low"] < usual["low"] < usual["value"] < usual["high"] < wide["high"]
+    assert both == pytest.approx(usual, rel=1e-12)
+    assert abs(other["low"] - usual["low"]) > 1e-6
     same = metrics.bootstrap_estimates({"a": np.full(30, 0.25)}, rng(1))["a"]
     assert same == {"value": 0.25, "low": 0.25, "high": 0.25}
 

@@ -141,9 +141,8 @@ def test_every_callback_receives_the_end_of_an_interrupted_training():
     with pytest.raises(KeyboardInterrupt) as raised:
         fit(recorders)
     assert [x.events.count("on_end") for x in recorders] == [1, 1, 1]
-    assert "KeyError: 'planted'; raised by the callback Recorder.on_end" in str(
-        raised.value.__notes__
-    )
+    (note,) = raised.value.__notes__
+    assert "KeyError: 'planted'; raised by the callback Recorder.on_end" in note
 
 
 def test_an_error_at_the_end_leaves_a_trained_model():
@@ -152,6 +151,13 @@ def test_an_error_at_the_end_leaves_a_trained_model():
         model.fit(**DATA, callbacks=[Recorder("on_end"), second])
     assert second.events[-1] == "on_end"
     assert model.recommend(user="customer-0001", n=1)
+
+
+def test_the_resume_command_has_the_log_of_data_in_memory(tmp_path):
+    run, callbacks = tmp_path / "run", [Recorder("on_step 2")]
+    with pytest.raises(KeyError) as raised:
+        MIND(**SMALL).fit(loaded().log, callbacks=callbacks, run=run)
+    assert f"mindref train --resume {run} --data FILE continues" in str(raised.value.__notes__)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +195,3 @@ def test_nothing_is_printed_without_a_configuration():
     code = f"import mindref; mindref.MIND(**{SMALL}).fit(users=60)"
     done = run_python("-c", code)
     assert (done.returncode, done.stdout, messages(done.stderr)) == (0, "", "")
-
-
-def test_the_resume_command_has_the_log_of_data_in_memory(tmp_path):
-    run, callbacks = tmp_path / "run", [Recorder("on_step 2")]
-    with pytest.raises(KeyError) as raised:
-        MIND(**SMALL).fit(loaded().log, callbacks=callbacks, run=run)
-    assert f"mindref train --resume {run} --data FILE continues" in str(raised.value.__notes__)

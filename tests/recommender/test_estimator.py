@@ -85,7 +85,7 @@ def test_a_loaded_model_has_the_parameters_of_its_run(tmp_path):
 @pytest.mark.rules("model-R55")
 def test_a_start_gives_its_settings_to_one_training_only():
     settings = {**SMALL, "backend": "numpy"}
-    starts = [MIND(temperature=x, **settings).fit(users=60) for x in (0.07, 0.2)]
+    starts = [MIND(temperature=0.2, **settings).fit(users=60)]
     starts.append(MIND("best", **settings).fit(users=60))
     model = MIND(steps="2", backend="numpy")
     for start in starts:
@@ -95,17 +95,11 @@ def test_a_start_gives_its_settings_to_one_training_only():
         assert model.config == model.served.model.config
         assert model.get_params() == {"preset": "mind", "steps": "2", "backend": "numpy"}
         assert repr(model) == "MIND(steps=2, backend='numpy')"
+    with pytest.raises(ConfigError, match="targets that are held out from its training"):
+        model.fit(users=60, start_from=starts[0], split="paper")
+    assert model.get_params() == {"preset": "mind", "steps": "2", "backend": "numpy"}
     model.fit(users=60)
     assert model.config == Config.of("mind", {"steps": 2, "backend": "numpy"})
-
-
-def test_a_failed_fit_with_a_start_changes_no_parameter():
-    first = MIND(**SMALL).fit(users=60)
-    model = MIND(steps=2)
-    with pytest.raises(ConfigError, match="targets that are held out from its training"):
-        model.fit(users=60, start_from=first, split="paper")
-    assert model.get_params() == {"preset": "mind", "steps": 2}
-    assert model.config == Config.of("mind", {"steps": 2})
 
 
 @pytest.mark.needs("sklearn")

@@ -86,17 +86,6 @@ def test_the_compiled_operators_train_to_what_the_reference_does(model):
         np.testing.assert_allclose(found[1][name], x, rtol=1e-7, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.rules("model-R36")
-def test_a_value_that_the_family_does_not_know_is_refused():
-    with pytest.raises(
-        ConfigError, match="attention: expected label or mean, or --model mind_plus"
-    ):
-        Config.of("mind", {"attention": "pooled"})
-    with pytest.raises(ConfigError, match="none, or --model mind_plus or youtube_dnn, got shared"):
-        Config.of("mind", {"recency": "shared"})
-    Config.of("mind", {"attention": "pooled", "model": "mind_plus"})
-
-
 def others(setting):
     """Return values of a setting that are not its default."""
     default, options = setting.default, setting.metadata.get("options")

@@ -55,12 +55,9 @@ def test_each_part_grows_with_its_counts():
 
 
 @pytest.mark.rules("faults-R20")
-def test_without_a_split_nothing_is_evaluated():
+def test_special_cases_have_fewer_parts():
     log, config = prepared("none")
     assert estimate_memory(log, [config], "numba").evaluation == 0
-
-
-def test_fitted_models_have_factors_or_neighbours():
     log, config = prepared(model="item_knn", hidden=[])
     knn = estimate_memory(log, [config], "numba").parameters
     assert knn == 16 * config.neighbours * log.task.sizes.items

@@ -1,16 +1,15 @@
 """Trackers: their calls, names, errors, and the records of the real ones."""
 
-import re
 import struct
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
 from mindref import MIND
 from mindref.errors import ConfigError
-from mindref.process.requirements import install_extra
 from mindref.recommender import trackers
-from mindref.recommender.trackers import TrackerCallback, install_hint, load_tracker
+from mindref.recommender.trackers import TrackerCallback, load_tracker
 from tests.runs import SMALL, content
 
 
@@ -38,11 +37,14 @@ class ListTracker:
         self.record("end", report)
 
 
-def tracked(tracker, run=None, **changes):
+def fit(callbacks, run=None):
+    return MIND(**SMALL).fit(users=60, callbacks=callbacks, run=run)
+
+
+def tracked(tracker, run=None):
     """Train with a tracker; return the warnings."""
     warnings = []
-    callback = TrackerCallback(tracker, warnings.append)
-    MIND(**{**SMALL, **changes}).fit(users=60, callbacks=[callback], run=run)
+    fit([TrackerCallback(tracker, warnings.append)], run)
     return warnings
 
 
@@ -86,7 +88,7 @@ def test_each_loss_is_in_one_mean(stop, records, monkeypatch):
     tracker, losses = ListTracker(), Losses(stop)
     callbacks = [TrackerCallback(tracker), losses]
     with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
-        MIND(**SMALL).fit(users=60, callbacks=callbacks)
+        fit(callbacks)
     assert [call[0] for call in tracker.calls] == ["start", *["log"] * len(records), "end"]
     for (_, step, values), (expected_step, steps) in zip(tracker.calls[1:-1], records, strict=True):
         assert step == expected_step
@@ -105,22 +107,15 @@ def test_each_loss_is_in_one_mean(stop, records, monkeypatch):
         ("end", ["start", *["log"] * 6, "end"]),
     ],
 )
-def test_a_tracker_that_fails_warns_once_and_changes_nothing(tmp_path, method, calls):
+def test_a_tracker_that_fails_warns_once_and_changes_nothing(tmp_path, method, calls, caplog):
     tracker = ListTracker()
     tracker.fails = method
-    warnings = tracked(tracker, tmp_path / "tracked")
+    fit([TrackerCallback(tracker)], tmp_path / "tracked")
     text = f"tracker ListTracker failed (SystemExit: {method}\\x1b fails); the training continues"
-    assert warnings == [text]
+    assert [x for x in caplog.messages if "tracker" in x] == [text]
     assert [call[0] for call in tracker.calls] == calls
-    MIND(**SMALL).fit(users=60, run=tmp_path / "plain")
+    fit([], tmp_path / "plain")
     assert content(tmp_path / "tracked") == content(tmp_path / "plain")
-
-
-def test_a_warning_goes_to_the_logger(caplog):
-    tracker = ListTracker()
-    tracker.fails = "log"
-    MIND(**SMALL).fit(users=60, callbacks=[TrackerCallback(tracker)])
-    assert sum("the training continues" in text for text in caplog.messages) == 1
 
 
 @pytest.mark.rules("callbacks-R6")
@@ -131,12 +126,9 @@ def test_a_warning_goes_to_the_logger(caplog):
         ("json:x", "tracker json:x: expected an object that can be imported, got AttributeError"),
         (
             "json:loads",
-            "expected the methods start, log, end, got an object without start, log, end",
+            "expected the methods start, log, end, got an object without start",
         ),
-        (
-            "no_such_module:x",
-            "expected the package no_such_module, got a package that is not installed",
-        ),
+        ("no_such_module:x", "expected the package no_such_module, got a package that is not inst"),
     ],
 )
 def test_a_name_that_is_no_tracker(name, message):
@@ -146,36 +138,26 @@ def test_a_name_that_is_no_tracker(name, message):
 
 @pytest.mark.rules("callbacks-R6")
 @pytest.mark.parametrize(
-    ("name", "library"),
-    [("mlflow", "mlflow-skinny"), ("tensorboard", "tensorboardX"), ("wandb", "wandb")],
+    ("name", "package", "command"),
+    [
+        ("mlflow", None, r"pip install 'mlflow-skinny>=[\d.]+'"),
+        ("tensorboard", None, r"pip install 'tensorboardX>=[\d.]+'"),
+        ("wandb", None, r"pip install 'wandb>=[\d.]+'"),
+        ("wandb", "other", "install what the package other needs for it"),
+    ],
 )
-def test_the_message_of_a_missing_tracker_has_the_command(name, library, monkeypatch):
+def test_the_message_of_a_missing_tracker_has_the_command(name, package, command, monkeypatch):
     class Missing:
-        dist = None
+        dist = package and SimpleNamespace(name=package)
 
         def load(self):
             raise ModuleNotFoundError("none", name="the_library")
 
     assert name in trackers.installed_trackers()
-    command = install_extra(name)
-    assert re.fullmatch(rf"pip install '{library}>=[\d.]+'", command)
-    assert install_hint(name) == command
     monkeypatch.setattr(trackers, "installed_trackers", lambda: {name: Missing()})
-    with pytest.raises(ConfigError) as raised:
+    expected = "expected the package the_library, got a package that is not installed"
+    with pytest.raises(ConfigError, match=f"^tracker {name}: {expected}; {command}$"):
         load_tracker(name)
-    expected = (
-        f"tracker {name}: expected the package the_library, got a package that is not installed;"
-    )
-    assert str(raised.value) == f"{expected} {command}"
-
-
-def test_another_package_installs_its_own_tracker(monkeypatch):
-    class Entry:
-        class dist:
-            name = "other"
-
-    monkeypatch.setattr(trackers, "installed_trackers", lambda: {"x": Entry})
-    assert install_hint("x") == "install what the package other needs for it"
 
 
 @pytest.mark.needs("tensorboardX")

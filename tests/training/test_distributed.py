@@ -1,5 +1,6 @@
 """Several processes of one training: who joins, who speaks, and that nobody waits for the dead."""
 
+import numpy as np
 import pytest
 
 from mindref.backend import Capabilities, NumpyBackend, load_backend
@@ -13,7 +14,7 @@ from mindref.run.checkpoint import load_state
 from mindref.training.distributed import ONE_PROCESS, FailedElsewhere, ProcessLost, join_ranks
 from mindref.training.loop import Hooks
 from tests.fake_ranks import meet
-from tests.runs import SMALL, SOURCE, loaded, trainer
+from tests.runs import SMALL, SOURCE, loaded, stop_after, trainer
 
 
 class Sharing(NumpyBackend):
@@ -39,10 +40,11 @@ def third(monkeypatch):
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_process_alone_asks_nothing_of_a_backend(monkeypatch):
+@pytest.mark.parametrize("world", [None, "1"])
+def test_a_process_alone_asks_nothing_of_a_backend(world, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join_ranks(load_backend("numpy")) is ONE_PROCESS
-    monkeypatch.setenv("WORLD_SIZE", "1")
+    if world is not None:
+        monkeypatch.setenv("WORLD_SIZE", world)
     assert join_ranks(load_backend("numpy")) is ONE_PROCESS
 
 
@@ -54,24 +56,19 @@ def test_a_backend_that_cannot_share_is_refused(backend, third):
 
 
 @pytest.mark.rules("backend-R17")
-def test_a_backend_that_can_share_is_joined(third):
-    ranks = join_ranks(Sharing("ops", "train"))
+def test_a_backend_that_can_share_is_joined(third, monkeypatch):
+    backend = Sharing("ops", "train")
+    ranks = join_ranks(backend)
     assert (ranks.rank, ranks.world, ranks.first) == (2, 4, False)
     assert ranks.gather(7) == [7] * 4
-
-
-@pytest.mark.parametrize(("name", "word"), [("RANK", "4"), ("RANK", ""), ("WORLD_SIZE", "many")])
-def test_an_environment_that_makes_no_sense_is_refused(name, word, third, monkeypatch):
-    monkeypatch.setenv(name, word)
-    with pytest.raises(ConfigError, match=f"{name} in the environment: expected an integer"):
-        join_ranks(Sharing("ops", "train"))
-
-
-def test_what_a_failed_join_raises_names_the_process(third):
-    backend = Sharing("ops", "train")
     backend.join = lambda rank, world: 1 / 0
     with pytest.raises(BackendError, match="process 2 of 4 to join, got ZeroDivisionError"):
         join_ranks(backend)
+    for name, word in (("RANK", "4"), ("RANK", ""), ("WORLD_SIZE", "many")):
+        monkeypatch.setenv(name, word)
+        with pytest.raises(ConfigError, match=f"{name} in the environment: expected an integer"):
+            join_ranks(backend)
+        monkeypatch.setenv("RANK", "2")
 
 
 def test_the_first_process_works_and_the_others_are_told():
@@ -146,19 +143,17 @@ def test_the_first_process_alone_writes_and_validates(tmp_path):
 
     def work(ranks):
         made = shared(tmp_path / f"run{ranks.rank}", ranks)
-        judge = made.validate
-        made.validate = lambda params: validated.append(ranks.rank) or judge(params)
+        validate = made.validate
+        made.validate = lambda params: validated.append(ranks.rank) or validate(params)
         made.check_alike()
         ranks.broadcast_from_first(made.create)
-        made.train()
-        return made
+        return made.train()
 
-    made = meet(2, work)
+    first, second = meet(2, work)
     assert [path.name for path in tmp_path.iterdir()] == ["run0"]
     assert validated == [0] * 3
-    assert made[0].validations == made[1].validations
-    alone = trainer(tmp_path / "alone", backend="numpy").train()
-    assert made[0].validations == alone.validations
+    alone = trainer(backend="numpy").train()
+    assert first.validations == second.validations == alone.validations
 
 
 @pytest.mark.rules("backend-R17")
@@ -166,38 +161,23 @@ def test_the_first_process_alone_saves_a_training_that_is_stopped(tmp_path):
     def work(ranks):
         made = shared(tmp_path / f"run{ranks.rank}", ranks, evaluate_every=100, steps=100_000)
         ranks.broadcast_from_first(made.create)
-        taken = []
-        made.train(
-            Hooks(on_step=lambda step, loss: taken.append(step), stop=lambda: len(taken) > 5)
-        )
-        return made
+        return made.train(stop_after(6)).state.moments.step
 
-    made = meet(2, work)
+    first, second = meet(2, work)
     assert [path.name for path in tmp_path.iterdir()] == ["run0"]
-    steps = {x.state.moments.step for x in made}
-    assert len(steps) == 1
-    assert load_state(tmp_path / "run0")[0].moments.step in steps
+    assert first == second == load_state(tmp_path / "run0")[0].moments.step
 
 
 @pytest.mark.rules("backend-R17")
 def test_a_run_is_taken_up_by_processes_of_which_the_first_writes(tmp_path):
-    half = Hooks(stop=iter([False] * 4 + [True] * 9).__next__)
-    trainer(tmp_path / "run", backend="numpy").train(half)
-    written = tmp_path / "run" / "items.tsv"
-
-    def work(ranks):
-        made = resume_run(tmp_path / "run", ranks=ranks)
-        made.train()
-        return made
-
-    written.unlink()
-    one, other = meet(2, work)
-    whole = trainer(tmp_path / "whole", backend="numpy")
-    whole.train()
-    assert written.exists()
-    for made in (one, other):
-        for name, x in flatten(whole.state.params).items():
-            assert flatten(made.state.params)[name].tobytes() == x.tobytes(), name
+    run = tmp_path / "run"
+    trainer(run, backend="numpy").train(stop_after(4))
+    (run / "items.tsv").unlink()
+    made = meet(2, lambda ranks: resume_run(run, ranks=ranks).train())
+    whole = flatten(trainer(backend="numpy").train().state.params)
+    assert (run / "items.tsv").exists()
+    for x in made:
+        np.testing.assert_equal(flatten(x.state.params), whole)
 
 
 @pytest.mark.rules("backend-R17")

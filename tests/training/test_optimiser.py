@@ -107,13 +107,10 @@ def test_dense_adam_uses_the_gradient_zero_for_rows_that_are_left_out():
     moments, expected = optimiser.init(sparse), optimiser.init(full)
     for named in ([0, 3], [3], [], [1, 2, 4]):
         gradient = rows(named, normal(rng, len(named), 3))
-        whole = np.zeros((5, 3))
-        whole[named] = gradient.values
+        whole = {"a": gradient.dense(5)}
         moments = optimiser.update(sparse, {"a": gradient}, moments, dense=True, **SETTINGS)
-        expected = optimiser.update(full, {"a": whole}, expected, **SETTINGS)
-        np.testing.assert_array_equal(sparse["a"], full["a"])
-        np.testing.assert_array_equal(moments.first["a"], expected.first["a"])
-        np.testing.assert_array_equal(moments.second["a"], expected.second["a"])
+        expected = optimiser.update(full, whole, expected, **SETTINGS)
+        np.testing.assert_equal((sparse, moments), (full, expected))
 
 
 def late_row(step=0):
@@ -180,12 +177,10 @@ def test_a_row_of_weight_zero_is_not_touched():
 def test_moments_start_at_zero_in_the_shape_and_type_of_the_parameter():
     params = {"items": np.ones((3, 2), np.float32), "bias": np.ones(4)}
     state = optimiser.init(params)
-    assert state.step == 0
+    zeros = {"items": np.zeros((3, 2), np.float32), "bias": np.zeros(4)}
+    np.testing.assert_equal(state, (0, zeros, zeros))
     for moments in (state.first, state.second):
-        assert list(moments) == list(params)
-        for name, x in params.items():
-            assert (moments[name].shape, moments[name].dtype) == (x.shape, x.dtype)
-            assert not moments[name].any()
+        assert {name: x.dtype for name, x in moments.items()} == {"items": "f4", "bias": "f8"}
     assert not np.shares_memory(state.first["items"], state.second["items"])
 
 
@@ -215,15 +210,6 @@ def test_the_rate_falls_in_a_line_or_stays():
     rates = [optimiser.learning_rate(0.4, "linear", step, 4) for step in range(4)]
     assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1], rel=rounding(np.float64))
     assert {optimiser.learning_rate(0.4, "none", step, 4) for step in range(4)} == {0.4}
-
-
-def test_a_parameter_without_a_gradient_stays_and_gradients_are_not_written_to():
-    params, state = warmed()
-    params["bias"] = np.ones(2)
-    gradient = rows([0], np.ones((1, 3)))
-    gradient.values.setflags(write=False)
-    optimiser.update(params, {"items": gradient}, state, **SETTINGS)
-    assert params["bias"].tolist() == [1, 1]
 
 
 @pytest.mark.rules("optimiser-R10", "optimiser-R11", "optimiser-R12")
