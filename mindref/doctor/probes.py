@@ -17,12 +17,9 @@ PLUGINS = ("backend", "index")  # probes of registered names
 BUILT_IN = ("numpy", "numba")
 """Backends that mindref needs: the reference, and the default for training and search."""
 
-CPU_FEATURES = ("sse4.2", "avx2", "fma", "avx512f", "neon", "sve")
-"""Processor features that affect the speed, by LLVM's names."""
-
 
 def probe_numpy() -> Finding:
-    """Multiply matrices in both dtypes; return the BLAS and the SIMD extensions."""
+    """Multiply matrices in both dtypes; return the BLAS."""
     import numpy as np
 
     x = np.arange(4096).reshape(64, 64) % 17  # every product and sum is exact
@@ -31,11 +28,8 @@ def probe_numpy() -> Finding:
             raise ArithmeticError(f"a matrix product in {dtype.__name__} is wrong")
     config: Any = np.show_config(mode="dicts")  # type: ignore[call-overload,unused-ignore]
     build = config.get("Build Dependencies", {}).get("blas", {})
-    simd = config.get("SIMD Extensions", {})
     blas = f"{build.get('name', '?')} {build.get('version', '?')}"
-    extensions = [*simd.get("baseline", []), *simd.get("found", [])]
-    summary = f"{blas}; SIMD: {', '.join(extensions[-6:]) or 'none'}"
-    return Finding.of(summary, "", {"blas": blas, "simd": extensions})
+    return Finding.of(blas, "", {"blas": blas})
 
 
 def probe_import(module: str) -> Finding:
@@ -45,7 +39,7 @@ def probe_import(module: str) -> Finding:
 
 
 def probe_numba() -> Finding:
-    """Compile and call a function; return the target processor and its features."""
+    """Compile and call a function; return the target processor."""
     import llvmlite.binding as llvm  # type: ignore[import-untyped]
     import numba
     import numpy as np
@@ -62,12 +56,9 @@ def probe_numba() -> Finding:
         raise ArithmeticError("a compiled function returns a wrong sum")
     settings: Any = numba.config
     cpu = settings.CPU_NAME or llvm.get_host_cpu_name()  # type: ignore[no-untyped-call,unused-ignore]
-    supported = llvm.get_host_cpu_features()  # type: ignore[no-untyped-call,unused-ignore]
-    features = [name for name in CPU_FEATURES if supported.get(name)]
     compiles = not settings.DISABLE_JIT
     action = "compiles for" if compiles else "compilation is disabled; would compile for"
-    summary = f"{action} {cpu} with {', '.join(features) or 'no extensions'}"
-    return Finding.of(summary, "", {"compiles": compiles, "for": cpu, "features": features})
+    return Finding.of(f"{action} {cpu}", "", {"compiles": compiles, "for": cpu})
 
 
 def probe_kernels() -> Finding:

@@ -70,12 +70,6 @@ def save_model(
     save_arrays(run / MODEL, arrays, words)
 
 
-def load_model(run: Path) -> tuple[Any, Catalogue]:
-    """Read the parameters that are served. Raises RunError for a damaged or foreign file."""
-    params, catalogue, _ = load_best(run)
-    return params, catalogue
-
-
 def load_best(
     run: Path, identity: str | None = None, model: str | None = None
 ) -> tuple[Any, Catalogue, int]:

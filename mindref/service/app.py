@@ -162,21 +162,13 @@ def check_content_type(value: str) -> None:
 
 async def read_body(request: Request) -> bytes:
     """Return the body. Raises RequestError for a body that is too large."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:20]) > MAX_BODY:  # serving-R11
-        raise body_too_large(f"{declared[:20]} bytes")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:  # serving-R11
-            raise body_too_large("more")
+            message = say("body", f"at most {MAX_BODY:,} bytes", "more", "send several requests")
+            raise RequestError(413, message)
     return bytes(body)
-
-
-def body_too_large(got: str) -> RequestError:
-    """Return the error of a body above the limit."""
-    todo = "send several requests"
-    return RequestError(413, say("body", f"at most {MAX_BODY:,} bytes", got, todo))
 
 
 def overload_response(expected: str, got: str) -> Response:

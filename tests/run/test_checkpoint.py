@@ -21,7 +21,7 @@ from tests.runs import change_json, content, stop_after, trained, trainer
 
 def test_what_was_saved_is_loaded(finished):
     made = resume_run(finished)
-    params, catalogue = checkpoint.load_model(finished)
+    params, catalogue, _ = checkpoint.load_best(finished)
     state, validations = checkpoint.load_state(finished)
     assert [validation.step for validation in validations] == [3, 6]
     for tables in (flatten(params), *checkpoint.state_tables(state), catalogue._asdict()):
@@ -124,7 +124,7 @@ def test_a_model_names_the_step_after_which_it_was_the_best(tmp_path, monkeypatc
     state, _ = checkpoint.load_state(run)
     assert checkpoint.load_best(run)[2] == state.best_step == 6
     assert state.moments.step == 7
-    params, catalogue = checkpoint.load_model(run)
+    params, catalogue, _ = checkpoint.load_best(run)
     identity = checkpoint.run_identity(*checkpoint.load_config(run))
     checkpoint.save_model(run, params, catalogue, step=3, identity=identity)
     message = "model.safetensors: expected the model of step 6, got 3; remove optimiser.safetensors"
@@ -149,7 +149,7 @@ def test_a_run_without_a_validation_says_how_to_resume(tmp_path):
     with pytest.raises(
         RunError, match=r"stopped before one was written; go on with: mindref train"
     ):
-        checkpoint.load_model(tmp_path / "run")
+        checkpoint.load_best(tmp_path / "run")
 
 
 def test_resuming_repairs_the_readable_copies_of_the_state(copy):
@@ -235,13 +235,6 @@ def test_swapped_content_is_detected(tmp_path, arrays, values):
     save_file(changed, path, metadata={array_files.HEADER: text})
     with pytest.raises(RunError, match="content with another sha256"):
         array_files.load_arrays(path)
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "items.tsv"])
-def test_a_missing_file_is_named(copy, name):
-    (copy / name).unlink()
-    with pytest.raises(RunError, match=name):
-        load(copy)
 
 
 def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):

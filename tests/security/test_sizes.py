@@ -36,7 +36,7 @@ def test_a_header_above_the_size_limit_raises(run, monkeypatch):
     assert recommend(run) == before
     monkeypatch.setattr(files, "LONGEST_JSON", 4000)
     with pytest.raises(RunError, match=r"model.safetensors: .*a header of \d,\d+ characters"):
-        checkpoint.load_model(run)
+        checkpoint.load_best(run)
 
 
 @pytest.mark.rules("security-R7")

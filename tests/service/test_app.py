@@ -57,13 +57,11 @@ def test_a_body_above_the_limit_is_not_read_to_its_end(service):
     assert service.post(body)[0] == 200
     status, answer = service.post(body + b" ")
     assert status == 413
-    assert answer["error"].startswith("body: expected at most 1,048,576 bytes, got 1048577 bytes")
-    for headers in (f"content-length: {10**12}", "transfer-encoding: chunked"):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as stream:
-            stream.sendall(f"{HEAD}{headers}\r\n\r\n".encode())
-            if "chunked" in headers:  # without an end
-                stream.sendall(f"{MAX_BODY + 1:x}\r\n".encode() + bytes(MAX_BODY + 1))
-            assert stream.recv(100).startswith(b"HTTP/1.1 413 ")
+    assert answer["error"].startswith("body: expected at most 1,048,576 bytes, got more; send")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as stream:
+        stream.sendall(f"{HEAD}transfer-encoding: chunked\r\n\r\n".encode())
+        stream.sendall(f"{MAX_BODY + 1:x}\r\n".encode() + bytes(MAX_BODY + 1))  # without an end
+        assert stream.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.rules("serving-R14")
