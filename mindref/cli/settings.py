@@ -40,24 +40,25 @@ METAVARS = {int: "N", float: "X", tuple: "A,B,..."}
 """Type of a setting -> placeholder of the value in the help."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
-Options = TypeVar("Options")
 Result = TypeVar("Result")
 
 
 def collect_options(
-    kind: Callable[..., Options],
+    *kinds: Callable[..., object],
 ) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Return a decorator that passes several options as one object, the first argument.
+    """Return a decorator that passes several options as objects, the first arguments.
 
-    kind: a dataclass whose fields are the options; a field with a default may be no option.
+    kinds: classes whose fields are the options; a field with a default may be no option.
     """
-    names = list(inspect.signature(kind).parameters)
 
     def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
         @wraps(command)
         def call(**parameters: object) -> Result:
-            collected = {name: parameters.pop(name) for name in names if name in parameters}
-            return command(kind(**collected), **parameters)
+            objects = []
+            for kind in kinds:
+                names = [x for x in inspect.signature(kind).parameters if x in parameters]
+                objects.append(kind(**{name: parameters.pop(name) for name in names}))
+            return command(*objects, **parameters)
 
         return call
 

@@ -101,7 +101,7 @@ class StudyOptions:
     help="Run with --interests 1 for comparison in the case study.",
 )  # fmt: skip
 @exercise_options
-@settings.collect_options(StudyOptions)
+@settings.collect_options(StudyOptions, ExerciseOptions)
 def study_command(options: StudyOptions, exercise_settings: ExerciseOptions) -> int:
     """Inspect one user and one training example: from item ids to the loss, backward, and serving.
 

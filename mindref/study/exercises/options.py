@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from mindref.errors import ConfigError, printable, say
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ExerciseOptions(NamedTuple):
@@ -52,18 +53,11 @@ OPTIONS = (
 )
 
 
-def exercise_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the function receives them as `exercise_settings`, an ExerciseOptions."""
-
-    @wraps(function)
-    def collect_options(*arguments: Any, **options: Any) -> Any:
-        settings = ExerciseOptions(**{n: options.pop(n) for n in ExerciseOptions._fields})
-        return function(*arguments, exercise_settings=settings, **options)
-
-    decorated: Callable[..., Any] = collect_options
+def exercise_options(function: Function) -> Function:
+    """Add the options of ExerciseOptions to a command."""
     for option in reversed(OPTIONS):
-        decorated = option(decorated)
-    return decorated
+        function = option(function)
+    return function
 
 
 def check_exercise_options(settings: ExerciseOptions) -> None:
