@@ -34,8 +34,13 @@ class Ragged(NamedTuple):
     def take(self, rows: Ints) -> Ragged:
         """Return the rows with these indices, in their order."""
         lengths = self.lengths[rows]
+        return self.slice(rows, np.zeros_like(lengths), lengths)
+
+    def slice(self, rows: Ints, start: Ints, stop: Ints) -> Ragged:
+        """Return `self.row(rows[i])[start[i]:stop[i]]` as row i, without a loop."""
+        lengths = stop - start
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        shift = np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        shift = np.repeat(self.offsets[rows] + start - offsets[:-1], lengths)
         return Ragged(offsets, self.values[np.arange(offsets[-1]) + shift])
 
     def where(self, is_kept: npt.NDArray[np.bool_]) -> Ragged:

@@ -71,7 +71,7 @@ def split_leave_last_out(log: InteractionLog, min_interactions: int = 3) -> Spli
     last = lengths[users_with_targets] - 1
     return Split(
         users,
-        slice_rows(log.interactions, users, np.zeros_like(train_lengths), train_lengths),
+        log.interactions.slice(users, np.zeros_like(train_lengths), train_lengths),
         _make_cases(log.interactions, users_with_targets, last - 1, last),  # data-R26
         _make_cases(log.interactions, users_with_targets, last, last + 1),  # data-R27
         "leave_last_out",
@@ -88,16 +88,13 @@ def split_paper(
     `test_fraction` is a fraction of the users, above 0 and below 0.5.
     Errors: `DataError` if fewer than three users have two interactions.
     """
-    train, validation, test = _hold_out_users(log, rng, test_fraction)
-
-    def make_cases(users: Ints) -> EvaluationCases:
+    train, *held_out = _hold_out_users(log, rng, test_fraction)
+    cases = []
+    for users in held_out:
         # the first interaction of a user has no history, so it is never a target
         targets = rng.integers(1, log.interactions.lengths[users])  # data-R30
-        return _make_cases(log.interactions, users, targets, targets + 1)
-
-    return Split(
-        train, log.interactions.take(train), make_cases(validation), make_cases(test), "paper"
-    )
+        cases.append(_make_cases(log.interactions, users, targets, targets + 1))
+    return Split(train, log.interactions.take(train), cases[0], cases[1], "paper")
 
 
 def split_comirec(
@@ -108,15 +105,12 @@ def split_comirec(
     Spec: data. Source: ComiRec (KDD 2020), section 4 and its code. `test_fraction` as in
     `split_paper`. Errors: `DataError` if fewer than three users have two interactions.
     """
-    train, validation, test = _hold_out_users(log, rng, test_fraction)
-
-    def make_cases(users: Ints) -> EvaluationCases:
+    train, *held_out = _hold_out_users(log, rng, test_fraction)
+    cases = []
+    for users in held_out:
         lengths = log.interactions.lengths[users]
-        return _make_cases(log.interactions, users, lengths * 4 // 5, lengths)  # data-R32
-
-    return Split(
-        train, log.interactions.take(train), make_cases(validation), make_cases(test), "comirec"
-    )
+        cases.append(_make_cases(log.interactions, users, lengths * 4 // 5, lengths))  # data-R32
+    return Split(train, log.interactions.take(train), cases[0], cases[1], "comirec")
 
 
 def split_global_time(
@@ -130,15 +124,14 @@ def split_global_time(
     _check_fractions(validation_fraction, test_fraction)
     if log.times is None:
         raise DataError(say("global_time", "a log with times", "none", "use leave_last_out"))
-    first_validation, first_test = _cut_times(log.times, validation_fraction, test_fraction)
     before, until = (
         _count_interactions_before(log.interactions, log.times, time)
-        for time in (first_validation, first_test)
+        for time in _cut_times(log.times, validation_fraction, test_fraction)
     )  # data-R33
     users = np.flatnonzero(before)
     return Split(
         users,
-        slice_rows(log.interactions, users, np.zeros_like(users), before[users]),
+        log.interactions.slice(users, np.zeros_like(users), before[users]),
         _window_cases(log.interactions, before, until, "validation"),
         _window_cases(log.interactions, until, log.interactions.lengths, "test"),
         "global_time",
@@ -153,23 +146,15 @@ def split_none(log: InteractionLog) -> Split:
     return Split(users, log.interactions, no_cases, no_cases, NO_SPLIT)  # data-R83
 
 
-def slice_rows(rows: Ragged, indices: Ints, start: Ints, stop: Ints) -> Ragged:
-    """Return `rows.row(indices[i])[start[i]:stop[i]]` as row i, without a loop."""
-    lengths = stop - start
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    shift = np.repeat(rows.offsets[indices] + start - offsets[:-1], lengths)
-    return Ragged(offsets, rows.values[np.arange(offsets[-1]) + shift])
-
-
 def first_occurrences(rows: Ragged) -> Ragged:
     """Keep the first occurrence of each item in each row, in order."""  # data-R37
     row = np.repeat(np.arange(len(rows)), rows.lengths)
     order = np.lexsort((rows.values, row))  # stable: equal items stay in their order
     new = np.ones(len(order), dtype=bool)
     new[1:] = (np.diff(row[order]) != 0) | (np.diff(rows.values[order]) != 0)
-    keep = np.sort(order[new])
-    counts = np.bincount(row[keep], minlength=len(rows))
-    return Ragged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), rows.values[keep])
+    is_first = np.zeros(len(order), dtype=bool)
+    is_first[order[new]] = True
+    return rows.where(is_first)
 
 
 def exact_fraction(number: float) -> Fraction:
@@ -184,9 +169,9 @@ def round_half_up(number: Fraction) -> int:
 
 def _make_cases(interactions: Ragged, users: Ints, start: Ints, stop: Ints) -> EvaluationCases:
     """Return cases with the targets from `start` to `stop` and the history before `start`."""
-    histories = slice_rows(interactions, users, np.zeros_like(start), start)  # data-R25
+    histories = interactions.slice(users, np.zeros_like(start), start)  # data-R25
     return EvaluationCases(
-        users, histories, first_occurrences(slice_rows(interactions, users, start, stop))
+        users, histories, first_occurrences(interactions.slice(users, start, stop))
     )
 
 
@@ -203,9 +188,7 @@ def _hold_out_users(
     return np.sort(train), np.sort(shuffled[num_test : 2 * num_test]), np.sort(shuffled[:num_test])
 
 
-def _cut_times(
-    times: Floats, validation_fraction: float, test_fraction: float
-) -> tuple[float, float]:
+def _cut_times(times: Floats, validation_fraction: float, test_fraction: float) -> list[float]:
     """Return the first time of validation and the first time of the test."""
     sorted_times = np.sort(times)
     _require_users(len(sorted_times), "an interaction")
@@ -213,10 +196,7 @@ def _cut_times(
     indices = [
         round_half_up(len(sorted_times) * (1 - fraction)) for fraction in (validation + test, test)
     ]
-    first_validation, first_test = (
-        float(sorted_times[min(index, len(sorted_times) - 1)]) for index in indices
-    )
-    return first_validation, first_test
+    return [float(sorted_times[min(index, len(sorted_times) - 1)]) for index in indices]
 
 
 def _count_interactions_before(interactions: Ragged, times: Floats, time: float) -> Ints:

@@ -17,7 +17,6 @@ from mindref.data.examples import TrainingExamples, count_items
 from mindref.data.log import Ints, Ragged
 from mindref.data.negatives import Sampler, make_sampler
 from mindref.data.rng import make_rng
-from mindref.data.splits import slice_rows
 from mindref.errors import ConfigError, say
 from mindref.models import din, mind
 from mindref.models.family import Draw, family_of
@@ -142,7 +141,7 @@ class RerankBatchLoader(BatchLoader):
         task = self.task
         assert task.candidates is not None  # RerankTrainer sets it
         laid = pad_examples(task.sequences, rows, positions, config.window)
-        before = slice_rows(task.sequences, rows, np.zeros_like(positions), positions)
+        before = task.sequences.slice(rows, np.zeros_like(positions), positions)
         profiles = task.profiles[rows]
         listed = task.candidates(before, profiles, config.candidates)  # din-R15
         hard = draw_without_replacement(rng, listed, config.recalled_negatives)

@@ -27,7 +27,7 @@ from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.detect import check_lines, find_log, find_side_files, recognise_format
 from mindref.data.readers.hints import time_hints
 from mindref.data.readers.side_files import NO_FEATURES, FeatureNames
-from mindref.data.readers.size_estimate import check_reading_memory
+from mindref.data.readers.size_estimate import estimate_interactions, warn_of_interactions
 from mindref.data.readers.tally import AUTO, Tally, check_damage_limit
 from mindref.data.side_info import SideInfo
 from mindref.errors import ConfigError, DataError, say, value_text
@@ -69,9 +69,9 @@ def read_log(
     format_name = recognise_format(file, options) if format == AUTO else format
     log_format = FORMATS[format_name]
     default_items, default_users = find_side_files(file, format_name)
-    if not log_format.is_binary:
+    if not log_format.is_binary:  # the reader of Parquet knows the number of rows
         check_lines(file)
-    check_reading_memory(file, format_name)
+        warn_of_interactions(str(file), estimate_interactions(file, format_name))
     read_items, read_users = side_files.read_item_file, side_files.read_user_file
     items, items_tally = read_side_file(item_file, default_items, read_items, options, limit)
     if keep_options.keep_unused_items and items.file_ids is None:

@@ -146,7 +146,9 @@ class DataFile(NamedTuple):
             plain: IO[bytes] = stack.enter_context(self.path.open("rb", 1 << 16))
             return cast(io.BufferedReader, plain)
         archive = stack.enter_context(zipfile.ZipFile(self.path))
-        return self._limit_size(stack.enter_context(open_member(archive, self.member)))
+        if archive.getinfo(self.member).compress_type not in ZIP_METHODS:  # data-R73
+            raise ValueError("a file that is neither stored nor deflated; unpack it first")
+        return self._limit_size(stack.enter_context(archive.open(self.member)))
 
     def _limit_size(self, packed: IO[bytes]) -> io.BufferedReader:
         return io.BufferedReader(BoundedStream(packed, self.path, str(self)), 1 << 16)
@@ -205,10 +207,3 @@ class BoundedStream(io.RawIOBase):
             expected = f"at most {MIN_LIMIT >> 20} MiB, or {RATIO} times the file's size, unpacked"
             raise DataError(say(self.name, expected, "more", "unpack it yourself, if it is a log"))
         return len(data)
-
-
-def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """Open a file of an archive. Raises ValueError for another compression method."""
-    if archive.getinfo(name).compress_type not in ZIP_METHODS:  # data-R73
-        raise ValueError("a file that is neither stored nor deflated; unpack it first")
-    return archive.open(name)

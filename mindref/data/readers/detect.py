@@ -23,11 +23,14 @@ def recognise_format(file: DataFile, columns: Columns) -> str:
     names = matching_formats(file, columns)
     if len(names) == 1:
         return names[0]
-    check_text(file)
+    check_lines(file)
+    if is_binary(read_first_lines(file)):
+        raise DataError(say(str(file), "text in UTF-8", "a binary file or another encoding"))
     table = "\n".join(f"  {name:14} {x.help}" for name, x in FORMATS.items())
     expected = f"one format, not {' or '.join(names)}" if names else "a known format"
     first_line = quote_text(Head(file, columns).first_line, 200)
-    fields, sample = first_rows(file, columns)
+    delimiter, fields = delimited.read_header(file, columns)
+    sample = split_fields(next(iter(read_first_lines(file)[1:]), ""), delimiter)
     if len(fields) > 1 and not names:
         header = fields if looks_like_header(fields) else None
         todo = f"{name_columns(header, sample if header else fields)}\nor name the format with"
@@ -35,13 +38,6 @@ def recognise_format(file: DataFile, columns: Columns) -> str:
         todo = "name its columns with --user, --item, --time, or the format with"
     todo += f" --format:\n{table}"
     raise DataError(say(str(file), expected, f"the first line {first_line}", todo))  # data-R21
-
-
-def first_rows(file: DataFile, columns: Columns) -> tuple[list[str], list[str]]:
-    """Return the fields of the first two lines, of text that may be a table."""
-    delimiter, fields = delimited.read_header(file, columns)
-    second = next(iter(read_first_lines(file)[1:]), "")
-    return fields, split_fields(second, delimiter)
 
 
 def matching_formats(file: DataFile, columns: Columns) -> list[str]:
@@ -52,13 +48,6 @@ def matching_formats(file: DataFile, columns: Columns) -> list[str]:
         if names:
             return names
     return []
-
-
-def check_text(file: DataFile) -> None:
-    """Raise DataError for a file without lines or with bytes that are not text."""
-    check_lines(file)
-    if is_binary(read_first_lines(file)):
-        raise DataError(say(str(file), "text in UTF-8", "a binary file or another encoding"))
 
 
 def check_lines(file: DataFile) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from pyarrow.parquet import FileMetaData, ParquetFile
 
 from mindref.data.assemble import RawLog
 from mindref.data.log import Floats
-from mindref.data.numbering import Block, IdColumn, Interaction, InteractionBlock
+from mindref.data.numbering import IdColumn
 from mindref.data.readers.columns import ColumnLayout, ReaderInput, resolve_columns
 from mindref.data.readers.data_file import DataFile
 from mindref.data.readers.interactions import (
@@ -116,15 +116,12 @@ def read_rows(source: ReaderInput) -> RawLog:
         )
         for batch in iterate_batches(parquet_file, names, source)
     )
-    interactions = limit_text(read_blocks(blocks, layout, source, parse_time), source)
+    interactions = read_blocks(blocks, layout, source, parse_time)
     return RawLog(interactions, layout.time >= 0, source.items, source.users)
 
 
 def open_parquet(file: DataFile) -> ParquetFile:
     """Open a Parquet file."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
-
     source: Path | io.BytesIO = file.path
     if not file.is_unpacked():
         with file.open() as stream:
@@ -178,10 +175,11 @@ def iterate_batches(
     parquet_file: ParquetFile, names: Sequence[str], source: ReaderInput
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of rows of these columns. Errors: DataError for a damaged file."""
-    batches = parquet_file.iter_batches(BATCH_ROWS, columns=names)
+    batches, limit = parquet_file.iter_batches(BATCH_ROWS, columns=names), text_limit(source.file)
     while True:
         with parquet_errors(f"{source.tally.file}, after row {source.tally.lines}"):
             batch = next(batches, None)
+        check_stored_text(source, limit)
         if batch is None:
             return
         yield batch
@@ -216,10 +214,11 @@ def batch_records(
     batch: pa.RecordBatch, layout: ColumnLayout, source: ReaderInput
 ) -> Iterator[Record]:
     """Yield the rows of a batch as text, timestamps as seconds, and count them."""
-    tally, separator = source.tally, source.columns.separator
+    tally, separator, limit = source.tally, source.columns.separator, text_limit(source.file)
     with parquet_errors(f"{tally.file}, after row {tally.lines}"):
         columns = [column_values(column) for column in batch.columns]
     for row in zip(*columns, strict=True):
+        check_stored_text(source, limit)
         tally.lines += 1
         try:
             yield tally.lines, values_as_text(row, layout, separator)
@@ -227,30 +226,10 @@ def batch_records(
             tally.add_damaged(tally.lines, str(error))
 
 
-def limit_text(blocks: Iterable[Block], source: ReaderInput) -> Iterator[Block]:
-    """Yield blocks of interactions. Raises DataError as soon as too much text is stored."""
-    limit = text_limit(source.file)
-
-    def check_text() -> None:
-        # a file may store a title once that many items have
-        if source.items.text + source.users.text > limit:  # data-R91
-            raise text_error(source.file, "more")
-
-    for block in blocks:
-        if isinstance(block, InteractionBlock):
-            check_text()
-            yield block
-        else:
-            yield check_each(block, check_text)
-
-
-def check_each(
-    interactions: Iterable[Interaction], check: Callable[[], None]
-) -> Iterator[Interaction]:
-    """Yield interactions, and call `check` after each is stored."""
-    for interaction in interactions:
-        check()
-        yield interaction
+def check_stored_text(source: ReaderInput, limit: int) -> None:
+    """Raise DataError for too much text: a file may store a title once that many items have."""
+    if source.items.text + source.users.text > limit:  # data-R91
+        raise text_error(source.file, "more")
 
 
 def text_limit(file: DataFile) -> int:

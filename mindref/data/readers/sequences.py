@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mindref.data.assemble import RawLog
 from mindref.data.numbering import Interaction
@@ -27,11 +27,10 @@ def is_pairs(head: Head) -> bool:
 
 def read_pairs(source: ReaderInput) -> RawLog:
     """Read two words a line, separated by spaces or tabs."""
-    interactions = iterate_pairs(source.file, source.tally)
-    return RawLog([interactions], False, source.items, source.users)
+    return untimed_log(pair_interactions(source.file, source.tally), source)
 
 
-def iterate_pairs(file: DataFile, tally: Tally) -> Iterator[Interaction]:
+def pair_interactions(file: DataFile, tally: Tally) -> Iterator[Interaction]:
     """Yield the interaction of every line of two words."""
     for number, text in read_text_lines(file, tally):
         words = split_words(text)
@@ -39,6 +38,11 @@ def iterate_pairs(file: DataFile, tally: Tally) -> Iterator[Interaction]:
             tally.add_damaged(number, f"{len(words)} words instead of 2")
             continue
         yield words[0], words[1], 0.0
+
+
+def untimed_log(interactions: Iterable[Interaction], source: ReaderInput) -> RawLog:
+    """Return the interactions of a file without times, with the item and user files."""
+    return RawLog([interactions], False, source.items, source.users)
 
 
 def rows_of_words(head: Head) -> list[list[str]]:
@@ -72,17 +76,10 @@ def is_sessions(head: Head) -> bool:
 
 def read_sequences(source: ReaderInput) -> RawLog:
     """Read `user item item ...`."""
-    interactions = iterate_user_lines(source.file, source.tally)
-    return RawLog([interactions], False, source.items, source.users)
+    return untimed_log(sequence_interactions(source.file, source.tally), source)
 
 
-def read_sessions(source: ReaderInput) -> RawLog:
-    """Read `item item ...`. The user of a line is the line number."""
-    interactions = iterate_session_lines(source.file, source.tally)
-    return RawLog([interactions], False, source.items, source.users)
-
-
-def iterate_user_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:
+def sequence_interactions(file: DataFile, tally: Tally) -> Iterator[Interaction]:
     """Yield the interactions of every line. A second line of a user is damaged."""
     users: set[str] = set()
     for number, text in read_text_lines(file, tally):
@@ -96,11 +93,11 @@ def iterate_user_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:
             yield user, item, 0.0
 
 
-def iterate_session_lines(file: DataFile, tally: Tally) -> Iterator[Interaction]:
-    """Yield the interactions of every line."""
-    for number, text in read_text_lines(file, tally):
-        for item in split_words(text):
-            yield str(number), item, 0.0
+def read_sessions(source: ReaderInput) -> RawLog:
+    """Read `item item ...`. The user of a line is the line number."""
+    lines = read_text_lines(source.file, source.tally)
+    interactions = ((str(n), item, 0.0) for n, text in lines for item in split_words(text))
+    return untimed_log(interactions, source)
 
 
 def read_s3rec_attributes(file: DataFile, tally: Tally) -> SideInfo:

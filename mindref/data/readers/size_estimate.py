@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import zipfile
 
-from mindref.data.formats import FORMATS
 from mindref.data.readers.data_file import ARCHIVE_ERRORS, DataFile
 from mindref.data.readers.lines import read_first_lines
 from mindref.data.readers.sequences import split_words
@@ -20,12 +19,6 @@ PACKED_RATIO = 4
 """Unpacked bytes per byte of a gzip file that states a size smaller than the file."""
 
 TODO = "read it on a machine with more memory, or train on a part of the log"
-
-
-def check_reading_memory(file: DataFile, format_name: str) -> None:
-    """Announce a warning if reading the log will not fit, or may not fit, the memory."""
-    if not FORMATS[format_name].is_binary:  # the reader of Parquet knows the number of rows
-        warn_of_interactions(str(file), estimate_interactions(file, format_name))
 
 
 def warn_of_interactions(name: str, interactions: int) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 
 from mindref.data.log import Floats, Ints, Ragged
 from mindref.data.rng import make_rng
-from mindref.data.splits import slice_rows
 from mindref.errors import DataError, say
 from mindref.evaluation.interest_statistics import mean_cosine
 from mindref.models.servable_items import ServableItems
@@ -40,7 +39,7 @@ def split_last(study_model: StudyModel, users: Ints) -> tuple[Ragged, Ints]:
     """Return the behaviours of users except the last (C rows), and the last (C,), the target."""
     ends = study_model.histories.offsets[users + 1]
     lengths = study_model.histories.lengths[users]
-    history = slice_rows(study_model.histories, users, np.zeros_like(lengths), lengths - 1)
+    history = study_model.histories.slice(users, np.zeros_like(lengths), lengths - 1)
     return history, study_model.histories.values[ends - 1]
 
 
