@@ -133,8 +133,7 @@ def check_arguments(function: Function) -> Function:
     Raises ConfigError with the name of the function and of the parameter. An integer or a bool of
     NumPy becomes one of Python, and a text becomes a Path if only a Path is annotated.
     """
-    declared = inspect.signature(function)
-    signature = named_keywords(function, declared)
+    signature = named_keywords(function, inspect.signature(function))
     kinds = {name: accepted_kinds(x) for name, x in signature.parameters.items()}
     checked = {name: accepted for name, accepted in kinds.items() if accepted}
     label = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
@@ -143,14 +142,8 @@ def check_arguments(function: Function) -> Function:
     def call(*arguments: object, **keywords: object) -> object:
         try:
             bound = signature.bind(*arguments, **keywords)
-        except TypeError:
-            bound = None
-        if bound is None:  # Python raises the error, with the name of the function
-            unknown = sorted(keywords.keys() - signature.parameters.keys())
-            if unknown and signature is not declared:  # the function accepts any keyword
-                text = f"{function.__name__}() got an unexpected keyword argument {unknown[0]!r}"
-                raise TypeError(text)
-            return function(*arguments, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}() {error}") from None
         for name, accepted in checked.items():
             if name in bound.arguments:  # model-R64
                 bound.arguments[name] = convert_argument(

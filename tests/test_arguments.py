@@ -237,7 +237,7 @@ def test_a_path_that_no_file_has_is_rejected(path):
             TypeError,
             r"^from_dataframe\(\) got an unexpected .* 'keep_unused_items'",
         ),
-        (lambda: from_arrays(["u"]), TypeError, r"^from_arrays\(\) missing 1 required"),
+        (lambda: from_arrays(["u"]), TypeError, r"^from_arrays\(\) missing a required"),
         (
             lambda: read_log("x", min_item_users=0),
             ConfigError,

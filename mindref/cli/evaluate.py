@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,23 @@ from mindref.data.protocols import EVALUATION_PROTOCOLS
 from mindref.errors import ConfigError, say
 from mindref.evaluation import LIST_LENGTHS, LONGEST
 
-READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
-"""Option of a file that the command reads -> parameter."""
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The options of `mindref evaluate`, without reading options."""
+
+    run: Path
+    data: Path | None
+    protocol: str | None
+    cases: str
+    exclude_seen: bool | None
+    lengths: str
+    max_cases: int | None
+    predictions: Path | None
+    backend: str | None
+    device: str
+    threads: int | None
+    as_json: bool
 
 
 @click.command("evaluate", short_help="Evaluate a run on held-out interactions.")
@@ -51,15 +67,8 @@ READ_FILES = {"data": "data", "items": "item_file", "users": "user_file"}
 @settings.device_option
 @settings.threads_option
 @settings.json_option
-def evaluate_command(
-    run: Path,
-    cases: str,
-    lengths: str,
-    predictions: Path | None,
-    threads: int | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+@settings.collect_options(EvaluateOptions)
+def evaluate_command(options: EvaluateOptions, **parameters: Any) -> None:
     """Evaluate RUN on every case: hit rate, recall, NDCG, MRR and coverage.
 
     Each case ranks the whole catalogue. The baselines item_knn and popularity are evaluated on the
@@ -68,6 +77,7 @@ def evaluate_command(
     For a DIN run (mindref train --model din) the report of its training is printed: the metrics
     with the order of recall and with the order of DIN.
     """
+    run, as_json = options.run, options.as_json
     if run_settings.is_reranker_run(run):
         settings.reject_other_options(f"{run}, a DIN run", ("run", "as_json"), "--json")
         settings.set_threads(None)
@@ -79,31 +89,35 @@ def evaluate_command(
         else:
             reports.print_gains(reranker_report)
         return
-    settings.set_threads(threads, options["backend"] or run_settings.run_backend(run))
-    inputs = {f"the file of --{x}": options[y] for x, y in READ_FILES.items()}
-    settings.check_output_file("--predictions", predictions, inputs, [run])
+    settings.set_threads(options.threads, options.backend or run_settings.run_backend(run))
+    inputs = {
+        "the file of --data": options.data,
+        "the file of --items": parameters["item_file"],
+        "the file of --users": parameters["user_file"],
+    }
+    settings.check_output_file("--predictions", options.predictions, inputs, [run])
     from mindref.recommender.evaluate_run import evaluate_run
 
-    numbers, reading = parse_lengths("--at", lengths), take_reading(options)
+    list_lengths, reading = parse_lengths("--at", options.lengths), take_reading(parameters)
     warn_unfinished(run)
     report = evaluate_run(
         run,
-        data=options["data"],
+        data=options.data,
         reading=reading,
-        protocol=options["protocol"],
-        which=cases,
-        exclude_seen=options["exclude_seen"],
-        list_lengths=numbers,
-        max_cases=options["max_cases"],
-        predictions=predictions,
-        backend=options["backend"],
-        device=options["device"],
+        protocol=options.protocol,
+        which=options.cases,
+        exclude_seen=options.exclude_seen,
+        list_lengths=list_lengths,
+        max_cases=options.max_cases,
+        predictions=options.predictions,
+        backend=options.backend,
+        device=options.device,
     )
     print_as_warnings(report["warnings"])
     if as_json:
         print_json(report)
         return
-    reports.print_metrics(report["metrics"][cases], report["cases"], cases)
+    reports.print_metrics(report["metrics"][options.cases], report["cases"], options.cases)
     reports.print_history_table(report["by_history_length"])
     print_stdout(*reports.report_lines(report))
 

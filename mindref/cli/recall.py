@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 import click
 
@@ -17,18 +17,29 @@ from mindref.errors import ConfigError, say
 FORMATS = ("table", "tsv", "jsonl")
 
 
-class ListOptions(TypedDict):
-    """Options of the command that are fields of a ListRequest."""
+@dataclass(frozen=True)
+class RecallOptions:
+    """The options of `mindref recall`."""
 
+    run: Path
+    user: str | None
+    history: str | None
+    all_users: bool
+    data: Path | None
     n: int
+    reranker: Path | None
     index: str
     exclude_seen: bool | None
     only: Path | None
     exclude: Path | None
     per_interest: int | None
-    data: Path | None
+    form: str | None
+    output: Path | None
+    shard: str | None
     backend: str | None
     device: str
+    threads: int | None
+    as_json: bool
 
 
 @click.command("recall", short_help="Top-n items for a user, a history, or all users.")
@@ -73,19 +84,8 @@ class ListOptions(TypedDict):
 @settings.device_option
 @settings.threads_option
 @settings.json_option
-def recall_command(
-    run: Path,
-    user: str | None,
-    history: str | None,
-    all_users: bool,
-    reranker: Path | None,
-    form: str | None,
-    output: Path | None,
-    shard: str | None,
-    threads: int | None,
-    as_json: bool,
-    **options: Unpack[ListOptions],
-) -> None:
+@settings.collect_options(RecallOptions)
+def recall_command(options: RecallOptions) -> None:
     """Print the top-n items of RUN for one user or history, with titles and interests.
 
     --history accepts any history of items of the log; the user need not be in the log.
@@ -100,27 +100,48 @@ def recall_command(
       mindref recall RUN --all-users --shard 2/2 --output shard-2
       cat shard-1 shard-2 > lists.tsv
     """
-    settings.set_threads(threads, options["backend"] or run_settings.run_backend(run))
-    if sum([user is not None, history is not None, all_users]) != 1:
+    run, output = options.run, options.output
+    settings.set_threads(options.threads, options.backend or run_settings.run_backend(run))
+    if sum([options.user is not None, options.history is not None, options.all_users]) != 1:
         expected = "one of --user, --history, --all-users"
         raise ConfigError(say("recall", expected, "none or several"))
-    items = None if history is None else parse_item_ids("--history", history)
-    number = parse_shard(shard, output if all_users else None)
-    check_list_file(run, output, options)
-    form = settings.output_format(form, "tsv" if all_users else "table", as_json=as_json)
+    users = None if options.user is None else [options.user]
+    histories = None
+    if options.history is not None:
+        histories = [parse_item_ids("--history", options.history)]
+    shard = parse_shard(options.shard, output if options.all_users else None)
+    inputs = {
+        "the log of --data": options.data,
+        "the file of --only": options.only,
+        "the file of --exclude": options.exclude,
+    }
+    settings.check_output_file("--output", output, inputs, [run])
+    default = "tsv" if options.all_users else "table"
+    form = settings.output_format(options.form, default, as_json=options.as_json)
     warn_unfinished(run)
-    if number is not None and reranker is not None:
+    if shard is not None and options.reranker is not None:
         todo = "rerank all users in one process"
         raise ConfigError(say("--shard", "lists without reranking", "--rerank", todo))
     from mindref.recommender.serving.list_request import ListRequest
 
-    users = None if user is None else [user]
-    histories = None if items is None else [items]
-    request = ListRequest(users=users, histories=histories, reranker=reranker, **options)
-    if number is not None and output is not None:
+    request = ListRequest(
+        users=users,
+        histories=histories,
+        n=options.n,
+        only=options.only,
+        exclude=options.exclude,
+        per_interest=options.per_interest,
+        exclude_seen=options.exclude_seen,
+        index=options.index,
+        data=options.data,
+        backend=options.backend,
+        device=options.device,
+        reranker=options.reranker,
+    )
+    if shard is not None and output is not None:
         from mindref.recommender.sharding import recall_all
 
-        print_stderr(*recall_all(run, output, request, form=form, shard=number))
+        print_stderr(*recall_all(run, output, request, form=form, shard=shard))
         return
     from mindref.recall.lists import save_lists, write_lists
     from mindref.recommender.serving.recall import recall_lists
@@ -131,16 +152,6 @@ def recall_command(
         write_lists(sys.stdout, lists, lists.index, form)
     else:
         print_stderr(*save_lists(output, lists, lists.index, form))
-
-
-def check_list_file(run: Path, output: Path | None, options: ListOptions) -> None:
-    """Raise ConfigError unless the output may be written."""
-    inputs = {
-        "the log of --data": options["data"],
-        "the file of --only": options["only"],
-        "the file of --exclude": options["exclude"],
-    }
-    settings.check_output_file("--output", output, inputs, [run])
 
 
 def parse_shard(text: str | None, output: Path | None) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -11,6 +12,21 @@ from mindref.cli import settings
 from mindref.cli.streams import print_stderr
 
 FORMATS = ("table", "tsv")
+
+
+@dataclass(frozen=True)
+class SimilarOptions:
+    """The options of `mindref similar`."""
+
+    run: Path
+    item: str
+    n: int
+    only: Path | None
+    exclude: Path | None
+    form: str | None
+    output: Path | None
+    threads: int | None
+    as_json: bool
 
 
 @click.command("similar", short_help="The items that are similar to an item.")
@@ -28,33 +44,26 @@ FORMATS = ("table", "tsv")
 @click.option("--output", type=settings.FILE, help="Write to this file." + settings.REPLACED)
 @settings.threads_option
 @settings.json_option
-def similar_command(
-    run: Path,
-    item: str,
-    n: int,
-    only: Path | None,
-    exclude: Path | None,
-    form: str | None,
-    output: Path | None,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@settings.collect_options(SimilarOptions)
+def similar_command(options: SimilarOptions) -> None:
     """Print the items of RUN whose vectors have the largest cosine with that of ITEM.
 
     ITEM is an id or a title of the catalogue. An id has priority over a title. The FILE of --only
     or --exclude has one item id a line.
     """
-    settings.set_threads(threads)
-    form = settings.output_format(form, "table", as_json=as_json)
+    settings.set_threads(options.threads)
+    form = settings.output_format(options.form, "table", as_json=options.as_json)
+    output, only, exclude = options.output, options.only, options.exclude
     inputs = {"the file of --only": only, "the file of --exclude": exclude}
-    settings.check_output_file("--output", output, inputs, [run])
+    settings.check_output_file("--output", output, inputs, [options.run])
     from mindref.recall import lists
     from mindref.recommender.serving.list_request import ListRequest
     from mindref.recommender.serving.similar import similar_of_run
 
-    answer, lines = similar_of_run(run, item, ListRequest(n=n, only=only, exclude=exclude))
+    request = ListRequest(n=options.n, only=only, exclude=exclude)
+    answer, lines = similar_of_run(options.run, options.item, request)
     print_stderr(*lines)
     if output is None:
         lists.write_similar(sys.stdout, answer, form)
-        return
-    print_stderr(*lists.save_similar(output, answer, form))
+    else:
+        print_stderr(*lists.save_similar(output, answer, form))
