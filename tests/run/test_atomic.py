@@ -1,4 +1,4 @@
-"""Atomic writing: whole or not at all, with ordinary modes, and errors that say what to do."""
+"""Atomic writing: complete or not at all, with usual modes, and errors with advice."""
 
 import json
 import os
@@ -55,10 +55,10 @@ def test_a_device_is_written_as_it_is():
     atomic.write_text(os.devnull, "gone")
 
 
-def test_json_keeps_its_order_and_refuses_nan(tmp_path):
+def test_json_keeps_its_order_and_rejects_nan(tmp_path):
     atomic.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
     assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
-    # a file whose name is no UTF-8, or a lone surrogate of somebody's JSON
+    # a file name without UTF-8 encoding, or a lone surrogate
     for value in ({"place": "/x/\udcff"}, {"\ud800": "\u00e9"}):
         atomic.write_json(tmp_path / "a.json", value)
         assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
@@ -67,19 +67,19 @@ def test_json_keeps_its_order_and_refuses_nan(tmp_path):
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_place_that_cannot_be_written_is_an_error_with_advice(tmp_path):
     with pytest.raises(RunError, match=r"No such file or directory; check that the folder exists"):
         atomic.write_text(tmp_path / "missing" / "a", "x")
     with pytest.raises(RunError, match="a place that can be written"):
         atomic.write_text(tmp_path, "x")
 
 
-def test_an_error_about_another_file_passes_as_it_is(tmp_path):
+def test_an_error_about_another_file_is_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError), atomic.open_atomic(tmp_path / "a"):
         (tmp_path / "b" / "c").read_bytes()
 
 
-def test_a_folder_appears_whole_and_never_over_a_full_one(tmp_path):
+def test_a_folder_appears_complete_and_replaces_no_folder_with_files(tmp_path):
     with atomic.atomic_folder(tmp_path / "run") as building:
         (building / "sub").mkdir()
         (building / "sub" / "a").write_text("x")

@@ -19,7 +19,7 @@ from tests.faults.damage import raise_format
 from tests.runs import change_json, content, stop_after, trained, trainer
 
 
-def test_what_was_saved_is_loaded(finished):
+def test_a_loaded_run_has_the_saved_values(finished):
     made = resume_run(finished)
     params, catalogue, _ = checkpoint.load_best(finished)
     state, validations = checkpoint.load_state(finished)
@@ -144,7 +144,7 @@ def first_two_are_better(monkeypatch):
     monkeypatch.setattr(loop, "validate_state", validate_state)
 
 
-def test_a_run_without_a_validation_says_how_to_resume(tmp_path):
+def test_the_error_of_a_run_without_a_validation_names_the_command(tmp_path):
     trainer(tmp_path / "run").train(stop_after(1))
     with pytest.raises(
         RunError, match=r"stopped before one was written; go on with: mindref train"
@@ -206,7 +206,7 @@ def test_a_run_is_repaired_as_the_message_says(copy, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["state.json", "metrics.jsonl", "report.json"])
-def test_files_for_people_are_not_needed(copy, name):
+def test_copies_for_readers_are_not_needed(copy, name):
     (copy / name).unlink(missing_ok=True)
     assert load(copy).served.items.ids
     assert resume_run(copy).train().finished
@@ -237,7 +237,7 @@ def test_swapped_content_is_detected(tmp_path, arrays, values):
         array_files.load_arrays(path)
 
 
-def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
+def test_a_folder_without_a_run_is_an_error(tmp_path):
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(RunError, match=r"expected a run directory, got no config.json in it; "):
             load(folder)
@@ -252,7 +252,7 @@ def test_a_file_of_a_newer_format_is_rejected(copy, name):
         resume_run(copy)
 
 
-def test_arrays_of_a_stranger_are_refused(copy):
+def test_arrays_of_another_program_are_rejected(copy):
     save_file({"weight": np.zeros(3)}, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RunError, match="expected a file of mindref"):
         load(copy)
@@ -271,7 +271,7 @@ def test_arrays_of_a_stranger_are_refused(copy):
         lambda words: words.update(settings=3),
     ],
 )
-def test_an_incomplete_configuration_is_refused(copy, change):
+def test_an_incomplete_configuration_is_rejected(copy, change):
     with change_json(copy / "config.json") as words:
         change(words)
     with pytest.raises(RunError, match=r"config.json: expected the configuration of a run, got"):

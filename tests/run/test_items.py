@@ -1,4 +1,4 @@
-"""items.tsv holds any catalogue and gives it back."""
+"""items.tsv stores any catalogue, and reading it returns the same catalogue."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def test_a_log_without_titles_has_empty_ones(tmp_path):
     items.write_items(tmp_path / "items.tsv", ["a"], np.array([1]), None)
     found = items.read_items(tmp_path / "items.tsv")
     assert found.titles == [""]
-    assert found.label(0) == "a", "an item without a title is called by its id"
+    assert found.label(0) == "a"
 
 
 @given(
     rows=st.lists(st.tuples(st.text(st.characters()), st.integers(0, 2**40), st.text()), max_size=5)
 )
 @example(rows=list(zip(IDS, range(9), TITLES, strict=True)))
-def test_every_catalogue_comes_back(tmp_path_factory, rows):
+def test_a_catalogue_is_read_as_it_was_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("items") / "items.tsv"
     ids, counts, titles = ([row[column] for row in rows] for column in range(3))
     items.write_items(path, ids, np.array(counts, np.int64), titles)

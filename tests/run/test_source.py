@@ -1,4 +1,4 @@
-"""What `fit` may be told of each kind of data, and what it refuses."""
+"""The options that `fit` accepts for each kind of data."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from mindref.run.source import open_fit_data
 from tests.runs import SMALL, loaded
 
 
-def test_titles_and_features_of_arrays_are_taken():
+def test_arrays_may_have_titles_and_features():
     arrays, item = ([1, 1, 2], ["a", "b", "a"], [1, 2, 3]), "a"
     features = {"kind": {item: ["x", "y"]}}
     _, (log, _) = open_fit_data(*arrays, {"titles": {item: "One"}, "item_features": features})
@@ -25,13 +25,13 @@ def test_titles_and_features_of_arrays_are_taken():
         (loaded().log, None, "no option"),
     ],
 )
-def test_an_unknown_option_of_the_data_is_refused(data, items, known):
+def test_an_unknown_option_of_the_data_is_an_error(data, items, known):
     with pytest.raises(ConfigError, match=f"fit: options of .*{known}.*, got 'foo'"):
         MIND(**SMALL).fit(data, items, foo=1)
 
 
 @pytest.mark.parametrize("data", [None, "log.csv", {"user": [1], "item": [2]}, loaded().log])
-def test_items_or_times_beside_a_whole_log_are_refused(data):
+def test_items_or_times_beside_a_complete_log_are_an_error(data):
     for beside in ({"items": [1]}, {"times": [1]}):
         with pytest.raises(ConfigError, match="users beside the items"):
             MIND(**SMALL).fit(data, **beside)

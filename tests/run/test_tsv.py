@@ -1,4 +1,4 @@
-"""A field of a TSV line holds whatever an id or a title holds."""
+"""A field of a TSV line can contain any id or title."""
 
 import unicodedata
 
@@ -33,6 +33,6 @@ def test_a_field_is_in_one_line_of_utf8_and_returns_its_text(text):
         ("Amélie 🎬", "Amélie 🎬"),
     ],
 )
-def test_a_field_is_written_so(text, field):
+def test_the_escapes_of_a_field(text, field):
     assert escape(text) == field
     assert unescape(field) == text
