@@ -45,21 +45,17 @@ class ApproximateIndex:
         num_ids = min(n, len(self.items))
         lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         is_searched = np.zeros_like(lengths, np.bool_) if self.all_zero else lengths > 0
-        # recall-R14: lowest ids for a zero query
-        ids = np.tile(np.arange(num_ids), (len(queries), 1))
         if not is_searched.any():
-            return ids
+            return np.tile(np.arange(num_ids), (len(queries), 1))
         unit = queries[is_searched] / lengths[is_searched, None]
         directions = unit.astype(queries.dtype)  # recall-R30
         with plugin_errors(self.kind, "searching"):
             plugin_ids = np.asarray(self.structure.candidates(directions, num_ids, self.effort))
         self.check_ids(plugin_ids, len(directions))
-        width = max(num_ids, plugin_ids.shape[1])
-        all_ids = np.full((len(queries), width), -1)
-        all_ids[:, :num_ids] = ids
-        all_ids[is_searched] = -1
-        all_ids[is_searched, : plugin_ids.shape[1]] = plugin_ids
-        return all_ids
+        ids = np.full((len(queries), max(num_ids, plugin_ids.shape[1])), -1)
+        ids[is_searched, : plugin_ids.shape[1]] = plugin_ids
+        ids[~is_searched, :num_ids] = np.arange(num_ids)  # recall-R14: lowest ids
+        return ids
 
     def check_ids(self, ids: Ints, num_queries: int) -> None:
         """Raise BackendError unless these are item ids (num_queries, n) (recall-R31)."""

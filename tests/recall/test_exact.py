@@ -11,29 +11,13 @@ from mindref.evaluation.baselines import random_top_n
 from mindref.kernels import top_n as kernels
 from mindref.recall import exact
 from mindref.recall.exact import rescore_candidates, search_top_n
+from mindref.recall.retrieval import ItemFilter
 from tests import spec_pages
+from tests.recall.brute_force import as_lists, brute_force
 
 
-def brute(interests, active, items, n, exclude, score):
-    """Return the lists by the definition, with Python's own sort."""
-    lists = []
-    for c in range(len(interests)):
-        hidden = set() if exclude is None else set(exclude.row(c).tolist())
-        rows = []
-        for i in set(range(len(items))) - hidden:
-            products = {k: float(interests[c, k] @ items[i]) for k in np.flatnonzero(active[c])}
-            if products:
-                best = max(products, key=lambda k: (products[k], -k))
-                value = products[best] if score == "max" else sum(products.values())
-                rows.append((i, value, int(best)))
-        lists.append(sorted(rows, key=lambda row: (-row[1], row[0]))[:n])
-    return lists
-
-
-def as_lists(ranked):
-    """Return the items without padding."""
-    rows = zip(*(array.tolist() for array in ranked), strict=True)
-    return [[place for place in zip(*row, strict=True) if place[0] >= 0] for row in rows]
+def definition(*, exclude, **problem):
+    return brute_force(**problem, item_filter=ItemFilter(exclude=exclude))
 
 
 @st.composite
@@ -66,7 +50,7 @@ def test_lists_agree_with_the_definition_for_any_block_size(problem, block, widt
         unpatched = search_top_n(**problem)
         patch.setattr(exact, "SPARE", 0)  # exact products need none
         ranked = search_top_n(**problem, block=block)
-    expected = brute(**problem)
+    expected = definition(**problem)
     assert as_lists(ranked) == as_lists(unpatched) == expected
     vectors = (problem[name] for name in ("interests", "active", "items"))
     candidates = np.random.default_rng(block).permuted(ranked.items, axis=1)
@@ -209,7 +193,7 @@ def test_the_best_items_of_a_long_catalogue_are_found():
             "exclude": Ragged.of([rng.integers(0, 5000, 3000) for _ in range(6)]),
             "score": "max",
         }
-        assert as_lists(search_top_n(**problem)) == brute(**problem)
+        assert as_lists(search_top_n(**problem)) == definition(**problem)
 
 
 def test_zero_cases_give_zero_lists():

@@ -16,6 +16,7 @@ from mindref.recall import (
 from mindref.recall.exact import search_top_n, unite_lists
 from mindref.recall.retrieval import AllowLists, ItemFilter, list_length
 from tests.recall.annoy_trees import index_of, vectors
+from tests.recall.brute_force import as_lists, brute_force
 
 ITEMS = np.array([[3.0, 0], [0, 1], [1, 1], [2, 0], [0, 0]])
 INTERESTS = np.array([[1.0, 0], [0, 2]])
@@ -138,45 +139,15 @@ def test_a_union_has_no_duplicates_and_no_excluded_items():
 INF = float("inf")
 
 
-def brute_force(interests, active, items, n, exclude, limits, per_interest, score):
-    """Return the lists by the definition: every product, a mask, Python's sort, a greedy pass."""
-    lists = []
-    for case, vectors_of_case in enumerate(np.where(active[..., None], interests, 0)):
-        products = (vectors_of_case.astype(np.float64) @ items.T.astype(np.float64)).T
-        usable = np.where(active[case], products, -INF)
-        masked = usable.max(axis=1) if score == "max" else products.sum(axis=1)
-        hidden = set(exclude.row(case).tolist())
-        for item in range(len(items)):
-            listed = limits.only is None or not limits.only.has_list[case]
-            listed = listed or item in limits.only.rows.row(case)
-            allowed = limits.is_allowed is None or limits.is_allowed[item]
-            if item in hidden or not allowed or not listed or not active[case].any():
-                masked[item] = -INF
-        counts, ranked = dict.fromkeys(range(active.shape[1]), 0), []
-        for item in sorted(range(len(items)), key=lambda i: (-masked[i], i)):
-            interest = int(usable[item].argmax())
-            full = per_interest is not None and counts[interest] == per_interest
-            if masked[item] > -INF and len(ranked) < n and not full:
-                counts[interest] += 1
-                ranked.append((item, interest))
-        lists.append(ranked)
-    return lists
-
-
-def pairs(ranked):
-    rows = zip(ranked.items.tolist(), ranked.interests.tolist(), strict=True)
-    return [[x for x in zip(*row, strict=True) if x[0] >= 0] for row in rows]
-
-
-def filters(rng, cases, count, share):
+def random_filter(rng, cases, count, share):
     """Return a random filter, with allow lists of some cases, and excluded items."""
     is_allowed = None if share is None else rng.random(count) < share
     rows = [rng.integers(0, count, rng.integers(0, count)) for _ in range(cases)]
     has_list = rng.random(cases) < 0.4
     lists = Ragged.of([row if has_list[c] else row[:0] for c, row in enumerate(rows)])
-    limits = ItemFilter(is_allowed, AllowLists(lists, has_list) if rng.random() < 0.5 else None)
+    only = AllowLists(lists, has_list) if rng.random() < 0.5 else None
     hidden = [rng.integers(0, count, rng.integers(0, 1 + count // 3)) for _ in range(cases)]
-    return limits, Ragged.of(hidden)
+    return ItemFilter(is_allowed, only, Ragged.of(hidden))
 
 
 def check_filters(index, rng, items, n, share, per_interest, score):
@@ -185,14 +156,13 @@ def check_filters(index, rng, items, n, share, per_interest, score):
     interests = np.rint(3 * rng.standard_normal((cases, 3, width)) + 1).astype(items.dtype)
     interests[3] = interests[3, 0]  # equal interests
     active = rng.random((cases, 3)) < 0.7
-    limits, exclude = filters(rng, cases, len(items), share)
-    filters_of_case = limits._replace(exclude=exclude, per_interest=per_interest)
-    ranked = retrieve_top_n(index, interests, active, n=n, item_filter=filters_of_case, score=score)
-    expected = brute_force(interests, active, items, n, exclude, limits, per_interest, score)
-    assert pairs(ranked) == expected
+    limits = random_filter(rng, cases, len(items), share)._replace(per_interest=per_interest)
+    ranked = retrieve_top_n(index, interests, active, n=n, item_filter=limits, score=score)
+    expected = brute_force(interests, active, items, n, score, limits)
+    got = [[(item, interest) for item, _, interest in row] for row in as_lists(ranked)]
+    assert got == [[(item, interest) for item, _, interest in row] for row in expected]
     limit = n if per_interest is None else per_interest
     assert max(np.bincount(row[row >= 0]).max(initial=0) for row in ranked.interests) <= limit
-    return ranked
 
 
 @pytest.mark.rules("recall-R42", "recall-R44", "recall-R45", "recall-R8")

@@ -9,7 +9,7 @@ from mindref.errors import ConfigError
 from mindref.recall.lists import FRAMES
 from mindref.recommender.serving import recall as bulk
 from mindref.recommender.serving import top_n_lists
-from tests.list_requests import recalled, write_lists
+from tests.list_requests import write_lists
 from tests.recall.annoy_trees import needs_annoy
 
 BLOCK = 7  # 60 users in nine blocks
@@ -63,15 +63,6 @@ def test_an_approximate_index_answers_alike_in_every_share(run, tmp_path, kind):
     if kind == "faiss-ivf":
         pytest.importorskip("faiss", reason="faiss is not installed: the extra `faiss`")
     assert joined(parted(run, tmp_path, 4, index=kind)) == whole(run, tmp_path, index=kind)
-
-
-def test_the_lists_are_those_of_recall(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(bulk, "USERS_PER_BLOCK", BLOCK)
-    answers = recalled(run, n=4)
-    from mindref.recall import lists
-
-    lists.save_lists(tmp_path / "plain", answers, answers.index, "jsonl")
-    assert (tmp_path / "plain").read_bytes() == whole(run, tmp_path, form="jsonl", n=4)
 
 
 @pytest.mark.rules("recall-R36", "recall-R44", "recall-R49")
