@@ -14,7 +14,7 @@ import json
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -93,21 +93,38 @@ def check_message(text: str) -> None:
 
 
 def check_log(log: InteractionLog) -> None:
-    users, items = len(log.user_ids), len(log.item_ids)
+    """Check that ids are text, that times rise in each row, and that the counts fit the log."""
+    users, items, notes = len(log.user_ids), len(log.item_ids), log.notes
     check_rows(log.interactions, users, items)
     assert users >= 1
-    assert (log.interactions.lengths >= 1).all(), "a user without an event"
+    lengths, events = log.interactions.lengths, len(log.interactions.values)
+    assert (lengths >= 1).all(), "a user without an event"
     assert set(np.unique(log.interactions.values)) == set(range(items)), "an item without an event"
-    check_ids(log.user_ids)
-    check_ids(log.item_ids)
-    check_times(log)
-    check_notes(log)
+    for names in (log.user_ids, log.item_ids):
+        assert all(isinstance(one, str) and one for one in names)
+        assert len(set(names)) == len(names)
+    if log.times is not None:
+        assert log.times.dtype == np.float64
+        assert log.times.shape == log.interactions.values.shape
+        assert np.isfinite(log.times).all()
+        rising = log.times[1:] >= log.times[:-1]
+        rising[log.interactions.offsets[1:-1] - 1] = True  # between two users
+        assert rising.all(), "events out of order"
     assert log.titles is None or len(log.titles) == items
     for features, count in ((log.item_features, items), (log.user_features, users)):
         for feature in features:
             check_rows(feature.codes, count, len(feature.values))
             assert all(feature.values)
             assert len(set(feature.values)) == len(feature.values)
+    assert tuple(notes) == NOTES
+    assert all(isinstance(count, int) and count >= 0 for count in notes.values())
+    assert (notes["users"], notes["items"], notes["interactions"]) == (users, items, events)
+    assert notes["single_interaction_users"] == int((lengths == 1).sum())
+    assert notes["ties"] < events
+    assert notes["titled_items"] == sum(map(bool, log.titles or ()))
+    assert len(log.bad_lines) <= notes["bad_lines"]
+    assert bool(log.bad_lines) == bool(notes["bad_lines"])
+    assert all(line.isprintable() for line in log.bad_lines), log.bad_lines
 
 
 def check_rows(ragged: Ragged, rows: int, values: int) -> None:
@@ -117,51 +134,19 @@ def check_rows(ragged: Ragged, rows: int, values: int) -> None:
     assert ragged.offsets[0] == 0
     assert (ragged.lengths >= 0).all()
     assert ragged.offsets[-1] == len(ragged.values)
-    if len(ragged.values):
-        assert 0 <= ragged.values.min() <= ragged.values.max() < values
+    assert ((ragged.values >= 0) & (ragged.values < values)).all()
 
 
-def check_ids(ids: Sequence[str]) -> None:
-    """Check that ids are text, none empty, none twice."""
-    assert all(isinstance(one, str) and one for one in ids)
-    assert len(set(ids)) == len(ids)
-
-
-def check_times(log: InteractionLog) -> None:
-    """Check that times are finite and rise along each user's row."""
-    if log.times is None:
-        return
-    assert log.times.dtype == np.float64
-    assert log.times.shape == log.interactions.values.shape
-    assert np.isfinite(log.times).all()
-    rising = log.times[1:] >= log.times[:-1]
-    first = log.interactions.offsets[1:-1]  # of the second user on
-    rising[first - 1] = True
-    assert rising.all(), "events out of order"
-
-
-def check_notes(log: InteractionLog) -> None:
-    """Check that the counts fit the log and each other: nothing is lost without a word."""
-    notes = log.notes
-    assert tuple(notes) == NOTES
-    assert all(isinstance(count, int) and count >= 0 for count in notes.values())
-    events = len(log.interactions.values)
-    assert (notes["users"], notes["items"]) == (len(log.user_ids), len(log.item_ids))
-    assert notes["interactions"] == events
-    assert notes["single_interaction_users"] == int((log.interactions.lengths == 1).sum())
-    assert notes["ties"] < events
-    assert notes["titled_items"] == sum(map(bool, log.titles or ()))
-    assert len(log.bad_lines) <= notes["bad_lines"]
-    assert bool(log.bad_lines) == bool(notes["bad_lines"])
-    assert all(line.isprintable() for line in log.bad_lines), log.bad_lines
-
-
+EACH_PACKING = st.sampled_from([*PACKINGS, *REFUSED])
 EACH_FORM = pytest.mark.parametrize("form", list(FORMS))
 
 
-def read_bytes_as_log(data, packing, **options):
+def read_bytes_as_log(data, packing, damage_packed=lambda packed: packed, **options):
     with tempfile.TemporaryDirectory() as folder:
-        log = outcome(read_log, lay(Path(folder), data, packing), **options)
+        path = lay(Path(folder), data, packing)
+        if path.is_file():
+            path.write_bytes(damage_packed(path.read_bytes()))
+        log = outcome(read_log, path, **options)
     if isinstance(log, InteractionLog):
         check_log(log)
     return log
@@ -212,7 +197,11 @@ OPTIONS = st.fixed_dictionaries(
 @EACH_FORM
 @given(data=st.data())
 def test_a_damaged_log_is_read_or_refused(form, data):
-    raw = data.draw(damages())(FORMS[form].write(data.draw(rows(FORMS[form]))))
+    """Damage is in the text, or in the packed bytes, or all bytes are random."""
+    raw, packing = FORMS[form].write(data.draw(rows(FORMS[form]))), data.draw(EACH_PACKING)
+    damage, kind = data.draw(damages()), data.draw(st.sampled_from(["text", "packed", "random"]))
+    raw = damage(raw) if kind == "text" else raw
+    raw = data.draw(st.binary(max_size=300)) if kind == "random" else raw
     options = {"format": data.draw(st.sampled_from([name_of(form), "auto"]))}
     if data.draw(st.booleans()):
         options["format"] = data.draw(st.sampled_from([*FORMATS, "auto"]))
@@ -221,25 +210,9 @@ def test_a_damaged_log_is_read_or_refused(form, data):
     options["keep_duplicates"] = data.draw(st.booleans())
     options["min_user_interactions"] = data.draw(st.sampled_from([1, 1, 2, 5]))
     options["min_item_interactions"] = data.draw(st.sampled_from([1, 1, 2]))
-    read_bytes_as_log(raw, data.draw(st.sampled_from(PACKINGS)), **options)
-
-
-@given(data=st.data())
-def test_a_damaged_archive_is_read_or_refused(data):
-    form = data.draw(st.sampled_from(["delimited", "jsonl", "pairs"]))
-    raw = FORMS[form].write(data.draw(rows(FORMS[form])))
-    packings = [*(one for one in PACKINGS if one != "folder"), *REFUSED]
-    with tempfile.TemporaryDirectory() as folder:
-        path = lay(Path(folder), raw, data.draw(st.sampled_from(packings)))
-        path.write_bytes(data.draw(damages())(path.read_bytes()))
-        log = outcome(read_log, path, max_bad_lines=1000)
-    if isinstance(log, InteractionLog):
-        check_log(log)
-
-
-@given(raw=st.binary(max_size=300), form=st.sampled_from([*FORMATS, "auto"]))
-def test_random_bytes_are_read_or_refused(raw, form):
-    read_bytes_as_log(raw, "plain", format=form, max_bad_lines=1000)
+    if kind == "packed":
+        options["damage_packed"] = damage
+    read_bytes_as_log(raw, packing, **options)
 
 
 # files of runs
@@ -290,6 +263,7 @@ def read_file(kind, data):
 @EACH_FILE
 @given(damage=damages())
 def test_a_damaged_file_is_read_or_refused(kind, files, damage):
+    assert not isinstance(read_file(kind, files[kind]), Exception), "without damage"
     content = read_file(kind, damage(files[kind]))
     if isinstance(content, Items):
         assert len(content.ids) == len(content.counts) == len(content.titles)
@@ -306,11 +280,6 @@ def test_files_with_changed_values_are_read_or_refused(kind, files, data):
     content = read_file(kind, raw)
     if kind == "configuration" and isinstance(content, tuple):
         assert isinstance(content[0], Config)
-
-
-@EACH_FILE
-def test_a_written_file_is_read_back(kind, files):
-    assert not isinstance(read_file(kind, files[kind]), Exception)
 
 
 # settings
@@ -370,18 +339,16 @@ def test_a_damaged_file_of_settings_is_read_or_refused(damage, text):
         check_config(outcome(config_from_file, path))
 
 
-@given(st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")))
-def test_any_text_is_a_metric_or_refused(name):
-    value_read = outcome(parse_metric, name)
-    if isinstance(value_read, tuple):
-        assert value_read[1] == int(name.partition("@")[2])
-
-
-@given(st.one_of(st.text(max_size=20), st.sampled_from([",", '"', "a" * 200_000, "a," * 9000])))
-def test_any_text_is_a_history_or_refused(text):
-    value_read = outcome(parse_item_ids, "--history", text)
-    if isinstance(value_read, list):
-        assert all(value_read)
+@given(
+    st.one_of(st.text(max_size=20), st.from_regex(r"(hit_rate|recall|mrr)@\d{1,5000}")),
+    st.one_of(st.text(max_size=20), st.sampled_from([",", '"', "a" * 200_000, "a," * 9000])),
+)
+def test_any_text_is_a_metric_or_a_history_or_refused(name, text):
+    metric, history = outcome(parse_metric, name), outcome(parse_item_ids, "--history", text)
+    if isinstance(metric, tuple):
+        assert metric[1] == int(name.partition("@")[2])
+    if isinstance(history, list):
+        assert all(history)
 
 
 # commands
