@@ -26,8 +26,7 @@ from mindref.process.threads import (
     check_thread_variables,
     set_thread_variables,
 )
-from mindref.run.input_files import read_input_text
-from mindref.run.output_files import Inputs, check_output, run_inputs
+from mindref.run.user_files import Inputs, check_output, read_input_text, run_inputs
 
 DIN = RERANK_FAMILIES[0]
 """The reranker. Its settings are DinConfig's, not Config's."""

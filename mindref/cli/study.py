@@ -11,7 +11,7 @@ import click
 from mindref.cli import settings
 from mindref.cli.streams import print_stdout
 from mindref.errors import ConfigError, say
-from mindref.run.input_files import read_input_text
+from mindref.run.user_files import read_input_text
 from mindref.study.exercises.options import ExerciseOptions, exercise_options, run_exercise_command
 
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)

@@ -6,7 +6,7 @@ import pytest
 
 from mindref.errors import ConfigError
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.run.output_files import check_output, is_run, run_inputs
+from mindref.run.user_files import check_output, is_run, run_inputs
 
 RULE = pytest.mark.rules("faults-R15")
 

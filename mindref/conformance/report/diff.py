@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from mindref.conformance import versions
 from mindref.conformance.report.json_report import FORMAT, suite_report_schema
 from mindref.errors import ConfigError, say
-from mindref.run.input_files import read_input_text
+from mindref.run.user_files import read_input_text
 
 ReportJson = dict[str, Any]
 Row = dict[str, Any]

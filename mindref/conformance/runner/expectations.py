@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from mindref.conformance.runner import manifest
 from mindref.conformance.runner.result import CheckResult
 from mindref.errors import ConfigError, say
-from mindref.run.input_files import read_input_text
+from mindref.run.user_files import read_input_text
 
 KINDS = ("notimpl", "notyet", "never", "bug")
 FAILING = ("failed", "blocked")

@@ -20,8 +20,8 @@ from mindref.data.quoting import join_names
 from mindref.errors import ConfigError, DataError, say, value_text
 from mindref.recall.retrieval import AllowLists, ItemFilter
 from mindref.recommender.serving.served_model import ServedModel
-from mindref.run.input_files import LONGEST_INPUT, open_input
 from mindref.run.tsv import unescape
+from mindref.run.user_files import LONGEST_INPUT, open_input
 
 FORMAT = "one item id a line, or a user id, a tab and an item id in every line"
 VALUES = "item ids, a mapping of users to item ids, or one list for each request"

@@ -8,8 +8,8 @@ import pytest
 
 from mindref.errors import ConfigError, DataError
 from mindref.recommender.serving import item_lists
-from mindref.run import input_files
-from mindref.run.input_files import read_input_text
+from mindref.run import user_files
+from mindref.run.user_files import read_input_text
 
 
 @pytest.mark.rules("faults-R22")
@@ -33,7 +33,7 @@ def test_a_pipe_is_read_and_one_without_a_writer_is_an_error(tmp_path, monkeypat
     writer.start()
     assert read_input_text("--x", path) == "é\n" * 100_000
     writer.join()
-    monkeypatch.setattr(input_files, "FIRST_BYTE_SECONDS", 0.05)
+    monkeypatch.setattr(user_files, "FIRST_BYTE_SECONDS", 0.05)
     with pytest.raises(ConfigError, match=r"--x .*: expected a pipe with a writer, got nothing"):
         read_input_text("--x", path)
 
@@ -41,7 +41,7 @@ def test_a_pipe_is_read_and_one_without_a_writer_is_an_error(tmp_path, monkeypat
 @pytest.mark.rules("faults-R22")
 def test_a_long_text_is_rejected_after_its_limit(tmp_path, monkeypatch):
     path = tmp_path / "text"
-    monkeypatch.setattr(input_files, "LONGEST_INPUT", 10)
+    monkeypatch.setattr(user_files, "LONGEST_INPUT", 10)
     path.write_text("x" * 10, encoding="utf-8")
     assert read_input_text("--x", path) == "x" * 10
     path.write_text("x" * 11, encoding="utf-8")

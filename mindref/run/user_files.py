@@ -1,21 +1,70 @@
-"""Check the file that a user names for a result: it must not replace data that are in use.
+"""Files that a user names: a further input, such as settings or lists of items, and a result.
 
-Spec: specs/faults.md, faults-R15. Every other existing file is replaced.
+Spec: specs/faults.md, faults-R15 and R22. A device is never opened as an input: it may have no end,
+or never answer. A result must not replace data that are in use.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import selectors
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from mindref.errors import ConfigError, MindrefError, say
 from mindref.run.files import read_json
 
+LONGEST_INPUT = 1 << 24  # bytes of a text that is read at once
+OTHER_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket"}
+FIRST_BYTE_SECONDS = 60.0
+"""How long a pipe may take until its first byte, for example of `<(command)`."""
+
 Inputs = Mapping[str, str | Path | None]
 """Description of an input -> path, None for an absent input."""
-EXPECTED = "a file that is not in use"
-TODO = "choose another file"
+
+
+def open_input(option: str, path: Path) -> BinaryIO:
+    """Open a regular file or a named pipe. Raises ConfigError for anything else, and OSError."""
+    mode = path.stat().st_mode
+    if stat.S_ISFIFO(mode):
+        return open_pipe(option, path)
+    if not stat.S_ISREG(mode):  # faults-R22
+        got = OTHER_KINDS.get(stat.S_IFMT(mode), "a device")
+        todo = "write its content to a file"
+        raise ConfigError(say(f"{option} {path}", "a file", got, todo))
+    return path.open("rb")
+
+
+def open_pipe(option: str, path: Path) -> BinaryIO:
+    """Open a named pipe after its first byte. Raises ConfigError if none comes, and OSError."""
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            if not selector.select(FIRST_BYTE_SECONDS):  # faults-R22
+                got = f"nothing for {FIRST_BYTE_SECONDS:g} seconds"
+                raise ConfigError(say(f"{option} {path}", "a pipe with a writer", got))
+        os.set_blocking(stream.fileno(), True)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def read_input_text(option: str, path: Path) -> str:
+    """Return the UTF-8 text of a file of at most LONGEST_INPUT bytes.
+
+    Raises ConfigError for a longer one and as `open_input`; OSError, and UnicodeDecodeError.
+    """
+    with open_input(option, path) as stream:
+        data = stream.read(LONGEST_INPUT + 1)
+    if len(data) > LONGEST_INPUT:  # faults-R22
+        expected = f"a text of at most {LONGEST_INPUT:,} bytes"
+        raise ConfigError(say(f"{option} {path}", expected, "more"))
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
 
 
 def check_output(option: str, path: Path, inputs: Inputs) -> None:
@@ -24,17 +73,21 @@ def check_output(option: str, path: Path, inputs: Inputs) -> None:
     Links are followed. If the log is a folder, the input is the log file in this folder. The item
     and user files that are read with a log are inputs too.
     """
-    target = Path(os.path.realpath(path))
+    target, expected = Path(os.path.realpath(path)), "a file that is not in use"
     for folder in target.parents:
         if is_run(folder):
-            got = f"{path}, inside the run directory {folder}"
-            todo = "choose a file outside the folder"
-            raise ConfigError(say(option, EXPECTED, got, todo))  # faults-R15
+            got, todo = (
+                f"{path}, inside the run directory {folder}",
+                "choose a file outside the folder",
+            )
+            raise ConfigError(say(option, expected, got, todo))  # faults-R15
     if not target.exists():
         return
     for description, source in inputs.items():
         if source is not None and any(is_same_file(target, x) for x in files_of(str(source))):
-            raise ConfigError(say(option, EXPECTED, f"{path}, {description}", TODO))
+            raise ConfigError(
+                say(option, expected, f"{path}, {description}", "choose another file")
+            )
 
 
 def is_same_file(target: Path, other: Path) -> bool:
