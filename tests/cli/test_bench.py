@@ -68,9 +68,6 @@ def test_instruction_variables_are_reported(cli, monkeypatch):
     assert "NUMBA_OPT=3 is set" in result
 
 
-YOUTUBE = "--model youtube_dnn"
-
-
 def test_printed_defaults_are_those_of_the_workload():
     settings = WorkloadSettings().to_dict() | {"hidden": "256", "power": float("inf")}
     printed = {x.name: x.default for x in bench.bench_command.params if x.name in settings}

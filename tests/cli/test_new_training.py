@@ -70,9 +70,3 @@ def test_a_number_that_is_always_taken_is_an_error(context, tmp_path, monkeypatc
     monkeypatch.setattr(new_training, "next_run_directory", lambda folder: folder / "001")
     with pytest.raises(RunError, match="another folder at each of 1,000 attempts; name it with"):
         new_training.claim_run_directory(tmp_path)
-
-
-def test_bad_data_leaves_no_folder(cli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cli.error_line("train", "--data", "none")
-    assert list(tmp_path.iterdir()) == []

@@ -252,6 +252,11 @@ EARLY_ERRORS = [
     (f"{YOUTUBE} --interests 4", "--interests: expected no value with --model youtube_dnn"),
     (f"{YOUTUBE} --iterations 1", "--iterations: expected no value"),
     (f"{YOUTUBE} --scaling K", "--scaling: expected sizes that --model youtube_dnn uses"),
+    pytest.param(
+        f"{YOUTUBE} --backends torch",
+        "--backends torch: --model: expected a model that this backend computes, got youtube",
+        marks=pytest.mark.needs("mindref_torch"),
+    ),
     *(
         (f"{BENCH} --device cuda --backends {x}", f"--backends {x}: device: expected cpu or auto")
         for x in ("numpy", "torch-eager")
