@@ -29,7 +29,6 @@ class ApproximateIndex:
     warning: str | None = None  # that recall is too low, or None
     recall: float | None = None  # fraction of the true top 50 that the probe found
     choice_reason: str | None = None  # what `auto` went by, or None
-    file_sha256: str | None = None  # of the index file
 
     def __post_init__(self) -> None:
         norms = np.linalg.norm(self.items, axis=1)

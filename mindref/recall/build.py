@@ -183,7 +183,6 @@ def write_plugin_index(
             path = temporary.replace(request.folder / f"{plugin.name}-{sha[:12]}.index")
         finally:
             temporary.unlink(missing_ok=True)
-    index.file_sha256 = sha
     manifest = replace(
         new_manifest(plugin.name, request.items),
         choice_reason=index.choice_reason,
@@ -268,7 +267,6 @@ def open_checked_index(folder: Path, manifest: Manifest, items: Array) -> Index:
         warning=manifest.warning,
         recall=manifest.probed_recall,
         choice_reason=manifest.choice_reason,
-        file_sha256=manifest.file_sha256,
     )
 
 

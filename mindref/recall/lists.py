@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from mindref.data.quoting import quantity_text
 from mindref.errors import printable
@@ -115,22 +115,12 @@ def save_lists(
 @contextmanager
 def save_text(path: Path) -> Iterator[tuple[TextIO, list[str]]]:
     """Yield a text stream of a file that gets its name at the end, and warnings."""
-    with (
-        lock.lock_output(path) as warning,
-        atomic.open_atomic(path) as raw,
-        text_stream(raw) as stream,
-    ):
-        yield stream, [warning] if warning else []
-
-
-@contextmanager
-def text_stream(raw: BinaryIO) -> Iterator[TextIO]:
-    """Yield a text stream that writes to a byte stream, which stays open."""
-    stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", newline="\n")
-    try:
-        yield stream
-    finally:
-        stream.detach()  # flushed
+    with lock.lock_output(path) as warning, atomic.open_atomic(path) as raw:
+        stream = io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", newline="\n")
+        try:
+            yield stream, [warning] if warning else []
+        finally:
+            stream.detach()  # flushed; the byte stream stays open
 
 
 def list_to_json(answer: UserList, index: Index) -> dict[str, Any]:

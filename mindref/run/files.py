@@ -12,14 +12,12 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mindref.errors import RunError, say
 from mindref.process import memory
 from mindref.run import atomic
 from mindref.run.stored_json import InvalidValue, check_json
-
-Record = TypeVar("Record")
 
 FEWER = "leave out user features of so many values"
 STRANGE_SIZE = "please report it: nothing that belongs there is so long"
@@ -131,24 +129,6 @@ def unreadable_error(path: Path, description: str, error: OSError) -> RunError:
     """Return the error of a file that exists and cannot be read: nothing is to be made again."""
     reason = error.strerror or str(error)  # faults-R18
     return RunError(say(str(path), f"{description} that can be read", reason, UNREADABLE))
-
-
-def read_record(
-    path: Path, kind: type[Record], version: int, description: str, todo: str
-) -> Record:
-    """Return the dataclass that a sealed JSON file holds. Raises RunError.
-
-    kind: declares the fields, with `format`, which must be `version`.
-    """
-    try:
-        content = read_json(path, description, todo)
-    except FileNotFoundError:
-        raise RunError(say(str(path), description, "no file", todo)) from None
-    if isinstance(content, dict) and content.get("format", version) != version:  # recall-R15
-        raise RunError(say(f"{path}: format", str(version), repr(content["format"]), todo))
-    values = unsealed(path, content, description, todo)
-    check_content(path, values, kind, todo)
-    return kind(**values)
 
 
 def check_content(path: Path, content: object, kind: object, todo: str) -> None:

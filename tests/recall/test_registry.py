@@ -59,8 +59,7 @@ def test_the_index_of_another_package_is_built_and_opened(tmp_path, monkeypatch)
     assert (opened.kind, opened.recall) == ("half", 1.0)
     found = manifest_of(tmp_path)
     assert (found["version"], found["effort"]) == ("half 1", 2)
-    assert made.file_sha256 == opened.file_sha256 == found["file_sha256"]
-    assert found["file"] == f"half-{made.file_sha256[:12]}.index"
+    assert found["file"] == f"half-{found['file_sha256'][:12]}.index"
     interests, active = QUERIES.reshape(5, 4, 8), np.ones((5, 4), np.bool_)
     for one in (made, opened):
         got = retrieve_top_n(one, interests, active, n=9).items

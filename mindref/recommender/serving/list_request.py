@@ -92,7 +92,6 @@ class ResolvedRequest(NamedTuple):
     users: RequestedUsers
     n: int
     item_filter: ItemFilter  # for these users; includes the items of their histories
-    excludes_seen: bool
     list_warnings: Sequence[str]  # lines about ignored ids of item lists
 
     @property
@@ -126,7 +125,7 @@ def resolve_request(served: ServedModel, request: ListRequest) -> ResolvedReques
         exclude=join_rows(users.histories if excludes_seen else None, lists.item_filter.exclude),
         per_interest=None if request.per_interest is None else min(request.per_interest, n),
     )
-    return ResolvedRequest(users, n, limits, excludes_seen, lists.warnings)
+    return ResolvedRequest(users, n, limits, lists.warnings)
 
 
 def encode_histories(
