@@ -87,9 +87,11 @@ def test_requests_may_be_arrays_and_ids_of_any_type_that_fit_accepts():
     np.testing.assert_equal(by_item, model.recommend_many([known[:3], map(str, known[3:])], n=4))
 
 
-@pytest.mark.rules("recall-R42", "recall-R44", "recall-R4")
-def test_lists_for_all_users_and_by_user(model, monkeypatch):
+@pytest.mark.rules("recall-R4", "recall-R40", "recall-R42", "recall-R44")
+@pytest.mark.parametrize("kind", ["vectors", "scores"])
+def test_lists_for_all_users_and_by_user(kind, model, scores_model, monkeypatch):
     monkeypatch.setattr(bulk, "USERS_PER_BLOCK", 2)
+    model = scores_model if kind == "scores" else model
     everything = model.recommend_many(USERS[:4], n=500)
     top = {user: [name for name, _, _ in lists_of(everything, user)[0]] for user in USERS[:4]}
     shared = ITEMS[::2]
@@ -144,22 +146,9 @@ def test_an_index_gives_the_lists_of_exact_search(model, kind):
         np.testing.assert_allclose(got.score, exact.score, rtol=1e-5)
 
 
-@pytest.mark.rules("recall-R40", "recall-R42", "recall-R44")
-def test_a_model_with_scores_supports_filters(scores_model):
-    model = scores_model
-    only = {USERS[0]: ITEMS[:40], USERS[2]: ITEMS[5:6]}
-    for limits in ({"only": ITEMS[::3]}, {"only": only}, {"exclude": ITEMS[:70]}):
-        columns = model.recommend_many(USERS[:3], n=6, **limits)
-        for user in USERS[:3]:
-            everything = model.recommend(user=user, n=500)
-            allow = limits.get("only", ITEMS)
-            allow = allow.get(user, ITEMS) if isinstance(allow, dict) else allow
-            names = [
-                x for x in everything if x.item in allow and x.item not in limits.get("exclude", ())
-            ]
-            check_equal(columns, user, names[:6])
+def test_a_model_with_scores_has_no_limit_per_interest(scores_model):
     with pytest.raises(ConfigError, match="per_interest: expected a model with interests, got a"):
-        model.recommend_many(USERS, per_interest=3)
+        scores_model.recommend_many(USERS, per_interest=3)
 
 
 @pytest.mark.rules("recall-R51")

@@ -134,21 +134,14 @@ def check_allow_lists(only: ItemLists | None, catalogue: Collection[str]) -> Non
         raise DataError(say(only.subject, "at least one item id of the catalogue", got, TODO))
 
 
-class ResolvedLists(NamedTuple):
-    """Lists in dense ids of the run, for C requests."""
-
-    item_filter: ItemFilter
-    warnings: list[str]
-
-
 def resolve_lists(
     served: ServedModel,
     only: ItemLists | None,
     exclude: ItemLists | None,
     users: Sequence[str] | None,
     requests: int,
-) -> ResolvedLists:
-    """Return the filter of requests for users, or for histories (users: None).
+) -> tuple[ItemFilter, list[str]]:
+    """Return the filter of requests for users, or for histories (users: None), and warnings.
 
     Raises DataError if `only` names ids and none is servable, ConfigError for lists that do not
     fit.
@@ -174,7 +167,7 @@ def resolve_lists(
             item_filter = item_filter._replace(only=AllowLists(ragged, has_list))
         else:
             item_filter = item_filter._replace(exclude=ragged)
-    return ResolvedLists(item_filter, warnings)
+    return item_filter, warnings
 
 
 def dense_ids(names: Iterable[str], dense: Mapping[str, int]) -> list[int]:

@@ -116,16 +116,16 @@ def resolve_request(served: ServedModel, request: ListRequest) -> ResolvedReques
         user_ids = users.names
     else:
         users, user_ids = encode_histories(served, request.histories, origin), None
-    lists = resolve_lists(served, only, exclude, user_ids, len(users.names))
+    item_filter, list_warnings = resolve_lists(served, only, exclude, user_ids, len(users.names))
     excludes_seen = request.exclude_seen
     if excludes_seen is None:
         excludes_seen = bool(served.facts["exclude_seen"])  # recall-R52
     n = min(request.n, len(served.items.ids))
-    limits = lists.item_filter._replace(
-        exclude=join_rows(users.histories if excludes_seen else None, lists.item_filter.exclude),
+    limits = item_filter._replace(
+        exclude=join_rows(users.histories if excludes_seen else None, item_filter.exclude),
         per_interest=None if request.per_interest is None else min(request.per_interest, n),
     )
-    return ResolvedRequest(users, n, limits, lists.warnings)
+    return ResolvedRequest(users, n, limits, list_warnings)
 
 
 def encode_histories(

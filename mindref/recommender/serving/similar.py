@@ -29,11 +29,11 @@ def find_similar_items(
     vectors, dense_id = served.item_vectors, served.names.find(item, subject)
     if dense_id is None:
         raise served.names.unknown_error([item], subject, titles=True)
-    lists = resolve_lists(served, only, exclude, None, 1)
+    item_filter, warnings = resolve_lists(served, only, exclude, None, 1)
     row = int(np.searchsorted(served.servable.ids, dense_id))
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(length > 0, length, 1)
-    limits = filter_of_rows(lists.item_filter, served.servable)
+    limits = filter_of_rows(item_filter, served.servable)
     ranked = retrieve_top_n(
         ExactIndex(units),
         units[row][None, None],
@@ -46,7 +46,7 @@ def find_similar_items(
     result = ranked._replace(items=dense_ids, scores=cosines)
     ids, _, titles = served.items
     similar = SimilarList(ids[dense_id], titles[dense_id], served.recommendations(result, 0))
-    return similar, lists.warnings
+    return similar, warnings
 
 
 def similar_of_run(run: Path, item: str, request: ListRequest) -> tuple[SimilarList, list[str]]:
