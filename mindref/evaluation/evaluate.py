@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,10 +34,6 @@ class EvaluationReport(NamedTuple):
     seen_targets: int  # targets in the history of their case: misses if seen items are excluded
     metrics: dict[str, Estimate]  # `name@N`, including coverage@N
     by_history_length: dict[str, dict[str, float]]  # bucket -> cases and mean of each metric
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return self._asdict()
 
 
 def evaluate_top_n(

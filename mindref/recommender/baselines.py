@@ -61,14 +61,12 @@ def item_knn_top_n(
     return ranked
 
 
-def num_item_pairs(sequences: Ragged) -> int:
-    """Return the number of products that a fit adds up: the sum of squared lengths."""
-    return int((sequences.lengths.astype(np.int64) ** 2).sum())
-
-
 def limit_pairs(train: Ragged, max_pairs: int) -> Ragged:
-    """Return the ends of the sequences; the longest length is halved until few pairs remain."""
-    while num_item_pairs(train) > max_pairs and train.lengths.max() > 1:
+    """Return the ends of the sequences; the longest length is halved until few pairs remain.
+
+    A fit adds up as many products as there are pairs: the sum of squared lengths.
+    """
+    while (train.lengths.astype(np.int64) ** 2).sum() > max_pairs and train.lengths.max() > 1:
         train = last_entries(train, int(train.lengths.max()) // 2)  # baselines-R18
     return train
 

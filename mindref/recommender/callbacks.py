@@ -88,7 +88,7 @@ class TrainingEvents:
                 return
             try:
                 copies = copy.deepcopy(arguments)  # callbacks-R2: the report is still needed
-                result = getattr(callback, event, ignore_event)(*copies)
+                result = getattr(callback, event, lambda *ignored: None)(*copies)
             except FOREIGN_ERRORS as error:
                 error.add_note(f"raised by the callback {callback_name(callback)}.{event}")
                 self.error = self.error or error
@@ -150,10 +150,6 @@ def resume_command(trainer: TrainingRun) -> str:
     words = ["mindref", "train", "--resume", str(trainer.run)]
     in_memory = trainer.description().get("data") == IN_MEMORY
     return shlex.join(words) + (" --data FILE" if in_memory else "")
-
-
-def ignore_event(*arguments: object) -> None:
-    """Do nothing, for a callback without a method."""
 
 
 def callback_name(callback: object) -> str:

@@ -113,7 +113,7 @@ def earlier_trainings(start: Mapping[str, Any]) -> list[EarlierTraining]:
         return []
     if "trained_on" not in start:  # a run of an older version
         return [EarlierTraining(start["run"], start["model"])]
-    return [EarlierTraining(**words) for words in start["trained_on"]]
+    return [EarlierTraining(**record) for record in start["trained_on"]]
 
 
 def check_start_split(run: Path, facts: Mapping[str, Any], protocol: str) -> None:
@@ -208,7 +208,8 @@ def count_possible(
         return int(np.count_nonzero(is_short)) if is_longer else len(cases.users), "unknown"
     if is_longer:
         return count_of_two(log, cases, training), "possible"
-    return count_early(log, cases, training.last_time), "possible"
+    first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
+    return int(np.count_nonzero(log.times[first_targets] <= training.last_time)), "possible"
 
 
 def extends(log: InteractionLog, protocol: str, training: EarlierTraining) -> bool:
@@ -229,13 +230,6 @@ def count_trained(log: InteractionLog, cases: EvaluationCases, training: Earlier
     lengths: Ints = np.zeros(len(log.interactions), np.int64)
     lengths[split.train_users] = split.train.lengths  # each a beginning of the user's row
     return int(np.count_nonzero(cases.histories.lengths < lengths[cases.users]))
-
-
-def count_early(log: InteractionLog, cases: EvaluationCases, last_time: float) -> int:
-    """Return the number of cases whose first target is not later than a time."""
-    assert log.times is not None
-    first_targets = log.interactions.offsets[cases.users] + cases.histories.lengths
-    return int(np.count_nonzero(log.times[first_targets] <= last_time))
 
 
 def count_of_two(log: InteractionLog, cases: EvaluationCases, training: EarlierTraining) -> int:

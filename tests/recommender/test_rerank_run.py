@@ -20,7 +20,6 @@ from mindref.recommender.serving.served_model import ServedModel
 from mindref.recommender.training.rerank_trainer import (
     RerankTrainer,
     load_rerank_report,
-    open_reranker,
     resume_reranker,
 )
 from mindref.run import array_files, checkpoint
@@ -254,14 +253,6 @@ def test_filters_choose_the_candidates_and_the_limit_holds_in_the_order_of_din(m
             assert [x.item for x in new.items] == [x.item for x in expected[:6]]
             cut += expected[:6] != old.items[:6]
     assert cut
-
-
-@pytest.fixture
-def trained_stage(stage):
-    """The DIN run, its cases, and their profiles and 20 candidates."""
-    made = open_reranker(stage)
-    made.best = load_reranker(stage, made.recall_run).params
-    return made, made.prepared.split.test, *made.candidates(made.prepared.split.test, 20)
 
 
 @pytest.mark.rules("din-R20")

@@ -16,8 +16,8 @@ from mindref.models.tower import user_tower
 from mindref.recommender.evaluate_run import evaluate_lists, evaluate_run, recommend_cases
 from mindref.recommender.serving.list_request import ListRequest
 from mindref.recommender.serving.recommend import recommend_one
-from mindref.recommender.serving.rerank import load_reranker, rerank
-from mindref.recommender.training.rerank_trainer import open_reranker
+from mindref.recommender.serving.rerank import rerank
+from mindref.recommender.training.rerank_trainer import resume_reranker
 from mindref.recommender.training.trainer import resume_run
 from mindref.run import checkpoint
 from mindref.study.case_study.numbers import make_item_list
@@ -194,9 +194,8 @@ def test_the_study_leaves_untrained_items_out(mind_run):
 
 
 @pytest.mark.rules("model-R44")
-def test_din_does_not_read_untrained_items(stage):
-    made = open_reranker(stage)
-    made.best = load_reranker(stage, made.recall_run).params
+def test_din_does_not_read_untrained_items(din):
+    made = resume_reranker(din).train()
     untrained = np.flatnonzero(~made.served.servable.is_servable)
     cases = made.prepared.split.test
     profiles, listed = made.candidates(cases, 10)

@@ -95,34 +95,23 @@ def choose_preset(
 
 
 def begin_training(trainer: Trainer, hooks: Hooks, clock: Callable[[], float]) -> float:
-    """Train the first part, and return the validation metric."""
-    part = FirstPart(trainer.config, clock)
+    """Train the part after which candidates are compared, and return the validation metric."""
+    config = trainer.config
+    num_steps, limit = max(1, config.steps // PARTS), config.time_limit / PARTS
+    last_step, compiled = 0, 0.0  # compiled: end of the first step, which may compile
 
     def on_step(step: int, loss: float) -> None:
-        part.count_step(step)
+        nonlocal last_step, compiled
+        last_step, compiled = step, compiled or clock()
         hooks.on_step(step, loss)
 
-    trainer.train(hooks._replace(on_step=on_step, stop=part.is_over))
-    return trainer.current_metric()
-
-
-class FirstPart:
-    """The part of a training after which candidates are compared."""
-
-    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
-        self.steps, self.limit = max(1, config.steps // PARTS), config.time_limit / PARTS
-        self.clock, self.step, self.compiled = clock, 0, 0.0
-
-    def count_step(self, step: int) -> None:
-        """Count a step. The first step may compile, so the time starts after it."""
-        self.compiled = self.compiled or self.clock()
-        self.step = step
-
-    def is_over(self) -> bool:
-        """Return whether the steps are done, or the time with a limit has passed."""
-        if self.step >= self.steps:  # model-R48
+    def is_over() -> bool:
+        if last_step >= num_steps:  # model-R48
             return True
-        return self.limit > 0 and self.step > 0 and self.clock() - self.compiled >= self.limit
+        return limit > 0 and last_step > 0 and clock() - compiled >= limit
+
+    trainer.train(hooks._replace(on_step=on_step, stop=is_over))
+    return trainer.current_metric()
 
 
 def find_candidates(

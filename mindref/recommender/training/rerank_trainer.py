@@ -71,7 +71,8 @@ class RerankTrainer(TrainingRun):
         served.require_vectors("--recall", "a run with vectors of items")
         prepared = prepare_recall_log(served)
         self.recall = recall_function(served, exclude_seen=served.facts["exclude_seen"])
-        task = prepared.task._replace(candidates=self.candidate_items)
+        recall = self.recall
+        task = prepared.task._replace(candidates=lambda *cases: recall(*cases).items)
         state = initial_state(config, task.sizes)
         if config.init_items == "recall":
             items = copy_item_table(served.model, state.params.items)
@@ -80,10 +81,6 @@ class RerankTrainer(TrainingRun):
         super().__init__(config, prepared, task, state, run, load_backend("numpy"))
         trainings = earlier_trainings(served.facts.get("start_from", {}))
         self.warnings = start_warnings(prepared, served.model.config.seed, trainings)
-
-    def candidate_items(self, histories: Ragged, profiles: Ints, n: int) -> Ints:
-        """Return the items (C, n) that the recall run returns for histories."""
-        return self.recall(histories, profiles, n).items
 
     def facts(self) -> dict[str, object]:
         """Return the facts of config.json, which are stored with the settings."""
@@ -165,20 +162,7 @@ def resume_reranker(
     device: str = "cpu",
     backend: str | None = None,
 ) -> RerankTrainer:
-    """Return the trainer of a DIN run at its last state on disk; arguments of `open_reranker`."""
-    trainer = open_reranker(run, recall, data, device, backend)
-    trainer.restore(run, None if recall is None else {"recall": trainer.facts()["recall"]})
-    return trainer
-
-
-def open_reranker(
-    run: Path,
-    recall: Path | None = None,
-    data: Path | None = None,
-    device: str = "cpu",
-    backend: str | None = None,
-) -> RerankTrainer:
-    """Return the trainer of a DIN run, untrained.
+    """Return the trainer of a DIN run at its last state on disk.
 
     recall, data: new paths of the recall run and its log, if they have moved. backend: named by the
     user, who thereby trusts its code (security-R9); else that of the recall run. Raises RunError or
@@ -188,7 +172,7 @@ def open_reranker(
     path = recall or Path(facts["recall"]["run"])
     check_same_recall_run(run, facts, path)
     trainer = RerankTrainer(path, ServedModel.load(path, backend, device, data), config, run)
-    trainer.identity = checkpoint.run_identity(config, facts)
+    trainer.restore(run, None if recall is None else {"recall": trainer.facts()["recall"]})
     return trainer
 
 

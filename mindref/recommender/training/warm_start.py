@@ -6,7 +6,7 @@ value; rows of new items begin at the vectors of their features, or at the mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,13 +65,17 @@ class WarmStart(NamedTuple):
         if self.config.item_features and "item_features" not in self.served.facts:
             expected = "the values of its item features in config.json"
             raise RunError(say(subject, expected, "a run of an older version", "train it again"))
-        names = [name for name in differing_settings(self.config, config) if name in FEATURES]
-        if not names and parameter_shapes(self.config) != parameter_shapes(config):
-            names = changed_shapes(self.config, config)
+        old = self.config
+        settings = [x.name for x in fields(Config)]
+        differing = [name for name in settings if getattr(old, name) != getattr(config, name)]
+        names = [name for name in differing if name in FEATURES]
+        if not names and parameter_shapes(old) != parameter_shapes(config):
+            reshaping = [name for name in differing if changes_shape(old, config, name)]
+            names = reshaping or differing
         if names:  # model-R55
             expected, got = (
                 ", ".join(f"{name} {setting_text(getattr(x, name))}" for name in names)
-                for x in (self.config, config)
+                for x in (old, config)
             )
             todo = "leave the setting out, or train without the start"
             raise RunError(say(subject, f"the settings of that run, {expected}", got, todo))
@@ -146,23 +150,13 @@ def check_family(config: Config, subject: str) -> None:
         raise ConfigError(say(subject, expected, f"one of {config.model}", todo))
 
 
-def differing_settings(old: Config, new: Config) -> list[str]:
-    """Return the names of the settings that differ."""
-    return [x.name for x in fields(Config) if getattr(old, x.name) != getattr(new, x.name)]
-
-
-def changed_shapes(old: Config, new: Config) -> list[str]:
-    """Return the names of the changed settings that alone change a shape; all, if there is none."""
-    names = differing_settings(old, new)
-    reshaping = []
-    for name in names:
-        try:
-            config = replace(old, **{name: getattr(new, name)})
-        except ConfigError:  # valid only together with another change
-            continue
-        if parameter_shapes(config) != parameter_shapes(old):
-            reshaping.append(name)
-    return reshaping or names
+def changes_shape(old: Config, new: Config, name: str) -> bool:
+    """Return whether the new value of a setting alone changes a shape of the parameters."""
+    try:
+        changed = replace(old, **{name: getattr(new, name)})
+    except ConfigError:  # valid only together with another change
+        return False
+    return parameter_shapes(changed) != parameter_shapes(old)
 
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -194,10 +188,11 @@ def start_state(
     fill_new_items(arrays["items"], rows, task.catalogue)
     moments = fresh.moments
     if start.moments is not None:  # model-R58
-        moments = moments._replace(
-            first=map_moments(start.moments.first, tables, moments.first),
-            second=map_moments(start.moments.second, tables, moments.second),
+        first, second = (
+            {name: map_rows(earlier[name], tables.get(name), x) for name, x in zeros.items()}
+            for earlier, zeros in zip(start.moments[1:], moments[1:], strict=True)
         )
+        moments = moments._replace(first=first, second=second)
     params = unflatten(arrays, type(fresh.params))
     return fresh._replace(params=params, moments=moments), rows
 
@@ -258,27 +253,14 @@ def map_rows(earlier: Array, rows: Ints | None, new: Array) -> Array:
     return mapped
 
 
-def map_moments(
-    earlier: Mapping[str, Array], tables: Mapping[str, Ints], zeros: Mapping[str, Array]
-) -> dict[str, Array]:
-    """Return moments in the rows of the new tables; those of new rows are zero."""
-    return {name: map_rows(earlier[name], tables.get(name), x) for name, x in zeros.items()}
-
-
 def fill_new_values(table: Array, rows: Ints, log: InteractionLog, config: Config) -> None:
     """Set the rows of new feature values to the mean of the known rows of their feature."""
-    for segment in feature_segments(log, config):
-        is_new = rows[segment] < 0
-        if is_new.any() and not is_new.all():
-            table[segment][is_new] = table[segment][~is_new].mean(axis=0)  # model-R57
-
-
-def feature_segments(log: InteractionLog, config: Config) -> Iterator[slice]:
-    """Yield the rows of each item feature in the item table."""
-    first = len(log.item_ids)
+    stop = len(log.item_ids)
     for feature in select_features(log.item_features, config.item_features, "item"):
-        yield slice(first, first + len(feature.values))
-        first += len(feature.values)
+        start, stop = stop, stop + len(feature.values)
+        values, is_new = table[start:stop], rows[start:stop] < 0
+        if is_new.any() and not is_new.all():
+            values[is_new] = values[~is_new].mean(axis=0)  # model-R57
 
 
 def fill_new_items(table: Array, rows: Ints, catalogue: Catalogue) -> None:
