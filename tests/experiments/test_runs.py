@@ -47,17 +47,6 @@ def copy(finished_run, tmp_path):
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 
-@pytest.mark.rules("experiments-R13")
-def test_a_finished_run_is_not_trained_or_evaluated_again(finished_run, monkeypatch):
-    monkeypatch.setattr(Trainer, "__init__", None)
-    monkeypatch.setattr("mindref.experiments.first_hits.recommend_cases", None)
-    result = []
-    run, found = runs(RunListener(result.append)).evaluate_run(plan_run(finished_run))
-    assert result == ["run 1 of 0: a run: already trained"]
-    assert found is not None
-    assert run.value == json.loads((finished_run / "state.json").read_text())["best_value"]
-
-
 @pytest.mark.rules("experiments-R2")
 def test_first_hits_agree_with_the_hit_rate(finished_run):
     trainer = runs().make_trainer(plan_run(finished_run))

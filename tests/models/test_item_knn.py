@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
 from scipy import sparse
 
 from mindref.config import Config
@@ -60,15 +61,6 @@ def test_the_worked_example_matches_the_page(case):
     assert_example({"similar": dense(arrays), "scores": found[0]}, case)
 
 
-@pytest.mark.rules("baselines-R3", "baselines-R9")
-@pytest.mark.parametrize("similarity", item_knn.SIMILARITIES)
-@pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (100, 0.5), (0.2, 0.0)])
-def test_similarities_agree_with_loops_over_numbers(similarity, k1, b):
-    rows = made(3)
-    got = dense(fitted(rows, 9, similarity=similarity, k1=k1, b=b))
-    assert_close(got, loops.similarities(rows, 9, similarity, 9, k1, b))
-
-
 @pytest.mark.rules("baselines-R10")
 @pytest.mark.parametrize("neighbours", [1, 3, 500])
 def test_each_item_keeps_its_most_similar_ones(neighbours):
@@ -97,19 +89,25 @@ def test_blocks_have_no_influence(block, monkeypatch):
         assert array.tobytes() == whole[name].tobytes()
 
 
-@pytest.mark.rules("baselines-R9", "baselines-R10")
+@pytest.mark.rules("baselines-R3", "baselines-R9", "baselines-R10")
 @pytest.mark.parametrize(
-    ("similarity", "recommender"),
-    [("bm25", "BM25"), ("tfidf", "TFIDF"), ("cosine", "Cosine")],
+    ("recommender", "options"),
+    [
+        *(
+            (BM25Recommender, {"similarity": "bm25", "k1": k1, "b": b})
+            for k1, b in [(1.2, 0.3), (100, 0.5), (0.2, 0.0)]
+        ),
+        (TFIDFRecommender, {"similarity": "tfidf"}),
+        (CosineRecommender, {"similarity": "cosine"}),
+    ],
 )
-def test_similarities_equal_those_of_implicit(similarity, recommender):
-    module = pytest.importorskip("implicit.nearest_neighbours")
-    numbers = {"K1": 1.2, "B": 0.3} if similarity == "bm25" else {}
-    model = getattr(module, f"{recommender}Recommender")(K=20, num_threads=1, **numbers)
+def test_similarities_equal_those_of_implicit(recommender, options):
+    numbers = {name.upper(): x for name, x in options.items() if name != "similarity"}
+    model = recommender(K=20, num_threads=1, **numbers)
     rows = made(9, users=300, items=60)
     with one_thread():
         model.fit(interaction_weights(Ragged.of(rows), 60), show_progress=False)
-    got = dense(fitted(rows, 60, similarity=similarity, neighbours=20, k1=1.2, b=0.3))
+    got = dense(fitted(rows, 60, neighbours=20, **options))
     expected = model.similarity.toarray()
     # of equal similarities at the last place, each may keep another one
     assert_close(-np.sort(-got, axis=1), -np.sort(-expected, axis=1))

@@ -11,8 +11,6 @@ from mindref.conformance.tolerances import same_math
 from mindref.errors import ShapeError
 from mindref.models import foldin, maxmf, mind
 from mindref.models.parameters import Sizes, catalogue_of_ids
-from mindref.training import optimiser
-from tests import kinked_gradients
 from tests.assertions import assert_close, assert_example
 from tests.models.test_logits import mixed
 from tests.models.test_maxmf import EXAMPLE, SEEDS, example
@@ -162,39 +160,6 @@ def pair_slope(vectors, own, others):
     return total / (len(own) * len(others))
 
 
-def mean_hinge(vectors, items, own):
-    scores = [max(float(v @ e) for v in vectors) for e in items]
-    others = [j for j in range(len(items)) if j not in own]
-    return sum(max(0, 1 - scores[d] + scores[j]) for d in own for j in others) / (
-        len(own) * len(others)
-    )
-
-
-@pytest.mark.rules("maxmf-R21")
-@given(
-    sizes=st.tuples(st.integers(2, 9), st.integers(1, 4), st.integers(1, 5)),
-    rng=strategies.generators(),
-    padding=st.integers(0, 3),
-)
-def test_the_slope_is_that_of_the_mean_hinge(sizes, rng, padding):
-    count, most, width = sizes
-    items = rng.standard_normal((count, width))
-    own = np.sort(rng.permutation(count)[: rng.integers(1, count)])
-    vectors = rng.standard_normal((most, width))
-    users, active = users_of(items, own, padding), np.ones((1, most), bool)
-
-    def function(moved):
-        scores = moved @ items.T
-        best = scores.max(axis=0)
-        sides = scores.argmax(axis=0), 1 - best[:, None] + best > 0
-        return np.array(mean_hinge(moved, items, own)), list(sides)
-
-    def backward(d):
-        return [d * foldin.margin_gradient(vectors[None], active, users, 0)[0]]
-
-    kinked_gradients.check(function, backward, [vectors], np.random.default_rng(0))
-
-
 @pytest.mark.rules("maxmf-R2", "maxmf-R21")
 def test_the_lowest_of_equal_interests_has_the_slope():
     rng = np.random.default_rng(0)
@@ -258,38 +223,3 @@ def test_an_item_outside_the_catalogue_raises(item):
     with pytest.raises(ShapeError, match="items: rows: expected indices from 0 to 5"):
         served(w.with_shared(histories=histories_of([[0, item]], [[True, True]])))
     served(w.with_shared(histories=histories_of([[0, item]], [[True, False]])))
-
-
-@pytest.mark.rules("maxmf-R14", "maxmf-R19")
-def test_a_user_outside_training_gets_items_of_the_groups_of_the_history():
-    """Four groups of ten items; every user likes items of two groups."""
-    rng = np.random.default_rng(0)
-    config = Config.of("mind", {"interests": 2, "width": 8})
-    groups = np.array([rng.permutation(4)[:2] for _ in range(60)])
-    liked = groups[:, rng.integers(0, 2, 12)] * 10 + rng.integers(0, 10, (60, 12))
-    catalogue = catalogue_of_ids(40, "float32")
-    params = maxmf.init(rng, config, Sizes(40, 40, 0, 0, users=60))
-    state = optimiser.init(params._asdict())
-    for _ in range(800):
-        rows, negatives = rng.integers(0, 60, 64), rng.integers(0, 40, 16)
-        target = liked[rows, rng.integers(0, 12, 64)]
-        histories = histories_of(np.zeros((64, 1), int), np.zeros((64, 1)))
-        zeros = np.zeros(64, np.float32), np.zeros(16, np.float32)
-        known = (liked[rows][:, :, None] == negatives).any(axis=1)
-        batch = maxmf.Batch(mind.Batch(histories, target, negatives, *zeros), rows, known)
-        _, saved = maxmf.loss(params, batch, catalogue, config)
-        gradients = maxmf.backward(saved)
-        state = optimiser.update(params._asdict(), gradients._asdict(), state, learning_rate=0.05)
-        maxmf.project_moved_rows(params, gradients, 1.0)
-    stranger = histories_of([[0, 1, 2, 30, 31, 32]], np.ones((1, 6)))
-    vectors, active, _ = maxmf.fit_interests(params, stranger, catalogue, config)
-    assert active.all()
-    scores = (vectors[0] @ params.items.T).max(axis=0)
-    scores[stranger.items[0]] = -np.inf
-    best = np.argsort(-scores)[:10]
-    assert set(best // 10) == {0, 3}, "both groups are found, and no other"
-    own = params.users[2 * 7 : 2 * 7 + 2]  # a user of training is found by the fit, too
-    histories = histories_of(liked[7:8], np.ones((1, 12)))
-    fitted, _, _ = maxmf.fit_interests(params, histories, catalogue, config)
-    lists = [np.argsort(-(v @ params.items.T).max(axis=0))[:15] for v in (own, fitted[0])]
-    assert len(np.intersect1d(*lists)) > 10, "by both ways much the same items"

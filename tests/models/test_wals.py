@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from implicit.cpu.als import AlternatingLeastSquares
 
 from mindref.config import Config
 from mindref.conformance.tolerances import SOLVED
@@ -58,19 +57,6 @@ def test_a_user_agrees_with_loops_over_numbers(history, decay, alpha):
     vectors, _ = folded(given_arrays(factors, 0.3, alpha), [history], decay=decay)
     confidence = {i: alpha * w for i, w in loops.history_weights(history, decay).items()}
     assert_close(vectors[0, 0], loops.fold_in(factors, confidence, 0.3))
-
-
-@pytest.mark.rules("baselines-R14")
-@pytest.mark.parametrize("alpha", [1.0, 15.0])
-def test_a_user_agrees_with_the_package_that_fits(alpha):
-    rows = made(1, users=30)
-    model = AlternatingLeastSquares(factors=4, regularization=0.5, alpha=alpha, num_threads=1)
-    model.fit(interactions.interaction_weights(Ragged.of(rows), 9).tocsr(), show_progress=False)
-    histories = [row for row in made(2, users=7) if row]
-    asked = interactions.interaction_weights(Ragged.of(histories), 9).tocsr()
-    expected = model.recalculate_user(np.arange(len(histories)), asked)
-    vectors, _ = folded(given_arrays(model.item_factors, 0.5, alpha), histories)
-    np.testing.assert_allclose(vectors[:, 0], expected, rtol=SOLVED, atol=SOLVED)
 
 
 @pytest.mark.rules("baselines-R3", "baselines-R13")

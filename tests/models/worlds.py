@@ -289,18 +289,6 @@ def worlds(draw: st.DrawFn, **settings: Any) -> World:
 
 
 @st.composite
-def plus_worlds(draw: st.DrawFn, **settings: Any) -> World:
-    """Draw a world of MIND plus: sizes, mask, dropout or none, and one of `PLUS_OPTIONS`."""
-    axes = draw(strategies.distinct_sizes(4, POOL))
-    mask = draw(strategies.masks(*axes[:2]))
-    drawn = {"hidden": draw(HIDDEN), "iterations": draw(st.integers(1, 4))}
-    chosen = {**drawn, **draw(st.sampled_from(PLUS_OPTIONS)), **settings}
-    assume(axes[3] > 1 or not chosen.get("normalise"))  # of length one is a sign there: steps
-    rng = draw(strategies.generators())
-    return plus_world(rng, axes, mask, keep=draw(st.booleans()), **chosen)
-
-
-@st.composite
 def youtube_worlds(draw: st.DrawFn, **settings: Any) -> World:
     """Draw a world of YouTube DNN, with and without log weights."""
     axes = draw(strategies.distinct_sizes(3, POOL))
